@@ -1,0 +1,92 @@
+package actors
+
+import "time"
+
+// alarm is the app's single timer. Each setting has a generation, so that the
+// message of a timer that was set anew, but had fired already, is ignored.
+type alarm struct {
+	timer *time.Timer
+	at    time.Duration // monotonic; of the timer that is set
+	gen   uint64
+}
+
+// set has fire called after d, and nothing that was set before.
+func (a *alarm) set(d time.Duration, fire func(gen uint64)) {
+	a.clear()
+	gen := a.gen
+	a.timer = time.AfterFunc(d, func() { fire(gen) })
+}
+
+// clear stops the timer. A message it has sent already is stale from now on.
+func (a *alarm) clear() {
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
+	a.gen++
+}
+
+// fired says whether the message is that of the timer last set.
+func (a *alarm) fired(gen uint64) bool {
+	if gen != a.gen || a.timer == nil {
+		return false
+	}
+	a.clear()
+	return true
+}
+
+// maxSleep bounds one setting of the alarm: far instants are approached in
+// steps, so that no duration overflows.
+const maxSleep = 24 * time.Hour
+
+// rearm sets the alarm for the earliest thing there is to do, or none (G14).
+func (s *scheduler) rearm() {
+	wait := time.Duration(-1)
+	sooner := func(d time.Duration) {
+		d = max(d, 0)
+		if wait < 0 || d < wait {
+			wait = d
+		}
+	}
+	wall := s.eng.clock.wall()
+	if len(s.ready) > 0 && s.started < s.slots && !s.draining {
+		sooner(s.ready[0].job.Due.Sub(wall))
+	}
+	if !s.nextAt.IsZero() && s.claims <= claimBatch/2 && !s.draining && s.holder == nil {
+		sooner(s.nextAt.Sub(wall))
+	}
+	elapsed := s.eng.clock.elapsed()
+	if s.idle() {
+		idleAt := s.touched + s.eng.opts.IdleAfter
+		if elapsed >= idleAt {
+			// Not while the next job is nearer than it pays to sleep.
+			if s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter {
+				if s.eng.directory.sleep(s.ref) {
+					s.alarm.clear()
+					return
+				}
+			}
+			idleAt = elapsed + s.eng.opts.IdleAfter
+		}
+		sooner(idleAt - elapsed)
+	}
+	if wait < 0 {
+		s.alarm.clear()
+		s.alarm.at = 0
+		return
+	}
+	wait = min(wait, maxSleep)
+	at := elapsed + wait
+	if s.alarm.timer != nil && s.alarm.at == at {
+		return
+	}
+	sys, self := s.eng.sys, s.self
+	s.alarm.set(wait, func(gen uint64) { sys.tell(self, &alarmFired{gen}) })
+	s.alarm.at = at
+}
+
+// idle says whether nothing is under way.
+func (s *scheduler) idle() bool {
+	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && len(s.ready) == 0 &&
+		s.started == 0 && s.runs.len() == 0 && !s.store.Unsettled() && !s.broken && !s.draining
+}

@@ -1,0 +1,145 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// errGoexit is the detail of a run whose function called runtime.Goexit.
+var errGoexit = errors.New("the function called runtime.Goexit")
+
+// App is one tenant, as the host sees it. It holds nothing: make one where you
+// need one.
+type App struct {
+	eng *Engine
+	id  storage.AppID
+}
+
+// ID returns the app's name.
+func (a *App) ID() storage.AppID { return a.id }
+
+// As returns the caller that runs functions of the app within ctx as the
+// identity; nil is nobody. It reaches internal functions too: for requests from
+// outside use Call.
+func (a *App) As(ctx context.Context, identity *dispatch.Identity) dispatch.Caller {
+	return dispatch.NewCaller(ctx, a, identity)
+}
+
+// Invoke implements dispatch.Invoker, for the callers that As returns.
+func (a *App) Invoke(ctx context.Context, inv dispatch.Invocation) (json.RawMessage, error) {
+	return a.eng.invoke(ctx, a.id, inv, nil)
+}
+
+// Call runs a public function for a client: to it an internal function is
+// exactly like an unknown one. It returns the result as JSON, or an *Error; a
+// mutation is durable when it returns nil.
+func (a *App) Call(ctx context.Context, path string, args json.RawMessage, identity *dispatch.Identity) (json.RawMessage, error) {
+	identity, err := identity.Normalize()
+	if err != nil {
+		return nil, err
+	}
+	return a.Invoke(ctx, dispatch.Invocation{Path: path, Args: args, Identity: identity, Origin: dispatch.OriginClient})
+}
+
+// Scheduler returns the host's scheduler of the app: what a function's
+// ctx.Scheduler does, each call durable when it returns, and the dead jobs.
+func (a *App) Scheduler(ctx context.Context) *HostScheduler {
+	planner := dispatch.Planner{Registry: a.eng.opts.Functions, Limits: a.eng.opts.Limits, Clock: a.eng.clock.wall}
+	return &HostScheduler{remoteScheduler{eng: a.eng, app: a.id, ctx: ctx, planner: planner}}
+}
+
+// HostScheduler is a dispatch.Scheduler for the host, with what only the host
+// may do. AsCaller stores nobody: the host has no identity.
+type HostScheduler struct{ remoteScheduler }
+
+// RetryDead makes a dead job pending again, due at once, with a new budget of
+// retries. ok is false if no dead job has the id.
+func (s *HostScheduler) RetryDead(id storage.JobID) (ok bool, err error) {
+	err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
+		ok, err = tx.RetryDead(id)
+		return err
+	})
+	return ok && err == nil, err
+}
+
+// DropDead removes a dead job for good. ok is false if no dead job has the id.
+func (s *HostScheduler) DropDead(id storage.JobID) (ok bool, err error) {
+	err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
+		ok, err = tx.DropDead(id)
+		return err
+	})
+	return ok && err == nil, err
+}
+
+// remoteScheduler is the scheduler outside of a transaction: each call is one
+// of its own.
+type remoteScheduler struct {
+	eng     *Engine
+	app     storage.AppID
+	ctx     context.Context
+	from    *source
+	planner dispatch.Planner
+}
+
+var _ dispatch.Scheduler = (*remoteScheduler)(nil)
+
+// RunAfter implements dispatch.Scheduler. The job is durable when it returns.
+func (s *remoteScheduler) RunAfter(d time.Duration, call dispatch.Call, opts ...dispatch.RunOption) (storage.JobID, error) {
+	job, err := s.planner.After(d, call, opts...)
+	return s.insert(job, err)
+}
+
+// RunAt implements dispatch.Scheduler. The job is durable when it returns.
+func (s *remoteScheduler) RunAt(t time.Time, call dispatch.Call, opts ...dispatch.RunOption) (storage.JobID, error) {
+	job, err := s.planner.At(t, call, opts...)
+	return s.insert(job, err)
+}
+
+func (s *remoteScheduler) insert(job storage.Job, err error) (id storage.JobID, _ error) {
+	if err != nil {
+		return "", err
+	}
+	err = s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+		id, err = storage.InsertJob(tx.Writer(), job)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+// List implements dispatch.Scheduler. It reads committed state.
+func (s *remoteScheduler) List(filter storage.JobFilter) (page storage.JobPage, err error) {
+	err = s.eng.read(s.ctx, s.app, s.from, func(r storage.Reader) (err error) {
+		page, err = r.System().List(filter)
+		return err
+	})
+	return page, err
+}
+
+// Get implements dispatch.Scheduler. It reads committed state.
+func (s *remoteScheduler) Get(id storage.JobID) (job storage.Job, ok bool, err error) {
+	err = s.eng.read(s.ctx, s.app, s.from, func(r storage.Reader) (err error) {
+		job, ok, err = r.System().Get(id)
+		return err
+	})
+	return job, ok && err == nil, err
+}
+
+// Cancel implements dispatch.Scheduler. The cancel is durable when it returns.
+func (s *remoteScheduler) Cancel(id storage.JobID) (answer storage.Cancellation, err error) {
+	err = s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+		answer, err = storage.CancelJob(tx.Writer(), id)
+		return err
+	})
+	if err != nil {
+		return storage.Cancellation{}, err
+	}
+	return answer, nil
+}

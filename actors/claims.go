@@ -1,0 +1,250 @@
+package actors
+
+import (
+	"container/heap"
+	"context"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// claimBatch is how many claimed jobs may wait to be started. It is what keeps
+// a backlog's handlers busy while claims are on their way to the disk, and
+// bounds the memory a backlog takes.
+const claimBatch = 1024
+
+// claimPage is how many jobs one read of the sorted job bucket brings.
+const claimPage = 256
+
+// suspectAfter is how many crashes in a row make a job a suspect. Suspects are
+// claimed at their instant and one at a time, so that the next crash tells the
+// culprit from those that were only claimed beside it.
+const suspectAfter = 2
+
+// claimFrom has the bucket read again from the place on.
+func (s *scheduler) claimFrom(p storage.Place) {
+	if p.Less(s.from) {
+		s.from = p
+	}
+	s.nextAt = s.eng.clock.wall()
+}
+
+// claimAt is when the job is to be claimed: a little ahead of its instant, so
+// that its durable claim costs no lateness.
+func (s *scheduler) claimAt(job *storage.Job) time.Time {
+	if job.AtMostOnce || job.Interruptions >= suspectAfter {
+		return job.Due
+	}
+	return job.Due.Add(-s.eng.opts.ClaimAhead)
+}
+
+// claimDue claims the jobs that are due soon, in one change set. It is false if
+// there was nothing to do.
+func (s *scheduler) claimDue(wall time.Time) bool {
+	if s.draining || s.nextAt.IsZero() || s.nextAt.After(wall) || s.claims > claimBatch/2 {
+		return false
+	}
+	tx := s.store.Begin(s.eng.clock.now())
+	var claimed []*run
+	var kept *storage.Place // the first job that stays unclaimed
+	keep := func(job *storage.Job, at time.Time) {
+		if kept == nil {
+			p := job.Place()
+			kept = &p
+		}
+		if !at.IsZero() && (s.nextAt.IsZero() || at.Before(s.nextAt)) {
+			s.nextAt = at
+		}
+	}
+	s.nextAt = time.Time{}
+	suspects := s.suspects()
+	from, more := s.from, true
+	for more {
+		var jobs []storage.Job
+		var err error
+		jobs, from, more, err = tx.Due(from, claimPage)
+		if err != nil {
+			s.eng.opts.Logger.Error("reading due jobs", "app", s.id, "err", err)
+			if len(jobs) == 0 {
+				s.nextAt = wall.Add(time.Second) // neither forgotten nor tried in a loop
+				break
+			}
+		}
+		for i := range jobs {
+			job := &jobs[i]
+			if s.runs.get(job.ID) != nil {
+				continue
+			}
+			suspect := job.Interruptions >= suspectAfter
+			at := s.claimAt(job)
+			switch {
+			case job.Due.Add(-s.eng.opts.ClaimAhead).After(wall), len(claimed)+s.claims >= claimBatch:
+				keep(job, at)
+				more = false
+			case at.After(wall):
+				keep(job, at)
+				continue
+			case suspect && suspects > 0, s.runs.haunted(job.ID):
+				keep(job, time.Time{}) // until that run, or that handler, has ended
+				continue
+			default:
+				if ok, err := tx.Claim(job); err == nil && ok {
+					if suspect {
+						suspects++
+					}
+					claimed = append(claimed, s.newRun(*job, suspect))
+				}
+				continue
+			}
+			break
+		}
+	}
+	s.from = from
+	if kept != nil {
+		s.from = *kept
+	}
+	if len(claimed) == 0 {
+		s.rollback(tx, nil, nil)
+		return true
+	}
+	for _, r := range claimed {
+		s.runs.add(r)
+	}
+	s.claims += len(claimed)
+	s.outstanding.Add(1)
+	state, sys := s.appState, s.eng.sys
+	if err := tx.Commit(func(err error) {
+		state.outstanding.Add(-1)
+		sys.tell(state.scheduler, &settled{err: err, claimed: claimed})
+	}); err != nil {
+		panic("actors: A2: " + err.Error())
+	}
+	return true
+}
+
+func (s *scheduler) suspects() int {
+	n := 0
+	for _, r := range s.runs.all() {
+		if r.suspect {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *scheduler) newRun(job storage.Job, suspect bool) *run {
+	fn, ok := s.eng.opts.Functions.Lookup(job.Function)
+	return &run{job: job, attempt: job.Attempts + 1, suspect: suspect, mutation: ok && fn.Kind == dispatch.KindMutation}
+}
+
+// claimInserted claims, in the transaction that inserts them, the jobs that are
+// due now and come before every unclaimed one; the alarm learns of the rest.
+func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
+	jobs := tx.Inserted()
+	if len(jobs) == 0 {
+		return nil
+	}
+	wall := s.eng.clock.wall()
+	for i := range jobs {
+		job := &jobs[i]
+		at := s.claimAt(job)
+		first := s.nextAt.IsZero() || job.Place().Less(s.from)
+		soon := !at.After(wall) && job.Interruptions < suspectAfter && !s.runs.haunted(job.ID)
+		if first && soon && !s.draining && s.claims < claimBatch {
+			if ok, err := tx.Claim(job); err == nil && ok {
+				r := s.newRun(*job, false)
+				s.runs.add(r)
+				s.claims++
+				claimed = append(claimed, r)
+			}
+			continue
+		}
+		if job.Place().Less(s.from) {
+			s.from = job.Place()
+		}
+		if s.nextAt.IsZero() || at.Before(s.nextAt) {
+			s.nextAt = at
+		}
+	}
+	return claimed
+}
+
+// release starts the claimed jobs whose instant has come, as far as there are
+// slots, in the order they were due. The wall is read again here: a timer is
+// only a hint, and no job starts early (G11).
+func (s *scheduler) release() {
+	wall := s.eng.clock.wall()
+	for len(s.ready) > 0 && !s.broken && !s.draining {
+		r := s.ready[0]
+		if s.runs.get(r.job.ID) != r {
+			heap.Pop(&s.ready) // cancelled meanwhile
+			continue
+		}
+		if r.job.Due.After(wall) {
+			break
+		}
+		if s.started >= s.slots {
+			break
+		}
+		heap.Pop(&s.ready)
+		s.launch(r)
+	}
+	s.askSlots()
+}
+
+// launch sends the run down the path of an RPC. An action's handler counts as
+// started from here; a mutation's when it gets the turn.
+func (s *scheduler) launch(r *run) {
+	ctx, cancel := context.WithCancel(s.eng.ctx)
+	if !r.mutation {
+		if !s.runs.start(r, cancel) {
+			cancel()
+			return // parked until a cancel is decided
+		}
+		s.claims--
+	}
+	r.holdsSlot = true
+	s.started++
+	sys, self := s.eng.sys, s.self
+	inv := &invocation{
+		Invocation: dispatch.Invocation{
+			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob,
+			Job: dispatch.JobRun{ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor},
+		},
+		ctx: ctx,
+		job: r,
+	}
+	inv.answer = func(res result) {
+		cancel()
+		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true}})
+	}
+	sys.tell(s.runner, inv)
+}
+
+// freeSlot gives back the slot of a run that has ended.
+func (s *scheduler) freeSlot(r *run) {
+	if !r.holdsSlot {
+		return
+	}
+	r.holdsSlot = false
+	s.started--
+	if s.eng.governor.contended.Load() {
+		s.slots--
+		s.eng.governor.giveBack(1)
+	}
+}
+
+// askSlots keeps as many slots as there is work for.
+func (s *scheduler) askSlots() {
+	want := min(s.started+len(s.ready), s.eng.opts.AppConcurrency)
+	switch {
+	case want > s.slots && !s.asked && !s.broken && !s.draining:
+		s.asked = true
+		s.eng.governor.ask(s.self, want-s.slots)
+	case s.started < s.slots && (want == 0 || s.eng.governor.contended.Load() && want < s.slots):
+		keep := max(want, s.started)
+		s.eng.governor.giveBack(s.slots - keep)
+		s.slots = keep
+	}
+}

@@ -1,0 +1,337 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Engine runs the apps of one directory. Its methods may be called from any
+// goroutine.
+type Engine struct {
+	opts      Options
+	store     *storage.Store
+	clock     *clock
+	sys       *system
+	handlers  *handlers
+	governor  *governor
+	directory *directory
+	waker     *waker
+
+	ctx     context.Context // of everything that runs without a caller
+	cancel  context.CancelFunc
+	closing atomic.Bool
+	close   sync.Once
+	closed  error
+}
+
+// Open opens the directory, making it as needed, and becomes its only owner. It
+// takes up at once what is due or was interrupted, and touches no other app. It
+// does not block for longer than Options.LockTimeout a volume. Errors name the
+// option at fault, or are storage.ErrLocked, storage.ErrFormat, or the file
+// system's.
+func Open(dir string, opts Options) (*Engine, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	store, err := storage.Open(dir, storage.Options{
+		Volumes: opts.Volumes, LockTimeout: opts.LockTimeout, Tables: opts.Tables, MaxJobs: opts.MaxJobs,
+		Logger: opts.Logger, NoSync: opts.NoSync, Fault: opts.Fault,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	opts.Functions.Seal()
+	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.handlers = &handlers{eng: e}
+	e.governor = &governor{sys: e.sys, free: opts.Concurrency}
+	e.directory = &directory{
+		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
+		asleep: map[storage.AppID][]*enterApp{}, deleted: map[storage.AppID][]*dropApp{},
+	}
+	e.waker = &waker{eng: e}
+	// Addresses are known before anybody runs: the actors tell each other at once.
+	e.governor.self = e.sys.address("governor")
+	e.directory.self = e.sys.address("directory")
+	e.waker.self = e.sys.address("waker")
+	e.sys.spawn("governor", func() actor.Actor { return e.governor })
+	e.sys.spawn("directory", func() actor.Actor { return e.directory })
+	e.sys.spawn("waker", func() actor.Actor { return e.waker })
+	e.waker.look()
+	return e, nil
+}
+
+// App returns the app of that name, which need not exist yet: it comes into
+// being with its first committed change. The error is about the name only.
+func (e *Engine) App(id storage.AppID) (*App, error) {
+	if err := id.Check(); err != nil {
+		return nil, dispatch.AsError(err)
+	}
+	return &App{eng: e, id: id}, nil
+}
+
+// Apps returns the names of all apps that exist, sorted.
+func (e *Engine) Apps() ([]storage.AppID, error) {
+	ids, err := e.store.Apps()
+	if err != nil {
+		return nil, dispatch.AsError(err)
+	}
+	return ids, nil
+}
+
+// Export writes an app, as of one moment, to w, while it runs.
+func (e *Engine) Export(ctx context.Context, id storage.AppID, w io.Writer) error {
+	return asError(e.store.Export(ctx, id, w))
+}
+
+// Import makes an app from what Export wrote, under any name that is free. It
+// appears whole and durable when Import returns nil, and not at all otherwise.
+func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) error {
+	if e.closing.Load() {
+		return errShutdown()
+	}
+	// An app of that name may be live without existing: it must look again.
+	if err := e.drop(ctx, id); err != nil {
+		return err
+	}
+	if err := e.store.Import(ctx, id, r); err != nil {
+		return asError(err)
+	}
+	if err := e.drop(ctx, id); err != nil {
+		return err
+	}
+	e.waker.look()
+	return nil
+}
+
+// Delete removes an app for good. Calls inside it are served first, running
+// jobs are told to stop. The name is free again when Delete returns.
+func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
+	if e.closing.Load() {
+		return errShutdown()
+	}
+	if err := e.drop(ctx, id); err != nil {
+		return err
+	}
+	return asError(e.store.Delete(id))
+}
+
+// drop stops the app's actors and waits until they have stopped.
+func (e *Engine) drop(ctx context.Context, id storage.AppID) error {
+	done := make(chan struct{})
+	e.sys.tell(e.directory.self, &dropApp{id, func() { close(done) }})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return contextError(ctx, "")
+	case <-e.directory.gone:
+		return errShutdown()
+	}
+}
+
+// Check verifies every structure of the store (G7); it may run beside traffic.
+func (e *Engine) Check() error { return e.store.Check() }
+
+// asError is AsError for a result that may be no error.
+func asError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return dispatch.AsError(err)
+}
+
+// enter finds or wakes the app for a caller.
+func (e *Engine) enter(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
+	if e.closing.Load() && from == nil {
+		return nil, errShutdown()
+	}
+	ref, err := e.directory.enter(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !ref.admitted.Load() {
+		if err := e.opts.Admit(ctx, id); err != nil {
+			ref.leave()
+			return nil, dispatch.AsError(err)
+		}
+		ref.admitted.Store(true)
+	}
+	return ref, nil
+}
+
+// invoke sends an invocation to the app's Runner and waits for its result.
+func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Invocation, from *source) (json.RawMessage, error) {
+	if dispatch.InTurn(ctx, id) {
+		return nil, &dispatch.Error{
+			Code: dispatch.CodeFailedPrecondition, Path: call.Path, Err: storage.ErrReentrant,
+			Message: "called from inside a mutation of the same app: run it through the mutation's context",
+		}
+	}
+	ref, err := e.enter(ctx, id, from)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan result, 1)
+	inv := &invocation{Invocation: call, ctx: ctx, from: from}
+	inv.answer = func(r result) {
+		ref.leave()
+		done <- r
+	}
+	e.sys.tell(ref.app.runner, inv)
+	select {
+	case r := <-done:
+		return r.value, asError(r.err)
+	case <-ctx.Done():
+		select {
+		case r := <-done:
+			return r.value, asError(r.err)
+		default:
+			return nil, contextError(ctx, call.Path)
+		}
+	case <-e.directory.gone:
+		return nil, errShutdown()
+	}
+}
+
+// change has the app's SchedulerActor make a change and waits until it is
+// durable. If ctx ends first the outcome is not known.
+func (e *Engine) change(ctx context.Context, id storage.AppID, from *source, fn func(*storage.Tx) error) error {
+	if dispatch.InTurn(ctx, id) {
+		return &dispatch.Error{
+			Code: dispatch.CodeFailedPrecondition, Err: storage.ErrReentrant,
+			Message: "called from inside a mutation of the same app: use the mutation's own scheduler",
+		}
+	}
+	ref, err := e.enter(ctx, id, from)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	e.sys.tell(ref.app.scheduler, &operation{ctx: ctx, from: from, change: fn, answer: func(err error) {
+		ref.leave()
+		done <- err
+	}})
+	select {
+	case err := <-done:
+		return asError(err)
+	case <-ctx.Done():
+		select {
+		case err := <-done:
+			return asError(err)
+		default:
+			return contextError(ctx, "")
+		}
+	case <-e.directory.gone:
+		return errShutdown()
+	}
+}
+
+// read runs fn on the app's committed state.
+func (e *Engine) read(ctx context.Context, id storage.AppID, from *source, fn func(storage.Reader) error) error {
+	ref, err := e.enter(ctx, id, from)
+	if err != nil {
+		return err
+	}
+	defer ref.leave()
+	snap, err := ref.app.store.Snapshot(e.clock.now())
+	if err != nil {
+		return dispatch.AsError(err)
+	}
+	defer snap.Close()
+	return asError(fn(snap.Reader()))
+}
+
+// Close drains and closes the engine: new calls are refused, those inside are
+// served, no job starts any more, and running jobs may finish until ctx ends;
+// then their contexts are cancelled, and they have Options.Grace to return. What
+// is cut off is taken up when the directory is opened again. Close returns when
+// nothing of the engine runs; if handlers have not returned even then, the error
+// says how many. A second Close waits for the first and returns the same.
+func (e *Engine) Close(ctx context.Context) error {
+	e.close.Do(func() {
+		e.closing.Store(true)
+		e.closed = e.shutdown(ctx)
+	})
+	return e.closed
+}
+
+func (e *Engine) shutdown(ctx context.Context) error {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		var wg sync.WaitGroup
+		e.directory.each(func(ref *appRef) {
+			if !ref.enter() {
+				return // asleep, or going to
+			}
+			wg.Add(1)
+			e.sys.tell(ref.app.scheduler, &drain{func() {
+				ref.leave()
+				wg.Done()
+			}})
+		})
+		wg.Wait()
+	}()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		e.cancel()
+		wait := time.NewTimer(e.opts.Grace)
+		defer wait.Stop()
+		select {
+		case <-drained:
+		case <-wait.C:
+		}
+	}
+	return e.stop(e.store.Close)
+}
+
+// Abort stops as a crash would: nothing is drained, nothing more is committed,
+// and what was not durable is lost. It returns when nothing of the engine runs.
+// It is for tests.
+func (e *Engine) Abort() error {
+	e.close.Do(func() {
+		e.closing.Store(true)
+		e.closed = e.stop(e.store.Abort)
+	})
+	return e.closed
+}
+
+// stop ends the actors, waits for the handlers, and closes the store.
+func (e *Engine) stop(closeStore func() error) error {
+	e.cancel()
+	root := e.sys.actors.Root
+	root.Stop(e.waker.self)
+	root.Stop(e.directory.self)
+	<-e.directory.gone
+	err := closeStore()
+	root.Stop(e.governor.self)
+	e.sys.actors.Shutdown()
+
+	returned := make(chan struct{})
+	go func() {
+		e.handlers.wg.Wait()
+		close(returned)
+	}()
+	wait := time.NewTimer(e.opts.Grace)
+	defer wait.Stop()
+	select {
+	case <-returned:
+	case <-wait.C:
+		err = errors.Join(err, fmt.Errorf("%d handlers have not returned", e.handlers.running.Load()))
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// handlers are the goroutines in which functions run: one for each run, never
+// an actor's. A panic or a runtime.Goexit of a function is the end of its run
+// and of nothing else.
+type handlers struct {
+	eng     *Engine
+	wg      sync.WaitGroup
+	running atomic.Int64
+}
+
+// goexit is how a run ends whose function called runtime.Goexit.
+func goexit(path string) error {
+	return &dispatch.Error{Code: dispatch.CodeInternal, Path: path, Message: "internal error", Err: errGoexit}
+}
+
+// spawn runs fn in a goroutine of its own and then calls done with its result,
+// however it ended.
+func (h *handlers) spawn(path string, fn func() result, done func(result)) {
+	h.wg.Add(1)
+	h.running.Add(1)
+	go func() {
+		defer h.wg.Done()
+		defer h.running.Add(-1)
+		res := result{err: goexit(path)}
+		defer func() {
+			if v := recover(); v != nil {
+				res = result{err: &dispatch.PanicError{Value: v, Stack: debug.Stack()}}
+			}
+			h.log(path, res.err)
+			done(res)
+		}()
+		res = fn()
+	}()
+}
+
+// log tells the operator what the caller is not told.
+func (h *handlers) log(path string, err error) {
+	if err == nil {
+		return
+	}
+	if e := dispatch.AsError(err); e.Code == dispatch.CodeInternal {
+		h.eng.opts.Logger.Error("function failed", "function", path, "err", e)
+	}
+}
+
+// env is what every run of the app has in common.
+func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) dispatch.Env {
+	return dispatch.Env{
+		Context:  ctx,
+		App:      app.id,
+		Registry: h.eng.opts.Functions,
+		Identity: inv.Identity,
+		Now:      inv.now,
+		Logger:   h.eng.opts.Logger,
+		Job:      inv.Job,
+		Limits:   h.eng.opts.Limits,
+		Clock:    h.eng.clock.wall,
+		Depth:    inv.Depth,
+	}
+}
+
+// mutation runs the handler of the turn's holder and tells the SchedulerActor.
+func (h *handlers) mutation(app *appState, t *turn) {
+	inv := t.inv
+	h.spawn(inv.Path, func() result {
+		value, err := inv.fn.RunMutation(h.env(app, inv, t.ctx), t.tx.Writer(), inv.Args)
+		return result{value, err}
+	}, func(res result) {
+		t.result = res
+		h.eng.sys.tell(app.scheduler, &turnEnded{t})
+	})
+}
+
+// query runs a query on a snapshot of its own. At its deadline the snapshot is
+// closed and the caller told, whatever the handler does.
+func (h *handlers) query(app *appState, inv *invocation) {
+	ctx, cancel := context.WithTimeout(inv.ctx, inv.timeout)
+	inv.now = h.eng.clock.now()
+	h.spawn(inv.Path, func() result {
+		snap, err := app.store.Snapshot(inv.now)
+		if err != nil {
+			return result{err: err}
+		}
+		defer snap.Close()
+		stop := context.AfterFunc(ctx, func() {
+			snap.Close()
+			inv.reply(result{err: contextError(ctx, inv.Path)})
+		})
+		defer stop()
+		value, err := inv.fn.RunQuery(h.env(app, inv, ctx), snap.Reader(), inv.Args)
+		return result{value, err}
+	}, func(res result) {
+		cancel()
+		inv.reply(res)
+	})
+}
+
+// action runs an action. At its deadline its context is cancelled; if it has
+// not returned within the grace after that, it is given up.
+func (h *handlers) action(app *appState, inv *invocation) {
+	ctx, cancel := context.WithTimeout(inv.ctx, inv.timeout)
+	unlink := context.AfterFunc(h.eng.ctx, cancel)
+	inv.now = h.eng.clock.now()
+	src := new(source)
+	var giveUp *time.Timer
+	if inv.job != nil {
+		src = &inv.job.src
+		inv.job.startedAt = inv.now
+		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, inv.timeout})
+	} else {
+		giveUp = time.AfterFunc(inv.timeout+h.eng.opts.Grace, func() {
+			inv.reply(result{err: &dispatch.Error{
+				Code: dispatch.CodeDeadlineExceeded, Path: inv.Path, Message: "the handler did not return by its deadline",
+			}})
+		})
+	}
+	h.spawn(inv.Path, func() result {
+		env := h.env(app, inv, ctx)
+		env.Invoker = &actionInvoker{eng: h.eng, app: app.id, from: src}
+		planner := env.Planner()
+		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: ctx, from: src, planner: planner}
+		value, err := inv.fn.RunAction(env, inv.Args)
+		return result{value, err}
+	}, func(res result) {
+		unlink()
+		cancel()
+		if giveUp != nil {
+			giveUp.Stop()
+			src.end(dispatch.CodeAborted, "the action has returned")
+		}
+		inv.reply(res)
+	})
+}
+
+// actionInvoker runs what a running action asks for, in the same app.
+type actionInvoker struct {
+	eng  *Engine
+	app  storage.AppID
+	from *source
+}
+
+// Invoke implements dispatch.Invoker.
+func (a *actionInvoker) Invoke(ctx context.Context, inv dispatch.Invocation) (json.RawMessage, error) {
+	return a.eng.invoke(ctx, a.app, inv, a.from)
+}

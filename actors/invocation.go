@@ -1,0 +1,87 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// result is what an invocation or a host's operation comes to.
+type result struct {
+	value json.RawMessage
+	err   error
+}
+
+// invocation is the message to the Runner: a call of a client, the host, a
+// function, or a due job. They differ in who is told the result.
+type invocation struct {
+	dispatch.Invocation
+	ctx      context.Context
+	fn       *dispatch.Function // set by the Runner
+	timeout  time.Duration      // set by the Runner
+	deadline time.Time          // of a mutation, once it has the turn
+	now      time.Time          // scheduler time when its handler started
+	job      *run               // of a due job
+	from     *source            // of a run from an action
+
+	answered atomic.Bool
+	answer   func(result) // how the caller is told; called once, must not block
+}
+
+// reply tells the caller the result, once. What comes second is dropped.
+func (inv *invocation) reply(r result) {
+	if inv.answered.CompareAndSwap(false, true) {
+		inv.answer(r)
+	}
+}
+
+// source is an action that is running, as what it asks for sees it: once over,
+// nothing more is done for it. Only the holder of the app's turn ends a job's
+// source by a cancel, so that what the action does is wholly before or wholly
+// after the cancel.
+type source struct {
+	over atomic.Pointer[dispatch.Error]
+}
+
+// end lets nothing more be done for the action; the first reason stays.
+func (s *source) end(code dispatch.Code, message string) {
+	s.over.CompareAndSwap(nil, &dispatch.Error{Code: code, Message: message})
+}
+
+// refusal says why nothing is done for the action any more, or nil.
+func (s *source) refusal() error {
+	if s == nil {
+		return nil
+	}
+	if err := s.over.Load(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// operation is the message to the SchedulerActor for a change that no function
+// makes: the host or an action schedules, cancels, retries.
+type operation struct {
+	ctx    context.Context
+	from   *source
+	change func(*storage.Tx) error
+	answer func(error) // called once, must not block
+}
+
+// errShutdown answers what comes while, or waits when, the engine closes.
+func errShutdown() error {
+	return &dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the engine is closing"}
+}
+
+// contextError is how a caller whose context is over is told.
+func contextError(ctx context.Context, path string) error {
+	e := dispatch.AsError(context.Cause(ctx))
+	if ctx.Err() != nil {
+		e = dispatch.AsError(ctx.Err())
+	}
+	return &dispatch.Error{Code: e.Code, Path: path, Message: e.Message, Err: e.Err}
+}

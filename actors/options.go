@@ -1,0 +1,172 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Options of Open. Only Functions is required.
+type Options struct {
+	// Functions are the functions of every app. Open seals the registry. Required.
+	Functions *dispatch.Registry
+	// Tables are the tables that have indexes. Default none.
+	Tables []storage.Schema
+
+	// Volumes is how many files a new store gets, 1 to 64; an app stays in the
+	// volume it was made in. Default 4.
+	Volumes int
+	// LockTimeout is how long Open waits for a volume in use. Default 1 s.
+	LockTimeout time.Duration
+	// NoSync is unsafe: a power cut may lose the last commits, or a volume. Default false.
+	NoSync bool
+
+	// AppConcurrency is how many jobs of one app run at once, 1 to 100,000. Default 64.
+	AppConcurrency int
+	// Concurrency is how many jobs of all apps run at once, shared round-robin
+	// over the apps with due work, 1 to 1,000,000. Default 1,024.
+	Concurrency int
+	// MaxJobs is how many pending and running jobs an app may have. Default 10,000,000.
+	MaxJobs int
+	// Limits bound the JSON of one call. Default 1 MiB for arguments and for results.
+	Limits dispatch.Limits
+
+	// QueryTimeout, MutationTimeout and ActionTimeout bound a run whose function
+	// and job say nothing else. Defaults 5 s, 5 s and 10 min.
+	QueryTimeout, MutationTimeout, ActionTimeout time.Duration
+	// Grace is how long after its deadline an action may take to return before it
+	// is given up and its slot freed. Default 5 s.
+	Grace time.Duration
+
+	// Retention is how long finished jobs are kept in the history. Default 7 days.
+	Retention time.Duration
+	// KeepFinished is how many finished jobs of an app the history keeps at most.
+	// Default 100,000.
+	KeepFinished int
+	// MaxInterruptions is how many crashes in a row may cut a job's attempt off
+	// before it is dead as a suspected poison, 1 or more. Default 10.
+	MaxInterruptions int
+
+	// IdleAfter is how long an app with nothing to do stays in memory. Default 10 s.
+	IdleAfter time.Duration
+	// ClaimAhead is how long before its instant a job's claim is made durable.
+	// Default 100 ms.
+	ClaimAhead time.Duration
+	// ClockCheck is how often the wall clock is compared with the monotonic one,
+	// and so how late a job can be after a suspend or a step of the clock. Default 1 s.
+	ClockCheck time.Duration
+
+	// Admit may refuse an app's calls; it is asked in the caller's goroutine
+	// before an app is first called, and again after it has been idle. Jobs that
+	// an app already has are not asked about. Default: every app is admitted.
+	Admit func(context.Context, storage.AppID) error
+	// Reauthorize rebuilds the identity of a job scheduled with AsCaller when it
+	// runs, and may refuse it: an *Error of code unavailable or deadline_exceeded
+	// is retried, any other ends the job as failed. Default: the stored identity holds.
+	Reauthorize func(context.Context, storage.AppID, *dispatch.Identity) (*dispatch.Identity, error)
+
+	// Logger is told what no caller can be. Default slog.Default().
+	Logger *slog.Logger
+	// Clock reads the wall clock; for tests that step it. Default time.Now.
+	Clock func() time.Time
+	// Fault is storage.Options.Fault, for tests. Default none.
+	Fault func(point string) error
+}
+
+func (o Options) withDefaults() Options {
+	setInt := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	setSpan := func(field *time.Duration, value time.Duration) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	setInt(&o.AppConcurrency, 64)
+	setInt(&o.Concurrency, 1024)
+	setInt(&o.KeepFinished, 100_000)
+	setInt(&o.MaxInterruptions, 10)
+	setSpan(&o.QueryTimeout, 5*time.Second)
+	setSpan(&o.MutationTimeout, 5*time.Second)
+	setSpan(&o.ActionTimeout, 10*time.Minute)
+	setSpan(&o.Grace, 5*time.Second)
+	setSpan(&o.Retention, 7*24*time.Hour)
+	setSpan(&o.IdleAfter, 10*time.Second)
+	setSpan(&o.ClaimAhead, 100*time.Millisecond)
+	setSpan(&o.ClockCheck, time.Second)
+	if o.Admit == nil {
+		o.Admit = func(context.Context, storage.AppID) error { return nil }
+	}
+	if o.Reauthorize == nil {
+		o.Reauthorize = func(_ context.Context, _ storage.AppID, id *dispatch.Identity) (*dispatch.Identity, error) {
+			return id, nil
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return o
+}
+
+// validate names the field at fault. What storage bounds, storage validates.
+func (o Options) validate() error {
+	bad := func(field string, value any, want string) error {
+		return dispatch.Errorf(dispatch.CodeInvalidArgument, "options: %s is %v, want %s", field, value, want)
+	}
+	if o.Functions == nil {
+		return bad("Functions", nil, "a registry")
+	}
+	if o.AppConcurrency < 1 || o.AppConcurrency > 100_000 {
+		return bad("AppConcurrency", o.AppConcurrency, "1 to 100,000")
+	}
+	if o.Concurrency < 1 || o.Concurrency > 1_000_000 {
+		return bad("Concurrency", o.Concurrency, "1 to 1,000,000")
+	}
+	if o.MaxInterruptions < 1 {
+		return bad("MaxInterruptions", o.MaxInterruptions, "1 or more")
+	}
+	if o.KeepFinished < 1 {
+		return bad("KeepFinished", o.KeepFinished, "1 or more")
+	}
+	for _, span := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"QueryTimeout", o.QueryTimeout},
+		{"MutationTimeout", o.MutationTimeout},
+		{"ActionTimeout", o.ActionTimeout},
+		{"Grace", o.Grace},
+		{"Retention", o.Retention},
+		{"IdleAfter", o.IdleAfter},
+		{"ClaimAhead", o.ClaimAhead},
+		{"ClockCheck", o.ClockCheck},
+	} {
+		if span.value < time.Millisecond {
+			return bad(span.field, span.value, "1 ms or more")
+		}
+	}
+	return nil
+}
+
+// timeout is the bound of one run of the function.
+func (o *Options) timeout(fn *dispatch.Function) time.Duration {
+	if fn.Deadline > 0 {
+		return fn.Deadline
+	}
+	switch fn.Kind {
+	case dispatch.KindQuery:
+		return o.QueryTimeout
+	case dispatch.KindMutation:
+		return o.MutationTimeout
+	default:
+		return o.ActionTimeout
+	}
+}

@@ -1,0 +1,135 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// ending is how a job's run came to its end outside the turn: an action's
+// always, a mutation's if it failed.
+type ending struct {
+	run      *run
+	err      error // nil: success
+	returned bool  // the handler has returned, so nothing of the run is left
+}
+
+// endRun takes note of a run's end. What it means for the job is settled with
+// the next turn.
+func (s *scheduler) endRun(end ending) {
+	r := end.run
+	if r.expires != nil {
+		r.expires.Stop()
+	}
+	r.src.end(dispatch.CodeAborted, "the attempt is over")
+	if s.runs.get(r.job.ID) != r || r.over {
+		// Cancelled, or given up: only its slot, or its ghost, was left.
+		if r.over && end.returned {
+			s.runs.unbury(r.job.ID)
+			s.claimFrom(storage.Place{})
+		}
+		s.freeSlot(r)
+		return
+	}
+	r.over = true
+	s.freeSlot(r)
+	s.ended = append(s.ended, end)
+}
+
+// expireAfter has the run of an action given up after d.
+func (s *scheduler) expireAfter(r *run, d time.Duration) {
+	if r.expires != nil {
+		r.expires.Stop()
+	}
+	sys, self := s.eng.sys, s.self
+	r.expires = time.AfterFunc(d, func() { sys.tell(self, &runExpired{r}) })
+}
+
+// giveUp ends the run of an action whose handler has neither returned by its
+// deadline nor within the grace after it. The slot is freed; the job is not run
+// again before that handler has returned.
+func (s *scheduler) giveUp(r *run) {
+	if s.runs.get(r.job.ID) == r && !r.over {
+		s.runs.bury(r.job.ID)
+	}
+	s.endRun(ending{run: r, err: &dispatch.Error{
+		Code: dispatch.CodeDeadlineExceeded, Path: r.job.Function,
+		Message: "the handler did not return by its deadline",
+	}})
+}
+
+// settleEnded writes down what became of the jobs whose runs have ended, all in
+// one change set.
+func (s *scheduler) settleEnded() {
+	ended := s.ended
+	s.ended = nil
+	tx := s.store.Begin(s.eng.clock.now())
+	for _, end := range ended {
+		r := end.run
+		if s.runs.get(r.job.ID) != r {
+			continue
+		}
+		s.runs.remove(r)
+		if _, err := tx.EndAttempt(r.job, s.outcome(tx.Now(), end)); err != nil {
+			s.eng.opts.Logger.Error("ending a run", "app", s.id, "job", r.job.ID, "err", err)
+		}
+		if r.suspect {
+			s.nextAt = s.eng.clock.wall()
+		}
+	}
+	s.commit(tx, nil, nil)
+}
+
+// outcome says what follows from how a run ended.
+func (s *scheduler) outcome(now time.Time, end ending) storage.End {
+	r := end.run
+	if end.err == nil {
+		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt}
+	}
+	e := dispatch.AsError(end.err)
+	out := storage.End{
+		State:     storage.StateFailed,
+		StartedAt: r.startedAt,
+		Error:     &storage.JobError{Code: string(e.Code), Message: e.Message},
+	}
+	log := s.eng.opts.Logger.With("app", s.id, "function", r.job.Function, "job", r.job.ID, "attempt", r.attempt, "err", e)
+	if s.eng.ctx.Err() != nil && !r.job.AtMostOnce && errors.Is(end.err, context.Canceled) {
+		// The engine is closing and has cancelled it: neither a failure nor a crash.
+		out.State, out.Due, out.Interrupted = storage.StatePending, r.job.Due, true
+		return out
+	}
+	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {
+		log.Warn("job failed for good")
+		return out
+	}
+	wait, again := dispatch.RetryOf(r.job.Retry).Next(r.job.Failures + 1)
+	if !again {
+		log.Warn("job failed, and its retries are spent")
+		return out
+	}
+	// Rounded up like every due instant; one past the last possible is dead (storage).
+	out.State, out.Due = storage.StatePending, now.Add(wait)
+	log.Info("job failed, and will be tried again", "in", wait)
+	return out
+}
+
+// interruption says what follows from a claim that nobody is running any more.
+func (s *scheduler) interruption(job *storage.Job, crashed bool) storage.End {
+	end := storage.End{
+		State: storage.StatePending, Due: job.Due, Interrupted: true, Crashed: crashed,
+		Error: &storage.JobError{Code: string(dispatch.CodeAborted), Message: "interrupted: the engine stopped during the attempt"},
+	}
+	switch {
+	case job.AtMostOnce:
+		end.State = storage.StateFailed
+		end.Error.Message = "interrupted, and to be run at most once"
+	case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:
+		end.State = storage.StateFailed
+		end.Error.Message = fmt.Sprintf("suspected poison: %d crashes in a row cut it off", job.Interruptions+1)
+	}
+	return end
+}

@@ -1,0 +1,176 @@
+package actors
+
+import (
+	"fmt"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// open takes up the app: after a start of the engine, a wake, or a panic of the
+// actor's earlier life.
+func (s *scheduler) open() {
+	s.touch()
+	s.purgeAt = s.eng.clock.elapsed()
+	s.store.SetRetention(s.eng.opts.Retention)
+	s.store.SetLive(s.runs.live)
+	if s.opened {
+		// The earlier life may have left a transaction open, and change sets on
+		// their way: begin again from what is durable.
+		s.breakDown(fmt.Errorf("%w: the scheduler actor was restarted", storage.ErrNotApplied))
+	} else {
+		s.recover(true)
+	}
+	s.step()
+}
+
+// close leaves nothing behind that could fire or wait.
+func (s *scheduler) close() {
+	s.alarm.clear()
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	for _, r := range s.runs.all() {
+		if r.expires != nil {
+			r.expires.Stop()
+		}
+	}
+	err := errShutdown()
+	if t := s.holder; t != nil {
+		s.holder = nil
+		t.tx.Rollback(nil)
+		t.cancel()
+		if t.inv.job == nil {
+			t.inv.reply(result{err: err})
+		}
+	}
+	s.dismiss(err)
+	s.eng.governor.giveBack(s.slots)
+	s.slots = 0
+}
+
+// dismiss answers everybody who waits for the turn.
+func (s *scheduler) dismiss(err error) {
+	for _, t := range s.queue {
+		switch {
+		case t.op != nil:
+			t.op.answer(err)
+		case t.inv.job == nil:
+			t.inv.reply(result{err: err})
+		default:
+			s.freeSlot(t.inv.job)
+		}
+	}
+	s.queue = nil
+}
+
+// recover looks at every claim that nobody is running. A job that was not due
+// yet certainly never started: its claim is taken back. Any other attempt was
+// interrupted. Because the volume has one owner there is no lease to wait out.
+func (s *scheduler) recover(crashed bool) {
+	tx := s.store.Begin(s.eng.clock.now())
+	jobs, err := tx.Claimed()
+	if err != nil {
+		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
+	}
+	wall := s.eng.clock.wall()
+	for i := range jobs {
+		job := jobs[i]
+		if s.runs.get(job.ID) != nil {
+			continue
+		}
+		if job.Due.After(wall) {
+			err = tx.Unclaim(&job)
+		} else {
+			end := s.interruption(&job, crashed)
+			s.eng.opts.Logger.Warn("job was interrupted", "app", s.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
+			_, err = tx.EndAttempt(job, end)
+		}
+		if err != nil {
+			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
+		}
+	}
+	s.opened = true
+	s.commit(tx, nil, nil)
+	s.claimFrom(storage.Place{})
+}
+
+// breakDown stops everything that builds upon a change set that failed, until
+// the app's state was read again (G6). Actions that run go on running.
+func (s *scheduler) breakDown(cause error) {
+	s.broken = true
+	if s.holder != nil {
+		s.loseTurn(&dispatch.Error{
+			Code: dispatch.CodeUnavailable, Path: s.holder.inv.Path,
+			Message: "the volume failed; nothing was changed", Err: cause,
+		})
+	}
+	for _, r := range s.runs.all() {
+		if s.runs.live(r.job.ID) && !r.mutation {
+			continue
+		}
+		s.runs.remove(r)
+		s.freeSlot(r)
+	}
+	s.ready, s.claims = nil, 0
+}
+
+// reload reads the app's state again once every change set has been answered.
+// It is false while that is not possible.
+func (s *scheduler) reload() bool {
+	if s.outstanding.Load() > 0 {
+		return false // a settled message comes with each
+	}
+	if err := s.store.Reload(); err != nil {
+		s.reloads++
+		wait := min(10*time.Millisecond<<min(s.reloads, 10), time.Second)
+		s.eng.opts.Logger.Error("reloading an app", "app", s.id, "err", err, "again in", wait)
+		sys, self := s.eng.sys, s.self
+		s.alarm.set(wait, func(uint64) { sys.tell(self, &retryReload{}) })
+		s.dismiss(err) // callers are not kept waiting for a volume that is down
+		return false
+	}
+	s.reloads = 0
+	s.broken = false
+	// Runs that ended meanwhile are told from those that nobody runs.
+	s.from, s.nextAt = storage.Place{}, time.Time{}
+	s.recover(false)
+	return true
+}
+
+// drain begins the end: no job starts any more, and claims of jobs that have
+// not started are taken back, so that they count as no attempt.
+func (s *scheduler) drain(m *drain) {
+	s.draining, s.drained = true, m.done
+	s.askSlots()
+}
+
+// drainStep takes the claims back, and tells when nothing runs or waits.
+func (s *scheduler) drainStep() {
+	if s.holder != nil || s.broken {
+		return
+	}
+	var waiting []*run
+	for _, r := range s.runs.all() {
+		if !s.runs.live(r.job.ID) && !r.over {
+			waiting = append(waiting, r)
+		}
+	}
+	if len(waiting) > 0 {
+		tx := s.store.Begin(s.eng.clock.now())
+		for _, r := range waiting {
+			s.runs.remove(r)
+			s.freeSlot(r)
+			if err := tx.Unclaim(&r.job); err != nil {
+				s.eng.opts.Logger.Error("taking a claim back", "app", s.id, "job", r.job.ID, "err", err)
+			}
+		}
+		s.ready, s.claims = nil, 0
+		s.commit(tx, nil, nil)
+	}
+	if s.drained != nil && len(s.queue) == 0 && s.runs.len() == 0 && s.outstanding.Load() == 0 {
+		s.drained()
+		s.drained = nil
+	}
+}

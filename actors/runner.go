@@ -1,0 +1,104 @@
+package actors
+
+import (
+	"context"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"carillon/dispatch"
+)
+
+// runner is the function-runner actor of one app. An RPC and a due job are the
+// same message to it: it resolves the reference, rebuilds the identity, and has
+// the function run in a goroutine — a query on a snapshot, an action on its
+// own, a mutation once the SchedulerActor has given it the turn.
+type runner struct {
+	app *appState
+}
+
+// Receive implements the actor.
+func (r *runner) Receive(c actor.Context) {
+	if inv, ok := c.Message().(*invocation); ok {
+		r.accept(inv)
+	}
+}
+
+func (r *runner) accept(inv *invocation) {
+	eng := r.app.eng
+	fn, err := eng.opts.Functions.Resolve(inv.Path, inv.Origin, inv.Kind)
+	if err != nil {
+		if inv.job != nil {
+			err = dispatch.Permanent(err) // it was registered once, and will not be by waiting
+		}
+		inv.reply(result{err: err})
+		return
+	}
+	inv.fn = fn
+	inv.timeout = eng.opts.timeout(fn)
+	if inv.job != nil {
+		if d := inv.job.job.Timeout; d > 0 {
+			inv.timeout = d
+		}
+		if fn.Kind == dispatch.KindQuery {
+			inv.reply(result{err: dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is a query now: it cannot be a job", fn.Path))})
+			return
+		}
+		// Checked here, because what does not fit now will not fit at a retry.
+		if err := fn.CheckArgs(inv.Args); err != nil {
+			inv.reply(result{err: dispatch.Permanent(err)})
+			return
+		}
+		if len(inv.job.job.Claims) > 0 {
+			// The hook is user code, and may take its time.
+			eng.handlers.spawn(inv.Path, func() result { return result{err: r.reauthorize(inv)} }, func(res result) {
+				if res.err != nil {
+					inv.reply(res)
+					return
+				}
+				r.run(inv)
+			})
+			return
+		}
+	}
+	r.run(inv)
+}
+
+// run sends the invocation on, by the kind of its function.
+func (r *runner) run(inv *invocation) {
+	eng := r.app.eng
+	switch inv.fn.Kind {
+	case dispatch.KindQuery:
+		eng.handlers.query(r.app, inv)
+	case dispatch.KindAction:
+		if err := inv.from.refusal(); err != nil {
+			inv.reply(result{err: err})
+			return
+		}
+		eng.handlers.action(r.app, inv)
+	default:
+		eng.sys.tell(r.app.scheduler, &turn{inv: inv})
+	}
+}
+
+// reauthorize rebuilds the identity that the job was scheduled with.
+func (r *runner) reauthorize(inv *invocation) error {
+	eng := r.app.eng
+	stored, err := dispatch.DecodeIdentity(inv.job.job.Claims)
+	if err != nil {
+		return dispatch.Permanent(err)
+	}
+	ctx, cancel := context.WithTimeout(inv.ctx, inv.timeout)
+	defer cancel()
+	id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)
+	if err == nil {
+		inv.Identity, err = id.Normalize()
+	}
+	if err == nil {
+		return nil
+	}
+	switch dispatch.AsError(err).Code {
+	case dispatch.CodeUnavailable, dispatch.CodeDeadlineExceeded:
+		return err
+	}
+	return dispatch.Permanent(err)
+}

@@ -1,0 +1,272 @@
+package actors
+
+import (
+	"container/heap"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// scheduler is the SchedulerActor of one app: it owns the app's state, gives
+// out the turn, and has the app's one alarm. Its mailbox is never blocked by
+// user code. Package comment: the picture, and invariants A1 to A9.
+type scheduler struct {
+	*appState
+	self   *actor.PID
+	holder *turn   // who has the turn; nil: nobody
+	queue  []*turn // who waits for it, in the order they came
+	ended  []ending
+
+	// The sorted job bucket, as far as memory needs to know it.
+	ready  readyHeap     // claimed durably, waiting for their instant or a slot
+	from   storage.Place // no unclaimed job lies before it
+	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
+	claims int           // runs claimed and not started
+
+	// Slots of the engine-wide limit.
+	slots, started int
+	asked          bool // for slots, and not answered yet
+
+	alarm    alarm
+	expiry   *time.Timer // bounds the turn
+	touched  time.Duration
+	purgeAt  time.Duration // monotonic; when to look for expired history again
+	broken   bool          // a commit failed; nothing is done until the state was reloaded
+	reloads  int
+	draining bool
+	drained  func() // told when the drain has come to its end
+}
+
+// appState is what of an app outlives a restart of its SchedulerActor.
+type appState struct {
+	eng         *Engine
+	id          storage.AppID
+	store       *storage.App
+	runs        *runs
+	ref         *appRef
+	scheduler   *actor.PID
+	runner      *actor.PID
+	outstanding atomic.Int64 // change sets handed over and not answered
+	opened      bool         // the first recovery is done
+}
+
+// The messages to the SchedulerActor, besides *turn and *operation.
+type (
+	turnEnded   struct{ turn *turn } // the handler that had the turn has returned
+	turnExpired struct{}             // look whether the holder is past its deadline
+	jobEnded    struct{ end ending } // a job's run ended outside the turn
+	runStarted  struct {             // an action's handler is about to start
+		run     *run
+		timeout time.Duration
+	}
+	runExpired  struct{ run *run }    // an action is past deadline and grace
+	unburied    struct{}              // a given-up handler has returned at last
+	alarmFired  struct{ gen uint64 }  // the alarm, of that generation
+	slotsGiven  struct{ n int }       // by the governor
+	clockMoved  struct{}              // the wall was stepped, or the machine suspended
+	retryReload struct{}              //
+	drain       struct{ done func() } // finish what is under way and take nothing new
+	settled     struct {              // a change set was answered
+		err     error
+		claimed []*run
+		stop    []*run
+	}
+)
+
+// Receive implements the actor.
+func (s *scheduler) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		s.self = c.Self()
+		s.open()
+	case *actor.Stopping, *actor.Restarting:
+		s.close()
+		return
+	case *turn:
+		s.touch()
+		s.queue = append(s.queue, m)
+	case *operation:
+		s.touch()
+		s.queue = append(s.queue, &turn{op: m})
+	case *turnEnded:
+		s.finishTurn(m.turn)
+	case *turnExpired:
+		s.expireTurn()
+	case *jobEnded:
+		s.endRun(m.end)
+	case *runStarted:
+		if !m.run.over {
+			s.expireAfter(m.run, m.timeout+s.eng.opts.Grace)
+		}
+	case *runExpired:
+		s.giveUp(m.run)
+	case *unburied:
+		s.claimFrom(storage.Place{})
+	case *alarmFired:
+		if !s.alarm.fired(m.gen) {
+			return
+		}
+	case *slotsGiven:
+		s.slots += m.n
+		s.asked = false
+	case *clockMoved:
+		s.alarm.clear()
+	case *settled:
+		s.settle(m)
+	case *retryReload:
+	case *drain:
+		s.drain(m)
+	default:
+		return
+	}
+	s.step()
+}
+
+func (s *scheduler) touch() { s.touched = s.eng.clock.elapsed() }
+
+// step does all that can be done now, and sets the alarm for the rest.
+func (s *scheduler) step() {
+	if s.broken && !s.reload() {
+		return
+	}
+	for s.holder == nil && !s.broken {
+		switch {
+		case len(s.ended) > 0:
+			s.settleEnded()
+		case s.claimDue(s.eng.clock.wall()):
+		case len(s.queue) > 0:
+			s.nextTurn()
+		case s.purgeDue():
+			s.purge()
+		default:
+			if s.draining {
+				s.drainStep()
+			}
+			s.release()
+			s.rearm()
+			return
+		}
+	}
+	s.release()
+	s.rearm()
+}
+
+// settle takes note that a change set was answered.
+func (s *scheduler) settle(m *settled) {
+	if m.err != nil {
+		s.breakDown(m.err)
+		return
+	}
+	for _, r := range m.claimed {
+		if s.runs.setDurable(r) {
+			heap.Push(&s.ready, r)
+		}
+	}
+	for _, r := range m.stop {
+		s.runs.stop(r)
+	}
+}
+
+// commit claims what the transaction has made due, hands it over, and has reply
+// (nil: nobody waits) told when it is durable.
+func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error)) {
+	claimed := s.claimInserted(tx)
+	stop := s.settleCancels(tx, cancelings)
+	s.outstanding.Add(1)
+	state, sys, draining := s.appState, s.eng.sys, s.draining
+	err := tx.Commit(func(err error) {
+		state.outstanding.Add(-1)
+		if reply != nil {
+			reply(err)
+		}
+		if err != nil || draining || len(claimed)+len(stop) > 0 {
+			sys.tell(state.scheduler, &settled{err: err, claimed: claimed, stop: stop})
+		}
+	})
+	if err != nil {
+		panic("actors: A2: " + err.Error())
+	}
+}
+
+// rollback drops the transaction. The reply still waits until what it may have
+// read is durable.
+func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error)) {
+	s.revertCancels(cancelings)
+	if reply == nil {
+		tx.Rollback(nil)
+		return
+	}
+	s.outstanding.Add(1)
+	state, sys := s.appState, s.eng.sys
+	tx.Rollback(func(err error) {
+		state.outstanding.Add(-1)
+		reply(err)
+		if err != nil {
+			sys.tell(state.scheduler, &settled{err: err})
+		}
+	})
+}
+
+// settleCancels decides the runs whose claims the transaction has cancelled:
+// they never start, or what they do counts no more. It returns those whose
+// handlers are to be stopped once the cancel is durable.
+func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*run) {
+	canceled := map[*run]bool{}
+	for _, id := range tx.CanceledClaims() {
+		r := s.runs.get(id)
+		if r == nil {
+			continue
+		}
+		canceled[r] = true
+		started := s.runs.live(id)
+		r.src.end(dispatch.CodeCanceled, "the job was cancelled")
+		s.runs.remove(r)
+		if started {
+			stop = append(stop, r)
+			s.expireAfter(r, s.eng.opts.Grace)
+		} else {
+			s.claims--
+			s.freeSlot(r)
+		}
+	}
+	var undecided []*run
+	for _, r := range cancelings {
+		if !canceled[r] {
+			undecided = append(undecided, r)
+		}
+	}
+	s.revertCancels(undecided)
+	return stop
+}
+
+// revertCancels lets runs start after all whose cancel was rolled back.
+func (s *scheduler) revertCancels(cancelings []*run) {
+	for _, r := range cancelings {
+		if s.runs.revertCancel(r) {
+			heap.Push(&s.ready, r)
+		}
+	}
+}
+
+// readyHeap is ordered as jobs start: by due instant, then sequence (G13).
+type readyHeap []*run
+
+func (h readyHeap) Len() int           { return len(h) }
+func (h readyHeap) Less(i, j int) bool { return h[i].job.Place().Less(h[j].job.Place()) }
+func (h readyHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *readyHeap) Push(x any) { *h = append(*h, x.(*run)) }
+
+// Pop implements heap.Interface.
+func (h *readyHeap) Pop() any {
+	old := *h
+	r := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return r
+}

@@ -1,0 +1,82 @@
+package actors
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// system is the actor system, with what every actor of ours needs around it:
+// this file and the Receive methods are all that touch the actor library.
+type system struct {
+	actors *actor.ActorSystem
+	logger *slog.Logger
+}
+
+func newSystem(logger *slog.Logger) *system {
+	// The library prints to stderr unless it is given a logger; what it has to
+	// say (dead letters while stopping) is no news to us.
+	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
+	return &system{actors: actor.NewActorSystemWithConfig(actor.Configure(quiet, actor.WithDeadLetterRequestLogging(false))), logger: logger}
+}
+
+// tell sends a message, which must not be nil, to an actor.
+func (s *system) tell(to *actor.PID, message any) { s.actors.Root.Send(to, message) }
+
+// address is where the top-level actor of that name is, or will be.
+func (s *system) address(name string) *actor.PID { return actor.NewPID(s.actors.Address(), name) }
+
+// spawn starts a top-level actor.
+func (s *system) spawn(name string, producer func() actor.Actor) {
+	if _, err := s.actors.Root.SpawnNamed(s.props(name, producer), name); err != nil {
+		panic(fmt.Sprintf("actors: spawn %s: %v", name, err))
+	}
+}
+
+// props are the properties of an actor named for the log. A panic in it is
+// logged with its stack, then the supervisor acts.
+func (s *system) props(name string, producer func() actor.Actor, opts ...actor.PropsOption) *actor.Props {
+	logged := func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(c actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+			defer func() {
+				if v := recover(); v != nil {
+					s.logger.Error("actor panicked", "actor", name, "message", fmt.Sprintf("%T", envelope.Message), "panic", v, "stack", string(debug.Stack()))
+					panic(v)
+				}
+			}()
+			next(c, envelope)
+		}
+	}
+	opts = append(opts, actor.WithReceiverMiddleware(logged), actor.WithSupervisor(&backoff{}))
+	return actor.PropsFromProducer(producer, opts...)
+}
+
+// maxBackoff bounds the wait before a failing actor is started again.
+const maxBackoff = 10 * time.Second
+
+// backoff is a supervisor strategy: a failed child is started again, for ever,
+// the later the more often it has failed lately. Its mailbox waits meanwhile.
+// The library's own strategies give up at the eleventh panic, or never slow down.
+type backoff struct {
+	failures atomic.Int32
+	last     atomic.Int64
+}
+
+// HandleFailure implements the actor library's supervisor strategy.
+func (b *backoff) HandleFailure(_ *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, _, _ any) {
+	now := time.Now().UnixNano()
+	if time.Duration(now-b.last.Swap(now)) > 2*maxBackoff {
+		b.failures.Store(0)
+	}
+	n := b.failures.Add(1)
+	if n == 1 {
+		supervisor.RestartChildren(child)
+		return
+	}
+	wait := min(10*time.Millisecond<<min(n, 20), maxBackoff)
+	time.AfterFunc(wait, func() { supervisor.RestartChildren(child) })
+}

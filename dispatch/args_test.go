@@ -1,0 +1,184 @@
+package dispatch_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+type inner struct {
+	B bool `json:"b"`
+}
+
+type payload struct {
+	N     int            `json:"n"`
+	Small uint8          `json:"small"`
+	F     float64        `json:"f"`
+	S     string         `json:"s"`
+	List  []inner        `json:"list"`
+	Map   map[string]int `json:"map"`
+	Raw   []byte         `json:"raw"`
+	At    time.Time      `json:"at"`
+	In    *inner         `json:"in"`
+}
+
+// checkerOf registers a mutation of the argument type and returns its CheckArgs.
+func checkerOf[A any]() func(json.RawMessage) error {
+	reg := dispatch.NewRegistry()
+	handleNothing[A](reg, "a:b")
+	fn, _ := reg.Lookup("a:b")
+	return fn.CheckArgs
+}
+
+func TestArgumentsAreDecodedStrictly(t *testing.T) {
+	object, id, number := checkerOf[payload](), checkerOf[storage.ID[payload]](), checkerOf[int]()
+	list, pointer, nothing := checkerOf[[]string](), checkerOf[*payload](), checkerOf[none]()
+	for _, tt := range []struct {
+		name  string
+		check func(json.RawMessage) error
+		args  string
+		want  string // "" means accepted
+	}{
+		{"absent", object, ``, ""},
+		{"blank", object, " \n", ""},
+		{"null", object, `null`, ""},
+		{"empty", object, `{}`, ""},
+		{"every field", object, `{"n":1,"small":255,"f":1.5,"s":"x","list":[{"b":true}],"map":{"k":1},"raw":"AA==","at":"2026-01-02T03:04:05Z","in":{"b":false}}`, ""},
+		{"blanks around", object, " {\"n\":1}\n", ""},
+		{"null field", object, `{"n":null}`, ""},
+		{"string for number", object, `{"n":"1"}`, `args: field "n": want number, got string`},
+		{"fraction for integer", object, `{"n":1.5}`, `args: field "n": want integer of type int, got number 1.5`},
+		{"out of range", object, `{"small":256}`, `args: field "small": want integer of type uint8, got number 256`},
+		{"boolean for float", object, `{"f":true}`, `args: field "f": want number, got boolean`},
+		{"number for string", object, `{"s":1}`, `args: field "s": want string, got number`},
+		{"object for array", object, `{"list":{}}`, `args: field "list": want array, got object`},
+		{"array for object", object, `{"map":[]}`, `args: field "map": want object, got array`},
+		{"inside an array", object, `{"list":[{"b":1}]}`, `args: field "list.b": want boolean, got number`},
+		{"inside a pointer", object, `{"in":{"b":"x"}}`, `args: field "in.b": want boolean, got string`},
+		{"number for bytes", object, `{"raw":1}`, `args: field "raw": want base64 string, got number`},
+		{"unknown field", object, `{"x":1}`, `args: unknown field "x"`},
+		{"unknown field inside", object, `{"in":{"x":1}}`, `args: unknown field "x"`},
+		{"array for the whole", object, `[]`, `args: want object, got array`},
+		{"string for the whole", object, `"x"`, `args: want object, got string`},
+		{"second value", object, `{} {}`, `args: more than one JSON value`},
+		{"trailing garbage", object, `{}x`, `args: more than one JSON value`},
+		{"cut off", object, `{"n":`, `args: not JSON: unexpected end`},
+		{"not JSON", object, `{n:1}`, `args: not JSON at byte 2: invalid character 'n' looking for beginning of object key string`},
+		{"id", id, `"x"`, ""},
+		{"absent id", id, ``, `args: want string, got object`},
+		{"null id", id, `null`, `args: want string, got null`},
+		{"number", number, `7`, ""},
+		{"null number", number, ` null `, `args: want number, got null`},
+		{"second number", number, `7 8`, `args: not JSON at byte 3: invalid character '8' after top-level value`},
+		{"list", list, `["a"]`, ""},
+		{"null list", list, `null`, ""},
+		{"absent list", list, ``, ""},
+		{"object for list", list, `{}`, `args: want array, got object`},
+		{"null pointer", pointer, `null`, ""},
+		{"none", nothing, `{}`, ""},
+		{"none from null", nothing, `null`, ""},
+		{"none from blanks", nothing, `{ }`, ""},
+		{"none with a field", nothing, `{"x":1}`, `args: unknown field "x"`},
+		{"none from array", nothing, `[]`, `args: want object, got array`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.check(json.RawMessage(tt.args))
+			if tt.want == "" {
+				mustDo(t, err)
+				return
+			}
+			wantError(t, err, dispatch.CodeInvalidArgument, tt.want)
+			if !dispatch.IsPermanent(err) {
+				t.Error("arguments that do not decode are worth no retry")
+			}
+		})
+	}
+}
+
+func TestArgumentsNestAtMostMaxDepth(t *testing.T) {
+	check := checkerOf[any]()
+	nested := func(n int) json.RawMessage {
+		return json.RawMessage(strings.Repeat("[", n) + strings.Repeat("]", n))
+	}
+	mustDo(t, check(nested(dispatch.MaxDepth)))
+	wantError(t, check(nested(dispatch.MaxDepth+1)), dispatch.CodeInvalidArgument, "args: nested deeper than 64 levels")
+	mustDo(t, check(json.RawMessage(`["`+strings.Repeat(`[\"`, 100)+`"]`)))
+	wantError(t, check(json.RawMessage(`{"a":`+strings.Repeat(`{"a":`, dispatch.MaxDepth))),
+		dispatch.CodeInvalidArgument, "args: nested deeper than 64 levels")
+}
+
+type panicky struct{}
+
+func (*panicky) UnmarshalJSON([]byte) error { panic("boom") }
+
+func TestAPanicInUnmarshalJSONIsAnError(t *testing.T) {
+	wantError(t, checkerOf[panicky]()(json.RawMessage(`1`)), dispatch.CodeInternal, "internal error")
+}
+
+type picky struct{}
+
+func (*picky) UnmarshalJSON([]byte) error { return errors.New("want a colour") }
+
+func TestAnErrorOfUnmarshalJSONIsTold(t *testing.T) {
+	wantError(t, checkerOf[picky]()(json.RawMessage(`1`)), dispatch.CodeInvalidArgument, "args: want a colour")
+}
+
+func TestArgumentsOverTheLimitAreRefused(t *testing.T) {
+	reg := dispatch.NewRegistry()
+	handleNothing[string](reg, "a:b")
+	fn, _ := reg.Lookup("a:b")
+	for _, tt := range []struct {
+		limits dispatch.Limits
+		limit  int
+	}{
+		{dispatch.Limits{}, 1 << 20},
+		{dispatch.Limits{Args: 10}, 10},
+	} {
+		fits := json.RawMessage(`"` + strings.Repeat("x", tt.limit-2) + `"`)
+		over := json.RawMessage(`"` + strings.Repeat("x", tt.limit-1) + `"`)
+		_, _, err := reg.Schedulable(dispatch.Path("a:b").With(fits), tt.limits)
+		mustDo(t, err)
+		env := dispatch.Env{Registry: reg, Limits: tt.limits}
+		_, err = fn.RunMutation(env, noWriter(), fits)
+		mustDo(t, err)
+
+		_, _, err = reg.Schedulable(dispatch.Path("a:b").With(over), tt.limits)
+		if e := dispatch.AsError(err); e == nil || e.Code != dispatch.CodeResourceExhausted {
+			t.Errorf("scheduling %d bytes with the limit %d: %v", len(over), tt.limit, err)
+		}
+		_, err = fn.RunMutation(env, noWriter(), over)
+		if e := dispatch.AsError(err); e == nil || e.Code != dispatch.CodeResourceExhausted {
+			t.Errorf("running %d bytes with the limit %d: %v", len(over), tt.limit, err)
+		}
+	}
+}
+
+func TestSchedulableStoresArgumentsInTheirNormalForm(t *testing.T) {
+	reg := dispatch.NewRegistry()
+	handleNothing[payload](reg, "a:object")
+	handleNothing[[]string](reg, "a:list")
+	handleNothing[none](reg, "a:none")
+	for _, tt := range []struct {
+		call dispatch.Call
+		want string
+	}{
+		{dispatch.Path("a:object").With(nil), `{}`},
+		{dispatch.Path("a:object").With(json.RawMessage(nil)), `{}`},
+		{dispatch.Path("a:object").With(json.RawMessage(`null`)), `{}`},
+		{dispatch.Path("a:object").With((*payload)(nil)), `{}`},
+		{dispatch.Path("a:none").With(none{}), `{}`},
+		{dispatch.Path("a:list").With([]string(nil)), `null`},
+		{dispatch.Path("a:list").With([]string{"a"}), `["a"]`},
+	} {
+		_, raw, err := reg.Schedulable(tt.call, dispatch.Limits{})
+		mustDo(t, err)
+		if string(raw) != tt.want {
+			t.Errorf("%v is stored as %s, want %s", tt.call, raw, tt.want)
+		}
+	}
+}

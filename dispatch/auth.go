@@ -1,0 +1,101 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+)
+
+// MaxIdentity bounds an identity's JSON form, in bytes.
+const MaxIdentity = 64 << 10
+
+// Identity is who calls: a subject and what is claimed about it. It holds
+// claims only, never the token they were read from, because a job may store it.
+//
+// Claims are JSON values. A function sees them as encoding/json decodes them
+// into an any (string, bool, float64, nil, []any, map[string]any), whether it
+// runs for a request or for a stored job. A whole number beyond 2⁵³ belongs in a string.
+type Identity struct {
+	Subject string         `json:"subject"` // Invariant: not empty
+	Claims  map[string]any `json:"claims,omitempty"`
+}
+
+// Normalize returns a copy of the identity with its claims as a function sees
+// them, or an *Error that says what is wrong with it. A nil identity, which is
+// nobody, stays nil.
+func (id *Identity) Normalize() (*Identity, error) {
+	if id == nil {
+		return nil, nil
+	}
+	if len(id.Claims) == 0 && id.Subject != "" && len(id.Subject) < MaxIdentity/8 {
+		return &Identity{Subject: id.Subject}, nil // an escaped character takes 6 bytes at most
+	}
+	data, err := EncodeIdentity(id)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeIdentity(data)
+}
+
+// EncodeIdentity returns the form a job stores: JSON, or nil for nobody. The
+// error is an *Error.
+func EncodeIdentity(id *Identity) ([]byte, error) {
+	if id == nil {
+		return nil, nil
+	}
+	if id.Subject == "" {
+		return nil, Errorf(CodeInvalidArgument, "identity: the subject is empty")
+	}
+	data, err := json.Marshal(id)
+	if err != nil {
+		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: the claims cannot be encoded: " + plainJSON(err), Err: err}
+	}
+	if err := checkSize("", "identity", len(data), MaxIdentity); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// DecodeIdentity returns the identity EncodeIdentity has encoded. The error is
+// an *Error.
+func DecodeIdentity(data []byte) (*Identity, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	if err := checkSize("", "identity", len(data), MaxIdentity); err != nil {
+		return nil, err
+	}
+	id := new(Identity)
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(id)
+	if err == nil && (id.Subject == "" || dec.More()) {
+		err = fmt.Errorf("want one object with a subject")
+	}
+	if err != nil {
+		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: does not decode: " + plainJSON(err), Err: err}
+	}
+	return id, nil
+}
+
+// Auth tells a function who calls. The zero Auth is nobody.
+type Auth struct{ identity *Identity }
+
+// Identity returns who calls. ok is false if nobody does: the caller did not
+// sign in, or the run is a job that was not scheduled with AsCaller.
+func (a Auth) Identity() (id Identity, ok bool) {
+	if a.identity == nil {
+		return Identity{}, false
+	}
+	return Identity{Subject: a.identity.Subject, Claims: maps.Clone(a.identity.Claims)}, true
+}
+
+// Require returns who calls, or an *Error with the code unauthenticated.
+func (a Auth) Require() (Identity, error) {
+	id, ok := a.Identity()
+	if !ok {
+		return Identity{}, &Error{Code: CodeUnauthenticated, Message: "sign in first"}
+	}
+	return id, nil
+}

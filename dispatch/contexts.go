@@ -1,0 +1,106 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"carillon/storage"
+)
+
+// JobRun is which job a function runs for. The zero JobRun is a call that is no
+// job. A function that another one runs is part of the same job.
+type JobRun struct {
+	ID           storage.JobID // the same for every attempt: the idempotency key to hand to other services
+	Attempt      int           // 1 is the first
+	ScheduledFor time.Time     // the instant first asked for, whatever retries and lateness made of it
+}
+
+// QueryCtx is what a query runs with. It is good until the handler returns.
+type QueryCtx struct {
+	context.Context
+	DB   storage.Reader // one snapshot, that of the mutation if the query runs inside one
+	Auth Auth
+	Now  time.Time // the instant the run began
+	Log  *slog.Logger
+	run  *frame
+}
+
+// MutationCtx is what a mutation runs with: one transaction, in which all that
+// is written and scheduled is committed together or not at all. It is good
+// until the handler returns, and for one goroutine at a time.
+type MutationCtx struct {
+	context.Context
+	DB        storage.Writer
+	Auth      Auth
+	Scheduler Scheduler // part of the transaction: sees its own jobs, and rolls back with it
+	Now       time.Time // the instant the run began
+	Log       *slog.Logger
+	Job       JobRun
+	run       *frame
+}
+
+// ActionCtx is what an action runs with. It has no DB: it reaches data through
+// queries and mutations, each of which is its own transaction. It is good until
+// the handler returns, from any number of goroutines.
+type ActionCtx struct {
+	context.Context
+	Auth      Auth
+	Scheduler Scheduler // each call is its own transaction, durable when it returns
+	Now       time.Time // the instant the run began
+	Log       *slog.Logger
+	Job       JobRun
+	run       *frame
+}
+
+// QueryRunner can run a query: a Caller, or the context of any function.
+type QueryRunner interface {
+	runQuery(path string, args json.RawMessage) (json.RawMessage, error)
+}
+
+// MutationRunner can run a mutation: a Caller, or the context of a mutation or an action.
+type MutationRunner interface {
+	runMutation(path string, args json.RawMessage) (json.RawMessage, error)
+}
+
+// ActionRunner can run an action: a Caller, or the context of an action.
+type ActionRunner interface {
+	runAction(path string, args json.RawMessage) (json.RawMessage, error)
+}
+
+var (
+	_ QueryRunner    = (*QueryCtx)(nil)
+	_ QueryRunner    = (*MutationCtx)(nil)
+	_ QueryRunner    = (*ActionCtx)(nil)
+	_ QueryRunner    = Caller{}
+	_ MutationRunner = (*MutationCtx)(nil)
+	_ MutationRunner = (*ActionCtx)(nil)
+	_ MutationRunner = Caller{}
+	_ ActionRunner   = (*ActionCtx)(nil)
+	_ ActionRunner   = Caller{}
+)
+
+func (c *QueryCtx) runQuery(path string, args json.RawMessage) (json.RawMessage, error) {
+	return c.run.nestQuery(c.Context, path, args)
+}
+
+func (c *MutationCtx) runQuery(path string, args json.RawMessage) (json.RawMessage, error) {
+	return c.run.nestQuery(c.Context, path, args)
+}
+
+func (c *MutationCtx) runMutation(path string, args json.RawMessage) (json.RawMessage, error) {
+	return c.run.nestMutation(c.Context, path, args)
+}
+
+func (c *ActionCtx) runQuery(path string, args json.RawMessage) (json.RawMessage, error) {
+	return c.run.invoke(c.Context, KindQuery, path, args)
+}
+
+func (c *ActionCtx) runMutation(path string, args json.RawMessage) (json.RawMessage, error) {
+	return c.run.invoke(c.Context, KindMutation, path, args)
+}
+
+func (c *ActionCtx) runAction(path string, args json.RawMessage) (json.RawMessage, error) {
+	return c.run.invoke(c.Context, KindAction, path, args)
+}

@@ -1,0 +1,70 @@
+// Package dispatch is what an app server's functions are written against:
+// references, the three contexts, calls, errors; and what an engine runs them
+// with: the registry, the planner of jobs, the invocation. It has never heard of
+// files or actors.
+//
+// Use:
+//
+//	var (
+//		notes = storage.NewTable[Note]("notes")
+//		post  = dispatch.Mutation[Note, storage.ID[Note]]("notes:post")
+//		burn  = dispatch.InternalMutation[storage.ID[Note], dispatch.None]("notes:burn")
+//	)
+//
+//	reg := dispatch.NewRegistry()
+//	post.Handle(reg, func(ctx *dispatch.MutationCtx, n Note) (storage.ID[Note], error) {
+//		id, err := notes.Insert(ctx.DB, n)
+//		if err != nil {
+//			return "", err
+//		}
+//		_, err = ctx.Scheduler.RunAfter(time.Hour, burn.With(id)) // stored with the note, or neither
+//		return id, err
+//	})
+//
+// A reference is declared first and its handler bound later, because Go rejects
+// a function that schedules itself as an initialization cycle otherwise.
+//
+// What a context must not do does not compile:
+//
+//	            runs queries  runs mutations  runs actions  Scheduler  DB
+//	QueryCtx        yes             -              -            -      Reader
+//	MutationCtx     yes            yes             -           yes     Writer
+//	ActionCtx       yes            yes            yes          yes     -
+//	Caller          yes            yes            yes           -      -
+//
+// One invocation, wherever it comes from:
+//
+//	client  host  due job  cron tick  function
+//	   └──────┴──────┼─────────┴─────────┘
+//	             Invocation
+//	                 │ Registry.Resolve: path → Function, or not_found
+//	                 │ size, depth, strict decoding → invalid_argument
+//	                 ▼
+//	 RunQuery(snapshot) | RunMutation(transaction) | RunAction()
+//	                 │
+//	             handler ──Run──► inside a query or mutation: a nested run, same transaction
+//	                 │            from an action or a Caller: Invoker, a new Invocation
+//	                 ▼
+//	 result as JSON, or *Error{code, path, message}; a panic is internal
+//
+// Invariants:
+//
+//	D1  A client sees an internal function exactly as it sees an unknown one.
+//	D2  A call that could never run (unknown path, a query, arguments that do not
+//	    fit) is refused when it is scheduled, before anything is stored.
+//	D3  A job is never due before the instant asked for: instants, delays and waits
+//	    are rounded up to whole milliseconds and never overflow.
+//	D4  A nested mutation that fails or panics loses its own writes and jobs and
+//	    nothing else; one that succeeds shares the outer one's fate.
+//	D5  Nothing but an *Error leaves a run, and what is not ours is "internal error"
+//	    to the caller, with the detail in Err for the log.
+//	D6  A job runs as the identity stored with it, or as nobody; an identity has
+//	    the same claims at the request and at the run.
+//	D7  A context or a caller that is used after its handler has returned runs nothing.
+//	D8  Arguments, results, identities, paths, messages, nesting of JSON and of runs
+//	    are bounded, and each bound is a constant or a field of Limits.
+//
+// Two things cannot be recovered here: runtime.Goexit ends the goroutine the
+// engine called on, so the engine owns a goroutine that reports its end; and a
+// fatal error of the Go runtime (stack overflow, concurrent map writes) ends the process.
+package dispatch

@@ -1,0 +1,207 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"unicode/utf8"
+
+	"carillon/storage"
+)
+
+// MaxMessage bounds the public message of an error, in bytes; a longer one is cut.
+const MaxMessage = 4096
+
+// internalMessage is all that a caller learns about a fault that is not its own.
+const internalMessage = "internal error"
+
+// Error is the one structured error of a call. Its JSON form, {code, path?,
+// message}, is what may leave the process; Err is for the log only.
+type Error struct {
+	Code    Code   `json:"code"`
+	Path    string `json:"path,omitempty"` // the function that was called; "" before one is known
+	Message string `json:"message"`
+	Err     error  `json:"-"` // the cause, never sent to a caller; may be nil
+
+	badArgs bool // the arguments given to the function at Path do not fit it
+}
+
+// Errorf makes an Error that reaches the caller with this code and message. An
+// error wrapped with %w is kept as its cause, and its text is part of the message.
+func Errorf(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Error returns the text for people inside the process: path, code, message,
+// and the cause where it adds something. Answers to callers use the JSON form.
+func (e *Error) Error() string {
+	text := string(e.Code) + ": " + e.Message
+	if e.Path != "" {
+		text = e.Path + ": " + text
+	}
+	if detail := e.detail(); detail != "" {
+		text += ": " + detail
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// detail is what the cause adds to the message, or "". The cause is the first
+// thing below e that is not one of our envelopes.
+func (e *Error) detail() string {
+	cause := e.Err
+	for {
+		inner, ok := cause.(*Error)
+		if !ok {
+			break
+		}
+		cause = inner.Err
+	}
+	if cause == nil || strings.Contains(e.Message, cause.Error()) {
+		return ""
+	}
+	return cause.Error()
+}
+
+// LogValue gives the log everything: code, path, message, the cause, and the
+// stack of a panic.
+func (e *Error) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("code", string(e.Code)), slog.String("message", e.Message)}
+	if e.Path != "" {
+		attrs = append(attrs, slog.String("path", e.Path))
+	}
+	if detail := e.detail(); detail != "" {
+		attrs = append(attrs, slog.String("cause", detail))
+	}
+	var p *PanicError
+	if errors.As(e.Err, &p) {
+		attrs = append(attrs, slog.String("stack", string(p.Stack)))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// PanicError is the cause of an Error that a panic in a function became.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // the goroutine's stack where it happened
+}
+
+// Error returns the panic's value without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// permanentError marks a failure that a retry cannot mend.
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+// Permanent marks an error as one that a retry cannot mend: the job that ends
+// with it is dead at once, whatever is left of its retries. Code and message
+// stay what they are. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+// IsPermanent says whether a run that ended with err must not be retried: the
+// function said so with Permanent, or its own arguments do not decode.
+func IsPermanent(err error) bool {
+	var e *Error
+	if errors.As(err, &e) && e.badArgs {
+		return true
+	}
+	var p *permanentError
+	return errors.As(err, &p)
+}
+
+// sentinelCodes maps the errors of package storage and of contexts. A public
+// row speaks about what the caller asked for, so its text is the message; of
+// the others the caller learns the sentinel's own words only.
+var sentinelCodes = [...]struct {
+	is     error
+	code   Code
+	public bool
+}{
+	{storage.ErrNotFound, CodeNotFound, true},
+	{storage.ErrInvalid, CodeInvalidArgument, true},
+	{storage.ErrExists, CodeAlreadyExists, true},
+	{storage.ErrLimit, CodeResourceExhausted, true},
+	{storage.ErrReentrant, CodeFailedPrecondition, true},
+	{storage.ErrUndeclared, CodeFailedPrecondition, true},
+	{storage.ErrTxDone, CodeAborted, false},
+	{storage.ErrUnknownOutcome, CodeUnknown, false},
+	{storage.ErrNotApplied, CodeUnavailable, false},
+	{storage.ErrUnavailable, CodeUnavailable, false},
+	{storage.ErrClosed, CodeUnavailable, false},
+	{storage.ErrLocked, CodeUnavailable, false},
+	{storage.ErrFenced, CodeUnavailable, false},
+	{storage.ErrCorrupt, CodeDataLoss, false},
+	{storage.ErrFormat, CodeDataLoss, false},
+	{context.DeadlineExceeded, CodeDeadlineExceeded, false},
+	{context.Canceled, CodeCanceled, false},
+}
+
+// AsError returns err as the structured error a caller may see, with err itself
+// as the cause. An *Error anywhere in its chain keeps code, path and message;
+// the errors of package storage and of contexts have a code each; everything
+// else is internal and tells the caller nothing. AsError(nil) is nil.
+func AsError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		if e == err && e.Code.Valid() && e.Message != "" && len(e.Message) <= MaxMessage {
+			return e
+		}
+		code, message := e.Code, e.Message
+		if !code.Valid() {
+			code = CodeUnknown
+		}
+		if message == "" {
+			message = string(code)
+		}
+		return &Error{Code: code, Path: e.Path, Message: cut(message, MaxMessage), Err: err, badArgs: e.badArgs}
+	}
+	for _, row := range sentinelCodes {
+		if !errors.Is(err, row.is) {
+			continue
+		}
+		message := row.is.Error()
+		if row.public {
+			message = cut(err.Error(), MaxMessage)
+		}
+		return &Error{Code: row.code, Message: message, Err: err}
+	}
+	return &Error{Code: CodeInternal, Message: internalMessage, Err: err}
+}
+
+// failure is what a call of the function at path ends with. The outermost
+// function names itself: a client never learns which internal one failed.
+func failure(path string, err error) *Error {
+	e := AsError(err)
+	return &Error{Code: e.Code, Path: path, Message: e.Message, Err: err}
+}
+
+// cut shortens s to at most n bytes, at the boundary of a character.
+func cut(s string, n int) string {
+	const mark = "…"
+	if len(s) <= n {
+		return s
+	}
+	n -= len(mark)
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + mark
+}
+
+// quote renders a name for an error message and keeps a hostile one short.
+func quote(s string) string { return fmt.Sprintf("%q", cut(s, MaxPath)) }

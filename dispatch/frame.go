@@ -1,0 +1,176 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync/atomic"
+
+	"carillon/storage"
+)
+
+// frame is one run of one function: what its context leads to. Each kind has
+// frame and context in one piece of memory, because every run needs both.
+type frame struct {
+	env  Env
+	fn   *Function
+	db   readOnly       // of a query or a mutation
+	tx   storage.Writer // of a mutation
+	tags tagHandler
+	done atomic.Bool // the handler has returned
+}
+
+// readOnly hides the methods of a Writer from a query that a mutation runs.
+type readOnly struct{ storage.Reader }
+
+func (f *frame) init(env Env, fn *Function) {
+	f.env, f.fn = env, fn
+	if f.env.Context == nil {
+		f.env.Context = context.Background()
+	}
+	if f.env.Logger == nil {
+		f.env.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func runQuery(env Env, fn *Function, db readOnly, args json.RawMessage) (json.RawMessage, error) {
+	run := &struct {
+		frame
+		ctx QueryCtx
+	}{}
+	run.init(env, fn)
+	run.db = db
+	run.ctx = QueryCtx{
+		Context: run.env.Context, DB: db, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), run: &run.frame,
+	}
+	return border(&run.frame, &run.ctx, fn.query, args)
+}
+
+func runMutation(env Env, fn *Function, tx storage.Writer, args json.RawMessage) (json.RawMessage, error) {
+	run := &struct {
+		frame
+		ctx       MutationCtx
+		turn      turnContext
+		scheduler txScheduler
+	}{}
+	run.init(env, fn)
+	run.tx, run.db = tx, readOnly{tx}
+	run.turn = turnContext{Context: run.env.Context, app: env.App}
+	run.ctx = MutationCtx{
+		Context: &run.turn, DB: tx, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, run: &run.frame,
+	}
+	if env.NewScheduler != nil {
+		run.ctx.Scheduler = env.NewScheduler(tx)
+	} else {
+		run.scheduler = txScheduler{w: tx, planner: env.Planner()}
+		run.ctx.Scheduler = &run.scheduler
+	}
+	return border(&run.frame, &run.ctx, fn.mutation, args)
+}
+
+func runAction(env Env, fn *Function, args json.RawMessage) (json.RawMessage, error) {
+	run := &struct {
+		frame
+		ctx ActionCtx
+	}{}
+	run.init(env, fn)
+	run.ctx = ActionCtx{
+		Context: run.env.Context, Auth: Auth{env.Identity}, Scheduler: env.Scheduler,
+		Now: env.Now, Log: run.logger(), Job: env.Job, run: &run.frame,
+	}
+	return border(&run.frame, &run.ctx, fn.action, args)
+}
+
+// over says why nothing can be run from the frame any more, or nil.
+func (f *frame) over(path string) error {
+	switch {
+	case f == nil:
+		return notRunning(path)
+	case f.done.Load():
+		return failure(path, storage.ErrTxDone)
+	}
+	return nil
+}
+
+// nest prepares a run inside this one, in the same transaction or snapshot.
+func (f *frame) nest(ctx context.Context, path string, kind Kind) (*Function, Env, error) {
+	if err := f.over(path); err != nil {
+		return nil, Env{}, err
+	}
+	fn, err := f.env.Registry.Resolve(path, OriginFunction, kind)
+	if err != nil {
+		return nil, Env{}, err
+	}
+	env := f.env
+	env.Context = ctx
+	env.Depth++
+	return fn, env, nil
+}
+
+func (f *frame) nestQuery(ctx context.Context, path string, args json.RawMessage) (json.RawMessage, error) {
+	fn, env, err := f.nest(ctx, path, KindQuery)
+	if err != nil {
+		return nil, err
+	}
+	return runQuery(env, fn, f.db, args)
+}
+
+// nestMutation runs a mutation in a buffer of its own, which joins the outer
+// one if it succeeds and is dropped if it fails or panics.
+func (f *frame) nestMutation(ctx context.Context, path string, args json.RawMessage) (json.RawMessage, error) {
+	fn, env, err := f.nest(ctx, path, KindMutation)
+	if err != nil {
+		return nil, err
+	}
+	var out json.RawMessage
+	err = storage.Nested(f.tx, func(tx storage.Writer) (err error) {
+		out, err = runMutation(env, fn, tx, args)
+		return err
+	})
+	if err != nil {
+		return nil, AsError(err)
+	}
+	return out, nil
+}
+
+// invoke runs a function from an action: through the engine, as the same
+// identity, in a transaction of its own.
+func (f *frame) invoke(ctx context.Context, kind Kind, path string, args json.RawMessage) (json.RawMessage, error) {
+	if err := f.over(path); err != nil {
+		return nil, err
+	}
+	if f.env.Invoker == nil {
+		return nil, notRunning(path)
+	}
+	out, err := f.env.Invoker.Invoke(ctx, Invocation{
+		Path: path, Kind: kind, Args: args, Identity: f.env.Identity,
+		Origin: OriginFunction, Job: f.env.Job, Depth: f.env.Depth + 1,
+	})
+	if err != nil {
+		return nil, AsError(err)
+	}
+	return out, nil
+}
+
+// turnContext marks a mutation's context, and all that derive from it, as
+// inside the turn of the app.
+type turnContext struct {
+	context.Context
+	app storage.AppID
+}
+
+type turnKey struct{ app storage.AppID }
+
+// Value answers InTurn and passes every other question on.
+func (c *turnContext) Value(key any) any {
+	if k, ok := key.(turnKey); ok && k.app == c.app {
+		return true
+	}
+	return c.Context.Value(key)
+}
+
+// InTurn says whether ctx comes from a mutation of the app, so that asking for
+// the app's turn again would wait for itself.
+func InTurn(ctx context.Context, app storage.AppID) bool {
+	return ctx.Value(turnKey{app}) != nil
+}

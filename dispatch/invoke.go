@@ -1,0 +1,132 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"carillon/storage"
+)
+
+// MaxNesting is how deeply functions may run inside one another.
+const MaxNesting = 64
+
+// Env is what the engine gives one run. Zero fields have the defaults they say.
+type Env struct {
+	Context   context.Context // cancelled at the run's deadline; default context.Background
+	App       storage.AppID
+	Registry  *Registry    // for runs inside this one
+	Identity  *Identity    // as Identity.Normalize returns it; nil means nobody
+	Now       time.Time    // the instant the run began
+	Logger    *slog.Logger // base of ctx.Log; default: discards everything
+	Job       JobRun
+	Limits    Limits
+	Invoker   Invoker   // runs what an action runs
+	Scheduler Scheduler // ctx.Scheduler of an action
+
+	// Clock is what RunAfter of a mutation counts from; default: always Now.
+	Clock func() time.Time
+	// NewScheduler makes ctx.Scheduler of a mutation, and of each one nested in
+	// it for its own writer; default NewTxScheduler with the planner of this Env.
+	NewScheduler func(storage.Writer) Scheduler
+
+	Depth int // Depth of the Invocation; default 0
+}
+
+// Planner returns the planner that checks what this run schedules.
+func (env *Env) Planner() Planner {
+	return Planner{Registry: env.Registry, Identity: env.Identity, Limits: env.Limits, Now: env.Now, Clock: env.Clock}
+}
+
+// RunQuery runs the query on the snapshot and returns its result as JSON, or an
+// *Error. A panic of the handler is an internal error; runtime.Goexit is not
+// recovered and takes the goroutine with it.
+func (f *Function) RunQuery(env Env, db storage.Reader, args json.RawMessage) (json.RawMessage, error) {
+	if f.query == nil {
+		return nil, wrongKind(f, KindQuery)
+	}
+	return runQuery(env, f, readOnly{db}, args)
+}
+
+// RunMutation runs the mutation in the transaction and returns its result as
+// JSON, or an *Error, after which the transaction must be dropped. A panic of
+// the handler is an internal error; runtime.Goexit is not recovered and takes
+// the goroutine with it.
+func (f *Function) RunMutation(env Env, db storage.Writer, args json.RawMessage) (json.RawMessage, error) {
+	if f.mutation == nil {
+		return nil, wrongKind(f, KindMutation)
+	}
+	return runMutation(env, f, db, args)
+}
+
+// RunAction runs the action and returns its result as JSON, or an *Error. A
+// panic of the handler is an internal error; runtime.Goexit is not recovered
+// and takes the goroutine with it.
+func (f *Function) RunAction(env Env, args json.RawMessage) (json.RawMessage, error) {
+	if f.action == nil {
+		return nil, wrongKind(f, KindAction)
+	}
+	return runAction(env, f, args)
+}
+
+func wrongKind(f *Function, asked Kind) *Error {
+	return &Error{
+		Code: CodeInvalidArgument, Path: f.Path,
+		Message: fmt.Sprintf("function %q is of kind %s, not %s", f.Path, f.Kind, asked),
+	}
+}
+
+// border is what stands between a handler and the world: limits and depth on the
+// way in; on the way out no panic, and no error but an *Error. C is the kind's context.
+func border[C any](
+	f *frame, ctx C, handler func(C, json.RawMessage, Limits) (json.RawMessage, error), args json.RawMessage,
+) (out json.RawMessage, err error) {
+	path, limits := f.fn.Path, f.env.Limits.withDefaults()
+	if f.env.Depth > MaxNesting {
+		return nil, &Error{
+			Code: CodeResourceExhausted, Path: path,
+			Message: fmt.Sprintf("functions run inside one another more than %d deep", MaxNesting),
+		}
+	}
+	if err := checkSize(path, "args", len(args), limits.Args); err != nil {
+		return nil, err
+	}
+	defer func() {
+		f.done.Store(true)
+		if v := recover(); v != nil {
+			out, err = nil, failure(path, newPanic(v))
+		}
+	}()
+	out, err = handler(ctx, f.fn.args.normal(args), limits)
+	if bad, ok := err.(argsError); ok {
+		return nil, badArgs(path, bad.error)
+	}
+	if err != nil {
+		return nil, failure(path, err)
+	}
+	return out, nil
+}
+
+// argsError marks what handle returns for arguments that do not decode, so that
+// nothing a handler returns can be taken for it.
+type argsError struct{ error }
+
+// handle is the typed middle of a run: decode, call the handler, encode.
+func handle[C, A, R any](
+	dec *decoder[A], handler func(C, A) (R, error), ctx C, raw json.RawMessage, limits Limits,
+) (json.RawMessage, error) {
+	args, err := dec.decode(raw)
+	if err != nil {
+		return nil, argsError{err}
+	}
+	result, err := handler(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return encodeResult(result, limits)
+}
+
+func newPanic(v any) *PanicError { return &PanicError{Value: v, Stack: debug.Stack()} }

@@ -1,0 +1,131 @@
+package dispatch
+
+import (
+	"fmt"
+	"time"
+
+	"carillon/storage"
+)
+
+// Planner turns a call and an instant into the job to store. It checks all that
+// can be checked without the app's state, so that an engine can refuse a bad
+// call before it asks for the turn.
+type Planner struct {
+	Registry *Registry
+	Identity *Identity        // whose claims AsCaller stores; nil means nobody
+	Limits   Limits           // of the arguments
+	Now      time.Time        // what RunAfter counts from, and when a job is enqueued
+	Clock    func() time.Time // is asked instead of Now; default nil
+}
+
+// After plans a call for d from now. The error is an *Error.
+func (p Planner) After(d time.Duration, call Call, opts ...RunOption) (storage.Job, error) {
+	if d < 0 {
+		return storage.Job{}, refuse(call, "delay %s is negative", d)
+	}
+	now := p.now()
+	return p.plan(now, now.Add(d), call, opts)
+}
+
+// At plans a call for the instant t, which may have passed. The error is an *Error.
+func (p Planner) At(t time.Time, call Call, opts ...RunOption) (storage.Job, error) {
+	return p.plan(p.now(), t, call, opts)
+}
+
+// now is the clock's instant, but not before the earliest one a job can be due
+// at: RunAfter(0) never fails because of a clock that is wrong.
+func (p Planner) now() time.Time {
+	now := p.Now
+	if p.Clock != nil {
+		now = p.Clock()
+	}
+	if first := time.UnixMilli(1); now.Before(first) {
+		return first
+	}
+	return now
+}
+
+func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.Job, error) {
+	due, err := dueInstant(at)
+	if err != nil {
+		return storage.Job{}, refuse(call, "%w", err)
+	}
+	fn, args, err := p.Registry.Schedulable(call, p.Limits)
+	if err != nil {
+		return storage.Job{}, err
+	}
+	job := storage.Job{
+		Function: fn.Path, Args: args, State: storage.StatePending,
+		Due: due, ScheduledFor: due, EnqueuedAt: time.UnixMilli(now.UnixMilli()).UTC(),
+	}
+	var o runOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := o.apply(&job, fn); err != nil {
+		return storage.Job{}, refuse(call, "%w", err)
+	}
+	if o.asCaller {
+		claims, err := EncodeIdentity(p.Identity)
+		if err != nil {
+			return storage.Job{}, err
+		}
+		job.Claims = claims
+	}
+	return job, nil
+}
+
+// apply checks the options and puts them into the job.
+func (o *runOptions) apply(job *storage.Job, fn *Function) error {
+	if o.id != nil {
+		if err := o.id.Check(); err != nil {
+			return err
+		}
+		job.ID = *o.id
+	}
+	if o.timeout != nil {
+		if *o.timeout <= 0 {
+			return fmt.Errorf("timeout %s is not positive", *o.timeout)
+		}
+		job.Timeout = ceil(*o.timeout)
+	}
+	if o.retry != nil {
+		if err := o.retry.check(); err != nil {
+			return err
+		}
+		job.Retry = o.retry.stored()
+	}
+	if o.atMostOnce {
+		switch {
+		case fn.Kind == KindMutation:
+			return fmt.Errorf("AtMostOnce is for actions: the effects of a mutation happen exactly once")
+		case o.retry != nil && o.retry.Limit > 0:
+			return fmt.Errorf("AtMostOnce excludes retries")
+		}
+		job.AtMostOnce, job.Retry = true, RetryPolicy{}.stored()
+	}
+	return nil
+}
+
+// dueInstant rounds an instant up to the next whole millisecond, so that a job
+// is never early, and refuses one that no job can be due at.
+func dueInstant(t time.Time) (time.Time, error) {
+	switch {
+	case !t.After(time.UnixMilli(0)):
+		return time.Time{}, fmt.Errorf("instant %s is not after the beginning of 1970", t.UTC().Format(time.RFC3339Nano))
+	case t.After(storage.MaxInstant):
+		return time.Time{}, fmt.Errorf("instant is later than the latest a job can be due at (%d ms since 1970)", storage.MaxInstant.UnixMilli())
+	}
+	ms := t.UnixMilli()
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
+		ms++
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+// refuse is the error of a call whose instant or options are at fault.
+func refuse(call Call, format string, args ...any) *Error {
+	e := Errorf(CodeInvalidArgument, format, args...)
+	e.Path = cut(call.path, MaxPath)
+	return e
+}

@@ -1,0 +1,146 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Info is what a function is declared to be.
+type Info struct {
+	Path     string        // "namespace:function"
+	Kind     Kind          // query, mutation or action
+	Internal bool          // to clients it does not exist
+	Deadline time.Duration // bound of one run; 0 means the engine's default for the kind
+	Formerly []string      // paths it used to have
+}
+
+// Function is a declared function with its handler.
+type Function struct {
+	Info
+	args argsType
+
+	// Invariant: exactly the one that Kind says is set.
+	query    func(*QueryCtx, json.RawMessage, Limits) (json.RawMessage, error)
+	mutation func(*MutationCtx, json.RawMessage, Limits) (json.RawMessage, error)
+	action   func(*ActionCtx, json.RawMessage, Limits) (json.RawMessage, error)
+}
+
+// argsType is a decoder whose type is not known any more.
+type argsType interface {
+	normal(json.RawMessage) json.RawMessage
+	check(json.RawMessage) error
+}
+
+// CheckArgs says whether the arguments decode into the function's type, by the
+// rules of encoding/json and without unknown fields. Absent ones and null count
+// as {} where the type is an object. The error is an *Error that names the field.
+func (f *Function) CheckArgs(args json.RawMessage) (err error) {
+	defer func() {
+		if v := recover(); v != nil { // a method UnmarshalJSON of the user's
+			err = failure(f.Path, newPanic(v))
+		}
+	}()
+	if err := f.args.check(f.args.normal(args)); err != nil {
+		return badArgs(f.Path, err)
+	}
+	return nil
+}
+
+// Registry holds the functions of an app server. Bind every handler before the
+// registry is given to an engine; from then on any number of goroutines read it.
+type Registry struct {
+	functions map[string]*Function // by path, and by former path
+	sealed    atomic.Bool
+}
+
+// NewRegistry makes an empty registry.
+func NewRegistry() *Registry { return &Registry{functions: map[string]*Function{}} }
+
+// Seal ends registration: from then on Handle panics. An engine seals the
+// registry it is opened with. Sealing twice is the same as once.
+func (r *Registry) Seal() { r.sealed.Store(true) }
+
+func (r *Registry) add(fn *Function) {
+	if r.sealed.Load() {
+		panic(fmt.Sprintf("dispatch: %s: handlers are bound before the registry is in use", fn.Path))
+	}
+	paths := append([]string{fn.Path}, fn.Formerly...)
+	for _, path := range paths {
+		if other, ok := r.functions[path]; ok {
+			panic(fmt.Sprintf("dispatch: %s: path %s belongs to %s %s already", fn.Path, path, other.Kind, other.Path))
+		}
+	}
+	for _, path := range paths {
+		r.functions[path] = fn
+	}
+}
+
+// Lookup returns the function with the path, or which formerly had it.
+func (r *Registry) Lookup(path string) (*Function, bool) {
+	fn, ok := r.functions[path]
+	return fn, ok
+}
+
+// Functions returns what is registered, sorted by path.
+func (r *Registry) Functions() []Info {
+	infos := make([]Info, 0, len(r.functions))
+	for path, fn := range maps.All(r.functions) {
+		if path == fn.Path {
+			info := fn.Info
+			info.Formerly = slices.Clone(info.Formerly)
+			infos = append(infos, info)
+		}
+	}
+	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Path, b.Path) })
+	return infos
+}
+
+// Resolve returns the function that a call from the origin reaches under the
+// path. It is the one place that decides what clients may see: to them an
+// internal function is exactly like an unknown one. kind is the kind the caller
+// expects, or "" for any. The error is an *Error.
+func (r *Registry) Resolve(path string, origin Origin, kind Kind) (*Function, error) {
+	fn, ok := r.functions[path]
+	if !ok || origin == OriginClient && fn.Internal {
+		return nil, &Error{Code: CodeNotFound, Path: cut(path, MaxPath), Message: "no function " + quote(path)}
+	}
+	if kind != "" && fn.Kind != kind {
+		return nil, &Error{
+			Code: CodeInvalidArgument, Path: path,
+			Message: fmt.Sprintf("function %q is of kind %s, not %s", path, fn.Kind, kind),
+		}
+	}
+	return fn, nil
+}
+
+// Schedulable returns the function of a call that is to run later, with its
+// arguments in the form they are stored in. It refuses what could never run: an
+// unknown path, a query, arguments that do not fit or exceed the limits. The
+// error is an *Error.
+func (r *Registry) Schedulable(call Call, limits Limits) (*Function, json.RawMessage, error) {
+	if call.err != nil {
+		return nil, nil, call.err
+	}
+	fn, err := r.Resolve(call.path, OriginFunction, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	if fn.Kind == KindQuery {
+		return nil, nil, &Error{
+			Code: CodeInvalidArgument, Path: call.path,
+			Message: fmt.Sprintf("function %q is a query: only mutations and actions run later", call.path),
+		}
+	}
+	if err := checkSize(fn.Path, "args", len(call.args), limits.withDefaults().Args); err != nil {
+		return nil, nil, err
+	}
+	if err := fn.CheckArgs(call.args); err != nil {
+		return nil, nil, err
+	}
+	return fn, fn.args.normal(call.args), nil
+}

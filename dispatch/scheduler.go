@@ -1,0 +1,130 @@
+package dispatch
+
+import (
+	"time"
+
+	"carillon/storage"
+)
+
+// Scheduler schedules calls and tells what became of them. A mutation's is part
+// of its transaction: it sees the transaction's own jobs, and what it did is
+// undone with it. From an action or the host each call is its own transaction,
+// durable when it returns. Every error is an *Error.
+type Scheduler interface {
+	// RunAfter schedules the call for d from now, rounded up to a whole
+	// millisecond; 0 is as soon as possible. A negative d is refused.
+	RunAfter(d time.Duration, call Call, opts ...RunOption) (storage.JobID, error)
+	// RunAt schedules the call for t, rounded up to a whole millisecond. An
+	// instant that has passed is legal: the job is overdue and keeps t as what
+	// it was scheduled for. An instant that is not after the beginning of
+	// 1970, or after storage.MaxInstant, is refused.
+	RunAt(t time.Time, call Call, opts ...RunOption) (storage.JobID, error)
+	// List returns one page of the jobs that the filter chooses.
+	List(filter storage.JobFilter) (storage.JobPage, error)
+	// Get returns a job. ok is false if none of that id is known.
+	Get(id storage.JobID) (job storage.Job, ok bool, err error)
+	// Cancel cancels a pending or running job; the answer says whether it was in time.
+	Cancel(id storage.JobID) (storage.Cancellation, error)
+}
+
+// RunOption changes how one job runs. Of two that say the same the last one counts.
+type RunOption func(*runOptions)
+
+type runOptions struct {
+	id         *storage.JobID
+	asCaller   bool
+	atMostOnce bool
+	timeout    *time.Duration
+	retry      *RetryPolicy
+}
+
+// ID chooses the job's id instead of having one minted. It is refused while a
+// pending, running or dead job holds it, and is no idempotency key.
+func ID(id storage.JobID) RunOption {
+	return func(o *runOptions) { o.id = &id }
+}
+
+// AsCaller has the job run as the identity that schedules it: its claims are
+// stored with the job. Without it, and for a caller who is nobody, the job runs
+// as nobody.
+func AsCaller() RunOption {
+	return func(o *runOptions) { o.asCaller = true }
+}
+
+// AtMostOnce has an action begin at most once: one that a crash cut off, or
+// that failed, is never run again. It is refused together with retries, and for
+// a mutation, whose effects happen exactly once anyway.
+func AtMostOnce() RunOption {
+	return func(o *runOptions) { o.atMostOnce = true }
+}
+
+// Timeout bounds each attempt of the job, instead of the function's own
+// deadline. It is rounded up to a whole millisecond, and must be positive.
+func Timeout(d time.Duration) RunOption {
+	return func(o *runOptions) { o.timeout = &d }
+}
+
+// WithRetry gives the job a retry policy instead of DefaultRetry.
+func WithRetry(policy RetryPolicy) RunOption {
+	return func(o *runOptions) { o.retry = &policy }
+}
+
+// NoRetry has the first failure of the job be its last.
+func NoRetry() RunOption { return WithRetry(RetryPolicy{}) }
+
+// txScheduler is the scheduler inside a transaction.
+type txScheduler struct {
+	w       storage.Writer
+	planner Planner
+}
+
+// NewTxScheduler returns the scheduler that works inside the transaction of w.
+// It is good as long as w is, and like w for one goroutine at a time.
+func NewTxScheduler(w storage.Writer, planner Planner) Scheduler {
+	return &txScheduler{w: w, planner: planner}
+}
+
+func (s *txScheduler) RunAfter(d time.Duration, call Call, opts ...RunOption) (storage.JobID, error) {
+	job, err := s.planner.After(d, call, opts...)
+	return s.insert(job, err)
+}
+
+func (s *txScheduler) RunAt(t time.Time, call Call, opts ...RunOption) (storage.JobID, error) {
+	job, err := s.planner.At(t, call, opts...)
+	return s.insert(job, err)
+}
+
+func (s *txScheduler) insert(job storage.Job, err error) (storage.JobID, error) {
+	if err != nil {
+		return "", err
+	}
+	id, err := storage.InsertJob(s.w, job)
+	if err != nil {
+		return "", AsError(err)
+	}
+	return id, nil
+}
+
+func (s *txScheduler) List(filter storage.JobFilter) (storage.JobPage, error) {
+	page, err := s.w.System().List(filter)
+	if err != nil {
+		return storage.JobPage{}, AsError(err)
+	}
+	return page, nil
+}
+
+func (s *txScheduler) Get(id storage.JobID) (storage.Job, bool, error) {
+	job, ok, err := s.w.System().Get(id)
+	if err != nil {
+		return storage.Job{}, false, AsError(err)
+	}
+	return job, ok, nil
+}
+
+func (s *txScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
+	answer, err := storage.CancelJob(s.w, id)
+	if err != nil {
+		return storage.Cancellation{}, AsError(err)
+	}
+	return answer, nil
+}

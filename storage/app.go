@@ -1,0 +1,226 @@
+package storage
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	gproto "google.golang.org/protobuf/proto"
+
+	"carillon/proto"
+	"carillon/storage/internal/kv"
+)
+
+// counts is an app's counter sheet.
+type counts struct {
+	seq     uint64 // last number handed out, to a job or a document
+	pending uint64 // rows of the sorted job bucket, claimed ones included
+	claimed uint64
+	done    uint64
+	dead    uint64
+}
+
+// App is the state of one app. Exactly one owner at a time calls Begin, Commit
+// and Reload: whoever holds the app's turn. Snapshot may be called by anybody.
+type App struct {
+	id   AppID
+	vol  *volume
+	keys keyspace
+
+	// Below: the turn's.
+	stored  bool // the app has keys in the file or in the overlay
+	counts  counts
+	overlay buffer       // handed over, not known to be durable
+	pending []*changeSet // what the overlay holds, oldest first
+	handed  uint64       // number of the last change set handed over
+	tx      *Tx
+
+	durable atomic.Uint64 // number of the last change set known to be durable
+	broken  atomic.Bool   // a change set failed: nothing more is applied until Reload
+	live    atomic.Pointer[func(JobID) bool]
+
+	schema    map[string]*tableInfo // the tables the store was opened with
+	maxJobs   int
+	retention atomic.Int64
+
+	// Below: the committer's.
+	entered bool  // the app's entry is in the file
+	alarm   int64 // due instant under which the alarm index has the app; 0 is none
+}
+
+// ID returns the app's name.
+func (a *App) ID() AppID { return a.id }
+
+// Stored says whether the app exists: its first change has been handed over.
+func (a *App) Stored() bool { return a.stored }
+
+// Pending returns how many jobs wait or run, as of the last change handed over.
+func (a *App) Pending() int { return int(a.counts.pending) }
+
+// History returns how many finished jobs are kept, as of the last change handed over.
+func (a *App) History() int { return int(a.counts.done) }
+
+// SetRetention sets how long finished jobs are kept for readers; 0 is for ever.
+// It is exact for readers at once; PurgeHistory deletes the rows.
+func (a *App) SetRetention(d time.Duration) { a.retention.Store(int64(d)) }
+
+// Retention returns what SetRetention set; 0 is for ever.
+func (a *App) Retention() time.Duration { return time.Duration(a.retention.Load()) }
+
+// SetLive sets what says whether a claimed job's handler has started: only the
+// engine knows. Until it is set no job shows as running. It may be called from
+// any goroutine and must not block.
+func (a *App) SetLive(started func(JobID) bool) { a.live.Store(&started) }
+
+func (a *App) started(id JobID) bool {
+	fn := a.live.Load()
+	return fn != nil && (*fn)(id)
+}
+
+// Begin opens a transaction on top of everything handed over so far. now is
+// the scheduler's time. It panics if one is open: that turn was not given back.
+func (a *App) Begin(now time.Time) *Tx {
+	if a.tx != nil {
+		panic("storage: S3: app " + string(a.id) + ": a transaction is open")
+	}
+	if a.keys == 0 {
+		// Known to nobody until the first change set is durable.
+		a.keys = a.vol.nextNumber()
+	}
+	a.trim()
+	a.tx = &Tx{app: a, now: now, layers: []*layer{{counts: a.counts}}}
+	return a.tx
+}
+
+// trim drops from the overlay what has become durable, before a snapshot of
+// the file is opened that therefore has it.
+func (a *App) trim() {
+	durable := a.durable.Load()
+	n := 0
+	for _, cs := range a.pending {
+		if cs.n > durable {
+			break
+		}
+		n++
+		if len(a.pending) == n {
+			// Nothing is left to wait for: quicker than one by one.
+			a.overlay = buffer{}
+			break
+		}
+		cs.writes.m.Scan(func(key string, _ write) bool {
+			if w, ok := a.overlay.m.Get(key); ok && w.n == cs.n {
+				a.overlay.m.Delete(key)
+			}
+			return true
+		})
+	}
+	a.pending = a.pending[n:]
+}
+
+// Unsettled says whether change sets are under way to the disk.
+func (a *App) Unsettled() bool { return a.durable.Load() < a.handed }
+
+// Snapshot opens the app's committed state. It does not wait for the turn.
+func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
+	snap, err := a.vol.begin()
+	if err != nil {
+		return nil, err
+	}
+	// a.keys is the turn's. An app that is not in the file has number 0 here,
+	// under which there is nothing.
+	var n keyspace
+	if entry := snap.Get(kv.Apps, []byte(a.id)); entry != nil {
+		if n, err = decodeEntry(entry); err != nil {
+			snap.Close()
+			return nil, fmt.Errorf("app %s: %w", a.id, err)
+		}
+	}
+	s := &Snapshot{kv: snap}
+	s.v = view{keys: n, now: now, app: a, snap: s}
+	return s, nil
+}
+
+// hand makes the buffer a change set, lays it over the app's state and gives it
+// to the committer.
+func (a *App) hand(l *layer, now time.Time, done func(error)) {
+	l.counts.seq = max(l.counts.seq, a.counts.seq)
+	if l.m.Len() == 0 {
+		a.counts.seq = l.counts.seq
+		a.vol.submit(&changeSet{app: a, n: a.handed, done: done})
+		return
+	}
+	a.counts = l.counts
+	a.stored = true
+	l.put(a.keys.prefix(tagMeta), a.counts.encode())
+	a.handed++
+	cs := &changeSet{app: a, n: a.handed, at: now, writes: &l.buffer, done: done}
+	l.m.Scan(func(key string, w write) bool {
+		w.n = a.handed
+		a.overlay.m.Set(key, w)
+		return true
+	})
+	a.pending = append(a.pending, cs)
+	a.vol.submit(cs)
+}
+
+func (c counts) encode() []byte {
+	data, err := gproto.Marshal(&proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead})
+	if err != nil {
+		panic(fmt.Sprintf("storage: encode counter sheet: %v", err))
+	}
+	return data
+}
+
+func decodeCounts(data []byte) (counts, error) {
+	var p proto.App
+	if err := unmarshal(data, &p, &p.Version); err != nil {
+		return counts{}, fmt.Errorf("counter sheet: %w", err)
+	}
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead}, nil
+}
+
+// load reads what of the app is in the file into a.
+func (a *App) load(snap *kv.Snapshot) error {
+	a.stored, a.entered, a.alarm, a.counts = false, false, 0, counts{seq: a.counts.seq}
+	a.overlay, a.pending = buffer{}, nil
+	entry := snap.Get(kv.Apps, []byte(a.id))
+	if entry == nil {
+		return nil
+	}
+	n, err := decodeEntry(entry)
+	if err != nil {
+		return fmt.Errorf("app %s: %w", a.id, err)
+	}
+	a.keys, a.stored, a.entered = n, true, true
+	c, err := decodeCounts(snap.Get(kv.Data, a.keys.prefix(tagMeta)))
+	if err != nil {
+		return fmt.Errorf("app %s: %w", a.id, err)
+	}
+	// A number handed out in memory stays handed out, though its change was lost.
+	c.seq = max(c.seq, a.counts.seq)
+	a.counts = c
+	a.alarm = a.keys.firstDue(snap.Cursor(kv.Data))
+	return nil
+}
+
+// Reload forgets everything that was handed over and reads the app from the
+// file anew, after a commit error. No change set may be under way.
+func (a *App) Reload() error {
+	a.handed = max(a.handed, a.durable.Load())
+	a.durable.Store(a.handed)
+	if err := a.vol.read(a.load); err != nil {
+		return err
+	}
+	a.broken.Store(false)
+	return nil
+}
+
+// firstDue is the due instant of the app's first job in ms, 0 if it has none.
+func (n keyspace) firstDue(c *kv.Cursor) int64 {
+	prefix := n.prefix(tagQueue)
+	key, _ := c.Seek(prefix)
+	if len(key) != len(prefix)+placeLen || string(key[:len(prefix)]) != string(prefix) {
+		return 0
+	}
+	return max(decodePlace(tail(key)).ms, 1)
+}

@@ -1,0 +1,196 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+
+	"carillon/storage/internal/kv"
+)
+
+// Check verifies every structure of every volume (G7): the files' own pages,
+// the alarm index, and of each app its counters, job regions, claims, id index,
+// documents and indexes. It reads committed state only and may run beside
+// traffic. It returns every fault it finds, joined.
+func (s *Store) Check() error {
+	var errs []error
+	seen := map[AppID]string{}
+	for _, v := range s.volumes {
+		v.mu.RLock()
+		db := v.db
+		v.mu.RUnlock()
+		if db == nil {
+			errs = append(errs, v.downError())
+			continue
+		}
+		errs = append(errs, db.CheckPages())
+		err := v.read(func(snap *kv.Snapshot) error { return v.check(snap, s.schema, seen) })
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", v.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (v *volume) check(snap *kv.Snapshot, schema map[string]*tableInfo, seen map[AppID]string) error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, args...)...))
+	}
+	numbers := map[keyspace]AppID{}
+	c := snap.Cursor(kv.Apps)
+	for k, val := c.First(); k != nil; k, val = c.Next() {
+		id := AppID(k)
+		n, err := decodeEntry(val)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", id, err))
+			continue
+		}
+		if other, ok := numbers[n]; ok {
+			bad("apps %s and %s share number %d", other, id, n)
+		}
+		if other, ok := seen[id]; ok {
+			bad("app %s is in %s too", id, other)
+		}
+		if uint64(n) > getU64(snap, metaNumbers) {
+			bad("app %s has number %d, above the highest", id, n)
+		}
+		numbers[n], seen[id] = id, v.name
+	}
+	doomed := map[keyspace]bool{}
+	c = snap.Cursor(kv.Doomed)
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		n := keyspace(uint32(k[0])<<24 | uint32(k[1])<<16 | uint32(k[2])<<8 | uint32(k[3]))
+		doomed[n] = true
+		if id, ok := numbers[n]; ok {
+			bad("app %s is alive and doomed", id)
+		}
+	}
+	// Every key belongs to a living or a doomed app.
+	c = snap.Cursor(kv.Data)
+	for k, _ := c.First(); k != nil; {
+		n := keyspace(uint32(k[0])<<24 | uint32(k[1])<<16 | uint32(k[2])<<8 | uint32(k[3]))
+		if numbers[n] == "" && !doomed[n] {
+			bad("keys of number %d belong to no app", n)
+		}
+		k, _ = c.Seek((n + 1).number())
+	}
+	alarms := map[keyspace]int64{}
+	c = snap.Cursor(kv.Alarms)
+	for k, id := c.First(); k != nil; k, id = c.Next() {
+		due, n := decodeAlarmKey(k)
+		if _, ok := alarms[n]; ok {
+			bad("app %s has two alarms", id)
+		}
+		if numbers[n] != AppID(id) {
+			bad("alarm of app %s at number %d, which is %q's", id, n, numbers[n])
+		}
+		alarms[n] = due
+	}
+	for n, id := range numbers {
+		if due := n.firstDue(snap.Cursor(kv.Data)); due != alarms[n] {
+			bad("app %s: first job due at %d, alarm index says %d", id, due, alarms[n])
+		}
+		for _, err := range n.checkJobs(snap) {
+			errs = append(errs, fmt.Errorf("app %s: %w", id, err))
+		}
+		for _, err := range n.checkDocuments(snap, schema) {
+			errs = append(errs, fmt.Errorf("app %s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkJobs verifies one app's counters, job regions, claims and id index.
+func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, args...)...))
+	}
+	want, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta)))
+	if err != nil {
+		return []error{err}
+	}
+	got := counts{seq: want.seq}
+	byID := map[JobID]tag{}
+	located := 0
+	each := func(t tag, fn func(p place, value []byte)) {
+		prefix := n.prefix(t)
+		c := snap.Cursor(kv.Data)
+		for k, v := c.Seek(prefix); k != nil && string(k[:min(len(k), len(prefix))]) == string(prefix); k, v = c.Next() {
+			if len(tail(k)) != placeLen {
+				bad("key %x in region %c", k, t)
+				continue
+			}
+			fn(decodePlace(tail(k)), v)
+		}
+	}
+	for _, t := range regions {
+		each(t, func(p place, value []byte) {
+			job, err := decodeJob(p, value)
+			if err != nil {
+				errs = append(errs, err)
+				return
+			}
+			switch t {
+			case tagQueue:
+				got.pending++
+			case tagDead:
+				got.dead++
+			case tagHistory:
+				got.done++
+			}
+			if p.seq > want.seq {
+				bad("job %s has number %d, above the last handed out, %d", job.ID, p.seq, want.seq)
+			}
+			if okState := map[tag]bool{tagQueue: job.State == StatePending, tagDead: job.State == StateFailed, tagHistory: job.State == StateSuccess || job.State == StateCanceled}[t]; !okState {
+				bad("job %s is %s in region %c", job.ID, job.State, t)
+			}
+			loc := snap.Get(kv.Data, n.name(tagID, string(job.ID)))
+			home, minted := job.ID.home()
+			switch {
+			case t == tagQueue && minted && home == p:
+				if loc != nil {
+					bad("job %s lies where its id says and is in the id index too", job.ID)
+				}
+			case t == tagHistory && string(loc) != string(encodeLocation(t, p)):
+				// A chosen id may have been chosen again: its newest job is the one
+				// that is found, and none after that one was dropped from the dead.
+				chosen := job.ID != mintJobID(place{msOf(job.ScheduledFor), p.seq})
+				newer := len(loc) == 1+placeLen && decodePlace(loc[1:]).seq > p.seq
+				if !newer && (loc != nil || !chosen) {
+					bad("finished job %s: id index says %x", job.ID, loc)
+				}
+				return
+			case string(loc) != string(encodeLocation(t, p)):
+				bad("job %s in region %c at %d/%d: id index says %x", job.ID, t, p.ms, p.seq, loc)
+			default:
+				located++
+			}
+			if other, ok := byID[job.ID]; ok {
+				bad("job %s lies in regions %c and %c", job.ID, other, t)
+			}
+			byID[job.ID] = t
+		})
+	}
+	each(tagClaim, func(p place, value []byte) {
+		got.claimed++
+		if _, _, err := decodeClaim(value); err != nil {
+			errs = append(errs, err)
+		}
+		if snap.Get(kv.Data, n.place(tagQueue, p)) == nil {
+			bad("claim at %d/%d has no job", p.ms, p.seq)
+		}
+	})
+	prefix := n.prefix(tagID)
+	entries := 0
+	c := snap.Cursor(kv.Data)
+	for k, _ := c.Seek(prefix); k != nil && string(k[:min(len(k), len(prefix))]) == string(prefix); k, _ = c.Next() {
+		entries++
+	}
+	if entries != located {
+		bad("the id index has %d entries for %d jobs", entries, located)
+	}
+	if got != want {
+		bad("counters say %+v, the keys %+v", want, got)
+	}
+	return errs
+}

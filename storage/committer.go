@@ -1,0 +1,290 @@
+package storage
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"carillon/storage/internal/kv"
+)
+
+// changeSet is what one transaction of one app wrote, on its way to the disk.
+type changeSet struct {
+	app    *App
+	n      uint64
+	at     time.Time // scheduler time of the transaction
+	writes *buffer   // nil: nothing to write, only to wait for what came before
+	done   func(error)
+
+	special func(*kv.Txn) error // a transaction that is not an app's, run on its own
+}
+
+// maxBatch bounds how many change sets share one commit, so that the first
+// caller of a flood does not wait for the whole of it.
+const maxBatch = 4096
+
+// lingerRounds bounds how often the committer lets others run before it
+// commits, as long as each time more arrived. A lone caller waits for none.
+const lingerRounds = 8
+
+// submit queues a change set for the committer. It never blocks.
+func (v *volume) submit(cs *changeSet) {
+	v.queueMu.Lock()
+	if v.closed {
+		v.queueMu.Unlock()
+		cs.done(ErrClosed)
+		return
+	}
+	v.queue = append(v.queue, cs)
+	v.queueMu.Unlock()
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what is queued, waiting for something; nil means closed and empty.
+func (v *volume) take() []*changeSet {
+	for {
+		v.queueMu.Lock()
+		waiting, closed := len(v.queue), v.closed
+		v.queueMu.Unlock()
+		if waiting > 0 {
+			break
+		}
+		if closed {
+			return nil
+		}
+		if v.sweepSome() {
+			continue
+		}
+		<-v.wake
+	}
+	for seen, i := 0, 0; i < lingerRounds; i++ {
+		v.queueMu.Lock()
+		n := len(v.queue)
+		v.queueMu.Unlock()
+		if n == seen || n >= maxBatch {
+			break
+		}
+		seen = n
+		runtime.Gosched()
+	}
+	v.queueMu.Lock()
+	defer v.queueMu.Unlock()
+	n := min(len(v.queue), maxBatch)
+	batch := v.queue[:n:n]
+	v.queue = v.queue[n:]
+	return batch
+}
+
+// commitLoop is the volume's one goroutine: it applies every waiting change
+// set, of all apps, in one transaction of the file, then answers all of them.
+func (v *volume) commitLoop() {
+	defer close(v.stopped)
+	for {
+		batch := v.take()
+		if batch == nil {
+			return
+		}
+		if err := v.ensureUp(); err != nil {
+			for _, cs := range batch {
+				cs.app.broken.Store(true)
+				cs.done(fmt.Errorf("%w: %w", ErrUnavailable, err))
+			}
+			continue
+		}
+		for len(batch) > 0 {
+			n := slices.IndexFunc(batch, func(cs *changeSet) bool { return cs.special != nil })
+			if n == 0 {
+				v.commitSpecial(batch[0])
+				batch = batch[1:]
+				continue
+			}
+			if n < 0 {
+				n = len(batch)
+			}
+			v.commitBatch(batch[:n])
+			batch = batch[n:]
+		}
+	}
+}
+
+// commitBatch makes the change sets durable together and answers them.
+func (v *volume) commitBatch(batch []*changeSet) {
+	batch = refuse(batch)
+	if v.db == nil {
+		// An earlier part of what was taken together brought the volume down.
+		for _, cs := range batch {
+			cs.app.broken.Store(true)
+			cs.done(fmt.Errorf("%w: %s", ErrUnavailable, v.name))
+		}
+		return
+	}
+	if err := v.commit(batch); err != nil {
+		v.fail(batch, err)
+		return
+	}
+	for _, cs := range batch {
+		if cs.writes != nil {
+			cs.app.durable.Store(cs.n)
+		}
+	}
+	for _, cs := range batch {
+		cs.done(nil)
+	}
+}
+
+// commitSpecial runs a transaction that is not an app's. An error of its own
+// undoes it and is its answer; only an error of the commit fails the volume.
+func (v *volume) commitSpecial(cs *changeSet) {
+	if v.db == nil {
+		cs.done(fmt.Errorf("%w: %s", ErrUnavailable, v.name))
+		return
+	}
+	var own error
+	err := v.fault("commit")
+	if err == nil {
+		err = v.update(func(tx *kv.Txn) error {
+			own = cs.special(tx)
+			return own
+		})
+	}
+	switch {
+	case own != nil:
+		cs.done(own)
+	case err != nil:
+		v.fail([]*changeSet{cs}, err)
+	default:
+		cs.done(nil)
+	}
+}
+
+// batchWrite is one write of a batch, in its final order.
+type batchWrite struct {
+	key string
+	write
+}
+
+// commit makes the batch durable. A nil error means every change set is.
+func (v *volume) commit(batch []*changeSet) error {
+	n := 0
+	for _, cs := range batch {
+		if cs.writes != nil {
+			n += cs.writes.m.Len()
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	writes := make([]batchWrite, 0, n)
+	apps := v.batchApps[:0]
+	highWater := int64(0)
+	for _, cs := range batch {
+		if cs.writes == nil {
+			continue
+		}
+		if !slices.Contains(apps[max(0, len(apps)-8):], cs.app) {
+			apps = append(apps, cs.app)
+		}
+		highWater = max(highWater, cs.at.UnixMilli())
+		cs.writes.m.Scan(func(key string, w write) bool {
+			writes = append(writes, batchWrite{key, w})
+			return true
+		})
+	}
+	v.batchApps = apps
+	// In key order neighbours share a page; of several words on one key, the
+	// last stays last, because the sort is stable.
+	slices.SortStableFunc(writes, func(a, b batchWrite) int { return strings.Compare(a.key, b.key) })
+	if err := v.fault("commit"); err != nil {
+		return err
+	}
+	err := v.update(func(tx *kv.Txn) error {
+		for i := range writes {
+			if i+1 < len(writes) && writes[i+1].key == writes[i].key {
+				continue
+			}
+			w := &writes[i]
+			var err error
+			if w.deleted {
+				err = tx.Delete(kv.Data, []byte(w.key))
+			} else {
+				err = tx.Put(kv.Data, []byte(w.key), w.value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		for _, app := range apps {
+			if err := app.settle(tx); err != nil {
+				return err
+			}
+		}
+		return v.raiseHighWater(tx, highWater)
+	})
+	if err == nil {
+		err = v.fault("committed")
+	}
+	return err
+}
+
+// settle brings what the volume says about the app in line with the app's
+// keys: its entry and its place in the alarm index.
+func (a *App) settle(tx *kv.Txn) error {
+	if !a.entered {
+		if err := tx.Put(kv.Apps, []byte(a.id), encodeEntry(a.keys)); err != nil {
+			return err
+		}
+		if err := raiseNumbers(tx, a.keys); err != nil {
+			return err
+		}
+		a.entered = true
+	}
+	due := a.keys.firstDue(tx.Cursor(kv.Data))
+	if due == a.alarm {
+		return nil
+	}
+	if a.alarm != 0 {
+		if err := tx.Delete(kv.Alarms, alarmKey(a.alarm, a.keys)); err != nil {
+			return err
+		}
+	}
+	a.alarm = due
+	if due == 0 {
+		return nil
+	}
+	return tx.Put(kv.Alarms, alarmKey(due, a.keys), []byte(a.id))
+}
+
+// fail answers a batch whose commit returned an error: its outcome is unknown,
+// and everything queued behind it was built upon it, so it is not applied. The
+// file is closed and opened anew before anything else is read or written (G6).
+func (v *volume) fail(batch []*changeSet, cause error) {
+	v.logger.Error("commit failed; reopening the volume", "volume", v.name, "err", cause)
+	for _, cs := range batch {
+		cs.app.broken.Store(true)
+	}
+	if err := v.reopen(); err != nil {
+		v.logger.Error("volume stays down", "volume", v.name, "err", err)
+	}
+	for _, cs := range batch {
+		cs.done(fmt.Errorf("%w: %w", ErrUnknownOutcome, cause))
+	}
+}
+
+// refuse answers the change sets that were built upon a failed one, and
+// returns the rest.
+func refuse(batch []*changeSet) []*changeSet {
+	sound := batch[:0]
+	for _, cs := range batch {
+		if cs.app.broken.Load() {
+			cs.done(ErrNotApplied)
+			continue
+		}
+		sound = append(sound, cs)
+	}
+	return sound
+}

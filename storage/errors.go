@@ -1,0 +1,52 @@
+package storage
+
+import "errors"
+
+// Errors of a call whose input is at fault. The call changed nothing.
+var (
+	// ErrInvalid is returned when an argument breaks a documented bound.
+	ErrInvalid = errors.New("invalid argument")
+	// ErrNotFound is returned when no document has the id, or no app the name.
+	ErrNotFound = errors.New("not found")
+	// ErrExists is returned when an id or a name is already held.
+	ErrExists = errors.New("already exists")
+	// ErrLimit is returned when a documented size or count would be exceeded.
+	ErrLimit = errors.New("limit exceeded")
+	// ErrUndeclared is returned when a table with indexes is used that the store was not opened with.
+	ErrUndeclared = errors.New("table is not declared")
+	// ErrNotBuilt is returned when an app's indexes are used before Tx.ReconcileIndexes
+	// brought them in line with the declared ones, which the engine does first of all.
+	ErrNotBuilt = errors.New("index is not built")
+)
+
+// Errors of a transaction used at the wrong time.
+var (
+	// ErrTxDone is returned by every use of a transaction that has ended: its handler
+	// returned, or overran its deadline and lost the turn.
+	ErrTxDone = errors.New("transaction is over")
+	// ErrReentrant is returned when an outer transaction is used while a nested one
+	// is open, or when an app is called from inside its own turn.
+	ErrReentrant = errors.New("reentrant use of a transaction")
+)
+
+// Errors of the volume.
+var (
+	// ErrUnknownOutcome is returned when a commit failed in a way that leaves open
+	// whether it happened. Read again before you repeat the call.
+	ErrUnknownOutcome = errors.New("outcome of the commit is unknown")
+	// ErrNotApplied is returned when a change was dropped, certainly unapplied,
+	// because a commit it was built upon failed.
+	ErrNotApplied = errors.New("change was not applied")
+	// ErrUnavailable is returned while a volume is down, that is, could not be reopened yet.
+	ErrUnavailable = errors.New("volume is unavailable")
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("store is closed")
+	// ErrLocked is returned when another process, or another open store, owns the volume.
+	ErrLocked = errors.New("volume is in use")
+	// ErrFormat is returned when a volume or a record is of a format this reader does not know.
+	ErrFormat = errors.New("unknown format")
+	// ErrCorrupt is returned when what is read breaks an invariant.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrFenced is returned when a commit finds that another owner has taken the volume.
+	ErrFenced = errors.New("volume has another owner")
+)

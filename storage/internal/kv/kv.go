@@ -1,0 +1,262 @@
+// Package kv is the file under a volume: one bbolt database with four flat key
+// spaces, ordered by byte, with snapshots and one writer.
+//
+// It is the only package that imports bbolt, and hides its traps: creation is
+// safe against a crash, opening never waits for ever and never panics, a
+// snapshot's bytes are copied by the caller before Close.
+//
+//	db, err := kv.Open(path, kv.Options{LockTimeout: time.Second})
+//	err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, key, value) })
+//	snap, err := db.Begin()
+//	defer snap.Close()
+//	value := bytes.Clone(snap.Get(kv.Data, key))
+//
+// Invariants:
+//
+//	K1  A file under its final name always opens: it was committed, synced and renamed before.
+//	K2  After Update returned nil its writes survive a power cut (unless NoSync).
+//	K3  After Update returned an error the outcome is unknown until the file was opened anew.
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Space is one flat, ordered key space of a file.
+type Space int
+
+// The spaces of a file.
+const (
+	Meta   Space = iota // format, epoch, clock high-water mark
+	Apps                // app name -> number
+	Alarms              // due ‖ app number -> nothing
+	Doomed              // app number -> nothing: keys to be swept away
+	Data                // app number ‖ tag ‖ … -> record
+	spaces
+)
+
+// names are the spaces' bucket names. Small spaces stay inline in the root
+// page, so touching Meta with every commit costs no page of its own.
+var names = [spaces][]byte{[]byte("meta"), []byte("apps"), []byte("alarms"), []byte("doomed"), []byte("data")}
+
+// fillPercent leaves little air in a split page: most keys are inserted in
+// ascending order within their app, and half-full pages would never be filled.
+const fillPercent = 0.9
+
+// initialMmapSize is address space, not memory. A large map makes remaps rare;
+// a remap must wait for every open snapshot.
+const initialMmapSize = 1 << 30
+
+// Errors of opening a file.
+var (
+	// ErrLocked says that another process or store has the file open.
+	ErrLocked = errors.New("file is in use")
+	// ErrBadFile says that the file is not one of ours, or is damaged.
+	ErrBadFile = errors.New("not a usable volume file")
+)
+
+// Options of Open. The zero value is ready for use.
+type Options struct {
+	LockTimeout time.Duration // how long to wait for the file's lock; default 1 s
+	NoSync      bool          // do not sync commits: a power cut may lose the last ones, or the file
+}
+
+// DB is one open file. Its methods may be called from any goroutine.
+type DB struct {
+	bolt *bolt.DB
+}
+
+// Create makes a new file at path, with init applied in its first commit. The
+// file appears under its name only when it is whole and durable; an existing
+// file is replaced, so callers check first.
+func Create(path string, init func(*Txn) error) (err error) {
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := openBolt(tmp, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(tmp)
+		}
+	}()
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range names {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return init(newTxn(tx))
+	})
+	// bbolt syncs what it commits, not what it only wrote when it made the file.
+	err = errors.Join(err, db.Sync(), db.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a rename in the directory durable, which bbolt never does.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Open opens the file at path, which must exist.
+func Open(path string, opts Options) (*DB, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	b, err := openBolt(path, opts)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{bolt: b}
+	err = db.view(func(tx *bolt.Tx) error {
+		for _, name := range names {
+			if tx.Bucket(name) == nil {
+				return fmt.Errorf("%w: %s has no space %q", ErrBadFile, filepath.Base(path), name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return db, nil
+}
+
+// openBolt opens or creates a bbolt file. bbolt panics on some torn files, so
+// a panic is turned into an error here.
+func openBolt(path string, opts Options) (db *bolt.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("%w: %s: %v", ErrBadFile, filepath.Base(path), r)
+		}
+	}()
+	if opts.LockTimeout <= 0 {
+		opts.LockTimeout = time.Second
+	}
+	db, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:         opts.LockTimeout,
+		FreelistType:    bolt.FreelistMapType,
+		NoSync:          opts.NoSync,
+		InitialMmapSize: initialMmapSize,
+		NoStatistics:    true,
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%w: %s: %w", ErrBadFile, filepath.Base(path), err)
+	}
+	return db, err
+}
+
+func (db *DB) view(fn func(tx *bolt.Tx) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrBadFile, r)
+		}
+	}()
+	return db.bolt.View(fn)
+}
+
+// Close closes the file. It waits for open snapshots.
+func (db *DB) Close() error { return db.bolt.Close() }
+
+// Begin opens a snapshot of all that was committed before. It does not block,
+// except while the file's map grows. Snapshots hold back page reuse: close them soon.
+func (db *DB) Begin() (*Snapshot, error) {
+	tx, err := db.bolt.Begin(false)
+	if err != nil {
+		return nil, err
+	}
+	return &Snapshot{tx: tx}, nil
+}
+
+// Update applies fn's writes in one transaction and returns when they are
+// durable. One Update runs at a time; fn must not call Update or Begin.
+// After an error see K3.
+func (db *DB) Update(fn func(*Txn) error) error {
+	return db.bolt.Update(func(tx *bolt.Tx) error { return fn(newTxn(tx)) })
+}
+
+// CheckPages verifies the file's own structure: every page reachable or free, once.
+func (db *DB) CheckPages() error {
+	return db.view(func(tx *bolt.Tx) error {
+		var errs []error
+		for err := range tx.Check() {
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// Snapshot is the file at one moment. It is used by one goroutine at a time.
+// What Get and a Cursor return is valid only until Close.
+type Snapshot struct {
+	tx      *bolt.Tx
+	buckets [spaces]*bolt.Bucket
+}
+
+func (s *Snapshot) bucket(space Space) *bolt.Bucket {
+	if s.buckets[space] == nil {
+		s.buckets[space] = s.tx.Bucket(names[space])
+	}
+	return s.buckets[space]
+}
+
+// Get returns the value of key, or nil if there is none.
+func (s *Snapshot) Get(space Space, key []byte) []byte { return s.bucket(space).Get(key) }
+
+// Cursor returns a cursor over the space, not yet placed.
+func (s *Snapshot) Cursor(space Space) *Cursor { return s.bucket(space).Cursor() }
+
+// Close ends the snapshot. A second Close does nothing.
+func (s *Snapshot) Close() {
+	// The only error is that of a snapshot already closed.
+	_ = s.tx.Rollback()
+}
+
+// Cursor walks a space in byte order: Seek, First, Last, Next and Prev return
+// a nil key at the end.
+type Cursor = bolt.Cursor
+
+// Txn is a Snapshot that can be written to.
+type Txn struct {
+	Snapshot
+}
+
+func newTxn(tx *bolt.Tx) *Txn {
+	t := &Txn{Snapshot{tx: tx}}
+	for i := range names {
+		if b := tx.Bucket(names[i]); b != nil {
+			b.FillPercent = fillPercent
+			t.buckets[i] = b
+		}
+	}
+	return t
+}
+
+// Put stores value under key. Both must stay unchanged until Update returns.
+func (t *Txn) Put(space Space, key, value []byte) error { return t.bucket(space).Put(key, value) }
+
+// Delete removes key if it is there.
+func (t *Txn) Delete(space Space, key []byte) error { return t.bucket(space).Delete(key) }

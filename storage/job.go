@@ -1,0 +1,96 @@
+package storage
+
+import "time"
+
+// State is what a job is in. Pending and running jobs lie in the sorted job
+// bucket; a job in any other state is at its end and lies in the history
+// (success, canceled) or among the dead (failed).
+type State string
+
+// The states of a job. The legal changes are drawn in the package comment.
+const (
+	StatePending  State = "pending"
+	StateRunning  State = "running"
+	StateSuccess  State = "success"
+	StateFailed   State = "failed"
+	StateCanceled State = "canceled"
+)
+
+// Ended says whether the state is final.
+func (s State) Ended() bool {
+	return s == StateSuccess || s == StateFailed || s == StateCanceled
+}
+
+// Job is a stored call with the instant it is due, and what became of it.
+// Instants have millisecond precision and are in UTC; an instant that has not
+// come is the zero time.
+type Job struct {
+	ID       JobID
+	Function string // path, "namespace:function"
+	Args     []byte // JSON
+	State    State
+
+	Due          time.Time // instant of the next attempt, or of the last one
+	ScheduledFor time.Time // instant first asked for; a retry leaves it alone
+	EnqueuedAt   time.Time
+	StartedAt    time.Time // start of the last attempt
+	CompletedAt  time.Time
+
+	Attempts      int // attempts begun, the one under way included
+	Failures      int // ended attempts that spent the retry budget
+	Interruptions int // crashes in a row that cut an attempt off
+	Error         *JobError
+	History       []Attempt // every ended attempt that did not succeed, oldest first
+
+	Retry      *Retry // nil means the default policy
+	AtMostOnce bool
+	Timeout    time.Duration // bound of one attempt; 0 means the function's own
+	Claims     []byte        // the stored caller's identity as JSON; nil means no user
+
+	place place // where the job lies in its region
+}
+
+// JobError is why an attempt did not succeed.
+type JobError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Attempt is one ended run of a job that did not succeed.
+type Attempt struct {
+	Number      int       `json:"number"`
+	StartedAt   time.Time `json:"startedAt"`
+	EndedAt     time.Time `json:"endedAt"`
+	Error       JobError  `json:"error"`
+	Interrupted bool      `json:"interrupted,omitempty"`
+}
+
+// Retry says how often and when a failed attempt is repeated.
+type Retry struct {
+	Limit  int           // retries after the first attempt, 0 to 1,000
+	Linear bool          // Base·n instead of Base·2ⁿ⁻¹
+	Base   time.Duration // wait before the first retry, 0 or more
+	Max    time.Duration // longest wait; 0 means none
+}
+
+// Cancellation is the true answer to a cancel.
+type Cancellation struct {
+	Canceled bool  // the job was pending or running and has been canceled
+	Found    State // the state it was found in; "" means no such job is known
+}
+
+// JobFilter chooses and orders jobs. The zero filter is every job of the app:
+// pending and running ones by due instant, then dead, then finished ones, each
+// by the instant they ended.
+type JobFilter struct {
+	States   []State // none means all
+	Function string  // "" means every function
+	Limit    int     // rows a page, 1 to 1,000; 0 means 100
+	Cursor   string  // Next of the page before; "" is the first page
+}
+
+// JobPage is one page of a listing.
+type JobPage struct {
+	Jobs []Job
+	Next string // cursor of the next page; "" means there is none
+}

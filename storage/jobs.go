@@ -1,0 +1,441 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Place is where a pending or running job lies in the sorted job bucket: by
+// due instant, then by sequence number. The zero Place is before every job.
+type Place struct{ p place }
+
+// Less says whether p comes before q.
+func (p Place) Less(q Place) bool { return p.p.less(q.p) }
+
+// Next is the first Place behind p.
+func (p Place) Next() Place { return Place{place{p.p.ms, p.p.seq + 1}} }
+
+// Place returns where a pending or running job lies.
+func (j *Job) Place() Place { return Place{j.place} }
+
+// maxErrorLen bounds the text kept of one attempt's error, in bytes.
+const maxErrorLen = 1024
+
+// InsertJob stores a pending job in the transaction of w. It uses the caller's Function, Args, Due,
+// ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout and Claims, and ID unless
+// that is empty: then it mints one. Errors: ErrExists if a pending, running or
+// dead job holds the id, ErrLimit if the app has as many jobs as it may,
+// ErrInvalid for an id or an instant out of bounds. Nothing is changed then.
+func InsertJob(w Writer, job Job) (JobID, error) {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return "", err
+	}
+	defer tx.mu.Unlock()
+	c := &tx.top().counts
+	if c.pending >= uint64(tx.app.maxJobs) {
+		return "", fmt.Errorf("%w: app %s has %d jobs, as many as it may", ErrLimit, tx.app.id, c.pending)
+	}
+	due := job.Due.UnixMilli()
+	if due < 1 || due > maxInstantMs {
+		return "", fmt.Errorf("%w: due instant %v is not between 1970 and %v", ErrInvalid, job.Due, MaxInstant)
+	}
+	if job.ScheduledFor.IsZero() {
+		job.ScheduledFor = job.Due
+	}
+	job.State = StatePending
+	job.place = place{due, c.seq + 1}
+	if job.ID == "" {
+		job.ID = mintJobID(place{job.ScheduledFor.UnixMilli(), job.place.seq})
+	} else if err := tx.freeID(job.ID); err != nil {
+		return "", err
+	}
+	c.seq++
+	tx.putPending(&job)
+	return job.ID, nil
+}
+
+// freeID makes a caller-chosen id ready for use. The id of a finished job is
+// free again; its row stays in the history, found by listing only.
+func (tx *Tx) freeID(id JobID) error {
+	if err := id.Check(); err != nil {
+		return err
+	}
+	if home, minted := id.home(); minted && home.seq > tx.top().counts.seq {
+		return fmt.Errorf("%w: job id %s is reserved for a job to come", ErrInvalid, id)
+	}
+	_, t, found, err := tx.locate(id)
+	if err != nil {
+		return err
+	}
+	if found && t != tagHistory {
+		return fmt.Errorf("%w: job id %s is held by a %s job", ErrExists, id, map[tag]string{tagQueue: "pending or running", tagDead: "dead"}[t])
+	}
+	return nil
+}
+
+// putPending puts the job into the sorted job bucket at job.place.
+func (tx *Tx) putPending(job *Job) {
+	keys, l := tx.app.keys, tx.top()
+	l.put(keys.place(tagQueue, job.place), encodeJob(job))
+	if home, ok := job.ID.home(); ok && home == job.place {
+		// Found without an index; what the index may say of an older life is void.
+		if job.Attempts > 0 || len(job.History) > 0 {
+			l.delete(keys.name(tagID, string(job.ID)))
+		}
+	} else {
+		l.put(keys.name(tagID, string(job.ID)), encodeLocation(tagQueue, job.place))
+	}
+	l.counts.pending++
+	l.inserted = append(l.inserted, *job)
+}
+
+func encodeLocation(t tag, p place) []byte { return p.append([]byte{byte(t)}) }
+
+// locate finds where a job lies. The caller holds the transaction.
+func (tx *Tx) locate(id JobID) (p place, t tag, found bool, err error) {
+	return locate(tx.get, tx.app.keys, id)
+}
+
+func locate(get func([]byte) ([]byte, error), keys keyspace, id JobID) (p place, t tag, found bool, err error) {
+	loc, err := get(keys.name(tagID, string(id)))
+	if err != nil {
+		return place{}, 0, false, err
+	}
+	if loc != nil {
+		if len(loc) != 1+placeLen {
+			return place{}, 0, false, fmt.Errorf("%w: location of job %s", ErrCorrupt, id)
+		}
+		return decodePlace(loc[1:]), tag(loc[0]), true, nil
+	}
+	home, ok := id.home()
+	if !ok {
+		return place{}, 0, false, nil
+	}
+	data, err := get(keys.place(tagQueue, home))
+	if err != nil || data == nil {
+		return place{}, 0, false, err
+	}
+	// A retried job with another id may have come to lie at just this place.
+	job, err := decodeJob(home, data)
+	return home, tagQueue, err == nil && job.ID == id, err
+}
+
+// Claim records, durably once committed, that an attempt of the pending job is
+// about to begin. The job must not be claimed already. ok is false if the
+// transaction itself has taken the job out of the bucket: it was cancelled.
+func (tx *Tx) Claim(job *Job) (ok bool, err error) {
+	if err := tx.lockTop(); err != nil {
+		return false, err
+	}
+	defer tx.mu.Unlock()
+	data, err := tx.get(tx.app.keys.place(tagQueue, job.place))
+	if err != nil || data == nil {
+		return false, err
+	}
+	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.Attempts+1, tx.now))
+	tx.top().counts.claimed++
+	return true, nil
+}
+
+// Unclaim takes a claim back whose handler has not started.
+func (tx *Tx) Unclaim(job *Job) error {
+	if err := tx.lockTop(); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	return tx.dropClaim(job)
+}
+
+func (tx *Tx) dropClaim(job *Job) error {
+	key := tx.app.keys.place(tagClaim, job.place)
+	claim, err := tx.get(key)
+	if err != nil {
+		return err
+	}
+	if claim == nil {
+		return fmt.Errorf("%w: S5: job %s is not claimed", ErrCorrupt, job.ID)
+	}
+	tx.delete(key)
+	tx.top().counts.claimed--
+	return nil
+}
+
+// End is how an attempt of a claimed job came to its end.
+type End struct {
+	State       State     // StateSuccess, StateFailed (dead), StateCanceled, or StatePending: again at Due
+	Due         time.Time // of the next attempt, if State is StatePending
+	StartedAt   time.Time // zero if the handler never started
+	Error       *JobError // why the attempt did not succeed
+	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
+	Crashed     bool      // it was a crash: one more of those in a row
+}
+
+// EndAttempt records the end of the claimed job's attempt. job must be as it was
+// when claimed. It returns the job as it is now.
+func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
+	if err := tx.lockTop(); err != nil {
+		return Job{}, err
+	}
+	defer tx.mu.Unlock()
+	if err := tx.dropClaim(&job); err != nil {
+		return Job{}, err
+	}
+	job.Attempts++
+	job.StartedAt = end.StartedAt
+	if end.Error != nil {
+		e := *end.Error
+		if len(e.Message) > maxErrorLen {
+			e.Message = e.Message[:maxErrorLen]
+		}
+		job.Error = &e
+		job.History = append(job.History[:len(job.History):len(job.History)], Attempt{
+			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted,
+		})
+	} else {
+		job.Error = nil
+	}
+	switch {
+	case end.Crashed:
+		job.Interruptions++
+	case end.Interrupted:
+	case end.State == StatePending || end.State == StateFailed:
+		job.Failures++
+		job.Interruptions = 0
+	}
+	tx.takePending(&job)
+	if end.State != StatePending {
+		return job, tx.finish(&job, end.State)
+	}
+	due := end.Due.UnixMilli()
+	if due < 1 || due > maxInstantMs {
+		return job, tx.finish(&job, StateFailed)
+	}
+	job.Due = timeOf(due)
+	job.place.ms = due
+	tx.putPending(&job)
+	return job, nil
+}
+
+// takePending takes the job out of the sorted job bucket.
+func (tx *Tx) takePending(job *Job) {
+	tx.delete(tx.app.keys.place(tagQueue, job.place))
+	tx.top().counts.pending--
+}
+
+// finish puts a job taken out of the sorted job bucket into the history, or
+// among the dead if it failed.
+func (tx *Tx) finish(job *Job, state State) error {
+	c := &tx.top().counts
+	t := tagHistory
+	if state == StateFailed {
+		t = tagDead
+		c.dead++
+	} else {
+		c.done++
+	}
+	job.State = state
+	job.CompletedAt = time.UnixMilli(tx.now.UnixMilli()).UTC()
+	job.place.ms = job.CompletedAt.UnixMilli()
+	keys := tx.app.keys
+	tx.put(keys.place(t, job.place), encodeJob(job))
+	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(t, job.place))
+	return nil
+}
+
+// CancelJob cancels a pending or running job, in the transaction of w, and
+// answers truly. A running job's
+// handler is not stopped here: the engine is told by CanceledClaims, and what
+// the handler returns counts no more.
+func CancelJob(w Writer, id JobID) (Cancellation, error) {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return Cancellation{}, err
+	}
+	defer tx.mu.Unlock()
+	p, t, found, err := tx.locate(id)
+	if err != nil || !found {
+		return Cancellation{}, err
+	}
+	data, err := tx.get(tx.app.keys.place(t, p))
+	if err != nil {
+		return Cancellation{}, err
+	}
+	job, err := decodeJob(p, data)
+	if err != nil {
+		return Cancellation{}, fmt.Errorf("app %s: job %s: %w", tx.app.id, id, err)
+	}
+	if job.State.Ended() {
+		return Cancellation{Found: job.State}, nil
+	}
+	answer := Cancellation{Canceled: true, Found: StatePending}
+	claimKey := tx.app.keys.place(tagClaim, p)
+	claim, err := tx.get(claimKey)
+	if err != nil {
+		return Cancellation{}, err
+	}
+	if claim != nil {
+		tx.delete(claimKey)
+		tx.top().counts.claimed--
+		tx.top().canceled = append(tx.top().canceled, id)
+		if tx.onCancel != nil && tx.onCancel(id) {
+			answer.Found = StateRunning
+			job.Attempts++
+		}
+	}
+	tx.takePending(&job)
+	return answer, tx.finish(&job, StateCanceled)
+}
+
+// Due reads up to limit rows of the sorted job bucket, from the first at or
+// behind from, and returns their jobs in the order they are due. Claimed jobs
+// are among them; their State is StatePending all the same. next is where to
+// read on; more is false if the end was reached. A record that cannot be read is
+// left out and is part of err, beside the others.
+func (tx *Tx) Due(from Place, limit int) (jobs []Job, next Place, more bool, err error) {
+	if err := tx.lockTop(); err != nil {
+		return nil, from, false, err
+	}
+	defer tx.mu.Unlock()
+	keys := tx.app.keys
+	rows, err := tx.rows(keys.place(tagQueue, from.p), after(keys.prefix(tagQueue)), false, limit)
+	if err != nil {
+		return nil, from, false, err
+	}
+	next = from
+	jobs = make([]Job, 0, len(rows))
+	for _, r := range rows {
+		p := decodePlace(tail(r.key))
+		next = Place{p}.Next()
+		job, bad := decodeJob(p, r.value)
+		if bad != nil {
+			err = errors.Join(err, fmt.Errorf("app %s: job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))
+			continue
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, next, len(rows) == limit, err
+}
+
+// Claimed returns every claimed job, in the order they are due: what was under
+// way when the app was last open, if asked before anything was claimed.
+func (tx *Tx) Claimed() ([]Job, error) {
+	if err := tx.lockTop(); err != nil {
+		return nil, err
+	}
+	defer tx.mu.Unlock()
+	keys := tx.app.keys
+	prefix := keys.prefix(tagClaim)
+	rows, err := tx.rows(prefix, after(prefix), false, int(tx.top().counts.claimed)+1)
+	if err != nil {
+		return nil, err
+	}
+	jobs := make([]Job, 0, len(rows))
+	for _, r := range rows {
+		p := decodePlace(tail(r.key))
+		data, err := tx.get(keys.place(tagQueue, p))
+		if err != nil {
+			return nil, err
+		}
+		job, err := decodeJob(p, data)
+		if err != nil {
+			return nil, fmt.Errorf("app %s: claimed job at %d/%d: %w", tx.app.id, p.ms, p.seq, err)
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
+}
+
+// RetryDead makes a dead job pending again, due at once, with its attempts and
+// failures counted from zero and its history kept. ok is false if no dead job
+// has the id.
+func (tx *Tx) RetryDead(id JobID) (ok bool, err error) {
+	job, ok, err := tx.takeDead(id)
+	if err != nil || !ok {
+		return false, err
+	}
+	defer tx.mu.Unlock()
+	job.State = StatePending
+	job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
+	job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
+	job.Due = time.UnixMilli(tx.now.UnixMilli()).UTC()
+	job.place.ms = job.Due.UnixMilli()
+	tx.putPending(&job)
+	return true, nil
+}
+
+// DropDead removes a dead job for good. ok is false if no dead job has the id.
+func (tx *Tx) DropDead(id JobID) (ok bool, err error) {
+	job, ok, err := tx.takeDead(id)
+	if err != nil || !ok {
+		return false, err
+	}
+	defer tx.mu.Unlock()
+	tx.delete(tx.app.keys.name(tagID, string(job.ID)))
+	return true, nil
+}
+
+// takeDead takes a job from among the dead. If ok the transaction stays locked.
+func (tx *Tx) takeDead(id JobID) (job Job, ok bool, err error) {
+	if err := tx.lockTop(); err != nil {
+		return Job{}, false, err
+	}
+	defer func() {
+		if !ok {
+			tx.mu.Unlock()
+		}
+	}()
+	p, t, found, err := tx.locate(id)
+	if err != nil || !found || t != tagDead {
+		return Job{}, false, err
+	}
+	key := tx.app.keys.place(tagDead, p)
+	data, err := tx.get(key)
+	if err != nil {
+		return Job{}, false, err
+	}
+	if job, err = decodeJob(p, data); err != nil {
+		return Job{}, false, err
+	}
+	tx.delete(key)
+	tx.top().counts.dead--
+	return job, true, nil
+}
+
+// PurgeHistory deletes up to limit finished jobs: those that ended before the
+// instant, and the oldest of those above keep. It returns how many it deleted;
+// fewer than limit means that nothing is left to delete.
+func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
+	if err := tx.lockTop(); err != nil {
+		return 0, err
+	}
+	defer tx.mu.Unlock()
+	keys, c := tx.app.keys, &tx.top().counts
+	prefix := keys.prefix(tagHistory)
+	rows, err := tx.rows(prefix, after(prefix), false, limit)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, r := range rows {
+		p := decodePlace(tail(r.key))
+		if p.ms >= before.UnixMilli() && c.done <= uint64(max(keep, 0)) {
+			break
+		}
+		job, err := decodeJob(p, r.value)
+		if err != nil {
+			return n, err
+		}
+		tx.delete(r.key)
+		// The id may have come to name a newer job.
+		if q, t, found, err := tx.locate(job.ID); err != nil {
+			return n, err
+		} else if found && t == tagHistory && q == p {
+			tx.delete(keys.name(tagID, string(job.ID)))
+		}
+		c.done--
+		n++
+	}
+	return n, nil
+}

@@ -1,0 +1,76 @@
+package storage
+
+import "encoding/binary"
+
+// An app's keys all begin with its number, so that one flat key space serves
+// 10,000 small apps as well as one of a million jobs; nested buckets cost a
+// page or more an app (docs/adr/001-layout.md has the figures).
+//
+//	number ‖ 'm'                               counter sheet
+//	number ‖ 'q' ‖ due ‖ seq                   job: the sorted job bucket
+//	number ‖ 'r' ‖ due ‖ seq                   claim of the job at the same place
+//	number ‖ 'h' ‖ completed ‖ seq             job: history
+//	number ‖ 'x' ‖ completed ‖ seq             job: dead
+//	number ‖ 'k' ‖ job id                      region ‖ place, unless the id says it
+//	number ‖ 's' ‖ table                       what indexes the table has
+//	number ‖ 't' ‖ table ‖ 0 ‖ document id     document
+//	number ‖ 'i' ‖ table ‖ 0 ‖ index ‖ 0 ‖ fields ‖ document id   (empty)
+type tag byte
+
+const (
+	tagMeta     tag = 'm'
+	tagQueue    tag = 'q'
+	tagClaim    tag = 'r'
+	tagHistory  tag = 'h'
+	tagDead     tag = 'x'
+	tagID       tag = 'k'
+	tagSchema   tag = 's'
+	tagDocument tag = 't'
+	tagIndex    tag = 'i'
+)
+
+// numberLen is the length of an app's number in a key.
+const numberLen = 4
+
+// keyspace makes the keys of one app.
+type keyspace uint32
+
+func (n keyspace) prefix(t tag) []byte {
+	b := make([]byte, 0, numberLen+1+placeLen)
+	b = binary.BigEndian.AppendUint32(b, uint32(n))
+	return append(b, byte(t))
+}
+
+func (n keyspace) number() []byte {
+	return binary.BigEndian.AppendUint32(nil, uint32(n))
+}
+
+func (n keyspace) place(t tag, p place) []byte { return p.append(n.prefix(t)) }
+
+func (n keyspace) name(t tag, name string) []byte { return append(n.prefix(t), name...) }
+
+// tail is what follows number and tag.
+func tail(key []byte) []byte { return key[numberLen+1:] }
+
+// after is the first key behind all keys that begin with prefix; nil means
+// there is no such bound.
+func after(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] != 0xff {
+			end := append([]byte(nil), prefix[:i+1]...)
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}
+
+// alarmKey is the key of an app in the volume's alarm index.
+func alarmKey(dueMs int64, n keyspace) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 12), uint64(dueMs))
+	return binary.BigEndian.AppendUint32(b, uint32(n))
+}
+
+func decodeAlarmKey(key []byte) (dueMs int64, n keyspace) {
+	return int64(binary.BigEndian.Uint64(key)), keyspace(binary.BigEndian.Uint32(key[8:]))
+}

@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+)
+
+// maxPage bounds the rows of one page of a listing; defaultPage is used if the
+// filter does not say.
+const (
+	maxPage     = 1000
+	defaultPage = 100
+)
+
+// maxExamined bounds how many rows one page of a selective listing reads, so
+// that a rare match does not make one read of the whole app.
+const maxExamined = 10_000
+
+// regions are where jobs lie, in the order a listing goes through them.
+var regions = [...]tag{tagQueue, tagDead, tagHistory}
+
+// job finds one job by its id.
+func (v *view) job(id JobID) (Job, bool, error) {
+	p, t, found, err := locate(v.get, v.keys, id)
+	if err != nil || !found {
+		return Job{}, false, err
+	}
+	data, err := v.get(v.keys.place(t, p))
+	if err != nil || data == nil {
+		// Between two reads of a transaction nothing can change, so nil is corrupt;
+		// but say so only in check.
+		return Job{}, false, err
+	}
+	job, err := decodeJob(p, data)
+	if err != nil {
+		return Job{}, false, fmt.Errorf("app %s: job %s: %w", v.app.id, id, err)
+	}
+	if t == tagHistory && v.expired(&job) {
+		return Job{}, false, nil
+	}
+	return job, true, v.present(t, &job)
+}
+
+// expired says whether a finished job is past the retention: gone for every
+// reader, though its row may not be deleted yet.
+func (v *view) expired(job *Job) bool {
+	keep := v.app.Retention()
+	return keep > 0 && !job.CompletedAt.After(v.now.Add(-keep))
+}
+
+// present completes a job with what its claim and the engine say of it.
+func (v *view) present(t tag, job *Job) error {
+	if t != tagQueue || !v.app.started(job.ID) {
+		return nil
+	}
+	claim, err := v.get(v.keys.place(tagClaim, job.place))
+	if err != nil || claim == nil {
+		return err
+	}
+	attempt, _, err := decodeClaim(claim)
+	if err != nil {
+		return err
+	}
+	job.State, job.Attempts = StateRunning, attempt
+	return nil
+}
+
+// jobs returns one page of the jobs that the filter chooses.
+func (v *view) jobs(f JobFilter) (JobPage, error) {
+	if f.Limit == 0 {
+		f.Limit = defaultPage
+	}
+	if f.Limit < 1 || f.Limit > maxPage {
+		return JobPage{}, fmt.Errorf("%w: limit %d, want 1 to %d", ErrInvalid, f.Limit, maxPage)
+	}
+	for _, s := range f.States {
+		if s != StatePending && s != StateRunning && !s.Ended() {
+			return JobPage{}, fmt.Errorf("%w: unknown state %s", ErrInvalid, quote(string(s)))
+		}
+	}
+	region, from, err := decodeCursor(f.Cursor)
+	if err != nil {
+		return JobPage{}, err
+	}
+	var page JobPage
+	examined := 0
+	for ; region < len(regions); region, from = region+1, nil {
+		t := regions[region]
+		if !f.wantsRegion(t) {
+			continue
+		}
+		prefix := v.keys.prefix(t)
+		start := prefix
+		if from != nil {
+			start = append(append([]byte{}, prefix...), from...)
+		}
+		for r, err := range v.scan(start, after(prefix), false) {
+			if err != nil {
+				return JobPage{}, err
+			}
+			if len(page.Jobs) == f.Limit || examined == maxExamined {
+				page.Next = encodeCursor(region, tail(r.key))
+				return page, nil
+			}
+			examined++
+			job, err := decodeJob(decodePlace(tail(r.key)), r.value)
+			if err != nil {
+				return JobPage{}, fmt.Errorf("app %s: list jobs: %w", v.app.id, err)
+			}
+			if f.Function != "" && job.Function != f.Function || t == tagHistory && v.expired(&job) {
+				continue
+			}
+			if err := v.present(t, &job); err != nil {
+				return JobPage{}, err
+			}
+			if f.wants(job.State) {
+				page.Jobs = append(page.Jobs, job)
+			}
+		}
+	}
+	return page, nil
+}
+
+func (f *JobFilter) wants(s State) bool {
+	return len(f.States) == 0 || slices.Contains(f.States, s)
+}
+
+// wantsRegion says whether jobs of a wanted state can lie in the region.
+func (f *JobFilter) wantsRegion(t tag) bool {
+	switch t {
+	case tagQueue:
+		return f.wants(StatePending) || f.wants(StateRunning)
+	case tagDead:
+		return f.wants(StateFailed)
+	default:
+		return f.wants(StateSuccess) || f.wants(StateCanceled)
+	}
+}
+
+// A cursor is the region and the place of the first row of the next page.
+func encodeCursor(region int, place []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte{byte(region)}, place...))
+}
+
+func decodeCursor(s string) (region int, place []byte, err error) {
+	if s == "" {
+		return 0, nil, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(raw) != 1+placeLen || int(raw[0]) >= len(regions) {
+		return 0, nil, fmt.Errorf("%w: cursor %s", ErrInvalid, quote(s))
+	}
+	return int(raw[0]), raw[1:], nil
+}

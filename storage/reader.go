@@ -1,0 +1,54 @@
+package storage
+
+import "iter"
+
+// Reader reads one app's state at one point of its history: all that was
+// committed before, and, inside a mutation, the mutation's own writes. It is
+// sealed: package storage makes the only ones.
+type Reader interface {
+	// System reads the system table _scheduled_functions.
+	System() System
+	reader() *view
+}
+
+// Writer is a Reader that can also change the app's documents. What is written
+// is seen by the same Writer at once and by everybody else when the
+// transaction has been committed.
+type Writer interface {
+	Reader
+	writer() (*Tx, int)
+}
+
+// System is the read-only system table _scheduled_functions of one app. It is
+// strictly consistent: a mutation sees the jobs it has itself scheduled and cancelled.
+type System struct{ v *view }
+
+// Get returns the job with the id. ok is false if there is none: it was never
+// scheduled, or it ended longer ago than the retention.
+func (s System) Get(id JobID) (job Job, ok bool, err error) { return s.v.job(id) }
+
+// List returns one page of the jobs that the filter chooses.
+func (s System) List(f JobFilter) (JobPage, error) { return s.v.jobs(f) }
+
+// All yields every job that the filter chooses, across pages; the filter's
+// Limit sizes the pages only. It stops after an error.
+func (s System) All(f JobFilter) iter.Seq2[Job, error] {
+	return func(yield func(Job, error) bool) {
+		for {
+			page, err := s.v.jobs(f)
+			if err != nil {
+				yield(Job{}, err)
+				return
+			}
+			for _, job := range page.Jobs {
+				if !yield(job, nil) {
+					return
+				}
+			}
+			if page.Next == "" {
+				return
+			}
+			f.Cursor = page.Next
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package storage
+
+import (
+	"fmt"
+	"time"
+
+	gproto "google.golang.org/protobuf/proto"
+
+	"carillon/proto"
+)
+
+// unmarshal decodes a record and refuses a version it does not know. version
+// points at the record's version field.
+func unmarshal(data []byte, m gproto.Message, version *uint32) error {
+	if data == nil {
+		return fmt.Errorf("%w: record is missing", ErrCorrupt)
+	}
+	if err := gproto.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if *version != recordVersion {
+		return fmt.Errorf("%w: record version %d, this reader knows %d", ErrFormat, *version, recordVersion)
+	}
+	return nil
+}
+
+// timeOf is the instant of a stored number of milliseconds; 0 is no instant.
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// msOf is timeOf backwards. What is finer than a millisecond is cut off.
+func msOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// encodeJob makes the record of a job that lies at job.place.
+func encodeJob(job *Job) []byte {
+	p := &proto.Job{
+		Version:       recordVersion,
+		Function:      job.Function,
+		Args:          job.Args,
+		EnqueuedAtMs:  msOf(job.EnqueuedAt),
+		State:         storedState(job.State),
+		Attempts:      uint32(job.Attempts),
+		Failures:      uint32(job.Failures),
+		Interruptions: uint32(job.Interruptions),
+		AtMostOnce:    job.AtMostOnce,
+		TimeoutMs:     job.Timeout.Milliseconds(),
+		Claims:        job.Claims,
+		StartedAtMs:   msOf(job.StartedAt),
+		CompletedAtMs: msOf(job.CompletedAt),
+	}
+	if scheduled := msOf(job.ScheduledFor); job.State.Ended() || scheduled != job.place.ms {
+		p.ScheduledForMs = scheduled
+	}
+	if job.State.Ended() {
+		p.DueMs = msOf(job.Due)
+	}
+	if job.ID != mintJobID(place{msOf(job.ScheduledFor), job.place.seq}) {
+		p.Id = string(job.ID)
+	}
+	if r := job.Retry; r != nil {
+		p.Retry = &proto.Retry{Limit: uint32(r.Limit), Linear: r.Linear, BaseMs: r.Base.Milliseconds(), MaxMs: r.Max.Milliseconds()}
+	}
+	if e := job.Error; e != nil {
+		p.Error = &proto.JobError{Code: e.Code, Message: e.Message}
+	}
+	for i := range job.History {
+		a := &job.History[i]
+		p.History = append(p.History, &proto.Attempt{
+			Number:      uint32(a.Number),
+			StartedAtMs: msOf(a.StartedAt),
+			EndedAtMs:   msOf(a.EndedAt),
+			Error:       &proto.JobError{Code: a.Error.Code, Message: a.Error.Message},
+			Interrupted: a.Interrupted,
+		})
+	}
+	data, err := gproto.Marshal(p)
+	if err != nil {
+		panic(fmt.Sprintf("storage: encode job %s: %v", job.ID, err))
+	}
+	return data
+}
+
+// decodeJob reads the record of a job found at p.
+func decodeJob(p place, data []byte) (Job, error) {
+	var r proto.Job
+	if err := unmarshal(data, &r, &r.Version); err != nil {
+		return Job{}, err
+	}
+	job := Job{
+		ID:            JobID(r.Id),
+		Function:      r.Function,
+		Args:          r.Args,
+		State:         stateOf(r.State),
+		EnqueuedAt:    timeOf(r.EnqueuedAtMs),
+		StartedAt:     timeOf(r.StartedAtMs),
+		CompletedAt:   timeOf(r.CompletedAtMs),
+		Attempts:      int(r.Attempts),
+		Failures:      int(r.Failures),
+		Interruptions: int(r.Interruptions),
+		AtMostOnce:    r.AtMostOnce,
+		Timeout:       time.Duration(r.TimeoutMs) * time.Millisecond,
+		Claims:        r.Claims,
+		place:         p,
+	}
+	due, scheduled := p.ms, r.ScheduledForMs
+	if job.State.Ended() {
+		due = r.DueMs
+	} else if scheduled == 0 {
+		scheduled = p.ms
+	}
+	job.Due, job.ScheduledFor = time.UnixMilli(due).UTC(), time.UnixMilli(scheduled).UTC()
+	if job.ID == "" {
+		job.ID = mintJobID(place{scheduled, p.seq})
+	}
+	if r.Retry != nil {
+		job.Retry = &Retry{
+			Limit:  int(r.Retry.Limit),
+			Linear: r.Retry.Linear,
+			Base:   time.Duration(r.Retry.BaseMs) * time.Millisecond,
+			Max:    time.Duration(r.Retry.MaxMs) * time.Millisecond,
+		}
+	}
+	if r.Error != nil {
+		job.Error = &JobError{Code: r.Error.Code, Message: r.Error.Message}
+	}
+	for _, a := range r.History {
+		job.History = append(job.History, Attempt{
+			Number:      int(a.Number),
+			StartedAt:   timeOf(a.StartedAtMs),
+			EndedAt:     timeOf(a.EndedAtMs),
+			Error:       JobError{Code: a.Error.GetCode(), Message: a.Error.GetMessage()},
+			Interrupted: a.Interrupted,
+		})
+	}
+	return job, nil
+}
+
+// storedState is the state as written. Running is never written in the job's
+// record: a claim beside it says so.
+func storedState(s State) proto.JobState {
+	switch s {
+	case StateSuccess:
+		return proto.JobState_JOB_STATE_SUCCESS
+	case StateFailed:
+		return proto.JobState_JOB_STATE_FAILED
+	case StateCanceled:
+		return proto.JobState_JOB_STATE_CANCELED
+	default:
+		return proto.JobState_JOB_STATE_PENDING
+	}
+}
+
+func stateOf(s proto.JobState) State {
+	switch s {
+	case proto.JobState_JOB_STATE_SUCCESS:
+		return StateSuccess
+	case proto.JobState_JOB_STATE_FAILED:
+		return StateFailed
+	case proto.JobState_JOB_STATE_CANCELED:
+		return StateCanceled
+	default:
+		return StatePending
+	}
+}
+
+func encodeClaim(attempt int, at time.Time) []byte {
+	data, err := gproto.Marshal(&proto.Claim{Version: recordVersion, Attempt: uint32(attempt), ClaimedAtMs: msOf(at)})
+	if err != nil {
+		panic(fmt.Sprintf("storage: encode claim: %v", err))
+	}
+	return data
+}
+
+func decodeClaim(data []byte) (attempt int, at time.Time, err error) {
+	var p proto.Claim
+	if err := unmarshal(data, &p, &p.Version); err != nil {
+		return 0, time.Time{}, fmt.Errorf("claim: %w", err)
+	}
+	return int(p.Attempt), timeOf(p.ClaimedAtMs), nil
+}

@@ -1,0 +1,278 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"carillon/storage/internal/kv"
+)
+
+// Options of Open. The zero value is ready for use.
+type Options struct {
+	// Volumes is how many volume files a new store gets, 1 to 64. A store that
+	// has more keeps them; one that has fewer is given more. Default 4.
+	Volumes int
+	// LockTimeout is how long Open waits for a volume that is in use. Default 1 s.
+	LockTimeout time.Duration
+	// Tables are the tables that have indexes. Default none.
+	Tables []Schema
+	// MaxJobs bounds the pending and running jobs of one app. Default 10,000,000.
+	MaxJobs int
+	// Logger is told what cannot be returned: failed commits. Default: discarded.
+	Logger *slog.Logger
+	// NoSync is unsafe: commits are not synced, and a power cut may lose the last
+	// commits or the file. For tests. Default false.
+	NoSync bool
+	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
+	// "sweep") for an error to fail with. Default: none.
+	Fault func(point string) error
+}
+
+const (
+	defaultVolumes = 4
+	maxVolumes     = 64
+	defaultMaxJobs = 10_000_000
+)
+
+func (o Options) withDefaults() Options {
+	if o.Volumes == 0 {
+		o.Volumes = defaultVolumes
+	}
+	if o.LockTimeout == 0 {
+		o.LockTimeout = time.Second
+	}
+	if o.MaxJobs == 0 {
+		o.MaxJobs = defaultMaxJobs
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Fault == nil {
+		o.Fault = func(string) error { return nil }
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.Volumes < 1 || o.Volumes > maxVolumes:
+		return fmt.Errorf("%w: Volumes is %d, want 1 to %d", ErrInvalid, o.Volumes, maxVolumes)
+	case o.LockTimeout < 0:
+		return fmt.Errorf("%w: LockTimeout is %v, want 0 or more", ErrInvalid, o.LockTimeout)
+	case o.MaxJobs < 1:
+		return fmt.Errorf("%w: MaxJobs is %d, want 1 or more", ErrInvalid, o.MaxJobs)
+	}
+	return nil
+}
+
+// Store is the volumes of one directory and the apps in them. Its methods may
+// be called from any goroutine.
+type Store struct {
+	opts    Options
+	volumes []*volume
+	schema  map[string]*tableInfo
+}
+
+// Open opens the store in dir, making the directory and its volumes as needed,
+// and becomes their only owner. It does not touch any app. Errors: ErrLocked,
+// ErrFormat, ErrInvalid for an option, or the file system's.
+func Open(dir string, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	schema, err := schemaOf(opts.Tables)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s := &Store{opts: opts, schema: schema}
+	if err := s.openVolumes(dir); err != nil {
+		for _, v := range s.volumes {
+			v.db.Close()
+		}
+		return nil, err
+	}
+	for _, v := range s.volumes {
+		go v.commitLoop()
+	}
+	return s, nil
+}
+
+func volumePath(dir string, i int) string {
+	return filepath.Join(dir, fmt.Sprintf("volume-%03d.db", i))
+}
+
+// openVolumes opens every volume and makes those that are missing. The count
+// is written down last, so that a lost file is told from one never made.
+func (s *Store) openVolumes(dir string) error {
+	store := rand.Uint64()
+	count := 0
+	for i := 0; i < max(s.opts.Volumes, count); i++ {
+		path := volumePath(dir, i)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			if i < count {
+				return fmt.Errorf("%w: %s is missing: the store has %d volumes", ErrFormat, filepath.Base(path), count)
+			}
+			if err := createVolume(path, store, i); err != nil {
+				return fmt.Errorf("create %s: %w", filepath.Base(path), err)
+			}
+		}
+		v, id, err := openVolume(path, i, s.opts)
+		if err != nil {
+			return err
+		}
+		s.volumes = append(s.volumes, v)
+		if i == 0 {
+			store = id
+			err := v.read(func(snap *kv.Snapshot) error {
+				count = int(getU64(snap, metaVolumes))
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if id != store {
+			return fmt.Errorf("%w: %s belongs to another store", ErrFormat, filepath.Base(path))
+		}
+	}
+	if n := len(s.volumes); n > count {
+		return s.volumes[0].update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaVolumes, u64(uint64(n))) })
+	}
+	return nil
+}
+
+// Close makes what was handed over durable and closes the files. It waits for
+// open snapshots. A second Close returns nil.
+func (s *Store) Close() error {
+	var errs []error
+	for _, v := range s.volumes {
+		errs = append(errs, v.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Abort closes the files without making durable what was handed over: it is
+// answered with ErrClosed. It is for tests that need a crash.
+func (s *Store) Abort() error {
+	var errs []error
+	for _, v := range s.volumes {
+		errs = append(errs, v.abort())
+	}
+	return errors.Join(errs...)
+}
+
+// HighWater is the latest scheduler time that was ever committed; the zero
+// time in a new store.
+func (s *Store) HighWater() time.Time {
+	ms := int64(0)
+	for _, v := range s.volumes {
+		ms = max(ms, v.highWater.Load())
+	}
+	return timeOf(ms)
+}
+
+// App opens the state of one app. Reading it, or a change that fails, creates
+// nothing on disk; the app comes into being with its first committed change.
+// The caller sees to it that an app is open once at a time.
+func (s *Store) App(id AppID) (*App, error) {
+	if err := id.Check(); err != nil {
+		return nil, err
+	}
+	vol, err := s.find(id)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{id: id, vol: vol, schema: s.schema, maxJobs: s.opts.MaxJobs}
+	if err := vol.read(a.load); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// find returns the volume that holds the app, or the one a new app goes to.
+func (s *Store) find(id AppID) (*volume, error) {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	first := int(h.Sum32() % uint32(len(s.volumes)))
+	for i := range s.volumes {
+		v := s.volumes[(first+i)%len(s.volumes)]
+		held, err := v.holds(id)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			return v, nil
+		}
+	}
+	return s.volumes[first], nil
+}
+
+func (v *volume) holds(id AppID) (held bool, err error) {
+	err = v.read(func(snap *kv.Snapshot) error {
+		held = snap.Get(kv.Apps, []byte(id)) != nil
+		return nil
+	})
+	return held, err
+}
+
+// Apps returns the names of all apps, sorted.
+func (s *Store) Apps() ([]AppID, error) {
+	var ids []AppID
+	for _, v := range s.volumes {
+		err := v.read(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Apps)
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+				ids = append(ids, AppID(k))
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Alarms calls visit for the apps that have jobs, each with the instant its
+// first job is due, volume by volume and in each the earliest first, until
+// visit returns false for the volume. visit must be quick: a snapshot is open.
+func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
+	for _, v := range s.volumes {
+		err := v.read(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Alarms)
+			for k, id := c.First(); k != nil; k, id = c.Next() {
+				due, _ := decodeAlarmKey(k)
+				if !visit(AppID(id), timeOf(due)) {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Commits is how many transactions of the files were begun since Open: the
+// group commit's measure.
+func (s *Store) Commits() uint64 {
+	n := uint64(0)
+	for _, v := range s.volumes {
+		n += v.commits.Load()
+	}
+	return n
+}

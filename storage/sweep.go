@@ -1,0 +1,102 @@
+package storage
+
+import (
+	"slices"
+	"sync"
+
+	"carillon/storage/internal/kv"
+)
+
+// sweepChunk is how many keys of a deleted app one commit takes away, so that
+// living apps' commits are hardly delayed.
+const sweepChunk = 2000
+
+// sweeps are the app numbers whose keys are to be swept away: of apps that were
+// deleted, and of imports that were cut off.
+type sweeps struct {
+	mu     sync.Mutex
+	doomed []keyspace
+}
+
+// load takes up the sweeps that an earlier owner left.
+func (s *sweeps) load(tx *kv.Txn) {
+	c := tx.Cursor(kv.Doomed)
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		n := keyspace(uint32(k[0])<<24 | uint32(k[1])<<16 | uint32(k[2])<<8 | uint32(k[3]))
+		s.doomed = append(s.doomed, n)
+	}
+}
+
+func (s *sweeps) add(n keyspace) {
+	s.mu.Lock()
+	s.doomed = append(s.doomed, n)
+	s.mu.Unlock()
+}
+
+func (s *sweeps) first() keyspace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.doomed) == 0 {
+		return 0
+	}
+	return s.doomed[0]
+}
+
+func (s *sweeps) remove(n keyspace) {
+	s.mu.Lock()
+	s.doomed = slices.DeleteFunc(s.doomed, func(m keyspace) bool { return m == n })
+	s.mu.Unlock()
+}
+
+// sweepSome deletes a chunk of a doomed app's keys, when the committer has
+// nothing else to do. It says whether it did anything.
+func (v *volume) sweepSome() bool {
+	n := v.sweeps.first()
+	if n == 0 || v.db == nil {
+		return false
+	}
+	done := false
+	err := v.fault("sweep")
+	if err == nil {
+		err = v.update(func(tx *kv.Txn) error {
+			prefix := n.number()
+			var keys [][]byte
+			c := tx.Cursor(kv.Data)
+			for k, _ := c.Seek(prefix); k != nil && string(k[:numberLen]) == string(prefix) && len(keys) < sweepChunk; k, _ = c.Next() {
+				// Deleting while iterating can skip keys: collect first.
+				keys = append(keys, slices.Clone(k))
+			}
+			for _, k := range keys {
+				if err := tx.Delete(kv.Data, k); err != nil {
+					return err
+				}
+			}
+			done = len(keys) < sweepChunk
+			if done {
+				return tx.Delete(kv.Doomed, prefix)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		v.logger.Error("sweeping a deleted app", "volume", v.name, "err", err)
+		if err := v.reopen(); err != nil {
+			v.logger.Error("volume stays down", "volume", v.name, "err", err)
+		}
+		// The sweep goes on when the store is opened again.
+		v.sweeps.remove(n)
+		return true
+	}
+	if done {
+		v.sweeps.remove(n)
+	}
+	return true
+}
+
+// do runs one transaction of the file from outside the committer's batches: as
+// a change set of no app, in its turn. It returns when that is durable.
+func (v *volume) do(fn func(*kv.Txn) error) error {
+	done := make(chan error, 1)
+	v.submit(&changeSet{app: new(App), special: fn, done: func(err error) { done <- err }})
+	return <-done
+}

@@ -1,0 +1,271 @@
+package storage
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	gproto "google.golang.org/protobuf/proto"
+
+	"carillon/proto"
+	"carillon/storage/internal/kv"
+)
+
+// An exported app is a stream of length-prefixed records, each behind a byte
+// that says which: one header, the app's keys and values in key order, and one
+// trailer with their number and checksum.
+const (
+	exportMagic   = "carillon app export\n"
+	exportVersion = 1
+
+	recordHeader  = 'H'
+	recordEntry   = 'E'
+	recordTrailer = 'T'
+)
+
+// maxExportRecord bounds one record of a stream, so that a damaged length
+// does not ask for all memory. A document is 1 MiB at most; a job's call too.
+const maxExportRecord = 16 << 20
+
+// importChunk bounds the bytes of an import that share one commit.
+const importChunk = 4 << 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Export writes the app's committed state, as of one moment, to w. It runs
+// beside the app's traffic; a slow w holds back the reuse of pages meanwhile.
+// ErrNotFound if there is no such app.
+func (s *Store) Export(ctx context.Context, id AppID, w io.Writer) error {
+	if err := id.Check(); err != nil {
+		return err
+	}
+	vol, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	snap, err := vol.begin()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	entry := snap.Get(kv.Apps, []byte(id))
+	if entry == nil {
+		return fmt.Errorf("%w: app %s", ErrNotFound, id)
+	}
+	n, err := decodeEntry(entry)
+	if err != nil {
+		return err
+	}
+	buf := bufio.NewWriterSize(w, 64<<10)
+	sum := crc32.New(castagnoli)
+	if _, err := buf.WriteString(exportMagic); err != nil {
+		return err
+	}
+	if err := writeRecord(buf, nil, recordHeader, &proto.ExportHeader{Version: exportVersion, App: string(id)}); err != nil {
+		return err
+	}
+	entries := uint64(0)
+	prefix := n.number()
+	c := snap.Cursor(kv.Data)
+	for k, v := c.Seek(prefix); k != nil && string(k[:numberLen]) == string(prefix); k, v = c.Next() {
+		if entries%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		entries++
+		if err := writeRecord(buf, sum, recordEntry, &proto.ExportEntry{Key: k[numberLen:], Value: v}); err != nil {
+			return err
+		}
+	}
+	if err := writeRecord(buf, nil, recordTrailer, &proto.ExportTrailer{Entries: entries, Crc32C: sum.Sum32()}); err != nil {
+		return err
+	}
+	return buf.Flush()
+}
+
+func writeRecord(w io.Writer, sum io.Writer, kind byte, m gproto.Message) error {
+	body, err := gproto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	head := binary.AppendUvarint([]byte{kind}, uint64(len(body)))
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	if sum != nil {
+		sum.Write(body) // a hash never fails
+	}
+	_, err = w.Write(body)
+	return err
+}
+
+// readRecord reads one record and returns its kind and body.
+func readRecord(r *bufio.Reader) (kind byte, body []byte, err error) {
+	if kind, err = r.ReadByte(); err != nil {
+		return 0, nil, err
+	}
+	n, err := binary.ReadUvarint(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if n > maxExportRecord {
+		return 0, nil, fmt.Errorf("%w: a record of %d bytes in the stream", ErrCorrupt, n)
+	}
+	body = make([]byte, n)
+	_, err = io.ReadFull(r, body)
+	return kind, body, err
+}
+
+// Import makes the app id from an exported stream, with its documents, jobs and
+// history. The app appears when the whole stream has been read and verified and
+// is durable, or not at all; what an import that was cut off left on disk is
+// swept away. ErrExists if there is such an app, ErrCorrupt or ErrFormat for a
+// bad stream. Jobs that were running when the app was exported count as interrupted.
+func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
+	if err := id.Check(); err != nil {
+		return err
+	}
+	vol, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	if held, err := vol.holds(id); err != nil || held {
+		return errors.Join(err, fmt.Errorf("%w: app %s", ErrExists, id))
+	}
+	n := vol.nextNumber()
+	// Doomed until it is whole: a crash on the way leaves nothing behind.
+	err = vol.do(func(tx *kv.Txn) error {
+		return errors.Join(raiseNumbers(tx, n), tx.Put(kv.Doomed, n.number(), nil))
+	})
+	if err != nil {
+		return err
+	}
+	if err := vol.importKeys(ctx, n, bufio.NewReaderSize(r, 64<<10)); err != nil {
+		vol.sweeps.add(n)
+		vol.submit(&changeSet{app: new(App), done: func(error) {}})
+		return fmt.Errorf("import app %s: %w", id, err)
+	}
+	err = vol.do(func(tx *kv.Txn) error {
+		if tx.Get(kv.Apps, []byte(id)) != nil {
+			return fmt.Errorf("%w: app %s", ErrExists, id)
+		}
+		a := &App{id: id, vol: vol, keys: n}
+		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.settle(tx))
+	})
+	if err != nil {
+		vol.sweeps.add(n)
+	}
+	return err
+}
+
+func (v *volume) importKeys(ctx context.Context, n keyspace, r *bufio.Reader) error {
+	magic := make([]byte, len(exportMagic))
+	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != exportMagic {
+		return fmt.Errorf("%w: not an exported app", ErrFormat)
+	}
+	kind, body, err := readRecord(r)
+	if err != nil || kind != recordHeader {
+		return fmt.Errorf("%w: the stream has no header", ErrCorrupt)
+	}
+	var header proto.ExportHeader
+	if err := gproto.Unmarshal(body, &header); err != nil {
+		return fmt.Errorf("%w: header: %w", ErrCorrupt, err)
+	}
+	if header.Version != exportVersion {
+		return fmt.Errorf("%w: export version %d, this reader knows %d", ErrFormat, header.Version, exportVersion)
+	}
+	sum := crc32.New(castagnoli)
+	entries := uint64(0)
+	var chunk []row
+	size := 0
+	flush := func() error {
+		rows := chunk
+		chunk, size = nil, 0
+		return v.do(func(tx *kv.Txn) error {
+			for _, r := range rows {
+				if err := tx.Put(kv.Data, r.key, r.value); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		kind, body, err := readRecord(r)
+		if err != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return fmt.Errorf("%w: the stream ends early", ErrCorrupt)
+			}
+			return err
+		}
+		switch kind {
+		case recordEntry:
+			var e proto.ExportEntry
+			if err := gproto.Unmarshal(body, &e); err != nil || len(e.Key) == 0 {
+				return fmt.Errorf("%w: entry %d of the stream", ErrCorrupt, entries)
+			}
+			sum.Write(body)
+			entries++
+			chunk = append(chunk, row{append(n.number(), e.Key...), e.Value})
+			if size += len(body); size >= importChunk {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		case recordTrailer:
+			var t proto.ExportTrailer
+			if err := gproto.Unmarshal(body, &t); err != nil || t.Entries != entries || t.Crc32C != sum.Sum32() {
+				return fmt.Errorf("%w: the stream's checksum does not match", ErrCorrupt)
+			}
+			if err := flush(); err != nil {
+				return err
+			}
+			return v.read(func(snap *kv.Snapshot) error { return errors.Join(n.checkJobs(snap)...) })
+		default:
+			return fmt.Errorf("%w: a record of kind %q in the stream", ErrCorrupt, kind)
+		}
+	}
+}
+
+// Delete removes the app for good. Its name is free when Delete returns, which
+// is when that is durable; its keys are swept away afterwards, a few with each
+// commit. The caller sees to it that nobody has the app open. ErrNotFound if
+// there is no such app.
+func (s *Store) Delete(id AppID) error {
+	if err := id.Check(); err != nil {
+		return err
+	}
+	vol, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	var n keyspace
+	err = vol.do(func(tx *kv.Txn) error {
+		entry := tx.Get(kv.Apps, []byte(id))
+		if entry == nil {
+			return fmt.Errorf("%w: app %s", ErrNotFound, id)
+		}
+		var err error
+		if n, err = decodeEntry(entry); err != nil {
+			return err
+		}
+		if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {
+			if err := tx.Delete(kv.Alarms, alarmKey(due, n)); err != nil {
+				return err
+			}
+		}
+		return errors.Join(tx.Delete(kv.Apps, []byte(id)), tx.Put(kv.Doomed, n.number(), nil))
+	})
+	if err != nil {
+		return err
+	}
+	vol.sweeps.add(n)
+	vol.submit(&changeSet{app: new(App), done: func(error) {}})
+	return nil
+}

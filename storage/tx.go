@@ -1,0 +1,231 @@
+package storage
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"carillon/storage/internal/kv"
+)
+
+// Tx is one change to one app: it reads everything the app has handed over so
+// far and writes into a private buffer. Exactly one Tx of an app is open at a
+// time; whoever opened it holds the app's turn.
+//
+// Its methods may be called from several goroutines. After Commit, Rollback or
+// Kill every use returns ErrTxDone.
+type Tx struct {
+	mu       sync.Mutex
+	app      *App
+	now      time.Time
+	over     bool
+	layers   []*layer // the outermost first; nested ones see and join those below
+	onCancel func(JobID) (started bool)
+}
+
+// layer is the private buffer of a transaction or of one nested in it.
+type layer struct {
+	buffer
+	counts   counts
+	inserted []Job
+	canceled []JobID // claimed jobs that were cancelled
+}
+
+// Nested runs fn on a transaction nested in w's. If fn returns nil its writes
+// and jobs join the outer transaction; otherwise, or if fn panics, they are
+// dropped and the outer transaction is as before. While fn runs the outer
+// Writer answers ErrReentrant.
+func Nested(w Writer, fn func(Writer) error) error {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return err
+	}
+	parent := tx.layers[depth]
+	tx.layers = append(tx.layers, &layer{counts: parent.counts})
+	tx.mu.Unlock()
+
+	joined := false
+	defer func() {
+		tx.mu.Lock()
+		defer tx.mu.Unlock()
+		if tx.over || len(tx.layers) <= depth+1 {
+			return
+		}
+		child := tx.layers[depth+1]
+		tx.layers = tx.layers[:depth+1]
+		if !joined {
+			// Numbers are never handed out twice, not even those of dropped jobs.
+			parent.counts.seq = child.counts.seq
+			return
+		}
+		parent.join(&child.buffer)
+		parent.counts = child.counts
+		parent.inserted = append(parent.inserted, child.inserted...)
+		parent.canceled = append(parent.canceled, child.canceled...)
+	}()
+	inner := writable{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1}}
+	if err := fn(inner); err != nil {
+		return err
+	}
+	joined = true
+	return nil
+}
+
+// Writer reads and writes the app's documents in the transaction.
+func (tx *Tx) Writer() Writer {
+	return writable{tx.view()}
+}
+
+func (tx *Tx) view() *view {
+	return &view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx}
+}
+
+// Now is the instant the transaction began, as given to Begin.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// OnCancel sets what is asked when a claimed job is cancelled: whether its
+// handler has started. It is called with the transaction locked, so it must
+// not use the transaction.
+func (tx *Tx) OnCancel(fn func(JobID) (started bool)) { tx.onCancel = fn }
+
+// lock takes the transaction for one operation of the layer at depth.
+func (tx *Tx) lock(depth int) error {
+	tx.mu.Lock()
+	switch {
+	case tx.over:
+		tx.mu.Unlock()
+		return ErrTxDone
+	case depth != len(tx.layers)-1:
+		tx.mu.Unlock()
+		if depth >= len(tx.layers) {
+			return ErrTxDone // a nested transaction that has ended
+		}
+		return ErrReentrant
+	}
+	return nil
+}
+
+// lockTop takes the transaction for an operation of whichever layer is innermost.
+func (tx *Tx) lockTop() error {
+	tx.mu.Lock()
+	if tx.over {
+		tx.mu.Unlock()
+		return ErrTxDone
+	}
+	return nil
+}
+
+func (tx *Tx) top() *layer { return tx.layers[len(tx.layers)-1] }
+
+// The lower-case operations below are called with the transaction locked.
+
+func (tx *Tx) get(key []byte) ([]byte, error) {
+	k := string(key)
+	for i := len(tx.layers) - 1; i >= 0; i-- {
+		if w, ok := tx.layers[i].m.Get(k); ok {
+			return w.copy(), nil
+		}
+	}
+	if w, ok := tx.app.overlay.m.Get(k); ok {
+		return w.copy(), nil
+	}
+	if !tx.app.stored {
+		return nil, nil
+	}
+	var value []byte
+	err := tx.app.vol.read(func(snap *kv.Snapshot) error {
+		if v := snap.Get(kv.Data, key); v != nil {
+			value = append([]byte{}, v...)
+		}
+		return nil
+	})
+	return value, err
+}
+
+// copy keeps a reader from reaching into a buffer that becomes a change set.
+func (w write) copy() []byte {
+	if w.deleted {
+		return nil
+	}
+	return append([]byte{}, w.value...)
+}
+
+func (tx *Tx) rows(from, to []byte, reverse bool, limit int) ([]row, error) {
+	buffers := make([]*buffer, 0, len(tx.layers)+1)
+	for i := len(tx.layers) - 1; i >= 0; i-- {
+		buffers = append(buffers, &tx.layers[i].buffer)
+	}
+	buffers = append(buffers, &tx.app.overlay)
+	var rows []row
+	err := tx.app.vol.read(func(snap *kv.Snapshot) error {
+		rows = collect(snap, buffers, from, to, reverse, limit)
+		return nil
+	})
+	return rows, err
+}
+
+func (tx *Tx) put(key, value []byte) { tx.top().put(key, value) }
+
+func (tx *Tx) delete(key []byte) { tx.top().delete(key) }
+
+// Inserted returns the jobs that the transaction has put into the sorted job
+// bucket, so that the engine can claim them or set its alarm.
+func (tx *Tx) Inserted() []Job {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.over {
+		return nil
+	}
+	return tx.layers[0].inserted
+}
+
+// CanceledClaims returns the claimed jobs that the transaction has cancelled.
+func (tx *Tx) CanceledClaims() []JobID {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.over {
+		return nil
+	}
+	return tx.layers[0].canceled
+}
+
+// Commit ends the transaction and hands its change set to the volume's
+// committer. It returns at once; done is called exactly once, from the
+// committer's goroutine or from Commit itself, when the change is durable (nil)
+// or certainly or possibly is not (ErrNotApplied, ErrUnknownOutcome,
+// ErrUnavailable, ErrClosed, ErrFenced). A transaction that wrote nothing is
+// done when everything it may have read is durable. done must not block.
+//
+// After an error of any done the app must be reloaded before the next Begin.
+func (tx *Tx) Commit(done func(error)) error {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.over {
+		return ErrTxDone
+	}
+	if len(tx.layers) != 1 {
+		return fmt.Errorf("%w: commit inside a nested transaction", ErrReentrant)
+	}
+	tx.over = true
+	tx.app.tx = nil
+	tx.app.hand(tx.layers[0], tx.now, done)
+	return nil
+}
+
+// Rollback ends the transaction and drops what it wrote. done is called as by
+// Commit of a transaction that wrote nothing; nil is allowed.
+func (tx *Tx) Rollback(done func(error)) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.over {
+		return
+	}
+	tx.over = true
+	tx.app.tx = nil
+	// Numbers are never handed out twice: an id from a dropped transaction may
+	// have reached somebody, and must not come to name another job.
+	tx.app.counts.seq = tx.top().counts.seq
+	if done != nil {
+		tx.app.vol.submit(&changeSet{app: tx.app, n: tx.app.handed, done: done})
+	}
+}

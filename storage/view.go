@@ -1,0 +1,140 @@
+package storage
+
+import (
+	"bytes"
+	"iter"
+	"sync"
+	"time"
+
+	"carillon/storage/internal/kv"
+)
+
+// view reads one app's state. Behind it is either a Snapshot, which holds one
+// snapshot of the file open, or a Tx, which opens one for each read: while the
+// turn is held, file plus overlay say the same at any time, so no snapshot need
+// be held across user code.
+type view struct {
+	keys  keyspace
+	now   time.Time
+	app   *App
+	tx    *Tx // nil in a Snapshot
+	depth int // the layer of tx this view writes to
+	snap  *Snapshot
+}
+
+func (v *view) System() System { return System{v} }
+func (v *view) reader() *view  { return v }
+
+// writable is the view of a Tx: a view that also writes.
+type writable struct{ *view }
+
+func (w writable) writer() (*Tx, int) { return w.tx, w.depth }
+
+// get returns a copy of the value of key; nil means there is none.
+func (v *view) get(key []byte) ([]byte, error) {
+	if v.tx == nil {
+		if err := v.snap.lock(); err != nil {
+			return nil, err
+		}
+		defer v.snap.mu.Unlock()
+		return bytes.Clone(v.snap.kv.Get(kv.Data, key)), nil
+	}
+	if err := v.tx.lock(v.depth); err != nil {
+		return nil, err
+	}
+	defer v.tx.mu.Unlock()
+	return v.tx.get(key)
+}
+
+// rows returns up to limit rows of [from, to), from the end if reverse.
+func (v *view) rows(from, to []byte, reverse bool, limit int) ([]row, error) {
+	if v.tx == nil {
+		if err := v.snap.lock(); err != nil {
+			return nil, err
+		}
+		defer v.snap.mu.Unlock()
+		return collect(v.snap.kv, nil, from, to, reverse, limit), nil
+	}
+	if err := v.tx.lock(v.depth); err != nil {
+		return nil, err
+	}
+	defer v.tx.mu.Unlock()
+	return v.tx.rows(from, to, reverse, limit)
+}
+
+// collect copies up to limit rows of [from, to) out of the snapshot and the buffers over it.
+func collect(snap *kv.Snapshot, newestFirst []*buffer, from, to []byte, reverse bool, limit int) []row {
+	var rows []row
+	m := newMerge(snap, newestFirst, from, to, reverse)
+	for len(rows) < limit {
+		key, value, ok := m.next()
+		if !ok || !reverse && to != nil && key >= string(to) || reverse && key < string(from) {
+			break
+		}
+		rows = append(rows, row{[]byte(key), append([]byte{}, value...)})
+	}
+	return rows
+}
+
+// scanChunk bounds how many rows one read of a longer scan copies.
+const scanChunk = 128
+
+// scan yields the rows of [from, to), reading in chunks, so that no snapshot
+// is open and no lock held while the loop's body runs. Rows written behind
+// the scan's place while it runs are seen, rows before it are not.
+func (v *view) scan(from, to []byte, reverse bool) iter.Seq2[row, error] {
+	return func(yield func(row, error) bool) {
+		for chunk := 16; ; chunk = min(2*chunk, scanChunk) {
+			rows, err := v.rows(from, to, reverse, chunk)
+			if err != nil {
+				yield(row{}, err)
+				return
+			}
+			for _, r := range rows {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if len(rows) < chunk {
+				return
+			}
+			last := rows[len(rows)-1].key
+			if reverse {
+				to = last
+			} else {
+				from = append(bytes.Clone(last), 0)
+			}
+		}
+	}
+}
+
+// Snapshot is an app's committed state at one moment, for a query. It may be
+// used from several goroutines and must be closed soon: it holds back the reuse
+// of pages. Uses after Close return ErrTxDone.
+type Snapshot struct {
+	mu sync.Mutex
+	kv *kv.Snapshot // nil once closed
+	v  view
+}
+
+func (s *Snapshot) lock() error {
+	s.mu.Lock()
+	if s.kv == nil {
+		s.mu.Unlock()
+		return ErrTxDone
+	}
+	return nil
+}
+
+// Reader reads the snapshot.
+func (s *Snapshot) Reader() Reader { return &s.v }
+
+// Close ends the snapshot. A second Close does nothing.
+func (s *Snapshot) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kv != nil {
+		s.kv.Close()
+		s.kv = nil
+	}
+}

@@ -1,0 +1,281 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	gproto "google.golang.org/protobuf/proto"
+
+	"carillon/proto"
+	"carillon/storage/internal/kv"
+)
+
+// formatNumber is the layout of a volume file. A reader refuses any other.
+const formatNumber = 1
+
+// recordVersion is the version of every record this code writes.
+const recordVersion = 1
+
+// The keys of the Meta space; all values are 8 bytes, big-endian.
+var (
+	metaFormat    = []byte("format")
+	metaStore     = []byte("store")     // random, the same in all volumes of a store
+	metaIndex     = []byte("index")     // which volume of the store this is, from 0
+	metaVolumes   = []byte("volumes")   // how many the store has; kept in volume 0
+	metaEpoch     = []byte("epoch")     // raised by every owner when it opens the file
+	metaHighWater = []byte("highwater") // latest scheduler time committed, ms
+	metaNumbers   = []byte("numbers")   // highest app number in the file
+)
+
+// volume is one file with one owner and one committer.
+type volume struct {
+	name   string
+	path   string
+	opts   kv.Options
+	fault  func(point string) error
+	logger *slog.Logger
+	epoch  uint64
+
+	mu sync.RWMutex // guards db; held for reading only while a snapshot is opened
+	db *kv.DB       // nil while the volume is down, and after close
+
+	queueMu sync.Mutex
+	queue   []*changeSet
+	closed  bool
+	wake    chan struct{}
+	stopped chan struct{}
+
+	highWater atomic.Int64  // ms
+	numbers   atomic.Uint32 // highest app number handed out
+	sweeps    sweeps
+
+	batchApps []*App // scratch of the committer
+	commits   atomic.Uint64
+}
+
+func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func getU64(snap *kv.Snapshot, key []byte) uint64 {
+	if b := snap.Get(kv.Meta, key); len(b) == 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// createVolume makes the file of a new, empty volume.
+func createVolume(path string, store uint64, index int) error {
+	return kv.Create(path, func(tx *kv.Txn) error {
+		return errors.Join(
+			tx.Put(kv.Meta, metaFormat, u64(formatNumber)),
+			tx.Put(kv.Meta, metaStore, u64(store)),
+			tx.Put(kv.Meta, metaIndex, u64(uint64(index))),
+		)
+	})
+}
+
+// openVolume opens the file and makes this process its owner: the epoch it
+// writes fences every earlier one. The committer is not started yet.
+func openVolume(path string, index int, opts Options) (v *volume, store uint64, err error) {
+	v = &volume{
+		name:    filepath.Base(path),
+		path:    path,
+		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync},
+		fault:   opts.Fault,
+		logger:  opts.Logger,
+		wake:    make(chan struct{}, 1),
+		stopped: make(chan struct{}),
+	}
+	db, err := kv.Open(path, v.opts)
+	if err != nil {
+		return nil, 0, mapOpenError(v.name, err)
+	}
+	err = db.Update(func(tx *kv.Txn) error {
+		if f := getU64(&tx.Snapshot, metaFormat); f != formatNumber {
+			return fmt.Errorf("%w: %s has format %d, this reader knows %d", ErrFormat, v.name, f, formatNumber)
+		}
+		if i := getU64(&tx.Snapshot, metaIndex); i != uint64(index) {
+			return fmt.Errorf("%w: %s is volume %d of its store: was it copied or renamed?", ErrFormat, v.name, i)
+		}
+		store = getU64(&tx.Snapshot, metaStore)
+		v.epoch = getU64(&tx.Snapshot, metaEpoch) + 1
+		v.highWater.Store(int64(getU64(&tx.Snapshot, metaHighWater)))
+		v.numbers.Store(uint32(getU64(&tx.Snapshot, metaNumbers)))
+		v.sweeps.load(tx)
+		return tx.Put(kv.Meta, metaEpoch, u64(v.epoch))
+	})
+	if err != nil {
+		return nil, 0, errors.Join(err, db.Close())
+	}
+	v.db = db
+	return v, store, nil
+}
+
+func mapOpenError(name string, err error) error {
+	switch {
+	case errors.Is(err, kv.ErrLocked):
+		return fmt.Errorf("%w: %s: another process has it open", ErrLocked, name)
+	case errors.Is(err, kv.ErrBadFile):
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return fmt.Errorf("volume %s: %w", name, err)
+}
+
+// begin opens a snapshot of the file.
+func (v *volume) begin() (*kv.Snapshot, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.db == nil {
+		return nil, v.downError()
+	}
+	return v.db.Begin()
+}
+
+// read runs fn on a snapshot of the file.
+func (v *volume) read(fn func(*kv.Snapshot) error) error {
+	snap, err := v.begin()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	return fn(snap)
+}
+
+// downError says why there is no file to read. If the volume is down it also
+// nudges the committer, which tries to open the file again.
+func (v *volume) downError() error {
+	v.queueMu.Lock()
+	closed := v.closed
+	v.queueMu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	v.submit(&changeSet{app: new(App), done: func(error) {}})
+	return fmt.Errorf("%w: %s", ErrUnavailable, v.name)
+}
+
+// update runs fn in a transaction of the file that is durable when it returns
+// nil. Only the committer, and Open before it is started, may call it.
+func (v *volume) update(fn func(*kv.Txn) error) error {
+	v.commits.Add(1)
+	return v.db.Update(func(tx *kv.Txn) error {
+		if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch {
+			return fmt.Errorf("%w: %s is at epoch %d, ours is %d", ErrFenced, v.name, e, v.epoch)
+		}
+		return fn(tx)
+	})
+}
+
+// raiseHighWater records scheduler time, which never goes back (G15).
+func (v *volume) raiseHighWater(tx *kv.Txn, ms int64) error {
+	if ms <= v.highWater.Load() {
+		return nil
+	}
+	v.highWater.Store(ms)
+	return tx.Put(kv.Meta, metaHighWater, u64(uint64(ms)))
+}
+
+// raiseNumbers records that the number has been used in the file.
+func raiseNumbers(tx *kv.Txn, n keyspace) error {
+	if uint64(n) <= getU64(&tx.Snapshot, metaNumbers) {
+		return nil
+	}
+	return tx.Put(kv.Meta, metaNumbers, u64(uint64(n)))
+}
+
+// nextNumber hands out a number for an app that is not in the file yet.
+func (v *volume) nextNumber() keyspace { return keyspace(v.numbers.Add(1)) }
+
+// reopen closes the file and opens it anew, after an error that leaves unknown
+// what it holds. Reads wait meanwhile. On error the volume is down.
+func (v *volume) reopen() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.db != nil {
+		err := v.db.Close()
+		v.db = nil
+		if err != nil {
+			return err
+		}
+	}
+	if err := v.fault("reopen"); err != nil {
+		return err
+	}
+	db, err := kv.Open(v.path, v.opts)
+	if err != nil {
+		return mapOpenError(v.name, err)
+	}
+	snap, err := db.Begin()
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	defer snap.Close()
+	if e := getU64(snap, metaEpoch); e != v.epoch {
+		snap.Close()
+		return errors.Join(fmt.Errorf("%w: %s", ErrFenced, v.name), db.Close())
+	}
+	v.highWater.Store(max(v.highWater.Load(), int64(getU64(snap, metaHighWater))))
+	v.db = db
+	return nil
+}
+
+// ensureUp opens the file again if the volume is down. Only the committer calls it.
+func (v *volume) ensureUp() error {
+	if v.db != nil {
+		return nil
+	}
+	return v.reopen()
+}
+
+// abort closes the volume as a crash would: what is queued is not committed.
+func (v *volume) abort() error {
+	v.queueMu.Lock()
+	dropped := v.queue
+	v.queue, v.closed = nil, true
+	v.queueMu.Unlock()
+	for _, cs := range dropped {
+		cs.app.broken.Store(true)
+		cs.done(ErrClosed)
+	}
+	return v.close()
+}
+
+// close lets the committer finish what is queued, then closes the file.
+func (v *volume) close() error {
+	v.queueMu.Lock()
+	v.closed = true
+	v.queueMu.Unlock()
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+	<-v.stopped
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.db == nil {
+		return nil
+	}
+	err := v.db.Close()
+	v.db = nil
+	return err
+}
+
+func encodeEntry(n keyspace) []byte {
+	data, err := gproto.Marshal(&proto.AppEntry{Version: recordVersion, Number: uint32(n)})
+	if err != nil {
+		panic(fmt.Sprintf("storage: encode app entry: %v", err))
+	}
+	return data
+}
+
+func decodeEntry(data []byte) (keyspace, error) {
+	var p proto.AppEntry
+	if err := unmarshal(data, &p, &p.Version); err != nil {
+		return 0, fmt.Errorf("app entry: %w", err)
+	}
+	return keyspace(p.Number), nil
+}
