@@ -25,6 +25,35 @@ func (s *scheduler) open() {
 	s.step()
 }
 
+// indexRows is how many rows one step of building indexes deals with.
+const indexRows = 5000
+
+// reconcile brings the app's indexes in line with the tables of Options, before
+// anything else is done. It is false while steps of that are on their way to the
+// disk. The Runner, which holds calls back until then, is told at the end. If an
+// index cannot be built, what uses it fails, and the rest of the app works.
+func (s *scheduler) reconcile() bool {
+	if s.outstanding.Load() > 0 {
+		return false // a settled message comes with each
+	}
+	tx := s.store.Begin(s.eng.clock.now())
+	done, err := tx.ReconcileIndexes(indexRows)
+	if err != nil {
+		s.eng.opts.Logger.Error("building indexes", "app", s.id, "err", err)
+		done = true
+	}
+	if err != nil || tx.Unchanged() {
+		s.rollback(tx, nil, nil)
+	} else {
+		done = false // look again once this is durable
+		s.commit(tx, nil, nil)
+	}
+	if s.indexed = done; done {
+		s.eng.sys.tell(s.runner, &appOpen{})
+	}
+	return done
+}
+
 // close leaves nothing behind that could fire or wait.
 func (s *scheduler) close() {
 	s.alarm.clear()

@@ -13,13 +13,33 @@ import (
 // the function run in a goroutine — a query on a snapshot, an action on its
 // own, a mutation once the SchedulerActor has given it the turn.
 type runner struct {
-	app *appState
+	app  *appState
+	held []*invocation // that came before the app was open
 }
+
+// appOpen is the SchedulerActor's word that the app's indexes are built.
+type appOpen struct{}
 
 // Receive implements the actor.
 func (r *runner) Receive(c actor.Context) {
-	if inv, ok := c.Message().(*invocation); ok {
-		r.accept(inv)
+	switch m := c.Message().(type) {
+	case *invocation:
+		if !r.app.open.Load() {
+			r.held = append(r.held, m)
+			return
+		}
+		r.accept(m)
+	case *appOpen:
+		r.app.open.Store(true)
+		for _, inv := range r.held {
+			r.accept(inv)
+		}
+		r.held = nil
+	case *actor.Stopping, *actor.Restarting:
+		for _, inv := range r.held {
+			inv.reply(result{err: errShutdown()})
+		}
+		r.held = nil
 	}
 }
 

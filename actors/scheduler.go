@@ -37,6 +37,7 @@ type scheduler struct {
 	purgeAt  time.Duration // monotonic; when to look for expired history again
 	broken   bool          // a commit failed; nothing is done until the state was reloaded
 	reloads  int
+	indexed  bool // the app's indexes are those declared
 	draining bool
 	drained  func() // told when the drain has come to its end
 }
@@ -52,6 +53,7 @@ type appState struct {
 	runner      *actor.PID
 	outstanding atomic.Int64 // change sets handed over and not answered
 	opened      bool         // the first recovery is done
+	open        atomic.Bool  // the indexes are built: calls are let through
 }
 
 // The messages to the SchedulerActor, besides *turn and *operation.
@@ -68,7 +70,7 @@ type (
 	alarmFired  struct{ gen uint64 }  // the alarm, of that generation
 	slotsGiven  struct{ n int }       // by the governor
 	clockMoved  struct{}              // the wall was stepped, or the machine suspended
-	retryReload struct{}              //
+	retryReload struct{}              // the volume may be up again
 	drain       struct{ done func() } // finish what is under way and take nothing new
 	settled     struct {              // a change set was answered
 		err     error
@@ -133,6 +135,9 @@ func (s *scheduler) step() {
 	if s.broken && !s.reload() {
 		return
 	}
+	if !s.indexed && !s.reconcile() {
+		return
+	}
 	for s.holder == nil && !s.broken {
 		switch {
 		case len(s.ended) > 0:
@@ -177,13 +182,13 @@ func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error))
 	claimed := s.claimInserted(tx)
 	stop := s.settleCancels(tx, cancelings)
 	s.outstanding.Add(1)
-	state, sys, draining := s.appState, s.eng.sys, s.draining
+	state, sys, awaited := s.appState, s.eng.sys, s.draining || !s.indexed
 	err := tx.Commit(func(err error) {
 		state.outstanding.Add(-1)
 		if reply != nil {
 			reply(err)
 		}
-		if err != nil || draining || len(claimed)+len(stop) > 0 {
+		if err != nil || awaited || len(claimed)+len(stop) > 0 {
 			sys.tell(state.scheduler, &settled{err: err, claimed: claimed, stop: stop})
 		}
 	})

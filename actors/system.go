@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/eventstream"
 )
 
 // system is the actor system, with what every actor of ours needs around it:
@@ -21,7 +22,11 @@ func newSystem(logger *slog.Logger) *system {
 	// The library prints to stderr unless it is given a logger; what it has to
 	// say (dead letters while stopping) is no news to us.
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
-	return &system{actors: actor.NewActorSystemWithConfig(actor.Configure(quiet, actor.WithDeadLetterRequestLogging(false))), logger: logger}
+	actors := actor.NewActorSystemWithConfig(actor.Configure(quiet))
+	// Its dead-letter log keeps a goroutine alive for a second after the last of
+	// them, beyond our Close. Nobody else listens to the stream.
+	actors.EventStream = eventstream.NewEventStream()
+	return &system{actors: actors, logger: logger}
 }
 
 // tell sends a message, which must not be nil, to an actor.

@@ -44,7 +44,8 @@ func TestFieldKeysSortLikeTheirValues(t *testing.T) {
 		"float32": {float32(-1.5), float32(0), float32(math.SmallestNonzeroFloat32), float32(0.1), float32(3)},
 		"bool":    {false, true},
 		"time": {
-			time.Time{}, time.Unix(-1, 999_999_999), time.Unix(0, 0), time.Unix(0, 1), at.In(far).Add(-time.Nanosecond),
+			time.Time{},
+			time.Unix(-1, 999_999_999), time.Unix(0, 0), time.Unix(0, 1), at.In(far).Add(-time.Nanosecond),
 			at, at.In(far).Add(time.Nanosecond), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
 		},
 		"pointer to int":    {(*int)(nil), ptr(math.MinInt), ptr(0), ptr(1)},

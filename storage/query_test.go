@@ -188,6 +188,7 @@ func TestWrongQueriesAreErrors(t *testing.T) {
 		}{
 			"unknown index":           {by("by_rang"), `no index "by_rang"; there is by_city, by_done`},
 			"empty index name":        {by(""), `no index ""`},
+			"no index at all":         {storage.NewTable[Task]("tasks").Query(w).By("x"), `no index "x"; there is none`},
 			"two indexes":             {by("by_rank").By("by_due"), "By is given twice"},
 			"value without index":     {all.Eq(1), "name one with By"},
 			"bound without index":     {all.From(1), "name one with By"},
@@ -249,6 +250,26 @@ func TestQueriesCanBeContinuedInSeveralWays(t *testing.T) {
 		for want, q := range map[string]storage.Query[Task]{"1": a, "3": b, "5 7 9": lower, "1 3 5 7 9": base} {
 			if docs, _, err := q.Page(); err != nil || ranks(docs) != want {
 				t.Errorf("%q, %v, want %q", ranks(docs), err, want)
+			}
+		}
+	})
+}
+
+func TestLongCount(t *testing.T) {
+	notes := notesTable()
+	s := mustOpen(t, t.TempDir(), storage.Options{Tables: []storage.Schema{notes}})
+	app := mustApp(t, s, "acme")
+	mustUpdate(t, app, func(w storage.Writer) {
+		for i := range 4100 {
+			if _, err := notes.Insert(w, Note{Stars: i}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, q := range []storage.Query[Note]{notes.Query(w), notes.Query(w).Desc(), notes.Query(w).By("by_stars"), notes.Query(w).By("by_stars").Desc()} {
+			for _, take := range []int{4095, 4096, 4097, 4099, 4100, 4101} {
+				if n, err := q.Take(take).Count(); err != nil || n != min(take, 4100) {
+					t.Errorf("Take(%d).Count = %d, %v", take, n, err)
+				}
 			}
 		}
 	})
@@ -326,7 +347,7 @@ func TestCursorOfAnotherQueryIsRefused(t *testing.T) {
 }
 
 func TestAllInAMutationMeetsEachDocumentOnce(t *testing.T) {
-	const many = 200 // several chunks
+	const many = 120 // several chunks
 	type step func(tasks *storage.Table[Task], w storage.Writer, ids []storage.ID[Task], at int) error
 	move := func(by func(at int) (doc, rank int)) step {
 		return func(tasks *storage.Table[Task], w storage.Writer, ids []storage.ID[Task], at int) error {

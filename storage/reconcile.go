@@ -12,7 +12,7 @@ import (
 
 // reconcileBytes bounds how much of documents one step of building an index
 // reads, however few rows that is.
-const reconcileBytes = 8 << 20
+const reconcileBytes = 4 << 20
 
 // ReconcileIndexes brings the app's indexes a step nearer to those that the
 // store was opened with: it drops what is no longer declared and builds what is
@@ -172,7 +172,7 @@ func (r *reconciler) build(t *tableInfo, on *proto.TableIndex) error {
 			from = append(keys.document(t.name, on.BuiltTo), 0)
 		}
 		// Few at a time, for documents can be large.
-		chunk := min(r.left, 16)
+		chunk := min(r.left, 8)
 		rows, err := r.tx.rows(from, after(documents), false, chunk)
 		if err != nil {
 			return err

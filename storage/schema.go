@@ -213,11 +213,8 @@ func encodeTable(p *proto.Table) []byte {
 	return data
 }
 
-// decodeTable reads the record of a table; nil data is no record.
+// decodeTable reads the record of a table.
 func decodeTable(data []byte) (*proto.Table, error) {
-	if data == nil {
-		return nil, nil
-	}
 	var p proto.Table
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return nil, fmt.Errorf("schema: %w", err)

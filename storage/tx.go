@@ -80,6 +80,13 @@ func (tx *Tx) view() *view {
 	return &view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx}
 }
 
+// Unchanged says whether the transaction has written nothing.
+func (tx *Tx) Unchanged() bool {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	return len(tx.layers) == 1 && tx.layers[0].m.Len() == 0
+}
+
 // Now is the instant the transaction began, as given to Begin.
 func (tx *Tx) Now() time.Time { return tx.now }
 

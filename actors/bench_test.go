@@ -1,0 +1,258 @@
+package actors_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// One benchmark for each promise about speed. Every call is durable before it
+// returns, on the disk the temporary directory is on. Lateness is reported as
+// percentiles, in microseconds.
+
+type benchDoc struct {
+	N int `json:"n"`
+}
+
+type benchEngine struct {
+	eng   *actors.Engine
+	done  atomic.Int64
+	want  atomic.Int64
+	all   chan struct{}
+	mu    sync.Mutex
+	late  []time.Duration
+	timed atomic.Bool
+}
+
+var (
+	benchDocs  = storage.NewTable[benchDoc]("docs")
+	benchNoop  = dispatch.InternalMutation[dispatch.None, dispatch.None]("bench:noop")
+	benchEcho  = dispatch.Mutation[benchDoc, storage.ID[benchDoc]]("bench:write")
+	benchLater = dispatch.Mutation[benchDoc, storage.JobID]("bench:later")
+)
+
+func openBench(b *testing.B, opts actors.Options) *benchEngine {
+	b.Helper()
+	be := &benchEngine{all: make(chan struct{}, 1)}
+	reg := dispatch.NewRegistry()
+	benchNoop.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
+		if be.timed.Load() {
+			late := time.Since(ctx.Job.ScheduledFor)
+			be.mu.Lock()
+			be.late = append(be.late, late)
+			be.mu.Unlock()
+		}
+		be.done.Add(1)
+		return dispatch.None{}, nil
+	})
+	benchEcho.Handle(reg, func(ctx *dispatch.MutationCtx, d benchDoc) (storage.ID[benchDoc], error) {
+		return benchDocs.Insert(ctx.DB, d)
+	})
+	benchLater.Handle(reg, func(ctx *dispatch.MutationCtx, d benchDoc) (storage.JobID, error) {
+		if _, err := benchDocs.Insert(ctx.DB, d); err != nil {
+			return "", err
+		}
+		return ctx.Scheduler.RunAfter(time.Hour, benchNoop.With(dispatch.None{}))
+	})
+	opts.Functions = reg
+	opts.Logger = slog.New(slog.DiscardHandler)
+	eng, err := actors.Open(b.TempDir(), opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	be.eng = eng
+	b.Cleanup(func() {
+		if err := eng.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
+	return be
+}
+
+func (be *benchEngine) app(b *testing.B, name string) *actors.App {
+	b.Helper()
+	app, err := be.eng.App(storage.AppID(name))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return app
+}
+
+// drained waits until every job of the app is done, durably.
+func (be *benchEngine) drained(b *testing.B, app *actors.App) {
+	b.Helper()
+	for {
+		page, err := app.Scheduler(context.Background()).List(storage.JobFilter{States: []storage.State{storage.StatePending, storage.StateRunning}, Limit: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(page.Jobs) == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// callers runs n calls of fn from as many goroutines as there are callers.
+func callers(b *testing.B, callers, n int, fn func(i int) error) {
+	b.Helper()
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range callers {
+		wg.Go(func() {
+			for {
+				i := next.Add(1)
+				if i > int64(n) {
+					return
+				}
+				if err := fn(int(i)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func perSecond(b *testing.B, n int, d time.Duration) {
+	b.ReportMetric(float64(n)/d.Seconds(), "jobs/s")
+}
+
+func BenchmarkSchedule(b *testing.B) {
+	for _, n := range []int{1, 64, 256} {
+		b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) {
+			be := openBench(b, actors.Options{})
+			app := be.app(b, "acme")
+			sched := app.Scheduler(context.Background())
+			b.ReportAllocs()
+			start := time.Now()
+			for b.Loop() {
+				callers(b, n, 1000, func(int) error {
+					_, err := sched.RunAfter(time.Hour, benchNoop.With(dispatch.None{}))
+					return err
+				})
+			}
+			perSecond(b, b.N*1000, time.Since(start))
+		})
+	}
+}
+
+func BenchmarkDrain(b *testing.B) {
+	for _, n := range []int{20_000} {
+		b.Run(fmt.Sprintf("jobs=%d", n), func(b *testing.B) {
+			be := openBench(b, actors.Options{})
+			app := be.app(b, "acme")
+			sched := app.Scheduler(context.Background())
+			spent := time.Duration(0)
+			for b.Loop() {
+				b.StopTimer()
+				due := time.Now().Add(2 * time.Second)
+				callers(b, 256, n, func(int) error {
+					_, err := sched.RunAt(due, benchNoop.With(dispatch.None{}))
+					return err
+				})
+				time.Sleep(time.Until(due) - 150*time.Millisecond)
+				due = time.Now()
+				b.StartTimer()
+				be.drained(b, app)
+				spent += time.Since(due) - 150*time.Millisecond
+			}
+			perSecond(b, b.N*n, spent)
+		})
+	}
+}
+
+func BenchmarkLateness(b *testing.B) {
+	be := openBench(b, actors.Options{})
+	be.timed.Store(true)
+	app := be.app(b, "acme")
+	sched := app.Scheduler(context.Background())
+	for b.Loop() {
+		start := time.Now()
+		for i := range 300 {
+			if _, err := sched.RunAt(start.Add(time.Second+time.Duration(i)*6700*time.Microsecond), benchNoop.With(dispatch.None{})); err != nil {
+				b.Fatal(err)
+			}
+		}
+		be.drained(b, app)
+	}
+	slices.Sort(be.late)
+	at := func(q float64) float64 { return float64(be.late[int(q*float64(len(be.late)-1))].Microseconds()) }
+	b.ReportMetric(at(0.5), "p50-µs")
+	b.ReportMetric(at(0.99), "p99-µs")
+	b.ReportMetric(at(1), "max-µs")
+	b.ReportMetric(at(0), "min-µs")
+}
+
+func BenchmarkMutation(b *testing.B) {
+	for _, n := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) {
+			be := openBench(b, actors.Options{})
+			app := be.app(b, "acme")
+			b.ReportAllocs()
+			start := time.Now()
+			for b.Loop() {
+				callers(b, n, 500, func(i int) error {
+					_, err := benchLater.Run(app.As(context.Background(), nil), benchDoc{i})
+					return err
+				})
+			}
+			b.ReportMetric(float64(b.N*500)/time.Since(start).Seconds(), "calls/s")
+		})
+	}
+}
+
+func BenchmarkColdWake(b *testing.B) {
+	be := openBench(b, actors.Options{IdleAfter: time.Millisecond})
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		app := be.app(b, fmt.Sprintf("app-%d", n%100))
+		n++
+		if n <= 100 {
+			if _, err := benchEcho.Run(app.As(context.Background(), nil), benchDoc{n}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Millisecond) // it falls asleep
+		b.StartTimer()
+		if _, err := benchEcho.Run(app.As(context.Background(), nil), benchDoc{n}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkManyApps(b *testing.B) {
+	const apps, jobs = 10_000, 10
+	be := openBench(b, actors.Options{IdleAfter: time.Second})
+	for b.Loop() {
+		start := time.Now()
+		due := start.Add(20 * time.Second)
+		callers(b, 256, apps, func(i int) error {
+			sched := be.app(b, fmt.Sprintf("app-%d", i)).Scheduler(context.Background())
+			for range jobs {
+				if _, err := sched.RunAt(due, benchNoop.With(dispatch.None{})); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		b.ReportMetric(float64(apps*jobs)/time.Since(start).Seconds(), "schedule/s")
+		be.done.Store(0)
+		time.Sleep(time.Until(due))
+		for be.done.Load() < apps*jobs {
+			time.Sleep(time.Millisecond)
+		}
+		b.ReportMetric(time.Since(due).Seconds(), "herd-s")
+	}
+}

@@ -1,0 +1,24 @@
+// Package sample is the app that "carillon serve" runs, and the example to copy
+// from: a file for each namespace, in it first what is stored, then the
+// references, then the handlers.
+//
+//	posts      a mutation schedules an action: publish now, notify 30 s later
+//	orders     work handed over at once: place now, charge in the background
+//	billing    an instant instead of a delay, and a schedule that is replaced
+//	reminders  a job that can be cancelled until it runs
+//	counters   many jobs at once, and a job that fails a few times first
+//	jobs       the system table _scheduled_functions, read and cancelled from
+//
+// Use:
+//
+//	eng, err := actors.Open("data", actors.Options{Functions: sample.Functions(), Tables: sample.Tables()})
+//
+// Three rules are followed everywhere. They are what a reader should take home:
+//
+//	X1  What is written and what is scheduled go together: both are done in one
+//	    mutation, so that after a crash there are both or neither.
+//	X2  An action may run more than once, so what it does to the world carries the
+//	    job's id as its key, and what it records is found by that key first.
+//	X3  Arguments are checked before anything is written, and the message names
+//	    the field and the bound.
+package sample

@@ -1,0 +1,25 @@
+package sample
+
+import (
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Functions returns a new registry with every function of the app.
+func Functions() *dispatch.Registry {
+	reg := dispatch.NewRegistry()
+	handlePosts(reg)
+	handleNotifications(reg)
+	handleOrders(reg)
+	handleBilling(reg)
+	handleReminders(reg)
+	handleCounters(reg)
+	handleJobs(reg)
+	return reg
+}
+
+// Tables returns the tables that have indexes, for actors.Options.Tables. Those
+// that are only read by id need no mention.
+func Tables() []storage.Schema {
+	return []storage.Schema{notifications, trials, counters}
+}

@@ -1,0 +1,100 @@
+package cron
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Schedule is a checked Spec in a zone. It is immutable and safe for use by
+// many goroutines; the methods that change something return a copy.
+type Schedule struct {
+	text string         // normalised spec text
+	loc  *time.Location // never nil, never time.Local
+	// every is the interval in milliseconds. Invariant: it is zero if and only
+	// if cal decides the slots.
+	every  int64
+	anchor int64 // phase of every, in Unix milliseconds
+	cal    calendar
+}
+
+// Compile checks the spec and binds it to a zone: an IANA name, or "" for UTC.
+// Every error is a *SpecError. Compile neither reads a clock nor panics, and
+// what it accepts has an occurrence within 45 years of any instant (C2).
+func (s Spec) Compile(zone string) (_ *Schedule, err error) {
+	defer func() {
+		// The text may come from a client and a third party parses part of it,
+		// so a panic here is an answer about the text, not about the program.
+		if p := recover(); p != nil {
+			err = refuse(s.text, "spec", fmt.Sprintf("it cannot be parsed: %v", p))
+		}
+	}()
+	out := &Schedule{}
+	if err := out.parse(s.text); err != nil {
+		return nil, err
+	}
+	loc, err := loadZone(zone)
+	if err != nil {
+		return nil, refuse(s.text, "zone", err.Error())
+	}
+	out.loc = loc
+	return out, nil
+}
+
+// parse fills in either the interval or the calendar.
+func (s *Schedule) parse(text string) error {
+	if len(text) > MaxText {
+		return refuse(text, "spec", fmt.Sprintf("%d bytes is longer than %d", len(text), MaxText))
+	}
+	for i := range len(text) {
+		if c := text[i]; (c < ' ' && c != '\t') || c > '~' {
+			return refuse(text, "spec", fmt.Sprintf("character %q at byte %d is not allowed", c, i))
+		}
+	}
+	s.text = Spec{text}.String()
+	expr := strings.ToUpper(s.text)
+	if d, ok := strings.CutPrefix(expr, strings.ToUpper(everyPrefix)); ok {
+		every, err := parseEvery(strings.ToLower(d))
+		if err != nil {
+			return refuse(text, "interval", err.Error())
+		}
+		s.every = every
+		return nil
+	}
+	if long, ok := macros[expr]; ok {
+		expr = long
+	}
+	return s.cal.parse(text, expr)
+}
+
+// Interval is the distance between two slots and true if the schedule is an
+// interval, whose anchor the caller has to store; it is 0 and false if the
+// calendar decides.
+func (s *Schedule) Interval() (time.Duration, bool) {
+	return time.Duration(s.every) * time.Millisecond, s.every != 0
+}
+
+// WithAnchor is the same interval with the phase of t, cut to a whole
+// millisecond: one of its slots is t, and all others are whole intervals away
+// from it. A calendar schedule has no phase and is returned as it is.
+func (s *Schedule) WithAnchor(t time.Time) *Schedule {
+	if s.every == 0 {
+		return s
+	}
+	out := *s
+	out.anchor = t.UnixMilli()
+	if u := t.Unix(); u < earliest || u >= latest {
+		out.anchor %= s.every // only the phase counts, and sums must not overflow
+	}
+	return &out
+}
+
+// Zone is the IANA name of the zone, "UTC" if none was given.
+func (s *Schedule) Zone() string {
+	return s.loc.String()
+}
+
+// String is the spec and its zone, for logs: "0 3 * * * (Europe/Rome)".
+func (s *Schedule) String() string {
+	return s.text + " (" + s.Zone() + ")"
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"runtime/debug"
+
+	"carillon/dispatch"
+)
+
+// failure is the JSON form of a refusal.
+type failure struct {
+	*dispatch.Error
+	RequestID string `json:"requestId,omitempty"`
+}
+
+// answer writes a JSON body. A client that has gone is nobody's fault.
+func answer(w http.ResponseWriter, status int, body []byte) {
+	head := w.Header()
+	head.Set("Content-Type", "application/json")
+	head.Set("Cache-Control", "no-store")
+	head.Set("X-Content-Type-Options", "nosniff")
+	setWriteDeadline(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// refuse answers with an error whose whole text the caller may see. Status 0 is
+// that of the code.
+func refuse(w http.ResponseWriter, status int, err *dispatch.Error) {
+	write(w, status, failure{Error: err})
+}
+
+func write(w http.ResponseWriter, status int, f failure) {
+	if status == 0 {
+		status = f.Code.HTTPStatus()
+	}
+	body, err := json.Marshal(f)
+	if err != nil {
+		panic(err) // strings have a JSON form
+	}
+	answer(w, status, body)
+}
+
+// fail answers with an error of a hook, the body or the engine. Status 0 is that
+// of the code.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int, err error) {
+	e := dispatch.AsError(err)
+	f := failure{Error: e}
+	if isFault(e) {
+		f.RequestID = rand.Text()
+		h.opts.Logger.Error("request failed", "request", f.RequestID, "method", r.Method, "url", r.URL.Path, "err", e)
+	}
+	write(w, status, f)
+}
+
+// isFault says whether somebody should look at the log, where the cause is told
+// that the caller is not.
+func isFault(e *dispatch.Error) bool {
+	switch e.Code {
+	case dispatch.CodeInternal, dispatch.CodeUnknown, dispatch.CodeDataLoss:
+		return true
+	}
+	return false
+}
+
+// recover answers for a handler that panicked, unless it meant to abort. Answers
+// are written in one piece at the very end, so none has begun.
+func (h *handler) recover(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v)
+	}
+	h.fail(w, r, 0, &dispatch.PanicError{Value: v, Stack: debug.Stack()})
+}

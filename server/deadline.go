@@ -1,0 +1,36 @@
+package server
+
+import (
+	"net/http"
+	"time"
+)
+
+// Bounds of one request, whatever server the handler is mounted in.
+const (
+	// readTimeout is how long a client may take to send a body, and the server to
+	// throw away one that it has refused.
+	readTimeout = 30 * time.Second
+	// writeTimeout is how long a client may take to read an answer.
+	writeTimeout = 30 * time.Second
+)
+
+// Errors of the setters are left alone: a writer without deadlines, such as a
+// test's recorder, has nobody slow at its other end.
+
+// setDeadlines bounds the reading of a request that has just begun, and lifts
+// what is left of the answer before on the same connection.
+func setDeadlines(w http.ResponseWriter) {
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(readTimeout))
+	_ = conn.SetWriteDeadline(time.Time{})
+}
+
+// liftReadDeadline is for when the body has been read: with a deadline, a call
+// that takes longer would look like a client that went away.
+func liftReadDeadline(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+}
+
+func setWriteDeadline(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+}

@@ -1,0 +1,37 @@
+// Package server is the HTTP face of an engine: clients run public functions
+// with it. It is an http.Handler, to be mounted where an app server needs it.
+//
+// Use:
+//
+//	eng, err := actors.Open("data", actors.Options{Functions: functions()})
+//	ln, err := net.Listen("tcp", "127.0.0.1:8377")
+//	err = server.Serve(ctx, ln, server.New(eng, server.Options{Identify: identify}), 10*time.Second, nil)
+//	err = eng.Close(ctx) // after Serve, so that the calls it waits for are served
+//
+// The routes:
+//
+//	POST /v1/apps/{app}/functions/{ns:fn}   body: the arguments as JSON, none is {}
+//	GET  /v1/health                         200 {"status":"ok"} while the process serves
+//
+// What a call goes through, and what each step refuses it with:
+//
+//	request ── route ── origin ── method ── content type ── Identify ── size ── engine ── 200 {"result":…}
+//	             │         │         │           │             │          │        │
+//	            404       403       405         415        its code      413   its code
+//
+// Every refusal is {"code":…,"message":…}, with "path" once a function is known.
+// The code's status is that of package dispatch's table. Only what HTTP itself
+// refuses has a status of its own beside the code: 405 is unimplemented, 413
+// resource_exhausted, 415 invalid_argument.
+//
+// Invariants:
+//
+//	H1  To a client an internal function is an unknown one, byte for byte.
+//	H2  Every answer, and every refusal of the handler, is JSON of the two forms above.
+//	H3  A fault (internal, unknown, data_loss) carries a request id; its cause is
+//	    logged under that id and not told to the caller.
+//	H4  At most Options.MaxBody bytes of a body are read, and a client that sends or
+//	    reads slowly is given 30 s; one that goes away cancels its call.
+//	H5  A page of another origin cannot call, unless Options.Origins has it.
+//	H6  A panic anywhere in the handling is one caller's error and nothing else's.
+package server

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// function runs a public function for a client.
+func (h *handler) function(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		wrongMethod(w, r, http.MethodPost)
+		return
+	}
+	if err := checkContentType(r); err != nil {
+		refuse(w, http.StatusUnsupportedMediaType, err)
+		return
+	}
+	app, err := h.eng.App(storage.AppID(r.PathValue("app")))
+	if err != nil {
+		h.fail(w, r, 0, err)
+		return
+	}
+	identity, err := h.opts.Identify(r)
+	if err != nil {
+		h.fail(w, r, 0, err)
+		return
+	}
+	args, status, err := h.readBody(w, r)
+	if err != nil {
+		h.fail(w, r, status, err)
+		return
+	}
+	liftReadDeadline(w)
+	result, err := app.Call(r.Context(), r.PathValue("function"), args, identity)
+	if err != nil {
+		h.fail(w, r, 0, err)
+		return
+	}
+	body := make([]byte, 0, len(result)+len(`{"result":}`)+1)
+	body = append(body, `{"result":`...)
+	body = append(body, result...)
+	answer(w, http.StatusOK, append(body, '}'))
+}
+
+// checkContentType accepts JSON, and a request that does not say. A form's
+// types are refused because a browser sends them without asking the server.
+func checkContentType(r *http.Request) *dispatch.Error {
+	given := r.Header.Get("Content-Type")
+	if given == "" {
+		return nil
+	}
+	if kind, _, err := mime.ParseMediaType(given); err == nil && kind == "application/json" {
+		return nil
+	}
+	return dispatch.Errorf(dispatch.CodeInvalidArgument, "content type %.128q, want application/json", given)
+}
+
+// readBody reads the arguments. If it cannot it says why, and with which status
+// if that is not the code's.
+func (h *handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, status int, err error) {
+	if r.ContentLength > h.opts.MaxBody {
+		w.Header().Set("Connection", "close") // rather than read on
+		return nil, http.StatusRequestEntityTooLarge, h.tooLarge()
+	}
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBody))
+	var exceeded *http.MaxBytesError
+	switch {
+	case errors.As(err, &exceeded):
+		return nil, http.StatusRequestEntityTooLarge, h.tooLarge()
+	case err != nil:
+		return nil, 0, &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the body could not be read to its end", Err: err}
+	}
+	return body, 0, nil
+}
+
+func (h *handler) tooLarge() error {
+	return dispatch.Errorf(dispatch.CodeResourceExhausted, "the body has more than %d bytes, which is the limit", h.opts.MaxBody)
+}

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+
+	"carillon/actors"
+	"carillon/dispatch"
+)
+
+// DefaultMaxBody is the default of Options.MaxBody: as much as the arguments of
+// a call may have by default.
+const DefaultMaxBody = dispatch.DefaultLimit
+
+// Options of New. The zero value is ready for use.
+type Options struct {
+	// Identify tells who calls, nil being nobody. It is asked for every call, in
+	// the call's goroutine, before the body is read. An *Error refuses the call
+	// with its code; any other error is internal, and its text is for the log
+	// only. Default: everybody is nobody.
+	Identify func(*http.Request) (*dispatch.Identity, error)
+	// MaxBody bounds the body of a call, in bytes. Default 1 MiB.
+	MaxBody int64
+	// Origins are the origins, such as "https://app.example.com", whose pages may
+	// call from a browser besides the server's own. New panics if one is
+	// malformed. Default none.
+	Origins []string
+	// Logger is told the faults whose request ids callers are given. Default slog.Default().
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Identify == nil {
+		o.Identify = func(*http.Request) (*dispatch.Identity, error) { return nil, nil }
+	}
+	if o.MaxBody == 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// handler is what New returns.
+type handler struct {
+	eng    *actors.Engine
+	opts   Options
+	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
+}
+
+// New returns the handler of the engine's routes. It does not close the engine.
+func New(eng *actors.Engine, opts Options) http.Handler {
+	h := &handler{eng: eng, opts: opts.withDefaults(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
+	for _, origin := range h.opts.Origins {
+		if err := h.origin.AddTrustedOrigin(origin); err != nil {
+			panic(fmt.Sprintf("server: options: Origins: %v", err))
+		}
+	}
+	// Methods are not part of the patterns, so that the mux, whose refusals are
+	// plain text, never refuses one.
+	h.mux.HandleFunc("/v1/apps/{app}/functions/{function...}", h.function)
+	h.mux.HandleFunc("/v1/health", h.health)
+	h.mux.HandleFunc("/", noRoute)
+	return h
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.recover(w, r)
+	setDeadlines(w)
+	if !canonical(r.URL.Path) {
+		noRoute(w, r) // the mux would redirect it
+		return
+	}
+	if err := h.origin.Check(r); err != nil {
+		refuse(w, 0, &dispatch.Error{
+			Code: dispatch.CodePermissionDenied, Message: "a page of another origin may not call", Err: err,
+		})
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// canonical says whether the mux takes the path as it is.
+func canonical(p string) bool {
+	return strings.HasPrefix(p, "/") && (path.Clean(p) == p || path.Clean(p)+"/" == p)
+}
+
+// health answers that the process serves.
+func (h *handler) health(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		wrongMethod(w, r, "GET, HEAD")
+		return
+	}
+	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
+}
+
+func noRoute(w http.ResponseWriter, r *http.Request) {
+	refuse(w, 0, dispatch.Errorf(dispatch.CodeNotFound,
+		"no route %.128q: functions are at /v1/apps/{app}/functions/{namespace:function}", r.URL.Path))
+}
+
+func wrongMethod(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	refuse(w, http.StatusMethodNotAllowed, dispatch.Errorf(dispatch.CodeUnimplemented,
+		"method %.32q is not for this route, want %s", r.Method, allow))
+}

@@ -1,0 +1,97 @@
+package storage
+
+import (
+	"carillon/storage/internal/kv"
+)
+
+// What follows lets tests of package storage_test look at keys and records.
+
+// MintJobID mints the id of a job that lies at the place.
+func MintJobID(ms int64, seq uint64) JobID { return mintJobID(place{ms, seq}) }
+
+// HomeOf is the place that a minted id spells.
+func HomeOf(id JobID) (ms int64, seq uint64, ok bool) {
+	p, ok := id.home()
+	return p.ms, p.seq, ok
+}
+
+// MintDocumentID mints the id of a document.
+func MintDocumentID(table string, seq uint64) string { return mintDocumentID(table, seq) }
+
+// CheckDocumentID says whether the id may be one of the table's.
+func CheckDocumentID(table, id string) error { return checkDocumentID(table, id) }
+
+// QueueKey is the key of the pending job at the place.
+func QueueKey(app uint32, ms int64, seq uint64) []byte {
+	return keyspace(app).place(tagQueue, place{ms, seq})
+}
+
+// DecodeQueueKey is the place that the key of a pending job spells.
+func DecodeQueueKey(key []byte) (ms int64, seq uint64) {
+	p := decodePlace(tail(key))
+	return p.ms, p.seq
+}
+
+// AlarmKey is the key of the app in the alarm index.
+func AlarmKey(ms int64, app uint32) []byte { return alarmKey(ms, keyspace(app)) }
+
+// DecodeAlarmKey is AlarmKey backwards.
+func DecodeAlarmKey(key []byte) (ms int64, app uint32) {
+	ms, n := decodeAlarmKey(key)
+	return ms, uint32(n)
+}
+
+// PlaceAt is the place in the sorted job bucket.
+func PlaceAt(ms int64, seq uint64) Place { return Place{place{ms, seq}} }
+
+// AfterPrefix is the first key behind all that begin with the prefix.
+func AfterPrefix(prefix []byte) []byte { return after(prefix) }
+
+// EncodeJob makes the record of the job, as it lies where it was read.
+func EncodeJob(job Job) []byte { return encodeJob(&job) }
+
+// DecodeJob reads the record of the job that lies at the place.
+func DecodeJob(ms int64, seq uint64, data []byte) (Job, error) {
+	return decodeJob(place{ms, seq}, data)
+}
+
+// DecodeRecord reads the bytes as a record of every other kind and returns
+// what each said of them.
+func DecodeRecord(data []byte) map[string]error {
+	_, _, claim := decodeClaim(data)
+	_, entry := decodeEntry(data)
+	_, counts := decodeCounts(data)
+	_, table := decodeTable(data)
+	return map[string]error{"claim": claim, "entry": entry, "counts": counts, "table": table}
+}
+
+// DecodeJobCursor reads the cursor of a listing.
+func DecodeJobCursor(cursor string) (region int, place []byte, err error) {
+	return decodeCursor(cursor)
+}
+
+// EncodeJobCursor is DecodeJobCursor backwards.
+func EncodeJobCursor(region int, place []byte) string { return encodeCursor(region, place) }
+
+// WriteVolume changes the file of a volume behind the committer's back.
+func (s *Store) WriteVolume(i int, fn func(*kv.Txn) error) error { return s.volumes[i].db.Update(fn) }
+
+// ReadVolume reads the file of a volume.
+func (s *Store) ReadVolume(i int, fn func(*kv.Snapshot) error) error { return s.volumes[i].read(fn) }
+
+// Doomed is how many app numbers are to be swept away, by the files.
+func (s *Store) Doomed() (n int, err error) {
+	for _, v := range s.volumes {
+		err := v.read(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Doomed)
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
