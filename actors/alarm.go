@@ -88,5 +88,5 @@ func (s *scheduler) rearm() {
 // idle says whether nothing is under way.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && len(s.ready) == 0 &&
-		s.started == 0 && s.runs.len() == 0 && !s.store.Unsettled() && !s.broken && !s.draining
+		s.started == 0 && !s.asked && s.runs.empty() && !s.store.Unsettled() && !s.broken && !s.draining
 }

@@ -26,7 +26,6 @@ type benchDoc struct {
 type benchEngine struct {
 	eng   *actors.Engine
 	done  atomic.Int64
-	want  atomic.Int64
 	all   chan struct{}
 	mu    sync.Mutex
 	late  []time.Duration

@@ -196,8 +196,17 @@ func (s *scheduler) release() {
 // launch sends the run down the path of an RPC. An action's handler counts as
 // started from here; a mutation's when it gets the turn.
 func (s *scheduler) launch(r *run) {
-	ctx, cancel := context.WithCancel(s.eng.ctx)
+	inv := &invocation{
+		Invocation: dispatch.Invocation{
+			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob,
+			Job: dispatch.JobRun{ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor},
+		},
+		ctx: s.eng.ctx,
+		job: r,
+	}
+	cancel := context.CancelFunc(func() {})
 	if !r.mutation {
+		inv.ctx, cancel = context.WithCancel(s.eng.ctx)
 		if !s.runs.start(r, cancel) {
 			cancel()
 			return // parked until a cancel is decided
@@ -207,14 +216,6 @@ func (s *scheduler) launch(r *run) {
 	r.holdsSlot = true
 	s.started++
 	sys, self := s.eng.sys, s.self
-	inv := &invocation{
-		Invocation: dispatch.Invocation{
-			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob,
-			Job: dispatch.JobRun{ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor},
-		},
-		ctx: ctx,
-		job: r,
-	}
 	inv.answer = func(res result) {
 		cancel()
 		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true}})

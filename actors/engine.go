@@ -56,7 +56,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.handlers = &handlers{eng: e}
-	e.governor = &governor{sys: e.sys, free: opts.Concurrency}
+	e.governor = &governor{sys: e.sys, free: opts.Concurrency, given: map[string]int{}}
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*enterApp{}, deleted: map[storage.AppID][]*dropApp{},
@@ -269,34 +269,51 @@ func (e *Engine) Close(ctx context.Context) error {
 }
 
 func (e *Engine) shutdown(ctx context.Context) error {
-	drained := make(chan struct{})
+	quiet := make(chan struct{})
 	go func() {
-		defer close(drained)
-		var wg sync.WaitGroup
-		e.directory.each(func(ref *appRef) {
-			if !ref.enter() {
-				return // asleep, or going to
-			}
-			wg.Add(1)
-			e.sys.tell(ref.app.scheduler, &drain{func() {
-				ref.leave()
-				wg.Done()
-			}})
-		})
-		wg.Wait()
+		defer close(quiet)
+		e.drain()
 	}()
 	select {
-	case <-drained:
+	case <-quiet:
 	case <-ctx.Done():
 		e.cancel()
 		wait := time.NewTimer(e.opts.Grace)
 		defer wait.Stop()
 		select {
-		case <-drained:
+		case <-quiet:
 		case <-wait.C:
 		}
 	}
 	return e.stop(e.store.Close)
+}
+
+// drain returns when no app has anything under way and no handler runs, or when
+// the engine is stopped over its head.
+func (e *Engine) drain() {
+	drained := make(chan struct{})
+	n := 0
+	e.directory.each(func(ref *appRef) {
+		if !ref.enter() {
+			return // asleep, or going to
+		}
+		n++
+		e.sys.tell(ref.app.scheduler, &drain{func() {
+			ref.leave()
+			select {
+			case drained <- struct{}{}:
+			case <-e.directory.gone:
+			}
+		}})
+	})
+	for range n {
+		select {
+		case <-drained:
+		case <-e.directory.gone:
+			return
+		}
+	}
+	e.handlers.wait(e.directory.gone)
 }
 
 // Abort stops as a crash would: nothing is drained, nothing more is committed,
@@ -320,18 +337,13 @@ func (e *Engine) stop(closeStore func() error) error {
 	err := closeStore()
 	root.Stop(e.governor.self)
 	e.sys.actors.Shutdown()
+	defer e.sys.workers.close()
 
-	returned := make(chan struct{})
-	go func() {
-		e.handlers.wg.Wait()
-		close(returned)
-	}()
-	wait := time.NewTimer(e.opts.Grace)
-	defer wait.Stop()
-	select {
-	case <-returned:
-	case <-wait.C:
-		err = errors.Join(err, fmt.Errorf("%d handlers have not returned", e.handlers.running.Load()))
+	wait := make(chan struct{})
+	timer := time.AfterFunc(e.opts.Grace, func() { close(wait) })
+	if !e.handlers.wait(wait) {
+		err = errors.Join(err, fmt.Errorf("%d handlers have not returned", e.handlers.running()))
 	}
+	timer.Stop()
 	return err
 }

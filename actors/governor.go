@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -15,7 +16,8 @@ type governor struct {
 	self      *actor.PID
 	free      int
 	waiting   []claimant
-	contended atomic.Bool // somebody waits
+	given     map[string]int // the last answer to each live app
+	contended atomic.Bool    // somebody waits
 }
 
 type claimant struct {
@@ -27,6 +29,11 @@ type claimant struct {
 type (
 	askSlots  struct{ claimant }
 	backSlots struct{ n int }
+	endSlots  struct {
+		app   *actor.PID
+		n     int
+		asked bool
+	}
 )
 
 // ask asks for n more slots for the app, which is sent slotsGiven with at least
@@ -40,6 +47,13 @@ func (g *governor) giveBack(n int) {
 	}
 }
 
+// forget is the last word of an app that stops: it gives n slots back, and says
+// whether its last question is open. If the answer to that is on its way, it
+// would be lost with its slots.
+func (g *governor) forget(app *actor.PID, n int, asked bool) {
+	g.sys.tell(g.self, &endSlots{app, n, asked})
+}
+
 // Receive implements the actor.
 func (g *governor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
@@ -47,6 +61,16 @@ func (g *governor) Receive(c actor.Context) {
 		g.waiting = append(g.waiting, m.claimant)
 	case *backSlots:
 		g.free += m.n
+	case *endSlots:
+		g.free += m.n
+		if m.asked {
+			n := len(g.waiting)
+			g.waiting = slices.DeleteFunc(g.waiting, func(w claimant) bool { return w.app.Id == m.app.Id })
+			if n == len(g.waiting) {
+				g.free += g.given[m.app.Id]
+			}
+		}
+		delete(g.given, m.app.Id)
 	default:
 		return
 	}
@@ -59,6 +83,7 @@ func (g *governor) Receive(c actor.Context) {
 			n = 1
 		}
 		g.free -= n
+		g.given[w.app.Id] = n
 		g.sys.tell(w.app, &slotsGiven{n})
 	}
 	g.contended.Store(len(g.waiting) > 0)

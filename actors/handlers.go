@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"carillon/dispatch"
@@ -16,9 +15,46 @@ import (
 // an actor's. A panic or a runtime.Goexit of a function is the end of its run
 // and of nothing else.
 type handlers struct {
-	eng     *Engine
-	wg      sync.WaitGroup
-	running atomic.Int64
+	eng  *Engine
+	mu   sync.Mutex
+	n    int           // how many run
+	none chan struct{} // closed when none does; nil unless somebody waits
+}
+
+func (h *handlers) add(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.n += n; h.n == 0 && h.none != nil {
+		close(h.none)
+		h.none = nil
+	}
+}
+
+// running is how many functions run now.
+func (h *handlers) running() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.n
+}
+
+// wait returns true once no function runs, or false when stop is closed before.
+func (h *handlers) wait(stop <-chan struct{}) bool {
+	h.mu.Lock()
+	if h.n == 0 {
+		h.mu.Unlock()
+		return true
+	}
+	if h.none == nil {
+		h.none = make(chan struct{})
+	}
+	none := h.none
+	h.mu.Unlock()
+	select {
+	case <-none:
+		return true
+	case <-stop:
+		return false
+	}
 }
 
 // goexit is how a run ends whose function called runtime.Goexit.
@@ -29,11 +65,9 @@ func goexit(path string) error {
 // spawn runs fn in a goroutine of its own and then calls done with its result,
 // however it ended.
 func (h *handlers) spawn(path string, fn func() result, done func(result)) {
-	h.wg.Add(1)
-	h.running.Add(1)
-	go func() {
-		defer h.wg.Done()
-		defer h.running.Add(-1)
+	h.add(1)
+	h.eng.sys.workers.Schedule(func() {
+		defer h.add(-1)
 		res := result{err: goexit(path)}
 		defer func() {
 			if v := recover(); v != nil {
@@ -43,7 +77,7 @@ func (h *handlers) spawn(path string, fn func() result, done func(result)) {
 			done(res)
 		}()
 		res = fn()
-	}()
+	})
 }
 
 // log tells the operator what the caller is not told.

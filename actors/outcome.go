@@ -40,6 +40,15 @@ func (s *scheduler) endRun(end ending) {
 	s.ended = append(s.ended, end)
 }
 
+// forgetRun takes the run off the table. After a suspect the next one may be
+// claimed.
+func (s *scheduler) forgetRun(r *run) {
+	s.runs.remove(r)
+	if r.suspect {
+		s.nextAt = s.eng.clock.wall()
+	}
+}
+
 // expireAfter has the run of an action given up after d.
 func (s *scheduler) expireAfter(r *run, d time.Duration) {
 	if r.expires != nil {
@@ -73,12 +82,9 @@ func (s *scheduler) settleEnded() {
 		if s.runs.get(r.job.ID) != r {
 			continue
 		}
-		s.runs.remove(r)
+		s.forgetRun(r)
 		if _, err := tx.EndAttempt(r.job, s.outcome(tx.Now(), end)); err != nil {
 			s.eng.opts.Logger.Error("ending a run", "app", s.id, "job", r.job.ID, "err", err)
-		}
-		if r.suspect {
-			s.nextAt = s.eng.clock.wall()
 		}
 	}
 	s.commit(tx, nil, nil)

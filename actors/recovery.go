@@ -55,7 +55,7 @@ func (s *scheduler) reconcile() bool {
 }
 
 // close leaves nothing behind that could fire or wait.
-func (s *scheduler) close() {
+func (s *scheduler) close(err error) {
 	s.alarm.clear()
 	if s.expiry != nil {
 		s.expiry.Stop()
@@ -65,7 +65,6 @@ func (s *scheduler) close() {
 			r.expires.Stop()
 		}
 	}
-	err := errShutdown()
 	if t := s.holder; t != nil {
 		s.holder = nil
 		t.tx.Rollback(nil)
@@ -75,8 +74,10 @@ func (s *scheduler) close() {
 		}
 	}
 	s.dismiss(err)
-	s.eng.governor.giveBack(s.slots)
-	s.slots = 0
+	if s.drained != nil {
+		s.drained()
+		s.drained = nil
+	}
 }
 
 // dismiss answers everybody who waits for the turn.

@@ -160,8 +160,22 @@ func (rs *runs) unbury(id storage.JobID) {
 	delete(rs.zombies, id)
 }
 
+// empty says whether there is neither a run nor a ghost of one.
+func (rs *runs) empty() bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return len(rs.byID) == 0 && len(rs.zombies) == 0
+}
+
 func (rs *runs) haunted(id storage.JobID) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	return rs.zombies[id]
+}
+
+// ghosts is how many given-up handlers have not returned.
+func (rs *runs) ghosts() int {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return len(rs.zombies)
 }

@@ -27,12 +27,9 @@ type scheduler struct {
 	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
 	claims int           // runs claimed and not started
 
-	// Slots of the engine-wide limit.
-	slots, started int
-	asked          bool // for slots, and not answered yet
-
 	alarm    alarm
 	expiry   *time.Timer // bounds the turn
+	expiryAt time.Time   // when it fires
 	touched  time.Duration
 	purgeAt  time.Duration // monotonic; when to look for expired history again
 	broken   bool          // a commit failed; nothing is done until the state was reloaded
@@ -52,8 +49,13 @@ type appState struct {
 	scheduler   *actor.PID
 	runner      *actor.PID
 	outstanding atomic.Int64 // change sets handed over and not answered
-	opened      bool         // the first recovery is done
-	open        atomic.Bool  // the indexes are built: calls are let through
+
+	// Slots of the engine-wide limit; the SchedulerActor's.
+	slots, started int
+	asked          bool // for slots, and not answered yet
+
+	opened bool        // the first recovery is done
+	open   atomic.Bool // the indexes are built: calls are let through
 }
 
 // The messages to the SchedulerActor, besides *turn and *operation.
@@ -85,8 +87,12 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *actor.Started:
 		s.self = c.Self()
 		s.open()
-	case *actor.Stopping, *actor.Restarting:
-		s.close()
+	case *actor.Stopping:
+		s.close(errShutdown())
+		s.eng.governor.forget(s.self, s.slots, s.asked)
+		return
+	case *actor.Restarting:
+		s.close(&dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the app was restarted; nothing was changed"})
 		return
 	case *turn:
 		s.touch()
@@ -120,6 +126,9 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *settled:
 		s.settle(m)
 	case *retryReload:
+	case *inspect:
+		m.answer(s.inspection())
+		return // not a step: an inspection must not mend what it looks at
 	case *drain:
 		s.drain(m)
 	default:
@@ -229,7 +238,7 @@ func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*ru
 		canceled[r] = true
 		started := s.runs.live(id)
 		r.src.end(dispatch.CodeCanceled, "the job was cancelled")
-		s.runs.remove(r)
+		s.forgetRun(r)
 		if started {
 			stop = append(stop, r)
 			s.expireAfter(r, s.eng.opts.Grace)

@@ -14,8 +14,9 @@ import (
 // system is the actor system, with what every actor of ours needs around it:
 // this file and the Receive methods are all that touch the actor library.
 type system struct {
-	actors *actor.ActorSystem
-	logger *slog.Logger
+	actors  *actor.ActorSystem
+	workers *workers
+	logger  *slog.Logger
 }
 
 func newSystem(logger *slog.Logger) *system {
@@ -26,7 +27,7 @@ func newSystem(logger *slog.Logger) *system {
 	// Its dead-letter log keeps a goroutine alive for a second after the last of
 	// them, beyond our Close. Nobody else listens to the stream.
 	actors.EventStream = eventstream.NewEventStream()
-	return &system{actors: actors, logger: logger}
+	return &system{actors: actors, workers: newWorkers(), logger: logger}
 }
 
 // tell sends a message, which must not be nil, to an actor.
@@ -56,7 +57,7 @@ func (s *system) props(name string, producer func() actor.Actor, opts ...actor.P
 			next(c, envelope)
 		}
 	}
-	opts = append(opts, actor.WithReceiverMiddleware(logged), actor.WithSupervisor(&backoff{}))
+	opts = append(opts, actor.WithDispatcher(s.workers), actor.WithReceiverMiddleware(logged), actor.WithSupervisor(&backoff{}))
 	return actor.PropsFromProducer(producer, opts...)
 }
 

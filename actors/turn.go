@@ -160,7 +160,7 @@ func (s *scheduler) finishTurn(t *turn) {
 	}
 	s.commit(t.tx, t.cancelings, reply)
 	if r != nil {
-		s.runs.remove(r)
+		s.forgetRun(r)
 		s.freeSlot(r)
 	}
 }
@@ -179,14 +179,16 @@ func (s *scheduler) complete(t *turn, r *run) error {
 }
 
 // watchTurn has the holder's deadline looked at when it comes. One timer serves
-// many turns: it is set again only when it has fired.
+// many turns: it is set again only when it has fired, or would fire too late.
 func (s *scheduler) watchTurn(timeout time.Duration) {
-	if s.expiry != nil && timeout >= s.eng.opts.MutationTimeout {
-		return
-	}
+	at := time.Now().Add(timeout)
 	if s.expiry != nil {
+		if !at.Before(s.expiryAt) {
+			return
+		}
 		s.expiry.Stop()
 	}
+	s.expiryAt = at
 	sys, self := s.eng.sys, s.self
 	s.expiry = time.AfterFunc(timeout, func() { sys.tell(self, &turnExpired{}) })
 }

@@ -126,7 +126,8 @@
 //
 // # Tests
 //
-// The default run takes seconds. These take longer:
+// The default run takes seconds. These take longer; the first compares Next
+// with the oracle some 470 million times, in about ten minutes:
 //
 //	CRON_ORACLE=full go test -run Oracle -timeout 0 ./cron
 //	go test -run NONE -fuzz FuzzParse -fuzztime 10m ./cron

@@ -12,7 +12,9 @@ import (
 // one. It holds only names that exist, so it cannot grow past the database.
 var zones sync.Map // zone name -> *time.Location
 
-// loadZone returns the zone with an IANA name; "" is UTC.
+// loadZone returns the zone with an IANA name; "" is UTC. A zone database on the
+// host goes before the embedded one, as package time has it, so that a host can
+// have newer rules than the binary.
 func loadZone(name string) (*time.Location, error) {
 	if name == "" {
 		return time.UTC, nil

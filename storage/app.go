@@ -206,6 +206,9 @@ func (a *App) load(snap *kv.Snapshot) error {
 // Reload forgets everything that was handed over and reads the app from the
 // file anew, after a commit error. No change set may be under way.
 func (a *App) Reload() error {
+	if tx := a.tx; tx != nil {
+		tx.Rollback(nil) // left open by whoever broke down with the turn
+	}
 	a.handed = max(a.handed, a.durable.Load())
 	a.durable.Store(a.handed)
 	if err := a.vol.read(a.load); err != nil {

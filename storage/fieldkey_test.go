@@ -3,6 +3,7 @@ package storage_test
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -80,6 +81,26 @@ func TestFieldKeysOfEqualValuesAreEqual(t *testing.T) {
 	for name, tt := range tests {
 		if !bytes.Equal(mustKey(t, tt[0]), mustKey(t, tt[1])) {
 			t.Errorf("%s: the keys of %v and %v differ", name, tt[0], tt[1])
+		}
+	}
+}
+
+// The layouts are on disk: one that changes needs a kind of another name.
+func TestFieldKeyLayouts(t *testing.T) {
+	for want, value := range map[string]any{
+		"6100ff620000":             "a\x00b",
+		"800000000000012c":         300,
+		"7fffffffffffffff":         int8(-1),
+		"000000000000012c":         uint16(300),
+		"bff8000000000000":         1.5,
+		"400fffffffffffff":         float32(-1.0),
+		"01":                       true,
+		"00":                       (*string)(nil),
+		"016100ff0000":             ptr("a\x00"),
+		"800000003b9aca0000000007": time.Unix(1_000_000_000, 7),
+	} {
+		if got := fmt.Sprintf("%x", mustKey(t, value)); got != want {
+			t.Errorf("key of %T %v is %s, want %s", value, value, got, want)
 		}
 	}
 }

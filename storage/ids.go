@@ -29,7 +29,7 @@ const maxNameLen = 64
 // Check says whether the id may name an app.
 func (id AppID) Check() error {
 	if !nameOK(string(id), "_-.") || strings.HasPrefix(string(id), "-") || strings.HasPrefix(string(id), ".") {
-		return fmt.Errorf("%w: app id %s: want 1 to 64 of A-Z a-z 0-9 _ - . not beginning with - or .", ErrInvalid, quote(string(id)))
+		return fmt.Errorf("%w: app id %s: want 1 to 64 letters, digits, _, - and ., beginning with a letter, digit or _", ErrInvalid, quote(string(id)))
 	}
 	return nil
 }
@@ -37,7 +37,7 @@ func (id AppID) Check() error {
 // Check says whether a caller may choose the id for a job.
 func (id JobID) Check() error {
 	if !nameOK(string(id), "_-") || strings.HasPrefix(string(id), "-") {
-		return fmt.Errorf("%w: job id %s: want 1 to 64 of A-Z a-z 0-9 _ - not beginning with -", ErrInvalid, quote(string(id)))
+		return fmt.Errorf("%w: job id %s: want 1 to 64 letters, digits, _ and -, beginning with a letter, digit or _", ErrInvalid, quote(string(id)))
 	}
 	return nil
 }

@@ -219,8 +219,12 @@ func TestG8_MintedIDsAreReserved(t *testing.T) {
 			"in use": held, "ended": gone, "of a dropped transaction": dropped,
 			"next": next, "to come": storage.MintJobID(lastMs, 1<<63), "never minted": storage.MintJobID(1, 1),
 		} {
-			if _, err := insert(w, id); !errors.Is(err, storage.ErrInvalid) {
-				t.Errorf("insert as %s, %s: %v, want ErrInvalid", id, name, err)
+			want := storage.ErrInvalid
+			if id == held {
+				want = storage.ErrExists
+			}
+			if _, err := insert(w, id); !errors.Is(err, want) {
+				t.Errorf("insert as %s, %s: %v, want %v", id, name, err, want)
 			}
 		}
 		if id, err := insert(w, ""); err != nil || id != next {

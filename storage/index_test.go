@@ -197,9 +197,16 @@ func TestIndexThatIsNotBuiltIsNotUsed(t *testing.T) {
 		}
 	})
 	mustUpdate(t, app, func(w storage.Writer) { _ = rows.Delete(w, docs(t, rows, w)[3]) })
+	var cursor string
+	mustUpdate(t, app, func(w storage.Writer) { _, cursor, _ = rows.Query(w).By("by_n").Take(1).Page() })
 	mustClose(t, s)
 	s, rows, app = openRows(t, dir, storage.Index("by_n", "a"))
 	refused("another shape")
+	reconcile(t, app, 100, 10)
+	mustUpdate(t, app, func(w storage.Writer) {
+		_, _, err := rows.Query(w).By("by_n").Cursor(cursor).Page()
+		wantErr(t, err, storage.ErrInvalid, "cursor is of another query")
+	})
 	mustClose(t, s)
 	s2, rows, app := openRows(t, dir, storage.Index("by_n", "n"), storage.Index("by_a", "a"))
 	mustUpdate(t, app, func(w storage.Writer) {
@@ -418,12 +425,12 @@ func TestIndexedFieldsFollowEncodingJSON(t *testing.T) {
 	}
 	d := doc{
 		Inner: Inner{deep: deep{7, "dark"}, Plain: "p", Twice: 2}, Other: Other{3}, Pointed: &Pointed{4},
-		Shade: "light", Quoted: 5, Name: "n", NAME: "N", Dash: "d", Odd: "o", Bad: "b",
+		Shade: "light", Quoted: 5, Name: "n", NAME: "N", Dash: "d", Odd: "o", Bad: "b", Tie: "lost", Tied: "won",
 	}
 	d.Sub.Sub.X = 6
 	values := map[string]any{
 		"deep": 7, "Plain": "p", "twice": 2, "Twice": 3, "far": 4, "shade": "light", "quoted": 5, "name": "n", "NAME": "N",
-		"-": "d", "\u00f6 $%": "o", "Bad": "b", "zero": time.Time{}, "sub.Sub.X": 6,
+		"-": "d", "\u00f6 $%": "o", "Bad": "b", "Tie": "won", "zero": time.Time{}, "sub.Sub.X": 6,
 	}
 	var indexes []storage.IndexDecl
 	names := map[string]string{}

@@ -3,7 +3,9 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Place is where a pending or running job lies in the sorted job bucket: by
@@ -34,8 +36,8 @@ func InsertJob(w Writer, job Job) (JobID, error) {
 	}
 	defer tx.mu.Unlock()
 	c := &tx.top().counts
-	if c.pending >= uint64(tx.app.maxJobs) {
-		return "", fmt.Errorf("%w: app %s has %d jobs, as many as it may", ErrLimit, tx.app.id, c.pending)
+	if err := tx.room(); err != nil {
+		return "", err
 	}
 	due := job.Due.UnixMilli()
 	if due < 1 || due > maxInstantMs {
@@ -43,6 +45,12 @@ func InsertJob(w Writer, job Job) (JobID, error) {
 	}
 	if job.ScheduledFor.IsZero() {
 		job.ScheduledFor = job.Due
+	}
+	if at := job.ScheduledFor.UnixMilli(); at < 1 || at > maxInstantMs {
+		return "", fmt.Errorf("%w: instant asked for %v is not between 1970 and %v", ErrInvalid, job.ScheduledFor, MaxInstant)
+	}
+	if !utf8.ValidString(job.Function) {
+		return "", fmt.Errorf("%w: function %s is not UTF-8", ErrInvalid, quote(job.Function))
 	}
 	job.State = StatePending
 	job.place = place{due, c.seq + 1}
@@ -56,14 +64,19 @@ func InsertJob(w Writer, job Job) (JobID, error) {
 	return job.ID, nil
 }
 
+// room says whether the app may have one more job.
+func (tx *Tx) room() error {
+	if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) {
+		return fmt.Errorf("%w: app %s has %d jobs, as many as it may", ErrLimit, tx.app.id, n)
+	}
+	return nil
+}
+
 // freeID makes a caller-chosen id ready for use. The id of a finished job is
 // free again; its row stays in the history, found by listing only.
 func (tx *Tx) freeID(id JobID) error {
 	if err := id.Check(); err != nil {
 		return err
-	}
-	if home, minted := id.home(); minted && home.seq > tx.top().counts.seq {
-		return fmt.Errorf("%w: job id %s is reserved for a job to come", ErrInvalid, id)
 	}
 	_, t, found, err := tx.locate(id)
 	if err != nil {
@@ -71,6 +84,9 @@ func (tx *Tx) freeID(id JobID) error {
 	}
 	if found && t != tagHistory {
 		return fmt.Errorf("%w: job id %s is held by a %s job", ErrExists, id, map[tag]string{tagQueue: "pending or running", tagDead: "dead"}[t])
+	}
+	if _, minted := id.home(); minted {
+		return fmt.Errorf("%w: job id %s has the form of a minted one, which is reserved", ErrInvalid, id)
 	}
 	return nil
 }
@@ -185,10 +201,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	job.Attempts++
 	job.StartedAt = end.StartedAt
 	if end.Error != nil {
-		e := *end.Error
-		if len(e.Message) > maxErrorLen {
-			e.Message = e.Message[:maxErrorLen]
-		}
+		e := JobError{Code: errorText(end.Error.Code), Message: errorText(end.Error.Message)}
 		job.Error = &e
 		job.History = append(job.History[:len(job.History):len(job.History)], Attempt{
 			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted,
@@ -216,6 +229,20 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	job.place.ms = due
 	tx.putPending(&job)
 	return job, nil
+}
+
+// errorText makes of what a function said text that can be stored: UTF-8, cut
+// before the rune that crosses the bound.
+func errorText(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= maxErrorLen {
+		return s
+	}
+	n := maxErrorLen
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // takePending takes the job out of the sorted job bucket.
@@ -349,9 +376,9 @@ func (tx *Tx) Claimed() ([]Job, error) {
 
 // RetryDead makes a dead job pending again, due at once, with its attempts and
 // failures counted from zero and its history kept. ok is false if no dead job
-// has the id.
+// has the id. ErrLimit if the app has as many jobs as it may; nothing is changed then.
 func (tx *Tx) RetryDead(id JobID) (ok bool, err error) {
-	job, ok, err := tx.takeDead(id)
+	job, ok, err := tx.takeDead(id, tx.room)
 	if err != nil || !ok {
 		return false, err
 	}
@@ -367,17 +394,17 @@ func (tx *Tx) RetryDead(id JobID) (ok bool, err error) {
 
 // DropDead removes a dead job for good. ok is false if no dead job has the id.
 func (tx *Tx) DropDead(id JobID) (ok bool, err error) {
-	job, ok, err := tx.takeDead(id)
+	_, ok, err = tx.takeDead(id, func() error { return nil })
 	if err != nil || !ok {
 		return false, err
 	}
-	defer tx.mu.Unlock()
-	tx.delete(tx.app.keys.name(tagID, string(job.ID)))
+	tx.mu.Unlock()
 	return true, nil
 }
 
-// takeDead takes a job from among the dead. If ok the transaction stays locked.
-func (tx *Tx) takeDead(id JobID) (job Job, ok bool, err error) {
+// takeDead takes a job from among the dead, and its entry out of the id index.
+// unless check forbids it. If ok the transaction stays locked.
+func (tx *Tx) takeDead(id JobID, check func() error) (job Job, ok bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return Job{}, false, err
 	}
@@ -398,7 +425,11 @@ func (tx *Tx) takeDead(id JobID) (job Job, ok bool, err error) {
 	if job, err = decodeJob(p, data); err != nil {
 		return Job{}, false, err
 	}
+	if err := check(); err != nil {
+		return Job{}, false, err
+	}
 	tx.delete(key)
+	tx.delete(tx.app.keys.name(tagID, string(job.ID)))
 	tx.top().counts.dead--
 	return job, true, nil
 }
@@ -413,14 +444,21 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 	defer tx.mu.Unlock()
 	keys, c := tx.app.keys, &tx.top().counts
 	prefix := keys.prefix(tagHistory)
-	rows, err := tx.rows(prefix, after(prefix), false, limit)
-	if err != nil {
+	expired := func(p place) bool {
+		return p.ms < before.UnixMilli() || c.done > uint64(max(keep, 0))
+	}
+	// Mostly the oldest row is young, and there is nothing to do.
+	rows, err := tx.rows(prefix, after(prefix), false, 1)
+	if err != nil || len(rows) == 0 || !expired(decodePlace(tail(rows[0].key))) {
+		return 0, err
+	}
+	if rows, err = tx.rows(prefix, after(prefix), false, limit); err != nil {
 		return 0, err
 	}
 	n := 0
 	for _, r := range rows {
 		p := decodePlace(tail(r.key))
-		if p.ms >= before.UnixMilli() && c.done <= uint64(max(keep, 0)) {
+		if !expired(p) {
 			break
 		}
 		job, err := decodeJob(p, r.value)

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -210,9 +209,8 @@ func (tx *Tx) Commit(done func(error)) error {
 	if tx.over {
 		return ErrTxDone
 	}
-	if len(tx.layers) != 1 {
-		return fmt.Errorf("%w: commit inside a nested transaction", ErrReentrant)
-	}
+	// A nested transaction that somebody left open is dropped.
+	tx.layers[0].counts.seq = tx.top().counts.seq
 	tx.over = true
 	tx.app.tx = nil
 	tx.app.hand(tx.layers[0], tx.now, done)

@@ -1,0 +1,78 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"carillon/storage"
+)
+
+// Inspection is what an app's SchedulerActor holds in memory at one moment: for
+// operators who ask why a job does not run, and for tests.
+type Inspection struct {
+	// Asleep says that nothing is held for the app; it is woken in time. Of the
+	// rest only AlarmAt is set then: the instant its first job is due.
+	Asleep bool
+	// AlarmAt is when the app's one alarm goes off, by the wall clock; the zero
+	// time if it is not set, because there is nothing to wait for but messages.
+	AlarmAt time.Time
+
+	TurnHeld bool // a mutation's handler has the turn
+	Queue    int  // mutations and changes that wait for the turn
+
+	Claimed int // jobs claimed whose handler has not started
+	Ready   int // of those, jobs that wait for their instant or a slot
+	Running int // jobs that hold a slot
+	Slots   int // slots the app has of the engine-wide limit
+	Ghosts  int // handlers that were given up and have not returned
+}
+
+// inspect is the message that asks the SchedulerActor what it holds.
+type inspect struct{ answer func(Inspection) }
+
+// Inspect looks at the app without disturbing it: a sleeping app sleeps on, and
+// nothing is done in passing that would otherwise have been left undone.
+func (a *App) Inspect(ctx context.Context) (Inspection, error) {
+	if v, live := a.eng.directory.live.Load(a.id); live {
+		if ref := v.(*appRef); ref.enter() {
+			return ref.inspect(ctx)
+		}
+	}
+	asleep := Inspection{Asleep: true}
+	err := a.eng.store.Alarms(func(id storage.AppID, at time.Time) bool {
+		if id == a.id {
+			asleep.AlarmAt = at
+		}
+		return id != a.id
+	})
+	return asleep, asError(err)
+}
+
+// inspect asks the SchedulerActor of an app that was entered.
+func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
+	eng := r.app.eng
+	got := make(chan Inspection, 1)
+	eng.sys.tell(r.app.scheduler, &inspect{func(i Inspection) {
+		r.leave()
+		got <- i
+	}})
+	select {
+	case i := <-got:
+		return i, nil
+	case <-ctx.Done():
+		return Inspection{}, contextError(ctx, "")
+	case <-eng.directory.gone:
+		return Inspection{}, errShutdown()
+	}
+}
+
+func (s *scheduler) inspection() Inspection {
+	i := Inspection{
+		TurnHeld: s.holder != nil, Queue: len(s.queue),
+		Claimed: s.claims, Ready: len(s.ready), Running: s.started, Slots: s.slots, Ghosts: s.runs.ghosts(),
+	}
+	if s.alarm.timer != nil {
+		i.AlarmAt = s.eng.clock.wall().Add(s.alarm.at - s.eng.clock.elapsed())
+	}
+	return i
+}
