@@ -30,8 +30,7 @@ type App struct {
 	// Below: the turn's.
 	stored  bool // the app has keys in the file or in the overlay
 	counts  counts
-	overlay buffer       // handed over, not known to be durable
-	pending []*changeSet // what the overlay holds, oldest first
+	overlay overlay
 	handed  uint64       // number of the last change set handed over
 	tx      *Tx
 
@@ -92,30 +91,40 @@ func (a *App) Begin(now time.Time) *Tx {
 	return a.tx
 }
 
+// overlay is what was handed over and is not known to be durable. It is two
+// buffers, so that what has become durable is dropped a buffer at a time and not
+// key by key: the older one holds the change sets up to olderTo.
+type overlay struct {
+	newer, older *buffer
+	olderTo      uint64
+}
+
+// newestFirst returns the overlay's buffers.
+func (o *overlay) newestFirst() [2]*buffer { return [2]*buffer{o.newer, o.older} }
+
+// get returns the overlay's word on the key.
+func (o *overlay) get(key string) (write, bool) {
+	if w, ok := o.newer.m.Get(key); ok {
+		return w, true
+	}
+	return o.older.m.Get(key)
+}
+
 // trim drops from the overlay what has become durable, before a snapshot of
 // the file is opened that therefore has it.
 func (a *App) trim() {
 	durable := a.durable.Load()
-	n := 0
-	for _, cs := range a.pending {
-		if cs.n > durable {
-			break
+	switch {
+	case a.handed == durable:
+		if a.overlay.newer.m.Len()+a.overlay.older.m.Len() > 0 {
+			a.overlay = newOverlay()
 		}
-		n++
-		if len(a.pending) == n {
-			// Nothing is left to wait for: quicker than one by one.
-			a.overlay = buffer{}
-			break
-		}
-		cs.writes.m.Scan(func(key string, _ write) bool {
-			if w, ok := a.overlay.m.Get(key); ok && w.n == cs.n {
-				a.overlay.m.Delete(key)
-			}
-			return true
-		})
+	case durable >= a.overlay.olderTo:
+		a.overlay = overlay{newer: new(buffer), older: a.overlay.newer, olderTo: a.handed}
 	}
-	a.pending = a.pending[n:]
 }
+
+func newOverlay() overlay { return overlay{newer: new(buffer), older: new(buffer)} }
 
 // Unsettled says whether change sets are under way to the disk.
 func (a *App) Unsettled() bool { return a.durable.Load() < a.handed }
@@ -154,12 +163,7 @@ func (a *App) hand(l *layer, now time.Time, done func(error)) {
 	l.put(a.keys.prefix(tagMeta), a.counts.encode())
 	a.handed++
 	cs := &changeSet{app: a, n: a.handed, at: now, writes: &l.buffer, done: done}
-	l.m.Scan(func(key string, w write) bool {
-		w.n = a.handed
-		a.overlay.m.Set(key, w)
-		return true
-	})
-	a.pending = append(a.pending, cs)
+	a.overlay.newer.join(&l.buffer)
 	a.vol.submit(cs)
 }
 
@@ -182,7 +186,7 @@ func decodeCounts(data []byte) (counts, error) {
 // load reads what of the app is in the file into a.
 func (a *App) load(snap *kv.Snapshot) error {
 	a.stored, a.entered, a.alarm, a.counts = false, false, 0, counts{seq: a.counts.seq}
-	a.overlay, a.pending = buffer{}, nil
+	a.overlay = newOverlay()
 	entry := snap.Get(kv.Apps, []byte(a.id))
 	if entry == nil {
 		return nil

@@ -15,7 +15,6 @@ type buffer struct {
 type write struct {
 	value   []byte
 	deleted bool
-	n       uint64 // number of the change set, once handed over
 }
 
 func (b *buffer) put(key, value []byte) { b.m.Set(string(key), write{value: value}) }

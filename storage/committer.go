@@ -152,6 +152,9 @@ func (v *volume) commitSpecial(cs *changeSet) {
 			return own
 		})
 	}
+	if err == nil {
+		err = v.fault("committed")
+	}
 	switch {
 	case own != nil:
 		cs.done(own)
@@ -162,9 +165,10 @@ func (v *volume) commitSpecial(cs *changeSet) {
 	}
 }
 
-// batchWrite is one write of a batch, in its final order.
+// batchWrite is one write of a batch; order is its place among all of them.
 type batchWrite struct {
-	key string
+	key   string
+	order int
 	write
 }
 
@@ -191,14 +195,19 @@ func (v *volume) commit(batch []*changeSet) error {
 		}
 		highWater = max(highWater, cs.at.UnixMilli())
 		cs.writes.m.Scan(func(key string, w write) bool {
-			writes = append(writes, batchWrite{key, w})
+			writes = append(writes, batchWrite{key, len(writes), w})
 			return true
 		})
 	}
 	v.batchApps = apps
-	// In key order neighbours share a page; of several words on one key, the
-	// last stays last, because the sort is stable.
-	slices.SortStableFunc(writes, func(a, b batchWrite) int { return strings.Compare(a.key, b.key) })
+	// In key order neighbours share a page. Of several words on one key the last
+	// one stays last.
+	slices.SortFunc(writes, func(a, b batchWrite) int {
+		if c := strings.Compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return a.order - b.order
+	})
 	if err := v.fault("commit"); err != nil {
 		return err
 	}

@@ -410,9 +410,12 @@ func TestIndexedFieldsFollowEncodingJSON(t *testing.T) {
 		Other
 		*Pointed
 		Shade  string `json:"shade"`
+		Tie    string
+		Tied   string `json:"Tie"` // wins, having a tag
 		Quoted int64  `json:"quoted,string"`
 		Name   string `json:"name"`
 		NAME   string `json:"NAME"`
+		SHADE  string // not indexed, and not to be taken for the one that is
 		//lint:ignore SA5008 the name is what is tested
 		Dash string `json:"-,"`
 		Odd  string `json:"\u00f6 $%"`
@@ -425,7 +428,7 @@ func TestIndexedFieldsFollowEncodingJSON(t *testing.T) {
 	}
 	d := doc{
 		Inner: Inner{deep: deep{7, "dark"}, Plain: "p", Twice: 2}, Other: Other{3}, Pointed: &Pointed{4},
-		Shade: "light", Quoted: 5, Name: "n", NAME: "N", Dash: "d", Odd: "o", Bad: "b", Tie: "lost", Tied: "won",
+		Shade: "light", SHADE: "glaring", Quoted: 5, Name: "n", NAME: "N", Dash: "d", Odd: "o", Bad: "b", Tie: "lost", Tied: "won",
 	}
 	d.Sub.Sub.X = 6
 	values := map[string]any{

@@ -47,7 +47,8 @@ type Job struct {
 	Timeout    time.Duration // bound of one attempt; 0 means the function's own
 	Claims     []byte        // the stored caller's identity as JSON; nil means no user
 
-	place place // where the job lies in its region
+	place   place // where the job lies in its region
+	claimed bool  // this copy was claimed by its holder
 }
 
 // JobError is why an attempt did not succeed.

@@ -94,6 +94,7 @@ func (tx *Tx) freeID(id JobID) error {
 // putPending puts the job into the sorted job bucket at job.place.
 func (tx *Tx) putPending(job *Job) {
 	keys, l := tx.app.keys, tx.top()
+	job.claimed = false
 	l.put(keys.place(tagQueue, job.place), encodeJob(job))
 	if home, ok := job.ID.home(); ok && home == job.place {
 		// Found without an index; what the index may say of an older life is void.
@@ -152,6 +153,7 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	}
 	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.Attempts+1, tx.now))
 	tx.top().counts.claimed++
+	job.claimed = true
 	return true, nil
 }
 
@@ -166,11 +168,17 @@ func (tx *Tx) Unclaim(job *Job) error {
 
 func (tx *Tx) dropClaim(job *Job) error {
 	key := tx.app.keys.place(tagClaim, job.place)
-	claim, err := tx.get(key)
-	if err != nil {
-		return err
+	// The file is asked only if neither memory nor the job's own copy knows.
+	w, known := tx.written(string(key))
+	there := known && !w.deleted || !known && job.claimed
+	if !known && !job.claimed {
+		claim, err := tx.get(key)
+		if err != nil {
+			return err
+		}
+		there = claim != nil
 	}
-	if claim == nil {
+	if !there {
 		return fmt.Errorf("%w: S5: job %s is not claimed", ErrCorrupt, job.ID)
 	}
 	tx.delete(key)

@@ -1,7 +1,6 @@
 package storage_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -70,14 +69,16 @@ func mustEnd(tb testing.TB, tx *storage.Tx, id storage.JobID, end storage.End) s
 
 // jobText spells all that a job shows, for comparison.
 func jobText(job storage.Job) string {
-	if len(job.Args) == 0 {
-		job.Args = nil
+	errText, retry := "", ""
+	if job.Error != nil {
+		errText = fmt.Sprintf("%+q", *job.Error)
 	}
-	data, err := json.Marshal(job)
-	if err != nil {
-		panic(err)
+	if job.Retry != nil {
+		retry = fmt.Sprintf("%+v", *job.Retry)
 	}
-	return string(data)
+	return fmt.Sprintf("%s %s(%s) %s due %v scheduled %v enqueued %v started %v completed %v attempts %d failures %d interruptions %d error %s history %+v retry %s once %v timeout %v claims %s",
+		job.ID, job.Function, job.Args, job.State, job.Due, job.ScheduledFor, job.EnqueuedAt, job.StartedAt, job.CompletedAt,
+		job.Attempts, job.Failures, job.Interruptions, errText, job.History, retry, job.AtMostOnce, job.Timeout, job.Claims)
 }
 
 // TestG8_OnlyLegalStateChanges tries every change on a job in every state (S5,

@@ -193,7 +193,7 @@ func (s *Store) App(id AppID) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{id: id, vol: vol, schema: s.schema, maxJobs: s.opts.MaxJobs}
+	a := &App{id: id, vol: vol, schema: s.schema, maxJobs: s.opts.MaxJobs, overlay: newOverlay()}
 	if err := vol.read(a.load); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 // An exported app is a stream of length-prefixed records, each behind a byte
 // that says which: one header, the app's keys and values in key order, and one
-// trailer with their number and checksum.
+// trailer with their number and the checksum of all before it.
 const (
 	exportMagic   = "carillon app export\n"
 	exportVersion = 1
@@ -65,7 +65,7 @@ func (s *Store) Export(ctx context.Context, id AppID, w io.Writer) error {
 	if _, err := buf.WriteString(exportMagic); err != nil {
 		return err
 	}
-	if err := writeRecord(buf, nil, recordHeader, &proto.ExportHeader{Version: exportVersion, App: string(id)}); err != nil {
+	if err := writeRecord(buf, sum, recordHeader, &proto.ExportHeader{Version: exportVersion, App: string(id)}); err != nil {
 		return err
 	}
 	entries := uint64(0)
@@ -132,8 +132,10 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if held, err := vol.holds(id); err != nil || held {
-		return errors.Join(err, fmt.Errorf("%w: app %s", ErrExists, id))
+	if held, err := vol.holds(id); err != nil {
+		return err
+	} else if held {
+		return fmt.Errorf("%w: app %s", ErrExists, id)
 	}
 	n := vol.nextNumber()
 	// Doomed until it is whole: a crash on the way leaves nothing behind.
@@ -178,6 +180,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, r *bufio.Reader) er
 		return fmt.Errorf("%w: export version %d, this reader knows %d", ErrFormat, header.Version, exportVersion)
 	}
 	sum := crc32.New(castagnoli)
+	sum.Write(body)
 	entries := uint64(0)
 	var chunk []row
 	size := 0
@@ -226,7 +229,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, r *bufio.Reader) er
 			if err := flush(); err != nil {
 				return err
 			}
-			return v.read(func(snap *kv.Snapshot) error { return errors.Join(n.checkJobs(snap)...) })
+			return v.read(func(snap *kv.Snapshot) error { return errors.Join(append(n.checkJobs(snap), n.checkDocuments(snap, nil)...)...) })
 		default:
 			return fmt.Errorf("%w: a record of kind %q in the stream", ErrCorrupt, kind)
 		}

@@ -126,13 +126,7 @@ func (tx *Tx) top() *layer { return tx.layers[len(tx.layers)-1] }
 // The lower-case operations below are called with the transaction locked.
 
 func (tx *Tx) get(key []byte) ([]byte, error) {
-	k := string(key)
-	for i := len(tx.layers) - 1; i >= 0; i-- {
-		if w, ok := tx.layers[i].m.Get(k); ok {
-			return w.copy(), nil
-		}
-	}
-	if w, ok := tx.app.overlay.m.Get(k); ok {
+	if w, ok := tx.written(string(key)); ok {
 		return w.copy(), nil
 	}
 	if !tx.app.stored {
@@ -148,6 +142,16 @@ func (tx *Tx) get(key []byte) ([]byte, error) {
 	return value, err
 }
 
+// written is the newest word on the key that is not known to be in the file.
+func (tx *Tx) written(key string) (write, bool) {
+	for i := len(tx.layers) - 1; i >= 0; i-- {
+		if w, ok := tx.layers[i].m.Get(key); ok {
+			return w, true
+		}
+	}
+	return tx.app.overlay.get(key)
+}
+
 // copy keeps a reader from reaching into a buffer that becomes a change set.
 func (w write) copy() []byte {
 	if w.deleted {
@@ -157,11 +161,12 @@ func (w write) copy() []byte {
 }
 
 func (tx *Tx) rows(from, to []byte, reverse bool, limit int) ([]row, error) {
-	buffers := make([]*buffer, 0, len(tx.layers)+1)
+	buffers := make([]*buffer, 0, len(tx.layers)+2)
 	for i := len(tx.layers) - 1; i >= 0; i-- {
 		buffers = append(buffers, &tx.layers[i].buffer)
 	}
-	buffers = append(buffers, &tx.app.overlay)
+	under := tx.app.overlay.newestFirst()
+	buffers = append(buffers, under[:]...)
 	var rows []row
 	err := tx.app.vol.read(func(snap *kv.Snapshot) error {
 		rows = collect(snap, buffers, from, to, reverse, limit)

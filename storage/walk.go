@@ -48,7 +48,8 @@ func (v *view) walk(frozen []*buffer, from, to []byte, reverse bool, visit func(
 		for i := v.depth; i >= 0; i-- {
 			frozen = append(frozen, &v.tx.layers[i].buffer)
 		}
-		frozen = append(frozen, &v.tx.app.overlay)
+		under := v.tx.app.overlay.newestFirst()
+		frozen = append(frozen, under[:]...)
 	}
 	return v.app.vol.read(func(snap *kv.Snapshot) error {
 		each(snap, frozen)
@@ -72,7 +73,8 @@ func (v *view) freeze() ([]*buffer, error) {
 	for i := v.depth; i >= 0; i-- {
 		frozen = append(frozen, &buffer{m: *v.tx.layers[i].m.Copy()})
 	}
-	return append(frozen, &v.tx.app.overlay), nil
+	under := v.tx.app.overlay.newestFirst()
+	return append(frozen, under[:]...), nil
 }
 
 // lastWord is the newest word of the open transaction on the key. ok is false

@@ -198,15 +198,25 @@ func (db *DB) Update(fn func(*Txn) error) error {
 	return db.bolt.Update(func(tx *bolt.Tx) error { return fn(newTxn(tx)) })
 }
 
-// CheckPages verifies the file's own structure: every page reachable or free, once.
-func (db *DB) CheckPages() error {
-	return db.view(func(tx *bolt.Tx) error {
-		var errs []error
-		for err := range tx.Check() {
-			errs = append(errs, err)
+// CheckPages verifies the file's own structure: every page reachable or free,
+// once. It keeps Update waiting, because what is free is known for now only: seen
+// from a snapshot, a page that an Update has freed since counts as reachable and free.
+func (db *DB) CheckPages() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrBadFile, r)
 		}
-		return errors.Join(errs...)
-	})
+	}()
+	tx, err := db.bolt.Begin(true)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var errs []error
+	for err := range tx.Check() {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // Snapshot is the file at one moment. It is used by one goroutine at a time.

@@ -1,0 +1,371 @@
+package actorstest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Scripts are scenarios written down as text, one to a file:
+//
+//	# Ada publishes a post, and thirty seconds later its readers hear of it.
+//	as ada call acme posts:publish {"postId":"doc1"}
+//	----
+//	{"jobId":"job1"}
+//
+//	at +30s
+//	jobs acme
+//	----
+//	job1 notifications:notifySubscribers success due +30s attempts 1
+//
+// Commands stand one to a line. Those of one paragraph are run one after the
+// other, and what they print stands behind the line of dashes; a paragraph
+// without that line prints nothing. Lines that begin with # are comments.
+//
+//	call APP PATH [ARGS]      a client's call; prints its result, or its error
+//	as WHO call APP PATH …    the same, signed in
+//	jobs APP [STATE]          the jobs, as the app's scheduler lists them
+//	job APP ID                one job, with its attempts that did not succeed
+//	cancel APP ID             prints whether that was in time
+//	dead APP | retry APP ID | drop APP ID
+//	at +D | advance D         let time pass: until D after the beginning, or for D
+//	drain                     let time pass until nothing is due or under way
+//	clock ±D                  step the wall clock
+//	crash | restart           end the engine, open the directory again
+//	apps                      the names of all apps
+//
+// Minted ids differ from run to run, so they are printed, and may be written, as
+// doc1, doc2, … and job1, job2, … in the order of their first appearance.
+// Instants are printed as the time since the beginning, by the wall clock.
+type Scripts struct {
+	// Files is a pattern of filepath.Glob. The test fails if it matches none.
+	Files string
+	// Options returns the engine's options for one script: each has an engine,
+	// and a registry, of its own.
+	Options func() actors.Options
+	// Rewrite has the output written into the files instead of compared.
+	Rewrite bool
+}
+
+// Run runs every script as a subtest of its own.
+func (s Scripts) Run(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob(s.Files)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts at %s: %v", s.Files, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var now string
+			Run(t, s.Options(), func(h *Harness) { now = newScript(h).play(string(data)) })
+			switch {
+			case now == string(data):
+			case !s.Rewrite:
+				t.Errorf("%s prints something else:\n%s", file, diff(string(data), now))
+			default:
+				if err := os.WriteFile(file, []byte(now), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// dashes separate commands from what they print.
+const dashes = "----"
+
+// script is one that is being played.
+type script struct {
+	h       *Harness
+	begin   time.Time
+	aliases map[string]string // of ids
+	ids     map[string]string // of aliases
+}
+
+func newScript(h *Harness) *script {
+	return &script{h: h, begin: h.Now(), aliases: map[string]string{}, ids: map[string]string{}}
+}
+
+// play runs the commands in text, and returns text with what they really print.
+func (s *script) play(text string) string {
+	var out, printed strings.Builder
+	commands := false
+	end := func() { // of the paragraph
+		if printed.Len() > 0 {
+			out.WriteString(dashes + "\n" + printed.String())
+		}
+		printed.Reset()
+		commands = false
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		switch {
+		case line == dashes:
+			// What is expected is passed over: it will be compared as a whole.
+			for i+1 < len(lines) && lines[i+1] != "" {
+				i++
+			}
+			if !commands {
+				printed.WriteString("error: nothing to run\n")
+			}
+			end()
+		case line == "":
+			end()
+			out.WriteString("\n")
+		case strings.HasPrefix(line, "#"):
+			out.WriteString(line + "\n")
+		default:
+			out.WriteString(line + "\n")
+			commands = true
+			s.run(line, &printed)
+		}
+	}
+	end()
+	return out.String()
+}
+
+// run runs one command.
+func (s *script) run(line string, out *strings.Builder) {
+	words := strings.Fields(line)
+	for i, w := range words {
+		if id, ok := s.ids[w]; ok {
+			words[i] = id
+		}
+	}
+	result, err := s.command(words, line)
+	if err != nil {
+		var e *dispatch.Error
+		if errors.As(err, &e) {
+			result = fmt.Sprintf("error: %s: %s", e.Code, e.Message)
+		} else {
+			result = "error: " + err.Error()
+		}
+	}
+	if result != "" {
+		out.WriteString(s.hide(result) + "\n")
+	}
+}
+
+// arg is the i-th word, or "".
+func arg(words []string, i int) string {
+	if i < len(words) {
+		return words[i]
+	}
+	return ""
+}
+
+func (s *script) command(words []string, line string) (string, error) {
+	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
+	switch words[0] {
+	case "call":
+		return s.call(line, nil)
+	case "as":
+		if arg(words, 2) != "call" {
+			return "", errors.New("want: as WHO call APP PATH [ARGS]")
+		}
+		_, call, _ := strings.Cut(line, " call ")
+		return s.call("call "+call, &dispatch.Identity{Subject: words[1]})
+	case "jobs":
+		var states []storage.State
+		if state := arg(words, 2); state != "" {
+			states = append(states, storage.State(state))
+		}
+		return s.jobs(app, states...), nil
+	case "dead":
+		return s.jobs(app, storage.StateFailed), nil
+	case "job":
+		return s.job(app, id)
+	case "cancel":
+		answer, err := s.h.Scheduler(app).Cancel(id)
+		switch {
+		case err != nil:
+			return "", err
+		case answer.Canceled:
+			return fmt.Sprintf("canceled, it was %s", answer.Found), nil
+		case answer.Found == "":
+			return "no such job", nil
+		}
+		return fmt.Sprintf("too late, it is %s", answer.Found), nil
+	case "retry":
+		ok, err := s.h.Scheduler(app).RetryDead(id)
+		return known(ok), err
+	case "drop":
+		ok, err := s.h.Scheduler(app).DropDead(id)
+		return known(ok), err
+	case "at", "advance", "clock":
+		d, err := time.ParseDuration(arg(words, 1))
+		if err != nil {
+			return "", err
+		}
+		switch words[0] {
+		case "clock":
+			s.h.StepClock(d)
+		case "advance":
+			s.h.Advance(d)
+		default:
+			if at := s.begin.Add(d); at.Before(s.h.Now()) {
+				return "", fmt.Errorf("it is %s already", s.since(s.h.Now()))
+			}
+			s.h.AdvanceTo(s.begin.Add(d))
+		}
+		return "", nil
+	case "drain":
+		s.h.Drain()
+		return "", nil
+	case "crash":
+		s.h.Crash()
+		return "", nil
+	case "restart":
+		s.h.Restart()
+		return "", nil
+	case "apps":
+		ids, err := s.h.Engine.Apps()
+		var names []string
+		for _, id := range ids {
+			names = append(names, string(id))
+		}
+		return strings.Join(names, "\n"), err
+	}
+	return "", fmt.Errorf("unknown command %q", words[0])
+}
+
+func known(ok bool) string {
+	if ok {
+		return ""
+	}
+	return "no such dead job"
+}
+
+// call runs "call APP PATH [ARGS]"; ARGS is the rest of the line.
+func (s *script) call(line string, who *dispatch.Identity) (string, error) {
+	parts := strings.SplitN(line, " ", 4)
+	if len(parts) < 3 {
+		return "", errors.New("want: call APP PATH [ARGS]")
+	}
+	args := s.reveal(arg(parts, 3))
+	out, err := s.h.App(storage.AppID(parts[1])).Call(s.h.tb.Context(), parts[2], json.RawMessage(args), who)
+	s.h.Settle()
+	if string(out) == "null" {
+		out = nil
+	}
+	return string(out), err
+}
+
+// jobs prints a line for each job.
+func (s *script) jobs(app storage.AppID, states ...storage.State) string {
+	var lines []string
+	for _, job := range s.h.Jobs(app, states...) {
+		lines = append(lines, s.line(&job))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (s *script) line(job *storage.Job) string {
+	line := fmt.Sprintf("%s %s %s due %s", job.ID, job.Function, job.State, s.since(job.Due))
+	if job.Attempts > 0 {
+		line += fmt.Sprintf(" attempts %d", job.Attempts)
+	}
+	if job.Error != nil {
+		line += fmt.Sprintf(" error %s: %s", job.Error.Code, job.Error.Message)
+	}
+	return line
+}
+
+func (s *script) job(app storage.AppID, id storage.JobID) (string, error) {
+	job, ok, err := s.h.Scheduler(app).Get(id)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "no such job", nil
+	}
+	lines := []string{s.line(&job)}
+	for _, a := range job.History {
+		line := fmt.Sprintf("  attempt %d until %s: %s: %s", a.Number, s.since(a.EndedAt), a.Error.Code, a.Error.Message)
+		if a.Interrupted {
+			line += " (interrupted)"
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// since prints an instant as the time since the beginning.
+func (s *script) since(t time.Time) string {
+	d := t.Sub(s.begin)
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	if d >= 0 {
+		text = "+" + text
+	}
+	return text
+}
+
+// minted matches the ids that the engine makes: a job's or a document's.
+var minted = regexp.MustCompile(`\bj?[0-9a-v]{24}\b`)
+
+// aliased matches what stands for one of them.
+var aliased = regexp.MustCompile(`\b(doc|job)[0-9]+\b`)
+
+// hide puts aliases in the place of ids.
+func (s *script) hide(text string) string {
+	return minted.ReplaceAllStringFunc(text, func(id string) string {
+		if alias, ok := s.aliases[id]; ok {
+			return alias
+		}
+		kind := "doc"
+		if len(id) == 25 {
+			kind = "job"
+		}
+		n := 1
+		for s.ids[kind+strconv.Itoa(n)] != "" {
+			n++
+		}
+		alias := kind + strconv.Itoa(n)
+		s.aliases[id], s.ids[alias] = alias, id
+		return alias
+	})
+}
+
+// reveal puts ids in the place of aliases.
+func (s *script) reveal(text string) string {
+	return aliased.ReplaceAllStringFunc(text, func(alias string) string {
+		if id, ok := s.ids[alias]; ok {
+			return id
+		}
+		return alias
+	})
+}
+
+// diff shows where two texts part, and a few lines around.
+func diff(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	from := max(n-3, 0)
+	return fmt.Sprintf("line %d, want\n%s\ngot\n%s", n+1,
+		strings.Join(a[from:min(n+4, len(a))], "\n"), strings.Join(b[from:min(n+4, len(b))], "\n"))
+}

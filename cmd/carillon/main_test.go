@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// runs runs a command line with nothing on standard input.
+func runs(t *testing.T, args ...string) (stdout string, err error) {
+	t.Helper()
+	return runsWith(t, strings.NewReader(""), args...)
+}
+
+func runsWith(t *testing.T, stdin io.Reader, args ...string) (stdout string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	err = run(t.Context(), args, stdin, &out, &errs)
+	if errs.Len() > 0 {
+		t.Errorf("carillon %s: standard error has %s", strings.Join(args, " "), &errs)
+	}
+	return out.String(), err
+}
+
+func TestUsage(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		want string
+	}{
+		{"", `no command given; "carillon help" lists them`},
+		{"sevre", `unknown command "sevre"; "carillon help" lists them`},
+		{"help sevre", `help: no command "sevre"; "carillon help" lists them`},
+		{"serve --port 1", `serve: flag provided but not defined: -port; "carillon help serve" says more`},
+		{"serve now", `serve: unexpected argument "now"; "carillon help serve" says more`},
+		{"serve --drain soon", `serve: invalid value "soon" for flag -drain: parse error; "carillon help serve" says more`},
+		{"serve --drain -1s", `serve: --drain is -1s, want 0s or more; "carillon help serve" says more`},
+		{"export --data x", `export: --app is missing; "carillon help export" says more`},
+		{"import --app -x", `import: invalid argument: app id "-x": …; "carillon help import" says more`},
+		{"check --data", `check: flag needs an argument: -data; "carillon help check" says more`},
+	} {
+		out, err := runs(t, strings.Fields(tt.args)...)
+		begin, end, _ := strings.Cut(tt.want, "…")
+		if err == nil || !strings.HasPrefix(err.Error(), begin) || !strings.HasSuffix(err.Error(), end) || out != "" || exitCode(err) != 2 {
+			t.Errorf("carillon %s: got %v, code %d, output %q\nwant %s", tt.args, err, exitCode(err), out, tt.want)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range []string{"help", "-h", "--help"} {
+		out, err := runs(t, args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cmd := range commands() {
+			if !strings.Contains(out, "\n  "+cmd.name+" ") {
+				t.Errorf("%s does not list %s: %s", args, cmd.name, out)
+			}
+		}
+	}
+	for _, args := range [][]string{{"help", "serve"}, {"serve", "-h"}, {"serve", "--help"}} {
+		out, err := runs(t, args...)
+		if err != nil || !strings.Contains(out, "--listen ADDR") || !strings.Contains(out, "(default 127.0.0.1:8377)") {
+			t.Errorf("%v: got %v, %s", args, err, out)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, args := range []string{"version", "--version"} {
+		out, err := runs(t, args)
+		if err != nil || !strings.HasPrefix(out, "carillon ") || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: got %v, %q", args, err, out)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("anything else"), 1},
+		{os.ErrPermission, 1},
+		{usageError{errors.New("no")}, 2},
+		{fmt.Errorf("data: %w", storage.ErrLocked), dispatch.CodeUnavailable.ExitCode()},
+		{fmt.Errorf("data: %w", storage.ErrNotFound), dispatch.CodeNotFound.ExitCode()},
+		{dispatch.Errorf(dispatch.CodeUnauthenticated, "no"), 26},
+	} {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("%v: got %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestOfflineCommands takes an app from one data directory to another, and looks
+// at both.
+func TestOfflineCommands(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+	file := filepath.Join(t.TempDir(), "acme.app")
+	must := func(want string, args ...string) {
+		t.Helper()
+		if out, err := runs(t, args...); err != nil || out != want {
+			t.Fatalf("carillon %s: got %v, %q, want %q", strings.Join(args, " "), err, out, want)
+		}
+	}
+	mustSeed(t, from, "acme")
+	mustSeed(t, to, "globex")
+	must("ok: 1 apps\n", "check", "--data", from)
+	must("acme\n", "apps", "--data", from)
+	must("", "export", "--data", from, "--app", "acme", "--out", file)
+	must("imported copy\n", "import", "--data", to, "--app", "copy", "--in", file)
+	must("copy\nglobex\n", "apps", "--data", to)
+	must("ok: 2 apps\n", "check", "--data", to)
+
+	stream, err := runs(t, "export", "--data", from, "--app", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := runsWith(t, strings.NewReader(stream), "import", "--data", to, "--app", "piped"); err != nil || out != "imported piped\n" {
+		t.Errorf("import of standard input: %v, %q", err, out)
+	}
+	if _, err := runsWith(t, strings.NewReader(stream[:len(stream)/2]), "import", "--data", to, "--app", "half"); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("import of half a stream: %v", err)
+	}
+	if _, err := runs(t, "import", "--data", to, "--app", "copy", "--in", file); !errors.Is(err, storage.ErrExists) {
+		t.Errorf("import under a name that is taken: %v", err)
+	}
+	if _, err := runs(t, "export", "--data", from, "--app", "acme", "--out", file); !errors.Is(err, os.ErrExist) {
+		t.Errorf("export to a file that exists: %v", err)
+	}
+	if _, err := runs(t, "export", "--data", from, "--app", "nobody", "--out", file+"2"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("export of an app that does not exist: %v", err)
+	}
+	if _, err := os.Stat(file + "2"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an export that failed has left a file: %v", err)
+	}
+	must("copy\nglobex\npiped\n", "apps", "--data", to)
+}
+
+// TestNoDataDirectory demands that a mistyped directory is an error, and is not
+// made.
+func TestNoDataDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "typo")
+	for _, args := range [][]string{{"check"}, {"apps"}, {"export", "--app", "a"}, {"import", "--app", "a"}} {
+		_, err := runs(t, append(args, "--data", dir)...)
+		if want := dir + " is no data directory: not found"; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", args[0], err, want)
+		}
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory was made: %v", err)
+	}
+}
+
+func TestCheckFindsDamage(t *testing.T) {
+	dir := t.TempDir()
+	mustSeed(t, dir, "acme")
+	if err := os.Remove(filepath.Join(dir, "volume-002.db")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := runs(t, "check", "--data", dir)
+	if !errors.Is(err, storage.ErrFormat) || exitCode(err) != dispatch.CodeDataLoss.ExitCode() {
+		t.Errorf("got %v", err)
+	}
+}
+
+// mustSeed makes a data directory with one app that has a job far in the future.
+func mustSeed(t *testing.T, dir, app string) {
+	t.Helper()
+	s := mustServe(t, context.Background(), dir)
+	s.mustCall(t, app, "reminders:set", `{"text":"tea","afterMs":3600000}`)
+	s.mustStop(t)
+}

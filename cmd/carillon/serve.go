@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"carillon/actors"
+	"carillon/cmd/carillon/sample"
+	"carillon/dispatch"
+	"carillon/server"
+)
+
+// defaultListen is loopback only, because the sample app asks nobody who they are.
+const defaultListen = "127.0.0.1:8377"
+
+// resultLimit lets jobs:list answer with as many rows as it may have.
+const resultLimit = 16 << 20
+
+// serve runs the sample app until ctx ends, and then lets requests and jobs
+// under way finish.
+func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
+	dir := dataFlag(flags, "`DIR` of the data, made if there is none")
+	listen := flags.String("listen", defaultListen, "`ADDR` to listen on, host:port; port 0 is any that is free")
+	drain := flags.Duration("drain", 10*time.Second, "`TIME` that requests, and then jobs, have to finish at the end")
+	return func(ctx context.Context, std stdio) (err error) {
+		if *drain < 0 {
+			return usageError{fmt.Errorf("--drain is %v, want 0s or more", *drain)}
+		}
+		logger := slog.New(slog.NewTextHandler(std.err, nil))
+		// The address first: if it is taken, no job may have run.
+		ln, err := net.Listen("tcp", *listen)
+		if err != nil {
+			return err
+		}
+		eng, err := actors.Open(*dir, actors.Options{
+			Functions: sample.Functions(),
+			Tables:    sample.Tables(),
+			Limits:    dispatch.Limits{Result: resultLimit},
+			Logger:    logger,
+		})
+		if err != nil {
+			return errors.Join(openError(*dir, err), ln.Close())
+		}
+		greet(std.out, ln.Addr(), *dir)
+		err = server.Serve(ctx, ln, server.New(eng, server.Options{Logger: logger}), *drain, logger)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *drain)
+		defer cancel()
+		if err = errors.Join(err, eng.Close(limit)); err == nil {
+			fmt.Fprintln(std.out, "stopped; what was not due yet runs after the next start")
+		}
+		return err
+	}
+}
+
+// greet says where the server is and what to try.
+func greet(w io.Writer, addr net.Addr, dir string) {
+	host := addr.String()
+	public := false
+	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		public = true
+		if tcp.IP.IsUnspecified() {
+			host = net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
+		}
+	}
+	fmt.Fprintf(w, "carillon serves the sample app on http://%s, data in %s\n", host, dir)
+	if public {
+		fmt.Fprintf(w, "Whoever can reach %s can call it: the sample app asks nobody who they are.\n", addr)
+	}
+	fmt.Fprintf(w, `
+Try this in a second terminal; Ctrl-C here stops, and nothing is lost.
+
+  call() { curl -sS http://%s/v1/apps/demo/functions/$1 -H 'Content-Type: application/json' -d "$2"; }
+  call reminders:set '{"text":"tea is ready","afterMs":5000}'
+  call jobs:list '{"state":"pending"}'
+  call orders:place '{"sku":"teapot"}'
+  call counters:later '{"key":"chimes","n":3,"afterMs":2000}'
+  sleep 6; call reminders:list '{}'; call counters:get '{"key":"chimes"}'
+
+`, host)
+}
