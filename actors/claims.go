@@ -160,14 +160,19 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 			}
 			continue
 		}
-		if job.Place().Less(s.from) {
-			s.from = job.Place()
-		}
-		if s.nextAt.IsZero() || at.Before(s.nextAt) {
-			s.nextAt = at
-		}
+		s.noteUnclaimed(job)
 	}
 	return claimed
+}
+
+// noteUnclaimed has a job that was put into the bucket claimed in time.
+func (s *scheduler) noteUnclaimed(job *storage.Job) {
+	if job.Place().Less(s.from) {
+		s.from = job.Place()
+	}
+	if at := s.claimAt(job); s.nextAt.IsZero() || at.Before(s.nextAt) {
+		s.nextAt = at
+	}
 }
 
 // release starts the claimed jobs whose instant has come, as far as there are

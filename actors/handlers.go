@@ -106,18 +106,6 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 	}
 }
 
-// mutation runs the handler of the turn's holder and tells the SchedulerActor.
-func (h *handlers) mutation(app *appState, t *turn) {
-	inv := t.inv
-	h.spawn(inv.Path, func() result {
-		value, err := inv.fn.RunMutation(h.env(app, inv, t.ctx), t.tx.Writer(), inv.Args)
-		return result{value, err}
-	}, func(res result) {
-		t.result = res
-		h.eng.sys.tell(app.scheduler, &turnEnded{t})
-	})
-}
-
 // query runs a query on a snapshot of its own. At its deadline the snapshot is
 // closed and the caller told, whatever the handler does.
 func (h *handlers) query(app *appState, inv *invocation) {

@@ -13,6 +13,7 @@ import (
 func (s *scheduler) open() {
 	s.touch()
 	s.purgeAt = s.eng.clock.elapsed()
+	s.awaited.Store(true) // until the indexes are looked at
 	s.store.SetRetention(s.eng.opts.Retention)
 	s.store.SetLive(s.runs.live)
 	if s.opened {
@@ -49,6 +50,7 @@ func (s *scheduler) reconcile() bool {
 		s.commit(tx, nil, nil)
 	}
 	if s.indexed = done; done {
+		s.awaited.Store(s.draining)
 		s.eng.sys.tell(s.runner, &appOpen{})
 	}
 	return done
@@ -65,13 +67,8 @@ func (s *scheduler) close(err error) {
 			r.expires.Stop()
 		}
 	}
-	if t := s.holder; t != nil {
-		s.holder = nil
-		t.tx.Rollback(nil)
-		t.cancel()
-		if t.inv.job == nil {
-			t.inv.reply(result{err: err})
-		}
+	if s.holder != nil {
+		s.loseTurn(err)
 	}
 	s.dismiss(err)
 	if s.drained != nil {
@@ -132,7 +129,7 @@ func (s *scheduler) breakDown(cause error) {
 	s.broken = true
 	if s.holder != nil {
 		s.loseTurn(&dispatch.Error{
-			Code: dispatch.CodeUnavailable, Path: s.holder.inv.Path,
+			Code:    dispatch.CodeUnavailable,
 			Message: "the volume failed; nothing was changed", Err: cause,
 		})
 	}
@@ -173,6 +170,7 @@ func (s *scheduler) reload() bool {
 // not started are taken back, so that they count as no attempt.
 func (s *scheduler) drain(m *drain) {
 	s.draining, s.drained = true, m.done
+	s.awaited.Store(true)
 	s.askSlots()
 }
 

@@ -17,7 +17,7 @@ import (
 type scheduler struct {
 	*appState
 	self   *actor.PID
-	holder *turn   // who has the turn; nil: nobody
+	holder *relay  // who has the turn; nil: nobody
 	queue  []*turn // who waits for it, in the order they came
 	ended  []ending
 
@@ -54,16 +54,17 @@ type appState struct {
 	slots, started int
 	asked          bool // for slots, and not answered yet
 
-	opened bool        // the first recovery is done
-	open   atomic.Bool // the indexes are built: calls are let through
+	opened  bool        // the first recovery is done
+	open    atomic.Bool // the indexes are built: calls are let through
+	awaited atomic.Bool // the SchedulerActor waits for every change set to be answered
 }
 
 // The messages to the SchedulerActor, besides *turn and *operation.
 type (
-	turnEnded   struct{ turn *turn } // the handler that had the turn has returned
-	turnExpired struct{}             // look whether the holder is past its deadline
-	jobEnded    struct{ end ending } // a job's run ended outside the turn
-	runStarted  struct {             // an action's handler is about to start
+	relayEnded  struct{ relay *relay } // the relay that had the turn has given it back
+	turnExpired struct{}               // look whether the holder is past its deadline
+	jobEnded    struct{ end ending }   // a job's run ended outside the turn
+	runStarted  struct {               // an action's handler is about to start
 		run     *run
 		timeout time.Duration
 	}
@@ -100,8 +101,11 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *operation:
 		s.touch()
 		s.queue = append(s.queue, &turn{op: m})
-	case *turnEnded:
-		s.finishTurn(m.turn)
+	case *relayEnded:
+		if s.holder == m.relay {
+			s.holder = nil
+			s.finishRelay(m.relay)
+		}
 	case *turnExpired:
 		s.expireTurn()
 	case *jobEnded:
@@ -191,13 +195,13 @@ func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error))
 	claimed := s.claimInserted(tx)
 	stop := s.settleCancels(tx, cancelings)
 	s.outstanding.Add(1)
-	state, sys, awaited := s.appState, s.eng.sys, s.draining || !s.indexed
+	state, sys := s.appState, s.eng.sys
 	err := tx.Commit(func(err error) {
 		state.outstanding.Add(-1)
 		if reply != nil {
 			reply(err)
 		}
-		if err != nil || awaited || len(claimed)+len(stop) > 0 {
+		if err != nil || state.awaited.Load() || len(claimed)+len(stop) > 0 {
 			sys.tell(state.scheduler, &settled{err: err, claimed: claimed, stop: stop})
 		}
 	})
@@ -219,7 +223,7 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 	tx.Rollback(func(err error) {
 		state.outstanding.Add(-1)
 		reply(err)
-		if err != nil {
+		if err != nil || state.awaited.Load() {
 			sys.tell(state.scheduler, &settled{err: err})
 		}
 	})

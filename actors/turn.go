@@ -25,52 +25,39 @@ type turn struct {
 	result     result // set by the handler's goroutine before it tells
 }
 
-// nextTurn gives the turn to whoever has waited longest.
+// nextTurn gives the turn to whoever has waited longest: to an operation, or to
+// the mutations at the head of the queue, as a relay.
 func (s *scheduler) nextTurn() {
-	t := s.queue[0]
-	s.queue[0] = nil
-	if s.queue = s.queue[1:]; len(s.queue) == 0 {
+	if op := s.queue[0].op; op != nil {
+		s.dequeue(1)
+		s.operate(op)
+		return
+	}
+	n := 1
+	for n < min(len(s.queue), relayTurns) && s.queue[n].op == nil {
+		n++
+	}
+	r := newRelay(s.appState, s.queue[:n])
+	s.dequeue(n)
+	first := r.next()
+	if first == nil {
+		s.finishRelay(r) // they were all refused, or cancelled while they waited
+		return
+	}
+	s.holder = r
+	s.watchTurn(first.inv.timeout)
+	s.eng.handlers.relay(s.appState, r)
+}
+
+func (s *scheduler) dequeue(n int) {
+	clear(s.queue[:n])
+	if s.queue = s.queue[n:]; len(s.queue) == 0 {
 		s.queue = nil
 	}
-	if t.op != nil {
-		s.operate(t.op)
-		return
-	}
-	inv := t.inv
-	if err := s.refuse(inv.ctx, inv.from, inv.Path); err != nil {
-		inv.reply(result{err: err})
-		return
-	}
-	t.ctx, t.cancel = context.WithTimeout(inv.ctx, inv.timeout)
-	if r := inv.job; r != nil {
-		if !s.runs.start(r, t.cancel) {
-			// Cancelled while it waited; whoever did that has told all there is to tell.
-			t.cancel()
-			s.freeSlot(r)
-			return
-		}
-		s.claims--
-	}
-	t.tx = s.store.Begin(s.eng.clock.now())
-	inv.now = t.tx.Now()
-	if inv.job != nil {
-		inv.job.startedAt = inv.now
-	}
-	t.tx.OnCancel(func(id storage.JobID) bool {
-		r, started := s.runs.beginCancel(id)
-		if r != nil && !started {
-			t.cancelings = append(t.cancelings, r)
-		}
-		return started
-	})
-	s.holder = t
-	inv.deadline = time.Now().Add(inv.timeout)
-	s.watchTurn(inv.timeout)
-	s.eng.handlers.mutation(s.appState, t)
 }
 
 // refuse says why nothing is to be done for the caller any more, or nil.
-func (s *scheduler) refuse(ctx context.Context, from *source, path string) error {
+func refuse(ctx context.Context, from *source, path string) error {
 	if err := from.refusal(); err != nil {
 		return err
 	}
@@ -82,19 +69,13 @@ func (s *scheduler) refuse(ctx context.Context, from *source, path string) error
 
 // operate does an operation, all of it within this message.
 func (s *scheduler) operate(op *operation) {
-	if err := s.refuse(op.ctx, op.from, ""); err != nil {
+	if err := refuse(op.ctx, op.from, ""); err != nil {
 		op.answer(err)
 		return
 	}
 	tx := s.store.Begin(s.eng.clock.now())
 	var cancelings []*run
-	tx.OnCancel(func(id storage.JobID) bool {
-		r, started := s.runs.beginCancel(id)
-		if r != nil && !started {
-			cancelings = append(cancelings, r)
-		}
-		return started
-	})
+	tx.OnCancel(s.noteCancels(&cancelings))
 	if err := guarded(op.change, tx); err != nil {
 		s.rollback(tx, cancelings, func(lost error) {
 			if lost != nil {
@@ -118,14 +99,20 @@ func guarded(change func(*storage.Tx) error, tx *storage.Tx) (err error) {
 	return change(tx)
 }
 
-// finishTurn takes the turn back from a handler that has returned. One that has
-// lost the turn meanwhile has no say.
-func (s *scheduler) finishTurn(t *turn) {
-	t.cancel()
-	if s.holder != t {
-		return
+// noteCancels is what a transaction asks when it cancels a claimed job: it keeps
+// the run from starting until the transaction is decided, and notes it down.
+func (app *appState) noteCancels(runs *[]*run) func(storage.JobID) bool {
+	return func(id storage.JobID) bool {
+		r, started := app.runs.beginCancel(id)
+		if r != nil && !started {
+			*runs = append(*runs, r)
+		}
+		return started
 	}
-	s.holder = nil
+}
+
+// finishTurn settles a turn that its relay has left to the SchedulerActor.
+func (s *scheduler) finishTurn(t *turn) {
 	r := t.inv.job
 	if t.result.err != nil {
 		if r != nil {
@@ -133,42 +120,39 @@ func (s *scheduler) finishTurn(t *turn) {
 			s.endRun(ending{run: r, err: t.result.err})
 			return
 		}
-		s.rollback(t.tx, t.cancelings, func(lost error) {
-			if lost != nil {
-				t.result.err = lost
-			}
-			t.inv.reply(t.result)
-		})
+		s.rollback(t.tx, t.cancelings, t.replyDurable)
 		return
 	}
-	var reply func(error)
-	if r != nil {
-		if s.runs.get(r.job.ID) == r {
-			if err := s.complete(t, r); err != nil {
-				s.rollback(t.tx, t.cancelings, nil)
-				s.endRun(ending{run: r, err: err})
-				return
-			}
-		}
-	} else {
-		reply = func(err error) {
-			if err != nil {
-				t.result = result{err: err}
-			}
-			t.inv.reply(t.result)
+	if r == nil {
+		s.commit(t.tx, t.cancelings, t.replyDurable)
+		return
+	}
+	if s.runs.get(r.job.ID) == r {
+		if err := t.complete(); err != nil {
+			s.rollback(t.tx, t.cancelings, nil)
+			s.endRun(ending{run: r, err: err})
+			return
 		}
 	}
-	s.commit(t.tx, t.cancelings, reply)
-	if r != nil {
-		s.forgetRun(r)
-		s.freeSlot(r)
+	s.commit(t.tx, t.cancelings, nil)
+	s.forgetRun(r)
+	s.freeSlot(r)
+}
+
+// replyDurable tells the caller, now that what the result depends on is durable
+// or, with err, is not (the output gate).
+func (t *turn) replyDurable(err error) {
+	if err != nil {
+		t.result = result{err: err}
 	}
+	t.inv.reply(t.result)
 }
 
 // complete puts the job's completion into the transaction with the effects of
 // its mutation: one change set, so both happen exactly once (G3). A job that
 // has cancelled itself stays cancelled.
-func (s *scheduler) complete(t *turn, r *run) error {
+func (t *turn) complete() error {
+	r := t.inv.job
 	for _, id := range t.tx.CanceledClaims() {
 		if id == r.job.ID {
 			return nil
@@ -197,12 +181,12 @@ func (s *scheduler) watchTurn(timeout time.Duration) {
 // transaction is dead, and the app goes on.
 func (s *scheduler) expireTurn() {
 	s.expiry = nil
-	t := s.holder
-	if t == nil {
+	if s.holder == nil {
 		return
 	}
-	if left := time.Until(t.inv.deadline); left > 0 {
-		s.watchTurn(left)
+	t, deadline := s.holder.holding()
+	if left := time.Until(deadline); left > 0 || t == nil {
+		s.watchTurn(max(left, time.Millisecond))
 		return
 	}
 	s.loseTurn(&dispatch.Error{
@@ -213,13 +197,19 @@ func (s *scheduler) expireTurn() {
 
 // loseTurn takes the turn from its holder, whose call ends with err.
 func (s *scheduler) loseTurn(err error) {
-	t := s.holder
+	r := s.holder
 	s.holder = nil
-	s.rollback(t.tx, t.cancelings, nil)
+	t := r.lose()
+	s.finishRelay(r)
+	if t == nil {
+		return // it had just given the turn back
+	}
 	t.cancel()
+	s.rollback(t.tx, t.cancelings, nil)
 	if t.inv.job != nil {
+		s.claims--
 		s.endRun(ending{run: t.inv.job, err: err})
 		return
 	}
-	t.inv.reply(result{err: err})
+	t.inv.reply(result{err: err}) // at once: it depends on nothing
 }

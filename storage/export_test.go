@@ -95,3 +95,21 @@ func (s *Store) Doomed() (n int, err error) {
 	}
 	return n, nil
 }
+
+// RaiseHighWater raises the high-water mark of a volume in a transaction of the
+// file that fails if cause is not nil.
+func (s *Store) RaiseHighWater(i int, ms int64, cause error) error {
+	v := s.volumes[i]
+	return v.update(func(tx *kv.Txn) error {
+		if err := v.raiseHighWater(tx, ms); err != nil {
+			return err
+		}
+		return cause
+	})
+}
+
+// MetaKeys of a volume file, for tests that change them behind the store's back.
+var (
+	MetaFormat = metaFormat
+	MetaEpoch  = metaEpoch
+)

@@ -1,0 +1,215 @@
+package actors
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"carillon/storage"
+)
+
+// relayTurns and relaySpan bound how many turns one relay passes on, and for
+// how long, so that whoever else wants the turn is not kept waiting.
+const (
+	relayTurns = 64
+	relaySpan  = 2 * time.Millisecond
+)
+
+// relay is the turn passed from mutation to mutation within one goroutine of
+// the Runner: going back to the SchedulerActor between any two would cost more
+// than most handlers do. Each is its own transaction. What does nothing but
+// write is handed over by the goroutine itself; what fails, cancels a claimed
+// job, or schedules one that is due soon is left to the SchedulerActor, and
+// ends the relay.
+type relay struct {
+	app   *appState
+	turns []*turn
+	began time.Time
+
+	mu       sync.Mutex
+	at       int // turns[at-1] has been begun last
+	holds    *turn
+	deadline time.Time
+	lost     bool
+
+	// For the SchedulerActor, once the relay has ended.
+	settled  []*turn       // handed over
+	dropped  []*turn       // not begun, and never to be
+	inserted []storage.Job // by settled turns, due later
+	left     *turn         // to be settled by the SchedulerActor
+}
+
+func newRelay(app *appState, turns []*turn) *relay {
+	return &relay{app: app, turns: slices.Clone(turns), began: time.Now()}
+}
+
+// next begins the next turn; nil means that the relay has ended.
+func (r *relay) next() *turn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for !r.lost && r.left == nil && r.at < len(r.turns) {
+		if r.at > 0 && time.Since(r.began) > relaySpan {
+			break
+		}
+		t := r.turns[r.at]
+		r.at++
+		if r.begin(t) {
+			r.holds = t
+			return t
+		}
+		r.dropped = append(r.dropped, t)
+	}
+	r.holds = nil
+	return nil
+}
+
+// begin opens the turn's transaction, unless nobody waits for it any more.
+func (r *relay) begin(t *turn) bool {
+	inv, app := t.inv, r.app
+	if err := refuse(inv.ctx, inv.from, inv.Path); err != nil {
+		inv.reply(result{err: err})
+		return false
+	}
+	t.ctx, t.cancel = context.WithTimeout(inv.ctx, inv.timeout)
+	if job := inv.job; job != nil && !app.runs.start(job, t.cancel) {
+		// Cancelled while it waited; whoever did that has told all there is to tell.
+		t.cancel()
+		return false
+	}
+	t.tx = app.store.Begin(app.eng.clock.now())
+	t.tx.OnCancel(app.noteCancels(&t.cancelings))
+	inv.now = t.tx.Now()
+	if inv.job != nil {
+		inv.job.startedAt = inv.now
+	}
+	r.deadline = time.Now().Add(inv.timeout)
+	return true
+}
+
+// end takes the turn's result. It hands the transaction over if that is all
+// there is to do.
+func (r *relay) end(t *turn, res result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost || r.holds != t {
+		return // the turn was taken away, with its transaction
+	}
+	t.cancel()
+	t.result = res
+	r.holds = nil
+	if !r.hand(t) {
+		r.left = t
+		return
+	}
+	r.settled = append(r.settled, t)
+}
+
+// hand hands the turn's transaction over. It is false, with nothing done, if
+// that is the SchedulerActor's to do.
+func (r *relay) hand(t *turn) bool {
+	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 {
+		return false
+	}
+	inserted := t.tx.Inserted()
+	soon := r.app.eng.clock.wall().Add(r.app.eng.opts.ClaimAhead)
+	for i := range inserted {
+		if !inserted[i].Due.After(soon) {
+			return false
+		}
+	}
+	var reply func(error)
+	if t.inv.job == nil {
+		reply = t.replyDurable
+	} else if t.complete() != nil {
+		return false
+	}
+	r.inserted = append(r.inserted, inserted...)
+	r.app.hand(t.tx, reply)
+	return true
+}
+
+// hand hands a transaction over that concerns no claim, and has reply (nil:
+// nobody waits) told when it is durable. The caller has the turn.
+func (app *appState) hand(tx *storage.Tx, reply func(error)) {
+	app.outstanding.Add(1)
+	sys := app.eng.sys
+	err := tx.Commit(func(err error) {
+		app.outstanding.Add(-1)
+		if reply != nil {
+			reply(err)
+		}
+		if err != nil || app.awaited.Load() {
+			sys.tell(app.scheduler, &settled{err: err})
+		}
+	})
+	if err != nil {
+		panic("actors: A2: " + err.Error())
+	}
+}
+
+// holding returns the turn whose handler runs, and when it must be done.
+func (r *relay) holding() (*turn, time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holds, r.deadline
+}
+
+// lose takes the turn away and returns who had it. From here on the relay's
+// goroutine changes nothing.
+func (r *relay) lose() *turn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = true
+	t := r.holds
+	r.holds = nil
+	return t
+}
+
+// finishRelay takes note of what a relay has done, and settles what it has left.
+func (s *scheduler) finishRelay(r *relay) {
+	for _, t := range r.dropped {
+		if t.inv.job != nil {
+			s.freeSlot(t.inv.job)
+		}
+	}
+	for _, t := range r.settled {
+		if job := t.inv.job; job != nil {
+			s.claims--
+			s.forgetRun(job)
+			s.freeSlot(job)
+		}
+	}
+	for i := range r.inserted {
+		s.noteUnclaimed(&r.inserted[i])
+	}
+	if t := r.left; t != nil {
+		if t.inv.job != nil {
+			s.claims--
+		}
+		s.finishTurn(t)
+	}
+	if rest := r.turns[r.at:]; len(rest) > 0 {
+		s.queue = append(slices.Clone(rest), s.queue...)
+	}
+}
+
+// relay runs the turns of the relay and tells the SchedulerActor at the end. A
+// function that ends its goroutine ends the relay, too.
+func (h *handlers) relay(app *appState, r *relay) {
+	t, _ := r.holding()
+	h.spawn(t.inv.Path, func() result {
+		for t != nil {
+			value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.tx.Writer(), t.inv.Args)
+			h.log(t.inv.Path, err)
+			r.end(t, result{value, err})
+			t = r.next()
+		}
+		return result{}
+	}, func(res result) {
+		if t != nil {
+			r.end(t, res)
+		}
+		h.eng.sys.tell(app.scheduler, &relayEnded{r})
+	})
+}
