@@ -20,13 +20,12 @@ type result struct {
 // function, or a due job. They differ in who is told the result.
 type invocation struct {
 	dispatch.Invocation
-	ctx      context.Context
-	fn       *dispatch.Function // set by the Runner
-	timeout  time.Duration      // set by the Runner
-	deadline time.Time          // of a mutation, once it has the turn
-	now      time.Time          // scheduler time when its handler started
-	job      *run               // of a due job
-	from     *source            // of a run from an action
+	ctx     context.Context
+	fn      *dispatch.Function // set by the Runner
+	timeout time.Duration      // set by the Runner
+	now     time.Time          // scheduler time when its handler started
+	job     *run               // of a due job
+	from    *source            // of a run from an action
 
 	answered atomic.Bool
 	answer   func(result) // how the caller is told; called once, must not block

@@ -31,7 +31,7 @@ type App struct {
 	stored  bool // the app has keys in the file or in the overlay
 	counts  counts
 	overlay overlay
-	handed  uint64       // number of the last change set handed over
+	handed  uint64 // number of the last change set handed over
 	tx      *Tx
 
 	durable atomic.Uint64 // number of the last change set known to be durable

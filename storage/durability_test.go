@@ -199,7 +199,7 @@ func TestG1_AcknowledgedSurvives(t *testing.T) {
 						want[id] = append(want[id], name(id, i))
 					}
 				}
-				got.commit(t, open["a"], "late")
+				open["a"].Begin(testNow).Rollback(got.done("late"))
 				got.check(t, "late", storage.ErrClosed)
 				if _, err := open["a"].Snapshot(testNow); !errors.Is(err, storage.ErrClosed) {
 					t.Errorf("a snapshot of a closed store: %v, want ErrClosed", err)

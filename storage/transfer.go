@@ -229,7 +229,9 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, r *bufio.Reader) er
 			if err := flush(); err != nil {
 				return err
 			}
-			return v.read(func(snap *kv.Snapshot) error { return errors.Join(append(n.checkJobs(snap), n.checkDocuments(snap, nil)...)...) })
+			return v.read(func(snap *kv.Snapshot) error {
+				return errors.Join(append(n.checkJobs(snap), n.checkDocuments(snap, nil)...)...)
+			})
 		default:
 			return fmt.Errorf("%w: a record of kind %q in the stream", ErrCorrupt, kind)
 		}

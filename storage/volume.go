@@ -172,10 +172,11 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 
 // raiseHighWater records scheduler time, which never goes back (G15).
 func (v *volume) raiseHighWater(tx *kv.Txn, ms int64) error {
-	if ms <= v.highWater.Load() {
+	// The file's own mark counts: ours may be of a commit that failed.
+	if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) {
 		return nil
 	}
-	v.highWater.Store(ms)
+	v.highWater.Store(max(ms, v.highWater.Load()))
 	return tx.Put(kv.Meta, metaHighWater, u64(uint64(ms)))
 }
 

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -120,8 +121,12 @@ func syncDir(dir string) error {
 
 // Open opens the file at path, which must exist.
 func Open(path string, opts Options) (*DB, error) {
-	if _, err := os.Stat(path); err != nil {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
 		return nil, err
+	case info.Size() == 0:
+		return nil, fmt.Errorf("%w: %s is empty", ErrBadFile, filepath.Base(path)) // bbolt would fill it
 	}
 	b, err := openBolt(path, opts)
 	if err != nil {
@@ -163,7 +168,8 @@ func openBolt(path string, opts Options) (db *bolt.DB, err error) {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+	case err != nil && !errors.As(err, new(syscall.Errno)):
+		// What the file system did not say is about what the file holds.
 		return nil, fmt.Errorf("%w: %s: %w", ErrBadFile, filepath.Base(path), err)
 	}
 	return db, err

@@ -1,0 +1,71 @@
+// Package actors is the engine: one actor system in which each app has a
+// SchedulerActor that owns its state and a Runner that runs its functions. It
+// is the only package with timers, and the only one that knows the actor library.
+//
+//	eng, err := actors.Open("data", actors.Options{Functions: functions()})
+//	if err != nil {
+//		return err
+//	}
+//	defer eng.Close(context.Background())
+//	app, err := eng.App("acme")
+//	if err != nil {
+//		return err
+//	}
+//	id, err := post.Run(app.As(ctx, identity), Note{Text: "hi"})
+//
+// The tree of actors, and what goes between them:
+//
+//	engine
+//	├─ directory        spawns app actors, lets callers in, puts idle apps to sleep
+//	│  └─ app/<name>    supervisor of one app's two actors
+//	│     ├─ runner     resolves, decodes, rebuilds the identity, runs functions
+//	│     └─ scheduler  state, turn, claims, alarm
+//	├─ governor         shares the engine-wide limit of running jobs
+//	└─ waker            wakes sleeping apps; notices steps of the clock
+//
+//	caller ──invocation──► runner ──turn──► scheduler ──relay──► goroutine of the runner
+//	                         ▲                 │ ▲                     │ change sets
+//	                         └──── due job ────┘ └──── relayEnded ◄────┤
+//	                                             ▲                     ▼
+//	                             settled ────────┴──────────── storage's committer
+//
+// An RPC and a due job are the same message to the runner. A query runs on a
+// snapshot, an action in its own goroutine, a mutation when it has the turn. The
+// turn is passed from mutation to mutation in one goroutine (relay.go), and goes
+// back to the SchedulerActor for everything that is more than writing.
+//
+// The way of a job:
+//
+//	in the bucket ──claim──► claimed ──durable──► ready ──instant, slot──► launched ──► started ──► ended
+//	     ▲                      │                                                                     │
+//	     │                      └── taken back when the engine drains (no attempt)                    │
+//	     └────────────────────────────── retry, or interrupted ◄──────────────────────────────────────┘
+//
+// A claim is made durable a little before the job's instant (Options.ClaimAhead),
+// so that it costs no lateness; a job inserted as due now is inserted claimed. A
+// claim that a crash cut off is an interrupted attempt: counted and shown, but
+// not taken from the retries. After two of those in a row a job is a suspect:
+// claimed at its instant and one at a time, so that the next crash does not
+// count against its neighbours; after Options.MaxInterruptions it is dead.
+//
+// Time. The wall clock decides when a job is due and is read again when a timer
+// has fired; scheduler time, which is what is written down, is the latest the
+// wall has ever shown. Timers follow the monotonic clock, so the waker compares
+// the two every Options.ClockCheck and has every app look again.
+//
+// Invariants:
+//
+//	A1  Only the holder of an app's turn changes its state: the SchedulerActor while holder is nil, else the holder's relay.
+//	A2  At most one transaction of an app is open, and whoever has the turn ends it.
+//	A3  No user code runs in an actor, and none is waited for by one.
+//	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
+//	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a slot.
+//	A6  runs has every job claimed in the store that is to be run or running; what is claimed and not in runs was interrupted.
+//	A7  A run leaves runs in the same step in which its end, or its cancel, is handed over.
+//	A8  started counts the runs with holdsSlot, never above slots, nor the sum of slots above Options.Concurrency.
+//	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.
+//	A10 After an error of a commit nothing is begun until every change set was answered and the state was read again.
+//	A11 No message is sent to an app's actors after they were stopped: a caller enters before and leaves after.
+//
+// Locks: relay.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
+package actors

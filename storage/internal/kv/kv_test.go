@@ -1,0 +1,274 @@
+package kv_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"carillon/storage/internal/kv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func mustCreate(tb testing.TB, path string) {
+	tb.Helper()
+	err := kv.Create(path, func(tx *kv.Txn) error { return tx.Put(kv.Meta, []byte("made"), []byte("yes")) })
+	if err != nil {
+		tb.Fatalf("create: %v", err)
+	}
+}
+
+// mustOpen opens the file and closes it when the test ends, after a check.
+func mustOpen(tb testing.TB, path string) *kv.DB {
+	tb.Helper()
+	db, err := kv.Open(path, kv.Options{})
+	if err != nil {
+		tb.Fatalf("open: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := errors.Join(db.CheckPages(), db.Close()); err != nil {
+			tb.Errorf("check and close: %v", err)
+		}
+	})
+	return db
+}
+
+func mustGet(tb testing.TB, db *kv.DB, space kv.Space, key string) string {
+	tb.Helper()
+	snap, err := db.Begin()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer snap.Close()
+	return string(snap.Get(space, []byte(key)))
+}
+
+// names are the files in the directory.
+func names(tb testing.TB, dir string) (names []string) {
+	tb.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestCreateIsAtomic: a file has its final name when it is whole, and not
+// before (K1). What a crash left of an earlier creation is no hindrance.
+func TestCreateIsAtomic(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "v.db")
+	mine := errors.New("mine")
+	err := kv.Create(path, func(tx *kv.Txn) error {
+		if got := names(t, dir); len(got) != 1 || got[0] == "v.db" {
+			t.Errorf("while the file is made there are %v", got)
+		}
+		return errors.Join(tx.Put(kv.Meta, []byte("a"), nil), mine)
+	})
+	if !errors.Is(err, mine) {
+		t.Errorf("%v, want the error of init", err)
+	}
+	if got := names(t, dir); len(got) != 0 {
+		t.Errorf("after the error there are %v", got)
+	}
+	if _, err := kv.Open(path, kv.Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("open: %v, want ErrNotExist", err)
+	}
+	if got := names(t, dir); len(got) != 0 {
+		t.Errorf("open made %v", got)
+	}
+	for name, left := range map[string][]byte{"empty": nil, "torn": bytes.Repeat([]byte{1}, 5000)} {
+		if err := os.WriteFile(path+".new", left, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mustCreate(t, path)
+		if got := names(t, dir); len(got) != 1 || got[0] != "v.db" {
+			t.Errorf("with a leftover that is %s there are %v", name, got)
+		}
+	}
+	db := mustOpen(t, path)
+	if got := mustGet(t, db, kv.Meta, "made"); got != "yes" {
+		t.Errorf("the new file says %q", got)
+	}
+}
+
+// TestUpdate: an Update happens as a whole or not at all, and a snapshot shows
+// what was committed before it was opened.
+func TestUpdate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "v.db")
+	mustCreate(t, path)
+	db := mustOpen(t, path)
+	put := func(key, value string, err error) error {
+		return db.Update(func(tx *kv.Txn) error {
+			return errors.Join(tx.Put(kv.Data, []byte(key), []byte(value)), tx.Delete(kv.Data, []byte("nobody")), err)
+		})
+	}
+	if err := put("a", "1", nil); err != nil {
+		t.Fatal(err)
+	}
+	before, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := errors.New("mine")
+	if err := put("a", "2", mine); !errors.Is(err, mine) {
+		t.Errorf("%v, want mine", err)
+	}
+	if got := mustGet(t, db, kv.Data, "a"); got != "1" {
+		t.Errorf("after a rollback a is %q", got)
+	}
+	if err := put("a", "3", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("b", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := before.Get(kv.Data, []byte("a")); string(got) != "1" {
+		t.Errorf("the old snapshot shows %q", got)
+	}
+	before.Close()
+	before.Close()
+	if got := mustGet(t, db, kv.Data, "a"); got != "3" {
+		t.Errorf("a is %q, want 3", got)
+	}
+	snap, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	if got := snap.Get(kv.Data, []byte("b")); got == nil || len(got) != 0 {
+		t.Errorf("an empty value is read as %v, want empty and not nil", got)
+	}
+	if got := snap.Get(kv.Alarms, []byte("a")); got != nil {
+		t.Errorf("another space has %q", got)
+	}
+	var keys []string
+	for c, k := snap.Cursor(kv.Data), []byte(nil); ; {
+		if k == nil {
+			k, _ = c.First()
+		} else {
+			k, _ = c.Next()
+		}
+		if k == nil {
+			break
+		}
+		keys = append(keys, string(k))
+	}
+	if fmt.Sprint(keys) != "[a b]" {
+		t.Errorf("keys are %v", keys)
+	}
+}
+
+// TestG23_LockTimesOut: a file that is open is refused, in this process too,
+// after the timeout and not for ever, and can be opened when it was closed.
+func TestG23_LockTimesOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "v.db")
+	mustCreate(t, path)
+	db, err := kv.Open(path, kv.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, timeout := range []time.Duration{time.Nanosecond, 100 * time.Millisecond} {
+		began := time.Now()
+		if _, err := kv.Open(path, kv.Options{LockTimeout: timeout}); !errors.Is(err, kv.ErrLocked) {
+			t.Errorf("second open: %v, want ErrLocked", err)
+		}
+		if took := time.Since(began); took < timeout/2 || took > timeout+10*time.Second {
+			t.Errorf("refused after %v, want about %v", took, timeout)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, path)
+}
+
+// filled is a file with something in its spaces, of some hundred pages.
+func filled(tb testing.TB) []byte {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "v.db")
+	mustCreate(tb, path)
+	db, err := kv.Open(path, kv.Options{NoSync: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 5 {
+		err := db.Update(func(tx *kv.Txn) error {
+			for range 200 {
+				key := fmt.Appendf(nil, "%08x", rng.Uint32())
+				for _, space := range []kv.Space{kv.Meta, kv.Apps, kv.Alarms, kv.Data} {
+					if err := tx.Put(space, key, bytes.Repeat(key, 4)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data
+}
+
+// refused opens a file with the content, which must be refused as no usable
+// file, twice: a refusal must not keep the lock. It must not change the file.
+func refused(tb testing.TB, what string, content []byte) {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "v.db")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	for range 2 {
+		db, err := kv.Open(path, kv.Options{LockTimeout: time.Nanosecond})
+		if err == nil {
+			db.Close()
+			tb.Fatalf("%s: it was opened", what)
+		}
+		if !errors.Is(err, kv.ErrBadFile) {
+			tb.Fatalf("%s: %v, want ErrBadFile", what, err)
+		}
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, content) {
+		tb.Fatalf("%s: opening it changed it from %d to %d bytes, %v", what, len(content), len(after), err)
+	}
+}
+
+// TestTornFileIsRefused: a file cut anywhere below the end of its last page in
+// use is refused with an error; so is one that is empty or something else.
+func TestTornFileIsRefused(t *testing.T) {
+	data := filled(t)
+	end := len(bytes.TrimRight(data, "\x00"))
+	for n := 0; n < end; n += 1 + n/64 {
+		refused(t, fmt.Sprintf("cut to %d of %d bytes", n, end), data[:n])
+	}
+	refused(t, "cut before its last byte", data[:end-1])
+	refused(t, "zeros", make([]byte, len(data)))
+	refused(t, "text", bytes.Repeat([]byte("It is a truth universally acknowledged "), 1000))
+	for seed := range uint64(5) {
+		noise := make([]byte, 1<<16)
+		rng := rand.NewChaCha8([32]byte{byte(seed)})
+		if _, err := rng.Read(noise); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "noise", noise)
+	}
+}
