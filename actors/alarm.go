@@ -23,6 +23,7 @@ func (a *alarm) clear() {
 		a.timer.Stop()
 		a.timer = nil
 	}
+	a.at = -1 // what is set for another purpose is never taken for what rearm has set
 	a.gen++
 }
 
@@ -72,7 +73,6 @@ func (s *scheduler) rearm() {
 	}
 	if wait < 0 {
 		s.alarm.clear()
-		s.alarm.at = 0
 		return
 	}
 	wait = min(wait, maxSleep)

@@ -49,8 +49,7 @@ func (a *App) Call(ctx context.Context, path string, args json.RawMessage, ident
 // Scheduler returns the host's scheduler of the app: what a function's
 // ctx.Scheduler does, each call durable when it returns, and the dead jobs.
 func (a *App) Scheduler(ctx context.Context) *HostScheduler {
-	planner := dispatch.Planner{Registry: a.eng.opts.Functions, Limits: a.eng.opts.Limits, Clock: a.eng.clock.wall}
-	return &HostScheduler{remoteScheduler{eng: a.eng, app: a.id, ctx: ctx, planner: planner}}
+	return &HostScheduler{remoteScheduler{eng: a.eng, app: a.id, ctx: ctx, planner: a.eng.planner()}}
 }
 
 // HostScheduler is a dispatch.Scheduler for the host, with what only the host

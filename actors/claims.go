@@ -46,7 +46,8 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 		return false
 	}
 	tx := s.store.Begin(s.eng.clock.now())
-	var claimed []*run
+	var cancelings, claimed []*run
+	tx.OnCancel(s.noteCancels(&cancelings))
 	var kept *storage.Place // the first job that stays unclaimed
 	keep := func(job *storage.Job, at time.Time) {
 		if kept == nil {
@@ -88,12 +89,22 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			case suspect && suspects > 0, s.runs.haunted(job.ID):
 				keep(job, time.Time{}) // until that run, or that handler, has ended
 				continue
+			case job.Trigger != "":
+				if v, at := s.judge(tx, job, claimed, wall); v == keepIt {
+					keep(job, at)
+					continue
+				} else if v == goneIt {
+					continue
+				}
+				fallthrough
 			default:
 				if ok, err := tx.Claim(job); err == nil && ok {
 					if suspect {
 						suspects++
 					}
-					claimed = append(claimed, s.newRun(*job, suspect))
+					r := s.newRun(*job, suspect)
+					r.tick = tickOf(tx, job)
+					claimed = append(claimed, r)
 				}
 				continue
 			}
@@ -104,23 +115,44 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 	if kept != nil {
 		s.from = *kept
 	}
-	if len(claimed) == 0 {
-		s.rollback(tx, nil, nil)
+	if tx.Unchanged() {
+		s.rollback(tx, cancelings, nil)
 		return true
 	}
 	for _, r := range claimed {
 		s.runs.add(r)
 	}
 	s.claims += len(claimed)
-	s.outstanding.Add(1)
-	state, sys := s.appState, s.eng.sys
-	if err := tx.Commit(func(err error) {
-		state.outstanding.Add(-1)
-		sys.tell(state.scheduler, &settled{err: err, claimed: claimed})
-	}); err != nil {
-		panic("actors: A2: " + err.Error())
-	}
+	s.commitClaims(tx, cancelings, claimed, nil)
 	return true
+}
+
+// judge asks the clockwork about a tick. claimed are the runs claimed beside it
+// in the same transaction. A tick that replaces its predecessor cancels it here.
+func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall time.Time) (verdict, time.Time) {
+	running := s.runs.ofTrigger(job.Trigger)
+	for _, r := range claimed {
+		if r.job.Trigger == job.Trigger {
+			running = append(running, r)
+		}
+	}
+	v, at, err := s.clockwork.judge(tx, job, len(running), wall)
+	if err != nil {
+		s.eng.opts.Logger.Error("judging a tick", "app", s.id, "trigger", job.Trigger, "err", err)
+		return keepIt, wall.Add(time.Second)
+	}
+	if v == claimIt && len(running) > 0 {
+		t, ok, err := tx.Writer().System().Trigger(job.Trigger)
+		for _, r := range running {
+			if err == nil && ok && t.Overlap == storage.OverlapReplace && !job.Slot.IsZero() {
+				_, err = storage.CancelJob(tx.Writer(), r.job.ID)
+			}
+		}
+		if err != nil {
+			s.eng.opts.Logger.Error("replacing a tick", "app", s.id, "trigger", job.Trigger, "err", err)
+		}
+	}
+	return v, at
 }
 
 func (s *scheduler) suspects() int {
@@ -150,7 +182,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 		job := &jobs[i]
 		at := s.claimAt(job)
 		first := s.nextAt.IsZero() || job.Place().Less(s.from)
-		soon := !at.After(wall) && job.Interruptions < suspectAfter && !s.runs.haunted(job.ID)
+		soon := job.Trigger == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.runs.haunted(job.ID)
 		if first && soon && !s.draining && s.claims < claimBatch {
 			if ok, err := tx.Claim(job); err == nil && ok {
 				r := s.newRun(*job, false)
@@ -204,7 +236,8 @@ func (s *scheduler) launch(r *run) {
 	inv := &invocation{
 		Invocation: dispatch.Invocation{
 			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob,
-			Job: dispatch.JobRun{ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor},
+			Job:  dispatch.JobRun{ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor},
+			Tick: r.tick,
 		},
 		ctx: s.eng.ctx,
 		job: r,

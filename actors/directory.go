@@ -169,7 +169,8 @@ func (d *directory) spawn(c actor.Context, id storage.AppID) (*appRef, error) {
 		return nil, err
 	}
 	ref := &appRef{id: id}
-	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
+	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), clockwork: newClockwork(id), ref: ref}
+	ref.app.crons = ref.app.newCrons
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }), "app/"+string(id))
 	if err != nil {

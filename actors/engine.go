@@ -12,6 +12,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -27,6 +28,7 @@ type Engine struct {
 	governor  *governor
 	directory *directory
 	waker     *waker
+	declared  declared
 
 	ctx     context.Context // of everything that runs without a caller
 	cancel  context.CancelFunc
@@ -45,6 +47,10 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
+	plans, err := cron.Check(opts.planner(), opts.Crons)
+	if err != nil {
+		return nil, err
+	}
 	store, err := storage.Open(dir, storage.Options{
 		Volumes: opts.Volumes, LockTimeout: opts.LockTimeout, Tables: opts.Tables, MaxJobs: opts.MaxJobs,
 		Logger: opts.Logger, NoSync: opts.NoSync, Fault: opts.Fault,
@@ -54,6 +60,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	opts.Functions.Seal()
 	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
+	e.declared = declare(plans, opts.Crons)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.handlers = &handlers{eng: e}
 	e.governor = &governor{sys: e.sys, free: opts.Concurrency, given: map[string]int{}}
@@ -72,6 +79,13 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.waker.look()
 	return e, nil
 }
+
+// planner checks what the host schedules.
+func (o *Options) planner() dispatch.Planner {
+	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Clock: o.Clock}
+}
+
+func (e *Engine) planner() dispatch.Planner { return e.opts.planner() }
 
 // App returns the app of that name, which need not exist yet: it comes into
 // being with its first committed change. The error is about the name only.
@@ -209,6 +223,11 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 // change has the app's SchedulerActor make a change and waits until it is
 // durable. If ctx ends first the outcome is not known.
 func (e *Engine) change(ctx context.Context, id storage.AppID, from *source, fn func(*storage.Tx) error) error {
+	return e.changeApp(ctx, id, from, func(_ *appState, tx *storage.Tx) error { return fn(tx) })
+}
+
+// changeApp is change for what needs the app as well.
+func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, fn func(*appState, *storage.Tx) error) error {
 	if dispatch.InTurn(ctx, id) {
 		return &dispatch.Error{
 			Code: dispatch.CodeFailedPrecondition, Err: storage.ErrReentrant,
@@ -220,7 +239,7 @@ func (e *Engine) change(ctx context.Context, id storage.AppID, from *source, fn 
 		return err
 	}
 	done := make(chan error, 1)
-	e.sys.tell(ref.app.scheduler, &operation{ctx: ctx, from: from, change: fn, answer: func(err error) {
+	e.sys.tell(ref.app.scheduler, &operation{ctx: ctx, from: from, change: func(tx *storage.Tx) error { return fn(ref.app, tx) }, answer: func(err error) {
 		ref.leave()
 		done <- err
 	}})

@@ -100,9 +100,11 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		Now:      inv.now,
 		Logger:   h.eng.opts.Logger,
 		Job:      inv.Job,
+		Tick:     inv.Tick,
 		Limits:   h.eng.opts.Limits,
 		Clock:    h.eng.clock.wall,
 		Depth:    inv.Depth,
+		NewCrons: app.crons,
 	}
 }
 

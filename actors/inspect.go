@@ -69,7 +69,12 @@ func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 func (s *scheduler) inspection() Inspection {
 	i := Inspection{
 		TurnHeld: s.holder != nil, Queue: len(s.queue),
-		Claimed: s.claims, Ready: len(s.ready), Running: s.started, Slots: s.slots, Ghosts: s.runs.ghosts(),
+		Ready: len(s.ready), Running: s.started, Slots: s.slots, Ghosts: s.runs.ghosts(),
+	}
+	for _, r := range s.runs.all() {
+		if !s.runs.live(r.job.ID) {
+			i.Claimed++
+		}
 	}
 	if s.alarm.timer != nil {
 		i.AlarmAt = s.eng.clock.wall().Add(s.alarm.at - s.eng.clock.elapsed())

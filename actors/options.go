@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -15,6 +16,11 @@ type Options struct {
 	Functions *dispatch.Registry
 	// Tables are the tables that have indexes. Default none.
 	Tables []storage.Schema
+
+	// Crons are the declared triggers. Every app's are brought in line with them by
+	// name: an unchanged one is left alone. Open refuses faulty ones, naming all of
+	// them. Default none.
+	Crons []cron.Trigger
 
 	// Volumes is how many files a new store gets, 1 to 64; an app stays in the
 	// volume it was made in. Default 4.

@@ -40,11 +40,11 @@ func (s *scheduler) endRun(end ending) {
 	s.ended = append(s.ended, end)
 }
 
-// forgetRun takes the run off the table. After a suspect the next one may be
-// claimed.
+// forgetRun takes the run off the table. After a suspect, or a tick, one that
+// has waited for it may be claimed.
 func (s *scheduler) forgetRun(r *run) {
 	s.runs.remove(r)
-	if r.suspect {
+	if r.suspect || r.job.Trigger != "" {
 		s.nextAt = s.eng.clock.wall()
 	}
 }

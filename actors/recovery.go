@@ -93,8 +93,11 @@ func (s *scheduler) dismiss(err error) {
 }
 
 // recover looks at every claim that nobody is running. A job that was not due
-// yet certainly never started: its claim is taken back. Any other attempt was
-// interrupted. Because the volume has one owner there is no lease to wait out.
+// yet certainly never started: its claim is taken back. (Certainly but for a wall
+// that was ahead then and is not now. A job that runs at most once is claimed at
+// its instant only, so its claim says that it has come, whatever the wall says.)
+// Any other attempt was interrupted. Because the volume has one owner there is
+// no lease to wait out.
 func (s *scheduler) recover(crashed bool) {
 	tx := s.store.Begin(s.eng.clock.now())
 	jobs, err := tx.Claimed()
@@ -107,7 +110,7 @@ func (s *scheduler) recover(crashed bool) {
 		if s.runs.get(job.ID) != nil {
 			continue
 		}
-		if job.Due.After(wall) {
+		if job.Due.After(wall) && !job.AtMostOnce {
 			err = tx.Unclaim(&job)
 		} else {
 			end := s.interruption(&job, crashed)

@@ -79,6 +79,7 @@ func (r *relay) begin(t *turn) bool {
 	}
 	t.tx = app.store.Begin(app.eng.clock.now())
 	t.tx.OnCancel(app.noteCancels(&t.cancelings))
+	t.writer = t.tx.Writer()
 	inv.now = t.tx.Now()
 	if inv.job != nil {
 		inv.job.startedAt = inv.now
@@ -108,7 +109,7 @@ func (r *relay) end(t *turn, res result) {
 // hand hands the turn's transaction over. It is false, with nothing done, if
 // that is the SchedulerActor's to do.
 func (r *relay) hand(t *turn) bool {
-	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 {
+	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 {
 		return false
 	}
 	inserted := t.tx.Inserted()
@@ -200,7 +201,7 @@ func (h *handlers) relay(app *appState, r *relay) {
 	t, _ := r.holding()
 	h.spawn(t.inv.Path, func() result {
 		for t != nil {
-			value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.tx.Writer(), t.inv.Args)
+			value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.writer, t.inv.Args)
 			h.log(t.inv.Path, err)
 			r.end(t, result{value, err})
 			t = r.next()

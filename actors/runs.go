@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -19,6 +20,7 @@ type run struct {
 	over      bool        // ended: its outcome is settled, or about to be
 	expires   *time.Timer // of an action: gives it up after deadline and grace
 	src       source      // of an action
+	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.
 	durable   bool               // the claim is; the handler may start
@@ -75,6 +77,18 @@ func (rs *runs) all() []*run {
 	list := make([]*run, 0, len(rs.byID))
 	for _, r := range rs.byID {
 		list = append(list, r)
+	}
+	return list
+}
+
+// ofTrigger returns the runs of the trigger's ticks.
+func (rs *runs) ofTrigger(name string) (list []*run) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, r := range rs.byID {
+		if r.job.Trigger == name {
+			list = append(list, r)
+		}
 	}
 	return list
 }

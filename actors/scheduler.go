@@ -35,6 +35,7 @@ type scheduler struct {
 	broken   bool          // a commit failed; nothing is done until the state was reloaded
 	reloads  int
 	indexed  bool // the app's indexes are those declared
+	wound    bool // the app's triggers are in line with those declared
 	draining bool
 	drained  func() // told when the drain has come to its end
 }
@@ -45,6 +46,8 @@ type appState struct {
 	id          storage.AppID
 	store       *storage.App
 	runs        *runs
+	clockwork   *clockwork // of whoever has the turn
+	crons       func(storage.Writer) dispatch.Crons
 	ref         *appRef
 	scheduler   *actor.PID
 	runner      *actor.PID
@@ -153,6 +156,7 @@ func (s *scheduler) step() {
 	}
 	for s.holder == nil && !s.broken {
 		switch {
+		case s.windDeclared():
 		case len(s.ended) > 0:
 			s.settleEnded()
 		case s.claimDue(s.eng.clock.wall()):
@@ -192,7 +196,17 @@ func (s *scheduler) settle(m *settled) {
 // commit claims what the transaction has made due, hands it over, and has reply
 // (nil: nobody waits) told when it is durable.
 func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error)) {
-	claimed := s.claimInserted(tx)
+	s.commitClaims(tx, cancelings, nil, reply)
+}
+
+// commitClaims is commit of a transaction that has claimed jobs already.
+func (s *scheduler) commitClaims(tx *storage.Tx, cancelings, claimed []*run, reply func(error)) {
+	for _, job := range tx.CanceledTicks() {
+		if err := s.clockwork.cancelled(tx, &job); err != nil {
+			s.eng.opts.Logger.Error("advancing a trigger", "app", s.id, "trigger", job.Trigger, "err", err)
+		}
+	}
+	claimed = append(claimed, s.claimInserted(tx)...)
 	stop := s.settleCancels(tx, cancelings)
 	s.outstanding.Add(1)
 	state, sys := s.appState, s.eng.sys

@@ -19,6 +19,7 @@ type turn struct {
 
 	// Below: once it is held.
 	tx         *storage.Tx
+	writer     storage.Writer  // of tx, made while the turn is certainly held
 	ctx        context.Context // of the handler
 	cancel     context.CancelFunc
 	cancelings []*run // runs the transaction has cancelled, so far
@@ -205,6 +206,7 @@ func (s *scheduler) loseTurn(err error) {
 		return // it had just given the turn back
 	}
 	t.cancel()
+	t.tx.Rollback(nil) // first of all: from then on its handler cancels nothing more
 	s.rollback(t.tx, t.cancelings, nil)
 	if t.inv.job != nil {
 		s.claims--

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -24,6 +25,7 @@ type waker struct {
 	alarm alarm
 	skew  time.Duration
 	check *time.Timer
+	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
 }
 
 // The messages to the waker.
@@ -31,6 +33,7 @@ type (
 	lookAround struct{}
 	wakeAlarm  struct{ gen uint64 }
 	checkClock struct{}
+	appSwept   struct{ id storage.AppID }
 )
 
 // look has the waker read the alarm indexes again: an app has gone to sleep, or
@@ -43,6 +46,10 @@ func (w *waker) Receive(c actor.Context) {
 	case *actor.Started:
 		w.skew = w.eng.clock.skew()
 		w.checkLater()
+		w.beginSweep()
+	case *appSwept:
+		w.endSweep(m.id)
+		return
 	case *lookAround:
 	case *wakeAlarm:
 		if !w.alarm.fired(m.gen) {
@@ -71,6 +78,47 @@ func (w *waker) Receive(c actor.Context) {
 func (w *waker) checkLater() {
 	sys, self := w.eng.sys, w.self
 	w.check = time.AfterFunc(w.eng.opts.ClockCheck, func() { sys.tell(self, &checkClock{}) })
+}
+
+// beginSweep wakes every app if the declared triggers are not those that every
+// app has looked at already: an app that sleeps and has nothing due would not
+// come to know of a new one.
+func (w *waker) beginSweep() {
+	d := &w.eng.declared
+	known, err := w.eng.store.Declared()
+	if err == nil && known == d.fingerprint {
+		return
+	}
+	ids, listErr := w.eng.store.Apps()
+	if err != nil || listErr != nil {
+		w.eng.opts.Logger.Error("reading which triggers were declared", "err", errors.Join(err, listErr))
+		return
+	}
+	w.sweep = map[storage.AppID]bool{}
+	for _, id := range append(ids, d.named()...) {
+		w.sweep[id] = true
+	}
+	for id := range w.sweep {
+		w.eng.directory.wake(id)
+	}
+	w.endSweep("")
+}
+
+// endSweep notes that an app has looked, and remembers when all have.
+func (w *waker) endSweep(id storage.AppID) {
+	if w.sweep == nil {
+		return
+	}
+	if delete(w.sweep, id); len(w.sweep) > 0 {
+		return
+	}
+	w.sweep = nil
+	eng := w.eng
+	eng.handlers.spawn("", func() result { return result{err: eng.store.SetDeclared(eng.declared.fingerprint)} }, func(res result) {
+		if res.err != nil && !eng.closing.Load() {
+			eng.opts.Logger.Error("remembering which triggers are declared", "err", res.err)
+		}
+	})
 }
 
 // wakeDue wakes every sleeping app that is due soon, and sets the alarm for the

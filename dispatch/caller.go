@@ -27,6 +27,7 @@ type Invocation struct {
 	Identity *Identity       // who calls; nil means nobody
 	Origin   Origin
 	Job      JobRun // the job this is a run of or, from a function, that function's job
+	Tick     Tick   // the tick this is a run of, or is a part of
 	Depth    int    // how many runs this one is inside of
 }
 

@@ -17,6 +17,14 @@ type JobRun struct {
 	ScheduledFor time.Time     // the instant first asked for, whatever retries and lateness made of it
 }
 
+// Tick is which slot of a cron trigger a function runs for, so that it can work
+// out what is to be done. The zero Tick is a run that is no tick.
+type Tick struct {
+	Trigger         string
+	Slot            time.Time // the slot; zero if the trigger was run by hand
+	PreviousSuccess time.Time // the latest slot whose tick had succeeded when this one was claimed; zero if none had
+}
+
 // QueryCtx is what a query runs with. It is good until the handler returns.
 type QueryCtx struct {
 	context.Context
@@ -38,6 +46,7 @@ type MutationCtx struct {
 	Now       time.Time // the instant the run began
 	Log       *slog.Logger
 	Job       JobRun
+	Tick      Tick
 	run       *frame
 }
 
@@ -51,6 +60,7 @@ type ActionCtx struct {
 	Now       time.Time // the instant the run began
 	Log       *slog.Logger
 	Job       JobRun
+	Tick      Tick
 	run       *frame
 }
 

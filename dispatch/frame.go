@@ -144,7 +144,7 @@ func (f *frame) invoke(ctx context.Context, kind Kind, path string, args json.Ra
 	}
 	out, err := f.env.Invoker.Invoke(ctx, Invocation{
 		Path: path, Kind: kind, Args: args, Identity: f.env.Identity,
-		Origin: OriginFunction, Job: f.env.Job, Depth: f.env.Depth + 1,
+		Origin: OriginFunction, Job: f.env.Job, Tick: f.env.Tick, Depth: f.env.Depth + 1,
 	})
 	if err != nil {
 		return nil, AsError(err)

@@ -23,6 +23,7 @@ type Env struct {
 	Now       time.Time    // the instant the run began
 	Logger    *slog.Logger // base of ctx.Log; default: discards everything
 	Job       JobRun
+	Tick      Tick
 	Limits    Limits
 	Invoker   Invoker   // runs what an action runs
 	Scheduler Scheduler // ctx.Scheduler of an action
@@ -32,6 +33,10 @@ type Env struct {
 	// NewScheduler makes ctx.Scheduler of a mutation, and of each one nested in
 	// it for its own writer; default NewTxScheduler with the planner of this Env.
 	NewScheduler func(storage.Writer) Scheduler
+
+	// NewCrons makes ctx.Scheduler.Crons() of a mutation for its writer; default:
+	// every method is an error.
+	NewCrons func(storage.Writer) Crons
 
 	Depth int // Depth of the Invocation; default 0
 }

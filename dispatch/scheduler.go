@@ -25,6 +25,8 @@ type Scheduler interface {
 	Get(id storage.JobID) (job storage.Job, ok bool, err error)
 	// Cancel cancels a pending or running job; the answer says whether it was in time.
 	Cancel(id storage.JobID) (storage.Cancellation, error)
+	// Crons are the app's cron triggers, under the same rules.
+	Crons() Crons
 }
 
 // RunOption changes how one job runs. Of two that say the same the last one counts.
@@ -74,14 +76,23 @@ func NoRetry() RunOption { return WithRetry(RetryPolicy{}) }
 
 // txScheduler is the scheduler inside a transaction.
 type txScheduler struct {
-	w       storage.Writer
-	planner Planner
+	w        storage.Writer
+	planner  Planner
+	newCrons func(storage.Writer) Crons
 }
 
 // NewTxScheduler returns the scheduler that works inside the transaction of w.
-// It is good as long as w is, and like w for one goroutine at a time.
-func NewTxScheduler(w storage.Writer, planner Planner) Scheduler {
-	return &txScheduler{w: w, planner: planner}
+// It is good as long as w is, and like w for one goroutine at a time. newCrons
+// makes its Crons; nil: every method of them is an error.
+func NewTxScheduler(w storage.Writer, planner Planner, newCrons func(storage.Writer) Crons) Scheduler {
+	return &txScheduler{w: w, planner: planner, newCrons: newCrons}
+}
+
+func (s *txScheduler) Crons() Crons {
+	if s.newCrons == nil {
+		return noCrons{}
+	}
+	return s.newCrons(s.w)
 }
 
 func (s *txScheduler) RunAfter(d time.Duration, call Call, opts ...RunOption) (storage.JobID, error) {

@@ -301,7 +301,11 @@ type Job struct {
 	Error         *JobError  `protobuf:"bytes,17,opt,name=error,proto3" json:"error,omitempty"`
 	History       []*Attempt `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
 	// Due is the instant the last attempt was due; set once the job has ended.
-	DueMs         int64 `protobuf:"varint,19,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	DueMs int64 `protobuf:"varint,19,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	// Trigger is the cron trigger the job is a tick of, and slot the instant it
+	// stands for; 0 if it was run by hand.
+	Trigger       string `protobuf:"bytes,20,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	SlotMs        int64  `protobuf:"varint,21,opt,name=slot_ms,json=slotMs,proto3" json:"slot_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +469,20 @@ func (x *Job) GetHistory() []*Attempt {
 func (x *Job) GetDueMs() int64 {
 	if x != nil {
 		return x.DueMs
+	}
+	return 0
+}
+
+func (x *Job) GetTrigger() string {
+	if x != nil {
+		return x.Trigger
+	}
+	return ""
+}
+
+func (x *Job) GetSlotMs() int64 {
+	if x != nil {
+		return x.SlotMs
 	}
 	return 0
 }
@@ -727,6 +745,342 @@ func (x *Claim) GetClaimedAtMs() int64 {
 	return 0
 }
 
+// Trigger is a cron trigger of an app: its definition, its one pending tick,
+// and how its last run went.
+type Trigger struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Version         uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Spec            string                 `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	Zone            string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	Function        string                 `protobuf:"bytes,4,opt,name=function,proto3" json:"function,omitempty"`
+	Args            []byte                 `protobuf:"bytes,5,opt,name=args,proto3" json:"args,omitempty"`
+	Overlap         string                 `protobuf:"bytes,6,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	CatchUp         string                 `protobuf:"bytes,7,opt,name=catch_up,json=catchUp,proto3" json:"catch_up,omitempty"`
+	CatchUpLimit    uint32                 `protobuf:"varint,8,opt,name=catch_up_limit,json=catchUpLimit,proto3" json:"catch_up_limit,omitempty"`
+	CatchUpWindowMs int64                  `protobuf:"varint,9,opt,name=catch_up_window_ms,json=catchUpWindowMs,proto3" json:"catch_up_window_ms,omitempty"`
+	JitterMs        int64                  `protobuf:"varint,10,opt,name=jitter_ms,json=jitterMs,proto3" json:"jitter_ms,omitempty"`
+	Retry           *Retry                 `protobuf:"bytes,11,opt,name=retry,proto3" json:"retry,omitempty"`
+	// Declared triggers come from the program, the others were made at run time.
+	Declared    bool   `protobuf:"varint,12,opt,name=declared,proto3" json:"declared,omitempty"`
+	Paused      bool   `protobuf:"varint,13,opt,name=paused,proto3" json:"paused,omitempty"`
+	PauseReason string `protobuf:"bytes,14,opt,name=pause_reason,json=pauseReason,proto3" json:"pause_reason,omitempty"`
+	// Anchor is the phase of an interval.
+	AnchorMs int64 `protobuf:"varint,15,opt,name=anchor_ms,json=anchorMs,proto3" json:"anchor_ms,omitempty"`
+	// Next is the slot of the pending tick, whose job is next_job; 0 is none.
+	NextMs        int64     `protobuf:"varint,16,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	NextJob       string    `protobuf:"bytes,17,opt,name=next_job,json=nextJob,proto3" json:"next_job,omitempty"`
+	CreatedAtMs   int64     `protobuf:"varint,18,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	LastSlotMs    int64     `protobuf:"varint,19,opt,name=last_slot_ms,json=lastSlotMs,proto3" json:"last_slot_ms,omitempty"`
+	LastJob       string    `protobuf:"bytes,20,opt,name=last_job,json=lastJob,proto3" json:"last_job,omitempty"`
+	LastState     JobState  `protobuf:"varint,21,opt,name=last_state,json=lastState,proto3,enum=carillon.JobState" json:"last_state,omitempty"`
+	LastEndedAtMs int64     `protobuf:"varint,22,opt,name=last_ended_at_ms,json=lastEndedAtMs,proto3" json:"last_ended_at_ms,omitempty"`
+	LastError     *JobError `protobuf:"bytes,23,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	LastSuccessMs int64     `protobuf:"varint,24,opt,name=last_success_ms,json=lastSuccessMs,proto3" json:"last_success_ms,omitempty"`
+	// Decided is the latest slot that was fired, skipped or cancelled.
+	DecidedMs     int64 `protobuf:"varint,25,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Trigger) Reset() {
+	*x = Trigger{}
+	mi := &file_carillon_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Trigger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Trigger) ProtoMessage() {}
+
+func (x *Trigger) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
+func (*Trigger) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Trigger) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Trigger) GetSpec() string {
+	if x != nil {
+		return x.Spec
+	}
+	return ""
+}
+
+func (x *Trigger) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Trigger) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+func (x *Trigger) GetArgs() []byte {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *Trigger) GetOverlap() string {
+	if x != nil {
+		return x.Overlap
+	}
+	return ""
+}
+
+func (x *Trigger) GetCatchUp() string {
+	if x != nil {
+		return x.CatchUp
+	}
+	return ""
+}
+
+func (x *Trigger) GetCatchUpLimit() uint32 {
+	if x != nil {
+		return x.CatchUpLimit
+	}
+	return 0
+}
+
+func (x *Trigger) GetCatchUpWindowMs() int64 {
+	if x != nil {
+		return x.CatchUpWindowMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetJitterMs() int64 {
+	if x != nil {
+		return x.JitterMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetRetry() *Retry {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *Trigger) GetDeclared() bool {
+	if x != nil {
+		return x.Declared
+	}
+	return false
+}
+
+func (x *Trigger) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *Trigger) GetPauseReason() string {
+	if x != nil {
+		return x.PauseReason
+	}
+	return ""
+}
+
+func (x *Trigger) GetAnchorMs() int64 {
+	if x != nil {
+		return x.AnchorMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetNextJob() string {
+	if x != nil {
+		return x.NextJob
+	}
+	return ""
+}
+
+func (x *Trigger) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetLastSlotMs() int64 {
+	if x != nil {
+		return x.LastSlotMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetLastJob() string {
+	if x != nil {
+		return x.LastJob
+	}
+	return ""
+}
+
+func (x *Trigger) GetLastState() JobState {
+	if x != nil {
+		return x.LastState
+	}
+	return JobState_JOB_STATE_PENDING
+}
+
+func (x *Trigger) GetLastEndedAtMs() int64 {
+	if x != nil {
+		return x.LastEndedAtMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetLastError() *JobError {
+	if x != nil {
+		return x.LastError
+	}
+	return nil
+}
+
+func (x *Trigger) GetLastSuccessMs() int64 {
+	if x != nil {
+		return x.LastSuccessMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetDecidedMs() int64 {
+	if x != nil {
+		return x.DecidedMs
+	}
+	return 0
+}
+
+// Slot says how one slot of a trigger, or a run of them, ended.
+type Slot struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	ToMs    int64                  `protobuf:"varint,2,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	// Count is how many slots lie from the key's slot to to_ms; 0 is too many to count.
+	Count         uint32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	Outcome       string `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Job           string `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`
+	AtMs          int64  `protobuf:"varint,7,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Slot) Reset() {
+	*x = Slot{}
+	mi := &file_carillon_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Slot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Slot) ProtoMessage() {}
+
+func (x *Slot) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Slot.ProtoReflect.Descriptor instead.
+func (*Slot) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Slot) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Slot) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+func (x *Slot) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Slot) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Slot) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Slot) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *Slot) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
 // Table is what one of an app's tables has on disk: its indexes. A table that
 // never had one has no such record.
 type Table struct {
@@ -740,7 +1094,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +1106,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +1119,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{7}
+	return file_carillon_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -796,7 +1150,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1162,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1175,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{8}
+	return file_carillon_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TableIndex) GetName() string {
@@ -864,7 +1218,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1230,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1243,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{9}
+	return file_carillon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -924,7 +1278,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1290,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1303,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{10}
+	return file_carillon_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -977,7 +1331,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1343,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1356,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{11}
+	return file_carillon_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -1034,7 +1388,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\"\n" +
-	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xf1\x04\n" +
+	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xa4\x05\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1057,7 +1411,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\x0fcompleted_at_ms\x18\x10 \x01(\x03R\rcompletedAtMs\x12(\n" +
 	"\x05error\x18\x11 \x01(\v2\x12.carillon.JobErrorR\x05error\x12+\n" +
 	"\ahistory\x18\x12 \x03(\v2\x11.carillon.AttemptR\ahistory\x12\x15\n" +
-	"\x06due_ms\x18\x13 \x01(\x03R\x05dueMs\"e\n" +
+	"\x06due_ms\x18\x13 \x01(\x03R\x05dueMs\x12\x18\n" +
+	"\atrigger\x18\x14 \x01(\tR\atrigger\x12\x17\n" +
+	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\"e\n" +
 	"\x05Retry\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x16\n" +
 	"\x06linear\x18\x02 \x01(\bR\x06linear\x12\x17\n" +
@@ -1075,7 +1431,46 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"Q\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xa6\x06\n" +
+	"\aTrigger\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
+	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\x12\x1a\n" +
+	"\bfunction\x18\x04 \x01(\tR\bfunction\x12\x12\n" +
+	"\x04args\x18\x05 \x01(\fR\x04args\x12\x18\n" +
+	"\aoverlap\x18\x06 \x01(\tR\aoverlap\x12\x19\n" +
+	"\bcatch_up\x18\a \x01(\tR\acatchUp\x12$\n" +
+	"\x0ecatch_up_limit\x18\b \x01(\rR\fcatchUpLimit\x12+\n" +
+	"\x12catch_up_window_ms\x18\t \x01(\x03R\x0fcatchUpWindowMs\x12\x1b\n" +
+	"\tjitter_ms\x18\n" +
+	" \x01(\x03R\bjitterMs\x12%\n" +
+	"\x05retry\x18\v \x01(\v2\x0f.carillon.RetryR\x05retry\x12\x1a\n" +
+	"\bdeclared\x18\f \x01(\bR\bdeclared\x12\x16\n" +
+	"\x06paused\x18\r \x01(\bR\x06paused\x12!\n" +
+	"\fpause_reason\x18\x0e \x01(\tR\vpauseReason\x12\x1b\n" +
+	"\tanchor_ms\x18\x0f \x01(\x03R\banchorMs\x12\x17\n" +
+	"\anext_ms\x18\x10 \x01(\x03R\x06nextMs\x12\x19\n" +
+	"\bnext_job\x18\x11 \x01(\tR\anextJob\x12\"\n" +
+	"\rcreated_at_ms\x18\x12 \x01(\x03R\vcreatedAtMs\x12 \n" +
+	"\flast_slot_ms\x18\x13 \x01(\x03R\n" +
+	"lastSlotMs\x12\x19\n" +
+	"\blast_job\x18\x14 \x01(\tR\alastJob\x121\n" +
+	"\n" +
+	"last_state\x18\x15 \x01(\x0e2\x12.carillon.JobStateR\tlastState\x12'\n" +
+	"\x10last_ended_at_ms\x18\x16 \x01(\x03R\rlastEndedAtMs\x121\n" +
+	"\n" +
+	"last_error\x18\x17 \x01(\v2\x12.carillon.JobErrorR\tlastError\x12&\n" +
+	"\x0flast_success_ms\x18\x18 \x01(\x03R\rlastSuccessMs\x12\x1d\n" +
+	"\n" +
+	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\"\xa4\x01\n" +
+	"\x04Slot\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x13\n" +
+	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\rR\x05count\x12\x18\n" +
+	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x10\n" +
+	"\x03job\x18\x06 \x01(\tR\x03job\x12\x13\n" +
+	"\x05at_ms\x18\a \x01(\x03R\x04atMs\"Q\n" +
 	"\x05Table\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\aindexes\x18\x02 \x03(\v2\x14.carillon.TableIndexR\aindexes\"}\n" +
@@ -1119,7 +1514,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_carillon_proto_goTypes = []any{
 	(JobState)(0),         // 0: carillon.JobState
 	(IndexState)(0),       // 1: carillon.IndexState
@@ -1130,11 +1525,13 @@ var file_carillon_proto_goTypes = []any{
 	(*JobError)(nil),      // 6: carillon.JobError
 	(*Attempt)(nil),       // 7: carillon.Attempt
 	(*Claim)(nil),         // 8: carillon.Claim
-	(*Table)(nil),         // 9: carillon.Table
-	(*TableIndex)(nil),    // 10: carillon.TableIndex
-	(*ExportHeader)(nil),  // 11: carillon.ExportHeader
-	(*ExportEntry)(nil),   // 12: carillon.ExportEntry
-	(*ExportTrailer)(nil), // 13: carillon.ExportTrailer
+	(*Trigger)(nil),       // 9: carillon.Trigger
+	(*Slot)(nil),          // 10: carillon.Slot
+	(*Table)(nil),         // 11: carillon.Table
+	(*TableIndex)(nil),    // 12: carillon.TableIndex
+	(*ExportHeader)(nil),  // 13: carillon.ExportHeader
+	(*ExportEntry)(nil),   // 14: carillon.ExportEntry
+	(*ExportTrailer)(nil), // 15: carillon.ExportTrailer
 }
 var file_carillon_proto_depIdxs = []int32{
 	0,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -1142,13 +1539,16 @@ var file_carillon_proto_depIdxs = []int32{
 	6,  // 2: carillon.Job.error:type_name -> carillon.JobError
 	7,  // 3: carillon.Job.history:type_name -> carillon.Attempt
 	6,  // 4: carillon.Attempt.error:type_name -> carillon.JobError
-	10, // 5: carillon.Table.indexes:type_name -> carillon.TableIndex
-	1,  // 6: carillon.TableIndex.state:type_name -> carillon.IndexState
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	5,  // 5: carillon.Trigger.retry:type_name -> carillon.Retry
+	0,  // 6: carillon.Trigger.last_state:type_name -> carillon.JobState
+	6,  // 7: carillon.Trigger.last_error:type_name -> carillon.JobError
+	12, // 8: carillon.Table.indexes:type_name -> carillon.TableIndex
+	1,  // 9: carillon.TableIndex.state:type_name -> carillon.IndexState
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -1162,7 +1562,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -10,8 +10,9 @@ const (
 	// readTimeout is how long a client may take to send a body, and the server to
 	// throw away one that it has refused.
 	readTimeout = 30 * time.Second
-	// writeTimeout is how long a client may take to read an answer.
-	writeTimeout = 30 * time.Second
+	// writeTimeout is how long a client may take to read an answer. It is longer
+	// because net/http holds back an answer until it has thrown away the body.
+	writeTimeout = time.Minute
 )
 
 // Errors of the setters are left alone: a writer without deadlines, such as a

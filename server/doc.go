@@ -30,8 +30,8 @@
 //	H2  Every answer, and every refusal of the handler, is JSON of the two forms above.
 //	H3  A fault (internal, unknown, data_loss) carries a request id; its cause is
 //	    logged under that id and not told to the caller.
-//	H4  At most Options.MaxBody bytes of a body are read, and a client that sends or
-//	    reads slowly is given 30 s; one that goes away cancels its call.
+//	H4  At most Options.MaxBody bytes of a body are read, and a client has 30 s to
+//	    send them and a minute to read the answer; one that goes away cancels its call.
 //	H5  A page of another origin cannot call, unless Options.Origins has it.
 //	H6  A panic anywhere in the handling is one caller's error and nothing else's.
 package server

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,8 @@ type App struct {
 	stored  bool // the app has keys in the file or in the overlay
 	counts  counts
 	overlay overlay
-	handed  uint64 // number of the last change set handed over
+	claims  map[string]struct{} // keys of the claims handed over since the last load and not dropped since
+	handed  uint64              // number of the last change set handed over
 	tx      *Tx
 
 	durable atomic.Uint64 // number of the last change set known to be durable
@@ -164,7 +166,25 @@ func (a *App) hand(l *layer, now time.Time, done func(error)) {
 	a.handed++
 	cs := &changeSet{app: a, n: a.handed, at: now, writes: &l.buffer, done: done}
 	a.overlay.newer.join(&l.buffer)
+	a.noteClaims(&l.buffer)
 	a.vol.submit(cs)
+}
+
+// noteClaims keeps in memory which claims there are, so that the end of an
+// attempt need not ask the file whether the job is claimed (S5).
+func (a *App) noteClaims(b *buffer) {
+	prefix := string(a.keys.prefix(tagClaim))
+	b.m.Ascend(prefix, func(key string, w write) bool {
+		switch {
+		case !strings.HasPrefix(key, prefix):
+			return false
+		case w.deleted:
+			delete(a.claims, key)
+		default:
+			a.claims[key] = struct{}{}
+		}
+		return true
+	})
 }
 
 func (c counts) encode() []byte {
@@ -186,7 +206,7 @@ func decodeCounts(data []byte) (counts, error) {
 // load reads what of the app is in the file into a.
 func (a *App) load(snap *kv.Snapshot) error {
 	a.stored, a.entered, a.alarm, a.counts = false, false, 0, counts{seq: a.counts.seq}
-	a.overlay = newOverlay()
+	a.overlay, a.claims = newOverlay(), map[string]struct{}{}
 	entry := snap.Get(kv.Apps, []byte(a.id))
 	if entry == nil {
 		return nil

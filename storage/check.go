@@ -180,9 +180,24 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			bad("claim at %d/%d has no job", p.ms, p.seq)
 		}
 	})
-	prefix := n.prefix(tagID)
-	entries := 0
+	prefix := n.prefix(tagTrigger)
 	c := snap.Cursor(kv.Data)
+	for k, v := c.Seek(prefix); k != nil && string(k[:min(len(k), len(prefix))]) == string(prefix); k, v = c.Next() {
+		t, err := decodeTrigger(string(tail(k)), v)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		// A trigger and its one pending tick are never apart (G20).
+		switch {
+		case t.Next.IsZero() != (t.NextJob == ""), t.Paused && t.NextJob != "":
+			bad("trigger %s: paused %t, next slot %v, next job %q", t.Name, t.Paused, t.Next, t.NextJob)
+		case t.NextJob != "" && (t.NextJob != TickID(t.Name, t.Next) || byID[t.NextJob] != tagQueue):
+			bad("trigger %s: the tick %s of slot %v is not pending", t.Name, t.NextJob, t.Next)
+		}
+	}
+	prefix = n.prefix(tagID)
+	entries := 0
 	for k, _ := c.Seek(prefix); k != nil && string(k[:min(len(k), len(prefix))]) == string(prefix); k, _ = c.Next() {
 		entries++
 	}

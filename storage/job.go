@@ -47,8 +47,10 @@ type Job struct {
 	Timeout    time.Duration // bound of one attempt; 0 means the function's own
 	Claims     []byte        // the stored caller's identity as JSON; nil means no user
 
-	place   place // where the job lies in its region
-	claimed bool  // this copy was claimed by its holder
+	Trigger string    // the cron trigger the job is a tick of; "" if it is none
+	Slot    time.Time // the slot the tick stands for; zero if it was run by hand
+
+	place place // where the job lies in its region
 }
 
 // JobError is why an attempt did not succeed.

@@ -35,10 +35,19 @@ func InsertJob(w Writer, job Job) (JobID, error) {
 		return "", err
 	}
 	defer tx.mu.Unlock()
-	c := &tx.top().counts
+	if job.ID != "" {
+		if err := job.ID.Check(); err != nil {
+			return "", err
+		}
+	}
 	if err := tx.room(); err != nil {
 		return "", err
 	}
+	return tx.insert(job)
+}
+
+func (tx *Tx) insert(job Job) (JobID, error) {
+	c := &tx.top().counts
 	due := job.Due.UnixMilli()
 	if due < 1 || due > maxInstantMs {
 		return "", fmt.Errorf("%w: due instant %v is not between 1970 and %v", ErrInvalid, job.Due, MaxInstant)
@@ -75,9 +84,6 @@ func (tx *Tx) room() error {
 // freeID makes a caller-chosen id ready for use. The id of a finished job is
 // free again; its row stays in the history, found by listing only.
 func (tx *Tx) freeID(id JobID) error {
-	if err := id.Check(); err != nil {
-		return err
-	}
 	_, t, found, err := tx.locate(id)
 	if err != nil {
 		return err
@@ -94,7 +100,6 @@ func (tx *Tx) freeID(id JobID) error {
 // putPending puts the job into the sorted job bucket at job.place.
 func (tx *Tx) putPending(job *Job) {
 	keys, l := tx.app.keys, tx.top()
-	job.claimed = false
 	l.put(keys.place(tagQueue, job.place), encodeJob(job))
 	if home, ok := job.ID.home(); ok && home == job.place {
 		// Found without an index; what the index may say of an older life is void.
@@ -153,7 +158,6 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	}
 	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.Attempts+1, tx.now))
 	tx.top().counts.claimed++
-	job.claimed = true
 	return true, nil
 }
 
@@ -168,10 +172,13 @@ func (tx *Tx) Unclaim(job *Job) error {
 
 func (tx *Tx) dropClaim(job *Job) error {
 	key := tx.app.keys.place(tagClaim, job.place)
-	// The file is asked only if neither memory nor the job's own copy knows.
+	// The file is asked only if memory does not know.
 	w, known := tx.written(string(key))
-	there := known && !w.deleted || !known && job.claimed
-	if !known && !job.claimed {
+	there := known && !w.deleted
+	if !known {
+		_, there = tx.app.claims[string(key)]
+	}
+	if !known && !there {
 		claim, err := tx.get(key)
 		if err != nil {
 			return err
@@ -270,6 +277,11 @@ func (tx *Tx) finish(job *Job, state State) error {
 	} else {
 		c.done++
 	}
+	if job.Trigger != "" {
+		if err := tx.noteTick(job, state); err != nil {
+			return err
+		}
+	}
 	job.State = state
 	job.CompletedAt = time.UnixMilli(tx.now.UnixMilli()).UTC()
 	job.place.ms = job.CompletedAt.UnixMilli()
@@ -320,6 +332,9 @@ func CancelJob(w Writer, id JobID) (Cancellation, error) {
 		}
 	}
 	tx.takePending(&job)
+	if job.Trigger != "" {
+		tx.top().ticks = append(tx.top().ticks, job)
+	}
 	return answer, tx.finish(&job, StateCanceled)
 }
 

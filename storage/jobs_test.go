@@ -479,3 +479,83 @@ func TestChosenIDIsFreeAgainWhenItsJobHasFinished(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestG10_OnlyAClaimedJobEnds: an attempt whose claim is gone cannot end, however
+// old the copy of the job is that its holder has, and however long the end of
+// the claim has been durable (S5): a canceled job does not become a success.
+func TestG10_OnlyAClaimedJobEnds(t *testing.T) {
+	lose := map[string]func(t *testing.T, app *storage.App, job storage.Job){
+		"canceled": func(t *testing.T, app *storage.App, job storage.Job) {
+			mustTx(t, app, testNow, func(tx *storage.Tx) {
+				if answer, err := storage.CancelJob(tx.Writer(), job.ID); err != nil || !answer.Canceled {
+					t.Fatalf("cancel: %+v, %v", answer, err)
+				}
+			})
+		},
+		"unclaimed": func(t *testing.T, app *storage.App, job storage.Job) {
+			mustTx(t, app, testNow, func(tx *storage.Tx) {
+				if err := tx.Unclaim(&job); err != nil {
+					t.Fatal(err)
+				}
+			})
+		},
+		"ended": func(t *testing.T, app *storage.App, job storage.Job) {
+			mustTx(t, app, testNow, func(tx *storage.Tx) {
+				if _, err := tx.EndAttempt(job, storage.End{State: storage.StateSuccess}); err != nil {
+					t.Fatal(err)
+				}
+			})
+		},
+		"to be retried": func(t *testing.T, app *storage.App, job storage.Job) {
+			mustTx(t, app, testNow, func(tx *storage.Tx) {
+				if _, err := tx.EndAttempt(job, storage.End{State: storage.StatePending, Due: testNow.Add(time.Hour)}); err != nil {
+					t.Fatal(err)
+				}
+			})
+		},
+	}
+	for name, lose := range lose {
+		for _, trimmed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s trimmed %v", name, trimmed), func(t *testing.T) {
+				app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+				mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{ID: "job"}) })
+				var job storage.Job
+				mustTx(t, app, testNow, func(tx *storage.Tx) { job = mustClaim(t, tx, "job") })
+				lose(t, app, job)
+				if trimmed {
+					// So that no change of the job is in memory any more.
+					for range 3 {
+						mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{}) })
+					}
+				}
+				before, _, err := storedJob(t, app, "job")
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustTx(t, app, testNow.Add(time.Second), func(tx *storage.Tx) {
+					if _, err := tx.EndAttempt(job, storage.End{State: storage.StateSuccess}); !errors.Is(err, storage.ErrCorrupt) {
+						t.Errorf("end: %v, want ErrCorrupt", err)
+					}
+					if err := tx.Unclaim(&job); !errors.Is(err, storage.ErrCorrupt) {
+						t.Errorf("unclaim: %v, want ErrCorrupt", err)
+					}
+				})
+				if after, _, err := storedJob(t, app, "job"); err != nil || jobText(after) != jobText(before) {
+					t.Errorf("the job was changed from %s to %s, %v", jobText(before), jobText(after), err)
+				}
+			})
+		}
+	}
+	t.Run("the claim was rolled back", func(t *testing.T) {
+		app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+		mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{ID: "job"}) })
+		tx := app.Begin(testNow)
+		job := mustClaim(t, tx, "job")
+		tx.Rollback(nil)
+		mustTx(t, app, testNow, func(tx *storage.Tx) {
+			if _, err := tx.EndAttempt(job, storage.End{State: storage.StateSuccess}); !errors.Is(err, storage.ErrCorrupt) {
+				t.Errorf("end: %v, want ErrCorrupt", err)
+			}
+		})
+	})
+}

@@ -12,6 +12,8 @@ import "encoding/binary"
 //	number ‖ 'h' ‖ completed ‖ seq             job: history
 //	number ‖ 'x' ‖ completed ‖ seq             job: dead
 //	number ‖ 'k' ‖ job id                      region ‖ place, unless the id says it
+//	number ‖ 'c' ‖ trigger                     cron trigger
+//	number ‖ 'l' ‖ trigger ‖ 0 ‖ slot          how the slot ended
 //	number ‖ 's' ‖ table                       what indexes the table has
 //	number ‖ 't' ‖ table ‖ 0 ‖ document id     document
 //	number ‖ 'i' ‖ table ‖ 0 ‖ index ‖ 0 ‖ fields ‖ document id   (empty)
@@ -25,6 +27,8 @@ const (
 	tagDead     tag = 'x'
 	tagID       tag = 'k'
 	tagSchema   tag = 's'
+	tagTrigger  tag = 'c'
+	tagSlot     tag = 'l'
 	tagDocument tag = 't'
 	tagIndex    tag = 'i'
 )

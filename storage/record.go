@@ -54,6 +54,8 @@ func encodeJob(job *Job) []byte {
 		AtMostOnce:    job.AtMostOnce,
 		TimeoutMs:     job.Timeout.Milliseconds(),
 		Claims:        job.Claims,
+		Trigger:       job.Trigger,
+		SlotMs:        msOf(job.Slot),
 		StartedAtMs:   msOf(job.StartedAt),
 		CompletedAtMs: msOf(job.CompletedAt),
 	}
@@ -66,9 +68,7 @@ func encodeJob(job *Job) []byte {
 	if job.ID != mintJobID(place{msOf(job.ScheduledFor), job.place.seq}) {
 		p.Id = string(job.ID)
 	}
-	if r := job.Retry; r != nil {
-		p.Retry = &proto.Retry{Limit: uint32(r.Limit), Linear: r.Linear, BaseMs: r.Base.Milliseconds(), MaxMs: r.Max.Milliseconds()}
-	}
+	p.Retry = encodeRetry(job.Retry)
 	if e := job.Error; e != nil {
 		p.Error = &proto.JobError{Code: e.Code, Message: e.Message}
 	}
@@ -109,6 +109,8 @@ func decodeJob(p place, data []byte) (Job, error) {
 		AtMostOnce:    r.AtMostOnce,
 		Timeout:       time.Duration(r.TimeoutMs) * time.Millisecond,
 		Claims:        r.Claims,
+		Trigger:       r.Trigger,
+		Slot:          timeOf(r.SlotMs),
 		place:         p,
 	}
 	due, scheduled := p.ms, r.ScheduledForMs
@@ -121,14 +123,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 	if job.ID == "" {
 		job.ID = mintJobID(place{scheduled, p.seq})
 	}
-	if r.Retry != nil {
-		job.Retry = &Retry{
-			Limit:  int(r.Retry.Limit),
-			Linear: r.Retry.Linear,
-			Base:   time.Duration(r.Retry.BaseMs) * time.Millisecond,
-			Max:    time.Duration(r.Retry.MaxMs) * time.Millisecond,
-		}
-	}
+	job.Retry = decodeRetry(r.Retry)
 	if r.Error != nil {
 		job.Error = &JobError{Code: r.Error.Code, Message: r.Error.Message}
 	}
@@ -142,6 +137,25 @@ func decodeJob(p place, data []byte) (Job, error) {
 		})
 	}
 	return job, nil
+}
+
+func encodeRetry(r *Retry) *proto.Retry {
+	if r == nil {
+		return nil
+	}
+	return &proto.Retry{Limit: uint32(r.Limit), Linear: r.Linear, BaseMs: r.Base.Milliseconds(), MaxMs: r.Max.Milliseconds()}
+}
+
+func decodeRetry(r *proto.Retry) *Retry {
+	if r == nil {
+		return nil
+	}
+	return &Retry{
+		Limit:  int(r.Limit),
+		Linear: r.Linear,
+		Base:   time.Duration(r.BaseMs) * time.Millisecond,
+		Max:    time.Duration(r.MaxMs) * time.Millisecond,
+	}
 }
 
 // storedState is the state as written. Running is never written in the job's

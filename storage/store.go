@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"carillon/storage/internal/kv"
@@ -95,6 +96,11 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	release, err := kv.LockDir(dir, opts.LockTimeout)
+	if err != nil {
+		return nil, mapOpenError("directory", err)
+	}
+	defer release()
 	s := &Store{opts: opts, schema: schema}
 	if err := s.openVolumes(dir); err != nil {
 		for _, v := range s.volumes {
@@ -112,8 +118,17 @@ func volumePath(dir string, i int) string {
 	return filepath.Join(dir, fmt.Sprintf("volume-%03d.db", i))
 }
 
-// openVolumes opens every volume and makes those that are missing. The count
-// is written down last, so that a lost file is told from one never made.
+// hasVolumes says whether there are files in the directory that are named like volumes.
+func hasVolumes(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), "volume-") && strings.HasSuffix(e.Name(), ".db")
+	}), err
+}
+
+// openVolumes opens every volume and makes those that are missing. None is taken
+// over before all were found in order. The count is written down last, so that a
+// lost file is told from one never made.
 func (s *Store) openVolumes(dir string) error {
 	store := rand.Uint64()
 	count := 0
@@ -122,6 +137,11 @@ func (s *Store) openVolumes(dir string) error {
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			if i < count {
 				return fmt.Errorf("%w: %s is missing: the store has %d volumes", ErrFormat, filepath.Base(path), count)
+			}
+			if others, err := hasVolumes(dir); err != nil {
+				return err
+			} else if i == 0 && others {
+				return fmt.Errorf("%w: %s is missing: there are other volumes", ErrFormat, filepath.Base(path))
 			}
 			if err := createVolume(path, store, i); err != nil {
 				return fmt.Errorf("create %s: %w", filepath.Base(path), err)
@@ -144,6 +164,11 @@ func (s *Store) openVolumes(dir string) error {
 		}
 		if id != store {
 			return fmt.Errorf("%w: %s belongs to another store", ErrFormat, filepath.Base(path))
+		}
+	}
+	for _, v := range s.volumes {
+		if err := v.own(); err != nil {
+			return fmt.Errorf("volume %s: %w", v.name, err)
 		}
 	}
 	if n := len(s.volumes); n > count {
@@ -265,6 +290,21 @@ func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
 		}
 	}
 	return nil
+}
+
+// Declared returns what SetDeclared has remembered, "" if nothing.
+func (s *Store) Declared() (fingerprint string, err error) {
+	err = s.volumes[0].read(func(snap *kv.Snapshot) error {
+		fingerprint = string(snap.Get(kv.Meta, metaDeclared))
+		return nil
+	})
+	return fingerprint, err
+}
+
+// SetDeclared remembers, durably when it returns, which declarations of the
+// engine's every app has looked at.
+func (s *Store) SetDeclared(fingerprint string) error {
+	return s.volumes[0].do(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaDeclared, []byte(fingerprint)) })
 }
 
 // Commits is how many transactions of the files were begun since Open: the

@@ -19,8 +19,8 @@ type sweeps struct {
 }
 
 // load takes up the sweeps that an earlier owner left.
-func (s *sweeps) load(tx *kv.Txn) {
-	c := tx.Cursor(kv.Doomed)
+func (s *sweeps) load(snap *kv.Snapshot) {
+	c := snap.Cursor(kv.Doomed)
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		n := keyspace(uint32(k[0])<<24 | uint32(k[1])<<16 | uint32(k[2])<<8 | uint32(k[3]))
 		s.doomed = append(s.doomed, n)

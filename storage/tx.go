@@ -28,6 +28,7 @@ type layer struct {
 	counts   counts
 	inserted []Job
 	canceled []JobID // claimed jobs that were cancelled
+	ticks    []Job   // ticks of triggers that were cancelled
 }
 
 // Nested runs fn on a transaction nested in w's. If fn returns nil its writes
@@ -61,6 +62,7 @@ func Nested(w Writer, fn func(Writer) error) error {
 		parent.counts = child.counts
 		parent.inserted = append(parent.inserted, child.inserted...)
 		parent.canceled = append(parent.canceled, child.canceled...)
+		parent.ticks = append(parent.ticks, child.ticks...)
 	}()
 	inner := writable{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1}}
 	if err := fn(inner); err != nil {
@@ -198,6 +200,17 @@ func (tx *Tx) CanceledClaims() []JobID {
 		return nil
 	}
 	return tx.layers[0].canceled
+}
+
+// CanceledTicks returns the ticks of triggers that the transaction has
+// cancelled, so that the engine can advance their triggers.
+func (tx *Tx) CanceledTicks() []Job {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.over {
+		return nil
+	}
+	return tx.layers[0].ticks
 }
 
 // Commit ends the transaction and hands its change set to the volume's

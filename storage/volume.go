@@ -29,6 +29,7 @@ var (
 	metaVolumes   = []byte("volumes")   // how many the store has; kept in volume 0
 	metaEpoch     = []byte("epoch")     // raised by every owner when it opens the file
 	metaHighWater = []byte("highwater") // latest scheduler time committed, ms
+	metaDeclared  = []byte("declared")  // Store.SetDeclared; kept in volume 0
 	metaNumbers   = []byte("numbers")   // highest app number in the file
 )
 
@@ -78,8 +79,8 @@ func createVolume(path string, store uint64, index int) error {
 	})
 }
 
-// openVolume opens the file and makes this process its owner: the epoch it
-// writes fences every earlier one. The committer is not started yet.
+// openVolume opens the file, which must be volume index of a store, and changes
+// nothing in it. The committer is not started yet.
 func openVolume(path string, index int, opts Options) (v *volume, store uint64, err error) {
 	v = &volume{
 		name:    filepath.Base(path),
@@ -94,25 +95,31 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 	if err != nil {
 		return nil, 0, mapOpenError(v.name, err)
 	}
-	err = db.Update(func(tx *kv.Txn) error {
-		if f := getU64(&tx.Snapshot, metaFormat); f != formatNumber {
+	v.db = db
+	err = v.read(func(snap *kv.Snapshot) error {
+		if f := getU64(snap, metaFormat); f != formatNumber {
 			return fmt.Errorf("%w: %s has format %d, this reader knows %d", ErrFormat, v.name, f, formatNumber)
 		}
-		if i := getU64(&tx.Snapshot, metaIndex); i != uint64(index) {
+		if i := getU64(snap, metaIndex); i != uint64(index) {
 			return fmt.Errorf("%w: %s is volume %d of its store: was it copied or renamed?", ErrFormat, v.name, i)
 		}
-		store = getU64(&tx.Snapshot, metaStore)
-		v.epoch = getU64(&tx.Snapshot, metaEpoch) + 1
-		v.highWater.Store(int64(getU64(&tx.Snapshot, metaHighWater)))
-		v.numbers.Store(uint32(getU64(&tx.Snapshot, metaNumbers)))
-		v.sweeps.load(tx)
-		return tx.Put(kv.Meta, metaEpoch, u64(v.epoch))
+		store = getU64(snap, metaStore)
+		v.epoch = getU64(snap, metaEpoch) + 1
+		v.highWater.Store(int64(getU64(snap, metaHighWater)))
+		v.numbers.Store(uint32(getU64(snap, metaNumbers)))
+		v.sweeps.load(snap)
+		return nil
 	})
 	if err != nil {
 		return nil, 0, errors.Join(err, db.Close())
 	}
-	v.db = db
 	return v, store, nil
+}
+
+// own makes this process the owner of the file: the epoch it writes fences
+// every earlier one.
+func (v *volume) own() error {
+	return v.db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(v.epoch)) })
 }
 
 func mapOpenError(name string, err error) error {

@@ -120,12 +120,12 @@ func TestOfflineCommands(t *testing.T) {
 	}
 	mustSeed(t, from, "acme")
 	mustSeed(t, to, "globex")
-	must("ok: 1 apps\n", "check", "--data", from)
+	must("ok, apps: 1\n", "check", "--data", from)
 	must("acme\n", "apps", "--data", from)
 	must("", "export", "--data", from, "--app", "acme", "--out", file)
 	must("imported copy\n", "import", "--data", to, "--app", "copy", "--in", file)
 	must("copy\nglobex\n", "apps", "--data", to)
-	must("ok: 2 apps\n", "check", "--data", to)
+	must("ok, apps: 2\n", "check", "--data", to)
 
 	stream, err := runs(t, "export", "--data", from, "--app", "acme")
 	if err != nil {

@@ -121,8 +121,8 @@ func (b *transcript) String() string {
 	return b.buf.String()
 }
 
-// TestServeKeepsItsData stops the server between scheduling and asking.
-func TestServeKeepsItsData(t *testing.T) {
+// TestG1_ServeKeepsItsData stops the server between scheduling and asking.
+func TestG1_ServeKeepsItsData(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "on", "the", "way")
 	s := mustServe(t, t.Context(), dir)
 	var job struct{ JobID string }
@@ -141,9 +141,9 @@ func TestServeKeepsItsData(t *testing.T) {
 	s.mustStop(t)
 }
 
-// TestOneOwner demands that a second server on the same directory, and every
+// TestG23_OneOwner demands that a second server on the same directory, and every
 // offline command, is told that it is in use, and disturbs nothing.
-func TestOneOwner(t *testing.T) {
+func TestG23_OneOwner(t *testing.T) {
 	dir := t.TempDir()
 	s := mustServe(t, t.Context(), dir)
 	want := "data directory " + dir + " is in use: is it being served already? (volume is in use)"

@@ -14,7 +14,7 @@ import (
 
 // dataFlag declares the flag of the data directory.
 func dataFlag(flags *flag.FlagSet, usage string) *string {
-	return flags.String("data", "data", usage)
+	return flags.String("data", "./data", usage)
 }
 
 // withStore opens a data directory that there must be, without an engine, and
@@ -68,7 +68,7 @@ func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 			}
 			ids, err := store.Apps()
 			if err == nil {
-				fmt.Fprintf(std.out, "ok: %d apps\n", len(ids))
+				fmt.Fprintf(std.out, "ok, apps: %d\n", len(ids))
 			}
 			return err
 		})

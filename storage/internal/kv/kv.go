@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -119,6 +120,31 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// lockRetry is how often a lock that is held is tried again.
+const lockRetry = 10 * time.Millisecond
+
+// LockDir keeps every other process, and every other caller in this one, from
+// passing LockDir of the directory until release is called. Files are made under
+// this lock, since they have none before they have their name. ErrLocked if it
+// is held for longer than the timeout.
+func LockDir(dir string, timeout time.Duration) (release func() error, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(timeout); ; time.Sleep(lockRetry) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return f.Close, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return nil, errors.Join(err, f.Close())
+		case time.Now().After(deadline):
+			return nil, errors.Join(fmt.Errorf("%w: directory", ErrLocked), f.Close())
+		}
+	}
+}
+
 // Open opens the file at path, which must exist.
 func Open(path string, opts Options) (*DB, error) {
 	info, err := os.Stat(path)
@@ -134,6 +160,9 @@ func Open(path string, opts Options) (*DB, error) {
 	}
 	db := &DB{bolt: b}
 	err = db.view(func(tx *bolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return fmt.Errorf("%w: %s is cut off at %d of %d bytes", ErrBadFile, filepath.Base(path), info.Size(), tx.Size())
+		}
 		for _, name := range names {
 			if tx.Bucket(name) == nil {
 				return fmt.Errorf("%w: %s has no space %q", ErrBadFile, filepath.Base(path), name)
@@ -147,12 +176,18 @@ func Open(path string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// openBolt opens or creates a bbolt file. bbolt panics on some torn files, so
-// a panic is turned into an error here.
+// openBolt opens or creates a bbolt file. bbolt panics on some torn files, and
+// reads behind the end of others, so a panic or a fault is turned into an error
+// here, and the lock given back that bbolt then keeps.
 func openBolt(path string, opts Options) (db *bolt.DB, err error) {
+	var file *os.File
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			db, err = nil, fmt.Errorf("%w: %s: %v", ErrBadFile, filepath.Base(path), r)
+			// Closing is not enough: the map that bbolt leaves behind keeps the lock.
+			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+			file.Close()
 		}
 	}()
 	if opts.LockTimeout <= 0 {
@@ -164,6 +199,10 @@ func openBolt(path string, opts Options) (db *bolt.DB, err error) {
 		NoSync:          opts.NoSync,
 		InitialMmapSize: initialMmapSize,
 		NoStatistics:    true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			file, err = os.OpenFile(name, flag, mode)
+			return file, err
+		},
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -176,6 +215,7 @@ func openBolt(path string, opts Options) (db *bolt.DB, err error) {
 }
 
 func (db *DB) view(fn func(tx *bolt.Tx) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", ErrBadFile, r)

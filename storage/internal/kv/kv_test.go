@@ -193,6 +193,8 @@ func TestG23_LockTimesOut(t *testing.T) {
 	mustOpen(t, path)
 }
 
+const pageSize = 4096
+
 // filled is a file with something in its spaces, of some hundred pages.
 func filled(tb testing.TB) []byte {
 	tb.Helper()
@@ -226,7 +228,8 @@ func filled(tb testing.TB) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return data
+	end := len(bytes.TrimRight(data, "\x00"))
+	return data[:(end/pageSize+1)*pageSize]
 }
 
 // refused opens a file with the content, which must be refused as no usable
@@ -257,7 +260,7 @@ func refused(tb testing.TB, what string, content []byte) {
 func TestTornFileIsRefused(t *testing.T) {
 	data := filled(t)
 	end := len(bytes.TrimRight(data, "\x00"))
-	for n := 0; n < end; n += 1 + n/64 {
+	for n := 0; n < end; n += 1 + n/16 {
 		refused(t, fmt.Sprintf("cut to %d of %d bytes", n, end), data[:n])
 	}
 	refused(t, "cut before its last byte", data[:end-1])
@@ -270,5 +273,40 @@ func TestTornFileIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused(t, "noise", noise)
+	}
+}
+
+// TestDamagedPageIsFound: a page of noise is found when the file is opened or
+// checked, unless the page holds nothing, and neither panics.
+func TestDamagedPageIsFound(t *testing.T) {
+	data := filled(t)
+	rng := rand.NewChaCha8([32]byte{1})
+	opened, checked := 0, 0
+	for at := 0; at < len(data); at += pageSize {
+		damaged := bytes.Clone(data)
+		if _, err := rng.Read(damaged[at : at+pageSize]); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "v.db")
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := kv.Open(path, kv.Options{})
+		if err != nil {
+			if !errors.Is(err, kv.ErrBadFile) {
+				t.Errorf("page %d: %v, want ErrBadFile", at/pageSize, err)
+			}
+			opened++
+			continue
+		}
+		if err := db.CheckPages(); err != nil {
+			checked++
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if opened == 0 || checked < 50 {
+		t.Errorf("%d damaged pages were found at open and %d by the check", opened, checked)
 	}
 }

@@ -1,0 +1,331 @@
+package actors
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"carillon/cron"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// upcoming is how many next slots a trigger's listing has.
+const upcoming = 3
+
+// txCrons are the triggers of an app inside a transaction of it.
+type txCrons struct {
+	eng       *Engine
+	clockwork *clockwork
+	w         storage.Writer
+	now       time.Time // scheduler time
+}
+
+var _ dispatch.Crons = (*txCrons)(nil)
+
+// newCrons makes the triggers of a mutation for its writer.
+func (app *appState) newCrons(w storage.Writer) dispatch.Crons {
+	return &txCrons{eng: app.eng, clockwork: app.clockwork, w: w, now: app.eng.clock.now()}
+}
+
+// must returns the trigger of that name, or not_found.
+func (c *txCrons) must(name string) (storage.Trigger, error) {
+	t, ok, err := c.w.System().Trigger(name)
+	if err == nil && !ok {
+		err = dispatch.Errorf(dispatch.CodeNotFound, "no trigger %q", name)
+	}
+	return t, asError(err)
+}
+
+// Create implements dispatch.Crons.
+func (c *txCrons) Create(def dispatch.Cron) error {
+	plan, err := cron.Plan(c.eng.planner(), def)
+	if err != nil {
+		return err
+	}
+	if _, ok, err := c.w.System().Trigger(plan.Name); err != nil || ok {
+		return asError(errors.Join(err, dispatch.Errorf(dispatch.CodeAlreadyExists, "there is a trigger %q", plan.Name)))
+	}
+	return asError(c.clockwork.create(c.w, plan, c.eng.clock.wall(), c.now))
+}
+
+// Update implements dispatch.Crons.
+func (c *txCrons) Update(def dispatch.Cron) error {
+	plan, err := cron.Plan(c.eng.planner(), def)
+	if err != nil {
+		return err
+	}
+	t, err := c.own(plan.Name)
+	if err != nil || sameDefinition(&t, &plan) {
+		return err
+	}
+	return asError(c.clockwork.redefine(c.w, t, plan, c.eng.clock.wall(), c.now))
+}
+
+// own is must for a change that the program's declaration would undo.
+func (c *txCrons) own(name string) (storage.Trigger, error) {
+	t, err := c.must(name)
+	if err == nil && t.Declared {
+		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "trigger %q is declared by the program: it can be paused, but changed only there", name)
+	}
+	return t, err
+}
+
+// Delete implements dispatch.Crons.
+func (c *txCrons) Delete(name string) error {
+	t, err := c.own(name)
+	if err != nil {
+		return err
+	}
+	return asError(c.clockwork.remove(c.w, &t))
+}
+
+// Pause implements dispatch.Crons.
+func (c *txCrons) Pause(name, reason string) error {
+	t, err := c.must(name)
+	if err != nil {
+		return err
+	}
+	t.Paused, t.PauseReason = true, reason
+	if err := c.clockwork.retract(c.w, &t, "paused: "+reason, c.eng.clock.wall(), c.now); err != nil {
+		return asError(err)
+	}
+	return asError(storage.PutTrigger(c.w, &t))
+}
+
+// Resume implements dispatch.Crons.
+func (c *txCrons) Resume(name string) error {
+	t, err := c.must(name)
+	if err != nil || !t.Paused {
+		return err
+	}
+	return asError(c.clockwork.resume(c.w, t, c.eng.clock.wall(), c.now))
+}
+
+// RunNow implements dispatch.Crons.
+func (c *txCrons) RunNow(name string) (storage.JobID, error) {
+	t, err := c.must(name)
+	if err != nil {
+		return "", err
+	}
+	wall := c.eng.clock.wall()
+	id, err := storage.InsertJob(c.w, storage.Job{
+		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name,
+		Due: wall.Truncate(time.Millisecond), EnqueuedAt: c.now,
+	})
+	return id, asError(err)
+}
+
+// Get implements dispatch.Crons.
+func (c *txCrons) Get(name string) (dispatch.CronInfo, bool, error) {
+	return cronInfo(c.w, name, c.eng.clock.wall())
+}
+
+// List implements dispatch.Crons.
+func (c *txCrons) List() ([]dispatch.CronInfo, error) { return cronInfos(c.w, c.eng.clock.wall()) }
+
+// Slots implements dispatch.Crons.
+func (c *txCrons) Slots(name string, limit int) ([]storage.Slot, error) {
+	return cronSlots(c.w, name, limit)
+}
+
+func cronInfo(r storage.Reader, name string, wall time.Time) (dispatch.CronInfo, bool, error) {
+	t, ok, err := r.System().Trigger(name)
+	if err != nil || !ok {
+		return dispatch.CronInfo{}, false, asError(err)
+	}
+	return describe(t, wall), true, nil
+}
+
+func cronInfos(r storage.Reader, wall time.Time) ([]dispatch.CronInfo, error) {
+	triggers, err := r.System().Triggers()
+	if err != nil {
+		return nil, asError(err)
+	}
+	infos := make([]dispatch.CronInfo, len(triggers))
+	for i, t := range triggers {
+		infos[i] = describe(t, wall)
+	}
+	return infos, nil
+}
+
+func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error) {
+	if _, ok, err := r.System().Trigger(name); err != nil || !ok {
+		return nil, asError(errors.Join(err, dispatch.Errorf(dispatch.CodeNotFound, "no trigger %q", name)))
+	}
+	slots, err := r.System().Slots(name, limit)
+	return slots, asError(err)
+}
+
+// describe works out what follows from the trigger.
+func describe(t storage.Trigger, wall time.Time) dispatch.CronInfo {
+	info := dispatch.CronInfo{Trigger: t}
+	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
+	if err != nil {
+		info.Description = err.Error()
+		return info
+	}
+	schedule = schedule.WithAnchor(t.Anchor)
+	info.Description = schedule.Describe()
+	for at := t.Next; !at.IsZero() && len(info.Upcoming) < upcoming; at = schedule.Next(at) {
+		info.Upcoming = append(info.Upcoming, at.UTC())
+	}
+	return info
+}
+
+// sameDefinition says whether two triggers are defined alike.
+func sameDefinition(a, b *storage.Trigger) bool {
+	sameRetry := a.Retry == nil && b.Retry == nil || a.Retry != nil && b.Retry != nil && *a.Retry == *b.Retry
+	return a.Spec == b.Spec && a.Zone == b.Zone && a.Function == b.Function && bytes.Equal(a.Args, b.Args) &&
+		a.Overlap == b.Overlap && a.CatchUp == b.CatchUp && a.Jitter == b.Jitter && sameRetry && a.Declared == b.Declared
+}
+
+// create stores a new trigger with its first tick.
+func (c *clockwork) create(w storage.Writer, plan storage.Trigger, wall, now time.Time) error {
+	plan.CreatedAt = now
+	plan.Anchor = wall.Truncate(time.Millisecond).UTC()
+	return c.wind(w, &plan, wall, now)
+}
+
+// redefine gives the trigger a new definition. What the old one has pending is
+// taken back; what runs, runs on.
+func (c *clockwork) redefine(w storage.Writer, t, plan storage.Trigger, wall, now time.Time) error {
+	if err := c.retract(w, &t, "the trigger was changed", wall, now); err != nil {
+		return err
+	}
+	if t.Spec != plan.Spec {
+		t.Anchor = wall.Truncate(time.Millisecond).UTC()
+	}
+	t.Spec, t.Zone, t.Function, t.Args = plan.Spec, plan.Zone, plan.Function, plan.Args
+	t.Overlap, t.CatchUp, t.Jitter, t.Retry, t.Declared = plan.Overlap, plan.CatchUp, plan.Jitter, plan.Retry, plan.Declared
+	return c.wind(w, &t, wall, now)
+}
+
+// retract takes the pending tick back. A slot that has passed already is
+// skipped for the reason. The caller stores the trigger.
+func (c *clockwork) retract(w storage.Writer, t *storage.Trigger, reason string, wall, now time.Time) error {
+	slot := t.Next
+	if err := c.unwind(w, t); err != nil {
+		return err
+	}
+	if slot.IsZero() || slot.After(wall) {
+		return nil
+	}
+	schedule, err := c.schedule(t)
+	if err != nil {
+		return err
+	}
+	last := slot
+	if later := schedule.Last(slot, wall); !later.IsZero() {
+		last = later
+	}
+	return c.decide(w, t, slot, last, storage.SlotSkipped, reason, "", now)
+}
+
+// resume lets the trigger tick again. The slots of the pause are skipped.
+func (c *clockwork) resume(w storage.Writer, t storage.Trigger, wall, now time.Time) error {
+	schedule, err := c.schedule(&t)
+	if err != nil {
+		return err
+	}
+	since := t.Decided
+	if since.IsZero() {
+		since = t.CreatedAt
+	}
+	if last := schedule.Last(since, wall); !last.IsZero() {
+		if err := c.decide(w, &t, schedule.Next(since), last, storage.SlotSkipped, "paused: "+t.PauseReason, "", now); err != nil {
+			return err
+		}
+	}
+	t.Paused, t.PauseReason = false, ""
+	return c.wind(w, &t, wall, now)
+}
+
+// remove deletes the trigger with its pending tick.
+func (c *clockwork) remove(w storage.Writer, t *storage.Trigger) error {
+	if err := c.unwind(w, t); err != nil {
+		return err
+	}
+	delete(c.schedules, t.Name)
+	return storage.DeleteTrigger(w, t.Name)
+}
+
+// remoteCrons are the triggers of an app outside of a transaction: each call is
+// one of its own.
+type remoteCrons struct{ *remoteScheduler }
+
+var _ dispatch.Crons = remoteCrons{}
+
+// Crons implements dispatch.Scheduler.
+func (s *remoteScheduler) Crons() dispatch.Crons { return remoteCrons{s} }
+
+// change runs fn on the triggers in a transaction of its own.
+func (c remoteCrons) change(fn func(dispatch.Crons) error) error {
+	return c.eng.changeApp(c.ctx, c.app, c.from, func(app *appState, tx *storage.Tx) error {
+		return fn(&txCrons{eng: c.eng, clockwork: app.clockwork, w: tx.Writer(), now: tx.Now()})
+	})
+}
+
+// Create implements dispatch.Crons. The trigger is durable when it returns.
+func (c remoteCrons) Create(def dispatch.Cron) error {
+	return c.change(func(crons dispatch.Crons) error { return crons.Create(def) })
+}
+
+// Update implements dispatch.Crons. The change is durable when it returns.
+func (c remoteCrons) Update(def dispatch.Cron) error {
+	return c.change(func(crons dispatch.Crons) error { return crons.Update(def) })
+}
+
+// Delete implements dispatch.Crons. It is durable when it returns.
+func (c remoteCrons) Delete(name string) error {
+	return c.change(func(crons dispatch.Crons) error { return crons.Delete(name) })
+}
+
+// Pause implements dispatch.Crons. It is durable when it returns.
+func (c remoteCrons) Pause(name, reason string) error {
+	return c.change(func(crons dispatch.Crons) error { return crons.Pause(name, reason) })
+}
+
+// Resume implements dispatch.Crons. It is durable when it returns.
+func (c remoteCrons) Resume(name string) error {
+	return c.change(func(crons dispatch.Crons) error { return crons.Resume(name) })
+}
+
+// RunNow implements dispatch.Crons. The job is durable when it returns.
+func (c remoteCrons) RunNow(name string) (id storage.JobID, err error) {
+	err = c.change(func(crons dispatch.Crons) (err error) {
+		id, err = crons.RunNow(name)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+// Get implements dispatch.Crons. It reads committed state.
+func (c remoteCrons) Get(name string) (info dispatch.CronInfo, ok bool, err error) {
+	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
+		info, ok, err = cronInfo(r, name, c.eng.clock.wall())
+		return err
+	})
+	return info, ok && err == nil, err
+}
+
+// List implements dispatch.Crons. It reads committed state.
+func (c remoteCrons) List() (infos []dispatch.CronInfo, err error) {
+	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
+		infos, err = cronInfos(r, c.eng.clock.wall())
+		return err
+	})
+	return infos, err
+}
+
+// Slots implements dispatch.Crons. It reads committed state.
+func (c remoteCrons) Slots(name string, limit int) (slots []storage.Slot, err error) {
+	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
+		slots, err = cronSlots(r, name, limit)
+		return err
+	})
+	return slots, err
+}

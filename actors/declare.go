@@ -1,0 +1,122 @@
+package actors
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"carillon/cron"
+	"carillon/storage"
+)
+
+// declared are the triggers of Options.Crons, checked.
+type declared struct {
+	plans       []storage.Trigger
+	apps        [][]storage.AppID // of the plan at the same place; nil: every app
+	fingerprint string
+}
+
+func declare(plans []storage.Trigger, triggers []cron.Trigger) declared {
+	d := declared{plans: plans}
+	h := sha256.New()
+	for i := range plans {
+		p := &plans[i]
+		apps := slices.Sorted(slices.Values(triggers[i].Apps))
+		d.apps = append(d.apps, apps)
+		fmt.Fprintf(h, "%q %q %q %q %q %q %v %v %v %v %q\n", p.Name, p.Spec, p.Zone, p.Function, p.Args, p.Overlap, p.CatchUp, p.Jitter, p.Paused, p.Retry, apps)
+	}
+	d.fingerprint = hex.EncodeToString(h.Sum(nil))
+	return d
+}
+
+// of returns the declared triggers of the app, and whether it is named by one,
+// so that it comes into being with it.
+func (d *declared) of(id storage.AppID) (plans []storage.Trigger, named bool) {
+	for i := range d.plans {
+		_, found := slices.BinarySearch(d.apps[i], id)
+		if found || len(d.apps[i]) == 0 {
+			plans = append(plans, d.plans[i])
+		}
+		named = named || found
+	}
+	return plans, named
+}
+
+// named returns every app that a trigger names.
+func (d *declared) named() (ids []storage.AppID) {
+	for _, apps := range d.apps {
+		ids = append(ids, apps...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// windDeclared brings the app's triggers in line with the declared ones, by
+// name: new ones are wound up, changed ones anew, unchanged ones left as they
+// are, and those not declared any more removed with their pending ticks. It is
+// false if it has been done, or if the app does not exist.
+func (s *scheduler) windDeclared() bool {
+	if s.wound || s.draining {
+		return false
+	}
+	plans, named := s.eng.declared.of(s.id)
+	if !s.store.Stored() && !named {
+		return false
+	}
+	s.wound = true
+	tx := s.store.Begin(s.eng.clock.now())
+	var cancelings []*run
+	tx.OnCancel(s.noteCancels(&cancelings))
+	sys, eng, id := s.eng.sys, s.eng, s.id
+	swept := func(err error) {
+		if err == nil {
+			sys.tell(eng.waker.self, &appSwept{id})
+		}
+	}
+	if err := s.alignTriggers(tx, plans); err != nil {
+		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
+		s.rollback(tx, cancelings, nil)
+		return true
+	}
+	if tx.Unchanged() {
+		s.rollback(tx, cancelings, swept)
+	} else {
+		s.commit(tx, cancelings, swept)
+	}
+	return true
+}
+
+func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error {
+	w, wall, now := tx.Writer(), s.eng.clock.wall(), tx.Now()
+	stored, err := w.System().Triggers()
+	if err != nil {
+		return err
+	}
+	have := map[string]storage.Trigger{}
+	for _, t := range stored {
+		have[t.Name] = t
+	}
+	for _, plan := range plans {
+		t, ok := have[plan.Name]
+		delete(have, plan.Name)
+		switch {
+		case !ok:
+			err = s.clockwork.create(w, plan, wall, now)
+		case !sameDefinition(&t, &plan):
+			err = s.clockwork.redefine(w, t, plan, wall, now)
+		}
+		if err != nil {
+			return fmt.Errorf("trigger %s: %w", plan.Name, err)
+		}
+	}
+	for _, t := range have {
+		if !t.Declared {
+			continue
+		}
+		if err := s.clockwork.remove(w, &t); err != nil {
+			return fmt.Errorf("trigger %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,331 @@
+package actors
+
+import (
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"carillon/cron"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// lateTick is how late a tick may be before its slot counts as missed, and the
+// catch-up policy says what becomes of it.
+const lateTick = 5 * time.Second
+
+// maxCounted bounds how many slots of a skipped run are counted one by one.
+const maxCounted = 10_000
+
+// clockwork turns triggers into ticks: it knows what a spec means, which
+// storage does not. It belongs to whoever has the app's turn.
+//
+// A trigger that is not paused has exactly one pending tick, that of its next
+// slot: an ordinary job in the sorted bucket. When that tick is claimed, or its
+// slot is skipped, the trigger is advanced and the next tick inserted in the
+// same change set (G20), so that every slot is decided once (G19).
+type clockwork struct {
+	app       storage.AppID
+	schedules map[string]compiled
+	queued    map[storage.JobID]bool // ticks that wait for their predecessor to end (OverlapQueue)
+}
+
+// compiled is a schedule and what it was compiled from.
+type compiled struct {
+	spec, zone string
+	anchor     time.Time
+	schedule   *cron.Schedule
+}
+
+func newClockwork(app storage.AppID) *clockwork {
+	return &clockwork{app: app, schedules: map[string]compiled{}, queued: map[storage.JobID]bool{}}
+}
+
+// schedule returns the trigger's schedule, compiled once.
+func (c *clockwork) schedule(t *storage.Trigger) (*cron.Schedule, error) {
+	if k, ok := c.schedules[t.Name]; ok && k.spec == t.Spec && k.zone == t.Zone && k.anchor.Equal(t.Anchor) {
+		return k.schedule, nil
+	}
+	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
+	if err != nil {
+		return nil, err
+	}
+	schedule = schedule.WithAnchor(t.Anchor)
+	c.schedules[t.Name] = compiled{t.Spec, t.Zone, t.Anchor, schedule}
+	return schedule, nil
+}
+
+// jitter is how much later than their slots the ticks of the trigger are due:
+// always the same for one app and trigger, and spread over the apps.
+func (c *clockwork) jitter(t *storage.Trigger) time.Duration {
+	if t.Jitter <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(c.app))
+	h.Write([]byte{0})
+	h.Write([]byte(t.Name))
+	return time.Duration(h.Sum64() % uint64(t.Jitter.Milliseconds()+1) * uint64(time.Millisecond))
+}
+
+// wind gives the trigger the first slot after the instant, with its tick, and
+// stores it. A schedule that has no slot left leaves it without.
+func (c *clockwork) wind(w storage.Writer, t *storage.Trigger, after, now time.Time) error {
+	t.Next, t.NextJob = time.Time{}, ""
+	if t.Paused {
+		return storage.PutTrigger(w, t)
+	}
+	schedule, err := c.schedule(t)
+	if err != nil {
+		return err
+	}
+	if t.Decided.After(after) {
+		after = t.Decided // a clock that was stepped back brings no slot twice
+	}
+	slot := schedule.Next(after)
+	if slot.IsZero() || slot.After(storage.MaxInstant.Add(-cron.MaxJitter)) {
+		return storage.PutTrigger(w, t)
+	}
+	t.Next = slot.UTC()
+	if t.NextJob, err = c.insert(w, t, slot, now); err != nil {
+		return err
+	}
+	return storage.PutTrigger(w, t)
+}
+
+// insert stores the tick of a slot.
+func (c *clockwork) insert(w storage.Writer, t *storage.Trigger, slot, now time.Time) (storage.JobID, error) {
+	return storage.InsertTick(w, storage.Job{
+		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name, Slot: slot.UTC(),
+		Due: slot.Add(c.jitter(t)), ScheduledFor: slot.UTC(), EnqueuedAt: now,
+	})
+}
+
+// unwind takes the pending tick back, if it has not begun.
+func (c *clockwork) unwind(w storage.Writer, t *storage.Trigger) error {
+	if t.NextJob == "" {
+		return nil
+	}
+	id := t.NextJob
+	t.Next, t.NextJob = time.Time{}, ""
+	_, err := storage.RemoveTick(w, id)
+	return err
+}
+
+// decide writes down how the slots [from, to] of the trigger ended.
+func (c *clockwork) decide(w storage.Writer, t *storage.Trigger, from, to time.Time, outcome storage.SlotOutcome, reason string, job storage.JobID, now time.Time) error {
+	if to.After(t.Decided) {
+		t.Decided = to.UTC()
+	}
+	n := 1
+	if !to.Equal(from) {
+		n = c.count(t, from, to)
+	}
+	return storage.LogSlot(w, t.Name, storage.Slot{
+		From: from.UTC(), To: to.UTC(), Count: n, Outcome: outcome, Reason: reason, Job: job, At: now,
+	})
+}
+
+// count is how many slots lie in [from, to], 0 if there are too many to count.
+func (c *clockwork) count(t *storage.Trigger, from, to time.Time) int {
+	schedule, err := c.schedule(t)
+	if err != nil {
+		return 0
+	}
+	if every, ok := schedule.Interval(); ok {
+		if n := to.Sub(from)/every + 1; n <= 1<<31-1 {
+			return int(n)
+		}
+		return 0
+	}
+	n := 1
+	for at := schedule.Next(from); !at.IsZero() && !at.After(to); at = schedule.Next(at) {
+		if n++; n > maxCounted {
+			return 0
+		}
+	}
+	return n
+}
+
+// verdict is what is to be done with a job that is about to be claimed.
+type verdict int
+
+const (
+	claimIt verdict = iota
+	keepIt          // look again at the instant, or when a run of its trigger has ended
+	goneIt          // the transaction has taken it out of the bucket
+)
+
+// judge decides about a tick that is due, or nearly. running is how many runs
+// of its trigger there are. A tick that is not its trigger's next is a retry, or
+// is caught up: it waits its turn unless ticks may overlap.
+func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running int, wall time.Time) (verdict, time.Time, error) {
+	w := tx.Writer()
+	t, ok, err := w.System().Trigger(job.Trigger)
+	if err != nil {
+		return keepIt, time.Time{}, err
+	}
+	if !ok || job.Slot.IsZero() {
+		return claimIt, time.Time{}, nil // run by hand, or left by a trigger that was deleted
+	}
+	if job.ID != t.NextJob {
+		if running > 0 && t.Overlap != storage.OverlapAllow {
+			return keepIt, time.Time{}, nil
+		}
+		return claimIt, time.Time{}, nil
+	}
+	schedule, err := c.schedule(&t)
+	if err != nil {
+		return keepIt, wall.Add(time.Hour), err
+	}
+	slot, now := t.Next, tx.Now()
+	waited := c.queued[job.ID]
+	if !waited {
+		last := schedule.Last(slot, wall.Add(-c.jitter(&t)))
+		if !last.IsZero() || wall.Sub(job.Due) > lateTick {
+			if last.IsZero() {
+				last = slot
+			}
+			v, err := c.catchUp(w, &t, schedule, last, wall, now)
+			if v == goneIt || err != nil {
+				return v, time.Time{}, err
+			}
+			// The slot itself is to be run late: it is judged like any other.
+		}
+	}
+	if running > 0 {
+		switch t.Overlap {
+		case storage.OverlapQueue:
+			c.queued[job.ID] = true
+			return keepIt, time.Time{}, nil
+		case storage.OverlapAllow:
+		default:
+			if wall.Before(job.Due) {
+				return keepIt, job.Due, nil // the run may have ended by then
+			}
+			if t.Overlap == storage.OverlapReplace {
+				break
+			}
+			if _, err := storage.RemoveTick(w, job.ID); err != nil {
+				return keepIt, time.Time{}, err
+			}
+			if err := c.decide(w, &t, slot, slot, storage.SlotSkipped, "overlap: the tick before it still runs", "", now); err != nil {
+				return keepIt, time.Time{}, err
+			}
+			return goneIt, time.Time{}, c.wind(w, &t, slot, now)
+		}
+	}
+	delete(c.queued, job.ID)
+	if err := c.decide(w, &t, slot, slot, storage.SlotFired, "", job.ID, now); err != nil {
+		return keepIt, time.Time{}, err
+	}
+	after := slot
+	if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {
+		if err := c.decide(w, &t, schedule.Next(slot), last, storage.SlotSkipped, "overlap: a tick was waiting already", "", now); err != nil {
+			return keepIt, time.Time{}, err
+		}
+		after = last
+	}
+	return claimIt, time.Time{}, c.wind(w, &t, after, now)
+}
+
+// catchUp decides the slots that were missed, the pending one being the first
+// of them and last the latest. claimIt means that the pending tick is to be run.
+func (c *clockwork) catchUp(w storage.Writer, t *storage.Trigger, schedule *cron.Schedule, last, wall, now time.Time) (verdict, error) {
+	slot := t.Next
+	var late []time.Time // to be run, oldest first
+	reason := ""
+	switch t.CatchUp.Mode {
+	case storage.CatchUpNone:
+		reason = "missed: not caught up"
+		if wall.Sub(last.Add(c.jitter(t))) <= lateTick {
+			late = []time.Time{last}
+		}
+	case storage.CatchUpAll:
+		reason = "missed: beyond the catch-up limit"
+		from := slot.Add(-time.Millisecond)
+		if window := wall.Add(-t.CatchUp.Window); t.CatchUp.Window > 0 && window.After(from) {
+			from = window
+		}
+		late = latest(schedule, from, last, t.CatchUp.Limit)
+	default:
+		reason = fmt.Sprintf("missed: caught up by the tick of %s", last.UTC().Format(time.RFC3339))
+		late = []time.Time{last}
+	}
+	if len(late) == 1 && late[0].Equal(slot) && last.Equal(slot) {
+		return claimIt, nil
+	}
+	if _, err := storage.RemoveTick(w, t.NextJob); err != nil {
+		return keepIt, err
+	}
+	skippedTo := last
+	if len(late) > 0 {
+		skippedTo = schedule.Last(slot.Add(-time.Millisecond), late[0].Add(-time.Millisecond))
+	}
+	if !skippedTo.IsZero() && !skippedTo.Before(slot) {
+		if err := c.decide(w, t, slot, skippedTo, storage.SlotSkipped, reason, "", now); err != nil {
+			return keepIt, err
+		}
+	}
+	for _, at := range late {
+		id, err := c.insert(w, t, at, now)
+		if err != nil {
+			return keepIt, err
+		}
+		if err := c.decide(w, t, at, at, storage.SlotFired, "missed: run late", id, now); err != nil {
+			return keepIt, err
+		}
+	}
+	return goneIt, c.wind(w, t, last, now)
+}
+
+// latest returns up to limit of the latest slots in (from, to], oldest first.
+func latest(schedule *cron.Schedule, from, to time.Time, limit int) []time.Time {
+	// Of a long span only the end matters: step back until it holds enough slots.
+	start := from
+	for span := time.Minute; ; span *= 4 {
+		if span > to.Sub(from) || span <= 0 {
+			break
+		}
+		probe := to.Add(-span)
+		n := 0
+		for at := schedule.Next(probe); !at.IsZero() && !at.After(to) && n < limit; at = schedule.Next(at) {
+			n++
+		}
+		if n >= limit {
+			start = probe
+			break
+		}
+	}
+	var slots []time.Time
+	for at := schedule.Next(start); !at.IsZero() && !at.After(to); at = schedule.Next(at) {
+		slots = append(slots, at)
+	}
+	return slots[max(0, len(slots)-limit):]
+}
+
+// cancelled advances the trigger of a pending tick that was cancelled.
+func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
+	w := tx.Writer()
+	t, ok, err := w.System().Trigger(job.Trigger)
+	if err != nil || !ok || job.ID != t.NextJob {
+		return err
+	}
+	delete(c.queued, job.ID)
+	if err := c.decide(w, &t, job.Slot, job.Slot, storage.SlotCanceled, "the tick was cancelled", job.ID, tx.Now()); err != nil {
+		return err
+	}
+	return c.wind(w, &t, job.Slot, tx.Now())
+}
+
+// tickOf is what a function that runs for the job sees as ctx.Tick.
+func tickOf(tx *storage.Tx, job *storage.Job) dispatch.Tick {
+	if job.Trigger == "" {
+		return dispatch.Tick{}
+	}
+	tick := dispatch.Tick{Trigger: job.Trigger, Slot: job.Slot}
+	if t, ok, err := tx.Writer().System().Trigger(job.Trigger); err == nil && ok {
+		tick.PreviousSuccess = t.LastSuccess
+	}
+	return tick
+}

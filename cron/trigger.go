@@ -1,0 +1,181 @@
+package cron
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Trigger declares a recurring call in the program. The engine brings each
+// app's triggers in line with the declared ones by name when it is opened.
+type Trigger struct {
+	Name     string        // 1 to 64 letters, digits, _, - and ., unique among the declared
+	Schedule Spec          // when
+	Zone     string        // IANA name; "" is UTC
+	Call     dispatch.Call // what; a mutation or an action, internal ones included
+
+	Overlap storage.Overlap       // default: skip the slot
+	CatchUp storage.CatchUp       // default: one late run
+	Jitter  time.Duration         // bound of the delay after the slot; default 0
+	Retry   *dispatch.RetryPolicy // of its ticks; default dispatch.DefaultRetry
+	Paused  bool                  // declared, but not ticking until somebody resumes it
+
+	// Apps are the apps that have the trigger, which come into being with it.
+	// Default: every app that exists, and every one as it comes into being.
+	Apps []storage.AppID
+}
+
+// MaxJitter bounds Trigger.Jitter.
+const MaxJitter = 24 * time.Hour
+
+// cron is the declaration in the form of a trigger made at run time.
+func (t *Trigger) cron() dispatch.Cron {
+	return dispatch.Cron{
+		Name: t.Name, Spec: t.Schedule.String(), Zone: t.Zone, Call: t.Call, Overlap: t.Overlap,
+		CatchUp: t.CatchUp, Jitter: t.Jitter, Retry: t.Retry, Paused: t.Paused,
+	}
+}
+
+// Fault is what is wrong with one trigger.
+type Fault struct {
+	Trigger string
+	Path    string // of the function it calls
+	Reason  string
+	Err     error
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return fmt.Sprintf("trigger %s: %s: %s", f.Trigger, f.Path, f.Reason) }
+
+// Unwrap returns what the reason was taken from.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Faults are the faults of declared triggers, all of them.
+type Faults []*Fault
+
+// Error implements error, a line a fault.
+func (fs Faults) Error() string {
+	errs := make([]error, len(fs))
+	for i, f := range fs {
+		errs[i] = f
+	}
+	return errors.Join(errs...).Error()
+}
+
+// Unwrap returns the faults.
+func (fs Faults) Unwrap() []error {
+	errs := make([]error, len(fs))
+	for i, f := range fs {
+		errs[i] = f
+	}
+	return errs
+}
+
+// Check works out what the declared triggers come to, in the form they are
+// stored in. The error is Faults and names every faulty trigger at once: one
+// whose function is not registered or is a query, whose arguments do not decode,
+// whose spec or policy is refused, or whose name is taken.
+func Check(planner dispatch.Planner, triggers []Trigger) ([]storage.Trigger, error) {
+	var faults Faults
+	plans := make([]storage.Trigger, 0, len(triggers))
+	names := map[string]bool{}
+	for i := range triggers {
+		t := &triggers[i]
+		plan, err := Plan(planner, t.cron())
+		switch {
+		case err == nil && names[t.Name]:
+			err = fmt.Errorf("the name is declared twice")
+		case err == nil:
+			for _, id := range t.Apps {
+				if err = id.Check(); err != nil {
+					break
+				}
+			}
+		}
+		names[t.Name] = true
+		if err != nil {
+			faults = append(faults, &Fault{Trigger: t.Name, Path: t.Call.Path(), Reason: reason(err), Err: err})
+			continue
+		}
+		plan.Declared = true
+		plans = append(plans, plan)
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return plans, nil
+}
+
+// reason is the error's text without what the line around it says already.
+func reason(err error) string {
+	var e *dispatch.Error
+	if errors.As(err, &e) && e.Message != "" {
+		return e.Message
+	}
+	return err.Error()
+}
+
+// Plan checks the definition of a trigger and returns it in the form it is
+// stored in, without a next slot. The error is an *dispatch.Error.
+func Plan(planner dispatch.Planner, def dispatch.Cron) (storage.Trigger, error) {
+	bad := func(format string, args ...any) (storage.Trigger, error) {
+		return storage.Trigger{}, dispatch.Errorf(dispatch.CodeInvalidArgument, format, args...)
+	}
+	if err := storage.CheckTriggerName(def.Name); err != nil {
+		return storage.Trigger{}, dispatch.AsError(err)
+	}
+	spec := Expr(def.Spec)
+	schedule, err := spec.Compile(def.Zone)
+	if err != nil {
+		return bad("trigger %s: %w", def.Name, err)
+	}
+	t := storage.Trigger{
+		Name: def.Name, Spec: spec.String(), Zone: schedule.Zone(), Overlap: def.Overlap,
+		CatchUp: def.CatchUp, Jitter: def.Jitter, Paused: def.Paused,
+	}
+	switch t.Overlap {
+	case "":
+		t.Overlap = storage.OverlapSkip
+	case storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace:
+	default:
+		return bad("trigger %s: overlap %q, want skip, queue, allow or replace", def.Name, string(t.Overlap))
+	}
+	switch c := &t.CatchUp; c.Mode {
+	case "", storage.CatchUpOne, storage.CatchUpNone:
+		if c.Mode == "" {
+			c.Mode = storage.CatchUpOne
+		}
+		if c.Limit != 0 || c.Window != 0 {
+			return bad("trigger %s: catch-up limit and window go with all, not with %s", def.Name, c.Mode)
+		}
+	case storage.CatchUpAll:
+		if c.Limit == 0 {
+			c.Limit = 100
+		}
+		if c.Limit < 1 || c.Limit > 1000 {
+			return bad("trigger %s: catch-up limit %d, want 1 to 1000", def.Name, c.Limit)
+		}
+		if c.Window < 0 {
+			return bad("trigger %s: catch-up window %v is negative", def.Name, c.Window)
+		}
+	default:
+		return bad("trigger %s: catch-up %q, want one, none or all", def.Name, string(c.Mode))
+	}
+	if t.Jitter < 0 || t.Jitter > MaxJitter {
+		return bad("trigger %s: jitter %v, want 0 to %v", def.Name, t.Jitter, MaxJitter)
+	}
+	// What the planner refuses of a job, no tick may be made of.
+	var opts []dispatch.RunOption
+	if def.Retry != nil {
+		opts = append(opts, dispatch.WithRetry(*def.Retry))
+	}
+	job, err := planner.After(0, def.Call, opts...)
+	if err != nil {
+		return storage.Trigger{}, err
+	}
+	t.Function, t.Args, t.Retry = job.Function, job.Args, job.Retry
+	return t, nil
+}

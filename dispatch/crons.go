@@ -1,0 +1,76 @@
+package dispatch
+
+import (
+	"time"
+
+	"carillon/storage"
+)
+
+// Cron defines a cron trigger of one app at run time.
+type Cron struct {
+	Name string // 1 to 64 letters, digits, _, - and ., unique in the app
+	// Spec is five or six cron fields, "@hourly" and the like, or "@every 90s".
+	Spec    string
+	Zone    string // IANA name; "" is UTC
+	Call    Call   // what each tick runs; a mutation or an action
+	Overlap storage.Overlap
+	CatchUp storage.CatchUp
+	// Jitter bounds how much later than its slot a tick is due, 0 or more. The
+	// delay is the same for every tick of this trigger in this app.
+	Jitter time.Duration
+	Retry  *RetryPolicy // of the ticks; nil is DefaultRetry
+	Paused bool         // made, but not ticking until resumed
+}
+
+// CronInfo is a trigger and what follows from it.
+type CronInfo struct {
+	storage.Trigger
+	Description string      // the spec in English
+	Upcoming    []time.Time // the next three slots; none while it is paused
+}
+
+// Crons are the cron triggers of one app: those declared by the program, which
+// can be paused, resumed and run, and those made at run time. From a mutation
+// they are part of its transaction; from an action or the host each call is its
+// own, durable when it returns. Every error is an *Error; not_found if there is
+// no trigger of the name.
+type Crons interface {
+	// Create makes a trigger. already_exists if the name is taken,
+	// resource_exhausted if the app has storage.MaxTriggers.
+	Create(Cron) error
+	// Update gives a trigger made at run time a new definition. Its pending tick
+	// is taken back: no run of the old definition begins after this. A definition
+	// that changes nothing changes nothing. failed_precondition if it is declared.
+	Update(Cron) error
+	// Delete removes a trigger made at run time, its pending tick and its slots.
+	// failed_precondition if it is declared.
+	Delete(name string) error
+	// Pause takes the pending tick back and lets none follow. A trigger that is
+	// paused stays so; the reason is the new one.
+	Pause(name, reason string) error
+	// Resume lets a paused trigger tick again, from the next slot on.
+	Resume(name string) error
+	// RunNow runs what the trigger runs, once, and does not touch its next slot.
+	RunNow(name string) (storage.JobID, error)
+	// Get returns a trigger; ok is false if there is none of that name.
+	Get(name string) (info CronInfo, ok bool, err error)
+	// List returns all triggers, by name.
+	List() ([]CronInfo, error)
+	// Slots returns how the latest slots of a trigger ended, the latest first; limit is 1 or more.
+	Slots(name string, limit int) ([]storage.Slot, error)
+}
+
+// noCrons are the triggers of a scheduler that no engine made.
+type noCrons struct{}
+
+func (noCrons) err() error { return notRunning("") }
+
+func (c noCrons) Create(Cron) error                         { return c.err() }
+func (c noCrons) Update(Cron) error                         { return c.err() }
+func (c noCrons) Delete(string) error                       { return c.err() }
+func (c noCrons) Pause(string, string) error                { return c.err() }
+func (c noCrons) Resume(string) error                       { return c.err() }
+func (c noCrons) RunNow(string) (storage.JobID, error)      { return "", c.err() }
+func (c noCrons) Get(string) (CronInfo, bool, error)        { return CronInfo{}, false, c.err() }
+func (c noCrons) List() ([]CronInfo, error)                 { return nil, c.err() }
+func (c noCrons) Slots(string, int) ([]storage.Slot, error) { return nil, c.err() }

@@ -1,0 +1,373 @@
+package storage
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+
+	gproto "google.golang.org/protobuf/proto"
+
+	"carillon/proto"
+)
+
+// Overlap says what becomes of a tick that comes due while one of its trigger
+// still runs.
+type Overlap string
+
+// The overlap policies. "" is OverlapSkip.
+const (
+	OverlapSkip    Overlap = "skip"    // the slot is skipped
+	OverlapQueue   Overlap = "queue"   // it waits for the run to end; slots that come meanwhile are skipped
+	OverlapAllow   Overlap = "allow"   // both run
+	OverlapReplace Overlap = "replace" // the run is cancelled
+)
+
+// CatchUpMode says which of the slots that were missed are run late.
+type CatchUpMode string
+
+// The catch-up modes. "" is CatchUpOne.
+const (
+	CatchUpOne  CatchUpMode = "one"  // the latest one
+	CatchUpNone CatchUpMode = "none" // none
+	CatchUpAll  CatchUpMode = "all"  // the latest Limit of those within Window
+)
+
+// CatchUp says what becomes of slots that passed while nothing could run: the
+// engine was down, or the clock was stepped. A slot less than 5 s late is not missed.
+type CatchUp struct {
+	Mode   CatchUpMode
+	Limit  int           // of CatchUpAll, 1 to 1,000; 0 means 100
+	Window time.Duration // of CatchUpAll; 0 means no bound
+}
+
+// Trigger is a cron trigger of one app: its definition, its one pending tick,
+// and how its last run went. Package storage knows nothing of what Spec means.
+type Trigger struct {
+	Name     string
+	Spec     string
+	Zone     string // IANA name; "" is UTC
+	Function string
+	Args     []byte // JSON
+	Overlap  Overlap
+	CatchUp  CatchUp
+	Jitter   time.Duration // bound of the delay; each app and trigger has its own, always the same
+	Retry    *Retry        // of its ticks; nil means the default policy
+	Declared bool          // by the program; false: made at run time
+
+	Paused      bool
+	PauseReason string
+
+	CreatedAt time.Time
+	Anchor    time.Time // the phase of an interval
+	Next      time.Time // the slot of the pending tick; zero if there is none
+	NextJob   JobID     // its job
+
+	Decided time.Time // the latest slot that was fired, skipped or cancelled; none is twice
+
+	LastSlot    time.Time // of the last tick that ended
+	LastJob     JobID
+	LastState   State // "" if none has ended
+	LastEndedAt time.Time
+	LastError   *JobError
+	LastSuccess time.Time // the latest slot whose tick succeeded
+}
+
+// SlotOutcome is how a slot of a trigger ended.
+type SlotOutcome string
+
+// The outcomes of slots.
+const (
+	SlotFired    SlotOutcome = "fired"    // its tick was begun: see the job
+	SlotSkipped  SlotOutcome = "skipped"  // see the reason
+	SlotCanceled SlotOutcome = "canceled" // its tick was cancelled before it began
+)
+
+// Slot is how one slot of a trigger, or a run of slots with one reason, ended.
+type Slot struct {
+	From    time.Time
+	To      time.Time // the last slot of the run; From if it is one
+	Count   int       // slots in the run; 0 means too many to count
+	Outcome SlotOutcome
+	Reason  string
+	Job     JobID     // of a fired or cancelled slot
+	At      time.Time // when that was decided
+}
+
+// MaxTriggers bounds the triggers of one app, MaxTriggerName the length of a
+// name in bytes, and keptSlots how many entries of its slot log a trigger keeps.
+const (
+	MaxTriggers    = 1000
+	MaxTriggerName = 64
+	keptSlots      = 200
+)
+
+// tickPrefix opens the id of a tick's job. It has a ':', which no caller-chosen id has.
+const tickPrefix = "cron:"
+
+// TickID is the id of the job of a trigger's slot: the same however often it is
+// worked out, so that no slot can have two.
+func TickID(trigger string, slot time.Time) JobID {
+	return JobID(tickPrefix + trigger + ":" + strconv.FormatInt(slot.UnixMilli(), 10))
+}
+
+// CheckTriggerName says whether the name can be a trigger's.
+func CheckTriggerName(name string) error {
+	if !nameOK(name, "_-.") || len(name) > MaxTriggerName {
+		return fmt.Errorf("%w: trigger name %s: want 1 to %d letters, digits, _, - and .", ErrInvalid, quote(name), MaxTriggerName)
+	}
+	return nil
+}
+
+func encodeTrigger(t *Trigger) []byte {
+	p := &proto.Trigger{
+		Version: recordVersion, Spec: t.Spec, Zone: t.Zone, Function: t.Function, Args: t.Args,
+		Overlap: string(t.Overlap), CatchUp: string(t.CatchUp.Mode), CatchUpLimit: uint32(t.CatchUp.Limit),
+		CatchUpWindowMs: t.CatchUp.Window.Milliseconds(), JitterMs: t.Jitter.Milliseconds(), Retry: encodeRetry(t.Retry),
+		Declared: t.Declared, Paused: t.Paused, PauseReason: t.PauseReason, AnchorMs: msOf(t.Anchor),
+		NextMs: msOf(t.Next), NextJob: string(t.NextJob), CreatedAtMs: msOf(t.CreatedAt),
+		LastSlotMs: msOf(t.LastSlot), LastJob: string(t.LastJob), LastState: storedState(t.LastState),
+		LastEndedAtMs: msOf(t.LastEndedAt), LastSuccessMs: msOf(t.LastSuccess),
+		DecidedMs: msOf(t.Decided),
+	}
+	if e := t.LastError; e != nil {
+		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
+	}
+	data, err := gproto.Marshal(p)
+	if err != nil {
+		panic(fmt.Sprintf("storage: encode trigger %s: %v", t.Name, err))
+	}
+	return data
+}
+
+func decodeTrigger(name string, data []byte) (Trigger, error) {
+	var p proto.Trigger
+	if err := unmarshal(data, &p, &p.Version); err != nil {
+		return Trigger{}, fmt.Errorf("trigger %s: %w", name, err)
+	}
+	t := Trigger{
+		Name: name, Spec: p.Spec, Zone: p.Zone, Function: p.Function, Args: p.Args, Overlap: Overlap(p.Overlap),
+		CatchUp: CatchUp{CatchUpMode(p.CatchUp), int(p.CatchUpLimit), time.Duration(p.CatchUpWindowMs) * time.Millisecond},
+		Jitter:  time.Duration(p.JitterMs) * time.Millisecond, Retry: decodeRetry(p.Retry),
+		Declared: p.Declared, Paused: p.Paused, PauseReason: p.PauseReason, Anchor: timeOf(p.AnchorMs),
+		Next: timeOf(p.NextMs), NextJob: JobID(p.NextJob), CreatedAt: timeOf(p.CreatedAtMs),
+		LastSlot: timeOf(p.LastSlotMs), LastJob: JobID(p.LastJob), LastEndedAt: timeOf(p.LastEndedAtMs), LastSuccess: timeOf(p.LastSuccessMs),
+		Decided: timeOf(p.DecidedMs),
+	}
+	if !t.LastEndedAt.IsZero() {
+		t.LastState = stateOf(p.LastState)
+	}
+	if p.LastError != nil {
+		t.LastError = &JobError{Code: p.LastError.Code, Message: p.LastError.Message}
+	}
+	return t, nil
+}
+
+// Trigger returns the app's trigger of that name; ok is false if there is none.
+func (s System) Trigger(name string) (t Trigger, ok bool, err error) {
+	data, err := s.v.get(s.v.keys.name(tagTrigger, name))
+	if err != nil || data == nil {
+		return Trigger{}, false, err
+	}
+	t, err = decodeTrigger(name, data)
+	return t, err == nil, err
+}
+
+// Triggers returns all triggers of the app, by name. There are MaxTriggers at most.
+func (s System) Triggers() ([]Trigger, error) {
+	prefix := s.v.keys.prefix(tagTrigger)
+	var triggers []Trigger
+	for r, err := range s.v.scan(prefix, after(prefix), false) {
+		if err != nil {
+			return nil, err
+		}
+		t, err := decodeTrigger(string(tail(r.key)), r.value)
+		if err != nil {
+			return nil, err
+		}
+		triggers = append(triggers, t)
+	}
+	return triggers, nil
+}
+
+// Slots returns how the trigger's latest slots ended, the latest first, 1 to
+// limit entries. The log keeps the last 200.
+func (s System) Slots(trigger string, limit int) ([]Slot, error) {
+	if limit < 1 {
+		return nil, fmt.Errorf("%w: limit %d, want 1 or more", ErrInvalid, limit)
+	}
+	prefix := s.v.keys.slots(trigger)
+	rows, err := s.v.rows(prefix, after(prefix), true, min(limit, keptSlots))
+	if err != nil {
+		return nil, err
+	}
+	slots := make([]Slot, 0, len(rows))
+	for _, r := range rows {
+		var p proto.Slot
+		if err := unmarshal(r.value, &p, &p.Version); err != nil {
+			return nil, fmt.Errorf("trigger %s: slot: %w", trigger, err)
+		}
+		slots = append(slots, Slot{
+			From: timeOf(int64(binary.BigEndian.Uint64(r.key[len(prefix):]))), To: timeOf(p.ToMs), Count: int(p.Count),
+			Outcome: SlotOutcome(p.Outcome), Reason: p.Reason, Job: JobID(p.Job), At: timeOf(p.AtMs),
+		})
+	}
+	return slots, nil
+}
+
+func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, trigger), 0) }
+
+// PutTrigger stores the trigger, new or changed, in the transaction of w. The
+// engine sees to it that Next and NextJob say the truth. ErrLimit if it is new
+// and the app has MaxTriggers.
+func PutTrigger(w Writer, t *Trigger) error {
+	if err := CheckTriggerName(t.Name); err != nil {
+		return err
+	}
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	key := tx.app.keys.name(tagTrigger, t.Name)
+	old, err := tx.get(key)
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		prefix := tx.app.keys.prefix(tagTrigger)
+		rows, err := tx.rows(prefix, after(prefix), false, MaxTriggers)
+		if err != nil {
+			return err
+		}
+		if len(rows) == MaxTriggers {
+			return fmt.Errorf("%w: app %s has %d triggers, as many as it may", ErrLimit, tx.app.id, MaxTriggers)
+		}
+	}
+	tx.put(key, encodeTrigger(t))
+	return nil
+}
+
+// DeleteTrigger removes the trigger and its slot log. Its pending tick is the
+// engine's to retract.
+func DeleteTrigger(w Writer, name string) error {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	tx.delete(tx.app.keys.name(tagTrigger, name))
+	prefix := tx.app.keys.slots(name)
+	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+1)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		tx.delete(r.key)
+	}
+	return nil
+}
+
+// LogSlot writes down how a slot of the trigger, or a run of them, ended, and
+// drops what is too old from the log.
+func LogSlot(w Writer, trigger string, s Slot) error {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	data, err := gproto.Marshal(&proto.Slot{
+		Version: recordVersion, ToMs: msOf(s.To), Count: uint32(s.Count), Outcome: string(s.Outcome),
+		Reason: errorText(s.Reason), Job: string(s.Job), AtMs: msOf(s.At),
+	})
+	if err != nil {
+		panic(fmt.Sprintf("storage: encode slot of %s: %v", trigger, err))
+	}
+	prefix := tx.app.keys.slots(trigger)
+	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), uint64(msOf(s.From))), data)
+	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+2)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows[:max(0, len(rows)-keptSlots)] {
+		tx.delete(r.key)
+	}
+	return nil
+}
+
+// InsertTick stores the job of a trigger's slot under its TickID, in the
+// transaction of w. ErrExists if the slot has a job already. Options.MaxJobs is
+// not asked: a trigger that could not tick would be lost.
+func InsertTick(w Writer, job Job) (JobID, error) {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return "", err
+	}
+	defer tx.mu.Unlock()
+	job.ID = TickID(job.Trigger, job.Slot)
+	return tx.insert(job)
+}
+
+// RemoveTick takes a tick that has not begun out of the bucket, leaving no row
+// behind: what its slot came to is the engine's to log. ok is false if it has
+// begun or ended.
+func RemoveTick(w Writer, id JobID) (ok bool, err error) {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return false, err
+	}
+	defer tx.mu.Unlock()
+	p, t, found, err := tx.locate(id)
+	if err != nil || !found || t != tagQueue {
+		return false, err
+	}
+	keys := tx.app.keys
+	data, err := tx.get(keys.place(tagQueue, p))
+	if err != nil {
+		return false, err
+	}
+	job, err := decodeJob(p, data)
+	if err != nil || job.Attempts > 0 {
+		return false, err
+	}
+	claim, err := tx.get(keys.place(tagClaim, p))
+	if err != nil {
+		return false, err
+	}
+	if claim != nil {
+		if tx.onCancel != nil && tx.onCancel(id) {
+			return false, nil
+		}
+		tx.delete(keys.place(tagClaim, p))
+		tx.top().counts.claimed--
+		tx.top().canceled = append(tx.top().canceled, id)
+	}
+	tx.takePending(&job)
+	tx.delete(keys.name(tagID, string(id)))
+	return true, nil
+}
+
+// noteTick writes down in its trigger how a tick has ended.
+func (tx *Tx) noteTick(job *Job, state State) error {
+	key := tx.app.keys.name(tagTrigger, job.Trigger)
+	data, err := tx.get(key)
+	if err != nil || data == nil {
+		return err // the trigger was deleted
+	}
+	t, err := decodeTrigger(job.Trigger, data)
+	if err != nil {
+		return err
+	}
+	if job.Attempts == 0 && state == StateCanceled {
+		return nil // it never began
+	}
+	t.LastJob, t.LastState, t.LastEndedAt, t.LastError = job.ID, state, tx.now, job.Error
+	if !job.Slot.IsZero() {
+		t.LastSlot = job.Slot
+		if state == StateSuccess && job.Slot.After(t.LastSuccess) {
+			t.LastSuccess = job.Slot
+		}
+	}
+	tx.put(key, encodeTrigger(&t))
+	return nil
+}
