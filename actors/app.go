@@ -60,7 +60,7 @@ type HostScheduler struct{ remoteScheduler }
 // retries. ok is false if no dead job has the id.
 func (s *HostScheduler) RetryDead(id storage.JobID) (ok bool, err error) {
 	err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
-		ok, err = tx.RetryDead(id)
+		ok, err = tx.RetryDeadAt(id, s.eng.clock.wall())
 		return err
 	})
 	return ok && err == nil, err

@@ -255,3 +255,32 @@ func BenchmarkManyApps(b *testing.B) {
 		b.ReportMetric(time.Since(due).Seconds(), "herd-s")
 	}
 }
+
+// BenchmarkVolumes is what the default of Options.Volumes was chosen by: 64
+// callers schedule in 64 apps, and all the jobs run.
+func BenchmarkVolumes(b *testing.B) {
+	for _, volumes := range []int{1, 2, 4, 8} {
+		b.Run(fmt.Sprintf("volumes=%d", volumes), func(b *testing.B) {
+			const n = 20_000
+			be := openBench(b, actors.Options{Volumes: volumes})
+			scheduling, running := time.Duration(0), time.Duration(0)
+			for b.Loop() {
+				start := time.Now()
+				due := start.Add(3 * time.Second)
+				callers(b, 64, n, func(i int) error {
+					_, err := be.app(b, fmt.Sprintf("app-%d", i%64)).Scheduler(context.Background()).RunAt(due, benchNoop.With(dispatch.None{}))
+					return err
+				})
+				scheduling += time.Since(start)
+				be.done.Store(0)
+				time.Sleep(time.Until(due))
+				for be.done.Load() < n {
+					time.Sleep(time.Millisecond)
+				}
+				running += time.Since(due)
+			}
+			b.ReportMetric(float64(b.N*n)/scheduling.Seconds(), "schedule/s")
+			b.ReportMetric(float64(b.N*n)/running.Seconds(), "run/s")
+		})
+	}
+}

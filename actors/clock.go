@@ -28,8 +28,19 @@ func newClock(read func() time.Time, highWater time.Time) *clock {
 func (c *clock) wall() time.Time { return c.read().Round(0) }
 
 // now is scheduler time, in whole milliseconds, cut off.
-func (c *clock) now() time.Time {
-	ms := c.wall().UnixMilli()
+func (c *clock) now() time.Time { return c.raise(c.wall()) }
+
+// seen is the wall for functions, who may write down what they see: scheduler
+// time is never behind it from here on.
+func (c *clock) seen() time.Time {
+	wall := c.wall()
+	c.raise(wall)
+	return wall
+}
+
+// raise has scheduler time not be behind the wall, and returns it.
+func (c *clock) raise(wall time.Time) time.Time {
+	ms := wall.UnixMilli()
 	for {
 		highest := c.highest.Load()
 		if ms <= highest {

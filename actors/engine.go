@@ -356,13 +356,14 @@ func (e *Engine) stop(closeStore func() error) error {
 	err := closeStore()
 	root.Stop(e.governor.self)
 	e.sys.actors.Shutdown()
-	defer e.sys.workers.close()
 
 	wait := make(chan struct{})
 	timer := time.AfterFunc(e.opts.Grace, func() { close(wait) })
-	if !e.handlers.wait(wait) {
+	defer timer.Stop()
+	returned := e.handlers.wait(wait)
+	e.sys.workers.close(returned)
+	if !returned {
 		err = errors.Join(err, fmt.Errorf("%d handlers have not returned", e.handlers.running()))
 	}
-	timer.Stop()
 	return err
 }

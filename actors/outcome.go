@@ -83,15 +83,16 @@ func (s *scheduler) settleEnded() {
 			continue
 		}
 		s.forgetRun(r)
-		if _, err := tx.EndAttempt(r.job, s.outcome(tx.Now(), end)); err != nil {
+		if _, err := tx.EndAttempt(r.job, s.outcome(s.eng.clock.wall(), end)); err != nil {
 			s.eng.opts.Logger.Error("ending a run", "app", s.id, "job", r.job.ID, "err", err)
 		}
 	}
 	s.commit(tx, nil, nil)
 }
 
-// outcome says what follows from how a run ended.
-func (s *scheduler) outcome(now time.Time, end ending) storage.End {
+// outcome says what follows from how a run ended. A retry waits by the wall,
+// like whatever is due: scheduler time may be far ahead of it.
+func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 	r := end.run
 	if end.err == nil {
 		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt}
@@ -117,8 +118,11 @@ func (s *scheduler) outcome(now time.Time, end ending) storage.End {
 		log.Warn("job failed, and its retries are spent")
 		return out
 	}
-	// Rounded up like every due instant; one past the last possible is dead (storage).
-	out.State, out.Due = storage.StatePending, now.Add(wait)
+	out.State, out.Due = storage.StatePending, wall
+	if wait > 0 {
+		// Rounded up like every due instant; one past the last possible is dead (storage).
+		out.Due = wall.Add(wait).Add(time.Millisecond - 1)
+	}
 	log.Info("job failed, and will be tried again", "in", wait)
 	return out
 }

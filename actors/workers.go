@@ -58,5 +58,11 @@ func (w *workers) loop(fn func()) {
 	}
 }
 
-// close lets the goroutines that wait go. Those that still run end when they have.
-func (w *workers) close() { close(w.stop) }
+// close lets the goroutines that wait go, and each that still runs when it has
+// run. With wait it returns when there are none left.
+func (w *workers) close(wait bool) {
+	close(w.stop)
+	if wait {
+		w.wg.Wait()
+	}
+}

@@ -352,7 +352,7 @@ func TestTheEngineMayGiveTheSchedulerAndItsClock(t *testing.T) {
 	env := dispatch.Env{Registry: b.reg, Now: noon, Clock: func() time.Time { return later }}
 	env.NewScheduler = func(w storage.Writer) dispatch.Scheduler {
 		made = append(made, w)
-		return dispatch.NewTxScheduler(w, env.Planner())
+		return dispatch.NewTxScheduler(w, env.Planner(), nil)
 	}
 	fn, _ := b.reg.Lookup("a:outer")
 	_, err := fn.RunMutation(env, tx.Writer(), nil)

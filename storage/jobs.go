@@ -26,7 +26,8 @@ const maxErrorLen = 1024
 
 // InsertJob stores a pending job in the transaction of w. It uses the caller's Function, Args, Due,
 // ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout and Claims, and ID unless
-// that is empty: then it mints one. Errors: ErrExists if a pending, running or
+// that is empty: then it mints one. EnqueuedAt is raised to the transaction's
+// instant if it is before that. Errors: ErrExists if a pending, running or
 // dead job holds the id, ErrLimit if the app has as many jobs as it may,
 // ErrInvalid for an id or an instant out of bounds. Nothing is changed then.
 func InsertJob(w Writer, job Job) (JobID, error) {
@@ -54,6 +55,13 @@ func (tx *Tx) insert(job Job) (JobID, error) {
 	}
 	if job.ScheduledFor.IsZero() {
 		job.ScheduledFor = job.Due
+	}
+	// Scheduler time never goes back: neither does this, nor what comes after it.
+	if job.EnqueuedAt.Before(tx.now) {
+		job.EnqueuedAt = timeOf(tx.now.UnixMilli())
+	}
+	if job.EnqueuedAt.After(tx.latest) {
+		tx.latest = job.EnqueuedAt
 	}
 	if at := job.ScheduledFor.UnixMilli(); at < 1 || at > maxInstantMs {
 		return "", fmt.Errorf("%w: instant asked for %v is not between 1970 and %v", ErrInvalid, job.ScheduledFor, MaxInstant)
@@ -397,10 +405,14 @@ func (tx *Tx) Claimed() ([]Job, error) {
 	return jobs, nil
 }
 
-// RetryDead makes a dead job pending again, due at once, with its attempts and
-// failures counted from zero and its history kept. ok is false if no dead job
-// has the id. ErrLimit if the app has as many jobs as it may; nothing is changed then.
-func (tx *Tx) RetryDead(id JobID) (ok bool, err error) {
+// RetryDead is RetryDeadAt now, by the scheduler's time.
+func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(id, tx.now) }
+
+// RetryDeadAt makes a dead job pending again, due at the instant, with its
+// attempts and failures counted from zero and its history kept. ok is false if
+// no dead job has the id. ErrLimit if the app has as many jobs as it may; nothing
+// is changed then.
+func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
 	job, ok, err := tx.takeDead(id, tx.room)
 	if err != nil || !ok {
 		return false, err
@@ -409,8 +421,8 @@ func (tx *Tx) RetryDead(id JobID) (ok bool, err error) {
 	job.State = StatePending
 	job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
 	job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
-	job.Due = time.UnixMilli(tx.now.UnixMilli()).UTC()
-	job.place.ms = job.Due.UnixMilli()
+	job.place.ms = min(max(due.UnixMilli(), 1), maxInstantMs)
+	job.Due = timeOf(job.place.ms)
 	tx.putPending(&job)
 	return true, nil
 }

@@ -17,6 +17,7 @@ type Tx struct {
 	mu       sync.Mutex
 	app      *App
 	now      time.Time
+	latest   time.Time // the latest scheduler time it has written down; may be zero
 	over     bool
 	layers   []*layer // the outermost first; nested ones see and join those below
 	onCancel func(JobID) (started bool)
@@ -231,7 +232,10 @@ func (tx *Tx) Commit(done func(error)) error {
 	tx.layers[0].counts.seq = tx.top().counts.seq
 	tx.over = true
 	tx.app.tx = nil
-	tx.app.hand(tx.layers[0], tx.now, done)
+	if tx.latest.Before(tx.now) {
+		tx.latest = tx.now
+	}
+	tx.app.hand(tx.layers[0], tx.latest, done)
 	return nil
 }
 
