@@ -60,8 +60,9 @@ func (s *scheduler) rearm() {
 	if s.idle() {
 		idleAt := s.touched + s.eng.opts.IdleAfter
 		if elapsed >= idleAt {
-			// Not while the next job is nearer than it pays to sleep.
-			if s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter {
+			// Not while the next job is nearer than it pays to sleep. Of change sets on
+			// their way to the disk nobody may tell us, so the alarm comes again for them.
+			if !s.store.Unsettled() && (s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter) {
 				if s.eng.directory.sleep(s.ref) {
 					s.alarm.clear()
 					return
@@ -85,8 +86,8 @@ func (s *scheduler) rearm() {
 	s.alarm.at = at
 }
 
-// idle says whether nothing is under way.
+// idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && len(s.ready) == 0 &&
-		s.started == 0 && !s.asked && s.runs.empty() && !s.store.Unsettled() && !s.broken && !s.draining
+		s.started == 0 && !s.asked && s.runs.empty() && !s.broken && !s.draining
 }

@@ -136,7 +136,13 @@ func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall
 			running = append(running, r)
 		}
 	}
-	v, at, err := s.clockwork.judge(tx, job, len(running), wall)
+	ticks := 0
+	for _, r := range running {
+		if !r.job.Slot.IsZero() {
+			ticks++
+		}
+	}
+	v, at, err := s.clockwork.judge(tx, job, len(running), ticks, wall)
 	if err != nil {
 		s.eng.opts.Logger.Error("judging a tick", "app", s.id, "trigger", job.Trigger, "err", err)
 		return keepIt, wall.Add(time.Second)

@@ -46,7 +46,13 @@ func (c *txCrons) Create(def dispatch.Cron) error {
 	if _, ok, err := c.w.System().Trigger(plan.Name); err != nil || ok {
 		return asError(errors.Join(err, dispatch.Errorf(dispatch.CodeAlreadyExists, "there is a trigger %q", plan.Name)))
 	}
-	return asError(c.clockwork.create(c.w, plan, c.eng.clock.wall(), c.now))
+	return c.whole(func(w storage.Writer) error { return c.clockwork.create(w, plan, c.eng.clock.wall(), c.now) })
+}
+
+// whole makes a change to a trigger wholly or not at all, though the mutation
+// may overlook its error and be committed.
+func (c *txCrons) whole(change func(storage.Writer) error) error {
+	return asError(storage.Nested(c.w, change))
 }
 
 // Update implements dispatch.Crons.
@@ -59,7 +65,7 @@ func (c *txCrons) Update(def dispatch.Cron) error {
 	if err != nil || sameDefinition(&t, &plan) {
 		return err
 	}
-	return asError(c.clockwork.redefine(c.w, t, plan, c.eng.clock.wall(), c.now))
+	return c.whole(func(w storage.Writer) error { return c.clockwork.redefine(w, t, plan, c.eng.clock.wall(), c.now) })
 }
 
 // own is must for a change that the program's declaration would undo.
@@ -77,7 +83,7 @@ func (c *txCrons) Delete(name string) error {
 	if err != nil {
 		return err
 	}
-	return asError(c.clockwork.remove(c.w, &t))
+	return c.whole(func(w storage.Writer) error { return c.clockwork.remove(w, &t, c.eng.clock.wall(), c.now) })
 }
 
 // Pause implements dispatch.Crons.
@@ -86,11 +92,13 @@ func (c *txCrons) Pause(name, reason string) error {
 	if err != nil {
 		return err
 	}
-	t.Paused, t.PauseReason = true, reason
-	if err := c.clockwork.retract(c.w, &t, "paused: "+reason, c.eng.clock.wall(), c.now); err != nil {
-		return asError(err)
-	}
-	return asError(storage.PutTrigger(c.w, &t))
+	return c.whole(func(w storage.Writer) error {
+		t.Paused, t.PauseReason = true, reason
+		if err := c.clockwork.retract(w, &t, "paused: "+reason, false, c.eng.clock.wall(), c.now); err != nil {
+			return err
+		}
+		return storage.PutTrigger(w, &t)
+	})
 }
 
 // Resume implements dispatch.Crons.
@@ -99,7 +107,7 @@ func (c *txCrons) Resume(name string) error {
 	if err != nil || !t.Paused {
 		return err
 	}
-	return asError(c.clockwork.resume(c.w, t, c.eng.clock.wall(), c.now))
+	return c.whole(func(w storage.Writer) error { return c.clockwork.resume(w, t, c.eng.clock.wall(), c.now) })
 }
 
 // RunNow implements dispatch.Crons.
@@ -184,69 +192,67 @@ func sameDefinition(a, b *storage.Trigger) bool {
 func (c *clockwork) create(w storage.Writer, plan storage.Trigger, wall, now time.Time) error {
 	plan.CreatedAt = now
 	plan.Anchor = wall.Truncate(time.Millisecond).UTC()
+	if err := storage.PutTrigger(w, &plan); err != nil {
+		return err // there is no room for it, nor for a tick
+	}
 	return c.wind(w, &plan, wall, now)
 }
 
 // redefine gives the trigger a new definition. What the old one has pending is
 // taken back; what runs, runs on.
 func (c *clockwork) redefine(w storage.Writer, t, plan storage.Trigger, wall, now time.Time) error {
-	if err := c.retract(w, &t, "the trigger was changed", wall, now); err != nil {
+	if err := c.retract(w, &t, "the trigger was changed", true, wall, now); err != nil {
 		return err
 	}
-	if t.Spec != plan.Spec {
-		t.Anchor = wall.Truncate(time.Millisecond).UTC()
+	if t.Paused {
+		if err := c.passPause(w, &t, wall, now); err != nil {
+			return err
+		}
+	}
+	schedule, err := c.schedule(&t)
+	if err != nil {
+		return err
+	}
+	_, interval := schedule.Interval()
+	if t.Spec != plan.Spec || t.Zone != plan.Zone && !interval {
+		t.Anchor = wall.Truncate(time.Millisecond).UTC() // also: no slot of the new spec is before this
 	}
 	t.Spec, t.Zone, t.Function, t.Args = plan.Spec, plan.Zone, plan.Function, plan.Args
 	t.Overlap, t.CatchUp, t.Jitter, t.Retry, t.Declared = plan.Overlap, plan.CatchUp, plan.Jitter, plan.Retry, plan.Declared
 	return c.wind(w, &t, wall, now)
 }
 
-// retract takes the pending tick back. A slot that has passed already is
-// skipped for the reason. The caller stores the trigger.
-func (c *clockwork) retract(w storage.Writer, t *storage.Trigger, reason string, wall, now time.Time) error {
-	slot := t.Next
-	if err := c.unwind(w, t); err != nil {
-		return err
-	}
-	if slot.IsZero() || slot.After(wall) {
-		return nil
-	}
+// passPause skips the slots of a pause up to now.
+func (c *clockwork) passPause(w storage.Writer, t *storage.Trigger, wall, now time.Time) error {
 	schedule, err := c.schedule(t)
 	if err != nil {
 		return err
 	}
-	last := slot
-	if later := schedule.Last(slot, wall); !later.IsZero() {
-		last = later
+	since := t.Anchor
+	if t.Decided.After(since) {
+		since = t.Decided
 	}
-	return c.decide(w, t, slot, last, storage.SlotSkipped, reason, "", now)
+	last := schedule.Last(since, wall)
+	if last.IsZero() {
+		return nil
+	}
+	return c.decide(w, t, schedule.Next(since), last, storage.SlotSkipped, "paused: "+t.PauseReason, "", now)
 }
 
 // resume lets the trigger tick again. The slots of the pause are skipped.
 func (c *clockwork) resume(w storage.Writer, t storage.Trigger, wall, now time.Time) error {
-	schedule, err := c.schedule(&t)
-	if err != nil {
+	if err := c.passPause(w, &t, wall, now); err != nil {
 		return err
-	}
-	since := t.Decided
-	if since.IsZero() {
-		since = t.CreatedAt
-	}
-	if last := schedule.Last(since, wall); !last.IsZero() {
-		if err := c.decide(w, &t, schedule.Next(since), last, storage.SlotSkipped, "paused: "+t.PauseReason, "", now); err != nil {
-			return err
-		}
 	}
 	t.Paused, t.PauseReason = false, ""
 	return c.wind(w, &t, wall, now)
 }
 
-// remove deletes the trigger with its pending tick.
-func (c *clockwork) remove(w storage.Writer, t *storage.Trigger) error {
-	if err := c.unwind(w, t); err != nil {
+// remove deletes the trigger with its pending ticks.
+func (c *clockwork) remove(w storage.Writer, t *storage.Trigger, wall, now time.Time) error {
+	if err := c.retract(w, t, "the trigger was deleted", true, wall, now); err != nil {
 		return err
 	}
-	delete(c.schedules, t.Name)
 	return storage.DeleteTrigger(w, t.Name)
 }
 

@@ -87,35 +87,52 @@ func (s *scheduler) windDeclared() bool {
 	return true
 }
 
+// windBorn winds up the triggers of an app in the transaction that brings it
+// into being: were they wound up after that, a crash in between would leave an
+// app that sleeps, without an alarm, and that no sweep looks at.
+func (s *scheduler) windBorn(tx *storage.Tx) {
+	if s.wound || s.store.Stored() || tx.Unchanged() {
+		return
+	}
+	s.wound = true
+	plans, _ := s.eng.declared.of(s.id)
+	if err := s.alignTriggers(tx, plans); err != nil {
+		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
+	}
+}
+
+// alignTriggers does the work of windDeclared. A trigger that cannot be brought
+// in line is logged, and keeps no other from it: an app may have no room for it.
 func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error {
-	w, wall, now := tx.Writer(), s.eng.clock.wall(), tx.Now()
-	stored, err := w.System().Triggers()
+	wall, now := s.eng.clock.wall(), tx.Now()
+	stored, err := tx.Writer().System().Triggers()
 	if err != nil {
 		return err
 	}
-	have := map[string]storage.Trigger{}
+	have, wanted := map[string]storage.Trigger{}, map[string]bool{}
 	for _, t := range stored {
 		have[t.Name] = t
 	}
 	for _, plan := range plans {
-		t, ok := have[plan.Name]
-		delete(have, plan.Name)
-		switch {
-		case !ok:
-			err = s.clockwork.create(w, plan, wall, now)
-		case !sameDefinition(&t, &plan):
-			err = s.clockwork.redefine(w, t, plan, wall, now)
-		}
-		if err != nil {
-			return fmt.Errorf("trigger %s: %w", plan.Name, err)
+		wanted[plan.Name] = true
+	}
+	align := func(name string, change func(w storage.Writer) error) {
+		if err := storage.Nested(tx.Writer(), change); err != nil {
+			s.eng.opts.Logger.Error("declared trigger", "app", s.id, "trigger", name, "err", err)
 		}
 	}
-	for _, t := range have {
-		if !t.Declared {
-			continue
+	// Those that go make room for those that come.
+	for _, t := range stored {
+		if t.Declared && !wanted[t.Name] {
+			align(t.Name, func(w storage.Writer) error { return s.clockwork.remove(w, &t, wall, now) })
 		}
-		if err := s.clockwork.remove(w, &t); err != nil {
-			return fmt.Errorf("trigger %s: %w", t.Name, err)
+	}
+	for _, plan := range plans {
+		switch t, ok := have[plan.Name]; {
+		case !ok:
+			align(plan.Name, func(w storage.Writer) error { return s.clockwork.create(w, plan, wall, now) })
+		case !sameDefinition(&t, &plan):
+			align(plan.Name, func(w storage.Writer) error { return s.clockwork.redefine(w, t, plan, wall, now) })
 		}
 	}
 	return nil

@@ -23,27 +23,30 @@ type directory struct {
 	gone chan struct{}
 
 	// Below: the actor's.
-	byPID   map[string]*appRef
-	asleep  map[storage.AppID][]*enterApp // waiting until the app has stopped
-	deleted map[storage.AppID][]*dropApp
+	byPID  map[string]*appRef
+	asleep map[storage.AppID][]*enterApp // waiting until the app has stopped, and is not held
+	held   map[storage.AppID][]*holdApp  // the first one holds the app, or waits for it to stop
 }
 
-// appRef is a live app. inside counts who is in; asleep means nobody can enter
-// any more.
+// appRef is a live app. inside counts who is in; asleep is added to it when
+// nobody can enter any more.
 type appRef struct {
 	id       storage.AppID
 	app      *appState
 	pid      *actor.PID // the app's supervisor
 	inside   atomic.Int64
+	drained  atomic.Bool // it is to stop when the last of those inside has left
 	admitted atomic.Bool
 }
 
 const asleep = -1 << 40
 
-func (r *appRef) enter() bool {
+// enter lets a caller in, unless the app is asleep or to stop. A call from an
+// action that is inside is part of that one's call.
+func (r *appRef) enter(from *source) bool {
 	for {
 		n := r.inside.Load()
-		if n < 0 {
+		if n < 0 && (from == nil || n <= asleep) {
 			return false
 		}
 		if r.inside.CompareAndSwap(n, n+1) {
@@ -52,7 +55,13 @@ func (r *appRef) enter() bool {
 	}
 }
 
-func (r *appRef) leave() { r.inside.Add(-1) }
+// leave lets a caller out. The last one out of an app that is held has it stop.
+func (r *appRef) leave() {
+	if r.inside.Add(-1) == asleep && r.drained.Load() {
+		d := r.app.eng.directory
+		d.eng.sys.tell(d.self, &sleepApp{r})
+	}
+}
 
 // The messages to the directory.
 type (
@@ -60,17 +69,20 @@ type (
 		id     storage.AppID
 		answer func(*appRef, error) // entered; nil: only to wake it
 	}
-	dropApp struct {
-		id   storage.AppID
-		done func() // called when the app has stopped, or was not live
+	holdApp struct {
+		id      storage.AppID
+		done    chan struct{} // closed when the app has stopped, or was not live
+		settled atomic.Bool   // the app is held, or nobody waits for that any more
 	}
-	sleepApp struct{ ref *appRef }
+	releaseApp struct{ id storage.AppID }
+	sleepApp   struct{ ref *appRef }
 )
 
-// enter finds the app, or has it spawned, and enters it.
-func (d *directory) enter(ctx context.Context, id storage.AppID) (*appRef, error) {
+// enter finds the app, or has it spawned, and enters it. from is the action that
+// calls, or nil.
+func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
 	if v, ok := d.live.Load(id); ok {
-		if ref := v.(*appRef); ref.enter() {
+		if ref := v.(*appRef); ref.enter(from) {
 			return ref, nil
 		}
 	}
@@ -126,9 +138,13 @@ func (d *directory) Receive(c actor.Context) {
 	case *enterApp:
 		d.admit(c, m)
 	case *sleepApp:
-		c.Stop(m.ref.pid)
-	case *dropApp:
-		d.drop(c, m)
+		if d.byPID[m.ref.pid.Id] == m.ref { // it may have been told twice
+			c.Stop(m.ref.pid)
+		}
+	case *holdApp:
+		d.hold(c, m)
+	case *releaseApp:
+		d.release(c, m.id)
 	case *actor.Terminated:
 		d.stopped(c, m.Who)
 	case *actor.Stopped:
@@ -141,11 +157,15 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		ref := v.(*appRef)
 		switch {
 		case m.answer == nil && ref.inside.Load() >= 0:
-		case m.answer != nil && ref.enter():
+		case m.answer != nil && ref.enter(nil):
 			m.answer(ref, nil)
 		default:
 			d.asleep[m.id] = append(d.asleep[m.id], m)
 		}
+		return
+	}
+	if len(d.held[m.id]) > 0 {
+		d.asleep[m.id] = append(d.asleep[m.id], m)
 		return
 	}
 	ref, err := d.spawn(c, m.id)
@@ -169,7 +189,8 @@ func (d *directory) spawn(c actor.Context, id storage.AppID) (*appRef, error) {
 		return nil, err
 	}
 	ref := &appRef{id: id}
-	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), clockwork: newClockwork(id), ref: ref}
+	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
+	ref.app.clockwork = newClockwork(id, ref.app.runs)
 	ref.app.crons = ref.app.newCrons
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }), "app/"+string(id))
@@ -184,14 +205,19 @@ func (d *directory) spawn(c actor.Context, id storage.AppID) (*appRef, error) {
 	return ref, nil
 }
 
-// drop stops the app's actors for good, as soon as nobody is inside.
-func (d *directory) drop(c actor.Context, m *dropApp) {
+// hold stops the app's actors as soon as nobody is inside, and keeps the app from
+// being spawned until it is released: what is done to its state meanwhile is
+// done behind nobody's back.
+func (d *directory) hold(c actor.Context, m *holdApp) {
+	d.held[m.id] = append(d.held[m.id], m)
+	if len(d.held[m.id]) > 1 {
+		return // when its turn comes the app is not live
+	}
 	v, ok := d.live.Load(m.id)
 	if !ok {
-		m.done()
+		d.give(c, m)
 		return
 	}
-	d.deleted[m.id] = append(d.deleted[m.id], m)
 	ref := v.(*appRef)
 	for {
 		n := ref.inside.Load()
@@ -206,10 +232,35 @@ func (d *directory) drop(c actor.Context, m *dropApp) {
 	for _, r := range ref.app.runs.all() {
 		ref.app.runs.stop(r)
 	}
-	d.eng.sys.tell(ref.app.scheduler, &drain{func() { d.eng.sys.tell(d.self, &sleepApp{ref}) }})
+	d.eng.sys.tell(ref.app.scheduler, &drain{func() {
+		ref.drained.Store(true)
+		if ref.inside.Load() == asleep {
+			d.eng.sys.tell(d.self, &sleepApp{ref})
+		}
+	}})
 }
 
-// stopped lets those in who have waited for the app to stop.
+// give tells whoever wants to hold the app that it does.
+func (d *directory) give(c actor.Context, m *holdApp) {
+	if m.settled.CompareAndSwap(false, true) {
+		close(m.done)
+		return
+	}
+	d.release(c, m.id)
+}
+
+// release ends a hold.
+func (d *directory) release(c actor.Context, id storage.AppID) {
+	if next := d.held[id][1:]; len(next) > 0 {
+		d.held[id] = next
+		d.give(c, next[0])
+		return
+	}
+	delete(d.held, id)
+	d.letIn(c, id)
+}
+
+// stopped has what waits for the app to stop go on.
 func (d *directory) stopped(c actor.Context, pid *actor.PID) {
 	ref := d.byPID[pid.Id]
 	if ref == nil {
@@ -217,12 +268,17 @@ func (d *directory) stopped(c actor.Context, pid *actor.PID) {
 	}
 	delete(d.byPID, pid.Id)
 	d.live.Delete(ref.id)
-	for _, m := range d.deleted[ref.id] {
-		m.done()
+	if held := d.held[ref.id]; len(held) > 0 {
+		d.give(c, held[0])
+		return
 	}
-	delete(d.deleted, ref.id)
-	waiting := d.asleep[ref.id]
-	delete(d.asleep, ref.id)
+	d.letIn(c, ref.id)
+}
+
+// letIn lets those in who have waited for the app.
+func (d *directory) letIn(c actor.Context, id storage.AppID) {
+	waiting := d.asleep[id]
+	delete(d.asleep, id)
 	for _, m := range waiting {
 		d.admit(c, m)
 	}

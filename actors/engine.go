@@ -66,7 +66,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.governor = &governor{sys: e.sys, free: opts.Concurrency, given: map[string]int{}}
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
-		asleep: map[storage.AppID][]*enterApp{}, deleted: map[storage.AppID][]*dropApp{},
+		asleep: map[storage.AppID][]*enterApp{}, held: map[storage.AppID][]*holdApp{},
 	}
 	e.waker = &waker{eng: e}
 	// Addresses are known before anybody runs: the actors tell each other at once.
@@ -116,17 +116,16 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 	if e.closing.Load() {
 		return errShutdown()
 	}
-	// An app of that name may be live without existing: it must look again.
-	if err := e.drop(ctx, id); err != nil {
+	// An app of that name may be live without existing, and must look again.
+	release, err := e.hold(ctx, id)
+	if err != nil {
 		return err
 	}
+	defer release()
 	if err := e.store.Import(ctx, id, r); err != nil {
 		return asError(err)
 	}
-	if err := e.drop(ctx, id); err != nil {
-		return err
-	}
-	e.waker.look()
+	e.directory.wake(id) // as soon as it is released, to look at the declared triggers
 	return nil
 }
 
@@ -136,23 +135,33 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	if e.closing.Load() {
 		return errShutdown()
 	}
-	if err := e.drop(ctx, id); err != nil {
+	release, err := e.hold(ctx, id)
+	if err != nil {
 		return err
 	}
+	defer release()
 	return asError(e.store.Delete(id))
 }
 
-// drop stops the app's actors and waits until they have stopped.
-func (e *Engine) drop(ctx context.Context, id storage.AppID) error {
-	done := make(chan struct{})
-	e.sys.tell(e.directory.self, &dropApp{id, func() { close(done) }})
+// hold stops the app's actors, waits until they have stopped, and keeps the app
+// from being opened until release is called.
+func (e *Engine) hold(ctx context.Context, id storage.AppID) (release func(), err error) {
+	if err := id.Check(); err != nil {
+		return nil, dispatch.AsError(err)
+	}
+	m := &holdApp{id: id, done: make(chan struct{})}
+	free := func() { e.sys.tell(e.directory.self, &releaseApp{id}) }
+	e.sys.tell(e.directory.self, m)
 	select {
-	case <-done:
-		return nil
+	case <-m.done:
+		return free, nil
 	case <-ctx.Done():
-		return contextError(ctx, "")
+		if !m.settled.CompareAndSwap(false, true) {
+			free() // it came to be held all the same
+		}
+		return nil, contextError(ctx, "")
 	case <-e.directory.gone:
-		return errShutdown()
+		return nil, errShutdown()
 	}
 }
 
@@ -172,7 +181,7 @@ func (e *Engine) enter(ctx context.Context, id storage.AppID, from *source) (*ap
 	if e.closing.Load() && from == nil {
 		return nil, errShutdown()
 	}
-	ref, err := e.directory.enter(ctx, id)
+	ref, err := e.directory.enter(ctx, id, from)
 	if err != nil {
 		return nil, err
 	}
@@ -313,7 +322,7 @@ func (e *Engine) drain() {
 	drained := make(chan struct{})
 	n := 0
 	e.directory.each(func(ref *appRef) {
-		if !ref.enter() {
+		if !ref.enter(nil) {
 			return // asleep, or going to
 		}
 		n++

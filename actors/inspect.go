@@ -34,7 +34,7 @@ type inspect struct{ answer func(Inspection) }
 // nothing is done in passing that would otherwise have been left undone.
 func (a *App) Inspect(ctx context.Context) (Inspection, error) {
 	if v, live := a.eng.directory.live.Load(a.id); live {
-		if ref := v.(*appRef); ref.enter() {
+		if ref := v.(*appRef); ref.enter(nil) {
 			return ref.inspect(ctx)
 		}
 	}

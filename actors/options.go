@@ -74,6 +74,8 @@ type Options struct {
 	// is retried, any other ends the job as failed. Default: the stored identity holds.
 	Reauthorize func(context.Context, storage.AppID, *dispatch.Identity) (*dispatch.Identity, error)
 
+	trusting bool // Reauthorize is the default
+
 	// Logger is told what no caller can be. Default slog.Default().
 	Logger *slog.Logger
 	// Clock reads the wall clock; for tests that step it. Default time.Now.
@@ -108,7 +110,7 @@ func (o Options) withDefaults() Options {
 	if o.Admit == nil {
 		o.Admit = func(context.Context, storage.AppID) error { return nil }
 	}
-	if o.Reauthorize == nil {
+	if o.trusting = o.Reauthorize == nil; o.trusting {
 		o.Reauthorize = func(_ context.Context, _ storage.AppID, id *dispatch.Identity) (*dispatch.Identity, error) {
 			return id, nil
 		}

@@ -36,6 +36,9 @@ func (s *scheduler) endRun(end ending) {
 		return
 	}
 	r.over = true
+	if !s.runs.live(r.job.ID) {
+		s.claims-- // a mutation that has ended before it had the turn
+	}
 	s.freeSlot(r)
 	s.ended = append(s.ended, end)
 }

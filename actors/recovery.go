@@ -163,6 +163,7 @@ func (s *scheduler) reload() bool {
 	}
 	s.reloads = 0
 	s.broken = false
+	s.wound = false // that may be what was lost
 	// Runs that ended meanwhile are told from those that nobody runs.
 	s.from, s.nextAt = storage.Place{}, time.Time{}
 	s.recover(false)

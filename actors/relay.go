@@ -112,6 +112,9 @@ func (r *relay) hand(t *turn) bool {
 	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 {
 		return false
 	}
+	if !r.app.store.Stored() && len(r.app.eng.declared.plans) > 0 {
+		return false // the app comes into being, and its triggers with it
+	}
 	inserted := t.tx.Inserted()
 	soon := r.app.eng.clock.wall().Add(r.app.eng.opts.ClaimAhead)
 	for i := range inserted {

@@ -68,7 +68,13 @@ func (r *runner) accept(inv *invocation) {
 			inv.reply(result{err: dispatch.Permanent(err)})
 			return
 		}
-		if len(inv.job.job.Claims) > 0 {
+		if len(inv.job.job.Claims) > 0 && eng.opts.trusting {
+			// Here and now, so that the job keeps its place among those that are due.
+			if err := r.reauthorize(inv); err != nil {
+				inv.reply(result{err: err})
+				return
+			}
+		} else if len(inv.job.job.Claims) > 0 {
 			// The hook is user code, and may take its time.
 			eng.handlers.spawn(inv.Path, func() result { return result{err: r.reauthorize(inv)} }, func(res result) {
 				if res.err != nil {

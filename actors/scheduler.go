@@ -201,6 +201,7 @@ func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error))
 
 // commitClaims is commit of a transaction that has claimed jobs already.
 func (s *scheduler) commitClaims(tx *storage.Tx, cancelings, claimed []*run, reply func(error)) {
+	s.windBorn(tx)
 	for _, job := range tx.CanceledTicks() {
 		if err := s.clockwork.cancelled(tx, &job); err != nil {
 			s.eng.opts.Logger.Error("advancing a trigger", "app", s.id, "trigger", job.Trigger, "err", err)

@@ -1,8 +1,11 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
+	"sync"
 	"time"
 
 	"carillon/cron"
@@ -14,8 +17,12 @@ import (
 // catch-up policy says what becomes of it.
 const lateTick = 5 * time.Second
 
-// maxCounted bounds how many slots of a skipped run are counted one by one.
-const maxCounted = 10_000
+// maxCounted bounds how many slots of a skipped run are counted one by one, and
+// maxTaken how many slots may be passed over because their jobs exist already.
+const (
+	maxCounted = 10_000
+	maxTaken   = 1000
+)
 
 // clockwork turns triggers into ticks: it knows what a spec means, which
 // storage does not. It belongs to whoever has the app's turn.
@@ -25,9 +32,14 @@ const maxCounted = 10_000
 // slot is skipped, the trigger is advanced and the next tick inserted in the
 // same change set (G20), so that every slot is decided once (G19).
 type clockwork struct {
-	app       storage.AppID
+	app  storage.AppID
+	runs *runs // the app's
+
+	// A mutation that has lost its turn may still be in here, though all it
+	// writes is refused: what is in memory has a lock, a leaf.
+	mu        sync.Mutex
 	schedules map[string]compiled
-	queued    map[storage.JobID]bool // ticks that wait for their predecessor to end (OverlapQueue)
+	queued    map[string]storage.JobID // by trigger: the tick that waits for its predecessor to end
 }
 
 // compiled is a schedule and what it was compiled from.
@@ -37,12 +49,30 @@ type compiled struct {
 	schedule   *cron.Schedule
 }
 
-func newClockwork(app storage.AppID) *clockwork {
-	return &clockwork{app: app, schedules: map[string]compiled{}, queued: map[storage.JobID]bool{}}
+func newClockwork(app storage.AppID, runs *runs) *clockwork {
+	return &clockwork{app: app, runs: runs, schedules: map[string]compiled{}, queued: map[string]storage.JobID{}}
+}
+
+// waits notes that the tick waits for its predecessor, or with "" that none does.
+func (c *clockwork) waits(trigger string, id storage.JobID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queued[trigger] = id; id == "" {
+		delete(c.queued, trigger)
+	}
+}
+
+// waited says whether the tick has waited for its predecessor.
+func (c *clockwork) waited(job *storage.Job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued[job.Trigger] == job.ID
 }
 
 // schedule returns the trigger's schedule, compiled once.
 func (c *clockwork) schedule(t *storage.Trigger) (*cron.Schedule, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if k, ok := c.schedules[t.Name]; ok && k.spec == t.Spec && k.zone == t.Zone && k.anchor.Equal(t.Anchor) {
 		return k.schedule, nil
 	}
@@ -82,15 +112,26 @@ func (c *clockwork) wind(w storage.Writer, t *storage.Trigger, after, now time.T
 	if t.Decided.After(after) {
 		after = t.Decided // a clock that was stepped back brings no slot twice
 	}
-	slot := schedule.Next(after)
-	if slot.IsZero() || slot.After(storage.MaxInstant.Add(-cron.MaxJitter)) {
-		return storage.PutTrigger(w, t)
+	for range maxTaken {
+		slot := schedule.Next(after)
+		if slot.IsZero() || slot.After(storage.MaxInstant.Add(-cron.MaxJitter)) {
+			return storage.PutTrigger(w, t)
+		}
+		id, err := c.insert(w, t, slot, now)
+		if err == nil {
+			t.Next, t.NextJob = slot.UTC(), id
+			return storage.PutTrigger(w, t)
+		}
+		if !errors.Is(err, storage.ErrExists) {
+			return err
+		}
+		// A trigger of this name was deleted, then the clock was stepped back.
+		if err := c.decide(w, t, slot, slot, storage.SlotSkipped, "an earlier trigger of this name has a tick of this slot", "", now); err != nil {
+			return err
+		}
+		after = slot
 	}
-	t.Next = slot.UTC()
-	if t.NextJob, err = c.insert(w, t, slot, now); err != nil {
-		return err
-	}
-	return storage.PutTrigger(w, t)
+	return fmt.Errorf("trigger %s: the next %d slots have ticks of an earlier trigger of this name", t.Name, maxTaken)
 }
 
 // insert stores the tick of a slot.
@@ -99,17 +140,6 @@ func (c *clockwork) insert(w storage.Writer, t *storage.Trigger, slot, now time.
 		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name, Slot: slot.UTC(),
 		Due: slot.Add(c.jitter(t)), ScheduledFor: slot.UTC(), EnqueuedAt: now,
 	})
-}
-
-// unwind takes the pending tick back, if it has not begun.
-func (c *clockwork) unwind(w storage.Writer, t *storage.Trigger) error {
-	if t.NextJob == "" {
-		return nil
-	}
-	id := t.NextJob
-	t.Next, t.NextJob = time.Time{}, ""
-	_, err := storage.RemoveTick(w, id)
-	return err
 }
 
 // decide writes down how the slots [from, to] of the trigger ended.
@@ -157,55 +187,50 @@ const (
 )
 
 // judge decides about a tick that is due, or nearly. running is how many runs
-// of its trigger there are. A tick that is not its trigger's next is a retry, or
-// is caught up: it waits its turn unless ticks may overlap.
-func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running int, wall time.Time) (verdict, time.Time, error) {
+// of its trigger there are, and ticks how many of those are of slots and not by
+// hand. A tick that is not its trigger's next is a retry, or is caught up: it
+// waits its turn unless ticks may overlap.
+func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running, ticks int, wall time.Time) (verdict, time.Time, error) {
+	if job.Slot.IsZero() {
+		return claimIt, time.Time{}, nil // run by hand
+	}
 	w := tx.Writer()
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil {
 		return keepIt, time.Time{}, err
 	}
-	if !ok || job.Slot.IsZero() {
-		return claimIt, time.Time{}, nil // run by hand, or left by a trigger that was deleted
-	}
-	if job.ID != t.NextJob {
-		if running > 0 && t.Overlap != storage.OverlapAllow {
+	if !ok || job.ID != t.NextJob {
+		if gone, err := c.dropStale(tx, &t, ok, job, wall); gone || err != nil {
+			return goneIt, time.Time{}, err
+		}
+		if ok && running > 0 && t.Overlap != storage.OverlapAllow {
 			return keepIt, time.Time{}, nil
 		}
 		return claimIt, time.Time{}, nil
 	}
 	schedule, err := c.schedule(&t)
 	if err != nil {
-		return keepIt, wall.Add(time.Hour), err
+		return keepIt, time.Time{}, err
 	}
-	slot, now := t.Next, tx.Now()
-	waited := c.queued[job.ID]
-	if !waited {
-		last := schedule.Last(slot, wall.Add(-c.jitter(&t)))
-		if !last.IsZero() || wall.Sub(job.Due) > lateTick {
-			if last.IsZero() {
-				last = slot
-			}
-			v, err := c.catchUp(w, &t, schedule, last, wall, now)
-			if v == goneIt || err != nil {
-				return v, time.Time{}, err
-			}
-			// The slot itself is to be run late: it is judged like any other.
+	slot, now, waited := t.Next, tx.Now(), c.waited(job)
+	if !waited && wall.Sub(job.Due) > lateTick {
+		v, err := c.catchUp(w, &t, schedule, wall, now)
+		if v == goneIt || err != nil {
+			return v, time.Time{}, err
 		}
+		// The slot itself is to be run late: it is judged like any other.
 	}
-	if running > 0 {
-		switch t.Overlap {
-		case storage.OverlapQueue:
-			c.queued[job.ID] = true
+	if running > 0 && t.Overlap != storage.OverlapAllow {
+		queue := t.Overlap == storage.OverlapQueue
+		if queue || t.Overlap != storage.OverlapReplace && ticks == 0 {
+			// What was run by hand is no tick, and eats none.
+			c.waits(t.Name, job.ID)
 			return keepIt, time.Time{}, nil
-		case storage.OverlapAllow:
-		default:
-			if wall.Before(job.Due) {
-				return keepIt, job.Due, nil // the run may have ended by then
-			}
-			if t.Overlap == storage.OverlapReplace {
-				break
-			}
+		}
+		if wall.Before(job.Due) {
+			return keepIt, job.Due, nil // the run may have ended by then
+		}
+		if t.Overlap != storage.OverlapReplace {
 			if _, err := storage.RemoveTick(w, job.ID); err != nil {
 				return keepIt, time.Time{}, err
 			}
@@ -215,7 +240,7 @@ func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running int, wall ti
 			return goneIt, time.Time{}, c.wind(w, &t, slot, now)
 		}
 	}
-	delete(c.queued, job.ID)
+	c.waits(t.Name, "")
 	if err := c.decide(w, &t, slot, slot, storage.SlotFired, "", job.ID, now); err != nil {
 		return keepIt, time.Time{}, err
 	}
@@ -230,21 +255,21 @@ func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running int, wall ti
 }
 
 // catchUp decides the slots that were missed, the pending one being the first
-// of them and last the latest. claimIt means that the pending tick is to be run.
-func (c *clockwork) catchUp(w storage.Writer, t *storage.Trigger, schedule *cron.Schedule, last, wall, now time.Time) (verdict, error) {
-	slot := t.Next
-	var late []time.Time // to be run, oldest first
+// of them. claimIt means that the pending tick is to be run.
+func (c *clockwork) catchUp(w storage.Writer, t *storage.Trigger, schedule *cron.Schedule, wall, now time.Time) (verdict, error) {
+	slot, jitter := t.Next, c.jitter(t)
+	before := slot.Add(-time.Millisecond)
+	last := schedule.Last(before, wall.Add(-jitter)) // of the slots that have come
+	var late []time.Time                             // to be run, oldest first
 	reason := ""
 	switch t.CatchUp.Mode {
 	case storage.CatchUpNone:
 		reason = "missed: not caught up"
-		if wall.Sub(last.Add(c.jitter(t))) <= lateTick {
-			late = []time.Time{last}
-		}
+		last = schedule.Last(before, wall.Add(-jitter-lateTick-1)) // the others are not missed
 	case storage.CatchUpAll:
 		reason = "missed: beyond the catch-up limit"
-		from := slot.Add(-time.Millisecond)
-		if window := wall.Add(-t.CatchUp.Window); t.CatchUp.Window > 0 && window.After(from) {
+		from := before
+		if window := wall.Add(-t.CatchUp.Window - 1); t.CatchUp.Window > 0 && window.After(from) {
 			from = window
 		}
 		late = latest(schedule, from, last, t.CatchUp.Limit)
@@ -260,9 +285,9 @@ func (c *clockwork) catchUp(w storage.Writer, t *storage.Trigger, schedule *cron
 	}
 	skippedTo := last
 	if len(late) > 0 {
-		skippedTo = schedule.Last(slot.Add(-time.Millisecond), late[0].Add(-time.Millisecond))
+		skippedTo = schedule.Last(before, late[0].Add(-time.Millisecond))
 	}
-	if !skippedTo.IsZero() && !skippedTo.Before(slot) {
+	if !skippedTo.IsZero() {
 		if err := c.decide(w, t, slot, skippedTo, storage.SlotSkipped, reason, "", now); err != nil {
 			return keepIt, err
 		}
@@ -279,43 +304,19 @@ func (c *clockwork) catchUp(w storage.Writer, t *storage.Trigger, schedule *cron
 	return goneIt, c.wind(w, t, last, now)
 }
 
-// latest returns up to limit of the latest slots in (from, to], oldest first.
-func latest(schedule *cron.Schedule, from, to time.Time, limit int) []time.Time {
-	// Of a long span only the end matters: step back until it holds enough slots.
-	start := from
-	for span := time.Minute; ; span *= 4 {
-		if span > to.Sub(from) || span <= 0 {
+// latest returns up to limit of the latest slots in (from, to], oldest first. It
+// walks back from the end, since the span may hold millions.
+func latest(schedule *cron.Schedule, from, to time.Time, limit int) (slots []time.Time) {
+	for len(slots) < limit {
+		slot := schedule.Last(from, to)
+		if slot.IsZero() {
 			break
 		}
-		probe := to.Add(-span)
-		n := 0
-		for at := schedule.Next(probe); !at.IsZero() && !at.After(to) && n < limit; at = schedule.Next(at) {
-			n++
-		}
-		if n >= limit {
-			start = probe
-			break
-		}
+		slots = append(slots, slot)
+		to = slot.Add(-time.Millisecond)
 	}
-	var slots []time.Time
-	for at := schedule.Next(start); !at.IsZero() && !at.After(to); at = schedule.Next(at) {
-		slots = append(slots, at)
-	}
-	return slots[max(0, len(slots)-limit):]
-}
-
-// cancelled advances the trigger of a pending tick that was cancelled.
-func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
-	w := tx.Writer()
-	t, ok, err := w.System().Trigger(job.Trigger)
-	if err != nil || !ok || job.ID != t.NextJob {
-		return err
-	}
-	delete(c.queued, job.ID)
-	if err := c.decide(w, &t, job.Slot, job.Slot, storage.SlotCanceled, "the tick was cancelled", job.ID, tx.Now()); err != nil {
-		return err
-	}
-	return c.wind(w, &t, job.Slot, tx.Now())
+	slices.Reverse(slots)
+	return slots
 }
 
 // tickOf is what a function that runs for the job sees as ctx.Tick.

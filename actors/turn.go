@@ -34,8 +34,10 @@ func (s *scheduler) nextTurn() {
 		s.operate(op)
 		return
 	}
+	// Nobody in a relay has less time than whoever is before him: the one timer is
+	// set for the first.
 	n := 1
-	for n < min(len(s.queue), relayTurns) && s.queue[n].op == nil {
+	for n < min(len(s.queue), relayTurns) && s.queue[n].op == nil && s.queue[n].inv.timeout >= s.queue[n-1].inv.timeout {
 		n++
 	}
 	r := newRelay(s.appState, s.queue[:n])

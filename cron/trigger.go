@@ -82,6 +82,7 @@ func Check(planner dispatch.Planner, triggers []Trigger) ([]storage.Trigger, err
 	var faults Faults
 	plans := make([]storage.Trigger, 0, len(triggers))
 	names := map[string]bool{}
+	room := newRoom()
 	for i := range triggers {
 		t := &triggers[i]
 		plan, err := Plan(planner, t.cron())
@@ -96,6 +97,9 @@ func Check(planner dispatch.Planner, triggers []Trigger) ([]storage.Trigger, err
 			}
 		}
 		names[t.Name] = true
+		if err == nil {
+			err = room.take(t.Apps)
+		}
 		if err != nil {
 			faults = append(faults, &Fault{Trigger: t.Name, Path: t.Call.Path(), Reason: reason(err), Err: err})
 			continue
@@ -107,6 +111,30 @@ func Check(planner dispatch.Planner, triggers []Trigger) ([]storage.Trigger, err
 		return nil, faults
 	}
 	return plans, nil
+}
+
+// room counts how many triggers each app is to have.
+type room struct {
+	all  int // those for every app
+	most int // of some app, those that name it
+	own  map[storage.AppID]int
+}
+
+func newRoom() *room { return &room{own: map[storage.AppID]int{}} }
+
+// take makes room for one more trigger of the apps, of every app if there are none.
+func (r *room) take(apps []storage.AppID) error {
+	if len(apps) == 0 {
+		r.all++
+	}
+	for _, id := range apps {
+		r.own[id]++
+		r.most = max(r.most, r.own[id])
+	}
+	if r.all+r.most > storage.MaxTriggers {
+		return fmt.Errorf("an app has %d triggers at most", storage.MaxTriggers)
+	}
+	return nil
 }
 
 // reason is the error's text without what the line around it says already.

@@ -57,12 +57,12 @@ func runMutation(env Env, fn *Function, tx storage.Writer, args json.RawMessage)
 	run.tx, run.db = tx, readOnly{tx}
 	run.turn = turnContext{Context: run.env.Context, app: env.App}
 	run.ctx = MutationCtx{
-		Context: &run.turn, DB: tx, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, run: &run.frame,
+		Context: &run.turn, DB: tx, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, Tick: env.Tick, run: &run.frame,
 	}
 	if env.NewScheduler != nil {
 		run.ctx.Scheduler = env.NewScheduler(tx)
 	} else {
-		run.scheduler = txScheduler{w: tx, planner: env.Planner()}
+		run.scheduler = txScheduler{w: tx, planner: env.Planner(), newCrons: env.NewCrons}
 		run.ctx.Scheduler = &run.scheduler
 	}
 	return border(&run.frame, &run.ctx, fn.mutation, args)
@@ -76,7 +76,7 @@ func runAction(env Env, fn *Function, args json.RawMessage) (json.RawMessage, er
 	run.init(env, fn)
 	run.ctx = ActionCtx{
 		Context: run.env.Context, Auth: Auth{env.Identity}, Scheduler: env.Scheduler,
-		Now: env.Now, Log: run.logger(), Job: env.Job, run: &run.frame,
+		Now: env.Now, Log: run.logger(), Job: env.Job, Tick: env.Tick, run: &run.frame,
 	}
 	return border(&run.frame, &run.ctx, fn.action, args)
 }

@@ -1,5 +1,6 @@
 // Package server is the HTTP face of an engine: clients run public functions
-// with it. It is an http.Handler, to be mounted where an app server needs it.
+// with it, and administrators look after cron triggers. It is an http.Handler,
+// to be mounted where an app server needs it.
 //
 // Use:
 //
@@ -13,11 +14,29 @@
 //	POST /v1/apps/{app}/functions/{ns:fn}   body: the arguments as JSON, none is {}
 //	GET  /v1/health                         200 {"status":"ok"} while the process serves
 //
+// And if there is Options.Admin, for those it lets:
+//
+//	GET    /v1/apps/{app}/crons                 all triggers of the app, by name
+//	POST   /v1/apps/{app}/crons                 make one: 201
+//	GET    /v1/apps/{app}/crons/{name}?slots=20 one, with how its latest slots ended
+//	PUT    /v1/apps/{app}/crons/{name}          give it another definition, as a whole
+//	DELETE /v1/apps/{app}/crons/{name}
+//	POST   /v1/apps/{app}/crons/{name}/run      {"jobId":…}; its next slot stays as it is
+//	POST   /v1/apps/{app}/crons/{name}/pause    body: {"reason":…} or none
+//	POST   /v1/apps/{app}/crons/{name}/resume
+//
+// A definition is {"name","spec","function"}, and if wanted "zone", "args",
+// "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs",
+// "retry":{"limit","backoff","baseMs","maxMs"} and, where one is made, "paused".
+// Type Cron is what is answered.
+//
 // What a call goes through, and what each step refuses it with:
 //
 //	request ── route ── origin ── method ── content type ── Identify ── size ── engine ── 200 {"result":…}
 //	             │         │         │           │             │          │        │
 //	            404       403       405         415        its code      413   its code
+//
+// In an admin route Admin is asked right after the origin, and nobody identifies.
 //
 // Every refusal is {"code":…,"message":…}, with "path" once a function is known.
 // The code's status is that of package dispatch's table. Only what HTTP itself
@@ -34,4 +53,6 @@
 //	    send them and a minute to read the answer; one that goes away cancels its call.
 //	H5  A page of another origin cannot call, unless Options.Origins has it.
 //	H6  A panic anywhere in the handling is one caller's error and nothing else's.
+//	H7  Whoever Options.Admin does not let learns of triggers neither names nor
+//	    number, and changes nothing.
 package server

@@ -22,6 +22,11 @@ type Options struct {
 	// with its code; any other error is internal, and its text is for the log
 	// only. Default: everybody is nobody.
 	Identify func(*http.Request) (*dispatch.Identity, error)
+	// Admin says whether a request may use the admin routes, those below
+	// /v1/apps/{app}/crons: nil lets it, an error refuses it as one of Identify
+	// does, unauthenticated for a request that does not say who asks. Default:
+	// these routes do not exist.
+	Admin func(*http.Request) error
 	// MaxBody bounds the body of a call, in bytes. Default 1 MiB.
 	MaxBody int64
 	// Origins are the origins, such as "https://app.example.com", whose pages may
@@ -64,6 +69,9 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	// Methods are not part of the patterns, so that the mux, whose refusals are
 	// plain text, never refuses one.
 	h.mux.HandleFunc("/v1/apps/{app}/functions/{function...}", h.function)
+	if h.opts.Admin != nil {
+		h.routeCrons()
+	}
 	h.mux.HandleFunc("/v1/health", h.health)
 	h.mux.HandleFunc("/", noRoute)
 	return h

@@ -3,7 +3,9 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"strings"
 
+	"carillon/proto"
 	"carillon/storage/internal/kv"
 )
 
@@ -194,6 +196,17 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			bad("trigger %s: paused %t, next slot %v, next job %q", t.Name, t.Paused, t.Next, t.NextJob)
 		case t.NextJob != "" && (t.NextJob != TickID(t.Name, t.Next) || byID[t.NextJob] != tagQueue):
 			bad("trigger %s: the tick %s of slot %v is not pending", t.Name, t.NextJob, t.Next)
+		}
+	}
+	prefix = n.prefix(tagSlot)
+	for k, v := c.Seek(prefix); k != nil && string(k[:min(len(k), len(prefix))]) == string(prefix); k, v = c.Next() {
+		name, slot, _ := strings.Cut(string(tail(k)), "\x00")
+		var p proto.Slot
+		if err := unmarshal(v, &p, &p.Version); err != nil {
+			errs = append(errs, fmt.Errorf("trigger %s: slot: %w", name, err))
+		}
+		if len(slot) != 8 || CheckTriggerName(name) != nil {
+			bad("key of a slot %q", tail(k))
 		}
 	}
 	prefix = n.prefix(tagID)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,16 +70,46 @@ func mustEnd(tb testing.TB, tx *storage.Tx, id storage.JobID, end storage.End) s
 
 // jobText spells all that a job shows, for comparison.
 func jobText(job storage.Job) string {
-	errText, retry := "", ""
+	var b strings.Builder
+	text := func(parts ...string) {
+		for _, p := range parts {
+			b.WriteString(p)
+			b.WriteByte(' ')
+		}
+	}
+	number := func(name string, n int64) { text(name, strconv.FormatInt(n, 10)) }
+	instant := func(name string, at time.Time) {
+		if !at.IsZero() {
+			number(name, at.UnixMilli())
+		}
+	}
+	text(string(job.ID), job.Function, string(job.Args), string(job.State))
+	instant("due", job.Due)
+	instant("scheduled", job.ScheduledFor)
+	instant("enqueued", job.EnqueuedAt)
+	instant("started", job.StartedAt)
+	instant("completed", job.CompletedAt)
+	number("attempts", int64(job.Attempts))
+	number("failures", int64(job.Failures))
+	number("interruptions", int64(job.Interruptions))
 	if job.Error != nil {
-		errText = fmt.Sprintf("%+q", *job.Error)
+		text("error", strconv.Quote(job.Error.Code), strconv.Quote(job.Error.Message))
+	}
+	for _, a := range job.History {
+		number("attempt", int64(a.Number))
+		instant("started", a.StartedAt)
+		instant("ended", a.EndedAt)
+		text("error", strconv.Quote(a.Error.Code), strconv.Quote(a.Error.Message), strconv.FormatBool(a.Interrupted))
 	}
 	if job.Retry != nil {
-		retry = fmt.Sprintf("%+v", *job.Retry)
+		text("retry", fmt.Sprintf("%+v", *job.Retry))
 	}
-	return fmt.Sprintf("%s %s(%s) %s due %v scheduled %v enqueued %v started %v completed %v attempts %d failures %d interruptions %d error %s history %+v retry %s once %v timeout %v claims %s",
-		job.ID, job.Function, job.Args, job.State, job.Due, job.ScheduledFor, job.EnqueuedAt, job.StartedAt, job.CompletedAt,
-		job.Attempts, job.Failures, job.Interruptions, errText, job.History, retry, job.AtMostOnce, job.Timeout, job.Claims)
+	if job.Trigger != "" {
+		text("trigger", job.Trigger)
+		instant("slot", job.Slot)
+	}
+	text("once", strconv.FormatBool(job.AtMostOnce), "timeout", job.Timeout.String(), "claims", string(job.Claims))
+	return b.String()
 }
 
 // TestG8_OnlyLegalStateChanges tries every change on a job in every state (S5,
@@ -558,4 +589,108 @@ func TestG10_OnlyAClaimedJobEnds(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestTriggerThatIsNoTextIsRefused: such a trigger could not be written down.
+func TestTriggerThatIsNoTextIsRefused(t *testing.T) {
+	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+	mustUpdate(t, app, func(w storage.Writer) {
+		for _, trigger := range []storage.Trigger{
+			{Name: "\xff"},
+			{Name: "a", Spec: "\xff"},
+			{Name: "a", Zone: "\xff"},
+			{Name: "a", Function: "\xff"},
+			{Name: "a", Overlap: "\xff"},
+			{Name: "a", CatchUp: storage.CatchUp{Mode: "\xff"}},
+			{Name: "a", PauseReason: "\xff"},
+			{Name: "a", NextJob: "\xff"},
+		} {
+			if err := storage.PutTrigger(w, &trigger); !errors.Is(err, storage.ErrInvalid) {
+				t.Errorf("%+v: %v, want ErrInvalid", trigger, err)
+			}
+		}
+		if triggers, err := w.System().Triggers(); err != nil || len(triggers) != 0 {
+			t.Errorf("triggers are %+v, %v", triggers, err)
+		}
+	})
+}
+
+// TestCommitDropsAnOpenNestedTransaction: a handler that was given up on may have
+// left a nested transaction open. The outer one ends without what it wrote, and
+// whoever still holds the inner one is told that it is over (S3).
+func TestCommitDropsAnOpenNestedTransaction(t *testing.T) {
+	for _, end := range []string{"commit", "rollback"} {
+		app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+		tx := app.Begin(testNow)
+		outer := mustInsert(t, tx.Writer(), storage.Job{})
+		var inner storage.JobID
+		err := storage.Nested(tx.Writer(), func(w storage.Writer) error {
+			inner = mustInsert(t, w, storage.Job{})
+			if end == "commit" {
+				mustCommit(t, tx)
+			} else {
+				tx.Rollback(nil)
+			}
+			if _, err := storage.InsertJob(w, storage.Job{Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrTxDone) {
+				t.Errorf("insert after the %s: %v, want ErrTxDone", end, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("nested: %v", err)
+		}
+		want := 0
+		if end == "commit" {
+			want = 1
+		}
+		if app.Pending() != want {
+			t.Errorf("after the %s %d jobs are pending, want %d", end, app.Pending(), want)
+		}
+		if _, ok, err := storedJob(t, app, outer); ok != (want == 1) || err != nil {
+			t.Errorf("after the %s the outer job is there: %v, %v", end, ok, err)
+		}
+		if _, ok, err := storedJob(t, app, inner); ok || err != nil {
+			t.Errorf("after the %s the inner job is there: %v, %v", end, ok, err)
+		}
+		// Its number is not handed out again (S7).
+		mustUpdate(t, app, func(w storage.Writer) {
+			if id := mustInsert(t, w, storage.Job{}); id == inner || id == outer {
+				t.Errorf("after the %s id %s was minted again", end, id)
+			}
+		})
+	}
+}
+
+// TestG6_ReloadEndsAnOpenTransaction: whoever broke down with the turn left it
+// open; the app goes on without it.
+func TestG6_ReloadEndsAnOpenTransaction(t *testing.T) {
+	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+	mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{ID: "job"}) })
+	left := app.Begin(testNow)
+	mustInsert(t, left.Writer(), storage.Job{ID: "lost"})
+	if err := app.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if err := left.Commit(nil); !errors.Is(err, storage.ErrTxDone) {
+		t.Errorf("commit of the transaction left open: %v, want ErrTxDone", err)
+	}
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		mustClaim(t, tx, "job")
+		if _, ok, err := tx.Writer().System().Get("lost"); ok || err != nil {
+			t.Errorf("what it wrote is there: %v, %v", ok, err)
+		}
+	})
+}
+
+// TestBeginWithATransactionOpenPanics: that turn was not given back (S3).
+func TestBeginWithATransactionOpenPanics(t *testing.T) {
+	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+	tx := app.Begin(testNow)
+	defer tx.Rollback(nil)
+	defer func() {
+		if r := fmt.Sprint(recover()); !strings.Contains(r, "S3") || !strings.Contains(r, "acme") {
+			t.Errorf("panic %q, want one that cites S3 and the app", r)
+		}
+	}()
+	app.Begin(testNow)
 }

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"cmp"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -109,13 +110,17 @@ var chosenIDs = []storage.JobID{"a", "b", "c", "507f1f77bcf86cd799439011"}
 
 // check compares all that a reader shows with the model.
 func (m jobsModel) check(t *rapid.T, r storage.Reader, live map[storage.JobID]bool) {
-	filters := []storage.JobFilter{{}, {Function: "a:x"}}
-	for _, s := range []storage.State{storage.StatePending, storage.StateRunning, storage.StateSuccess, storage.StateFailed, storage.StateCanceled} {
-		filters = append(filters, storage.JobFilter{States: []storage.State{s}})
-	}
-	filters = append(filters, storage.JobFilter{States: []storage.State{storage.StateFailed, storage.StatePending}, Function: "a:y"})
+	some := rapid.SampledFrom([]storage.JobFilter{
+		{Function: "a:x"},
+		{States: []storage.State{storage.StatePending}},
+		{States: []storage.State{storage.StateRunning}},
+		{States: []storage.State{storage.StateSuccess}},
+		{States: []storage.State{storage.StateFailed}},
+		{States: []storage.State{storage.StateCanceled}},
+		{States: []storage.State{storage.StateFailed, storage.StatePending}, Function: "a:y"},
+	}).Draw(t, "filter")
 	size := rapid.SampledFrom([]int{0, 1, 2, 3, 1000}).Draw(t, "page size")
-	for _, f := range filters {
+	for _, f := range []storage.JobFilter{{}, some} {
 		var got []string
 		f.Limit = size
 		for pages := 0; ; pages++ {
@@ -138,7 +143,8 @@ func (m jobsModel) check(t *rapid.T, r storage.Reader, live map[storage.JobID]bo
 		}
 	}
 	ids := slices.Concat(chosenIDs, []storage.JobID{"nobody", storage.MintJobID(1, 1)}, slices.Sorted(maps.Keys(m.names)))
-	for _, id := range ids {
+	for range 4 {
+		id := rapid.SampledFrom(ids).Draw(t, "id")
 		job, ok, err := r.System().Get(id)
 		n, known := m.names[id]
 		if err != nil || ok != known || ok && jobText(job) != m.show(n, live) {
@@ -731,6 +737,13 @@ func (c *change) nested(t *rapid.T, w storage.Writer, depth int) {
 // the model's only (G8), time never goes back (G15), and in the end every
 // structure agrees with every other (G7).
 func TestG7_JobsAgainstModel(t *testing.T) {
+	// A run of this machine is long. For more of them give -rapid.checks.
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set("25"); err != nil {
+			t.Fatal(err)
+		}
+		defer f.Value.Set(f.DefValue)
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newStoreMachine(t)
 		m.open(rt)

@@ -60,7 +60,7 @@ func (v *view) present(t tag, job *Job) error {
 	}
 	attempt, _, err := decodeClaim(claim)
 	if err != nil {
-		return err
+		return fmt.Errorf("app %s: job %s: %w", v.app.id, job.ID, err)
 	}
 	job.State, job.Attempts = StateRunning, attempt
 	return nil

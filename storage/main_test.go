@@ -14,6 +14,12 @@ const workerMode = "CARILLON_STORAGE_WORKER"
 // workers are the things such a process can do, by name.
 var workers = map[string]func() error{}
 
+// workerEnv is the environment of such a process. The race detector would have
+// it sleep for a second before it exits.
+func workerEnv(mode string, more ...string) []string {
+	return append(append(os.Environ(), workerMode+"="+mode, "GORACE=atexit_sleep_ms=0"), more...)
+}
+
 func TestMain(m *testing.M) {
 	if mode := os.Getenv(workerMode); mode != "" {
 		work, ok := workers[mode]

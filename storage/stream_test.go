@@ -3,9 +3,13 @@ package storage_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash/crc32"
 	"slices"
+	"strconv"
 	"testing"
+	"time"
 
 	gproto "google.golang.org/protobuf/proto"
 
@@ -120,8 +124,74 @@ type Dingbat struct {
 
 var dingbats = storage.NewTable[Dingbat]("dingbats", storage.Index("by_name", "name"))
 
-// mustFillApp gives an app something of everything: documents, an index, and
-// jobs in every region, one of them claimed.
+// mustTick stores the trigger "toll" with its next tick, which is a function's
+// run at the slot, and logs how the slot before ended.
+func mustTick(tb testing.TB, w storage.Writer, slot time.Time) {
+	tb.Helper()
+	if err := tick(w, slot); err != nil {
+		tb.Fatalf("tick: %v", err)
+	}
+}
+
+func tick(w storage.Writer, slot time.Time) error {
+	id, err := storage.InsertTick(w, storage.Job{Function: "bells:toll", Args: []byte("12"), Due: slot, Trigger: "toll", Slot: slot})
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		storage.LogSlot(w, "toll", storage.Slot{From: slot.Add(-time.Hour), To: slot.Add(-time.Hour), Count: 1, Outcome: storage.SlotSkipped, Reason: "paused", At: slot}),
+		storage.PutTrigger(w, &storage.Trigger{
+			Name: "toll", Spec: "0 * * * *", Zone: "Europe/Rome", Function: "bells:toll", Args: []byte("12"),
+			Overlap: storage.OverlapQueue, CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 7, Window: time.Hour}, Jitter: time.Second,
+			Retry: &storage.Retry{Limit: 1, Base: time.Second}, Declared: true, CreatedAt: testNow, Anchor: testNow, Next: slot, NextJob: id,
+			Decided: slot.Add(-time.Hour),
+		}),
+	)
+}
+
+// triggerText spells all that a trigger shows, for comparison.
+func triggerText(tr storage.Trigger) string {
+	retry, lastError := "", ""
+	if tr.Retry != nil {
+		retry = fmt.Sprintf("%+v", *tr.Retry)
+	}
+	if tr.LastError != nil {
+		lastError = fmt.Sprintf("%+q", *tr.LastError)
+	}
+	ms := func(at time.Time) string {
+		if at.IsZero() {
+			return "never"
+		}
+		return strconv.FormatInt(at.UnixMilli(), 10)
+	}
+	return fmt.Sprintf("trigger %s spec %q zone %q %s(%s) overlap %s catch-up %+v jitter %v retry %s declared %v paused %v %q created %s anchor %s next %s %s decided %s last %s %s %s ended %s %s success %s",
+		tr.Name, tr.Spec, tr.Zone, tr.Function, tr.Args, tr.Overlap, tr.CatchUp, tr.Jitter, retry, tr.Declared, tr.Paused, tr.PauseReason,
+		ms(tr.CreatedAt), ms(tr.Anchor), ms(tr.Next), tr.NextJob, ms(tr.Decided), ms(tr.LastSlot), tr.LastJob, tr.LastState, ms(tr.LastEndedAt), lastError, ms(tr.LastSuccess))
+}
+
+// triggerTexts spell the triggers of the app and how their slots ended.
+func triggerTexts(tb testing.TB, r storage.Reader) (lines []string) {
+	tb.Helper()
+	triggers, err := r.System().Triggers()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, trigger := range triggers {
+		lines = append(lines, triggerText(trigger))
+		slots, err := r.System().Slots(trigger.Name, 1000)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, slot := range slots {
+			lines = append(lines, fmt.Sprintf("slot from %d to %d count %d %s %q job %s at %d",
+				slot.From.UnixMilli(), slot.To.UnixMilli(), slot.Count, slot.Outcome, slot.Reason, slot.Job, slot.At.UnixMilli()))
+		}
+	}
+	return lines
+}
+
+// mustFillApp gives an app something of everything: documents, an index, jobs in
+// every region, one of them claimed, and a trigger with its tick and slot log.
 func mustFillApp(tb testing.TB, app *storage.App) {
 	tb.Helper()
 	mustTx(tb, app, testNow, func(tx *storage.Tx) {
@@ -146,5 +216,6 @@ func mustFillApp(tb testing.TB, app *storage.App) {
 			tb.Fatal(err)
 		}
 		mustJob(tb, w, minted)
+		mustTick(tb, w, testNow.Add(time.Minute))
 	})
 }

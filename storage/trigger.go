@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	gproto "google.golang.org/protobuf/proto"
 
@@ -114,7 +115,7 @@ func TickID(trigger string, slot time.Time) JobID {
 // CheckTriggerName says whether the name can be a trigger's.
 func CheckTriggerName(name string) error {
 	if !nameOK(name, "_-.") || len(name) > MaxTriggerName {
-		return fmt.Errorf("%w: trigger name %s: want 1 to %d letters, digits, _, - and .", ErrInvalid, quote(name), MaxTriggerName)
+		return fmt.Errorf("%w: trigger name %s: want 1 to %d of A-Z a-z 0-9 _ . -", ErrInvalid, quote(name), MaxTriggerName)
 	}
 	return nil
 }
@@ -223,6 +224,11 @@ func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, t
 func PutTrigger(w Writer, t *Trigger) error {
 	if err := CheckTriggerName(t.Name); err != nil {
 		return err
+	}
+	for _, text := range []string{t.Spec, t.Zone, t.Function, string(t.Overlap), string(t.CatchUp.Mode), t.PauseReason, string(t.NextJob)} {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("%w: trigger %s: %s is not UTF-8", ErrInvalid, t.Name, quote(text))
+		}
 	}
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {

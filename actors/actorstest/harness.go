@@ -69,10 +69,20 @@ func (h *Harness) App(id storage.AppID) *actors.App {
 	return app
 }
 
+// Context is the context of the test inside the bubble. That of the test
+// outside must not be used in the bubble.
+func (h *Harness) Context() context.Context { return h.tb.Context() }
+
 // Caller returns the host of the app, as nobody: what references are run with.
 func (h *Harness) Caller(id storage.AppID) dispatch.Caller {
 	h.tb.Helper()
-	return h.App(id).As(h.tb.Context(), nil)
+	return h.CallerAs(id, nil)
+}
+
+// CallerAs returns the host of the app, as the identity.
+func (h *Harness) CallerAs(id storage.AppID, identity *dispatch.Identity) dispatch.Caller {
+	h.tb.Helper()
+	return h.App(id).As(h.Context(), identity)
 }
 
 // Scheduler returns the host's scheduler of the app.

@@ -6,10 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// command is one word of the command line.
+// command is one word of the command line, or two.
 type command struct {
 	name    string
 	summary string
@@ -26,14 +27,31 @@ type stdio struct {
 
 // commands returns all commands, in the order that help lists them.
 func commands() []command {
-	return []command{
+	return slices.Concat([]command{
 		{"serve", "serve the sample app over HTTP", serve},
 		{"apps", "list the apps of a data directory", apps},
 		{"check", "verify every structure of a data directory", check},
 		{"export", "write one app as a stream", export},
 		{"import", "make an app from an exported stream", importApp},
 		{"version", "print the version", version},
+	}, cronCommands())
+}
+
+// find returns the command that the line begins with, of one word or two, and
+// what follows it.
+func find(line []string) (cmd command, args []string, ok bool) {
+	for _, cmd := range commands() {
+		words := strings.Fields(cmd.name)
+		if len(line) >= len(words) && slices.Equal(line[:len(words)], words) {
+			return cmd, line[len(words):], true
+		}
 	}
+	return command{}, nil, false
+}
+
+// group returns the commands of two words that begin with the word.
+func group(word string) []command {
+	return slices.DeleteFunc(commands(), func(cmd command) bool { return !strings.HasPrefix(cmd.name, word+" ") })
 }
 
 // run runs the command line and returns what went wrong, in one line.
@@ -42,33 +60,56 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) == 0 {
 		return usageError{errors.New(`no command given; "carillon help" lists them`)}
 	}
-	name, args := args[0], args[1:]
-	switch name {
+	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		return help(args, std)
+		return help(args[1:], std)
 	case "-version", "--version":
-		name = "version"
+		args = append([]string{"version"}, args[1:]...)
 	}
-	for _, cmd := range commands() {
-		if cmd.name == name {
-			return cmd.run(ctx, args, std)
-		}
+	if cmd, args, ok := find(args); ok {
+		return cmd.run(ctx, args, std)
 	}
-	return usageError{fmt.Errorf(`unknown command %q; "carillon help" lists them`, name)}
+	word := args[0]
+	if len(group(word)) == 0 {
+		return usageError{fmt.Errorf(`unknown command %q; "carillon help" lists them`, word)}
+	}
+	if len(args) == 1 {
+		return usageError{fmt.Errorf(`%s: which command? "carillon help %s" lists them`, word, word)}
+	}
+	switch args[1] {
+	case "help", "-h", "-help", "--help":
+		return help(append([]string{word}, args[2:]...), std)
+	}
+	return usageError{fmt.Errorf(`%s: unknown command %q; "carillon help %s" lists them`, word, args[1], word)}
 }
+
+// argumentFlag is the flag whose value may also be given as an argument, before
+// or after the other flags, by the commands that have it.
+const argumentFlag = "name"
 
 func (c command) run(ctx context.Context, args []string, std stdio) error {
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what is wrong is returned
 	do := c.declare(flags)
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		c.help(std.out)
-		return nil
-	case err != nil:
-		return c.wrong("%w", err)
-	case flags.NArg() > 0:
-		return c.wrong("unexpected argument %q", flags.Arg(0))
+	for {
+		switch err := flags.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
+			c.help(std.out)
+			return nil
+		case err != nil:
+			return c.wrong("%w", err)
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		// Package flag stops at an argument; what follows may be flags again.
+		if f := flags.Lookup(argumentFlag); f == nil || f.Value.String() != "" {
+			return c.wrong("unexpected argument %q", flags.Arg(0))
+		}
+		if err := flags.Set(argumentFlag, flags.Arg(0)); err != nil {
+			return c.wrong("%w", err)
+		}
+		args = flags.Args()[1:]
 	}
 	err := do(ctx, std)
 	if usage, ok := errors.AsType[usageError](err); ok {
@@ -101,17 +142,23 @@ func (c command) help(w io.Writer) {
 func help(args []string, std stdio) error {
 	if len(args) == 0 {
 		fmt.Fprintln(std.out, "carillon runs the functions of app servers later, durably. Commands:")
-		for _, cmd := range commands() {
-			fmt.Fprintf(std.out, "  %-8s %s\n", cmd.name, cmd.summary)
-		}
+		list(std.out, commands())
 		fmt.Fprintln(std.out, `"carillon help COMMAND" prints the flags of one. To begin: carillon serve`)
 		return nil
 	}
-	for _, cmd := range commands() {
-		if cmd.name == args[0] && len(args) == 1 {
-			cmd.help(std.out)
-			return nil
-		}
+	if cmd, rest, ok := find(args); ok && len(rest) == 0 {
+		cmd.help(std.out)
+		return nil
+	}
+	if cmds := group(args[0]); len(cmds) > 0 && len(args) == 1 {
+		list(std.out, cmds)
+		return nil
 	}
 	return usageError{fmt.Errorf(`help: no command %q; "carillon help" lists them`, strings.Join(args, " "))}
+}
+
+func list(w io.Writer, cmds []command) {
+	for _, cmd := range cmds {
+		fmt.Fprintf(w, "  %-12s %s\n", cmd.name, cmd.summary)
+	}
 }

@@ -1,7 +1,7 @@
 // Command carillon serves the sample app over HTTP, and looks after data
 // directories: any that an engine has made, of whatever app server.
 //
-//	carillon serve  [--data DIR] [--listen ADDR] [--drain D]
+//	carillon serve  [--data DIR] [--listen ADDR] [--drain D] [--admin-token T]
 //	carillon apps   --data DIR
 //	carillon check  --data DIR
 //	carillon export --data DIR --app APP [--out FILE]
@@ -9,11 +9,20 @@
 //	carillon version
 //	carillon help [COMMAND]
 //
-// All but serve open the directory without an engine, so no job of it runs
-// meanwhile. A directory has one owner at a time: while it is served they are
-// told that it is in use.
+//	carillon crons check
+//	carillon crons next --spec S [--zone Z] [--from INSTANT] [-n N] [-o text|json]
+//	carillon crons list --app APP [--server URL] [--token T] [-o text|json]
+//	carillon crons show|run|pause|resume --app APP […] NAME
+//
+// apps, check, export and import open the directory without an engine, so no job
+// of it runs meanwhile. A directory has one owner at a time: while it is served
+// they are told that it is in use. The commands about crons open none: check and
+// next need no data, the others ask a server that is running. That answers those
+// who have the token of its --admin-token; without one, whoever is on the same
+// machine, and nobody if others can reach the address it listens on.
 //
 // The exit code is 0, 2 for wrong usage, the code of package dispatch's table
 // for an error that has one (24, unavailable, for a directory in use), and else
-// 1. An error is one line on standard error.
+// 1. An error is one line on standard error, and of crons check one for each
+// faulty trigger.
 package main

@@ -16,7 +16,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if err != nil {
+	var reported reportedError
+	if err != nil && !errors.As(err, &reported) {
 		fmt.Fprintln(os.Stderr, "carillon: "+strings.Join(strings.Fields(err.Error()), " "))
 	}
 	os.Exit(exitCode(err))
@@ -25,13 +26,19 @@ func main() {
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
+// reportedError is one that the command has told about on standard error itself.
+type reportedError struct{ error }
+
 func exitCode(err error) int {
 	var usage usageError
+	var reported reportedError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
 		return 2
+	case errors.As(err, &reported):
+		return 1
 	}
 	if code := dispatch.AsError(err).Code; code != dispatch.CodeInternal {
 		return code.ExitCode()

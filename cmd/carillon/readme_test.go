@@ -37,8 +37,11 @@ func fenced(t *testing.T, language string) []string {
 // is compiled and run.
 func TestReadmeQuickStart(t *testing.T) {
 	blocks := fenced(t, "go")
-	if len(blocks) != 1 {
+	if len(blocks) != 2 {
 		t.Fatalf("README has %d blocks of Go", len(blocks))
+	}
+	if crons := mustRead(t, "cmd/carillon/sample/crons.go"); !strings.HasSuffix(crons, "\n"+blocks[1]) {
+		t.Errorf("README has\n%s\nthe sample app does not end with it\n%s", blocks[1], crons)
 	}
 	example := mustRead(t, "cmd/carillon/sample/example_test.go")
 	_, rest, ok := strings.Cut(example, "// README shows this file from here on; a test compares the two.\n\n")
@@ -90,7 +93,7 @@ func TestReadmeTour(t *testing.T) {
 		`{"result":{"cancelled":true}}`,
 		`"text":"tea is ready"`,
 		`{"result":{"count":1}}`,
-		`{"result":{"count":1000}}`,
+		`{"result":{"count":100}}`,
 		`"state":"canceled"`,
 	} {
 		if !strings.Contains(text, want) {
@@ -136,13 +139,13 @@ func TestReadmeProofs(t *testing.T) {
 			if !known[name[1]] {
 				t.Errorf("%s: there is no %s", number, name[1])
 			}
-			if !strings.HasPrefix(name[1], "Test"+number+"_") {
+			if !strings.Contains(name[1], number+"_") {
 				t.Errorf("%s: %s has another number", number, name[1])
 			}
 		}
 	}
 	for n := 1; n <= 26; n++ {
-		if number := fmt.Sprintf("G%d", n); !seen[number] && (n < 19 || n > 22) {
+		if number := fmt.Sprintf("G%d", n); !seen[number] {
 			t.Errorf("the table has no row %s", number)
 		}
 	}

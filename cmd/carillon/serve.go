@@ -27,10 +27,15 @@ const resultLimit = 16 << 20
 func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data, made if there is none")
 	listen := flags.String("listen", defaultListen, "`ADDR` to listen on, host:port; port 0 is any that is free")
+	adminToken := tokenFlag(flags, "admin-token", "`TOKEN` that admin operations need")
 	drain := flags.Duration("drain", 10*time.Second, "`TIME` that requests, and then jobs, have to finish at the end")
 	return func(ctx context.Context, std stdio) (err error) {
 		if *drain < 0 {
 			return usageError{fmt.Errorf("--drain is %v, want 0s or more", *drain)}
+		}
+		token, err := adminToken()
+		if err != nil {
+			return err
 		}
 		logger := slog.New(slog.NewTextHandler(std.err, nil))
 		// The address first: if it is taken, no job may have run.
@@ -41,6 +46,7 @@ func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 		eng, err := actors.Open(*dir, actors.Options{
 			Functions: sample.Functions(),
 			Tables:    sample.Tables(),
+			Crons:     sample.Crons(),
 			Limits:    dispatch.Limits{Result: resultLimit},
 			Logger:    logger,
 		})
@@ -48,7 +54,9 @@ func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 			return errors.Join(openError(*dir, err), ln.Close())
 		}
 		greet(std.out, ln.Addr(), *dir)
-		err = server.Serve(ctx, ln, server.New(eng, server.Options{Logger: logger}), *drain, logger)
+		greetAdmin(std.out, token, ln.Addr())
+		handler := server.New(eng, server.Options{Admin: adminGate(token, ln.Addr()), Logger: logger})
+		err = server.Serve(ctx, ln, handler, *drain, logger)
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *drain)
 		defer cancel()
 		if err = errors.Join(err, eng.Close(limit)); err == nil {
@@ -81,6 +89,7 @@ Try this in a second terminal; Ctrl-C here stops, and nothing is lost.
   call orders:place '{"sku":"teapot"}'
   call counters:later '{"key":"chimes","n":3,"afterMs":2000}'
   sleep 6; call reminders:list '{}'; call counters:get '{"key":"chimes"}'
+  call heartbeat:list '{}'
 
 `, host)
 }

@@ -8,10 +8,13 @@
 //	reminders  a job that can be cancelled until it runs
 //	counters   many jobs at once, and a job that fails a few times first
 //	jobs       the system table _scheduled_functions, read and cancelled from
+//	cleanup    a nightly trigger: a bounded batch, and a job for the rest
+//	presence   a trigger every quarter of an hour, working from what is now
+//	heartbeat  a trigger every 5 s, working from the slot it runs for
 //
 // Use:
 //
-//	eng, err := actors.Open("data", actors.Options{Functions: sample.Functions(), Tables: sample.Tables()})
+//	eng, err := actors.Open("data", actors.Options{Functions: sample.Functions(), Tables: sample.Tables(), Crons: sample.Crons()})
 //
 // Three rules are followed everywhere. They are what a reader should take home:
 //

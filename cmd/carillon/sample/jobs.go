@@ -29,8 +29,9 @@ type JobRow struct {
 
 type (
 	listJobs struct {
-		State storage.State `json:"state"`
-		Limit int           `json:"limit"`
+		State    storage.State `json:"state"`
+		Function string        `json:"function"` // "" means every function
+		Limit    int           `json:"limit"`
 	}
 	jobRef struct {
 		ID storage.JobID `json:"id"`
@@ -52,7 +53,7 @@ func handleJobs(reg *dispatch.Registry) {
 		if err := checkCount("limit", args.Limit, 0, maxListed); err != nil {
 			return nil, err
 		}
-		var filter storage.JobFilter
+		filter := storage.JobFilter{Function: args.Function}
 		if args.State != "" {
 			filter.States = []storage.State{args.State}
 		}
@@ -64,7 +65,7 @@ func handleJobs(reg *dispatch.Registry) {
 			case args.Limit > 0 && len(rows) == args.Limit:
 				return rows, nil
 			case len(rows) == maxListed:
-				return nil, dispatch.Errorf(dispatch.CodeResourceExhausted, "more than %d jobs: ask with a state or a limit", maxListed)
+				return nil, dispatch.Errorf(dispatch.CodeResourceExhausted, "more than %d jobs: ask with a state, a function or a limit", maxListed)
 			}
 			rows = append(rows, rowOf(&job))
 		}

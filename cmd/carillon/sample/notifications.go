@@ -25,6 +25,7 @@ var (
 	notifications = storage.NewTable[Notification]("notifications",
 		storage.Index("by_key", "key"),
 		storage.Index("by_post", "postId", "sentAt"),
+		storage.Index("by_sent", "sentAt"),
 	)
 
 	notifySubscribers   = dispatch.InternalAction[postRef, dispatch.None]("notifications:notifySubscribers")

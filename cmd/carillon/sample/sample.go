@@ -5,6 +5,9 @@ import (
 	"carillon/storage"
 )
 
+// none is the argument and the result of functions that have none.
+var none dispatch.None
+
 // Functions returns a new registry with every function of the app.
 func Functions() *dispatch.Registry {
 	reg := dispatch.NewRegistry()
@@ -15,11 +18,14 @@ func Functions() *dispatch.Registry {
 	handleReminders(reg)
 	handleCounters(reg)
 	handleJobs(reg)
+	handleCleanup(reg)
+	handlePresence(reg)
+	handleHeartbeat(reg)
 	return reg
 }
 
 // Tables returns the tables that have indexes, for actors.Options.Tables. Those
 // that are only read by id need no mention.
 func Tables() []storage.Schema {
-	return []storage.Schema{notifications, trials, counters}
+	return []storage.Schema{notifications, trials, counters, presence, beats}
 }

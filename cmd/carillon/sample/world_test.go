@@ -13,6 +13,7 @@ import (
 
 	"carillon/actors"
 	"carillon/cmd/carillon/sample"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -20,33 +21,45 @@ import (
 // world is the sample app on an engine in virtual time. What is called goes the
 // way of a client's call: by path and JSON, internal functions hidden.
 type world struct {
-	t   *testing.T
-	dir string
-	eng *actors.Engine
-	app *actors.App
+	t     *testing.T
+	dir   string
+	crons []cron.Trigger
+	eng   *actors.Engine
+	app   *actors.App
 }
 
-// inWorld runs the test in a bubble of package synctest.
+// inWorld runs the test in a bubble of package synctest. No trigger ticks in it.
 func inWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
+	inWorldWith(t, nil, test)
+}
+
+// inWorldWith is inWorld with triggers.
+func inWorldWith(t *testing.T, crons []cron.Trigger, test func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dir: t.TempDir()}
+		w := &world{t: t, dir: t.TempDir(), crons: crons}
 		w.open()
 		test(w)
 		synctest.Wait()
 		if err := w.eng.Check(); err != nil {
 			t.Error(err)
 		}
-		if err := w.eng.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
+		w.shut()
 	})
+}
+
+func (w *world) shut() {
+	w.t.Helper()
+	if err := w.eng.Close(context.Background()); err != nil {
+		w.t.Error(err)
+	}
 }
 
 func (w *world) open() {
 	w.t.Helper()
 	eng, err := actors.Open(w.dir, actors.Options{
-		Functions: sample.Functions(), Tables: sample.Tables(), Volumes: 1, Logger: slog.New(slog.DiscardHandler),
+		Functions: sample.Functions(), Tables: sample.Tables(), Crons: w.crons, Volumes: 1, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -1,0 +1,159 @@
+package actors
+
+import (
+	"bytes"
+	"time"
+
+	"carillon/storage"
+)
+
+// This file is how ticks are taken back: because they were cancelled, or because
+// their trigger is not any more what it was when they were made (G22).
+
+// cancelled advances the trigger of a tick that was cancelled before it began.
+func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
+	w := tx.Writer()
+	t, ok, err := w.System().Trigger(job.Trigger)
+	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || job.EnqueuedAt.Before(t.CreatedAt) {
+		return err
+	}
+	const reason = "the tick was cancelled"
+	if job.ID != t.NextJob {
+		// It had been claimed, or was to be caught up: its slot is in the log as fired.
+		return c.relog(w, &t, job, storage.SlotCanceled, reason, tx.Now())
+	}
+	if next, ok, err := w.System().Get(job.ID); err != nil || ok && !next.State.Ended() {
+		return err // the transaction has wound the trigger anew since
+	}
+	if err := c.decide(w, &t, job.Slot, job.Slot, storage.SlotCanceled, reason, job.ID, tx.Now()); err != nil {
+		return err
+	}
+	return c.wind(w, &t, job.Slot, tx.Now())
+}
+
+// relog writes down anew how the slot of a tick that never began has ended.
+func (c *clockwork) relog(w storage.Writer, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
+	s := storage.Slot{From: job.Slot, To: job.Slot, Count: 1, Outcome: outcome, Reason: reason, At: now}
+	if outcome == storage.SlotCanceled {
+		s.Job = job.ID
+	}
+	return storage.LogSlot(w, t.Name, s)
+}
+
+// stale says why a tick that is not its trigger's next is not to be run any
+// more, or "". A tick that has begun once is stale only if the trigger has come
+// to mean something else; ok is false if there is none.
+func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) (string, error) {
+	begun := job.Attempts > 0
+	switch {
+	case !begun && len(job.History) > 0:
+		return "", nil // it was dead, and somebody wants it run again
+	case !ok || job.EnqueuedAt.Before(t.CreatedAt):
+		return "the trigger was deleted", nil
+	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args):
+		return "the trigger was changed", nil
+	}
+	schedule, err := c.schedule(t)
+	if err != nil {
+		return "", err
+	}
+	if !schedule.Next(job.Slot.Add(-time.Millisecond)).Equal(job.Slot) {
+		return "the trigger was changed", nil
+	}
+	if begun {
+		return "", nil
+	}
+	if t.Paused {
+		return "paused: " + t.PauseReason, nil
+	}
+	// A claim that was taken back, when the engine was closed, leaves a tick that
+	// was made before its slot. It can be missed like any other.
+	if wall.Sub(job.Due) > lateTick && job.EnqueuedAt.Before(job.Slot) {
+		passed := t.Decided.After(job.Slot) || !t.Next.IsZero() && !t.Next.Add(c.jitter(t)).After(wall)
+		switch {
+		case t.CatchUp.Mode == storage.CatchUpNone:
+			return "missed: not caught up", nil
+		case t.CatchUp.Mode == storage.CatchUpOne && passed:
+			return "missed: caught up by a later tick", nil
+		}
+	}
+	return "", nil
+}
+
+// dropStale takes a stale tick out of the bucket: without a trace but that in
+// the log if it never began, as cancelled if it did. gone is false if it is not stale.
+func (c *clockwork) dropStale(tx *storage.Tx, t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) (gone bool, err error) {
+	reason, err := c.stale(t, ok, job, wall)
+	if err != nil || reason == "" {
+		return false, err
+	}
+	w := tx.Writer()
+	if job.Attempts > 0 {
+		_, err := storage.CancelJob(w, job.ID)
+		return true, err
+	}
+	if _, err := storage.RemoveTick(w, job.ID); err != nil || !ok || job.EnqueuedAt.Before(t.CreatedAt) {
+		return true, err
+	}
+	return true, c.relog(w, t, job, storage.SlotSkipped, reason, tx.Now())
+}
+
+// retract takes back what of the trigger is pending or claimed and has not
+// begun: the next tick, and one that was claimed ahead of its instant. A slot
+// that has passed already is skipped for the reason. If changed, the trigger
+// comes to mean something else, or to nothing, and retries go too. The caller
+// stores the trigger.
+func (c *clockwork) retract(w storage.Writer, t *storage.Trigger, reason string, changed bool, wall, now time.Time) error {
+	from, id := t.Next, t.NextJob
+	t.Next, t.NextJob = time.Time{}, ""
+	if id != "" {
+		there, err := storage.RemoveTick(w, id)
+		if err != nil {
+			return err
+		}
+		schedule, err := c.schedule(t)
+		if err != nil {
+			return err
+		}
+		if !there {
+			// This very transaction has cancelled it.
+			if err := c.decide(w, t, from, from, storage.SlotCanceled, "the tick was cancelled", id, now); err != nil {
+				return err
+			}
+			from = schedule.Next(from)
+		}
+		if last := schedule.Last(from.Add(-time.Millisecond), wall); !from.IsZero() && !last.IsZero() {
+			if err := c.decide(w, t, from, last, storage.SlotSkipped, reason, "", now); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range c.runs.ofTrigger(t.Name) {
+		if err := c.recall(w, t, &r.job, reason, changed, wall, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recall takes a claimed tick back that has not started. What runs, runs on.
+func (c *clockwork) recall(w storage.Writer, t *storage.Trigger, job *storage.Job, reason string, changed bool, wall, now time.Time) error {
+	switch {
+	case job.Slot.IsZero() || c.runs.live(job.ID):
+		return nil
+	case job.Attempts > 0:
+		if !changed {
+			return nil
+		}
+		_, err := storage.CancelJob(w, job.ID)
+		return err
+	}
+	ok, err := storage.RemoveTick(w, job.ID)
+	if err != nil || !ok {
+		return err
+	}
+	if job.Slot.After(wall) && t.Decided.Equal(job.Slot) {
+		t.Decided = job.Slot.Add(-time.Millisecond) // it is yet to come, and may come again
+	}
+	return c.relog(w, t, job, storage.SlotSkipped, reason, now)
+}

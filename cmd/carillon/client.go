@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"carillon/dispatch"
+)
+
+const (
+	// requestTimeout bounds an admin operation, which waits for a commit at most.
+	requestTimeout = 30 * time.Second
+	// maxAnswer bounds what is read of an answer: a thousand triggers fit with the
+	// longest arguments that anybody would give them.
+	maxAnswer = 64 << 20
+)
+
+// client asks a server that is running.
+type client struct {
+	site, token string
+	http        *http.Client
+	transport   *http.Transport
+}
+
+func newClient(site, token string) (*client, error) {
+	u, err := url.Parse(site)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, usageError{fmt.Errorf("--server is %q, want a URL such as http://%s", site, defaultListen)}
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	return &client{
+		site: strings.TrimSuffix(site, "/"), token: token, transport: transport,
+		http: &http.Client{
+			Transport: transport,
+			Timeout:   requestTimeout,
+			// The server redirects nothing, and the token is for nobody else.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+func (c *client) close() { c.transport.CloseIdleConnections() }
+
+// do sends body, if there is one, as JSON and decodes the result. What the
+// server refuses is its *dispatch.Error.
+func (c *client) do(ctx context.Context, method, path string, body, result any) error {
+	var content io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.site+path, content)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(err)
+	}
+	var answer struct {
+		Result json.RawMessage `json:"result"`
+		dispatch.Error
+	}
+	switch err := json.Unmarshal(data, &answer); {
+	case err != nil:
+	case answer.Code != "":
+		return c.refused(&answer.Error)
+	case resp.StatusCode < 300 && answer.Result != nil:
+		return json.Unmarshal(answer.Result, result)
+	}
+	return fmt.Errorf("%s answers with status %d and no JSON of carillon: is it another server?", c.site, resp.StatusCode)
+}
+
+// unreachable says in plain words what most often keeps a server from answering.
+func (c *client) unreachable(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return dispatch.Errorf(dispatch.CodeUnavailable, "connection refused: nothing listens at %s; is carillon serve running there?", c.site)
+	}
+	if code := dispatch.AsError(err).Code; code != dispatch.CodeInternal {
+		return fmt.Errorf("%s: %w", c.site, err) // its code is a good one: the time was up, or somebody pressed Ctrl-C
+	}
+	return &dispatch.Error{Code: dispatch.CodeUnavailable, Message: err.Error(), Err: err}
+}
+
+// refused is the server's refusal. One that has no admin routes takes their
+// paths for mistakes.
+func (c *client) refused(err *dispatch.Error) error {
+	if err.Code == dispatch.CodeNotFound && strings.HasPrefix(err.Message, "no route ") {
+		err.Message = fmt.Sprintf("%s serves no admin operations: without a token it does on a loopback address only", c.site)
+	}
+	return err
+}

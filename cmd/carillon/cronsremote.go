@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"carillon/server"
+	"carillon/storage"
+)
+
+// remote is the flags of a command that asks a server about an app's triggers.
+type remote struct {
+	app, site, trigger *string
+	token              func() (string, error)
+	output             func() (bool, error)
+}
+
+// remoteFlags declares them. The trigger's name is also taken as an argument.
+func remoteFlags(flags *flag.FlagSet, named bool) *remote {
+	r := &remote{
+		app:    appFlag(flags, "`APP` that has the trigger"),
+		site:   flags.String("server", "http://"+defaultListen, "`URL` of the server"),
+		token:  tokenFlag(flags, "token", "admin `TOKEN` of the server"),
+		output: outputFlag(flags),
+	}
+	if named {
+		r.trigger = flags.String(argumentFlag, "", "`NAME` of the trigger, with or without the flag")
+	}
+	return r
+}
+
+// do asks the server and prints the answer as JSON, or else with text. path
+// follows the trigger's name, if there is one.
+func do[R any](ctx context.Context, r *remote, std stdio, method, path string, body any, text func(io.Writer, R)) error {
+	app, err := checkApp(*r.app)
+	if err != nil {
+		return err
+	}
+	where := "/v1/apps/" + url.PathEscape(string(app)) + "/crons"
+	if r.trigger != nil {
+		if *r.trigger == "" {
+			return usageError{errors.New("the trigger's name is missing")}
+		}
+		if err := storage.CheckTriggerName(*r.trigger); err != nil {
+			return usageError{err}
+		}
+		where += "/" + *r.trigger
+	}
+	asJSON, err := r.output()
+	if err != nil {
+		return err
+	}
+	token, err := r.token()
+	if err != nil {
+		return err
+	}
+	c, err := newClient(*r.site, token)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if asJSON {
+		var result json.RawMessage // as the server wrote it, numbers of any size included
+		if err := c.do(ctx, method, where+path, body, &result); err != nil {
+			return err
+		}
+		return printJSON(std.out, result)
+	}
+	var result R
+	if err := c.do(ctx, method, where+path, body, &result); err != nil {
+		return err
+	}
+	text(std.out, result)
+	return nil
+}
+
+func cronsList(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r := remoteFlags(flags, false)
+	return func(ctx context.Context, std stdio) error {
+		return do(ctx, r, std, http.MethodGet, "", nil, func(w io.Writer, crons []server.Cron) {
+			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, c := range crons {
+				fmt.Fprintf(table, "%s\t%s\t%s\tnext %s\tlast %s\n", c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c))
+			}
+			_ = table.Flush() // to standard output: there is nobody left to tell
+		})
+	}
+}
+
+func cronsShow(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r := remoteFlags(flags, true)
+	slots := flags.Int("slots", 20, "`N` latest slots, 0 to 200")
+	return func(ctx context.Context, std stdio) error {
+		return do(ctx, r, std, http.MethodGet, fmt.Sprintf("?slots=%d", *slots), nil, showCron)
+	}
+}
+
+func cronsRun(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r := remoteFlags(flags, true)
+	return func(ctx context.Context, std stdio) error {
+		return do(ctx, r, std, http.MethodPost, "/run", nil, func(w io.Writer, run server.CronRun) {
+			fmt.Fprintln(w, run.JobID)
+		})
+	}
+}
+
+func cronsPause(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r := remoteFlags(flags, true)
+	reason := flags.String("reason", "", "`TEXT` that says why")
+	return func(ctx context.Context, std stdio) error {
+		body := map[string]string{"reason": *reason}
+		return do(ctx, r, std, http.MethodPost, "/pause", body, func(w io.Writer, c server.Cron) {
+			fmt.Fprintf(w, "%s is %s\n", c.Name, nextOf(&c))
+		})
+	}
+}
+
+func cronsResume(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r := remoteFlags(flags, true)
+	return func(ctx context.Context, std stdio) error {
+		return do(ctx, r, std, http.MethodPost, "/resume", nil, func(w io.Writer, c server.Cron) {
+			fmt.Fprintf(w, "%s ticks next at %s\n", c.Name, nextOf(&c))
+		})
+	}
+}
+
+// showCron prints a trigger for people.
+func showCron(w io.Writer, c server.Cron) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	row("name", "%s", c.Name)
+	row("runs", "%s", c.Description)
+	row("spec", "%s (%s)", c.Spec, c.Zone)
+	row("function", "%s %s", c.Function, c.Args)
+	made := "at run time"
+	if c.Declared {
+		made = "declared by the program"
+	}
+	row("made", "%s, %s", made, c.CreatedAt.Format(time.RFC3339))
+	row("overlap", "%s", c.Overlap)
+	row("catch-up", "%s", catchUpOf(&c))
+	row("jitter", "up to %v", time.Duration(c.JitterMs)*time.Millisecond)
+	row("retries", "%d, %s from %v", c.Retry.Limit, c.Retry.Backoff, time.Duration(c.Retry.BaseMs)*time.Millisecond)
+	row("next", "%s", nextOf(&c))
+	for _, at := range c.Next[min(1, len(c.Next)):] {
+		row("", "%s", at.Format(time.RFC3339Nano))
+	}
+	row("last", "%s", lastOf(&c))
+	for i, s := range c.Slots {
+		name := ""
+		if i == 0 {
+			name = "slots"
+		}
+		row(name, "%s", slotLine(&s))
+	}
+	_ = table.Flush() // to standard output: there is nobody left to tell
+}
+
+func catchUpOf(c *server.Cron) string {
+	text := string(c.CatchUp.Mode)
+	if c.CatchUp.Limit > 0 {
+		text += fmt.Sprintf(", at most %d", c.CatchUp.Limit)
+	}
+	if c.CatchUp.WindowMs > 0 {
+		text += fmt.Sprintf(" of the last %v", time.Duration(c.CatchUp.WindowMs)*time.Millisecond)
+	}
+	return text
+}
+
+// nextOf is the next slot, or why there is none.
+func nextOf(c *server.Cron) string {
+	switch {
+	case c.Paused && c.PauseReason != "":
+		return "paused: " + strings.Join(strings.Fields(c.PauseReason), " ")
+	case c.Paused:
+		return "paused"
+	case len(c.Next) == 0:
+		return "never"
+	}
+	return c.Next[0].Format(time.RFC3339Nano)
+}
+
+// lastOf is how the last tick ended.
+func lastOf(c *server.Cron) string {
+	if c.Last == nil {
+		return "none yet"
+	}
+	text := string(c.Last.State)
+	if slot := c.Last.Slot; slot != nil {
+		text += " for " + slot.Format(time.RFC3339Nano)
+	}
+	if err := c.Last.Error; err != nil {
+		text += ": " + strings.Join(strings.Fields(err.Message), " ")
+	}
+	return text
+}
+
+// slotLine is one slot, or a run of them that ended alike.
+func slotLine(s *server.CronSlot) string {
+	text := s.From.Format(time.RFC3339Nano)
+	switch {
+	case s.Count == 0:
+		text += " … " + s.To.Format(time.RFC3339Nano) + " (many)"
+	case s.Count > 1:
+		text += " … " + s.To.Format(time.RFC3339Nano) + fmt.Sprintf(" (%d)", s.Count)
+	}
+	text += " " + string(s.Outcome)
+	if s.Reason != "" {
+		text += ", " + strings.Join(strings.Fields(s.Reason), " ")
+	}
+	if s.JobID != "" {
+		text += " " + string(s.JobID)
+	}
+	return text
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// operation is one method of an admin route. It answers with status and result,
+// or is refused with err, whose status is 0 or what HTTP has beside its code.
+type operation func(w http.ResponseWriter, r *http.Request, app *actors.App) (status int, result any, err error)
+
+// admin is the handler of a route that Options.Admin guards. It is asked before
+// anything else is looked at, so that who may not learns nothing.
+func (h *handler) admin(methods map[string]operation) http.HandlerFunc {
+	allow := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h.opts.Admin(r); err != nil {
+			if dispatch.AsError(err).Code == dispatch.CodeUnauthenticated {
+				w.Header().Set("WWW-Authenticate", "Bearer") // without it a 401 breaks RFC 9110
+			}
+			h.fail(w, r, 0, err)
+			return
+		}
+		do, ok := methods[r.Method]
+		if !ok {
+			wrongMethod(w, r, allow)
+			return
+		}
+		if r.Method == http.MethodPost || r.Method == http.MethodPut {
+			if err := checkContentType(r); err != nil {
+				refuse(w, http.StatusUnsupportedMediaType, err)
+				return
+			}
+		}
+		app, err := h.eng.App(storage.AppID(r.PathValue("app")))
+		if err != nil {
+			h.fail(w, r, 0, err)
+			return
+		}
+		status, result, err := do(w, r, app)
+		if err != nil {
+			h.fail(w, r, status, err)
+			return
+		}
+		body, err := json.Marshal(struct {
+			Result any `json:"result"`
+		}{result})
+		if err != nil {
+			h.fail(w, r, 0, err)
+			return
+		}
+		answer(w, status, body)
+	}
+}
+
+// decodeBody decodes an admin's JSON object strictly; no body is {}. The status
+// is what readBody says of an error.
+func (h *handler) decodeBody(w http.ResponseWriter, r *http.Request, into any) (status int, err error) {
+	body, status, err := h.readBody(w, r)
+	if err != nil {
+		return status, err
+	}
+	liftReadDeadline(w)
+	if body = bytes.TrimSpace(body); len(body) == 0 {
+		return 0, nil
+	}
+	if body[0] != '{' {
+		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "the body is no JSON object")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return 0, badBody(err)
+	}
+	if dec.InputOffset() != int64(len(body)) {
+		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "the body is more than one JSON value")
+	}
+	return 0, nil
+}
+
+// badBody says in JSON's words why a body does not decode.
+func badBody(err error) error {
+	var wrong *json.UnmarshalTypeError
+	text := strings.TrimPrefix(err.Error(), "json: ")
+	switch {
+	case errors.As(err, &wrong):
+		text = fmt.Sprintf("field %q: a %s does not fit", wrong.Field, wrong.Value)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		text = "not JSON: unexpected end"
+	}
+	return &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the body: " + text, Err: err}
+}

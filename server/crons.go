@@ -1,0 +1,369 @@
+package server
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Bounds of what one request about triggers may say.
+const (
+	defaultSlots = 20
+	maxSlots     = 200 // as many as are kept
+	maxReason    = 500 // bytes of why a trigger is paused
+)
+
+// routeCrons adds the routes of cron triggers.
+func (h *handler) routeCrons() {
+	const path = "/v1/apps/{app}/crons"
+	h.mux.HandleFunc(path, h.admin(map[string]operation{
+		http.MethodGet:  h.listCrons,
+		http.MethodPost: h.createCron,
+	}))
+	h.mux.HandleFunc(path+"/{name}", h.admin(map[string]operation{
+		http.MethodGet:    h.getCron,
+		http.MethodPut:    h.updateCron,
+		http.MethodDelete: h.deleteCron,
+	}))
+	for verb, do := range map[string]operation{"run": h.runCron, "pause": h.pauseCron, "resume": h.resumeCron} {
+		h.mux.HandleFunc(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
+	}
+}
+
+// Cron is a trigger as the admin routes show it. Instants are RFC 3339 in UTC;
+// one that there is none of is null.
+type Cron struct {
+	Name     string          `json:"name"`
+	Spec     string          `json:"spec"`
+	Zone     string          `json:"zone"`
+	Function string          `json:"function"`
+	Args     json.RawMessage `json:"args"`
+	Overlap  storage.Overlap `json:"overlap"`
+	CatchUp  CronCatchUp     `json:"catchUp"`
+	JitterMs int64           `json:"jitterMs"`
+	Retry    CronRetry       `json:"retry"`
+
+	Declared    bool        `json:"declared"` // by the program, which alone can change or delete it
+	Paused      bool        `json:"paused"`
+	PauseReason string      `json:"pauseReason"`
+	Description string      `json:"description"` // the spec in English
+	CreatedAt   time.Time   `json:"createdAt"`
+	Next        []time.Time `json:"next"` // the next three slots; none while it is paused
+	Last        *CronLast   `json:"last"` // the last tick that ended; null if none has
+	LastSuccess *time.Time  `json:"lastSuccess"`
+
+	Slots []CronSlot `json:"slots,omitempty"` // the latest first; only where one trigger is asked for
+}
+
+// CronCatchUp is storage.CatchUp in JSON.
+type CronCatchUp struct {
+	Mode     storage.CatchUpMode `json:"mode"`
+	Limit    int                 `json:"limit,omitempty"`
+	WindowMs int64               `json:"windowMs,omitempty"`
+}
+
+// CronRetry is dispatch.RetryPolicy in JSON.
+type CronRetry struct {
+	Limit   int    `json:"limit"`
+	Backoff string `json:"backoff"` // exponential or linear
+	BaseMs  int64  `json:"baseMs"`
+	MaxMs   int64  `json:"maxMs,omitempty"`
+}
+
+// CronLast is how the last tick of a trigger that has ended did.
+type CronLast struct {
+	Slot    *time.Time        `json:"slot"` // null of a run by hand
+	JobID   storage.JobID     `json:"jobId"`
+	State   storage.State     `json:"state"`
+	EndedAt *time.Time        `json:"endedAt"`
+	Error   *storage.JobError `json:"error"`
+}
+
+// CronSlot is storage.Slot in JSON.
+type CronSlot struct {
+	From    time.Time           `json:"from"`
+	To      time.Time           `json:"to"`
+	Count   int                 `json:"count"` // 0: too many to count
+	Outcome storage.SlotOutcome `json:"outcome"`
+	Reason  string              `json:"reason,omitempty"`
+	JobID   storage.JobID       `json:"jobId,omitempty"`
+	At      time.Time           `json:"at"`
+}
+
+// cronOf is the trigger in JSON, without its slots.
+func cronOf(info *dispatch.CronInfo) *Cron {
+	retry := dispatch.RetryOf(info.Retry)
+	backoff := backoffExponential
+	if retry.Backoff == dispatch.Linear {
+		backoff = backoffLinear
+	}
+	c := &Cron{
+		Name: info.Name, Spec: info.Spec, Zone: info.Zone, Function: info.Function, Args: info.Args, Overlap: info.Overlap,
+		CatchUp:  CronCatchUp{info.CatchUp.Mode, info.CatchUp.Limit, info.CatchUp.Window.Milliseconds()},
+		JitterMs: info.Jitter.Milliseconds(),
+		Retry:    CronRetry{retry.Limit, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds()},
+		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Description: info.Description,
+		CreatedAt: info.CreatedAt.UTC(), Next: []time.Time{}, LastSuccess: instant(info.LastSuccess),
+	}
+	for _, at := range info.Upcoming {
+		c.Next = append(c.Next, at.UTC())
+	}
+	if info.LastState != "" {
+		c.Last = &CronLast{instant(info.LastSlot), info.LastJob, info.LastState, instant(info.LastEndedAt), info.LastError}
+	}
+	return c
+}
+
+// instant is t, or nil if there is none.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// The names of dispatch.Backoff.
+const (
+	backoffExponential = "exponential"
+	backoffLinear      = "linear"
+)
+
+// cronDefinition is what a trigger is made of, as an admin writes it.
+type cronDefinition struct {
+	Name     string          `json:"name"`
+	Spec     string          `json:"spec"`
+	Zone     string          `json:"zone"`
+	Function string          `json:"function"`
+	Args     json.RawMessage `json:"args"`
+	Overlap  storage.Overlap `json:"overlap"`
+	CatchUp  CronCatchUp     `json:"catchUp"`
+	JitterMs int64           `json:"jitterMs"`
+	// Retry has to name its limit and base: a zero that nobody wrote would be no
+	// retries, or retries without a wait.
+	Retry *struct {
+		Limit   *int   `json:"limit"`
+		Backoff string `json:"backoff"`
+		BaseMs  *int64 `json:"baseMs"`
+		MaxMs   int64  `json:"maxMs"`
+	} `json:"retry"`
+	Paused *bool `json:"paused"` // only where one is made
+}
+
+// cron is the definition for the engine, which checks what is not checked here.
+func (d *cronDefinition) cron() (dispatch.Cron, error) {
+	bad := func(format string, args ...any) (dispatch.Cron, error) {
+		return dispatch.Cron{}, dispatch.Errorf(dispatch.CodeInvalidArgument, format, args...)
+	}
+	if d.Name == "." || d.Name == ".." {
+		return bad("name: no URL can have %q in its path", d.Name)
+	}
+	def := dispatch.Cron{Name: d.Name, Spec: d.Spec, Zone: d.Zone, Overlap: d.Overlap}
+	if d.Args == nil {
+		d.Args = json.RawMessage("{}")
+	}
+	def.Call = dispatch.Path(d.Function).With(d.Args)
+	def.CatchUp = storage.CatchUp{Mode: d.CatchUp.Mode, Limit: d.CatchUp.Limit}
+	var err error
+	if def.CatchUp.Window, err = milliseconds("catchUp.windowMs", d.CatchUp.WindowMs); err != nil {
+		return dispatch.Cron{}, err
+	}
+	if def.Jitter, err = milliseconds("jitterMs", d.JitterMs); err != nil {
+		return dispatch.Cron{}, err
+	}
+	r := d.Retry
+	if r == nil {
+		return def, nil
+	}
+	if r.Limit == nil || r.BaseMs == nil {
+		return bad("retry: limit and baseMs have to be given")
+	}
+	retry := dispatch.RetryPolicy{Limit: *r.Limit}
+	switch r.Backoff {
+	case "", backoffExponential:
+	case backoffLinear:
+		retry.Backoff = dispatch.Linear
+	default:
+		return bad("retry.backoff %.64q, want %s or %s", r.Backoff, backoffExponential, backoffLinear)
+	}
+	if retry.Base, err = milliseconds("retry.baseMs", *r.BaseMs); err != nil {
+		return dispatch.Cron{}, err
+	}
+	if retry.Max, err = milliseconds("retry.maxMs", r.MaxMs); err != nil {
+		return dispatch.Cron{}, err
+	}
+	def.Retry = &retry
+	return def, nil
+}
+
+// milliseconds is a span that a field gives.
+func milliseconds(field string, ms int64) (time.Duration, error) {
+	const longest = math.MaxInt64 / int64(time.Millisecond)
+	if ms < 0 || ms > longest {
+		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %d, want 0 to %d", field, ms, longest)
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+func (h *handler) listCrons(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	infos, err := app.Scheduler(r.Context()).Crons().List()
+	if err != nil {
+		return 0, nil, err
+	}
+	crons := make([]*Cron, len(infos))
+	for i := range infos {
+		crons[i] = cronOf(&infos[i])
+	}
+	return http.StatusOK, crons, nil
+}
+
+func (h *handler) createCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	var body cronDefinition
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	def, err := body.cron()
+	if err != nil {
+		return 0, nil, err
+	}
+	def.Paused = body.Paused != nil && *body.Paused
+	crons := app.Scheduler(r.Context()).Crons()
+	if err := crons.Create(def); err != nil {
+		return 0, nil, err
+	}
+	w.Header().Set("Location", r.URL.EscapedPath()+"/"+url.PathEscape(def.Name))
+	return shown(http.StatusCreated, crons, def.Name)
+}
+
+func (h *handler) getCron(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	name, limit := r.PathValue("name"), defaultSlots
+	if text := r.URL.Query().Get("slots"); text != "" {
+		var err error
+		if limit, err = strconv.Atoi(text); err != nil || limit < 0 || limit > maxSlots {
+			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "slots is %.32q, want 0 to %d", text, maxSlots)
+		}
+	}
+	crons := app.Scheduler(r.Context()).Crons()
+	cron, err := lookup(crons, name)
+	if err != nil {
+		return 0, nil, err
+	}
+	if limit == 0 {
+		return http.StatusOK, cron, nil
+	}
+	slots, err := crons.Slots(name, limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	cron.Slots = make([]CronSlot, len(slots))
+	for i, s := range slots {
+		cron.Slots[i] = CronSlot{s.From.UTC(), s.To.UTC(), s.Count, s.Outcome, s.Reason, s.Job, s.At.UTC()}
+	}
+	return http.StatusOK, cron, nil
+}
+
+// updateCron leaves out whether the trigger is paused, which is no part of the
+// definition and has routes of its own.
+func (h *handler) updateCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	var body cronDefinition
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	name := r.PathValue("name")
+	if body.Name != "" && body.Name != name {
+		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "name: a trigger cannot be renamed, and the path has %.64q", name)
+	}
+	if body.Paused != nil {
+		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "paused: an update leaves that as it is, the routes pause and resume change it")
+	}
+	body.Name = name
+	def, err := body.cron()
+	if err != nil {
+		return 0, nil, err
+	}
+	crons := app.Scheduler(r.Context()).Crons()
+	if err := crons.Update(def); err != nil {
+		return 0, nil, err
+	}
+	return shown(http.StatusOK, crons, name)
+}
+
+func (h *handler) deleteCron(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	err := app.Scheduler(r.Context()).Crons().Delete(r.PathValue("name"))
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, struct{}{}, nil
+}
+
+func (h *handler) runCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+		return status, nil, err
+	}
+	id, err := app.Scheduler(r.Context()).Crons().RunNow(r.PathValue("name"))
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, CronRun{id}, nil
+}
+
+// CronRun is the answer to a trigger that was run by hand.
+type CronRun struct {
+	JobID storage.JobID `json:"jobId"`
+}
+
+func (h *handler) pauseCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	var body struct {
+		Reason string `json:"reason"`
+	}
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	if len(body.Reason) > maxReason {
+		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "reason is %d bytes long, want at most %d", len(body.Reason), maxReason)
+	}
+	crons, name := app.Scheduler(r.Context()).Crons(), r.PathValue("name")
+	if err := crons.Pause(name, body.Reason); err != nil {
+		return 0, nil, err
+	}
+	return shown(http.StatusOK, crons, name)
+}
+
+func (h *handler) resumeCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+		return status, nil, err
+	}
+	crons, name := app.Scheduler(r.Context()).Crons(), r.PathValue("name")
+	if err := crons.Resume(name); err != nil {
+		return 0, nil, err
+	}
+	return shown(http.StatusOK, crons, name)
+}
+
+// shown is the answer of an operation that leaves the trigger changed.
+func shown(status int, crons dispatch.Crons, name string) (int, any, error) {
+	cron, err := lookup(crons, name)
+	if err != nil {
+		return 0, nil, err
+	}
+	return status, cron, nil
+}
+
+// lookup returns a trigger that there must be.
+func lookup(crons dispatch.Crons, name string) (*Cron, error) {
+	info, ok, err := crons.Get(name)
+	if err == nil && !ok {
+		err = dispatch.Errorf(dispatch.CodeNotFound, "no trigger %.64q", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return cronOf(&info), nil
+}

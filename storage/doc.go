@@ -1,0 +1,90 @@
+// Package storage keeps the state of apps in volumes: documents and their
+// indexes, jobs in the order they are due, their history, triggers. It knows
+// keys, transactions and records, and has never heard of functions, actors or clocks.
+//
+// Use:
+//
+//	notes := storage.NewTable[Note]("notes", storage.Index("by_author", "author"))
+//	s, err := storage.Open("data", storage.Options{Tables: []storage.Schema{notes}})
+//	app, err := s.App("acme")
+//	tx := app.Begin(now) // the turn: one transaction of an app at a time
+//	id, err := notes.Insert(tx.Writer(), Note{Author: "ada"})
+//	job, err := storage.InsertJob(tx.Writer(), storage.Job{Function: "notes:burn", Args: args, Due: now.Add(time.Hour)})
+//	err = tx.Commit(func(err error) { ... }) // returns at once; nil is told when both are durable
+//	snap, err := app.Snapshot(now) // what is committed, without waiting for the turn
+//	note, err := notes.Get(snap.Reader(), id)
+//	snap.Close()
+//
+// An app before its first call: Tx.ReconcileIndexes until it is done. After any
+// error of a Commit's done: App.Reload.
+//
+// # Jobs
+//
+// Where a job lies says what it is in; that it is claimed is a key beside it.
+// Whether the handler of a claimed job has started only the engine knows: it
+// shows as running from then on.
+//
+//	        InsertJob, InsertTick      Unclaim, EndAttempt (to try again)
+//	                 │              ┌──────────────────────────────────┐
+//	                 ▼              ▼                                  │
+//	            ┌──────────────────────┐           Claim         ┌─────┴─────┐
+//	 RetryDead─►│       pending        ├────────────────────────►│  claimed  │
+//	     ▲      └────────┬─────────────┘                         │ (running) │
+//	     │               │ CancelJob                             └─┬───┬───┬─┘
+//	     │               ▼                                         │   │   │
+//	     │         ┌──────────┐     CancelJob, EndAttempt          │   │   │
+//	     │         │ canceled │◄───────────────────────────────────┘   │   │
+//	     │         └─────┬────┘                          EndAttempt    │   │  EndAttempt
+//	     │               │                               ┌─────────┐   │   │   ┌────────┐
+//	     │               │                               │ success │◄──┘   └──►│ failed ├──►DropDead
+//	     │               │                               └────┬────┘           └───┬────┘
+//	     │               └────────────►PurgeHistory◄──────────┘                    │
+//	     └─────────────────────────────────────────────────────────────────────────┘
+//
+//	key  sorted job bucket (due, sequence)   history (completed, sequence)   dead (completed, sequence)
+//
+// # A change's way to the disk
+//
+//	Tx ──Commit──► change set ──► overlay of the app: the next Tx reads it at once
+//	                   │
+//	                   └──► the volume's committer: one transaction of the file for all
+//	                        that wait, of all apps, in order ──► durable ──► done(nil)
+//
+// One goroutine a volume, the committer, writes. It also sweeps away the keys of
+// deleted apps when it has nothing else to do.
+//
+// # Invariants
+//
+//	S1   A change set is in the file as a whole or not at all; done(nil) is called when
+//	     it is durable, and never for one that is not (G1, G2).
+//	S2   An app's change sets become durable in the order they were handed over. Once one
+//	     has failed, none behind it is applied before Reload, and what is read of the
+//	     file was read after it was opened anew (G6).
+//	S3   An app has one open Tx at a time; whoever opened it holds the app's turn.
+//	S4   A minted job id spells the place (due, sequence) the job was first put at. Ids,
+//	     keys and Places order jobs alike (G13).
+//	S5   Only a claimed job's attempt ends. A claim ends once: with its attempt, by
+//	     Unclaim, or with a cancel, after which the attempt counts no more (G9, G10).
+//	S6   A job lies in one region. Pending and claimed ones lie in the sorted job bucket,
+//	     success and canceled in the history, failed among the dead; it moves only
+//	     as drawn above, and what lies in the history stays as it is (G8).
+//	S7   While an App is open no number is handed out twice, not even one of a
+//	     transaction that was dropped, and what has the form of a minted id cannot be
+//	     chosen: an id that reached somebody never comes to name another job.
+//	S8   In every committed state counters, job regions, claims, id index, triggers and
+//	     their ticks, documents, their indexes and the alarm index agree. Store.Check
+//	     verifies all of it (G7).
+//	S9   A volume has one owner: it holds the file's lock, and each of its commits finds
+//	     its own epoch in the file (G23). Files are made under a lock of the directory.
+//	S10  The high-water mark in the file is the latest scheduler time that was
+//	     committed, and never goes back (G15).
+//	S11  A call that is refused has changed nothing; so has an Open that is refused.
+//	S12  What this reader does not know (a format, a record's version) or what is damaged
+//	     is an error that names it, and is not written over.
+//	S13  An app's keys begin with its number, which no other app of the file is ever
+//	     given. An app that is deleted, or whose import is not complete, has its
+//	     number on the list of the doomed, in the same commit that hides it.
+//	S14  No snapshot of the file is open while code of a caller runs, except between
+//	     App.Snapshot and Snapshot.Close, in the visit of Store.Alarms, and while
+//	     Store.Export writes: a volume cannot be reopened before they end.
+package storage
