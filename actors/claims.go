@@ -18,8 +18,8 @@ const claimBatch = 1024
 const claimPage = 256
 
 // suspectAfter is how many crashes in a row make a job a suspect. Suspects are
-// claimed at their instant and one at a time, so that the next crash tells the
-// culprit from those that were only claimed beside it.
+// claimed at their instant and few at a time, ever fewer with each crash, so
+// that the next one tells the culprit from those that were only claimed beside it.
 const suspectAfter = 2
 
 // claimFrom has the bucket read again from the place on.
@@ -59,7 +59,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 		}
 	}
 	s.nextAt = time.Time{}
-	suspects := s.suspects()
+	suspects, most := s.suspects()
 	from, more := s.from, true
 	for more {
 		var jobs []storage.Job
@@ -86,7 +86,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			case at.After(wall):
 				keep(job, at)
 				continue
-			case suspect && suspects > 0, s.runs.haunted(job.ID):
+			case suspect && suspects >= min(most, suspectsAtOnce(job.Interruptions)), s.runs.haunted(job.ID):
 				keep(job, time.Time{}) // until that run, or that handler, has ended
 				continue
 			case job.Trigger != "":
@@ -100,7 +100,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			default:
 				if ok, err := tx.Claim(job); err == nil && ok {
 					if suspect {
-						suspects++
+						suspects, most = suspects+1, min(most, suspectsAtOnce(job.Interruptions))
 					}
 					r := s.newRun(*job, suspect)
 					r.tick = tickOf(tx, job)
@@ -161,14 +161,22 @@ func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall
 	return v, at
 }
 
-func (s *scheduler) suspects() int {
-	n := 0
+// suspectsAtOnce is how many suspects may be claimed together with one that so
+// many crashes have cut off: 64, 8, then only itself.
+func suspectsAtOnce(interruptions int) int {
+	return max(64>>min(3*(interruptions-suspectAfter), 16), 1)
+}
+
+// suspects counts the suspects that are claimed, and says how many there may be
+// because of the worst of them.
+func (s *scheduler) suspects() (n, most int) {
+	most = suspectsAtOnce(suspectAfter)
 	for _, r := range s.runs.all() {
 		if r.suspect {
-			n++
+			n, most = n+1, min(most, suspectsAtOnce(r.job.Interruptions))
 		}
 	}
-	return n
+	return n, most
 }
 
 func (s *scheduler) newRun(job storage.Job, suspect bool) *run {

@@ -3,6 +3,7 @@ package actors_test
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,9 +107,9 @@ func TestG19_FailingCommitsAroundTicks(t *testing.T) {
 	for _, point := range []string{"commit", "committed"} {
 		for n := 1; n <= 8; n++ {
 			passed := 0
-			armed := false
+			var armed atomic.Bool
 			fault := func(at string) error {
-				if !armed || at != point {
+				if !armed.Load() || at != point {
 					return nil
 				}
 				if passed++; passed == n {
@@ -120,12 +121,12 @@ func TestG19_FailingCommitsAroundTicks(t *testing.T) {
 				begin := r.Now()
 				r.create("acme", everyTen(cronBeat.With("x"), ""))
 				r.Settle()
-				armed = true
+				armed.Store(true)
 				r.Advance(45 * time.Second)
 				r.checkCoverage("acme", "ten", begin)
 				r.wantRan("acme", "ten", begin, "10s", "20s", "30s", "40s")
 				r.must(r.Engine.Check())
-				armed = false
+				armed.Store(false)
 			})
 		}
 	}

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"bytes"
-	"errors"
 	"time"
 
 	"carillon/cron"
@@ -43,8 +42,10 @@ func (c *txCrons) Create(def dispatch.Cron) error {
 	if err != nil {
 		return err
 	}
-	if _, ok, err := c.w.System().Trigger(plan.Name); err != nil || ok {
-		return asError(errors.Join(err, dispatch.Errorf(dispatch.CodeAlreadyExists, "there is a trigger %q", plan.Name)))
+	if _, ok, err := c.w.System().Trigger(plan.Name); err != nil {
+		return asError(err)
+	} else if ok {
+		return dispatch.Errorf(dispatch.CodeAlreadyExists, "there is a trigger %q", plan.Name)
 	}
 	return c.whole(func(w storage.Writer) error { return c.clockwork.create(w, plan, c.eng.clock.wall(), c.now) })
 }
@@ -94,11 +95,19 @@ func (c *txCrons) Pause(name, reason string) error {
 	}
 	return c.whole(func(w storage.Writer) error {
 		t.Paused, t.PauseReason = true, reason
-		if err := c.clockwork.retract(w, &t, "paused: "+reason, false, c.eng.clock.wall(), c.now); err != nil {
+		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
 			return err
 		}
 		return storage.PutTrigger(w, &t)
 	})
+}
+
+// pausedFor is why a slot was skipped while its trigger was paused.
+func pausedFor(reason string) string {
+	if reason == "" {
+		return "paused"
+	}
+	return "paused: " + reason
 }
 
 // Resume implements dispatch.Crons.
@@ -158,8 +167,10 @@ func cronInfos(r storage.Reader, wall time.Time) ([]dispatch.CronInfo, error) {
 }
 
 func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error) {
-	if _, ok, err := r.System().Trigger(name); err != nil || !ok {
-		return nil, asError(errors.Join(err, dispatch.Errorf(dispatch.CodeNotFound, "no trigger %q", name)))
+	if _, ok, err := r.System().Trigger(name); err != nil {
+		return nil, asError(err)
+	} else if !ok {
+		return nil, dispatch.Errorf(dispatch.CodeNotFound, "no trigger %q", name)
 	}
 	slots, err := r.System().Slots(name, limit)
 	return slots, asError(err)
@@ -236,7 +247,7 @@ func (c *clockwork) passPause(w storage.Writer, t *storage.Trigger, wall, now ti
 	if last.IsZero() {
 		return nil
 	}
-	return c.decide(w, t, schedule.Next(since), last, storage.SlotSkipped, "paused: "+t.PauseReason, "", now)
+	return c.decide(w, t, schedule.Next(since), last, storage.SlotSkipped, pausedFor(t.PauseReason), "", now)
 }
 
 // resume lets the trigger tick again. The slots of the pause are skipped.

@@ -164,6 +164,9 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		}
 		return
 	}
+	if m.answer == nil && d.eng.closing.Load() {
+		return // what it has to do is not begun any more
+	}
 	if len(d.held[m.id]) > 0 {
 		d.asleep[m.id] = append(d.asleep[m.id], m)
 		return
@@ -192,12 +195,16 @@ func (d *directory) spawn(c actor.Context, id storage.AppID) (*appRef, error) {
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
 	ref.app.clockwork = newClockwork(id, ref.app.runs)
 	ref.app.crons = ref.app.newCrons
+	// Readers do not wait for the SchedulerActor.
+	store.SetRetention(d.eng.opts.Retention)
+	store.SetLive(ref.app.runs.live)
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }), "app/"+string(id))
 	if err != nil {
 		return nil, err
 	}
-	c.Watch(ref.pid)
+	// The directory is told once that it has stopped, as its parent. It must not
+	// watch it, too: told a second time it would take it for the app's next life.
 	// The children's addresses are part of the app's state before anybody sees it.
 	<-sup.ready
 	d.byPID[ref.pid.Id] = ref

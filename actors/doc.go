@@ -45,7 +45,7 @@
 // so that it costs no lateness; a job inserted as due now is inserted claimed. A
 // claim that a crash cut off is an interrupted attempt: counted and shown, but
 // not taken from the retries. After two of those in a row a job is a suspect:
-// claimed at its instant and one at a time, so that the next crash does not
+// claimed at its instant and with ever fewer others, so that the next crash does not
 // count against its neighbours; after Options.MaxInterruptions it is dead.
 //
 // Time. The wall clock decides when a job is due and is read again when a timer

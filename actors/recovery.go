@@ -14,8 +14,7 @@ func (s *scheduler) open() {
 	s.touch()
 	s.purgeAt = s.eng.clock.elapsed()
 	s.awaited.Store(true) // until the indexes are looked at
-	s.store.SetRetention(s.eng.opts.Retention)
-	s.store.SetLive(s.runs.live)
+	s.draining = s.eng.closing.Load()
 	if s.opened {
 		// The earlier life may have left a transaction open, and change sets on
 		// their way: begin again from what is durable.

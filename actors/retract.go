@@ -64,7 +64,7 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 		return "", nil
 	}
 	if t.Paused {
-		return "paused: " + t.PauseReason, nil
+		return pausedFor(t.PauseReason), nil
 	}
 	// A claim that was taken back, when the engine was closed, leaves a tick that
 	// was made before its slot. It can be missed like any other.

@@ -14,7 +14,7 @@ type run struct {
 	job       storage.Job // as it was when claimed
 	attempt   int
 	mutation  bool
-	suspect   bool // claimed alone: crashes have cut it off before
+	suspect   bool // crashes have cut it off before
 	startedAt time.Time
 	holdsSlot bool        // this and over are the SchedulerActor's
 	over      bool        // ended: its outcome is settled, or about to be

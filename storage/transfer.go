@@ -145,7 +145,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := vol.importKeys(ctx, n, bufio.NewReaderSize(r, 64<<10)); err != nil {
+	if err := vol.importKeys(ctx, n, s.schema, bufio.NewReaderSize(r, 64<<10)); err != nil {
 		vol.sweeps.add(n)
 		vol.submit(&changeSet{app: new(App), done: func(error) {}})
 		return fmt.Errorf("import app %s: %w", id, err)
@@ -163,7 +163,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 	return err
 }
 
-func (v *volume) importKeys(ctx context.Context, n keyspace, r *bufio.Reader) error {
+func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*tableInfo, r *bufio.Reader) error {
 	magic := make([]byte, len(exportMagic))
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != exportMagic {
 		return fmt.Errorf("%w: not an exported app", ErrFormat)
@@ -230,7 +230,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, r *bufio.Reader) er
 				return err
 			}
 			return v.read(func(snap *kv.Snapshot) error {
-				return errors.Join(append(n.checkJobs(snap), n.checkDocuments(snap, nil)...)...)
+				return errors.Join(append(n.checkJobs(snap), n.checkDocuments(snap, schema)...)...)
 			})
 		default:
 			return fmt.Errorf("%w: a record of kind %q in the stream", ErrCorrupt, kind)

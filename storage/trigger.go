@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -114,8 +115,9 @@ func TickID(trigger string, slot time.Time) JobID {
 
 // CheckTriggerName says whether the name can be a trigger's.
 func CheckTriggerName(name string) error {
-	if !nameOK(name, "_-.") || len(name) > MaxTriggerName {
-		return fmt.Errorf("%w: trigger name %s: want 1 to %d of A-Z a-z 0-9 _ . -", ErrInvalid, quote(name), MaxTriggerName)
+	// A name of dots only would be a path segment of another meaning.
+	if !nameOK(name, "_-.") || len(name) > MaxTriggerName || strings.Trim(name, ".") == "" {
+		return fmt.Errorf("%w: trigger name %s: want 1 to %d of A-Z a-z 0-9 _ . - and not dots only", ErrInvalid, quote(name), MaxTriggerName)
 	}
 	return nil
 }

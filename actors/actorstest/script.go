@@ -42,12 +42,18 @@ import (
 //	at +D | advance D         let time pass: until D after the beginning, or for D
 //	drain                     let time pass until nothing is due or under way
 //	clock ±D                  step the wall clock
+//	date INSTANT              set the wall clock, to an instant of RFC 3339
+//	cron APP NAME ZONE PATH SPEC…          make a trigger, of a function without arguments
+//	crons APP                 the triggers, with their next slots
+//	slots APP NAME            how the slots of a trigger have ended, the oldest first
+//	pause APP NAME REASON… | resume APP NAME | run-now APP NAME | delete APP NAME
 //	crash | restart           end the engine, open the directory again
 //	apps                      the names of all apps
 //
 // Minted ids differ from run to run, so they are printed, and may be written, as
 // doc1, doc2, … and job1, job2, … in the order of their first appearance.
-// Instants are printed as the time since the beginning, by the wall clock.
+// Instants are printed as the time since the beginning, by the wall clock; those
+// of slots as the clock shows them in the trigger's zone.
 type Scripts struct {
 	// Files is a pattern of filepath.Glob. The test fails if it matches none.
 	Files string
@@ -225,6 +231,15 @@ func (s *script) command(words []string, line string) (string, error) {
 			s.h.AdvanceTo(s.begin.Add(d))
 		}
 		return "", nil
+	case "date":
+		at, err := time.Parse(time.RFC3339, arg(words, 1))
+		if err != nil {
+			return "", err
+		}
+		s.h.StepClock(at.Sub(s.h.Now()))
+		return "", nil
+	case "cron", "crons", "slots", "pause", "resume", "run-now", "delete":
+		return s.crons(words)
 	case "drain":
 		s.h.Drain()
 		return "", nil
