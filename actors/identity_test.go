@@ -146,15 +146,21 @@ func TestG25_Reauthorize(t *testing.T) {
 		code     dispatch.Code
 		as       *dispatch.Identity
 	}{
-		{"changed", func(int) (*dispatch.Identity, error) { return &dispatch.Identity{Subject: "eve"}, nil },
-			storage.StateSuccess, 1, "", &dispatch.Identity{Subject: "eve"}},
-		{"nobody any more", func(int) (*dispatch.Identity, error) { return nil, nil },
-			storage.StateSuccess, 1, "", nil},
+		{
+			"changed", func(int) (*dispatch.Identity, error) { return &dispatch.Identity{Subject: "eve"}, nil },
+			storage.StateSuccess, 1, "", &dispatch.Identity{Subject: "eve"},
+		},
+		{
+			"nobody any more", func(int) (*dispatch.Identity, error) { return nil, nil },
+			storage.StateSuccess, 1, "", nil,
+		},
 		{"refused", func(int) (*dispatch.Identity, error) {
 			return nil, dispatch.Errorf(dispatch.CodePermissionDenied, "ada has left")
 		}, storage.StateFailed, 1, dispatch.CodePermissionDenied, nil},
-		{"refused with an error of its own", func(int) (*dispatch.Identity, error) { return nil, errors.New("no") },
-			storage.StateFailed, 1, dispatch.CodeInternal, nil},
+		{
+			"refused with an error of its own", func(int) (*dispatch.Identity, error) { return nil, errors.New("no") },
+			storage.StateFailed, 1, dispatch.CodeInternal, nil,
+		},
 		{"unavailable once", func(n int) (*dispatch.Identity, error) {
 			if n == 1 {
 				return nil, dispatch.Errorf(dispatch.CodeUnavailable, "the directory is down")
@@ -176,8 +182,10 @@ func TestG25_Reauthorize(t *testing.T) {
 			}
 			return ada, nil
 		}, storage.StateSuccess, 2, "", ada},
-		{"an identity that is none", func(int) (*dispatch.Identity, error) { return &dispatch.Identity{}, nil },
-			storage.StateFailed, 1, dispatch.CodeInvalidArgument, nil},
+		{
+			"an identity that is none", func(int) (*dispatch.Identity, error) { return &dispatch.Identity{}, nil },
+			storage.StateFailed, 1, dispatch.CodeInvalidArgument, nil,
+		},
 	} {
 		for _, kind := range []dispatch.Kind{dispatch.KindMutation, dispatch.KindAction} {
 			t.Run(fmt.Sprint(kind, " ", tt.name), func(t *testing.T) {

@@ -107,11 +107,16 @@ func readRecord(r *bufio.Reader) (kind byte, body []byte, err error) {
 	if kind, err = r.ReadByte(); err != nil {
 		return 0, nil, err
 	}
-	n, err := binary.ReadUvarint(r)
-	if err != nil {
-		return 0, nil, err
+	head := make([]byte, 0, binary.MaxVarintLen64)
+	for len(head) == 0 || len(head) < cap(head) && head[len(head)-1] >= 0x80 {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, nil, err
+		}
+		head = append(head, b)
 	}
-	if n > maxExportRecord {
+	n, width := binary.Uvarint(head)
+	if width <= 0 || n > maxExportRecord {
 		return 0, nil, fmt.Errorf("%w: a record of %d bytes in the stream", ErrCorrupt, n)
 	}
 	body = make([]byte, n)

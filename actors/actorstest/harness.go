@@ -59,6 +59,9 @@ func Run(t *testing.T, opts actors.Options, test func(h *Harness)) {
 // TB is the test, for what is built upon a Harness.
 func (h *Harness) TB() testing.TB { return h.tb }
 
+// Dir is the directory that the engine is open on.
+func (h *Harness) Dir() string { return h.dir }
+
 // App returns the app of that name.
 func (h *Harness) App(id storage.AppID) *actors.App {
 	h.tb.Helper()

@@ -1,0 +1,133 @@
+package cron_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/cron"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+var (
+	tickCall  = dispatch.InternalMutation[string, dispatch.None]("trigger:tick")
+	queryCall = dispatch.Query[dispatch.None, dispatch.None]("trigger:query")
+)
+
+func triggerPlanner() dispatch.Planner {
+	reg := dispatch.NewRegistry()
+	tickCall.Handle(reg, func(*dispatch.MutationCtx, string) (dispatch.None, error) { return dispatch.None{}, nil })
+	queryCall.Handle(reg, func(*dispatch.QueryCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+	return dispatch.Planner{Registry: reg, Now: time.Unix(1e9, 0)}
+}
+
+func TestG21_PlanFillsInTheDefaults(t *testing.T) {
+	plan, err := cron.Plan(triggerPlanner(), dispatch.Cron{Name: "x", Spec: "  0   3 * * *", Call: tickCall.With("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Spec != "0 3 * * *" || plan.Zone != "UTC" || plan.Overlap != storage.OverlapSkip || plan.CatchUp.Mode != storage.CatchUpOne ||
+		plan.Function != "trigger:tick" || string(plan.Args) != `"a"` || plan.Retry != nil || plan.Declared || !plan.Next.IsZero() {
+		t.Errorf("%+v", plan)
+	}
+	plan, err = cron.Plan(triggerPlanner(), dispatch.Cron{
+		Name: "x", Spec: "@every 90s", Zone: "Europe/Rome", Call: tickCall.With("a"), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll},
+		Retry: &dispatch.RetryPolicy{}, Jitter: cron.MaxJitter,
+	})
+	if err != nil || plan.CatchUp.Limit != 100 || plan.Zone != "Europe/Rome" || plan.Retry == nil || plan.Retry.Limit != 0 {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
+
+func TestG21_PlanRefuses(t *testing.T) {
+	fine := dispatch.Cron{Name: "x", Spec: "@daily", Call: tickCall.With("a")}
+	for _, tt := range []struct {
+		what   string
+		change func(*dispatch.Cron)
+		code   dispatch.Code
+	}{
+		{"name", func(c *dispatch.Cron) { c.Name = "" }, dispatch.CodeInvalidArgument},
+		{"name", func(c *dispatch.Cron) { c.Name = strings.Repeat("x", 65) }, dispatch.CodeInvalidArgument},
+		{"name", func(c *dispatch.Cron) { c.Name = "a:b" }, dispatch.CodeInvalidArgument},
+		{"spec", func(c *dispatch.Cron) { c.Spec = "" }, dispatch.CodeInvalidArgument},
+		{"month", func(c *dispatch.Cron) { c.Spec = "0 0 30 2 *" }, dispatch.CodeInvalidArgument},
+		{"zone", func(c *dispatch.Cron) { c.Zone = "Local" }, dispatch.CodeInvalidArgument},
+		{"overlap", func(c *dispatch.Cron) { c.Overlap = "x" }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Cron) { c.CatchUp.Mode = "x" }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Cron) { c.CatchUp.Limit = 1 }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Cron) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: 1001} }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Cron) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: -1} }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Cron) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Window: -1} }, dispatch.CodeInvalidArgument},
+		{"jitter", func(c *dispatch.Cron) { c.Jitter = -1 }, dispatch.CodeInvalidArgument},
+		{"jitter", func(c *dispatch.Cron) { c.Jitter = cron.MaxJitter + 1 }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Cron) { c.Retry = &dispatch.RetryPolicy{Limit: -1} }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:query").With(nil) }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:tick").With(7) }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:none").With(7) }, dispatch.CodeNotFound},
+		{"", func(c *dispatch.Cron) { c.Call = dispatch.Call{} }, ""},
+	} {
+		def := fine
+		tt.change(&def)
+		_, err := cron.Plan(triggerPlanner(), def)
+		if err == nil {
+			t.Errorf("%+v is not refused", def)
+			continue
+		}
+		if e := dispatch.AsError(err); tt.code != "" && e.Code != tt.code || !strings.Contains(e.Message, tt.what) {
+			t.Errorf("%+v: %s: %s, want %s and %q", def, e.Code, e.Message, tt.code, tt.what)
+		}
+	}
+}
+
+func TestG21_CheckNamesEveryFault(t *testing.T) {
+	triggers := []cron.Trigger{
+		{Name: "a", Schedule: cron.Expr("x"), Call: tickCall.With("a")},
+		{Name: "b", Schedule: cron.Daily(3, 0), Call: tickCall.With("a")},
+		{Name: "b", Schedule: cron.Daily(3, 0), Call: tickCall.With("a")},
+		{Name: "c", Schedule: cron.Daily(3, 0), Call: tickCall.With("a"), Apps: []storage.AppID{"ok", ""}},
+	}
+	_, err := cron.Check(triggerPlanner(), triggers)
+	var faults cron.Faults
+	if !errors.As(err, &faults) || len(faults) != 3 {
+		t.Fatalf("%v", err)
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		if f := faults[i]; f.Trigger != name || f.Path != "trigger:tick" || f.Reason == "" || f.Err == nil {
+			t.Errorf("%+v, want %s", f, name)
+		}
+	}
+	plans, err := cron.Check(triggerPlanner(), triggers[1:2])
+	if err != nil || len(plans) != 1 || !plans[0].Declared {
+		t.Errorf("%+v, %v", plans, err)
+	}
+}
+
+// No app may come to have more triggers than it may, whether they name it or not.
+func TestG21_CheckBoundsTheTriggersOfAnApp(t *testing.T) {
+	many := func(n int, apps ...storage.AppID) (triggers []cron.Trigger) {
+		for i := range n {
+			triggers = append(triggers, cron.Trigger{Name: fmt.Sprintf("%s-%d", strings.Join(append([]string{"t"}, string(append(apps, "all")[0])), "-"), i), Schedule: cron.Daily(3, 0), Call: tickCall.With("a"), Apps: apps})
+		}
+		return triggers
+	}
+	for _, tt := range []struct {
+		triggers []cron.Trigger
+		faults   int
+	}{
+		{many(storage.MaxTriggers), 0},
+		{many(storage.MaxTriggers + 1), 1},
+		{append(many(999), many(1, "acme")...), 0},
+		{append(many(999), many(2, "acme")...), 1},
+		{append(many(600, "acme"), many(600, "other")...), 0},
+		{append(append(many(600, "acme"), many(600, "other")...), many(401)...), 1},
+	} {
+		_, err := cron.Check(triggerPlanner(), tt.triggers)
+		var faults cron.Faults
+		if errors.As(err, &faults); len(faults) != tt.faults {
+			t.Errorf("%d triggers: %d faults, want %d: %v", len(tt.triggers), len(faults), tt.faults, err)
+		}
+	}
+}
