@@ -26,7 +26,9 @@ func declare(plans []storage.Trigger, triggers []cron.Trigger) declared {
 		d.apps = append(d.apps, apps)
 		fmt.Fprintf(h, "%q %q %q %q %q %q %v %v %v %v %q\n", p.Name, p.Spec, p.Zone, p.Function, p.Args, p.Overlap, p.CatchUp, p.Jitter, p.Paused, p.Retry, apps)
 	}
-	d.fingerprint = hex.EncodeToString(h.Sum(nil))
+	if len(plans) > 0 {
+		d.fingerprint = hex.EncodeToString(h.Sum(nil)) // of none it is "", which is what a new store says
+	}
 	return d
 }
 

@@ -26,6 +26,7 @@ type directory struct {
 	byPID  map[string]*appRef
 	asleep map[storage.AppID][]*enterApp // waiting until the app has stopped, and is not held
 	held   map[storage.AppID][]*holdApp  // the first one holds the app, or waits for it to stop
+	ending bool                          // nothing is spawned any more: a late child would never be stopped
 }
 
 // appRef is a live app. inside counts who is in; asleep is added to it when
@@ -147,6 +148,8 @@ func (d *directory) Receive(c actor.Context) {
 		d.release(c, m.id)
 	case *actor.Terminated:
 		d.stopped(c, m.Who)
+	case *actor.Stopping:
+		d.ending = true
 	case *actor.Stopped:
 		close(d.gone)
 	}
@@ -164,7 +167,10 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		}
 		return
 	}
-	if m.answer == nil && d.eng.closing.Load() {
+	if d.ending || m.answer == nil && d.eng.closing.Load() {
+		if m.answer != nil {
+			m.answer(nil, errShutdown())
+		}
 		return // what it has to do is not begun any more
 	}
 	if len(d.held[m.id]) > 0 {

@@ -176,7 +176,7 @@ func TestG26_SleepHammer(t *testing.T) {
 	const apps, callers, calls = 5, 10, 60
 	k := newKit()
 	eng := openPlain(t, actors.Options{Functions: k.reg, IdleAfter: time.Millisecond, ClaimAhead: time.Millisecond, ClockCheck: 5 * time.Millisecond, Volumes: 2})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var done sync.WaitGroup
 	var acked [apps]atomic.Int64
