@@ -322,7 +322,7 @@ func (m *storeMachine) transaction(t *rapid.T, a *modelApp) {
 		if err := tx.Commit(func(err error) { done <- err }); err != nil {
 			t.Fatalf("commit: %v", err)
 		}
-		if c.model.all(nil) != before.all(nil) || fmt.Sprint(c.model.claimed()) != fmt.Sprint(before.claimed()) || c.wrote {
+		if c.wrote {
 			c.model.now = m.now
 		}
 		a.handed = append(a.handed, &handed{c.model, done})
@@ -425,6 +425,7 @@ func (c *change) one(t *rapid.T, w storage.Writer, depth int) {
 		if dead {
 			delete(c.model.jobs, n)
 			delete(c.model.names, id)
+			c.wrote = true
 		}
 	case "purge":
 		c.purge(t)
@@ -534,6 +535,7 @@ func (c *change) insert(t *rapid.T, w storage.Writer) {
 	c.m.jobs++
 	c.model.jobs[c.m.jobs] = modelJob{Job: job}
 	c.model.names[id] = c.m.jobs
+	c.wrote = true
 	c.inserted = append(c.inserted, id)
 }
 
@@ -605,6 +607,7 @@ func (c *change) end(t *rapid.T) {
 		job.CompletedAt = c.m.now
 	}
 	c.model.jobs[n] = job
+	c.wrote = true
 	if jobText(ended) != jobText(job.Job) {
 		t.Fatalf("the ended job is\n%s\nwant\n%s", jobText(ended), jobText(job.Job))
 	}
@@ -618,7 +621,7 @@ func (c *change) cancel(t *rapid.T, w storage.Writer) {
 		job := c.model.jobs[n]
 		want.Found = job.State
 		if job.State == storage.StatePending {
-			want.Canceled = true
+			want.Canceled, c.wrote = true, true
 			if job.claimed {
 				c.canceled = append(c.canceled, id)
 				if c.a.live[id] {
@@ -659,6 +662,7 @@ func (c *change) retryDead(t *rapid.T) {
 	job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
 	c.model.jobs[n] = job
 	c.inserted = append(c.inserted, id)
+	c.wrote = true
 }
 
 func (c *change) purge(t *rapid.T) {
@@ -672,6 +676,7 @@ func (c *change) purge(t *rapid.T) {
 			break
 		}
 		want++
+		c.wrote = true
 		delete(c.model.jobs, n)
 		if c.model.names[job.ID] == n {
 			delete(c.model.names, job.ID)
