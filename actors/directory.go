@@ -177,7 +177,11 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		d.asleep[m.id] = append(d.asleep[m.id], m)
 		return
 	}
-	ref, err := d.spawn(c, m.id)
+	inside := int64(0)
+	if m.answer != nil {
+		inside = 1 // from the very beginning, or it could fall asleep before it is entered
+	}
+	ref, err := d.spawn(c, m.id, inside)
 	if err != nil {
 		d.eng.opts.Logger.Error("opening an app", "app", m.id, "err", err)
 		if m.answer != nil {
@@ -186,18 +190,18 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		return
 	}
 	if m.answer != nil {
-		ref.inside.Add(1)
 		m.answer(ref, nil)
 	}
 }
 
-// spawn opens the app's state and starts its actors.
-func (d *directory) spawn(c actor.Context, id storage.AppID) (*appRef, error) {
+// spawn opens the app's state and starts its actors, with so many inside.
+func (d *directory) spawn(c actor.Context, id storage.AppID, inside int64) (*appRef, error) {
 	store, err := d.eng.store.App(id)
 	if err != nil {
 		return nil, err
 	}
 	ref := &appRef{id: id}
+	ref.inside.Store(inside)
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
 	ref.app.clockwork = newClockwork(id, ref.app.runs)
 	ref.app.crons = ref.app.newCrons
