@@ -12,7 +12,10 @@ type workers struct {
 	work chan func() // unbuffered: taken only by a worker that waits
 	stop chan struct{}
 	idle atomic.Int32
-	wg   sync.WaitGroup
+
+	mu     sync.Mutex // guards closed, and every Add to wg against its Wait
+	closed bool
+	wg     sync.WaitGroup
 }
 
 // maxIdle bounds how many goroutines wait for work.
@@ -25,12 +28,18 @@ func newWorkers() *workers {
 	return &workers{work: make(chan func()), stop: make(chan struct{})}
 }
 
-// Schedule runs fn soon, in a goroutine of its own. It does not block. With
+// Schedule runs fn soon, in a goroutine of its own, or never if the workers are
+// closed: a timer may fire while the engine stops. It does not block. With
 // Throughput it is the actor library's dispatcher.
 func (w *workers) Schedule(fn func()) {
 	select {
 	case w.work <- fn:
 	default:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.closed {
+			return
+		}
 		w.wg.Add(1)
 		go w.loop(fn)
 	}
@@ -61,6 +70,9 @@ func (w *workers) loop(fn func()) {
 // close lets the goroutines that wait go, and each that still runs when it has
 // run. With wait it returns when there are none left.
 func (w *workers) close(wait bool) {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
 	close(w.stop)
 	if wait {
 		w.wg.Wait()
