@@ -59,20 +59,24 @@ type HostScheduler struct{ remoteScheduler }
 // RetryDead makes a dead job pending again, due at once, with a new budget of
 // retries. ok is false if no dead job has the id.
 func (s *HostScheduler) RetryDead(id storage.JobID) (ok bool, err error) {
-	err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
-		ok, err = tx.RetryDeadAt(id, s.eng.clock.wall())
-		return err
-	})
-	return ok && err == nil, err
+	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.RetryDeadAt(id, s.eng.clock.wall()) })
 }
 
 // DropDead removes a dead job for good. ok is false if no dead job has the id.
 func (s *HostScheduler) DropDead(id storage.JobID) (ok bool, err error) {
-	err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
-		ok, err = tx.DropDead(id)
+	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.DropDead(id) })
+}
+
+func (s *HostScheduler) ofDead(change func(*storage.Tx) (bool, error)) (bool, error) {
+	var ok bool // the actor's, until it answers: a caller who gives up must not touch it
+	err := s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
+		ok, err = change(tx)
 		return err
 	})
-	return ok && err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return ok, nil
 }
 
 // remoteScheduler is the scheduler outside of a transaction: each call is one
@@ -99,10 +103,11 @@ func (s *remoteScheduler) RunAt(t time.Time, call dispatch.Call, opts ...dispatc
 	return s.insert(job, err)
 }
 
-func (s *remoteScheduler) insert(job storage.Job, err error) (id storage.JobID, _ error) {
+func (s *remoteScheduler) insert(job storage.Job, err error) (storage.JobID, error) {
 	if err != nil {
 		return "", err
 	}
+	var id storage.JobID // the actor's, until it answers: a caller who gives up must not touch it
 	err = s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
 		id, err = storage.InsertJob(tx.Writer(), job)
 		return err
@@ -132,8 +137,9 @@ func (s *remoteScheduler) Get(id storage.JobID) (job storage.Job, ok bool, err e
 }
 
 // Cancel implements dispatch.Scheduler. The cancel is durable when it returns.
-func (s *remoteScheduler) Cancel(id storage.JobID) (answer storage.Cancellation, err error) {
-	err = s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+func (s *remoteScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
+	var answer storage.Cancellation // the actor's, until it answers
+	err := s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
 		answer, err = storage.CancelJob(tx.Writer(), id)
 		return err
 	})

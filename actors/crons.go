@@ -309,8 +309,9 @@ func (c remoteCrons) Resume(name string) error {
 }
 
 // RunNow implements dispatch.Crons. The job is durable when it returns.
-func (c remoteCrons) RunNow(name string) (id storage.JobID, err error) {
-	err = c.change(func(crons dispatch.Crons) (err error) {
+func (c remoteCrons) RunNow(name string) (storage.JobID, error) {
+	var id storage.JobID // the actor's, until it answers
+	err := c.change(func(crons dispatch.Crons) (err error) {
 		id, err = crons.RunNow(name)
 		return err
 	})

@@ -1,0 +1,90 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"carillon/storage"
+)
+
+// TestCommitDropsAnOpenNestedTransaction: a handler that was given up on may have
+// left a nested transaction open. The outer one ends without what it wrote, and
+// whoever still holds the inner one is told that it is over (S3).
+func TestCommitDropsAnOpenNestedTransaction(t *testing.T) {
+	for _, end := range []string{"commit", "rollback"} {
+		app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+		tx := app.Begin(testNow)
+		outer := mustInsert(t, tx.Writer(), storage.Job{})
+		var inner storage.JobID
+		err := storage.Nested(tx.Writer(), func(w storage.Writer) error {
+			inner = mustInsert(t, w, storage.Job{})
+			if end == "commit" {
+				mustCommit(t, tx)
+			} else {
+				tx.Rollback(nil)
+			}
+			if _, err := storage.InsertJob(w, storage.Job{Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrTxDone) {
+				t.Errorf("insert after the %s: %v, want ErrTxDone", end, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("nested: %v", err)
+		}
+		want := 0
+		if end == "commit" {
+			want = 1
+		}
+		if app.Pending() != want {
+			t.Errorf("after the %s %d jobs are pending, want %d", end, app.Pending(), want)
+		}
+		if _, ok, err := storedJob(t, app, outer); ok != (want == 1) || err != nil {
+			t.Errorf("after the %s the outer job is there: %v, %v", end, ok, err)
+		}
+		if _, ok, err := storedJob(t, app, inner); ok || err != nil {
+			t.Errorf("after the %s the inner job is there: %v, %v", end, ok, err)
+		}
+		// Its number is not handed out again (S7).
+		mustUpdate(t, app, func(w storage.Writer) {
+			if id := mustInsert(t, w, storage.Job{}); id == inner || id == outer {
+				t.Errorf("after the %s id %s was minted again", end, id)
+			}
+		})
+	}
+}
+
+// TestG6_ReloadEndsAnOpenTransaction: whoever broke down with the turn left it
+// open; the app goes on without it.
+func TestG6_ReloadEndsAnOpenTransaction(t *testing.T) {
+	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+	mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{ID: "job"}) })
+	left := app.Begin(testNow)
+	mustInsert(t, left.Writer(), storage.Job{ID: "lost"})
+	if err := app.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if err := left.Commit(nil); !errors.Is(err, storage.ErrTxDone) {
+		t.Errorf("commit of the transaction left open: %v, want ErrTxDone", err)
+	}
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		mustClaim(t, tx, "job")
+		if _, ok, err := tx.Writer().System().Get("lost"); ok || err != nil {
+			t.Errorf("what it wrote is there: %v, %v", ok, err)
+		}
+	})
+}
+
+// TestBeginWithATransactionOpenPanics: that turn was not given back (S3).
+func TestBeginWithATransactionOpenPanics(t *testing.T) {
+	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+	tx := app.Begin(testNow)
+	defer tx.Rollback(nil)
+	defer func() {
+		if r := fmt.Sprint(recover()); !strings.Contains(r, "S3") || !strings.Contains(r, "acme") {
+			t.Errorf("panic %q, want one that cites S3 and the app", r)
+		}
+	}()
+	app.Begin(testNow)
+}
