@@ -166,7 +166,7 @@ func TestG4_AtMostOnceIsNotRetried(t *testing.T) {
 		cut := mustAfter(t, h, "acme", 0, hang.With("cut"), once, dispatch.Timeout(24*time.Hour))
 		h.Settle()
 		h.Restart() // its patience is an hour
-		h.Advance(24 * time.Hour)
+		h.Advance(2 * time.Hour)
 		wantState(t, h, "acme", cut, storage.StateFailed, 1)
 		for _, name := range []string{"failed", "late", "unrecorded", "cut"} {
 			if n := k.count("start " + name); n != 1 {
@@ -278,7 +278,7 @@ func TestG5_PermanentFailuresAreFinal(t *testing.T) {
 	})
 	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
 		id := mustAfter(t, h, "acme", 0, permanent.With("x"))
-		h.Advance(24 * time.Hour)
+		h.Advance(2 * time.Hour)
 		job := wantState(t, h, "acme", id, storage.StateFailed, 1)
 		if job.Error.Code != string(dispatch.CodeNotFound) || job.Error.Message != "no such thing" {
 			t.Errorf("the job says %+v", job.Error)

@@ -65,7 +65,7 @@ func TestG9_CancelAnswersTruly(t *testing.T) {
 		wantCancel(t, h, app, "not an id: at all", false, "")
 		wantCancel(t, h, "other", done, false, "")
 
-		h.Advance(24 * time.Hour)
+		h.Advance(2 * time.Hour)
 		wantEntries(t, h, app, "done")
 		if n := k.count("fail retrying"); n != 1 {
 			t.Errorf("the retry that was cancelled ran: %d times in all", n)
@@ -86,7 +86,7 @@ func TestG9_ACanceledJobNeverStarts(t *testing.T) {
 				h.Advance(2*time.Hour - ahead)
 				wantCancel(t, h, "acme", id, true, storage.StatePending)
 				h.Crash()
-				h.Advance(24 * time.Hour)
+				h.Advance(2 * time.Hour)
 				wantEntries(t, h, "acme")
 				wantState(t, h, "acme", id, storage.StateCanceled, 0)
 			})
@@ -303,7 +303,7 @@ func TestG10_CancelOfARunningAction(t *testing.T) {
 		if got := append(append(k.noted("mutation"), k.noted("action")...), k.noted("schedule")...); !slices.Equal(got, want) {
 			t.Errorf("what it did after the cancel: %q, want %q", got, want)
 		}
-		h.Advance(24 * time.Hour)
+		h.Advance(2 * time.Hour)
 		wantState(t, h, "acme", id, storage.StateCanceled, 1)
 		wantEntries(t, h, "acme")
 		if k.count("nested") != 0 {

@@ -316,6 +316,7 @@ func TestG17_NoSlotIsLostWhateverBecomesOfTheApp(t *testing.T) {
 		{"a commit fails", func(t *testing.T, h *actorstest.Harness, _ []storage.JobID) {
 			diskFails.fail("commit", 1)
 			mustFail(t, h, "waits")
+			h.Settle() // or a claim made while the app recovers would meet the next failure
 			diskFails.fail("commit", 1)
 			mustFail(t, h, "acme")
 		}},
