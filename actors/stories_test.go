@@ -1,0 +1,85 @@
+package actors_test
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/actors/actorstest"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the scripts print into their files")
+
+// The stories of testdata/scripts/engine, which need functions that take long,
+// or end badly; those of the sample app are told in its own package.
+func TestStories(t *testing.T) {
+	actorstest.Scripts{
+		Files:   "../testdata/scripts/engine/*.txt",
+		Options: func() actors.Options { return actors.Options{Functions: storyFunctions(), Logger: quiet} },
+		Rewrite: *rewrite,
+	}.Run(t)
+}
+
+// order is what the stories' work:order asks for.
+type order struct {
+	What    string `json:"what"`
+	After   string `json:"after"`
+	Takes   string `json:"takes"`
+	Once    bool   `json:"once"`
+	Retries int    `json:"retries"`
+}
+
+// storyFunctions are work:order, which schedules an action that takes its time
+// and then writes down that it is done; work:done, the list of what is done; and
+// work:stop, a mutation that cancels a job and then fails, if it is told to.
+func storyFunctions() *dispatch.Registry {
+	reg := dispatch.NewRegistry()
+	done := dispatch.InternalMutation[string, none]("work:finish")
+	done.Handle(reg, func(ctx *dispatch.MutationCtx, what string) (none, error) {
+		_, err := entries.Insert(ctx.DB, entry{Name: what})
+		return none{}, err
+	})
+	do := dispatch.InternalAction[order, none]("work:do", dispatch.Deadline(time.Hour))
+	do.Handle(reg, func(ctx *dispatch.ActionCtx, o order) (none, error) {
+		takes, err := time.ParseDuration(o.Takes)
+		if err != nil {
+			return none{}, dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "takes: %v", err))
+		}
+		select {
+		case <-time.After(takes):
+			return done.Run(ctx, o.What)
+		case <-ctx.Done():
+			return none{}, ctx.Err()
+		}
+	})
+	dispatch.Mutation[order, storage.JobID]("work:order").Handle(reg, func(ctx *dispatch.MutationCtx, o order) (storage.JobID, error) {
+		after, err := time.ParseDuration(o.After)
+		if err != nil {
+			return "", dispatch.Errorf(dispatch.CodeInvalidArgument, "after: %v", err)
+		}
+		opt := dispatch.WithRetry(dispatch.RetryPolicy{Limit: o.Retries, Base: time.Minute})
+		if o.Once {
+			opt = dispatch.AtMostOnce()
+		}
+		return ctx.Scheduler.RunAfter(after, do.With(o), opt)
+	})
+	dispatch.Mutation[struct {
+		Job   storage.JobID `json:"job"`
+		Fails bool          `json:"fails"`
+	}, bool]("work:stop").Handle(reg, func(ctx *dispatch.MutationCtx, args struct {
+		Job   storage.JobID `json:"job"`
+		Fails bool          `json:"fails"`
+	},
+	) (bool, error) {
+		answer, err := ctx.Scheduler.Cancel(args.Job)
+		if err == nil && args.Fails {
+			err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "changed my mind")
+		}
+		return answer.Canceled, err
+	})
+	dispatch.Query[none, []string]("work:done").Handle(reg, func(ctx *dispatch.QueryCtx, _ none) ([]string, error) { return namesOf(ctx.DB) })
+	return reg
+}
