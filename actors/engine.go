@@ -165,6 +165,9 @@ func (e *Engine) hold(ctx context.Context, id storage.AppID) (release func(), er
 	}
 }
 
+// Stats returns what the engine has written since Open.
+func (e *Engine) Stats() storage.Stats { return e.store.Stats() }
+
 // Check verifies every structure of the store (G7); it may run beside traffic.
 func (e *Engine) Check() error { return e.store.Check() }
 

@@ -307,12 +307,18 @@ func (s *Store) SetDeclared(fingerprint string) error {
 	return s.volumes[0].do(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaDeclared, []byte(fingerprint)) })
 }
 
-// Commits is how many transactions of the files were begun since Open: the
-// group commit's measure.
-func (s *Store) Commits() uint64 {
-	n := uint64(0)
+// Stats are what a store has written since Open.
+type Stats struct {
+	Commits int64 // transactions of the files: the group commit's measure
+	Written int64 // bytes of the pages that those wrote
+}
+
+// Stats returns what the store has written since Open.
+func (s *Store) Stats() Stats {
+	var st Stats
 	for _, v := range s.volumes {
-		n += v.commits.Load()
+		st.Commits += v.commits.Load()
+		st.Written += v.written.Load()
 	}
-	return n
+	return st
 }

@@ -88,3 +88,25 @@ func TestBeginWithATransactionOpenPanics(t *testing.T) {
 	}()
 	app.Begin(testNow)
 }
+
+// TestStatsCountWhatIsWritten: a change is one commit of as many bytes as its
+// pages have; what writes nothing is none.
+func TestStatsCountWhatIsWritten(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), storage.Options{Volumes: 1})
+	app := mustApp(t, s, "acme")
+	before := s.Stats()
+	mustUpdate(t, app, func(w storage.Writer) {
+		mustInsert(t, w, storage.Job{Args: []byte(`"` + strings.Repeat("x", 100_000) + `"`)})
+	})
+	after := s.Stats()
+	if n := after.Commits - before.Commits; n != 1 {
+		t.Errorf("a change is %d commits", n)
+	}
+	if n := after.Written - before.Written; n < 100_000 || n > 200_000 {
+		t.Errorf("100,000 bytes are %d written", n)
+	}
+	mustUpdate(t, app, func(storage.Writer) {})
+	if again := s.Stats(); again != after {
+		t.Errorf("nothing was written, yet %+v became %+v", after, again)
+	}
+}

@@ -56,7 +56,8 @@ type volume struct {
 	sweeps    sweeps
 
 	batchApps []*App // scratch of the committer
-	commits   atomic.Uint64
+	commits   atomic.Int64
+	written   atomic.Int64 // bytes
 }
 
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -168,8 +169,11 @@ func (v *volume) downError() error {
 // update runs fn in a transaction of the file that is durable when it returns
 // nil. Only the committer, and Open before it is started, may call it.
 func (v *volume) update(fn func(*kv.Txn) error) error {
-	v.commits.Add(1)
 	return v.db.Update(func(tx *kv.Txn) error {
+		tx.OnCommit(func(written int64) {
+			v.commits.Add(1)
+			v.written.Add(written)
+		})
 		if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch {
 			return fmt.Errorf("%w: %s is at epoch %d, ours is %d", ErrFenced, v.name, e, v.epoch)
 		}

@@ -314,5 +314,15 @@ func newTxn(tx *bolt.Tx) *Txn {
 // Put stores value under key. Both must stay unchanged until Update returns.
 func (t *Txn) Put(space Space, key, value []byte) error { return t.bucket(space).Put(key, value) }
 
+// OnCommit has fn told, when the transaction is durable, how many bytes of pages
+// it wrote.
+func (t *Txn) OnCommit(fn func(written int64)) {
+	tx, page := t.tx, int64(t.tx.DB().Info().PageSize)
+	tx.OnCommit(func() {
+		stats := tx.Stats()
+		fn(stats.GetPageAlloc() + page) // and the meta page, which is not allocated
+	})
+}
+
 // Delete removes key if it is there.
 func (t *Txn) Delete(space Space, key []byte) error { return t.bucket(space).Delete(key) }
