@@ -228,3 +228,27 @@ func TestG19_EditWhilePaused(t *testing.T) {
 		r.wantOutcomes("acme", "ten", begin, "fired 10s", "skipped 20s-30s", "skipped 36s-38s", "fired 39s")
 	})
 }
+
+// A trigger has no slots from before it was made, though the clock be stepped
+// back to there.
+func TestG19_NoSlotIsBeforeTheMakingOfItsTrigger(t *testing.T) {
+	for name, wind := range map[string]func(r *cronRig) error{
+		"resumed": func(r *cronRig) error { return r.crons("acme").Resume("ten") },
+		"changed": func(r *cronRig) error { return r.crons("acme").Update(everyTen(cronBeat.With("y"), "")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onRig(t, actors.Options{}, func(r *cronRig) {
+				r.StepClock(24 * time.Hour) // so that the clock can be stepped back
+				begin := r.Now()
+				def := everyTen(cronBeat.With("x"), "")
+				def.Paused = name == "resumed"
+				r.create("acme", def)
+				r.StepClock(-time.Minute)
+				r.must(wind(r))
+				r.Advance(70 * time.Second)
+				r.wantOutcomes("acme", "ten", begin, "fired 10s")
+				r.wantRan("acme", "ten", begin, "10s")
+			})
+		})
+	}
+}

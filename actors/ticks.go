@@ -109,8 +109,12 @@ func (c *clockwork) wind(w storage.Writer, t *storage.Trigger, after, now time.T
 	if err != nil {
 		return err
 	}
-	if t.Decided.After(after) {
-		after = t.Decided // a clock that was stepped back brings no slot twice
+	// A clock that was stepped back brings no slot twice, and none from before the
+	// trigger, or its spec, was made.
+	for _, since := range []time.Time{t.Anchor, t.Decided} {
+		if since.After(after) {
+			after = since
+		}
 	}
 	for range maxTaken {
 		slot := schedule.Next(after)
