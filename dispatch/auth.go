@@ -3,8 +3,10 @@ package dispatch
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
+	"io"
 	"maps"
+	"unicode/utf8"
 )
 
 // MaxIdentity bounds an identity's JSON form, in bytes.
@@ -17,7 +19,7 @@ const MaxIdentity = 64 << 10
 // into an any (string, bool, float64, nil, []any, map[string]any), whether it
 // runs for a request or for a stored job. A whole number beyond 2⁵³ belongs in a string.
 type Identity struct {
-	Subject string         `json:"subject"` // Invariant: not empty
+	Subject string         `json:"subject"` // Invariant: not empty, and UTF-8
 	Claims  map[string]any `json:"claims,omitempty"`
 }
 
@@ -28,7 +30,7 @@ func (id *Identity) Normalize() (*Identity, error) {
 	if id == nil {
 		return nil, nil
 	}
-	if len(id.Claims) == 0 && id.Subject != "" && len(id.Subject) < MaxIdentity/8 {
+	if len(id.Claims) == 0 && id.Subject != "" && len(id.Subject) < MaxIdentity/8 && utf8.ValidString(id.Subject) {
 		return &Identity{Subject: id.Subject}, nil // an escaped character takes 6 bytes at most
 	}
 	data, err := EncodeIdentity(id)
@@ -44,17 +46,28 @@ func EncodeIdentity(id *Identity) ([]byte, error) {
 	if id == nil {
 		return nil, nil
 	}
-	if id.Subject == "" {
+	switch {
+	case id.Subject == "":
 		return nil, Errorf(CodeInvalidArgument, "identity: the subject is empty")
+	case !utf8.ValidString(id.Subject): // JSON would make one subject of many
+		return nil, Errorf(CodeInvalidArgument, "identity: the subject is not UTF-8")
 	}
 	data, err := json.Marshal(id)
 	if err != nil {
 		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: the claims cannot be encoded: " + plainJSON(err), Err: err}
 	}
-	if err := checkSize("", "identity", len(data), MaxIdentity); err != nil {
+	if err := checkIdentity(data); err != nil {
 		return nil, err
 	}
 	return data, nil
+}
+
+// checkIdentity bounds an identity's JSON form.
+func checkIdentity(data []byte) error {
+	if checkDepth(data) != nil {
+		return Errorf(CodeInvalidArgument, "identity: nested deeper than %d levels", MaxDepth)
+	}
+	return checkSize("", "identity", len(data), MaxIdentity)
 }
 
 // DecodeIdentity returns the identity EncodeIdentity has encoded. The error is
@@ -63,15 +76,17 @@ func DecodeIdentity(data []byte) (*Identity, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	if err := checkSize("", "identity", len(data), MaxIdentity); err != nil {
+	if err := checkIdentity(data); err != nil {
 		return nil, err
 	}
 	id := new(Identity)
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(id)
-	if err == nil && (id.Subject == "" || dec.More()) {
-		err = fmt.Errorf("want one object with a subject")
+	if err == nil {
+		if _, end := dec.Token(); id.Subject == "" || !errors.Is(end, io.EOF) {
+			err = errors.New("want one object with a subject")
+		}
 	}
 	if err != nil {
 		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: does not decode: " + plainJSON(err), Err: err}

@@ -81,10 +81,12 @@ func (d *decoder[A]) decode(raw json.RawMessage) (args A, err error) {
 		if string(bytes.Trim(raw, blanks)) == "null" {
 			return args, fmt.Errorf("args: want %s, got null", wantName(reflect.TypeFor[A](), ""))
 		}
-		if err := json.Unmarshal(raw, &args); err != nil {
-			return args, explain(err)
+		if reflect.TypeFor[A]().Kind() != reflect.Array { // which may hold objects, with fields
+			if err := json.Unmarshal(raw, &args); err != nil {
+				return args, explain(err)
+			}
+			return args, nil
 		}
-		return args, nil
 	}
 	if d.decodeWarm(raw, &args) {
 		return args, nil
