@@ -3,6 +3,7 @@ module carillon
 go 1.26
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/tidwall/btree v1.8.2
