@@ -42,6 +42,9 @@ const maxSleep = 24 * time.Hour
 
 // rearm sets the alarm for the earliest thing there is to do, or none (G14).
 func (s *scheduler) rearm() {
+	if seeded("skip-rearm") {
+		return
+	}
 	wait := time.Duration(-1)
 	sooner := func(d time.Duration) {
 		d = max(d, 0)
@@ -78,7 +81,7 @@ func (s *scheduler) rearm() {
 	}
 	wait = min(wait, maxSleep)
 	at := elapsed + wait
-	if s.alarm.timer != nil && s.alarm.at == at {
+	if s.alarm.timer != nil && (s.alarm.at == at || seeded("alarm-not-moved")) {
 		return
 	}
 	sys, self := s.eng.sys, s.self
@@ -88,6 +91,9 @@ func (s *scheduler) rearm() {
 
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
+	if seeded("sleep-while-due") {
+		return true
+	}
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && len(s.ready) == 0 &&
 		s.started == 0 && !s.asked && s.runs.empty() && !s.broken && !s.draining
 }

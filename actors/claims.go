@@ -226,16 +226,19 @@ func (s *scheduler) noteUnclaimed(job *storage.Job) {
 // only a hint, and no job starts early (G11).
 func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
+	if seeded("due-by-scheduler-time") {
+		wall = s.eng.clock.now()
+	}
 	for len(s.ready) > 0 && !s.broken && !s.draining {
 		r := s.ready[0]
 		if s.runs.get(r.job.ID) != r {
 			heap.Pop(&s.ready) // cancelled meanwhile
 			continue
 		}
-		if r.job.Due.After(wall) {
+		if r.job.Due.After(wall) && !seeded("no-second-look") {
 			break
 		}
-		if s.started >= s.slots {
+		if s.started >= s.slots && !seeded("slots-ignored") {
 			break
 		}
 		heap.Pop(&s.ready)
@@ -291,6 +294,9 @@ func (s *scheduler) freeSlot(r *run) {
 // askSlots keeps as many slots as there is work for.
 func (s *scheduler) askSlots() {
 	want := min(s.started+len(s.ready), s.eng.opts.AppConcurrency)
+	if seeded("app-limit-off") {
+		want = s.started + len(s.ready)
+	}
 	switch {
 	case want > s.slots && !s.asked && !s.broken && !s.draining:
 		s.asked = true

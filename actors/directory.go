@@ -113,7 +113,12 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 }
 
 // wake has the app spawned if it is not live.
-func (d *directory) wake(id storage.AppID) { d.eng.sys.tell(d.self, &enterApp{id: id}) }
+func (d *directory) wake(id storage.AppID) {
+	if seeded("wake-lost") {
+		return
+	}
+	d.eng.sys.tell(d.self, &enterApp{id: id})
+}
 
 // sleep puts the app to sleep, unless somebody is inside. After true the app's
 // actors are sent nothing more.

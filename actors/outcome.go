@@ -26,7 +26,7 @@ func (s *scheduler) endRun(end ending) {
 		r.expires.Stop()
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
-	if s.runs.get(r.job.ID) != r || r.over {
+	if (s.runs.get(r.job.ID) != r || r.over) && !seeded("late-result-counts") {
 		// Cancelled, or given up: only its slot, or its ghost, was left.
 		if r.over && end.returned {
 			s.runs.unbury(r.job.ID)
@@ -38,6 +38,9 @@ func (s *scheduler) endRun(end ending) {
 	r.over = true
 	if !s.runs.live(r.job.ID) {
 		s.claims-- // a mutation that has ended before it had the turn
+	}
+	if seeded("slot-kept-on-panic") && errors.As(end.err, new(*dispatch.PanicError)) {
+		r.holdsSlot = false
 	}
 	s.freeSlot(r)
 	s.ended = append(s.ended, end)
@@ -112,7 +115,7 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		out.State, out.Due, out.Interrupted = storage.StatePending, r.job.Due, true
 		return out
 	}
-	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {
+	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce && !seeded("at-most-once-retried") {
 		log.Warn("job failed for good")
 		return out
 	}
@@ -122,7 +125,7 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		return out
 	}
 	out.State, out.Due = storage.StatePending, wall
-	if wait > 0 {
+	if wait > 0 && !seeded("retry-at-once") {
 		// Rounded up like every due instant; one past the last possible is dead (storage).
 		out.Due = wall.Add(wait).Add(time.Millisecond - 1)
 	}
@@ -140,7 +143,7 @@ func (s *scheduler) interruption(job *storage.Job, crashed bool) storage.End {
 	case job.AtMostOnce:
 		end.State = storage.StateFailed
 		end.Error.Message = "interrupted, and to be run at most once"
-	case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:
+	case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !seeded("poison-for-ever"):
 		end.State = storage.StateFailed
 		end.Error.Message = fmt.Sprintf("suspected poison: %d crashes in a row cut it off", job.Interruptions+1)
 	}

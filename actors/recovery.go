@@ -100,6 +100,9 @@ func (s *scheduler) dismiss(err error) {
 func (s *scheduler) recover(crashed bool) {
 	tx := s.store.Begin(s.eng.clock.now())
 	jobs, err := tx.Claimed()
+	if seeded("claims-not-recovered") {
+		jobs = nil
+	}
 	if err != nil {
 		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
 	}
@@ -109,7 +112,7 @@ func (s *scheduler) recover(crashed bool) {
 		if s.runs.get(job.ID) != nil {
 			continue
 		}
-		if job.Due.After(wall) && !job.AtMostOnce {
+		if job.Due.After(wall) && !job.AtMostOnce || job.AtMostOnce && seeded("at-most-once-forgotten") {
 			err = tx.Unclaim(&job)
 		} else {
 			end := s.interruption(&job, crashed)
@@ -128,6 +131,9 @@ func (s *scheduler) recover(crashed bool) {
 // breakDown stops everything that builds upon a change set that failed, until
 // the app's state was read again (G6). Actions that run go on running.
 func (s *scheduler) breakDown(cause error) {
+	if seeded("no-reload") {
+		return
+	}
 	s.broken = true
 	if s.holder != nil {
 		s.loseTurn(&dispatch.Error{

@@ -115,6 +115,9 @@ func (r *relay) hand(t *turn) bool {
 	if !r.app.store.Stored() && len(r.app.eng.declared.plans) > 0 {
 		return false // the app comes into being, and its triggers with it
 	}
+	if seeded("complete-in-second-commit") && t.inv.job != nil {
+		return false
+	}
 	inserted := t.tx.Inserted()
 	soon := r.app.eng.clock.wall().Add(r.app.eng.opts.ClaimAhead)
 	for i := range inserted {

@@ -129,6 +129,9 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.slots += m.n
 		s.asked = false
 	case *clockMoved:
+		if seeded("clock-step-unnoticed") {
+			return
+		}
 		s.alarm.clear()
 	case *settled:
 		s.settle(m)
@@ -209,6 +212,10 @@ func (s *scheduler) commitClaims(tx *storage.Tx, cancelings, claimed []*run, rep
 	}
 	claimed = append(claimed, s.claimInserted(tx)...)
 	stop := s.settleCancels(tx, cancelings)
+	if seeded("start-before-durable") {
+		s.settle(&settled{claimed: claimed})
+		claimed = nil
+	}
 	s.outstanding.Add(1)
 	state, sys := s.appState, s.eng.sys
 	err := tx.Commit(func(err error) {
@@ -266,6 +273,9 @@ func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*ru
 			s.freeSlot(r)
 		}
 	}
+	if seeded("canceled-runs-on") {
+		stop = nil
+	}
 	var undecided []*run
 	for _, r := range cancelings {
 		if !canceled[r] {
@@ -288,9 +298,15 @@ func (s *scheduler) revertCancels(cancelings []*run) {
 // readyHeap is ordered as jobs start: by due instant, then sequence (G13).
 type readyHeap []*run
 
-func (h readyHeap) Len() int           { return len(h) }
-func (h readyHeap) Less(i, j int) bool { return h[i].job.Place().Less(h[j].job.Place()) }
-func (h readyHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h readyHeap) Len() int      { return len(h) }
+func (h readyHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+func (h readyHeap) Less(i, j int) bool {
+	if seeded("last-in-first-out") {
+		i, j = j, i
+	}
+	return h[i].job.Place().Less(h[j].job.Place())
+}
 
 // Push implements heap.Interface.
 func (h *readyHeap) Push(x any) { *h = append(*h, x.(*run)) }

@@ -123,6 +123,9 @@ func (v *volume) commitBatch(batch []*changeSet) {
 		}
 		return
 	}
+	if seeded("ack-before-durable") {
+		answerEarly(batch)
+	}
 	if err := v.commit(batch); err != nil {
 		v.fail(batch, err)
 		return
@@ -211,6 +214,11 @@ func (v *volume) commit(batch []*changeSet) error {
 	if err := v.fault("commit"); err != nil {
 		return err
 	}
+	if seeded("advance-before-insert") {
+		if err := v.commitTriggers(writes); err != nil {
+			return err
+		}
+	}
 	err := v.update(func(tx *kv.Txn) error {
 		for i := range writes {
 			if i+1 < len(writes) && writes[i+1].key == writes[i].key {
@@ -253,7 +261,7 @@ func (a *App) settle(tx *kv.Txn) error {
 		a.entered = true
 	}
 	due := a.keys.firstDue(tx.Cursor(kv.Data))
-	if due == a.alarm {
+	if due == a.alarm || a.alarm != 0 && seeded("alarm-index-stale") {
 		return nil
 	}
 	if a.alarm != 0 {

@@ -83,7 +83,7 @@ func (tx *Tx) insert(job Job) (JobID, error) {
 
 // room says whether the app may have one more job.
 func (tx *Tx) room() error {
-	if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) {
+	if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) && !seeded("max-jobs-off") {
 		return fmt.Errorf("%w: app %s has %d jobs, as many as it may", ErrLimit, tx.app.id, n)
 	}
 	return nil
@@ -232,7 +232,14 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	} else {
 		job.Error = nil
 	}
+	if seeded("attempt-not-counted") {
+		job.Attempts--
+	}
+	if seeded("interrupted-is-failure") && end.Interrupted {
+		job.Failures++
+	}
 	switch {
+	case seeded("failure-not-counted"):
 	case end.Crashed:
 		job.Interruptions++
 	case end.Interrupted:
@@ -321,7 +328,7 @@ func CancelJob(w Writer, id JobID) (Cancellation, error) {
 	if err != nil {
 		return Cancellation{}, fmt.Errorf("app %s: job %s: %w", tx.app.id, id, err)
 	}
-	if job.State.Ended() {
+	if job.State.Ended() && !seeded("cancel-after-end") {
 		return Cancellation{Found: job.State}, nil
 	}
 	answer := Cancellation{Canceled: true, Found: StatePending}
@@ -329,6 +336,9 @@ func CancelJob(w Writer, id JobID) (Cancellation, error) {
 	claim, err := tx.get(claimKey)
 	if err != nil {
 		return Cancellation{}, err
+	}
+	if claim != nil && seeded("cancel-lost-by-retry") {
+		return answer, nil
 	}
 	if claim != nil {
 		tx.delete(claimKey)
@@ -477,6 +487,9 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 		return 0, err
 	}
 	defer tx.mu.Unlock()
+	if seeded("purge-early") {
+		before = before.Add(time.Minute)
+	}
 	keys, c := tx.app.keys, &tx.top().counts
 	prefix := keys.prefix(tagHistory)
 	expired := func(p place) bool {

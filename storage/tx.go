@@ -54,7 +54,7 @@ func Nested(w Writer, fn func(Writer) error) error {
 		}
 		child := tx.layers[depth+1]
 		tx.layers = tx.layers[:depth+1]
-		if !joined {
+		if !joined && !seeded("nested-keeps-writes") {
 			// Numbers are never handed out twice, not even those of dropped jobs.
 			parent.counts.seq = child.counts.seq
 			return
@@ -151,6 +151,9 @@ func (tx *Tx) written(key string) (write, bool) {
 		if w, ok := tx.layers[i].m.Get(key); ok {
 			return w, true
 		}
+	}
+	if seeded("overlay-hidden") {
+		return write{}, false
 	}
 	return tx.app.overlay.get(key)
 }
@@ -249,6 +252,12 @@ func (tx *Tx) Rollback(done func(error)) {
 	}
 	tx.over = true
 	tx.app.tx = nil
+	if seeded("number-given-twice") {
+		tx.top().counts.seq = tx.app.counts.seq
+	}
+	if seeded("rollback-keeps-jobs") {
+		tx.app.hand(tx.layers[0], tx.now, func(error) {})
+	}
 	// Numbers are never handed out twice: an id from a dropped transaction may
 	// have reached somebody, and must not come to name another job.
 	tx.app.counts.seq = tx.top().counts.seq

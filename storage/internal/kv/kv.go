@@ -113,6 +113,9 @@ func Create(path string, init func(*Txn) error) (err error) {
 
 // syncDir makes a rename in the directory durable, which bbolt never does.
 func syncDir(dir string) error {
+	if seeded("no-dir-sync") {
+		return nil
+	}
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -196,7 +199,7 @@ func openBolt(path string, opts Options) (db *bolt.DB, err error) {
 	db, err = bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:         opts.LockTimeout,
 		FreelistType:    bolt.FreelistMapType,
-		NoSync:          opts.NoSync,
+		NoSync:          opts.NoSync || seeded("no-sync"),
 		InitialMmapSize: initialMmapSize,
 		NoStatistics:    true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
