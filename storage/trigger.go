@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -97,10 +98,12 @@ type Slot struct {
 }
 
 // MaxTriggers bounds the triggers of one app, MaxTriggerName the length of a
-// name in bytes, and keptSlots how many entries of its slot log a trigger keeps.
+// name in bytes, maxCatchUp CatchUp.Limit, and keptSlots how many entries of its
+// slot log a trigger keeps.
 const (
 	MaxTriggers    = 1000
 	MaxTriggerName = 64
+	maxCatchUp     = 1000
 	keptSlots      = 200
 )
 
@@ -147,6 +150,14 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 	var p proto.Trigger
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return Trigger{}, fmt.Errorf("trigger %s: %w", name, err)
+	}
+	for _, ms := range []int64{p.JitterMs, p.CatchUpWindowMs} {
+		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+			return Trigger{}, fmt.Errorf("trigger %s: %w: a span of %d ms", name, ErrCorrupt, ms)
+		}
+	}
+	if p.CatchUpLimit > maxCatchUp {
+		return Trigger{}, fmt.Errorf("trigger %s: %w: a catch-up of %d slots", name, ErrCorrupt, p.CatchUpLimit)
 	}
 	t := Trigger{
 		Name: name, Spec: p.Spec, Zone: p.Zone, Function: p.Function, Args: p.Args, Overlap: Overlap(p.Overlap),
