@@ -252,4 +252,3 @@ func TestLinearizabilityChecker(t *testing.T) {
 		}
 	}
 }
-
