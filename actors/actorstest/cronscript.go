@@ -1,7 +1,6 @@
 package actorstest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,11 +14,15 @@ import (
 func (s *script) crons(words []string) (string, error) {
 	crons, name := s.h.Scheduler(storage.AppID(arg(words, 1))).Crons(), arg(words, 2)
 	switch words[0] {
-	case "cron":
-		if len(words) < 6 {
-			return "", errors.New("want: cron APP NAME ZONE PATH SPEC")
+	case "cron", "recron":
+		def, err := cronOf(words)
+		switch {
+		case err != nil:
+			return "", err
+		case words[0] == "cron":
+			return "", crons.Create(def)
 		}
-		return "", crons.Create(dispatch.Cron{Name: name, Zone: words[3], Call: dispatch.Path(words[4]).With(nil), Spec: strings.Join(words[5:], " ")})
+		return "", crons.Update(def)
 	case "pause":
 		return "", crons.Pause(name, strings.Join(words[min(3, len(words)):], " "))
 	case "resume":
@@ -64,6 +67,28 @@ func (s *script) crons(words []string) (string, error) {
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n"), err
+}
+
+// cronOf reads "cron APP NAME ZONE [OPTION…] PATH SPEC…".
+func cronOf(words []string) (dispatch.Cron, error) {
+	def := dispatch.Cron{Name: arg(words, 2), Zone: arg(words, 3)}
+	for i := 4; i < len(words)-1; i++ {
+		option, value, _ := strings.Cut(words[i], "=")
+		switch {
+		case strings.Contains(words[i], ":"):
+			def.Call, def.Spec = dispatch.Path(words[i]).With(nil), strings.Join(words[i+1:], " ")
+			return def, nil
+		case option == "overlap":
+			def.Overlap = storage.Overlap(value)
+		case option == "catch-up":
+			def.CatchUp.Mode = storage.CatchUpMode(value)
+		case option == "paused":
+			def.Paused = true
+		default:
+			return def, fmt.Errorf("unknown option %q", words[i])
+		}
+	}
+	return def, fmt.Errorf("want: %s APP NAME ZONE [OPTION…] PATH SPEC…", words[0])
 }
 
 // inZone prints an instant as the clock on the wall there shows it.

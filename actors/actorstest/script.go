@@ -35,6 +35,7 @@ import (
 //
 //	call APP PATH [ARGS]      a client's call; prints its result, or its error
 //	as WHO call APP PATH …    the same, signed in
+//	schedule APP ±D [OPTION…] PATH [ARGS]  the host's RunAfter, or RunAt an instant that has passed; prints the id
 //	jobs APP [STATE]          the jobs, as the app's scheduler lists them
 //	job APP ID                one job, with its attempts that did not succeed
 //	cancel APP ID             prints whether that was in time
@@ -43,12 +44,18 @@ import (
 //	drain                     let time pass until nothing is due or under way
 //	clock ±D                  step the wall clock
 //	date INSTANT              set the wall clock, to an instant of RFC 3339
-//	cron APP NAME ZONE PATH SPEC…          make a trigger, of a function without arguments
+//	cron APP NAME ZONE [OPTION…] PATH SPEC…    make a trigger, of a function without arguments
+//	recron APP NAME ZONE [OPTION…] PATH SPEC…  give it another definition
 //	crons APP                 the triggers, with their next slots
 //	slots APP NAME            how the slots of a trigger have ended, the oldest first
 //	pause APP NAME REASON… | resume APP NAME | run-now APP NAME | delete APP NAME
 //	crash | restart           end the engine, open the directory again
+//	crash-at POINT N COMMAND  cut the command off at the N-th passage of the point; prints whether it came to that
+//	limits APP ENGINE         restart with so many jobs at once
 //	apps                      the names of all apps
+//
+// Options of a job are id=I, once, timeout=D, retries=N, base=D, max=D and linear;
+// those of a trigger overlap=O, catch-up=C and paused.
 //
 // Minted ids differ from run to run, so they are printed, and may be written, as
 // doc1, doc2, … and job1, job2, … in the order of their first appearance.
@@ -238,7 +245,9 @@ func (s *script) command(words []string, line string) (string, error) {
 		}
 		s.h.StepClock(at.Sub(s.h.Now()))
 		return "", nil
-	case "cron", "crons", "slots", "pause", "resume", "run-now", "delete":
+	case "schedule":
+		return s.schedule(line)
+	case "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
 		return s.crons(words)
 	case "drain":
 		s.h.Drain()
@@ -246,9 +255,13 @@ func (s *script) command(words []string, line string) (string, error) {
 	case "crash":
 		s.h.Crash()
 		return "", nil
+	case "crash-at":
+		return s.crashAt(line)
 	case "restart":
 		s.h.Restart()
 		return "", nil
+	case "limits":
+		return s.limits(words)
 	case "apps":
 		ids, err := s.h.Engine.Apps()
 		var names []string
