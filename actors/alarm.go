@@ -66,7 +66,7 @@ func (s *scheduler) rearm() {
 			// Not while the next job is nearer than it pays to sleep. Of change sets on
 			// their way to the disk nobody may tell us, so the alarm comes again for them.
 			if !s.store.Unsettled() && (s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter) {
-				if s.eng.directory.sleep(s.ref) {
+				if s.eng.directory.sleep(s.ref, s.nextAt) {
 					s.alarm.clear()
 					return
 				}

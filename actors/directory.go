@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -38,6 +39,9 @@ type appRef struct {
 	inside   atomic.Int64
 	drained  atomic.Bool // it is to stop when the last of those inside has left
 	admitted atomic.Bool
+	woken    atomic.Bool // the waker is to be told when it has looked at what it has to do
+	slept    bool        // it has fallen asleep by itself, with nothing to do before next
+	next     time.Time
 }
 
 const asleep = -1 << 40
@@ -112,7 +116,8 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 	}
 }
 
-// wake has the app spawned if it is not live.
+// wake has the app spawned if it is not live. Either way the waker, whose call
+// this is, is sent an appAwake.
 func (d *directory) wake(id storage.AppID) {
 	if seeded("wake-lost") {
 		return
@@ -120,12 +125,13 @@ func (d *directory) wake(id storage.AppID) {
 	d.eng.sys.tell(d.self, &enterApp{id: id})
 }
 
-// sleep puts the app to sleep, unless somebody is inside. After true the app's
-// actors are sent nothing more.
-func (d *directory) sleep(ref *appRef) bool {
+// sleep puts the app to sleep until next (zero: until it is called), unless
+// somebody is inside. After true the app's actors are sent nothing more.
+func (d *directory) sleep(ref *appRef, next time.Time) bool {
 	if !ref.inside.CompareAndSwap(0, asleep) {
 		return false
 	}
+	ref.slept, ref.next = true, next
 	d.eng.sys.tell(d.self, &sleepApp{ref})
 	return true
 }
@@ -165,6 +171,7 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		ref := v.(*appRef)
 		switch {
 		case m.answer == nil && ref.inside.Load() >= 0:
+			d.eng.sys.tell(d.eng.waker.self, &appAwake{})
 		case m.answer != nil && ref.enter(nil):
 			m.answer(ref, nil)
 		default:
@@ -182,31 +189,33 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		d.asleep[m.id] = append(d.asleep[m.id], m)
 		return
 	}
-	inside := int64(0)
-	if m.answer != nil {
-		inside = 1 // from the very beginning, or it could fall asleep before it is entered
-	}
-	ref, err := d.spawn(c, m.id, inside)
+	ref, err := d.spawn(c, m)
 	if err != nil {
 		d.eng.opts.Logger.Error("opening an app", "app", m.id, "err", err)
-		if m.answer != nil {
-			m.answer(nil, dispatch.AsError(err))
-		}
-		return
 	}
-	if m.answer != nil {
+	switch {
+	case m.answer != nil && err != nil:
+		m.answer(nil, dispatch.AsError(err))
+	case m.answer != nil:
 		m.answer(ref, nil)
+	case err != nil:
+		d.eng.sys.tell(d.eng.waker.self, &appAwake{err})
 	}
 }
 
-// spawn opens the app's state and starts its actors, with so many inside.
-func (d *directory) spawn(c actor.Context, id storage.AppID, inside int64) (*appRef, error) {
+// spawn opens the app's state and starts its actors.
+func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
+	id := m.id
 	store, err := d.eng.store.App(id)
 	if err != nil {
 		return nil, err
 	}
 	ref := &appRef{id: id}
-	ref.inside.Store(inside)
+	if m.answer != nil {
+		ref.inside.Store(1) // from the very beginning, or it could fall asleep before it is entered
+	} else {
+		ref.woken.Store(true)
+	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
 	ref.app.clockwork = newClockwork(id, ref.app.runs)
 	ref.app.crons = ref.app.newCrons
@@ -280,6 +289,7 @@ func (d *directory) release(c actor.Context, id storage.AppID) {
 	}
 	delete(d.held, id)
 	d.letIn(c, id)
+	d.eng.waker.look() // it may have come into being behind the engine's back
 }
 
 // stopped has what waits for the app to stop go on.
@@ -295,6 +305,11 @@ func (d *directory) stopped(c actor.Context, pid *actor.PID) {
 		return
 	}
 	d.letIn(c, ref.id)
+	if ref.slept {
+		d.eng.sys.tell(d.eng.waker.self, &appAsleep{ref.next})
+	} else {
+		d.eng.waker.look()
+	}
 }
 
 // letIn lets those in who have waited for the app.
@@ -304,7 +319,6 @@ func (d *directory) letIn(c actor.Context, id storage.AppID) {
 	for _, m := range waiting {
 		d.admit(c, m)
 	}
-	d.eng.waker.look()
 }
 
 // supervisor is the actor above one app's two. It is replaced by nothing: when

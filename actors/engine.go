@@ -125,7 +125,7 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 	if err := e.store.Import(ctx, id, r); err != nil {
 		return asError(err)
 	}
-	e.directory.wake(id) // as soon as it is released, to look at the declared triggers
+	e.waker.wakeUp(id) // as soon as it is released, to look at the declared triggers
 	return nil
 }
 

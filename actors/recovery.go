@@ -23,6 +23,9 @@ func (s *scheduler) open() {
 		s.recover(true)
 	}
 	s.step()
+	if s.ref.woken.CompareAndSwap(true, false) {
+		s.eng.sys.tell(s.eng.waker.self, &appAwake{})
+	}
 }
 
 // indexRows is how many rows one step of building indexes deals with.

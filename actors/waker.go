@@ -2,6 +2,8 @@ package actors
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -13,9 +15,14 @@ import (
 // top of ClaimAhead.
 const wakeLead = 50 * time.Millisecond
 
-// waker is the actor that wakes sleeping apps in time. It keeps nothing in
-// memory but one alarm: which app is due when is in the volumes' alarm indexes,
-// written in the same transaction as the change that moved it.
+// wakeAtOnce is how many apps are being woken at any time. Ten thousand that are
+// due at one instant would else keep everybody else from the processor; and it
+// must be enough for their first commits to be shared.
+const wakeAtOnce = 256
+
+// waker is the actor that wakes sleeping apps in time. It keeps little in memory
+// but one alarm: which app is due when is in the volumes' alarm indexes, written
+// in the same transaction as the change that moved it.
 //
 // It is also where steps of the wall clock are noticed: timers follow the
 // monotonic clock, so every app is told to look at the wall again.
@@ -23,6 +30,11 @@ type waker struct {
 	eng   *Engine
 	self  *actor.PID
 	alarm alarm
+	next  time.Time       // what the alarm is set for, by the wall; zero: not set
+	due   []storage.AppID // to be woken, the first ones first
+	swept []storage.AppID // to be woken when nobody is due, for the sweep
+	again bool            // the alarm index is to be read again when those that are due were woken
+	awake int             // how many are being woken
 	skew  time.Duration
 	check *time.Timer
 	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
@@ -34,11 +46,17 @@ type (
 	wakeAlarm  struct{ gen uint64 }
 	checkClock struct{}
 	appSwept   struct{ id storage.AppID }
+	wakeApp    struct{ id storage.AppID }
+	appAwake   struct{ err error }    // an app to be woken is, and has looked at what it has to do
+	appAsleep  struct{ at time.Time } // an app fell asleep; when it has something to do, or zero
 )
 
 // look has the waker read the alarm indexes again: an app has gone to sleep, or
 // has come into being behind the engine's back.
 func (w *waker) look() { w.eng.sys.tell(w.self, &lookAround{}) }
+
+// wakeUp has the waker wake the app, whether it is due or not.
+func (w *waker) wakeUp(id storage.AppID) { w.eng.sys.tell(w.self, &wakeApp{id}) }
 
 // Receive implements the actor.
 func (w *waker) Receive(c actor.Context) {
@@ -47,14 +65,31 @@ func (w *waker) Receive(c actor.Context) {
 		w.skew = w.eng.clock.skew()
 		w.checkLater()
 		w.beginSweep()
+	case *wakeApp:
+		w.due = append(w.due, m.id)
+		w.wakeSome()
+		return
 	case *appSwept:
 		w.endSweep(m.id)
+		return
+	case *appAwake:
+		w.awake--
+		w.wakeSome()
+		if m.err != nil {
+			w.wakeBy(w.eng.clock.wall().Add(wakeLead + time.Second)) // its volume may be up again by then
+		}
+		return
+	case *appAsleep:
+		if !m.at.IsZero() {
+			w.wakeBy(m.at)
+		}
 		return
 	case *lookAround:
 	case *wakeAlarm:
 		if !w.alarm.fired(m.gen) {
 			return
 		}
+		w.next = time.Time{}
 	case *checkClock:
 		w.checkLater()
 		skew := w.eng.clock.skew()
@@ -98,9 +133,7 @@ func (w *waker) beginSweep() {
 	for _, id := range append(ids, d.named()...) {
 		w.sweep[id] = true
 	}
-	for id := range w.sweep {
-		w.eng.directory.wake(id)
-	}
+	w.swept = slices.Collect(maps.Keys(w.sweep))
 	w.endSweep("")
 }
 
@@ -121,38 +154,65 @@ func (w *waker) endSweep(id storage.AppID) {
 	})
 }
 
-// wakeDue wakes every sleeping app that is due soon, and sets the alarm for the
-// first of the others.
+// wakeDue looks for the sleeping apps that are due soon, and sets the alarm for
+// the first of the others.
 func (w *waker) wakeDue() {
+	if len(w.due) > 0 {
+		w.again = true
+		return
+	}
+	w.alarm.clear()
+	w.next, w.again = time.Time{}, false
 	wall := w.eng.clock.wall()
-	lead := wakeLead + w.eng.opts.ClaimAhead
-	var first time.Time
-	var due []storage.AppID
 	err := w.eng.store.Alarms(func(id storage.AppID, at time.Time) bool {
 		if _, live := w.eng.directory.live.Load(id); live {
 			return true // it has an alarm of its own
 		}
-		if at.Add(-lead).After(wall) {
-			if first.IsZero() || at.Before(first) {
-				first = at
-			}
+		claim := at.Add(-w.eng.opts.ClaimAhead)
+		if claim.Add(-wakeLead).After(wall) {
+			w.wakeBy(claim)
 			return false
 		}
-		due = append(due, id)
+		w.due = append(w.due, id)
 		return true
 	})
-	sys, self := w.eng.sys, w.self
-	switch {
-	case err != nil:
+	if err != nil {
 		w.eng.opts.Logger.Error("reading the alarm index", "err", err)
-		w.alarm.set(time.Second, func(gen uint64) { sys.tell(self, &wakeAlarm{gen}) })
-	case first.IsZero():
-		w.alarm.clear()
-	default:
-		wait := min(max(first.Add(-lead).Sub(wall), 0), maxSleep)
-		w.alarm.set(wait, func(gen uint64) { sys.tell(self, &wakeAlarm{gen}) })
+		w.wakeBy(wall.Add(wakeLead + time.Second))
 	}
-	for _, id := range due {
-		w.eng.directory.wake(id)
+	w.wakeSome()
+}
+
+// wakeBy has the alarm index read in time for an app that has something to do at
+// the instant.
+func (w *waker) wakeBy(at time.Time) {
+	if !w.next.IsZero() && !at.Before(w.next) {
+		return
 	}
+	w.next = at
+	sys, self := w.eng.sys, w.self
+	wait := min(max(at.Add(-wakeLead).Sub(w.eng.clock.wall()), 0), maxSleep)
+	w.alarm.set(wait, func(gen uint64) { sys.tell(self, &wakeAlarm{gen}) })
+}
+
+// wakeSome has as many apps woken as may be at once: those that are due first.
+func (w *waker) wakeSome() {
+	for w.awake < wakeAtOnce && len(w.due) > 0 {
+		w.wake(&w.due)
+	}
+	if w.again && len(w.due) == 0 {
+		w.wakeDue()
+	}
+	for w.awake < wakeAtOnce && len(w.swept) > 0 {
+		w.wake(&w.swept)
+	}
+}
+
+func (w *waker) wake(queue *[]storage.AppID) {
+	id := (*queue)[0]
+	if *queue = (*queue)[1:]; len(*queue) == 0 {
+		*queue = nil
+	}
+	w.awake++
+	w.eng.directory.wake(id)
 }
