@@ -1,17 +1,22 @@
 package actors_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"carillon/actors"
@@ -20,13 +25,24 @@ import (
 	"carillon/storage"
 )
 
-// killBase is the wall time at which the trigger of the kill test is made. Its
-// first slot comes a second later.
-var killBase = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+// killBase is the wall time at which the trigger of these tests is made.
+// killSlot is its first slot, a second later, and the only one for a year.
+var (
+	killBase = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+	killSlot = killBase.Add(time.Second)
+)
 
-// idleCalls is how many disk calls the committer's thread makes in vain before
-// its first commit. strace counts by thread, so a count above it is a call of the
-// committer, and none of the threads that open and close the files comes so far.
+const (
+	killSpec = "1 0 3 1 3 *"
+	killApp  = storage.AppID("acme")
+)
+
+// diskCalls are the calls that change a file.
+var diskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
+
+// idleCalls is how many of each of them the committer's thread makes in vain
+// before its first commit. strace counts by thread and call, so a count above it
+// is a call of the committer, and the thread that opens the files comes never so far.
 const idleCalls = 100
 
 // ownThread is a fault hook that gives the committer a thread of its own.
@@ -40,9 +56,10 @@ func ownThread() func(string) error {
 				panic(err)
 			}
 			for range idleCalls {
-				if _, err := syscall.Pwrite(fd, []byte{0}, 0); err != nil {
-					panic(err)
-				}
+				_, _ = syscall.Pwrite(fd, []byte{0}, 0)
+				_ = syscall.Fdatasync(fd)
+				_ = syscall.Fsync(fd)
+				_ = syscall.Ftruncate(fd, 0)
 			}
 		})
 		return nil
@@ -50,16 +67,17 @@ func ownThread() func(string) error {
 }
 
 // killEngine opens an engine on the directory at killBase + after. Each tick
-// writes a document and then tells ran, unless that is nil.
-func killEngine(tb testing.TB, dir string, after time.Duration, ran chan<- time.Time, fault func(string) error) *actors.Engine {
-	tb.Helper()
+// writes a document, and then calls ran.
+func killEngine(dir string, after time.Duration, ran func(), opts actors.Options) (*actors.Engine, error) {
 	began := time.Now()
 	reg := dispatch.NewRegistry()
 	cronNote.Handle(reg, func(ctx *dispatch.MutationCtx, b beat) (dispatch.None, error) {
 		_, err := cronBeats.Insert(ctx.DB, beat{Trigger: ctx.Tick.Trigger, Slot: ctx.Tick.Slot, Attempt: ctx.Job.Attempt})
-		if ran != nil {
-			ran <- ctx.Tick.Slot
-		}
+		ran()
+		return dispatch.None{}, err
+	})
+	cronTouch.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
+		_, err := cronBeats.Insert(ctx.DB, beat{Word: "touch"})
 		return dispatch.None{}, err
 	})
 	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (beats []beat, err error) {
@@ -71,140 +89,322 @@ func killEngine(tb testing.TB, dir string, after time.Duration, ran chan<- time.
 		}
 		return beats, nil
 	})
-	eng, err := actors.Open(dir, actors.Options{
-		Functions: reg, Volumes: 1, Fault: fault, Logger: slog.New(slog.DiscardHandler),
-		Clock: func() time.Time { return killBase.Add(after + time.Since(began)) },
-		Crons: []cron.Trigger{{Name: "x", Schedule: cron.Expr("* * * * * *"), Call: cronNote.With(beat{}), Apps: []storage.AppID{"acme"}}},
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return eng
+	opts.Functions, opts.Volumes, opts.Logger = reg, 1, slog.New(slog.DiscardHandler)
+	opts.Clock = func() time.Time { return killBase.Add(after + time.Since(began)) }
+	opts.Crons = []cron.Trigger{{Name: "x", Schedule: cron.Expr(killSpec), Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
+	return actors.Open(dir, opts)
 }
 
-// TestG20_KillWorker is not a test but the process that TestG20_KilledAtEveryDiskCall
-// kills: it opens the directory shortly before a slot and closes it after its tick.
+// TestG20_KillWorker is not a test but the process that the tests of this file
+// kill, or whose disk fails: it opens the directory shortly before the slot and
+// closes it when the tick is durably done, which it says, or after a while.
 func TestG20_KillWorker(t *testing.T) {
 	dir := os.Getenv("CARILLON_KILL_DIR")
 	if dir == "" {
-		t.Skip("it is run by TestG20_KilledAtEveryDiskCall")
+		t.Skip("it is run by the tests of this file")
 	}
-	ran := make(chan time.Time, 100)
-	eng := killEngine(t, dir, 800*time.Millisecond, ran, ownThread())
-	select {
-	case <-ran:
-	case <-time.After(10 * time.Second):
-		t.Fatal("no tick")
+	runtime.LockOSThread()
+	ran, opts := make(chan struct{}, 1000), actors.Options{Fault: ownThread()}
+	open := func() (*actors.Engine, error) {
+		return killEngine(dir, 800*time.Millisecond, func() { ran <- struct{}{} }, opts)
 	}
-	if err := eng.Close(context.Background()); err != nil {
+	eng, err := open()
+	for range 2 {
+		if err != nil {
+			eng, err = open() // a disk call has failed
+		}
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	app, err := eng.App(killApp)
+	if err != nil {
 		t.Fatal(err)
 	}
+	patience, err := time.ParseDuration(os.Getenv("CARILLON_KILL_PATIENCE"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for done := false; !done && ctx.Err() == nil; {
+		select {
+		case <-ran:
+			if done = tickDone(ctx, app); done {
+				os.Stdout.WriteString("the tick is done\n")
+			}
+		case <-ctx.Done():
+		}
+	}
+	_ = eng.Close(ctx) // fails if the disk does
+}
+
+// tickDone is asked when the tick has run. It says whether that is durable, or
+// else the tick is going to run again.
+func tickDone(ctx context.Context, app *actors.App) bool {
+	caller := app.As(ctx, nil)
+	// What has its turn after the tick has is answered when the tick is decided.
+	for {
+		if _, err := cronTouch.Run(caller, dispatch.None{}); err == nil {
+			break
+		} else if ctx.Err() != nil {
+			return false
+		}
+	}
+	beats, err := cronList.Run(caller, dispatch.None{})
+	return err == nil && slices.ContainsFunc(beats, func(b beat) bool { return b.Slot.Equal(killSlot) })
+}
+
+// killer runs the worker under strace on copies of one directory.
+type killer struct {
+	t    *testing.T
+	made string // where the trigger was just made
+}
+
+func newKiller(t *testing.T) *killer {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes half a second for each disk call")
+	}
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed: crashes at disk calls are not tested")
+	}
+	k := &killer{t: t, made: filepath.Join(t.TempDir(), "made")}
+	synctest.Test(t, func(t *testing.T) {
+		eng, err := killEngine(k.made, 0, func() {}, actors.Options{NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := eng.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got := killedIn(t, k.made, "the beginning"); got != "pending" {
+		t.Fatalf("the tick is %s to begin with", got)
+	}
+	return k
+}
+
+// worked is what became of a worker.
+type worked struct {
+	dir          string
+	killed, done bool
+	log          string // of strace
+}
+
+// run runs the worker on a new copy under strace with the options. It closes the
+// engine after its patience if the tick is not done by then.
+func (k *killer) run(t *testing.T, patience time.Duration, options ...string) (w worked) {
+	t.Helper()
+	tmp := t.TempDir()
+	w.dir = filepath.Join(tmp, "data")
+	if err := os.CopyFS(w.dir, os.DirFS(k.made)); err != nil {
+		t.Fatal(err)
+	}
+	w.log = filepath.Join(tmp, "log")
+	args := append([]string{"-f", "-qq", "-o", w.log, "-e", "trace=" + strings.Join(diskCalls, ",")}, options...)
+	cmd := exec.CommandContext(t.Context(), "strace", append(args, os.Args[0], "-test.run", "^TestG20_KillWorker$")...)
+	cmd.Env = append(os.Environ(), "CARILLON_KILL_DIR="+w.dir, "CARILLON_KILL_PATIENCE="+patience.String(), "GORACE=atexit_sleep_ms=0")
+	out, err := cmd.CombinedOutput()
+	w.done = bytes.Contains(out, []byte("the tick is done\n"))
+	var exit *exec.ExitError
+	switch {
+	case bytes.Contains(out, []byte("ptrace(")) || bytes.Contains(out, []byte("Operation not permitted")):
+		t.Skipf("strace may not trace: crashes at disk calls are not tested: %s", out)
+	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+		w.killed = true
+	case err != nil:
+		t.Fatalf("the worker under strace %v: %v\n%s", options, err, out)
+	}
+	return w
+}
+
+// points are, for each call, the counts at which something is to happen: in
+// opening, and in the committer.
+func (k *killer) points() map[string][]int {
+	k.t.Helper()
+	w := k.run(k.t, time.Minute)
+	if !w.done || k.afterwards(k.t, w, "nothing was done to it") != "done" {
+		k.t.Fatal("the worker does not run the tick")
+	}
+	log, err := os.ReadFile(w.log)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	byThread := map[string]map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^(\d+) +(\w+)\(`).FindAllStringSubmatch(string(log), -1) {
+		if byThread[m[1]] == nil {
+			byThread[m[1]] = map[string]int{}
+		}
+		byThread[m[1]][m[2]]++
+	}
+	points := map[string][]int{}
+	for _, calls := range byThread {
+		for _, call := range diskCalls {
+			first := 1
+			if calls["fsync"] >= idleCalls {
+				first += idleCalls
+			}
+			for n := first; n <= calls[call]; n++ {
+				points[call] = append(points[call], n)
+			}
+		}
+	}
+	// Claim, end and touch: a commit each, of two pages at least and a sync.
+	if len(byThread) != 2 || len(points["pwrite64"]) < 6 || len(points["fdatasync"]) < 3 {
+		k.t.Fatalf("threads made these disk calls: %v, want one that opens and one that commits", byThread)
+	}
+	return points
 }
 
 // The process is killed at each disk call around a tick: the slot takes effect
 // exactly once, and the trigger is never behind or ahead of its job.
 func TestG20_KilledAtEveryDiskCall(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes half a second for each disk call")
-	}
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("there is no strace")
-	}
-	made := t.TempDir()
-	eng := killEngine(t, made, 0, nil, nil)
-	app, err := eng.App("acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		infos, err := app.Scheduler(t.Context()).Crons().List()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(infos) == 1 {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	if err := eng.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	k := newKiller(t)
+	var mu sync.Mutex
 	outcomes := map[string]int{}
-	const calls = "pwrite64,fdatasync,fsync,ftruncate"
-	const openCalls = 5 // of the thread that opens the files
-	for n := 1; ; n++ {
-		if n == openCalls+1 {
-			n = idleCalls + 1
+	t.Run("calls", func(t *testing.T) {
+		for call, points := range k.points() {
+			t.Run(call, func(t *testing.T) {
+				t.Parallel()
+				killed := 0
+				for _, n := range points {
+					what := fmt.Sprintf("killed at %s %d", call, n)
+					w := k.run(t, time.Minute, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, n))
+					switch {
+					case w.killed:
+						killed++
+					case !w.done:
+						t.Errorf("%s: it was not, and the worker gave up", what)
+					}
+					outcome := k.afterwards(t, w, what)
+					mu.Lock()
+					outcomes[outcome]++
+					mu.Unlock()
+				}
+				// How many commits there are varies: what comes together shares one.
+				t.Logf("killed at %d of %s %v", killed, call, points)
+				if killed < len(points)*2/3 {
+					t.Errorf("killed at %d of %d points only", killed, len(points))
+				}
+			})
 		}
-		dir := filepath.Join(t.TempDir(), "data")
-		if err := os.CopyFS(dir, os.DirFS(made)); err != nil {
-			t.Fatal(err)
-		}
-		worker := exec.CommandContext(t.Context(), strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace="+calls,
-			"-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", calls, n), os.Args[0], "-test.run", "^TestG20_KillWorker$")
-		worker.Env = append(os.Environ(), "CARILLON_KILL_DIR="+dir)
-		out, err := worker.CombinedOutput()
-		if err != nil && !killed(worker.ProcessState) {
-			if strings.Contains(string(out), "ptrace") {
-				t.Skipf("strace may not trace here: %s", out)
-			}
-			t.Fatalf("call %d: %v\n%s", n, err, out)
-		}
-		outcomes[afterKill(t, dir, n)]++
-		if err == nil {
-			if n <= openCalls {
-				t.Fatalf("no disk call %d: is the worker traced?", n)
-			}
-			t.Logf("killed at %d disk calls of commits; attempts that it took: %v", n-idleCalls-1, outcomes)
-			// Two commits at least, each with a page, the meta page, and a sync of both.
-			if n < idleCalls+8 {
-				t.Errorf("only %d disk calls", n-idleCalls-1)
-			}
-			return
-		}
+	})
+	t.Logf("what the kills have left of the tick: %v", outcomes)
+	if outcomes["pending"] == 0 || outcomes["claimed"] == 0 || outcomes["done"] == 0 {
+		t.Errorf("kills have left the tick %v, want it pending, claimed and done", outcomes)
 	}
 }
 
-func killed(state *os.ProcessState) bool {
-	status, ok := state.Sys().(syscall.WaitStatus)
-	return ok && (status.Signaled() && status.Signal() == syscall.SIGKILL || status.ExitStatus() == 128+int(syscall.SIGKILL))
+// Each disk call around a tick fails, once or from then on: the same holds, and
+// after a single error the engine goes on by itself.
+func TestG20_EveryDiskCallFails(t *testing.T) {
+	k := newKiller(t)
+	t.Run("calls", func(t *testing.T) {
+		points := k.points()
+		for _, tt := range []struct{ call, errno string }{{"fdatasync", "EIO"}, {"pwrite64", "ENOSPC"}} {
+			for from, patience := range map[string]time.Duration{"": time.Minute, "+": 500 * time.Millisecond} {
+				t.Run(tt.call+from, func(t *testing.T) {
+					t.Parallel()
+					outcomes := map[string]int{}
+					for _, n := range points[tt.call] {
+						what := fmt.Sprintf("%s %d%s returns %s", tt.call, n, from, tt.errno)
+						w := k.run(t, patience, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d%s", tt.call, tt.errno, n, from))
+						if from == "" && !w.done {
+							t.Errorf("%s: the worker gave up", what)
+						}
+						outcomes[k.afterwards(t, w, what)]++
+					}
+					t.Logf("%s%s returns %s at %v: the tick was left %v", tt.call, from, tt.errno, points[tt.call], outcomes)
+				})
+			}
+		}
+	})
 }
 
-// afterKill opens what the n-th kill has left, at a time when the slot is late
-// but not missed, and looks at it when its tick has run.
-func afterKill(t *testing.T, dir string, n int) string {
+// afterwards opens what the worker has left, at a time when the slot is late but
+// not missed, and looks at it when its tick has run. It returns how the worker
+// has left the tick.
+func (k *killer) afterwards(t *testing.T, w worked, what string) string {
 	t.Helper()
-	eng := killEngine(t, dir, 1200*time.Millisecond, nil, nil)
-	defer eng.Close(context.Background())
-	app, err := eng.App("acme")
+	left := killedIn(t, w.dir, what)
+	if w.done && left != "done" {
+		t.Errorf("G1: %s: the tick was done, and is %s", what, left)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ran := 0
+		eng, err := killEngine(w.dir, 1200*time.Millisecond, func() { ran++ }, actors.Options{NoSync: true})
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if err := eng.Close(t.Context()); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if want := map[bool]int{true: 0, false: 1}[left == "done"]; ran != want {
+			t.Errorf("%s: the tick was left %s, and has then run %d times", what, left, ran)
+		}
+	})
+	if end := killedIn(t, w.dir, what); end != "done" {
+		t.Errorf("%s: the slot is lost: its tick is %s", what, end)
+	}
+	return left
+}
+
+// killedIn is in what state the tick lies in the directory: pending, claimed, or
+// done, each with the trigger where it must be then.
+func killedIn(t *testing.T, dir, what string) string {
+	t.Helper()
+	s, err := storage.Open(dir, storage.Options{Volumes: 1, NoSync: true})
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	defer s.Close()
+	if err := s.Check(); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	app, err := s.App(killApp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := eng.Check(); err != nil {
-		t.Errorf("call %d: %v", n, err)
+	snap, err := app.Snapshot(killBase)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for range 300 {
-		beats, err := cronList.Run(app.As(t.Context(), nil), dispatch.None{})
+	defer snap.Close()
+	r := snap.Reader()
+	trigger, ok, err := r.System().Trigger("x")
+	slots, err2 := r.System().Slots("x", 10)
+	tick, known, err3 := r.System().Get(storage.JobID(fmt.Sprintf("cron:x:%d", killSlot.UnixMilli())))
+	next, pending, err4 := r.System().Get(trigger.NextJob)
+	if err := errors.Join(err, err2, err3, err4); err != nil || !ok || !known || !pending {
+		t.Fatalf("%s: the trigger is there: %v, the slot's tick: %v, the next one: %v, %v", what, ok, known, pending, err)
+	}
+	done := 0
+	for doc, err := range cronBeats.Query(r).All() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(beats) == 0 {
-			time.Sleep(10 * time.Millisecond)
-			continue
+		if b := doc.Value; b.Trigger == "x" && b.Slot.Equal(killSlot) {
+			done++
 		}
-		if b := beats[0]; len(beats) > 1 || !b.Slot.Equal(killBase.Add(time.Second)) {
-			t.Errorf("call %d: ticks %+v", n, beats)
-		}
-		slots, err := app.Scheduler(t.Context()).Crons().Slots("x", 10)
-		if err != nil || len(slots) == 0 || slots[len(slots)-1].Outcome != storage.SlotFired || !slots[len(slots)-1].From.Equal(killBase.Add(time.Second)) {
-			t.Errorf("call %d: slots %+v, %v", n, slots, err)
-		}
-		if err := eng.Check(); err != nil {
-			t.Errorf("call %d: %v", n, err)
-		}
-		return fmt.Sprint(beats[0].Attempt)
 	}
-	t.Errorf("call %d: the slot is lost", n)
-	return "lost"
+	state := "pending"
+	switch {
+	case tick.State.Ended():
+		state = "done"
+	case tick.ID != next.ID:
+		state = "claimed"
+	}
+	fired := len(slots) == 1 && slots[0].From.Equal(killSlot) && slots[0].Outcome == storage.SlotFired && slots[0].Job == tick.ID
+	switch {
+	case next.State != storage.StatePending || !next.Slot.Equal(trigger.Next),
+		state == "pending" && (!trigger.Next.Equal(killSlot) || len(slots) > 0 || done != 0),
+		state == "claimed" && (!trigger.Next.After(killSlot) || !fired || done != 0),
+		state == "done" && (!trigger.Next.After(killSlot) || !fired || done != 1 || tick.State != storage.StateSuccess):
+		t.Errorf("%s: the tick is %s and took effect %d times:\ntrigger %+v\nslots %+v\ntick %+v\nnext %+v", what, state, done, trigger, slots, tick, next)
+	}
+	return state
 }

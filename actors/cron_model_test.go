@@ -48,6 +48,9 @@ var (
 	}
 )
 
+// changedReason is why a slot is skipped that an update has taken back.
+const changedReason = "the trigger was changed"
+
 // epoch is how long a trigger had one schedule.
 type epoch struct {
 	schedule *cron.Schedule
@@ -114,10 +117,30 @@ func (h *cronHistory) begin(m *cronModel, def dispatch.Cron, wall, decided time.
 			m.def = def
 			return // the slots are the same
 		}
-		m.epochs[n-1].until = maxTime(wall, decided)
+		if last := h.takenBack(m); last.After(since) {
+			since = last
+		}
+		m.epochs[n-1].until = since
 	}
 	m.epochs = append(m.epochs, epoch{schedule: schedule.WithAnchor(info.Anchor), made: wall, since: since})
 	m.def = def
+}
+
+// takenBack is the last slot that the update of just now has taken back. It lies
+// ahead of what was decided before if the update found its tick not yet claimed,
+// but near enough to be.
+func (h *cronHistory) takenBack(m *cronModel) (last time.Time) {
+	slots, err := h.r.crons("acme").Slots(m.def.Name, 200)
+	if err != nil {
+		h.bad("slots: %v", err)
+	}
+	for _, s := range slots {
+		old := m.log[s.From.UnixMilli()]
+		if s.Reason == changedReason && (old.Reason != s.Reason || !old.At.Equal(s.At)) {
+			last = maxTime(last, s.From)
+		}
+	}
+	return last
 }
 
 func (h *cronHistory) play(s cronStep) {
@@ -297,7 +320,7 @@ func (h *cronHistory) cover(name string, m *cronModel, info dispatch.CronInfo) {
 		next, first := e.schedule.Next(e.since), true
 		for ; i < len(keys); i++ {
 			s := m.log[keys[i]]
-			if !e.until.IsZero() && s.From.After(e.until) && !(s.From.Equal(next) && s.Reason == "the trigger was changed") {
+			if !e.until.IsZero() && s.From.After(e.until) {
 				break // of the next epoch
 			}
 			if first && s.From.After(e.made) && s.From.Before(next) && e.schedule.Next(s.From.Add(-time.Millisecond)).Equal(s.From) {
