@@ -33,6 +33,7 @@ func commands() []command {
 		{"check", "verify every structure of a data directory", check},
 		{"export", "write one app as a stream", export},
 		{"import", "make an app from an exported stream", importApp},
+		{"bench", "measure how fast it is on this machine", bench},
 		{"version", "print the version", version},
 	}, cronCommands())
 }

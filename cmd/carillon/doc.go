@@ -6,6 +6,7 @@
 //	carillon check  --data DIR
 //	carillon export --data DIR --app APP [--out FILE]
 //	carillon import --data DIR --app APP [--in FILE]
+//	carillon bench  [--only NAMES] [--scale FACTOR] [-o table|json]
 //	carillon version
 //	carillon help [COMMAND]
 //

@@ -1,0 +1,195 @@
+package workload
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Carillon is the engine, in this process and as it is by default.
+func Carillon() System {
+	return System{Name: "carillon", Open: func(_ context.Context, dir string, work Work) (Queue, error) {
+		opts := actors.Options{}
+		if work.Store {
+			// Its clock is behind, so that what is due now is not due yet.
+			opts.Clock = func() time.Time { return time.Now().Add(-time.Hour) }
+		}
+		return openEngine(dir, work, opts)
+	}}
+}
+
+// Doc is a document of the workloads.
+type Doc struct {
+	N    int    `json:"n"`
+	Text string `json:"text"`
+}
+
+type target struct {
+	ID storage.ID[Doc] `json:"id"`
+}
+
+var (
+	docs = storage.NewTable[Doc]("docs")
+
+	noop   = dispatch.InternalMutation[Payload, dispatch.None]("bench:noop")
+	batch  = dispatch.InternalMutation[[]Job, dispatch.None]("bench:batch")
+	fill   = dispatch.InternalMutation[int, []storage.ID[Doc]]("bench:fill")
+	update = dispatch.Mutation[target, int]("bench:update")
+	act    = dispatch.Mutation[target, int]("bench:act")
+)
+
+// bump reads a document and writes it.
+func bump(ctx *dispatch.MutationCtx, id storage.ID[Doc]) (Doc, error) {
+	doc, err := docs.Get(ctx.DB, id)
+	if err != nil {
+		return doc, err
+	}
+	doc.N++
+	return doc, docs.Replace(ctx.DB, id, doc)
+}
+
+func functions(started func(due time.Time)) *dispatch.Registry {
+	reg := dispatch.NewRegistry()
+	noop.Handle(reg, func(ctx *dispatch.MutationCtx, _ Payload) (dispatch.None, error) {
+		started(ctx.Job.ScheduledFor)
+		return dispatch.None{}, nil
+	})
+	batch.Handle(reg, func(ctx *dispatch.MutationCtx, jobs []Job) (dispatch.None, error) {
+		for _, job := range jobs {
+			if _, err := ctx.Scheduler.RunAt(job.Due, noop.With(job.Payload)); err != nil {
+				return dispatch.None{}, err
+			}
+		}
+		return dispatch.None{}, nil
+	})
+	fill.Handle(reg, func(ctx *dispatch.MutationCtx, n int) ([]storage.ID[Doc], error) {
+		ids := make([]storage.ID[Doc], n)
+		for i := range ids {
+			var err error
+			if ids[i], err = docs.Insert(ctx.DB, Doc{Text: "what a note of a few words has"}); err != nil {
+				return nil, err
+			}
+		}
+		return ids, nil
+	})
+	update.Handle(reg, func(ctx *dispatch.MutationCtx, t target) (int, error) {
+		doc, err := bump(ctx, t.ID)
+		return doc.N, err
+	})
+	act.Handle(reg, func(ctx *dispatch.MutationCtx, t target) (int, error) {
+		doc, err := bump(ctx, t.ID)
+		if err != nil {
+			return 0, err
+		}
+		_, err = ctx.Scheduler.RunAfter(time.Hour, noop.With(Payload{doc.N, string(t.ID)}))
+		return doc.N, err
+	})
+	return reg
+}
+
+// engine is a Queue of Carillon.
+type engine struct {
+	*actors.Engine
+	apps []*actors.App
+	args [][]json.RawMessage // by app and document: what update and act are called with
+}
+
+var _ Documents = (*engine)(nil)
+
+func openEngine(dir string, work Work, opts actors.Options) (*engine, error) {
+	opts.Functions = functions(work.Started)
+	opts.Logger = slog.New(slog.DiscardHandler)
+	eng, err := actors.Open(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{Engine: eng, apps: make([]*actors.App, work.Apps)}
+	for i := range e.apps {
+		if e.apps[i], err = eng.App(storage.AppID(fmt.Sprintf("app-%05d", i))); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// Schedule implements Queue.
+func (e *engine) Schedule(ctx context.Context, job Job) error {
+	_, err := e.apps[0].Scheduler(ctx).RunAt(job.Due, noop.With(job.Payload))
+	return err
+}
+
+// Batch implements Queue: one mutation schedules them all.
+func (e *engine) Batch(ctx context.Context, jobs []Job) error {
+	_, err := batch.Run(e.apps[0].As(ctx, nil), jobs)
+	return err
+}
+
+// Drained implements Queue. What it reads is committed.
+func (e *engine) Drained(ctx context.Context) error {
+	unfinished := storage.JobFilter{States: []storage.State{storage.StatePending, storage.StateRunning}, Limit: 1}
+	for {
+		page, err := e.apps[0].Scheduler(ctx).List(unfinished)
+		if err != nil {
+			return err
+		}
+		if len(page.Jobs) == 0 || page.Jobs[0].Due.After(time.Now()) {
+			return nil
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// Fill implements Documents.
+func (e *engine) Fill(ctx context.Context, documents int) error {
+	e.args = make([][]json.RawMessage, len(e.apps))
+	for i, app := range e.apps {
+		ids, err := fill.Run(app.As(ctx, nil), documents)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			args, err := json.Marshal(target{id})
+			if err != nil {
+				return err
+			}
+			e.args[i] = append(e.args[i], args)
+		}
+	}
+	return nil
+}
+
+// Update implements Documents, by the path of a client's request.
+func (e *engine) Update(ctx context.Context, tenant, document int) error {
+	_, err := e.apps[tenant].Call(ctx, update.Path(), e.args[tenant][document], nil)
+	return err
+}
+
+// UpdateAndSchedule implements Documents, by the path of a client's request.
+func (e *engine) UpdateAndSchedule(ctx context.Context, tenant, document int) error {
+	_, err := e.apps[tenant].Call(ctx, act.Path(), e.args[tenant][document], nil)
+	return err
+}
+
+// Usage implements Queue.
+func (e *engine) Usage() Usage {
+	stats := e.Stats()
+	return Usage{Flushes: stats.Commits, BytesWritten: stats.Written}
+}
+
+// closeTime bounds how long jobs that run have to end when the engine is closed.
+const closeTime = 10 * time.Second
+
+// Close implements Queue.
+func (e *engine) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	return e.Engine.Close(ctx)
+}

@@ -1,0 +1,21 @@
+// Package workload is what Carillon and its peers are measured by: the workloads
+// W1a to W7, one for each promise about speed. The command runs them on Carillon
+// alone, the module in bench/ on Carillon and its peers side by side.
+//
+//	list, err := workload.Select("W1b,W3")
+//	rig := &workload.Rig{System: workload.Carillon(), Dir: dir, Scale: 1}
+//	err = rig.Run(ctx, list, func(row workload.Row) { fmt.Println(row.Workload, row.PerSecond) })
+//
+// A workload drives a Queue, which each system implements, so that the very same
+// code measures all of them:
+//
+//	Workload ──Schedule, Batch──► Queue ──► the system, durable before it returns
+//	         ◄──Work.Started───── handler of a job, in its first statement
+//
+// What only some can do is an interface of its own, Documents. A system is left
+// out of the workloads that its System.Absent names; W4 is about the engine's own
+// sleep and cron, and runs on nothing else.
+//
+// Every call is durable before it returns. A job carries two small fields. A
+// system is opened anew, in an empty directory, for each workload.
+package workload

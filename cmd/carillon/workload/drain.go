@@ -1,0 +1,52 @@
+package workload
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// drain is W2. The jobs are stored while nobody runs them; the clock starts
+// when the system is opened to do so, and stops when all are durably done.
+func drain(ctx context.Context, r *Rig) error {
+	n := r.scaled(manyJobs)
+	row := Row{Workload: r.name, Jobs: n}
+	err := r.within(func(dir string) error {
+		r.Meter.begin("W2 store", n)
+		err := r.opened(ctx, dir, Work{Store: true}, func(q Queue) error {
+			due := time.Now()
+			_, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(due, i) })
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		settled() // what storing has left behind is not to be collected meanwhile
+		r.Meter.begin("W2 run", n)
+		var ran atomic.Int64
+		all := make(chan struct{})
+		began := time.Now()
+		return r.opened(ctx, dir, Work{Started: func(time.Time) {
+			r.Meter.add(1)
+			if ran.Add(1) == int64(n) {
+				close(all)
+			}
+		}}, func(q Queue) error {
+			return measure(q, &row, func() error {
+				select {
+				case <-all:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				err := q.Drained(ctx)
+				row.spent(time.Since(began), n)
+				return err
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	r.emit(row)
+	return nil
+}
