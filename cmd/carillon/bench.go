@@ -44,10 +44,12 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 			}
 		})
 		show.stop()
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("bench: interrupted: %w", ctx.Err())
+		case err != nil:
 			return fmt.Errorf("bench: %w", err)
-		}
-		if *form == "json" {
+		case *form == "json":
 			return printJSON(std.out, rows)
 		}
 		return nil

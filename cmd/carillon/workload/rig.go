@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,19 +52,21 @@ func Select(names string) ([]Workload, error) {
 	if names == "" {
 		return All(), nil
 	}
-	wanted := map[string]bool{}
+	all := All()
+	wanted := make([]bool, len(all))
 	for name := range strings.SplitSeq(names, ",") {
-		wanted[strings.ToLower(strings.TrimSpace(name))] = true
+		name = strings.TrimSpace(name)
+		i := slices.IndexFunc(all, func(w Workload) bool { return strings.EqualFold(w.Name, name) })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no workload %q, but %s", name, Names())
+		}
+		wanted[i] = true
 	}
 	var list []Workload
-	for _, w := range All() {
-		if name := strings.ToLower(w.Name); wanted[name] {
+	for i, w := range all {
+		if wanted[i] {
 			list = append(list, w)
-			delete(wanted, name)
 		}
-	}
-	for name := range wanted {
-		return nil, fmt.Errorf("there is no workload %q, but %s", name, Names())
 	}
 	return list, nil
 }
