@@ -79,7 +79,7 @@ func (g *governor) Receive(c actor.Context) {
 		g.waiting = g.waiting[1:]
 		// A lone claimant gets all it asks for; of several each gets one in turn.
 		n := min(w.n, g.free)
-		if len(g.waiting) > 0 && !seeded("governor-unfair") {
+		if len(g.waiting) > 0 {
 			n = 1
 		}
 		g.free -= n

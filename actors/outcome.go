@@ -26,7 +26,7 @@ func (s *scheduler) endRun(end ending) {
 		r.expires.Stop()
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
-	if (s.runs.get(r.job.ID) != r || r.over) && !seeded("late-result-counts") {
+	if s.runs.get(r.job.ID) != r || r.over {
 		// Cancelled, or given up: only its slot, or its ghost, was left.
 		if r.over && end.returned {
 			s.runs.unbury(r.job.ID)
@@ -115,7 +115,10 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		out.State, out.Due, out.Interrupted = storage.StatePending, r.job.Due, true
 		return out
 	}
-	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce && !seeded("at-most-once-retried") {
+	if seeded("at-most-once-retried") && r.job.AtMostOnce {
+		r.job.AtMostOnce, r.job.Retry = false, nil
+	}
+	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {
 		log.Warn("job failed for good")
 		return out
 	}
