@@ -114,16 +114,24 @@ func (h *Harness) Job(app storage.AppID, id storage.JobID) storage.Job {
 // Jobs returns all jobs of the app in the states, or in any if none is given.
 func (h *Harness) Jobs(app storage.AppID, states ...storage.State) []storage.Job {
 	h.tb.Helper()
-	var jobs []storage.Job
+	jobs, err := h.jobs(app, states)
+	if err != nil {
+		h.tb.Fatalf("app %s: list jobs: %v", app, err)
+	}
+	return jobs
+}
+
+func (h *Harness) jobs(app storage.AppID, states []storage.State) (jobs []storage.Job, err error) {
+	h.tb.Helper()
 	filter := storage.JobFilter{States: states, Limit: 1000}
 	for {
 		page, err := h.Scheduler(app).List(filter)
 		if err != nil {
-			h.tb.Fatalf("app %s: list jobs: %v", app, err)
+			return nil, err
 		}
 		jobs = append(jobs, page.Jobs...)
 		if page.Next == "" {
-			return jobs
+			return jobs, nil
 		}
 		filter.Cursor = page.Next
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,7 +86,11 @@ func (s Scripts) Run(t *testing.T) {
 				t.Fatal(err)
 			}
 			var now string
-			Run(t, s.Options(), func(h *Harness) { now = newScript(h).play(string(data)) })
+			Run(t, s.Options(), func(h *Harness) {
+				script := newScript(h)
+				script.left = maxSpan
+				now = script.play(string(data))
+			})
 			switch {
 			case now == string(data):
 			case !s.Rewrite:
@@ -102,16 +107,25 @@ func (s Scripts) Run(t *testing.T) {
 // dashes separate commands from what they print.
 const dashes = "----"
 
+// A slip of the pen in a file is to be an error, not hours of work: maxSpan is
+// how much time its commands may let pass. Beyond maxStep from the beginning a
+// clock cannot be stepped: spans overflow.
+const (
+	maxSpan = 366 * 24 * time.Hour
+	maxStep = 200 * maxSpan
+)
+
 // script is one that is being played.
 type script struct {
 	h       *Harness
 	begin   time.Time
+	left    time.Duration     // how much time may still pass
 	aliases map[string]string // of ids
 	ids     map[string]string // of aliases
 }
 
 func newScript(h *Harness) *script {
-	return &script{h: h, begin: h.Now(), aliases: map[string]string{}, ids: map[string]string{}}
+	return &script{h: h, begin: h.Now(), left: math.MaxInt64, aliases: map[string]string{}, ids: map[string]string{}}
 }
 
 // play runs the commands in text, and returns text with what they really print.
@@ -185,7 +199,13 @@ func arg(words []string, i int) string {
 
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
-	switch words[0] {
+	switch arg(words, 0) {
+	case "schedule", "jobs", "dead", "job", "cancel", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
+		if err := app.Check(); err != nil {
+			return "", err
+		}
+	}
+	switch arg(words, 0) {
 	case "call":
 		return s.call(line, nil)
 	case "as":
@@ -199,9 +219,9 @@ func (s *script) command(words []string, line string) (string, error) {
 		if state := arg(words, 2); state != "" {
 			states = append(states, storage.State(state))
 		}
-		return s.jobs(app, states...), nil
+		return s.jobs(app, states...)
 	case "dead":
-		return s.jobs(app, storage.StateFailed), nil
+		return s.jobs(app, storage.StateFailed)
 	case "job":
 		return s.job(app, id)
 	case "cancel":
@@ -228,23 +248,20 @@ func (s *script) command(words []string, line string) (string, error) {
 		}
 		switch words[0] {
 		case "clock":
-			s.h.StepClock(d)
-		case "advance":
-			s.h.Advance(d)
-		default:
-			if at := s.begin.Add(d); at.Before(s.h.Now()) {
-				return "", fmt.Errorf("it is %s already", s.since(s.h.Now()))
+			return "", s.step(d)
+		case "at":
+			now := s.h.Now()
+			if d = s.begin.Add(d).Sub(now); d < 0 {
+				return "", fmt.Errorf("it is %s already", s.since(now))
 			}
-			s.h.AdvanceTo(s.begin.Add(d))
 		}
-		return "", nil
+		return "", s.advance(d)
 	case "date":
 		at, err := time.Parse(time.RFC3339, arg(words, 1))
 		if err != nil {
 			return "", err
 		}
-		s.h.StepClock(at.Sub(s.h.Now()))
-		return "", nil
+		return "", s.step(at.Sub(s.h.Now()))
 	case "schedule":
 		return s.schedule(line)
 	case "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
@@ -270,7 +287,26 @@ func (s *script) command(words []string, line string) (string, error) {
 		}
 		return strings.Join(names, "\n"), err
 	}
-	return "", fmt.Errorf("unknown command %q", words[0])
+	return "", fmt.Errorf("unknown command %q", arg(words, 0))
+}
+
+// advance lets time pass, while there is some left.
+func (s *script) advance(d time.Duration) error {
+	if d < 0 || d > s.left {
+		return fmt.Errorf("%s is not in 0 to %s, which is left of the time that a script may take", d, s.left)
+	}
+	s.left -= d
+	s.h.Advance(d)
+	return nil
+}
+
+// step steps the wall clock, within bounds.
+func (s *script) step(d time.Duration) error {
+	if off := s.h.Now().Add(d).Sub(s.begin); off < -maxStep || off > maxStep {
+		return fmt.Errorf("that is farther than %s from the beginning", maxStep)
+	}
+	s.h.StepClock(d)
+	return nil
 }
 
 func known(ok bool) string {
@@ -286,6 +322,9 @@ func (s *script) call(line string, who *dispatch.Identity) (string, error) {
 	if len(parts) < 3 {
 		return "", errors.New("want: call APP PATH [ARGS]")
 	}
+	if err := storage.AppID(parts[1]).Check(); err != nil {
+		return "", err
+	}
 	args := s.reveal(arg(parts, 3))
 	out, err := s.h.App(storage.AppID(parts[1])).Call(s.h.tb.Context(), parts[2], json.RawMessage(args), who)
 	s.h.Settle()
@@ -296,12 +335,13 @@ func (s *script) call(line string, who *dispatch.Identity) (string, error) {
 }
 
 // jobs prints a line for each job.
-func (s *script) jobs(app storage.AppID, states ...storage.State) string {
+func (s *script) jobs(app storage.AppID, states ...storage.State) (string, error) {
+	jobs, err := s.h.jobs(app, states)
 	var lines []string
-	for _, job := range s.h.Jobs(app, states...) {
+	for _, job := range jobs {
 		lines = append(lines, s.line(&job))
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(lines, "\n"), err
 }
 
 func (s *script) line(job *storage.Job) string {

@@ -104,6 +104,10 @@ func (s *script) crashAt(line string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	switch arg(strings.Fields(words[3]), 0) {
+	case "crash-at", "crash", "restart", "limits":
+		return "", errors.New("want a command that leaves the engine open")
+	}
 	var out strings.Builder
 	crashed := s.h.CrashAt(words[1], n, func() { s.run(words[3], &out) })
 	if crashed {
@@ -121,6 +125,9 @@ func (s *script) limits(words []string) (string, error) {
 	all, err := strconv.Atoi(arg(words, 2))
 	if err != nil {
 		return "", err
+	}
+	if perApp < 1 || perApp > 1000 || all < 1 || all > 1000 {
+		return "", errors.New("want limits of 1 to 1000")
 	}
 	s.h.Reconfigure(func(o *actors.Options) { o.AppConcurrency, o.Concurrency = perApp, all })
 	return "", nil
