@@ -151,7 +151,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return Trigger{}, fmt.Errorf("trigger %s: %w", name, err)
 	}
-	for _, ms := range []int64{p.JitterMs, p.CatchUpWindowMs} {
+	for _, ms := range []int64{p.JitterMs, p.CatchUpWindowMs, p.Retry.GetBaseMs(), p.Retry.GetMaxMs()} {
 		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
 			return Trigger{}, fmt.Errorf("trigger %s: %w: a span of %d ms", name, ErrCorrupt, ms)
 		}
