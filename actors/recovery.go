@@ -170,6 +170,7 @@ func (s *scheduler) reload() bool {
 		return false
 	}
 	s.reloads = 0
+	s.loads++
 	s.broken = false
 	s.wound = false // that may be what was lost
 	// Runs that ended meanwhile are told from those that nobody runs.

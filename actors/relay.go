@@ -140,14 +140,14 @@ func (r *relay) hand(t *turn) bool {
 // nobody waits) told when it is durable. The caller has the turn.
 func (app *appState) hand(tx *storage.Tx, reply func(error)) {
 	app.outstanding.Add(1)
-	sys := app.eng.sys
+	sys, loads := app.eng.sys, app.loads
 	err := tx.Commit(func(err error) {
 		app.outstanding.Add(-1)
 		if reply != nil {
 			reply(err)
 		}
 		if err != nil || app.awaited.Load() {
-			sys.tell(app.scheduler, &settled{err: err})
+			sys.tell(app.scheduler, &settled{err: err, loads: loads})
 		}
 	})
 	if err != nil {

@@ -52,6 +52,7 @@ type appState struct {
 	scheduler   *actor.PID
 	runner      *actor.PID
 	outstanding atomic.Int64 // change sets handed over and not answered
+	loads       int          // how often the state was read again, by the SchedulerActor while it has the turn
 
 	// Slots of the engine-wide limit; the SchedulerActor's.
 	slots, started int
@@ -80,6 +81,7 @@ type (
 	drain       struct{ done func() } // finish what is under way and take nothing new
 	settled     struct {              // a change set was answered
 		err     error
+		loads   int // of the app, when it was handed over
 		claimed []*run
 		stop    []*run
 	}
@@ -183,7 +185,11 @@ func (s *scheduler) step() {
 // settle takes note that a change set was answered.
 func (s *scheduler) settle(m *settled) {
 	if m.err != nil {
-		s.breakDown(m.err)
+		// One handed over before the state was read again says nothing new: the
+		// change sets since then stand, and most do not tell when they are answered.
+		if m.loads == s.loads {
+			s.breakDown(m.err)
+		}
 		return
 	}
 	for _, r := range m.claimed {
@@ -217,14 +223,14 @@ func (s *scheduler) commitClaims(tx *storage.Tx, cancelings, claimed []*run, rep
 		claimed = nil
 	}
 	s.outstanding.Add(1)
-	state, sys := s.appState, s.eng.sys
+	state, sys, loads := s.appState, s.eng.sys, s.loads
 	err := tx.Commit(func(err error) {
 		state.outstanding.Add(-1)
 		if reply != nil {
 			reply(err)
 		}
 		if err != nil || state.awaited.Load() || len(claimed)+len(stop) > 0 {
-			sys.tell(state.scheduler, &settled{err: err, claimed: claimed, stop: stop})
+			sys.tell(state.scheduler, &settled{err: err, loads: loads, claimed: claimed, stop: stop})
 		}
 	})
 	if err != nil {
@@ -241,12 +247,12 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 		return
 	}
 	s.outstanding.Add(1)
-	state, sys := s.appState, s.eng.sys
+	state, sys, loads := s.appState, s.eng.sys, s.loads
 	tx.Rollback(func(err error) {
 		state.outstanding.Add(-1)
 		reply(err)
 		if err != nil || state.awaited.Load() {
-			sys.tell(state.scheduler, &settled{err: err})
+			sys.tell(state.scheduler, &settled{err: err, loads: loads})
 		}
 	})
 }
