@@ -46,6 +46,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 		return false
 	}
 	tx := s.store.Begin(s.eng.clock.now())
+	tx.Pin()
 	var cancelings, claimed []*run
 	tx.OnCancel(s.noteCancels(&cancelings))
 	var kept *storage.Place // the first job that stays unclaimed

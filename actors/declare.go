@@ -68,6 +68,7 @@ func (s *scheduler) windDeclared() bool {
 	}
 	s.wound = true
 	tx := s.store.Begin(s.eng.clock.now())
+	tx.Pin()
 	var cancelings []*run
 	tx.OnCancel(s.noteCancels(&cancelings))
 	sys, eng, id := s.eng.sys, s.eng, s.id
@@ -81,9 +82,12 @@ func (s *scheduler) windDeclared() bool {
 		s.rollback(tx, cancelings, nil)
 		return true
 	}
-	if tx.Unchanged() {
+	switch {
+	case tx.Unchanged() && !eng.waker.sweeping.Load():
+		s.rollback(tx, cancelings, nil)
+	case tx.Unchanged():
 		s.rollback(tx, cancelings, swept)
-	} else {
+	default:
 		s.commit(tx, cancelings, swept)
 	}
 	return true

@@ -83,6 +83,7 @@ func (s *scheduler) settleEnded() {
 	ended := s.ended
 	s.ended = nil
 	tx := s.store.Begin(s.eng.clock.now())
+	tx.Pin()
 	for _, end := range ended {
 		r := end.run
 		if s.runs.get(r.job.ID) != r {

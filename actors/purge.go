@@ -26,6 +26,7 @@ func (s *scheduler) purgeDue() bool {
 func (s *scheduler) purge() {
 	now := s.eng.clock.now()
 	tx := s.store.Begin(now)
+	tx.Pin()
 	n, err := tx.PurgeHistory(now.Add(-s.eng.opts.Retention), s.eng.opts.KeepFinished, purgeChunk)
 	if err != nil {
 		s.eng.opts.Logger.Error("purging history", "app", s.id, "err", err)

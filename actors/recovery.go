@@ -18,6 +18,7 @@ func (s *scheduler) open() {
 	if s.opened {
 		// The earlier life may have left a transaction open, and change sets on
 		// their way: begin again from what is durable.
+		s.store.Abandon()
 		s.breakDown(fmt.Errorf("%w: the scheduler actor was restarted", storage.ErrNotApplied))
 	} else {
 		s.recover(true)
@@ -40,6 +41,7 @@ func (s *scheduler) reconcile() bool {
 		return false // a settled message comes with each
 	}
 	tx := s.store.Begin(s.eng.clock.now())
+	tx.Pin()
 	done, err := tx.ReconcileIndexes(indexRows)
 	if err != nil {
 		s.eng.opts.Logger.Error("building indexes", "app", s.id, "err", err)
@@ -102,6 +104,7 @@ func (s *scheduler) dismiss(err error) {
 // no lease to wait out.
 func (s *scheduler) recover(crashed bool) {
 	tx := s.store.Begin(s.eng.clock.now())
+	tx.Pin()
 	jobs, err := tx.Claimed()
 	if seeded("claims-not-recovered") {
 		jobs = nil
@@ -127,7 +130,11 @@ func (s *scheduler) recover(crashed bool) {
 		}
 	}
 	s.opened = true
-	s.commit(tx, nil, nil)
+	if tx.Unchanged() {
+		s.rollback(tx, nil, nil) // nothing to wait for
+	} else {
+		s.commit(tx, nil, nil)
+	}
 	s.claimFrom(storage.Place{})
 }
 

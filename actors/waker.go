@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -38,6 +39,8 @@ type waker struct {
 	skew  time.Duration
 	check *time.Timer
 	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
+
+	sweeping atomic.Bool // somebody is in sweep
 }
 
 // The messages to the waker.
@@ -133,6 +136,7 @@ func (w *waker) beginSweep() {
 	for _, id := range append(ids, d.named()...) {
 		w.sweep[id] = true
 	}
+	w.sweeping.Store(true)
 	w.swept = slices.Collect(maps.Keys(w.sweep))
 	w.endSweep("")
 }
@@ -146,6 +150,7 @@ func (w *waker) endSweep(id storage.AppID) {
 		return
 	}
 	w.sweep = nil
+	w.sweeping.Store(false)
 	eng := w.eng
 	eng.handlers.spawn("", func() result { return result{err: eng.store.SetDeclared(eng.declared.fingerprint)} }, func(res result) {
 		if res.err != nil && !eng.closing.Load() {

@@ -227,12 +227,18 @@ func (a *App) load(snap *kv.Snapshot) error {
 	return nil
 }
 
+// Abandon drops the transaction that somebody left open who broke down while
+// having the turn.
+func (a *App) Abandon() {
+	if a.tx != nil {
+		a.tx.Rollback(nil)
+	}
+}
+
 // Reload forgets everything that was handed over and reads the app from the
 // file anew, after a commit error. No change set may be under way.
 func (a *App) Reload() error {
-	if tx := a.tx; tx != nil {
-		tx.Rollback(nil) // left open by whoever broke down with the turn
-	}
+	a.Abandon()
 	a.handed = max(a.handed, a.durable.Load())
 	a.durable.Store(a.handed)
 	if err := a.vol.read(a.load); err != nil {

@@ -20,6 +20,8 @@ type Tx struct {
 	latest   time.Time // the latest scheduler time it has written down; may be zero
 	over     bool
 	layers   []*layer // the outermost first; nested ones see and join those below
+	pinned   bool
+	snap     *kv.Snapshot // of a pinned transaction, from its first read on
 	onCancel func(JobID) (started bool)
 }
 
@@ -89,6 +91,12 @@ func (tx *Tx) Unchanged() bool {
 	return len(tx.layers) == 1 && tx.layers[0].m.Len() == 0
 }
 
+// Pin has all reads of the transaction share one snapshot of the file, which is
+// cheaper. It is for transactions without user code, that end soon and open no
+// other snapshot meanwhile: while the file's map grows, or it is opened anew,
+// the volume waits for them.
+func (tx *Tx) Pin() { tx.pinned = true }
+
 // Now is the instant the transaction began, as given to Begin.
 func (tx *Tx) Now() time.Time { return tx.now }
 
@@ -128,6 +136,28 @@ func (tx *Tx) top() *layer { return tx.layers[len(tx.layers)-1] }
 
 // The lower-case operations below are called with the transaction locked.
 
+// readFile runs fn on a snapshot of the file that has at least what the overlay
+// has not: any will do, since file plus overlay say the same at any time.
+func (tx *Tx) readFile(fn func(*kv.Snapshot) error) (err error) {
+	if !tx.pinned {
+		return tx.app.vol.read(fn)
+	}
+	if tx.snap == nil {
+		if tx.snap, err = tx.app.vol.begin(); err != nil {
+			return err
+		}
+	}
+	return fn(tx.snap)
+}
+
+// unpin gives the snapshot of a pinned transaction back.
+func (tx *Tx) unpin() {
+	if tx.snap != nil {
+		tx.snap.Close()
+		tx.snap = nil
+	}
+}
+
 func (tx *Tx) get(key []byte) ([]byte, error) {
 	if w, ok := tx.written(string(key)); ok {
 		return w.copy(), nil
@@ -136,7 +166,7 @@ func (tx *Tx) get(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	var value []byte
-	err := tx.app.vol.read(func(snap *kv.Snapshot) error {
+	err := tx.readFile(func(snap *kv.Snapshot) error {
 		if v := snap.Get(kv.Data, key); v != nil {
 			value = append([]byte{}, v...)
 		}
@@ -174,7 +204,7 @@ func (tx *Tx) rows(from, to []byte, reverse bool, limit int) ([]row, error) {
 	under := tx.app.overlay.newestFirst()
 	buffers = append(buffers, under[:]...)
 	var rows []row
-	err := tx.app.vol.read(func(snap *kv.Snapshot) error {
+	err := tx.readFile(func(snap *kv.Snapshot) error {
 		rows = collect(snap, buffers, from, to, reverse, limit)
 		return nil
 	})
@@ -235,6 +265,7 @@ func (tx *Tx) Commit(done func(error)) error {
 	tx.layers[0].counts.seq = tx.top().counts.seq
 	tx.over = true
 	tx.app.tx = nil
+	tx.unpin()
 	if tx.latest.Before(tx.now) {
 		tx.latest = tx.now
 	}
@@ -252,6 +283,7 @@ func (tx *Tx) Rollback(done func(error)) {
 	}
 	tx.over = true
 	tx.app.tx = nil
+	tx.unpin()
 	if seeded("number-given-twice") {
 		tx.top().counts.seq = tx.app.counts.seq
 	}

@@ -51,7 +51,7 @@ func (v *view) walk(frozen []*buffer, from, to []byte, reverse bool, visit func(
 		under := v.tx.app.overlay.newestFirst()
 		frozen = append(frozen, under[:]...)
 	}
-	return v.app.vol.read(func(snap *kv.Snapshot) error {
+	return v.tx.readFile(func(snap *kv.Snapshot) error {
 		each(snap, frozen)
 		return nil
 	})
