@@ -29,6 +29,10 @@ const (
 	linearOps     = 18 // of each client in a life
 )
 
+// linearStall is how long a call can take on the busiest machine, and less than
+// the turn's timer, which gets an app going again that has missed a message.
+const linearStall = 30 * time.Second
+
 // linearRun is the making of the histories of two apps, which share a volume.
 type linearRun struct {
 	t     *testing.T
@@ -201,6 +205,9 @@ func (r *linearRun) operate(eng *actors.Engine, app *linearApp, client int) bool
 		seen, err = linearRead.Run(host.As(r.t.Context(), nil), steps)
 	}
 	op.Return = r.now()
+	if waited := time.Duration(op.Return - op.Call); waited > linearStall {
+		r.tally.Other("app %s stood still: %+v took %v", app.id, steps, waited)
+	}
 	crashed := r.crashed.Load()
 	var code dispatch.Code
 	if err != nil {
