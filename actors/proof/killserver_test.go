@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"carillon/actors"
-	"carillon/cmd/carillon/sample"
+	sampleapp "carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/storage"
@@ -65,7 +65,7 @@ var (
 // killFunctions are the sample app's functions and an action that the outside
 // world is told of.
 func killFunctions(witness string, life int) *dispatch.Registry {
-	reg := sample.Functions()
+	reg := sampleapp.Functions()
 	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
 		policy := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 10, Base: 20 * time.Millisecond})
 		if args.Once {
@@ -130,7 +130,7 @@ func TestKillServer(t *testing.T) {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	eng, err := actors.Open(dir, actors.Options{
-		Functions: killFunctions(os.Getenv(killWitness), life), Tables: sample.Tables(), Crons: sample.Crons(), Logger: logger,
+		Functions: killFunctions(os.Getenv(killWitness), life), Tables: sampleapp.Tables(), Crons: sampleapp.Crons(), Logger: logger,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	})
 	if err != nil {

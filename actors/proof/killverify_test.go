@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"carillon/cmd/carillon/sample"
+	sampleapp "carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/storage"
@@ -59,7 +59,7 @@ func (v *killVerdict) deed(d killDeed) error {
 	case "counters:later", "counters:fail":
 		return v.count(d)
 	case "posts:publish":
-		var sent []sample.Notification
+		var sent []sampleapp.Notification
 		if err := v.call(v.life, d.App, "notifications:list", map[string]any{"postId": d.Post}, &sent); err != nil {
 			return err
 		}
@@ -77,11 +77,11 @@ func (v *killVerdict) deed(d killDeed) error {
 		if err != nil || ran == 0 {
 			return err
 		}
-		var order sample.Order
+		var order sampleapp.Order
 		if err := v.call(v.life, d.App, "orders:get", map[string]any{"orderId": d.Order}, &order); err != nil {
 			return err
 		}
-		if order.State != sample.Paid || order.Charge != d.Jobs[0] {
+		if order.State != sampleapp.Paid || order.Charge != d.Jobs[0] {
 			v.tally.Lost("order %s, charged by job %s, is %+v", d.Order, d.Jobs[0], order)
 		}
 	case "witness:later":
@@ -189,7 +189,7 @@ func (v *killVerdict) cancel(d killDeed) error {
 }
 
 // job reads a row of the system table.
-func (v *killVerdict) job(app string, id storage.JobID) (row sample.JobRow, known bool, err error) {
+func (v *killVerdict) job(app string, id storage.JobID) (row sampleapp.JobRow, known bool, err error) {
 	err = v.call(v.life, app, "jobs:get", map[string]any{"id": id}, &row)
 	var refused *killRefusal
 	if errors.As(err, &refused) && refused.Code == dispatch.CodeNotFound {
@@ -246,7 +246,7 @@ func (s *killSlots) verify(l *killLoop, life *killLife) {
 	}
 	count := 0
 	if s.trigger == "heartbeat" {
-		var beats []sample.Beat
+		var beats []sampleapp.Beat
 		if err := l.call(life, s.app, "heartbeat:list", nil, &beats); err != nil {
 			l.tally.Other("beats of app %s: %v", s.app, err)
 		}

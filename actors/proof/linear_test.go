@@ -65,7 +65,7 @@ func (r *linearRun) now() int64 { return int64(time.Since(r.began)) }
 func TestG2_Linearizability(t *testing.T) {
 	tally := proof.NewTally(t, "linearizability")
 	operations, unknown := 0, 0
-	for range proof.Pick(3, 40, 5000) {
+	for range proof.Pick(2, 25, 2500) {
 		r := &linearRun{t: t, tally: tally, began: time.Now()}
 		for _, id := range []storage.AppID{"acme", "globex"} {
 			r.apps = append(r.apps, &linearApp{id: id})
