@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"carillon/actors/proof"
+	sampleapp "carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -233,7 +234,8 @@ func (l *killLoop) look(life *killLife) {
 	}
 }
 
-// settle waits until nothing is pending or running of what the clients have asked for.
+// settle waits until nothing is pending or running of what the clients have
+// asked for. Such jobs are listed before those that have ended.
 func (l *killLoop) settle(life *killLife) {
 	functions := []string{
 		"counters:bump", "counters:flaky", "notifications:notifySubscribers", "payments:charge", "heartbeat:tick", "witness:act",
@@ -241,21 +243,19 @@ func (l *killLoop) settle(life *killLife) {
 	limit := time.Now().Add(2 * time.Minute)
 	for n := range killApps {
 		for _, fn := range functions {
-			for _, state := range []storage.State{storage.StatePending, storage.StateRunning} {
-				for {
-					var rows []any
-					if err := l.call(life, fmt.Sprint("demo", n), "jobs:list", map[string]any{"function": fn, "state": state, "limit": 1}, &rows); err != nil {
-						l.t.Fatal(err)
-					}
-					if len(rows) == 0 {
-						break
-					}
-					if time.Now().After(limit) {
-						l.tally.Lost("app demo%d: jobs that have long been due are %s, such as %v", n, state, rows)
-						return
-					}
-					l.pause(20 * time.Millisecond)
+			for {
+				var rows []sampleapp.JobRow
+				if err := l.call(life, fmt.Sprint("demo", n), "jobs:list", map[string]any{"function": fn, "limit": 1}, &rows); err != nil {
+					l.t.Fatal(err)
 				}
+				if len(rows) == 0 || rows[0].State.Ended() {
+					break
+				}
+				if time.Now().After(limit) {
+					l.tally.Lost("app demo%d: jobs that have long been due have not run, such as %+v", n, rows)
+					return
+				}
+				l.pause(20 * time.Millisecond)
 			}
 		}
 	}

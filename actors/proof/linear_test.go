@@ -115,11 +115,38 @@ func (r *linearRun) run() {
 		r.faulty.Store(rand.IntN(2) == 0)
 		r.live(eng)
 		r.faulty.Store(false)
+		r.recover(eng)
 		r.close(eng)
 	}
 	eng := r.mustOpen(dir, opts)
 	r.finish(eng)
 	r.close(eng)
+}
+
+// recover demands that the apps of an engine that has not crashed can be written
+// to, now that commits do not fail any more.
+func (r *linearRun) recover(eng *actors.Engine) {
+	for _, app := range r.apps {
+		host, err := eng.App(app.id)
+		for began := time.Now(); err == nil && !r.crashed.Load(); r.pause() {
+			if _, failed := linearWrite.Run(host.As(r.t.Context(), nil), linearOp{}); failed == nil {
+				break
+			} else if time.Since(began) > linearStall {
+				err = failed
+			}
+		}
+		if err != nil {
+			r.tally.Other("app %s does not recover from commits that failed: %v", app.id, err)
+		}
+	}
+}
+
+// pause is between two looks at an engine that works.
+func (r *linearRun) pause() {
+	select {
+	case <-time.After(2 * time.Millisecond):
+	case <-r.t.Context().Done():
+	}
 }
 
 // close ends a life. What it says of one that has crashed is no news.
@@ -295,8 +322,7 @@ func (r *linearRun) finish(eng *actors.Engine) {
 			r.t.Fatal(err)
 		}
 		look := []linearStep{{Do: "look"}}
-		limit, tick := time.After(30*time.Second), time.NewTicker(2*time.Millisecond)
-		defer tick.Stop()
+		began := time.Now()
 		var last porcupine.Operation
 		for {
 			call := r.now()
@@ -305,12 +331,11 @@ func (r *linearRun) finish(eng *actors.Engine) {
 				last = porcupine.Operation{Call: call, Input: look, Return: r.now(), Output: linearAnswer{Seen: seen}}
 				break
 			}
-			select {
-			case <-tick.C:
-			case <-limit:
-				r.tally.Lost("app %s: 30 s after their instants there are jobs that have not run: %+v, %v", app.id, seen, err)
+			if time.Since(began) > linearStall {
+				r.tally.Lost("app %s: %v after their instants there are jobs that have not run: %+v, %v", app.id, linearStall, seen, err)
 				return
 			}
+			r.pause()
 		}
 		all := last.Output.(linearAnswer).Seen[0].All
 		for _, op := range slices.Clone(app.history) {
