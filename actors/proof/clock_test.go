@@ -131,16 +131,16 @@ const (
 func TestG11_Clocks(t *testing.T) {
 	tally := proof.NewTally(t, "clocks")
 	seen := map[string]int{}
-	lives := proof.Pick(4, 60, 20_000)
+	lives := proof.Pick(3, 40, 20_000)
 	for seed := range lives {
 		t.Run(fmt.Sprintf("life-%d", seed), func(t *testing.T) { clockLive(t, tally, seed, seen) })
 	}
 	t.Logf("%d lives: %v", lives, seen)
-	for _, what := range []string{
+	for _, what := range []string{ // that a few lives are not sure to have
 		"once", "flaky", "action", "at most once", "canceled", "slept", "crashed", "restarted", "went back over a restart",
 		"fired", "skipped", "caught up", "interrupted", "retried",
 	} {
-		if seen[what] == 0 && lives >= 50 {
+		if seen[what] == 0 && lives > 3 {
 			tally.Other("it never came about that something was, or has, %s", what)
 		}
 	}
@@ -171,7 +171,7 @@ func clockLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) 
 			l.finish()
 		}
 		if l.broken {
-			t.Logf("seed %d:\n%s", seed, strings.Join(l.trail, "\n"))
+			t.Errorf("seed %d:\n%s", seed, strings.Join(l.trail, "\n"))
 		}
 	})
 }

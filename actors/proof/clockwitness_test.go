@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -93,12 +94,15 @@ func (w *clockWitness) begins(task clockTask, job dispatch.JobRun, tick dispatch
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.starts[key]++
+	due := []time.Time{w.may[key], tick.Slot, job.ScheduledFor}
 	if job.Attempt > 1 {
+		// It has come: a retry waits by the wall as it is now.
+		due = []time.Time{w.retry[key]}
 		w.retried++
 	}
-	for _, at := range []time.Time{w.may[key], tick.Slot, job.ScheduledFor, w.retry[key]} {
+	for _, at := range due {
 		if wall.Before(at) {
-			w.notes = append(w.notes, key+" began "+at.Sub(wall).String()+" early")
+			w.notes = append(w.notes, fmt.Sprintf("attempt %d of %s began %v early", job.Attempt, key, at.Sub(wall)))
 		}
 	}
 }
