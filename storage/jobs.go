@@ -387,7 +387,8 @@ func (tx *Tx) Due(from Place, limit int) (jobs []Job, next Place, more bool, err
 }
 
 // Claimed returns every claimed job, in the order they are due: what was under
-// way when the app was last open, if asked before anything was claimed.
+// way when the app was last open, if asked before anything was claimed. Of a
+// record that cannot be read the error tells; the others are returned beside it.
 func (tx *Tx) Claimed() ([]Job, error) {
 	if err := tx.lockTop(); err != nil {
 		return nil, err
@@ -400,19 +401,21 @@ func (tx *Tx) Claimed() ([]Job, error) {
 		return nil, err
 	}
 	jobs := make([]Job, 0, len(rows))
+	var errs []error
 	for _, r := range rows {
 		p := decodePlace(tail(r.key))
 		data, err := tx.get(keys.place(tagQueue, p))
 		if err != nil {
 			return nil, err
 		}
-		job, err := decodeJob(p, data)
-		if err != nil {
-			return nil, fmt.Errorf("app %s: claimed job at %d/%d: %w", tx.app.id, p.ms, p.seq, err)
+		job, bad := decodeJob(p, data)
+		if bad != nil {
+			errs = append(errs, fmt.Errorf("app %s: claimed job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))
+			continue
 		}
 		jobs = append(jobs, job)
 	}
-	return jobs, nil
+	return jobs, errors.Join(errs...)
 }
 
 // RetryDead is RetryDeadAt now, by the scheduler's time.
