@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"carillon/cmd/carillon/workload"
+	"carillon/dispatch"
+)
+
+// benchFields are the fields that a row may have, and no others.
+var benchFields = []string{
+	"workload", "callers", "apps", "jobs", "seconds", "per_second", "p50_ms", "p99_ms", "max_ms",
+	"early", "rss_mb", "flushes", "bytes_written", "bytes_per_app", "file_mb",
+}
+
+// TestBench runs all workloads, very small.
+func TestBench(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	out, err := runs(t, "bench", "--scale", "0.001", "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal([]byte(out), &rows); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	number := func(row map[string]any, field string) float64 {
+		n, ok := row[field].(float64)
+		if !ok {
+			t.Errorf("%s is no number in %v", field, row)
+		}
+		return n
+	}
+	seen := map[string]int{}
+	for _, row := range rows {
+		name, _ := row["workload"].(string)
+		seen[name]++
+		for field := range row {
+			if !slices.Contains(benchFields, field) {
+				t.Errorf("%s has a field %s", name, field)
+			}
+		}
+		if n := number(row, "jobs"); n < 1 {
+			t.Errorf("%s is of %v jobs", name, n)
+		}
+		switch {
+		case strings.HasPrefix(name, "W1"), name == "W2", name == "W5":
+			if number(row, "per_second") <= 0 || number(row, "flushes") < 1 || number(row, "bytes_written") < 4096 {
+				t.Errorf("%s has not measured anything: %v", name, row)
+			}
+		case strings.Contains(name, "W3"), name == "W4-herd":
+			if number(row, "early") != 0 {
+				t.Errorf("%s: jobs have started early: %v", name, row)
+			}
+			if p50, p99, most := number(row, "p50_ms"), number(row, "p99_ms"), number(row, "max_ms"); p50 > p99 || p99 > most {
+				t.Errorf("%s: percentiles are in no order: %v", name, row)
+			}
+		}
+	}
+	want := map[string]int{
+		"W1a": 1, "W1b": 2, "W1c": 1, "W1s": 1, "W2": 1, "W3": 1, "W3-loaded": 1, "W4": 1, "W4-idle": 1, "W4-herd": 1,
+		"W5": 2, "W6": 1, "W6-W1b": 1, "W6-W3": 1, "W7": 1, "W7-bare": 1,
+	}
+	for name, n := range want {
+		if seen[name] != n {
+			t.Errorf("%s has %d rows, want %d", name, seen[name], n)
+		}
+	}
+	if len(seen) != len(want) {
+		t.Errorf("the workloads are %v", seen)
+	}
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
+}
+
+// TestBenchTable: a row is printed as soon as it is known, under one head.
+func TestBenchTable(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	out, err := runs(t, "bench", "--only", "W1c, w1a", "--scale", "0.001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "workload ") || !strings.HasPrefix(lines[1], "W1a ") || !strings.HasPrefix(lines[2], "W1c ") {
+		t.Errorf("the table is\n%s", out)
+	}
+}
+
+func TestBenchUsage(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"--only W9", `bench: --only: there is no workload "W9", but ` + workload.Names() + `; "carillon help bench" says more`},
+		{"--only W1b,", `bench: --only: there is no workload "", but ` + workload.Names() + `; "carillon help bench" says more`},
+		{"--scale 0", `bench: --scale: scale is 0, want more than 0 and at most 10; "carillon help bench" says more`},
+		{"--scale NaN", `bench: --scale: scale is NaN, want more than 0 and at most 10; "carillon help bench" says more`},
+		{"--scale 11", `bench: --scale: scale is 11, want more than 0 and at most 10; "carillon help bench" says more`},
+		{"-o xml", `bench: -o is "xml", want table or json; "carillon help bench" says more`},
+		{"W1b", `bench: unexpected argument "W1b"; "carillon help bench" says more`},
+	} {
+		out, err := runs(t, append([]string{"bench"}, strings.Fields(tt.args)...)...)
+		if err == nil || err.Error() != tt.want || out != "" || exitCode(err) != 2 {
+			t.Errorf("bench %s: got %v, code %d, output %q\nwant %s", tt.args, err, exitCode(err), out, tt.want)
+		}
+	}
+}
+
+// TestBenchInterrupted: what was begun is left at once, and nothing behind.
+func TestBenchInterrupted(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	// Its first row is the signal to stop it.
+	out := writerFunc(func(p []byte) (int, error) {
+		cancel()
+		return len(p), nil
+	})
+	err := run(ctx, []string{"bench", "--only", "W1a,W6", "--scale", "0.01"}, strings.NewReader(""), out, io.Discard)
+	if !errors.Is(err, context.Canceled) || exitCode(err) != dispatch.CodeCanceled.ExitCode() {
+		t.Errorf("got %v, code %d", err, exitCode(err))
+	}
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func mustBeEmpty(t *testing.T, dir string) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// TestProgressIsForTerminals: into a file or a pipe nothing is written.
+func TestProgressIsForTerminals(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "err"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, w := range []io.Writer{file, &bytes.Buffer{}} {
+		if isTerminal(w) {
+			t.Errorf("%T is a terminal", w)
+		}
+	}
+	var out bytes.Buffer
+	p := newProgress(&out, &workload.Meter{})
+	p.clear(func() {})
+	p.stop()
+	p.stop()
+	if out.Len() > 0 {
+		t.Errorf("progress wrote %q", &out)
+	}
+}
