@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"carillon/cmd/carillon/workload"
+)
+
+// ran is a contest of three rounds that was run.
+func ran() *contest {
+	all := contestants()
+	c := &contest{systems: all, workloads: workload.All(), rounds: 3, scale: 1}
+	row := func(system string, perSecond float64) {
+		c.rows = append(c.rows, workload.Row{System: system, Workload: "W1b", Callers: 64, Jobs: 100_000, Seconds: 100_000 / perSecond, PerSecond: perSecond})
+	}
+	late := func(system string, p99 float64, early int) {
+		c.rows = append(c.rows, workload.Row{System: system, Workload: "W3", Jobs: 2000, P50: new(p99 / 2), P99: new(p99), Max: new(p99 * 2), Early: new(early)})
+	}
+	for _, n := range []float64{40_000, 60_000, 50_000} {
+		late("carillon", 1, 0) // out of order: it is put in order
+		row("carillon", n)
+		row("river", n/20)
+		row("asynq", n/2.5)
+		row("asynq-everysec", n*2)
+		late("asynq", 0.1, 3)
+		late("river", 20, 0)
+	}
+	c.absent = []absence{{"gocron", "W1b", "a|reason"}}
+	return c
+}
+
+func TestReport(t *testing.T) {
+	rep := ran().report()
+	var names []string
+	for _, r := range rep.Results {
+		names = append(names, r.Workload+" "+r.System)
+	}
+	if got, want := strings.Join(names, ", "), "W1b carillon, W1b river, W1b asynq, W1b asynq-everysec, W3 carillon, W3 river, W3 asynq"; got != want {
+		t.Fatalf("the rows are %s\nwant %s", got, want)
+	}
+	own := rep.Results[0]
+	if own.PerSecond != 50_000 || own.Seconds != 2 || own.Spread["per_second"] != (Span{40_000, 60_000}) || own.Rounds != 3 {
+		t.Errorf("the median is %+v", own)
+	}
+	if own.RatioTo != "asynq" || math.Abs(own.Ratio-2.5) > 1e-9 || own.RatioOf != "per_second" {
+		t.Errorf("the best durable peer: %+v", own)
+	}
+	// asynq is less late, but only because it is early.
+	if late := rep.Results[4]; late.RatioTo != "river" || late.Ratio != 20 || late.RatioOf != "p99_ms" || *late.Early != 0 {
+		t.Errorf("lateness: %+v", late)
+	}
+	if early := rep.Results[6]; *early.Early != 9 {
+		t.Errorf("early in all rounds: %d", *early.Early)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := ran().report().writeFiles(dir); err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	table := string(read("results.md"))
+	for _, want := range []string{
+		"### W1b, callers: 64, jobs: 100,000\n", "| carillon | 50,000 (40,000–60,000) | 2.00 |", "| 2.50× (asynq) |",
+		"| asynq-everysec (not durable) | 100,000 (80,000–120,000) |", "| gocron | W1b | a/reason |",
+	} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table has no %q:\n%s", want, table)
+		}
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal(read("results.json"), &rows); err != nil || len(rows) != 7 || rows[0]["system"] != "carillon" {
+		t.Errorf("the figures: %v, %v", err, rows)
+	}
+	for _, name := range []string{"schedule.svg", "lateness.svg"} {
+		for d := xml.NewDecoder(bytes.NewReader(read(name))); ; {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if text := string(read(name)); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") || !strings.Contains(text, "prefers-color-scheme:dark") {
+			t.Errorf("%s is\n%s", name, text)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mutations.svg")); !os.IsNotExist(err) {
+		t.Errorf("a plot of nothing: %v", err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"-only W9", "-only: there is no workload"},
+		{"-peers kafka", "-peers: there is no peer \"kafka\", but river, asynq, asynq-everysec, goqite, backlite, gocron"},
+		{"-scale -1", "-scale: scale is -1"},
+		{"-rounds 0", "-rounds is 0"},
+		{"-o xml", "-o is \"xml\""},
+		{"now", "unexpected argument \"now\""},
+		{"measure {", "unexpected end of JSON input"},
+	} {
+		err := run(t.Context(), strings.Fields(tt.args), io.Discard, io.Discard)
+		var usage usageError
+		if !errors.As(err, &usage) || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %s", tt.args, err, tt.want)
+		}
+	}
+}
+
+// TestMeasure measures Carillon in this process, as a child would.
+func TestMeasure(t *testing.T) {
+	text, err := json.Marshal(order{System: "carillon", Workload: "W1a", Scale: 0.002, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{childFlag, string(text)}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	var row workload.Row
+	if err := json.Unmarshal(out.Bytes(), &row); err != nil || row.System != "carillon" || row.Workload != "W1a" || row.Jobs != 10 || row.PerSecond <= 0 {
+		t.Errorf("got %v, %s", err, &out)
+	}
+}
