@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -115,17 +116,20 @@ func (r *linearRun) run() {
 		r.faulty.Store(rand.IntN(2) == 0)
 		r.live(eng)
 		r.faulty.Store(false)
-		r.recover(eng)
+		r.recovers(eng)
 		r.close(eng)
 	}
 	eng := r.mustOpen(dir, opts)
 	r.finish(eng)
 	r.close(eng)
+	if err := os.RemoveAll(dir); err != nil { // there are thousands
+		r.t.Error(err)
+	}
 }
 
-// recover demands that the apps of an engine that has not crashed can be written
+// recovers demands that the apps of an engine that has not crashed can be written
 // to, now that commits do not fail any more.
-func (r *linearRun) recover(eng *actors.Engine) {
+func (r *linearRun) recovers(eng *actors.Engine) {
 	for _, app := range r.apps {
 		host, err := eng.App(app.id)
 		for began := time.Now(); err == nil && !r.crashed.Load(); r.pause() {
