@@ -292,7 +292,7 @@ func (s *scheduler) freeSlot(r *run) {
 	}
 }
 
-// askSlots keeps as many slots as there is work for.
+// askSlots keeps as many slots as there is work for, and no more.
 func (s *scheduler) askSlots() {
 	want := min(s.started+len(s.ready), s.eng.opts.AppConcurrency)
 	if seeded("app-limit-off") {
@@ -302,9 +302,10 @@ func (s *scheduler) askSlots() {
 	case want > s.slots && !s.asked && !s.broken && !s.draining:
 		s.asked = true
 		s.eng.governor.ask(s.self, want-s.slots)
-	case s.started < s.slots && (want == 0 || s.eng.governor.contended.Load() && want < s.slots):
-		keep := max(want, s.started)
-		s.eng.governor.giveBack(s.slots - keep)
-		s.slots = keep
+	case want < s.slots:
+		// Also while nobody waits: of whoever comes to wait this app would not hear
+		// before one of its jobs has ended.
+		s.eng.governor.giveBack(s.slots - want)
+		s.slots = want
 	}
 }
