@@ -93,7 +93,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := kv.MakeDir(dir); err != nil {
 		return nil, err
 	}
 	release, err := kv.LockDir(dir, opts.LockTimeout)
@@ -172,6 +172,14 @@ func (s *Store) openVolumes(dir string) error {
 		}
 	}
 	if n := len(s.volumes); n > count {
+		// Some of the names may be those of a process that did not live to sync them.
+		// One who may not read the directory above has not made this one in it.
+		if err := kv.SyncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, os.ErrPermission) {
+			return err
+		}
+		if err := kv.SyncDir(dir); err != nil {
+			return err
+		}
 		return s.volumes[0].update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaVolumes, u64(uint64(n))) })
 	}
 	return nil

@@ -70,7 +70,7 @@ type wreck struct {
 // remains are the wreck's, for the verifier. They can be placed once.
 func (w *wreck) remains(d damage) remains {
 	return remains{what: d.what, journal: w.journal, deaths: w.deaths, bad: d.bad, place: func(dir string) error {
-		if err := os.RemoveAll(dir); err != nil {
+		if err := os.Remove(dir); err != nil {
 			return err
 		}
 		if err := os.Rename(w.dir, dir); !errors.Is(err, os.ErrNotExist) {
@@ -121,7 +121,7 @@ func (b *breaker) life(ctx context.Context, w *wreck, d damage, life int, option
 	if d.bad {
 		cmd.Env = append(cmd.Env, workerBad+"=1")
 	}
-	if life > 0 {
+	if w.journal.has(saidDoes) {
 		cmd.Env = append(cmd.Env, workerHeals+"=1")
 	}
 	var stdout, stderr bytes.Buffer

@@ -108,11 +108,27 @@ func Create(path string, init func(*Txn) error) (err error) {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// syncDir makes a rename in the directory durable, which bbolt never does.
-func syncDir(dir string) error {
+// MakeDir makes the directory, and those above it as needed, so that their names
+// are durable.
+func MakeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := MakeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return SyncDir(parent)
+}
+
+// SyncDir makes the names in the directory durable, which bbolt never does.
+func SyncDir(dir string) error {
 	if seeded("no-dir-sync") {
 		return nil
 	}

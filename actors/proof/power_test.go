@@ -1,0 +1,126 @@
+package proof_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"carillon/actors/proof"
+)
+
+// cutPoint is a moment of a record at which the power is cut.
+type cutPoint struct {
+	event int // after this many
+	mercy mercy
+}
+
+// cutPoints are n moments in the order of the record. Half of them are the worst:
+// when something has just been said that must be true ever after.
+func cutPoints(events []diskEvent, n int) (cuts []cutPoint) {
+	var said []int
+	for i, e := range events {
+		if e.name == "write" && !e.ended {
+			said = append(said, i+1)
+		}
+	}
+	for i := range n {
+		cut := cutPoint{event: 1 + rand.IntN(len(events)), mercy: mercies[i%len(mercies)]}
+		if i%8 < 4 && len(said) > 0 {
+			cut.event = said[rand.IntN(len(said))]
+		}
+		cuts = append(cuts, cut)
+	}
+	slices.SortFunc(cuts, func(a, b cutPoint) int { return a.event - b.event })
+	return cuts
+}
+
+// powerRecord is what a worker has done to the disk, and said.
+type powerRecord struct {
+	damage
+	dir    string
+	deaths int // before the power was cut
+	events []diskEvent
+}
+
+// record has a worker live, to which d is done, and writes down what it does.
+func (b *breaker) record(d damage) (r *powerRecord) {
+	b.t.Helper()
+	logs := b.t.TempDir()
+	log := func(life int) string { return filepath.Join(logs, strconv.Itoa(life)) }
+	for life := range d.options {
+		d.options[life] = append(d.options[life], recordOptions(log(life))...) // the last one says what is traced
+	}
+	w, err := b.do(b.t.Context(), d)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r = &powerRecord{damage: d, dir: w.dir, deaths: w.deaths}
+	for life := range d.options {
+		events, err := readRecord(log(life))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		r.events = append(r.events, events...)
+	}
+	if !slices.ContainsFunc(r.events, func(e diskEvent) bool { return e.name == "pwrite64" && e.ended }) {
+		b.t.Fatalf("%s: the record of %d events is of no write", d.what, len(r.events))
+	}
+	if err := errors.Join(os.RemoveAll(logs), os.RemoveAll(filepath.Dir(w.dir))); err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+// cut verifies what n power cuts leave of the record.
+func (r *powerRecord) cut(t *testing.T, tally *proof.Tally, n int) {
+	t.Helper()
+	disk := newPlatter(filepath.Dir(r.dir))
+	var out []byte
+	passed := 0
+	for _, cut := range cutPoints(r.events, n) {
+		for ; passed < cut.event; passed++ {
+			e := r.events[passed]
+			disk.event(e)
+			if e.name == "write" && !e.ended {
+				out = append(out, e.data...)
+			}
+		}
+		journal, err := parseTrail(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		remains{
+			what:    fmt.Sprintf("%s, no power after event %d of %d, %s kept", r.what, cut.event, len(r.events), cut.mercy),
+			journal: journal, deaths: r.deaths + 1, bad: r.bad,
+			place: func(dir string) error { return disk.cut(r.dir, dir, cut.mercy) },
+		}.verify(t, tally)
+	}
+}
+
+// A power cut at any moment, from the making of the store on: whatever part of
+// what was not synced has come to the disk, all that anybody was told is there.
+// A sync may have failed before that, and taken with it what it was to save.
+func TestG1_PowerLoss(t *testing.T) {
+	tally := proof.NewTally(t, "power loss")
+	b := newBreaker(t)
+	began := time.Now()
+	for i := 0; i < 3 || time.Since(began) < proof.Pick(0, 35*time.Second, time.Hour); i++ {
+		d := damage{what: "unharmed", options: [][]string{nil}}
+		switch i % 3 {
+		case 1:
+			d = failing("fdatasync", "error=EIO", idleCalls+1+rand.IntN(60), false)
+		case 2:
+			// It is killed while it makes the store, and the next one goes on from there.
+			call := []string{"fdatasync", "fsync", "pwrite64"}[rand.IntN(3)]
+			d = killed(call, 1+rand.IntN(10))
+			d.options = append(d.options, nil)
+		}
+		b.record(d).cut(t, tally, proof.Pick(8, 24, 96))
+	}
+}
