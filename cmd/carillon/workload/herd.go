@@ -3,7 +3,6 @@ package workload
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -31,18 +30,10 @@ func herd(ctx context.Context, r *Rig) error {
 	set := func(to time.Time) { ahead.Store(int64(time.Until(to))) }
 	set(three.Add(-time.Hour))
 
-	late := make([]time.Duration, apps)
-	var ticked atomic.Int64
-	all := make(chan struct{})
+	ticks := newRound(apps)
 	work := Work{Apps: apps, Started: func(due time.Time) {
-		n := int(ticked.Add(1))
-		if n <= apps {
-			late[n-1] = clock().Sub(due)
-			r.Meter.add(1)
-		}
-		if n == apps {
-			close(all)
-		}
+		ticks.note(clock().Sub(due))
+		r.Meter.add(1)
 	}}
 	opts := actors.Options{
 		Clock: clock, IdleAfter: herdIdle,
@@ -90,20 +81,16 @@ func herd(ctx context.Context, r *Rig) error {
 		r.Meter.begin("W4 tick", apps)
 		err = measure(q, &row, func() error {
 			set(three.Add(-3 * time.Second))
-			select {
-			case <-all:
-				row.spent(clock().Sub(three), apps)
-				return nil
-			case <-time.After(herdWait):
-				return fmt.Errorf("%d of %d apps have ticked within %v", ticked.Load(), apps, herdWait)
-			case <-ctx.Done():
-				return ctx.Err()
+			if err := ticks.wait(ctx, herdWait); err != nil {
+				return err
 			}
+			row.spent(clock().Sub(three), apps)
+			return nil
 		})
 		if err != nil {
 			return err
 		}
-		row.lateness(late)
+		row.lateness(ticks.late)
 		r.emit(row)
 		return nil
 	})

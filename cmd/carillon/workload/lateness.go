@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -27,34 +28,53 @@ func lateness(ctx context.Context, r *Rig) error {
 	return nil
 }
 
-// starts takes how late each job of the latest round of W3 has started. Jobs
-// that are not of that round, those of the load, are not due while it lasts.
+// starts takes how late each job of the latest round has started. Jobs that are
+// not of that round, those of the load, are not due while it lasts.
 type starts struct{ round atomic.Pointer[round] }
 
+// round is how late so many jobs have started.
 type round struct {
-	late []time.Duration
-	n    atomic.Int64
-	all  chan struct{}
+	late         []time.Duration
+	taken, noted atomic.Int64 // places in late
+	all          chan struct{}
 }
 
+func newRound(n int) *round { return &round{late: make([]time.Duration, n), all: make(chan struct{})} }
+
 func (s *starts) begin(n int) *round {
-	now := &round{late: make([]time.Duration, n), all: make(chan struct{})}
+	now := newRound(n)
 	s.round.Store(now)
 	return now
 }
 
 func (s *starts) started(due time.Time) {
 	late := time.Since(due)
-	r := s.round.Load()
-	if r == nil {
-		return
+	if r := s.round.Load(); r != nil {
+		r.note(late)
 	}
-	n := int(r.n.Add(1))
-	if n <= len(r.late) {
+}
+
+// note takes how late one job has started.
+func (r *round) note(late time.Duration) {
+	if n := int(r.taken.Add(1)); n <= len(r.late) {
 		r.late[n-1] = late
 	}
-	if n == len(r.late) {
+	if int(r.noted.Add(1)) == len(r.late) {
 		close(r.all)
+	}
+}
+
+// wait waits until all jobs of the round have started.
+func (r *round) wait(ctx context.Context, limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-r.all:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return fmt.Errorf("%d of %d jobs have started within %v", r.noted.Load(), len(r.late), limit.Round(time.Second))
 	}
 }
 
@@ -68,6 +88,14 @@ func (r *Rig) latenessOn(ctx context.Context, q Queue, name string, starts *star
 		label += " beside W1b"
 	}
 	r.Meter.begin(label, 0)
+	// That it has started one job is the sign that a system is up and running.
+	warm := starts.begin(1)
+	if err := q.Schedule(ctx, jobAt(time.Now().Add(100*time.Millisecond), 0)); err != nil {
+		return err
+	}
+	if err := warm.wait(ctx, lateWait); err != nil {
+		return err
+	}
 	rnd, first := random(), time.Now().Add(lateLead)
 	span := time.Duration(float64(lateSpan) * r.Scale)
 	round := starts.begin(n)
@@ -80,13 +108,7 @@ func (r *Rig) latenessOn(ctx context.Context, q Queue, name string, starts *star
 		if loaded {
 			stop = r.load(ctx, q, row.Callers)
 		}
-		limit, cancel := context.WithTimeout(ctx, time.Until(first)+span+lateWait)
-		defer cancel()
-		select {
-		case <-round.all:
-		case <-limit.Done():
-			err = context.Cause(limit)
-		}
+		err = round.wait(ctx, time.Until(first)+span+lateWait)
 		scheduled, loadErr := stop()
 		if err == nil {
 			err = loadErr
