@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,16 +95,13 @@ func (w *clockWitness) begins(task clockTask, job dispatch.JobRun, tick dispatch
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.starts[key]++
-	due := []time.Time{w.may[key], tick.Slot, job.ScheduledFor}
+	due := slices.MaxFunc([]time.Time{w.may[key], tick.Slot, job.ScheduledFor}, time.Time.Compare)
 	if job.Attempt > 1 {
-		// It has come: a retry waits by the wall as it is now.
-		due = []time.Time{w.retry[key]}
+		due = w.retry[key] // which may be before that: it waits by the wall as it is now
 		w.retried++
 	}
-	for _, at := range due {
-		if wall.Before(at) {
-			w.notes = append(w.notes, fmt.Sprintf("attempt %d of %s began %v early", job.Attempt, key, at.Sub(wall)))
-		}
+	if wall.Before(due) {
+		w.notes = append(w.notes, fmt.Sprintf("attempt %d of %s began %v early", job.Attempt, key, due.Sub(wall)))
 	}
 }
 
