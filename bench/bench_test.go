@@ -34,7 +34,7 @@ func ran() *contest {
 		late("asynq", 0.1, 3)
 		late("river", 20, 0)
 	}
-	c.absent = []absence{{"gocron", "W1b", "a|reason"}}
+	c.absent = []absence{{"gocron", "W1b", "a|reason"}, {"gocron", "W2", "another"}, {"gocron", "W5", "a|reason"}}
 	return c
 }
 
@@ -78,7 +78,7 @@ func TestFiles(t *testing.T) {
 	table := string(read("results.md"))
 	for _, want := range []string{
 		"### W1b, callers: 64, jobs: 100,000\n", "| carillon | 50,000 (40,000–60,000) | 2.00 |", "| 2.50× (asynq) |",
-		"| asynq-everysec (not durable) | 100,000 (80,000–120,000) |", "| gocron | W1b | a/reason |",
+		"| asynq-everysec (not durable) | 100,000 (80,000–120,000) |", "| gocron | W1b, W5 | a/reason |",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table has no %q:\n%s", want, table)

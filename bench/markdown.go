@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,12 +28,26 @@ func (rep *Report) markdown(w io.Writer) error {
 	}
 	if len(rep.Absent) > 0 {
 		b.WriteString("\n### Left out\n\n| system | workload | reason |\n|---|---|---|\n")
-		for _, a := range rep.Absent {
+		for _, a := range merged(rep.Absent) {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", a.system, a.workload, strings.ReplaceAll(a.reason, "|", "/"))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// merged has one absence where a system is left out of several workloads for
+// one reason.
+func merged(list []absence) (out []absence) {
+	for _, a := range list {
+		i := slices.IndexFunc(out, func(have absence) bool { return have.system == a.system && have.reason == a.reason })
+		if i < 0 {
+			out = append(out, a)
+			continue
+		}
+		out[i].workload += ", " + a.workload
+	}
+	return out
 }
 
 func (r *Result) title() string {

@@ -24,7 +24,10 @@ func million(ctx context.Context, r *Rig) error {
 		settled()
 		starts := &starts{}
 		r.Meter.begin("W6 open", 0)
-		row := Row{Workload: r.name, Jobs: n, FileMB: new(megabytes(sizeOf(dir)))}
+		row := Row{Workload: r.name, Jobs: n}
+		if size := sizeOf(dir); size > 0 { // else its data is with a server
+			row.FileMB = new(megabytes(size))
+		}
 		began := time.Now()
 		return r.opened(ctx, dir, Work{Started: starts.started}, func(q Queue) error {
 			// It is ready when it takes a job.
