@@ -5,24 +5,27 @@ import "time"
 // alarm is the app's single timer. Each setting has a generation, so that the
 // message of a timer that was set anew, but had fired already, is ignored.
 type alarm struct {
-	timer *time.Timer
-	at    time.Duration // monotonic; of the timer that is set
-	gen   uint64
+	timers *precise
+	timer  *timer
+	at     time.Duration // monotonic; of the timer that is set
+	idle   bool          // it is set to look whether the app has been idle for long
+	gen    uint64
 }
 
-// set has fire called after d, and nothing that was set before.
+// set has fire called after d, or a little before, and nothing that was set before.
 func (a *alarm) set(d time.Duration, fire func(gen uint64)) {
 	a.clear()
 	gen := a.gen
-	a.timer = time.AfterFunc(d, func() { fire(gen) })
+	a.timer = a.timers.after(d, func() { fire(gen) })
 }
 
 // clear stops the timer. A message it has sent already is stale from now on.
 func (a *alarm) clear() {
 	if a.timer != nil {
-		a.timer.Stop()
+		a.timer.stop()
 		a.timer = nil
 	}
+	a.idle = false
 	a.at = -1 // what is set for another purpose is never taken for what rearm has set
 	a.gen++
 }
@@ -60,6 +63,7 @@ func (s *scheduler) rearm() {
 		sooner(s.nextAt.Sub(wall))
 	}
 	elapsed := s.eng.clock.elapsed()
+	busy := wait // of what there is to do, not counting sleep
 	if s.idle() {
 		idleAt := s.touched + s.eng.opts.IdleAfter
 		if elapsed >= idleAt {
@@ -76,17 +80,23 @@ func (s *scheduler) rearm() {
 		sooner(idleAt - elapsed)
 	}
 	if wait < 0 {
-		s.alarm.clear()
+		if !s.alarm.idle {
+			s.alarm.clear()
+		}
 		return
 	}
 	wait = min(wait, maxSleep)
 	at := elapsed + wait
+	idle := busy < 0 || wait < busy
+	if idle && s.alarm.timer != nil && s.alarm.idle && s.alarm.at <= at {
+		return // each call puts the sleep off: it is looked at when the alarm comes
+	}
 	if s.alarm.timer != nil && (s.alarm.at == at || seeded("alarm-not-moved")) {
 		return
 	}
 	sys, self := s.eng.sys, s.self
 	s.alarm.set(wait, func(gen uint64) { sys.tell(self, &alarmFired{gen}) })
-	s.alarm.at = at
+	s.alarm.at, s.alarm.idle = at, idle
 }
 
 // idle says whether nothing is under way, except perhaps to the disk.

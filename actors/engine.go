@@ -23,6 +23,7 @@ type Engine struct {
 	opts      Options
 	store     *storage.Store
 	clock     *clock
+	timers    *precise // nil: Go's own
 	sys       *system
 	handlers  *handlers
 	governor  *governor
@@ -43,6 +44,7 @@ type Engine struct {
 // option at fault, or are storage.ErrLocked, storage.ErrFormat, or the file
 // system's.
 func Open(dir string, opts Options) (*Engine, error) {
+	virtual := opts.Clock != nil // perhaps; then no timer of the system's will do
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -60,6 +62,9 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	opts.Functions.Seal()
 	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
+	if !virtual {
+		e.timers = newPrecise()
+	}
 	e.declared = declare(plans, opts.Crons)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.handlers = &handlers{eng: e}
@@ -368,6 +373,7 @@ func (e *Engine) stop(closeStore func() error) error {
 	err := closeStore()
 	root.Stop(e.governor.self)
 	e.sys.actors.Shutdown()
+	e.timers.close()
 
 	wait := make(chan struct{})
 	timer := time.AfterFunc(e.opts.Grace, func() { close(wait) })

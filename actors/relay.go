@@ -143,11 +143,11 @@ func (app *appState) hand(tx *storage.Tx, reply func(error)) {
 	sys, loads := app.eng.sys, app.loads
 	err := tx.Commit(func(err error) {
 		app.outstanding.Add(-1)
-		if reply != nil {
-			reply(err)
-		}
 		if err != nil || app.awaited.Load() {
 			sys.tell(app.scheduler, &settled{err: err, loads: loads})
+		}
+		if reply != nil {
+			reply(err)
 		}
 	})
 	if err != nil {

@@ -226,11 +226,12 @@ func (s *scheduler) commitClaims(tx *storage.Tx, cancelings, claimed []*run, rep
 	state, sys, loads := s.appState, s.eng.sys, s.loads
 	err := tx.Commit(func(err error) {
 		state.outstanding.Add(-1)
-		if reply != nil {
-			reply(err)
-		}
+		// Told first: who is answered that it failed may call again at once.
 		if err != nil || state.awaited.Load() || len(claimed)+len(stop) > 0 {
 			sys.tell(state.scheduler, &settled{err: err, loads: loads, claimed: claimed, stop: stop})
+		}
+		if reply != nil {
+			reply(err)
 		}
 	})
 	if err != nil {
@@ -250,10 +251,10 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 	state, sys, loads := s.appState, s.eng.sys, s.loads
 	tx.Rollback(func(err error) {
 		state.outstanding.Add(-1)
-		reply(err)
 		if err != nil || state.awaited.Load() {
 			sys.tell(state.scheduler, &settled{err: err, loads: loads})
 		}
+		reply(err)
 	})
 }
 

@@ -89,8 +89,11 @@ func (a *App) Begin(now time.Time) *Tx {
 		a.keys = a.vol.nextNumber()
 	}
 	a.trim()
-	a.tx = &Tx{app: a, now: now, layers: []*layer{{counts: a.counts}}}
-	return a.tx
+	tx := &Tx{app: a, now: now}
+	tx.base.counts = a.counts
+	tx.layers = append(tx.stack[:0], &tx.base)
+	a.tx = tx
+	return tx
 }
 
 // overlay is what was handed over and is not known to be durable. It is two
@@ -133,7 +136,7 @@ func (a *App) Unsettled() bool { return a.durable.Load() < a.handed }
 
 // Snapshot opens the app's committed state. It does not wait for the turn.
 func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
-	snap, err := a.vol.begin()
+	snap, err := a.vol.beginDurable()
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func encodeJob(job *Job) []byte {
 	if job.State.Ended() {
 		p.DueMs = msOf(job.Due)
 	}
-	if job.ID != mintJobID(place{msOf(job.ScheduledFor), job.place.seq}) {
+	if home, minted := job.ID.home(); !minted || home != (place{msOf(job.ScheduledFor), job.place.seq}) {
 		p.Id = string(job.ID)
 	}
 	p.Retry = encodeRetry(job.Retry)

@@ -20,6 +20,8 @@ type Tx struct {
 	latest   time.Time // the latest scheduler time it has written down; may be zero
 	over     bool
 	layers   []*layer // the outermost first; nested ones see and join those below
+	base     layer    // the outermost, and room for it and one nested: most need no more
+	stack    [2]*layer
 	pinned   bool
 	snap     *kv.Snapshot // of a pinned transaction, from its first read on
 	onCancel func(JobID) (started bool)
