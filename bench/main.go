@@ -22,6 +22,9 @@ func main() {
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "bench: interrupted")
+		os.Exit(1)
 	case err != nil && !errors.Is(err, flag.ErrHelp):
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
