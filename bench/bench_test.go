@@ -85,7 +85,7 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	var rows []map[string]any
-	if err := json.Unmarshal(read("results.json"), &rows); err != nil || len(rows) != 7 || rows[0]["system"] != "carillon" {
+	if err := json.Unmarshal(read("results.json"), &rows); err != nil || len(rows) != 10 || rows[0]["system"] != "carillon" || rows[7]["absent"] != "a|reason" {
 		t.Errorf("the figures: %v, %v", err, rows)
 	}
 	for _, name := range []string{"schedule.svg", "lateness.svg"} {

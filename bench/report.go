@@ -21,13 +21,15 @@ type Span struct {
 type Result struct {
 	workload.Row
 	Durable bool            `json:"durable"` // every call is durable before it returns
-	Rounds  int             `json:"rounds"`
-	Spread  map[string]Span `json:"spread"` // by the name of the figure
+	Rounds  int             `json:"rounds,omitzero"`
+	Spread  map[string]Span `json:"spread,omitempty"` // by the name of the figure
 	// Ratio is by how much Carillon is better than the best durable peer that is
 	// never early, in what the workload is about; only on Carillon's rows.
 	Ratio   float64 `json:"ratio,omitzero"`
 	RatioOf string  `json:"ratio_of,omitempty"` // the name of the figure
 	RatioTo string  `json:"ratio_to,omitempty"` // the peer
+	// Absent says why there are no figures.
+	Absent string `json:"absent,omitempty"`
 }
 
 // Report is what came out of a contest.
@@ -181,9 +183,14 @@ func compare(rows []Result) {
 }
 
 func (rep *Report) json(w io.Writer) error {
+	rows := slices.Clone(rep.Results)
+	for _, a := range rep.Absent {
+		c, _ := contestantOf(a.system)
+		rows = append(rows, Result{Row: workload.Row{System: a.system, Workload: a.workload}, Durable: c.durable, Absent: a.reason})
+	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(rep.Results)
+	return enc.Encode(rows)
 }
 
 // writeFiles writes the table, the figures and the plots to the directory.
