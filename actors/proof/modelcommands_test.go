@@ -108,10 +108,8 @@ func (c *command) waited(l *line, seen []happening) (n int, waited bool) {
 	if !l.done.After(l.at) {
 		return 0, false
 	}
-	for i, h := range seen {
-		if h.at.Before(l.done) || h.at.Equal(l.done) && h.what == "ran" && string(h.run.app) == l.words[1] {
-			n = i + 1
-		}
+	for n < len(seen) && (seen[n].at.Before(l.done) || seen[n].what != "start" || string(seen[n].run.app) != l.words[1]) {
+		n++ // what begins at that very moment has waited behind it
 	}
 	return n, true
 }
@@ -185,36 +183,46 @@ func orderIn(l *line) *order {
 	panic("no path in " + l.text)
 }
 
+// hostRun stands for the host where the model wants to know who does something.
+func hostRun(a *app, l *line) *run {
+	return &run{app: a.id, prog: &program{Name: "the host"}, freed: l.at.Add(time.Hour)}
+}
+
 func beforeSchedule(m *model, l *line) {
 	a, o := l.app(m), orderIn(l)
 	d := &deed{Run: o}
 	h := happening{at: l.at, wall: m.wall(l.began), deed: d}
-	r := &run{app: a.id, prog: &program{Name: "the host"}, freed: l.at.Add(time.Hour)}
-	if _, failed := l.failed(); failed && m.cut {
-		m.doubtful(a, r, d, h)
-		return
-	}
+	r := hostRun(a, l)
+	h.run = r
+	_, failed := l.failed()
 	answer := l.answer()
-	if _, failed := l.failed(); !failed {
+	if !failed {
 		answer = string(l.id(l.printed))
 	}
 	a.touched = l.at
+	if m.cut {
+		if _, there := m.seen[a.id].jobs[storage.JobID(answer)]; !failed && !there {
+			m.found("lost", "%s was acknowledged as %s, and is gone", l.text, answer)
+		}
+		m.begun = append(m.begun, h)
+		return
+	}
 	m.doing(a, r, d, answer, h)
 }
 
 func beforeCancel(m *model, l *line) {
 	a := l.app(m)
 	j := a.job(l.id(l.words[2]))
-	if _, failed := l.failed(); failed && m.cut {
-		if j != nil && !j.state.Ended() && m.seen[a.id].jobs[j.id].State == storage.StateCanceled {
-			m.canceled(a, j, j.state, nil, l.at)
-		}
-		return
-	}
 	a.touched = l.at
 	canceled, ok := strings.CutPrefix(l.printed, "canceled, it was ")
 	late, isLate := strings.CutPrefix(l.printed, "too late, it is ")
 	switch {
+	case m.cut && j != nil:
+		if ok && m.seen[a.id].jobs[j.id].State != storage.StateCanceled {
+			m.found("lost", "%s was acknowledged, and is gone", l.text)
+		}
+		m.begun = append(m.begun, happening{at: l.at, run: hostRun(a, l), deed: &deed{Cancel: j.name}})
+	case m.cut:
 	case ok && j != nil && !j.state.Ended():
 		c := a.begin("cancel of " + j.name)
 		m.canceled(a, j, storage.State(canceled), nil, l.at)

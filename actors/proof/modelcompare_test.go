@@ -151,7 +151,7 @@ func (m *model) compareOrder(a *app) {
 func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 	var due time.Time
 	for _, j := range a.jobs {
-		if !j.state.Ended() && (due.IsZero() || j.due.Before(due)) {
+		if (j.state == storage.StatePending || i.Asleep && !j.state.Ended()) && (due.IsZero() || j.due.Before(due)) {
 			due = j.due
 		}
 	}
@@ -165,7 +165,7 @@ func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 	if i.Running > m.perApp {
 		m.found("other", "app %s has %d jobs running, of %d", a.id, i.Running, m.perApp)
 	}
-	if m.steppedAt.Add(modelCheck).After(now) || a.holder != nil || !due.After(m.wall(now)) {
+	if m.steppedAt.Add(modelCheck).After(now) || !a.free || !due.After(m.wall(now)) {
 		return
 	}
 	if i.AlarmAt.IsZero() || i.AlarmAt.After(due) {

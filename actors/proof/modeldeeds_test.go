@@ -236,7 +236,7 @@ func (m *model) did(a *app, h happening) {
 		m.doubtful(a, r, d, h)
 		return
 	case r.over || !h.at.Before(r.began.Add(deadline)):
-		if !failed {
+		if !failed && answer != "none" && !strings.HasPrefix(answer, "late") { // to look is not forbidden
 			m.found("other", "%s, which was over, was answered with %q", r.prog.Name, answer)
 		}
 		return
@@ -265,11 +265,18 @@ func (m *model) doing(a *app, r *run, d *deed, answer string, h happening) {
 
 // doubtful makes the change of a deed that a crash has cut off, if it is there.
 func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
+	if d.Nest != nil {
+		return
+	}
 	if d.Run != nil {
 		name := child(d.Run.Do.Name, r.job.Attempt, r.tick)
-		if job, ok := m.seen[a.id].named(name); ok && a.job(job.ID) == nil {
+		known := slices.ContainsFunc(a.jobs, func(j *job) bool { return j.name == name })
+		if job, ok := m.seen[a.id].named(name); ok && !known {
 			m.doing(a, r, d, string(job.ID), h)
 		}
+		return
+	}
+	if m.canceledLater(d.Cancel) {
 		return
 	}
 	for _, j := range a.jobs {
@@ -278,4 +285,22 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 			return
 		}
 	}
+}
+
+// canceledLater says whether the job was there to be cancelled later in the command.
+func (m *model) canceledLater(name string) bool {
+	for _, h := range m.rest {
+		deeds := []deed{}
+		if h.deed != nil {
+			deeds = append(deeds, *h.deed)
+		} else if h.what == "ran" {
+			deeds = h.run.prog.Does
+		}
+		for i, d := range deeds {
+			if d.Cancel == name && i < len(h.answers) && strings.HasPrefix(h.answers[i], "canceled") {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -10,7 +10,8 @@ import (
 
 // follow takes the model through what the handlers have noted, up to now.
 func (m *model) follow(seen []happening, now time.Time) {
-	for _, h := range seen {
+	for i, h := range seen {
+		m.rest = seen[i+1:]
 		m.pass(h.at)
 		m.happened(h)
 		m.refresh(h.at)
@@ -170,6 +171,11 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 	for _, t := range []time.Time{a.freeSince, j.readyAt, j.addedAt, m.openedAt} {
 		if t.After(could) {
 			could = t
+		}
+	}
+	for _, k := range a.jobs { // a tick waits for the one before it
+		if j.trigger != "" && k.trigger == j.trigger && k.changedAt.After(could) {
+			could = k.changedAt
 		}
 	}
 	if m.all < len(m.apps)*m.perApp {
@@ -390,6 +396,10 @@ func (m *model) refresh(at time.Time) {
 func (m *model) opened(at time.Time) {
 	m.life++
 	m.opening, m.openedAt = false, at
+	for _, h := range m.begun {
+		m.doubtful(m.apps[h.run.app], h.run, h.deed, h)
+	}
+	m.begun = nil
 	for _, a := range m.apps {
 		if !m.graceful {
 			m.crashed(a, at)

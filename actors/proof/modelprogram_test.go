@@ -262,6 +262,9 @@ func cancel(s dispatch.Scheduler, name string) (string, error) {
 		if nameOf(&job) != name {
 			continue
 		}
+		if job.State.Ended() { // another job may have its id by now
+			return cancelAnswer(storage.Cancellation{Found: job.State}), nil
+		}
 		answer, err := s.Cancel(job.ID)
 		return cancelAnswer(answer), err
 	}

@@ -35,7 +35,8 @@ type model struct {
 	openedAt        time.Time // and of the last opening
 	closing         bool
 	life            int
-	opening         bool // this command opens the directory, and it is not open yet
+	rest            []happening // of this command
+	opening         bool        // this command opens the directory, and it is not open yet
 	now             time.Time
 	cut             bool // the command was cut off by a crash: not all that ran is durable
 	graceful        bool // an opening that comes now follows an orderly end

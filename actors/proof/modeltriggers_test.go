@@ -71,9 +71,20 @@ func beforeCron(m *model, l *line) {
 		}
 	}
 	a.triggers[t.name] = t
+	a.retract(t.name)
 }
 
-// known is the trigger a command is about; what it says if there is none.
+// retract forgets the ticks of the trigger that have not begun: what of them is
+// still there, or there again, is seen.
+func (a *app) retract(name string) {
+	for _, j := range slices.Clone(a.jobs) {
+		if j.trigger == name && !j.slot.IsZero() && j.attempts == 0 && j.state == storage.StatePending {
+			a.drop(j)
+		}
+	}
+}
+
+// trigger is the one that a command is about; what it says if there is none.
 func (l *line) trigger(m *model) *trigger {
 	t := l.app(m).triggers[l.words[2]]
 	code, _ := l.failed()
@@ -87,6 +98,7 @@ func beforePause(m *model, l *line) {
 	l.app(m).touched = l.at
 	if t := l.trigger(m); t != nil {
 		t.paused, t.changed = l.words[0] == "pause", true
+		l.app(m).retract(t.name)
 	}
 }
 
@@ -94,6 +106,7 @@ func beforeDelete(m *model, l *line) {
 	l.app(m).touched = l.at
 	if l.trigger(m) != nil {
 		delete(l.app(m).triggers, l.words[2])
+		l.app(m).retract(l.words[2])
 	}
 }
 
