@@ -56,20 +56,23 @@ func FuzzScript(f *testing.F) {
 		f.Add(string(data))
 	}
 	for _, text := range []string{
-		"", "\n", " ", "\t\n", "----", "----\nx\n\n----", "#", "call", "as", "as x", "as x call", "call a f:now", "call a/b f:now", "jobs", "jobs a/b",
-		"jobs a nosuch", "job", "job a/b c", "cancel a", "dead", "retry a b", "drop a/b c", "apps", "apps x", "at", "at +1h\nat +1s", "advance -1h",
-		"advance 99999h", "advance 2562047h\nadvance 2562047h", "clock 2562047h\nclock 2562047h\ncall a f:later\njobs a", "clock -2562047h\ncall a f:later\njobs a",
+		"", " \n\t", "----\nx\n\n----", "x\r\n----\r\n", strings.Repeat("crash\n", 3),
+		// What is not a command, one to a line.
+		"#\ncall\nas\nas x\nas x call\ncall a f:now\ncall a/b f:now\njobs\njobs a/b\njobs a nosuch\njob\njob a/b c\ncancel a\ndead\nretry a b\ndrop a/b c\napps x",
+		"schedule\nschedule a +1h f:now\nschedule a/b 0s f:now\nschedule a 0s nosuch=1 f:now\ncron a t\ncron a/b t UTC f:now * * * * *\ncrons a/b\nslots a t",
+		"crash-at\ncrash-at commit 0 call a f:now\ncrash-at nosuch -1 restart\ncrash-at commit 1 crash\ncrash-at commit 1 crash-at commit 1 call a f:now\ncrash-at commit 1",
+		"limits\nlimits 0 -1\nlimits x\nlimits 1 1\ncall " + strings.Repeat("a", 100) + " f:now\nas \xff call a f:now\ncall a f:now \"\xff\\n\"\ncall a f:now {\r",
+		// Time.
+		"at\nat +1h\nat +1s\nadvance -1h\nadvance 99999h\nadvance 2562047h\nadvance 2562047h",
+		"clock 2562047h\nclock 2562047h\ncall a f:later\njobs a\nschedule a 2562047h f:now\njobs a", "clock -1562047h\ncall a f:later\njobs a",
 		"date 9999-12-31T23:59:59Z\ncall a f:later\njobs a", "date 0001-01-01T00:00:00Z\ncall a f:later\njobs a\ndrain",
-		"cron a t UTC f:now * * * * * *\nadvance 99999h", "cron a t UTC f:now @every 1s\nadvance 5000h\nslots a t",
-		"cron a t", "cron a/b t UTC f:now * * * * *", "crons a/b", "slots a t", "pause a t", "pause a t x\xff y\nresume a t\nrun-now a t\ndelete a t\ncrons a",
+		// Stories.
+		"cron a t UTC f:now * * * * * *\nadvance 99999h\nadvance 3m\nslots a t", "cron a t UTC f:now @every 1s\nadvance 5000h\nslots a t",
+		"cron a t UTC overlap=x catch-up=y paused f:now @hourly\ncron a t UTC overlap=replace catch-up=all f:now @hourly\nrecron a t UTC f:now @daily\ncrons a",
+		"cron a t UTC f:now @hourly\npause a t x\xff y\npause a t x\nresume a t\nrun-now a t\ndelete a t\ncrons a",
 		"call a f:later [job1]\njobs a\njob a job1\ncancel a job1\ncall a f:now \"job1\"\n----\n\n\njob a job1", "call a f:fail\njobs a\ncrash\nrestart\njobs a",
-		"as ada call a f:later\ncrash\nadvance 1h\njobs a success", "as \xff call a f:now", "call a f:now \"\xff\\n\"", "call a f:now {\r", "x\r\n----\r\n",
-		"schedule", "schedule a +1h f:now", "schedule a/b 0s f:now", "schedule a -1h id=x once timeout=1s retries=2 base=1s max=1s linear f:fail 1\njob a x",
-		"schedule a 0s id=x f:now\nschedule a 0s id=x f:now", "schedule a 0s nosuch=1 f:now", "schedule a 2562047h f:now\njobs a",
-		"crash-at", "crash-at commit 0 call a f:now", "crash-at commit 1 call a f:later\njobs a", "crash-at commit 1 crash", "crash-at nosuch -1 restart",
-		"crash-at commit 1 crash-at commit 1 call a f:now", "crash-at committed 2 drain", "crash-at commit 1", "limits", "limits 1 1", "limits 0 -1", "limits x",
-		"cron a t UTC overlap=x catch-up=y paused f:now @hourly", "cron a t UTC overlap=replace catch-up=all f:now @hourly\nrecron a t UTC f:now @daily\ncrons a",
-		"call " + strings.Repeat("a", 100) + " f:now", strings.Repeat("crash\n", 3),
+		"as ada call a f:later\ncrash\nadvance 1h\njobs a success", "schedule a -1h id=x once timeout=1s retries=2 base=1s max=1s linear f:fail 1\njob a x",
+		"schedule a 1h id=x f:now\nschedule a 0s id=x f:now\ncrash-at commit 1 call a f:later\njobs a\ncrash-at committed 2 drain",
 	} {
 		f.Add(text)
 	}
@@ -78,6 +81,9 @@ func FuzzScript(f *testing.F) {
 			t.Skip("long scripts are no other than short ones, and slow")
 		}
 		once := played(t, text)
+		if strings.Contains(text, "crash-at") {
+			return // what a caller is told at the moment of a crash is a matter of chance
+		}
 		if again := played(t, once); again != once {
 			t.Errorf("%q\nprints\n%q\nand that\n%q", text, once, again)
 		}
