@@ -63,11 +63,6 @@ func (r *runner) accept(inv *invocation) {
 			inv.reply(result{err: dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is a query now: it cannot be a job", fn.Path))})
 			return
 		}
-		// Checked here, because what does not fit now will not fit at a retry.
-		if err := fn.CheckArgs(inv.Args); err != nil {
-			inv.reply(result{err: dispatch.Permanent(err)})
-			return
-		}
 		if len(inv.job.job.Claims) > 0 && eng.opts.trusting {
 			// Here and now, so that the job keeps its place among those that are due.
 			if err := r.reauthorize(inv); err != nil {
