@@ -51,7 +51,12 @@
 // Time. The wall clock decides when a job is due and is read again when a timer
 // has fired; scheduler time, which is what is written down, is the latest the
 // wall has ever shown. Timers follow the monotonic clock, so the waker compares
-// the two every Options.ClockCheck and has every app look again.
+// the two every Options.ClockCheck and has every app look again. The last
+// milliseconds to an instant are waited for in a timer of the kernel's, which is
+// nearer to it than the runtime's (timers.go); in virtual time in the runtime's.
+//
+// Herds. Sleeping apps are woken in the order they are due and 256 at a time, so
+// that ten thousand due at one instant leave room for everybody else.
 //
 // What another app can cost you. Apps share the processor, the committer of
 // their volume and the slots of the engine, and nothing else. A function that
