@@ -47,7 +47,7 @@ func (s *Store) Export(ctx context.Context, id AppID, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	snap, err := vol.begin()
+	snap, err := vol.beginDurable()
 	if err != nil {
 		return err
 	}

@@ -143,6 +143,20 @@ func (v *volume) begin() (*kv.Snapshot, error) {
 	return v.db.Begin()
 }
 
+// beginDurable is begin for what leaves the process: what it shows stays.
+func (v *volume) beginDurable() (*kv.Snapshot, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.db == nil {
+		return nil, v.downError()
+	}
+	snap, err := v.db.BeginDurable()
+	if errors.Is(err, kv.ErrNotDurable) {
+		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, v.name, err)
+	}
+	return snap, err
+}
+
 // read runs fn on a snapshot of the file.
 func (v *volume) read(fn func(*kv.Snapshot) error) error {
 	snap, err := v.begin()
@@ -228,12 +242,17 @@ func (v *volume) reopen() error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	defer snap.Close()
-	if e := getU64(snap, metaEpoch); e != v.epoch {
-		snap.Close()
+	epoch, highWater := getU64(snap, metaEpoch), int64(getU64(snap, metaHighWater))
+	snap.Close()
+	if epoch != v.epoch {
 		return errors.Join(fmt.Errorf("%w: %s", ErrFenced, v.name), db.Close())
 	}
-	v.highWater.Store(max(v.highWater.Load(), int64(getU64(snap, metaHighWater))))
+	// The file may show a commit whose sync has failed, which no later sync mends:
+	// a commit on top of it does.
+	if err := db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) }); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	v.highWater.Store(max(v.highWater.Load(), highWater))
 	v.db = db
 	return nil
 }

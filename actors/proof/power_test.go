@@ -112,7 +112,10 @@ func TestG1_PowerLoss(t *testing.T) {
 	began := time.Now()
 	for i := 0; i < 3 || time.Since(began) < proof.Pick(0, 35*time.Second, time.Hour); i++ {
 		d := damage{what: "unharmed", options: [][]string{nil}}
-		switch i % 3 {
+		switch i % 4 {
+		case 0:
+			// A slow disk: what is being synced is there to be seen for long.
+			d = damage{what: "slow", options: [][]string{{"-e", fmt.Sprintf("inject=fdatasync:delay_enter=10000:when=%d+", idleCalls+1)}}}
 		case 1:
 			d = failing("fdatasync", "error=EIO", idleCalls+1+rand.IntN(60), false)
 		case 2:

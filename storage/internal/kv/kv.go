@@ -16,6 +16,8 @@
 //	K1  A file under its final name always opens: it was committed, synced and renamed before.
 //	K2  After Update returned nil its writes survive a power cut (unless NoSync).
 //	K3  After Update returned an error the outcome is unknown until the file was opened anew.
+//	K4  What BeginDurable shows survives a power cut (unless NoSync). bbolt itself shows
+//	    a commit to readers before it has synced it, and after a sync that failed.
 package kv
 
 import (
@@ -24,6 +26,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -56,12 +60,14 @@ const fillPercent = 0.9
 // a remap must wait for every open snapshot.
 const initialMmapSize = 1 << 30
 
-// Errors of opening a file.
+// Errors of opening and reading a file.
 var (
 	// ErrLocked says that another process or store has the file open.
 	ErrLocked = errors.New("file is in use")
 	// ErrBadFile says that the file is not one of ours, or is damaged.
 	ErrBadFile = errors.New("not a usable volume file")
+	// ErrNotDurable says that what the file shows may not be on the disk.
+	ErrNotDurable = errors.New("file shows what may not be durable")
 )
 
 // Options of Open. The zero value is ready for use.
@@ -72,7 +78,9 @@ type Options struct {
 
 // DB is one open file. Its methods may be called from any goroutine.
 type DB struct {
-	bolt *bolt.DB
+	bolt    *bolt.DB
+	durable atomic.Int64 // number of the latest commit of this process that was synced
+	commit  sync.RWMutex // held by Update
 }
 
 // Create makes a new file at path, with init applied in its first commit. The
@@ -256,11 +264,42 @@ func (db *DB) Begin() (*Snapshot, error) {
 	return &Snapshot{tx: tx}, nil
 }
 
+// BeginDurable is Begin for what leaves the process: it waits if the commit it
+// would show is being synced. ErrNotDurable if that has failed, or if nothing was
+// committed yet since Open.
+func (db *DB) BeginDurable() (*Snapshot, error) {
+	snap, err := db.Begin()
+	if err != nil || db.synced(snap) {
+		return snap, err
+	}
+	// Not while the snapshot is open, for which an Update may have to wait.
+	snap.Close()
+	db.commit.RLock()
+	defer db.commit.RUnlock()
+	if snap, err = db.Begin(); err == nil && !db.synced(snap) {
+		snap.Close()
+		return nil, ErrNotDurable
+	}
+	return snap, err
+}
+
+func (db *DB) synced(snap *Snapshot) bool { return int64(snap.tx.ID()) <= db.durable.Load() }
+
 // Update applies fn's writes in one transaction and returns when they are
 // durable. One Update runs at a time; fn must not call Update or Begin.
 // After an error see K3.
 func (db *DB) Update(fn func(*Txn) error) error {
-	return db.bolt.Update(func(tx *bolt.Tx) error { return fn(newTxn(tx)) })
+	db.commit.Lock()
+	defer db.commit.Unlock()
+	id := 0
+	err := db.bolt.Update(func(tx *bolt.Tx) error {
+		id = tx.ID()
+		return fn(newTxn(tx))
+	})
+	if err == nil {
+		db.durable.Store(int64(id))
+	}
+	return err
 }
 
 // CheckPages verifies the file's own structure: every page reachable or free,
