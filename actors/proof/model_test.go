@@ -61,6 +61,7 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 		x.player.Opening = func() { notes.note(happening{what: "open"}) }
 		x.maker = &maker{m: x.m, player: x.player}
 		play(x)
+		h.Advance(10 * time.Second) // handlers that were deaf when a crash cut them off come to their end
 	})
 	return x
 }
@@ -107,7 +108,7 @@ func (x *history) play(text string) {
 		m.seen[id] = s
 	}
 	life := m.life
-	m.now, m.cut, m.graceful, m.acked, m.begun = now, false, false, "", nil
+	m.now, m.cut, m.graceful, m.acked = now, false, false, ""
 	seen := x.notes.take()
 	if n, waited := c.waited(l, seen); waited {
 		m.follow(seen[:n], l.done)

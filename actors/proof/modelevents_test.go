@@ -155,7 +155,7 @@ func (m *model) startedJob(a *app, j *job, h happening) {
 		m.found("other", "job %s (%s), due %s, began at %s: %v after it could have", j.id, j.name, j.due.Format(stamp), h.wall.Format(stamp), by)
 	}
 	m.inOrder(a, j, h)
-	j.state, j.run = storage.StateRunning, r
+	j.state, j.run, j.was = storage.StateRunning, r, nil
 }
 
 // late says how much later than it could have a pending job begins, or has not
@@ -451,7 +451,7 @@ func (m *model) crashed(a *app, at time.Time) {
 		if j.run != nil {
 			j.run.over, j.run = true, nil
 		}
-		j.state, j.readyAt, j.mayStart = storage.StatePending, at, false
+		j.state, j.readyAt, j.mayStart, j.was = storage.StatePending, at, false, nil
 		if !cutOff {
 			continue
 		}
