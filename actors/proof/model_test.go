@@ -137,7 +137,7 @@ func (x *history) play(text string) {
 // TestG3_Model plays random histories on the engine and on a model of it.
 func TestG3_Model(t *testing.T) {
 	tally := proof.NewTally(t, "model")
-	checks, most := proof.Pick(4, 15, 200), proof.Pick(25, 60, 500)
+	checks, most := proof.Pick(4, 8, 200), proof.Pick(25, 60, 500)
 	setFlag(t, "rapid.checks", strconv.Itoa(checks))
 	setFlag(t, "rapid.seed", proof.Pick("7", "7", "0")) // the long form draws other histories each time
 	setFlag(t, "rapid.nofailfile", "true")
