@@ -31,7 +31,8 @@ func ran() *contest {
 		row("river", n/20)
 		row("asynq", n/2.5)
 		row("asynq-everysec", n*2)
-		late("asynq", 0.1, 3)
+		late("gocron", n/20_000-1.9, 1) // more often late than early
+		late("asynq", n/20_000-2.5, 3)  // negative, nothing, and positive
 		late("river", 20, 0)
 	}
 	c.absent = []absence{{"gocron", "W1b", "a|reason"}, {"gocron", "W2", "another"}, {"gocron", "W5", "a|reason"}}
@@ -44,7 +45,7 @@ func TestReport(t *testing.T) {
 	for _, r := range rep.Results {
 		names = append(names, r.Workload+" "+r.System)
 	}
-	if got, want := strings.Join(names, ", "), "W1b carillon, W1b river, W1b asynq, W1b asynq-everysec, W3 carillon, W3 river, W3 asynq"; got != want {
+	if got, want := strings.Join(names, ", "), "W1b carillon, W1b river, W1b asynq, W1b asynq-everysec, W3 carillon, W3 river, W3 asynq, W3 gocron"; got != want {
 		t.Fatalf("the rows are %s\nwant %s", got, want)
 	}
 	own := rep.Results[0]
@@ -85,7 +86,7 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	var rows []map[string]any
-	if err := json.Unmarshal(read("results.json"), &rows); err != nil || len(rows) != 10 || rows[0]["system"] != "carillon" || rows[7]["absent"] != "a|reason" {
+	if err := json.Unmarshal(read("results.json"), &rows); err != nil || len(rows) != 11 || rows[0]["system"] != "carillon" || rows[8]["absent"] != "a|reason" {
 		t.Errorf("the figures: %v, %v", err, rows)
 	}
 	for _, name := range []string{"schedule.svg", "lateness.svg"} {

@@ -50,11 +50,18 @@ func (p *plot) chart(rep *Report) *chart {
 		case "W5":
 			group = fmt.Sprintf(group, r.Callers, r.Apps)
 		}
+		spread := r.Spread[p.figure]
+		if p.log {
+			spread.Min = max(spread.Min, *value/10) // what is early has no logarithm
+		}
 		name := r.System
 		if !r.Durable {
 			name += " (not durable)"
 		}
-		c.bars = append(c.bars, bar{group, name, *value, r.Spread[p.figure], r.System == "carillon", !r.Durable})
+		if r.Early != nil && *r.Early > 0 {
+			name += ", some early"
+		}
+		c.bars = append(c.bars, bar{group, name, *value, spread, r.System == "carillon", !r.Durable})
 	}
 	return c
 }

@@ -80,7 +80,6 @@ func openRiver(ctx context.Context, at server, dir string, work workload.Work) (
 		return nil, err
 	}
 	config.MaxConns = riverConns
-	config.MinConns = riverConns
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -210,6 +209,10 @@ func (q *riverQueue) Close() error {
 	var err error
 	if q.runs {
 		err = q.client.StopAndCancel(ctx)
+	} else {
+		// As autovacuum does a minute after so many rows have come in: without
+		// statistics the plans for what was just stored are bad.
+		_, err = q.pool.Exec(ctx, "VACUUM ANALYZE river_job")
 	}
 	q.pool.Close()
 	return err

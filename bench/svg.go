@@ -28,7 +28,7 @@ type bar struct {
 
 const (
 	chartWidth = 760
-	nameWidth  = 190
+	nameWidth  = 250
 	valueWidth = 90
 	barHeight  = 18
 	barGap     = 5
