@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,24 @@ func newSystem(logger *slog.Logger) *system {
 	// Its dead-letter log keeps a goroutine alive for a second after the last of
 	// them, beyond our Close. Nobody else listens to the stream.
 	actors.EventStream = eventstream.NewEventStream()
+	narrowRegistry(actors.ProcessRegistry)
 	return &system{actors: actors, workers: newWorkers(), logger: logger}
+}
+
+// registryWidth is how many of its 1,024 concurrent maps the library's registry
+// of actors keeps. Each is 32 maps, and a map that ever held something keeps the
+// memory: with all of them that was most of what sleeping apps cost.
+const registryWidth = 16
+
+func narrowRegistry(r *actor.ProcessRegistryValue) {
+	wide := *r.LocalPIDs
+	r.LocalPIDs.LocalPIDs = slices.Clone(wide.LocalPIDs[:registryWidth])
+	for i := range wide.LocalPIDs {
+		for name, process := range wide.LocalPIDs[i].Items() {
+			wide.LocalPIDs[i].Remove(name)
+			r.LocalPIDs.GetBucket(name).Set(name, process)
+		}
+	}
 }
 
 // tell sends a message, which must not be nil, to an actor.
