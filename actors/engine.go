@@ -44,7 +44,6 @@ type Engine struct {
 // option at fault, or are storage.ErrLocked, storage.ErrFormat, or the file
 // system's.
 func Open(dir string, opts Options) (*Engine, error) {
-	virtual := opts.Clock != nil // perhaps; then no timer of the system's will do
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -62,9 +61,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	opts.Functions.Seal()
 	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
-	if !virtual {
-		e.timers = newPrecise()
-	}
+	e.timers = newPrecise()
 	e.declared = declare(plans, opts.Crons)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.handlers = &handlers{eng: e}

@@ -78,9 +78,7 @@ type Options struct {
 
 	// Logger is told what no caller can be. Default slog.Default().
 	Logger *slog.Logger
-	// Clock reads the wall clock; for tests that step it. With one, jobs wait in
-	// Go's timers, which virtual time moves; without, in the system's, which are
-	// closer to the instant. Default time.Now.
+	// Clock reads the wall clock; for tests that step it. Default time.Now.
 	Clock func() time.Time
 	// Fault is storage.Options.Fault, for tests. Default none.
 	Fault func(point string) error

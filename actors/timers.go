@@ -12,8 +12,8 @@ import (
 const finalApproach = 2 * time.Millisecond
 
 // precise is the engine's one timer for what is only a few milliseconds away. A
-// nil *precise is Go's own timers: what a test in virtual time needs, and what
-// there is where the system has nothing better.
+// nil *precise is Go's own timers: what virtual time moves, and what there is
+// where the system has nothing better.
 type precise struct {
 	mu      sync.Mutex
 	waiting timerHeap

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -14,7 +15,19 @@ type timerfd struct {
 	file *os.File
 }
 
+// virtualAfter is how far the runtime's clock is from the kernel's if it is not a
+// clock at all: in the virtual time of testing/synctest, which no timer of the
+// kernel's follows.
+const virtualAfter = time.Minute
+
 func newTimerSource() (timerSource, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
+		return nil, err
+	}
+	if time.Since(time.Unix(now.Unix())).Abs() > virtualAfter {
+		return nil, errors.ErrUnsupported
+	}
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil, err
