@@ -40,9 +40,9 @@ const registryWidth = 16
 func narrowRegistry(r *actor.ProcessRegistryValue) {
 	wide := *r.LocalPIDs
 	r.LocalPIDs.LocalPIDs = slices.Clone(wide.LocalPIDs[:registryWidth])
-	for i := range wide.LocalPIDs {
-		for name, process := range wide.LocalPIDs[i].Items() {
-			wide.LocalPIDs[i].Remove(name)
+	// What the library has registered itself before anybody else.
+	for _, name := range []string{"deadletter", "eventstream"} {
+		if process, ok := wide.GetBucket(name).Get(name); ok {
 			r.LocalPIDs.GetBucket(name).Set(name, process)
 		}
 	}
