@@ -129,7 +129,7 @@ const (
 func TestG11_Clocks(t *testing.T) {
 	tally := proof.NewTally(t, "clocks")
 	seen := map[string]int{}
-	lives := proof.Pick(2, 16, 20_000)
+	lives := proof.Pick(1, 10, 20_000)
 	for seed := range lives {
 		t.Run(fmt.Sprintf("life-%d", seed), func(t *testing.T) { clockLive(t, tally, seed, seen) })
 	}

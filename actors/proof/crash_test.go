@@ -264,7 +264,7 @@ func points(opening, committing int) (all []int) {
 }
 
 // workerBudget is how long workers are started for, of one method.
-func workerBudget() time.Duration { return proof.Pick(6*time.Second, 35*time.Second, 24*time.Hour) }
+func workerBudget() time.Duration { return proof.Pick(5*time.Second, 15*time.Second, 24*time.Hour) }
 
 // sample are want of the damages in a random order, first evenly spread; or all.
 func sample(damages []damage, want int) []damage {

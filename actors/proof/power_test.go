@@ -110,7 +110,7 @@ func TestG1_PowerLoss(t *testing.T) {
 	tally := proof.NewTally(t, "power loss")
 	b := newBreaker(t)
 	began := time.Now()
-	for i := 0; i < 3 || time.Since(began) < proof.Pick(0, 35*time.Second, time.Hour); i++ {
+	for i := 0; i < 3 || time.Since(began) < proof.Pick(0, 12*time.Second, time.Hour); i++ {
 		d := damage{what: "unharmed", options: [][]string{nil}}
 		switch i % 4 {
 		case 0:
