@@ -240,8 +240,9 @@ func (m *model) did(a *app, h happening) {
 			m.found("other", "%s, which was over, was answered with %q", r.prog.Name, answer)
 		}
 		return
-	case failed && (code == dispatch.CodeCanceled || code == dispatch.CodeAborted) && a.own(r) != nil && a.own(r).changedAt.Equal(h.at):
-		return // cancelled at this moment
+	case failed && (code == dispatch.CodeCanceled || code == dispatch.CodeAborted) && a.own(r) != nil &&
+		(a.own(r).changedAt.Equal(h.at) || m.canceledLater(r.prog.Name, h.at)):
+		return // cancelled at this moment, by an action that notes it after this one perhaps
 	}
 	m.doing(a, r, d, answer, h)
 }
@@ -276,7 +277,7 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 		}
 		return
 	}
-	if m.canceledLater(d.Cancel) {
+	if m.canceledLater(d.Cancel, m.now) {
 		return
 	}
 	for _, j := range a.jobs {
@@ -287,9 +288,13 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 	}
 }
 
-// canceledLater says whether the job was there to be cancelled later in the command.
-func (m *model) canceledLater(name string) bool {
+// canceledLater says whether the job was cancelled by what was noted later in the
+// command, and not after the instant.
+func (m *model) canceledLater(name string, until time.Time) bool {
 	for _, h := range m.rest {
+		if h.at.After(until) {
+			break
+		}
 		deeds := []deed{}
 		if h.deed != nil {
 			deeds = append(deeds, *h.deed)
