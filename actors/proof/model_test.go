@@ -35,6 +35,7 @@ type history struct {
 	player *actorstest.Player
 	notes  *journal
 	lines  []string
+	noted  []happening // by handlers during the last command
 }
 
 // onHistory opens an engine with a model beside it.
@@ -110,6 +111,7 @@ func (x *history) play(text string) {
 	life := m.life
 	m.now, m.cut, m.graceful, m.acked = now, false, false, ""
 	seen := x.notes.take()
+	x.noted = seen
 	if n, waited := c.waited(l, seen); waited {
 		m.follow(seen[:n], l.done)
 		seen, l.at = seen[n:], l.done
@@ -205,6 +207,9 @@ func report(t *testing.T, tally *proof.Tally, x *history) {
 	}
 	script := x.script()
 	t.Logf("the history as a script:\n\n%s", script)
+	for _, h := range x.noted {
+		t.Logf("during its last command: %v", h)
+	}
 	if *saveScript == "" {
 		t.Logf("-save-script NAME writes it into %s", scripts)
 		return

@@ -153,6 +153,14 @@ type happening struct {
 	err     error    // of ran and end
 }
 
+func (h happening) String() string {
+	text := h.at.Format(stamp) + " " + h.what
+	if h.run != nil {
+		text += fmt.Sprintf(" %s, attempt %d of job %q, begun %s", h.run.prog.Name, h.run.job.Attempt, h.run.job.ID, h.run.began.Format(stamp))
+	}
+	return fmt.Sprintf("%s: %q %v", text, h.answers, h.err)
+}
+
 // run is one run of a function, as its handler sees it.
 type run struct {
 	app   storage.AppID
