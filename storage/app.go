@@ -45,8 +45,11 @@ type App struct {
 	retention atomic.Int64
 
 	// Below: the committer's.
-	entered bool  // the app's entry is in the file
-	alarm   int64 // due instant under which the alarm index has the app; 0 is none
+	entered  bool   // the app's entry is in the file
+	sheet    counts // the counter sheet after the change sets committed so far
+	sheeted  counts // and the one in the file
+	requeued bool   // the batch has a write in the sorted job bucket
+	alarm    int64  // due instant under which the alarm index has the app; 0 is none
 }
 
 // ID returns the app's name.
@@ -165,9 +168,8 @@ func (a *App) hand(l *layer, now time.Time, done func(error)) {
 	}
 	a.counts = l.counts
 	a.stored = true
-	l.put(a.keys.prefix(tagMeta), a.counts.encode())
 	a.handed++
-	cs := &changeSet{app: a, n: a.handed, at: now, writes: &l.buffer, done: done}
+	cs := &changeSet{app: a, n: a.handed, at: now, counts: a.counts, writes: &l.buffer, done: done}
 	a.overlay.newer.join(&l.buffer)
 	a.noteClaims(&l.buffer)
 	a.vol.submit(cs)
@@ -223,6 +225,7 @@ func (a *App) load(snap *kv.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("app %s: %w", a.id, err)
 	}
+	a.sheeted = c
 	// A number handed out in memory stays handed out, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
 	a.counts = c

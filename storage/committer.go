@@ -15,6 +15,7 @@ type changeSet struct {
 	app    *App
 	n      uint64
 	at     time.Time // scheduler time of the transaction
+	counts counts    // the app's counter sheet after it
 	writes *buffer   // nil: nothing to write, only to wait for what came before
 	done   func(error)
 
@@ -168,10 +169,9 @@ func (v *volume) commitSpecial(cs *changeSet) {
 	}
 }
 
-// batchWrite is one write of a batch; order is its place among all of them.
+// batchWrite is one write of a batch.
 type batchWrite struct {
-	key   string
-	order int
+	key string
 	write
 }
 
@@ -196,21 +196,16 @@ func (v *volume) commit(batch []*changeSet) error {
 		if !slices.Contains(apps[max(0, len(apps)-8):], cs.app) {
 			apps = append(apps, cs.app)
 		}
+		cs.app.sheet = cs.counts
 		highWater = max(highWater, cs.at.UnixMilli())
 		cs.writes.m.Scan(func(key string, w write) bool {
-			writes = append(writes, batchWrite{key, len(writes), w})
+			writes = append(writes, batchWrite{key, w})
+			cs.app.requeued = cs.app.requeued || tag(key[numberLen]) == tagQueue
 			return true
 		})
 	}
 	v.batchApps = apps
-	// In key order neighbours share a page. Of several words on one key the last
-	// one stays last.
-	slices.SortFunc(writes, func(a, b batchWrite) int {
-		if c := strings.Compare(a.key, b.key); c != 0 {
-			return c
-		}
-		return a.order - b.order
-	})
+	order := inKeyOrder(writes)
 	if err := v.fault("commit"); err != nil {
 		return err
 	}
@@ -219,17 +214,19 @@ func (v *volume) commit(batch []*changeSet) error {
 			return err
 		}
 	}
+	var key []byte
 	err := v.update(func(tx *kv.Txn) error {
-		for i := range writes {
-			if i+1 < len(writes) && writes[i+1].key == writes[i].key {
+		for i, n := range order {
+			w := &writes[n]
+			if i+1 < len(order) && writes[order[i+1]].key == w.key {
 				continue
 			}
-			w := &writes[i]
+			key = append(key[:0], w.key...)
 			var err error
 			if w.deleted {
-				err = tx.Delete(kv.Data, []byte(w.key))
+				err = tx.Delete(kv.Data, key)
 			} else {
-				err = tx.Put(kv.Data, []byte(w.key), w.value)
+				err = tx.Put(kv.Data, key, w.value)
 			}
 			if err != nil {
 				return err
@@ -248,18 +245,56 @@ func (v *volume) commit(batch []*changeSet) error {
 	return err
 }
 
-// settle brings what the volume says about the app in line with the app's
-// keys: its entry and its place in the alarm index.
-func (a *App) settle(tx *kv.Txn) error {
-	if !a.entered {
-		if err := tx.Put(kv.Apps, []byte(a.id), encodeEntry(a.keys)); err != nil {
-			return err
-		}
-		if err := raiseNumbers(tx, a.keys); err != nil {
-			return err
-		}
-		a.entered = true
+// inKeyOrder returns the order in which to make the writes. In key order
+// neighbours share a page. Of several words on one key the last one stays last.
+func inKeyOrder(writes []batchWrite) []int32 {
+	order := make([]int32, len(writes))
+	for i := range order {
+		order[i] = int32(i)
 	}
+	slices.SortFunc(order, func(a, b int32) int {
+		if c := strings.Compare(writes[a].key, writes[b].key); c != 0 {
+			return c
+		}
+		return int(a - b)
+	})
+	return order
+}
+
+// settle brings what the volume says about the app in line with what the batch
+// has made of it: its entry, its counter sheet and its place in the alarm index.
+func (a *App) settle(tx *kv.Txn) error {
+	fresh := !a.entered
+	if err := a.enter(tx); err != nil {
+		return err
+	}
+	if fresh || a.sheet != a.sheeted {
+		if err := tx.Put(kv.Data, a.keys.prefix(tagMeta), a.sheet.encode()); err != nil {
+			return err
+		}
+		a.sheeted = a.sheet
+	}
+	if !a.requeued {
+		return nil
+	}
+	a.requeued = false
+	return a.index(tx)
+}
+
+// enter makes the app's entry, unless it has one.
+func (a *App) enter(tx *kv.Txn) error {
+	if a.entered {
+		return nil
+	}
+	a.entered = true
+	if err := tx.Put(kv.Apps, []byte(a.id), encodeEntry(a.keys)); err != nil {
+		return err
+	}
+	return raiseNumbers(tx, a.keys)
+}
+
+// index puts the app at its place in the alarm index.
+func (a *App) index(tx *kv.Txn) error {
 	due := a.keys.firstDue(tx.Cursor(kv.Data))
 	if due == a.alarm || a.alarm != 0 && seeded("alarm-index-stale") {
 		return nil

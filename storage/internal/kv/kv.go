@@ -21,6 +21,7 @@
 package kv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -356,10 +357,11 @@ type Cursor = bolt.Cursor
 // Txn is a Snapshot that can be written to.
 type Txn struct {
 	Snapshot
+	cursors [spaces]*Cursor // of Delete
 }
 
 func newTxn(tx *bolt.Tx) *Txn {
-	t := &Txn{Snapshot{tx: tx}}
+	t := &Txn{Snapshot: Snapshot{tx: tx}}
 	for i := range names {
 		if b := tx.Bucket(names[i]); b != nil {
 			b.FillPercent = fillPercent
@@ -369,7 +371,7 @@ func newTxn(tx *bolt.Tx) *Txn {
 	return t
 }
 
-// Put stores value under key. Both must stay unchanged until Update returns.
+// Put stores value under key. The value must stay unchanged until Update returns.
 func (t *Txn) Put(space Space, key, value []byte) error { return t.bucket(space).Put(key, value) }
 
 // OnCommit has fn told, when the transaction is durable, how many bytes of pages
@@ -383,4 +385,13 @@ func (t *Txn) OnCommit(fn func(written int64)) {
 }
 
 // Delete removes key if it is there.
-func (t *Txn) Delete(space Space, key []byte) error { return t.bucket(space).Delete(key) }
+func (t *Txn) Delete(space Space, key []byte) error {
+	// A cursor that is used again has its stack already, which a new one allocates.
+	if t.cursors[space] == nil {
+		t.cursors[space] = t.bucket(space).Cursor()
+	}
+	if found, _ := t.cursors[space].Seek(key); !bytes.Equal(found, key) {
+		return nil
+	}
+	return t.cursors[space].Delete()
+}
