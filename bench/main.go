@@ -8,12 +8,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"carillon/cmd/carillon/workload"
 )
 
+// gcPercent is GOGC of every system's process: that of the command carillon, for
+// all alike.
+const gcPercent = 600
+
 func main() {
+	debug.SetGCPercent(gcPercent)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"carillon/storage/internal/kv"
@@ -243,22 +242,6 @@ func (v *volume) commit(batch []*changeSet) error {
 		err = v.fault("committed")
 	}
 	return err
-}
-
-// inKeyOrder returns the order in which to make the writes. In key order
-// neighbours share a page. Of several words on one key the last one stays last.
-func inKeyOrder(writes []batchWrite) []int32 {
-	order := make([]int32, len(writes))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(a, b int32) int {
-		if c := strings.Compare(writes[a].key, writes[b].key); c != 0 {
-			return c
-		}
-		return int(a - b)
-	})
-	return order
 }
 
 // settle brings what the volume says about the app in line with what the batch

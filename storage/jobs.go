@@ -153,15 +153,14 @@ func locate(get func([]byte) ([]byte, error), keys keyspace, id JobID) (p place,
 }
 
 // Claim records, durably once committed, that an attempt of the pending job is
-// about to begin. The job must not be claimed already. ok is false if the
-// transaction itself has taken the job out of the bucket: it was cancelled.
+// about to begin. The job must not be claimed already. ok is false if it is not in
+// the bucket: the transaction itself has cancelled it.
 func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return false, err
 	}
 	defer tx.mu.Unlock()
-	data, err := tx.get(tx.app.keys.place(tagQueue, job.place))
-	if err != nil || data == nil {
+	if there, err := tx.has(tx.app.keys.place(tagQueue, job.place)); err != nil || !there {
 		return false, err
 	}
 	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.Attempts+1, tx.now))

@@ -177,6 +177,18 @@ func (tx *Tx) get(key []byte) ([]byte, error) {
 	return value, err
 }
 
+// has is get that only says whether there is a value.
+func (tx *Tx) has(key []byte) (there bool, err error) {
+	if w, ok := tx.written(string(key)); ok {
+		return !w.deleted, nil
+	}
+	err = tx.readFile(func(snap *kv.Snapshot) error {
+		there = snap.Get(kv.Data, key) != nil
+		return nil
+	})
+	return there, err
+}
+
 // written is the newest word on the key that is not known to be in the file.
 func (tx *Tx) written(key string) (write, bool) {
 	for i := len(tx.layers) - 1; i >= 0; i-- {
