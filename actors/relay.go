@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"container/heap"
 	"context"
 	"slices"
 	"sync"
@@ -36,6 +37,7 @@ type relay struct {
 	// For the SchedulerActor, once the relay has ended.
 	settled  []*turn       // handed over
 	dropped  []*turn       // not begun, and never to be
+	tooSoon  []*run        // not begun: the wall was stepped back while they waited
 	inserted []storage.Job // by settled turns, due later
 	left     *turn         // to be settled by the SchedulerActor
 }
@@ -69,6 +71,10 @@ func (r *relay) begin(t *turn) bool {
 	inv, app := t.inv, r.app
 	if err := refuse(inv.ctx, inv.from, inv.Path); err != nil {
 		inv.reply(result{err: err})
+		return false
+	}
+	if inv.job != nil && inv.job.job.Due.After(app.eng.clock.wall()) {
+		r.tooSoon = append(r.tooSoon, inv.job)
 		return false
 	}
 	t.ctx, t.cancel = context.WithTimeout(inv.ctx, inv.timeout)
@@ -178,6 +184,11 @@ func (s *scheduler) finishRelay(r *relay) {
 	for _, t := range r.dropped {
 		if t.inv.job != nil {
 			s.freeSlot(t.inv.job)
+		}
+	}
+	for _, job := range r.tooSoon {
+		if s.runs.get(job.job.ID) == job {
+			heap.Push(&s.ready, job)
 		}
 	}
 	for _, t := range r.settled {
