@@ -100,6 +100,12 @@ func (x *history) play(text string) {
 	}
 	h.Settle()
 	now := time.Now()
+	if *showModel {
+		for _, h := range x.notes.seen {
+			fmt.Fprintln(os.Stderr, "   ", h)
+		}
+		fmt.Fprintln(os.Stderr, "  "+now.Format(stamp), "wall", h.Now().Format(stamp))
+	}
 	m.seen = map[storage.AppID]*sight{}
 	for _, id := range modelApps {
 		s, err := look(h, id)
