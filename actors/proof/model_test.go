@@ -118,25 +118,32 @@ func (x *history) play(text string) {
 	m.now, m.cut, m.graceful, m.acked = now, false, false, ""
 	seen := x.notes.take()
 	x.noted = seen
-	if n, waited := c.waited(l, seen); waited {
-		m.follow(seen[:n], l.done)
-		seen, l.at = seen[n:], l.done
+	n, waited := c.waited(l, seen)
+	if waited {
+		l.at = l.done
 	}
-	if c.before != nil {
-		c.before(m, l)
-	}
-	m.follow(seen, now)
-	if c.after != nil {
-		c.after(m, l)
-	}
-	for _, a := range m.apps {
-		a.window = nil
-		m.ticks(a, now)
-		m.compare(a, now)
-		if m.life == life {
-			m.compareAlarm(a, asleep[a.id], now)
+	m.branch(seen, func() {
+		m.follow(seen[:n], l.at)
+		if c.before != nil {
+			c.before(m, l)
 		}
-	}
+		m.follow(seen[n:], now)
+		if c.after != nil {
+			c.after(m, l)
+		}
+		if len(m.findings) > 0 {
+			return
+		}
+		for _, id := range modelApps {
+			a := m.apps[id]
+			a.window = nil
+			m.ticks(a, now)
+			m.compare(a, now)
+			if m.life == life {
+				m.compareAlarm(a, asleep[a.id], now)
+			}
+		}
+	})
 	if err := h.Engine.Check(); err != nil {
 		m.found("other", "check: %v", err)
 	}

@@ -248,18 +248,18 @@ func (l *line) dead(m *model) *job {
 func beforeRetry(m *model, l *line) {
 	a, j := l.app(m), l.dead(m)
 	a.touched = l.at
-	full := a.live() >= modelMaxJobs
+	least, most := m.live(a)
 	switch code, failed := l.failed(); {
 	case j == nil && l.printed == "no such dead job":
-	case j != nil && full && code == dispatch.CodeResourceExhausted:
-	case j != nil && !full && l.printed == "":
+	case j != nil && most >= modelMaxJobs && code == dispatch.CodeResourceExhausted:
+	case j != nil && least < modelMaxJobs && l.printed == "":
 		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0
 		j.due, j.changedAt = m.wall(l.at), l.at
 		if j.run == nil { // else an old handler of it is still there
 			j.readyAt = l.at
 		}
 	default:
-		m.found("other", "%s: %q (failed: %v), dead %v, full %v", l.text, l.printed, failed, j != nil, full)
+		m.found("other", "%s: %q (failed: %v), dead %v, %d to %d jobs", l.text, l.printed, failed, j != nil, least, most)
 	}
 }
 

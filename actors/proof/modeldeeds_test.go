@@ -93,11 +93,11 @@ func (m *model) refusal(a *app, o *order, at time.Time) (code dispatch.Code, may
 			just++
 		}
 	}
-	if n := a.live(); n >= modelMaxJobs {
+	least, most := m.live(a)
+	if least >= modelMaxJobs {
 		return dispatch.CodeResourceExhausted, false
-	} else if n+just >= modelMaxJobs {
-		maybe = true
 	}
+	maybe = most+just >= modelMaxJobs
 	if o.ID == "" {
 		return "", maybe
 	}
@@ -139,7 +139,7 @@ func newJob(o *order, id storage.JobID, name string, due, at time.Time) *job {
 // cancel is what a run, or the host, was told when it cancelled a job by the
 // name of its program.
 func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
-	var first *job
+	first := a.first(name)
 	states := map[storage.State]bool{}
 	for _, j := range a.jobs {
 		if j.name != name {
@@ -148,9 +148,6 @@ func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 		states[j.state] = true
 		if j.changedAt.Equal(at) { // the other way round, perhaps
 			states[storage.StateRunning], states[storage.StatePending] = true, true
-		}
-		if before, _ := j.beforeLive(first); before {
-			first = j
 		}
 	}
 	for _, j := range a.jobs {
@@ -200,15 +197,15 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	default:
 		m.found("other", "job %s (%s) was cancelled as %s, it is %s", j.id, j.name, found, j.state)
 	}
-	j.state, j.changedAt = storage.StateCanceled, at
+	j.state, j.changedAt, j.canceledBy = storage.StateCanceled, at, by
 	if found != storage.StateRunning {
 		return
 	}
 	j.attempts++
-	if r := j.run; r != nil && r != by {
-		over, freed := r.over, r.freed
-		a.undoing(func() { r.over, r.freed = over, freed })
-		r.over = true
+	if r := j.run; r != nil && (r != by || r.acts) {
+		over, overAt, freed := r.over, r.overAt, r.freed
+		a.undoing(func() { r.over, r.overAt, r.freed = over, overAt, freed })
+		r.end(at)
 		if end := at.Add(modelGrace); end.Before(r.freed) {
 			r.freed = end
 		}
@@ -225,9 +222,12 @@ func (m *model) did(a *app, h happening) {
 	h.wall = m.begun[i].wall // what it schedules is due from when it asked, though it may have waited for the turn
 	m.begun = slices.Delete(m.begun, i, i+1)
 	code, failed := failedWith(answer)
-	deadline := modelDeadline
+	over := r.began.Add(modelDeadline)
 	if j := a.own(r); j != nil {
-		deadline = j.timeout()
+		over = r.began.Add(j.timeout())
+	}
+	if r.over && r.overAt.Before(over) {
+		over = r.overAt
 	}
 	switch {
 	case d.Nest != nil:
@@ -235,14 +235,18 @@ func (m *model) did(a *app, h happening) {
 	case failed && m.cut:
 		m.doubtful(a, r, d, h)
 		return
-	case r.over || !h.at.Before(r.began.Add(deadline)):
+	case h.at.After(over), r.over && a.own(r) != nil && a.own(r).canceledBy == r: // itself, before this
 		if !failed && answer != "none" && !strings.HasPrefix(answer, "late") { // to look is not forbidden
 			m.found("other", "%s, which was over, was answered with %q", r.prog.Name, answer)
 		}
 		return
-	case failed && (code == dispatch.CodeCanceled || code == dispatch.CodeAborted) && a.own(r) != nil &&
-		(a.own(r).changedAt.Equal(h.at) || m.canceledLater(r.prog.Name, h.at)):
-		return // cancelled at this moment, by an action that notes it after this one perhaps
+	case failed && (code == dispatch.CodeCanceled || code == dispatch.CodeAborted || code == dispatch.CodeDeadlineExceeded) &&
+		(h.at.Equal(over) || m.canceledLater(r.prog.Name, h.at)):
+		// It was over at this moment: whether before this was done it was not told.
+		if m.maybe() {
+			m.unanswered(a, r, d, h)
+		}
+		return
 	}
 	m.doing(a, r, d, answer, h)
 }
@@ -262,6 +266,30 @@ func (m *model) doing(a *app, r *run, d *deed, answer string, h happening) {
 	a.begin("cancel of " + d.Cancel)
 	m.cancel(a, r, d.Cancel, answer, h.at)
 	a.end(true)
+}
+
+// unanswered makes the change of a deed whose answer was that the action is over.
+func (m *model) unanswered(a *app, r *run, d *deed, h happening) {
+	if d.Run != nil {
+		m.doubtful(a, r, d, h)
+		return
+	}
+	if j := a.first(d.Cancel); j != nil {
+		m.doing(a, r, d, "canceled "+string(j.state), h)
+	}
+}
+
+// first is the job that a cancel of the program of that name is about, if any.
+func (a *app) first(name string) (first *job) {
+	for _, j := range a.jobs {
+		if j.name != name {
+			continue
+		}
+		if before, _ := j.beforeLive(first); before {
+			first = j
+		}
+	}
+	return first
 }
 
 // doubtful makes the change of a deed that a crash has cut off, if it is there.

@@ -11,6 +11,9 @@ import (
 // follow takes the model through what the handlers have noted, up to now.
 func (m *model) follow(seen []happening, now time.Time) {
 	for i, h := range seen {
+		if len(m.findings) > 0 {
+			return
+		}
 		m.rest = seen[i+1:]
 		m.pass(h.at)
 		m.happened(h)
@@ -126,7 +129,8 @@ func (m *model) startedJob(a *app, j *job, h happening) {
 	switch {
 	case j.mayStart && j.state == storage.StateCanceled:
 		// It was starting when it was cancelled: its handler is told at once.
-		r.over, j.mayStart, j.run = true, false, r
+		r.end(h.at)
+		j.mayStart, j.run = false, r
 		return
 	case j.state == storage.StateSuccess:
 		m.found("doubled", "job %s (%s) had succeeded and began again", j.id, j.name)
@@ -225,7 +229,7 @@ func (m *model) mutated(a *app, h happening) {
 	}
 	a.end(ended == nil)
 	m.free(r)
-	r.over = true
+	r.end(h.at)
 	if ended != nil && j != nil {
 		m.settle(a, ending{r, ended}, h.at)
 	}
@@ -255,7 +259,7 @@ func (m *model) acted(a *app, h happening) {
 		}
 		return
 	}
-	r.over = true
+	r.end(h.at)
 	if j != nil {
 		m.ended(a, ending{r, h.err}, h.at)
 	}
@@ -352,7 +356,7 @@ func (m *model) overrun(r *run) {
 	a := m.apps[r.app]
 	m.free(r)
 	canceled := r.over
-	r.over = true
+	r.end(r.freed)
 	j := a.own(r)
 	if a.holder == r {
 		a.holder = nil
@@ -400,7 +404,8 @@ func (m *model) opened(at time.Time) {
 		m.doubtful(m.apps[h.run.app], h.run, h.deed, h)
 	}
 	m.begun = nil
-	for _, a := range m.apps {
+	for _, id := range modelApps {
+		a := m.apps[id]
 		if !m.graceful {
 			m.crashed(a, at)
 		}
@@ -449,7 +454,8 @@ func (m *model) crashed(a *app, at time.Time) {
 			m.found("other", "app %s: job %s (%s) was running, and the attempt is not counted", a.id, j.id, j.name)
 		}
 		if j.run != nil {
-			j.run.over, j.run = true, nil
+			j.run.end(at)
+			j.run = nil
 		}
 		j.state, j.readyAt, j.mayStart, j.was = storage.StatePending, at, false, nil
 		if !cutOff {

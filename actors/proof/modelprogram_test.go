@@ -163,15 +163,23 @@ func (h happening) String() string {
 
 // run is one run of a function, as its handler sees it.
 type run struct {
-	app   storage.AppID
-	prog  *program
-	acts  bool
-	job   dispatch.JobRun
-	tick  dispatch.Tick
-	began time.Time
-	life  int // of the engine; the model's
-	over  bool
-	freed time.Time // the model's: when its slot, or its turn, is given back at the latest
+	app    storage.AppID
+	prog   *program
+	acts   bool
+	job    dispatch.JobRun
+	tick   dispatch.Tick
+	began  time.Time
+	life   int // of the engine; the model's
+	over   bool
+	overAt time.Time
+	freed  time.Time // the model's: when its slot, or its turn, is given back at the latest
+}
+
+// end notes that what the run does from here on counts no more.
+func (r *run) end(at time.Time) {
+	if !r.over {
+		r.over, r.overAt = true, at
+	}
 }
 
 // journal is what handlers have noted. It is outside of every engine.

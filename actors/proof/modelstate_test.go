@@ -44,6 +44,7 @@ type model struct {
 	findings        []finding
 	runs            []*run      // of jobs, that hold a slot
 	begun           []happening // what actions have begun to do, and were not told how it ended
+	answers, asked  []int       // of this try of the command: what is answered, and of how many answers
 	highWater       time.Time
 	hibernated, ran int
 }
@@ -98,14 +99,15 @@ type job struct {
 	trigger string
 	slot    time.Time
 
-	seq       int
-	addedAt   time.Time // the bubble's
-	addedBy   *run
-	readyAt   time.Time // not to be started before, whatever is due
-	changedAt time.Time
-	run       *run // the latest
-	was       *job // before its last attempt was settled
-	mayStart  bool // cancelled while it was starting
+	seq        int
+	addedAt    time.Time // the bubble's
+	addedBy    *run
+	readyAt    time.Time // not to be started before, whatever is due
+	changedAt  time.Time
+	run        *run // the latest
+	canceledBy *run
+	was        *job // before its last attempt was settled
+	mayStart   bool // cancelled while it was starting
 }
 
 func (j *job) timeout() time.Duration {
@@ -206,14 +208,24 @@ func (a *app) job(id storage.JobID) *job {
 	return nil
 }
 
-// live is how many jobs are pending or running.
-func (a *app) live() (n int) {
+// live is how many jobs of the app are pending or running. Ticks come and go by
+// themselves, so that the number is not known if there are any.
+func (m *model) live(a *app) (least, most int) {
 	for _, j := range a.jobs {
-		if !j.state.Ended() {
-			n++
+		switch {
+		case j.state.Ended():
+		case j.slot.IsZero():
+			least, most = least+1, most+1
+		default:
+			most++
 		}
 	}
-	return n
+	for _, job := range m.seen[a.id].all {
+		if !job.Slot.IsZero() && a.job(job.ID) == nil {
+			most++
+		}
+	}
+	return least, most + len(a.triggers)
 }
 
 // before says whether j comes before k in the order of starts; known is false

@@ -71,14 +71,18 @@ func beforeCron(m *model, l *line) {
 		}
 	}
 	a.triggers[t.name] = t
-	a.retract(t.name)
+	m.retract(a, t.name)
 }
 
-// retract forgets the ticks of the trigger that have not begun: what of them is
-// still there, or there again, is seen.
-func (a *app) retract(name string) {
+// retract forgets the ticks of the trigger that have not begun. What of them is
+// there again is seen; what is still there, since it waits for another tick, is
+// taken out when its turn comes.
+func (m *model) retract(a *app, name string) {
 	for _, j := range slices.Clone(a.jobs) {
-		if j.trigger == name && !j.slot.IsZero() && j.attempts == 0 && j.state == storage.StatePending {
+		if j.trigger != name || j.slot.IsZero() || j.attempts > 0 || j.state != storage.StatePending {
+			continue
+		}
+		if job, there := m.seen[a.id].jobs[j.id]; !there || job.Function != j.path || job.State != j.state {
 			a.drop(j)
 		}
 	}
@@ -98,7 +102,7 @@ func beforePause(m *model, l *line) {
 	l.app(m).touched = l.at
 	if t := l.trigger(m); t != nil {
 		t.paused, t.changed = l.words[0] == "pause", true
-		l.app(m).retract(t.name)
+		m.retract(l.app(m), t.name)
 	}
 }
 
@@ -106,7 +110,7 @@ func beforeDelete(m *model, l *line) {
 	l.app(m).touched = l.at
 	if l.trigger(m) != nil {
 		delete(l.app(m).triggers, l.words[2])
-		l.app(m).retract(l.words[2])
+		m.retract(l.app(m), l.words[2])
 	}
 }
 
@@ -115,9 +119,10 @@ func beforeRunNow(m *model, l *line) {
 	a.touched = l.at
 	t := l.trigger(m)
 	code, failed := l.failed()
+	least, most := m.live(a)
 	switch {
 	case t == nil:
-	case failed && (code != dispatch.CodeResourceExhausted || a.live() < modelMaxJobs):
+	case failed && (code != dispatch.CodeResourceExhausted || most < modelMaxJobs), !failed && least >= modelMaxJobs:
 		m.found("other", "%s: %q", l.text, l.printed)
 	case !failed:
 		j := m.tickJob(t, l.id(l.printed), time.Time{}, ceil(m.wall(l.at)), l.at)
@@ -158,6 +163,26 @@ func (m *model) alone(a *app, j *job) bool {
 		return t != nil
 	}
 	return !slices.ContainsFunc(a.jobs, func(k *job) bool { return k != j && k.trigger == j.trigger && !k.state.Ended() && k.run != nil })
+}
+
+// awaits says whether the tick waits for a run of its trigger to end, and not for
+// an instant: at its own, only the next tick is skipped for a tick that runs.
+func (m *model) awaits(a *app, j *job, now time.Time) bool {
+	t := a.triggers[j.trigger]
+	if t == nil || t.overlap == storage.OverlapAllow {
+		return false
+	}
+	running, ticks, next := false, false, true
+	for _, k := range a.jobs {
+		switch {
+		case k == j || k.trigger != j.trigger || k.state.Ended():
+		case k.run != nil || !k.due.After(m.wall(now).Add(modelAhead)):
+			running, ticks = true, ticks || !k.slot.IsZero()
+		case k.due.Before(j.due):
+			next = false
+		}
+	}
+	return running && (t.overlap == storage.OverlapQueue || !ticks || !next)
 }
 
 // ticks brings the model in line with what triggers have done by themselves:
