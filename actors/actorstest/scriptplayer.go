@@ -11,7 +11,8 @@ import (
 // story up as it goes.
 type Player struct {
 	// Opening, if set, is called each time the directory is opened again, before
-	// any job starts. It is called in a goroutine of the engine's.
+	// any job starts: at its first commit, which may be during a later command than
+	// the one that it was set for. It is called in a goroutine of the engine's.
 	Opening func()
 
 	s     *script
@@ -38,8 +39,9 @@ func (p *Player) watch() {
 		return
 	}
 	var once sync.Once
+	opening := p.Opening
 	p.s.h.opts.Fault = func(point string) error {
-		once.Do(p.Opening)
+		once.Do(opening)
 		if p.fault == nil {
 			return nil
 		}

@@ -59,7 +59,6 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		notes.wall = h.Now
 		x.h, x.m, x.player = h, newModel(time.Now(), 2, 3, modelApps...), actorstest.NewPlayer(h)
-		x.player.Opening = func() { notes.note(happening{what: "open"}) }
 		x.maker = &maker{m: x.m, player: x.player}
 		play(x)
 		h.Advance(10 * time.Second) // handlers that were deaf when a crash cut them off come to their end
@@ -83,6 +82,12 @@ func (x *history) play(text string) {
 	l.began = l.at
 	watchdog := time.AfterFunc(1000*time.Hour, func() { panic("this does not end:\n" + strings.Join(x.lines, "\n")) })
 	defer watchdog.Stop()
+	command := len(x.lines)
+	x.player.Opening = func() {
+		if command == len(x.lines) { // else it is the first commit long after
+			x.notes.note(happening{what: "open"})
+		}
+	}
 	l.printed = x.player.Play(text)
 	if *showModel {
 		fmt.Fprintln(os.Stderr, "  "+l.printed)
@@ -123,6 +128,7 @@ func (x *history) play(text string) {
 		l.at = l.done
 	}
 	m.branch(seen, func() {
+		n := m.place(&c, l, seen, n)
 		m.follow(seen[:n], l.at)
 		if c.before != nil {
 			c.before(m, l)

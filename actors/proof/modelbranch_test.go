@@ -1,8 +1,11 @@
 package proof_test
 
 import (
+	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 )
 
 // What happened at one moment happened in an order that handlers cannot always
@@ -25,16 +28,31 @@ func (m *model) choose(n int) (answer int) {
 // maybe asks whether something that is open happened.
 func (m *model) maybe() bool { return m.choose(2) == 1 }
 
+// way leads through a command: the answers to its first questions, all
+// others being 0.
+type way struct {
+	answers []int
+	reached int // how much of the command fitted on the way that this one parts from
+}
+
 // branch calls try, which takes the model through what was noted in a command,
-// until it finds nothing wrong: with no unlikely answer at first, then with one,
-// then with two and so on. If it always finds something, what it found at first stays.
+// until it finds nothing wrong. It parts from the ways that have come farthest,
+// and as late as possible. If all are wrong, what the first has found stays.
 func (m *model) branch(noted []happening, try func()) {
 	back := m.save(noted)
 	var first []finding
-	open := [][]int{nil}
+	open := []way{{}}
 	for n := 0; len(open) > 0 && n < mostTries; n++ {
+		best := len(open) - 1
+		for i := best; i >= 0; i-- {
+			if open[i].reached > open[best].reached {
+				best = i
+			}
+		}
+		taken := open[best]
+		open = slices.Delete(open, best, best+1)
 		back()
-		m.answers, m.asked, open = open[0], nil, open[1:]
+		m.answers, m.asked, m.reached = taken.answers, nil, 0
 		try()
 		if len(m.findings) == 0 {
 			return
@@ -42,16 +60,60 @@ func (m *model) branch(noted []happening, try func()) {
 		if n == 0 {
 			first = m.findings
 		}
-		for at := len(m.answers); at < len(m.asked); at++ {
-			for answer := 1; answer < m.asked[at]; answer++ {
+		if *showModel {
+			fmt.Fprintln(os.Stderr, "  with the answers", m.answers, "of", m.asked, "it has found:", m.findings[0].text)
+		}
+		for at := len(taken.answers); at < len(m.asked); at++ {
+			for answer := m.asked[at] - 1; answer > 0; answer-- {
 				next := make([]int, at+1)
-				copy(next, m.answers)
+				copy(next, taken.answers)
 				next[at] = answer
-				open = append(open, next)
+				open = append(open, way{next, m.reached})
 			}
 		}
 	}
 	m.findings = first
+}
+
+// next says which of the happenings came first: the first of them, or another of
+// the same moment. What an action has done in a transaction it notes when it
+// hears of it; that it has ended it notes before anybody hears of it.
+func (m *model) next(seen []happening) int {
+	if seen[0].run == nil {
+		return 0
+	}
+	could := []int{0}
+	earlier := map[*run]bool{seen[0].run: true}
+	for i, h := range seen[1:] {
+		if !h.at.Equal(seen[0].at) || h.run == nil {
+			break
+		}
+		if !earlier[h.run] && (seen[0].what == "end" && len(could) == 1 || h.what == "did" && h.run.app == seen[0].run.app) {
+			could = append(could, 1+i)
+		}
+		earlier[h.run] = true
+	}
+	if len(could) == 1 {
+		return 0
+	}
+	return could[m.choose(len(could))]
+}
+
+// place says at which of the happenings a command was done that is a change of
+// its own: at the n-th, or a later one of the same moment.
+func (m *model) place(c *command, l *line, seen []happening, n int) int {
+	if c.word == "crash-at" && !strings.HasSuffix(l.printed, "crashed") {
+		inner, in := l.inner()
+		return m.place(&inner, in, seen, n)
+	}
+	if c.calls() || c.word == "crash-at" {
+		return n
+	}
+	most := n
+	for most < len(seen) && !seen[most].at.After(l.done) {
+		most++
+	}
+	return n + m.choose(most-n+1)
 }
 
 // save returns what takes the model back to what it is like now, as often as

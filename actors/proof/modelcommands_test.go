@@ -91,14 +91,23 @@ func commandOf(text string) (command, bool) {
 	return command{}, false
 }
 
+// calls says whether the command is none that changes the state by itself.
+func (c *command) calls() bool {
+	switch c.word {
+	case "call", "advance", "crash", "restart", "limits", "clock":
+		return true
+	}
+	return false
+}
+
 // waited says whether the command had to wait for the turn, and how much of what
 // was noted came before it was done. Calls, and what opens the directory, tell by
 // themselves when they are done.
 func (c *command) waited(l *line, seen []happening) (n int, waited bool) {
-	switch c.word {
-	case "call", "advance", "crash", "restart", "limits", "clock":
+	if c.calls() {
 		return 0, false
-	case "crash-at":
+	}
+	if c.word == "crash-at" {
 		if strings.HasSuffix(l.printed, "crashed") {
 			return 0, false
 		}
@@ -230,6 +239,8 @@ func beforeCancel(m *model, l *line) {
 		a.end(true)
 	case isLate && j != nil && j.state == storage.State(late):
 	case l.printed == "no such job" && j == nil:
+	case l.printed == "no such job" && j.missed(m, a, l.at):
+		a.drop(j)
 	case j == nil:
 		m.found("other", "%s: %s, and there is no such job", l.text, l.printed)
 	default:
@@ -292,7 +303,7 @@ func beforeLimits(m *model, l *line) {
 
 // beforeCrash: what handlers do from here on, those that are deaf, is nothing to anybody.
 func beforeCrash(m *model, _ *line) {
-	m.opening = true
+	m.opening, m.dead = true, true
 	m.life++
 }
 

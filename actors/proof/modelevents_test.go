@@ -10,14 +10,19 @@ import (
 
 // follow takes the model through what the handlers have noted, up to now.
 func (m *model) follow(seen []happening, now time.Time) {
-	for i, h := range seen {
-		if len(m.findings) > 0 {
-			return
-		}
-		m.rest = seen[i+1:]
+	seen = slices.Clone(seen)
+	for len(seen) > 0 && len(m.findings) == 0 {
+		i := m.next(seen)
+		h := seen[i]
+		seen = slices.Delete(seen, i, i+1)
+		m.rest = seen
 		m.pass(h.at)
 		m.happened(h)
 		m.refresh(h.at)
+		m.reached++
+	}
+	if len(m.findings) > 0 {
+		return
 	}
 	m.pass(now)
 	m.refresh(now)
@@ -25,9 +30,7 @@ func (m *model) follow(seen []happening, now time.Time) {
 
 func (m *model) happened(h happening) {
 	if h.what == "open" {
-		if m.opening { // else it is the first commit long after
-			m.opened(h.at)
-		}
+		m.opened(h.at)
 		return
 	}
 	a := m.apps[h.run.app]
@@ -36,7 +39,9 @@ func (m *model) happened(h happening) {
 		return
 	}
 	if h.what == "start" {
-		h.run.life = m.life
+		if h.run.life = m.life; m.dead {
+			h.run.life = -1
+		}
 	}
 	if h.run.life != m.life {
 		return // its engine is gone, and whatever it does counts for nothing
@@ -144,7 +149,7 @@ func (m *model) startedJob(a *app, j *job, h happening) {
 		if other.app == a.id {
 			inApp++
 		}
-		if other.job.ID == r.job.ID && other.app == r.app {
+		if other.job.ID == r.job.ID && other.app == r.app && other.prog.Name == r.prog.Name { // else of a cancelled one, whose id was free
 			m.found("doubled", "two attempts of job %s (%s) run at once", j.id, j.name)
 		}
 	}
@@ -169,8 +174,8 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 		return 0, false
 	}
 	could := at.Add(-m.wall(at).Sub(j.due)) // when it came to be due
-	if could.Before(m.steppedAt) {
-		could = m.steppedAt.Add(modelCheck)
+	if noticed := m.steppedAt.Add(modelCheck); could.Before(noticed) {
+		could = noticed
 	}
 	for _, t := range []time.Time{a.freeSince, j.readyAt, j.addedAt, m.openedAt} {
 		if t.After(could) {
@@ -219,6 +224,12 @@ func (m *model) mutated(a *app, h happening) {
 	had := a.effects[fx]
 	c.durable = func() bool { return m.seen[a.id].docs[fx] > had }
 	ended := h.err
+	if ended == nil && m.cut && !c.durable() && m.maybe() {
+		// The engine had died already: what this was answered is nothing to anybody.
+		a.end(true)
+		m.turnFree(a, h.at)
+		return
+	}
 	if ended == nil {
 		m.mutate(a, r, r.prog, h)
 		if j != nil && j.state == storage.StateRunning {
@@ -399,7 +410,12 @@ func (m *model) refresh(at time.Time) {
 // opened is the moment the directory was opened again.
 func (m *model) opened(at time.Time) {
 	m.life++
-	m.opening, m.openedAt = false, at
+	m.opening, m.openedAt, m.dead = false, at, false
+	for _, id := range modelApps {
+		if a := m.apps[id]; !m.graceful {
+			m.undone(a)
+		}
+	}
 	for _, h := range m.begun {
 		m.doubtful(m.apps[h.run.app], h.run, h.deed, h)
 	}
@@ -416,9 +432,8 @@ func (m *model) opened(at time.Time) {
 	m.perApp, m.all = m.limits[0], m.limits[1]
 }
 
-// crashed finds out which of the last changes were durable, and counts the
-// attempts that were cut off.
-func (m *model) crashed(a *app, at time.Time) {
+// undone finds out which of the last changes were durable, and undoes the others.
+func (m *model) undone(a *app) {
 	missing := ""
 	for _, c := range a.window {
 		if c.durable == nil {
@@ -439,6 +454,10 @@ func (m *model) crashed(a *app, at time.Time) {
 			c.back(0)
 		}
 	}
+}
+
+// crashed counts the attempts that were cut off.
+func (m *model) crashed(a *app, at time.Time) {
 	wall := m.wall(at)
 	for _, j := range slices.Clone(a.jobs) {
 		if j.state.Ended() {

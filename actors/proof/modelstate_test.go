@@ -45,6 +45,8 @@ type model struct {
 	runs            []*run      // of jobs, that hold a slot
 	begun           []happening // what actions have begun to do, and were not told how it ended
 	answers, asked  []int       // of this try of the command: what is answered, and of how many answers
+	reached         int         // how much of the command has fitted, in this try
+	dead            bool        // the engine was killed, and is not open again
 	highWater       time.Time
 	hibernated, ran int
 }

@@ -165,6 +165,13 @@ func (m *model) alone(a *app, j *job) bool {
 	return !slices.ContainsFunc(a.jobs, func(k *job) bool { return k != j && k.trigger == j.trigger && !k.state.Ended() && k.run != nil })
 }
 
+// missed says whether the job is a tick that was due, never began and is gone:
+// its slot was skipped.
+func (j *job) missed(m *model, a *app, at time.Time) bool {
+	_, there := m.seen[a.id].jobs[j.id]
+	return !there && !j.slot.IsZero() && j.attempts == 0 && j.state == storage.StatePending && !j.due.After(m.wall(at))
+}
+
 // awaits says whether the tick waits for a run of its trigger to end, and not for
 // an instant: at its own, only the next tick is skipped for a tick that runs.
 func (m *model) awaits(a *app, j *job, now time.Time) bool {
