@@ -120,7 +120,7 @@ func (x *history) play(text string) {
 		m.seen[id] = s
 	}
 	life := m.life
-	m.now, m.cut, m.graceful, m.acked = now, false, false, ""
+	m.now, m.cut, m.graceful, m.crashed, m.acked = now, false, false, false, ""
 	seen := x.notes.take()
 	x.noted = seen
 	n, waited := c.waited(l, seen)

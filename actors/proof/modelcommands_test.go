@@ -265,10 +265,7 @@ func beforeRetry(m *model, l *line) {
 	case j != nil && most >= modelMaxJobs && code == dispatch.CodeResourceExhausted:
 	case j != nil && least < modelMaxJobs && l.printed == "":
 		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0
-		j.due, j.changedAt = m.wall(l.at), l.at
-		if j.run == nil { // else an old handler of it is still there
-			j.readyAt = l.at
-		}
+		j.due, j.changedAt, j.readyAt = m.wall(l.at), l.at, l.at
 	default:
 		m.found("other", "%s: %q (failed: %v), dead %v, %d to %d jobs", l.text, l.printed, failed, j != nil, least, most)
 	}

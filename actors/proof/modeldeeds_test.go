@@ -241,7 +241,7 @@ func (m *model) did(a *app, h happening) {
 		}
 		return
 	case failed && (code == dispatch.CodeCanceled || code == dispatch.CodeAborted || code == dispatch.CodeDeadlineExceeded) &&
-		(h.at.Equal(over) || m.canceledLater(r.prog.Name, h.at)):
+		(h.at.Equal(over) || d.Cancel == r.prog.Name || m.canceledLater(r.prog.Name, h.at)):
 		// It was over at this moment: whether before this was done it was not told.
 		if m.maybe() {
 			m.unanswered(a, r, d, h)

@@ -170,7 +170,7 @@ func (m *model) startedJob(a *app, j *job, h happening) {
 // late says how much later than it could have a pending job begins, or has not
 // begun yet. It errs on the side of the engine.
 func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool) {
-	if !a.free || j.crashes >= 2 || j.trigger != "" && !m.alone(a, j) {
+	if !a.free || j.crashes >= 2 || j.run != nil && j.run.ghost || j.trigger != "" && !m.alone(a, j) {
 		return 0, false
 	}
 	could := at.Add(-m.wall(at).Sub(j.due)) // when it came to be due
@@ -264,7 +264,7 @@ func (m *model) acted(a *app, h happening) {
 	r, j := h.run, a.own(h.run)
 	m.free(r)
 	if r.over {
-		if j != nil && j.run == r {
+		if r.ghost = false; j != nil && j.run == r {
 			j.readyAt = h.at // it is not run again while an old handler of it is there
 			j.run = nil
 		}
@@ -378,8 +378,8 @@ func (m *model) overrun(r *run) {
 		return
 	}
 	if j != nil && !canceled {
+		r.ghost = true
 		m.ended(a, ending{r, errDeadline}, r.freed)
-		j.readyAt = r.freed.Add(time.Hour) // until its handler has returned
 	}
 }
 
@@ -410,7 +410,7 @@ func (m *model) refresh(at time.Time) {
 // opened is the moment the directory was opened again.
 func (m *model) opened(at time.Time) {
 	m.life++
-	m.opening, m.openedAt, m.dead = false, at, false
+	m.opening, m.openedAt, m.dead, m.crashed = false, at, false, !m.graceful
 	for _, id := range modelApps {
 		if a := m.apps[id]; !m.graceful {
 			m.undone(a)
@@ -423,7 +423,7 @@ func (m *model) opened(at time.Time) {
 	for _, id := range modelApps {
 		a := m.apps[id]
 		if !m.graceful {
-			m.crashed(a, at)
+			m.interrupted(a, at)
 		}
 		a.holder, a.unsettled = nil, nil
 		a.window = nil
@@ -456,8 +456,8 @@ func (m *model) undone(a *app) {
 	}
 }
 
-// crashed counts the attempts that were cut off.
-func (m *model) crashed(a *app, at time.Time) {
+// interrupted counts the attempts that were cut off.
+func (m *model) interrupted(a *app, at time.Time) {
 	wall := m.wall(at)
 	for _, j := range slices.Clone(a.jobs) {
 		if j.state.Ended() {

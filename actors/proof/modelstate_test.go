@@ -46,6 +46,7 @@ type model struct {
 	begun           []happening // what actions have begun to do, and were not told how it ended
 	answers, asked  []int       // of this try of the command: what is answered, and of how many answers
 	reached         int         // how much of the command has fitted, in this try
+	crashed         bool        // this command has killed an engine that is open again
 	dead            bool        // the engine was killed, and is not open again
 	highWater       time.Time
 	hibernated, ran int

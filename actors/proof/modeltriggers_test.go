@@ -152,7 +152,17 @@ func (m *model) adoptTick(a *app, r *run, h happening) {
 	case r.job.ID != storage.TickID(t.name, r.tick.Slot):
 		m.found("other", "job %s began for slot %s of trigger %s", r.job.ID, r.tick.Slot.Format(stamp), t.name)
 	default:
-		a.add(m.tickJob(t, r.job.ID, r.tick.Slot, r.tick.Slot, h.at))
+		j := m.tickJob(t, r.job.ID, r.tick.Slot, r.tick.Slot, h.at)
+		m.cutOff(a, j)
+		a.add(j)
+	}
+}
+
+// cutOff counts the attempt of a tick that a crash of this command has cut off
+// before its handler began.
+func (m *model) cutOff(a *app, j *job) {
+	if job := m.seen[a.id].jobs[j.id]; m.crashed && len(job.History) > 0 && job.History[0].Interrupted {
+		j.attempts, j.history, j.crashes, j.code = 1, 1, 1, dispatch.CodeAborted
 	}
 }
 
@@ -210,7 +220,7 @@ func (m *model) ticks(a *app, now time.Time) {
 		}
 	}
 	for _, job := range seen.all {
-		if job.Trigger == "" || job.Slot.IsZero() || job.Attempts > 0 || a.job(job.ID) != nil {
+		if job.Trigger == "" || job.Slot.IsZero() || job.Attempts > 1 || a.job(job.ID) != nil {
 			continue
 		}
 		t := a.triggers[job.Trigger]
@@ -219,8 +229,10 @@ func (m *model) ticks(a *app, now time.Time) {
 			continue
 		}
 		j := m.tickJob(t, job.ID, job.Slot, job.Slot, now)
-		j.state = job.State
-		a.add(j)
+		if m.cutOff(a, j); j.attempts == job.Attempts {
+			j.state = job.State
+			a.add(j)
+		}
 	}
 }
 
