@@ -56,8 +56,13 @@ func (s *scheduler) rearm() {
 		}
 	}
 	wall := s.eng.clock.wall()
-	if len(s.ready) > 0 && s.started < s.slots && !s.draining {
-		sooner(s.ready[0].job.Due.Sub(wall))
+	if len(s.ready) > 0 && !s.draining {
+		due := s.ready[0].job.Due.Sub(wall)
+		if s.started < s.slots {
+			sooner(due)
+		} else if !s.soon(wall) {
+			sooner(due - s.eng.opts.ClaimAhead) // it asks for a slot then
+		}
 	}
 	if !s.nextAt.IsZero() && s.claims <= claimBatch/2 && !s.draining && s.holder == nil {
 		sooner(s.nextAt.Sub(wall))

@@ -245,7 +245,13 @@ func (s *scheduler) release() {
 		heap.Pop(&s.ready)
 		s.launch(r)
 	}
-	s.askSlots()
+	s.askSlots(wall)
+}
+
+// soon says whether the first of the claimed jobs is as near as its claim is
+// ahead of it. A wall that was stepped back puts it off.
+func (s *scheduler) soon(wall time.Time) bool {
+	return len(s.ready) > 0 && !s.ready[0].job.Due.After(wall.Add(s.eng.opts.ClaimAhead))
 }
 
 // launch sends the run down the path of an RPC. An action's handler counts as
@@ -293,10 +299,13 @@ func (s *scheduler) freeSlot(r *run) {
 }
 
 // askSlots keeps as many slots as there is work for, and no more.
-func (s *scheduler) askSlots() {
-	want := min(s.started+len(s.ready), s.eng.opts.AppConcurrency)
-	if seeded("app-limit-off") {
-		want = s.started + len(s.ready)
+func (s *scheduler) askSlots(wall time.Time) {
+	want := s.started
+	if s.soon(wall) {
+		want += len(s.ready)
+	}
+	if !seeded("app-limit-off") {
+		want = min(want, s.eng.opts.AppConcurrency)
 	}
 	switch {
 	case want > s.slots && !s.asked && !s.broken && !s.draining:

@@ -191,7 +191,7 @@ func (s *scheduler) reload() bool {
 func (s *scheduler) drain(m *drain) {
 	s.draining, s.drained = true, m.done
 	s.awaited.Store(true)
-	s.askSlots()
+	s.askSlots(s.eng.clock.wall())
 }
 
 // drainStep takes the claims back, and tells when nothing runs or waits.
