@@ -99,8 +99,8 @@ func (m *model) next(seen []happening) int {
 	return could[m.choose(len(could))]
 }
 
-// place says at which of the happenings a command was done that is a change of
-// its own: at the n-th, or a later one of the same moment.
+// place says before which of the happenings a command was done that is a change
+// of its own: the n-th, or another one of the same moment.
 func (m *model) place(c *command, l *line, seen []happening, n int) int {
 	if c.word == "crash-at" && !strings.HasSuffix(l.printed, "crashed") {
 		inner, in := l.inner()
@@ -109,11 +109,17 @@ func (m *model) place(c *command, l *line, seen []happening, n int) int {
 	if c.calls() || c.word == "crash-at" {
 		return n
 	}
-	most := n
-	for most < len(seen) && !seen[most].at.After(l.done) {
-		most++
+	first, last := n, n
+	for first > 0 && !seen[first-1].at.Before(l.done) {
+		first--
 	}
-	return n + m.choose(most-n+1)
+	for last < len(seen) && !seen[last].at.After(l.done) {
+		last++
+	}
+	if n += m.choose(last - first + 1); n > last {
+		n -= last - first + 1
+	}
+	return n
 }
 
 // save returns what takes the model back to what it is like now, as often as

@@ -139,6 +139,13 @@ func newJob(o *order, id storage.JobID, name string, due, at time.Time) *job {
 // cancel is what a run, or the host, was told when it cancelled a job by the
 // name of its program.
 func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
+	if what, _, _ := strings.Cut(answer, " "); answer == "none" || what == "late" {
+		for _, j := range slices.Clone(a.jobs) {
+			if j.name == name && j.missed(m, a, at) {
+				a.drop(j)
+			}
+		}
+	}
 	first := a.first(name)
 	states := map[storage.State]bool{}
 	for _, j := range a.jobs {
@@ -156,6 +163,7 @@ func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 		}
 	}
 	switch what, found, _ := strings.Cut(answer, " "); {
+	case answer == "late " && len(states) == 0: // skipped since it was looked up
 	case what == "none" && len(states) > 0, what != "none" && len(states) == 0, what == "late" && !states[storage.State(found)]:
 		m.found("other", "cancel of %s was answered with %q, it is %v", name, answer, states)
 	case what == "canceled" && first == nil:
