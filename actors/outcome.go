@@ -55,11 +55,17 @@ func (s *scheduler) forgetRun(r *run) {
 	}
 }
 
-// expireAfter has the run of an action given up after d.
+// expireAfter has the run of an action given up after d, if that is not later
+// than it is to be anyway.
 func (s *scheduler) expireAfter(r *run, d time.Duration) {
+	at := time.Now().Add(d)
 	if r.expires != nil {
+		if at.After(r.expiresAt) {
+			return
+		}
 		r.expires.Stop()
 	}
+	r.expiresAt = at
 	sys, self := s.eng.sys, s.self
 	r.expires = time.AfterFunc(d, func() { sys.tell(self, &runExpired{r}) })
 }

@@ -19,6 +19,7 @@ type run struct {
 	holdsSlot bool        // this and over are the SchedulerActor's
 	over      bool        // ended: its outcome is settled, or about to be
 	expires   *time.Timer // of an action: gives it up after deadline and grace
+	expiresAt time.Time
 	src       source      // of an action
 	tick      dispatch.Tick
 
