@@ -227,7 +227,7 @@ func beforeCancel(m *model, l *line) {
 	late, isLate := strings.CutPrefix(l.printed, "too late, it is ")
 	switch {
 	case m.cut && j != nil:
-		if ok && m.seen[a.id].jobs[j.id].State != storage.StateCanceled {
+		if ok && m.seen[a.id].of(j).State != storage.StateCanceled {
 			m.found("lost", "%s was acknowledged, and is gone", l.text)
 		}
 		m.begun = append(m.begun, happening{at: l.at, run: hostRun(a, l), deed: &deed{Cancel: j.name}})
@@ -235,7 +235,7 @@ func beforeCancel(m *model, l *line) {
 	case ok && j != nil && !j.state.Ended():
 		c := a.begin("cancel of " + j.name)
 		m.canceled(a, j, storage.State(canceled), nil, l.at)
-		c.acked, c.durable = true, func() bool { return m.seen[a.id].jobs[j.id].State == storage.StateCanceled }
+		c.acked, c.durable = true, func() bool { return m.seen[a.id].of(j).State == storage.StateCanceled }
 		a.end(true)
 	case isLate && j != nil && j.state == storage.State(late):
 	case l.printed == "no such job" && j == nil:

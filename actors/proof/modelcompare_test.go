@@ -168,10 +168,25 @@ func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 	if i.Running > m.perApp {
 		m.found("other", "app %s has %d jobs running, of %d", a.id, i.Running, m.perApp)
 	}
+	if m.all < len(m.apps)*m.perApp && m.othersSoon(a, now) {
+		return // what waits for a slot waits for no instant
+	}
 	if m.steppedAt.Add(modelCheck).After(now) || !a.free || !due.After(m.wall(now)) {
 		return
 	}
 	if i.AlarmAt.IsZero() || i.AlarmAt.After(due) {
 		m.found("other", "app %s has its alarm at %s, its first job is due %s", a.id, i.AlarmAt.Format(stamp), due.Format(stamp))
 	}
+}
+
+// othersSoon says whether another app may keep slots for jobs that are claimed ahead.
+func (m *model) othersSoon(a *app, now time.Time) bool {
+	for _, other := range m.apps {
+		for _, j := range other.jobs {
+			if other != a && j.state == storage.StatePending && !j.due.After(m.wall(now).Add(modelAhead)) {
+				return true
+			}
+		}
+	}
+	return false
 }

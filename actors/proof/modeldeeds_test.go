@@ -266,7 +266,7 @@ func (m *model) doing(a *app, r *run, d *deed, answer string, h happening) {
 		c := a.begin("order of " + name)
 		j := m.order(a, r, d.Run, name, answer, h)
 		if j != nil {
-			c.acked, c.durable = true, func() bool { return m.seen[a.id].jobs[j.id].ID == j.id }
+			c.acked, c.durable = true, func() bool { return m.seen[a.id].of(j).ID == j.id }
 		}
 		a.end(true)
 		return
@@ -317,7 +317,7 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 		return
 	}
 	for _, j := range a.jobs {
-		if now := m.seen[a.id].jobs[j.id]; j.name == d.Cancel && !j.state.Ended() && now.State == storage.StateCanceled {
+		if now := m.seen[a.id].of(j); j.name == d.Cancel && !j.state.Ended() && now.State == storage.StateCanceled {
 			m.canceled(a, j, j.state, r, h.at)
 			return
 		}

@@ -16,7 +16,7 @@ func (m *model) follow(seen []happening, now time.Time) {
 		h := seen[i]
 		seen = slices.Delete(seen, i, i+1)
 		m.rest = seen
-		m.pass(h.at)
+		m.pass(h.at, true)
 		m.happened(h)
 		m.refresh(h.at)
 		m.reached++
@@ -24,7 +24,7 @@ func (m *model) follow(seen []happening, now time.Time) {
 	if len(m.findings) > 0 {
 		return
 	}
-	m.pass(now)
+	m.pass(now, false)
 	m.refresh(now)
 }
 
@@ -296,7 +296,7 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 	c := a.begin("end of " + j.name)
 	attempt, history := e.run.job.Attempt, j.history
 	c.durable = func() bool {
-		now := m.seen[a.id].jobs[j.id]
+		now := m.seen[a.id].of(j)
 		if len(now.History) > history {
 			return !now.History[history].Interrupted
 		}
@@ -334,17 +334,24 @@ func (m *model) fail(a *app, j *job, err error, at time.Time) {
 
 var errDeadline = dispatch.Errorf(dispatch.CodeDeadlineExceeded, "it took too long")
 
-// pass lets time go by up to an instant: deadlines are overrun on the way.
-func (m *model) pass(to time.Time) {
+// pass lets time go by up to an instant: deadlines are overrun on the way. If
+// something happens then, whether before or after a deadline of that very moment
+// is open.
+func (m *model) pass(to time.Time, happens bool) {
+	later := map[*run]bool{}
 	for {
 		var first *run
 		for _, r := range m.held() {
-			if !r.freed.After(to) && (first == nil || r.freed.Before(first.freed)) {
+			if !r.freed.After(to) && !later[r] && (first == nil || r.freed.Before(first.freed)) {
 				first = r
 			}
 		}
 		if first == nil {
 			return
+		}
+		if happens && first.freed.Equal(to) && m.maybe() {
+			later[first] = true
+			continue
 		}
 		m.overrun(first)
 		m.refresh(first.freed)
@@ -354,8 +361,8 @@ func (m *model) pass(to time.Time) {
 // held is every run that holds a slot or a turn.
 func (m *model) held() []*run {
 	runs := slices.Clone(m.runs)
-	for _, a := range m.apps {
-		if a.holder != nil && a.own(a.holder) == nil {
+	for _, id := range modelApps {
+		if a := m.apps[id]; a.holder != nil && a.own(a.holder) == nil {
 			runs = append(runs, a.holder)
 		}
 	}
@@ -463,7 +470,7 @@ func (m *model) interrupted(a *app, at time.Time) {
 		if j.state.Ended() {
 			continue
 		}
-		now := m.seen[a.id].jobs[j.id]
+		now := m.seen[a.id].of(j)
 		cutOff := len(now.History) > j.history && now.History[j.history].Interrupted
 		began := j.state == storage.StateRunning
 		switch {

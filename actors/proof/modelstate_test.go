@@ -262,6 +262,19 @@ type sight struct {
 	slots map[string][]storage.Slot
 }
 
+// of finds the record of the job, though its id may have come to name another one.
+func (s *sight) of(j *job) (found storage.Job) {
+	if found = s.jobs[j.id]; nameOf(&found) == j.name {
+		return found
+	}
+	for _, job := range s.all {
+		if job.ID == j.id && nameOf(&job) == j.name {
+			return job
+		}
+	}
+	return storage.Job{}
+}
+
 // named finds the live job with a program of that name, or else any.
 func (s *sight) named(name string) (found storage.Job, ok bool) {
 	for _, job := range s.all {
