@@ -277,12 +277,19 @@ func beforeDrop(m *model, l *line) {
 		m.found("other", "%s: %q, dead %v", l.text, l.printed, j != nil)
 		return
 	}
-	if j != nil {
-		l.app(m).drop(j)
+	if j == nil {
+		return
+	}
+	l.app(m).drop(j)
+	for _, old := range l.app(m).jobs {
+		old.unnamed = old.unnamed || old.id == j.id
 	}
 }
 
 func beforeClock(m *model, l *line) {
+	if wall := m.wall(l.at); wall.After(m.peak) {
+		m.peak = wall
+	}
 	m.step += span(l.words[1])
 	m.steppedAt = l.at
 }

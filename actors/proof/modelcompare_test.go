@@ -59,6 +59,7 @@ func (m *model) compare(a *app, now time.Time) {
 	}
 	m.compareJobs(a)
 	m.compareOrder(a)
+	m.compareTimes(a)
 	m.compareTriggers(a, now)
 	for _, j := range a.jobs {
 		if j.state != storage.StatePending || j.due.After(m.wall(now)) {
@@ -83,9 +84,6 @@ func (m *model) compareJobs(a *app) {
 	for _, job := range m.seen[a.id].all {
 		line := lineOf(&job)
 		ids[job.ID] = true
-		if job.EnqueuedAt.After(m.highWater) {
-			m.highWater = job.EnqueuedAt
-		}
 		if lines[line]--; lines[line] >= 0 {
 			continue
 		}

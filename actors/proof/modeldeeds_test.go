@@ -205,7 +205,10 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	default:
 		m.found("other", "job %s (%s) was cancelled as %s, it is %s", j.id, j.name, found, j.state)
 	}
-	j.state, j.changedAt, j.canceledBy = storage.StateCanceled, at, by
+	j.state, j.changedAt, j.endedAt, j.canceledBy = storage.StateCanceled, at, at, by
+	if by != nil && !by.acts && !by.began.IsZero() {
+		j.endedAt = by.began // that is when its transaction began
+	}
 	if found != storage.StateRunning {
 		return
 	}
@@ -319,6 +322,7 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 	for _, j := range a.jobs {
 		if now := m.seen[a.id].of(j); j.name == d.Cancel && !j.state.Ended() && now.State == storage.StateCanceled {
 			m.canceled(a, j, j.state, r, h.at)
+			j.endedAt = time.Time{}
 			return
 		}
 	}

@@ -234,6 +234,7 @@ func (m *model) mutated(a *app, h happening) {
 		m.mutate(a, r, r.prog, h)
 		if j != nil && j.state == storage.StateRunning {
 			m.succeed(a, j, h.at)
+			j.endedAt = r.began // that is when its transaction began
 		}
 	} else if want := r.prog.end(r.job.Attempt); want == nil && dispatch.AsError(ended).Code != dispatch.CodeDeadlineExceeded && !m.cut {
 		m.found("other", "%s failed with %v", r.prog.Name, ended)
@@ -312,7 +313,7 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 
 func (m *model) succeed(a *app, j *job, at time.Time) {
 	a.touch(j)
-	j.state, j.code, j.attempts, j.changedAt = storage.StateSuccess, "", j.attempts+1, at
+	j.state, j.code, j.attempts, j.changedAt, j.endedAt = storage.StateSuccess, "", j.attempts+1, at, at
 }
 
 // fail ends an attempt that did not succeed: the job is dead, or tried again.
@@ -326,7 +327,7 @@ func (m *model) fail(a *app, j *job, err error, at time.Time) {
 	}
 	wait, again := policy.Next(j.failures)
 	if !again || j.order.Once || dispatch.IsPermanent(err) {
-		j.state = storage.StateFailed
+		j.state, j.endedAt = storage.StateFailed, at
 		return
 	}
 	j.state, j.due, j.readyAt = storage.StatePending, ceil(m.wall(at).Add(wait)), at
@@ -489,7 +490,7 @@ func (m *model) interrupted(a *app, at time.Time) {
 		}
 		j.attempts, j.history, j.crashes, j.code, j.changedAt = j.attempts+1, j.history+1, j.crashes+1, dispatch.CodeAborted, at
 		if j.order.Once || j.crashes >= modelCrashes {
-			j.state = storage.StateFailed
+			j.state, j.endedAt = storage.StateFailed, at
 		}
 	}
 }

@@ -48,7 +48,7 @@ type model struct {
 	reached         int         // how much of the command has fitted, in this try
 	crashed         bool        // this command has killed an engine that is open again
 	dead            bool        // the engine was killed, and is not open again
-	highWater       time.Time
+	peak            time.Time   // the latest that the wall has shown before it was stepped
 	hibernated, ran int
 }
 
@@ -67,6 +67,8 @@ type app struct {
 	effects  map[string]int
 	triggers map[string]*trigger
 	seq      int
+	latest   time.Time // of the instants that were written down about jobs
+	stamps   map[stampOf]bool
 
 	holder    *run      // the run whose handler has the turn
 	unsettled []ending  // actions that ended meanwhile
@@ -107,10 +109,12 @@ type job struct {
 	addedBy    *run
 	readyAt    time.Time // not to be started before, whatever is due
 	changedAt  time.Time
-	run        *run // the latest
+	endedAt    time.Time // when the transaction began in which it ended; zero if that is not known, or was compared
+	run        *run      // the latest
 	canceledBy *run
 	was        *job // before its last attempt was settled
 	mayStart   bool // cancelled while it was starting
+	unnamed    bool // its id has named a later job, which was dropped
 }
 
 func (j *job) timeout() time.Duration {
@@ -201,10 +205,11 @@ func (a *app) drop(j *job) {
 	a.jobs = slices.DeleteFunc(a.jobs, func(k *job) bool { return j == k })
 }
 
-// job finds the job that the id names: of several that had it the latest.
+// job finds the job that the id names: of several that had it the latest, unless
+// that was dropped.
 func (a *app) job(id storage.JobID) *job {
 	for i := len(a.jobs) - 1; i >= 0; i-- {
-		if a.jobs[i].id == id {
+		if a.jobs[i].id == id && !a.jobs[i].unnamed {
 			return a.jobs[i]
 		}
 	}
@@ -247,6 +252,7 @@ func newModel(now time.Time, perApp, all int, apps ...storage.AppID) *model {
 	for _, id := range apps {
 		m.apps[id] = &app{
 			id: id, counters: map[string]int{}, effects: map[string]int{}, triggers: map[string]*trigger{}, free: true, freeSince: now,
+			stamps: map[stampOf]bool{},
 		}
 	}
 	return m
