@@ -149,8 +149,8 @@ func (m *model) compareOrder(a *app) {
 func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 	var due time.Time
 	for _, j := range a.jobs {
-		if !i.Asleep && j.trigger != "" && m.awaits(a, j, now) {
-			continue
+		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || j.run != nil && j.run.ghost) {
+			continue // it waits for something else than an instant
 		}
 		if (j.state == storage.StatePending || i.Asleep && !j.state.Ended()) && (due.IsZero() || j.due.Before(due)) {
 			due = j.due

@@ -205,9 +205,9 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	default:
 		m.found("other", "job %s (%s) was cancelled as %s, it is %s", j.id, j.name, found, j.state)
 	}
-	j.state, j.changedAt, j.endedAt, j.canceledBy = storage.StateCanceled, at, at, by
-	if by != nil && !by.acts && !by.began.IsZero() {
-		j.endedAt = by.began // that is when its transaction began
+	j.state, j.changedAt, j.endedAt, j.canceledBy = storage.StateCanceled, at, m.wall(at), by
+	if by != nil && !by.acts && !by.wall.IsZero() {
+		j.endedAt = by.wall
 	}
 	if found != storage.StateRunning {
 		return

@@ -1,6 +1,8 @@
 package proof_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -80,6 +82,7 @@ func (a *app) own(r *run) *job {
 // started is a handler that begins.
 func (m *model) started(a *app, h happening) {
 	r := h.run
+	r.wall = h.wall
 	if r.job.ID != "" && a.own(r) == nil {
 		m.adopt(a, r, h)
 	}
@@ -164,6 +167,7 @@ func (m *model) startedJob(a *app, j *job, h happening) {
 		m.found("other", "job %s (%s), due %s, began at %s: %v after it could have", j.id, j.name, j.due.Format(stamp), h.wall.Format(stamp), by)
 	}
 	m.inOrder(a, j, h)
+	m.replaces(a, j, h.at)
 	j.state, j.run, j.was = storage.StateRunning, r, nil
 }
 
@@ -234,7 +238,7 @@ func (m *model) mutated(a *app, h happening) {
 		m.mutate(a, r, r.prog, h)
 		if j != nil && j.state == storage.StateRunning {
 			m.succeed(a, j, h.at)
-			j.endedAt = r.began // that is when its transaction began
+			j.endedAt = r.wall
 		}
 	} else if want := r.prog.end(r.job.Attempt); want == nil && dispatch.AsError(ended).Code != dispatch.CodeDeadlineExceeded && !m.cut {
 		m.found("other", "%s failed with %v", r.prog.Name, ended)
@@ -264,6 +268,9 @@ func (m *model) free(r *run) { m.runs = slices.DeleteFunc(m.runs, func(x *run) b
 func (m *model) acted(a *app, h happening) {
 	r, j := h.run, a.own(h.run)
 	m.free(r)
+	if j != nil && j.run == r && errors.Is(h.err, context.Canceled) {
+		m.replaced(a, j, h.at)
+	}
 	if r.over {
 		if r.ghost = false; j != nil && j.run == r {
 			j.readyAt = h.at // it is not run again while an old handler of it is there
@@ -313,7 +320,7 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 
 func (m *model) succeed(a *app, j *job, at time.Time) {
 	a.touch(j)
-	j.state, j.code, j.attempts, j.changedAt, j.endedAt = storage.StateSuccess, "", j.attempts+1, at, at
+	j.state, j.code, j.attempts, j.changedAt, j.endedAt = storage.StateSuccess, "", j.attempts+1, at, m.wall(at)
 }
 
 // fail ends an attempt that did not succeed: the job is dead, or tried again.
@@ -327,7 +334,7 @@ func (m *model) fail(a *app, j *job, err error, at time.Time) {
 	}
 	wait, again := policy.Next(j.failures)
 	if !again || j.order.Once || dispatch.IsPermanent(err) {
-		j.state, j.endedAt = storage.StateFailed, at
+		j.state, j.endedAt = storage.StateFailed, m.wall(at)
 		return
 	}
 	j.state, j.due, j.readyAt = storage.StatePending, ceil(m.wall(at).Add(wait)), at
@@ -490,7 +497,7 @@ func (m *model) interrupted(a *app, at time.Time) {
 		}
 		j.attempts, j.history, j.crashes, j.code, j.changedAt = j.attempts+1, j.history+1, j.crashes+1, dispatch.CodeAborted, at
 		if j.order.Once || j.crashes >= modelCrashes {
-			j.state, j.endedAt = storage.StateFailed, at
+			j.state, j.endedAt = storage.StateFailed, m.wall(at)
 		}
 	}
 }

@@ -253,7 +253,7 @@ func (g *maker) crashAt(s *step) string {
 func (g *maker) cron(s *step) string {
 	a := g.app(s)
 	var options strings.Builder
-	if overlap := []string{"", "allow", "queue", "skip"}[s.N%4]; overlap != "" {
+	if overlap := []string{"", "allow", "queue", "skip", "replace"}[s.N%5]; overlap != "" {
 		options.WriteString(" overlap=" + overlap)
 	}
 	if catchUp := []string{"", "none", "all"}[s.M%3]; catchUp != "" {

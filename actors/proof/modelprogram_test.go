@@ -169,7 +169,8 @@ type run struct {
 	job    dispatch.JobRun
 	tick   dispatch.Tick
 	began  time.Time
-	life   int // of the engine; the model's
+	wall   time.Time // the model's: when it began, and with it its transaction
+	life   int       // of the engine; the model's
 	over   bool
 	overAt time.Time
 	ghost  bool      // given up, and its handler has not returned

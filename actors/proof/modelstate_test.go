@@ -109,7 +109,7 @@ type job struct {
 	addedBy    *run
 	readyAt    time.Time // not to be started before, whatever is due
 	changedAt  time.Time
-	endedAt    time.Time // when the transaction began in which it ended; zero if that is not known, or was compared
+	endedAt    time.Time // the wall when the transaction began in which it ended; zero if that is not known, or was compared
 	run        *run      // the latest
 	canceledBy *run
 	was        *job // before its last attempt was settled

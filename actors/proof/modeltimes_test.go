@@ -11,10 +11,16 @@ import (
 // instant that it has shown, and never one before what was written down earlier.
 func (m *model) compareTimes(a *app) {
 	for _, j := range a.jobs {
-		if j.endedAt.IsZero() || !j.state.Ended() {
+		twins := 0
+		for _, k := range a.jobs {
+			if k.id == j.id && k.name == j.name {
+				twins++
+			}
+		}
+		if j.endedAt.IsZero() || !j.state.Ended() || twins > 1 {
 			continue
 		}
-		first := m.wall(j.endedAt).Truncate(time.Millisecond)
+		first := j.endedAt.Truncate(time.Millisecond)
 		last := first
 		if m.peak.After(last) {
 			last = m.peak

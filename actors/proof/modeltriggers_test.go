@@ -182,6 +182,41 @@ func (j *job) missed(m *model, a *app, at time.Time) bool {
 	return !there && !j.slot.IsZero() && j.attempts == 0 && j.state == storage.StatePending && !j.due.After(m.wall(at))
 }
 
+// replaced ends a run of a trigger's that its next tick has cancelled. By whom it
+// was cancelled nobody notes: that it was is seen.
+func (m *model) replaced(a *app, k *job, at time.Time) bool {
+	t := a.triggers[k.trigger]
+	if t == nil || t.overlap != storage.OverlapReplace || k.state.Ended() || m.seen[a.id].of(k).State != storage.StateCanceled {
+		return false
+	}
+	a.begin("replacement of " + k.name)
+	m.canceled(a, k, k.state, nil, at)
+	a.end(true)
+	return true
+}
+
+// replaces ends what the tick that begins has replaced.
+func (m *model) replaces(a *app, j *job, at time.Time) {
+	for _, k := range a.jobs {
+		if k != j && k.trigger == j.trigger && k.state == storage.StateRunning && !j.slot.IsZero() && j.attempts == 0 {
+			m.replaced(a, k, at)
+		}
+	}
+}
+
+// compareReplaced demands that no run of a trigger goes on beside a tick that
+// replaces it.
+func (m *model) compareReplaced(a *app, t *trigger) {
+	for _, k := range a.jobs {
+		for _, j := range a.jobs {
+			if t.overlap == storage.OverlapReplace && k != j && k.trigger == t.name && j.trigger == t.name && !t.changed &&
+				k.state == storage.StateRunning && j.state == storage.StateRunning && !j.slot.IsZero() && j.attempts == 0 && k.run.began.Before(j.run.began) {
+				m.found("other", "app %s: job %s runs beside %s, which replaces it", a.id, k.id, j.id)
+			}
+		}
+	}
+}
+
 // awaits says whether the tick waits for a run of its trigger to end, and not for
 // an instant: at its own, only the next tick is skipped for a tick that runs.
 func (m *model) awaits(a *app, j *job, now time.Time) bool {
@@ -199,6 +234,9 @@ func (m *model) awaits(a *app, j *job, now time.Time) bool {
 			next = false
 		}
 	}
+	if t.overlap == storage.OverlapReplace {
+		return running && !next
+	}
 	return running && (t.overlap == storage.OverlapQueue || !ticks || !next)
 }
 
@@ -215,6 +253,8 @@ func (m *model) ticks(a *app, now time.Time) {
 		switch {
 		case !there && j.attempts == 0 && j.state == storage.StatePending:
 			a.drop(j)
+		case there && m.replaced(a, j, now):
+			j.endedAt = time.Time{}
 		case there && job.State == storage.StateCanceled && j.attempts > 0 && (t == nil || t.changed || t.madeAt.After(j.slot) || !now.Before(j.readyAt)):
 			j.state = storage.StateCanceled // a retry of what its trigger does not mean any more
 		}
@@ -259,6 +299,7 @@ func (m *model) compareTriggers(a *app, now time.Time) {
 			m.found("lost", "app %s: trigger %s: its next slot is %s, the tick of that: %v %s %s", a.id, t.name, info.Next.Format(stamp), pending, next.State, next.Due.Format(stamp))
 		}
 		m.compareSlots(a, t, info)
+		m.compareReplaced(a, t)
 		t.changed = false
 	}
 }
