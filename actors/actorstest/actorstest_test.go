@@ -2,6 +2,7 @@ package actorstest_test
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -116,6 +117,22 @@ func TestCrashCutsOffAndKeepsWhatWasDurable(t *testing.T) {
 		if job.State != storage.StateSuccess || job.Attempts != 2 || len(job.History) != 1 || !job.History[0].Interrupted {
 			t.Errorf("after a crash: %+v", job)
 		}
+	})
+}
+
+func TestRunInFindsWhatAnEngineHasLeft(t *testing.T) {
+	left := t.TempDir()
+	actorstest.Run(t, actors.Options{Functions: functions()}, func(h *actorstest.Harness) {
+		if _, err := setMark.Run(h.Caller("acme"), "kept"); err != nil {
+			t.Fatal(err)
+		}
+		h.Kill()
+		if err := os.CopyFS(left, os.DirFS(h.Dir())); err != nil {
+			t.Fatal(err)
+		}
+	})
+	actorstest.RunIn(t, left, actors.Options{Functions: functions()}, func(h *actorstest.Harness) {
+		wantMarks(t, h, "acme", "kept")
 	})
 }
 

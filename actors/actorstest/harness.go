@@ -36,8 +36,15 @@ type Harness struct {
 // in the options is read instead of the bubble's.
 func Run(t *testing.T, opts actors.Options, test func(h *Harness)) {
 	t.Helper()
+	RunIn(t, t.TempDir(), opts, test)
+}
+
+// RunIn is Run on a directory that is there, and may hold what an engine has
+// left: that of a backup, say, or of a process that was killed.
+func RunIn(t *testing.T, dir string, opts actors.Options, test func(h *Harness)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := &Harness{tb: t, dir: t.TempDir(), opts: opts}
+		h := &Harness{tb: t, dir: dir, opts: opts}
 		if h.opts.Volumes == 0 {
 			h.opts.Volumes = 1
 		}
