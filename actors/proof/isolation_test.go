@@ -117,8 +117,10 @@ func (s *street) close() {
 	s.world.gone.Wait()
 }
 
-// isoSpan is how long somebody misbehaves.
-func isoSpan() time.Duration { return proof.Pick(250*time.Millisecond, time.Second, time.Minute) }
+// isoSpan is how long somebody misbehaves, which happens about thirty times.
+func isoSpan() time.Duration {
+	return proof.For(7500*time.Millisecond, 30*time.Second, 30*time.Minute) / 30
+}
 
 // watch lets the neighbours live for a while, and somebody misbehave meanwhile.
 // It returns how late their jobs were and how long their calls took.

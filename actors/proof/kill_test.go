@@ -55,7 +55,7 @@ func TestG1_KillLoop(t *testing.T) {
 		t.Skip("kills a real server again and again")
 	}
 	tally := proof.NewTally(t, "kill -9 loop")
-	rounds := proof.Pick(1, 5, 110)
+	rounds, span := proof.Pick(1, 5, 110), proof.For(time.Hour, time.Hour, 24*time.Hour)/2
 	binary := filepath.Join(t.TempDir(), "carillon")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "carillon/cmd/carillon").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
@@ -75,15 +75,16 @@ func TestG1_KillLoop(t *testing.T) {
 				return cmd
 			}
 		}
-		l.run(rounds)
+		l.run(rounds, span)
 		if out, err := exec.CommandContext(t.Context(), binary, "check", "--data", dir).CombinedOutput(); err != nil {
 			tally.Other("carillon check: %v: %s", err, out)
 		}
 	}
 }
 
-// run does the rounds, lets what is scheduled come to its end, and verifies.
-func (l *killLoop) run(rounds int) {
+// run does the rounds, as far as there is time for them, lets what is scheduled
+// come to its end, and verifies.
+func (l *killLoop) run(rounds int, span time.Duration) {
 	defer l.client.CloseIdleConnections()
 	number := 1
 	life := l.mustServe(number)
@@ -119,7 +120,7 @@ func (l *killLoop) run(rounds int) {
 			}
 		})
 	}
-	for range rounds {
+	for began := time.Now(); rounds > 0 && time.Since(began) < span; rounds-- {
 		l.look(life)
 		l.publish(life, false)
 		l.moment()

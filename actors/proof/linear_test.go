@@ -66,7 +66,8 @@ func (r *linearRun) now() int64 { return int64(time.Since(r.began)) }
 func TestG2_Linearizability(t *testing.T) {
 	tally := proof.NewTally(t, "linearizability")
 	operations, unknown := 0, 0
-	for range proof.Pick(2, 25, 2500) {
+	began := time.Now()
+	for i := 0; i < proof.Pick(2, 25, 2500) && time.Since(began) < proof.For(time.Hour, time.Hour, 24*time.Hour); i++ {
 		r := &linearRun{t: t, tally: tally, began: time.Now()}
 		for _, id := range []storage.AppID{"acme", "globex"} {
 			r.apps = append(r.apps, &linearApp{id: id})

@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"carillon/actors/proof"
 )
 
-// cutPoint is a moment of a record at which the power is cut.
+// cutPoint is a moment of a record that is taken for the last one.
 type cutPoint struct {
 	event int // after this many
 	mercy mercy
@@ -38,6 +39,27 @@ func cutPoints(events []diskEvent, n int) (cuts []cutPoint) {
 	}
 	slices.SortFunc(cuts, func(a, b cutPoint) int { return a.event - b.event })
 	return cuts
+}
+
+// moments are all those after which a process that is killed leaves another state
+// behind, or has said something more.
+func (r *powerRecord) moments() (all []cutPoint) {
+	for i, e := range r.events {
+		switch e.name {
+		case "fsync", "fdatasync":
+			continue
+		case "write":
+			if e.ended {
+				continue
+			}
+		default:
+			if !strings.HasPrefix(e.path, filepath.Dir(r.dir)) {
+				continue
+			}
+		}
+		all = append(all, cutPoint{event: i + 1, mercy: keepAll})
+	}
+	return all
 }
 
 // powerRecord is what a worker has done to the disk, and said.
@@ -77,13 +99,14 @@ func (b *breaker) record(d damage) (r *powerRecord) {
 	return r
 }
 
-// cut verifies what n power cuts leave of the record.
-func (r *powerRecord) cut(t *testing.T, tally *proof.Tally, n int) {
+// cut verifies what is left if the worker, or the power, had come no farther than
+// to each of the cuts, which are in the order of the record.
+func (r *powerRecord) cut(t *testing.T, tally *proof.Tally, how string, cuts []cutPoint) {
 	t.Helper()
 	disk := newPlatter(filepath.Dir(r.dir))
 	var out []byte
 	passed := 0
-	for _, cut := range cutPoints(r.events, n) {
+	for _, cut := range cuts {
 		for ; passed < cut.event; passed++ {
 			e := r.events[passed]
 			disk.event(e)
@@ -96,7 +119,7 @@ func (r *powerRecord) cut(t *testing.T, tally *proof.Tally, n int) {
 			t.Fatal(err)
 		}
 		remains{
-			what:    fmt.Sprintf("%s, no power after event %d of %d, %s kept", r.what, cut.event, len(r.events), cut.mercy),
+			what:    fmt.Sprintf("%s, %s after event %d of %d, %s kept", r.what, how, cut.event, len(r.events), cut.mercy),
 			journal: journal, deaths: r.deaths + 1, bad: r.bad,
 			place: func(dir string) error { return disk.cut(r.dir, dir, cut.mercy) },
 		}.verify(t, tally)
@@ -110,7 +133,7 @@ func TestG1_PowerLoss(t *testing.T) {
 	tally := proof.NewTally(t, "power loss")
 	b := newBreaker(t)
 	began := time.Now()
-	for i := 0; i < 3 || time.Since(began) < proof.Pick(0, 12*time.Second, time.Hour); i++ {
+	for i := 0; i < 3 || time.Since(began) < proof.For(0, 12*time.Second, time.Hour); i++ {
 		d := damage{what: "unharmed", options: [][]string{nil}}
 		switch i % 4 {
 		case 0:
@@ -124,6 +147,7 @@ func TestG1_PowerLoss(t *testing.T) {
 			d = killed(call, 1+rand.IntN(10))
 			d.options = append(d.options, nil)
 		}
-		b.record(d).cut(t, tally, proof.Pick(8, 24, 96))
+		r := b.record(d)
+		r.cut(t, tally, "no power", cutPoints(r.events, proof.Pick(8, 72, 96)))
 	}
 }

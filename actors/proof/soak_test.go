@@ -44,7 +44,7 @@ func TestG26_Soak(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &soak{t: t, tally: tally, eng: eng, dir: dir, want: map[storage.AppID]map[string]int{}}
-	s.run(proof.Pick(3*time.Second, time.Minute, time.Hour))
+	s.run(proof.For(3*time.Second, 2*time.Minute, time.Hour))
 	s.verify()
 	if err := eng.Close(t.Context()); err != nil {
 		tally.Leaked("close: %v", err)
@@ -100,7 +100,7 @@ func soakApp(n int) storage.AppID { return storage.AppID(fmt.Sprint("app", n)) }
 // work is one caller, at a steady rate.
 func (s *soak) work(ctx context.Context, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	pace := time.NewTicker(10 * time.Millisecond)
+	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	for n := 0; ; n++ {
 		select {

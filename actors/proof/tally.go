@@ -78,6 +78,19 @@ func (t *Tally) report() {
 	}
 }
 
+// For returns for how long a method is to go on. In the long form
+// CARILLON_PROOF_FOR may bound it, so that a part of the hours can be run.
+func For(smoke, short, long time.Duration) time.Duration {
+	if bound := os.Getenv("CARILLON_PROOF_FOR"); bound != "" {
+		d, err := time.ParseDuration(bound)
+		if err != nil {
+			panic("CARILLON_PROOF_FOR: " + err.Error())
+		}
+		long = min(long, d)
+	}
+	return Pick(smoke, short, long)
+}
+
 // Pick returns the size for the form that is asked for.
 func Pick[T any](smoke, short, long T) T {
 	switch form := os.Getenv("CARILLON_PROOF"); form {

@@ -43,14 +43,14 @@ var workerBase = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 // fit into its short life: by workerStep, at most once every workerPause, and only
 // after each app has had its turn, however slow the machine is.
 const (
-	workerStep  = 20 * time.Millisecond
-	workerPause = 2 * time.Millisecond
+	workerStep  = 40 * time.Millisecond
+	workerPause = 4 * time.Millisecond
 )
 
 // idleCalls is how many disk calls of each kind a committer's thread makes in
 // vain before its first commit. strace counts by thread: a count up to the
 // number that opening takes means opening, one above idleCalls a committer.
-const idleCalls = 100
+const idleCalls = 40
 
 // workerVolumes is how many files the apps are spread over.
 const workerVolumes = 2
@@ -282,7 +282,7 @@ func (w *worker) view(id storage.AppID) (appView, error) {
 // it takes with a disk that works.
 func (w *worker) patience() time.Duration {
 	if w.bad {
-		return 300 * time.Millisecond
+		return 150 * time.Millisecond
 	}
 	return 10 * time.Second
 }

@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -154,5 +155,8 @@ func (p *part) bury() {
 func (w *worker) playGone() {
 	p := &part{w: w, id: goneApp}
 	p.round(1)
-	w.do(goneApp, "delete", func() (storage.JobID, string, error) { return "", "", w.eng.Delete(w.ctx, goneApp) })
+	// On a disk that is broken for good the app never comes to rest.
+	ctx, cancel := context.WithTimeout(w.ctx, w.patience())
+	defer cancel()
+	w.do(goneApp, "delete", func() (storage.JobID, string, error) { return "", "", w.eng.Delete(ctx, goneApp) })
 }

@@ -3,9 +3,7 @@ package proof_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -53,20 +51,19 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 			Logger: slog.New(slog.DiscardHandler),
 			Clock:  func() time.Time { return end.Add(time.Since(bubbleBegin)) },
 		}
-		actorstest.Run(t, opts, func(h *actorstest.Harness) {
-			h.Kill()
-			if err := errors.Join(os.RemoveAll(h.Dir()), os.Mkdir(h.Dir(), 0o700), r.place(h.Dir())); err != nil {
-				tally.Other("%s: %v", r.what, err)
-				return
-			}
-			h.Open()
+		dir := t.TempDir()
+		if err := r.place(dir); err != nil {
+			tally.Other("%s: %v", r.what, err)
+			return
+		}
+		actorstest.RunIn(t, dir, opts, func(h *actorstest.Harness) {
 			v := &verifier{remains: r, tally: tally, h: h, opened: h.Now()}
 			// What was acknowledged is there at once, before anything more is run.
 			first := v.views()
 			for id, view := range first {
 				v.index(id, &view).acknowledged()
 			}
-			h.Advance(10 * time.Second)
+			h.Advance(5 * time.Second)
 			h.Drain()
 			v.journal = append(slices.Clone(r.journal), after.lines...)
 			last := v.views()
