@@ -7,14 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +19,7 @@ import (
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // killBase is the wall time at which the trigger of these tests is made.
@@ -36,35 +33,6 @@ const (
 	killSpec = "1 0 3 1 3 *"
 	killApp  = storage.AppID("acme")
 )
-
-// diskCalls are the calls that change a file.
-var diskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
-
-// idleCalls is how many of each of them the committer's thread makes in vain
-// before its first commit. strace counts by thread and call, so a count above it
-// is a call of the committer, and the thread that opens the files comes never so far.
-const idleCalls = 100
-
-// ownThread is a fault hook that gives the committer a thread of its own.
-func ownThread() func(string) error {
-	var once sync.Once
-	return func(string) error {
-		once.Do(func() {
-			runtime.LockOSThread()
-			fd, err := syscall.Open("/dev/null", syscall.O_WRONLY, 0)
-			if err != nil {
-				panic(err)
-			}
-			for range idleCalls {
-				_, _ = syscall.Pwrite(fd, []byte{0}, 0)
-				_ = syscall.Fdatasync(fd)
-				_ = syscall.Fsync(fd)
-				_ = syscall.Ftruncate(fd, 0)
-			}
-		})
-		return nil
-	}
-}
 
 // killEngine opens an engine on the directory at killBase + after. Each tick
 // writes a document, and then calls ran.
@@ -103,8 +71,8 @@ func TestG20_KillWorker(t *testing.T) {
 	if dir == "" {
 		t.Skip("it is run by the tests of this file")
 	}
-	runtime.LockOSThread()
-	ran, opts := make(chan struct{}, 1000), actors.Options{Fault: ownThread()}
+	runtime.LockOSThread() // for good, lest it become the committer's
+	ran, opts := make(chan struct{}, 1000), actors.Options{Fault: storagetest.OwnThreads()}
 	open := func() (*actors.Engine, error) {
 		return killEngine(dir, 800*time.Millisecond, func() { ran <- struct{}{} }, opts)
 	}
@@ -157,8 +125,9 @@ func tickDone(ctx context.Context, app *actors.App) bool {
 
 // killer runs the worker under strace on copies of one directory.
 type killer struct {
-	t    *testing.T
-	made string // where the trigger was just made
+	t      *testing.T
+	strace storagetest.Strace
+	made   string // where the trigger was just made
 }
 
 func newKiller(t *testing.T) *killer {
@@ -166,10 +135,7 @@ func newKiller(t *testing.T) *killer {
 	if testing.Short() {
 		t.Skip("it takes half a second for each disk call")
 	}
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("strace is not installed: crashes at disk calls are not tested")
-	}
-	k := &killer{t: t, made: filepath.Join(t.TempDir(), "made")}
+	k := &killer{t: t, strace: storagetest.FindStrace(t), made: filepath.Join(t.TempDir(), "made")}
 	synctest.Test(t, func(t *testing.T) {
 		eng, err := killEngine(k.made, 0, func() {}, actors.Options{NoSync: true})
 		if err != nil {
@@ -190,29 +156,24 @@ func newKiller(t *testing.T) *killer {
 type worked struct {
 	dir          string
 	killed, done bool
-	log          string // of strace
 }
 
 // run runs the worker on a new copy under strace with the options. It closes the
 // engine after its patience if the tick is not done by then.
 func (k *killer) run(t *testing.T, patience time.Duration, options ...string) (w worked) {
 	t.Helper()
-	tmp := t.TempDir()
-	w.dir = filepath.Join(tmp, "data")
+	w.dir = filepath.Join(t.TempDir(), "data")
 	if err := os.CopyFS(w.dir, os.DirFS(k.made)); err != nil {
 		t.Fatal(err)
 	}
-	w.log = filepath.Join(tmp, "log")
-	args := append([]string{"-f", "-qq", "-o", w.log, "-e", "trace=" + strings.Join(diskCalls, ",")}, options...)
-	cmd := exec.CommandContext(t.Context(), "strace", append(args, os.Args[0], "-test.run", "^TestG20_KillWorker$")...)
+	cmd := k.strace.Command(t.Context(), options, os.Args[0], "-test.run", "^TestG20_KillWorker$")
 	cmd.Env = append(os.Environ(), "CARILLON_KILL_DIR="+w.dir, "CARILLON_KILL_PATIENCE="+patience.String(), "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
 	w.done = bytes.Contains(out, []byte("the tick is done\n"))
-	var exit *exec.ExitError
 	switch {
-	case bytes.Contains(out, []byte("ptrace(")) || bytes.Contains(out, []byte("Operation not permitted")):
+	case storagetest.Refused(string(out)):
 		t.Skipf("strace may not trace: crashes at disk calls are not tested: %s", out)
-	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+	case storagetest.Killed(err):
 		w.killed = true
 	case err != nil:
 		t.Fatalf("the worker under strace %v: %v\n%s", options, err, out)
@@ -224,36 +185,22 @@ func (k *killer) run(t *testing.T, patience time.Duration, options ...string) (w
 // opening, and in the committer.
 func (k *killer) points() map[string][]int {
 	k.t.Helper()
-	w := k.run(k.t, time.Minute)
+	log := filepath.Join(k.t.TempDir(), "log")
+	w := k.run(k.t, time.Minute, storagetest.Log(log)...)
 	if !w.done || k.afterwards(k.t, w, "nothing was done to it") != "done" {
 		k.t.Fatal("the worker does not run the tick")
 	}
-	log, err := os.ReadFile(w.log)
+	counts, err := storagetest.ReadCounts(log)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	byThread := map[string]map[string]int{}
-	for _, m := range regexp.MustCompile(`(?m)^(\d+) +(\w+)\(`).FindAllStringSubmatch(string(log), -1) {
-		if byThread[m[1]] == nil {
-			byThread[m[1]] = map[string]int{}
-		}
-		byThread[m[1]][m[2]]++
+	// Claim, end and touch: a commit each, of two pages at least and a sync.
+	if counts.Committing["pwrite64"] < 6 || counts.Committing["fdatasync"] < 3 {
+		k.t.Fatalf("the disk calls are %+v, want three commits", counts)
 	}
 	points := map[string][]int{}
-	for _, calls := range byThread {
-		for _, call := range diskCalls {
-			first := 1
-			if calls["fsync"] >= idleCalls {
-				first += idleCalls
-			}
-			for n := first; n <= calls[call]; n++ {
-				points[call] = append(points[call], n)
-			}
-		}
-	}
-	// Claim, end and touch: a commit each, of two pages at least and a sync.
-	if len(byThread) != 2 || len(points["pwrite64"]) < 6 || len(points["fdatasync"]) < 3 {
-		k.t.Fatalf("threads made these disk calls: %v, want one that opens and one that commits", byThread)
+	for _, call := range storagetest.DiskCalls {
+		points[call] = counts.Points(call)
 	}
 	return points
 }
@@ -271,7 +218,7 @@ func TestG20_KilledAtEveryDiskCall(t *testing.T) {
 				killed := 0
 				for _, n := range points {
 					what := fmt.Sprintf("killed at %s %d", call, n)
-					w := k.run(t, time.Minute, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, n))
+					w := k.run(t, time.Minute, storagetest.Kill(call, n)...)
 					switch {
 					case w.killed:
 						killed++
@@ -310,7 +257,7 @@ func TestG20_EveryDiskCallFails(t *testing.T) {
 					outcomes := map[string]int{}
 					for _, n := range points[tt.call] {
 						what := fmt.Sprintf("%s %d%s returns %s", tt.call, n, from, tt.errno)
-						w := k.run(t, patience, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d%s", tt.call, tt.errno, n, from))
+						w := k.run(t, patience, storagetest.Fail(tt.call, "error="+tt.errno, n, from != "")...)
 						if from == "" && !w.done {
 							t.Errorf("%s: the worker gave up", what)
 						}

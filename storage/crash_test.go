@@ -6,18 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // This file kills a process at each of its disk calls, and has each of them
@@ -31,40 +28,10 @@ func init() {
 	}
 }
 
-// disk are the calls that change a file.
-var disk = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
-
-// idleCalls is how many of each of them the committer's thread makes in vain
-// before its first commit. strace counts by thread: so a count up to the number
-// that opening a store takes means opening, and one above idleCalls the committer.
-const idleCalls = 100
-
-// threads sees to it that opening and committing have a thread each. The hook is
-// asked on the committer's goroutine before its first commit.
-func threads() (fault func(string) error) {
-	runtime.LockOSThread()
-	var once sync.Once
-	return func(string) error {
-		once.Do(func() {
-			runtime.LockOSThread()
-			fd, err := syscall.Open("/dev/null", syscall.O_WRONLY, 0)
-			if err != nil {
-				panic(err)
-			}
-			for range idleCalls {
-				_, _ = syscall.Pwrite(fd, []byte{0}, 0)
-				_ = syscall.Fdatasync(fd)
-				_ = syscall.Fsync(fd)
-				_ = syscall.Ftruncate(fd, 0)
-			}
-		})
-		return nil
-	}
-}
-
 // playScript is the worker.
 func playScript(dir string, bad bool) error {
-	opts := storage.Options{Volumes: 1, Tables: []storage.Schema{dingbats}, Fault: threads()}
+	runtime.LockOSThread() // for good, lest it become the committer's
+	opts := storage.Options{Volumes: 1, Tables: []storage.Schema{dingbats}, Fault: storagetest.OwnThreads()}
 	s, err := storage.Open(dir, opts)
 	for tries := 0; err != nil && bad; tries++ {
 		if tries == 3 {
@@ -129,15 +96,13 @@ func stateOf(tb testing.TB, s *storage.Store) string {
 // crasher runs the worker under strace and verifies what it leaves behind.
 type crasher struct {
 	t      *testing.T
+	strace storagetest.Strace
 	steps  []scriptStep
 	states []string
 }
 
 func newCrasher(t *testing.T) *crasher {
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("strace is not installed: crashes at disk calls are not tested")
-	}
-	c := &crasher{t: t, steps: script()}
+	c := &crasher{t: t, strace: storagetest.FindStrace(t), steps: script()}
 	s := mustOpen(t, t.TempDir(), withDingbats)
 	c.states = append(c.states, stateOf(t, s))
 	p := &player{s: s, apps: map[storage.AppID]*storage.App{}, answer: make(chan error, 1000), ack: func(int) {}}
@@ -169,16 +134,13 @@ type result struct {
 	acked  int
 	killed bool
 	gaveUp bool
-	log    string // of strace
 }
 
 // run runs the worker under strace with the options.
 func (c *crasher) run(bad bool, options ...string) (r result) {
 	c.t.Helper()
 	r.dir = filepath.Join(c.t.TempDir(), "store")
-	r.log = r.dir + ".log"
-	args := append([]string{"-f", "-qq", "-o", r.log, "-e", "trace=" + strings.Join(disk, ",")}, options...)
-	cmd := exec.CommandContext(c.t.Context(), "strace", append(args, os.Args[0])...)
+	cmd := c.strace.Command(c.t.Context(), options, os.Args[0])
 	cmd.Env = workerEnv("script", "CARILLON_STORAGE_DIR="+r.dir)
 	if bad {
 		cmd.Env = append(cmd.Env, "CARILLON_STORAGE_ERRORS=1")
@@ -186,11 +148,10 @@ func (c *crasher) run(bad bool, options ...string) (r result) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	var exit *exec.ExitError
 	switch {
-	case strings.Contains(stderr.String(), "ptrace(") || strings.Contains(stderr.String(), "Operation not permitted"):
+	case storagetest.Refused(stderr.String()):
 		c.t.Skipf("strace may not trace: crashes at disk calls are not tested: %s", &stderr)
-	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+	case storagetest.Killed(err):
 		r.killed = true
 	case err != nil:
 		c.t.Fatalf("the worker under strace %v: %v\n%s%s", options, err, &stdout, &stderr)
@@ -210,36 +171,16 @@ func (c *crasher) run(bad bool, options ...string) (r result) {
 }
 
 // count is how many calls of each kind opening the store and the committer make.
-func (c *crasher) count() (opening, committing map[string]int) {
+func (c *crasher) count() storagetest.Counts {
 	c.t.Helper()
-	r := c.run(false)
-	c.verify(r, "")
-	log, err := os.ReadFile(r.log)
+	log := filepath.Join(c.t.TempDir(), "log")
+	c.verify(c.run(false, storagetest.Log(log)...), "")
+	counts, err := storagetest.ReadCounts(log)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	byThread := map[string]map[string]int{}
-	for _, m := range regexp.MustCompile(`(?m)^(\d+) +(\w+)\(`).FindAllStringSubmatch(string(log), -1) {
-		if byThread[m[1]] == nil {
-			byThread[m[1]] = map[string]int{}
-		}
-		byThread[m[1]][m[2]]++
-	}
-	opening, committing = map[string]int{}, map[string]int{}
-	for _, calls := range byThread {
-		for _, call := range disk {
-			switch n := calls[call]; {
-			case calls["fsync"] >= idleCalls:
-				committing[call] += n - idleCalls
-			default:
-				opening[call] += n
-			}
-		}
-	}
-	if len(byThread) != 2 || opening["pwrite64"] >= idleCalls {
-		c.t.Fatalf("threads made these disk calls: %v, want one that opens and one that commits", byThread)
-	}
-	return opening, committing
+	c.t.Logf("disk calls: %+v", counts)
+	return counts
 }
 
 // verify opens what the worker left behind and compares it with what it said.
@@ -303,14 +244,7 @@ func full() bool { return os.Getenv("CARILLON_CRASH") == "full" }
 
 // points calls do for the counts of the call at which something is to happen:
 // all of them, or about as many as wanted, first and last included.
-func points(opening, committing, want int, do func(when int)) (n int) {
-	var all []int
-	for i := range opening {
-		all = append(all, i+1)
-	}
-	for i := range committing {
-		all = append(all, idleCalls+i+1)
-	}
+func points(all []int, want int, do func(when int)) (n int) {
 	step := 1
 	if !full() && len(all) > want {
 		step = len(all) / want
@@ -329,13 +263,12 @@ func points(opening, committing, want int, do func(when int)) (n int) {
 // instead of a sample.
 func TestG1_KilledAtEveryDiskCall(t *testing.T) {
 	c := newCrasher(t)
-	opening, committing := c.count()
-	t.Logf("opening makes %v, the script %v disk calls", opening, committing)
-	for _, call := range disk {
+	counts := c.count()
+	for _, call := range storagetest.DiskCalls {
 		killed := 0
-		n := points(opening[call], committing[call], 8, func(when int) {
+		n := points(counts.Points(call), 8, func(when int) {
 			what := fmt.Sprintf("killed at %s %d", call, when)
-			r := c.run(false, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, when))
+			r := c.run(false, storagetest.Kill(call, when)...)
 			if r.killed {
 				killed++
 			} else if r.acked != len(c.steps) {
@@ -355,15 +288,15 @@ func TestG1_KilledAtEveryDiskCall(t *testing.T) {
 // single error the work is done all the same, and what is down stays whole.
 func TestG6_EveryDiskCallFails(t *testing.T) {
 	c := newCrasher(t)
-	opening, committing := c.count()
+	counts := c.count()
 	for _, tt := range []struct{ call, errno string }{
 		{"fdatasync", "EIO"}, {"fsync", "EIO"}, {"pwrite64", "ENOSPC"}, {"pwrite64", "EIO"}, {"ftruncate", "ENOSPC"},
 	} {
 		for _, from := range []string{"", "+"} {
 			gaveUp := 0
-			n := points(opening[tt.call], committing[tt.call], 2, func(when int) {
+			n := points(counts.Points(tt.call), 2, func(when int) {
 				what := fmt.Sprintf("%s %d%s returns %s", tt.call, when, from, tt.errno)
-				r := c.run(true, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d%s", tt.call, tt.errno, when, from))
+				r := c.run(true, storagetest.Fail(tt.call, "error="+tt.errno, when, from != "")...)
 				if r.gaveUp {
 					gaveUp++
 				}

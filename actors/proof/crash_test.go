@@ -10,20 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"carillon/actors/proof"
+	"carillon/storage/storagetest"
 )
-
-// diskCalls are the calls that change files, which strace counts for each
-// thread: those of the thread that opens the engine come first, and those of a
-// committer's after idleCalls.
-var diskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
 
 // nameCalls are the calls that change directories. They are counted only if they
 // are about the worker's files, which is when the files are made.
@@ -32,16 +26,12 @@ var nameCalls = []string{"openat", "renameat", "mkdirat", "unlinkat"}
 // breaker starts workers under strace, which does the damage.
 type breaker struct {
 	t      *testing.T
-	strace string
+	strace storagetest.Strace
 	root   string // of the workers' directories, a new one each
 }
 
 func newBreaker(t *testing.T) *breaker {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("strace is not installed: no disk call can be made to fail")
-	}
-	return &breaker{t: t, strace: strace, root: t.TempDir()}
+	return &breaker{t: t, strace: storagetest.FindStrace(t), root: t.TempDir()}
 }
 
 // damage is what is done to a worker.
@@ -56,7 +46,7 @@ type damage struct {
 func killed(call string, n int) damage {
 	return damage{
 		what:    fmt.Sprintf("killed at %s %d", call, n),
-		options: [][]string{{"-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, n)}},
+		options: [][]string{storagetest.Kill(call, n)},
 	}
 }
 
@@ -115,16 +105,10 @@ func (b *breaker) life(ctx context.Context, w *wreck, d damage, life int, option
 	if life > 0 {
 		from = w.journal.end().Add(restartLate)
 	}
-	args := []string{os.Args[0], "-test.run", "^TestG1_Worker$"}
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestG1_Worker$")
 	if options != nil {
-		strace := []string{b.strace, "-f", "-qq", "-o", "/dev/null"}
-		if !strings.Contains(strings.Join(options, " "), "signal=") {
-			// Calls that are not asked for do not stop then, nor can signals be injected.
-			strace = append(strace, "--seccomp-bpf")
-		}
-		args = slices.Concat(strace, options, args)
+		cmd = b.strace.Command(ctx, options, cmd.Path, cmd.Args[1:]...)
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), d.env...)
 	cmd.Env = append(cmd.Env, workerDir+"="+w.dir, workerFrom+"="+from.Format(time.RFC3339Nano), "GORACE=atexit_sleep_ms=0")
 	if d.bad {
@@ -136,19 +120,13 @@ func (b *breaker) life(ctx context.Context, w *wreck, d damage, life int, option
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
-	var exit *exec.ExitError
 	switch {
 	case err == nil:
 		return false, stdout.Bytes(), nil
-	case errors.As(err, &exit) && wasKilled(exit.ProcessState) && ctx.Err() == nil:
+	case storagetest.Killed(err) && ctx.Err() == nil:
 		return true, stdout.Bytes(), nil
 	}
 	return false, nil, fmt.Errorf("%w\n%s\n%s", err, &stdout, &stderr)
-}
-
-func wasKilled(state *os.ProcessState) bool {
-	status, ok := state.Sys().(syscall.WaitStatus)
-	return ok && (status.Signaled() && status.Signal() == syscall.SIGKILL || status.ExitStatus() == 128+int(syscall.SIGKILL))
 }
 
 // atOnce is how many workers live at once. They wait for the disk most of the time.
@@ -194,7 +172,7 @@ func (b *breaker) tryAll(tally *proof.Tally, damages []damage, budget time.Durat
 	outcomes := map[string]int{}
 	for r := range results {
 		if r.err != nil {
-			if strings.Contains(r.err.Error(), "ptrace(") || strings.Contains(r.err.Error(), "Operation not permitted") {
+			if storagetest.Refused(r.err.Error()) {
 				cancel()
 				for range results {
 				}
@@ -239,48 +217,19 @@ func (w *wreck) outcome() string {
 
 // count is how many calls of each kind opening makes, and a committer at most,
 // in a life that nothing is done to.
-func (b *breaker) count(tally *proof.Tally) (opening, committing map[string]int) {
+func (b *breaker) count(tally *proof.Tally) storagetest.Counts {
 	b.t.Helper()
 	log := filepath.Join(b.root, "counted")
-	whole := damage{what: "unharmed", options: [][]string{{"-e", "trace=" + strings.Join(diskCalls, ","), "-o", log}}}
-	b.tryAll(tally, []damage{whole}, time.Minute)
-	lines, err := os.ReadFile(log)
+	b.tryAll(tally, []damage{{what: "unharmed", options: [][]string{storagetest.Log(log)}}}, time.Minute)
+	counts, err := storagetest.ReadCounts(log)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	byThread := map[string]map[string]int{}
-	for _, m := range regexp.MustCompile(`(?m)^(\d+) +(\w+)\(`).FindAllStringSubmatch(string(lines), -1) {
-		if byThread[m[1]] == nil {
-			byThread[m[1]] = map[string]int{}
-		}
-		byThread[m[1]][m[2]]++
+	b.t.Logf("disk calls: %+v", counts)
+	for call, n := range counts.Committing {
+		counts.Committing[call] = n + n/10 + 1 // another life may make a few more
 	}
-	opening, committing = map[string]int{}, map[string]int{}
-	for _, calls := range byThread {
-		for _, call := range diskCalls {
-			if calls["fsync"] >= idleCalls {
-				committing[call] = max(committing[call], calls[call]-idleCalls)
-			} else {
-				opening[call] = max(opening[call], calls[call])
-			}
-		}
-	}
-	if committing["fdatasync"] == 0 || opening["pwrite64"] == 0 || opening["pwrite64"] >= idleCalls {
-		b.t.Fatalf("threads made these disk calls: %v, want some that open and some that commit", byThread)
-	}
-	return opening, committing
-}
-
-// points are the counts at which a call can be hit, those of a little more than
-// one life.
-func points(opening, committing int) (all []int) {
-	for i := range opening {
-		all = append(all, i+1)
-	}
-	for i := range committing + committing/10 + 1 {
-		all = append(all, idleCalls+i+1)
-	}
-	return all
+	return counts
 }
 
 // workerBudget is how long workers are started for, of one method.
@@ -308,15 +257,14 @@ func sample(damages []damage, want int) []damage {
 func TestG1_CrashPoints(t *testing.T) {
 	tally := proof.NewTally(t, "crash points")
 	b := newBreaker(t)
-	opening, committing := b.count(tally)
-	t.Logf("opening makes %v, a committer %v disk calls", opening, committing)
+	counts := b.count(tally)
 	var damages []damage
-	for _, call := range diskCalls {
-		for i, n := range points(opening[call], committing[call]) {
+	for _, call := range storagetest.DiskCalls {
+		for i, n := range counts.Points(call) {
 			d := killed(call, n)
 			if i%4 == 3 {
 				// Its next life is cut short as well.
-				at := 1 + rand.IntN(idleCalls+20)
+				at := 1 + rand.IntN(storagetest.IdleCalls+20)
 				again := killed(call, at)
 				d.what += ", then " + again.what
 				d.options = append(d.options, again.options...)

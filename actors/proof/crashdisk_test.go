@@ -6,20 +6,17 @@ import (
 	"testing"
 
 	"carillon/actors/proof"
+	"carillon/storage/storagetest"
 )
 
 // failing is a damage by errors of the call, from the n-th on or only that one.
 // The worker goes on as well as it can, and is killed in the end.
 func failing(call, how string, n int, forever bool) damage {
-	when, what := strconv.Itoa(n), fmt.Sprintf("%s %d: %s", call, n, how)
+	what := fmt.Sprintf("%s %d: %s", call, n, how)
 	if forever {
-		when += "+"
 		what += ", and ever after"
 	}
-	return damage{
-		what: what, bad: true,
-		options: [][]string{{"-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:%s:when=%s", call, how, when)}},
-	}
+	return damage{what: what, bad: true, options: [][]string{storagetest.Fail(call, how, n, forever)}}
 }
 
 // diskFaults are the ways in which a disk call may fail. A pwrite64 that returns
@@ -48,10 +45,10 @@ func (b *breaker) breakAll(tally *proof.Tally, damages []damage, all int) {
 func TestG6_DiskErrors(t *testing.T) {
 	tally := proof.NewTally(t, "disk errors")
 	b := newBreaker(t)
-	opening, committing := b.count(tally)
+	counts := b.count(tally)
 	var damages []damage
 	for _, f := range diskFaults {
-		for _, n := range points(opening[f.call], committing[f.call]) {
+		for _, n := range counts.Points(f.call) {
 			damages = append(damages, failing(f.call, f.how, n, false), failing(f.call, f.how, n, true))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"carillon/actors/proof"
+	"carillon/storage/storagetest"
 )
 
 // cutPoint is a moment of a record that is taken for the last one.
@@ -138,9 +139,9 @@ func TestG1_PowerLoss(t *testing.T) {
 		switch i % 4 {
 		case 0:
 			// A slow disk: what is being synced is there to be seen for long.
-			d = damage{what: "slow", options: [][]string{{"-e", fmt.Sprintf("inject=fdatasync:delay_enter=10000:when=%d+", idleCalls+1)}}}
+			d = damage{what: "slow", options: [][]string{storagetest.Fail("fdatasync", "delay_enter=10000", storagetest.IdleCalls+1, true)}}
 		case 1:
-			d = failing("fdatasync", "error=EIO", idleCalls+1+rand.IntN(60), false)
+			d = failing("fdatasync", "error=EIO", storagetest.IdleCalls+1+rand.IntN(60), false)
 		case 2:
 			// It is killed while it makes the store, and the next one goes on from there.
 			call := []string{"fdatasync", "fsync", "pwrite64"}[rand.IntN(3)]

@@ -17,6 +17,7 @@ import (
 	"unsafe"
 
 	"carillon/actors/proof"
+	"carillon/storage/storagetest"
 )
 
 // This file cuts a real file system off from its disk: ext4 in a file, which an
@@ -129,7 +130,7 @@ func (l *loopFS) crash(t *testing.T, delay time.Duration) trail {
 	if err := l.shutdown(); err != nil {
 		t.Skipf("the file system cannot be cut off: %v", err)
 	}
-	if err := cmd.Wait(); err != nil && !wasKilled(cmd.ProcessState) {
+	if err := cmd.Wait(); err != nil && !storagetest.Killed(err) {
 		t.Fatalf("the worker: %v", err)
 	}
 	journal, err := parseTrail(out.said.Bytes())

@@ -19,6 +19,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // This file is a process that is there to be broken: the test binary itself,
@@ -46,11 +47,6 @@ const (
 	workerStep  = 40 * time.Millisecond
 	workerPause = 4 * time.Millisecond
 )
-
-// idleCalls is how many disk calls of each kind a committer's thread makes in
-// vain before its first commit. strace counts by thread: a count up to the
-// number that opening takes means opening, one above idleCalls a committer.
-const idleCalls = 40
 
 // workerVolumes is how many files the apps are spread over.
 const workerVolumes = 2
@@ -139,37 +135,13 @@ func (w *worker) open(dir string) (err error) {
 			}),
 			Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
 			Clock: w.clock, ClockCheck: time.Millisecond,
-			Logger: slog.New(slog.DiscardHandler), Fault: idleFirst(),
+			Logger: slog.New(slog.DiscardHandler), Fault: storagetest.OwnThreads(),
 		})
 		if err == nil || !w.bad {
 			return err
 		}
 	}
 	return err
-}
-
-// idleFirst is a fault hook that ties each committer to a thread of its own, at
-// its first commit, and has it make idleCalls calls of each kind.
-func idleFirst() func(string) error {
-	var tied sync.Map // by thread
-	return func(string) error {
-		runtime.LockOSThread()
-		if _, ok := tied.LoadOrStore(syscall.Gettid(), true); ok {
-			runtime.UnlockOSThread() // the lock of its first commit stays
-			return nil
-		}
-		fd, err := syscall.Open("/dev/null", syscall.O_WRONLY, 0)
-		if err != nil {
-			panic(err)
-		}
-		for range idleCalls {
-			_, _ = syscall.Pwrite(fd, []byte{0}, 0)
-			_ = syscall.Fdatasync(fd)
-			_ = syscall.Fsync(fd)
-			_ = syscall.Ftruncate(fd, 0)
-		}
-		return nil
-	}
 }
 
 // say writes a line of the journal, at once and with one write.

@@ -1,0 +1,175 @@
+// Package storagetest breaks the disk under a process, for tests of this module:
+// strace kills the process at one of its disk calls, or has the call fail.
+//
+// In the process, which is best the test binary itself:
+//
+//	runtime.LockOSThread() // for good, lest this thread become a committer's
+//	s, err := storage.Open(dir, storage.Options{Fault: storagetest.OwnThreads()})
+//
+// In the test, first with no harm done to it, and then for each of the points:
+//
+//	strace := storagetest.FindStrace(t)
+//	err := strace.Command(t.Context(), storagetest.Log(log), os.Args[0]).Run()
+//	counts, err := storagetest.ReadCounts(log)
+//	for _, n := range counts.Points("pwrite64") {
+//		err := strace.Command(t.Context(), storagetest.Kill("pwrite64", n), os.Args[0]).Run()
+//		...
+//	}
+//
+// strace counts the calls of each kind and thread. So a process has a thread that
+// opens files, and one for each committer, which makes IdleCalls calls of each kind
+// in vain before its first commit: a count up to there means opening, and one above
+// it a committer. (LD_PRELOAD, the other way, has no effect on a Go program.)
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// DiskCalls are the calls that change a file, or make that durable.
+var DiskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
+
+// IdleCalls is how many calls of each kind a committer's thread makes in vain.
+const IdleCalls = 40
+
+// OwnThreads returns a fault hook (storage.Options.Fault) that ties each committer
+// to a thread of its own, at its first commit, and has it make its calls in vain.
+func OwnThreads() func(point string) error {
+	var tied sync.Map // by thread
+	return func(string) error {
+		runtime.LockOSThread()
+		if _, ok := tied.LoadOrStore(syscall.Gettid(), true); ok {
+			runtime.UnlockOSThread() // the lock of its first commit stays
+			return nil
+		}
+		fd, err := syscall.Open("/dev/null", syscall.O_WRONLY, 0)
+		if err != nil {
+			panic(err)
+		}
+		for range IdleCalls {
+			_, _ = syscall.Pwrite(fd, []byte{0}, 0)
+			_ = syscall.Fdatasync(fd)
+			_ = syscall.Fsync(fd)
+			_ = syscall.Ftruncate(fd, 0)
+		}
+		return nil
+	}
+}
+
+// Kill are the options of strace that kill the process instead of the n-th of the
+// call.
+func Kill(call string, n int) []string {
+	return []string{"-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, n)}
+}
+
+// Fail are the options that have the n-th of the call fail, or all from there on.
+// How is what strace is to inject, such as error=EIO.
+func Fail(call, how string, n int, forever bool) []string {
+	when := fmt.Sprint(n)
+	if forever {
+		when += "+"
+	}
+	return []string{"-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:%s:when=%s", call, how, when)}
+}
+
+// Log are the options that write down the disk calls, for ReadCounts.
+func Log(file string) []string {
+	return []string{"-e", "trace=" + strings.Join(DiskCalls, ","), "-o", file}
+}
+
+// Strace is the program of that name.
+type Strace struct{ path string }
+
+// FindStrace skips the test where there is none.
+func FindStrace(tb testing.TB) Strace {
+	tb.Helper()
+	path, err := exec.LookPath("strace")
+	if err != nil {
+		tb.Skip("strace is not installed: no disk call can be made to fail")
+	}
+	return Strace{path}
+}
+
+// Command is the command with all its threads and children under strace, whose
+// options are given.
+func (s Strace) Command(ctx context.Context, options []string, name string, args ...string) *exec.Cmd {
+	how := []string{"-f", "-qq", "-o", os.DevNull}
+	if !strings.Contains(strings.Join(options, " "), "signal=") {
+		// Calls that are not asked for do not stop then, nor can signals be injected.
+		how = append(how, "--seccomp-bpf")
+	}
+	return exec.CommandContext(ctx, s.path, slices.Concat(how, options, []string{name}, args)...)
+}
+
+// Refused says whether the output of a command is that of a strace that may not
+// trace here, as in some containers.
+func Refused(output string) bool {
+	return strings.Contains(output, "ptrace(") || strings.Contains(output, "Operation not permitted")
+}
+
+// Killed says whether the error is that of a process that was killed, by Kill or
+// with strace itself.
+func Killed(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && (status.Signaled() && status.Signal() == syscall.SIGKILL || status.ExitStatus() == 128+int(syscall.SIGKILL))
+}
+
+// Counts is how many calls of each kind opening makes, and a committer at most.
+type Counts struct{ Opening, Committing map[string]int }
+
+var loggedCall = regexp.MustCompile(`(?m)^(\d+) +(\w+)\(`)
+
+// ReadCounts reads what Log has written.
+func ReadCounts(log string) (Counts, error) {
+	lines, err := os.ReadFile(log)
+	if err != nil {
+		return Counts{}, err
+	}
+	byThread := map[string]map[string]int{}
+	for _, m := range loggedCall.FindAllStringSubmatch(string(lines), -1) {
+		if byThread[m[1]] == nil {
+			byThread[m[1]] = map[string]int{}
+		}
+		byThread[m[1]][m[2]]++
+	}
+	c := Counts{map[string]int{}, map[string]int{}}
+	for _, calls := range byThread {
+		for _, call := range DiskCalls {
+			if calls["fsync"] >= IdleCalls {
+				c.Committing[call] = max(c.Committing[call], calls[call]-IdleCalls)
+			} else {
+				c.Opening[call] = max(c.Opening[call], calls[call])
+			}
+		}
+	}
+	if c.Committing["fdatasync"] == 0 || c.Opening["pwrite64"] == 0 || c.Opening["pwrite64"] >= IdleCalls {
+		return c, fmt.Errorf("threads made these disk calls: %v, want some that open and some that commit", byThread)
+	}
+	return c, nil
+}
+
+// Points are the counts of the call that mean one of opening or of a committer.
+func (c Counts) Points(call string) (all []int) {
+	for i := range c.Opening[call] {
+		all = append(all, i+1)
+	}
+	for i := range c.Committing[call] {
+		all = append(all, IdleCalls+i+1)
+	}
+	return all
+}
