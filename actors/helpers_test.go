@@ -219,12 +219,14 @@ func brief(names []string) string {
 	return fmt.Sprintf("%q and %d more", names[:12], len(names)-12)
 }
 
-// wantState demands a job's state and how many attempts it took.
+// wantState demands a job's state and how many attempts it took. It ends the test
+// otherwise: what a test goes on to look at is then not there, such as the error
+// of a job that has not failed.
 func wantState(tb testing.TB, h *actorstest.Harness, app storage.AppID, id storage.JobID, state storage.State, attempts int) storage.Job {
 	tb.Helper()
 	job := h.Job(app, id)
 	if job.State != state || job.Attempts != attempts {
-		tb.Errorf("app %s: job %s (%s) is %s after %d attempts, want %s after %d; error %+v, history %+v",
+		tb.Fatalf("app %s: job %s (%s) is %s after %d attempts, want %s after %d; error %+v, history %+v",
 			app, id, job.Function, job.State, job.Attempts, state, attempts, job.Error, job.History)
 	}
 	return job
