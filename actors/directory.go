@@ -299,6 +299,9 @@ func (d *directory) stopped(c actor.Context, pid *actor.PID) {
 		return
 	}
 	delete(d.byPID, pid.Id)
+	// The library's list of children keeps the addresses of some that are gone,
+	// and an address all of its actor.
+	pid.Reset()
 	d.live.Delete(ref.id)
 	if held := d.held[ref.id]; len(held) > 0 {
 		d.give(c, held[0])

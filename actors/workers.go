@@ -51,19 +51,26 @@ func (w *workers) Throughput() int { return throughput }
 // loop runs fn, then waits for more. A fn that ends its goroutine ends the loop.
 func (w *workers) loop(fn func()) {
 	defer w.wg.Done()
-	for {
+	for fn != nil {
 		fn()
-		fn = nil
-		if w.idle.Add(1) > maxIdle {
-			w.idle.Add(-1)
-			return
-		}
-		select {
-		case fn = <-w.work:
-			w.idle.Add(-1)
-		case <-w.stop:
-			return
-		}
+		fn = w.next()
+	}
+}
+
+// next waits for something to run; nil ends the goroutine. It has a frame of its
+// own, so that one that waits keeps nothing of what it has run, such as an app
+// that has fallen asleep since.
+func (w *workers) next() func() {
+	if w.idle.Add(1) > maxIdle {
+		w.idle.Add(-1)
+		return nil
+	}
+	select {
+	case fn := <-w.work:
+		w.idle.Add(-1)
+		return fn
+	case <-w.stop:
+		return nil
 	}
 }
 

@@ -76,7 +76,9 @@ func (v *volume) take() []*changeSet {
 	defer v.queueMu.Unlock()
 	n := min(len(v.queue), maxBatch)
 	batch := v.queue[:n:n]
-	v.queue = v.queue[n:]
+	if v.queue = v.queue[n:]; len(v.queue) == 0 {
+		v.queue = nil // what is left of it holds on to apps that may be asleep by now
+	}
 	return batch
 }
 
@@ -204,6 +206,7 @@ func (v *volume) commit(batch []*changeSet) error {
 		})
 	}
 	v.batchApps = apps
+	defer clear(apps)
 	order := inKeyOrder(writes)
 	if err := v.fault("commit"); err != nil {
 		return err
