@@ -121,6 +121,7 @@ func (m *model) adopt(a *app, r *run, h happening) {
 	for i, by := range m.begun {
 		if o := by.deed.Run; by.run.app == a.id && o != nil && child(o.Do.Name, by.run.job.Attempt, by.run.tick) == r.prog.Name {
 			m.begun = slices.Delete(m.begun, i, i+1)
+			by.at = h.at // it may have waited for the turn
 			m.doing(a, by.run, by.deed, string(r.job.ID), by)
 			return
 		}

@@ -245,6 +245,9 @@ func (m *model) awaits(a *app, j *job, now time.Time) bool {
 func (m *model) ticks(a *app, now time.Time) {
 	seen := m.seen[a.id]
 	for _, j := range slices.Clone(a.jobs) {
+		if j.trigger != "" && m.replaced(a, j, now) {
+			j.endedAt = time.Time{}
+		}
 		if j.trigger == "" || j.slot.IsZero() || j.state.Ended() {
 			continue
 		}
@@ -253,8 +256,6 @@ func (m *model) ticks(a *app, now time.Time) {
 		switch {
 		case !there && j.attempts == 0 && j.state == storage.StatePending:
 			a.drop(j)
-		case there && m.replaced(a, j, now):
-			j.endedAt = time.Time{}
 		case there && job.State == storage.StateCanceled && j.attempts > 0 && (t == nil || t.changed || t.madeAt.After(j.slot) || !now.Before(j.readyAt)):
 			j.state = storage.StateCanceled // a retry of what its trigger does not mean any more
 		}
