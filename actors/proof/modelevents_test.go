@@ -269,8 +269,8 @@ func (m *model) free(r *run) { m.runs = slices.DeleteFunc(m.runs, func(x *run) b
 func (m *model) acted(a *app, h happening) {
 	r, j := h.run, a.own(h.run)
 	m.free(r)
-	if j != nil && j.run == r && errors.Is(h.err, context.Canceled) {
-		m.replaced(a, j, h.at)
+	if j != nil && j.run == r && errors.Is(h.err, context.Canceled) && !(m.cut && m.maybe()) {
+		m.replaced(a, j, h.at) // else a crash has cut it off, and its retry is what was replaced
 	}
 	if r.over {
 		if r.ghost = false; j != nil && j.run == r {
