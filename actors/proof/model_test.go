@@ -141,9 +141,11 @@ func (x *history) play(text string) {
 			return
 		}
 		for _, id := range modelApps {
+			m.apps[id].window = nil
+			m.ticks(m.apps[id], now)
+		}
+		for _, id := range modelApps {
 			a := m.apps[id]
-			a.window = nil
-			m.ticks(a, now)
 			m.compare(a, now)
 			if m.life == life {
 				m.compareAlarm(a, asleep[a.id], now)

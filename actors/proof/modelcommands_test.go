@@ -238,6 +238,8 @@ func beforeCancel(m *model, l *line) {
 		c.acked, c.durable = true, func() bool { return m.seen[a.id].of(j).State == storage.StateCanceled }
 		a.end(true)
 	case isLate && j != nil && j.state == storage.State(late):
+	case isLate && j != nil && late == "canceled" && m.replaced(a, j, l.at):
+		j.endedAt = time.Time{}
 	case l.printed == "no such job" && j == nil:
 	case l.printed == "no such job" && j.missed(m, a, l.at):
 		a.drop(j)

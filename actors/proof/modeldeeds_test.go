@@ -146,6 +146,11 @@ func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 			}
 		}
 	}
+	for _, j := range a.jobs {
+		if answer == "late canceled" && j.name == name && m.replaced(a, j, at) {
+			j.endedAt = time.Time{}
+		}
+	}
 	first := a.first(name)
 	states := map[storage.State]bool{}
 	for _, j := range a.jobs {

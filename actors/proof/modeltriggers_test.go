@@ -189,9 +189,11 @@ func (m *model) replaced(a *app, k *job, at time.Time) bool {
 	if t == nil || t.overlap != storage.OverlapReplace || k.state.Ended() || m.seen[a.id].of(k).State != storage.StateCanceled {
 		return false
 	}
+	open := a.open
 	a.begin("replacement of " + k.name)
 	m.canceled(a, k, k.state, nil, at)
 	a.end(true)
+	a.open = open
 	return true
 }
 
@@ -265,6 +267,9 @@ func (m *model) ticks(a *app, now time.Time) {
 			continue
 		}
 		t := a.triggers[job.Trigger]
+		if t == nil && job.State == storage.StateCanceled && job.Attempts == 0 {
+			t = &trigger{name: job.Trigger, path: job.Function} // it was replaced, or cancelled, before its trigger was deleted
+		}
 		if t == nil || t.paused && job.State == storage.StatePending {
 			m.found("other", "app %s: %s is %s, and its trigger is not there, or paused", a.id, job.ID, job.State)
 			continue
