@@ -482,8 +482,9 @@ func (m *model) interrupted(a *app, at time.Time) {
 		now := m.seen[a.id].of(j)
 		cutOff := len(now.History) > j.history && now.History[j.history].Interrupted
 		began := j.state == storage.StateRunning
+		claimed := j.order.Once && !m.peak.Before(j.due) // at its instant, before the wall was stepped back
 		switch {
-		case cutOff && !began && j.due.After(wall.Add(modelAhead)) && m.steppedAt.Add(modelCheck).Before(at):
+		case cutOff && !began && j.due.After(wall.Add(modelAhead)) && m.steppedAt.Add(modelCheck).Before(at) && !claimed:
 			m.found("other", "app %s: job %s (%s) has an attempt that was cut off, and was not due", a.id, j.id, j.name)
 		case !cutOff && began && !j.due.After(wall):
 			m.found("other", "app %s: job %s (%s) was running, and the attempt is not counted", a.id, j.id, j.name)
