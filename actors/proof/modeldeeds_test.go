@@ -315,9 +315,12 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 	}
 	if d.Run != nil {
 		name := child(d.Run.Do.Name, r.job.Attempt, r.tick)
-		known := slices.ContainsFunc(a.jobs, func(j *job) bool { return j.name == name })
-		if job, ok := m.seen[a.id].named(name); ok && !known {
-			m.doing(a, r, d, string(job.ID), h)
+		for _, there := range m.seen[a.id].all { // of several of that name, the one that is new
+			known := slices.ContainsFunc(a.jobs, func(j *job) bool { return j.name == name && j.id == there.ID })
+			if nameOf(&there) == name && !known {
+				m.doing(a, r, d, string(there.ID), h)
+				break
+			}
 		}
 		return
 	}

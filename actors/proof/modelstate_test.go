@@ -281,16 +281,6 @@ func (s *sight) of(j *job) (found storage.Job) {
 	return storage.Job{}
 }
 
-// named finds the live job with a program of that name, or else any.
-func (s *sight) named(name string) (found storage.Job, ok bool) {
-	for _, job := range s.all {
-		if nameOf(&job) == name && (!ok || !job.State.Ended()) {
-			found, ok = job, true
-		}
-	}
-	return found, ok
-}
-
 // ceil is the first whole millisecond that is not before t.
 func ceil(t time.Time) time.Time {
 	return time.UnixMilli(t.Add(time.Millisecond - 1).UnixMilli()).UTC()
