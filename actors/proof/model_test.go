@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,8 @@ type history struct {
 	notes  *journal
 	lines  []string
 	noted  []happening // by handlers during the last command
+
+	playing atomic.Int64 // the number of the command
 }
 
 // onHistory opens an engine with a model beside it.
@@ -82,9 +85,9 @@ func (x *history) play(text string) {
 	l.began = l.at
 	watchdog := time.AfterFunc(1000*time.Hour, func() { panic("this does not end:\n" + strings.Join(x.lines, "\n")) })
 	defer watchdog.Stop()
-	command := len(x.lines)
+	command := x.playing.Add(1)
 	x.player.Opening = func() {
-		if command == len(x.lines) { // else it is the first commit long after
+		if command == x.playing.Load() { // else it is the first commit long after
 			x.notes.note(happening{what: "open"})
 		}
 	}
