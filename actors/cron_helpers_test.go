@@ -69,6 +69,17 @@ func (r *cronRig) beatOf(tick dispatch.Tick, job dispatch.JobRun, word string) b
 	return beat{tick.Trigger, word, tick.Slot, r.Now(), tick.PreviousSuccess, string(job.ID), job.Attempt}
 }
 
+// allBeats are the beats that are there.
+func allBeats(db storage.Reader) (beats []beat, err error) {
+	for doc, err := range cronBeats.Query(db).All() {
+		if err != nil {
+			return nil, err
+		}
+		beats = append(beats, doc.Value)
+	}
+	return beats, nil
+}
+
 func (r *cronRig) functions() *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	cronBeat.Handle(reg, func(ctx *dispatch.MutationCtx, word string) (dispatch.None, error) {
@@ -117,15 +128,7 @@ func (r *cronRig) functions() *dispatch.Registry {
 		_, err := cronBeats.Insert(ctx.DB, beat{Word: "touch", At: r.Now()})
 		return dispatch.None{}, err
 	})
-	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (beats []beat, err error) {
-		for doc, err := range cronBeats.Query(ctx.DB).All() {
-			if err != nil {
-				return nil, err
-			}
-			beats = append(beats, doc.Value)
-		}
-		return beats, nil
-	})
+	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) ([]beat, error) { return allBeats(ctx.DB) })
 	cronQuery.Handle(reg, func(*dispatch.QueryCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
 	mutation := func(pick func() func(*dispatch.MutationCtx) error) func(*dispatch.MutationCtx, string) (dispatch.None, error) {
 		return func(ctx *dispatch.MutationCtx, _ string) (dispatch.None, error) {

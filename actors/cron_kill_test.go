@@ -48,15 +48,7 @@ func killEngine(dir string, after time.Duration, ran func(), opts actors.Options
 		_, err := cronBeats.Insert(ctx.DB, beat{Word: "touch"})
 		return dispatch.None{}, err
 	})
-	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (beats []beat, err error) {
-		for doc, err := range cronBeats.Query(ctx.DB).All() {
-			if err != nil {
-				return nil, err
-			}
-			beats = append(beats, doc.Value)
-		}
-		return beats, nil
-	})
+	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) ([]beat, error) { return allBeats(ctx.DB) })
 	opts.Functions, opts.Volumes, opts.Logger = reg, 1, slog.New(slog.DiscardHandler)
 	opts.Clock = func() time.Time { return killBase.Add(after + time.Since(began)) }
 	opts.Crons = []cron.Trigger{{Name: "x", Schedule: cron.Expr(killSpec), Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}

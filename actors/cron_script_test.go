@@ -1,7 +1,6 @@
 package actors_test
 
 import (
-	"flag"
 	"testing"
 	"time"
 
@@ -9,8 +8,6 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 )
-
-var cronRewrite = flag.Bool("rewrite-crons", false, "write what the cron scripts print into their files")
 
 // The days on which clocks change, as stories.
 func TestG21_Scripts(t *testing.T) {
@@ -22,6 +19,6 @@ func TestG21_Scripts(t *testing.T) {
 			send.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
 			return actors.Options{Functions: reg, ClockCheck: time.Minute}
 		},
-		Rewrite: *cronRewrite,
+		Rewrite: *rewrite,
 	}.Run(t)
 }

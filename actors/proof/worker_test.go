@@ -181,32 +181,32 @@ func (w *worker) clock() time.Time {
 
 // step steps the clock until it is told to stop.
 func (w *worker) step(stop <-chan struct{}) {
-	tick := time.NewTicker(workerPause)
+	each(workerPause, stop, func() {
+		for _, id := range workerApps {
+			_, _ = w.app(id).Inspect(w.ctx) // its answer comes behind all that was to be done before
+		}
+		w.stepped.Add(1)
+	})
+}
+
+// each calls do at that pace until it is told to stop.
+func each(pace time.Duration, stop <-chan struct{}, do func()) {
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
+			do()
 		}
-		for _, id := range workerApps {
-			_, _ = w.app(id).Inspect(w.ctx) // its answer comes behind all that was to be done before
-		}
-		w.stepped.Add(1)
 	}
 }
 
 // watch says what queries show, again and again until it is told to stop: what
 // anybody has seen must stay.
 func (w *worker) watch(stop <-chan struct{}) {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
+	each(20*time.Millisecond, stop, func() {
 		for _, id := range workerApps {
 			v, err := w.view(id)
 			if err != nil {
@@ -214,7 +214,7 @@ func (w *worker) watch(stop <-chan struct{}) {
 			}
 			w.tell(id, &v)
 		}
-	}
+	})
 }
 
 // tell says what of the view was not seen before.
