@@ -129,7 +129,7 @@ const (
 func TestG11_Clocks(t *testing.T) {
 	tally := proof.NewTally(t, "clocks")
 	seen := map[string]int{}
-	first := proof.Pick(0, 0, rand.IntN(1_000_000_000)) // the long form lives other lives each time
+	first := proof.Seed(proof.Pick(0, 0, rand.IntN(1_000_000_000))) // the long form lives other lives each time
 	lives := 0
 	for began := time.Now(); lives < proof.Pick(1, 10, 20_000) && time.Since(began) < proof.For(time.Hour, time.Hour, 24*time.Hour); lives++ {
 		seed := first + lives

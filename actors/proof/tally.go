@@ -3,6 +3,7 @@ package proof
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,6 +90,19 @@ func For(smoke, short, long time.Duration) time.Duration {
 		long = min(long, d)
 	}
 	return Pick(smoke, short, long)
+}
+
+// Seed returns the seed of a random method, unless CARILLON_PROOF_SEED is set to
+// that of a finding.
+func Seed(seed int) int {
+	if set := os.Getenv("CARILLON_PROOF_SEED"); set != "" {
+		n, err := strconv.Atoi(set)
+		if err != nil {
+			panic("CARILLON_PROOF_SEED: " + err.Error())
+		}
+		return n
+	}
+	return seed
 }
 
 // Pick returns the size for the form that is asked for.
