@@ -26,7 +26,7 @@ type changeSet struct {
 const maxBatch = 4096
 
 // lingerRounds bounds how often the committer lets others run before it
-// commits, as long as each time more arrived. A lone caller waits for none.
+// commits, as long as each time more arrived. A lone caller waits for nobody.
 const lingerRounds = 8
 
 // submit queues a change set for the committer. It never blocks.
@@ -66,7 +66,7 @@ func (v *volume) take() []*changeSet {
 		v.queueMu.Lock()
 		n := len(v.queue)
 		v.queueMu.Unlock()
-		if n == seen || n >= maxBatch {
+		if n == seen || n >= maxBatch || n == 1 && v.lone {
 			break
 		}
 		seen = n
@@ -75,6 +75,7 @@ func (v *volume) take() []*changeSet {
 	v.queueMu.Lock()
 	defer v.queueMu.Unlock()
 	n := min(len(v.queue), maxBatch)
+	v.lone = n == 1
 	batch := v.queue[:n:n]
 	if v.queue = v.queue[n:]; len(v.queue) == 0 {
 		v.queue = nil // what is left of it holds on to apps that may be asleep by now

@@ -56,6 +56,7 @@ type volume struct {
 	sweeps    sweeps
 
 	batchApps []*App // scratch of the committer
+	lone      bool   // its last batch was one change set
 	commits   atomic.Int64
 	written   atomic.Int64 // bytes
 }
