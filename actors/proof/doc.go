@@ -16,7 +16,7 @@
 //
 //	unset ──► smoke   part of "go test ./...": seconds
 //	short ──► short   .ci/proof short: minutes, part of .ci/run
-//	long  ──► long    .ci/proof long: hours
+//	long  ──► long    .ci/proof long: hours, or what CARILLON_PROOF_FOR allows each method
 //
 // Invariants:
 //
