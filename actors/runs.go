@@ -20,7 +20,7 @@ type run struct {
 	over      bool        // ended: its outcome is settled, or about to be
 	expires   *time.Timer // of an action: gives it up after deadline and grace
 	expiresAt time.Time
-	src       source      // of an action
+	src       source // of an action
 	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.
