@@ -443,6 +443,13 @@ func (l *appLedger) ticked() {
 		log := slices.Clone(l.view.Slots[t.Name])
 		slices.SortFunc(log, func(a, b storage.Slot) int { return a.From.Compare(b.From) })
 		next := t.CreatedAt.Truncate(time.Second).Add(time.Second)
+		first := t.Next
+		if len(log) > 0 {
+			first = log[0].From
+		}
+		if first.Equal(next.Add(time.Second)) && !t.CreatedAt.Add(2*workerStep).Before(next) {
+			next = first // the wall, which is read after the transaction's instant, showed the one before already
+		}
 		if len(log) == maxSlots {
 			next = log[0].From // the earlier ones are not kept
 		}
