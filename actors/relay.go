@@ -36,8 +36,8 @@ type relay struct {
 
 	// For the SchedulerActor, once the relay has ended.
 	settled  []*turn       // handed over
-	dropped  []*turn       // not begun, and never to be
-	tooSoon  []*run        // not begun: the wall was stepped back while they waited
+	dropped  []*turn       // not begun: refused, cancelled or too soon
+	tooSoon  []*run        // of those, what is to wait again: the wall was stepped back
 	inserted []storage.Job // by settled turns, due later
 	left     *turn         // to be settled by the SchedulerActor
 }

@@ -14,12 +14,8 @@ import (
 	"carillon/cmd/carillon/workload"
 )
 
-// gcPercent is GOGC of every system's process: that of the command carillon, for
-// all alike.
-const gcPercent = 600
-
 func main() {
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(workload.GCPercent) // for all systems alike
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -257,7 +257,7 @@ func (m *model) did(a *app, h happening) {
 		}
 		return
 	case failed && (code == dispatch.CodeCanceled || code == dispatch.CodeAborted || code == dispatch.CodeDeadlineExceeded) &&
-		(h.at.Equal(over) || d.Cancel == r.prog.Name || m.canceledLater(r.prog.Name, h.at)):
+		(h.at.Equal(over) || d.Cancel == r.prog.Name):
 		// It was over at this moment: whether before this was done it was not told.
 		if m.maybe() {
 			m.unanswered(a, r, d, h)
@@ -324,7 +324,7 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 		}
 		return
 	}
-	if m.canceledLater(d.Cancel, m.now) {
+	if m.canceledLater(d.Cancel) {
 		return
 	}
 	for _, j := range a.jobs {
@@ -336,13 +336,9 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 	}
 }
 
-// canceledLater says whether the job was cancelled by what was noted later in the
-// command, and not after the instant.
-func (m *model) canceledLater(name string, until time.Time) bool {
+// canceledLater says whether the job was there to be cancelled later in the command.
+func (m *model) canceledLater(name string) bool {
 	for _, h := range m.rest {
-		if h.at.After(until) {
-			break
-		}
 		deeds := []deed{}
 		if h.deed != nil {
 			deeds = append(deeds, *h.deed)

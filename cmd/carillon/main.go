@@ -10,16 +10,13 @@ import (
 	"strings"
 	"syscall"
 
+	"carillon/cmd/carillon/workload"
 	"carillon/dispatch"
 )
 
-// gcPercent is GOGC unless the environment says otherwise: what the engine keeps
-// in memory is small, and collecting it often cost a fifth of its processor time.
-const gcPercent = 600
-
 func main() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(workload.GCPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
