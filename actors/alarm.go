@@ -56,8 +56,8 @@ func (s *scheduler) rearm() {
 		}
 	}
 	wall := s.eng.clock.wall()
-	if len(s.ready) > 0 && !s.draining {
-		due := s.ready[0].job.Due.Sub(wall)
+	if s.ready.len() > 0 && !s.draining {
+		due := s.ready.first().job.Due.Sub(wall)
 		if s.started < s.slots {
 			sooner(due)
 		} else if !s.soon(wall) {
@@ -109,6 +109,6 @@ func (s *scheduler) idle() bool {
 	if seeded("sleep-while-due") {
 		return true
 	}
-	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && len(s.ready) == 0 &&
+	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&
 		s.started == 0 && !s.asked && s.runs.empty() && !s.broken && !s.draining
 }

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"container/heap"
 	"context"
 	"time"
 
@@ -230,10 +229,11 @@ func (s *scheduler) release() {
 	if seeded("due-by-scheduler-time") {
 		wall = s.eng.clock.now()
 	}
-	for len(s.ready) > 0 && !s.broken && !s.draining {
-		r := s.ready[0]
+	var due []*invocation
+	for s.ready.len() > 0 && !s.broken && !s.draining {
+		r := s.ready.first()
 		if s.runs.get(r.job.ID) != r {
-			heap.Pop(&s.ready) // cancelled meanwhile
+			s.ready.pop() // cancelled meanwhile
 			continue
 		}
 		if r.job.Due.After(wall) && !seeded("no-second-look") {
@@ -242,8 +242,13 @@ func (s *scheduler) release() {
 		if s.started >= s.slots && !seeded("slots-ignored") {
 			break
 		}
-		heap.Pop(&s.ready)
-		s.launch(r)
+		s.ready.pop()
+		if inv := s.launch(r); inv != nil {
+			due = append(due, inv)
+		}
+	}
+	if len(due) > 0 {
+		s.eng.sys.tell(s.runner, &dueJobs{due})
 	}
 	s.askSlots(wall)
 }
@@ -251,12 +256,13 @@ func (s *scheduler) release() {
 // soon says whether the first of the claimed jobs is as near as its claim is
 // ahead of it. A wall that was stepped back puts it off.
 func (s *scheduler) soon(wall time.Time) bool {
-	return len(s.ready) > 0 && !s.ready[0].job.Due.After(wall.Add(s.eng.opts.ClaimAhead))
+	return s.ready.len() > 0 && !s.ready.first().job.Due.After(wall.Add(s.eng.opts.ClaimAhead))
 }
 
-// launch sends the run down the path of an RPC. An action's handler counts as
-// started from here; a mutation's when it gets the turn.
-func (s *scheduler) launch(r *run) {
+// launch makes of the run what goes down the path of an RPC. An action's handler
+// counts as started from here; a mutation's when it gets the turn. It is nil if
+// the run is not to start.
+func (s *scheduler) launch(r *run) *invocation {
 	inv := &invocation{
 		Invocation: dispatch.Invocation{
 			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob,
@@ -271,7 +277,7 @@ func (s *scheduler) launch(r *run) {
 		inv.ctx, cancel = context.WithCancel(s.eng.ctx)
 		if !s.runs.start(r, cancel) {
 			cancel()
-			return // parked until a cancel is decided
+			return nil // parked until a cancel is decided
 		}
 		s.claims--
 	}
@@ -282,7 +288,7 @@ func (s *scheduler) launch(r *run) {
 		cancel()
 		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true}})
 	}
-	sys.tell(s.runner, inv)
+	return inv
 }
 
 // freeSlot gives back the slot of a run that has ended.
@@ -302,7 +308,7 @@ func (s *scheduler) freeSlot(r *run) {
 func (s *scheduler) askSlots(wall time.Time) {
 	want := s.started
 	if s.soon(wall) {
-		want += len(s.ready)
+		want += s.ready.len()
 	}
 	if !seeded("app-limit-off") {
 		want = min(want, s.eng.opts.AppConcurrency)

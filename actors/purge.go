@@ -16,10 +16,10 @@ func (s *scheduler) purgeDue() bool {
 		return false
 	}
 	over := s.store.History() - s.eng.opts.KeepFinished
-	if over > purgeChunk && (len(s.ready) == 0 || over > s.eng.opts.KeepFinished/8) {
+	if over > purgeChunk && (s.ready.len() == 0 || over > s.eng.opts.KeepFinished/8) {
 		return true
 	}
-	return s.store.History() > 0 && s.eng.clock.elapsed() >= s.purgeAt && len(s.ready) == 0
+	return s.store.History() > 0 && s.eng.clock.elapsed() >= s.purgeAt && s.ready.len() == 0
 }
 
 // purge deletes a chunk of expired history.

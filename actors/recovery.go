@@ -158,7 +158,7 @@ func (s *scheduler) breakDown(cause error) {
 		s.runs.remove(r)
 		s.freeSlot(r)
 	}
-	s.ready, s.claims = nil, 0
+	s.ready, s.claims = ready{}, 0
 }
 
 // reload reads the app's state again once every change set has been answered.
@@ -214,7 +214,7 @@ func (s *scheduler) drainStep() {
 				s.eng.opts.Logger.Error("taking a claim back", "app", s.id, "job", r.job.ID, "err", err)
 			}
 		}
-		s.ready, s.claims = nil, 0
+		s.ready, s.claims = ready{}, 0
 		s.commit(tx, nil, nil)
 	}
 	if s.drained != nil && len(s.queue) == 0 && s.runs.len() == 0 && s.outstanding.Load() == 0 {

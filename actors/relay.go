@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"container/heap"
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -51,12 +49,13 @@ func (r *relay) next() *turn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for !r.lost && r.left == nil && r.at < len(r.turns) {
-		if r.at > 0 && time.Since(r.began) > relaySpan {
+		now := time.Now()
+		if r.at > 0 && now.Sub(r.began) > relaySpan {
 			break
 		}
 		t := r.turns[r.at]
 		r.at++
-		if r.begin(t) {
+		if r.begin(t, now) {
 			r.holds = t
 			return t
 		}
@@ -67,30 +66,31 @@ func (r *relay) next() *turn {
 }
 
 // begin opens the turn's transaction, unless nobody waits for it any more.
-func (r *relay) begin(t *turn) bool {
+func (r *relay) begin(t *turn, now time.Time) bool {
 	inv, app := t.inv, r.app
 	if err := refuse(inv.ctx, inv.from, inv.Path); err != nil {
 		inv.reply(result{err: err})
 		return false
 	}
-	if inv.job != nil && inv.job.job.Due.After(app.eng.clock.wall()) && !seeded("no-second-look") {
+	wall := app.eng.clock.wall()
+	if inv.job != nil && inv.job.job.Due.After(wall) && !seeded("no-second-look") {
 		r.tooSoon = append(r.tooSoon, inv.job)
 		return false
 	}
-	t.ctx, t.cancel = context.WithTimeout(inv.ctx, inv.timeout)
-	if job := inv.job; job != nil && !app.runs.start(job, t.cancel) {
+	r.deadline = now.Add(inv.timeout)
+	t.ctx = newLateContext(inv.ctx, r.deadline)
+	if job := inv.job; job != nil && !app.runs.start(job, t.ctx.cancel) {
 		// Cancelled while it waited; whoever did that has told all there is to tell.
-		t.cancel()
+		t.ctx.cancel()
 		return false
 	}
-	t.tx = app.store.Begin(app.eng.clock.now())
+	t.tx = app.store.Begin(app.eng.clock.raise(wall))
 	t.tx.OnCancel(app.noteCancels(&t.cancelings))
 	t.writer = t.tx.Writer()
 	inv.now = t.tx.Now()
 	if inv.job != nil {
 		inv.job.startedAt = inv.now
 	}
-	r.deadline = time.Now().Add(inv.timeout)
 	return true
 }
 
@@ -102,7 +102,7 @@ func (r *relay) end(t *turn, res result) {
 	if r.lost || r.holds != t {
 		return // the turn was taken away, with its transaction
 	}
-	t.cancel()
+	t.ctx.cancel()
 	t.result = res
 	r.holds = nil
 	if !r.hand(t) {
@@ -125,10 +125,12 @@ func (r *relay) hand(t *turn) bool {
 		return false
 	}
 	inserted := t.tx.Inserted()
-	soon := r.app.eng.clock.wall().Add(r.app.eng.opts.ClaimAhead)
-	for i := range inserted {
-		if !inserted[i].Due.After(soon) {
-			return false
+	if len(inserted) > 0 {
+		soon := r.app.eng.clock.wall().Add(r.app.eng.opts.ClaimAhead)
+		for i := range inserted {
+			if !inserted[i].Due.After(soon) {
+				return false
+			}
 		}
 	}
 	var reply func(error)
@@ -188,7 +190,7 @@ func (s *scheduler) finishRelay(r *relay) {
 	}
 	for _, job := range r.tooSoon {
 		if s.runs.get(job.job.ID) == job {
-			heap.Push(&s.ready, job)
+			s.ready.push(job)
 		}
 	}
 	for _, t := range r.settled {

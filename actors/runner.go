@@ -20,6 +20,9 @@ type runner struct {
 // appOpen is the SchedulerActor's word that the app's indexes are built.
 type appOpen struct{}
 
+// dueJobs are runs whose instant has come, in the order they are to start.
+type dueJobs struct{ runs []*invocation }
+
 // Receive implements the actor.
 func (r *runner) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
@@ -28,12 +31,16 @@ func (r *runner) Receive(c actor.Context) {
 			r.held = append(r.held, m)
 			return
 		}
-		r.accept(m)
+		r.ask(r.accept(m))
+	case *dueJobs:
+		if !r.app.open.Load() {
+			r.held = append(r.held, m.runs...)
+			return
+		}
+		r.acceptAll(m.runs)
 	case *appOpen:
 		r.app.open.Store(true)
-		for _, inv := range r.held {
-			r.accept(inv)
-		}
+		r.acceptAll(r.held)
 		r.held = nil
 	case *actor.Stopping, *actor.Restarting:
 		for _, inv := range r.held {
@@ -43,7 +50,29 @@ func (r *runner) Receive(c actor.Context) {
 	}
 }
 
-func (r *runner) accept(inv *invocation) {
+// ask asks for the turn, which no turn at all (nil) needs.
+func (r *runner) ask(t *turn) {
+	if t != nil {
+		r.app.eng.sys.tell(r.app.scheduler, t)
+	}
+}
+
+// acceptAll accepts them, and asks for all the turns they need at once.
+func (r *runner) acceptAll(invs []*invocation) {
+	turns := make([]*turn, 0, len(invs))
+	for _, inv := range invs {
+		if t := r.accept(inv); t != nil {
+			turns = append(turns, t)
+		}
+	}
+	if len(turns) > 0 {
+		r.app.eng.sys.tell(r.app.scheduler, &turnsAsked{turns})
+	}
+}
+
+// accept has the invocation run, or answered that it cannot be. A mutation is
+// returned as the turn it needs.
+func (r *runner) accept(inv *invocation) *turn {
 	eng := r.app.eng
 	fn, err := eng.opts.Functions.Resolve(inv.Path, inv.Origin, inv.Kind)
 	if err != nil {
@@ -51,7 +80,7 @@ func (r *runner) accept(inv *invocation) {
 			err = dispatch.Permanent(err) // it was registered once, and will not be by waiting
 		}
 		inv.reply(result{err: err})
-		return
+		return nil
 	}
 	inv.fn = fn
 	inv.timeout = eng.opts.timeout(fn)
@@ -61,13 +90,13 @@ func (r *runner) accept(inv *invocation) {
 		}
 		if fn.Kind == dispatch.KindQuery {
 			inv.reply(result{err: dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is a query now: it cannot be a job", fn.Path))})
-			return
+			return nil
 		}
 		if len(inv.job.job.Claims) > 0 && eng.opts.trusting {
 			// Here and now, so that the job keeps its place among those that are due.
 			if err := r.reauthorize(inv); err != nil {
 				inv.reply(result{err: err})
-				return
+				return nil
 			}
 		} else if len(inv.job.job.Claims) > 0 {
 			// The hook is user code, and may take its time.
@@ -76,16 +105,17 @@ func (r *runner) accept(inv *invocation) {
 					inv.reply(res)
 					return
 				}
-				r.run(inv)
+				r.ask(r.run(inv))
 			})
-			return
+			return nil
 		}
 	}
-	r.run(inv)
+	return r.run(inv)
 }
 
-// run sends the invocation on, by the kind of its function.
-func (r *runner) run(inv *invocation) {
+// run sends the invocation on, by the kind of its function. It may be called
+// from any goroutine.
+func (r *runner) run(inv *invocation) *turn {
 	eng := r.app.eng
 	switch inv.fn.Kind {
 	case dispatch.KindQuery:
@@ -93,12 +123,13 @@ func (r *runner) run(inv *invocation) {
 	case dispatch.KindAction:
 		if err := inv.from.refusal(); err != nil {
 			inv.reply(result{err: err})
-			return
+			return nil
 		}
 		eng.handlers.action(r.app, inv)
 	default:
-		eng.sys.tell(r.app.scheduler, &turn{inv: inv})
+		return &turn{inv: inv}
 	}
+	return nil
 }
 
 // reauthorize rebuilds the identity that the job was scheduled with.

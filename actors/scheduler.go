@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"container/heap"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +21,7 @@ type scheduler struct {
 	ended  []ending
 
 	// The sorted job bucket, as far as memory needs to know it.
-	ready  readyHeap     // claimed durably, waiting for their instant or a slot
+	ready  ready         // claimed durably, waiting for their instant or a slot
 	from   storage.Place // no unclaimed job lies before it
 	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
 	claims int           // runs claimed and not started
@@ -65,10 +64,11 @@ type appState struct {
 
 // The messages to the SchedulerActor, besides *turn and *operation.
 type (
-	relayEnded  struct{ relay *relay } // the relay that had the turn has given it back
-	turnExpired struct{}               // look whether the holder is past its deadline
-	jobEnded    struct{ end ending }   // a job's run ended outside the turn
-	runStarted  struct {               // an action's handler is about to start
+	turnsAsked  struct{ turns []*turn } // as if each had come alone
+	relayEnded  struct{ relay *relay }  // the relay that had the turn has given it back
+	turnExpired struct{}                // look whether the holder is past its deadline
+	jobEnded    struct{ end ending }    // a job's run ended outside the turn
+	runStarted  struct {                // an action's handler is about to start
 		run     *run
 		timeout time.Duration
 	}
@@ -103,6 +103,9 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *turn:
 		s.touch()
 		s.queue = append(s.queue, m)
+	case *turnsAsked:
+		s.touch()
+		s.queue = append(s.queue, m.turns...)
 	case *operation:
 		s.touch()
 		s.queue = append(s.queue, &turn{op: m})
@@ -194,7 +197,7 @@ func (s *scheduler) settle(m *settled) {
 	}
 	for _, r := range m.claimed {
 		if s.runs.setDurable(r) {
-			heap.Push(&s.ready, r)
+			s.ready.push(r)
 		}
 	}
 	for _, r := range m.stop {
@@ -297,32 +300,7 @@ func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*ru
 func (s *scheduler) revertCancels(cancelings []*run) {
 	for _, r := range cancelings {
 		if s.runs.revertCancel(r) {
-			heap.Push(&s.ready, r)
+			s.ready.push(r)
 		}
 	}
-}
-
-// readyHeap is ordered as jobs start: by due instant, then sequence (G13).
-type readyHeap []*run
-
-func (h readyHeap) Len() int      { return len(h) }
-func (h readyHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-func (h readyHeap) Less(i, j int) bool {
-	if seeded("last-in-first-out") {
-		i, j = j, i
-	}
-	return h[i].job.Place().Less(h[j].job.Place())
-}
-
-// Push implements heap.Interface.
-func (h *readyHeap) Push(x any) { *h = append(*h, x.(*run)) }
-
-// Pop implements heap.Interface.
-func (h *readyHeap) Pop() any {
-	old := *h
-	r := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return r
 }

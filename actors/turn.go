@@ -19,11 +19,10 @@ type turn struct {
 
 	// Below: once it is held.
 	tx         *storage.Tx
-	writer     storage.Writer  // of tx, made while the turn is certainly held
-	ctx        context.Context // of the handler
-	cancel     context.CancelFunc
-	cancelings []*run // runs the transaction has cancelled, so far
-	result     result // set by the handler's goroutine before it tells
+	writer     storage.Writer // of tx, made while the turn is certainly held
+	ctx        *lateContext   // of the handler
+	cancelings []*run         // runs the transaction has cancelled, so far
+	result     result         // set by the handler's goroutine before it tells
 }
 
 // nextTurn gives the turn to whoever has waited longest: to an operation, or to
@@ -212,7 +211,7 @@ func (s *scheduler) loseTurn(err error) {
 	if t == nil {
 		return // it had just given the turn back
 	}
-	t.cancel()
+	t.ctx.cancel()
 	t.tx.Rollback(nil) // first of all: from then on its handler cancels nothing more
 	s.rollback(t.tx, t.cancelings, nil)
 	if t.inv.job != nil {

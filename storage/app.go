@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	gproto "google.golang.org/protobuf/proto"
-
 	"carillon/proto"
 	"carillon/storage/internal/kv"
 )
@@ -193,11 +191,8 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	data, err := gproto.Marshal(&proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead})
-	if err != nil {
-		panic(fmt.Sprintf("storage: encode counter sheet: %v", err))
-	}
-	return data
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead}
+	return encoded(p.MarshalVT())
 }
 
 func decodeCounts(data []byte) (counts, error) {

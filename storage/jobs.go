@@ -121,7 +121,9 @@ func (tx *Tx) putPending(job *Job) {
 	l.inserted = append(l.inserted, *job)
 }
 
-func encodeLocation(t tag, p place) []byte { return p.append([]byte{byte(t)}) }
+func encodeLocation(t tag, p place) []byte {
+	return p.append(append(make([]byte, 0, 1+placeLen), byte(t)))
+}
 
 // locate finds where a job lies. The caller holds the transaction.
 func (tx *Tx) locate(id JobID) (p place, t tag, found bool, err error) {
@@ -153,15 +155,16 @@ func locate(get func([]byte) ([]byte, error), keys keyspace, id JobID) (p place,
 }
 
 // Claim records, durably once committed, that an attempt of the pending job is
-// about to begin. The job must not be claimed already. ok is false if it is not in
-// the bucket: the transaction itself has cancelled it.
+// about to begin. The transaction must have read the job by Due, or inserted it,
+// and it must not be claimed already. ok is false if it is not in the bucket any
+// more: the transaction itself has cancelled it.
 func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return false, err
 	}
 	defer tx.mu.Unlock()
-	if there, err := tx.has(tx.app.keys.place(tagQueue, job.place)); err != nil || !there {
-		return false, err
+	if w, known := tx.written(string(tx.app.keys.place(tagQueue, job.place))); known && w.deleted {
+		return false, nil
 	}
 	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.Attempts+1, tx.now))
 	tx.top().counts.claimed++
@@ -497,12 +500,15 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 	expired := func(p place) bool {
 		return p.ms < before.UnixMilli() || c.done > uint64(max(keep, 0))
 	}
-	// Mostly the oldest row is young, and there is nothing to do.
-	rows, err := tx.rows(prefix, after(prefix), false, 1)
-	if err != nil || len(rows) == 0 || !expired(decodePlace(tail(rows[0].key))) {
-		return 0, err
+	if c.done <= uint64(max(keep, 0)) {
+		// Mostly the oldest row is young, and there is nothing to do.
+		rows, err := tx.rows(prefix, after(prefix), false, 1)
+		if err != nil || len(rows) == 0 || !expired(decodePlace(tail(rows[0].key))) {
+			return 0, err
+		}
 	}
-	if rows, err = tx.rows(prefix, after(prefix), false, limit); err != nil {
+	rows, err := tx.rows(prefix, after(prefix), false, limit)
+	if err != nil {
 		return 0, err
 	}
 	n := 0
@@ -515,11 +521,17 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 		if err != nil {
 			return n, err
 		}
+		names := true
+		if _, minted := job.ID.home(); !minted {
+			// A chosen id may have come to name a newer job.
+			q, t, found, err := tx.locate(job.ID)
+			if err != nil {
+				return n, err
+			}
+			names = found && t == tagHistory && q == p
+		}
 		tx.delete(r.key)
-		// The id may have come to name a newer job.
-		if q, t, found, err := tx.locate(job.ID); err != nil {
-			return n, err
-		} else if found && t == tagHistory && q == p {
+		if names {
 			tx.delete(keys.name(tagID, string(job.ID)))
 		}
 		c.done--

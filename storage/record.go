@@ -4,21 +4,32 @@ import (
 	"fmt"
 	"time"
 
-	gproto "google.golang.org/protobuf/proto"
-
 	"carillon/proto"
 )
 
+// encoded is what a generated encoder has returned: of a record in memory it
+// cannot fail.
+func encoded(data []byte, err error) []byte {
+	if err != nil {
+		panic("storage: encode a record: " + err.Error())
+	}
+	return data
+}
+
 // unmarshal decodes a record and refuses a version it does not know. version
 // points at the record's version field.
-func unmarshal(data []byte, m gproto.Message, version *uint32) error {
-	if data == nil {
+func unmarshal(data []byte, m interface{ UnmarshalVT([]byte) error }, version *uint32) error {
+	return readable(data, m.UnmarshalVT(data), version)
+}
+
+// readable says why a record is not to be used whose decoder has returned err.
+func readable(data []byte, err error, version *uint32) error {
+	switch {
+	case data == nil:
 		return fmt.Errorf("%w: record is missing", ErrCorrupt)
-	}
-	if err := gproto.Unmarshal(data, m); err != nil {
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if *version != recordVersion {
+	case *version != recordVersion:
 		return fmt.Errorf("%w: record version %d, this reader knows %d", ErrFormat, *version, recordVersion)
 	}
 	return nil
@@ -42,7 +53,7 @@ func msOf(t time.Time) int64 {
 
 // encodeJob makes the record of a job that lies at job.place.
 func encodeJob(job *Job) []byte {
-	p := &proto.Job{
+	p := proto.Job{
 		Version:       recordVersion,
 		Function:      job.Function,
 		Args:          job.Args,
@@ -82,17 +93,14 @@ func encodeJob(job *Job) []byte {
 			Interrupted: a.Interrupted,
 		})
 	}
-	data, err := gproto.Marshal(p)
-	if err != nil {
-		panic(fmt.Sprintf("storage: encode job %s: %v", job.ID, err))
-	}
-	return data
+	return encoded(p.MarshalVT())
 }
 
 // decodeJob reads the record of a job found at p.
 func decodeJob(p place, data []byte) (Job, error) {
 	var r proto.Job
-	if err := unmarshal(data, &r, &r.Version); err != nil {
+	// Not by unmarshal, through which the record would be on the heap.
+	if err := readable(data, r.UnmarshalVT(data), &r.Version); err != nil {
 		return Job{}, err
 	}
 	job := Job{
@@ -187,11 +195,8 @@ func stateOf(s proto.JobState) State {
 }
 
 func encodeClaim(attempt int, at time.Time) []byte {
-	data, err := gproto.Marshal(&proto.Claim{Version: recordVersion, Attempt: uint32(attempt), ClaimedAtMs: msOf(at)})
-	if err != nil {
-		panic(fmt.Sprintf("storage: encode claim: %v", err))
-	}
-	return data
+	p := proto.Claim{Version: recordVersion, Attempt: uint32(attempt), ClaimedAtMs: msOf(at)}
+	return encoded(p.MarshalVT())
 }
 
 func decodeClaim(data []byte) (attempt int, at time.Time, err error) {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	gproto "google.golang.org/protobuf/proto"
-
 	"carillon/proto"
 )
 
@@ -206,11 +204,7 @@ func (t *tableInfo) declared(a *App, write bool) error {
 
 // encodeTable makes the record of a table.
 func encodeTable(p *proto.Table) []byte {
-	data, err := gproto.MarshalOptions{Deterministic: true}.Marshal(p)
-	if err != nil {
-		panic(fmt.Sprintf("storage: encode table record: %v", err))
-	}
-	return data
+	return encoded(p.MarshalVT())
 }
 
 // decodeTable reads the record of a table.

@@ -9,8 +9,6 @@ import (
 	"hash/crc32"
 	"io"
 
-	gproto "google.golang.org/protobuf/proto"
-
 	"carillon/proto"
 	"carillon/storage/internal/kv"
 )
@@ -86,8 +84,8 @@ func (s *Store) Export(ctx context.Context, id AppID, w io.Writer) error {
 	return buf.Flush()
 }
 
-func writeRecord(w io.Writer, sum io.Writer, kind byte, m gproto.Message) error {
-	body, err := gproto.Marshal(m)
+func writeRecord(w io.Writer, sum io.Writer, kind byte, m interface{ MarshalVT() ([]byte, error) }) error {
+	body, err := m.MarshalVT()
 	if err != nil {
 		return err
 	}
@@ -178,7 +176,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 		return fmt.Errorf("%w: the stream has no header", ErrCorrupt)
 	}
 	var header proto.ExportHeader
-	if err := gproto.Unmarshal(body, &header); err != nil {
+	if err := header.UnmarshalVT(body); err != nil {
 		return fmt.Errorf("%w: header: %w", ErrCorrupt, err)
 	}
 	if header.Version != exportVersion {
@@ -215,7 +213,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 		switch kind {
 		case recordEntry:
 			var e proto.ExportEntry
-			if err := gproto.Unmarshal(body, &e); err != nil || len(e.Key) == 0 {
+			if err := e.UnmarshalVT(body); err != nil || len(e.Key) == 0 {
 				return fmt.Errorf("%w: entry %d of the stream", ErrCorrupt, entries)
 			}
 			sum.Write(body)
@@ -228,7 +226,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 			}
 		case recordTrailer:
 			var t proto.ExportTrailer
-			if err := gproto.Unmarshal(body, &t); err != nil || t.Entries != entries || t.Crc32C != sum.Sum32() {
+			if err := t.UnmarshalVT(body); err != nil || t.Entries != entries || t.Crc32C != sum.Sum32() {
 				return fmt.Errorf("%w: the stream's checksum does not match", ErrCorrupt)
 			}
 			if err := flush(); err != nil {

@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	gproto "google.golang.org/protobuf/proto"
-
 	"carillon/proto"
 )
 
@@ -139,11 +137,7 @@ func encodeTrigger(t *Trigger) []byte {
 	if e := t.LastError; e != nil {
 		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
 	}
-	data, err := gproto.Marshal(p)
-	if err != nil {
-		panic(fmt.Sprintf("storage: encode trigger %s: %v", t.Name, err))
-	}
-	return data
+	return encoded(p.MarshalVT())
 }
 
 func decodeTrigger(name string, data []byte) (Trigger, error) {
@@ -295,15 +289,12 @@ func LogSlot(w Writer, trigger string, s Slot) error {
 		return err
 	}
 	defer tx.mu.Unlock()
-	data, err := gproto.Marshal(&proto.Slot{
+	p := proto.Slot{
 		Version: recordVersion, ToMs: msOf(s.To), Count: uint32(s.Count), Outcome: string(s.Outcome),
 		Reason: errorText(s.Reason), Job: string(s.Job), AtMs: msOf(s.At),
-	})
-	if err != nil {
-		panic(fmt.Sprintf("storage: encode slot of %s: %v", trigger, err))
 	}
 	prefix := tx.app.keys.slots(trigger)
-	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), uint64(msOf(s.From))), data)
+	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), uint64(msOf(s.From))), encoded(p.MarshalVT()))
 	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+2)
 	if err != nil {
 		return err

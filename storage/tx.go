@@ -160,34 +160,21 @@ func (tx *Tx) unpin() {
 	}
 }
 
-func (tx *Tx) get(key []byte) (value []byte, err error) {
-	err = tx.find(key, func(found []byte) { value = append([]byte{}, found...) })
-	return value, err
-}
-
-// has says whether there is a value.
-func (tx *Tx) has(key []byte) (there bool, err error) {
-	err = tx.find(key, func([]byte) { there = true })
-	return there, err
-}
-
-// find calls use with the key's value, if it has one. Use must not keep it.
-func (tx *Tx) find(key []byte, use func(value []byte)) error {
+func (tx *Tx) get(key []byte) ([]byte, error) {
 	if w, ok := tx.written(string(key)); ok {
-		if !w.deleted {
-			use(w.value)
-		}
-		return nil
+		return w.copy(), nil
 	}
 	if !tx.app.stored {
-		return nil
+		return nil, nil
 	}
-	return tx.readFile(func(snap *kv.Snapshot) error {
-		if value := snap.Get(kv.Data, key); value != nil {
-			use(value)
+	var value []byte
+	err := tx.readFile(func(snap *kv.Snapshot) error {
+		if v := snap.Get(kv.Data, key); v != nil {
+			value = append([]byte{}, v...)
 		}
 		return nil
 	})
+	return value, err
 }
 
 // written is the newest word on the key that is not known to be in the file.

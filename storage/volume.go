@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	gproto "google.golang.org/protobuf/proto"
-
 	"carillon/proto"
 	"carillon/storage/internal/kv"
 )
@@ -303,11 +301,8 @@ func (v *volume) close() error {
 }
 
 func encodeEntry(n keyspace) []byte {
-	data, err := gproto.Marshal(&proto.AppEntry{Version: recordVersion, Number: uint32(n)})
-	if err != nil {
-		panic(fmt.Sprintf("storage: encode app entry: %v", err))
-	}
-	return data
+	p := proto.AppEntry{Version: recordVersion, Number: uint32(n)}
+	return encoded(p.MarshalVT())
 }
 
 func decodeEntry(data []byte) (keyspace, error) {

@@ -1,0 +1,42 @@
+package actors
+
+import "slices"
+
+// ready are the claimed jobs that wait for their instant or a slot, in the order
+// jobs start: by due instant, then sequence (G13). Claims become durable nearly
+// in that order, so most are put at the end.
+type ready struct{ runs []*run }
+
+func (q *ready) len() int { return len(q.runs) }
+
+func (q *ready) first() *run { return q.runs[0] }
+
+func (q *ready) push(r *run) {
+	n := len(q.runs)
+	if n > 0 && startsBefore(r, q.runs[n-1]) {
+		n, _ = slices.BinarySearchFunc(q.runs, r, func(other, r *run) int {
+			if startsBefore(other, r) {
+				return -1
+			}
+			return 1
+		})
+	}
+	q.runs = slices.Insert(q.runs, n, r)
+}
+
+// pop takes the first away.
+func (q *ready) pop() *run {
+	r := q.runs[0]
+	q.runs[0] = nil
+	if q.runs = q.runs[1:]; len(q.runs) == 0 {
+		q.runs = nil
+	}
+	return r
+}
+
+func startsBefore(r, other *run) bool {
+	if seeded("last-in-first-out") {
+		r, other = other, r
+	}
+	return r.job.Place().Less(other.job.Place())
+}
