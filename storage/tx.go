@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type Tx struct {
 	stack    [2]*layer
 	pinned   bool
 	snap     *kv.Snapshot // of a pinned transaction, from its first read on
+	read     row          // what was last read from the file, which does not change meanwhile
 	onCancel func(JobID) (started bool)
 }
 
@@ -167,14 +169,19 @@ func (tx *Tx) get(key []byte) ([]byte, error) {
 	if !tx.app.stored {
 		return nil, nil
 	}
-	var value []byte
-	err := tx.readFile(func(snap *kv.Snapshot) error {
-		if v := snap.Get(kv.Data, key); v != nil {
-			value = append([]byte{}, v...)
+	// What was read last is often what is written next.
+	if tx.read.value == nil || !bytes.Equal(tx.read.key, key) {
+		tx.read = row{key: key}
+		err := tx.readFile(func(snap *kv.Snapshot) error {
+			tx.read.value = bytes.Clone(snap.Get(kv.Data, key))
+			return nil
+		})
+		if err != nil {
+			tx.read = row{}
+			return nil, err
 		}
-		return nil
-	})
-	return value, err
+	}
+	return bytes.Clone(tx.read.value), nil
 }
 
 // written is the newest word on the key that is not known to be in the file.

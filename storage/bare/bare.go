@@ -1,25 +1,35 @@
 // Package bare is what a durable update costs without anything of ours around
-// it: one key of one file, in one transaction. The latency of a mutation is
-// measured against it.
+// it: one key of a file that has so many, in one transaction. The latency of a
+// mutation is measured against it.
 //
-//	f, err := bare.Open(dir)
+//	f, err := bare.Open(dir, 100, value)
 //	defer f.Close()
-//	err = f.Update(value) // durable when it returns
+//	err = f.Update(7, value) // durable when it returns
 package bare
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"carillon/storage/internal/kv"
 )
 
-// File is a file with one key.
+// File is a file with some keys. A bucket that has only a few is part of the
+// page above it, and its update one page cheaper.
 type File struct{ db *kv.DB }
 
-// Open makes the file in dir.
-func Open(dir string) (*File, error) {
+// Open makes the file in dir, with so many keys of the value.
+func Open(dir string, keys int, value []byte) (*File, error) {
 	path := filepath.Join(dir, "bare.db")
-	if err := kv.Create(path, func(*kv.Txn) error { return nil }); err != nil {
+	err := kv.Create(path, func(tx *kv.Txn) error {
+		for i := range keys {
+			if err := tx.Put(kv.Data, key(i), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	db, err := kv.Open(path, kv.Options{})
@@ -29,9 +39,12 @@ func Open(dir string) (*File, error) {
 	return &File{db}, nil
 }
 
-// Update writes the value. It is durable when Update returns nil.
-func (f *File) Update(value []byte) error {
-	return f.db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, []byte("key"), value) })
+// key is as long as that of a document.
+func key(i int) []byte { return fmt.Appendf(nil, "%040d", i) }
+
+// Update writes the value of key i. It is durable when Update returns nil.
+func (f *File) Update(i int, value []byte) error {
+	return f.db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, key(i), value) })
 }
 
 // Close closes the file.

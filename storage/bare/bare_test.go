@@ -8,22 +8,22 @@ import (
 )
 
 func TestUpdate(t *testing.T) {
-	f, err := bare.Open(t.TempDir())
+	f, err := bare.Open(t.TempDir(), 3, []byte("old"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
-		if err := f.Update([]byte("value")); err != nil {
+	for i := range 4 { // an old one, or a new one
+		if err := f.Update(i, []byte("value")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Update([]byte("value")); err == nil {
+	if err := f.Update(0, []byte("value")); err == nil {
 		t.Error("a file that is closed was updated")
 	}
-	if _, err := bare.Open(filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := bare.Open(filepath.Join(t.TempDir(), "none"), 1, nil); err == nil {
 		t.Error("a file was made in a directory that does not exist")
 	}
 }

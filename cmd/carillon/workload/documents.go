@@ -69,7 +69,8 @@ func latency(ctx context.Context, r *Rig) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	file, err := bare.Open(dir)
+	value := make([]byte, bareValue)
+	file, err := bare.Open(dir, tenantDocs, value)
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,6 @@ func latency(ctx context.Context, r *Rig) (err error) {
 		r.Meter.begin("W7 a call, a bare update", n)
 		return measure(q, &call, func() error {
 			var calls, updates []time.Duration
-			value := make([]byte, bareValue)
 			for i := range n {
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -89,7 +89,7 @@ func latency(ctx context.Context, r *Rig) (err error) {
 				}
 				called := time.Now()
 				value[i%bareValue]++
-				if err := file.Update(value); err != nil {
+				if err := file.Update(i%tenantDocs, value); err != nil {
 					return err
 				}
 				calls, updates = append(calls, called.Sub(began)), append(updates, time.Since(called))
