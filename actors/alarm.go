@@ -110,5 +110,5 @@ func (s *scheduler) idle() bool {
 		return true
 	}
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&
-		s.started == 0 && !s.asked && s.runs.empty() && !s.broken && !s.draining
+		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.broken && !s.draining
 }

@@ -300,7 +300,7 @@ func (s *scheduler) freeSlot(r *run) {
 	s.started--
 	if s.eng.governor.contended.Load() && !seeded("slots-not-shared") {
 		s.slots--
-		s.eng.governor.giveBack(1)
+		s.eng.governor.giveBack(s.self, 1)
 	}
 }
 
@@ -313,14 +313,18 @@ func (s *scheduler) askSlots(wall time.Time) {
 	if !seeded("app-limit-off") {
 		want = min(want, s.eng.opts.AppConcurrency)
 	}
-	switch {
-	case want > s.slots && !s.asked && !s.broken && !s.draining:
-		s.asked = true
-		s.eng.governor.ask(s.self, want-s.slots)
-	case want < s.slots:
+	switch more := want - s.slots; {
+	case more > s.asked && !s.broken && !s.draining:
+		s.eng.governor.ask(s.self, more-s.asked)
+		s.asked = more
+	case more <= 0 && s.asked > 0:
+		s.eng.governor.unask(s.self)
+		s.asked = 0
+	}
+	if want < s.slots {
 		// Also while nobody waits: of whoever comes to wait this app would not hear
 		// before one of its jobs has ended.
-		s.eng.governor.giveBack(s.slots - want)
+		s.eng.governor.giveBack(s.self, s.slots-want)
 		s.slots = want
 	}
 }

@@ -65,7 +65,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.declared = declare(plans, opts.Crons)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.handlers = &handlers{eng: e}
-	e.governor = &governor{sys: e.sys, free: opts.Concurrency, given: map[string]int{}}
+	e.governor = &governor{sys: e.sys, free: opts.Concurrency, held: map[string]int{}}
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*enterApp{}, held: map[storage.AppID][]*holdApp{},

@@ -9,14 +9,15 @@ import (
 
 // governor is the actor that shares the engine-wide limit of running jobs over
 // the apps. An app asks for slots when it has due work and keeps them while it
-// has; once somebody has to wait, a slot goes back with each run that ends, and
-// is given round-robin to those who wait (G18).
+// has; once somebody has to wait, a slot goes back with each run that ends. Each
+// that is free is given to whoever waits and has been given none for longest
+// (G18): an app keeps its place in that circle until it has all it asked for.
 type governor struct {
 	sys       *system
 	self      *actor.PID
 	free      int
 	waiting   []claimant
-	given     map[string]int // the last answer to each live app
+	held      map[string]int // slots of each live app, with those on their way to it
 	contended atomic.Bool    // somebody waits
 }
 
@@ -28,63 +29,72 @@ type claimant struct {
 // The messages to the governor.
 type (
 	askSlots  struct{ claimant }
-	backSlots struct{ n int }
-	endSlots  struct {
-		app   *actor.PID
-		n     int
-		asked bool
-	}
+	backSlots struct{ claimant }
+	dropAsk   struct{ app *actor.PID }
+	endSlots  struct{ app *actor.PID }
 )
 
-// ask asks for n more slots for the app, which is sent slotsGiven with at least
-// one, in time. An app has one question open at most.
+// ask asks for n slots beside those that the app has asked for and not got. It is
+// sent slotsGiven, with some at a time.
 func (g *governor) ask(app *actor.PID, n int) { g.sys.tell(g.self, &askSlots{claimant{app, n}}) }
 
-// giveBack returns n slots.
-func (g *governor) giveBack(n int) {
-	if n > 0 {
-		g.sys.tell(g.self, &backSlots{n})
-	}
-}
+// unask takes back what the app has asked for and not got. What is on its way to
+// it comes all the same.
+func (g *governor) unask(app *actor.PID) { g.sys.tell(g.self, &dropAsk{app}) }
 
-// forget is the last word of an app that stops: it gives n slots back, and says
-// whether its last question is open. If the answer to that is on its way, it
-// would be lost with its slots.
-func (g *governor) forget(app *actor.PID, n int, asked bool) {
-	g.sys.tell(g.self, &endSlots{app, n, asked})
-}
+// giveBack returns n slots.
+func (g *governor) giveBack(app *actor.PID, n int) { g.sys.tell(g.self, &backSlots{claimant{app, n}}) }
+
+// forget is the last word of an app that stops: it has no slots any more.
+func (g *governor) forget(app *actor.PID) { g.sys.tell(g.self, &endSlots{app}) }
 
 // Receive implements the actor.
 func (g *governor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *askSlots:
-		g.waiting = append(g.waiting, m.claimant)
+		if i := g.find(m.app); i >= 0 {
+			g.waiting[i].n += m.n
+		} else {
+			g.waiting = append(g.waiting, m.claimant)
+		}
+	case *dropAsk:
+		g.drop(m.app)
 	case *backSlots:
 		g.free += m.n
-	case *endSlots:
-		g.free += m.n
-		if m.asked {
-			n := len(g.waiting)
-			g.waiting = slices.DeleteFunc(g.waiting, func(w claimant) bool { return w.app.Id == m.app.Id })
-			if n == len(g.waiting) {
-				g.free += g.given[m.app.Id]
-			}
+		if g.held[m.app.Id] -= m.n; g.held[m.app.Id] == 0 {
+			delete(g.held, m.app.Id)
 		}
-		delete(g.given, m.app.Id)
+	case *endSlots:
+		g.drop(m.app)
+		g.free += g.held[m.app.Id]
+		delete(g.held, m.app.Id)
 	default:
 		return
 	}
 	for g.free > 0 && len(g.waiting) > 0 {
 		w := g.waiting[0]
-		g.waiting = g.waiting[1:]
 		// A lone claimant gets all it asks for; of several each gets one in turn.
 		n := min(w.n, g.free)
-		if len(g.waiting) > 0 {
+		if g.waiting = g.waiting[1:]; len(g.waiting) > 0 {
 			n = 1
 		}
+		if w.n -= n; w.n > 0 {
+			g.waiting = append(g.waiting, w)
+		}
 		g.free -= n
-		g.given[w.app.Id] = n
+		g.held[w.app.Id] += n
 		g.sys.tell(w.app, &slotsGiven{n})
 	}
 	g.contended.Store(len(g.waiting) > 0)
+}
+
+// find is the app's place among those who wait; -1 if it does not.
+func (g *governor) find(app *actor.PID) int {
+	return slices.IndexFunc(g.waiting, func(w claimant) bool { return w.app.Id == app.Id })
+}
+
+func (g *governor) drop(app *actor.PID) {
+	if i := g.find(app); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+	}
 }

@@ -55,7 +55,7 @@ type appState struct {
 
 	// Slots of the engine-wide limit; the SchedulerActor's.
 	slots, started int
-	asked          bool // for slots, and not answered yet
+	asked          int // for so many more
 
 	opened  bool        // the first recovery is done
 	open    atomic.Bool // the indexes are built: calls are let through
@@ -95,7 +95,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.open()
 	case *actor.Stopping:
 		s.close(errShutdown())
-		s.eng.governor.forget(s.self, s.slots, s.asked)
+		s.eng.governor.forget(s.self)
 		return
 	case *actor.Restarting:
 		s.close(&dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the app was restarted; nothing was changed"})
@@ -132,7 +132,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		}
 	case *slotsGiven:
 		s.slots += m.n
-		s.asked = false
+		s.asked = max(s.asked-m.n, 0) // some may have been taken back
 	case *clockMoved:
 		if seeded("clock-step-unnoticed") {
 			return
