@@ -48,10 +48,14 @@ func shapeOf(t reflect.Type) shape {
 // unknown field, nothing after the value, at most MaxDepth levels.
 type decoder[A any] struct {
 	shape shape
+	plain bool
 	warm  sync.Pool // of *stream, because making one costs more than a small decode
 }
 
-func newDecoder[A any]() *decoder[A] { return &decoder[A]{shape: shapeOf(reflect.TypeFor[A]())} }
+func newDecoder[A any]() *decoder[A] {
+	t := reflect.TypeFor[A]()
+	return &decoder[A]{shape: shapeOf(t), plain: plain(t)}
+}
 
 // normal returns the arguments as they are decoded and stored: absent ones and
 // null become {} for every type that nil is not a value of.
@@ -108,6 +112,10 @@ func (d *decoder[A]) check(raw json.RawMessage) error {
 	_, err := d.decode(raw)
 	return err
 }
+
+// fits says whether arguments need no check that were encoded from a value of
+// the type.
+func (d *decoder[A]) fits(t reflect.Type) bool { return d.plain && t == reflect.TypeFor[A]() }
 
 // maxWarm is the longest arguments a warm stream is used for, so that it keeps
 // little memory.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -58,12 +59,13 @@ func (p Path) With(args any) Call { return newCall(string(p), args) }
 type Call struct {
 	path string
 	args json.RawMessage
-	err  error // why the arguments could not be encoded
+	typ  reflect.Type // of what the arguments were encoded from
+	err  error        // why they could not be
 }
 
 func newCall(path string, args any) Call {
 	raw, err := encodeArgs(path, args)
-	return Call{path: path, args: raw, err: err}
+	return Call{path: path, args: raw, typ: reflect.TypeOf(args), err: err}
 }
 
 // Path returns the path of the function to call.
