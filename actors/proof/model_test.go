@@ -174,7 +174,11 @@ func TestG3_Model(t *testing.T) {
 		}
 	}()
 	steps, ran, slept := 0, 0, 0
+	began, span := time.Now(), proof.For(time.Hour, time.Hour, 24*time.Hour)
 	rapid.Check(t, func(rt *rapid.T) {
+		if last == nil && time.Since(began) > span {
+			return
+		}
 		drawn := rapid.SliceOfN(rapid.Custom(drawStep), most, most).Draw(rt, "steps")
 		x := onHistory(t, func(x *history) {
 			for i := range drawn {

@@ -61,6 +61,7 @@ var seededFaults = []seededFault{
 	{"slots-ignored", "jobs start without a slot", "actors", "TestG16_CapsAreReachedAndNotExceeded"},
 	{"app-limit-off", "an app may take all slots of the engine", "actors", "TestG16_CapsAreReachedAndNotExceeded"},
 	{"slots-not-shared", "a busy app never gives a slot back", "actors", "TestG18_ANoisyAppStarvesNoOther"},
+	{"claimant-forgotten", "an app that got some of the slots it asked for gets no more", "actors", "TestG18_ANoisyAppStarvesNoOther"},
 	{"identity-dropped", "a job runs as nobody, whoever was recorded", "actors", "TestG25_AJobRunsAsTheIdentityRecorded"},
 	// cron
 	{"next-slot-from-now", "the next slot is worked out from now", "actors", "TestG22_ShortStallsMissNothing"},
