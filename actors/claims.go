@@ -230,7 +230,9 @@ func (s *scheduler) release() {
 		wall = s.eng.clock.now()
 	}
 	var due []*invocation
-	for s.ready.len() > 0 && !s.broken && !s.draining {
+	// An app that stops gives its slots back though its handlers, told to end, may
+	// not have returned: while the engine stops nobody makes use of them.
+	for s.ready.len() > 0 && !s.broken && !s.draining && s.eng.ctx.Err() == nil {
 		r := s.ready.first()
 		if s.runs.get(r.job.ID) != r {
 			s.ready.pop() // cancelled meanwhile

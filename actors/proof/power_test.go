@@ -22,19 +22,33 @@ type cutPoint struct {
 	mercy mercy
 }
 
-// cutPoints are n moments in the order of the record. Half of them are the worst:
-// when something has just been said that must be true ever after.
-func cutPoints(events []diskEvent, n int) (cuts []cutPoint) {
-	var said []int
+// doubtfulEvents is for how many events after a sync that failed, or after the
+// death of a process, the file may show what is not on the disk.
+const doubtfulEvents = 20
+
+// cutPoints are n moments in the order of the record. Most of them are the worst:
+// when something has just been said that must be true ever after, and when the
+// file shows a commit that may not be durable.
+func (r *powerRecord) cutPoints(n int) (cuts []cutPoint) {
+	events := r.events
+	var said, doubtful []int
 	for i, e := range events {
 		if e.name == "write" && !e.ended {
 			said = append(said, i+1)
 		}
+		if (e.name == "fdatasync" && e.ended && e.ret < 0) || slices.Contains(r.lives, i) {
+			for next := i + 1; next < min(i+doubtfulEvents, len(events)); next++ {
+				doubtful = append(doubtful, next)
+			}
+		}
 	}
 	for i := range n {
 		cut := cutPoint{event: 1 + rand.IntN(len(events)), mercy: mercies[i%len(mercies)]}
-		if i%8 < 4 && len(said) > 0 {
+		switch of := i % 12; {
+		case of < 4 && len(said) > 0:
 			cut.event = said[rand.IntN(len(said))]
+		case of < 8 && len(doubtful) > 0:
+			cut.event = doubtful[rand.IntN(len(doubtful))]
 		}
 		cuts = append(cuts, cut)
 	}
@@ -69,6 +83,7 @@ type powerRecord struct {
 	dir    string
 	deaths int // before the power was cut
 	events []diskEvent
+	lives  []int // at which of them a life began, the first one aside
 }
 
 // record has a worker live, to which d is done, and writes down what it does.
@@ -88,6 +103,9 @@ func (b *breaker) record(d damage) (r *powerRecord) {
 		events, err := readRecord(log(life))
 		if err != nil {
 			b.t.Fatal(err)
+		}
+		if life > 0 {
+			r.lives = append(r.lives, len(r.events))
 		}
 		r.events = append(r.events, events...)
 	}
@@ -147,8 +165,12 @@ func TestG1_PowerLoss(t *testing.T) {
 			call := []string{"fdatasync", "fsync", "pwrite64"}[rand.IntN(3)]
 			d = killed(call, 1+rand.IntN(10))
 			d.options = append(d.options, nil)
+		case 3:
+			// It is killed in the middle of a commit, and the next one goes on from there.
+			d = killed("fdatasync", storagetest.IdleCalls+1+rand.IntN(60))
+			d.options = append(d.options, nil)
 		}
 		r := b.record(d)
-		r.cut(t, tally, "no power", cutPoints(r.events, proof.Pick(8, 72, 96)))
+		r.cut(t, tally, "no power", r.cutPoints(proof.Pick(8, 72, 96)))
 	}
 }

@@ -18,6 +18,9 @@
 //	K3  After Update returned an error the outcome is unknown until the file was opened anew.
 //	K4  What BeginDurable shows survives a power cut (unless NoSync). bbolt itself shows
 //	    a commit to readers before it has synced it, and after a sync that failed.
+//	K5  Nothing is written to a file before the latest commit that it shows is durable:
+//	    bbolt takes the pages of the one before it for free, and they are all there is
+//	    if the power fails while the latest is not on the disk.
 package kv
 
 import (
@@ -187,6 +190,9 @@ func Open(path string, opts Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{bolt: b}
+	if err := settle(path, b.Info().PageSize); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	err = db.view(func(tx *bolt.Tx) error {
 		if tx.Size() > info.Size() {
 			return fmt.Errorf("%w: %s is cut off at %d of %d bytes", ErrBadFile, filepath.Base(path), info.Size(), tx.Size())
@@ -202,6 +208,28 @@ func Open(path string, opts Options) (*DB, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return db, nil
+}
+
+// settle makes the latest commit durable that the file shows (K5). Whoever had it
+// open may have died between writing a meta page and its sync, or seen that fail,
+// which no later sync mends: so both meta pages are written again as they are.
+func settle(path string, pageSize int) (err error) {
+	if seeded("meta-not-settled") {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	pages := make([]byte, 2*pageSize)
+	if _, err := f.ReadAt(pages, 0); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(pages, 0); err != nil {
+		return err
+	}
+	return syscall.Fdatasync(int(f.Fd()))
 }
 
 // openBolt opens or creates a bbolt file. bbolt panics on some torn files, and
