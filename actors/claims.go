@@ -230,9 +230,7 @@ func (s *scheduler) release() {
 		wall = s.eng.clock.now()
 	}
 	var due []*invocation
-	// An app that stops gives its slots back though its handlers, told to end, may
-	// not have returned: while the engine stops nobody makes use of them.
-	for s.ready.len() > 0 && !s.broken && !s.draining && s.eng.ctx.Err() == nil {
+	for s.ready.len() > 0 && !s.broken && !s.draining {
 		r := s.ready.first()
 		if s.runs.get(r.job.ID) != r {
 			s.ready.pop() // cancelled meanwhile
