@@ -163,6 +163,9 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 		return false, err
 	}
 	defer tx.mu.Unlock()
+	if job.place == (place{}) {
+		return false, nil // it was never in the bucket
+	}
 	if w, known := tx.written(string(tx.app.keys.place(tagQueue, job.place))); known && w.deleted {
 		return false, nil
 	}

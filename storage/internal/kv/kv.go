@@ -190,7 +190,7 @@ func Open(path string, opts Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{bolt: b}
-	if err := settle(path, b.Info().PageSize); err != nil {
+	if err := settle(b); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	err = db.view(func(tx *bolt.Tx) error {
@@ -213,23 +213,22 @@ func Open(path string, opts Options) (*DB, error) {
 // settle makes the latest commit durable that the file shows (K5). Whoever had it
 // open may have died between writing a meta page and its sync, or seen that fail,
 // which no later sync mends: so both meta pages are written again as they are.
-func settle(path string, pageSize int) (err error) {
+func settle(b *bolt.DB) error {
 	if seeded("meta-not-settled") {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	pages := make([]byte, 2*pageSize)
-	if _, err := f.ReadAt(pages, 0); err != nil {
+	pages := make([]byte, 2*b.Info().PageSize)
+	if _, err = f.ReadAt(pages, 0); err == nil {
+		_, err = f.WriteAt(pages, 0)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(pages, 0); err != nil {
-		return err
-	}
-	return syscall.Fdatasync(int(f.Fd()))
+	return b.Sync()
 }
 
 // openBolt opens or creates a bbolt file. bbolt panics on some torn files, and
