@@ -7,6 +7,7 @@ import (
 	"carillon/actors"
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
+	"carillon/storage"
 )
 
 // G12: a job that a forward step of the wall makes due starts within ClockCheck
@@ -60,4 +61,46 @@ func TestG11_DueIsByTheWallThoughSchedulerTimeIsAhead(t *testing.T) {
 			t.Errorf("the job started %d times", n)
 		}
 	})
+}
+
+// G5: nothing that is durable tells a claim whose handler has started from one
+// that was made ahead of its instant. That the wall was stepped back before the
+// directory is opened again does not make an attempt undone, nor give the next
+// one its number.
+func TestG5_AnAttemptIsCountedThoughTheWallWasSteppedBack(t *testing.T) {
+	for _, back := range []time.Duration{time.Millisecond, 2 * time.Hour} {
+		t.Run(back.String(), func(t *testing.T) {
+			k := newKit()
+			hang := k.action("t:hang", func(ctx *dispatch.ActionCtx, name string) error {
+				k.note("start "+name, ctx.Job)
+				if ctx.Job.Attempt == 1 {
+					actorstest.Hang(ctx)
+				}
+				return nil
+			})
+			actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+				h.StepClock(2 * time.Hour)
+				id := mustAfter(t, h, "acme", time.Second, hang.With("x"))
+				due := h.Job("acme", id).ScheduledFor
+				h.Advance(time.Second)
+				h.Kill()
+				h.StepClock(-back)
+				h.Open()
+				must[any](t)(addEntry.Run(h.Caller("acme"), "wakes the app"))
+				h.Settle()
+				if job := wantState(t, h, "acme", id, storage.StatePending, 1); len(job.History) != 1 || !job.History[0].Interrupted {
+					t.Errorf("the attempt that was cut off is written down as %+v", job.History)
+				}
+				h.Advance(3 * time.Hour)
+				wantState(t, h, "acme", id, storage.StateSuccess, 2)
+				starts := k.events("start")
+				if len(starts) != 2 || starts[0].Attempt != 1 || starts[1].Attempt != 2 {
+					t.Fatalf("the handler has started as %+v", starts)
+				}
+				if again := h.Job("acme", id).StartedAt; again.Before(due) {
+					t.Errorf("it began anew at %v, and is due at %v", again, due)
+				}
+			})
+		})
+	}
 }

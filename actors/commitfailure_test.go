@@ -149,6 +149,45 @@ func TestG6_AVolumeThatIsDownForAWhile(t *testing.T) {
 	})
 }
 
+// G5, G6: a job that was claimed and waited for a slot when the volume failed has
+// not begun, and that is known: no attempt of it is counted, and one that runs at
+// most once runs yet.
+func TestG5_AVolumeThatFailsCostsNoAttemptThatHasNotBegun(t *testing.T) {
+	for _, point := range []string{"commit", "committed"} {
+		t.Run(point, func(t *testing.T) {
+			k, f := newKit(), newFaults()
+			act := k.action("t:act", func(ctx *dispatch.ActionCtx, name string) error {
+				k.note("start "+name, ctx.Job)
+				if name == "long" {
+					time.Sleep(time.Hour)
+				}
+				return nil
+			})
+			opts := actors.Options{Functions: k.reg, Fault: f.ask, AppConcurrency: 1}
+			actorstest.Run(t, opts, func(h *actorstest.Harness) {
+				long := mustAfter(t, h, "acme", 0, act.With("long"), dispatch.Timeout(2*time.Hour))
+				h.Settle()
+				waits := mustAfter(t, h, "acme", 0, act.With("waits"))
+				once := mustAfter(t, h, "acme", 0, act.With("once"), dispatch.AtMostOnce())
+				writes := mustAfter(t, h, "acme", 0, addEntry.With("written"))
+				h.Settle()
+				if i := h.Inspect("acme"); i.Claimed != 3 {
+					t.Fatalf("%d jobs wait for the slot, want 3", i.Claimed)
+				}
+				f.fail(point, 1)
+				_, err := addEntry.Run(h.Caller("acme"), "unknown")
+				wantCode(t, err, dispatch.CodeUnknown)
+				h.Advance(2 * time.Hour)
+				for _, id := range []storage.JobID{long, waits, once, writes} {
+					if job := wantState(t, h, "acme", id, storage.StateSuccess, 1); len(job.History) > 0 {
+						t.Errorf("job %s says %+v", id, job.History)
+					}
+				}
+			})
+		})
+	}
+}
+
 // G6: the alarm is right after the volume was down, for an app that nobody calls.
 func TestG6_TheAlarmSurvivesAVolumeThatWasDown(t *testing.T) {
 	k, f := newKit(), newFaults()

@@ -154,3 +154,26 @@ func TestG19_RunNowEatsNoSlot(t *testing.T) {
 		})
 	}
 }
+
+// A tick that had its effect before a crash is in the log as fired, though the
+// wall was stepped back before its instant and the trigger is paused then.
+func TestG19_ATickThatACrashCutOffIsNotSkippedByAPause(t *testing.T) {
+	onRig(t, actors.Options{}, func(r *cronRig) {
+		begin := r.Now()
+		r.takes = func(b beat) time.Duration {
+			if b.Attempt == 1 {
+				return time.Hour
+			}
+			return 0
+		}
+		r.create("acme", everyTen(cronSlow.With("w"), ""))
+		r.Advance(10 * time.Second)
+		r.Kill()
+		r.StepClock(-time.Second)
+		r.Open()
+		r.must(r.crons("acme").Pause("ten", "enough"))
+		r.Advance(time.Minute)
+		r.wantOutcomes("acme", "ten", begin, "fired 10s")
+		r.wantRan("acme", "ten", begin, "10s", "10s")
+	})
+}

@@ -43,8 +43,9 @@
 //
 // A claim is made durable a little before the job's instant (Options.ClaimAhead),
 // so that it costs no lateness; a job inserted as due now is inserted claimed. A
-// claim that a crash cut off is an interrupted attempt: counted and shown, but
-// not taken from the retries. After two of those in a row a job is a suspect:
+// claim that a crash cut off is an interrupted attempt, whether its handler had
+// begun or not, which nothing durable tells: counted and shown, but not taken from
+// the retries, and tried again no sooner than it was due. After two of those in a row a job is a suspect:
 // claimed at its instant and with ever fewer others, so that the next crash does not
 // count against its neighbours; after Options.MaxInterruptions it is dead.
 //

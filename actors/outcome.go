@@ -147,7 +147,7 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 func (s *scheduler) interruption(job *storage.Job, crashed bool) storage.End {
 	end := storage.End{
 		State: storage.StatePending, Due: job.Due, Interrupted: true, Crashed: crashed,
-		Error: &storage.JobError{Code: string(dispatch.CodeAborted), Message: "interrupted: the engine stopped during the attempt"},
+		Error: &storage.JobError{Code: string(dispatch.CodeAborted), Message: "interrupted: the engine stopped before the attempt had ended"},
 	}
 	switch {
 	case job.AtMostOnce:

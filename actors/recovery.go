@@ -96,12 +96,12 @@ func (s *scheduler) dismiss(err error) {
 	s.queue = nil
 }
 
-// recover looks at every claim that nobody is running. A job that was not due
-// yet certainly never started: its claim is taken back. (Certainly but for a wall
-// that was ahead then and is not now. A job that runs at most once is claimed at
-// its instant only, so its claim says that it has come, whatever the wall says.)
-// Any other attempt was interrupted. Because the volume has one owner there is
-// no lease to wait out.
+// recover looks at every claim that nobody is running. Nothing durable tells
+// whether its handler has started: the claim may have been made ahead of its
+// instant, but a wall that says so may have been stepped back since. So each is
+// an attempt that was interrupted (A6), but for those of which this very process
+// knows that they have not begun; these claims are taken back. Because the volume
+// has one owner there is no lease to wait out.
 func (s *scheduler) recover(crashed bool) {
 	tx := s.store.Begin(s.eng.clock.now())
 	tx.Pin()
@@ -112,13 +112,13 @@ func (s *scheduler) recover(crashed bool) {
 	if err != nil {
 		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
 	}
-	wall := s.eng.clock.wall()
 	for i := range jobs {
 		job := jobs[i]
 		if s.runs.get(job.ID) != nil {
 			continue
 		}
-		if job.Due.After(wall) && !job.AtMostOnce || job.AtMostOnce && seeded("at-most-once-forgotten") {
+		ahead := job.Due.After(s.eng.clock.wall()) && !job.AtMostOnce
+		if s.unbegun[job.ID] || job.AtMostOnce && seeded("at-most-once-forgotten") || ahead && seeded("attempt-before-due-forgotten") {
 			err = tx.Unclaim(&job)
 		} else {
 			end := s.interruption(&job, crashed)
@@ -129,7 +129,7 @@ func (s *scheduler) recover(crashed bool) {
 			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
 		}
 	}
-	s.opened = true
+	s.opened, s.unbegun = true, nil
 	if tx.Unchanged() {
 		s.rollback(tx, nil, nil) // nothing to wait for
 	} else {
@@ -152,10 +152,16 @@ func (s *scheduler) breakDown(cause error) {
 		})
 	}
 	for _, r := range s.runs.all() {
-		if s.runs.live(r.job.ID) && !r.mutation {
+		shed, begun := s.runs.shed(r)
+		if !shed {
 			continue
 		}
-		s.runs.remove(r)
+		if !begun {
+			if s.unbegun == nil {
+				s.unbegun = map[storage.JobID]bool{}
+			}
+			s.unbegun[r.job.ID] = true
+		}
 		s.freeSlot(r)
 	}
 	s.ready, s.claims = ready{}, 0

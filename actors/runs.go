@@ -65,6 +65,20 @@ func (rs *runs) remove(r *run) {
 	}
 }
 
+// shed forgets the run, unless it is of an action whose handler has started:
+// that one runs on, and shed is false. A handler that has not begun does not any more.
+func (rs *runs) shed(r *run) (shed, begun bool) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r.started && !r.mutation {
+		return false, true
+	}
+	if rs.byID[r.job.ID] == r {
+		delete(rs.byID, r.job.ID)
+	}
+	return true, r.started
+}
+
 func (rs *runs) len() int {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

@@ -57,6 +57,10 @@ type appState struct {
 	slots, started int
 	asked          int // for so many more
 
+	// unbegun are the claimed jobs whose handler had not begun when a change set
+	// failed, until the state is read again; the SchedulerActor's.
+	unbegun map[storage.JobID]bool
+
 	opened  bool        // the first recovery is done
 	open    atomic.Bool // the indexes are built: calls are let through
 	awaited atomic.Bool // the SchedulerActor waits for every change set to be answered

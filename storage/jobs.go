@@ -210,7 +210,7 @@ func (tx *Tx) dropClaim(job *Job) error {
 type End struct {
 	State       State     // StateSuccess, StateFailed (dead), StateCanceled, or StatePending: again at Due
 	Due         time.Time // of the next attempt, if State is StatePending
-	StartedAt   time.Time // zero if the handler never started
+	StartedAt   time.Time // zero if it is not known to have started
 	Error       *JobError // why the attempt did not succeed
 	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
 	Crashed     bool      // it was a crash: one more of those in a row

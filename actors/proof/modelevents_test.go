@@ -474,7 +474,10 @@ func (m *model) undone(a *app) {
 
 // interrupted counts the attempts that were cut off.
 func (m *model) interrupted(a *app, at time.Time) {
-	wall := m.wall(at)
+	latest := m.wall(at)
+	if m.peak.After(latest) {
+		latest = m.peak // it may have been claimed before the wall was stepped back
+	}
 	for _, j := range slices.Clone(a.jobs) {
 		if j.state.Ended() {
 			continue
@@ -482,11 +485,14 @@ func (m *model) interrupted(a *app, at time.Time) {
 		now := m.seen[a.id].of(j)
 		cutOff := len(now.History) > j.history && now.History[j.history].Interrupted
 		began := j.state == storage.StateRunning
-		claimed := j.order.Once && !m.peak.Before(j.due) // at its instant, before the wall was stepped back
+		ahead := modelAhead
+		if j.order.Once {
+			ahead = 0
+		}
 		switch {
-		case cutOff && !began && j.due.After(wall.Add(modelAhead)) && m.steppedAt.Add(modelCheck).Before(at) && !claimed:
-			m.found("other", "app %s: job %s (%s) has an attempt that was cut off, and was not due", a.id, j.id, j.name)
-		case !cutOff && began && !j.due.After(wall):
+		case cutOff && !began && j.due.After(latest.Add(ahead)):
+			m.found("other", "app %s: job %s (%s) has an attempt that was cut off, and cannot have been claimed", a.id, j.id, j.name)
+		case !cutOff && began:
 			m.found("other", "app %s: job %s (%s) was running, and the attempt is not counted", a.id, j.id, j.name)
 		}
 		if j.run != nil {
