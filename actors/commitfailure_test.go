@@ -188,6 +188,42 @@ func TestG5_AVolumeThatFailsCostsNoAttemptThatHasNotBegun(t *testing.T) {
 	}
 }
 
+// G5: the end of an attempt and the claim of the next are lost with one commit.
+// That the next has not begun says nothing of the one whose claim is still there.
+func TestG5_AnAttemptWhoseEndWasLostIsCounted(t *testing.T) {
+	for _, backoff := range []time.Duration{0, time.Millisecond} {
+		t.Run(backoff.String(), func(t *testing.T) {
+			k, f := newKit(), newFaults()
+			over := make(chan struct{})
+			act := k.action("t:act", func(ctx *dispatch.ActionCtx, name string) error {
+				k.note("start "+name, ctx.Job)
+				if ctx.Job.Attempt == 1 {
+					<-over
+					return dispatch.Errorf(dispatch.CodeUnavailable, "not now")
+				}
+				return nil
+			})
+			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask}, func(h *actorstest.Harness) {
+				over = make(chan struct{}) // of the bubble
+				retry := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 3, Base: backoff})
+				id := mustAfter(t, h, "acme", 0, act.With("x"), retry)
+				h.Settle()
+				release := f.hold()
+				close(over)
+				h.Settle() // the end waits for the disk, and the claim of the next attempt behind it
+				f.fail("commit", 1)
+				release()
+				h.Advance(time.Hour)
+				wantState(t, h, "acme", id, storage.StateSuccess, 2)
+				starts := k.events("start")
+				if len(starts) != 2 || starts[0].Attempt != 1 || starts[1].Attempt != 2 {
+					t.Errorf("the handler has started as %+v", starts)
+				}
+			})
+		})
+	}
+}
+
 // G6: the alarm is right after the volume was down, for an app that nobody calls.
 func TestG6_TheAlarmSurvivesAVolumeThatWasDown(t *testing.T) {
 	k, f := newKit(), newFaults()

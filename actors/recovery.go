@@ -118,7 +118,7 @@ func (s *scheduler) recover(crashed bool) {
 			continue
 		}
 		ahead := job.Due.After(s.eng.clock.wall()) && !job.AtMostOnce
-		if s.unbegun[job.ID] || job.AtMostOnce && seeded("at-most-once-forgotten") || ahead && seeded("attempt-before-due-forgotten") {
+		if s.unbegun[claimOf(&job)] || job.AtMostOnce && seeded("at-most-once-forgotten") || ahead && seeded("attempt-before-due-forgotten") {
 			err = tx.Unclaim(&job)
 		} else {
 			end := s.interruption(&job, crashed)
@@ -158,9 +158,9 @@ func (s *scheduler) breakDown(cause error) {
 		}
 		if !begun {
 			if s.unbegun == nil {
-				s.unbegun = map[storage.JobID]bool{}
+				s.unbegun = map[claim]bool{}
 			}
-			s.unbegun[r.job.ID] = true
+			s.unbegun[claimOf(&r.job)] = true
 		}
 		s.freeSlot(r)
 	}

@@ -31,6 +31,20 @@ type run struct {
 	cancel    context.CancelFunc // of the handler's context, once started
 }
 
+// claim names the claim of one attempt. An id alone does not: the claim that is
+// found after a failed commit may be that of the attempt before.
+type claim struct {
+	place   storage.Place
+	attempt int
+}
+
+func claimOf(job *storage.Job) claim {
+	if seeded("attempt-taken-for-the-next") {
+		return claim{place: job.Place()}
+	}
+	return claim{job.Place(), job.Attempts + 1}
+}
+
 // runs are the claimed jobs of an app. The table outlives a restart of the
 // SchedulerActor. It has a lock of its own, a leaf, because readers and the
 // mutation that holds the turn ask it from their own goroutines.

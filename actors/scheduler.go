@@ -57,9 +57,9 @@ type appState struct {
 	slots, started int
 	asked          int // for so many more
 
-	// unbegun are the claimed jobs whose handler had not begun when a change set
-	// failed, until the state is read again; the SchedulerActor's.
-	unbegun map[storage.JobID]bool
+	// unbegun are the claims whose handler had not begun when a change set failed,
+	// until the state is read again; the SchedulerActor's.
+	unbegun map[claim]bool
 
 	opened  bool        // the first recovery is done
 	open    atomic.Bool // the indexes are built: calls are let through

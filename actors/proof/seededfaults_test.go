@@ -53,6 +53,7 @@ var seededFaults = []seededFault{
 	{"no-reload", "the state is not read again after a commit error", "actors", "TestG6_AFailedCommitIsReportedAndOvercome"},
 	{"at-most-once-forgotten", "the claim of an at-most-once job counts as not durable", "actors", "TestG4_AtMostOnceInterruptedIsFailedAndNeverRunAgain"},
 	{"attempt-before-due-forgotten", "an attempt that a crash cut off is not counted if the wall shows less than its instant then", "actors", "TestG5_AnAttemptIsCountedThoughTheWallWasSteppedBack"},
+	{"attempt-taken-for-the-next", "a claim that is found after a failed commit is taken for that of the attempt after it", "actors", "TestG5_AnAttemptWhoseEndWasLostIsCounted"},
 	{"at-most-once-retried", "an at-most-once job is retried", "actors", "TestG4_AtMostOnceIsNotRetried"},
 	{"retry-at-once", "a retry does not wait", "actors", "TestG5_RetryLadder"},
 	{"poison-for-ever", "a job that crashes the process is run for ever", "actors", "TestG5_MaxInterruptions"},
