@@ -347,7 +347,9 @@ func CancelJob(w Writer, id JobID) (Cancellation, error) {
 	}
 	if claim != nil {
 		tx.delete(claimKey)
-		tx.top().counts.claimed--
+		if !seeded("canceled-still-counted") {
+			tx.top().counts.claimed--
+		}
 		tx.top().canceled = append(tx.top().canceled, id)
 		if tx.onCancel != nil && tx.onCancel(id) {
 			answer.Found = StateRunning

@@ -35,6 +35,7 @@ var seededFaults = []seededFault{
 	{"interrupted-is-failure", "an interrupted attempt spends a retry", "actors", "TestG5_AShutdownSpendsNothing"},
 	{"cancel-after-end", "a job that has ended can be cancelled", "actors", "TestG8_OnlyLegalChangesOfState"},
 	{"cancel-lost-by-retry", "the cancel of a claimed job is acknowledged, and its run goes on", "actors", "TestG10_CancelOfARunningAction"},
+	{"canceled-still-counted", "a claim that is cancelled stays in the counters", "storage", "TestG7_JobsAgainstModel"},
 	{"purge-early", "history is purged a minute early", "storage", "TestG26_RetentionIsExact"},
 	{"deleted-jobs-survive", "a deleted app's jobs stay", "actors", "TestG26_Delete"},
 	// actors
