@@ -152,19 +152,26 @@ func (s *scheduler) breakDown(cause error) {
 		})
 	}
 	for _, r := range s.runs.all() {
-		shed, begun := s.runs.shed(r)
-		if !shed {
-			continue
+		if !s.withdraw(r) && r.mutation {
+			s.runs.remove(r)
+			s.freeSlot(r)
 		}
-		if !begun {
-			if s.unbegun == nil {
-				s.unbegun = map[claim]bool{}
-			}
-			s.unbegun[claimOf(&r.job)] = true
-		}
-		s.freeSlot(r)
 	}
 	s.ready, s.claims = ready{}, 0
+}
+
+// withdraw keeps a claimed run from beginning, if it has not. Nothing is claimed
+// from then on until the state was read again.
+func (s *scheduler) withdraw(r *run) bool {
+	if !s.runs.withdraw(r) {
+		return false
+	}
+	if s.unbegun == nil {
+		s.unbegun = map[claim]bool{}
+	}
+	s.unbegun[claimOf(&r.job)] = true
+	s.freeSlot(r)
+	return true
 }
 
 // reload reads the app's state again once every change set has been answered.
@@ -207,15 +214,13 @@ func (s *scheduler) drainStep() {
 	}
 	var waiting []*run
 	for _, r := range s.runs.all() {
-		if !s.runs.live(r.job.ID) && !r.over {
+		if !r.over && s.withdraw(r) {
 			waiting = append(waiting, r)
 		}
 	}
 	if len(waiting) > 0 {
 		tx := s.store.Begin(s.eng.clock.now())
 		for _, r := range waiting {
-			s.runs.remove(r)
-			s.freeSlot(r)
 			if err := tx.Unclaim(&r.job); err != nil {
 				s.eng.opts.Logger.Error("taking a claim back", "app", s.id, "job", r.job.ID, "err", err)
 			}

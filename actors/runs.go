@@ -79,18 +79,16 @@ func (rs *runs) remove(r *run) {
 	}
 }
 
-// shed forgets the run, unless it is of an action whose handler has started:
-// that one runs on, and shed is false. A handler that has not begun does not any more.
-func (rs *runs) shed(r *run) (shed, begun bool) {
+// withdraw forgets the run if its handler has not started, which it then never
+// does. In one step, because handlers start in the Runner's goroutine.
+func (rs *runs) withdraw(r *run) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if r.started && !r.mutation {
-		return false, true
+	if r.started || rs.byID[r.job.ID] != r {
+		return false
 	}
-	if rs.byID[r.job.ID] == r {
-		delete(rs.byID, r.job.ID)
-	}
-	return true, r.started
+	delete(rs.byID, r.job.ID)
+	return true
 }
 
 func (rs *runs) len() int {

@@ -57,8 +57,8 @@ type appState struct {
 	slots, started int
 	asked          int // for so many more
 
-	// unbegun are the claims whose handler had not begun when a change set failed,
-	// until the state is read again; the SchedulerActor's.
+	// unbegun are the claims of withdrawn runs, until the state is read again: that
+	// their handlers have not begun is known here only. The SchedulerActor's.
 	unbegun map[claim]bool
 
 	opened  bool        // the first recovery is done
