@@ -38,16 +38,17 @@
 //
 //	in the bucket ──claim──► claimed ──durable──► ready ──instant, slot──► launched ──► started ──► ended
 //	     ▲                      │                                                                     │
-//	     │                      └── taken back when the engine drains (no attempt)                    │
+//	     │                      └── taken back when the app drains or its volume failed (no attempt)  │
 //	     └────────────────────────────── retry, or interrupted ◄──────────────────────────────────────┘
 //
 // A claim is made durable a little before the job's instant (Options.ClaimAhead),
 // so that it costs no lateness; a job inserted as due now is inserted claimed. A
 // claim that a crash cut off is an interrupted attempt, whether its handler had
 // begun or not, which nothing durable tells: counted and shown, but not taken from
-// the retries, and tried again no sooner than it was due. After two of those in a row a job is a suspect:
-// claimed at its instant and with ever fewer others, so that the next crash does not
-// count against its neighbours; after Options.MaxInterruptions it is dead.
+// the retries, and tried again no sooner than it was due. After two of those in a
+// row a job is a suspect: claimed at its instant and with ever fewer others, so that
+// the next crash does not count against its neighbours; after
+// Options.MaxInterruptions it is dead.
 //
 // Time. The wall clock decides when a job is due and is read again when a timer
 // has fired; scheduler time, which is what is written down, is the latest the
@@ -75,7 +76,7 @@
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
 //	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a slot.
-//	A6  runs has every job claimed in the store that is to be run or running; what is claimed and not in runs was interrupted.
+//	A6  runs has every job claimed in the store that is to be run or running; what is claimed and not in runs was interrupted, or withdrawn.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is handed over.
 //	A8  started counts the runs with holdsSlot, never above slots, nor the sum of slots above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.

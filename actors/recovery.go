@@ -117,8 +117,7 @@ func (s *scheduler) recover(crashed bool) {
 		if s.runs.get(job.ID) != nil {
 			continue
 		}
-		ahead := job.Due.After(s.eng.clock.wall()) && !job.AtMostOnce
-		if s.unbegun[claimOf(&job)] || job.AtMostOnce && seeded("at-most-once-forgotten") || ahead && seeded("attempt-before-due-forgotten") {
+		if s.withdrawn(&job) {
 			err = tx.Unclaim(&job)
 		} else {
 			end := s.interruption(&job, crashed)
@@ -172,6 +171,17 @@ func (s *scheduler) withdraw(r *run) bool {
 	s.unbegun[claimOf(&r.job)] = true
 	s.freeSlot(r)
 	return true
+}
+
+// withdrawn says whether this process knows that the claimed job has not begun.
+func (s *scheduler) withdrawn(job *storage.Job) bool {
+	if seeded("at-most-once-forgotten") && job.AtMostOnce {
+		return true
+	}
+	if seeded("attempt-before-due-forgotten") && !job.AtMostOnce && job.Due.After(s.eng.clock.wall()) {
+		return true
+	}
+	return s.unbegun[claimOf(job)]
 }
 
 // reload reads the app's state again once every change set has been answered.

@@ -128,9 +128,12 @@ func TestG24_DeadlinesOfMutations(t *testing.T) {
 // G24: the order of deadlines: the engine's default, the function's, the job's.
 func TestG24_WhichDeadlineHolds(t *testing.T) {
 	k := newKit()
+	var mu sync.Mutex // an action runs beside a mutation
 	left := map[string]time.Duration{}
 	note := func(ctx context.Context, name string) {
 		deadline, _ := ctx.Deadline()
+		mu.Lock()
+		defer mu.Unlock()
 		left[name] = time.Until(deadline).Round(time.Millisecond)
 	}
 	m := k.mutation("t:m", func(ctx *dispatch.MutationCtx, name string) error { note(ctx, name); return nil })
