@@ -98,7 +98,8 @@ func (e *Engine) App(id storage.AppID) (*App, error) {
 	return &App{eng: e, id: id}, nil
 }
 
-// Apps returns the names of all apps that exist, sorted.
+// Apps returns the names of all apps that exist, sorted. Like a query it waits
+// for a sync that is under way, so that it names no app that a crash could take.
 func (e *Engine) Apps() ([]storage.AppID, error) {
 	ids, err := e.store.Apps()
 	if err != nil {

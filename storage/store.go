@@ -259,20 +259,20 @@ func (v *volume) holds(id AppID) (held bool, err error) {
 	return held, err
 }
 
-// Apps returns the names of all apps, sorted.
+// Apps returns the names of all apps, sorted. It waits for a sync that is under
+// way; ErrUnavailable while a volume is down.
 func (s *Store) Apps() ([]AppID, error) {
 	var ids []AppID
 	for _, v := range s.volumes {
-		err := v.read(func(snap *kv.Snapshot) error {
-			c := snap.Cursor(kv.Apps)
-			for k, _ := c.First(); k != nil; k, _ = c.Next() {
-				ids = append(ids, AppID(k))
-			}
-			return nil
-		})
+		snap, err := v.beginDurable()
 		if err != nil {
 			return nil, err
 		}
+		c := snap.Cursor(kv.Apps)
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			ids = append(ids, AppID(k))
+		}
+		snap.Close()
 	}
 	slices.Sort(ids)
 	return ids, nil
@@ -280,7 +280,8 @@ func (s *Store) Apps() ([]AppID, error) {
 
 // Alarms calls visit for the apps that have jobs, each with the instant its
 // first job is due, volume by volume and in each the earliest first, until
-// visit returns false for the volume. visit must be quick: a snapshot is open.
+// visit returns false for the volume. visit must be quick: a snapshot is open. It
+// does not wait for a sync, so an instant may be that of a change not yet durable.
 func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
 	for _, v := range s.volumes {
 		err := v.read(func(snap *kv.Snapshot) error {

@@ -18,6 +18,7 @@ var seededFaults = []seededFault{
 	{"no-dir-sync", "a new file's directory is not synced", "storage/internal/kv", "TestG1_NothingIsAcknowledgedBeforeItIsSynced"},
 	{"no-reopen", "a volume is not reopened after a commit error", "actors", "TestG6_AVolumeThatIsDownForAWhile"},
 	{"lost-sync-trusted", "what a failed sync has left is not committed again", "storage", "TestG6_WhatAFailedSyncHasLeftIsMadeDurable"},
+	{"shown-before-synced", "readers see a commit that is still being synced", "storage", "TestG2_NothingIsShownBeforeItIsSynced"},
 	{"meta-not-settled", "a file is written to before the latest commit it shows is known to be durable", "storage", "TestG6_WhatAFailedSyncHasLeftIsMadeDurable"},
 	{"alarm-index-stale", "the alarm index keeps an app's first entry", "storage", "TestG8_RetriedDeadJobIsFoundAgain"},
 	{"advance-before-insert", "a trigger is advanced in a commit before that of its tick", "actors", "TestG20_CrashAtEveryCommitAroundTicks"},
