@@ -76,7 +76,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 	}
 	for _, s := range f.States {
 		if s != StatePending && s != StateRunning && !s.Ended() {
-			return JobPage{}, fmt.Errorf("%w: unknown state %s", ErrInvalid, quote(string(s)))
+			return JobPage{}, fmt.Errorf("%w: unknown state %s, want pending, running, success, failed or canceled", ErrInvalid, quote(string(s)))
 		}
 	}
 	region, from, err := decodeCursor(f.Cursor)
