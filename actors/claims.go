@@ -123,7 +123,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 		s.runs.add(r)
 	}
 	s.claims += len(claimed)
-	s.commitClaims(tx, cancelings, claimed, nil)
+	s.commitRuns(tx, cancelings, runChanges{claimed: claimed}, nil)
 	return true
 }
 

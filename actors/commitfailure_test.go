@@ -41,7 +41,9 @@ func (f *faults) hold() (release func()) {
 	f.gate = gate
 	return func() {
 		f.mu.Lock()
-		f.gate = nil
+		if f.gate == gate {
+			f.gate = nil
+		}
 		f.mu.Unlock()
 		close(gate)
 	}
@@ -147,81 +149,6 @@ func TestG6_AVolumeThatIsDownForAWhile(t *testing.T) {
 		wantState(t, h, "acme", later, storage.StateSuccess, 1)
 		wantEntries(t, h, "acme", "before", "meanwhile", "after", "later")
 	})
-}
-
-// G5, G6: a job that was claimed and waited for a slot when the volume failed has
-// not begun, and that is known: no attempt of it is counted, and one that runs at
-// most once runs yet.
-func TestG5_AVolumeThatFailsCostsNoAttemptThatHasNotBegun(t *testing.T) {
-	for _, point := range []string{"commit", "committed"} {
-		t.Run(point, func(t *testing.T) {
-			k, f := newKit(), newFaults()
-			act := k.action("t:act", func(ctx *dispatch.ActionCtx, name string) error {
-				k.note("start "+name, ctx.Job)
-				if name == "long" {
-					time.Sleep(time.Hour)
-				}
-				return nil
-			})
-			opts := actors.Options{Functions: k.reg, Fault: f.ask, AppConcurrency: 1}
-			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				long := mustAfter(t, h, "acme", 0, act.With("long"), dispatch.Timeout(2*time.Hour))
-				h.Settle()
-				waits := mustAfter(t, h, "acme", 0, act.With("waits"))
-				once := mustAfter(t, h, "acme", 0, act.With("once"), dispatch.AtMostOnce())
-				writes := mustAfter(t, h, "acme", 0, addEntry.With("written"))
-				h.Settle()
-				if i := h.Inspect("acme"); i.Claimed != 3 {
-					t.Fatalf("%d jobs wait for the slot, want 3", i.Claimed)
-				}
-				f.fail(point, 1)
-				_, err := addEntry.Run(h.Caller("acme"), "unknown")
-				wantCode(t, err, dispatch.CodeUnknown)
-				h.Advance(2 * time.Hour)
-				for _, id := range []storage.JobID{long, waits, once, writes} {
-					if job := wantState(t, h, "acme", id, storage.StateSuccess, 1); len(job.History) > 0 {
-						t.Errorf("job %s says %+v", id, job.History)
-					}
-				}
-			})
-		})
-	}
-}
-
-// G5: the end of an attempt and the claim of the next are lost with one commit.
-// That the next has not begun says nothing of the one whose claim is still there.
-func TestG5_AnAttemptWhoseEndWasLostIsCounted(t *testing.T) {
-	for _, backoff := range []time.Duration{0, time.Millisecond} {
-		t.Run(backoff.String(), func(t *testing.T) {
-			k, f := newKit(), newFaults()
-			over := make(chan struct{})
-			act := k.action("t:act", func(ctx *dispatch.ActionCtx, name string) error {
-				k.note("start "+name, ctx.Job)
-				if ctx.Job.Attempt == 1 {
-					<-over
-					return dispatch.Errorf(dispatch.CodeUnavailable, "not now")
-				}
-				return nil
-			})
-			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask}, func(h *actorstest.Harness) {
-				over = make(chan struct{}) // of the bubble
-				retry := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 3, Base: backoff})
-				id := mustAfter(t, h, "acme", 0, act.With("x"), retry)
-				h.Settle()
-				release := f.hold()
-				close(over)
-				h.Settle() // the end waits for the disk, and the claim of the next attempt behind it
-				f.fail("commit", 1)
-				release()
-				h.Advance(time.Hour)
-				wantState(t, h, "acme", id, storage.StateSuccess, 2)
-				starts := k.events("start")
-				if len(starts) != 2 || starts[0].Attempt != 1 || starts[1].Attempt != 2 {
-					t.Errorf("the handler has started as %+v", starts)
-				}
-			})
-		})
-	}
 }
 
 // G6: the alarm is right after the volume was down, for an app that nobody calls.

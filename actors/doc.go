@@ -76,7 +76,7 @@
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
 //	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a slot.
-//	A6  runs has every job claimed in the store that is to be run or running; what is claimed and not in runs was interrupted, or withdrawn.
+//	A6  runs has every job claimed in the store that is to be run or running. What is claimed and not in runs was interrupted if runs.lost has it, and else has not begun.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is handed over.
 //	A8  started counts the runs with holdsSlot, never above slots, nor the sum of slots above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.

@@ -69,7 +69,7 @@ func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 func (s *scheduler) inspection() Inspection {
 	i := Inspection{
 		TurnHeld: s.holder != nil, Queue: len(s.queue),
-		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Ghosts: s.runs.ghosts(),
+		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Ghosts: s.runs.haunting(),
 	}
 	for _, r := range s.runs.all() {
 		if !s.runs.live(r.job.ID) {

@@ -26,13 +26,11 @@ func (s *scheduler) endRun(end ending) {
 		r.expires.Stop()
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
+	if end.returned && s.runs.leave(r) {
+		s.claimFrom(storage.Place{})
+	}
 	if s.runs.get(r.job.ID) != r || r.over {
-		// Cancelled, or given up: only its slot, or its ghost, was left.
-		if r.over && end.returned {
-			s.runs.unbury(r.job.ID)
-			s.claimFrom(storage.Place{})
-		}
-		s.freeSlot(r)
+		s.freeSlot(r) // cancelled, or given up: only that was left
 		return
 	}
 	r.over = true
@@ -75,7 +73,7 @@ func (s *scheduler) expireAfter(r *run, d time.Duration) {
 // again before that handler has returned.
 func (s *scheduler) giveUp(r *run) {
 	if s.runs.get(r.job.ID) == r && !r.over {
-		s.runs.bury(r.job.ID)
+		s.runs.bury(r)
 	}
 	s.endRun(ending{run: r, err: &dispatch.Error{
 		Code: dispatch.CodeDeadlineExceeded, Path: r.job.Function,
@@ -90,17 +88,19 @@ func (s *scheduler) settleEnded() {
 	s.ended = nil
 	tx := s.store.Begin(s.eng.clock.now())
 	tx.Pin()
+	var over []*run
 	for _, end := range ended {
 		r := end.run
 		if s.runs.get(r.job.ID) != r {
 			continue
 		}
 		s.forgetRun(r)
+		over = append(over, r)
 		if _, err := tx.EndAttempt(r.job, s.outcome(s.eng.clock.wall(), end)); err != nil {
 			s.eng.opts.Logger.Error("ending a run", "app", s.id, "job", r.job.ID, "err", err)
 		}
 	}
-	s.commit(tx, nil, nil)
+	s.commitRuns(tx, nil, runChanges{ended: over}, nil)
 }
 
 // outcome says what follows from how a run ended. A retry waits by the wall,

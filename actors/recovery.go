@@ -20,8 +20,8 @@ func (s *scheduler) open() {
 		// their way: begin again from what is durable.
 		s.store.Abandon()
 		s.breakDown(fmt.Errorf("%w: the scheduler actor was restarted", storage.ErrNotApplied))
-	} else {
-		s.recover(true)
+	} else if err := s.recover(); err != nil {
+		s.broken = true // the volume is down: step tries again
 	}
 	s.step()
 	if s.ref.woken.CompareAndSwap(true, false) {
@@ -96,45 +96,66 @@ func (s *scheduler) dismiss(err error) {
 	s.queue = nil
 }
 
-// recover looks at every claim that nobody is running. Nothing durable tells
-// whether its handler has started: the claim may have been made ahead of its
-// instant, but a wall that says so may have been stepped back since. So each is
-// an attempt that was interrupted (A6), but for those of which this very process
-// knows that they have not begun; these claims are taken back. Because the volume
-// has one owner there is no lease to wait out.
-func (s *scheduler) recover(crashed bool) {
+// recover looks at every claim that nobody is running: after a crash, or a commit
+// that failed. Nothing durable tells whether its handler has started: the claim
+// may have been made ahead of its instant, but a wall that says so may have been
+// stepped back since. So each that a crash has left is an attempt that was
+// interrupted (A6). Of later ones this process knows, and takes those back that
+// have not begun. Because the volume has one owner there is no lease to wait out.
+// An error means that nothing could be read.
+func (s *scheduler) recover() error {
 	tx := s.store.Begin(s.eng.clock.now())
 	tx.Pin()
 	jobs, err := tx.Claimed()
+	if err != nil {
+		if jobs == nil {
+			s.rollback(tx, nil, nil)
+			return err
+		}
+		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
+	}
 	if seeded("claims-not-recovered") {
 		jobs = nil
 	}
-	if err != nil {
-		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
+	if !s.opened {
+		s.runs.crashed(jobs)
 	}
+	s.opened = true
+	found := s.runs.found(jobs)
 	for i := range jobs {
 		job := jobs[i]
 		if s.runs.get(job.ID) != nil {
 			continue
 		}
-		if s.withdrawn(&job) {
-			err = tx.Unclaim(&job)
-		} else {
+		crashed, begun := found[claimOf(&job)]
+		if seeded("at-most-once-forgotten") && job.AtMostOnce ||
+			seeded("attempt-before-due-forgotten") && !job.AtMostOnce && job.Due.After(s.eng.clock.wall()) {
+			begun = false
+		}
+		if begun {
 			end := s.interruption(&job, crashed)
 			s.eng.opts.Logger.Warn("job was interrupted", "app", s.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
 			_, err = tx.EndAttempt(job, end)
+		} else {
+			err = tx.Unclaim(&job)
 		}
 		if err != nil {
 			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
+			delete(found, claimOf(&job)) // it is to be found again
 		}
 	}
-	s.opened, s.unbegun = true, nil
 	if tx.Unchanged() {
 		s.rollback(tx, nil, nil) // nothing to wait for
 	} else {
-		s.commit(tx, nil, nil)
+		runs := s.runs
+		s.commit(tx, nil, func(err error) {
+			if err == nil {
+				runs.mended(found)
+			}
+		})
 	}
 	s.claimFrom(storage.Place{})
+	return nil
 }
 
 // breakDown stops everything that builds upon a change set that failed, until
@@ -151,37 +172,12 @@ func (s *scheduler) breakDown(cause error) {
 		})
 	}
 	for _, r := range s.runs.all() {
-		if !s.withdraw(r) && r.mutation {
-			s.runs.remove(r)
+		if r.mutation || !s.runs.live(r.job.ID) {
+			s.runs.lose(r)
 			s.freeSlot(r)
 		}
 	}
 	s.ready, s.claims = ready{}, 0
-}
-
-// withdraw keeps a claimed run from beginning, if it has not. Nothing is claimed
-// from then on until the state was read again.
-func (s *scheduler) withdraw(r *run) bool {
-	if !s.runs.withdraw(r) {
-		return false
-	}
-	if s.unbegun == nil {
-		s.unbegun = map[claim]bool{}
-	}
-	s.unbegun[claimOf(&r.job)] = true
-	s.freeSlot(r)
-	return true
-}
-
-// withdrawn says whether this process knows that the claimed job has not begun.
-func (s *scheduler) withdrawn(job *storage.Job) bool {
-	if seeded("at-most-once-forgotten") && job.AtMostOnce {
-		return true
-	}
-	if seeded("attempt-before-due-forgotten") && !job.AtMostOnce && job.Due.After(s.eng.clock.wall()) {
-		return true
-	}
-	return s.unbegun[claimOf(job)]
 }
 
 // reload reads the app's state again once every change set has been answered.
@@ -190,7 +186,15 @@ func (s *scheduler) reload() bool {
 	if s.outstanding.Load() > 0 {
 		return false // a settled message comes with each
 	}
-	if err := s.store.Reload(); err != nil {
+	err := s.store.Reload()
+	if err == nil {
+		s.loads++
+		s.wound = false // that may be what was lost
+		// Runs that ended meanwhile are told from those that nobody runs.
+		s.from, s.nextAt = storage.Place{}, time.Time{}
+		err = s.recover()
+	}
+	if err != nil {
 		s.reloads++
 		wait := min(10*time.Millisecond<<min(s.reloads, 10), time.Second)
 		s.eng.opts.Logger.Error("reloading an app", "app", s.id, "err", err, "again in", wait)
@@ -199,13 +203,7 @@ func (s *scheduler) reload() bool {
 		s.dismiss(err) // callers are not kept waiting for a volume that is down
 		return false
 	}
-	s.reloads = 0
-	s.loads++
-	s.broken = false
-	s.wound = false // that may be what was lost
-	// Runs that ended meanwhile are told from those that nobody runs.
-	s.from, s.nextAt = storage.Place{}, time.Time{}
-	s.recover(false)
+	s.reloads, s.broken = 0, false
 	return true
 }
 
@@ -224,13 +222,15 @@ func (s *scheduler) drainStep() {
 	}
 	var waiting []*run
 	for _, r := range s.runs.all() {
-		if !r.over && s.withdraw(r) {
+		if !s.runs.live(r.job.ID) {
 			waiting = append(waiting, r)
 		}
 	}
 	if len(waiting) > 0 {
 		tx := s.store.Begin(s.eng.clock.now())
 		for _, r := range waiting {
+			s.runs.remove(r)
+			s.freeSlot(r)
 			if err := tx.Unclaim(&r.job); err != nil {
 				s.eng.opts.Logger.Error("taking a claim back", "app", s.id, "job", r.job.ID, "err", err)
 			}

@@ -133,34 +133,17 @@ func (r *relay) hand(t *turn) bool {
 			}
 		}
 	}
-	var reply func(error)
-	if t.inv.job == nil {
-		reply = t.replyDurable
-	} else if t.complete() != nil {
+	job := t.inv.job
+	if job != nil && t.complete() != nil {
 		return false
 	}
 	r.inserted = append(r.inserted, inserted...)
-	r.app.hand(t.tx, reply)
-	return true
-}
-
-// hand hands a transaction over that concerns no claim, and has reply (nil:
-// nobody waits) told when it is durable. The caller has the turn.
-func (app *appState) hand(tx *storage.Tx, reply func(error)) {
-	app.outstanding.Add(1)
-	sys, loads := app.eng.sys, app.loads
-	err := tx.Commit(func(err error) {
-		app.outstanding.Add(-1)
-		if err != nil || app.awaited.Load() {
-			sys.tell(app.scheduler, &settled{err: err, loads: loads})
-		}
-		if reply != nil {
-			reply(err)
-		}
-	})
-	if err != nil {
-		panic("actors: A2: " + err.Error())
+	if job != nil {
+		r.app.hand(t.tx, runChanges{ended: []*run{job}}, nil)
+	} else {
+		r.app.hand(t.tx, runChanges{}, t.replyDurable)
 	}
+	return true
 }
 
 // holding returns the turn whose handler runs, and when it must be done.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -28,34 +29,37 @@ type run struct {
 	started   bool               // the handler has
 	canceling bool               // a mutation that holds the turn is cancelling it
 	parked    bool               // its instant came meanwhile
+	returned  bool               // the handler has
 	cancel    context.CancelFunc // of the handler's context, once started
 }
 
 // claim names the claim of one attempt. An id alone does not: the claim that is
-// found after a failed commit may be that of the attempt before.
+// found after a failed commit may be that of the attempt before, or of the one
+// before a retry by hand, which counts attempts anew and keeps the history.
 type claim struct {
-	place   storage.Place
-	attempt int
+	place            storage.Place
+	attempt, history int
 }
 
 func claimOf(job *storage.Job) claim {
-	if seeded("attempt-taken-for-the-next") {
+	if seeded("attempt-taken-for-another") {
 		return claim{place: job.Place()}
 	}
-	return claim{job.Place(), job.Attempts + 1}
+	return claim{job.Place(), job.Attempts + 1, len(job.History)}
 }
 
 // runs are the claimed jobs of an app. The table outlives a restart of the
 // SchedulerActor. It has a lock of its own, a leaf, because readers and the
 // mutation that holds the turn ask it from their own goroutines.
 type runs struct {
-	mu      sync.Mutex
-	byID    map[storage.JobID]*run
-	zombies map[storage.JobID]bool // given up, but their handler has not returned
+	mu     sync.Mutex
+	byID   map[storage.JobID]*run
+	ghosts map[storage.JobID]*run // ended, but their handler has not returned
+	lost   map[claim]bool         // attempts whose end is not durable; true: a crash cut them off
 }
 
 func newRuns() *runs {
-	return &runs{byID: map[storage.JobID]*run{}, zombies: map[storage.JobID]bool{}}
+	return &runs{byID: map[storage.JobID]*run{}, ghosts: map[storage.JobID]*run{}, lost: map[claim]bool{}}
 }
 
 func (rs *runs) add(r *run) {
@@ -79,16 +83,59 @@ func (rs *runs) remove(r *run) {
 	}
 }
 
-// withdraw forgets the run if its handler has not started, which it then never
-// does. In one step, because handlers start in the Runner's goroutine.
-func (rs *runs) withdraw(r *run) bool {
+// lose forgets a run of whose end, or cancel, nothing is durable. If its handler
+// has started, its claim is that of an attempt, wherever it is found; and the
+// handler of an action may be there yet.
+func (rs *runs) lose(r *run) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if r.started || rs.byID[r.job.ID] != r {
-		return false
+	if rs.byID[r.job.ID] == r {
+		delete(rs.byID, r.job.ID)
 	}
-	delete(rs.byID, r.job.ID)
-	return true
+	if !r.started || seeded("lost-end-forgotten") {
+		return
+	}
+	rs.lost[claimOf(&r.job)] = false
+	if !r.mutation && !r.returned {
+		rs.ghosts[r.job.ID] = r
+	}
+}
+
+// crashed notes that a crash has cut off the claimed jobs, for all that is known.
+func (rs *runs) crashed(jobs []storage.Job) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for i := range jobs {
+		rs.lost[claimOf(&jobs[i])] = true
+	}
+}
+
+// found returns, of the jobs that are claimed on the disk, the attempts whose end
+// was lost. All others have reached it after all.
+func (rs *runs) found(jobs []storage.Job) map[claim]bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if len(rs.lost) == 0 {
+		return nil
+	}
+	found := map[claim]bool{}
+	for i := range jobs {
+		c := claimOf(&jobs[i])
+		if crash, ok := rs.lost[c]; ok {
+			found[c] = crash
+		}
+	}
+	rs.lost = maps.Clone(found)
+	return found
+}
+
+// mended notes that the ends of what was found are durable.
+func (rs *runs) mended(found map[claim]bool) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for c := range found {
+		delete(rs.lost, c)
+	}
 }
 
 func (rs *runs) len() int {
@@ -187,36 +234,45 @@ func (rs *runs) stop(r *run) {
 	}
 }
 
-// bury notes that the handler of an ended run has not returned; unbury that it
-// has at last. A job is not run again while a handler of it is still there.
-func (rs *runs) bury(id storage.JobID) {
+// bury notes that the handler of a run that was given up has not returned. Its
+// job is not run again while it is there.
+func (rs *runs) bury(r *run) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.zombies[id] = true
+	if !r.returned {
+		rs.ghosts[r.job.ID] = r
+	}
 }
 
-func (rs *runs) unbury(id storage.JobID) {
+// leave notes that the run's handler has returned. It is true if the job had to
+// wait for that.
+func (rs *runs) leave(r *run) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	delete(rs.zombies, id)
+	r.returned = true
+	if rs.ghosts[r.job.ID] != r {
+		return false
+	}
+	delete(rs.ghosts, r.job.ID)
+	return true
 }
 
 // empty says whether there is neither a run nor a ghost of one.
 func (rs *runs) empty() bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return len(rs.byID) == 0 && len(rs.zombies) == 0
+	return len(rs.byID) == 0 && len(rs.ghosts) == 0
 }
 
 func (rs *runs) haunted(id storage.JobID) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return rs.zombies[id] && !seeded("ghosts-forgotten")
+	return rs.ghosts[id] != nil && !seeded("ghosts-forgotten")
 }
 
-// ghosts is how many given-up handlers have not returned.
-func (rs *runs) ghosts() int {
+// haunting is how many handlers of runs that have ended have not returned.
+func (rs *runs) haunting() int {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return len(rs.zombies)
+	return len(rs.ghosts)
 }

@@ -18,7 +18,6 @@ type scheduler struct {
 	self   *actor.PID
 	holder *relay  // who has the turn; nil: nobody
 	queue  []*turn // who waits for it, in the order they came
-	ended  []ending
 
 	// The sorted job bucket, as far as memory needs to know it.
 	ready  ready         // claimed durably, waiting for their instant or a slot
@@ -57,11 +56,8 @@ type appState struct {
 	slots, started int
 	asked          int // for so many more
 
-	// unbegun are the claims of withdrawn runs, until the state is read again: that
-	// their handlers have not begun is known here only. The SchedulerActor's.
-	unbegun map[claim]bool
-
-	opened  bool        // the first recovery is done
+	ended   []ending    // to be settled with the next turn; the SchedulerActor's
+	opened  bool        // what a crash has left is known; the SchedulerActor's
 	open    atomic.Bool // the indexes are built: calls are let through
 	awaited atomic.Bool // the SchedulerActor waits for every change set to be answered
 }
@@ -77,19 +73,24 @@ type (
 		timeout time.Duration
 	}
 	runExpired  struct{ run *run }    // an action is past deadline and grace
-	unburied    struct{}              // a given-up handler has returned at last
 	alarmFired  struct{ gen uint64 }  // the alarm, of that generation
 	slotsGiven  struct{ n int }       // by the governor
 	clockMoved  struct{}              // the wall was stepped, or the machine suspended
 	retryReload struct{}              // the volume may be up again
 	drain       struct{ done func() } // finish what is under way and take nothing new
 	settled     struct {              // a change set was answered
-		err     error
-		loads   int // of the app, when it was handed over
-		claimed []*run
-		stop    []*run
+		err   error
+		loads int // of the app, when it was handed over
+		runs  runChanges
 	}
 )
+
+// runChanges are the runs that a change set concerns.
+type runChanges struct {
+	claimed []*run // may start once it is durable
+	stop    []*run // cancelled: their handlers are told once it is durable
+	ended   []*run
+}
 
 // Receive implements the actor.
 func (s *scheduler) Receive(c actor.Context) {
@@ -128,8 +129,6 @@ func (s *scheduler) Receive(c actor.Context) {
 		}
 	case *runExpired:
 		s.giveUp(m.run)
-	case *unburied:
-		s.claimFrom(storage.Place{})
 	case *alarmFired:
 		if !s.alarm.fired(m.gen) {
 			return
@@ -199,12 +198,12 @@ func (s *scheduler) settle(m *settled) {
 		}
 		return
 	}
-	for _, r := range m.claimed {
+	for _, r := range m.runs.claimed {
 		if s.runs.setDurable(r) {
 			s.ready.push(r)
 		}
 	}
-	for _, r := range m.stop {
+	for _, r := range m.runs.stop {
 		s.runs.stop(r)
 	}
 }
@@ -212,30 +211,42 @@ func (s *scheduler) settle(m *settled) {
 // commit claims what the transaction has made due, hands it over, and has reply
 // (nil: nobody waits) told when it is durable.
 func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error)) {
-	s.commitClaims(tx, cancelings, nil, reply)
+	s.commitRuns(tx, cancelings, runChanges{}, reply)
 }
 
-// commitClaims is commit of a transaction that has claimed jobs already.
-func (s *scheduler) commitClaims(tx *storage.Tx, cancelings, claimed []*run, reply func(error)) {
+// commitRuns is commit of a transaction that has claimed or ended runs already.
+func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChanges, reply func(error)) {
 	s.windBorn(tx)
 	for _, job := range tx.CanceledTicks() {
 		if err := s.clockwork.cancelled(tx, &job); err != nil {
 			s.eng.opts.Logger.Error("advancing a trigger", "app", s.id, "trigger", job.Trigger, "err", err)
 		}
 	}
-	claimed = append(claimed, s.claimInserted(tx)...)
-	stop := s.settleCancels(tx, cancelings)
+	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
+	runs.stop = s.settleCancels(tx, cancelings)
 	if seeded("start-before-durable") {
-		s.settle(&settled{claimed: claimed})
-		claimed = nil
+		s.settle(&settled{runs: runs})
+		runs.claimed = nil
 	}
-	s.outstanding.Add(1)
-	state, sys, loads := s.appState, s.eng.sys, s.loads
+	s.hand(tx, runs, reply)
+}
+
+// hand hands a transaction over, and has reply (nil: nobody waits) told when it is
+// durable. The caller has the turn.
+func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
+	app.outstanding.Add(1)
+	loads := app.loads
 	err := tx.Commit(func(err error) {
-		state.outstanding.Add(-1)
+		if err != nil {
+			// Noted before the state can be read again.
+			for _, r := range append(runs.ended, runs.stop...) {
+				app.runs.lose(r)
+			}
+		}
+		app.outstanding.Add(-1)
 		// Told first: who is answered that it failed may call again at once.
-		if err != nil || state.awaited.Load() || len(claimed)+len(stop) > 0 {
-			sys.tell(state.scheduler, &settled{err: err, loads: loads, claimed: claimed, stop: stop})
+		if err != nil || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
+			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs})
 		}
 		if reply != nil {
 			reply(err)

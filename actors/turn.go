@@ -141,7 +141,7 @@ func (s *scheduler) finishTurn(t *turn) {
 			return
 		}
 	}
-	s.commit(t.tx, t.cancelings, nil)
+	s.commitRuns(t.tx, t.cancelings, runChanges{ended: []*run{r}}, nil)
 	s.forgetRun(r)
 	s.freeSlot(r)
 }

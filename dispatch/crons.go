@@ -46,7 +46,9 @@ type Crons interface {
 	// failed_precondition if it is declared.
 	Delete(name string) error
 	// Pause takes the pending tick back and lets none follow. A trigger that is
-	// paused stays so; the reason is the new one.
+	// paused stays so; the reason is the new one. A tick that has had an attempt is
+	// left to its retries, and so is one that was claimed, up to Options.ClaimAhead
+	// before its instant, when the process was killed: it counts as begun.
 	Pause(name, reason string) error
 	// Resume lets a paused trigger tick again, from the next slot on.
 	Resume(name string) error
