@@ -133,7 +133,7 @@ func TestG6_FailedCommits(t *testing.T) {
 	seen := map[string]int{}
 	first := proof.Seed(proof.Pick(0, 0, rand.IntN(1_000_000_000))) // the long form lives other lives each time
 	lives := 0
-	for began := time.Now(); lives < proof.Pick(4, 60, 1_000_000) && time.Since(began) < proof.For(time.Hour, time.Hour, 24*time.Hour); lives++ {
+	for began := time.Now(); lives < proof.Pick(4, 60, 1_000_000) && time.Since(began) < proof.For(time.Hour, 20*time.Second, 24*time.Hour); lives++ {
 		seed := first + lives
 		t.Run(fmt.Sprintf("life-%d", seed), func(t *testing.T) { failLive(t, tally, seed, seen) })
 	}
