@@ -98,7 +98,11 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 				}
 				fallthrough
 			default:
-				if ok, err := tx.Claim(job); err == nil && ok {
+				ok, err := tx.Claim(job)
+				if err != nil {
+					s.eng.opts.Logger.Error("claiming a job", "app", s.id, "job", job.ID, "err", err)
+					keep(job, wall.Add(time.Second))
+				} else if ok {
 					if suspect {
 						suspects, most = suspects+1, min(most, suspectsAtOnce(job.Interruptions))
 					}
@@ -198,7 +202,10 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 		first := s.nextAt.IsZero() || job.Place().Less(s.from)
 		soon := job.Trigger == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.runs.haunted(job.ID)
 		if first && soon && !s.draining && s.claims < claimBatch {
-			if ok, err := tx.Claim(job); err == nil && ok {
+			ok, err := tx.Claim(job)
+			if err != nil {
+				s.noteUnclaimed(job)
+			} else if ok {
 				r := s.newRun(*job, false)
 				s.runs.add(r)
 				s.claims++

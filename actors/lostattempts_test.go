@@ -136,7 +136,7 @@ func TestG5_AnAttemptWhoseEndWasLostIsCounted(t *testing.T) {
 // what has not begun has had no attempt.
 func TestG5_AVolumeThatFailsAgainAndAgainCostsNoAttempt(t *testing.T) {
 	for _, point := range []string{"commit", "committed"} {
-		for n := 1; n <= 4; n++ {
+		for n := 1; n <= 3; n++ {
 			for _, when := range []string{"at work", "stepped back", "closing"} {
 				t.Run(fmt.Sprint(point, n, " ", when), func(t *testing.T) {
 					_, f, act, opts := withLong(actors.Options{})
@@ -218,6 +218,45 @@ func TestG5_NeverTwoAtOnceAfterALostCancel(t *testing.T) {
 				}
 				if i := h.Inspect("acme"); i.Ghosts != 0 {
 					t.Errorf("%d handlers are said to be there yet", i.Ghosts)
+				}
+			})
+		})
+	}
+}
+
+// G1, G5: the volume is down, because of another app, when an action has failed for
+// good. Nothing that this app has handed over could tell it so. How the action has
+// ended is written down when the volume is up.
+func TestG5_AnEndThatCannotBeWrittenIsNotForgotten(t *testing.T) {
+	for name, opt := range map[string]dispatch.RunOption{"no retry": dispatch.NoRetry(), "at most once": dispatch.AtMostOnce()} {
+		t.Run(name, func(t *testing.T) {
+			k, f := newKit(), newFaults()
+			act := k.action("t:act", func(ctx *dispatch.ActionCtx, name string) error {
+				k.note("start "+name, ctx.Job)
+				time.Sleep(time.Second)
+				return dispatch.Errorf(dispatch.CodeNotFound, "no")
+			})
+			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
+				id := mustAfter(t, h, "acme", 0, act.With("x"), opt)
+				h.Settle()
+				f.fail("commit", 1) // so that the claim is known to the file only
+				_, err := addEntry.Run(h.Caller("acme"), "unknown")
+				wantCode(t, err, dispatch.CodeUnknown)
+				h.Advance(time.Second - time.Millisecond)
+				f.fail("reopen", -1)
+				f.fail("commit", 1)
+				_, err = addEntry.Run(h.Caller("another"), "unknown")
+				wantCode(t, err, dispatch.CodeUnknown)
+				h.Advance(time.Second)
+				f.fail("reopen", 0)
+				h.Advance(5 * time.Second)
+				f.fail("commit", 1) // its state is read again, before the app sleeps
+				_, err = addEntry.Run(h.Caller("acme"), "unknown")
+				wantCode(t, err, dispatch.CodeUnknown)
+				h.Advance(time.Hour)
+				job := wantState(t, h, "acme", id, storage.StateFailed, 1)
+				if starts := k.events("start"); len(starts) != 1 || job.Error.Code != "not_found" {
+					t.Errorf("it was started as %+v, and says %+v", starts, job.Error)
 				}
 			})
 		})

@@ -94,11 +94,20 @@ func (s *scheduler) settleEnded() {
 		if s.runs.get(r.job.ID) != r {
 			continue
 		}
-		s.forgetRun(r)
-		over = append(over, r)
-		if _, err := tx.EndAttempt(r.job, s.outcome(s.eng.clock.wall(), end)); err != nil {
+		_, err := tx.EndAttempt(r.job, s.outcome(s.eng.clock.wall(), end))
+		if errors.Is(err, storage.ErrUnavailable) {
+			s.rollback(tx, nil, nil)
+			s.ended = ended // to be written down when the volume is up
+			s.breakDown(err)
+			return
+		}
+		if err != nil {
 			s.eng.opts.Logger.Error("ending a run", "app", s.id, "job", r.job.ID, "err", err)
 		}
+		over = append(over, r)
+	}
+	for _, r := range over {
+		s.forgetRun(r)
 	}
 	s.commitRuns(tx, nil, runChanges{ended: over}, nil)
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -139,6 +140,10 @@ func (s *scheduler) recover() error {
 		} else {
 			err = tx.Unclaim(&job)
 		}
+		if errors.Is(err, storage.ErrUnavailable) {
+			s.rollback(tx, nil, nil)
+			return err
+		}
 		if err != nil {
 			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
 			delete(found, claimOf(&job)) // it is to be found again
@@ -158,8 +163,9 @@ func (s *scheduler) recover() error {
 	return nil
 }
 
-// breakDown stops everything that builds upon a change set that failed, until
-// the app's state was read again (G6). Actions that run go on running.
+// breakDown stops everything that builds upon a change set that failed, or finds
+// the volume down, until the app's state was read again (G6). Actions that run go
+// on running.
 func (s *scheduler) breakDown(cause error) {
 	if seeded("no-reload") {
 		return
@@ -231,7 +237,13 @@ func (s *scheduler) drainStep() {
 		for _, r := range waiting {
 			s.runs.remove(r)
 			s.freeSlot(r)
-			if err := tx.Unclaim(&r.job); err != nil {
+			err := tx.Unclaim(&r.job)
+			if errors.Is(err, storage.ErrUnavailable) {
+				s.rollback(tx, nil, nil)
+				s.breakDown(err)
+				return
+			}
+			if err != nil {
 				s.eng.opts.Logger.Error("taking a claim back", "app", s.id, "job", r.job.ID, "err", err)
 			}
 		}

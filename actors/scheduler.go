@@ -179,10 +179,16 @@ func (s *scheduler) step() {
 			if s.draining {
 				s.drainStep()
 			}
-			s.release()
-			s.rearm()
-			return
+			if !s.broken {
+				s.release()
+				s.rearm()
+				return
+			}
 		}
+	}
+	if s.broken {
+		s.step() // found here: no message will say so
+		return
 	}
 	s.release()
 	s.rearm()
