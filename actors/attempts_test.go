@@ -11,6 +11,7 @@ import (
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -176,7 +177,7 @@ func TestG4_AtMostOnceIsNotRetried(t *testing.T) {
 	})
 }
 
-// G5: one idempotency key, attempts counted on disk over crashes, and crashes do
+// G5: attempts are counted on disk over crashes, and crashes do
 // not spend the retries.
 func TestG5_AttemptsAreCountedOverCrashes(t *testing.T) {
 	k := newKit()
@@ -215,6 +216,60 @@ func TestG5_AttemptsAreCountedOverCrashes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// G5: the idempotency key is the same for every attempt of a job, for what it runs
+// and after a crash; and another app's job of the same id has another.
+func TestG5_OneIdempotencyKeyThatNoOtherJobHas(t *testing.T) {
+	k := newKit()
+	inside := k.mutation("t:inside", func(ctx *dispatch.MutationCtx, _ string) error {
+		k.note("key "+ctx.Job.IdempotencyKey(), ctx.Job)
+		return nil
+	})
+	flaky := k.action("t:flaky", func(ctx *dispatch.ActionCtx, name string) error {
+		k.note("key "+ctx.Job.IdempotencyKey(), ctx.Job)
+		switch ctx.Job.Attempt {
+		case 1:
+			actorstest.Hang(ctx)
+		case 2:
+			return dispatch.Errorf(dispatch.CodeUnavailable, "not now")
+		}
+		_, err := inside.Run(ctx, name)
+		return err
+	})
+	slot := "cron:due:946688400000" // an hour after the harness begins
+	opts := actors.Options{Functions: k.reg, Crons: []cron.Trigger{{Name: "due", Schedule: cron.Expr("0 1 1 1 *"), Call: flaky.With("")}}}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		want := map[string]int{}
+		for _, app := range []storage.AppID{"acme", "zeta"} {
+			minted, err := h.Scheduler(app).RunAt(h.Now().Add(time.Hour), flaky.With(""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustAfter(t, h, app, time.Hour, flaky.With(""), dispatch.ID("chosen"))
+			for _, id := range []string{string(minted), "chosen", slot} {
+				want[string(app)+"/"+id] = 4 // three attempts, and what the last one runs
+			}
+		}
+		if len(want) != 6 {
+			t.Fatalf("the jobs are %v", want)
+		}
+		h.Advance(time.Hour)
+		h.Crash()
+		h.Advance(time.Hour)
+		got := map[string]int{}
+		for _, e := range k.events("key") {
+			got[strings.TrimPrefix(e.What, "key ")]++
+		}
+		for key, n := range want {
+			if got[key] != n {
+				t.Errorf("key %s was seen %d times, want %d", key, got[key], n)
+			}
+		}
+	})
+	if key := (dispatch.JobRun{}).IdempotencyKey(); key != "" {
+		t.Errorf("what is no job has the key %q", key)
+	}
 }
 
 // G5: the number of runs is 1 + the limit, and the waits are the policy's.

@@ -12,9 +12,23 @@ import (
 // JobRun is which job a function runs for. The zero JobRun is a call that is no
 // job. A function that another one runs is part of the same job.
 type JobRun struct {
-	ID           storage.JobID // the same for every attempt: the idempotency key to hand to other services
+	App          storage.AppID // whose job it is
+	ID           storage.JobID // the same for every attempt, and the app's only: another app may have a job of this id
 	Attempt      int           // 1 is the first
 	ScheduledFor time.Time     // the instant first asked for, whatever retries and lateness made of it
+}
+
+// IdempotencyKey is what to hand to another service, so that what an action asks
+// of it takes effect once however often the action runs: it is the same for every
+// attempt of the job, and no other job of any app of the store has it, unless an id
+// is chosen again (see ID) or an app that was removed comes into being again. It
+// has at most 150 bytes. The id alone will not do: ticks of one slot have the same
+// one in every app, and so may jobs that two apps have due at one instant.
+func (j JobRun) IdempotencyKey() string {
+	if j.ID == "" {
+		return ""
+	}
+	return string(j.App) + "/" + string(j.ID)
 }
 
 // Tick is which slot of a cron trigger a function runs for, so that it can work

@@ -41,6 +41,11 @@ type killDeed struct {
 	Reports  int // that the witness had at the latest when the answer was there
 }
 
+// job is the idempotency key of a job of the deed's app.
+func (d *killDeed) job(id storage.JobID) string {
+	return dispatch.JobRun{App: storage.AppID(d.App), ID: id}.IdempotencyKey()
+}
+
 // killClient calls the server as long as the loop goes on, and is not killed.
 type killClient struct {
 	loop *killLoop
@@ -133,6 +138,9 @@ func (c *killClient) deed(life *killLife) error {
 			d.Fails = 1 + rand.IntN(2)
 		}
 		args = map[string]any{"Key": d.Key, "Ms": rand.IntN(200), "Fails": d.Fails, "AfterMs": after / 2, "Once": d.Once}
+		if rand.IntN(2) == 0 { // an id that clients of other apps choose too
+			args["ID"] = fmt.Sprintf("act%d-%d", c.n/killApps, c.seq)
+		}
 	}
 	if err := c.note(d); err != nil {
 		return err

@@ -43,14 +43,15 @@ type killAct struct {
 type killLater struct {
 	killAct
 	AfterMs int
-	Once    bool // at most once
+	Once    bool          // at most once
+	ID      storage.JobID // chosen, if not empty
 }
 
 // killReport is what the witness is told when an attempt begins, and when it ends.
 type killReport struct {
 	Life         int
 	Key          string
-	Job          storage.JobID
+	Job          string // its idempotency key: ids are an app's own
 	Attempt      int
 	ScheduledFor time.Time
 	Ended        bool
@@ -67,15 +68,18 @@ var (
 func killFunctions(witness string, life int) *dispatch.Registry {
 	reg := sampleapp.Functions()
 	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
-		policy := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 10, Base: 20 * time.Millisecond})
+		opts := []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{Limit: 10, Base: 20 * time.Millisecond})}
 		if args.Once {
-			policy = dispatch.AtMostOnce()
+			opts[0] = dispatch.AtMostOnce()
 		}
-		return ctx.Scheduler.RunAfter(time.Duration(args.AfterMs)*time.Millisecond, killActRun.With(args.killAct), policy)
+		if args.ID != "" {
+			opts = append(opts, dispatch.ID(args.ID))
+		}
+		return ctx.Scheduler.RunAfter(time.Duration(args.AfterMs)*time.Millisecond, killActRun.With(args.killAct), opts...)
 	})
 	killActRun.Handle(reg, func(ctx *dispatch.ActionCtx, args killAct) (dispatch.None, error) {
 		report := killReport{
-			Life: life, Key: args.Key, Job: ctx.Job.ID, Attempt: ctx.Job.Attempt, ScheduledFor: ctx.Job.ScheduledFor,
+			Life: life, Key: args.Key, Job: ctx.Job.IdempotencyKey(), Attempt: ctx.Job.Attempt, ScheduledFor: ctx.Job.ScheduledFor,
 			Failed: ctx.Job.Attempt <= args.Fails,
 		}
 		if err := report.send(witness); err != nil {

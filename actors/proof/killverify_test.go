@@ -17,13 +17,13 @@ import (
 type killVerdict struct {
 	*killLoop
 	life     *killLife
-	attempts map[storage.JobID]*killAttempts
-	canceled map[storage.JobID]bool // somebody has asked for it
+	attempts map[string]*killAttempts // by idempotency key
+	canceled map[string]bool          // likewise: somebody has asked for it
 }
 
 // verify reads all logs and looks at each deed.
 func (l *killLoop) verify(life *killLife) (deeds int) {
-	v := &killVerdict{killLoop: l, life: life, attempts: l.witness.verify(l.tally), canceled: map[storage.JobID]bool{}}
+	v := &killVerdict{killLoop: l, life: life, attempts: l.witness.verify(l.tally), canceled: map[string]bool{}}
 	logs := make([][]killDeed, len(l.clients))
 	for i, c := range l.clients {
 		var err error
@@ -33,7 +33,7 @@ func (l *killLoop) verify(life *killLife) (deeds int) {
 		deeds += len(logs[i])
 		for _, d := range logs[i] {
 			if d.Do == "jobs:cancel" {
-				v.canceled[d.Job] = true
+				v.canceled[d.job(d.Job)] = true
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func (v *killVerdict) action(d killDeed) error {
 	if err != nil || !d.Acked {
 		return err
 	}
-	seen := v.attempts[d.Jobs[0]]
+	seen := v.attempts[d.job(d.Jobs[0])]
 	switch {
 	case seen == nil && ran > 0:
 		v.tally.Lost("action %s is a success of which the witness has not heard", d.Jobs[0])
@@ -155,12 +155,12 @@ func (v *killVerdict) ran(d killDeed) (n int, err error) {
 			if row.Attempts <= d.Fails {
 				v.tally.Lost("job %s is a success at attempt %d, and the first %d have failed", id, row.Attempts, d.Fails)
 			}
-		case row.State == storage.StateCanceled && v.canceled[id]:
+		case row.State == storage.StateCanceled && v.canceled[d.job(id)]:
 		case row.State == storage.StateFailed && d.Once:
 		default:
 			v.tally.Lost("job %s of %s has not run: it is %s after %d attempts: %+v", id, d.Key, row.State, row.Attempts, row.Error)
 		}
-		if seen := v.attempts[id]; seen != nil {
+		if seen := v.attempts[d.job(id)]; seen != nil {
 			for attempt := range seen.began {
 				if attempt > row.Attempts {
 					v.tally.Doubled("attempt %d of job %s began, and it has had %d", attempt, id, row.Attempts)
@@ -182,7 +182,7 @@ func (v *killVerdict) cancel(d killDeed) error {
 		v.tally.Lost("the cancel of job %s was acknowledged, and it is %s", d.Job, row.State)
 	case !d.Canceled && row.State != d.Found:
 		v.tally.Other("job %s was %s, which is final, and is %s", d.Job, d.Found, row.State)
-	case d.Canceled && v.witness != nil && v.witness.beganAfter(d.Job, d.Reports, d.Life, d.Found == storage.StatePending):
+	case d.Canceled && v.witness != nil && v.witness.beganAfter(d.job(d.Job), d.Reports, d.Life, d.Found == storage.StatePending):
 		v.tally.Doubled("job %s began after its cancel was acknowledged in life %d; it was found %s", d.Job, d.Life, d.Found)
 	}
 	return nil

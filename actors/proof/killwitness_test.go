@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"carillon/actors/proof"
-	"carillon/storage"
 )
 
 // killJournal is the witness: the world outside of the server, which no kill
@@ -70,13 +69,13 @@ type killAttempts struct {
 }
 
 // verify checks what can be said of the reports alone, and sorts them by job.
-func (j *killJournal) verify(tally *proof.Tally) map[storage.JobID]*killAttempts {
-	jobs := map[storage.JobID]*killAttempts{}
+func (j *killJournal) verify(tally *proof.Tally) map[string]*killAttempts {
+	jobs := map[string]*killAttempts{}
 	if j == nil {
 		return jobs
 	}
-	keys := map[string]storage.JobID{}
-	running := map[storage.JobID]killReport{}
+	keys := map[string]string{}
+	running := map[string]killReport{}
 	for _, r := range j.reports {
 		job := jobs[r.Job]
 		if job == nil {
@@ -110,7 +109,7 @@ func (j *killJournal) verify(tally *proof.Tally) map[storage.JobID]*killAttempts
 // beganAfter says whether an attempt of the job began, as far as the witness
 // has heard, after the reports that it had at a time, in a life after that one
 // or, with here, in that one.
-func (j *killJournal) beganAfter(job storage.JobID, reports, life int, here bool) bool {
+func (j *killJournal) beganAfter(job string, reports, life int, here bool) bool {
 	for _, r := range j.reports[reports:] {
 		if r.Job == job && !r.Ended && (r.Life > life || here) {
 			return true

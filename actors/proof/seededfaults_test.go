@@ -31,6 +31,7 @@ var seededFaults = []seededFault{
 	{"rollback-keeps-jobs", "a mutation that failed keeps its jobs", "actors", "TestG9_CancelRollsBack"},
 	{"number-given-twice", "the id of a dropped job comes to name another one", "storage", "TestG8_AnIDOfADroppedTransactionIsNotGivenAgain"},
 	{"max-jobs-off", "an app may have any number of jobs", "actors", "TestG18_MaxJobs"},
+	{"key-of-all-apps", "jobs that two apps have under one id have one idempotency key", "actors", "TestG5_OneIdempotencyKeyThatNoOtherJobHas"},
 	{"attempt-not-counted", "attempts are not counted", "actors", "TestG5_AttemptsAreCountedOverCrashes"},
 	{"failure-not-counted", "failures are not counted, so retries never end", "actors", "TestG5_AttemptsAreCountedOverCrashes"},
 	{"interrupted-is-failure", "an interrupted attempt spends a retry", "actors", "TestG5_AShutdownSpendsNothing"},

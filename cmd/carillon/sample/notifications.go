@@ -41,9 +41,9 @@ func handleNotifications(reg *dispatch.Registry) {
 		if err != nil {
 			return dispatch.None{}, err
 		}
-		// A real app sends its mail here, with ctx.Job.ID as the idempotency key: a
+		// A real app sends its mail here, and gives the key to whoever sends it: a
 		// crash after this line runs the action again, and the key is the same then.
-		ctx.Log.Info("notifying subscribers", "title", post.Title)
+		ctx.Log.Info("notifying subscribers", "title", post.Title, "key", ctx.Job.IdempotencyKey())
 		return notificationsRecord.Run(ctx, recordNotification{args.PostID, post.Title})
 	})
 

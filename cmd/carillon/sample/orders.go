@@ -67,9 +67,9 @@ func handleOrders(reg *dispatch.Registry) {
 	})
 
 	paymentsCharge.Handle(reg, func(ctx *dispatch.ActionCtx, args orderRef) (dispatch.None, error) {
-		// A real app calls its payment provider here. The job's id is the idempotency
-		// key: however often the action runs, the provider charges once.
-		ctx.Log.Info("charging", "order", args.OrderID)
+		// A real app calls its payment provider here and gives it the key: however
+		// often the action runs, the provider charges once.
+		ctx.Log.Info("charging", "order", args.OrderID, "key", ctx.Job.IdempotencyKey())
 		return ordersMarkPaid.Run(ctx, args)
 	})
 
