@@ -272,21 +272,26 @@ func schedule(s dispatch.Scheduler, now time.Time, o *order, name string) (stora
 
 // cancel cancels the first job with a program of that name.
 func cancel(s dispatch.Scheduler, name string) (string, error) {
-	page, err := s.List(storage.JobFilter{Limit: 1000})
-	if err != nil {
-		return "", err
-	}
-	for _, job := range page.Jobs {
-		if nameOf(&job) != name {
-			continue
+	filter := storage.JobFilter{Limit: 1000}
+	for {
+		page, err := s.List(filter)
+		if err != nil {
+			return "", err
 		}
-		if job.State.Ended() { // another job may have its id by now
-			return cancelAnswer(storage.Cancellation{Found: job.State}), nil
+		for _, job := range page.Jobs {
+			if nameOf(&job) != name {
+				continue
+			}
+			if job.State.Ended() { // another job may have its id by now
+				return cancelAnswer(storage.Cancellation{Found: job.State}), nil
+			}
+			answer, err := s.Cancel(job.ID)
+			return cancelAnswer(answer), err
 		}
-		answer, err := s.Cancel(job.ID)
-		return cancelAnswer(answer), err
+		if filter.Cursor = page.Next; filter.Cursor == "" {
+			return "none", nil
+		}
 	}
-	return "none", nil
 }
 
 func cancelAnswer(c storage.Cancellation) string {

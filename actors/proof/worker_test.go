@@ -167,6 +167,9 @@ func (w *worker) do(app storage.AppID, name string, call func() (storage.JobID, 
 		if errors.As(err, &e) {
 			code = string(e.Code)
 		}
+		if w.ctx.Err() != nil { // it was the worker that has not waited, on a slow machine
+			code = string(dispatch.CodeUnknown)
+		}
 		w.say(said{Kind: saidFailed, Key: key, Answer: code})
 		return "", false
 	}
