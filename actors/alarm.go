@@ -45,9 +45,6 @@ const maxSleep = 24 * time.Hour
 
 // rearm sets the alarm for the earliest thing there is to do, or none (G14).
 func (s *scheduler) rearm() {
-	if seeded("skip-rearm") {
-		return
-	}
 	wait := time.Duration(-1)
 	sooner := func(d time.Duration) {
 		d = max(d, 0)
@@ -96,7 +93,7 @@ func (s *scheduler) rearm() {
 	if idle && s.alarm.timer != nil && s.alarm.idle && s.alarm.at <= at {
 		return // each call puts the sleep off: it is looked at when the alarm comes
 	}
-	if s.alarm.timer != nil && (s.alarm.at == at || seeded("alarm-not-moved")) {
+	if s.alarm.timer != nil && s.alarm.at == at {
 		return
 	}
 	sys, self := s.eng.sys, s.self
@@ -106,9 +103,6 @@ func (s *scheduler) rearm() {
 
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
-	if seeded("sleep-while-due") {
-		return true
-	}
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&
 		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.broken && !s.draining
 }

@@ -233,9 +233,6 @@ func (s *scheduler) noteUnclaimed(job *storage.Job) {
 // only a hint, and no job starts early (G11).
 func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
-	if seeded("due-by-scheduler-time") {
-		wall = s.eng.clock.now()
-	}
 	var due []*invocation
 	for s.ready.len() > 0 && !s.broken && !s.draining {
 		r := s.ready.first()
@@ -243,10 +240,10 @@ func (s *scheduler) release() {
 			s.ready.pop() // cancelled meanwhile
 			continue
 		}
-		if r.job.Due.After(wall) && !seeded("no-second-look") {
+		if r.job.Due.After(wall) {
 			break
 		}
-		if s.started >= s.slots && !seeded("slots-ignored") {
+		if s.started >= s.slots {
 			break
 		}
 		s.ready.pop()
@@ -271,9 +268,6 @@ func (s *scheduler) soon(wall time.Time) bool {
 // the run is not to start.
 func (s *scheduler) launch(r *run) *invocation {
 	job := dispatch.JobRun{App: s.id, ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor}
-	if seeded("key-of-all-apps") {
-		job.App = ""
-	}
 	inv := &invocation{
 		Invocation: dispatch.Invocation{
 			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob, Job: job, Tick: r.tick,
@@ -307,7 +301,7 @@ func (s *scheduler) freeSlot(r *run) {
 	}
 	r.holdsSlot = false
 	s.started--
-	if s.eng.governor.contended.Load() && !seeded("slots-not-shared") {
+	if s.eng.governor.contended.Load() {
 		s.slots--
 		s.eng.governor.giveBack(s.self, 1)
 	}
@@ -319,9 +313,7 @@ func (s *scheduler) askSlots(wall time.Time) {
 	if s.soon(wall) {
 		want += s.ready.len()
 	}
-	if !seeded("app-limit-off") {
-		want = min(want, s.eng.opts.AppConcurrency)
-	}
+	want = min(want, s.eng.opts.AppConcurrency)
 	switch more := want - s.slots; {
 	case more > s.asked && !s.broken && !s.draining:
 		s.eng.governor.ask(s.self, more-s.asked)

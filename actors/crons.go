@@ -95,9 +95,6 @@ func (c *txCrons) Pause(name, reason string) error {
 	}
 	return c.whole(func(w storage.Writer) error {
 		t.Paused, t.PauseReason = true, reason
-		if seeded("paused-ticks") {
-			return storage.PutTrigger(w, &t)
-		}
 		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
 			return err
 		}

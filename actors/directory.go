@@ -119,9 +119,6 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 // wake has the app spawned if it is not live. Either way the waker, whose call
 // this is, is sent an appAwake.
 func (d *directory) wake(id storage.AppID) {
-	if seeded("wake-lost") {
-		return
-	}
 	d.eng.sys.tell(d.self, &enterApp{id: id})
 }
 

@@ -37,9 +37,6 @@ func (s *scheduler) endRun(end ending) {
 	if !s.runs.live(r.job.ID) {
 		s.claims-- // a mutation that has ended before it had the turn
 	}
-	if seeded("slot-kept-on-panic") && errors.As(end.err, new(*dispatch.PanicError)) {
-		r.holdsSlot = false
-	}
 	s.freeSlot(r)
 	s.ended = append(s.ended, end)
 }
@@ -131,9 +128,6 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		out.State, out.Due, out.Interrupted = storage.StatePending, r.job.Due, true
 		return out
 	}
-	if seeded("at-most-once-retried") && r.job.AtMostOnce {
-		r.job.AtMostOnce, r.job.Retry = false, nil
-	}
 	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {
 		log.Warn("job failed for good")
 		return out
@@ -144,7 +138,7 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		return out
 	}
 	out.State, out.Due = storage.StatePending, wall
-	if wait > 0 && !seeded("retry-at-once") {
+	if wait > 0 {
 		// Rounded up like every due instant; one past the last possible is dead (storage).
 		out.Due = wall.Add(wait).Add(time.Millisecond - 1)
 	}
@@ -162,7 +156,7 @@ func (s *scheduler) interruption(job *storage.Job, crashed bool) storage.End {
 	case job.AtMostOnce:
 		end.State = storage.StateFailed
 		end.Error.Message = "interrupted, and to be run at most once"
-	case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !seeded("poison-for-ever"):
+	case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:
 		end.State = storage.StateFailed
 		end.Error.Message = fmt.Sprintf("suspected poison: %d crashes in a row cut it off", job.Interruptions+1)
 	}

@@ -35,8 +35,5 @@ func (q *ready) pop() *run {
 }
 
 func startsBefore(r, other *run) bool {
-	if seeded("last-in-first-out") {
-		r, other = other, r
-	}
 	return r.job.Place().Less(other.job.Place())
 }

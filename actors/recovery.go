@@ -115,9 +115,6 @@ func (s *scheduler) recover() error {
 		}
 		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
 	}
-	if seeded("claims-not-recovered") {
-		jobs = nil
-	}
 	if !s.opened {
 		s.runs.crashed(jobs)
 	}
@@ -129,10 +126,6 @@ func (s *scheduler) recover() error {
 			continue
 		}
 		crashed, begun := found[claimOf(&job)]
-		if seeded("at-most-once-forgotten") && job.AtMostOnce ||
-			seeded("attempt-before-due-forgotten") && !job.AtMostOnce && job.Due.After(s.eng.clock.wall()) {
-			begun = false
-		}
 		if begun {
 			end := s.interruption(&job, crashed)
 			s.eng.opts.Logger.Warn("job was interrupted", "app", s.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
@@ -167,9 +160,6 @@ func (s *scheduler) recover() error {
 // the volume down, until the app's state was read again (G6). Actions that run go
 // on running.
 func (s *scheduler) breakDown(cause error) {
-	if seeded("no-reload") {
-		return
-	}
 	s.broken = true
 	if s.holder != nil {
 		s.loseTurn(&dispatch.Error{

@@ -73,7 +73,7 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		return false
 	}
 	wall := app.eng.clock.wall()
-	if inv.job != nil && inv.job.job.Due.After(wall) && !seeded("no-second-look") {
+	if inv.job != nil && inv.job.job.Due.After(wall) {
 		r.tooSoon = append(r.tooSoon, inv.job)
 		return false
 	}
@@ -120,9 +120,6 @@ func (r *relay) hand(t *turn) bool {
 	}
 	if !r.app.store.Stored() && len(r.app.eng.declared.plans) > 0 {
 		return false // the app comes into being, and its triggers with it
-	}
-	if seeded("complete-in-second-commit") && t.inv.job != nil {
-		return false
 	}
 	inserted := t.tx.Inserted()
 	if len(inserted) > 0 {

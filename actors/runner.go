@@ -142,7 +142,7 @@ func (r *runner) reauthorize(inv *invocation) error {
 	ctx, cancel := context.WithTimeout(inv.ctx, inv.timeout)
 	defer cancel()
 	id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)
-	if err == nil && !seeded("identity-dropped") {
+	if err == nil {
 		inv.Identity, err = id.Normalize()
 	}
 	if err == nil {

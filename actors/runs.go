@@ -42,9 +42,6 @@ type claim struct {
 }
 
 func claimOf(job *storage.Job) claim {
-	if seeded("attempt-taken-for-another") {
-		return claim{place: job.Place()}
-	}
 	return claim{job.Place(), job.Attempts + 1, len(job.History)}
 }
 
@@ -92,7 +89,7 @@ func (rs *runs) lose(r *run) {
 	if rs.byID[r.job.ID] == r {
 		delete(rs.byID, r.job.ID)
 	}
-	if !r.started || seeded("lost-end-forgotten") {
+	if !r.started {
 		return
 	}
 	rs.lost[claimOf(&r.job)] = false
@@ -267,7 +264,7 @@ func (rs *runs) empty() bool {
 func (rs *runs) haunted(id storage.JobID) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return rs.ghosts[id] != nil && !seeded("ghosts-forgotten")
+	return rs.ghosts[id] != nil
 }
 
 // haunting is how many handlers of runs that have ended have not returned.

@@ -137,9 +137,6 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.slots += m.n
 		s.asked = max(s.asked-m.n, 0) // some may have been taken back
 	case *clockMoved:
-		if seeded("clock-step-unnoticed") {
-			return
-		}
 		s.alarm.clear()
 	case *settled:
 		s.settle(m)
@@ -165,6 +162,7 @@ func (s *scheduler) step() {
 	if !s.indexed && !s.reconcile() {
 		return
 	}
+work:
 	for s.holder == nil && !s.broken {
 		switch {
 		case s.windDeclared():
@@ -179,11 +177,7 @@ func (s *scheduler) step() {
 			if s.draining {
 				s.drainStep()
 			}
-			if !s.broken {
-				s.release()
-				s.rearm()
-				return
-			}
+			break work
 		}
 	}
 	if s.broken {
@@ -230,10 +224,6 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 	}
 	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
 	runs.stop = s.settleCancels(tx, cancelings)
-	if seeded("start-before-durable") {
-		s.settle(&settled{runs: runs})
-		runs.claimed = nil
-	}
 	s.hand(tx, runs, reply)
 }
 
@@ -303,9 +293,6 @@ func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*ru
 			s.claims--
 			s.freeSlot(r)
 		}
-	}
-	if seeded("canceled-runs-on") {
-		stop = nil
 	}
 	var undecided []*run
 	for _, r := range cancelings {

@@ -217,14 +217,14 @@ func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running, ticks int, 
 		return keepIt, time.Time{}, err
 	}
 	slot, now, waited := t.Next, tx.Now(), c.waited(job)
-	if !waited && wall.Sub(job.Due) > lateTick && !seeded("no-catch-up-policy") {
+	if !waited && wall.Sub(job.Due) > lateTick {
 		v, err := c.catchUp(w, &t, schedule, wall, now)
 		if v == goneIt || err != nil {
 			return v, time.Time{}, err
 		}
 		// The slot itself is to be run late: it is judged like any other.
 	}
-	if running > 0 && t.Overlap != storage.OverlapAllow && !seeded("overlap-ignored") {
+	if running > 0 && t.Overlap != storage.OverlapAllow {
 		queue := t.Overlap == storage.OverlapQueue
 		if queue || t.Overlap != storage.OverlapReplace && ticks == 0 {
 			// What was run by hand is no tick, and eats none.
@@ -249,9 +249,6 @@ func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running, ticks int, 
 		return keepIt, time.Time{}, err
 	}
 	after := slot
-	if seeded("next-slot-from-now") {
-		after = wall
-	}
 	if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {
 		if err := c.decide(w, &t, schedule.Next(slot), last, storage.SlotSkipped, "overlap: a tick was waiting already", "", now); err != nil {
 			return keepIt, time.Time{}, err

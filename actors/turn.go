@@ -129,11 +129,6 @@ func (s *scheduler) finishTurn(t *turn) {
 		s.commit(t.tx, t.cancelings, t.replyDurable)
 		return
 	}
-	if seeded("complete-in-second-commit") {
-		sys, self := s.eng.sys, s.self
-		s.commit(t.tx, t.cancelings, func(error) { sys.tell(self, &jobEnded{ending{run: r}}) })
-		return
-	}
 	if s.runs.get(r.job.ID) == r {
 		if err := t.complete(); err != nil {
 			s.rollback(t.tx, t.cancelings, nil)
@@ -188,11 +183,11 @@ func (s *scheduler) watchTurn(timeout time.Duration) {
 // transaction is dead, and the app goes on.
 func (s *scheduler) expireTurn() {
 	s.expiry = nil
-	if s.holder == nil || seeded("deadline-ignored") {
+	if s.holder == nil {
 		return
 	}
 	t, deadline := s.holder.holding()
-	if left := time.Until(deadline); left > 0 && !seeded("stale-turn-timer") || t == nil {
+	if left := time.Until(deadline); left > 0 || t == nil {
 		s.watchTurn(max(left, time.Millisecond))
 		return
 	}

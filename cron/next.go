@@ -42,9 +42,6 @@ func (s *Schedule) Next(t time.Time) time.Time {
 		return time.UnixMilli(ms).In(s.loc)
 	}
 	u = max(u, earliest) + 1
-	if seeded("next-is-now") {
-		u--
-	}
 	if s.cal.wild {
 		u = s.nextWild(u)
 	} else {
@@ -121,9 +118,7 @@ func (s *Schedule) nextFixed(u int64) int64 {
 	}
 	for at := st.start; at > u-maxShift; {
 		before := stretchAt(s.loc, at-1)
-		if !seeded("repeated-hour-twice") {
-			seen = max(seen, at+before.off)
-		}
+		seen = max(seen, at+before.off)
 		at = before.start
 	}
 	w, ok := s.cal.next(seen, latest+maxShift)

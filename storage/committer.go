@@ -126,9 +126,6 @@ func (v *volume) commitBatch(batch []*changeSet) {
 		}
 		return
 	}
-	if seeded("ack-before-durable") {
-		answerEarly(batch)
-	}
 	if err := v.commit(batch); err != nil {
 		v.fail(batch, err)
 		return
@@ -212,11 +209,6 @@ func (v *volume) commit(batch []*changeSet) error {
 	if err := v.fault("commit"); err != nil {
 		return err
 	}
-	if seeded("advance-before-insert") {
-		if err := v.commitTriggers(writes); err != nil {
-			return err
-		}
-	}
 	var key []byte
 	err := v.update(func(tx *kv.Txn) error {
 		for i, n := range order {
@@ -283,7 +275,7 @@ func (a *App) enter(tx *kv.Txn) error {
 // index puts the app at its place in the alarm index.
 func (a *App) index(tx *kv.Txn) error {
 	due := a.keys.firstDue(tx.Cursor(kv.Data))
-	if due == a.alarm || a.alarm != 0 && seeded("alarm-index-stale") {
+	if due == a.alarm {
 		return nil
 	}
 	if a.alarm != 0 {

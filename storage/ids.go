@@ -79,18 +79,12 @@ type place struct {
 const placeLen = 16
 
 func (p place) append(b []byte) []byte {
-	if seeded("nanosecond-keys") {
-		p.ms *= 1e6
-	}
 	b = binary.BigEndian.AppendUint64(b, uint64(p.ms))
 	return binary.BigEndian.AppendUint64(b, p.seq)
 }
 
 func decodePlace(b []byte) place {
 	p := place{ms: int64(binary.BigEndian.Uint64(b)), seq: binary.BigEndian.Uint64(b[8:])}
-	if seeded("nanosecond-keys") {
-		p.ms /= 1e6
-	}
 	return p
 }
 

@@ -13,9 +13,6 @@ const maxIndexKey = 2048
 
 // documents is the beginning of the keys of a table's documents.
 func (n keyspace) documents(table string) []byte {
-	if seeded("wrong-app-number") {
-		n = 1
-	}
 	return append(append(n.prefix(tagDocument), table...), 0)
 }
 
@@ -106,7 +103,7 @@ func (t *tableInfo) store(tx *Tx, id string, was, data []byte) error {
 		if bytes.Equal(before[i], now[i]) {
 			continue
 		}
-		if before[i] != nil && !seeded("index-entry-kept") {
+		if before[i] != nil {
 			tx.delete(before[i])
 		}
 		if now[i] != nil {

@@ -83,7 +83,7 @@ func (tx *Tx) insert(job Job) (JobID, error) {
 
 // room says whether the app may have one more job.
 func (tx *Tx) room() error {
-	if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) && !seeded("max-jobs-off") {
+	if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) {
 		return fmt.Errorf("%w: app %s has %d jobs, as many as it may", ErrLimit, tx.app.id, n)
 	}
 	return nil
@@ -237,14 +237,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	} else {
 		job.Error = nil
 	}
-	if seeded("attempt-not-counted") {
-		job.Attempts--
-	}
-	if seeded("interrupted-is-failure") && end.Interrupted {
-		job.Failures++
-	}
 	switch {
-	case seeded("failure-not-counted"):
 	case end.Crashed:
 		job.Interruptions++
 	case end.Interrupted:
@@ -333,7 +326,7 @@ func CancelJob(w Writer, id JobID) (Cancellation, error) {
 	if err != nil {
 		return Cancellation{}, fmt.Errorf("app %s: job %s: %w", tx.app.id, id, err)
 	}
-	if job.State.Ended() && !seeded("cancel-after-end") {
+	if job.State.Ended() {
 		return Cancellation{Found: job.State}, nil
 	}
 	answer := Cancellation{Canceled: true, Found: StatePending}
@@ -342,14 +335,9 @@ func CancelJob(w Writer, id JobID) (Cancellation, error) {
 	if err != nil {
 		return Cancellation{}, err
 	}
-	if claim != nil && seeded("cancel-lost-by-retry") {
-		return answer, nil
-	}
 	if claim != nil {
 		tx.delete(claimKey)
-		if !seeded("canceled-still-counted") {
-			tx.top().counts.claimed--
-		}
+		tx.top().counts.claimed--
 		tx.top().canceled = append(tx.top().canceled, id)
 		if tx.onCancel != nil && tx.onCancel(id) {
 			answer.Found = StateRunning
@@ -497,9 +485,6 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 		return 0, err
 	}
 	defer tx.mu.Unlock()
-	if seeded("purge-early") {
-		before = before.Add(time.Minute)
-	}
 	keys, c := tx.app.keys, &tx.top().counts
 	prefix := keys.prefix(tagHistory)
 	expired := func(p place) bool {

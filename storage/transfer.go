@@ -263,9 +263,6 @@ func (s *Store) Delete(id AppID) error {
 		if n, err = decodeEntry(entry); err != nil {
 			return err
 		}
-		if seeded("deleted-jobs-survive") {
-			return tx.Delete(kv.Apps, []byte(id))
-		}
 		if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {
 			if err := tx.Delete(kv.Alarms, alarmKey(due, n)); err != nil {
 				return err

@@ -60,7 +60,7 @@ func Nested(w Writer, fn func(Writer) error) error {
 		}
 		child := tx.layers[depth+1]
 		tx.layers = tx.layers[:depth+1]
-		if !joined && !seeded("nested-keeps-writes") {
+		if !joined {
 			// Numbers are never handed out twice, not even those of dropped jobs.
 			parent.counts.seq = child.counts.seq
 			return
@@ -191,9 +191,6 @@ func (tx *Tx) written(key string) (write, bool) {
 			return w, true
 		}
 	}
-	if seeded("overlay-hidden") {
-		return write{}, false
-	}
 	return tx.app.overlay.get(key)
 }
 
@@ -293,12 +290,6 @@ func (tx *Tx) Rollback(done func(error)) {
 	tx.over = true
 	tx.app.tx = nil
 	tx.unpin()
-	if seeded("number-given-twice") {
-		tx.top().counts.seq = tx.app.counts.seq
-	}
-	if seeded("rollback-keeps-jobs") {
-		tx.app.hand(tx.layers[0], tx.now, func(error) {})
-	}
 	// Numbers are never handed out twice: an id from a dropped transaction may
 	// have reached somebody, and must not come to name another job.
 	tx.app.counts.seq = tx.top().counts.seq

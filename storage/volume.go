@@ -187,7 +187,7 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 			v.commits.Add(1)
 			v.written.Add(written)
 		})
-		if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch && !seeded("epoch-unchecked") {
+		if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch {
 			return fmt.Errorf("%w: %s is at epoch %d, ours is %d", ErrFenced, v.name, e, v.epoch)
 		}
 		return fn(tx)
@@ -197,7 +197,7 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 // raiseHighWater records scheduler time, which never goes back (G15).
 func (v *volume) raiseHighWater(tx *kv.Txn, ms int64) error {
 	// The file's own mark counts: ours may be of a commit that failed.
-	if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) || seeded("high-water-not-kept") {
+	if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) {
 		return nil
 	}
 	v.highWater.Store(max(ms, v.highWater.Load()))
@@ -220,9 +220,6 @@ func (v *volume) nextNumber() keyspace { return keyspace(v.numbers.Add(1)) }
 func (v *volume) reopen() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.db != nil && seeded("no-reopen") {
-		return nil
-	}
 	if v.db != nil {
 		err := v.db.Close()
 		v.db = nil
@@ -248,9 +245,7 @@ func (v *volume) reopen() error {
 	}
 	// The file may show a commit whose last sync has failed, which no later sync
 	// mends: a commit on top of it does.
-	if !seeded("lost-sync-trusted") {
-		err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) })
-	}
+	err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) })
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}

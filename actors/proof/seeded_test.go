@@ -1,10 +1,11 @@
 package proof_test
 
 import (
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,15 +18,61 @@ import (
 // moduleRoot is the directory of go.mod.
 const moduleRoot = "../.."
 
-// failedTest matches what a test says that has turned red.
-var failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+// seededFault is a known fault of the engine, and the tests that must find it.
+type seededFault struct {
+	name  string
+	what  string
+	pkg   string // of the tests
+	tests string // regular expression
+	edits []edit
+}
+
+// edit plants a fault: in the file, replace (which occurs there exactly once) gives
+// way to by, where FAULT stands for the condition that this fault is chosen. The
+// edits of one file do not overlap, so that one build has all faults.
+type edit struct{ file, replace, by string }
+
+// seededFaults are all of them. docs/reliability.md shows this table.
+var seededFaults = slices.Concat(storageFaults, engineFaults, cronFaults)
+
+// seededSwitch is the file that each package with faults is given besides.
+const seededSwitch = `package %s
+
+import "os"
+
+var planted = os.Getenv("CARILLON_SEEDED")
+
+func seeded(fault string) bool { return fault == planted }
+`
+
+// TestSeededFaultsFit demands that every fault can be planted in the sources as
+// they are, and that docs/reliability.md shows the table.
+func TestSeededFaultsFit(t *testing.T) {
+	if _, err := seededSources(); err != nil {
+		t.Error(err)
+	}
+	page, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "reliability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, f := range seededFaults {
+		if names[f.name] || len(f.edits) == 0 {
+			t.Errorf("%s stands twice, or has no edits", f.name)
+		}
+		names[f.name] = true
+		if row := fmt.Sprintf("| `%s` | %s | %s |\n", f.name, f.what, f.tests); !strings.Contains(string(page), row) {
+			t.Errorf("docs/reliability.md does not have the row\n%s", row)
+		}
+	}
+}
 
 // TestSeededFaults tests the tests: with each known fault planted in the engine,
 // some test must turn red and say so. One that hangs or dies without a word does
 // not count. The tests are green without a fault.
 func TestSeededFaults(t *testing.T) {
 	if os.Getenv("CARILLON_PROOF") == "" {
-		t.Skip("the tests are to be built anew for this: .ci/proof short does")
+		t.Skip("the tests are built anew for this: .ci/proof short does")
 	}
 	tally := proof.NewTally(t, "seeded faults")
 	bin := buildSeeded(t)
@@ -60,11 +107,79 @@ func TestSeededFaults(t *testing.T) {
 	}
 }
 
+// failedTest matches what a test says that has turned red.
+var failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+
+// seededSources are the files of the module with all faults planted in them, and
+// the switches, by their path in the module.
+func seededSources() (map[string]string, error) {
+	edits := map[string][]edit{}
+	for _, f := range seededFaults {
+		for _, e := range f.edits {
+			e.by = strings.ReplaceAll(e.by, "FAULT", fmt.Sprintf("seeded(%q)", f.name))
+			edits[e.file] = append(edits[e.file], e)
+		}
+	}
+	sources := map[string]string{}
+	for file, planted := range edits {
+		text, err := os.ReadFile(filepath.Join(moduleRoot, file))
+		if err != nil {
+			return nil, err
+		}
+		source := string(text)
+		for _, e := range planted {
+			if n := strings.Count(source, e.replace); n != 1 {
+				return nil, fmt.Errorf("%s has %d times, not once:\n%s", file, n, e.replace)
+			}
+		}
+		slices.SortFunc(planted, func(a, b edit) int {
+			return strings.Index(source, b.replace) - strings.Index(source, a.replace)
+		})
+		end := len(source)
+		for _, e := range planted { // from the last to the first
+			at := strings.Index(string(text), e.replace)
+			if at+len(e.replace) > end {
+				return nil, fmt.Errorf("%s: two edits overlap at:\n%s", file, e.replace)
+			}
+			source, end = source[:at]+e.by+source[at+len(e.replace):], at
+		}
+		sources[file] = source
+		dir := path.Dir(file)
+		sources[dir+"/seededswitch.go"] = fmt.Sprintf(seededSwitch, path.Base(dir))
+	}
+	return sources, nil
+}
+
 // buildSeeded builds the tests with the faults in them, and returns where.
 func buildSeeded(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	args := []string{"test", "-c", "-tags", "seeded", "-o", dir + "/"}
+	sources, err := seededSources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs(moduleRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var overlay struct{ Replace map[string]string }
+	overlay.Replace = map[string]string{}
+	for file, source := range sources {
+		planted := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		overlay.Replace[filepath.Join(root, file)] = planted
+		if err := os.WriteFile(planted, []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlayFile := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlayFile, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"test", "-c", "-overlay", overlayFile, "-o", dir + "/"}
 	for _, f := range seededFaults {
 		if pkg := "./" + f.pkg; !slices.Contains(args, pkg) {
 			args = append(args, pkg)
@@ -94,48 +209,4 @@ func runSeeded(t *testing.T, bin, pkg, fault string, tests ...string) (out strin
 func tail(out string) string {
 	const most = 3000
 	return out[max(0, len(out)-most):]
-}
-
-// seededCall matches where a fault is planted.
-var seededCall = regexp.MustCompile(`\bseeded\("([^"]*)"\)`)
-
-// TestSeededFaultsAreListed demands that every fault that is planted in the
-// source is in the table, that every one of the table is planted, and that
-// docs/reliability.md shows the table.
-func TestSeededFaultsAreListed(t *testing.T) {
-	planted := map[string]bool{}
-	err := filepath.WalkDir(moduleRoot, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != "..":
-			return filepath.SkipDir
-		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
-		source, err := os.ReadFile(path)
-		for _, m := range seededCall.FindAllStringSubmatch(string(source), -1) {
-			planted[m[1]] = true
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "reliability.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range seededFaults {
-		if !planted[f.name] {
-			t.Errorf("%s is in the table, and planted nowhere", f.name)
-		}
-		delete(planted, f.name)
-		if row := fmt.Sprintf("| `%s` | %s | %s |\n", f.name, f.what, f.tests); !strings.Contains(string(page), row) {
-			t.Errorf("docs/reliability.md does not have the row\n%s", row)
-		}
-	}
-	for name := range planted {
-		t.Errorf("%s is planted, and not in the table", name)
-	}
 }

@@ -141,9 +141,6 @@ func MakeDir(dir string) error {
 
 // SyncDir makes the names in the directory durable, which bbolt never does.
 func SyncDir(dir string) error {
-	if seeded("no-dir-sync") {
-		return nil
-	}
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -214,9 +211,6 @@ func Open(path string, opts Options) (*DB, error) {
 // open may have died between writing a meta page and its sync, or seen that fail,
 // which no later sync mends: so both meta pages are written again as they are.
 func settle(b *bolt.DB) error {
-	if seeded("meta-not-settled") {
-		return nil
-	}
 	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -251,7 +245,7 @@ func openBolt(path string, opts Options) (db *bolt.DB, err error) {
 	db, err = bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:         opts.LockTimeout,
 		FreelistType:    bolt.FreelistMapType,
-		NoSync:          opts.NoSync || seeded("no-sync"),
+		NoSync:          opts.NoSync,
 		InitialMmapSize: initialMmapSize,
 		NoStatistics:    true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
@@ -312,7 +306,7 @@ func (db *DB) BeginDurable() (*Snapshot, error) {
 }
 
 func (db *DB) synced(snap *Snapshot) bool {
-	return int64(snap.tx.ID()) <= db.durable.Load() || seeded("shown-before-synced")
+	return int64(snap.tx.ID()) <= db.durable.Load()
 }
 
 // Update applies fn's writes in one transaction and returns when they are

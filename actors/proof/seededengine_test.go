@@ -1,0 +1,250 @@
+package proof_test
+
+// engineFaults are planted in package actors.
+var engineFaults = []seededFault{
+	{
+		name: "key-of-all-apps", what: "jobs that two apps have under one id have one idempotency key",
+		pkg: "actors", tests: "TestG5_OneIdempotencyKeyThatNoOtherJobHas",
+		edits: []edit{{"actors/claims.go", `inv := &invocation{`, `if FAULT {
+		job.App = ""
+	}
+	inv := &invocation{`}},
+	},
+	{
+		name: "skip-rearm", what: "the alarm is not set again",
+		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
+		edits: []edit{{"actors/alarm.go", `wait := time.Duration(-1)`, `if FAULT {
+		return
+	}
+	wait := time.Duration(-1)`}},
+	},
+	{
+		name: "alarm-not-moved", what: "an alarm that is set is not set earlier",
+		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
+		edits: []edit{{"actors/alarm.go", `s.alarm.at == at {`, `(s.alarm.at == at || FAULT) {`}},
+	},
+	{
+		name: "sleep-while-due", what: "an app falls asleep while it works",
+		pkg: "actors", tests: "TestG26_WhatWorksDoesNotSleep",
+		edits: []edit{{"actors/alarm.go", `return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&`, `if FAULT {
+		return true
+	}
+	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&`}},
+	},
+	{
+		name: "wake-lost", what: "an app that sleeps is not woken",
+		pkg: "actors", tests: "TestG14_SleepAndWake",
+		edits: []edit{{"actors/directory.go", `d.eng.sys.tell(d.self, &enterApp{id: id})`, `if FAULT {
+		return
+	}
+	d.eng.sys.tell(d.self, &enterApp{id: id})`}},
+	},
+	{
+		name: "clock-step-unnoticed", what: "nobody looks at the wall after a step of it",
+		pkg: "actors", tests: "TestG12_AForwardStepIsNoticedWithinClockCheck",
+		edits: []edit{{"actors/scheduler.go", `s.alarm.clear()`, `if FAULT {
+			return
+		}
+		s.alarm.clear()`}},
+	},
+	{
+		name: "no-second-look", what: "the wall is not read again before a start",
+		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
+		edits: []edit{{"actors/claims.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/relay.go", `if inv.job != nil && inv.job.job.Due.After(wall) {`, `if inv.job != nil && inv.job.job.Due.After(wall) && !FAULT {`}},
+	},
+	{
+		name: "due-by-scheduler-time", what: "jobs are due by scheduler time",
+		pkg: "actors", tests: "TestG11_DueIsByTheWallThoughSchedulerTimeIsAhead",
+		edits: []edit{{"actors/claims.go", `var due []*invocation`, `if FAULT {
+		wall = s.eng.clock.now()
+	}
+	var due []*invocation`}},
+	},
+	{
+		name: "stale-turn-timer", what: "the timer of an earlier turn ends a later one",
+		pkg: "actors", tests: "TestG24_DeadlinesOfMutations",
+		edits: []edit{{"actors/turn.go", `if left := time.Until(deadline); left > 0 || t == nil {`, `if left := time.Until(deadline); left > 0 && !FAULT || t == nil {`}},
+	},
+	{
+		name: "deadline-ignored", what: "a mutation that overruns keeps the turn",
+		pkg: "actors", tests: "TestG24_DeadlinesOfMutations",
+		edits: []edit{{"actors/turn.go", `if s.holder == nil {`, `if s.holder == nil || FAULT {`}},
+	},
+	{
+		name: "start-before-durable", what: "a claim is released before it is durable",
+		pkg: "actors", tests: "TestG4_AtMostOnceAtEveryCommit",
+		edits: []edit{{"actors/scheduler.go", `s.hand(tx, runs, reply)`, `if FAULT {
+		s.settle(&settled{runs: runs})
+		runs.claimed = nil
+	}
+	s.hand(tx, runs, reply)`}},
+	},
+	{
+		name: "complete-in-second-commit", what: "a mutation's effects and its job's end are two commits",
+		pkg: "actors", tests: "TestG3_ScheduledMutationsAreExactlyOnceAtEveryCommit",
+		edits: []edit{{"actors/turn.go", `if s.runs.get(r.job.ID) == r {`, `if FAULT {
+		sys, self := s.eng.sys, s.self
+		s.commit(t.tx, t.cancelings, func(error) { sys.tell(self, &jobEnded{ending{run: r}}) })
+		return
+	}
+	if s.runs.get(r.job.ID) == r {`}, {"actors/relay.go", `inserted := t.tx.Inserted()`, `if FAULT && t.inv.job != nil {
+		return false
+	}
+	inserted := t.tx.Inserted()`}},
+	},
+	{
+		name: "claims-not-recovered", what: "claims that a crash cut off are forgotten",
+		pkg: "actors", tests: "TestG13_OrderAfterACrash",
+		edits: []edit{{"actors/recovery.go", `if !s.opened {`, `if FAULT {
+		jobs = nil
+	}
+	if !s.opened {`}},
+	},
+	{
+		name: "no-reload", what: "the state is not read again after a commit error",
+		pkg: "actors", tests: "TestG6_AFailedCommitIsReportedAndOvercome",
+		edits: []edit{{"actors/recovery.go", `	s.broken = true
+`, `	if FAULT {
+		return
+	}
+	s.broken = true
+`}},
+	},
+	{
+		name: "at-most-once-forgotten", what: "the claim of an at-most-once job counts as not durable",
+		pkg: "actors", tests: "TestG4_AtMostOnceInterruptedIsFailedAndNeverRunAgain",
+		edits: []edit{{"actors/recovery.go", `crashed, begun := found[claimOf(&job)]`, `crashed, begun := found[claimOf(&job)]
+		begun = begun && !(FAULT && job.AtMostOnce)`}},
+	},
+	{
+		name: "attempt-before-due-forgotten", what: "an attempt that a crash cut off is not counted if the wall shows less than its instant then",
+		pkg: "actors", tests: "TestG5_AnAttemptIsCountedThoughTheWallWasSteppedBack",
+		edits: []edit{{"actors/recovery.go", `if begun {`, `if begun && !(FAULT && !job.AtMostOnce && job.Due.After(s.eng.clock.wall())) {`}},
+	},
+	{
+		name: "lost-end-forgotten", what: "an attempt whose end was lost with a failed commit is not counted",
+		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
+		edits: []edit{{"actors/runs.go", `delete(rs.byID, r.job.ID)
+	}
+	if !r.started {`, `delete(rs.byID, r.job.ID)
+	}
+	if !r.started || FAULT {`}},
+	},
+	{
+		name: "attempt-taken-for-another", what: "a claim that is found after a failed commit is taken for that of another attempt",
+		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
+		edits: []edit{{"actors/runs.go", `return claim{job.Place(), job.Attempts + 1, len(job.History)}`, `if FAULT {
+		return claim{place: job.Place()}
+	}
+	return claim{job.Place(), job.Attempts + 1, len(job.History)}`}},
+	},
+	{
+		name: "at-most-once-retried", what: "an at-most-once job is retried",
+		pkg: "actors", tests: "TestG4_AtMostOnceIsNotRetried",
+		edits: []edit{{"actors/outcome.go", `if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {`, `if FAULT && r.job.AtMostOnce {
+		r.job.AtMostOnce, r.job.Retry = false, nil
+	}
+	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {`}},
+	},
+	{
+		name: "retry-at-once", what: "a retry does not wait",
+		pkg: "actors", tests: "TestG5_RetryLadder",
+		edits: []edit{{"actors/outcome.go", `if wait > 0 {`, `if wait > 0 && !FAULT {`}},
+	},
+	{
+		name: "poison-for-ever", what: "a job that crashes the process is run for ever",
+		pkg: "actors", tests: "TestG5_MaxInterruptions",
+		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !FAULT:`}},
+	},
+	{
+		name: "ghosts-forgotten", what: "a job runs again beside a handler that was given up",
+		pkg: "actors", tests: "TestG5_NeverTwoAtOnceThoughAHandlerWasGivenUp",
+		edits: []edit{{"actors/runs.go", `return rs.ghosts[id] != nil`, `return rs.ghosts[id] != nil && !FAULT`}},
+	},
+	{
+		name: "canceled-runs-on", what: "a cancelled action is not told",
+		pkg: "actors", tests: "TestG10_CancelOfARunningAction",
+		edits: []edit{{"actors/scheduler.go", `var undecided []*run`, `if FAULT {
+		stop = nil
+	}
+	var undecided []*run`}},
+	},
+	{
+		name: "last-in-first-out", what: "jobs start in the wrong order",
+		pkg: "actors", tests: "TestG13_ByDueInstantThenSequence",
+		edits: []edit{{"actors/ready.go", `return r.job.Place().Less(other.job.Place())`, `if FAULT {
+		r, other = other, r
+	}
+	return r.job.Place().Less(other.job.Place())`}},
+	},
+	{
+		name: "slot-kept-on-panic", what: "the slot of a job that panicked is lost",
+		pkg: "actors", tests: "TestG17_NoSlotIsLostHoweverAJobEnds",
+		edits: []edit{{"actors/outcome.go", `	s.freeSlot(r)
+`, `	if FAULT && errors.As(end.err, new(*dispatch.PanicError)) {
+		r.holdsSlot = false
+	}
+	s.freeSlot(r)
+`}},
+	},
+	{
+		name: "slots-ignored", what: "jobs start without a slot",
+		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
+		edits: []edit{{"actors/claims.go", `if s.started >= s.slots {`, `if s.started >= s.slots && !FAULT {`}},
+	},
+	{
+		name: "app-limit-off", what: "an app may take all slots of the engine",
+		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
+		edits: []edit{{"actors/claims.go", `want = min(want, s.eng.opts.AppConcurrency)`, `if !FAULT {
+		want = min(want, s.eng.opts.AppConcurrency)
+	}`}},
+	},
+	{
+		name: "slots-not-shared", what: "a busy app never gives a slot back",
+		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
+		edits: []edit{{"actors/claims.go", `if s.eng.governor.contended.Load() {`, `if s.eng.governor.contended.Load() && !FAULT {`}},
+	},
+	{
+		name: "claimant-forgotten", what: "an app that got some of the slots it asked for gets no more",
+		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
+		edits: []edit{{"actors/governor.go", `if w.n -= n; w.n > 0 {`, `if w.n -= n; w.n > 0 && !FAULT {`}},
+	},
+	{
+		name: "identity-dropped", what: "a job runs as nobody, whoever was recorded",
+		pkg: "actors", tests: "TestG25_AJobRunsAsTheIdentityRecorded",
+		edits: []edit{{"actors/runner.go", `id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)
+	if err == nil {`, `id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)
+	if err == nil && !FAULT {`}},
+	},
+	{
+		name: "next-slot-from-now", what: "the next slot is worked out from now",
+		pkg: "actors", tests: "TestG22_ShortStallsMissNothing",
+		edits: []edit{{"actors/ticks.go", `if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {`, `if FAULT {
+		after = wall
+	}
+	if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {`}},
+	},
+	{
+		name: "no-catch-up-policy", what: "slots that were missed are run one after the other",
+		pkg: "actors", tests: "TestG22_CatchUpPolicies",
+		edits: []edit{{"actors/ticks.go", `if !waited && wall.Sub(job.Due) > lateTick {`, `if !waited && wall.Sub(job.Due) > lateTick && !FAULT {`}},
+	},
+	{
+		name: "overlap-ignored", what: "a tick starts though one of its trigger runs",
+		pkg: "actors", tests: "TestG19_OverlapPolicies",
+		edits: []edit{{"actors/ticks.go", `if running > 0 && t.Overlap != storage.OverlapAllow {`, `if running > 0 && t.Overlap != storage.OverlapAllow && !FAULT {`}},
+	},
+	{
+		name: "stale-tick-runs", what: "a tick of an old definition runs",
+		pkg: "actors", tests: "TestG22_NoRunOfTheOldSpecAfterAnEdit",
+		edits: []edit{{"actors/retract.go", `if err != nil || reason == "" {`, `if err != nil || reason == "" || FAULT {`}},
+	},
+	{
+		name: "paused-ticks", what: "a paused trigger ticks",
+		pkg: "actors", tests: "TestG22_RunTimeAPI",
+		edits: []edit{{"actors/crons.go", `if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`, `if FAULT {
+			return storage.PutTrigger(w, &t)
+		}
+		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
+	},
+}

@@ -1,0 +1,236 @@
+package proof_test
+
+// storageFaults are planted in package storage and below it.
+var storageFaults = []seededFault{
+	{
+		name: "nanosecond-keys", what: "keys hold nanoseconds, which overflow in 2262",
+		pkg: "storage", tests: "TestG13_OrderOfIDsAndKeysIsOrderOfPlaces",
+		edits: []edit{{"storage/ids.go", `b = binary.BigEndian.AppendUint64(b, uint64(p.ms))`, `if FAULT {
+		p.ms *= 1e6
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(p.ms))`}, {"storage/ids.go", `	return p
+`, `	if FAULT {
+		p.ms /= 1e6
+	}
+	return p
+`}},
+	},
+	{
+		name: "ack-before-durable", what: "callers are answered before the commit",
+		pkg: "storage", tests: "TestG6_NothingIsAcknowledgedAfterACommitError",
+		edits: []edit{{"storage/committer.go", `if err := v.commit(batch); err != nil {`, `if FAULT {
+		for _, cs := range batch {
+			cs.done(nil)
+			cs.done = func(error) {}
+		}
+	}
+	if err := v.commit(batch); err != nil {`}},
+	},
+	{
+		name: "no-sync", what: "commits are not synced",
+		pkg: "storage/internal/kv", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
+		edits: []edit{{"storage/internal/kv/kv.go", `NoSync:          opts.NoSync,`, `NoSync:          opts.NoSync || FAULT,`}},
+	},
+	{
+		name: "no-dir-sync", what: "a new file's directory is not synced",
+		pkg: "storage/internal/kv", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
+		edits: []edit{{"storage/internal/kv/kv.go", `f, err := os.Open(dir)
+	if err != nil {
+		return err`, `if FAULT {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err`}},
+	},
+	{
+		name: "no-reopen", what: "a volume is not reopened after a commit error",
+		pkg: "actors", tests: "TestG6_AVolumeThatIsDownForAWhile",
+		edits: []edit{{"storage/volume.go", `func (v *volume) reopen() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()`, `func (v *volume) reopen() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.db != nil && FAULT {
+		return nil
+	}`}},
+	},
+	{
+		name: "lost-sync-trusted", what: "what a failed sync has left is not committed again",
+		pkg: "storage", tests: "TestG6_WhatAFailedSyncHasLeftIsMadeDurable",
+		edits: []edit{{"storage/volume.go", `err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) })`, `if !FAULT {
+		err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) })
+	}`}},
+	},
+	{
+		name: "shown-before-synced", what: "readers see a commit that is still being synced",
+		pkg: "storage", tests: "TestG2_NothingIsShownBeforeItIsSynced",
+		edits: []edit{{"storage/internal/kv/kv.go", `return int64(snap.tx.ID()) <= db.durable.Load()`, `return int64(snap.tx.ID()) <= db.durable.Load() || FAULT`}},
+	},
+	{
+		name: "meta-not-settled", what: "a file is written to before the latest commit it shows is known to be durable",
+		pkg: "storage", tests: "TestG6_WhatAFailedSyncHasLeftIsMadeDurable",
+		edits: []edit{{"storage/internal/kv/kv.go", `f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`, `if FAULT {
+		return nil
+	}
+	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`}},
+	},
+	{
+		name: "alarm-index-stale", what: "the alarm index keeps an app's first entry",
+		pkg: "storage", tests: "TestG8_RetriedDeadJobIsFoundAgain",
+		edits: []edit{{"storage/committer.go", `if due == a.alarm {`, `if due == a.alarm || a.alarm != 0 && FAULT {`}},
+	},
+	{
+		name: "advance-before-insert", what: "a trigger is advanced in a commit before that of its tick",
+		pkg: "actors", tests: "TestG20_CrashAtEveryCommitAroundTicks",
+		edits: []edit{{"storage/committer.go", `var key []byte
+	err := v.update(`, `if FAULT {
+		err := v.update(func(tx *kv.Txn) error {
+			for _, w := range writes {
+				if tag(w.key[numberLen]) != tagTrigger || w.deleted {
+					continue
+				}
+				if err := tx.Put(kv.Data, []byte(w.key), w.value); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			err = v.fault("committed")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var key []byte
+	err := v.update(`}},
+	},
+	{
+		name: "high-water-not-kept", what: "the latest scheduler time is not written down",
+		pkg: "storage", tests: "TestG15_HighWaterNeverGoesBack",
+		edits: []edit{{"storage/volume.go", `if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) {`, `if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) || FAULT {`}},
+	},
+	{
+		name: "epoch-unchecked", what: "an owner that was replaced goes on committing",
+		pkg: "storage", tests: "TestG23_EpochFencesTheOldOwner",
+		edits: []edit{{"storage/volume.go", `if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch {`, `if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch && !FAULT {`}},
+	},
+	{
+		name: "wrong-app-number", what: "documents of all apps share the number of the first",
+		pkg: "storage", tests: "TestAppsDoNotSeeEachOthersDocuments",
+		edits: []edit{{"storage/index.go", `return append(append(n.prefix(tagDocument), table...), 0)`, `if FAULT {
+		n = 1
+	}
+	return append(append(n.prefix(tagDocument), table...), 0)`}},
+	},
+	{
+		name: "index-entry-kept", what: "a changed document keeps its old index entry",
+		pkg: "storage", tests: "TestTableReadsItsOwnWrites",
+		edits: []edit{{"storage/index.go", `if before[i] != nil {`, `if before[i] != nil && !FAULT {`}},
+	},
+	{
+		name: "overlay-hidden", what: "the next turn does not see what is not yet durable",
+		pkg: "storage", tests: "TestG1_AcknowledgedSurvives",
+		edits: []edit{{"storage/tx.go", `return tx.app.overlay.get(key)`, `if FAULT {
+		return write{}, false
+	}
+	return tx.app.overlay.get(key)`}},
+	},
+	{
+		name: "nested-keeps-writes", what: "a nested mutation that failed keeps its writes",
+		pkg: "actors", tests: "TestG2_NestedMutations",
+		edits: []edit{{"storage/tx.go", `if !joined {`, `if !joined && !FAULT {`}},
+	},
+	{
+		name: "rollback-keeps-jobs", what: "a mutation that failed keeps its jobs",
+		pkg: "actors", tests: "TestG9_CancelRollsBack",
+		edits: []edit{{"storage/tx.go", `}
+	tx.over = true
+	tx.app.tx = nil
+	tx.unpin()`, `}
+	tx.over = true
+	tx.app.tx = nil
+	tx.unpin()
+	if FAULT {
+		tx.app.hand(tx.layers[0], tx.now, func(error) {})
+	}`}},
+	},
+	{
+		name: "number-given-twice", what: "the id of a dropped job comes to name another one",
+		pkg: "storage", tests: "TestG8_AnIDOfADroppedTransactionIsNotGivenAgain",
+		edits: []edit{{"storage/tx.go", `// Numbers are never handed out twice: an id from a dropped transaction may`, `if FAULT {
+		tx.top().counts.seq = tx.app.counts.seq
+	}
+	// Numbers are never handed out twice: an id from a dropped transaction may`}},
+	},
+	{
+		name: "max-jobs-off", what: "an app may have any number of jobs",
+		pkg: "actors", tests: "TestG18_MaxJobs",
+		edits: []edit{{"storage/jobs.go", `if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) {`, `if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) && !FAULT {`}},
+	},
+	{
+		name: "attempt-not-counted", what: "attempts are not counted",
+		pkg: "actors", tests: "TestG5_AttemptsAreCountedOverCrashes",
+		edits: []edit{{"storage/jobs.go", `switch {`, `if FAULT {
+		job.Attempts--
+	}
+	switch {`}},
+	},
+	{
+		name: "failure-not-counted", what: "failures are not counted, so retries never end",
+		pkg: "actors", tests: "TestG5_AttemptsAreCountedOverCrashes",
+		edits: []edit{{"storage/jobs.go", `case end.Crashed:`, `case FAULT:
+	case end.Crashed:`}},
+	},
+	{
+		name: "interrupted-is-failure", what: "an interrupted attempt spends a retry",
+		pkg: "actors", tests: "TestG5_AShutdownSpendsNothing",
+		edits: []edit{{"storage/jobs.go", `job.Error = nil
+	}`, `job.Error = nil
+	}
+	if FAULT && end.Interrupted {
+		job.Failures++
+	}`}},
+	},
+	{
+		name: "cancel-after-end", what: "a job that has ended can be cancelled",
+		pkg: "actors", tests: "TestG8_OnlyLegalChangesOfState",
+		edits: []edit{{"storage/jobs.go", `if job.State.Ended() {`, `if job.State.Ended() && !FAULT {`}},
+	},
+	{
+		name: "cancel-lost-by-retry", what: "the cancel of a claimed job is acknowledged, and its run goes on",
+		pkg: "actors", tests: "TestG10_CancelOfARunningAction",
+		edits: []edit{{"storage/jobs.go", `if claim != nil {
+		tx.delete(claimKey)`, `if claim != nil && FAULT {
+		return answer, nil
+	}
+	if claim != nil {
+		tx.delete(claimKey)`}},
+	},
+	{
+		name: "canceled-still-counted", what: "a claim that is cancelled stays in the counters",
+		pkg: "storage", tests: "TestG7_JobsAgainstModel",
+		edits: []edit{{"storage/jobs.go", `tx.top().counts.claimed--
+		tx.top().canceled`, `if !FAULT {
+			tx.top().counts.claimed--
+		}
+		tx.top().canceled`}},
+	},
+	{
+		name: "purge-early", what: "history is purged a minute early",
+		pkg: "storage", tests: "TestG26_RetentionIsExact",
+		edits: []edit{{"storage/jobs.go", `keys, c := tx.app.keys, &tx.top().counts`, `if FAULT {
+		before = before.Add(time.Minute)
+	}
+	keys, c := tx.app.keys, &tx.top().counts`}},
+	},
+	{
+		name: "deleted-jobs-survive", what: "a deleted app's jobs stay",
+		pkg: "actors", tests: "TestG26_Delete",
+		edits: []edit{{"storage/transfer.go", `if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {`, `if FAULT {
+			return tx.Delete(kv.Apps, []byte(id))
+		}
+		if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {`}},
+	},
+}
