@@ -109,7 +109,7 @@ func (s *remoteScheduler) insert(job storage.Job, err error) (storage.JobID, err
 	}
 	var id storage.JobID // the actor's, until it answers: a caller who gives up must not touch it
 	err = s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
-		id, err = storage.InsertJob(tx.Writer(), job)
+		id, err = storage.InsertJob(tx.JobWriter(), job)
 		return err
 	})
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *remoteScheduler) Get(id storage.JobID) (job storage.Job, ok bool, err e
 func (s *remoteScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
 	var answer storage.Cancellation // the actor's, until it answers
 	err := s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
-		answer, err = storage.CancelJob(tx.Writer(), id)
+		answer, err = storage.CancelJob(tx.JobWriter(), id)
 		return err
 	})
 	if err != nil {

@@ -152,10 +152,10 @@ func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall
 		return keepIt, wall.Add(time.Second)
 	}
 	if v == claimIt && len(running) > 0 {
-		t, ok, err := tx.Writer().System().Trigger(job.Trigger)
+		t, ok, err := tx.JobWriter().System().Trigger(job.Trigger)
 		for _, r := range running {
 			if err == nil && ok && t.Overlap == storage.OverlapReplace && !job.Slot.IsZero() {
-				_, err = storage.CancelJob(tx.Writer(), r.job.ID)
+				_, err = storage.CancelJob(tx.JobWriter(), r.job.ID)
 			}
 		}
 		if err != nil {

@@ -16,14 +16,14 @@ const upcoming = 3
 type txCrons struct {
 	eng       *Engine
 	clockwork *clockwork
-	w         storage.Writer
+	w         storage.JobWriter
 	now       time.Time // scheduler time
 }
 
 var _ dispatch.Crons = (*txCrons)(nil)
 
 // newCrons makes the triggers of a mutation for its writer.
-func (app *appState) newCrons(w storage.Writer) dispatch.Crons {
+func (app *appState) newCrons(w storage.JobWriter) dispatch.Crons {
 	return &txCrons{eng: app.eng, clockwork: app.clockwork, w: w, now: app.eng.clock.now()}
 }
 
@@ -47,12 +47,12 @@ func (c *txCrons) Create(def dispatch.Cron) error {
 	} else if ok {
 		return dispatch.Errorf(dispatch.CodeAlreadyExists, "there is a trigger %q", plan.Name)
 	}
-	return c.whole(func(w storage.Writer) error { return c.clockwork.create(w, plan, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.clockwork.create(w, plan, c.eng.clock.wall(), c.now) })
 }
 
 // whole makes a change to a trigger wholly or not at all, though the mutation
 // may overlook its error and be committed.
-func (c *txCrons) whole(change func(storage.Writer) error) error {
+func (c *txCrons) whole(change func(storage.JobWriter) error) error {
 	return asError(storage.Nested(c.w, change))
 }
 
@@ -66,7 +66,7 @@ func (c *txCrons) Update(def dispatch.Cron) error {
 	if err != nil || sameDefinition(&t, &plan) {
 		return err
 	}
-	return c.whole(func(w storage.Writer) error { return c.clockwork.redefine(w, t, plan, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.clockwork.redefine(w, t, plan, c.eng.clock.wall(), c.now) })
 }
 
 // own is must for a change that the program's declaration would undo.
@@ -84,7 +84,7 @@ func (c *txCrons) Delete(name string) error {
 	if err != nil {
 		return err
 	}
-	return c.whole(func(w storage.Writer) error { return c.clockwork.remove(w, &t, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.clockwork.remove(w, &t, c.eng.clock.wall(), c.now) })
 }
 
 // Pause implements dispatch.Crons.
@@ -93,7 +93,7 @@ func (c *txCrons) Pause(name, reason string) error {
 	if err != nil {
 		return err
 	}
-	return c.whole(func(w storage.Writer) error {
+	return c.whole(func(w storage.JobWriter) error {
 		t.Paused, t.PauseReason = true, reason
 		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
 			return err
@@ -116,7 +116,7 @@ func (c *txCrons) Resume(name string) error {
 	if err != nil || !t.Paused {
 		return err
 	}
-	return c.whole(func(w storage.Writer) error { return c.clockwork.resume(w, t, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.clockwork.resume(w, t, c.eng.clock.wall(), c.now) })
 }
 
 // RunNow implements dispatch.Crons.
@@ -135,15 +135,17 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 
 // Get implements dispatch.Crons.
 func (c *txCrons) Get(name string) (dispatch.CronInfo, bool, error) {
-	return cronInfo(c.w, name, c.eng.clock.wall())
+	return cronInfo(c.w.Writer(), name, c.eng.clock.wall())
 }
 
 // List implements dispatch.Crons.
-func (c *txCrons) List() ([]dispatch.CronInfo, error) { return cronInfos(c.w, c.eng.clock.wall()) }
+func (c *txCrons) List() ([]dispatch.CronInfo, error) {
+	return cronInfos(c.w.Writer(), c.eng.clock.wall())
+}
 
 // Slots implements dispatch.Crons.
 func (c *txCrons) Slots(name string, limit int) ([]storage.Slot, error) {
-	return cronSlots(c.w, name, limit)
+	return cronSlots(c.w.Writer(), name, limit)
 }
 
 func cronInfo(r storage.Reader, name string, wall time.Time) (dispatch.CronInfo, bool, error) {
@@ -200,7 +202,7 @@ func sameDefinition(a, b *storage.Trigger) bool {
 }
 
 // create stores a new trigger with its first tick.
-func (c *clockwork) create(w storage.Writer, plan storage.Trigger, wall, now time.Time) error {
+func (c *clockwork) create(w storage.JobWriter, plan storage.Trigger, wall, now time.Time) error {
 	plan.CreatedAt = now
 	plan.Anchor = wall.Truncate(time.Millisecond).UTC()
 	if err := storage.PutTrigger(w, &plan); err != nil {
@@ -211,7 +213,7 @@ func (c *clockwork) create(w storage.Writer, plan storage.Trigger, wall, now tim
 
 // redefine gives the trigger a new definition. What the old one has pending is
 // taken back; what runs, runs on.
-func (c *clockwork) redefine(w storage.Writer, t, plan storage.Trigger, wall, now time.Time) error {
+func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall, now time.Time) error {
 	if err := c.retract(w, &t, "the trigger was changed", true, wall, now); err != nil {
 		return err
 	}
@@ -234,7 +236,7 @@ func (c *clockwork) redefine(w storage.Writer, t, plan storage.Trigger, wall, no
 }
 
 // passPause skips the slots of a pause up to now.
-func (c *clockwork) passPause(w storage.Writer, t *storage.Trigger, wall, now time.Time) error {
+func (c *clockwork) passPause(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
 	schedule, err := c.schedule(t)
 	if err != nil {
 		return err
@@ -251,7 +253,7 @@ func (c *clockwork) passPause(w storage.Writer, t *storage.Trigger, wall, now ti
 }
 
 // resume lets the trigger tick again. The slots of the pause are skipped.
-func (c *clockwork) resume(w storage.Writer, t storage.Trigger, wall, now time.Time) error {
+func (c *clockwork) resume(w storage.JobWriter, t storage.Trigger, wall, now time.Time) error {
 	if err := c.passPause(w, &t, wall, now); err != nil {
 		return err
 	}
@@ -260,7 +262,7 @@ func (c *clockwork) resume(w storage.Writer, t storage.Trigger, wall, now time.T
 }
 
 // remove deletes the trigger with its pending ticks.
-func (c *clockwork) remove(w storage.Writer, t *storage.Trigger, wall, now time.Time) error {
+func (c *clockwork) remove(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
 	if err := c.retract(w, t, "the trigger was deleted", true, wall, now); err != nil {
 		return err
 	}
@@ -279,7 +281,7 @@ func (s *remoteScheduler) Crons() dispatch.Crons { return remoteCrons{s} }
 // change runs fn on the triggers in a transaction of its own.
 func (c remoteCrons) change(fn func(dispatch.Crons) error) error {
 	return c.eng.changeApp(c.ctx, c.app, c.from, func(app *appState, tx *storage.Tx) error {
-		return fn(&txCrons{eng: c.eng, clockwork: app.clockwork, w: tx.Writer(), now: tx.Now()})
+		return fn(&txCrons{eng: c.eng, clockwork: app.clockwork, w: tx.JobWriter(), now: tx.Now()})
 	})
 }
 

@@ -111,7 +111,7 @@ func (s *scheduler) windBorn(tx *storage.Tx) {
 // in line is logged, and keeps no other from it: an app may have no room for it.
 func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error {
 	wall, now := s.eng.clock.wall(), tx.Now()
-	stored, err := tx.Writer().System().Triggers()
+	stored, err := tx.JobWriter().System().Triggers()
 	if err != nil {
 		return err
 	}
@@ -122,23 +122,23 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 	for _, plan := range plans {
 		wanted[plan.Name] = true
 	}
-	align := func(name string, change func(w storage.Writer) error) {
-		if err := storage.Nested(tx.Writer(), change); err != nil {
+	align := func(name string, change func(w storage.JobWriter) error) {
+		if err := storage.Nested(tx.JobWriter(), change); err != nil {
 			s.eng.opts.Logger.Error("declared trigger", "app", s.id, "trigger", name, "err", err)
 		}
 	}
 	// Those that go make room for those that come.
 	for _, t := range stored {
 		if t.Declared && !wanted[t.Name] {
-			align(t.Name, func(w storage.Writer) error { return s.clockwork.remove(w, &t, wall, now) })
+			align(t.Name, func(w storage.JobWriter) error { return s.clockwork.remove(w, &t, wall, now) })
 		}
 	}
 	for _, plan := range plans {
 		switch t, ok := have[plan.Name]; {
 		case !ok:
-			align(plan.Name, func(w storage.Writer) error { return s.clockwork.create(w, plan, wall, now) })
+			align(plan.Name, func(w storage.JobWriter) error { return s.clockwork.create(w, plan, wall, now) })
 		case !sameDefinition(&t, &plan):
-			align(plan.Name, func(w storage.Writer) error { return s.clockwork.redefine(w, t, plan, wall, now) })
+			align(plan.Name, func(w storage.JobWriter) error { return s.clockwork.redefine(w, t, plan, wall, now) })
 		}
 	}
 	return nil

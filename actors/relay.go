@@ -86,7 +86,7 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 	}
 	t.tx = app.store.Begin(app.eng.clock.raise(wall))
 	t.tx.OnCancel(app.noteCancels(&t.cancelings))
-	t.writer = t.tx.Writer()
+	t.writer = t.tx.JobWriter()
 	inv.now = t.tx.Now()
 	if inv.job != nil {
 		inv.job.startedAt = inv.now

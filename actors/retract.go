@@ -12,7 +12,7 @@ import (
 
 // cancelled advances the trigger of a tick that was cancelled before it began.
 func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
-	w := tx.Writer()
+	w := tx.JobWriter()
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || job.EnqueuedAt.Before(t.CreatedAt) {
 		return err
@@ -32,7 +32,7 @@ func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
 }
 
 // relog writes down anew how the slot of a tick that never began has ended.
-func (c *clockwork) relog(w storage.Writer, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
+func (c *clockwork) relog(w storage.JobWriter, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
 	s := storage.Slot{From: job.Slot, To: job.Slot, Count: 1, Outcome: outcome, Reason: reason, At: now}
 	if outcome == storage.SlotCanceled {
 		s.Job = job.ID
@@ -87,7 +87,7 @@ func (c *clockwork) dropStale(tx *storage.Tx, t *storage.Trigger, ok bool, job *
 	if err != nil || reason == "" {
 		return false, err
 	}
-	w := tx.Writer()
+	w := tx.JobWriter()
 	if job.Attempts > 0 {
 		_, err := storage.CancelJob(w, job.ID)
 		return true, err
@@ -103,7 +103,7 @@ func (c *clockwork) dropStale(tx *storage.Tx, t *storage.Trigger, ok bool, job *
 // that has passed already is skipped for the reason. If changed, the trigger
 // comes to mean something else, or to nothing, and retries go too. The caller
 // stores the trigger.
-func (c *clockwork) retract(w storage.Writer, t *storage.Trigger, reason string, changed bool, wall, now time.Time) error {
+func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason string, changed bool, wall, now time.Time) error {
 	from, id := t.Next, t.NextJob
 	t.Next, t.NextJob = time.Time{}, ""
 	if id != "" {
@@ -137,7 +137,7 @@ func (c *clockwork) retract(w storage.Writer, t *storage.Trigger, reason string,
 }
 
 // recall takes a claimed tick back that has not started. What runs, runs on.
-func (c *clockwork) recall(w storage.Writer, t *storage.Trigger, job *storage.Job, reason string, changed bool, wall, now time.Time) error {
+func (c *clockwork) recall(w storage.JobWriter, t *storage.Trigger, job *storage.Job, reason string, changed bool, wall, now time.Time) error {
 	switch {
 	case job.Slot.IsZero() || c.runs.live(job.ID):
 		return nil

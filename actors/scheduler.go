@@ -45,7 +45,7 @@ type appState struct {
 	store       *storage.App
 	runs        *runs
 	clockwork   *clockwork // of whoever has the turn
-	crons       func(storage.Writer) dispatch.Crons
+	crons       func(storage.JobWriter) dispatch.Crons
 	ref         *appRef
 	scheduler   *actor.PID
 	runner      *actor.PID

@@ -100,7 +100,7 @@ func (c *clockwork) jitter(t *storage.Trigger) time.Duration {
 
 // wind gives the trigger the first slot after the instant, with its tick, and
 // stores it. A schedule that has no slot left leaves it without.
-func (c *clockwork) wind(w storage.Writer, t *storage.Trigger, after, now time.Time) error {
+func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now time.Time) error {
 	t.Next, t.NextJob = time.Time{}, ""
 	if t.Paused {
 		return storage.PutTrigger(w, t)
@@ -139,7 +139,7 @@ func (c *clockwork) wind(w storage.Writer, t *storage.Trigger, after, now time.T
 }
 
 // insert stores the tick of a slot.
-func (c *clockwork) insert(w storage.Writer, t *storage.Trigger, slot, now time.Time) (storage.JobID, error) {
+func (c *clockwork) insert(w storage.JobWriter, t *storage.Trigger, slot, now time.Time) (storage.JobID, error) {
 	return storage.InsertTick(w, storage.Job{
 		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name, Slot: slot.UTC(),
 		Due: slot.Add(c.jitter(t)), ScheduledFor: slot.UTC(), EnqueuedAt: now,
@@ -147,7 +147,7 @@ func (c *clockwork) insert(w storage.Writer, t *storage.Trigger, slot, now time.
 }
 
 // decide writes down how the slots [from, to] of the trigger ended.
-func (c *clockwork) decide(w storage.Writer, t *storage.Trigger, from, to time.Time, outcome storage.SlotOutcome, reason string, job storage.JobID, now time.Time) error {
+func (c *clockwork) decide(w storage.JobWriter, t *storage.Trigger, from, to time.Time, outcome storage.SlotOutcome, reason string, job storage.JobID, now time.Time) error {
 	if to.After(t.Decided) {
 		t.Decided = to.UTC()
 	}
@@ -198,7 +198,7 @@ func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running, ticks int, 
 	if job.Slot.IsZero() {
 		return claimIt, time.Time{}, nil // run by hand
 	}
-	w := tx.Writer()
+	w := tx.JobWriter()
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil {
 		return keepIt, time.Time{}, err
@@ -260,7 +260,7 @@ func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running, ticks int, 
 
 // catchUp decides the slots that were missed, the pending one being the first
 // of them. claimIt means that the pending tick is to be run.
-func (c *clockwork) catchUp(w storage.Writer, t *storage.Trigger, schedule *cron.Schedule, wall, now time.Time) (verdict, error) {
+func (c *clockwork) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *cron.Schedule, wall, now time.Time) (verdict, error) {
 	slot, jitter := t.Next, c.jitter(t)
 	before := slot.Add(-time.Millisecond)
 	last := schedule.Last(before, wall.Add(-jitter)) // of the slots that have come
@@ -329,7 +329,7 @@ func tickOf(tx *storage.Tx, job *storage.Job) dispatch.Tick {
 		return dispatch.Tick{}
 	}
 	tick := dispatch.Tick{Trigger: job.Trigger, Slot: job.Slot}
-	if t, ok, err := tx.Writer().System().Trigger(job.Trigger); err == nil && ok {
+	if t, ok, err := tx.JobWriter().System().Trigger(job.Trigger); err == nil && ok {
 		tick.PreviousSuccess = t.LastSuccess
 	}
 	return tick

@@ -19,10 +19,10 @@ type turn struct {
 
 	// Below: once it is held.
 	tx         *storage.Tx
-	writer     storage.Writer // of tx, made while the turn is certainly held
-	ctx        *lateContext   // of the handler
-	cancelings []*run         // runs the transaction has cancelled, so far
-	result     result         // set by the handler's goroutine before it tells
+	writer     storage.JobWriter // of tx, made while the turn is certainly held
+	ctx        *lateContext      // of the handler
+	cancelings []*run            // runs the transaction has cancelled, so far
+	result     result            // set by the handler's goroutine before it tells
 }
 
 // nextTurn gives the turn to whoever has waited longest: to an operation, or to

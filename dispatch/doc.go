@@ -63,6 +63,8 @@
 //	D7  A context or a caller that is used after its handler has returned runs nothing.
 //	D8  Arguments, results, identities, paths, messages, nesting of JSON and of runs
 //	    are bounded, and each bound is a constant or a field of Limits.
+//	D9  Of what a handler can hold nothing changes a job or a trigger but its
+//	    Scheduler, which checks every call (D2).
 //
 // Two things cannot be recovered here: runtime.Goexit ends the goroutine the
 // engine called on, so the engine owns a goroutine that reports its end; and a

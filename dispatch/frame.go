@@ -14,8 +14,8 @@ import (
 type frame struct {
 	env  Env
 	fn   *Function
-	db   readOnly       // of a query or a mutation
-	tx   storage.Writer // of a mutation
+	db   readOnly          // of a query or a mutation
+	tx   storage.JobWriter // of a mutation
 	tags tagHandler
 	done atomic.Bool // the handler has returned
 }
@@ -46,7 +46,7 @@ func runQuery(env Env, fn *Function, db readOnly, args json.RawMessage) (json.Ra
 	return border(&run.frame, &run.ctx, fn.query, args)
 }
 
-func runMutation(env Env, fn *Function, tx storage.Writer, args json.RawMessage) (json.RawMessage, error) {
+func runMutation(env Env, fn *Function, tx storage.JobWriter, args json.RawMessage) (json.RawMessage, error) {
 	run := &struct {
 		frame
 		ctx       MutationCtx
@@ -54,10 +54,11 @@ func runMutation(env Env, fn *Function, tx storage.Writer, args json.RawMessage)
 		scheduler txScheduler
 	}{}
 	run.init(env, fn)
-	run.tx, run.db = tx, readOnly{tx}
+	db := tx.Writer()
+	run.tx, run.db = tx, readOnly{db}
 	run.turn = turnContext{Context: run.env.Context, app: env.App}
 	run.ctx = MutationCtx{
-		Context: &run.turn, DB: tx, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, Tick: env.Tick, run: &run.frame,
+		Context: &run.turn, DB: db, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, Tick: env.Tick, run: &run.frame,
 	}
 	if env.NewScheduler != nil {
 		run.ctx.Scheduler = env.NewScheduler(tx)
@@ -123,7 +124,7 @@ func (f *frame) nestMutation(ctx context.Context, path string, args json.RawMess
 		return nil, err
 	}
 	var out json.RawMessage
-	err = storage.Nested(f.tx, func(tx storage.Writer) (err error) {
+	err = storage.Nested(f.tx, func(tx storage.JobWriter) (err error) {
 		out, err = runMutation(env, fn, tx, args)
 		return err
 	})

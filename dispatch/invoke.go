@@ -32,11 +32,11 @@ type Env struct {
 	Clock func() time.Time
 	// NewScheduler makes ctx.Scheduler of a mutation, and of each one nested in
 	// it for its own writer; default NewTxScheduler with the planner of this Env.
-	NewScheduler func(storage.Writer) Scheduler
+	NewScheduler func(storage.JobWriter) Scheduler
 
 	// NewCrons makes ctx.Scheduler.Crons() of a mutation for its writer; default:
 	// every method is an error.
-	NewCrons func(storage.Writer) Crons
+	NewCrons func(storage.JobWriter) Crons
 
 	Depth int // Depth of the Invocation; default 0
 }
@@ -60,11 +60,11 @@ func (f *Function) RunQuery(env Env, db storage.Reader, args json.RawMessage) (j
 // JSON, or an *Error, after which the transaction must be dropped. A panic of
 // the handler is an internal error; runtime.Goexit is not recovered and takes
 // the goroutine with it.
-func (f *Function) RunMutation(env Env, db storage.Writer, args json.RawMessage) (json.RawMessage, error) {
+func (f *Function) RunMutation(env Env, tx storage.JobWriter, args json.RawMessage) (json.RawMessage, error) {
 	if f.mutation == nil {
 		return nil, wrongKind(f, KindMutation)
 	}
-	return runMutation(env, f, db, args)
+	return runMutation(env, f, tx, args)
 }
 
 // RunAction runs the action and returns its result as JSON, or an *Error. A

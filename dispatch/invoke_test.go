@@ -18,7 +18,7 @@ import (
 )
 
 // noWriter is a writer for handlers that do not touch it.
-func noWriter() storage.Writer { return struct{ storage.Writer }{} }
+func noWriter() storage.JobWriter { return storage.JobWriter{} }
 
 // invokerFunc is an Invoker made of a function.
 type invokerFunc func(context.Context, dispatch.Invocation) (json.RawMessage, error)

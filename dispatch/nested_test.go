@@ -71,7 +71,7 @@ func (b *box) run(path string) error {
 	tx := b.app.Begin(noon)
 	_, err := fn.RunMutation(dispatch.Env{
 		App: "acme", Registry: b.reg, Identity: &dispatch.Identity{Subject: "ada"}, Now: noon, Job: dispatch.JobRun{ID: "j"},
-	}, tx.Writer(), nil)
+	}, tx.JobWriter(), nil)
 	done := make(chan error, 1)
 	if err != nil {
 		tx.Rollback(func(err error) { done <- err })
@@ -262,11 +262,11 @@ func TestNestedMutationsAreBounded(t *testing.T) {
 	tx := b.app.Begin(noon)
 	defer tx.Rollback(nil)
 	env := dispatch.Env{Registry: b.reg}
-	out, err := fn.RunMutation(env, tx.Writer(), json.RawMessage(fmt.Sprint(dispatch.MaxNesting)))
+	out, err := fn.RunMutation(env, tx.JobWriter(), json.RawMessage(fmt.Sprint(dispatch.MaxNesting)))
 	if string(out) != "64" || err != nil {
 		t.Errorf("nested 64 deep: %s, %v", out, err)
 	}
-	_, err = fn.RunMutation(env, tx.Writer(), json.RawMessage(fmt.Sprint(dispatch.MaxNesting+1)))
+	_, err = fn.RunMutation(env, tx.JobWriter(), json.RawMessage(fmt.Sprint(dispatch.MaxNesting+1)))
 	if e := dispatch.AsError(err); e == nil || e.Code != dispatch.CodeResourceExhausted {
 		t.Errorf("nested 65 deep: %v", err)
 	}
@@ -337,7 +337,7 @@ func TestStorageErrorsKeepTheirTextForTheCaller(t *testing.T) {
 
 func TestTheEngineMayGiveTheSchedulerAndItsClock(t *testing.T) {
 	b := mustBox(t)
-	var made []storage.Writer
+	var made []storage.JobWriter
 	later := noon.Add(3 * time.Second)
 	inner := b.step("a:inner", func(ctx *dispatch.MutationCtx) error { return b.write(ctx, "inner") })
 	b.step("a:outer", func(ctx *dispatch.MutationCtx) error {
@@ -350,12 +350,12 @@ func TestTheEngineMayGiveTheSchedulerAndItsClock(t *testing.T) {
 	tx := b.app.Begin(noon)
 	defer tx.Rollback(nil)
 	env := dispatch.Env{Registry: b.reg, Now: noon, Clock: func() time.Time { return later }}
-	env.NewScheduler = func(w storage.Writer) dispatch.Scheduler {
+	env.NewScheduler = func(w storage.JobWriter) dispatch.Scheduler {
 		made = append(made, w)
 		return dispatch.NewTxScheduler(w, env.Planner(), nil)
 	}
 	fn, _ := b.reg.Lookup("a:outer")
-	_, err := fn.RunMutation(env, tx.Writer(), nil)
+	_, err := fn.RunMutation(env, tx.JobWriter(), nil)
 	mustDo(t, err)
 	if len(made) != 2 || made[0] == made[1] {
 		t.Errorf("made schedulers for %d writers, want one for each mutation", len(made))

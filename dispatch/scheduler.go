@@ -78,15 +78,15 @@ func NoRetry() RunOption { return WithRetry(RetryPolicy{}) }
 
 // txScheduler is the scheduler inside a transaction.
 type txScheduler struct {
-	w        storage.Writer
+	w        storage.JobWriter
 	planner  Planner
-	newCrons func(storage.Writer) Crons
+	newCrons func(storage.JobWriter) Crons
 }
 
 // NewTxScheduler returns the scheduler that works inside the transaction of w.
 // It is good as long as w is, and like w for one goroutine at a time. newCrons
 // makes its Crons; nil: every method of them is an error.
-func NewTxScheduler(w storage.Writer, planner Planner, newCrons func(storage.Writer) Crons) Scheduler {
+func NewTxScheduler(w storage.JobWriter, planner Planner, newCrons func(storage.JobWriter) Crons) Scheduler {
 	return &txScheduler{w: w, planner: planner, newCrons: newCrons}
 }
 

@@ -223,7 +223,7 @@ func (c *crasher) verify(r result, what string) {
 		c.t.Fatal(err)
 	}
 	tx := app.Begin(scriptNow(1000))
-	mustInsert(c.t, tx.Writer(), storage.Job{})
+	mustInsert(c.t, tx.JobWriter(), storage.Job{})
 	mustCommit(c.t, tx)
 	for range 100 {
 		if n := doomed(c.t, s); n == 0 {

@@ -33,7 +33,7 @@ func script() (steps []scriptStep) {
 		steps = append(steps, scriptStep{app: app, wait: wait, do: do})
 	}
 	insert := func(tx *storage.Tx, id storage.JobID, due time.Time) error {
-		_, err := storage.InsertJob(tx.Writer(), storage.Job{ID: id, Function: "a:b", Args: []byte(`{"n":1}`), Due: due})
+		_, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: id, Function: "a:b", Args: []byte(`{"n":1}`), Due: due})
 		return err
 	}
 	claim := func(tx *storage.Tx, id storage.JobID) (storage.Job, error) {
@@ -60,7 +60,7 @@ func script() (steps []scriptStep) {
 		return fmt.Errorf("job %s is not claimed", id)
 	}
 	cancel := func(tx *storage.Tx, id storage.JobID) error {
-		answer, err := storage.CancelJob(tx.Writer(), id)
+		answer, err := storage.CancelJob(tx.JobWriter(), id)
 		if err == nil && !answer.Canceled {
 			err = fmt.Errorf("cancel %s: %+v", id, answer)
 		}
@@ -139,12 +139,12 @@ func script() (steps []scriptStep) {
 	})
 	// A nested transaction that joins, and one that is dropped.
 	tx("b", true, func(tx *storage.Tx) error {
-		err := storage.Nested(tx.Writer(), func(w storage.Writer) error {
-			_, err := dingbats.Insert(w, Dingbat{Name: "joined"})
+		err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+			_, err := dingbats.Insert(w.Writer(), Dingbat{Name: "joined"})
 			return err
 		})
-		if err := storage.Nested(tx.Writer(), func(w storage.Writer) error {
-			if _, err := dingbats.Insert(w, Dingbat{Name: "dropped"}); err != nil {
+		if err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+			if _, err := dingbats.Insert(w.Writer(), Dingbat{Name: "dropped"}); err != nil {
 				return err
 			}
 			return errDropped
@@ -154,14 +154,14 @@ func script() (steps []scriptStep) {
 		return err
 	})
 	// A tick ends, and the trigger moves on to its next, in one commit (G20).
-	tx("a", false, func(tx *storage.Tx) error { return tick(tx.Writer(), testNow) })
+	tx("a", false, func(tx *storage.Tx) error { return tick(tx.JobWriter(), testNow) })
 	tx("a", true, func(tx *storage.Tx) error {
 		job, err := claim(tx, storage.TickID("toll", testNow))
 		if err != nil {
 			return err
 		}
 		_, err = tx.EndAttempt(job, storage.End{State: storage.StateSuccess, StartedAt: testNow})
-		return errors.Join(err, tick(tx.Writer(), testNow.Add(time.Hour)))
+		return errors.Join(err, tick(tx.JobWriter(), testNow.Add(time.Hour)))
 	})
 	// Enough to split pages and to make the file grow.
 	tx("a", true, func(tx *storage.Tx) error {

@@ -9,7 +9,7 @@
 //	app, err := s.App("acme")
 //	tx := app.Begin(now) // the turn: one transaction of an app at a time
 //	id, err := notes.Insert(tx.Writer(), Note{Author: "ada"})
-//	job, err := storage.InsertJob(tx.Writer(), storage.Job{Function: "notes:burn", Args: args, Due: now.Add(time.Hour)})
+//	job, err := storage.InsertJob(tx.JobWriter(), storage.Job{Function: "notes:burn", Args: args, Due: now.Add(time.Hour)})
 //	err = tx.Commit(func(err error) { ... }) // returns at once; nil is told when both are durable
 //	snap, err := app.Snapshot(now) // what is committed, without waiting for the turn
 //	note, err := notes.Get(snap.Reader(), id)
@@ -87,4 +87,6 @@
 //	S14  No snapshot of the file is open while code of a caller runs, except between
 //	     App.Snapshot and Snapshot.Close, in the visit of Store.Alarms, and while
 //	     Store.Export writes: a volume cannot be reopened before they end.
+//	S15  A Writer changes documents only. Jobs and triggers change through a JobWriter,
+//	     which only the holder of the Tx can make.
 package storage

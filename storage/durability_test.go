@@ -66,7 +66,7 @@ func pair(tb testing.TB, tx *storage.Tx, name string) {
 	if _, err := dingbats.Insert(tx.Writer(), Dingbat{Name: name}); err != nil {
 		tb.Fatal(err)
 	}
-	mustInsert(tb, tx.Writer(), storage.Job{ID: storage.JobID(name)})
+	mustInsert(tb, tx.JobWriter(), storage.Job{ID: storage.JobID(name)})
 }
 
 // pairs are the names that were written by pair and are there. That each is
@@ -401,7 +401,7 @@ func TestG6_VolumeThatStaysDown(t *testing.T) {
 			got.check(t, name, nil)
 		}
 		tx := a.Begin(testNow)
-		mustInsert(t, tx.Writer(), storage.Job{}) // needs no reading
+		mustInsert(t, tx.JobWriter(), storage.Job{}) // needs no reading
 		if err := tx.Commit(got.done("a2")); err != nil {
 			t.Fatal(err)
 		}
@@ -486,7 +486,7 @@ func TestG15_HighWaterNeverGoesBack(t *testing.T) {
 			if at.After(want) {
 				want = at
 			}
-			mustTx(t, mustApp(t, s, id), at, func(tx *storage.Tx) { mustInsert(t, tx.Writer(), storage.Job{}) })
+			mustTx(t, mustApp(t, s, id), at, func(tx *storage.Tx) { mustInsert(t, tx.JobWriter(), storage.Job{}) })
 			reopen()
 		}
 	}

@@ -50,7 +50,7 @@ func makeFixture(tb testing.TB, dir string) {
 	acme := mustApp(tb, s, "acme")
 	mustFillApp(tb, acme)
 	mustTx(tb, acme, testNow.Add(time.Second), func(tx *storage.Tx) {
-		w := tx.Writer()
+		w := tx.JobWriter()
 		mustInsert(tb, w, storage.Job{
 			Function: "bells:toll", Args: []byte(`{"name":"Gro\u00dfe Glocke","n":12}`), Due: testNow.Add(time.Hour), EnqueuedAt: testNow.Add(time.Second),
 			Timeout: 90 * time.Second, AtMostOnce: true, Retry: &storage.Retry{}, Claims: []byte(`{"sub":"u1"}`),
@@ -62,11 +62,11 @@ func makeFixture(tb testing.TB, dir string) {
 				Error: &storage.JobError{Code: "aborted", Message: "interrupted"}, Interrupted: true, Crashed: i < 2,
 			})
 		}
-		if _, err := dingbats.Insert(w, Dingbat{Name: "Gro\u00dfe Glocke \U0001f514 <&>\x00", Count: -1}); err != nil {
+		if _, err := dingbats.Insert(w.Writer(), Dingbat{Name: "Gro\u00dfe Glocke \U0001f514 <&>\x00", Count: -1}); err != nil {
 			tb.Fatal(err)
 		}
 	})
-	mustUpdate(tb, mustApp(tb, s, "a.second_APP-2"), func(w storage.Writer) {
+	mustUpdateJobs(tb, mustApp(tb, s, "a.second_APP-2"), func(w storage.JobWriter) {
 		mustInsert(tb, w, storage.Job{Due: storage.MaxInstant})
 		mustInsert(tb, w, storage.Job{Due: time.UnixMilli(1)})
 	})
@@ -168,7 +168,7 @@ func TestG26_FormatV1(t *testing.T) {
 			if _, err := tx.EndAttempt(jobs[0], storage.End{State: storage.StateSuccess}); err != nil {
 				t.Error(err)
 			}
-			mustInsert(t, tx.Writer(), storage.Job{})
+			mustInsert(t, tx.JobWriter(), storage.Job{})
 			if ok, err := tx.RetryDead("dead"); !ok || err != nil {
 				t.Errorf("retry a dead job: %v, %v", ok, err)
 			}

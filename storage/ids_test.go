@@ -157,7 +157,7 @@ func TestCallerChosenIDs(t *testing.T) {
 		}
 	}
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		for _, id := range legal {
 			if err := id.Check(); err != nil {
 				t.Errorf("%q: %v", id, err)
@@ -196,16 +196,16 @@ func TestCallerChosenIDs(t *testing.T) {
 func TestG8_MintedIDsAreReserved(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
 	var held, gone, dropped storage.JobID
-	insert := func(w storage.Writer, id storage.JobID) (storage.JobID, error) {
+	insert := func(w storage.JobWriter, id storage.JobID) (storage.JobID, error) {
 		return storage.InsertJob(w, storage.Job{ID: id, Function: "a:b", Due: testNow})
 	}
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		held, _ = insert(w, "")
 		gone, _ = insert(w, "")
 		if _, err := storage.CancelJob(w, gone); err != nil {
 			t.Fatal(err)
 		}
-		err := storage.Nested(w, func(w storage.Writer) error {
+		err := storage.Nested(w, func(w storage.JobWriter) error {
 			dropped, _ = insert(w, "")
 			return errors.New("dropped")
 		})
@@ -214,7 +214,7 @@ func TestG8_MintedIDsAreReserved(t *testing.T) {
 		}
 	})
 	next := storage.MintJobID(testNow.UnixMilli(), 4)
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		for name, id := range map[string]storage.JobID{
 			"in use": held, "ended": gone, "of a dropped transaction": dropped,
 			"next": next, "to come": storage.MintJobID(lastMs, 1<<63), "never minted": storage.MintJobID(1, 1),
@@ -323,7 +323,7 @@ func TestAfterPrefix(t *testing.T) {
 func TestInstantsAreBounded(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
 	first, last := time.UnixMilli(1), storage.MaxInstant
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		for _, tt := range []struct {
 			due, scheduledFor time.Time
 			ok                bool

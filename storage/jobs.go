@@ -30,7 +30,7 @@ const maxErrorLen = 1024
 // instant if it is before that. Errors: ErrExists if a pending, running or
 // dead job holds the id, ErrLimit if the app has as many jobs as it may,
 // ErrInvalid for an id or an instant out of bounds. Nothing is changed then.
-func InsertJob(w Writer, job Job) (JobID, error) {
+func InsertJob(w JobWriter, job Job) (JobID, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return "", err
@@ -308,7 +308,7 @@ func (tx *Tx) finish(job *Job, state State) error {
 // answers truly. A running job's
 // handler is not stopped here: the engine is told by CanceledClaims, and what
 // the handler returns counts no more.
-func CancelJob(w Writer, id JobID) (Cancellation, error) {
+func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return Cancellation{}, err

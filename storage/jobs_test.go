@@ -23,7 +23,7 @@ func mustTx(tb testing.TB, app *storage.App, now time.Time, fn func(tx *storage.
 }
 
 // mustInsert inserts the job into the transaction of w.
-func mustInsert(tb testing.TB, w storage.Writer, job storage.Job) storage.JobID {
+func mustInsert(tb testing.TB, w storage.JobWriter, job storage.Job) storage.JobID {
 	tb.Helper()
 	if job.Function == "" {
 		job.Function = "a:b"
@@ -121,26 +121,26 @@ func TestG8_OnlyLegalStateChanges(t *testing.T) {
 
 	// reach brings a new job into a state.
 	reach := map[string]func(tx *storage.Tx, id storage.JobID){
-		"pending": func(tx *storage.Tx, id storage.JobID) { mustInsert(t, tx.Writer(), storage.Job{ID: id}) },
+		"pending": func(tx *storage.Tx, id storage.JobID) { mustInsert(t, tx.JobWriter(), storage.Job{ID: id}) },
 		"retry": func(tx *storage.Tx, id storage.JobID) {
-			mustInsert(t, tx.Writer(), storage.Job{ID: id})
+			mustInsert(t, tx.JobWriter(), storage.Job{ID: id})
 			mustEnd(t, tx, id, storage.End{State: storage.StatePending, Due: testNow.Add(time.Minute), Error: oops})
 		},
 		"claimed": func(tx *storage.Tx, id storage.JobID) {
-			mustInsert(t, tx.Writer(), storage.Job{ID: id})
+			mustInsert(t, tx.JobWriter(), storage.Job{ID: id})
 			mustClaim(t, tx, id)
 		},
 		"success": func(tx *storage.Tx, id storage.JobID) {
-			mustInsert(t, tx.Writer(), storage.Job{ID: id})
+			mustInsert(t, tx.JobWriter(), storage.Job{ID: id})
 			mustEnd(t, tx, id, storage.End{State: storage.StateSuccess})
 		},
 		"dead": func(tx *storage.Tx, id storage.JobID) {
-			mustInsert(t, tx.Writer(), storage.Job{ID: id})
+			mustInsert(t, tx.JobWriter(), storage.Job{ID: id})
 			mustEnd(t, tx, id, storage.End{State: storage.StateFailed, Error: oops})
 		},
 		"canceled": func(tx *storage.Tx, id storage.JobID) {
-			mustInsert(t, tx.Writer(), storage.Job{ID: id})
-			if _, err := storage.CancelJob(tx.Writer(), id); err != nil {
+			mustInsert(t, tx.JobWriter(), storage.Job{ID: id})
+			if _, err := storage.CancelJob(tx.JobWriter(), id); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -163,7 +163,7 @@ func TestG8_OnlyLegalStateChanges(t *testing.T) {
 		err  error // of a refusal; nil: none, ok is false
 	}{
 		{"insert", map[string]storage.State{"absent": "pending", "success": "pending", "canceled": "pending"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
-			_, err := storage.InsertJob(tx.Writer(), storage.Job{ID: job.ID, Function: "a:b", Due: testNow})
+			_, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: job.ID, Function: "a:b", Due: testNow})
 			return err == nil, err
 		}, storage.ErrExists},
 		{"claim", map[string]storage.State{"pending": "pending", "retry": "pending"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
@@ -178,7 +178,7 @@ func TestG8_OnlyLegalStateChanges(t *testing.T) {
 		{"end canceled", map[string]storage.State{"claimed": "canceled", "running": "canceled"}, end(storage.StateCanceled), storage.ErrCorrupt},
 		{"retry", map[string]storage.State{"claimed": "pending", "running": "pending"}, end(storage.StatePending), storage.ErrCorrupt},
 		{"cancel", map[string]storage.State{"pending": "canceled", "retry": "canceled", "claimed": "canceled", "running": "canceled"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
-			answer, err := storage.CancelJob(tx.Writer(), job.ID)
+			answer, err := storage.CancelJob(tx.JobWriter(), job.ID)
 			return answer.Canceled, err
 		}, nil},
 		{"retry dead", map[string]storage.State{"dead": "pending"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
@@ -231,7 +231,7 @@ func TestG8_OnlyLegalStateChanges(t *testing.T) {
 func TestG8_CancelAnswersTruly(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
 	mustTx(t, app, testNow, func(tx *storage.Tx) {
-		w := tx.Writer()
+		w := tx.JobWriter()
 		tx.OnCancel(func(id storage.JobID) bool { return id == "started" })
 		for _, id := range []storage.JobID{"pending", "claimed", "started", "done", "dead"} {
 			mustInsert(t, w, storage.Job{ID: id})
@@ -260,7 +260,7 @@ func TestG8_CancelAnswersTruly(t *testing.T) {
 			if tt.want.Found == "" {
 				continue
 			}
-			if job := mustJob(t, w, tt.id); job.Attempts != tt.attempts {
+			if job := mustJob(t, w.Writer(), tt.id); job.Attempts != tt.attempts {
 				t.Errorf("%s shows %d attempts, want %d", tt.id, job.Attempts, tt.attempts)
 			}
 		}
@@ -276,7 +276,7 @@ func TestG8_CancelAnswersTruly(t *testing.T) {
 func TestG8_RetriedDeadJobIsFoundAgain(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
 	var id storage.JobID
-	mustTx(t, app, testNow, func(tx *storage.Tx) { id = mustInsert(t, tx.Writer(), storage.Job{}) })
+	mustTx(t, app, testNow, func(tx *storage.Tx) { id = mustInsert(t, tx.JobWriter(), storage.Job{}) })
 	mustTx(t, app, testNow, func(tx *storage.Tx) { mustEnd(t, tx, id, storage.End{State: storage.StateFailed}) })
 	mustTx(t, app, testNow, func(tx *storage.Tx) {
 		if ok, err := tx.RetryDead(id); err != nil || !ok {
@@ -307,7 +307,7 @@ func TestErrorTextsAreCutAtARune(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mustTx(t, app, testNow, func(tx *storage.Tx) {
-				id := mustInsert(t, tx.Writer(), storage.Job{})
+				id := mustInsert(t, tx.JobWriter(), storage.Job{})
 				end := storage.End{State: storage.StateFailed, Error: &storage.JobError{Code: "int\xffernal", Message: message}}
 				ended := mustEnd(t, tx, id, end)
 				job := mustJob(t, tx.Writer(), id)
@@ -328,7 +328,7 @@ func TestErrorTextsAreCutAtARune(t *testing.T) {
 // TestFunctionThatIsNoTextIsRefused: such a job could not be written down.
 func TestFunctionThatIsNoTextIsRefused(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		if _, err := storage.InsertJob(w, storage.Job{Function: "a:\xff", Due: testNow}); !errors.Is(err, storage.ErrInvalid) {
 			t.Errorf("%v, want ErrInvalid", err)
 		}
@@ -344,7 +344,7 @@ func TestG18_RefusalAtTheLimitChangesNothing(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), storage.Options{MaxJobs: 3})
 	app, other := mustApp(t, s, "acme"), mustApp(t, s, "other")
 	mustTx(t, app, testNow, func(tx *storage.Tx) {
-		w := tx.Writer()
+		w := tx.JobWriter()
 		for _, id := range []storage.JobID{"a", "b", "c"} {
 			mustInsert(t, w, storage.Job{ID: id})
 		}
@@ -370,7 +370,7 @@ func TestG18_RefusalAtTheLimitChangesNothing(t *testing.T) {
 		if ok, err := tx.RetryDead("c"); ok || !errors.Is(err, storage.ErrLimit) {
 			t.Errorf("retry a dead job at the limit: %v, %v, want ErrLimit", ok, err)
 		}
-		if job := mustJob(t, w, "c"); job.State != storage.StateFailed {
+		if job := mustJob(t, w.Writer(), "c"); job.State != storage.StateFailed {
 			t.Errorf("the dead job is %s", job.State)
 		}
 		if answer, err := storage.CancelJob(w, "d"); err != nil || !answer.Canceled {
@@ -386,7 +386,7 @@ func TestG18_RefusalAtTheLimitChangesNothing(t *testing.T) {
 	if app.Pending() != 2 || app.History() != 3 {
 		t.Errorf("%d pending, %d finished, want 2 and 3", app.Pending(), app.History())
 	}
-	mustUpdate(t, other, func(w storage.Writer) { mustInsert(t, w, storage.Job{}) })
+	mustUpdateJobs(t, other, func(w storage.JobWriter) { mustInsert(t, w, storage.Job{}) })
 }
 
 // TestG26_RetentionIsExact: a finished job is there for readers up to the last
@@ -400,9 +400,9 @@ func TestG26_RetentionIsExact(t *testing.T) {
 	app.SetRetention(keep)
 	for i := range 5 {
 		mustTx(t, app, testNow.Add(time.Duration(i)*time.Millisecond), func(tx *storage.Tx) {
-			id := mustInsert(t, tx.Writer(), storage.Job{ID: storage.JobID(fmt.Sprint("done", i))})
+			id := mustInsert(t, tx.JobWriter(), storage.Job{ID: storage.JobID(fmt.Sprint("done", i))})
 			mustEnd(t, tx, id, storage.End{State: storage.StateSuccess})
-			id = mustInsert(t, tx.Writer(), storage.Job{ID: storage.JobID(fmt.Sprint("dead", i))})
+			id = mustInsert(t, tx.JobWriter(), storage.Job{ID: storage.JobID(fmt.Sprint("dead", i))})
 			mustEnd(t, tx, id, storage.End{State: storage.StateFailed})
 		})
 	}
@@ -480,7 +480,7 @@ func TestChosenIDIsFreeAgainWhenItsJobHasFinished(t *testing.T) {
 	}
 	for i := range 3 {
 		mustTx(t, app, testNow.Add(time.Duration(i)*time.Second), func(tx *storage.Tx) {
-			mustInsert(t, tx.Writer(), storage.Job{ID: "nightly", Function: fmt.Sprint("a:run", i)})
+			mustInsert(t, tx.JobWriter(), storage.Job{ID: "nightly", Function: fmt.Sprint("a:run", i)})
 			mustEnd(t, tx, "nightly", storage.End{State: storage.StateSuccess})
 			if job := mustJob(t, tx.Writer(), "nightly"); job.Function != fmt.Sprint("a:run", i) {
 				t.Errorf("the id names %s", job.Function)
@@ -491,12 +491,12 @@ func TestChosenIDIsFreeAgainWhenItsJobHasFinished(t *testing.T) {
 		if n := history(tx); n != 3 {
 			t.Errorf("the history has %d rows, want 3", n)
 		}
-		mustInsert(t, tx.Writer(), storage.Job{ID: "nightly"})
+		mustInsert(t, tx.JobWriter(), storage.Job{ID: "nightly"})
 		if n, err := tx.PurgeHistory(testNow.Add(time.Hour), 0, 2); n != 2 || err != nil {
 			t.Fatalf("purged %d, %v", n, err)
 		}
 		mustEnd(t, tx, "nightly", storage.End{State: storage.StateFailed})
-		if _, err := storage.InsertJob(tx.Writer(), storage.Job{ID: "nightly", Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrExists) {
+		if _, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: "nightly", Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrExists) {
 			t.Errorf("the id of a dead job: %v, want ErrExists", err)
 		}
 		if ok, err := tx.DropDead("nightly"); !ok || err != nil {
@@ -518,7 +518,7 @@ func TestG10_OnlyAClaimedJobEnds(t *testing.T) {
 	lose := map[string]func(t *testing.T, app *storage.App, job storage.Job){
 		"canceled": func(t *testing.T, app *storage.App, job storage.Job) {
 			mustTx(t, app, testNow, func(tx *storage.Tx) {
-				if answer, err := storage.CancelJob(tx.Writer(), job.ID); err != nil || !answer.Canceled {
+				if answer, err := storage.CancelJob(tx.JobWriter(), job.ID); err != nil || !answer.Canceled {
 					t.Fatalf("cancel: %+v, %v", answer, err)
 				}
 			})
@@ -549,14 +549,14 @@ func TestG10_OnlyAClaimedJobEnds(t *testing.T) {
 		for _, trimmed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s trimmed %v", name, trimmed), func(t *testing.T) {
 				app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
-				mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{ID: "job"}) })
+				mustUpdateJobs(t, app, func(w storage.JobWriter) { mustInsert(t, w, storage.Job{ID: "job"}) })
 				var job storage.Job
 				mustTx(t, app, testNow, func(tx *storage.Tx) { job = mustClaim(t, tx, "job") })
 				lose(t, app, job)
 				if trimmed {
 					// So that no change of the job is in memory any more.
 					for range 3 {
-						mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{}) })
+						mustUpdateJobs(t, app, func(w storage.JobWriter) { mustInsert(t, w, storage.Job{}) })
 					}
 				}
 				before, _, err := storedJob(t, app, "job")
@@ -579,7 +579,7 @@ func TestG10_OnlyAClaimedJobEnds(t *testing.T) {
 	}
 	t.Run("the claim was rolled back", func(t *testing.T) {
 		app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
-		mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{ID: "job"}) })
+		mustUpdateJobs(t, app, func(w storage.JobWriter) { mustInsert(t, w, storage.Job{ID: "job"}) })
 		tx := app.Begin(testNow)
 		job := mustClaim(t, tx, "job")
 		tx.Rollback(nil)
@@ -594,7 +594,7 @@ func TestG10_OnlyAClaimedJobEnds(t *testing.T) {
 // TestTriggerThatIsNoTextIsRefused: such a trigger could not be written down.
 func TestTriggerThatIsNoTextIsRefused(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		for _, trigger := range []storage.Trigger{
 			{Name: "\xff"},
 			{Name: "a", Spec: "\xff"},

@@ -38,11 +38,11 @@ func (c *change) checkTold(t *rapid.T) {
 }
 
 // some does a few random changes.
-func (c *change) some(t *rapid.T, w storage.Writer, depth int) {
+func (c *change) some(t *rapid.T, w storage.JobWriter, depth int) {
 	for range rapid.IntRange(0, 5).Draw(t, "changes") {
 		c.one(t, w, depth)
 	}
-	c.model.check(t, w, c.a.live)
+	c.model.check(t, w.Writer(), c.a.live)
 }
 
 // pick chooses one of the jobs.
@@ -54,7 +54,7 @@ func pick(t *rapid.T, ns []int, label string) (n int, ok bool) {
 }
 
 // one does one random change.
-func (c *change) one(t *rapid.T, w storage.Writer, depth int) {
+func (c *change) one(t *rapid.T, w storage.JobWriter, depth int) {
 	ops := []string{"insert", "insert", "insert", "claim", "claim", "end", "end", "unclaim", "start", "cancel", "retry dead", "drop dead", "purge", "due", "claimed"}
 	if depth < 2 {
 		ops = append(ops, "nested", "nested")
@@ -165,7 +165,7 @@ func (c *change) drawID(t *rapid.T) storage.JobID {
 	return rapid.SampledFrom(slices.Concat(chosenIDs, []storage.JobID{"nobody"}, slices.Sorted(maps.Keys(c.model.names)))).Draw(t, "id")
 }
 
-func (c *change) insert(t *rapid.T, w storage.Writer) {
+func (c *change) insert(t *rapid.T, w storage.JobWriter) {
 	due := c.m.now.Add(time.Duration(rapid.SampledFrom([]int64{-3_600_000, -1, 0, 0, 1, 2, 3_600_000}).Draw(t, "due in ms")) * time.Millisecond)
 	job := storage.Job{
 		Function: rapid.SampledFrom([]string{"a:x", "a:y"}).Draw(t, "function"),
@@ -289,7 +289,7 @@ func (c *change) end(t *rapid.T) {
 	}
 }
 
-func (c *change) cancel(t *rapid.T, w storage.Writer) {
+func (c *change) cancel(t *rapid.T, w storage.JobWriter) {
 	id := c.drawID(t)
 	answer, err := storage.CancelJob(w, id)
 	var want storage.Cancellation
@@ -366,11 +366,11 @@ func (c *change) purge(t *rapid.T) {
 // errDropped ends a nested transaction that is to be dropped.
 var errDropped = errors.New("dropped")
 
-func (c *change) nested(t *rapid.T, w storage.Writer, depth int) {
+func (c *change) nested(t *rapid.T, w storage.JobWriter, depth int) {
 	before := *c
 	before.model = c.model.clone()
 	live := maps.Clone(c.a.live)
-	var inner storage.Writer
+	var inner storage.JobWriter
 	how := rapid.SampledFrom([]string{"join", "join", "drop", "panic"}).Draw(t, "nested")
 	err := func() (err error) {
 		if how == "panic" {
@@ -381,7 +381,7 @@ func (c *change) nested(t *rapid.T, w storage.Writer, depth int) {
 				}
 			}()
 		}
-		return storage.Nested(w, func(in storage.Writer) error {
+		return storage.Nested(w, func(in storage.JobWriter) error {
 			inner = in
 			c.some(t, in, depth+1)
 			if _, _, err := w.System().Get("a"); !errors.Is(err, storage.ErrReentrant) {
@@ -407,5 +407,5 @@ func (c *change) nested(t *rapid.T, w storage.Writer, depth int) {
 	if _, _, err := inner.System().Get("a"); !errors.Is(err, storage.ErrTxDone) {
 		t.Fatalf("the nested transaction is over, but get says %v", err)
 	}
-	c.model.check(t, w, c.a.live)
+	c.model.check(t, w.Writer(), c.a.live)
 }

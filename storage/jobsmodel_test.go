@@ -310,7 +310,7 @@ func (m *storeMachine) transaction(t *rapid.T, a *modelApp) {
 	tx.OnCancel(func(id storage.JobID) bool { return a.live[id] })
 	before := a.latest()
 	c := &change{m: m, a: a, tx: tx, model: before.clone()}
-	c.some(t, tx.Writer(), 0)
+	c.some(t, tx.JobWriter(), 0)
 	c.checkTold(t)
 	if rapid.IntRange(0, 5).Draw(t, "roll back") == 0 {
 		done := make(chan error, 1)

@@ -300,7 +300,8 @@ func (m model) write(t *rapid.T, things *storage.Table[Thing], w storage.Writer)
 
 // change does random writes, questions and nested transactions, and returns
 // the model as it is in the end.
-func (m model) change(t *rapid.T, things *storage.Table[Thing], w storage.Writer, depth int) model {
+func (m model) change(t *rapid.T, things *storage.Table[Thing], tx storage.JobWriter, depth int) model {
+	w := tx.Writer()
 	for range rapid.IntRange(0, 6).Draw(t, "steps") {
 		switch step := rapid.IntRange(0, 9).Draw(t, "step"); {
 		case step == 0:
@@ -308,8 +309,8 @@ func (m model) change(t *rapid.T, things *storage.Table[Thing], w storage.Writer
 		case step == 1 && depth < 3:
 			var inner model
 			failed := errors.New("dropped")
-			err := storage.Nested(w, func(w storage.Writer) error {
-				inner = maps.Clone(m).change(t, things, w, depth+1)
+			err := storage.Nested(tx, func(tx storage.JobWriter) error {
+				inner = maps.Clone(m).change(t, things, tx, depth+1)
 				if rapid.Bool().Draw(t, "drop") {
 					return failed
 				}
@@ -344,7 +345,7 @@ func TestTableAgainstModel(t *testing.T) {
 		m := model{}
 		for range rapid.IntRange(1, 8).Draw(t, "transactions") {
 			tx := app.Begin(testNow)
-			next := maps.Clone(m).change(t, things, tx.Writer(), 0)
+			next := maps.Clone(m).change(t, things, tx.JobWriter(), 0)
 			if rapid.IntRange(0, 4).Draw(t, "rollback") == 0 {
 				tx.Rollback(nil)
 				continue

@@ -11,12 +11,32 @@ type Reader interface {
 	reader() *view
 }
 
-// Writer is a Reader that can also change the app's documents. What is written
-// is seen by the same Writer at once and by everybody else when the
-// transaction has been committed.
+// Writer is a Reader that can also change the app's documents, and nothing
+// else. What is written is seen by the same Writer at once and by everybody else
+// when the transaction has been committed.
 type Writer interface {
 	Reader
 	writer() (*Tx, int)
+}
+
+// JobWriter changes the jobs and triggers of one app: InsertJob, CancelJob,
+// PutTrigger and their like take one. It belongs to the engine. It is no Writer,
+// and a Writer leads to none, so what has only a Writer changes only documents.
+// The zero JobWriter answers ErrTxDone.
+type JobWriter struct{ v *view }
+
+// Writer reads and writes the documents of the same transaction, or nested
+// transaction, as w.
+func (w JobWriter) Writer() Writer { return writable{w.v} }
+
+// System reads the system table _scheduled_functions.
+func (w JobWriter) System() System { return System{w.v} }
+
+func (w JobWriter) writer() (*Tx, int) {
+	if w.v == nil {
+		return nil, 0
+	}
+	return w.v.tx, w.v.depth
 }
 
 // System is the read-only system table _scheduled_functions of one app. It is

@@ -79,6 +79,15 @@ func mustUpdate(tb testing.TB, app *storage.App, fn func(w storage.Writer)) {
 	mustCommit(tb, tx)
 }
 
+// mustUpdateJobs is mustUpdate with what changes jobs and triggers.
+func mustUpdateJobs(tb testing.TB, app *storage.App, fn func(w storage.JobWriter)) {
+	tb.Helper()
+	tx := app.Begin(testNow)
+	defer tx.Rollback(nil) // if fn ends the test
+	fn(tx.JobWriter())
+	mustCommit(tb, tx)
+}
+
 // mustRead runs fn on the committed state.
 func mustRead(tb testing.TB, app *storage.App, fn func(r storage.Reader)) {
 	tb.Helper()

@@ -126,14 +126,14 @@ var dingbats = storage.NewTable[Dingbat]("dingbats", storage.Index("by_name", "n
 
 // mustTick stores the trigger "toll" with its next tick, which is a function's
 // run at the slot, and logs how the slot before ended.
-func mustTick(tb testing.TB, w storage.Writer, slot time.Time) {
+func mustTick(tb testing.TB, w storage.JobWriter, slot time.Time) {
 	tb.Helper()
 	if err := tick(w, slot); err != nil {
 		tb.Fatalf("tick: %v", err)
 	}
 }
 
-func tick(w storage.Writer, slot time.Time) error {
+func tick(w storage.JobWriter, slot time.Time) error {
 	id, err := storage.InsertTick(w, storage.Job{Function: "bells:toll", Args: []byte("12"), Due: slot, Trigger: "toll", Slot: slot})
 	if err != nil {
 		return err
@@ -195,9 +195,9 @@ func triggerTexts(tb testing.TB, r storage.Reader) (lines []string) {
 func mustFillApp(tb testing.TB, app *storage.App) {
 	tb.Helper()
 	mustTx(tb, app, testNow, func(tx *storage.Tx) {
-		w := tx.Writer()
+		w := tx.JobWriter()
 		for i, name := range []string{"bell", "clapper", "yoke"} {
-			if _, err := dingbats.Insert(w, Dingbat{Name: name, Count: i}); err != nil {
+			if _, err := dingbats.Insert(w.Writer(), Dingbat{Name: name, Count: i}); err != nil {
 				tb.Fatal(err)
 			}
 		}
@@ -215,7 +215,7 @@ func mustFillApp(tb testing.TB, app *storage.App) {
 		if _, err := storage.CancelJob(w, "canceled"); err != nil {
 			tb.Fatal(err)
 		}
-		mustJob(tb, w, minted)
+		mustJob(tb, w.Writer(), minted)
 		mustTick(tb, w, testNow.Add(time.Minute))
 	})
 }

@@ -356,11 +356,12 @@ func TestUseAfterTheEnd(t *testing.T) {
 	app := mustApp(t, s, "acme")
 	var late storage.Writer
 	var id storage.ID[Note]
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(tx storage.JobWriter) {
+		w := tx.Writer()
 		late = w
 		id, _ = notes.Insert(w, Note{})
 		next := 0
-		err := storage.Nested(w, func(storage.Writer) error {
+		err := storage.Nested(tx, func(storage.JobWriter) error {
 			_, err := notes.Insert(w, Note{})
 			wantErr(t, err, storage.ErrReentrant, "table notes")
 			_, err = notes.Query(w).Count()
@@ -399,13 +400,15 @@ func TestDroppedNestedTransactionLeavesNoIndexEntries(t *testing.T) {
 	notes := notesTable()
 	s := mustOpen(t, t.TempDir(), storage.Options{Tables: []storage.Schema{notes}})
 	app := mustApp(t, s, "acme")
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(tx storage.JobWriter) {
+		w := tx.Writer()
 		id, err := notes.Insert(w, Note{Stars: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen := map[storage.ID[Note]]bool{id: true}
-		_ = storage.Nested(w, func(w storage.Writer) error {
+		_ = storage.Nested(tx, func(tx storage.JobWriter) error {
+			w := tx.Writer()
 			inner, err := notes.Insert(w, Note{Stars: 2})
 			if err != nil || notes.Delete(w, id) != nil {
 				t.Error(err)

@@ -139,7 +139,7 @@ func TestG26_ExportAndImportRoundTrip(t *testing.T) {
 		if _, err := tx.EndAttempt(jobs[0], storage.End{State: storage.StateSuccess}); err != nil {
 			t.Error(err)
 		}
-		mustInsert(t, tx.Writer(), storage.Job{})
+		mustInsert(t, tx.JobWriter(), storage.Job{})
 	})
 	if got := mustDump(t, to, "acme"); !slices.Equal(got, want) {
 		t.Errorf("a change of the copy changed the other: %q", got)
@@ -173,14 +173,14 @@ func TestG2_ExportIsOneMomentOfALivingApp(t *testing.T) {
 					return err
 				}
 				ids = append(ids, id)
-				if _, err := storage.InsertJob(tx.Writer(), storage.Job{ID: storage.JobID(fmt.Sprint("job", n)), Function: "a:b", Due: testNow}); err != nil {
+				if _, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: storage.JobID(fmt.Sprint("job", n)), Function: "a:b", Due: testNow}); err != nil {
 					return err
 				}
 				if n >= 20 {
 					if err := dingbats.Delete(tx.Writer(), ids[n-20]); err != nil {
 						return err
 					}
-					if answer, err := storage.CancelJob(tx.Writer(), storage.JobID(fmt.Sprint("job", n-20))); err != nil || !answer.Canceled {
+					if answer, err := storage.CancelJob(tx.JobWriter(), storage.JobID(fmt.Sprint("job", n-20))); err != nil || !answer.Canceled {
 						return fmt.Errorf("cancel: %+v, %w", answer, err)
 					}
 				}
@@ -371,9 +371,9 @@ func bigStream(tb testing.TB) []byte {
 	s := mustOpen(tb, tb.TempDir(), withDingbats)
 	app := mustApp(tb, s, "acme")
 	mustFillApp(tb, app)
-	mustUpdate(tb, app, func(w storage.Writer) {
+	mustUpdateJobs(tb, app, func(w storage.JobWriter) {
 		for range 5 {
-			if _, err := dingbats.Insert(w, Dingbat{Name: "big", Count: 1}); err != nil {
+			if _, err := dingbats.Insert(w.Writer(), Dingbat{Name: "big", Count: 1}); err != nil {
 				tb.Fatal(err)
 			}
 			mustInsert(tb, w, storage.Job{Args: []byte(`"` + strings.Repeat("x", 1<<20) + `"`)})
@@ -541,7 +541,7 @@ func TestSweepIsBoundedAndGoesOn(t *testing.T) {
 		dir := t.TempDir()
 		s := mustOpen(t, dir, withDingbats)
 		app := mustApp(t, s, "big")
-		mustUpdate(t, app, func(w storage.Writer) {
+		mustUpdateJobs(t, app, func(w storage.JobWriter) {
 			for range keys {
 				mustInsert(t, w, storage.Job{})
 			}

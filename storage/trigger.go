@@ -228,7 +228,7 @@ func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, t
 // PutTrigger stores the trigger, new or changed, in the transaction of w. The
 // engine sees to it that Next and NextJob say the truth. ErrLimit if it is new
 // and the app has MaxTriggers.
-func PutTrigger(w Writer, t *Trigger) error {
+func PutTrigger(w JobWriter, t *Trigger) error {
 	if err := CheckTriggerName(t.Name); err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func PutTrigger(w Writer, t *Trigger) error {
 
 // DeleteTrigger removes the trigger and its slot log. Its pending tick is the
 // engine's to retract.
-func DeleteTrigger(w Writer, name string) error {
+func DeleteTrigger(w JobWriter, name string) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err
@@ -283,7 +283,7 @@ func DeleteTrigger(w Writer, name string) error {
 
 // LogSlot writes down how a slot of the trigger, or a run of them, ended, and
 // drops what is too old from the log.
-func LogSlot(w Writer, trigger string, s Slot) error {
+func LogSlot(w JobWriter, trigger string, s Slot) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err
@@ -308,7 +308,7 @@ func LogSlot(w Writer, trigger string, s Slot) error {
 // InsertTick stores the job of a trigger's slot under its TickID, in the
 // transaction of w. ErrExists if the slot has a job already. Options.MaxJobs is
 // not asked: a trigger that could not tick would be lost.
-func InsertTick(w Writer, job Job) (JobID, error) {
+func InsertTick(w JobWriter, job Job) (JobID, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return "", err
@@ -321,7 +321,7 @@ func InsertTick(w Writer, job Job) (JobID, error) {
 // RemoveTick takes a tick that has not begun out of the bucket, leaving no row
 // behind: what its slot came to is the engine's to log. ok is false if it has
 // begun or ended.
-func RemoveTick(w Writer, id JobID) (ok bool, err error) {
+func RemoveTick(w JobWriter, id JobID) (ok bool, err error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return false, err

@@ -14,7 +14,7 @@ import (
 func slotAt(seconds int) time.Time { return testNow.Add(time.Duration(seconds) * time.Second) }
 
 // putTicking stores a trigger with its tick, as the engine does.
-func putTicking(tb testing.TB, w storage.Writer, name string, slot time.Time) storage.JobID {
+func putTicking(tb testing.TB, w storage.JobWriter, name string, slot time.Time) storage.JobID {
 	tb.Helper()
 	id, err := storage.InsertTick(w, storage.Job{Function: "f:n", Trigger: name, Slot: slot, Due: slot})
 	if err != nil {
@@ -43,7 +43,7 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 		}
 	}
 	s := mustOpen(t, dir, storage.Options{})
-	mustUpdate(t, mustApp(t, s, "acme"), func(w storage.Writer) {
+	mustUpdateJobs(t, mustApp(t, s, "acme"), func(w storage.JobWriter) {
 		if err := storage.PutTrigger(w, &full); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 func TestG20_ATriggersNameAndNumberAreBounded(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), storage.Options{})
 	app := mustApp(t, s, "acme")
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		for i := range storage.MaxTriggers {
 			if err := storage.PutTrigger(w, &storage.Trigger{Name: fmt.Sprintf("t%d", i)}); err != nil {
 				t.Fatal(err)
@@ -94,7 +94,7 @@ func TestG19_SlotLog(t *testing.T) {
 	app := mustApp(t, s, "acme")
 	log := func(trigger string, slot storage.Slot) {
 		t.Helper()
-		mustUpdate(t, app, func(w storage.Writer) {
+		mustUpdateJobs(t, app, func(w storage.JobWriter) {
 			if err := storage.LogSlot(w, trigger, slot); err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestG19_SlotLog(t *testing.T) {
 			t.Errorf("limit 0: %v", err)
 		}
 	})
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		if err := storage.DeleteTrigger(w, "a"); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestG20_TicksAreInsertedOnceAndTakenBackWhole(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), storage.Options{MaxJobs: 1})
 	app := mustApp(t, s, "acme")
 	var id storage.JobID
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		if _, err := storage.InsertJob(w, storage.Job{Function: "f:n", Due: slotAt(0)}); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestG20_TicksAreInsertedOnceAndTakenBackWhole(t *testing.T) {
 			t.Errorf("the same slot again: %v", err)
 		}
 	})
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		if ok, err := storage.RemoveTick(w, id); !ok || err != nil {
 			t.Errorf("removed %v, %v", ok, err)
 		}
@@ -173,14 +173,14 @@ func TestG20_TicksAreInsertedOnceAndTakenBackWhole(t *testing.T) {
 			}
 		}
 		tx.OnCancel(func(storage.JobID) bool { return started })
-		if ok, err := storage.RemoveTick(tx.Writer(), id); ok == started || err != nil {
+		if ok, err := storage.RemoveTick(tx.JobWriter(), id); ok == started || err != nil {
 			t.Errorf("started %v: removed %v, %v", started, ok, err)
 		}
 		if got := len(tx.CanceledClaims()); got != map[bool]int{false: 1}[started] {
 			t.Errorf("started %v: %d claims were cancelled", started, got)
 		}
 		if !started {
-			if err := storage.DeleteTrigger(tx.Writer(), "x"); err != nil {
+			if err := storage.DeleteTrigger(tx.JobWriter(), "x"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -194,7 +194,7 @@ func TestG19_ATriggerRemembersHowItsLastTickEnded(t *testing.T) {
 	end := func(seconds int, how storage.End) storage.Trigger {
 		t.Helper()
 		var got storage.Trigger
-		mustUpdate(t, app, func(w storage.Writer) { putTicking(t, w, "x", slotAt(seconds)) })
+		mustUpdateJobs(t, app, func(w storage.JobWriter) { putTicking(t, w, "x", slotAt(seconds)) })
 		tx := app.Begin(slotAt(seconds + 1))
 		jobs, _, _, err := tx.Due(storage.Place{}, 10)
 		if err != nil || len(jobs) == 0 {
@@ -209,7 +209,7 @@ func TestG19_ATriggerRemembersHowItsLastTickEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		trigger.Next, trigger.NextJob = time.Time{}, ""
-		if err := storage.PutTrigger(tx.Writer(), &trigger); err != nil {
+		if err := storage.PutTrigger(tx.JobWriter(), &trigger); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tx.EndAttempt(jobs[0], how); err != nil {
@@ -245,11 +245,11 @@ func TestG20_CheckFindsATriggerWithoutItsTick(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			mustUpdate(t, mustApp(t, s, "acme"), func(w storage.Writer) { putTicking(t, w, "there", slotAt(10)) })
+			mustUpdateJobs(t, mustApp(t, s, "acme"), func(w storage.JobWriter) { putTicking(t, w, "there", slotAt(10)) })
 			if err := s.Check(); err != nil {
 				t.Fatal(err)
 			}
-			mustUpdate(t, mustApp(t, s, "acme"), func(w storage.Writer) {
+			mustUpdateJobs(t, mustApp(t, s, "acme"), func(w storage.JobWriter) {
 				if err := storage.PutTrigger(w, &trigger); err != nil {
 					t.Fatal(err)
 				}

@@ -41,8 +41,8 @@ type layer struct {
 // Nested runs fn on a transaction nested in w's. If fn returns nil its writes
 // and jobs join the outer transaction; otherwise, or if fn panics, they are
 // dropped and the outer transaction is as before. While fn runs the outer
-// Writer answers ErrReentrant.
-func Nested(w Writer, fn func(Writer) error) error {
+// JobWriter, and every Writer of it, answers ErrReentrant.
+func Nested(w JobWriter, fn func(JobWriter) error) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err
@@ -71,7 +71,7 @@ func Nested(w Writer, fn func(Writer) error) error {
 		parent.canceled = append(parent.canceled, child.canceled...)
 		parent.ticks = append(parent.ticks, child.ticks...)
 	}()
-	inner := writable{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1}}
+	inner := JobWriter{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1}}
 	if err := fn(inner); err != nil {
 		return err
 	}
@@ -82,6 +82,12 @@ func Nested(w Writer, fn func(Writer) error) error {
 // Writer reads and writes the app's documents in the transaction.
 func (tx *Tx) Writer() Writer {
 	return writable{tx.view()}
+}
+
+// JobWriter writes the app's jobs and triggers in the transaction. Only what
+// holds the Tx can make one: it cannot be had from a Writer.
+func (tx *Tx) JobWriter() JobWriter {
+	return JobWriter{tx.view()}
 }
 
 func (tx *Tx) view() *view {
@@ -111,6 +117,9 @@ func (tx *Tx) OnCancel(fn func(JobID) (started bool)) { tx.onCancel = fn }
 
 // lock takes the transaction for one operation of the layer at depth.
 func (tx *Tx) lock(depth int) error {
+	if tx == nil {
+		return ErrTxDone // of a JobWriter that no transaction made
+	}
 	tx.mu.Lock()
 	switch {
 	case tx.over:

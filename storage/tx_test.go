@@ -16,9 +16,9 @@ func TestCommitDropsAnOpenNestedTransaction(t *testing.T) {
 	for _, end := range []string{"commit", "rollback"} {
 		app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
 		tx := app.Begin(testNow)
-		outer := mustInsert(t, tx.Writer(), storage.Job{})
+		outer := mustInsert(t, tx.JobWriter(), storage.Job{})
 		var inner storage.JobID
-		err := storage.Nested(tx.Writer(), func(w storage.Writer) error {
+		err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
 			inner = mustInsert(t, w, storage.Job{})
 			if end == "commit" {
 				mustCommit(t, tx)
@@ -47,7 +47,7 @@ func TestCommitDropsAnOpenNestedTransaction(t *testing.T) {
 			t.Errorf("after the %s the inner job is there: %v, %v", end, ok, err)
 		}
 		// Its number is not handed out again (S7).
-		mustUpdate(t, app, func(w storage.Writer) {
+		mustUpdateJobs(t, app, func(w storage.JobWriter) {
 			if id := mustInsert(t, w, storage.Job{}); id == inner || id == outer {
 				t.Errorf("after the %s id %s was minted again", end, id)
 			}
@@ -59,9 +59,9 @@ func TestCommitDropsAnOpenNestedTransaction(t *testing.T) {
 // open; the app goes on without it.
 func TestG6_ReloadEndsAnOpenTransaction(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
-	mustUpdate(t, app, func(w storage.Writer) { mustInsert(t, w, storage.Job{ID: "job"}) })
+	mustUpdateJobs(t, app, func(w storage.JobWriter) { mustInsert(t, w, storage.Job{ID: "job"}) })
 	left := app.Begin(testNow)
-	mustInsert(t, left.Writer(), storage.Job{ID: "lost"})
+	mustInsert(t, left.JobWriter(), storage.Job{ID: "lost"})
 	if err := app.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestStatsCountWhatIsWritten(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), storage.Options{Volumes: 1})
 	app := mustApp(t, s, "acme")
 	before := s.Stats()
-	mustUpdate(t, app, func(w storage.Writer) {
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		mustInsert(t, w, storage.Job{Args: []byte(`"` + strings.Repeat("x", 100_000) + `"`)})
 	})
 	after := s.Stats()
@@ -105,7 +105,7 @@ func TestStatsCountWhatIsWritten(t *testing.T) {
 	if n := after.Written - before.Written; n < 100_000 || n > 200_000 {
 		t.Errorf("100,000 bytes are %d written", n)
 	}
-	mustUpdate(t, app, func(storage.Writer) {})
+	mustUpdateJobs(t, app, func(storage.JobWriter) {})
 	if again := s.Stats(); again != after {
 		t.Errorf("nothing was written, yet %+v became %+v", after, again)
 	}
