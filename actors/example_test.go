@@ -1,0 +1,201 @@
+package actors_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"carillon/actors"
+	"carillon/cron"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+var (
+	exampleHits = storage.NewTable[struct {
+		Page string `json:"page"`
+	}]("hits")
+	exampleVisit  = dispatch.Mutation[string, dispatch.None]("site:visit")
+	exampleVisits = dispatch.Query[dispatch.None, int]("site:visits")
+)
+
+func exampleFunctions() *dispatch.Registry {
+	reg := dispatch.NewRegistry()
+	exampleVisit.Handle(reg, func(ctx *dispatch.MutationCtx, page string) (dispatch.None, error) {
+		_, err := exampleHits.Insert(ctx.DB, struct {
+			Page string `json:"page"`
+		}{page})
+		return dispatch.None{}, err
+	})
+	exampleVisits.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (int, error) {
+		return exampleHits.Query(ctx.DB).Count()
+	})
+	return reg
+}
+
+// withEngine opens an engine on a new directory, and prints the error of what it runs.
+func withEngine(opts actors.Options, host func(ctx context.Context, eng *actors.Engine) error) {
+	dir, err := os.MkdirTemp("", "carillon-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	if opts.Functions == nil {
+		opts.Functions = exampleFunctions()
+	}
+	eng, err := actors.Open(dir, opts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	defer eng.Close(ctx)
+	if err := host(ctx, eng); err != nil {
+		fmt.Println(err)
+	}
+}
+
+// An engine needs a directory and functions. What is acknowledged is on the disk.
+func ExampleOpen() {
+	dir, err := os.MkdirTemp("", "carillon-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	for range 2 {
+		eng, err := actors.Open(dir, actors.Options{Functions: exampleFunctions()})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		app, err := eng.App("acme")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		host := app.As(context.Background(), nil)
+		if _, err := exampleVisit.Run(host, "/index"); err != nil {
+			fmt.Println(err)
+		}
+		n, err := exampleVisits.Run(host, dispatch.None{})
+		fmt.Println(n, err)
+		if err := eng.Close(context.Background()); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// 1 <nil>
+	// 2 <nil>
+}
+
+// Call is how a server hands a client's request on: public functions only, JSON in
+// and out.
+func ExampleApp_Call() {
+	withEngine(actors.Options{}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		if _, err := app.Call(ctx, "site:visit", []byte(`"/index"`), nil); err != nil {
+			return err
+		}
+		out, err := app.Call(ctx, "site:visits", nil, &dispatch.Identity{Subject: "ann"})
+		fmt.Println(string(out))
+		return err
+	})
+	// Output: 1
+}
+
+// The host schedules without a function around it. Each call is durable when it
+// returns.
+func ExampleApp_Scheduler() {
+	withEngine(actors.Options{}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		id, err := app.Scheduler(ctx).RunAfter(time.Hour, exampleVisit.With("/later"))
+		if err != nil {
+			return err
+		}
+		answer, err := app.Scheduler(ctx).Cancel(id)
+		fmt.Println("cancelled:", answer.Canceled)
+		return err
+	})
+	// Output: cancelled: true
+}
+
+// Declared triggers are those of every app, unless they name theirs.
+func ExampleOptions_crons() {
+	withEngine(actors.Options{Crons: []cron.Trigger{
+		{Name: "nightly", Schedule: cron.Daily(3, 0), Call: exampleVisit.With("/report")},
+	}}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		if _, err := exampleVisit.Run(app.As(ctx, nil), "/index"); err != nil { // the app comes into being, with its triggers
+			return err
+		}
+		trigger, _, err := app.Scheduler(ctx).Crons().Get("nightly")
+		fmt.Println(trigger.Description)
+		return err
+	})
+	// Output: at 03:00 every day, UTC
+}
+
+// A trigger whose function does not exist fails fast: Open refuses it, and names it.
+func ExampleOptions_cronsWithoutFunction() {
+	withEngine(actors.Options{Crons: []cron.Trigger{
+		{Name: "nightly", Schedule: cron.Daily(3, 0), Call: dispatch.Path("site:rebort").With(nil)},
+	}}, nil)
+	// Output: trigger nightly: site:rebort: no function "site:rebort"
+}
+
+// An app can be moved to another name, or another engine, while it runs.
+func ExampleEngine_Export() {
+	withEngine(actors.Options{}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		if _, err := exampleVisit.Run(app.As(ctx, nil), "/index"); err != nil {
+			return err
+		}
+		var backup bytes.Buffer
+		if err := eng.Export(ctx, "acme", &backup); err != nil {
+			return err
+		}
+		if err := eng.Import(ctx, "copy", &backup); err != nil {
+			return err
+		}
+		apps, err := eng.Apps()
+		fmt.Println(apps)
+		return err
+	})
+	// Output: [acme copy]
+}
+
+// Delete removes an app with its documents, jobs and triggers.
+func ExampleEngine_Delete() {
+	withEngine(actors.Options{}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		if _, err := exampleVisit.Run(app.As(ctx, nil), "/index"); err != nil {
+			return err
+		}
+		if err := eng.Delete(ctx, "acme"); err != nil {
+			return err
+		}
+		n, err := exampleVisits.Run(app.As(ctx, nil), dispatch.None{})
+		fmt.Println(n)
+		return err
+	})
+	// Output: 0
+}

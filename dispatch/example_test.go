@@ -1,0 +1,341 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// The functions of the examples.
+type message struct {
+	Text string `json:"text"`
+}
+
+var (
+	notes    = storage.NewTable[message]("notes")
+	addNote  = dispatch.Mutation[message, storage.ID[message]]("notes:add")
+	getNote  = dispatch.Query[storage.ID[message], message]("notes:get")
+	dropNote = dispatch.InternalMutation[storage.ID[message], dispatch.None]("notes:drop")
+	sendMail = dispatch.InternalAction[message, dispatch.None]("mail:send")
+	start    = dispatch.Mutation[dispatch.None, string]("example:start")
+)
+
+// sent is what mail:send has sent.
+var sent = make(chan string, 1)
+
+// example opens an engine with the functions above and mutation example:start, and
+// runs host code with app "acme".
+func example(startHandler func(*dispatch.MutationCtx) (string, error), host func(ctx context.Context, app *actors.App) error) {
+	reg := dispatch.NewRegistry()
+	addNote.Handle(reg, func(ctx *dispatch.MutationCtx, n message) (storage.ID[message], error) {
+		return notes.Insert(ctx.DB, n)
+	})
+	getNote.Handle(reg, func(ctx *dispatch.QueryCtx, id storage.ID[message]) (message, error) {
+		return notes.Get(ctx.DB, id)
+	})
+	dropNote.Handle(reg, func(ctx *dispatch.MutationCtx, id storage.ID[message]) (dispatch.None, error) {
+		return dispatch.None{}, notes.Delete(ctx.DB, id)
+	})
+	sendMail.Handle(reg, func(ctx *dispatch.ActionCtx, n message) (dispatch.None, error) {
+		who := "nobody"
+		if id, ok := ctx.Auth.Identity(); ok {
+			who = id.Subject
+		}
+		sent <- fmt.Sprintf("%s, as %s", n.Text, who)
+		return dispatch.None{}, nil
+	})
+	start.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (string, error) {
+		if startHandler == nil {
+			return "", nil
+		}
+		return startHandler(ctx)
+	})
+	dir, err := os.MkdirTemp("", "carillon-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	eng, err := actors.Open(dir, actors.Options{Functions: reg, Tables: []storage.Schema{notes}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	defer eng.Close(ctx)
+	app, err := eng.App("acme")
+	if err == nil {
+		err = host(ctx, app)
+	}
+	if err != nil {
+		fmt.Println(err)
+	}
+}
+
+// run runs example:start as ann, with the handler.
+func run(handler func(*dispatch.MutationCtx) (string, error)) {
+	example(handler, func(ctx context.Context, app *actors.App) error {
+		out, err := start.Run(app.As(ctx, &dispatch.Identity{Subject: "ann"}), dispatch.None{})
+		if err == nil && out != "" {
+			fmt.Println(out)
+		}
+		return err
+	})
+}
+
+// runUntilSent is run, and then prints what mail:send has sent.
+func runUntilSent(handler func(*dispatch.MutationCtx) (string, error)) {
+	example(handler, func(ctx context.Context, app *actors.App) error {
+		_, err := start.Run(app.As(ctx, &dispatch.Identity{Subject: "ann"}), dispatch.None{})
+		if err == nil {
+			fmt.Println(<-sent)
+		}
+		return err
+	})
+}
+
+// A query reads one snapshot, and returns a value of its own type.
+func ExampleQuery() {
+	example(nil, func(ctx context.Context, app *actors.App) error {
+		host := app.As(ctx, nil)
+		id, err := addNote.Run(host, message{"tea is ready"})
+		if err != nil {
+			return err
+		}
+		n, err := getNote.Run(host, id)
+		fmt.Println(n.Text)
+		return err
+	})
+	// Output: tea is ready
+}
+
+// All that a mutation writes and schedules is one commit: an error undoes it all.
+func ExampleMutation() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		id, err := notes.Insert(ctx.DB, message{"tea is ready"})
+		if err != nil {
+			return "", err
+		}
+		if _, err := ctx.Scheduler.RunAfter(time.Hour, dropNote.With(id)); err != nil {
+			return "", err
+		}
+		return "", errors.New("neither the note nor the job is stored")
+	})
+	// Output: example:start: internal: internal error: neither the note nor the job is stored
+}
+
+// An action reaches the outside world. It has no database: it runs queries and
+// mutations, each a transaction of its own.
+func ExampleAction() {
+	runUntilSent(func(ctx *dispatch.MutationCtx) (string, error) {
+		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"welcome"}))
+		return "", err
+	})
+	// Output: welcome, as nobody
+}
+
+// A client cannot call an internal function; to it the function does not exist.
+func ExampleInternalMutation() {
+	example(nil, func(ctx context.Context, app *actors.App) error {
+		_, err := app.Call(ctx, "notes:drop", []byte(`"some-id"`), nil)
+		return err
+	})
+	// Output: notes:drop: not_found: no function "notes:drop"
+}
+
+// A job is due after a while. The delay counts from now, not from the commit.
+func ExampleScheduler_RunAfter() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		id, err := ctx.Scheduler.RunAfter(10*time.Minute, sendMail.With(message{"still there?"}))
+		if err != nil {
+			return "", err
+		}
+		job, _, err := ctx.Scheduler.Get(id)
+		return fmt.Sprint(job.Function, " is ", job.State), err
+	})
+	// Output: mail:send is pending
+}
+
+// A job is due at an instant. One that has passed is legal: the job is overdue.
+func ExampleScheduler_RunAt() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		newYear := time.Date(2400, 1, 1, 0, 0, 0, 0, time.UTC)
+		id, err := ctx.Scheduler.RunAt(newYear, sendMail.With(message{"cheers"}))
+		if err != nil {
+			return "", err
+		}
+		job, _, err := ctx.Scheduler.Get(id)
+		return job.Due.Format(time.DateTime), err
+	})
+	// Output: 2400-01-01 00:00:00
+}
+
+// Cancel answers truly: whether it was in time, and what it found.
+func ExampleScheduler_Cancel() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		id, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"too late"}))
+		if err != nil {
+			return "", err
+		}
+		first, err := ctx.Scheduler.Cancel(id)
+		if err != nil {
+			return "", err
+		}
+		second, err := ctx.Scheduler.Cancel(id)
+		return fmt.Sprintf("%v, it was %s; then %v, it was %s", first.Canceled, first.Found, second.Canceled, second.Found), err
+	})
+	// Output: true, it was pending; then false, it was canceled
+}
+
+// List pages through the jobs that a filter chooses.
+func ExampleScheduler_List() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		for n := range 3 {
+			if _, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{fmt.Sprint("mail ", n)})); err != nil {
+				return "", err
+			}
+		}
+		filter := storage.JobFilter{Function: "mail:send", Limit: 2}
+		for {
+			page, err := ctx.Scheduler.List(filter)
+			if err != nil {
+				return "", err
+			}
+			fmt.Println(len(page.Jobs), "jobs")
+			if page.Next == "" {
+				return "", nil
+			}
+			filter.Cursor = page.Next
+		}
+	})
+	// Output:
+	// 2 jobs
+	// 1 jobs
+}
+
+// A call can be made by path. What the path does not take is refused at once.
+func ExamplePath() {
+	runUntilSent(func(ctx *dispatch.MutationCtx) (string, error) {
+		if _, err := ctx.Scheduler.RunAfter(0, dispatch.Path("mail:send").With(message{"by path"})); err != nil {
+			return "", err
+		}
+		_, err := ctx.Scheduler.RunAfter(0, dispatch.Path("mail:sned").With(message{"a typo"}))
+		fmt.Println(err)
+		return "", nil
+	})
+	// Output:
+	// mail:sned: not_found: no function "mail:sned"
+	// by path, as nobody
+}
+
+// A job runs as nobody, unless it is scheduled with AsCaller: then it runs as who
+// scheduled it.
+func ExampleAsCaller() {
+	runUntilSent(func(ctx *dispatch.MutationCtx) (string, error) {
+		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"receipt"}), dispatch.AsCaller())
+		return "", err
+	})
+	// Output: receipt, as ann
+}
+
+// An id of one's own choice names a job that is found again without storing its id.
+func ExampleID() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		if _, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"trial ends"}), dispatch.ID("trial-of-ann")); err != nil {
+			return "", err
+		}
+		_, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"again"}), dispatch.ID("trial-of-ann"))
+		fmt.Println("taken:", err != nil)
+		job, _, err := ctx.Scheduler.Get("trial-of-ann")
+		return string(job.Args), err
+	})
+	// Output:
+	// taken: true
+	// {"text":"trial ends"}
+}
+
+// An action that must not be repeated runs at most once: if it fails or a crash
+// cuts it off, it is not run again.
+func ExampleAtMostOnce() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		id, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"charge"}), dispatch.AtMostOnce())
+		if err != nil {
+			return "", err
+		}
+		job, _, err := ctx.Scheduler.Get(id)
+		return fmt.Sprint("at most once: ", job.AtMostOnce), err
+	})
+	// Output: at most once: true
+}
+
+// A retry policy of the job's own.
+func ExampleWithRetry() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		_, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"patient"}), dispatch.WithRetry(dispatch.RetryPolicy{
+			Limit: 10, Base: time.Second, Max: time.Minute, // after 1 s, 2 s, 4 s … and at most a minute
+		}))
+		return "", err
+	})
+	// Output:
+}
+
+// A failure that no repetition mends ends the job at once.
+func ExamplePermanent() {
+	err := dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "the card has expired"))
+	fmt.Println(err, dispatch.IsPermanent(err))
+	// Output: invalid_argument: the card has expired true
+}
+
+// An error with a code and a message is told to the caller as it is; any other is
+// "internal error" to the caller, and its text is for the log.
+func ExampleErrorf() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		return "", dispatch.Errorf(dispatch.CodeFailedPrecondition, "the order is shipped")
+	})
+	// Output: example:start: failed_precondition: the order is shipped
+}
+
+// Require refuses a caller who has not signed in.
+func ExampleAuth_Require() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		id, err := ctx.Auth.Require()
+		return "hello, " + id.Subject, err
+	})
+	// Output: hello, ann
+}
+
+// A handler can tell another service which job it works for, so that a repeated
+// attempt takes effect once there.
+func ExampleJobRun_IdempotencyKey() {
+	fmt.Println(dispatch.JobRun{App: "acme", ID: "order-7", Attempt: 2}.IdempotencyKey())
+	// Output: acme/order-7
+}
+
+// A mutation gives its app a cron trigger of its own.
+func ExampleCrons() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		err := ctx.Scheduler.Crons().Create(dispatch.Cron{
+			Name: "digest", Spec: "0 9 * * MON-FRI", Zone: "Europe/Rome", Call: sendMail.With(message{"digest"}),
+		})
+		if err != nil {
+			return "", err
+		}
+		digest, _, err := ctx.Scheduler.Crons().Get("digest")
+		return digest.Description, err
+	})
+	// Output: at 09:00 on Monday to Friday, Europe/Rome
+}
+
+// A function that was renamed is still reached by its former path, so that jobs
+// stored under it run.
+func ExampleFormerly() {
+	remind := dispatch.InternalAction[message, dispatch.None]("reminders:send", dispatch.Formerly("mail:remind"))
+	fmt.Println(remind.Path())
+	// Output: reminders:send
+}

@@ -1,0 +1,81 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/server"
+)
+
+var exampleGreet = dispatch.Query[string, string]("site:greet")
+
+// serve answers one request by an engine with function site:greet.
+func serve(opts server.Options, request *http.Request) {
+	reg := dispatch.NewRegistry()
+	exampleGreet.Handle(reg, func(ctx *dispatch.QueryCtx, name string) (string, error) {
+		if id, ok := ctx.Auth.Identity(); ok {
+			return fmt.Sprintf("hello %s, says %s", name, id.Subject), nil
+		}
+		return "hello " + name, nil
+	})
+	dir, err := os.MkdirTemp("", "carillon-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	eng, err := actors.Open(dir, actors.Options{Functions: reg})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer eng.Close(context.Background())
+	mux := http.NewServeMux() // a server of one's own, with routes of its own
+	mux.Handle("/v1/", server.New(eng, opts))
+	recorder := httptest.NewRecorder()
+	mux.ServeHTTP(recorder, request)
+	body, _ := io.ReadAll(recorder.Result().Body)
+	fmt.Println(recorder.Code, strings.TrimSpace(string(body)))
+}
+
+func exampleRequest() *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/v1/apps/acme/functions/site:greet", strings.NewReader(`"world"`))
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// The handler is mounted in a server of one's own.
+func ExampleNew() {
+	serve(server.Options{}, exampleRequest())
+	// Output: 200 {"result":"hello world"}
+}
+
+// Identify tells who calls: here by a header that a proxy in front has checked.
+// A server with many apps must also check that the app is one of the caller's.
+func ExampleOptions_identify() {
+	request := exampleRequest()
+	request.Header.Set("X-User", "ann")
+	serve(server.Options{Identify: func(r *http.Request) (*dispatch.Identity, error) {
+		user := r.Header.Get("X-User")
+		if user == "" {
+			return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "sign in first")
+		}
+		return &dispatch.Identity{Subject: user}, nil
+	}}, request)
+	// Output: 200 {"result":"hello world, says ann"}
+}
+
+// An error of a function is answered with its code, as JSON.
+func ExampleNew_refused() {
+	r := exampleRequest()
+	r.URL.Path = "/v1/apps/acme/functions/site:nothing"
+	serve(server.Options{}, r)
+	// Output: 404 {"code":"not_found","path":"site:nothing","message":"no function \"site:nothing\""}
+}
