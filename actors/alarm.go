@@ -2,43 +2,6 @@ package actors
 
 import "time"
 
-// alarm is the app's single timer. Each setting has a generation, so that the
-// message of a timer that was set anew, but had fired already, is ignored.
-type alarm struct {
-	timers *precise
-	timer  *timer
-	at     time.Duration // monotonic; of the timer that is set
-	idle   bool          // it is set to look whether the app has been idle for long
-	gen    uint64
-}
-
-// set has fire called after d, or a little before, and nothing that was set before.
-func (a *alarm) set(d time.Duration, fire func(gen uint64)) {
-	a.clear()
-	gen := a.gen
-	a.timer = a.timers.after(d, func() { fire(gen) })
-}
-
-// clear stops the timer. A message it has sent already is stale from now on.
-func (a *alarm) clear() {
-	if a.timer != nil {
-		a.timer.stop()
-		a.timer = nil
-	}
-	a.idle = false
-	a.at = -1 // what is set for another purpose is never taken for what rearm has set
-	a.gen++
-}
-
-// fired says whether the message is that of the timer last set.
-func (a *alarm) fired(gen uint64) bool {
-	if gen != a.gen || a.timer == nil {
-		return false
-	}
-	a.clear()
-	return true
-}
-
 // maxSleep bounds one setting of the alarm: far instants are approached in
 // steps, so that no duration overflows.
 const maxSleep = 24 * time.Hour
@@ -73,7 +36,7 @@ func (s *scheduler) rearm() {
 			// their way to the disk nobody may tell us, so the alarm comes again for them.
 			if !s.store.Unsettled() && (s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter) {
 				if s.eng.directory.sleep(s.ref, s.nextAt) {
-					s.alarm.clear()
+					s.alarm.Clear()
 					return
 				}
 			}
@@ -82,23 +45,23 @@ func (s *scheduler) rearm() {
 		sooner(idleAt - elapsed)
 	}
 	if wait < 0 {
-		if !s.alarm.idle {
-			s.alarm.clear()
+		if !s.alarm.Idle {
+			s.alarm.Clear()
 		}
 		return
 	}
 	wait = min(wait, maxSleep)
 	at := elapsed + wait
 	idle := busy < 0 || wait < busy
-	if idle && s.alarm.timer != nil && s.alarm.idle && s.alarm.at <= at {
+	if idle && s.alarm.Armed() && s.alarm.Idle && s.alarm.At <= at {
 		return // each call puts the sleep off: it is looked at when the alarm comes
 	}
-	if s.alarm.timer != nil && s.alarm.at == at {
+	if s.alarm.Armed() && s.alarm.At == at {
 		return
 	}
 	sys, self := s.eng.sys, s.self
-	s.alarm.set(wait, func(gen uint64) { sys.tell(self, &alarmFired{gen}) })
-	s.alarm.at, s.alarm.idle = at, idle
+	s.alarm.Set(wait, func(gen uint64) { sys.tell(self, &alarmFired{gen}) })
+	s.alarm.At, s.alarm.Idle = at, idle
 }
 
 // idle says whether nothing is under way, except perhaps to the disk.

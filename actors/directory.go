@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"carillon/actors/internal/timing"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -345,6 +346,6 @@ func (p *supervisor) Receive(c actor.Context) {
 	// The SchedulerActor waits for its first message until it knows the Runner.
 	p.app.runner = spawn("runner", func() actor.Actor { return &runner{app: p.app} })
 	p.app.scheduler = actor.NewPID(c.Self().Address, c.Self().Id+"/scheduler")
-	spawn("scheduler", func() actor.Actor { return &scheduler{appState: p.app, alarm: alarm{timers: p.app.eng.timers}} })
+	spawn("scheduler", func() actor.Actor { return &scheduler{appState: p.app, alarm: timing.Alarm{Timers: p.app.eng.timers}} })
 	p.once.Do(func() { close(p.ready) })
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"carillon/actors/internal/timing"
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
@@ -23,7 +24,7 @@ type Engine struct {
 	opts      Options
 	store     *storage.Store
 	clock     *clock
-	timers    *precise // nil: Go's own
+	timers    *timing.Timers // nil: Go's own
 	sys       *system
 	handlers  *handlers
 	governor  *governor
@@ -61,7 +62,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	opts.Functions.Seal()
 	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
-	e.timers = newPrecise()
+	e.timers = timing.NewTimers()
 	e.declared = declare(plans, opts.Crons)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.handlers = &handlers{eng: e}
@@ -371,13 +372,13 @@ func (e *Engine) stop(closeStore func() error) error {
 	err := closeStore()
 	root.Stop(e.governor.self)
 	e.sys.actors.Shutdown()
-	e.timers.close()
+	e.timers.Close()
 
 	wait := make(chan struct{})
 	timer := time.AfterFunc(e.opts.Grace, func() { close(wait) })
 	defer timer.Stop()
 	returned := e.handlers.wait(wait)
-	e.sys.workers.close(returned)
+	e.sys.workers.Close(returned)
 	if !returned {
 		err = errors.Join(err, fmt.Errorf("%d handlers have not returned", e.handlers.running()))
 	}

@@ -76,8 +76,8 @@ func (s *scheduler) inspection() Inspection {
 			i.Claimed++
 		}
 	}
-	if s.alarm.timer != nil {
-		i.AlarmAt = s.eng.clock.wall().Add(s.alarm.at - s.eng.clock.elapsed())
+	if s.alarm.Armed() {
+		i.AlarmAt = s.eng.clock.wall().Add(s.alarm.At - s.eng.clock.elapsed())
 	}
 	return i
 }

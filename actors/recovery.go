@@ -63,7 +63,7 @@ func (s *scheduler) reconcile() bool {
 
 // close leaves nothing behind that could fire or wait.
 func (s *scheduler) close(err error) {
-	s.alarm.clear()
+	s.alarm.Clear()
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}
@@ -195,7 +195,7 @@ func (s *scheduler) reload() bool {
 		wait := min(10*time.Millisecond<<min(s.reloads, 10), time.Second)
 		s.eng.opts.Logger.Error("reloading an app", "app", s.id, "err", err, "again in", wait)
 		sys, self := s.eng.sys, s.self
-		s.alarm.set(wait, func(uint64) { sys.tell(self, &retryReload{}) })
+		s.alarm.Set(wait, func(uint64) { sys.tell(self, &retryReload{}) })
 		s.dismiss(err) // callers are not kept waiting for a volume that is down
 		return false
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"carillon/actors/internal/timing"
 	"carillon/storage"
 )
 
@@ -78,10 +79,10 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		return false
 	}
 	r.deadline = now.Add(inv.timeout)
-	t.ctx = newLateContext(inv.ctx, r.deadline)
-	if job := inv.job; job != nil && !app.runs.start(job, t.ctx.cancel) {
+	t.ctx = timing.NewLazyContext(inv.ctx, r.deadline)
+	if job := inv.job; job != nil && !app.runs.start(job, t.ctx.Cancel) {
 		// Cancelled while it waited; whoever did that has told all there is to tell.
-		t.ctx.cancel()
+		t.ctx.Cancel()
 		return false
 	}
 	t.tx = app.store.Begin(app.eng.clock.raise(wall))
@@ -102,7 +103,7 @@ func (r *relay) end(t *turn, res result) {
 	if r.lost || r.holds != t {
 		return // the turn was taken away, with its transaction
 	}
-	t.ctx.cancel()
+	t.ctx.Cancel()
 	t.result = res
 	r.holds = nil
 	if !r.hand(t) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"carillon/actors/internal/timing"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -25,7 +26,7 @@ type scheduler struct {
 	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
 	claims int           // runs claimed and not started
 
-	alarm    alarm
+	alarm    timing.Alarm
 	expiry   *time.Timer // bounds the turn
 	expiryAt time.Time   // when it fires
 	touched  time.Duration
@@ -130,14 +131,14 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *runExpired:
 		s.giveUp(m.run)
 	case *alarmFired:
-		if !s.alarm.fired(m.gen) {
+		if !s.alarm.Fired(m.gen) {
 			return
 		}
 	case *slotsGiven:
 		s.slots += m.n
 		s.asked = max(s.asked-m.n, 0) // some may have been taken back
 	case *clockMoved:
-		s.alarm.clear()
+		s.alarm.Clear()
 	case *settled:
 		s.settle(m)
 	case *retryReload:

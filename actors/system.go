@@ -10,13 +10,15 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/eventstream"
+
+	"carillon/actors/internal/pool"
 )
 
 // system is the actor system, with what every actor of ours needs around it:
 // this file and the Receive methods are all that touch the actor library.
 type system struct {
 	actors  *actor.ActorSystem
-	workers *workers
+	workers *pool.Pool
 	logger  *slog.Logger
 }
 
@@ -29,7 +31,7 @@ func newSystem(logger *slog.Logger) *system {
 	// them, beyond our Close. Nobody else listens to the stream.
 	actors.EventStream = eventstream.NewEventStream()
 	narrowRegistry(actors.ProcessRegistry)
-	return &system{actors: actors, workers: newWorkers(), logger: logger}
+	return &system{actors: actors, workers: pool.New(), logger: logger}
 }
 
 // registryWidth is how many of its 1,024 concurrent maps the library's registry

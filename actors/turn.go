@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"carillon/actors/internal/timing"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -19,10 +20,10 @@ type turn struct {
 
 	// Below: once it is held.
 	tx         *storage.Tx
-	writer     storage.JobWriter // of tx, made while the turn is certainly held
-	ctx        *lateContext      // of the handler
-	cancelings []*run            // runs the transaction has cancelled, so far
-	result     result            // set by the handler's goroutine before it tells
+	writer     storage.JobWriter   // of tx, made while the turn is certainly held
+	ctx        *timing.LazyContext // of the handler
+	cancelings []*run              // runs the transaction has cancelled, so far
+	result     result              // set by the handler's goroutine before it tells
 }
 
 // nextTurn gives the turn to whoever has waited longest: to an operation, or to
@@ -206,7 +207,7 @@ func (s *scheduler) loseTurn(err error) {
 	if t == nil {
 		return // it had just given the turn back
 	}
-	t.ctx.cancel()
+	t.ctx.Cancel()
 	t.tx.Rollback(nil) // first of all: from then on its handler cancels nothing more
 	s.rollback(t.tx, t.cancelings, nil)
 	if t.inv.job != nil {

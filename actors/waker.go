@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"carillon/actors/internal/timing"
 	"carillon/storage"
 )
 
@@ -30,7 +31,7 @@ const wakeAtOnce = 256
 type waker struct {
 	eng   *Engine
 	self  *actor.PID
-	alarm alarm
+	alarm timing.Alarm
 	next  time.Time       // what the alarm is set for, by the wall; zero: not set
 	due   []storage.AppID // to be woken, the first ones first
 	swept []storage.AppID // to be woken when nobody is due, for the sweep
@@ -89,7 +90,7 @@ func (w *waker) Receive(c actor.Context) {
 		return
 	case *lookAround:
 	case *wakeAlarm:
-		if !w.alarm.fired(m.gen) {
+		if !w.alarm.Fired(m.gen) {
 			return
 		}
 		w.next = time.Time{}
@@ -102,7 +103,7 @@ func (w *waker) Receive(c actor.Context) {
 		w.skew = skew
 		w.eng.directory.each(func(ref *appRef) { w.eng.sys.tell(ref.app.scheduler, &clockMoved{}) })
 	case *actor.Stopping, *actor.Restarting:
-		w.alarm.clear()
+		w.alarm.Clear()
 		if w.check != nil {
 			w.check.Stop()
 		}
@@ -166,7 +167,7 @@ func (w *waker) wakeDue() {
 		w.again = true
 		return
 	}
-	w.alarm.clear()
+	w.alarm.Clear()
 	w.next, w.again = time.Time{}, false
 	wall := w.eng.clock.wall()
 	err := w.eng.store.Alarms(func(id storage.AppID, at time.Time) bool {
@@ -197,7 +198,7 @@ func (w *waker) wakeBy(at time.Time) {
 	w.next = at
 	sys, self := w.eng.sys, w.self
 	wait := min(max(at.Add(-wakeLead).Sub(w.eng.clock.wall()), 0), maxSleep)
-	w.alarm.set(wait, func(gen uint64) { sys.tell(self, &wakeAlarm{gen}) })
+	w.alarm.Set(wait, func(gen uint64) { sys.tell(self, &wakeAlarm{gen}) })
 }
 
 // wakeSome has as many apps woken as may be at once: those that are due first.

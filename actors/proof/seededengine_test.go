@@ -21,7 +21,7 @@ var engineFaults = []seededFault{
 	{
 		name: "alarm-not-moved", what: "an alarm that is set is not set earlier",
 		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
-		edits: []edit{{"actors/alarm.go", `s.alarm.at == at {`, `(s.alarm.at == at || FAULT) {`}},
+		edits: []edit{{"actors/alarm.go", `s.alarm.At == at {`, `(s.alarm.At == at || FAULT) {`}},
 	},
 	{
 		name: "sleep-while-due", what: "an app falls asleep while it works",
@@ -42,10 +42,10 @@ var engineFaults = []seededFault{
 	{
 		name: "clock-step-unnoticed", what: "nobody looks at the wall after a step of it",
 		pkg: "actors", tests: "TestG12_AForwardStepIsNoticedWithinClockCheck",
-		edits: []edit{{"actors/scheduler.go", `s.alarm.clear()`, `if FAULT {
+		edits: []edit{{"actors/scheduler.go", `s.alarm.Clear()`, `if FAULT {
 			return
 		}
-		s.alarm.clear()`}},
+		s.alarm.Clear()`}},
 	},
 	{
 		name: "no-second-look", what: "the wall is not read again before a start",

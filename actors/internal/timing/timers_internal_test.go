@@ -1,4 +1,4 @@
-package actors
+package timing
 
 import (
 	"math/rand/v2"
@@ -10,31 +10,31 @@ import (
 // G11: the precise timer calls nothing before its time, everything once, and
 // nothing that was stopped, whatever the order it was asked in.
 func TestG11_PreciseTimersAreNeverEarly(t *testing.T) {
-	p := newPrecise()
+	p := NewTimers()
 	if p == nil {
 		t.Skip("the system has no timer of its own")
 	}
-	defer p.close()
+	defer p.Close()
 	var mu sync.Mutex
 	calls := map[int]int{}
 	var wait sync.WaitGroup
 	const n = 300
-	var stopped []*timer
+	var stopped []*Timer
 	for i := range n {
 		d := time.Duration(rand.Int64N(int64(2 * finalApproach)))
 		if i%3 == 0 {
 			// Behind all the others: certainly not called when it is stopped.
-			stopped = append(stopped, p.after(2*finalApproach, func() {
+			stopped = append(stopped, p.After(2*finalApproach, func() {
 				mu.Lock()
 				defer mu.Unlock()
 				calls[i]++
 			}))
-			stopped[len(stopped)-1].stop()
+			stopped[len(stopped)-1].Stop()
 			continue
 		}
 		wait.Add(1)
 		at := time.Now().Add(d)
-		p.after(d, func() {
+		p.After(d, func() {
 			if early := time.Until(at); early > 0 {
 				t.Errorf("called %v early", early)
 			}
@@ -46,7 +46,7 @@ func TestG11_PreciseTimersAreNeverEarly(t *testing.T) {
 	}
 	wait.Wait()
 	for _, timer := range stopped {
-		timer.stop() // once more: it does nothing
+		timer.Stop() // once more: it does nothing
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -63,14 +63,14 @@ func TestG11_PreciseTimersAreNeverEarly(t *testing.T) {
 
 // A closed timer calls nothing any more, and what is asked of it is dropped.
 func TestPreciseTimersClose(t *testing.T) {
-	p := newPrecise()
+	p := NewTimers()
 	if p == nil {
 		t.Skip("the system has no timer of its own")
 	}
-	p.after(2*finalApproach, func() {})
-	p.close()
+	p.After(2*finalApproach, func() {})
+	p.Close()
 	waiting := len(p.waiting)
-	p.after(1, func() { t.Error("called after close") })
+	p.After(1, func() { t.Error("called after close") })
 	if len(p.waiting) != waiting {
 		t.Errorf("%d timers wait for a closed clock, %d before", len(p.waiting), waiting)
 	}

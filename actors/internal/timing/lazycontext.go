@@ -1,4 +1,4 @@
-package actors
+package timing
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// lateContext is the context of a mutation's handler: over at its deadline, when
+// LazyContext is the context of a mutation's handler: over at its deadline, when
 // the turn is, or when the caller's is. Few handlers look at theirs, so the timer
 // and the place among the parent's children, which cost as much as a short
 // handler itself, are made for the first who waits.
-type lateContext struct {
+type LazyContext struct {
 	parent   context.Context
 	deadline time.Time
 
@@ -21,18 +21,18 @@ type lateContext struct {
 	cause error
 }
 
-func newLateContext(parent context.Context, deadline time.Time) *lateContext {
+func NewLazyContext(parent context.Context, deadline time.Time) *LazyContext {
 	if at, ok := parent.Deadline(); ok && at.Before(deadline) {
 		deadline = at
 	}
-	return &lateContext{parent: parent, deadline: deadline}
+	return &LazyContext{parent: parent, deadline: deadline}
 }
 
 // Deadline implements context.Context.
-func (c *lateContext) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *LazyContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
 // Done implements context.Context.
-func (c *lateContext) Done() <-chan struct{} {
+func (c *LazyContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -48,14 +48,14 @@ func (c *lateContext) Done() <-chan struct{} {
 }
 
 // Err implements context.Context.
-func (c *lateContext) Err() error {
+func (c *LazyContext) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err()
 }
 
 // err is Err for who has the lock. What it has said once it says ever after.
-func (c *lateContext) err() error {
+func (c *LazyContext) err() error {
 	switch {
 	case c.over != nil:
 	case c.made != nil:
@@ -70,7 +70,7 @@ func (c *lateContext) err() error {
 
 // Value implements context.Context. Once there is a context to wait for it is
 // asked, so that those made of it know it for their parent.
-func (c *lateContext) Value(key any) any {
+func (c *LazyContext) Value(key any) any {
 	c.mu.Lock()
 	made := c.made
 	c.mu.Unlock()
@@ -80,8 +80,8 @@ func (c *lateContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// cancel ends the context, if it is not over.
-func (c *lateContext) cancel() {
+// Cancel ends the context, if it is not over.
+func (c *LazyContext) Cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.made != nil {

@@ -1,14 +1,14 @@
-package actors
+package pool
 
 import (
 	"sync"
 	"sync/atomic"
 )
 
-// workers run what the actors and the handlers have to run, in goroutines that
+// Pool runs what the actors and the handlers have to run, in goroutines that
 // are used again: a new goroutine grows its stack anew each time, which was a
 // fifth of the processor time of a busy app.
-type workers struct {
+type Pool struct {
 	work chan func() // unbuffered: taken only by a worker that waits
 	stop chan struct{}
 	idle atomic.Int32
@@ -24,64 +24,65 @@ const maxIdle = 128
 // throughput is how many messages of one actor are handled before another's turn.
 const throughput = 300
 
-func newWorkers() *workers {
-	return &workers{work: make(chan func()), stop: make(chan struct{})}
+// New returns a pool without goroutines; Schedule starts them as needed.
+func New() *Pool {
+	return &Pool{work: make(chan func()), stop: make(chan struct{})}
 }
 
 // Schedule runs fn soon, in a goroutine of its own, or never if the workers are
 // closed: a timer may fire while the engine stops. It does not block. With
 // Throughput it is the actor library's dispatcher.
-func (w *workers) Schedule(fn func()) {
+func (p *Pool) Schedule(fn func()) {
 	select {
-	case w.work <- fn:
+	case p.work <- fn:
 	default:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.closed {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.closed {
 			return
 		}
-		w.wg.Add(1)
-		go w.loop(fn)
+		p.wg.Add(1)
+		go p.loop(fn)
 	}
 }
 
 // Throughput implements the actor library's dispatcher.
-func (w *workers) Throughput() int { return throughput }
+func (p *Pool) Throughput() int { return throughput }
 
 // loop runs fn, then waits for more. A fn that ends its goroutine ends the loop.
-func (w *workers) loop(fn func()) {
-	defer w.wg.Done()
+func (p *Pool) loop(fn func()) {
+	defer p.wg.Done()
 	for fn != nil {
 		fn()
-		fn = w.next()
+		fn = p.next()
 	}
 }
 
 // next waits for something to run; nil ends the goroutine. It has a frame of its
 // own, so that one that waits keeps nothing of what it has run, such as an app
 // that has fallen asleep since.
-func (w *workers) next() func() {
-	if w.idle.Add(1) > maxIdle {
-		w.idle.Add(-1)
+func (p *Pool) next() func() {
+	if p.idle.Add(1) > maxIdle {
+		p.idle.Add(-1)
 		return nil
 	}
 	select {
-	case fn := <-w.work:
-		w.idle.Add(-1)
+	case fn := <-p.work:
+		p.idle.Add(-1)
 		return fn
-	case <-w.stop:
+	case <-p.stop:
 		return nil
 	}
 }
 
-// close lets the goroutines that wait go, and each that still runs when it has
+// Close lets the goroutines that wait go, and each that still runs when it has
 // run. With wait it returns when there are none left.
-func (w *workers) close(wait bool) {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	close(w.stop)
+func (p *Pool) Close(wait bool) {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	close(p.stop)
 	if wait {
-		w.wg.Wait()
+		p.wg.Wait()
 	}
 }

@@ -1,4 +1,4 @@
-package actors
+package timing
 
 import (
 	"container/heap"
@@ -11,10 +11,10 @@ import (
 // wait in counts whole ones.
 const finalApproach = 2 * time.Millisecond
 
-// precise is the engine's one timer for what is only a few milliseconds away. A
-// nil *precise is Go's own timers: what virtual time moves, and what there is
+// Timers is the engine's one timer for what is only a few milliseconds away. A
+// nil *Timers is Go's own timers: what virtual time moves, and what there is
 // where the system has nothing better.
-type precise struct {
+type Timers struct {
 	mu      sync.Mutex
 	waiting timerHeap
 	source  timerSource
@@ -29,39 +29,39 @@ type timerSource interface {
 	close()
 }
 
-// newPrecise starts the timer, or returns nil if there is none.
-func newPrecise() *precise {
+// NewTimers starts the timer, or returns nil if there is none.
+func NewTimers() *Timers {
 	source, err := newTimerSource()
 	if err != nil {
 		return nil
 	}
-	p := &precise{source: source, ended: make(chan struct{})}
+	p := &Timers{source: source, ended: make(chan struct{})}
 	go p.loop()
 	return p
 }
 
-// timer is one call to come.
-type timer struct {
-	owner *precise
+// Timer is one call to come.
+type Timer struct {
+	owner *Timers
 	own   *time.Timer // in the place of all the rest
 	at    time.Time
 	fn    func()
 	index int // in the heap; below 0: not in it
 }
 
-// after has fn called after d, in a goroutine that must not be blocked. If d is
+// After has fn called after d, in a goroutine that must not be blocked. If d is
 // long it is called a little earlier, by finalApproach: whoever waits for an
 // instant reads the clock again anyway, and asks for the rest.
-func (p *precise) after(d time.Duration, fn func()) *timer {
+func (p *Timers) After(d time.Duration, fn func()) *Timer {
 	if p == nil {
-		return &timer{own: time.AfterFunc(d, fn)}
+		return &Timer{own: time.AfterFunc(d, fn)}
 	}
 	if d > 2*finalApproach {
-		return &timer{own: time.AfterFunc(d-finalApproach, fn)}
+		return &Timer{own: time.AfterFunc(d-finalApproach, fn)}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := &timer{owner: p, at: time.Now().Add(d), fn: fn, index: -1}
+	t := &Timer{owner: p, at: time.Now().Add(d), fn: fn, index: -1}
 	if p.closed {
 		return t
 	}
@@ -72,8 +72,8 @@ func (p *precise) after(d time.Duration, fn func()) *timer {
 	return t
 }
 
-// stop keeps fn from being called, unless it is being called.
-func (t *timer) stop() {
+// Stop keeps fn from being called, unless it is being called.
+func (t *Timer) Stop() {
 	if t.own != nil {
 		t.own.Stop()
 		return
@@ -86,7 +86,7 @@ func (t *timer) stop() {
 	}
 }
 
-func (p *precise) loop() {
+func (p *Timers) loop() {
 	defer close(p.ended)
 	for p.source.wait() == nil {
 		for fn := p.next(); fn != nil; fn = p.next() {
@@ -96,7 +96,7 @@ func (p *precise) loop() {
 }
 
 // next takes a call whose time has come, or sets the source for the first of the rest.
-func (p *precise) next() func() {
+func (p *Timers) next() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 || p.closed {
@@ -106,11 +106,11 @@ func (p *precise) next() func() {
 		p.source.set(wait)
 		return nil
 	}
-	return heap.Pop(&p.waiting).(*timer).fn
+	return heap.Pop(&p.waiting).(*Timer).fn
 }
 
-// close ends the timer: nothing is called any more once it has returned.
-func (p *precise) close() {
+// Close ends the timer: nothing is called any more once it has returned.
+func (p *Timers) Close() {
 	if p == nil {
 		return
 	}
@@ -122,7 +122,7 @@ func (p *precise) close() {
 }
 
 // timerHeap is ordered by instant.
-type timerHeap []*timer
+type timerHeap []*Timer
 
 func (h timerHeap) Len() int           { return len(h) }
 func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
@@ -133,7 +133,7 @@ func (h timerHeap) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (h *timerHeap) Push(x any) {
-	t := x.(*timer)
+	t := x.(*Timer)
 	t.index = len(*h)
 	*h = append(*h, t)
 }

@@ -1,4 +1,4 @@
-package actors
+package timing
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestLateContextIsLikeAnyOther compares it with the standard library's in all
+// TestLazyContextIsLikeAnyOther compares it with the standard library's in all
 // that can be seen, however late it is made.
-func TestLateContextIsLikeAnyOther(t *testing.T) {
+func TestLazyContextIsLikeAnyOther(t *testing.T) {
 	const timeout = time.Second
 	type key struct{}
 	reason := errors.New("it has its reasons")
@@ -73,8 +73,8 @@ func TestLateContextIsLikeAnyOther(t *testing.T) {
 							return ctx, cancel
 						})
 						got := see(func(parent context.Context) (context.Context, func()) {
-							ctx := newLateContext(parent, time.Now().Add(timeout))
-							return ctx, ctx.cancel
+							ctx := NewLazyContext(parent, time.Now().Add(timeout))
+							return ctx, ctx.Cancel
 						})
 						for i := range want {
 							if got[i] != want[i] {
@@ -88,17 +88,17 @@ func TestLateContextIsLikeAnyOther(t *testing.T) {
 	}
 }
 
-// TestLateContextSaysOneThing: what it has once said of its end it says ever after.
-func TestLateContextSaysOneThing(t *testing.T) {
+// TestLazyContextSaysOneThing: what it has once said of its end it says ever after.
+func TestLazyContextSaysOneThing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, end := context.WithCancel(t.Context())
-		ctx := newLateContext(parent, time.Now().Add(time.Second))
+		ctx := NewLazyContext(parent, time.Now().Add(time.Second))
 		time.Sleep(time.Second)
 		if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("at its deadline it is %v", err)
 		}
 		end()
-		ctx.cancel()
+		ctx.Cancel()
 		<-ctx.Done()
 		if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("later it is %v", err)
