@@ -192,7 +192,7 @@ func TestG5_AttemptsAreCountedOverCrashes(t *testing.T) {
 		return nil
 	})
 	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
-		id := mustAfter(t, h, "acme", 0, flaky.With("x"), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 2, Base: time.Minute}))
+		id := mustAfter(t, h, "acme", 0, flaky.With("x"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Minute}))
 		scheduled := h.Job("acme", id).ScheduledFor
 		h.Settle()
 		h.Crash() // in attempt 1; attempt 2 fails
@@ -272,7 +272,7 @@ func TestG5_OneIdempotencyKeyThatNoOtherJobHas(t *testing.T) {
 	}
 }
 
-// G5: the number of runs is 1 + the limit, and the waits are the policy's.
+// G5: the number of runs is MaxAttempts, and the waits are the policy's.
 func TestG5_RetryLadder(t *testing.T) {
 	type policy = dispatch.RetryPolicy
 	retry := func(p policy) []dispatch.RunOption { return []dispatch.RunOption{dispatch.WithRetry(p)} }
@@ -284,11 +284,11 @@ func TestG5_RetryLadder(t *testing.T) {
 	}{
 		{"default", nil, []time.Duration{0, 30 * s, 90 * s, 210 * s, 450 * s, 930 * s}},
 		{"none", []dispatch.RunOption{dispatch.NoRetry()}, []time.Duration{0}},
-		{"one", retry(policy{Limit: 1, Base: s}), []time.Duration{0, s}},
-		{"at once", retry(policy{Limit: 3}), []time.Duration{0, 0, 0, 0}},
-		{"linear", retry(policy{Limit: 3, Base: s, Backoff: dispatch.Linear}), []time.Duration{0, s, 3 * s, 6 * s}},
-		{"capped", retry(policy{Limit: 4, Base: s, Max: 3 * s}), []time.Duration{0, s, 3 * s, 6 * s, 9 * s}},
-		{"rounded up", retry(policy{Limit: 1, Base: s + 1}), []time.Duration{0, s + time.Millisecond}},
+		{"one", retry(policy{MaxAttempts: 2, Base: s}), []time.Duration{0, s}},
+		{"at once", retry(policy{MaxAttempts: 4}), []time.Duration{0, 0, 0, 0}},
+		{"linear", retry(policy{MaxAttempts: 4, Base: s, Backoff: dispatch.Linear}), []time.Duration{0, s, 3 * s, 6 * s}},
+		{"capped", retry(policy{MaxAttempts: 5, Base: s, Max: 3 * s}), []time.Duration{0, s, 3 * s, 6 * s, 9 * s}},
+		{"rounded up", retry(policy{MaxAttempts: 2, Base: s + 1}), []time.Duration{0, s + time.Millisecond}},
 	} {
 		for _, kind := range []dispatch.Kind{dispatch.KindAction, dispatch.KindMutation} {
 			t.Run(tt.name+" "+string(kind), func(t *testing.T) {
@@ -322,6 +322,79 @@ func TestG5_RetryLadder(t *testing.T) {
 			})
 		}
 	}
+}
+
+// G5: a function's own policy holds for its jobs and ticks that have none, looked
+// up when an attempt fails; a job's own wins.
+func TestG5_AFunctionsOwnRetry(t *testing.T) {
+	k := newKit()
+	fail := func(path string, opts ...dispatch.FunctionOption) *dispatch.ActionRef[string, none] {
+		return k.action(path, func(ctx *dispatch.ActionCtx, name string) error {
+			k.note("start "+name, ctx.Job)
+			return errors.New("no")
+		}, opts...)
+	}
+	twice := fail("t:twice", dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Second}))
+	never := fail("t:never", dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 1}))
+	tick := cron.Trigger{Name: "tick", Schedule: cron.Every(24 * time.Hour), Call: twice.With("tick")}
+	actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []cron.Trigger{tick}}, func(h *actorstest.Harness) {
+		begin := h.Now()
+		mustAfter(t, h, "acme", 0, twice.With("theirs"))
+		mustAfter(t, h, "acme", 0, never.With("once"))
+		mustAfter(t, h, "acme", 0, twice.With("own"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Minute}))
+		mustAfter(t, h, "acme", 0, twice.With("atmostonce"), dispatch.AtMostOnce())
+		h.Advance(24*time.Hour + time.Minute)
+		for name, want := range map[string][]time.Duration{
+			"theirs":     {0, time.Second},
+			"once":       {0},
+			"own":        {0, time.Minute, 3 * time.Minute},
+			"atmostonce": {0},
+			"tick":       {24 * time.Hour, 24*time.Hour + time.Second},
+		} {
+			var got []time.Duration
+			for _, e := range k.events("start " + name) {
+				got = append(got, e.At.Sub(begin))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s runs at %v, want %v", name, got, want)
+			}
+		}
+		info, ok, err := h.Scheduler("acme").Crons().Get("tick")
+		if err != nil || !ok || info.Policy != (dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Second}) {
+			t.Errorf("the trigger says %+v, %v, %v", info.Policy, ok, err)
+		}
+	})
+}
+
+// G5: with jitter jobs that failed together are not tried again together, and
+// none later than without it.
+func TestG5_RetriesWithJitterAreSpread(t *testing.T) {
+	k := newKit()
+	fail := k.fails("t:fail")
+	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+		begin := h.Now()
+		policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Minute, Jitter: true})
+		for range 60 {
+			mustAfter(t, h, "acme", 0, fail.With("x"), policy)
+		}
+		h.Advance(time.Hour)
+		seconds := map[time.Duration]bool{}
+		again := 0
+		for _, e := range k.events("start") {
+			if e.Attempt == 1 {
+				continue
+			}
+			again++
+			wait := e.At.Sub(begin)
+			if wait < 0 || wait > time.Minute {
+				t.Errorf("tried again after %v", wait)
+			}
+			seconds[wait.Truncate(time.Second)] = true
+		}
+		if again != 60 || len(seconds) < 25 {
+			t.Errorf("%d jobs were tried again, in %d seconds of the minute", again, len(seconds))
+		}
+	})
 }
 
 // G5: what cannot be mended by a retry is not retried.
@@ -358,7 +431,7 @@ func TestG5_NeverTwoAtOnceThoughAHandlerWasGivenUp(t *testing.T) {
 			})
 			actorstest.Run(t, actors.Options{Functions: k.reg, IdleAfter: idle}, func(h *actorstest.Harness) {
 				free = make(chan struct{}) // of the bubble
-				policy := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 3, Base: 30 * time.Second})
+				policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 4, Base: 30 * time.Second})
 				id := mustAfter(t, h, "acme", 0, deaf.With("x"), dispatch.Timeout(time.Second), policy)
 				h.Advance(10 * time.Minute)
 				if k.count("start") != 1 {

@@ -183,7 +183,7 @@ func TestG17_NoSlotIsLostHoweverAJobEnds(t *testing.T) {
 					Functions: k.reg, AppConcurrency: slots, Concurrency: slots, Logger: quiet, Limits: dispatch.Limits{Result: 1 << 10}, ClockCheck: time.Minute,
 				}
 				actorstest.Run(t, opts, func(h *actorstest.Harness) {
-					policy := dispatch.WithRetry(dispatch.RetryPolicy{Limit: retries, Base: 10 * time.Millisecond})
+					policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 1 + retries, Base: 10 * time.Millisecond})
 					must[none](t)(k.scheduleMany(h, "acme", 4*slots, 0, call, policy))
 					h.Advance(time.Hour)
 					if jobs := h.Jobs("acme", storage.StatePending, storage.StateRunning); len(jobs) > 0 {
@@ -394,7 +394,7 @@ func TestG16_CapsHoldInARandomLife(t *testing.T) {
 				app := storage.AppID(fmt.Sprint("app", rnd.IntN(4)))
 				switch rnd.IntN(6) {
 				case 0, 1, 2:
-					policy := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 2, Base: time.Second})
+					policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Second})
 					mustAfter(t, h, app, time.Duration(rnd.IntN(3000))*time.Millisecond, work.With(string(app)), policy, dispatch.Timeout(2*time.Second))
 				case 3:
 					if jobs := h.Jobs(app, storage.StateRunning, storage.StatePending); len(jobs) > 0 {

@@ -345,7 +345,7 @@ func TestG11_ARetryPastTheLastInstant(t *testing.T) {
 		}}
 		begin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when the bubble begins
 		actorstest.Run(t, opts, func(h *actorstest.Harness) {
-			id := mustAfter(t, h, "acme", 0, failAlways.With("x"), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 5, Base: tt.base}))
+			id := mustAfter(t, h, "acme", 0, failAlways.With("x"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 6, Base: tt.base}))
 			h.Settle()
 			wantState(t, h, "acme", id, tt.want, 1)
 		})

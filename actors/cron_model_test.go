@@ -93,7 +93,7 @@ func (h *cronHistory) def(s cronStep) dispatch.Cron {
 		Name: fmt.Sprintf("t%d", s.Trigger), Spec: cronSpecs[s.N%len(cronSpecs)], Call: call,
 		Overlap: cronOverlaps[s.N/3%len(cronOverlaps)], CatchUp: cronCatchUps[s.N/5%len(cronCatchUps)],
 		Jitter: time.Duration(s.N%3/2) * 1700 * time.Millisecond,
-		Retry:  &dispatch.RetryPolicy{Limit: 2, Base: 1300 * time.Millisecond},
+		Retry:  &dispatch.RetryPolicy{MaxAttempts: 3, Base: 1300 * time.Millisecond},
 		Paused: s.N%11 == 0,
 	}
 }

@@ -91,7 +91,7 @@ func TestG19_AFailingTickBlocksNoOther(t *testing.T) {
 			return nil
 		}
 		def := everyTen(cronFlaky.With("w"), storage.OverlapSkip)
-		def.Retry = &dispatch.RetryPolicy{Limit: 5, Base: 12 * time.Second}
+		def.Retry = &dispatch.RetryPolicy{MaxAttempts: 6, Base: 12 * time.Second}
 		r.create("acme", def)
 		r.Advance(61 * time.Second)
 		r.wantOutcomes("acme", "ten", begin, "fired 10s", "fired 20s", "fired 30s", "fired 40s", "fired 50s", "fired 1m0s")

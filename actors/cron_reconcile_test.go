@@ -92,7 +92,7 @@ func TestG22_Reconcile(t *testing.T) {
 func TestG22_UnchangedDeclarationsWriteNothing(t *testing.T) {
 	onRig(t, actors.Options{}, func(r *cronRig) {
 		r.touch("acme")
-		weekly := cron.Trigger{Name: "w", Schedule: cron.Weekly(time.Monday, 3, 0), Zone: "Europe/Rome", Call: cronBeat.With("w"), Retry: &dispatch.RetryPolicy{Limit: 2, Base: time.Second}, Jitter: time.Minute}
+		weekly := cron.Trigger{Name: "w", Schedule: cron.Weekly(time.Monday, 3, 0), Zone: "Europe/Rome", Call: cronBeat.With("w"), Retry: &dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Second}, Jitter: time.Minute}
 		r.declare(weekly, declaredTen("x"))
 		before := r.info("acme", "w")
 		for range 3 {
@@ -305,7 +305,7 @@ func TestG21_OpenNamesEveryFaultyTrigger(t *testing.T) {
 		{Name: "overlap", Schedule: cron.Daily(3, 0), Overlap: "sometimes", Call: cronBeat.With("x")},
 		{Name: "catchup", Schedule: cron.Daily(3, 0), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 1001}, Call: cronBeat.With("x")},
 		{Name: "jitter", Schedule: cron.Daily(3, 0), Jitter: cron.MaxJitter + 1, Call: cronBeat.With("x")},
-		{Name: "retry", Schedule: cron.Daily(3, 0), Retry: &dispatch.RetryPolicy{Limit: -1}, Call: cronBeat.With("x")},
+		{Name: "retry", Schedule: cron.Daily(3, 0), Retry: &dispatch.RetryPolicy{MaxAttempts: -1}, Call: cronBeat.With("x")},
 		{Name: "apps", Schedule: cron.Daily(3, 0), Apps: []storage.AppID{"no/such name"}, Call: cronBeat.With("x")},
 		declaredTen("twice"),
 		{Name: "no call", Schedule: cron.Daily(3, 0)},

@@ -135,35 +135,33 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 
 // Get implements dispatch.Crons.
 func (c *txCrons) Get(name string) (dispatch.CronInfo, bool, error) {
-	return cronInfo(c.w.Writer(), name, c.eng.clock.wall())
+	return c.eng.cronInfo(c.w.Writer(), name)
 }
 
 // List implements dispatch.Crons.
-func (c *txCrons) List() ([]dispatch.CronInfo, error) {
-	return cronInfos(c.w.Writer(), c.eng.clock.wall())
-}
+func (c *txCrons) List() ([]dispatch.CronInfo, error) { return c.eng.cronInfos(c.w.Writer()) }
 
 // Slots implements dispatch.Crons.
 func (c *txCrons) Slots(name string, limit int) ([]storage.Slot, error) {
 	return cronSlots(c.w.Writer(), name, limit)
 }
 
-func cronInfo(r storage.Reader, name string, wall time.Time) (dispatch.CronInfo, bool, error) {
+func (e *Engine) cronInfo(r storage.Reader, name string) (dispatch.CronInfo, bool, error) {
 	t, ok, err := r.System().Trigger(name)
 	if err != nil || !ok {
 		return dispatch.CronInfo{}, false, asError(err)
 	}
-	return describe(t, wall), true, nil
+	return e.describe(t), true, nil
 }
 
-func cronInfos(r storage.Reader, wall time.Time) ([]dispatch.CronInfo, error) {
+func (e *Engine) cronInfos(r storage.Reader) ([]dispatch.CronInfo, error) {
 	triggers, err := r.System().Triggers()
 	if err != nil {
 		return nil, asError(err)
 	}
 	infos := make([]dispatch.CronInfo, len(triggers))
 	for i, t := range triggers {
-		infos[i] = describe(t, wall)
+		infos[i] = e.describe(t)
 	}
 	return infos, nil
 }
@@ -179,8 +177,8 @@ func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error)
 }
 
 // describe works out what follows from the trigger.
-func describe(t storage.Trigger, wall time.Time) dispatch.CronInfo {
-	info := dispatch.CronInfo{Trigger: t}
+func (e *Engine) describe(t storage.Trigger) dispatch.CronInfo {
+	info := dispatch.CronInfo{Trigger: t, Policy: e.opts.Functions.RetryOf(t.Function, t.Retry)}
 	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
 	if err != nil {
 		info.Description = err.Error()
@@ -326,7 +324,7 @@ func (c remoteCrons) RunNow(name string) (storage.JobID, error) {
 // Get implements dispatch.Crons. It reads committed state.
 func (c remoteCrons) Get(name string) (info dispatch.CronInfo, ok bool, err error) {
 	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
-		info, ok, err = cronInfo(r, name, c.eng.clock.wall())
+		info, ok, err = c.eng.cronInfo(r, name)
 		return err
 	})
 	return info, ok && err == nil, err
@@ -335,7 +333,7 @@ func (c remoteCrons) Get(name string) (info dispatch.CronInfo, ok bool, err erro
 // List implements dispatch.Crons. It reads committed state.
 func (c remoteCrons) List() (infos []dispatch.CronInfo, err error) {
 	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
-		infos, err = cronInfos(r, c.eng.clock.wall())
+		infos, err = c.eng.cronInfos(r)
 		return err
 	})
 	return infos, err

@@ -206,7 +206,7 @@ func TestG3_ScheduledMutationsAreExactlyOnceAtArbitraryInstants(t *testing.T) {
 					for i := range jobs {
 						due := time.Duration(rnd.IntN(300)) * time.Millisecond
 						h.Scheduler("acme").RunAfter(due, work.With(want[i]), dispatch.ID(storage.JobID("job-"+want[i])),
-							dispatch.WithRetry(dispatch.RetryPolicy{Limit: 3, Base: time.Millisecond}))
+							dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 4, Base: time.Millisecond}))
 					}
 				}
 				for h.CrashAt([]string{"commit", "committed"}[rnd.IntN(2)], 1+rnd.IntN(20), schedule) {

@@ -127,7 +127,7 @@ func TestG18_MaxJobs(t *testing.T) {
 		refused()
 
 		wantCancel(t, h, "acme", ids[0], true, storage.StatePending)
-		retrying := mustAfter(t, h, "acme", 0, failAlways.With("y"), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 2, Base: time.Minute}))
+		retrying := mustAfter(t, h, "acme", 0, failAlways.With("y"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Minute}))
 		h.Settle()
 		wantState(t, h, "acme", retrying, storage.StatePending, 1)
 		refused()

@@ -121,10 +121,10 @@ func TestG2_BadSchedulesAreRefusedAtTheCall(t *testing.T) {
 		"id in use":              {addEntry.With("x"), []dispatch.RunOption{dispatch.ID("held")}, dispatch.CodeAlreadyExists},
 		"id of a dead job":       {addEntry.With("x"), []dispatch.RunOption{dispatch.ID("dead")}, dispatch.CodeAlreadyExists},
 		"at most once, mutation": {addEntry.With("x"), []dispatch.RunOption{dispatch.AtMostOnce()}, dispatch.CodeInvalidArgument},
-		"at most once, retried":  {act.With("x"), []dispatch.RunOption{dispatch.AtMostOnce(), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 1})}, dispatch.CodeInvalidArgument},
+		"at most once, retried":  {act.With("x"), []dispatch.RunOption{dispatch.AtMostOnce(), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 2})}, dispatch.CodeInvalidArgument},
 		"no timeout":             {addEntry.With("x"), []dispatch.RunOption{dispatch.Timeout(0)}, dispatch.CodeInvalidArgument},
 		"negative base":          {addEntry.With("x"), []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{Base: -1})}, dispatch.CodeInvalidArgument},
-		"too many retries":       {addEntry.With("x"), []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{Limit: 1001})}, dispatch.CodeInvalidArgument},
+		"too many attempts":      {addEntry.With("x"), []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 1001})}, dispatch.CodeInvalidArgument},
 	}
 	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
 		mustAfter(t, h, "acme", time.Hour, addEntry.With("x"), dispatch.ID("held"))

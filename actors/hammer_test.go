@@ -350,7 +350,7 @@ func TestG16_JobsOfEveryFateHammer(t *testing.T) {
 	eng := openPlain(t, actors.Options{Functions: k.reg, AppConcurrency: perApp, Concurrency: all, IdleAfter: time.Millisecond})
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	policy := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 10, Base: time.Millisecond, Max: 2 * time.Millisecond})
+	policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: time.Millisecond, Max: 2 * time.Millisecond})
 	var done sync.WaitGroup
 	for a := range 3 {
 		name := fmt.Sprint("app", a)

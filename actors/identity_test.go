@@ -197,7 +197,7 @@ func TestG25_Reauthorize(t *testing.T) {
 				}
 				plan := func(ctx *dispatch.MutationCtx) error {
 					_, err := ctx.Scheduler.RunAfter(0, call, dispatch.AsCaller(), dispatch.ID("job"),
-						dispatch.WithRetry(dispatch.RetryPolicy{Limit: 2, Base: time.Second}))
+						dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Second}))
 					return err
 				}
 				k.plan = plan

@@ -99,7 +99,7 @@ func TestG5_AnAttemptWhoseEndWasLostIsCounted(t *testing.T) {
 				})
 				actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
 					over = make(chan struct{}) // of the bubble
-					retry := dispatch.WithRetry(dispatch.RetryPolicy{Limit: 3, Base: backoff})
+					retry := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 4, Base: backoff})
 					id := mustAfter(t, h, "acme", 0, act.With("x"), retry)
 					h.Settle()
 					inOneCommit(h, f, point, func() { close(over) }) // the end, and the claim of the next attempt

@@ -184,7 +184,7 @@ func TestG13_NobodyIsHeldUp(t *testing.T) {
 	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
 		free = make(chan struct{})
 		mustAfter(t, h, "acme", 0, failAlways.With("x"))
-		mustAfter(t, h, "acme", 0, deaf.With("x"), dispatch.Timeout(time.Second), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 1000, Base: time.Second}))
+		mustAfter(t, h, "acme", 0, deaf.With("x"), dispatch.Timeout(time.Second), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 1000, Base: time.Second}))
 		mustAfter(t, h, "acme", 0, hang.With("x"), dispatch.Timeout(time.Hour))
 		once := mustAfter(t, h, "acme", time.Second, hang.With("once"), dispatch.AtMostOnce(), dispatch.Timeout(time.Hour))
 		for i := range 50 {

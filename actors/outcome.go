@@ -132,11 +132,14 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		log.Warn("job failed for good")
 		return out
 	}
-	wait, again := dispatch.RetryOf(r.job.Retry).Next(r.job.Failures + 1)
+	policy := s.eng.opts.Functions.RetryOf(r.job.Function, r.job.Retry)
+	log = log.With("of", policy.MaxAttempts)
+	wait, again := policy.Next(r.job.Failures + 1)
 	if !again {
-		log.Warn("job failed, and its retries are spent")
+		log.Warn("job failed, and its attempts are spent")
 		return out
 	}
+	wait = policy.Jittered(wait, string(s.id)+"/"+string(r.job.ID), r.attempt)
 	out.State, out.Due = storage.StatePending, wall
 	if wait > 0 {
 		// Rounded up like every due instant; one past the last possible is dead (storage).

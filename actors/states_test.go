@@ -118,7 +118,7 @@ func TestG8_OnlyLegalChangesOfState(t *testing.T) {
 				for i := range 200 {
 					name := string(rune('a' + rnd.IntN(26)))
 					delay := time.Duration(rnd.IntN(2000)) * time.Millisecond
-					policy := dispatch.WithRetry(dispatch.RetryPolicy{Limit: rnd.IntN(4), Base: time.Duration(rnd.IntN(300)) * time.Millisecond})
+					policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 1 + rnd.IntN(4), Base: time.Duration(rnd.IntN(300)) * time.Millisecond})
 					what := ""
 					switch rnd.IntN(9) {
 					case 0, 1:

@@ -60,7 +60,7 @@ func storyFunctions() *dispatch.Registry {
 		if err != nil {
 			return "", dispatch.Errorf(dispatch.CodeInvalidArgument, "after: %v", err)
 		}
-		opt := dispatch.WithRetry(dispatch.RetryPolicy{Limit: o.Retries, Base: time.Minute})
+		opt := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 1 + o.Retries, Base: time.Minute})
 		if o.Once {
 			opt = dispatch.AtMostOnce()
 		}

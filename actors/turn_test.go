@@ -67,7 +67,7 @@ func TestG24_AMutationThatOverrunsLosesTheTurn(t *testing.T) {
 		wantEntries(t, h, "acme", "other")
 
 		// As a job it is retried, and dead in the end, like one that fails.
-		id := mustAfter(t, h, "acme", 0, overrun.With("job"), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 1, Base: time.Second}))
+		id := mustAfter(t, h, "acme", 0, overrun.With("job"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Second}))
 		h.Advance(time.Minute)
 		job := wantState(t, h, "acme", id, storage.StateFailed, 2)
 		if job.Error.Code != string(dispatch.CodeDeadlineExceeded) {

@@ -37,7 +37,7 @@ func TestG21_PlanFillsInTheDefaults(t *testing.T) {
 		Name: "x", Spec: "@every 90s", Zone: "Europe/Rome", Call: tickCall.With("a"), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll},
 		Retry: &dispatch.RetryPolicy{}, Jitter: cron.MaxJitter,
 	})
-	if err != nil || plan.CatchUp.Limit != 100 || plan.Zone != "Europe/Rome" || plan.Retry == nil || plan.Retry.Limit != 0 {
+	if err != nil || plan.CatchUp.Limit != 100 || plan.Zone != "Europe/Rome" || plan.Retry == nil || plan.Retry.Limit != 5 {
 		t.Errorf("%+v, %v", plan, err)
 	}
 }
@@ -63,7 +63,7 @@ func TestG21_PlanRefuses(t *testing.T) {
 		{"catch-up", func(c *dispatch.Cron) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Window: -1} }, dispatch.CodeInvalidArgument},
 		{"jitter", func(c *dispatch.Cron) { c.Jitter = -1 }, dispatch.CodeInvalidArgument},
 		{"jitter", func(c *dispatch.Cron) { c.Jitter = cron.MaxJitter + 1 }, dispatch.CodeInvalidArgument},
-		{"", func(c *dispatch.Cron) { c.Retry = &dispatch.RetryPolicy{Limit: -1} }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Cron) { c.Retry = &dispatch.RetryPolicy{MaxAttempts: -1} }, dispatch.CodeInvalidArgument},
 		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:query").With(nil) }, dispatch.CodeInvalidArgument},
 		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:tick").With(7) }, dispatch.CodeInvalidArgument},
 		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:none").With(7) }, dispatch.CodeNotFound},

@@ -18,7 +18,7 @@ type Cron struct {
 	// Jitter bounds how much later than its slot a tick is due, 0 or more. The
 	// delay is the same for every tick of this trigger in this app.
 	Jitter time.Duration
-	Retry  *RetryPolicy // of the ticks; nil is DefaultRetry
+	Retry  *RetryPolicy // of the ticks; nil is the function's own, or DefaultRetry
 	Paused bool         // made, but not ticking until resumed
 }
 
@@ -27,6 +27,7 @@ type CronInfo struct {
 	storage.Trigger
 	Description string      // the spec in English
 	Upcoming    []time.Time // the next three slots; none while it is paused
+	Policy      RetryPolicy // what its ticks are retried by: Retry, or the function's own, or DefaultRetry
 }
 
 // Crons are the cron triggers of one app: those declared by the program, which

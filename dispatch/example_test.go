@@ -278,7 +278,7 @@ func ExampleAtMostOnce() {
 func ExampleWithRetry() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {
 		_, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"patient"}), dispatch.WithRetry(dispatch.RetryPolicy{
-			Limit: 10, Base: time.Second, Max: time.Minute, // after 1 s, 2 s, 4 s … and at most a minute
+			MaxAttempts: 10, Base: time.Second, Max: time.Minute, // after 1 s, 2 s, 4 s … and at most a minute
 		}))
 		return "", err
 	})

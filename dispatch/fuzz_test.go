@@ -208,25 +208,28 @@ func FuzzInstants(f *testing.F) {
 // milliseconds that never shrink, never overflow, stay within the bound, and are
 // those of the policy that is stored.
 func FuzzRetry(f *testing.F) {
-	f.Add(5, 0, int64(30*time.Second), int64(0), 3)
+	f.Add(6, 0, int64(30*time.Second), int64(0), 3)
 	f.Add(1000, 0, int64(1), int64(0), 1000)
 	f.Add(1000, 1, int64(math.MaxInt64), int64(0), 2)
 	f.Add(1000, 0, int64(math.MaxInt64/2+1), int64(math.MaxInt64), 64)
-	f.Add(3, 1, int64(0), int64(1), 3)
-	f.Add(3, 2, int64(-1), int64(-1), -3)
-	f.Fuzz(func(t *testing.T, limit, backoff int, base, bound int64, failures int) {
-		policy := dispatch.RetryPolicy{Limit: limit, Backoff: dispatch.Backoff(backoff), Base: time.Duration(base), Max: time.Duration(bound)}
+	f.Add(4, 1, int64(0), int64(1), 3)
+	f.Add(4, 2, int64(-1), int64(-1), -3)
+	f.Fuzz(func(t *testing.T, attempts, backoff int, base, bound int64, failures int) {
+		policy := dispatch.RetryPolicy{MaxAttempts: attempts, Backoff: dispatch.Backoff(backoff), Base: time.Duration(base), Max: time.Duration(bound)}
 		job, err := plannerAt(noon).After(0, mutation, dispatch.WithRetry(policy))
-		legal := limit >= 0 && limit <= dispatch.MaxRetries && (backoff == 0 || backoff == 1) && base >= 0 && bound >= 0
+		legal := attempts >= 0 && attempts <= dispatch.MaxAttempts && (backoff == 0 || backoff == 1) && base >= 0 && bound >= 0
 		if (err == nil) != legal {
 			t.Fatalf("%+v: %v", policy, err)
 		}
 		if err != nil {
 			return
 		}
-		stored := dispatch.RetryOf(job.Retry)
+		stored := dispatch.NewRegistry().RetryOf("", job.Retry)
 		wait, again := stored.Next(failures)
-		if again != (failures >= 1 && failures <= limit) {
+		if attempts == 0 {
+			attempts = 6
+		}
+		if again != (failures >= 1 && failures < attempts) {
 			t.Fatalf("%+v after %d failures: again %v", stored, failures, again)
 		}
 		if !again {

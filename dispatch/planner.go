@@ -99,10 +99,10 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 		switch {
 		case fn.Kind == KindMutation:
 			return fmt.Errorf("AtMostOnce is for actions: the effects of a mutation happen exactly once")
-		case o.retry != nil && o.retry.Limit > 0:
+		case o.retry != nil && o.retry.attempts() > 1:
 			return fmt.Errorf("AtMostOnce excludes retries")
 		}
-		job.AtMostOnce, job.Retry = true, RetryPolicy{}.stored()
+		job.AtMostOnce, job.Retry = true, RetryPolicy{MaxAttempts: 1}.stored()
 	}
 	return nil
 }

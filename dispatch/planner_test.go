@@ -158,15 +158,15 @@ func TestRunOptions(t *testing.T) {
 		{"zero timeout", mutation, one(dispatch.Timeout(0)), "timeout 0s is not positive"},
 		{"negative timeout", mutation, one(dispatch.Timeout(-1)), "timeout -1ns is not positive"},
 		{"no retry", mutation, one(dispatch.NoRetry()), ""},
-		{"most retries", mutation, retry(dispatch.RetryPolicy{Limit: dispatch.MaxRetries}), ""},
-		{"too many retries", mutation, retry(dispatch.RetryPolicy{Limit: dispatch.MaxRetries + 1}), "limit 1001 is not in 0 to 1000"},
-		{"negative limit", mutation, retry(dispatch.RetryPolicy{Limit: -1}), "limit -1 is not in 0 to 1000"},
+		{"most attempts", mutation, retry(dispatch.RetryPolicy{MaxAttempts: dispatch.MaxAttempts}), ""},
+		{"too many attempts", mutation, retry(dispatch.RetryPolicy{MaxAttempts: dispatch.MaxAttempts + 1}), "1001 attempts are not in 1 to 1000"},
+		{"negative attempts", mutation, retry(dispatch.RetryPolicy{MaxAttempts: -1}), "-1 attempts are not in 1 to 1000"},
 		{"negative base", mutation, retry(dispatch.RetryPolicy{Base: -1}), "base -1ns is negative"},
 		{"negative max", mutation, retry(dispatch.RetryPolicy{Max: -1}), "max -1ns is negative"},
 		{"unknown backoff", mutation, retry(dispatch.RetryPolicy{Backoff: 2}), "unknown backoff 2"},
 		{"at most once", action, one(dispatch.AtMostOnce()), ""},
 		{"at most once without retry", action, []dispatch.RunOption{dispatch.AtMostOnce(), dispatch.NoRetry()}, ""},
-		{"at most once with retries", action, append(retry(dispatch.RetryPolicy{Limit: 1}), dispatch.AtMostOnce()), "AtMostOnce excludes retries"},
+		{"at most once with retries", action, append(retry(dispatch.RetryPolicy{MaxAttempts: 2}), dispatch.AtMostOnce()), "AtMostOnce excludes retries"},
 		{"at most once mutation", mutation, one(dispatch.AtMostOnce()), "AtMostOnce is for actions"},
 		{"last one counts", mutation, []dispatch.RunOption{dispatch.Timeout(-1), dispatch.Timeout(1)}, ""},
 	} {
@@ -190,7 +190,7 @@ func TestRunOptions(t *testing.T) {
 
 func TestStoredRetryIsInWholeMilliseconds(t *testing.T) {
 	job, err := plannerAt(noon).After(0, mutation, dispatch.WithRetry(dispatch.RetryPolicy{
-		Limit: 3, Backoff: dispatch.Linear, Base: 1, Max: math.MaxInt64,
+		MaxAttempts: 4, Backoff: dispatch.Linear, Base: 1, Max: math.MaxInt64,
 	}))
 	mustDo(t, err)
 	want := &storage.Retry{Limit: 3, Linear: true, Base: time.Millisecond, Max: math.MaxInt64 / time.Millisecond * time.Millisecond}

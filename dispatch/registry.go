@@ -18,6 +18,7 @@ type Info struct {
 	Internal bool          // to clients it does not exist
 	Deadline time.Duration // bound of one run; 0 means the engine's default for the kind
 	Formerly []string      // paths it used to have
+	Retry    *RetryPolicy  // of its jobs that have none of their own; nil means DefaultRetry
 }
 
 // Function is a declared function with its handler.
@@ -95,6 +96,10 @@ func (r *Registry) Functions() []Info {
 		if path == fn.Path {
 			info := fn.Info
 			info.Formerly = slices.Clone(info.Formerly)
+			if info.Retry != nil {
+				policy := *info.Retry
+				info.Retry = &policy
+			}
 			infos = append(infos, info)
 		}
 	}

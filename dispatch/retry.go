@@ -2,14 +2,16 @@ package dispatch
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"carillon/storage"
 )
 
-// MaxRetries bounds RetryPolicy.Limit.
-const MaxRetries = 1000
+// MaxAttempts bounds RetryPolicy.MaxAttempts.
+const MaxAttempts = 1000
 
 // Backoff is how the wait grows from retry to retry.
 type Backoff int
@@ -20,39 +22,76 @@ const (
 	Linear                     // Base, 2·Base, 3·Base, …
 )
 
-// RetryPolicy says how often a failed job is run again, and how long it waits
-// each time, counted from the end of the failed attempt.
+// RetryPolicy says how many attempts a job has, and how long it waits between
+// them, counted from the end of the failed one. An attempt that the engine
+// interrupted, because it was closed or crashed, counts as none.
 type RetryPolicy struct {
-	Limit   int           // retries after the first run, 0 to MaxRetries
-	Backoff Backoff       // default Exponential
-	Base    time.Duration // wait before the first retry; 0 retries at once
-	Max     time.Duration // longest wait; 0 means no bound
+	MaxAttempts int           // attempts in all, the first one included, 1 to MaxAttempts; default 6
+	Backoff     Backoff       // default Exponential
+	Base        time.Duration // wait before the second attempt; 0 is none
+	Max         time.Duration // longest wait; 0 means no bound
+	// Jitter spreads jobs that failed together: each wait is anywhere between 0 and
+	// what it would be without ("full jitter"). Default false.
+	Jitter bool
 }
 
-// DefaultRetry returns the policy of a job that has none: 5 retries,
-// after 30 s, 1 min, 2 min, 4 min and 8 min.
+// defaultAttempts is MaxAttempts of a policy that says nothing.
+const defaultAttempts = 6
+
+// DefaultRetry returns the policy where neither a job nor its function has one: 6
+// attempts, 30 s, 1 min, 2 min, 4 min and 8 min apart.
 func DefaultRetry() RetryPolicy {
-	return RetryPolicy{Limit: 5, Backoff: Exponential, Base: 30 * time.Second}
+	return RetryPolicy{MaxAttempts: defaultAttempts, Backoff: Exponential, Base: 30 * time.Second}
 }
 
-// RetryOf returns the policy of a job from what is stored with it; nil is the default.
-func RetryOf(stored *storage.Retry) RetryPolicy {
+// Retry is the policy of the function's jobs that have none of their own, instead
+// of DefaultRetry. It is looked up whenever an attempt fails, so a release that
+// changes it changes it for the jobs that are stored already. An option of the
+// job, WithRetry, NoRetry or AtMostOnce, wins. It panics for a query, which is never a job,
+// and for a policy outside of its bounds.
+func Retry(policy RetryPolicy) FunctionOption {
+	return func(info *Info) {
+		if info.Kind == KindQuery {
+			panic(fmt.Sprintf("dispatch: %s: a query is never retried", info.Path))
+		}
+		if err := policy.check(); err != nil {
+			panic(fmt.Sprintf("dispatch: %s: %s", info.Path, err))
+		}
+		policy.MaxAttempts = policy.attempts()
+		info.Retry = &policy
+	}
+}
+
+// RetryOf returns the policy of a job of the function at the path: what is stored
+// with the job, or if that is nil the function's own, or DefaultRetry.
+func (r *Registry) RetryOf(path string, stored *storage.Retry) RetryPolicy {
 	if stored == nil {
+		if fn, ok := r.functions[path]; ok && fn.Retry != nil {
+			return *fn.Retry
+		}
 		return DefaultRetry()
 	}
-	p := RetryPolicy{Limit: stored.Limit, Base: stored.Base, Max: stored.Max}
+	p := RetryPolicy{MaxAttempts: stored.Limit + 1, Base: stored.Base, Max: stored.Max, Jitter: stored.Jitter}
 	if stored.Linear {
 		p.Backoff = Linear
 	}
 	return p
 }
 
+// attempts is MaxAttempts or its default.
+func (p RetryPolicy) attempts() int {
+	if p.MaxAttempts == 0 {
+		return defaultAttempts
+	}
+	return p.MaxAttempts
+}
+
 // Next says what follows after the given number of failures, 1 or more: the
-// wait before the next attempt, in whole milliseconds, or ok false if the
-// retries are spent. It never overflows; a wait that would is the longest that
-// a time.Duration can hold, about 292 years.
+// wait before the next attempt, in whole milliseconds and without jitter, or ok
+// false if there is none. It never overflows; a wait that would is the longest
+// that a time.Duration can hold, about 292 years.
 func (p RetryPolicy) Next(failures int) (wait time.Duration, ok bool) {
-	if failures < 1 || failures > p.Limit {
+	if failures < 1 || failures >= p.attempts() {
 		return 0, false
 	}
 	wait = p.Base
@@ -73,8 +112,8 @@ func (p RetryPolicy) Next(failures int) (wait time.Duration, ok bool) {
 // check refuses a policy outside of its bounds.
 func (p RetryPolicy) check() error {
 	switch {
-	case p.Limit < 0 || p.Limit > MaxRetries:
-		return fmt.Errorf("retry: limit %d is not in 0 to %d", p.Limit, MaxRetries)
+	case p.MaxAttempts < 0 || p.MaxAttempts > MaxAttempts:
+		return fmt.Errorf("retry: %d attempts are not in 1 to %d", p.MaxAttempts, MaxAttempts)
 	case p.Backoff != Exponential && p.Backoff != Linear:
 		return fmt.Errorf("retry: unknown backoff %d", p.Backoff)
 	case p.Base < 0:
@@ -87,7 +126,22 @@ func (p RetryPolicy) check() error {
 
 // stored is the policy as a job holds it, in whole milliseconds.
 func (p RetryPolicy) stored() *storage.Retry {
-	return &storage.Retry{Limit: p.Limit, Linear: p.Backoff == Linear, Base: ceil(p.Base), Max: ceil(p.Max)}
+	return &storage.Retry{
+		Limit: p.attempts() - 1, Linear: p.Backoff == Linear, Base: ceil(p.Base), Max: ceil(p.Max), Jitter: p.Jitter,
+	}
+}
+
+// Jittered is the wait of the job's attempt under the policy, which without Jitter is
+// the wait as it is. With it the wait is anywhere in 0 to wait, in whole
+// milliseconds: always the same for one key and attempt, and even over many.
+func (p RetryPolicy) Jittered(wait time.Duration, key string, attempt int) time.Duration {
+	if !p.Jitter || wait <= 0 {
+		return wait
+	}
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	r := rand.New(rand.NewPCG(h.Sum64(), uint64(attempt)))
+	return time.Duration(r.Uint64N(uint64(wait/time.Millisecond)+1)) * time.Millisecond
 }
 
 // multiply is d·n, or the longest duration there is; d and n are not negative.

@@ -68,13 +68,13 @@ func Timeout(d time.Duration) RunOption {
 	return func(o *runOptions) { o.timeout = &d }
 }
 
-// WithRetry gives the job a retry policy instead of DefaultRetry.
+// WithRetry gives the job a retry policy instead of its function's (Retry), or DefaultRetry.
 func WithRetry(policy RetryPolicy) RunOption {
 	return func(o *runOptions) { o.retry = &policy }
 }
 
 // NoRetry has the first failure of the job be its last.
-func NoRetry() RunOption { return WithRetry(RetryPolicy{}) }
+func NoRetry() RunOption { return WithRetry(RetryPolicy{MaxAttempts: 1}) }
 
 // txScheduler is the scheduler inside a transaction.
 type txScheduler struct {

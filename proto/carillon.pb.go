@@ -488,11 +488,13 @@ func (x *Job) GetSlotMs() int64 {
 }
 
 type Retry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
-	Linear        bool                   `protobuf:"varint,2,opt,name=linear,proto3" json:"linear,omitempty"`
-	BaseMs        int64                  `protobuf:"varint,3,opt,name=base_ms,json=baseMs,proto3" json:"base_ms,omitempty"`
-	MaxMs         int64                  `protobuf:"varint,4,opt,name=max_ms,json=maxMs,proto3" json:"max_ms,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Limit  uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	Linear bool                   `protobuf:"varint,2,opt,name=linear,proto3" json:"linear,omitempty"`
+	BaseMs int64                  `protobuf:"varint,3,opt,name=base_ms,json=baseMs,proto3" json:"base_ms,omitempty"`
+	MaxMs  int64                  `protobuf:"varint,4,opt,name=max_ms,json=maxMs,proto3" json:"max_ms,omitempty"`
+	// Jitter makes each wait anything between 0 and what it would be.
+	Jitter        bool `protobuf:"varint,5,opt,name=jitter,proto3" json:"jitter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +555,13 @@ func (x *Retry) GetMaxMs() int64 {
 		return x.MaxMs
 	}
 	return 0
+}
+
+func (x *Retry) GetJitter() bool {
+	if x != nil {
+		return x.Jitter
+	}
+	return false
 }
 
 type JobError struct {
@@ -1413,12 +1422,13 @@ const file_carillon_proto_rawDesc = "" +
 	"\ahistory\x18\x12 \x03(\v2\x11.carillon.AttemptR\ahistory\x12\x15\n" +
 	"\x06due_ms\x18\x13 \x01(\x03R\x05dueMs\x12\x18\n" +
 	"\atrigger\x18\x14 \x01(\tR\atrigger\x12\x17\n" +
-	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\"e\n" +
+	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\"}\n" +
 	"\x05Retry\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x16\n" +
 	"\x06linear\x18\x02 \x01(\bR\x06linear\x12\x17\n" +
 	"\abase_ms\x18\x03 \x01(\x03R\x06baseMs\x12\x15\n" +
-	"\x06max_ms\x18\x04 \x01(\x03R\x05maxMs\"8\n" +
+	"\x06max_ms\x18\x04 \x01(\x03R\x05maxMs\x12\x16\n" +
+	"\x06jitter\x18\x05 \x01(\bR\x06jitter\"8\n" +
 	"\bJobError\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\xb1\x01\n" +

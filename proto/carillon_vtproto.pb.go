@@ -342,6 +342,16 @@ func (m *Retry) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Jitter {
+		i--
+		if m.Jitter {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
 	if m.MaxMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.MaxMs))
 		i--
@@ -1220,6 +1230,9 @@ func (m *Retry) SizeVT() (n int) {
 	}
 	if m.MaxMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.MaxMs))
+	}
+	if m.Jitter {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2464,6 +2477,26 @@ func (m *Retry) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Jitter", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Jitter = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -71,10 +71,11 @@ type CronCatchUp struct {
 
 // CronRetry is dispatch.RetryPolicy in JSON.
 type CronRetry struct {
-	Limit   int    `json:"limit"`
-	Backoff string `json:"backoff"` // exponential or linear
-	BaseMs  int64  `json:"baseMs"`
-	MaxMs   int64  `json:"maxMs,omitempty"`
+	MaxAttempts int    `json:"maxAttempts"`
+	Backoff     string `json:"backoff"` // exponential or linear
+	BaseMs      int64  `json:"baseMs"`
+	MaxMs       int64  `json:"maxMs,omitempty"`
+	Jitter      bool   `json:"jitter,omitempty"`
 }
 
 // CronLast is how the last tick of a trigger that has ended did.
@@ -99,7 +100,7 @@ type CronSlot struct {
 
 // cronOf is the trigger in JSON, without its slots.
 func cronOf(info *dispatch.CronInfo) *Cron {
-	retry := dispatch.RetryOf(info.Retry)
+	retry := info.Policy
 	backoff := backoffExponential
 	if retry.Backoff == dispatch.Linear {
 		backoff = backoffLinear
@@ -108,7 +109,7 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 		Name: info.Name, Spec: info.Spec, Zone: info.Zone, Function: info.Function, Args: info.Args, Overlap: info.Overlap,
 		CatchUp:  CronCatchUp{info.CatchUp.Mode, info.CatchUp.Limit, info.CatchUp.Window.Milliseconds()},
 		JitterMs: info.Jitter.Milliseconds(),
-		Retry:    CronRetry{retry.Limit, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds()},
+		Retry:    CronRetry{retry.MaxAttempts, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds(), retry.Jitter},
 		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Description: info.Description,
 		CreatedAt: info.CreatedAt.UTC(), Next: []time.Time{}, LastSuccess: instant(info.LastSuccess),
 	}
@@ -146,13 +147,14 @@ type cronDefinition struct {
 	Overlap  storage.Overlap `json:"overlap"`
 	CatchUp  CronCatchUp     `json:"catchUp"`
 	JitterMs int64           `json:"jitterMs"`
-	// Retry has to name its limit and base: a zero that nobody wrote would be no
-	// retries, or retries without a wait.
+	// Retry has to name its attempts and base: of what was left out a zero would
+	// say that there is no wait.
 	Retry *struct {
-		Limit   *int   `json:"limit"`
-		Backoff string `json:"backoff"`
-		BaseMs  *int64 `json:"baseMs"`
-		MaxMs   int64  `json:"maxMs"`
+		MaxAttempts *int   `json:"maxAttempts"`
+		Backoff     string `json:"backoff"`
+		BaseMs      *int64 `json:"baseMs"`
+		MaxMs       int64  `json:"maxMs"`
+		Jitter      bool   `json:"jitter"`
 	} `json:"retry"`
 	Paused *bool `json:"paused"` // only where one is made
 }
@@ -182,10 +184,13 @@ func (d *cronDefinition) cron() (dispatch.Cron, error) {
 	if r == nil {
 		return def, nil
 	}
-	if r.Limit == nil || r.BaseMs == nil {
-		return bad("retry: limit and baseMs have to be given")
+	if r.MaxAttempts == nil || r.BaseMs == nil {
+		return bad("retry: maxAttempts and baseMs have to be given")
 	}
-	retry := dispatch.RetryPolicy{Limit: *r.Limit}
+	if *r.MaxAttempts == 0 {
+		return bad("retry: 0 attempts are not in 1 to %d", dispatch.MaxAttempts)
+	}
+	retry := dispatch.RetryPolicy{MaxAttempts: *r.MaxAttempts, Jitter: r.Jitter}
 	switch r.Backoff {
 	case "", backoffExponential:
 	case backoffLinear:

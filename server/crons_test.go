@@ -53,14 +53,14 @@ func TestCronsLife(t *testing.T) {
 	}
 	made := s.admin(t, "POST", "", `{"name":"nightly","spec":"0 3 * * *","zone":"Europe/Rome","function":"notes:post","args":{"text":"hi"},
 		"overlap":"queue","catchUp":{"mode":"all","limit":5,"windowMs":3600000},"jitterMs":1000,
-		"retry":{"limit":2,"backoff":"linear","baseMs":100,"maxMs":900}}`)
+		"retry":{"maxAttempts":2,"jitter":true,"backoff":"linear","baseMs":100,"maxMs":900}}`)
 	c := mustCron(t, 201, made)
 	if got := made.header.Get("Location"); got != "/v1/apps/acme/crons/nightly" {
 		t.Errorf("location %s", got)
 	}
 	if c.Name != "nightly" || c.Zone != "Europe/Rome" || c.Description != "at 03:00 every day, Europe/Rome" || string(c.Args) != `{"text":"hi"}` ||
 		c.Overlap != storage.OverlapQueue || c.CatchUp != (server.CronCatchUp{Mode: "all", Limit: 5, WindowMs: 3600000}) || c.JitterMs != 1000 ||
-		c.Retry != (server.CronRetry{Limit: 2, Backoff: "linear", BaseMs: 100, MaxMs: 900}) || c.Declared || c.Paused || len(c.Next) != 3 || c.Last != nil {
+		c.Retry != (server.CronRetry{MaxAttempts: 2, Backoff: "linear", BaseMs: 100, MaxMs: 900, Jitter: true}) || c.Declared || c.Paused || len(c.Next) != 3 || c.Last != nil {
 		t.Errorf("made %+v", c)
 	}
 	rome, _ := time.LoadLocation("Europe/Rome")
@@ -80,7 +80,7 @@ func TestCronsLife(t *testing.T) {
 	}
 	updated := mustCron(t, 200, s.admin(t, "PUT", "/nightly", `{"spec":"@every 90s","function":"notes:wipe"}`))
 	if updated.Spec != "@every 90s" || updated.Zone != "UTC" || updated.Function != "notes:wipe" || string(updated.Args) != "{}" ||
-		updated.Overlap != storage.OverlapSkip || updated.Retry.Limit != 5 || !updated.Paused {
+		updated.Overlap != storage.OverlapSkip || updated.Retry.MaxAttempts != 6 || !updated.Paused {
 		t.Errorf("updated %+v", updated)
 	}
 	if got := mustCron(t, 200, s.admin(t, "POST", "/nightly/resume", "")); got.Paused || len(got.Next) != 3 {
@@ -180,9 +180,10 @@ func TestCronsRefuse(t *testing.T) {
 		{"POST", "", with(`,"zone":"Mars/Base"`), 400, `zone`},
 		{"POST", "", with(`,"jitterMs":86400001`), 400, `jitter`},
 		{"POST", "", with(`,"jitterMs":9223372036854775807`), 400, `jitterMs is 9223372036854775807, want 0 to`},
-		{"POST", "", with(`,"retry":{"limit":1}`), 400, `retry: limit and baseMs have to be given`},
-		{"POST", "", with(`,"retry":{"limit":1,"baseMs":1,"backoff":"cubic"}`), 400, `retry.backoff \"cubic\", want exponential or linear`},
-		{"POST", "", with(`,"retry":{"limit":1001,"baseMs":1}`), 400, `limit 1001`},
+		{"POST", "", with(`,"retry":{"maxAttempts":1}`), 400, `retry: maxAttempts and baseMs have to be given`},
+		{"POST", "", with(`,"retry":{"maxAttempts":1,"baseMs":1,"backoff":"cubic"}`), 400, `retry.backoff \"cubic\", want exponential or linear`},
+		{"POST", "", with(`,"retry":{"maxAttempts":1001,"baseMs":1}`), 400, `1001 attempts`},
+		{"POST", "", with(`,"retry":{"maxAttempts":0,"baseMs":1}`), 400, `0 attempts`},
 		{"PUT", "/mine", `{"name":"other","spec":"@daily","function":"notes:wipe"}`, 400, `a trigger cannot be renamed`},
 		{"PUT", "/mine", `{"spec":"@daily","function":"notes:wipe","paused":true}`, 400, `paused: an update leaves that as it is`},
 		{"PUT", "/none", `{"spec":"@daily","function":"notes:wipe"}`, 404, `{"code":"not_found","message":"no trigger \"none\""}`},

@@ -27,7 +27,7 @@
 //
 // A definition is {"name","spec","function"}, and if wanted "zone", "args",
 // "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs",
-// "retry":{"limit","backoff","baseMs","maxMs"} and, where one is made, "paused".
+// "retry":{"maxAttempts","backoff","baseMs","maxMs","jitter"} and, where one is made, "paused".
 // Type Cron is what is answered.
 //
 // What a call goes through, and what each step refuses it with:

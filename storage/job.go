@@ -74,6 +74,7 @@ type Retry struct {
 	Linear bool          // Base·n instead of Base·2ⁿ⁻¹
 	Base   time.Duration // wait before the first retry, 0 or more
 	Max    time.Duration // longest wait; 0 means none
+	Jitter bool          // each wait is anywhere between 0 and what it would be
 }
 
 // Cancellation is the true answer to a cancel.

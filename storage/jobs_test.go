@@ -102,7 +102,7 @@ func jobText(job storage.Job) string {
 		text("error", strconv.Quote(a.Error.Code), strconv.Quote(a.Error.Message), strconv.FormatBool(a.Interrupted))
 	}
 	if job.Retry != nil {
-		text("retry", fmt.Sprintf("%+v", *job.Retry))
+		text("retry", retryText(job.Retry))
 	}
 	if job.Trigger != "" {
 		text("trigger", job.Trigger)
@@ -613,4 +613,14 @@ func TestTriggerThatIsNoTextIsRefused(t *testing.T) {
 			t.Errorf("triggers are %+v, %v", triggers, err)
 		}
 	})
+}
+
+// retryText is the policy as the fixtures have it: jitter, which is younger than
+// they are, is named only where there is some.
+func retryText(r *storage.Retry) string {
+	text := fmt.Sprintf("{Limit:%d Linear:%v Base:%v Max:%v}", r.Limit, r.Linear, r.Base, r.Max)
+	if r.Jitter {
+		text += " jitter"
+	}
+	return text
 }

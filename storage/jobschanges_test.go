@@ -173,7 +173,7 @@ func (c *change) insert(t *rapid.T, w storage.JobWriter) {
 		Due:      due, EnqueuedAt: c.m.now,
 		AtMostOnce: rapid.Bool().Draw(t, "at most once"),
 		Timeout:    rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "timeout"),
-		Retry:      rapid.SampledFrom([]*storage.Retry{nil, {}, {Limit: 3, Linear: true, Base: time.Second, Max: time.Minute}}).Draw(t, "retry"),
+		Retry:      rapid.SampledFrom([]*storage.Retry{nil, {}, {Limit: 3, Linear: true, Base: time.Second, Max: time.Minute, Jitter: true}}).Draw(t, "retry"),
 		Claims:     rapid.SampledFrom([][]byte{nil, []byte(`{"sub":"u"}`)}).Draw(t, "claims"),
 	}
 	if rapid.IntRange(0, 2).Draw(t, "chosen") > 0 {

@@ -151,7 +151,7 @@ func encodeRetry(r *Retry) *proto.Retry {
 	if r == nil {
 		return nil
 	}
-	return &proto.Retry{Limit: uint32(r.Limit), Linear: r.Linear, BaseMs: r.Base.Milliseconds(), MaxMs: r.Max.Milliseconds()}
+	return &proto.Retry{Limit: uint32(r.Limit), Linear: r.Linear, BaseMs: r.Base.Milliseconds(), MaxMs: r.Max.Milliseconds(), Jitter: r.Jitter}
 }
 
 func decodeRetry(r *proto.Retry) *Retry {
@@ -163,6 +163,7 @@ func decodeRetry(r *proto.Retry) *Retry {
 		Linear: r.Linear,
 		Base:   time.Duration(r.BaseMs) * time.Millisecond,
 		Max:    time.Duration(r.MaxMs) * time.Millisecond,
+		Jitter: r.Jitter,
 	}
 }
 

@@ -153,7 +153,7 @@ func tick(w storage.JobWriter, slot time.Time) error {
 func triggerText(tr storage.Trigger) string {
 	retry, lastError := "", ""
 	if tr.Retry != nil {
-		retry = fmt.Sprintf("%+v", *tr.Retry)
+		retry = retryText(tr.Retry)
 	}
 	if tr.LastError != nil {
 		lastError = fmt.Sprintf("%+q", *tr.LastError)

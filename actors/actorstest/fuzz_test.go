@@ -71,7 +71,7 @@ func FuzzScript(f *testing.F) {
 		"cron a t UTC overlap=x catch-up=y paused f:now @hourly\ncron a t UTC overlap=replace catch-up=all f:now @hourly\nrecron a t UTC f:now @daily\ncrons a",
 		"cron a t UTC f:now @hourly\npause a t x\xff y\npause a t x\nresume a t\nrun-now a t\ndelete a t\ncrons a",
 		"call a f:later [job1]\njobs a\njob a job1\ncancel a job1\ncall a f:now \"job1\"\n----\n\n\njob a job1", "call a f:fail\njobs a\ncrash\nrestart\njobs a",
-		"as ada call a f:later\ncrash\nadvance 1h\njobs a success", "schedule a -1h id=x once timeout=1s retries=2 base=1s max=1s linear f:fail 1\njob a x",
+		"as ada call a f:later\ncrash\nadvance 1h\njobs a success", "schedule a -1h id=x once timeout=1s attempts=3 base=1s max=1s linear f:fail 1\njob a x",
 		"schedule a 1h id=x f:now\nschedule a 0s id=x f:now\ncrash-at commit 1 call a f:later\njobs a\ncrash-at committed 2 drain",
 	} {
 		f.Add(text)

@@ -55,7 +55,7 @@ import (
 //	limits APP ENGINE         restart with so many jobs at once
 //	apps                      the names of all apps
 //
-// Options of a job are id=I, once, timeout=D, retries=N, base=D, max=D and linear;
+// Options of a job are id=I, once, timeout=D, attempts=N, base=D, max=D, linear and jitter;
 // those of a trigger overlap=O, catch-up=C and paused.
 //
 // Minted ids differ from run to run, so they are printed, and may be written, as

@@ -60,7 +60,7 @@ func (s *script) schedule(line string) (string, error) {
 }
 
 // runOption reads one of the options of a job: id=I, once, timeout=D, and those
-// of its retries: retries=N, base=D, max=D, linear.
+// of its retries: attempts=N, base=D, max=D, linear, jitter.
 func runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, error) {
 	name, value, _ := strings.Cut(word, "=")
 	policy := func() *dispatch.RetryPolicy {
@@ -78,14 +78,16 @@ func runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, e
 	case "timeout":
 		d, err := time.ParseDuration(value)
 		return dispatch.Timeout(d), err
-	case "retries":
-		policy().Limit, err = strconv.Atoi(value)
+	case "attempts":
+		policy().MaxAttempts, err = strconv.Atoi(value)
 	case "base":
 		policy().Base, err = time.ParseDuration(value)
 	case "max":
 		policy().Max, err = time.ParseDuration(value)
 	case "linear":
 		policy().Backoff = dispatch.Linear
+	case "jitter":
+		policy().Jitter = true
 	default:
 		err = fmt.Errorf("unknown option %q", word)
 	}

@@ -65,7 +65,7 @@ var (
 		{Mode: storage.CatchUpAll, Limit: 5},
 		{Mode: storage.CatchUpAll, Limit: 20, Window: time.Minute},
 	}
-	clockRetry = dispatch.RetryPolicy{Limit: 3, Base: 1300 * time.Millisecond}
+	clockRetry = dispatch.RetryPolicy{MaxAttempts: 4, Base: 1300 * time.Millisecond}
 	clockDelay = []time.Duration{
 		-time.Minute, 0, time.Millisecond, 99 * time.Millisecond, 100 * time.Millisecond, time.Second, 9 * time.Second,
 		59 * time.Second, time.Minute, time.Hour, 25 * time.Hour, clockYear, 10 * clockYear,

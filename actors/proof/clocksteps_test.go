@@ -110,7 +110,7 @@ func (l *clockLife) schedule() {
 	case "once":
 		call = clockDo.With(task)
 	case "flaky":
-		task.Fails = 1 + l.rnd.IntN(clockRetry.Limit)
+		task.Fails = 1 + l.rnd.IntN(clockRetry.MaxAttempts-1)
 		call = clockDo.With(task)
 	case "action":
 		task.Fails, task.Takes = l.rnd.IntN(2), clockOne(l.rnd, []time.Duration{0, 30 * time.Millisecond, 5 * time.Second, 90 * time.Second})

@@ -357,7 +357,7 @@ func (l *failLife) deed() {
 			l.see("at most once")
 		} else {
 			base := clockOne(l.rnd, []time.Duration{0, time.Millisecond, time.Second})
-			opts = append(opts, dispatch.WithRetry(dispatch.RetryPolicy{Limit: 4, Base: base}))
+			opts = append(opts, dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 5, Base: base}))
 		}
 		l.mu.Lock()
 		l.jobs[id] = job

@@ -68,7 +68,7 @@ var (
 func killFunctions(witness string, life int) *dispatch.Registry {
 	reg := sampleapp.Functions()
 	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
-		opts := []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{Limit: 10, Base: 20 * time.Millisecond})}
+		opts := []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 20 * time.Millisecond})}
 		if args.Once {
 			opts[0] = dispatch.AtMostOnce()
 		}

@@ -103,7 +103,7 @@ func linearSchedule(s dispatch.Scheduler, do linearStep) (linearSeen, error) {
 			delay, call = time.Duration(do.Value)*time.Millisecond, linearNear.With(do.Key)
 		}
 		// A commit that is made to fail under its feet costs a job an attempt.
-		_, err := s.RunAfter(delay, call, dispatch.ID(do.job()), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 100}))
+		_, err := s.RunAfter(delay, call, dispatch.ID(do.job()), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 101}))
 		if errors.Is(err, storage.ErrExists) {
 			return linearSeen{State: "held"}, nil
 		}

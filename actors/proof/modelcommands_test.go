@@ -179,8 +179,9 @@ func orderIn(l *line) *order {
 			o.Timeout = value
 		case "base":
 			o.Base = value
-		case "retries":
-			if o.Retries, _ = strconv.Atoi(value); o.Retries == 0 {
+		case "attempts":
+			attempts, _ := strconv.Atoi(value)
+			if o.Retries = attempts - 1; o.Retries == 0 {
 				o.Retries = -1
 			}
 		default:

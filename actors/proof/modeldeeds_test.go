@@ -84,7 +84,7 @@ func (a *app) count(key string) int {
 func (m *model) refusal(a *app, o *order, at time.Time) (code dispatch.Code, maybe bool) {
 	policy, retried := o.retry()
 	switch {
-	case o.Once && !o.Acts, o.Once && retried && policy.Limit > 0:
+	case o.Once && !o.Acts, o.Once && retried && policy.MaxAttempts > 1:
 		return dispatch.CodeInvalidArgument, false
 	}
 	just := 0

@@ -193,7 +193,7 @@ func (g *maker) schedule(s *step) string {
 		line += " timeout=" + o.Timeout
 	}
 	if policy, ok := o.retry(); ok {
-		line += fmt.Sprintf(" retries=%d", policy.Limit)
+		line += fmt.Sprintf(" attempts=%d", policy.MaxAttempts)
 		if o.Base != "" {
 			line += " base=" + o.Base
 		}

@@ -69,7 +69,7 @@ func (o *order) retry() (policy dispatch.RetryPolicy, ok bool) {
 	if o.Retries == 0 {
 		return policy, false
 	}
-	return dispatch.RetryPolicy{Limit: max(o.Retries, 0), Base: span(o.Base)}, true
+	return dispatch.RetryPolicy{MaxAttempts: 1 + max(o.Retries, 0), Base: span(o.Base)}, true
 }
 
 // end is how the attempt of the program ends, without what cannot be returned.

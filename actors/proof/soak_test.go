@@ -142,7 +142,7 @@ func (s *soak) do(id storage.AppID, what int, rnd *rand.Rand) {
 		_, err = scheduler.RunAfter(time.Duration(rnd.IntN(100))*time.Millisecond, soakAdd.With(work))
 	case "retried":
 		work.Fails = rnd.IntN(4)
-		_, err = scheduler.RunAfter(0, soakAdd.With(work), dispatch.WithRetry(dispatch.RetryPolicy{Limit: 3, Base: 10 * time.Millisecond}))
+		_, err = scheduler.RunAfter(0, soakAdd.With(work), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 4, Base: 10 * time.Millisecond}))
 	default: // canceled before it can run, or perhaps while it does
 		delay := time.Hour
 		if kind == "raced" {

@@ -27,8 +27,8 @@ const goneApp = storage.AppID("gone")
 
 // The retries of the jobs that fail.
 var (
-	flakyRetry = dispatch.RetryPolicy{Limit: 5, Base: 200 * time.Millisecond}
-	failRetry  = dispatch.RetryPolicy{Limit: 2, Base: 100 * time.Millisecond}
+	flakyRetry = dispatch.RetryPolicy{MaxAttempts: 6, Base: 200 * time.Millisecond}
+	failRetry  = dispatch.RetryPolicy{MaxAttempts: 3, Base: 100 * time.Millisecond}
 )
 
 // play is the script of one app. A call that builds upon one that has failed is

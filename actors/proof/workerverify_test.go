@@ -352,8 +352,8 @@ func (l *appLedger) job(job *storage.Job) {
 	switch job.Function {
 	case failMark.Path():
 		want, marked = storage.StateFailed, 0
-		if verb, _ := split(key); strings.HasPrefix(verb, "fail") && job.Failures != failRetry.Limit+1 {
-			bad("want %d failures", failRetry.Limit+1)
+		if verb, _ := split(key); strings.HasPrefix(verb, "fail") && job.Failures != failRetry.MaxAttempts {
+			bad("want %d failures", failRetry.MaxAttempts)
 		}
 		if _, ok := l.acks[key+":dead"]; ok && ended < 2 {
 			l.tally.Lost("%s: %s was acknowledged to run again, and has not", l.what, key)

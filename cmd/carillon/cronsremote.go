@@ -151,7 +151,7 @@ func showCron(w io.Writer, c server.Cron) {
 	row("overlap", "%s", c.Overlap)
 	row("catch-up", "%s", catchUpOf(&c))
 	row("jitter", "up to %v", time.Duration(c.JitterMs)*time.Millisecond)
-	row("retries", "%d, %s from %v", c.Retry.Limit, c.Retry.Backoff, time.Duration(c.Retry.BaseMs)*time.Millisecond)
+	row("attempts", "%s", attemptsOf(&c.Retry))
 	row("next", "%s", nextOf(&c))
 	for _, at := range c.Next[min(1, len(c.Next)):] {
 		row("", "%s", at.Format(time.RFC3339Nano))
@@ -165,6 +165,20 @@ func showCron(w io.Writer, c server.Cron) {
 		row(name, "%s", slotLine(&s))
 	}
 	_ = table.Flush() // to standard output: there is nobody left to tell
+}
+
+func attemptsOf(r *server.CronRetry) string {
+	if r.MaxAttempts == 1 {
+		return "1"
+	}
+	text := fmt.Sprintf("%d, %s from %v", r.MaxAttempts, r.Backoff, time.Duration(r.BaseMs)*time.Millisecond)
+	if r.MaxMs > 0 {
+		text += fmt.Sprintf(" to %v", time.Duration(r.MaxMs)*time.Millisecond)
+	}
+	if r.Jitter {
+		text += ", with jitter"
+	}
+	return text
 }
 
 func catchUpOf(c *server.Cron) string {
