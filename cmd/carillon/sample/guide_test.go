@@ -1,0 +1,298 @@
+package sample_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/actors/actorstest"
+	"carillon/cron"
+	"carillon/dispatch"
+	"carillon/server"
+	"carillon/storage"
+)
+
+// This file is the code that docs/*.md show. TestDocsShowCodeThatCompiles compares
+// them; the tests at the end run it.
+
+type Order struct {
+	User  string    `json:"user"`
+	Total int64     `json:"total"`
+	Paid  bool      `json:"paid"`
+	At    time.Time `json:"at"`
+}
+
+type Receipt struct {
+	Order storage.ID[Order] `json:"order"`
+}
+
+var (
+	orders = storage.NewTable[Order]("orders", storage.Index("by_user", "user", "at"))
+
+	place  = dispatch.Mutation[Order, storage.ID[Order]]("orders:place")
+	byUser = dispatch.Query[string, []Order]("orders:byUser")
+	expire = dispatch.InternalMutation[storage.ID[Order], dispatch.None]("orders:expire")
+	charge = dispatch.InternalAction[Receipt, dispatch.None]("payments:charge", dispatch.Deadline(30*time.Second))
+	paid   = dispatch.InternalMutation[storage.ID[Order], dispatch.None]("orders:paid")
+	report = dispatch.InternalAction[dispatch.None, dispatch.None]("orders:report")
+)
+
+func guideFunctions() *dispatch.Registry {
+	reg := dispatch.NewRegistry()
+
+	place.Handle(reg, func(ctx *dispatch.MutationCtx, o Order) (storage.ID[Order], error) {
+		user, err := ctx.Auth.Require()
+		if err != nil {
+			return "", err
+		}
+		if o.Total <= 0 {
+			return "", dispatch.Errorf(dispatch.CodeInvalidArgument, "total is %d, want more than 0", o.Total)
+		}
+		o.User, o.Paid, o.At = user.Subject, false, ctx.Now
+		id, err := orders.Insert(ctx.DB, o)
+		if err != nil {
+			return "", err
+		}
+		if _, err := ctx.Scheduler.RunAfter(0, charge.With(Receipt{id})); err != nil {
+			return "", err
+		}
+		_, err = ctx.Scheduler.RunAfter(24*time.Hour, expire.With(id), dispatch.ID("expire-"+storage.JobID(id)))
+		return id, err
+	})
+
+	byUser.Handle(reg, func(ctx *dispatch.QueryCtx, user string) (list []Order, err error) {
+		for doc, err := range orders.Query(ctx.DB).By("by_user").Eq(user).Desc().Take(20).All() {
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, doc.Value)
+		}
+		return list, nil
+	})
+
+	charge.Handle(reg, func(ctx *dispatch.ActionCtx, r Receipt) (dispatch.None, error) {
+		if err := pay(ctx, ctx.Job.IdempotencyKey()); err != nil {
+			return dispatch.None{}, err // tried again, by the job's retry policy
+		}
+		return paid.Run(ctx, r.Order) // a transaction of its own
+	})
+
+	paid.Handle(reg, func(ctx *dispatch.MutationCtx, id storage.ID[Order]) (dispatch.None, error) {
+		if _, err := ctx.Scheduler.Cancel("expire-" + storage.JobID(id)); err != nil {
+			return dispatch.None{}, err
+		}
+		return dispatch.None{}, orders.Patch(ctx.DB, id, func(o *Order) error {
+			o.Paid = true
+			return nil
+		})
+	})
+
+	expire.Handle(reg, func(ctx *dispatch.MutationCtx, id storage.ID[Order]) (dispatch.None, error) {
+		return dispatch.None{}, orders.Delete(ctx.DB, id)
+	})
+
+	report.Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (dispatch.None, error) {
+		ctx.Log.Info("report", "for", ctx.Tick.Slot, "since", ctx.Tick.PreviousSuccess)
+		return dispatch.None{}, nil
+	})
+
+	return reg
+}
+
+// pay asks a payment provider, which knows the key and charges once.
+var pay = func(ctx context.Context, key string) error { return nil }
+
+func guideOptions() actors.Options {
+	return actors.Options{
+		Functions: guideFunctions(),
+		Tables:    []storage.Schema{orders},
+		Crons: []cron.Trigger{
+			{Name: "report", Schedule: cron.Daily(6, 0), Zone: "Europe/Rome", Call: report.With(dispatch.None{})},
+			{Name: "sweep", Schedule: cron.Every(90 * time.Second), Call: report.With(dispatch.None{}), Overlap: storage.OverlapSkip},
+		},
+	}
+}
+
+func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
+	// After a while, and at an instant.
+	if _, err := ctx.Scheduler.RunAfter(10*time.Minute, expire.With(id)); err != nil {
+		return err
+	}
+	if _, err := ctx.Scheduler.RunAt(ctx.Now.AddDate(0, 1, 0), expire.With(id)); err != nil {
+		return err
+	}
+
+	// By path, when the reference is not at hand.
+	if _, err := ctx.Scheduler.RunAfter(0, dispatch.Path("orders:expire").With(id)); err != nil {
+		return err
+	}
+
+	// With options.
+	_, err := ctx.Scheduler.RunAfter(0, charge.With(Receipt{id}),
+		dispatch.AsCaller(),             // run as the one who schedules it; default: as nobody
+		dispatch.AtMostOnce(),           // never twice, not even after a crash
+		dispatch.Timeout(5*time.Second), // each attempt
+	)
+	if err != nil {
+		return err
+	}
+
+	// What is there, and away with it.
+	page, err := ctx.Scheduler.List(storage.JobFilter{Function: "orders:expire", States: []storage.State{storage.StatePending}})
+	if err != nil {
+		return err
+	}
+	for _, job := range page.Jobs {
+		answer, err := ctx.Scheduler.Cancel(job.ID)
+		if err != nil {
+			return err
+		}
+		if !answer.Canceled {
+			ctx.Log.Info("too late", "job", job.ID, "state", answer.Found)
+		}
+	}
+	return nil
+}
+
+func dailyDigest(ctx *dispatch.MutationCtx, zone string) error {
+	return ctx.Scheduler.Crons().Create(dispatch.Cron{
+		Name: "digest", Spec: "0 9 * * MON-FRI", Zone: zone, Call: report.With(dispatch.None{}),
+		Overlap: storage.OverlapQueue, CatchUp: storage.CatchUp{Mode: storage.CatchUpNone},
+	})
+}
+
+// TestOrderExpires is a test as an app would write it.
+func TestOrderExpires(t *testing.T) {
+	actorstest.Run(t, guideOptions(), func(h *actorstest.Harness) {
+		defer func(was func(context.Context, string) error) { pay = was }(pay)
+		pay = func(context.Context, string) error { return errors.New("the bank is closed") }
+
+		ann := h.CallerAs("acme", &dispatch.Identity{Subject: "ann"})
+		if _, err := place.Run(ann, Order{Total: 100}); err != nil {
+			t.Fatal(err)
+		}
+		h.Crash() // what was acknowledged is there afterwards
+		h.Advance(24 * time.Hour)
+		list, err := byUser.Run(h.Caller("acme"), "ann")
+		if err != nil || len(list) != 0 {
+			t.Errorf("%d orders are left, %v", len(list), err)
+		}
+	})
+}
+
+// serveOrders is a server of one's own.
+func serveOrders(ctx context.Context, dir, addr string, login func(*http.Request) (user string, apps []string, err error)) error {
+	eng, err := actors.Open(dir, guideOptions())
+	if err != nil {
+		return err
+	}
+	api := server.New(eng, server.Options{
+		Identify: func(r *http.Request) (*dispatch.Identity, error) {
+			user, apps, err := login(r)
+			if err != nil {
+				return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "sign in first")
+			}
+			for _, app := range apps {
+				if r.PathValue("app") == app {
+					return &dispatch.Identity{Subject: user}, nil
+				}
+			}
+			return nil, dispatch.Errorf(dispatch.CodePermissionDenied, "not an app of yours")
+		},
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "my own page") })
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	err = server.Serve(ctx, ln, mux, 10*time.Second, nil) // until ctx ends, and the calls under way are answered
+	closing, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return errors.Join(err, eng.Close(closing))
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := serveOrders(ctx, "data", "127.0.0.1:8377", nil); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func TestGuideSchedules(t *testing.T) {
+	reg := guideFunctions()
+	try := dispatch.Mutation[storage.ID[Order], dispatch.None]("guide:try")
+	try.Handle(reg, func(ctx *dispatch.MutationCtx, id storage.ID[Order]) (dispatch.None, error) {
+		return dispatch.None{}, errors.Join(scheduling(ctx, id), dailyDigest(ctx, "Europe/Rome"))
+	})
+	opts := guideOptions()
+	opts.Functions = reg
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		ann := h.CallerAs("acme", &dispatch.Identity{Subject: "ann"})
+		id, err := place.Run(ann, Order{Total: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := try.Run(ann, id); err != nil {
+			t.Fatal(err)
+		}
+		h.Drain()
+		list, err := byUser.Run(ann, "ann")
+		if err != nil || len(list) != 1 || !list[0].Paid {
+			t.Errorf("ann's orders are %+v, %v", list, err)
+		}
+		if pending := h.Jobs("acme", storage.StatePending); len(pending) != 3 {
+			t.Errorf("%d jobs are pending, want the next tick of each trigger", len(pending))
+		}
+	})
+}
+
+func TestGuideServes(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- serveOrders(ctx, t.TempDir(), addr, func(r *http.Request) (string, []string, error) { return "ann", []string{"acme"}, nil })
+	}()
+	status := func(app string) int {
+		for {
+			resp, err := http.Post("http://"+addr+"/v1/apps/"+app+"/functions/orders:byUser", "application/json", nil)
+			if err == nil {
+				resp.Body.Close()
+				return resp.StatusCode
+			}
+			select {
+			case err := <-done:
+				t.Fatalf("the server has ended: %v", err)
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	if got := status("acme"); got != http.StatusBadRequest { // no arguments: the app is let in
+		t.Errorf("ann's own app answers %d", got)
+	}
+	if got := status("other"); got != http.StatusForbidden {
+		t.Errorf("another app answers %d", got)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
