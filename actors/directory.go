@@ -16,8 +16,8 @@ import (
 
 // directory is the one spawner of app actors, and how callers find them. A
 // caller enters an app before it sends it anything and leaves it when it was
-// answered; an app is put to sleep only while nobody is inside. So no message
-// is ever sent to an actor that has stopped.
+// answered; an app is put to sleep only while no caller is inside. So no message
+// is ever sent to an actor that has stopped. What holds an app is in holds.go.
 type directory struct {
 	eng  *Engine
 	self *actor.PID
@@ -27,32 +27,40 @@ type directory struct {
 	// Below: the actor's.
 	byPID  map[string]*appRef
 	asleep map[storage.AppID][]*enterApp // waiting until the app has stopped, and is not held
-	held   map[storage.AppID][]*holdApp  // the first one holds the app, or waits for it to stop
+	held   map[storage.AppID][]*holdApp  // the first one holds the app, or waits for it to stop; the others wait for the first
 	ending bool                          // nothing is spawned any more: a late child would never be stopped
 }
 
-// appRef is a live app. inside counts who is in; asleep is added to it when
-// nobody can enter any more.
+// appRef is a live app. inside is the number of callers inside, plus draining or
+// stopped.
 type appRef struct {
 	id       storage.AppID
 	app      *appState
 	pid      *actor.PID // the app's supervisor
 	inside   atomic.Int64
-	drained  atomic.Bool // it is to stop when the last of those inside has left
 	admitted atomic.Bool
 	woken    atomic.Bool // the waker is to be told when it has looked at what it has to do
 	slept    bool        // it has fallen asleep by itself, with nothing to do before next
 	next     time.Time
+
+	// Below: the directory's.
+	drains  uint64 // how often the app was told to drain for a hold
+	drained bool   // it has, for the latest of them, and stops when the last caller has left
 }
 
-const asleep = -1 << 40
+// What is added to inside: draining while the app drains for a hold, stopped
+// once its actors are to stop.
+const (
+	draining = -1 << 40
+	stopped  = -1 << 41
+)
 
-// enter lets a caller in, unless the app is asleep or to stop. A call from an
-// action that is inside is part of that one's call.
+// enter lets a caller in, unless the app drains or has stopped. A call from an
+// action of the app is let in while it drains, since the drain waits for that action.
 func (r *appRef) enter(from *source) bool {
 	for {
 		n := r.inside.Load()
-		if n < 0 && (from == nil || n <= asleep) {
+		if n < 0 && (from == nil || n < draining) {
 			return false
 		}
 		if r.inside.CompareAndSwap(n, n+1) {
@@ -61,11 +69,11 @@ func (r *appRef) enter(from *source) bool {
 	}
 }
 
-// leave lets a caller out. The last one out of an app that is held has it stop.
+// leave lets a caller out. The last one out of an app that drains lets it stop.
 func (r *appRef) leave() {
-	if r.inside.Add(-1) == asleep && r.drained.Load() {
+	if r.inside.Add(-1) == draining {
 		d := r.app.eng.directory
-		d.eng.sys.tell(d.self, &sleepApp{r})
+		d.eng.sys.tell(d.self, &lastLeft{r})
 	}
 }
 
@@ -76,21 +84,38 @@ type (
 		answer func(*appRef, error) // entered; nil: only to wake it
 	}
 	holdApp struct {
-		id      storage.AppID
-		done    chan struct{} // closed when the app has stopped, or was not live
-		settled atomic.Bool   // the app is held, or nobody waits for that any more
+		id    storage.AppID
+		done  chan struct{} // closed when the app has stopped, or was not live
+		given bool          // done is closed; the directory's
 	}
-	releaseApp struct{ id storage.AppID }
-	sleepApp   struct{ ref *appRef }
+	releaseApp struct{ hold *holdApp } // the hold is over, or given up
+	appDrained struct {
+		ref    *appRef
+		drains uint64
+	} // that drain of the app has come to its end
+	lastLeft struct{ ref *appRef } // the last caller has left an app that drains
+	sleepApp struct{ ref *appRef } // the app has fallen asleep: inside is stopped
 )
 
 // enter finds the app, or has it spawned, and enters it. from is the action that
-// calls, or nil.
+// calls, or nil. The wait for an app that is held, or slow to open, is bounded by
+// Options.MutationTimeout.
 func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
+	within := from
+	if within == nil {
+		within = actionIn(ctx, id)
+	}
 	if v, ok := d.live.Load(id); ok {
-		if ref := v.(*appRef); ref.enter(from) {
+		if ref := v.(*appRef); ref.enter(within) {
 			return ref, nil
 		}
+	}
+	if from != nil {
+		// The app does not stop before its actions are over, and waits for no call of theirs.
+		if err := from.refusal(); err != nil {
+			return nil, err
+		}
+		return nil, errShutdown()
 	}
 	type answer struct {
 		ref *appRef
@@ -98,11 +123,8 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 	}
 	got := make(chan answer, 1)
 	d.eng.sys.tell(d.self, &enterApp{id, func(ref *appRef, err error) { got <- answer{ref, err} }})
-	select {
-	case a := <-got:
-		return a.ref, a.err
-	case <-ctx.Done():
-		go func() { // whoever is let in must leave
+	giveUp := func(err error) (*appRef, error) {
+		go func() { // a caller that was let in must leave
 			select {
 			case a := <-got:
 				if a.err == nil {
@@ -111,7 +133,17 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 			case <-d.gone:
 			}
 		}()
-		return nil, contextError(ctx, "")
+		return nil, err
+	}
+	bound := time.NewTimer(d.eng.opts.MutationTimeout)
+	defer bound.Stop()
+	select {
+	case a := <-got:
+		return a.ref, a.err
+	case <-ctx.Done():
+		return giveUp(contextError(ctx, ""))
+	case <-bound.C:
+		return giveUp(dispatch.Errorf(dispatch.CodeUnavailable, "app %s is being opened, deleted or imported; nothing was changed", id))
 	case <-d.gone:
 		return nil, errShutdown()
 	}
@@ -126,7 +158,7 @@ func (d *directory) wake(id storage.AppID) {
 // sleep puts the app to sleep until next (zero: until it is called), unless
 // somebody is inside. After true the app's actors are sent nothing more.
 func (d *directory) sleep(ref *appRef, next time.Time) bool {
-	if !ref.inside.CompareAndSwap(0, asleep) {
+	if !ref.inside.CompareAndSwap(0, stopped) {
 		return false
 	}
 	ref.slept, ref.next = true, next
@@ -148,15 +180,20 @@ func (d *directory) Receive(c actor.Context) {
 	case *enterApp:
 		d.admit(c, m)
 	case *sleepApp:
-		if d.byPID[m.ref.pid.Id] == m.ref { // it may have been told twice
-			c.Stop(m.ref.pid)
-		}
+		c.Stop(m.ref.pid)
 	case *holdApp:
 		d.hold(c, m)
 	case *releaseApp:
-		d.release(c, m.id)
+		d.release(c, m.hold)
+	case *appDrained:
+		if m.drains == m.ref.drains {
+			m.ref.drained = true
+			d.stopDrained(c, m.ref)
+		}
+	case *lastLeft:
+		d.stopDrained(c, m.ref)
 	case *actor.Terminated:
-		d.stopped(c, m.Who)
+		d.ended(c, m.Who)
 	case *actor.Stopping:
 		d.ending = true
 	case *actor.Stopped:
@@ -234,64 +271,8 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	return ref, nil
 }
 
-// hold stops the app's actors as soon as nobody is inside, and keeps the app from
-// being spawned until it is released: what is done to its state meanwhile is
-// done behind nobody's back.
-func (d *directory) hold(c actor.Context, m *holdApp) {
-	d.held[m.id] = append(d.held[m.id], m)
-	if len(d.held[m.id]) > 1 {
-		return // when its turn comes the app is not live
-	}
-	v, ok := d.live.Load(m.id)
-	if !ok {
-		d.give(c, m)
-		return
-	}
-	ref := v.(*appRef)
-	for {
-		n := ref.inside.Load()
-		if n < 0 {
-			return // it is stopping already
-		}
-		if ref.inside.CompareAndSwap(n, n+asleep) {
-			break
-		}
-	}
-	// Nobody enters any more. Those inside are served; jobs are told to stop.
-	for _, r := range ref.app.runs.all() {
-		ref.app.runs.stop(r)
-	}
-	d.eng.sys.tell(ref.app.scheduler, &drain{func() {
-		ref.drained.Store(true)
-		if ref.inside.Load() == asleep {
-			d.eng.sys.tell(d.self, &sleepApp{ref})
-		}
-	}})
-}
-
-// give tells whoever wants to hold the app that it does.
-func (d *directory) give(c actor.Context, m *holdApp) {
-	if m.settled.CompareAndSwap(false, true) {
-		close(m.done)
-		return
-	}
-	d.release(c, m.id)
-}
-
-// release ends a hold.
-func (d *directory) release(c actor.Context, id storage.AppID) {
-	if next := d.held[id][1:]; len(next) > 0 {
-		d.held[id] = next
-		d.give(c, next[0])
-		return
-	}
-	delete(d.held, id)
-	d.letIn(c, id)
-	d.eng.waker.look() // it may have come into being behind the engine's back
-}
-
-// stopped has what waits for the app to stop go on.
-func (d *directory) stopped(c actor.Context, pid *actor.PID) {
+// ended has what waits for the app to stop go on.
+func (d *directory) ended(c actor.Context, pid *actor.PID) {
 	ref := d.byPID[pid.Id]
 	if ref == nil {
 		return
@@ -302,7 +283,7 @@ func (d *directory) stopped(c actor.Context, pid *actor.PID) {
 	pid.Reset()
 	d.live.Delete(ref.id)
 	if held := d.held[ref.id]; len(held) > 0 {
-		d.give(c, held[0])
+		d.give(held[0])
 		return
 	}
 	d.letIn(c, ref.id)

@@ -82,6 +82,7 @@
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.
 //	A10 After an error of a commit nothing is begun until every change set was answered and the state was read again.
 //	A11 No message is sent to an app's actors after they were stopped: a caller enters before and leaves after.
+//	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //
 // Locks: relay.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

@@ -116,9 +116,14 @@ func (e *Engine) Export(ctx context.Context, id storage.AppID, w io.Writer) erro
 
 // Import makes an app from what Export wrote, under any name that is free. It
 // appears whole and durable when Import returns nil, and not at all otherwise.
+// Calls of that name wait meanwhile, for Options.MutationTimeout at most.
 func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) error {
 	if e.closing.Load() {
 		return errShutdown()
+	}
+	// Nothing is stopped for a name that is taken.
+	if err := e.store.Free(id); err != nil {
+		return asError(err)
 	}
 	// An app of that name may be live without existing, and must look again.
 	release, err := e.hold(ctx, id)
@@ -133,8 +138,12 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 	return nil
 }
 
-// Delete removes an app for good. Calls inside it are served first, running
-// jobs are told to stop. The name is free again when Delete returns.
+// Delete removes an app for good. Calls inside it are served first; running jobs
+// are told to stop and have Options.Grace to return; calls that come meanwhile wait
+// for Options.MutationTimeout at most. The name is free again when Delete returns.
+// If ctx ends before the app has stopped, Delete changes nothing: the app goes on,
+// and jobs that were told to stop are run again, uncharged. It is refused inside a
+// mutation or an action of the app.
 func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	if e.closing.Load() {
 		return errShutdown()
@@ -145,28 +154,6 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	}
 	defer release()
 	return asError(e.store.Delete(id))
-}
-
-// hold stops the app's actors, waits until they have stopped, and keeps the app
-// from being opened until release is called.
-func (e *Engine) hold(ctx context.Context, id storage.AppID) (release func(), err error) {
-	if err := id.Check(); err != nil {
-		return nil, dispatch.AsError(err)
-	}
-	m := &holdApp{id: id, done: make(chan struct{})}
-	free := func() { e.sys.tell(e.directory.self, &releaseApp{id}) }
-	e.sys.tell(e.directory.self, m)
-	select {
-	case <-m.done:
-		return free, nil
-	case <-ctx.Done():
-		if !m.settled.CompareAndSwap(false, true) {
-			free() // it came to be held all the same
-		}
-		return nil, contextError(ctx, "")
-	case <-e.directory.gone:
-		return nil, errShutdown()
-	}
 }
 
 // Stats returns what the engine has written since Open.
@@ -333,7 +320,7 @@ func (e *Engine) drain() {
 			return // asleep, or going to
 		}
 		n++
-		e.sys.tell(ref.app.scheduler, &drain{func() {
+		e.sys.tell(ref.app.scheduler, &drain{done: func() {
 			ref.leave()
 			select {
 			case drained <- struct{}{}:

@@ -151,6 +151,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 			}})
 		})
 	}
+	ctx = context.WithValue(ctx, actionKey{app.id}, src)
 	h.spawn(inv.Path, func() result {
 		env := h.env(app, inv, ctx)
 		env.Invoker = &actionInvoker{eng: h.eng, app: app.id, from: src}

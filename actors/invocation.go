@@ -62,6 +62,18 @@ func (s *source) refusal() error {
 	return nil
 }
 
+// actionKey is under what a context has the action of the app that it comes from.
+type actionKey struct{ app storage.AppID }
+
+// actionIn returns the action of the app that ctx comes from and that is not over,
+// or nil.
+func actionIn(ctx context.Context, app storage.AppID) *source {
+	if src, ok := ctx.Value(actionKey{app}).(*source); ok && src.refusal() == nil {
+		return src
+	}
+	return nil
+}
+
 // operation is the message to the SchedulerActor for a change that no function
 // makes: the host or an action schedules, cancels, retries.
 type operation struct {

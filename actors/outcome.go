@@ -66,16 +66,20 @@ func (s *scheduler) expireAfter(r *run, d time.Duration) {
 }
 
 // giveUp ends the run of an action whose handler has neither returned by its
-// deadline nor within the grace after it. The slot is freed; the job is not run
-// again before that handler has returned.
+// deadline, or since its app is held, nor within the grace after it. The slot is
+// freed; the job is not run again before that handler has returned.
 func (s *scheduler) giveUp(r *run) {
 	if s.runs.get(r.job.ID) == r && !r.over {
 		s.runs.bury(r)
 	}
-	s.endRun(ending{run: r, err: &dispatch.Error{
+	err := &dispatch.Error{
 		Code: dispatch.CodeDeadlineExceeded, Path: r.job.Function,
 		Message: "the handler did not return by its deadline",
-	}})
+	}
+	if r.held {
+		err.Code, err.Err, err.Message = dispatch.CodeAborted, context.Canceled, "interrupted: the app was held, and the handler did not return"
+	}
+	s.endRun(ending{run: r, err: err})
 }
 
 // settleEnded writes down what became of the jobs whose runs have ended, all in
@@ -123,8 +127,9 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		Error:     &storage.JobError{Code: string(e.Code), Message: e.Message},
 	}
 	log := s.eng.opts.Logger.With("app", s.id, "function", r.job.Function, "job", r.job.ID, "attempt", r.attempt, "err", e)
-	if s.eng.ctx.Err() != nil && !r.job.AtMostOnce && errors.Is(end.err, context.Canceled) {
-		// The engine is closing and has cancelled it: neither a failure nor a crash.
+	if (s.eng.ctx.Err() != nil || r.held) && !r.job.AtMostOnce && errors.Is(end.err, context.Canceled) {
+		// The engine is closing, or the app was held, and has cancelled it: neither a
+		// failure nor a crash.
 		out.State, out.Due, out.Interrupted = storage.StatePending, r.job.Due, true
 		return out
 	}

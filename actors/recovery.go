@@ -76,10 +76,7 @@ func (s *scheduler) close(err error) {
 		s.loseTurn(err)
 	}
 	s.dismiss(err)
-	if s.drained != nil {
-		s.drained()
-		s.drained = nil
-	}
+	s.tellDrained()
 }
 
 // dismiss answers everybody who waits for the turn.
@@ -204,11 +201,43 @@ func (s *scheduler) reload() bool {
 }
 
 // drain begins the end: no job starts any more, and claims of jobs that have
-// not started are taken back, so that they count as no attempt.
+// not started are taken back, so that they count as no attempt. For a hold, jobs
+// that run are told to stop and have Options.Grace to return.
 func (s *scheduler) drain(m *drain) {
-	s.draining, s.drained = true, m.done
+	s.draining, s.drained = true, append(s.drained, m.done)
 	s.awaited.Store(true)
 	s.askSlots(s.eng.clock.wall())
+	if !m.hold {
+		return
+	}
+	for _, r := range s.runs.all() {
+		if !s.runs.live(r.job.ID) {
+			continue
+		}
+		r.held = true
+		s.runs.stop(r)
+		if !r.mutation { // a mutation is bounded by the turn
+			s.expireAfter(r, s.eng.opts.Grace)
+		}
+	}
+}
+
+// resume goes on after a drain for a hold that was taken back, unless the engine
+// is closing meanwhile.
+func (s *scheduler) resume() {
+	if s.eng.closing.Load() {
+		return
+	}
+	s.draining, s.drained = false, nil
+	s.awaited.Store(!s.indexed)
+	s.claimFrom(storage.Place{})
+}
+
+func (s *scheduler) tellDrained() {
+	for _, done := range s.drained {
+		done()
+	}
+	s.drained = nil
 }
 
 // drainStep takes the claims back, and tells when nothing runs or waits.
@@ -240,8 +269,7 @@ func (s *scheduler) drainStep() {
 		s.ready, s.claims = ready{}, 0
 		s.commit(tx, nil, nil)
 	}
-	if s.drained != nil && len(s.queue) == 0 && s.runs.len() == 0 && s.outstanding.Load() == 0 {
-		s.drained()
-		s.drained = nil
+	if len(s.queue) == 0 && s.runs.len() == 0 && s.outstanding.Load() == 0 {
+		s.tellDrained()
 	}
 }

@@ -19,6 +19,7 @@ type run struct {
 	startedAt time.Time
 	holdsSlot bool        // this and over are the SchedulerActor's
 	over      bool        // ended: its outcome is settled, or about to be
+	held      bool        // told to stop because its app is held
 	expires   *time.Timer // of an action: gives it up after deadline and grace
 	expiresAt time.Time
 	src       source // of an action

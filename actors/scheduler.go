@@ -36,7 +36,7 @@ type scheduler struct {
 	indexed  bool // the app's indexes are those declared
 	wound    bool // the app's triggers are in line with those declared
 	draining bool
-	drained  func() // told when the drain has come to its end
+	drained  []func() // told when the drain has come to its end
 }
 
 // appState is what of an app outlives a restart of its SchedulerActor.
@@ -73,13 +73,17 @@ type (
 		run     *run
 		timeout time.Duration
 	}
-	runExpired  struct{ run *run }    // an action is past deadline and grace
-	alarmFired  struct{ gen uint64 }  // the alarm, of that generation
-	slotsGiven  struct{ n int }       // by the governor
-	clockMoved  struct{}              // the wall was stepped, or the machine suspended
-	retryReload struct{}              // the volume may be up again
-	drain       struct{ done func() } // finish what is under way and take nothing new
-	settled     struct {              // a change set was answered
+	runExpired  struct{ run *run }   // an action is past deadline and grace
+	alarmFired  struct{ gen uint64 } // the alarm, of that generation
+	slotsGiven  struct{ n int }      // by the governor
+	clockMoved  struct{}             // the wall was stepped, or the machine suspended
+	retryReload struct{}             // the volume may be up again
+	drain       struct {             // finish what is under way and take nothing new
+		hold bool   // for a hold: tell the jobs that run to stop
+		done func() // called once nothing is under way
+	}
+	resume  struct{} // the drain for a hold was taken back
+	settled struct { // a change set was answered
 		err   error
 		loads int // of the app, when it was handed over
 		runs  runChanges
@@ -147,6 +151,8 @@ func (s *scheduler) Receive(c actor.Context) {
 		return // not a step: an inspection must not mend what it looks at
 	case *drain:
 		s.drain(m)
+	case *resume:
+		s.resume()
 	default:
 		return
 	}

@@ -128,17 +128,12 @@ func readRecord(r *bufio.Reader) (kind byte, body []byte, err error) {
 // swept away. ErrExists if there is such an app, ErrCorrupt or ErrFormat for a
 // bad stream. Jobs that were running when the app was exported count as interrupted.
 func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
-	if err := id.Check(); err != nil {
+	if err := s.Free(id); err != nil {
 		return err
 	}
 	vol, err := s.find(id)
 	if err != nil {
 		return err
-	}
-	if held, err := vol.holds(id); err != nil {
-		return err
-	} else if held {
-		return fmt.Errorf("%w: app %s", ErrExists, id)
 	}
 	n := vol.nextNumber()
 	// Doomed until it is whole: a crash on the way leaves nothing behind.
@@ -162,6 +157,23 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 	})
 	if err != nil {
 		vol.sweeps.add(n)
+	}
+	return err
+}
+
+// Free returns nil if an app may be imported under the name, ErrExists if there is
+// one already.
+func (s *Store) Free(id AppID) error {
+	if err := id.Check(); err != nil {
+		return err
+	}
+	vol, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	held, err := vol.holds(id)
+	if err == nil && held {
+		err = fmt.Errorf("%w: app %s", ErrExists, id)
 	}
 	return err
 }

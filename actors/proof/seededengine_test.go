@@ -32,6 +32,23 @@ var engineFaults = []seededFault{
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&`}},
 	},
 	{
+		name: "hold-stops-no-runs", what: "a hold waits for jobs that are not told to stop",
+		pkg: "actors", tests: "TestG26_AHoldServesTheActionsThatItWaitsFor",
+		edits: []edit{{"actors/recovery.go", `if !s.runs.live(r.job.ID) {
+			continue`, `if !s.runs.live(r.job.ID) || FAULT {
+			continue`}},
+	},
+	{
+		name: "hold-for-ever", what: "a hold that gave up is not taken back",
+		pkg: "actors", tests: "TestG26_AHoldThatGivesUpIsTakenBack",
+		edits: []edit{{"actors/holds.go", `if !m.given && !d.resume(m.id) {`, `if !m.given && (FAULT || !d.resume(m.id)) {`}},
+	},
+	{
+		name: "hold-waits-for-itself", what: "an action's call waits for the hold that waits for the action",
+		pkg: "actors", tests: "TestG26_AHoldServesTheActionsThatItWaitsFor",
+		edits: []edit{{"actors/directory.go", `if n < 0 && (from == nil || n < draining) {`, `if n < 0 && (from == nil || n < draining || FAULT) {`}},
+	},
+	{
 		name: "wake-lost", what: "an app that sleeps is not woken",
 		pkg: "actors", tests: "TestG14_SleepAndWake",
 		edits: []edit{{"actors/directory.go", `d.eng.sys.tell(d.self, &enterApp{id: id})`, `if FAULT {
