@@ -41,22 +41,17 @@ type Engine struct {
 
 // Open opens the directory, making it as needed, and becomes its only owner. It
 // takes up at once what is due or was interrupted, and touches no other app. It
-// does not block for longer than Options.LockTimeout a volume. Errors name the
-// option at fault, or are storage.ErrLocked, storage.ErrFormat, or the file
-// system's.
+// does not block for longer than Options.LockTimeout a volume. If options,
+// functions, tables or triggers are at fault it touches no file, and the error
+// names all that are; other errors are storage.ErrLocked, storage.ErrFormat, or
+// the file system's.
 func Open(dir string, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
-	if err := opts.validate(); err != nil {
-		return nil, err
-	}
-	plans, err := cron.Check(opts.planner(), opts.Crons)
+	plans, err := opts.check()
 	if err != nil {
 		return nil, err
 	}
-	store, err := storage.Open(dir, storage.Options{
-		Volumes: opts.Volumes, LockTimeout: opts.LockTimeout, Tables: opts.Tables, MaxJobs: opts.MaxJobs,
-		Logger: opts.Logger, NoSync: opts.NoSync, Fault: opts.Fault,
-	})
+	store, err := storage.Open(dir, opts.storage())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
@@ -81,6 +76,29 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.sys.spawn("waker", func() actor.Actor { return e.waker })
 	e.waker.look()
 	return e, nil
+}
+
+// check says what is wrong with the program, as far as its shape tells: all of
+// it at once. plans are the declared triggers.
+func (o *Options) check() (plans []storage.Trigger, err error) {
+	errs := []error{o.validate(), o.storage().Check()}
+	if o.Functions != nil {
+		plans, err = cron.Check(o.planner(), o.Crons)
+		errs = append(errs, o.Functions.Check(), err)
+	}
+	return plans, errors.Join(errs...)
+}
+
+// storage are the options of the store.
+func (o *Options) storage() storage.Options {
+	opts := storage.Options{
+		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs,
+		Logger: o.Logger, NoSync: o.NoSync, Fault: o.Fault,
+	}
+	if o.Functions != nil {
+		opts.Packages = o.Functions.Packages()
+	}
+	return opts
 }
 
 // planner checks what the host schedules.

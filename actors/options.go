@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -12,9 +13,13 @@ import (
 
 // Options of Open. Only Functions is required.
 type Options struct {
-	// Functions are the functions of every app. Open seals the registry. Required.
+	// Functions are the functions of every app. Open seals the registry, and refuses
+	// one that a package binds handlers in without binding all that it declares
+	// (Registry.Check). Required.
 	Functions *dispatch.Registry
-	// Tables are the tables that have indexes. Default none.
+	// Tables are the tables that have indexes. Open refuses to go without one that
+	// is declared by a package of Functions, or by one of another listed table.
+	// Default none.
 	Tables []storage.Schema
 
 	// Crons are the declared triggers. Every app's are brought in line with them by
@@ -124,25 +129,26 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// validate names the field at fault. What storage bounds, storage validates.
+// validate names every field at fault. What storage bounds, storage validates.
 func (o Options) validate() error {
-	bad := func(field string, value any, want string) error {
-		return dispatch.Errorf(dispatch.CodeInvalidArgument, "options: %s is %v, want %s", field, value, want)
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, dispatch.Errorf(dispatch.CodeInvalidArgument, "options: %s is %v, want %s", field, value, want))
 	}
 	if o.Functions == nil {
-		return bad("Functions", nil, "a registry")
+		bad("Functions", nil, "a registry")
 	}
 	if o.AppConcurrency < 1 || o.AppConcurrency > 100_000 {
-		return bad("AppConcurrency", o.AppConcurrency, "1 to 100,000")
+		bad("AppConcurrency", o.AppConcurrency, "1 to 100,000")
 	}
 	if o.Concurrency < 1 || o.Concurrency > 1_000_000 {
-		return bad("Concurrency", o.Concurrency, "1 to 1,000,000")
+		bad("Concurrency", o.Concurrency, "1 to 1,000,000")
 	}
 	if o.MaxInterruptions < 1 {
-		return bad("MaxInterruptions", o.MaxInterruptions, "1 or more")
+		bad("MaxInterruptions", o.MaxInterruptions, "1 or more")
 	}
 	if o.KeepFinished < 1 {
-		return bad("KeepFinished", o.KeepFinished, "1 or more")
+		bad("KeepFinished", o.KeepFinished, "1 or more")
 	}
 	for _, span := range []struct {
 		field string
@@ -158,10 +164,10 @@ func (o Options) validate() error {
 		{"ClockCheck", o.ClockCheck},
 	} {
 		if span.value < time.Millisecond {
-			return bad(span.field, span.value, "1 ms or more")
+			bad(span.field, span.value, "1 ms or more")
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // timeout is the bound of one run of the function.

@@ -22,7 +22,8 @@
 //	})
 //
 // A reference is declared first and its handler bound later, because Go rejects
-// a function that schedules itself as an initialization cycle otherwise.
+// a function that schedules itself as an initialization cycle otherwise. One that
+// is left without a handler is refused when an engine opens (Registry.Check).
 //
 // What a context must not do does not compile:
 //

@@ -44,7 +44,8 @@ func Deadline(d time.Duration) FunctionOption {
 }
 
 // declare checks a declaration. A bad one panics: it is a mistake in the
-// program, and is made before anything runs.
+// program, and is made before anything runs. Its callers are not inlined,
+// because the line of a package-level variable is known of real calls only.
 func declare(path string, kind Kind, internal bool, opts []FunctionOption) Info {
 	info := Info{Path: path, Kind: kind, Internal: internal}
 	for _, opt := range opts {
@@ -58,6 +59,7 @@ func declare(path string, kind Kind, internal bool, opts []FunctionOption) Info 
 			panic(fmt.Sprintf("dispatch: %s: %s is declared twice", path, p))
 		}
 	}
+	declarations.Add(home, info)
 	return info
 }
 
@@ -72,12 +74,16 @@ func checkHandler(info Info, missing bool) {
 type QueryRef[A, R any] struct{ info Info }
 
 // Query declares a query that clients may call. It panics if the path is bad.
+//
+//go:noinline
 func Query[A, R any](path string, opts ...FunctionOption) *QueryRef[A, R] {
 	return &QueryRef[A, R]{declare(path, KindQuery, false, opts)}
 }
 
 // InternalQuery declares a query that only the server's side may call: host
 // code and other functions. To a client it does not exist.
+//
+//go:noinline
 func InternalQuery[A, R any](path string, opts ...FunctionOption) *QueryRef[A, R] {
 	return &QueryRef[A, R]{declare(path, KindQuery, true, opts)}
 }
@@ -109,12 +115,16 @@ func (q *QueryRef[A, R]) Run(caller QueryRunner, args A) (R, error) {
 type MutationRef[A, R any] struct{ info Info }
 
 // Mutation declares a mutation that clients may call. It panics if the path is bad.
+//
+//go:noinline
 func Mutation[A, R any](path string, opts ...FunctionOption) *MutationRef[A, R] {
 	return &MutationRef[A, R]{declare(path, KindMutation, false, opts)}
 }
 
 // InternalMutation declares a mutation that only the server's side may call:
 // host code, other functions, jobs and cron triggers. To a client it does not exist.
+//
+//go:noinline
 func InternalMutation[A, R any](path string, opts ...FunctionOption) *MutationRef[A, R] {
 	return &MutationRef[A, R]{declare(path, KindMutation, true, opts)}
 }
@@ -151,12 +161,16 @@ func (m *MutationRef[A, R]) With(args A) Call { return newCall(m.info.Path, args
 type ActionRef[A, R any] struct{ info Info }
 
 // Action declares an action that clients may call. It panics if the path is bad.
+//
+//go:noinline
 func Action[A, R any](path string, opts ...FunctionOption) *ActionRef[A, R] {
 	return &ActionRef[A, R]{declare(path, KindAction, false, opts)}
 }
 
 // InternalAction declares an action that only the server's side may call: host
 // code, other actions, jobs and cron triggers. To a client it does not exist.
+//
+//go:noinline
 func InternalAction[A, R any](path string, opts ...FunctionOption) *ActionRef[A, R] {
 	return &ActionRef[A, R]{declare(path, KindAction, true, opts)}
 }

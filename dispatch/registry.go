@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"carillon/internal/declared"
 )
 
 // Info is what a function is declared to be.
@@ -58,11 +60,15 @@ func (f *Function) CheckArgs(args json.RawMessage) (err error) {
 // registry is given to an engine; from then on any number of goroutines read it.
 type Registry struct {
 	functions map[string]*Function // by path, and by former path
+	binders   map[string]bool      // the packages that have bound handlers
+	without   map[string]bool      // the paths that Without names
 	sealed    atomic.Bool
 }
 
 // NewRegistry makes an empty registry.
-func NewRegistry() *Registry { return &Registry{functions: map[string]*Function{}} }
+func NewRegistry() *Registry {
+	return &Registry{functions: map[string]*Function{}, binders: map[string]bool{}, without: map[string]bool{}}
+}
 
 // Seal ends registration: from then on Handle panics. An engine seals the
 // registry it is opened with. Sealing twice is the same as once.
@@ -80,6 +86,9 @@ func (r *Registry) add(fn *Function) {
 	}
 	for _, path := range paths {
 		r.functions[path] = fn
+	}
+	if pkg, ok := declared.Caller(home); ok {
+		r.binders[pkg] = true
 	}
 }
 

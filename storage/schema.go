@@ -3,11 +3,13 @@ package storage
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
+	"carillon/internal/declared"
 	"carillon/proto"
 )
 
@@ -173,17 +175,48 @@ func (t *tableInfo) index(name string) *indexInfo {
 // one name, since each would miss the other's indexes.
 func schemaOf(tables []Schema) (map[string]*tableInfo, error) {
 	schema := map[string]*tableInfo{}
+	var errs []error
 	for i, s := range tables {
 		if s == nil {
-			return nil, fmt.Errorf("%w: Tables[%d] is nil", ErrInvalid, i)
+			errs = append(errs, invalid("Tables[%d] is nil", i))
+			continue
 		}
 		t := s.info()
 		if other := schema[t.name]; other != nil && other != t {
-			return nil, fmt.Errorf("%w: Tables has two declarations of table %s", ErrInvalid, t.name)
+			errs = append(errs, invalid("Tables has two declarations of table %s", t.name))
 		}
 		schema[t.name] = t
 	}
-	return schema, nil
+	return schema, errors.Join(errs...)
+}
+
+// home is this package, whose callers declare tables.
+var home = reflect.TypeFor[Options]().PkgPath()
+
+// declarations are the tables in package-level variables of the program.
+var declarations declared.List[*tableInfo]
+
+// unlisted says which tables the packages declare that could not be used: they
+// have indexes, or a listed declaration of their name has, and are not listed.
+func unlisted(schema map[string]*tableInfo, packages []string) error {
+	packages = slices.Clone(packages)
+	for _, d := range declarations.All() {
+		if schema[d.What.name] == d.What {
+			packages = append(packages, d.Package)
+		}
+	}
+	var errs []error
+	for _, d := range declarations.Of(packages) {
+		t, listed := d.What, schema[d.What.name]
+		switch {
+		case listed == t:
+		case len(t.indexes) > 0 && listed == nil:
+			errs = append(errs, invalid("table %s (%s, %s) has indexes and is not listed in Tables", t.name, d.Package, d.Line))
+		case len(t.indexes) > 0 || listed != nil && len(listed.indexes) > 0:
+			errs = append(errs, invalid("table %s (%s, %s) is listed in Tables by another declaration", t.name, d.Package, d.Line))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // declared refuses the use of a table by a declaration that the store was not

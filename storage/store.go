@@ -24,6 +24,10 @@ type Options struct {
 	LockTimeout time.Duration
 	// Tables are the tables that have indexes. Default none.
 	Tables []Schema
+	// Packages are import paths of packages that take part in the program, besides
+	// those that declare one of Tables. Open refuses to go without a table with
+	// indexes that is a package-level variable of one of them. Default none.
+	Packages []string
 	// MaxJobs bounds the pending and running jobs of one app. Default 10,000,000.
 	MaxJobs int
 	// Logger is told what cannot be returned: failed commits. Default: discarded.
@@ -61,16 +65,23 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (o Options) validate() error {
-	switch {
-	case o.Volumes < 1 || o.Volumes > maxVolumes:
-		return fmt.Errorf("%w: Volumes is %d, want 1 to %d", ErrInvalid, o.Volumes, maxVolumes)
-	case o.LockTimeout < 0:
-		return fmt.Errorf("%w: LockTimeout is %v, want 0 or more", ErrInvalid, o.LockTimeout)
-	case o.MaxJobs < 1:
-		return fmt.Errorf("%w: MaxJobs is %d, want 1 or more", ErrInvalid, o.MaxJobs)
+// Check says what Open would refuse the options for, in one error for all
+// fields at fault. It looks at no file.
+func (o Options) Check() error {
+	o = o.withDefaults()
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, invalid(format, args...)) }
+	if o.Volumes < 1 || o.Volumes > maxVolumes {
+		bad("Volumes is %d, want 1 to %d", o.Volumes, maxVolumes)
 	}
-	return nil
+	if o.LockTimeout < 0 {
+		bad("LockTimeout is %v, want 0 or more", o.LockTimeout)
+	}
+	if o.MaxJobs < 1 {
+		bad("MaxJobs is %d, want 1 or more", o.MaxJobs)
+	}
+	schema, err := schemaOf(o.Tables)
+	return errors.Join(append(errs, err, unlisted(schema, o.Packages))...)
 }
 
 // Store is the volumes of one directory and the apps in them. Its methods may
@@ -85,14 +96,11 @@ type Store struct {
 // and becomes their only owner. It does not touch any app. Errors: ErrLocked,
 // ErrFormat, ErrInvalid for an option, or the file system's.
 func Open(dir string, opts Options) (*Store, error) {
+	if err := opts.Check(); err != nil {
+		return nil, err
+	}
 	opts = opts.withDefaults()
-	if err := opts.validate(); err != nil {
-		return nil, err
-	}
-	schema, err := schemaOf(opts.Tables)
-	if err != nil {
-		return nil, err
-	}
+	schema, _ := schemaOf(opts.Tables) // it has been checked
 	if err := kv.MakeDir(dir); err != nil {
 		return nil, err
 	}

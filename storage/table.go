@@ -34,6 +34,7 @@ func NewTable[T any](name string, indexes ...IndexDecl) *Table[T] {
 	if err != nil {
 		panic("storage: " + err.Error())
 	}
+	declarations.Add(home, decl)
 	return &Table[T]{decl}
 }
 

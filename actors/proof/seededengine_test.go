@@ -264,4 +264,17 @@ var engineFaults = []seededFault{
 		}
 		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
 	},
+	{
+		name: "unbound-unseen", what: "Open does not ask for the handlers of declared references",
+		pkg: "actors", tests: "TestOpenTellsAllThatTheProgramsShapeTells",
+		edits: []edit{{"dispatch/unbound.go", `case !bound && !r.without[d.What.Path]:`, `case !bound && !r.without[d.What.Path] && !FAULT:`}},
+	},
+	{
+		name: "unlisted-unseen", what: "Open does not ask for tables with indexes that are not listed",
+		pkg: "actors", tests: "TestWhatTheProgramDoesNotTakePartInIsNotMissed",
+		edits: []edit{{"storage/schema.go", `case len(t.indexes) > 0 && listed == nil:
+			errs`, `case len(t.indexes) > 0 && listed == nil && FAULT:
+		case len(t.indexes) > 0 && listed == nil:
+			errs`}},
+	},
 }

@@ -13,7 +13,7 @@ import (
 
 // order is the one way that imports flow: a package may import what stands
 // before it, and what is in its own directory.
-var order = []string{"proto", "storage", "dispatch", "cron", "actors", "server", "cmd"}
+var order = []string{"internal", "proto", "storage", "dispatch", "cron", "actors", "server", "cmd"}
 
 // homes says where a third party lives. Nobody else imports it.
 var homes = map[string]string{
