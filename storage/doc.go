@@ -85,8 +85,8 @@
 //	     given. An app that is deleted, or whose import is not complete, has its
 //	     number on the list of the doomed, in the same commit that hides it.
 //	S14  No snapshot of the file is open while code of a caller runs, except between
-//	     App.Snapshot and Snapshot.Close, in the visit of Store.Alarms, and while
-//	     Store.Export writes: a volume cannot be reopened before they end.
+//	     App.Snapshot and Snapshot.Close, and in the visit of Store.Alarms: a volume
+//	     cannot be reopened before they end.
 //	S15  A Writer changes documents only. Jobs and triggers change through a JobWriter,
 //	     which only the holder of the Tx can make.
 package storage

@@ -88,6 +88,7 @@ func (o Options) Check() error {
 // be called from any goroutine.
 type Store struct {
 	opts    Options
+	dir     string
 	volumes []*volume
 	schema  map[string]*tableInfo
 }
@@ -109,7 +110,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, mapOpenError("directory", err)
 	}
 	defer release()
-	s := &Store{opts: opts, schema: schema}
+	s := &Store{opts: opts, dir: dir, schema: schema}
 	if err := s.openVolumes(dir); err != nil {
 		for _, v := range s.volumes {
 			v.db.Close()

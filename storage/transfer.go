@@ -35,9 +35,19 @@ const importChunk = 4 << 20
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Export writes the app's committed state, as of one moment, to w. It runs
-// beside the app's traffic; a slow w holds back the reuse of pages meanwhile.
-// ErrNotFound if there is no such app.
+// beside the app's traffic. It reads all of the app before it writes, beyond a MiB
+// into a nameless file of the store's directory, so that a w that blocks holds
+// nothing up. ErrNotFound if there is no such app.
 func (s *Store) Export(ctx context.Context, id AppID, w io.Writer) error {
+	spool := &spool{dir: s.dir}
+	defer spool.close()
+	if err := s.export(ctx, id, spool); err != nil {
+		return err
+	}
+	return spool.copyTo(ctx, w)
+}
+
+func (s *Store) export(ctx context.Context, id AppID, w io.Writer) error {
 	if err := id.Check(); err != nil {
 		return err
 	}

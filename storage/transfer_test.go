@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -239,6 +240,61 @@ func TestG2_ExportIsOneMomentOfALivingApp(t *testing.T) {
 		})
 		if !slices.Equal(jobs, docs) || len(jobs) > 20 || len(jobs) == 0 {
 			t.Errorf("export %d has jobs %v and documents %v", made, jobs, docs)
+		}
+	}
+}
+
+// TestG6_ABlockedExportHoldsNothingUp: while the writer of an export blocks, the
+// volume can be opened anew, which waits for every snapshot; and the export is whole.
+func TestG6_ABlockedExportHoldsNothingUp(t *testing.T) {
+	for _, size := range []int{10, 400 << 10} { // in memory, and in a file
+		f := newFaults()
+		opts := withDingbats
+		opts.Fault = f.at
+		dir := t.TempDir()
+		s := mustOpen(t, dir, opts)
+		app := mustApp(t, s, "acme")
+		for i := range 5 {
+			mustTx(t, app, testNow, func(tx *storage.Tx) {
+				mustInsert(t, tx.JobWriter(), storage.Job{Args: fmt.Appendf(nil, "%0*d", size, i)})
+			})
+		}
+		want := mustDump(t, s, "acme")
+		var stream bytes.Buffer
+		blocked := false
+		w := writerFunc(func(p []byte) (int, error) {
+			if !blocked {
+				blocked = true
+				f.fail("commit", errDisk)
+				answered := make(chan error, 1)
+				tx := app.Begin(testNow)
+				mustInsert(t, tx.JobWriter(), storage.Job{})
+				if err := tx.Commit(func(err error) { answered <- err }); err != nil {
+					t.Error(err)
+				}
+				select {
+				case err := <-answered:
+					if !errors.Is(err, storage.ErrUnknownOutcome) {
+						t.Errorf("the commit is answered %v", err)
+					}
+				case <-time.After(5 * time.Second):
+					t.Error("the volume waits for the export's writer")
+				}
+				f.fail("commit", nil)
+			}
+			return stream.Write(p)
+		})
+		if err := s.Export(t.Context(), "acme", w); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(app.Reload(), s.Import(t.Context(), "copy", &stream)); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustDump(t, s, "copy"); !slices.Equal(got, want) {
+			t.Errorf("with arguments of %d bytes the export has %d lines, want %d", size, len(got), len(want))
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "export*")); len(left) > 0 || err != nil {
+			t.Errorf("the export has left %v, %v", left, err)
 		}
 	}
 }

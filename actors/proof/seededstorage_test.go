@@ -226,6 +226,14 @@ var storageFaults = []seededFault{
 	keys, c := tx.app.keys, &tx.top().counts`}},
 	},
 	{
+		name: "export-under-snapshot", what: "the writer of an export is written to while a snapshot is open",
+		pkg: "storage", tests: "TestG6_ABlockedExportHoldsNothingUp",
+		edits: []edit{{"storage/transfer.go", `spool := &spool{dir: s.dir}`, `if FAULT {
+		return s.export(ctx, id, w)
+	}
+	spool := &spool{dir: s.dir}`}},
+	},
+	{
 		name: "deleted-jobs-survive", what: "a deleted app's jobs stay",
 		pkg: "actors", tests: "TestG26_Delete",
 		edits: []edit{{"storage/transfer.go", `if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {`, `if FAULT {
