@@ -93,6 +93,7 @@ func (o *Options) check() (plans []storage.Trigger, err error) {
 func (o *Options) storage() storage.Options {
 	opts := storage.Options{
 		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs,
+		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
 		Logger: o.Logger, NoSync: o.NoSync, Fault: o.Fault,
 	}
 	if o.Functions != nil {

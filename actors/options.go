@@ -27,6 +27,15 @@ type Options struct {
 	// them. Default none.
 	Crons []cron.Trigger
 
+	// Program is the name of this program, which the directory is marked with: Open
+	// refuses one that bears another (storage.ErrProgram), before it changes
+	// anything there, and marks one that bears none. 1 to 64 of A-Z a-z 0-9 _ - . /.
+	// Default "": any directory is opened.
+	Program string
+	// AdoptEmpty has Open refuse a directory that bears no name and has apps,
+	// instead of marking it with Program. Default false.
+	AdoptEmpty bool
+
 	// Volumes is how many files a new store gets, 1 to 64; an app stays in the
 	// volume it was made in. Default 4.
 	Volumes int

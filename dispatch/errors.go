@@ -141,6 +141,7 @@ var sentinelCodes = [...]struct {
 	{storage.ErrUnavailable, CodeUnavailable, false},
 	{storage.ErrClosed, CodeUnavailable, false},
 	{storage.ErrLocked, CodeUnavailable, false},
+	{storage.ErrProgram, CodeFailedPrecondition, true},
 	{storage.ErrFenced, CodeUnavailable, false},
 	{storage.ErrCorrupt, CodeDataLoss, false},
 	{storage.ErrFormat, CodeDataLoss, false},

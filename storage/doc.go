@@ -75,7 +75,8 @@
 //	     their ticks, documents, their indexes and the alarm index agree. Store.Check
 //	     verifies all of it (G7).
 //	S9   A volume has one owner: it holds the file's lock, and each of its commits finds
-//	     its own epoch in the file (G23). Files are made under a lock of the directory.
+//	     its own epoch in the file (G23). Files are made under a lock of the directory. A
+//	     store that bears a program's name is opened by no other that has one.
 //	S10  The high-water mark in the file is the latest scheduler time that was
 //	     committed, and never goes back (G15).
 //	S11  A call that is refused has changed nothing; so has an Open that is refused.

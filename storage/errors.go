@@ -41,6 +41,8 @@ var (
 	ErrUnavailable = errors.New("volume is unavailable")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("store is closed")
+	// ErrProgram is returned when the store belongs to another program than Options.Program.
+	ErrProgram = errors.New("store of another program")
 	// ErrLocked is returned when another process, or another open store, owns the volume.
 	ErrLocked = errors.New("volume is in use")
 	// ErrFormat is returned when a volume or a record is of a format this reader does not know.

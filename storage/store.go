@@ -22,6 +22,13 @@ type Options struct {
 	Volumes int
 	// LockTimeout is how long Open waits for a volume that is in use. Default 1 s.
 	LockTimeout time.Duration
+	// Program is the name of the program that opens the store. A store without a
+	// name takes it on; one with another is refused (ErrProgram). 1 to 64 of
+	// A-Z a-z 0-9 _ - . and /. Default "": any store is opened.
+	Program string
+	// AdoptEmpty has a store without a name take on Program only if it has no app;
+	// else it is refused (ErrProgram). Default false.
+	AdoptEmpty bool
 	// Tables are the tables that have indexes. Default none.
 	Tables []Schema
 	// Packages are import paths of packages that take part in the program, besides
@@ -80,6 +87,11 @@ func (o Options) Check() error {
 	if o.MaxJobs < 1 {
 		bad("MaxJobs is %d, want 1 or more", o.MaxJobs)
 	}
+	if o.Program != "" {
+		if err := checkProgram(o.Program); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	schema, err := schemaOf(o.Tables)
 	return errors.Join(append(errs, err, unlisted(schema, o.Packages))...)
 }
@@ -95,7 +107,7 @@ type Store struct {
 
 // Open opens the store in dir, making the directory and its volumes as needed,
 // and becomes their only owner. It does not touch any app. Errors: ErrLocked,
-// ErrFormat, ErrInvalid for an option, or the file system's.
+// ErrFormat, ErrProgram, ErrInvalid for an option, or the file system's.
 func Open(dir string, opts Options) (*Store, error) {
 	if err := opts.Check(); err != nil {
 		return nil, err
@@ -142,6 +154,12 @@ func (s *Store) openVolumes(dir string) error {
 	store := rand.Uint64()
 	count := 0
 	for i := 0; i < max(s.opts.Volumes, count); i++ {
+		if i == count && i > 0 {
+			// All that there are have been opened, and none was added yet.
+			if err := s.checkOwner(); err != nil {
+				return err
+			}
+		}
 		path := volumePath(dir, i)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			if i < count {
@@ -175,10 +193,18 @@ func (s *Store) openVolumes(dir string) error {
 			return fmt.Errorf("%w: %s belongs to another store", ErrFormat, filepath.Base(path))
 		}
 	}
+	if len(s.volumes) == count {
+		if err := s.checkOwner(); err != nil {
+			return err
+		}
+	}
 	for _, v := range s.volumes {
 		if err := v.own(); err != nil {
 			return fmt.Errorf("volume %s: %w", v.name, err)
 		}
+	}
+	if err := s.adopt(); err != nil {
+		return err
 	}
 	if n := len(s.volumes); n > count {
 		// Some of the names may be those of a process that did not live to sync them.

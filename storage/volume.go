@@ -19,7 +19,7 @@ const formatNumber = 1
 // recordVersion is the version of every record this code writes.
 const recordVersion = 1
 
-// The keys of the Meta space; all values are 8 bytes, big-endian.
+// The keys of the Meta space. Values are 8 bytes, big-endian, but for texts.
 var (
 	metaFormat    = []byte("format")
 	metaStore     = []byte("store")     // random, the same in all volumes of a store
@@ -29,6 +29,7 @@ var (
 	metaHighWater = []byte("highwater") // latest scheduler time committed, ms
 	metaDeclared  = []byte("declared")  // Store.SetDeclared; kept in volume 0
 	metaNumbers   = []byte("numbers")   // highest app number in the file
+	metaProgram   = []byte("program")   // the name of the program whose store it is; kept in volume 0
 )
 
 // volume is one file with one owner and one committer.

@@ -66,7 +66,7 @@ func TestG1_KillLoop(t *testing.T) {
 			Transport: &http.Transport{MaxIdleConnsPerHost: 2 * killClients}, Timeout: killTimeout,
 		}}
 		l.changed = sync.NewCond(&l.mu)
-		l.command = func() *exec.Cmd { return exec.Command(binary, "serve", "--data", dir, "--listen", "127.0.0.1:0") }
+		l.command = func() *exec.Cmd { return exec.Command(binary, "demo", "--data", dir, "--listen", "127.0.0.1:0") }
 		if witnessed {
 			l.witness = newJournal(t)
 			l.command = func() *exec.Cmd {

@@ -241,4 +241,9 @@ var storageFaults = []seededFault{
 		}
 		if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {`}},
 	},
+	{
+		name: "any-program", what: "a store is opened by whatever program",
+		pkg: "storage", tests: "TestAStoreIsOpenedByItsOwnProgramOnly",
+		edits: []edit{{"storage/program.go", `case name != "":`, `case name != "" && !FAULT:`}},
+	},
 }

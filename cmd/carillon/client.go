@@ -95,7 +95,7 @@ func (c *client) do(ctx context.Context, method, path string, body, result any) 
 // unreachable says in plain words what most often keeps a server from answering.
 func (c *client) unreachable(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return dispatch.Errorf(dispatch.CodeUnavailable, "connection refused: nothing listens at %s; is carillon serve running there?", c.site)
+		return dispatch.Errorf(dispatch.CodeUnavailable, "connection refused: nothing listens at %s; is \"carillon demo\", or a server of yours, running there?", c.site)
 	}
 	if code := dispatch.AsError(err).Code; code != dispatch.CodeInternal {
 		return fmt.Errorf("%s: %w", c.site, err) // its code is a good one: the time was up, or somebody pressed Ctrl-C

@@ -28,11 +28,12 @@ type stdio struct {
 // commands returns all commands, in the order that help lists them.
 func commands() []command {
 	return slices.Concat([]command{
-		{"serve", "serve the sample app over HTTP", serve},
+		{"demo", "serve the sample app over HTTP", demo},
 		{"apps", "list the apps of a data directory", apps},
 		{"check", "verify every structure of a data directory", check},
 		{"export", "write one app as a stream", export},
 		{"import", "make an app from an exported stream", importApp},
+		{"store own", "make a data directory that of another program", storeOwn},
 		{"bench", "measure how fast it is on this machine", bench},
 		{"version", "print the version", version},
 	}, cronCommands())
@@ -71,6 +72,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return cmd.run(ctx, args, std)
 	}
 	word := args[0]
+	if word == "serve" {
+		return usageError{errors.New(`serve: the sample app is served by "carillon demo"; an app server of your own opens its data itself`)}
+	}
 	if len(group(word)) == 0 {
 		return usageError{fmt.Errorf(`unknown command %q; "carillon help" lists them`, word)}
 	}
@@ -144,7 +148,7 @@ func help(args []string, std stdio) error {
 	if len(args) == 0 {
 		fmt.Fprintln(std.out, "carillon runs the functions of app servers later, durably. Commands:")
 		list(std.out, commands())
-		fmt.Fprintln(std.out, `"carillon help COMMAND" prints the flags of one. To begin: carillon serve`)
+		fmt.Fprintln(std.out, `"carillon help COMMAND" prints the flags of one. To begin: carillon demo`)
 		return nil
 	}
 	if cmd, rest, ok := find(args); ok && len(rest) == 0 {

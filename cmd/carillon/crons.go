@@ -28,7 +28,7 @@ func cronCommands() []command {
 	}
 }
 
-// cronsCheck verifies what serve would open with.
+// cronsCheck verifies what demo opens with.
 func cronsCheck(*flag.FlagSet) func(context.Context, stdio) error {
 	return func(_ context.Context, std stdio) error {
 		return checkCrons(std, sample.Functions(), sample.Crons())

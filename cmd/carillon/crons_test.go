@@ -137,7 +137,7 @@ func TestCronsUsage(t *testing.T) {
 		{[]string{"crons", "show", "a/b", "--app", "acme"}, `crons show: invalid argument: trigger name "a/b"`},
 		{[]string{"crons", "run", "a", "--app", "acme", "--server", "127.0.0.1:80"}, `crons run: --server is "127.0.0.1:80", want a URL`},
 		{[]string{"crons", "run", "a", "--app", "acme", "--token", "a b"}, `crons run: the admin token has a space`},
-		{[]string{"serve", "--admin-token", "a\nb"}, `serve: the admin token has a space`},
+		{[]string{"demo", "--admin-token", "a\nb"}, `demo: the admin token has a space`},
 	} {
 		out, err := runs(t, tt.args...)
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || out != "" || exitCode(err) != 2 {
@@ -198,7 +198,7 @@ func TestCronsRemote(t *testing.T) {
 	}
 	s.mustStop(t)
 	_, err = runs(t, append([]string{"crons", "list"}, at...)...)
-	if want := "unavailable: connection refused: nothing listens at " + site + "; is carillon serve running there?"; err == nil || err.Error() != want || exitCode(err) != 24 {
+	if want := "unavailable: connection refused: nothing listens at " + site + "; is \"carillon demo\", or a server of yours, running there?"; err == nil || err.Error() != want || exitCode(err) != 24 {
 		t.Errorf("a server that has stopped: %v, code %d", err, exitCode(err))
 	}
 }
@@ -224,7 +224,7 @@ func TestAdminToken(t *testing.T) {
 	if err := list(); err != nil {
 		t.Errorf("with the token of the environment: %v", err)
 	}
-	if out, err := runs(t, "help", "serve"); err != nil || strings.Contains(out, "s3cret") {
+	if out, err := runs(t, "help", "demo"); err != nil || strings.Contains(out, "s3cret") {
 		t.Errorf("help prints the token of the environment: %v, %s", err, out)
 	}
 	s.mustStop(t)

@@ -1,11 +1,12 @@
 // Command carillon serves the sample app over HTTP, and looks after data
 // directories: any that an engine has made, of whatever app server.
 //
-//	carillon serve  [--data DIR] [--listen ADDR] [--drain D] [--admin-token T]
+//	carillon demo   [--data DIR] [--listen ADDR] [--drain D] [--admin-token T]
 //	carillon apps   --data DIR
 //	carillon check  --data DIR
 //	carillon export --data DIR --app APP [--out FILE]
 //	carillon import --data DIR --app APP [--in FILE]
+//	carillon store own --data DIR --as NAME
 //	carillon bench  [--only NAMES] [--scale FACTOR] [-o table|json]
 //	carillon version
 //	carillon help [COMMAND]

@@ -47,7 +47,7 @@ func mustBuild(t *testing.T) string {
 // mustStart starts the server and waits until it says where it is.
 func mustStart(t *testing.T, binary, dir string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, "serve", "--data", dir, "--listen", "127.0.0.1:0"), log: new(transcript)}
+	p := &process{cmd: exec.Command(binary, "demo", "--data", dir, "--listen", "127.0.0.1:0"), log: new(transcript)}
 	p.cmd.Stderr = p.log
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

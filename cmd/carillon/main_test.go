@@ -43,10 +43,10 @@ func TestUsage(t *testing.T) {
 		{"", `no command given; "carillon help" lists them`},
 		{"sevre", `unknown command "sevre"; "carillon help" lists them`},
 		{"help sevre", `help: no command "sevre"; "carillon help" lists them`},
-		{"serve --port 1", `serve: flag provided but not defined: -port; "carillon help serve" says more`},
-		{"serve now", `serve: unexpected argument "now"; "carillon help serve" says more`},
-		{"serve --drain soon", `serve: invalid value "soon" for flag -drain: parse error; "carillon help serve" says more`},
-		{"serve --drain -1s", `serve: --drain is -1s, want 0s or more; "carillon help serve" says more`},
+		{"demo --port 1", `demo: flag provided but not defined: -port; "carillon help demo" says more`},
+		{"demo now", `demo: unexpected argument "now"; "carillon help demo" says more`},
+		{"demo --drain soon", `demo: invalid value "soon" for flag -drain: parse error; "carillon help demo" says more`},
+		{"demo --drain -1s", `demo: --drain is -1s, want 0s or more; "carillon help demo" says more`},
 		{"export --data x", `export: --app is missing; "carillon help export" says more`},
 		{"import --app -x", `import: invalid argument: app id "-x": …; "carillon help import" says more`},
 		{"check --data", `check: flag needs an argument: -data; "carillon help check" says more`},
@@ -71,7 +71,7 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	for _, args := range [][]string{{"help", "serve"}, {"serve", "-h"}, {"serve", "--help"}} {
+	for _, args := range [][]string{{"help", "demo"}, {"demo", "-h"}, {"demo", "--help"}} {
 		out, err := runs(t, args...)
 		if err != nil || !strings.Contains(out, "--listen ADDR") || !strings.Contains(out, "(default 127.0.0.1:8377)") {
 			t.Errorf("%v: got %v, %s", args, err, out)
@@ -176,6 +176,67 @@ func TestCheckFindsDamage(t *testing.T) {
 	_, err := runs(t, "check", "--data", dir)
 	if !errors.Is(err, storage.ErrFormat) || exitCode(err) != dispatch.CodeDataLoss.ExitCode() {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestDemoLeavesOthersAlone demands that the sample app opens no directory that
+// bears another's name, nor one with apps that bears none, that what looks after
+// directories opens any, and that a person can give one to another program.
+func TestDemoLeavesOthersAlone(t *testing.T) {
+	theirs, old, empty := t.TempDir(), t.TempDir(), t.TempDir()
+	mustSeed(t, theirs, "acme")
+	mustSeed(t, old, "acme")
+	withOptions := func(dir, program string) {
+		store, err := storage.Open(dir, storage.Options{Program: program})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := runs(t, "store", "own", "--data", theirs, "--as", "acme/notes"); err != nil || out != theirs+" is the store of acme/notes, it was that of carillon-demo\n" {
+		t.Fatalf("store own: %v, %q", err, out)
+	}
+	withOptions(theirs, "acme/notes")
+	// A store from before there were names, which has an app.
+	if err := os.RemoveAll(old); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := runs(t, "export", "--data", theirs, "--app", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	withOptions(old, "")
+	if _, err := runsWith(t, strings.NewReader(stream), "import", "--data", old, "--app", "acme"); err != nil {
+		t.Fatal(err)
+	}
+	for dir, who := range map[string]string{theirs: "it is that of acme/notes, not of carillon-demo", old: "it has apps and bears no name, so carillon-demo does not take it on"} {
+		_, err := runs(t, "demo", "--data", dir, "--listen", "127.0.0.1:0")
+		want := "data directory " + dir + ": open " + dir + ": store of another program: " + who +
+			"; if it is to be this one's: carillon store own --data " + dir + " --as NAME"
+		if err == nil || err.Error() != want || exitCode(err) != dispatch.CodeFailedPrecondition.ExitCode() {
+			t.Errorf("demo: got %v, code %d, want %s", err, exitCode(err), want)
+		}
+		for _, args := range [][]string{{"apps"}, {"check"}, {"export", "--app", "acme"}} {
+			if _, err := runs(t, append(args, "--data", dir)...); err != nil {
+				t.Errorf("%s: %v", args[0], err)
+			}
+		}
+	}
+	withOptions(empty, "")
+	mustSeed(t, empty, "acme") // nobody's, and nothing in it
+	if _, err := runs(t, "store", "own", "--data", old, "--as", "carillon-demo"); err != nil {
+		t.Fatal(err)
+	}
+	mustSeed(t, old, "globex")
+	for _, args := range [][]string{{}, {"--as", ""}, {"--as", "a b"}} {
+		if _, err := runs(t, append([]string{"store", "own", "--data", old}, args...)...); exitCode(err) != 2 {
+			t.Errorf("store own %v: %v", args, err)
+		}
+	}
+	if _, err := runs(t, "serve"); exitCode(err) != 2 || !strings.Contains(err.Error(), "carillon demo") {
+		t.Errorf("serve: %v", err)
 	}
 }
 

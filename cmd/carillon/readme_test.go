@@ -58,7 +58,7 @@ func TestReadmeQuickStart(t *testing.T) {
 // run and to test, and that CI tests with the latter.
 func TestReadmeCommands(t *testing.T) {
 	blocks := fenced(t, "sh")
-	if len(blocks) < 2 || blocks[0] != "go run ./cmd/carillon serve\n" || !strings.HasPrefix(blocks[1], "go test -race ") {
+	if len(blocks) < 2 || blocks[0] != "go run ./cmd/carillon demo\n" || !strings.HasPrefix(blocks[1], "go test -race ") {
 		t.Fatalf("README begins with the commands %q", blocks[:min(2, len(blocks))])
 	}
 	if ci := mustRead(t, ".ci/run"); !strings.Contains(ci, "\n"+blocks[1]) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"carillon/cmd/carillon/sample"
 	"carillon/storage"
 )
 
@@ -26,8 +25,9 @@ func withStore(dir string, fn func(*storage.Store) error) (err error) {
 		}
 		return err
 	}
-	// One volume is the least, so that no volume is added to a store of another size.
-	store, err := storage.Open(dir, storage.Options{Volumes: 1, Tables: sample.Tables()})
+	// One volume is the least, so that no volume is added to a store of another
+	// size. It may be any program's: none of its tables and no name are asked for.
+	store, err := storage.Open(dir, storage.Options{Volumes: 1})
 	if err != nil {
 		return openError(dir, err)
 	}
@@ -37,7 +37,10 @@ func withStore(dir string, fn func(*storage.Store) error) (err error) {
 
 // openError says in plain words what most often keeps a directory from opening.
 func openError(dir string, err error) error {
-	if errors.Is(err, storage.ErrLocked) {
+	switch {
+	case errors.Is(err, storage.ErrProgram):
+		return fmt.Errorf(`data directory %s: %w; if it is to be this one's: carillon store own --data %s --as NAME`, dir, err, dir)
+	case errors.Is(err, storage.ErrLocked):
 		return fmt.Errorf("data directory %s is in use: is it being served already? (%w)", dir, storage.ErrLocked)
 	}
 	return fmt.Errorf("data directory %s: %w", dir, err)
@@ -71,6 +74,33 @@ func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 				fmt.Fprintf(std.out, "ok, apps: %d\n", len(ids))
 			}
 			return err
+		})
+	}
+}
+
+// storeOwn marks a data directory with the name of another program.
+func storeOwn(flags *flag.FlagSet) func(context.Context, stdio) error {
+	dir := dataFlag(flags, "`DIR` of the data")
+	name := flags.String("as", "", "`NAME` of the program whose store it is from now on, as its actors.Options.Program says")
+	return func(_ context.Context, std stdio) error {
+		if *name == "" {
+			return usageError{errors.New("--as is missing")}
+		}
+		return withStore(*dir, func(store *storage.Store) error {
+			was, err := store.Program()
+			if err == nil {
+				err = store.SetProgram(*name)
+			}
+			if errors.Is(err, storage.ErrInvalid) {
+				return usageError{err}
+			} else if err != nil {
+				return err
+			}
+			if was == "" {
+				was = "no program"
+			}
+			fmt.Fprintf(std.out, "%s is the store of %s, it was that of %s\n", *dir, *name, was)
+			return nil
 		})
 	}
 }

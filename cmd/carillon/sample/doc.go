@@ -1,4 +1,4 @@
-// Package sample is the app that "carillon serve" runs, and the example to copy
+// Package sample is the app that "carillon demo" runs, and the example to copy
 // from: a file for each namespace, in it first what is stored, then the
 // references, then the handlers.
 //

@@ -5,6 +5,9 @@ import (
 	"carillon/storage"
 )
 
+// Program is the name that marks the sample app's store (actors.Options.Program).
+const Program = "carillon-demo"
+
 // none is the argument and the result of functions that have none.
 var none dispatch.None
 

@@ -18,7 +18,7 @@ import (
 	"carillon/storage"
 )
 
-// served is a run of "carillon serve" inside the test.
+// served is a run of "carillon demo" inside the test.
 type served struct {
 	url    string // of the functions of no app yet
 	stop   context.CancelFunc
@@ -34,7 +34,7 @@ func mustServe(t *testing.T, ctx context.Context, dir string, args ...string) *s
 	t.Cleanup(stop)
 	r, w := io.Pipe()
 	s := &served{stop: stop, done: make(chan error, 1), client: &http.Client{Transport: &http.Transport{}}, out: new(transcript)}
-	args = append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}, args...)
+	args = append([]string{"demo", "--data", dir, "--listen", "127.0.0.1:0"}, args...)
 	go func() {
 		err := run(ctx, args, strings.NewReader(""), w, io.Discard)
 		w.CloseWithError(err)
@@ -43,14 +43,14 @@ func mustServe(t *testing.T, ctx context.Context, dir string, args ...string) *s
 	lines := bufio.NewReader(r)
 	first, err := lines.ReadString('\n')
 	if err != nil {
-		t.Fatalf("serve said %q and ended with %v", first, err)
+		t.Fatalf("demo said %q and ended with %v", first, err)
 	}
 	go func() { _, _ = io.Copy(s.out, lines) }()
 	s.url = mustAddress(t, first) + "/v1/apps/"
 	return s
 }
 
-// mustAddress finds the URL in what serve prints first.
+// mustAddress finds the URL in what demo prints first.
 func mustAddress(t *testing.T, line string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(line, " on ")
@@ -131,7 +131,7 @@ func TestG1_ServeKeepsItsData(t *testing.T) {
 	}
 	s.mustStop(t)
 	if text := s.out.String(); !strings.Contains(text, "call reminders:set") {
-		t.Errorf("serve printed %s", text)
+		t.Errorf("demo printed %s", text)
 	}
 	s = mustServe(t, t.Context(), dir)
 	got := s.mustCall(t, "acme", "reminders:complete", `{"jobId":"`+job.JobID+`"}`)
@@ -148,7 +148,7 @@ func TestG23_OneOwner(t *testing.T) {
 	s := mustServe(t, t.Context(), dir)
 	want := "data directory " + dir + " is in use: is it being served already? (volume is in use)"
 	for _, args := range [][]string{
-		{"serve", "--listen", "127.0.0.1:0"},
+		{"demo", "--listen", "127.0.0.1:0"},
 		{"check"},
 		{"export", "--app", "acme"},
 		{"import", "--app", "acme"},
@@ -170,7 +170,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 	defer ln.Close()
 	dir := filepath.Join(t.TempDir(), "data")
-	_, err = runs(t, "serve", "--data", dir, "--listen", ln.Addr().String())
+	_, err = runs(t, "demo", "--data", dir, "--listen", ln.Addr().String())
 	if err == nil || !strings.Contains(err.Error(), "address already in use") || exitCode(err) != 1 {
 		t.Errorf("got %v, code %d", err, exitCode(err))
 	}
@@ -181,7 +181,7 @@ func TestAddressInUse(t *testing.T) {
 
 func TestBadAddress(t *testing.T) {
 	for _, addr := range []string{"nonsense", "127.0.0.1:99999", "127.0.0.1"} {
-		if _, err := runs(t, "serve", "--data", t.TempDir(), "--listen", addr); err == nil || exitCode(err) != 1 {
+		if _, err := runs(t, "demo", "--data", t.TempDir(), "--listen", addr); err == nil || exitCode(err) != 1 {
 			t.Errorf("%s: got %v", addr, err)
 		}
 	}

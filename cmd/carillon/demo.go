@@ -22,10 +22,13 @@ const defaultListen = "127.0.0.1:8377"
 // resultLimit lets jobs:list answer with as many rows as it may have.
 const resultLimit = 16 << 20
 
-// serve runs the sample app until ctx ends, and then lets requests and jobs
+// demoDir is where the sample app keeps its data, apart from everybody else's.
+const demoDir = "./carillon-demo"
+
+// demo serves the sample app until ctx ends, and then lets requests and jobs
 // under way finish.
-func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
-	dir := dataFlag(flags, "`DIR` of the data, made if there is none")
+func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
+	dir := flags.String("data", demoDir, "`DIR` of the sample app's data, made if there is none")
 	listen := flags.String("listen", defaultListen, "`ADDR` to listen on, host:port; port 0 is any that is free")
 	adminToken := tokenFlag(flags, "admin-token", "`TOKEN` that admin operations need")
 	drain := flags.Duration("drain", 10*time.Second, "`TIME` that requests, and then jobs, have to finish at the end")
@@ -44,11 +47,13 @@ func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 			return err
 		}
 		eng, err := actors.Open(*dir, actors.Options{
-			Functions: sample.Functions(),
-			Tables:    sample.Tables(),
-			Crons:     sample.Crons(),
-			Limits:    dispatch.Limits{Result: resultLimit},
-			Logger:    logger,
+			Program:    sample.Program,
+			AdoptEmpty: true, // it never takes to be its own what another has left
+			Functions:  sample.Functions(),
+			Tables:     sample.Tables(),
+			Crons:      sample.Crons(),
+			Limits:     dispatch.Limits{Result: resultLimit},
+			Logger:     logger,
 		})
 		if err != nil {
 			return errors.Join(openError(*dir, err), ln.Close())

@@ -1,0 +1,72 @@
+package storage
+
+import (
+	"fmt"
+
+	"carillon/storage/internal/kv"
+)
+
+// maxProgram bounds the name of a program, in bytes.
+const maxProgram = 64
+
+func checkProgram(name string) error {
+	if !nameOK(name, "_-./") || len(name) > maxProgram {
+		return invalid("Program is %s, want 1 to %d of A-Z a-z 0-9 _ - . /", quote(name), maxProgram)
+	}
+	return nil
+}
+
+// Program returns the name of the program whose store it is, "" if it has none.
+func (s *Store) Program() (name string, err error) {
+	err = s.volumes[0].read(func(snap *kv.Snapshot) error {
+		name = string(snap.Get(kv.Meta, metaProgram))
+		return nil
+	})
+	return name, err
+}
+
+// SetProgram makes the store that of the program, whose ever it was, durably
+// when it returns. From then on only Open with this Program, or with none,
+// opens it.
+func (s *Store) SetProgram(name string) error {
+	if err := checkProgram(name); err != nil {
+		return err
+	}
+	return s.volumes[0].do(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(name)) })
+}
+
+// checkOwner refuses a store that Options.Program must not open. It changes nothing.
+func (s *Store) checkOwner() error {
+	if s.opts.Program == "" {
+		return nil
+	}
+	switch name, err := s.Program(); {
+	case err != nil || name == s.opts.Program:
+		return err
+	case name != "":
+		return fmt.Errorf("%w: it is that of %s, not of %s", ErrProgram, name, s.opts.Program)
+	case !s.opts.AdoptEmpty:
+		return nil
+	}
+	for _, v := range s.volumes {
+		err := v.read(func(snap *kv.Snapshot) error {
+			if id, _ := snap.Cursor(kv.Apps).First(); id != nil {
+				return fmt.Errorf("%w: it has apps and bears no name, so %s does not take it on", ErrProgram, s.opts.Program)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt gives a store without a name that of the program. The committer does
+// not run yet.
+func (s *Store) adopt() error {
+	if name, err := s.Program(); err != nil || name != "" || s.opts.Program == "" {
+		return err
+	}
+	return s.volumes[0].update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(s.opts.Program)) })
+}
