@@ -137,20 +137,24 @@ func (a *App) Unsettled() bool { return a.durable.Load() < a.handed }
 
 // Snapshot opens the app's committed state. It does not wait for the turn.
 func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
-	snap, err := a.vol.beginDurable()
+	pin, err := a.vol.beginDurable()
 	if err != nil {
 		return nil, err
 	}
 	// a.keys is the turn's. An app that is not in the file has number 0 here,
 	// under which there is nothing.
 	var n keyspace
-	if entry := snap.Get(kv.Apps, []byte(a.id)); entry != nil {
-		if n, err = decodeEntry(entry); err != nil {
-			snap.Close()
-			return nil, fmt.Errorf("app %s: %w", a.id, err)
+	err = pin.Read(func(snap *kv.Snapshot) (err error) {
+		if entry := snap.Get(kv.Apps, []byte(a.id)); entry != nil {
+			n, err = decodeEntry(entry)
 		}
+		return err
+	})
+	if err != nil {
+		pin.Close()
+		return nil, fmt.Errorf("app %s: %w", a.id, readError(err))
 	}
-	s := &Snapshot{kv: snap}
+	s := &Snapshot{pin: pin}
 	s.v = view{keys: n, now: now, app: a, snap: s}
 	return s, nil
 }
@@ -213,18 +217,19 @@ func (a *App) load(snap *kv.Snapshot) error {
 	}
 	n, err := decodeEntry(entry)
 	if err != nil {
-		return fmt.Errorf("app %s: %w", a.id, err)
+		return err
 	}
 	a.keys, a.stored, a.entered = n, true, true
 	c, err := decodeCounts(snap.Get(kv.Data, a.keys.prefix(tagMeta)))
 	if err != nil {
-		return fmt.Errorf("app %s: %w", a.id, err)
+		return err
 	}
 	a.sheeted = c
 	// A number handed out in memory stays handed out, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
 	a.counts = c
-	a.alarm = a.keys.firstDue(snap.Cursor(kv.Data))
+	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
+	a.alarm = a.keys.dueAt(first)
 	return nil
 }
 
@@ -242,17 +247,25 @@ func (a *App) Reload() error {
 	a.Abandon()
 	a.handed = max(a.handed, a.durable.Load())
 	a.durable.Store(a.handed)
-	if err := a.vol.read(a.load); err != nil {
+	if err := a.read(a.load); err != nil {
 		return err
 	}
 	a.broken.Store(false)
 	return nil
 }
 
-// firstDue is the due instant of the app's first job in ms, 0 if it has none.
-func (n keyspace) firstDue(c *kv.Cursor) int64 {
+// read runs fn on a snapshot of the file. Its errors name the app.
+func (a *App) read(fn func(*kv.Snapshot) error) error {
+	if err := a.vol.read(fn); err != nil {
+		return fmt.Errorf("app %s: %w", a.id, err)
+	}
+	return nil
+}
+
+// dueAt is the due instant of the app's first job in ms, 0 if it has none, by the
+// first key that is not before its sorted job bucket.
+func (n keyspace) dueAt(key []byte) int64 {
 	prefix := n.prefix(tagQueue)
-	key, _ := c.Seek(prefix)
 	if len(key) != len(prefix)+placeLen || string(key[:len(prefix)]) != string(prefix) {
 		return 0
 	}

@@ -24,7 +24,7 @@ func (s *Store) Check() error {
 			errs = append(errs, v.downError())
 			continue
 		}
-		errs = append(errs, db.CheckPages())
+		errs = append(errs, readError(db.CheckPages()))
 		err := v.read(func(snap *kv.Snapshot) error { return v.check(snap, s.schema, seen) })
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", v.name, err))
@@ -89,7 +89,8 @@ func (v *volume) check(snap *kv.Snapshot, schema map[string]*tableInfo, seen map
 		alarms[n] = due
 	}
 	for n, id := range numbers {
-		if due := n.firstDue(snap.Cursor(kv.Data)); due != alarms[n] {
+		first, _ := snap.Cursor(kv.Data).Seek(n.prefix(tagQueue))
+		if due := n.dueAt(first); due != alarms[n] {
 			bad("app %s: first job due at %d, alarm index says %d", id, due, alarms[n])
 		}
 		for _, err := range n.checkJobs(snap) {

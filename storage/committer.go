@@ -274,7 +274,11 @@ func (a *App) enter(tx *kv.Txn) error {
 
 // index puts the app at its place in the alarm index.
 func (a *App) index(tx *kv.Txn) error {
-	due := a.keys.firstDue(tx.Cursor(kv.Data))
+	first, _, err := tx.Seek(kv.Data, a.keys.prefix(tagQueue))
+	if err != nil {
+		return err
+	}
+	due := a.keys.dueAt(first)
 	if due == a.alarm {
 		return nil
 	}

@@ -236,6 +236,7 @@ func (c *crasher) verify(r result, what string) {
 	if n := doomed(c.t, s); n != 0 {
 		c.t.Errorf("%s: %d doomed apps were not swept away", what, n)
 	}
+	mustClose(c.t, s)
 	os.RemoveAll(r.dir)
 }
 

@@ -229,7 +229,7 @@ func TestG23_EpochFencesTheOldOwner(t *testing.T) {
 		synctest.Wait()
 		var epoch uint64
 		err := s.WriteVolume(0, func(tx *kv.Txn) error {
-			epoch = binary.BigEndian.Uint64(tx.Get(kv.Meta, storage.MetaEpoch)) + 1
+			epoch = binary.BigEndian.Uint64(tx.Base().Get(kv.Meta, storage.MetaEpoch)) + 1
 			return tx.Put(kv.Meta, storage.MetaEpoch, binary.BigEndian.AppendUint64(nil, epoch))
 		})
 		if err != nil {
@@ -511,7 +511,7 @@ func TestUnknownRecordVersionIsRefused(t *testing.T) {
 			}
 			mustFillApp(t, mustApp(t, s, "acme"))
 			err = s.WriteVolume(0, func(tx *kv.Txn) error {
-				c := tx.Cursor(tt.space)
+				c := tx.Base().Cursor(tt.space)
 				for k, v := c.First(); k != nil; k, v = c.Next() {
 					if tt.tag == 0 || k[4] == tt.tag {
 						return tx.Put(tt.space, bytes.Clone(k), tt.edit(bytes.Clone(v)))

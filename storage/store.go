@@ -262,7 +262,7 @@ func (s *Store) App(id AppID) (*App, error) {
 		return nil, err
 	}
 	a := &App{id: id, vol: vol, schema: s.schema, maxJobs: s.opts.MaxJobs, overlay: newOverlay()}
-	if err := vol.read(a.load); err != nil {
+	if err := a.read(a.load); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -299,15 +299,16 @@ func (v *volume) holds(id AppID) (held bool, err error) {
 func (s *Store) Apps() ([]AppID, error) {
 	var ids []AppID
 	for _, v := range s.volumes {
-		snap, err := v.beginDurable()
+		err := v.readDurable(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Apps)
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+				ids = append(ids, AppID(k))
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, err
 		}
-		c := snap.Cursor(kv.Apps)
-		for k, _ := c.First(); k != nil; k, _ = c.Next() {
-			ids = append(ids, AppID(k))
-		}
-		snap.Close()
 	}
 	slices.Sort(ids)
 	return ids, nil

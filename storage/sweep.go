@@ -60,13 +60,13 @@ func (v *volume) sweepSome() bool {
 	if err == nil {
 		err = v.update(func(tx *kv.Txn) error {
 			prefix := n.number()
-			if k, _ := tx.Cursor(kv.Doomed).Seek(prefix); string(k) != string(prefix) {
+			if k, _ := tx.Base().Cursor(kv.Doomed).Seek(prefix); string(k) != string(prefix) {
 				// An import whose last commit returned an error was made whole by it.
 				done = true
 				return nil
 			}
 			var keys [][]byte
-			c := tx.Cursor(kv.Data)
+			c := tx.Base().Cursor(kv.Data)
 			for k, _ := c.Seek(prefix); k != nil && string(k[:numberLen]) == string(prefix) && len(keys) < sweepChunk; k, _ = c.Next() {
 				// Deleting while iterating can skip keys: collect first.
 				keys = append(keys, slices.Clone(k))

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -55,18 +56,29 @@ func (s *Store) export(ctx context.Context, id AppID, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	snap, err := vol.beginDurable()
+	pin, err := vol.beginDurable()
 	if err != nil {
 		return err
 	}
-	defer snap.Close()
-	entry := snap.Get(kv.Apps, []byte(id))
-	if entry == nil {
+	defer pin.Close()
+	read := func(fn func(*kv.Snapshot) error) error {
+		if err := readError(pin.Read(fn)); err != nil {
+			return fmt.Errorf("app %s: %w", id, err)
+		}
+		return nil
+	}
+	var n keyspace
+	err = read(func(snap *kv.Snapshot) (err error) {
+		if entry := snap.Get(kv.Apps, []byte(id)); entry != nil {
+			n, err = decodeEntry(entry)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
 		return fmt.Errorf("%w: app %s", ErrNotFound, id)
-	}
-	n, err := decodeEntry(entry)
-	if err != nil {
-		return err
 	}
 	buf := bufio.NewWriterSize(w, 64<<10)
 	sum := crc32.New(castagnoli)
@@ -77,21 +89,47 @@ func (s *Store) export(ctx context.Context, id AppID, w io.Writer) error {
 		return err
 	}
 	entries := uint64(0)
-	prefix := n.number()
-	c := snap.Cursor(kv.Data)
-	for k, v := c.Seek(prefix); k != nil && string(k[:numberLen]) == string(prefix); k, v = c.Next() {
-		if entries%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		entries++
-		if err := writeRecord(buf, sum, recordEntry, &proto.ExportEntry{Key: k[numberLen:], Value: v}); err != nil {
+	for from := n.number(); from != nil; {
+		if err := ctx.Err(); err != nil {
 			return err
+		}
+		// Copied first: w is the caller's, and no page is read while it runs.
+		var rows []row
+		err := read(func(snap *kv.Snapshot) error {
+			rows, from = exportRows(snap.Cursor(kv.Data), n, from)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			entries++
+			if err := writeRecord(buf, sum, recordEntry, &proto.ExportEntry{Key: r.key[numberLen:], Value: r.value}); err != nil {
+				return err
+			}
 		}
 	}
 	if err := writeRecord(buf, nil, recordTrailer, &proto.ExportTrailer{Entries: entries, Crc32C: sum.Sum32()}); err != nil {
 		return err
 	}
 	return buf.Flush()
+}
+
+// exportChunk bounds the bytes that an export reads at once, but for the last row.
+const exportChunk = 1 << 20
+
+// exportRows copies rows of the app from the key on. next is where the others
+// begin; nil if there are none.
+func exportRows(c *kv.Cursor, n keyspace, from []byte) (rows []row, next []byte) {
+	size := 0
+	for k, v := c.Seek(from); k != nil && bytes.HasPrefix(k, n.number()); k, v = c.Next() {
+		if size >= exportChunk {
+			return rows, bytes.Clone(k)
+		}
+		rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
+		size += len(k) + len(v)
+	}
+	return rows, nil
 }
 
 func writeRecord(w io.Writer, sum io.Writer, kind byte, m interface{ MarshalVT() ([]byte, error) }) error {
@@ -159,7 +197,9 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		return fmt.Errorf("import app %s: %w", id, err)
 	}
 	err = vol.do(func(tx *kv.Txn) error {
-		if tx.Get(kv.Apps, []byte(id)) != nil {
+		if held, err := tx.Get(kv.Apps, []byte(id)); err != nil {
+			return err
+		} else if held != nil {
 			return fmt.Errorf("%w: app %s", ErrExists, id)
 		}
 		a := &App{id: id, vol: vol, keys: n}
@@ -277,15 +317,21 @@ func (s *Store) Delete(id AppID) error {
 	}
 	var n keyspace
 	err = vol.do(func(tx *kv.Txn) error {
-		entry := tx.Get(kv.Apps, []byte(id))
+		entry, err := tx.Get(kv.Apps, []byte(id))
+		if err != nil {
+			return err
+		}
 		if entry == nil {
 			return fmt.Errorf("%w: app %s", ErrNotFound, id)
 		}
-		var err error
 		if n, err = decodeEntry(entry); err != nil {
 			return err
 		}
-		if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {
+		first, _, err := tx.Seek(kv.Data, n.prefix(tagQueue))
+		if err != nil {
+			return err
+		}
+		if due := n.dueAt(first); due != 0 {
 			if err := tx.Delete(kv.Alarms, alarmKey(due, n)); err != nil {
 				return err
 			}

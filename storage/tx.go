@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 	"time"
 
@@ -24,8 +25,8 @@ type Tx struct {
 	base     layer    // the outermost, and room for it and one nested: most need no more
 	stack    [2]*layer
 	pinned   bool
-	snap     *kv.Snapshot // of a pinned transaction, from its first read on
-	read     row          // what was last read from the file, which does not change meanwhile
+	pin      *kv.Pin // of a pinned transaction, from its first read on
+	read     row     // what was last read from the file, which does not change meanwhile
 	onCancel func(JobID) (started bool)
 }
 
@@ -153,21 +154,24 @@ func (tx *Tx) top() *layer { return tx.layers[len(tx.layers)-1] }
 // has not: any will do, since file plus overlay say the same at any time.
 func (tx *Tx) readFile(fn func(*kv.Snapshot) error) (err error) {
 	if !tx.pinned {
-		return tx.app.vol.read(fn)
+		return tx.app.read(fn)
 	}
-	if tx.snap == nil {
-		if tx.snap, err = tx.app.vol.begin(); err != nil {
+	if tx.pin == nil {
+		if tx.pin, err = tx.app.vol.begin(); err != nil {
 			return err
 		}
 	}
-	return fn(tx.snap)
+	if err := tx.pin.Read(fn); err != nil {
+		return fmt.Errorf("app %s: %w", tx.app.id, readError(err))
+	}
+	return nil
 }
 
 // unpin gives the snapshot of a pinned transaction back.
 func (tx *Tx) unpin() {
-	if tx.snap != nil {
-		tx.snap.Close()
-		tx.snap = nil
+	if tx.pin != nil {
+		tx.pin.Close()
+		tx.pin = nil
 	}
 }
 

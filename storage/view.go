@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -37,7 +38,12 @@ func (v *view) get(key []byte) ([]byte, error) {
 			return nil, err
 		}
 		defer v.snap.mu.Unlock()
-		return bytes.Clone(v.snap.kv.Get(kv.Data, key)), nil
+		var value []byte
+		err := v.snap.read(func(snap *kv.Snapshot) error {
+			value = bytes.Clone(snap.Get(kv.Data, key))
+			return nil
+		})
+		return value, err
 	}
 	if err := v.tx.lock(v.depth); err != nil {
 		return nil, err
@@ -53,7 +59,12 @@ func (v *view) rows(from, to []byte, reverse bool, limit int) ([]row, error) {
 			return nil, err
 		}
 		defer v.snap.mu.Unlock()
-		return collect(v.snap.kv, nil, from, to, reverse, limit), nil
+		var rows []row
+		err := v.snap.read(func(snap *kv.Snapshot) error {
+			rows = collect(snap, nil, from, to, reverse, limit)
+			return nil
+		})
+		return rows, err
 	}
 	if err := v.tx.lock(v.depth); err != nil {
 		return nil, err
@@ -112,14 +123,22 @@ func (v *view) scan(from, to []byte, reverse bool) iter.Seq2[row, error] {
 // used from several goroutines and must be closed soon: it holds back the reuse
 // of pages. Uses after Close return ErrTxDone.
 type Snapshot struct {
-	mu sync.Mutex
-	kv *kv.Snapshot // nil once closed
-	v  view
+	mu  sync.Mutex
+	pin *kv.Pin // nil once closed
+	v   view
+}
+
+// read runs fn on the file as it was then. The lock is held.
+func (s *Snapshot) read(fn func(*kv.Snapshot) error) error {
+	if err := s.pin.Read(fn); err != nil {
+		return fmt.Errorf("app %s: %w", s.v.app.id, readError(err))
+	}
+	return nil
 }
 
 func (s *Snapshot) lock() error {
 	s.mu.Lock()
-	if s.kv == nil {
+	if s.pin == nil {
 		s.mu.Unlock()
 		return ErrTxDone
 	}
@@ -133,8 +152,8 @@ func (s *Snapshot) Reader() Reader { return &s.v }
 func (s *Snapshot) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kv != nil {
-		s.kv.Close()
-		s.kv = nil
+	if s.pin != nil {
+		s.pin.Close()
+		s.pin = nil
 	}
 }

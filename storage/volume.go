@@ -62,11 +62,13 @@ type volume struct {
 
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-func getU64(snap *kv.Snapshot, key []byte) uint64 {
-	if b := snap.Get(kv.Meta, key); len(b) == 8 {
-		return binary.BigEndian.Uint64(b)
+func getU64(snap *kv.Snapshot, key []byte) uint64 { return decodeU64(snap.Get(kv.Meta, key)) }
+
+func decodeU64(b []byte) uint64 {
+	if len(b) != 8 {
+		return 0
 	}
-	return 0
+	return binary.BigEndian.Uint64(b)
 }
 
 // createVolume makes the file of a new, empty volume.
@@ -133,38 +135,69 @@ func mapOpenError(name string, err error) error {
 	return fmt.Errorf("volume %s: %w", name, err)
 }
 
-// begin opens a snapshot of the file.
-func (v *volume) begin() (*kv.Snapshot, error) {
+// begin pins the file as it is now.
+func (v *volume) begin() (*kv.Pin, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.db == nil {
 		return nil, v.downError()
 	}
-	return v.db.Begin()
+	pin, err := v.db.Begin()
+	return pin, readError(err)
 }
 
 // beginDurable is begin for what leaves the process: what it shows stays.
-func (v *volume) beginDurable() (*kv.Snapshot, error) {
+func (v *volume) beginDurable() (*kv.Pin, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.db == nil {
 		return nil, v.downError()
 	}
-	snap, err := v.db.BeginDurable()
+	pin, err := v.db.BeginDurable()
 	if errors.Is(err, kv.ErrNotDurable) {
 		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, v.name, err)
 	}
-	return snap, err
+	return pin, readError(err)
 }
 
 // read runs fn on a snapshot of the file.
 func (v *volume) read(fn func(*kv.Snapshot) error) error {
-	snap, err := v.begin()
+	pin, err := v.begin()
 	if err != nil {
 		return err
 	}
-	defer snap.Close()
-	return fn(snap)
+	defer pin.Close()
+	return readError(pin.Read(fn))
+}
+
+// readDurable is read of what leaves the process.
+func (v *volume) readDurable(fn func(*kv.Snapshot) error) error {
+	pin, err := v.beginDurable()
+	if err != nil {
+		return err
+	}
+	defer pin.Close()
+	return readError(pin.Read(fn))
+}
+
+func readFile(db *kv.DB, fn func(*kv.Snapshot) error) error {
+	pin, err := db.Begin()
+	if err != nil {
+		return readError(err)
+	}
+	defer pin.Close()
+	return readError(pin.Read(fn))
+}
+
+// readError says in this package's words what kept the file from being read.
+func readError(err error) error {
+	switch {
+	case errors.Is(err, kv.ErrDamaged):
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	case errors.Is(err, kv.ErrAbandoned):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 // downError says why there is no file to read. If the volume is down it also
@@ -188,7 +221,7 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 			v.commits.Add(1)
 			v.written.Add(written)
 		})
-		if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch {
+		if e := getU64(tx.Base(), metaEpoch); e != v.epoch {
 			return fmt.Errorf("%w: %s is at epoch %d, ours is %d", ErrFenced, v.name, e, v.epoch)
 		}
 		return fn(tx)
@@ -198,7 +231,7 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 // raiseHighWater records scheduler time, which never goes back (G15).
 func (v *volume) raiseHighWater(tx *kv.Txn, ms int64) error {
 	// The file's own mark counts: ours may be of a commit that failed.
-	if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) {
+	if ms <= int64(getU64(tx.Base(), metaHighWater)) {
 		return nil
 	}
 	v.highWater.Store(max(ms, v.highWater.Load()))
@@ -207,8 +240,9 @@ func (v *volume) raiseHighWater(tx *kv.Txn, ms int64) error {
 
 // raiseNumbers records that the number has been used in the file.
 func raiseNumbers(tx *kv.Txn, n keyspace) error {
-	if uint64(n) <= getU64(&tx.Snapshot, metaNumbers) {
-		return nil
+	before, err := tx.Get(kv.Meta, metaNumbers)
+	if err != nil || uint64(n) <= decodeU64(before) {
+		return err
 	}
 	return tx.Put(kv.Meta, metaNumbers, u64(uint64(n)))
 }
@@ -235,12 +269,15 @@ func (v *volume) reopen() error {
 	if err != nil {
 		return mapOpenError(v.name, err)
 	}
-	snap, err := db.Begin()
+	var epoch uint64
+	var highWater int64
+	err = readFile(db, func(snap *kv.Snapshot) error {
+		epoch, highWater = getU64(snap, metaEpoch), int64(getU64(snap, metaHighWater))
+		return nil
+	})
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	epoch, highWater := getU64(snap, metaEpoch), int64(getU64(snap, metaHighWater))
-	snap.Close()
 	if epoch != v.epoch {
 		return errors.Join(fmt.Errorf("%w: %s", ErrFenced, v.name), db.Close())
 	}

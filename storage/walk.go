@@ -37,8 +37,10 @@ func (v *view) walk(frozen []*buffer, from, to []byte, reverse bool, visit func(
 			return err
 		}
 		defer v.snap.mu.Unlock()
-		each(v.snap.kv, nil)
-		return nil
+		return v.snap.read(func(snap *kv.Snapshot) error {
+			each(snap, nil)
+			return nil
+		})
 	}
 	if err := v.tx.lock(v.depth); err != nil {
 		return err

@@ -65,7 +65,7 @@ var storageFaults = []seededFault{
 	{
 		name: "shown-before-synced", what: "readers see a commit that is still being synced",
 		pkg: "storage", tests: "TestG2_NothingIsShownBeforeItIsSynced",
-		edits: []edit{{"storage/internal/kv/kv.go", `return int64(snap.tx.ID()) <= db.durable.Load()`, `return int64(snap.tx.ID()) <= db.durable.Load() || FAULT`}},
+		edits: []edit{{"storage/internal/kv/kv.go", `return int64(pin.tx.ID()) <= db.durable.Load()`, `return int64(pin.tx.ID()) <= db.durable.Load() || FAULT`}},
 	},
 	{
 		name: "meta-not-settled", what: "a file is written to before the latest commit it shows is known to be durable",
@@ -236,10 +236,10 @@ var storageFaults = []seededFault{
 	{
 		name: "deleted-jobs-survive", what: "a deleted app's jobs stay",
 		pkg: "actors", tests: "TestG26_Delete",
-		edits: []edit{{"storage/transfer.go", `if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {`, `if FAULT {
+		edits: []edit{{"storage/transfer.go", `if due := n.dueAt(first); due != 0 {`, `if FAULT {
 			return tx.Delete(kv.Apps, []byte(id))
 		}
-		if due := n.firstDue(tx.Cursor(kv.Data)); due != 0 {`}},
+		if due := n.dueAt(first); due != 0 {`}},
 	},
 	{
 		name: "any-program", what: "a store is opened by whatever program",

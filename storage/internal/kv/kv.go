@@ -2,14 +2,18 @@
 // spaces, ordered by byte, with snapshots and one writer.
 //
 // It is the only package that imports bbolt, and hides its traps: creation is
-// safe against a crash, opening never waits for ever and never panics, a
-// snapshot's bytes are copied by the caller before Close.
+// safe against a crash, opening and closing never wait for ever, and damage of the
+// file is an error. bbolt writes; what is read, and what a write is about to touch,
+// is read by this package (page.go), which trusts no number of a page.
 //
 //	db, err := kv.Open(path, kv.Options{LockTimeout: time.Second})
 //	err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, key, value) })
-//	snap, err := db.Begin()
-//	defer snap.Close()
-//	value := bytes.Clone(snap.Get(kv.Data, key))
+//	pin, err := db.Begin()
+//	defer pin.Close()
+//	err = pin.Read(func(snap *kv.Snapshot) error {
+//		value = bytes.Clone(snap.Get(kv.Data, key)) // the bytes are the file's
+//		return nil
+//	})
 //
 // Invariants:
 //
@@ -21,15 +25,19 @@
 //	K5  Nothing is written to a file before the latest commit that it shows is durable:
 //	    bbolt takes the pages of the one before it for free, and they are all there is
 //	    if the power fails while the latest is not on the disk.
+//	K6  A page that is damaged, or cannot be read, is an ErrDamaged that names it, of
+//	    the call that needs it: no panic, no fault, no endless walk. A write whose pages
+//	    are damaged is refused before it has changed one.
+//	K7  Close returns within CloseWait, whoever holds a Pin, unless an Update is under way.
 package kv
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -61,7 +69,7 @@ var names = [spaces][]byte{[]byte("meta"), []byte("apps"), []byte("alarms"), []b
 const fillPercent = 0.9
 
 // initialMmapSize is address space, not memory. A large map makes remaps rare;
-// a remap must wait for every open snapshot.
+// a remap must wait for every open Pin.
 const initialMmapSize = 1 << 30
 
 // Errors of opening and reading a file.
@@ -72,19 +80,36 @@ var (
 	ErrBadFile = errors.New("not a usable volume file")
 	// ErrNotDurable says that what the file shows may not be on the disk.
 	ErrNotDurable = errors.New("file shows what may not be durable")
+	// ErrReplaced says that the path is not that of the file any more: it was removed,
+	// or another one has its name.
+	ErrReplaced = errors.New("file was replaced or removed while it was open")
 )
 
 // Options of Open. The zero value is ready for use.
 type Options struct {
 	LockTimeout time.Duration // how long to wait for the file's lock; default 1 s
 	NoSync      bool          // do not sync commits: a power cut may lose the last ones, or the file
+	ReadOnly    bool          // write nothing and share the file's lock: Update is refused
 }
 
 // DB is one open file. Its methods may be called from any goroutine.
 type DB struct {
-	bolt    *bolt.DB
-	durable atomic.Int64 // number of the latest commit of this process that was synced
-	commit  sync.RWMutex // held by Update
+	path     string
+	file     *os.File // bbolt's
+	info     os.FileInfo
+	bolt     *bolt.DB
+	pageSize int
+	head     []byte         // the two meta pages, mapped; nil where that is not needed
+	base     atomic.Uintptr // where bbolt has mapped the file
+	readOnly bool
+	durable  atomic.Int64 // number of the latest commit of this process that was synced
+	commit   sync.RWMutex // held by Update
+
+	pins      atomic.Int64
+	broken    atomic.Pointer[Damage] // bbolt has panicked: its locks and its memory are not to be trusted
+	closed    atomic.Bool
+	abandoned atomic.Bool // closed over the heads of Pins
+	unmapped  atomic.Bool
 }
 
 // Create makes a new file at path, with init applied in its first commit. The
@@ -104,16 +129,18 @@ func Create(path string, init func(*Txn) error) (err error) {
 			os.Remove(tmp)
 		}
 	}()
-	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range names {
-			if _, err := tx.CreateBucket(name); err != nil {
+	err = db.bolt.Update(func(tx *bolt.Tx) error {
+		t := &Txn{db: db, tx: tx, fresh: true}
+		for i := range names {
+			var err error
+			if t.buckets[i], err = tx.CreateBucket(names[i]); err != nil {
 				return err
 			}
 		}
-		return init(newTxn(tx))
+		return init(t)
 	})
 	// bbolt syncs what it commits, not what it only wrote when it made the file.
-	err = errors.Join(err, db.Sync(), db.Close())
+	err = errors.Join(err, db.bolt.Sync(), db.Close())
 	if err != nil {
 		return err
 	}
@@ -173,7 +200,8 @@ func LockDir(dir string, timeout time.Duration) (release func() error, err error
 	}
 }
 
-// Open opens the file at path, which must exist.
+// Open opens the file at path, which must exist. ErrBadFile says that it is none of
+// ours; ErrDamaged that it is, and that what every use of it needs cannot be read.
 func Open(path string, opts Options) (*DB, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -182,29 +210,49 @@ func Open(path string, opts Options) (*DB, error) {
 	case info.Size() == 0:
 		return nil, fmt.Errorf("%w: %s is empty", ErrBadFile, filepath.Base(path)) // bbolt would fill it
 	}
-	b, err := openBolt(path, opts)
+	db, err := openBolt(path, opts)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{bolt: b}
-	if err := settle(b); err != nil {
-		return nil, errors.Join(err, b.Close())
+	if !opts.ReadOnly && !opts.NoSync {
+		err = settle(db.bolt)
 	}
-	err = db.view(func(tx *bolt.Tx) error {
-		if tx.Size() > info.Size() {
-			return fmt.Errorf("%w: %s is cut off at %d of %d bytes", ErrBadFile, filepath.Base(path), info.Size(), tx.Size())
+	if err == nil {
+		err = db.lookAround()
+	}
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrBadFile, err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// lookAround looks at what every use of the file needs.
+func (db *DB) lookAround() error {
+	pin, err := db.Begin()
+	if err != nil {
+		return err
+	}
+	defer pin.Close()
+	if size := db.info.Size(); pin.tx.Size() > size {
+		return &Damage{File: filepath.Base(db.path), Page: -1, What: fmt.Sprintf("it is cut off at %d of %d bytes", size, pin.tx.Size())}
+	}
+	return pin.Read(func(snap *Snapshot) error {
+		id := uint64(pin.tx.ID())
+		m, ok := decodeMeta(snap.tree.data[id%2*uint64(db.pageSize):])
+		if !ok || m.txid != id {
+			return db.damaged(id%2, "it is not what was committed last")
 		}
-		for _, name := range names {
-			if tx.Bucket(name) == nil {
-				return fmt.Errorf("%w: %s has no space %q", ErrBadFile, filepath.Base(path), name)
-			}
+		if _, _, err := snap.tree.freelist(m.freelist); err != nil {
+			return err
+		}
+		for i := range names {
+			snap.root(Space(i))
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return db, nil
 }
 
 // settle makes the latest commit durable that the file shows (K5). Whoever had it
@@ -228,97 +276,225 @@ func settle(b *bolt.DB) error {
 // openBolt opens or creates a bbolt file. bbolt panics on some torn files, and
 // reads behind the end of others, so a panic or a fault is turned into an error
 // here, and the lock given back that bbolt then keeps.
-func openBolt(path string, opts Options) (db *bolt.DB, err error) {
-	var file *os.File
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("%w: %s: %v", ErrBadFile, filepath.Base(path), r)
-			// Closing is not enough: the map that bbolt leaves behind keeps the lock.
-			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
-			file.Close()
-		}
-	}()
+func openBolt(path string, opts Options) (*DB, error) {
+	db := &DB{path: path, readOnly: opts.ReadOnly}
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = time.Second
 	}
-	db, err = bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:         opts.LockTimeout,
-		FreelistType:    bolt.FreelistMapType,
-		NoSync:          opts.NoSync,
-		InitialMmapSize: initialMmapSize,
-		NoStatistics:    true,
-		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-			file, err = os.OpenFile(name, flag, mode)
-			return file, err
-		},
+	returned := false
+	err := db.guarded(true, func() (err error) {
+		db.bolt, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:         opts.LockTimeout,
+			FreelistType:    bolt.FreelistMapType,
+			NoSync:          opts.NoSync,
+			InitialMmapSize: initialMmapSize,
+			NoStatistics:    true,
+			ReadOnly:        opts.ReadOnly,
+			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+				db.file, err = os.OpenFile(name, flag, mode)
+				return db.file, err
+			},
+		})
+		returned = true
+		return err
 	})
 	switch {
+	case !returned:
+		err = badFile(path, err)
+		// The map that bbolt leaves behind keeps the lock.
+		unlock(db.file)
+		return nil, err
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
 	case err != nil && !errors.As(err, new(syscall.Errno)):
 		// What the file system did not say is about what the file holds.
-		return nil, fmt.Errorf("%w: %s: %w", ErrBadFile, filepath.Base(path), err)
+		return nil, badFile(path, err)
+	case err != nil:
+		return nil, err
 	}
-	return db, err
+	db.pageSize = db.bolt.Info().PageSize
+	if opts.ReadOnly {
+		db.durable.Store(math.MaxInt64) // what there is stays as it is
+	}
+	if db.info, err = db.file.Stat(); err == nil {
+		db.head, err = mapHead(db.file, 2*db.pageSize)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.bolt.Close())
+	}
+	runtime.AddCleanup(db, unmapHead, db.head)
+	return db, nil
 }
 
-func (db *DB) view(fn func(tx *bolt.Tx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrBadFile, r)
+// badFile says that the file is none of ours, or, if it has a meta page, that it is
+// damaged.
+func badFile(path string, err error) error {
+	head := make([]byte, 2*os.Getpagesize())
+	if f, openErr := os.Open(path); openErr == nil {
+		n, _ := f.ReadAt(head, 0)
+		head = head[:n]
+		f.Close()
+	}
+	_, ours := decodeMeta(head)
+	if !ours && len(head) > os.Getpagesize() {
+		_, ours = decodeMeta(head[os.Getpagesize():])
+	}
+	d, ok := errors.AsType[*Damage](err)
+	if !ok {
+		d = &Damage{File: filepath.Base(path), Page: -1, What: err.Error()}
+	}
+	if !ours {
+		return fmt.Errorf("%w: %v", ErrBadFile, d)
+	}
+	return fmt.Errorf("%w: %w", ErrBadFile, d)
+}
+
+// unlock gives back the lock of a file that bbolt keeps open, and closes it.
+func unlock(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	f.Close()
+}
+
+// CloseWait is how long Close waits for open Pins.
+const CloseWait = time.Second
+
+// Close closes the file. It waits for open Pins, and after CloseWait closes it over
+// their heads: they read no more (ErrAbandoned). If an Update is under way even then
+// the file stays locked, and that is the error.
+func (db *DB) Close() error {
+	if !db.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	end := time.Now().Add(CloseWait)
+	wait := func(done func() bool) bool {
+		for !done() {
+			if !time.Now().Before(end) {
+				return false
+			}
+			time.Sleep(time.Millisecond)
 		}
-	}()
-	return db.bolt.View(fn)
+		return true
+	}
+	if !wait(db.commit.TryLock) {
+		return fmt.Errorf("%s: a commit is under way", filepath.Base(db.path))
+	}
+	defer db.commit.Unlock()
+	if db.broken.Load() == nil && wait(func() bool { return db.pins.Load() == 0 }) {
+		return db.bolt.Close()
+	}
+	db.abandoned.Store(true)
+	unlock(db.file)
+	return nil
 }
 
-// Close closes the file. It waits for open snapshots.
-func (db *DB) Close() error { return db.bolt.Close() }
+// usable says why the file is not to be used any more, or nil.
+func (db *DB) usable() error {
+	if d := db.broken.Load(); d != nil {
+		return d
+	}
+	if db.closed.Load() {
+		return fmt.Errorf("%s: %w", filepath.Base(db.path), ErrAbandoned)
+	}
+	return nil
+}
 
-// Begin opens a snapshot of all that was committed before. It does not block,
-// except while the file's map grows. Snapshots hold back page reuse: close them soon.
-func (db *DB) Begin() (*Snapshot, error) {
-	tx, err := db.bolt.Begin(false)
+// bbolt runs fn, which calls bbolt. Once it has panicked it is not called again:
+// it leaves its locks locked.
+func (db *DB) bbolt(fn func() error) error {
+	if err := db.usable(); err != nil {
+		return err
+	}
+	returned := false
+	err := db.guarded(true, func() error {
+		err := fn()
+		returned = true
+		return err
+	})
+	if d, ok := errors.AsType[*Damage](err); ok && !returned {
+		db.broken.CompareAndSwap(nil, d)
+	}
+	return err
+}
+
+// Begin pins the file as of all that was committed before. It does not block,
+// except while the file's map grows. Pins hold back page reuse: close them soon.
+func (db *DB) Begin() (*Pin, error) {
+	pin := &Pin{db: db}
+	err := db.bbolt(func() (err error) {
+		// bbolt panics if it finds no meta page, and keeps its locks.
+		if !db.hasMeta() {
+			return db.damaged(0, "neither it nor page 1 is a meta page")
+		}
+		if pin.tx, err = db.bolt.Begin(false); err == nil {
+			pin.snap = db.snapshotOf(pin.tx)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Snapshot{tx: tx}, nil
+	db.pins.Add(1)
+	return pin, nil
+}
+
+func (db *DB) hasMeta() bool {
+	if db.head == nil {
+		return true
+	}
+	_, ok := decodeMeta(db.head)
+	if !ok {
+		_, ok = decodeMeta(db.head[db.pageSize:])
+	}
+	return ok
 }
 
 // BeginDurable is Begin for what leaves the process: it waits if the commit it
 // would show is being synced. ErrNotDurable if that has failed, or if nothing was
 // committed yet since Open.
-func (db *DB) BeginDurable() (*Snapshot, error) {
-	snap, err := db.Begin()
-	if err != nil || db.synced(snap) {
-		return snap, err
+func (db *DB) BeginDurable() (*Pin, error) {
+	pin, err := db.Begin()
+	if err != nil || db.synced(pin) {
+		return pin, err
 	}
-	// Not while the snapshot is open, for which an Update may have to wait.
-	snap.Close()
+	// Not while the Pin is open, for which an Update may have to wait.
+	pin.Close()
 	db.commit.RLock()
 	defer db.commit.RUnlock()
-	if snap, err = db.Begin(); err == nil && !db.synced(snap) {
-		snap.Close()
+	if pin, err = db.Begin(); err == nil && !db.synced(pin) {
+		pin.Close()
 		return nil, ErrNotDurable
 	}
-	return snap, err
+	return pin, err
 }
 
-func (db *DB) synced(snap *Snapshot) bool {
-	return int64(snap.tx.ID()) <= db.durable.Load()
+func (db *DB) synced(pin *Pin) bool {
+	return int64(pin.tx.ID()) <= db.durable.Load()
 }
 
 // Update applies fn's writes in one transaction and returns when they are
 // durable. One Update runs at a time; fn must not call Update or Begin.
-// After an error see K3.
+// After an error see K3; after one that is ErrDamaged or ErrReplaced nothing was
+// changed.
 func (db *DB) Update(fn func(*Txn) error) error {
 	db.commit.Lock()
 	defer db.commit.Unlock()
 	id := 0
-	err := db.bolt.Update(func(tx *bolt.Tx) error {
-		id = tx.ID()
-		return fn(newTxn(tx))
+	err := db.bbolt(func() error {
+		if !db.hasMeta() {
+			return db.damaged(0, "neither it nor page 1 is a meta page")
+		}
+		return db.bolt.Update(func(tx *bolt.Tx) error {
+			id = tx.ID()
+			if err := db.present(tx.Size()); err != nil {
+				return err
+			}
+			t := db.newTxn(tx)
+			if err := t.lookAtTop(); err != nil {
+				return err
+			}
+			// A clean error of a read of Base leaves bbolt as it was.
+			return db.guarded(false, func() error { return fn(t) })
+		})
 	})
 	if err == nil {
 		db.durable.Store(int64(id))
@@ -326,95 +502,15 @@ func (db *DB) Update(fn func(*Txn) error) error {
 	return err
 }
 
-// CheckPages verifies the file's own structure: every page reachable or free,
-// once. It keeps Update waiting, because what is free is known for now only: seen
-// from a snapshot, a page that an Update has freed since counts as reachable and free.
-func (db *DB) CheckPages() (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrBadFile, r)
-		}
-	}()
-	tx, err := db.bolt.Begin(true)
-	if err != nil {
-		return err
+// present says whether the file is still the one that has its name, and as long as
+// it is to be.
+func (db *DB) present(size int64) error {
+	info, err := os.Stat(db.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(info, db.info):
+		return fmt.Errorf("%w: %s", ErrReplaced, filepath.Base(db.path))
+	case err == nil && info.Size() < size:
+		return &Damage{File: filepath.Base(db.path), Page: -1, What: fmt.Sprintf("it was cut off at %d of %d bytes", info.Size(), size)}
 	}
-	defer tx.Rollback()
-	var errs []error
-	for err := range tx.Check() {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// Snapshot is the file at one moment. It is used by one goroutine at a time.
-// What Get and a Cursor return is valid only until Close.
-type Snapshot struct {
-	tx      *bolt.Tx
-	buckets [spaces]*bolt.Bucket
-}
-
-func (s *Snapshot) bucket(space Space) *bolt.Bucket {
-	if s.buckets[space] == nil {
-		s.buckets[space] = s.tx.Bucket(names[space])
-	}
-	return s.buckets[space]
-}
-
-// Get returns the value of key, or nil if there is none.
-func (s *Snapshot) Get(space Space, key []byte) []byte { return s.bucket(space).Get(key) }
-
-// Cursor returns a cursor over the space, not yet placed.
-func (s *Snapshot) Cursor(space Space) *Cursor { return s.bucket(space).Cursor() }
-
-// Close ends the snapshot. A second Close does nothing.
-func (s *Snapshot) Close() {
-	// The only error is that of a snapshot already closed.
-	_ = s.tx.Rollback()
-}
-
-// Cursor walks a space in byte order: Seek, First, Last, Next and Prev return
-// a nil key at the end.
-type Cursor = bolt.Cursor
-
-// Txn is a Snapshot that can be written to.
-type Txn struct {
-	Snapshot
-	cursors [spaces]*Cursor // of Delete
-}
-
-func newTxn(tx *bolt.Tx) *Txn {
-	t := &Txn{Snapshot: Snapshot{tx: tx}}
-	for i := range names {
-		if b := tx.Bucket(names[i]); b != nil {
-			b.FillPercent = fillPercent
-			t.buckets[i] = b
-		}
-	}
-	return t
-}
-
-// Put stores value under key. The value must stay unchanged until Update returns.
-func (t *Txn) Put(space Space, key, value []byte) error { return t.bucket(space).Put(key, value) }
-
-// OnCommit has fn told, when the transaction is durable, how many bytes of pages
-// it wrote.
-func (t *Txn) OnCommit(fn func(written int64)) {
-	tx, page := t.tx, int64(t.tx.DB().Info().PageSize)
-	tx.OnCommit(func() {
-		stats := tx.Stats()
-		fn(stats.GetPageAlloc() + page) // and the meta page, which is not allocated
-	})
-}
-
-// Delete removes key if it is there.
-func (t *Txn) Delete(space Space, key []byte) error {
-	// A cursor that is used again has its stack already, which a new one allocates.
-	if t.cursors[space] == nil {
-		t.cursors[space] = t.bucket(space).Cursor()
-	}
-	if found, _ := t.cursors[space].Seek(key); !bytes.Equal(found, key) {
-		return nil
-	}
-	return t.cursors[space].Delete()
+	return err
 }

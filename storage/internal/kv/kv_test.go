@@ -42,12 +42,41 @@ func mustOpen(tb testing.TB, path string) *kv.DB {
 
 func mustGet(tb testing.TB, db *kv.DB, space kv.Space, key string) string {
 	tb.Helper()
-	snap, err := db.Begin()
+	pin, err := db.Begin()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer snap.Close()
-	return string(snap.Get(space, []byte(key)))
+	defer pin.Close()
+	return string(mustRead(tb, pin, space, key))
+}
+
+// mustRead returns a copy of the value of the key, nil if there is none.
+func mustRead(tb testing.TB, pin *kv.Pin, space kv.Space, key string) (value []byte) {
+	tb.Helper()
+	err := pin.Read(func(snap *kv.Snapshot) error {
+		value = bytes.Clone(snap.Get(space, []byte(key)))
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return value
+}
+
+// mustWalk returns the keys of the space in order.
+func mustWalk(tb testing.TB, pin *kv.Pin, space kv.Space) (keys []string) {
+	tb.Helper()
+	err := pin.Read(func(snap *kv.Snapshot) error {
+		c := snap.Cursor(space)
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			keys = append(keys, string(k))
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
 }
 
 // names are the files in the directory.
@@ -133,7 +162,7 @@ func TestUpdate(t *testing.T) {
 	if err := put("b", "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := before.Get(kv.Data, []byte("a")); string(got) != "1" {
+	if got := mustRead(t, before, kv.Data, "a"); string(got) != "1" {
 		t.Errorf("the old snapshot shows %q", got)
 	}
 	before.Close()
@@ -141,30 +170,18 @@ func TestUpdate(t *testing.T) {
 	if got := mustGet(t, db, kv.Data, "a"); got != "3" {
 		t.Errorf("a is %q, want 3", got)
 	}
-	snap, err := db.Begin()
+	pin, err := db.Begin()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer snap.Close()
-	if got := snap.Get(kv.Data, []byte("b")); got == nil || len(got) != 0 {
+	defer pin.Close()
+	if got := mustRead(t, pin, kv.Data, "b"); got == nil || len(got) != 0 {
 		t.Errorf("an empty value is read as %v, want empty and not nil", got)
 	}
-	if got := snap.Get(kv.Alarms, []byte("a")); got != nil {
+	if got := mustRead(t, pin, kv.Alarms, "a"); got != nil {
 		t.Errorf("another space has %q", got)
 	}
-	var keys []string
-	for c, k := snap.Cursor(kv.Data), []byte(nil); ; {
-		if k == nil {
-			k, _ = c.First()
-		} else {
-			k, _ = c.Next()
-		}
-		if k == nil {
-			break
-		}
-		keys = append(keys, string(k))
-	}
-	if fmt.Sprint(keys) != "[a b]" {
+	if keys := mustWalk(t, pin, kv.Data); fmt.Sprint(keys) != "[a b]" {
 		t.Errorf("keys are %v", keys)
 	}
 }

@@ -1,0 +1,15 @@
+//go:build unix
+
+package kv
+
+import (
+	"os"
+	"syscall"
+)
+
+// mapHead maps the first n bytes of the file for as long as the process needs them.
+func mapHead(f *os.File, n int) ([]byte, error) {
+	return syscall.Mmap(int(f.Fd()), 0, n, syscall.PROT_READ, syscall.MAP_SHARED)
+}
+
+func unmapHead(head []byte) { _ = syscall.Munmap(head) }

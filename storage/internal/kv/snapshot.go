@@ -1,0 +1,85 @@
+package kv
+
+import (
+	"unsafe"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Pin holds the file at one moment. It keeps the pages of that moment from being
+// used again: close it soon. Its methods may be called by one goroutine at a time.
+type Pin struct {
+	db   *DB
+	tx   *bolt.Tx
+	snap Snapshot
+}
+
+// Read runs fn on the file as it was at that moment. What a Snapshot or its
+// Cursors return is valid only until fn returns. A page that is damaged or cannot be
+// read ends fn, with an error that is ErrDamaged and names it. ErrAbandoned if the
+// file was closed meanwhile: what fn has read may be anything.
+func (p *Pin) Read(fn func(*Snapshot) error) error {
+	err := p.db.guarded(false, func() error { return fn(&p.snap) })
+	if p.db.abandoned.Load() {
+		return ErrAbandoned
+	}
+	return err
+}
+
+// Close lets the moment go. A second Close does nothing.
+func (p *Pin) Close() {
+	if p.tx == nil {
+		return
+	}
+	tx := p.tx
+	p.tx, p.snap = nil, Snapshot{}
+	if p.db.broken.Load() == nil {
+		_ = tx.Rollback() // it fails only if it was closed already
+	}
+	if p.db.pins.Add(-1) == 0 && p.db.abandoned.Load() {
+		p.db.unmap()
+	}
+}
+
+// Snapshot is the file at one moment, inside the fn of a Pin's Read.
+type Snapshot struct {
+	tree  tree
+	top   root
+	roots [spaces]root // those that were looked up
+}
+
+// snapshotOf shows the file as it was when the transaction began.
+func (db *DB) snapshotOf(tx *bolt.Tx) Snapshot {
+	base := db.bolt.Info().Data
+	first := *(**byte)(unsafe.Pointer(&base))
+	db.base.Store(base)
+	return Snapshot{
+		tree: tree{db: db, data: unsafe.Slice(first, tx.Size()), size: db.pageSize},
+		top:  root{id: uint64(tx.Cursor().Bucket().RootPage())},
+	}
+}
+
+func (s *Snapshot) root(space Space) root {
+	if s.roots[space].id == 0 {
+		s.roots[space] = s.tree.space(s.top, names[space])
+	}
+	return s.roots[space]
+}
+
+// Get returns the value of key, or nil if there is none.
+func (s *Snapshot) Get(space Space, key []byte) []byte {
+	_, value, _ := s.tree.get(s.root(space), key, plainFlags)
+	return value
+}
+
+// Cursor returns a cursor over the space, not yet placed.
+func (s *Snapshot) Cursor(space Space) *Cursor {
+	return &Cursor{t: &s.tree, root: s.root(space)}
+}
+
+// unmap ends the mapping of an abandoned file that nobody reads any more.
+func (db *DB) unmap() {
+	if db.broken.Load() == nil && db.unmapped.CompareAndSwap(false, true) {
+		_ = db.bolt.Close() // the file is closed already
+	}
+}

@@ -1,0 +1,191 @@
+package kv
+
+import (
+	"bytes"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Txn is one Update. What it reads is what the file holds after its own writes.
+// Before it has bbolt touch a page it looks at the page (K6): an error that is
+// ErrDamaged has changed nothing, and the Update is to be given up.
+type Txn struct {
+	db      *DB
+	tx      *bolt.Tx
+	base    Snapshot // the file as it was before
+	buckets [spaces]*bolt.Bucket
+	cursors [spaces]*bolt.Cursor
+	looked  [spaces]looked
+	few     [16]uint64      // pages that were looked at, the first ones
+	sound   map[uint64]bool // and the others
+	fresh   bool            // there are no pages yet
+}
+
+// looked is the range of keys whose pages were looked at last.
+type looked struct {
+	low, high []byte // nil is no bound
+	any       bool
+	sides     bool // also at the leaves beside it
+}
+
+func (db *DB) newTxn(tx *bolt.Tx) *Txn {
+	return &Txn{db: db, tx: tx, base: db.snapshotOf(tx)}
+}
+
+// bucket opens bbolt's bucket, whose root was looked at.
+func (t *Txn) bucket(space Space) *bolt.Bucket {
+	if t.buckets[space] == nil {
+		t.buckets[space] = t.tx.Bucket(names[space])
+		t.buckets[space].FillPercent = fillPercent
+	}
+	return t.buckets[space]
+}
+
+// Base shows the file as it was before the Update. What it returns is valid until
+// the Update ends.
+func (t *Txn) Base() *Snapshot { return &t.base }
+
+// Get returns the value of key, or nil if there is none.
+func (t *Txn) Get(space Space, key []byte) (value []byte, err error) {
+	if err := t.look(space, key, false); err != nil {
+		return nil, err
+	}
+	return t.bucket(space).Get(key), nil
+}
+
+// Seek returns the first key that is not below key, and its value; nil if there is none.
+func (t *Txn) Seek(space Space, key []byte) (k, v []byte, err error) {
+	if err := t.look(space, key, true); err != nil {
+		return nil, nil, err
+	}
+	k, v = t.cursor(space).Seek(key)
+	return k, v, nil
+}
+
+// Put stores value under key. The value must stay unchanged until Update returns.
+func (t *Txn) Put(space Space, key, value []byte) error {
+	if err := t.look(space, key, false); err != nil {
+		return err
+	}
+	return t.bucket(space).Put(key, value)
+}
+
+// Delete removes key if it is there.
+func (t *Txn) Delete(space Space, key []byte) error {
+	if err := t.look(space, key, true); err != nil {
+		return err
+	}
+	c := t.cursor(space)
+	if found, _ := c.Seek(key); !bytes.Equal(found, key) {
+		return nil
+	}
+	return c.Delete()
+}
+
+// cursor is used again and again: it has its stack already, which a new one allocates.
+func (t *Txn) cursor(space Space) *bolt.Cursor {
+	if t.cursors[space] == nil {
+		t.cursors[space] = t.bucket(space).Cursor()
+	}
+	return t.cursors[space]
+}
+
+// OnCommit has fn told, when the transaction is durable, how many bytes of pages
+// it wrote.
+func (t *Txn) OnCommit(fn func(written int64)) {
+	tx, page := t.tx, int64(t.db.pageSize)
+	tx.OnCommit(func() {
+		stats := tx.Stats()
+		fn(stats.GetPageAlloc() + page) // and the meta page, which is not allocated
+	})
+}
+
+// lookAtTop looks at the pages that every Update touches: the one that has the
+// small spaces in it, and the head of the freelist.
+func (t *Txn) lookAtTop() error {
+	return t.db.guarded(false, func() error {
+		tree := &t.base.tree
+		m, ok := decodeMeta(tree.data[uint64(t.tx.ID()-1)%2*uint64(tree.size):])
+		if !ok || m.txid != uint64(t.tx.ID()-1) {
+			return t.db.damaged(uint64(t.tx.ID()-1)%2, "it is not what was committed last")
+		}
+		if _, _, err := tree.freelistHead(m.freelist); err != nil {
+			return err
+		}
+		top := tree.page(t.base.top.id)
+		top.verify(bucketFlags, nil, nil)
+		for i := range names {
+			if r := t.base.root(Space(i)); r.inline != nil {
+				p := tree.open(r)
+				p.verify(plainFlags, nil, nil)
+			}
+		}
+		return nil
+	})
+}
+
+// look looks at the pages that a write of the key may touch: those on the way to
+// it, and, as a leaf that gets too small joins another one, the leaves beside it.
+func (t *Txn) look(space Space, key []byte, sides bool) error {
+	l := &t.looked[space]
+	if t.fresh || l.any && (l.sides || !sides) && bytes.Compare(l.low, key) <= 0 && (l.high == nil || bytes.Compare(key, l.high) < 0) {
+		return nil
+	}
+	return t.db.guarded(false, func() error {
+		*l = looked{}
+		var found looked
+		tree := &t.base.tree
+		p := tree.open(t.base.root(space))
+		t.lookAt(&p, nil, nil)
+		for depth := 0; !p.leaf; depth++ {
+			if depth >= maxDepth {
+				p.bad("it is %d pages below its root", maxDepth)
+			}
+			at := p.towards(key)
+			outer := found.high
+			t.bounds(&p, at, &found.low, &found.high, outer)
+			child := tree.page(p.child(at))
+			t.lookAt(&child, p.key(at), found.high)
+			for _, side := range [...]int{at - 1, at + 1} {
+				if sides && side >= 0 && side < p.count {
+					beside := tree.page(p.child(side))
+					low, high := p.key(side), outer
+					if side+1 < p.count {
+						high = p.key(side + 1)
+					}
+					t.lookAt(&beside, low, high)
+				}
+			}
+			p = child
+		}
+		found.any, found.sides = true, sides
+		*l = found
+		return nil
+	})
+}
+
+// bounds narrows [low, high) to what lies below the branch's element.
+func (t *Txn) bounds(p *page, at int, low, high *[]byte, outer []byte) {
+	if at > 0 {
+		*low = p.key(at)
+	}
+	if *high = outer; at+1 < p.count {
+		*high = p.key(at + 1)
+	}
+}
+
+func (t *Txn) lookAt(p *page, low, high []byte) {
+	if t.sound[p.id] || slices.Contains(t.few[:], p.id) {
+		return
+	}
+	p.verify(plainFlags, low, high)
+	if i := slices.Index(t.few[:], 0); i >= 0 {
+		t.few[i] = p.id
+		return
+	}
+	if t.sound == nil {
+		t.sound = map[uint64]bool{}
+	}
+	t.sound[p.id] = true
+}
