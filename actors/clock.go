@@ -1,56 +1,57 @@
 package actors
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
+// bridged is how far behind the latest instant it has shown the wall may be for
+// what is written down to be bridged: a larger step back is followed at once.
+const bridged = 5 * time.Minute
+
 // clock is the one place that reads the time.
 //
-// The wall decides when a job is due, so that no step of it makes one early.
-// Scheduler time is what is written down: the latest the wall has ever shown,
-// restarts included, so that it never goes back (G15).
+// The wall as read decides when a job is due, so that no step of it makes one
+// early. What is written down and shown is the wall, smoothed: after a step back
+// of up to bridged it runs at half the speed until the wall has caught up. No order
+// hangs on either: sequence numbers carry it (G15).
 type clock struct {
-	read    func() time.Time
-	base    time.Time // a monotonic reading
-	highest atomic.Int64
+	read func() time.Time
+	base time.Time // a monotonic reading
+
+	mu      sync.Mutex
+	shown   time.Time     // what now was last
+	shownAt time.Duration // and when, in monotonic time
 }
 
+// newClock makes the clock of an engine whose store has the high-water mark.
 func newClock(read func() time.Time, highWater time.Time) *clock {
-	c := &clock{read: read, base: time.Now()}
-	if !highWater.IsZero() {
-		c.highest.Store(highWater.UnixMilli())
+	return &clock{read: read, base: time.Now(), shown: highWater}
+}
+
+// reading is what the clock says at one moment.
+type reading struct {
+	wall time.Time // as read, without a monotonic reading
+	now  time.Time // smoothed, in whole milliseconds, cut off
+}
+
+// look reads the clock.
+func (c *clock) look() reading {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wall, elapsed := c.read().Round(0), c.elapsed()
+	c.shown, c.shownAt = c.shown.Add((elapsed-c.shownAt)/2), elapsed
+	if ahead := c.shown.Sub(wall); ahead < 0 || ahead > bridged {
+		c.shown = wall
 	}
-	return c
+	return reading{wall: wall, now: time.UnixMilli(c.shown.UnixMilli()).UTC()}
 }
 
-// wall is what the wall clock shows, without a monotonic reading.
-func (c *clock) wall() time.Time { return c.read().Round(0) }
+// wall is what the wall clock shows.
+func (c *clock) wall() time.Time { return c.look().wall }
 
-// now is scheduler time, in whole milliseconds, cut off.
-func (c *clock) now() time.Time { return c.raise(c.wall()) }
-
-// seen is the wall for functions, who may write down what they see: scheduler
-// time is never behind it from here on.
-func (c *clock) seen() time.Time {
-	wall := c.wall()
-	c.raise(wall)
-	return wall
-}
-
-// raise has scheduler time not be behind the wall, and returns it.
-func (c *clock) raise(wall time.Time) time.Time {
-	ms := wall.UnixMilli()
-	for {
-		highest := c.highest.Load()
-		if ms <= highest {
-			return time.UnixMilli(highest).UTC()
-		}
-		if c.highest.CompareAndSwap(highest, ms) {
-			return time.UnixMilli(ms).UTC()
-		}
-	}
-}
+// now is the instant to be written down.
+func (c *clock) now() time.Time { return c.look().now }
 
 // elapsed is monotonic time since the engine was opened. It stands still while
 // the machine is suspended.

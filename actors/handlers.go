@@ -102,7 +102,7 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		Job:      inv.Job,
 		Tick:     inv.Tick,
 		Limits:   h.eng.opts.Limits,
-		Clock:    h.eng.clock.seen,
+		Clock:    h.eng.clock.wall,
 		Depth:    inv.Depth,
 		NewCrons: app.crons,
 	}

@@ -73,8 +73,8 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		inv.reply(result{err: err})
 		return false
 	}
-	wall := app.eng.clock.wall()
-	if inv.job != nil && inv.job.job.Due.After(wall) {
+	at := app.eng.clock.look()
+	if inv.job != nil && inv.job.job.Due.After(at.wall) {
 		r.tooSoon = append(r.tooSoon, inv.job)
 		return false
 	}
@@ -85,7 +85,7 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		t.ctx.Cancel()
 		return false
 	}
-	t.tx = app.store.Begin(app.eng.clock.raise(wall))
+	t.tx = app.store.Begin(at.now)
 	t.tx.OnCancel(app.noteCancels(&t.cancelings))
 	t.writer = t.tx.JobWriter()
 	inv.now = t.tx.Now()

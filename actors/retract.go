@@ -14,7 +14,7 @@ import (
 func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
 	w := tx.JobWriter()
 	t, ok, err := w.System().Trigger(job.Trigger)
-	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || job.EnqueuedAt.Before(t.CreatedAt) {
+	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || predates(job, &t) {
 		return err
 	}
 	const reason = "the tick was cancelled"
@@ -29,6 +29,15 @@ func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
 		return err
 	}
 	return c.wind(w, &t, job.Slot, tx.Now())
+}
+
+// predates says whether the tick is of an earlier trigger of the name. The clock
+// does not tell: it may have been set back between the two.
+func predates(job *storage.Job, t *storage.Trigger) bool {
+	if t.Seq == 0 {
+		return job.EnqueuedAt.Before(t.CreatedAt) // the trigger was made by an older release
+	}
+	return job.Seq() <= t.Seq
 }
 
 // relog writes down anew how the slot of a tick that never began has ended.
@@ -48,7 +57,7 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 	switch {
 	case !begun && len(job.History) > 0:
 		return "", nil // it was dead, and somebody wants it run again
-	case !ok || job.EnqueuedAt.Before(t.CreatedAt):
+	case !ok || predates(job, t):
 		return "the trigger was deleted", nil
 	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args):
 		return "the trigger was changed", nil
@@ -67,8 +76,8 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 		return pausedFor(t.PauseReason), nil
 	}
 	// A claim that was taken back, when the engine was closed, leaves a tick that
-	// was made before its slot. It can be missed like any other.
-	if wall.Sub(job.Due) > lateTick && job.EnqueuedAt.Before(job.Slot) {
+	// is not a late one. It can be missed like any other.
+	if wall.Sub(job.Due) > lateTick && !job.CaughtUp {
 		passed := t.Decided.After(job.Slot) || !t.Next.IsZero() && !t.Next.Add(c.jitter(t)).After(wall)
 		switch {
 		case t.CatchUp.Mode == storage.CatchUpNone:
@@ -92,7 +101,7 @@ func (c *clockwork) dropStale(tx *storage.Tx, t *storage.Trigger, ok bool, job *
 		_, err := storage.CancelJob(w, job.ID)
 		return true, err
 	}
-	if _, err := storage.RemoveTick(w, job.ID); err != nil || !ok || job.EnqueuedAt.Before(t.CreatedAt) {
+	if _, err := storage.RemoveTick(w, job.ID); err != nil || !ok || predates(job, t) {
 		return true, err
 	}
 	return true, c.relog(w, t, job, storage.SlotSkipped, reason, tx.Now())

@@ -121,7 +121,7 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 		if slot.IsZero() || slot.After(storage.MaxInstant.Add(-cron.MaxJitter)) {
 			return storage.PutTrigger(w, t)
 		}
-		id, err := c.insert(w, t, slot, now)
+		id, err := c.insert(w, t, slot, false, now)
 		if err == nil {
 			t.Next, t.NextJob = slot.UTC(), id
 			return storage.PutTrigger(w, t)
@@ -138,11 +138,11 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 	return fmt.Errorf("trigger %s: the next %d slots have ticks of an earlier trigger of this name", t.Name, maxTaken)
 }
 
-// insert stores the tick of a slot.
-func (c *clockwork) insert(w storage.JobWriter, t *storage.Trigger, slot, now time.Time) (storage.JobID, error) {
+// insert stores the tick of a slot, which is late if it is one to be caught up.
+func (c *clockwork) insert(w storage.JobWriter, t *storage.Trigger, slot time.Time, late bool, now time.Time) (storage.JobID, error) {
 	return storage.InsertTick(w, storage.Job{
 		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name, Slot: slot.UTC(),
-		Due: slot.Add(c.jitter(t)), ScheduledFor: slot.UTC(), EnqueuedAt: now,
+		Due: slot.Add(c.jitter(t)), ScheduledFor: slot.UTC(), EnqueuedAt: now, CaughtUp: late,
 	})
 }
 
@@ -297,7 +297,7 @@ func (c *clockwork) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *c
 		}
 	}
 	for _, at := range late {
-		id, err := c.insert(w, t, at, now)
+		id, err := c.insert(w, t, at, true, now)
 		if err != nil {
 			return keepIt, err
 		}

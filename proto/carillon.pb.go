@@ -304,8 +304,10 @@ type Job struct {
 	DueMs int64 `protobuf:"varint,19,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
 	// Trigger is the cron trigger the job is a tick of, and slot the instant it
 	// stands for; 0 if it was run by hand.
-	Trigger       string `protobuf:"bytes,20,opt,name=trigger,proto3" json:"trigger,omitempty"`
-	SlotMs        int64  `protobuf:"varint,21,opt,name=slot_ms,json=slotMs,proto3" json:"slot_ms,omitempty"`
+	Trigger string `protobuf:"bytes,20,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	SlotMs  int64  `protobuf:"varint,21,opt,name=slot_ms,json=slotMs,proto3" json:"slot_ms,omitempty"`
+	// CaughtUp says that the slot had passed when the job was made.
+	CaughtUp      bool `protobuf:"varint,22,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,6 +487,13 @@ func (x *Job) GetSlotMs() int64 {
 		return x.SlotMs
 	}
 	return 0
+}
+
+func (x *Job) GetCaughtUp() bool {
+	if x != nil {
+		return x.CaughtUp
+	}
+	return false
 }
 
 type Retry struct {
@@ -786,9 +795,14 @@ type Trigger struct {
 	LastError     *JobError `protobuf:"bytes,23,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
 	LastSuccessMs int64     `protobuf:"varint,24,opt,name=last_success_ms,json=lastSuccessMs,proto3" json:"last_success_ms,omitempty"`
 	// Decided is the latest slot that was fired, skipped or cancelled.
-	DecidedMs     int64 `protobuf:"varint,25,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DecidedMs int64 `protobuf:"varint,25,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
+	// Seq is the app's last sequence number when the trigger was made: its own
+	// ticks have later ones. 0 is not known.
+	Seq uint64 `protobuf:"varint,26,opt,name=seq,proto3" json:"seq,omitempty"`
+	// LastSuccessSeq is the sequence number of the tick of last_success_ms.
+	LastSuccessSeq uint64 `protobuf:"varint,27,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Trigger) Reset() {
@@ -996,17 +1010,34 @@ func (x *Trigger) GetDecidedMs() int64 {
 	return 0
 }
 
-// Slot says how one slot of a trigger, or a run of them, ended.
+func (x *Trigger) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Trigger) GetLastSuccessSeq() uint64 {
+	if x != nil {
+		return x.LastSuccessSeq
+	}
+	return 0
+}
+
+// Slot says how one slot of a trigger, or a run of them, ended. Its key orders
+// such entries as they were made: the first slot, or one more than the key before.
 type Slot struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	ToMs    int64                  `protobuf:"varint,2,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
-	// Count is how many slots lie from the key's slot to to_ms; 0 is too many to count.
-	Count         uint32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
-	Outcome       string `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	Job           string `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`
-	AtMs          int64  `protobuf:"varint,7,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// Count is how many slots lie from the first to to_ms; 0 is too many to count.
+	Count   uint32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	Outcome string `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Reason  string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Job     string `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`
+	AtMs    int64  `protobuf:"varint,7,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// FromMs is the first slot; 0 means that the key says it.
+	FromMs        int64 `protobuf:"varint,8,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1086,6 +1117,13 @@ func (x *Slot) GetJob() string {
 func (x *Slot) GetAtMs() int64 {
 	if x != nil {
 		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Slot) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
 	}
 	return 0
 }
@@ -1397,7 +1435,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\"\n" +
-	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xa4\x05\n" +
+	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xc1\x05\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1422,7 +1460,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\ahistory\x18\x12 \x03(\v2\x11.carillon.AttemptR\ahistory\x12\x15\n" +
 	"\x06due_ms\x18\x13 \x01(\x03R\x05dueMs\x12\x18\n" +
 	"\atrigger\x18\x14 \x01(\tR\atrigger\x12\x17\n" +
-	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\"}\n" +
+	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\x12\x1b\n" +
+	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\"}\n" +
 	"\x05Retry\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x16\n" +
 	"\x06linear\x18\x02 \x01(\bR\x06linear\x12\x17\n" +
@@ -1441,7 +1480,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xa6\x06\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xe2\x06\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -1472,7 +1511,9 @@ const file_carillon_proto_rawDesc = "" +
 	"last_error\x18\x17 \x01(\v2\x12.carillon.JobErrorR\tlastError\x12&\n" +
 	"\x0flast_success_ms\x18\x18 \x01(\x03R\rlastSuccessMs\x12\x1d\n" +
 	"\n" +
-	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\"\xa4\x01\n" +
+	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\x12\x10\n" +
+	"\x03seq\x18\x1a \x01(\x04R\x03seq\x12(\n" +
+	"\x10last_success_seq\x18\x1b \x01(\x04R\x0elastSuccessSeq\"\xbd\x01\n" +
 	"\x04Slot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x13\n" +
 	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x14\n" +
@@ -1480,7 +1521,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x10\n" +
 	"\x03job\x18\x06 \x01(\tR\x03job\x12\x13\n" +
-	"\x05at_ms\x18\a \x01(\x03R\x04atMs\"Q\n" +
+	"\x05at_ms\x18\a \x01(\x03R\x04atMs\x12\x17\n" +
+	"\afrom_ms\x18\b \x01(\x03R\x06fromMs\"Q\n" +
 	"\x05Table\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\aindexes\x18\x02 \x03(\v2\x14.carillon.TableIndexR\aindexes\"}\n" +

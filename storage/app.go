@@ -17,6 +17,7 @@ type counts struct {
 	claimed uint64
 	done    uint64
 	dead    uint64
+	ended   uint64 // rank of the job that ended last; not in the sheet, but in the keys of ended jobs
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -209,7 +210,7 @@ func decodeCounts(data []byte) (counts, error) {
 
 // load reads what of the app is in the file into a.
 func (a *App) load(snap *kv.Snapshot) error {
-	a.stored, a.entered, a.alarm, a.counts = false, false, 0, counts{seq: a.counts.seq}
+	a.stored, a.entered, a.alarm, a.counts = false, false, 0, counts{seq: a.counts.seq, ended: a.counts.ended}
 	a.overlay, a.claims = newOverlay(), map[string]struct{}{}
 	entry := snap.Get(kv.Apps, []byte(a.id))
 	if entry == nil {
@@ -225,6 +226,7 @@ func (a *App) load(snap *kv.Snapshot) error {
 		return err
 	}
 	a.sheeted = c
+	c.ended = max(a.keys.lastRank(snap), a.counts.ended)
 	// A number handed out in memory stays handed out, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
 	a.counts = c
@@ -252,6 +254,17 @@ func (a *App) Reload() error {
 	}
 	a.broken.Store(false)
 	return nil
+}
+
+// lastRank is the rank of the app's job that ended last, 0 if it keeps none.
+func (n keyspace) lastRank(snap *kv.Snapshot) (rank uint64) {
+	for _, t := range []tag{tagHistory, tagDead} {
+		prefix := n.prefix(t)
+		for _, r := range collect(snap, nil, prefix, after(prefix), true, 1) {
+			rank = max(rank, uint64(decodePlace(tail(r.key)).ms))
+		}
+	}
+	return rank
 }
 
 // read runs fn on a snapshot of the file. Its errors name the app.

@@ -41,7 +41,11 @@
 //	     │               └────────────►PurgeHistory◄──────────┘                    │
 //	     └─────────────────────────────────────────────────────────────────────────┘
 //
-//	key  sorted job bucket (due, sequence)   history (completed, sequence)   dead (completed, sequence)
+//	key  sorted job bucket (due, sequence)   history (rank, sequence)   dead (rank, sequence)
+//
+// The rank of an ended job is the instant it ended, or one more than the rank of
+// the job that ended before it: it orders them as they ended, whatever the clock
+// did. An entry of a slot log has its place in the same way.
 //
 // # A change's way to the disk
 //

@@ -47,8 +47,9 @@ type Job struct {
 	Timeout    time.Duration // bound of one attempt; 0 means the function's own
 	Claims     []byte        // the stored caller's identity as JSON; nil means no user
 
-	Trigger string    // the cron trigger the job is a tick of; "" if it is none
-	Slot    time.Time // the slot the tick stands for; zero if it was run by hand
+	Trigger  string    // the cron trigger the job is a tick of; "" if it is none
+	Slot     time.Time // the slot the tick stands for; zero if it was run by hand
+	CaughtUp bool      // the slot had passed when the tick was made
 
 	place place // where the job lies in its region
 }
@@ -85,7 +86,7 @@ type Cancellation struct {
 
 // JobFilter chooses and orders jobs. The zero filter is every job of the app:
 // pending and running ones by due instant, then dead, then finished ones, each
-// by the instant they ended.
+// in the order they ended.
 type JobFilter struct {
 	States   []State // none means all
 	Function string  // "" means every function

@@ -21,6 +21,10 @@ func (p Place) Next() Place { return Place{place{p.p.ms, p.p.seq + 1}} }
 // Place returns where a pending or running job lies.
 func (j *Job) Place() Place { return Place{j.place} }
 
+// Seq is the job's sequence number. Of two jobs of an app, ended or not, the one
+// that was made later has the greater number, whatever the clock did.
+func (j *Job) Seq() uint64 { return j.place.seq }
+
 // maxErrorLen bounds the text kept of one attempt's error, in bytes.
 const maxErrorLen = 1024
 
@@ -163,8 +167,8 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 		return false, err
 	}
 	defer tx.mu.Unlock()
-	if job.place == (place{}) {
-		return false, nil // it was never in the bucket
+	if job.place == (place{}) || job.State.Ended() {
+		return false, nil // it is not in the bucket
 	}
 	if w, known := tx.written(string(tx.app.keys.place(tagQueue, job.place))); known && w.deleted {
 		return false, nil
@@ -297,11 +301,19 @@ func (tx *Tx) finish(job *Job, state State) error {
 	}
 	job.State = state
 	job.CompletedAt = time.UnixMilli(tx.now.UnixMilli()).UTC()
-	job.place.ms = job.CompletedAt.UnixMilli()
+	job.place.ms = c.nextRank(job.CompletedAt.UnixMilli())
 	keys := tx.app.keys
 	tx.put(keys.place(t, job.place), encodeJob(job))
 	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(t, job.place))
 	return nil
+}
+
+// nextRank is the rank of a job that ends at the instant: that instant, or one
+// more than the rank of the job that ended before it. It orders ended jobs as they
+// ended, whatever the clock did (G15), and says nothing of when.
+func (c *counts) nextRank(ms int64) int64 {
+	c.ended = max(c.ended+1, uint64(ms))
+	return int64(c.ended)
 }
 
 // CancelJob cancels a pending or running job, in the transaction of w, and
@@ -477,9 +489,10 @@ func (tx *Tx) takeDead(id JobID, check func() error) (job Job, ok bool, err erro
 	return job, true, nil
 }
 
-// PurgeHistory deletes up to limit finished jobs: those that ended before the
-// instant, and the oldest of those above keep. It returns how many it deleted;
-// fewer than limit means that nothing is left to delete.
+// PurgeHistory deletes up to limit finished jobs, those that ended first: as many
+// as there are above keep, and then those that ended before the instant, up to the
+// first that did not. It returns how many it deleted; fewer than limit means that
+// nothing is left to delete.
 func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 	if err := tx.lockTop(); err != nil {
 		return 0, err
@@ -487,13 +500,17 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 	defer tx.mu.Unlock()
 	keys, c := tx.app.keys, &tx.top().counts
 	prefix := keys.prefix(tagHistory)
-	expired := func(p place) bool {
-		return p.ms < before.UnixMilli() || c.done > uint64(max(keep, 0))
+	expired := func(job *Job) bool {
+		return msOf(job.CompletedAt) < before.UnixMilli() || c.done > uint64(max(keep, 0))
 	}
 	if c.done <= uint64(max(keep, 0)) {
 		// Mostly the oldest row is young, and there is nothing to do.
 		rows, err := tx.rows(prefix, after(prefix), false, 1)
-		if err != nil || len(rows) == 0 || !expired(decodePlace(tail(rows[0].key))) {
+		if err != nil || len(rows) == 0 {
+			return 0, err
+		}
+		job, err := decodeJob(decodePlace(tail(rows[0].key)), rows[0].value)
+		if err != nil || !expired(&job) {
 			return 0, err
 		}
 	}
@@ -504,12 +521,12 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 	n := 0
 	for _, r := range rows {
 		p := decodePlace(tail(r.key))
-		if !expired(p) {
-			break
-		}
 		job, err := decodeJob(p, r.value)
 		if err != nil {
 			return n, err
+		}
+		if !expired(&job) {
+			break
 		}
 		names := true
 		if _, minted := job.ID.home(); !minted {

@@ -280,7 +280,7 @@ func (c *change) end(t *rapid.T) {
 		job.Due = end.Due
 		c.inserted = append(c.inserted, job.ID)
 	} else {
-		job.CompletedAt = c.m.now
+		c.model.end(&job, c.m.now)
 	}
 	c.model.jobs[n] = job
 	c.wrote = true
@@ -305,7 +305,8 @@ func (c *change) cancel(t *rapid.T, w storage.JobWriter) {
 					job.Attempts++
 				}
 			}
-			job.claimed, job.State, job.CompletedAt = false, storage.StateCanceled, c.m.now
+			job.claimed, job.State = false, storage.StateCanceled
+			c.model.end(&job, c.m.now)
 			c.model.jobs[n] = job
 		}
 	}

@@ -67,6 +67,7 @@ func encodeJob(job *Job) []byte {
 		Claims:        job.Claims,
 		Trigger:       job.Trigger,
 		SlotMs:        msOf(job.Slot),
+		CaughtUp:      job.CaughtUp,
 		StartedAtMs:   msOf(job.StartedAt),
 		CompletedAtMs: msOf(job.CompletedAt),
 	}
@@ -119,6 +120,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Claims:        r.Claims,
 		Trigger:       r.Trigger,
 		Slot:          timeOf(r.SlotMs),
+		CaughtUp:      r.CaughtUp,
 		place:         p,
 	}
 	due, scheduled := p.ms, r.ScheduledForMs

@@ -60,6 +60,7 @@ type Trigger struct {
 	PauseReason string
 
 	CreatedAt time.Time
+	Seq       uint64    // jobs of the app with a greater Job.Seq are younger than the trigger; 0 is not known
 	Anchor    time.Time // the phase of an interval
 	Next      time.Time // the slot of the pending tick; zero if there is none
 	NextJob   JobID     // its job
@@ -71,7 +72,9 @@ type Trigger struct {
 	LastState   State // "" if none has ended
 	LastEndedAt time.Time
 	LastError   *JobError
-	LastSuccess time.Time // the latest slot whose tick succeeded
+	LastSuccess time.Time // the slot of the latest tick that succeeded
+
+	LastSuccessSeq uint64 // that tick's Job.Seq
 }
 
 // SlotOutcome is how a slot of a trigger ended.
@@ -132,7 +135,7 @@ func encodeTrigger(t *Trigger) []byte {
 		NextMs: msOf(t.Next), NextJob: string(t.NextJob), CreatedAtMs: msOf(t.CreatedAt),
 		LastSlotMs: msOf(t.LastSlot), LastJob: string(t.LastJob), LastState: storedState(t.LastState),
 		LastEndedAtMs: msOf(t.LastEndedAt), LastSuccessMs: msOf(t.LastSuccess),
-		DecidedMs: msOf(t.Decided),
+		DecidedMs: msOf(t.Decided), Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
 	}
 	if e := t.LastError; e != nil {
 		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
@@ -160,7 +163,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 		Declared: p.Declared, Paused: p.Paused, PauseReason: p.PauseReason, Anchor: timeOf(p.AnchorMs),
 		Next: timeOf(p.NextMs), NextJob: JobID(p.NextJob), CreatedAt: timeOf(p.CreatedAtMs),
 		LastSlot: timeOf(p.LastSlotMs), LastJob: JobID(p.LastJob), LastEndedAt: timeOf(p.LastEndedAtMs), LastSuccess: timeOf(p.LastSuccessMs),
-		Decided: timeOf(p.DecidedMs),
+		Decided: timeOf(p.DecidedMs), Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
 	}
 	if !t.LastEndedAt.IsZero() {
 		t.LastState = stateOf(p.LastState)
@@ -198,8 +201,8 @@ func (s System) Triggers() ([]Trigger, error) {
 	return triggers, nil
 }
 
-// Slots returns how the trigger's latest slots ended, the latest first, 1 to
-// limit entries. The log keeps the last 200.
+// Slots returns how the trigger's latest slots ended, what was decided last first,
+// 1 to limit entries. The log keeps the last 200.
 func (s System) Slots(trigger string, limit int) ([]Slot, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("%w: limit %d, want 1 or more", ErrInvalid, limit)
@@ -215,12 +218,21 @@ func (s System) Slots(trigger string, limit int) ([]Slot, error) {
 		if err := unmarshal(r.value, &p, &p.Version); err != nil {
 			return nil, fmt.Errorf("trigger %s: slot: %w", trigger, err)
 		}
-		slots = append(slots, Slot{
-			From: timeOf(int64(binary.BigEndian.Uint64(r.key[len(prefix):]))), To: timeOf(p.ToMs), Count: int(p.Count),
-			Outcome: SlotOutcome(p.Outcome), Reason: p.Reason, Job: JobID(p.Job), At: timeOf(p.AtMs),
-		})
+		slots = append(slots, slotOf(binary.BigEndian.Uint64(r.key[len(prefix):]), &p))
 	}
 	return slots, nil
+}
+
+// slotOf is an entry of a slot log. Its rank is its key's.
+func slotOf(rank uint64, p *proto.Slot) Slot {
+	s := Slot{
+		From: timeOf(p.FromMs), To: timeOf(p.ToMs), Count: int(p.Count),
+		Outcome: SlotOutcome(p.Outcome), Reason: p.Reason, Job: JobID(p.Job), At: timeOf(p.AtMs),
+	}
+	if p.FromMs == 0 {
+		s.From = timeOf(int64(rank))
+	}
+	return s
 }
 
 func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, trigger), 0) }
@@ -248,6 +260,7 @@ func PutTrigger(w JobWriter, t *Trigger) error {
 		return err
 	}
 	if old == nil {
+		t.Seq = tx.top().counts.seq
 		prefix := tx.app.keys.prefix(tagTrigger)
 		rows, err := tx.rows(prefix, after(prefix), false, MaxTriggers)
 		if err != nil {
@@ -281,26 +294,48 @@ func DeleteTrigger(w JobWriter, name string) error {
 	return nil
 }
 
-// LogSlot writes down how a slot of the trigger, or a run of them, ended, and
-// drops what is too old from the log.
+// LogSlot writes down how a slot of the trigger, or a run of them, ended, in the
+// place of what an entry of that one slot said before, or else as the latest
+// entry. It drops what is too old from the log.
 func LogSlot(w JobWriter, trigger string, s Slot) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err
 	}
 	defer tx.mu.Unlock()
-	p := proto.Slot{
-		Version: recordVersion, ToMs: msOf(s.To), Count: uint32(s.Count), Outcome: string(s.Outcome),
-		Reason: errorText(s.Reason), Job: string(s.Job), AtMs: msOf(s.At),
-	}
 	prefix := tx.app.keys.slots(trigger)
-	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), uint64(msOf(s.From))), encoded(p.MarshalVT()))
 	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+2)
 	if err != nil {
 		return err
 	}
-	for _, r := range rows[:max(0, len(rows)-keptSlots)] {
-		tx.delete(r.key)
+	from := uint64(msOf(s.From))
+	rank, known := from, false
+	for i := len(rows) - 1; i >= 0 && !known; i-- {
+		at := binary.BigEndian.Uint64(rows[i].key[len(prefix):])
+		if at < from {
+			break // no entry has a rank below its first slot
+		}
+		rank = max(rank, at+1)
+		var p proto.Slot
+		if err := unmarshal(rows[i].value, &p, &p.Version); err != nil {
+			return fmt.Errorf("trigger %s: slot: %w", trigger, err)
+		}
+		if was := slotOf(at, &p); was.From.Equal(s.From) && was.To.Equal(was.From) {
+			rank, known = at, true
+		}
+	}
+	p := proto.Slot{
+		Version: recordVersion, ToMs: msOf(s.To), Count: uint32(s.Count), Outcome: string(s.Outcome),
+		Reason: errorText(s.Reason), Job: string(s.Job), AtMs: msOf(s.At),
+	}
+	if from != rank {
+		p.FromMs = int64(from)
+	}
+	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), rank), encoded(p.MarshalVT()))
+	if !known {
+		for _, r := range rows[:max(0, len(rows)+1-keptSlots)] {
+			tx.delete(r.key)
+		}
 	}
 	return nil
 }
@@ -374,8 +409,8 @@ func (tx *Tx) noteTick(job *Job, state State) error {
 	t.LastJob, t.LastState, t.LastEndedAt, t.LastError = job.ID, state, tx.now, job.Error
 	if !job.Slot.IsZero() {
 		t.LastSlot = job.Slot
-		if state == StateSuccess && job.Slot.After(t.LastSuccess) {
-			t.LastSuccess = job.Slot
+		if state == StateSuccess && job.place.seq > t.LastSuccessSeq {
+			t.LastSuccess, t.LastSuccessSeq = job.Slot, job.place.seq
 		}
 	}
 	tx.put(key, encodeTrigger(&t))

@@ -33,7 +33,8 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 		CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 7, Window: time.Hour}, Jitter: time.Minute,
 		Retry: &storage.Retry{Limit: 3, Linear: true, Base: time.Second, Max: time.Minute}, Declared: true, Paused: true, PauseReason: "why",
 		CreatedAt: slotAt(1), Anchor: slotAt(2), Decided: slotAt(5), LastSlot: slotAt(6), LastJob: "cron:full:1", LastState: storage.StateFailed,
-		LastEndedAt: slotAt(7), LastError: &storage.JobError{Code: "internal", Message: "m"}, LastSuccess: slotAt(8),
+		LastEndedAt: slotAt(7), LastError: &storage.JobError{Code: "internal", Message: "m"}, LastSuccess: slotAt(8), LastSuccessSeq: 9,
+		Seq: 1,
 	}
 	// No field is forgotten on its way to the disk: all are set, but for Next and
 	// NextJob, which a paused trigger has not.
@@ -44,6 +45,7 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 	}
 	s := mustOpen(t, dir, storage.Options{})
 	mustUpdateJobs(t, mustApp(t, s, "acme"), func(w storage.JobWriter) {
+		mustInsert(t, w, storage.Job{ID: "older"}) // has number 1
 		if err := storage.PutTrigger(w, &full); err != nil {
 			t.Fatal(err)
 		}

@@ -67,11 +67,11 @@ var engineFaults = []seededFault{
 	{
 		name: "no-second-look", what: "the wall is not read again before a start",
 		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
-		edits: []edit{{"actors/claims.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/relay.go", `if inv.job != nil && inv.job.job.Due.After(wall) {`, `if inv.job != nil && inv.job.job.Due.After(wall) && !FAULT {`}},
+		edits: []edit{{"actors/claims.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/relay.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
 	},
 	{
-		name: "due-by-scheduler-time", what: "jobs are due by scheduler time",
-		pkg: "actors", tests: "TestG11_DueIsByTheWallThoughSchedulerTimeIsAhead",
+		name: "due-by-written-time", what: "jobs are due by the instant that would be written down",
+		pkg: "actors", tests: "TestG11_DueIsByTheWallThoughWhatIsWrittenDownIsAhead",
 		edits: []edit{{"actors/claims.go", `var due []*invocation`, `if FAULT {
 		wall = s.eng.clock.now()
 	}
