@@ -22,11 +22,32 @@ type clock struct {
 	mu      sync.Mutex
 	shown   time.Time     // what now was last
 	shownAt time.Duration // and when, in monotonic time
+	skew    time.Duration // how far the wall had run ahead of monotonic time then
+	moves   int           // how often that has changed
 }
 
 // newClock makes the clock of an engine whose store has the high-water mark.
 func newClock(read func() time.Time, highWater time.Time) *clock {
-	return &clock{read: read, base: time.Now(), shown: highWater}
+	c := &clock{read: read, base: time.Now(), shown: highWater}
+	wall, elapsed := c.both()
+	c.skew = wall.Sub(c.base.Round(0)) - elapsed
+	return c
+}
+
+// noise is how far apart two readings of the wall and of monotonic time may be
+// though nothing has moved: the wall is disciplined, and they are not read at once.
+const noise = time.Millisecond
+
+// both reads the wall and monotonic time at one moment.
+func (c *clock) both() (wall time.Time, elapsed time.Duration) {
+	for range 4 {
+		before := c.elapsed()
+		wall, elapsed = c.read().Round(0), c.elapsed()
+		if elapsed-before < noise/2 {
+			break // else it was interrupted in between
+		}
+	}
+	return wall, elapsed
 }
 
 // reading is what the clock says at one moment.
@@ -39,7 +60,11 @@ type reading struct {
 func (c *clock) look() reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wall, elapsed := c.read().Round(0), c.elapsed()
+	wall, elapsed := c.both()
+	if skew := wall.Sub(c.base.Round(0)) - elapsed; (skew - c.skew).Abs() >= noise {
+		c.skew = skew
+		c.moves++
+	}
 	c.shown, c.shownAt = c.shown.Add((elapsed-c.shownAt)/2), elapsed
 	if ahead := c.shown.Sub(wall); ahead < 0 || ahead > bridged {
 		c.shown = wall
@@ -57,6 +82,11 @@ func (c *clock) now() time.Time { return c.look().now }
 // the machine is suspended.
 func (c *clock) elapsed() time.Duration { return time.Since(c.base) }
 
-// skew is how far the wall has run ahead of monotonic time. It changes only
-// when the wall is stepped or the machine was suspended.
-func (c *clock) skew() time.Duration { return c.wall().Sub(c.base.Round(0)) - c.elapsed() }
+// moved is how often the wall has moved apart from monotonic time: it was stepped,
+// or the machine was suspended. Every reading of the clock notices.
+func (c *clock) moved() int {
+	c.look()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moves
+}

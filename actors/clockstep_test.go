@@ -37,6 +37,40 @@ func TestG12_AForwardStepIsNoticedWithinClockCheck(t *testing.T) {
 	})
 }
 
+// G12: a step of the wall that is undone before the engine looks for steps has been
+// seen all the same by whatever read the clock in between, and set a timer by it.
+func TestG12_AStepThatIsUndoneIsNoticed(t *testing.T) {
+	for _, step := range []time.Duration{-10 * year, -time.Hour, -time.Minute} {
+		t.Run(step.String(), func(t *testing.T) {
+			k := newKit()
+			act := k.action("t:act", func(ctx *dispatch.ActionCtx, name string) error {
+				k.note("act "+name, ctx.Job)
+				return nil
+			})
+			actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(h *actorstest.Harness) {
+				h.Advance(100 * time.Millisecond)
+				begin := time.Now()
+				if _, err := h.Scheduler("acme").RunAt(h.Now().Add(3*time.Second), act.With("x")); err != nil {
+					t.Fatal(err)
+				}
+				h.StepClock(step)
+				must[any](t)(addEntry.Run(h.Caller("acme"), "has the alarm set anew"))
+				h.Advance(100 * time.Millisecond)
+				h.StepClock(-step)
+				h.Advance(time.Minute)
+				for _, e := range k.events("act") {
+					if late := e.At.Sub(begin) - 3*time.Second; late > 0 {
+						t.Errorf("the job started %v late", late)
+					}
+				}
+				if n := k.count("act"); n != 1 {
+					t.Errorf("the job started %d times", n)
+				}
+			})
+		})
+	}
+}
+
 // G11: a job is due by the wall as it is. After a step back of a few minutes what
 // is written down is ahead of that, and nothing may start by it.
 func TestG11_DueIsByTheWallThoughWhatIsWrittenDownIsAhead(t *testing.T) {

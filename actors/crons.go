@@ -17,7 +17,7 @@ type txCrons struct {
 	eng       *Engine
 	clockwork *clockwork
 	w         storage.JobWriter
-	now       time.Time // scheduler time
+	now       time.Time // to be written down
 }
 
 var _ dispatch.Crons = (*txCrons)(nil)

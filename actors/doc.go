@@ -51,9 +51,11 @@
 // Options.MaxInterruptions it is dead.
 //
 // Time. The wall clock decides when a job is due and is read again when a timer
-// has fired; scheduler time, which is what is written down, is the latest the
-// wall has ever shown. Timers follow the monotonic clock, so the waker compares
-// the two every Options.ClockCheck and has every app look again. The last
+// has fired. What is written down follows the wall, smoothed: a step back of up to
+// five minutes is bridged at half the speed, a larger one is followed at once. No
+// order hangs on an instant: sequence numbers carry it. Timers follow the monotonic
+// clock, so every reading of the clock notices when the wall has moved apart from
+// it, and the waker has every app look again within Options.ClockCheck. The last
 // milliseconds to an instant are waited for in a timer of the kernel's, which is
 // nearer to it than the runtime's (timers.go); in virtual time in the runtime's.
 //

@@ -23,7 +23,7 @@ type invocation struct {
 	ctx     context.Context
 	fn      *dispatch.Function // set by the Runner
 	timeout time.Duration      // set by the Runner
-	now     time.Time          // scheduler time when its handler started
+	now     time.Time          // clock.now when its handler started
 	job     *run               // of a due job
 	from    *source            // of a run from an action
 

@@ -114,7 +114,7 @@ func (s *scheduler) settleEnded() {
 }
 
 // outcome says what follows from how a run ended. A retry waits by the wall,
-// like whatever is due: scheduler time may be far ahead of it.
+// like whatever is due: what is written down may be ahead of it.
 func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 	r := end.run
 	if end.err == nil {

@@ -37,7 +37,7 @@ type waker struct {
 	swept []storage.AppID // to be woken when nobody is due, for the sweep
 	again bool            // the alarm index is to be read again when those that are due were woken
 	awake int             // how many are being woken
-	skew  time.Duration
+	moves int             // clock.moved, when it was last asked
 	check *time.Timer
 	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
 
@@ -66,7 +66,7 @@ func (w *waker) wakeUp(id storage.AppID) { w.eng.sys.tell(w.self, &wakeApp{id}) 
 func (w *waker) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		w.skew = w.eng.clock.skew()
+		w.moves = w.eng.clock.moved()
 		w.checkLater()
 		w.beginSweep()
 	case *wakeApp:
@@ -96,11 +96,11 @@ func (w *waker) Receive(c actor.Context) {
 		w.next = time.Time{}
 	case *checkClock:
 		w.checkLater()
-		skew := w.eng.clock.skew()
-		if moved := skew - w.skew; moved > -time.Millisecond && moved < time.Millisecond {
+		moves := w.eng.clock.moved()
+		if moves == w.moves {
 			return
 		}
-		w.skew = skew
+		w.moves = moves
 		w.eng.directory.each(func(ref *appRef) { w.eng.sys.tell(ref.app.scheduler, &clockMoved{}) })
 	case *actor.Stopping, *actor.Restarting:
 		w.alarm.Clear()

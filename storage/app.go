@@ -81,7 +81,7 @@ func (a *App) started(id JobID) bool {
 }
 
 // Begin opens a transaction on top of everything handed over so far. now is
-// the scheduler's time. It panics if one is open: that turn was not given back.
+// the instant that it writes down. It panics if one is open: that turn was not given back.
 func (a *App) Begin(now time.Time) *Tx {
 	if a.tx != nil {
 		panic("storage: S3: app " + string(a.id) + ": a transaction is open")

@@ -13,7 +13,7 @@ import (
 type changeSet struct {
 	app    *App
 	n      uint64
-	at     time.Time // scheduler time of the transaction
+	at     time.Time // instant of the transaction
 	counts counts    // the app's counter sheet after it
 	writes *buffer   // nil: nothing to write, only to wait for what came before
 	done   func(error)

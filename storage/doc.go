@@ -81,8 +81,9 @@
 //	S9   A volume has one owner: it holds the file's lock, and each of its commits finds
 //	     its own epoch in the file (G23). Files are made under a lock of the directory. A
 //	     store that bears a program's name is opened by no other that has one.
-//	S10  The high-water mark in the file is the latest scheduler time that was
-//	     committed, and never goes back (G15).
+//	S10  The high-water mark in the file is the latest instant that was committed.
+//	     No order hangs on it, nor on any other instant: sequence numbers and ranks
+//	     never go back (G15).
 //	S11  A call that is refused has changed nothing; so has an Open that is refused.
 //	S12  What this reader does not know (a format, a record's version) or what is damaged
 //	     is an error that names it, and is not written over.

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -60,7 +61,7 @@ func (tx *Tx) insert(job Job) (JobID, error) {
 	if job.ScheduledFor.IsZero() {
 		job.ScheduledFor = job.Due
 	}
-	// Scheduler time never goes back: neither does this, nor what comes after it.
+	// It is made after the transaction has begun, though the clock may say else.
 	if job.EnqueuedAt.Before(tx.now) {
 		job.EnqueuedAt = timeOf(tx.now.UnixMilli())
 	}
@@ -241,6 +242,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	} else {
 		job.Error = nil
 	}
+	job.boundInstants(tx.now)
 	switch {
 	case end.Crashed:
 		job.Interruptions++
@@ -300,12 +302,35 @@ func (tx *Tx) finish(job *Job, state State) error {
 		}
 	}
 	job.State = state
-	job.CompletedAt = time.UnixMilli(tx.now.UnixMilli()).UTC()
+	job.CompletedAt = timeOf(tx.now.UnixMilli())
+	job.boundInstants(job.CompletedAt)
 	job.place.ms = c.nextRank(job.CompletedAt.UnixMilli())
 	keys := tx.app.keys
 	tx.put(keys.place(t, job.place), encodeJob(job))
 	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(t, job.place))
 	return nil
+}
+
+// boundInstants keeps the job's instants in order and none after now: those of a
+// clock that has been set back since are brought down to it.
+func (j *Job) boundInstants(now time.Time) {
+	bound := func(at *time.Time) {
+		if at.After(now) {
+			*at = timeOf(now.UnixMilli())
+		}
+	}
+	for i, a := range j.History {
+		if a.EndedAt.After(now) {
+			j.History = slices.Clone(j.History) // it may be shared
+			bound(&j.History[i].StartedAt)
+			bound(&j.History[i].EndedAt)
+		}
+	}
+	bound(&j.StartedAt)
+	if !j.StartedAt.IsZero() {
+		now = j.StartedAt
+	}
+	bound(&j.EnqueuedAt)
 }
 
 // nextRank is the rank of a job that ends at the instant: that instant, or one
@@ -425,7 +450,7 @@ func (tx *Tx) Claimed() ([]Job, error) {
 	return jobs, errors.Join(errs...)
 }
 
-// RetryDead is RetryDeadAt now, by the scheduler's time.
+// RetryDead is RetryDeadAt the transaction's instant.
 func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(id, tx.now) }
 
 // RetryDeadAt makes a dead job pending again, due at the instant, with its

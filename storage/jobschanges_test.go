@@ -278,6 +278,7 @@ func (c *change) end(t *rapid.T) {
 	job.State = end.State
 	if end.State == storage.StatePending {
 		job.Due = end.Due
+		job.bound(c.m.now)
 		c.inserted = append(c.inserted, job.ID)
 	} else {
 		c.model.end(&job, c.m.now)

@@ -80,6 +80,23 @@ func (m jobsModel) claimed() []int {
 func (m *jobsModel) end(job *modelJob, now time.Time) {
 	m.ends++
 	job.ended, job.CompletedAt = m.ends, now
+	job.bound(now)
+}
+
+// bound brings the job's instants down to now, and that of its making to its start.
+func (j *modelJob) bound(now time.Time) {
+	least := func(a, b time.Time) time.Time {
+		if a.IsZero() || b.IsZero() || a.Before(b) {
+			return a
+		}
+		return b
+	}
+	j.StartedAt = least(j.StartedAt, now)
+	j.EnqueuedAt = least(least(j.EnqueuedAt, now), j.StartedAt)
+	j.History = slices.Clone(j.History)
+	for i := range j.History {
+		j.History[i].StartedAt, j.History[i].EndedAt = least(j.History[i].StartedAt, now), least(j.History[i].EndedAt, now)
+	}
 }
 
 // show is the job as a reader is to see it while the handlers of live run.

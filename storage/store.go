@@ -240,7 +240,7 @@ func (s *Store) Abort() error {
 	return errors.Join(errs...)
 }
 
-// HighWater is the latest scheduler time that was ever committed; the zero
+// HighWater is the latest instant that was ever committed; the zero
 // time in a new store.
 func (s *Store) HighWater() time.Time {
 	ms := int64(0)

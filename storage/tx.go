@@ -19,7 +19,7 @@ type Tx struct {
 	mu       sync.Mutex
 	app      *App
 	now      time.Time
-	latest   time.Time // the latest scheduler time it has written down; may be zero
+	latest   time.Time // the latest instant it has written down; may be zero
 	over     bool
 	layers   []*layer // the outermost first; nested ones see and join those below
 	base     layer    // the outermost, and room for it and one nested: most need no more

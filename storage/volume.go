@@ -26,7 +26,7 @@ var (
 	metaIndex     = []byte("index")     // which volume of the store this is, from 0
 	metaVolumes   = []byte("volumes")   // how many the store has; kept in volume 0
 	metaEpoch     = []byte("epoch")     // raised by every owner when it opens the file
-	metaHighWater = []byte("highwater") // latest scheduler time committed, ms
+	metaHighWater = []byte("highwater") // latest instant committed, ms
 	metaDeclared  = []byte("declared")  // Store.SetDeclared; kept in volume 0
 	metaNumbers   = []byte("numbers")   // highest app number in the file
 	metaProgram   = []byte("program")   // the name of the program whose store it is; kept in volume 0
@@ -228,7 +228,7 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 	})
 }
 
-// raiseHighWater records scheduler time, which never goes back (G15).
+// raiseHighWater records the latest instant that was written down.
 func (v *volume) raiseHighWater(tx *kv.Txn, ms int64) error {
 	// The file's own mark counts: ours may be of a commit that failed.
 	if ms <= int64(getU64(tx.Base(), metaHighWater)) {

@@ -173,5 +173,4 @@ func (m *model) save(noted []happening) (back func()) {
 func (a *app) copy() {
 	a.jobs, a.unsettled, a.window = slices.Clone(a.jobs), slices.Clone(a.unsettled), slices.Clone(a.window)
 	a.counters, a.effects, a.triggers = maps.Clone(a.counters), maps.Clone(a.effects), maps.Clone(a.triggers)
-	a.stamps = maps.Clone(a.stamps)
 }

@@ -67,8 +67,7 @@ type app struct {
 	effects  map[string]int
 	triggers map[string]*trigger
 	seq      int
-	latest   time.Time // of the instants that were written down about jobs
-	stamps   map[stampOf]bool
+	ends     map[end]bool // that were seen
 
 	holder    *run      // the run whose handler has the turn
 	unsettled []ending  // actions that ended meanwhile
@@ -252,7 +251,6 @@ func newModel(now time.Time, perApp, all int, apps ...storage.AppID) *model {
 	for _, id := range apps {
 		m.apps[id] = &app{
 			id: id, counters: map[string]int{}, effects: map[string]int{}, triggers: map[string]*trigger{}, free: true, freeSince: now,
-			stamps: map[stampOf]bool{},
 		}
 	}
 	return m

@@ -78,6 +78,32 @@ var engineFaults = []seededFault{
 	var due []*invocation`}},
 	},
 	{
+		name: "false-future-believed", what: "what is written down is never before what was",
+		pkg: "actors", tests: "TestG15_WrittenInstantsFollowTheWall",
+		edits: []edit{{"actors/clock.go", `|| ahead > bridged {`, `|| ahead > bridged && !FAULT {`}},
+	},
+	{
+		name: "step-back-not-bridged", what: "what is written down goes back with the wall",
+		pkg: "actors", tests: "TestG15_WrittenInstantsFollowTheWall",
+		edits: []edit{{"actors/clock.go", `if ahead := c.shown.Sub(wall); `, `if ahead := c.shown.Sub(wall); FAULT || `}},
+	},
+	{
+		name: "bridge-stands-still", what: "what is written down stands until the wall has caught up",
+		pkg: "actors", tests: "TestG15_WrittenInstantsFollowTheWall",
+		edits: []edit{{"actors/clock.go", `	c.shown, c.shownAt = `, `	if FAULT {
+		c.shownAt = elapsed
+	}
+	c.shown, c.shownAt = `}},
+	},
+	{
+		name: "undone-step-unnoticed", what: "only the waker looks for steps of the wall",
+		pkg: "actors", tests: "TestG12_AStepThatIsUndoneIsNoticed",
+		edits: []edit{{"actors/waker.go", `moves := w.eng.clock.moved()`, `moves := w.eng.clock.moved()
+		if FAULT {
+			moves = int(w.eng.clock.skew.Round(time.Millisecond))
+		}`}},
+	},
+	{
 		name: "stale-turn-timer", what: "the timer of an earlier turn ends a later one",
 		pkg: "actors", tests: "TestG24_DeadlinesOfMutations",
 		edits: []edit{{"actors/turn.go", `if left := time.Until(deadline); left > 0 || t == nil {`, `if left := time.Until(deadline); left > 0 && !FAULT || t == nil {`}},

@@ -16,6 +16,22 @@ var storageFaults = []seededFault{
 `}},
 	},
 	{
+		name: "ended-by-instant", what: "ended jobs are ordered by the instant they ended",
+		pkg: "storage", tests: "TestG15_EndedJobsStandInTheOrderTheyEnded",
+		edits: []edit{{"storage/jobs.go", `	return int64(c.ended)`, `	if FAULT {
+		return ms
+	}
+	return int64(c.ended)`}},
+	},
+	{
+		name: "slots-by-instant", what: "the slot log is ordered by slot",
+		pkg: "storage", tests: "TestG15_SlotsStandInTheOrderTheyWereDecided",
+		edits: []edit{{"storage/trigger.go", `	if from != rank {`, `	if FAULT {
+		rank = from
+	}
+	if from != rank {`}},
+	},
+	{
 		name: "ack-before-durable", what: "callers are answered before the commit",
 		pkg: "storage", tests: "TestG6_NothingIsAcknowledgedAfterACommitError",
 		edits: []edit{{"storage/committer.go", `if err := v.commit(batch); err != nil {`, `if FAULT {
