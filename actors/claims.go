@@ -275,20 +275,21 @@ func (s *scheduler) launch(r *run) *invocation {
 		ctx: s.eng.ctx,
 		job: r,
 	}
-	cancel := context.CancelFunc(func() {})
+	cancel := context.CancelCauseFunc(func(error) {})
 	if !r.mutation {
-		inv.ctx, cancel = context.WithCancel(s.eng.ctx)
+		inv.ctx, cancel = context.WithCancelCause(s.eng.ctx)
 		if !s.runs.start(r, cancel) {
-			cancel()
+			cancel(nil)
 			return nil // parked until a cancel is decided
 		}
 		s.claims--
+		r.ctx = inv.ctx
 	}
 	r.holdsSlot = true
 	s.started++
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {
-		cancel()
+		cancel(nil)
 		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true}})
 	}
 	return inv

@@ -33,8 +33,9 @@ type Engine struct {
 	declared  declared
 
 	ctx     context.Context // of everything that runs without a caller
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	closing atomic.Bool
+	aborted atomic.Bool // by Abort: nothing more is written
 	close   sync.Once
 	closed  error
 }
@@ -59,7 +60,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
 	e.timers = timing.NewTimers()
 	e.declared = declare(plans, opts.Crons)
-	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
 	e.governor = &governor{sys: e.sys, free: opts.Concurrency, held: map[string]int{}}
 	e.directory = &directory{
@@ -209,7 +210,8 @@ func (e *Engine) enter(ctx context.Context, id storage.AppID, from *source) (*ap
 }
 
 // invoke sends an invocation to the app's Runner and waits for its result.
-func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Invocation, from *source) (json.RawMessage, error) {
+func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Invocation, from *source) (value json.RawMessage, err error) {
+	defer func() { from.note(err) }()
 	if dispatch.InTurn(ctx, id) {
 		return nil, &dispatch.Error{
 			Code: dispatch.CodeFailedPrecondition, Path: call.Path, Err: storage.ErrReentrant,
@@ -249,7 +251,8 @@ func (e *Engine) change(ctx context.Context, id storage.AppID, from *source, fn 
 }
 
 // changeApp is change for what needs the app as well.
-func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, fn func(*appState, *storage.Tx) error) error {
+func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, fn func(*appState, *storage.Tx) error) (err error) {
+	defer func() { from.note(err) }()
 	if dispatch.InTurn(ctx, id) {
 		return &dispatch.Error{
 			Code: dispatch.CodeFailedPrecondition, Err: storage.ErrReentrant,
@@ -281,7 +284,8 @@ func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, 
 }
 
 // read runs fn on the app's committed state.
-func (e *Engine) read(ctx context.Context, id storage.AppID, from *source, fn func(storage.Reader) error) error {
+func (e *Engine) read(ctx context.Context, id storage.AppID, from *source, fn func(storage.Reader) error) (err error) {
+	defer func() { from.note(err) }()
 	ref, err := e.enter(ctx, id, from)
 	if err != nil {
 		return err
@@ -297,10 +301,11 @@ func (e *Engine) read(ctx context.Context, id storage.AppID, from *source, fn fu
 
 // Close drains and closes the engine: new calls are refused, those inside are
 // served, no job starts any more, and running jobs may finish until ctx ends;
-// then their contexts are cancelled, and they have Options.Grace to return. What
-// is cut off is taken up when the directory is opened again. Close returns when
-// nothing of the engine runs; if handlers have not returned even then, the error
-// says how many. A second Close waits for the first and returns the same.
+// then their contexts are cancelled, and they have Options.Grace to return: Close
+// returns by then. What is cut off is written down as interrupted, spends no attempt, and is
+// taken up when the directory is opened again. Close returns when nothing of the
+// engine runs; if handlers have not returned even then, the error says how many. A
+// second Close waits for the first and returns the same.
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
 		e.closing.Store(true)
@@ -318,15 +323,22 @@ func (e *Engine) shutdown(ctx context.Context) error {
 	select {
 	case <-quiet:
 	case <-ctx.Done():
-		e.cancel()
-		wait := time.NewTimer(e.opts.Grace)
-		defer wait.Stop()
-		select {
-		case <-quiet:
-		case <-wait.C:
-		}
+		e.cancel(cutByClose)
 	}
-	return e.stop(e.store.Close)
+	over, forget := e.grace() // one for all that is still waited for
+	defer forget()
+	select {
+	case <-quiet:
+	case <-over:
+	}
+	return e.stop(e.store.Close, over)
+}
+
+// grace returns a channel that is closed Options.Grace from now, unless forgotten.
+func (e *Engine) grace() (over <-chan struct{}, forget func()) {
+	c := make(chan struct{})
+	timer := time.AfterFunc(e.opts.Grace, func() { close(c) })
+	return c, func() { timer.Stop() }
 }
 
 // drain returns when no app has anything under way and no handler runs, or when
@@ -363,14 +375,17 @@ func (e *Engine) drain() {
 func (e *Engine) Abort() error {
 	e.close.Do(func() {
 		e.closing.Store(true)
-		e.closed = e.stop(e.store.Abort)
+		e.aborted.Store(true)
+		over, forget := e.grace()
+		defer forget()
+		e.closed = e.stop(e.store.Abort, over)
 	})
 	return e.closed
 }
 
-// stop ends the actors, waits for the handlers, and closes the store.
-func (e *Engine) stop(closeStore func() error) error {
-	e.cancel()
+// stop ends the actors, closes the store, and waits for the handlers until over is closed.
+func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
+	e.cancel(cutByClose)
 	root := e.sys.actors.Root
 	root.Stop(e.waker.self)
 	root.Stop(e.directory.self)
@@ -380,10 +395,7 @@ func (e *Engine) stop(closeStore func() error) error {
 	e.sys.actors.Shutdown()
 	e.timers.Close()
 
-	wait := make(chan struct{})
-	timer := time.AfterFunc(e.opts.Grace, func() { close(wait) })
-	defer timer.Stop()
-	returned := e.handlers.wait(wait)
+	returned := e.handlers.wait(over)
 	e.sys.workers.Close(returned)
 	if !returned {
 		err = errors.Join(err, fmt.Errorf("%d handlers have not returned", e.handlers.running()))

@@ -111,7 +111,9 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 // query runs a query on a snapshot of its own. At its deadline the snapshot is
 // closed and the caller told, whatever the handler does.
 func (h *handlers) query(app *appState, inv *invocation) {
-	ctx, cancel := context.WithTimeout(inv.ctx, inv.timeout)
+	base, stop := context.WithCancelCause(inv.ctx)
+	ctx, cancel := context.WithTimeout(base, inv.timeout)
+	unlink := context.AfterFunc(h.eng.ctx, func() { stop(context.Cause(h.eng.ctx)) })
 	inv.now = h.eng.clock.now()
 	h.spawn(inv.Path, func() result {
 		snap, err := app.store.Snapshot(inv.now)
@@ -119,15 +121,17 @@ func (h *handlers) query(app *appState, inv *invocation) {
 			return result{err: err}
 		}
 		defer snap.Close()
-		stop := context.AfterFunc(ctx, func() {
+		late := context.AfterFunc(ctx, func() {
 			snap.Close()
-			inv.reply(result{err: contextError(ctx, inv.Path)})
+			inv.reply(result{err: blame(inv.Path, inv.timeout, contextError(ctx, inv.Path), context.Cause(ctx))})
 		})
-		defer stop()
+		defer late()
 		value, err := inv.fn.RunQuery(h.env(app, inv, ctx), snap.Reader(), inv.Args)
 		return result{value, err}
 	}, func(res result) {
+		unlink()
 		cancel()
+		stop(nil)
 		inv.reply(res)
 	})
 }
@@ -135,20 +139,19 @@ func (h *handlers) query(app *appState, inv *invocation) {
 // action runs an action. At its deadline its context is cancelled; if it has
 // not returned within the grace after that, it is given up.
 func (h *handlers) action(app *appState, inv *invocation) {
-	ctx, cancel := context.WithTimeout(inv.ctx, inv.timeout)
-	unlink := context.AfterFunc(h.eng.ctx, cancel)
+	base, stop := context.WithCancelCause(inv.ctx)
+	ctx, cancel := context.WithTimeout(base, inv.timeout)
+	unlink := context.AfterFunc(h.eng.ctx, func() { stop(context.Cause(h.eng.ctx)) })
 	inv.now = h.eng.clock.now()
 	src := new(source)
 	var giveUp *time.Timer
 	if inv.job != nil {
 		src = &inv.job.src
 		inv.job.startedAt = inv.now
-		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, inv.timeout})
+		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, ctx, inv.timeout})
 	} else {
 		giveUp = time.AfterFunc(inv.timeout+h.eng.opts.Grace, func() {
-			inv.reply(result{err: &dispatch.Error{
-				Code: dispatch.CodeDeadlineExceeded, Path: inv.Path, Message: "the handler did not return by its deadline",
-			}})
+			inv.reply(result{err: blame(inv.Path, inv.timeout, overran(inv.Path, inv.timeout, nil), context.Cause(ctx))})
 		})
 	}
 	ctx = context.WithValue(ctx, actionKey{app.id}, src)
@@ -160,8 +163,14 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		value, err := inv.fn.RunAction(env, inv.Args)
 		return result{value, err}
 	}, func(res result) {
+		cause := context.Cause(ctx)
+		if inv.job != nil {
+			cause = src.why(ctx)
+		}
+		res.err = blame(inv.Path, inv.timeout, res.err, cause)
 		unlink()
 		cancel()
+		stop(nil)
 		if giveUp != nil {
 			giveUp.Stop()
 			src.end(dispatch.CodeAborted, "the action has returned")

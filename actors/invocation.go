@@ -43,7 +43,25 @@ func (inv *invocation) reply(r result) {
 // source by a cancel, so that what the action does is wholly before or wholly
 // after the cancel.
 type source struct {
-	over atomic.Pointer[dispatch.Error]
+	over   atomic.Pointer[dispatch.Error]
+	failed atomic.Bool // a volume has failed something that the action asked for
+}
+
+// note takes note of how something ended that the action asked for.
+func (s *source) note(err error) error {
+	if s != nil && volumeFailed(err) {
+		s.failed.Store(true)
+	}
+	return err
+}
+
+// why is the cause of what the action's handler returns, beside the handler itself:
+// that of the end of its context, or a volume that failed. nil if there is none.
+func (s *source) why(ctx context.Context) error {
+	if ctx.Err() == nil && s.failed.Load() {
+		return cutByVolume
+	}
+	return context.Cause(ctx)
 }
 
 // end lets nothing more be done for the action; the first reason stays.

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -16,6 +15,7 @@ type ending struct {
 	run      *run
 	err      error // nil: success
 	returned bool  // the handler has returned, so nothing of the run is left
+	unbegun  bool  // the handler has not started and was interrupted: no attempt
 }
 
 // endRun takes note of a run's end. What it means for the job is settled with
@@ -36,6 +36,7 @@ func (s *scheduler) endRun(end ending) {
 	r.over = true
 	if !s.runs.live(r.job.ID) {
 		s.claims-- // a mutation that has ended before it had the turn
+		end.unbegun = interrupted(end.err) != nil
 	}
 	s.freeSlot(r)
 	s.ended = append(s.ended, end)
@@ -72,14 +73,7 @@ func (s *scheduler) giveUp(r *run) {
 	if s.runs.get(r.job.ID) == r && !r.over {
 		s.runs.bury(r)
 	}
-	err := &dispatch.Error{
-		Code: dispatch.CodeDeadlineExceeded, Path: r.job.Function,
-		Message: "the handler did not return by its deadline",
-	}
-	if r.held {
-		err.Code, err.Err, err.Message = dispatch.CodeAborted, context.Canceled, "interrupted: the app was held, and the handler did not return"
-	}
-	s.endRun(ending{run: r, err: err})
+	s.endRun(ending{run: r, err: r.overran()})
 }
 
 // settleEnded writes down what became of the jobs whose runs have ended, all in
@@ -95,7 +89,13 @@ func (s *scheduler) settleEnded() {
 		if s.runs.get(r.job.ID) != r {
 			continue
 		}
-		_, err := tx.EndAttempt(r.job, s.outcome(s.eng.clock.wall(), end))
+		var err error
+		if end.unbegun {
+			err = tx.Unclaim(&r.job)
+			s.claimFrom(r.job.Place())
+		} else {
+			_, err = tx.EndAttempt(r.job, s.outcome(s.eng.clock.wall(), end))
+		}
 		if errors.Is(err, storage.ErrUnavailable) {
 			s.rollback(tx, nil, nil)
 			s.ended = ended // to be written down when the volume is up
@@ -127,10 +127,17 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 		Error:     &storage.JobError{Code: string(e.Code), Message: e.Message},
 	}
 	log := s.eng.opts.Logger.With("app", s.id, "function", r.job.Function, "job", r.job.ID, "attempt", r.attempt, "err", e)
-	if (s.eng.ctx.Err() != nil || r.held) && !r.job.AtMostOnce && errors.Is(end.err, context.Canceled) {
-		// The engine is closing, or the app was held, and has cancelled it: neither a
-		// failure nor a crash.
-		out.State, out.Due, out.Interrupted = storage.StatePending, r.job.Due, true
+	cut := interrupted(end.err)
+	if cut == nil && volumeFailed(end.err) {
+		cut = cutByVolume
+	}
+	if cut != nil && !dispatch.IsPermanent(end.err) {
+		out := s.interruption(&r.job, cut, false)
+		out.StartedAt = r.startedAt
+		if cut == cutByVolume && out.State == storage.StatePending {
+			out.Due = wall.Add(afterVolume) // not again and again while it fails
+		}
+		log.Info("job was interrupted", "then", out.State)
 		return out
 	}
 	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {
@@ -154,11 +161,14 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 	return out
 }
 
-// interruption says what follows from a claim that nobody is running any more.
-func (s *scheduler) interruption(job *storage.Job, crashed bool) storage.End {
+// afterVolume is how long a job waits that was interrupted by a volume's failure.
+const afterVolume = time.Second
+
+// interruption says what follows from an attempt that was interrupted.
+func (s *scheduler) interruption(job *storage.Job, cut *interruption, crashed bool) storage.End {
 	end := storage.End{
 		State: storage.StatePending, Due: job.Due, Interrupted: true, Crashed: crashed,
-		Error: &storage.JobError{Code: string(dispatch.CodeAborted), Message: "interrupted: the engine stopped before the attempt had ended"},
+		Error: &storage.JobError{Code: string(dispatch.CodeAborted), Message: cut.Error()},
 	}
 	switch {
 	case job.AtMostOnce:

@@ -73,10 +73,28 @@ func (s *scheduler) close(err error) {
 		}
 	}
 	if s.holder != nil {
-		s.loseTurn(err)
+		lost := dispatch.AsError(err)
+		s.loseTurn(&dispatch.Error{Code: lost.Code, Message: lost.Message, Err: cutByClose})
 	}
 	s.dismiss(err)
 	s.tellDrained()
+}
+
+// cutOff writes down, when the engine is closed, what that interrupts: attempts that
+// have begun as interrupted, and claims of those that have not as none. A crash
+// leaves them as they are.
+func (s *scheduler) cutOff() {
+	if s.broken || !s.opened || s.eng.aborted.Load() || !s.eng.closing.Load() {
+		return
+	}
+	for _, r := range s.runs.all() {
+		if !r.over {
+			s.endRun(ending{run: r, err: cutByClose})
+		}
+	}
+	if len(s.ended) > 0 {
+		s.settleEnded()
+	}
 }
 
 // dismiss answers everybody who waits for the turn.
@@ -124,7 +142,7 @@ func (s *scheduler) recover() error {
 		}
 		crashed, begun := found[claimOf(&job)]
 		if begun {
-			end := s.interruption(&job, crashed)
+			end := s.interruption(&job, cutByStop, crashed)
 			s.eng.opts.Logger.Warn("job was interrupted", "app", s.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
 			_, err = tx.EndAttempt(job, end)
 		} else {
@@ -214,8 +232,7 @@ func (s *scheduler) drain(m *drain) {
 		if !s.runs.live(r.job.ID) {
 			continue
 		}
-		r.held = true
-		s.runs.stop(r)
+		s.runs.stop(r, cutByHold)
 		if !r.mutation { // a mutation is bounded by the turn
 			s.expireAfter(r, s.eng.opts.Grace)
 		}

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ func (r *relay) next() *turn {
 func (r *relay) begin(t *turn, now time.Time) bool {
 	inv, app := t.inv, r.app
 	if err := refuse(inv.ctx, inv.from, inv.Path); err != nil {
-		inv.reply(result{err: err})
+		inv.reply(result{err: blame(inv.Path, inv.timeout, err, context.Cause(inv.ctx))})
 		return false
 	}
 	at := app.eng.clock.look()
@@ -79,10 +80,10 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		return false
 	}
 	r.deadline = now.Add(inv.timeout)
-	t.ctx = timing.NewLazyContext(inv.ctx, r.deadline)
+	t.ctx = timing.NewLazyContext(inv.ctx, app.eng.ctx, r.deadline)
 	if job := inv.job; job != nil && !app.runs.start(job, t.ctx.Cancel) {
 		// Cancelled while it waited; whoever did that has told all there is to tell.
-		t.ctx.Cancel()
+		t.ctx.Cancel(nil)
 		return false
 	}
 	t.tx = app.store.Begin(at.now)
@@ -103,7 +104,8 @@ func (r *relay) end(t *turn, res result) {
 	if r.lost || r.holds != t {
 		return // the turn was taken away, with its transaction
 	}
-	t.ctx.Cancel()
+	res.err = blame(t.inv.Path, t.inv.timeout, res.err, t.ctx.Why())
+	t.ctx.Cancel(nil)
 	t.result = res
 	r.holds = nil
 	if !r.hand(t) {

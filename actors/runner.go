@@ -148,6 +148,9 @@ func (r *runner) reauthorize(inv *invocation) error {
 	if err == nil {
 		return nil
 	}
+	if ctx.Err() != nil {
+		return blame(inv.Path, inv.timeout, err, context.Cause(ctx))
+	}
 	switch dispatch.AsError(err).Code {
 	case dispatch.CodeUnavailable, dispatch.CodeDeadlineExceeded:
 		return err

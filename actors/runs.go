@@ -17,21 +17,22 @@ type run struct {
 	mutation  bool
 	suspect   bool // crashes have cut it off before
 	startedAt time.Time
-	holdsSlot bool        // this and over are the SchedulerActor's
-	over      bool        // ended: its outcome is settled, or about to be
-	held      bool        // told to stop because its app is held
+	holdsSlot bool            // this and over are the SchedulerActor's
+	over      bool            // ended: its outcome is settled, or about to be
+	ctx       context.Context // of an action, launched, and how long its handler has
+	timeout   time.Duration
 	expires   *time.Timer // of an action: gives it up after deadline and grace
 	expiresAt time.Time
 	src       source // of an action
 	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.
-	durable   bool               // the claim is; the handler may start
-	started   bool               // the handler has
-	canceling bool               // a mutation that holds the turn is cancelling it
-	parked    bool               // its instant came meanwhile
-	returned  bool               // the handler has
-	cancel    context.CancelFunc // of the handler's context, once started
+	durable   bool                    // the claim is; the handler may start
+	started   bool                    // the handler has
+	canceling bool                    // a mutation that holds the turn is cancelling it
+	parked    bool                    // its instant came meanwhile
+	returned  bool                    // the handler has
+	cancel    context.CancelCauseFunc // of the handler's context, once started
 }
 
 // claim names the claim of one attempt. An id alone does not: the claim that is
@@ -176,7 +177,7 @@ func (rs *runs) live(id storage.JobID) bool {
 
 // start lets the run's handler start, unless it is being cancelled: then the
 // run is parked until that is decided.
-func (rs *runs) start(r *run, cancel context.CancelFunc) bool {
+func (rs *runs) start(r *run, cancel context.CancelCauseFunc) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.byID[r.job.ID] != r {
@@ -222,13 +223,13 @@ func (rs *runs) setDurable(r *run) bool {
 	return rs.byID[r.job.ID] == r
 }
 
-// stop cancels the context of the run's handler, if it has started.
-func (rs *runs) stop(r *run) {
+// stop cancels the context of the run's handler for that cause, if it has started.
+func (rs *runs) stop(r *run, cause error) {
 	rs.mu.Lock()
 	cancel := r.cancel
 	rs.mu.Unlock()
 	if cancel != nil {
-		cancel()
+		cancel(cause)
 	}
 }
 

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,7 @@ type (
 	jobEnded    struct{ end ending }    // a job's run ended outside the turn
 	runStarted  struct {                // an action's handler is about to start
 		run     *run
+		ctx     context.Context
 		timeout time.Duration
 	}
 	runExpired  struct{ run *run }   // an action is past deadline and grace
@@ -105,6 +107,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.open()
 	case *actor.Stopping:
 		s.close(errShutdown())
+		s.cutOff()
 		s.eng.governor.forget(s.self)
 		return
 	case *actor.Restarting:
@@ -129,6 +132,7 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *jobEnded:
 		s.endRun(m.end)
 	case *runStarted:
+		m.run.ctx, m.run.timeout = m.ctx, m.timeout
 		if !m.run.over {
 			s.expireAfter(m.run, m.timeout+s.eng.opts.Grace)
 		}
@@ -211,7 +215,7 @@ func (s *scheduler) settle(m *settled) {
 		}
 	}
 	for _, r := range m.runs.stop {
-		s.runs.stop(r)
+		s.runs.stop(r, errJobCanceled)
 	}
 }
 

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"time"
 
@@ -192,10 +191,7 @@ func (s *scheduler) expireTurn() {
 		s.watchTurn(max(left, time.Millisecond))
 		return
 	}
-	s.loseTurn(&dispatch.Error{
-		Code: dispatch.CodeDeadlineExceeded, Path: t.inv.Path,
-		Message: fmt.Sprintf("the mutation took longer than %v", t.inv.timeout),
-	})
+	s.loseTurn(blame(t.inv.Path, t.inv.timeout, overran(t.inv.Path, t.inv.timeout, nil), t.ctx.Why()))
 }
 
 // loseTurn takes the turn from its holder, whose call ends with err.
@@ -207,7 +203,7 @@ func (s *scheduler) loseTurn(err error) {
 	if t == nil {
 		return // it had just given the turn back
 	}
-	t.ctx.Cancel()
+	t.ctx.Cancel(err)
 	t.tx.Rollback(nil) // first of all: from then on its handler cancels nothing more
 	s.rollback(t.tx, t.cancelings, nil)
 	if t.inv.job != nil {

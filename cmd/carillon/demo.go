@@ -31,7 +31,7 @@ func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := flags.String("data", demoDir, "`DIR` of the sample app's data, made if there is none")
 	listen := flags.String("listen", defaultListen, "`ADDR` to listen on, host:port; port 0 is any that is free")
 	adminToken := tokenFlag(flags, "admin-token", "`TOKEN` that admin operations need")
-	drain := flags.Duration("drain", 10*time.Second, "`TIME` that requests, and then jobs, have to finish at the end")
+	drain := flags.Duration("drain", 10*time.Second, "`TIME` that requests and jobs have to finish at the end")
 	return func(ctx context.Context, std stdio) (err error) {
 		if *drain < 0 {
 			return usageError{fmt.Errorf("--drain is %v, want 0s or more", *drain)}
@@ -61,9 +61,14 @@ func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 		greet(std.out, ln.Addr(), *dir)
 		greetAdmin(std.out, token, ln.Addr())
 		handler := server.New(eng, server.Options{Admin: adminGate(token, ln.Addr()), Logger: logger})
-		err = server.Serve(ctx, ln, handler, *drain, logger)
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *drain)
+		// One limit for requests and jobs together, from the first word of the end.
+		limit, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
+		forget := context.AfterFunc(ctx, func() { time.AfterFunc(*drain, cancel) })
+		err = server.Serve(ctx, ln, handler, *drain, logger)
+		if forget() {
+			time.AfterFunc(*drain, cancel) // the listener has failed
+		}
 		if err = errors.Join(err, eng.Close(limit)); err == nil {
 			fmt.Fprintln(std.out, "stopped; what was not due yet runs after the next start")
 		}

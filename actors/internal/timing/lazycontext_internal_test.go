@@ -73,8 +73,8 @@ func TestLazyContextIsLikeAnyOther(t *testing.T) {
 							return ctx, cancel
 						})
 						got := see(func(parent context.Context) (context.Context, func()) {
-							ctx := NewLazyContext(parent, time.Now().Add(timeout))
-							return ctx, ctx.Cancel
+							ctx := NewLazyContext(parent, context.Background(), time.Now().Add(timeout))
+							return ctx, func() { ctx.Cancel(nil) }
 						})
 						for i := range want {
 							if got[i] != want[i] {
@@ -92,16 +92,61 @@ func TestLazyContextIsLikeAnyOther(t *testing.T) {
 func TestLazyContextSaysOneThing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, end := context.WithCancel(t.Context())
-		ctx := NewLazyContext(parent, time.Now().Add(time.Second))
+		ctx := NewLazyContext(parent, context.Background(), time.Now().Add(time.Second))
 		time.Sleep(time.Second)
 		if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("at its deadline it is %v", err)
 		}
 		end()
-		ctx.Cancel()
+		ctx.Cancel(nil)
 		<-ctx.Done()
 		if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("later it is %v", err)
 		}
 	})
+}
+
+// TestLazyContextSaysWhy: the first cause stays, whether it was made before or after.
+func TestLazyContextSaysWhy(t *testing.T) {
+	parentCause, engineCause, turnCause := errors.New("parent"), errors.New("engine"), errors.New("turn")
+	for name, tt := range map[string]struct {
+		do   func(parent, engine, turn context.CancelCauseFunc)
+		want error
+	}{
+		"nothing":             {func(_, _, _ context.CancelCauseFunc) {}, nil},
+		"parent":              {func(parent, _, _ context.CancelCauseFunc) { parent(parentCause) }, parentCause},
+		"engine":              {func(_, engine, _ context.CancelCauseFunc) { engine(engineCause) }, engineCause},
+		"turn":                {func(_, _, turn context.CancelCauseFunc) { turn(turnCause) }, turnCause},
+		"deadline":            {func(_, _, _ context.CancelCauseFunc) { time.Sleep(time.Second) }, context.DeadlineExceeded},
+		"engine, then turn":   {func(_, engine, turn context.CancelCauseFunc) { engine(engineCause); synctest.Wait(); turn(turnCause) }, engineCause},
+		"turn, then engine":   {func(_, engine, turn context.CancelCauseFunc) { turn(turnCause); engine(engineCause) }, turnCause},
+		"turn without reason": {func(_, _, turn context.CancelCauseFunc) { turn(nil) }, context.Canceled},
+	} {
+		for _, made := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				parent, endParent := context.WithCancelCause(t.Context())
+				engine, endEngine := context.WithCancelCause(context.Background())
+				defer endParent(nil)
+				defer endEngine(nil)
+				ctx := NewLazyContext(parent, engine, time.Now().Add(time.Second))
+				defer ctx.Cancel(nil)
+				if made {
+					ctx.Done()
+				}
+				tt.do(endParent, endEngine, func(cause error) {
+					if !made {
+						_ = ctx.Err() // what it has not looked at it does not know the order of
+					}
+					ctx.Cancel(cause)
+				})
+				synctest.Wait()
+				if got := ctx.Why(); !errors.Is(got, tt.want) {
+					t.Errorf("%s, made %v: over because of %v, want %v", name, made, got, tt.want)
+				}
+				if over := ctx.Err() != nil; over != (tt.want != nil) {
+					t.Errorf("%s, made %v: Err is %v", name, made, ctx.Err())
+				}
+			})
+		}
+	}
 }

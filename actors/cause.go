@@ -1,0 +1,81 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// This file is how the end of a handler is judged: by what the engine knows of the
+// cause. The error alone says nothing reliable, since a client library may make of
+// a cancelled context any text it likes.
+
+// interruption is the cause of what the engine has ended itself. It is neither a
+// failure nor a crash, and spends no attempt of a job's policy.
+type interruption struct{ why string }
+
+// Error implements error.
+func (i *interruption) Error() string { return "interrupted: " + i.why }
+
+var (
+	cutByStop   = &interruption{"the engine stopped before the attempt had ended"}
+	cutByClose  = &interruption{"the engine was closed before the attempt had ended"}
+	cutByHold   = &interruption{"the app was held before the attempt had ended"}
+	cutByVolume = &interruption{"the volume failed during the attempt"}
+)
+
+// errJobCanceled is why the handler of a cancelled job is told to stop.
+var errJobCanceled = &dispatch.Error{Code: dispatch.CodeCanceled, Message: "the job was cancelled"}
+
+// interrupted returns the interruption that err is because of, or nil.
+func interrupted(err error) *interruption {
+	var cut *interruption
+	errors.As(err, &cut)
+	return cut
+}
+
+// blame returns how a run ended whose handler returned err, or was given up with it.
+// cause is why its context is over, after timeout if for nothing else; nil if it is not. What stands whatever the
+// cause: success, dispatch.Permanent, and a panic.
+func blame(path string, timeout time.Duration, err, cause error) error {
+	var panicked *dispatch.PanicError
+	if err == nil || cause == nil || dispatch.IsPermanent(err) || errors.As(err, &panicked) {
+		return err
+	}
+	switch cut := interrupted(cause); {
+	case cut != nil:
+		return &dispatch.Error{Code: dispatch.CodeUnavailable, Path: path, Message: cut.Error(), Err: errors.Join(cut, err)}
+	case errors.Is(cause, context.DeadlineExceeded):
+		return overran(path, timeout, err)
+	}
+	return err
+}
+
+// overran is the end of a run that took longer than it may; err is what its handler
+// said, or nil.
+func overran(path string, timeout time.Duration, err error) error {
+	message := fmt.Sprintf("the handler took longer than %v", timeout)
+	if e := dispatch.AsError(err); err != nil {
+		switch e.Code {
+		case dispatch.CodeInternal, dispatch.CodeDeadlineExceeded, dispatch.CodeCanceled:
+		default:
+			message += ": " + e.Message
+		}
+	}
+	return &dispatch.Error{Code: dispatch.CodeDeadlineExceeded, Path: path, Message: message, Err: err}
+}
+
+// overran is the end of an action's run that was given up.
+func (r *run) overran() error {
+	return blame(r.job.Function, r.timeout, overran(r.job.Function, r.timeout, nil), context.Cause(r.ctx))
+}
+
+// volumeFailed says whether err is because a volume failed, and not because of what
+// was asked for.
+func volumeFailed(err error) bool {
+	return errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrNotApplied) || errors.Is(err, storage.ErrUnknownOutcome)
+}
