@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -83,12 +82,20 @@ func TestG5_WhatTheEngineEndsIsInterrupted(t *testing.T) {
 						<-ctx.Done()
 						return end(ctx)
 					}
+					keep := k.action("t:keep", func(ctx *dispatch.ActionCtx, _ string) error {
+						<-ctx.Done()
+						time.Sleep(10 * time.Second) // so that a hold gives up
+						return nil
+					})
 					call := k.action("t:act", func(ctx *dispatch.ActionCtx, _ string) error { return stop(ctx, ctx.Job) }).With
 					if kind == dispatch.KindMutation {
 						call = k.mutation("t:write", func(ctx *dispatch.MutationCtx, _ string) error { return stop(ctx, ctx.Job) }).With
 					}
 					opts := actors.Options{Functions: k.reg, Logger: quiet, MutationTimeout: 9 * time.Hour, ActionTimeout: 9 * time.Hour, Grace: time.Minute}
 					actorstest.Run(t, opts, func(h *actorstest.Harness) {
+						if by == "hold" {
+							mustAfter(t, h, "acme", 0, keep.With("x"), dispatch.AtMostOnce())
+						}
 						id := mustAfter(t, h, "acme", 0, call("x"), dispatch.NoRetry())
 						var once storage.JobID
 						if kind == dispatch.KindAction {
@@ -103,9 +110,9 @@ func TestG5_WhatTheEngineEndsIsInterrupted(t *testing.T) {
 							}
 							h.Open()
 						} else {
-							if err := h.Engine.Import(h.Context(), "acme", strings.NewReader("no export")); err == nil {
-								t.Error("nonsense was imported")
-							}
+							ctx, cancel := context.WithTimeout(h.Context(), time.Second)
+							defer cancel()
+							wantCode(t, h.Engine.Delete(ctx, "acme"), dispatch.CodeDeadlineExceeded)
 						}
 						h.Advance(time.Minute)
 						after := ptr(h.Job("acme", id))
@@ -199,30 +206,45 @@ func TestG5_TenDeploysInARowKillNoJob(t *testing.T) {
 	opts := actors.Options{Functions: k.reg, Logger: quiet, MaxInterruptions: 2, Grace: time.Second, ActionTimeout: time.Hour, MutationTimeout: time.Hour}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		free = make(chan struct{})
-		ids := []storage.JobID{
-			mustAfter(t, h, "acme", 0, act.With("a"), dispatch.NoRetry()),
-			mustAfter(t, h, "acme", 0, write.With("m"), dispatch.NoRetry()),
+		k.plan = func(ctx *dispatch.MutationCtx) error {
+			for i, job := range []struct {
+				id   storage.JobID
+				call dispatch.Call
+				opt  dispatch.RunOption
+			}{
+				{"action", act.With("a"), dispatch.NoRetry()},
+				{"once", act.With("o"), dispatch.AtMostOnce()},
+				{"mutation", write.With("m"), dispatch.NoRetry()},
+				{"waits", addEntry.With("w"), dispatch.NoRetry()},
+			} {
+				if _, err := ctx.Scheduler.RunAfter(time.Duration(i)*time.Millisecond, job.call, dispatch.ID(job.id), job.opt); err != nil {
+					return err
+				}
+			}
+			return nil
 		}
-		once := mustAfter(t, h, "acme", 0, act.With("once"), dispatch.AtMostOnce())
-		for range 10 {
-			h.Settle()
+		must[none](t)(runPlan.Run(h.Caller("acme"), none{}))
+		defer close(free)
+		for i := range 10 {
+			h.Advance(time.Second)
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			if err := h.Engine.Close(ctx); err == nil {
 				t.Error("Close does not tell of the handlers that have not returned")
 			}
 			cancel()
+			deaf = i < 9
 			h.Open()
 		}
-		deaf = false
-		h.Crash()
 		h.Advance(time.Minute)
-		for _, id := range ids {
-			if job := wantState(t, h, "acme", id, storage.StateSuccess, 12); job.Failures != 0 {
+		for _, id := range []storage.JobID{"action", "mutation"} {
+			if job := wantState(t, h, "acme", id, storage.StateSuccess, 11); job.Failures != 0 {
 				t.Errorf("%d failures", job.Failures)
 			}
 		}
-		wantVerdict(t, ptr(wantState(t, h, "acme", once, storage.StateFailed, 1)), verdict{storage.StateFailed, 0, dispatch.CodeAborted})
-		close(free)
+		wantVerdict(t, ptr(h.Job("acme", "once")), verdict{storage.StateFailed, 0, dispatch.CodeAborted})
+		if job := wantState(t, h, "acme", "waits", storage.StateSuccess, 1); len(job.History) > 0 {
+			t.Errorf("what waited for the turn says %+v", job.History)
+		}
 	})
 }
 

@@ -50,6 +50,15 @@
 // the next crash does not count against its neighbours; after
 // Options.MaxInterruptions it is dead.
 //
+// How an attempt ended is judged by its cause, which the engine knows, and not by
+// what the handler makes of it (cause.go). The first row that fits:
+//
+//	success, dispatch.Permanent, a panic         stands
+//	the job was cancelled                        cancelled, whatever the handler returns
+//	Close, a hold, a volume that failed          interrupted: no attempt of the policy; at most once: failed
+//	its deadline                                 deadline_exceeded
+//	nothing of these                             the handler's error
+//
 // Time. The wall clock decides when a job is due and is read again when a timer
 // has fired. What is written down follows the wall, smoothed: a step back of up to
 // five minutes is bridged at half the speed, a larger one is followed at once. No

@@ -70,10 +70,12 @@ func (s *scheduler) expireAfter(r *run, d time.Duration) {
 // deadline, or since its app is held, nor within the grace after it. The slot is
 // freed; the job is not run again before that handler has returned.
 func (s *scheduler) giveUp(r *run) {
+	end := ending{run: r}
 	if s.runs.get(r.job.ID) == r && !r.over {
 		s.runs.bury(r)
+		end.err = r.overran()
 	}
-	s.endRun(ending{run: r, err: r.overran()})
+	s.endRun(end)
 }
 
 // settleEnded writes down what became of the jobs whose runs have ended, all in

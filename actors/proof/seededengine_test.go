@@ -195,6 +195,57 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/outcome.go", `if wait > 0 {`, `if wait > 0 && !FAULT {`}},
 	},
 	{
+		name: "function-retry-ignored", what: "a function's own retry policy is not looked at",
+		pkg: "actors", tests: "TestG5_AFunctionsOwnRetry",
+		edits: []edit{{"dispatch/retry.go", `if fn, ok := r.functions[path]; ok && fn.Retry != nil {`, `if fn, ok := r.functions[path]; ok && fn.Retry != nil && !FAULT {`}},
+	},
+	{
+		name: "jitter-forgotten", what: "jobs that failed together are retried together, jitter or not",
+		pkg: "actors", tests: "TestG5_RetriesWithJitterAreSpread",
+		edits: []edit{{"dispatch/retry.go", `if !p.Jitter || wait <= 0 {`, `if !p.Jitter || wait <= 0 || FAULT {`}},
+	},
+	{
+		name: "close-judged-by-error", what: "only an error that wraps context.Canceled counts as cut off by Close",
+		pkg: "actors", tests: "TestG5_WhatTheEngineEndsIsInterrupted",
+		edits: []edit{{"actors/cause.go", `case cut != nil:`, `case cut != nil && FAULT && !errors.Is(err, context.Canceled):
+		return err
+	case cut != nil:`}},
+	},
+	{
+		name: "deadline-judged-by-error", what: "what a handler returns past its deadline is taken for the reason",
+		pkg: "actors", tests: "TestG5_WhatADeadlineEndsIsDeadlineExceeded",
+		edits: []edit{{"actors/cause.go", `case errors.Is(cause, context.DeadlineExceeded):`, `case errors.Is(cause, context.DeadlineExceeded) && !FAULT:`}},
+	},
+	{
+		name: "panic-not-a-failure", what: "a panic while the engine closes spends nothing",
+		pkg: "actors", tests: "TestG5_WhatTheEngineEndsIsInterrupted",
+		edits: []edit{{"actors/cause.go", `|| errors.As(err, &panicked) {`, `|| errors.As(err, &panicked) && !FAULT {`}},
+	},
+	{
+		name: "cut-off-is-crash", what: "an attempt that Close leaves behind counts as cut off by a crash",
+		pkg: "actors", tests: "TestG5_TenDeploysInARowKillNoJob",
+		edits: []edit{{"actors/recovery.go", `if s.broken || !s.opened || s.eng.aborted.Load()`, `if FAULT || s.broken || !s.opened || s.eng.aborted.Load()`}},
+	},
+	{
+		name: "waiting-is-an-attempt", what: "a mutation that Close finds waiting for the turn has had an attempt",
+		pkg: "actors", tests: "TestG5_TenDeploysInARowKillNoJob",
+		edits: []edit{{"actors/outcome.go", `end.unbegun = interrupted(end.err) != nil`, `end.unbegun = interrupted(end.err) != nil && !FAULT`}},
+	},
+	{
+		name: "volume-failure-charged", what: "an action that a volume failed spends an attempt",
+		pkg: "actors", tests: "TestG5_AnActionThatAVolumeFailedIsInterrupted",
+		edits: []edit{{"actors/invocation.go", `if s != nil && volumeFailed(err) {`, `if s != nil && volumeFailed(err) && !FAULT {`}},
+	},
+	{
+		name: "close-in-two-stages", what: "Close waits one grace for what runs and another for the handlers",
+		pkg: "actors", tests: "TestG26_CloseIsBoundedByItsContextAndOneGrace",
+		edits: []edit{{"actors/engine.go", `	return e.stop(e.store.Close, over)`, `	if FAULT {
+		over, forget = e.grace()
+		defer forget()
+	}
+	return e.stop(e.store.Close, over)`}},
+	},
+	{
 		name: "poison-for-ever", what: "a job that crashes the process is run for ever",
 		pkg: "actors", tests: "TestG5_MaxInterruptions",
 		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !FAULT:`}},
