@@ -125,7 +125,7 @@ var storageFaults = []seededFault{
 	{
 		name: "high-water-not-kept", what: "the latest scheduler time is not written down",
 		pkg: "storage", tests: "TestG15_HighWaterNeverGoesBack",
-		edits: []edit{{"storage/volume.go", `if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) {`, `if ms <= int64(getU64(&tx.Snapshot, metaHighWater)) || FAULT {`}},
+		edits: []edit{{"storage/volume.go", `if ms <= int64(getU64(tx.Base(), metaHighWater)) {`, `if ms <= int64(getU64(tx.Base(), metaHighWater)) || FAULT {`}},
 	},
 	{
 		name: "epoch-unchecked", what: "an owner that was replaced goes on committing",
