@@ -73,7 +73,7 @@ func TestG22_RunTimeAPI(t *testing.T) {
 						t.Errorf("%+v", infos)
 					}
 					if i := infos[1]; i.Overlap != storage.OverlapQueue || i.Declared || i.Description == "" || len(i.Upcoming) != 3 ||
-						i.Upcoming[0].Sub(begin) != 10*time.Second || i.Upcoming[2].Sub(begin) != 30*time.Second {
+						i.Upcoming[0].Slot.Sub(begin) != 10*time.Second || i.Upcoming[2].Slot.Sub(begin) != 30*time.Second {
 						t.Errorf("%+v", i)
 					}
 					want("resume", c.Resume("fixed"), "")

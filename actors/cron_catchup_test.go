@@ -197,3 +197,31 @@ func TestG22_JitterIsDeterministicBoundedAndSpread(t *testing.T) {
 		}
 	})
 }
+
+// G22: what is shown of the ticks to come is the slot and the instant of the run,
+// which the jitter puts off: they run then, and not at their slots.
+func TestG22_NextShowsTheSlotAndTheRun(t *testing.T) {
+	onRig(t, actors.Options{}, func(r *cronRig) {
+		begin := r.Now()
+		for _, jitter := range []time.Duration{0, 20 * time.Second} {
+			app := storage.AppID(fmt.Sprint("app-", jitter))
+			r.create(app, dispatch.Cron{Name: "m", Spec: "* * * * *", Call: cronBeat.With("w"), Jitter: jitter})
+			next := r.info(app, "m").Upcoming
+			if len(next) != 3 {
+				t.Fatalf("%d ticks are to come", len(next))
+			}
+			delay := next[0].At.Sub(next[0].Slot)
+			if delay < 0 || delay > jitter || jitter > 0 && delay == 0 {
+				t.Errorf("jitter of %v: it is to run %v after its slot", jitter, delay)
+			}
+			for i, u := range next {
+				if !u.Slot.Equal(begin.Add(time.Duration(i+1)*time.Minute)) || u.At.Sub(u.Slot) != delay {
+					t.Errorf("jitter of %v: tick %d to come is %+v", jitter, i, u)
+				}
+			}
+			if due := r.Job(app, r.info(app, "m").NextJob).Due; !due.Equal(next[0].At) {
+				t.Errorf("jitter of %v: shown is %v, and the tick is due %v", jitter, next[0].At, due)
+			}
+		}
+	})
+}

@@ -135,33 +135,35 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 
 // Get implements dispatch.Crons.
 func (c *txCrons) Get(name string) (dispatch.CronInfo, bool, error) {
-	return c.eng.cronInfo(c.w.Writer(), name)
+	return c.eng.cronInfo(c.clockwork.app, c.w.Writer(), name)
 }
 
 // List implements dispatch.Crons.
-func (c *txCrons) List() ([]dispatch.CronInfo, error) { return c.eng.cronInfos(c.w.Writer()) }
+func (c *txCrons) List() ([]dispatch.CronInfo, error) {
+	return c.eng.cronInfos(c.clockwork.app, c.w.Writer())
+}
 
 // Slots implements dispatch.Crons.
 func (c *txCrons) Slots(name string, limit int) ([]storage.Slot, error) {
 	return cronSlots(c.w.Writer(), name, limit)
 }
 
-func (e *Engine) cronInfo(r storage.Reader, name string) (dispatch.CronInfo, bool, error) {
+func (e *Engine) cronInfo(app storage.AppID, r storage.Reader, name string) (dispatch.CronInfo, bool, error) {
 	t, ok, err := r.System().Trigger(name)
 	if err != nil || !ok {
 		return dispatch.CronInfo{}, false, asError(err)
 	}
-	return e.describe(t), true, nil
+	return e.describe(app, t), true, nil
 }
 
-func (e *Engine) cronInfos(r storage.Reader) ([]dispatch.CronInfo, error) {
+func (e *Engine) cronInfos(app storage.AppID, r storage.Reader) ([]dispatch.CronInfo, error) {
 	triggers, err := r.System().Triggers()
 	if err != nil {
 		return nil, asError(err)
 	}
 	infos := make([]dispatch.CronInfo, len(triggers))
 	for i, t := range triggers {
-		infos[i] = e.describe(t)
+		infos[i] = e.describe(app, t)
 	}
 	return infos, nil
 }
@@ -177,7 +179,7 @@ func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error)
 }
 
 // describe works out what follows from the trigger.
-func (e *Engine) describe(t storage.Trigger) dispatch.CronInfo {
+func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInfo {
 	info := dispatch.CronInfo{Trigger: t, Policy: e.opts.Functions.RetryOf(t.Function, t.Retry)}
 	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
 	if err != nil {
@@ -187,7 +189,7 @@ func (e *Engine) describe(t storage.Trigger) dispatch.CronInfo {
 	schedule = schedule.WithAnchor(t.Anchor)
 	info.Description = schedule.Describe()
 	for at := t.Next; !at.IsZero() && len(info.Upcoming) < upcoming; at = schedule.Next(at) {
-		info.Upcoming = append(info.Upcoming, at.UTC())
+		info.Upcoming = append(info.Upcoming, dispatch.Upcoming{Slot: at.UTC(), At: at.Add(jitterOf(app, &t)).UTC()})
 	}
 	return info
 }
@@ -324,7 +326,7 @@ func (c remoteCrons) RunNow(name string) (storage.JobID, error) {
 // Get implements dispatch.Crons. It reads committed state.
 func (c remoteCrons) Get(name string) (info dispatch.CronInfo, ok bool, err error) {
 	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
-		info, ok, err = c.eng.cronInfo(r, name)
+		info, ok, err = c.eng.cronInfo(c.app, r, name)
 		return err
 	})
 	return info, ok && err == nil, err
@@ -333,7 +335,7 @@ func (c remoteCrons) Get(name string) (info dispatch.CronInfo, ok bool, err erro
 // List implements dispatch.Crons. It reads committed state.
 func (c remoteCrons) List() (infos []dispatch.CronInfo, err error) {
 	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
-		infos, err = c.eng.cronInfos(r)
+		infos, err = c.eng.cronInfos(c.app, r)
 		return err
 	})
 	return infos, err

@@ -87,12 +87,14 @@ func (c *clockwork) schedule(t *storage.Trigger) (*cron.Schedule, error) {
 
 // jitter is how much later than their slots the ticks of the trigger are due:
 // always the same for one app and trigger, and spread over the apps.
-func (c *clockwork) jitter(t *storage.Trigger) time.Duration {
+func (c *clockwork) jitter(t *storage.Trigger) time.Duration { return jitterOf(c.app, t) }
+
+func jitterOf(app storage.AppID, t *storage.Trigger) time.Duration {
 	if t.Jitter <= 0 {
 		return 0
 	}
 	h := fnv.New64a()
-	h.Write([]byte(c.app))
+	h.Write([]byte(app))
 	h.Write([]byte{0})
 	h.Write([]byte(t.Name))
 	return time.Duration(h.Sum64() % uint64(t.Jitter.Milliseconds()+1) * uint64(time.Millisecond))

@@ -26,8 +26,14 @@ type Cron struct {
 type CronInfo struct {
 	storage.Trigger
 	Description string      // the spec in English
-	Upcoming    []time.Time // the next three slots; none while it is paused
+	Upcoming    []Upcoming  // the next three ticks; none while it is paused
 	Policy      RetryPolicy // what its ticks are retried by: Retry, or the function's own, or DefaultRetry
+}
+
+// Upcoming is a tick to come.
+type Upcoming struct {
+	Slot time.Time
+	At   time.Time // when it is to run: the slot, and what the trigger's jitter is for this app
 }
 
 // Crons are the cron triggers of one app: those declared by the program, which

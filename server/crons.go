@@ -50,14 +50,14 @@ type Cron struct {
 	JitterMs int64           `json:"jitterMs"`
 	Retry    CronRetry       `json:"retry"`
 
-	Declared    bool        `json:"declared"` // by the program, which alone can change or delete it
-	Paused      bool        `json:"paused"`
-	PauseReason string      `json:"pauseReason"`
-	Description string      `json:"description"` // the spec in English
-	CreatedAt   time.Time   `json:"createdAt"`
-	Next        []time.Time `json:"next"` // the next three slots; none while it is paused
-	Last        *CronLast   `json:"last"` // the last tick that ended; null if none has
-	LastSuccess *time.Time  `json:"lastSuccess"`
+	Declared    bool       `json:"declared"` // by the program, which alone can change or delete it
+	Paused      bool       `json:"paused"`
+	PauseReason string     `json:"pauseReason"`
+	Description string     `json:"description"` // the spec in English
+	CreatedAt   time.Time  `json:"createdAt"`
+	Next        []CronNext `json:"next"` // the next three ticks; none while it is paused
+	Last        *CronLast  `json:"last"` // the last tick that ended; null if none has
+	LastSuccess *time.Time `json:"lastSuccess"`
 
 	Slots []CronSlot `json:"slots,omitempty"` // the latest first; only where one trigger is asked for
 }
@@ -76,6 +76,12 @@ type CronRetry struct {
 	BaseMs      int64  `json:"baseMs"`
 	MaxMs       int64  `json:"maxMs,omitempty"`
 	Jitter      bool   `json:"jitter,omitempty"`
+}
+
+// CronNext is dispatch.Upcoming in JSON.
+type CronNext struct {
+	Slot time.Time `json:"slot"`
+	At   time.Time `json:"at"` // when it is to run
 }
 
 // CronLast is how the last tick of a trigger that has ended did.
@@ -111,10 +117,10 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 		JitterMs: info.Jitter.Milliseconds(),
 		Retry:    CronRetry{retry.MaxAttempts, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds(), retry.Jitter},
 		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Description: info.Description,
-		CreatedAt: info.CreatedAt.UTC(), Next: []time.Time{}, LastSuccess: instant(info.LastSuccess),
+		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
 	}
 	for _, at := range info.Upcoming {
-		c.Next = append(c.Next, at.UTC())
+		c.Next = append(c.Next, CronNext{at.Slot.UTC(), at.At.UTC()})
 	}
 	if info.LastState != "" {
 		c.Last = &CronLast{instant(info.LastSlot), info.LastJob, info.LastState, instant(info.LastEndedAt), info.LastError}

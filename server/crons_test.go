@@ -65,7 +65,7 @@ func TestCronsLife(t *testing.T) {
 	}
 	rome, _ := time.LoadLocation("Europe/Rome")
 	for _, at := range c.Next {
-		if local := at.In(rome); local.Hour() != 3 || local.Minute() != 0 || at.Location() != time.UTC {
+		if local := at.Slot.In(rome); local.Hour() != 3 || local.Minute() != 0 || at.Slot.Location() != time.UTC || at.At.Before(at.Slot) || at.At.After(at.Slot.Add(time.Second)) {
 			t.Errorf("next %v", at)
 		}
 	}

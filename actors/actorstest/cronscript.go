@@ -42,7 +42,10 @@ func (s *script) crons(words []string) (string, error) {
 				line += ", paused: " + info.PauseReason
 			}
 			for _, at := range info.Upcoming {
-				line += "\n  " + inZone(at, info.Zone)
+				line += "\n  " + inZone(at.Slot, info.Zone)
+				if !at.At.Equal(at.Slot) {
+					line += ", run at " + inZone(at.At, info.Zone)
+				}
 			}
 			lines = append(lines, line)
 		}

@@ -154,7 +154,7 @@ func showCron(w io.Writer, c server.Cron) {
 	row("attempts", "%s", attemptsOf(&c.Retry))
 	row("next", "%s", nextOf(&c))
 	for _, at := range c.Next[min(1, len(c.Next)):] {
-		row("", "%s", at.Format(time.RFC3339Nano))
+		row("", "%s", tickOf(at))
 	}
 	row("last", "%s", lastOf(&c))
 	for i, s := range c.Slots {
@@ -202,7 +202,16 @@ func nextOf(c *server.Cron) string {
 	case len(c.Next) == 0:
 		return "never"
 	}
-	return c.Next[0].Format(time.RFC3339Nano)
+	return tickOf(c.Next[0])
+}
+
+// tickOf is a slot, and when it is run if that is later.
+func tickOf(next server.CronNext) string {
+	text := next.Slot.Format(time.RFC3339Nano)
+	if !next.At.Equal(next.Slot) {
+		text += ", run at " + next.At.Format(time.RFC3339Nano)
+	}
+	return text
 }
 
 // lastOf is how the last tick ended.
