@@ -129,7 +129,7 @@ func TestG21_TextsThatOthersGetWrong(t *testing.T) {
 		{" \t ", "spec", "empty"},
 		{"* * * *", "spec", "5 fields"},
 		{"* * * * * * 2026", "spec", "year"},
-		{"0 0 * * *\n", "spec", "not allowed"},
+		{"0 0 *\n* *", "spec", "not allowed"},
 		{"0 0 *\x00* * *", "spec", "not allowed"},
 		{"0\u00a00 * * *", "spec", "not allowed"},
 		{"\u0660 0 * * *", "spec", "not allowed"},

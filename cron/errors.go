@@ -1,6 +1,9 @@
 package cron
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // SpecError says why a declaration was refused. It does not know the trigger's
 // name: whoever holds that wraps it ("trigger nightly: %w").
@@ -36,7 +39,7 @@ func faultf(format string, args ...any) error {
 // have.
 func refuse(text, field, reason string) *SpecError {
 	if len(text) > MaxText {
-		text = text[:MaxText]
+		text = strings.ToValidUTF8(text[:MaxText], "") // a character may have been cut through
 	}
 	return &SpecError{Spec: text, Field: field, Reason: reason}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Schedule is a checked Spec in a zone. It is immutable and safe for use by
@@ -46,9 +48,14 @@ func (s *Schedule) parse(text string) error {
 	if len(text) > MaxText {
 		return refuse(text, "spec", fmt.Sprintf("%d bytes is longer than %d", len(text), MaxText))
 	}
-	for i := range len(text) {
-		if c := text[i]; (c < ' ' && c != '\t') || c > '~' {
-			return refuse(text, "spec", fmt.Sprintf("character %q at byte %d is not allowed", c, i))
+	n := 0
+	for _, c := range strings.TrimSpace(text) {
+		n++
+		switch {
+		case c == utf8.RuneError && !utf8.ValidString(text):
+			return refuse(text, "spec", "it is not UTF-8")
+		case c < ' ' && c != '\t', c > '~':
+			return refuse(text, "spec", fmt.Sprintf("character %d, %q, is not allowed%s", n, c, hint(c)))
 		}
 	}
 	s.text = Spec{text}.String()
@@ -65,6 +72,20 @@ func (s *Schedule) parse(text string) error {
 		expr = long
 	}
 	return s.cal.parse(text, expr)
+}
+
+// hint says what was meant by a character that editors and keyboards put in the
+// place of another.
+func hint(c rune) string {
+	switch {
+	case unicode.Is(unicode.Pd, c) || c == '−':
+		return "; write a hyphen, -"
+	case '！' <= c && c <= '～':
+		return fmt.Sprintf("; write %q", c-'！'+'!')
+	case unicode.IsSpace(c):
+		return "; write a blank"
+	}
+	return ""
 }
 
 // Interval is the distance between two slots and true if the schedule is an

@@ -27,13 +27,38 @@ func loadZone(name string) (*time.Location, error) {
 	}
 	loc, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, faultf("%q is not a known IANA zone", name)
+		return nil, faultf("%q is not a known IANA zone%s", name, nearZone(name))
 	}
 	if name == "UTC" {
 		loc = time.UTC
 	}
 	kept, _ := zones.LoadOrStore(name, loc)
 	return kept.(*time.Location), nil
+}
+
+// nearZone is the hint at a zone whose name differs from name in case only, or "".
+// The database has no list of its names, so the cases that names have are tried.
+func nearZone(name string) string {
+	word := func(s string) string {
+		if s == "" {
+			return s
+		}
+		return strings.ToUpper(s[:1]) + strings.ToLower(s[1:])
+	}
+	title := func(s string) string { // new_york is New_York, port-of-spain Port-Of-Spain
+		var out strings.Builder
+		for _, part := range strings.SplitAfter(strings.NewReplacer("/", "/\x00", "_", "_\x00", "-", "-\x00").Replace(s), "\x00") {
+			out.WriteString(word(strings.TrimSuffix(part, "\x00")))
+		}
+		return out.String()
+	}
+	area, rest, _ := strings.Cut(name, "/")
+	for _, try := range []string{strings.ToUpper(name), title(name), strings.ToUpper(area) + "/" + title(rest), word(area) + "/" + strings.ToUpper(rest)} {
+		if _, err := time.LoadLocation(try); err == nil && try != name {
+			return "; did you mean " + try + "?"
+		}
+	}
+	return ""
 }
 
 // notIANA says what is wrong with a name that time.LoadLocation might accept
