@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits bounds what crosses a function's border, in bytes of JSON.
@@ -60,29 +60,6 @@ func badArgs(path string, err error) *Error {
 	return &Error{Code: CodeInvalidArgument, Path: path, Message: cut(err.Error(), MaxMessage), Err: err, badArgs: true}
 }
 
-// explain says in JSON's words, naming the field, why arguments do not decode.
-func explain(err error) error {
-	var wrong *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &wrong):
-		got := wrong.Value
-		if rest, ok := strings.CutPrefix(got, "bool"); ok {
-			got = "boolean" + rest
-		}
-		text := fmt.Sprintf("want %s, got %s", wantName(wrong.Type, got), cut(got, 64))
-		if wrong.Field != "" {
-			text = fmt.Sprintf("field %s: %s", quote(wrong.Field), text)
-		}
-		return fmt.Errorf("args: %s", text)
-	case errors.As(err, &syntax):
-		return fmt.Errorf("args: not JSON at byte %d: %s", syntax.Offset, syntax.Error())
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("args: not JSON: unexpected end")
-	}
-	return fmt.Errorf("args: %s", plainJSON(err))
-}
-
 // plainJSON is the text of an error of encoding/json without the package's name.
 func plainJSON(err error) string { return strings.TrimPrefix(err.Error(), "json: ") }
 
@@ -123,6 +100,9 @@ func encodeResult[R any](result R, limits Limits) (json.RawMessage, error) {
 	raw, err := json.Marshal(result)
 	if err != nil {
 		return nil, fmt.Errorf("encode the result: %w", err)
+	}
+	if !utf8.Valid(raw) { // of a json.RawMessage, which is passed on as it is
+		return nil, errors.New("encode the result: not UTF-8")
 	}
 	return raw, checkSize("", "result", len(raw), limits.Result)
 }

@@ -37,6 +37,7 @@ func checkerOf[A any]() func(json.RawMessage) error {
 
 func TestArgumentsAreDecodedStrictly(t *testing.T) {
 	object, id, number := checkerOf[payload](), checkerOf[storage.ID[payload]](), checkerOf[int]()
+	anything := checkerOf[any]()
 	list, pointer, nothing := checkerOf[[]string](), checkerOf[*payload](), checkerOf[none]()
 	for _, tt := range []struct {
 		name  string
@@ -58,7 +59,7 @@ func TestArgumentsAreDecodedStrictly(t *testing.T) {
 		{"number for string", object, `{"s":1}`, `args: field "s": want string, got number`},
 		{"object for array", object, `{"list":{}}`, `args: field "list": want array, got object`},
 		{"array for object", object, `{"map":[]}`, `args: field "map": want object, got array`},
-		{"inside an array", object, `{"list":[{"b":1}]}`, `args: field "list.b": want boolean, got number`},
+		{"inside an array", object, `{"list":[{"b":1}]}`, `args: field "list.0.b": want boolean, got number`},
 		{"inside a pointer", object, `{"in":{"b":"x"}}`, `args: field "in.b": want boolean, got string`},
 		{"number for bytes", object, `{"raw":1}`, `args: field "raw": want base64 string, got number`},
 		{"unknown field", object, `{"x":1}`, `args: unknown field "x"`},
@@ -69,12 +70,23 @@ func TestArgumentsAreDecodedStrictly(t *testing.T) {
 		{"trailing garbage", object, `{}x`, `args: more than one JSON value`},
 		{"cut off", object, `{"n":`, `args: not JSON: unexpected end`},
 		{"not JSON", object, `{n:1}`, `args: not JSON at byte 2: invalid character 'n' looking for beginning of object key string`},
+		{"name in another case", object, `{"N":1}`, `args: unknown field "N"`},
+		{"name in another case inside", object, `{"in":{"B":true}}`, `args: unknown field "B"`},
+		{"name with a Kelvin sign", checkerOf[struct {
+			Key int `json:"key"`
+		}](), "{\"\u212aey\":1}", "args: unknown field \"\u212aey\""},
+		{"name twice", object, `{"n":1,"s":"","n":2}`, `args: field "n" stands twice`},
+		{"name twice in a value of any type", anything, `{"a":{"k":1,"k":2}}`, `args: field "k" stands twice`},
+		{"no UTF-8", object, "{\"s\":\"\xff\"}", "args: not JSON at byte 7: invalid UTF-8"},
+		{"no UTF-8 in a value of any type", anything, "{\"s\":\"\xff\"}", "args: not JSON at byte 7: invalid UTF-8"},
+		{"a pair of surrogates", object, `{"s":"\ud83d\ude00"}`, ""},
+		{"character beyond ASCII", object, `{“n”:1}`, `args: not JSON at byte 2: invalid character '“' looking for beginning of object key string`},
 		{"id", id, `"x"`, ""},
 		{"absent id", id, ``, `args: want string, got object`},
 		{"null id", id, `null`, `args: want string, got null`},
 		{"number", number, `7`, ""},
 		{"null number", number, ` null `, `args: want number, got null`},
-		{"second number", number, `7 8`, `args: not JSON at byte 3: invalid character '8' after top-level value`},
+		{"second number", number, `7 8`, `args: more than one JSON value`},
 		{"list", list, `["a"]`, ""},
 		{"null list", list, `null`, ""},
 		{"absent list", list, ``, ""},

@@ -3,10 +3,8 @@ package dispatch
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
-	"sync"
 )
 
 // MaxDepth is how deeply arguments may nest arrays and objects.
@@ -44,12 +42,12 @@ func shapeOf(t reflect.Type) shape {
 	return shapeScalar
 }
 
-// decoder decodes arguments of type A strictly: encoding/json's rules, no
-// unknown field, nothing after the value, at most MaxDepth levels.
+// decoder decodes arguments of type A strictly: encoding/json's rules, but names
+// in their own case, none twice and none unknown, UTF-8 only, nothing after the
+// value, at most MaxDepth levels.
 type decoder[A any] struct {
 	shape shape
 	plain bool
-	warm  sync.Pool // of *stream, because making one costs more than a small decode
 }
 
 func newDecoder[A any]() *decoder[A] {
@@ -81,30 +79,13 @@ func (d *decoder[A]) decode(raw json.RawMessage) (args A, err error) {
 	if err := checkDepth(raw); err != nil {
 		return args, err
 	}
-	if d.shape == shapeScalar {
-		if string(bytes.Trim(raw, blanks)) == "null" {
-			return args, fmt.Errorf("args: want %s, got null", wantName(reflect.TypeFor[A](), ""))
-		}
-		if reflect.TypeFor[A]().Kind() != reflect.Array { // which may hold objects, with fields
-			if err := json.Unmarshal(raw, &args); err != nil {
-				return args, explain(err)
-			}
-			return args, nil
-		}
+	if d.shape == shapeScalar && string(bytes.Trim(raw, blanks)) == "null" {
+		return args, fmt.Errorf("args: want %s, got null", wantName(reflect.TypeFor[A](), ""))
 	}
-	if d.decodeWarm(raw, &args) {
-		return args, nil
+	if err := DecodeStrict(raw, &args); err != nil {
+		return args, fmt.Errorf("args: %w", err)
 	}
-	var again A // in case the first try has filled half of args
-	s := newStream()
-	s.Reset(raw)
-	if err := s.dec.Decode(&again); err != nil {
-		return again, explain(err)
-	}
-	if len(bytes.Trim(raw[s.dec.InputOffset():], blanks)) > 0 {
-		return again, errors.New("args: more than one JSON value")
-	}
-	return again, nil
+	return args, nil
 }
 
 // check says why arguments in their normal form do not decode, or nil.
@@ -116,44 +97,6 @@ func (d *decoder[A]) check(raw json.RawMessage) error {
 // fits says whether arguments need no check that were encoded from a value of
 // the type.
 func (d *decoder[A]) fits(t reflect.Type) bool { return d.plain && t == reflect.TypeFor[A]() }
-
-// maxWarm is the longest arguments a warm stream is used for, so that it keeps
-// little memory.
-const maxWarm = 4 << 10
-
-// decodeWarm decodes with a stream that has decoded before, and keeps it for
-// the next time. It answers false for whatever is not plainly in order: then a
-// fresh stream says what is wrong.
-func (d *decoder[A]) decodeWarm(raw json.RawMessage, args *A) bool {
-	if len(raw) > maxWarm {
-		return false
-	}
-	s, ok := d.warm.Get().(*stream)
-	if !ok {
-		s = newStream()
-	}
-	s.Reset(raw)
-	from := s.dec.InputOffset()
-	if s.dec.Decode(args) != nil || s.dec.InputOffset()-from != int64(len(raw)) || s.Len() > 0 {
-		return false
-	}
-	s.Reset(nil)
-	d.warm.Put(s)
-	return true
-}
-
-// stream is a strict json.Decoder with the reader it reads from.
-type stream struct {
-	bytes.Reader
-	dec *json.Decoder
-}
-
-func newStream() *stream {
-	s := &stream{}
-	s.dec = json.NewDecoder(&s.Reader)
-	s.dec.DisallowUnknownFields()
-	return s
-}
 
 // checkDepth bounds the nesting before anything is decoded.
 func checkDepth(raw []byte) error {

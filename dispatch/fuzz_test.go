@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/big"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -71,8 +72,9 @@ func (d *decodingOf[A]) try(t *testing.T, raw []byte) {
 	}
 }
 
-// strictly is the oracle: one JSON value, no unknown fields, MaxDepth levels, and
-// null only where nil is a value.
+// strictly is the oracle: one JSON value, of UTF-8 and without half a surrogate
+// pair, no unknown fields, names in their own case and none twice, MaxDepth levels,
+// and null only where nil is a value.
 func strictly[A any](raw []byte) (args A, ok bool) {
 	kind := reflect.TypeFor[A]().Kind()
 	raw = bytes.Trim(raw, " \t\r\n")
@@ -95,8 +97,58 @@ func strictly[A any](raw []byte) (args A, ok bool) {
 	if dec.Decode(&args) != nil {
 		return args, false
 	}
-	_, err := dec.Token()
-	return args, errors.Is(err, io.EOF)
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) || !utf8.Valid(raw) || halfPair(raw) {
+		return args, false
+	}
+	names := json.NewDecoder(bytes.NewReader(raw))
+	return args, ownNames(names, reflect.TypeFor[A]())
+}
+
+// halfPair says whether a surrogate is written that is no half of a pair.
+func halfPair(raw []byte) bool {
+	escape := regexp.MustCompile(`\\\\|(?i:\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})`)
+	return regexp.MustCompile(`(?i)\\ud[89a-f]`).Match(escape.ReplaceAll(raw, nil))
+}
+
+// ownNames reads one value of a valid text and says whether each name in it stands
+// once, and in the case of the field that it is for.
+func ownNames(dec *json.Decoder, typ reflect.Type) bool {
+	for typ != nil && typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	token, _ := dec.Token()
+	delim, _ := token.(json.Delim)
+	if delim != '{' && delim != '[' {
+		return true
+	}
+	ok, seen := true, map[string]bool{}
+	for dec.More() {
+		var inside reflect.Type
+		switch {
+		case delim == '{':
+			token, _ := dec.Token()
+			name, _ := token.(string)
+			ok = ok && !seen[name]
+			seen[name] = true
+			if typ != nil && typ.Kind() == reflect.Struct {
+				own := false
+				for i := range typ.NumField() {
+					if typ.Field(i).Tag.Get("json") == name {
+						own, inside = true, typ.Field(i).Type
+					}
+				}
+				ok = ok && own
+			}
+		case typ != nil && (typ.Kind() == reflect.Slice || typ.Kind() == reflect.Array):
+			inside = typ.Elem()
+		}
+		if typ != nil && typ.Kind() == reflect.Map {
+			inside = typ.Elem()
+		}
+		ok = ownNames(dec, inside) && ok
+	}
+	_, _ = dec.Token()
+	return ok
 }
 
 // depthOf counts levels by tokens. What is not JSON has those that it opens.
@@ -127,6 +179,7 @@ func FuzzArgs(f *testing.F) {
 		`{"n":1}{"n":2}`, `{}]`, `{"s":"\ud800"}`, "{\"s\":\"\xff\"}", "{\"\xff\":1}", `{"at":"2026-02-30T00:00:00Z"}`, `{"raw":"A"}`,
 		`"x" "y"`, `7 8`, `-`, `{"s":"` + strings.Repeat("x", 5000) + `"}`, `{"` + strings.Repeat("y", 5000) + `":1}`,
 		strings.Repeat(`[`, 64) + strings.Repeat(`]`, 64), strings.Repeat(`[`, 65) + strings.Repeat(`]`, 65),
+		`{"s":"\ud83d\ude00"}`, `{"s":"\\ud800"}`, `{"\ud800":1}`, `{"s":"\ude00\ud83d"}`, `{"in":{"B":true}}`, "{\"\u212aey\":1}", `{"a":{"k":1,"k":2}}`,
 		strings.Repeat(`{"a":`, 65), strings.Repeat(`[`, 20000), `["` + strings.Repeat(`[`, 100) + `"]`,
 	} {
 		f.Add([]byte(raw))

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -114,7 +115,7 @@ func dueInstant(t time.Time) (time.Time, error) {
 	case !t.After(time.UnixMilli(0)):
 		return time.Time{}, fmt.Errorf("instant %s is not after the beginning of 1970", t.UTC().Format(time.RFC3339Nano))
 	case t.After(storage.MaxInstant):
-		return time.Time{}, fmt.Errorf("instant is later than the latest a job can be due at (%d ms since 1970)", storage.MaxInstant.UnixMilli())
+		return time.Time{}, errors.New("instant is later than the latest a job can be due at, the end of the year 9999")
 	}
 	ms := t.UnixMilli()
 	if t.Nanosecond()%int(time.Millisecond) != 0 {

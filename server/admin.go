@@ -3,9 +3,6 @@ package server
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -22,9 +19,9 @@ type operation func(w http.ResponseWriter, r *http.Request, app *actors.App) (st
 
 // admin is the handler of a route that Options.Admin guards. It is asked before
 // anything else is looked at, so that who may not learns nothing.
-func (h *handler) admin(methods map[string]operation) http.HandlerFunc {
+func (h *handler) admin(methods map[string]operation) http.Handler {
 	allow := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
-	return func(w http.ResponseWriter, r *http.Request) {
+	return sameOrigin(http.NewCrossOriginProtection(), func(w http.ResponseWriter, r *http.Request) {
 		if err := h.opts.Admin(r); err != nil {
 			if dispatch.AsError(err).Code == dispatch.CodeUnauthenticated {
 				w.Header().Set("WWW-Authenticate", "Bearer") // without it a 401 breaks RFC 9110
@@ -61,7 +58,7 @@ func (h *handler) admin(methods map[string]operation) http.HandlerFunc {
 			return
 		}
 		answer(w, status, body)
-	}
+	})
 }
 
 // decodeBody decodes an admin's JSON object strictly; no body is {}. The status
@@ -78,26 +75,8 @@ func (h *handler) decodeBody(w http.ResponseWriter, r *http.Request, into any) (
 	if body[0] != '{' {
 		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "the body is no JSON object")
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return 0, badBody(err)
-	}
-	if dec.InputOffset() != int64(len(body)) {
-		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "the body is more than one JSON value")
+	if err := dispatch.DecodeStrict(body, into); err != nil {
+		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "the body: %w", err)
 	}
 	return 0, nil
-}
-
-// badBody says in JSON's words why a body does not decode.
-func badBody(err error) error {
-	var wrong *json.UnmarshalTypeError
-	text := strings.TrimPrefix(err.Error(), "json: ")
-	switch {
-	case errors.As(err, &wrong):
-		text = fmt.Sprintf("field %q: a %s does not fit", wrong.Field, wrong.Value)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		text = "not JSON: unexpected end"
-	}
-	return &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the body: " + text, Err: err}
 }

@@ -17,11 +17,13 @@ var order = []string{"internal", "proto", "storage", "dispatch", "cron", "actors
 
 // homes says where a third party lives. Nobody else imports it.
 var homes = map[string]string{
-	"go.etcd.io/bbolt":                  "storage",
-	"github.com/asynkron/protoactor-go": "actors",
-	"github.com/robfig/cron":            "cron",
-	"google.golang.org/protobuf":        "proto storage",
-	"github.com/tidwall/btree":          "storage",
+	"go.etcd.io/bbolt":                   "storage",
+	"github.com/asynkron/protoactor-go":  "actors",
+	"github.com/robfig/cron":             "cron",
+	"google.golang.org/protobuf":         "proto storage",
+	"github.com/tidwall/btree":           "storage",
+	"github.com/go-json-experiment/json": "dispatch",
+	"github.com/rs/cors":                 "server",
 }
 
 // listed is what "go list" says of a package.

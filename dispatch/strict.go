@@ -1,0 +1,78 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+)
+
+// strictOptions are the rules of encoding/json, with its leniencies taken away:
+// two texts that people read differently never decode alike.
+var strictOptions = jsonv2.JoinOptions(
+	jsonv1.DefaultOptionsV1(),
+	jsontext.AllowDuplicateNames(false),
+	jsontext.AllowInvalidUTF8(false), // lone surrogates are none
+	jsonv2.MatchCaseInsensitiveNames(false),
+	jsonv2.RejectUnknownMembers(true),
+	jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(decodeNumber)),
+)
+
+// DecodeStrict decodes one JSON value of the outside world: by the rules of
+// encoding/json, but of UTF-8 only and without half a surrogate pair, with names in
+// their own case, none twice and none unknown, and nothing after the value. The
+// error says what is wrong in JSON's words and may be told to the sender.
+func DecodeStrict(raw []byte, into any) error {
+	err := jsonv2.Unmarshal(raw, into, strictOptions)
+	if err == nil {
+		return nil
+	}
+	var wrong *jsonv1.UnmarshalTypeError
+	var syntax *jsonv1.SyntaxError
+	switch {
+	case errors.As(err, &wrong):
+		got := wrong.Value
+		if rest, ok := strings.CutPrefix(got, "bool"); ok {
+			got = "boolean" + rest
+		}
+		text := fmt.Sprintf("want %s, got %s", wantName(wrong.Type, got), cut(got, 64))
+		if wrong.Field != "" {
+			text = fmt.Sprintf("field %s: %s", quote(wrong.Field), text)
+		}
+		return errors.New(text)
+	case errors.As(err, &syntax):
+		return errors.New(notJSON(raw, syntax))
+	}
+	return errors.New(plainJSON(err))
+}
+
+// notJSON says what is wrong with a text that is no JSON value, or has a name twice.
+func notJSON(raw []byte, syntax error) string {
+	_, err := jsontext.NewDecoder(bytes.NewReader(raw)).ReadValue()
+	var at *jsontext.SyntacticError
+	switch {
+	case err == nil:
+		return "more than one JSON value"
+	case !errors.As(err, &at) || errors.Is(err, io.ErrUnexpectedEOF):
+		return "not JSON: unexpected end"
+	case errors.Is(at.Err, jsontext.ErrDuplicateName):
+		return fmt.Sprintf("field %s stands twice", quote(at.JSONPointer.LastToken()))
+	}
+	return fmt.Sprintf("not JSON at byte %d: %v", at.ByteOffset+1, syntax)
+}
+
+// decodeNumber decodes the standard library's Number, which the strict decoder
+// takes for any other string.
+func decodeNumber(dec *jsontext.Decoder, n *json.Number) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(value, n)
+}
