@@ -23,17 +23,17 @@ const (
 // routeCrons adds the routes of cron triggers.
 func (h *handler) routeCrons() {
 	const path = "/v1/apps/{app}/crons"
-	h.mux.HandleFunc(path, h.admin(map[string]operation{
+	h.mux.Handle(path, h.admin(map[string]operation{
 		http.MethodGet:  h.listCrons,
 		http.MethodPost: h.createCron,
 	}))
-	h.mux.HandleFunc(path+"/{name}", h.admin(map[string]operation{
+	h.mux.Handle(path+"/{name}", h.admin(map[string]operation{
 		http.MethodGet:    h.getCron,
 		http.MethodPut:    h.updateCron,
 		http.MethodDelete: h.deleteCron,
 	}))
 	for verb, do := range map[string]operation{"run": h.runCron, "pause": h.pauseCron, "resume": h.resumeCron} {
-		h.mux.HandleFunc(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
+		h.mux.Handle(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
 	}
 }
 

@@ -32,9 +32,9 @@
 //
 // What a call goes through, and what each step refuses it with:
 //
-//	request ── route ── origin ── method ── content type ── Identify ── size ── engine ── 200 {"result":…}
-//	             │         │         │           │             │          │        │
-//	            404       403       405         415        its code      413   its code
+//	request ── host ── route ── origin ── method ── content type ── Identify ── size ── engine ── 200 {"result":…}
+//	             │       │         │         │           │             │          │        │
+//	            403     404       403       405         415        its code      413   its code
 //
 // In an admin route Admin is asked right after the origin, and nobody identifies.
 //
@@ -46,13 +46,18 @@
 // Invariants:
 //
 //	H1  To a client an internal function is an unknown one, byte for byte.
-//	H2  Every answer, and every refusal of the handler, is JSON of the two forms above.
+//	H2  Every answer, and every refusal, is JSON of the two forms above; with Serve also
+//	    what net/http refuses itself.
 //	H3  A fault (internal, unknown, data_loss) carries a request id; its cause is
 //	    logged under that id and not told to the caller.
 //	H4  At most Options.MaxBody bytes of a body are read, and a client has 30 s to
 //	    send them and a minute to read the answer; one that goes away cancels its call.
-//	H5  A page of another origin cannot call, unless Options.Origins has it.
+//	H5  A page of another origin cannot call, unless Options.Origins has it: then it calls
+//	    functions, without cookies, and reads the answers (CORS). No admin route
+//	    answers another origin.
 //	H6  A panic anywhere in the handling is one caller's error and nothing else's.
 //	H7  Whoever Options.Admin does not let learns of triggers neither names nor
 //	    number, and changes nothing.
+//	H8  Where no one is asked who they are, a request that comes in on a loopback
+//	    address is for this machine or a name of Options.Hosts (DNS rebinding).
 package server

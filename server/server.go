@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"path"
@@ -30,9 +29,14 @@ type Options struct {
 	// MaxBody bounds the body of a call, in bytes. Default 1 MiB.
 	MaxBody int64
 	// Origins are the origins, such as "https://app.example.com", whose pages may
-	// call from a browser besides the server's own. New panics if one is
-	// malformed. Default none.
+	// call functions from a browser besides the server's own: never with cookies, and
+	// never an admin route. New panics if one is malformed. Default none.
 	Origins []string
+	// Hosts are names that requests may be for, besides localhost and loopback
+	// addresses, when a connection comes in on a loopback address and there is no
+	// Identify: otherwise a page whose name was made to resolve to this machine could
+	// call. Default none.
+	Hosts []string
 	// Logger is told the faults whose request ids callers are given. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -52,23 +56,22 @@ func (o Options) withDefaults() Options {
 
 // handler is what New returns.
 type handler struct {
-	eng    *actors.Engine
-	opts   Options
-	mux    *http.ServeMux
-	origin *http.CrossOriginProtection
+	eng  *actors.Engine
+	opts Options
+	mux  *http.ServeMux
+	host hostGate
 }
 
 // New returns the handler of the engine's routes. It does not close the engine.
 func New(eng *actors.Engine, opts Options) http.Handler {
-	h := &handler{eng: eng, opts: opts.withDefaults(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
-	for _, origin := range h.opts.Origins {
-		if err := h.origin.AddTrustedOrigin(origin); err != nil {
-			panic(fmt.Sprintf("server: options: Origins: %v", err))
-		}
-	}
+	h := &handler{eng: eng, mux: http.NewServeMux()}
+	h.host = hostGate{open: opts.Identify == nil, names: opts.Hosts}
+	h.opts = opts.withDefaults()
+	client := clientOrigins(h.opts.Origins)
 	// Methods are not part of the patterns, so that the mux, whose refusals are
-	// plain text, never refuses one.
-	h.mux.HandleFunc("/v1/apps/{app}/functions/{function...}", h.function)
+	// plain text, never refuses one. Nor does it redirect: a folder is a route.
+	h.mux.Handle("/v1/apps/{app}/functions/{function...}", client(h.function))
+	h.mux.HandleFunc("/v1/apps/{app}/functions", noRoute)
 	if h.opts.Admin != nil {
 		h.routeCrons()
 	}
@@ -81,14 +84,12 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
 	setDeadlines(w)
-	if !canonical(r.URL.Path) {
-		noRoute(w, r) // the mux would redirect it
+	if err := h.host.check(r); err != nil {
+		refuse(w, 0, err)
 		return
 	}
-	if err := h.origin.Check(r); err != nil {
-		refuse(w, 0, &dispatch.Error{
-			Code: dispatch.CodePermissionDenied, Message: "a page of another origin may not call", Err: err,
-		})
+	if !canonical(r.URL.Path) {
+		noRoute(w, r) // the mux would redirect it
 		return
 	}
 	h.mux.ServeHTTP(w, r)

@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"carillon/proto"
 	"carillon/storage/internal/kv"
@@ -141,6 +143,9 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			case tagHistory:
 				got.done++
 			}
+			if len(job.Args) > 0 && (!json.Valid(job.Args) || !utf8.Valid(job.Args)) {
+				bad("job %s: the arguments are not JSON", job.ID)
+			}
 			if p.seq > want.seq {
 				bad("job %s has number %d, above the last handed out, %d", job.ID, p.seq, want.seq)
 			}
@@ -190,6 +195,9 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 		if err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		if len(t.Args) > 0 && (!json.Valid(t.Args) || !utf8.Valid(t.Args)) {
+			bad("trigger %s: the arguments are not JSON", t.Name)
 		}
 		// A trigger and its one pending tick are never apart (G20).
 		switch {

@@ -71,7 +71,7 @@ var sortable = base32.HexEncoding.WithPadding(base32.NoPadding)
 // its sequence number. Both regions of ended jobs and the sorted job bucket
 // share the form.
 type place struct {
-	ms  int64 // milliseconds since 1970, 0 to MaxInstant
+	ms  int64 // milliseconds since 1970, 0 to maxPlaceMs
 	seq uint64
 }
 
@@ -92,11 +92,17 @@ func (p place) less(q place) bool {
 	return p.ms < q.ms || p.ms == q.ms && p.seq < q.seq
 }
 
-// maxInstantMs is the latest instant a job can be due at, in milliseconds: it
-// keeps ids and keys at a fixed width.
-const maxInstantMs = 999_999_999_999_999
+// maxInstantMs is the latest instant that is written down, in milliseconds: the
+// end of the year 9999, which is the last that RFC 3339, and so JSON, has.
+// maxPlaceMs keeps ids and keys at a fixed width; earlier releases let jobs be due
+// up to then, and such jobs are still found and shown as due at maxInstantMs.
+const (
+	maxInstantMs = 253_402_300_799_999
+	maxPlaceMs   = 999_999_999_999_999
+)
 
-// MaxInstant is the latest instant a job can be due at (in the year 33658).
+// MaxInstant is the latest instant a job can be due at: the last millisecond of the
+// year 9999, UTC.
 var MaxInstant = time.UnixMilli(maxInstantMs).UTC()
 
 // mintedPrefix opens every minted job id. With the 24 characters that follow
@@ -146,7 +152,7 @@ func (id JobID) home() (p place, ok bool) {
 	var due [8]byte
 	copy(due[1:], raw[:7])
 	p = place{ms: int64(binary.BigEndian.Uint64(due[:])), seq: binary.BigEndian.Uint64(raw[7:])}
-	return p, p.ms <= maxInstantMs
+	return p, p.ms <= maxPlaceMs
 }
 
 // documentIDLen is the length of a document id in characters.

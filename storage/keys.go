@@ -33,6 +33,9 @@ const (
 	tagIndex    tag = 'i'
 )
 
+// tags are all there are: an import refuses keys of any other.
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagDocument, tagIndex}
+
 // numberLen is the length of an app's number in a key.
 const numberLen = 4
 

@@ -104,15 +104,16 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 				return page, nil
 			}
 			examined++
-			job, err := decodeJob(decodePlace(tail(r.key)), r.value)
+			p := decodePlace(tail(r.key))
+			job, err := decodeJob(p, r.value)
 			if err != nil {
-				return JobPage{}, fmt.Errorf("app %s: list jobs: %w", v.app.id, err)
+				job = unreadable(t, p, err)
 			}
 			if f.Function != "" && job.Function != f.Function || t == tagHistory && v.expired(&job) {
 				continue
 			}
 			if err := v.present(t, &job); err != nil {
-				return JobPage{}, err
+				job.Error = unreadable(t, p, err).Error
 			}
 			if f.wants(job.State) {
 				page.Jobs = append(page.Jobs, job)
@@ -120,6 +121,16 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 		}
 	}
 	return page, nil
+}
+
+// unreadable stands in a listing for a row that cannot be read, so that it does not
+// spoil the rest: where it lies is known, and its Error says what is wrong with it.
+func unreadable(t tag, p place, err error) Job {
+	state := map[tag]State{tagQueue: StatePending, tagDead: StateFailed, tagHistory: StateSuccess}[t]
+	return Job{
+		ID: mintJobID(p), State: state, Due: shown(p.ms), ScheduledFor: shown(p.ms), place: p,
+		Error: &JobError{Code: "data_loss", Message: errorText("the record cannot be read: " + err.Error())},
+	}
 }
 
 func (f *JobFilter) wants(s State) bool {

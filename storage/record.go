@@ -40,7 +40,14 @@ func timeOf(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(ms).UTC()
+	return shown(ms)
+}
+
+// shown is the instant as people and JSON can read it: within the years 1 to 9999,
+// whatever an earlier release or a wrong clock has written down.
+func shown(ms int64) time.Time {
+	const first = -62_135_596_800_000 // the year 1
+	return time.UnixMilli(min(max(ms, first), maxInstantMs)).UTC()
 }
 
 // msOf is timeOf backwards. What is finer than a millisecond is cut off.
@@ -129,7 +136,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 	} else if scheduled == 0 {
 		scheduled = p.ms
 	}
-	job.Due, job.ScheduledFor = time.UnixMilli(due).UTC(), time.UnixMilli(scheduled).UTC()
+	job.Due, job.ScheduledFor = shown(due), shown(scheduled)
 	if job.ID == "" {
 		job.ID = mintJobID(place{scheduled, p.seq})
 	}

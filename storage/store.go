@@ -35,6 +35,9 @@ type Options struct {
 	// those that declare one of Tables. Open refuses to go without a table with
 	// indexes that is a package-level variable of one of them. Default none.
 	Packages []string
+	// CheckTrigger says what is wrong with an imported trigger's spec and zone, which
+	// storage does not know the meaning of. Default: nothing.
+	CheckTrigger func(*Trigger) error
 	// MaxJobs bounds the pending and running jobs of one app. Default 10,000,000.
 	MaxJobs int
 	// Logger is told what cannot be returned: failed commits. Default: discarded.

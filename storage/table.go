@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"unicode/utf8"
 )
 
 // maxDocumentLen bounds one document's JSON, in bytes.
@@ -129,6 +130,9 @@ func encodeDocument(doc any) ([]byte, error) {
 	data := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	if data[0] != '{' {
 		return nil, fmt.Errorf("%w: documents are JSON objects, this one is encoded as %.20s", ErrInvalid, data)
+	}
+	if !utf8.Valid(data) { // of a json.RawMessage, which is passed on as it is
+		return nil, fmt.Errorf("%w: the document is not UTF-8", ErrInvalid)
 	}
 	if len(data) > maxDocumentLen {
 		return nil, fmt.Errorf("%w: a document of %d bytes, at most %d are allowed", ErrLimit, len(data), maxDocumentLen)

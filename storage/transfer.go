@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"carillon/proto"
 	"carillon/storage/internal/kv"
@@ -191,7 +192,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := vol.importKeys(ctx, n, s.schema, bufio.NewReaderSize(r, 64<<10)); err != nil {
+	if err := vol.importKeys(ctx, n, s.schema, s.opts.CheckTrigger, bufio.NewReaderSize(r, 64<<10)); err != nil {
 		vol.sweeps.add(n)
 		vol.submit(&changeSet{app: new(App), done: func(error) {}})
 		return fmt.Errorf("import app %s: %w", id, err)
@@ -228,7 +229,26 @@ func (s *Store) Free(id AppID) error {
 	return err
 }
 
-func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*tableInfo, r *bufio.Reader) error {
+// checkSpecs asks about every trigger: storage does not know what a spec means.
+func (n keyspace) checkSpecs(snap *kv.Snapshot, check func(*Trigger) error) (errs []error) {
+	if check == nil {
+		return nil
+	}
+	prefix := n.prefix(tagTrigger)
+	c := snap.Cursor(kv.Data)
+	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		t, err := decodeTrigger(string(tail(k)), v)
+		if err == nil {
+			err = check(&t)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%w: trigger %s: %w", ErrCorrupt, quote(string(tail(k))), err))
+		}
+	}
+	return errs
+}
+
+func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*tableInfo, checkTrigger func(*Trigger) error, r *bufio.Reader) error {
 	magic := make([]byte, len(exportMagic))
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != exportMagic {
 		return fmt.Errorf("%w: not an exported app", ErrFormat)
@@ -278,6 +298,9 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 			if err := e.UnmarshalVT(body); err != nil || len(e.Key) == 0 {
 				return fmt.Errorf("%w: entry %d of the stream", ErrCorrupt, entries)
 			}
+			if !slices.Contains(tags, tag(e.Key[0])) {
+				return fmt.Errorf("%w: entry %d of the stream is of an unknown kind, %q", ErrCorrupt, entries, e.Key[0])
+			}
 			sum.Write(body)
 			entries++
 			chunk = append(chunk, row{append(n.number(), e.Key...), e.Value})
@@ -291,11 +314,15 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 			if err := t.UnmarshalVT(body); err != nil || t.Entries != entries || t.Crc32C != sum.Sum32() {
 				return fmt.Errorf("%w: the stream's checksum does not match", ErrCorrupt)
 			}
+			if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
+				return fmt.Errorf("%w: the stream goes on after its end", ErrCorrupt)
+			}
 			if err := flush(); err != nil {
 				return err
 			}
 			return v.read(func(snap *kv.Snapshot) error {
-				return errors.Join(append(n.checkJobs(snap), n.checkDocuments(snap, schema)...)...)
+				errs := append(n.checkJobs(snap), n.checkDocuments(snap, schema)...)
+				return errors.Join(append(errs, n.checkSpecs(snap, checkTrigger)...)...)
 			})
 		default:
 			return fmt.Errorf("%w: a record of kind %q in the stream", ErrCorrupt, kind)
