@@ -185,13 +185,13 @@ func (o *offender) works() {
 		o.s.tally.Other("app %s does not schedule any more: %v", o.id, err)
 		return
 	}
-	awaitQuiet(o.s.t, o.app, time.Now())
+	awaitQuiet(o.s.t, o.app, time.Now().Add(time.Second)) // dues are rounded up to whole milliseconds
 }
 
 // owns demands that of what the app did only that is there which was in order,
 // and that its bad jobs are dead.
 func (o *offender) owns() {
-	awaitQuiet(o.s.t, o.app, time.Now())
+	awaitQuiet(o.s.t, o.app, time.Now().Add(time.Second)) // dues are rounded up to whole milliseconds
 	n := neighbour{s: o.s, id: o.id, app: o.app}
 	notes, err := n.notes()
 	if err != nil {
