@@ -290,7 +290,7 @@ func (s *scheduler) launch(r *run) *invocation {
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {
 		cancel(nil)
-		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true}})
+		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true, notKept: inv.whyNotKept(s.appState)}})
 	}
 	return inv
 }

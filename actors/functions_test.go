@@ -86,8 +86,10 @@ func TestG18_LimitsOfArgumentsAndResults(t *testing.T) {
 		wantCode(t, err, dispatch.CodeResourceExhausted)
 		id := mustAfter(t, h, "acme", 0, give.With(limit-1), dispatch.NoRetry())
 		h.Settle()
-		wantState(t, h, "acme", id, storage.StateFailed, 1)
-		wantEntries(t, h, "acme", fmt.Sprint(limit-2), fmt.Sprint(limit-2), fmt.Sprint("gave ", limit-2))
+		if job := wantState(t, h, "acme", id, storage.StateSuccess, 1); job.NotKept == nil || job.NotKept.Bytes != limit+1 {
+			t.Errorf("the job says of its result: %+v", job.NotKept)
+		}
+		wantEntries(t, h, "acme", fmt.Sprint(limit-2), fmt.Sprint(limit-2), fmt.Sprint("gave ", limit-2), fmt.Sprint("gave ", limit-1))
 		if jobs := h.Jobs("acme"); len(jobs) != 2 {
 			t.Errorf("%d jobs were stored", len(jobs))
 		}

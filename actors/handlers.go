@@ -92,7 +92,7 @@ func (h *handlers) log(path string, err error) {
 
 // env is what every run of the app has in common.
 func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) dispatch.Env {
-	return dispatch.Env{
+	env := dispatch.Env{
 		Context:  ctx,
 		App:      app.id,
 		Registry: h.eng.opts.Functions,
@@ -106,6 +106,10 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		Depth:    inv.Depth,
 		NewCrons: app.crons,
 	}
+	if inv.job != nil {
+		env.NotKept = &inv.notKept
+	}
+	return env
 }
 
 // query runs a query on a snapshot of its own. At its deadline the snapshot is

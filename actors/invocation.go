@@ -26,6 +26,7 @@ type invocation struct {
 	now     time.Time          // clock.now when its handler started
 	job     *run               // of a due job
 	from    *source            // of a run from an action
+	notKept storage.NotKept    // of a due job: why its result cannot be kept
 
 	answered atomic.Bool
 	answer   func(result) // how the caller is told; called once, must not block
@@ -36,6 +37,18 @@ func (inv *invocation) reply(r result) {
 	if inv.answered.CompareAndSwap(false, true) {
 		inv.answer(r)
 	}
+}
+
+// whyNotKept is why the result of the due job cannot be kept, or nil. The operator is
+// told.
+func (inv *invocation) whyNotKept(app *appState) *storage.NotKept {
+	n := &inv.notKept
+	if n.Reason == "" {
+		return nil
+	}
+	app.eng.opts.Logger.Warn("the result of a job is not kept",
+		"app", app.id, "function", inv.Path, "job", inv.Job.ID, "attempt", inv.Job.Attempt, "bytes", n.Bytes, "reason", n.Reason)
+	return n
 }
 
 // source is an action that is running, as what it asks for sees it: once over,

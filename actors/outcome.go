@@ -15,7 +15,8 @@ type ending struct {
 	run      *run
 	err      error // nil: success
 	returned bool  // the handler has returned, so nothing of the run is left
-	unbegun  bool  // the handler has not started and was interrupted: no attempt
+	notKept  *storage.NotKept
+	unbegun  bool // the handler has not started and was interrupted: no attempt
 }
 
 // endRun takes note of a run's end. What it means for the job is settled with
@@ -120,7 +121,7 @@ func (s *scheduler) settleEnded() {
 func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 	r := end.run
 	if end.err == nil {
-		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt}
+		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: end.notKept}
 	}
 	e := dispatch.AsError(end.err)
 	out := storage.End{

@@ -134,7 +134,7 @@ func (r *relay) hand(t *turn) bool {
 		}
 	}
 	job := t.inv.job
-	if job != nil && t.complete() != nil {
+	if job != nil && t.complete(r.app) != nil {
 		return false
 	}
 	r.inserted = append(r.inserted, inserted...)

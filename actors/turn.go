@@ -130,7 +130,7 @@ func (s *scheduler) finishTurn(t *turn) {
 		return
 	}
 	if s.runs.get(r.job.ID) == r {
-		if err := t.complete(); err != nil {
+		if err := t.complete(s.appState); err != nil {
 			s.rollback(t.tx, t.cancelings, nil)
 			s.endRun(ending{run: r, err: err})
 			return
@@ -153,14 +153,16 @@ func (t *turn) replyDurable(err error) {
 // complete puts the job's completion into the transaction with the effects of
 // its mutation: one change set, so both happen exactly once (G3). A job that
 // has cancelled itself stays cancelled.
-func (t *turn) complete() error {
+func (t *turn) complete(app *appState) error {
 	r := t.inv.job
 	for _, id := range t.tx.CanceledClaims() {
 		if id == r.job.ID {
 			return nil
 		}
 	}
-	_, err := t.tx.EndAttempt(r.job, storage.End{State: storage.StateSuccess, StartedAt: r.startedAt})
+	_, err := t.tx.EndAttempt(r.job, storage.End{
+		State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: t.inv.whyNotKept(app),
+	})
 	return err
 }
 

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"carillon/storage"
 )
 
 // Limits bounds what crosses a function's border, in bytes of JSON.
@@ -29,14 +31,15 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// checkSize refuses what is over a limit; Connect calls that resource_exhausted.
+// checkSize refuses what is over a limit, for good; Connect calls that
+// resource_exhausted.
 func checkSize(path, what string, size, limit int) error {
 	if size <= limit {
 		return nil
 	}
 	return &Error{
 		Code: CodeResourceExhausted, Path: path,
-		Message: fmt.Sprintf("%s: %d bytes, the limit is %d", what, size, limit),
+		Message: fmt.Sprintf("%s: %d bytes, the limit is %d", what, size, limit), permanent: true,
 	}
 }
 
@@ -50,14 +53,14 @@ func encodeArgs(path string, args any) (json.RawMessage, error) {
 	}
 	raw, err := json.Marshal(args)
 	if err != nil {
-		return nil, &Error{Code: CodeInvalidArgument, Path: path, Message: "args: cannot be encoded: " + plainJSON(err), Err: err}
+		return nil, &Error{Code: CodeInvalidArgument, Path: path, Message: "args: cannot be encoded: " + plainJSON(err), Err: err, permanent: true}
 	}
 	return raw, nil
 }
 
 // badArgs is the error of arguments that do not fit the function at path.
 func badArgs(path string, err error) *Error {
-	return &Error{Code: CodeInvalidArgument, Path: path, Message: cut(err.Error(), MaxMessage), Err: err, badArgs: true}
+	return &Error{Code: CodeInvalidArgument, Path: path, Message: cut(err.Error(), MaxMessage), Err: err, permanent: true}
 }
 
 // plainJSON is the text of an error of encoding/json without the package's name.
@@ -92,19 +95,31 @@ func wantName(t reflect.Type, got string) string {
 	return "number"
 }
 
-// encodeResult encodes a handler's result within the limit.
+// resultError is that a handler's result cannot leave its function. The type marks
+// it, so that nothing a handler returns can be taken for it.
+type resultError struct {
+	error
+	why storage.NotKept
+}
+
+// encodeResult encodes a handler's result within the limit. The error is a resultError.
 func encodeResult[R any](result R, limits Limits) (json.RawMessage, error) {
 	if _, nothing := any(result).(None); nothing {
 		return json.RawMessage("null"), nil
 	}
 	raw, err := json.Marshal(result)
 	if err != nil {
-		return nil, fmt.Errorf("encode the result: %w", err)
+		return nil, resultError{
+			Permanent(fmt.Errorf("encode the result: %w", err)), storage.NotKept{Reason: "it cannot be encoded: " + plainJSON(err)},
+		}
 	}
 	if !utf8.Valid(raw) { // of a json.RawMessage, which is passed on as it is
-		return nil, errors.New("encode the result: not UTF-8")
+		return nil, resultError{Permanent(errors.New("encode the result: not UTF-8")), storage.NotKept{Bytes: len(raw), Reason: "it is not UTF-8"}}
 	}
-	return raw, checkSize("", "result", len(raw), limits.Result)
+	if err := checkSize("", "result", len(raw), limits.Result); err != nil {
+		return nil, resultError{err, storage.NotKept{Bytes: len(raw), Reason: fmt.Sprintf("it is larger than %d bytes", limits.Result)}}
+	}
+	return raw, nil
 }
 
 // decodeResult is the caller's end of a run: the typed result, or the *Error.

@@ -25,7 +25,7 @@ type Error struct {
 	Message string `json:"message"`
 	Err     error  `json:"-"` // the cause, never sent to a caller; may be nil
 
-	badArgs bool // the arguments given to the function at Path do not fit it
+	permanent bool // the same call ends with it again, however often it is repeated
 }
 
 // Errorf makes an Error that reaches the caller with this code and message. An
@@ -94,11 +94,17 @@ type PanicError struct {
 // Error returns the panic's value without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
+// Is implements errors.Is for storage.ErrPermanent.
+func (e *Error) Is(target error) bool { return e.permanent && target == storage.ErrPermanent }
+
 // permanentError marks a failure that a retry cannot mend.
 type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
+
+// Is implements errors.Is.
+func (e *permanentError) Is(target error) bool { return target == storage.ErrPermanent }
 
 // Permanent marks an error as one that a retry cannot mend: the job that ends
 // with it is dead at once, whatever is left of its retries. Code and message
@@ -110,16 +116,12 @@ func Permanent(err error) error {
 	return &permanentError{err}
 }
 
-// IsPermanent says whether a run that ended with err must not be retried: the
-// function said so with Permanent, or its own arguments do not decode.
-func IsPermanent(err error) bool {
-	var e *Error
-	if errors.As(err, &e) && e.badArgs {
-		return true
-	}
-	var p *permanentError
-	return errors.As(err, &p)
-}
+// IsPermanent says whether a run that ended with err must not be retried, because
+// it would end so again: the function said so with Permanent, or err is, or wraps
+// what the function was told, that a value which it passes on is too large or cannot
+// be encoded, or that arguments, its own or those of a function that it runs or
+// schedules, do not decode.
+func IsPermanent(err error) bool { return errors.Is(err, storage.ErrPermanent) }
 
 // sentinelCodes maps the errors of package storage and of contexts. A public
 // row speaks about what the caller asked for, so its text is the message; of
@@ -169,7 +171,7 @@ func AsError(err error) *Error {
 		if message == "" {
 			message = string(code)
 		}
-		return &Error{Code: code, Path: e.Path, Message: cut(message, MaxMessage), Err: err, badArgs: e.badArgs}
+		return &Error{Code: code, Path: e.Path, Message: cut(message, MaxMessage), Err: err}
 	}
 	for _, row := range sentinelCodes {
 		if !errors.Is(err, row.is) {

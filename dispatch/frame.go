@@ -104,6 +104,7 @@ func (f *frame) nest(ctx context.Context, path string, kind Kind) (*Function, En
 	}
 	env := f.env
 	env.Context = ctx
+	env.NotKept = nil // a function's result is the outer one's to use
 	env.Depth++
 	return fn, env, nil
 }

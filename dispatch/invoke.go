@@ -38,6 +38,10 @@ type Env struct {
 	// every method is an error.
 	NewCrons func(storage.JobWriter) Crons
 
+	// NotKept is set, to why the result of a job cannot be kept. The run is a success
+	// then, with no result. Default nil: it is an error, as to every other caller.
+	NotKept *storage.NotKept
+
 	Depth int // Depth of the Invocation; default 0
 }
 
@@ -108,6 +112,13 @@ func border[C any](
 	out, err = handler(ctx, f.fn.args.normal(args), limits)
 	if bad, ok := err.(argsError); ok {
 		return nil, badArgs(path, bad.error)
+	}
+	if bad, ok := err.(resultError); ok {
+		if f.env.NotKept != nil {
+			*f.env.NotKept = bad.why
+			return nil, nil
+		}
+		err = bad.error
 	}
 	if err != nil {
 		return nil, failure(path, err)

@@ -304,8 +304,9 @@ type Job struct {
 	DueMs int64 `protobuf:"varint,19,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
 	// Trigger is the cron trigger the job is a tick of, and slot the instant it
 	// stands for; 0 if it was run by hand.
-	Trigger string `protobuf:"bytes,20,opt,name=trigger,proto3" json:"trigger,omitempty"`
-	SlotMs  int64  `protobuf:"varint,21,opt,name=slot_ms,json=slotMs,proto3" json:"slot_ms,omitempty"`
+	Trigger string   `protobuf:"bytes,20,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	SlotMs  int64    `protobuf:"varint,21,opt,name=slot_ms,json=slotMs,proto3" json:"slot_ms,omitempty"`
+	NotKept *NotKept `protobuf:"bytes,24,opt,name=not_kept,json=notKept,proto3" json:"not_kept,omitempty"`
 	// CaughtUp says that the slot had passed when the job was made.
 	CaughtUp      bool `protobuf:"varint,22,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -489,11 +490,72 @@ func (x *Job) GetSlotMs() int64 {
 	return 0
 }
 
+func (x *Job) GetNotKept() *NotKept {
+	if x != nil {
+		return x.NotKept
+	}
+	return nil
+}
+
 func (x *Job) GetCaughtUp() bool {
 	if x != nil {
 		return x.CaughtUp
 	}
 	return false
+}
+
+// NotKept is why the result of a success cannot be kept.
+type NotKept struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes is the result's length as JSON; 0 means it has none.
+	Bytes         int64  `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotKept) Reset() {
+	*x = NotKept{}
+	mi := &file_carillon_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotKept) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotKept) ProtoMessage() {}
+
+func (x *NotKept) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotKept.ProtoReflect.Descriptor instead.
+func (*NotKept) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NotKept) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *NotKept) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 type Retry struct {
@@ -510,7 +572,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_carillon_proto_msgTypes[3]
+	mi := &file_carillon_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +584,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[3]
+	mi := &file_carillon_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +597,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{3}
+	return file_carillon_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Retry) GetLimit() uint32 {
@@ -583,7 +645,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_carillon_proto_msgTypes[4]
+	mi := &file_carillon_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +657,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[4]
+	mi := &file_carillon_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +670,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{4}
+	return file_carillon_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *JobError) GetCode() string {
@@ -639,7 +701,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_carillon_proto_msgTypes[5]
+	mi := &file_carillon_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +713,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[5]
+	mi := &file_carillon_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +726,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{5}
+	return file_carillon_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Attempt) GetNumber() uint32 {
@@ -714,7 +776,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_carillon_proto_msgTypes[6]
+	mi := &file_carillon_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +788,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[6]
+	mi := &file_carillon_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +801,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{6}
+	return file_carillon_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Claim) GetVersion() uint32 {
@@ -807,7 +869,7 @@ type Trigger struct {
 
 func (x *Trigger) Reset() {
 	*x = Trigger{}
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +881,7 @@ func (x *Trigger) String() string {
 func (*Trigger) ProtoMessage() {}
 
 func (x *Trigger) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +894,7 @@ func (x *Trigger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
 func (*Trigger) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{7}
+	return file_carillon_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Trigger) GetVersion() uint32 {
@@ -1044,7 +1106,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1118,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1131,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{8}
+	return file_carillon_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Slot) GetVersion() uint32 {
@@ -1141,7 +1203,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1215,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1228,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{9}
+	return file_carillon_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -1197,7 +1259,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1271,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1284,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{10}
+	return file_carillon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TableIndex) GetName() string {
@@ -1265,7 +1327,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1339,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1352,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{11}
+	return file_carillon_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -1325,7 +1387,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1399,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1412,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{12}
+	return file_carillon_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -1378,7 +1440,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1452,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1465,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{13}
+	return file_carillon_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -1435,7 +1497,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\"\n" +
-	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xc1\x05\n" +
+	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xef\x05\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1460,8 +1522,12 @@ const file_carillon_proto_rawDesc = "" +
 	"\ahistory\x18\x12 \x03(\v2\x11.carillon.AttemptR\ahistory\x12\x15\n" +
 	"\x06due_ms\x18\x13 \x01(\x03R\x05dueMs\x12\x18\n" +
 	"\atrigger\x18\x14 \x01(\tR\atrigger\x12\x17\n" +
-	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\x12\x1b\n" +
-	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\"}\n" +
+	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\x12,\n" +
+	"\bnot_kept\x18\x18 \x01(\v2\x11.carillon.NotKeptR\anotKept\x12\x1b\n" +
+	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\"7\n" +
+	"\aNotKept\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +
 	"\x05Retry\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x16\n" +
 	"\x06linear\x18\x02 \x01(\bR\x06linear\x12\x17\n" +
@@ -1566,41 +1632,43 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_carillon_proto_goTypes = []any{
 	(JobState)(0),         // 0: carillon.JobState
 	(IndexState)(0),       // 1: carillon.IndexState
 	(*App)(nil),           // 2: carillon.App
 	(*AppEntry)(nil),      // 3: carillon.AppEntry
 	(*Job)(nil),           // 4: carillon.Job
-	(*Retry)(nil),         // 5: carillon.Retry
-	(*JobError)(nil),      // 6: carillon.JobError
-	(*Attempt)(nil),       // 7: carillon.Attempt
-	(*Claim)(nil),         // 8: carillon.Claim
-	(*Trigger)(nil),       // 9: carillon.Trigger
-	(*Slot)(nil),          // 10: carillon.Slot
-	(*Table)(nil),         // 11: carillon.Table
-	(*TableIndex)(nil),    // 12: carillon.TableIndex
-	(*ExportHeader)(nil),  // 13: carillon.ExportHeader
-	(*ExportEntry)(nil),   // 14: carillon.ExportEntry
-	(*ExportTrailer)(nil), // 15: carillon.ExportTrailer
+	(*NotKept)(nil),       // 5: carillon.NotKept
+	(*Retry)(nil),         // 6: carillon.Retry
+	(*JobError)(nil),      // 7: carillon.JobError
+	(*Attempt)(nil),       // 8: carillon.Attempt
+	(*Claim)(nil),         // 9: carillon.Claim
+	(*Trigger)(nil),       // 10: carillon.Trigger
+	(*Slot)(nil),          // 11: carillon.Slot
+	(*Table)(nil),         // 12: carillon.Table
+	(*TableIndex)(nil),    // 13: carillon.TableIndex
+	(*ExportHeader)(nil),  // 14: carillon.ExportHeader
+	(*ExportEntry)(nil),   // 15: carillon.ExportEntry
+	(*ExportTrailer)(nil), // 16: carillon.ExportTrailer
 }
 var file_carillon_proto_depIdxs = []int32{
 	0,  // 0: carillon.Job.state:type_name -> carillon.JobState
-	5,  // 1: carillon.Job.retry:type_name -> carillon.Retry
-	6,  // 2: carillon.Job.error:type_name -> carillon.JobError
-	7,  // 3: carillon.Job.history:type_name -> carillon.Attempt
-	6,  // 4: carillon.Attempt.error:type_name -> carillon.JobError
-	5,  // 5: carillon.Trigger.retry:type_name -> carillon.Retry
-	0,  // 6: carillon.Trigger.last_state:type_name -> carillon.JobState
-	6,  // 7: carillon.Trigger.last_error:type_name -> carillon.JobError
-	12, // 8: carillon.Table.indexes:type_name -> carillon.TableIndex
-	1,  // 9: carillon.TableIndex.state:type_name -> carillon.IndexState
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	6,  // 1: carillon.Job.retry:type_name -> carillon.Retry
+	7,  // 2: carillon.Job.error:type_name -> carillon.JobError
+	8,  // 3: carillon.Job.history:type_name -> carillon.Attempt
+	5,  // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
+	7,  // 5: carillon.Attempt.error:type_name -> carillon.JobError
+	6,  // 6: carillon.Trigger.retry:type_name -> carillon.Retry
+	0,  // 7: carillon.Trigger.last_state:type_name -> carillon.JobState
+	7,  // 8: carillon.Trigger.last_error:type_name -> carillon.JobError
+	13, // 9: carillon.Table.indexes:type_name -> carillon.TableIndex
+	1,  // 10: carillon.TableIndex.state:type_name -> carillon.IndexState
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -1614,7 +1682,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

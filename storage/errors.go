@@ -12,6 +12,10 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrLimit is returned when a documented size or count would be exceeded.
 	ErrLimit = errors.New("limit exceeded")
+	// ErrPermanent is matched, beside the sentinel of its kind, by an error that stays
+	// the same however often the call is repeated: a document is too large, or cannot
+	// be encoded.
+	ErrPermanent = errors.New("repeating it does not help")
 	// ErrUndeclared is returned when a table with indexes is used that the store was not opened with.
 	ErrUndeclared = errors.New("table is not declared")
 	// ErrNotBuilt is returned when an app's indexes are used before Tx.ReconcileIndexes
@@ -52,3 +56,14 @@ var (
 	// ErrFenced is returned when a commit finds that another owner has taken the volume.
 	ErrFenced = errors.New("volume has another owner")
 )
+
+// permanent marks err as one that matches ErrPermanent.
+func permanent(err error) error { return &permanentError{err} }
+
+type permanentError struct{ error }
+
+// Unwrap returns the error of the kind.
+func (e *permanentError) Unwrap() error { return e.error }
+
+// Is implements errors.Is.
+func (e *permanentError) Is(target error) bool { return target == ErrPermanent }

@@ -59,10 +59,10 @@ func (x *indexInfo) appendField(b []byte, start, i int, v reflect.Value) ([]byte
 	f := &x.fields[i]
 	b, err := f.append(b, v)
 	if err != nil {
-		return nil, fmt.Errorf("index %s: field %q: %w: %w", x.name, f.name, ErrInvalid, err)
+		return nil, permanent(fmt.Errorf("index %s: field %q: %w: %w", x.name, f.name, ErrInvalid, err))
 	}
 	if size := len(b) - start; size > maxIndexKey {
-		return nil, fmt.Errorf("index %s: field %q: %w: the index key takes %d bytes, at most %d are allowed", x.name, f.name, ErrLimit, size, maxIndexKey)
+		return nil, permanent(fmt.Errorf("index %s: field %q: %w: the index key takes %d bytes, at most %d are allowed", x.name, f.name, ErrLimit, size, maxIndexKey))
 	}
 	return b, nil
 }

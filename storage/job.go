@@ -41,6 +41,7 @@ type Job struct {
 	Interruptions int // crashes in a row that cut an attempt off
 	Error         *JobError
 	History       []Attempt // every ended attempt that did not succeed, oldest first
+	NotKept       *NotKept  // why the result of a success is none that could be kept; nil: it could
 
 	Retry      *Retry // nil means the default policy
 	AtMostOnce bool
@@ -58,6 +59,13 @@ type Job struct {
 type JobError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+}
+
+// NotKept is why the result of a job cannot be kept. The job is a success all the
+// same, with its effects.
+type NotKept struct {
+	Bytes  int    `json:"bytes,omitempty"` // of the result as JSON; 0: it has no JSON
+	Reason string `json:"reason"`
 }
 
 // Attempt is one ended run of a job that did not succeed.

@@ -217,6 +217,7 @@ type End struct {
 	Due         time.Time // of the next attempt, if State is StatePending
 	StartedAt   time.Time // zero if it is not known to have started
 	Error       *JobError // why the attempt did not succeed
+	NotKept     *NotKept  // why the result of a success cannot be kept
 	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
 	Crashed     bool      // it was a crash: one more of those in a row
 }
@@ -243,6 +244,10 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		job.Error = nil
 	}
 	job.boundInstants(tx.now)
+	job.NotKept = nil
+	if n := end.NotKept; n != nil {
+		job.NotKept = &NotKept{Bytes: n.Bytes, Reason: errorText(n.Reason)}
+	}
 	switch {
 	case end.Crashed:
 		job.Interruptions++

@@ -101,6 +101,10 @@ func jobText(job storage.Job) string {
 		instant("ended", a.EndedAt)
 		text("error", strconv.Quote(a.Error.Code), strconv.Quote(a.Error.Message), strconv.FormatBool(a.Interrupted))
 	}
+	if n := job.NotKept; n != nil {
+		number("notkept", int64(n.Bytes))
+		text(strconv.Quote(n.Reason))
+	}
 	if job.Retry != nil {
 		text("retry", retryText(job.Retry))
 	}

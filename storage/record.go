@@ -91,6 +91,9 @@ func encodeJob(job *Job) []byte {
 	if e := job.Error; e != nil {
 		p.Error = &proto.JobError{Code: e.Code, Message: e.Message}
 	}
+	if n := job.NotKept; n != nil {
+		p.NotKept = &proto.NotKept{Bytes: int64(n.Bytes), Reason: n.Reason}
+	}
 	for i := range job.History {
 		a := &job.History[i]
 		p.History = append(p.History, &proto.Attempt{
@@ -143,6 +146,9 @@ func decodeJob(p place, data []byte) (Job, error) {
 	job.Retry = decodeRetry(r.Retry)
 	if r.Error != nil {
 		job.Error = &JobError{Code: r.Error.Code, Message: r.Error.Message}
+	}
+	if n := r.NotKept; n != nil {
+		job.NotKept = &NotKept{Bytes: int(n.Bytes), Reason: n.Reason}
 	}
 	for _, a := range r.History {
 		job.History = append(job.History, Attempt{

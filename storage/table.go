@@ -59,7 +59,7 @@ func (t *Table[T]) Get(r Reader, id ID[T]) (T, error) {
 
 // Insert stores a new document and returns its id, which is greater than those
 // of all documents the app inserted before. ErrInvalid if doc has no JSON or its
-// JSON is not an object, ErrLimit if that or an index key is too long.
+// JSON is not an object, ErrLimit if that or an index key is too long; all of these match ErrPermanent.
 func (t *Table[T]) Insert(w Writer, doc T) (ID[T], error) {
 	data, err := encodeDocument(&doc)
 	if err != nil {
@@ -125,17 +125,17 @@ func encodeDocument(doc any) ([]byte, error) {
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(doc); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, permanent(fmt.Errorf("%w: %w", ErrInvalid, err))
 	}
 	data := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	if data[0] != '{' {
-		return nil, fmt.Errorf("%w: documents are JSON objects, this one is encoded as %.20s", ErrInvalid, data)
+		return nil, permanent(fmt.Errorf("%w: documents are JSON objects, this one is encoded as %.20s", ErrInvalid, data))
 	}
 	if !utf8.Valid(data) { // of a json.RawMessage, which is passed on as it is
 		return nil, fmt.Errorf("%w: the document is not UTF-8", ErrInvalid)
 	}
 	if len(data) > maxDocumentLen {
-		return nil, fmt.Errorf("%w: a document of %d bytes, at most %d are allowed", ErrLimit, len(data), maxDocumentLen)
+		return nil, permanent(fmt.Errorf("%w: a document of %d bytes, at most %d are allowed", ErrLimit, len(data), maxDocumentLen))
 	}
 	return data, nil
 }

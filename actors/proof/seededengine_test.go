@@ -246,6 +246,25 @@ var engineFaults = []seededFault{
 	return e.stop(e.store.Close, over)`}},
 	},
 	{
+		name: "unkept-result-fails", what: "a job whose result is too large fails, and is retried with its effects",
+		pkg: "actors", tests: "TestG5_AResultThatCannotBeKeptIsASuccess",
+		edits: []edit{{"dispatch/invoke.go", `if f.env.NotKept != nil {`, `if f.env.NotKept != nil && !FAULT {`}},
+	},
+	{
+		name: "nested-result-dropped", what: "a function that a job runs hands on nothing in place of a result that is too large",
+		pkg: "actors", tests: "TestG5_WhatRepeatingDoesNotMendIsNotRetried",
+		edits: []edit{{"dispatch/frame.go", `	env.NotKept = nil //`, `	if FAULT {
+		env.Depth++
+		return fn, env, nil
+	}
+	env.NotKept = nil //`}},
+	},
+	{
+		name: "too-large-retried", what: "a value that is too large is tried again and again",
+		pkg: "actors", tests: "TestG5_WhatRepeatingDoesNotMendIsNotRetried",
+		edits: []edit{{"dispatch/args.go", `what, size, limit), permanent: true,`, `what, size, limit), permanent: !FAULT,`}},
+	},
+	{
 		name: "poison-for-ever", what: "a job that crashes the process is run for ever",
 		pkg: "actors", tests: "TestG5_MaxInterruptions",
 		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !FAULT:`}},

@@ -130,7 +130,7 @@ var storageFaults = []seededFault{
 	{
 		name: "epoch-unchecked", what: "an owner that was replaced goes on committing",
 		pkg: "storage", tests: "TestG23_EpochFencesTheOldOwner",
-		edits: []edit{{"storage/volume.go", `if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch {`, `if e := getU64(&tx.Snapshot, metaEpoch); e != v.epoch && !FAULT {`}},
+		edits: []edit{{"storage/volume.go", `if e := getU64(tx.Base(), metaEpoch); e != v.epoch {`, `if e := getU64(tx.Base(), metaEpoch); e != v.epoch && !FAULT {`}},
 	},
 	{
 		name: "wrong-app-number", what: "documents of all apps share the number of the first",
