@@ -51,6 +51,10 @@ type Options struct {
 	Concurrency int
 	// MaxJobs is how many pending and running jobs an app may have. Default 10,000,000.
 	MaxJobs int
+	// TxLimits bound what one mutation writes, with all that is nested in it. The
+	// call that would pass one is refused with resource_exhausted, which a job is
+	// not retried for. Default 10,000 jobs scheduled, 32,000 writes, 16 MiB.
+	TxLimits storage.TxLimits
 	// Limits bound the JSON of one call. Default 1 MiB for arguments and for results.
 	Limits dispatch.Limits
 
@@ -113,6 +117,7 @@ func (o Options) withDefaults() Options {
 	setInt(&o.Concurrency, 1024)
 	setInt(&o.KeepFinished, 100_000)
 	setInt(&o.MaxInterruptions, 10)
+	o.TxLimits = o.TxLimits.WithDefaults()
 	setSpan(&o.QueryTimeout, 5*time.Second)
 	setSpan(&o.MutationTimeout, 5*time.Second)
 	setSpan(&o.ActionTimeout, 10*time.Minute)
@@ -175,6 +180,9 @@ func (o Options) validate() error {
 		if span.value < time.Millisecond {
 			bad(span.field, span.value, "1 ms or more")
 		}
+	}
+	if err := o.TxLimits.Check(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -88,7 +88,7 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 	}
 	t.tx = app.store.Begin(at.now)
 	t.tx.OnCancel(app.noteCancels(&t.cancelings))
-	t.writer = t.tx.JobWriter()
+	t.writer = t.tx.Bounded(&app.eng.opts.TxLimits)
 	inv.now = t.tx.Now()
 	if inv.job != nil {
 		inv.job.startedAt = inv.now

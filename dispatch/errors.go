@@ -120,7 +120,8 @@ func Permanent(err error) error {
 // it would end so again: the function said so with Permanent, or err is, or wraps
 // what the function was told, that a value which it passes on is too large or cannot
 // be encoded, or that arguments, its own or those of a function that it runs or
-// schedules, do not decode.
+// schedules, do not decode, or that it would do more in one transaction than
+// storage.TxLimits let it.
 func IsPermanent(err error) bool { return errors.Is(err, storage.ErrPermanent) }
 
 // sentinelCodes maps the errors of package storage and of contexts. A public
@@ -135,6 +136,7 @@ var sentinelCodes = [...]struct {
 	{storage.ErrInvalid, CodeInvalidArgument, true},
 	{storage.ErrExists, CodeAlreadyExists, true},
 	{storage.ErrLimit, CodeResourceExhausted, true},
+	{storage.ErrTxLimit, CodeResourceExhausted, true},
 	{storage.ErrReentrant, CodeFailedPrecondition, true},
 	{storage.ErrUndeclared, CodeFailedPrecondition, true},
 	{storage.ErrTxDone, CodeAborted, false},

@@ -8,7 +8,8 @@ import (
 
 // buffer is a sorted set of writes that are not in the file yet.
 type buffer struct {
-	m btree.Map[string, write]
+	m     btree.Map[string, write]
+	bytes int // of the keys and values in m
 }
 
 // write is the newest word on one key.
@@ -17,14 +18,21 @@ type write struct {
 	deleted bool
 }
 
-func (b *buffer) put(key, value []byte) { b.m.Set(string(key), write{value: value}) }
+func (b *buffer) put(key, value []byte) { b.set(string(key), write{value: value}) }
 
-func (b *buffer) delete(key []byte) { b.m.Set(string(key), write{deleted: true}) }
+func (b *buffer) delete(key []byte) { b.set(string(key), write{deleted: true}) }
+
+func (b *buffer) set(key string, w write) {
+	was, known := b.m.Set(key, w)
+	if b.bytes += len(w.value) - len(was.value); !known {
+		b.bytes += len(key)
+	}
+}
 
 // join lets b hold all that c holds, c's word being the newer.
 func (b *buffer) join(c *buffer) {
 	c.m.Scan(func(key string, w write) bool {
-		b.m.Set(key, w)
+		b.set(key, w)
 		return true
 	})
 }

@@ -95,4 +95,6 @@
 //	     cannot be reopened before they end.
 //	S15  A Writer changes documents only. Jobs and triggers change through a JobWriter,
 //	     which only the holder of the Tx can make.
+//	S16  What the writers of Tx.Bounded have written, nested ones included, stays within
+//	     their TxLimits (G24).
 package storage

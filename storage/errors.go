@@ -14,8 +14,11 @@ var (
 	ErrLimit = errors.New("limit exceeded")
 	// ErrPermanent is matched, beside the sentinel of its kind, by an error that stays
 	// the same however often the call is repeated: a document is too large, or cannot
-	// be encoded.
+	// be encoded; a transaction would write more than one may.
 	ErrPermanent = errors.New("repeating it does not help")
+	// ErrTxLimit is returned when a transaction would write more than one may
+	// (TxLimits). ErrPermanent is matched, too.
+	ErrTxLimit = permanent(errors.New("limit of one transaction exceeded"))
 	// ErrUndeclared is returned when a table with indexes is used that the store was not opened with.
 	ErrUndeclared = errors.New("table is not declared")
 	// ErrNotBuilt is returned when an app's indexes are used before Tx.ReconcileIndexes

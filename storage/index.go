@@ -89,14 +89,26 @@ func (t *tableInfo) entries(n keyspace, id string, data []byte, misfit error) ([
 
 // store writes the document and brings the indexes from was to data, which is
 // the one place where either is done. nil is no document. It is called with
-// the transaction locked; after an error nothing has changed.
-func (t *tableInfo) store(tx *Tx, id string, was, data []byte) error {
+// the transaction of v locked; after an error nothing has changed.
+func (t *tableInfo) store(v *view, id string, was, data []byte) error {
+	tx := v.tx
+	key := tx.app.keys.document(t.name, id)
 	before, err := t.entries(tx.app.keys, id, was, ErrFormat)
 	if err != nil {
 		return fmt.Errorf("stored document: %w", err)
 	}
 	now, err := t.entries(tx.app.keys, id, data, ErrInvalid)
 	if err != nil {
+		return err
+	}
+	writes, size := 1, len(key)+len(data)
+	for i := range t.indexes {
+		if !bytes.Equal(before[i], now[i]) {
+			writes += min(len(before[i]), 1) + min(len(now[i]), 1)
+			size += len(before[i]) + len(now[i])
+		}
+	}
+	if err := v.spare(0, writes, size); err != nil {
 		return err
 	}
 	for i := range t.indexes {
@@ -110,7 +122,7 @@ func (t *tableInfo) store(tx *Tx, id string, was, data []byte) error {
 			tx.put(now[i], nil)
 		}
 	}
-	if key := tx.app.keys.document(t.name, id); data == nil {
+	if data == nil {
 		tx.delete(key)
 	} else {
 		tx.put(key, data)

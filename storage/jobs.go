@@ -33,7 +33,7 @@ const maxErrorLen = 1024
 // ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout and Claims, and ID unless
 // that is empty: then it mints one. EnqueuedAt is raised to the transaction's
 // instant if it is before that. Errors: ErrExists if a pending, running or
-// dead job holds the id, ErrLimit if the app has as many jobs as it may,
+// dead job holds the id, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
 // ErrInvalid for an id or an instant out of bounds. Nothing is changed then.
 func InsertJob(w JobWriter, job Job) (JobID, error) {
 	tx, depth := w.writer()
@@ -49,10 +49,11 @@ func InsertJob(w JobWriter, job Job) (JobID, error) {
 	if err := tx.room(); err != nil {
 		return "", err
 	}
-	return tx.insert(job)
+	return w.v.insert(job)
 }
 
-func (tx *Tx) insert(job Job) (JobID, error) {
+func (v *view) insert(job Job) (JobID, error) {
+	tx := v.tx
 	c := &tx.top().counts
 	due := job.Due.UnixMilli()
 	if due < 1 || due > maxInstantMs {
@@ -64,9 +65,6 @@ func (tx *Tx) insert(job Job) (JobID, error) {
 	// It is made after the transaction has begun, though the clock may say else.
 	if job.EnqueuedAt.Before(tx.now) {
 		job.EnqueuedAt = timeOf(tx.now.UnixMilli())
-	}
-	if job.EnqueuedAt.After(tx.latest) {
-		tx.latest = job.EnqueuedAt
 	}
 	if at := job.ScheduledFor.UnixMilli(); at < 1 || at > maxInstantMs {
 		return "", fmt.Errorf("%w: instant asked for %v is not between 1970 and %v", ErrInvalid, job.ScheduledFor, MaxInstant)
@@ -81,8 +79,20 @@ func (tx *Tx) insert(job Job) (JobID, error) {
 	} else if err := tx.freeID(job.ID); err != nil {
 		return "", err
 	}
+	data := encodeJob(&job)
+	writes, size := 1, numberLen+1+placeLen+len(data)
+	if home, ok := job.ID.home(); !ok || home != job.place {
+		writes, size = 2, size+numberLen+1+len(job.ID)+1+placeLen
+	}
+	if err := v.spare(1, writes, size); err != nil {
+		return "", err
+	}
 	c.seq++
-	tx.putPending(&job)
+	tx.top().jobs++
+	if job.EnqueuedAt.After(tx.latest) {
+		tx.latest = job.EnqueuedAt
+	}
+	tx.putEncoded(&job, data)
 	return job.ID, nil
 }
 
@@ -111,9 +121,12 @@ func (tx *Tx) freeID(id JobID) error {
 }
 
 // putPending puts the job into the sorted job bucket at job.place.
-func (tx *Tx) putPending(job *Job) {
+func (tx *Tx) putPending(job *Job) { tx.putEncoded(job, encodeJob(job)) }
+
+// putEncoded is putPending of a job whose record is made.
+func (tx *Tx) putEncoded(job *Job, data []byte) {
 	keys, l := tx.app.keys, tx.top()
-	l.put(keys.place(tagQueue, job.place), encodeJob(job))
+	l.put(keys.place(tagQueue, job.place), data)
 	if home, ok := job.ID.home(); ok && home == job.place {
 		// Found without an index; what the index may say of an older life is void.
 		if job.Attempts > 0 || len(job.History) > 0 {
@@ -370,6 +383,10 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	}
 	if job.State.Ended() {
 		return Cancellation{Found: job.State}, nil
+	}
+	// Out of the bucket, the claim with it, into the history and the id index.
+	if err := w.v.spare(0, 4, 2*len(data)+len(id)); err != nil {
+		return Cancellation{}, err
 	}
 	answer := Cancellation{Canceled: true, Found: StatePending}
 	claimKey := tx.app.keys.place(tagClaim, p)

@@ -183,7 +183,7 @@ func (t *tableInfo) insert(w Writer, data []byte) (string, error) {
 		}
 	}
 	id := mintDocumentID(t.name, tx.top().counts.seq+1)
-	if err := t.store(tx, id, nil, data); err != nil {
+	if err := t.store(w.reader(), id, nil, data); err != nil {
 		return "", err
 	}
 	tx.top().counts.seq++
@@ -224,7 +224,7 @@ func (t *tableInfo) replace(w Writer, id string, was, data []byte) error {
 			return err
 		}
 	}
-	if err := t.store(tx, id, stored, data); err != nil {
+	if err := t.store(w.reader(), id, stored, data); err != nil {
 		return fmt.Errorf("document %s: %w", id, err)
 	}
 	return nil

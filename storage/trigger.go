@@ -270,7 +270,11 @@ func PutTrigger(w JobWriter, t *Trigger) error {
 			return fmt.Errorf("%w: app %s has %d triggers, as many as it may", ErrLimit, tx.app.id, MaxTriggers)
 		}
 	}
-	tx.put(key, encodeTrigger(t))
+	data := encodeTrigger(t)
+	if err := w.v.spare(0, 1, len(key)+len(data)); err != nil {
+		return err
+	}
+	tx.put(key, data)
 	return nil
 }
 
@@ -282,12 +286,15 @@ func DeleteTrigger(w JobWriter, name string) error {
 		return err
 	}
 	defer tx.mu.Unlock()
-	tx.delete(tx.app.keys.name(tagTrigger, name))
 	prefix := tx.app.keys.slots(name)
 	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+1)
 	if err != nil {
 		return err
 	}
+	if err := w.v.spare(0, 1+len(rows), len(name)+len(rows)*len(prefix)); err != nil {
+		return err
+	}
+	tx.delete(tx.app.keys.name(tagTrigger, name))
 	for _, r := range rows {
 		tx.delete(r.key)
 	}
@@ -331,7 +338,11 @@ func LogSlot(w JobWriter, trigger string, s Slot) error {
 	if from != rank {
 		p.FromMs = int64(from)
 	}
-	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), rank), encoded(p.MarshalVT()))
+	data := encoded(p.MarshalVT())
+	if err := w.v.spare(0, 2, 2*len(prefix)+len(data)); err != nil {
+		return err
+	}
+	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), rank), data)
 	if !known {
 		for _, r := range rows[:max(0, len(rows)+1-keptSlots)] {
 			tx.delete(r.key)
@@ -350,7 +361,7 @@ func InsertTick(w JobWriter, job Job) (JobID, error) {
 	}
 	defer tx.mu.Unlock()
 	job.ID = TickID(job.Trigger, job.Slot)
-	return tx.insert(job)
+	return w.v.insert(job)
 }
 
 // RemoveTick takes a tick that has not begun out of the bucket, leaving no row
@@ -377,6 +388,9 @@ func RemoveTick(w JobWriter, id JobID) (ok bool, err error) {
 	}
 	claim, err := tx.get(keys.place(tagClaim, p))
 	if err != nil {
+		return false, err
+	}
+	if err := w.v.spare(0, 3, len(id)); err != nil {
 		return false, err
 	}
 	if claim != nil {

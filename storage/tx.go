@@ -34,6 +34,7 @@ type Tx struct {
 type layer struct {
 	buffer
 	counts   counts
+	jobs     int // how many it has scheduled
 	inserted []Job
 	canceled []JobID // claimed jobs that were cancelled
 	ticks    []Job   // ticks of triggers that were cancelled
@@ -68,11 +69,12 @@ func Nested(w JobWriter, fn func(JobWriter) error) error {
 		}
 		parent.join(&child.buffer)
 		parent.counts = child.counts
+		parent.jobs += child.jobs
 		parent.inserted = append(parent.inserted, child.inserted...)
 		parent.canceled = append(parent.canceled, child.canceled...)
 		parent.ticks = append(parent.ticks, child.ticks...)
 	}()
-	inner := JobWriter{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1}}
+	inner := JobWriter{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1, limits: w.v.limits}}
 	if err := fn(inner); err != nil {
 		return err
 	}

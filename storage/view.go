@@ -20,7 +20,9 @@ type view struct {
 	app   *App
 	tx    *Tx // nil in a Snapshot
 	depth int // the layer of tx this view writes to
-	snap  *Snapshot
+	// limits hold what is written through the view; nil: none do.
+	limits *TxLimits
+	snap   *Snapshot
 }
 
 func (v *view) System() System { return System{v} }
