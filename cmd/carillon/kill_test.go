@@ -18,6 +18,7 @@ import (
 
 	"carillon/cmd/carillon/sample"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // The tests of this file kill the real command with SIGKILL, in the middle of
@@ -42,6 +43,14 @@ func mustBuild(t *testing.T) string {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return binary
+}
+
+// kills is how often a server is killed.
+func kills() int {
+	if storagetest.All() {
+		return 6
+	}
+	return 2
 }
 
 // mustStart starts the server and waits until it says where it is.
@@ -121,7 +130,7 @@ func pause(t *testing.T, d time.Duration) {
 // TestG3_KillWhileJobsAreDue schedules 2,000 increments and kills the server
 // while they run, several times: each of them counts once.
 func TestG3_KillWhileJobsAreDue(t *testing.T) {
-	const jobs, kills = 2000, 6
+	jobs, kills := 2000, kills()
 	binary, dir, client := mustBuild(t), filepath.Join(t.TempDir(), "data"), mustClient(t)
 	p := mustStart(t, binary, dir)
 	later := fmt.Sprintf(`{"key":"k","n":%d,"afterMs":100}`, jobs)
@@ -185,7 +194,7 @@ func TestG3_KillWhileJobsAreDue(t *testing.T) {
 // killed again and again: every publish that was acknowledged is notified in
 // the end, under one key.
 func TestG1_KillWhilePublishing(t *testing.T) {
-	const kills, clients = 6, 4
+	kills, clients := kills(), 4
 	binary, dir, client := mustBuild(t), filepath.Join(t.TempDir(), "data"), mustClient(t)
 	p := mustStart(t, binary, dir)
 
