@@ -146,23 +146,38 @@ func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall
 			ticks++
 		}
 	}
-	v, at, err := s.clockwork.judge(tx, job, len(running), ticks, wall)
+	var v verdict
+	var at time.Time
+	err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) (err error) {
+		v, at, err = s.clockwork.judge(w, job, len(running), ticks, wall, tx.Now())
+		if err == nil && v == claimIt && len(running) > 0 {
+			err = s.replace(w, job, running, tx.Now())
+		}
+		return err
+	})
 	if err != nil {
-		s.eng.opts.Logger.Error("judging a tick", "app", s.id, "trigger", job.Trigger, "err", err)
-		return keepIt, wall.Add(time.Second)
-	}
-	if v == claimIt && len(running) > 0 {
-		t, ok, err := tx.JobWriter().System().Trigger(job.Trigger)
-		for _, r := range running {
-			if err == nil && ok && t.Overlap == storage.OverlapReplace && !job.Slot.IsZero() {
-				_, err = storage.CancelJob(tx.JobWriter(), r.job.ID)
-			}
-		}
-		if err != nil {
-			s.eng.opts.Logger.Error("replacing a tick", "app", s.id, "trigger", job.Trigger, "err", err)
-		}
+		return s.tickFailed(tx, job, err), wall.Add(time.Second)
 	}
 	return v, at
+}
+
+// replace cancels the runs that a tick is to replace, if that is its trigger's policy.
+func (s *scheduler) replace(w storage.JobWriter, tick *storage.Job, running []*run, now time.Time) error {
+	t, ok, err := w.System().Trigger(tick.Trigger)
+	if err != nil || !ok || t.Overlap != storage.OverlapReplace || tick.Slot.IsZero() {
+		return err
+	}
+	for _, r := range running {
+		if _, err := storage.CancelJob(w, r.job.ID); err != nil {
+			return err
+		}
+		if !s.runs.live(r.job.ID) {
+			if err := s.clockwork.cancelled(w, &r.job, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // suspectsAtOnce is how many suspects may be claimed together with one that so

@@ -63,7 +63,7 @@ func (c *txCrons) Update(def dispatch.Cron) error {
 		return err
 	}
 	t, err := c.own(plan.Name)
-	if err != nil || sameDefinition(&t, &plan) {
+	if err != nil || t.Fault == "" && sameDefinition(&t, &plan) {
 		return err
 	}
 	return c.whole(func(w storage.JobWriter) error { return c.clockwork.redefine(w, t, plan, c.eng.clock.wall(), c.now) })
@@ -113,7 +113,7 @@ func pausedFor(reason string) string {
 // Resume implements dispatch.Crons.
 func (c *txCrons) Resume(name string) error {
 	t, err := c.must(name)
-	if err != nil || !t.Paused {
+	if err != nil || !t.Paused && t.Fault == "" {
 		return err
 	}
 	return c.whole(func(w storage.JobWriter) error { return c.clockwork.resume(w, t, c.eng.clock.wall(), c.now) })
@@ -217,16 +217,13 @@ func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall,
 	if err := c.retract(w, &t, "the trigger was changed", true, wall, now); err != nil {
 		return err
 	}
-	if t.Paused {
-		if err := c.passPause(w, &t, wall, now); err != nil {
-			return err
-		}
-	}
-	schedule, err := c.schedule(&t)
-	if err != nil {
+	if err := c.passGap(w, &t, wall, now); err != nil {
 		return err
 	}
-	_, interval := schedule.Interval()
+	interval := false
+	if schedule, err := c.schedule(&t); err == nil {
+		_, interval = schedule.Interval()
+	}
 	if t.Spec != plan.Spec || t.Zone != plan.Zone && !interval {
 		t.Anchor = wall.Truncate(time.Millisecond).UTC() // also: no slot of the new spec is before this
 	}
@@ -235,26 +232,30 @@ func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall,
 	return c.wind(w, &t, wall, now)
 }
 
-// passPause skips the slots of a pause up to now.
-func (c *clockwork) passPause(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
-	schedule, err := c.schedule(t)
-	if err != nil {
-		return err
+// passGap skips the slots up to now of a pause or a fault.
+func (c *clockwork) passGap(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+	reason := pausedFor(t.PauseReason)
+	if !t.Paused {
+		if t.Fault == "" {
+			return nil
+		}
+		reason = faultOf(t.Fault)
 	}
 	since := t.Anchor
 	if t.Decided.After(since) {
 		since = t.Decided
 	}
-	last := schedule.Last(since, wall)
+	first := c.next(t, since)
+	last := c.last(t, first, wall)
 	if last.IsZero() {
 		return nil
 	}
-	return c.decide(w, t, schedule.Next(since), last, storage.SlotSkipped, pausedFor(t.PauseReason), "", now)
+	return c.decide(w, t, first, last, storage.SlotSkipped, reason, "", now)
 }
 
-// resume lets the trigger tick again. The slots of the pause are skipped.
+// resume lets the trigger tick again. The slots of the gap are skipped.
 func (c *clockwork) resume(w storage.JobWriter, t storage.Trigger, wall, now time.Time) error {
-	if err := c.passPause(w, &t, wall, now); err != nil {
+	if err := c.passGap(w, &t, wall, now); err != nil {
 		return err
 	}
 	t.Paused, t.PauseReason = false, ""
@@ -266,6 +267,7 @@ func (c *clockwork) remove(w storage.JobWriter, t *storage.Trigger, wall, now ti
 	if err := c.retract(w, t, "the trigger was deleted", true, wall, now); err != nil {
 		return err
 	}
+	c.forget(t.Name)
 	return storage.DeleteTrigger(w, t.Name)
 }
 

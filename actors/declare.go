@@ -96,15 +96,14 @@ func (s *scheduler) windDeclared() bool {
 // windBorn winds up the triggers of an app in the transaction that brings it
 // into being: were they wound up after that, a crash in between would leave an
 // app that sleeps, without an alarm, and that no sweep looks at.
-func (s *scheduler) windBorn(tx *storage.Tx) {
+func (s *scheduler) windBorn(tx *storage.Tx) error {
 	if s.wound || s.store.Stored() || tx.Unchanged() {
-		return
+		return nil
 	}
-	s.wound = true
 	plans, _ := s.eng.declared.of(s.id)
-	if err := s.alignTriggers(tx, plans); err != nil {
-		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
-	}
+	err := s.alignTriggers(tx, plans)
+	s.wound = err == nil
+	return err
 }
 
 // alignTriggers does the work of windDeclared. A trigger that cannot be brought
@@ -115,7 +114,7 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 	if err != nil {
 		return err
 	}
-	have, wanted := map[string]storage.Trigger{}, map[string]bool{}
+	have, wanted, changed := map[string]storage.Trigger{}, map[string]bool{}, map[string]bool{}
 	for _, t := range stored {
 		have[t.Name] = t
 	}
@@ -139,6 +138,12 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 			align(plan.Name, func(w storage.JobWriter) error { return s.clockwork.create(w, plan, wall, now) })
 		case !sameDefinition(&t, &plan):
 			align(plan.Name, func(w storage.JobWriter) error { return s.clockwork.redefine(w, t, plan, wall, now) })
+			changed[plan.Name] = true
+		}
+	}
+	for _, t := range stored {
+		if (wanted[t.Name] || !t.Declared) && !changed[t.Name] && s.clockwork.curable(&t) {
+			align(t.Name, func(w storage.JobWriter) error { return s.clockwork.resume(w, t, wall, now) })
 		}
 	}
 	return nil

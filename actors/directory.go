@@ -252,7 +252,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 		ref.woken.Store(true)
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
-	ref.app.clockwork = newClockwork(id, ref.app.runs)
+	ref.app.clockwork = newClockwork(id, ref.app.runs, d.eng.opts.Logger)
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
 	store.SetRetention(d.eng.opts.Retention)

@@ -11,8 +11,7 @@ import (
 // their trigger is not any more what it was when they were made (G22).
 
 // cancelled advances the trigger of a tick that was cancelled before it began.
-func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
-	w := tx.JobWriter()
+func (c *clockwork) cancelled(w storage.JobWriter, job *storage.Job, now time.Time) error {
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || predates(job, &t) {
 		return err
@@ -20,15 +19,15 @@ func (c *clockwork) cancelled(tx *storage.Tx, job *storage.Job) error {
 	const reason = "the tick was cancelled"
 	if job.ID != t.NextJob {
 		// It had been claimed, or was to be caught up: its slot is in the log as fired.
-		return c.relog(w, &t, job, storage.SlotCanceled, reason, tx.Now())
+		return c.relog(w, &t, job, storage.SlotCanceled, reason, now)
 	}
 	if next, ok, err := w.System().Get(job.ID); err != nil || ok && !next.State.Ended() {
 		return err // the transaction has wound the trigger anew since
 	}
-	if err := c.decide(w, &t, job.Slot, job.Slot, storage.SlotCanceled, reason, job.ID, tx.Now()); err != nil {
+	if err := c.decide(w, &t, job.Slot, job.Slot, storage.SlotCanceled, reason, job.ID, now); err != nil {
 		return err
 	}
-	return c.wind(w, &t, job.Slot, tx.Now())
+	return c.wind(w, &t, job.Slot, now)
 }
 
 // predates says whether the tick is of an earlier trigger of the name. The clock
@@ -52,28 +51,28 @@ func (c *clockwork) relog(w storage.JobWriter, t *storage.Trigger, job *storage.
 // stale says why a tick that is not its trigger's next is not to be run any
 // more, or "". A tick that has begun once is stale only if the trigger has come
 // to mean something else; ok is false if there is none.
-func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) (string, error) {
+func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) string {
 	begun := job.Attempts > 0
 	switch {
 	case !begun && len(job.History) > 0:
-		return "", nil // it was dead, and somebody wants it run again
+		return "" // it was dead, and somebody wants it run again
 	case !ok || predates(job, t):
-		return "the trigger was deleted", nil
+		return "the trigger was deleted"
 	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args):
-		return "the trigger was changed", nil
+		return "the trigger was changed"
 	}
 	schedule, err := c.schedule(t)
 	if err != nil {
-		return "", err
+		return "" // a fault of the trigger is none of the slots that it had
 	}
 	if !schedule.Next(job.Slot.Add(-time.Millisecond)).Equal(job.Slot) {
-		return "the trigger was changed", nil
+		return "the trigger was changed"
 	}
 	if begun {
-		return "", nil
+		return ""
 	}
 	if t.Paused {
-		return pausedFor(t.PauseReason), nil
+		return pausedFor(t.PauseReason)
 	}
 	// A claim that was taken back, when the engine was closed, leaves a tick that
 	// is not a late one. It can be missed like any other.
@@ -81,22 +80,21 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 		passed := t.Decided.After(job.Slot) || !t.Next.IsZero() && !t.Next.Add(c.jitter(t)).After(wall)
 		switch {
 		case t.CatchUp.Mode == storage.CatchUpNone:
-			return "missed: not caught up", nil
+			return "missed: not caught up"
 		case t.CatchUp.Mode == storage.CatchUpOne && passed:
-			return "missed: caught up by a later tick", nil
+			return "missed: caught up by a later tick"
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // dropStale takes a stale tick out of the bucket: without a trace but that in
 // the log if it never began, as cancelled if it did. gone is false if it is not stale.
-func (c *clockwork) dropStale(tx *storage.Tx, t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) (gone bool, err error) {
-	reason, err := c.stale(t, ok, job, wall)
-	if err != nil || reason == "" {
-		return false, err
+func (c *clockwork) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, job *storage.Job, wall, now time.Time) (gone bool, err error) {
+	reason := c.stale(t, ok, job, wall)
+	if reason == "" {
+		return false, nil
 	}
-	w := tx.JobWriter()
 	if job.Attempts > 0 {
 		_, err := storage.CancelJob(w, job.ID)
 		return true, err
@@ -104,7 +102,7 @@ func (c *clockwork) dropStale(tx *storage.Tx, t *storage.Trigger, ok bool, job *
 	if _, err := storage.RemoveTick(w, job.ID); err != nil || !ok || predates(job, t) {
 		return true, err
 	}
-	return true, c.relog(w, t, job, storage.SlotSkipped, reason, tx.Now())
+	return true, c.relog(w, t, job, storage.SlotSkipped, reason, now)
 }
 
 // retract takes back what of the trigger is pending or claimed and has not
@@ -120,18 +118,14 @@ func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason stri
 		if err != nil {
 			return err
 		}
-		schedule, err := c.schedule(t)
-		if err != nil {
-			return err
-		}
 		if !there {
 			// This very transaction has cancelled it.
 			if err := c.decide(w, t, from, from, storage.SlotCanceled, "the tick was cancelled", id, now); err != nil {
 				return err
 			}
-			from = schedule.Next(from)
+			from = c.next(t, from)
 		}
-		if last := schedule.Last(from.Add(-time.Millisecond), wall); !from.IsZero() && !last.IsZero() {
+		if last := c.last(t, from, wall); !last.IsZero() {
 			if err := c.decide(w, t, from, last, storage.SlotSkipped, reason, "", now); err != nil {
 				return err
 			}

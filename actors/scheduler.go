@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -227,11 +228,8 @@ func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error))
 
 // commitRuns is commit of a transaction that has claimed or ended runs already.
 func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChanges, reply func(error)) {
-	s.windBorn(tx)
-	for _, job := range tx.CanceledTicks() {
-		if err := s.clockwork.cancelled(tx, &job); err != nil {
-			s.eng.opts.Logger.Error("advancing a trigger", "app", s.id, "trigger", job.Trigger, "err", err)
-		}
+	if err := s.windBorn(tx); err != nil {
+		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
 	}
 	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
 	runs.stop = s.settleCancels(tx, cancelings)
@@ -281,6 +279,21 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 		}
 		reply(err)
 	})
+}
+
+// follow has the triggers follow what a transaction has done that is about to be
+// committed: those of ticks that it has cancelled are advanced, and those of an
+// app that it brings into being are wound up. After an error it is to be rolled back.
+func (s *scheduler) follow(tx *storage.Tx) error {
+	if err := s.windBorn(tx); err != nil {
+		return err
+	}
+	for _, job := range tx.CanceledTicks() {
+		if err := s.clockwork.cancelled(tx.JobWriter(), &job, tx.Now()); err != nil {
+			return asError(fmt.Errorf("trigger %s: %w", job.Trigger, err))
+		}
+	}
+	return nil
 }
 
 // settleCancels decides the runs whose claims the transaction has cancelled:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -17,12 +18,12 @@ import (
 // catch-up policy says what becomes of it.
 const lateTick = 5 * time.Second
 
-// maxCounted bounds how many slots of a skipped run are counted one by one, and
-// maxTaken how many slots may be passed over because their jobs exist already.
-const (
-	maxCounted = 10_000
-	maxTaken   = 1000
-)
+// maxCounted bounds how many slots of a skipped run are counted one by one.
+const maxCounted = 10_000
+
+// takenReason is why a slot is skipped whose id a tick of a deleted trigger has:
+// the clock was stepped back since.
+const takenReason = "an earlier trigger of this name has a tick of this slot"
 
 // clockwork turns triggers into ticks: it knows what a spec means, which
 // storage does not. It belongs to whoever has the app's turn.
@@ -34,12 +35,15 @@ const (
 type clockwork struct {
 	app  storage.AppID
 	runs *runs // the app's
+	log  *slog.Logger
 
 	// A mutation that has lost its turn may still be in here, though all it
 	// writes is refused: what is in memory has a lock, a leaf.
 	mu        sync.Mutex
 	schedules map[string]compiled
 	queued    map[string]storage.JobID // by trigger: the tick that waits for its predecessor to end
+
+	complaints map[string]string // by trigger: the latest error that was logged
 }
 
 // compiled is a schedule and what it was compiled from.
@@ -49,8 +53,19 @@ type compiled struct {
 	schedule   *cron.Schedule
 }
 
-func newClockwork(app storage.AppID, runs *runs) *clockwork {
-	return &clockwork{app: app, runs: runs, schedules: map[string]compiled{}, queued: map[string]storage.JobID{}}
+func newClockwork(app storage.AppID, runs *runs, log *slog.Logger) *clockwork {
+	return &clockwork{
+		app: app, runs: runs, log: log, schedules: map[string]compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
+	}
+}
+
+// forget drops what is in memory of a trigger that is deleted.
+func (c *clockwork) forget(trigger string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.schedules, trigger)
+	delete(c.queued, trigger)
+	delete(c.complaints, trigger)
 }
 
 // waits notes that the tick waits for its predecessor, or with "" that none does.
@@ -100,8 +115,9 @@ func jitterOf(app storage.AppID, t *storage.Trigger) time.Duration {
 	return time.Duration(h.Sum64() % uint64(t.Jitter.Milliseconds()+1) * uint64(time.Millisecond))
 }
 
-// wind gives the trigger the first slot after the instant, with its tick, and
-// stores it. A schedule that has no slot left leaves it without.
+// wind gives the trigger the first slot after the instant that has no tick, with a
+// tick, and stores it. A schedule that has no slot left leaves it without, and
+// so does a fault, which is stored with it.
 func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now time.Time) error {
 	t.Next, t.NextJob = time.Time{}, ""
 	if t.Paused {
@@ -109,35 +125,41 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 	}
 	schedule, err := c.schedule(t)
 	if err != nil {
-		return err
+		return c.fault(w, t, err)
 	}
+	t.Fault = ""
 	// A clock that was stepped back brings no slot twice, and none from before the
-	// trigger, or its spec, was made.
-	for _, since := range []time.Time{t.Anchor, t.Decided} {
+	// trigger, or its spec, was made. No job is due before 1970.
+	for _, since := range []time.Time{t.Anchor, t.Decided, time.UnixMilli(0)} {
 		if since.After(after) {
 			after = since
 		}
 	}
-	for range maxTaken {
+	var from, to time.Time // the slots that are taken
+	for {
 		slot := schedule.Next(after)
 		if slot.IsZero() || slot.After(storage.MaxInstant.Add(-cron.MaxJitter)) {
-			return storage.PutTrigger(w, t)
+			break
 		}
 		id, err := c.insert(w, t, slot, false, now)
 		if err == nil {
 			t.Next, t.NextJob = slot.UTC(), id
-			return storage.PutTrigger(w, t)
+			break
 		}
 		if !errors.Is(err, storage.ErrExists) {
 			return err
 		}
-		// A trigger of this name was deleted, then the clock was stepped back.
-		if err := c.decide(w, t, slot, slot, storage.SlotSkipped, "an earlier trigger of this name has a tick of this slot", "", now); err != nil {
+		if from.IsZero() {
+			from = slot
+		}
+		to, after = slot, slot
+	}
+	if !from.IsZero() {
+		if err := c.decide(w, t, from, to, storage.SlotSkipped, takenReason, "", now); err != nil {
 			return err
 		}
-		after = slot
 	}
-	return fmt.Errorf("trigger %s: the next %d slots have ticks of an earlier trigger of this name", t.Name, maxTaken)
+	return storage.PutTrigger(w, t)
 }
 
 // insert stores the tick of a slot, which is late if it is one to be caught up.
@@ -195,18 +217,18 @@ const (
 // judge decides about a tick that is due, or nearly. running is how many runs
 // of its trigger there are, and ticks how many of those are of slots and not by
 // hand. A tick that is not its trigger's next is a retry, or is caught up: it
-// waits its turn unless ticks may overlap.
-func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running, ticks int, wall time.Time) (verdict, time.Time, error) {
+// waits its turn unless ticks may overlap. After an error the caller drops what
+// was written.
+func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running, ticks int, wall, now time.Time) (verdict, time.Time, error) {
 	if job.Slot.IsZero() {
 		return claimIt, time.Time{}, nil // run by hand
 	}
-	w := tx.JobWriter()
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil {
 		return keepIt, time.Time{}, err
 	}
 	if !ok || job.ID != t.NextJob {
-		if gone, err := c.dropStale(tx, &t, ok, job, wall); gone || err != nil {
+		if gone, err := c.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
 			return goneIt, time.Time{}, err
 		}
 		if ok && running > 0 && t.Overlap != storage.OverlapAllow {
@@ -216,9 +238,9 @@ func (c *clockwork) judge(tx *storage.Tx, job *storage.Job, running, ticks int, 
 	}
 	schedule, err := c.schedule(&t)
 	if err != nil {
-		return keepIt, time.Time{}, err
+		return goneIt, time.Time{}, c.fault(w, &t, err)
 	}
-	slot, now, waited := t.Next, tx.Now(), c.waited(job)
+	slot, waited := t.Next, c.waited(job)
 	if !waited && wall.Sub(job.Due) > lateTick {
 		v, err := c.catchUp(w, &t, schedule, wall, now)
 		if v == goneIt || err != nil {
@@ -300,10 +322,14 @@ func (c *clockwork) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *c
 	}
 	for _, at := range late {
 		id, err := c.insert(w, t, at, true, now)
-		if err != nil {
+		outcome, reason := storage.SlotFired, "missed: run late"
+		switch {
+		case errors.Is(err, storage.ErrExists):
+			outcome, reason = storage.SlotSkipped, takenReason
+		case err != nil:
 			return keepIt, err
 		}
-		if err := c.decide(w, t, at, at, storage.SlotFired, "missed: run late", id, now); err != nil {
+		if err := c.decide(w, t, at, at, outcome, reason, id, now); err != nil {
 			return keepIt, err
 		}
 	}

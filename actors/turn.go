@@ -78,7 +78,11 @@ func (s *scheduler) operate(op *operation) {
 	tx := s.store.Begin(s.eng.clock.now())
 	var cancelings []*run
 	tx.OnCancel(s.noteCancels(&cancelings))
-	if err := guarded(op.change, tx); err != nil {
+	err := guarded(op.change, tx)
+	if err == nil {
+		err = s.follow(tx)
+	}
+	if err != nil {
 		s.rollback(tx, cancelings, func(lost error) {
 			if lost != nil {
 				err = lost
@@ -116,6 +120,11 @@ func (app *appState) noteCancels(runs *[]*run) func(storage.JobID) bool {
 // finishTurn settles a turn that its relay has left to the SchedulerActor.
 func (s *scheduler) finishTurn(t *turn) {
 	r := t.inv.job
+	if t.result.err == nil {
+		if err := s.follow(t.tx); err != nil {
+			t.result = result{err: err}
+		}
+	}
 	if t.result.err != nil {
 		if r != nil {
 			s.rollback(t.tx, t.cancelings, nil)

@@ -26,7 +26,7 @@ type Cron struct {
 type CronInfo struct {
 	storage.Trigger
 	Description string      // the spec in English
-	Upcoming    []Upcoming  // the next three ticks; none while it is paused
+	Upcoming    []Upcoming  // the next three ticks; none while it is paused or faulty
 	Policy      RetryPolicy // what its ticks are retried by: Retry, or the function's own, or DefaultRetry
 }
 
@@ -57,7 +57,8 @@ type Crons interface {
 	// left to its retries, and so is one that was claimed, up to Options.ClaimAhead
 	// before its instant, when the process was killed: it counts as begun.
 	Pause(name, reason string) error
-	// Resume lets a paused trigger tick again, from the next slot on.
+	// Resume lets a trigger that is paused, or whose Fault is gone, tick again, from
+	// the next slot on.
 	Resume(name string) error
 	// RunNow runs what the trigger runs, once, and does not touch its next slot.
 	RunNow(name string) (storage.JobID, error)

@@ -863,8 +863,10 @@ type Trigger struct {
 	Seq uint64 `protobuf:"varint,26,opt,name=seq,proto3" json:"seq,omitempty"`
 	// LastSuccessSeq is the sequence number of the tick of last_success_ms.
 	LastSuccessSeq uint64 `protobuf:"varint,27,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Fault is why it cannot tick; empty if it can.
+	Fault         string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Trigger) Reset() {
@@ -1084,6 +1086,13 @@ func (x *Trigger) GetLastSuccessSeq() uint64 {
 		return x.LastSuccessSeq
 	}
 	return 0
+}
+
+func (x *Trigger) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
 }
 
 // Slot says how one slot of a trigger, or a run of them, ended. Its key orders
@@ -1546,7 +1555,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xe2\x06\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xf8\x06\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -1579,7 +1588,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\n" +
 	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\x12\x10\n" +
 	"\x03seq\x18\x1a \x01(\x04R\x03seq\x12(\n" +
-	"\x10last_success_seq\x18\x1b \x01(\x04R\x0elastSuccessSeq\"\xbd\x01\n" +
+	"\x10last_success_seq\x18\x1b \x01(\x04R\x0elastSuccessSeq\x12\x14\n" +
+	"\x05fault\x18\x1e \x01(\tR\x05fault\"\xbd\x01\n" +
 	"\x04Slot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x13\n" +
 	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x14\n" +

@@ -53,9 +53,10 @@ type Cron struct {
 	Declared    bool       `json:"declared"` // by the program, which alone can change or delete it
 	Paused      bool       `json:"paused"`
 	PauseReason string     `json:"pauseReason"`
+	Fault       string     `json:"fault"`       // why it cannot tick; "" if it can
 	Description string     `json:"description"` // the spec in English
 	CreatedAt   time.Time  `json:"createdAt"`
-	Next        []CronNext `json:"next"` // the next three ticks; none while it is paused
+	Next        []CronNext `json:"next"` // the next three ticks; none while it is paused or faulty
 	Last        *CronLast  `json:"last"` // the last tick that ended; null if none has
 	LastSuccess *time.Time `json:"lastSuccess"`
 
@@ -116,7 +117,7 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 		CatchUp:  CronCatchUp{info.CatchUp.Mode, info.CatchUp.Limit, info.CatchUp.Window.Milliseconds()},
 		JitterMs: info.Jitter.Milliseconds(),
 		Retry:    CronRetry{retry.MaxAttempts, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds(), retry.Jitter},
-		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Description: info.Description,
+		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, Description: info.Description,
 		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
 	}
 	for _, at := range info.Upcoming {

@@ -242,6 +242,10 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		return Job{}, err
 	}
 	defer tx.mu.Unlock()
+	trigger, err := tx.triggerOf(&job)
+	if err != nil {
+		return Job{}, err
+	}
 	if err := tx.dropClaim(&job); err != nil {
 		return Job{}, err
 	}
@@ -271,11 +275,13 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	}
 	tx.takePending(&job)
 	if end.State != StatePending {
-		return job, tx.finish(&job, end.State)
+		tx.finish(&job, end.State, trigger)
+		return job, nil
 	}
 	due := end.Due.UnixMilli()
 	if due < 1 || due > maxInstantMs {
-		return job, tx.finish(&job, StateFailed)
+		tx.finish(&job, StateFailed, trigger)
+		return job, nil
 	}
 	job.Due = timeOf(due)
 	job.place.ms = due
@@ -304,8 +310,8 @@ func (tx *Tx) takePending(job *Job) {
 }
 
 // finish puts a job taken out of the sorted job bucket into the history, or
-// among the dead if it failed.
-func (tx *Tx) finish(job *Job, state State) error {
+// among the dead if it failed. trigger is what triggerOf has returned.
+func (tx *Tx) finish(job *Job, state State, trigger *Trigger) {
 	c := &tx.top().counts
 	t := tagHistory
 	if state == StateFailed {
@@ -314,11 +320,7 @@ func (tx *Tx) finish(job *Job, state State) error {
 	} else {
 		c.done++
 	}
-	if job.Trigger != "" {
-		if err := tx.noteTick(job, state); err != nil {
-			return err
-		}
-	}
+	tx.noteTick(job, state, trigger)
 	job.State = state
 	job.CompletedAt = timeOf(tx.now.UnixMilli())
 	job.boundInstants(job.CompletedAt)
@@ -326,7 +328,6 @@ func (tx *Tx) finish(job *Job, state State) error {
 	keys := tx.app.keys
 	tx.put(keys.place(t, job.place), encodeJob(job))
 	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(t, job.place))
-	return nil
 }
 
 // boundInstants keeps the job's instants in order and none after now: those of a
@@ -394,6 +395,10 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	if err != nil {
 		return Cancellation{}, err
 	}
+	trigger, err := tx.triggerOf(&job)
+	if err != nil {
+		return Cancellation{}, err
+	}
 	if claim != nil {
 		tx.delete(claimKey)
 		tx.top().counts.claimed--
@@ -407,7 +412,8 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	if job.Trigger != "" {
 		tx.top().ticks = append(tx.top().ticks, job)
 	}
-	return answer, tx.finish(&job, StateCanceled)
+	tx.finish(&job, StateCanceled, trigger)
+	return answer, nil
 }
 
 // Due reads up to limit rows of the sorted job bucket, from the first at or

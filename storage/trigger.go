@@ -59,6 +59,10 @@ type Trigger struct {
 	Paused      bool
 	PauseReason string
 
+	// Fault is why the trigger cannot tick, such as a zone that this machine does
+	// not know; "" if it can. A faulty trigger has neither Next nor NextJob.
+	Fault string
+
 	CreatedAt time.Time
 	Seq       uint64    // jobs of the app with a greater Job.Seq are younger than the trigger; 0 is not known
 	Anchor    time.Time // the phase of an interval
@@ -135,7 +139,7 @@ func encodeTrigger(t *Trigger) []byte {
 		NextMs: msOf(t.Next), NextJob: string(t.NextJob), CreatedAtMs: msOf(t.CreatedAt),
 		LastSlotMs: msOf(t.LastSlot), LastJob: string(t.LastJob), LastState: storedState(t.LastState),
 		LastEndedAtMs: msOf(t.LastEndedAt), LastSuccessMs: msOf(t.LastSuccess),
-		DecidedMs: msOf(t.Decided), Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
+		DecidedMs: msOf(t.Decided), Fault: t.Fault, Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
 	}
 	if e := t.LastError; e != nil {
 		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
@@ -163,7 +167,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 		Declared: p.Declared, Paused: p.Paused, PauseReason: p.PauseReason, Anchor: timeOf(p.AnchorMs),
 		Next: timeOf(p.NextMs), NextJob: JobID(p.NextJob), CreatedAt: timeOf(p.CreatedAtMs),
 		LastSlot: timeOf(p.LastSlotMs), LastJob: JobID(p.LastJob), LastEndedAt: timeOf(p.LastEndedAtMs), LastSuccess: timeOf(p.LastSuccessMs),
-		Decided: timeOf(p.DecidedMs), Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
+		Decided: timeOf(p.DecidedMs), Fault: p.Fault, Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
 	}
 	if !t.LastEndedAt.IsZero() {
 		t.LastState = stateOf(p.LastState)
@@ -244,7 +248,7 @@ func PutTrigger(w JobWriter, t *Trigger) error {
 	if err := CheckTriggerName(t.Name); err != nil {
 		return err
 	}
-	for _, text := range []string{t.Spec, t.Zone, t.Function, string(t.Overlap), string(t.CatchUp.Mode), t.PauseReason, string(t.NextJob)} {
+	for _, text := range []string{t.Spec, t.Zone, t.Function, string(t.Overlap), string(t.CatchUp.Mode), t.PauseReason, string(t.NextJob), t.Fault} {
 		if !utf8.ValidString(text) {
 			return fmt.Errorf("%w: trigger %s: %s is not UTF-8", ErrInvalid, t.Name, quote(text))
 		}
@@ -324,8 +328,8 @@ func LogSlot(w JobWriter, trigger string, s Slot) error {
 		}
 		rank = max(rank, at+1)
 		var p proto.Slot
-		if err := unmarshal(rows[i].value, &p, &p.Version); err != nil {
-			return fmt.Errorf("trigger %s: slot: %w", trigger, err)
+		if unmarshal(rows[i].value, &p, &p.Version) != nil {
+			continue // what reads the log is told
 		}
 		if was := slotOf(at, &p); was.From.Equal(s.From) && was.To.Equal(was.From) {
 			rank, known = at, true
@@ -406,19 +410,27 @@ func RemoveTick(w JobWriter, id JobID) (ok bool, err error) {
 	return true, nil
 }
 
-// noteTick writes down in its trigger how a tick has ended.
-func (tx *Tx) noteTick(job *Job, state State) error {
-	key := tx.app.keys.name(tagTrigger, job.Trigger)
-	data, err := tx.get(key)
+// triggerOf reads the trigger of a tick that is about to end: nil if the job is no
+// tick, or its trigger was deleted. A damaged trigger keeps no tick from ending.
+func (tx *Tx) triggerOf(job *Job) (*Trigger, error) {
+	if job.Trigger == "" {
+		return nil, nil
+	}
+	data, err := tx.get(tx.app.keys.name(tagTrigger, job.Trigger))
 	if err != nil || data == nil {
-		return err // the trigger was deleted
+		return nil, err
 	}
 	t, err := decodeTrigger(job.Trigger, data)
 	if err != nil {
-		return err
+		return nil, nil // what reads the trigger is told
 	}
-	if job.Attempts == 0 && state == StateCanceled {
-		return nil // it never began
+	return &t, nil
+}
+
+// noteTick writes down in its trigger how a tick has ended.
+func (tx *Tx) noteTick(job *Job, state State, t *Trigger) {
+	if t == nil || job.Attempts == 0 && state == StateCanceled {
+		return // it never began
 	}
 	t.LastJob, t.LastState, t.LastEndedAt, t.LastError = job.ID, state, tx.now, job.Error
 	if !job.Slot.IsZero() {
@@ -427,6 +439,5 @@ func (tx *Tx) noteTick(job *Job, state State) error {
 			t.LastSuccess, t.LastSuccessSeq = job.Slot, job.place.seq
 		}
 	}
-	tx.put(key, encodeTrigger(&t))
-	return nil
+	tx.put(tx.app.keys.name(tagTrigger, t.Name), encodeTrigger(t))
 }

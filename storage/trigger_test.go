@@ -32,7 +32,7 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 		Name: "full", Spec: "0 3 * * *", Zone: "Europe/Rome", Function: "f:n", Args: []byte(`{"a":1}`), Overlap: storage.OverlapQueue,
 		CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 7, Window: time.Hour}, Jitter: time.Minute,
 		Retry: &storage.Retry{Limit: 3, Linear: true, Base: time.Second, Max: time.Minute}, Declared: true, Paused: true, PauseReason: "why",
-		CreatedAt: slotAt(1), Anchor: slotAt(2), Decided: slotAt(5), LastSlot: slotAt(6), LastJob: "cron:full:1", LastState: storage.StateFailed,
+		Fault: "why not", CreatedAt: slotAt(1), Anchor: slotAt(2), Decided: slotAt(5), LastSlot: slotAt(6), LastJob: "cron:full:1", LastState: storage.StateFailed,
 		LastEndedAt: slotAt(7), LastError: &storage.JobError{Code: "internal", Message: "m"}, LastSuccess: slotAt(8), LastSuccessSeq: 9,
 		Seq: 1,
 	}

@@ -199,6 +199,8 @@ func nextOf(c *server.Cron) string {
 		return "paused: " + strings.Join(strings.Fields(c.PauseReason), " ")
 	case c.Paused:
 		return "paused"
+	case c.Fault != "":
+		return "never: " + strings.Join(strings.Fields(c.Fault), " ")
 	case len(c.Next) == 0:
 		return "never"
 	}
