@@ -82,7 +82,7 @@
 //	                               ├─ cancelled before it began ────────► canceled
 //	                               ├─ one runs still, and may not overlap ► skipped
 //	                               ├─ more than 5 s late, not caught up ──► skipped
-//	                               └─ trigger paused or changed ──────────► skipped
+//	                               └─ trigger paused, changed or faulty ──► skipped
 //
 // Every slot from the making of the trigger on ends in one of the three ways,
 // once, and the slot log says which. A clock that is stepped back brings no slot
@@ -91,6 +91,10 @@
 // from there. Of the old definition nothing begins any more then: neither a tick
 // that was claimed already, nor one that was to be caught up, nor a retry. A
 // pause lets retries go on, because their slot was begun before it.
+//
+// A trigger that cannot tick, such as one whose zone this machine does not know,
+// is faulty, and says why. It is wound anew when its app is taken up after a start,
+// when it is resumed, or updated.
 //
 // A run by hand is no tick. It has no slot, and takes none: a tick that may not
 // overlap with it waits until it has ended.

@@ -350,7 +350,19 @@ var engineFaults = []seededFault{
 	{
 		name: "stale-tick-runs", what: "a tick of an old definition runs",
 		pkg: "actors", tests: "TestG22_NoRunOfTheOldSpecAfterAnEdit",
-		edits: []edit{{"actors/retract.go", `if err != nil || reason == "" {`, `if err != nil || reason == "" || FAULT {`}},
+		edits: []edit{{"actors/retract.go", `if reason == "" {`, `if reason == "" || FAULT {`}},
+	},
+	{
+		name: "half-judged", what: "what was written before an error of judging a tick stays",
+		pkg: "actors", tests: "TestG19_ATriggerPassesAnyNumberOfSlotsThatAreTaken",
+		edits: []edit{
+			{"actors/ticks.go", `case errors.Is(err, storage.ErrExists):`, `case !FAULT && errors.Is(err, storage.ErrExists):`},
+			{"actors/claims.go", `err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) (err error) {`, `nested := storage.Nested
+	if FAULT {
+		nested = func(w storage.JobWriter, fn func(storage.JobWriter) error) error { return fn(w) }
+	}
+	err := nested(tx.JobWriter(), func(w storage.JobWriter) (err error) {`},
+		},
 	},
 	{
 		name: "paused-ticks", what: "a paused trigger ticks",
