@@ -46,6 +46,14 @@ func (a *App) Call(ctx context.Context, path string, args json.RawMessage, ident
 	return a.Invoke(ctx, dispatch.Invocation{Path: path, Args: args, Identity: identity, Origin: dispatch.OriginClient})
 }
 
+// Read runs fn on the app's committed state, as of one moment, in the caller's
+// goroutine: documents for which there is no query. It waits for a sync that is
+// under way. The Reader is good until fn returns, and fn must be quick: meanwhile
+// the app cannot be deleted, and pages of its volume are not used again.
+func (a *App) Read(ctx context.Context, fn func(storage.Reader) error) error {
+	return a.eng.read(ctx, a.id, nil, fn)
+}
+
 // Scheduler returns the host's scheduler of the app: what a function's
 // ctx.Scheduler does, each call durable when it returns, and the dead jobs.
 func (a *App) Scheduler(ctx context.Context) *HostScheduler {

@@ -100,7 +100,7 @@ func TestG4_AtMostOnceAtEveryCommit(t *testing.T) {
 func TestG4_AtMostOnceAndAClockThatWasAhead(t *testing.T) {
 	k := newKit()
 	hang := k.hangs("t:hang")
-	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(h *actorstest.Harness) {
 		h.StepClock(2 * time.Hour)
 		id := mustAfter(t, h, "acme", time.Second, hang.With("x"), dispatch.AtMostOnce())
 		h.Advance(2 * time.Second)

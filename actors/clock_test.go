@@ -142,7 +142,7 @@ func TestG12_NoLatenessWithoutASlotToWaitFor(t *testing.T) {
 // app was left, and an app that has nothing due is not touched.
 func TestG12_OverdueAtOpen(t *testing.T) {
 	k := newKit()
-	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(h *actorstest.Harness) {
 		for i, app := range []storage.AppID{"a", "b", "c"} {
 			mustAfter(t, h, app, time.Duration(i+1)*time.Hour, addEntry.With("x"))
 		}
@@ -168,7 +168,7 @@ func TestG12_AfterTheWallWasAheadNothingWaitsForIt(t *testing.T) {
 		}
 		return nil
 	})
-	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(h *actorstest.Harness) {
 		begin := h.Now()
 		h.StepClock(10 * year)
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "then"))
@@ -254,7 +254,7 @@ func TestG15_WrittenInstantsFollowTheWall(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%v,crash=%v", step, crash), func(t *testing.T) {
 				k := withNow(newKit())
-				actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+				actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(h *actorstest.Harness) {
 					h.Advance(1500 * time.Millisecond)
 					stamps(t, h, k)
 					shown := h.Now()
@@ -294,7 +294,7 @@ func TestG15_WrittenInstantsFollowTheWall(t *testing.T) {
 // number, however the wall is stepped, across crashes too.
 func TestG15_OrderNeverGoesBack(t *testing.T) {
 	k := newKit()
-	actorstest.Run(t, actors.Options{Functions: k.reg, Retention: 200 * year}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second, Retention: 200 * year}, func(h *actorstest.Harness) {
 		var order []storage.JobID
 		seq := uint64(0)
 		for i, step := range []time.Duration{0, -time.Millisecond, time.Hour, -3 * time.Hour, -time.Hour, time.Second, 11 * year, -year, 0} {

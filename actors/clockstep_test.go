@@ -83,7 +83,7 @@ func TestG11_DueIsByTheWallThoughWhatIsWrittenDownIsAhead(t *testing.T) {
 		}
 		return nil
 	})
-	actorstest.Run(t, actors.Options{Functions: k.reg}, func(harness *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(harness *actorstest.Harness) {
 		h = harness
 		h.StepClock(4 * time.Minute)
 		must[any](t)(addEntry.Run(h.Caller("acme"), "written four minutes ahead"))
@@ -111,7 +111,7 @@ func TestG5_AnAttemptIsCountedThoughTheWallWasSteppedBack(t *testing.T) {
 				}
 				return nil
 			})
-			actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(h *actorstest.Harness) {
 				h.StepClock(2 * time.Hour)
 				id := mustAfter(t, h, "acme", time.Second, hang.With("x"))
 				due := h.Job("acme", id).ScheduledFor

@@ -152,6 +152,9 @@ func onRig(t *testing.T, opts actors.Options, test func(r *cronRig)) {
 	t.Helper()
 	r := &cronRig{t: t}
 	opts.Functions = r.functions()
+	if opts.ClockCheck == 0 {
+		opts.ClockCheck = time.Second // the clock is stepped in many of these tests
+	}
 	// The functions ask the rig for the time, which has it from the harness.
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		r.Harness, r.t = h, h.TB()

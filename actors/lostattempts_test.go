@@ -25,7 +25,7 @@ func withLong() (*faults, func(string) dispatch.Call, actors.Options) {
 		}
 		return nil
 	}, dispatch.Deadline(2*time.Hour))
-	return f, act.With, actors.Options{Functions: k.reg, Fault: f.ask, AppConcurrency: 1, Logger: quiet}
+	return f, act.With, actors.Options{Functions: k.reg, ClockCheck: time.Second, Fault: f.ask, AppConcurrency: 1, Logger: quiet}
 }
 
 // inOneCommit has all that the deed hands over go to the disk in one commit, which
@@ -97,7 +97,7 @@ func TestG5_AnAttemptWhoseEndWasLostIsCounted(t *testing.T) {
 					}
 					return nil
 				})
-				actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
+				actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
 					over = make(chan struct{}) // of the bubble
 					retry := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 4, Base: backoff})
 					id := mustAfter(t, h, "acme", 0, act.With("x"), retry)
@@ -297,7 +297,7 @@ func TestG5_ACrashIsCountedThoughRecoveryFails(t *testing.T) {
 					}
 					return nil
 				})
-				actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet}, func(h *actorstest.Harness) {
+				actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second, Fault: f.ask, Logger: quiet}, func(h *actorstest.Harness) {
 					id := mustAfter(t, h, "acme", 0, act.With("x"))
 					h.Settle()
 					h.Kill()

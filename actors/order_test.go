@@ -60,7 +60,7 @@ func TestG13_ByDueInstantThenSequence(t *testing.T) {
 		t.Run(fmt.Sprint("overdue ", down), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(13, 1))
 			k := newKit()
-			actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second}, func(h *actorstest.Harness) {
 				type planned struct {
 					name string
 					due  int

@@ -1,6 +1,7 @@
 package actorstest_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -33,6 +34,54 @@ func ExampleRun() {
 				t.Errorf("reminded %d times", reminded)
 			}
 		})
+	}
+}
+
+// A service that handlers call: the test has it in the bubble, and it is slow
+// without the test being slow. The program gets its client as a value.
+func ExampleHarness_Peer() {
+	var bank *http.Client // the program's, which a test replaces
+	reg := dispatch.NewRegistry()
+	charge := dispatch.Action[string, dispatch.None]("payments:charge")
+	charge.Handle(reg, func(ctx *dispatch.ActionCtx, order string) (none dispatch.None, err error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://bank.example/charges/"+order, nil)
+		if err != nil {
+			return none, err
+		}
+		req.Header.Set("Idempotency-Key", ctx.Job.IdempotencyKey())
+		resp, err := bank.Do(req)
+		if err != nil {
+			return none, err
+		}
+		return none, resp.Body.Close()
+	})
+	_ = func(t *testing.T) { // TestCharge
+		actorstest.Run(t, actors.Options{Functions: reg}, func(h *actorstest.Harness) {
+			charged := map[string]bool{}
+			bank = h.Peer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				time.Sleep(5 * time.Minute) // of virtual time
+				charged[r.Header.Get("Idempotency-Key")] = true
+			}))
+			if _, err := h.Scheduler("acme").RunAfter(time.Hour, charge.With("o1")); err != nil {
+				t.Fatal(err)
+			}
+			h.Advance(2 * time.Hour)
+			if len(charged) != 1 {
+				t.Errorf("%d charges", len(charged))
+			}
+		})
+	}
+}
+
+// Documents are read without a query having been written for it.
+func ExampleDocuments() {
+	type Note struct{ Text string }
+	notes := storage.NewTable[Note]("notes")
+	_ = func(t *testing.T, h *actorstest.Harness) {
+		h.Advance(time.Hour)
+		if docs := actorstest.Documents(h, "acme", notes); len(docs) != 1 {
+			t.Errorf("there are %d notes", len(docs))
+		}
 	}
 }
 

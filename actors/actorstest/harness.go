@@ -31,7 +31,8 @@ type Harness struct {
 
 // Run opens an engine on a new directory, in a bubble, runs test, and closes the
 // engine after a full check. Of the options a few have other defaults here: one
-// volume, no syncing, a logger that writes to t from level Warn on. The wall clock is the bubble's,
+// volume, no syncing, a ClockCheck of an hour, so that months pass in no time, a
+// logger that writes to t from level Warn on. The wall clock is the bubble's,
 // beginning at midnight of 2000-01-01 UTC, plus the steps of StepClock; a Clock
 // in the options is read instead of the bubble's.
 func Run(t *testing.T, opts actors.Options, test func(h *Harness)) {
@@ -49,6 +50,9 @@ func RunIn(t *testing.T, dir string, opts actors.Options, test func(h *Harness))
 			h.opts.Volumes = 1
 		}
 		h.opts.NoSync = true
+		if h.opts.ClockCheck == 0 {
+			h.opts.ClockCheck = time.Hour
+		}
 		if h.opts.Logger == nil {
 			h.opts.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 		}
@@ -106,6 +110,34 @@ func (h *Harness) Call(id storage.AppID, path, args string) (string, error) {
 	h.tb.Helper()
 	out, err := h.App(id).Call(h.tb.Context(), path, json.RawMessage(args), nil)
 	return string(out), err
+}
+
+// Read runs fn on what the app has committed: documents need no query to be
+// looked at. The test fails if the app cannot be read.
+func (h *Harness) Read(app storage.AppID, fn func(db storage.Reader)) {
+	h.tb.Helper()
+	err := h.App(app).Read(h.tb.Context(), func(db storage.Reader) error {
+		fn(db)
+		return nil
+	})
+	if err != nil {
+		h.tb.Fatalf("app %s: read: %v", app, err)
+	}
+}
+
+// Documents returns all documents of the table that the app has, in the order
+// they were inserted. The test fails if they cannot be read.
+func Documents[T any](h *Harness, app storage.AppID, table *storage.Table[T]) (docs []storage.Doc[T]) {
+	h.tb.Helper()
+	h.Read(app, func(db storage.Reader) {
+		for doc, err := range table.Query(db).All() {
+			if err != nil {
+				h.tb.Fatalf("app %s: %v", app, err)
+			}
+			docs = append(docs, doc)
+		}
+	})
+	return docs
 }
 
 // Job returns the job; the test fails if there is none.
@@ -231,7 +263,7 @@ func (h *Harness) busy() storage.AppID {
 // StepClock steps the wall clock by d, which may be negative, while monotonic
 // time stands still: what a correction of the clock looks like, and with a
 // positive d also the machine being suspended. The engine notices within
-// Options.ClockCheck of virtual time.
+// Options.ClockCheck of virtual time: a test that steps the clock sets it.
 func (h *Harness) StepClock(d time.Duration) {
 	synctest.Wait()
 	h.step.Add(int64(d))

@@ -3,6 +3,7 @@ package sample_test
 import (
 	"flag"
 	"testing"
+	"time"
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
@@ -16,7 +17,7 @@ func TestScripts(t *testing.T) {
 	actorstest.Scripts{
 		Files: "../../../testdata/scripts/*.txt",
 		Options: func() actors.Options {
-			return actors.Options{Functions: sample.Functions(), Tables: sample.Tables()}
+			return actors.Options{Functions: sample.Functions(), Tables: sample.Tables(), ClockCheck: time.Second}
 		},
 		Rewrite: *rewrite,
 	}.Run(t)
