@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package storagetest breaks the disk under a process, for tests of this module:
 // strace kills the process at one of its disk calls, or has the call fail.
 //

@@ -166,15 +166,6 @@ func MakeDir(dir string) error {
 	return SyncDir(parent)
 }
 
-// SyncDir makes the names in the directory durable, which bbolt never does.
-func SyncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // lockRetry is how often a lock that is held is tried again.
 const lockRetry = 10 * time.Millisecond
 
@@ -183,19 +174,15 @@ const lockRetry = 10 * time.Millisecond
 // this lock, since they have none before they have their name. ErrLocked if it
 // is held for longer than the timeout.
 func LockDir(dir string, timeout time.Duration) (release func() error, err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
 	for deadline := time.Now().Add(timeout); ; time.Sleep(lockRetry) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		release, held, err := tryLockDir(dir)
 		switch {
-		case err == nil:
-			return f.Close, nil
-		case !errors.Is(err, syscall.EWOULDBLOCK):
-			return nil, errors.Join(err, f.Close())
+		case err != nil:
+			return nil, err
+		case !held:
+			return release, nil
 		case time.Now().After(deadline):
-			return nil, errors.Join(fmt.Errorf("%w: directory", ErrLocked), f.Close())
+			return nil, fmt.Errorf("%w: directory", ErrLocked)
 		}
 	}
 }
@@ -347,12 +334,6 @@ func badFile(path string, err error) error {
 		return fmt.Errorf("%w: %v", ErrBadFile, d)
 	}
 	return fmt.Errorf("%w: %w", ErrBadFile, d)
-}
-
-// unlock gives back the lock of a file that bbolt keeps open, and closes it.
-func unlock(f *os.File) {
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
-	f.Close()
 }
 
 // CloseWait is how long Close waits for open Pins.
