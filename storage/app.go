@@ -43,6 +43,8 @@ type App struct {
 	maxJobs   int
 	retention atomic.Int64
 
+	lanes lanes // of the committer's queue, and guarded by it
+
 	// Below: the committer's.
 	entered  bool   // the app's entry is in the file
 	sheet    counts // the counter sheet after the change sets committed so far

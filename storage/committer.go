@@ -2,7 +2,6 @@ package storage
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -17,40 +16,22 @@ type changeSet struct {
 	counts counts    // the app's counter sheet after it
 	writes *buffer   // nil: nothing to write, only to wait for what came before
 	done   func(error)
+	weight int // what it costs the committer; about bytes
 
 	special func(*kv.Txn) error // a transaction that is not an app's, run on its own
 }
 
-// maxBatch bounds how many change sets share one commit, so that the first
-// caller of a flood does not wait for the whole of it.
-const maxBatch = 4096
-
-// lingerRounds bounds how often the committer lets others run before it
-// commits, as long as each time more arrived. A lone caller waits for nobody.
-const lingerRounds = 8
-
 // submit queues a change set for the committer. It never blocks.
 func (v *volume) submit(cs *changeSet) {
-	v.queueMu.Lock()
-	if v.closed {
-		v.queueMu.Unlock()
+	if !v.queue.put(cs) {
 		cs.done(ErrClosed)
-		return
-	}
-	v.queue = append(v.queue, cs)
-	v.queueMu.Unlock()
-	select {
-	case v.wake <- struct{}{}:
-	default:
 	}
 }
 
-// take returns what is queued, waiting for something; nil means closed and empty.
+// take returns the next batch, waiting for one; nil means closed and empty.
 func (v *volume) take() []*changeSet {
 	for {
-		v.queueMu.Lock()
-		waiting, closed := len(v.queue), v.closed
-		v.queueMu.Unlock()
+		waiting, closed := v.queue.len()
 		if waiting > 0 {
 			break
 		}
@@ -60,26 +41,11 @@ func (v *volume) take() []*changeSet {
 		if v.sweepSome() {
 			continue
 		}
-		<-v.wake
+		<-v.queue.wake
 	}
-	for seen, i := 0, 0; i < lingerRounds; i++ {
-		v.queueMu.Lock()
-		n := len(v.queue)
-		v.queueMu.Unlock()
-		if n == seen || n >= maxBatch || n == 1 && v.lone {
-			break
-		}
-		seen = n
-		runtime.Gosched()
-	}
-	v.queueMu.Lock()
-	defer v.queueMu.Unlock()
-	n := min(len(v.queue), maxBatch)
-	v.lone = n == 1
-	batch := v.queue[:n:n]
-	if v.queue = v.queue[n:]; len(v.queue) == 0 {
-		v.queue = nil // what is left of it holds on to apps that may be asleep by now
-	}
+	v.queue.linger(v.lone)
+	batch := v.queue.take()
+	v.lone = len(batch) == 1
 	return batch
 }
 

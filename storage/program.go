@@ -32,7 +32,7 @@ func (s *Store) SetProgram(name string) error {
 	if err := checkProgram(name); err != nil {
 		return err
 	}
-	return s.volumes[0].do(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(name)) })
+	return s.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(name)) })
 }
 
 // checkOwner refuses a store that Options.Program must not open. It changes nothing.

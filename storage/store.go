@@ -352,7 +352,7 @@ func (s *Store) Declared() (fingerprint string, err error) {
 // SetDeclared remembers, durably when it returns, which declarations of the
 // engine's every app has looked at.
 func (s *Store) SetDeclared(fingerprint string) error {
-	return s.volumes[0].do(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaDeclared, []byte(fingerprint)) })
+	return s.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaDeclared, []byte(fingerprint)) })
 }
 
 // Stats are what a store has written since Open.

@@ -7,9 +7,12 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// sweepChunk is how many keys of a deleted app one commit takes away, so that
-// living apps' commits are hardly delayed.
-const sweepChunk = 2000
+// sweepChunk and sweepBytes are how many keys of a deleted app one commit takes
+// away, and how much is under them, so that living apps' commits are hardly delayed.
+const (
+	sweepChunk = 2000
+	sweepBytes = 4 << 20
+)
 
 // sweeps are the app numbers whose keys are to be swept away: of apps that were
 // deleted, and of imports that were cut off.
@@ -66,17 +69,23 @@ func (v *volume) sweepSome() bool {
 				return nil
 			}
 			var keys [][]byte
+			size := 0
 			c := tx.Base().Cursor(kv.Data)
-			for k, _ := c.Seek(prefix); k != nil && string(k[:numberLen]) == string(prefix) && len(keys) < sweepChunk; k, _ = c.Next() {
+			k, value := c.Seek(prefix)
+			for ; k != nil && string(k[:numberLen]) == string(prefix); k, value = c.Next() {
+				if len(keys) == sweepChunk || size >= sweepBytes {
+					break
+				}
 				// Deleting while iterating can skip keys: collect first.
 				keys = append(keys, slices.Clone(k))
+				size += len(k) + len(value)
 			}
+			done = k == nil || string(k[:numberLen]) != string(prefix)
 			for _, k := range keys {
 				if err := tx.Delete(kv.Data, k); err != nil {
 					return err
 				}
 			}
-			done = len(keys) < sweepChunk
 			if done {
 				return tx.Delete(kv.Doomed, prefix)
 			}
@@ -99,9 +108,9 @@ func (v *volume) sweepSome() bool {
 }
 
 // do runs one transaction of the file from outside the committer's batches: as
-// a change set of no app, in its turn. It returns when that is durable.
-func (v *volume) do(fn func(*kv.Txn) error) error {
+// a change set of no app and that weight, in its turn. It returns when that is durable.
+func (v *volume) do(weight int, fn func(*kv.Txn) error) error {
 	done := make(chan error, 1)
-	v.submit(&changeSet{app: new(App), special: fn, done: func(err error) { done <- err }})
+	v.submit(&changeSet{app: new(App), weight: weight, special: fn, done: func(err error) { done <- err }})
 	return <-done
 }

@@ -31,8 +31,8 @@ const (
 // does not ask for all memory. A document is 1 MiB at most; a job's call too.
 const maxExportRecord = 16 << 20
 
-// importChunk bounds the bytes of an import that share one commit.
-const importChunk = 4 << 20
+// importChunk is the weight of an import that shares one commit.
+const importChunk = heavyWeight
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -186,7 +186,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 	}
 	n := vol.nextNumber()
 	// Doomed until it is whole: a crash on the way leaves nothing behind.
-	err = vol.do(func(tx *kv.Txn) error {
+	err = vol.do(0, func(tx *kv.Txn) error {
 		return errors.Join(raiseNumbers(tx, n), tx.Put(kv.Doomed, n.number(), nil))
 	})
 	if err != nil {
@@ -197,7 +197,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		vol.submit(&changeSet{app: new(App), done: func(error) {}})
 		return fmt.Errorf("import app %s: %w", id, err)
 	}
-	err = vol.do(func(tx *kv.Txn) error {
+	err = vol.do(0, func(tx *kv.Txn) error {
 		if held, err := tx.Get(kv.Apps, []byte(id)); err != nil {
 			return err
 		} else if held != nil {
@@ -270,9 +270,9 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 	var chunk []row
 	size := 0
 	flush := func() error {
-		rows := chunk
+		rows, weight := chunk, size
 		chunk, size = nil, 0
-		return v.do(func(tx *kv.Txn) error {
+		return v.do(weight, func(tx *kv.Txn) error {
 			for _, r := range rows {
 				if err := tx.Put(kv.Data, r.key, r.value); err != nil {
 					return err
@@ -304,7 +304,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 			sum.Write(body)
 			entries++
 			chunk = append(chunk, row{append(n.number(), e.Key...), e.Value})
-			if size += len(body); size >= importChunk {
+			if size += len(body) + keyWeight; size >= importChunk {
 				if err := flush(); err != nil {
 					return err
 				}
@@ -343,7 +343,7 @@ func (s *Store) Delete(id AppID) error {
 		return err
 	}
 	var n keyspace
-	err = vol.do(func(tx *kv.Txn) error {
+	err = vol.do(0, func(tx *kv.Txn) error {
 		entry, err := tx.Get(kv.Apps, []byte(id))
 		if err != nil {
 			return err

@@ -44,10 +44,7 @@ type volume struct {
 	mu sync.RWMutex // guards db; held for reading only while a snapshot is opened
 	db *kv.DB       // nil while the volume is down, and after close
 
-	queueMu sync.Mutex
-	queue   []*changeSet
-	closed  bool
-	wake    chan struct{}
+	queue   queue
 	stopped chan struct{}
 
 	highWater atomic.Int64  // ms
@@ -91,7 +88,7 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync},
 		fault:   opts.Fault,
 		logger:  opts.Logger,
-		wake:    make(chan struct{}, 1),
+		queue:   queue{wake: make(chan struct{}, 1)},
 		stopped: make(chan struct{}),
 	}
 	db, err := kv.Open(path, v.opts)
@@ -203,10 +200,7 @@ func readError(err error) error {
 // downError says why there is no file to read. If the volume is down it also
 // nudges the committer, which tries to open the file again.
 func (v *volume) downError() error {
-	v.queueMu.Lock()
-	closed := v.closed
-	v.queueMu.Unlock()
-	if closed {
+	if _, closed := v.queue.len(); closed {
 		return ErrClosed
 	}
 	v.submit(&changeSet{app: new(App), done: func(error) {}})
@@ -302,11 +296,7 @@ func (v *volume) ensureUp() error {
 
 // abort closes the volume as a crash would: what is queued is not committed.
 func (v *volume) abort() error {
-	v.queueMu.Lock()
-	dropped := v.queue
-	v.queue, v.closed = nil, true
-	v.queueMu.Unlock()
-	for _, cs := range dropped {
+	for _, cs := range v.queue.close(true) {
 		cs.app.broken.Store(true)
 		cs.done(ErrClosed)
 	}
@@ -315,13 +305,7 @@ func (v *volume) abort() error {
 
 // close lets the committer finish what is queued, then closes the file.
 func (v *volume) close() error {
-	v.queueMu.Lock()
-	v.closed = true
-	v.queueMu.Unlock()
-	select {
-	case v.wake <- struct{}{}:
-	default:
-	}
+	v.queue.close(false)
 	<-v.stopped
 	v.mu.Lock()
 	defer v.mu.Unlock()

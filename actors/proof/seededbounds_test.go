@@ -31,4 +31,23 @@ var boundsFaults = []seededFault{
 		return permanent(err)
 	}()`}},
 	},
+	{
+		name: "heavy-before-light", what: "heavy change sets are committed in the order they came, before a light one",
+		pkg: "storage", tests: "TestG24_ALightChangeSetWaitsForOneHeavyOne",
+		edits: []edit{{"storage/queue.go", `if lanes := &cs.app.lanes; cs.weight >= heavyWeight || lanes.heavy > 0 {`, `if lanes := &cs.app.lanes; !FAULT && (cs.weight >= heavyWeight || lanes.heavy > 0) {`}},
+	},
+	{
+		name: "light-overtakes-its-app", what: "a light change set passes a heavy one of its app",
+		pkg: "storage", tests: "TestG24_QueueInTurns",
+		edits: []edit{{"storage/queue.go", `lanes.heavy++`, `if !FAULT {
+			lanes.heavy++
+		}`}},
+	},
+	{
+		name: "swept-at-once", what: "a removed app is swept away in one commit, however much it had",
+		pkg: "storage", tests: "TestG24_ImportsAndSweepsGoInPieces",
+		edits: []edit{{"storage/sweep.go", `size += len(k) + len(value)`, `if !FAULT {
+					size += len(k) + len(value)
+				}`}},
+	},
 }
