@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +93,7 @@ func TestLoopbackChecksHost(t *testing.T) {
 		{"an address that is not loopback", "10.0.0.1", server.Options{}, loopback, false},
 		{"none", "", server.Options{}, loopback, false},
 		{"a name that is listed", "carillon.test", server.Options{Hosts: []string{"carillon.test"}}, loopback, true},
+		{"a name that is listed in another case", "carillon.TEST:80", server.Options{Hosts: []string{"Carillon.test"}}, loopback, true},
 		{"with Identify", "api.example.com", server.Options{Identify: nobody}, loopback, true},
 		{"on another address", "api.example.com", server.Options{}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, true},
 	} {
@@ -135,6 +137,7 @@ func TestRefusalsOfTheServerAreJSON(t *testing.T) {
 		{"a header without end", "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 80<<10), 431, dispatch.CodeResourceExhausted},
 		{"another version", "GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", 505, dispatch.CodeUnimplemented},
 		{"an encoding", "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: zip\r\n\r\n", 501, dispatch.CodeUnimplemented},
+		{"an expectation", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nExpect: mercy\r\n\r\n", 417, dispatch.CodeInvalidArgument},
 		{"options of all", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, dispatch.CodeNotFound},
 		{"functions without one", "POST /v1/apps/acme/functions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 404, dispatch.CodeNotFound},
 		{"two slashes", "POST //v1/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 404, dispatch.CodeNotFound},
@@ -168,6 +171,61 @@ func TestRefusalsOfTheServerAreJSON(t *testing.T) {
 			}
 		})
 	}
+}
+
+// H2: a client that sends more than is taken still gets its answer: the server ends
+// its side of the connection, and waits before it resets the client's.
+func TestAnAnswerReachesAClientThatStillSends(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	halves := &halfCounter{Listener: ln}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, halves, server.New(mustOpen(t), server.Options{}), time.Second, nil) }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 80<<10)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Fatal(err)
+	}
+	if n := halves.n.Load(); n != 1 {
+		t.Errorf("the server has ended its side %d times before it closed", n)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// halfCounter counts the ends of a server's sides of connections.
+type halfCounter struct {
+	net.Listener
+	n atomic.Int32
+}
+
+func (l *halfCounter) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &halfConn{conn.(*net.TCPConn), &l.n}, nil
+}
+
+type halfConn struct {
+	*net.TCPConn
+	n *atomic.Int32
+}
+
+func (c *halfConn) CloseWrite() error {
+	c.n.Add(1)
+	return c.TCPConn.CloseWrite()
 }
 
 // mustOpen opens an engine without functions.

@@ -70,8 +70,9 @@ func (g hostGate) check(r *http.Request) *dispatch.Error {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host = strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), "."))
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() || host == "localhost" || slices.Contains(g.names, host) {
+	host = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), ".")
+	same := func(name string) bool { return strings.EqualFold(name, host) }
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() || same("localhost") || slices.ContainsFunc(g.names, same) {
 		return nil
 	}
 	return dispatch.Errorf(dispatch.CodePermissionDenied, "host %.128q is not this machine: use localhost or 127.0.0.1", r.Host)
