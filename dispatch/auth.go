@@ -1,10 +1,7 @@
 package dispatch
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"unicode/utf8"
 )
@@ -49,10 +46,10 @@ func EncodeIdentity(id *Identity) ([]byte, error) {
 	switch {
 	case id.Subject == "":
 		return nil, Errorf(CodeInvalidArgument, "identity: the subject is empty")
-	case !utf8.ValidString(id.Subject): // JSON would make one subject of many
+	case !utf8.ValidString(id.Subject): // encoding/json would make one subject of many
 		return nil, Errorf(CodeInvalidArgument, "identity: the subject is not UTF-8")
 	}
-	data, err := json.Marshal(id)
+	data, err := encodeExact(id)
 	if err != nil {
 		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: the claims cannot be encoded: " + plainJSON(err), Err: err}
 	}
@@ -80,16 +77,12 @@ func DecodeIdentity(data []byte) (*Identity, error) {
 		return nil, err
 	}
 	id := new(Identity)
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(id)
-	if err == nil {
-		if _, end := dec.Token(); id.Subject == "" || !errors.Is(end, io.EOF) {
-			err = errors.New("want one object with a subject")
-		}
+	err := DecodeStrict(data, id)
+	if err == nil && id.Subject == "" {
+		err = errors.New("want one object with a subject")
 	}
 	if err != nil {
-		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: does not decode: " + plainJSON(err), Err: err}
+		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: does not decode: " + err.Error(), Err: err}
 	}
 	return id, nil
 }

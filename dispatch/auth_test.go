@@ -85,7 +85,18 @@ func TestBadIdentitiesAreRefused(t *testing.T) {
 	wantError(t, err, dispatch.CodeInvalidArgument, "identity: the subject is empty")
 	_, err = dispatch.EncodeIdentity(&dispatch.Identity{Subject: "a", Claims: map[string]any{"x": math.Inf(1)}})
 	wantError(t, err, dispatch.CodeInvalidArgument, "identity: the claims cannot be encoded: unsupported value: +Inf")
-	for _, data := range []string{`null`, `{}`, `{"subject":""}`, `[]`, `{"subject":"a","token":"t"}`, `{"subject":"a"}{}`, `{`} {
+	// Of two claims that are not UTF-8 encoding/json makes the same text.
+	for _, claims := range []map[string]any{
+		{"role": "adm\xff"}, {"r\xffle": "admin"}, {"roles": []string{"\xed\xa0\x80"}}, {"raw": json.RawMessage(`"\ud800"`)}, {"raw": json.RawMessage(`{"a":1,"a":2}`)},
+	} {
+		if id, err := (&dispatch.Identity{Subject: "a", Claims: claims}).Normalize(); dispatch.AsError(err) == nil || dispatch.AsError(err).Code != dispatch.CodeInvalidArgument {
+			t.Errorf("the claims %q are taken for %v, %v", claims, id, err)
+		}
+	}
+	for _, data := range []string{
+		`{"Subject":"a"}`, `{"subject":"a","subject":"b"}`, `{"subject":"a","claims":{"x":1,"x":2}}`, "{\"subject\":\"a\xff\"}", `{"subject":"a\ud800"}`,
+		`null`, `{}`, `{"subject":""}`, `[]`, `{"subject":"a","token":"t"}`, `{"subject":"a"}{}`, `{`,
+	} {
 		if id, err := dispatch.DecodeIdentity([]byte(data)); err == nil {
 			t.Errorf("%s decodes to %v", data, id)
 		}

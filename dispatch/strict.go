@@ -24,6 +24,12 @@ var strictOptions = jsonv2.JoinOptions(
 	jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(decodeNumber)),
 )
 
+// exactOptions are those of encoding/json, but text that is not UTF-8 is an error and
+// not replaced, which would make one value of many.
+var exactOptions = jsonv2.JoinOptions(jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
+
+func encodeExact(v any) ([]byte, error) { return jsonv2.Marshal(v, exactOptions) }
+
 // DecodeStrict decodes one JSON value of the outside world: by the rules of
 // encoding/json, but of UTF-8 only and without half a surrogate pair, with names in
 // their own case, none twice and none unknown, and nothing after the value. The
