@@ -95,18 +95,12 @@ func (o *Options) storage() storage.Options {
 	opts := storage.Options{
 		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs,
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
-		CheckTrigger: checkSpec, Logger: o.Logger, NoSync: o.NoSync, Fault: o.Fault,
+		CheckTrigger: cron.CheckStored, Logger: o.Logger, NoSync: o.NoSync, Fault: o.Fault,
 	}
 	if o.Functions != nil {
 		opts.Packages = o.Functions.Packages()
 	}
 	return opts
-}
-
-// checkSpec refuses an imported trigger whose spec or zone cannot be.
-func checkSpec(t *storage.Trigger) error {
-	_, err := cron.Expr(t.Spec).Compile(t.Zone)
-	return err
 }
 
 // planner checks what the host schedules.

@@ -1,7 +1,10 @@
 package cron_test
 
 import (
+	"archive/zip"
 	"errors"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -30,6 +33,35 @@ func TestG21_ErrorsNameCharacters(t *testing.T) {
 		if !errors.As(err, &bad) || !strings.Contains(bad.Reason, tt.want) || !utf8.ValidString(bad.Error()) {
 			t.Errorf("%q in %q: %v, want %q", tt.spec, tt.zone, err, tt.want)
 		}
+	}
+}
+
+// A zone in the wrong case is answered with the right one, whichever it is.
+func TestG21_EveryZoneIsFoundInAnyCase(t *testing.T) {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Skip(err)
+	}
+	names, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(root)), "lib", "time", "zoneinfo.zip"))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer names.Close()
+	n := 0
+	for _, file := range names.File {
+		name := file.Name
+		if strings.HasSuffix(name, "/") {
+			continue
+		}
+		n++
+		for _, other := range []string{strings.ToLower(name), strings.ToUpper(name)} {
+			if _, err := cron.Expr("0 9 * * *").Compile(other); other != name && (err == nil || !strings.HasSuffix(err.Error(), "; did you mean "+name+"?")) {
+				t.Errorf("%s is answered with: %v", other, err)
+			}
+		}
+	}
+	if n < 500 {
+		t.Errorf("the database has %d zones", n)
 	}
 }
 

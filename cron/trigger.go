@@ -164,36 +164,8 @@ func Plan(planner dispatch.Planner, def dispatch.Cron) (storage.Trigger, error) 
 		Name: def.Name, Spec: spec.String(), Zone: schedule.Zone(), Overlap: def.Overlap,
 		CatchUp: def.CatchUp, Jitter: def.Jitter, Paused: def.Paused,
 	}
-	switch t.Overlap {
-	case "":
-		t.Overlap = storage.OverlapSkip
-	case storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace:
-	default:
-		return bad("trigger %s: overlap %q, want skip, queue, allow or replace", def.Name, string(t.Overlap))
-	}
-	switch c := &t.CatchUp; c.Mode {
-	case "", storage.CatchUpOne, storage.CatchUpNone:
-		if c.Mode == "" {
-			c.Mode = storage.CatchUpOne
-		}
-		if c.Limit != 0 || c.Window != 0 {
-			return bad("trigger %s: catch-up limit and window go with all, not with %s", def.Name, c.Mode)
-		}
-	case storage.CatchUpAll:
-		if c.Limit == 0 {
-			c.Limit = 100
-		}
-		if c.Limit < 1 || c.Limit > 1000 {
-			return bad("trigger %s: catch-up limit %d, want 1 to 1000", def.Name, c.Limit)
-		}
-		if c.Window < 0 {
-			return bad("trigger %s: catch-up window %v is negative", def.Name, c.Window)
-		}
-	default:
-		return bad("trigger %s: catch-up %q, want one, none or all", def.Name, string(c.Mode))
-	}
-	if t.Jitter < 0 || t.Jitter > MaxJitter {
-		return bad("trigger %s: jitter %v, want 0 to %v", def.Name, t.Jitter, MaxJitter)
+	if err := checkPolicies(&t); err != nil {
+		return bad("trigger %s: %w", def.Name, err)
 	}
 	// What the planner refuses of a job, no tick may be made of.
 	var opts []dispatch.RunOption
@@ -206,4 +178,53 @@ func Plan(planner dispatch.Planner, def dispatch.Cron) (storage.Trigger, error) 
 	}
 	t.Function, t.Args, t.Retry = job.Function, job.Args, job.Retry
 	return t, nil
+}
+
+// checkPolicies fills in what a definition leaves out, and says what it cannot have.
+func checkPolicies(t *storage.Trigger) error {
+	switch t.Overlap {
+	case "":
+		t.Overlap = storage.OverlapSkip
+	case storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace:
+	default:
+		return fmt.Errorf("overlap %q, want skip, queue, allow or replace", string(t.Overlap))
+	}
+	switch c := &t.CatchUp; c.Mode {
+	case "", storage.CatchUpOne, storage.CatchUpNone:
+		if c.Mode == "" {
+			c.Mode = storage.CatchUpOne
+		}
+		if c.Limit != 0 || c.Window != 0 {
+			return fmt.Errorf("catch-up limit and window go with all, not with %s", c.Mode)
+		}
+	case storage.CatchUpAll:
+		if c.Limit == 0 {
+			c.Limit = 100
+		}
+		if c.Limit < 1 || c.Limit > 1000 {
+			return fmt.Errorf("catch-up limit %d, want 1 to 1000", c.Limit)
+		}
+		if c.Window < 0 {
+			return fmt.Errorf("catch-up window %v is negative", c.Window)
+		}
+	default:
+		return fmt.Errorf("catch-up %q, want one, none or all", string(c.Mode))
+	}
+	if t.Jitter < 0 || t.Jitter > MaxJitter {
+		return fmt.Errorf("jitter %v, want 0 to %v", t.Jitter, MaxJitter)
+	}
+	return nil
+}
+
+// CheckStored says what is wrong with the definition of a trigger that another store has
+// had, or nil. The function need not be known here.
+func CheckStored(t *storage.Trigger) error {
+	if _, err := Expr(t.Spec).Compile(t.Zone); err != nil {
+		return err
+	}
+	if err := dispatch.Path(t.Function).Check(); err != nil {
+		return err
+	}
+	filled := *t
+	return checkPolicies(&filled)
 }

@@ -131,3 +131,28 @@ func TestG21_CheckBoundsTheTriggersOfAnApp(t *testing.T) {
 		}
 	}
 }
+
+// G26: what another store hands over is checked like a definition, but for what is
+// known of functions here.
+func TestG26_CheckStoredRefusesWhatNoTriggerCanBe(t *testing.T) {
+	fine := storage.Trigger{Name: "x", Spec: "0 3 * * *", Zone: "Europe/Rome", Function: "no:such", Overlap: storage.OverlapQueue, CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 7}}
+	if err := cron.CheckStored(&fine); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*storage.Trigger){
+		"no such day": func(t *storage.Trigger) { t.Spec = "0 0 30 2 *" },
+		"empty":       func(t *storage.Trigger) { t.Spec = "" },
+		"Europe/Rome": func(t *storage.Trigger) { t.Zone = "europe/rome" },
+		"path":        func(t *storage.Trigger) { t.Function = "no such" },
+		"overlap":     func(t *storage.Trigger) { t.Overlap = "always" },
+		"catch-up":    func(t *storage.Trigger) { t.CatchUp.Mode = "some" },
+		"window":      func(t *storage.Trigger) { t.CatchUp.Mode = storage.CatchUpNone },
+		"jitter":      func(t *storage.Trigger) { t.Jitter = cron.MaxJitter + 1 },
+	} {
+		bad := fine
+		change(&bad)
+		if err := cron.CheckStored(&bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", bad, err, want)
+		}
+	}
+}

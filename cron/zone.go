@@ -36,29 +36,42 @@ func loadZone(name string) (*time.Location, error) {
 	return kept.(*time.Location), nil
 }
 
+// oddZones are the names whose case follows no rule.
+var oddZones = []string{
+	"Africa/Dar_es_Salaam", "America/Argentina/ComodRivadavia", "America/Knox_IN", "America/Port-au-Prince", "America/Port_of_Spain",
+	"Antarctica/DumontDUrville", "Antarctica/McMurdo", "Brazil/DeNoronha", "Chile/EasterIsland", "Europe/Isle_of_Man", "GB-Eire",
+	"Mexico/BajaNorte", "Mexico/BajaSur",
+}
+
 // nearZone is the hint at a zone whose name differs from name in case only, or "".
 // The database has no list of its names, so the cases that names have are tried.
 func nearZone(name string) string {
-	word := func(s string) string {
-		if s == "" {
-			return s
-		}
-		return strings.ToUpper(s[:1]) + strings.ToLower(s[1:])
-	}
-	title := func(s string) string { // new_york is New_York, port-of-spain Port-Of-Spain
-		var out strings.Builder
-		for _, part := range strings.SplitAfter(strings.NewReplacer("/", "/\x00", "_", "_\x00", "-", "-\x00").Replace(s), "\x00") {
-			out.WriteString(word(strings.TrimSuffix(part, "\x00")))
-		}
-		return out.String()
-	}
+	upper, title := strings.ToUpper(name), titled(name)
 	area, rest, _ := strings.Cut(name, "/")
-	for _, try := range []string{strings.ToUpper(name), title(name), strings.ToUpper(area) + "/" + title(rest), word(area) + "/" + strings.ToUpper(rest)} {
+	tries := []string{upper, title, strings.ToUpper(area) + "/" + titled(rest), titled(area) + "/" + strings.ToUpper(rest)}
+	for _, odd := range oddZones {
+		if strings.EqualFold(odd, name) {
+			tries = []string{odd}
+		}
+	}
+	for _, try := range tries {
 		if _, err := time.LoadLocation(try); err == nil && try != name {
 			return "; did you mean " + try + "?"
 		}
 	}
 	return ""
+}
+
+// titled writes each word of a name, which is ASCII, with one capital: new_york as
+// New_York, port-of-spain as Port-Of-Spain.
+func titled(name string) string {
+	text := []byte(strings.ToLower(name))
+	for i, c := range text {
+		if 'a' <= c && c <= 'z' && (i == 0 || strings.IndexByte("/_-", text[i-1]) >= 0) {
+			text[i] = c - 'a' + 'A'
+		}
+	}
+	return string(text)
 }
 
 // notIANA says what is wrong with a name that time.LoadLocation might accept

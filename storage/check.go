@@ -146,6 +146,9 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			if len(job.Args) > 0 && (!json.Valid(job.Args) || !utf8.Valid(job.Args)) {
 				bad("job %s: the arguments are not JSON", job.ID)
 			}
+			if job.ID.Check() != nil && !strings.HasPrefix(string(job.ID), tickPrefix) {
+				bad("a job's id is %s", quote(string(job.ID)))
+			}
 			if p.seq > want.seq {
 				bad("job %s has number %d, above the last handed out, %d", job.ID, p.seq, want.seq)
 			}
@@ -198,6 +201,9 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 		}
 		if len(t.Args) > 0 && (!json.Valid(t.Args) || !utf8.Valid(t.Args)) {
 			bad("trigger %s: the arguments are not JSON", t.Name)
+		}
+		if err := CheckTriggerName(t.Name); err != nil {
+			errs = append(errs, fmt.Errorf("%w: %w", ErrCorrupt, err))
 		}
 		// A trigger and its one pending tick are never apart (G20).
 		switch {

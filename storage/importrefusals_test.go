@@ -72,7 +72,7 @@ func reseal(t *testing.T, stream []byte, edit func(e *proto.ExportEntry) bool, m
 // behind when it refuses.
 func TestG26_ImportRefusesWhatCannotBe(t *testing.T) {
 	impossible := errors.New("no such day comes")
-	s := mustOpen(t, t.TempDir(), storage.Options{CheckTrigger: func(t *storage.Trigger) error {
+	s := mustOpen(t, t.TempDir(), storage.Options{Tables: withDingbats.Tables, CheckTrigger: func(t *storage.Trigger) error {
 		if t.Spec == "0 0 30 2 *" {
 			return impossible
 		}
@@ -81,6 +81,10 @@ func TestG26_ImportRefusesWhatCannotBe(t *testing.T) {
 	app := mustApp(t, s, "acme")
 	tx := app.Begin(testNow)
 	mustInsert(t, tx.JobWriter(), storage.Job{Function: "a:b", Args: []byte(`{"n":1}`), Due: testNow})
+	mustInsert(t, tx.JobWriter(), storage.Job{ID: "chosen"})
+	if _, err := dingbats.Insert(tx.Writer(), Dingbat{Name: "bell"}); err != nil {
+		t.Fatal(err)
+	}
 	if err := storage.PutTrigger(tx.JobWriter(), &storage.Trigger{Name: "toll", Spec: "0 0 11 2 *", Zone: "UTC", Function: "a:b", Args: []byte(`{"n":2}`), Paused: true, CreatedAt: testNow}); err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +113,18 @@ func TestG26_ImportRefusesWhatCannotBe(t *testing.T) {
 		{"arguments of a job that are no JSON", reseal(t, exported.Bytes(), replace('q', `{"n":1}`, `{"n":1(`)), "not JSON"},
 		{"arguments of a job that are no UTF-8", reseal(t, exported.Bytes(), replace('q', `{"n":1}`, "{\"\xff\":1}")), "not JSON"},
 		{"arguments of a trigger that are no JSON", reseal(t, exported.Bytes(), replace('c', `{"n":2}`, `{"n":2(`)), "not JSON"},
+		{"a trigger whose name no URL can have", reseal(t, exported.Bytes(), func(e *proto.ExportEntry) bool {
+			if e.Key[0] == 'c' {
+				e.Key = []byte("c../toll")
+			}
+			return true
+		}), "trigger name"},
+		{"a job whose id nobody can choose", reseal(t, exported.Bytes(), func(e *proto.ExportEntry) bool {
+			e.Key = bytes.Replace(e.Key, []byte("chosen"), []byte("cho/en"), 1)
+			e.Value = bytes.Replace(e.Value, []byte("chosen"), []byte("cho/en"), 1)
+			return true
+		}), "cho/en"},
+		{"a document that is no UTF-8", reseal(t, exported.Bytes(), replace('t', "bell", "b\xffll")), "not a JSON object"},
 		{"a spec that never comes", reseal(t, exported.Bytes(), replace('c', "0 0 11 2 *", "0 0 30 2 *")), impossible.Error()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

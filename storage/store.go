@@ -35,7 +35,7 @@ type Options struct {
 	// those that declare one of Tables. Open refuses to go without a table with
 	// indexes that is a package-level variable of one of them. Default none.
 	Packages []string
-	// CheckTrigger says what is wrong with an imported trigger's spec and zone, which
+	// CheckTrigger says what is wrong with an imported trigger's definition, which
 	// storage does not know the meaning of. Default: nothing.
 	CheckTrigger func(*Trigger) error
 	// MaxJobs bounds the pending and running jobs of one app. Default 10,000,000.
