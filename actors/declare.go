@@ -134,6 +134,8 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 	}
 	for _, plan := range plans {
 		switch t, ok := have[plan.Name]; {
+		case t.Unreadable():
+			s.eng.opts.Logger.Error("declared trigger", "app", s.id, "trigger", plan.Name, "err", t.Fault)
 		case !ok:
 			align(plan.Name, func(w storage.JobWriter) error { return s.clockwork.create(w, plan, wall, now) })
 		case !sameDefinition(&t, &plan):

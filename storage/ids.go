@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // AppID names one app (a tenant). It is 1 to 64 bytes of letters, digits, '_',
@@ -58,7 +59,11 @@ func nameOK(s, extra string) bool {
 // quote renders a name for an error message and keeps a hostile one short.
 func quote(s string) string {
 	if len(s) > maxNameLen {
-		s = s[:maxNameLen] + "…"
+		n := maxNameLen
+		for n > maxNameLen-utf8.UTFMax && !utf8.RuneStart(s[n]) { // a character is not cut through
+			n--
+		}
+		s = s[:n] + "…"
 	}
 	return fmt.Sprintf("%q", s)
 }

@@ -2,8 +2,10 @@ package storage
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // maxPage bounds the rows of one page of a listing; defaultPage is used if the
@@ -39,6 +41,7 @@ func (v *view) job(id JobID) (Job, bool, error) {
 	if t == tagHistory && v.expired(&job) {
 		return Job{}, false, nil
 	}
+	job.Args = shownArgs(job.Args)
 	return job, true, v.present(t, &job)
 }
 
@@ -116,6 +119,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 				job.Error = unreadable(t, p, err).Error
 			}
 			if f.wants(job.State) {
+				job.Args = shownArgs(job.Args)
 				page.Jobs = append(page.Jobs, job)
 			}
 		}
@@ -129,8 +133,28 @@ func unreadable(t tag, p place, err error) Job {
 	state := map[tag]State{tagQueue: StatePending, tagDead: StateFailed, tagHistory: StateSuccess}[t]
 	return Job{
 		ID: mintJobID(p), State: state, Due: shown(p.ms), ScheduledFor: shown(p.ms), place: p,
-		Error: &JobError{Code: "data_loss", Message: errorText("the record cannot be read: " + err.Error())},
+		Error: &JobError{Code: "data_loss", Message: cannotRead(err)},
 	}
+}
+
+// cannotRead is what a listing says of a record that cannot be read.
+func cannotRead(err error) string { return errorText("the record cannot be read: " + err.Error()) }
+
+// shownArgs are arguments as they are handed out, which is always as JSON, so that an
+// answer with them can be encoded and read. Text that is no JSON, as an earlier release
+// has taken it or damage has left it, is handed out as a string.
+func shownArgs(args []byte) []byte {
+	switch {
+	case len(args) == 0:
+		return nil
+	case json.Valid(args) && utf8.Valid(args):
+		return args
+	}
+	text, err := json.Marshal(string(args))
+	if err != nil {
+		return nil // a string always has a JSON form
+	}
+	return text
 }
 
 func (f *JobFilter) wants(s State) bool {

@@ -509,8 +509,12 @@ func TestUnknownRecordVersionIsRefused(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			mustRead(t, app, func(r storage.Reader) { _, err = r.System().Slots("toll", 1) })
-			return err
+			var slots []storage.Slot
+			mustRead(t, app, func(r storage.Reader) { slots, err = r.System().Slots("toll", 1) })
+			if err != nil || len(slots) != 1 {
+				t.Fatalf("the bad entry spoils the listing: %v, %v", slots, err)
+			}
+			return fmt.Errorf("%w: %s", storage.ErrFormat, slots[0].Reason)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

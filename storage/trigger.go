@@ -61,7 +61,8 @@ type Trigger struct {
 
 	// Fault is why the trigger cannot tick, such as a zone that this machine does
 	// not know; "" if it can. A faulty trigger has neither Next nor NextJob.
-	Fault string
+	Fault      string
+	unreadable bool // only Name and Fault are known
 
 	CreatedAt time.Time
 	Seq       uint64    // jobs of the app with a greater Job.Seq are younger than the trigger; 0 is not known
@@ -185,10 +186,16 @@ func (s System) Trigger(name string) (t Trigger, ok bool, err error) {
 		return Trigger{}, false, err
 	}
 	t, err = decodeTrigger(name, data)
+	t.Args = shownArgs(t.Args)
 	return t, err == nil, err
 }
 
+// Unreadable says whether the trigger stands in a listing for a record that cannot be
+// read: Fault says why, and nothing but the name is known.
+func (t *Trigger) Unreadable() bool { return t.unreadable }
+
 // Triggers returns all triggers of the app, by name. There are MaxTriggers at most.
+// One that cannot be read does not spoil the rest: it is Unreadable.
 func (s System) Triggers() ([]Trigger, error) {
 	prefix := s.v.keys.prefix(tagTrigger)
 	var triggers []Trigger
@@ -196,17 +203,20 @@ func (s System) Triggers() ([]Trigger, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := decodeTrigger(string(tail(r.key)), r.value)
+		name := string(tail(r.key))
+		t, err := decodeTrigger(name, r.value)
 		if err != nil {
-			return nil, err
+			t = Trigger{Name: name, Fault: cannotRead(err), unreadable: true}
 		}
+		t.Args = shownArgs(t.Args)
 		triggers = append(triggers, t)
 	}
 	return triggers, nil
 }
 
 // Slots returns how the trigger's latest slots ended, what was decided last first,
-// 1 to limit entries. The log keeps the last 200.
+// 1 to limit entries. The log keeps the last 200. Of an entry that cannot be read the
+// Outcome is "", and Reason says why.
 func (s System) Slots(trigger string, limit int) ([]Slot, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("%w: limit %d, want 1 or more", ErrInvalid, limit)
@@ -218,11 +228,14 @@ func (s System) Slots(trigger string, limit int) ([]Slot, error) {
 	}
 	slots := make([]Slot, 0, len(rows))
 	for _, r := range rows {
+		rank := binary.BigEndian.Uint64(r.key[len(prefix):])
 		var p proto.Slot
 		if err := unmarshal(r.value, &p, &p.Version); err != nil {
-			return nil, fmt.Errorf("trigger %s: slot: %w", trigger, err)
+			at := timeOf(int64(rank))
+			slots = append(slots, Slot{From: at, To: at, Reason: cannotRead(err)})
+			continue
 		}
-		slots = append(slots, slotOf(binary.BigEndian.Uint64(r.key[len(prefix):]), &p))
+		slots = append(slots, slotOf(rank, &p))
 	}
 	return slots, nil
 }
@@ -247,6 +260,9 @@ func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, t
 func PutTrigger(w JobWriter, t *Trigger) error {
 	if err := CheckTriggerName(t.Name); err != nil {
 		return err
+	}
+	if t.unreadable {
+		return fmt.Errorf("%w: trigger %s: %s", ErrCorrupt, t.Name, t.Fault)
 	}
 	for _, text := range []string{t.Spec, t.Zone, t.Function, string(t.Overlap), string(t.CatchUp.Mode), t.PauseReason, string(t.NextJob), t.Fault} {
 		if !utf8.ValidString(text) {

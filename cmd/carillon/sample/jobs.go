@@ -94,12 +94,8 @@ func noJob(id storage.JobID) error {
 }
 
 func rowOf(job *storage.Job) JobRow {
-	args := json.RawMessage(job.Args)
-	if !json.Valid(args) { // of an unreadable record: one bad row must not spoil the answer
-		args, _ = json.Marshal(string(args))
-	}
 	return JobRow{
-		ID: job.ID, Function: job.Function, Args: args,
+		ID: job.ID, Function: job.Function, Args: job.Args,
 		ScheduledFor: job.ScheduledFor, EnqueuedAt: job.EnqueuedAt,
 		Attempts: job.Attempts, State: job.State, Error: job.Error,
 		StartedAt: instant(job.StartedAt), CompletedAt: instant(job.CompletedAt),

@@ -1,0 +1,122 @@
+package actors_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"carillon/actors"
+	"carillon/cron"
+	"carillon/dispatch"
+)
+
+// G37: a trigger whose record cannot be read says so where triggers are listed. The
+// others tick, and new ones are declared; its record is not written over.
+func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, ran := t.TempDir(), map[string]int{}
+		count := dispatch.InternalMutation[string, dispatch.None]("count:up")
+		touch := dispatch.Mutation[dispatch.None, dispatch.None]("count:touch")
+		logged := &errorLines{}
+		open := func(names ...string) *actors.Engine {
+			reg := dispatch.NewRegistry()
+			count.Handle(reg, func(_ *dispatch.MutationCtx, name string) (dispatch.None, error) {
+				ran[name]++
+				return dispatch.None{}, nil
+			})
+			touch.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
+				_, err := ctx.Scheduler.RunAfter(0, count.With("touch"))
+				return dispatch.None{}, err
+			})
+			opts := actors.Options{Functions: reg, Volumes: 1, NoSync: true, Logger: logged.logger()}
+			for i, name := range names {
+				opts.Crons = append(opts.Crons, cron.Trigger{Name: name, Schedule: cron.Every(time.Duration(10+i) * time.Second), Call: count.With(name)})
+			}
+			eng, err := actors.Open(dir, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return eng
+		}
+		shut := func(eng *actors.Engine) {
+			if err := eng.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eng := open("bad", "good")
+		app, err := eng.App("acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := touch.Run(app.As(t.Context(), nil), dispatch.None{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second)
+		shut(eng)
+
+		// Of the record, which begins with its version and its spec.
+		file := filepath.Join(dir, "volume-000.db")
+		version := func(from, to string) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec := "\x12\x0a@every 10s"
+			if !bytes.Contains(data, []byte("\x08"+from+spec)) {
+				t.Fatal("the record is not found")
+			}
+			if err := os.WriteFile(file, bytes.ReplaceAll(data, []byte("\x08"+from+spec), []byte("\x08"+to+spec)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		version("\x01", "\x02")
+		clear(ran)
+		eng = open("bad", "good", "new")
+		time.Sleep(time.Minute)
+		if ran["bad"] != 0 || ran["good"] < 5 || ran["new"] < 4 {
+			t.Errorf("ran: %v", ran)
+		}
+		if app, err = eng.App("acme"); err != nil {
+			t.Fatal(err)
+		}
+		infos, err := app.Scheduler(t.Context()).Crons().List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, info := range infos {
+			names = append(names, info.Name)
+			if bad := info.Name == "bad"; strings.Contains(info.Fault, "version 2") != bad || (len(info.Upcoming) == 0) != bad {
+				t.Errorf("trigger %s: fault %q, %d to come", info.Name, info.Fault, len(info.Upcoming))
+			}
+		}
+		if !slices.Equal(names, []string{"bad", "good", "new"}) {
+			t.Errorf("listed are %q", names)
+		}
+		for _, line := range logged.all() {
+			if !strings.Contains(line, "trigger=bad") {
+				t.Errorf("logged: %s", line)
+			}
+		}
+		if n := len(logged.all()); n == 0 || n > 3 {
+			t.Errorf("logged are %d lines: %q", n, logged.all())
+		}
+		shut(eng)
+
+		version("\x02", "\x01")
+		eng = open("bad", "good", "new")
+		time.Sleep(time.Minute)
+		if ran["bad"] < 5 {
+			t.Errorf("with its record back the trigger has run %d times", ran["bad"])
+		}
+		if err := eng.Check(); err != nil {
+			t.Error(err)
+		}
+		shut(eng)
+	})
+}
