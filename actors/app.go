@@ -60,33 +60,6 @@ func (a *App) Scheduler(ctx context.Context) *HostScheduler {
 	return &HostScheduler{remoteScheduler{eng: a.eng, app: a.id, ctx: ctx, planner: a.eng.planner()}}
 }
 
-// HostScheduler is a dispatch.Scheduler for the host, with what only the host
-// may do. AsCaller stores nobody: the host has no identity.
-type HostScheduler struct{ remoteScheduler }
-
-// RetryDead makes a dead job pending again, due at once, with a new budget of
-// retries. ok is false if no dead job has the id.
-func (s *HostScheduler) RetryDead(id storage.JobID) (ok bool, err error) {
-	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.RetryDeadAt(id, s.eng.clock.wall()) })
-}
-
-// DropDead removes a dead job for good. ok is false if no dead job has the id.
-func (s *HostScheduler) DropDead(id storage.JobID) (ok bool, err error) {
-	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.DropDead(id) })
-}
-
-func (s *HostScheduler) ofDead(change func(*storage.Tx) (bool, error)) (bool, error) {
-	var ok bool // the actor's, until it answers: a caller who gives up must not touch it
-	err := s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
-		ok, err = change(tx)
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
-	return ok, nil
-}
-
 // remoteScheduler is the scheduler outside of a transaction: each call is one
 // of its own.
 type remoteScheduler struct {

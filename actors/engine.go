@@ -38,6 +38,8 @@ type Engine struct {
 	aborted atomic.Bool // by Abort: nothing more is written
 	close   sync.Once
 	closed  error
+
+	purgedDead atomic.Int64
 }
 
 // Open opens the directory, making it as needed, and becomes its only owner. It
@@ -176,8 +178,16 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	return asError(e.store.Delete(id))
 }
 
-// Stats returns what the engine has written since Open.
-func (e *Engine) Stats() storage.Stats { return e.store.Stats() }
+// Stats are what an engine has written, and cleared away, since Open.
+type Stats struct {
+	storage.Stats
+	PurgedDead int64 // dead jobs past their retention (Options.DeadRetention, Options.KeepDead)
+}
+
+// Stats returns what the engine has written, and cleared away, since Open.
+func (e *Engine) Stats() Stats {
+	return Stats{Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load()}
+}
 
 // Check verifies every structure of the store (G7); it may run beside traffic.
 func (e *Engine) Check() error { return e.store.Check() }

@@ -487,11 +487,11 @@ func TestG23_OneOwner(t *testing.T) {
 }
 
 // G26: history is kept for exactly the retention, as every reader sees it, and in
-// bounded number; dead jobs are kept until they are dropped.
+// bounded number; dead jobs have a retention of their own.
 func TestG26_Retention(t *testing.T) {
 	for _, retention := range []time.Duration{0, time.Hour} {
 		k := newKit()
-		actorstest.Run(t, actors.Options{Functions: k.reg, Retention: retention, ClockCheck: time.Hour}, func(h *actorstest.Harness) {
+		actorstest.Run(t, actors.Options{Functions: k.reg, Retention: retention, DeadRetention: -1, ClockCheck: time.Hour}, func(h *actorstest.Harness) {
 			keep := retention
 			if keep == 0 {
 				keep = 7 * 24 * time.Hour

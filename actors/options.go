@@ -70,6 +70,13 @@ type Options struct {
 	// KeepFinished is how many finished jobs of an app the history keeps at most.
 	// Default 100,000.
 	KeepFinished int
+	// DeadRetention is how long dead jobs are kept, to be looked at and retried.
+	// Those that an older release has left count from when this one first looks at
+	// their app. Negative keeps them for ever. Default 30 days.
+	DeadRetention time.Duration
+	// KeepDead is how many dead jobs of an app are kept at most; the oldest go first.
+	// Negative keeps all. Default 100,000.
+	KeepDead int
 	// MaxInterruptions is how many crashes in a row may cut a job's attempt off
 	// before it is dead as a suspected poison, 1 or more. Default 10.
 	MaxInterruptions int
@@ -116,6 +123,7 @@ func (o Options) withDefaults() Options {
 	setInt(&o.AppConcurrency, 64)
 	setInt(&o.Concurrency, 1024)
 	setInt(&o.KeepFinished, 100_000)
+	setInt(&o.KeepDead, 100_000)
 	setInt(&o.MaxInterruptions, 10)
 	o.TxLimits = o.TxLimits.WithDefaults()
 	setSpan(&o.QueryTimeout, 5*time.Second)
@@ -123,6 +131,7 @@ func (o Options) withDefaults() Options {
 	setSpan(&o.ActionTimeout, 10*time.Minute)
 	setSpan(&o.Grace, 5*time.Second)
 	setSpan(&o.Retention, 7*24*time.Hour)
+	setSpan(&o.DeadRetention, 30*24*time.Hour)
 	setSpan(&o.IdleAfter, 10*time.Second)
 	setSpan(&o.ClaimAhead, 100*time.Millisecond)
 	setSpan(&o.ClockCheck, time.Second)
@@ -183,6 +192,9 @@ func (o Options) validate() error {
 	}
 	if err := o.TxLimits.Check(); err != nil {
 		errs = append(errs, err)
+	}
+	if o.DeadRetention > 0 && o.DeadRetention < time.Millisecond {
+		bad("DeadRetention", o.DeadRetention, "1 ms or more, or negative")
 	}
 	return errors.Join(errs...)
 }

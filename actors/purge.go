@@ -1,42 +1,70 @@
 package actors
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // purgeChunk is how many expired rows one change set deletes, so that due work
 // waits for no more than that.
 const purgeChunk = 256
 
-// purgeEvery is how often history is looked at while there is nothing to delete.
+// purgeEvery is how often history and dead jobs are looked at while there is
+// nothing to delete.
 const purgeEvery = time.Minute
 
-// purgeDue says whether it is time to look for expired history: only while no
-// job is due, unless there is far too much of it.
+// purgeDue says whether it is time to look for expired history and dead jobs: only
+// while no job is due, unless there are far too many.
 func (s *scheduler) purgeDue() bool {
 	if s.draining {
 		return false
 	}
-	over := s.store.History() - s.eng.opts.KeepFinished
-	if over > purgeChunk && (s.ready.len() == 0 || over > s.eng.opts.KeepFinished/8) {
+	o, idle := &s.eng.opts, s.ready.len() == 0
+	tooMany := func(n, keep int) bool {
+		return keep >= 0 && n-keep > purgeChunk && (idle || n-keep > keep/8)
+	}
+	history, dead := s.store.History(), s.store.Dead()
+	if !s.purgeStuck && (tooMany(history, o.KeepFinished) || tooMany(dead, o.KeepDead)) {
 		return true
 	}
-	return s.store.History() > 0 && s.eng.clock.elapsed() >= s.purgeAt && s.ready.len() == 0
+	return history+dead > 0 && s.eng.clock.elapsed() >= s.purgeAt && idle
 }
 
-// purge deletes a chunk of expired history.
+// purge deletes a chunk of expired history and dead jobs.
 func (s *scheduler) purge() {
-	now := s.eng.clock.now()
+	o, now := &s.eng.opts, s.eng.clock.now()
+	var deadBefore time.Time
+	if o.DeadRetention > 0 {
+		deadBefore = now.Add(-o.DeadRetention)
+	}
 	tx := s.store.Begin(now)
 	tx.Pin()
-	n, err := tx.PurgeHistory(now.Add(-s.eng.opts.Retention), s.eng.opts.KeepFinished, purgeChunk)
+	n, err := tx.PurgeHistory(now.Add(-o.Retention), o.KeepFinished, purgeChunk)
+	dead := 0
+	if n < purgeChunk {
+		var deadErr error
+		dead, deadErr = tx.PurgeDead(deadBefore, o.KeepDead, purgeChunk-n)
+		err = errors.Join(err, deadErr)
+	}
 	if err != nil {
-		s.eng.opts.Logger.Error("purging history", "app", s.id, "err", err)
+		s.eng.opts.Logger.Error("purging jobs that have ended", "app", s.id, "err", err)
 	}
-	if n < purgeChunk || err != nil {
+	s.purgeStuck = err != nil && n+dead == 0
+	if s.purgedDead += dead; n+dead < purgeChunk {
 		s.purgeAt = s.eng.clock.elapsed() + purgeEvery
+		if s.purgedDead > 0 {
+			s.eng.opts.Logger.Info("purged dead jobs past their retention", "app", s.id, "jobs", s.purgedDead)
+			s.purgedDead = 0
+		}
 	}
-	if n == 0 {
+	if tx.Unchanged() {
 		s.rollback(tx, nil, nil)
 		return
 	}
-	s.commit(tx, nil, nil)
+	purged := &s.eng.purgedDead
+	s.commit(tx, nil, func(err error) {
+		if err == nil {
+			purged.Add(int64(dead))
+		}
+	})
 }

@@ -28,17 +28,19 @@ type scheduler struct {
 	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
 	claims int           // runs claimed and not started
 
-	alarm    timing.Alarm
-	expiry   *time.Timer // bounds the turn
-	expiryAt time.Time   // when it fires
-	touched  time.Duration
-	purgeAt  time.Duration // monotonic; when to look for expired history again
-	broken   bool          // a commit failed; nothing is done until the state was reloaded
-	reloads  int
-	indexed  bool // the app's indexes are those declared
-	wound    bool // the app's triggers are in line with those declared
-	draining bool
-	drained  []func() // told when the drain has come to its end
+	alarm      timing.Alarm
+	expiry     *time.Timer // bounds the turn
+	expiryAt   time.Time   // when it fires
+	touched    time.Duration
+	purgeAt    time.Duration // monotonic; when to look for expired history again
+	purgeStuck bool          // nothing of what is expired can be purged: not before purgeAt
+	purgedDead int           // dead jobs purged since the latest log line
+	broken     bool          // a commit failed; nothing is done until the state was reloaded
+	reloads    int
+	indexed    bool // the app's indexes are those declared
+	wound      bool // the app's triggers are in line with those declared
+	draining   bool
+	drained    []func() // told when the drain has come to its end
 }
 
 // appState is what of an app outlives a restart of its SchedulerActor.

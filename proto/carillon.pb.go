@@ -132,10 +132,12 @@ type App struct {
 	// Seq is the last sequence number the app handed out.
 	Seq uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Pending counts the sorted job bucket, claimed jobs included.
-	Pending       uint64 `protobuf:"varint,3,opt,name=pending,proto3" json:"pending,omitempty"`
-	Claimed       uint64 `protobuf:"varint,4,opt,name=claimed,proto3" json:"claimed,omitempty"`
-	Done          uint64 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
-	Dead          uint64 `protobuf:"varint,6,opt,name=dead,proto3" json:"dead,omitempty"`
+	Pending uint64 `protobuf:"varint,3,opt,name=pending,proto3" json:"pending,omitempty"`
+	Claimed uint64 `protobuf:"varint,4,opt,name=claimed,proto3" json:"claimed,omitempty"`
+	Done    uint64 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	Dead    uint64 `protobuf:"varint,6,opt,name=dead,proto3" json:"dead,omitempty"`
+	// DeadSince is from when the age of dead jobs counts, at the earliest; 0 is not known yet.
+	DeadSinceMs   int64 `protobuf:"varint,7,opt,name=dead_since_ms,json=deadSinceMs,proto3" json:"dead_since_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,6 +210,13 @@ func (x *App) GetDone() uint64 {
 func (x *App) GetDead() uint64 {
 	if x != nil {
 		return x.Dead
+	}
+	return 0
+}
+
+func (x *App) GetDeadSinceMs() int64 {
+	if x != nil {
+		return x.DeadSinceMs
 	}
 	return 0
 }
@@ -1495,14 +1504,15 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\x8d\x01\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xb1\x01\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
 	"\apending\x18\x03 \x01(\x04R\apending\x12\x18\n" +
 	"\aclaimed\x18\x04 \x01(\x04R\aclaimed\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\x04R\x04done\x12\x12\n" +
-	"\x04dead\x18\x06 \x01(\x04R\x04dead\"`\n" +
+	"\x04dead\x18\x06 \x01(\x04R\x04dead\x12\"\n" +
+	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\"`\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\"\n" +

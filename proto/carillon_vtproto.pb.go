@@ -49,6 +49,11 @@ func (m *App) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.DeadSinceMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.DeadSinceMs))
+		i--
+		dAtA[i] = 0x38
+	}
 	if m.Dead != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Dead))
 		i--
@@ -1204,6 +1209,9 @@ func (m *App) SizeVT() (n int) {
 	if m.Dead != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Dead))
 	}
+	if m.DeadSinceMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.DeadSinceMs))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1802,6 +1810,25 @@ func (m *App) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Dead |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeadSinceMs", wireType)
+			}
+			m.DeadSinceMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DeadSinceMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

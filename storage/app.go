@@ -18,6 +18,8 @@ type counts struct {
 	done    uint64
 	dead    uint64
 	ended   uint64 // rank of the job that ended last; not in the sheet, but in the keys of ended jobs
+
+	deadSince int64 // ms; from when the age of dead jobs counts, at the earliest; 0: not known yet
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -45,6 +47,9 @@ type App struct {
 
 	lanes lanes // of the committer's queue, and guarded by it
 
+	deadRetention atomic.Int64
+	deadSince     atomic.Int64 // counts.deadSince, for readers
+
 	// Below: the committer's.
 	entered  bool   // the app's entry is in the file
 	sheet    counts // the counter sheet after the change sets committed so far
@@ -64,6 +69,13 @@ func (a *App) Pending() int { return int(a.counts.pending) }
 
 // History returns how many finished jobs are kept, as of the last change handed over.
 func (a *App) History() int { return int(a.counts.done) }
+
+// Dead returns how many dead jobs are kept, as of the last change handed over.
+func (a *App) Dead() int { return int(a.counts.dead) }
+
+// SetDeadRetention sets how long dead jobs are kept for readers; 0 or less is for
+// ever. It is exact for readers at once; PurgeDead deletes the rows.
+func (a *App) SetDeadRetention(d time.Duration) { a.deadRetention.Store(int64(d)) }
 
 // SetRetention sets how long finished jobs are kept for readers; 0 is for ever.
 // It is exact for readers at once; PurgeHistory deletes the rows.
@@ -172,6 +184,7 @@ func (a *App) hand(l *layer, now time.Time, done func(error)) {
 		return
 	}
 	a.counts = l.counts
+	a.deadSince.Store(a.counts.deadSince)
 	a.stored = true
 	a.handed++
 	cs := &changeSet{app: a, n: a.handed, at: now, counts: a.counts, writes: &l.buffer, done: done}
@@ -198,7 +211,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince}
 	return encoded(p.MarshalVT())
 }
 
@@ -207,7 +220,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counter sheet: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs}, nil
 }
 
 // load reads what of the app is in the file into a.
@@ -232,6 +245,7 @@ func (a *App) load(snap *kv.Snapshot) error {
 	// A number handed out in memory stays handed out, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
 	a.counts = c
+	a.deadSince.Store(c.deadSince)
 	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
 	a.alarm = a.keys.dueAt(first)
 	return nil

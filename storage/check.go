@@ -114,7 +114,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 	if err != nil {
 		return []error{err}
 	}
-	got := counts{seq: want.seq}
+	got := counts{seq: want.seq, deadSince: want.deadSince}
 	byID := map[JobID]tag{}
 	located := 0
 	each := func(t tag, fn func(p place, value []byte)) {

@@ -91,19 +91,3 @@ type Cancellation struct {
 	Canceled bool  // the job was pending or running and has been canceled
 	Found    State // the state it was found in; "" means no such job is known
 }
-
-// JobFilter chooses and orders jobs. The zero filter is every job of the app:
-// pending and running ones by due instant, then dead, then finished ones, each
-// in the order they ended.
-type JobFilter struct {
-	States   []State // none means all
-	Function string  // "" means every function
-	Limit    int     // rows a page, 1 to 1,000; 0 means 100
-	Cursor   string  // Next of the page before; "" is the first page
-}
-
-// JobPage is one page of a listing.
-type JobPage struct {
-	Jobs []Job
-	Next string // cursor of the next page; "" means there is none
-}

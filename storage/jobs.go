@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ func (p Place) Less(q Place) bool { return p.p.less(q.p) }
 // Next is the first Place behind p.
 func (p Place) Next() Place { return Place{place{p.p.ms, p.p.seq + 1}} }
 
-// Place returns where a pending or running job lies.
+// Place returns where the job lies: one that has ended, among those that have.
 func (j *Job) Place() Place { return Place{j.place} }
 
 // Seq is the job's sequence number. Of two jobs of an app, ended or not, the one
@@ -107,9 +108,20 @@ func (tx *Tx) room() error {
 // freeID makes a caller-chosen id ready for use. The id of a finished job is
 // free again; its row stays in the history, found by listing only.
 func (tx *Tx) freeID(id JobID) error {
-	_, t, found, err := tx.locate(id)
+	p, t, found, err := tx.locate(id)
 	if err != nil {
 		return err
+	}
+	if found && t == tagDead {
+		data, err := tx.get(tx.app.keys.place(t, p))
+		if err != nil {
+			return err
+		}
+		// One that cannot be read keeps its id.
+		if job, err := decodeJob(p, data); err == nil && tx.app.deadExpired(&job, tx.now) {
+			tx.dropDead(&job)
+			found = false
+		}
 	}
 	if found && t != tagHistory {
 		return fmt.Errorf("%w: job id %s is held by a %s job", ErrExists, id, map[tag]string{tagQueue: "pending or running", tagDead: "dead"}[t])
@@ -316,6 +328,9 @@ func (tx *Tx) finish(job *Job, state State, trigger *Trigger) {
 	t := tagHistory
 	if state == StateFailed {
 		t = tagDead
+		if c.dead == 0 && c.deadSince == 0 {
+			c.deadSince = tx.now.UnixMilli()
+		}
 		c.dead++
 	} else {
 		c.done++
@@ -358,6 +373,15 @@ func (j *Job) boundInstants(now time.Time) {
 func (c *counts) nextRank(ms int64) int64 {
 	c.ended = max(c.ended+1, uint64(ms))
 	return int64(c.ended)
+}
+
+// LastEnded is behind every job that has ended, and before every one that will.
+func (tx *Tx) LastEnded() Place {
+	if err := tx.lockTop(); err != nil {
+		return Place{}
+	}
+	defer tx.mu.Unlock()
+	return Place{place{int64(tx.top().counts.ended), math.MaxUint64}}
 }
 
 // CancelJob cancels a pending or running job, in the transaction of w, and
@@ -476,126 +500,4 @@ func (tx *Tx) Claimed() ([]Job, error) {
 		jobs = append(jobs, job)
 	}
 	return jobs, errors.Join(errs...)
-}
-
-// RetryDead is RetryDeadAt the transaction's instant.
-func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(id, tx.now) }
-
-// RetryDeadAt makes a dead job pending again, due at the instant, with its
-// attempts and failures counted from zero and its history kept. ok is false if
-// no dead job has the id. ErrLimit if the app has as many jobs as it may; nothing
-// is changed then.
-func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
-	job, ok, err := tx.takeDead(id, tx.room)
-	if err != nil || !ok {
-		return false, err
-	}
-	defer tx.mu.Unlock()
-	job.State = StatePending
-	job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
-	job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
-	job.place.ms = min(max(due.UnixMilli(), 1), maxInstantMs)
-	job.Due = timeOf(job.place.ms)
-	tx.putPending(&job)
-	return true, nil
-}
-
-// DropDead removes a dead job for good. ok is false if no dead job has the id.
-func (tx *Tx) DropDead(id JobID) (ok bool, err error) {
-	_, ok, err = tx.takeDead(id, func() error { return nil })
-	if err != nil || !ok {
-		return false, err
-	}
-	tx.mu.Unlock()
-	return true, nil
-}
-
-// takeDead takes a job from among the dead, and its entry out of the id index.
-// unless check forbids it. If ok the transaction stays locked.
-func (tx *Tx) takeDead(id JobID, check func() error) (job Job, ok bool, err error) {
-	if err := tx.lockTop(); err != nil {
-		return Job{}, false, err
-	}
-	defer func() {
-		if !ok {
-			tx.mu.Unlock()
-		}
-	}()
-	p, t, found, err := tx.locate(id)
-	if err != nil || !found || t != tagDead {
-		return Job{}, false, err
-	}
-	key := tx.app.keys.place(tagDead, p)
-	data, err := tx.get(key)
-	if err != nil {
-		return Job{}, false, err
-	}
-	if job, err = decodeJob(p, data); err != nil {
-		return Job{}, false, err
-	}
-	if err := check(); err != nil {
-		return Job{}, false, err
-	}
-	tx.delete(key)
-	tx.delete(tx.app.keys.name(tagID, string(job.ID)))
-	tx.top().counts.dead--
-	return job, true, nil
-}
-
-// PurgeHistory deletes up to limit finished jobs, those that ended first: as many
-// as there are above keep, and then those that ended before the instant, up to the
-// first that did not. It returns how many it deleted; fewer than limit means that
-// nothing is left to delete.
-func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
-	if err := tx.lockTop(); err != nil {
-		return 0, err
-	}
-	defer tx.mu.Unlock()
-	keys, c := tx.app.keys, &tx.top().counts
-	prefix := keys.prefix(tagHistory)
-	expired := func(job *Job) bool {
-		return msOf(job.CompletedAt) < before.UnixMilli() || c.done > uint64(max(keep, 0))
-	}
-	if c.done <= uint64(max(keep, 0)) {
-		// Mostly the oldest row is young, and there is nothing to do.
-		rows, err := tx.rows(prefix, after(prefix), false, 1)
-		if err != nil || len(rows) == 0 {
-			return 0, err
-		}
-		job, err := decodeJob(decodePlace(tail(rows[0].key)), rows[0].value)
-		if err != nil || !expired(&job) {
-			return 0, err
-		}
-	}
-	rows, err := tx.rows(prefix, after(prefix), false, limit)
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	for _, r := range rows {
-		p := decodePlace(tail(r.key))
-		job, err := decodeJob(p, r.value)
-		if err != nil {
-			return n, err
-		}
-		if !expired(&job) {
-			break
-		}
-		names := true
-		if _, minted := job.ID.home(); !minted {
-			// A chosen id may have come to name a newer job.
-			q, t, found, err := tx.locate(job.ID)
-			if err != nil {
-				return n, err
-			}
-			names = found && t == tagHistory && q == p
-		}
-		tx.delete(r.key)
-		if names {
-			tx.delete(keys.name(tagID, string(job.ID)))
-		}
-		c.done--
-		n++
-	}
-	return n, nil
 }

@@ -1,10 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -38,18 +38,24 @@ func (v *view) job(id JobID) (Job, bool, error) {
 	if err != nil {
 		return Job{}, false, fmt.Errorf("app %s: job %s: %w", v.app.id, id, err)
 	}
-	if t == tagHistory && v.expired(&job) {
+	if v.expired(t, &job) {
 		return Job{}, false, nil
 	}
 	job.Args = shownArgs(job.Args)
 	return job, true, v.present(t, &job)
 }
 
-// expired says whether a finished job is past the retention: gone for every
+// expired says whether a job that has ended is past its retention: gone for every
 // reader, though its row may not be deleted yet.
-func (v *view) expired(job *Job) bool {
-	keep := v.app.Retention()
-	return keep > 0 && !job.CompletedAt.After(v.now.Add(-keep))
+func (v *view) expired(t tag, job *Job) bool {
+	switch t {
+	case tagHistory:
+		keep := v.app.Retention()
+		return keep > 0 && !job.CompletedAt.After(v.now.Add(-keep))
+	case tagDead:
+		return v.app.deadExpired(job, v.now)
+	}
+	return false
 }
 
 // present completes a job with what its claim and the engine say of it.
@@ -71,16 +77,11 @@ func (v *view) present(t tag, job *Job) error {
 
 // jobs returns one page of the jobs that the filter chooses.
 func (v *view) jobs(f JobFilter) (JobPage, error) {
+	if err := f.Check(); err != nil {
+		return JobPage{}, err
+	}
 	if f.Limit == 0 {
 		f.Limit = defaultPage
-	}
-	if f.Limit < 1 || f.Limit > maxPage {
-		return JobPage{}, fmt.Errorf("%w: limit %d, want 1 to %d", ErrInvalid, f.Limit, maxPage)
-	}
-	for _, s := range f.States {
-		if s != StatePending && s != StateRunning && !s.Ended() {
-			return JobPage{}, fmt.Errorf("%w: unknown state %s, want pending, running, success, failed or canceled", ErrInvalid, quote(string(s)))
-		}
 	}
 	region, from, err := decodeCursor(f.Cursor)
 	if err != nil {
@@ -93,12 +94,11 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 		if !f.wantsRegion(t) {
 			continue
 		}
-		prefix := v.keys.prefix(t)
-		start := prefix
-		if from != nil {
-			start = append(append([]byte{}, prefix...), from...)
+		start, end := f.keys(v.keys, t)
+		if at := append(v.keys.prefix(t), from...); bytes.Compare(at, start) > 0 {
+			start = at
 		}
-		for r, err := range v.scan(start, after(prefix), false) {
+		for r, err := range v.scan(start, end, false) {
 			if err != nil {
 				return JobPage{}, err
 			}
@@ -112,13 +112,13 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 			if err != nil {
 				job = unreadable(t, p, err)
 			}
-			if f.Function != "" && job.Function != f.Function || t == tagHistory && v.expired(&job) {
+			if v.expired(t, &job) {
 				continue
 			}
 			if err := v.present(t, &job); err != nil {
 				job.Error = unreadable(t, p, err).Error
 			}
-			if f.wants(job.State) {
+			if f.matches(&job) {
 				job.Args = shownArgs(job.Args)
 				page.Jobs = append(page.Jobs, job)
 			}
@@ -155,22 +155,6 @@ func shownArgs(args []byte) []byte {
 		return nil // a string always has a JSON form
 	}
 	return text
-}
-
-func (f *JobFilter) wants(s State) bool {
-	return len(f.States) == 0 || slices.Contains(f.States, s)
-}
-
-// wantsRegion says whether jobs of a wanted state can lie in the region.
-func (f *JobFilter) wantsRegion(t tag) bool {
-	switch t {
-	case tagQueue:
-		return f.wants(StatePending) || f.wants(StateRunning)
-	case tagDead:
-		return f.wants(StateFailed)
-	default:
-		return f.wants(StateSuccess) || f.wants(StateCanceled)
-	}
 }
 
 // A cursor is the region and the place of the first row of the next page.

@@ -155,7 +155,7 @@ func clockLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) 
 	}
 	opts := actors.Options{
 		Functions: l.functions(), Logger: slog.New(slog.DiscardHandler), ClockCheck: l.pace.check, Crons: l.declared(),
-		MaxInterruptions: 1000, AppConcurrency: 1000, Concurrency: 10_000, Retention: 200 * clockYear,
+		MaxInterruptions: 1000, AppConcurrency: 1000, Concurrency: 10_000, Retention: 200 * clockYear, DeadRetention: -1,
 		IdleAfter: clockIdle,
 	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {

@@ -51,7 +51,7 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 		AppConcurrency: 2, Concurrency: 3, MaxJobs: modelMaxJobs,
 		MutationTimeout: modelTurn, ActionTimeout: modelDeadline, Grace: modelGrace,
 		IdleAfter: modelIdle, ClaimAhead: modelAhead, ClockCheck: modelCheck, MaxInterruptions: modelCrashes,
-		Retention: 200 * 365 * 24 * time.Hour, Logger: slog.New(slog.DiscardHandler),
+		Retention: 200 * 365 * 24 * time.Hour, DeadRetention: -1, Logger: slog.New(slog.DiscardHandler),
 	}
 	defer func() {
 		// The bubble panics if goroutines of the engine's are left behind in it.

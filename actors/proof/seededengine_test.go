@@ -283,6 +283,11 @@ var engineFaults = []seededFault{
 	var undecided []*run`}},
 	},
 	{
+		name: "bulk-of-one-page", what: "a bulk operation ends with its first transaction",
+		pkg: "actors", tests: "TestG8_BulkByFilter",
+		edits: []edit{{"actors/host.go", `full != nil || next == "" {`, `full != nil || next == "" || FAULT {`}},
+	},
+	{
 		name: "last-in-first-out", what: "jobs start in the wrong order",
 		pkg: "actors", tests: "TestG13_ByDueInstantThenSequence",
 		edits: []edit{{"actors/ready.go", `return r.job.Place().Less(other.job.Place())`, `if FAULT {

@@ -236,10 +236,28 @@ var storageFaults = []seededFault{
 	{
 		name: "purge-early", what: "history is purged a minute early",
 		pkg: "storage", tests: "TestG26_RetentionIsExact",
-		edits: []edit{{"storage/jobs.go", `keys, c := tx.app.keys, &tx.top().counts`, `if FAULT {
-		before = before.Add(time.Minute)
-	}
-	keys, c := tx.app.keys, &tx.top().counts`}},
+		edits: []edit{{"storage/purge.go", `return msOf(job.CompletedAt) < before.UnixMilli() || c.done > uint64(max(keep, 0))`, `if FAULT {
+			return msOf(job.CompletedAt) < before.Add(time.Minute).UnixMilli()
+		}
+		return msOf(job.CompletedAt) < before.UnixMilli() || c.done > uint64(max(keep, 0))`}},
+	},
+	{
+		name: "dead-purged-at-upgrade", what: "dead jobs of an older release age from their death",
+		pkg: "storage", tests: "TestG26_DeadJobsOfAnOlderReleaseAgeFromTheUpgrade",
+		edits: []edit{{"storage/purge.go", `old := !before.IsZero() && max(msOf(job.CompletedAt), c.deadSince) < before.UnixMilli()`, `old := !before.IsZero() && max(msOf(job.CompletedAt), c.deadSince) < before.UnixMilli()
+		if FAULT {
+			old = !before.IsZero() && msOf(job.CompletedAt) < before.UnixMilli()
+		}`}},
+	},
+	{
+		name: "dead-for-ever", what: "readers see dead jobs past their retention",
+		pkg: "storage", tests: "TestG26_DeadRetentionIsExact",
+		edits: []edit{{"storage/dead.go", `return keep > 0 && since > 0 &&`, `return keep > 0 && since > 0 && !FAULT &&`}},
+	},
+	{
+		name: "filter-forgets-its-end", what: "a filter chooses jobs that end at the instant before which they are to end",
+		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
+		edits: []edit{{"storage/filter.go", `(r.Before.IsZero() || t.Before(r.Before))`, `(r.Before.IsZero() || t.Before(r.Before) || FAULT)`}, {"storage/filter.go", `if !r.Before.IsZero() {`, `if !r.Before.IsZero() && !FAULT {`}},
 	},
 	{
 		name: "export-under-snapshot", what: "the writer of an export is written to while a snapshot is open",

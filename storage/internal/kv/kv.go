@@ -339,6 +339,10 @@ func badFile(path string, err error) error {
 // CloseWait is how long Close waits for open Pins.
 const CloseWait = time.Second
 
+// closeSpins is how often Close yields before it sleeps: most Pins are short. In
+// virtual time a sleep of Close never ends while another goroutine waits for its lock.
+const closeSpins = 1000
+
 // Close closes the file. It waits for open Pins, and after CloseWait closes it over
 // their heads: they read no more (ErrAbandoned). If an Update is under way even then
 // the file stays locked, and that is the error.
@@ -348,11 +352,15 @@ func (db *DB) Close() error {
 	}
 	end := time.Now().Add(CloseWait)
 	wait := func(done func() bool) bool {
-		for !done() {
-			if !time.Now().Before(end) {
+		for i := 0; !done(); i++ {
+			switch {
+			case i < closeSpins:
+				runtime.Gosched()
+			case time.Now().Before(end):
+				time.Sleep(time.Millisecond)
+			default:
 				return false
 			}
-			time.Sleep(time.Millisecond)
 		}
 		return true
 	}

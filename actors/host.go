@@ -1,0 +1,134 @@
+package actors
+
+import (
+	"errors"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// HostScheduler is a dispatch.Scheduler for the host, with what only the host
+// may do. AsCaller stores nobody: the host has no identity.
+type HostScheduler struct{ remoteScheduler }
+
+// RetryDead makes a dead job pending again, due at once, with a new budget of
+// retries. ok is false if no dead job has the id.
+func (s *HostScheduler) RetryDead(id storage.JobID) (ok bool, err error) {
+	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.RetryDeadAt(id, s.eng.clock.wall()) })
+}
+
+// DropDead removes a dead job for good. ok is false if no dead job has the id.
+func (s *HostScheduler) DropDead(id storage.JobID) (ok bool, err error) {
+	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.DropDead(id) })
+}
+
+func (s *HostScheduler) ofDead(change func(*storage.Tx) (bool, error)) (bool, error) {
+	var ok bool // the actor's, until it answers: a caller who gives up must not touch it
+	err := s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
+		ok, err = change(tx)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return ok, nil
+}
+
+// bulkChunk is how many jobs one transaction of a bulk operation changes, so that
+// the app's other callers wait for no more than that.
+const bulkChunk = 256
+
+// CountJobs returns how many jobs the filter chooses, whatever its Limit and Cursor.
+func (s *HostScheduler) CountJobs(f storage.JobFilter) (n int, err error) {
+	f.Limit, f.Cursor = 0, ""
+	err = s.eng.read(s.ctx, s.app, nil, func(r storage.Reader) error {
+		for _, err := range r.System().All(f) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	return n, err
+}
+
+// RetryJobs is RetryDead of every dead job that the filter chooses when it is
+// called, some hundred in a transaction. It returns how many are durably pending
+// again, also beside an error; resource_exhausted says that the app has as many jobs
+// as it may. The filter's States are none or failed; it has no Limit and no Cursor.
+func (s *HostScheduler) RetryJobs(f storage.JobFilter) (n int, err error) {
+	return s.bulk(f, func(tx *storage.Tx, id storage.JobID) (bool, error) {
+		return tx.RetryDeadAt(id, s.eng.clock.wall())
+	})
+}
+
+// DropJobs is DropDead of every dead job that the filter chooses when it is called,
+// some hundred in a transaction. It returns how many are durably gone, also beside an
+// error. The filter's States are none or failed; it has no Limit and no Cursor.
+func (s *HostScheduler) DropJobs(f storage.JobFilter) (n int, err error) {
+	return s.bulk(f, func(tx *storage.Tx, id storage.JobID) (bool, error) { return tx.DropDead(id) })
+}
+
+// bulk does to the dead jobs that the filter chooses what each does to one.
+func (s *HostScheduler) bulk(f storage.JobFilter, each func(*storage.Tx, storage.JobID) (bool, error)) (n int, err error) {
+	if err := checkBulk(&f); err != nil {
+		return 0, dispatch.AsError(err)
+	}
+	f.States, f.Limit = []storage.State{storage.StateFailed}, bulkChunk
+	var last storage.Place // of what was dead when it began: what was retried may die again meanwhile
+	for {
+		var changed int // this and those below are the actor's, until it answers
+		var next string
+		var full error
+		err := s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) error {
+			if last == (storage.Place{}) {
+				last = tx.LastEnded()
+			}
+			page, err := tx.JobWriter().System().List(f)
+			if err != nil {
+				return err
+			}
+			next = page.Next
+			for i := range page.Jobs {
+				job := &page.Jobs[i]
+				if last.Less(job.Place()) {
+					next = ""
+					return nil
+				}
+				ok, err := each(tx, job.ID)
+				if errors.Is(err, storage.ErrLimit) {
+					full = err // what could be done stays done
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				if ok {
+					changed++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return n, err
+		}
+		if n += changed; full != nil || next == "" {
+			return n, asError(full)
+		}
+		f.Cursor = next
+	}
+}
+
+// checkBulk says why the filter is not one for a bulk operation, or nil.
+func checkBulk(f *storage.JobFilter) error {
+	if f.Limit != 0 || f.Cursor != "" {
+		return dispatch.Errorf(dispatch.CodeInvalidArgument, "limit and cursor are for listings: a bulk operation is on every job that the filter chooses")
+	}
+	for _, state := range f.States {
+		if state != storage.StateFailed {
+			return dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: a bulk operation is on failed jobs", string(state))
+		}
+	}
+	return f.Check()
+}

@@ -1,0 +1,116 @@
+package storage
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// JobFilter chooses jobs: those that meet every condition it has. It is the one
+// filter, for listings as for what is done to many jobs at once. The zero filter is
+// every job of the app: pending and running ones by due instant, then dead, then
+// finished ones, each in the order they ended.
+type JobFilter struct {
+	States   []State   `json:"states,omitempty"`   // none means all
+	Function string    `json:"function,omitempty"` // path; "" means every function
+	Trigger  string    `json:"trigger,omitempty"`  // the ticks and runs by hand of a trigger; "" means all jobs
+	Error    string    `json:"error,omitempty"`    // code of the latest error; "" means any, and none
+	Due      TimeRange `json:"due,omitzero"`       // instant of the next attempt, or of the last one
+	Ended    TimeRange `json:"ended,omitzero"`     // only jobs that have ended have this one
+
+	// Of a listing:
+	Limit  int    `json:"limit,omitempty"`  // rows a page, 1 to 1,000; 0 means 100
+	Cursor string `json:"cursor,omitempty"` // Next of the page before; "" is the first page
+}
+
+// TimeRange is the instants from From on and before Before. A zero one is no bound.
+type TimeRange struct {
+	From   time.Time `json:"from,omitzero"`
+	Before time.Time `json:"before,omitzero"`
+}
+
+// JobPage is one page of a listing.
+type JobPage struct {
+	Jobs []Job
+	Next string // cursor of the next page; "" means there is none
+}
+
+// Check says what is wrong with the filter, with ErrInvalid, or nil.
+func (f *JobFilter) Check() error {
+	if f.Limit < 0 || f.Limit > maxPage {
+		return fmt.Errorf("%w: limit %d, want 1 to %d", ErrInvalid, f.Limit, maxPage)
+	}
+	for _, s := range f.States {
+		if s != StatePending && s != StateRunning && !s.Ended() {
+			return fmt.Errorf("%w: unknown state %s, want pending, running, success, failed or canceled", ErrInvalid, quote(string(s)))
+		}
+	}
+	if err := f.Due.check("due"); err != nil {
+		return err
+	}
+	return f.Ended.check("ended")
+}
+
+func (r TimeRange) check(name string) error {
+	if r.From.IsZero() || r.Before.IsZero() || r.From.Before(r.Before) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: from %s is not before %s", ErrInvalid, name, r.From.Format(time.RFC3339Nano), r.Before.Format(time.RFC3339Nano))
+}
+
+// matches says whether the job, as readers see it, is chosen.
+func (f *JobFilter) matches(job *Job) bool {
+	return f.wants(job.State) &&
+		(f.Function == "" || job.Function == f.Function) &&
+		(f.Trigger == "" || job.Trigger == f.Trigger) &&
+		(f.Error == "" || job.Error != nil && job.Error.Code == f.Error) &&
+		f.Due.has(job.Due) &&
+		(f.Ended == TimeRange{} || job.State.Ended() && f.Ended.has(job.CompletedAt))
+}
+
+func (f *JobFilter) wants(s State) bool {
+	return len(f.States) == 0 || slices.Contains(f.States, s)
+}
+
+// wantsRegion says whether jobs that are chosen can lie in the region.
+func (f *JobFilter) wantsRegion(t tag) bool {
+	switch t {
+	case tagQueue:
+		return f.Ended == TimeRange{} && (f.wants(StatePending) || f.wants(StateRunning))
+	case tagDead:
+		return f.wants(StateFailed)
+	default:
+		return f.wants(StateSuccess) || f.wants(StateCanceled)
+	}
+}
+
+// keys returns where in the region the jobs lie that can be chosen: [from, to). The
+// rank of a job that has ended is never before the instant it ended.
+func (f *JobFilter) keys(n keyspace, t tag) (from, to []byte) {
+	r := TimeRange{From: f.Ended.From}
+	if t == tagQueue {
+		r = f.Due
+	}
+	from, to = n.prefix(t), after(n.prefix(t))
+	if !r.From.IsZero() {
+		from = n.place(t, place{ms: ceilMs(r.From)})
+	}
+	if !r.Before.IsZero() {
+		to = n.place(t, place{ms: ceilMs(r.Before)})
+	}
+	return from, to
+}
+
+func (r TimeRange) has(t time.Time) bool {
+	return (r.From.IsZero() || !t.Before(r.From)) && (r.Before.IsZero() || t.Before(r.Before))
+}
+
+// ceilMs is the first stored instant that is not before t, in ms.
+func ceilMs(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if t.After(time.UnixMilli(ms)) && ms < math.MaxInt64 {
+		ms++
+	}
+	return max(ms, 0)
+}

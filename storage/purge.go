@@ -1,0 +1,98 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// This file is how jobs that have ended are cleared away: the history, and the
+// dead, each by age and by number.
+
+// PurgeHistory deletes up to limit finished jobs, those that ended first: as many
+// as there are above keep, and then those that ended before the instant, up to the
+// first that did not. It returns how many it deleted; fewer than limit means that
+// nothing is left to delete. A record that cannot be read is left, and is part of err.
+func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
+	if err := tx.lockTop(); err != nil {
+		return 0, err
+	}
+	defer tx.mu.Unlock()
+	c := &tx.top().counts
+	expired := func(job *Job) bool {
+		return msOf(job.CompletedAt) < before.UnixMilli() || c.done > uint64(max(keep, 0))
+	}
+	return tx.purge(tagHistory, expired, limit, func(job *Job) error {
+		names := true
+		if _, minted := job.ID.home(); !minted {
+			// A chosen id may have come to name a newer job.
+			p, t, found, err := tx.locate(job.ID)
+			if err != nil {
+				return err
+			}
+			names = found && t == tagHistory && p == job.place
+		}
+		tx.delete(tx.app.keys.place(tagHistory, job.place))
+		if names {
+			tx.delete(tx.app.keys.name(tagID, string(job.ID)))
+		}
+		c.done--
+		return nil
+	})
+}
+
+// PurgeDead deletes dead jobs as PurgeHistory does finished ones. The zero instant,
+// or a negative keep, is no reason to delete any. In an app that has dead jobs when it
+// is first asked, which an older release has left, their age counts from then.
+func (tx *Tx) PurgeDead(before time.Time, keep, limit int) (int, error) {
+	if err := tx.lockTop(); err != nil {
+		return 0, err
+	}
+	defer tx.mu.Unlock()
+	c := &tx.top().counts
+	if c.dead == 0 {
+		return 0, nil
+	}
+	if now := tx.now.UnixMilli(); c.deadSince == 0 || c.deadSince > now {
+		c.deadSince = now
+		tx.put(tx.app.keys.prefix(tagMeta), c.encode()) // each commit writes the counters, if it writes anything
+	}
+	expired := func(job *Job) bool {
+		old := !before.IsZero() && max(msOf(job.CompletedAt), c.deadSince) < before.UnixMilli()
+		return old || keep >= 0 && c.dead > uint64(keep)
+	}
+	return tx.purge(tagDead, expired, limit, func(job *Job) error {
+		tx.dropDead(job)
+		return nil
+	})
+}
+
+// purge has the first jobs of the region dropped, as long as they are expired, up
+// to limit.
+func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) error) (n int, errs error) {
+	prefix := tx.app.keys.prefix(t)
+	from := prefix
+	for chunk := 1; n < limit; chunk = limit { // mostly the first row is young, and there is nothing to do
+		rows, err := tx.rows(from, after(prefix), false, min(chunk, limit-n))
+		if err != nil || len(rows) == 0 {
+			return n, errors.Join(errs, err)
+		}
+		for _, r := range rows {
+			p := decodePlace(tail(r.key))
+			from = append(r.key, 0)
+			job, err := decodeJob(p, r.value)
+			if err == nil {
+				if !expired(&job) {
+					return n, errs
+				}
+				err = drop(&job)
+			}
+			if err != nil {
+				errs = errors.Join(errs, fmt.Errorf("app %s: purge the job at %d/%d: %w", tx.app.id, p.ms, p.seq, err))
+				continue
+			}
+			n++
+		}
+	}
+	return n, errs
+}
