@@ -102,8 +102,9 @@ type DB struct {
 	head     []byte         // the two meta pages, mapped; nil where that is not needed
 	base     atomic.Uintptr // where bbolt has mapped the file
 	readOnly bool
-	durable  atomic.Int64 // number of the latest commit of this process that was synced
-	commit   sync.RWMutex // held by Update
+	durable  atomic.Int64  // number of the latest commit of this process that was synced
+	commit   sync.RWMutex  // held by Update
+	freed    chan struct{} // told when a Pin is closed
 
 	pins      atomic.Int64
 	broken    atomic.Pointer[Damage] // bbolt has panicked: its locks and its memory are not to be trusted
@@ -264,7 +265,7 @@ func settle(b *bolt.DB) error {
 // reads behind the end of others, so a panic or a fault is turned into an error
 // here, and the lock given back that bbolt then keeps.
 func openBolt(path string, opts Options) (*DB, error) {
-	db := &DB{path: path, readOnly: opts.ReadOnly}
+	db := &DB{path: path, readOnly: opts.ReadOnly, freed: make(chan struct{}, 1)}
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = time.Second
 	}
@@ -339,10 +340,6 @@ func badFile(path string, err error) error {
 // CloseWait is how long Close waits for open Pins.
 const CloseWait = time.Second
 
-// closeSpins is how often Close yields before it sleeps: most Pins are short. In
-// virtual time a sleep of Close never ends while another goroutine waits for its lock.
-const closeSpins = 1000
-
 // Close closes the file. It waits for open Pins, and after CloseWait closes it over
 // their heads: they read no more (ErrAbandoned). If an Update is under way even then
 // the file stays locked, and that is the error.
@@ -352,14 +349,15 @@ func (db *DB) Close() error {
 	}
 	end := time.Now().Add(CloseWait)
 	wait := func(done func() bool) bool {
-		for i := 0; !done(); i++ {
-			switch {
-			case i < closeSpins:
-				runtime.Gosched()
-			case time.Now().Before(end):
-				time.Sleep(time.Millisecond)
-			default:
+		for !done() {
+			if !time.Now().Before(end) {
 				return false
+			}
+			// Not by sleeping alone: in a test's virtual time no time passes while a
+			// goroutine waits for a mutex of whoever closes.
+			select {
+			case <-db.freed:
+			case <-time.After(time.Millisecond):
 			}
 		}
 		return true
@@ -448,12 +446,21 @@ func (db *DB) BeginDurable() (*Pin, error) {
 	// Not while the Pin is open, for which an Update may have to wait.
 	pin.Close()
 	db.commit.RLock()
+	defer db.free()
 	defer db.commit.RUnlock()
 	if pin, err = db.Begin(); err == nil && !db.synced(pin) {
 		pin.Close()
 		return nil, ErrNotDurable
 	}
 	return pin, err
+}
+
+// free has a Close look whether what it waits for has come.
+func (db *DB) free() {
+	select {
+	case db.freed <- struct{}{}:
+	default:
+	}
 }
 
 func (db *DB) synced(pin *Pin) bool {

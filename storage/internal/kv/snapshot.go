@@ -39,6 +39,7 @@ func (p *Pin) Close() {
 	if p.db.pins.Add(-1) == 0 && p.db.abandoned.Load() {
 		p.db.unmap()
 	}
+	p.db.free()
 }
 
 // Snapshot is the file at one moment, inside the fn of a Pin's Read.
