@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
 	"carillon/proto"
@@ -41,8 +40,8 @@ type volume struct {
 	logger *slog.Logger
 	epoch  uint64
 
-	mu sync.RWMutex // guards db; held for reading only while a snapshot is opened
-	db *kv.DB       // nil while the volume is down, and after close
+	mu gate   // guards db; held for reading only while a snapshot is opened
+	db *kv.DB // nil while the volume is down, and after close
 
 	queue   queue
 	stopped chan struct{}
