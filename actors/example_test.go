@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -130,6 +131,35 @@ func ExampleApp_Scheduler() {
 }
 
 // Declared triggers are those of every app, unless they name theirs.
+func ExampleHostScheduler_RetryJobs() {
+	reg := exampleFunctions()
+	charge := dispatch.InternalAction[string, dispatch.None]("payments:charge")
+	charge.Handle(reg, func(*dispatch.ActionCtx, string) (dispatch.None, error) {
+		return dispatch.None{}, dispatch.Errorf(dispatch.CodeUnavailable, "the bank is closed")
+	})
+	quiet := slog.New(slog.DiscardHandler)
+	withEngine(actors.Options{Functions: reg, Logger: quiet}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		if _, err := app.Scheduler(ctx).RunAfter(0, charge.With("ann"), dispatch.NoRetry()); err != nil {
+			return err
+		}
+		dead := storage.JobFilter{States: []storage.State{storage.StateFailed}}
+		for n := 0; n == 0 && err == nil; {
+			n, err = app.Scheduler(ctx).CountJobs(dead)
+		}
+		n, err := app.Scheduler(ctx).RetryJobs(storage.JobFilter{Function: "payments:charge", Error: "unavailable"})
+		if err != nil {
+			return err
+		}
+		fmt.Println(n, "is pending again")
+		return nil
+	})
+	// Output: 1 is pending again
+}
+
 func ExampleOptions_crons() {
 	withEngine(actors.Options{Crons: []cron.Trigger{
 		{Name: "nightly", Schedule: cron.Daily(3, 0), Call: exampleVisit.With("/report")},

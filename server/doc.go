@@ -1,5 +1,5 @@
 // Package server is the HTTP face of an engine: clients run public functions
-// with it, and administrators look after cron triggers. It is an http.Handler,
+// with it, and administrators look after jobs and cron triggers. It is an http.Handler,
 // to be mounted where an app server needs it.
 //
 // Use:
@@ -24,6 +24,17 @@
 //	POST   /v1/apps/{app}/crons/{name}/run      {"jobId":…}; its next slot stays as it is
 //	POST   /v1/apps/{app}/crons/{name}/pause    body: {"reason":…} or none
 //	POST   /v1/apps/{app}/crons/{name}/resume
+//	GET    /v1/apps/{app}/jobs?state=failed     a page of jobs; see below
+//	GET    /v1/apps/{app}/jobs/{id}             one, with its attempts
+//	POST   /v1/apps/{app}/jobs/{id}/retry       a dead one is pending again
+//	POST   /v1/apps/{app}/jobs/{id}/drop        a dead one is gone
+//	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses
+//	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
+//
+// A filter is storage.JobFilter: {"states","function","trigger","error",
+// "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state (more than
+// once for several), function, trigger, error, dueFrom, dueBefore, endedFrom,
+// endedBefore, and limit and cursor. Types Job, JobPage and Bulk are what is answered.
 //
 // A definition is {"name","spec","function"}, and if wanted "zone", "args",
 // "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs",
@@ -56,8 +67,8 @@
 //	    functions, without cookies, and reads the answers (CORS). No admin route
 //	    answers another origin.
 //	H6  A panic anywhere in the handling is one caller's error and nothing else's.
-//	H7  Whoever Options.Admin does not let learns of triggers neither names nor
-//	    number, and changes nothing.
+//	H7  Whoever Options.Admin does not let learns of jobs and triggers neither names
+//	    nor number, and changes nothing.
 //	H8  Where no one is asked who they are, a request that comes in on a loopback
 //	    address is for this machine or a name of Options.Hosts (DNS rebinding).
 package server

@@ -96,6 +96,9 @@ func (s *site) functions() *dispatch.Registry {
 	dispatch.Mutation[dispatch.None, dispatch.None]("bad:panic").Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) {
 		panic("the secret detail")
 	})
+	dispatch.InternalMutation[dispatch.None, dispatch.None]("bad:job").Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) {
+		return dispatch.None{}, dispatch.Errorf(dispatch.CodeUnavailable, "as ever")
+	})
 	for _, code := range dispatch.Codes() {
 		dispatch.Query[dispatch.None, dispatch.None]("code:"+string(code)).Handle(reg, func(*dispatch.QueryCtx, dispatch.None) (dispatch.None, error) {
 			return dispatch.None{}, dispatch.Errorf(code, "as asked")

@@ -74,6 +74,7 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	h.mux.HandleFunc("/v1/apps/{app}/functions", noRoute)
 	if h.opts.Admin != nil {
 		h.routeCrons()
+		h.routeJobs()
 	}
 	h.mux.HandleFunc("/v1/health", h.health)
 	h.mux.HandleFunc("/", noRoute)

@@ -17,7 +17,7 @@ import (
 	"carillon/storage"
 )
 
-// remote is the flags of a command that asks a server about an app's triggers.
+// remote is the flags of a command that asks a server about an app.
 type remote struct {
 	app, site, trigger *string
 	token              func() (string, error)
@@ -38,14 +38,9 @@ func remoteFlags(flags *flag.FlagSet, named bool) *remote {
 	return r
 }
 
-// do asks the server and prints the answer as JSON, or else with text. path
-// follows the trigger's name, if there is one.
+// do asks the server about triggers. path follows the trigger's name, if there is one.
 func do[R any](ctx context.Context, r *remote, std stdio, method, path string, body any, text func(io.Writer, R)) error {
-	app, err := checkApp(*r.app)
-	if err != nil {
-		return err
-	}
-	where := "/v1/apps/" + url.PathEscape(string(app)) + "/crons"
+	where := "/crons"
 	if r.trigger != nil {
 		if *r.trigger == "" {
 			return usageError{errors.New("the trigger's name is missing")}
@@ -55,6 +50,17 @@ func do[R any](ctx context.Context, r *remote, std stdio, method, path string, b
 		}
 		where += "/" + *r.trigger
 	}
+	return ask(ctx, r, std, method, where+path, body, text)
+}
+
+// ask asks the server about the app and prints the answer as JSON, or else with text.
+// path follows the app's.
+func ask[R any](ctx context.Context, r *remote, std stdio, method, path string, body any, text func(io.Writer, R)) error {
+	app, err := checkApp(*r.app)
+	if err != nil {
+		return err
+	}
+	path = "/v1/apps/" + url.PathEscape(string(app)) + path
 	asJSON, err := r.output()
 	if err != nil {
 		return err
@@ -70,13 +76,13 @@ func do[R any](ctx context.Context, r *remote, std stdio, method, path string, b
 	defer c.close()
 	if asJSON {
 		var result json.RawMessage // as the server wrote it, numbers of any size included
-		if err := c.do(ctx, method, where+path, body, &result); err != nil {
+		if err := c.do(ctx, method, path, body, &result); err != nil {
 			return err
 		}
 		return printJSON(std.out, result)
 	}
 	var result R
-	if err := c.do(ctx, method, where+path, body, &result); err != nil {
+	if err := c.do(ctx, method, path, body, &result); err != nil {
 		return err
 	}
 	text(std.out, result)

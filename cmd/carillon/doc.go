@@ -11,6 +11,10 @@
 //	carillon version
 //	carillon help [COMMAND]
 //
+//	carillon jobs list --app APP [filter] [-n N] [--cursor C] [--server URL] [--token T] [-o text|json]
+//	carillon jobs show --app APP […] ID
+//	carillon jobs retry|drop --app APP […] ID | filter | --all [--dry-run]
+//
 //	carillon crons check
 //	carillon crons next --spec S [--zone Z] [--from INSTANT] [-n N] [-o text|json]
 //	carillon crons list --app APP [--server URL] [--token T] [-o text|json]
@@ -18,8 +22,8 @@
 //
 // apps, check, export and import open the directory without an engine, so no job
 // of it runs meanwhile. A directory has one owner at a time: while it is served
-// they are told that it is in use. The commands about crons open none: check and
-// next need no data, the others ask a server that is running. That answers those
+// they are told that it is in use. The commands about jobs and crons open none: crons
+// check and next need no data, the others ask a server that is running. That answers those
 // who have the token of its --admin-token; without one, whoever is on the same
 // machine, and nobody if others can reach the address it listens on.
 //

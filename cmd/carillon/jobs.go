@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"carillon/server"
+	"carillon/storage"
+)
+
+// jobCommands are the commands about jobs.
+func jobCommands() []command {
+	return []command{
+		{"jobs list", "list the jobs of an app that is served", jobsList},
+		{"jobs show", "show a job with all its attempts", jobsShow},
+		{"jobs retry", "make dead jobs pending again: one, or all that a filter chooses", jobsRetry},
+		{"jobs drop", "remove dead jobs for good: one, or all that a filter chooses", jobsDrop},
+	}
+}
+
+// filterFlags declares the flags of a filter, and returns what reads it once the
+// flags are parsed.
+func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
+	var f storage.JobFilter
+	state := flags.String("state", "", "only jobs in the `STATE`, or in any of several with commas between: pending, running, success, failed, canceled")
+	flags.StringVar(&f.Function, "function", "", "only jobs of the function `PATH`")
+	flags.StringVar(&f.Trigger, "trigger", "", "only ticks and runs of the trigger `NAME`")
+	flags.StringVar(&f.Error, "error", "", "only jobs whose latest error has the `CODE`, such as unavailable")
+	instants := map[string]*time.Time{
+		"due-from": &f.Due.From, "due-before": &f.Due.Before, "ended-from": &f.Ended.From, "ended-before": &f.Ended.Before,
+	}
+	for name, into := range instants {
+		what, which, _ := strings.Cut(name, "-")
+		flags.Func(name, fmt.Sprintf("only jobs %s %s the `INSTANT`, in RFC 3339", map[string]string{"due": "that are due", "ended": "that have ended"}[what],
+			map[string]string{"from": "at or after", "before": "before"}[which]), func(text string) (err error) {
+			if *into, err = time.Parse(time.RFC3339, text); err != nil {
+				err = errors.New("want an instant in RFC 3339, such as 2026-03-08T07:00:00Z")
+			}
+			return err
+		})
+	}
+	return func() (storage.JobFilter, error) {
+		if *state != "" {
+			for s := range strings.SplitSeq(*state, ",") {
+				f.States = append(f.States, storage.State(s))
+			}
+		}
+		if err := f.Check(); err != nil {
+			return f, usageError{err}
+		}
+		return f, nil
+	}
+}
+
+// jobFlags declares the flags of a command about one app's jobs. The job's id is
+// also taken as an argument.
+func jobFlags(flags *flag.FlagSet) (r *remote, id *string) {
+	r = remoteFlags(flags, false)
+	return r, flags.String(argumentFlag, "", "`ID` of the job, with or without the flag")
+}
+
+func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r, filter := remoteFlags(flags, false), filterFlags(flags)
+	limit := flags.Int("n", 100, "`N` jobs at most, 1 to 1000")
+	cursor := flags.String("cursor", "", "`CURSOR` that the page before ended with")
+	return func(ctx context.Context, std stdio) error {
+		f, err := filter()
+		if err != nil {
+			return err
+		}
+		query := url.Values{"limit": {strconv.Itoa(*limit)}}
+		for _, s := range f.States {
+			query.Add("state", string(s))
+		}
+		for key, text := range map[string]string{"function": f.Function, "trigger": f.Trigger, "error": f.Error, "cursor": *cursor} {
+			if text != "" {
+				query.Set(key, text)
+			}
+		}
+		for key, at := range map[string]time.Time{"dueFrom": f.Due.From, "dueBefore": f.Due.Before, "endedFrom": f.Ended.From, "endedBefore": f.Ended.Before} {
+			if !at.IsZero() {
+				query.Set(key, at.Format(time.RFC3339Nano))
+			}
+		}
+		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page server.JobPage) {
+			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, job := range page.Jobs {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, job.State, job.Function, whenOf(&job), errorOf(job.Error))
+			}
+			_ = table.Flush() // to standard output: there is nobody left to tell
+			if page.Next != "" {
+				fmt.Fprintf(w, "there are more: --cursor %s\n", page.Next)
+			}
+		})
+	}
+}
+
+// whenOf is the instant that matters about a job in its state.
+func whenOf(job *server.Job) string {
+	if job.EndedAt != nil {
+		return "ended " + job.EndedAt.Format(time.RFC3339)
+	}
+	return "due " + job.Due.Format(time.RFC3339)
+}
+
+func errorOf(err *storage.JobError) string {
+	if err == nil {
+		return ""
+	}
+	return err.Code + ": " + strings.Join(strings.Fields(err.Message), " ")
+}
+
+func jobsShow(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r, id := jobFlags(flags)
+	return func(ctx context.Context, std stdio) error {
+		if *id == "" {
+			return usageError{errors.New("the job's id is missing")}
+		}
+		return ask(ctx, r, std, http.MethodGet, "/jobs/"+url.PathEscape(*id), nil, showJob)
+	}
+}
+
+// showJob prints a job for people.
+func showJob(w io.Writer, job server.Job) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	row("id", "%s", job.ID)
+	row("state", "%s", job.State)
+	row("function", "%s %s", job.Function, job.Args)
+	row("when", "%s", whenOf(&job))
+	row("asked for", "%s, on %s", job.ScheduledFor.Format(time.RFC3339Nano), job.EnqueuedAt.Format(time.RFC3339))
+	if job.Trigger != "" {
+		row("trigger", "%s", job.Trigger)
+	}
+	row("attempts", "%d, of which %d failed", job.Attempts, job.Failures)
+	if job.Error != nil {
+		row("error", "%s", errorOf(job.Error))
+	}
+	for i := range job.History {
+		a := &job.History[i]
+		row(fmt.Sprint("attempt ", a.Number), "ended %s, %s", a.EndedAt.Format(time.RFC3339), errorOf(&a.Error))
+	}
+	_ = table.Flush() // to standard output: there is nobody left to tell
+}
+
+func jobsRetry(flags *flag.FlagSet) func(context.Context, stdio) error {
+	return jobsBulk(flags, "retry", "pending again")
+}
+
+func jobsDrop(flags *flag.FlagSet) func(context.Context, stdio) error {
+	return jobsBulk(flags, "drop", "gone")
+}
+
+// jobsBulk is a command on one dead job, or on all that a filter chooses.
+func jobsBulk(flags *flag.FlagSet, verb, done string) func(context.Context, stdio) error {
+	r, id := jobFlags(flags)
+	filter := filterFlags(flags)
+	all := flags.Bool("all", false, "every dead job of the app, where no filter says which")
+	dryRun := flags.Bool("dry-run", false, "only say how many jobs that would be")
+	return func(ctx context.Context, std stdio) error {
+		f, err := filter()
+		if err != nil {
+			return err
+		}
+		chosen := f.Function != "" || f.Trigger != "" || f.Error != "" || f.Due != storage.TimeRange{} || f.Ended != storage.TimeRange{}
+		path, body := "/bulk/"+verb, any(map[string]any{"filter": f, "all": *all, "dryRun": *dryRun})
+		switch {
+		case *id != "" && (chosen || *all || *dryRun || len(f.States) > 0):
+			return usageError{errors.New("want either a job's id or a filter")}
+		case *id != "":
+			path, body = "/jobs/"+url.PathEscape(*id)+"/"+verb, nil
+		case chosen == *all:
+			return usageError{errors.New("want a job's id, a filter that chooses some jobs, or --all")}
+		}
+		return ask(ctx, r, std, http.MethodPost, path, body, func(w io.Writer, n server.Bulk) {
+			switch {
+			case *dryRun:
+				fmt.Fprintf(w, "that would be %d jobs\n", n.Jobs)
+			case n.Jobs == 1:
+				fmt.Fprintf(w, "1 job is %s\n", done)
+			default:
+				fmt.Fprintf(w, "%d jobs are %s\n", n.Jobs, done)
+			}
+		})
+	}
+}

@@ -1,0 +1,217 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// routeJobs adds the routes of jobs.
+func (h *handler) routeJobs() {
+	const app = "/v1/apps/{app}"
+	h.mux.Handle(app+"/jobs", h.admin(map[string]operation{http.MethodGet: h.listJobs}))
+	h.mux.Handle(app+"/jobs/{id}", h.admin(map[string]operation{http.MethodGet: h.getJob}))
+	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob} {
+		h.mux.Handle(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
+	}
+	for verb, do := range map[string]bulkOperation{"retry": (*actors.HostScheduler).RetryJobs, "drop": (*actors.HostScheduler).DropJobs} {
+		h.mux.Handle(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: h.bulk(do)}))
+	}
+}
+
+// bulkOperation is on every job that the filter chooses.
+type bulkOperation func(*actors.HostScheduler, storage.JobFilter) (int, error)
+
+// Job is a job as the admin routes show it. Instants are RFC 3339 in UTC; one that
+// has not come is null.
+type Job struct {
+	ID           storage.JobID     `json:"id"`
+	Function     string            `json:"function"`
+	Args         json.RawMessage   `json:"args"`
+	State        storage.State     `json:"state"`
+	Due          time.Time         `json:"due"` // of the next attempt, or of the last one
+	ScheduledFor time.Time         `json:"scheduledFor"`
+	EnqueuedAt   time.Time         `json:"enqueuedAt"`
+	StartedAt    *time.Time        `json:"startedAt"`
+	EndedAt      *time.Time        `json:"endedAt"`
+	Attempts     int               `json:"attempts"`
+	Failures     int               `json:"failures"`
+	Error        *storage.JobError `json:"error"`
+	Trigger      string            `json:"trigger,omitempty"`
+	Slot         *time.Time        `json:"slot,omitempty"`
+
+	History []storage.Attempt `json:"history,omitempty"` // only where one job is asked for
+}
+
+// JobPage is one page of a listing.
+type JobPage struct {
+	Jobs []Job  `json:"jobs"`
+	Next string `json:"next,omitempty"` // cursor of the next page; none if this is the last
+}
+
+// Bulk is how many jobs a bulk operation was on, or would be on.
+type Bulk struct {
+	Jobs int `json:"jobs"`
+}
+
+func jobOf(job *storage.Job) Job {
+	return Job{
+		ID: job.ID, Function: job.Function, Args: job.Args, State: job.State,
+		Due: job.Due.UTC(), ScheduledFor: job.ScheduledFor.UTC(), EnqueuedAt: job.EnqueuedAt.UTC(),
+		StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
+		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
+	}
+}
+
+// filterKeys are the parameters of a listing's URL.
+var filterKeys = []string{"state", "function", "trigger", "error", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor"}
+
+// filterOf is the filter that a URL's parameters say.
+func filterOf(query url.Values) (f storage.JobFilter, err error) {
+	for key, values := range query {
+		if !slices.Contains(filterKeys, key) {
+			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "unknown parameter %.32q, want any of %q", key, filterKeys)
+		}
+		if key != "state" && len(values) > 1 {
+			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is given twice", key)
+		}
+	}
+	for _, s := range query["state"] {
+		f.States = append(f.States, storage.State(s))
+	}
+	f.Function, f.Trigger, f.Error, f.Cursor = query.Get("function"), query.Get("trigger"), query.Get("error"), query.Get("cursor")
+	for key, into := range map[string]*time.Time{
+		"dueFrom": &f.Due.From, "dueBefore": &f.Due.Before, "endedFrom": &f.Ended.From, "endedBefore": &f.Ended.Before,
+	} {
+		if text := query.Get(key); text != "" {
+			if *into, err = time.Parse(time.RFC3339, text); err != nil {
+				return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %.64q, want an instant in RFC 3339, such as 2026-03-08T07:00:00Z", key, text)
+			}
+		}
+	}
+	if text := query.Get("limit"); text != "" {
+		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit == 0 {
+			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "limit is %.32q, want 1 to 1000", text)
+		}
+	}
+	return f, nil
+}
+
+func (h *handler) listJobs(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	filter, err := filterOf(r.URL.Query())
+	if err != nil {
+		return 0, nil, err
+	}
+	page, err := app.Scheduler(r.Context()).List(filter)
+	if err != nil {
+		return 0, nil, err
+	}
+	shown := JobPage{Jobs: make([]Job, len(page.Jobs)), Next: page.Next}
+	for i := range page.Jobs {
+		shown.Jobs[i] = jobOf(&page.Jobs[i])
+	}
+	return http.StatusOK, shown, nil
+}
+
+func (h *handler) getJob(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	id := storage.JobID(r.PathValue("id"))
+	job, known, err := app.Scheduler(r.Context()).Get(id)
+	if err == nil && !known {
+		err = noJob(id)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	shown := jobOf(&job)
+	shown.History = job.History
+	return http.StatusOK, shown, nil
+}
+
+func noJob(id storage.JobID) error {
+	return dispatch.Errorf(dispatch.CodeNotFound, "no job %.64q", string(id))
+}
+
+func (h *handler) retryJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	return h.ofDead(w, r, app, (*actors.HostScheduler).RetryDead)
+}
+
+func (h *handler) dropJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	return h.ofDead(w, r, app, (*actors.HostScheduler).DropDead)
+}
+
+// ofDead does to the dead job of the path what change does.
+func (h *handler) ofDead(w http.ResponseWriter, r *http.Request, app *actors.App, change func(*actors.HostScheduler, storage.JobID) (bool, error)) (int, any, error) {
+	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+		return status, nil, err
+	}
+	s, id := app.Scheduler(r.Context()), storage.JobID(r.PathValue("id"))
+	ok, err := change(s, id)
+	if err == nil && !ok {
+		job, known, getErr := s.Get(id)
+		switch {
+		case getErr != nil:
+			err = getErr
+		case !known:
+			err = noJob(id)
+		default:
+			err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "job %s is %s: only a dead one can be retried or dropped", id, job.State)
+		}
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, Bulk{1}, nil
+}
+
+// bulk is the operation on every job that the body's filter chooses, or on all if
+// the body says so: one that was forgotten is not taken for all.
+func (h *handler) bulk(do bulkOperation) operation {
+	return func(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+		var body struct {
+			Filter storage.JobFilter `json:"filter"`
+			All    bool              `json:"all"`
+			DryRun bool              `json:"dryRun"`
+		}
+		if status, err := h.decodeBody(w, r, &body); err != nil {
+			return status, nil, err
+		}
+		if none := bareFilter(&body.Filter); none != body.All {
+			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "want a filter that chooses some jobs, or all: true")
+		}
+		s := app.Scheduler(r.Context())
+		if body.DryRun {
+			for _, state := range body.Filter.States {
+				if state != storage.StateFailed {
+					return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: a bulk operation is on failed jobs", string(state))
+				}
+			}
+			body.Filter.States = []storage.State{storage.StateFailed}
+			n, err := s.CountJobs(body.Filter)
+			if err != nil {
+				return 0, nil, err
+			}
+			return http.StatusOK, Bulk{n}, nil
+		}
+		n, err := do(s, body.Filter)
+		if err != nil {
+			if e := dispatch.AsError(err); n > 0 {
+				err = &dispatch.Error{Code: e.Code, Message: fmt.Sprintf("after %d jobs: %s", n, e.Message), Err: err}
+			}
+			return 0, nil, err
+		}
+		return http.StatusOK, Bulk{n}, nil
+	}
+}
+
+// bareFilter says whether the filter has no condition but states.
+func bareFilter(f *storage.JobFilter) bool {
+	return f.Function == "" && f.Trigger == "" && f.Error == "" && f.Due == storage.TimeRange{} && f.Ended == storage.TimeRange{}
+}

@@ -1,0 +1,166 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/server"
+	"carillon/storage"
+)
+
+// jobs sends an admin's request about jobs of the app acme.
+func (s *site) jobs(tb testing.TB, method, path, body string) reply {
+	tb.Helper()
+	req := s.mustRequest(tb, method, "/v1/apps/acme"+path, strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer s3cret")
+	return s.mustSend(tb, req)
+}
+
+// mustResult decodes what a request is answered with.
+func mustResult[R any](tb testing.TB, r reply) R {
+	tb.Helper()
+	var body struct{ Result R }
+	if err := json.Unmarshal([]byte(r.body), &body); err != nil || r.status != 200 {
+		tb.Fatalf("got %d %s, %v", r.status, r.body, err)
+	}
+	return body.Result
+}
+
+// mustKill leaves n dead jobs in the app acme and returns their ids.
+func mustKill(tb testing.TB, s *site, n int) (ids []storage.JobID) {
+	tb.Helper()
+	app, err := s.eng.App("acme")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sched := app.Scheduler(tb.Context())
+	for range n {
+		id, err := sched.RunAfter(0, dispatch.Path("bad:job").With(dispatch.None{}), dispatch.NoRetry())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	for {
+		dead, err := sched.CountJobs(storage.JobFilter{States: []storage.State{storage.StateFailed}})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if dead == n {
+			return ids
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestJobsLife: an admin lists, looks at, retries and drops jobs, one and in bulk.
+func TestJobsLife(t *testing.T) {
+	s := mustAdminSite(t)
+	if got := s.jobs(t, "GET", "/jobs", ""); got.status != 200 || got.body != `{"result":{"jobs":[]}}`+"\n" {
+		t.Errorf("no jobs: got %d %s", got.status, got.body)
+	}
+	ids := mustKill(t, s, 5)
+	first := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&limit=3", ""))
+	rest := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&state=success&cursor="+url.QueryEscape(first.Next), ""))
+	if len(first.Jobs) != 3 || len(rest.Jobs) != 2 || rest.Next != "" {
+		t.Errorf("pages of %d and %d, then %q", len(first.Jobs), len(rest.Jobs), rest.Next)
+	}
+	job := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/"+string(ids[0]), ""))
+	if job.ID != ids[0] || job.State != storage.StateFailed || job.Function != "bad:job" || string(job.Args) != "{}" ||
+		job.EndedAt == nil || job.Attempts != 1 || job.Error == nil || job.Error.Code != "unavailable" || len(job.History) != 1 {
+		t.Errorf("got %+v", job)
+	}
+	list := func(query string) int {
+		t.Helper()
+		return len(mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?"+query, "")).Jobs)
+	}
+	ended := url.QueryEscape(job.EndedAt.Format(time.RFC3339Nano))
+	for query, want := range map[string]int{
+		"function=bad:job": 5, "function=notes:post": 0, "error=unavailable": 5, "error=internal": 0, "trigger=t": 0,
+		"endedFrom=" + ended: 5, "state=pending": 0,
+	} {
+		if got := list(query); got != want {
+			t.Errorf("%s: %d jobs, want %d", query, got, want)
+		}
+	}
+
+	bulk := func(verb, body string) int {
+		t.Helper()
+		return mustResult[server.Bulk](t, s.jobs(t, "POST", "/bulk/"+verb, body)).Jobs
+	}
+	if n := bulk("drop", `{"filter":{"function":"bad:job"},"dryRun":true}`); n != 5 || list("") != 5 {
+		t.Errorf("a dry run is on %d jobs, and leaves %d", n, list(""))
+	}
+	if n := mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/"+string(ids[0])+"/drop", "")).Jobs; n != 1 || list("") != 4 {
+		t.Errorf("one drop is of %d, and leaves %d", n, list(""))
+	}
+	if n := bulk("retry", `{"filter":{"error":"unavailable","ended":{"from":"2020-01-01T00:00:00Z"}}}`); n != 4 {
+		t.Errorf("%d were retried, want 4", n)
+	}
+	mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs", ""))
+	for list("state=failed") < 4 {
+		time.Sleep(time.Millisecond)
+	}
+	if n := bulk("drop", `{"all":true}`); n != 4 || list("") != 0 {
+		t.Errorf("%d were dropped, and %d are left", n, list(""))
+	}
+}
+
+// TestJobsRefusals: what is wrong with a request is said, and changes nothing; above
+// all no filter is taken for every job.
+func TestJobsRefusals(t *testing.T) {
+	s := mustAdminSite(t)
+	ids := mustKill(t, s, 1)
+	app, err := s.eng.App("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending, err := app.Scheduler(t.Context()).RunAfter(time.Hour, dispatch.Path("bad:job").With(dispatch.None{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		method, path, body, want string
+		status                   int
+	}{
+		{"GET", "/jobs?stat=failed", "", `unknown parameter \"stat\"`, 400},
+		{"GET", "/jobs?state=done", "", "unknown state", 400},
+		{"GET", "/jobs?limit=0", "", "limit is", 400},
+		{"GET", "/jobs?limit=1001", "", "limit 1001", 400},
+		{"GET", "/jobs?function=a:b&function=a:c", "", "given twice", 400},
+		{"GET", "/jobs?dueFrom=tomorrow", "", "RFC 3339", 400},
+		{"GET", "/jobs?dueFrom=2020-01-02T00:00:00Z&dueBefore=2020-01-01T00:00:00Z", "", "is not before", 400},
+		{"GET", "/jobs/nobody", "", `no job \"nobody\"`, 404},
+		{"POST", "/jobs/nobody/retry", "", `no job \"nobody\"`, 404},
+		{"POST", "/jobs/" + string(pending) + "/drop", "", "is pending", 400},
+		{"POST", "/jobs", "", "want GET", 405},
+		{"GET", "/bulk/drop", "", "want POST", 405},
+		{"POST", "/bulk/drop", "", "want a filter", 400},
+		{"POST", "/bulk/drop", `{}`, "want a filter", 400},
+		{"POST", "/bulk/drop", `{"filter":{"states":["failed"]}}`, "want a filter", 400},
+		{"POST", "/bulk/drop", `{"filter":{"function":"a:b"},"all":true}`, "want a filter", 400},
+		{"POST", "/bulk/drop", `{"filter":{"func":"a:b"}}`, "func", 400},
+		{"POST", "/bulk/retry", `{"all":true,"filter":{"states":["pending"]}}`, "failed jobs", 400},
+		{"POST", "/bulk/retry", `{"all":true,"dryRun":true,"filter":{"states":["pending"]}}`, "failed jobs", 400},
+		{"POST", "/bulk/retry", `{"all":true,"filter":{"limit":5}}`, "for listings", 400},
+	} {
+		got := s.jobs(t, tt.method, tt.path, tt.body)
+		if got.status != tt.status || !strings.Contains(got.body, tt.want) {
+			t.Errorf("%s %s %s: got %d %s, want %d and %s", tt.method, tt.path, tt.body, got.status, got.body, tt.status, tt.want)
+		}
+	}
+	if got := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs", "")); len(got.Jobs) != 2 {
+		t.Errorf("%d jobs are left, want the 2 of %v", len(got.Jobs), ids)
+	}
+	for _, path := range []string{"/jobs", "/jobs/x", "/bulk/drop"} {
+		req := s.mustRequest(t, "POST", "/v1/apps/acme"+path, strings.NewReader(`{"all":true}`))
+		if got := s.mustSend(t, req); got.status != http.StatusUnauthorized {
+			t.Errorf("%s without a token: got %d", path, got.status)
+		}
+	}
+}
