@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"carillon/storage"
@@ -24,6 +25,9 @@ type Error struct {
 	Path    string `json:"path,omitempty"` // the function that was called; "" before one is known
 	Message string `json:"message"`
 	Err     error  `json:"-"` // the cause, never sent to a caller; may be nil
+	// RetryAfter is how long to wait before the call is repeated; 0 says nothing of
+	// that. Over HTTP it is the header Retry-After.
+	RetryAfter time.Duration `json:"-"`
 
 	permanent bool // the same call ends with it again, however often it is repeated
 }
@@ -173,7 +177,7 @@ func AsError(err error) *Error {
 		if message == "" {
 			message = string(code)
 		}
-		return &Error{Code: code, Path: e.Path, Message: cut(message, MaxMessage), Err: err}
+		return &Error{Code: code, Path: e.Path, Message: cut(message, MaxMessage), Err: err, RetryAfter: e.RetryAfter}
 	}
 	for _, row := range sentinelCodes {
 		if !errors.Is(err, row.is) {
@@ -192,7 +196,7 @@ func AsError(err error) *Error {
 // function names itself: a client never learns which internal one failed.
 func failure(path string, err error) *Error {
 	e := AsError(err)
-	return &Error{Code: e.Code, Path: path, Message: e.Message, Err: err}
+	return &Error{Code: e.Code, Path: path, Message: e.Message, Err: err, RetryAfter: e.RetryAfter}
 }
 
 // cut shortens s to at most n bytes, at the boundary of a character.

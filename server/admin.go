@@ -64,7 +64,9 @@ func (h *handler) admin(methods map[string]operation) http.Handler {
 // decodeBody decodes an admin's JSON object strictly; no body is {}. The status
 // is what readBody says of an error.
 func (h *handler) decodeBody(w http.ResponseWriter, r *http.Request, into any) (status int, err error) {
-	body, status, err := h.readBody(w, r)
+	held := holding{memory: &h.memory}
+	defer held.release()
+	body, status, err := h.readBody(w, r, &held)
 	if err != nil {
 		return status, err
 	}

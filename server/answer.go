@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"carillon/dispatch"
 )
@@ -40,6 +42,10 @@ func write(w http.ResponseWriter, status int, f failure) {
 	body, err := json.Marshal(f)
 	if err != nil {
 		panic(err) // strings have a JSON form
+	}
+	if f.RetryAfter > 0 {
+		seconds := (f.RetryAfter + time.Second - 1) / time.Second
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
 	answer(w, status, body)
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 
@@ -30,7 +29,9 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, 0, err)
 		return
 	}
-	args, status, err := h.readBody(w, r)
+	held := holding{memory: &h.memory}
+	defer held.release()
+	args, status, err := h.readBody(w, r, &held)
 	if err != nil {
 		h.fail(w, r, status, err)
 		return
@@ -39,6 +40,11 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 	result, err := app.Call(r.Context(), r.PathValue("function"), args, identity)
 	if err != nil {
 		h.fail(w, r, 0, err)
+		return
+	}
+	// The result and the answer that is made of it are held until it is sent.
+	if size := 2 * int64(len(result)); !held.grow(0, size) {
+		h.fail(w, r, 0, dispatch.Errorf(dispatch.CodeUnknown, "the function has run, but too many large answers are under way to send its result"))
 		return
 	}
 	body := make([]byte, 0, len(result)+len(`{"result":}`)+1)
@@ -62,14 +68,17 @@ func checkContentType(r *http.Request) *dispatch.Error {
 
 // readBody reads the arguments. If it cannot it says why, and with which status
 // if that is not the code's.
-func (h *handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, status int, err error) {
+func (h *handler) readBody(w http.ResponseWriter, r *http.Request, held *holding) (body []byte, status int, err error) {
 	if r.ContentLength > h.opts.MaxBody {
 		w.Header().Set("Connection", "close") // rather than read on
 		return nil, http.StatusRequestEntityTooLarge, h.tooLarge()
 	}
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBody))
+	body, err = held.read(http.MaxBytesReader(w, r.Body, h.opts.MaxBody), r.ContentLength)
 	var exceeded *http.MaxBytesError
 	switch {
+	case errors.Is(err, errNoMemory):
+		w.Header().Set("Connection", "close") // rather than read on
+		return nil, 0, err
 	case errors.As(err, &exceeded):
 		return nil, http.StatusRequestEntityTooLarge, h.tooLarge()
 	case err != nil:

@@ -18,7 +18,8 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// Serve answers requests from the listener, which it closes, until ctx ends.
+// Serve answers requests from the listener, which it closes, until ctx ends, on up to
+// DefaultMaxConns connections unless the listener is one of LimitConns.
 // Then it takes no more, waits up to drain for those under way, and cancels what
 // is left; the error says if there was any. It returns when no request runs, but
 // for handlers that ignore their context. logger, which may be nil, is told what
@@ -36,8 +37,15 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, drain time.Dura
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+	limited, ok := ln.(*limitedListener)
+	if !ok {
+		limited = LimitConns(ln, DefaultMaxConns).(*limitedListener)
+	}
+	srv.ConnState = func(conn net.Conn, state http.ConnState) {
+		limited.note(conn.(*refusingConn).Conn.(*limitedConn), state)
+	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(jsonRefusals{ln}) }()
+	go func() { served <- srv.Serve(jsonRefusals{limited}) }()
 	select {
 	case err := <-served:
 		return err // the listener failed; nothing was taken since

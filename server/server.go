@@ -28,6 +28,10 @@ type Options struct {
 	Admin func(*http.Request) error
 	// MaxBody bounds the body of a call, in bytes. Default 1 MiB.
 	MaxBody int64
+	// MaxMemory bounds the bodies of requests and answers that are held at one time,
+	// in bytes, of each what is beyond its first 16 KiB. A request that is too much is
+	// refused (unavailable, with Retry-After). Default 128 MiB.
+	MaxMemory int64
 	// Origins are the origins, such as "https://app.example.com", whose pages may
 	// call functions from a browser besides the server's own: never with cookies, and
 	// never an admin route. New panics if one is malformed. Default none.
@@ -48,6 +52,9 @@ func (o Options) withDefaults() Options {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -60,6 +67,8 @@ type handler struct {
 	opts Options
 	mux  *http.ServeMux
 	host hostGate
+
+	memory memory // of Options.MaxMemory
 }
 
 // New returns the handler of the engine's routes. It does not close the engine.
@@ -67,6 +76,7 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	h := &handler{eng: eng, mux: http.NewServeMux()}
 	h.host = hostGate{open: opts.Identify == nil, names: opts.Hosts}
 	h.opts = opts.withDefaults()
+	h.memory.left.Store(h.opts.MaxMemory)
 	client := clientOrigins(h.opts.Origins)
 	// Methods are not part of the patterns, so that the mux, whose refusals are
 	// plain text, never refuses one. Nor does it redirect: a folder is a route.

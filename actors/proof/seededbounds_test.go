@@ -50,4 +50,25 @@ var boundsFaults = []seededFault{
 					size += len(k) + len(value)
 				}`}},
 	},
+	{
+		name: "body-memory-kept", what: "what a body took is not given back",
+		pkg: "server", tests: "TestG24_BodiesUnderWayAreBounded",
+		edits: []edit{{"server/memory.go", `h.memory.left.Add(h.bytes)`, `if !FAULT {
+		h.memory.left.Add(h.bytes)
+	}`}},
+	},
+	{
+		name: "announced-body-taken", what: "a body takes as much memory as its client announces",
+		pkg: "server", tests: "TestG24_SlowBodiesTakeWhatHasCome",
+		edits: []edit{{"server/memory.go", `buf := make([]byte, 0, min(first, smallBody))`, `size := min(first, smallBody)
+	if FAULT {
+		size = first
+	}
+	buf := make([]byte, 0, size)`}},
+	},
+	{
+		name: "idle-connection-kept", what: "an idle connection keeps a new one out",
+		pkg: "server", tests: "TestG24_ConnectionsAreBounded",
+		edits: []edit{{"server/conns.go", `drop := state == http.StateIdle && l.waiting`, `drop := state == http.StateIdle && l.waiting && !FAULT`}},
+	},
 }
