@@ -50,14 +50,18 @@ var storageFaults = []seededFault{
 	{
 		name: "no-dir-sync", what: "a new file's directory is not synced",
 		pkg: "storage/internal/kv", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
-		edits: []edit{{"storage/internal/kv/kv.go", `f, err := os.Open(dir)
+		edits: []edit{{"storage/internal/kv/lock_unix.go", `f, err := os.Open(dir)
 	if err != nil {
-		return err`, `if FAULT {
+		return err
+	}
+	return errors.Join`, `if FAULT {
 		return nil
 	}
 	f, err := os.Open(dir)
 	if err != nil {
-		return err`}},
+		return err
+	}
+	return errors.Join`}},
 	},
 	{
 		name: "no-reopen", what: "a volume is not reopened after a commit error",
