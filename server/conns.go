@@ -102,6 +102,9 @@ func (c *limitedConn) busy() {
 	}
 }
 
+// CloseWrite is that of the connection: see refusingConn.
+func (c *limitedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
 // Close implements net.Conn.
 func (c *limitedConn) Close() error {
 	c.once.Do(func() { <-c.listener.open })

@@ -28,8 +28,10 @@ type refusingConn struct{ net.Conn }
 
 // CloseWrite lets net/http end an answer while the client still sends, rather than
 // reset the connection, which can take the answer from the client.
-func (c *refusingConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *refusingConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
