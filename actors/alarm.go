@@ -67,5 +67,5 @@ func (s *scheduler) rearm() {
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&
-		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.broken && !s.draining
+		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.blocked && !s.broken && !s.draining
 }

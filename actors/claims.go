@@ -49,18 +49,20 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 	var cancelings, claimed []*run
 	tx.OnCancel(s.noteCancels(&cancelings))
 	var kept *storage.Place // the first job that stays unclaimed
+	s.blocked = false
 	keep := func(job *storage.Job, at time.Time) {
 		if kept == nil {
 			p := job.Place()
 			kept = &p
 		}
+		s.blocked = s.blocked || at.IsZero()
 		if !at.IsZero() && (s.nextAt.IsZero() || at.Before(s.nextAt)) {
 			s.nextAt = at
 		}
 	}
 	s.nextAt = time.Time{}
 	suspects, most := s.suspects()
-	from, more := s.from, true
+	from, more, again := s.from, true, false
 	for more {
 		var jobs []storage.Job
 		var err error
@@ -94,6 +96,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 					keep(job, at)
 					continue
 				} else if v == goneIt {
+					again = again || job.Attempts > 0 // its trigger's next may have waited for it
 					continue
 				}
 				fallthrough
@@ -115,6 +118,9 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			break
 		}
 	}
+	if again {
+		s.nextAt = wall
+	}
 	s.from = from
 	if kept != nil {
 		s.from = *kept
@@ -132,7 +138,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 }
 
 // judge asks the clockwork about a tick. claimed are the runs claimed beside it
-// in the same transaction. A tick that replaces its predecessor cancels it here.
+// in the same transaction.
 func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall time.Time) (verdict, time.Time) {
 	running := s.runs.ofTrigger(job.Trigger)
 	for _, r := range claimed {
@@ -140,44 +146,16 @@ func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall
 			running = append(running, r)
 		}
 	}
-	ticks := 0
-	for _, r := range running {
-		if !r.job.Slot.IsZero() {
-			ticks++
-		}
-	}
 	var v verdict
 	var at time.Time
 	err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) (err error) {
-		v, at, err = s.clockwork.judge(w, job, len(running), ticks, wall, tx.Now())
-		if err == nil && v == claimIt && len(running) > 0 {
-			err = s.replace(w, job, running, tx.Now())
-		}
+		v, at, err = s.clockwork.judge(w, job, running, wall, tx.Now())
 		return err
 	})
 	if err != nil {
 		return s.tickFailed(tx, job, err), wall.Add(time.Second)
 	}
 	return v, at
-}
-
-// replace cancels the runs that a tick is to replace, if that is its trigger's policy.
-func (s *scheduler) replace(w storage.JobWriter, tick *storage.Job, running []*run, now time.Time) error {
-	t, ok, err := w.System().Trigger(tick.Trigger)
-	if err != nil || !ok || t.Overlap != storage.OverlapReplace || tick.Slot.IsZero() {
-		return err
-	}
-	for _, r := range running {
-		if _, err := storage.CancelJob(w, r.job.ID); err != nil {
-			return err
-		}
-		if !s.runs.live(r.job.ID) {
-			if err := s.clockwork.cancelled(w, &r.job, now); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // suspectsAtOnce is how many suspects may be claimed together with one that so

@@ -81,28 +81,6 @@ func TestG19_QueuedTickRunsWhenItsPredecessorEnds(t *testing.T) {
 	})
 }
 
-func TestG19_AFailingTickBlocksNoOther(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
-		begin := r.Now()
-		r.fails = func(b beat) error {
-			if b.Slot.Sub(begin) == 10*time.Second && b.Attempt < 3 {
-				return errFlaky
-			}
-			return nil
-		}
-		def := everyTen(cronFlaky.With("w"), storage.OverlapSkip)
-		def.Retry = &dispatch.RetryPolicy{MaxAttempts: 6, Base: 12 * time.Second}
-		r.create("acme", def)
-		r.Advance(61 * time.Second)
-		r.wantOutcomes("acme", "ten", begin, "fired 10s", "fired 20s", "fired 30s", "fired 40s", "fired 50s", "fired 1m0s")
-		// 12 s and 24 s after the failures: at 22 s and at 46 s.
-		r.wantRan("acme", "ten", begin, "20s", "30s", "40s", "10s", "50s", "1m0s")
-		if info := r.info("acme", "ten"); info.LastState != storage.StateSuccess || info.LastSuccess.Sub(begin) != time.Minute {
-			t.Errorf("last: %+v", info)
-		}
-	})
-}
-
 // Replacing cancels the one that runs for good: it is not tried again.
 func TestG19_AReplacedTickStaysCancelled(t *testing.T) {
 	onRig(t, actors.Options{}, func(r *cronRig) {

@@ -97,7 +97,7 @@ func (s *scheduler) settleEnded() {
 			err = tx.Unclaim(&r.job)
 			s.claimFrom(r.job.Place())
 		} else {
-			_, err = tx.EndAttempt(r.job, s.outcome(s.eng.clock.wall(), end))
+			_, err = tx.EndAttempt(r.job, s.outcome(tx, s.eng.clock.wall(), end))
 		}
 		if errors.Is(err, storage.ErrUnavailable) {
 			s.rollback(tx, nil, nil)
@@ -118,7 +118,7 @@ func (s *scheduler) settleEnded() {
 
 // outcome says what follows from how a run ended. A retry waits by the wall,
 // like whatever is due: what is written down may be ahead of it.
-func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
+func (s *scheduler) outcome(tx *storage.Tx, wall time.Time, end ending) storage.End {
 	r := end.run
 	if end.err == nil {
 		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: end.notKept}
@@ -159,6 +159,11 @@ func (s *scheduler) outcome(wall time.Time, end ending) storage.End {
 	if wait > 0 {
 		// Rounded up like every due instant; one past the last possible is dead (storage).
 		out.Due = wall.Add(wait).Add(time.Millisecond - 1)
+	}
+	if s.isPast(tx, &r.job, out.Due) {
+		out.State = storage.StateFailed
+		log.Warn("job failed, and its trigger's next slot comes before another attempt")
+		return out
 	}
 	log.Info("job failed, and will be tried again", "in", wait)
 	return out

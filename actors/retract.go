@@ -42,7 +42,7 @@ func predates(job *storage.Job, t *storage.Trigger) bool {
 // relog writes down anew how the slot of a tick that never began has ended.
 func (c *clockwork) relog(w storage.JobWriter, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
 	s := storage.Slot{From: job.Slot, To: job.Slot, Count: 1, Outcome: outcome, Reason: reason, At: now}
-	if outcome == storage.SlotCanceled {
+	if outcome != storage.SlotSkipped {
 		s.Job = job.ID
 	}
 	return storage.LogSlot(w, t.Name, s)

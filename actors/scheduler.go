@@ -28,6 +28,8 @@ type scheduler struct {
 	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
 	claims int           // runs claimed and not started
 
+	blocked bool // a job that is due waits for another one to end
+
 	alarm      timing.Alarm
 	expiry     *time.Timer // bounds the turn
 	expiryAt   time.Time   // when it fires
@@ -232,6 +234,9 @@ func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error))
 func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChanges, reply func(error)) {
 	if err := s.windBorn(tx); err != nil {
 		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
+	}
+	if len(tx.CanceledTicks()) > 0 {
+		s.nextAt = s.eng.clock.wall() // the next one may have waited for it
 	}
 	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
 	runs.stop = s.settleCancels(tx, cancelings)

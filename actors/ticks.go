@@ -214,12 +214,11 @@ const (
 	goneIt          // the transaction has taken it out of the bucket
 )
 
-// judge decides about a tick that is due, or nearly. running is how many runs
-// of its trigger there are, and ticks how many of those are of slots and not by
-// hand. A tick that is not its trigger's next is a retry, or is caught up: it
+// judge decides about a tick that is due, or nearly. running are the runs of its
+// trigger. A tick that is not its trigger's next is a retry, or is caught up: it
 // waits its turn unless ticks may overlap. After an error the caller drops what
 // was written.
-func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running, ticks int, wall, now time.Time) (verdict, time.Time, error) {
+func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run, wall, now time.Time) (verdict, time.Time, error) {
 	if job.Slot.IsZero() {
 		return claimIt, time.Time{}, nil // run by hand
 	}
@@ -231,8 +230,16 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running, ticks 
 		if gone, err := c.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
 			return goneIt, time.Time{}, err
 		}
-		if ok && running > 0 && t.Overlap != storage.OverlapAllow {
+		if !ok || t.Overlap == storage.OverlapAllow {
+			return claimIt, time.Time{}, nil
+		}
+		if len(running) > 0 {
 			return keepIt, time.Time{}, nil
+		}
+		if job.Attempts == 0 {
+			if retries, err := c.retries(w, &t, wall); len(retries) > 0 || err != nil {
+				return keepIt, time.Time{}, err
+			}
 		}
 		return claimIt, time.Time{}, nil
 	}
@@ -248,21 +255,25 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running, ticks 
 		}
 		// The slot itself is to be run late: it is judged like any other.
 	}
-	if running > 0 && t.Overlap != storage.OverlapAllow {
-		queue := t.Overlap == storage.OverlapQueue
-		if queue || t.Overlap != storage.OverlapReplace && ticks == 0 {
-			// What was run by hand is no tick, and eats none.
+	replaced := false
+	if t.Overlap != storage.OverlapAllow {
+		reason, byHand, err := c.overlap(w, &t, running, wall)
+		switch {
+		case err != nil:
+			return keepIt, time.Time{}, err
+		case reason == "":
+		case t.Overlap == storage.OverlapQueue, t.Overlap == storage.OverlapSkip && byHand:
 			c.waits(t.Name, job.ID)
 			return keepIt, time.Time{}, nil
-		}
-		if wall.Before(job.Due) {
-			return keepIt, job.Due, nil // the run may have ended by then
-		}
-		if t.Overlap != storage.OverlapReplace {
+		case wall.Before(job.Due):
+			return keepIt, job.Due, nil // it may have ended by then
+		case t.Overlap == storage.OverlapReplace:
+			replaced = true
+		default:
 			if _, err := storage.RemoveTick(w, job.ID); err != nil {
 				return keepIt, time.Time{}, err
 			}
-			if err := c.decide(w, &t, slot, slot, storage.SlotSkipped, "overlap: the tick before it still runs", "", now); err != nil {
+			if err := c.decide(w, &t, slot, slot, storage.SlotSkipped, reason, "", now); err != nil {
 				return keepIt, time.Time{}, err
 			}
 			return goneIt, time.Time{}, c.wind(w, &t, slot, now)
@@ -279,7 +290,11 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running, ticks 
 		}
 		after = last
 	}
-	return claimIt, time.Time{}, c.wind(w, &t, after, now)
+	err = c.wind(w, &t, after, now)
+	if err == nil && replaced {
+		err = c.replace(w, &t, slot, running, now)
+	}
+	return claimIt, time.Time{}, err
 }
 
 // catchUp decides the slots that were missed, the pending one being the first

@@ -80,7 +80,8 @@
 //
 //	slot ──► its tick is pending ──┬─ claimed ──────────────────────────► fired
 //	                               ├─ cancelled before it began ────────► canceled
-//	                               ├─ one runs still, and may not overlap ► skipped
+//	                               ├─ one runs or waits for its retry, and
+//	                               │  they may not overlap ───────────────► skipped
 //	                               ├─ more than 5 s late, not caught up ──► skipped
 //	                               └─ trigger paused, changed or faulty ──► skipped
 //
@@ -91,6 +92,12 @@
 // from there. Of the old definition nothing begins any more then: neither a tick
 // that was claimed already, nor one that was to be caught up, nor a retry. A
 // pause lets retries go on, because their slot was begun before it.
+//
+// A tick that has failed and waits for its retry counts as running, so that no slot
+// runs after a later one has: the next tick is skipped, waits, or replaces it.
+// Without a policy of its trigger or function it is tried again only if that begins
+// before the next slot. What is replaced before it has begun is skipped; what had
+// begun has fired, is canceled, and the log says by which tick.
 //
 // A trigger that cannot tick, such as one whose zone this machine does not know,
 // is faulty, and says why. It is wound anew when its app is taken up after a start,

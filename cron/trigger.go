@@ -20,8 +20,8 @@ type Trigger struct {
 	Overlap storage.Overlap       // default: skip the slot
 	CatchUp storage.CatchUp       // default: one late run
 	Jitter  time.Duration         // bound of the delay after the slot; default 0
-	Retry   *dispatch.RetryPolicy // of its ticks; default the function's own, or dispatch.DefaultRetry
-	Paused  bool                  // declared, but not ticking until somebody resumes it
+	Retry   *dispatch.RetryPolicy // of its ticks; default the function's own, or dispatch.DefaultRetry up to the next slot
+	Paused  bool                  // declared, but not ticking until it is resumed
 
 	// Apps are the apps that have the trigger, which come into being with it.
 	// Default: every app that exists, and every one as it comes into being.

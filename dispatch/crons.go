@@ -18,8 +18,11 @@ type Cron struct {
 	// Jitter bounds how much later than its slot a tick is due, 0 or more. The
 	// delay is the same for every tick of this trigger in this app.
 	Jitter time.Duration
-	Retry  *RetryPolicy // of the ticks; nil is the function's own, or DefaultRetry
-	Paused bool         // made, but not ticking until resumed
+	// Retry is the policy of the ticks. nil is the function's own; if that has none
+	// either it is DefaultRetry, but an attempt that would begin at the next slot or
+	// later is not made: the tick has failed.
+	Retry  *RetryPolicy
+	Paused bool // made, but not ticking until resumed
 }
 
 // CronInfo is a trigger and what follows from it.

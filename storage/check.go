@@ -115,7 +115,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 		return []error{err}
 	}
 	got := counts{seq: want.seq, deadSince: want.deadSince}
-	byID := map[JobID]tag{}
+	byID, backlog := map[JobID]tag{}, map[string]bool{}
 	located := 0
 	each := func(t tag, fn func(p place, value []byte)) {
 		prefix := n.prefix(t)
@@ -138,6 +138,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			switch t {
 			case tagQueue:
 				got.pending++
+				backlog[string(n.backlogKey(&job))] = true
 			case tagDead:
 				got.dead++
 			case tagHistory:
@@ -222,6 +223,13 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 		}
 		if len(slot) != 8 || CheckTriggerName(name) != nil {
 			bad("key of a slot %q", tail(k))
+		}
+	}
+	// Not the other way round: older releases have no backlog.
+	prefix = n.prefix(tagBacklog)
+	for k, _ := c.Seek(prefix); k != nil && string(k[:min(len(k), len(prefix))]) == string(prefix); k, _ = c.Next() {
+		if !backlog[string(k)] {
+			bad("entry %q of the backlog has no pending tick", tail(k))
 		}
 	}
 	prefix = n.prefix(tagID)

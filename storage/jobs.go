@@ -147,6 +147,9 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 	} else {
 		l.put(keys.name(tagID, string(job.ID)), encodeLocation(tagQueue, job.place))
 	}
+	if key := keys.backlogKey(job); key != nil {
+		l.put(key, nil)
+	}
 	l.counts.pending++
 	l.inserted = append(l.inserted, *job)
 }
@@ -261,6 +264,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	if err := tx.dropClaim(&job); err != nil {
 		return Job{}, err
 	}
+	tx.leaveBacklog(&job)
 	job.Attempts++
 	job.StartedAt = end.StartedAt
 	if end.Error != nil {
@@ -409,8 +413,13 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	if job.State.Ended() {
 		return Cancellation{Found: job.State}, nil
 	}
-	// Out of the bucket, the claim with it, into the history and the id index.
-	if err := w.v.spare(0, 4, 2*len(data)+len(id)); err != nil {
+	// Out of the bucket, the claim with it, out of the backlog, into the history and
+	// the id index.
+	writes := 4
+	if tx.app.keys.backlogKey(&job) != nil {
+		writes++
+	}
+	if err := w.v.spare(0, writes, 2*len(data)+len(id)); err != nil {
 		return Cancellation{}, err
 	}
 	answer := Cancellation{Canceled: true, Found: StatePending}
@@ -423,6 +432,7 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	if err != nil {
 		return Cancellation{}, err
 	}
+	tx.leaveBacklog(&job)
 	if claim != nil {
 		tx.delete(claimKey)
 		tx.top().counts.claimed--

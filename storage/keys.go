@@ -14,6 +14,7 @@ import "encoding/binary"
 //	number ‖ 'k' ‖ job id                      region ‖ place, unless the id says it
 //	number ‖ 'c' ‖ trigger                     cron trigger
 //	number ‖ 'l' ‖ trigger ‖ 0 ‖ slot          how the slot ended
+//	number ‖ 'b' ‖ trigger ‖ 0 ‖ kind ‖ slot   (empty) the trigger's backlog: backlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
 //	number ‖ 't' ‖ table ‖ 0 ‖ document id     document
 //	number ‖ 'i' ‖ table ‖ 0 ‖ index ‖ 0 ‖ fields ‖ document id   (empty)
@@ -29,12 +30,13 @@ const (
 	tagSchema   tag = 's'
 	tagTrigger  tag = 'c'
 	tagSlot     tag = 'l'
+	tagBacklog  tag = 'b'
 	tagDocument tag = 't'
 	tagIndex    tag = 'i'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagDocument, tagIndex}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagDocument, tagIndex}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -13,15 +13,15 @@ import (
 )
 
 // Overlap says what becomes of a tick that comes due while one of its trigger
-// still runs.
+// still runs, or waits for its retry.
 type Overlap string
 
 // The overlap policies. "" is OverlapSkip.
 const (
 	OverlapSkip    Overlap = "skip"    // the slot is skipped
-	OverlapQueue   Overlap = "queue"   // it waits for the run to end; slots that come meanwhile are skipped
+	OverlapQueue   Overlap = "queue"   // it waits for the other's end; slots that come meanwhile are skipped
 	OverlapAllow   Overlap = "allow"   // both run
-	OverlapReplace Overlap = "replace" // the run is cancelled
+	OverlapReplace Overlap = "replace" // the other is canceled, for good
 )
 
 // CatchUpMode says which of the slots that were missed are run late.
@@ -53,7 +53,7 @@ type Trigger struct {
 	Overlap  Overlap
 	CatchUp  CatchUp
 	Jitter   time.Duration // bound of the delay; each app and trigger has its own, always the same
-	Retry    *Retry        // of its ticks; nil means the default policy
+	Retry    *Retry        // of its ticks; nil means their function's, or the default one up to the next slot
 	Declared bool          // by the program; false: made at run time
 
 	Paused      bool
@@ -87,7 +87,9 @@ type SlotOutcome string
 
 // The outcomes of slots.
 const (
-	SlotFired    SlotOutcome = "fired"    // its tick was begun: see the job
+	// SlotFired means that an attempt of its tick has begun, or is about to. What
+	// came of it is the job's state; of one that was replaced the reason tells.
+	SlotFired    SlotOutcome = "fired"
 	SlotSkipped  SlotOutcome = "skipped"  // see the reason
 	SlotCanceled SlotOutcome = "canceled" // its tick was cancelled before it began
 )
@@ -410,7 +412,7 @@ func RemoveTick(w JobWriter, id JobID) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := w.v.spare(0, 3, len(id)); err != nil {
+	if err := w.v.spare(0, 4, len(id)); err != nil {
 		return false, err
 	}
 	if claim != nil {
@@ -421,6 +423,7 @@ func RemoveTick(w JobWriter, id JobID) (ok bool, err error) {
 		tx.top().counts.claimed--
 		tx.top().canceled = append(tx.top().canceled, id)
 	}
+	tx.leaveBacklog(&job)
 	tx.takePending(&job)
 	tx.delete(keys.name(tagID, string(id)))
 	return true, nil

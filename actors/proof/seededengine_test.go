@@ -350,12 +350,22 @@ var engineFaults = []seededFault{
 	{
 		name: "overlap-ignored", what: "a tick starts though one of its trigger runs",
 		pkg: "actors", tests: "TestG19_OverlapPolicies",
-		edits: []edit{{"actors/ticks.go", `if running > 0 && t.Overlap != storage.OverlapAllow {`, `if running > 0 && t.Overlap != storage.OverlapAllow && !FAULT {`}},
+		edits: []edit{{"actors/ticks.go", `case reason == "":`, `case reason == "" || FAULT:`}},
 	},
 	{
 		name: "stale-tick-runs", what: "a tick of an old definition runs",
 		pkg: "actors", tests: "TestG22_NoRunOfTheOldSpecAfterAnEdit",
 		edits: []edit{{"actors/retract.go", `if reason == "" {`, `if reason == "" || FAULT {`}},
+	},
+	{
+		name: "retry-overtaken", what: "a tick starts though an older one waits for its retry",
+		pkg: "actors", tests: "TestG19_AFailingTickHoldsUpLaterTicksOfItsTriggerOnly",
+		edits: []edit{{"actors/overlaps.go", `if err != nil || len(retries) == 0 {`, `if err != nil || len(retries) == 0 || FAULT {`}},
+	},
+	{
+		name: "retry-into-next", what: "a tick is retried by default though its trigger's next slot has come",
+		pkg: "actors", tests: "TestG19_ByDefaultATickIsRetriedBeforeTheNextSlotOnly",
+		edits: []edit{{"actors/overlaps.go", `if job.Slot.IsZero() || job.Retry != nil {`, `if job.Slot.IsZero() || job.Retry != nil || FAULT {`}},
 	},
 	{
 		name: "half-judged", what: "what was written before an error of judging a tick stays",

@@ -1,0 +1,99 @@
+package actors
+
+import (
+	"time"
+
+	"carillon/storage"
+)
+
+// This file is what a tick has to do with the ticks of its trigger before it: one
+// runs, waits for its retry, or is yet to be caught up.
+
+// maxRetries bounds how many retries of one trigger are looked at.
+const maxRetries = 1000
+
+// overlap says why the trigger's next tick would overlap, or "". byHand is true if
+// only with a run by hand, which is no tick and takes no slot.
+func (c *clockwork) overlap(w storage.JobWriter, t *storage.Trigger, running []*run, wall time.Time) (reason string, byHand bool, err error) {
+	for _, r := range running {
+		if !r.job.Slot.IsZero() {
+			return "overlap: the tick before it still runs", false, nil
+		}
+		reason, byHand = "overlap: a run by hand", true
+	}
+	retries, err := c.retries(w, t, wall)
+	if err != nil || len(retries) == 0 {
+		return reason, byHand, err
+	}
+	return "overlap: retry of " + retries[0].Slot.Format(time.RFC3339Nano), false, nil
+}
+
+// retries are the trigger's ticks that wait for another attempt, by slot. Ticks of
+// an earlier trigger of the name, or an earlier definition, are none.
+func (c *clockwork) retries(w storage.JobWriter, t *storage.Trigger, wall time.Time) ([]storage.Job, error) {
+	begun, err := w.System().Begun(t.Name, maxRetries)
+	if err != nil {
+		return nil, err
+	}
+	retries := begun[:0]
+	for _, job := range begun {
+		if c.stale(t, true, &job, wall) == "" && c.runs.get(job.ID) == nil {
+			retries = append(retries, job)
+		}
+	}
+	return retries, nil
+}
+
+// replace ends all that the tick of the slot is to replace: what runs, also by
+// hand, what waits for a retry, and what is yet to be caught up.
+func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.Time, running []*run, now time.Time) error {
+	reason := "overlap: replaced by the tick of " + slot.UTC().Format(time.RFC3339Nano)
+	begun, err := w.System().Begun(t.Name, maxRetries)
+	if err != nil {
+		return err
+	}
+	late, err := w.System().Late(t.Name, maxRetries)
+	if err != nil {
+		return err
+	}
+	jobs := append(begun, late...)
+	for _, r := range running {
+		jobs = append(jobs, r.job)
+	}
+	for i := range jobs {
+		job := &jobs[i]
+		live := c.runs.live(job.ID)
+		if job.Attempts == 0 && !live && !job.Slot.IsZero() {
+			ok, err := storage.RemoveTick(w, job.ID)
+			if err == nil && ok {
+				err = c.relog(w, t, job, storage.SlotSkipped, reason, now)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		answer, err := storage.CancelJob(w, job.ID)
+		if err == nil && answer.Canceled && !job.Slot.IsZero() {
+			err = c.relog(w, t, job, storage.SlotFired, reason, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isPast says whether a retry of the job at the instant would be too late: it is a
+// tick, neither its trigger nor its function has a policy, and the next tick of
+// the trigger is due by then.
+func (s *scheduler) isPast(tx *storage.Tx, job *storage.Job, at time.Time) bool {
+	if job.Slot.IsZero() || job.Retry != nil {
+		return false
+	}
+	if fn, ok := s.eng.opts.Functions.Lookup(job.Function); ok && fn.Retry != nil {
+		return false
+	}
+	t, ok, err := tx.JobWriter().System().Trigger(job.Trigger)
+	return err == nil && ok && !t.Next.IsZero() && !at.Before(t.Next.Add(s.clockwork.jitter(&t)))
+}

@@ -1,0 +1,84 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// The backlog of a trigger are its pending ticks that are not its next any more:
+// those that have had an attempt and wait for another, and those that are caught
+// up and have not begun. An index says which they are, so that the next tick
+// knows of them after a restart, too.
+//
+//	number ‖ 'b' ‖ trigger ‖ 0 ‖ begun or late ‖ slot     (empty)
+const (
+	backlogBegun byte = 'b'
+	backlogLate  byte = 'l'
+)
+
+func (n keyspace) backlog(trigger string, kind byte) []byte {
+	return append(n.name(tagBacklog, trigger), 0, kind)
+}
+
+// backlogKey is the key of a pending job in the backlog of its trigger, or nil.
+// A late tick that was dead and is run again by hand is none any more.
+func (n keyspace) backlogKey(job *Job) []byte {
+	kind := backlogBegun
+	switch {
+	case job.Trigger == "" || job.Slot.IsZero():
+		return nil
+	case job.Attempts > 0:
+	case job.CaughtUp && len(job.History) == 0:
+		kind = backlogLate
+	default:
+		return nil
+	}
+	return binary.BigEndian.AppendUint64(n.backlog(job.Trigger, kind), uint64(msOf(job.Slot)))
+}
+
+// leaveBacklog takes the index entry of a pending job away. The job is as it was
+// put into the bucket.
+func (tx *Tx) leaveBacklog(job *Job) {
+	if key := tx.app.keys.backlogKey(job); key != nil {
+		tx.delete(key)
+	}
+}
+
+// Begun returns the ticks of the trigger that have had an attempt and are pending
+// or running, by slot, up to limit of them.
+func (s System) Begun(trigger string, limit int) ([]Job, error) {
+	return s.ofBacklog(trigger, backlogBegun, limit)
+}
+
+// Late returns the ticks of the trigger that are caught up, and have had no attempt
+// yet, by slot, up to limit of them.
+func (s System) Late(trigger string, limit int) ([]Job, error) {
+	return s.ofBacklog(trigger, backlogLate, limit)
+}
+
+func (s System) ofBacklog(trigger string, kind byte, limit int) ([]Job, error) {
+	if limit < 1 {
+		return nil, fmt.Errorf("%w: limit %d, want 1 or more", ErrInvalid, limit)
+	}
+	prefix := s.v.keys.backlog(trigger, kind)
+	rows, err := s.v.rows(prefix, after(prefix), false, limit)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []Job
+	for _, r := range rows {
+		slot := timeOf(int64(binary.BigEndian.Uint64(r.key[len(prefix):])))
+		job, ok, err := s.Get(TickID(trigger, slot))
+		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrFormat) {
+			continue // what reads the job is told
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ok && !job.State.Ended() {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs, nil
+}

@@ -1,0 +1,141 @@
+package storage_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/storage"
+	"carillon/storage/internal/kv"
+)
+
+// wantBacklog demands which slots of trigger "t" are in its backlog, in seconds.
+func wantBacklog(t *testing.T, app *storage.App, begun, late []int) {
+	t.Helper()
+	mustRead(t, app, func(r storage.Reader) {
+		for _, tt := range []struct {
+			name string
+			read func(string, int) ([]storage.Job, error)
+			want []int
+		}{{"begun", r.System().Begun, begun}, {"late", r.System().Late, late}} {
+			jobs, err := tt.read("t", 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int
+			for _, job := range jobs {
+				got = append(got, int(job.Slot.Sub(testNow)/time.Second))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%s: slots %v, want %v", tt.name, got, tt.want)
+			}
+		}
+	})
+}
+
+// The backlog of a trigger has its pending ticks that are not its next any more,
+// whatever becomes of them, and of no other trigger.
+func TestG7_BacklogFollowsTicks(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, storage.Options{})
+	app := mustApp(t, s, "acme")
+	tick := func(w storage.JobWriter, trigger string, slot int, late bool) {
+		t.Helper()
+		_, err := storage.InsertTick(w, storage.Job{Function: "f:n", Trigger: trigger, Slot: slotAt(slot), Due: slotAt(slot), CaughtUp: late})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := func(slot int) storage.JobID { return storage.TickID("t", slotAt(slot)) }
+	again := storage.End{State: storage.StatePending, Due: slotAt(100), Error: &storage.JobError{Code: "internal", Message: "m"}}
+	failed := storage.End{State: storage.StateFailed, Error: again.Error}
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
+		tick(w, "t", 1, true)
+		tick(w, "t", 2, true)
+		tick(w, "t", 3, false)
+		tick(w, "t2", 4, true)
+		if _, err := storage.InsertJob(w, storage.Job{Function: "f:n", Trigger: "t", Due: slotAt(1)}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	wantBacklog(t, app, nil, []int{1, 2})
+	run := func(slot int, end storage.End) {
+		t.Helper()
+		mustTx(t, app, testNow, func(tx *storage.Tx) {
+			mustEnd(t, tx, id(slot), end)
+		})
+	}
+	run(1, again)
+	run(3, again)
+	wantBacklog(t, app, []int{1, 3}, []int{2})
+	run(3, again) // a second time
+	mustClose(t, s)
+	s = mustOpen(t, dir, storage.Options{})
+	app = mustApp(t, s, "acme")
+	wantBacklog(t, app, []int{1, 3}, []int{2})
+	run(1, storage.End{State: storage.StateSuccess})
+	run(3, failed)
+	wantBacklog(t, app, nil, []int{2})
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		// A job that was dead is no retry, also if it has been late.
+		if ok, err := tx.RetryDead(id(3)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if ok, err := storage.RemoveTick(tx.JobWriter(), id(2)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	})
+	wantBacklog(t, app, nil, nil)
+	run(3, again)
+	wantBacklog(t, app, []int{3}, nil)
+	refused := errors.New("refused")
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
+		err := storage.Nested(w, func(w storage.JobWriter) error {
+			if _, err := storage.CancelJob(w, id(3)); err != nil {
+				t.Fatal(err)
+			}
+			return refused
+		})
+		if !errors.Is(err, refused) {
+			t.Error(err)
+		}
+	})
+	wantBacklog(t, app, []int{3}, nil)
+	mustUpdateJobs(t, app, func(w storage.JobWriter) {
+		if _, err := storage.CancelJob(w, id(3)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	wantBacklog(t, app, nil, nil)
+	mustRead(t, app, func(r storage.Reader) {
+		if _, err := r.System().Begun("t", 0); !errors.Is(err, storage.ErrInvalid) {
+			t.Errorf("limit 0: %v", err)
+		}
+	})
+}
+
+// Check names an entry of a backlog that has no tick, and readers pass it over.
+func TestG7_CheckFindsABacklogWithoutItsTick(t *testing.T) {
+	s, err := storage.Open(t.TempDir(), storage.Options{Volumes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	app := mustApp(t, s, "acme")
+	mustUpdateJobs(t, app, func(w storage.JobWriter) { putTicking(t, w, "t", slotAt(1)) })
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	err = s.WriteVolume(0, func(tx *kv.Txn) error {
+		return tx.Put(kv.Data, []byte("\x00\x00\x00\x01bt\x00b\x00\x00\x00\x00\x00\x00\x00\x07"), nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "backlog") {
+		t.Errorf("check: %v", err)
+	}
+	wantBacklog(t, app, nil, nil)
+}
