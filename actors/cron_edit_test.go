@@ -114,7 +114,9 @@ func TestG22_NoCaughtUpTickAndNoRetryOfTheOldSpec(t *testing.T) {
 					}
 					return nil
 				}
-				r.create("acme", everyTen(cronFlaky.With("old"), ""))
+				def := everyTen(cronFlaky.With("old"), "")
+				def.Retry = &dispatch.RetryPolicy{Base: 30 * time.Second}
+				r.create("acme", def)
 				r.Advance(15 * time.Second)
 				r.must(edit(r))
 				r.Advance(50 * time.Second)
