@@ -68,10 +68,6 @@ var names = [spaces][]byte{[]byte("meta"), []byte("apps"), []byte("alarms"), []b
 // ascending order within their app, and half-full pages would never be filled.
 const fillPercent = 0.9
 
-// initialMmapSize is address space, not memory. A large map makes remaps rare;
-// a remap must wait for every open Pin.
-const initialMmapSize = 1 << 30
-
 // Errors of opening and reading a file.
 var (
 	// ErrLocked says that another process or store has the file open.
