@@ -42,7 +42,10 @@ func Errorf(code Code, format string, args ...any) *Error {
 // Error returns the text for people inside the process: path, code, message,
 // and the cause where it adds something. Answers to callers use the JSON form.
 func (e *Error) Error() string {
-	text := string(e.Code) + ": " + e.Message
+	text := string(e.Code)
+	if e.Message != text && e.Message != e.Code.words() {
+		text += ": " + e.Message
+	}
 	if e.Path != "" {
 		text = e.Path + ": " + text
 	}
@@ -66,7 +69,7 @@ func (e *Error) detail() string {
 		}
 		cause = inner.Err
 	}
-	if cause == nil || strings.Contains(e.Message, cause.Error()) {
+	if cause == nil || strings.Contains(e.Message, cause.Error()) || strings.Contains(e.Message, withoutCode(cause.Error(), e.Code)) {
 		return ""
 	}
 	return cause.Error()
@@ -185,11 +188,24 @@ func AsError(err error) *Error {
 		}
 		message := row.is.Error()
 		if row.public {
-			message = cut(err.Error(), MaxMessage)
+			message = cut(withoutCode(err.Error(), row.code), MaxMessage)
 		}
 		return &Error{Code: row.code, Message: message, Err: err}
 	}
 	return &Error{Code: CodeInternal, Message: internalMessage, Err: err}
+}
+
+// words is the code as a text has it.
+func (c Code) words() string { return strings.ReplaceAll(string(c), "_", " ") }
+
+// withoutCode takes the words of the code out of a text that says more: the code
+// stands before it already.
+func withoutCode(text string, code Code) string {
+	words := code.words() + ": "
+	if rest, ok := strings.CutPrefix(text, words); ok {
+		return rest
+	}
+	return strings.Replace(text, ": "+words, ": ", 1)
 }
 
 // failure is what a call of the function at path ends with. The outermost

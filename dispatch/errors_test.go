@@ -119,6 +119,28 @@ func TestErrorTellsTheCallerOnlyItsJSON(t *testing.T) {
 	}
 }
 
+// TestCodeIsSaidOnce: the code stands before the message, which does not repeat it.
+func TestCodeIsSaidOnce(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("%w: there is an app acme", storage.ErrExists), "already_exists: there is an app acme"},
+		{fmt.Errorf("table notes: %w: no id", storage.ErrInvalid), "invalid_argument: table notes: no id"},
+		{fmt.Errorf("app acme: %w", fmt.Errorf("%w: job x", storage.ErrNotFound)), "not_found: app acme: job x"},
+		{fmt.Errorf("a file not found: %w: x", storage.ErrNotFound), "not_found: a file not found: x"},
+		{fmt.Errorf("%w: 1 of 1", storage.ErrLimit), "resource_exhausted: limit exceeded: 1 of 1"},
+		{storage.ErrNotFound, "not_found"},
+		{&dispatch.Error{Code: dispatch.CodeAborted}, "aborted"},
+		{dispatch.Permanent(fmt.Errorf("%w: x", storage.ErrInvalid)), "invalid_argument: x"},
+	} {
+		e := dispatch.AsError(tt.err)
+		if e.Error() != tt.want || e.Message == "" || !errors.Is(e, tt.err) {
+			t.Errorf("%v: got %q, want %q", tt.err, e, tt.want)
+		}
+	}
+}
+
 func TestErrorfKeepsItsCause(t *testing.T) {
 	e := dispatch.Errorf(dispatch.CodeUnavailable, "mail server: %w", io.EOF)
 	wantError(t, e, dispatch.CodeUnavailable, "mail server: EOF")

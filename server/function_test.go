@@ -36,7 +36,7 @@ func TestAnswers(t *testing.T) {
 		{"no such path", "text", `{}`, 404, `{"code":"not_found","path":"text","message":"no function \"text\""}`},
 		{"empty path", "", `{}`, 404, `{"code":"not_found","message":"no function \"\""}`},
 		{"not signed in", "who:ami", `{}`, 401, `{"code":"unauthenticated","path":"who:ami","message":"sign in first"}`},
-		{"no such document", "notes:read", `{"id":""}`, 400, `{"code":"invalid_argument","path":"notes:read","message":"table notes: invalid argument: \"\" is not an id of table notes"}`},
+		{"no such document", "notes:read", `{"id":""}`, 400, `{"code":"invalid_argument","path":"notes:read","message":"table notes: \"\" is not an id of table notes"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := s.call(t, "acme", tt.function, tt.body)
@@ -146,7 +146,7 @@ func TestAppNames(t *testing.T) {
 		if got.status != tt.status {
 			t.Errorf("app %q: got %d %s", tt.name, got.status, got.body)
 		}
-		if got.status == 400 && !strings.HasPrefix(got.body, `{"code":"invalid_argument","message":"invalid argument: app id `) {
+		if got.status == 400 && !strings.HasPrefix(got.body, `{"code":"invalid_argument","message":"app id `) {
 			t.Errorf("app %q: got %s", tt.name, got.body)
 		}
 	}

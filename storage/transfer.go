@@ -201,7 +201,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		if held, err := tx.Get(kv.Apps, []byte(id)); err != nil {
 			return err
 		} else if held != nil {
-			return fmt.Errorf("%w: app %s", ErrExists, id)
+			return fmt.Errorf("%w: there is an app %s", ErrExists, id)
 		}
 		a := &App{id: id, vol: vol, keys: n}
 		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx), a.index(tx))
@@ -224,7 +224,7 @@ func (s *Store) Free(id AppID) error {
 	}
 	held, err := vol.holds(id)
 	if err == nil && held {
-		err = fmt.Errorf("%w: app %s", ErrExists, id)
+		err = fmt.Errorf("%w: there is an app %s", ErrExists, id)
 	}
 	return err
 }
