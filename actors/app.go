@@ -23,6 +23,17 @@ type App struct {
 // ID returns the app's name.
 func (a *App) ID() storage.AppID { return a.id }
 
+// Exists says whether the app has come into being: with its first committed change,
+// or an import. Like a query it waits for a sync that is under way. It does not wake
+// the app.
+func (a *App) Exists() (bool, error) {
+	err := a.eng.store.Free(a.id)
+	if errors.Is(err, storage.ErrExists) {
+		return true, nil
+	}
+	return false, asError(err)
+}
+
 // As returns the caller that runs functions of the app within ctx as the
 // identity; nil is nobody. It reaches internal functions too: for requests from
 // outside use Call.

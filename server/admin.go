@@ -61,6 +61,21 @@ func (h *handler) admin(methods map[string]operation) http.Handler {
 	})
 }
 
+// existing is an operation that is refused if there is no such app: it makes none,
+// and an app that has nothing is told from one whose name was mistyped.
+func existing(do operation) operation {
+	return func(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+		there, err := app.Exists()
+		if err == nil && !there {
+			err = dispatch.Errorf(dispatch.CodeNotFound, "no such app %q", app.ID())
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		return do(w, r, app)
+	}
+}
+
 // decodeBody decodes an admin's JSON object strictly; no body is {}. The status
 // is what readBody says of an error.
 func (h *handler) decodeBody(w http.ResponseWriter, r *http.Request, into any) (status int, err error) {

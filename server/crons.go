@@ -24,16 +24,16 @@ const (
 func (h *handler) routeCrons() {
 	const path = "/v1/apps/{app}/crons"
 	h.mux.Handle(path, h.admin(map[string]operation{
-		http.MethodGet:  h.listCrons,
+		http.MethodGet:  existing(h.listCrons),
 		http.MethodPost: h.createCron,
 	}))
 	h.mux.Handle(path+"/{name}", h.admin(map[string]operation{
-		http.MethodGet:    h.getCron,
-		http.MethodPut:    h.updateCron,
-		http.MethodDelete: h.deleteCron,
+		http.MethodGet:    existing(h.getCron),
+		http.MethodPut:    existing(h.updateCron),
+		http.MethodDelete: existing(h.deleteCron),
 	}))
 	for verb, do := range map[string]operation{"run": h.runCron, "pause": h.pauseCron, "resume": h.resumeCron} {
-		h.mux.Handle(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
+		h.mux.Handle(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: existing(do)}))
 	}
 }
 

@@ -48,8 +48,12 @@ func mustCron(tb testing.TB, status int, r reply) server.Cron {
 
 func TestCronsLife(t *testing.T) {
 	s := mustAdminSite(t)
-	if got := s.admin(t, "GET", "", ""); got.status != 200 || got.body != `{"result":[]}`+"\n" {
-		t.Errorf("no triggers: got %d %s", got.status, got.body)
+	for _, ask := range [][2]string{
+		{"GET", ""}, {"GET", "/none"}, {"PUT", "/none"}, {"DELETE", "/none"}, {"POST", "/none/run"}, {"POST", "/none/pause"}, {"POST", "/none/resume"},
+	} {
+		if got := s.admin(t, ask[0], ask[1], ""); got.status != 404 || got.body != `{"code":"not_found","message":"no such app \"acme\""}`+"\n" {
+			t.Errorf("%s%s of no app: got %d %s", ask[0], ask[1], got.status, got.body)
+		}
 	}
 	made := s.admin(t, "POST", "", `{"name":"nightly","spec":"0 3 * * *","zone":"Europe/Rome","function":"notes:post","args":{"text":"hi"},
 		"overlap":"queue","catchUp":{"mode":"all","limit":5,"windowMs":3600000},"jitterMs":1000,

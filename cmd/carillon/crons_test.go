@@ -217,6 +217,17 @@ func TestAdminToken(t *testing.T) {
 	if err := list("--token", "guess"); exitCode(err) != dispatch.CodePermissionDenied.ExitCode() {
 		t.Errorf("with another token: %v", err)
 	}
+	// There is no such app yet: it is told from one that has no triggers.
+	if err := list("--token", "s3cret"); err == nil || err.Error() != `not_found: no such app "acme"` || exitCode(err) != 15 {
+		t.Errorf("with the token, of no app: %v, code %d", err, exitCode(err))
+	}
+	for _, args := range [][]string{{"show", "x"}, {"run", "x"}, {"pause", "x"}, {"resume", "x"}} {
+		_, err := runs(t, append([]string{"crons"}, append(args, "--app", "acme", "--server", site, "--token", "s3cret")...)...)
+		if err == nil || err.Error() != `not_found: no such app "acme"` {
+			t.Errorf("%v of no app: %v", args, err)
+		}
+	}
+	s.mustCall(t, "acme", "presence:ping", `{"userId":"ann"}`)
 	if err := list("--token", "s3cret"); err != nil {
 		t.Errorf("with the token: %v", err)
 	}
