@@ -43,7 +43,9 @@ type runOptions struct {
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a
-// pending, running or dead job holds it, and is no idempotency key.
+// pending, running or dead job holds it, and is no idempotency key. Chosen again after
+// the job has ended it means the later one; listings show both, the earlier one as
+// Superseded.
 func ID(id storage.JobID) RunOption {
 	return func(o *runOptions) { o.id = &id }
 }

@@ -52,6 +52,10 @@ type Job struct {
 	Slot     time.Time // the slot the tick stands for; zero if it was run by hand
 	CaughtUp bool      // the slot had passed when the tick was made
 
+	// Superseded says that a later job was given this one's chosen ID: Get and Cancel
+	// mean that one, and only a listing still shows this one.
+	Superseded bool
+
 	place place // where the job lies in its region
 }
 

@@ -486,16 +486,35 @@ func TestChosenIDIsFreeAgainWhenItsJobHasFinished(t *testing.T) {
 		mustTx(t, app, testNow.Add(time.Duration(i)*time.Second), func(tx *storage.Tx) {
 			mustInsert(t, tx.JobWriter(), storage.Job{ID: "nightly", Function: fmt.Sprint("a:run", i)})
 			mustEnd(t, tx, "nightly", storage.End{State: storage.StateSuccess})
-			if job := mustJob(t, tx.Writer(), "nightly"); job.Function != fmt.Sprint("a:run", i) {
+			if job := mustJob(t, tx.Writer(), "nightly"); job.Function != fmt.Sprint("a:run", i) || job.Superseded {
 				t.Errorf("the id names %s", job.Function)
 			}
 		})
+	}
+	// superseded are the functions of the rows that say they are.
+	superseded := func(tx *storage.Tx) (paths []string) {
+		for job, err := range tx.Writer().System().All(storage.JobFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if job.Superseded {
+				paths = append(paths, job.Function)
+			}
+		}
+		return paths
 	}
 	mustTx(t, app, testNow.Add(time.Minute), func(tx *storage.Tx) {
 		if n := history(tx); n != 3 {
 			t.Errorf("the history has %d rows, want 3", n)
 		}
+		if got := superseded(tx); !slices.Equal(got, []string{"a:run0", "a:run1"}) {
+			t.Errorf("superseded are %q", got)
+		}
+		mustInsert(t, tx.JobWriter(), storage.Job{}) // a minted id
 		mustInsert(t, tx.JobWriter(), storage.Job{ID: "nightly"})
+		if got := superseded(tx); !slices.Equal(got, []string{"a:run0", "a:run1", "a:run2"}) {
+			t.Errorf("superseded are %q", got)
+		}
 		if n, err := tx.PurgeHistory(testNow.Add(time.Hour), 0, 2); n != 2 || err != nil {
 			t.Fatalf("purged %d, %v", n, err)
 		}

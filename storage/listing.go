@@ -75,6 +75,15 @@ func (v *view) present(t tag, job *Job) error {
 	return nil
 }
 
+// superseded says whether a later job was given the finished job's id.
+func (v *view) superseded(job *Job) (bool, error) {
+	if _, minted := job.ID.home(); minted {
+		return false, nil // no job can choose it
+	}
+	loc, err := v.get(v.keys.name(tagID, string(job.ID)))
+	return err == nil && !bytes.Equal(loc, encodeLocation(tagHistory, job.place)), err
+}
+
 // jobs returns one page of the jobs that the filter chooses.
 func (v *view) jobs(f JobFilter) (JobPage, error) {
 	if err := f.Check(); err != nil {
@@ -120,6 +129,11 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 			}
 			if f.matches(&job) {
 				job.Args = shownArgs(job.Args)
+				if t == tagHistory {
+					if job.Superseded, err = v.superseded(&job); err != nil {
+						job.Error = unreadable(t, p, err).Error
+					}
+				}
 				page.Jobs = append(page.Jobs, job)
 			}
 		}
