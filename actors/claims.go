@@ -110,7 +110,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 						suspects, most = suspects+1, min(most, suspectsAtOnce(job.Interruptions))
 					}
 					r := s.newRun(*job, suspect)
-					r.tick = tickOf(tx, job)
+					r.tick = s.clockwork.tickOf(tx, job)
 					claimed = append(claimed, r)
 				}
 				continue

@@ -66,7 +66,7 @@ func (r *cronRig) ask(fn func()) {
 }
 
 func (r *cronRig) beatOf(tick dispatch.Tick, job dispatch.JobRun, word string) beat {
-	return beat{tick.Trigger, word, tick.Slot, r.Now(), tick.PreviousSuccess, string(job.ID), job.Attempt}
+	return beat{tick.Trigger, word, tick.Slot.UTC(), r.Now(), tick.PreviousSuccess.UTC(), string(job.ID), job.Attempt}
 }
 
 // allBeats are the beats that are there.

@@ -189,7 +189,7 @@ func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInf
 	schedule = schedule.WithAnchor(t.Anchor)
 	info.Description = schedule.Describe()
 	for at := t.Next; !at.IsZero() && len(info.Upcoming) < upcoming; at = schedule.Next(at) {
-		info.Upcoming = append(info.Upcoming, dispatch.Upcoming{Slot: at.UTC(), At: at.Add(jitterOf(app, &t)).UTC()})
+		info.Upcoming = append(info.Upcoming, dispatch.Upcoming{Slot: schedule.In(at), At: schedule.In(at.Add(jitterOf(app, &t)))})
 	}
 	return info
 }

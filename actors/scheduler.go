@@ -296,7 +296,7 @@ func (s *scheduler) follow(tx *storage.Tx) error {
 		return err
 	}
 	for _, job := range tx.CanceledTicks() {
-		if err := s.clockwork.cancelled(tx.JobWriter(), &job, tx.Now()); err != nil {
+		if err := s.clockwork.canceled(tx.JobWriter(), &job, tx.Now()); err != nil {
 			return asError(fmt.Errorf("trigger %s: %w", job.Trigger, err))
 		}
 	}

@@ -366,14 +366,18 @@ func latest(schedule *cron.Schedule, from, to time.Time, limit int) (slots []tim
 	return slots
 }
 
-// tickOf is what a function that runs for the job sees as ctx.Tick.
-func tickOf(tx *storage.Tx, job *storage.Job) dispatch.Tick {
+// tickOf is what a function that runs for the job sees as ctx.Tick. Its instants have
+// the trigger's zone, or UTC if there is no trigger any more.
+func (c *clockwork) tickOf(tx *storage.Tx, job *storage.Job) dispatch.Tick {
 	if job.Trigger == "" {
 		return dispatch.Tick{}
 	}
 	tick := dispatch.Tick{Trigger: job.Trigger, Slot: job.Slot}
 	if t, ok, err := tx.JobWriter().System().Trigger(job.Trigger); err == nil && ok {
 		tick.PreviousSuccess = t.LastSuccess
+		if schedule, err := c.schedule(&t); err == nil {
+			tick.Slot, tick.PreviousSuccess = schedule.In(tick.Slot), schedule.In(tick.PreviousSuccess)
+		}
 	}
 	return tick
 }

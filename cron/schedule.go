@@ -115,6 +115,14 @@ func (s *Schedule) Zone() string {
 	return s.loc.String()
 }
 
+// In is the instant with the zone's clock; the zero time stays as it is.
+func (s *Schedule) In(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.In(s.loc)
+}
+
 // String is the spec and its zone, for logs: "0 3 * * * (Europe/Rome)".
 func (s *Schedule) String() string {
 	return s.text + " (" + s.Zone() + ")"

@@ -32,7 +32,9 @@ func (j JobRun) IdempotencyKey() string {
 }
 
 // Tick is which slot of a cron trigger a function runs for, so that it can work
-// out what is to be done. The zero Tick is a run that is no tick.
+// out what is to be done. Its instants have the trigger's zone, so that the date of
+// a daily slot is that of its day; compare them with Equal. The zero Tick is a run
+// that is no tick.
 type Tick struct {
 	Trigger         string
 	Slot            time.Time // the slot; zero if the trigger was run by hand

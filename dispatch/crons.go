@@ -33,7 +33,7 @@ type CronInfo struct {
 	Policy      RetryPolicy // what its ticks are retried by: Retry, or the function's own, or DefaultRetry
 }
 
-// Upcoming is a tick to come.
+// Upcoming is a tick to come. Its instants have the trigger's zone.
 type Upcoming struct {
 	Slot time.Time
 	At   time.Time // when it is to run: the slot, and what the trigger's jitter is for this app
