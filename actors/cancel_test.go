@@ -307,7 +307,7 @@ func TestG10_CancelOfARunningAction(t *testing.T) {
 		wantState(t, h, "acme", id, storage.StateCanceled, 1)
 		wantEntries(t, h, "acme")
 		if k.count("nested") != 0 {
-			t.Error("an action ran for one that was cancelled")
+			t.Error("an action ran for one that was canceled")
 		}
 	})
 }

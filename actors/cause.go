@@ -12,7 +12,7 @@ import (
 
 // This file is how the end of a handler is judged: by what the engine knows of the
 // cause. The error alone says nothing reliable, since a client library may make of
-// a cancelled context any text it likes.
+// a canceled context any text it likes.
 
 // interruption is the cause of what the engine has ended itself. It is neither a
 // failure nor a crash, and spends no attempt of a job's policy.
@@ -28,8 +28,8 @@ var (
 	cutByVolume = &interruption{"the volume failed during the attempt"}
 )
 
-// errJobCanceled is why the handler of a cancelled job is told to stop.
-var errJobCanceled = &dispatch.Error{Code: dispatch.CodeCanceled, Message: "the job was cancelled"}
+// errJobCanceled is why the handler of a canceled job is told to stop.
+var errJobCanceled = &dispatch.Error{Code: dispatch.CodeCanceled, Message: "the job was canceled"}
 
 // interrupted returns the interruption that err is because of, or nil.
 func interrupted(err error) *interruption {

@@ -44,7 +44,7 @@ func TestG19_OverlapPolicies(t *testing.T) {
 				r.wantOutcomes("acme", "ten", begin, tt.outcomes...)
 				r.wantRan("acme", "ten", begin, tt.ran...)
 				if len(r.canceled) != tt.canceled {
-					t.Errorf("%d runs had their context cancelled, want %d", len(r.canceled), tt.canceled)
+					t.Errorf("%d runs had their context canceled, want %d", len(r.canceled), tt.canceled)
 				}
 				for _, s := range r.log("acme", "ten") {
 					if s.Outcome == storage.SlotSkipped && s.Reason == "" {
@@ -82,7 +82,7 @@ func TestG19_QueuedTickRunsWhenItsPredecessorEnds(t *testing.T) {
 }
 
 // Replacing cancels the one that runs for good: it is not tried again.
-func TestG19_AReplacedTickStaysCancelled(t *testing.T) {
+func TestG19_AReplacedTickStaysCanceled(t *testing.T) {
 	onRig(t, actors.Options{}, func(r *cronRig) {
 		begin := r.Now()
 		r.takes = func(beat) time.Duration { return time.Hour }

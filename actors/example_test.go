@@ -124,10 +124,10 @@ func ExampleApp_Scheduler() {
 			return err
 		}
 		answer, err := app.Scheduler(ctx).Cancel(id)
-		fmt.Println("cancelled:", answer.Canceled)
+		fmt.Println("canceled:", answer.Canceled)
 		return err
 	})
-	// Output: cancelled: true
+	// Output: canceled: true
 }
 
 // Declared triggers are those of every app, unless they name theirs.

@@ -7,16 +7,16 @@ import (
 	"carillon/storage"
 )
 
-// This file is how ticks are taken back: because they were cancelled, or because
+// This file is how ticks are taken back: because they were canceled, or because
 // their trigger is not any more what it was when they were made (G22).
 
-// cancelled advances the trigger of a tick that was cancelled before it began.
-func (c *clockwork) cancelled(w storage.JobWriter, job *storage.Job, now time.Time) error {
+// canceled advances the trigger of a tick that was canceled before it began.
+func (c *clockwork) canceled(w storage.JobWriter, job *storage.Job, now time.Time) error {
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || predates(job, &t) {
 		return err
 	}
-	const reason = "the tick was cancelled"
+	const reason = "the tick was canceled"
 	if job.ID != t.NextJob {
 		// It had been claimed, or was to be caught up: its slot is in the log as fired.
 		return c.relog(w, &t, job, storage.SlotCanceled, reason, now)
@@ -89,7 +89,7 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 }
 
 // dropStale takes a stale tick out of the bucket: without a trace but that in
-// the log if it never began, as cancelled if it did. gone is false if it is not stale.
+// the log if it never began, as canceled if it did. gone is false if it is not stale.
 func (c *clockwork) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, job *storage.Job, wall, now time.Time) (gone bool, err error) {
 	reason := c.stale(t, ok, job, wall)
 	if reason == "" {
@@ -119,8 +119,8 @@ func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason stri
 			return err
 		}
 		if !there {
-			// This very transaction has cancelled it.
-			if err := c.decide(w, t, from, from, storage.SlotCanceled, "the tick was cancelled", id, now); err != nil {
+			// This very transaction has canceled it.
+			if err := c.decide(w, t, from, from, storage.SlotCanceled, "the tick was canceled", id, now); err != nil {
 				return err
 			}
 			from = c.next(t, from)

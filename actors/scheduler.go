@@ -315,7 +315,7 @@ func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*ru
 		}
 		canceled[r] = true
 		started := s.runs.live(id)
-		r.src.end(dispatch.CodeCanceled, "the job was cancelled")
+		r.src.end(dispatch.CodeCanceled, "the job was canceled")
 		s.forgetRun(r)
 		if started {
 			stop = append(stop, r)

@@ -8,7 +8,7 @@ type Code string
 
 // The codes, in Connect's order.
 const (
-	CodeCanceled           Code = "canceled"            // the caller gave up, or the job was cancelled
+	CodeCanceled           Code = "canceled"            // the caller gave up, or the job was canceled
 	CodeUnknown            Code = "unknown"             // it may or may not have happened
 	CodeInvalidArgument    Code = "invalid_argument"    // the request is at fault, whatever the state
 	CodeDeadlineExceeded   Code = "deadline_exceeded"   // the run overran its time

@@ -16,7 +16,7 @@ const MaxNesting = 64
 
 // Env is what the engine gives one run. Zero fields have the defaults they say.
 type Env struct {
-	Context   context.Context // cancelled at the run's deadline; default context.Background
+	Context   context.Context // canceled at the run's deadline; default context.Background
 	App       storage.AppID
 	Registry  *Registry    // for runs inside this one
 	Identity  *Identity    // as Identity.Normalize returns it; nil means nobody

@@ -40,7 +40,7 @@ func (w JobWriter) writer() (*Tx, int) {
 }
 
 // System is the read-only system table _scheduled_functions of one app. It is
-// strictly consistent: a mutation sees the jobs it has itself scheduled and cancelled.
+// strictly consistent: a mutation sees the jobs it has itself scheduled and canceled.
 type System struct{ v *view }
 
 // Get returns the job with the id. ok is false if there is none: it was never

@@ -70,7 +70,7 @@ type Trigger struct {
 	Next      time.Time // the slot of the pending tick; zero if there is none
 	NextJob   JobID     // its job
 
-	Decided time.Time // the latest slot that was fired, skipped or cancelled; none is twice
+	Decided time.Time // the latest slot that was fired, skipped or canceled; none is twice
 
 	LastSlot    time.Time // of the last tick that ended
 	LastJob     JobID
@@ -91,7 +91,7 @@ const (
 	// came of it is the job's state; of one that was replaced the reason tells.
 	SlotFired    SlotOutcome = "fired"
 	SlotSkipped  SlotOutcome = "skipped"  // see the reason
-	SlotCanceled SlotOutcome = "canceled" // its tick was cancelled before it began
+	SlotCanceled SlotOutcome = "canceled" // its tick was canceled before it began
 )
 
 // Slot is how one slot of a trigger, or a run of slots with one reason, ended.
@@ -101,7 +101,7 @@ type Slot struct {
 	Count   int       // slots in the run; 0 means too many to count
 	Outcome SlotOutcome
 	Reason  string
-	Job     JobID     // of a fired or cancelled slot
+	Job     JobID     // of a fired or canceled slot
 	At      time.Time // when that was decided
 }
 

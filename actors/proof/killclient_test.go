@@ -28,7 +28,7 @@ type killDeed struct {
 	Key   string        // by which its effects are told from others
 	N     int           // jobs
 	Post  string        // published
-	Job   storage.JobID // cancelled
+	Job   storage.JobID // canceled
 	Fails int           // attempts that fail
 	Once  bool          // at most once
 
@@ -146,11 +146,11 @@ func (c *killClient) deed(life *killLife) error {
 		return err
 	}
 	var answer struct {
-		JobIDs    []storage.JobID
-		JobID     storage.JobID
-		OrderID   string
-		Cancelled bool
-		State     storage.State
+		JobIDs   []storage.JobID
+		JobID    storage.JobID
+		OrderID  string
+		Canceled bool
+		State    storage.State
 	}
 	into := any(&answer)
 	if d.Do == "witness:later" {
@@ -159,7 +159,7 @@ func (c *killClient) deed(life *killLife) error {
 	if err := c.loop.call(life, c.app, d.Do, args, into); err != nil {
 		return err
 	}
-	d.Acked, d.Jobs, d.Order, d.Canceled, d.Found, d.Life = true, answer.JobIDs, answer.OrderID, answer.Cancelled, answer.State, life.number
+	d.Acked, d.Jobs, d.Order, d.Canceled, d.Found, d.Life = true, answer.JobIDs, answer.OrderID, answer.Canceled, answer.State, life.number
 	if answer.JobID != "" {
 		d.Jobs = []storage.JobID{answer.JobID}
 	}

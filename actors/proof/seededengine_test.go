@@ -275,7 +275,7 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/runs.go", `return rs.ghosts[id] != nil`, `return rs.ghosts[id] != nil && !FAULT`}},
 	},
 	{
-		name: "canceled-runs-on", what: "a cancelled action is not told",
+		name: "canceled-runs-on", what: "a canceled action is not told",
 		pkg: "actors", tests: "TestG10_CancelOfARunningAction",
 		edits: []edit{{"actors/scheduler.go", `var undecided []*run`, `if FAULT {
 		stop = nil

@@ -214,7 +214,7 @@ var storageFaults = []seededFault{
 	}`}},
 	},
 	{
-		name: "cancel-after-end", what: "a job that has ended can be cancelled",
+		name: "cancel-after-end", what: "a job that has ended can be canceled",
 		pkg: "actors", tests: "TestG8_OnlyLegalChangesOfState",
 		edits: []edit{{"storage/jobs.go", `if job.State.Ended() {`, `if job.State.Ended() && !FAULT {`}},
 	},
@@ -229,7 +229,7 @@ var storageFaults = []seededFault{
 		tx.delete(claimKey)`}},
 	},
 	{
-		name: "canceled-still-counted", what: "a claim that is cancelled stays in the counters",
+		name: "canceled-still-counted", what: "a claim that is canceled stays in the counters",
 		pkg: "storage", tests: "TestG7_JobsAgainstModel",
 		edits: []edit{{"storage/jobs.go", `tx.top().counts.claimed--
 		tx.top().canceled`, `if !FAULT {

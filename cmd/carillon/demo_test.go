@@ -135,7 +135,7 @@ func TestG1_ServeKeepsItsData(t *testing.T) {
 	}
 	s = mustServe(t, t.Context(), dir)
 	got := s.mustCall(t, "acme", "reminders:complete", `{"jobId":"`+job.JobID+`"}`)
-	if string(got) != `{"cancelled":true}` {
+	if string(got) != `{"canceled":true}` {
 		t.Errorf("got %s", got)
 	}
 	s.mustStop(t)

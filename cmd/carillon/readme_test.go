@@ -94,7 +94,7 @@ func TestReadmeTour(t *testing.T) {
 		`"title":"Hello"`,
 		`"state":"paid"`,
 		`"state":"expired"`,
-		`{"result":{"cancelled":true}}`,
+		`{"result":{"canceled":true}}`,
 		`"text":"tea is ready"`,
 		`{"result":{"count":1}}`,
 		`{"result":{"count":100}}`,

@@ -45,7 +45,7 @@ var (
 
 func handleBilling(reg *dispatch.Registry) {
 	// A trial that is started again ends at the new instant only: the job for the
-	// old one is cancelled in the same commit. An instant that has passed is
+	// old one is canceled in the same commit. An instant that has passed is
 	// allowed; such a trial ends at once.
 	billingStartTrial.Handle(reg, func(ctx *dispatch.MutationCtx, args startTrial) (scheduled, error) {
 		if err := checkText("userId", args.UserID); err != nil {

@@ -5,9 +5,9 @@
 //	posts      a mutation schedules an action: publish now, notify 30 s later
 //	orders     work handed over at once: place now, charge in the background
 //	billing    an instant instead of a delay, and a schedule that is replaced
-//	reminders  a job that can be cancelled until it runs
+//	reminders  a job that can be canceled until it runs
 //	counters   many jobs at once, and a job that fails a few times first
-//	jobs       the system table _scheduled_functions, read and cancelled from
+//	jobs       the system table _scheduled_functions, read and canceled from
 //	cleanup    a nightly trigger: a bounded batch, and a job for the rest
 //	presence   a trigger every quarter of an hour, working from what is now
 //	heartbeat  a trigger every 5 s, working from the slot it runs for

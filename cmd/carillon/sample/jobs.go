@@ -25,6 +25,7 @@ type JobRow struct {
 	StartedAt    *time.Time        `json:"startedAt"`
 	CompletedAt  *time.Time        `json:"completedAt"`
 	Error        *storage.JobError `json:"error"`
+	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
 }
 
 type (
@@ -37,8 +38,8 @@ type (
 		ID storage.JobID `json:"id"`
 	}
 	canceledJob struct {
-		Cancelled bool          `json:"cancelled"`
-		State     storage.State `json:"state"` // the state it was found in
+		Canceled bool          `json:"canceled"`
+		State    storage.State `json:"state"` // the state it was found in
 	}
 )
 
@@ -97,7 +98,7 @@ func rowOf(job *storage.Job) JobRow {
 	return JobRow{
 		ID: job.ID, Function: job.Function, Args: job.Args,
 		ScheduledFor: job.ScheduledFor, EnqueuedAt: job.EnqueuedAt,
-		Attempts: job.Attempts, State: job.State, Error: job.Error,
+		Attempts: job.Attempts, State: job.State, Error: job.Error, Superseded: job.Superseded,
 		StartedAt: instant(job.StartedAt), CompletedAt: instant(job.CompletedAt),
 	}
 }

@@ -72,8 +72,8 @@ func TestJobRow(t *testing.T) {
 func TestJobsCancel(t *testing.T) {
 	inWorld(t, func(w *world) {
 		type answer struct {
-			Cancelled bool
-			State     storage.State
+			Canceled bool
+			State    storage.State
 		}
 		cancel := func(id storage.JobID) answer { return call[answer](w, "jobs:cancel", `{"id":%q}`, id) }
 		tea := call[jobID](w, "reminders:set", `{"text":"tea","afterMs":1000}`).JobID
@@ -86,7 +86,7 @@ func TestJobsCancel(t *testing.T) {
 			t.Errorf("one that is to come: %+v", got)
 		}
 		if got := cancel(bath); got != (answer{false, storage.StateCanceled}) {
-			t.Errorf("one that is cancelled: %+v", got)
+			t.Errorf("one that is canceled: %+v", got)
 		}
 	})
 }

@@ -25,7 +25,7 @@ type (
 		JobID storage.JobID `json:"jobId"`
 	}
 	completedReminder struct {
-		Cancelled bool `json:"cancelled"`
+		Canceled bool `json:"canceled"`
 	}
 	fireReminder struct {
 		Text string `json:"text"`
@@ -54,8 +54,8 @@ func handleReminders(reg *dispatch.Registry) {
 		return scheduled{id}, err
 	})
 
-	// The answer is true: cancelled means that the reminder will not fire, and not
-	// cancelled that it has fired, was cancelled before, or never was a reminder.
+	// The answer is true: canceled means that the reminder will not fire, and not
+	// canceled that it has fired, was canceled before, or never was a reminder.
 	remindersComplete.Handle(reg, func(ctx *dispatch.MutationCtx, args reminderRef) (completedReminder, error) {
 		if err := checkText("jobId", string(args.JobID)); err != nil {
 			return completedReminder{}, err

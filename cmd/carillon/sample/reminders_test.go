@@ -11,7 +11,7 @@ import (
 
 func (w *world) complete(id storage.JobID) bool {
 	w.t.Helper()
-	return call[struct{ Cancelled bool }](w, "reminders:complete", `{"jobId":%q}`, id).Cancelled
+	return call[struct{ Canceled bool }](w, "reminders:complete", `{"jobId":%q}`, id).Canceled
 }
 
 func TestReminders(t *testing.T) {
@@ -30,17 +30,17 @@ func TestReminders(t *testing.T) {
 			t.Errorf("got %+v, want tea", got)
 		}
 		if w.complete(tea) {
-			t.Error("one that has fired was cancelled")
+			t.Error("one that has fired was canceled")
 		}
 		if !w.complete(bath) {
-			t.Error("one that is to come was not cancelled")
+			t.Error("one that is to come was not canceled")
 		}
 		if w.complete(bath) {
-			t.Error("one was cancelled twice")
+			t.Error("one was canceled twice")
 		}
 		w.pass(time.Hour)
 		if got := list(); len(got) != 1 {
-			t.Errorf("a cancelled one fired: %+v", got)
+			t.Errorf("a canceled one fired: %+v", got)
 		}
 	})
 }
@@ -53,11 +53,11 @@ func TestRemindersRefuse(t *testing.T) {
 		w.refused(invalid, "jobId is empty", "reminders:complete", `{}`)
 		w.refused(invalid, `unknown field "x"`, "reminders:list", `{"x":1}`)
 		if w.complete("nothing") {
-			t.Error("what does not exist was cancelled")
+			t.Error("what does not exist was canceled")
 		}
 		other := call[struct{ JobIDs []storage.JobID }](w, "counters:later", `{"key":"k","n":1,"afterMs":60000}`).JobIDs[0]
 		if w.complete(other) {
-			t.Error("a job that is no reminder was cancelled")
+			t.Error("a job that is no reminder was canceled")
 		}
 	})
 }

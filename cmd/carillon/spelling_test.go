@@ -1,0 +1,71 @@
+package main
+
+import (
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCanceledHasOneSpelling: a code, a state, a field, a text and a document that
+// have the word have it as Connect's code does, with one l.
+func TestCanceledHasOneSpelling(t *testing.T) {
+	const other = "cancel" + "led"
+	found := 0
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			if entry != nil && entry.Name() == ".git" {
+				return fs.SkipDir
+			}
+			return err
+		}
+		var texts []string
+		switch filepath.Ext(path) {
+		case ".md", ".txt":
+			if entry.Name() == "CHANGELOG.md" {
+				return nil // it says what was
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			texts = []string{string(data)}
+		case ".go":
+			src, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if !strings.HasSuffix(path, "_test.go") {
+				texts = namesAndStrings(src)
+			}
+		}
+		for _, text := range texts {
+			found += strings.Count(text, "canceled")
+			if strings.Contains(strings.ToLower(text), other) {
+				t.Errorf("%s has %q", path, other)
+			}
+		}
+		return nil
+	})
+	if err != nil || found < 50 {
+		t.Errorf("read %d times the word, %v", found, err)
+	}
+}
+
+// namesAndStrings are the identifiers and literals of a Go file.
+func namesAndStrings(src []byte) (texts []string) {
+	var s scanner.Scanner
+	fset := token.NewFileSet()
+	s.Init(fset.AddFile("", fset.Base(), len(src)), src, nil, 0)
+	for {
+		switch _, tok, text := s.Scan(); tok {
+		case token.EOF:
+			return texts
+		case token.IDENT, token.STRING:
+			texts = append(texts, text)
+		}
+	}
+}
