@@ -158,12 +158,12 @@ func (h *handlers) action(app *appState, inv *invocation) {
 			inv.reply(result{err: blame(inv.Path, inv.timeout, overran(inv.Path, inv.timeout, nil), context.Cause(ctx))})
 		})
 	}
-	ctx = context.WithValue(ctx, actionKey{app.id}, src)
+	marked := context.WithValue(ctx, actionKey{app.id}, src)
 	h.spawn(inv.Path, func() result {
-		env := h.env(app, inv, ctx)
+		env := h.env(app, inv, marked)
 		env.Invoker = &actionInvoker{eng: h.eng, app: app.id, from: src}
 		planner := env.Planner()
-		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: ctx, from: src, planner: planner}
+		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: marked, from: src, planner: planner}
 		value, err := inv.fn.RunAction(env, inv.Args)
 		return result{value, err}
 	}, func(res result) {

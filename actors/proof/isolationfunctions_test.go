@@ -50,6 +50,7 @@ var (
 	isoLoopsQuery   = dispatch.Query[isoNote, isoNone]("iso:loopsQuery", dispatch.Deadline(isoDeadline))
 	isoLoopsAct     = dispatch.Action[isoNote, isoNone]("iso:loopsAct", dispatch.Deadline(isoDeadline))
 	isoHuge         = dispatch.Mutation[isoNote, string]("iso:huge")
+	isoPassesOn     = dispatch.Mutation[isoNote, dispatch.None]("iso:passesOn")
 	isoHugeQuery    = dispatch.Query[isoNote, string]("iso:hugeQuery")
 	isoLeaves       = dispatch.Mutation[isoNote, isoNone]("iso:leaves")
 	isoLeavesAct    = dispatch.Action[isoNote, isoNone]("iso:leavesAct")
@@ -184,6 +185,10 @@ func isoFunctions(w *isoWorld) *dispatch.Registry {
 	isoHuge.Handle(reg, func(ctx *dispatch.MutationCtx, note isoNote) (string, error) {
 		_, err := isoNotes.Insert(ctx.DB, note)
 		return strings.Repeat("x", 4*isoLimit), err
+	})
+	isoPassesOn.Handle(reg, func(ctx *dispatch.MutationCtx, note isoNote) (dispatch.None, error) {
+		_, err := isoHuge.Run(ctx, note)
+		return dispatch.None{}, err
 	})
 	isoHugeQuery.Handle(reg, func(*dispatch.QueryCtx, isoNote) (string, error) { return strings.Repeat("x", 4*isoLimit), nil })
 
