@@ -202,7 +202,24 @@ func (s *scheduler) expireTurn() {
 		s.watchTurn(max(left, time.Millisecond))
 		return
 	}
-	s.loseTurn(blame(t.inv.Path, t.inv.timeout, overran(t.inv.Path, t.inv.timeout, nil), t.ctx.Why()))
+	err := blame(t.inv.Path, t.inv.timeout, overran(t.inv.Path, t.inv.timeout, nil), t.ctx.Why())
+	if len(s.queue) > 0 || s.draining {
+		err = suspectItself(err)
+	}
+	s.loseTurn(err)
+}
+
+// suspectItself adds to the end of a mutation that overran what its author may have
+// missed: something waited for the turn that it held, perhaps its own call. A call
+// that does not come from its context cannot be told from anybody else's.
+func suspectItself(err error) error {
+	e := dispatch.AsError(err)
+	if e == nil || e.Code != dispatch.CodeDeadlineExceeded {
+		return err
+	}
+	told := *e
+	told.Message += "; others waited for it: a mutation that calls its own app must do so through its context, or it waits for itself"
+	return &told
 }
 
 // loseTurn takes the turn from its holder, whose call ends with err.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -305,6 +306,39 @@ func TestG24_Reentrant(t *testing.T) {
 		}
 		wantEntries(t, h, "other", "by acme")
 		wantEntries(t, h, "acme")
+	})
+}
+
+// G24: a mutation that calls its own app with another context than its own waits for
+// itself until its deadline, and is told so, whatever it asks for; one that is slow
+// with nobody waiting is not.
+func TestG24_WhoWaitsForItselfIsTold(t *testing.T) {
+	k := newKit()
+	var h *actorstest.Harness
+	outside := func() context.Context { return context.Background() }
+	asks := map[string]func() error{
+		"mutation": func() error { _, err := addEntry.Run(h.App("acme").As(outside(), nil), "x"); return err },
+		"schedule": func() error {
+			_, err := h.App("acme").Scheduler(outside()).RunAfter(time.Hour, addEntry.With("x"))
+			return err
+		},
+		"cancel": func() error { _, err := h.App("acme").Scheduler(outside()).Cancel("x"); return err },
+		"pause":  func() error { return h.App("acme").Scheduler(outside()).Crons().Pause("x", "") },
+		"delete": func() error { return h.Engine.Delete(outside(), "acme") },
+		"sleep":  func() error { time.Sleep(time.Minute); return nil },
+	}
+	wrong := k.mutation("t:wrong", func(_ *dispatch.MutationCtx, ask string) error { return asks[ask]() })
+	actorstest.Run(t, actors.Options{Functions: k.reg}, func(harness *actorstest.Harness) {
+		h = harness
+		for ask := range asks {
+			_, err := wrong.Run(h.Caller("acme"), ask)
+			wantCode(t, err, dispatch.CodeDeadlineExceeded)
+			e := dispatch.AsError(err)
+			if told := strings.Contains(e.Message, "through its context"); told != (ask != "sleep") || e.Path != "t:wrong" {
+				t.Errorf("%s: got %v", ask, err)
+			}
+			h.Advance(2 * time.Minute)
+		}
 	})
 }
 
