@@ -57,6 +57,7 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(15 * time.Second)
+		synctest.Wait()
 		shut(eng)
 
 		// Of the record, which begins with its version and its spec.
@@ -78,6 +79,7 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 		clear(ran)
 		eng = open("bad", "good", "new")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if ran["bad"] != 0 || ran["good"] < 5 || ran["new"] < 4 {
 			t.Errorf("ran: %v", ran)
 		}
@@ -111,6 +113,7 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 		version("\x02", "\x01")
 		eng = open("bad", "good", "new")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if ran["bad"] < 5 {
 			t.Errorf("with its record back the trigger has run %d times", ran["bad"])
 		}
