@@ -122,7 +122,7 @@ func TestG24_ConnectionsAreBounded(t *testing.T) {
 	})
 	done := make(chan error, 1)
 	go func() {
-		done <- server.Serve(t.Context(), server.LimitConns(ln, 2), h, time.Minute, slog.New(slog.DiscardHandler))
+		done <- server.Serve(t.Context(), server.LimitConns(ln, 2), h, time.Millisecond, slog.New(slog.DiscardHandler))
 	}()
 	ask := func(path string) net.Conn {
 		conn, err := net.Dial("tcp", ln.Addr().String())
@@ -150,9 +150,9 @@ func TestG24_ConnectionsAreBounded(t *testing.T) {
 		return got
 	}
 	first := ask("/wait")
-	<-inside
+	mustGet(t, inside)
 	second := ask("/wait")
-	<-inside
+	mustGet(t, inside)
 	third := ask("/wait")
 	select {
 	case <-inside:
@@ -160,18 +160,29 @@ func TestG24_ConnectionsAreBounded(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 	release <- struct{}{} // one of the two is idle now, and is closed
-	<-inside
+	mustGet(t, inside)
 	release <- struct{}{}
 	release <- struct{}{}
 	for _, conn := range []net.Conn{first, second, third} {
-		if got := <-served(conn); got != "served" {
+		if got := mustGet(t, served(conn)); got != "served" {
 			t.Errorf("got %s", got)
 		}
 	}
 	// Idle ones make room at once.
 	for range 5 {
-		if got := <-served(ask("/")); got != "served" {
+		if got := mustGet(t, served(ask("/"))); got != "served" {
 			t.Errorf("got %s", got)
 		}
 	}
+}
+
+// mustGet receives what must come before long.
+func mustGet[T any](tb testing.TB, ch <-chan T) (v T) {
+	tb.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(10 * time.Second):
+		tb.Fatal("nothing comes")
+	}
+	return v
 }
