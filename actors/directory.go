@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,8 @@ type directory struct {
 	byPID  map[string]*appRef
 	asleep map[storage.AppID][]*enterApp // waiting until the app has stopped, and is not held
 	held   map[storage.AppID][]*holdApp  // the first one holds the app, or waits for it to stop; the others wait for the first
-	ending bool                          // nothing is spawned any more: a late child would never be stopped
+	census census
+	ending bool // nothing is spawned any more: a late child would never be stopped
 }
 
 // appRef is a live app. inside is the number of callers inside, plus draining or
@@ -40,6 +42,7 @@ type appRef struct {
 	inside   atomic.Int64
 	admitted atomic.Bool
 	woken    atomic.Bool // the waker is to be told when it has looked at what it has to do
+	fresh    bool        // the app did not exist when it was spawned
 	slept    bool        // it has fallen asleep by itself, with nothing to do before next
 	next     time.Time
 
@@ -85,8 +88,14 @@ type (
 	}
 	holdApp struct {
 		id    storage.AppID
+		makes bool          // for an app to be made
 		done  chan struct{} // closed when the app has stopped, or was not live
-		given bool          // done is closed; the directory's
+		err   error         // set before that: there are too many apps
+
+		// Below: the directory's.
+		given   bool // done is closed
+		existed bool // the app did then
+		counted bool // the census has one for it
 	}
 	releaseApp struct{ hold *holdApp } // the hold is over, or given up
 	appDrained struct {
@@ -98,7 +107,8 @@ type (
 )
 
 // enter finds the app, or has it spawned, and enters it. from is the action that
-// calls, or nil. The wait for an app that is held, or slow to open, is bounded by
+// calls, or nil: then Options.Admit is asked, unless it has been since the app is
+// live. The wait for an app that is held, or slow to open, is bounded by
 // Options.MutationTimeout.
 func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
 	within := from
@@ -106,11 +116,22 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 		within = actionIn(ctx, id)
 	}
 	if v, ok := d.live.Load(id); ok {
-		if ref := v.(*appRef); ref.enter(within) {
+		if ref := v.(*appRef); (from != nil || ref.admitted.Load()) && ref.enter(within) {
 			return ref, nil
 		}
 	}
-	if from != nil {
+	if from == nil {
+		// Before anything is spawned: who is refused takes no memory.
+		if err := d.eng.admit(ctx, id); err != nil {
+			return nil, err
+		}
+		if v, ok := d.live.Load(id); ok {
+			if ref := v.(*appRef); ref.enter(within) {
+				ref.admitted.Store(true)
+				return ref, nil
+			}
+		}
+	} else {
 		// The app does not stop before its actions are over, and waits for no call of theirs.
 		if err := from.refusal(); err != nil {
 			return nil, err
@@ -139,6 +160,9 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 	defer bound.Stop()
 	select {
 	case a := <-got:
+		if a.err == nil {
+			a.ref.admitted.Store(true)
+		}
 		return a.ref, a.err
 	case <-ctx.Done():
 		return giveUp(contextError(ctx, ""))
@@ -225,7 +249,7 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		return
 	}
 	ref, err := d.spawn(c, m)
-	if err != nil {
+	if err != nil && !errors.Is(err, errTooManyApps) {
 		d.eng.opts.Logger.Error("opening an app", "app", m.id, "err", err)
 	}
 	switch {
@@ -233,19 +257,32 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		m.answer(nil, dispatch.AsError(err))
 	case m.answer != nil:
 		m.answer(ref, nil)
-	case err != nil:
+	case ref == nil:
 		d.eng.sys.tell(d.eng.waker.self, &appAwake{err})
+		if err == nil {
+			d.eng.sys.tell(d.eng.waker.self, &appSwept{m.id})
+		}
 	}
 }
 
-// spawn opens the app's state and starts its actors.
+// spawn opens the app's state and starts its actors. It returns nil if there is
+// nothing to wake.
 func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	id := m.id
 	store, err := d.eng.store.App(id)
 	if err != nil {
 		return nil, err
 	}
-	ref := &appRef{id: id}
+	ref := &appRef{id: id, fresh: !store.Stored()}
+	if ref.fresh {
+		if _, named := d.eng.declared.of(id); m.answer == nil && !named {
+			return nil, nil // it was removed meanwhile
+		}
+		// What the program's triggers name is made whatever there is.
+		if err := d.census.add(m.answer == nil); err != nil {
+			return nil, err
+		}
+	}
 	if m.answer != nil {
 		ref.inside.Store(1) // from the very beginning, or it could fall asleep before it is entered
 	} else {
@@ -261,6 +298,9 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }), "app/"+string(id))
 	if err != nil {
+		if ref.fresh {
+			d.census.stopped(id)
+		}
 		return nil, err
 	}
 	// The directory is told once that it has stopped, as its parent. It must not
@@ -283,6 +323,9 @@ func (d *directory) ended(c actor.Context, pid *actor.PID) {
 	// and an address all of its actor.
 	pid.Reset()
 	d.live.Delete(ref.id)
+	if ref.fresh {
+		d.census.stopped(ref.id)
+	}
 	if held := d.held[ref.id]; len(held) > 0 {
 		d.give(held[0])
 		return

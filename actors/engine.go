@@ -68,6 +68,10 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*enterApp{}, held: map[storage.AppID][]*holdApp{},
+		census: census{store: store, most: opts.MaxApps},
+	}
+	if err := e.directory.census.begin(); err != nil {
+		opts.Logger.Warn("counting the apps", "err", err)
 	}
 	e.waker = &waker{eng: e}
 	// Addresses are known before anybody runs: the actors tell each other at once.
@@ -148,7 +152,7 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 		return asError(err)
 	}
 	// An app of that name may be live without existing, and must look again.
-	release, err := e.hold(ctx, id)
+	release, err := e.hold(ctx, id, true)
 	if err != nil {
 		return err
 	}
@@ -170,7 +174,7 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	if e.closing.Load() {
 		return errShutdown()
 	}
-	release, err := e.hold(ctx, id)
+	release, err := e.hold(ctx, id, false)
 	if err != nil {
 		return err
 	}
@@ -205,18 +209,20 @@ func (e *Engine) enter(ctx context.Context, id storage.AppID, from *source) (*ap
 	if e.closing.Load() && from == nil {
 		return nil, errShutdown()
 	}
-	ref, err := e.directory.enter(ctx, id, from)
-	if err != nil {
-		return nil, err
+	return e.directory.enter(ctx, id, from)
+}
+
+// admit asks Options.Admit.
+func (e *Engine) admit(ctx context.Context, id storage.AppID) error {
+	if e.opts.Admit == nil {
+		return nil
 	}
-	if !ref.admitted.Load() {
-		if err := e.opts.Admit(ctx, id); err != nil {
-			ref.leave()
-			return nil, dispatch.AsError(err)
-		}
-		ref.admitted.Store(true)
+	err := e.store.Free(id)
+	exists := errors.Is(err, storage.ErrExists)
+	if err == nil || exists {
+		err = e.opts.Admit(ctx, id, exists)
 	}
-	return ref, nil
+	return asError(err)
 }
 
 // invoke sends an invocation to the app's Runner and waits for its result.

@@ -270,10 +270,13 @@ func TestG26_Admit(t *testing.T) {
 	k := newKit()
 	asked := map[storage.AppID]int{}
 	closed := errors.New("closed")
-	admit := func(_ context.Context, app storage.AppID) error {
-		asked[app]++
+	admit := func(_ context.Context, app storage.AppID, exists bool) error {
+		if asked[app]++; exists != (asked[app] > 1) {
+			t.Errorf("asked about %s for the %d. time: it exists is %v", app, asked[app], exists)
+		}
 		switch {
 		case app == "full":
+			asked[app] = 0
 			return dispatch.Errorf(dispatch.CodePermissionDenied, "app %s is closed", app)
 		case app == "odd":
 			return closed

@@ -22,8 +22,9 @@ import (
 // SchedulerActor, which owns the runs, tells them to stop: it knows of each.
 
 // hold stops the app's actors, waits until they have stopped, and keeps the app
-// from being opened until release is called. If ctx ends before, the app goes on.
-func (e *Engine) hold(ctx context.Context, id storage.AppID) (release func(), err error) {
+// from being opened until release is called. If an app is to be made of it, it is
+// refused where Options.MaxApps is. If ctx ends before, the app goes on.
+func (e *Engine) hold(ctx context.Context, id storage.AppID, makes bool) (release func(), err error) {
 	if err := id.Check(); err != nil {
 		return nil, dispatch.AsError(err)
 	}
@@ -33,11 +34,15 @@ func (e *Engine) hold(ctx context.Context, id storage.AppID) (release func(), er
 			Message: "called from inside the app, which would wait for itself",
 		}
 	}
-	m := &holdApp{id: id, done: make(chan struct{})}
+	m := &holdApp{id: id, makes: makes, done: make(chan struct{})}
 	release = func() { e.sys.tell(e.directory.self, &releaseApp{m}) }
 	e.sys.tell(e.directory.self, m)
 	select {
 	case <-m.done:
+		if m.err != nil {
+			release()
+			return nil, m.err
+		}
 		return release, nil
 	case <-ctx.Done():
 		release()
@@ -83,12 +88,16 @@ func (d *directory) stopDrained(c actor.Context, ref *appRef) {
 
 // give tells the first hold that the app has stopped.
 func (d *directory) give(m *holdApp) {
+	d.census.held(m)
 	m.given = true
 	close(m.done)
 }
 
 // release ends a hold, or takes it back before it was given.
 func (d *directory) release(c actor.Context, m *holdApp) {
+	if m.given {
+		d.census.released(m)
+	}
 	holds := d.held[m.id]
 	i := slices.Index(holds, m)
 	holds = slices.Delete(holds, i, i+1)

@@ -90,10 +90,15 @@ type Options struct {
 	// and so how late a job can be after a suspend or a step of the clock. Default 1 s.
 	ClockCheck time.Duration
 
-	// Admit may refuse an app's calls; it is asked in the caller's goroutine
-	// before an app is first called, and again after it has been idle. Jobs that
-	// an app already has are not asked about. Default: every app is admitted.
-	Admit func(context.Context, storage.AppID) error
+	// MaxApps is how many apps the store may have. A call that could make one more,
+	// or an import, is refused with resource_exhausted; those that exist are served
+	// whatever there is, and so are those that Crons name. Default 0: any number.
+	MaxApps int
+	// Admit may refuse an app's calls; it is asked in the caller's goroutine before
+	// an app is first called, and again after it has been idle. Unless the app exists,
+	// to admit it is to let it come into being. Jobs that an app has are not asked
+	// about, nor the calls of their actions. Default: every app is admitted.
+	Admit func(ctx context.Context, app storage.AppID, exists bool) error
 	// Reauthorize rebuilds the identity of a job scheduled with AsCaller when it
 	// runs, and may refuse it: an *Error of code unavailable or deadline_exceeded
 	// is retried, any other ends the job as failed. Default: the stored identity holds.
@@ -135,9 +140,6 @@ func (o Options) withDefaults() Options {
 	setSpan(&o.IdleAfter, 10*time.Second)
 	setSpan(&o.ClaimAhead, 100*time.Millisecond)
 	setSpan(&o.ClockCheck, time.Second)
-	if o.Admit == nil {
-		o.Admit = func(context.Context, storage.AppID) error { return nil }
-	}
 	if o.trusting = o.Reauthorize == nil; o.trusting {
 		o.Reauthorize = func(_ context.Context, _ storage.AppID, id *dispatch.Identity) (*dispatch.Identity, error) {
 			return id, nil
@@ -169,6 +171,9 @@ func (o Options) validate() error {
 	}
 	if o.MaxInterruptions < 1 {
 		bad("MaxInterruptions", o.MaxInterruptions, "1 or more")
+	}
+	if o.MaxApps < 0 {
+		bad("MaxApps", o.MaxApps, "0 or more")
 	}
 	if o.KeepFinished < 1 {
 		bad("KeepFinished", o.KeepFinished, "1 or more")

@@ -25,6 +25,7 @@ func TestOptionsAreValidated(t *testing.T) {
 		"AppConcurrency":   ints(func(o *actors.Options, n int) { o.AppConcurrency = n }, []int{-1, 100_001}, []int{1, 100_000}),
 		"Concurrency":      ints(func(o *actors.Options, n int) { o.Concurrency = n }, []int{-1, 1_000_001}, []int{1, 1_000_000}),
 		"MaxInterruptions": ints(func(o *actors.Options, n int) { o.MaxInterruptions = n }, []int{-1}, []int{1}),
+		"MaxApps":          ints(func(o *actors.Options, n int) { o.MaxApps = n }, []int{-1}, []int{0, 1}),
 		"KeepFinished":     ints(func(o *actors.Options, n int) { o.KeepFinished = n }, []int{-1}, []int{1}),
 		"TxLimits.Jobs":    ints(func(o *actors.Options, n int) { o.TxLimits.Jobs = n }, []int{-1}, []int{1}),
 		"TxLimits.Writes":  ints(func(o *actors.Options, n int) { o.TxLimits.Writes = n }, []int{-1}, []int{1}),

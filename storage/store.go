@@ -317,6 +317,21 @@ func (s *Store) Apps() ([]AppID, error) {
 	return ids, nil
 }
 
+// CountApps returns how many apps there are in the volumes that can be read; the
+// error is of the others. An app may be counted that is not durable yet.
+func (s *Store) CountApps() (n int, err error) {
+	for _, v := range s.volumes {
+		err = errors.Join(err, v.read(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Apps)
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+				n++
+			}
+			return nil
+		}))
+	}
+	return n, err
+}
+
 // Alarms calls visit for the apps that have jobs, each with the instant its
 // first job is due, volume by volume and in each the earliest first, until
 // visit returns false for the volume. visit must be quick: a snapshot is open. It

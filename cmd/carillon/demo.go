@@ -52,6 +52,8 @@ func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 			Functions:  sample.Functions(),
 			Tables:     sample.Tables(),
 			Crons:      sample.Crons(),
+			MaxApps:    sample.MaxApps,
+			Admit:      sample.Admit(),
 			Limits:     dispatch.Limits{Result: resultLimit},
 			Logger:     logger,
 		})
