@@ -283,6 +283,13 @@ var engineFaults = []seededFault{
 	var undecided []*run`}},
 	},
 	{
+		name: "slot-in-utc", what: "a handler is told its slot in UTC",
+		pkg: "actors", tests: "TestG19_ASlotIsToldInItsZone",
+		edits: []edit{{"actors/ticks.go", `schedule, err := c.schedule(&t); err == nil {
+			tick.Slot`, `schedule, err := c.schedule(&t); err == nil && !FAULT {
+			tick.Slot`}},
+	},
+	{
 		name: "bulk-of-one-page", what: "a bulk operation ends with its first transaction",
 		pkg: "actors", tests: "TestG8_BulkByFilter",
 		edits: []edit{{"actors/host.go", `full != nil || next == "" {`, `full != nil || next == "" || FAULT {`}},
