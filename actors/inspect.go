@@ -3,8 +3,6 @@ package actors
 import (
 	"context"
 	"time"
-
-	"carillon/storage"
 )
 
 // Inspection is what an app's SchedulerActor holds in memory at one moment: for
@@ -38,14 +36,8 @@ func (a *App) Inspect(ctx context.Context) (Inspection, error) {
 			return ref.inspect(ctx)
 		}
 	}
-	asleep := Inspection{Asleep: true}
-	err := a.eng.store.Alarms(func(id storage.AppID, at time.Time) bool {
-		if id == a.id {
-			asleep.AlarmAt = at
-		}
-		return id != a.id
-	})
-	return asleep, asError(err)
+	at, err := a.eng.store.DueAt(a.id)
+	return Inspection{Asleep: true, AlarmAt: at}, asError(err)
 }
 
 // inspect asks the SchedulerActor of an app that was entered.

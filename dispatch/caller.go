@@ -14,7 +14,6 @@ const (
 	OriginClient   Origin = "client"   // outside: internal functions do not exist
 	OriginHost     Origin = "host"     // Go code of the app server
 	OriginJob      Origin = "job"      // a due job
-	OriginCron     Origin = "cron"     // a tick of a trigger
 	OriginFunction Origin = "function" // another function
 )
 

@@ -60,12 +60,8 @@ func runMutation(env Env, fn *Function, tx storage.JobWriter, args json.RawMessa
 	run.ctx = MutationCtx{
 		Context: &run.turn, DB: db, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, Tick: env.Tick, run: &run.frame,
 	}
-	if env.NewScheduler != nil {
-		run.ctx.Scheduler = env.NewScheduler(tx)
-	} else {
-		run.scheduler = txScheduler{w: tx, planner: env.Planner(), newCrons: env.NewCrons}
-		run.ctx.Scheduler = &run.scheduler
-	}
+	run.scheduler = txScheduler{w: tx, planner: env.Planner(), newCrons: env.NewCrons}
+	run.ctx.Scheduler = &run.scheduler
 	return border(&run.frame, &run.ctx, fn.mutation, args)
 }
 

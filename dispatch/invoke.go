@@ -30,9 +30,6 @@ type Env struct {
 
 	// Clock is what RunAfter of a mutation counts from; default: always Now.
 	Clock func() time.Time
-	// NewScheduler makes ctx.Scheduler of a mutation, and of each one nested in
-	// it for its own writer; default NewTxScheduler with the planner of this Env.
-	NewScheduler func(storage.JobWriter) Scheduler
 
 	// NewCrons makes ctx.Scheduler.Crons() of a mutation for its writer; default:
 	// every method is an error.

@@ -77,7 +77,7 @@ func TestClientSeesAnInternalFunctionAsItSeesAnUnknownOne(t *testing.T) {
 			}
 		}
 		for _, origin := range []dispatch.Origin{
-			dispatch.OriginHost, dispatch.OriginJob, dispatch.OriginCron, dispatch.OriginFunction,
+			dispatch.OriginHost, dispatch.OriginJob, dispatch.OriginFunction,
 		} {
 			if _, err := with.Resolve(path, origin, dispatch.KindMutation); err != nil {
 				t.Errorf("%s from %s: %v", path, origin, err)

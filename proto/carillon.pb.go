@@ -226,7 +226,6 @@ type AppEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Number        uint32                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
-	CreatedAtMs   int64                  `protobuf:"varint,3,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,13 +270,6 @@ func (x *AppEntry) GetVersion() uint32 {
 func (x *AppEntry) GetNumber() uint32 {
 	if x != nil {
 		return x.Number
-	}
-	return 0
-}
-
-func (x *AppEntry) GetCreatedAtMs() int64 {
-	if x != nil {
-		return x.CreatedAtMs
 	}
 	return 0
 }
@@ -1338,7 +1330,6 @@ type ExportHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	App           string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
-	ExportedAtMs  int64                  `protobuf:"varint,3,opt,name=exported_at_ms,json=exportedAtMs,proto3" json:"exported_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1385,13 +1376,6 @@ func (x *ExportHeader) GetApp() string {
 		return x.App
 	}
 	return ""
-}
-
-func (x *ExportHeader) GetExportedAtMs() int64 {
-	if x != nil {
-		return x.ExportedAtMs
-	}
-	return 0
 }
 
 // ExportEntry is one key and value of the app, its number left out of the key.
@@ -1512,11 +1496,10 @@ const file_carillon_proto_rawDesc = "" +
 	"\aclaimed\x18\x04 \x01(\x04R\aclaimed\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\x04R\x04done\x12\x12\n" +
 	"\x04dead\x18\x06 \x01(\x04R\x04dead\x12\"\n" +
-	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\"`\n" +
+	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06number\x12\"\n" +
-	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xef\x05\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xef\x05\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1617,11 +1600,10 @@ const file_carillon_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05shape\x18\x02 \x01(\tR\x05shape\x12*\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x14.carillon.IndexStateR\x05state\x12\x19\n" +
-	"\bbuilt_to\x18\x04 \x01(\tR\abuiltTo\"`\n" +
+	"\bbuilt_to\x18\x04 \x01(\tR\abuiltTo\"@\n" +
 	"\fExportHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
-	"\x03app\x18\x02 \x01(\tR\x03app\x12$\n" +
-	"\x0eexported_at_ms\x18\x03 \x01(\x03R\fexportedAtMs\"5\n" +
+	"\x03app\x18\x02 \x01(\tR\x03appJ\x04\b\x03\x10\x04\"5\n" +
 	"\vExportEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"A\n" +

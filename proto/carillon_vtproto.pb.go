@@ -117,11 +117,6 @@ func (m *AppEntry) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.CreatedAtMs != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.CreatedAtMs))
-		i--
-		dAtA[i] = 0x18
-	}
 	if m.Number != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Number))
 		i--
@@ -1074,11 +1069,6 @@ func (m *ExportHeader) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.ExportedAtMs != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ExportedAtMs))
-		i--
-		dAtA[i] = 0x18
-	}
 	if len(m.App) > 0 {
 		i -= len(m.App)
 		copy(dAtA[i:], m.App)
@@ -1227,9 +1217,6 @@ func (m *AppEntry) SizeVT() (n int) {
 	}
 	if m.Number != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Number))
-	}
-	if m.CreatedAtMs != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.CreatedAtMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1630,9 +1617,6 @@ func (m *ExportHeader) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	if m.ExportedAtMs != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.ExportedAtMs))
-	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1918,25 +1902,6 @@ func (m *AppEntry) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Number |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 3:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field CreatedAtMs", wireType)
-			}
-			m.CreatedAtMs = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.CreatedAtMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -4568,25 +4533,6 @@ func (m *ExportHeader) UnmarshalVT(dAtA []byte) error {
 			}
 			m.App = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
-		case 3:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field ExportedAtMs", wireType)
-			}
-			m.ExportedAtMs = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.ExportedAtMs |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

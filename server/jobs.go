@@ -17,13 +17,13 @@ import (
 // routeJobs adds the routes of jobs.
 func (h *handler) routeJobs() {
 	const app = "/v1/apps/{app}"
-	h.mux.Handle(app+"/jobs", h.admin(map[string]operation{http.MethodGet: h.listJobs}))
+	h.mux.Handle(app+"/jobs", h.admin(map[string]operation{http.MethodGet: existing(h.listJobs)}))
 	h.mux.Handle(app+"/jobs/{id}", h.admin(map[string]operation{http.MethodGet: h.getJob}))
 	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob} {
 		h.mux.Handle(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
 	}
 	for verb, do := range map[string]bulkOperation{"retry": (*actors.HostScheduler).RetryJobs, "drop": (*actors.HostScheduler).DropJobs} {
-		h.mux.Handle(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: h.bulk(do)}))
+		h.mux.Handle(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: existing(h.bulk(do))}))
 	}
 }
 
@@ -47,6 +47,7 @@ type Job struct {
 	Error        *storage.JobError `json:"error"`
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
+	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
 
 	History []storage.Attempt `json:"history,omitempty"` // only where one job is asked for
 }
@@ -68,6 +69,7 @@ func jobOf(job *storage.Job) Job {
 		Due: job.Due.UTC(), ScheduledFor: job.ScheduledFor.UTC(), EnqueuedAt: job.EnqueuedAt.UTC(),
 		StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
+		Superseded: job.Superseded,
 	}
 }
 

@@ -61,10 +61,10 @@ func mustKill(tb testing.TB, s *site, n int) (ids []storage.JobID) {
 // TestJobsLife: an admin lists, looks at, retries and drops jobs, one and in bulk.
 func TestJobsLife(t *testing.T) {
 	s := mustAdminSite(t)
-	if got := s.jobs(t, "GET", "/jobs", ""); got.status != 200 || got.body != `{"result":{"jobs":[]}}`+"\n" {
+	ids := mustKill(t, s, 5)
+	if got := s.jobs(t, "GET", "/jobs?state=success", ""); got.status != 200 || got.body != `{"result":{"jobs":[]}}`+"\n" {
 		t.Errorf("no jobs: got %d %s", got.status, got.body)
 	}
-	ids := mustKill(t, s, 5)
 	first := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&limit=3", ""))
 	rest := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&state=success&cursor="+url.QueryEscape(first.Next), ""))
 	if len(first.Jobs) != 3 || len(rest.Jobs) != 2 || rest.Next != "" {
@@ -152,6 +152,14 @@ func TestJobsRefusals(t *testing.T) {
 		got := s.jobs(t, tt.method, tt.path, tt.body)
 		if got.status != tt.status || !strings.Contains(got.body, tt.want) {
 			t.Errorf("%s %s %s: got %d %s, want %d and %s", tt.method, tt.path, tt.body, got.status, got.body, tt.status, tt.want)
+		}
+	}
+	// What would be empty or nothing of an app that there is not, is refused.
+	for path, method := range map[string]string{"/jobs": "GET", "/bulk/drop": "POST", "/bulk/retry": "POST"} {
+		req := s.mustRequest(t, method, "/v1/apps/nowhere"+path, strings.NewReader(`{"all":true}`))
+		req.Header.Set("Authorization", "Bearer s3cret")
+		if got := s.mustSend(t, req); got.status != 404 || !strings.Contains(got.body, `no such app \"nowhere\"`) {
+			t.Errorf("%s %s of no app: got %d %s", method, path, got.status, got.body)
 		}
 	}
 	if got := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs", "")); len(got.Jobs) != 2 {

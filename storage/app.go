@@ -64,9 +64,6 @@ func (a *App) ID() AppID { return a.id }
 // Stored says whether the app exists: its first change has been handed over.
 func (a *App) Stored() bool { return a.stored }
 
-// Pending returns how many jobs wait or run, as of the last change handed over.
-func (a *App) Pending() int { return int(a.counts.pending) }
-
 // History returns how many finished jobs are kept, as of the last change handed over.
 func (a *App) History() int { return int(a.counts.done) }
 

@@ -139,3 +139,33 @@ func TestG7_CheckFindsABacklogWithoutItsTick(t *testing.T) {
 	}
 	wantBacklog(t, app, nil, nil)
 }
+
+// DueAt says of each app what the alarm index says.
+func TestG14_DueAtIsWhatTheAlarmIndexSays(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), storage.Options{})
+	for id, seconds := range map[storage.AppID][]int{"a": {5, 3, 9}, "b": {7}, "none": nil} {
+		mustUpdateJobs(t, mustApp(t, s, id), func(w storage.JobWriter) {
+			if err := storage.PutTrigger(w, &storage.Trigger{Name: "t"}); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range seconds {
+				mustInsert(t, w, storage.Job{Due: slotAt(n)})
+			}
+		})
+	}
+	want := map[storage.AppID]time.Time{"none": {}, "nowhere": {}}
+	if err := s.Alarms(func(id storage.AppID, at time.Time) bool { want[id] = at; return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(want) != 4 || !want["a"].Equal(slotAt(3)) {
+		t.Errorf("the alarm index says %v", want)
+	}
+	for id, at := range want {
+		if got, err := s.DueAt(id); err != nil || !got.Equal(at) {
+			t.Errorf("app %s is due at %v, %v, want %v", id, got, err, at)
+		}
+	}
+	if _, err := s.DueAt("a/b"); !errors.Is(err, storage.ErrInvalid) {
+		t.Errorf("a bad name: %v", err)
+	}
+}

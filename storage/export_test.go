@@ -47,6 +47,9 @@ func PlaceAt(ms int64, seq uint64) Place { return Place{place{ms, seq}} }
 // AfterPrefix is the first key behind all that begin with the prefix.
 func AfterPrefix(prefix []byte) []byte { return after(prefix) }
 
+// Pending returns how many jobs wait or run, as of the last change handed over.
+func (a *App) Pending() int { return int(a.counts.pending) }
+
 // EncodeJob makes the record of the job, as it lies where it was read.
 func EncodeJob(job Job) []byte { return encodeJob(&job) }
 

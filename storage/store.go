@@ -355,6 +355,32 @@ func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
 	return nil
 }
 
+// DueAt returns the instant at which the app's first job is due, as Alarms does: the
+// zero time if it has none, or if there is no such app.
+func (s *Store) DueAt(id AppID) (at time.Time, err error) {
+	if err := id.Check(); err != nil {
+		return time.Time{}, err
+	}
+	vol, err := s.find(id)
+	if err != nil {
+		return time.Time{}, err
+	}
+	err = vol.read(func(snap *kv.Snapshot) error {
+		entry := snap.Get(kv.Apps, []byte(id))
+		if entry == nil {
+			return nil
+		}
+		n, err := decodeEntry(entry)
+		if err != nil {
+			return fmt.Errorf("app %s: %w", id, err)
+		}
+		first, _ := snap.Cursor(kv.Data).Seek(n.prefix(tagQueue))
+		at = timeOf(n.dueAt(first))
+		return nil
+	})
+	return at, err
+}
+
 // Declared returns what SetDeclared has remembered, "" if nothing.
 func (s *Store) Declared() (fingerprint string, err error) {
 	err = s.volumes[0].read(func(snap *kv.Snapshot) error {

@@ -94,7 +94,7 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page server.JobPage) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, job := range page.Jobs {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, job.State, job.Function, whenOf(&job), errorOf(job.Error))
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, stateOf(&job), job.Function, whenOf(&job), errorOf(job.Error))
 			}
 			_ = table.Flush() // to standard output: there is nobody left to tell
 			if page.Next != "" {
@@ -102,6 +102,14 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 			}
 		})
 	}
+}
+
+// stateOf is the state, and whether the id means another job by now.
+func stateOf(job *server.Job) string {
+	if job.Superseded {
+		return string(job.State) + " (superseded)"
+	}
+	return string(job.State)
 }
 
 // whenOf is the instant that matters about a job in its state.

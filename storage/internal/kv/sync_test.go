@@ -72,7 +72,7 @@ func TestG1_NothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 		case m == nil:
 		case m[1] == "fsync", m[1] == "fdatasync":
 			delete(dirty, m[2])
-		case strings.HasPrefix(m[1], "rename"):
+		case strings.HasPrefix(m[1], "rename") && strings.Contains(line, dir): // not what a test with -cover writes at its end
 			if len(dirty) > 0 {
 				t.Errorf("renamed before %v was synced: %s", dirty, line)
 			}
