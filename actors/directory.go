@@ -295,6 +295,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	store.SetRetention(d.eng.opts.Retention)
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
 	store.SetLive(ref.app.runs.live)
+	store.SetReason(ref.app.reason)
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }), "app/"+string(id))
 	if err != nil {

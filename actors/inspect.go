@@ -22,7 +22,8 @@ type Inspection struct {
 	Ready   int // of those, jobs that wait for their instant or a slot
 	Running int // jobs that hold a slot
 	Slots   int // slots the app has of the engine-wide limit
-	Ghosts  int // handlers that were given up and have not returned
+	Leaving int // handlers that were given up and have Options.Grace to return
+	Stuck   int // handlers that were given up and have not returned: Engine.Stuck names them
 }
 
 // inspect is the message that asks the SchedulerActor what it holds.
@@ -61,8 +62,9 @@ func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 func (s *scheduler) inspection() Inspection {
 	i := Inspection{
 		TurnHeld: s.holder != nil, Queue: len(s.queue),
-		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Ghosts: s.runs.haunting(),
+		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Stuck: len(s.runs.stuck()),
 	}
+	i.Leaving = s.runs.leaving()
 	for _, r := range s.runs.all() {
 		if !s.runs.live(r.job.ID) {
 			i.Claimed++

@@ -28,6 +28,7 @@ type invocation struct {
 	from    *source            // of a run from an action
 	notKept storage.NotKept    // of a due job: why its result cannot be kept
 
+	handle   handle // of a call's handler
 	answered atomic.Bool
 	answer   func(result) // how the caller is told; called once, must not block
 }

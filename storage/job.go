@@ -36,6 +36,10 @@ type Job struct {
 	StartedAt    time.Time // start of the last attempt
 	CompletedAt  time.Time
 
+	// Reason is why a pending job waits though it is due, or will, other than for a
+	// permit; "" if nothing keeps it back. It is not stored: the engine knows it.
+	Reason string
+
 	Attempts      int // attempts begun, the one under way included
 	Failures      int // ended attempts that spent the retry budget
 	Interruptions int // crashes in a row that cut an attempt off
