@@ -69,6 +69,7 @@ func (w *waker) Receive(c actor.Context) {
 		w.moves = w.eng.clock.moved()
 		w.checkLater()
 		w.beginSweep()
+		w.wakeHeld()
 	case *wakeApp:
 		w.due = append(w.due, m.id)
 		w.wakeSome()

@@ -31,6 +31,7 @@ const (
 	JobState_JOB_STATE_SUCCESS  JobState = 1
 	JobState_JOB_STATE_FAILED   JobState = 2
 	JobState_JOB_STATE_CANCELED JobState = 3
+	JobState_JOB_STATE_HELD     JobState = 4
 )
 
 // Enum value maps for JobState.
@@ -40,12 +41,14 @@ var (
 		1: "JOB_STATE_SUCCESS",
 		2: "JOB_STATE_FAILED",
 		3: "JOB_STATE_CANCELED",
+		4: "JOB_STATE_HELD",
 	}
 	JobState_value = map[string]int32{
 		"JOB_STATE_PENDING":  0,
 		"JOB_STATE_SUCCESS":  1,
 		"JOB_STATE_FAILED":   2,
 		"JOB_STATE_CANCELED": 3,
+		"JOB_STATE_HELD":     4,
 	}
 )
 
@@ -137,7 +140,11 @@ type App struct {
 	Done    uint64 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
 	Dead    uint64 `protobuf:"varint,6,opt,name=dead,proto3" json:"dead,omitempty"`
 	// DeadSince is from when the age of dead jobs counts, at the earliest; 0 is not known yet.
-	DeadSinceMs   int64 `protobuf:"varint,7,opt,name=dead_since_ms,json=deadSinceMs,proto3" json:"dead_since_ms,omitempty"`
+	DeadSinceMs int64 `protobuf:"varint,7,opt,name=dead_since_ms,json=deadSinceMs,proto3" json:"dead_since_ms,omitempty"`
+	// Held counts the held jobs. HeldBy is the registry that the first of them were held
+	// by; the volume's alarm index says so too.
+	Held          uint64 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	HeldBy        string `protobuf:"bytes,9,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +226,20 @@ func (x *App) GetDeadSinceMs() int64 {
 		return x.DeadSinceMs
 	}
 	return 0
+}
+
+func (x *App) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *App) GetHeldBy() string {
+	if x != nil {
+		return x.HeldBy
+	}
+	return ""
 }
 
 // AppEntry says under which number an app's keys live.
@@ -309,7 +330,8 @@ type Job struct {
 	CompletedAtMs int64      `protobuf:"varint,16,opt,name=completed_at_ms,json=completedAtMs,proto3" json:"completed_at_ms,omitempty"`
 	Error         *JobError  `protobuf:"bytes,17,opt,name=error,proto3" json:"error,omitempty"`
 	History       []*Attempt `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
-	// Due is the instant the last attempt was due; set once the job has ended.
+	// Due is the instant the last attempt was due; set once the job has ended, and of
+	// a held job.
 	DueMs int64 `protobuf:"varint,19,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
 	// Trigger is the cron trigger the job is a tick of, and slot the instant it
 	// stands for; 0 if it was run by hand.
@@ -317,7 +339,10 @@ type Job struct {
 	SlotMs  int64    `protobuf:"varint,21,opt,name=slot_ms,json=slotMs,proto3" json:"slot_ms,omitempty"`
 	NotKept *NotKept `protobuf:"bytes,24,opt,name=not_kept,json=notKept,proto3" json:"not_kept,omitempty"`
 	// CaughtUp says that the slot had passed when the job was made.
-	CaughtUp      bool `protobuf:"varint,22,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	CaughtUp bool `protobuf:"varint,22,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	// Reason is why the job is held, and held_at when it last came to be.
+	Reason        string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
+	HeldAtMs      int64  `protobuf:"varint,26,opt,name=held_at_ms,json=heldAtMs,proto3" json:"held_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -511,6 +536,20 @@ func (x *Job) GetCaughtUp() bool {
 		return x.CaughtUp
 	}
 	return false
+}
+
+func (x *Job) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Job) GetHeldAtMs() int64 {
+	if x != nil {
+		return x.HeldAtMs
+	}
+	return 0
 }
 
 // NotKept is why the result of a success cannot be kept.
@@ -873,7 +912,9 @@ type Trigger struct {
 	// LastSuccessSeq is the sequence number of the tick of last_success_ms.
 	LastSuccessSeq uint64 `protobuf:"varint,27,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`
 	// Fault is why it cannot tick; empty if it can.
-	Fault         string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	Fault string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	// HeldJob is the tick that is held; empty if none is.
+	HeldJob       string `protobuf:"bytes,31,opt,name=held_job,json=heldJob,proto3" json:"held_job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1100,6 +1141,13 @@ func (x *Trigger) GetLastSuccessSeq() uint64 {
 func (x *Trigger) GetFault() string {
 	if x != nil {
 		return x.Fault
+	}
+	return ""
+}
+
+func (x *Trigger) GetHeldJob() string {
+	if x != nil {
+		return x.HeldJob
 	}
 	return ""
 }
@@ -1504,7 +1552,7 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xb1\x01\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xde\x01\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -1512,11 +1560,13 @@ const file_carillon_proto_rawDesc = "" +
 	"\aclaimed\x18\x04 \x01(\x04R\aclaimed\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\x04R\x04done\x12\x12\n" +
 	"\x04dead\x18\x06 \x01(\x04R\x04dead\x12\"\n" +
-	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\"`\n" +
+	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\x12\x12\n" +
+	"\x04held\x18\b \x01(\x04R\x04held\x12\x17\n" +
+	"\aheld_by\x18\t \x01(\tR\x06heldBy\"`\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\"\n" +
-	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xef\x05\n" +
+	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\"\xa5\x06\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1543,7 +1593,10 @@ const file_carillon_proto_rawDesc = "" +
 	"\atrigger\x18\x14 \x01(\tR\atrigger\x12\x17\n" +
 	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\x12,\n" +
 	"\bnot_kept\x18\x18 \x01(\v2\x11.carillon.NotKeptR\anotKept\x12\x1b\n" +
-	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\"7\n" +
+	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\x12\x16\n" +
+	"\x06reason\x18\x19 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"held_at_ms\x18\x1a \x01(\x03R\bheldAtMs\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +
@@ -1565,7 +1618,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xf8\x06\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\x93\a\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -1599,7 +1652,8 @@ const file_carillon_proto_rawDesc = "" +
 	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\x12\x10\n" +
 	"\x03seq\x18\x1a \x01(\x04R\x03seq\x12(\n" +
 	"\x10last_success_seq\x18\x1b \x01(\x04R\x0elastSuccessSeq\x12\x14\n" +
-	"\x05fault\x18\x1e \x01(\tR\x05fault\"\xbd\x01\n" +
+	"\x05fault\x18\x1e \x01(\tR\x05fault\x12\x19\n" +
+	"\bheld_job\x18\x1f \x01(\tR\aheldJob\"\xbd\x01\n" +
 	"\x04Slot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x13\n" +
 	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x14\n" +
@@ -1627,12 +1681,13 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"A\n" +
 	"\rExportTrailer\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x16\n" +
-	"\x06crc32c\x18\x02 \x01(\aR\x06crc32c*f\n" +
+	"\x06crc32c\x18\x02 \x01(\aR\x06crc32c*z\n" +
 	"\bJobState\x12\x15\n" +
 	"\x11JOB_STATE_PENDING\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_SUCCESS\x10\x01\x12\x14\n" +
 	"\x10JOB_STATE_FAILED\x10\x02\x12\x16\n" +
-	"\x12JOB_STATE_CANCELED\x10\x03*W\n" +
+	"\x12JOB_STATE_CANCELED\x10\x03\x12\x12\n" +
+	"\x0eJOB_STATE_HELD\x10\x04*W\n" +
 	"\n" +
 	"IndexState\x12\x15\n" +
 	"\x11INDEX_STATE_BUILT\x10\x00\x12\x18\n" +
