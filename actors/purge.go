@@ -12,7 +12,7 @@ const purgeEvery = time.Minute
 // purgeDue says whether it is time to look for expired history: only while no
 // job is due, unless there is far too much of it.
 func (s *scheduler) purgeDue() bool {
-	if s.draining {
+	if s.draining || s.purgeBad && s.eng.clock.elapsed() < s.purgeAt {
 		return false
 	}
 	over := s.store.History() - s.eng.opts.KeepFinished
@@ -28,9 +28,10 @@ func (s *scheduler) purge() {
 	tx := s.store.Begin(now)
 	tx.Pin()
 	n, err := tx.PurgeHistory(now.Add(-s.eng.opts.Retention), s.eng.opts.KeepFinished, purgeChunk)
-	if err != nil {
+	if err != nil && !s.purgeBad {
 		s.eng.opts.Logger.Error("purging history", "app", s.id, "err", err)
 	}
+	s.purgeBad = err != nil // the next one would meet the same
 	if n < purgeChunk || err != nil {
 		s.purgeAt = s.eng.clock.elapsed() + purgeEvery
 	}

@@ -204,7 +204,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 			return fmt.Errorf("%w: app %s", ErrExists, id)
 		}
 		a := &App{id: id, vol: vol, keys: n}
-		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx), a.index(tx))
+		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx, &a.filed), a.index(tx, &a.filed))
 	})
 	if err != nil {
 		vol.sweeps.add(n)
