@@ -309,7 +309,11 @@ type Job struct {
 	SlotMs  int64    `protobuf:"varint,21,opt,name=slot_ms,json=slotMs,proto3" json:"slot_ms,omitempty"`
 	NotKept *NotKept `protobuf:"bytes,24,opt,name=not_kept,json=notKept,proto3" json:"not_kept,omitempty"`
 	// CaughtUp says that the slot had passed when the job was made.
-	CaughtUp      bool `protobuf:"varint,22,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	CaughtUp bool `protobuf:"varint,22,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	// Era is the clock era that the due instant counts from; 0 means that it is absolute.
+	Era uint64 `protobuf:"varint,40,opt,name=era,proto3" json:"era,omitempty"`
+	// AskedEra is the same of scheduled_for_ms.
+	AskedEra      uint64 `protobuf:"varint,41,opt,name=asked_era,json=askedEra,proto3" json:"asked_era,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -503,6 +507,20 @@ func (x *Job) GetCaughtUp() bool {
 		return x.CaughtUp
 	}
 	return false
+}
+
+func (x *Job) GetEra() uint64 {
+	if x != nil {
+		return x.Era
+	}
+	return 0
+}
+
+func (x *Job) GetAskedEra() uint64 {
+	if x != nil {
+		return x.AskedEra
+	}
+	return 0
 }
 
 // NotKept is why the result of a success cannot be kept.
@@ -865,7 +883,12 @@ type Trigger struct {
 	// LastSuccessSeq is the sequence number of the tick of last_success_ms.
 	LastSuccessSeq uint64 `protobuf:"varint,27,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`
 	// Fault is why it cannot tick; empty if it can.
-	Fault         string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	Fault string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	// AnchorEra is the clock era that anchor_ms was read in.
+	AnchorEra uint64         `protobuf:"varint,40,opt,name=anchor_era,json=anchorEra,proto3" json:"anchor_era,omitempty"`
+	Marks     []*TriggerMark `protobuf:"bytes,41,rep,name=marks,proto3" json:"marks,omitempty"`
+	// Fired are the slots that fired, the first ones first.
+	Fired         []*FiredSpan `protobuf:"bytes,42,rep,name=fired,proto3" json:"fired,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1096,6 +1119,143 @@ func (x *Trigger) GetFault() string {
 	return ""
 }
 
+func (x *Trigger) GetAnchorEra() uint64 {
+	if x != nil {
+		return x.AnchorEra
+	}
+	return 0
+}
+
+func (x *Trigger) GetMarks() []*TriggerMark {
+	if x != nil {
+		return x.Marks
+	}
+	return nil
+}
+
+func (x *Trigger) GetFired() []*FiredSpan {
+	if x != nil {
+		return x.Fired
+	}
+	return nil
+}
+
+// TriggerMark says which slot was decided last when the first was in a clock era.
+type TriggerMark struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Era           uint64                 `protobuf:"varint,1,opt,name=era,proto3" json:"era,omitempty"`
+	DecidedMs     int64                  `protobuf:"varint,2,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerMark) Reset() {
+	*x = TriggerMark{}
+	mi := &file_carillon_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerMark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerMark) ProtoMessage() {}
+
+func (x *TriggerMark) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerMark.ProtoReflect.Descriptor instead.
+func (*TriggerMark) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TriggerMark) GetEra() uint64 {
+	if x != nil {
+		return x.Era
+	}
+	return 0
+}
+
+func (x *TriggerMark) GetDecidedMs() int64 {
+	if x != nil {
+		return x.DecidedMs
+	}
+	return 0
+}
+
+// FiredSpan is a run of a trigger's slots that fired.
+type FiredSpan struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	FromMs int64                  `protobuf:"varint,1,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs   int64                  `protobuf:"varint,2,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	// MergedEra is the clock era in which two spans were made this one, so that slots
+	// between them that did not fire are in it; 0 if all of its slots fired.
+	MergedEra     uint64 `protobuf:"varint,3,opt,name=merged_era,json=mergedEra,proto3" json:"merged_era,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FiredSpan) Reset() {
+	*x = FiredSpan{}
+	mi := &file_carillon_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FiredSpan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FiredSpan) ProtoMessage() {}
+
+func (x *FiredSpan) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FiredSpan.ProtoReflect.Descriptor instead.
+func (*FiredSpan) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FiredSpan) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *FiredSpan) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+func (x *FiredSpan) GetMergedEra() uint64 {
+	if x != nil {
+		return x.MergedEra
+	}
+	return 0
+}
+
 // Slot says how one slot of a trigger, or a run of them, ended. Its key orders
 // such entries as they were made: the first slot, or one more than the key before.
 type Slot struct {
@@ -1109,14 +1269,16 @@ type Slot struct {
 	Job     string `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`
 	AtMs    int64  `protobuf:"varint,7,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
 	// FromMs is the first slot; 0 means that the key says it.
-	FromMs        int64 `protobuf:"varint,8,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	FromMs int64 `protobuf:"varint,8,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	// Era is the clock era in which that was decided.
+	Era           uint64 `protobuf:"varint,9,opt,name=era,proto3" json:"era,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1290,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1303,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{9}
+	return file_carillon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Slot) GetVersion() uint32 {
@@ -1200,6 +1362,147 @@ func (x *Slot) GetFromMs() int64 {
 	return 0
 }
 
+func (x *Slot) GetEra() uint64 {
+	if x != nil {
+		return x.Era
+	}
+	return 0
+}
+
+// Clock is what a volume knows of the clock: its eras, the latest last.
+type Clock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Eras          []*Era                 `protobuf:"bytes,2,rep,name=eras,proto3" json:"eras,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Clock) Reset() {
+	*x = Clock{}
+	mi := &file_carillon_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Clock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Clock) ProtoMessage() {}
+
+func (x *Clock) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Clock.ProtoReflect.Descriptor instead.
+func (*Clock) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Clock) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Clock) GetEras() []*Era {
+	if x != nil {
+		return x.Eras
+	}
+	return nil
+}
+
+// Era is a stretch of time in which the wall clock was not stepped.
+type Era struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Began is what the wall showed at its beginning, and last the latest instant
+	// that was written down in it; 0 while it lasts.
+	BeganMs int64 `protobuf:"varint,2,opt,name=began_ms,json=beganMs,proto3" json:"began_ms,omitempty"`
+	LastMs  int64 `protobuf:"varint,3,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	// Offset is the sum of the steps so far, step the one that began the era; 0 if
+	// that was no step.
+	OffsetMs      int64 `protobuf:"varint,4,opt,name=offset_ms,json=offsetMs,proto3" json:"offset_ms,omitempty"`
+	StepMs        int64 `protobuf:"varint,5,opt,name=step_ms,json=stepMs,proto3" json:"step_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Era) Reset() {
+	*x = Era{}
+	mi := &file_carillon_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Era) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Era) ProtoMessage() {}
+
+func (x *Era) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Era.ProtoReflect.Descriptor instead.
+func (*Era) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Era) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Era) GetBeganMs() int64 {
+	if x != nil {
+		return x.BeganMs
+	}
+	return 0
+}
+
+func (x *Era) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *Era) GetOffsetMs() int64 {
+	if x != nil {
+		return x.OffsetMs
+	}
+	return 0
+}
+
+func (x *Era) GetStepMs() int64 {
+	if x != nil {
+		return x.StepMs
+	}
+	return 0
+}
+
 // Table is what one of an app's tables has on disk: its indexes. A table that
 // never had one has no such record.
 type Table struct {
@@ -1213,7 +1516,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1528,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1541,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{10}
+	return file_carillon_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -1269,7 +1572,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1584,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1597,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{11}
+	return file_carillon_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TableIndex) GetName() string {
@@ -1336,7 +1639,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1651,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1664,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{12}
+	return file_carillon_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -1389,7 +1692,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1704,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1717,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{13}
+	return file_carillon_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -1442,7 +1745,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1757,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1770,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{14}
+	return file_carillon_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -1499,7 +1802,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xef\x05\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x9e\x06\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1526,7 +1829,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\atrigger\x18\x14 \x01(\tR\atrigger\x12\x17\n" +
 	"\aslot_ms\x18\x15 \x01(\x03R\x06slotMs\x12,\n" +
 	"\bnot_kept\x18\x18 \x01(\v2\x11.carillon.NotKeptR\anotKept\x12\x1b\n" +
-	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\"7\n" +
+	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\x12\x10\n" +
+	"\x03era\x18( \x01(\x04R\x03era\x12\x1b\n" +
+	"\tasked_era\x18) \x01(\x04R\baskedEra\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +
@@ -1548,7 +1853,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xf8\x06\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xef\a\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -1582,7 +1887,20 @@ const file_carillon_proto_rawDesc = "" +
 	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\x12\x10\n" +
 	"\x03seq\x18\x1a \x01(\x04R\x03seq\x12(\n" +
 	"\x10last_success_seq\x18\x1b \x01(\x04R\x0elastSuccessSeq\x12\x14\n" +
-	"\x05fault\x18\x1e \x01(\tR\x05fault\"\xbd\x01\n" +
+	"\x05fault\x18\x1e \x01(\tR\x05fault\x12\x1d\n" +
+	"\n" +
+	"anchor_era\x18( \x01(\x04R\tanchorEra\x12+\n" +
+	"\x05marks\x18) \x03(\v2\x15.carillon.TriggerMarkR\x05marks\x12)\n" +
+	"\x05fired\x18* \x03(\v2\x13.carillon.FiredSpanR\x05fired\">\n" +
+	"\vTriggerMark\x12\x10\n" +
+	"\x03era\x18\x01 \x01(\x04R\x03era\x12\x1d\n" +
+	"\n" +
+	"decided_ms\x18\x02 \x01(\x03R\tdecidedMs\"X\n" +
+	"\tFiredSpan\x12\x17\n" +
+	"\afrom_ms\x18\x01 \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x1d\n" +
+	"\n" +
+	"merged_era\x18\x03 \x01(\x04R\tmergedEra\"\xcf\x01\n" +
 	"\x04Slot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x13\n" +
 	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x14\n" +
@@ -1591,7 +1909,17 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x10\n" +
 	"\x03job\x18\x06 \x01(\tR\x03job\x12\x13\n" +
 	"\x05at_ms\x18\a \x01(\x03R\x04atMs\x12\x17\n" +
-	"\afrom_ms\x18\b \x01(\x03R\x06fromMs\"Q\n" +
+	"\afrom_ms\x18\b \x01(\x03R\x06fromMs\x12\x10\n" +
+	"\x03era\x18\t \x01(\x04R\x03era\"D\n" +
+	"\x05Clock\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12!\n" +
+	"\x04eras\x18\x02 \x03(\v2\r.carillon.EraR\x04eras\"\x7f\n" +
+	"\x03Era\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x19\n" +
+	"\bbegan_ms\x18\x02 \x01(\x03R\abeganMs\x12\x17\n" +
+	"\alast_ms\x18\x03 \x01(\x03R\x06lastMs\x12\x1b\n" +
+	"\toffset_ms\x18\x04 \x01(\x03R\boffsetMs\x12\x17\n" +
+	"\astep_ms\x18\x05 \x01(\x03R\x06stepMs\"Q\n" +
 	"\x05Table\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\aindexes\x18\x02 \x03(\v2\x14.carillon.TableIndexR\aindexes\"}\n" +
@@ -1634,7 +1962,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_carillon_proto_goTypes = []any{
 	(JobState)(0),         // 0: carillon.JobState
 	(IndexState)(0),       // 1: carillon.IndexState
@@ -1647,12 +1975,16 @@ var file_carillon_proto_goTypes = []any{
 	(*Attempt)(nil),       // 8: carillon.Attempt
 	(*Claim)(nil),         // 9: carillon.Claim
 	(*Trigger)(nil),       // 10: carillon.Trigger
-	(*Slot)(nil),          // 11: carillon.Slot
-	(*Table)(nil),         // 12: carillon.Table
-	(*TableIndex)(nil),    // 13: carillon.TableIndex
-	(*ExportHeader)(nil),  // 14: carillon.ExportHeader
-	(*ExportEntry)(nil),   // 15: carillon.ExportEntry
-	(*ExportTrailer)(nil), // 16: carillon.ExportTrailer
+	(*TriggerMark)(nil),   // 11: carillon.TriggerMark
+	(*FiredSpan)(nil),     // 12: carillon.FiredSpan
+	(*Slot)(nil),          // 13: carillon.Slot
+	(*Clock)(nil),         // 14: carillon.Clock
+	(*Era)(nil),           // 15: carillon.Era
+	(*Table)(nil),         // 16: carillon.Table
+	(*TableIndex)(nil),    // 17: carillon.TableIndex
+	(*ExportHeader)(nil),  // 18: carillon.ExportHeader
+	(*ExportEntry)(nil),   // 19: carillon.ExportEntry
+	(*ExportTrailer)(nil), // 20: carillon.ExportTrailer
 }
 var file_carillon_proto_depIdxs = []int32{
 	0,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -1664,13 +1996,16 @@ var file_carillon_proto_depIdxs = []int32{
 	6,  // 6: carillon.Trigger.retry:type_name -> carillon.Retry
 	0,  // 7: carillon.Trigger.last_state:type_name -> carillon.JobState
 	7,  // 8: carillon.Trigger.last_error:type_name -> carillon.JobError
-	13, // 9: carillon.Table.indexes:type_name -> carillon.TableIndex
-	1,  // 10: carillon.TableIndex.state:type_name -> carillon.IndexState
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 9: carillon.Trigger.marks:type_name -> carillon.TriggerMark
+	12, // 10: carillon.Trigger.fired:type_name -> carillon.FiredSpan
+	15, // 11: carillon.Clock.eras:type_name -> carillon.Era
+	17, // 12: carillon.Table.indexes:type_name -> carillon.TableIndex
+	1,  // 13: carillon.TableIndex.state:type_name -> carillon.IndexState
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -1684,7 +2019,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -91,9 +91,13 @@ func (a *App) started(id JobID) bool {
 	return fn != nil && (*fn)(id)
 }
 
-// Begin opens a transaction on top of everything handed over so far. now is
-// the instant that it writes down. It panics if one is open: that turn was not given back.
-func (a *App) Begin(now time.Time) *Tx {
+// Begin is BeginIn of the era that lasts.
+func (a *App) Begin(now time.Time) *Tx { return a.BeginIn(a.vol.clock.Load().id(), now) }
+
+// BeginIn opens a transaction on top of everything handed over so far. now is the
+// instant that it writes down, of the clock era. It panics if a transaction is
+// open: that turn was not given back.
+func (a *App) BeginIn(era EraID, now time.Time) *Tx {
 	if a.tx != nil {
 		panic("storage: S3: app " + string(a.id) + ": a transaction is open")
 	}
@@ -102,7 +106,7 @@ func (a *App) Begin(now time.Time) *Tx {
 		a.keys = a.vol.nextNumber()
 	}
 	a.trim()
-	tx := &Tx{app: a, now: now}
+	tx := &Tx{app: a, era: era, now: now}
 	tx.base.counts = a.counts
 	tx.layers = append(tx.stack[:0], &tx.base)
 	a.tx = tx
@@ -173,7 +177,7 @@ func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
 
 // hand makes the buffer a change set, lays it over the app's state and gives it
 // to the committer.
-func (a *App) hand(l *layer, now time.Time, done func(error)) {
+func (a *App) hand(l *layer, era EraID, now time.Time, done func(error)) {
 	l.counts.seq = max(l.counts.seq, a.counts.seq)
 	if l.m.Len() == 0 {
 		a.counts.seq = l.counts.seq
@@ -184,7 +188,7 @@ func (a *App) hand(l *layer, now time.Time, done func(error)) {
 	a.deadSince.Store(a.counts.deadSince)
 	a.stored = true
 	a.handed++
-	cs := &changeSet{app: a, n: a.handed, at: now, counts: a.counts, writes: &l.buffer, done: done}
+	cs := &changeSet{app: a, n: a.handed, era: era, at: now, counts: a.counts, writes: &l.buffer, done: done}
 	a.overlay.newer.join(&l.buffer)
 	a.noteClaims(&l.buffer)
 	a.vol.submit(cs)

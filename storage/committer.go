@@ -12,7 +12,8 @@ import (
 type changeSet struct {
 	app    *App
 	n      uint64
-	at     time.Time // instant of the transaction
+	era    EraID     // in which the transaction began
+	at     time.Time // the latest instant that it has written down
 	counts counts    // the app's counter sheet after it
 	writes *buffer   // nil: nothing to write, only to wait for what came before
 	done   func(error)
@@ -153,7 +154,7 @@ func (v *volume) commit(batch []*changeSet) error {
 	}
 	writes := make([]batchWrite, 0, n)
 	apps := v.batchApps[:0]
-	highWater := int64(0)
+	clock, latest := v.clock.Load(), int64(0)
 	for _, cs := range batch {
 		if cs.writes == nil {
 			continue
@@ -162,7 +163,9 @@ func (v *volume) commit(batch []*changeSet) error {
 			apps = append(apps, cs.app)
 		}
 		cs.app.sheet = cs.counts
-		highWater = max(highWater, cs.at.UnixMilli())
+		if cs.era == clock.id() {
+			latest = max(latest, cs.at.UnixMilli())
+		}
 		cs.writes.m.Scan(func(key string, w write) bool {
 			writes = append(writes, batchWrite{key, w})
 			cs.app.requeued = cs.app.requeued || tag(key[numberLen]) == tagQueue
@@ -198,7 +201,7 @@ func (v *volume) commit(batch []*changeSet) error {
 				return err
 			}
 		}
-		return v.raiseHighWater(tx, highWater)
+		return v.noteInstant(tx, clock, latest)
 	})
 	if err == nil {
 		err = v.fault("committed")

@@ -458,10 +458,10 @@ func TestG6_CloseOfAVolumeThatIsDown(t *testing.T) {
 	})
 }
 
-// TestG15_HighWaterNeverGoesBack: the latest scheduler time ever committed is
-// known after a reopen, whatever the clock does, and a commit that failed
-// does not keep a later one from being recorded.
-func TestG15_HighWaterNeverGoesBack(t *testing.T) {
+// TestG15_HighWaterIsKnownAfterAReopen: the latest instant that was committed is,
+// whatever the clock does, and a commit that failed does not keep a later one from
+// being recorded.
+func TestG15_HighWaterIsKnownAfterAReopen(t *testing.T) {
 	dir := t.TempDir()
 	opts := storage.Options{Volumes: 2}
 	s := mustOpen(t, dir, opts)

@@ -104,7 +104,7 @@ func (s *Store) Doomed() (n int, err error) {
 func (s *Store) RaiseHighWater(i int, ms int64, cause error) error {
 	v := s.volumes[i]
 	return v.update(func(tx *kv.Txn) error {
-		if err := v.raiseHighWater(tx, ms); err != nil {
+		if err := v.noteInstant(tx, v.clock.Load(), ms); err != nil {
 			return err
 		}
 		return cause

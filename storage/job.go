@@ -32,6 +32,8 @@ type Job struct {
 
 	Due          time.Time // instant of the next attempt, or of the last one
 	ScheduledFor time.Time // instant first asked for; a retry leaves it alone
+	Era          EraID     // the clock era that Due counts from; 0: it is absolute
+	AskedEra     EraID     // the same of ScheduledFor
 	EnqueuedAt   time.Time
 	StartedAt    time.Time // start of the last attempt
 	CompletedAt  time.Time

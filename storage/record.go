@@ -75,6 +75,8 @@ func encodeJob(job *Job) []byte {
 		Trigger:       job.Trigger,
 		SlotMs:        msOf(job.Slot),
 		CaughtUp:      job.CaughtUp,
+		Era:           uint64(job.Era),
+		AskedEra:      uint64(job.AskedEra),
 		StartedAtMs:   msOf(job.StartedAt),
 		CompletedAtMs: msOf(job.CompletedAt),
 	}
@@ -131,6 +133,8 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Trigger:       r.Trigger,
 		Slot:          timeOf(r.SlotMs),
 		CaughtUp:      r.CaughtUp,
+		Era:           EraID(r.Era),
+		AskedEra:      EraID(r.AskedEra),
 		place:         p,
 	}
 	due, scheduled := p.ms, r.ScheduledForMs

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"carillon/storage/internal/kv"
@@ -106,6 +107,8 @@ type Store struct {
 	dir     string
 	volumes []*volume
 	schema  map[string]*tableInfo
+	clock   *atomic.Pointer[clockState] // the volumes have it too
+	salt    EraID
 }
 
 // Open opens the store in dir, making the directory and its volumes as needed,
@@ -125,7 +128,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, mapOpenError("directory", err)
 	}
 	defer release()
-	s := &Store{opts: opts, dir: dir, schema: schema}
+	s := &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState])}
 	if err := s.openVolumes(dir); err != nil {
 		for _, v := range s.volumes {
 			v.db.Close()
@@ -182,8 +185,13 @@ func (s *Store) openVolumes(dir string) error {
 			return err
 		}
 		s.volumes = append(s.volumes, v)
+		if c := v.known; c.id() > s.clock.Load().id() {
+			s.clock.Store(c)
+		}
+		v.clock = s.clock
 		if i == 0 {
 			store = id
+			s.salt = EraID(store % (1 << eraSalt))
 			err := v.read(func(snap *kv.Snapshot) error {
 				count = int(getU64(snap, metaVolumes))
 				return nil
@@ -241,16 +249,6 @@ func (s *Store) Abort() error {
 		errs = append(errs, v.abort())
 	}
 	return errors.Join(errs...)
-}
-
-// HighWater is the latest instant that was ever committed; the zero
-// time in a new store.
-func (s *Store) HighWater() time.Time {
-	ms := int64(0)
-	for _, v := range s.volumes {
-		ms = max(ms, v.highWater.Load())
-	}
-	return timeOf(ms)
 }
 
 // App opens the state of one app. Reading it, or a change that fails, creates

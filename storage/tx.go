@@ -18,6 +18,7 @@ import (
 type Tx struct {
 	mu       sync.Mutex
 	app      *App
+	era      EraID
 	now      time.Time
 	latest   time.Time // the latest instant it has written down; may be zero
 	over     bool
@@ -290,7 +291,7 @@ func (tx *Tx) Commit(done func(error)) error {
 	if tx.latest.Before(tx.now) {
 		tx.latest = tx.now
 	}
-	tx.app.hand(tx.layers[0], tx.latest, done)
+	tx.app.hand(tx.layers[0], tx.era, tx.latest, done)
 	return nil
 }
 

@@ -18,14 +18,17 @@ const formatNumber = 1
 // recordVersion is the version of every record this code writes.
 const recordVersion = 1
 
-// The keys of the Meta space. Values are 8 bytes, big-endian, but for texts.
+// The keys of the Meta space. Values are 8 bytes, big-endian, but for texts and
+// the clock.
 var (
 	metaFormat    = []byte("format")
 	metaStore     = []byte("store")     // random, the same in all volumes of a store
 	metaIndex     = []byte("index")     // which volume of the store this is, from 0
 	metaVolumes   = []byte("volumes")   // how many the store has; kept in volume 0
 	metaEpoch     = []byte("epoch")     // raised by every owner when it opens the file
-	metaHighWater = []byte("highwater") // latest instant committed, ms
+	metaHighWater = []byte("highwater") // latest instant committed in the era, ms
+	metaEra       = []byte("era")       // the clock era of the high-water mark
+	metaClock     = []byte("clock")     // what the file knows of the clock, a record
 	metaDeclared  = []byte("declared")  // Store.SetDeclared; kept in volume 0
 	metaNumbers   = []byte("numbers")   // highest app number in the file
 	metaProgram   = []byte("program")   // the name of the program whose store it is; kept in volume 0
@@ -46,9 +49,11 @@ type volume struct {
 	queue   queue
 	stopped chan struct{}
 
-	highWater atomic.Int64  // ms
-	numbers   atomic.Uint32 // highest app number handed out
-	sweeps    sweeps
+	mark    atomic.Pointer[instantMark]
+	clock   *atomic.Pointer[clockState] // the store's
+	known   *clockState                 // what the file knew when it was opened
+	numbers atomic.Uint32               // highest app number handed out
+	sweeps  sweeps
 
 	batchApps []*App // scratch of the committer
 	lone      bool   // its last batch was one change set
@@ -104,10 +109,12 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		}
 		store = getU64(snap, metaStore)
 		v.epoch = getU64(snap, metaEpoch) + 1
-		v.highWater.Store(int64(getU64(snap, metaHighWater)))
+		v.mark.Store(readMark(snap))
 		v.numbers.Store(uint32(getU64(snap, metaNumbers)))
 		v.sweeps.load(snap)
-		return nil
+		var err error
+		v.known, err = readClock(snap)
+		return err
 	})
 	if err != nil {
 		return nil, 0, errors.Join(err, db.Close())
@@ -221,16 +228,6 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 	})
 }
 
-// raiseHighWater records the latest instant that was written down.
-func (v *volume) raiseHighWater(tx *kv.Txn, ms int64) error {
-	// The file's own mark counts: ours may be of a commit that failed.
-	if ms <= int64(getU64(tx.Base(), metaHighWater)) {
-		return nil
-	}
-	v.highWater.Store(max(ms, v.highWater.Load()))
-	return tx.Put(kv.Meta, metaHighWater, u64(uint64(ms)))
-}
-
 // raiseNumbers records that the number has been used in the file.
 func raiseNumbers(tx *kv.Txn, n keyspace) error {
 	before, err := tx.Get(kv.Meta, metaNumbers)
@@ -263,9 +260,9 @@ func (v *volume) reopen() error {
 		return mapOpenError(v.name, err)
 	}
 	var epoch uint64
-	var highWater int64
+	var mark *instantMark
 	err = readFile(db, func(snap *kv.Snapshot) error {
-		epoch, highWater = getU64(snap, metaEpoch), int64(getU64(snap, metaHighWater))
+		epoch, mark = getU64(snap, metaEpoch), readMark(snap)
 		return nil
 	})
 	if err != nil {
@@ -280,7 +277,7 @@ func (v *volume) reopen() error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	v.highWater.Store(max(v.highWater.Load(), highWater))
+	v.mark.Store(mark)
 	v.db = db
 	return nil
 }

@@ -127,9 +127,9 @@ var storageFaults = []seededFault{
 	err := v.update(`}},
 	},
 	{
-		name: "high-water-not-kept", what: "the latest scheduler time is not written down",
-		pkg: "storage", tests: "TestG15_HighWaterNeverGoesBack",
-		edits: []edit{{"storage/volume.go", `if ms <= int64(getU64(tx.Base(), metaHighWater)) {`, `if ms <= int64(getU64(tx.Base(), metaHighWater)) || FAULT {`}},
+		name: "high-water-not-kept", what: "the latest instant is not written down",
+		pkg: "storage", tests: "TestG15_HighWaterIsKnownAfterAReopen",
+		edits: []edit{{"storage/eras.go", `	if ms <= mark {`, `	if ms <= mark || FAULT {`}},
 	},
 	{
 		name: "epoch-unchecked", what: "an owner that was replaced goes on committing",
@@ -173,7 +173,7 @@ var storageFaults = []seededFault{
 	tx.app.tx = nil
 	tx.unpin()
 	if FAULT {
-		tx.app.hand(tx.layers[0], tx.now, func(error) {})
+		tx.app.hand(tx.layers[0], tx.era, tx.now, func(error) {})
 	}`}},
 	},
 	{
