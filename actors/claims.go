@@ -44,7 +44,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 	if s.draining || s.nextAt.IsZero() || s.nextAt.After(wall) || s.claims > claimBatch/2 {
 		return false
 	}
-	tx := s.store.Begin(s.eng.clock.now())
+	tx := s.begin(s.eng.clock.look())
 	tx.Pin()
 	var cancelings, claimed []*run
 	tx.OnCancel(s.noteCancels(&cancelings))

@@ -3,11 +3,18 @@ package actors
 import (
 	"sync"
 	"time"
+
+	"carillon/storage"
 )
 
-// bridged is how far behind the latest instant it has shown the wall may be for
-// what is written down to be bridged: a larger step back is followed at once.
+// bridged is how far the wall may be stepped back for what is written down to be
+// bridged, and otherwise be followed at once. It is also how far a step must reach,
+// either way, to begin another clock era.
 const bridged = 5 * time.Minute
+
+// noise is how far apart two readings of the wall and of monotonic time may be
+// though nothing has moved: the wall is disciplined, and they are not read at once.
+const noise = time.Millisecond
 
 // clock is the one place that reads the time.
 //
@@ -15,28 +22,47 @@ const bridged = 5 * time.Minute
 // early. What is written down and shown is the wall, smoothed: after a step back
 // of up to bridged it runs at half the speed until the wall has caught up. No order
 // hangs on either: sequence numbers carry it (G15).
+//
+// Every reading compares the wall with monotonic time. A step of more than bridged
+// that no suspend accounts for begins another era (eras.go).
 type clock struct {
-	read func() time.Time
-	base time.Time // a monotonic reading
+	read      func() time.Time
+	suspended func() time.Duration
+	base      time.Time // a monotonic reading
+	store     *storage.Store
 
 	mu      sync.Mutex
-	shown   time.Time     // what now was last
-	shownAt time.Duration // and when, in monotonic time
-	skew    time.Duration // how far the wall had run ahead of monotonic time then
-	moves   int           // how often that has changed
+	stepped func(storage.Era) // see watch
+	shown   time.Time         // what now was last
+	shownAt time.Duration     // and when, in monotonic time
+	skew    time.Duration     // how far the wall had run ahead of monotonic time then
+	slept   time.Duration     // and for how long the machine had been suspended
+	moves   int               // how often the skew has changed
+	eras    eras
 }
 
-// newClock makes the clock of an engine whose store has the high-water mark.
-func newClock(read func() time.Time, highWater time.Time) *clock {
-	c := &clock{read: read, base: time.Now(), shown: highWater}
+// newClock makes the clock of an engine that has just opened the store.
+func newClock(opts *Options, store *storage.Store) (*clock, error) {
+	c := &clock{
+		read: opts.Clock, suspended: opts.Suspended, base: time.Now(), store: store, stepped: func(storage.Era) {},
+		shown: store.HighWater(),
+	}
 	wall, elapsed := c.both()
-	c.skew = wall.Sub(c.base.Round(0)) - elapsed
-	return c
+	c.skew, c.slept = c.skewOf(wall, elapsed), c.suspended()
+	var err error
+	c.eras, err = openEras(store, wall, c.shown)
+	if wall.After(c.shown) || c.shown.Sub(wall) > bridged {
+		c.shown = wall
+	}
+	return c, err
 }
 
-// noise is how far apart two readings of the wall and of monotonic time may be
-// though nothing has moved: the wall is disciplined, and they are not read at once.
-const noise = time.Millisecond
+// watch has fn told of each step from now on. fn must not block, nor read the clock.
+func (c *clock) watch(fn func(storage.Era)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stepped = fn
+}
 
 // both reads the wall and monotonic time at one moment.
 func (c *clock) both() (wall time.Time, elapsed time.Duration) {
@@ -50,10 +76,16 @@ func (c *clock) both() (wall time.Time, elapsed time.Duration) {
 	return wall, elapsed
 }
 
+// skewOf is how far the wall has run ahead of monotonic time.
+func (c *clock) skewOf(wall time.Time, elapsed time.Duration) time.Duration {
+	return wall.Sub(c.base.Round(0)) - elapsed
+}
+
 // reading is what the clock says at one moment.
 type reading struct {
 	wall time.Time // as read, without a monotonic reading
 	now  time.Time // smoothed, in whole milliseconds, cut off
+	era  storage.EraID
 }
 
 // look reads the clock.
@@ -61,15 +93,40 @@ func (c *clock) look() reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall, elapsed := c.both()
-	if skew := wall.Sub(c.base.Round(0)) - elapsed; (skew - c.skew).Abs() >= noise {
-		c.skew = skew
+	if moved := c.skewOf(wall, elapsed) - c.skew; moved.Abs() >= noise {
+		if moved.Abs() > bridged {
+			wall, elapsed = c.step()
+		}
+		c.skew = c.skewOf(wall, elapsed)
 		c.moves++
 	}
 	c.shown, c.shownAt = c.shown.Add((elapsed-c.shownAt)/2), elapsed
 	if ahead := c.shown.Sub(wall); ahead < 0 || ahead > bridged {
 		c.shown = wall
 	}
-	return reading{wall: wall, now: time.UnixMilli(c.shown.UnixMilli()).UTC()}
+	return reading{wall: wall, now: time.UnixMilli(c.shown.UnixMilli()).UTC(), era: c.eras.latest().ID}
+}
+
+// step looks again whether the wall was stepped, and begins another era if so. A
+// process that was stopped between two readings may believe it for a moment.
+func (c *clock) step() (wall time.Time, elapsed time.Duration) {
+	slept := c.suspended()
+	wall, elapsed = c.both()
+	by := c.skewOf(wall, elapsed) - c.skew - (slept - c.slept)
+	c.slept = slept
+	if by.Abs() <= bridged {
+		return wall, elapsed // the machine was suspended
+	}
+	if by < 0 {
+		c.shown, c.shownAt = c.shown.Add((elapsed-c.shownAt)/2), elapsed
+	}
+	c.eras.begin(c.store, wall, c.shown, by)
+	c.eras.watch(elapsed)
+	if by < 0 {
+		c.shown = wall
+	}
+	c.stepped(c.eras.latest())
+	return wall, elapsed
 }
 
 // wall is what the wall clock shows.
@@ -78,15 +135,30 @@ func (c *clock) wall() time.Time { return c.look().wall }
 // now is the instant to be written down.
 func (c *clock) now() time.Time { return c.look().now }
 
+// era is the clock era of the latest reading.
+func (c *clock) era() storage.EraID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.eras.latest().ID
+}
+
 // elapsed is monotonic time since the engine was opened. It stands still while
 // the machine is suspended.
 func (c *clock) elapsed() time.Duration { return time.Since(c.base) }
 
-// moved is how often the wall has moved apart from monotonic time: it was stepped,
-// or the machine was suspended. Every reading of the clock notices.
-func (c *clock) moved() int {
+// check is how often the wall has moved apart from monotonic time: it was stepped,
+// or the machine was suspended. It is to be asked every Options.ClockCheck.
+func (c *clock) check() (moves int) {
 	c.look()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if slept := c.suspended(); (slept - c.slept).Abs() > bridged {
+		// The wall has not moved on while the machine was suspended.
+		wall, elapsed := c.step()
+		c.skew = c.skewOf(wall, elapsed)
+		c.moves++
+	} else {
+		c.slept = slept
+	}
 	return c.moves
 }

@@ -67,7 +67,7 @@ func (s *scheduler) windDeclared() bool {
 		return false
 	}
 	s.wound = true
-	tx := s.store.Begin(s.eng.clock.now())
+	tx := s.begin(s.eng.clock.look())
 	tx.Pin()
 	var cancelings []*run
 	tx.OnCancel(s.noteCancels(&cancelings))

@@ -64,7 +64,10 @@
 // five minutes is bridged at half the speed, a larger one is followed at once. No
 // order hangs on an instant: sequence numbers carry it. Timers follow the monotonic
 // clock, so every reading of the clock notices when the wall has moved apart from
-// it, and the waker has every app look again within Options.ClockCheck. The last
+// it, and the waker has every app look again within Options.ClockCheck. A step of
+// more than five minutes that no suspend accounts for begins a clock era (eras.go);
+// while the wall is more than a day ahead of all that was written down before,
+// nothing is deleted for its age until it has run so for an hour. The last
 // milliseconds to an instant are waited for in a timer of the kernel's, which is
 // nearer to it than the runtime's (timers.go); in virtual time in the runtime's.
 //

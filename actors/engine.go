@@ -59,7 +59,14 @@ func Open(dir string, opts Options) (*Engine, error) {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	opts.Functions.Seal()
-	e := &Engine{opts: opts, store: store, clock: newClock(opts.Clock, store.HighWater()), sys: newSystem(opts.Logger)}
+	clock, err := newClock(&opts, store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	if clock.eras.behind > 0 {
+		opts.Logger.Warn("the wall clock is behind what was written down last", "by", clock.eras.behind)
+	}
+	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger)}
 	e.timers = timing.NewTimers()
 	e.declared = declare(plans, opts.Crons)
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
@@ -81,6 +88,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.sys.spawn("governor", func() actor.Actor { return e.governor })
 	e.sys.spawn("directory", func() actor.Actor { return e.directory })
 	e.sys.spawn("waker", func() actor.Actor { return e.waker })
+	clock.watch(func(era storage.Era) { e.sys.tell(e.waker.self, &clockStepped{era}) })
 	e.waker.look()
 	return e, nil
 }
@@ -114,7 +122,11 @@ func (o *Options) planner() dispatch.Planner {
 	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Clock: o.Clock}
 }
 
-func (e *Engine) planner() dispatch.Planner { return e.opts.planner() }
+func (e *Engine) planner() dispatch.Planner {
+	p := e.opts.planner()
+	p.Clock = e.clock.wall
+	return p
+}
 
 // App returns the app of that name, which need not exist yet: it comes into
 // being with its first committed change. The error is about the name only.

@@ -23,6 +23,10 @@ type Inspection struct {
 	Running int // jobs that hold a slot
 	Slots   int // slots the app has of the engine-wide limit
 	Ghosts  int // handlers that were given up and have not returned
+
+	History int // finished jobs whose rows are kept
+	// Clock is ClockState.Notes: what a person should look at.
+	Clock []string
 }
 
 // inspect is the message that asks the SchedulerActor what it holds.
@@ -31,6 +35,12 @@ type inspect struct{ answer func(Inspection) }
 // Inspect looks at the app without disturbing it: a sleeping app sleeps on, and
 // nothing is done in passing that would otherwise have been left undone.
 func (a *App) Inspect(ctx context.Context) (Inspection, error) {
+	i, err := a.inspect(ctx)
+	i.Clock = a.eng.Clock().Notes
+	return i, err
+}
+
+func (a *App) inspect(ctx context.Context) (Inspection, error) {
 	if v, live := a.eng.directory.live.Load(a.id); live {
 		if ref := v.(*appRef); ref.enter(nil) {
 			return ref.inspect(ctx)
@@ -60,7 +70,7 @@ func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 
 func (s *scheduler) inspection() Inspection {
 	i := Inspection{
-		TurnHeld: s.holder != nil, Queue: len(s.queue),
+		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
 		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Ghosts: s.runs.haunting(),
 	}
 	for _, r := range s.runs.all() {

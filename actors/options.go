@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"carillon/actors/internal/timing"
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
@@ -110,6 +111,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock reads the wall clock; for tests that step it. Default time.Now.
 	Clock func() time.Time
+	// Suspended is how long the machine has been suspended since it was booted, by
+	// which the wall clock runs ahead of the monotonic one though it was not set; for
+	// tests. Default: what the system says.
+	Suspended func() time.Duration
 	// Fault is storage.Options.Fault, for tests. Default none.
 	Fault func(point string) error
 }
@@ -150,6 +155,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Suspended == nil {
+		o.Suspended = timing.Suspended
 	}
 	return o
 }

@@ -84,7 +84,8 @@ func (s *scheduler) giveUp(r *run) {
 func (s *scheduler) settleEnded() {
 	ended := s.ended
 	s.ended = nil
-	tx := s.store.Begin(s.eng.clock.now())
+	at := s.eng.clock.look()
+	tx := s.begin(at)
 	tx.Pin()
 	var over []*run
 	for _, end := range ended {
@@ -97,7 +98,7 @@ func (s *scheduler) settleEnded() {
 			err = tx.Unclaim(&r.job)
 			s.claimFrom(r.job.Place())
 		} else {
-			_, err = tx.EndAttempt(r.job, s.outcome(tx, s.eng.clock.wall(), end))
+			_, err = tx.EndAttempt(r.job, s.outcome(tx, at, end))
 		}
 		if errors.Is(err, storage.ErrUnavailable) {
 			s.rollback(tx, nil, nil)
@@ -118,7 +119,7 @@ func (s *scheduler) settleEnded() {
 
 // outcome says what follows from how a run ended. A retry waits by the wall,
 // like whatever is due: what is written down may be ahead of it.
-func (s *scheduler) outcome(tx *storage.Tx, wall time.Time, end ending) storage.End {
+func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End {
 	r := end.run
 	if end.err == nil {
 		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: end.notKept}
@@ -138,7 +139,7 @@ func (s *scheduler) outcome(tx *storage.Tx, wall time.Time, end ending) storage.
 		out := s.interruption(&r.job, cut, false)
 		out.StartedAt = r.startedAt
 		if cut == cutByVolume && out.State == storage.StatePending {
-			out.Due = wall.Add(afterVolume) // not again and again while it fails
+			out.Due = at.wall.Add(afterVolume) // not again and again while it fails
 		}
 		log.Info("job was interrupted", "then", out.State)
 		return out
@@ -155,10 +156,10 @@ func (s *scheduler) outcome(tx *storage.Tx, wall time.Time, end ending) storage.
 		return out
 	}
 	wait = policy.Jittered(wait, string(s.id)+"/"+string(r.job.ID), r.attempt)
-	out.State, out.Due = storage.StatePending, wall
+	out.State, out.Due = storage.StatePending, at.wall
 	if wait > 0 {
 		// Rounded up like every due instant; one past the last possible is dead (storage).
-		out.Due = wall.Add(wait).Add(time.Millisecond - 1)
+		out.Due = at.wall.Add(wait).Add(time.Millisecond - 1)
 	}
 	if s.isPast(tx, &r.job, out.Due) {
 		out.State = storage.StateFailed

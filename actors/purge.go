@@ -32,14 +32,14 @@ func (s *scheduler) purgeDue() bool {
 
 // purge deletes a chunk of expired history and dead jobs.
 func (s *scheduler) purge() {
-	o, now := &s.eng.opts, s.eng.clock.now()
+	o, at := &s.eng.opts, s.eng.clock.look()
 	var deadBefore time.Time
 	if o.DeadRetention > 0 {
-		deadBefore = now.Add(-o.DeadRetention)
+		deadBefore = s.endedBefore(at, o.DeadRetention)
 	}
-	tx := s.store.Begin(now)
+	tx := s.begin(at)
 	tx.Pin()
-	n, err := tx.PurgeHistory(now.Add(-o.Retention), o.KeepFinished, purgeChunk)
+	n, err := tx.PurgeHistory(s.endedBefore(at, o.Retention), o.KeepFinished, purgeChunk)
 	dead := 0
 	if n < purgeChunk {
 		var deadErr error
@@ -67,4 +67,13 @@ func (s *scheduler) purge() {
 			purged.Add(int64(dead))
 		}
 	})
+}
+
+// endedBefore is the instant before which jobs have ended that are older than the
+// retention. While the wall is in doubt no job is.
+func (s *scheduler) endedBefore(at reading, retention time.Duration) time.Time {
+	if s.eng.clock.doubted() {
+		return time.Time{}
+	}
+	return at.now.Add(-retention)
 }

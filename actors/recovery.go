@@ -41,7 +41,7 @@ func (s *scheduler) reconcile() bool {
 	if s.outstanding.Load() > 0 {
 		return false // a settled message comes with each
 	}
-	tx := s.store.Begin(s.eng.clock.now())
+	tx := s.begin(s.eng.clock.look())
 	tx.Pin()
 	done, err := tx.ReconcileIndexes(indexRows)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *scheduler) dismiss(err error) {
 // have not begun. Because the volume has one owner there is no lease to wait out.
 // An error means that nothing could be read.
 func (s *scheduler) recover() error {
-	tx := s.store.Begin(s.eng.clock.now())
+	tx := s.begin(s.eng.clock.look())
 	tx.Pin()
 	jobs, err := tx.Claimed()
 	if err != nil {
@@ -269,7 +269,7 @@ func (s *scheduler) drainStep() {
 		}
 	}
 	if len(waiting) > 0 {
-		tx := s.store.Begin(s.eng.clock.now())
+		tx := s.begin(s.eng.clock.look())
 		for _, r := range waiting {
 			s.runs.remove(r)
 			s.freeSlot(r)

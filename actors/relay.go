@@ -86,7 +86,7 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		t.ctx.Cancel(nil)
 		return false
 	}
-	t.tx = app.store.Begin(at.now)
+	t.tx = app.begin(at)
 	t.tx.OnCancel(app.noteCancels(&t.cancelings))
 	t.writer = t.tx.Bounded(&app.eng.opts.TxLimits)
 	inv.now = t.tx.Now()

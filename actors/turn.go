@@ -75,7 +75,7 @@ func (s *scheduler) operate(op *operation) {
 		op.answer(err)
 		return
 	}
-	tx := s.store.Begin(s.eng.clock.now())
+	tx := s.begin(s.eng.clock.look())
 	var cancelings []*run
 	tx.OnCancel(s.noteCancels(&cancelings))
 	err := guarded(op.change, tx)
@@ -93,6 +93,9 @@ func (s *scheduler) operate(op *operation) {
 	}
 	s.commit(tx, cancelings, op.answer)
 }
+
+// begin opens a transaction of the app's turn at the reading of the clock.
+func (app *appState) begin(at reading) *storage.Tx { return app.store.BeginIn(at.era, at.now) }
 
 // guarded keeps a panic of an operation from taking the actor down with the
 // transaction open.

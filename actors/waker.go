@@ -37,7 +37,7 @@ type waker struct {
 	swept []storage.AppID // to be woken when nobody is due, for the sweep
 	again bool            // the alarm index is to be read again when those that are due were woken
 	awake int             // how many are being woken
-	moves int             // clock.moved, when it was last asked
+	moves int             // clock.check, when it was last asked
 	check *time.Timer
 	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
 
@@ -46,13 +46,14 @@ type waker struct {
 
 // The messages to the waker.
 type (
-	lookAround struct{}
-	wakeAlarm  struct{ gen uint64 }
-	checkClock struct{}
-	appSwept   struct{ id storage.AppID }
-	wakeApp    struct{ id storage.AppID }
-	appAwake   struct{ err error }    // an app to be woken is, and has looked at what it has to do
-	appAsleep  struct{ at time.Time } // an app fell asleep; when it has something to do, or zero
+	lookAround   struct{}
+	wakeAlarm    struct{ gen uint64 }
+	checkClock   struct{}
+	clockStepped struct{ era storage.Era } // by the clock: it began with a step
+	appSwept     struct{ id storage.AppID }
+	wakeApp      struct{ id storage.AppID }
+	appAwake     struct{ err error }    // an app to be woken is, and has looked at what it has to do
+	appAsleep    struct{ at time.Time } // an app fell asleep; when it has something to do, or zero
 )
 
 // look has the waker read the alarm indexes again: an app has gone to sleep, or
@@ -66,7 +67,7 @@ func (w *waker) wakeUp(id storage.AppID) { w.eng.sys.tell(w.self, &wakeApp{id}) 
 func (w *waker) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		w.moves = w.eng.clock.moved()
+		w.moves = w.eng.clock.check()
 		w.checkLater()
 		w.beginSweep()
 	case *wakeApp:
@@ -96,12 +97,16 @@ func (w *waker) Receive(c actor.Context) {
 		w.next = time.Time{}
 	case *checkClock:
 		w.checkLater()
-		moves := w.eng.clock.moved()
+		w.eng.believe()
+		moves := w.eng.clock.check()
 		if moves == w.moves {
 			return
 		}
 		w.moves = moves
-		w.eng.directory.each(func(ref *appRef) { w.eng.sys.tell(ref.app.scheduler, &clockMoved{}) })
+		w.lookAgain()
+	case *clockStepped:
+		w.eng.opts.Logger.Warn("the wall clock was set", "by", m.era.Step, "to", m.era.Began)
+		w.lookAgain()
 	case *actor.Stopping, *actor.Restarting:
 		w.alarm.Clear()
 		if w.check != nil {
@@ -112,6 +117,11 @@ func (w *waker) Receive(c actor.Context) {
 		return
 	}
 	w.wakeDue()
+}
+
+// lookAgain has every app that is awake look at the wall.
+func (w *waker) lookAgain() {
+	w.eng.directory.each(func(ref *appRef) { w.eng.sys.tell(ref.app.scheduler, &clockMoved{}) })
 }
 
 func (w *waker) checkLater() {

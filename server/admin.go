@@ -17,9 +17,27 @@ import (
 // or is refused with err, whose status is 0 or what HTTP has beside its code.
 type operation func(w http.ResponseWriter, r *http.Request, app *actors.App) (status int, result any, err error)
 
-// admin is the handler of a route that Options.Admin guards. It is asked before
-// anything else is looked at, so that who may not learns nothing.
+// admin is guarded for the operations of an app.
 func (h *handler) admin(methods map[string]operation) http.Handler {
+	guarded := map[string]plainOperation{}
+	for method, do := range methods {
+		guarded[method] = func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+			app, err := h.eng.App(storage.AppID(r.PathValue("app")))
+			if err != nil {
+				return 0, nil, err
+			}
+			return do(w, r, app)
+		}
+	}
+	return h.guarded(guarded)
+}
+
+// plainOperation is an operation of no app.
+type plainOperation func(w http.ResponseWriter, r *http.Request) (status int, result any, err error)
+
+// guarded is the handler of a route that Options.Admin guards. It is asked before
+// anything else is looked at, so that who may not learns nothing.
+func (h *handler) guarded(methods map[string]plainOperation) http.Handler {
 	allow := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
 	return sameOrigin(http.NewCrossOriginProtection(), func(w http.ResponseWriter, r *http.Request) {
 		if err := h.opts.Admin(r); err != nil {
@@ -40,12 +58,7 @@ func (h *handler) admin(methods map[string]operation) http.Handler {
 				return
 			}
 		}
-		app, err := h.eng.App(storage.AppID(r.PathValue("app")))
-		if err != nil {
-			h.fail(w, r, 0, err)
-			return
-		}
-		status, result, err := do(w, r, app)
+		status, result, err := do(w, r)
 		if err != nil {
 			h.fail(w, r, status, err)
 			return

@@ -30,6 +30,8 @@
 //	POST   /v1/apps/{app}/jobs/{id}/drop        a dead one is gone
 //	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
+//	GET    /v1/clock                            what the engine knows of the wall clock
+//	POST   /v1/clock/accept                     it is right: ends every caution because of it
 //
 // A filter is storage.JobFilter: {"states","function","trigger","error",
 // "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state (more than

@@ -85,6 +85,7 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	if h.opts.Admin != nil {
 		h.routeCrons()
 		h.routeJobs()
+		h.routeClock()
 	}
 	h.mux.HandleFunc("/v1/health", h.health)
 	h.mux.HandleFunc("/", noRoute)

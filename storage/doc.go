@@ -84,7 +84,8 @@
 //	S9   A volume has one owner: it holds the file's lock, and each of its commits finds
 //	     its own epoch in the file (G23). Files are made under a lock of the directory. A
 //	     store that bears a program's name is opened by no other that has one.
-//	S10  The high-water mark in the file is the latest instant that was committed.
+//	S10  The high-water mark in the file is the latest instant that was committed in
+//	     the clock era on record there, which is that of its latest commit.
 //	     No order hangs on it, nor on any other instant: sequence numbers and ranks
 //	     never go back (G15).
 //	S11  A call that is refused has changed nothing; so has an Open that is refused.

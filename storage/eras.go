@@ -162,7 +162,23 @@ func (s *Store) Mark(m EraMark) (id EraID, err error) {
 
 // SetMark remembers, durably when it returns, that it has been done up to the era.
 func (s *Store) SetMark(m EraMark, id EraID) error {
-	return s.volumes[0].do(func(tx *kv.Txn) error {
+	return s.volumes[0].do(0, func(tx *kv.Txn) error {
 		return errors.Join(s.volumes[0].noteInstant(tx, s.clock.Load(), 0), tx.Put(kv.Meta, m.key(), u64(uint64(id))))
 	})
+}
+
+// ClockNotes says of each step of the clock that was noticed after the era
+// accepted, a line each, what happened; of many, of the latest ten.
+func ClockNotes(eras []Era, accepted EraID) (notes []string) {
+	for _, e := range eras {
+		if e.Step == 0 || e.ID <= accepted {
+			continue
+		}
+		way := "forward"
+		if e.Step < 0 {
+			way = "back"
+		}
+		notes = append(notes, fmt.Sprintf("the wall clock was set %s by %v, to %s", way, e.Step.Abs(), e.Began.Format(time.RFC3339)))
+	}
+	return notes[max(0, len(notes)-10):]
 }

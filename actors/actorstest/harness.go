@@ -22,11 +22,12 @@ type Harness struct {
 	// Engine is the engine that is open. Restart and Crash replace it.
 	Engine *actors.Engine
 
-	tb   testing.TB
-	dir  string
-	opts actors.Options
-	life *life
-	step atomic.Int64 // how far the wall clock was stepped, in nanoseconds
+	tb    testing.TB
+	dir   string
+	opts  actors.Options
+	life  *life
+	step  atomic.Int64 // how far the wall clock was stepped, in nanoseconds
+	slept atomic.Int64 // and for how long the machine was suspended, which moves the wall, too
 }
 
 // Run opens an engine on a new directory, in a bubble, runs test, and closes the
@@ -60,7 +61,8 @@ func RunIn(t *testing.T, dir string, opts actors.Options, test func(h *Harness))
 		if read == nil {
 			read = time.Now
 		}
-		h.opts.Clock = func() time.Time { return read().Add(time.Duration(h.step.Load())) }
+		h.opts.Clock = func() time.Time { return read().Add(time.Duration(h.step.Load() + h.slept.Load())) }
+		h.opts.Suspended = func() time.Duration { return time.Duration(h.slept.Load()) }
 		h.open()
 		defer h.end()
 		test(h)
@@ -261,12 +263,19 @@ func (h *Harness) busy() storage.AppID {
 }
 
 // StepClock steps the wall clock by d, which may be negative, while monotonic
-// time stands still: what a correction of the clock looks like, and with a
-// positive d also the machine being suspended. The engine notices within
-// Options.ClockCheck of virtual time: a test that steps the clock sets it.
+// time stands still: what a correction of the clock looks like. The engine notices
+// within Options.ClockCheck of virtual time: a test that steps the clock sets it.
 func (h *Harness) StepClock(d time.Duration) {
 	synctest.Wait()
 	h.step.Add(int64(d))
+	synctest.Wait()
+}
+
+// Suspend has the machine suspended for d: the wall clock moves on, monotonic time
+// stands still. The engine notices as it does a step of the clock.
+func (h *Harness) Suspend(d time.Duration) {
+	synctest.Wait()
+	h.slept.Add(int64(d))
 	synctest.Wait()
 }
 

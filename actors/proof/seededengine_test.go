@@ -104,6 +104,28 @@ var engineFaults = []seededFault{
 		}`}},
 	},
 	{
+		name: "suspend-is-a-step", what: "a suspend is taken for a step of the wall",
+		pkg: "actors", tests: "TestG15_AStepOfTheWallIsNoticed",
+		edits: []edit{{"actors/clock.go", `	by := c.skewOf(wall, elapsed) - c.skew - (slept - c.slept)`, `	by := c.skewOf(wall, elapsed) - c.skew - (slept - c.slept)
+	if FAULT {
+		by = c.skewOf(wall, elapsed) - c.skew
+	}`}},
+	},
+	{
+		name: "doubt-forgotten", what: "rows are purged by a wall that is far ahead",
+		pkg: "actors", tests: "TestG26_PurgingWaitsForAClockInDoubt",
+		edits: []edit{{"actors/purge.go", `if s.eng.clock.doubted() {`, `if s.eng.clock.doubted() && !FAULT {`}},
+	},
+	{
+		name: "doubt-ends-with-the-process", what: "a restart makes a wall in doubt believed",
+		pkg: "actors", tests: "TestG26_PurgingWaitsForAClockInDoubt",
+		edits: []edit{{"actors/eras.go", `	e.watch(0)
+	return e, nil`, `	if e.watch(0); FAULT {
+		e.wait = 0
+	}
+	return e, nil`}},
+	},
+	{
 		name: "stale-turn-timer", what: "the timer of an earlier turn ends a later one",
 		pkg: "actors", tests: "TestG24_DeadlinesOfMutations",
 		edits: []edit{{"actors/turn.go", `if left := time.Until(deadline); left > 0 || t == nil {`, `if left := time.Until(deadline); left > 0 && !FAULT || t == nil {`}},

@@ -16,6 +16,13 @@ var storageFaults = []seededFault{
 `}},
 	},
 	{
+		name: "high-water-of-all-eras", what: "the high-water mark is not lowered by a step back",
+		pkg: "storage", tests: "TestG15_TheHighWaterMarkIsOfTheEraThatLasts",
+		edits: []edit{{"storage/eras.go", `		mark = 0 // it is of another era`, `		if mark = 0; FAULT {
+			ms = max(ms, int64(getU64(tx.Base(), metaHighWater)))
+		}`}},
+	},
+	{
 		name: "ended-by-instant", what: "ended jobs are ordered by the instant they ended",
 		pkg: "storage", tests: "TestG15_EndedJobsStandInTheOrderTheyEnded",
 		edits: []edit{{"storage/jobs.go", `	return int64(c.ended)`, `	if FAULT {

@@ -36,7 +36,7 @@ func commands() []command {
 		{"store own", "make a data directory that of another program", storeOwn},
 		{"bench", "measure how fast it is on this machine", bench},
 		{"version", "print the version", version},
-	}, jobCommands(), cronCommands())
+	}, jobCommands(), cronCommands(), clockCommands())
 }
 
 // find returns the command that the line begins with, of one word or two, and

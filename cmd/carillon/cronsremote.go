@@ -17,21 +17,26 @@ import (
 	"carillon/storage"
 )
 
-// remote is the flags of a command that asks a server about an app.
+// remote is the flags of a command that asks a server, about an app if it has app.
 type remote struct {
 	app, site, trigger *string
 	token              func() (string, error)
 	output             func() (bool, error)
 }
 
-// remoteFlags declares them. The trigger's name is also taken as an argument.
-func remoteFlags(flags *flag.FlagSet, named bool) *remote {
-	r := &remote{
-		app:    appFlag(flags, "`APP` that has the trigger"),
+// siteFlags declares those of any such command.
+func siteFlags(flags *flag.FlagSet) *remote {
+	return &remote{
 		site:   flags.String("server", "http://"+defaultListen, "`URL` of the server"),
 		token:  tokenFlag(flags, "token", "admin `TOKEN` of the server"),
 		output: outputFlag(flags),
 	}
+}
+
+// remoteFlags declares them. The trigger's name is also taken as an argument.
+func remoteFlags(flags *flag.FlagSet, named bool) *remote {
+	r := siteFlags(flags)
+	r.app = appFlag(flags, "`APP` that has the trigger")
 	if named {
 		r.trigger = flags.String(argumentFlag, "", "`NAME` of the trigger, with or without the flag")
 	}
@@ -61,6 +66,11 @@ func ask[R any](ctx context.Context, r *remote, std stdio, method, path string, 
 		return err
 	}
 	path = "/v1/apps/" + url.PathEscape(string(app)) + path
+	return send(ctx, r, std, method, path, body, text)
+}
+
+// send asks the server and prints the answer as JSON, or else with text.
+func send[R any](ctx context.Context, r *remote, std stdio, method, path string, body any, text func(io.Writer, R)) error {
 	asJSON, err := r.output()
 	if err != nil {
 		return err

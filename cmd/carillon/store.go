@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"carillon/cron"
 	"carillon/storage"
@@ -71,8 +72,13 @@ func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 				return fmt.Errorf("data directory %s: %w", *dir, err)
 			}
 			ids, err := store.Apps()
-			if err == nil {
-				fmt.Fprintf(std.out, "ok, apps: %d\n", len(ids))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(std.out, "ok, apps: %d\n", len(ids))
+			notes, err := clockNotes(store, time.Now())
+			for _, note := range notes {
+				fmt.Fprintln(std.out, "clock:", note)
 			}
 			return err
 		})
