@@ -100,11 +100,16 @@ func (c *clock) look() reading {
 		c.skew = c.skewOf(wall, elapsed)
 		c.moves++
 	}
-	c.shown, c.shownAt = c.shown.Add((elapsed-c.shownAt)/2), elapsed
+	c.run(elapsed)
 	if ahead := c.shown.Sub(wall); ahead < 0 || ahead > bridged {
 		c.shown = wall
 	}
 	return reading{wall: wall, now: time.UnixMilli(c.shown.UnixMilli()).UTC(), era: c.eras.latest().ID}
+}
+
+// run lets what is written down pass at half the speed.
+func (c *clock) run(elapsed time.Duration) {
+	c.shown, c.shownAt = c.shown.Add((elapsed-c.shownAt)/2), elapsed
 }
 
 // step looks again whether the wall was stepped, and begins another era if so. A
@@ -118,7 +123,7 @@ func (c *clock) step() (wall time.Time, elapsed time.Duration) {
 		return wall, elapsed // the machine was suspended
 	}
 	if by < 0 {
-		c.shown, c.shownAt = c.shown.Add((elapsed-c.shownAt)/2), elapsed
+		c.run(elapsed)
 	}
 	c.eras.begin(c.store, wall, c.shown, by)
 	c.eras.watch(elapsed)

@@ -290,6 +290,20 @@ func TestG15_WrittenInstantsFollowTheWall(t *testing.T) {
 	}
 }
 
+// G15: what is written down is never more than five minutes ahead of the wall,
+// however many small steps back there were.
+func TestG15_StepsBackAreNotBridgedTogether(t *testing.T) {
+	k := withNow(newKit())
+	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
+		for i, ahead := range []time.Duration{4 * time.Minute, 0, 4 * time.Minute, 0} {
+			h.StepClock(-4 * time.Minute)
+			if at := must[time.Time](t)(askNow.Run(h.Caller("acme"), none{})); at.Sub(h.Now()) != ahead {
+				t.Errorf("after step %d it is %v ahead of the wall, want %v", i, at.Sub(h.Now()), ahead)
+			}
+		}
+	})
+}
+
 // G15: what ended later is listed later, and what was made later has the greater
 // number, however the wall is stepped, across crashes too.
 func TestG15_OrderNeverGoesBack(t *testing.T) {

@@ -50,7 +50,7 @@ func TestG15_TheHighWaterMarkIsOfTheEraThatLasts(t *testing.T) {
 	}
 	put("a", 0, testNow.Add(time.Hour)) // by a release that knew no eras
 	first := erasOf(s, 1)
-	put("a", first[0].ID, testNow)
+	put("a", first[0].ID, testNow.AddDate(9, 0, 0))
 	put("a", 0, testNow.Add(time.Hour))
 	put("b", first[0].ID, testNow.AddDate(10, 0, 0)) // on the other volume
 	want(testNow.AddDate(10, 0, 0), first)

@@ -79,8 +79,13 @@ var engineFaults = []seededFault{
 	},
 	{
 		name: "false-future-believed", what: "what is written down is never before what was",
-		pkg: "actors", tests: "TestG15_WrittenInstantsFollowTheWall",
-		edits: []edit{{"actors/clock.go", `|| ahead > bridged {`, `|| ahead > bridged && !FAULT {`}},
+		pkg: "actors", tests: "TestG15_StepsBackAreNotBridgedTogether",
+		edits: []edit{
+			{"actors/clock.go", `|| ahead > bridged {`, `|| ahead > bridged && !FAULT {`},
+			{"actors/clock.go", `	if by < 0 {
+		c.shown = wall`, `	if by < 0 && !FAULT {
+		c.shown = wall`},
+		},
 	},
 	{
 		name: "step-back-not-bridged", what: "what is written down goes back with the wall",
@@ -98,7 +103,7 @@ var engineFaults = []seededFault{
 	{
 		name: "undone-step-unnoticed", what: "only the waker looks for steps of the wall",
 		pkg: "actors", tests: "TestG12_AStepThatIsUndoneIsNoticed",
-		edits: []edit{{"actors/waker.go", `moves := w.eng.clock.moved()`, `moves := w.eng.clock.moved()
+		edits: []edit{{"actors/waker.go", `moves := w.eng.clock.check()`, `moves := w.eng.clock.check()
 		if FAULT {
 			moves = int(w.eng.clock.skew.Round(time.Millisecond))
 		}`}},
