@@ -78,7 +78,7 @@ func TestG15_AStepOfTheWallIsNoticed(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v,suspend=%v", tt.step, tt.suspend), func(t *testing.T) {
 			log := newWarnings()
-			actorstest.Run(t, actors.Options{Functions: newKit().reg, Logger: slog.New(log)}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: newKit().reg, Logger: slog.New(log), ClockCheck: time.Second}, func(h *actorstest.Harness) {
 				want := 0
 				if tt.noticed {
 					want = 1

@@ -36,7 +36,7 @@ func TestG26_PurgingWaitsForAClockInDoubt(t *testing.T) {
 			h.Open()
 		},
 	} {
-		opts := actors.Options{Functions: newKit().reg, Retention: retention}
+		opts := actors.Options{Functions: newKit().reg, Retention: retention, ClockCheck: time.Minute}
 		t.Run(name+"/for an hour", func(t *testing.T) {
 			actorstest.Run(t, opts, func(h *actorstest.Harness) {
 				begin(h)
