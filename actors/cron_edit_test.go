@@ -254,3 +254,21 @@ func TestG19_NoSlotIsBeforeTheMakingOfItsTrigger(t *testing.T) {
 		})
 	}
 }
+
+// G19: a trigger that is the first thing of its app goes on when its tick is
+// cancelled, though the wall was set back since.
+func TestG19_ACancelledTickOfAnAppsFirstTrigger(t *testing.T) {
+	onRig(t, actors.Options{}, func(r *cronRig) {
+		r.create("acme", everyTen(cronBeat.With("w"), storage.OverlapAllow))
+		r.StepClock(-10 * 365 * 24 * time.Hour)
+		for range 2 { // the second one was enqueued "before" the trigger was made
+			before := r.info("acme", "ten")
+			if _, err := r.Scheduler("acme").Cancel(before.NextJob); err != nil {
+				t.Fatal(err)
+			}
+			if after := r.info("acme", "ten"); !after.Next.After(before.Next) {
+				t.Errorf("the next slot was %v, and is %v", before.Next, after.Next)
+			}
+		}
+	})
+}

@@ -40,6 +40,7 @@ type appRef struct {
 	app      *appState
 	pid      *actor.PID // the app's supervisor
 	inside   atomic.Int64
+	listed   chan struct{} // closed once callers find the app: no job of it begins before
 	admitted atomic.Bool
 	woken    atomic.Bool // the waker is to be told when it has looked at what it has to do
 	fresh    bool        // the app did not exist when it was spawned
@@ -273,7 +274,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	if err != nil {
 		return nil, err
 	}
-	ref := &appRef{id: id, fresh: !store.Stored()}
+	ref := &appRef{id: id, fresh: !store.Stored(), listed: make(chan struct{})}
 	if ref.fresh {
 		if _, named := d.eng.declared.of(id); m.answer == nil && !named {
 			return nil, nil // it was removed meanwhile
@@ -309,6 +310,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	<-sup.ready
 	d.byPID[ref.pid.Id] = ref
 	d.live.Store(id, ref)
+	close(ref.listed)
 	return ref, nil
 }
 

@@ -36,7 +36,7 @@ func predates(job *storage.Job, t *storage.Trigger) bool {
 	if t.Seq == 0 {
 		return job.EnqueuedAt.Before(t.CreatedAt) // the trigger was made by an older release
 	}
-	return job.Seq() <= t.Seq
+	return job.Seq() < t.Seq
 }
 
 // relog writes down anew how the slot of a tick that never began has ended.

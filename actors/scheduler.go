@@ -109,6 +109,7 @@ func (s *scheduler) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		s.self = c.Self()
+		<-s.ref.listed // an action that calls in finds its app
 		s.open()
 	case *actor.Stopping:
 		s.close(errShutdown())

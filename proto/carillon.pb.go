@@ -877,8 +877,8 @@ type Trigger struct {
 	LastSuccessMs int64     `protobuf:"varint,24,opt,name=last_success_ms,json=lastSuccessMs,proto3" json:"last_success_ms,omitempty"`
 	// Decided is the latest slot that was fired, skipped or cancelled.
 	DecidedMs int64 `protobuf:"varint,25,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
-	// Seq is the app's last sequence number when the trigger was made: its own
-	// ticks have later ones. 0 is not known.
+	// Seq is the first sequence number that was free when the trigger was made: its
+	// own ticks have it or later ones. 0 is not known.
 	Seq uint64 `protobuf:"varint,26,opt,name=seq,proto3" json:"seq,omitempty"`
 	// LastSuccessSeq is the sequence number of the tick of last_success_ms.
 	LastSuccessSeq uint64 `protobuf:"varint,27,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`

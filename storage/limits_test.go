@@ -65,7 +65,7 @@ func TestG24_ATransactionHasLimits(t *testing.T) {
 			return err
 		}},
 		{"triggers by writes", storage.TxLimits{Writes: 7}, 7, trigger},
-		{"triggers by bytes", storage.TxLimits{Bytes: 600}, 26, trigger},
+		{"triggers by bytes", storage.TxLimits{Bytes: 600}, 23, trigger},
 		{"slots by writes", storage.TxLimits{Writes: 7}, 6, func(w storage.JobWriter, i int) error { // each may push another out
 			at := testNow.Add(time.Duration(i) * time.Second)
 			return storage.LogSlot(w, "t", storage.Slot{From: at, To: at, Count: 1, Outcome: storage.SlotFired})

@@ -65,7 +65,7 @@ type Trigger struct {
 	unreadable bool // only Name and Fault are known
 
 	CreatedAt time.Time
-	Seq       uint64    // jobs of the app with a greater Job.Seq are younger than the trigger; 0 is not known
+	Seq       uint64    // jobs of the app with a lesser Job.Seq are older than the trigger; 0 is not known
 	Anchor    time.Time // the phase of an interval
 	Next      time.Time // the slot of the pending tick; zero if there is none
 	NextJob   JobID     // its job
@@ -282,7 +282,7 @@ func PutTrigger(w JobWriter, t *Trigger) error {
 		return err
 	}
 	if old == nil {
-		t.Seq = tx.top().counts.seq
+		t.Seq = tx.top().counts.seq + 1 // never 0, which is not known
 		prefix := tx.app.keys.prefix(tagTrigger)
 		rows, err := tx.rows(prefix, after(prefix), false, MaxTriggers)
 		if err != nil {
