@@ -140,13 +140,6 @@ func (c *clock) wall() time.Time { return c.look().wall }
 // now is the instant to be written down.
 func (c *clock) now() time.Time { return c.look().now }
 
-// era is the clock era of the latest reading.
-func (c *clock) era() storage.EraID {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.eras.latest().ID
-}
-
 // elapsed is monotonic time since the engine was opened. It stands still while
 // the machine is suspended.
 func (c *clock) elapsed() time.Duration { return time.Since(c.base) }

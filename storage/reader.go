@@ -30,7 +30,7 @@ type JobWriter struct{ v *view }
 func (w JobWriter) Writer() Writer { return writable{w.v} }
 
 // System reads the system table _scheduled_functions.
-func (w JobWriter) System() System { return System{w.v} }
+func (w JobWriter) System() System { return System(w) }
 
 func (w JobWriter) writer() (*Tx, int) {
 	if w.v == nil {

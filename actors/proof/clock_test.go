@@ -89,7 +89,6 @@ type clockLife struct {
 
 	offset time.Duration // how far the wall was moved in all
 	calm   time.Time     // when the wall was last moved or the engine opened, in the bubble's time
-	now    time.Time     // the latest scheduler time that was written down
 	jobs   map[string]clockJob
 	logs   map[clockTrigger]*clockLog
 	trail  []string

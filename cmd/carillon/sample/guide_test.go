@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"testing"
 	"time"
 
@@ -219,14 +216,6 @@ func serveOrders(ctx context.Context, dir, addr string, login func(*http.Request
 	closing, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return errors.Join(err, eng.Close(closing))
-}
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := serveOrders(ctx, "data", "127.0.0.1:8377", nil); err != nil {
-		log.Fatal(err)
-	}
 }
 
 func TestGuideSchedules(t *testing.T) {

@@ -59,7 +59,6 @@ type pageCheck struct {
 	used   []bool // by page
 	cut    bool   // a page is damaged, and what is below it was not walked
 	faults []error
-	more   int
 }
 
 func (c *pageCheck) fault(err error) {
