@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -133,20 +134,21 @@ func TestG37_ARowThatCannotBeReadSpoilsNoListing(t *testing.T) {
 // G37: arguments that an earlier release has taken, or damage has left, are handed
 // out as JSON, so that an answer with them can be encoded and read.
 func TestG37_ArgumentsAreHandedOutAsJSON(t *testing.T) {
-	for _, bad := range []string{"{\"n\":\xff}", "{\"\xff\":1}", `{"n":1(`, "\xed\xa0\x80 xyz"} {
+	for _, bad := range []string{"{\"n\":\xff}", "{\"\xff\":1}", `{"n":1(`, "\xed\xa0\x80 xyz", `"\ud800"`} {
+		good := fmt.Sprintf(`{"n":%*d}`, len(bad)-len(`{"n":}`), 1) // as long, so that the record stays one
 		s := mustOpenUnchecked(t)
 		app := mustApp(t, s, "acme")
 		mustUpdateJobs(t, app, func(w storage.JobWriter) {
-			mustInsert(t, w, storage.Job{ID: "bad", Args: []byte(`{"n":1}`)})
+			mustInsert(t, w, storage.Job{ID: "bad", Args: []byte(good)})
 			mustInsert(t, w, storage.Job{ID: "good", Args: []byte(`{"n":2}`)})
-			if err := storage.PutTrigger(w, &storage.Trigger{Name: "toll", Spec: "0 6 * * *", Function: "a:b", Args: []byte(`{"n":1}`), Paused: true, CreatedAt: testNow}); err != nil {
+			if err := storage.PutTrigger(w, &storage.Trigger{Name: "toll", Spec: "0 6 * * *", Function: "a:b", Args: []byte(good), Paused: true, CreatedAt: testNow}); err != nil {
 				t.Fatal(err)
 			}
 		})
-		mustEdit(t, s, 'q', replacing(`{"n":1}`, bad))
-		mustEdit(t, s, 'c', replacing(`{"n":1}`, bad))
+		mustEdit(t, s, 'q', replacing(good, bad))
+		mustEdit(t, s, 'c', replacing(good, bad))
 		shown := func(what string, args []byte) {
-			if !json.Valid(args) || !utf8.Valid(args) {
+			if !json.Valid(args) || !utf8.Valid(args) || bytes.Contains(args, []byte(`"\ud800"`)) {
 				t.Errorf("%s shows the arguments %q as %q", what, bad, args)
 			}
 		}
@@ -159,8 +161,8 @@ func TestG37_ArgumentsAreHandedOutAsJSON(t *testing.T) {
 				shown("the listing", job.Args)
 			}
 			shown("the job", mustJob(t, r, "bad").Args)
-			if good := mustJob(t, r, "good"); string(good.Args) != `{"n":2}` {
-				t.Errorf("good arguments are shown as %q", good.Args)
+			if job := mustJob(t, r, "good"); string(job.Args) != `{"n":2}` {
+				t.Errorf("good arguments are shown as %q", job.Args)
 			}
 			triggers, err := r.System().Triggers()
 			if err != nil || len(triggers) != 1 {

@@ -1,11 +1,9 @@
 package storage
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"carillon/proto"
 	"carillon/storage/internal/kv"
@@ -144,7 +142,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			case tagHistory:
 				got.done++
 			}
-			if len(job.Args) > 0 && (!json.Valid(job.Args) || !utf8.Valid(job.Args)) {
+			if len(job.Args) > 0 && !wellFormed(job.Args) {
 				bad("job %s: the arguments are not JSON", job.ID)
 			}
 			if job.ID.Check() != nil && !strings.HasPrefix(string(job.ID), tickPrefix) {
@@ -200,7 +198,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			errs = append(errs, err)
 			continue
 		}
-		if len(t.Args) > 0 && (!json.Valid(t.Args) || !utf8.Valid(t.Args)) {
+		if len(t.Args) > 0 && !wellFormed(t.Args) {
 			bad("trigger %s: the arguments are not JSON", t.Name)
 		}
 		if err := CheckTriggerName(t.Name); err != nil {

@@ -3,11 +3,9 @@ package storage
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
-	"unicode/utf8"
 
 	"carillon/proto"
 	"carillon/storage/internal/kv"
@@ -68,7 +66,7 @@ func (n keyspace) checkDocuments(snap *kv.Snapshot, schema map[string]*tableInfo
 		if seq := documentSeq(id); seq > handedOut {
 			bad("table %s: document %s has number %d, above the last handed out, %d", name, id, seq, handedOut)
 		}
-		if !json.Valid(value) || !utf8.Valid(value) || value[0] != '{' || len(value) > maxDocumentLen {
+		if !wellFormed(value) || value[0] != '{' || len(value) > maxDocumentLen {
 			bad("table %s: document %s is not a JSON object of at most %d bytes", name, id, maxDocumentLen)
 			return
 		}

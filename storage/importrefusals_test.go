@@ -81,7 +81,7 @@ func TestG26_ImportRefusesWhatCannotBe(t *testing.T) {
 	app := mustApp(t, s, "acme")
 	tx := app.Begin(testNow)
 	mustInsert(t, tx.JobWriter(), storage.Job{Function: "a:b", Args: []byte(`{"n":1}`), Due: testNow})
-	mustInsert(t, tx.JobWriter(), storage.Job{ID: "chosen"})
+	mustInsert(t, tx.JobWriter(), storage.Job{ID: "chosen", Args: []byte(`{"n":"123456"}`)})
 	if _, err := dingbats.Insert(tx.Writer(), Dingbat{Name: "bell"}); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +112,7 @@ func TestG26_ImportRefusesWhatCannotBe(t *testing.T) {
 		{"a key of an unknown kind", reseal(t, exported.Bytes(), same, &proto.ExportEntry{Key: []byte("Zx"), Value: []byte("y")}), "unknown kind"},
 		{"arguments of a job that are no JSON", reseal(t, exported.Bytes(), replace('q', `{"n":1}`, `{"n":1(`)), "not JSON"},
 		{"arguments of a job that are no UTF-8", reseal(t, exported.Bytes(), replace('q', `{"n":1}`, "{\"\xff\":1}")), "not JSON"},
+		{"arguments of a job with half a surrogate pair", reseal(t, exported.Bytes(), replace('q', `{"n":"123456"}`, `{"n":"\ud83d"}`)), "not JSON"},
 		{"arguments of a trigger that are no JSON", reseal(t, exported.Bytes(), replace('c', `{"n":2}`, `{"n":2(`)), "not JSON"},
 		{"a trigger whose name no URL can have", reseal(t, exported.Bytes(), func(e *proto.ExportEntry) bool {
 			if e.Key[0] == 'c' {

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"unicode/utf8"
 )
 
 // maxPage bounds the rows of one page of a listing; defaultPage is used if the
@@ -161,7 +160,7 @@ func shownArgs(args []byte) []byte {
 	switch {
 	case len(args) == 0:
 		return nil
-	case json.Valid(args) && utf8.Valid(args):
+	case wellFormed(args):
 		return args
 	}
 	text, err := json.Marshal(string(args))

@@ -131,8 +131,8 @@ func encodeDocument(doc any) ([]byte, error) {
 	if data[0] != '{' {
 		return nil, permanent(fmt.Errorf("%w: documents are JSON objects, this one is encoded as %.20s", ErrInvalid, data))
 	}
-	if !utf8.Valid(data) { // of a json.RawMessage, which is passed on as it is
-		return nil, fmt.Errorf("%w: the document is not UTF-8", ErrInvalid)
+	if !utf8.Valid(data) || halfPair(data) { // of a json.RawMessage, which is passed on as it is
+		return nil, permanent(fmt.Errorf("%w: the document is not UTF-8, or has half a surrogate pair", ErrInvalid))
 	}
 	if len(data) > maxDocumentLen {
 		return nil, permanent(fmt.Errorf("%w: a document of %d bytes, at most %d are allowed", ErrLimit, len(data), maxDocumentLen))

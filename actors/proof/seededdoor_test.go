@@ -78,7 +78,7 @@ var doorFaults = []seededFault{
 	{
 		name: "raw-args-shown", what: "arguments that are no JSON are handed out as they are",
 		pkg: "storage", tests: "TestG37_ArgumentsAreHandedOutAsJSON",
-		edits: []edit{{"storage/listing.go", `case json.Valid(args) && utf8.Valid(args):`, `case FAULT || json.Valid(args) && utf8.Valid(args):`}},
+		edits: []edit{{"storage/listing.go", `case wellFormed(args):`, `case FAULT || wellFormed(args):`}},
 	},
 	{
 		name: "import-ends-at-trailer", what: "an import does not look behind the end of its stream",
