@@ -49,6 +49,7 @@ type App struct {
 
 	deadRetention atomic.Int64
 	deadSince     atomic.Int64 // counts.deadSince, for readers
+	finished      atomic.Int64 // counts.done, for readers
 
 	// Below: the committer's.
 	entered  bool   // the app's entry is in the file
@@ -64,8 +65,15 @@ func (a *App) ID() AppID { return a.id }
 // Stored says whether the app exists: its first change has been handed over.
 func (a *App) Stored() bool { return a.stored }
 
-// History returns how many finished jobs are kept, as of the last change handed over.
-func (a *App) History() int { return int(a.counts.done) }
+// History returns how many finished jobs are kept, as of the last change handed
+// over. Any goroutine may ask.
+func (a *App) History() int { return int(a.finished.Load()) }
+
+// publish has readers see the counters as they are now.
+func (a *App) publish() {
+	a.deadSince.Store(a.counts.deadSince)
+	a.finished.Store(int64(a.counts.done))
+}
 
 // Dead returns how many dead jobs are kept, as of the last change handed over.
 func (a *App) Dead() int { return int(a.counts.dead) }
@@ -185,7 +193,7 @@ func (a *App) hand(l *layer, era EraID, now time.Time, done func(error)) {
 		return
 	}
 	a.counts = l.counts
-	a.deadSince.Store(a.counts.deadSince)
+	a.publish()
 	a.stored = true
 	a.handed++
 	cs := &changeSet{app: a, n: a.handed, era: era, at: now, counts: a.counts, writes: &l.buffer, done: done}
@@ -227,6 +235,7 @@ func decodeCounts(data []byte) (counts, error) {
 // load reads what of the app is in the file into a.
 func (a *App) load(snap *kv.Snapshot) error {
 	a.stored, a.entered, a.alarm, a.counts = false, false, 0, counts{seq: a.counts.seq, ended: a.counts.ended}
+	a.publish()
 	a.overlay, a.claims = newOverlay(), map[string]struct{}{}
 	entry := snap.Get(kv.Apps, []byte(a.id))
 	if entry == nil {
@@ -246,7 +255,7 @@ func (a *App) load(snap *kv.Snapshot) error {
 	// A number handed out in memory stays handed out, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
 	a.counts = c
-	a.deadSince.Store(c.deadSince)
+	a.publish()
 	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
 	a.alarm = a.keys.dueAt(first)
 	return nil
