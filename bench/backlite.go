@@ -118,6 +118,6 @@ func (q *backliteQueue) Usage() workload.Usage { return ownUsage() }
 func (q *backliteQueue) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	q.client.Stop(ctx) // false if tasks still ran: nobody waits for them
+	q.client.Stop(ctx) // false if tasks still ran, which are not waited for
 	return q.db.Close()
 }

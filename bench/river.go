@@ -34,7 +34,7 @@ func riverSystem(at server) workload.System {
 	}
 }
 
-// absentApps is why nobody but Carillon is in W4.
+// absentApps is why only Carillon is in W4.
 const absentApps = "it has no apps that sleep, nor a trigger in each of 10,000"
 
 func (task) Kind() string { return "noop" }

@@ -52,7 +52,7 @@ func startServer(ctx context.Context, kind, dir string) (*process, error) {
 	return nil, fmt.Errorf("no server is a %s", kind)
 }
 
-// freeAddr is an address of loopback that nobody listens on.
+// freeAddr is an address of loopback that no process listens on.
 func freeAddr() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -79,7 +79,7 @@
 // becomes of a slot is the engine's to decide, by these rules:
 //
 //	slot ──► its tick is pending ──┬─ claimed ──────────────────────────► fired
-//	                               ├─ cancelled before it began ────────► canceled
+//	                               ├─ canceled before it began ─────────► canceled
 //	                               ├─ one runs or waits for its retry, and
 //	                               │  they may not overlap ───────────────► skipped
 //	                               ├─ more than 5 s late, not caught up ──► skipped

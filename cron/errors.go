@@ -6,7 +6,7 @@ import (
 )
 
 // SpecError says why a declaration was refused. It does not know the trigger's
-// name: whoever holds that wraps it ("trigger nightly: %w").
+// name: the caller wraps it with that ("trigger nightly: %w").
 type SpecError struct {
 	// Spec is the declaration as it was written, cut to MaxText bytes.
 	Spec string

@@ -22,7 +22,7 @@ type Identity struct {
 
 // Normalize returns a copy of the identity with its claims as a function sees
 // them, or an *Error that says what is wrong with it. A nil identity, which is
-// nobody, stays nil.
+// anonymous, stays nil.
 func (id *Identity) Normalize() (*Identity, error) {
 	if id == nil {
 		return nil, nil
@@ -37,7 +37,7 @@ func (id *Identity) Normalize() (*Identity, error) {
 	return DecodeIdentity(data)
 }
 
-// EncodeIdentity returns the form a job stores: JSON, or nil for nobody. The
+// EncodeIdentity returns the form a job stores: JSON, or nil for an anonymous one. The
 // error is an *Error.
 func EncodeIdentity(id *Identity) ([]byte, error) {
 	if id == nil {
@@ -87,10 +87,10 @@ func DecodeIdentity(data []byte) (*Identity, error) {
 	return id, nil
 }
 
-// Auth tells a function who calls. The zero Auth is nobody.
+// Auth tells a function who calls. The zero Auth is anonymous.
 type Auth struct{ identity *Identity }
 
-// Identity returns who calls. ok is false if nobody does: the caller did not
+// Identity returns who calls. ok is false for an anonymous one: the caller did not
 // sign in, or the run is a job that was not scheduled with AsCaller.
 func (a Auth) Identity() (id Identity, ok bool) {
 	if a.identity == nil {

@@ -23,7 +23,7 @@ type Invocation struct {
 	Path     string
 	Kind     Kind            // the kind the caller expects; "" means any
 	Args     json.RawMessage // absent and null count as {}
-	Identity *Identity       // who calls; nil means nobody
+	Identity *Identity       // who calls; nil is anonymous
 	Origin   Origin
 	Job      JobRun // the job this is a run of or, from a function, that function's job
 	Tick     Tick   // the tick this is a run of, or is a part of
@@ -36,8 +36,7 @@ type Invoker interface {
 	Invoke(ctx context.Context, inv Invocation) (json.RawMessage, error)
 }
 
-// Caller is somebody outside every function who runs functions of one app. It
-// runs any kind, internal ones too.
+// Caller runs functions of one app from outside every function. It runs any kind, internal ones too.
 type Caller struct {
 	ctx      context.Context
 	invoker  Invoker
@@ -46,7 +45,7 @@ type Caller struct {
 }
 
 // NewCaller makes the caller that runs functions through the invoker, within
-// ctx, as the identity; nil is nobody. A bad identity fails every run.
+// ctx, as the identity; nil is anonymous. A bad identity fails every run.
 func NewCaller(ctx context.Context, invoker Invoker, identity *Identity) Caller {
 	identity, err := identity.Normalize()
 	return Caller{ctx: ctx, invoker: invoker, identity: identity, err: err}

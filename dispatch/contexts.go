@@ -32,7 +32,7 @@ func (j JobRun) IdempotencyKey() string {
 }
 
 // Tick is which slot of a cron trigger a function runs for, so that it can work
-// out what is to be done. Its instants have the trigger's zone, so that the date of
+// out what to do. Its instants have the trigger's zone, so that the date of
 // a daily slot is that of its day; compare them with Equal. The zero Tick is a run
 // that is no tick.
 type Tick struct {

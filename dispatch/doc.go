@@ -59,7 +59,7 @@
 //	    nothing else; one that succeeds shares the outer one's fate.
 //	D5  Nothing but an *Error leaves a run, and what is not ours is "internal error"
 //	    to the caller, with the detail in Err for the log.
-//	D6  A job runs as the identity stored with it, or as nobody; an identity has
+//	D6  A job runs as the identity stored with it, or anonymously; an identity has
 //	    the same claims at the request and at the run.
 //	D7  A context or a caller that is used after its handler has returned runs nothing.
 //	D8  Arguments, results, identities, paths, messages, nesting of JSON and of runs

@@ -19,7 +19,7 @@ type Env struct {
 	Context   context.Context // canceled at the run's deadline; default context.Background
 	App       storage.AppID
 	Registry  *Registry    // for runs inside this one
-	Identity  *Identity    // as Identity.Normalize returns it; nil means nobody
+	Identity  *Identity    // as Identity.Normalize returns it; nil is anonymous
 	Now       time.Time    // the instant the run began
 	Logger    *slog.Logger // base of ctx.Log; default: discards everything
 	Job       JobRun

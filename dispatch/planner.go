@@ -13,7 +13,7 @@ import (
 // call before it asks for the turn.
 type Planner struct {
 	Registry *Registry
-	Identity *Identity        // whose claims AsCaller stores; nil means nobody
+	Identity *Identity        // whose claims AsCaller stores; nil is anonymous
 	Limits   Limits           // of the arguments
 	Now      time.Time        // what RunAfter counts from, and when a job is enqueued
 	Clock    func() time.Time // is asked instead of Now; default nil

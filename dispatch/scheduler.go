@@ -51,8 +51,8 @@ func ID(id storage.JobID) RunOption {
 }
 
 // AsCaller has the job run as the identity that schedules it: its claims are
-// stored with the job. Without it, and for a caller who is nobody, the job runs
-// as nobody.
+// stored with the job. Without it, and for an anonymous caller, the job runs
+// anonymously.
 func AsCaller() RunOption {
 	return func(o *runOptions) { o.asCaller = true }
 }

@@ -875,7 +875,7 @@ type Trigger struct {
 	LastEndedAtMs int64     `protobuf:"varint,22,opt,name=last_ended_at_ms,json=lastEndedAtMs,proto3" json:"last_ended_at_ms,omitempty"`
 	LastError     *JobError `protobuf:"bytes,23,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
 	LastSuccessMs int64     `protobuf:"varint,24,opt,name=last_success_ms,json=lastSuccessMs,proto3" json:"last_success_ms,omitempty"`
-	// Decided is the latest slot that was fired, skipped or cancelled.
+	// Decided is the latest slot that was fired, skipped or canceled.
 	DecidedMs int64 `protobuf:"varint,25,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
 	// Seq is the first sequence number that was free when the trigger was made: its
 	// own ticks have it or later ones. 0 is not known.

@@ -18,7 +18,7 @@ type failure struct {
 	RequestID string `json:"requestId,omitempty"`
 }
 
-// answer writes a JSON body. A client that has gone is nobody's fault.
+// answer writes a JSON body. A client that has gone is no fault.
 func answer(w http.ResponseWriter, status int, body []byte) {
 	head := w.Header()
 	head.Set("Content-Type", "application/json")
@@ -62,8 +62,8 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int, err e
 	write(w, status, f)
 }
 
-// isFault says whether somebody should look at the log, where the cause is told
-// that the caller is not.
+// isFault says whether the error is one for the log, which tells the cause that
+// the caller is not told.
 func isFault(e *dispatch.Error) bool {
 	switch e.Code {
 	case dispatch.CodeInternal, dispatch.CodeUnknown, dispatch.CodeDataLoss:

@@ -49,7 +49,7 @@
 //	             │       │         │         │           │             │          │        │
 //	            403     404       403       405         415        its code      413   its code
 //
-// In an admin route Admin is asked right after the origin, and nobody identifies.
+// In an admin route Admin is asked right after the origin, and Identify is not.
 //
 // Every refusal is {"code":…,"message":…}, with "path" once a function is known.
 // The code's status is that of package dispatch's table. Only what HTTP itself

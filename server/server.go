@@ -16,10 +16,10 @@ const DefaultMaxBody = dispatch.DefaultLimit
 
 // Options of New. The zero value is ready for use.
 type Options struct {
-	// Identify tells who calls, nil being nobody. It is asked for every call, in
+	// Identify tells who calls, nil being anonymous. It is asked for every call, in
 	// the call's goroutine, before the body is read. An *Error refuses the call
 	// with its code; any other error is internal, and its text is for the log
-	// only. Default: everybody is nobody.
+	// only. Default: every caller is anonymous.
 	Identify func(*http.Request) (*dispatch.Identity, error)
 	// Admin says whether a request may use the admin routes, those below
 	// /v1/apps/{app}/crons: nil lets it, an error refuses it as one of Identify

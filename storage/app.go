@@ -23,7 +23,7 @@ type counts struct {
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
-// and Reload: whoever holds the app's turn. Snapshot may be called by anybody.
+// and Reload: the one that holds the app's turn. Any goroutine may call Snapshot.
 type App struct {
 	id   AppID
 	vol  *volume
@@ -110,7 +110,7 @@ func (a *App) BeginIn(era EraID, now time.Time) *Tx {
 		panic("storage: S3: app " + string(a.id) + ": a transaction is open")
 	}
 	if a.keys == 0 {
-		// Known to nobody until the first change set is durable.
+		// Not known outside until the first change set is durable.
 		a.keys = a.vol.nextNumber()
 	}
 	a.trim()
@@ -261,8 +261,8 @@ func (a *App) load(snap *kv.Snapshot) error {
 	return nil
 }
 
-// Abandon drops the transaction that somebody left open who broke down while
-// having the turn.
+// Abandon drops the transaction that a holder of the turn left open when it
+// panicked.
 func (a *App) Abandon() {
 	if a.tx != nil {
 		a.tx.Rollback(nil)

@@ -67,7 +67,7 @@
 //	S2   An app's change sets become durable in the order they were handed over. Once one
 //	     has failed, none behind it is applied before Reload, and what is read of the
 //	     file was read after it was opened anew (G6).
-//	S3   An app has one open Tx at a time; whoever opened it holds the app's turn.
+//	S3   An app has one open Tx at a time; its opener holds the app's turn.
 //	S4   A minted job id spells the place (due, sequence) the job was first put at. Ids,
 //	     keys and Places order jobs alike (G13).
 //	S5   Only a claimed job's attempt ends. A claim ends once: with its attempt, by
@@ -77,7 +77,7 @@
 //	     as drawn above, and what lies in the history stays as it is (G8).
 //	S7   While an App is open no number is handed out twice, not even one of a
 //	     transaction that was dropped, and what has the form of a minted id cannot be
-//	     chosen: an id that reached somebody never comes to name another job.
+//	     chosen: an id that has left the engine never names another job.
 //	S8   In every committed state counters, job regions, claims, id index, triggers and
 //	     their ticks, documents, their indexes and the alarm index agree. Store.Check
 //	     verifies all of it (G7).

@@ -190,7 +190,7 @@ func locate(get func([]byte) ([]byte, error), keys keyspace, id JobID) (p place,
 // Claim records, durably once committed, that an attempt of the pending job is
 // about to begin. The transaction must have read the job by Due, or inserted it,
 // and it must not be claimed already. ok is false if it is not in the bucket any
-// more: the transaction itself has cancelled it.
+// more: the transaction itself has canceled it.
 func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return false, err

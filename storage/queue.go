@@ -19,7 +19,7 @@ const (
 )
 
 // lingerRounds bounds how often the committer lets others run before it
-// commits, as long as each time more arrived. A lone caller waits for nobody.
+// commits, as long as each time more arrived. A lone caller does not wait.
 const lingerRounds = 8
 
 // queue is what waits for a volume's committer. Heavy change sets have a lane of
@@ -123,7 +123,7 @@ func (q *queue) take() []*changeSet {
 	return batch
 }
 
-// close lets nothing more in. It returns what waits if that is to be dropped.
+// close lets nothing more in. It returns what waits, if drop says so.
 func (q *queue) close(drop bool) (dropped []*changeSet) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -18,11 +18,11 @@ const reconcileBytes = 4 << 20
 // store was opened with: it drops what is no longer declared and builds what is
 // new, an index whose fields or their types changed being both. It deals with
 // about budget rows and says with done whether nothing is left; either way the
-// transaction is to be committed. Until the last step has been, nothing else may
+// caller commits the transaction. Until the last step has been, nothing else may
 // write to the app, which every use of an unfinished index would refuse (ErrNotBuilt).
 //
 // An index that cannot be built because of a document is an error that names
-// both, and the transaction is to be rolled back.
+// both, and the caller rolls the transaction back.
 func (tx *Tx) ReconcileIndexes(budget int) (done bool, err error) {
 	if budget < 1 {
 		return false, invalid("a budget of %d rows, want 1 or more", budget)

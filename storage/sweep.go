@@ -14,7 +14,7 @@ const (
 	sweepBytes = 4 << 20
 )
 
-// sweeps are the app numbers whose keys are to be swept away: of apps that were
+// sweeps are the app numbers whose keys wait to be swept away: of apps that were
 // deleted, and of imports that were cut off.
 type sweeps struct {
 	mu     sync.Mutex

@@ -332,7 +332,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 
 // Delete removes the app for good. Its name is free when Delete returns, which
 // is when that is durable; its keys are swept away afterwards, a few with each
-// commit. The caller sees to it that nobody has the app open. ErrNotFound if
+// commit. The caller has closed the app before. ErrNotFound if
 // there is no such app.
 func (s *Store) Delete(id AppID) error {
 	if err := id.Check(); err != nil {

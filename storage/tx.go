@@ -11,7 +11,7 @@ import (
 
 // Tx is one change to one app: it reads everything the app has handed over so
 // far and writes into a private buffer. Exactly one Tx of an app is open at a
-// time; whoever opened it holds the app's turn.
+// time; the goroutine that opened it holds the app's turn.
 //
 // Its methods may be called from several goroutines. After Commit, Rollback or
 // Kill every use returns ErrTxDone.
@@ -37,8 +37,8 @@ type layer struct {
 	counts   counts
 	jobs     int // how many it has scheduled
 	inserted []Job
-	canceled []JobID // claimed jobs that were cancelled
-	ticks    []Job   // ticks of triggers that were cancelled
+	canceled []JobID // claimed jobs that were canceled
+	ticks    []Job   // ticks of triggers that were canceled
 }
 
 // Nested runs fn on a transaction nested in w's. If fn returns nil its writes
@@ -114,7 +114,7 @@ func (tx *Tx) Pin() { tx.pinned = true }
 // Now is the instant the transaction began, as given to Begin.
 func (tx *Tx) Now() time.Time { return tx.now }
 
-// OnCancel sets what is asked when a claimed job is cancelled: whether its
+// OnCancel sets what is asked when a claimed job is canceled: whether its
 // handler has started. It is called with the transaction locked, so it must
 // not use the transaction.
 func (tx *Tx) OnCancel(fn func(JobID) (started bool)) { tx.onCancel = fn }
@@ -248,7 +248,7 @@ func (tx *Tx) Inserted() []Job {
 	return tx.layers[0].inserted
 }
 
-// CanceledClaims returns the claimed jobs that the transaction has cancelled.
+// CanceledClaims returns the claimed jobs that the transaction has canceled.
 func (tx *Tx) CanceledClaims() []JobID {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
@@ -259,7 +259,7 @@ func (tx *Tx) CanceledClaims() []JobID {
 }
 
 // CanceledTicks returns the ticks of triggers that the transaction has
-// cancelled, so that the engine can advance their triggers.
+// canceled, so that the engine can advance their triggers.
 func (tx *Tx) CanceledTicks() []Job {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
@@ -283,7 +283,7 @@ func (tx *Tx) Commit(done func(error)) error {
 	if tx.over {
 		return ErrTxDone
 	}
-	// A nested transaction that somebody left open is dropped.
+	// A nested transaction that was left open is dropped.
 	tx.layers[0].counts.seq = tx.top().counts.seq
 	tx.over = true
 	tx.app.tx = nil
@@ -307,7 +307,7 @@ func (tx *Tx) Rollback(done func(error)) {
 	tx.app.tx = nil
 	tx.unpin()
 	// Numbers are never handed out twice: an id from a dropped transaction may
-	// have reached somebody, and must not come to name another job.
+	// have left the engine, and must never name another job.
 	tx.app.counts.seq = tx.top().counts.seq
 	if done != nil {
 		tx.app.vol.submit(&changeSet{app: tx.app, n: tx.app.handed, done: done})

@@ -20,7 +20,7 @@ const (
 	// requestTimeout bounds an admin operation, which waits for a commit at most.
 	requestTimeout = 30 * time.Second
 	// maxAnswer bounds what is read of an answer: a thousand triggers fit with the
-	// longest arguments that anybody would give them.
+	// longest arguments that are likely.
 	maxAnswer = 64 << 20
 )
 
@@ -42,7 +42,7 @@ func newClient(site, token string) (*client, error) {
 		http: &http.Client{
 			Transport: transport,
 			Timeout:   requestTimeout,
-			// The server redirects nothing, and the token is for nobody else.
+			// The server redirects nothing, and the token is for no other host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
@@ -98,7 +98,7 @@ func (c *client) unreachable(err error) error {
 		return dispatch.Errorf(dispatch.CodeUnavailable, "connection refused: nothing listens at %s; is \"carillon demo\", or a server of yours, running there?", c.site)
 	}
 	if code := dispatch.AsError(err).Code; code != dispatch.CodeInternal {
-		return fmt.Errorf("%s: %w", c.site, err) // its code is a good one: the time was up, or somebody pressed Ctrl-C
+		return fmt.Errorf("%s: %w", c.site, err) // its code is a good one: the time was up, or Ctrl-C was pressed
 	}
 	return &dispatch.Error{Code: dispatch.CodeUnavailable, Message: err.Error(), Err: err}
 }

@@ -107,7 +107,7 @@ func cronsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 			for _, c := range crons {
 				fmt.Fprintf(table, "%s\t%s\t%s\tnext %s\tlast %s\n", c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c))
 			}
-			_ = table.Flush() // to standard output: there is nobody left to tell
+			_ = table.Flush() // to standard output, which may be gone
 		})
 	}
 }
@@ -180,7 +180,7 @@ func showCron(w io.Writer, c server.Cron) {
 		}
 		row(name, "%s", slotLine(&s))
 	}
-	_ = table.Flush() // to standard output: there is nobody left to tell
+	_ = table.Flush() // to standard output, which may be gone
 }
 
 func attemptsOf(r *server.CronRetry) string {

@@ -16,7 +16,7 @@ import (
 	"carillon/server"
 )
 
-// defaultListen is loopback only, because the sample app asks nobody who they are.
+// defaultListen is loopback only, because the sample app does not ask callers who they are.
 const defaultListen = "127.0.0.1:8377"
 
 // resultLimit lets jobs:list answer with as many rows as it may have.

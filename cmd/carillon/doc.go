@@ -24,8 +24,8 @@
 // of it runs meanwhile. A directory has one owner at a time: while it is served
 // they are told that it is in use. The commands about jobs and crons open none: crons
 // check and next need no data, the others ask a server that is running. That answers those
-// who have the token of its --admin-token; without one, whoever is on the same
-// machine, and nobody if others can reach the address it listens on.
+// who have the token of its --admin-token; without one, every client on the
+// same machine, and none if others can reach the address it listens on.
 //
 // The exit code is 0, 2 for wrong usage, the code of package dispatch's table
 // for an error that has one (24, unavailable, for a directory in use), and else

@@ -96,7 +96,7 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 			for _, job := range page.Jobs {
 				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, stateOf(&job), job.Function, whenOf(&job), errorOf(job.Error))
 			}
-			_ = table.Flush() // to standard output: there is nobody left to tell
+			_ = table.Flush() // to standard output, which may be gone
 			if page.Next != "" {
 				fmt.Fprintf(w, "there are more: --cursor %s\n", page.Next)
 			}
@@ -159,7 +159,7 @@ func showJob(w io.Writer, job server.Job) {
 		a := &job.History[i]
 		row(fmt.Sprint("attempt ", a.Number), "ended %s, %s", a.EndedAt.Format(time.RFC3339), errorOf(&a.Error))
 	}
-	_ = table.Flush() // to standard output: there is nobody left to tell
+	_ = table.Flush() // to standard output, which may be gone
 }
 
 func jobsRetry(flags *flag.FlagSet) func(context.Context, stdio) error {

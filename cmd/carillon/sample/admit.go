@@ -9,8 +9,8 @@ import (
 	"carillon/storage"
 )
 
-// Bounds of the apps that come into being because somebody calls them: nobody is
-// asked who they are here. A server of your own rather looks its tenants up.
+// Bounds of the apps that come into being because they are called: the sample asks
+// no caller who they are. A server of your own rather looks its tenants up.
 const (
 	// MaxApps is for actors.Options.MaxApps.
 	MaxApps = 10_000

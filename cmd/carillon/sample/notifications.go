@@ -41,7 +41,7 @@ func handleNotifications(reg *dispatch.Registry) {
 		if err != nil {
 			return dispatch.None{}, err
 		}
-		// A real app sends its mail here, and gives the key to whoever sends it: a
+		// A real app sends its mail here, and gives the mailer the key: a
 		// crash after this line runs the action again, and the key is the same then.
 		ctx.Log.Info("notifying subscribers", "title", post.Title, "key", ctx.Job.IdempotencyKey())
 		return notificationsRecord.Run(ctx, recordNotification{args.PostID, post.Title})

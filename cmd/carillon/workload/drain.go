@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// drain is W2. The jobs are stored while nobody runs them; the clock starts
+// drain is W2. The jobs are stored while no engine runs them; the clock starts
 // when the system is opened to do so, and stops when all are durably done.
 func drain(ctx context.Context, r *Rig) error {
 	n := r.scaled(manyJobs)

@@ -14,7 +14,7 @@ const (
 	herdApps    = 10_000
 	jobsOfAnApp = 10
 	herdCallers = 64
-	// herdIdle is how soon an app falls asleep, so that nobody need wait for it.
+	// herdIdle is how soon an app falls asleep, so that the run need not wait for it.
 	herdIdle = 500 * time.Millisecond
 	// herdWait bounds how long all apps may take to fall asleep, or to tick.
 	herdWait = 2 * time.Minute

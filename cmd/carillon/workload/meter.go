@@ -2,7 +2,7 @@ package workload
 
 import "sync/atomic"
 
-// Meter says how far a run is, to whoever looks at it now and then.
+// Meter says how far a run is, to a reader that looks now and then.
 type Meter struct {
 	label       atomic.Pointer[string]
 	done, total atomic.Int64

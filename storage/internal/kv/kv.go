@@ -28,7 +28,7 @@
 //	K6  A page that is damaged, or cannot be read, is an ErrDamaged that names it, of
 //	    the call that needs it: no panic, no fault, no endless walk. A write whose pages
 //	    are damaged is refused before it has changed one.
-//	K7  Close returns within CloseWait, whoever holds a Pin, unless an Update is under way.
+//	K7  Close returns within CloseWait, though Pins are held, unless an Update is under way.
 package kv
 
 import (
@@ -350,7 +350,7 @@ func (db *DB) Close() error {
 				return false
 			}
 			// Not by sleeping alone: in a test's virtual time no time passes while a
-			// goroutine waits for a mutex of whoever closes.
+			// goroutine waits for a mutex of the one that closes.
 			select {
 			case <-db.freed:
 			case <-time.After(time.Millisecond):
@@ -495,7 +495,7 @@ func (db *DB) Update(fn func(*Txn) error) error {
 }
 
 // present says whether the file is still the one that has its name, and as long as
-// it is to be.
+// it must be.
 func (db *DB) present(size int64) error {
 	info, err := os.Stat(db.path)
 	switch {

@@ -78,7 +78,7 @@ func (s *Snapshot) Cursor(space Space) *Cursor {
 	return &Cursor{t: &s.tree, root: s.root(space)}
 }
 
-// unmap ends the mapping of an abandoned file that nobody reads any more.
+// unmap ends the mapping of an abandoned file that no Pin reads any more.
 func (db *DB) unmap() {
 	if db.broken.Load() == nil && db.unmapped.CompareAndSwap(false, true) {
 		_ = db.bolt.Close() // the file is closed already

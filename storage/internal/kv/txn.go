@@ -9,7 +9,7 @@ import (
 
 // Txn is one Update. What it reads is what the file holds after its own writes.
 // Before it has bbolt touch a page it looks at the page (K6): an error that is
-// ErrDamaged has changed nothing, and the Update is to be given up.
+// ErrDamaged has changed nothing, and its caller gives the Update up.
 type Txn struct {
 	db      *DB
 	tx      *bolt.Tx
