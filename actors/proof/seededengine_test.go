@@ -57,7 +57,7 @@ var engineFaults = []seededFault{
 	d.eng.sys.tell(d.self, &enterApp{id: id})`}},
 	},
 	{
-		name: "clock-step-unnoticed", what: "nobody looks at the wall after a step of it",
+		name: "clock-step-unnoticed", what: "the wall is not read after a step of it",
 		pkg: "actors", tests: "TestG12_AForwardStepIsNoticedWithinClockCheck",
 		edits: []edit{{"actors/scheduler.go", `s.alarm.Clear()`, `if FAULT {
 			return
@@ -362,7 +362,7 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/governor.go", `if w.n -= n; w.n > 0 {`, `if w.n -= n; w.n > 0 && !FAULT {`}},
 	},
 	{
-		name: "identity-dropped", what: "a job runs as nobody, whoever was recorded",
+		name: "identity-dropped", what: "a job runs anonymously, whatever identity was recorded",
 		pkg: "actors", tests: "TestG25_AJobRunsAsTheIdentityRecorded",
 		edits: []edit{{"actors/runner.go", `id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)
 	if err == nil {`, `id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)

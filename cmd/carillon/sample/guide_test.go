@@ -134,7 +134,7 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 
 	// With options.
 	_, err := ctx.Scheduler.RunAfter(0, charge.With(Receipt{id}),
-		dispatch.AsCaller(),             // run as the one who schedules it; default: as nobody
+		dispatch.AsCaller(),             // run as the one who schedules it; default: anonymously
 		dispatch.AtMostOnce(),           // never twice, not even after a crash
 		dispatch.Timeout(5*time.Second), // each attempt
 	)
