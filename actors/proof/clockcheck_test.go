@@ -102,17 +102,24 @@ func (l *clockLife) checkSlot(at clockTrigger, log *clockLog, s storage.Slot) {
 
 // checkLateness is called when the wall has stood by monotonic time for as long
 // as the engine may take to notice a step: what is due has begun (G12). A tick
-// may wait for the end of another one of its trigger, and a job that was cut off
-// by several crashes in a row for others like it.
+// may wait for the end of another one of its trigger, which runs or has begun and
+// waits for its retry, and a job that was cut off by several crashes in a row for
+// others like it.
 func (l *clockLife) checkLateness() {
 	now := l.h.Now()
 	for _, app := range clockAll {
-		running := map[string]bool{}
+		begun := map[string]bool{} // triggers with a tick that has begun and not ended
 		for _, job := range l.h.Jobs(app, storage.StateRunning) {
-			running[job.Trigger] = true
+			begun[job.Trigger] = true
 		}
-		for _, job := range l.h.Jobs(app, storage.StatePending) {
-			waits := job.Trigger != "" && running[job.Trigger] || job.Interruptions >= 2
+		pending := l.h.Jobs(app, storage.StatePending)
+		for _, job := range pending {
+			if job.Attempts > 0 && job.Due.After(now) {
+				begun[job.Trigger] = true
+			}
+		}
+		for _, job := range pending {
+			waits := job.Trigger != "" && begun[job.Trigger] || job.Interruptions >= 2
 			if !waits && !job.Due.After(now) {
 				l.found(l.tally.Other, "G12: app %s: job %s is %v late: %+v", app, job.ID, now.Sub(job.Due), job)
 			}
