@@ -69,8 +69,8 @@
 //	    functions, without cookies, and reads the answers (CORS). No admin route
 //	    answers another origin.
 //	H6  A panic anywhere in the handling is one caller's error and nothing else's.
-//	H7  Whoever Options.Admin does not let learns of jobs and triggers neither names
-//	    nor number, and changes nothing.
+//	H7  A client that Options.Admin does not let learns of jobs and triggers neither
+//	    names nor number, and changes nothing.
 //	H8  Where no one is asked who they are, a request that comes in on a loopback
 //	    address is for this machine or a name of Options.Hosts (DNS rebinding).
 //	H9  Memory is bounded: Serve has at most DefaultMaxConns connections, and the bodies

@@ -2,7 +2,7 @@ package storage
 
 import "sync"
 
-// gate is a sync.RWMutex whose waiters wait on channels. Whoever closes the file
+// gate is a sync.RWMutex whose waiters wait on channels. The one that closes the file
 // waits with the lock for snapshots to be given back, up to a bound of time; in the
 // virtual time of tests that bound only comes when all others wait on channels, too.
 // The zero gate is open.

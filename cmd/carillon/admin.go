@@ -37,8 +37,8 @@ func tokenFlag(flags *flag.FlagSet, name, usage string) func() (string, error) {
 }
 
 // adminGate decides who may use the admin routes of a server that listens on
-// addr. With a token it is whoever has that. Without one it is whoever is on
-// this machine, and nobody if others can reach the address: then it is nil.
+// addr. With a token it asks for that. Without one it lets every client on this
+// machine, and it is nil, which lets none, if others can reach the address.
 func adminGate(token string, addr net.Addr) func(*http.Request) error {
 	switch {
 	case token != "":

@@ -1,4 +1,4 @@
-// A query cannot be scheduled: nobody would see its result.
+// A query cannot be scheduled: its result would not be seen.
 package misuse
 
 import (

@@ -239,8 +239,8 @@ func (db *DB) lookAround() error {
 	})
 }
 
-// settle makes the latest commit durable that the file shows (K5). Whoever had it
-// open may have died between writing a meta page and its sync, or seen that fail,
+// settle makes the latest commit durable that the file shows (K5). Its last
+// owner may have died between writing a meta page and its sync, or seen that fail,
 // which no later sync mends: so both meta pages are written again as they are.
 func settle(b *bolt.DB) error {
 	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)
