@@ -91,6 +91,16 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			case suspect && suspects >= min(most, suspectsAtOnce(job.Interruptions)), s.runs.haunted(job.ID):
 				keep(job, time.Time{}) // until that run, or that handler, has ended
 				continue
+			case s.eng.unrunnable(job) != "":
+				if job.Due.After(wall) {
+					keep(job, job.Due)
+				} else if err := s.hold(tx, job, s.eng.unrunnable(job), wall); err != nil {
+					s.eng.opts.Logger.Error("holding a job", "app", s.id, "job", job.ID, "err", err)
+					keep(job, wall.Add(time.Second))
+				} else {
+					again = again || job.Attempts > 0
+				}
+				continue
 			case job.Trigger != "":
 				if v, at := s.judge(tx, job, claimed, wall); v == keepIt {
 					keep(job, at)
@@ -193,7 +203,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 		job := &jobs[i]
 		at := s.claimAt(job)
 		first := s.nextAt.IsZero() || job.Place().Less(s.from)
-		soon := job.Trigger == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.runs.haunted(job.ID)
+		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.runs.haunted(job.ID)
 		if first && soon && !s.draining && s.claims < claimBatch {
 			ok, err := tx.Claim(job)
 			if err != nil {
@@ -283,7 +293,7 @@ func (s *scheduler) launch(r *run) *invocation {
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {
 		cancel(nil)
-		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true, notKept: inv.whyNotKept(s.appState)}})
+		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true, notKept: inv.whyNotKept(s.appState), unfit: inv.stored.Unfit}})
 	}
 	return inv
 }

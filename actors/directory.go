@@ -295,6 +295,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	// Readers do not wait for the SchedulerActor.
 	store.SetRetention(d.eng.opts.Retention)
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
+	store.SetRegistry(d.eng.registry)
 	store.SetLive(ref.app.runs.live)
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }), "app/"+string(id))

@@ -71,6 +71,12 @@
 // milliseconds to an instant are waited for in a timer of the kernel's, which is
 // nearer to it than the runtime's (timers.go); in virtual time in the runtime's.
 //
+// Deploys. A job whose function is not here, is a query, or does not take the stored
+// arguments is held (held.go): no attempt, no alarm, a reason. An engine whose registry
+// has another fingerprint than the one they were held by wakes their apps once nothing
+// is due, and each releases its held jobs a chunk at a time; what cannot run then
+// either is held again. A trigger keeps one held tick and skips the slots after it.
+//
 // Herds. Sleeping apps are woken in the order they are due and 256 at a time, so
 // that ten thousand due at one instant leave room for everybody else.
 //

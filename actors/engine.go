@@ -31,6 +31,7 @@ type Engine struct {
 	directory *directory
 	waker     *waker
 	declared  declared
+	registry  string // fingerprint of the functions
 
 	ctx     context.Context // of everything that runs without a caller
 	cancel  context.CancelCauseFunc
@@ -69,6 +70,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger)}
 	e.timers = timing.NewTimers()
 	e.declared = declare(plans, opts.Crons)
+	e.registry = opts.Functions.Fingerprint()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
 	e.governor = &governor{sys: e.sys, free: opts.Concurrency, held: map[string]int{}}

@@ -14,42 +14,6 @@ import (
 	"carillon/storage"
 )
 
-// G8: a job whose function is gone is dead and says so; under Formerly it lives
-// on; and once the function is back it can be retried.
-func TestG8_AFunctionThatIsGone(t *testing.T) {
-	k := newKit()
-	old := k.mutation("t:old", func(ctx *dispatch.MutationCtx, name string) error {
-		_, err := addEntry.Run(ctx, name)
-		return err
-	})
-	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
-		gone := mustAfter(t, h, "acme", time.Minute, old.With("gone"))
-		kept := mustAfter(t, h, "acme", time.Hour, old.With("kept"))
-		h.Reconfigure(func(o *actors.Options) { o.Functions = newKit().reg })
-		h.Advance(time.Minute)
-		job := wantState(t, h, "acme", gone, storage.StateFailed, 1)
-		if job.Error.Code != string(dispatch.CodeNotFound) || !strings.Contains(job.Error.Message, "t:old") {
-			t.Errorf("the job says %+v", job.Error)
-		}
-		h.Reconfigure(func(o *actors.Options) {
-			k := newKit()
-			k.mutation("t:new", func(ctx *dispatch.MutationCtx, name string) error {
-				_, err := addEntry.Run(ctx, name)
-				return err
-			}, dispatch.Formerly("t:old"))
-			o.Functions = k.reg
-		})
-		if ok, err := h.Scheduler("acme").RetryDead(gone); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		h.Settle()
-		wantState(t, h, "acme", gone, storage.StateSuccess, 1)
-		h.Advance(time.Hour)
-		wantState(t, h, "acme", kept, storage.StateSuccess, 1)
-		wantEntries(t, h, "acme", "gone", "kept")
-	})
-}
-
 // G18: arguments and results at the limits, and a byte more: refused at the call,
 // or the end of the run, and nothing is changed.
 func TestG18_LimitsOfArgumentsAndResults(t *testing.T) {

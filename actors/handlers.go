@@ -19,6 +19,8 @@ type handlers struct {
 	mu   sync.Mutex
 	n    int           // how many run
 	none chan struct{} // closed when none does; nil unless somebody waits
+
+	ignored sync.Map // paths of functions that noteIgnored has logged
 }
 
 func (h *handlers) add(n int) {
@@ -107,9 +109,21 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		NewCrons: app.crons,
 	}
 	if inv.job != nil {
-		env.NotKept = &inv.notKept
+		env.NotKept, env.Stored = &inv.notKept, &inv.stored
 	}
 	return env
+}
+
+// noteIgnored tells the operator, once of each function, that arguments of a job had
+// what its function does not know.
+func (h *handlers) noteIgnored(app *appState, inv *invocation) {
+	if inv.stored.Ignored == nil {
+		return
+	}
+	if _, logged := h.ignored.LoadOrStore(inv.Path, true); !logged {
+		h.eng.opts.Logger.Warn("a job ran without what its function does not know of its arguments",
+			"app", app.id, "function", inv.Path, "job", inv.Job.ID, "err", inv.stored.Ignored)
+	}
 }
 
 // query runs a query on a snapshot of its own. At its deadline the snapshot is
@@ -165,6 +179,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		planner := env.Planner()
 		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: marked, from: src, planner: planner}
 		value, err := inv.fn.RunAction(env, inv.Args)
+		h.noteIgnored(app, inv)
 		return result{value, err}
 	}, func(res result) {
 		cause := context.Cause(ctx)

@@ -11,13 +11,14 @@ import (
 // may do. AsCaller stores nobody: the host has no identity.
 type HostScheduler struct{ remoteScheduler }
 
-// RetryDead makes a dead job pending again, due at once, with a new budget of
-// retries. ok is false if no dead job has the id.
+// RetryDead makes a dead or held job pending again, due at once; a dead one with a new
+// budget of retries. A held one that still cannot run is held again. ok is false if no
+// such job has the id.
 func (s *HostScheduler) RetryDead(id storage.JobID) (ok bool, err error) {
 	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.RetryDeadAt(id, s.eng.clock.wall()) })
 }
 
-// DropDead removes a dead job for good. ok is false if no dead job has the id.
+// DropDead removes a dead or held job for good. ok is false if no such job has the id.
 func (s *HostScheduler) DropDead(id storage.JobID) (ok bool, err error) {
 	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.DropDead(id) })
 }
@@ -53,30 +54,31 @@ func (s *HostScheduler) CountJobs(f storage.JobFilter) (n int, err error) {
 	return n, err
 }
 
-// RetryJobs is RetryDead of every dead job that the filter chooses when it is
-// called, some hundred in a transaction. It returns how many are durably pending
-// again, also beside an error; resource_exhausted says that the app has as many jobs
-// as it may. The filter's States are none or failed; it has no Limit and no Cursor.
+// RetryJobs is RetryDead of every job that the filter chooses when it is called, some
+// hundred in a transaction. It returns how many are durably pending again, also beside
+// an error; resource_exhausted says that the app has as many jobs as it may. The
+// filter's States are failed, which is what none means, and held; it has no Limit and
+// no Cursor.
 func (s *HostScheduler) RetryJobs(f storage.JobFilter) (n int, err error) {
 	return s.bulk(f, func(tx *storage.Tx, id storage.JobID) (bool, error) {
 		return tx.RetryDeadAt(id, s.eng.clock.wall())
 	})
 }
 
-// DropJobs is DropDead of every dead job that the filter chooses when it is called,
-// some hundred in a transaction. It returns how many are durably gone, also beside an
-// error. The filter's States are none or failed; it has no Limit and no Cursor.
+// DropJobs is DropDead of every job that the filter chooses when it is called, some
+// hundred in a transaction. It returns how many are durably gone, also beside an
+// error. The filter is one of RetryJobs.
 func (s *HostScheduler) DropJobs(f storage.JobFilter) (n int, err error) {
 	return s.bulk(f, func(tx *storage.Tx, id storage.JobID) (bool, error) { return tx.DropDead(id) })
 }
 
-// bulk does to the dead jobs that the filter chooses what each does to one.
+// bulk does to the dead or held jobs that the filter chooses what each does to one.
 func (s *HostScheduler) bulk(f storage.JobFilter, each func(*storage.Tx, storage.JobID) (bool, error)) (n int, err error) {
 	if err := checkBulk(&f); err != nil {
 		return 0, dispatch.AsError(err)
 	}
-	f.States, f.Limit = []storage.State{storage.StateFailed}, bulkChunk
-	var last storage.Place // of what was dead when it began: what was retried may die again meanwhile
+	f.Limit = bulkChunk
+	var last storage.Place // of what ended, or was held, when it began: what was retried may do so again
 	for {
 		var changed int // this and those below are the actor's, until it answers
 		var next string
@@ -93,8 +95,7 @@ func (s *HostScheduler) bulk(f storage.JobFilter, each func(*storage.Tx, storage
 			for i := range page.Jobs {
 				job := &page.Jobs[i]
 				if last.Less(job.Place()) {
-					next = ""
-					return nil
+					continue
 				}
 				ok, err := each(tx, job.ID)
 				if errors.Is(err, storage.ErrLimit) {
@@ -126,9 +127,12 @@ func checkBulk(f *storage.JobFilter) error {
 		return dispatch.Errorf(dispatch.CodeInvalidArgument, "limit and cursor are for listings: a bulk operation is on every job that the filter chooses")
 	}
 	for _, state := range f.States {
-		if state != storage.StateFailed {
-			return dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: a bulk operation is on failed jobs", string(state))
+		if state != storage.StateFailed && state != storage.StateHeld {
+			return dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: a bulk operation is on failed and held jobs", string(state))
 		}
+	}
+	if len(f.States) == 0 {
+		f.States = []storage.State{storage.StateFailed}
 	}
 	return f.Check()
 }

@@ -18,6 +18,7 @@ type Inspection struct {
 	TurnHeld bool // a mutation's handler has the turn
 	Queue    int  // mutations and changes that wait for the turn
 
+	Held    int // jobs that this program cannot run
 	Claimed int // jobs claimed whose handler has not started
 	Ready   int // of those, jobs that wait for their instant or a slot
 	Running int // jobs that hold a slot
@@ -73,6 +74,7 @@ func (s *scheduler) inspection() Inspection {
 		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
 		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Ghosts: s.runs.haunting(),
 	}
+	i.Held, _ = s.store.Held()
 	for _, r := range s.runs.all() {
 		if !s.runs.live(r.job.ID) {
 			i.Claimed++

@@ -28,6 +28,8 @@ type invocation struct {
 	from    *source            // of a run from an action
 	notKept storage.NotKept    // of a due job: why its result cannot be kept
 
+	stored dispatch.StoredArgs // of a due job: how its arguments fit
+
 	answered atomic.Bool
 	answer   func(result) // how the caller is told; called once, must not block
 }

@@ -78,6 +78,9 @@ type Options struct {
 	// KeepDead is how many dead jobs of an app are kept at most; the oldest go first.
 	// Negative keeps all. Default 100,000.
 	KeepDead int
+	// HoldFor is how long a job is held that this program cannot run, before it is dead.
+	// Default 0: until a person drops it, or a program opens the store that can run it.
+	HoldFor time.Duration
 	// MaxInterruptions is how many crashes in a row may cut a job's attempt off
 	// before it is dead as a suspected poison, 1 or more. Default 10.
 	MaxInterruptions int
@@ -208,6 +211,9 @@ func (o Options) validate() error {
 	}
 	if o.DeadRetention > 0 && o.DeadRetention < time.Millisecond {
 		bad("DeadRetention", o.DeadRetention, "1 ms or more, or negative")
+	}
+	if o.HoldFor != 0 && o.HoldFor < time.Millisecond {
+		bad("HoldFor", o.HoldFor, "0, or 1 ms or more")
 	}
 	return errors.Join(errs...)
 }

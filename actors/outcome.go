@@ -16,7 +16,8 @@ type ending struct {
 	err      error // nil: success
 	returned bool  // the handler has returned, so nothing of the run is left
 	notKept  *storage.NotKept
-	unbegun  bool // the handler has not started and was interrupted: no attempt
+	unfit    error // this program cannot run it: the handler has not started
+	unbegun  bool  // the handler has not started and was interrupted: no attempt
 }
 
 // endRun takes note of a run's end. What it means for the job is settled with
@@ -123,6 +124,11 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 	r := end.run
 	if end.err == nil {
 		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: end.notKept}
+	}
+	if end.unfit != nil {
+		reason := dispatch.AsError(end.unfit).Message
+		s.warnHeld(&r.job, reason)
+		return storage.End{State: storage.StateHeld, Reason: reason}
 	}
 	e := dispatch.AsError(end.err)
 	out := storage.End{

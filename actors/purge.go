@@ -13,7 +13,7 @@ const purgeChunk = 256
 // nothing to delete.
 const purgeEvery = time.Minute
 
-// purgeDue says whether it is time to look for expired history and dead jobs: only
+// purgeDue says whether it is time to look for expired history, dead and held jobs: only
 // while no job is due, unless there are far too many.
 func (s *scheduler) purgeDue() bool {
 	if s.draining {
@@ -27,10 +27,13 @@ func (s *scheduler) purgeDue() bool {
 	if !s.purgeStuck && (tooMany(history, o.KeepFinished) || tooMany(dead, o.KeepDead)) {
 		return true
 	}
+	if held, _ := s.store.Held(); o.HoldFor > 0 {
+		history += held
+	}
 	return history+dead > 0 && s.eng.clock.elapsed() >= s.purgeAt && idle
 }
 
-// purge deletes a chunk of expired history and dead jobs.
+// purge deletes a chunk of expired history and dead jobs. Expired held ones are dead.
 func (s *scheduler) purge() {
 	o, at := &s.eng.opts, s.eng.clock.look()
 	var deadBefore time.Time
@@ -45,6 +48,13 @@ func (s *scheduler) purge() {
 		var deadErr error
 		dead, deadErr = tx.PurgeDead(deadBefore, o.KeepDead, purgeChunk-n)
 		err = errors.Join(err, deadErr)
+	}
+	if n+dead < purgeChunk && o.HoldFor > 0 {
+		expired, heldErr := tx.ExpireHeld(s.endedBefore(at, o.HoldFor), purgeChunk-n-dead)
+		if expired > 0 {
+			s.eng.opts.Logger.Warn("held jobs are dead", "app", s.id, "jobs", expired, "after", o.HoldFor)
+		}
+		n, err = n+expired, errors.Join(err, heldErr)
 	}
 	if err != nil {
 		s.eng.opts.Logger.Error("purging jobs that have ended", "app", s.id, "err", err)

@@ -204,6 +204,7 @@ func (h *handlers) relay(app *appState, r *relay) {
 	h.spawn(t.inv.Path, func() result {
 		for t != nil {
 			value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.writer, t.inv.Args)
+			h.noteIgnored(app, t.inv)
 			h.log(t.inv.Path, err)
 			r.end(t, result{value, err})
 			t = r.next()

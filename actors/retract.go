@@ -78,6 +78,7 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 	// is not a late one. It can be missed like any other.
 	if wall.Sub(job.Due) > lateTick && !job.CaughtUp {
 		passed := t.Decided.After(job.Slot) || !t.Next.IsZero() && !t.Next.Add(c.jitter(t)).After(wall)
+		passed = passed && job.HeldAt.IsZero() // the slots after a held tick are skipped for it
 		switch {
 		case t.CatchUp.Mode == storage.CatchUpNone:
 			return "missed: not caught up"
@@ -111,6 +112,11 @@ func (c *clockwork) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, 
 // comes to mean something else, or to nothing, and retries go too. The caller
 // stores the trigger.
 func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason string, changed bool, wall, now time.Time) error {
+	if changed {
+		if err := c.dropHeld(w, t, reason, now); err != nil {
+			return err
+		}
+	}
 	from, id := t.Next, t.NextJob
 	t.Next, t.NextJob = time.Time{}, ""
 	if id != "" {

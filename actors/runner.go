@@ -76,9 +76,7 @@ func (r *runner) accept(inv *invocation) *turn {
 	eng := r.app.eng
 	fn, err := eng.opts.Functions.Resolve(inv.Path, inv.Origin, inv.Kind)
 	if err != nil {
-		if inv.job != nil {
-			err = dispatch.Permanent(err) // it was registered once, and will not be by waiting
-		}
+		inv.stored.Unfit = err
 		inv.reply(result{err: err})
 		return nil
 	}
@@ -89,7 +87,8 @@ func (r *runner) accept(inv *invocation) *turn {
 			inv.timeout = d
 		}
 		if fn.Kind == dispatch.KindQuery {
-			inv.reply(result{err: dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is a query now: it cannot be a job", fn.Path))})
+			inv.stored.Unfit = dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is a query: it cannot be a job", fn.Path)
+			inv.reply(result{err: inv.stored.Unfit})
 			return nil
 		}
 		if len(inv.job.job.Claims) > 0 && eng.opts.trusting {

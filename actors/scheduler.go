@@ -37,7 +37,11 @@ type scheduler struct {
 	purgeAt    time.Duration // monotonic; when to look for expired history again
 	purgeStuck bool          // nothing of what is expired can be purged: not before purgeAt
 	purgedDead int           // dead jobs purged since the latest log line
-	broken     bool          // a commit failed; nothing is done until the state was reloaded
+
+	warned     map[string]bool // functions of held jobs that the log has
+	heldTo     storage.Place   // held jobs up to there are being released
+	unreleased bool            // that has failed
+	broken     bool            // a commit failed; nothing is done until the state was reloaded
 	reloads    int
 	indexed    bool // the app's indexes are those declared
 	wound      bool // the app's triggers are in line with those declared
@@ -188,6 +192,7 @@ work:
 		case s.claimDue(s.eng.clock.wall()):
 		case len(s.queue) > 0:
 			s.nextTurn()
+		case s.releaseHeld():
 		case s.purgeDue():
 			s.purge()
 		default:

@@ -247,6 +247,9 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 	if err != nil {
 		return goneIt, time.Time{}, c.fault(w, &t, err)
 	}
+	if t.HeldJob != "" {
+		return goneIt, time.Time{}, c.skipHeld(w, &t, wall, now)
+	}
 	slot, waited := t.Next, c.waited(job)
 	if !waited && wall.Sub(job.Due) > lateTick {
 		v, err := c.catchUp(w, &t, schedule, wall, now)

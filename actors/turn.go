@@ -131,7 +131,7 @@ func (s *scheduler) finishTurn(t *turn) {
 	if t.result.err != nil {
 		if r != nil {
 			s.rollback(t.tx, t.cancelings, nil)
-			s.endRun(ending{run: r, err: t.result.err})
+			s.endRun(ending{run: r, err: t.result.err, unfit: t.inv.stored.Unfit})
 			return
 		}
 		s.rollback(t.tx, t.cancelings, t.replyDurable)

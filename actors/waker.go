@@ -70,6 +70,7 @@ func (w *waker) Receive(c actor.Context) {
 		w.moves = w.eng.clock.check()
 		w.checkLater()
 		w.beginSweep()
+		w.wakeHeld()
 	case *wakeApp:
 		w.due = append(w.due, m.id)
 		w.wakeSome()

@@ -16,6 +16,8 @@ import (
 type Limits struct {
 	Args   int // of one call; default 1 MiB
 	Result int // of one call; default 1 MiB
+
+	stored *StoredArgs // of the run, inside its border
 }
 
 // DefaultLimit is the default of both limits.

@@ -46,13 +46,14 @@ func shapeOf(t reflect.Type) shape {
 // in their own case, none twice and none unknown, UTF-8 only, nothing after the
 // value, at most MaxDepth levels.
 type decoder[A any] struct {
-	shape shape
-	plain bool
+	shape  shape
+	plain  bool
+	strict bool // also of what is stored
 }
 
-func newDecoder[A any]() *decoder[A] {
+func newDecoder[A any](info Info) *decoder[A] {
 	t := reflect.TypeFor[A]()
-	return &decoder[A]{shape: shapeOf(t), plain: plain(t)}
+	return &decoder[A]{shape: shapeOf(t), plain: plain(t), strict: info.StrictArgs}
 }
 
 // normal returns the arguments as they are decoded and stored: absent ones and
@@ -87,6 +88,22 @@ func (d *decoder[A]) decode(raw json.RawMessage) (args A, err error) {
 	}
 	return args, nil
 }
+
+// decodeStored decodes arguments of a job that do not fit exactly, because of the
+// error, by the rules of encoding/json alone: fields that the type does not have are
+// left out. The error is that same one if they do not fit even so.
+func (d *decoder[A]) decodeStored(raw json.RawMessage, stored *StoredArgs, exact error) (args A, err error) {
+	if d.strict || checkDepth(raw) != nil || d.shape == shapeScalar && string(bytes.Trim(raw, blanks)) == "null" {
+		return args, exact
+	}
+	if err := json.Unmarshal(raw, &args); err != nil {
+		return args, exact
+	}
+	stored.Ignored = exact
+	return args, nil
+}
+
+func (d *decoder[A]) typ() reflect.Type { return reflect.TypeFor[A]() }
 
 // check says why arguments in their normal form do not decode, or nil.
 func (d *decoder[A]) check(raw json.RawMessage) error {

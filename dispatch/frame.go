@@ -101,6 +101,7 @@ func (f *frame) nest(ctx context.Context, path string, kind Kind) (*Function, En
 	env := f.env
 	env.Context = ctx
 	env.NotKept = nil // a function's result is the outer one's to use
+	env.Stored = nil  // the outer one, which is of this program, gives it its arguments
 	env.Depth++
 	return fn, env, nil
 }

@@ -39,7 +39,23 @@ type Env struct {
 	// then, with no result. Default nil: it is an error, as to every other caller.
 	NotKept *storage.NotKept
 
+	// Stored is set, to how they fit, if the arguments are a job's: another program may
+	// have stored them, so that they are decoded leniently, and not bounded. Default nil:
+	// they are from the outside, and have to fit exactly.
+	Stored *StoredArgs
+
 	Depth int // Depth of the Invocation; default 0
+}
+
+// StoredArgs is how the arguments of a job fit its function.
+type StoredArgs struct {
+	// Ignored is why they do not fit exactly, such as a field that the type does not
+	// have; they were decoded without it. nil: they do.
+	Ignored error
+	// Unfit is why they do not decode at all; nothing was run then.
+	Unfit error
+
+	decoded bool
 }
 
 // Planner returns the planner that checks what this run schedules.
@@ -89,7 +105,7 @@ func wrongKind(f *Function, asked Kind) *Error {
 // way in; on the way out no panic, and no error but an *Error. C is the kind's context.
 func border[C any](
 	f *frame, ctx C, handler func(C, json.RawMessage, Limits) (json.RawMessage, error), args json.RawMessage,
-) (out json.RawMessage, err error) {
+) (out json.RawMessage, failed error) {
 	path, limits := f.fn.Path, f.env.Limits.withDefaults()
 	if f.env.Depth > MaxNesting {
 		return nil, &Error{
@@ -97,18 +113,28 @@ func border[C any](
 			Message: fmt.Sprintf("functions run inside one another more than %d deep", MaxNesting),
 		}
 	}
-	if err := checkSize(path, "args", len(args), limits.Args); err != nil {
-		return nil, err
+	if limits.stored = f.env.Stored; limits.stored == nil {
+		if err := checkSize(path, "args", len(args), limits.Args); err != nil {
+			return nil, err
+		}
 	}
 	defer func() {
 		f.done.Store(true)
 		if v := recover(); v != nil {
-			out, err = nil, failure(path, newPanic(v))
+			err := failure(path, newPanic(v))
+			if s := f.env.Stored; s != nil && !s.decoded {
+				s.Unfit = err // a method UnmarshalJSON of the user's
+			}
+			out, failed = nil, err
 		}
 	}()
-	out, err = handler(ctx, f.fn.args.normal(args), limits)
+	out, err := handler(ctx, f.fn.args.normal(args), limits)
 	if bad, ok := err.(argsError); ok {
-		return nil, badArgs(path, bad.error)
+		err := badArgs(path, bad.error)
+		if f.env.Stored != nil {
+			f.env.Stored.Unfit = err
+		}
+		return nil, err
 	}
 	if bad, ok := err.(resultError); ok {
 		if f.env.NotKept != nil {
@@ -132,6 +158,12 @@ func handle[C, A, R any](
 	dec *decoder[A], handler func(C, A) (R, error), ctx C, raw json.RawMessage, limits Limits,
 ) (json.RawMessage, error) {
 	args, err := dec.decode(raw)
+	if stored := limits.stored; stored != nil {
+		if err != nil {
+			args, err = dec.decodeStored(raw, stored, err)
+		}
+		stored.decoded = err == nil
+	}
 	if err != nil {
 		return nil, argsError{err}
 	}

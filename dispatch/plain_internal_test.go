@@ -69,7 +69,7 @@ func TestPlain(t *testing.T) {
 
 // TestPlainArgumentsNeedNoCheck: what the check would have said of them is nothing.
 func TestPlainArgumentsNeedNoCheck(t *testing.T) {
-	d := newDecoder[plainNote]()
+	d := newDecoder[plainNote](Info{})
 	if !d.fits(reflect.TypeFor[plainNote]()) || d.fits(reflect.TypeFor[*plainNote]()) || d.fits(nil) {
 		t.Fatal("a note, and nothing else, fits")
 	}
@@ -93,7 +93,7 @@ func TestPlainArgumentsNeedNoCheck(t *testing.T) {
 		}
 	})
 	var none []plainPart
-	ds := newDecoder[[]plainPart]()
+	ds := newDecoder[[]plainPart](Info{})
 	if err := ds.check(ds.normal(newCall("notes:add", none).args)); err != nil {
 		t.Error(err)
 	}

@@ -43,6 +43,13 @@ func Deadline(d time.Duration) FunctionOption {
 	}
 }
 
+// StrictArgs has jobs of the function whose stored arguments have a field that the
+// type does not have be held, as are those that do not decode at all. Without it they
+// run, and the field is left out.
+func StrictArgs() FunctionOption {
+	return func(info *Info) { info.StrictArgs = true }
+}
+
 // declare checks a declaration. A bad one panics: it is a mistake in the
 // program, and is made before anything runs. Its callers are not inlined,
 // because the line of a package-level variable is known of real calls only.
@@ -95,7 +102,7 @@ func (q *QueryRef[A, R]) Path() string { return q.info.Path }
 // if the registry is in use already.
 func (q *QueryRef[A, R]) Handle(reg *Registry, handler func(*QueryCtx, A) (R, error)) {
 	checkHandler(q.info, handler == nil)
-	args := newDecoder[A]()
+	args := newDecoder[A](q.info)
 	reg.add(&Function{Info: q.info, args: args, query: func(ctx *QueryCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
 		return handle(args, handler, ctx, raw, limits)
 	}})
@@ -136,7 +143,7 @@ func (m *MutationRef[A, R]) Path() string { return m.info.Path }
 // if the registry is in use already.
 func (m *MutationRef[A, R]) Handle(reg *Registry, handler func(*MutationCtx, A) (R, error)) {
 	checkHandler(m.info, handler == nil)
-	args := newDecoder[A]()
+	args := newDecoder[A](m.info)
 	reg.add(&Function{Info: m.info, args: args, mutation: func(ctx *MutationCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
 		return handle(args, handler, ctx, raw, limits)
 	}})
@@ -182,7 +189,7 @@ func (a *ActionRef[A, R]) Path() string { return a.info.Path }
 // if the registry is in use already.
 func (a *ActionRef[A, R]) Handle(reg *Registry, handler func(*ActionCtx, A) (R, error)) {
 	checkHandler(a.info, handler == nil)
-	args := newDecoder[A]()
+	args := newDecoder[A](a.info)
 	reg.add(&Function{Info: a.info, args: args, action: func(ctx *ActionCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
 		return handle(args, handler, ctx, raw, limits)
 	}})

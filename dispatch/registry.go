@@ -21,6 +21,8 @@ type Info struct {
 	Deadline time.Duration // bound of one run; 0 means the engine's default for the kind
 	Formerly []string      // paths it used to have
 	Retry    *RetryPolicy  // of its jobs that have none of their own; nil means DefaultRetry
+
+	StrictArgs bool // jobs run only with arguments that fit exactly
 }
 
 // Function is a declared function with its handler.
@@ -39,6 +41,7 @@ type argsType interface {
 	normal(json.RawMessage) json.RawMessage
 	check(json.RawMessage) error
 	fits(reflect.Type) bool
+	typ() reflect.Type
 }
 
 // CheckArgs says whether the arguments decode into the function's type, by the

@@ -31,6 +31,7 @@ const (
 	JobState_JOB_STATE_SUCCESS  JobState = 1
 	JobState_JOB_STATE_FAILED   JobState = 2
 	JobState_JOB_STATE_CANCELED JobState = 3
+	JobState_JOB_STATE_HELD     JobState = 4
 )
 
 // Enum value maps for JobState.
@@ -40,12 +41,14 @@ var (
 		1: "JOB_STATE_SUCCESS",
 		2: "JOB_STATE_FAILED",
 		3: "JOB_STATE_CANCELED",
+		4: "JOB_STATE_HELD",
 	}
 	JobState_value = map[string]int32{
 		"JOB_STATE_PENDING":  0,
 		"JOB_STATE_SUCCESS":  1,
 		"JOB_STATE_FAILED":   2,
 		"JOB_STATE_CANCELED": 3,
+		"JOB_STATE_HELD":     4,
 	}
 )
 
@@ -137,7 +140,11 @@ type App struct {
 	Done    uint64 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
 	Dead    uint64 `protobuf:"varint,6,opt,name=dead,proto3" json:"dead,omitempty"`
 	// DeadSince is from when the age of dead jobs counts, at the earliest; 0 is not known yet.
-	DeadSinceMs   int64 `protobuf:"varint,7,opt,name=dead_since_ms,json=deadSinceMs,proto3" json:"dead_since_ms,omitempty"`
+	DeadSinceMs int64 `protobuf:"varint,7,opt,name=dead_since_ms,json=deadSinceMs,proto3" json:"dead_since_ms,omitempty"`
+	// Held counts the held jobs. HeldBy is the registry that the first of them were held
+	// by; the volume's alarm index says so too.
+	Held          uint64 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	HeldBy        string `protobuf:"bytes,9,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,6 +228,20 @@ func (x *App) GetDeadSinceMs() int64 {
 	return 0
 }
 
+func (x *App) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *App) GetHeldBy() string {
+	if x != nil {
+		return x.HeldBy
+	}
+	return ""
+}
+
 // AppEntry says under which number an app's keys live.
 type AppEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -301,7 +322,8 @@ type Job struct {
 	CompletedAtMs int64      `protobuf:"varint,16,opt,name=completed_at_ms,json=completedAtMs,proto3" json:"completed_at_ms,omitempty"`
 	Error         *JobError  `protobuf:"bytes,17,opt,name=error,proto3" json:"error,omitempty"`
 	History       []*Attempt `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
-	// Due is the instant the last attempt was due; set once the job has ended.
+	// Due is the instant the last attempt was due; set once the job has ended, and of
+	// a held job.
 	DueMs int64 `protobuf:"varint,19,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
 	// Trigger is the cron trigger the job is a tick of, and slot the instant it
 	// stands for; 0 if it was run by hand.
@@ -313,7 +335,10 @@ type Job struct {
 	// Era is the clock era that the due instant counts from; 0 means that it is absolute.
 	Era uint64 `protobuf:"varint,40,opt,name=era,proto3" json:"era,omitempty"`
 	// AskedEra is the same of scheduled_for_ms.
-	AskedEra      uint64 `protobuf:"varint,41,opt,name=asked_era,json=askedEra,proto3" json:"asked_era,omitempty"`
+	AskedEra uint64 `protobuf:"varint,41,opt,name=asked_era,json=askedEra,proto3" json:"asked_era,omitempty"`
+	// Reason is why the job is held, and held_at when it last came to be.
+	Reason        string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
+	HeldAtMs      int64  `protobuf:"varint,26,opt,name=held_at_ms,json=heldAtMs,proto3" json:"held_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,6 +544,20 @@ func (x *Job) GetEra() uint64 {
 func (x *Job) GetAskedEra() uint64 {
 	if x != nil {
 		return x.AskedEra
+	}
+	return 0
+}
+
+func (x *Job) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Job) GetHeldAtMs() int64 {
+	if x != nil {
+		return x.HeldAtMs
 	}
 	return 0
 }
@@ -884,6 +923,8 @@ type Trigger struct {
 	LastSuccessSeq uint64 `protobuf:"varint,27,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`
 	// Fault is why it cannot tick; empty if it can.
 	Fault string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	// HeldJob is the tick that is held; empty if none is.
+	HeldJob string `protobuf:"bytes,36,opt,name=held_job,json=heldJob,proto3" json:"held_job,omitempty"`
 	// AnchorEra is the clock era that anchor_ms was read in.
 	AnchorEra uint64         `protobuf:"varint,40,opt,name=anchor_era,json=anchorEra,proto3" json:"anchor_era,omitempty"`
 	Marks     []*TriggerMark `protobuf:"bytes,41,rep,name=marks,proto3" json:"marks,omitempty"`
@@ -1115,6 +1156,13 @@ func (x *Trigger) GetLastSuccessSeq() uint64 {
 func (x *Trigger) GetFault() string {
 	if x != nil {
 		return x.Fault
+	}
+	return ""
+}
+
+func (x *Trigger) GetHeldJob() string {
+	if x != nil {
+		return x.HeldJob
 	}
 	return ""
 }
@@ -1791,7 +1839,7 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xb1\x01\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xde\x01\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -1799,10 +1847,12 @@ const file_carillon_proto_rawDesc = "" +
 	"\aclaimed\x18\x04 \x01(\x04R\aclaimed\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\x04R\x04done\x12\x12\n" +
 	"\x04dead\x18\x06 \x01(\x04R\x04dead\x12\"\n" +
-	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\"B\n" +
+	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\x12\x12\n" +
+	"\x04held\x18\b \x01(\x04R\x04held\x12\x17\n" +
+	"\aheld_by\x18\t \x01(\tR\x06heldBy\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x9e\x06\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xd4\x06\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1831,7 +1881,10 @@ const file_carillon_proto_rawDesc = "" +
 	"\bnot_kept\x18\x18 \x01(\v2\x11.carillon.NotKeptR\anotKept\x12\x1b\n" +
 	"\tcaught_up\x18\x16 \x01(\bR\bcaughtUp\x12\x10\n" +
 	"\x03era\x18( \x01(\x04R\x03era\x12\x1b\n" +
-	"\tasked_era\x18) \x01(\x04R\baskedEra\"7\n" +
+	"\tasked_era\x18) \x01(\x04R\baskedEra\x12\x16\n" +
+	"\x06reason\x18\x19 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"held_at_ms\x18\x1a \x01(\x03R\bheldAtMs\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +
@@ -1853,7 +1906,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xef\a\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\x8a\b\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -1887,7 +1940,8 @@ const file_carillon_proto_rawDesc = "" +
 	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\x12\x10\n" +
 	"\x03seq\x18\x1a \x01(\x04R\x03seq\x12(\n" +
 	"\x10last_success_seq\x18\x1b \x01(\x04R\x0elastSuccessSeq\x12\x14\n" +
-	"\x05fault\x18\x1e \x01(\tR\x05fault\x12\x1d\n" +
+	"\x05fault\x18\x1e \x01(\tR\x05fault\x12\x19\n" +
+	"\bheld_job\x18$ \x01(\tR\aheldJob\x12\x1d\n" +
 	"\n" +
 	"anchor_era\x18( \x01(\x04R\tanchorEra\x12+\n" +
 	"\x05marks\x18) \x03(\v2\x15.carillon.TriggerMarkR\x05marks\x12)\n" +
@@ -1937,12 +1991,13 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"A\n" +
 	"\rExportTrailer\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x16\n" +
-	"\x06crc32c\x18\x02 \x01(\aR\x06crc32c*f\n" +
+	"\x06crc32c\x18\x02 \x01(\aR\x06crc32c*z\n" +
 	"\bJobState\x12\x15\n" +
 	"\x11JOB_STATE_PENDING\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_SUCCESS\x10\x01\x12\x14\n" +
 	"\x10JOB_STATE_FAILED\x10\x02\x12\x16\n" +
-	"\x12JOB_STATE_CANCELED\x10\x03*W\n" +
+	"\x12JOB_STATE_CANCELED\x10\x03\x12\x12\n" +
+	"\x0eJOB_STATE_HELD\x10\x04*W\n" +
 	"\n" +
 	"IndexState\x12\x15\n" +
 	"\x11INDEX_STATE_BUILT\x10\x00\x12\x18\n" +

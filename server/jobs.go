@@ -48,6 +48,8 @@ type Job struct {
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
+	Reason       string            `json:"reason,omitempty"`     // why it is held
+	HeldAt       *time.Time        `json:"heldAt,omitempty"`
 
 	History []storage.Attempt `json:"history,omitempty"` // only where one job is asked for
 }
@@ -70,6 +72,7 @@ func jobOf(job *storage.Job) Job {
 		StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
 		Superseded: job.Superseded,
+		Reason:     job.Reason, HeldAt: instant(job.HeldAt),
 	}
 }
 
@@ -164,7 +167,7 @@ func (h *handler) ofDead(w http.ResponseWriter, r *http.Request, app *actors.App
 		case !known:
 			err = noJob(id)
 		default:
-			err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "job %s is %s: only a dead one can be retried or dropped", id, job.State)
+			err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "job %s is %s: only a dead or held one can be retried or dropped", id, job.State)
 		}
 	}
 	if err != nil {
@@ -191,11 +194,13 @@ func (h *handler) bulk(do bulkOperation) operation {
 		s := app.Scheduler(r.Context())
 		if body.DryRun {
 			for _, state := range body.Filter.States {
-				if state != storage.StateFailed {
-					return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: a bulk operation is on failed jobs", string(state))
+				if state != storage.StateFailed && state != storage.StateHeld {
+					return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: a bulk operation is on failed and held jobs", string(state))
 				}
 			}
-			body.Filter.States = []storage.State{storage.StateFailed}
+			if len(body.Filter.States) == 0 {
+				body.Filter.States = []storage.State{storage.StateFailed}
+			}
 			n, err := s.CountJobs(body.Filter)
 			if err != nil {
 				return 0, nil, err

@@ -145,8 +145,8 @@ func TestJobsRefusals(t *testing.T) {
 		{"POST", "/bulk/drop", `{"filter":{"states":["failed"]}}`, "want a filter", 400},
 		{"POST", "/bulk/drop", `{"filter":{"function":"a:b"},"all":true}`, "want a filter", 400},
 		{"POST", "/bulk/drop", `{"filter":{"func":"a:b"}}`, "func", 400},
-		{"POST", "/bulk/retry", `{"all":true,"filter":{"states":["pending"]}}`, "failed jobs", 400},
-		{"POST", "/bulk/retry", `{"all":true,"dryRun":true,"filter":{"states":["pending"]}}`, "failed jobs", 400},
+		{"POST", "/bulk/retry", `{"all":true,"filter":{"states":["pending"]}}`, "failed and held jobs", 400},
+		{"POST", "/bulk/retry", `{"all":true,"dryRun":true,"filter":{"states":["pending"]}}`, "failed and held jobs", 400},
 		{"POST", "/bulk/retry", `{"all":true,"filter":{"limit":5}}`, "for listings", 400},
 	} {
 		got := s.jobs(t, tt.method, tt.path, tt.body)

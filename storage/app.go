@@ -17,7 +17,10 @@ type counts struct {
 	claimed uint64
 	done    uint64
 	dead    uint64
-	ended   uint64 // rank of the job that ended last; not in the sheet, but in the keys of ended jobs
+	ended   uint64 // rank of the job that ended, or was held, last; not in the sheet, but in their keys
+
+	held   uint64
+	heldBy string // registry that the first of them were held by
 
 	deadSince int64 // ms; from when the age of dead jobs counts, at the earliest; 0: not known yet
 }
@@ -44,6 +47,7 @@ type App struct {
 	schema    map[string]*tableInfo // the tables the store was opened with
 	maxJobs   int
 	retention atomic.Int64
+	registry  string // SetRegistry
 
 	lanes lanes // of the committer's queue, and guarded by it
 
@@ -220,7 +224,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy}
 	return encoded(p.MarshalVT())
 }
 
@@ -229,7 +233,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counter sheet: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy}, nil
 }
 
 // load reads what of the app is in the file into a.
@@ -282,9 +286,10 @@ func (a *App) Reload() error {
 	return nil
 }
 
-// lastRank is the rank of the app's job that ended last, 0 if it keeps none.
+// lastRank is the rank of the app's job that ended, or was held, last, 0 if there is
+// none.
 func (n keyspace) lastRank(snap *kv.Snapshot) (rank uint64) {
-	for _, t := range []tag{tagHistory, tagDead} {
+	for _, t := range []tag{tagHeld, tagHistory, tagDead} {
 		prefix := n.prefix(t)
 		for _, r := range collect(snap, nil, prefix, after(prefix), true, 1) {
 			rank = max(rank, uint64(decodePlace(tail(r.key)).ms))

@@ -76,10 +76,17 @@ func (v *volume) check(snap *kv.Snapshot, schema map[string]*tableInfo, seen map
 		}
 		k, _ = c.Seek((n + 1).number())
 	}
-	alarms := map[keyspace]int64{}
+	alarms, held := map[keyspace]int64{}, map[keyspace]string{}
 	c = snap.Cursor(kv.Alarms)
 	for k, id := c.First(); k != nil; k, id = c.Next() {
 		due, n := decodeAlarmKey(k)
+		if due == heldAlarm {
+			held[n] = string(id)
+			if numbers[n] == "" {
+				bad("held jobs of number %d, which is no app's", n)
+			}
+			continue
+		}
 		if _, ok := alarms[n]; ok {
 			bad("app %s has two alarms", id)
 		}
@@ -95,6 +102,13 @@ func (v *volume) check(snap *kv.Snapshot, schema map[string]*tableInfo, seen map
 		}
 		for _, err := range n.checkJobs(snap) {
 			errs = append(errs, fmt.Errorf("app %s: %w", id, err))
+		}
+		want := ""
+		if sheet, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta))); err == nil && sheet.held > 0 {
+			want = string(heldEntry(id, sheet.heldBy))
+		}
+		if held[n] != want {
+			bad("app %s: of held jobs the alarm index says %q, want %q", id, held[n], want)
 		}
 		for _, err := range n.checkDocuments(snap, schema) {
 			errs = append(errs, fmt.Errorf("app %s: %w", id, err))
@@ -112,7 +126,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 	if err != nil {
 		return []error{err}
 	}
-	got := counts{seq: want.seq, deadSince: want.deadSince}
+	got := counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy}
 	byID, backlog := map[JobID]tag{}, map[string]bool{}
 	located := 0
 	each := func(t tag, fn func(p place, value []byte)) {
@@ -137,6 +151,8 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			case tagQueue:
 				got.pending++
 				backlog[string(n.backlogKey(&job))] = true
+			case tagHeld:
+				got.held++
 			case tagDead:
 				got.dead++
 			case tagHistory:
@@ -151,7 +167,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			if p.seq > want.seq {
 				bad("job %s has number %d, above the last handed out, %d", job.ID, p.seq, want.seq)
 			}
-			if okState := map[tag]bool{tagQueue: job.State == StatePending, tagDead: job.State == StateFailed, tagHistory: job.State == StateSuccess || job.State == StateCanceled}[t]; !okState {
+			if okState := map[tag]bool{tagQueue: job.State == StatePending, tagHeld: job.State == StateHeld, tagDead: job.State == StateFailed, tagHistory: job.State == StateSuccess || job.State == StateCanceled}[t]; !okState {
 				bad("job %s is %s in region %c", job.ID, job.State, t)
 			}
 			loc := snap.Get(kv.Data, n.name(tagID, string(job.ID)))
@@ -208,6 +224,8 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 		switch {
 		case t.Next.IsZero() != (t.NextJob == ""), t.Paused && t.NextJob != "":
 			bad("trigger %s: paused %t, next slot %v, next job %q", t.Name, t.Paused, t.Next, t.NextJob)
+		case t.HeldJob != "" && byID[t.HeldJob] != tagHeld:
+			bad("trigger %s: the tick %s is not held", t.Name, t.HeldJob)
 		case t.NextJob != "" && (t.NextJob != TickID(t.Name, t.Next) || byID[t.NextJob] != tagQueue):
 			bad("trigger %s: the tick %s of slot %v is not pending", t.Name, t.NextJob, t.Next)
 		}

@@ -220,6 +220,9 @@ func (a *App) settle(tx *kv.Txn) error {
 		if err := tx.Put(kv.Data, a.keys.prefix(tagMeta), a.sheet.encode()); err != nil {
 			return err
 		}
+		if err := a.indexHeld(tx, a.sheeted, a.sheet); err != nil {
+			return err
+		}
 		a.sheeted = a.sheet
 	}
 	if !a.requeued {

@@ -5,38 +5,40 @@ import "time"
 // RetryDead is RetryDeadAt the transaction's instant.
 func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(id, tx.now) }
 
-// RetryDeadAt makes a dead job pending again, due at the instant, with its
-// attempts and failures counted from zero and its history kept. ok is false if
-// no dead job has the id. ErrLimit if the app has as many jobs as it may; nothing
+// RetryDeadAt makes a dead or held job pending again, due at the instant; a dead one
+// with its attempts and failures counted from zero and its history kept. ok is false
+// if no such job has the id. ErrLimit if the app has as many jobs as it may; nothing
 // is changed then.
 func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
-	job, ok, err := tx.takeDead(id, tx.room)
+	job, ok, err := tx.take(id, tx.room)
 	if err != nil || !ok {
 		return false, err
 	}
 	defer tx.mu.Unlock()
-	job.State = StatePending
-	job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
-	job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
-	job.place.ms = min(max(due.UnixMilli(), 1), maxInstantMs)
-	job.Due = timeOf(job.place.ms)
-	tx.putPending(&job)
+	if job.State == StateFailed {
+		job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
+		job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
+	}
+	tx.release(&job, due.UnixMilli())
 	return true, nil
 }
 
-// DropDead removes a dead job for good. ok is false if no dead job has the id.
+// DropDead removes a dead or held job for good. ok is false if no such job has the id.
 func (tx *Tx) DropDead(id JobID) (ok bool, err error) {
-	_, ok, err = tx.takeDead(id, func() error { return nil })
+	job, ok, err := tx.take(id, func() error { return nil })
 	if err != nil || !ok {
 		return false, err
+	}
+	if job.State == StateHeld && job.Trigger != "" {
+		tx.top().ticks = append(tx.top().ticks, job)
 	}
 	tx.mu.Unlock()
 	return true, nil
 }
 
-// takeDead takes a job from among the dead, and its entry out of the id index.
-// unless check forbids it. If ok the transaction stays locked.
-func (tx *Tx) takeDead(id JobID, check func() error) (job Job, ok bool, err error) {
+// take takes a dead or held job, and its entry out of the id index, unless check
+// forbids it, which is asked of a dead one. If ok the transaction stays locked.
+func (tx *Tx) take(id JobID, check func() error) (job Job, ok bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return Job{}, false, err
 	}
@@ -46,15 +48,24 @@ func (tx *Tx) takeDead(id JobID, check func() error) (job Job, ok bool, err erro
 		}
 	}()
 	p, t, found, err := tx.locate(id)
-	if err != nil || !found || t != tagDead {
+	if err != nil || !found || t != tagDead && t != tagHeld {
 		return Job{}, false, err
 	}
-	data, err := tx.get(tx.app.keys.place(tagDead, p))
+	data, err := tx.get(tx.app.keys.place(t, p))
 	if err != nil {
 		return Job{}, false, err
 	}
-	if job, err = decodeJob(p, data); err != nil || tx.app.deadExpired(&job, tx.now) {
+	if job, err = decodeJob(p, data); err != nil || t == tagDead && tx.app.deadExpired(&job, tx.now) {
 		return Job{}, false, err
+	}
+	if t == tagHeld {
+		trigger, err := tx.triggerOf(&job)
+		if err != nil {
+			return Job{}, false, err
+		}
+		tx.unhold(&job, trigger)
+		tx.delete(tx.app.keys.name(tagID, string(job.ID)))
+		return job, true, nil
 	}
 	if err := check(); err != nil {
 		return Job{}, false, err

@@ -43,6 +43,12 @@
 //
 //	key  sorted job bucket (due, sequence)   history (rank, sequence)   dead (rank, sequence)
 //
+// A pending job that this program cannot run is held (HoldJob, or EndAttempt of one
+// that was claimed): it lies beside the bucket, under (rank, sequence), due at no
+// instant. ReleaseHeld and RetryDead make it pending again, ExpireHeld failed,
+// CancelJob canceled; DropDead takes it away. The alarm index has the apps with held
+// jobs behind all that is due, with the fingerprint of the registry that holds them.
+//
 // The rank of an ended job is the instant it ended, or one more than the rank of
 // the job that ended before it: it orders them as they ended, whatever the clock
 // did. An entry of a slot log has its place in the same way.
@@ -73,8 +79,8 @@
 //	S5   Only a claimed job's attempt ends. A claim ends once: with its attempt, by
 //	     Unclaim, or with a cancel, after which the attempt counts no more (G9, G10).
 //	S6   A job lies in one region. Pending and claimed ones lie in the sorted job bucket,
-//	     success and canceled in the history, failed among the dead; it moves only
-//	     as drawn above, and what lies in the history stays as it is (G8).
+//	     held ones beside it, success and canceled in the history, failed among the
+//	     dead; it moves only as drawn above, and what lies in the history stays (G8).
 //	S7   While an App is open no number is handed out twice, not even one of a
 //	     transaction that was dropped, and what has the form of a minted id cannot be
 //	     chosen: an id that has left the engine never names another job.

@@ -9,8 +9,8 @@ import (
 
 // JobFilter chooses jobs: those that meet every condition it has. It is the one
 // filter, for listings as for what is done to many jobs at once. The zero filter is
-// every job of the app: pending and running ones by due instant, then dead, then
-// finished ones, each in the order they ended.
+// every job of the app: pending and running ones by due instant, then held ones in
+// the order they came to be, then dead, then finished ones, each in the order they ended.
 type JobFilter struct {
 	States   []State   `json:"states,omitempty"`   // none means all
 	Function string    `json:"function,omitempty"` // path; "" means every function
@@ -42,8 +42,8 @@ func (f *JobFilter) Check() error {
 		return fmt.Errorf("%w: limit %d, want 1 to %d", ErrInvalid, f.Limit, maxPage)
 	}
 	for _, s := range f.States {
-		if s != StatePending && s != StateRunning && !s.Ended() {
-			return fmt.Errorf("%w: unknown state %s, want pending, running, success, failed or canceled", ErrInvalid, quote(string(s)))
+		if s != StatePending && s != StateRunning && s != StateHeld && !s.Ended() {
+			return fmt.Errorf("%w: unknown state %s, want pending, running, held, success, failed or canceled", ErrInvalid, quote(string(s)))
 		}
 	}
 	if err := f.Due.check("due"); err != nil {
@@ -78,6 +78,8 @@ func (f *JobFilter) wantsRegion(t tag) bool {
 	switch t {
 	case tagQueue:
 		return f.Ended == TimeRange{} && (f.wants(StatePending) || f.wants(StateRunning))
+	case tagHeld:
+		return f.Ended == TimeRange{} && f.wants(StateHeld)
 	case tagDead:
 		return f.wants(StateFailed)
 	default:
@@ -89,8 +91,11 @@ func (f *JobFilter) wantsRegion(t tag) bool {
 // rank of a job that has ended is never before the instant it ended.
 func (f *JobFilter) keys(n keyspace, t tag) (from, to []byte) {
 	r := TimeRange{From: f.Ended.From}
-	if t == tagQueue {
+	switch t {
+	case tagQueue:
 		r = f.Due
+	case tagHeld:
+		r = TimeRange{}
 	}
 	from, to = n.prefix(t), after(n.prefix(t))
 	if !r.From.IsZero() {

@@ -3,8 +3,8 @@ package storage
 import "time"
 
 // State is what a job is in. Pending and running jobs lie in the sorted job
-// bucket; a job in any other state is at its end and lies in the history
-// (success, canceled) or among the dead (failed).
+// bucket, held ones beside it; a job in any other state is at its end and lies in
+// the history (success, canceled) or among the dead (failed).
 type State string
 
 // The states of a job. The legal changes are drawn in the package comment.
@@ -14,12 +14,16 @@ const (
 	StateSuccess  State = "success"
 	StateFailed   State = "failed"
 	StateCanceled State = "canceled"
+	StateHeld     State = "held" // this program cannot run it: Job.Reason says why
 )
 
 // Ended says whether the state is final.
 func (s State) Ended() bool {
 	return s == StateSuccess || s == StateFailed || s == StateCanceled
 }
+
+// keyedByDue says whether the job's key has the instant it is due.
+func (s State) keyedByDue() bool { return s == StatePending || s == StateRunning }
 
 // Job is a stored call with the instant it is due, and what became of it.
 // Instants have millisecond precision and are in UTC; an instant that has not
@@ -57,6 +61,9 @@ type Job struct {
 	// Superseded says that a later job was given this one's chosen ID: Get and Cancel
 	// mean that one, and only a listing still shows this one.
 	Superseded bool
+
+	Reason string    // why the job is held; "" if it is not
+	HeldAt time.Time // when it was last held; zero if it never was
 
 	place place // where the job lies in its region
 }

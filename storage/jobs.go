@@ -99,7 +99,7 @@ func (v *view) insert(job Job) (JobID, error) {
 
 // room says whether the app may have one more job.
 func (tx *Tx) room() error {
-	if n := tx.top().counts.pending; n >= uint64(tx.app.maxJobs) {
+	if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs) {
 		return fmt.Errorf("%w: app %s has %d jobs, as many as it may", ErrLimit, tx.app.id, n)
 	}
 	return nil
@@ -124,7 +124,7 @@ func (tx *Tx) freeID(id JobID) error {
 		}
 	}
 	if found && t != tagHistory {
-		return fmt.Errorf("%w: job id %s is held by a %s job", ErrExists, id, map[tag]string{tagQueue: "pending or running", tagDead: "dead"}[t])
+		return fmt.Errorf("%w: job id %s is held by a %s job", ErrExists, id, map[tag]string{tagQueue: "pending or running", tagHeld: "held", tagDead: "dead"}[t])
 	}
 	if _, minted := id.home(); minted {
 		return fmt.Errorf("%w: job id %s has the form of a minted one, which is reserved", ErrInvalid, id)
@@ -141,7 +141,7 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 	l.put(keys.place(tagQueue, job.place), data)
 	if home, ok := job.ID.home(); ok && home == job.place {
 		// Found without an index; what the index may say of an older life is void.
-		if job.Attempts > 0 || len(job.History) > 0 {
+		if job.Attempts > 0 || len(job.History) > 0 || !job.HeldAt.IsZero() {
 			l.delete(keys.name(tagID, string(job.ID)))
 		}
 	} else {
@@ -241,10 +241,11 @@ func (tx *Tx) dropClaim(job *Job) error {
 
 // End is how an attempt of a claimed job came to its end.
 type End struct {
-	State       State     // StateSuccess, StateFailed (dead), StateCanceled, or StatePending: again at Due
+	State       State     // StateSuccess, StateFailed (dead), StateCanceled, StateHeld, or StatePending: again at Due
 	Due         time.Time // of the next attempt, if State is StatePending
 	StartedAt   time.Time // zero if it is not known to have started
 	Error       *JobError // why the attempt did not succeed
+	Reason      string    // why the job is held, if State is StateHeld: that is no attempt
 	NotKept     *NotKept  // why the result of a success cannot be kept
 	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
 	Crashed     bool      // it was a crash: one more of those in a row
@@ -265,6 +266,11 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		return Job{}, err
 	}
 	tx.leaveBacklog(&job)
+	if end.State == StateHeld {
+		tx.takePending(&job)
+		tx.hold(&job, end.Reason, trigger)
+		return job, nil
+	}
 	job.Attempts++
 	job.StartedAt = end.StartedAt
 	if end.Error != nil {
@@ -379,7 +385,8 @@ func (c *counts) nextRank(ms int64) int64 {
 	return int64(c.ended)
 }
 
-// LastEnded is behind every job that has ended, and before every one that will.
+// LastEnded is behind every job that has ended or is held, and before every one that
+// will end or be held.
 func (tx *Tx) LastEnded() Place {
 	if err := tx.lockTop(); err != nil {
 		return Place{}
@@ -422,7 +429,7 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	if err := w.v.spare(0, writes, 2*len(data)+len(id)); err != nil {
 		return Cancellation{}, err
 	}
-	answer := Cancellation{Canceled: true, Found: StatePending}
+	answer := Cancellation{Canceled: true, Found: job.State}
 	claimKey := tx.app.keys.place(tagClaim, p)
 	claim, err := tx.get(claimKey)
 	if err != nil {
@@ -442,7 +449,11 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 			job.Attempts++
 		}
 	}
-	tx.takePending(&job)
+	if t == tagHeld {
+		tx.unhold(&job, trigger)
+	} else {
+		tx.takePending(&job)
+	}
 	if job.Trigger != "" {
 		tx.top().ticks = append(tx.top().ticks, job)
 	}

@@ -95,6 +95,9 @@ func jobText(job storage.Job) string {
 	if job.Error != nil {
 		text("error", strconv.Quote(job.Error.Code), strconv.Quote(job.Error.Message))
 	}
+	if instant("held", job.HeldAt); job.Reason != "" {
+		text(job.Reason)
+	}
 	for _, a := range job.History {
 		number("attempt", int64(a.Number))
 		instant("started", a.StartedAt)

@@ -55,7 +55,7 @@ func pick(t *rapid.T, ns []int, label string) (n int, ok bool) {
 
 // one does one random change.
 func (c *change) one(t *rapid.T, w storage.JobWriter, depth int) {
-	ops := []string{"insert", "insert", "insert", "claim", "claim", "end", "end", "unclaim", "start", "cancel", "retry dead", "drop dead", "purge", "due", "claimed"}
+	ops := []string{"insert", "insert", "insert", "claim", "claim", "end", "end", "unclaim", "start", "cancel", "retry dead", "drop dead", "hold", "hold", "release", "purge", "due", "claimed"}
 	if depth < 2 {
 		ops = append(ops, "nested", "nested")
 	}
@@ -94,7 +94,7 @@ func (c *change) one(t *rapid.T, w storage.JobWriter, depth int) {
 	case "drop dead":
 		id := c.drawID(t)
 		n, known := c.model.names[id]
-		dead := known && c.model.jobs[n].State == storage.StateFailed
+		dead := known && c.dead(n)
 		if ok, err := c.tx.DropDead(id); err != nil || ok != dead {
 			t.Fatalf("drop dead %s: %v, %v, want %v", id, ok, err, dead)
 		}
@@ -103,6 +103,21 @@ func (c *change) one(t *rapid.T, w storage.JobWriter, depth int) {
 			delete(c.model.names, id)
 			c.wrote = true
 		}
+	case "hold":
+		id := c.drawID(t)
+		n, known := c.model.names[id]
+		can := known && c.model.jobs[n].State == storage.StatePending && !c.model.jobs[n].claimed
+		if ok, err := storage.HoldJob(w, id, "why"); err != nil || ok != can {
+			t.Fatalf("hold %s: %v, %v, want %v", id, ok, err, can)
+		}
+		if can {
+			job := c.model.jobs[n]
+			c.model.hold(&job, "why", c.m.now)
+			c.model.jobs[n] = job
+			c.wrote = true
+		}
+	case "release":
+		c.release(t)
 	case "purge":
 		c.purge(t)
 	case "due":
@@ -139,6 +154,58 @@ func (c *change) one(t *rapid.T, w storage.JobWriter, depth int) {
 		}
 	case "nested":
 		c.nested(t, w, depth)
+	}
+}
+
+// dead says whether the job can be retried and dropped.
+func (c *change) dead(n int) bool {
+	state := c.model.jobs[n].State
+	return state == storage.StateFailed || state == storage.StateHeld
+}
+
+// release makes some of the held jobs pending again, or dead.
+func (c *change) release(t *rapid.T) {
+	last, err := c.tx.LastHeld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := rapid.IntRange(1, 3).Draw(t, "limit")
+	before := c.m.now.Add(time.Duration(rapid.IntRange(-4, 1).Draw(t, "before")) * time.Millisecond)
+	expire := rapid.Bool().Draw(t, "expire")
+	want := 0
+	for _, n := range c.model.held() {
+		job := c.model.jobs[n]
+		if want == limit {
+			break
+		}
+		if expire && job.HeldAt.After(c.m.now) {
+			job.HeldAt = c.m.now
+			c.model.jobs[n] = job
+			c.wrote = true
+		}
+		if expire && !job.HeldAt.Before(before) {
+			break
+		}
+		want++
+		c.wrote = true
+		if expire {
+			job.Error = &storage.JobError{Code: "failed_precondition", Message: "held since " + job.HeldAt.Format(time.RFC3339) + ": " + job.Reason}
+			job.State, job.Reason = storage.StateFailed, ""
+			c.model.end(&job, c.m.now)
+		} else {
+			job.State, job.Reason = storage.StatePending, ""
+			c.inserted = append(c.inserted, job.ID)
+		}
+		c.model.jobs[n] = job
+	}
+	var n int
+	if expire {
+		n, err = c.tx.ExpireHeld(before, limit)
+	} else {
+		n, err = c.tx.ReleaseHeld(last, limit)
+	}
+	if err != nil || n != want {
+		t.Fatalf("release of %d, expire %v: %d, %v, want %d", limit, expire, n, err, want)
 	}
 }
 
@@ -185,9 +252,9 @@ func (c *change) insert(t *rapid.T, w storage.JobWriter) {
 	var want error
 	held, known := c.model.names[job.ID]
 	switch {
-	case len(c.model.pending()) >= modelMaxJobs:
+	case len(c.model.pending())+len(c.model.held()) >= modelMaxJobs:
 		want = storage.ErrLimit
-	case known && (c.model.jobs[held].State == storage.StatePending || c.model.jobs[held].State == storage.StateFailed):
+	case known && (c.model.jobs[held].State == storage.StatePending || c.dead(held)):
 		want = storage.ErrExists
 	}
 	id, err := storage.InsertJob(w, job)
@@ -241,7 +308,7 @@ func (c *change) end(t *rapid.T) {
 		return
 	}
 	end := storage.End{
-		State:     rapid.SampledFrom([]storage.State{storage.StateSuccess, storage.StateFailed, storage.StateCanceled, storage.StatePending, storage.StatePending}).Draw(t, "ends"),
+		State:     rapid.SampledFrom([]storage.State{storage.StateSuccess, storage.StateFailed, storage.StateCanceled, storage.StatePending, storage.StatePending, storage.StateHeld}).Draw(t, "ends"),
 		StartedAt: rapid.SampledFrom([]time.Time{{}, c.m.now}).Draw(t, "started"),
 	}
 	if end.State != storage.StateSuccess {
@@ -255,9 +322,16 @@ func (c *change) end(t *rapid.T) {
 	if end.State == storage.StatePending {
 		end.Due = rapid.SampledFrom([]time.Time{job.Due, job.ScheduledFor, c.m.now, c.m.now.Add(time.Millisecond), c.m.now.Add(time.Hour)}).Draw(t, "again at")
 	}
+	end.Reason = "because"
 	ended, err := c.tx.EndAttempt(c.stored(t, n), end)
 	if err != nil {
 		t.Fatalf("end the attempt of %s: %v", job.ID, err)
+	}
+	if end.State == storage.StateHeld {
+		c.model.hold(&job, end.Reason, c.m.now)
+		c.model.jobs[n] = job
+		c.wrote = true
+		return
 	}
 	job.claimed = false
 	job.Attempts++
@@ -297,7 +371,7 @@ func (c *change) cancel(t *rapid.T, w storage.JobWriter) {
 	if n, known := c.model.names[id]; known {
 		job := c.model.jobs[n]
 		want.Found = job.State
-		if job.State == storage.StatePending {
+		if job.State == storage.StatePending || job.State == storage.StateHeld {
 			want.Canceled, c.wrote = true, true
 			if job.claimed {
 				c.canceled = append(c.canceled, id)
@@ -306,7 +380,7 @@ func (c *change) cancel(t *rapid.T, w storage.JobWriter) {
 					job.Attempts++
 				}
 			}
-			job.claimed, job.State = false, storage.StateCanceled
+			job.claimed, job.State, job.Reason = false, storage.StateCanceled, ""
 			c.model.end(&job, c.m.now)
 			c.model.jobs[n] = job
 		}
@@ -319,10 +393,10 @@ func (c *change) cancel(t *rapid.T, w storage.JobWriter) {
 func (c *change) retryDead(t *rapid.T) {
 	id := c.drawID(t)
 	n, known := c.model.names[id]
-	dead := known && c.model.jobs[n].State == storage.StateFailed
-	full := len(c.model.pending()) >= modelMaxJobs
+	dead := known && c.dead(n)
+	full := len(c.model.pending())+len(c.model.held()) >= modelMaxJobs
 	ok, err := c.tx.RetryDead(id)
-	if dead && full {
+	if dead && full && c.model.jobs[n].State == storage.StateFailed {
 		if ok || !errors.Is(err, storage.ErrLimit) {
 			t.Fatalf("retry dead %s at the limit: %v, %v", id, ok, err)
 		}
@@ -335,9 +409,11 @@ func (c *change) retryDead(t *rapid.T) {
 		return
 	}
 	job := c.model.jobs[n]
-	job.State, job.Due = storage.StatePending, c.m.now
-	job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
-	job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
+	if job.State == storage.StateFailed {
+		job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
+		job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
+	}
+	job.State, job.Due, job.Reason = storage.StatePending, c.m.now, ""
 	c.model.jobs[n] = job
 	c.inserted = append(c.inserted, id)
 	c.wrote = true

@@ -21,7 +21,7 @@ import (
 type modelJob struct {
 	storage.Job
 	claimed bool
-	ended   int // as the how many-th
+	ended   int // as the how many-th, of those that have ended or were held
 }
 
 // jobsModel is the jobs of one app as a map, by the order they were inserted
@@ -30,7 +30,7 @@ type jobsModel struct {
 	jobs  map[int]modelJob
 	names map[storage.JobID]int
 	now   time.Time // the latest of the transactions that wrote
-	ends  int       // jobs that have ended
+	ends  int       // jobs that have ended, and were held
 }
 
 func newJobsModel() jobsModel {
@@ -66,6 +66,10 @@ func (m jobsModel) dead() []int {
 	return m.numbers(func(j modelJob) bool { return j.State == storage.StateFailed })
 }
 
+func (m jobsModel) held() []int {
+	return m.numbers(func(j modelJob) bool { return j.State == storage.StateHeld })
+}
+
 func (m jobsModel) finished() []int {
 	return m.numbers(func(j modelJob) bool {
 		return j.State == storage.StateSuccess || j.State == storage.StateCanceled
@@ -81,6 +85,12 @@ func (m *jobsModel) end(job *modelJob, now time.Time) {
 	m.ends++
 	job.ended, job.CompletedAt = m.ends, now
 	job.bound(now)
+}
+
+// hold notes that the job is held.
+func (m *jobsModel) hold(job *modelJob, reason string, now time.Time) {
+	m.ends++
+	job.ended, job.claimed, job.State, job.Reason, job.HeldAt = m.ends, false, storage.StateHeld, reason, now
 }
 
 // bound brings the job's instants down to now, and that of its making to its start.
@@ -111,7 +121,7 @@ func (m jobsModel) show(n int, live map[storage.JobID]bool) string {
 
 // list is what the filter is to choose, in order.
 func (m jobsModel) list(f storage.JobFilter, live map[storage.JobID]bool) (lines []string) {
-	for _, n := range slices.Concat(m.pending(), m.dead(), m.finished()) {
+	for _, n := range slices.Concat(m.pending(), m.held(), m.dead(), m.finished()) {
 		job := m.jobs[n]
 		state := job.State
 		if job.claimed && live[job.ID] {
@@ -141,6 +151,7 @@ func (m jobsModel) check(t *rapid.T, r storage.Reader, live map[storage.JobID]bo
 		{States: []storage.State{storage.StateSuccess}},
 		{States: []storage.State{storage.StateFailed}},
 		{States: []storage.State{storage.StateCanceled}},
+		{States: []storage.State{storage.StateHeld}},
 		{States: []storage.State{storage.StateFailed, storage.StatePending}, Function: "a:y"},
 	}).Draw(t, "filter")
 	size := rapid.SampledFrom([]int{0, 1, 2, 3, 1000}).Draw(t, "page size")

@@ -9,6 +9,7 @@ import "encoding/binary"
 //	number ‖ 'm'                               counter sheet
 //	number ‖ 'q' ‖ due ‖ seq                   job: the sorted job bucket
 //	number ‖ 'r' ‖ due ‖ seq                   claim of the job at the same place
+//	number ‖ 'w' ‖ held ‖ seq                  job: held
 //	number ‖ 'h' ‖ completed ‖ seq             job: history
 //	number ‖ 'x' ‖ completed ‖ seq             job: dead
 //	number ‖ 'k' ‖ job id                      region ‖ place, unless the id says it
@@ -24,6 +25,7 @@ const (
 	tagMeta     tag = 'm'
 	tagQueue    tag = 'q'
 	tagClaim    tag = 'r'
+	tagHeld     tag = 'w'
 	tagHistory  tag = 'h'
 	tagDead     tag = 'x'
 	tagID       tag = 'k'
@@ -36,7 +38,7 @@ const (
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagDocument, tagIndex}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagDocument, tagIndex}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -19,7 +19,7 @@ const (
 const maxExamined = 10_000
 
 // regions are where jobs lie, in the order a listing goes through them.
-var regions = [...]tag{tagQueue, tagDead, tagHistory}
+var regions = [...]tag{tagQueue, tagHeld, tagDead, tagHistory}
 
 // job finds one job by its id.
 func (v *view) job(id JobID) (Job, bool, error) {
@@ -143,7 +143,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 // unreadable stands in a listing for a row that cannot be read, so that it does not
 // spoil the rest: where it lies is known, and its Error says what is wrong with it.
 func unreadable(t tag, p place, err error) Job {
-	state := map[tag]State{tagQueue: StatePending, tagDead: StateFailed, tagHistory: StateSuccess}[t]
+	state := map[tag]State{tagQueue: StatePending, tagHeld: StateHeld, tagDead: StateFailed, tagHistory: StateSuccess}[t]
 	return Job{
 		ID: mintJobID(p), State: state, Due: shown(p.ms), ScheduledFor: shown(p.ms), place: p,
 		Error: &JobError{Code: "data_loss", Message: cannotRead(err)},

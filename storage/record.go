@@ -79,11 +79,13 @@ func encodeJob(job *Job) []byte {
 		AskedEra:      uint64(job.AskedEra),
 		StartedAtMs:   msOf(job.StartedAt),
 		CompletedAtMs: msOf(job.CompletedAt),
+		Reason:        job.Reason,
+		HeldAtMs:      msOf(job.HeldAt),
 	}
-	if scheduled := msOf(job.ScheduledFor); job.State.Ended() || scheduled != job.place.ms {
+	if scheduled := msOf(job.ScheduledFor); !job.State.keyedByDue() || scheduled != job.place.ms {
 		p.ScheduledForMs = scheduled
 	}
-	if job.State.Ended() {
+	if !job.State.keyedByDue() {
 		p.DueMs = msOf(job.Due)
 	}
 	if home, minted := job.ID.home(); !minted || home != (place{msOf(job.ScheduledFor), job.place.seq}) {
@@ -135,10 +137,12 @@ func decodeJob(p place, data []byte) (Job, error) {
 		CaughtUp:      r.CaughtUp,
 		Era:           EraID(r.Era),
 		AskedEra:      EraID(r.AskedEra),
+		Reason:        r.Reason,
+		HeldAt:        timeOf(r.HeldAtMs),
 		place:         p,
 	}
 	due, scheduled := p.ms, r.ScheduledForMs
-	if job.State.Ended() {
+	if !job.State.keyedByDue() {
 		due = r.DueMs
 	} else if scheduled == 0 {
 		scheduled = p.ms
@@ -196,6 +200,8 @@ func storedState(s State) proto.JobState {
 		return proto.JobState_JOB_STATE_FAILED
 	case StateCanceled:
 		return proto.JobState_JOB_STATE_CANCELED
+	case StateHeld:
+		return proto.JobState_JOB_STATE_HELD
 	default:
 		return proto.JobState_JOB_STATE_PENDING
 	}
@@ -209,6 +215,8 @@ func stateOf(s proto.JobState) State {
 		return StateFailed
 	case proto.JobState_JOB_STATE_CANCELED:
 		return StateCanceled
+	case proto.JobState_JOB_STATE_HELD:
+		return StateHeld
 	default:
 		return StatePending
 	}

@@ -340,7 +340,7 @@ func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
 			c := snap.Cursor(kv.Alarms)
 			for k, id := c.First(); k != nil; k, id = c.Next() {
 				due, _ := decodeAlarmKey(k)
-				if !visit(AppID(id), timeOf(due)) {
+				if due == heldAlarm || !visit(AppID(id), timeOf(due)) {
 					return nil
 				}
 			}

@@ -204,7 +204,15 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 			return fmt.Errorf("%w: there is an app %s", ErrExists, id)
 		}
 		a := &App{id: id, vol: vol, keys: n}
-		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx), a.index(tx))
+		sheet, err := tx.Get(kv.Data, n.prefix(tagMeta))
+		if err != nil {
+			return err
+		}
+		c, err := decodeCounts(sheet)
+		if err != nil {
+			return err
+		}
+		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx), a.index(tx), a.indexHeld(tx, counts{}, c))
 	})
 	if err != nil {
 		vol.sweeps.add(n)
@@ -363,7 +371,7 @@ func (s *Store) Delete(id AppID) error {
 				return err
 			}
 		}
-		return errors.Join(tx.Delete(kv.Apps, []byte(id)), tx.Put(kv.Doomed, n.number(), nil))
+		return errors.Join(tx.Delete(kv.Alarms, alarmKey(heldAlarm, n)), tx.Delete(kv.Apps, []byte(id)), tx.Put(kv.Doomed, n.number(), nil))
 	})
 	if err != nil {
 		return err

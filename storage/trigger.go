@@ -80,6 +80,8 @@ type Trigger struct {
 	LastSuccess time.Time // the slot of the latest tick that succeeded
 
 	LastSuccessSeq uint64 // that tick's Job.Seq
+
+	HeldJob JobID // the tick that is held; "" if none is
 }
 
 // SlotOutcome is how a slot of a trigger ended.
@@ -143,6 +145,7 @@ func encodeTrigger(t *Trigger) []byte {
 		LastSlotMs: msOf(t.LastSlot), LastJob: string(t.LastJob), LastState: storedState(t.LastState),
 		LastEndedAtMs: msOf(t.LastEndedAt), LastSuccessMs: msOf(t.LastSuccess),
 		DecidedMs: msOf(t.Decided), Fault: t.Fault, Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
+		HeldJob: string(t.HeldJob),
 	}
 	if e := t.LastError; e != nil {
 		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
@@ -171,6 +174,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 		Next: timeOf(p.NextMs), NextJob: JobID(p.NextJob), CreatedAt: timeOf(p.CreatedAtMs),
 		LastSlot: timeOf(p.LastSlotMs), LastJob: JobID(p.LastJob), LastEndedAt: timeOf(p.LastEndedAtMs), LastSuccess: timeOf(p.LastSuccessMs),
 		Decided: timeOf(p.DecidedMs), Fault: p.Fault, Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
+		HeldJob: JobID(p.HeldJob),
 	}
 	if !t.LastEndedAt.IsZero() {
 		t.LastState = stateOf(p.LastState)

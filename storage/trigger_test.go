@@ -37,9 +37,9 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 		Seq: 1,
 	}
 	// No field is forgotten on its way to the disk: all exported ones are set, but for
-	// Next and NextJob, which a paused trigger has not.
+	// Next and NextJob, which a paused trigger has not, and HeldJob, which is held.
 	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && v.Type().Field(i).IsExported() && name != "Next" && name != "NextJob" {
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && v.Type().Field(i).IsExported() && name != "Next" && name != "NextJob" && name != "HeldJob" {
 			t.Errorf("%s is not set", name)
 		}
 	}

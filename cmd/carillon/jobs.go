@@ -22,8 +22,8 @@ func jobCommands() []command {
 	return []command{
 		{"jobs list", "list the jobs of an app that is served", jobsList},
 		{"jobs show", "show a job with all its attempts", jobsShow},
-		{"jobs retry", "make dead jobs pending again: one, or all that a filter chooses", jobsRetry},
-		{"jobs drop", "remove dead jobs for good: one, or all that a filter chooses", jobsDrop},
+		{"jobs retry", "make dead or held jobs pending again: one, or all that a filter chooses", jobsRetry},
+		{"jobs drop", "remove dead or held jobs for good: one, or all that a filter chooses", jobsDrop},
 	}
 }
 
@@ -31,7 +31,7 @@ func jobCommands() []command {
 // flags are parsed.
 func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
 	var f storage.JobFilter
-	state := flags.String("state", "", "only jobs in the `STATE`, or in any of several with commas between: pending, running, success, failed, canceled")
+	state := flags.String("state", "", "only jobs in the `STATE`, or in any of several with commas between: pending, running, held, success, failed, canceled")
 	flags.StringVar(&f.Function, "function", "", "only jobs of the function `PATH`")
 	flags.StringVar(&f.Trigger, "trigger", "", "only ticks and runs of the trigger `NAME`")
 	flags.StringVar(&f.Error, "error", "", "only jobs whose latest error has the `CODE`, such as unavailable")
@@ -94,7 +94,7 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page server.JobPage) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, job := range page.Jobs {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, stateOf(&job), job.Function, whenOf(&job), errorOf(job.Error))
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, stateOf(&job), job.Function, whenOf(&job), whyOf(&job))
 			}
 			_ = table.Flush() // to standard output, which may be gone
 			if page.Next != "" {
@@ -114,10 +114,21 @@ func stateOf(job *server.Job) string {
 
 // whenOf is the instant that matters about a job in its state.
 func whenOf(job *server.Job) string {
-	if job.EndedAt != nil {
+	switch {
+	case job.EndedAt != nil:
 		return "ended " + job.EndedAt.Format(time.RFC3339)
+	case job.State == storage.StateHeld && job.HeldAt != nil:
+		return "held since " + job.HeldAt.Format(time.RFC3339)
 	}
 	return "due " + job.Due.Format(time.RFC3339)
+}
+
+// whyOf is why the job is held, or its latest error.
+func whyOf(job *server.Job) string {
+	if job.Reason != "" {
+		return job.Reason
+	}
+	return errorOf(job.Error)
 }
 
 func errorOf(err *storage.JobError) string {
@@ -150,6 +161,9 @@ func showJob(w io.Writer, job server.Job) {
 	row("asked for", "%s, on %s", job.ScheduledFor.Format(time.RFC3339Nano), job.EnqueuedAt.Format(time.RFC3339))
 	if job.Trigger != "" {
 		row("trigger", "%s", job.Trigger)
+	}
+	if job.Reason != "" {
+		row("reason", "%s", job.Reason)
 	}
 	row("attempts", "%d, of which %d failed", job.Attempts, job.Failures)
 	if job.Error != nil {

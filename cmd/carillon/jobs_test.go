@@ -47,7 +47,7 @@ func TestJobsRemote(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"is pending: only a dead one can be retried or dropped": {"drop", id},
+		"is pending: only a dead or held one can be retried or dropped": {"drop", id},
 		`no job "nobody"`: {"show", "nobody"},
 	} {
 		_, err := runs(t, append([]string{"jobs"}, append(args, at...)...)...)

@@ -1,0 +1,183 @@
+package actors
+
+import (
+	"fmt"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// This file is about jobs that this program cannot run (G38). They are held: neither
+// begun nor failed, until a person decides, or an engine opens with functions that are
+// not those they were held by. Then all of them are released, and what still cannot run
+// is held again.
+
+// heldChunk is how many held jobs one change set releases.
+const heldChunk = 256
+
+// unrunnable says why no program with these functions can run the job, or "".
+// Whether its arguments fit is known when it has been tried.
+func (e *Engine) unrunnable(job *storage.Job) string {
+	switch fn, ok := e.opts.Functions.Lookup(job.Function); {
+	case !ok:
+		return fmt.Sprintf("no function %q", job.Function)
+	case fn.Kind == dispatch.KindQuery:
+		return fmt.Sprintf("function %q is a query: only mutations and actions run later", job.Function)
+	}
+	return ""
+}
+
+// hold holds a due job, for the reason, in the transaction that was about to claim it.
+func (s *scheduler) hold(tx *storage.Tx, job *storage.Job, reason string, wall time.Time) error {
+	s.warnHeld(job, reason)
+	return storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+		if job.Trigger != "" && !job.Slot.IsZero() {
+			return s.clockwork.hold(w, job, reason, wall, tx.Now())
+		}
+		_, err := storage.HoldJob(w, job.ID, reason)
+		return err
+	})
+}
+
+// warnHeld tells the operator once of each function.
+func (s *scheduler) warnHeld(job *storage.Job, reason string) {
+	if s.warned[job.Function] {
+		return
+	}
+	if s.warned == nil {
+		s.warned = map[string]bool{}
+	}
+	s.warned[job.Function] = true
+	s.eng.opts.Logger.Warn("jobs that cannot run are held", "app", s.id, "function", job.Function, "job", job.ID, "reason", reason)
+}
+
+// wakeHeld wakes the apps with jobs that were held by other functions than the
+// engine's, when none is due.
+func (w *waker) wakeHeld() {
+	err := w.eng.store.Held(func(id storage.AppID, by string) bool {
+		if by != w.eng.registry {
+			w.swept = append(w.swept, id)
+		}
+		return true
+	})
+	if err != nil && !w.eng.closing.Load() {
+		w.eng.opts.Logger.Error("looking for held jobs", "err", err)
+	}
+}
+
+// releaseHeld makes a chunk of the held jobs pending that other functions than the
+// engine's were not able to run. It is false if there are none.
+func (s *scheduler) releaseHeld() bool {
+	n, by := s.store.Held()
+	if n == 0 || by == s.eng.registry || s.draining || s.unreleased {
+		return false
+	}
+	tx := s.begin(s.eng.clock.look())
+	tx.Pin()
+	var err error
+	if s.heldTo == (storage.Place{}) {
+		s.heldTo, err = tx.LastHeld()
+	}
+	if err == nil {
+		n, err = tx.ReleaseHeld(s.heldTo, heldChunk)
+	}
+	if err == nil && n < heldChunk {
+		err = tx.SetHeldBy()
+		s.heldTo = storage.Place{}
+	}
+	if err != nil {
+		s.unreleased = true // until the app is opened again
+		s.eng.opts.Logger.Error("releasing held jobs", "app", s.id, "err", err)
+		s.rollback(tx, nil, nil)
+		return true
+	}
+	s.commit(tx, nil, nil)
+	return true
+}
+
+// hold decides about a due tick of a trigger whose function cannot run: one of them is
+// held, and what comes after it is skipped.
+func (c *clockwork) hold(w storage.JobWriter, job *storage.Job, reason string, wall, now time.Time) error {
+	t, ok, err := w.System().Trigger(job.Trigger)
+	if err != nil {
+		return err
+	}
+	if !ok || job.ID != t.NextJob {
+		if gone, err := c.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
+			return err
+		}
+		if ok && t.HeldJob != "" && job.Attempts == 0 {
+			if _, err := storage.RemoveTick(w, job.ID); err != nil {
+				return err
+			}
+			return c.relog(w, &t, job, storage.SlotSkipped, heldReason(w, &t), now)
+		}
+		_, err := storage.HoldJob(w, job.ID, reason)
+		return err
+	}
+	schedule, err := c.schedule(&t)
+	if err != nil {
+		return c.fault(w, &t, err)
+	}
+	if t.HeldJob != "" {
+		return c.skipHeld(w, &t, wall, now)
+	}
+	if wall.Sub(job.Due) > lateTick {
+		if v, err := c.catchUp(w, &t, schedule, wall, now); v == goneIt || err != nil {
+			return err
+		}
+	}
+	if _, err := storage.HoldJob(w, job.ID, reason); err != nil {
+		return err
+	}
+	t.HeldJob = job.ID
+	c.waits(t.Name, "")
+	if err := c.decide(w, &t, t.Next, t.Next, storage.SlotFired, "held: "+reason, job.ID, now); err != nil {
+		return err
+	}
+	return c.wind(w, &t, t.Next, now)
+}
+
+// skipHeld skips the slots of a trigger that have come while a tick of it is held.
+func (c *clockwork) skipHeld(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+	slot := t.Next
+	if _, err := storage.RemoveTick(w, t.NextJob); err != nil {
+		return err
+	}
+	last := c.last(t, slot, wall.Add(-c.jitter(t)))
+	if last.IsZero() {
+		last = slot
+	}
+	if err := c.decide(w, t, slot, last, storage.SlotSkipped, heldReason(w, t), "", now); err != nil {
+		return err
+	}
+	return c.wind(w, t, last, now)
+}
+
+// heldReason is why a slot is skipped while a tick of its trigger is held.
+func heldReason(r interface{ System() storage.System }, t *storage.Trigger) string {
+	job, _, _ := r.System().Get(t.HeldJob) // what cannot be read is told to those who read it
+	return fmt.Sprintf("the tick of %s is held: %s", job.Slot.Format(time.RFC3339), job.Reason)
+}
+
+// dropHeld takes the held tick of a trigger away that comes to mean something else.
+func (c *clockwork) dropHeld(w storage.JobWriter, t *storage.Trigger, reason string, now time.Time) error {
+	if t.HeldJob == "" {
+		return nil
+	}
+	id := t.HeldJob
+	t.HeldJob = ""
+	job, ok, err := w.System().Get(id)
+	switch {
+	case err != nil || !ok:
+		return err
+	case job.Attempts > 0:
+		_, err := storage.CancelJob(w, id)
+		return err
+	}
+	if _, _, err := storage.DropHeld(w, id); err != nil {
+		return err
+	}
+	return c.relog(w, t, &job, storage.SlotSkipped, reason, now)
+}

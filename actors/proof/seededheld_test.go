@@ -1,0 +1,46 @@
+package proof_test
+
+// heldFaults are planted where jobs are held that this program cannot run.
+var heldFaults = []seededFault{
+	{
+		name: "unfit-is-a-failure", what: "a job whose stored arguments do not decode has failed",
+		pkg: "actors", tests: "TestG38_ArgumentsOfAnotherRelease",
+		edits: []edit{{"actors/outcome.go", `if end.unfit != nil {`, `if end.unfit != nil && !FAULT {`}},
+	},
+	{
+		name: "stored-args-strict", what: "a job whose stored arguments have one more field is held",
+		pkg: "actors", tests: "TestG38_ArgumentsOfAnotherRelease",
+		edits: []edit{{"dispatch/decode.go", `if d.strict || checkDepth(raw)`, `if d.strict || FAULT || checkDepth(raw)`}},
+	},
+	{
+		name: "held-not-woken", what: "an app that sleeps keeps its held jobs, whatever opens the store",
+		pkg: "actors", tests: "TestG38_AFunctionThatIsGone",
+		edits: []edit{{"actors/held.go", `if by != w.eng.registry {`, `if by != w.eng.registry && !FAULT {`}},
+	},
+	{
+		name: "held-tick-for-each-slot", what: "a trigger has a held tick for each of its slots",
+		pkg: "actors", tests: "TestG38_ATriggerKeepsOneHeldTick",
+		edits: []edit{{"actors/held.go", `if t.HeldJob != "" {
+		return c.skipHeld(w, &t, wall, now)`, `if t.HeldJob != "" && !FAULT {
+		return c.skipHeld(w, &t, wall, now)`}},
+	},
+	{
+		name: "held-for-ever", what: "HoldFor is not looked at",
+		pkg: "actors", tests: "TestG38_HoldFor",
+		edits: []edit{{"actors/purge.go", `if n+dead < purgeChunk && o.HoldFor > 0 {`, `if n+dead < purgeChunk && o.HoldFor > 0 && !FAULT {`}},
+	},
+	{
+		name: "held-index-stale", what: "the alarm index has an app that holds no jobs any more",
+		pkg: "storage", tests: "TestG7_JobsAgainstModel",
+		edits: []edit{{"storage/held.go", `case is.held == 0:`, `case is.held == 0 && FAULT:
+		return nil
+	case is.held == 0:`}},
+	},
+	{
+		name: "fingerprint-of-paths", what: "other types of arguments are taken for the same registry",
+		pkg: "dispatch", tests: "TestG38_TheFingerprintIsOfAllThatJobsNeed",
+		edits: []edit{{"dispatch/fingerprint.go", `describe(h, fn.args.typ(), map[reflect.Type]bool{})`, `if !FAULT {
+			describe(h, fn.args.typ(), map[reflect.Type]bool{})
+		}`}},
+	},
+}
