@@ -68,10 +68,16 @@ func (r *appRef) enter(from *source) bool {
 			return false
 		}
 		if r.inside.CompareAndSwap(n, n+1) {
+			for _, m := range r.app.members {
+				m.Hurry()
+			}
 			return true
 		}
 	}
 }
+
+// awaited says whether a caller is inside, whom the app's actors make wait.
+func (r *appRef) awaited() bool { return r.inside.Load() != 0 }
 
 // leave lets a caller out. The last one out of an app that drains lets it stop.
 func (r *appRef) leave() {
@@ -298,7 +304,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	store.SetRegistry(d.eng.registry)
 	store.SetLive(ref.app.runs.live)
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
-	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }), "app/"+string(id))
+	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", nil, func() actor.Actor { return sup }), "app/"+string(id))
 	if err != nil {
 		if ref.fresh {
 			d.census.stopped(id)
@@ -365,7 +371,9 @@ func (p *supervisor) Receive(c actor.Context) {
 	}
 	sys := p.app.eng.sys
 	spawn := func(name string, producer func() actor.Actor) *actor.PID {
-		pid, err := c.SpawnNamed(sys.props(name, producer), name)
+		member := sys.gate.Member(p.app.ref.awaited)
+		p.app.members = append(p.app.members, member)
+		pid, err := c.SpawnNamed(sys.props(name, member, producer), name)
 		if err != nil {
 			panic(fmt.Sprintf("actors: spawn %s of app %s: %v", name, p.app.id, err))
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"carillon/actors/internal/pool"
 	"carillon/actors/internal/timing"
 	"carillon/dispatch"
 	"carillon/storage"
@@ -60,8 +61,9 @@ type appState struct {
 	ref         *appRef
 	scheduler   *actor.PID
 	runner      *actor.PID
-	outstanding atomic.Int64 // change sets handed over and not answered
-	loads       int          // how often the state was read again, by the SchedulerActor while it has the turn
+	members     []*pool.Member // of those two
+	outstanding atomic.Int64   // change sets handed over and not answered
+	loads       int            // how often the state was read again, by the SchedulerActor while it has the turn
 
 	// Slots of the engine-wide limit; the SchedulerActor's.
 	slots, started int

@@ -19,6 +19,7 @@ import (
 type system struct {
 	actors  *actor.ActorSystem
 	workers *pool.Pool
+	gate    *pool.Gate // of the apps' actors
 	logger  *slog.Logger
 }
 
@@ -31,7 +32,8 @@ func newSystem(logger *slog.Logger) *system {
 	// them, beyond our Close. Nobody else listens to the stream.
 	actors.EventStream = eventstream.NewEventStream()
 	narrowRegistry(actors.ProcessRegistry)
-	return &system{actors: actors, workers: pool.New(), logger: logger}
+	workers := pool.New()
+	return &system{actors: actors, workers: workers, gate: pool.NewGate(workers), logger: logger}
 }
 
 // registryWidth is how many of its 1,024 concurrent maps the library's registry
@@ -58,14 +60,14 @@ func (s *system) address(name string) *actor.PID { return actor.NewPID(s.actors.
 
 // spawn starts a top-level actor.
 func (s *system) spawn(name string, producer func() actor.Actor) {
-	if _, err := s.actors.Root.SpawnNamed(s.props(name, producer), name); err != nil {
+	if _, err := s.actors.Root.SpawnNamed(s.props(name, nil, producer), name); err != nil {
 		panic(fmt.Sprintf("actors: spawn %s: %v", name, err))
 	}
 }
 
-// props are the properties of an actor named for the log. A panic in it is
-// logged with its stack, then the supervisor acts.
-func (s *system) props(name string, producer func() actor.Actor, opts ...actor.PropsOption) *actor.Props {
+// props are the properties of an actor named for the log, behind the gate if it is a
+// member. A panic in it is logged with its stack, then the supervisor acts.
+func (s *system) props(name string, member *pool.Member, producer func() actor.Actor) *actor.Props {
 	logged := func(next actor.ReceiverFunc) actor.ReceiverFunc {
 		return func(c actor.ReceiverContext, envelope *actor.MessageEnvelope) {
 			defer func() {
@@ -74,11 +76,17 @@ func (s *system) props(name string, producer func() actor.Actor, opts ...actor.P
 					panic(v)
 				}
 			}()
+			if member != nil {
+				member.Step()
+			}
 			next(c, envelope)
 		}
 	}
-	opts = append(opts, actor.WithDispatcher(s.workers), actor.WithReceiverMiddleware(logged), actor.WithSupervisor(&backoff{}))
-	return actor.PropsFromProducer(producer, opts...)
+	var dispatcher actor.Dispatcher = s.workers
+	if member != nil {
+		dispatcher = member
+	}
+	return actor.PropsFromProducer(producer, actor.WithDispatcher(dispatcher), actor.WithReceiverMiddleware(logged), actor.WithSupervisor(&backoff{}))
 }
 
 // maxBackoff bounds the wait before a failing actor is started again.
