@@ -8,14 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"carillon/cmd/carillon/workload"
 )
 
 func main() {
-	debug.SetGCPercent(workload.GCPercent) // for all systems alike
+	workload.TuneGC() // for all systems alike
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -12,11 +12,6 @@ import (
 	"carillon/storage"
 )
 
-// GCPercent is GOGC of the command, unless the environment says otherwise, and of
-// every system that it is measured beside: what the engine keeps in memory is
-// small, and collecting it often cost a fifth of its processor time.
-const GCPercent = 600
-
 // Carillon is the engine, in this process and as it is by default.
 func Carillon() System {
 	return System{Name: "carillon", Open: func(_ context.Context, dir string, work Work) (Queue, error) {

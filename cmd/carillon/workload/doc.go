@@ -1,5 +1,5 @@
 // Package workload is what Carillon and its peers are measured by: the workloads
-// W1a to W7, one for each promise about speed. The command runs them on Carillon
+// W1a to W8, one for each promise about speed. The command runs them on Carillon
 // alone, the module in bench/ on Carillon and its peers side by side.
 //
 //	list, err := workload.Select("W1b,W3")

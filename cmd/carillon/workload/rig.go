@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Workload is one of W1a to W7.
+// Workload is one of W1a to W8.
 type Workload struct {
 	Name string
 	What string
@@ -34,6 +34,7 @@ func All() []Workload {
 		{"W5", "RPC mutations: read a document, write it, schedule a job; 64 callers, 1 app and 64", mutations},
 		{"W6", "1,000,000 pending jobs: open, memory, and W1b and W3 on top", million},
 		{"W7", "latency of an RPC mutation, 1 caller, and of a bare update of the disk", latency},
+		{"W8", "calls of one app beside 20,000 with a heartbeat: as they come into being, and after a start with all due", crowd},
 	}
 }
 
