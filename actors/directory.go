@@ -76,7 +76,7 @@ func (r *appRef) enter(from *source) bool {
 	}
 }
 
-// awaited says whether a caller is inside, whom the app's actors make wait.
+// awaited says whether a caller is inside, and so waits for the app's actors.
 func (r *appRef) awaited() bool { return r.inside.Load() != 0 }
 
 // leave lets a caller out. The last one out of an app that drains lets it stop.

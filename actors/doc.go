@@ -78,7 +78,9 @@
 // either is held again. A trigger keeps one held tick and skips the slots after it.
 //
 // Herds. Sleeping apps are woken in the order they are due and 256 at a time, so
-// that ten thousand due at one instant leave room for everybody else.
+// that ten thousand due at one instant leave room for the others. Of the actors of
+// apps that are awake a few run at once, behind pool.Gate: those with a caller inside
+// first, in turn with all others.
 //
 // What another app can cost you. Apps share the processor, the committer of
 // their volume and the slots of the engine, and nothing else. A function that

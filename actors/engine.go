@@ -73,7 +73,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.registry = opts.Functions.Fingerprint()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
-	e.governor = &governor{sys: e.sys, free: opts.Concurrency, held: map[string]int{}}
+	e.governor = newGovernor(e.sys, opts.Concurrency)
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*enterApp{}, held: map[storage.AppID][]*holdApp{},

@@ -1,7 +1,7 @@
 package actors
 
 import (
-	"slices"
+	"container/list"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -16,14 +16,19 @@ type governor struct {
 	sys       *system
 	self      *actor.PID
 	free      int
-	waiting   []claimant
-	held      map[string]int // slots of each live app, with those on their way to it
-	contended atomic.Bool    // somebody waits
+	waiting   list.List                // of claimants, in the order they are given slots
+	places    map[string]*list.Element // those in waiting, by the app's address
+	held      map[string]int           // slots of each live app, with those on their way to it
+	contended atomic.Bool              // somebody waits
 }
 
 type claimant struct {
 	app *actor.PID
 	n   int
+}
+
+func newGovernor(sys *system, slots int) *governor {
+	return &governor{sys: sys, free: slots, places: map[string]*list.Element{}, held: map[string]int{}}
 }
 
 // The messages to the governor.
@@ -52,10 +57,10 @@ func (g *governor) forget(app *actor.PID) { g.sys.tell(g.self, &endSlots{app}) }
 func (g *governor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *askSlots:
-		if i := g.find(m.app); i >= 0 {
-			g.waiting[i].n += m.n
+		if at, waits := g.places[m.app.Id]; waits {
+			at.Value.(*claimant).n += m.n
 		} else {
-			g.waiting = append(g.waiting, m.claimant)
+			g.places[m.app.Id] = g.waiting.PushBack(&m.claimant)
 		}
 	case *dropAsk:
 		g.drop(m.app)
@@ -71,30 +76,30 @@ func (g *governor) Receive(c actor.Context) {
 	default:
 		return
 	}
-	for g.free > 0 && len(g.waiting) > 0 {
-		w := g.waiting[0]
+	for g.free > 0 && g.waiting.Len() > 0 {
+		first := g.waiting.Front()
+		w := first.Value.(*claimant)
 		// A lone claimant gets all it asks for; of several each gets one in turn.
 		n := min(w.n, g.free)
-		if g.waiting = g.waiting[1:]; len(g.waiting) > 0 {
+		if g.waiting.Len() > 1 {
 			n = 1
 		}
 		if w.n -= n; w.n > 0 {
-			g.waiting = append(g.waiting, w)
+			g.waiting.MoveToBack(first)
+		} else {
+			g.drop(w.app)
 		}
 		g.free -= n
 		g.held[w.app.Id] += n
 		g.sys.tell(w.app, &slotsGiven{n})
 	}
-	g.contended.Store(len(g.waiting) > 0)
+	g.contended.Store(g.waiting.Len() > 0)
 }
 
-// find is the app's place among those who wait; -1 if it does not.
-func (g *governor) find(app *actor.PID) int {
-	return slices.IndexFunc(g.waiting, func(w claimant) bool { return w.app.Id == app.Id })
-}
-
+// drop takes the app from those who wait, if it does.
 func (g *governor) drop(app *actor.PID) {
-	if i := g.find(app); i >= 0 {
-		g.waiting = slices.Delete(g.waiting, i, i+1)
+	if at, waits := g.places[app.Id]; waits {
+		g.waiting.Remove(at)
+		delete(g.places, app.Id)
 	}
 }

@@ -54,7 +54,7 @@ func figures(r *workload.Row) map[string]*float64 {
 // aspect is the figure that a workload is about, and whether more of it is better.
 func aspect(name string) (figure string, more bool) {
 	switch name {
-	case "W3", "W3-loaded", "W6-W3", "W4-herd":
+	case "W3", "W3-loaded", "W6-W3", "W4-herd", "W8", "W8-due":
 		return "p99_ms", false
 	case "W7", "W7-bare":
 		return "p50_ms", false

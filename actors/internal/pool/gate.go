@@ -6,25 +6,29 @@ import (
 	"sync/atomic"
 )
 
-// Gate bounds how many of its members run at once. Ten thousand that have something
-// to do at one instant would else share the processor, and each message of every
-// other one would wait for a round of all of them.
+// Gate bounds how many of its members run at once. Without it ten thousand that are
+// due at one instant share the processor, and each message of any other actor waits
+// for a round of all of them.
 //
-// Members wait in two lanes that take turns: in the urgent one those that somebody
-// waits for, in the patient one all others. So an urgent one waits for the few before
-// it in its lane and as many of the other, and no lane waits for ever.
+// Members wait in two lanes that take turns (P5): those with a caller that waits for
+// them in the urgent one, all others in the patient one.
+//
+//	           permit ┌──── step aside ────┐
+//	Schedule ──┬─────►│ running ──► ended  │
+//	           │      └────────▲───────────┘
+//	           └─► urgent, patient lane
 type Gate struct {
 	pool *Pool
 
 	mu      sync.Mutex
-	permits int // free ones; 0 while somebody waits
+	permits int // free ones; 0 while a member waits
 	urgent  lane
 	patient lane
 	turn    bool         // the next permit is for the patient lane
 	waiting atomic.Int32 // in both lanes
 }
 
-// lane is who waits, in the order they came.
+// lane is the members that wait, in the order they came.
 type lane struct{ places []place }
 
 // place is that of a member. It is void if the member has had another one since.
@@ -56,7 +60,7 @@ type Member struct {
 // stepsAtOnce is how many messages a member handles before it steps aside for others.
 const stepsAtOnce = 16
 
-// Member returns a new member. urgent says whether somebody waits for it; it is
+// Member returns a new member. urgent says whether a caller waits for it; it is
 // called from any goroutine and must not block.
 func (g *Gate) Member(urgent func() bool) *Member {
 	m := &Member{gate: g, urgent: urgent}
@@ -68,7 +72,7 @@ func (g *Gate) Member(urgent func() bool) *Member {
 func (m *Member) Throughput() int { return throughput }
 
 // Schedule implements the actor library's dispatcher, which calls it again only once
-// fn has returned.
+// fn has handled all there was.
 func (m *Member) Schedule(fn func()) {
 	m.fn = fn
 	if m.gate.enter(m, false) {
@@ -97,7 +101,7 @@ func (m *Member) Step() {
 	}
 }
 
-// Hurry moves a member that waits, and that somebody waits for now, to the urgent lane.
+// Hurry moves a member that waits to the urgent lane: a caller waits for it now.
 func (m *Member) Hurry() {
 	if !m.parked.Load() {
 		return
@@ -128,7 +132,7 @@ func (g *Gate) wait(m *Member, aside bool) {
 	m.aside = aside
 	m.number++
 	g.waiting.Add(1)
-	m.parked.Store(true) // first: who comes to wait for it sees one or the other
+	m.parked.Store(true) // first: a caller that comes now sees one or the other
 	if m.urgent() {
 		m.parked.Store(false)
 		g.urgent.push(m)
@@ -137,8 +141,8 @@ func (g *Gate) wait(m *Member, aside bool) {
 	g.patient.push(m)
 }
 
-// stepAside gives the member's permit to who waits, and has it wait itself. It is
-// true if nobody does, and the member keeps it.
+// stepAside passes the member's permit on, and has it wait itself. It is true if no
+// other waits, and the member keeps the permit.
 func (g *Gate) stepAside(m *Member) bool {
 	g.mu.Lock()
 	next := g.next()
@@ -153,7 +157,7 @@ func (g *Gate) stepAside(m *Member) bool {
 	return false
 }
 
-// leave gives a permit to who waits, or back.
+// leave passes a permit on, or gives it back.
 func (g *Gate) leave() {
 	g.mu.Lock()
 	next := g.next()
@@ -187,8 +191,8 @@ func (g *Gate) next() *Member {
 	return m
 }
 
-// let has a member go on that waits in the middle of a run, and returns one that is
-// to be started.
+// let resumes a member that waits in the middle of a run. One that has not begun is
+// returned, for begin.
 func (g *Gate) let(m *Member) (start *Member) {
 	if !m.aside {
 		return m

@@ -17,12 +17,12 @@ const (
 	crowdEvery = 5 * time.Second
 	// crowdSpan is how long W8 looks at them.
 	crowdSpan = 30 * time.Second
-	// crowdPace is how long the one who calls beside them waits between two calls.
+	// crowdPace is the pause between two calls of the app beside them.
 	crowdPace = 10 * time.Millisecond
 )
 
-// crowd is W8: what a crowd of apps, each with a heartbeat, costs the one app that
-// somebody calls, while they come into being and after a start with all of them due.
+// crowd is W8: what a crowd of apps, each with a heartbeat, costs one app that is
+// called, while they come into being and after a start with all of them due.
 func crowd(ctx context.Context, r *Rig) error {
 	apps := r.scaled(crowdApps)
 	work := Work{Apps: apps + 1, Started: func(time.Time) { r.Meter.add(1) }}
@@ -87,6 +87,7 @@ func (e *engine) beside(ctx context.Context, app int, row *Row, run func() error
 	err := run()
 	close(done)
 	wg.Wait()
+	row.Jobs = len(took)
 	row.spent(time.Since(began), len(took))
 	row.spread(took)
 	return errors.Join(err, callErr)

@@ -6,19 +6,19 @@ import (
 	"runtime/metrics"
 )
 
-// GCPercent is GOGC of the command, unless the environment says otherwise, and of
-// every system that it is measured beside, while the heap is small: collecting it
-// often cost a fifth of the engine's processor time.
-const GCPercent = 600
+// smallHeapGC is GOGC while the heap is small: at the default a fifth of the engine's
+// processor time went to collecting the garbage of requests.
+const smallHeapGC = 600
 
-// gcGarbage is how much garbage there may be for GCPercent's sake, in bytes. With a
-// larger heap GOGC falls to its default, lest 300 MB of live memory take 2 GB.
-const gcGarbage = 256 << 20
+// garbageBudget is how much garbage that may mean, in bytes. As the live heap grows GOGC
+// falls to its default, lest 300 MB of live memory take 2 GB.
+const garbageBudget = 256 << 20
 
-// TuneGC sets GOGC for this process, and again after each collection.
+// TuneGC sets GOGC of this process, now and after each collection: of the command,
+// unless the environment says otherwise, and of the systems that it is measured beside.
 func TuneGC() {
-	debug.SetGCPercent(GCPercent)
-	now := GCPercent
+	now := smallHeapGC
+	debug.SetGCPercent(now)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	// A finalizer runs once after each collection, since it is set anew each time.
 	var collected func(*[16]byte)
@@ -35,5 +35,5 @@ func TuneGC() {
 
 // gcPercent is GOGC for so much live memory, in steps of 50.
 func gcPercent(live uint64) int {
-	return max(min(int(gcGarbage*100/max(live, 1<<20))/50*50, GCPercent), 100)
+	return max(min(int(garbageBudget*100/max(live, 1<<20))/50*50, smallHeapGC), 100)
 }

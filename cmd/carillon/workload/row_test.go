@@ -121,3 +121,15 @@ func TestRoundNotesEveryStart(t *testing.T) {
 		t.Errorf("a round that nothing starts in: %v", err)
 	}
 }
+
+// TestCollectorFollowsTheHeap: a large heap is not given room for six times its size.
+func TestCollectorFollowsTheHeap(t *testing.T) {
+	for _, tt := range []struct {
+		live uint64
+		want int
+	}{{0, 600}, {40 << 20, 600}, {43 << 20, 550}, {128 << 20, 200}, {256 << 20, 100}, {4 << 30, 100}} {
+		if got := gcPercent(tt.live); got != tt.want {
+			t.Errorf("GOGC of %d live bytes is %d, want %d", tt.live, got, tt.want)
+		}
+	}
+}
