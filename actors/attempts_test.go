@@ -441,7 +441,7 @@ func TestG5_NeverTwoAtOnceThoughAHandlerWasGivenUp(t *testing.T) {
 				if job.Error == nil || job.Error.Code != string(dispatch.CodeDeadlineExceeded) {
 					t.Errorf("the job says %+v", job.Error)
 				}
-				if i := h.Inspect("acme"); i.Asleep || i.Ghosts != 1 || i.Running != 0 {
+				if i := h.Inspect("acme"); i.Asleep || i.Stuck != 1 || i.Running != 0 {
 					t.Errorf("a given-up handler should hold the app awake, and no slot: %+v", i)
 				}
 				close(free)

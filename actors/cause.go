@@ -25,6 +25,7 @@ var (
 	cutByStop   = &interruption{"the engine stopped before the attempt had ended"}
 	cutByClose  = &interruption{"the engine was closed before the attempt had ended"}
 	cutByHold   = &interruption{"the app was held before the attempt had ended"}
+	cutByStuck  = &interruption{"too many handlers of the function are stuck"}
 	cutByVolume = &interruption{"the volume failed during the attempt"}
 )
 

@@ -88,8 +88,8 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			case at.After(wall):
 				keep(job, at)
 				continue
-			case suspect && suspects >= min(most, suspectsAtOnce(job.Interruptions)), s.runs.haunted(job.ID):
-				keep(job, time.Time{}) // until that run, or that handler, has ended
+			case suspect && suspects >= min(most, suspectsAtOnce(job.Interruptions)), s.keptBack(job):
+				keep(job, time.Time{}) // until that run has ended, or a handler returned
 				continue
 			case s.eng.unrunnable(job) != "":
 				if job.Due.After(wall) {
@@ -187,8 +187,11 @@ func (s *scheduler) suspects() (n, most int) {
 }
 
 func (s *scheduler) newRun(job storage.Job, suspect bool) *run {
-	fn, ok := s.eng.opts.Functions.Lookup(job.Function)
-	return &run{job: job, attempt: job.Attempts + 1, suspect: suspect, mutation: ok && fn.Kind == dispatch.KindMutation}
+	r := &run{job: job, path: job.Function, attempt: job.Attempts + 1, suspect: suspect}
+	if fn, ok := s.eng.opts.Functions.Lookup(job.Function); ok {
+		r.path, r.mutation = fn.Path, fn.Kind == dispatch.KindMutation
+	}
+	return r
 }
 
 // claimInserted claims, in the transaction that inserts them, the jobs that are
@@ -203,7 +206,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 		job := &jobs[i]
 		at := s.claimAt(job)
 		first := s.nextAt.IsZero() || job.Place().Less(s.from)
-		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.runs.haunted(job.ID)
+		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job)
 		if first && soon && !s.draining && s.claims < claimBatch {
 			ok, err := tx.Claim(job)
 			if err != nil {
@@ -250,6 +253,10 @@ func (s *scheduler) release() {
 			break
 		}
 		s.ready.pop()
+		if s.runs.blocks(r.path) != nil {
+			s.endRun(ending{run: r, err: cutByStuck})
+			continue
+		}
 		if inv := s.launch(r); inv != nil {
 			due = append(due, inv)
 		}
@@ -293,7 +300,7 @@ func (s *scheduler) launch(r *run) *invocation {
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {
 		cancel(nil)
-		sys.tell(self, &jobEnded{ending{run: r, err: res.err, returned: true, notKept: inv.whyNotKept(s.appState), unfit: inv.stored.Unfit}})
+		sys.tell(self, &jobEnded{ending{run: r, err: res.err, notKept: inv.whyNotKept(s.appState), unfit: inv.stored.Unfit}})
 	}
 	return inv
 }

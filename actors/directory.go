@@ -303,6 +303,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
 	store.SetRegistry(d.eng.registry)
 	store.SetLive(ref.app.runs.live)
+	store.SetReason(ref.app.reason)
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", nil, func() actor.Actor { return sup }), "app/"+string(id))
 	if err != nil {

@@ -59,6 +59,13 @@
 //	its deadline                                 deadline_exceeded
 //	nothing of these                             the handler's error
 //
+// A handler that was given up and does not return is stuck (stuck.go): Go cannot end
+// it. It holds no permit, what it asks for is refused, and it is logged, counted
+// (Engine.Stuck) and told in the listing of its job (Job.Reason), which waits for
+// it, as the ticks of its trigger do that must not overlap. A person can have them go
+// on (HostScheduler.Abandon). With 64 of them in an app, jobs of the functions that
+// have some wait, and their calls are refused.
+//
 // Time. The wall clock decides when a job is due and is read again when a timer
 // has fired. What is written down follows the wall, smoothed: a step back of up to
 // five minutes is bridged at half the speed, a larger one is followed at once. No
@@ -103,8 +110,9 @@
 //	A8  started counts the runs with holdsSlot, never above slots, nor the sum of slots above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.
 //	A10 After an error of a commit nothing is begun until every change set was answered and the state was read again.
-//	A11 No message is sent to an app's actors after they were stopped: a caller enters before and leaves after.
+//	A11 No message is sent to an app's actors after they were stopped: a caller enters before and leaves after. A handler that was given up may return later; what it tells is nothing to anybody.
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
+//	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //
 // Locks: relay.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

@@ -329,12 +329,16 @@ func (e *Engine) read(ctx context.Context, id storage.AppID, from *source, fn fu
 	return asError(fn(snap.Reader()))
 }
 
+// ErrHandlers is part of Close's error if handlers have not returned.
+var ErrHandlers = errors.New("handlers have not returned")
+
 // Close drains and closes the engine: new calls are refused, those inside are
 // served, no job starts any more, and running jobs may finish until ctx ends;
 // then their contexts are cancelled, and they have Options.Grace to return: Close
 // returns by then. What is cut off is written down as interrupted, spends no attempt, and is
 // taken up when the directory is opened again. Close returns when nothing of the
-// engine runs; if handlers have not returned even then, the error says how many. A
+// engine runs; if handlers have not returned even then, the error is ErrHandlers and
+// says how many. For stuck handlers (Engine.Stuck) it waits for Options.Grace only. A
 // second Close waits for the first and returns the same.
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
@@ -371,8 +375,8 @@ func (e *Engine) grace() (over <-chan struct{}, forget func()) {
 	return c, func() { timer.Stop() }
 }
 
-// drain returns when no app has anything under way and no handler runs, or when
-// the engine is stopped over its head.
+// drain returns when no app has anything under way and no handler runs that is not
+// stuck, or when the engine is stopped over its head.
 func (e *Engine) drain() {
 	drained := make(chan struct{})
 	n := 0
@@ -396,7 +400,7 @@ func (e *Engine) drain() {
 			return
 		}
 	}
-	e.handlers.wait(e.directory.gone)
+	e.handlers.wait(false, e.directory.gone)
 }
 
 // Abort stops as a crash would: nothing is drained, nothing more is committed,
@@ -425,10 +429,10 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	e.sys.actors.Shutdown()
 	e.timers.Close()
 
-	returned := e.handlers.wait(over)
+	returned := e.handlers.wait(true, over)
 	e.sys.workers.Close(returned)
 	if !returned {
-		err = errors.Join(err, fmt.Errorf("%d handlers have not returned", e.handlers.running()))
+		err = errors.Join(err, fmt.Errorf("%d %w", e.handlers.running(), ErrHandlers))
 	}
 	return err
 }

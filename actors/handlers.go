@@ -3,7 +3,9 @@ package actors
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,22 +17,48 @@ import (
 // an actor's. A panic or a runtime.Goexit of a function is the end of its run
 // and of nothing else.
 type handlers struct {
-	eng  *Engine
-	mu   sync.Mutex
-	n    int           // how many run
-	none chan struct{} // closed when none does; nil unless somebody waits
+	eng   *Engine
+	mu    sync.Mutex
+	n     int // how many run
+	stuck int // how many of those are stuck
+	waits []handlersWait
 
 	ignored sync.Map // paths of functions that noteIgnored has logged
+}
+
+// handlersWait is a wait for the end of the handlers.
+type handlersWait struct {
+	stuckToo bool // for those that are stuck, too
+	over     chan struct{}
 }
 
 func (h *handlers) add(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.n += n; h.n == 0 && h.none != nil {
-		close(h.none)
-		h.none = nil
-	}
+	h.n += n
+	h.tell()
 }
+
+// countStuck notes that so many more of those that run are stuck.
+func (h *handlers) countStuck(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stuck += n
+	h.tell()
+}
+
+// tell ends the waits that are over. The caller has the lock.
+func (h *handlers) tell() {
+	h.waits = slices.DeleteFunc(h.waits, func(w handlersWait) bool {
+		if !h.none(w.stuckToo) {
+			return false
+		}
+		close(w.over)
+		return true
+	})
+}
+
+func (h *handlers) none(stuckToo bool) bool { return h.n == 0 || !stuckToo && h.n <= h.stuck }
 
 // running is how many functions run now.
 func (h *handlers) running() int {
@@ -39,20 +67,19 @@ func (h *handlers) running() int {
 	return h.n
 }
 
-// wait returns true once no function runs, or false when stop is closed before.
-func (h *handlers) wait(stop <-chan struct{}) bool {
+// wait returns true once no function runs, but for stuck ones unless stuckToo, or
+// false when stop is closed before.
+func (h *handlers) wait(stuckToo bool, stop <-chan struct{}) bool {
 	h.mu.Lock()
-	if h.n == 0 {
+	if h.none(stuckToo) {
 		h.mu.Unlock()
 		return true
 	}
-	if h.none == nil {
-		h.none = make(chan struct{})
-	}
-	none := h.none
+	w := handlersWait{stuckToo, make(chan struct{})}
+	h.waits = append(h.waits, w)
 	h.mu.Unlock()
 	select {
-	case <-none:
+	case <-w.over:
 		return true
 	case <-stop:
 		return false
@@ -141,6 +168,7 @@ func (h *handlers) query(app *appState, inv *invocation) {
 		defer snap.Close()
 		late := context.AfterFunc(ctx, func() {
 			snap.Close()
+			app.leaveCall(inv, errors.Is(context.Cause(ctx), context.DeadlineExceeded), h.eng.opts.Grace)
 			inv.reply(result{err: blame(inv.Path, inv.timeout, contextError(ctx, inv.Path), context.Cause(ctx))})
 		})
 		defer late()
@@ -150,6 +178,7 @@ func (h *handlers) query(app *appState, inv *invocation) {
 		unlink()
 		cancel()
 		stop(nil)
+		app.returnedFrom(inv)
 		inv.reply(res)
 	})
 }
@@ -169,6 +198,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, ctx, inv.timeout})
 	} else {
 		giveUp = time.AfterFunc(inv.timeout+h.eng.opts.Grace, func() {
+			app.leaveCall(inv, true, 0)
 			inv.reply(result{err: blame(inv.Path, inv.timeout, overran(inv.Path, inv.timeout, nil), context.Cause(ctx))})
 		})
 	}
@@ -194,6 +224,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 			giveUp.Stop()
 			src.end(dispatch.CodeAborted, "the action has returned")
 		}
+		app.returnedFrom(inv)
 		inv.reply(res)
 	})
 }

@@ -23,7 +23,8 @@ type Inspection struct {
 	Ready   int // of those, jobs that wait for their instant or a slot
 	Running int // jobs that hold a slot
 	Slots   int // slots the app has of the engine-wide limit
-	Ghosts  int // handlers that were given up and have not returned
+	Leaving int // handlers that were given up and have Options.Grace to return
+	Stuck   int // handlers that were given up and have not returned: Engine.Stuck names them
 
 	History int // finished jobs whose rows are kept
 	// Clock is ClockState.Notes: what a person should look at.
@@ -72,9 +73,10 @@ func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 func (s *scheduler) inspection() Inspection {
 	i := Inspection{
 		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
-		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Ghosts: s.runs.haunting(),
+		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Stuck: len(s.runs.stuck()),
 	}
 	i.Held, _ = s.store.Held()
+	i.Leaving = s.runs.leaving()
 	for _, r := range s.runs.all() {
 		if !s.runs.live(r.job.ID) {
 			i.Claimed++

@@ -20,16 +20,15 @@ type result struct {
 // function, or a due job. They differ in who is told the result.
 type invocation struct {
 	dispatch.Invocation
-	ctx     context.Context
-	fn      *dispatch.Function // set by the Runner
-	timeout time.Duration      // set by the Runner
-	now     time.Time          // clock.now when its handler started
-	job     *run               // of a due job
-	from    *source            // of a run from an action
-	notKept storage.NotKept    // of a due job: why its result cannot be kept
-
-	stored dispatch.StoredArgs // of a due job: how its arguments fit
-
+	ctx      context.Context
+	fn       *dispatch.Function  // set by the Runner
+	timeout  time.Duration       // set by the Runner
+	now      time.Time           // clock.now when its handler started
+	job      *run                // of a due job
+	from     *source             // of a run from an action
+	notKept  storage.NotKept     // of a due job: why its result cannot be kept
+	stored   dispatch.StoredArgs // of a due job: how its arguments fit
+	handle   handle              // of a call's handler
 	answered atomic.Bool
 	answer   func(result) // how the caller is told; called once, must not block
 }

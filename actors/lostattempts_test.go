@@ -200,8 +200,8 @@ func TestG5_NeverTwoAtOnceAfterALostCancel(t *testing.T) {
 				if most.Load() != 1 {
 					t.Errorf("%d handlers of the job ran at once", most.Load())
 				}
-				if i := h.Inspect("acme"); i.Ghosts != 0 {
-					t.Errorf("%d handlers are said to be there yet", i.Ghosts)
+				if i := h.Inspect("acme"); i.Leaving+i.Stuck != 0 {
+					t.Errorf("%d handlers are said to be there yet", i.Leaving+i.Stuck)
 				}
 			})
 		})

@@ -63,7 +63,8 @@ type Options struct {
 	// and job say nothing else. Defaults 5 s, 5 s and 10 min.
 	QueryTimeout, MutationTimeout, ActionTimeout time.Duration
 	// Grace is how long after its deadline an action may take to return before it
-	// is given up and its slot freed. Default 5 s.
+	// is given up and its slot freed, and how long any handler that was told to stop
+	// may take before it is stuck (Engine.Stuck). Default 5 s.
 	Grace time.Duration
 
 	// Retention is how long finished jobs are kept in the history. Default 7 days.

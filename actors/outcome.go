@@ -12,12 +12,11 @@ import (
 // ending is how a job's run came to its end outside the turn: an action's
 // always, a mutation's if it failed.
 type ending struct {
-	run      *run
-	err      error // nil: success
-	returned bool  // the handler has returned, so nothing of the run is left
-	notKept  *storage.NotKept
-	unfit    error // this program cannot run it: the handler has not started
-	unbegun  bool  // the handler has not started and was interrupted: no attempt
+	run     *run
+	err     error // nil: success
+	notKept *storage.NotKept
+	unfit   error // this program cannot run it: the handler has not started
+	unbegun bool  // the handler has not started and was interrupted: no attempt
 }
 
 // endRun takes note of a run's end. What it means for the job is settled with
@@ -28,9 +27,6 @@ func (s *scheduler) endRun(end ending) {
 		r.expires.Stop()
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
-	if end.returned && s.runs.leave(r) {
-		s.claimFrom(storage.Place{})
-	}
 	if s.runs.get(r.job.ID) != r || r.over {
 		s.freeSlot(r) // cancelled, or given up: only that was left
 		return
@@ -74,8 +70,10 @@ func (s *scheduler) expireAfter(r *run, d time.Duration) {
 func (s *scheduler) giveUp(r *run) {
 	end := ending{run: r}
 	if s.runs.get(r.job.ID) == r && !r.over {
-		s.runs.bury(r)
 		end.err = r.overran()
+	}
+	if !r.mutation {
+		s.leaveBehind(&r.handle, leftOfRun(r, false), 0)
 	}
 	s.endRun(end)
 }

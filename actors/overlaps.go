@@ -7,7 +7,7 @@ import (
 )
 
 // This file is what a tick has to do with the ticks of its trigger before it: one
-// runs, waits for its retry, or is yet to be caught up.
+// runs, waits for its retry, is yet to be caught up, or has left a handler behind.
 
 // maxRetries bounds how many retries of one trigger are looked at.
 const maxRetries = 1000
@@ -21,11 +21,24 @@ func (c *clockwork) overlap(w storage.JobWriter, t *storage.Trigger, running []*
 		}
 		reason, byHand = "overlap: a run by hand", true
 	}
+	if c.left(t) > 0 {
+		return "overlap: the handler of an earlier tick has not returned", false, nil
+	}
 	retries, err := c.retries(w, t, wall)
 	if err != nil || len(retries) == 0 {
 		return reason, byHand, err
 	}
 	return "overlap: retry of " + retries[0].Slot.Format(time.RFC3339Nano), false, nil
+}
+
+// left counts the handlers of the trigger's ticks that were given up, or cancelled,
+// and have not returned. A tick that replaces them waits until their grace is over.
+func (c *clockwork) left(t *storage.Trigger) int {
+	all, leaving := c.runs.ticksLeft(t.Name)
+	if t.Overlap == storage.OverlapReplace {
+		return leaving
+	}
+	return all
 }
 
 // retries are the trigger's ticks that wait for another attempt, by slot. Ticks of
@@ -45,16 +58,18 @@ func (c *clockwork) retries(w storage.JobWriter, t *storage.Trigger, wall time.T
 }
 
 // replace ends all that the tick of the slot is to replace: what runs, also by
-// hand, what waits for a retry, and what is yet to be caught up.
-func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.Time, running []*run, now time.Time) error {
+// hand, what waits for a retry, and what is yet to be caught up. leaving is how many
+// handlers of those are there yet.
+func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.Time, running []*run, now time.Time) (leaving int, err error) {
+	leaving = c.left(t)
 	reason := "overlap: replaced by the tick of " + slot.UTC().Format(time.RFC3339Nano)
 	begun, err := w.System().Begun(t.Name, maxRetries)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	late, err := w.System().Late(t.Name, maxRetries)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	jobs := append(begun, late...)
 	for _, r := range running {
@@ -69,19 +84,22 @@ func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.T
 				err = c.relog(w, t, job, storage.SlotSkipped, reason, now)
 			}
 			if err != nil {
-				return err
+				return 0, err
 			}
 			continue
 		}
 		answer, err := storage.CancelJob(w, job.ID)
+		if answer.Found == storage.StateRunning {
+			leaving++
+		}
 		if err == nil && answer.Canceled && !job.Slot.IsZero() {
 			err = c.relog(w, t, job, storage.SlotFired, reason, now)
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return leaving, nil
 }
 
 // isPast says whether a retry of the job at the instant would be too late: it is a

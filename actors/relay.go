@@ -74,6 +74,13 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		inv.reply(result{err: blame(inv.Path, inv.timeout, err, context.Cause(inv.ctx))})
 		return false
 	}
+	if err := app.runs.blocks(inv.fn.Path); err != nil {
+		if inv.job != nil {
+			err = cutByStuck
+		}
+		inv.reply(result{err: err})
+		return false
+	}
 	at := app.eng.clock.look()
 	if inv.job != nil && inv.job.job.Due.After(at.wall) {
 		r.tooSoon = append(r.tooSoon, inv.job)
@@ -102,6 +109,7 @@ func (r *relay) end(t *turn, res result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lost || r.holds != t {
+		r.app.returnedFrom(t.inv)
 		return // the turn was taken away, with its transaction
 	}
 	res.err = blame(t.inv.Path, t.inv.timeout, res.err, t.ctx.Why())

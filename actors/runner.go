@@ -2,6 +2,8 @@ package actors
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -81,6 +83,12 @@ func (r *runner) accept(inv *invocation) *turn {
 		return nil
 	}
 	inv.fn = fn
+	if inv.job == nil {
+		if err := r.app.runs.blocks(fn.Path); err != nil {
+			inv.reply(result{err: err})
+			return nil
+		}
+	}
 	inv.timeout = eng.opts.timeout(fn)
 	if inv.job != nil {
 		if d := inv.job.job.Timeout; d > 0 {
@@ -98,18 +106,36 @@ func (r *runner) accept(inv *invocation) *turn {
 				return nil
 			}
 		} else if len(inv.job.job.Claims) > 0 {
-			// The hook is user code, and may take its time.
-			eng.handlers.spawn(inv.Path, func() result { return result{err: r.reauthorize(inv)} }, func(res result) {
-				if res.err != nil {
-					inv.reply(res)
-					return
-				}
-				r.ask(r.run(inv))
-			})
+			r.hook(inv)
 			return nil
 		}
 	}
 	return r.run(inv)
+}
+
+// hook has the host's hook rebuild the identity of the job. It is user code: it may
+// take its time, which is the attempt's, and get stuck like any handler.
+func (r *runner) hook(inv *invocation) {
+	eng, began := r.app.eng, time.Now()
+	var over atomic.Bool
+	giveUp := time.AfterFunc(inv.timeout+eng.opts.Grace, func() {
+		if over.CompareAndSwap(false, true) {
+			r.app.leaveCall(inv, true, 0)
+			inv.reply(result{err: overran(inv.Path, inv.timeout, nil)})
+		}
+	})
+	eng.handlers.spawn(inv.Path, func() result { return result{err: r.reauthorize(inv)} }, func(res result) {
+		giveUp.Stop()
+		switch {
+		case !over.CompareAndSwap(false, true):
+			r.app.returnedFrom(inv)
+		case res.err != nil:
+			inv.reply(res)
+		default:
+			inv.timeout = max(inv.timeout-time.Since(began), time.Millisecond)
+			r.ask(r.run(inv))
+		}
+	})
 }
 
 // run sends the invocation on, by the kind of its function. It may be called

@@ -14,6 +14,7 @@ import (
 type run struct {
 	job       storage.Job // as it was when claimed
 	attempt   int
+	path      string // of its function, as it is declared
 	mutation  bool
 	suspect   bool // crashes have cut it off before
 	startedAt time.Time
@@ -27,11 +28,11 @@ type run struct {
 	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.
-	durable   bool                    // the claim is; the handler may start
-	started   bool                    // the handler has
-	canceling bool                    // a mutation that holds the turn is cancelling it
-	parked    bool                    // its instant came meanwhile
-	returned  bool                    // the handler has
+	durable   bool // the claim is; the handler may start
+	started   bool // the handler has
+	canceling bool // a mutation that holds the turn is cancelling it
+	parked    bool // its instant came meanwhile
+	handle    handle
 	cancel    context.CancelCauseFunc // of the handler's context, once started
 }
 
@@ -51,14 +52,14 @@ func claimOf(job *storage.Job) claim {
 // SchedulerActor. It has a lock of its own, a leaf, because readers and the
 // mutation that holds the turn ask it from their own goroutines.
 type runs struct {
-	mu     sync.Mutex
-	byID   map[storage.JobID]*run
-	ghosts map[storage.JobID]*run // ended, but their handler has not returned
-	lost   map[claim]bool         // attempts whose end is not durable; true: a crash cut them off
+	mu   sync.Mutex
+	byID map[storage.JobID]*run
+	left map[*handle]*leftBehind // handlers that were given up and have not returned; of calls, too
+	lost map[claim]bool          // attempts whose end is not durable; true: a crash cut them off
 }
 
 func newRuns() *runs {
-	return &runs{byID: map[storage.JobID]*run{}, ghosts: map[storage.JobID]*run{}, lost: map[claim]bool{}}
+	return &runs{byID: map[storage.JobID]*run{}, left: map[*handle]*leftBehind{}, lost: map[claim]bool{}}
 }
 
 func (rs *runs) add(r *run) {
@@ -83,8 +84,7 @@ func (rs *runs) remove(r *run) {
 }
 
 // lose forgets a run of whose end, or cancel, nothing is durable. If its handler
-// has started, its claim is that of an attempt, wherever it is found; and the
-// handler of an action may be there yet.
+// has started, its claim is that of an attempt, wherever it is found.
 func (rs *runs) lose(r *run) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -95,9 +95,6 @@ func (rs *runs) lose(r *run) {
 		return
 	}
 	rs.lost[claimOf(&r.job)] = false
-	if !r.mutation && !r.returned {
-		rs.ghosts[r.job.ID] = r
-	}
 }
 
 // crashed notes that a crash has cut off the claimed jobs, for all that is known.
@@ -233,45 +230,9 @@ func (rs *runs) stop(r *run, cause error) {
 	}
 }
 
-// bury notes that the handler of a run that was given up has not returned. Its
-// job is not run again while it is there.
-func (rs *runs) bury(r *run) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if !r.returned {
-		rs.ghosts[r.job.ID] = r
-	}
-}
-
-// leave notes that the run's handler has returned. It is true if the job had to
-// wait for that.
-func (rs *runs) leave(r *run) bool {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	r.returned = true
-	if rs.ghosts[r.job.ID] != r {
-		return false
-	}
-	delete(rs.ghosts, r.job.ID)
-	return true
-}
-
-// empty says whether there is neither a run nor a ghost of one.
+// empty says whether there is neither a run nor a handler that was given up.
 func (rs *runs) empty() bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return len(rs.byID) == 0 && len(rs.ghosts) == 0
-}
-
-func (rs *runs) haunted(id storage.JobID) bool {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	return rs.ghosts[id] != nil
-}
-
-// haunting is how many handlers of runs that have ended have not returned.
-func (rs *runs) haunting() int {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	return len(rs.ghosts)
+	return len(rs.byID) == 0 && len(rs.left) == 0
 }

@@ -86,12 +86,13 @@ type (
 		ctx     context.Context
 		timeout time.Duration
 	}
-	runExpired  struct{ run *run }   // an action is past deadline and grace
-	alarmFired  struct{ gen uint64 } // the alarm, of that generation
-	slotsGiven  struct{ n int }      // by the governor
-	clockMoved  struct{}             // the wall was stepped, or the machine suspended
-	retryReload struct{}             // the volume may be up again
-	drain       struct {             // finish what is under way and take nothing new
+	runExpired    struct{ run *run }   // an action is past deadline and grace
+	alarmFired    struct{ gen uint64 } // the alarm, of that generation
+	slotsGiven    struct{ n int }      // by the governor
+	clockMoved    struct{}             // the wall was stepped, or the machine suspended
+	handlersMoved struct{}             // a handler that was given up has returned, is stuck, or was abandoned
+	retryReload   struct{}             // the volume may be up again
+	drain         struct {             // finish what is under way and take nothing new
 		hold bool   // for a hold: tell the jobs that run to stop
 		done func() // called once nothing is under way
 	}
@@ -120,6 +121,7 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *actor.Stopping:
 		s.close(errShutdown())
 		s.cutOff()
+		s.runs.stopLeaving()
 		s.eng.governor.forget(s.self)
 		return
 	case *actor.Restarting:
@@ -161,6 +163,8 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.alarm.Clear()
 	case *settled:
 		s.settle(m)
+	case *handlersMoved:
+		s.claimFrom(storage.Place{})
 	case *retryReload:
 	case *inspect:
 		m.answer(s.inspection())
@@ -209,6 +213,10 @@ work:
 		return
 	}
 	s.release()
+	if len(s.ended) > 0 && s.holder == nil && !s.broken {
+		s.step() // jobs that are kept back after all
+		return
+	}
 	s.rearm()
 }
 
@@ -261,6 +269,9 @@ func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 			// Noted before the state can be read again.
 			for _, r := range append(runs.ended, runs.stop...) {
 				app.runs.lose(r)
+			}
+			for _, r := range runs.stop {
+				app.runs.stop(r, cutByVolume) // its attempt is over all the same
 			}
 		}
 		app.outstanding.Add(-1)
@@ -328,6 +339,9 @@ func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*ru
 		if started {
 			stop = append(stop, r)
 			s.expireAfter(r, s.eng.opts.Grace)
+			if !r.mutation {
+				s.leaveBehind(&r.handle, leftOfRun(r, false), s.eng.opts.Grace)
+			}
 		} else {
 			s.claims--
 			s.freeSlot(r)

@@ -233,7 +233,7 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 		if !ok || t.Overlap == storage.OverlapAllow {
 			return claimIt, time.Time{}, nil
 		}
-		if len(running) > 0 {
+		if len(running) > 0 || c.left(&t) > 0 {
 			return keepIt, time.Time{}, nil
 		}
 		if job.Attempts == 0 {
@@ -258,7 +258,6 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 		}
 		// The slot itself is to be run late: it is judged like any other.
 	}
-	replaced := false
 	if t.Overlap != storage.OverlapAllow {
 		reason, byHand, err := c.overlap(w, &t, running, wall)
 		switch {
@@ -271,7 +270,14 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 		case wall.Before(job.Due):
 			return keepIt, job.Due, nil // it may have ended by then
 		case t.Overlap == storage.OverlapReplace:
-			replaced = true
+			leaving, err := c.replace(w, &t, slot, running, now)
+			if err != nil {
+				return keepIt, time.Time{}, err
+			}
+			if leaving > 0 {
+				c.waits(t.Name, job.ID) // until they have returned, or are stuck
+				return keepIt, time.Time{}, nil
+			}
 		default:
 			if _, err := storage.RemoveTick(w, job.ID); err != nil {
 				return keepIt, time.Time{}, err
@@ -293,11 +299,7 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 		}
 		after = last
 	}
-	err = c.wind(w, &t, after, now)
-	if err == nil && replaced {
-		err = c.replace(w, &t, slot, running, now)
-	}
-	return claimIt, time.Time{}, err
+	return claimIt, time.Time{}, c.wind(w, &t, after, now)
 }
 
 // catchUp decides the slots that were missed, the pending one being the first

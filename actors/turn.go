@@ -237,6 +237,7 @@ func (s *scheduler) loseTurn(err error) {
 	t.ctx.Cancel(err)
 	t.tx.Rollback(nil) // first of all: from then on its handler cancels nothing more
 	s.rollback(t.tx, t.cancelings, nil)
+	s.leaveCall(t.inv, true, s.eng.opts.Grace)
 	if t.inv.job != nil {
 		s.claims--
 		s.endRun(ending{run: t.inv.job, err: err})

@@ -24,8 +24,8 @@ type Scheduler interface {
 	// Get returns a job. ok is false if none of that id is known.
 	Get(id storage.JobID) (job storage.Job, ok bool, err error)
 	// Cancel cancels a pending or running job; the answer says whether it was in
-	// time. The handler of a running action is told by its context. Until it has
-	// returned, a new job that is given the same id may run beside it.
+	// time. The handler of a running action is told by its context; a new job that is
+	// given the same id begins when it has returned.
 	Cancel(id storage.JobID) (storage.Cancellation, error)
 	// Crons are the app's cron triggers, under the same rules.
 	Crons() Crons

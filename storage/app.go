@@ -43,6 +43,7 @@ type App struct {
 	durable atomic.Uint64 // number of the last change set known to be durable
 	broken  atomic.Bool   // a change set failed: nothing more is applied until Reload
 	live    atomic.Pointer[func(JobID) bool]
+	reason  atomic.Pointer[func(*Job) string]
 
 	schema    map[string]*tableInfo // the tables the store was opened with
 	maxJobs   int
@@ -97,6 +98,10 @@ func (a *App) Retention() time.Duration { return time.Duration(a.retention.Load(
 // engine knows. Until it is set no job shows as running. It may be called from
 // any goroutine and must not block.
 func (a *App) SetLive(started func(JobID) bool) { a.live.Store(&started) }
+
+// SetReason sets what says why a pending job is not begun though it is due (Job.Reason).
+// It may be called from any goroutine and must not block.
+func (a *App) SetReason(reason func(*Job) string) { a.reason.Store(&reason) }
 
 func (a *App) started(id JobID) bool {
 	fn := a.live.Load()

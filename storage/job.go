@@ -62,7 +62,10 @@ type Job struct {
 	// mean that one, and only a listing still shows this one.
 	Superseded bool
 
-	Reason string    // why the job is held; "" if it is not
+	// Reason is why the job is held, or why a pending one waits though it is due, or
+	// will, other than for a permit; "" if nothing keeps it back. Only that of a held
+	// job is stored: the engine knows the other.
+	Reason string
 	HeldAt time.Time // when it was last held; zero if it never was
 
 	place place // where the job lies in its region

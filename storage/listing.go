@@ -59,7 +59,13 @@ func (v *view) expired(t tag, job *Job) bool {
 
 // present completes a job with what its claim and the engine say of it.
 func (v *view) present(t tag, job *Job) error {
-	if t != tagQueue || !v.app.started(job.ID) {
+	if t != tagQueue {
+		return nil
+	}
+	if !v.app.started(job.ID) {
+		if reason := v.app.reason.Load(); reason != nil {
+			job.Reason = (*reason)(job)
+		}
 		return nil
 	}
 	claim, err := v.get(v.keys.place(tagClaim, job.place))

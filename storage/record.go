@@ -79,8 +79,10 @@ func encodeJob(job *Job) []byte {
 		AskedEra:      uint64(job.AskedEra),
 		StartedAtMs:   msOf(job.StartedAt),
 		CompletedAtMs: msOf(job.CompletedAt),
-		Reason:        job.Reason,
 		HeldAtMs:      msOf(job.HeldAt),
+	}
+	if job.State == StateHeld {
+		p.Reason = job.Reason
 	}
 	if scheduled := msOf(job.ScheduledFor); !job.State.keyedByDue() || scheduled != job.place.ms {
 		p.ScheduledForMs = scheduled

@@ -452,7 +452,7 @@ func (l *failLife) check() {
 	for id, known := range l.jobs {
 		l.checkJob(id, known, stored, took[id])
 	}
-	if i.Claimed+i.Ready+i.Running+i.Ghosts > 0 || !i.Asleep {
+	if i.Claimed+i.Ready+i.Running+i.Leaving+i.Stuck > 0 || !i.Asleep {
 		l.found(l.tally.Leaked, "at the end there is %+v", i)
 	}
 }

@@ -129,14 +129,14 @@ func (m *model) save(noted []happening) (back func()) {
 	was := *m
 	saved = append(saved, func() {
 		*m = was
-		m.runs, m.begun = slices.Clone(was.runs), slices.Clone(was.begun)
+		m.runs, m.left, m.begun = slices.Clone(was.runs), slices.Clone(was.left), slices.Clone(was.begun)
 	})
-	was.runs, was.begun = slices.Clone(m.runs), slices.Clone(m.begun)
+	was.runs, was.left, was.begun = slices.Clone(m.runs), slices.Clone(m.left), slices.Clone(m.begun)
 	runs := map[*run]bool{}
 	for _, h := range slices.Concat(noted, m.begun) {
 		runs[h.run] = true
 	}
-	for _, r := range m.runs {
+	for _, r := range slices.Concat(m.runs, m.left) {
 		runs[r] = true
 	}
 	for _, a := range m.apps {

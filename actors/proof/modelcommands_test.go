@@ -148,12 +148,15 @@ func afterCall(m *model, l *line) {
 	if err := p.end(0); span(p.Takes) > deadline {
 		want = dispatch.CodeDeadlineExceeded
 		if p.Deaf && span(p.Takes) < modelDeadline+modelGrace && l.words[2] == "model:act" {
-			want = "" // it returns within the grace, and what it returns counts
-			if err != nil {
+			want = "" // it returns within the grace: a success counts, and what stands whatever the cause
+			if err = late(err); err != nil {
 				want = dispatch.AsError(err).Code
 			}
 		}
 	} else if err != nil {
+		if l.words[2] == "model:act" && l.done.Sub(l.began) >= deadline {
+			err = late(err) // what it did beside its pause took it past its deadline
+		}
 		want = dispatch.AsError(err).Code
 	}
 	got, failed := l.failed()

@@ -149,7 +149,7 @@ func (m *model) compareOrder(a *app) {
 func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 	var due time.Time
 	for _, j := range a.jobs {
-		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || j.run != nil && j.run.ghost) {
+		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || m.leaves(a, j)) {
 			continue // it waits for something else than an instant
 		}
 		if (j.state == storage.StatePending || i.Asleep && !j.state.Ended()) && (due.IsZero() || j.due.Before(due)) {

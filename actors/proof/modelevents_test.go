@@ -153,9 +153,12 @@ func (m *model) startedJob(a *app, j *job, h happening) {
 		if other.app == a.id {
 			inApp++
 		}
-		if other.job.ID == r.job.ID && other.app == r.app && other.prog.Name == r.prog.Name { // else of a cancelled one, whose id was free
+		if other.job.ID == r.job.ID && other.app == r.app {
 			m.found("doubled", "two attempts of job %s (%s) run at once", j.id, j.name)
 		}
+	}
+	if m.leaves(a, j) {
+		m.found("doubled", "job %s (%s) began beside a handler that was given up", j.id, j.name)
 	}
 	if inApp >= m.perApp || len(m.runs) >= m.all {
 		m.found("other", "job %s (%s) began though %d of %d jobs of the app and %d of %d of all were running",
@@ -175,7 +178,7 @@ func (m *model) startedJob(a *app, j *job, h happening) {
 // late says how much later than it could have a pending job begins, or has not
 // begun yet. It errs on the side of the engine.
 func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool) {
-	if !a.free || j.crashes >= 2 || j.run != nil && j.run.ghost || j.trigger != "" && !m.alone(a, j) {
+	if !a.free || j.crashes >= 2 || m.leaves(a, j) || j.trigger != "" && !m.alone(a, j) {
 		return 0, false
 	}
 	could := at.Add(-m.wall(at).Sub(j.due)) // when it came to be due
@@ -201,7 +204,7 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 // inOrder demands that no mutation of the app that comes before j still waits.
 func (m *model) inOrder(a *app, j *job, h happening) {
 	for _, k := range a.jobs {
-		if k == j || k.state != storage.StatePending || k.acts() || j.acts() || k.trigger != "" || k.crashes >= 2 || k.due.After(h.wall) {
+		if k == j || k.state != storage.StatePending || k.acts() || j.acts() || k.trigger != "" || k.crashes >= 2 || k.due.After(h.wall) || m.leaves(a, k) {
 			continue
 		}
 		// What came to be, or became due, at this very moment may come too late for its place.
@@ -218,7 +221,8 @@ func (m *model) inOrder(a *app, j *job, h happening) {
 func (m *model) mutated(a *app, h happening) {
 	r := h.run
 	if a.holder != r {
-		return // it had lost the turn
+		m.returned(a, r, h.at) // it had lost the turn
+		return
 	}
 	a.holder = nil
 	j := a.own(r)
@@ -273,15 +277,59 @@ func (m *model) acted(a *app, h happening) {
 		m.replaced(a, j, h.at) // else a crash has cut it off, and its retry is what was replaced
 	}
 	if r.over {
-		if r.ghost = false; j != nil && j.run == r {
-			j.readyAt = h.at // it is not run again while an old handler of it is there
-			j.run = nil
-		}
+		m.returned(a, r, h.at)
 		return
 	}
 	r.end(h.at)
 	if j != nil {
-		m.ended(a, ending{r, h.err}, h.at)
+		err := h.err
+		if h.at.Sub(r.began) >= j.timeout() {
+			err = late(err)
+		}
+		m.ended(a, ending{r, err}, h.at)
+	}
+}
+
+// late is how a run ends whose handler returns err past its deadline.
+func late(err error) error {
+	if err == nil || dispatch.IsPermanent(err) || errors.Is(err, errPanic) {
+		return err
+	}
+	return errDeadline
+}
+
+// leaves says whether the job waits for a handler that was given up, or cancelled,
+// and has not returned: one of its own, or one of an earlier tick.
+func (m *model) leaves(a *app, j *job) bool {
+	t := a.triggers[j.trigger]
+	return slices.ContainsFunc(slices.Concat(m.runs, m.left), func(r *run) bool {
+		switch {
+		case r.app != a.id || !r.over:
+			return false
+		case r.job.ID == j.id:
+			return true
+		case t == nil || j.slot.IsZero() || r.tick.Trigger != t.name || r.tick.Slot.IsZero() || t.overlap == storage.OverlapAllow:
+			return false
+		}
+		return t.overlap != storage.OverlapReplace || slices.Contains(m.runs, r) // its grace is not over
+	})
+}
+
+// returned is a handler that was given up, or cancelled, and has returned.
+func (m *model) returned(a *app, r *run, at time.Time) {
+	m.left = slices.DeleteFunc(m.left, func(x *run) bool { return x == r })
+	m.goOn(a, r, at)
+	if j := a.own(r); j != nil && j.run == r {
+		j.run = nil
+	}
+}
+
+// goOn notes that what has waited for the handler need not any more.
+func (m *model) goOn(a *app, r *run, at time.Time) {
+	for _, j := range a.jobs {
+		if j.id == r.job.ID || r.tick.Trigger != "" && j.trigger == r.tick.Trigger {
+			j.readyAt = at
+		}
 	}
 }
 
@@ -387,14 +435,18 @@ func (m *model) overrun(r *run) {
 	j := a.own(r)
 	if a.holder == r {
 		a.holder = nil
+		if r.job.ID != "" {
+			m.left = append(m.left, r)
+		}
 		if j != nil {
 			m.settle(a, ending{r, errDeadline}, r.freed)
 		}
 		m.turnFree(a, r.freed)
 		return
 	}
+	m.left = append(m.left, r)
+	m.goOn(a, r, r.freed) // as far as a tick that replaces it is concerned
 	if j != nil && !canceled {
-		r.ghost = true
 		m.ended(a, ending{r, errDeadline}, r.freed)
 	}
 }
@@ -444,7 +496,7 @@ func (m *model) opened(at time.Time) {
 		a.holder, a.unsettled = nil, nil
 		a.window = nil
 	}
-	m.runs, m.closing = nil, false
+	m.runs, m.left, m.closing = nil, nil, false
 	m.perApp, m.all = m.limits[0], m.limits[1]
 }
 

@@ -173,7 +173,6 @@ type run struct {
 	life   int       // of the engine; the model's
 	over   bool
 	overAt time.Time
-	ghost  bool      // given up, and its handler has not returned
 	freed  time.Time // the model's: when its slot, or its turn, is given back at the latest
 }
 

@@ -43,6 +43,7 @@ type model struct {
 	seen            map[storage.AppID]*sight
 	findings        []finding
 	runs            []*run      // of jobs, that hold a slot
+	left            []*run      // of jobs, that hold none any more and whose handlers have not returned
 	begun           []happening // what actions have begun to do, and were not told how it ended
 	answers, asked  []int       // of this try of the command: what is answered, and of how many answers
 	reached         int         // how much of the command has fitted, in this try

@@ -297,9 +297,53 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !FAULT:`}},
 	},
 	{
-		name: "ghosts-forgotten", what: "a job runs again beside a handler that was given up",
+		name: "stuck-forgotten", what: "a job runs again beside a handler that was given up",
 		pkg: "actors", tests: "TestG5_NeverTwoAtOnceThoughAHandlerWasGivenUp",
-		edits: []edit{{"actors/runs.go", `return rs.ghosts[id] != nil`, `return rs.ghosts[id] != nil && !FAULT`}},
+		edits: []edit{{"actors/stuck.go", `return app.runs.anyLeft() && (`, `return !FAULT && app.runs.anyLeft() && (`}},
+	},
+	{
+		name: "mutation-runs-beside-itself", what: "a mutation is tried again beside its handler, which hangs",
+		pkg: "actors", tests: "TestG5_AJobWaitsForItsStuckHandler",
+		edits: []edit{{"actors/turn.go", `	s.leaveCall(t.inv, true, s.eng.opts.Grace)`, `	if !FAULT {
+		s.leaveCall(t.inv, true, s.eng.opts.Grace)
+	}`}},
+	},
+	{
+		name: "stuck-without-bound", what: "handlers that hang are begun without end",
+		pkg: "actors", tests: "TestG17_StuckHandlersAreBounded",
+		edits: []edit{{"actors/stuck.go", `if n < maxStuck || of == 0 {`, `if n < maxStuck || of == 0 || FAULT {`}},
+	},
+	{
+		name: "stuck-overlaps", what: "a tick is begun beside a stuck one, whatever its policy",
+		pkg: "actors", tests: "TestG19_OverlapWithAStuckHandler",
+		edits: []edit{{"actors/overlaps.go", `if t.Overlap == storage.OverlapReplace {`, `if FAULT {
+		return 0
+	}
+	if t.Overlap == storage.OverlapReplace {`}},
+	},
+	{
+		name: "replaced-runs-on", what: "a tick begins beside the one that it replaces",
+		pkg: "actors", tests: "TestG19_ReplaceWaitsForTheHandler",
+		edits: []edit{{"actors/ticks.go", `if leaving > 0 {`, `if leaving > 0 && !FAULT {`}},
+	},
+	{
+		name: "abandon-forgets-nothing", what: "a job waits for its stuck handler though a person has abandoned it",
+		pkg: "actors", tests: "TestG5_AbandonLetsAJobGoOn",
+		edits: []edit{{"actors/stuck.go", `			list = append(list, l.StuckHandler)
+			delete(rs.left, h)`, `			list = append(list, l.StuckHandler)
+			if !FAULT {
+				delete(rs.left, h)
+			}`}},
+	},
+	{
+		name: "close-waits-for-stuck", what: "Close waits for stuck handlers as long as for those that run",
+		pkg: "actors", tests: "TestG26_StuckHandlersKeepNobody",
+		edits: []edit{{"actors/engine.go", `e.handlers.wait(false, e.directory.gone)`, `e.handlers.wait(FAULT, e.directory.gone)`}},
+	},
+	{
+		name: "hook-never-given-up", what: "a hook that hangs keeps its job running for ever",
+		pkg: "actors", tests: "TestG17_AHookThatHangsIsStuck",
+		edits: []edit{{"actors/runner.go", `if over.CompareAndSwap(false, true) {`, `if !FAULT && over.CompareAndSwap(false, true) {`}},
 	},
 	{
 		name: "canceled-runs-on", what: "a canceled action is not told",

@@ -1,0 +1,359 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// This file is what becomes of a handler that was given up, because its deadline
+// has passed, its job was canceled or its app is held, and that has not returned:
+//
+//	running ──given up──► leaving ──Options.Grace──► stuck ──Abandon──► forgotten
+//	   └───── returned ◄─────┴─────────────────────────┘
+//
+// An action's attempt is over Options.Grace after its deadline only, so its handler
+// is stuck at once. Go cannot end a goroutine, so the engine keeps what it can: such
+// a handler holds no permit, and what it asks for is refused, but its own job waits
+// for it, and the ticks of its trigger that must not overlap do.
+
+// maxStuck is how many stuck handlers of an app there may be, with those that leave
+// past their deadline, before the functions that have some of them are begun no more.
+// Those that run at that moment, as many as there are permits, may get stuck beyond it.
+const maxStuck = 64
+
+// StuckHandler is a handler that was given up and has not returned within
+// Options.Grace.
+type StuckHandler struct {
+	App      storage.AppID
+	Function string
+	Job      storage.JobID // "" if it is that of a call
+	Attempt  int           // of the job
+	Since    time.Time     // when it was given up, by the wall
+}
+
+// handle is what the table of those that were given up knows a handler by. It is
+// guarded by runs.mu.
+type handle struct {
+	returned bool
+	counted  bool // among handlers.stuck
+}
+
+// leftBehind is a handler that was given up and has not returned.
+type leftBehind struct {
+	StuckHandler
+	trigger string
+	tick    bool        // of a slot, not run by hand
+	late    bool        // it has overrun its deadline, and was not merely told to stop
+	stuck   bool        // false: it leaves yet
+	grace   *time.Timer // of one that leaves
+}
+
+// leave notes that the handler has returned, and takes it off the table.
+func (rs *runs) leave(h *handle) (l leftBehind, there bool) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	h.returned = true
+	if p := rs.left[h]; p != nil {
+		l, there = *p, true
+		delete(rs.left, h)
+	}
+	return l, there
+}
+
+// stick notes that the handler's grace is over. ok is false if it has returned.
+func (rs *runs) stick(h *handle) (s StuckHandler, ok bool) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	l := rs.left[h]
+	if l == nil || l.stuck {
+		return s, false
+	}
+	l.stuck, h.counted = true, true
+	return l.StuckHandler, true
+}
+
+// giveUp puts the handler on the table, unless it has returned or is there.
+func (rs *runs) giveUp(h *handle, l *leftBehind) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if h.returned || rs.left[h] != nil {
+		return false
+	}
+	rs.left[h] = l
+	return true
+}
+
+// abandon takes the job's stuck handlers off the table.
+func (rs *runs) abandon(id storage.JobID) (list []StuckHandler) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for h, l := range rs.left {
+		if l.stuck && l.Job == id {
+			list = append(list, l.StuckHandler)
+			delete(rs.left, h)
+		}
+	}
+	return list
+}
+
+// keptBack says whether the job is not to be begun because of handlers that were
+// given up: its own, or too many that are stuck.
+func (app *appState) keptBack(job *storage.Job) bool {
+	return app.runs.anyLeft() && (app.runs.waitingFor(job, false) != nil || app.tooManyStuck(job) != nil)
+}
+
+func (rs *runs) anyLeft() bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return len(rs.left) > 0
+}
+
+// leftOf returns a handler that was given up and is such a one. The caller has the lock.
+func (rs *runs) leftOf(is func(*leftBehind) bool) *leftBehind {
+	for _, l := range rs.left {
+		if is(l) {
+			return l
+		}
+	}
+	return nil
+}
+
+// ticksLeft counts the handlers of the trigger's ticks that were given up, and of
+// those the ones that leave yet.
+func (rs *runs) ticksLeft(trigger string) (all, leaving int) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, l := range rs.left {
+		if l.tick && l.trigger == trigger {
+			if all++; !l.stuck {
+				leaving++
+			}
+		}
+	}
+	return all, leaving
+}
+
+// stuck returns the stuck handlers, the oldest first.
+func (rs *runs) stuck() []StuckHandler {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	var list []StuckHandler
+	for _, l := range rs.left {
+		if l.stuck {
+			list = append(list, l.StuckHandler)
+		}
+	}
+	slices.SortFunc(list, func(a, b StuckHandler) int { return a.Since.Compare(b.Since) })
+	return list
+}
+
+// leaving is how many handlers that were given up have time to return.
+func (rs *runs) leaving() (n int) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, l := range rs.left {
+		if !l.stuck {
+			n++
+		}
+	}
+	return n
+}
+
+// blocks says whether so many handlers are stuck that no more of the function are
+// begun. Its error is what a caller is told.
+func (rs *runs) blocks(function string) error {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if len(rs.left) < maxStuck {
+		return nil
+	}
+	n, of := 0, 0
+	for _, l := range rs.left {
+		if l.stuck || l.late {
+			n++
+			if l.Function == function {
+				of++
+			}
+		}
+	}
+	if n < maxStuck || of == 0 {
+		return nil
+	}
+	return &dispatch.Error{
+		Code: dispatch.CodeUnavailable, Path: function,
+		Message: fmt.Sprintf("%d handlers of the app are stuck, %d of this function: no more of it are begun", n, of),
+	}
+}
+
+// tooManyStuck is blocks for a job's function, which may have had another path.
+func (app *appState) tooManyStuck(job *storage.Job) error {
+	path := job.Function
+	if fn, ok := app.eng.opts.Functions.Lookup(path); ok {
+		path = fn.Path
+	}
+	return app.runs.blocks(path)
+}
+
+// stopLeaving stops the timers of the handlers that leave: the app stops.
+func (rs *runs) stopLeaving() {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, l := range rs.left {
+		if l.grace != nil {
+			l.grace.Stop()
+		}
+	}
+}
+
+// leaveBehind notes that the engine has given the handler up. If it has not returned
+// after the grace (0: now) it is stuck.
+func (app *appState) leaveBehind(h *handle, l leftBehind, grace time.Duration) {
+	l.App, l.Since = app.id, app.eng.clock.wall()
+	if grace > 0 {
+		l.grace = time.AfterFunc(grace, func() { app.stick(h) })
+	}
+	switch {
+	case !app.runs.giveUp(h, &l):
+		if l.grace != nil {
+			l.grace.Stop()
+		}
+		if grace == 0 {
+			app.stick(h) // it has left yet
+		}
+	case grace == 0:
+		app.stick(h)
+	}
+}
+
+// leftOfRun is the entry of a job's handler.
+func leftOfRun(r *run, late bool) leftBehind {
+	return leftBehind{
+		StuckHandler: StuckHandler{Function: r.path, Job: r.job.ID, Attempt: r.attempt},
+		trigger:      r.job.Trigger, tick: !r.job.Slot.IsZero(), late: late,
+	}
+}
+
+// leaveCall is leaveBehind for a call, or for the job that the invocation is of.
+func (app *appState) leaveCall(inv *invocation, late bool, grace time.Duration) {
+	if inv.job != nil {
+		app.leaveBehind(&inv.job.handle, leftOfRun(inv.job, late), grace)
+		return
+	}
+	app.leaveBehind(&inv.handle, leftBehind{StuckHandler: StuckHandler{Function: inv.fn.Path}, late: late}, grace)
+}
+
+// stick has the handler count as stuck, unless it has returned.
+func (app *appState) stick(h *handle) {
+	s, ok := app.runs.stick(h)
+	if !ok {
+		return
+	}
+	app.eng.handlers.countStuck(1)
+	app.eng.opts.Logger.Warn("a handler is stuck: it was given up, and has not returned within its grace",
+		"app", s.App, "function", s.Function, "job", s.Job, "attempt", s.Attempt, "since", s.Since)
+	app.eng.sys.tell(app.scheduler, &handlersMoved{})
+}
+
+// returned notes that a handler has returned, and has what waits for it go on.
+func (app *appState) returned(h *handle) {
+	l, there := app.runs.leave(h)
+	if h.counted { // from here on nothing changes it
+		app.eng.handlers.countStuck(-1)
+	}
+	if !there {
+		return // in time, or it was abandoned
+	}
+	if l.stuck {
+		app.eng.opts.Logger.Info("a stuck handler has returned",
+			"app", l.App, "function", l.Function, "job", l.Job, "attempt", l.Attempt, "since", l.Since)
+	}
+	if l.grace != nil {
+		l.grace.Stop()
+	}
+	app.eng.sys.tell(app.scheduler, &handlersMoved{})
+}
+
+// returnedFrom is returned for the handler of the invocation.
+func (app *appState) returnedFrom(inv *invocation) {
+	if inv.job != nil {
+		app.returned(&inv.job.handle)
+		return
+	}
+	app.returned(&inv.handle)
+}
+
+// reason is why the pending job is not begun though it is due, or will not be, or "".
+func (app *appState) reason(job *storage.Job) string {
+	if l := app.runs.waitingFor(job, app.clockwork.waited(job)); l != nil {
+		whose := "the attempt before"
+		if l.Job != job.ID {
+			whose = "an earlier tick"
+		}
+		return fmt.Sprintf("waits for the handler of %s, which was given up at %s and has not returned", whose, l.Since.UTC().Format(time.RFC3339))
+	}
+	if err := app.tooManyStuck(job); err != nil {
+		return dispatch.AsError(err).Message
+	}
+	return ""
+}
+
+// waitingFor returns the handler that was given up and that the job waits for, or nil.
+func (rs *runs) waitingFor(job *storage.Job, queued bool) *leftBehind {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if len(rs.left) == 0 {
+		return nil
+	}
+	own := rs.leftOf(func(l *leftBehind) bool { return l.Job == job.ID })
+	if own == nil && queued {
+		own = rs.leftOf(func(l *leftBehind) bool { return l.tick && l.trigger == job.Trigger })
+	}
+	return own
+}
+
+// Stuck returns the stuck handlers of all apps, the oldest first: their number is
+// the gauge to watch. A job's can be abandoned (HostScheduler.Abandon); each holds a
+// goroutine until it returns or the process ends. Those of an app that was deleted
+// are not among them.
+func (e *Engine) Stuck() []StuckHandler {
+	var list []StuckHandler
+	e.directory.each(func(ref *appRef) { list = append(list, ref.app.runs.stuck()...) })
+	slices.SortStableFunc(list, func(a, b StuckHandler) int { return a.Since.Compare(b.Since) })
+	return list
+}
+
+// Abandon has the app wait no more for the stuck handlers of the job: the job is
+// begun again beside them if it is due, the ticks of its trigger go on, and they do
+// not count any more towards the bound of stuck handlers. That is for a person who
+// knows that they do no harm: what they still do outside of the engine nobody stops.
+// It is logged. ok is false if the job has no stuck handler.
+func (s *HostScheduler) Abandon(id storage.JobID) (ok bool, err error) {
+	if err := id.Check(); err != nil {
+		return false, asError(err)
+	}
+	v, live := s.eng.directory.live.Load(s.app)
+	if !live {
+		return false, nil // it would not sleep with a stuck handler
+	}
+	return v.(*appRef).app.abandon(s.ctx, id)
+}
+
+func (app *appState) abandon(ctx context.Context, id storage.JobID) (bool, error) {
+	if ctx.Err() != nil {
+		return false, contextError(ctx, "")
+	}
+	list := app.runs.abandon(id)
+	for _, h := range list {
+		app.eng.opts.Logger.Warn("a stuck handler was abandoned",
+			"app", h.App, "function", h.Function, "job", h.Job, "attempt", h.Attempt, "since", h.Since)
+	}
+	if len(list) > 0 {
+		app.eng.sys.tell(app.scheduler, &handlersMoved{})
+	}
+	return len(list) > 0, nil
+}
