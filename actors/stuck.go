@@ -1,10 +1,10 @@
 package actors
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -327,33 +327,41 @@ func (e *Engine) Stuck() []StuckHandler {
 	return list
 }
 
+// maxBy bounds who a person is said to be, in bytes.
+const maxBy = 256
+
 // Abandon has the app wait no more for the stuck handlers of the job: the job is
 // begun again beside them if it is due, the ticks of its trigger go on, and they do
 // not count any more towards the bound of stuck handlers. That is for a person who
-// knows that they do no harm: what they still do outside of the engine nobody stops.
-// It is logged. ok is false if the job has no stuck handler.
-func (s *HostScheduler) Abandon(id storage.JobID) (ok bool, err error) {
+// knows that they do no harm: what they still do outside of the engine goes on. Each
+// is one WARN, with by, which says who decided it, of at most 256 bytes of UTF-8. ok
+// is false if the job has no stuck handler. Abandon does not block; nothing of it is
+// stored, as a restart ends stuck handlers anyway.
+func (s *HostScheduler) Abandon(id storage.JobID, by string) (ok bool, err error) {
 	if err := id.Check(); err != nil {
 		return false, asError(err)
+	}
+	if len(by) > maxBy || !utf8.ValidString(by) {
+		return false, dispatch.Errorf(dispatch.CodeInvalidArgument, "who abandons is %d bytes, want at most %d of UTF-8", len(by), maxBy)
+	}
+	if s.ctx.Err() != nil {
+		return false, contextError(s.ctx, "")
 	}
 	v, live := s.eng.directory.live.Load(s.app)
 	if !live {
 		return false, nil // it would not sleep with a stuck handler
 	}
-	return v.(*appRef).app.abandon(s.ctx, id)
+	return v.(*appRef).app.abandon(id, by), nil
 }
 
-func (app *appState) abandon(ctx context.Context, id storage.JobID) (bool, error) {
-	if ctx.Err() != nil {
-		return false, contextError(ctx, "")
-	}
+func (app *appState) abandon(id storage.JobID, by string) bool {
 	list := app.runs.abandon(id)
 	for _, h := range list {
 		app.eng.opts.Logger.Warn("a stuck handler was abandoned",
-			"app", h.App, "function", h.Function, "job", h.Job, "attempt", h.Attempt, "since", h.Since)
+			"app", h.App, "function", h.Function, "job", h.Job, "attempt", h.Attempt, "since", h.Since, "by", by)
 	}
 	if len(list) > 0 {
 		app.eng.sys.tell(app.scheduler, &handlersMoved{})
 	}
-	return len(list) > 0, nil
+	return len(list) > 0
 }

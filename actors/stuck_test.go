@@ -294,7 +294,7 @@ func TestG5_AbandonLetsAJobGoOn(t *testing.T) {
 		defer deaf.begin()()
 		abandon := func(id storage.JobID, want bool) {
 			t.Helper()
-			if ok, err := h.Scheduler("acme").Abandon(id); ok != want || err != nil {
+			if ok, err := h.Scheduler("acme").Abandon(id, "ada"); ok != want || err != nil {
 				t.Errorf("abandon %s: %v, %v", id, ok, err)
 			}
 		}
@@ -309,7 +309,7 @@ func TestG5_AbandonLetsAJobGoOn(t *testing.T) {
 		abandon(id, false)
 		h.Settle()
 		wantState(t, h, "acme", id, storage.StateSuccess, 2)
-		if log.count("WARN", "abandoned", "job="+string(id)) != 1 || len(h.Engine.Stuck()) != 0 || h.Inspect("acme").Stuck != 0 {
+		if log.count("WARN", "abandoned", "job="+string(id), "by=ada") != 1 || len(h.Engine.Stuck()) != 0 || h.Inspect("acme").Stuck != 0 {
 			t.Errorf("the log has %d lines; stuck %+v", log.count("abandoned"), h.Engine.Stuck())
 		}
 		h.Advance(time.Minute)
@@ -317,8 +317,12 @@ func TestG5_AbandonLetsAJobGoOn(t *testing.T) {
 			t.Error("the app does not sleep")
 		}
 		abandon(id, false)
-		if _, err := h.Scheduler("acme").Abandon("?"); dispatch.AsError(err).Code != dispatch.CodeInvalidArgument {
-			t.Errorf("abandon of no id: %v", err)
+		_, err := h.Scheduler("acme").Abandon("?", "ada")
+		wantCode(t, err, dispatch.CodeInvalidArgument)
+		for by, want := range map[string]dispatch.Code{strings.Repeat("a", 256): "", strings.Repeat("a", 257): dispatch.CodeInvalidArgument, "\xff": dispatch.CodeInvalidArgument} {
+			if ok, err := h.Scheduler("acme").Abandon(id, by); ok || err != nil && dispatch.AsError(err).Code != want || err == nil && want != "" {
+				t.Errorf("abandoned by %d bytes: %v, %v", len(by), ok, err)
+			}
 		}
 	})
 }

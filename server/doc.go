@@ -28,6 +28,8 @@
 //	GET    /v1/apps/{app}/jobs/{id}             one, with its attempts
 //	POST   /v1/apps/{app}/jobs/{id}/retry       a dead one is pending again
 //	POST   /v1/apps/{app}/jobs/{id}/drop        a dead one is gone
+//	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
+//	GET    /v1/stuck                            handlers that were given up and have not returned, of all apps
 //	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
 //	GET    /v1/clock                            what the engine knows of the wall clock
@@ -36,7 +38,8 @@
 // A filter is storage.JobFilter: {"states","function","trigger","error",
 // "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state (more than
 // once for several), function, trigger, error, dueFrom, dueBefore, endedFrom,
-// endedBefore, and limit and cursor. Types Job, JobPage and Bulk are what is answered.
+// endedBefore, and limit and cursor. Types Job, JobPage, Bulk and
+// StuckHandler are what is answered.
 //
 // A definition is {"name","spec","function"}, and if wanted "zone", "args",
 // "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs",

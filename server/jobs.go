@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"carillon/actors"
@@ -19,7 +20,8 @@ func (h *handler) routeJobs() {
 	const app = "/v1/apps/{app}"
 	h.mux.Handle(app+"/jobs", h.admin(map[string]operation{http.MethodGet: existing(h.listJobs)}))
 	h.mux.Handle(app+"/jobs/{id}", h.admin(map[string]operation{http.MethodGet: h.getJob}))
-	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob} {
+	h.mux.Handle("/v1/stuck", h.guarded(map[string]plainOperation{http.MethodGet: h.listStuck}))
+	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob, "abandon": h.abandonJob} {
 		h.mux.Handle(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
 	}
 	for verb, do := range map[string]bulkOperation{"retry": (*actors.HostScheduler).RetryJobs, "drop": (*actors.HostScheduler).DropJobs} {
@@ -48,7 +50,7 @@ type Job struct {
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
-	Reason       string            `json:"reason,omitempty"`     // why it is held
+	Reason       string            `json:"reason,omitempty"`     // why it is held, or waits though it is due
 	HeldAt       *time.Time        `json:"heldAt,omitempty"`
 
 	History []storage.Attempt `json:"history,omitempty"` // only where one job is asked for
@@ -63,6 +65,15 @@ type JobPage struct {
 // Bulk is how many jobs a bulk operation was on, or would be on.
 type Bulk struct {
 	Jobs int `json:"jobs"`
+}
+
+// StuckHandler is actors.StuckHandler in JSON.
+type StuckHandler struct {
+	App      storage.AppID `json:"app"`
+	Function string        `json:"function"`
+	Job      storage.JobID `json:"job,omitempty"` // none if it is that of a call
+	Attempt  int           `json:"attempt,omitempty"`
+	Since    time.Time     `json:"since"`
 }
 
 func jobOf(job *storage.Job) Job {
@@ -150,6 +161,33 @@ func (h *handler) retryJob(w http.ResponseWriter, r *http.Request, app *actors.A
 
 func (h *handler) dropJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
 	return h.ofDead(w, r, app, (*actors.HostScheduler).DropDead)
+}
+
+func (h *handler) listStuck(http.ResponseWriter, *http.Request) (int, any, error) {
+	shown := []StuckHandler{}
+	for _, s := range h.eng.Stuck() {
+		shown = append(shown, StuckHandler{s.App, s.Function, s.Job, s.Attempt, s.Since.UTC()})
+	}
+	return http.StatusOK, shown, nil
+}
+
+// abandonJob logs who the body says decided it, and the address that it came from.
+func (h *handler) abandonJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	var body struct {
+		By string `json:"by"`
+	}
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	s, id := app.Scheduler(r.Context()), storage.JobID(r.PathValue("id"))
+	ok, err := s.Abandon(id, strings.TrimSpace(body.By+" from "+r.RemoteAddr))
+	if err == nil && !ok {
+		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "job %.64q has no stuck handler", string(id))
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, Bulk{1}, nil
 }
 
 // ofDead does to the dead job of the path what change does.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -24,6 +25,8 @@ func jobCommands() []command {
 		{"jobs show", "show a job with all its attempts", jobsShow},
 		{"jobs retry", "make dead or held jobs pending again: one, or all that a filter chooses", jobsRetry},
 		{"jobs drop", "remove dead or held jobs for good: one, or all that a filter chooses", jobsDrop},
+		{"jobs stuck", "list the handlers of a server that were given up and have not returned", jobsStuck},
+		{"jobs abandon", "have a job wait no more for its stuck handler", jobsAbandon},
 	}
 }
 
@@ -123,7 +126,7 @@ func whenOf(job *server.Job) string {
 	return "due " + job.Due.Format(time.RFC3339)
 }
 
-// whyOf is why the job is held, or its latest error.
+// whyOf is why the job is held or waits, or its latest error.
 func whyOf(job *server.Job) string {
 	if job.Reason != "" {
 		return job.Reason
@@ -214,6 +217,43 @@ func jobsBulk(flags *flag.FlagSet, verb, done string) func(context.Context, stdi
 			default:
 				fmt.Fprintf(w, "%d jobs are %s\n", n.Jobs, done)
 			}
+		})
+	}
+}
+
+func jobsStuck(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r := siteFlags(flags)
+	return func(ctx context.Context, std stdio) error {
+		return send(ctx, r, std, http.MethodGet, "/v1/stuck", nil, showStuck)
+	}
+}
+
+// showStuck prints the handlers for people.
+func showStuck(w io.Writer, list []server.StuckHandler) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range list {
+		whose := "a call"
+		if s.Job != "" {
+			whose = fmt.Sprintf("%s attempt %d", s.Job, s.Attempt)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\tsince %s\n", s.App, s.Function, whose, s.Since.Format(time.RFC3339))
+	}
+	_ = table.Flush() // to standard output, which may be gone
+}
+
+func jobsAbandon(flags *flag.FlagSet) func(context.Context, stdio) error {
+	r, id := jobFlags(flags)
+	by := flags.String("by", "", "`NAME` of the person who decides it, for the server's log; $USER if not given")
+	return func(ctx context.Context, std stdio) error {
+		if *id == "" {
+			return usageError{errors.New("the job's id is missing")}
+		}
+		if *by == "" {
+			*by = os.Getenv("USER")
+		}
+		body := map[string]string{"by": *by}
+		return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/abandon", body, func(w io.Writer, _ server.Bulk) {
+			fmt.Fprintf(w, "%s waits no more for its stuck handler\n", *id)
 		})
 	}
 }
