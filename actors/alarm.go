@@ -24,10 +24,12 @@ func (s *scheduler) rearm() {
 			sooner(due - s.eng.opts.ClaimAhead) // it asks for a slot then
 		}
 	}
-	if !s.nextAt.IsZero() && s.claims <= claimBatch/2 && !s.draining && s.holder == nil {
+	elapsed := s.eng.clock.elapsed()
+	if s.paused() {
+		sooner(s.resumeAt - elapsed)
+	} else if !s.nextAt.IsZero() && s.claims <= claimBatch/2 && !s.draining && s.holder == nil {
 		sooner(s.nextAt.Sub(wall))
 	}
-	elapsed := s.eng.clock.elapsed()
 	busy := wait // of what there is to do, not counting sleep
 	if s.idle() {
 		idleAt := s.touched + s.eng.opts.IdleAfter

@@ -112,6 +112,7 @@ func TestG14_TheAlarmIsRightAfterEveryPath(t *testing.T) {
 						h.Scheduler(app).RunAfter(delay, addEntry.With(name))
 						f.fail("commit", 0)
 						f.fail("committed", 0)
+						h.Advance(10 * time.Second) // the volume's longest back-off
 					case 7:
 						done = "retry or drop the dead"
 						for _, job := range h.Jobs(app, storage.StateFailed) {

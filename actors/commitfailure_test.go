@@ -87,6 +87,7 @@ func TestG6_AFailedCommitIsReportedAndOvercome(t *testing.T) {
 				f.fail(tt.point, tt.times)
 				want := []string{"before"}
 				for i := range tt.times {
+					h.Advance(10 * time.Second) // the volume's longest back-off
 					_, err := addEntry.Run(h.Caller("acme"), fmt.Sprint("unknown", i))
 					wantCode(t, err, dispatch.CodeUnknown)
 					if !errors.Is(err, storage.ErrUnknownOutcome) {
@@ -96,6 +97,7 @@ func TestG6_AFailedCommitIsReportedAndOvercome(t *testing.T) {
 						want = append(want, fmt.Sprint("unknown", i))
 					}
 				}
+				h.Advance(10 * time.Second)
 				must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "after"))
 				wantEntries(t, h, "acme", append(want, "after")...)
 				h.Advance(time.Hour)
@@ -141,7 +143,7 @@ func TestG6_AVolumeThatIsDownForAWhile(t *testing.T) {
 		}
 
 		f.fail("reopen", 0)
-		h.Advance(2 * time.Second)
+		h.Advance(25 * time.Second) // one back-off to open the volume, one to read the app
 		wantState(t, h, "acme", meanwhile, storage.StateSuccess, 1)
 		wantState(t, h, "other", other, storage.StateSuccess, 1)
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "after"))

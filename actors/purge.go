@@ -16,7 +16,7 @@ const purgeEvery = time.Minute
 // purgeDue says whether it is time to look for expired history, dead and held jobs: only
 // while no job is due, unless there are far too many.
 func (s *scheduler) purgeDue() bool {
-	if s.draining {
+	if s.draining || s.purgeStuck && s.eng.clock.elapsed() < s.purgeAt {
 		return false
 	}
 	o, idle := &s.eng.opts, s.ready.len() == 0
@@ -24,7 +24,7 @@ func (s *scheduler) purgeDue() bool {
 		return keep >= 0 && n-keep > purgeChunk && (idle || n-keep > keep/8)
 	}
 	history, dead := s.store.History(), s.store.Dead()
-	if !s.purgeStuck && (tooMany(history, o.KeepFinished) || tooMany(dead, o.KeepDead)) {
+	if tooMany(history, o.KeepFinished) || tooMany(dead, o.KeepDead) {
 		return true
 	}
 	if held, _ := s.store.Held(); o.HoldFor > 0 {
@@ -56,11 +56,11 @@ func (s *scheduler) purge() {
 		}
 		n, err = n+expired, errors.Join(err, heldErr)
 	}
-	if err != nil {
+	if err != nil && !s.purgeStuck {
 		s.eng.opts.Logger.Error("purging jobs that have ended", "app", s.id, "err", err)
 	}
-	s.purgeStuck = err != nil && n+dead == 0
-	if s.purgedDead += dead; n+dead < purgeChunk {
+	s.purgeStuck = err != nil // the next purge would meet the same
+	if s.purgedDead += dead; n+dead < purgeChunk || err != nil {
 		s.purgeAt = s.eng.clock.elapsed() + purgeEvery
 		if s.purgedDead > 0 {
 			s.eng.opts.Logger.Info("purged dead jobs past their retention", "app", s.id, "jobs", s.purgedDead)

@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"carillon/dispatch"
@@ -16,10 +17,10 @@ func (s *scheduler) open() {
 	s.purgeAt = s.eng.clock.elapsed()
 	s.awaited.Store(true) // until the indexes are looked at
 	s.draining = s.eng.closing.Load()
+	// An earlier life may have left a transaction open, and with it a snapshot.
+	s.store.Abandon()
 	if s.opened {
-		// The earlier life may have left a transaction open, and change sets on
-		// their way: begin again from what is durable.
-		s.store.Abandon()
+		// And change sets on their way: begin again from what is durable.
 		s.breakDown(fmt.Errorf("%w: the scheduler actor was restarted", storage.ErrNotApplied))
 	} else if err := s.recover(); err != nil {
 		s.broken = true // the volume is down: step tries again
@@ -48,9 +49,13 @@ func (s *scheduler) reconcile() bool {
 		s.eng.opts.Logger.Error("building indexes", "app", s.id, "err", err)
 		done = true
 	}
-	if err != nil || tx.Unchanged() {
+	switch {
+	case s.paused():
+		done = true // what is not built fails; the rest need not wait for it
+		fallthrough
+	case err != nil || tx.Unchanged():
 		s.rollback(tx, nil, nil)
-	} else {
+	default:
 		done = false // look again once this is durable
 		s.commit(tx, nil, nil)
 	}
@@ -203,19 +208,60 @@ func (s *scheduler) reload() bool {
 		s.wound = false // that may be what was lost
 		// Runs that ended meanwhile are told from those that nobody runs.
 		s.from, s.nextAt = storage.Place{}, time.Time{}
-		err = s.recover()
+		if s.unrecovered = s.paused(); s.unrecovered {
+			s.claimFrom(storage.Place{})
+		} else {
+			err = s.recover()
+		}
 	}
 	if err != nil {
-		s.reloads++
-		wait := min(10*time.Millisecond<<min(s.reloads, 10), time.Second)
-		s.eng.opts.Logger.Error("reloading an app", "app", s.id, "err", err, "again in", wait)
-		sys, self := s.eng.sys, s.self
-		s.alarm.Set(wait, func(uint64) { sys.tell(self, &retryReload{}) })
-		s.dismiss(err) // callers are not kept waiting for a volume that is down
+		s.rest(err)
 		return false
+	}
+	if s.resting {
+		s.resting = false
+		s.eng.opts.Logger.Info("app is up again", "app", s.id)
 	}
 	s.reloads, s.broken = 0, false
 	return true
+}
+
+// pause has the app's own work wait: claims, ends of jobs, triggers, purging. One of
+// its change sets has met a damaged page, which the next one meets again. Callers are
+// served meanwhile, as far as their pages are sound.
+func (s *scheduler) pause(cause error) {
+	now := s.eng.clock.elapsed()
+	if now-s.refusedAt > 2*maxBackoff {
+		s.refusals = 0
+	}
+	s.refusedAt = now
+	if s.refusals++; s.refusals == 1 {
+		s.eng.opts.Logger.Error("jobs of an app wait: their pages are damaged", "app", s.id, "err", cause)
+	}
+	s.resumeAt = now + waitAfter(s.refusals)
+}
+
+func (s *scheduler) paused() bool { return s.eng.clock.elapsed() < s.resumeAt }
+
+// rest has an app that cannot go on try again later. Callers do not wait for it, nor
+// does the close of the engine.
+func (s *scheduler) rest(err error) {
+	s.reloads++
+	wait := s.store.RetryIn()
+	if wait <= 0 {
+		wait = waitAfter(s.reloads)
+	}
+	if !s.resting && !volumeFailed(err) { // of a volume that is down storage tells
+		s.resting = true
+		s.eng.opts.Logger.Error("app is down", "app", s.id, "err", err)
+	}
+	sys, self := s.eng.sys, s.self
+	s.alarm.Set(wait, func(uint64) { sys.tell(self, &retryReload{}) })
+	s.alarm.At = s.eng.clock.elapsed() + wait
+	s.dismiss(err)
+	if !slices.ContainsFunc(s.runs.all(), func(r *run) bool { return !r.over }) {
+		s.tellDrained()
+	}
 }
 
 // drain begins the end: no job starts any more, and claims of jobs that have

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -36,18 +37,26 @@ type scheduler struct {
 	expiryAt   time.Time   // when it fires
 	touched    time.Duration
 	purgeAt    time.Duration // monotonic; when to look for expired history again
-	purgeStuck bool          // nothing of what is expired can be purged: not before purgeAt
+	purgeStuck bool          // what is expired could not be purged: not before purgeAt
 	purgedDead int           // dead jobs purged since the latest log line
 
 	warned     map[string]bool // functions of held jobs that the log has
 	heldTo     storage.Place   // held jobs up to there are being released
 	unreleased bool            // that has failed
 	broken     bool            // a commit failed; nothing is done until the state was reloaded
-	reloads    int
-	indexed    bool // the app's indexes are those declared
-	wound      bool // the app's triggers are in line with those declared
-	draining   bool
-	drained    []func() // told when the drain has come to its end
+	reloads    int             // that failed in a row
+	resting    bool            // and that was logged
+
+	// Of the app's own work, after a change set of it has met damage; monotonic.
+	refusals    int // in a row
+	refusedAt   time.Duration
+	resumeAt    time.Duration
+	unrecovered bool // what was claimed at the last reload is still to be looked at
+
+	indexed  bool // the app's indexes are those declared
+	wound    bool // the app's triggers are in line with those declared
+	draining bool
+	drained  []func() // told when the drain has come to its end
 }
 
 // appState is what of an app outlives a restart of its SchedulerActor.
@@ -99,7 +108,8 @@ type (
 	resume  struct{} // the drain for a hold was taken back
 	settled struct { // a change set was answered
 		err   error
-		loads int // of the app, when it was handed over
+		loads int  // of the app, when it was handed over
+		own   bool // it was the app's own work, and no caller's
 		runs  runChanges
 	}
 )
@@ -192,14 +202,11 @@ func (s *scheduler) step() {
 work:
 	for s.holder == nil && !s.broken {
 		switch {
-		case s.windDeclared():
-		case len(s.ended) > 0:
-			s.settleEnded()
-		case s.claimDue(s.eng.clock.wall()):
+		case !s.paused() && s.ownWork():
 		case len(s.queue) > 0:
 			s.nextTurn()
-		case s.releaseHeld():
-		case s.purgeDue():
+		case !s.paused() && s.releaseHeld():
+		case !s.paused() && s.purgeDue():
 			s.purge()
 		default:
 			if s.draining {
@@ -220,12 +227,34 @@ work:
 	s.rearm()
 }
 
+// ownWork does one thing that no caller waits for and that comes before their turns.
+// It is false if there is none to do.
+func (s *scheduler) ownWork() bool {
+	switch {
+	case s.unrecovered:
+		s.unrecovered = false
+		if err := s.recover(); err != nil {
+			s.breakDown(err)
+		}
+	case s.windDeclared():
+	case len(s.ended) > 0:
+		s.settleEnded()
+	case s.claimDue(s.eng.clock.wall()):
+	default:
+		return false
+	}
+	return true
+}
+
 // settle takes note that a change set was answered.
 func (s *scheduler) settle(m *settled) {
 	if m.err != nil {
 		// One handed over before the state was read again says nothing new: the
 		// change sets since then stand, and most do not tell when they are answered.
 		if m.loads == s.loads {
+			if m.own && errors.Is(m.err, storage.ErrCorrupt) {
+				s.pause(m.err)
+			}
 			s.breakDown(m.err)
 		}
 		return
@@ -277,7 +306,7 @@ func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 		app.outstanding.Add(-1)
 		// Told first: who is answered that it failed may call again at once.
 		if err != nil || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
-			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs})
+			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs, own: reply == nil})
 		}
 		if reply != nil {
 			reply(err)

@@ -89,8 +89,15 @@ func (s *system) props(name string, member *pool.Member, producer func() actor.A
 	return actor.PropsFromProducer(producer, actor.WithDispatcher(dispatcher), actor.WithReceiverMiddleware(logged), actor.WithSupervisor(&backoff{}))
 }
 
-// maxBackoff bounds the wait before a failing actor is started again.
-const maxBackoff = 10 * time.Second
+// Bounds of the wait before what has failed is tried again: an actor is started, an
+// app goes on.
+const (
+	minBackoff = 10 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+// waitAfter is how long to wait after n failures in a row, one or more.
+func waitAfter(n int) time.Duration { return min(minBackoff<<min(n-1, 20), maxBackoff) }
 
 // backoff is a supervisor strategy: a failed child is started again, for ever,
 // the later the more often it has failed lately. Its mailbox waits meanwhile.
@@ -111,6 +118,6 @@ func (b *backoff) HandleFailure(_ *actor.ActorSystem, supervisor actor.Superviso
 		supervisor.RestartChildren(child)
 		return
 	}
-	wait := min(10*time.Millisecond<<min(n, 20), maxBackoff)
+	wait := waitAfter(int(n))
 	time.AfterFunc(wait, func() { supervisor.RestartChildren(child) })
 }

@@ -152,6 +152,7 @@ var sentinelCodes = [...]struct {
 	{storage.ErrUnavailable, CodeUnavailable, false},
 	{storage.ErrClosed, CodeUnavailable, false},
 	{storage.ErrLocked, CodeUnavailable, false},
+	{storage.ErrReadOnly, CodeFailedPrecondition, false},
 	{storage.ErrProgram, CodeFailedPrecondition, true},
 	{storage.ErrFenced, CodeUnavailable, false},
 	{storage.ErrCorrupt, CodeDataLoss, false},

@@ -57,11 +57,17 @@ type App struct {
 	finished      atomic.Int64 // counts.done, for readers
 
 	// Below: the committer's.
-	entered  bool   // the app's entry is in the file
-	sheet    counts // the counter sheet after the change sets committed so far
-	sheeted  counts // and the one in the file
+	filed    filed
+	filing   filed  // what it will say if the batch is committed
+	sheet    counts // the counter sheet after the batch
 	requeued bool   // the batch has a write in the sorted job bucket
-	alarm    int64  // due instant under which the alarm index has the app; 0 is none
+}
+
+// filed is what the file says about an app, beside its keys.
+type filed struct {
+	entered bool   // it has an entry
+	sheet   counts // its counter sheet
+	alarm   int64  // due instant under which the alarm index has it; 0 is none
 }
 
 // ID returns the app's name.
@@ -243,7 +249,7 @@ func decodeCounts(data []byte) (counts, error) {
 
 // load reads what of the app is in the file into a.
 func (a *App) load(snap *kv.Snapshot) error {
-	a.stored, a.entered, a.alarm, a.counts = false, false, 0, counts{seq: a.counts.seq, ended: a.counts.ended}
+	a.stored, a.filed, a.counts = false, filed{}, counts{seq: a.counts.seq, ended: a.counts.ended}
 	a.publish()
 	a.overlay, a.claims = newOverlay(), map[string]struct{}{}
 	entry := snap.Get(kv.Apps, []byte(a.id))
@@ -254,19 +260,18 @@ func (a *App) load(snap *kv.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	a.keys, a.stored, a.entered = n, true, true
+	a.keys, a.stored = n, true
 	c, err := decodeCounts(snap.Get(kv.Data, a.keys.prefix(tagMeta)))
 	if err != nil {
 		return err
 	}
-	a.sheeted = c
+	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
+	a.filed = filed{entered: true, sheet: c, alarm: a.keys.dueAt(first)}
 	c.ended = max(a.keys.lastRank(snap), a.counts.ended)
 	// A number handed out in memory stays handed out, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
 	a.counts = c
 	a.publish()
-	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
-	a.alarm = a.keys.dueAt(first)
 	return nil
 }
 
@@ -278,10 +283,18 @@ func (a *App) Abandon() {
 	}
 }
 
+// RetryIn is how long Reload will fail from now on, because the volume applies no
+// change sets; 0 if it may not.
+func (a *App) RetryIn() time.Duration { return a.vol.backoff.wait() }
+
 // Reload forgets everything that was handed over and reads the app from the
-// file anew, after a commit error. No change set may be under way.
+// file anew, after a commit error. No change set may be under way. It fails while
+// the volume applies no change sets, since they would be refused.
 func (a *App) Reload() error {
 	a.Abandon()
+	if err := a.vol.backoff.refusal(); err != nil {
+		return err
+	}
 	a.handed = max(a.handed, a.durable.Load())
 	a.durable.Store(a.handed)
 	if err := a.read(a.load); err != nil {

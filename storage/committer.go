@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -59,12 +60,10 @@ func (v *volume) commitLoop() {
 		if batch == nil {
 			return
 		}
-		if err := v.ensureUp(); err != nil {
-			for _, cs := range batch {
-				cs.app.broken.Store(true)
-				cs.done(fmt.Errorf("%w: %w", ErrUnavailable, err))
+		if v.db == nil && v.backoff.refusal() == nil {
+			if err := v.reopen(); err != nil {
+				v.failed(err)
 			}
-			continue
 		}
 		for len(batch) > 0 {
 			n := slices.IndexFunc(batch, func(cs *changeSet) bool { return cs.special != nil })
@@ -84,18 +83,20 @@ func (v *volume) commitLoop() {
 
 // commitBatch makes the change sets durable together and answers them.
 func (v *volume) commitBatch(batch []*changeSet) {
-	batch = refuse(batch)
-	if v.db == nil {
-		// An earlier part of what was taken together brought the volume down.
-		for _, cs := range batch {
-			cs.app.broken.Store(true)
-			cs.done(fmt.Errorf("%w: %s", ErrUnavailable, v.name))
+	for {
+		batch = v.sound(batch)
+		err := v.commit(batch)
+		damaged, ok := errors.AsType[*appError](err)
+		switch {
+		case ok:
+			// Nothing was written. The change sets of other apps go on.
+			batch = refuseApp(batch, damaged)
+			continue
+		case err != nil:
+			v.fail(batch, err)
+			return
 		}
-		return
-	}
-	if err := v.commit(batch); err != nil {
-		v.fail(batch, err)
-		return
+		break
 	}
 	for _, cs := range batch {
 		if cs.writes != nil {
@@ -107,11 +108,52 @@ func (v *volume) commitBatch(batch []*changeSet) {
 	}
 }
 
+// appError is damage of the pages of one app, met before anything was written.
+type appError struct {
+	app *App
+	err error
+}
+
+func (e *appError) Error() string { return "app " + string(e.app.id) + ": " + e.err.Error() }
+func (e *appError) Unwrap() error { return e.err }
+
+// ofApp says whose pages an error is about, if it is about damage.
+func ofApp(app *App, err error) error {
+	if errors.Is(err, kv.ErrDamaged) {
+		return &appError{app, readError(err)}
+	}
+	return err
+}
+
+// refuseApp answers the change sets of the app whose pages are damaged, and returns
+// the others.
+func refuseApp(batch []*changeSet, damaged *appError) []*changeSet {
+	damaged.app.broken.Store(true)
+	return slices.DeleteFunc(batch, func(cs *changeSet) bool {
+		if cs.app == damaged.app {
+			cs.done(damaged)
+		}
+		return cs.app == damaged.app
+	})
+}
+
+// unwritable says why nothing is committed now, or nil.
+func (v *volume) unwritable() error {
+	if err := v.backoff.refusal(); err != nil {
+		return err
+	}
+	if v.db == nil {
+		// An earlier part of what was taken together brought the volume down.
+		return fmt.Errorf("%w: %s", ErrUnavailable, v.name)
+	}
+	return nil
+}
+
 // commitSpecial runs a transaction that is not an app's. An error of its own
 // undoes it and is its answer; only an error of the commit fails the volume.
 func (v *volume) commitSpecial(cs *changeSet) {
-	if v.db == nil {
-		cs.done(fmt.Errorf("%w: %s", ErrUnavailable, v.name))
+	if err := v.unwritable(); err != nil {
+		cs.done(err)
 		return
 	}
 	var own error
@@ -127,10 +169,11 @@ func (v *volume) commitSpecial(cs *changeSet) {
 	}
 	switch {
 	case own != nil:
-		cs.done(own)
+		cs.done(readError(own))
 	case err != nil:
 		v.fail([]*changeSet{cs}, err)
 	default:
+		v.backoff.succeed()
 		cs.done(nil)
 	}
 }
@@ -161,6 +204,7 @@ func (v *volume) commit(batch []*changeSet) error {
 		}
 		if !slices.Contains(apps[max(0, len(apps)-8):], cs.app) {
 			apps = append(apps, cs.app)
+			cs.app.filing = cs.app.filed
 		}
 		cs.app.sheet = cs.counts
 		if cs.era == clock.id() {
@@ -193,12 +237,13 @@ func (v *volume) commit(batch []*changeSet) error {
 				err = tx.Put(kv.Data, key, w.value)
 			}
 			if err != nil {
-				return err
+				i := slices.IndexFunc(apps, func(a *App) bool { return w.key[:numberLen] == string(a.keys.number()) })
+				return ofApp(apps[i], err)
 			}
 		}
 		for _, app := range apps {
 			if err := app.settle(tx); err != nil {
-				return err
+				return ofApp(app, err)
 			}
 		}
 		return v.noteInstant(tx, clock, latest)
@@ -206,38 +251,45 @@ func (v *volume) commit(batch []*changeSet) error {
 	if err == nil {
 		err = v.fault("committed")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, app := range apps {
+		app.filed, app.requeued = app.filing, false
+	}
+	v.backoff.succeed()
+	return nil
 }
 
 // settle brings what the volume says about the app in line with what the batch
 // has made of it: its entry, its counter sheet and its place in the alarm index.
 func (a *App) settle(tx *kv.Txn) error {
-	fresh := !a.entered
-	if err := a.enter(tx); err != nil {
+	f := &a.filing
+	fresh := !f.entered
+	if err := a.enter(tx, f); err != nil {
 		return err
 	}
-	if fresh || a.sheet != a.sheeted {
+	if fresh || a.sheet != f.sheet {
 		if err := tx.Put(kv.Data, a.keys.prefix(tagMeta), a.sheet.encode()); err != nil {
 			return err
 		}
-		if err := a.indexHeld(tx, a.sheeted, a.sheet); err != nil {
+		if err := a.indexHeld(tx, f.sheet, a.sheet); err != nil {
 			return err
 		}
-		a.sheeted = a.sheet
+		f.sheet = a.sheet
 	}
 	if !a.requeued {
 		return nil
 	}
-	a.requeued = false
-	return a.index(tx)
+	return a.index(tx, f)
 }
 
 // enter makes the app's entry, unless it has one.
-func (a *App) enter(tx *kv.Txn) error {
-	if a.entered {
+func (a *App) enter(tx *kv.Txn, f *filed) error {
+	if f.entered {
 		return nil
 	}
-	a.entered = true
+	f.entered = true
 	if err := tx.Put(kv.Apps, []byte(a.id), encodeEntry(a.keys)); err != nil {
 		return err
 	}
@@ -245,53 +297,77 @@ func (a *App) enter(tx *kv.Txn) error {
 }
 
 // index puts the app at its place in the alarm index.
-func (a *App) index(tx *kv.Txn) error {
+func (a *App) index(tx *kv.Txn, f *filed) error {
 	first, _, err := tx.Seek(kv.Data, a.keys.prefix(tagQueue))
 	if err != nil {
 		return err
 	}
 	due := a.keys.dueAt(first)
-	if due == a.alarm {
+	if due == f.alarm {
 		return nil
 	}
-	if a.alarm != 0 {
-		if err := tx.Delete(kv.Alarms, alarmKey(a.alarm, a.keys)); err != nil {
+	if f.alarm != 0 {
+		if err := tx.Delete(kv.Alarms, alarmKey(f.alarm, a.keys)); err != nil {
 			return err
 		}
 	}
-	a.alarm = due
+	f.alarm = due
 	if due == 0 {
 		return nil
 	}
 	return tx.Put(kv.Alarms, alarmKey(due, a.keys), []byte(a.id))
 }
 
-// fail answers a batch whose commit returned an error: its outcome is unknown,
-// and everything queued behind it was built upon it, so it is not applied. The
-// file is closed and opened anew before anything else is read or written (G6).
+// fail answers a batch whose commit returned an error. Unless the volume is lost,
+// and nothing of it was written, its outcome is unknown, and everything queued
+// behind it was built upon it, so it is not applied. The file is closed and opened
+// anew before anything else is read or written (G6).
 func (v *volume) fail(batch []*changeSet, cause error) {
-	v.logger.Error("commit failed; reopening the volume", "volume", v.name, "err", cause)
 	for _, cs := range batch {
 		cs.app.broken.Store(true)
 	}
-	if err := v.reopen(); err != nil {
-		v.logger.Error("volume stays down", "volume", v.name, "err", err)
+	v.failed(cause)
+	if !isLost(cause) {
+		if err := v.reopen(); err != nil {
+			v.failed(err)
+		}
 	}
 	for _, cs := range batch {
+		if isLost(cause) {
+			cs.done(lostError(v.name, cause))
+			continue
+		}
 		cs.done(fmt.Errorf("%w: %w", ErrUnknownOutcome, cause))
 	}
 }
 
-// refuse answers the change sets that were built upon a failed one, and
-// returns the rest.
-func refuse(batch []*changeSet) []*changeSet {
-	sound := batch[:0]
-	for _, cs := range batch {
-		if cs.app.broken.Load() {
-			cs.done(ErrNotApplied)
-			continue
-		}
-		sound = append(sound, cs)
+// failed takes note of what has failed. A volume that is lost is closed.
+func (v *volume) failed(cause error) {
+	if !isLost(cause) {
+		v.backoff.fail(cause)
+		return
 	}
-	return sound
+	v.backoff.lose(cause)
+	if err := v.drop(); err != nil {
+		v.logger.Error("closing a volume", "volume", v.name, "err", err)
+	}
+}
+
+// sound answers the change sets that cannot be applied, because they were built
+// upon a failed one or the volume is down, and returns the rest. One that writes
+// nothing is sound while the file can be read.
+func (v *volume) sound(batch []*changeSet) []*changeSet {
+	down := v.unwritable()
+	return slices.DeleteFunc(batch, func(cs *changeSet) bool {
+		switch {
+		case down != nil && (cs.writes != nil || v.db == nil):
+			cs.app.broken.Store(true)
+			cs.done(down)
+		case cs.app.broken.Load():
+			cs.done(ErrNotApplied)
+		default:
+			return false
+		}
+		return true
+	})
 }

@@ -107,4 +107,11 @@
 //	     which only the holder of the Tx can make.
 //	S16  What the writers of Tx.Bounded have written, nested ones included, stays within
 //	     their TxLimits (G24).
+//	S17  Damage of a page is ErrCorrupt, which names file and page and, where it is
+//	     known, the app. A change set that would write to a damaged page is refused before
+//	     anything of its commit is written; those of other apps in it are not.
+//	S18  A volume that cannot be written hurts no other. After two commits in a row that
+//	     failed its change sets are refused for 10 ms to 10 s; after damage that every
+//	     commit needs, or when its file has another owner or was replaced, for good.
+//	S19  Close returns within seconds, also while a Snapshot is held, unless the disk stands still.
 package storage

@@ -409,6 +409,7 @@ func TestG6_VolumeThatStaysDown(t *testing.T) {
 		got.check(t, "a2", storage.ErrUnavailable)
 
 		f.fail("reopen", nil)
+		time.Sleep(storage.MaxBackoff)
 		if _, err := a.Snapshot(testNow); !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("the first call when the volume can be opened again: %v", err)
 		}

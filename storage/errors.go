@@ -56,6 +56,8 @@ var (
 	ErrFormat = errors.New("unknown format")
 	// ErrCorrupt is returned when what is read breaks an invariant.
 	ErrCorrupt = errors.New("corrupt")
+	// ErrReadOnly is returned for a change to a store that was opened with Options.ReadOnly.
+	ErrReadOnly = errors.New("store is open for reading only")
 	// ErrFenced is returned when a commit finds that another owner has taken the volume.
 	ErrFenced = errors.New("volume has another owner")
 )

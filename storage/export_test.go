@@ -111,6 +111,9 @@ func (s *Store) RaiseHighWater(i int, ms int64, cause error) error {
 	})
 }
 
+// MaxBackoff bounds the time in which a volume applies nothing after failed commits.
+const MaxBackoff = maxBackoff
+
 // MetaKeys of a volume file, for tests that change them behind the store's back.
 var (
 	MetaFormat = metaFormat

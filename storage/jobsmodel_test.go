@@ -590,6 +590,7 @@ func (m *storeMachine) fault(t *rapid.T, point *atomic.Int64, downs int64) {
 			if !errors.Is(err, storage.ErrUnavailable) || tries > downs+1 {
 				t.Fatalf("reload: %v", err)
 			}
+			time.Sleep(a.app.RetryIn())
 			// The committer tries to open the file again when it is asked for something.
 			done := make(chan error, 1)
 			a.app.Begin(m.now).Rollback(func(err error) { done <- err })

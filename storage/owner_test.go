@@ -348,12 +348,6 @@ func TestG23_WrongVolumesAreRefused(t *testing.T) {
 				}
 				return name, storage.ErrFormat
 			},
-			"cut off": func(t *testing.T, dir string) (string, error) {
-				if err := os.Truncate(volume(dir, i), 4096*4); err != nil {
-					t.Fatal(err)
-				}
-				return name, storage.ErrFormat
-			},
 			"text": func(t *testing.T, dir string) (string, error) {
 				if err := os.WriteFile(volume(dir, i), bytes.Repeat([]byte("# data\n"), 5000), 0o600); err != nil {
 					t.Fatal(err)

@@ -65,7 +65,10 @@ func (s *Store) checkOwner() error {
 // adopt gives a store without a name that of the program. The committer does
 // not run yet.
 func (s *Store) adopt() error {
-	if name, err := s.Program(); err != nil || name != "" || s.opts.Program == "" {
+	if s.opts.Program == "" {
+		return nil
+	}
+	if name, err := s.Program(); err != nil || name != "" {
 		return err
 	}
 	return s.volumes[0].update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(s.opts.Program)) })

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,10 @@ type Options struct {
 	// AdoptEmpty has a store without a name take on Program only if it has no app;
 	// else it is refused (ErrProgram). Default false.
 	AdoptEmpty bool
+	// ReadOnly opens a store that there must be, of any program, only to be read:
+	// nothing is made or written, several may have it open so at once, and every
+	// change is refused (ErrReadOnly). Volumes and Program are ignored. Default false.
+	ReadOnly bool
 	// Tables are the tables that have indexes. Default none.
 	Tables []Schema
 	// Packages are import paths of packages that take part in the program, besides
@@ -120,7 +125,9 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	opts = opts.withDefaults()
 	schema, _ := schemaOf(opts.Tables) // it has been checked
-	if err := kv.MakeDir(dir); err != nil {
+	if opts.ReadOnly {
+		opts.Volumes, opts.Program = 0, ""
+	} else if err := kv.MakeDir(dir); err != nil {
 		return nil, err
 	}
 	release, err := kv.LockDir(dir, opts.LockTimeout)
@@ -131,7 +138,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	s := &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState])}
 	if err := s.openVolumes(dir); err != nil {
 		for _, v := range s.volumes {
-			v.db.Close()
+			err = errors.Join(err, v.drop())
 		}
 		return nil, err
 	}
@@ -145,12 +152,15 @@ func volumePath(dir string, i int) string {
 	return filepath.Join(dir, fmt.Sprintf("volume-%03d.db", i))
 }
 
-// hasVolumes says whether there are files in the directory that are named like volumes.
-func hasVolumes(dir string) (bool, error) {
+// countVolumes returns how many files of the directory are named like volumes.
+func countVolumes(dir string) (n int, err error) {
 	entries, err := os.ReadDir(dir)
-	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return strings.HasPrefix(e.Name(), "volume-") && strings.HasSuffix(e.Name(), ".db")
-	}), err
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "volume-") && strings.HasSuffix(e.Name(), ".db") {
+			n++
+		}
+	}
+	return n, err
 }
 
 // openVolumes opens every volume and makes those that are missing. None is taken
@@ -158,8 +168,8 @@ func hasVolumes(dir string) (bool, error) {
 // lost file is told from one never made.
 func (s *Store) openVolumes(dir string) error {
 	store := rand.Uint64()
-	count := 0
-	for i := 0; i < max(s.opts.Volumes, count); i++ {
+	count, sound := 0, 0
+	for i := 0; i == 0 || i < count || i < s.opts.Volumes && s.volumes[0].db != nil; i++ {
 		if i == count && i > 0 {
 			// All that there are have been opened, and none was added yet.
 			if err := s.checkOwner(); err != nil {
@@ -168,13 +178,16 @@ func (s *Store) openVolumes(dir string) error {
 		}
 		path := volumePath(dir, i)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			if i < count {
+			if i < count || s.opts.ReadOnly && count > 0 {
 				return fmt.Errorf("%w: %s is missing: the store has %d volumes", ErrFormat, filepath.Base(path), count)
 			}
-			if others, err := hasVolumes(dir); err != nil {
+			if others, err := countVolumes(dir); err != nil {
 				return err
-			} else if i == 0 && others {
+			} else if i == 0 && others > 0 {
 				return fmt.Errorf("%w: %s is missing: there are other volumes", ErrFormat, filepath.Base(path))
+			}
+			if s.opts.ReadOnly {
+				return fmt.Errorf("%w: no store in %s", ErrNotFound, dir)
 			}
 			if err := createVolume(path, store, i); err != nil {
 				return fmt.Errorf("create %s: %w", filepath.Base(path), err)
@@ -185,13 +198,11 @@ func (s *Store) openVolumes(dir string) error {
 			return err
 		}
 		s.volumes = append(s.volumes, v)
-		if c := v.known; c.id() > s.clock.Load().id() {
+		v.clock = s.clock
+		if c := v.known; v.db != nil && c.id() > s.clock.Load().id() {
 			s.clock.Store(c)
 		}
-		v.clock = s.clock
-		if i == 0 {
-			store = id
-			s.salt = EraID(store % (1 << eraSalt))
+		if i == 0 && v.db != nil {
 			err := v.read(func(snap *kv.Snapshot) error {
 				count = int(getU64(snap, metaVolumes))
 				return nil
@@ -200,14 +211,36 @@ func (s *Store) openVolumes(dir string) error {
 				return err
 			}
 		}
+		if i == 0 && count == 0 && (v.db == nil || s.opts.ReadOnly) {
+			// None is added to those that there seem to be.
+			if count, err = countVolumes(dir); err != nil {
+				return err
+			}
+		}
+		if v.db == nil {
+			continue
+		}
+		if sound++; sound == 1 {
+			store = id
+			s.salt = EraID(store % (1 << eraSalt))
+		}
 		if id != store {
 			return fmt.Errorf("%w: %s belongs to another store", ErrFormat, filepath.Base(path))
 		}
+	}
+	if sound == 0 {
+		return s.volumes[0].backoff.refusal()
 	}
 	if len(s.volumes) == count {
 		if err := s.checkOwner(); err != nil {
 			return err
 		}
+	}
+	if s.opts.ReadOnly {
+		for _, v := range s.volumes {
+			v.backoff.close(ErrReadOnly)
+		}
+		return nil
 	}
 	for _, v := range s.volumes {
 		if err := v.own(); err != nil {
@@ -217,7 +250,7 @@ func (s *Store) openVolumes(dir string) error {
 	if err := s.adopt(); err != nil {
 		return err
 	}
-	if n := len(s.volumes); n > count {
+	if n := len(s.volumes); n > count && s.volumes[0].db != nil {
 		// Some of the names may be those of a process that did not live to sync them.
 		// One who may not read the directory above has not made this one in it.
 		if err := kv.SyncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, os.ErrPermission) {
@@ -231,25 +264,37 @@ func (s *Store) openVolumes(dir string) error {
 	return nil
 }
 
-// Close makes what was handed over durable and closes the files. It waits for
-// open snapshots. A second Close returns nil.
-func (s *Store) Close() error {
+// Close makes what was handed over durable and closes the files. It waits for open
+// snapshots for a second, and for the disk for ten: then it says what is not written.
+// A file whose commit is under way even then stays locked until the process ends. A
+// second Close returns nil.
+func (s *Store) Close() error { return s.each((*volume).close) }
+
+// each calls fn for every volume, for all at once.
+func (s *Store) each(fn func(*volume) error) error {
+	errs := make([]error, len(s.volumes))
+	var wg sync.WaitGroup
+	for i, v := range s.volumes {
+		wg.Go(func() { errs[i] = fn(v) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Health returns what is wrong with the volumes, nil if nothing is: each error
+// names one that applies no changes now, and why. Its apps are not served; those of
+// the others are.
+func (s *Store) Health() error {
 	var errs []error
 	for _, v := range s.volumes {
-		errs = append(errs, v.close())
+		errs = append(errs, v.health())
 	}
 	return errors.Join(errs...)
 }
 
 // Abort closes the files without making durable what was handed over: it is
 // answered with ErrClosed. It is for tests that need a crash.
-func (s *Store) Abort() error {
-	var errs []error
-	for _, v := range s.volumes {
-		errs = append(errs, v.abort())
-	}
-	return errors.Join(errs...)
-}
+func (s *Store) Abort() error { return s.each((*volume).abort) }
 
 // App opens the state of one app. Reading it, or a change that fails, creates
 // nothing on disk; the app comes into being with its first committed change.
@@ -296,9 +341,11 @@ func (v *volume) holds(id AppID) (held bool, err error) {
 }
 
 // Apps returns the names of all apps, sorted. It waits for a sync that is under
-// way; ErrUnavailable while a volume is down.
+// way. With an error, which names the volumes that cannot be read, the names are
+// those in the others.
 func (s *Store) Apps() ([]AppID, error) {
 	var ids []AppID
+	var errs []error
 	for _, v := range s.volumes {
 		err := v.readDurable(func(snap *kv.Snapshot) error {
 			c := snap.Cursor(kv.Apps)
@@ -307,12 +354,10 @@ func (s *Store) Apps() ([]AppID, error) {
 			}
 			return nil
 		})
-		if err != nil {
-			return nil, err
-		}
+		errs = append(errs, err)
 	}
 	slices.Sort(ids)
-	return ids, nil
+	return ids, errors.Join(errs...)
 }
 
 // CountApps returns how many apps there are in the volumes that can be read; the
@@ -334,7 +379,9 @@ func (s *Store) CountApps() (n int, err error) {
 // first job is due, volume by volume and in each the earliest first, until
 // visit returns false for the volume. visit must be quick: a snapshot is open. It
 // does not wait for a sync, so an instant may be that of a change not yet durable.
+// The error names the volumes that cannot be read; the others were visited.
 func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
+	var errs []error
 	for _, v := range s.volumes {
 		err := v.read(func(snap *kv.Snapshot) error {
 			c := snap.Cursor(kv.Alarms)
@@ -346,11 +393,9 @@ func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // DueAt returns the instant at which the app's first job is due, as Alarms does: the

@@ -55,13 +55,15 @@ func (s *sweeps) remove(n keyspace) {
 // nothing else to do. It says whether it did anything.
 func (v *volume) sweepSome() bool {
 	n := v.sweeps.first()
-	if n == 0 || v.db == nil {
+	if n == 0 || v.unwritable() != nil {
 		return false
 	}
 	done := false
+	var own error // of the sweep, which has changed nothing
 	err := v.fault("sweep")
 	if err == nil {
-		err = v.update(func(tx *kv.Txn) error {
+		err = v.update(func(tx *kv.Txn) (err error) {
+			defer func() { own = err }()
 			prefix := n.number()
 			if k, _ := tx.Base().Cursor(kv.Doomed).Seek(prefix); string(k) != string(prefix) {
 				// An import whose last commit returned an error was made whole by it.
@@ -93,9 +95,10 @@ func (v *volume) sweepSome() bool {
 		})
 	}
 	if err != nil {
-		v.logger.Error("sweeping a deleted app", "volume", v.name, "err", err)
-		if err := v.reopen(); err != nil {
-			v.logger.Error("volume stays down", "volume", v.name, "err", err)
+		if own != nil {
+			v.logger.Error("sweeping a deleted app", "volume", v.name, "err", own)
+		} else {
+			v.fail(nil, err)
 		}
 		// The sweep goes on when the store is opened again.
 		v.sweeps.remove(n)

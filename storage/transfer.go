@@ -212,7 +212,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx), a.index(tx), a.indexHeld(tx, counts{}, c))
+		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx, &a.filed), a.index(tx, &a.filed), a.indexHeld(tx, counts{}, c))
 	})
 	if err != nil {
 		vol.sweeps.add(n)

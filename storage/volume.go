@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"carillon/proto"
 	"carillon/storage/internal/kv"
@@ -49,6 +50,8 @@ type volume struct {
 	queue   queue
 	stopped chan struct{}
 
+	backoff backoff
+
 	mark    atomic.Pointer[instantMark]
 	clock   *atomic.Pointer[clockState] // the store's
 	known   *clockState                 // what the file knew when it was opened
@@ -84,18 +87,25 @@ func createVolume(path string, store uint64, index int) error {
 }
 
 // openVolume opens the file, which must be volume index of a store, and changes
-// nothing in it. The committer is not started yet.
+// nothing in it. One that is damaged is lost, and its store not known: 0. The
+// committer is not started yet.
 func openVolume(path string, index int, opts Options) (v *volume, store uint64, err error) {
 	v = &volume{
 		name:    filepath.Base(path),
 		path:    path,
-		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync},
+		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly},
 		fault:   opts.Fault,
 		logger:  opts.Logger,
 		queue:   queue{wake: make(chan struct{}, 1)},
 		stopped: make(chan struct{}),
+		backoff: backoff{volume: filepath.Base(path), logger: opts.Logger},
 	}
+	v.mark.Store(new(instantMark)) // until the file is read
 	db, err := kv.Open(path, v.opts)
+	if errors.Is(err, kv.ErrDamaged) {
+		v.backoff.lose(err)
+		return v, 0, nil
+	}
 	if err != nil {
 		return nil, 0, mapOpenError(v.name, err)
 	}
@@ -116,6 +126,10 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		v.known, err = readClock(snap)
 		return err
 	})
+	if errors.Is(err, kv.ErrDamaged) {
+		v.failed(err)
+		return v, 0, nil
+	}
 	if err != nil {
 		return nil, 0, errors.Join(err, db.Close())
 	}
@@ -125,6 +139,9 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 // own makes this process the owner of the file: the epoch it writes fences
 // every earlier one.
 func (v *volume) own() error {
+	if v.db == nil {
+		return nil
+	}
 	return v.db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(v.epoch)) })
 }
 
@@ -203,11 +220,30 @@ func readError(err error) error {
 	return err
 }
 
-// downError says why there is no file to read. If the volume is down it also
-// nudges the committer, which tries to open the file again.
+// health is Store.Health of one volume.
+func (v *volume) health() error {
+	if err := v.backoff.refusal(); err != nil && !errors.Is(err, ErrReadOnly) {
+		return err
+	}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.db == nil {
+		return v.downError()
+	}
+	if err := v.db.Present(); err != nil {
+		return lostError(v.name, err)
+	}
+	return nil
+}
+
+// downError says why there is no file to read. If it may be opened again by now
+// it also nudges the committer, which tries to.
 func (v *volume) downError() error {
 	if _, closed := v.queue.len(); closed {
 		return ErrClosed
+	}
+	if err := v.backoff.refusal(); err != nil {
+		return err
 	}
 	v.submit(&changeSet{app: new(App), done: func(error) {}})
 	return fmt.Errorf("%w: %s", ErrUnavailable, v.name)
@@ -240,17 +276,30 @@ func raiseNumbers(tx *kv.Txn, n keyspace) error {
 // nextNumber hands out a number for an app that is not in the file yet.
 func (v *volume) nextNumber() keyspace { return keyspace(v.numbers.Add(1)) }
 
+// drop closes the file, if it is open. Reads wait meanwhile.
+func (v *volume) drop() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.closeFile()
+}
+
+// closeFile is drop for a caller that has the lock.
+func (v *volume) closeFile() error {
+	if v.db == nil {
+		return nil
+	}
+	db := v.db
+	v.db = nil
+	return db.Close()
+}
+
 // reopen closes the file and opens it anew, after an error that leaves unknown
 // what it holds. Reads wait meanwhile. On error the volume is down.
 func (v *volume) reopen() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.db != nil {
-		err := v.db.Close()
-		v.db = nil
-		if err != nil {
-			return err
-		}
+	if err := v.closeFile(); err != nil {
+		return err
 	}
 	if err := v.fault("reopen"); err != nil {
 		return err
@@ -282,14 +331,6 @@ func (v *volume) reopen() error {
 	return nil
 }
 
-// ensureUp opens the file again if the volume is down. Only the committer calls it.
-func (v *volume) ensureUp() error {
-	if v.db != nil {
-		return nil
-	}
-	return v.reopen()
-}
-
 // abort closes the volume as a crash would: what is queued is not committed.
 func (v *volume) abort() error {
 	for _, cs := range v.queue.close(true) {
@@ -302,16 +343,19 @@ func (v *volume) abort() error {
 // close lets the committer finish what is queued, then closes the file.
 func (v *volume) close() error {
 	v.queue.close(false)
-	<-v.stopped
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.db == nil {
-		return nil
+	late := time.NewTimer(closeWait)
+	defer late.Stop()
+	select {
+	case <-v.stopped:
+		return v.drop()
+	case <-late.C:
+		return fmt.Errorf("%s: what was handed over is not written after %v", v.name, closeWait)
 	}
-	err := v.db.Close()
-	v.db = nil
-	return err
 }
+
+// closeWait is how long Close waits for a volume's committer. The disk may have
+// stopped to answer.
+const closeWait = 10 * time.Second
 
 func encodeEntry(n keyspace) []byte {
 	p := proto.AppEntry{Version: recordVersion, Number: uint32(n)}

@@ -41,13 +41,64 @@ var storageFaults = []seededFault{
 	{
 		name: "ack-before-durable", what: "callers are answered before the commit",
 		pkg: "storage", tests: "TestG6_NothingIsAcknowledgedAfterACommitError",
-		edits: []edit{{"storage/committer.go", `if err := v.commit(batch); err != nil {`, `if FAULT {
-		for _, cs := range batch {
-			cs.done(nil)
-			cs.done = func(error) {}
+		edits: []edit{{"storage/committer.go", `err := v.commit(batch)`, `if FAULT {
+			for _, cs := range batch {
+				cs.done(nil)
+				cs.done = func(error) {}
+			}
+		}
+		err := v.commit(batch)`}},
+	},
+	{
+		name: "page-trusted", what: "a page is taken for the one that was asked for",
+		pkg: "storage/internal/kv", tests: "TestG37_APageInAnothersPlace",
+		edits: []edit{{"storage/internal/kv/page.go", `own := order.Uint64(data); own != id {`, `own := order.Uint64(data); own != id && !FAULT {`}},
+	},
+	{
+		name: "fault-not-caught", what: "a page that cannot be read is a fault of the process",
+		pkg: "storage/internal/kv", tests: "TestG37_AFileCutOffWhileItIsOpen",
+		edits: []edit{{"storage/internal/kv/damage.go", `if page, ok := db.faulted(v); ok {`, `if page, ok := db.faulted(v); ok && !FAULT {`}},
+	},
+	{
+		name: "close-waits-for-snapshots", what: "closing a file waits for every snapshot of it",
+		pkg: "storage", tests: "TestG26_CloseOverALeakedSnapshot",
+		edits: []edit{{"storage/internal/kv/kv.go", `late := time.NewTimer(CloseWait)`, `late := time.NewTimer(CloseWait)
+	if FAULT {
+		late.Reset(time.Hour)
+	}`}},
+	},
+	{
+		name: "damage-of-one-fails-all", what: "damage of one app's pages takes its whole volume down",
+		pkg: "storage", tests: "TestG37_ADamagedPageOfOneApp",
+		edits: []edit{{"storage/committer.go", `if errors.Is(err, kv.ErrDamaged) {
+		return &appError`, `if errors.Is(err, kv.ErrDamaged) && !FAULT {
+		return &appError`}},
+	},
+	{
+		name: "no-backoff", what: "commits that keep failing are tried again at once",
+		pkg: "storage", tests: "TestG23_BackoffOfAVolumeThatKeepsFailing",
+		edits: []edit{{"storage/backoff.go", `b.until = now.Add(`, `if FAULT {
+			return
+		}
+		b.until = now.Add(`}},
+	},
+	{
+		name: "replaced-file-served", what: "a volume whose file was replaced goes on",
+		pkg: "storage", tests: "TestG37_DamageThatEveryCommitNeeds",
+		edits: []edit{{"storage/internal/kv/kv.go", `err == nil && !os.SameFile(info, db.info)`, `err == nil && !os.SameFile(info, db.info) && !FAULT`}},
+	},
+	{
+		name: "alarms-end-at-a-lost-volume", what: "apps of the volumes behind one that is down are not woken",
+		pkg: "storage", tests: "TestG37_AVolumeDamagedWhenOpened",
+		edits: []edit{{"storage/store.go", `errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}`, `if errs = append(errs, err); FAULT && err != nil {
+			break
 		}
 	}
-	if err := v.commit(batch); err != nil {`}},
+	return errors.Join(errs...)
+}`}},
 	},
 	{
 		name: "no-sync", what: "commits are not synced",
@@ -105,7 +156,7 @@ var storageFaults = []seededFault{
 	{
 		name: "alarm-index-stale", what: "the alarm index keeps an app's first entry",
 		pkg: "storage", tests: "TestG8_RetriedDeadJobIsFoundAgain",
-		edits: []edit{{"storage/committer.go", `if due == a.alarm {`, `if due == a.alarm || a.alarm != 0 && FAULT {`}},
+		edits: []edit{{"storage/committer.go", `if due == f.alarm {`, `if due == f.alarm || f.alarm != 0 && FAULT {`}},
 	},
 	{
 		name: "advance-before-insert", what: "a trigger is advanced in a commit before that of its tick",

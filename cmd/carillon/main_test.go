@@ -179,6 +179,60 @@ func TestCheckFindsDamage(t *testing.T) {
 	}
 }
 
+// TestCheckNamesThePage damages each page in turn: the check comes back, prints a line
+// that names the page if it holds something, and exits 25; what looks only does not
+// write.
+func TestCheckNamesThePage(t *testing.T) {
+	dir := t.TempDir()
+	mustSeed(t, dir, "acme")
+	read := func(path string) []byte {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	found := 0
+	for i := range 4 {
+		path := filepath.Join(dir, fmt.Sprintf("volume-%03d.db", i))
+		sound := read(path)
+		sound = sound[:(len(bytes.TrimRight(sound, "\x00"))/4096+1)*4096] // behind are pages that were never used
+		for page := 0; page < len(sound); page += 4096 {
+			for _, flip := range []byte{0, 0xff} {
+				damaged := bytes.Clone(sound)
+				for at := page; at < page+4096; at++ {
+					damaged[at] = flip & ^damaged[at]
+				}
+				if err := os.WriteFile(path, damaged, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				var out, errs bytes.Buffer
+				err := run(t.Context(), []string{"check", "--data", dir}, strings.NewReader(""), &out, &errs)
+				if err != nil {
+					found++
+					name := fmt.Sprintf("volume-%03d.db: page %d: ", i, page/4096)
+					if exitCode(err) != 25 || !strings.Contains(errs.String()+err.Error(), name) || out.Len() > 0 {
+						t.Errorf("page %d: got %v, exit code %d, with %q, want 25 and %q", page/4096, err, exitCode(err), &errs, name)
+					}
+				}
+				for _, args := range [][]string{{"apps"}, {"export", "--app", "acme"}} {
+					_ = run(t.Context(), append(args, "--data", dir), strings.NewReader(""), io.Discard, io.Discard)
+				}
+				if !bytes.Equal(read(path), damaged) {
+					t.Fatalf("page %d: the file was written to", page/4096)
+				}
+			}
+		}
+		if err := os.WriteFile(path, sound, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found < 4*2*4 {
+		t.Errorf("%d damages were found, want at least those of the meta pages, the root and the freelist", found)
+	}
+}
+
 // TestDemoLeavesOthersAlone demands that the sample app opens no directory that
 // bears another's name, nor one with apps that bears none, that what looks after
 // directories opens any, and that a person can give one to another program.

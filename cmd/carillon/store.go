@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"carillon/cron"
@@ -18,18 +19,28 @@ func dataFlag(flags *flag.FlagSet, usage string) *string {
 	return flags.String("data", "./data", usage)
 }
 
+// readStore opens a data directory of any program to be read, and closes it when fn
+// has returned. Nothing in it is changed.
+func readStore(dir string, fn func(*storage.Store) error) error {
+	return openStore(dir, storage.Options{ReadOnly: true}, fn)
+}
+
 // withStore opens a data directory that there must be, without an engine, and
 // closes it when fn has returned.
-func withStore(dir string, fn func(*storage.Store) error) (err error) {
+func withStore(dir string, fn func(*storage.Store) error) error {
+	// One volume is the least, so that no volume is added to a store of another
+	// size. It may be any program's: none of its tables and no name are asked for.
+	return openStore(dir, storage.Options{Volumes: 1, CheckTrigger: cron.CheckStored}, fn)
+}
+
+func openStore(dir string, opts storage.Options, fn func(*storage.Store) error) (err error) {
 	if _, err := os.Stat(filepath.Join(dir, "volume-000.db")); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%s is no data directory: %w", dir, storage.ErrNotFound)
 		}
 		return err
 	}
-	// One volume is the least, so that no volume is added to a store of another
-	// size. It may be any program's: none of its tables and no name are asked for.
-	store, err := storage.Open(dir, storage.Options{Volumes: 1, CheckTrigger: cron.CheckStored})
+	store, err := storage.Open(dir, opts)
 	if err != nil {
 		return openError(dir, err)
 	}
@@ -52,7 +63,7 @@ func openError(dir string, err error) error {
 func apps(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data")
 	return func(_ context.Context, std stdio) error {
-		return withStore(*dir, func(store *storage.Store) error {
+		return readStore(*dir, func(store *storage.Store) error {
 			ids, err := store.Apps()
 			for _, id := range ids {
 				fmt.Fprintln(std.out, id)
@@ -62,14 +73,30 @@ func apps(flags *flag.FlagSet) func(context.Context, stdio) error {
 	}
 }
 
+// faultsError is what a check has found, and has printed a line each.
+type faultsError struct {
+	dir string
+	n   int
+	err error
+}
+
+func (e *faultsError) Error() string {
+	return fmt.Sprintf("data directory %s: %d faults were found", e.dir, e.n)
+}
+func (e *faultsError) Unwrap() error { return e.err }
+
 // check verifies the files and what is in them, and prints nothing but "ok" if
-// all is well.
+// all is well. It prints each fault on standard error.
 func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data")
 	return func(_ context.Context, std stdio) error {
-		return withStore(*dir, func(store *storage.Store) error {
+		return readStore(*dir, func(store *storage.Store) error {
 			if err := store.Check(); err != nil {
-				return fmt.Errorf("data directory %s: %w", *dir, err)
+				faults := strings.Split(err.Error(), "\n")
+				for _, fault := range faults {
+					fmt.Fprintln(std.err, fault)
+				}
+				return &faultsError{*dir, len(faults), err}
 			}
 			ids, err := store.Apps()
 			if err != nil {

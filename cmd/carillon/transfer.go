@@ -38,7 +38,7 @@ func export(flags *flag.FlagSet) func(context.Context, stdio) error {
 			return err
 		}
 		write := func(w io.Writer) error {
-			return withStore(*dir, func(store *storage.Store) error { return store.Export(ctx, id, w) })
+			return readStore(*dir, func(store *storage.Store) error { return store.Export(ctx, id, w) })
 		}
 		if *path == "" {
 			return write(std.out)

@@ -355,12 +355,13 @@ func TestReadOnly(t *testing.T) {
 	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
 	}
+	var open []*kv.DB
 	for range 2 {
 		db, err := kv.Open(path, kv.Options{ReadOnly: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer db.Close()
+		open = append(open, db)
 		if got := mustGet(t, db, kv.Meta, "made"); got != "yes" {
 			t.Errorf("it says %q", got)
 		}
@@ -381,5 +382,138 @@ func TestReadOnly(t *testing.T) {
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("it was changed, %v", err)
+	}
+	for _, db := range open {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if db, err := kv.Open(path, kv.Options{LockTimeout: time.Nanosecond}); err != nil {
+		t.Errorf("open to write when it was closed: %v", err)
+	} else if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestG37_APageThatRefersToOneAbove: a branch that refers to itself, or to one above
+// it, makes no use of the file endless. bbolt follows it until the stack is full.
+func TestG37_APageThatRefersToOneAbove(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "v.db")
+	mustCreate(t, path)
+	db, err := kv.Open(path, kv.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *kv.Txn) error {
+		for i := range 20_000 {
+			if err := tx.Put(kv.Data, dataKey(i), bytes.Repeat([]byte{1}, 100)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var branches []int
+	for page := 2; page < len(data)/pageSize; page++ {
+		if p := data[page*pageSize:]; int(binary.NativeEndian.Uint64(p)) == page && p[8] == 1 {
+			branches = append(branches, page)
+		}
+	}
+	if len(branches) < 3 {
+		t.Fatalf("the branches are %v: it takes three levels", branches)
+	}
+	for _, from := range branches {
+		for _, to := range branches {
+			damaged := bytes.Clone(data)
+			count := int(binary.NativeEndian.Uint16(damaged[from*pageSize+10:]))
+			for i := range count {
+				binary.NativeEndian.PutUint64(damaged[from*pageSize+16+16*i+8:], uint64(to))
+			}
+			if err := os.WriteFile(path, damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			what := fmt.Sprintf("page %d refers to page %d", from, to)
+			db, err := kv.Open(path, kv.Options{NoSync: true})
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			err = use(db)
+			onlyDamage(t, what, err)
+			if err == nil || db.CheckPages() == nil {
+				t.Errorf("%s: nothing was found", what)
+			}
+			if err := db.Close(); err != nil {
+				t.Errorf("%s: close: %v", what, err)
+			}
+		}
+	}
+}
+
+// view runs fn on the file as it is now.
+func view(db *kv.DB, fn func(*kv.Snapshot) error) error {
+	pin, err := db.Begin()
+	if err != nil {
+		return err
+	}
+	defer pin.Close()
+	return pin.Read(fn)
+}
+
+// TestG37_APageInAnothersPlace: a page that was written to the place of another one is
+// not taken for it, so that no key seems never to have been.
+func TestG37_APageInAnothersPlace(t *testing.T) {
+	data := small(t)
+	path := filepath.Join(t.TempDir(), "v.db")
+	read := func() (missing, damaged int) {
+		db, err := kv.Open(path, kv.Options{NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 120 {
+			err := view(db, func(s *kv.Snapshot) error {
+				if s.Get(kv.Data, dataKey(i)) == nil {
+					missing++
+				}
+				return nil
+			})
+			onlyDamage(t, "read", err)
+			if err != nil {
+				damaged++
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		return missing, damaged
+	}
+	write := func(data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(data)
+	sound, _ := read()
+	db, err := kv.Open(path, kv.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages [2]int64
+	err = view(db, func(s *kv.Snapshot) error {
+		pages = [2]int64{s.PageOf(kv.Data, dataKey(0)), s.PageOf(kv.Data, dataKey(119))}
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil || pages[0] == pages[1] {
+		t.Fatal(pages, err)
+	}
+	copy(data[pages[1]*pageSize:][:pageSize], data[pages[0]*pageSize:])
+	write(data)
+	if missing, damaged := read(); missing > sound || damaged == 0 {
+		t.Errorf("%d keys are missing and %d damaged, want %d missing and some damaged", missing, damaged, sound)
 	}
 }

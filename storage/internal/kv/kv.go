@@ -98,12 +98,12 @@ type DB struct {
 	head     []byte         // the two meta pages, mapped; nil where that is not needed
 	base     atomic.Uintptr // where bbolt has mapped the file
 	readOnly bool
-	durable  atomic.Int64  // number of the latest commit of this process that was synced
-	commit   sync.RWMutex  // held by Update
-	freed    chan struct{} // told when a Pin is closed
+	durable  atomic.Int64 // number of the latest commit of this process that was synced
+	commit   sync.RWMutex // held by Update
 
 	pins      atomic.Int64
-	broken    atomic.Pointer[Damage] // bbolt has panicked: its locks and its memory are not to be trusted
+	none      atomic.Pointer[chan struct{}] // closed when there is no Pin; nil until the file is closed
+	broken    atomic.Pointer[Damage]        // bbolt has panicked: its locks and its memory are not to be trusted
 	closed    atomic.Bool
 	abandoned atomic.Bool // closed over the heads of Pins
 	unmapped  atomic.Bool
@@ -261,7 +261,7 @@ func settle(b *bolt.DB) error {
 // reads behind the end of others, so a panic or a fault is turned into an error
 // here, and the lock given back that bbolt then keeps.
 func openBolt(path string, opts Options) (*DB, error) {
-	db := &DB{path: path, readOnly: opts.ReadOnly, freed: make(chan struct{}, 1)}
+	db := &DB{path: path, readOnly: opts.ReadOnly}
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = time.Second
 	}
@@ -287,6 +287,7 @@ func openBolt(path string, opts Options) (*DB, error) {
 		err = badFile(path, err)
 		// The map that bbolt leaves behind keeps the lock.
 		unlock(db.file)
+		db.file.Close()
 		return nil, err
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
@@ -313,22 +314,28 @@ func openBolt(path string, opts Options) (*DB, error) {
 // badFile says that the file is none of ours, or, if it has a meta page, that it is
 // damaged.
 func badFile(path string, err error) error {
-	head := make([]byte, 2*os.Getpagesize())
-	if f, openErr := os.Open(path); openErr == nil {
-		n, _ := f.ReadAt(head, 0)
-		head = head[:n]
-		f.Close()
-	}
-	_, ours := decodeMeta(head)
-	if !ours && len(head) > os.Getpagesize() {
-		_, ours = decodeMeta(head[os.Getpagesize():])
-	}
 	d, ok := errors.AsType[*Damage](err)
 	if !ok {
 		d = &Damage{File: filepath.Base(path), Page: -1, What: err.Error()}
 	}
+	head, size := make([]byte, 2*os.Getpagesize()), int64(0)
+	if f, err := os.Open(path); err == nil {
+		n, _ := f.ReadAt(head, 0)
+		head = head[:n]
+		if info, err := f.Stat(); err == nil {
+			size = info.Size()
+		}
+		f.Close()
+	}
+	m, ours := decodeMeta(head)
+	if !ours && len(head) > os.Getpagesize() {
+		m, ours = decodeMeta(head[os.Getpagesize():])
+	}
 	if !ours {
 		return fmt.Errorf("%w: %v", ErrBadFile, d)
+	}
+	if end := int64(m.pages) * int64(m.pageSize); size < end {
+		d.What = fmt.Sprintf("it is cut off at %d of %d bytes", size, end)
 	}
 	return fmt.Errorf("%w: %w", ErrBadFile, d)
 }
@@ -337,37 +344,43 @@ func badFile(path string, err error) error {
 const CloseWait = time.Second
 
 // Close closes the file. It waits for open Pins, and after CloseWait closes it over
-// their heads: they read no more (ErrAbandoned). If an Update is under way even then
-// the file stays locked, and that is the error.
+// their heads: they read no more (ErrAbandoned). If an Update is under way the file
+// stays open and locked, and that is the error.
 func (db *DB) Close() error {
 	if !db.closed.CompareAndSwap(false, true) {
 		return nil
 	}
-	end := time.Now().Add(CloseWait)
-	wait := func(done func() bool) bool {
-		for !done() {
-			if !time.Now().Before(end) {
-				return false
-			}
-			// Not by sleeping alone: in a test's virtual time no time passes while a
-			// goroutine waits for a mutex of the one that closes.
-			select {
-			case <-db.freed:
-			case <-time.After(time.Millisecond):
-			}
-		}
-		return true
-	}
-	if !wait(db.commit.TryLock) {
+	if !db.commit.TryLock() {
 		return fmt.Errorf("%s: a commit is under way", filepath.Base(db.path))
 	}
 	defer db.commit.Unlock()
-	if db.broken.Load() == nil && wait(func() bool { return db.pins.Load() == 0 }) {
+	if db.broken.Load() == nil && db.unpinned() {
+		if db.readOnly {
+			// bbolt does not: it trusts that closing does, which the mapped head keeps it from.
+			unlock(db.file)
+		}
 		return db.bolt.Close()
 	}
 	db.abandoned.Store(true)
 	unlock(db.file)
-	return nil
+	return db.file.Close()
+}
+
+// unpinned says whether no Pin is open, or none is within CloseWait.
+func (db *DB) unpinned() bool {
+	none := make(chan struct{})
+	db.none.Store(&none)
+	if db.pins.Load() == 0 {
+		return true
+	}
+	late := time.NewTimer(CloseWait)
+	defer late.Stop()
+	select {
+	case <-none:
+		return true
+	case <-late.C:
+		return false
+	}
 }
 
 // usable says why the file is not to be used any more, or nil.
@@ -442,21 +455,12 @@ func (db *DB) BeginDurable() (*Pin, error) {
 	// Not while the Pin is open, for which an Update may have to wait.
 	pin.Close()
 	db.commit.RLock()
-	defer db.free()
 	defer db.commit.RUnlock()
 	if pin, err = db.Begin(); err == nil && !db.synced(pin) {
 		pin.Close()
 		return nil, ErrNotDurable
 	}
 	return pin, err
-}
-
-// free has a Close look whether what it waits for has come.
-func (db *DB) free() {
-	select {
-	case db.freed <- struct{}{}:
-	default:
-	}
 }
 
 func (db *DB) synced(pin *Pin) bool {
@@ -493,6 +497,9 @@ func (db *DB) Update(fn func(*Txn) error) error {
 	}
 	return err
 }
+
+// Present says whether the file still has its name: nil or ErrReplaced.
+func (db *DB) Present() error { return db.present(0) }
 
 // present says whether the file is still the one that has its name, and as long as
 // it must be.

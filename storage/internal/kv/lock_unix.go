@@ -33,8 +33,5 @@ func tryLockDir(dir string) (release func() error, held bool, err error) {
 	return nil, false, errors.Join(err, f.Close())
 }
 
-// unlock gives back the lock of a file that bbolt keeps open, and closes it.
-func unlock(f *os.File) {
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
-	f.Close()
-}
+// unlock gives back the lock of a file that is mapped, which closing it does not.
+func unlock(f *os.File) { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

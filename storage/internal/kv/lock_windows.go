@@ -32,5 +32,5 @@ func tryLockDir(dir string) (release func() error, held bool, err error) {
 	return nil, false, errors.Join(err, f.Close())
 }
 
-// unlock closes a file that bbolt keeps open, which gives back its lock.
-func unlock(f *os.File) { f.Close() }
+// unlock does nothing: closing the file gives back its lock.
+func unlock(*os.File) {}

@@ -36,10 +36,15 @@ func (p *Pin) Close() {
 	if p.db.broken.Load() == nil {
 		_ = tx.Rollback() // it fails only if it was closed already
 	}
-	if p.db.pins.Add(-1) == 0 && p.db.abandoned.Load() {
+	if p.db.pins.Add(-1) > 0 {
+		return
+	}
+	if none := p.db.none.Swap(nil); none != nil {
+		close(*none)
+	}
+	if p.db.abandoned.Load() {
 		p.db.unmap()
 	}
-	p.db.free()
 }
 
 // Snapshot is the file at one moment, inside the fn of a Pin's Read.
@@ -83,4 +88,20 @@ func (db *DB) unmap() {
 	if db.broken.Load() == nil && db.unmapped.CompareAndSwap(false, true) {
 		_ = db.bolt.Close() // the file is closed already
 	}
+}
+
+// PageOf returns the page on which the key is, or would be. It is for tests.
+func (s *Snapshot) PageOf(space Space, key []byte) int64 {
+	id, _, _ := s.tree.get(s.root(space), key, plainFlags)
+	return int64(id)
+}
+
+// Freelist returns the page that lists what is free. It is for tests.
+func (s *Snapshot) Freelist() int64 {
+	a, _ := decodeMeta(s.tree.data)
+	b, _ := decodeMeta(s.tree.data[s.tree.size:])
+	if b.txid > a.txid {
+		a = b
+	}
+	return int64(a.freelist)
 }

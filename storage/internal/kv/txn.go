@@ -26,7 +26,7 @@ type Txn struct {
 type looked struct {
 	low, high []byte // nil is no bound
 	any       bool
-	sides     bool // also at the leaves beside it
+	sides     bool // and the leaves beside it
 }
 
 func (db *DB) newTxn(tx *bolt.Tx) *Txn {
@@ -56,7 +56,15 @@ func (t *Txn) Get(space Space, key []byte) (value []byte, err error) {
 
 // Seek returns the first key that is not below key, and its value; nil if there is none.
 func (t *Txn) Seek(space Space, key []byte) (k, v []byte, err error) {
-	if err := t.look(space, key, true); err != nil {
+	err = t.look(space, key, false)
+	if err == nil {
+		// It may go on to other pages than the one that was looked at.
+		err = t.db.guarded(false, func() error {
+			t.base.Cursor(space).Seek(key)
+			return nil
+		})
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	k, v = t.cursor(space).Seek(key)
@@ -125,8 +133,8 @@ func (t *Txn) lookAtTop() error {
 	})
 }
 
-// look looks at the pages that a write of the key may touch: those on the way to
-// it, and, as a leaf that gets too small joins another one, the leaves beside it.
+// look looks at the pages that a use of the key may touch: those on the way to it,
+// and with sides, as a leaf that gets too small joins another one, those beside them.
 func (t *Txn) look(space Space, key []byte, sides bool) error {
 	l := &t.looked[space]
 	if t.fresh || l.any && (l.sides || !sides) && bytes.Compare(l.low, key) <= 0 && (l.high == nil || bytes.Compare(key, l.high) < 0) {
