@@ -154,9 +154,14 @@ type (
 func TestG38_ArgumentsOfAnotherRelease(t *testing.T) {
 	var log heldLog
 	release := func(bind func(*dispatch.Registry, func(string))) (*dispatch.Registry, *[]string) {
+		var mu sync.Mutex // two actions run at once
 		var ran []string
 		reg := newKit().reg
-		bind(reg, func(s string) { ran = append(ran, s) })
+		bind(reg, func(s string) {
+			mu.Lock()
+			defer mu.Unlock()
+			ran = append(ran, s)
+		})
 		return reg, &ran
 	}
 	kinds := []string{"t:mutation", "t:action"}
