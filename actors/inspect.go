@@ -27,6 +27,9 @@ type Inspection struct {
 	Stuck   int // handlers that were given up and have not returned: Engine.Stuck names them
 
 	History int // finished jobs whose rows are kept
+	// LeftOut is how many documents an index leaves out because they do not fit it, once
+	// for each such index, 10,000 at most.
+	LeftOut int
 	// Clock is ClockState.Notes: what a person should look at.
 	Clock []string
 }
@@ -45,7 +48,12 @@ func (a *App) Inspect(ctx context.Context) (Inspection, error) {
 func (a *App) inspect(ctx context.Context) (Inspection, error) {
 	if v, live := a.eng.directory.live.Load(a.id); live {
 		if ref := v.(*appRef); ref.enter(nil) {
-			return ref.inspect(ctx)
+			i, err := ref.inspect(ctx)
+			if err != nil {
+				return i, err
+			}
+			i.LeftOut, err = ref.app.store.Misfits()
+			return i, asError(err)
 		}
 	}
 	at, err := a.eng.store.DueAt(a.id)

@@ -44,7 +44,7 @@ func (s *scheduler) reconcile() bool {
 	}
 	tx := s.begin(s.eng.clock.look())
 	tx.Pin()
-	done, err := tx.ReconcileIndexes(indexRows)
+	done, leftOut, err := tx.ReconcileIndexes(indexRows)
 	if err != nil {
 		s.eng.opts.Logger.Error("building indexes", "app", s.id, "err", err)
 		done = true
@@ -58,6 +58,9 @@ func (s *scheduler) reconcile() bool {
 	default:
 		done = false // look again once this is durable
 		s.commit(tx, nil, nil)
+	}
+	if len(leftOut) > 0 {
+		s.eng.opts.Logger.Warn("documents do not fit an index and are left out of it", "app", s.id, "documents", len(leftOut), "first", leftOut[0])
 	}
 	if s.indexed = done; done {
 		s.awaited.Store(s.draining)

@@ -49,6 +49,9 @@
 // CancelJob canceled; DropDead takes it away. The alarm index has the apps with held
 // jobs behind all that is due, with the fingerprint of the registry that holds them.
 //
+// A document that does not fit an index is noted under (table, index, document) in
+// place of its entry (misfits.go); a write that does not fit is refused.
+//
 // The rank of an ended job is the instant it ended, or one more than the rank of
 // the job that ended before it: it orders them as they ended, whatever the clock
 // did. An entry of a slot log has its place in the same way.

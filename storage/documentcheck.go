@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"carillon/proto"
@@ -19,8 +18,8 @@ type tableCheck struct {
 }
 
 // checkDocuments verifies one app's documents, indexes and what it says of
-// them. Every document has one entry in every index that is built, and none has
-// more; of the tables in schema, at the right place.
+// them. Every document has one entry in every index that is built, or is noted as
+// left out of it; of the tables in schema, at the right place.
 func (n keyspace) checkDocuments(snap *kv.Snapshot, schema map[string]*tableInfo) (errs []error) {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...)))
@@ -95,6 +94,21 @@ func (n keyspace) checkDocuments(snap *kv.Snapshot, schema map[string]*tableInfo
 		}
 		table(name).entries[index]++
 	})
+	each(tagMisfit, func(key, value []byte) {
+		name, rest, _ := strings.Cut(string(tail(key)), "\x00")
+		index, id, _ := strings.Cut(rest, "\x00")
+		on := indexIn(table(name).record, index)
+		switch {
+		case on == nil:
+			bad("table %s: index %s, which is not in its schema, leaves out document %s", name, index, id)
+		case on.State == proto.IndexState_INDEX_STATE_DROPPING:
+		case snap.Get(kv.Data, n.document(name, id)) == nil:
+			bad("table %s: index %s leaves out document %s, which is not there", name, index, id)
+		case on.State == proto.IndexState_INDEX_STATE_BUILDING && id > on.BuiltTo, len(value) > 0:
+			bad("table %s: index %s leaves out document %s, with the value %q, and is built to %s", name, index, id, value, on.BuiltTo)
+		}
+		table(name).entries[index]++
+	})
 	for name, t := range tables {
 		for _, on := range t.record.GetIndexes() {
 			if got := t.entries[on.Name]; on.State == proto.IndexState_INDEX_STATE_BUILT && got != t.documents {
@@ -110,24 +124,18 @@ func (n keyspace) checkEntries(snap *kv.Snapshot, t *tableInfo, record *proto.Ta
 	bad := func(err error) {
 		errs = append(errs, fmt.Errorf("%w: table %s: document %s: %w", ErrCorrupt, t.name, id, err))
 	}
-	var projected reflect.Value
+	projection := t.project(data)
 	for _, x := range t.indexes {
 		if !x.builtIn(record) {
 			continue
 		}
-		if !projected.IsValid() {
-			var err error
-			if projected, err = t.project(data); err != nil {
-				bad(err)
-				return errs
-			}
-		}
-		entry, err := x.entry(n, t.name, id, projected)
-		if err == nil && snap.Get(kv.Data, entry) == nil {
-			err = fmt.Errorf("it is not in index %s at its place", x.name)
-		}
-		if err != nil {
-			bad(err)
+		key, unfit := x.place(n, t.name, id, data, projection)
+		switch {
+		case snap.Get(kv.Data, key) != nil:
+		case unfit != nil:
+			bad(fmt.Errorf("index %s does not say that it leaves it out: %w", x.name, unfit))
+		default:
+			bad(fmt.Errorf("it is not in index %s at its place", x.name))
 		}
 	}
 	return errs

@@ -121,9 +121,30 @@ func jsonNameOK(s string) bool {
 	return s != ""
 }
 
+// projected is where a field lies in a projection, and its type in the document.
+type projected struct {
+	index []int
+	typ   reflect.Type
+}
+
+// widest is the type that a field has in a projection: of an integer the widest of
+// its kind, so that another width in another release leaves the entries as they are.
+func widest(t reflect.Type) reflect.Type {
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return reflect.PointerTo(widest(t.Elem()))
+	case ownJSON(t):
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Int64:
+		return reflect.TypeFor[int64]()
+	case t.Kind() >= reflect.Uint && t.Kind() <= reflect.Uint64:
+		return reflect.TypeFor[uint64]()
+	}
+	return t
+}
+
 // project makes the projection of struct type t that has the fields at the
-// paths, which are dotted JSON names. at tells where each lies in it.
-func project(t reflect.Type, paths []string) (projection reflect.Type, at map[string][]int, err error) {
+// paths, which are dotted JSON names. at tells of each where it lies in it.
+func project(t reflect.Type, paths []string) (projection reflect.Type, at map[string]projected, err error) {
 	if ownJSON(t) {
 		return nil, nil, fmt.Errorf("%v encodes itself, so its JSON fields are not known", t)
 	}
@@ -132,16 +153,18 @@ func project(t reflect.Type, paths []string) (projection reflect.Type, at map[st
 		name, rest, _ := strings.Cut(path, ".")
 		nested[name] = append(nested[name], rest)
 	}
-	at = map[string][]int{}
+	at = map[string]projected{}
 	var made []reflect.StructField
 	var names []string
 	for _, f := range jsonFields(t) {
 		names = append(names, f.name)
 		rests, wanted := nested[f.name]
-		typ, opts := f.typ, ""
+		var typ reflect.Type
+		opts := ""
 		switch {
 		case wanted && slices.Equal(rests, []string{""}):
-			at[f.name] = []int{len(made)}
+			at[f.name] = projected{[]int{len(made)}, f.typ}
+			typ = widest(f.typ)
 			if f.quoted {
 				opts = "string"
 			}
@@ -154,8 +177,8 @@ func project(t reflect.Type, paths []string) (projection reflect.Type, at map[st
 				return nil, nil, fmt.Errorf("field %q: %w", f.name, err)
 			}
 			typ = inner
-			for rest, index := range innerAt {
-				at[f.name+"."+rest] = append([]int{len(made)}, index...)
+			for rest, in := range innerAt {
+				at[f.name+"."+rest] = projected{append([]int{len(made)}, in.index...), in.typ}
 			}
 		case slices.ContainsFunc(paths, func(path string) bool {
 			name, _, _ := strings.Cut(path, ".")

@@ -35,10 +35,11 @@ const (
 	tagBacklog  tag = 'b'
 	tagDocument tag = 't'
 	tagIndex    tag = 'i'
+	tagMisfit   tag = 'u'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagDocument, tagIndex}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagDocument, tagIndex, tagMisfit}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -21,22 +21,22 @@ const reconcileBytes = 4 << 20
 // caller commits the transaction. Until the last step has been, nothing else may
 // write to the app, which every use of an unfinished index would refuse (ErrNotBuilt).
 //
-// An index that cannot be built because of a document is an error that names
-// both, and the caller rolls the transaction back.
-func (tx *Tx) ReconcileIndexes(budget int) (done bool, err error) {
+// A document that does not fit an index is left out of it, and noted as such:
+// leftOut says why, for each that this step came upon.
+func (tx *Tx) ReconcileIndexes(budget int) (done bool, leftOut []error, err error) {
 	if budget < 1 {
-		return false, invalid("a budget of %d rows, want 1 or more", budget)
+		return false, nil, invalid("a budget of %d rows, want 1 or more", budget)
 	}
 	if err := tx.lock(0); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	defer tx.mu.Unlock()
 	if !tx.app.stored {
-		return true, nil
+		return true, nil, nil
 	}
 	tables, err := tx.recordedTables()
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	for name, t := range tx.app.schema {
 		if len(t.indexes) > 0 && tables[name] == nil {
@@ -46,13 +46,13 @@ func (tx *Tx) ReconcileIndexes(budget int) (done bool, err error) {
 	r := reconciler{tx: tx, left: budget, leftBytes: reconcileBytes}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		if err := r.table(name, tx.app.schema[name], tables[name]); err != nil {
-			return false, fmt.Errorf("table %s: %w", name, err)
+			return false, nil, fmt.Errorf("table %s: %w", name, err)
 		}
 		if r.left <= 0 {
-			return false, nil
+			return false, r.leftOut, nil
 		}
 	}
-	return true, nil
+	return true, r.leftOut, nil
 }
 
 // recordedTables reads what the app says of its tables' indexes.
@@ -83,6 +83,7 @@ type reconciler struct {
 	tx        *Tx
 	left      int // rows
 	leftBytes int
+	leftOut   []error // of documents that do not fit an index
 }
 
 // table reconciles one table. t is nil if it is not declared; record is what
@@ -145,18 +146,19 @@ func (r *reconciler) drop(table string, record *proto.Table) error {
 			kept = append(kept, on)
 			continue
 		}
-		prefix := r.tx.app.keys.indexEntries(table, on.Name)
-		rows, err := r.tx.rows(prefix, after(prefix), false, r.left)
-		if err != nil {
-			return fmt.Errorf("index %s: %w", on.Name, err)
+		for _, prefix := range [][]byte{r.tx.app.keys.indexEntries(table, on.Name), r.tx.app.keys.misfits(table, on.Name)} {
+			rows, err := r.tx.rows(prefix, after(prefix), false, r.left)
+			if err != nil {
+				return fmt.Errorf("index %s: %w", on.Name, err)
+			}
+			for _, row := range rows {
+				r.tx.delete(row.key)
+			}
+			if r.left -= len(rows); r.left == 0 {
+				kept = append(kept, on) // there may be more
+				break
+			}
 		}
-		for _, row := range rows {
-			r.tx.delete(row.key)
-		}
-		if len(rows) == r.left {
-			kept = append(kept, on) // there may be more
-		}
-		r.left -= len(rows)
 	}
 	record.Indexes = kept
 	return nil
@@ -179,15 +181,10 @@ func (r *reconciler) build(t *tableInfo, on *proto.TableIndex) error {
 		}
 		for _, row := range rows {
 			id := string(row.key[len(documents):])
-			projected, err := t.project(row.value)
-			if err != nil {
-				return fmt.Errorf("document %s: %w: %w", id, ErrFormat, err)
+			entry, unfit := t.index(on.Name).place(keys, t.name, id, row.value, t.project(row.value))
+			if r.tx.put(entry, nil); unfit != nil {
+				r.leftOut = append(r.leftOut, fmt.Errorf("table %s: document %s: %w", t.name, id, unfit))
 			}
-			entry, err := t.index(on.Name).entry(keys, t.name, id, projected)
-			if err != nil {
-				return fmt.Errorf("document %s: %w", id, err)
-			}
-			r.tx.put(entry, nil)
 			on.BuiltTo = id
 			r.leftBytes -= len(row.value)
 		}

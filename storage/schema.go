@@ -50,12 +50,16 @@ type indexInfo struct {
 	name   string
 	fields []indexField
 	shape  string // spells the fields and their kinds
+	own    bool   // a field decodes itself, so that the shape does not say how
 }
 
 type indexField struct {
 	name string
 	fieldType
 	at []int // in the table's projection
+
+	alone   reflect.Type // the projection that has this field only
+	aloneAt []int
 }
 
 // declare makes a table of documents of type doc, or says what is wrong with
@@ -105,7 +109,7 @@ func declare(name string, doc reflect.Type, decls []IndexDecl) (*tableInfo, erro
 	}
 	t.projection = projection
 	for _, x := range t.indexes {
-		if err := x.resolve(projection, at); err != nil {
+		if err := x.resolve(doc, at); err != nil {
 			return nil, fmt.Errorf("table %s: index %s: %w", name, x.name, err)
 		}
 	}
@@ -118,17 +122,23 @@ func declare(name string, doc reflect.Type, decls []IndexDecl) (*tableInfo, erro
 	return t, nil
 }
 
-// resolve finds the index's fields in the projection.
-func (x *indexInfo) resolve(projection reflect.Type, at map[string][]int) error {
+// resolve finds the index's fields in the projection of type doc.
+func (x *indexInfo) resolve(doc reflect.Type, at map[string]projected) error {
 	var shape []string
 	for i := range x.fields {
 		f := &x.fields[i]
-		f.at = at[f.name]
+		f.at = at[f.name].index
 		var err error
-		if f.fieldType, err = fieldTypeOf(projection.FieldByIndex(f.at).Type); err != nil {
+		if f.fieldType, err = fieldTypeOf(at[f.name].typ); err != nil {
 			return fmt.Errorf("field %q: %w", f.name, err)
 		}
 		shape = append(shape, f.name+":"+f.shape())
+		alone, aloneAt, err := project(doc, []string{f.name})
+		if err != nil {
+			return fmt.Errorf("field %q: %w", f.name, err)
+		}
+		f.alone, f.aloneAt = alone, aloneAt[f.name].index
+		x.own = x.own || f.kind != kindTime && ownJSON(f.elem)
 	}
 	x.shape = strings.Join(shape, ",")
 	return nil

@@ -50,7 +50,7 @@ func mustApp(tb testing.TB, s *storage.Store, id storage.AppID) *storage.App {
 	}
 	for done := false; !done; {
 		tx := app.Begin(testNow)
-		if done, err = tx.ReconcileIndexes(1000); err != nil {
+		if done, _, err = tx.ReconcileIndexes(1000); err != nil {
 			tb.Fatalf("app %s: reconcile: %v", id, err)
 		}
 		mustCommit(tb, tx)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -216,8 +217,8 @@ func (t *tableInfo) replace(w Writer, id string, was, data []byte) error {
 		return notFound(id)
 	case was != nil && !bytes.Equal(stored, was):
 		return fmt.Errorf("document %s: %w: it was changed inside its own patch", id, ErrReentrant)
-	case bytes.Equal(stored, data):
-		return nil
+	case bytes.Equal(stored, data) && !slices.ContainsFunc(t.indexes, func(x *indexInfo) bool { return x.own }):
+		return nil // else an index may have it where an earlier release put it
 	}
 	if len(t.indexes) > 0 {
 		if _, err := t.ready(tx.app.keys, tx); err != nil {

@@ -219,10 +219,6 @@ func (s *span) match(r row) (m match, ok bool, err error) {
 		return m, true, nil
 	}
 	// It lies elsewhere in the index now, perhaps still inside the span.
-	projected, err := s.table.project(m.data)
-	if err != nil {
-		return match{}, false, fmt.Errorf("document %s: %w: %w", m.id, ErrFormat, err)
-	}
-	key, err := s.index.entry(s.view.keys, s.table.name, m.id, projected)
-	return m, string(key) >= string(s.lo) && string(key) < string(s.hi), err
+	key, _ := s.index.place(s.view.keys, s.table.name, m.id, m.data, s.table.project(m.data))
+	return m, string(key) >= string(s.lo) && string(key) < string(s.hi), nil
 }

@@ -37,6 +37,29 @@ var heldFaults = []seededFault{
 	case is.held == 0:`}},
 	},
 	{
+		name: "misfit-stops-the-build", what: "an index is not built because of a document that does not fit it",
+		pkg: "actors", tests: "TestG38_DocumentsThatFitNoIndexStopNothing",
+		edits: []edit{{"storage/reconcile.go", `if r.tx.put(entry, nil); unfit != nil {`, `if FAULT && unfit != nil {
+				return unfit
+			}
+			if r.tx.put(entry, nil); unfit != nil {`}},
+	},
+	{
+		name: "misfit-kept", what: "a document that is left out of an index stays counted when it is gone",
+		pkg: "storage", tests: "TestG38_WhatIsLeftOutGoesAway",
+		edits: []edit{{"storage/index.go", `keys[i], _ = x.place(tx.app.keys, t.name, id, data, projection)`, `var unfit error
+		if keys[i], unfit = x.place(tx.app.keys, t.name, id, data, projection); FAULT && unfit != nil {
+			keys[i] = nil
+		}`}},
+	},
+	{
+		name: "entry-where-it-would-be", what: "an index entry is looked for where this release would put it",
+		pkg: "storage", tests: "TestG38_AnotherReleaseChangesWhatItsIndexesHave",
+		edits: []edit{{"storage/index.go", `if x.own {
+			var`, `if x.own && !FAULT {
+			var`}},
+	},
+	{
 		name: "fingerprint-of-paths", what: "other types of arguments are taken for the same registry",
 		pkg: "dispatch", tests: "TestG38_TheFingerprintIsOfAllThatJobsNeed",
 		edits: []edit{{"dispatch/fingerprint.go", `describe(h, fn.args.typ(), map[reflect.Type]bool{})`, `if !FAULT {

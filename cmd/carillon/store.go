@@ -103,6 +103,13 @@ func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 				return err
 			}
 			fmt.Fprintf(std.out, "ok, apps: %d\n", len(ids))
+			misfits, err := store.Misfits()
+			if err != nil {
+				return err
+			}
+			for _, m := range misfits {
+				fmt.Fprintln(std.out, m)
+			}
 			notes, err := clockNotes(store, time.Now())
 			for _, note := range notes {
 				fmt.Fprintln(std.out, "clock:", note)
