@@ -50,7 +50,7 @@ type App struct {
 	retention atomic.Int64
 	registry  string // SetRegistry
 
-	lanes lanes // of the committer's queue, and guarded by it
+	waits waits // in the committer's queue, and guarded by it
 
 	deadRetention atomic.Int64
 	deadSince     atomic.Int64 // counts.deadSince, for readers
@@ -200,18 +200,18 @@ func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
 
 // hand makes the buffer a change set, lays it over the app's state and gives it
 // to the committer.
-func (a *App) hand(l *layer, era EraID, now time.Time, done func(error)) {
+func (a *App) hand(l *layer, era EraID, now time.Time, awaited bool, done func(error)) {
 	l.counts.seq = max(l.counts.seq, a.counts.seq)
 	if l.m.Len() == 0 {
 		a.counts.seq = l.counts.seq
-		a.vol.submit(&changeSet{app: a, n: a.handed, done: done})
+		a.vol.submit(&changeSet{app: a, n: a.handed, awaited: awaited, done: done})
 		return
 	}
 	a.counts = l.counts
 	a.publish()
 	a.stored = true
 	a.handed++
-	cs := &changeSet{app: a, n: a.handed, era: era, at: now, counts: a.counts, writes: &l.buffer, done: done}
+	cs := &changeSet{app: a, n: a.handed, era: era, at: now, counts: a.counts, writes: &l.buffer, awaited: awaited, done: done}
 	a.overlay.newer.join(&l.buffer)
 	a.noteClaims(&l.buffer)
 	a.vol.submit(cs)

@@ -20,6 +20,8 @@ type changeSet struct {
 	done   func(error)
 	weight int // what it costs the committer; about bytes
 
+	awaited bool // a caller waits for it
+
 	special func(*kv.Txn) error // a transaction that is not an app's, run on its own
 }
 
@@ -65,6 +67,10 @@ func (v *volume) commitLoop() {
 				v.failed(err)
 			}
 		}
+		sets, weight, began := len(batch), 0, time.Now()
+		for _, cs := range batch {
+			weight += cs.weight
+		}
 		for len(batch) > 0 {
 			n := slices.IndexFunc(batch, func(cs *changeSet) bool { return cs.special != nil })
 			if n == 0 {
@@ -78,6 +84,7 @@ func (v *volume) commitLoop() {
 			v.commitBatch(batch[:n])
 			batch = batch[n:]
 		}
+		v.queue.noteBatch(sets, weight, time.Since(began))
 	}
 }
 

@@ -63,8 +63,10 @@
 //	                   └──► the volume's committer: one transaction of the file for all
 //	                        that wait, of all apps, in order ──► durable ──► done(nil)
 //
-// A commit takes a bounded number of bytes. Heavy change sets wait in a lane of their
+// A commit takes a bounded number of bytes, and change sets of a bounded number of
+// apps. What callers wait for comes first; heavy change sets wait in a lane of their
 // own, and the lanes take turns, so that those of other apps wait for a few at most.
+// App.Overloaded says when callers ask for more than the committer gets through.
 //
 // One goroutine a volume, the committer, writes. It also sweeps away the keys of
 // deleted apps when it has nothing else to do.

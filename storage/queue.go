@@ -11,6 +11,9 @@ import (
 const (
 	// maxBatch bounds how many change sets share one commit.
 	maxBatch = 4096
+	// batchApps bounds of how many apps: each costs some pages of its own, a tenth of a
+	// millisecond or two.
+	batchApps = 256
 	// batchWeight bounds them together. A lone one may weigh more.
 	batchWeight = 4 << 20
 	// heavyWeight is what a change set weighs at least to wait in the heavy lane.
@@ -22,28 +25,70 @@ const (
 // commits, as long as each time more arrived. A lone caller does not wait.
 const lingerRounds = 8
 
-// queue is what waits for a volume's committer. Heavy change sets have a lane of
-// their own, and the lanes take turns, so that a light one waits for one heavy one
-// at most, however many there are, and a heavy one for one batch of light ones.
+// queue is what waits for a volume's committer, in three lanes:
 //
-//	change set ──┬──► light lane ──┐
-//	             │                 ├──► batch: of one lane, up to batchWeight
-//	             └──► heavy lane ──┘
+//	             ┌──► awaited lane: a caller waits for it ──┐ first,
+//	change set ──┼──► light lane ───────────────────────────┴► batch, up to its bounds
+//	             └──► heavy lane ────────────────────────────► batch, up to its bounds
 //
-// An app's change sets keep their order (S2): one that comes behind a heavy one of
-// its app waits in the heavy lane too, and a heavy one is not taken before the light
-// ones of its app that were there first.
+// Of a batch that is not of the heavy lane what is awaited gets all that the light
+// lane leaves, and half at least. Batches of the heavy lane take turns with the others,
+// so that a light change set waits for one heavy one at most, however many there are,
+// and a heavy one for one batch of light ones.
+//
+// An app's change sets keep their order (S2): a change set waits in no lane before
+// that of an earlier one of its app, and is not taken while one waits in a lane before.
 type queue struct {
 	mu      sync.Mutex
-	light   []*changeSet
-	heavy   []*changeSet
-	yielded bool // the last batch was of light ones, and a heavy one waited
+	lanes   [laneCount][]*changeSet
+	yielded bool   // the last batch was not of the heavy lane, and one waited there
+	batches uint64 // taken so far
+	asked   int    // what callers wait for in all lanes, with askWeight for each
+	pace    pace
 	closed  bool
 	wake    chan struct{}
 }
 
-// lanes are how many change sets of an app wait in each lane, guarded by queue.mu.
-type lanes struct{ light, heavy int }
+type lane int
+
+const (
+	awaitedLane lane = iota
+	lightLane
+	heavyLane
+	laneCount
+)
+
+// waits is what of an app waits in the queue, guarded by queue.mu.
+type waits struct {
+	in    [laneCount]int // change sets
+	asked int            // queue.asked, of the app
+	batch uint64         // the latest that has one of the app
+}
+
+// before is how many of the app's change sets wait in the lanes before l.
+func (w *waits) before(l lane) (n int) {
+	for _, m := range w.in[:l] {
+		n += m
+	}
+	return n
+}
+
+// lane is where a change set of the app waits.
+func (w *waits) lane(cs *changeSet) lane {
+	wanted := lightLane
+	switch {
+	case cs.weight >= heavyWeight:
+		wanted = heavyLane
+	case cs.awaited:
+		wanted = awaitedLane
+	}
+	for l := heavyLane; l > wanted; l-- {
+		if w.in[l] > 0 {
+			return l
+		}
+	}
+	return wanted
+}
 
 // weight is what a change set costs the committer.
 func (b *buffer) weight() int { return b.bytes + keyWeight*b.m.Len() }
@@ -58,13 +103,11 @@ func (q *queue) put(cs *changeSet) bool {
 	if q.closed {
 		return false
 	}
-	if lanes := &cs.app.lanes; cs.weight >= heavyWeight || lanes.heavy > 0 {
-		lanes.heavy++
-		q.heavy = append(q.heavy, cs)
-	} else {
-		lanes.light++
-		q.light = append(q.light, cs)
-	}
+	w := &cs.app.waits
+	l := w.lane(cs)
+	w.in[l]++
+	q.lanes[l] = append(q.lanes[l], cs)
+	q.ask(cs, 1)
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -76,7 +119,10 @@ func (q *queue) put(cs *changeSet) bool {
 func (q *queue) len() (n int, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.light) + len(q.heavy), q.closed
+	for _, lane := range q.lanes {
+		n += len(lane)
+	}
+	return n, q.closed
 }
 
 // linger lets others run as long as that makes more arrive. alone says that the
@@ -92,35 +138,66 @@ func (q *queue) linger(alone bool) {
 	}
 }
 
-// take returns the next batch, which is of one lane; nil if nothing waits.
-func (q *queue) take() []*changeSet {
+// room is what a batch has left for more.
+type room struct{ sets, apps, weight int }
+
+// halfBatch is that of half an empty batch.
+var halfBatch = room{maxBatch / 2, batchApps / 2, batchWeight / 2}
+
+func (r room) plus(s room) room { return room{r.sets + s.sets, r.apps + s.apps, r.weight + s.weight} }
+
+// take returns the next batch; nil if nothing waits.
+func (q *queue) take() (batch []*changeSet) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	heavy := len(q.heavy) > 0 && q.heavy[0].app.lanes.light == 0 && (q.yielded || len(q.light) == 0)
-	q.yielded = !heavy && len(q.heavy) > 0
-	lane := &q.light
-	if heavy {
-		lane = &q.heavy
+	q.batches++
+	if q.yielded || len(q.lanes[awaitedLane])+len(q.lanes[lightLane]) == 0 {
+		left := halfBatch.plus(halfBatch)
+		if batch = q.fill(nil, heavyLane, &left); len(batch) > 0 {
+			q.yielded = false
+			return batch
+		}
 	}
-	n, weight := 0, 0
-	for _, cs := range *lane {
-		if weight += cs.weight; n == maxBatch || n > 0 && weight > batchWeight || heavy && cs.app.lanes.light > 0 {
+	q.yielded = len(q.lanes[heavyLane]) > 0
+	left, kept := halfBatch, halfBatch
+	if len(q.lanes[lightLane]) == 0 {
+		left, kept = left.plus(kept), room{}
+	}
+	batch = q.fill(nil, awaitedLane, &left)
+	left = left.plus(kept)
+	return q.fill(batch, lightLane, &left)
+}
+
+// fill takes change sets of the lane into the batch, as long as there is room. The
+// first of a batch always has.
+func (q *queue) fill(batch []*changeSet, l lane, left *room) []*changeSet {
+	n := 0
+	for _, cs := range q.lanes[l] {
+		w := &cs.app.waits
+		if w.before(l) > 0 {
 			break
 		}
+		apps := left.apps
+		if w.batch != q.batches {
+			apps--
+		}
+		if len(batch)+n > 0 && (left.sets == 0 || apps < 0 || cs.weight > left.weight) {
+			break
+		}
+		left.sets, left.apps, left.weight = left.sets-1, apps, left.weight-cs.weight
+		w.batch = q.batches
+		w.in[l]--
+		q.ask(cs, -1)
 		n++
 	}
-	batch := (*lane)[:n:n]
-	for _, cs := range batch {
-		if heavy {
-			cs.app.lanes.heavy--
-		} else {
-			cs.app.lanes.light--
-		}
+	taken := q.lanes[l][:n:n]
+	if q.lanes[l] = q.lanes[l][n:]; len(q.lanes[l]) == 0 {
+		q.lanes[l] = nil // what is left of it holds on to apps that may be asleep by now
 	}
-	if *lane = (*lane)[n:]; len(*lane) == 0 {
-		*lane = nil // what is left of it holds on to apps that may be asleep by now
+	if batch == nil {
+		return taken
 	}
-	return batch
+	return append(batch, taken...)
 }
 
 // close lets nothing more in. It returns what waits, if drop says so.
@@ -129,8 +206,10 @@ func (q *queue) close(drop bool) (dropped []*changeSet) {
 	defer q.mu.Unlock()
 	q.closed = true
 	if drop {
-		dropped = append(q.light, q.heavy...)
-		q.light, q.heavy = nil, nil
+		for l := range q.lanes {
+			dropped = append(dropped, q.lanes[l]...)
+			q.lanes[l] = nil
+		}
 	}
 	select {
 	case q.wake <- struct{}{}:

@@ -19,8 +19,8 @@ func TestG24_QueueInTurns(t *testing.T) {
 		}
 		q := queue{wake: make(chan struct{}, 1)}
 		type entry struct {
-			heavyLane bool
-			passed    int // batches of the other lane since it was put in
+			lane   lane
+			passed int // batches of the heavy lane, or of the others, since it was put in
 		}
 		waiting := map[*changeSet]*entry{}
 		last := map[*App]uint64{}
@@ -32,11 +32,13 @@ func TestG24_QueueInTurns(t *testing.T) {
 				}
 				return
 			}
-			lane, weight := waiting[batch[0]].heavyLane, 0
+			batchOf := map[*App]bool{}
+			heavy, weight := waiting[batch[0]].lane == heavyLane, 0
 			for _, cs := range batch {
-				if e := waiting[cs]; e.heavyLane != lane {
-					t.Fatal("a batch is of both lanes")
+				if e := waiting[cs]; (e.lane == heavyLane) != heavy {
+					t.Fatal("a batch is of the heavy lane and of others")
 				}
+				batchOf[cs.app] = true
 				if cs.n != last[cs.app]+1 {
 					t.Fatalf("%s: number %d follows %d", cs.app.id, cs.n, last[cs.app])
 				}
@@ -44,17 +46,20 @@ func TestG24_QueueInTurns(t *testing.T) {
 				weight += cs.weight
 				delete(waiting, cs)
 			}
-			if weight > batchWeight && len(batch) > 1 || len(batch) > maxBatch {
+			if weight > batchWeight && len(batch) > 1 || len(batch) > maxBatch || len(batchOf) > batchApps {
 				t.Fatalf("a batch of %d weighs %d", len(batch), weight)
 			}
 			for cs, e := range waiting {
-				if e.heavyLane == lane {
+				if (e.lane == heavyLane) == heavy {
 					continue
 				}
 				e.passed++
 				// A light one may stand behind more of its lane than one batch takes; a heavy
 				// one may have to wait for light ones of its app.
-				if !e.heavyLane && e.passed > 1+lightWeightAhead(&q, cs)/batchWeight+1 {
+				if !heavy {
+					continue
+				}
+				if ahead := weightAhead(&q, cs); e.passed > 2+2*ahead/batchWeight {
 					t.Fatalf("a light change set of %s was passed by %d heavy batches", cs.app.id, e.passed)
 				}
 			}
@@ -68,31 +73,36 @@ func TestG24_QueueInTurns(t *testing.T) {
 			app := rapid.SampledFrom(apps).Draw(t, "app")
 			weight := rapid.SampledFrom([]int{0, 1000, heavyWeight - 1, heavyWeight, batchWeight, 3 * batchWeight}).Draw(t, "weight")
 			puts[app]++
-			cs := &changeSet{app: app, n: puts[app], weight: weight}
-			heavyLane := weight >= heavyWeight || app.lanes.heavy > 0
+			cs := &changeSet{app: app, n: puts[app], weight: weight, awaited: rapid.Bool().Draw(t, "awaited")}
+			l := app.waits.lane(cs)
 			if !q.put(cs) {
 				t.Fatal("the queue is closed")
 			}
-			waiting[cs] = &entry{heavyLane: heavyLane}
+			waiting[cs] = &entry{lane: l}
 		}
 		for len(waiting) > 0 {
 			take()
 		}
 		for _, app := range apps {
-			if app.lanes != (lanes{}) || last[app] != puts[app] {
-				t.Fatalf("%s: %+v, taken up to %d of %d", app.id, app.lanes, last[app], puts[app])
+			if app.waits.in != [laneCount]int{} || app.waits.asked != 0 || last[app] != puts[app] {
+				t.Fatalf("%s: %+v, taken up to %d of %d", app.id, app.waits, last[app], puts[app])
 			}
+		}
+		if q.asked != 0 {
+			t.Fatalf("callers wait for %d in an empty queue", q.asked)
 		}
 	})
 }
 
-// lightWeightAhead is what stands before the change set in the light lane.
-func lightWeightAhead(q *queue, cs *changeSet) (weight int) {
-	for _, other := range q.light {
-		if other == cs {
-			break
+// weightAhead is what stands before a change set in its lane, and all that is awaited.
+func weightAhead(q *queue, cs *changeSet) (weight int) {
+	for l := range heavyLane {
+		for _, other := range q.lanes[l] {
+			if other == cs {
+				break
+			}
+			weight += other.weight
 		}
-		weight += other.weight
 	}
 	return weight
 }

@@ -22,6 +22,7 @@ type Tx struct {
 	now      time.Time
 	latest   time.Time // the latest instant it has written down; may be zero
 	over     bool
+	awaited  bool // a caller waits for its end
 	layers   []*layer // the outermost first; nested ones see and join those below
 	base     layer    // the outermost, and room for it and one nested: most need no more
 	stack    [2]*layer
@@ -269,6 +270,14 @@ func (tx *Tx) CanceledTicks() []Job {
 	return tx.layers[0].ticks
 }
 
+// Await says that a caller waits for the end of the transaction: what it hands over
+// comes before what no caller waits for, and counts for Overloaded.
+func (tx *Tx) Await() {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.awaited = true
+}
+
 // Commit ends the transaction and hands its change set to the volume's
 // committer. It returns at once; done is called exactly once, from the
 // committer's goroutine or from Commit itself, when the change is durable (nil)
@@ -291,7 +300,7 @@ func (tx *Tx) Commit(done func(error)) error {
 	if tx.latest.Before(tx.now) {
 		tx.latest = tx.now
 	}
-	tx.app.hand(tx.layers[0], tx.era, tx.latest, done)
+	tx.app.hand(tx.layers[0], tx.era, tx.latest, tx.awaited, done)
 	return nil
 }
 
@@ -310,6 +319,6 @@ func (tx *Tx) Rollback(done func(error)) {
 	// have left the engine, and must never name another job.
 	tx.app.counts.seq = tx.top().counts.seq
 	if done != nil {
-		tx.app.vol.submit(&changeSet{app: tx.app, n: tx.app.handed, done: done})
+		tx.app.vol.submit(&changeSet{app: tx.app, n: tx.app.handed, awaited: tx.awaited, done: done})
 	}
 }
