@@ -100,7 +100,7 @@ func (s *remoteScheduler) insert(job storage.Job, err error) (storage.JobID, err
 		return "", err
 	}
 	var id storage.JobID // the actor's, until it answers: a caller who gives up must not touch it
-	err = s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+	err = s.eng.add(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
 		id, err = storage.InsertJob(tx.JobWriter(), job)
 		return err
 	})

@@ -27,6 +27,7 @@ var (
 	cutByHold   = &interruption{"the app was held before the attempt had ended"}
 	cutByStuck  = &interruption{"too many handlers of the function are stuck"}
 	cutByVolume = &interruption{"the volume failed during the attempt"}
+	cutByLoad   = &interruption{"a call of the attempt was refused, since its volume was overloaded"}
 )
 
 // errJobCanceled is why the handler of a canceled job is told to stop.

@@ -55,7 +55,7 @@
 //
 //	success, dispatch.Permanent, a panic         stands
 //	the job was cancelled                        cancelled, whatever the handler returns
-//	Close, a hold, a volume that failed          interrupted: no attempt of the policy; at most once: failed
+//	Close, a hold, a volume that failed or shed  interrupted: no attempt of the policy; at most once: failed
 //	its deadline                                 deadline_exceeded
 //	nothing of these                             the handler's error
 //
@@ -88,6 +88,11 @@
 // that ten thousand due at one instant leave room for the others. Of the actors of
 // apps that are awake a few run at once, behind pool.Gate: those with a caller inside
 // first, in turn with all others.
+//
+// Load. While callers wait for more than their volume's committer writes in about a
+// second, mutations that have not begun are shed (overload.go), those of an app that
+// asks for much before those of one that asks for little. Queries, cancels, ticks and
+// jobs are not. An attempt of a job that a shed call has cut off is an interruption.
 //
 // What another app can cost you. Apps share the processor, the committer of
 // their volume and the slots of the engine, and nothing else. A function that

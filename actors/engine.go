@@ -41,6 +41,7 @@ type Engine struct {
 	closed  error
 
 	purgedDead atomic.Int64
+	shed       atomic.Int64
 }
 
 // Open opens the directory, making it as needed, and becomes its only owner. It
@@ -200,11 +201,12 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 type Stats struct {
 	storage.Stats
 	PurgedDead int64 // dead jobs past their retention (Options.DeadRetention, Options.KeepDead)
+	Shed       int64 // mutations of clients, the host and actions that were refused since their volume was overloaded
 }
 
 // Stats returns what the engine has written, and cleared away, since Open.
 func (e *Engine) Stats() Stats {
-	return Stats{Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load()}
+	return Stats{Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Shed: e.shed.Load()}
 }
 
 // Check verifies every structure of the store (G7); it may run beside traffic.
@@ -277,11 +279,22 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 // change has the app's SchedulerActor make a change and waits until it is
 // durable. If ctx ends first the outcome is not known.
 func (e *Engine) change(ctx context.Context, id storage.AppID, from *source, fn func(*storage.Tx) error) error {
-	return e.changeApp(ctx, id, from, func(_ *appState, tx *storage.Tx) error { return fn(tx) })
+	return e.operate(ctx, id, &operation{from: from}, func(_ *appState, tx *storage.Tx) error { return fn(tx) })
+}
+
+// add is change for what makes more work: it is shed while the app is overloaded.
+func (e *Engine) add(ctx context.Context, id storage.AppID, from *source, fn func(*storage.Tx) error) error {
+	return e.operate(ctx, id, &operation{from: from, sheds: true}, func(_ *appState, tx *storage.Tx) error { return fn(tx) })
 }
 
 // changeApp is change for what needs the app as well.
-func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, fn func(*appState, *storage.Tx) error) (err error) {
+func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, fn func(*appState, *storage.Tx) error) error {
+	return e.operate(ctx, id, &operation{from: from}, fn)
+}
+
+// operate has the app's SchedulerActor do the operation, which makes the change.
+func (e *Engine) operate(ctx context.Context, id storage.AppID, op *operation, fn func(*appState, *storage.Tx) error) (err error) {
+	from := op.from
 	defer func() { from.note(err) }()
 	if dispatch.InTurn(ctx, id) {
 		return &dispatch.Error{
@@ -294,10 +307,13 @@ func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, 
 		return err
 	}
 	done := make(chan error, 1)
-	e.sys.tell(ref.app.scheduler, &operation{ctx: ctx, from: from, change: func(tx *storage.Tx) error { return fn(ref.app, tx) }, answer: func(err error) {
+	op.ctx = ctx
+	op.change = func(tx *storage.Tx) error { return fn(ref.app, tx) }
+	op.answer = func(err error) {
 		ref.leave()
 		done <- err
-	}})
+	}
+	e.sys.tell(ref.app.scheduler, op)
 	select {
 	case err := <-done:
 		return asError(err)

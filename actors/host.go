@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 
 	"carillon/dispatch"
@@ -15,17 +16,20 @@ type HostScheduler struct{ remoteScheduler }
 // budget of retries. A held one that still cannot run is held again. ok is false if no
 // such job has the id.
 func (s *HostScheduler) RetryDead(id storage.JobID) (ok bool, err error) {
-	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.RetryDeadAt(id, s.eng.clock.wall()) })
+	return s.ofDead(s.eng.add, func(tx *storage.Tx) (bool, error) { return tx.RetryDeadAt(id, s.eng.clock.wall()) })
 }
 
 // DropDead removes a dead or held job for good. ok is false if no such job has the id.
 func (s *HostScheduler) DropDead(id storage.JobID) (ok bool, err error) {
-	return s.ofDead(func(tx *storage.Tx) (bool, error) { return tx.DropDead(id) })
+	return s.ofDead(s.eng.change, func(tx *storage.Tx) (bool, error) { return tx.DropDead(id) })
 }
 
-func (s *HostScheduler) ofDead(change func(*storage.Tx) (bool, error)) (bool, error) {
+// changer is Engine.change or Engine.add.
+type changer func(context.Context, storage.AppID, *source, func(*storage.Tx) error) error
+
+func (s *HostScheduler) ofDead(do changer, change func(*storage.Tx) (bool, error)) (bool, error) {
 	var ok bool // the actor's, until it answers: a caller who gives up must not touch it
-	err := s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
+	err := do(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
 		ok, err = change(tx)
 		return err
 	})
@@ -60,7 +64,7 @@ func (s *HostScheduler) CountJobs(f storage.JobFilter) (n int, err error) {
 // filter's States are failed, which is what none means, and held; it has no Limit and
 // no Cursor.
 func (s *HostScheduler) RetryJobs(f storage.JobFilter) (n int, err error) {
-	return s.bulk(f, func(tx *storage.Tx, id storage.JobID) (bool, error) {
+	return s.bulk(s.eng.add, f, func(tx *storage.Tx, id storage.JobID) (bool, error) {
 		return tx.RetryDeadAt(id, s.eng.clock.wall())
 	})
 }
@@ -69,11 +73,11 @@ func (s *HostScheduler) RetryJobs(f storage.JobFilter) (n int, err error) {
 // hundred in a transaction. It returns how many are durably gone, also beside an
 // error. The filter is one of RetryJobs.
 func (s *HostScheduler) DropJobs(f storage.JobFilter) (n int, err error) {
-	return s.bulk(f, func(tx *storage.Tx, id storage.JobID) (bool, error) { return tx.DropDead(id) })
+	return s.bulk(s.eng.change, f, func(tx *storage.Tx, id storage.JobID) (bool, error) { return tx.DropDead(id) })
 }
 
 // bulk does to the dead or held jobs that the filter chooses what each does to one.
-func (s *HostScheduler) bulk(f storage.JobFilter, each func(*storage.Tx, storage.JobID) (bool, error)) (n int, err error) {
+func (s *HostScheduler) bulk(do changer, f storage.JobFilter, each func(*storage.Tx, storage.JobID) (bool, error)) (n int, err error) {
 	if err := checkBulk(&f); err != nil {
 		return 0, dispatch.AsError(err)
 	}
@@ -83,7 +87,7 @@ func (s *HostScheduler) bulk(f storage.JobFilter, each func(*storage.Tx, storage
 		var changed int // this and those below are the actor's, until it answers
 		var next string
 		var full error
-		err := s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) error {
+		err := do(s.ctx, s.app, nil, func(tx *storage.Tx) error {
 			if last == (storage.Place{}) {
 				last = tx.LastEnded()
 			}

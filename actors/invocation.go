@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -57,23 +58,26 @@ func (inv *invocation) whyNotKept(app *appState) *storage.NotKept {
 // source by a cancel, so that what the action does is wholly before or wholly
 // after the cancel.
 type source struct {
-	over   atomic.Pointer[dispatch.Error]
-	failed atomic.Bool // a volume has failed something that the action asked for
+	over atomic.Pointer[dispatch.Error]
+	cut  atomic.Pointer[interruption] // why something that the action asked for was not done, through no fault of either
 }
 
 // note takes note of how something ended that the action asked for.
 func (s *source) note(err error) error {
 	if s != nil && volumeFailed(err) {
-		s.failed.Store(true)
+		s.cut.Store(cutByVolume)
+	} else if s != nil && errors.Is(err, errShed) {
+		s.cut.Store(cutByLoad)
 	}
 	return err
 }
 
 // why is the cause of what the action's handler returns, beside the handler itself:
-// that of the end of its context, or a volume that failed. nil if there is none.
+// that of the end of its context, a volume that failed, or a call that was shed. nil
+// if there is none.
 func (s *source) why(ctx context.Context) error {
-	if ctx.Err() == nil && s.failed.Load() {
-		return cutByVolume
+	if cut := s.cut.Load(); cut != nil && ctx.Err() == nil {
+		return cut
 	}
 	return context.Cause(ctx)
 }
@@ -112,6 +116,7 @@ type operation struct {
 	ctx    context.Context
 	from   *source
 	change func(*storage.Tx) error
+	sheds  bool        // refused while the app is overloaded
 	answer func(error) // called once, must not block
 }
 

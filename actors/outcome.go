@@ -142,8 +142,8 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 	if cut != nil && !dispatch.IsPermanent(end.err) {
 		out := s.interruption(&r.job, cut, false)
 		out.StartedAt = r.startedAt
-		if cut == cutByVolume && out.State == storage.StatePending {
-			out.Due = at.wall.Add(afterVolume) // not again and again while it fails
+		if (cut == cutByVolume || cut == cutByLoad) && out.State == storage.StatePending {
+			out.Due = at.wall.Add(afterVolume) // not again and again while that lasts
 		}
 		log.Info("job was interrupted", "then", out.State)
 		return out
@@ -174,7 +174,8 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 	return out
 }
 
-// afterVolume is how long a job waits that was interrupted by a volume's failure.
+// afterVolume is how long a job waits that was interrupted by a volume's failure, or
+// by its load.
 const afterVolume = time.Second
 
 // interruption says what follows from an attempt that was interrupted.

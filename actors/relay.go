@@ -81,6 +81,10 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 		inv.reply(result{err: err})
 		return false
 	}
+	if inv.job == nil && app.overloaded() {
+		inv.reply(result{err: errOverloaded(inv.Path)})
+		return false
+	}
 	at := app.eng.clock.look()
 	if inv.job != nil && inv.job.job.Due.After(at.wall) {
 		r.tooSoon = append(r.tooSoon, inv.job)

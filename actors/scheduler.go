@@ -293,6 +293,9 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 	app.outstanding.Add(1)
 	loads := app.loads
+	if reply != nil {
+		tx.Await()
+	}
 	err := tx.Commit(func(err error) {
 		if err != nil {
 			// Noted before the state can be read again.
@@ -327,6 +330,7 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 	}
 	s.outstanding.Add(1)
 	state, sys, loads := s.appState, s.eng.sys, s.loads
+	tx.Await()
 	tx.Rollback(func(err error) {
 		state.outstanding.Add(-1)
 		if err != nil || state.awaited.Load() {

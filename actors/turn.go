@@ -75,6 +75,10 @@ func (s *scheduler) operate(op *operation) {
 		op.answer(err)
 		return
 	}
+	if op.sheds && s.overloaded() {
+		op.answer(errOverloaded(""))
+		return
+	}
 	tx := s.begin(s.eng.clock.look())
 	var cancelings []*run
 	tx.OnCancel(s.noteCancels(&cancelings))

@@ -22,7 +22,7 @@ type Tx struct {
 	now      time.Time
 	latest   time.Time // the latest instant it has written down; may be zero
 	over     bool
-	awaited  bool // a caller waits for its end
+	awaited  bool     // a caller waits for its end
 	layers   []*layer // the outermost first; nested ones see and join those below
 	base     layer    // the outermost, and room for it and one nested: most need no more
 	stack    [2]*layer

@@ -34,14 +34,40 @@ var boundsFaults = []seededFault{
 	{
 		name: "heavy-before-light", what: "heavy change sets are committed in the order they came, before a light one",
 		pkg: "storage", tests: "TestG24_ALightChangeSetWaitsForOneHeavyOne",
-		edits: []edit{{"storage/queue.go", `if lanes := &cs.app.lanes; cs.weight >= heavyWeight || lanes.heavy > 0 {`, `if lanes := &cs.app.lanes; !FAULT && (cs.weight >= heavyWeight || lanes.heavy > 0) {`}},
+		edits: []edit{{"storage/queue.go", `case cs.weight >= heavyWeight:`, `case cs.weight >= heavyWeight && !FAULT:`}},
 	},
 	{
 		name: "light-overtakes-its-app", what: "a light change set passes a heavy one of its app",
 		pkg: "storage", tests: "TestG24_QueueInTurns",
-		edits: []edit{{"storage/queue.go", `lanes.heavy++`, `if !FAULT {
-			lanes.heavy++
-		}`}},
+		edits: []edit{{"storage/queue.go", `if w.in[l] > 0 {`, `if w.in[l] > 0 && !FAULT {`}},
+	},
+	{
+		name: "awaited-behind-ticks", what: "a change set that a caller waits for stands behind those of a crowd's ticks",
+		pkg: "storage", tests: "TestG24_WhatIsAwaitedComesFirst",
+		edits: []edit{{"storage/queue.go", `case cs.awaited:`, `case cs.awaited && !FAULT:`}},
+	},
+	{
+		name: "flood-takes-all", what: "one app's callers may fill the committer's queue, so that those of others are refused",
+		pkg: "storage", tests: "TestG18_CallersAreHeldToASecondsWork",
+		edits: []edit{{"storage/overload.go", `return a.waits.asked+askWeight > free`, `if FAULT {
+		return free <= 0
+	}
+	return a.waits.asked+askWeight > free`}},
+	},
+	{
+		name: "never-shed", what: "calls are let in however much waits for the committer",
+		pkg: "actors", tests: "TestG18_AnOverloadedVolumeSheds",
+		edits: []edit{{"actors/overload.go", `if !app.store.Overloaded() {`, `if !app.store.Overloaded() || FAULT {`}},
+	},
+	{
+		name: "jobs-shed", what: "a job that is due is refused with the calls of an overloaded volume",
+		pkg: "actors", tests: "TestG18_AnOverloadedVolumeSheds",
+		edits: []edit{{"actors/relay.go", `if inv.job == nil && app.overloaded() {`, `if (inv.job == nil || FAULT) && app.overloaded() {`}},
+	},
+	{
+		name: "shed-charged", what: "a job is charged for the attempt that an overloaded volume cut off",
+		pkg: "actors", tests: "TestG18_AnOverloadedVolumeSheds",
+		edits: []edit{{"actors/invocation.go", `errors.Is(err, errShed)`, `errors.Is(err, errShed) && !FAULT`}},
 	},
 	{
 		name: "swept-at-once", what: "a removed app is swept away in one commit, however much it had",

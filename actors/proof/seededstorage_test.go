@@ -231,7 +231,7 @@ var storageFaults = []seededFault{
 	tx.app.tx = nil
 	tx.unpin()
 	if FAULT {
-		tx.app.hand(tx.layers[0], tx.era, tx.now, func(error) {})
+		tx.app.hand(tx.layers[0], tx.era, tx.now, false, func(error) {})
 	}`}},
 	},
 	{
