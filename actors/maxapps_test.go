@@ -124,10 +124,13 @@ func TestG26_WhoIsNotAdmittedTakesNothing(t *testing.T) {
 		mustAfter(t, h, "acme", time.Hour, act.With("by a job"))
 		h.Advance(time.Minute)
 		closed = true
-		_, err := addEntry.Run(h.Caller("acme"), "x")
-		wantCode(t, err, dispatch.CodePermissionDenied)
-		if !h.Inspect("acme").Asleep {
-			t.Error("an app that was not admitted is awake")
+		for _, app := range []storage.AppID{"acme", "new"} {
+			_, err := addEntry.Run(h.Caller(app), "x")
+			wantCode(t, err, dispatch.CodePermissionDenied)
+			h.Settle() // what spawns it would do so behind the answer
+			if !h.Inspect(app).Asleep {
+				t.Errorf("%s was not admitted and is awake", app)
+			}
 		}
 		h.Advance(time.Hour)
 		closed = false

@@ -102,4 +102,12 @@ var boundsFaults = []seededFault{
 		pkg: "actors", tests: "TestG24_MaxApps",
 		edits: []edit{{"actors/census.go", `if c.most > 0 && c.n >= c.most && !whatever {`, `if c.most > 0 && c.n >= c.most && !whatever && !FAULT {`}},
 	},
+	{
+		name: "admitted-after-spawn", what: "an app that is not admitted is spawned all the same",
+		pkg: "actors", tests: "TestG26_WhoIsNotAdmittedTakesNothing",
+		edits: []edit{{"actors/directory.go", `if err := d.eng.admit(ctx, id); err != nil {`, `if err := d.eng.admit(ctx, id); err != nil {
+			if FAULT {
+				d.eng.sys.tell(d.self, &enterApp{id, func(ref *appRef, err error) { ref.leave() }})
+			}`}},
+	},
 }
