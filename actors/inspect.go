@@ -83,7 +83,7 @@ func (s *scheduler) inspection() Inspection {
 		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
 		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Stuck: len(s.runs.stuck()),
 	}
-	i.Held, _ = s.store.Held()
+	i.Held = s.store.HeldNow()
 	i.Leaving = s.runs.leaving()
 	for _, r := range s.runs.all() {
 		if !s.runs.live(r.job.ID) {

@@ -55,6 +55,7 @@ type App struct {
 	deadRetention atomic.Int64
 	deadSince     atomic.Int64 // counts.deadSince, for readers
 	finished      atomic.Int64 // counts.done, for readers
+	heldNow       atomic.Int64 // counts.held, for readers
 
 	// Below: the committer's.
 	filed    filed
@@ -84,6 +85,7 @@ func (a *App) History() int { return int(a.finished.Load()) }
 func (a *App) publish() {
 	a.deadSince.Store(a.counts.deadSince)
 	a.finished.Store(int64(a.counts.done))
+	a.heldNow.Store(int64(a.counts.held))
 }
 
 // Dead returns how many dead jobs are kept, as of the last change handed over.

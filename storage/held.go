@@ -54,6 +54,10 @@ func (s *Store) Held(visit func(id AppID, by string) bool) error {
 // SetRegistry names the functions that the app's jobs are held by from now on.
 func (a *App) SetRegistry(fingerprint string) { a.registry = fingerprint }
 
+// HeldNow returns how many jobs are held, as of the last change handed over. Any
+// goroutine may ask.
+func (a *App) HeldNow() int { return int(a.heldNow.Load()) }
+
 // Held returns how many jobs are held, and the registry that the first of them were
 // held by, as of the last change handed over.
 func (a *App) Held() (n int, by string) { return int(a.counts.held), a.counts.heldBy }
