@@ -1,7 +1,7 @@
 package actors
 
 import (
-	"bytes"
+	"reflect"
 	"time"
 
 	"carillon/cron"
@@ -69,6 +69,19 @@ func (c *txCrons) Update(def dispatch.Cron) error {
 	return c.whole(func(w storage.JobWriter) error { return c.clockwork.redefine(w, t, plan, c.eng.clock.wall(), c.now) })
 }
 
+// Put implements dispatch.Crons.
+func (c *txCrons) Put(def dispatch.Cron) (created bool, err error) {
+	_, ok, err := c.w.System().Trigger(def.Name)
+	switch {
+	case err != nil:
+		return false, asError(err)
+	case ok:
+		return false, c.Update(def)
+	}
+	err = c.Create(def)
+	return err == nil, err
+}
+
 // own is must for a change that the program's declaration would undo.
 func (c *txCrons) own(name string) (storage.Trigger, error) {
 	t, err := c.must(name)
@@ -125,12 +138,18 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 	if err != nil {
 		return "", err
 	}
-	wall := c.eng.clock.wall()
-	id, err := storage.InsertJob(c.w, storage.Job{
-		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name,
-		Due: wall.Truncate(time.Millisecond), EnqueuedAt: c.now,
-	})
+	job := jobOf(&t)
+	job.Due, job.EnqueuedAt = c.eng.clock.wall().Truncate(time.Millisecond), c.now
+	id, err := storage.InsertJob(c.w, job)
 	return id, asError(err)
+}
+
+// jobOf is what the trigger runs, without an instant.
+func jobOf(t *storage.Trigger) storage.Job {
+	return storage.Job{
+		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name,
+		AtMostOnce: t.AtMostOnce, Timeout: t.Timeout, Claims: t.Claims,
+	}
 }
 
 // Get implements dispatch.Crons.
@@ -180,7 +199,8 @@ func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error)
 
 // describe works out what follows from the trigger.
 func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInfo {
-	info := dispatch.CronInfo{Trigger: t, Policy: e.opts.Functions.RetryOf(t.Function, t.Retry)}
+	info := dispatch.CronInfo{Trigger: t, Policy: e.opts.Functions.RetryOf(t.Function, t.Retry), Overdue: overdue(&t, e.clock.wall())}
+	info.As, _ = dispatch.DecodeIdentity(t.Claims) // what cannot be read is told where it is to be used
 	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
 	if err != nil {
 		info.Description = err.Error()
@@ -194,11 +214,41 @@ func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInf
 	return info
 }
 
+// overdue says whether the trigger has been without a success for too long.
+func overdue(t *storage.Trigger, wall time.Time) bool {
+	since := t.CreatedAt
+	for _, at := range []time.Time{t.LastSuccess, t.LastSuccessAt} { // older releases have the slot only
+		if at.After(since) {
+			since = at
+		}
+	}
+	return t.SuccessWithin > 0 && wall.Sub(since) > t.SuccessWithin
+}
+
+// copyState copies what of a trigger is no part of its definition.
+func copyState(to, from *storage.Trigger) {
+	to.Paused, to.PauseReason, to.Fault = from.Paused, from.PauseReason, from.Fault
+	to.CreatedAt, to.Seq, to.Anchor = from.CreatedAt, from.Seq, from.Anchor
+	to.Next, to.NextJob, to.Decided = from.Next, from.NextJob, from.Decided
+	to.LastSlot, to.LastJob, to.LastState = from.LastSlot, from.LastJob, from.LastState
+	to.LastEndedAt, to.LastError = from.LastEndedAt, from.LastError
+	to.LastSuccess, to.LastSuccessSeq, to.LastSuccessAt = from.LastSuccess, from.LastSuccessSeq, from.LastSuccessAt
+	to.HeldJob = from.HeldJob
+}
+
+// definition is the trigger without its state.
+func definition(t *storage.Trigger) storage.Trigger {
+	d := *t
+	copyState(&d, &storage.Trigger{})
+	if len(d.Args) == 0 {
+		d.Args = nil
+	}
+	return d
+}
+
 // sameDefinition says whether two triggers are defined alike.
 func sameDefinition(a, b *storage.Trigger) bool {
-	sameRetry := a.Retry == nil && b.Retry == nil || a.Retry != nil && b.Retry != nil && *a.Retry == *b.Retry
-	return a.Spec == b.Spec && a.Zone == b.Zone && a.Function == b.Function && bytes.Equal(a.Args, b.Args) &&
-		a.Overlap == b.Overlap && a.CatchUp == b.CatchUp && a.Jitter == b.Jitter && sameRetry && a.Declared == b.Declared
+	return reflect.DeepEqual(definition(a), definition(b))
 }
 
 // create stores a new trigger with its first tick.
@@ -227,9 +277,8 @@ func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall,
 	if t.Spec != plan.Spec || t.Zone != plan.Zone && !interval {
 		t.Anchor = wall.Truncate(time.Millisecond).UTC() // also: no slot of the new spec is before this
 	}
-	t.Spec, t.Zone, t.Function, t.Args = plan.Spec, plan.Zone, plan.Function, plan.Args
-	t.Overlap, t.CatchUp, t.Jitter, t.Retry, t.Declared = plan.Overlap, plan.CatchUp, plan.Jitter, plan.Retry, plan.Declared
-	return c.wind(w, &t, wall, now)
+	copyState(&plan, &t)
+	return c.wind(w, &plan, wall, now)
 }
 
 // passGap skips the slots up to now of a pause or a fault.
@@ -295,6 +344,19 @@ func (c remoteCrons) Create(def dispatch.Cron) error {
 // Update implements dispatch.Crons. The change is durable when it returns.
 func (c remoteCrons) Update(def dispatch.Cron) error {
 	return c.change(func(crons dispatch.Crons) error { return crons.Update(def) })
+}
+
+// Put implements dispatch.Crons. The trigger is durable when it returns.
+func (c remoteCrons) Put(def dispatch.Cron) (bool, error) {
+	var created bool // the actor's, until it answers
+	err := c.change(func(crons dispatch.Crons) (err error) {
+		created, err = crons.Put(def)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return created, nil
 }
 
 // Delete implements dispatch.Crons. It is durable when it returns.

@@ -3,6 +3,7 @@ package actors
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -24,7 +25,11 @@ func declare(plans []storage.Trigger, triggers []cron.Trigger) declared {
 		p := &plans[i]
 		apps := slices.Sorted(slices.Values(triggers[i].Apps))
 		d.apps = append(d.apps, apps)
-		fmt.Fprintf(h, "%q %q %q %q %q %q %v %v %v %v %q\n", p.Name, p.Spec, p.Zone, p.Function, p.Args, p.Overlap, p.CatchUp, p.Jitter, p.Paused, p.Retry, apps)
+		text, err := json.Marshal(definition(p))
+		if err != nil {
+			panic("actors: a trigger without JSON: " + err.Error()) // it has plain fields only
+		}
+		fmt.Fprintf(h, "%s %v %q\n", text, p.Paused, apps)
 	}
 	if len(plans) > 0 {
 		d.fingerprint = hex.EncodeToString(h.Sum(nil)) // of none it is "", which is what a new store says

@@ -58,7 +58,7 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 		return "" // it was dead, and somebody wants it run again
 	case !ok || predates(job, t):
 		return "the trigger was deleted"
-	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args):
+	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args) || !bytes.Equal(job.Claims, t.Claims):
 		return "the trigger was changed"
 	}
 	schedule, err := c.schedule(t)

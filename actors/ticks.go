@@ -164,10 +164,10 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 
 // insert stores the tick of a slot, which is late if it is one to be caught up.
 func (c *clockwork) insert(w storage.JobWriter, t *storage.Trigger, slot time.Time, late bool, now time.Time) (storage.JobID, error) {
-	return storage.InsertTick(w, storage.Job{
-		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name, Slot: slot.UTC(),
-		Due: slot.Add(c.jitter(t)), ScheduledFor: slot.UTC(), EnqueuedAt: now, CaughtUp: late,
-	})
+	job := jobOf(t)
+	job.Slot, job.ScheduledFor, job.Due = slot.UTC(), slot.UTC(), slot.Add(c.jitter(t))
+	job.EnqueuedAt, job.CaughtUp = now, late
+	return storage.InsertTick(w, job)
 }
 
 // decide writes down how the slots [from, to] of the trigger ended.

@@ -23,6 +23,13 @@ type Trigger struct {
 	Retry   *dispatch.RetryPolicy // of its ticks; default the function's own, or dispatch.DefaultRetry up to the next slot
 	Paused  bool                  // declared, but not ticking until it is resumed
 
+	AtMostOnce bool               // of its ticks, as dispatch.AtMostOnce
+	Timeout    time.Duration      // of its ticks, as dispatch.Timeout; default the function's own
+	As         *dispatch.Identity // who its ticks run as, such as a named service; default anonymous
+	// SuccessWithin is how long the trigger may be without a success before it
+	// counts as overdue. Default: for ever.
+	SuccessWithin time.Duration
+
 	// Apps are the apps that have the trigger, which come into being with it.
 	// Default: every app that exists, and every one as it comes into being.
 	Apps []storage.AppID
@@ -36,6 +43,7 @@ func (t *Trigger) cron() dispatch.Cron {
 	return dispatch.Cron{
 		Name: t.Name, Spec: t.Schedule.String(), Zone: t.Zone, Call: t.Call, Overlap: t.Overlap,
 		CatchUp: t.CatchUp, Jitter: t.Jitter, Retry: t.Retry, Paused: t.Paused,
+		AtMostOnce: t.AtMostOnce, Timeout: t.Timeout, As: t.As, SuccessWithin: t.SuccessWithin,
 	}
 }
 
@@ -162,7 +170,7 @@ func Plan(planner dispatch.Planner, def dispatch.Cron) (storage.Trigger, error) 
 	}
 	t := storage.Trigger{
 		Name: def.Name, Spec: spec.String(), Zone: schedule.Zone(), Overlap: def.Overlap,
-		CatchUp: def.CatchUp, Jitter: def.Jitter, Paused: def.Paused,
+		CatchUp: def.CatchUp, Jitter: def.Jitter, SuccessWithin: def.SuccessWithin, Paused: def.Paused,
 	}
 	if err := checkPolicies(&t); err != nil {
 		return bad("trigger %s: %w", def.Name, err)
@@ -172,11 +180,22 @@ func Plan(planner dispatch.Planner, def dispatch.Cron) (storage.Trigger, error) 
 	if def.Retry != nil {
 		opts = append(opts, dispatch.WithRetry(*def.Retry))
 	}
+	if def.AtMostOnce {
+		opts = append(opts, dispatch.AtMostOnce())
+	}
+	if def.Timeout != 0 {
+		opts = append(opts, dispatch.Timeout(def.Timeout))
+	}
+	if def.As != nil {
+		planner.Identity = def.As
+		opts = append(opts, dispatch.AsCaller())
+	}
 	job, err := planner.After(0, def.Call, opts...)
 	if err != nil {
 		return storage.Trigger{}, err
 	}
 	t.Function, t.Args, t.Retry = job.Function, job.Args, job.Retry
+	t.AtMostOnce, t.Timeout, t.Claims = job.AtMostOnce, job.Timeout, job.Claims
 	return t, nil
 }
 
@@ -213,6 +232,9 @@ func checkPolicies(t *storage.Trigger) error {
 	if t.Jitter < 0 || t.Jitter > MaxJitter {
 		return fmt.Errorf("jitter %v, want 0 to %v", t.Jitter, MaxJitter)
 	}
+	if t.SuccessWithin < 0 {
+		return fmt.Errorf("success within %v is negative", t.SuccessWithin)
+	}
 	return nil
 }
 
@@ -224,6 +246,12 @@ func CheckStored(t *storage.Trigger) error {
 	}
 	if err := dispatch.Path(t.Function).Check(); err != nil {
 		return err
+	}
+	if _, err := dispatch.DecodeIdentity(t.Claims); err != nil {
+		return err
+	}
+	if t.Timeout < 0 {
+		return fmt.Errorf("timeout %v is negative", t.Timeout)
 	}
 	filled := *t
 	return checkPolicies(&filled)

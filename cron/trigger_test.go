@@ -148,6 +148,9 @@ func TestG26_CheckStoredRefusesWhatNoTriggerCanBe(t *testing.T) {
 		"catch-up":    func(t *storage.Trigger) { t.CatchUp.Mode = "some" },
 		"window":      func(t *storage.Trigger) { t.CatchUp.Mode = storage.CatchUpNone },
 		"jitter":      func(t *storage.Trigger) { t.Jitter = cron.MaxJitter + 1 },
+		"success":     func(t *storage.Trigger) { t.SuccessWithin = -1 },
+		"timeout":     func(t *storage.Trigger) { t.Timeout = -1 },
+		"identity":    func(t *storage.Trigger) { t.Claims = []byte(`{"subject":7}`) },
 	} {
 		bad := fine
 		change(&bad)

@@ -21,8 +21,18 @@ type Cron struct {
 	// Retry is the policy of the ticks. nil is the function's own; if that has none
 	// either it is DefaultRetry, but an attempt that would begin at the next slot or
 	// later is not made: the tick has failed.
-	Retry  *RetryPolicy
-	Paused bool // made, but not ticking until resumed
+	Retry *RetryPolicy
+	// AtMostOnce and Timeout are options of the ticks, as of other jobs.
+	AtMostOnce bool
+	Timeout    time.Duration // 0 is the function's own
+	// As is who the ticks run as, such as a service with a name of its own; nil is
+	// anonymous. It is stored with the trigger. Where stored identities are looked at
+	// again when jobs run (actors.Options.Reauthorize), this one is, too.
+	As *Identity
+	// SuccessWithin is how long the trigger may be without a success before it counts
+	// as overdue; 0 is for ever. It should be longer than the cadence and one run.
+	SuccessWithin time.Duration
+	Paused        bool // made, but not ticking until resumed
 }
 
 // CronInfo is a trigger and what follows from it.
@@ -31,6 +41,11 @@ type CronInfo struct {
 	Description string      // the spec in English
 	Upcoming    []Upcoming  // the next three ticks; none while it is paused or faulty
 	Policy      RetryPolicy // what its ticks are retried by: Retry, or the function's own, or DefaultRetry
+	As          *Identity   // who its ticks run as; nil is anonymous
+	// Overdue says that no tick and no run by hand has succeeded for longer than
+	// SuccessWithin, counted from the making of the trigger if none ever has. A
+	// pause does not stop that clock.
+	Overdue bool
 }
 
 // Upcoming is a tick to come. Its instants have the trigger's zone.
@@ -52,6 +67,9 @@ type Crons interface {
 	// is taken back: no run of the old definition begins after this. A definition
 	// that changes nothing changes nothing. failed_precondition if it is declared.
 	Update(Cron) error
+	// Put makes the trigger or, if there is one of its name, updates it; created says
+	// which. Paused counts only where it is made. Errors are those of the two.
+	Put(Cron) (created bool, err error)
 	// Delete removes a trigger made at run time, its pending tick and its slots.
 	// failed_precondition if it is declared.
 	Delete(name string) error
@@ -80,6 +98,7 @@ func (noCrons) err() error { return notRunning("") }
 
 func (c noCrons) Create(Cron) error                         { return c.err() }
 func (c noCrons) Update(Cron) error                         { return c.err() }
+func (c noCrons) Put(Cron) (bool, error)                    { return false, c.err() }
 func (c noCrons) Delete(string) error                       { return c.err() }
 func (c noCrons) Pause(string, string) error                { return c.err() }
 func (c noCrons) Resume(string) error                       { return c.err() }

@@ -922,7 +922,15 @@ type Trigger struct {
 	// LastSuccessSeq is the sequence number of the tick of last_success_ms.
 	LastSuccessSeq uint64 `protobuf:"varint,27,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`
 	// Fault is why it cannot tick; empty if it can.
-	Fault string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	Fault      string `protobuf:"bytes,30,opt,name=fault,proto3" json:"fault,omitempty"`
+	TimeoutMs  int64  `protobuf:"varint,31,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	AtMostOnce bool   `protobuf:"varint,32,opt,name=at_most_once,json=atMostOnce,proto3" json:"at_most_once,omitempty"`
+	// Claims is the identity that its ticks run as, as JSON; absent means anonymous.
+	Claims []byte `protobuf:"bytes,33,opt,name=claims,proto3" json:"claims,omitempty"`
+	// SuccessWithin is how long without a success is too long; 0 is not said.
+	SuccessWithinMs int64 `protobuf:"varint,34,opt,name=success_within_ms,json=successWithinMs,proto3" json:"success_within_ms,omitempty"`
+	// LastSuccessAt is when a tick, or a run by hand, last ended as a success.
+	LastSuccessAtMs int64 `protobuf:"varint,35,opt,name=last_success_at_ms,json=lastSuccessAtMs,proto3" json:"last_success_at_ms,omitempty"`
 	// HeldJob is the tick that is held; empty if none is.
 	HeldJob string `protobuf:"bytes,36,opt,name=held_job,json=heldJob,proto3" json:"held_job,omitempty"`
 	// AnchorEra is the clock era that anchor_ms was read in.
@@ -1158,6 +1166,41 @@ func (x *Trigger) GetFault() string {
 		return x.Fault
 	}
 	return ""
+}
+
+func (x *Trigger) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetAtMostOnce() bool {
+	if x != nil {
+		return x.AtMostOnce
+	}
+	return false
+}
+
+func (x *Trigger) GetClaims() []byte {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *Trigger) GetSuccessWithinMs() int64 {
+	if x != nil {
+		return x.SuccessWithinMs
+	}
+	return 0
+}
+
+func (x *Trigger) GetLastSuccessAtMs() int64 {
+	if x != nil {
+		return x.LastSuccessAtMs
+	}
+	return 0
 }
 
 func (x *Trigger) GetHeldJob() string {
@@ -1906,7 +1949,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\x8a\b\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xbc\t\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -1940,7 +1983,14 @@ const file_carillon_proto_rawDesc = "" +
 	"decided_ms\x18\x19 \x01(\x03R\tdecidedMs\x12\x10\n" +
 	"\x03seq\x18\x1a \x01(\x04R\x03seq\x12(\n" +
 	"\x10last_success_seq\x18\x1b \x01(\x04R\x0elastSuccessSeq\x12\x14\n" +
-	"\x05fault\x18\x1e \x01(\tR\x05fault\x12\x19\n" +
+	"\x05fault\x18\x1e \x01(\tR\x05fault\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x1f \x01(\x03R\ttimeoutMs\x12 \n" +
+	"\fat_most_once\x18  \x01(\bR\n" +
+	"atMostOnce\x12\x16\n" +
+	"\x06claims\x18! \x01(\fR\x06claims\x12*\n" +
+	"\x11success_within_ms\x18\" \x01(\x03R\x0fsuccessWithinMs\x12+\n" +
+	"\x12last_success_at_ms\x18# \x01(\x03R\x0flastSuccessAtMs\x12\x19\n" +
 	"\bheld_job\x18$ \x01(\tR\aheldJob\x12\x1d\n" +
 	"\n" +
 	"anchor_era\x18( \x01(\x04R\tanchorEra\x12+\n" +

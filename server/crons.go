@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"carillon/actors"
@@ -20,6 +21,10 @@ const (
 	maxReason    = 500 // bytes of why a trigger is paused
 )
 
+// servicePrefix begins the subjects that an admin may have a trigger run as. An admin
+// acts for the operator and not for a user, so that no user's name is taken here.
+const servicePrefix = "service:"
+
 // routeCrons adds the routes of cron triggers.
 func (h *handler) routeCrons() {
 	const path = "/v1/apps/{app}/crons"
@@ -29,7 +34,7 @@ func (h *handler) routeCrons() {
 	}))
 	h.mux.Handle(path+"/{name}", h.admin(map[string]operation{
 		http.MethodGet:    existing(h.getCron),
-		http.MethodPut:    existing(h.updateCron),
+		http.MethodPut:    h.putCron,
 		http.MethodDelete: existing(h.deleteCron),
 	}))
 	for verb, do := range map[string]operation{"run": h.runCron, "pause": h.pauseCron, "resume": h.resumeCron} {
@@ -50,15 +55,24 @@ type Cron struct {
 	JitterMs int64           `json:"jitterMs"`
 	Retry    CronRetry       `json:"retry"`
 
+	AtMostOnce      bool               `json:"atMostOnce"`
+	TimeoutMs       int64              `json:"timeoutMs"`       // 0: the function's own
+	As              *dispatch.Identity `json:"as"`              // who its ticks run as; null is anonymous
+	SuccessWithinMs int64              `json:"successWithinMs"` // how long without a success is too long; 0: nothing is
+
 	Declared    bool       `json:"declared"` // by the program, which alone can change or delete it
 	Paused      bool       `json:"paused"`
 	PauseReason string     `json:"pauseReason"`
 	Fault       string     `json:"fault"`       // why it cannot tick; "" if it can
 	Description string     `json:"description"` // the spec in English
 	CreatedAt   time.Time  `json:"createdAt"`
-	Next        []CronNext `json:"next"` // the next three ticks; none while it is paused or faulty
-	Last        *CronLast  `json:"last"` // the last tick that ended; null if none has
-	LastSuccess *time.Time `json:"lastSuccess"`
+	Next        []CronNext `json:"next"`        // the next three ticks; none while it is paused or faulty
+	Last        *CronLast  `json:"last"`        // the last tick that ended; null if none has
+	LastSuccess *time.Time `json:"lastSuccess"` // the slot
+	// LastSuccessAt is when a tick, or a run by hand, last ended as a success, and
+	// Overdue whether that is too long ago.
+	LastSuccessAt *time.Time `json:"lastSuccessAt"`
+	Overdue       bool       `json:"overdue"`
 
 	Slots []CronSlot `json:"slots,omitempty"` // the latest first; only where one trigger is asked for
 }
@@ -119,6 +133,8 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 		Retry:    CronRetry{retry.MaxAttempts, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds(), retry.Jitter},
 		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, Description: info.Description,
 		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
+		AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: info.As,
+		SuccessWithinMs: info.SuccessWithin.Milliseconds(), LastSuccessAt: instant(info.LastSuccessAt), Overdue: info.Overdue,
 	}
 	for _, at := range info.Upcoming {
 		c.Next = append(c.Next, CronNext{at.Slot.UTC(), at.At.UTC()})
@@ -154,6 +170,12 @@ type cronDefinition struct {
 	Overlap  storage.Overlap `json:"overlap"`
 	CatchUp  CronCatchUp     `json:"catchUp"`
 	JitterMs int64           `json:"jitterMs"`
+
+	AtMostOnce      bool               `json:"atMostOnce"`
+	TimeoutMs       int64              `json:"timeoutMs"`
+	As              *dispatch.Identity `json:"as"`
+	SuccessWithinMs int64              `json:"successWithinMs"`
+
 	// Retry has to name its attempts and base: of what was left out a zero would
 	// say that there is no wait.
 	Retry *struct {
@@ -174,7 +196,10 @@ func (d *cronDefinition) cron() (dispatch.Cron, error) {
 	if d.Name == "." || d.Name == ".." {
 		return bad("name: no URL can have %q in its path", d.Name)
 	}
-	def := dispatch.Cron{Name: d.Name, Spec: d.Spec, Zone: d.Zone, Overlap: d.Overlap}
+	if d.As != nil && (!strings.HasPrefix(d.As.Subject, servicePrefix) || d.As.Subject == servicePrefix) {
+		return bad("as: the subject is %.64q, want the name of a service, such as %q", d.As.Subject, servicePrefix+"cleaner")
+	}
+	def := dispatch.Cron{Name: d.Name, Spec: d.Spec, Zone: d.Zone, Overlap: d.Overlap, AtMostOnce: d.AtMostOnce, As: d.As}
 	if d.Args == nil {
 		d.Args = json.RawMessage("{}")
 	}
@@ -184,8 +209,14 @@ func (d *cronDefinition) cron() (dispatch.Cron, error) {
 	if def.CatchUp.Window, err = milliseconds("catchUp.windowMs", d.CatchUp.WindowMs); err != nil {
 		return dispatch.Cron{}, err
 	}
-	if def.Jitter, err = milliseconds("jitterMs", d.JitterMs); err != nil {
-		return dispatch.Cron{}, err
+	for _, span := range []struct {
+		field string
+		ms    int64
+		into  *time.Duration
+	}{{"jitterMs", d.JitterMs, &def.Jitter}, {"timeoutMs", d.TimeoutMs, &def.Timeout}, {"successWithinMs", d.SuccessWithinMs, &def.SuccessWithin}} {
+		if *span.into, err = milliseconds(span.field, span.ms); err != nil {
+			return dispatch.Cron{}, err
+		}
 	}
 	r := d.Retry
 	if r == nil {
@@ -281,9 +312,9 @@ func (h *handler) getCron(_ http.ResponseWriter, r *http.Request, app *actors.Ap
 	return http.StatusOK, cron, nil
 }
 
-// updateCron leaves out whether the trigger is paused, which is no part of the
-// definition and has routes of its own.
-func (h *handler) updateCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+// putCron makes a trigger or gives it another definition. It leaves out whether the
+// trigger is paused, which is no part of the definition and has routes of its own.
+func (h *handler) putCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
 	var body cronDefinition
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
@@ -301,8 +332,13 @@ func (h *handler) updateCron(w http.ResponseWriter, r *http.Request, app *actors
 		return 0, nil, err
 	}
 	crons := app.Scheduler(r.Context()).Crons()
-	if err := crons.Update(def); err != nil {
+	created, err := crons.Put(def)
+	if err != nil {
 		return 0, nil, err
+	}
+	if created {
+		w.Header().Set("Location", r.URL.EscapedPath())
+		return shown(http.StatusCreated, crons, name)
 	}
 	return shown(http.StatusOK, crons, name)
 }

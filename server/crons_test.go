@@ -49,7 +49,7 @@ func mustCron(tb testing.TB, status int, r reply) server.Cron {
 func TestCronsLife(t *testing.T) {
 	s := mustAdminSite(t)
 	for _, ask := range [][2]string{
-		{"GET", ""}, {"GET", "/none"}, {"PUT", "/none"}, {"DELETE", "/none"}, {"POST", "/none/run"}, {"POST", "/none/pause"}, {"POST", "/none/resume"},
+		{"GET", ""}, {"GET", "/none"}, {"DELETE", "/none"}, {"POST", "/none/run"}, {"POST", "/none/pause"}, {"POST", "/none/resume"},
 	} {
 		if got := s.admin(t, ask[0], ask[1], ""); got.status != 404 || got.body != `{"code":"not_found","message":"no such app \"acme\""}`+"\n" {
 			t.Errorf("%s%s of no app: got %d %s", ask[0], ask[1], got.status, got.body)
@@ -75,6 +75,23 @@ func TestCronsLife(t *testing.T) {
 	}
 	if got := mustCron(t, 200, s.admin(t, "GET", "/nightly", "")); fmt.Sprint(got.Next) != fmt.Sprint(c.Next) || got.Slots != nil {
 		t.Errorf("got %+v", got)
+	}
+
+	// What a trigger says of its ticks comes back as it was given.
+	put := `{"spec":"@hourly","function":"notes:wipe","timeoutMs":1500,"as":{"subject":"service:cleaner","claims":{"role":"cleaner"}},"successWithinMs":7200000}`
+	for _, status := range []int{201, 200} {
+		got := s.admin(t, "PUT", "/hourly", put)
+		c := mustCron(t, status, got)
+		if c.TimeoutMs != 1500 || c.AtMostOnce || c.As == nil || c.As.Subject != "service:cleaner" || c.As.Claims["role"] != "cleaner" ||
+			c.SuccessWithinMs != 7200000 || c.Overdue || c.LastSuccessAt != nil {
+			t.Errorf("put %+v", c)
+		}
+		if at := got.header.Get("Location"); (status == 201) != (at == "/v1/apps/acme/crons/hourly") {
+			t.Errorf("%d with location %q", status, at)
+		}
+	}
+	if got := s.admin(t, "DELETE", "/hourly", ""); got.status != 200 {
+		t.Errorf("deleted: got %d %s", got.status, got.body)
 	}
 
 	// A definition is replaced as a whole; whether it is paused is no part of it.
@@ -190,7 +207,16 @@ func TestCronsRefuse(t *testing.T) {
 		{"POST", "", with(`,"retry":{"maxAttempts":0,"baseMs":1}`), 400, `0 attempts`},
 		{"PUT", "/mine", `{"name":"other","spec":"@daily","function":"notes:wipe"}`, 400, `a trigger cannot be renamed`},
 		{"PUT", "/mine", `{"spec":"@daily","function":"notes:wipe","paused":true}`, 400, `paused: an update leaves that as it is`},
-		{"PUT", "/none", `{"spec":"@daily","function":"notes:wipe"}`, 404, `{"code":"not_found","message":"no trigger \"none\""}`},
+		{"PUT", "/new", `{"spec":"@daily"}`, 404, `"code":"not_found"`},
+		{"PUT", "/a%20b", `{"spec":"@daily","function":"notes:wipe"}`, 400, `trigger name`},
+		{"POST", "", with(`,"timeoutMs":-1`), 400, `timeoutMs is -1, want 0 to`},
+		{"POST", "", with(`,"successWithinMs":-1`), 400, `successWithinMs is -1, want 0 to`},
+		{"POST", "", with(`,"atMostOnce":true`), 400, `AtMostOnce is for actions`},
+		{"POST", "", with(`,"as":{"subject":""}`), 400, `as: the subject is \"\", want the name of a service`},
+		{"POST", "", with(`,"as":{"subject":"ann"}`), 400, `as: the subject is \"ann\", want the name of a service, such as \"service:cleaner\"`},
+		{"POST", "", with(`,"as":{"subject":"service:"}`), 400, `want the name of a service`},
+		{"PUT", "/new", with(`,"as":{"subject":"ann"}`), 400, `want the name of a service`},
+		{"POST", "", with(`,"as":{"sub":"x"}`), 400, `unknown field \"sub\"`},
 		{"GET", "/none", ``, 404, `no trigger \"none\"`},
 		{"DELETE", "/none", ``, 404, `no trigger \"none\"`},
 		{"POST", "/none/run", ``, 404, `no trigger \"none\"`},

@@ -19,7 +19,7 @@
 //	GET    /v1/apps/{app}/crons                 all triggers of the app, by name
 //	POST   /v1/apps/{app}/crons                 make one: 201
 //	GET    /v1/apps/{app}/crons/{name}?slots=20 one, with how its latest slots ended
-//	PUT    /v1/apps/{app}/crons/{name}          give it another definition, as a whole
+//	PUT    /v1/apps/{app}/crons/{name}          make it: 201, or give it another definition, as a whole
 //	DELETE /v1/apps/{app}/crons/{name}
 //	POST   /v1/apps/{app}/crons/{name}/run      {"jobId":…}; its next slot stays as it is
 //	POST   /v1/apps/{app}/crons/{name}/pause    body: {"reason":…} or none

@@ -54,7 +54,13 @@ type Trigger struct {
 	CatchUp  CatchUp
 	Jitter   time.Duration // bound of the delay; each app and trigger has its own, always the same
 	Retry    *Retry        // of its ticks; nil means their function's, or the default one up to the next slot
-	Declared bool          // by the program; false: made at run time
+	// AtMostOnce, Timeout and Claims are those of its ticks, and of its runs by hand.
+	AtMostOnce bool
+	Timeout    time.Duration // 0 means the function's own
+	Claims     []byte        // the identity they run as, as JSON; nil is anonymous
+	// SuccessWithin is how long without a success is too long; 0 means that nothing is.
+	SuccessWithin time.Duration
+	Declared      bool // by the program; false: made at run time
 
 	Paused      bool
 	PauseReason string
@@ -79,7 +85,8 @@ type Trigger struct {
 	LastError   *JobError
 	LastSuccess time.Time // the slot of the latest tick that succeeded
 
-	LastSuccessSeq uint64 // that tick's Job.Seq
+	LastSuccessSeq uint64    // that tick's Job.Seq
+	LastSuccessAt  time.Time // when a tick, or a run by hand, last ended as a success
 
 	HeldJob JobID // the tick that is held; "" if none is
 }
@@ -144,6 +151,8 @@ func encodeTrigger(t *Trigger) []byte {
 		NextMs: msOf(t.Next), NextJob: string(t.NextJob), CreatedAtMs: msOf(t.CreatedAt),
 		LastSlotMs: msOf(t.LastSlot), LastJob: string(t.LastJob), LastState: storedState(t.LastState),
 		LastEndedAtMs: msOf(t.LastEndedAt), LastSuccessMs: msOf(t.LastSuccess),
+		AtMostOnce: t.AtMostOnce, TimeoutMs: t.Timeout.Milliseconds(), Claims: t.Claims,
+		SuccessWithinMs: t.SuccessWithin.Milliseconds(), LastSuccessAtMs: msOf(t.LastSuccessAt),
 		DecidedMs: msOf(t.Decided), Fault: t.Fault, Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
 		HeldJob: string(t.HeldJob),
 	}
@@ -158,7 +167,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return Trigger{}, fmt.Errorf("trigger %s: %w", name, err)
 	}
-	for _, ms := range []int64{p.JitterMs, p.CatchUpWindowMs, p.Retry.GetBaseMs(), p.Retry.GetMaxMs()} {
+	for _, ms := range []int64{p.JitterMs, p.CatchUpWindowMs, p.TimeoutMs, p.SuccessWithinMs, p.Retry.GetBaseMs(), p.Retry.GetMaxMs()} {
 		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
 			return Trigger{}, fmt.Errorf("trigger %s: %w: a span of %d ms", name, ErrCorrupt, ms)
 		}
@@ -173,6 +182,8 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 		Declared: p.Declared, Paused: p.Paused, PauseReason: p.PauseReason, Anchor: timeOf(p.AnchorMs),
 		Next: timeOf(p.NextMs), NextJob: JobID(p.NextJob), CreatedAt: timeOf(p.CreatedAtMs),
 		LastSlot: timeOf(p.LastSlotMs), LastJob: JobID(p.LastJob), LastEndedAt: timeOf(p.LastEndedAtMs), LastSuccess: timeOf(p.LastSuccessMs),
+		AtMostOnce: p.AtMostOnce, Timeout: time.Duration(p.TimeoutMs) * time.Millisecond, Claims: p.Claims,
+		SuccessWithin: time.Duration(p.SuccessWithinMs) * time.Millisecond, LastSuccessAt: timeOf(p.LastSuccessAtMs),
 		Decided: timeOf(p.DecidedMs), Fault: p.Fault, Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
 		HeldJob: JobID(p.HeldJob),
 	}
@@ -456,6 +467,9 @@ func (tx *Tx) noteTick(job *Job, state State, t *Trigger) {
 		return // it never began
 	}
 	t.LastJob, t.LastState, t.LastEndedAt, t.LastError = job.ID, state, tx.now, job.Error
+	if state == StateSuccess {
+		t.LastSuccessAt = tx.now
+	}
 	if !job.Slot.IsZero() {
 		t.LastSlot = job.Slot
 		if state == StateSuccess && job.place.seq > t.LastSuccessSeq {

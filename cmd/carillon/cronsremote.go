@@ -105,7 +105,7 @@ func cronsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 		return do(ctx, r, std, http.MethodGet, "", nil, func(w io.Writer, crons []server.Cron) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, c := range crons {
-				fmt.Fprintf(table, "%s\t%s\t%s\tnext %s\tlast %s\n", c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c))
+				fmt.Fprintf(table, "%s\t%s\t%s\tnext %s\tlast %s%s\n", c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c), overdueOf(&c))
 			}
 			_ = table.Flush() // to standard output, which may be gone
 		})
@@ -168,11 +168,23 @@ func showCron(w io.Writer, c server.Cron) {
 	row("catch-up", "%s", catchUpOf(&c))
 	row("jitter", "up to %v", time.Duration(c.JitterMs)*time.Millisecond)
 	row("attempts", "%s", attemptsOf(&c.Retry))
+	if c.TimeoutMs > 0 {
+		row("timeout", "%v", time.Duration(c.TimeoutMs)*time.Millisecond)
+	}
+	if c.AtMostOnce {
+		row("runs", "at most once a slot")
+	}
+	if c.As != nil {
+		row("as", "%s", c.As.Subject)
+	}
 	row("next", "%s", nextOf(&c))
 	for _, at := range c.Next[min(1, len(c.Next)):] {
 		row("", "%s", tickOf(at))
 	}
 	row("last", "%s", lastOf(&c))
+	if c.SuccessWithinMs > 0 {
+		row("success", "wanted every %v%s", time.Duration(c.SuccessWithinMs)*time.Millisecond, overdueOf(&c))
+	}
 	for i, s := range c.Slots {
 		name := ""
 		if i == 0 {
@@ -230,6 +242,17 @@ func tickOf(next server.CronNext) string {
 		text += ", run at " + next.At.Format(time.RFC3339Nano)
 	}
 	return text
+}
+
+// overdueOf says that the last success is too long ago, if it is.
+func overdueOf(c *server.Cron) string {
+	switch {
+	case !c.Overdue:
+		return ""
+	case c.LastSuccessAt == nil:
+		return ", OVERDUE: none yet"
+	}
+	return ", OVERDUE: the last one was at " + c.LastSuccessAt.Format(time.RFC3339)
 }
 
 // lastOf is how the last tick ended.
