@@ -137,7 +137,7 @@ func TestG24_WhatIsAwaitedComesFirst(t *testing.T) {
 	one := new(App)
 	q.put(&changeSet{app: one, n: 1})
 	q.put(&changeSet{app: one, n: 2, awaited: true})
-	if one.waits.in[awaitedLane] != 0 {
-		t.Error("an awaited change set passes one of its app")
+	if one.waits.in != [laneCount]int{awaitedLane: 2} {
+		t.Errorf("a change set before an awaited one of its app waits elsewhere: %v", one.waits.in)
 	}
 }

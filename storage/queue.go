@@ -13,7 +13,7 @@ const (
 	maxBatch = 4096
 	// batchApps bounds of how many apps: each costs some pages of its own, a tenth of a
 	// millisecond or two.
-	batchApps = 256
+	batchApps = 128
 	// batchWeight bounds them together. A lone one may weigh more.
 	batchWeight = 4 << 20
 	// heavyWeight is what a change set weighs at least to wait in the heavy lane.
@@ -36,8 +36,9 @@ const lingerRounds = 8
 // so that a light change set waits for one heavy one at most, however many there are,
 // and a heavy one for one batch of light ones.
 //
-// An app's change sets keep their order (S2): a change set waits in no lane before
-// that of an earlier one of its app, and is not taken while one waits in a lane before.
+// An app's change sets keep their order (S2). Behind one in the heavy lane all that
+// follow wait there, too; what waits in the light lane is awaited with one that follows
+// and is; and none is taken while an earlier one of its app waits in a lane before.
 type queue struct {
 	mu      sync.Mutex
 	lanes   [laneCount][]*changeSet
@@ -75,19 +76,30 @@ func (w *waits) before(l lane) (n int) {
 
 // lane is where a change set of the app waits.
 func (w *waits) lane(cs *changeSet) lane {
-	wanted := lightLane
 	switch {
-	case cs.weight >= heavyWeight:
-		wanted = heavyLane
+	case cs.weight >= heavyWeight || w.in[heavyLane] > 0:
+		return heavyLane
 	case cs.awaited:
-		wanted = awaitedLane
+		return awaitedLane
 	}
-	for l := heavyLane; l > wanted; l-- {
-		if w.in[l] > 0 {
-			return l
+	return lightLane
+}
+
+// hasten moves what of the app waits in the light lane to the awaited one.
+func (q *queue) hasten(app *App) {
+	w := &app.waits
+	left := q.lanes[lightLane][:0]
+	for _, cs := range q.lanes[lightLane] {
+		if cs.app == app {
+			q.lanes[awaitedLane] = append(q.lanes[awaitedLane], cs)
+		} else {
+			left = append(left, cs)
 		}
 	}
-	return wanted
+	clear(q.lanes[lightLane][len(left):])
+	q.lanes[lightLane] = left
+	w.in[awaitedLane] += w.in[lightLane]
+	w.in[lightLane] = 0
 }
 
 // weight is what a change set costs the committer.
@@ -105,6 +117,9 @@ func (q *queue) put(cs *changeSet) bool {
 	}
 	w := &cs.app.waits
 	l := w.lane(cs)
+	if l == awaitedLane && w.in[lightLane] > 0 {
+		q.hasten(cs.app)
+	}
 	w.in[l]++
 	q.lanes[l] = append(q.lanes[l], cs)
 	q.ask(cs, 1)

@@ -34,17 +34,26 @@ var boundsFaults = []seededFault{
 	{
 		name: "heavy-before-light", what: "heavy change sets are committed in the order they came, before a light one",
 		pkg: "storage", tests: "TestG24_ALightChangeSetWaitsForOneHeavyOne",
-		edits: []edit{{"storage/queue.go", `case cs.weight >= heavyWeight:`, `case cs.weight >= heavyWeight && !FAULT:`}},
+		edits: []edit{{"storage/queue.go", `case cs.weight >= heavyWeight || w.in[heavyLane] > 0:`, `case (cs.weight >= heavyWeight || w.in[heavyLane] > 0) && !FAULT:`}},
 	},
 	{
 		name: "light-overtakes-its-app", what: "a light change set passes a heavy one of its app",
 		pkg: "storage", tests: "TestG24_QueueInTurns",
-		edits: []edit{{"storage/queue.go", `if w.in[l] > 0 {`, `if w.in[l] > 0 && !FAULT {`}},
+		edits: []edit{{"storage/queue.go", `	w.in[l]++
+`, `	if l != heavyLane || !FAULT {
+		w.in[l]++
+	}
+`}},
 	},
 	{
 		name: "awaited-behind-ticks", what: "a change set that a caller waits for stands behind those of a crowd's ticks",
 		pkg: "storage", tests: "TestG24_WhatIsAwaitedComesFirst",
 		edits: []edit{{"storage/queue.go", `case cs.awaited:`, `case cs.awaited && !FAULT:`}},
+	},
+	{
+		name: "awaited-passes-its-app", what: "a change set that a caller waits for passes an earlier one of its app",
+		pkg: "storage", tests: "TestG24_WhatIsAwaitedComesFirst",
+		edits: []edit{{"storage/queue.go", `if l == awaitedLane && w.in[lightLane] > 0 {`, `if l == awaitedLane && w.in[lightLane] > 0 && !FAULT {`}},
 	},
 	{
 		name: "flood-takes-all", what: "one app's callers may fill the committer's queue, so that those of others are refused",
