@@ -201,13 +201,15 @@ func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error)
 func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInfo {
 	info := dispatch.CronInfo{Trigger: t, Policy: e.opts.Functions.RetryOf(t.Function, t.Retry), Overdue: overdue(&t, e.clock.wall())}
 	info.As, _ = dispatch.DecodeIdentity(t.Claims) // what cannot be read is told where it is to be used
-	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
+	schedule, err := scheduleOf(&t)
 	if err != nil {
 		info.Description = err.Error()
 		return info
 	}
-	schedule = schedule.WithAnchor(t.Anchor)
 	info.Description = schedule.Describe()
+	if t.AtStart {
+		info.Description = "when the program starts"
+	}
 	for at := t.Next; !at.IsZero() && len(info.Upcoming) < upcoming; at = schedule.Next(at) {
 		info.Upcoming = append(info.Upcoming, dispatch.Upcoming{Slot: schedule.In(at), At: schedule.In(at.Add(jitterOf(app, &t)))})
 	}
@@ -233,7 +235,7 @@ func copyState(to, from *storage.Trigger) {
 	to.LastSlot, to.LastJob, to.LastState = from.LastSlot, from.LastJob, from.LastState
 	to.LastEndedAt, to.LastError = from.LastEndedAt, from.LastError
 	to.LastSuccess, to.LastSuccessSeq, to.LastSuccessAt = from.LastSuccess, from.LastSuccessSeq, from.LastSuccessAt
-	to.HeldJob = from.HeldJob
+	to.HeldJob, to.Started = from.HeldJob, from.Started
 }
 
 // definition is the trigger without its state.

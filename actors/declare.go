@@ -50,6 +50,17 @@ func (d *declared) of(id storage.AppID) (plans []storage.Trigger, named bool) {
 	return plans, named
 }
 
+// starters returns the apps that have a trigger AtStart.
+func (d *declared) starters() (ids []storage.AppID) {
+	for i := range d.plans {
+		if d.plans[i].AtStart {
+			ids = append(ids, d.apps[i]...)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 // named returns every app that a trigger names.
 func (d *declared) named() (ids []storage.AppID) {
 	for _, apps := range d.apps {
@@ -149,7 +160,13 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 		}
 	}
 	for _, t := range stored {
-		if (wanted[t.Name] || !t.Declared) && !changed[t.Name] && s.clockwork.curable(&t) {
+		if !wanted[t.Name] && t.Declared || changed[t.Name] {
+			continue
+		}
+		switch {
+		case s.clockwork.unstarted(&t):
+			align(t.Name, func(w storage.JobWriter) error { return s.clockwork.start(w, &t, wall, now) })
+		case s.clockwork.curable(&t):
 			align(t.Name, func(w storage.JobWriter) error { return s.clockwork.resume(w, t, wall, now) })
 		}
 	}

@@ -265,7 +265,7 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 	case m.answer != nil:
 		m.answer(ref, nil)
 	case ref == nil:
-		d.eng.sys.tell(d.eng.waker.self, &appAwake{err})
+		d.eng.sys.tell(d.eng.waker.self, &appAwake{id: m.id, err: err})
 		if err == nil {
 			d.eng.sys.tell(d.eng.waker.self, &appSwept{m.id})
 		}
@@ -296,7 +296,7 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 		ref.woken.Store(true)
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
-	ref.app.clockwork = newClockwork(id, ref.app.runs, d.eng.opts.Logger)
+	ref.app.clockwork = newClockwork(id, store.Epoch(), ref.app.runs, d.eng.opts.Logger)
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
 	store.SetRetention(d.eng.opts.Retention)

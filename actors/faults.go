@@ -17,10 +17,15 @@ import (
 func faultOf(reason string) string { return "faulty: " + reason }
 
 // fault takes the trigger's tick back and stores why it has none.
-func (c *clockwork) fault(w storage.JobWriter, t *storage.Trigger, cause error) error {
+func (c *clockwork) fault(w storage.JobWriter, t *storage.Trigger, cause error, now time.Time) error {
 	if t.NextJob != "" {
 		if _, err := storage.RemoveTick(w, t.NextJob); err != nil {
 			return err
+		}
+		if t.AtStart { // no gap is looked back at
+			if err := c.decide(w, t, t.Next, t.Next, storage.SlotSkipped, faultOf(cause.Error()), "", now); err != nil {
+				return err
+			}
 		}
 	}
 	c.waits(t.Name, "")
@@ -46,6 +51,9 @@ func (c *clockwork) last(t *storage.Trigger, from, until time.Time) time.Time {
 	schedule, err := c.schedule(t)
 	if err != nil || from.IsZero() {
 		return time.Time{}
+	}
+	if t.AtStart {
+		return from // the one that is pending
 	}
 	return schedule.Last(from.Add(-time.Millisecond), until)
 }
@@ -75,7 +83,7 @@ func (s *scheduler) tickFailed(tx *storage.Tx, tick *storage.Job, cause error) v
 			return err
 		}
 		v = goneIt
-		return s.clockwork.fault(w, &t, cause)
+		return s.clockwork.fault(w, &t, cause, tx.Now())
 	})
 	if err != nil {
 		v = keepIt

@@ -118,12 +118,12 @@ func (c *clockwork) hold(w storage.JobWriter, job *storage.Job, reason string, w
 	}
 	schedule, err := c.schedule(&t)
 	if err != nil {
-		return c.fault(w, &t, err)
+		return c.fault(w, &t, err, now)
 	}
 	if t.HeldJob != "" {
 		return c.skipHeld(w, &t, wall, now)
 	}
-	if wall.Sub(job.Due) > lateTick {
+	if !t.AtStart && wall.Sub(job.Due) > lateTick {
 		if v, err := c.catchUp(w, &t, schedule, wall, now); v == goneIt || err != nil {
 			return err
 		}

@@ -61,6 +61,9 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args) || !bytes.Equal(job.Claims, t.Claims):
 		return "the trigger was changed"
 	}
+	if t.AtStart {
+		return c.staleStart(t, job)
+	}
 	schedule, err := c.schedule(t)
 	if err != nil {
 		return "" // a fault of the trigger is none of the slots that it had

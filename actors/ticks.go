@@ -33,9 +33,10 @@ const takenReason = "an earlier trigger of this name has a tick of this slot"
 // slot is skipped, the trigger is advanced and the next tick inserted in the
 // same change set (G20), so that every slot is decided once (G19).
 type clockwork struct {
-	app  storage.AppID
-	runs *runs // the app's
-	log  *slog.Logger
+	app   storage.AppID
+	epoch uint64 // of its volume
+	runs  *runs  // the app's
+	log   *slog.Logger
 
 	// A mutation that has lost its turn may still be in here, though all it
 	// writes is refused: what is in memory has a lock, a leaf.
@@ -53,9 +54,9 @@ type compiled struct {
 	schedule   *cron.Schedule
 }
 
-func newClockwork(app storage.AppID, runs *runs, log *slog.Logger) *clockwork {
+func newClockwork(app storage.AppID, epoch uint64, runs *runs, log *slog.Logger) *clockwork {
 	return &clockwork{
-		app: app, runs: runs, log: log, schedules: map[string]compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
+		app: app, epoch: epoch, runs: runs, log: log, schedules: map[string]compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
 	}
 }
 
@@ -91,13 +92,24 @@ func (c *clockwork) schedule(t *storage.Trigger) (*cron.Schedule, error) {
 	if k, ok := c.schedules[t.Name]; ok && k.spec == t.Spec && k.zone == t.Zone && k.anchor.Equal(t.Anchor) {
 		return k.schedule, nil
 	}
+	schedule, err := scheduleOf(t)
+	if err != nil {
+		return nil, err
+	}
+	c.schedules[t.Name] = compiled{t.Spec, t.Zone, t.Anchor, schedule}
+	return schedule, nil
+}
+
+// scheduleOf compiles the trigger's schedule.
+func scheduleOf(t *storage.Trigger) (*cron.Schedule, error) {
+	if t.AtStart {
+		return cron.Never(), nil
+	}
 	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
 	if err != nil {
 		return nil, err
 	}
-	schedule = schedule.WithAnchor(t.Anchor)
-	c.schedules[t.Name] = compiled{t.Spec, t.Zone, t.Anchor, schedule}
-	return schedule, nil
+	return schedule.WithAnchor(t.Anchor), nil
 }
 
 // jitter is how much later than their slots the ticks of the trigger are due:
@@ -120,12 +132,15 @@ func jitterOf(app storage.AppID, t *storage.Trigger) time.Duration {
 // so does a fault, which is stored with it.
 func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now time.Time) error {
 	t.Next, t.NextJob = time.Time{}, ""
+	if t.AtStart {
+		return c.windStart(w, t, after, now)
+	}
 	if t.Paused {
 		return storage.PutTrigger(w, t)
 	}
 	schedule, err := c.schedule(t)
 	if err != nil {
-		return c.fault(w, t, err)
+		return c.fault(w, t, err, now)
 	}
 	t.Fault = ""
 	// A clock that was stepped back brings no slot twice, and none from before the
@@ -245,13 +260,13 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 	}
 	schedule, err := c.schedule(&t)
 	if err != nil {
-		return goneIt, time.Time{}, c.fault(w, &t, err)
+		return goneIt, time.Time{}, c.fault(w, &t, err, now)
 	}
 	if t.HeldJob != "" {
 		return goneIt, time.Time{}, c.skipHeld(w, &t, wall, now)
 	}
 	slot, waited := t.Next, c.waited(job)
-	if !waited && wall.Sub(job.Due) > lateTick {
+	if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick {
 		v, err := c.catchUp(w, &t, schedule, wall, now)
 		if v == goneIt || err != nil {
 			return v, time.Time{}, err

@@ -40,6 +40,7 @@ type waker struct {
 	moves int             // clock.check, when it was last asked
 	check *time.Timer
 	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
+	later []storage.AppID        // apps with a trigger AtStart that could not be taken up, to be woken again
 
 	sweeping atomic.Bool // somebody is in sweep
 }
@@ -52,8 +53,11 @@ type (
 	clockStepped struct{ era storage.Era } // by the clock: it began with a step
 	appSwept     struct{ id storage.AppID }
 	wakeApp      struct{ id storage.AppID }
-	appAwake     struct{ err error }    // an app to be woken is, and has looked at what it has to do
-	appAsleep    struct{ at time.Time } // an app fell asleep; when it has something to do, or zero
+	appAwake     struct { // an app to be woken is, and has looked at what it has to do
+		id  storage.AppID
+		err error
+	}
+	appAsleep struct{ at time.Time } // an app fell asleep; when it has something to do, or zero
 )
 
 // look has the waker read the alarm indexes again: an app has gone to sleep, or
@@ -70,6 +74,7 @@ func (w *waker) Receive(c actor.Context) {
 		w.moves = w.eng.clock.check()
 		w.checkLater()
 		w.beginSweep()
+		w.beginStarts()
 		w.wakeHeld()
 	case *wakeApp:
 		w.due = append(w.due, m.id)
@@ -82,6 +87,9 @@ func (w *waker) Receive(c actor.Context) {
 		w.awake--
 		w.wakeSome()
 		if m.err != nil {
+			if _, starts := slices.BinarySearch(w.eng.declared.starters(), m.id); starts {
+				w.later = append(w.later, m.id)
+			}
 			w.wakeBy(w.eng.clock.wall().Add(wakeLead + time.Second)) // its volume may be up again by then
 		}
 		return
@@ -96,6 +104,7 @@ func (w *waker) Receive(c actor.Context) {
 			return
 		}
 		w.next = time.Time{}
+		w.swept, w.later = append(w.swept, w.later...), nil
 	case *checkClock:
 		w.checkLater()
 		w.eng.believe()
@@ -128,6 +137,11 @@ func (w *waker) lookAgain() {
 func (w *waker) checkLater() {
 	sys, self := w.eng.sys, w.self
 	w.check = time.AfterFunc(w.eng.opts.ClockCheck, func() { sys.tell(self, &checkClock{}) })
+}
+
+// beginStarts wakes the apps that have a trigger AtStart.
+func (w *waker) beginStarts() {
+	w.swept = append(w.swept, w.eng.declared.starters()...)
 }
 
 // beginSweep wakes every app if the declared triggers are not those that every

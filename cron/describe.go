@@ -11,6 +11,9 @@ import (
 // 03:00 every day, Europe/Rome". It is meant for people to check that they
 // wrote what they meant; programs compare Spec.String.
 func (s *Schedule) Describe() string {
+	if s.never {
+		return "at no time"
+	}
 	if s.every != 0 {
 		text := "every " + describeSpan(s.every)
 		if s.anchor != 0 {

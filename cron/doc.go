@@ -73,6 +73,11 @@
 //
 // # Triggers
 //
+// A Trigger AtStart has no spec: it ticks once in each process that opens the store,
+// under an id that is made of its name and the volume's epoch. A tick that has not
+// begun when the process ends is skipped; one that has begun is one of those that the
+// next overlaps.
+//
 // A Trigger is a named declaration of what to call when. Check says what a
 // program's triggers come to, or what is wrong with every faulty one of them;
 // Plan does so for one that is made at run time. Neither knows of any app. What

@@ -27,7 +27,7 @@ const (
 // Next allocates nothing and does a bounded amount of work (C3).
 func (s *Schedule) Next(t time.Time) time.Time {
 	u := t.Unix()
-	if u >= latest {
+	if u >= latest || s.never {
 		return time.Time{}
 	}
 	if s.every != 0 {

@@ -52,6 +52,8 @@ func split(text, expr string) ([]string, error) {
 	switch {
 	case expr == "":
 		return nil, refuse(text, "spec", "it is empty")
+	case expr == "@REBOOT":
+		return nil, refuse(text, "spec", "a start of the program is no cadence; declare a trigger with AtStart and without a spec")
 	case strings.HasPrefix(expr, "@"):
 		return nil, refuse(text, "spec", "there is no such short name; there are @hourly, @daily, @weekly, @monthly, @yearly and \"@every <duration>\"")
 	case strings.HasPrefix(expr, "TZ="), strings.HasPrefix(expr, "CRON_TZ="):

@@ -18,7 +18,11 @@ type Schedule struct {
 	every  int64
 	anchor int64 // phase of every, in Unix milliseconds
 	cal    calendar
+	never  bool // it has no slots
 }
+
+// Never is the schedule without a slot, of what does not go by time. Its zone is UTC.
+func Never() *Schedule { return &Schedule{loc: time.UTC, never: true} }
 
 // Compile checks the spec and binds it to a zone: an IANA name, or "" for UTC.
 // Every error is a *SpecError. Compile neither reads a clock nor panics, and

@@ -13,7 +13,8 @@ import (
 // app's triggers in line with the declared ones by name when it is opened.
 type Trigger struct {
 	Name     string        // 1 to 64 letters, digits, _, - and ., unique among the declared
-	Schedule Spec          // when
+	Schedule Spec          // when; none with AtStart
+	AtStart  bool          // when the program starts: once in each process that opens the store, see the package comment
 	Zone     string        // IANA name; "" is UTC
 	Call     dispatch.Call // what; a mutation or an action, internal ones included
 
@@ -45,6 +46,27 @@ func (t *Trigger) cron() dispatch.Cron {
 		CatchUp: t.CatchUp, Jitter: t.Jitter, Retry: t.Retry, Paused: t.Paused,
 		AtMostOnce: t.AtMostOnce, Timeout: t.Timeout, As: t.As, SuccessWithin: t.SuccessWithin,
 	}
+}
+
+// plan is Plan of the declaration.
+func (t *Trigger) plan(planner dispatch.Planner) (storage.Trigger, error) {
+	if !t.AtStart {
+		return Plan(planner, t.cron())
+	}
+	bad := func(reason string) (storage.Trigger, error) {
+		return storage.Trigger{}, dispatch.Errorf(dispatch.CodeInvalidArgument, "trigger %s: AtStart %s", t.Name, reason)
+	}
+	switch {
+	case t.Schedule != Spec{}:
+		return bad(fmt.Sprintf("has no schedule, and this one is %q", t.Schedule.String()))
+	case t.Zone != "":
+		return bad("has no zone")
+	case t.CatchUp != storage.CatchUp{}:
+		return bad("has no catch-up: no start is missed")
+	case len(t.Apps) == 0:
+		return bad("names its apps: all others stay asleep when the program starts")
+	}
+	return makePlan(planner, t.cron(), Never(), true)
 }
 
 // Fault is what is wrong with one trigger.
@@ -93,7 +115,7 @@ func Check(planner dispatch.Planner, triggers []Trigger) ([]storage.Trigger, err
 	room := newRoom()
 	for i := range triggers {
 		t := &triggers[i]
-		plan, err := Plan(planner, t.cron())
+		plan, err := t.plan(planner)
 		switch {
 		case err == nil && names[t.Name]:
 			err = fmt.Errorf("the name is declared twice")
@@ -157,23 +179,27 @@ func reason(err error) string {
 // Plan checks the definition of a trigger and returns it in the form it is
 // stored in, without a next slot. The error is an *dispatch.Error.
 func Plan(planner dispatch.Planner, def dispatch.Cron) (storage.Trigger, error) {
-	bad := func(format string, args ...any) (storage.Trigger, error) {
-		return storage.Trigger{}, dispatch.Errorf(dispatch.CodeInvalidArgument, format, args...)
+	schedule, err := Expr(def.Spec).Compile(def.Zone)
+	if err != nil {
+		err = dispatch.Errorf(dispatch.CodeInvalidArgument, "trigger %s: %w", def.Name, err)
+		if nameErr := storage.CheckTriggerName(def.Name); nameErr != nil {
+			err = dispatch.AsError(nameErr)
+		}
+		return storage.Trigger{}, err
 	}
+	return makePlan(planner, def, schedule, false)
+}
+
+func makePlan(planner dispatch.Planner, def dispatch.Cron, schedule *Schedule, atStart bool) (storage.Trigger, error) {
 	if err := storage.CheckTriggerName(def.Name); err != nil {
 		return storage.Trigger{}, dispatch.AsError(err)
 	}
-	spec := Expr(def.Spec)
-	schedule, err := spec.Compile(def.Zone)
-	if err != nil {
-		return bad("trigger %s: %w", def.Name, err)
-	}
 	t := storage.Trigger{
-		Name: def.Name, Spec: spec.String(), Zone: schedule.Zone(), Overlap: def.Overlap,
+		Name: def.Name, Spec: Expr(def.Spec).String(), Zone: schedule.Zone(), Overlap: def.Overlap, AtStart: atStart,
 		CatchUp: def.CatchUp, Jitter: def.Jitter, SuccessWithin: def.SuccessWithin, Paused: def.Paused,
 	}
 	if err := checkPolicies(&t); err != nil {
-		return bad("trigger %s: %w", def.Name, err)
+		return storage.Trigger{}, dispatch.Errorf(dispatch.CodeInvalidArgument, "trigger %s: %w", def.Name, err)
 	}
 	// What the planner refuses of a job, no tick may be made of.
 	var opts []dispatch.RunOption
@@ -241,8 +267,13 @@ func checkPolicies(t *storage.Trigger) error {
 // CheckStored says what is wrong with the definition of a trigger that another store has
 // had, or nil. The function need not be known here.
 func CheckStored(t *storage.Trigger) error {
-	if _, err := Expr(t.Spec).Compile(t.Zone); err != nil {
-		return err
+	switch {
+	case t.AtStart && (t.Spec != "" || !t.Declared):
+		return fmt.Errorf("at start, with spec %q, declared %t", t.Spec, t.Declared)
+	case !t.AtStart:
+		if _, err := Expr(t.Spec).Compile(t.Zone); err != nil {
+			return err
+		}
 	}
 	if err := dispatch.Path(t.Function).Check(); err != nil {
 		return err

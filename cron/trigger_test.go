@@ -42,6 +42,46 @@ func TestG21_PlanFillsInTheDefaults(t *testing.T) {
 	}
 }
 
+// A trigger AtStart has no cadence, and names its apps.
+func TestG21_ATriggerAtStartHasNoSpec(t *testing.T) {
+	fine := cron.Trigger{Name: "x", AtStart: true, Call: tickCall.With("a"), Apps: []storage.AppID{"acme"}}
+	plans, err := cron.Check(triggerPlanner(), []cron.Trigger{fine})
+	if err != nil || !plans[0].AtStart || plans[0].Spec != "" || plans[0].Zone != "UTC" {
+		t.Fatalf("%+v, %v", plans, err)
+	}
+	if err := cron.CheckStored(&plans[0]); err != nil {
+		t.Error(err)
+	}
+	for what, change := range map[string]func(*cron.Trigger){
+		"AtStart has no schedule, and this one is \"0 3 * * *\"": func(c *cron.Trigger) { c.Schedule = cron.Daily(3, 0) },
+		"AtStart has no zone":     func(c *cron.Trigger) { c.Zone = "UTC" },
+		"AtStart has no catch-up": func(c *cron.Trigger) { c.CatchUp.Mode = storage.CatchUpNone },
+		"AtStart names its apps":  func(c *cron.Trigger) { c.Apps = nil },
+		"overlap":                 func(c *cron.Trigger) { c.Overlap = "x" },
+		"trigger name":            func(c *cron.Trigger) { c.Name = "a:b" },
+	} {
+		def := fine
+		change(&def)
+		if _, err := cron.Check(triggerPlanner(), []cron.Trigger{def}); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%+v: %v, want %q", def, err, what)
+		}
+	}
+	for what, change := range map[string]func(*storage.Trigger){
+		"with a spec": func(p *storage.Trigger) { p.Spec = "0 3 * * *" },
+		"undeclared":  func(p *storage.Trigger) { p.Declared = false },
+		"no spec":     func(p *storage.Trigger) { p.AtStart = false },
+	} {
+		plan := plans[0]
+		change(&plan)
+		if cron.CheckStored(&plan) == nil {
+			t.Errorf("%s is not refused of an import", what)
+		}
+	}
+	if at := cron.Never().Next(time.Time{}); !at.IsZero() || !cron.Never().Last(time.Unix(0, 0), time.Unix(1e9, 0)).IsZero() {
+		t.Errorf("never comes at %v", at)
+	}
+}
+
 func TestG21_PlanRefuses(t *testing.T) {
 	fine := dispatch.Cron{Name: "x", Spec: "@daily", Call: tickCall.With("a")}
 	for _, tt := range []struct {

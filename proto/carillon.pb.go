@@ -937,7 +937,11 @@ type Trigger struct {
 	AnchorEra uint64         `protobuf:"varint,40,opt,name=anchor_era,json=anchorEra,proto3" json:"anchor_era,omitempty"`
 	Marks     []*TriggerMark `protobuf:"bytes,41,rep,name=marks,proto3" json:"marks,omitempty"`
 	// Fired are the slots that fired, the first ones first.
-	Fired         []*FiredSpan `protobuf:"bytes,42,rep,name=fired,proto3" json:"fired,omitempty"`
+	Fired []*FiredSpan `protobuf:"bytes,42,rep,name=fired,proto3" json:"fired,omitempty"`
+	// AtStart: it has no spec, and ticks when the program starts.
+	AtStart bool `protobuf:"varint,43,opt,name=at_start,json=atStart,proto3" json:"at_start,omitempty"`
+	// Started is the epoch of the volume in which it last did.
+	Started       uint64 `protobuf:"varint,44,opt,name=started,proto3" json:"started,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1229,6 +1233,20 @@ func (x *Trigger) GetFired() []*FiredSpan {
 		return x.Fired
 	}
 	return nil
+}
+
+func (x *Trigger) GetAtStart() bool {
+	if x != nil {
+		return x.AtStart
+	}
+	return false
+}
+
+func (x *Trigger) GetStarted() uint64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
 }
 
 // TriggerMark says which slot was decided last when the first was in a clock era.
@@ -1949,7 +1967,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xbc\t\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xf1\t\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -1995,7 +2013,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\n" +
 	"anchor_era\x18( \x01(\x04R\tanchorEra\x12+\n" +
 	"\x05marks\x18) \x03(\v2\x15.carillon.TriggerMarkR\x05marks\x12)\n" +
-	"\x05fired\x18* \x03(\v2\x13.carillon.FiredSpanR\x05fired\">\n" +
+	"\x05fired\x18* \x03(\v2\x13.carillon.FiredSpanR\x05fired\x12\x19\n" +
+	"\bat_start\x18+ \x01(\bR\aatStart\x12\x18\n" +
+	"\astarted\x18, \x01(\x04R\astarted\">\n" +
 	"\vTriggerMark\x12\x10\n" +
 	"\x03era\x18\x01 \x01(\x04R\x03era\x12\x1d\n" +
 	"\n" +

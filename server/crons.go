@@ -48,6 +48,7 @@ type Cron struct {
 	Name     string          `json:"name"`
 	Spec     string          `json:"spec"`
 	Zone     string          `json:"zone"`
+	AtStart  bool            `json:"atStart"` // it has no spec, and ticks when the program starts
 	Function string          `json:"function"`
 	Args     json.RawMessage `json:"args"`
 	Overlap  storage.Overlap `json:"overlap"`
@@ -133,7 +134,7 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 		Retry:    CronRetry{retry.MaxAttempts, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds(), retry.Jitter},
 		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, Description: info.Description,
 		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
-		AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: info.As,
+		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: info.As,
 		SuccessWithinMs: info.SuccessWithin.Milliseconds(), LastSuccessAt: instant(info.LastSuccessAt), Overdue: info.Overdue,
 	}
 	for _, at := range info.Upcoming {

@@ -74,6 +74,10 @@ type filed struct {
 // ID returns the app's name.
 func (a *App) ID() AppID { return a.id }
 
+// Epoch numbers the times that a process has opened the app's volume: it is greater
+// in each one than in any before.
+func (a *App) Epoch() uint64 { return a.vol.epoch }
+
 // Stored says whether the app exists: its first change has been handed over.
 func (a *App) Stored() bool { return a.stored }
 

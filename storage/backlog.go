@@ -11,7 +11,7 @@ import (
 // up and have not begun. An index says which they are, so that the next tick
 // knows of them after a restart, too.
 //
-//	number ‖ 'b' ‖ trigger ‖ 0 ‖ begun or late ‖ slot     (empty)
+//	number ‖ 'b' ‖ trigger ‖ 0 ‖ begun or late ‖ slot     job, if it has not the id of the slot
 const (
 	backlogBegun byte = 'b'
 	backlogLate  byte = 'l'
@@ -35,6 +35,19 @@ func (n keyspace) backlogKey(job *Job) []byte {
 		return nil
 	}
 	return binary.BigEndian.AppendUint64(n.backlog(job.Trigger, kind), uint64(msOf(job.Slot)))
+}
+
+// enterBacklog makes the index entry of a pending job, if it is to have one.
+func (l *layer) enterBacklog(keys keyspace, job *Job) {
+	key := keys.backlogKey(job)
+	if key == nil {
+		return
+	}
+	var id []byte
+	if job.ID != TickID(job.Trigger, job.Slot) {
+		id = []byte(job.ID)
+	}
+	l.put(key, id)
 }
 
 // leaveBacklog takes the index entry of a pending job away. The job is as it was
@@ -69,7 +82,11 @@ func (s System) ofBacklog(trigger string, kind byte, limit int) ([]Job, error) {
 	var jobs []Job
 	for _, r := range rows {
 		slot := timeOf(int64(binary.BigEndian.Uint64(r.key[len(prefix):])))
-		job, ok, err := s.Get(TickID(trigger, slot))
+		id := JobID(r.value)
+		if id == "" {
+			id = TickID(trigger, slot)
+		}
+		job, ok, err := s.Get(id)
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrFormat) {
 			continue // what reads the job is told
 		}

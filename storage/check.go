@@ -237,7 +237,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 			bad("trigger %s: paused %t, next slot %v, next job %q", t.Name, t.Paused, t.Next, t.NextJob)
 		case t.HeldJob != "" && byID[t.HeldJob] != tagHeld:
 			bad("trigger %s: the tick %s is not held", t.Name, t.HeldJob)
-		case t.NextJob != "" && (t.NextJob != TickID(t.Name, t.Next) || byID[t.NextJob] != tagQueue):
+		case t.NextJob != "" && (t.NextJob != t.tickID() || byID[t.NextJob] != tagQueue):
 			bad("trigger %s: the tick %s of slot %v is not pending", t.Name, t.NextJob, t.Next)
 		}
 	}

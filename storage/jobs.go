@@ -147,9 +147,7 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 	} else {
 		l.put(keys.name(tagID, string(job.ID)), encodeLocation(tagQueue, job.place))
 	}
-	if key := keys.backlogKey(job); key != nil {
-		l.put(key, nil)
-	}
+	l.enterBacklog(keys, job)
 	l.counts.pending++
 	l.inserted = append(l.inserted, *job)
 }

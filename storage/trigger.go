@@ -52,6 +52,7 @@ type Trigger struct {
 	Args     []byte // JSON
 	Overlap  Overlap
 	CatchUp  CatchUp
+	AtStart  bool          // it has no Spec, and ticks once in each epoch of its volume
 	Jitter   time.Duration // bound of the delay; each app and trigger has its own, always the same
 	Retry    *Retry        // of its ticks; nil means their function's, or the default one up to the next slot
 	// AtMostOnce, Timeout and Claims are those of its ticks, and of its runs by hand.
@@ -89,6 +90,8 @@ type Trigger struct {
 	LastSuccessAt  time.Time // when a tick, or a run by hand, last ended as a success
 
 	HeldJob JobID // the tick that is held; "" if none is
+
+	Started uint64 // of AtStart: the latest App.Epoch that has had its tick
 }
 
 // SlotOutcome is how a slot of a trigger ended.
@@ -133,6 +136,19 @@ func TickID(trigger string, slot time.Time) JobID {
 	return JobID(tickPrefix + trigger + ":" + strconv.FormatInt(slot.UnixMilli(), 10))
 }
 
+// StartID is the id of the job of a trigger AtStart in an epoch of its volume.
+func StartID(trigger string, epoch uint64) JobID {
+	return JobID(tickPrefix + trigger + ":start:" + strconv.FormatUint(epoch, 10))
+}
+
+// tickID is the id of the trigger's pending tick.
+func (t *Trigger) tickID() JobID {
+	if t.AtStart {
+		return StartID(t.Name, t.Started)
+	}
+	return TickID(t.Name, t.Next)
+}
+
 // CheckTriggerName says whether the name can be a trigger's.
 func CheckTriggerName(name string) error {
 	// A name of dots only would be a path segment of another meaning.
@@ -154,7 +170,7 @@ func encodeTrigger(t *Trigger) []byte {
 		AtMostOnce: t.AtMostOnce, TimeoutMs: t.Timeout.Milliseconds(), Claims: t.Claims,
 		SuccessWithinMs: t.SuccessWithin.Milliseconds(), LastSuccessAtMs: msOf(t.LastSuccessAt),
 		DecidedMs: msOf(t.Decided), Fault: t.Fault, Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
-		HeldJob: string(t.HeldJob),
+		HeldJob: string(t.HeldJob), AtStart: t.AtStart, Started: t.Started,
 	}
 	if e := t.LastError; e != nil {
 		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
@@ -185,7 +201,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 		AtMostOnce: p.AtMostOnce, Timeout: time.Duration(p.TimeoutMs) * time.Millisecond, Claims: p.Claims,
 		SuccessWithin: time.Duration(p.SuccessWithinMs) * time.Millisecond, LastSuccessAt: timeOf(p.LastSuccessAtMs),
 		Decided: timeOf(p.DecidedMs), Fault: p.Fault, Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
-		HeldJob: JobID(p.HeldJob),
+		HeldJob: JobID(p.HeldJob), AtStart: p.AtStart, Started: p.Started,
 	}
 	if !t.LastEndedAt.IsZero() {
 		t.LastState = stateOf(p.LastState)
@@ -388,8 +404,8 @@ func LogSlot(w JobWriter, trigger string, s Slot) error {
 	return nil
 }
 
-// InsertTick stores the job of a trigger's slot under its TickID, in the
-// transaction of w. ErrExists if the slot has a job already. Options.MaxJobs is
+// InsertTick stores the job of a trigger's slot under its TickID, or the id that it
+// has, in the transaction of w. ErrExists if the slot has a job already. Options.MaxJobs is
 // not asked: a trigger that could not tick would be lost.
 func InsertTick(w JobWriter, job Job) (JobID, error) {
 	tx, depth := w.writer()
@@ -397,7 +413,9 @@ func InsertTick(w JobWriter, job Job) (JobID, error) {
 		return "", err
 	}
 	defer tx.mu.Unlock()
-	job.ID = TickID(job.Trigger, job.Slot)
+	if job.ID == "" {
+		job.ID = TickID(job.Trigger, job.Slot)
+	}
 	return w.v.insert(job)
 }
 

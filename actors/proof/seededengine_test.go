@@ -423,7 +423,7 @@ var engineFaults = []seededFault{
 	{
 		name: "no-catch-up-policy", what: "slots that were missed are run one after the other",
 		pkg: "actors", tests: "TestG22_CatchUpPolicies",
-		edits: []edit{{"actors/ticks.go", `if !waited && wall.Sub(job.Due) > lateTick {`, `if !waited && wall.Sub(job.Due) > lateTick && !FAULT {`}},
+		edits: []edit{{"actors/ticks.go", `if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick {`, `if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick && !FAULT {`}},
 	},
 	{
 		name: "overlap-ignored", what: "a tick starts though one of its trigger runs",
@@ -464,6 +464,36 @@ var engineFaults = []seededFault{
 			return storage.PutTrigger(w, &t)
 		}
 		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
+	},
+	{
+		name: "start-forgotten", what: "a trigger AtStart ticks whenever its app is woken",
+		pkg: "actors", tests: "TestG19_ATriggerAtStartTicksOnceInAProcess",
+		edits: []edit{
+			{"actors/starts.go", `return t.AtStart && t.Started != c.epoch && !t.Unreadable()`, `return t.AtStart && (FAULT || t.Started != c.epoch) && !t.Unreadable()`},
+			{"actors/starts.go", `t.Started = c.epoch
+	at`, `if !FAULT {
+		t.Started = c.epoch
+	}
+	at`},
+		},
+	},
+	{
+		name: "starts-asleep", what: "an app with a trigger AtStart sleeps through the start",
+		pkg: "actors", tests: "TestG19_ATriggerAtStartTicksOnceInAProcess",
+		edits: []edit{{"actors/waker.go", `w.swept = append(w.swept, w.eng.declared.starters()...)`, `if !FAULT {
+		w.swept = append(w.swept, w.eng.declared.starters()...)
+	}`}},
+	},
+	{
+		name: "old-start-runs", what: "a start that had not begun is run by the next process, too",
+		pkg: "actors", tests: "TestG19_AStartThatHasNotBegunIsNotCaughtUp",
+		edits: []edit{
+			{"actors/starts.go", `if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {`, `if FAULT {
+		return c.wind(w, t, wall, now)
+	}
+	if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {`},
+			{"actors/starts.go", `case job.ID != storage.StartID(t.Name, c.epoch):`, `case job.ID != storage.StartID(t.Name, c.epoch) && !FAULT:`},
+		},
 	},
 	{
 		name: "unbound-unseen", what: "Open does not ask for the handlers of declared references",

@@ -157,7 +157,9 @@ func showCron(w io.Writer, c server.Cron) {
 	}
 	row("name", "%s", c.Name)
 	row("runs", "%s", c.Description)
-	row("spec", "%s (%s)", c.Spec, c.Zone)
+	if !c.AtStart {
+		row("spec", "%s (%s)", c.Spec, c.Zone)
+	}
 	row("function", "%s %s", c.Function, c.Args)
 	made := "at run time"
 	if c.Declared {
@@ -165,7 +167,9 @@ func showCron(w io.Writer, c server.Cron) {
 	}
 	row("made", "%s, %s", made, c.CreatedAt.Format(time.RFC3339))
 	row("overlap", "%s", c.Overlap)
-	row("catch-up", "%s", catchUpOf(&c))
+	if !c.AtStart {
+		row("catch-up", "%s", catchUpOf(&c))
+	}
 	row("jitter", "up to %v", time.Duration(c.JitterMs)*time.Millisecond)
 	row("attempts", "%s", attemptsOf(&c.Retry))
 	if c.TimeoutMs > 0 {
@@ -229,6 +233,8 @@ func nextOf(c *server.Cron) string {
 		return "paused"
 	case c.Fault != "":
 		return "never: " + strings.Join(strings.Fields(c.Fault), " ")
+	case len(c.Next) == 0 && c.AtStart:
+		return "when the program starts"
 	case len(c.Next) == 0:
 		return "never"
 	}

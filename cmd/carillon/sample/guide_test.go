@@ -118,6 +118,12 @@ func guideOptions() actors.Options {
 	}
 }
 
+var _ = actors.Options{
+	Crons: []cron.Trigger{
+		{Name: "warm", AtStart: true, Call: report.With(dispatch.None{}), Apps: []storage.AppID{"acme"}},
+	},
+}
+
 func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 	// After a while, and at an instant.
 	if _, err := ctx.Scheduler.RunAfter(10*time.Minute, expire.With(id)); err != nil {

@@ -1,0 +1,80 @@
+package actors
+
+import (
+	"errors"
+	"time"
+
+	"carillon/storage"
+)
+
+// This file is about triggers AtStart: they have no spec, and tick once in each
+// process that opens their volume. The process is known by the volume's epoch. It is
+// in the tick's id, and the trigger keeps the latest one that it has ticked in, in the
+// change set that makes the tick. So no start ticks twice, and a start of which nothing
+// is durable has not been.
+
+// startedAgain is why a tick of an earlier process is not run any more.
+const startedAgain = "the program was started again before the tick began"
+
+// unstarted says whether the trigger has not ticked in this process.
+func (c *clockwork) unstarted(t *storage.Trigger) bool {
+	return t.AtStart && t.Started != c.epoch && !t.Unreadable()
+}
+
+// start takes back what an earlier process has left of the trigger, and has it tick
+// in this one.
+func (c *clockwork) start(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+	if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {
+		return err
+	}
+	return c.wind(w, t, wall, now)
+}
+
+// windStart is wind for a trigger AtStart. A start that finds it paused is skipped.
+func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+	t.Fault = ""
+	if t.Started == c.epoch {
+		return storage.PutTrigger(w, t)
+	}
+	t.Started = c.epoch
+	at := wall.Truncate(time.Millisecond).UTC()
+	slot := at
+	if !slot.After(t.Decided) && t.Decided.Sub(slot) < time.Second {
+		slot = t.Decided.Add(time.Millisecond) // two starts within a millisecond are two slots
+	}
+	if t.Paused {
+		if err := c.decide(w, t, slot, slot, storage.SlotSkipped, pausedFor(t.PauseReason), "", now); err != nil {
+			return err
+		}
+		return storage.PutTrigger(w, t)
+	}
+	job := jobOf(t)
+	job.ID, job.Slot, job.ScheduledFor, job.Due = storage.StartID(t.Name, c.epoch), slot, at, at.Add(c.jitter(t))
+	job.EnqueuedAt = now
+	id, err := storage.InsertTick(w, job)
+	switch {
+	case err == nil:
+		t.Next, t.NextJob = slot, id
+	case errors.Is(err, storage.ErrExists):
+		err = c.decide(w, t, slot, slot, storage.SlotSkipped, takenReason, "", now)
+	}
+	if err != nil {
+		return err
+	}
+	return storage.PutTrigger(w, t)
+}
+
+// staleStart is stale for a tick of a trigger AtStart.
+func (c *clockwork) staleStart(t *storage.Trigger, job *storage.Job) string {
+	switch {
+	case job.ID == storage.TickID(t.Name, job.Slot):
+		return "the trigger was changed"
+	case job.Attempts > 0:
+		return ""
+	case t.Paused:
+		return pausedFor(t.PauseReason)
+	case job.ID != storage.StartID(t.Name, c.epoch):
+		return startedAgain
+	}
+	return ""
+}
