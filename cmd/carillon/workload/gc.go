@@ -11,8 +11,11 @@ import (
 const smallHeapGC = 600
 
 // garbageBudget is how much garbage that may mean, in bytes. As the live heap grows GOGC
-// falls to its default, lest 300 MB of live memory take 2 GB.
-const garbageBudget = 256 << 20
+// falls, down to largeHeapGC, lest 300 MB of live memory take 2 GB.
+const (
+	garbageBudget = 256 << 20
+	largeHeapGC   = 50
+)
 
 // TuneGC sets GOGC of this process, now and after each collection: of the command,
 // unless the environment says otherwise, and of the systems that it is measured beside.
@@ -33,7 +36,7 @@ func TuneGC() {
 	runtime.SetFinalizer(new([16]byte), collected)
 }
 
-// gcPercent is GOGC for so much live memory, in steps of 50.
+// gcPercent is GOGC for so much live memory, in steps of 25.
 func gcPercent(live uint64) int {
-	return max(min(int(garbageBudget*100/max(live, 1<<20))/50*50, smallHeapGC), 100)
+	return max(min(int(garbageBudget*100/max(live, 1<<20))/25*25, smallHeapGC), largeHeapGC)
 }

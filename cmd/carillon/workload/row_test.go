@@ -127,7 +127,7 @@ func TestCollectorFollowsTheHeap(t *testing.T) {
 	for _, tt := range []struct {
 		live uint64
 		want int
-	}{{0, 600}, {40 << 20, 600}, {43 << 20, 550}, {128 << 20, 200}, {256 << 20, 100}, {4 << 30, 100}} {
+	}{{0, 600}, {40 << 20, 600}, {43 << 20, 575}, {128 << 20, 200}, {256 << 20, 100}, {330 << 20, 75}, {4 << 30, 50}} {
 		if got := gcPercent(tt.live); got != tt.want {
 			t.Errorf("GOGC of %d live bytes is %d, want %d", tt.live, got, tt.want)
 		}
