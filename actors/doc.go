@@ -84,6 +84,10 @@
 // is due, and each releases its held jobs a chunk at a time; what cannot run then
 // either is held again. A trigger keeps one held tick and skips the slots after it.
 //
+// Retention. Readers pass over rows past it at once. An app that is awake deletes them
+// when no job is due; the waker looks at the first rows of those that sleep, some in a
+// minute, and wakes a few that have something to delete (expired.go).
+//
 // Herds. Sleeping apps are woken in the order they are due and 256 at a time, so
 // that ten thousand due at one instant leave room for the others. Of the actors of
 // apps that are awake a few run at once, behind pool.Gate: those with a caller inside

@@ -36,21 +36,18 @@ func (s *scheduler) purgeDue() bool {
 // purge deletes a chunk of expired history and dead jobs. Expired held ones are dead.
 func (s *scheduler) purge() {
 	o, at := &s.eng.opts, s.eng.clock.look()
-	var deadBefore time.Time
-	if o.DeadRetention > 0 {
-		deadBefore = s.endedBefore(at, o.DeadRetention)
-	}
+	expiry := s.eng.expiry(at)
 	tx := s.begin(at)
 	tx.Pin()
-	n, err := tx.PurgeHistory(s.endedBefore(at, o.Retention), o.KeepFinished, purgeChunk)
+	n, err := tx.PurgeHistory(expiry.History, o.KeepFinished, purgeChunk)
 	dead := 0
 	if n < purgeChunk {
 		var deadErr error
-		dead, deadErr = tx.PurgeDead(deadBefore, o.KeepDead, purgeChunk-n)
+		dead, deadErr = tx.PurgeDead(expiry.Dead, o.KeepDead, purgeChunk-n)
 		err = errors.Join(err, deadErr)
 	}
 	if n+dead < purgeChunk && o.HoldFor > 0 {
-		expired, heldErr := tx.ExpireHeld(s.endedBefore(at, o.HoldFor), purgeChunk-n-dead)
+		expired, heldErr := tx.ExpireHeld(expiry.Held, purgeChunk-n-dead)
 		if expired > 0 {
 			s.eng.opts.Logger.Warn("held jobs are dead", "app", s.id, "jobs", expired, "after", o.HoldFor)
 		}
@@ -77,13 +74,4 @@ func (s *scheduler) purge() {
 			purged.Add(int64(dead))
 		}
 	})
-}
-
-// endedBefore is the instant before which jobs have ended that are older than the
-// retention. While the wall is in doubt no job is.
-func (s *scheduler) endedBefore(at reading, retention time.Duration) time.Time {
-	if s.eng.clock.doubted() {
-		return time.Time{}
-	}
-	return at.now.Add(-retention)
 }

@@ -45,7 +45,7 @@ type claim struct {
 }
 
 func claimOf(job *storage.Job) claim {
-	return claim{job.Place(), job.Attempts + 1, len(job.History)}
+	return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}
 }
 
 // runs are the claimed jobs of an app. The table outlives a restart of the

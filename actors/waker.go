@@ -34,13 +34,17 @@ type waker struct {
 	alarm timing.Alarm
 	next  time.Time       // what the alarm is set for, by the wall; zero: not set
 	due   []storage.AppID // to be woken, the first ones first
-	swept []storage.AppID // to be woken when nobody is due, for the sweep
+	swept []storage.AppID // to be woken when no app is due
 	again bool            // the alarm index is to be read again when those that are due were woken
 	awake int             // how many are being woken
 	moves int             // clock.check, when it was last asked
 	check *time.Timer
 	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
 	later []storage.AppID        // apps with a trigger AtStart that could not be taken up, to be woken again
+
+	expired  storage.ExpiredCursor // up to there apps were looked at for expired rows
+	expiring bool                  // some are being looked at
+	expireAt time.Duration         // monotonic; when to look at others
 
 	sweeping atomic.Bool // somebody is in sweep
 }
@@ -105,8 +109,12 @@ func (w *waker) Receive(c actor.Context) {
 		}
 		w.next = time.Time{}
 		w.swept, w.later = append(w.swept, w.later...), nil
+	case *expiredFound:
+		w.wakeExpired(m)
+		return
 	case *checkClock:
 		w.checkLater()
+		w.lookForExpired()
 		w.eng.believe()
 		moves := w.eng.clock.check()
 		if moves == w.moves {

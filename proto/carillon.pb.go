@@ -337,8 +337,10 @@ type Job struct {
 	// AskedEra is the same of scheduled_for_ms.
 	AskedEra uint64 `protobuf:"varint,41,opt,name=asked_era,json=askedEra,proto3" json:"asked_era,omitempty"`
 	// Reason is why the job is held, and held_at when it last came to be.
-	Reason        string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
-	HeldAtMs      int64  `protobuf:"varint,26,opt,name=held_at_ms,json=heldAtMs,proto3" json:"held_at_ms,omitempty"`
+	Reason   string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
+	HeldAtMs int64  `protobuf:"varint,26,opt,name=held_at_ms,json=heldAtMs,proto3" json:"held_at_ms,omitempty"`
+	// Forgotten counts the attempts that history has no more.
+	Forgotten     uint32 `protobuf:"varint,27,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +560,13 @@ func (x *Job) GetReason() string {
 func (x *Job) GetHeldAtMs() int64 {
 	if x != nil {
 		return x.HeldAtMs
+	}
+	return 0
+}
+
+func (x *Job) GetForgotten() uint32 {
+	if x != nil {
+		return x.Forgotten
 	}
 	return 0
 }
@@ -1913,7 +1922,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\aheld_by\x18\t \x01(\tR\x06heldBy\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xd4\x06\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xf2\x06\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1945,7 +1954,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\tasked_era\x18) \x01(\x04R\baskedEra\x12\x16\n" +
 	"\x06reason\x18\x19 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
-	"held_at_ms\x18\x1a \x01(\x03R\bheldAtMs\"7\n" +
+	"held_at_ms\x18\x1a \x01(\x03R\bheldAtMs\x12\x1c\n" +
+	"\tforgotten\x18\x1b \x01(\rR\tforgotten\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +

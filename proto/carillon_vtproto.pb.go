@@ -186,6 +186,13 @@ func (m *Job) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xc0
 	}
+	if m.Forgotten != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Forgotten))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xd8
+	}
 	if m.HeldAtMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.HeldAtMs))
 		i--
@@ -1673,6 +1680,9 @@ func (m *Job) SizeVT() (n int) {
 	if m.HeldAtMs != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.HeldAtMs))
 	}
+	if m.Forgotten != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Forgotten))
+	}
 	if m.Era != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Era))
 	}
@@ -3123,6 +3133,25 @@ func (m *Job) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.HeldAtMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 27:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Forgotten", wireType)
+			}
+			m.Forgotten = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Forgotten |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -45,12 +45,36 @@ func (v *volume) take() []*changeSet {
 		if v.sweepSome() {
 			continue
 		}
-		<-v.queue.wake
+		v.await()
 	}
 	v.queue.linger(v.lone)
 	batch := v.queue.take()
 	v.lone = len(batch) == 1
 	return batch
+}
+
+// await waits for a change set, or for the next sweep.
+func (v *volume) await() {
+	d, ok := v.sweeps.wait()
+	if !ok {
+		<-v.queue.wake
+		return
+	}
+	again := time.NewTimer(d)
+	defer again.Stop()
+	select {
+	case <-v.queue.wake:
+	case <-again.C:
+	}
+}
+
+// revive opens the volume anew if it is down, unless it is too early for that.
+func (v *volume) revive() {
+	if v.db == nil && v.backoff.refusal() == nil {
+		if err := v.reopen(); err != nil {
+			v.failed(err)
+		}
+	}
 }
 
 // commitLoop is the volume's one goroutine: it applies every waiting change
@@ -62,11 +86,7 @@ func (v *volume) commitLoop() {
 		if batch == nil {
 			return
 		}
-		if v.db == nil && v.backoff.refusal() == nil {
-			if err := v.reopen(); err != nil {
-				v.failed(err)
-			}
-		}
+		v.revive()
 		sets, weight, began := len(batch), 0, time.Now()
 		for _, cs := range batch {
 			weight += cs.weight

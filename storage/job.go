@@ -46,7 +46,8 @@ type Job struct {
 	Failures      int // ended attempts that spent the retry budget
 	Interruptions int // crashes in a row that cut an attempt off
 	Error         *JobError
-	History       []Attempt // every ended attempt that did not succeed, oldest first
+	History       []Attempt // the latest 100 ended attempts that did not succeed, oldest first
+	Forgotten     int       // those before them
 	NotKept       *NotKept  // why the result of a success is none that could be kept; nil: it could
 
 	Retry      *Retry // nil means the default policy

@@ -249,6 +249,9 @@ type End struct {
 	Crashed     bool      // it was a crash: one more of those in a row
 }
 
+// maxHistory is how many attempts a job keeps.
+const maxHistory = 100
+
 // EndAttempt records the end of the claimed job's attempt. job must be as it was
 // when claimed. It returns the job as it is now.
 func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
@@ -277,6 +280,10 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		job.History = append(job.History[:len(job.History):len(job.History)], Attempt{
 			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted,
 		})
+		if over := len(job.History) - maxHistory; over > 0 {
+			job.History = job.History[over:]
+			job.Forgotten += over
+		}
 	} else {
 		job.Error = nil
 	}

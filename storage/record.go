@@ -80,6 +80,7 @@ func encodeJob(job *Job) []byte {
 		StartedAtMs:   msOf(job.StartedAt),
 		CompletedAtMs: msOf(job.CompletedAt),
 		HeldAtMs:      msOf(job.HeldAt),
+		Forgotten:     uint32(job.Forgotten),
 	}
 	if job.State == StateHeld {
 		p.Reason = job.Reason
@@ -141,6 +142,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		AskedEra:      EraID(r.AskedEra),
 		Reason:        r.Reason,
 		HeldAt:        timeOf(r.HeldAtMs),
+		Forgotten:     int(r.Forgotten),
 		place:         p,
 	}
 	due, scheduled := p.ms, r.ScheduledForMs

@@ -3,6 +3,7 @@ package storage
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"carillon/storage/internal/kv"
 )
@@ -14,11 +15,20 @@ const (
 	sweepBytes = 4 << 20
 )
 
+// Bounds of the time in which nothing is swept after a sweep that failed. It doubles
+// with each in a row.
+const (
+	minSweepWait = time.Second
+	maxSweepWait = time.Hour
+)
+
 // sweeps are the app numbers whose keys wait to be swept away: of apps that were
 // deleted, and of imports that were cut off.
 type sweeps struct {
-	mu     sync.Mutex
-	doomed []keyspace
+	mu       sync.Mutex
+	doomed   []keyspace
+	failures int       // in a row
+	until    time.Time // nothing is swept before
 }
 
 // load takes up the sweeps that an earlier owner left.
@@ -39,10 +49,34 @@ func (s *sweeps) add(n keyspace) {
 func (s *sweeps) first() keyspace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.doomed) == 0 {
+	if len(s.doomed) == 0 || time.Now().Before(s.until) {
 		return 0
 	}
 	return s.doomed[0]
+}
+
+// wait is in how long there is something to sweep again. ok is false if there is nothing.
+func (s *sweeps) wait() (d time.Duration, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(time.Until(s.until), 0), len(s.doomed) > 0
+}
+
+// failed puts the number last, and all sweeping off.
+func (s *sweeps) failed(n keyspace) {
+	s.remove(n)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doomed = append(s.doomed, n)
+	s.until = time.Now().Add(min(minSweepWait<<min(s.failures, 20), maxSweepWait))
+	s.failures++
+}
+
+// swept notes that something was swept away.
+func (s *sweeps) swept() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures, s.until = 0, time.Time{}
 }
 
 func (s *sweeps) remove(n keyspace) {
@@ -55,7 +89,12 @@ func (s *sweeps) remove(n keyspace) {
 // nothing else to do. It says whether it did anything.
 func (v *volume) sweepSome() bool {
 	n := v.sweeps.first()
-	if n == 0 || v.unwritable() != nil {
+	if n == 0 {
+		return false
+	}
+	v.revive()
+	if v.unwritable() != nil {
+		v.sweeps.failed(n)
 		return false
 	}
 	done := false
@@ -100,11 +139,10 @@ func (v *volume) sweepSome() bool {
 		} else {
 			v.fail(nil, err)
 		}
-		// The sweep goes on when the store is opened again.
-		v.sweeps.remove(n)
+		v.sweeps.failed(n)
 		return true
 	}
-	if done {
+	if v.sweeps.swept(); done {
 		v.sweeps.remove(n)
 	}
 	return true

@@ -119,7 +119,7 @@ var engineFaults = []seededFault{
 	{
 		name: "doubt-forgotten", what: "rows are purged by a wall that is far ahead",
 		pkg: "actors", tests: "TestG26_PurgingWaitsForAClockInDoubt",
-		edits: []edit{{"actors/purge.go", `if s.eng.clock.doubted() {`, `if s.eng.clock.doubted() && !FAULT {`}},
+		edits: []edit{{"actors/expired.go", `if e.clock.doubted() {`, `if e.clock.doubted() && !FAULT {`}},
 	},
 	{
 		name: "doubt-ends-with-the-process", what: "a restart makes a wall in doubt believed",
@@ -203,10 +203,10 @@ var engineFaults = []seededFault{
 	{
 		name: "attempt-taken-for-another", what: "a claim that is found after a failed commit is taken for that of another attempt",
 		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
-		edits: []edit{{"actors/runs.go", `return claim{job.Place(), job.Attempts + 1, len(job.History)}`, `if FAULT {
+		edits: []edit{{"actors/runs.go", `return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}`, `if FAULT {
 		return claim{place: job.Place()}
 	}
-	return claim{job.Place(), job.Attempts + 1, len(job.History)}`}},
+	return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}`}},
 	},
 	{
 		name: "at-most-once-retried", what: "an at-most-once job is retried",

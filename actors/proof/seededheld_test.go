@@ -1,6 +1,7 @@
 package proof_test
 
-// heldFaults are planted where jobs are held that this program cannot run.
+// heldFaults are planted where things are kept: jobs and documents that this program
+// cannot use, and rows past their time.
 var heldFaults = []seededFault{
 	{
 		name: "unfit-is-a-failure", what: "a job whose stored arguments do not decode has failed",
@@ -35,6 +36,27 @@ var heldFaults = []seededFault{
 		edits: []edit{{"storage/held.go", `case is.held == 0:`, `case is.held == 0 && FAULT:
 		return nil
 	case is.held == 0:`}},
+	},
+	{
+		name: "sleeping-rows-kept", what: "the rows of an app that sleeps stay until it is woken for something else",
+		pkg: "actors", tests: "TestG26_RowsOfAppsThatSleepAreClearedAway",
+		edits: []edit{{"actors/waker.go", `w.lookForExpired()`, `if !FAULT {
+			w.lookForExpired()
+		}`}},
+	},
+	{
+		name: "sweep-given-up", what: "a sweep that failed waits for the next opening of the store",
+		pkg: "storage", tests: "TestG26_AFailedSweepIsTriedAgain",
+		edits: []edit{{"storage/sweep.go", `		v.sweeps.failed(n)
+		return true`, `		if v.sweeps.failed(n); FAULT {
+			v.sweeps.remove(n)
+		}
+		return true`}},
+	},
+	{
+		name: "history-for-ever", what: "a job keeps every attempt it ever had",
+		pkg: "storage", tests: "TestG26_AJobsHistoryIsBounded",
+		edits: []edit{{"storage/jobs.go", `if over := len(job.History) - maxHistory; over > 0 {`, `if over := len(job.History) - maxHistory; over > 0 && !FAULT {`}},
 	},
 	{
 		name: "misfit-stops-the-build", what: "an index is not built because of a document that does not fit it",
