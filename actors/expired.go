@@ -52,7 +52,7 @@ func (w *waker) wakeExpired(found *expiredFound) {
 	w.wakeSome()
 }
 
-// expiry is what is to be cleared away at the instant. While the wall is in doubt that
+// expiry says which rows are past their time at the instant. While the wall is in doubt that
 // is nothing for its age.
 func (e *Engine) expiry(at reading) storage.Expiry {
 	o := &e.opts

@@ -8,7 +8,7 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// Expiry says which rows of an app are to be cleared away.
+// Expiry says which rows of an app are past their time.
 type Expiry struct {
 	History time.Time // finished jobs that ended before; zero: none
 	Dead    time.Time // dead jobs that ended before; zero: none
@@ -25,7 +25,7 @@ type ExpiredCursor struct {
 }
 
 // Expired looks at up to limit apps after the cursor, asleep or not, and returns those
-// of them with rows that are to be cleared away, as committed. Of each kind it reads an
+// of them with rows that are past their time, as committed. Of each kind it reads an
 // app's first row. next is the zero value at the end. A volume that cannot be read is
 // passed over, and part of err.
 func (s *Store) Expired(from ExpiredCursor, e Expiry, limit int) (ids []AppID, next ExpiredCursor, err error) {
@@ -55,7 +55,7 @@ func (s *Store) Expired(from ExpiredCursor, e Expiry, limit int) (ids []AppID, n
 	return ids, ExpiredCursor{}, err
 }
 
-// expired says whether the app has rows to be cleared away, as PurgeHistory, PurgeDead
+// expired says whether the app has such rows, as PurgeHistory, PurgeDead
 // and ExpireHeld judge. What cannot be read is none.
 func (n keyspace) expired(snap *kv.Snapshot, e Expiry) bool {
 	c, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta)))

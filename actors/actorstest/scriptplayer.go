@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 
+	"carillon/actors"
 	"carillon/storage"
 )
 
@@ -30,6 +31,12 @@ func (p *Player) Play(line string) string {
 	var out strings.Builder
 	p.s.run(line, &out)
 	return strings.TrimSuffix(out.String(), "\n")
+}
+
+// Reconfigure is Harness.Reconfigure as a command of the story.
+func (p *Player) Reconfigure(change func(*actors.Options)) {
+	p.watch()
+	p.s.h.Reconfigure(change)
 }
 
 // watch has an engine that the command may open tell of it. No job starts

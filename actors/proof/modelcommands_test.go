@@ -62,6 +62,7 @@ func commands() []command {
 	return []command{
 		{word: "call", draws: 9, make: (*maker).call, before: beforeCall, after: afterCall},
 		{word: "schedule", draws: 6, make: (*maker).schedule, before: beforeSchedule},
+		{word: "release", draws: 4, make: (*maker).release, before: beforeRelease, after: afterOpening},
 		{word: "advance", draws: 12, make: (*maker).advance},
 		{word: "cancel", draws: 3, make: (*maker).jobCommand, before: beforeCancel},
 		{word: "retry", draws: 2, make: (*maker).jobCommand, before: beforeRetry},
@@ -94,7 +95,7 @@ func commandOf(text string) (command, bool) {
 // calls says whether the command is none that changes the state by itself.
 func (c *command) calls() bool {
 	switch c.word {
-	case "call", "advance", "crash", "restart", "limits", "clock":
+	case "call", "advance", "crash", "restart", "limits", "release", "clock":
 		return true
 	}
 	return false
@@ -144,8 +145,10 @@ func afterCall(m *model, l *line) {
 	if l.words[2] == "model:act" {
 		deadline = modelDeadline
 	}
-	want := dispatch.Code("")
-	if err := p.end(0); span(p.Takes) > deadline {
+	want := m.unknown(l.words[2])
+	if err := p.end(0); want != "" {
+		// Nothing ran.
+	} else if span(p.Takes) > deadline {
 		want = dispatch.CodeDeadlineExceeded
 		if p.Deaf && span(p.Takes) < modelDeadline+modelGrace && l.words[2] == "model:act" {
 			want = "" // it returns within the grace: a success counts, and what stands whatever the cause
@@ -254,9 +257,9 @@ func beforeCancel(m *model, l *line) {
 	}
 }
 
-// dead is the dead job that a command is about; nil if it is about none.
+// dead is the dead or held job that a command is about; nil if it is about none.
 func (l *line) dead(m *model) *job {
-	if j := l.app(m).job(l.id(l.words[2])); j != nil && j.state == storage.StateFailed {
+	if j := l.app(m).job(l.id(l.words[2])); j != nil && (j.state == storage.StateFailed || j.state == storage.StateHeld) {
 		return j
 	}
 	return nil
@@ -268,6 +271,8 @@ func beforeRetry(m *model, l *line) {
 	least, most := m.live(a)
 	switch code, failed := l.failed(); {
 	case j == nil && l.printed == "no such dead job":
+	case j != nil && j.state == storage.StateHeld && l.printed == "":
+		j.state, j.due, j.changedAt, j.readyAt = storage.StatePending, m.wall(l.at), l.at, l.at
 	case j != nil && most >= modelMaxJobs && code == dispatch.CodeResourceExhausted:
 	case j != nil && least < modelMaxJobs && l.printed == "":
 		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0

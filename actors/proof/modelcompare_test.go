@@ -131,7 +131,7 @@ func lineOf(job *storage.Job) string {
 func (m *model) compareOrder(a *app) {
 	var before *job
 	for _, job := range m.seen[a.id].all {
-		if job.State.Ended() {
+		if job.State.Ended() || job.State == storage.StateHeld {
 			continue
 		}
 		j := a.job(job.ID)
@@ -152,7 +152,7 @@ func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || m.leaves(a, j)) {
 			continue // it waits for something else than an instant
 		}
-		if (j.state == storage.StatePending || i.Asleep && !j.state.Ended()) && (due.IsZero() || j.due.Before(due)) {
+		if (j.state == storage.StatePending || i.Asleep && !j.state.Ended() && j.state != storage.StateHeld) && (due.IsZero() || j.due.Before(due)) {
 			due = j.due
 		}
 	}

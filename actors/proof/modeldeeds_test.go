@@ -84,6 +84,8 @@ func (a *app) count(key string) int {
 func (m *model) refusal(a *app, o *order, at time.Time) (code dispatch.Code, maybe bool) {
 	policy, retried := o.retry()
 	switch {
+	case m.unknown(o.path()) != "":
+		return m.unknown(o.path()), false
 	case o.Once && !o.Acts, o.Once && retried && policy.MaxAttempts > 1:
 		return dispatch.CodeInvalidArgument, false
 	}
@@ -158,6 +160,9 @@ func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 			continue
 		}
 		states[j.state] = true
+		if m.mayBeHeld(j, at) {
+			states[storage.StateHeld] = true
+		}
 		if j.changedAt.Equal(at) { // the other way round, perhaps
 			states[storage.StateRunning], states[storage.StatePending] = true, true
 		}
@@ -205,6 +210,7 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	}
 	switch {
 	case found == j.state:
+	case found == storage.StateHeld && m.mayBeHeld(j, at):
 	case found == storage.StateRunning && j.state == storage.StatePending && !j.due.After(m.wall(at)):
 		j.mayStart = true // it was on its way to its handler
 	default:

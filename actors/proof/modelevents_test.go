@@ -496,6 +496,10 @@ func (m *model) opened(at time.Time) {
 		a.holder, a.unsettled = nil, nil
 		a.window = nil
 	}
+	for _, id := range modelApps {
+		m.apps[id].release(at, m.lacks != m.released)
+	}
+	m.lacks = m.released
 	m.runs, m.left, m.closing = nil, nil, false
 	m.perApp, m.all = m.limits[0], m.limits[1]
 }
@@ -531,7 +535,7 @@ func (m *model) interrupted(a *app, at time.Time) {
 		latest = m.peak // it may have been claimed before the wall was stepped back
 	}
 	for _, j := range slices.Clone(a.jobs) {
-		if j.state.Ended() {
+		if j.state.Ended() || j.state == storage.StateHeld {
 			continue
 		}
 		now := m.seen[a.id].of(j)

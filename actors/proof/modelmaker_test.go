@@ -215,7 +215,7 @@ func (g *maker) jobCommand(s *step) string {
 			continue
 		}
 		any = append(any, alias)
-		if s.Word == "cancel" && !j.state.Ended() || s.Word != "cancel" && j.state == storage.StateFailed {
+		if s.Word == "cancel" && !j.state.Ended() || s.Word != "cancel" && (j.state == storage.StateFailed || j.state == storage.StateHeld) {
 			fitting = append(fitting, alias)
 		}
 	}

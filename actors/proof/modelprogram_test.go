@@ -363,9 +363,10 @@ func count(db storage.Writer, key string) (n int, err error) {
 }
 
 // modelFunctions are the functions of the model, which note in the journal what
-// they do.
-func modelFunctions(j *journal) *dispatch.Registry {
+// they do. A release may lack model:act.
+func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 	reg := dispatch.NewRegistry()
+	reg.Without(lacks...)
 	begin := func(app storage.AppID, p *program, acts bool, job dispatch.JobRun, tick dispatch.Tick) *run {
 		r := &run{app: app, prog: p, acts: acts, job: job, tick: tick, began: time.Now()}
 		j.note(happening{what: "start", run: r})
@@ -381,12 +382,14 @@ func modelFunctions(j *journal) *dispatch.Registry {
 		answers, err := mutate(ctx, j.wall, &p)
 		return answers, leave(err)
 	})
-	modelAct.Handle(reg, func(ctx *dispatch.ActionCtx, p program) ([]string, error) {
-		r := begin(appOf(p.Name), &p, true, ctx.Job, dispatch.Tick{})
-		answers, err := act(ctx, j, r)
-		j.note(happening{what: "end", run: r, answers: answers, err: err})
-		return answers, leave(err)
-	})
+	if len(lacks) == 0 {
+		modelAct.Handle(reg, func(ctx *dispatch.ActionCtx, p program) ([]string, error) {
+			r := begin(appOf(p.Name), &p, true, ctx.Job, dispatch.Tick{})
+			answers, err := act(ctx, j, r)
+			j.note(happening{what: "end", run: r, answers: answers, err: err})
+			return answers, leave(err)
+		})
+	}
 	modelTick.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
 		p := tickProgram(ctx.Tick, ctx.Job)
 		r := begin(appOf(p.Name), &p, false, ctx.Job, ctx.Tick)

@@ -29,6 +29,7 @@ type model struct {
 	apps            map[storage.AppID]*app
 	perApp, all     int    // limits of running jobs
 	limits          [2]int // those of the next engine
+	lacks, released string // the path that the engine's program does not have, and the next one's
 	acked           string // the name of the program that a client was told is durable
 	step            time.Duration
 	steppedAt       time.Time // the bubble's time of the last step of the clock
@@ -51,6 +52,7 @@ type model struct {
 	dead            bool        // the engine was killed, and is not open again
 	peak            time.Time   // the latest that the wall has shown before it was stepped
 	hibernated, ran int
+	heldJobs        int
 }
 
 // finding is something that is wrong.
