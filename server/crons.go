@@ -65,6 +65,7 @@ type Cron struct {
 	Paused      bool       `json:"paused"`
 	PauseReason string     `json:"pauseReason"`
 	Fault       string     `json:"fault"`       // why it cannot tick; "" if it can
+	HeldJob     string     `json:"heldJob"`     // the tick that this program cannot run; "" if it can
 	Description string     `json:"description"` // the spec in English
 	CreatedAt   time.Time  `json:"createdAt"`
 	Next        []CronNext `json:"next"`        // the next three ticks; none while it is paused or faulty
@@ -132,7 +133,7 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 		CatchUp:  CronCatchUp{info.CatchUp.Mode, info.CatchUp.Limit, info.CatchUp.Window.Milliseconds()},
 		JitterMs: info.Jitter.Milliseconds(),
 		Retry:    CronRetry{retry.MaxAttempts, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds(), retry.Jitter},
-		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, Description: info.Description,
+		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, HeldJob: string(info.HeldJob), Description: info.Description,
 		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
 		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: info.As,
 		SuccessWithinMs: info.SuccessWithin.Milliseconds(), LastSuccessAt: instant(info.LastSuccessAt), Overdue: info.Overdue,

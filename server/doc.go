@@ -26,11 +26,11 @@
 //	POST   /v1/apps/{app}/crons/{name}/resume
 //	GET    /v1/apps/{app}/jobs?state=failed     a page of jobs; see below
 //	GET    /v1/apps/{app}/jobs/{id}             one, with its attempts
-//	POST   /v1/apps/{app}/jobs/{id}/retry       a dead one is pending again
-//	POST   /v1/apps/{app}/jobs/{id}/drop        a dead one is gone
+//	POST   /v1/apps/{app}/jobs/{id}/retry       a dead or held one is pending again
+//	POST   /v1/apps/{app}/jobs/{id}/drop        a dead or held one is gone
 //	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of all apps
-//	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses
+//	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses, or held ones
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it

@@ -185,6 +185,9 @@ func showCron(w io.Writer, c server.Cron) {
 	for _, at := range c.Next[min(1, len(c.Next)):] {
 		row("", "%s", tickOf(at))
 	}
+	if c.HeldJob != "" {
+		row("held", "%s, and skips its other slots", c.HeldJob)
+	}
 	row("last", "%s", lastOf(&c))
 	if c.SuccessWithinMs > 0 {
 		row("success", "wanted every %v%s", time.Duration(c.SuccessWithinMs)*time.Millisecond, overdueOf(&c))
