@@ -62,6 +62,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 	}
 	s.nextAt = time.Time{}
 	suspects, most := s.suspects()
+	held := 0
 	from, more, again := s.from, true, false
 	for more {
 		var jobs []storage.Job
@@ -82,7 +83,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			suspect := job.Interruptions >= suspectAfter
 			at := s.claimAt(job)
 			switch {
-			case job.Due.Add(-s.eng.opts.ClaimAhead).After(wall), len(claimed)+s.claims >= claimBatch:
+			case job.Due.Add(-s.eng.opts.ClaimAhead).After(wall), len(claimed)+s.claims >= claimBatch, !hasRoom(tx, held):
 				keep(job, at)
 				more = false
 			case at.After(wall):
@@ -92,6 +93,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 				keep(job, time.Time{}) // until that run has ended, or a handler returned
 				continue
 			case s.eng.unrunnable(job) != "":
+				held++
 				if job.Due.After(wall) {
 					keep(job, job.Due)
 				} else if err := s.hold(tx, job, s.eng.unrunnable(job), wall); err != nil {

@@ -188,7 +188,7 @@ func TestG24_EndlessLoops(t *testing.T) {
 	a := k.action("t:a", func(*dispatch.ActionCtx, string) error { spin(); return nil }, dispatch.Deadline(20*time.Millisecond))
 	q := dispatch.Query[none, none]("t:q", dispatch.Deadline(20*time.Millisecond))
 	q.Handle(k.reg, func(*dispatch.QueryCtx, none) (none, error) { spin(); return none{}, nil })
-	eng := openPlain(t, actors.Options{Functions: k.reg, Grace: 20 * time.Millisecond})
+	eng := openPlain(t, actors.Options{Functions: k.reg, Grace: time.Second})
 	defer stop.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()

@@ -13,7 +13,8 @@ import (
 // not those they were held by. Then all of them are released, and what still cannot run
 // is held again.
 
-// heldChunk is how many held jobs one change set releases.
+// heldChunk is how many held jobs one change set releases at most; storage bounds their
+// bytes.
 const heldChunk = 256
 
 // unrunnable says why no program with these functions can run the job, or "".
@@ -79,10 +80,11 @@ func (s *scheduler) releaseHeld() bool {
 	if s.heldTo == (storage.Place{}) {
 		s.heldTo, err = tx.LastHeld()
 	}
+	more := false
 	if err == nil {
-		n, err = tx.ReleaseHeld(s.heldTo, heldChunk)
+		_, more, err = tx.ReleaseHeld(s.heldTo, heldChunk)
 	}
-	if err == nil && n < heldChunk {
+	if err == nil && !more {
 		err = tx.SetHeldBy()
 		s.heldTo = storage.Place{}
 	}

@@ -78,16 +78,17 @@ func (s *scheduler) giveUp(r *run) {
 	s.endRun(end)
 }
 
-// settleEnded writes down what became of the jobs whose runs have ended, all in
-// one change set.
+// settleEnded writes down what became of jobs whose runs have ended, in one change
+// set: of the first of them, as many as it has room for.
 func (s *scheduler) settleEnded() {
 	ended := s.ended
-	s.ended = nil
 	at := s.eng.clock.look()
 	tx := s.begin(at)
 	tx.Pin()
 	var over []*run
-	for _, end := range ended {
+	n := 0
+	for ; n < len(ended) && hasRoom(tx, n); n++ {
+		end := ended[n]
 		r := end.run
 		if s.runs.get(r.job.ID) != r {
 			continue
@@ -100,8 +101,7 @@ func (s *scheduler) settleEnded() {
 			_, err = tx.EndAttempt(r.job, s.outcome(tx, at, end))
 		}
 		if errors.Is(err, storage.ErrUnavailable) {
-			s.rollback(tx, nil, nil)
-			s.ended = ended // to be written down when the volume is up
+			s.rollback(tx, nil, nil) // to be written down when the volume is up
 			s.breakDown(err)
 			return
 		}
@@ -109,6 +109,9 @@ func (s *scheduler) settleEnded() {
 			s.eng.opts.Logger.Error("ending a run", "app", s.id, "job", r.job.ID, "err", err)
 		}
 		over = append(over, r)
+	}
+	if s.ended = ended[n:]; len(s.ended) == 0 {
+		s.ended = nil
 	}
 	for _, r := range over {
 		s.forgetRun(r)

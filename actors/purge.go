@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// purgeChunk is how many expired rows one change set deletes, so that due work
-// waits for no more than that.
+// purgeChunk is how many expired rows one change set deletes at most (storage bounds
+// their bytes), so that due work waits for no more than that.
 const purgeChunk = 256
 
 // purgeEvery is how often history and dead jobs are looked at while there is
@@ -39,25 +39,27 @@ func (s *scheduler) purge() {
 	expiry := s.eng.expiry(at)
 	tx := s.begin(at)
 	tx.Pin()
-	n, err := tx.PurgeHistory(expiry.History, o.KeepFinished, purgeChunk)
+	n, more, err := tx.PurgeHistory(expiry.History, o.KeepFinished, purgeChunk)
 	dead := 0
-	if n < purgeChunk {
+	if !more {
 		var deadErr error
-		dead, deadErr = tx.PurgeDead(expiry.Dead, o.KeepDead, purgeChunk-n)
+		dead, more, deadErr = tx.PurgeDead(expiry.Dead, o.KeepDead, purgeChunk-n)
 		err = errors.Join(err, deadErr)
 	}
-	if n+dead < purgeChunk && o.HoldFor > 0 {
-		expired, heldErr := tx.ExpireHeld(expiry.Held, purgeChunk-n-dead)
+	if !more && o.HoldFor > 0 {
+		var expired int
+		var heldErr error
+		expired, more, heldErr = tx.ExpireHeld(expiry.Held, purgeChunk-n-dead)
 		if expired > 0 {
 			s.eng.opts.Logger.Warn("held jobs are dead", "app", s.id, "jobs", expired, "after", o.HoldFor)
 		}
-		n, err = n+expired, errors.Join(err, heldErr)
+		err = errors.Join(err, heldErr)
 	}
 	if err != nil && !s.purgeStuck {
 		s.eng.opts.Logger.Error("purging jobs that have ended", "app", s.id, "err", err)
 	}
 	s.purgeStuck = err != nil // the next purge would meet the same
-	if s.purgedDead += dead; n+dead < purgeChunk || err != nil {
+	if s.purgedDead += dead; !more || err != nil {
 		s.purgeAt = s.eng.clock.elapsed() + purgeEvery
 		if s.purgedDead > 0 {
 			s.eng.opts.Logger.Info("purged dead jobs past their retention", "app", s.id, "jobs", s.purgedDead)

@@ -100,7 +100,7 @@ func (s *scheduler) cutOff() {
 			s.endRun(ending{run: r, err: cutByClose})
 		}
 	}
-	if len(s.ended) > 0 {
+	for len(s.ended) > 0 && !s.broken {
 		s.settleEnded()
 	}
 }
@@ -143,18 +143,25 @@ func (s *scheduler) recover() error {
 	}
 	s.opened = true
 	found := s.runs.found(jobs)
+	var mended []claim // what the transaction says the end of
+	n := 0
 	for i := range jobs {
-		job := jobs[i]
+		job := &jobs[i]
 		if s.runs.get(job.ID) != nil {
 			continue
 		}
-		crashed, begun := found[claimOf(&job)]
+		if n++; !hasRoom(tx, n) {
+			s.commitMended(tx, mended)
+			tx, mended, n = s.begin(s.eng.clock.look()), nil, 0
+			tx.Pin()
+		}
+		crashed, begun := found[claimOf(job)]
 		if begun {
-			end := s.interruption(&job, cutByStop, crashed)
+			end := s.interruption(job, cutByStop, crashed)
 			s.eng.opts.Logger.Warn("job was interrupted", "app", s.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
-			_, err = tx.EndAttempt(job, end)
+			_, err = tx.EndAttempt(*job, end)
 		} else {
-			err = tx.Unclaim(&job)
+			err = tx.Unclaim(job)
 		}
 		if errors.Is(err, storage.ErrUnavailable) {
 			s.rollback(tx, nil, nil)
@@ -162,21 +169,27 @@ func (s *scheduler) recover() error {
 		}
 		if err != nil {
 			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
-			delete(found, claimOf(&job)) // it is to be found again
+			continue // it is to be found again
 		}
+		mended = append(mended, claimOf(job))
 	}
-	if tx.Unchanged() {
-		s.rollback(tx, nil, nil) // nothing to wait for
-	} else {
-		runs := s.runs
-		s.commit(tx, nil, func(err error) {
-			if err == nil {
-				runs.mended(found)
-			}
-		})
-	}
+	s.commitMended(tx, mended)
 	s.claimFrom(storage.Place{})
 	return nil
+}
+
+// commitMended hands over what recover has written of the claims.
+func (s *scheduler) commitMended(tx *storage.Tx, claims []claim) {
+	if tx.Unchanged() {
+		s.rollback(tx, nil, nil) // nothing to wait for
+		return
+	}
+	runs := s.runs
+	s.commit(tx, nil, func(err error) {
+		if err == nil {
+			runs.mended(claims)
+		}
+	})
 }
 
 // breakDown stops everything that builds upon a change set that failed, or finds

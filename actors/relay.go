@@ -52,7 +52,7 @@ func (r *relay) next() *turn {
 	defer r.mu.Unlock()
 	for !r.lost && r.left == nil && r.at < len(r.turns) {
 		now := time.Now()
-		if r.at > 0 && now.Sub(r.began) > relaySpan {
+		if r.at > 0 && (now.Sub(r.began) > relaySpan || r.app.queued.Load() >= maxQueued) {
 			break
 		}
 		t := r.turns[r.at]

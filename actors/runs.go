@@ -126,10 +126,10 @@ func (rs *runs) found(jobs []storage.Job) map[claim]bool {
 }
 
 // mended notes that the ends of what was found are durable.
-func (rs *runs) mended(found map[claim]bool) {
+func (rs *runs) mended(found []claim) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	for c := range found {
+	for _, c := range found {
 		delete(rs.lost, c)
 	}
 }

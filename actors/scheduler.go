@@ -72,6 +72,8 @@ type appState struct {
 	runner      *actor.PID
 	members     []*pool.Member // of those two
 	outstanding atomic.Int64   // change sets handed over and not answered
+	queued      atomic.Int64   // what those weigh (storage.Tx.Weight)
+	full        atomic.Bool    // the SchedulerActor waits for that to be less than maxQueued
 	loads       int            // how often the state was read again, by the SchedulerActor while it has the turn
 
 	// Slots of the engine-wide limit; the SchedulerActor's.
@@ -203,7 +205,7 @@ work:
 	for s.holder == nil && !s.broken {
 		switch {
 		case !s.paused() && s.ownWork():
-		case len(s.queue) > 0:
+		case len(s.queue) > 0 && s.mayQueue():
 			s.nextTurn()
 		case !s.paused() && s.releaseHeld():
 		case !s.paused() && s.purgeDue():
@@ -220,7 +222,7 @@ work:
 		return
 	}
 	s.release()
-	if len(s.ended) > 0 && s.holder == nil && !s.broken {
+	if len(s.ended) > 0 && s.holder == nil && !s.broken && !s.paused() {
 		s.step() // jobs that are kept back after all
 		return
 	}
@@ -288,11 +290,24 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 	s.hand(tx, runs, reply)
 }
 
+// ownJobs and ownWeight bound what the engine writes of its own accord in one change
+// set, jobs and their storage.Tx.Weight: there can be any number of ended or held
+// jobs, each with arguments of a megabyte, and others wait for the change set.
+const (
+	ownJobs   = 256
+	ownWeight = 512 << 10
+)
+
+// hasRoom says whether the engine's own transaction, which is about n jobs so far, may
+// be about one more.
+func hasRoom(tx *storage.Tx, n int) bool { return n < ownJobs && tx.Weight() < ownWeight }
+
 // hand hands a transaction over, and has reply (nil: nobody waits) told when it is
 // durable. The caller has the turn.
 func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 	app.outstanding.Add(1)
-	loads := app.loads
+	loads, weight := app.loads, int64(tx.Weight())
+	app.queued.Add(weight)
 	if reply != nil {
 		tx.Await()
 	}
@@ -307,8 +322,9 @@ func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 			}
 		}
 		app.outstanding.Add(-1)
+		less := app.queued.Add(-weight) < maxQueued && app.full.Load()
 		// Told first: who is answered that it failed may call again at once.
-		if err != nil || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
+		if err != nil || less || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
 			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs, own: reply == nil})
 		}
 		if reply != nil {
@@ -318,6 +334,25 @@ func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 	if err != nil {
 		panic("actors: A2: " + err.Error())
 	}
+}
+
+// maxQueued is what an app's change sets may weigh that wait for the committer before
+// no more of its turns begin: two batches, so that the committer need not wait for the
+// app. Claims and ends of jobs go on.
+const maxQueued = 8 << 20
+
+// mayQueue says whether another turn of the app may begin. If not the SchedulerActor is
+// told when it may.
+func (app *appState) mayQueue() bool {
+	if app.queued.Load() < maxQueued {
+		return true
+	}
+	app.full.Store(true) // before it is looked at again: it may have become less meanwhile
+	if app.queued.Load() >= maxQueued {
+		return false
+	}
+	app.full.Store(false)
+	return true
 }
 
 // rollback drops the transaction. The reply still waits until what it may have

@@ -315,7 +315,8 @@ func (a *App) Reload() error {
 func (n keyspace) lastRank(snap *kv.Snapshot) (rank uint64) {
 	for _, t := range []tag{tagHeld, tagHistory, tagDead} {
 		prefix := n.prefix(t)
-		for _, r := range collect(snap, nil, prefix, after(prefix), true, 1) {
+		rows, _ := collect(snap, nil, prefix, after(prefix), true, page(1))
+		for _, r := range rows {
 			rank = max(rank, uint64(decodePlace(tail(r.key)).ms))
 		}
 	}

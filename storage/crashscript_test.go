@@ -131,7 +131,7 @@ func script() (steps []scriptStep) {
 		return err
 	})
 	tx("a", true, func(tx *storage.Tx) error {
-		n, err := tx.PurgeHistory(time.Time{}, 1, 10)
+		n, _, err := tx.PurgeHistory(time.Time{}, 1, 10)
 		if err == nil && n != 1 {
 			err = fmt.Errorf("purged %d", n)
 		}

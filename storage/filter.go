@@ -20,7 +20,7 @@ type JobFilter struct {
 	Ended    TimeRange `json:"ended,omitzero"`     // only jobs that have ended have this one
 
 	// Of a listing:
-	Limit  int    `json:"limit,omitempty"`  // rows a page, 1 to 1,000; 0 means 100
+	Limit  int    `json:"limit,omitempty"`  // rows a page, 1 to 1,000, fewer if they are large; 0 means 100
 	Cursor string `json:"cursor,omitempty"` // Next of the page before; "" is the first page
 }
 

@@ -148,10 +148,10 @@ func (tx *Tx) LastHeld() (Place, error) {
 	return Place{decodePlace(tail(rows[0].key))}, nil
 }
 
-// ReleaseHeld makes up to limit held jobs pending again, those that were held first,
-// up to the place, each due at the instant it was. It returns how many; fewer than
-// limit means that none is left.
-func (tx *Tx) ReleaseHeld(upTo Place, limit int) (n int, err error) {
+// ReleaseHeld makes up to limit held jobs pending again, some megabytes of them at most
+// and those that were held first, up to the place, each due at the instant it was. It
+// returns how many; more is false if none is left.
+func (tx *Tx) ReleaseHeld(upTo Place, limit int) (n int, more bool, err error) {
 	return tx.eachHeld(limit, func(job *Job) (bool, error) {
 		if upTo.Less(job.Place()) {
 			return false, nil
@@ -174,9 +174,10 @@ func (tx *Tx) release(job *Job, due int64) {
 	tx.putPending(job)
 }
 
-// ExpireHeld has up to limit jobs be dead that were held before the instant, up to the
-// first that was not. It returns how many; fewer than limit means that none is left.
-func (tx *Tx) ExpireHeld(before time.Time, limit int) (n int, err error) {
+// ExpireHeld has up to limit jobs be dead that were held before the instant, some
+// megabytes of them at most, up to the first that was not. It returns how many; more
+// is false if none is left.
+func (tx *Tx) ExpireHeld(before time.Time, limit int) (n int, more bool, err error) {
 	return tx.eachHeld(limit, func(job *Job) (bool, error) {
 		if job.HeldAt.After(tx.now) { // by a clock that has been set back since
 			job.HeldAt = timeOf(tx.now.UnixMilli())
@@ -197,18 +198,20 @@ func (tx *Tx) ExpireHeld(before time.Time, limit int) (n int, err error) {
 	})
 }
 
-// eachHeld calls do for the held jobs, those that were held first, until it returns
-// false or has been called limit times. A record that cannot be read is passed over.
-func (tx *Tx) eachHeld(limit int, do func(*Job) (bool, error)) (n int, err error) {
+// eachHeld calls do for the held jobs, a page of them and those that were held first,
+// until it returns false or has been called limit times; more is false if it was not
+// for these bounds. A record that cannot be read is passed over.
+func (tx *Tx) eachHeld(limit int, do func(*Job) (bool, error)) (n int, more bool, err error) {
 	if err := tx.lockTop(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer tx.mu.Unlock()
 	prefix := tx.app.keys.prefix(tagHeld)
-	for from := prefix; n < limit; {
-		rows, err := tx.rows(from, after(prefix), false, limit-n)
+	from, bytes := prefix, pageBytes
+	for n < limit && bytes > 0 {
+		rows, _, err := tx.readPage(from, after(prefix), false, extent{limit - n, bytes})
 		if err != nil || len(rows) == 0 {
-			return n, err
+			return n, false, err
 		}
 		for _, r := range rows {
 			from = append(r.key, 0)
@@ -217,12 +220,13 @@ func (tx *Tx) eachHeld(limit int, do func(*Job) (bool, error)) (n int, err error
 				continue
 			}
 			if ok, err := do(&job); err != nil || !ok {
-				return n, err
+				return n, false, err
 			}
 			n++
+			bytes -= len(r.value)
 		}
 	}
-	return n, nil
+	return n, true, nil
 }
 
 // SetHeldBy notes that what is held was held by the registry of SetRegistry.

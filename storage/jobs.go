@@ -466,18 +466,18 @@ func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
 	return answer, nil
 }
 
-// Due reads up to limit rows of the sorted job bucket, from the first at or
-// behind from, and returns their jobs in the order they are due. Claimed jobs
-// are among them; their State is StatePending all the same. next is where to
-// read on; more is false if the end was reached. A record that cannot be read is
-// left out and is part of err, beside the others.
+// Due reads up to limit rows of the sorted job bucket, and no more than some
+// megabytes, from the first at or behind from, and returns their jobs in the order
+// they are due. Claimed jobs are among them; their State is StatePending all the same.
+// next is where to read on; more is false if the end was reached. A record that
+// cannot be read is left out and is part of err, beside the others.
 func (tx *Tx) Due(from Place, limit int) (jobs []Job, next Place, more bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return nil, from, false, err
 	}
 	defer tx.mu.Unlock()
 	keys := tx.app.keys
-	rows, err := tx.rows(keys.place(tagQueue, from.p), after(keys.prefix(tagQueue)), false, limit)
+	rows, more, err := tx.readPage(keys.place(tagQueue, from.p), after(keys.prefix(tagQueue)), false, page(limit))
 	if err != nil {
 		return nil, from, false, err
 	}
@@ -493,7 +493,7 @@ func (tx *Tx) Due(from Place, limit int) (jobs []Job, next Place, more bool, err
 		}
 		jobs = append(jobs, job)
 	}
-	return jobs, next, len(rows) == limit, err
+	return jobs, next, more, err
 }
 
 // Claimed returns every claimed job, in the order they are due: what was under

@@ -451,7 +451,7 @@ func TestG26_RetentionIsExact(t *testing.T) {
 	purge := func(before time.Time, keep, limit, want int) {
 		t.Helper()
 		mustTx(t, app, testNow.Add(time.Second), func(tx *storage.Tx) {
-			if n, err := tx.PurgeHistory(before, keep, limit); err != nil || n != want {
+			if n, _, err := tx.PurgeHistory(before, keep, limit); err != nil || n != want {
 				t.Errorf("purged %d, %v, want %d", n, err, want)
 			}
 		})
@@ -518,7 +518,7 @@ func TestChosenIDIsFreeAgainWhenItsJobHasFinished(t *testing.T) {
 		if got := superseded(tx); !slices.Equal(got, []string{"a:run0", "a:run1", "a:run2"}) {
 			t.Errorf("superseded are %q", got)
 		}
-		if n, err := tx.PurgeHistory(testNow.Add(time.Hour), 0, 2); n != 2 || err != nil {
+		if n, _, err := tx.PurgeHistory(testNow.Add(time.Hour), 0, 2); n != 2 || err != nil {
 			t.Fatalf("purged %d, %v", n, err)
 		}
 		mustEnd(t, tx, "nightly", storage.End{State: storage.StateFailed})

@@ -200,9 +200,9 @@ func (c *change) release(t *rapid.T) {
 	}
 	var n int
 	if expire {
-		n, err = c.tx.ExpireHeld(before, limit)
+		n, _, err = c.tx.ExpireHeld(before, limit)
 	} else {
-		n, err = c.tx.ReleaseHeld(last, limit)
+		n, _, err = c.tx.ReleaseHeld(last, limit)
 	}
 	if err != nil || n != want {
 		t.Fatalf("release of %d, expire %v: %d, %v, want %d", limit, expire, n, err, want)
@@ -436,7 +436,7 @@ func (c *change) purge(t *rapid.T) {
 			delete(c.model.names, job.ID)
 		}
 	}
-	if n, err := c.tx.PurgeHistory(before, keep, limit); err != nil || n != want {
+	if n, _, err := c.tx.PurgeHistory(before, keep, limit); err != nil || n != want {
 		t.Fatalf("purge before %v, keep %d, limit %d: %d, %v, want %d", before, keep, limit, n, err, want)
 	}
 }

@@ -84,3 +84,14 @@ func (v *view) spare(jobs, writes, bytes int) error {
 	}
 	return nil
 }
+
+// Weight is what the transaction has written so far, in bytes, each key counting some
+// more, as the committer counts it.
+func (tx *Tx) Weight() (weight int) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	for _, l := range tx.layers {
+		weight += l.weight()
+	}
+	return weight
+}

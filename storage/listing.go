@@ -8,10 +8,11 @@ import (
 )
 
 // maxPage bounds the rows of one page of a listing; defaultPage is used if the
-// filter does not say.
+// filter does not say. The job that passes maxPageBytes is the last of its page.
 const (
-	maxPage     = 1000
-	defaultPage = 100
+	maxPage      = 1000
+	defaultPage  = 100
+	maxPageBytes = 4 << 20
 )
 
 // maxExamined bounds how many rows one page of a selective listing reads, so
@@ -102,7 +103,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 		return JobPage{}, err
 	}
 	var page JobPage
-	examined := 0
+	examined, bytesShown := 0, 0
 	for ; region < len(regions); region, from = region+1, nil {
 		t := regions[region]
 		if !f.wantsRegion(t) {
@@ -116,7 +117,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 			if err != nil {
 				return JobPage{}, err
 			}
-			if len(page.Jobs) == f.Limit || examined == maxExamined {
+			if len(page.Jobs) == f.Limit || bytesShown >= maxPageBytes || examined == maxExamined {
 				page.Next = encodeCursor(region, tail(r.key))
 				return page, nil
 			}
@@ -140,6 +141,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 					}
 				}
 				page.Jobs = append(page.Jobs, job)
+				bytesShown += len(r.value)
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func TestG15_EndedJobsStandInTheOrderTheyEnded(t *testing.T) {
 				return
 			}
 			mustTx(t, app, testNow, func(tx *storage.Tx) {
-				if n, err := tx.PurgeHistory(time.Time{}, 2, 10); n != 3 || err != nil {
+				if n, _, err := tx.PurgeHistory(time.Time{}, 2, 10); n != 3 || err != nil {
 					t.Errorf("%d were purged, %v", n, err)
 				}
 			})

@@ -9,13 +9,14 @@ import (
 // This file is how jobs that have ended are cleared away: the history, and the
 // dead, each by age and by number.
 
-// PurgeHistory deletes up to limit finished jobs, those that ended first: as many
-// as there are above keep, and then those that ended before the instant, up to the
-// first that did not. It returns how many it deleted; fewer than limit means that
-// nothing is left to delete. A record that cannot be read is left, and is part of err.
-func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
+// PurgeHistory deletes up to limit finished jobs, some megabytes of them at most and
+// those that ended first: as many as there are above keep, and then those that ended
+// before the instant, up to the first that did not. It returns how many it deleted;
+// more is false if nothing is left to delete. A record that cannot be read is left,
+// and is part of err.
+func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (n int, more bool, err error) {
 	if err := tx.lockTop(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer tx.mu.Unlock()
 	c := &tx.top().counts
@@ -44,14 +45,14 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (int, error) {
 // PurgeDead deletes dead jobs as PurgeHistory does finished ones. The zero instant,
 // or a negative keep, is no reason to delete any. In an app that has dead jobs when it
 // is first asked, which an older release has left, their age counts from then.
-func (tx *Tx) PurgeDead(before time.Time, keep, limit int) (int, error) {
+func (tx *Tx) PurgeDead(before time.Time, keep, limit int) (n int, more bool, err error) {
 	if err := tx.lockTop(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer tx.mu.Unlock()
 	c := &tx.top().counts
 	if c.dead == 0 {
-		return 0, nil
+		return 0, false, nil
 	}
 	if now := tx.now.UnixMilli(); c.deadSince == 0 || c.deadSince > now {
 		c.deadSince = now
@@ -68,14 +69,15 @@ func (tx *Tx) PurgeDead(before time.Time, keep, limit int) (int, error) {
 }
 
 // purge has the first jobs of the region dropped, as long as they are expired, up
-// to limit.
-func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) error) (n int, errs error) {
+// to limit and to a page of them. more is false if it came to one that is not.
+func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) error) (n int, more bool, errs error) {
 	prefix := tx.app.keys.prefix(t)
 	from := prefix
-	for chunk := 1; n < limit; chunk = limit { // mostly the first row is young, and there is nothing to do
-		rows, err := tx.rows(from, after(prefix), false, min(chunk, limit-n))
+	left := page(1) // mostly the first row is young, and there is nothing to do
+	for bytes := pageBytes; n < limit && bytes > 0; left = (extent{limit - n, bytes}) {
+		rows, _, err := tx.readPage(from, after(prefix), false, left)
 		if err != nil || len(rows) == 0 {
-			return n, errors.Join(errs, err)
+			return n, false, errors.Join(errs, err)
 		}
 		for _, r := range rows {
 			p := decodePlace(tail(r.key))
@@ -83,7 +85,7 @@ func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) e
 			job, err := decodeJob(p, r.value)
 			if err == nil {
 				if !expired(&job) {
-					return n, errs
+					return n, false, errs
 				}
 				err = drop(&job)
 			}
@@ -92,7 +94,8 @@ func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) e
 				continue
 			}
 			n++
+			bytes -= len(r.value)
 		}
 	}
-	return n, errs
+	return n, true, errs
 }

@@ -47,7 +47,7 @@ func mustDie(t *testing.T, app *storage.App) {
 func mustPurgeDead(t *testing.T, app *storage.App, now, before time.Time, keep, limit, want int) {
 	t.Helper()
 	mustTx(t, app, now, func(tx *storage.Tx) {
-		if n, err := tx.PurgeDead(before, keep, limit); err != nil || n != want {
+		if n, _, err := tx.PurgeDead(before, keep, limit); err != nil || n != want {
 			t.Errorf("purged %d, %v, want %d", n, err, want)
 		}
 	})

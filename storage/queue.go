@@ -16,7 +16,8 @@ const (
 	batchApps = 128
 	// batchWeight bounds them together. A lone one may weigh more.
 	batchWeight = 4 << 20
-	// heavyWeight is what a change set weighs at least to wait in the heavy lane.
+	// heavyWeight is what a change set weighs at least to wait in the heavy lane, with
+	// those of its app that wait in the others.
 	heavyWeight = 1 << 20
 	keyWeight   = 128
 )
@@ -62,6 +63,7 @@ const (
 // waits is what of an app waits in the queue, guarded by queue.mu.
 type waits struct {
 	in    [laneCount]int // change sets
+	light int            // what those weigh that are not in the heavy lane
 	asked int            // queue.asked, of the app
 	batch uint64         // the latest that has one of the app
 }
@@ -74,11 +76,18 @@ func (w *waits) before(l lane) (n int) {
 	return n
 }
 
+// lighten notes that more, or less, of the app waits in the lane.
+func (w *waits) lighten(l lane, weight int) {
+	if l != heavyLane {
+		w.light += weight
+	}
+}
+
 // lane is where a change set of the app waits.
 func (w *waits) lane(cs *changeSet) lane {
 	switch {
-	case cs.weight >= heavyWeight || w.in[heavyLane] > 0:
-		return heavyLane
+	case w.light+cs.weight >= heavyWeight || w.in[heavyLane] > 0:
+		return heavyLane // a hundred of a tenth as much make others wait as long
 	case cs.awaited:
 		return awaitedLane
 	}
@@ -121,6 +130,7 @@ func (q *queue) put(cs *changeSet) bool {
 		q.hasten(cs.app)
 	}
 	w.in[l]++
+	w.lighten(l, cs.weight)
 	q.lanes[l] = append(q.lanes[l], cs)
 	q.ask(cs, 1)
 	select {
@@ -202,6 +212,7 @@ func (q *queue) fill(batch []*changeSet, l lane, left *room) []*changeSet {
 		left.sets, left.apps, left.weight = left.sets-1, apps, left.weight-cs.weight
 		w.batch = q.batches
 		w.in[l]--
+		w.lighten(l, -cs.weight)
 		q.ask(cs, -1)
 		n++
 	}

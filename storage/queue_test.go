@@ -126,3 +126,53 @@ func testPieces(t *testing.T) {
 		t.Errorf("%d MB were swept away in %d commits", docs*size/1_000_000, n)
 	}
 }
+
+// TestG24_ManyOfAnAppWaitLikeAHeavyOne: behind the commit under way there are change
+// sets of one app that are heavy together only, and then one of another app.
+func TestG24_ManyOfAnAppWaitLikeAHeavyOne(t *testing.T) {
+	for _, awaited := range []bool{false, true} {
+		t.Run(fmt.Sprint(awaited), func(t *testing.T) {
+			g := newGate()
+			s := mustOpen(t, t.TempDir(), storage.Options{Volumes: 1, NoSync: true, Fault: g.fault})
+			var mu sync.Mutex
+			in := map[string][]int64{}
+			apps := map[string]*storage.App{}
+			for _, name := range []string{"first", "noisy", "light"} {
+				apps[name] = mustApp(t, s, storage.AppID(name))
+			}
+			g.shut.Store(true)
+			commit := func(name string, size int) {
+				tx := apps[name].Begin(testNow)
+				if _, err := letters.Insert(tx.Writer(), parcel{Text: strings.Repeat("x", size)}); err != nil {
+					t.Fatal(err)
+				}
+				if awaited {
+					tx.Await()
+				}
+				if err := tx.Commit(func(err error) {
+					mu.Lock()
+					defer mu.Unlock()
+					in[name] = append(in[name], g.commits.Load())
+					if err != nil {
+						t.Error(err)
+					}
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			commit("first", 10)
+			<-g.arrived
+			for range 40 {
+				commit("noisy", 400_000)
+			}
+			commit("light", 10)
+			close(g.open)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(in["light"], []int64{2}) || len(in["noisy"]) != 40 || !slices.IsSorted(in["noisy"]) {
+				t.Errorf("committed in %v, want the light one in 2", in)
+			}
+		})
+	}
+}

@@ -60,7 +60,7 @@ func (tx *Tx) recordedTables() (map[string]*proto.Table, error) {
 	tables := map[string]*proto.Table{}
 	prefix := tx.app.keys.prefix(tagSchema)
 	for from := prefix; ; {
-		rows, err := tx.rows(from, after(prefix), false, scanChunk)
+		rows, more, err := tx.readPage(from, after(prefix), false, page(scanChunk))
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +70,7 @@ func (tx *Tx) recordedTables() (map[string]*proto.Table, error) {
 				return nil, fmt.Errorf("table %s: %w", name, err)
 			}
 		}
-		if len(rows) < scanChunk {
+		if !more {
 			return tables, nil
 		}
 		from = append(rows[len(rows)-1].key, 0)
@@ -173,9 +173,7 @@ func (r *reconciler) build(t *tableInfo, on *proto.TableIndex) error {
 		if on.BuiltTo != "" {
 			from = append(keys.document(t.name, on.BuiltTo), 0)
 		}
-		// Few at a time, for documents can be large.
-		chunk := min(r.left, 8)
-		rows, err := r.tx.rows(from, after(documents), false, chunk)
+		rows, more, err := r.tx.readPage(from, after(documents), false, page(r.left))
 		if err != nil {
 			return err
 		}
@@ -191,7 +189,7 @@ func (r *reconciler) build(t *tableInfo, on *proto.TableIndex) error {
 		if r.left -= len(rows); r.leftBytes <= 0 {
 			r.left = 0
 		}
-		if len(rows) < chunk {
+		if !more {
 			on.State, on.BuiltTo = proto.IndexState_INDEX_STATE_BUILT, ""
 		}
 	}

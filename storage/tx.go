@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -220,18 +221,22 @@ func (w write) copy() []byte {
 }
 
 func (tx *Tx) rows(from, to []byte, reverse bool, limit int) ([]row, error) {
+	rows, _, err := tx.readPage(from, to, reverse, extent{rows: limit, bytes: math.MaxInt})
+	return rows, err
+}
+
+func (tx *Tx) readPage(from, to []byte, reverse bool, most extent) (rows []row, more bool, err error) {
 	buffers := make([]*buffer, 0, len(tx.layers)+2)
 	for i := len(tx.layers) - 1; i >= 0; i-- {
 		buffers = append(buffers, &tx.layers[i].buffer)
 	}
 	under := tx.app.overlay.newestFirst()
 	buffers = append(buffers, under[:]...)
-	var rows []row
-	err := tx.readFile(func(snap *kv.Snapshot) error {
-		rows = collect(snap, buffers, from, to, reverse, limit)
+	err = tx.readFile(func(snap *kv.Snapshot) error {
+		rows, more = collect(snap, buffers, from, to, reverse, most)
 		return nil
 	})
-	return rows, err
+	return rows, more, err
 }
 
 func (tx *Tx) put(key, value []byte) { tx.top().put(key, value) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"math"
 	"sync"
 	"time"
 
@@ -56,37 +57,53 @@ func (v *view) get(key []byte) ([]byte, error) {
 
 // rows returns up to limit rows of [from, to), from the end if reverse.
 func (v *view) rows(from, to []byte, reverse bool, limit int) ([]row, error) {
-	if v.tx == nil {
-		if err := v.snap.lock(); err != nil {
-			return nil, err
-		}
-		defer v.snap.mu.Unlock()
-		var rows []row
-		err := v.snap.read(func(snap *kv.Snapshot) error {
-			rows = collect(snap, nil, from, to, reverse, limit)
-			return nil
-		})
-		return rows, err
-	}
-	if err := v.tx.lock(v.depth); err != nil {
-		return nil, err
-	}
-	defer v.tx.mu.Unlock()
-	return v.tx.rows(from, to, reverse, limit)
+	rows, _, err := v.readPage(from, to, reverse, extent{rows: limit, bytes: math.MaxInt})
+	return rows, err
 }
 
-// collect copies up to limit rows of [from, to) out of the snapshot and the buffers over it.
-func collect(snap *kv.Snapshot, newestFirst []*buffer, from, to []byte, reverse bool, limit int) []row {
-	var rows []row
+func (v *view) readPage(from, to []byte, reverse bool, most extent) (rows []row, more bool, err error) {
+	if v.tx == nil {
+		if err := v.snap.lock(); err != nil {
+			return nil, false, err
+		}
+		defer v.snap.mu.Unlock()
+		err = v.snap.read(func(snap *kv.Snapshot) error {
+			rows, more = collect(snap, nil, from, to, reverse, most)
+			return nil
+		})
+		return rows, more, err
+	}
+	if err := v.tx.lock(v.depth); err != nil {
+		return nil, false, err
+	}
+	defer v.tx.mu.Unlock()
+	return v.tx.readPage(from, to, reverse, most)
+}
+
+// extent bounds a read. The row that passes the bytes is the last, so that a large one
+// is read, too.
+type extent struct{ rows, bytes int }
+
+// pageBytes bounds what one read of many rows copies.
+const pageBytes = 1 << 20
+
+// page is up to so many rows that are few megabytes at most.
+func page(rows int) extent { return extent{rows, pageBytes} }
+
+// collect copies the first rows of [from, to), as many as may be read, out of the
+// snapshot and the buffers over it. more is false if the end was reached.
+func collect(snap *kv.Snapshot, newestFirst []*buffer, from, to []byte, reverse bool, most extent) (rows []row, more bool) {
 	m := newMerge(snap, newestFirst, from, to, reverse)
-	for len(rows) < limit {
+	for most.rows > 0 && most.bytes > 0 {
 		key, value, ok := m.next()
 		if !ok || !reverse && to != nil && key >= string(to) || reverse && key < string(from) {
-			break
+			return rows, false
 		}
 		rows = append(rows, row{[]byte(key), append([]byte{}, value...)})
+		most.rows--
+		most.bytes -= len(key) + len(value)
 	}
-	return rows
+	return rows, true
 }
 
 // scanChunk bounds how many rows one read of a longer scan copies.
@@ -98,7 +115,7 @@ const scanChunk = 128
 func (v *view) scan(from, to []byte, reverse bool) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		for chunk := 16; ; chunk = min(2*chunk, scanChunk) {
-			rows, err := v.rows(from, to, reverse, chunk)
+			rows, more, err := v.readPage(from, to, reverse, page(chunk))
 			if err != nil {
 				yield(row{}, err)
 				return
@@ -108,7 +125,7 @@ func (v *view) scan(from, to []byte, reverse bool) iter.Seq2[row, error] {
 					return
 				}
 			}
-			if len(rows) < chunk {
+			if !more {
 				return
 			}
 			last := rows[len(rows)-1].key

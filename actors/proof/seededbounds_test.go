@@ -34,7 +34,36 @@ var boundsFaults = []seededFault{
 	{
 		name: "heavy-before-light", what: "heavy change sets are committed in the order they came, before a light one",
 		pkg: "storage", tests: "TestG24_ALightChangeSetWaitsForOneHeavyOne",
-		edits: []edit{{"storage/queue.go", `case cs.weight >= heavyWeight || w.in[heavyLane] > 0:`, `case (cs.weight >= heavyWeight || w.in[heavyLane] > 0) && !FAULT:`}},
+		edits: []edit{{"storage/queue.go", `case w.light+cs.weight >= heavyWeight || w.in[heavyLane] > 0:`, `case (w.light+cs.weight >= heavyWeight || w.in[heavyLane] > 0) && !FAULT:`}},
+	},
+	{
+		name: "many-make-no-weight", what: "of an app's change sets only each by itself is weighed",
+		pkg: "storage", tests: "TestG24_ManyOfAnAppWaitLikeAHeavyOne",
+		edits: []edit{{"storage/queue.go", `	if l != heavyLane {
+		w.light += weight`, `	if l != heavyLane && !FAULT {
+		w.light += weight`}},
+	},
+	{
+		name: "queued-without-bound", what: "an app has any number of large change sets on their way to the disk",
+		pkg: "actors", tests: "TestG24_WhatOneAppHasQueuedIsBounded",
+		edits: []edit{{"actors/scheduler.go", `less := app.queued.Add(-weight) < maxQueued && app.full.Load()`, `if FAULT {
+			weight = 0
+		}
+		less := app.queued.Add(-weight) < maxQueued && app.full.Load()`}, {"actors/scheduler.go", `	app.queued.Add(weight)
+	if reply`, `	if !FAULT {
+		app.queued.Add(weight)
+	}
+	if reply`}},
+	},
+	{
+		name: "own-writes-without-bound", what: "what the engine writes of its own accord is one change set, however large",
+		pkg: "actors", tests: "TestG24_WhatTheEngineWritesGoesInPieces",
+		edits: []edit{{"actors/scheduler.go", `return n < ownJobs && tx.Weight() < ownWeight`, `return FAULT || n < ownJobs && tx.Weight() < ownWeight`}},
+	},
+	{
+		name: "pages-by-count", what: "jobs are read by the hundred, however large they are",
+		pkg: "storage", tests: "TestG24_ReadsAreBoundedInBytes",
+		edits: []edit{{"storage/view.go", `	for most.rows > 0 && most.bytes > 0 {`, `	for most.rows > 0 && (FAULT || most.bytes > 0) {`}},
 	},
 	{
 		name: "light-overtakes-its-app", what: "a light change set passes a heavy one of its app",

@@ -183,7 +183,7 @@ var engineFaults = []seededFault{
 	{
 		name: "at-most-once-forgotten", what: "the claim of an at-most-once job counts as not durable",
 		pkg: "actors", tests: "TestG4_AtMostOnceInterruptedIsFailedAndNeverRunAgain",
-		edits: []edit{{"actors/recovery.go", `crashed, begun := found[claimOf(&job)]`, `crashed, begun := found[claimOf(&job)]
+		edits: []edit{{"actors/recovery.go", `crashed, begun := found[claimOf(job)]`, `crashed, begun := found[claimOf(job)]
 		begun = begun && !(FAULT && job.AtMostOnce)`}},
 	},
 	{

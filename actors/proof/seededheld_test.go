@@ -28,7 +28,7 @@ var heldFaults = []seededFault{
 	{
 		name: "held-for-ever", what: "HoldFor is not looked at",
 		pkg: "actors", tests: "TestG38_HoldFor",
-		edits: []edit{{"actors/purge.go", `if n+dead < purgeChunk && o.HoldFor > 0 {`, `if n+dead < purgeChunk && o.HoldFor > 0 && !FAULT {`}},
+		edits: []edit{{"actors/purge.go", `if !more && o.HoldFor > 0 {`, `if n+dead < purgeChunk && o.HoldFor > 0 && !FAULT {`}},
 	},
 	{
 		name: "held-index-stale", what: "the alarm index has an app that holds no jobs any more",

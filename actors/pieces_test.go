@@ -1,0 +1,165 @@
+package actors_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/actors/actorstest"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// committing counts the commits of a store, and lets none begin while it is held.
+type committing struct {
+	*faults
+	n atomic.Int64
+}
+
+func (c *committing) ask(point string) error {
+	err := c.faults.ask(point)
+	if point == "commit" {
+		c.n.Add(1)
+	}
+	return err
+}
+
+// during is how many commits do makes necessary, all of it being handed over before
+// the first of them begins.
+func (c *committing) during(h *actorstest.Harness, do func()) int {
+	release := c.hold()
+	before := c.n.Load()
+	do()
+	h.Settle()
+	release()
+	h.Settle()
+	return int(c.n.Load() - before)
+}
+
+// TestG24_WhatTheEngineWritesGoesInPieces: jobs with large arguments that end
+// together, were cut off by a crash, or cannot run, are written anew in many change
+// sets, so that the commit of none of them keeps others waiting for long.
+func TestG24_WhatTheEngineWritesGoesInPieces(t *testing.T) {
+	const jobs, size = 40, 300_000
+	const pieces = jobs * size / (5 << 20) // a batch is 4 MiB
+	k, c := newKit(), &committing{faults: newFaults()}
+	var free chan struct{}
+	act := k.action("t:act", func(ctx *dispatch.ActionCtx, _ string) error {
+		select {
+		case <-free:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	})
+	opts := actors.Options{Functions: k.reg, Fault: c.ask, Volumes: 1, AppConcurrency: jobs, Concurrency: jobs, Logger: quiet}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		free = make(chan struct{})
+		schedule := func(after time.Duration) {
+			t.Helper()
+			for range jobs {
+				mustAfter(t, h, "acme", after, act.With(strings.Repeat("x", size)))
+			}
+			h.Settle()
+		}
+		want := func(what string, n int, state storage.State, of int) {
+			t.Helper()
+			if got := len(h.Jobs("acme", state)); got != of || n < pieces {
+				t.Errorf("%s: %d commits and %d jobs %s, want at least %d and %d", what, n, got, state, pieces, of)
+			}
+		}
+		schedule(0)
+		over := make(chan struct{})
+		k.plan = func(*dispatch.MutationCtx) error { <-over; return nil }
+		go func() { _, _ = runPlan.Run(h.Caller("acme"), none{}) }() // what ends meanwhile waits for the turn
+		h.Settle()
+		want("ended", c.during(h, func() {
+			close(free)
+			h.Settle()
+			close(over)
+		}), storage.StateSuccess, jobs)
+
+		free = make(chan struct{})
+		schedule(0)
+		before := c.n.Load()
+		h.Crash()
+		h.Settle()
+		want("crashed", int(c.n.Load()-before), storage.StateRunning, jobs)
+		close(free)
+		h.Settle()
+
+		schedule(time.Hour)
+		without := newKit()
+		h.Reconfigure(func(o *actors.Options) { o.Functions = without.reg })
+		h.Advance(time.Hour - time.Second)
+		want("held", c.during(h, func() { h.Advance(time.Second) }), storage.StateHeld, jobs)
+		before = c.n.Load()
+		h.Reconfigure(func(o *actors.Options) { o.Functions = k.reg })
+		h.Settle()
+		want("released", int(c.n.Load()-before), storage.StateSuccess, 3*jobs)
+
+		h.Advance(6 * 24 * time.Hour) // within the retention, of 7 days
+		want("kept", pieces, storage.StateSuccess, 3*jobs)
+		before = c.n.Load()
+		h.Advance(2 * 24 * time.Hour)
+		mustAfter(t, h, "acme", 0, addEntry.With("awake"))
+		h.Advance(time.Hour)
+		want("purged", int(c.n.Load()-before), storage.StateSuccess, 1)
+	})
+}
+
+// TestG24_WhatOneAppHasQueuedIsBounded: an app whose callers ask for many large
+// mutations at once has some megabytes of them on the way to the disk and no more; the
+// others begin when there is room. All the while another app is served in its turn.
+func TestG24_WhatOneAppHasQueuedIsBounded(t *testing.T) {
+	const calls, size = 64, 900_000
+	const most, least = 11, 9 // 8 MiB, and what passes them
+	k, c := newKit(), &committing{faults: newFaults()}
+	var begun atomic.Int64
+	write := k.mutation("t:write", func(ctx *dispatch.MutationCtx, _ string) error {
+		begun.Add(1)
+		_, err := entries.Insert(ctx.DB, entry{Name: strings.Repeat("x", size)})
+		return err
+	})
+	opts := actors.Options{Functions: k.reg, Fault: c.ask, Volumes: 1, MutationTimeout: time.Hour}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("light"), "x"))
+		release := c.hold()
+		var wg sync.WaitGroup
+		call := func(what string, run func() error) {
+			wg.Go(func() {
+				if err := run(); err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			})
+		}
+		for i := range calls {
+			call(fmt.Sprint("write ", i), func() error { _, err := write.Run(h.Caller("noisy"), "x"); return err })
+		}
+		h.Settle()
+		if n := begun.Load(); n < least || n > most {
+			t.Errorf("%d mutations have begun, want %d to %d", n, least, most)
+		}
+		before, answered := c.n.Load(), int64(0)
+		call("light", func() error {
+			_, err := addEntry.Run(h.Caller("light"), "y")
+			answered = c.n.Load() - before
+			return err
+		})
+		if _, _, err := h.Scheduler("noisy").Get("none"); err != nil { // what only reads waits for nothing
+			t.Error(err)
+		}
+		h.Settle()
+		release()
+		wg.Wait()
+		if n := begun.Load(); n != calls {
+			t.Errorf("%d mutations have begun in the end, want %d", n, calls)
+		}
+		if answered > 2 {
+			t.Errorf("the other app was answered after %d commits", answered)
+		}
+	})
+}
