@@ -41,7 +41,7 @@ type clockwork struct {
 	// A mutation that has lost its turn may still be in here, though all it
 	// writes is refused: what is in memory has a lock, a leaf.
 	mu        sync.Mutex
-	schedules map[string]compiled
+	schedules map[string]*compiled
 	queued    map[string]storage.JobID // by trigger: the tick that waits for its predecessor to end
 
 	complaints map[string]string // by trigger: the latest error that was logged
@@ -56,7 +56,7 @@ type compiled struct {
 
 func newClockwork(app storage.AppID, epoch uint64, runs *runs, log *slog.Logger) *clockwork {
 	return &clockwork{
-		app: app, epoch: epoch, runs: runs, log: log, schedules: map[string]compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
+		app: app, epoch: epoch, runs: runs, log: log, schedules: map[string]*compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
 	}
 }
 
@@ -73,8 +73,10 @@ func (c *clockwork) forget(trigger string) {
 func (c *clockwork) waits(trigger string, id storage.JobID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queued[trigger] = id; id == "" {
-		delete(c.queued, trigger)
+	if id == "" {
+		delete(c.queued, trigger) // a map that never held anything takes no room
+	} else {
+		c.queued[trigger] = id
 	}
 }
 
@@ -96,7 +98,7 @@ func (c *clockwork) schedule(t *storage.Trigger) (*cron.Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.schedules[t.Name] = compiled{t.Spec, t.Zone, t.Anchor, schedule}
+	c.schedules[t.Name] = &compiled{t.Spec, t.Zone, t.Anchor, schedule}
 	return schedule, nil
 }
 
