@@ -288,7 +288,7 @@ var storageFaults = []seededFault{
 	},
 	{
 		name: "canceled-still-counted", what: "a claim that is canceled stays in the counters",
-		pkg: "storage", tests: "TestG7_JobsAgainstModel",
+		pkg: "storage", tests: "TestG10_OnlyAClaimedJobEnds",
 		edits: []edit{{"storage/jobs.go", `tx.top().counts.claimed--
 		tx.top().canceled`, `if !FAULT {
 			tx.top().counts.claimed--
