@@ -91,6 +91,8 @@ func TestLoopbackChecksHost(t *testing.T) {
 		{"a page's name with the port", "evil.example.com:8377", server.Options{}, loopback, false},
 		{"a name that begins like it", "localhost.example.com", server.Options{}, loopback, false},
 		{"an address that is not loopback", "10.0.0.1", server.Options{}, loopback, false},
+		{"a name that begins like an address", "127.0.0.1.example.com", server.Options{}, loopback, false},
+		{"every address", "0.0.0.0:8377", server.Options{}, loopback, false},
 		{"none", "", server.Options{}, loopback, false},
 		{"a name that is listed", "carillon.test", server.Options{Hosts: []string{"carillon.test"}}, loopback, true},
 		{"a name that is listed in another case", "carillon.TEST:80", server.Options{Hosts: []string{"Carillon.test"}}, loopback, true},

@@ -18,14 +18,17 @@ type task struct {
 
 var tasks = storage.NewTable[task]("tasks", storage.Index("by_owner", "owner", "title"))
 
-// withWriter runs fn with what a mutation has as ctx.DB.
-func withWriter(fn func(db storage.Writer) error) {
+// withWriter runs fn with what a mutation has as ctx.DB, in an app with tasks.
+func withWriter(fn func(db storage.Writer) error) { withTable(tasks, fn) }
+
+// withTable is withWriter of another table.
+func withTable(table storage.Schema, fn func(db storage.Writer) error) {
 	dir, err := os.MkdirTemp("", "carillon")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	store, err := storage.Open(dir, storage.Options{Tables: []storage.Schema{tasks}})
+	store, err := storage.Open(dir, storage.Options{Tables: []storage.Schema{table}})
 	if err != nil {
 		log.Fatal(err)
 	}
