@@ -2,8 +2,10 @@ package actors_test
 
 import (
 	"bytes"
+	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -206,6 +208,50 @@ func TestG19_ATriggerWithoutASuccessForTooLongIsOverdue(t *testing.T) {
 		r.must(r.crons("acme").Pause("ten", "enough"))
 		r.Advance(2 * time.Minute)
 		want(true, "paused for too long")
+	})
+}
+
+// A trigger that becomes overdue is told once, at that instant though its app sleeps, and
+// once more after it has succeeded and become overdue again. It is counted meanwhile.
+func TestG19_OverdueIsToldOnce(t *testing.T) {
+	var logged bytes.Buffer
+	opts := actors.Options{Logger: slog.New(slog.NewTextHandler(&logged, nil)), IdleAfter: time.Second}
+	onRig(t, opts, func(r *cronRig) {
+		want := func(warnings, overdue int, when string) {
+			t.Helper()
+			if n := strings.Count(logged.String(), "trigger is overdue"); n != warnings {
+				t.Errorf("%s: %d warnings, want %d", when, n, warnings)
+			}
+			if i, all := r.Inspect("acme"), r.Engine.Stats().Overdue; i.Overdue != overdue || all != overdue || !i.Asleep {
+				t.Errorf("%s: %d overdue, %d of all apps, want %d; asleep: %t", when, i.Overdue, all, overdue, i.Asleep)
+			}
+		}
+		begin := r.Now()
+		r.create("acme", dispatch.Cron{Name: "daily", Spec: "@daily", Call: cronBeat.With("w"), SuccessWithin: time.Hour})
+		r.create("acme", dispatch.Cron{Name: "other", Spec: "@daily", Call: cronBeat.With("w")})
+		r.AdvanceTo(begin.Add(time.Hour))
+		want(0, 0, "an hour after it was made")
+		r.Advance(time.Second)
+		want(1, 1, "a second later")
+		if !strings.Contains(logged.String(), "app=acme trigger=daily") {
+			t.Errorf("the log says %s", logged.String())
+		}
+		r.Advance(2 * time.Hour)
+		want(1, 1, "hours later")
+		_, err := r.crons("acme").RunNow("daily")
+		r.must(err)
+		r.Advance(10 * time.Second)
+		want(1, 0, "after a success")
+		r.Advance(time.Hour)
+		want(2, 1, "another hour later")
+		r.must(r.crons("acme").Update(dispatch.Cron{Name: "daily", Spec: "@daily", Call: cronBeat.With("w"), SuccessWithin: 10 * time.Hour}))
+		r.Advance(10 * time.Second)
+		want(2, 0, "with more time")
+		r.Advance(10 * time.Hour)
+		want(3, 1, "which is over")
+		r.must(r.crons("acme").Delete("daily"))
+		r.Advance(10 * time.Second)
+		want(3, 0, "deleted")
 	})
 }
 

@@ -53,6 +53,7 @@ func (c *txCrons) Create(def dispatch.Cron) error {
 // whole makes a change to a trigger wholly or not at all, though the mutation
 // may overlook its error and be committed.
 func (c *txCrons) whole(change func(storage.JobWriter) error) error {
+	c.clockwork.unlooked.Store(true)
 	return asError(storage.Nested(c.w, change))
 }
 
@@ -216,17 +217,6 @@ func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInf
 	return info
 }
 
-// overdue says whether the trigger has been without a success for too long.
-func overdue(t *storage.Trigger, wall time.Time) bool {
-	since := t.CreatedAt
-	for _, at := range []time.Time{t.LastSuccess, t.LastSuccessAt} { // older releases have the slot only
-		if at.After(since) {
-			since = at
-		}
-	}
-	return t.SuccessWithin > 0 && wall.Sub(since) > t.SuccessWithin
-}
-
 // copyState copies what of a trigger is no part of its definition.
 func copyState(to, from *storage.Trigger) {
 	to.Paused, to.PauseReason, to.Fault = from.Paused, from.PauseReason, from.Fault
@@ -255,6 +245,7 @@ func sameDefinition(a, b *storage.Trigger) bool {
 
 // create stores a new trigger with its first tick.
 func (c *clockwork) create(w storage.JobWriter, plan storage.Trigger, wall, now time.Time) error {
+	c.watch([]storage.Trigger{plan})
 	plan.CreatedAt = now
 	plan.Anchor = wall.Truncate(time.Millisecond).UTC()
 	if err := storage.PutTrigger(w, &plan); err != nil {
@@ -266,6 +257,7 @@ func (c *clockwork) create(w storage.JobWriter, plan storage.Trigger, wall, now 
 // redefine gives the trigger a new definition. What the old one has pending is
 // taken back; what runs, runs on.
 func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall, now time.Time) error {
+	c.watch([]storage.Trigger{plan})
 	if err := c.retract(w, &t, "the trigger was changed", true, wall, now); err != nil {
 		return err
 	}

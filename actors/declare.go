@@ -130,6 +130,7 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 	if err != nil {
 		return err
 	}
+	s.clockwork.watch(stored)
 	have, wanted, changed := map[string]storage.Trigger{}, map[string]bool{}, map[string]bool{}
 	for _, t := range stored {
 		have[t.Name] = t

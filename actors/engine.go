@@ -36,9 +36,11 @@ type Engine struct {
 	ctx     context.Context // of everything that runs without a caller
 	cancel  context.CancelCauseFunc
 	closing atomic.Bool
-	aborted atomic.Bool // by Abort: nothing more is written
-	close   sync.Once
-	closed  error
+
+	overdues overdues
+	aborted  atomic.Bool // by Abort: nothing more is written
+	close    sync.Once
+	closed   error
 
 	purgedDead atomic.Int64
 	shed       atomic.Int64
@@ -83,7 +85,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err := e.directory.census.begin(); err != nil {
 		opts.Logger.Warn("counting the apps", "err", err)
 	}
-	e.waker = &waker{eng: e}
+	e.waker = &waker{eng: e, gone: make(chan struct{})}
 	// Addresses are known before anybody runs: the actors tell each other at once.
 	e.governor.self = e.sys.address("governor")
 	e.directory.self = e.sys.address("directory")
@@ -194,19 +196,27 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 		return err
 	}
 	defer release()
-	return asError(e.store.Delete(id))
+	err = e.store.Delete(id)
+	if err == nil {
+		e.overdues.set(id, nil)
+	}
+	return asError(err)
 }
 
 // Stats are what an engine has written, and cleared away, since Open.
 type Stats struct {
 	storage.Stats
 	PurgedDead int64 // dead jobs past their retention (Options.DeadRetention, Options.KeepDead)
+	Overdue    int   // triggers without a success for too long now, as Inspection.Overdue has them
 	Shed       int64 // mutations of clients, the host and actions that were refused since their volume was overloaded
 }
 
 // Stats returns what the engine has written, and cleared away, since Open.
 func (e *Engine) Stats() Stats {
-	return Stats{Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Shed: e.shed.Load()}
+	return Stats{
+		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Shed: e.shed.Load(),
+		Overdue: e.overdues.count("", e.clock.wall()),
+	}
 }
 
 // Check verifies every structure of the store (G7); it may run beside traffic.
@@ -440,6 +450,7 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	root.Stop(e.waker.self)
 	root.Stop(e.directory.self)
 	<-e.directory.gone
+	<-e.waker.gone
 	err := closeStore()
 	root.Stop(e.governor.self)
 	e.sys.actors.Shutdown()

@@ -26,6 +26,11 @@ type Inspection struct {
 	Leaving int // handlers that were given up and have Options.Grace to return
 	Stuck   int // handlers that were given up and have not returned: Engine.Stuck names them
 
+	// Overdue is how many triggers have been without a success for longer than their
+	// SuccessWithin. It is told of sleeping apps, too, unless the engine has not taken
+	// the app up since it was opened.
+	Overdue int
+
 	History int // finished jobs whose rows are kept
 	// LeftOut is how many documents an index leaves out because they do not fit it, once
 	// for each such index, 10,000 at most.
@@ -41,7 +46,7 @@ type inspect struct{ answer func(Inspection) }
 // nothing is done in passing that would otherwise have been left undone.
 func (a *App) Inspect(ctx context.Context) (Inspection, error) {
 	i, err := a.inspect(ctx)
-	i.Clock = a.eng.Clock().Notes
+	i.Clock, i.Overdue = a.eng.Clock().Notes, a.eng.overdues.count(a.id, a.eng.clock.wall())
 	return i, err
 }
 

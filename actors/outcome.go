@@ -44,6 +44,9 @@ func (s *scheduler) endRun(end ending) {
 // has waited for it may be claimed.
 func (s *scheduler) forgetRun(r *run) {
 	s.runs.remove(r)
+	if r.job.Trigger != "" {
+		s.clockwork.unlooked.Store(true)
+	}
 	if r.suspect || r.job.Trigger != "" {
 		s.nextAt = s.eng.clock.wall()
 	}

@@ -211,6 +211,7 @@ work:
 		case !s.paused() && s.purgeDue():
 			s.purge()
 		default:
+			s.lookAtDeadlines()
 			if s.draining {
 				s.drainStep()
 			}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/cron"
@@ -37,6 +38,9 @@ type clockwork struct {
 	epoch uint64 // of its volume
 	runs  *runs  // the app's
 	log   *slog.Logger
+
+	watched  atomic.Bool // one of the triggers can become overdue, or could
+	unlooked atomic.Bool // when they do may have moved
 
 	// A mutation that has lost its turn may still be in here, though all it
 	// writes is refused: what is in memory has a lock, a leaf.

@@ -35,6 +35,7 @@ type waker struct {
 	next  time.Time       // what the alarm is set for, by the wall; zero: not set
 	due   []storage.AppID // to be woken, the first ones first
 	swept []storage.AppID // to be woken when no app is due
+	gone  chan struct{}   // closed when it reads nothing any more
 	again bool            // the alarm index is to be read again when those that are due were woken
 	awake int             // how many are being woken
 	moves int             // clock.check, when it was last asked
@@ -51,9 +52,12 @@ type waker struct {
 
 // The messages to the waker.
 type (
-	lookAround   struct{}
-	wakeAlarm    struct{ gen uint64 }
-	checkClock   struct{}
+	lookAround struct{}
+	wakeAlarm  struct{ gen uint64 }
+	checkClock struct{}
+
+	deadlinesMoved struct{} // when triggers become overdue has changed
+
 	clockStepped struct{ era storage.Era } // by the clock: it began with a step
 	appSwept     struct{ id storage.AppID }
 	wakeApp      struct{ id storage.AppID }
@@ -102,6 +106,9 @@ func (w *waker) Receive(c actor.Context) {
 			w.wakeBy(m.at)
 		}
 		return
+	case *deadlinesMoved:
+		w.tellOverdue()
+		return
 	case *lookAround:
 	case *wakeAlarm:
 		if !w.alarm.Fired(m.gen) {
@@ -130,6 +137,9 @@ func (w *waker) Receive(c actor.Context) {
 		if w.check != nil {
 			w.check.Stop()
 		}
+		return
+	case *actor.Stopped:
+		close(w.gone)
 		return
 	default:
 		return
@@ -219,6 +229,7 @@ func (w *waker) wakeDue() {
 		w.eng.opts.Logger.Error("reading the alarm index", "err", err)
 		w.wakeBy(wall.Add(wakeLead + time.Second))
 	}
+	w.tellOverdue()
 	w.wakeSome()
 }
 

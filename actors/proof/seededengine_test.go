@@ -466,6 +466,18 @@ var engineFaults = []seededFault{
 		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
 	},
 	{
+		name: "overdue-again-and-again", what: "a trigger that is overdue is warned of again and again",
+		pkg: "actors", tests: "TestG19_OverdueIsToldOnce",
+		edits: []edit{{"actors/overdue.go", `case !d.told:`, `case !d.told || FAULT:`}},
+	},
+	{
+		name: "close-leaves-waker", what: "the store is closed while the waker may read it",
+		pkg: "actors", tests: "TestG26_CloseLogsNoErrors",
+		edits: []edit{{"actors/engine.go", `<-e.waker.gone`, `if !FAULT {
+		<-e.waker.gone
+	}`}},
+	},
+	{
 		name: "start-forgotten", what: "a trigger AtStart ticks whenever its app is woken",
 		pkg: "actors", tests: "TestG19_ATriggerAtStartTicksOnceInAProcess",
 		edits: []edit{
