@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -102,6 +103,73 @@ func TestG24_SlowBodiesTakeWhatHasCome(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if took := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / clients; took > 100_000 {
 		t.Errorf("each takes %d bytes", took)
+	}
+}
+
+// TestG24_AHostHasAShareOfTheConnections: three quarters of the connections are served
+// for one host, and its next one is closed; another host is served meanwhile.
+func TestG24_AHostHasAShareOfTheConnections(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, release := make(chan struct{}), make(chan struct{})
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inside <- struct{}{}
+		<-release
+	})
+	done := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		done <- server.Serve(ctx, server.LimitConns(ln, 8), h, time.Second, slog.New(slog.DiscardHandler))
+	}()
+	ask := func(from byte) net.Conn {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, from)}}
+		conn, err := dialer.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") // it may be closed already
+		return conn
+	}
+	refused := func(what string) {
+		t.Helper()
+		if n, err := ask(2).Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("%s is served", what)
+		}
+	}
+	var conns []net.Conn
+	for range 6 {
+		conns = append(conns, ask(2))
+		mustGet(t, inside)
+	}
+	refused("a seventh of eight for one host")
+	for range 2 {
+		conns = append(conns, ask(3))
+		mustGet(t, inside)
+	}
+	refused("one more")
+	for range conns {
+		release <- struct{}{}
+	}
+	for _, conn := range conns {
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 200 {
+			t.Errorf("got %v, %v", resp, err)
+		}
+	}
+	// Its idle ones make room for its next ones.
+	for range 10 {
+		conn := ask(2)
+		mustGet(t, inside)
+		release <- struct{}{}
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 200 {
+			t.Errorf("got %v, %v", resp, err)
+		}
+	}
+	stop()
+	if err := mustGet(t, done); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -13,9 +13,14 @@ const DefaultMaxConns = 4096
 
 // LimitConns returns the listener with a bound, 1 or more, on the connections that
 // are open at once. When there are so many, Serve closes the one that has been idle
-// for longest in favour of a new one; while none is idle new ones wait.
+// for longest in favour of a new one; while none is idle new ones wait. One remote host
+// has three quarters of them at most, so that it cannot keep the others out: its next
+// one takes the place of an idle one of its own, or is closed. Of fewer than four it may
+// have all.
 func LimitConns(ln net.Listener, most int) net.Listener {
-	return &limitedListener{Listener: ln, open: make(chan struct{}, most), closed: make(chan struct{})}
+	return &limitedListener{
+		Listener: ln, open: make(chan struct{}, most), closed: make(chan struct{}), share: most - most/4, hosts: map[string]int{},
+	}
 }
 
 type limitedListener struct {
@@ -23,15 +28,17 @@ type limitedListener struct {
 	open   chan struct{} // has an element for each open connection
 	closed chan struct{}
 	once   sync.Once
+	share  int // of one remote host
 
 	mu      sync.Mutex
-	idle    list.List // of *limitedConn, the one that has been for longest first
-	waiting bool      // a new connection waits for another to be closed
+	hosts   map[string]int // by remote host: its open connections, and the one that waits
+	idle    list.List      // of *limitedConn, the one that has been for longest first
+	waiting bool           // a new connection waits for another to be closed
 }
 
 // Accept implements net.Listener.
 func (l *limitedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
+	conn, host, err := l.accept()
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +54,62 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 	}
-	return &limitedConn{Conn: conn, listener: l}, nil
+	return &limitedConn{Conn: conn, host: host, listener: l}, nil
+}
+
+// accept accepts a connection of a host that has not its share yet.
+func (l *limitedListener) accept() (net.Conn, string, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, "", err
+		}
+		host := hostOf(conn)
+		if l.admit(host) {
+			return conn, host, nil
+		}
+		conn.Close()
+	}
+}
+
+// hostOf is the host that the connection is counted for.
+func hostOf(conn net.Conn) string {
+	if host, _, err := net.SplitHostPort(conn.RemoteAddr().String()); err == nil {
+		return host
+	}
+	return "" // not of a network: all are one
+}
+
+// admit counts one more connection of the host, unless it has its share and none of
+// them is idle.
+func (l *limitedListener) admit(host string) bool {
+	l.mu.Lock()
+	var drop *limitedConn
+	full := l.share < cap(l.open) && l.hosts[host] >= l.share
+	for e := l.idle.Front(); full && e != nil; e = e.Next() {
+		if c := e.Value.(*limitedConn); c.host == host {
+			drop, full = c, false
+			c.busy()
+			break
+		}
+	}
+	if !full {
+		l.hosts[host]++
+	}
+	l.mu.Unlock()
+	if drop != nil {
+		drop.Close()
+	}
+	return !full
+}
+
+// leave counts one connection of the host less.
+func (l *limitedListener) leave(host string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hosts[host]--; l.hosts[host] == 0 {
+		delete(l.hosts, host)
+	}
 }
 
 // wait notes that a new connection waits, which the first idle one is closed for.
@@ -89,6 +151,7 @@ func (l *limitedListener) note(c *limitedConn, state http.ConnState) {
 
 type limitedConn struct {
 	net.Conn
+	host     string
 	listener *limitedListener
 	once     sync.Once
 	idle     *list.Element // of listener.idle, and guarded like it
@@ -107,6 +170,9 @@ func (c *limitedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 // Close implements net.Conn.
 func (c *limitedConn) Close() error {
-	c.once.Do(func() { <-c.listener.open })
+	c.once.Do(func() {
+		<-c.listener.open
+		c.listener.leave(c.host)
+	})
 	return c.Conn.Close()
 }

@@ -76,6 +76,7 @@
 //	    names nor number, and changes nothing.
 //	H8  Where no one is asked who they are, a request that comes in on a loopback
 //	    address is for this machine or a name of Options.Hosts (DNS rebinding).
-//	H9  Memory is bounded: Serve has at most DefaultMaxConns connections, and the bodies
+//	H9  Memory is bounded: Serve has at most DefaultMaxConns connections, three quarters of
+//	    them from one remote host, and the bodies
 //	    under way, as far as they have come, take Options.MaxMemory and 16 KiB each.
 package server
