@@ -271,19 +271,11 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 		done <- r
 	}
 	e.sys.tell(ref.app.runner, inv)
-	select {
-	case r := <-done:
-		return r.value, asError(r.err)
-	case <-ctx.Done():
-		select {
-		case r := <-done:
-			return r.value, asError(r.err)
-		default:
-			return nil, contextError(ctx, call.Path)
-		}
-	case <-e.directory.gone:
-		return nil, errShutdown()
+	r, err := await(ctx, e, id, call.Path, &inv.start, done)
+	if err != nil {
+		return nil, err
 	}
+	return r.value, asError(r.err)
 }
 
 // change has the app's SchedulerActor make a change and waits until it is
@@ -324,19 +316,11 @@ func (e *Engine) operate(ctx context.Context, id storage.AppID, op *operation, f
 		done <- err
 	}
 	e.sys.tell(ref.app.scheduler, op)
-	select {
-	case err := <-done:
-		return asError(err)
-	case <-ctx.Done():
-		select {
-		case err := <-done:
-			return asError(err)
-		default:
-			return contextError(ctx, "")
-		}
-	case <-e.directory.gone:
-		return errShutdown()
+	failed, err := await(ctx, e, id, "", &op.start, done)
+	if err != nil {
+		return err
 	}
+	return asError(failed)
 }
 
 // read runs fn on the app's committed state.

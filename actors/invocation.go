@@ -30,6 +30,7 @@ type invocation struct {
 	notKept  storage.NotKept     // of a due job: why its result cannot be kept
 	stored   dispatch.StoredArgs // of a due job: how its arguments fit
 	handle   handle              // of a call's handler
+	start    start               // of a call, for the caller
 	answered atomic.Bool
 	answer   func(result) // how the caller is told; called once, must not block
 }
@@ -116,7 +117,8 @@ type operation struct {
 	ctx    context.Context
 	from   *source
 	change func(*storage.Tx) error
-	sheds  bool        // refused while the app is overloaded
+	sheds  bool // refused while the app is overloaded
+	start  start
 	answer func(error) // called once, must not block
 }
 

@@ -62,6 +62,12 @@ type Options struct {
 	// QueryTimeout, MutationTimeout and ActionTimeout bound a run whose function
 	// and job say nothing else. Defaults 5 s, 5 s and 10 min.
 	QueryTimeout, MutationTimeout, ActionTimeout time.Duration
+	// TurnWait bounds how long a call of a client, the host or an action waits until it
+	// begins: a mutation, until it has the app's turn. Then it is refused with
+	// unavailable and certainly not applied. MutationTimeout and the others count from
+	// the begin. Due jobs wait without a bound. Default MutationTimeout and 10 ms, so
+	// that a call behind a mutation that overruns gets its turn.
+	TurnWait time.Duration
 	// Grace is how long after its deadline an action may take to return before it
 	// is given up and its slot freed, and how long any handler that was told to stop
 	// may take before it is stuck (Engine.Stuck). Default 5 s.
@@ -143,6 +149,7 @@ func (o Options) withDefaults() Options {
 	setSpan(&o.QueryTimeout, 5*time.Second)
 	setSpan(&o.MutationTimeout, 5*time.Second)
 	setSpan(&o.ActionTimeout, 10*time.Minute)
+	setSpan(&o.TurnWait, o.MutationTimeout+10*time.Millisecond)
 	setSpan(&o.Grace, 5*time.Second)
 	setSpan(&o.Retention, 7*24*time.Hour)
 	setSpan(&o.DeadRetention, 30*24*time.Hour)
@@ -197,6 +204,7 @@ func (o Options) validate() error {
 		{"QueryTimeout", o.QueryTimeout},
 		{"MutationTimeout", o.MutationTimeout},
 		{"ActionTimeout", o.ActionTimeout},
+		{"TurnWait", o.TurnWait},
 		{"Grace", o.Grace},
 		{"Retention", o.Retention},
 		{"IdleAfter", o.IdleAfter},

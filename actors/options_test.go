@@ -38,6 +38,7 @@ func TestOptionsAreValidated(t *testing.T) {
 		"QueryTimeout":     spans(func(o *actors.Options, d time.Duration) { o.QueryTimeout = d }, ms),
 		"MutationTimeout":  spans(func(o *actors.Options, d time.Duration) { o.MutationTimeout = d }, ms),
 		"ActionTimeout":    spans(func(o *actors.Options, d time.Duration) { o.ActionTimeout = d }, ms),
+		"TurnWait":         spans(func(o *actors.Options, d time.Duration) { o.TurnWait = d }, ms),
 		"Grace":            spans(func(o *actors.Options, d time.Duration) { o.Grace = d }, ms),
 		"Retention":        spans(func(o *actors.Options, d time.Duration) { o.Retention = d }, ms),
 		"IdleAfter":        spans(func(o *actors.Options, d time.Duration) { o.IdleAfter = d }, ms),

@@ -70,6 +70,10 @@ func (r *relay) next() *turn {
 // begin opens the turn's transaction, unless nobody waits for it any more.
 func (r *relay) begin(t *turn, now time.Time) bool {
 	inv, app := t.inv, r.app
+	if !inv.start.begin() {
+		inv.reply(result{err: errTurnWait(app.id, inv.Path, app.eng.opts.TurnWait)})
+		return false
+	}
 	if err := refuse(inv.ctx, inv.from, inv.Path); err != nil {
 		inv.reply(result{err: blame(inv.Path, inv.timeout, err, context.Cause(inv.ctx))})
 		return false

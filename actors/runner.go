@@ -142,6 +142,13 @@ func (r *runner) hook(inv *invocation) {
 // from any goroutine.
 func (r *runner) run(inv *invocation) *turn {
 	eng := r.app.eng
+	if inv.fn.Kind == dispatch.KindMutation {
+		return &turn{inv: inv}
+	}
+	if !inv.start.begin() {
+		inv.reply(result{err: errTurnWait(r.app.id, inv.Path, eng.opts.TurnWait)})
+		return nil
+	}
 	switch inv.fn.Kind {
 	case dispatch.KindQuery:
 		eng.handlers.query(r.app, inv)
@@ -151,8 +158,6 @@ func (r *runner) run(inv *invocation) *turn {
 			return nil
 		}
 		eng.handlers.action(r.app, inv)
-	default:
-		return &turn{inv: inv}
 	}
 	return nil
 }

@@ -71,6 +71,10 @@ func refuse(ctx context.Context, from *source, path string) error {
 
 // operate does an operation, all of it within this message.
 func (s *scheduler) operate(op *operation) {
+	if !op.start.begin() {
+		op.answer(errTurnWait(s.id, "", s.eng.opts.TurnWait))
+		return
+	}
 	if err := refuse(op.ctx, op.from, ""); err != nil {
 		op.answer(err)
 		return

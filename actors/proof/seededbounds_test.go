@@ -148,4 +148,9 @@ var boundsFaults = []seededFault{
 				d.eng.sys.tell(d.self, &enterApp{id, func(ref *appRef, err error) { ref.leave() }})
 			}`}},
 	},
+	{
+		name: "given-up-begins", what: "a call that was given up for its wait is applied all the same",
+		pkg: "actors", tests: "TestG24_TheWaitForTheTurnIsBounded",
+		edits: []edit{{"actors/relay.go", `if !inv.start.begin() {`, `if !inv.start.begin() && !FAULT {`}},
+	},
 }
