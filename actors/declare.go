@@ -104,7 +104,7 @@ func (s *scheduler) windDeclared() bool {
 	case tx.Unchanged():
 		s.rollback(tx, cancelings, swept)
 	default:
-		s.commit(tx, cancelings, swept)
+		s.commitRuns(tx, cancelings, runChanges{own: true}, swept)
 	}
 	return true
 }

@@ -255,7 +255,11 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 		d.asleep[m.id] = append(d.asleep[m.id], m)
 		return
 	}
-	ref, err := d.spawn(c, m)
+	var ref *appRef
+	var err error
+	if fault := d.eng.guard("directory", m, func() { ref, err = d.spawn(c, m) }); fault != nil {
+		err = fault // the caller is told
+	}
 	if err != nil && !errors.Is(err, errTooManyApps) {
 		d.eng.opts.Logger.Error("opening an app", "app", m.id, "err", err)
 	}

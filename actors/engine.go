@@ -41,6 +41,7 @@ type Engine struct {
 	aborted  atomic.Bool // by Abort: nothing more is written
 	close    sync.Once
 	closed   error
+	fault    atomic.Pointer[error] // of an actor that all apps share
 
 	purgedDead atomic.Int64
 	shed       atomic.Int64
@@ -85,14 +86,14 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err := e.directory.census.begin(); err != nil {
 		opts.Logger.Warn("counting the apps", "err", err)
 	}
-	e.waker = &waker{eng: e, gone: make(chan struct{})}
+	e.waker = &waker{eng: e, gone: make(chan struct{}), failing: map[string]string{}}
 	// Addresses are known before anybody runs: the actors tell each other at once.
 	e.governor.self = e.sys.address("governor")
 	e.directory.self = e.sys.address("directory")
 	e.waker.self = e.sys.address("waker")
-	e.sys.spawn("governor", func() actor.Actor { return e.governor })
-	e.sys.spawn("directory", func() actor.Actor { return e.directory })
-	e.sys.spawn("waker", func() actor.Actor { return e.waker })
+	e.sys.spawn("governor", func() actor.Actor { return &shared{e.governor, e, "governor"} })
+	e.sys.spawn("directory", func() actor.Actor { return &shared{e.directory, e, "directory"} })
+	e.sys.spawn("waker", func() actor.Actor { return &shared{e.waker, e, "waker"} })
 	clock.watch(func(era storage.Era) { e.sys.tell(e.waker.self, &clockStepped{era}) })
 	e.waker.look()
 	return e, nil

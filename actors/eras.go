@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,12 +36,12 @@ type eras struct {
 // behind that by more than bridged, which is a step, or ahead, which is downtime.
 func openEras(store *storage.Store, wall, high time.Time) (eras, error) {
 	e := eras{list: slices.Clone(store.Eras())}
-	var err error
-	if e.accepted, err = store.Mark(storage.EraAccepted); err != nil {
-		return e, err
-	}
-	if e.settled, err = store.Mark(storage.EraSettled); err != nil {
-		return e, err
+	for mark, id := range map[storage.EraMark]*storage.EraID{storage.EraAccepted: &e.accepted, storage.EraSettled: &e.settled} {
+		var err error
+		// Without the volume that knows, nothing was accepted.
+		if *id, err = store.Mark(mark); err != nil && !errors.Is(err, storage.ErrCorrupt) {
+			return e, err
+		}
 	}
 	gap := wall.Sub(high)
 	if !high.IsZero() && gap < 0 {

@@ -15,6 +15,7 @@ const (
 type expiredFound struct {
 	ids  []storage.AppID
 	next storage.ExpiredCursor
+	err  error
 }
 
 // lookForExpired begins a look at the next apps, unless it is too early for that.
@@ -27,13 +28,9 @@ func (w *waker) lookForExpired() {
 	e, from := eng.expiry(eng.clock.look()), w.expired
 	var found expiredFound
 	eng.handlers.spawn("", func() result {
-		var err error
-		found.ids, found.next, err = eng.store.Expired(from, e, expiredScan)
-		return result{err: err}
-	}, func(res result) {
-		if res.err != nil && !eng.closing.Load() {
-			eng.opts.Logger.Error("looking for expired rows", "err", res.err)
-		}
+		found.ids, found.next, found.err = eng.store.Expired(from, e, expiredScan)
+		return result{}
+	}, func(result) {
 		eng.sys.tell(w.self, &found)
 	})
 }
@@ -41,6 +38,7 @@ func (w *waker) lookForExpired() {
 // wakeExpired has the apps woken that were found, a few of them.
 func (w *waker) wakeExpired(found *expiredFound) {
 	w.expiring, w.expired = false, found.next
+	w.complain("looking for expired rows", found.err)
 	n := 0
 	for _, id := range found.ids {
 		if _, live := w.eng.directory.live.Load(id); live || n == expiredWake {

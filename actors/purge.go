@@ -71,7 +71,7 @@ func (s *scheduler) purge() {
 		return
 	}
 	purged := &s.eng.purgedDead
-	s.commit(tx, nil, func(err error) {
+	s.commitRuns(tx, nil, runChanges{own: true}, func(err error) {
 		if err == nil {
 			purged.Add(int64(dead))
 		}

@@ -185,7 +185,7 @@ func (s *scheduler) commitMended(tx *storage.Tx, claims []claim) {
 		return
 	}
 	runs := s.runs
-	s.commit(tx, nil, func(err error) {
+	s.commitRuns(tx, nil, runChanges{own: true}, func(err error) {
 		if err == nil {
 			runs.mended(claims)
 		}

@@ -121,6 +121,7 @@ type runChanges struct {
 	claimed []*run // may start once it is durable
 	stop    []*run // cancelled: their handlers are told once it is durable
 	ended   []*run
+	own     bool // the app's own work, though something is done when it is answered
 }
 
 // Receive implements the actor.
@@ -326,7 +327,7 @@ func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 		less := app.queued.Add(-weight) < maxQueued && app.full.Load()
 		// Told first: who is answered that it failed may call again at once.
 		if err != nil || less || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
-			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs, own: reply == nil})
+			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs, own: runs.own || reply == nil})
 		}
 		if reply != nil {
 			reply(err)

@@ -47,7 +47,9 @@ type waker struct {
 	expiring bool                  // some are being looked at
 	expireAt time.Duration         // monotonic; when to look at others
 
-	sweeping atomic.Bool // somebody is in sweep
+	checking atomic.Bool       // checkFiles is under way
+	failing  map[string]string // what the log has of each thing that fails
+	sweeping atomic.Bool       // somebody is in sweep
 }
 
 // The messages to the waker.
@@ -122,6 +124,7 @@ func (w *waker) Receive(c actor.Context) {
 	case *checkClock:
 		w.checkLater()
 		w.lookForExpired()
+		w.checkFiles()
 		w.eng.believe()
 		moves := w.eng.clock.check()
 		if moves == w.moves {
@@ -172,9 +175,12 @@ func (w *waker) beginSweep() {
 		return
 	}
 	ids, listErr := w.eng.store.Apps()
-	if err != nil || listErr != nil {
-		w.eng.opts.Logger.Error("reading which triggers were declared", "err", errors.Join(err, listErr))
+	if w.eng.closing.Load() {
 		return
+	}
+	if err := errors.Join(err, listErr); err != nil {
+		// The apps of the other volumes look all the same.
+		w.eng.opts.Logger.Error("reading which triggers were declared", "err", err)
 	}
 	w.sweep = map[storage.AppID]bool{}
 	for _, id := range append(ids, d.named()...) {
@@ -225,12 +231,23 @@ func (w *waker) wakeDue() {
 		w.due = append(w.due, id)
 		return true
 	})
-	if err != nil {
-		w.eng.opts.Logger.Error("reading the alarm index", "err", err)
+	if w.complain("reading the alarm index", err); err != nil {
 		w.wakeBy(wall.Add(wakeLead + time.Second))
 	}
 	w.tellOverdue()
 	w.wakeSome()
+}
+
+// complain logs what fails, when it begins to or fails otherwise than before.
+func (w *waker) complain(what string, err error) {
+	text := ""
+	if err != nil && !w.eng.closing.Load() {
+		text = err.Error()
+	}
+	if text != "" && text != w.failing[what] {
+		w.eng.opts.Logger.Error(what, "err", err)
+	}
+	w.failing[what] = text
 }
 
 // wakeBy has the alarm index read in time for an app that has something to do at

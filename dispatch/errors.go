@@ -156,6 +156,7 @@ var sentinelCodes = [...]struct {
 	{storage.ErrProgram, CodeFailedPrecondition, true},
 	{storage.ErrFenced, CodeUnavailable, false},
 	{storage.ErrCorrupt, CodeDataLoss, false},
+	{storage.ErrNotBuilt, CodeDataLoss, false}, // of an app that is open: its pages are damaged
 	{storage.ErrFormat, CodeDataLoss, false},
 	{context.DeadlineExceeded, CodeDeadlineExceeded, false},
 	{context.Canceled, CodeCanceled, false},

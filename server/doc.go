@@ -12,7 +12,7 @@
 // The routes:
 //
 //	POST /v1/apps/{app}/functions/{ns:fn}   body: the arguments as JSON, none is {}
-//	GET  /v1/health                         200 {"status":"ok"} while the process serves
+//	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served
 //
 // And if there is Options.Admin, for those it lets:
 //

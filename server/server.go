@@ -112,10 +112,15 @@ func canonical(p string) bool {
 	return strings.HasPrefix(p, "/") && (path.Clean(p) == p || path.Clean(p)+"/" == p)
 }
 
-// health answers that the process serves.
+// health answers whether the engine serves all apps. What is wrong is in the log, and
+// Engine.Health says it: this route is open to anybody.
 func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		wrongMethod(w, r, "GET, HEAD")
+		return
+	}
+	if h.eng.Health() != nil {
+		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"failing"}`))
 		return
 	}
 	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))

@@ -76,6 +76,17 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// TestHealthIsRed: an engine that does not serve all apps is not healthy.
+func TestHealthIsRed(t *testing.T) {
+	s := mustSite(t, server.Options{})
+	if err := s.eng.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.mustSend(t, s.mustRequest(t, "GET", "/v1/health", nil)); got.status != 503 || got.body != `{"status":"failing"}`+"\n" {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
 func TestIdentify(t *testing.T) {
 	s := mustSite(t, server.Options{Identify: func(r *http.Request) (*dispatch.Identity, error) {
 		switch token := r.Header.Get("Authorization"); token {

@@ -25,23 +25,12 @@ func (s *Store) Check() error {
 			continue
 		}
 		errs = append(errs, readError(db.CheckPages()))
-		err := v.checkRecords(s.schema, seen)
+		err := v.read(func(snap *kv.Snapshot) error { return v.check(snap, s.schema, seen) })
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", v.name, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkRecords is check, for which a key that no code of ours can have written is
-// no reason to panic.
-func (v *volume) checkRecords(schema map[string]*tableInfo, seen map[AppID]string) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrCorrupt, r)
-		}
-	}()
-	return v.read(func(snap *kv.Snapshot) error { return v.check(snap, schema, seen) })
 }
 
 func (v *volume) check(snap *kv.Snapshot, schema map[string]*tableInfo, seen map[AppID]string) error {

@@ -68,8 +68,14 @@ func (v *volume) await() {
 	}
 }
 
-// revive opens the volume anew if it is down, unless it is too early for that.
+// revive opens the volume anew if it is down, unless it is too early for that. One
+// whose file was replaced goes down.
 func (v *volume) revive() {
+	if v.suspect.Swap(false) && v.db != nil {
+		if err := v.db.Present(); err != nil {
+			v.failed(err)
+		}
+	}
 	if v.db == nil && v.backoff.refusal() == nil {
 		if err := v.reopen(); err != nil {
 			v.failed(err)

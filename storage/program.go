@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 
 	"carillon/storage/internal/kv"
@@ -16,13 +17,19 @@ func checkProgram(name string) error {
 	return nil
 }
 
-// Program returns the name of the program whose store it is, "" if it has none.
+// Program returns the name of the program whose store it is, "" if it has none. Of a
+// store whose first volume is lost the others know it.
 func (s *Store) Program() (name string, err error) {
-	err = s.volumes[0].read(func(snap *kv.Snapshot) error {
-		name = string(snap.Get(kv.Meta, metaProgram))
-		return nil
-	})
-	return name, err
+	for _, v := range s.volumes {
+		err = v.read(func(snap *kv.Snapshot) error {
+			name = string(snap.Get(kv.Meta, metaProgram))
+			return nil
+		})
+		if err == nil {
+			return name, nil
+		}
+	}
+	return "", err
 }
 
 // SetProgram makes the store that of the program, whose ever it was, durably
@@ -32,7 +39,11 @@ func (s *Store) SetProgram(name string) error {
 	if err := checkProgram(name); err != nil {
 		return err
 	}
-	return s.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(name)) })
+	var errs []error
+	for _, v := range s.volumes {
+		errs = append(errs, v.do(0, func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(name)) }))
+	}
+	return errors.Join(errs...)
 }
 
 // checkOwner refuses a store that Options.Program must not open. It changes nothing.
@@ -60,16 +71,4 @@ func (s *Store) checkOwner() error {
 		}
 	}
 	return nil
-}
-
-// adopt gives a store without a name that of the program. The committer does
-// not run yet.
-func (s *Store) adopt() error {
-	if s.opts.Program == "" {
-		return nil
-	}
-	if name, err := s.Program(); err != nil || name != "" {
-		return err
-	}
-	return s.volumes[0].update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaProgram, []byte(s.opts.Program)) })
 }

@@ -243,12 +243,9 @@ func (s *Store) openVolumes(dir string) error {
 		return nil
 	}
 	for _, v := range s.volumes {
-		if err := v.own(); err != nil {
+		if err := v.own(s.opts.Program); err != nil {
 			return fmt.Errorf("volume %s: %w", v.name, err)
 		}
-	}
-	if err := s.adopt(); err != nil {
-		return err
 	}
 	if n := len(s.volumes); n > count && s.volumes[0].db != nil {
 		// Some of the names may be those of a process that did not live to sync them.
@@ -283,7 +280,8 @@ func (s *Store) each(fn func(*volume) error) error {
 
 // Health returns what is wrong with the volumes, nil if nothing is: each error
 // names one that applies no changes now, and why. Its apps are not served; those of
-// the others are.
+// the others are. It looks whether each file still has its name: one that was replaced
+// or removed is lost from then on.
 func (s *Store) Health() error {
 	var errs []error
 	for _, v := range s.volumes {

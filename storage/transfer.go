@@ -63,7 +63,7 @@ func (s *Store) export(ctx context.Context, id AppID, w io.Writer) error {
 	}
 	defer pin.Close()
 	read := func(fn func(*kv.Snapshot) error) error {
-		if err := readError(pin.Read(fn)); err != nil {
+		if err := readPin(vol.name, pin, fn); err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
 		return nil

@@ -166,8 +166,8 @@ func (tx *Tx) readFile(fn func(*kv.Snapshot) error) (err error) {
 			return err
 		}
 	}
-	if err := tx.pin.Read(fn); err != nil {
-		return fmt.Errorf("app %s: %w", tx.app.id, readError(err))
+	if err := readPin(tx.app.vol.name, tx.pin, fn); err != nil {
+		return fmt.Errorf("app %s: %w", tx.app.id, err)
 	}
 	return nil
 }

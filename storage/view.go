@@ -149,8 +149,8 @@ type Snapshot struct {
 
 // read runs fn on the file as it was then. The lock is held.
 func (s *Snapshot) read(fn func(*kv.Snapshot) error) error {
-	if err := s.pin.Read(fn); err != nil {
-		return fmt.Errorf("app %s: %w", s.v.app.id, readError(err))
+	if err := readPin(s.v.app.vol.name, s.pin, fn); err != nil {
+		return fmt.Errorf("app %s: %w", s.v.app.id, err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +33,7 @@ var (
 	metaClock     = []byte("clock")     // what the file knows of the clock, a record
 	metaDeclared  = []byte("declared")  // Store.SetDeclared; kept in volume 0
 	metaNumbers   = []byte("numbers")   // highest app number in the file
-	metaProgram   = []byte("program")   // the name of the program whose store it is; kept in volume 0
+	metaProgram   = []byte("program")   // the name of the program whose store it is; kept in each
 )
 
 // volume is one file with one owner and one committer.
@@ -51,6 +52,7 @@ type volume struct {
 	stopped chan struct{}
 
 	backoff backoff
+	suspect atomic.Bool // its file may not be the one that has its name any more
 
 	mark    atomic.Pointer[instantMark]
 	clock   *atomic.Pointer[clockState] // the store's
@@ -137,12 +139,25 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 }
 
 // own makes this process the owner of the file: the epoch it writes fences
-// every earlier one.
-func (v *volume) own() error {
+// every earlier one. It is told of the program whose store it is, unless that is "".
+// One that is found damaged is lost.
+func (v *volume) own(program string) error {
 	if v.db == nil {
 		return nil
 	}
-	return v.db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(v.epoch)) })
+	err := v.db.Update(func(tx *kv.Txn) error {
+		if program != "" {
+			if err := tx.Put(kv.Meta, metaProgram, []byte(program)); err != nil {
+				return err
+			}
+		}
+		return tx.Put(kv.Meta, metaEpoch, u64(v.epoch))
+	})
+	if errors.Is(err, kv.ErrDamaged) {
+		v.failed(err)
+		return nil
+	}
+	return err
 }
 
 func mapOpenError(name string, err error) error {
@@ -187,7 +202,7 @@ func (v *volume) read(fn func(*kv.Snapshot) error) error {
 		return err
 	}
 	defer pin.Close()
-	return readError(pin.Read(fn))
+	return readPin(v.name, pin, fn)
 }
 
 // readDurable is read of what leaves the process.
@@ -197,16 +212,35 @@ func (v *volume) readDurable(fn func(*kv.Snapshot) error) error {
 		return err
 	}
 	defer pin.Close()
-	return readError(pin.Read(fn))
+	return readPin(v.name, pin, fn)
 }
 
-func readFile(db *kv.DB, fn func(*kv.Snapshot) error) error {
+func readFile(volume string, db *kv.DB, fn func(*kv.Snapshot) error) error {
 	pin, err := db.Begin()
 	if err != nil {
 		return readError(err)
 	}
 	defer pin.Close()
-	return readError(pin.Read(fn))
+	return readPin(volume, pin, fn)
+}
+
+// readPin runs fn on the file as it was when the Pin was made. A key that no code of
+// ours can have written is damage, and no reason to panic.
+func readPin(volume string, pin *kv.Pin, fn func(*kv.Snapshot) error) error {
+	return readError(pin.Read(func(snap *kv.Snapshot) (err error) {
+		defer func() {
+			r := recover()
+			if r == nil {
+				return
+			}
+			_, fault := r.(interface{ Addr() uintptr })
+			if _, ok := r.(runtime.Error); !ok || fault {
+				panic(r) // kv knows it
+			}
+			err = fmt.Errorf("%w: %s: %v", ErrCorrupt, volume, r)
+		}()
+		return fn(snap)
+	}))
 }
 
 // readError says in this package's words what kept the file from being read.
@@ -231,6 +265,9 @@ func (v *volume) health() error {
 		return v.downError()
 	}
 	if err := v.db.Present(); err != nil {
+		// The committer takes the volume down.
+		v.suspect.Store(true)
+		v.submit(&changeSet{app: new(App), done: func(error) {}})
 		return lostError(v.name, err)
 	}
 	return nil
@@ -310,7 +347,7 @@ func (v *volume) reopen() error {
 	}
 	var epoch uint64
 	var mark *instantMark
-	err = readFile(db, func(snap *kv.Snapshot) error {
+	err = readFile(v.name, db, func(snap *kv.Snapshot) error {
 		epoch, mark = getU64(snap, metaEpoch), readMark(snap)
 		return nil
 	})

@@ -153,4 +153,16 @@ var boundsFaults = []seededFault{
 		pkg: "actors", tests: "TestG24_TheWaitForTheTurnIsBounded",
 		edits: []edit{{"actors/relay.go", `if !inv.start.begin() {`, `if !inv.start.begin() && !FAULT {`}},
 	},
+	{
+		name: "panic-ends-the-shared", what: "a panic of the directory, the waker or the governor is left to the actor library",
+		pkg: "actors", tests: "TestG24_APanicInWhatAllAppsShare",
+		edits: []edit{{"actors/health.go", `if v := recover(); v != nil {`, `if v := recover(); v != nil && FAULT {
+			panic(v)
+		} else if v != nil {`}},
+	},
+	{
+		name: "files-not-looked-at", what: "a volume that is replaced or removed goes unnoticed until it is written",
+		pkg: "actors", tests: "TestG37_ALostVolumeTurnsHealthRed",
+		edits: []edit{{"storage/volume.go", `if err := v.db.Present(); err != nil {`, `if err := v.db.Present(); err != nil && !FAULT {`}},
+	},
 }

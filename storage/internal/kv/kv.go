@@ -100,6 +100,7 @@ type DB struct {
 	readOnly bool
 	durable  atomic.Int64 // number of the latest commit of this process that was synced
 	commit   sync.RWMutex // held by Update
+	size     atomic.Int64 // of what was committed when an Update last began
 
 	pins      atomic.Int64
 	none      atomic.Pointer[chan struct{}] // closed when there is no Pin; nil until the file is closed
@@ -481,6 +482,7 @@ func (db *DB) Update(fn func(*Txn) error) error {
 		}
 		return db.bolt.Update(func(tx *bolt.Tx) error {
 			id = tx.ID()
+			db.size.Store(tx.Size())
 			if err := db.present(tx.Size()); err != nil {
 				return err
 			}
@@ -498,8 +500,9 @@ func (db *DB) Update(fn func(*Txn) error) error {
 	return err
 }
 
-// Present says whether the file still has its name: nil or ErrReplaced.
-func (db *DB) Present() error { return db.present(0) }
+// Present says whether the file still has its name, and is as long as it was when an
+// Update last began: nil, ErrReplaced or ErrDamaged.
+func (db *DB) Present() error { return db.present(db.size.Load()) }
 
 // present says whether the file is still the one that has its name, and as long as
 // it must be.

@@ -1,0 +1,69 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Health returns what is wrong with the engine, nil if nothing is: volumes that apply
+// no changes, whose apps are not served while those of the others are, and an actor
+// that all apps share and that has panicked. The latter is a fault of Carillon's own;
+// the engine goes on as far as it can, and only another Open ends the error. It waits
+// for the file system, but for no commit.
+func (e *Engine) Health() error {
+	if e.closing.Load() {
+		return errShutdown()
+	}
+	err := e.store.Health()
+	if fault := e.fault.Load(); fault != nil {
+		err = errors.Join(*fault, err)
+	}
+	return asError(err)
+}
+
+// shared is an actor that all apps need: the directory, the waker or the governor. A
+// panic is the end of one message, and never of the actor: its supervisor would stop
+// its children, which are all apps.
+type shared struct {
+	actor.Actor
+	eng  *Engine
+	name string
+}
+
+// Receive implements the actor.
+func (s *shared) Receive(c actor.Context) {
+	err := s.eng.guard(s.name, c.Message(), func() { s.Actor.Receive(c) })
+	if w, ok := s.Actor.(*waker); ok && err != nil {
+		w.wakeBy(w.eng.clock.wall().Add(wakeLead + time.Second)) // it may have cleared its alarm
+	}
+}
+
+// guard runs fn. A panic is logged, turns Health red, and is the error.
+func (e *Engine) guard(name string, message any, fn func()) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the %s panicked at %T: %v", name, message, v)
+			e.opts.Logger.Error("actor panicked", "actor", name, "message", fmt.Sprintf("%T", message), "panic", v, "stack", string(debug.Stack()))
+			e.fault.CompareAndSwap(nil, &err)
+		}
+	}()
+	fn()
+	return nil
+}
+
+// checkFiles notices a volume whose file was replaced or removed, which is lost from then on.
+// It may wait for the file system, and so runs beside the waker.
+func (w *waker) checkFiles() {
+	if !w.checking.CompareAndSwap(false, true) {
+		return // a disk does not answer
+	}
+	eng := w.eng
+	eng.handlers.spawn("", func() result {
+		_ = eng.store.Health() // what is wrong is logged where it is found
+		return result{}
+	}, func(result) { w.checking.Store(false) })
+}
