@@ -54,6 +54,8 @@ import (
 //	crash-at POINT N COMMAND  cut the command off at the N-th passage of the point; prints whether it came to that
 //	limits APP ENGINE         restart with so many jobs at once
 //	apps                      the names of all apps
+//	export APP | import APP   keep a copy of the app; make an app of the copy that was kept last
+//	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
 // Options of a job are id=I, once, timeout=D, attempts=N, base=D, max=D, linear and jitter;
 // those of a trigger overlap=O, catch-up=C and paused.
@@ -122,6 +124,8 @@ type script struct {
 	left    time.Duration     // how much time may still pass
 	aliases map[string]string // of ids
 	ids     map[string]string // of aliases
+
+	exported []byte // the copy of an app that was kept last
 }
 
 func newScript(h *Harness) *script {
@@ -279,13 +283,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return "", nil
 	case "limits":
 		return s.limits(words)
-	case "apps":
-		ids, err := s.h.Engine.Apps()
-		var names []string
-		for _, id := range ids {
-			names = append(names, string(id))
-		}
-		return strings.Join(names, "\n"), err
+	case "apps", "export", "import", "delete-app":
+		return s.apps(words)
 	}
 	return "", fmt.Errorf("unknown command %q", arg(words, 0))
 }

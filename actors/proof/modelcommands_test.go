@@ -78,6 +78,9 @@ func commands() []command {
 		{word: "resume", draws: 1, make: (*maker).cronCommand, before: beforePause},
 		{word: "delete", draws: 1, make: (*maker).cronCommand, before: beforeDelete},
 		{word: "run-now", draws: 1, make: (*maker).cronCommand, before: beforeRunNow},
+		{word: "export", draws: 1, make: (*maker).export, before: beforeExport},
+		{word: "delete-app", draws: 1, make: (*maker).deleteApp, before: beforeDeleteApp, after: afterDeleteApp},
+		{word: "import", draws: 2, make: (*maker).importApp, before: beforeImport},
 	}
 }
 
@@ -92,10 +95,10 @@ func commandOf(text string) (command, bool) {
 	return command{}, false
 }
 
-// calls says whether the command is none that changes the state by itself.
+// calls says whether the command does what it says as it begins, or by what it calls.
 func (c *command) calls() bool {
 	switch c.word {
-	case "call", "advance", "crash", "restart", "limits", "release", "clock":
+	case "call", "advance", "crash", "restart", "limits", "release", "clock", "export", "import", "delete-app":
 		return true
 	}
 	return false

@@ -251,6 +251,9 @@ func (m *model) did(a *app, h happening) {
 	if r.over && r.overAt.Before(over) {
 		over = r.overAt
 	}
+	if told := r.toldAt; !told.IsZero() && told.Before(over) {
+		over = told
+	}
 	switch {
 	case d.Nest != nil:
 		return // its own run tells

@@ -41,12 +41,13 @@ func (m *model) happened(h happening) {
 		return
 	}
 	if h.what == "start" {
-		if h.run.life = m.life; m.dead {
+		if h.run.life = m.life; m.dead || m.ofDeleted(h.run) {
 			h.run.life = -1
 		}
 	}
 	if h.run.life != m.life {
-		return // its engine is gone, and whatever it does counts for nothing
+		m.unheard(a, h)
+		return // its engine or its app is gone, and whatever it does counts for nothing
 	}
 	a.touched = h.at
 	switch h.what {
@@ -245,7 +246,7 @@ func (m *model) mutated(a *app, h happening) {
 			m.succeed(a, j, h.at)
 			j.endedAt = r.wall
 		}
-	} else if want := r.prog.end(r.job.Attempt); want == nil && dispatch.AsError(ended).Code != dispatch.CodeDeadlineExceeded && !m.cut {
+	} else if want := r.prog.end(r.job.Attempt); want == nil && dispatch.AsError(ended).Code != dispatch.CodeDeadlineExceeded && !m.cut && r.toldAt.IsZero() {
 		m.found("other", "%s failed with %v", r.prog.Name, ended)
 	}
 	a.end(ended == nil)
@@ -304,7 +305,7 @@ func (m *model) leaves(a *app, j *job) bool {
 	t := a.triggers[j.trigger]
 	return slices.ContainsFunc(slices.Concat(m.runs, m.left), func(r *run) bool {
 		switch {
-		case r.app != a.id || !r.over:
+		case r.app != a.id || !r.over || r.life != m.life:
 			return false
 		case r.job.ID == j.id:
 			return true
@@ -361,6 +362,8 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 	}
 	if e.err == nil {
 		m.succeed(a, j, at)
+	} else if !e.run.toldAt.IsZero() && late(e.err) == errDeadline {
+		m.heldUp(a, j, c, at)
 	} else {
 		m.fail(a, j, e.err, at)
 	}
@@ -467,7 +470,7 @@ func (m *model) refresh(at time.Time) {
 			}
 		}
 		// While a turn is held, mutations that wait for it hold slots unseen.
-		free := inApp < m.perApp && len(m.runs) < m.all && turns == 0 && !m.closing
+		free := inApp < m.perApp && len(m.runs) < m.all && turns == 0 && !m.closing && !a.held
 		if free && !a.free {
 			a.freeSince = at
 		}
@@ -493,7 +496,7 @@ func (m *model) opened(at time.Time) {
 		if !m.graceful {
 			m.interrupted(a, at)
 		}
-		a.holder, a.unsettled = nil, nil
+		a.holder, a.unsettled, a.held = nil, nil, false
 		a.window = nil
 	}
 	for _, id := range modelApps {

@@ -242,7 +242,7 @@ func (g *maker) limits(s *step) string { return fmt.Sprintf("limits %d %d", 1+s.
 // crashAt crashes in the middle of another command.
 func (g *maker) crashAt(s *step) string {
 	inner := *s
-	inner.Word = []string{"call", "schedule", "advance", "advance", "cancel", "call"}[s.M%6]
+	inner.Word = []string{"call", "schedule", "advance", "advance", "cancel", "call", "delete-app", "import"}[s.M%8]
 	line := g.line(&inner)
 	if line == "" {
 		return ""

@@ -173,6 +173,7 @@ type run struct {
 	life   int       // of the engine; the model's
 	over   bool
 	overAt time.Time
+	toldAt time.Time // the model's: when a Delete of its app told it to stop
 	freed  time.Time // the model's: when its slot, or its turn, is given back at the latest
 }
 

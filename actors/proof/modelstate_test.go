@@ -51,6 +51,7 @@ type model struct {
 	crashed         bool        // this command has killed an engine that is open again
 	dead            bool        // the engine was killed, and is not open again
 	peak            time.Time   // the latest that the wall has shown before it was stepped
+	kept            *app        // what was exported last
 	hibernated, ran int
 	heldJobs        int
 }
@@ -77,6 +78,7 @@ type app struct {
 	free      bool      // a due job could start
 	freeSince time.Time // and could all the time since
 	touched   time.Time // when something last happened
+	held      bool      // for a Delete that this command takes back: no job begins
 	window    []*change // of this command, in order
 	open      *change   // the one that is being made
 }
