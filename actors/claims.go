@@ -189,7 +189,7 @@ func (s *scheduler) suspects() (n, most int) {
 }
 
 func (s *scheduler) newRun(job storage.Job, suspect bool) *run {
-	r := &run{job: job, path: job.Function, attempt: job.Attempts + 1, suspect: suspect}
+	r := &run{app: s.appState, job: job, path: job.Function, attempt: job.Attempts + 1, suspect: suspect}
 	if fn, ok := s.eng.opts.Functions.Lookup(job.Function); ok {
 		r.path, r.mutation = fn.Path, fn.Kind == dispatch.KindMutation
 	}

@@ -91,7 +91,7 @@ func (g *governor) Receive(c actor.Context) {
 		}
 		g.free -= n
 		g.held[w.app.Id] += n
-		g.sys.tell(w.app, &slotsGiven{n})
+		g.sys.tell(w.app, &slotsGiven{claimant{w.app, n}})
 	}
 	g.contended.Store(g.waiting.Len() > 0)
 }

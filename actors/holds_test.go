@@ -288,3 +288,47 @@ func TestG26_CloseBesideDelete(t *testing.T) {
 		both.Wait()
 	}
 }
+
+// G16: what a handler of a deleted app still has to say is nothing to the app that
+// has its name now: the slot of its job is given back once.
+func TestG16_ASlotOfADeletedAppIsGivenBackOnce(t *testing.T) {
+	for _, end := range []string{"the grace is over", "the handler returns"} {
+		t.Run(end, func(t *testing.T) {
+			k := newKit()
+			takes := 2 * time.Second
+			if end == "the grace is over" {
+				takes = time.Minute
+			}
+			deaf := k.action("t:deaf", func(ctx *dispatch.ActionCtx, name string) error {
+				time.Sleep(takes)
+				return nil
+			})
+			long := k.action("t:long", func(ctx *dispatch.ActionCtx, name string) error {
+				k.note(name, ctx.Job)
+				time.Sleep(10 * time.Second)
+				return nil
+			})
+			opts := actors.Options{Functions: k.reg, Concurrency: 1, Grace: 3 * time.Second, Logger: quiet}
+			actorstest.Run(t, opts, func(h *actorstest.Harness) {
+				canceled := mustAfter(t, h, "acme", 0, deaf.With("x"))
+				h.Settle()
+				must[storage.Cancellation](t)(h.Scheduler("acme").Cancel(canceled))
+				if err := h.Engine.Delete(h.Context(), "acme"); err != nil {
+					t.Fatal(err)
+				}
+				mustAfter(t, h, "acme", 0, long.With("first"))
+				h.Settle()
+				mustAfter(t, h, "other", 0, long.With("second"))
+				mustAfter(t, h, "third", 0, long.With("third"))
+				h.Advance(9 * time.Second)
+				if n := k.count("first") + k.count("second") + k.count("third"); n != 1 {
+					t.Errorf("%d jobs run at once, of 1", n)
+				}
+				h.Advance(time.Minute)
+				if n := k.count("first") + k.count("second") + k.count("third"); n != 3 {
+					t.Errorf("%d of 3 jobs have run", n)
+				}
+			})
+		})
+	}
+}

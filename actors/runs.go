@@ -12,6 +12,7 @@ import (
 
 // run is a claimed job, from its claim to its end.
 type run struct {
+	app       *appState
 	job       storage.Job // as it was when claimed
 	attempt   int
 	path      string // of its function, as it is declared

@@ -99,7 +99,7 @@ type (
 	}
 	runExpired    struct{ run *run }   // an action is past deadline and grace
 	alarmFired    struct{ gen uint64 } // the alarm, of that generation
-	slotsGiven    struct{ n int }      // by the governor
+	slotsGiven    struct{ claimant }   // by the governor
 	clockMoved    struct{}             // the wall was stepped, or the machine suspended
 	handlersMoved struct{}             // a handler that was given up has returned, is stuck, or was abandoned
 	retryReload   struct{}             // the volume may be up again
@@ -157,21 +157,27 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *turnExpired:
 		s.expireTurn()
 	case *jobEnded:
-		s.endRun(m.end)
+		if m.end.run.app == s.appState { // else of a deleted app that had the name
+			s.endRun(m.end)
+		}
 	case *runStarted:
 		m.run.ctx, m.run.timeout = m.ctx, m.timeout
 		if !m.run.over {
 			s.expireAfter(m.run, m.timeout+s.eng.opts.Grace)
 		}
 	case *runExpired:
-		s.giveUp(m.run)
+		if m.run.app == s.appState {
+			s.giveUp(m.run)
+		}
 	case *alarmFired:
 		if !s.alarm.Fired(m.gen) {
 			return
 		}
 	case *slotsGiven:
-		s.slots += m.n
-		s.asked = max(s.asked-m.n, 0) // some may have been taken back
+		if m.app == s.self { // else the governor hears next that the app which asked has stopped
+			s.slots += m.n
+			s.asked = max(s.asked-m.n, 0) // some may have been taken back
+		}
 	case *clockMoved:
 		s.alarm.Clear()
 	case *settled:
