@@ -135,7 +135,7 @@ func beforeDeleteApp(m *model, l *line) {
 
 // afterDeleteApp takes a hold back.
 func afterDeleteApp(m *model, l *line) {
-	l.app(m).held = false
+	l.app(m).held, l.app(m).queued = false, nil
 	m.refresh(m.now)
 }
 
@@ -146,7 +146,9 @@ func (m *model) hold(a *app, at time.Time) {
 		if r.app != a.id || r.over || !r.toldAt.IsZero() {
 			continue
 		}
-		r.toldAt = at
+		if j := a.own(r); j == nil || at.Before(r.began.Add(j.timeout())) { // else its deadline came first
+			r.toldAt = at
+		}
 		if end := at.Add(modelGrace); r.acts && end.Before(r.freed) {
 			r.freed = end
 		}
@@ -158,6 +160,10 @@ func (m *model) hold(a *app, at time.Time) {
 // effect; those of canceled jobs are not waited for.
 func (m *model) gone(a *app, l *line) {
 	m.hold(a, l.began)
+	a.queued = map[storage.JobID]bool{}
+	for _, j := range a.jobs {
+		a.queued[j.id] = a.holder != nil && j.state == storage.StatePending && !j.due.After(m.wall(l.began)) && !j.acts()
+	}
 	a.jobs, a.counters, a.effects, a.triggers, a.ends = nil, map[string]int{}, map[string]int{}, map[string]*trigger{}, nil
 	a.unsettled, a.window = nil, nil
 	for _, r := range slices.Concat(m.runs, m.left, []*run{a.holder}) {
@@ -172,9 +178,14 @@ func (m *model) gone(a *app, l *line) {
 }
 
 // ofDeleted says whether the run was begun by an action of an app that is being
-// deleted, and that is waited for.
+// deleted, and that is waited for, or was next in the turn.
 func (m *model) ofDeleted(r *run) bool {
-	return m.apps[r.app].held && slices.ContainsFunc(m.runs, func(by *run) bool {
+	a := m.apps[r.app]
+	if a.held && a.queued[r.job.ID] && !r.acts {
+		delete(a.queued, r.job.ID)
+		return true
+	}
+	return a.held && slices.ContainsFunc(m.runs, func(by *run) bool {
 		return by.app == r.app && by.life < 0 && by.acts && by.job.ID == r.job.ID && r.job.ID != "" && !r.acts
 	})
 }

@@ -172,5 +172,5 @@ func (m *model) save(noted []happening) (back func()) {
 // copy makes what the app is made of its own.
 func (a *app) copy() {
 	a.jobs, a.unsettled, a.window = slices.Clone(a.jobs), slices.Clone(a.unsettled), slices.Clone(a.window)
-	a.counters, a.effects, a.triggers = maps.Clone(a.counters), maps.Clone(a.effects), maps.Clone(a.triggers)
+	a.counters, a.effects, a.triggers, a.queued = maps.Clone(a.counters), maps.Clone(a.effects), maps.Clone(a.triggers), maps.Clone(a.queued)
 }

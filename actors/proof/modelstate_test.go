@@ -73,14 +73,15 @@ type app struct {
 	seq      int
 	ends     map[end]bool // that were seen
 
-	holder    *run      // the run whose handler has the turn
-	unsettled []ending  // actions that ended meanwhile
-	free      bool      // a due job could start
-	freeSince time.Time // and could all the time since
-	touched   time.Time // when something last happened
-	held      bool      // for a Delete that this command takes back: no job begins
-	window    []*change // of this command, in order
-	open      *change   // the one that is being made
+	holder    *run                   // the run whose handler has the turn
+	unsettled []ending               // actions that ended meanwhile
+	free      bool                   // a due job could start
+	freeSince time.Time              // and could all the time since
+	touched   time.Time              // when something last happened
+	held      bool                   // for a Delete that this command takes back: no job begins
+	queued    map[storage.JobID]bool // mutations of a deleted app that waited for the turn
+	window    []*change              // of this command, in order
+	open      *change                // the one that is being made
 }
 
 // ending is an action's run that has ended, and how.
