@@ -43,6 +43,12 @@ type linearRun struct {
 
 	faulty  atomic.Bool // commits fail now and then
 	crashed atomic.Bool // this life of the engine is over, or about to be
+	ran     sync.Map    // of linearRan
+
+	transfers bool // apps are deleted, exported and imported besides
+	seed      []byte
+	copies    *storage.Store // of exported apps
+	exports   atomic.Int64
 }
 
 // linearApp is the history of one app so far.
@@ -62,13 +68,14 @@ func (r *linearRun) now() int64 { return int64(time.Since(r.began)) }
 // in which each call lies between its beginning and its answer, or, if its
 // outcome is unknown, nowhere or between its beginning and that answer, or the
 // next opening of the directory; and each job that has run did so in one
-// instant, not before it was due.
+// instant, not before it was due. In every other history apps are deleted, exported
+// and imported besides, each in one instant too.
 func TestG2_Linearizability(t *testing.T) {
 	tally := proof.NewTally(t, "linearizability")
 	operations, unknown := 0, 0
 	began := time.Now()
 	for i := 0; i < proof.Pick(2, 25, 2500) && time.Since(began) < proof.For(time.Hour, time.Hour, 24*time.Hour); i++ {
-		r := &linearRun{t: t, tally: tally, began: time.Now()}
+		r := &linearRun{t: t, tally: tally, began: time.Now(), transfers: i%2 == 0}
 		for _, id := range []storage.AppID{"acme", "globex"} {
 			r.apps = append(r.apps, &linearApp{id: id})
 		}
@@ -106,14 +113,20 @@ func (r *linearRun) check(app *linearApp) {
 func (r *linearRun) run() {
 	dir := r.t.TempDir()
 	opts := actors.Options{
-		Functions: linearFunctions(r.tally), Tables: []storage.Schema{linearTable},
+		Functions: linearFunctions(r), Tables: []storage.Schema{linearTable},
 		QueryTimeout: time.Minute, MutationTimeout: time.Minute, // of a machine that is busy otherwise, too
 		Volumes: 1, NoSync: rand.IntN(4) > 0, Logger: slog.New(slog.DiscardHandler), Fault: r.fault,
 		// In some histories apps go to sleep between any two calls.
 		IdleAfter: []time.Duration{time.Millisecond, 10 * time.Second}[rand.IntN(2)],
 	}
-	for range linearLives {
+	for life := range linearLives {
 		eng := r.mustOpen(dir, opts)
+		if life == 0 && r.transfers {
+			copies := r.t.TempDir()
+			r.mustSeed(eng, copies)
+			defer os.RemoveAll(copies)
+			defer r.copies.Close()
+		}
 		r.faulty.Store(rand.IntN(2) == 0)
 		r.live(eng)
 		r.faulty.Store(false)
@@ -223,6 +236,9 @@ func (r *linearRun) operate(eng *actors.Engine, app *linearApp, client int) bool
 	if err != nil {
 		r.t.Error(err)
 		return false
+	}
+	if r.transfers && rand.IntN(25) == 0 {
+		return r.transfer(eng, app, client)
 	}
 	steps, write, fail := app.choose()
 	op := porcupine.Operation{ClientId: client, Input: steps, Call: r.now()}
@@ -345,6 +361,9 @@ func (r *linearRun) finish(eng *actors.Engine) {
 		all := last.Output.(linearAnswer).Seen[0].All
 		for _, op := range slices.Clone(app.history) {
 			for _, do := range op.Input.([]linearStep) {
+				if do.Do == "schedule" && do.Near && all.Near.at(do.Key) == '-' {
+					app.history = append(app.history, r.gone(app, op, do, last.Call)...)
+				}
 				if do.Do == "schedule" && do.Near && all.Near.at(do.Key) == 's' {
 					app.history = append(app.history, porcupine.Operation{
 						ClientId: linearClients,

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"carillon/actors/proof"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -34,7 +33,8 @@ var (
 )
 
 // linearFunctions binds what the histories are made of.
-func linearFunctions(tally *proof.Tally) *dispatch.Registry {
+func linearFunctions(r *linearRun) *dispatch.Registry {
+	tally := r.tally
 	reg := dispatch.NewRegistry()
 	linearWrite.Handle(reg, func(ctx *dispatch.MutationCtx, op linearOp) (seen []linearSeen, err error) {
 		for _, do := range op.Steps {
@@ -63,6 +63,7 @@ func linearFunctions(tally *proof.Tally) *dispatch.Registry {
 		if now := time.Now(); now.Before(ctx.Job.ScheduledFor) {
 			tally.Early("job %s of %v ran at %v", ctx.Job.ID, ctx.Job.ScheduledFor, now)
 		}
+		r.ran.Store(linearRan{ctx.Job.App, key}, true)
 		_, err := linearAdd(ctx.DB, key%linearDocs, 1)
 		return dispatch.None{}, err
 	})

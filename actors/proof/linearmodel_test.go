@@ -88,6 +88,13 @@ func (s linearState) step(do linearStep) (linearState, linearSeen) {
 		return s, linearSeen{All: s}
 	case "list":
 		return s, linearSeen{State: s.open()}
+	case "delete":
+		return linearState{}, linearSeen{}
+	case "import":
+		if s != (linearState{}) {
+			return s, linearSeen{State: "there"}
+		}
+		return linearSeed, linearSeen{}
 	}
 	found := jobs.at(do.Key)
 	switch {
@@ -167,6 +174,7 @@ func TestLinearizabilityChecker(t *testing.T) {
 	put := func(key, value int) linearStep { return linearStep{Do: "put", Key: key, Value: value} }
 	get := func(key int) linearStep { return linearStep{Do: "get", Key: key} }
 	far := func(what string) linearStep { return linearStep{Do: what} }
+	whole := far
 	near := func(what string) linearStep { return linearStep{Do: what, Near: true} }
 	number := func(n int) linearSeen { return linearSeen{Value: n} }
 	state := func(s string) linearSeen { return linearSeen{State: s} }
@@ -241,6 +249,29 @@ func TestLinearizabilityChecker(t *testing.T) {
 		{"a job runs though its cancel was acknowledged", porcupine.Illegal, []porcupine.Operation{
 			op(1, 2, steps(near("schedule")), answer(none)), op(3, 4, steps(near("cancel")), answer(state("o"))),
 			op(5, 9, steps(near("fire")), answer(state("o"))),
+		}},
+		{"an app is deleted, and imported", porcupine.Ok, []porcupine.Operation{
+			op(1, 2, steps(put(0, 7), far("schedule")), answer(none, none)), op(3, 4, steps(whole("delete")), answer(none)),
+			op(5, 6, steps(whole("import")), answer(none)), op(7, 8, steps(get(0), get(1)), answer(number(0), number(500))),
+		}},
+		{"half of an app is gone", porcupine.Illegal, []porcupine.Operation{
+			op(1, 2, steps(put(0, 7), far("schedule")), answer(none, none)), op(3, 6, steps(whole("delete")), unknown),
+			op(4, 5, steps(get(0), far("job")), answer(number(0), state("o"))),
+		}},
+		{"half of an import is there", porcupine.Illegal, []porcupine.Operation{
+			op(1, 4, steps(whole("import")), unknown), op(2, 3, steps(get(1), linearStep{Do: "job", Key: 1}), answer(number(500), state("-"))),
+		}},
+		{"an app is imported over another one", porcupine.Illegal, []porcupine.Operation{
+			op(1, 2, steps(put(0, 7)), answer(none)), op(3, 4, steps(whole("import")), answer(none)),
+		}},
+		{"a job of a deleted app runs later", porcupine.Illegal, []porcupine.Operation{
+			op(1, 2, steps(near("schedule")), answer(none)), op(3, 4, steps(whole("delete")), answer(none)),
+			op(2, 4, steps(near("fire")), unknown), op(5, 6, steps(get(0)), answer(number(1))),
+		}},
+		{"a job of a deleted app has run before", porcupine.Ok, []porcupine.Operation{
+			op(1, 2, steps(near("schedule")), answer(none)), op(3, 4, steps(get(0)), answer(number(1))),
+			op(5, 6, steps(whole("delete")), answer(none)), op(2, 6, steps(near("fire")), unknown),
+			op(7, 8, steps(get(0)), answer(number(0))),
 		}},
 		{"a look at everything sees no instant", porcupine.Illegal, []porcupine.Operation{
 			op(1, 2, steps(put(0, 7), far("schedule")), answer(none, none)),
