@@ -146,7 +146,10 @@ func TestKillServer(t *testing.T) {
 		defer stop()
 		_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed
 	}()
-	err = server.Serve(ctx, ln, server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }, Logger: logger}), time.Second, logger)
+	mux := http.NewServeMux()
+	mux.HandleFunc(killWhole, wholeHandler(eng))
+	mux.Handle("/", server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }, Logger: logger}))
+	err = server.Serve(ctx, ln, mux, time.Second, logger)
 	if closed := eng.Close(context.Background()); err != nil || closed != nil {
 		t.Errorf("%v, %v", err, closed)
 	}
