@@ -55,6 +55,7 @@ func beforeExport(m *model, l *line) {
 	switch code, _ := l.failed(); {
 	case l.printed == "":
 		m.kept = a.clone()
+		m.kept.lacked = m.lacks
 	case code != dispatch.CodeNotFound || !a.empty():
 		m.found("lost", "%s: %q, and it has %d jobs and %d documents", l.text, l.printed, len(a.jobs), len(a.effects))
 	}
@@ -103,6 +104,7 @@ func (m *model) imported(a, kept *app, at time.Time) {
 	for _, t := range a.triggers {
 		t.changed = true
 	}
+	a.release(at, m.lacks != kept.lacked)
 	m.interrupted(a, at) // what was running is not, in the copy
 }
 

@@ -79,6 +79,7 @@ type app struct {
 	freeSince time.Time              // and could all the time since
 	touched   time.Time              // when something last happened
 	held      bool                   // for a Delete that this command takes back: no job begins
+	lacked    string                 // of an app that was exported: by the program
 	queued    map[storage.JobID]bool // mutations of a deleted app that waited for the turn
 	window    []*change              // of this command, in order
 	open      *change                // the one that is being made
