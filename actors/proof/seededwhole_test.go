@@ -22,10 +22,10 @@ var wholeFaults = []seededFault{
 	{
 		name: "delete-acked-early", what: "a delete is acknowledged before it is done",
 		pkg: "actors/proof", tests: "TestG2_Linearizability",
-		edits: []edit{{"actors/engine.go", `return asError(e.store.Delete(id))`, `if FAULT {
+		edits: []edit{{"actors/engine.go", `err = e.store.Delete(id)`, `if FAULT {
 		go func() { _ = e.store.Delete(id) }()
 		return nil
 	}
-	return asError(e.store.Delete(id))`}},
+	err = e.store.Delete(id)`}},
 	},
 }
