@@ -101,7 +101,7 @@ func (s *remoteScheduler) insert(job storage.Job, err error) (storage.JobID, err
 	}
 	var id storage.JobID // the actor's, until it answers: a caller who gives up must not touch it
 	err = s.eng.add(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
-		id, err = storage.InsertJob(tx.JobWriter(), job)
+		id, err = tx.JobWriter().InsertJob(job)
 		return err
 	})
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *remoteScheduler) Get(id storage.JobID) (job storage.Job, ok bool, err e
 func (s *remoteScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
 	var answer storage.Cancellation // the actor's, until it answers
 	err := s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
-		answer, err = storage.CancelJob(tx.JobWriter(), id)
+		answer, err = tx.JobWriter().CancelJob(id)
 		return err
 	})
 	if err != nil {

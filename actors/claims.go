@@ -160,7 +160,7 @@ func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall
 	}
 	var v verdict
 	var at time.Time
-	err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) (err error) {
+	err := tx.JobWriter().Nested(func(w storage.JobWriter) (err error) {
 		v, at, err = s.clockwork.judge(w, job, running, wall, tx.Now())
 		return err
 	})

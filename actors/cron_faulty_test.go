@@ -104,7 +104,7 @@ func (r *cronRig) rewrite(app storage.AppID, name string, change func(*storage.T
 		r.t.Fatalf("trigger %s: %v, %v", name, ok, err)
 	}
 	change(&trigger)
-	r.must(storage.PutTrigger(tx.JobWriter(), &trigger))
+	r.must(tx.JobWriter().PutTrigger(&trigger))
 	done := make(chan error, 1)
 	r.must(tx.Commit(func(err error) { done <- err }))
 	r.must(<-done)

@@ -54,7 +54,7 @@ func (c *txCrons) Create(def dispatch.Cron) error {
 // may overlook its error and be committed.
 func (c *txCrons) whole(change func(storage.JobWriter) error) error {
 	c.clockwork.unlooked.Store(true)
-	return asError(storage.Nested(c.w, change))
+	return asError(c.w.Nested(change))
 }
 
 // Update implements dispatch.Crons.
@@ -112,7 +112,7 @@ func (c *txCrons) Pause(name, reason string) error {
 		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
 			return err
 		}
-		return storage.PutTrigger(w, &t)
+		return w.PutTrigger(&t)
 	})
 }
 
@@ -141,7 +141,7 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 	}
 	job := jobOf(&t)
 	job.Due, job.EnqueuedAt = c.eng.clock.wall().Truncate(time.Millisecond), c.now
-	id, err := storage.InsertJob(c.w, job)
+	id, err := c.w.InsertJob(job)
 	return id, asError(err)
 }
 
@@ -248,7 +248,7 @@ func (c *clockwork) create(w storage.JobWriter, plan storage.Trigger, wall, now 
 	c.watch([]storage.Trigger{plan})
 	plan.CreatedAt = now
 	plan.Anchor = wall.Truncate(time.Millisecond).UTC()
-	if err := storage.PutTrigger(w, &plan); err != nil {
+	if err := w.PutTrigger(&plan); err != nil {
 		return err // there is no room for it, nor for a tick
 	}
 	return c.wind(w, &plan, wall, now)
@@ -311,7 +311,7 @@ func (c *clockwork) remove(w storage.JobWriter, t *storage.Trigger, wall, now ti
 		return err
 	}
 	c.forget(t.Name)
-	return storage.DeleteTrigger(w, t.Name)
+	return w.DeleteTrigger(t.Name)
 }
 
 // remoteCrons are the triggers of an app outside of a transaction: each call is

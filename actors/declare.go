@@ -139,7 +139,7 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 		wanted[plan.Name] = true
 	}
 	align := func(name string, change func(w storage.JobWriter) error) {
-		if err := storage.Nested(tx.JobWriter(), change); err != nil {
+		if err := tx.JobWriter().Nested(change); err != nil {
 			s.eng.opts.Logger.Error("declared trigger", "app", s.id, "trigger", name, "err", err)
 		}
 	}

@@ -19,7 +19,7 @@ func faultOf(reason string) string { return "faulty: " + reason }
 // fault takes the trigger's tick back and stores why it has none.
 func (c *clockwork) fault(w storage.JobWriter, t *storage.Trigger, cause error, now time.Time) error {
 	if t.NextJob != "" {
-		if _, err := storage.RemoveTick(w, t.NextJob); err != nil {
+		if _, err := w.RemoveTick(t.NextJob); err != nil {
 			return err
 		}
 		if t.AtStart { // no gap is looked back at
@@ -33,7 +33,7 @@ func (c *clockwork) fault(w storage.JobWriter, t *storage.Trigger, cause error, 
 		c.log.Error("trigger is faulty", "app", c.app, "trigger", t.Name, "err", cause)
 	}
 	t.Next, t.NextJob, t.Fault = time.Time{}, "", cause.Error()
-	return storage.PutTrigger(w, t)
+	return w.PutTrigger(t)
 }
 
 // next is the first slot of the trigger after the instant, and last the last one
@@ -77,7 +77,7 @@ func (s *scheduler) tickFailed(tx *storage.Tx, tick *storage.Job, cause error) v
 		return keepIt
 	}
 	v := keepIt
-	err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+	err := tx.JobWriter().Nested(func(w storage.JobWriter) error {
 		t, ok, err := w.System().Trigger(tick.Trigger)
 		if err != nil || !ok || t.NextJob != tick.ID {
 			return err

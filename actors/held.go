@@ -32,11 +32,11 @@ func (e *Engine) unrunnable(job *storage.Job) string {
 // hold holds a due job, for the reason, in the transaction that was about to claim it.
 func (s *scheduler) hold(tx *storage.Tx, job *storage.Job, reason string, wall time.Time) error {
 	s.warnHeld(job, reason)
-	return storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+	return tx.JobWriter().Nested(func(w storage.JobWriter) error {
 		if job.Trigger != "" && !job.Slot.IsZero() {
 			return s.clockwork.hold(w, job, reason, wall, tx.Now())
 		}
-		_, err := storage.HoldJob(w, job.ID, reason)
+		_, err := w.HoldJob(job.ID, reason)
 		return err
 	})
 }
@@ -110,12 +110,12 @@ func (c *clockwork) hold(w storage.JobWriter, job *storage.Job, reason string, w
 			return err
 		}
 		if ok && t.HeldJob != "" && job.Attempts == 0 {
-			if _, err := storage.RemoveTick(w, job.ID); err != nil {
+			if _, err := w.RemoveTick(job.ID); err != nil {
 				return err
 			}
 			return c.relog(w, &t, job, storage.SlotSkipped, heldReason(w, &t), now)
 		}
-		_, err := storage.HoldJob(w, job.ID, reason)
+		_, err := w.HoldJob(job.ID, reason)
 		return err
 	}
 	schedule, err := c.schedule(&t)
@@ -130,7 +130,7 @@ func (c *clockwork) hold(w storage.JobWriter, job *storage.Job, reason string, w
 			return err
 		}
 	}
-	if _, err := storage.HoldJob(w, job.ID, reason); err != nil {
+	if _, err := w.HoldJob(job.ID, reason); err != nil {
 		return err
 	}
 	t.HeldJob = job.ID
@@ -144,7 +144,7 @@ func (c *clockwork) hold(w storage.JobWriter, job *storage.Job, reason string, w
 // skipHeld skips the slots of a trigger that have come while a tick of it is held.
 func (c *clockwork) skipHeld(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
 	slot := t.Next
-	if _, err := storage.RemoveTick(w, t.NextJob); err != nil {
+	if _, err := w.RemoveTick(t.NextJob); err != nil {
 		return err
 	}
 	last := c.last(t, slot, wall.Add(-c.jitter(t)))
@@ -175,10 +175,10 @@ func (c *clockwork) dropHeld(w storage.JobWriter, t *storage.Trigger, reason str
 	case err != nil || !ok:
 		return err
 	case job.Attempts > 0:
-		_, err := storage.CancelJob(w, id)
+		_, err := w.CancelJob(id)
 		return err
 	}
-	if _, _, err := storage.DropHeld(w, id); err != nil {
+	if _, _, err := w.DropHeld(id); err != nil {
 		return err
 	}
 	return c.relog(w, t, &job, storage.SlotSkipped, reason, now)

@@ -79,7 +79,7 @@ func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.T
 		job := &jobs[i]
 		live := c.runs.live(job.ID)
 		if job.Attempts == 0 && !live && !job.Slot.IsZero() {
-			ok, err := storage.RemoveTick(w, job.ID)
+			ok, err := w.RemoveTick(job.ID)
 			if err == nil && ok {
 				err = c.relog(w, t, job, storage.SlotSkipped, reason, now)
 			}
@@ -88,7 +88,7 @@ func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.T
 			}
 			continue
 		}
-		answer, err := storage.CancelJob(w, job.ID)
+		answer, err := w.CancelJob(job.ID)
 		if answer.Found == storage.StateRunning {
 			leaving++
 		}

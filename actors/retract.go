@@ -45,7 +45,7 @@ func (c *clockwork) relog(w storage.JobWriter, t *storage.Trigger, job *storage.
 	if outcome != storage.SlotSkipped {
 		s.Job = job.ID
 	}
-	return storage.LogSlot(w, t.Name, s)
+	return w.LogSlot(t.Name, s)
 }
 
 // stale says why a tick that is not its trigger's next is not to be run any
@@ -100,10 +100,10 @@ func (c *clockwork) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, 
 		return false, nil
 	}
 	if job.Attempts > 0 {
-		_, err := storage.CancelJob(w, job.ID)
+		_, err := w.CancelJob(job.ID)
 		return true, err
 	}
-	if _, err := storage.RemoveTick(w, job.ID); err != nil || !ok || predates(job, t) {
+	if _, err := w.RemoveTick(job.ID); err != nil || !ok || predates(job, t) {
 		return true, err
 	}
 	return true, c.relog(w, t, job, storage.SlotSkipped, reason, now)
@@ -123,7 +123,7 @@ func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason stri
 	from, id := t.Next, t.NextJob
 	t.Next, t.NextJob = time.Time{}, ""
 	if id != "" {
-		there, err := storage.RemoveTick(w, id)
+		there, err := w.RemoveTick(id)
 		if err != nil {
 			return err
 		}
@@ -157,10 +157,10 @@ func (c *clockwork) recall(w storage.JobWriter, t *storage.Trigger, job *storage
 		if !changed {
 			return nil
 		}
-		_, err := storage.CancelJob(w, job.ID)
+		_, err := w.CancelJob(job.ID)
 		return err
 	}
-	ok, err := storage.RemoveTick(w, job.ID)
+	ok, err := w.RemoveTick(job.ID)
 	if err != nil || !ok {
 		return err
 	}

@@ -34,7 +34,7 @@ func (c *clockwork) start(w storage.JobWriter, t *storage.Trigger, wall, now tim
 func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
 	t.Fault = ""
 	if t.Started == c.epoch {
-		return storage.PutTrigger(w, t)
+		return w.PutTrigger(t)
 	}
 	t.Started = c.epoch
 	at := wall.Truncate(time.Millisecond).UTC()
@@ -46,12 +46,12 @@ func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now
 		if err := c.decide(w, t, slot, slot, storage.SlotSkipped, pausedFor(t.PauseReason), "", now); err != nil {
 			return err
 		}
-		return storage.PutTrigger(w, t)
+		return w.PutTrigger(t)
 	}
 	job := jobOf(t)
 	job.ID, job.Slot, job.ScheduledFor, job.Due = storage.StartID(t.Name, c.epoch), slot, at, at.Add(c.jitter(t))
 	job.EnqueuedAt = now
-	id, err := storage.InsertTick(w, job)
+	id, err := w.InsertTick(job)
 	switch {
 	case err == nil:
 		t.Next, t.NextJob = slot, id
@@ -61,7 +61,7 @@ func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now
 	if err != nil {
 		return err
 	}
-	return storage.PutTrigger(w, t)
+	return w.PutTrigger(t)
 }
 
 // staleStart is stale for a tick of a trigger AtStart.

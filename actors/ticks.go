@@ -142,7 +142,7 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 		return c.windStart(w, t, after, now)
 	}
 	if t.Paused {
-		return storage.PutTrigger(w, t)
+		return w.PutTrigger(t)
 	}
 	schedule, err := c.schedule(t)
 	if err != nil {
@@ -180,7 +180,7 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 			return err
 		}
 	}
-	return storage.PutTrigger(w, t)
+	return w.PutTrigger(t)
 }
 
 // insert stores the tick of a slot, which is late if it is one to be caught up.
@@ -188,7 +188,7 @@ func (c *clockwork) insert(w storage.JobWriter, t *storage.Trigger, slot time.Ti
 	job := jobOf(t)
 	job.Slot, job.ScheduledFor, job.Due = slot.UTC(), slot.UTC(), slot.Add(c.jitter(t))
 	job.EnqueuedAt, job.CaughtUp = now, late
-	return storage.InsertTick(w, job)
+	return w.InsertTick(job)
 }
 
 // decide writes down how the slots [from, to] of the trigger ended.
@@ -200,7 +200,7 @@ func (c *clockwork) decide(w storage.JobWriter, t *storage.Trigger, from, to tim
 	if !to.Equal(from) {
 		n = c.count(t, from, to)
 	}
-	return storage.LogSlot(w, t.Name, storage.Slot{
+	return w.LogSlot(t.Name, storage.Slot{
 		From: from.UTC(), To: to.UTC(), Count: n, Outcome: outcome, Reason: reason, Job: job, At: now,
 	})
 }
@@ -300,7 +300,7 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 				return keepIt, time.Time{}, nil
 			}
 		default:
-			if _, err := storage.RemoveTick(w, job.ID); err != nil {
+			if _, err := w.RemoveTick(job.ID); err != nil {
 				return keepIt, time.Time{}, err
 			}
 			if err := c.decide(w, &t, slot, slot, storage.SlotSkipped, reason, "", now); err != nil {
@@ -349,7 +349,7 @@ func (c *clockwork) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *c
 	if len(late) == 1 && late[0].Equal(slot) && last.Equal(slot) {
 		return claimIt, nil
 	}
-	if _, err := storage.RemoveTick(w, t.NextJob); err != nil {
+	if _, err := w.RemoveTick(t.NextJob); err != nil {
 		return keepIt, err
 	}
 	skippedTo := last

@@ -122,7 +122,7 @@ func (f *frame) nestMutation(ctx context.Context, path string, args json.RawMess
 		return nil, err
 	}
 	var out json.RawMessage
-	err = storage.Nested(f.tx, func(tx storage.JobWriter) (err error) {
+	err = f.tx.Nested(func(tx storage.JobWriter) (err error) {
 		out, err = runMutation(env, fn, tx, args)
 		return err
 	})

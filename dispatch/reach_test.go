@@ -47,6 +47,13 @@ func TestAHandlerCannotReachWhatWritesJobs(t *testing.T) {
 		if from := r.from[forbidden]; from != "" {
 			t.Errorf("a handler comes to hold a %s: %s", forbidden, from)
 		}
+		name := strings.TrimPrefix(forbidden, "storage.")
+		writes := r.packages[1].Scope().Lookup(name).Type()
+		for _, held := range r.held {
+			if !types.IsInterface(held) && types.ConvertibleTo(held, writes) {
+				t.Errorf("a handler converts a %s into a %s", held.Obj().Name(), forbidden)
+			}
+		}
 	}
 }
 
@@ -55,6 +62,7 @@ type reach struct {
 	packages []*types.Package
 	exports  map[string]string
 	from     map[string]string // type, without its pointers, to where it comes from
+	held     []*types.Named    // the same types
 }
 
 // hold says that a handler holds a value of the type.
@@ -98,6 +106,7 @@ func (r *reach) named(t *types.Named, from string) {
 		return
 	}
 	r.from[name] = from
+	r.held = append(r.held, t)
 	if s, ok := t.Underlying().(*types.Struct); ok {
 		for f := range s.Fields() {
 			if f.Exported() {

@@ -113,7 +113,7 @@ func (s *txScheduler) insert(job storage.Job, err error) (storage.JobID, error) 
 	if err != nil {
 		return "", err
 	}
-	id, err := storage.InsertJob(s.w, job)
+	id, err := s.w.InsertJob(job)
 	if err != nil {
 		return "", AsError(err)
 	}
@@ -137,7 +137,7 @@ func (s *txScheduler) Get(id storage.JobID) (storage.Job, bool, error) {
 }
 
 func (s *txScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
-	answer, err := storage.CancelJob(s.w, id)
+	answer, err := s.w.CancelJob(id)
 	if err != nil {
 		return storage.Cancellation{}, AsError(err)
 	}

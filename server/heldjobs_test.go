@@ -26,7 +26,7 @@ func TestG38_HeldJobsOverHTTP(t *testing.T) {
 	tx := app.Begin(now)
 	for i := range 3 {
 		job := storage.Job{ID: storage.JobID(fmt.Sprint("job", i)), Function: "gone:fn", Args: []byte("{}"), Due: now, ScheduledFor: now, EnqueuedAt: now}
-		if _, err := storage.InsertJob(tx.JobWriter(), job); err != nil {
+		if _, err := tx.JobWriter().InsertJob(job); err != nil {
 			t.Fatal(err)
 		}
 	}

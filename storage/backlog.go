@@ -74,8 +74,8 @@ func (s System) ofBacklog(trigger string, kind byte, limit int) ([]Job, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("%w: limit %d, want 1 or more", ErrInvalid, limit)
 	}
-	prefix := s.v.keys.backlog(trigger, kind)
-	rows, err := s.v.rows(prefix, after(prefix), false, limit)
+	prefix := s.of.keys.backlog(trigger, kind)
+	rows, err := s.of.rows(prefix, after(prefix), false, limit)
 	if err != nil {
 		return nil, err
 	}

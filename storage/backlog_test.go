@@ -43,7 +43,7 @@ func TestG7_BacklogFollowsTicks(t *testing.T) {
 	app := mustApp(t, s, "acme")
 	tick := func(w storage.JobWriter, trigger string, slot int, late bool) {
 		t.Helper()
-		_, err := storage.InsertTick(w, storage.Job{Function: "f:n", Trigger: trigger, Slot: slotAt(slot), Due: slotAt(slot), CaughtUp: late})
+		_, err := w.InsertTick(storage.Job{Function: "f:n", Trigger: trigger, Slot: slotAt(slot), Due: slotAt(slot), CaughtUp: late})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestG7_BacklogFollowsTicks(t *testing.T) {
 		tick(w, "t", 2, true)
 		tick(w, "t", 3, false)
 		tick(w, "t2", 4, true)
-		if _, err := storage.InsertJob(w, storage.Job{Function: "f:n", Trigger: "t", Due: slotAt(1)}); err != nil {
+		if _, err := w.InsertJob(storage.Job{Function: "f:n", Trigger: "t", Due: slotAt(1)}); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -83,7 +83,7 @@ func TestG7_BacklogFollowsTicks(t *testing.T) {
 		if ok, err := tx.RetryDead(id(3)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		if ok, err := storage.RemoveTick(tx.JobWriter(), id(2)); !ok || err != nil {
+		if ok, err := tx.JobWriter().RemoveTick(id(2)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 	})
@@ -92,8 +92,8 @@ func TestG7_BacklogFollowsTicks(t *testing.T) {
 	wantBacklog(t, app, []int{3}, nil)
 	refused := errors.New("refused")
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
-		err := storage.Nested(w, func(w storage.JobWriter) error {
-			if _, err := storage.CancelJob(w, id(3)); err != nil {
+		err := w.Nested(func(w storage.JobWriter) error {
+			if _, err := w.CancelJob(id(3)); err != nil {
 				t.Fatal(err)
 			}
 			return refused
@@ -104,7 +104,7 @@ func TestG7_BacklogFollowsTicks(t *testing.T) {
 	})
 	wantBacklog(t, app, []int{3}, nil)
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
-		if _, err := storage.CancelJob(w, id(3)); err != nil {
+		if _, err := w.CancelJob(id(3)); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -145,7 +145,7 @@ func TestG14_DueAtIsWhatTheAlarmIndexSays(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), storage.Options{})
 	for id, seconds := range map[storage.AppID][]int{"a": {5, 3, 9}, "b": {7}, "none": nil} {
 		mustUpdateJobs(t, mustApp(t, s, id), func(w storage.JobWriter) {
-			if err := storage.PutTrigger(w, &storage.Trigger{Name: "t"}); err != nil {
+			if err := w.PutTrigger(&storage.Trigger{Name: "t"}); err != nil {
 				t.Fatal(err)
 			}
 			for _, n := range seconds {

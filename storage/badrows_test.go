@@ -71,11 +71,11 @@ func TestG37_ARowThatCannotBeReadSpoilsNoListing(t *testing.T) {
 	mustFillApp(t, app)
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		for _, name := range []string{"angelus", "vespers"} {
-			if err := storage.PutTrigger(w, &storage.Trigger{Name: name, Spec: "0 6 * * *", Function: "a:b", Paused: true, CreatedAt: testNow}); err != nil {
+			if err := w.PutTrigger(&storage.Trigger{Name: name, Spec: "0 6 * * *", Function: "a:b", Paused: true, CreatedAt: testNow}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := storage.LogSlot(w, "toll", storage.Slot{From: testNow, To: testNow, Count: 1, Outcome: storage.SlotFired, Job: "x", At: testNow}); err != nil {
+		if err := w.LogSlot("toll", storage.Slot{From: testNow, To: testNow, Count: 1, Outcome: storage.SlotFired, Job: "x", At: testNow}); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -125,7 +125,7 @@ func TestG37_ARowThatCannotBeReadSpoilsNoListing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tr := range triggers {
-		if err := storage.PutTrigger(tx.JobWriter(), &tr); tr.Unreadable() != errors.Is(err, storage.ErrCorrupt) || !tr.Unreadable() && err != nil {
+		if err := tx.JobWriter().PutTrigger(&tr); tr.Unreadable() != errors.Is(err, storage.ErrCorrupt) || !tr.Unreadable() && err != nil {
 			t.Errorf("trigger %s is stored: %v", tr.Name, err)
 		}
 	}
@@ -141,7 +141,7 @@ func TestG37_ArgumentsAreHandedOutAsJSON(t *testing.T) {
 		mustUpdateJobs(t, app, func(w storage.JobWriter) {
 			mustInsert(t, w, storage.Job{ID: "bad", Args: []byte(good)})
 			mustInsert(t, w, storage.Job{ID: "good", Args: []byte(`{"n":2}`)})
-			if err := storage.PutTrigger(w, &storage.Trigger{Name: "toll", Spec: "0 6 * * *", Function: "a:b", Args: []byte(good), Paused: true, CreatedAt: testNow}); err != nil {
+			if err := w.PutTrigger(&storage.Trigger{Name: "toll", Spec: "0 6 * * *", Function: "a:b", Args: []byte(good), Paused: true, CreatedAt: testNow}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -218,7 +218,7 @@ func TestG26_JobsLaterThanTheLatestInstantAreStillOpen(t *testing.T) {
 		mustTx(t, app, testNow.Add(time.Hour), func(tx *storage.Tx) {
 			switch deed {
 			case "cancel":
-				if c, err := storage.CancelJob(tx.JobWriter(), job.ID); err != nil || !c.Canceled {
+				if c, err := tx.JobWriter().CancelJob(job.ID); err != nil || !c.Canceled {
 					t.Errorf("cancel: %+v, %v", c, err)
 				}
 			case "fail":

@@ -33,7 +33,7 @@ func script() (steps []scriptStep) {
 		steps = append(steps, scriptStep{app: app, wait: wait, do: do})
 	}
 	insert := func(tx *storage.Tx, id storage.JobID, due time.Time) error {
-		_, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: id, Function: "a:b", Args: []byte(`{"n":1}`), Due: due})
+		_, err := tx.JobWriter().InsertJob(storage.Job{ID: id, Function: "a:b", Args: []byte(`{"n":1}`), Due: due})
 		return err
 	}
 	claim := func(tx *storage.Tx, id storage.JobID) (storage.Job, error) {
@@ -60,7 +60,7 @@ func script() (steps []scriptStep) {
 		return fmt.Errorf("job %s is not claimed", id)
 	}
 	cancel := func(tx *storage.Tx, id storage.JobID) error {
-		answer, err := storage.CancelJob(tx.JobWriter(), id)
+		answer, err := tx.JobWriter().CancelJob(id)
 		if err == nil && !answer.Canceled {
 			err = fmt.Errorf("cancel %s: %+v", id, answer)
 		}
@@ -139,11 +139,11 @@ func script() (steps []scriptStep) {
 	})
 	// A nested transaction that joins, and one that is dropped.
 	tx("b", true, func(tx *storage.Tx) error {
-		err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+		err := tx.JobWriter().Nested(func(w storage.JobWriter) error {
 			_, err := dingbats.Insert(w.Writer(), Dingbat{Name: "joined"})
 			return err
 		})
-		if err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+		if err := tx.JobWriter().Nested(func(w storage.JobWriter) error {
 			if _, err := dingbats.Insert(w.Writer(), Dingbat{Name: "dropped"}); err != nil {
 				return err
 			}

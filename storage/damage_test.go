@@ -71,7 +71,7 @@ func homes(tb testing.TB, s *storage.Store) (ids [3]storage.AppID) {
 func commitOne(tb testing.TB, app *storage.App) error {
 	tb.Helper()
 	tx := app.Begin(testNow)
-	if _, err := storage.InsertJob(tx.JobWriter(), storage.Job{Function: "a:x", Due: testNow}); err != nil {
+	if _, err := tx.JobWriter().InsertJob(storage.Job{Function: "a:x", Due: testNow}); err != nil {
 		tx.Rollback(nil)
 		return err
 	}

@@ -9,7 +9,7 @@
 //	app, err := s.App("acme")
 //	tx := app.Begin(now) // the turn: one transaction of an app at a time
 //	id, err := notes.Insert(tx.Writer(), Note{Author: "ada"})
-//	job, err := storage.InsertJob(tx.JobWriter(), storage.Job{Function: "notes:burn", Args: args, Due: now.Add(time.Hour)})
+//	job, err := tx.JobWriter().InsertJob(storage.Job{Function: "notes:burn", Args: args, Due: now.Add(time.Hour)})
 //	err = tx.Commit(func(err error) { ... }) // returns at once; nil is told when both are durable
 //	snap, err := app.Snapshot(now) // what is committed, without waiting for the turn
 //	note, err := notes.Get(snap.Reader(), id)

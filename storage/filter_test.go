@@ -31,7 +31,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 				switch state := states[i%4]; state {
 				case storage.StatePending:
 				case storage.StateCanceled:
-					if _, err := storage.CancelJob(tx.JobWriter(), id); err != nil {
+					if _, err := tx.JobWriter().CancelJob(id); err != nil {
 						t.Fatal(err)
 					}
 				default:

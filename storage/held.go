@@ -66,7 +66,7 @@ func (a *App) Held() (n int, by string) { return int(a.counts.held), a.counts.he
 // released, cancelled or dropped, and keeps the reason with it. It counts as no
 // attempt. The held tick of a trigger is also kept as its HeldJob. ok is false if there
 // is no such job.
-func HoldJob(w JobWriter, id JobID, reason string) (ok bool, err error) {
+func (w JobWriter) HoldJob(id JobID, reason string) (ok bool, err error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return false, err
@@ -244,7 +244,7 @@ func (tx *Tx) SetHeldBy() error {
 
 // DropHeld takes a held job, such as the tick of a trigger that has changed, away
 // without a trace. ok is false if no held job has the id.
-func DropHeld(w JobWriter, id JobID) (job Job, ok bool, err error) {
+func (w JobWriter) DropHeld(id JobID) (job Job, ok bool, err error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return Job{}, false, err

@@ -162,7 +162,7 @@ func TestCallerChosenIDs(t *testing.T) {
 			if err := id.Check(); err != nil {
 				t.Errorf("%q: %v", id, err)
 			}
-			got, err := storage.InsertJob(w, storage.Job{ID: id, Function: "a:b", Due: testNow})
+			got, err := w.InsertJob(storage.Job{ID: id, Function: "a:b", Due: testNow})
 			if err != nil || got != id {
 				t.Errorf("insert as %q: %q, %v", id, got, err)
 			}
@@ -177,7 +177,7 @@ func TestCallerChosenIDs(t *testing.T) {
 			if id == "" {
 				continue // asks for a minted one
 			}
-			if _, err := storage.InsertJob(w, storage.Job{ID: id, Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrInvalid) {
+			if _, err := w.InsertJob(storage.Job{ID: id, Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrInvalid) {
 				t.Errorf("insert as %q: %v, want ErrInvalid", id, err)
 			}
 			if _, ok, err := w.System().Get(id); ok || err != nil {
@@ -197,15 +197,15 @@ func TestG8_MintedIDsAreReserved(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
 	var held, gone, dropped storage.JobID
 	insert := func(w storage.JobWriter, id storage.JobID) (storage.JobID, error) {
-		return storage.InsertJob(w, storage.Job{ID: id, Function: "a:b", Due: testNow})
+		return w.InsertJob(storage.Job{ID: id, Function: "a:b", Due: testNow})
 	}
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		held, _ = insert(w, "")
 		gone, _ = insert(w, "")
-		if _, err := storage.CancelJob(w, gone); err != nil {
+		if _, err := w.CancelJob(gone); err != nil {
 			t.Fatal(err)
 		}
-		err := storage.Nested(w, func(w storage.JobWriter) error {
+		err := w.Nested(func(w storage.JobWriter) error {
 			dropped, _ = insert(w, "")
 			return errors.New("dropped")
 		})
@@ -340,7 +340,7 @@ func TestInstantsAreBounded(t *testing.T) {
 			{first, last.Add(time.Millisecond), false},
 			{first, time.UnixMilli(-1), false},
 		} {
-			id, err := storage.InsertJob(w, storage.Job{Function: "a:b", Due: tt.due, ScheduledFor: tt.scheduledFor})
+			id, err := w.InsertJob(storage.Job{Function: "a:b", Due: tt.due, ScheduledFor: tt.scheduledFor})
 			if tt.ok != (err == nil) || err != nil && !errors.Is(err, storage.ErrInvalid) {
 				t.Errorf("due %v, scheduled for %v: %v", tt.due, tt.scheduledFor, err)
 			}

@@ -85,7 +85,7 @@ func TestG26_ImportRefusesWhatCannotBe(t *testing.T) {
 	if _, err := dingbats.Insert(tx.Writer(), Dingbat{Name: "bell"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := storage.PutTrigger(tx.JobWriter(), &storage.Trigger{Name: "toll", Spec: "0 0 11 2 *", Zone: "UTC", Function: "a:b", Args: []byte(`{"n":2}`), Paused: true, CreatedAt: testNow}); err != nil {
+	if err := tx.JobWriter().PutTrigger(&storage.Trigger{Name: "toll", Spec: "0 0 11 2 *", Zone: "UTC", Function: "a:b", Args: []byte(`{"n":2}`), Paused: true, CreatedAt: testNow}); err != nil {
 		t.Fatal(err)
 	}
 	mustCommit(t, tx)

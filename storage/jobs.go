@@ -36,7 +36,7 @@ const maxErrorLen = 1024
 // instant if it is before that. Errors: ErrExists if a pending, running or
 // dead job holds the id, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
 // ErrInvalid for an id or an instant out of bounds. Nothing is changed then.
-func InsertJob(w JobWriter, job Job) (JobID, error) {
+func (w JobWriter) InsertJob(job Job) (JobID, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return "", err
@@ -404,7 +404,7 @@ func (tx *Tx) LastEnded() Place {
 // answers truly. A running job's
 // handler is not stopped here: the engine is told by CanceledClaims, and what
 // the handler returns counts no more.
-func CancelJob(w JobWriter, id JobID) (Cancellation, error) {
+func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return Cancellation{}, err

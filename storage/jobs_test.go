@@ -31,7 +31,7 @@ func mustInsert(tb testing.TB, w storage.JobWriter, job storage.Job) storage.Job
 	if job.Due.IsZero() {
 		job.Due = testNow
 	}
-	id, err := storage.InsertJob(w, job)
+	id, err := w.InsertJob(job)
 	if err != nil {
 		tb.Fatalf("insert job %q: %v", job.ID, err)
 	}
@@ -147,7 +147,7 @@ func TestG8_OnlyLegalStateChanges(t *testing.T) {
 		},
 		"canceled": func(tx *storage.Tx, id storage.JobID) {
 			mustInsert(t, tx.JobWriter(), storage.Job{ID: id})
-			if _, err := storage.CancelJob(tx.JobWriter(), id); err != nil {
+			if _, err := tx.JobWriter().CancelJob(id); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -170,7 +170,7 @@ func TestG8_OnlyLegalStateChanges(t *testing.T) {
 		err  error // of a refusal; nil: none, ok is false
 	}{
 		{"insert", map[string]storage.State{"absent": "pending", "success": "pending", "canceled": "pending"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
-			_, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: job.ID, Function: "a:b", Due: testNow})
+			_, err := tx.JobWriter().InsertJob(storage.Job{ID: job.ID, Function: "a:b", Due: testNow})
 			return err == nil, err
 		}, storage.ErrExists},
 		{"claim", map[string]storage.State{"pending": "pending", "retry": "pending"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
@@ -185,7 +185,7 @@ func TestG8_OnlyLegalStateChanges(t *testing.T) {
 		{"end canceled", map[string]storage.State{"claimed": "canceled", "running": "canceled"}, end(storage.StateCanceled), storage.ErrCorrupt},
 		{"retry", map[string]storage.State{"claimed": "pending", "running": "pending"}, end(storage.StatePending), storage.ErrCorrupt},
 		{"cancel", map[string]storage.State{"pending": "canceled", "retry": "canceled", "claimed": "canceled", "running": "canceled"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
-			answer, err := storage.CancelJob(tx.JobWriter(), job.ID)
+			answer, err := tx.JobWriter().CancelJob(job.ID)
 			return answer.Canceled, err
 		}, nil},
 		{"retry dead", map[string]storage.State{"dead": "pending"}, func(tx *storage.Tx, job storage.Job) (bool, error) {
@@ -260,7 +260,7 @@ func TestG8_CancelAnswersTruly(t *testing.T) {
 			{"pending", storage.Cancellation{Found: storage.StateCanceled}, 0},
 			{"nobody", storage.Cancellation{}, 0},
 		} {
-			got, err := storage.CancelJob(w, tt.id)
+			got, err := w.CancelJob(tt.id)
 			if err != nil || got != tt.want {
 				t.Errorf("cancel %s: %+v, %v, want %+v", tt.id, got, err, tt.want)
 			}
@@ -336,7 +336,7 @@ func TestErrorTextsAreCutAtARune(t *testing.T) {
 func TestFunctionThatIsNoTextIsRefused(t *testing.T) {
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
-		if _, err := storage.InsertJob(w, storage.Job{Function: "a:\xff", Due: testNow}); !errors.Is(err, storage.ErrInvalid) {
+		if _, err := w.InsertJob(storage.Job{Function: "a:\xff", Due: testNow}); !errors.Is(err, storage.ErrInvalid) {
 			t.Errorf("%v, want ErrInvalid", err)
 		}
 	})
@@ -356,7 +356,7 @@ func TestG18_RefusalAtTheLimitChangesNothing(t *testing.T) {
 			mustInsert(t, w, storage.Job{ID: id})
 		}
 		insert := func(id storage.JobID) error {
-			_, err := storage.InsertJob(w, storage.Job{ID: id, Function: "a:b", Due: testNow})
+			_, err := w.InsertJob(storage.Job{ID: id, Function: "a:b", Due: testNow})
 			return err
 		}
 		if err := insert("d"); !errors.Is(err, storage.ErrLimit) {
@@ -380,13 +380,13 @@ func TestG18_RefusalAtTheLimitChangesNothing(t *testing.T) {
 		if job := mustJob(t, w.Writer(), "c"); job.State != storage.StateFailed {
 			t.Errorf("the dead job is %s", job.State)
 		}
-		if answer, err := storage.CancelJob(w, "d"); err != nil || !answer.Canceled {
+		if answer, err := w.CancelJob("d"); err != nil || !answer.Canceled {
 			t.Errorf("cancel at the limit: %+v, %v", answer, err)
 		}
 		if ok, err := tx.RetryDead("c"); !ok || err != nil {
 			t.Errorf("retry a dead job with a slot free: %v, %v", ok, err)
 		}
-		if answer, err := storage.CancelJob(w, "a"); err != nil || !answer.Canceled {
+		if answer, err := w.CancelJob("a"); err != nil || !answer.Canceled {
 			t.Errorf("cancel at the limit: %+v, %v", answer, err)
 		}
 	})
@@ -522,7 +522,7 @@ func TestChosenIDIsFreeAgainWhenItsJobHasFinished(t *testing.T) {
 			t.Fatalf("purged %d, %v", n, err)
 		}
 		mustEnd(t, tx, "nightly", storage.End{State: storage.StateFailed})
-		if _, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: "nightly", Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrExists) {
+		if _, err := tx.JobWriter().InsertJob(storage.Job{ID: "nightly", Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrExists) {
 			t.Errorf("the id of a dead job: %v, want ErrExists", err)
 		}
 		if ok, err := tx.DropDead("nightly"); !ok || err != nil {
@@ -544,7 +544,7 @@ func TestG10_OnlyAClaimedJobEnds(t *testing.T) {
 	lose := map[string]func(t *testing.T, app *storage.App, job storage.Job){
 		"canceled": func(t *testing.T, app *storage.App, job storage.Job) {
 			mustTx(t, app, testNow, func(tx *storage.Tx) {
-				if answer, err := storage.CancelJob(tx.JobWriter(), job.ID); err != nil || !answer.Canceled {
+				if answer, err := tx.JobWriter().CancelJob(job.ID); err != nil || !answer.Canceled {
 					t.Fatalf("cancel: %+v, %v", answer, err)
 				}
 			})
@@ -631,7 +631,7 @@ func TestTriggerThatIsNoTextIsRefused(t *testing.T) {
 			{Name: "a", PauseReason: "\xff"},
 			{Name: "a", NextJob: "\xff"},
 		} {
-			if err := storage.PutTrigger(w, &trigger); !errors.Is(err, storage.ErrInvalid) {
+			if err := w.PutTrigger(&trigger); !errors.Is(err, storage.ErrInvalid) {
 				t.Errorf("%+v: %v, want ErrInvalid", trigger, err)
 			}
 		}

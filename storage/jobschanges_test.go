@@ -107,7 +107,7 @@ func (c *change) one(t *rapid.T, w storage.JobWriter, depth int) {
 		id := c.drawID(t)
 		n, known := c.model.names[id]
 		can := known && c.model.jobs[n].State == storage.StatePending && !c.model.jobs[n].claimed
-		if ok, err := storage.HoldJob(w, id, "why"); err != nil || ok != can {
+		if ok, err := w.HoldJob(id, "why"); err != nil || ok != can {
 			t.Fatalf("hold %s: %v, %v, want %v", id, ok, err, can)
 		}
 		if can {
@@ -257,7 +257,7 @@ func (c *change) insert(t *rapid.T, w storage.JobWriter) {
 	case known && (c.model.jobs[held].State == storage.StatePending || c.dead(held)):
 		want = storage.ErrExists
 	}
-	id, err := storage.InsertJob(w, job)
+	id, err := w.InsertJob(job)
 	if !errors.Is(err, want) || want == nil && err != nil {
 		t.Fatalf("insert %q: %v, want %v", job.ID, err, want)
 	}
@@ -366,7 +366,7 @@ func (c *change) end(t *rapid.T) {
 
 func (c *change) cancel(t *rapid.T, w storage.JobWriter) {
 	id := c.drawID(t)
-	answer, err := storage.CancelJob(w, id)
+	answer, err := w.CancelJob(id)
 	var want storage.Cancellation
 	if n, known := c.model.names[id]; known {
 		job := c.model.jobs[n]
@@ -459,7 +459,7 @@ func (c *change) nested(t *rapid.T, w storage.JobWriter, depth int) {
 				}
 			}()
 		}
-		return storage.Nested(w, func(in storage.JobWriter) error {
+		return w.Nested(func(in storage.JobWriter) error {
 			inner = in
 			c.some(t, in, depth+1)
 			if _, _, err := w.System().Get("a"); !errors.Is(err, storage.ErrReentrant) {

@@ -26,7 +26,7 @@ var (
 // written before from being committed.
 func TestG24_ATransactionHasLimits(t *testing.T) {
 	job := func(w storage.JobWriter, i int) error {
-		_, err := storage.InsertJob(w, storage.Job{Function: "a:b", Due: testNow.Add(time.Duration(i))})
+		_, err := w.InsertJob(storage.Job{Function: "a:b", Due: testNow.Add(time.Duration(i))})
 		return err
 	}
 	letter := func(w storage.JobWriter, _ int) error {
@@ -34,7 +34,7 @@ func TestG24_ATransactionHasLimits(t *testing.T) {
 		return err
 	}
 	trigger := func(w storage.JobWriter, i int) error {
-		return storage.PutTrigger(w, &storage.Trigger{Name: fmt.Sprint("t", i), Spec: "@daily", Function: "a:b"})
+		return w.PutTrigger(&storage.Trigger{Name: fmt.Sprint("t", i), Spec: "@daily", Function: "a:b"})
 	}
 	many := storage.TxLimits{}.WithDefaults()
 	for _, tt := range []struct {
@@ -46,16 +46,16 @@ func TestG24_ATransactionHasLimits(t *testing.T) {
 		{"jobs", storage.TxLimits{Jobs: 7}, 7, job},
 		{"ticks", storage.TxLimits{Jobs: 7}, 7, func(w storage.JobWriter, i int) error {
 			slot := testNow.Add(time.Duration(i) * time.Second)
-			_, err := storage.InsertTick(w, storage.Job{Function: "a:b", Trigger: "t", Slot: slot, Due: slot})
+			_, err := w.InsertTick(storage.Job{Function: "a:b", Trigger: "t", Slot: slot, Due: slot})
 			return err
 		}},
 		{"jobs by writes", storage.TxLimits{Writes: 7}, 7, job},
 		{"jobs with ids by writes", storage.TxLimits{Writes: 7}, 3, func(w storage.JobWriter, i int) error {
-			_, err := storage.InsertJob(w, storage.Job{ID: storage.JobID(fmt.Sprint("job", i)), Function: "a:b", Due: testNow})
+			_, err := w.InsertJob(storage.Job{ID: storage.JobID(fmt.Sprint("job", i)), Function: "a:b", Due: testNow})
 			return err
 		}},
 		{"jobs by bytes", storage.TxLimits{Bytes: 10_000}, 9, func(w storage.JobWriter, _ int) error {
-			_, err := storage.InsertJob(w, storage.Job{Function: "a:b", Args: []byte(strings.Repeat("1", 1000)), Due: testNow})
+			_, err := w.InsertJob(storage.Job{Function: "a:b", Args: []byte(strings.Repeat("1", 1000)), Due: testNow})
 			return err
 		}},
 		{"documents by writes", storage.TxLimits{Writes: 7}, 7, letter},
@@ -68,14 +68,14 @@ func TestG24_ATransactionHasLimits(t *testing.T) {
 		{"triggers by bytes", storage.TxLimits{Bytes: 600}, 23, trigger},
 		{"slots by writes", storage.TxLimits{Writes: 7}, 6, func(w storage.JobWriter, i int) error { // each may push another out
 			at := testNow.Add(time.Duration(i) * time.Second)
-			return storage.LogSlot(w, "t", storage.Slot{From: at, To: at, Count: 1, Outcome: storage.SlotFired})
+			return w.LogSlot("t", storage.Slot{From: at, To: at, Count: 1, Outcome: storage.SlotFired})
 		}},
 		{"nested", storage.TxLimits{Writes: 7}, 7, func(w storage.JobWriter, i int) error {
-			return storage.Nested(w, func(w storage.JobWriter) error { return letter(w, i) })
+			return w.Nested(func(w storage.JobWriter) error { return letter(w, i) })
 		}},
 		{"nested deeply", storage.TxLimits{Jobs: 7}, 7, func(w storage.JobWriter, i int) error {
-			return storage.Nested(w, func(w storage.JobWriter) error {
-				return storage.Nested(w, func(w storage.JobWriter) error { return job(w, i) })
+			return w.Nested(func(w storage.JobWriter) error {
+				return w.Nested(func(w storage.JobWriter) error { return job(w, i) })
 			})
 		}},
 		{"default jobs", many, 10_000, job},
@@ -124,12 +124,12 @@ func TestG24_LimitsOfWhatExists(t *testing.T) {
 				t.Fatal(err)
 			}
 			docs = append(docs, id)
-			if _, err := storage.InsertTick(w, storage.Job{Function: "a:b", Trigger: "t", Slot: slot(i), Due: slot(i)}); err != nil {
+			if _, err := w.InsertTick(storage.Job{Function: "a:b", Trigger: "t", Slot: slot(i), Due: slot(i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for range 3 {
-			if err := storage.PutTrigger(w, &storage.Trigger{Name: "t", Spec: "@daily", Function: "a:b"}); err != nil {
+			if err := w.PutTrigger(&storage.Trigger{Name: "t", Spec: "@daily", Function: "a:b"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -140,7 +140,7 @@ func TestG24_LimitsOfWhatExists(t *testing.T) {
 		call  func(storage.JobWriter, int) error
 	}{
 		{"cancel", 3, func(w storage.JobWriter, i int) error { // 4 are set aside, 3 are needed without a claim
-			answer, err := storage.CancelJob(w, jobs[i])
+			answer, err := w.CancelJob(jobs[i])
 			if err == nil && !answer.Canceled {
 				err = errors.New("it was not cancelled")
 			}
@@ -154,7 +154,7 @@ func TestG24_LimitsOfWhatExists(t *testing.T) {
 		}},
 		{"delete", 5, func(w storage.JobWriter, i int) error { return parcels.Delete(w.Writer(), docs[i]) }},
 		{"remove a tick", 4, func(w storage.JobWriter, i int) error {
-			ok, err := storage.RemoveTick(w, storage.TickID("t", slot(i)))
+			ok, err := w.RemoveTick(storage.TickID("t", slot(i)))
 			if err == nil && !ok {
 				err = errors.New("it was not removed")
 			}
@@ -193,7 +193,7 @@ func TestG24_LimitsCountWhatIsKept(t *testing.T) {
 	tx := app.Begin(testNow)
 	w := tx.Bounded(&limits)
 	for range 5 {
-		err := storage.Nested(w, func(w storage.JobWriter) error {
+		err := w.Nested(func(w storage.JobWriter) error {
 			for range 3 {
 				mustInsert(t, w, storage.Job{})
 			}
@@ -206,7 +206,7 @@ func TestG24_LimitsCountWhatIsKept(t *testing.T) {
 	for range 3 {
 		mustInsert(t, w, storage.Job{})
 	}
-	if _, err := storage.InsertJob(w, storage.Job{Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrTxLimit) {
+	if _, err := w.InsertJob(storage.Job{Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrTxLimit) {
 		t.Errorf("got %v, want ErrTxLimit", err)
 	}
 	mustInsert(t, tx.JobWriter(), storage.Job{})

@@ -309,7 +309,7 @@ func (m model) change(t *rapid.T, things *storage.Table[Thing], tx storage.JobWr
 		case step == 1 && depth < 3:
 			var inner model
 			failed := errors.New("dropped")
-			err := storage.Nested(tx, func(tx storage.JobWriter) error {
+			err := tx.Nested(func(tx storage.JobWriter) error {
 				inner = maps.Clone(m).change(t, things, tx, depth+1)
 				if rapid.Bool().Draw(t, "drop") {
 					return failed

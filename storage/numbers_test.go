@@ -14,7 +14,7 @@ func TestG8_AnIDOfADroppedTransactionIsNotGivenAgain(t *testing.T) {
 	seen := map[storage.JobID]bool{}
 	for i := range 6 {
 		tx := app.Begin(testNow)
-		id, err := storage.InsertJob(tx.JobWriter(), storage.Job{Function: "a:b", Due: testNow})
+		id, err := tx.JobWriter().InsertJob(storage.Job{Function: "a:b", Due: testNow})
 		if err != nil || seen[id] {
 			t.Errorf("transaction %d mints %s, %v, which was minted before: %v", i, id, err, seen[id])
 		}

@@ -76,7 +76,7 @@ func TestG15_SlotsStandInTheOrderTheyWereDecided(t *testing.T) {
 		t.Helper()
 		order = append(order, slot)
 		mustUpdateJobs(t, app, func(w storage.JobWriter) {
-			if err := storage.LogSlot(w, "a", storage.Slot{From: slot, To: slot, Count: 1, Outcome: storage.SlotFired}); err != nil {
+			if err := w.LogSlot("a", storage.Slot{From: slot, To: slot, Count: 1, Outcome: storage.SlotFired}); err != nil {
 				t.Fatal(err)
 			}
 		})

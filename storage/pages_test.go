@@ -49,7 +49,7 @@ func TestG24_ReadsAreBoundedInBytes(t *testing.T) {
 	})
 	mustTx(t, app, testNow, func(tx *storage.Tx) {
 		for _, id := range ids {
-			if ok, err := storage.HoldJob(tx.JobWriter(), id, "so"); !ok || err != nil {
+			if ok, err := tx.JobWriter().HoldJob(id, "so"); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
 		}
@@ -63,7 +63,7 @@ func TestG24_ReadsAreBoundedInBytes(t *testing.T) {
 	})
 	mustTx(t, app, testNow, func(tx *storage.Tx) {
 		for _, id := range ids {
-			if ok, err := storage.HoldJob(tx.JobWriter(), id, "so"); !ok || err != nil {
+			if ok, err := tx.JobWriter().HoldJob(id, "so"); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
 		}

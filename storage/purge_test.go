@@ -83,7 +83,7 @@ func TestG26_DeadRetentionIsExact(t *testing.T) {
 			t.Errorf("drop dead0: %v, %v", ok, err)
 		}
 		mustInsert(t, tx.JobWriter(), storage.Job{ID: "dead0", Function: "a:again"})
-		if _, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: "dead2", Function: "a:b", Due: testNow}); err == nil {
+		if _, err := tx.JobWriter().InsertJob(storage.Job{ID: "dead2", Function: "a:b", Due: testNow}); err == nil {
 			t.Error("the id of a dead job is free a millisecond before its retention is over")
 		}
 		if job := mustJob(t, tx.Writer(), "dead0"); job.State != storage.StatePending || job.Function != "a:again" {

@@ -30,7 +30,7 @@ type JobWriter struct{ v *view }
 func (w JobWriter) Writer() Writer { return writable{w.v} }
 
 // System reads the system table _scheduled_functions.
-func (w JobWriter) System() System { return System(w) }
+func (w JobWriter) System() System { return System{w.v} }
 
 func (w JobWriter) writer() (*Tx, int) {
 	if w.v == nil {
@@ -41,21 +41,21 @@ func (w JobWriter) writer() (*Tx, int) {
 
 // System is the read-only system table _scheduled_functions of one app. It is
 // strictly consistent: a mutation sees the jobs it has itself scheduled and canceled.
-type System struct{ v *view }
+type System struct{ of *view } // of another shape than JobWriter, into which it would be converted else
 
 // Get returns the job with the id. ok is false if there is none: it was never
 // scheduled, or it ended longer ago than the retention.
-func (s System) Get(id JobID) (job Job, ok bool, err error) { return s.v.job(id) }
+func (s System) Get(id JobID) (job Job, ok bool, err error) { return s.of.job(id) }
 
 // List returns one page of the jobs that the filter chooses.
-func (s System) List(f JobFilter) (JobPage, error) { return s.v.jobs(f) }
+func (s System) List(f JobFilter) (JobPage, error) { return s.of.jobs(f) }
 
 // All yields every job that the filter chooses, across pages; the filter's
 // Limit sizes the pages only. It stops after an error.
 func (s System) All(f JobFilter) iter.Seq2[Job, error] {
 	return func(yield func(Job, error) bool) {
 		for {
-			page, err := s.v.jobs(f)
+			page, err := s.of.jobs(f)
 			if err != nil {
 				yield(Job{}, err)
 				return

@@ -134,13 +134,13 @@ func mustTick(tb testing.TB, w storage.JobWriter, slot time.Time) {
 }
 
 func tick(w storage.JobWriter, slot time.Time) error {
-	id, err := storage.InsertTick(w, storage.Job{Function: "bells:toll", Args: []byte("12"), Due: slot, Trigger: "toll", Slot: slot})
+	id, err := w.InsertTick(storage.Job{Function: "bells:toll", Args: []byte("12"), Due: slot, Trigger: "toll", Slot: slot})
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		storage.LogSlot(w, "toll", storage.Slot{From: slot.Add(-time.Hour), To: slot.Add(-time.Hour), Count: 1, Outcome: storage.SlotSkipped, Reason: "paused", At: slot}),
-		storage.PutTrigger(w, &storage.Trigger{
+		w.LogSlot("toll", storage.Slot{From: slot.Add(-time.Hour), To: slot.Add(-time.Hour), Count: 1, Outcome: storage.SlotSkipped, Reason: "paused", At: slot}),
+		w.PutTrigger(&storage.Trigger{
 			Name: "toll", Spec: "0 * * * *", Zone: "Europe/Rome", Function: "bells:toll", Args: []byte("12"),
 			Overlap: storage.OverlapQueue, CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 7, Window: time.Hour}, Jitter: time.Second,
 			Retry: &storage.Retry{Limit: 1, Base: time.Second}, Declared: true, CreatedAt: testNow, Anchor: testNow, Next: slot, NextJob: id,
@@ -212,7 +212,7 @@ func mustFillApp(tb testing.TB, app *storage.App) {
 		mustInsert(tb, w, storage.Job{ID: "again"})
 		mustEnd(tb, tx, "again", storage.End{State: storage.StatePending, Due: testNow.Add(2e9), Error: &storage.JobError{Code: "internal", Message: "oops"}})
 		mustInsert(tb, w, storage.Job{ID: "canceled"})
-		if _, err := storage.CancelJob(w, "canceled"); err != nil {
+		if _, err := w.CancelJob("canceled"); err != nil {
 			tb.Fatal(err)
 		}
 		mustJob(tb, w.Writer(), minted)

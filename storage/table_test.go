@@ -361,7 +361,7 @@ func TestUseAfterTheEnd(t *testing.T) {
 		late = w
 		id, _ = notes.Insert(w, Note{})
 		next := 0
-		err := storage.Nested(tx, func(storage.JobWriter) error {
+		err := tx.Nested(func(storage.JobWriter) error {
 			_, err := notes.Insert(w, Note{})
 			wantErr(t, err, storage.ErrReentrant, "table notes")
 			_, err = notes.Query(w).Count()
@@ -407,7 +407,7 @@ func TestDroppedNestedTransactionLeavesNoIndexEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := map[storage.ID[Note]]bool{id: true}
-		_ = storage.Nested(tx, func(tx storage.JobWriter) error {
+		_ = tx.Nested(func(tx storage.JobWriter) error {
 			w := tx.Writer()
 			inner, err := notes.Insert(w, Note{Stars: 2})
 			if err != nil || notes.Delete(w, id) != nil {

@@ -174,14 +174,14 @@ func TestG2_ExportIsOneMomentOfALivingApp(t *testing.T) {
 					return err
 				}
 				ids = append(ids, id)
-				if _, err := storage.InsertJob(tx.JobWriter(), storage.Job{ID: storage.JobID(fmt.Sprint("job", n)), Function: "a:b", Due: testNow}); err != nil {
+				if _, err := tx.JobWriter().InsertJob(storage.Job{ID: storage.JobID(fmt.Sprint("job", n)), Function: "a:b", Due: testNow}); err != nil {
 					return err
 				}
 				if n >= 20 {
 					if err := dingbats.Delete(tx.Writer(), ids[n-20]); err != nil {
 						return err
 					}
-					if answer, err := storage.CancelJob(tx.JobWriter(), storage.JobID(fmt.Sprint("job", n-20))); err != nil || !answer.Canceled {
+					if answer, err := tx.JobWriter().CancelJob(storage.JobID(fmt.Sprint("job", n-20))); err != nil || !answer.Canceled {
 						return fmt.Errorf("cancel: %+v, %w", answer, err)
 					}
 				}

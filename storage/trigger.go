@@ -214,7 +214,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 
 // Trigger returns the app's trigger of that name; ok is false if there is none.
 func (s System) Trigger(name string) (t Trigger, ok bool, err error) {
-	data, err := s.v.get(s.v.keys.name(tagTrigger, name))
+	data, err := s.of.get(s.of.keys.name(tagTrigger, name))
 	if err != nil || data == nil {
 		return Trigger{}, false, err
 	}
@@ -230,9 +230,9 @@ func (t *Trigger) Unreadable() bool { return t.unreadable }
 // Triggers returns all triggers of the app, by name. There are MaxTriggers at most.
 // One that cannot be read does not spoil the rest: it is Unreadable.
 func (s System) Triggers() ([]Trigger, error) {
-	prefix := s.v.keys.prefix(tagTrigger)
+	prefix := s.of.keys.prefix(tagTrigger)
 	var triggers []Trigger
-	for r, err := range s.v.scan(prefix, after(prefix), false) {
+	for r, err := range s.of.scan(prefix, after(prefix), false) {
 		if err != nil {
 			return nil, err
 		}
@@ -254,8 +254,8 @@ func (s System) Slots(trigger string, limit int) ([]Slot, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("%w: limit %d, want 1 or more", ErrInvalid, limit)
 	}
-	prefix := s.v.keys.slots(trigger)
-	rows, err := s.v.rows(prefix, after(prefix), true, min(limit, keptSlots))
+	prefix := s.of.keys.slots(trigger)
+	rows, err := s.of.rows(prefix, after(prefix), true, min(limit, keptSlots))
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +290,7 @@ func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, t
 // PutTrigger stores the trigger, new or changed, in the transaction of w. The
 // engine sees to it that Next and NextJob say the truth. ErrLimit if it is new
 // and the app has MaxTriggers.
-func PutTrigger(w JobWriter, t *Trigger) error {
+func (w JobWriter) PutTrigger(t *Trigger) error {
 	if err := CheckTriggerName(t.Name); err != nil {
 		return err
 	}
@@ -333,7 +333,7 @@ func PutTrigger(w JobWriter, t *Trigger) error {
 
 // DeleteTrigger removes the trigger and its slot log. Its pending tick is the
 // engine's to retract.
-func DeleteTrigger(w JobWriter, name string) error {
+func (w JobWriter) DeleteTrigger(name string) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err
@@ -357,7 +357,7 @@ func DeleteTrigger(w JobWriter, name string) error {
 // LogSlot writes down how a slot of the trigger, or a run of them, ended, in the
 // place of what an entry of that one slot said before, or else as the latest
 // entry. It drops what is too old from the log.
-func LogSlot(w JobWriter, trigger string, s Slot) error {
+func (w JobWriter) LogSlot(trigger string, s Slot) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err
@@ -407,7 +407,7 @@ func LogSlot(w JobWriter, trigger string, s Slot) error {
 // InsertTick stores the job of a trigger's slot under its TickID, or the id that it
 // has, in the transaction of w. ErrExists if the slot has a job already. Options.MaxJobs is
 // not asked: a trigger that could not tick would be lost.
-func InsertTick(w JobWriter, job Job) (JobID, error) {
+func (w JobWriter) InsertTick(job Job) (JobID, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return "", err
@@ -422,7 +422,7 @@ func InsertTick(w JobWriter, job Job) (JobID, error) {
 // RemoveTick takes a tick that has not begun out of the bucket, leaving no row
 // behind: what its slot came to is the engine's to log. ok is false if it has
 // begun or ended.
-func RemoveTick(w JobWriter, id JobID) (ok bool, err error) {
+func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return false, err

@@ -16,11 +16,11 @@ func slotAt(seconds int) time.Time { return testNow.Add(time.Duration(seconds) *
 // putTicking stores a trigger with its tick, as the engine does.
 func putTicking(tb testing.TB, w storage.JobWriter, name string, slot time.Time) storage.JobID {
 	tb.Helper()
-	id, err := storage.InsertTick(w, storage.Job{Function: "f:n", Trigger: name, Slot: slot, Due: slot})
+	id, err := w.InsertTick(storage.Job{Function: "f:n", Trigger: name, Slot: slot, Due: slot})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := storage.PutTrigger(w, &storage.Trigger{Name: name, Spec: "s", Next: slot, NextJob: id}); err != nil {
+	if err := w.PutTrigger(&storage.Trigger{Name: name, Spec: "s", Next: slot, NextJob: id}); err != nil {
 		tb.Fatal(err)
 	}
 	return id
@@ -48,7 +48,7 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 	s := mustOpen(t, dir, storage.Options{})
 	mustUpdateJobs(t, mustApp(t, s, "acme"), func(w storage.JobWriter) {
 		mustInsert(t, w, storage.Job{ID: "older"}) // has number 1
-		if err := storage.PutTrigger(w, &full); err != nil {
+		if err := w.PutTrigger(&full); err != nil {
 			t.Fatal(err)
 		}
 		putTicking(t, w, "plain", slotAt(10))
@@ -75,18 +75,18 @@ func TestG20_ATriggersNameAndNumberAreBounded(t *testing.T) {
 	app := mustApp(t, s, "acme")
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
 		for i := range storage.MaxTriggers {
-			if err := storage.PutTrigger(w, &storage.Trigger{Name: fmt.Sprintf("t%d", i)}); err != nil {
+			if err := w.PutTrigger(&storage.Trigger{Name: fmt.Sprintf("t%d", i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := storage.PutTrigger(w, &storage.Trigger{Name: "more"}); !errors.Is(err, storage.ErrLimit) {
+		if err := w.PutTrigger(&storage.Trigger{Name: "more"}); !errors.Is(err, storage.ErrLimit) {
 			t.Errorf("one more: %v", err)
 		}
-		if err := storage.PutTrigger(w, &storage.Trigger{Name: "t7", Spec: "changed"}); err != nil {
+		if err := w.PutTrigger(&storage.Trigger{Name: "t7", Spec: "changed"}); err != nil {
 			t.Errorf("a change at the limit: %v", err)
 		}
 		for _, name := range []string{"", "a b", "a:b", "a\x00", string(make([]byte, 65))} {
-			if err := storage.PutTrigger(w, &storage.Trigger{Name: name}); !errors.Is(err, storage.ErrInvalid) {
+			if err := w.PutTrigger(&storage.Trigger{Name: name}); !errors.Is(err, storage.ErrInvalid) {
 				t.Errorf("name %q: %v", name, err)
 			}
 		}
@@ -99,7 +99,7 @@ func TestG19_SlotLog(t *testing.T) {
 	log := func(trigger string, slot storage.Slot) {
 		t.Helper()
 		mustUpdateJobs(t, app, func(w storage.JobWriter) {
-			if err := storage.LogSlot(w, trigger, slot); err != nil {
+			if err := w.LogSlot(trigger, slot); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -123,7 +123,7 @@ func TestG19_SlotLog(t *testing.T) {
 		}
 	})
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
-		if err := storage.DeleteTrigger(w, "a"); err != nil {
+		if err := w.DeleteTrigger("a"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -141,19 +141,19 @@ func TestG20_TicksAreInsertedOnceAndTakenBackWhole(t *testing.T) {
 	app := mustApp(t, s, "acme")
 	var id storage.JobID
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
-		if _, err := storage.InsertJob(w, storage.Job{Function: "f:n", Due: slotAt(0)}); err != nil {
+		if _, err := w.InsertJob(storage.Job{Function: "f:n", Due: slotAt(0)}); err != nil {
 			t.Fatal(err)
 		}
 		id = putTicking(t, w, "x", slotAt(10)) // though the app has as many jobs as it may
-		if _, err := storage.InsertTick(w, storage.Job{Function: "f:n", Trigger: "x", Slot: slotAt(10), Due: slotAt(11)}); !errors.Is(err, storage.ErrExists) {
+		if _, err := w.InsertTick(storage.Job{Function: "f:n", Trigger: "x", Slot: slotAt(10), Due: slotAt(11)}); !errors.Is(err, storage.ErrExists) {
 			t.Errorf("the same slot again: %v", err)
 		}
 	})
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
-		if ok, err := storage.RemoveTick(w, id); !ok || err != nil {
+		if ok, err := w.RemoveTick(id); !ok || err != nil {
 			t.Errorf("removed %v, %v", ok, err)
 		}
-		if ok, err := storage.RemoveTick(w, id); ok || err != nil {
+		if ok, err := w.RemoveTick(id); ok || err != nil {
 			t.Errorf("removed again %v, %v", ok, err)
 		}
 		id = putTicking(t, w, "x", slotAt(10)) // the id is free again
@@ -177,14 +177,14 @@ func TestG20_TicksAreInsertedOnceAndTakenBackWhole(t *testing.T) {
 			}
 		}
 		tx.OnCancel(func(storage.JobID) bool { return started })
-		if ok, err := storage.RemoveTick(tx.JobWriter(), id); ok == started || err != nil {
+		if ok, err := tx.JobWriter().RemoveTick(id); ok == started || err != nil {
 			t.Errorf("started %v: removed %v, %v", started, ok, err)
 		}
 		if got := len(tx.CanceledClaims()); got != map[bool]int{false: 1}[started] {
 			t.Errorf("started %v: %d claims were cancelled", started, got)
 		}
 		if !started {
-			if err := storage.DeleteTrigger(tx.JobWriter(), "x"); err != nil {
+			if err := tx.JobWriter().DeleteTrigger("x"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -213,7 +213,7 @@ func TestG19_ATriggerRemembersHowItsLastTickEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		trigger.Next, trigger.NextJob = time.Time{}, ""
-		if err := storage.PutTrigger(tx.JobWriter(), &trigger); err != nil {
+		if err := tx.JobWriter().PutTrigger(&trigger); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tx.EndAttempt(jobs[0], how); err != nil {
@@ -254,7 +254,7 @@ func TestG20_CheckFindsATriggerWithoutItsTick(t *testing.T) {
 				t.Fatal(err)
 			}
 			mustUpdateJobs(t, mustApp(t, s, "acme"), func(w storage.JobWriter) {
-				if err := storage.PutTrigger(w, &trigger); err != nil {
+				if err := w.PutTrigger(&trigger); err != nil {
 					t.Fatal(err)
 				}
 			})

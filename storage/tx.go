@@ -47,7 +47,7 @@ type layer struct {
 // and jobs join the outer transaction; otherwise, or if fn panics, they are
 // dropped and the outer transaction is as before. While fn runs the outer
 // JobWriter, and every Writer of it, answers ErrReentrant.
-func Nested(w JobWriter, fn func(JobWriter) error) error {
+func (w JobWriter) Nested(fn func(JobWriter) error) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err

@@ -18,14 +18,14 @@ func TestCommitDropsAnOpenNestedTransaction(t *testing.T) {
 		tx := app.Begin(testNow)
 		outer := mustInsert(t, tx.JobWriter(), storage.Job{})
 		var inner storage.JobID
-		err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) error {
+		err := tx.JobWriter().Nested(func(w storage.JobWriter) error {
 			inner = mustInsert(t, w, storage.Job{})
 			if end == "commit" {
 				mustCommit(t, tx)
 			} else {
 				tx.Rollback(nil)
 			}
-			if _, err := storage.InsertJob(w, storage.Job{Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrTxDone) {
+			if _, err := w.InsertJob(storage.Job{Function: "a:b", Due: testNow}); !errors.Is(err, storage.ErrTxDone) {
 				t.Errorf("insert after the %s: %v, want ErrTxDone", end, err)
 			}
 			return nil

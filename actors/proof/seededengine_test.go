@@ -450,18 +450,18 @@ var engineFaults = []seededFault{
 		pkg: "actors", tests: "TestG19_ATriggerPassesAnyNumberOfSlotsThatAreTaken",
 		edits: []edit{
 			{"actors/ticks.go", `case errors.Is(err, storage.ErrExists):`, `case !FAULT && errors.Is(err, storage.ErrExists):`},
-			{"actors/claims.go", `err := storage.Nested(tx.JobWriter(), func(w storage.JobWriter) (err error) {`, `nested := storage.Nested
+			{"actors/claims.go", `err := tx.JobWriter().Nested(func(w storage.JobWriter) (err error) {`, `nested := tx.JobWriter().Nested
 	if FAULT {
-		nested = func(w storage.JobWriter, fn func(storage.JobWriter) error) error { return fn(w) }
+		nested = func(fn func(storage.JobWriter) error) error { return fn(tx.JobWriter()) }
 	}
-	err := nested(tx.JobWriter(), func(w storage.JobWriter) (err error) {`},
+	err := nested(func(w storage.JobWriter) (err error) {`},
 		},
 	},
 	{
 		name: "paused-ticks", what: "a paused trigger ticks",
 		pkg: "actors", tests: "TestG22_RunTimeAPI",
 		edits: []edit{{"actors/crons.go", `if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`, `if FAULT {
-			return storage.PutTrigger(w, &t)
+			return w.PutTrigger(&t)
 		}
 		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
 	},

@@ -33,7 +33,7 @@ func TestWorker(t *testing.T) {
 	}
 	for range 3 {
 		tx, done := app.Begin(time.Now()), make(chan error, 1)
-		if _, err := storage.InsertJob(tx.JobWriter(), storage.Job{Function: "a:b", Due: time.Now()}); err != nil {
+		if _, err := tx.JobWriter().InsertJob(storage.Job{Function: "a:b", Due: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		if err := tx.Commit(func(err error) { done <- err }); err != nil {
