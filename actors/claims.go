@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"time"
 
 	"carillon/dispatch"
@@ -233,112 +232,5 @@ func (s *scheduler) noteUnclaimed(job *storage.Job) {
 	}
 	if at := s.claimAt(job); s.nextAt.IsZero() || at.Before(s.nextAt) {
 		s.nextAt = at
-	}
-}
-
-// release starts the claimed jobs whose instant has come, as far as there are
-// slots, in the order they were due. The wall is read again here: a timer is
-// only a hint, and no job starts early (G11).
-func (s *scheduler) release() {
-	wall := s.eng.clock.wall()
-	var due []*invocation
-	for s.ready.len() > 0 && !s.broken && !s.draining {
-		r := s.ready.first()
-		if s.runs.get(r.job.ID) != r {
-			s.ready.pop() // cancelled meanwhile
-			continue
-		}
-		if r.job.Due.After(wall) {
-			break
-		}
-		if s.started >= s.slots {
-			break
-		}
-		s.ready.pop()
-		if s.runs.blocks(r.path) != nil {
-			s.endRun(ending{run: r, err: cutByStuck})
-			continue
-		}
-		if inv := s.launch(r); inv != nil {
-			due = append(due, inv)
-		}
-	}
-	if len(due) > 0 {
-		s.eng.sys.tell(s.runner, &dueJobs{due})
-	}
-	s.askSlots(wall)
-}
-
-// soon says whether the first of the claimed jobs is as near as its claim is
-// ahead of it. A wall that was stepped back puts it off.
-func (s *scheduler) soon(wall time.Time) bool {
-	return s.ready.len() > 0 && !s.ready.first().job.Due.After(wall.Add(s.eng.opts.ClaimAhead))
-}
-
-// launch makes of the run what goes down the path of an RPC. An action's handler
-// counts as started from here; a mutation's when it gets the turn. It is nil if
-// the run is not to start.
-func (s *scheduler) launch(r *run) *invocation {
-	job := dispatch.JobRun{App: s.id, ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor}
-	inv := &invocation{
-		Invocation: dispatch.Invocation{
-			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob, Job: job, Tick: r.tick,
-		},
-		ctx: s.eng.ctx,
-		job: r,
-	}
-	cancel := context.CancelCauseFunc(func(error) {})
-	if !r.mutation {
-		inv.ctx, cancel = context.WithCancelCause(s.eng.ctx)
-		if !s.runs.start(r, cancel) {
-			cancel(nil)
-			return nil // parked until a cancel is decided
-		}
-		s.claims--
-		r.ctx = inv.ctx
-	}
-	r.holdsSlot = true
-	s.started++
-	sys, self := s.eng.sys, s.self
-	inv.answer = func(res result) {
-		cancel(nil)
-		sys.tell(self, &jobEnded{ending{run: r, err: res.err, notKept: inv.whyNotKept(s.appState), unfit: inv.stored.Unfit}})
-	}
-	return inv
-}
-
-// freeSlot gives back the slot of a run that has ended.
-func (s *scheduler) freeSlot(r *run) {
-	if !r.holdsSlot {
-		return
-	}
-	r.holdsSlot = false
-	s.started--
-	if s.eng.governor.contended.Load() {
-		s.slots--
-		s.eng.governor.giveBack(s.self, 1)
-	}
-}
-
-// askSlots keeps as many slots as there is work for, and no more.
-func (s *scheduler) askSlots(wall time.Time) {
-	want := s.started
-	if s.soon(wall) {
-		want += s.ready.len()
-	}
-	want = min(want, s.eng.opts.AppConcurrency)
-	switch more := want - s.slots; {
-	case more > s.asked && !s.broken && !s.draining:
-		s.eng.governor.ask(s.self, more-s.asked)
-		s.asked = more
-	case more <= 0 && s.asked > 0:
-		s.eng.governor.unask(s.self)
-		s.asked = 0
-	}
-	if want < s.slots {
-		// Also while nobody waits: of whoever comes to wait this app would not hear
-		// before one of its jobs has ended.
-		s.eng.governor.giveBack(s.self, s.slots-want)
-		s.slots = want
 	}
 }

@@ -46,10 +46,10 @@ var boundsFaults = []seededFault{
 	{
 		name: "queued-without-bound", what: "an app has any number of large change sets on their way to the disk",
 		pkg: "actors", tests: "TestG24_WhatOneAppHasQueuedIsBounded",
-		edits: []edit{{"actors/scheduler.go", `less := app.queued.Add(-weight) < maxQueued && app.full.Load()`, `if FAULT {
+		edits: []edit{{"actors/commit.go", `less := app.queued.Add(-weight) < maxQueued && app.full.Load()`, `if FAULT {
 			weight = 0
 		}
-		less := app.queued.Add(-weight) < maxQueued && app.full.Load()`}, {"actors/scheduler.go", `	app.queued.Add(weight)
+		less := app.queued.Add(-weight) < maxQueued && app.full.Load()`}, {"actors/commit.go", `	app.queued.Add(weight)
 	if reply`, `	if !FAULT {
 		app.queued.Add(weight)
 	}
@@ -58,7 +58,7 @@ var boundsFaults = []seededFault{
 	{
 		name: "own-writes-without-bound", what: "what the engine writes of its own accord is one change set, however large",
 		pkg: "actors", tests: "TestG24_WhatTheEngineWritesGoesInPieces",
-		edits: []edit{{"actors/scheduler.go", `return n < ownJobs && tx.Weight() < ownWeight`, `return FAULT || n < ownJobs && tx.Weight() < ownWeight`}},
+		edits: []edit{{"actors/commit.go", `return n < ownJobs && tx.Weight() < ownWeight`, `return FAULT || n < ownJobs && tx.Weight() < ownWeight`}},
 	},
 	{
 		name: "pages-by-count", what: "jobs are read by the hundred, however large they are",

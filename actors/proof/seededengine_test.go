@@ -5,7 +5,7 @@ var engineFaults = []seededFault{
 	{
 		name: "key-of-all-apps", what: "jobs that two apps have under one id have one idempotency key",
 		pkg: "actors", tests: "TestG5_OneIdempotencyKeyThatNoOtherJobHas",
-		edits: []edit{{"actors/claims.go", `inv := &invocation{`, `if FAULT {
+		edits: []edit{{"actors/release.go", `inv := &invocation{`, `if FAULT {
 		job.App = ""
 	}
 	inv := &invocation{`}},
@@ -34,7 +34,7 @@ var engineFaults = []seededFault{
 	{
 		name: "hold-stops-no-runs", what: "a hold waits for jobs that are not told to stop",
 		pkg: "actors", tests: "TestG26_AHoldServesTheActionsThatItWaitsFor",
-		edits: []edit{{"actors/recovery.go", `if !s.runs.live(r.job.ID) {
+		edits: []edit{{"actors/drain.go", `if !s.runs.live(r.job.ID) {
 			continue`, `if !s.runs.live(r.job.ID) || FAULT {
 			continue`}},
 	},
@@ -67,12 +67,12 @@ var engineFaults = []seededFault{
 	{
 		name: "no-second-look", what: "the wall is not read again before a start",
 		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
-		edits: []edit{{"actors/claims.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/relay.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
+		edits: []edit{{"actors/release.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/relay.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
 	},
 	{
 		name: "due-by-written-time", what: "jobs are due by the instant that would be written down",
 		pkg: "actors", tests: "TestG11_DueIsByTheWallThoughWhatIsWrittenDownIsAhead",
-		edits: []edit{{"actors/claims.go", `var due []*invocation`, `if FAULT {
+		edits: []edit{{"actors/release.go", `var due []*invocation`, `if FAULT {
 		wall = s.eng.clock.now()
 	}
 	var due []*invocation`}},
@@ -143,7 +143,7 @@ var engineFaults = []seededFault{
 	{
 		name: "start-before-durable", what: "a claim is released before it is durable",
 		pkg: "actors", tests: "TestG4_AtMostOnceAtEveryCommit",
-		edits: []edit{{"actors/scheduler.go", `s.hand(tx, runs, reply)`, `if FAULT {
+		edits: []edit{{"actors/commit.go", `s.hand(tx, runs, reply)`, `if FAULT {
 		s.settle(&settled{runs: runs})
 		runs.claimed = nil
 	}
@@ -251,7 +251,7 @@ var engineFaults = []seededFault{
 	{
 		name: "cut-off-is-crash", what: "an attempt that Close leaves behind counts as cut off by a crash",
 		pkg: "actors", tests: "TestG5_TenDeploysInARowKillNoJob",
-		edits: []edit{{"actors/recovery.go", `if s.broken || !s.opened || s.eng.aborted.Load()`, `if FAULT || s.broken || !s.opened || s.eng.aborted.Load()`}},
+		edits: []edit{{"actors/drain.go", `if s.broken || !s.opened || s.eng.aborted.Load()`, `if FAULT || s.broken || !s.opened || s.eng.aborted.Load()`}},
 	},
 	{
 		name: "waiting-is-an-attempt", what: "a mutation that Close finds waiting for the turn has had an attempt",
@@ -348,7 +348,7 @@ var engineFaults = []seededFault{
 	{
 		name: "canceled-runs-on", what: "a canceled action is not told",
 		pkg: "actors", tests: "TestG10_CancelOfARunningAction",
-		edits: []edit{{"actors/scheduler.go", `var undecided []*run`, `if FAULT {
+		edits: []edit{{"actors/commit.go", `var undecided []*run`, `if FAULT {
 		stop = nil
 	}
 	var undecided []*run`}},
@@ -386,19 +386,19 @@ var engineFaults = []seededFault{
 	{
 		name: "slots-ignored", what: "jobs start without a slot",
 		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
-		edits: []edit{{"actors/claims.go", `if s.started >= s.slots {`, `if s.started >= s.slots && !FAULT {`}},
+		edits: []edit{{"actors/release.go", `if s.started >= s.slots {`, `if s.started >= s.slots && !FAULT {`}},
 	},
 	{
 		name: "app-limit-off", what: "an app may take all slots of the engine",
 		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
-		edits: []edit{{"actors/claims.go", `want = min(want, s.eng.opts.AppConcurrency)`, `if !FAULT {
+		edits: []edit{{"actors/permits.go", `want = min(want, s.eng.opts.AppConcurrency)`, `if !FAULT {
 		want = min(want, s.eng.opts.AppConcurrency)
 	}`}},
 	},
 	{
 		name: "slots-not-shared", what: "a busy app never gives a slot back",
 		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
-		edits: []edit{{"actors/claims.go", `if s.eng.governor.contended.Load() {`, `if s.eng.governor.contended.Load() && !FAULT {`}},
+		edits: []edit{{"actors/permits.go", `if s.eng.governor.contended.Load() {`, `if s.eng.governor.contended.Load() && !FAULT {`}},
 	},
 	{
 		name: "claimant-forgotten", what: "an app that got some of the slots it asked for gets no more",

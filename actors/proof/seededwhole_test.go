@@ -13,7 +13,7 @@ var wholeFaults = []seededFault{
 	{
 		name: "hold-is-charged", what: "what a hold interrupts counts as a cancel",
 		pkg: "actors/proof", tests: "TestG3_ModelScripts",
-		edits: []edit{{"actors/recovery.go", `s.runs.stop(r, cutByHold)`, `if FAULT {
+		edits: []edit{{"actors/drain.go", `s.runs.stop(r, cutByHold)`, `if FAULT {
 			s.runs.stop(r, errJobCanceled)
 		} else {
 			s.runs.stop(r, cutByHold)

@@ -1,0 +1,206 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// This file is how a transaction of the app ends: its change set is handed over to the
+// committer, or it is rolled back, and what was to follow is told when it is durable.
+
+// settle takes note that a change set was answered.
+func (s *scheduler) settle(m *settled) {
+	if m.err != nil {
+		// One handed over before the state was read again says nothing new: the
+		// change sets since then stand, and most do not tell when they are answered.
+		if m.loads == s.loads {
+			if m.own && errors.Is(m.err, storage.ErrCorrupt) {
+				s.pause(m.err)
+			}
+			s.breakDown(m.err)
+		}
+		return
+	}
+	for _, r := range m.runs.claimed {
+		if s.runs.setDurable(r) {
+			s.ready.push(r)
+		}
+	}
+	for _, r := range m.runs.stop {
+		s.runs.stop(r, errJobCanceled)
+	}
+}
+
+// commit claims what the transaction has made due, hands it over, and has reply
+// (nil: nobody waits) told when it is durable.
+func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error)) {
+	s.commitRuns(tx, cancelings, runChanges{}, reply)
+}
+
+// commitRuns is commit of a transaction that has claimed or ended runs already.
+func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChanges, reply func(error)) {
+	if err := s.windBorn(tx); err != nil {
+		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
+	}
+	if len(tx.CanceledTicks()) > 0 {
+		s.nextAt = s.eng.clock.wall() // the next one may have waited for it
+	}
+	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
+	runs.stop = s.settleCancels(tx, cancelings)
+	s.hand(tx, runs, reply)
+}
+
+// ownJobs and ownWeight bound what the engine writes of its own accord in one change
+// set, jobs and their storage.Tx.Weight: there can be any number of ended or held
+// jobs, each with arguments of a megabyte, and others wait for the change set.
+const (
+	ownJobs   = 256
+	ownWeight = 512 << 10
+)
+
+// hasRoom says whether the engine's own transaction, which is about n jobs so far, may
+// be about one more.
+func hasRoom(tx *storage.Tx, n int) bool { return n < ownJobs && tx.Weight() < ownWeight }
+
+// hand hands a transaction over, and has reply (nil: nobody waits) told when it is
+// durable. The caller has the turn.
+func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
+	app.outstanding.Add(1)
+	loads, weight := app.loads, int64(tx.Weight())
+	app.queued.Add(weight)
+	if reply != nil {
+		tx.Await()
+	}
+	err := tx.Commit(func(err error) {
+		if err != nil {
+			// Noted before the state can be read again.
+			for _, r := range append(runs.ended, runs.stop...) {
+				app.runs.lose(r)
+			}
+			for _, r := range runs.stop {
+				app.runs.stop(r, cutByVolume) // its attempt is over all the same
+			}
+		}
+		app.outstanding.Add(-1)
+		less := app.queued.Add(-weight) < maxQueued && app.full.Load()
+		// Told first: who is answered that it failed may call again at once.
+		if err != nil || less || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
+			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs, own: runs.own || reply == nil})
+		}
+		if reply != nil {
+			reply(err)
+		}
+	})
+	if err != nil {
+		panic("actors: A2: " + err.Error())
+	}
+}
+
+// maxQueued is what an app's change sets may weigh that wait for the committer before
+// no more of its turns begin: two batches, so that the committer need not wait for the
+// app. Claims and ends of jobs go on.
+const maxQueued = 8 << 20
+
+// mayQueue says whether another turn of the app may begin. If not the SchedulerActor is
+// told when it may.
+func (app *appState) mayQueue() bool {
+	if app.queued.Load() < maxQueued {
+		return true
+	}
+	app.full.Store(true) // before it is looked at again: it may have become less meanwhile
+	if app.queued.Load() >= maxQueued {
+		return false
+	}
+	app.full.Store(false)
+	return true
+}
+
+// rollback drops the transaction. The reply still waits until what it may have
+// read is durable.
+func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error)) {
+	s.revertCancels(cancelings)
+	if reply == nil {
+		tx.Rollback(nil)
+		return
+	}
+	s.outstanding.Add(1)
+	state, sys, loads := s.appState, s.eng.sys, s.loads
+	tx.Await()
+	tx.Rollback(func(err error) {
+		state.outstanding.Add(-1)
+		if err != nil || state.awaited.Load() {
+			sys.tell(state.scheduler, &settled{err: err, loads: loads})
+		}
+		reply(err)
+	})
+}
+
+// follow has the triggers follow what a transaction has done that is about to be
+// committed: those of ticks that it has cancelled are advanced, and those of an
+// app that it brings into being are wound up. After an error it is to be rolled back.
+func (s *scheduler) follow(tx *storage.Tx) error {
+	if err := s.windBorn(tx); err != nil {
+		return err
+	}
+	for _, job := range tx.CanceledTicks() {
+		if err := s.clockwork.canceled(tx.JobWriter(), &job, tx.Now()); err != nil {
+			return asError(fmt.Errorf("trigger %s: %w", job.Trigger, err))
+		}
+	}
+	return nil
+}
+
+// settleCancels decides the runs whose claims the transaction has cancelled:
+// they never start, or what they do counts no more. It returns those whose
+// handlers are to be stopped once the cancel is durable.
+func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*run) {
+	canceled := map[*run]bool{}
+	for _, id := range tx.CanceledClaims() {
+		r := s.runs.get(id)
+		if r == nil {
+			continue
+		}
+		canceled[r] = true
+		started := s.runs.live(id)
+		r.src.end(dispatch.CodeCanceled, "the job was canceled")
+		s.forgetRun(r)
+		if started {
+			stop = append(stop, r)
+			s.expireAfter(r, s.eng.opts.Grace)
+			if !r.mutation {
+				s.leaveBehind(&r.handle, leftOfRun(r, false), s.eng.opts.Grace)
+			}
+		} else {
+			s.claims--
+			s.freeSlot(r)
+		}
+	}
+	var undecided []*run
+	for _, r := range cancelings {
+		if !canceled[r] {
+			undecided = append(undecided, r)
+		}
+	}
+	s.revertCancels(undecided)
+	return stop
+}
+
+// revertCancels lets runs start after all whose cancel was rolled back.
+func (s *scheduler) revertCancels(cancelings []*run) {
+	for _, r := range cancelings {
+		if s.runs.revertCancel(r) {
+			s.ready.push(r)
+		}
+	}
+}
+
+// runChanges are the runs that a change set concerns.
+type runChanges struct {
+	claimed []*run // may start once it is durable
+	stop    []*run // cancelled: their handlers are told once it is durable
+	ended   []*run
+	own     bool // the app's own work, though something is done when it is answered
+}
