@@ -238,7 +238,7 @@ func TestG5_OneIdempotencyKeyThatNoOtherJobHas(t *testing.T) {
 		return err
 	})
 	slot := "cron:due:946688400000" // an hour after the harness begins
-	opts := actors.Options{Functions: k.reg, Crons: []cron.Trigger{{Name: "due", Schedule: cron.Expr("0 1 1 1 *"), Call: flaky.With("")}}}
+	opts := actors.Options{Functions: k.reg, Crons: []dispatch.Trigger{{Name: "due", Schedule: cron.Expr("0 1 1 1 *"), Call: flaky.With("")}}}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		want := map[string]int{}
 		for _, app := range []storage.AppID{"acme", "zeta"} {
@@ -336,8 +336,8 @@ func TestG5_AFunctionsOwnRetry(t *testing.T) {
 	}
 	twice := fail("t:twice", dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Second}))
 	never := fail("t:never", dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 1}))
-	tick := cron.Trigger{Name: "tick", Schedule: cron.Every(24 * time.Hour), Call: twice.With("tick")}
-	actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []cron.Trigger{tick}}, func(h *actorstest.Harness) {
+	tick := dispatch.Trigger{Name: "tick", Schedule: cron.Every(24 * time.Hour), Call: twice.With("tick")}
+	actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []dispatch.Trigger{tick}}, func(h *actorstest.Harness) {
 		begin := h.Now()
 		mustAfter(t, h, "acme", 0, twice.With("theirs"))
 		mustAfter(t, h, "acme", 0, never.With("once"))

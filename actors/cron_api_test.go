@@ -31,7 +31,7 @@ func TestG22_RunTimeAPI(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onRig(t, actors.Options{}, func(r *cronRig) {
 				begin := r.Now()
-				only := cron.Trigger{Name: "fixed", Schedule: cron.Daily(3, 0), Call: cronBeat.With("f"), Apps: []storage.AppID{"acme"}}
+				only := dispatch.Trigger{Name: "fixed", Schedule: cron.Daily(3, 0), Call: cronBeat.With("f"), Apps: []storage.AppID{"acme"}}
 				r.declare(only)
 				r.must(through(r, func(c dispatch.Crons) error {
 					want := func(what string, err error, code dispatch.Code) {
@@ -42,16 +42,16 @@ func TestG22_RunTimeAPI(t *testing.T) {
 					def := everyTen(cronBeat.With("one"), "")
 					want("create", c.Create(def), "")
 					want("create again", c.Create(def), dispatch.CodeAlreadyExists)
-					want("take a declared name", c.Create(dispatch.Cron{Name: "fixed", Spec: "@daily", Call: cronBeat.With("x")}), dispatch.CodeAlreadyExists)
-					want("bad spec", c.Create(dispatch.Cron{Name: "bad", Spec: "x", Call: cronBeat.With("x")}), dispatch.CodeInvalidArgument)
-					want("bad name", c.Create(dispatch.Cron{Name: "a b", Spec: "@daily", Call: cronBeat.With("x")}), dispatch.CodeInvalidArgument)
-					want("bad args", c.Create(dispatch.Cron{Name: "bad", Spec: "@daily", Call: dispatch.Path("cron:beat").With(1)}), dispatch.CodeInvalidArgument)
-					want("query", c.Create(dispatch.Cron{Name: "bad", Spec: "@daily", Call: dispatch.Path("cron:query").With(nil)}), dispatch.CodeInvalidArgument)
-					want("unknown path", c.Create(dispatch.Cron{Name: "bad", Spec: "@daily", Call: cronNobody.With("")}), dispatch.CodeNotFound)
+					want("take a declared name", c.Create(dispatch.Trigger{Name: "fixed", Schedule: cron.Expr("@daily"), Call: cronBeat.With("x")}), dispatch.CodeAlreadyExists)
+					want("bad spec", c.Create(dispatch.Trigger{Name: "bad", Schedule: cron.Expr("x"), Call: cronBeat.With("x")}), dispatch.CodeInvalidArgument)
+					want("bad name", c.Create(dispatch.Trigger{Name: "a b", Schedule: cron.Expr("@daily"), Call: cronBeat.With("x")}), dispatch.CodeInvalidArgument)
+					want("bad args", c.Create(dispatch.Trigger{Name: "bad", Schedule: cron.Expr("@daily"), Call: dispatch.Path("cron:beat").With(1)}), dispatch.CodeInvalidArgument)
+					want("query", c.Create(dispatch.Trigger{Name: "bad", Schedule: cron.Expr("@daily"), Call: dispatch.Path("cron:query").With(nil)}), dispatch.CodeInvalidArgument)
+					want("unknown path", c.Create(dispatch.Trigger{Name: "bad", Schedule: cron.Expr("@daily"), Call: cronNobody.With("")}), dispatch.CodeNotFound)
 					want("update", c.Update(everyTen(cronBeat.With("two"), storage.OverlapQueue)), "")
-					want("update of a declared one", c.Update(dispatch.Cron{Name: "fixed", Spec: "@daily", Call: cronBeat.With("x")}), dispatch.CodeFailedPrecondition)
+					want("update of a declared one", c.Update(dispatch.Trigger{Name: "fixed", Schedule: cron.Expr("@daily"), Call: cronBeat.With("x")}), dispatch.CodeFailedPrecondition)
 					want("delete of a declared one", c.Delete("fixed"), dispatch.CodeFailedPrecondition)
-					want("update of none", c.Update(dispatch.Cron{Name: "none", Spec: "@daily", Call: cronBeat.With("x")}), dispatch.CodeNotFound)
+					want("update of none", c.Update(dispatch.Trigger{Name: "none", Schedule: cron.Expr("@daily"), Call: cronBeat.With("x")}), dispatch.CodeNotFound)
 					want("delete of none", c.Delete("none"), dispatch.CodeNotFound)
 					want("pause of none", c.Pause("none", ""), dispatch.CodeNotFound)
 					want("resume of none", c.Resume("none"), dispatch.CodeNotFound)
@@ -111,7 +111,7 @@ func TestG20_AMutationsTriggersAreUndoneWithIt(t *testing.T) {
 	undone := errors.New("undone")
 	onRig(t, actors.Options{}, func(r *cronRig) {
 		begin := r.Now()
-		r.create("acme", dispatch.Cron{Name: "kept", Spec: "*/10 * * * * *", Call: cronBeat.With("kept")})
+		r.create("acme", dispatch.Trigger{Name: "kept", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("kept")})
 		change := func(ctx *dispatch.MutationCtx) error {
 			c := ctx.Scheduler.Crons()
 			if _, err := c.RunNow("kept"); err != nil {

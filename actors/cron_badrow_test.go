@@ -35,7 +35,7 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 			})
 			opts := actors.Options{Functions: reg, Volumes: 1, NoSync: true, Logger: logged.logger()}
 			for i, name := range names {
-				opts.Crons = append(opts.Crons, cron.Trigger{Name: name, Schedule: cron.Every(time.Duration(10+i) * time.Second), Call: count.With(name)})
+				opts.Crons = append(opts.Crons, dispatch.Trigger{Name: name, Schedule: cron.Every(time.Duration(10+i) * time.Second), Call: count.With(name)})
 			}
 			eng, err := actors.Open(dir, opts)
 			if err != nil {

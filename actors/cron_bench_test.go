@@ -61,7 +61,7 @@ func BenchmarkHerd(b *testing.B) {
 		offset.Store(int64(time.Until(start)))
 		eng, err := actors.Open(b.TempDir(), actors.Options{
 			Functions: functions(), Logger: slog.New(slog.DiscardHandler), Clock: clock, IdleAfter: 200 * time.Millisecond, ClockCheck: 100 * time.Millisecond,
-			Crons: []cron.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: tick.With(dispatch.None{}), Apps: names}},
+			Crons: []dispatch.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: tick.With(dispatch.None{}), Apps: names}},
 		})
 		if err != nil {
 			b.Fatal(err)

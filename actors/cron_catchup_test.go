@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -77,8 +78,8 @@ func TestG22_ShortStallsMissNothing(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			onRig(t, actors.Options{}, func(r *cronRig) {
 				begin := r.Now()
-				r.create("acme", dispatch.Cron{
-					Name: "second", Spec: "* * * * * *", Call: cronBeat.With("w"),
+				r.create("acme", dispatch.Trigger{
+					Name: "second", Schedule: cron.Expr("* * * * * *"), Call: cronBeat.With("w"),
 					Overlap: storage.OverlapAllow, CatchUp: storage.CatchUp{Mode: mode},
 				})
 				r.Advance(1500 * time.Millisecond)
@@ -139,7 +140,7 @@ func TestG22_HugeSpansAreCaughtUpAtOnce(t *testing.T) {
 	for _, spec := range []string{"* * * * * *", "@every 1s", "* * * * 1 *", "0 0 29 2 *"} {
 		t.Run(spec, func(t *testing.T) {
 			onRig(t, actors.Options{}, func(r *cronRig) {
-				r.create("acme", dispatch.Cron{Name: "x", Spec: spec, Call: cronBeat.With("w"), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 20}})
+				r.create("acme", dispatch.Trigger{Name: "x", Schedule: cron.Expr(spec), Call: cronBeat.With("w"), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 20}})
 				r.Kill()
 				r.StepClock(10*365*24*time.Hour + 60*24*time.Hour) // until the end of February 2010
 				real := cronCPU(t)
@@ -164,7 +165,7 @@ func TestG22_JitterIsDeterministicBoundedAndSpread(t *testing.T) {
 		buckets := map[int]int{}
 		for i := range 1000 {
 			app := storage.AppID(fmt.Sprintf("app-%d", i))
-			def := dispatch.Cron{Name: "nightly", Spec: "*/1 * * * *", Call: cronBeat.With("w"), Jitter: bound}
+			def := dispatch.Trigger{Name: "nightly", Schedule: cron.Expr("*/1 * * * *"), Call: cronBeat.With("w"), Jitter: bound}
 			r.create(app, def)
 		}
 		r.Advance(100 * time.Second)
@@ -205,7 +206,7 @@ func TestG22_NextShowsTheSlotAndTheRun(t *testing.T) {
 		begin := r.Now()
 		for _, jitter := range []time.Duration{0, 20 * time.Second} {
 			app := storage.AppID(fmt.Sprint("app-", jitter))
-			r.create(app, dispatch.Cron{Name: "m", Spec: "* * * * *", Call: cronBeat.With("w"), Jitter: jitter})
+			r.create(app, dispatch.Trigger{Name: "m", Schedule: cron.Expr("* * * * *"), Call: cronBeat.With("w"), Jitter: jitter})
 			next := r.info(app, "m").Upcoming
 			if len(next) != 3 {
 				t.Fatalf("%d ticks are to come", len(next))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -58,7 +59,7 @@ func TestG20_CrashAtEveryCommitAroundTicks(t *testing.T) {
 func TestG20_CrashAtEveryCommitAroundEdits(t *testing.T) {
 	for name, edit := range map[string]func(dispatch.Crons) error{
 		"create": func(c dispatch.Crons) error {
-			return c.Create(dispatch.Cron{Name: "other", Spec: "* * * * * *", Call: cronBeat.With("o")})
+			return c.Create(dispatch.Trigger{Name: "other", Schedule: cron.Expr("* * * * * *"), Call: cronBeat.With("o")})
 		},
 		"update": func(c dispatch.Crons) error { return c.Update(everyTen(cronBeat.With("new"), "")) },
 		"pause":  func(c dispatch.Crons) error { return c.Pause("ten", "p") },

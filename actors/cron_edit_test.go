@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -17,7 +18,7 @@ func TestG22_NoRunOfTheOldSpecAfterAnEdit(t *testing.T) {
 	edits := map[string]func(r *cronRig) error{
 		"update": func(r *cronRig) error { return r.crons("acme").Update(everyTen(cronBeat.With("new"), "")) },
 		"respec": func(r *cronRig) error {
-			return r.crons("acme").Update(dispatch.Cron{Name: "ten", Spec: "5/10 * * * * *", Call: cronBeat.With("new")})
+			return r.crons("acme").Update(dispatch.Trigger{Name: "ten", Schedule: cron.Expr("5/10 * * * * *"), Call: cronBeat.With("new")})
 		},
 		"delete": func(r *cronRig) error { return r.crons("acme").Delete("ten") },
 		"pause":  func(r *cronRig) error { return r.crons("acme").Pause("ten", "edit") },
@@ -223,7 +224,7 @@ func TestG19_EditWhilePaused(t *testing.T) {
 		r.Advance(15 * time.Second)
 		r.must(r.crons("acme").Pause("ten", "p"))
 		r.Advance(20 * time.Second) // 35 s
-		r.must(r.crons("acme").Update(dispatch.Cron{Name: "ten", Spec: "* * * * * *", Call: cronBeat.With("x")}))
+		r.must(r.crons("acme").Update(dispatch.Trigger{Name: "ten", Schedule: cron.Expr("* * * * * *"), Call: cronBeat.With("x")}))
 		r.Advance(3 * time.Second) // 38 s
 		r.must(r.crons("acme").Resume("ten"))
 		r.Advance(1500 * time.Millisecond)

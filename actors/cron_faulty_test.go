@@ -45,8 +45,8 @@ func TestG19_ATriggerPassesAnyNumberOfSlotsThatAreTaken(t *testing.T) {
 	logged := &errorLines{}
 	onRig(t, actors.Options{Logger: logged.logger()}, func(r *cronRig) {
 		r.fails = func(beat) error { return errFlaky }
-		def := dispatch.Cron{
-			Name: "second", Spec: "* * * * * *", Call: cronFlaky.With("w"),
+		def := dispatch.Trigger{
+			Name: "second", Schedule: cron.Expr("* * * * * *"), Call: cronFlaky.With("w"),
 			Retry: &dispatch.RetryPolicy{MaxAttempts: 1}, CatchUp: storage.CatchUp{Mode: storage.CatchUpAll},
 		}
 		begin := r.Now()
@@ -116,7 +116,7 @@ func (r *cronRig) rewrite(app storage.AppID, name string, change func(*storage.T
 // declareTen restarts the engine with a declared trigger of every ten seconds.
 func (r *cronRig) declareTen() {
 	r.t.Helper()
-	r.declare(cron.Trigger{Name: "ten", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("declared")})
+	r.declare(dispatch.Trigger{Name: "ten", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("declared")})
 }
 
 // A trigger whose zone this machine does not know is shown as faulty, logged once,
@@ -131,7 +131,7 @@ func TestG19_ATriggerThatCannotBeWoundIsShownAsFaulty(t *testing.T) {
 					r.rewrite("acme", "ten", func(t *storage.Trigger) { t.Zone = name })
 				}
 				r.create("acme", everyTen(cronBeat.With("w"), storage.OverlapAllow))
-				r.create("acme", dispatch.Cron{Name: "other", Spec: "*/20 * * * * *", Call: cronBeat.With("w")})
+				r.create("acme", dispatch.Trigger{Name: "other", Schedule: cron.Expr("*/20 * * * * *"), Call: cronBeat.With("w")})
 				r.Advance(15 * time.Second)
 				zone("Nowhere/Gone") // until 1m15s
 				r.Advance(time.Minute)

@@ -12,7 +12,7 @@ import (
 
 // heldRig has a trigger at ten seconds that this rig's program made, and then opens a
 // program that has no function for it, for a while.
-func heldRig(t *testing.T, change func(*dispatch.Cron), test func(r *cronRig, begin time.Time)) {
+func heldRig(t *testing.T, change func(*dispatch.Trigger), test func(r *cronRig, begin time.Time)) {
 	t.Helper()
 	onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
 		begin := r.Now()
@@ -46,7 +46,7 @@ func (r *cronRig) heldJobs(app storage.AppID) []storage.Job {
 func TestG38_ATriggerKeepsOneHeldTick(t *testing.T) {
 	for name, overlap := range map[string]storage.Overlap{"skip": storage.OverlapSkip, "queue": storage.OverlapQueue, "allow": storage.OverlapAllow, "replace": storage.OverlapReplace} {
 		t.Run(name, func(t *testing.T) {
-			heldRig(t, func(def *dispatch.Cron) { def.Overlap = overlap }, func(r *cronRig, begin time.Time) {
+			heldRig(t, func(def *dispatch.Trigger) { def.Overlap = overlap }, func(r *cronRig, begin time.Time) {
 				r.AdvanceTo(begin.Add(65 * time.Second))
 				held := r.heldJobs("acme")
 				if len(held) != 1 || !held[0].Slot.Equal(begin.Add(20*time.Second)) || held[0].Attempts != 0 {

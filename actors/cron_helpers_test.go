@@ -10,7 +10,6 @@ import (
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
-	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -164,7 +163,7 @@ func onRig(t *testing.T, opts actors.Options, test func(r *cronRig)) {
 }
 
 // declare restarts the engine as a deployment of a program with these triggers does.
-func (r *cronRig) declare(triggers ...cron.Trigger) {
+func (r *cronRig) declare(triggers ...dispatch.Trigger) {
 	r.t.Helper()
 	r.Reconfigure(func(o *actors.Options) { o.Functions, o.Crons = r.functions(), triggers })
 }
@@ -175,7 +174,7 @@ func (r *cronRig) crons(app storage.AppID) dispatch.Crons {
 }
 
 // create makes a trigger at run time.
-func (r *cronRig) create(app storage.AppID, def dispatch.Cron) {
+func (r *cronRig) create(app storage.AppID, def dispatch.Trigger) {
 	r.t.Helper()
 	if err := r.crons(app).Create(def); err != nil {
 		r.t.Fatalf("create %s: %v", def.Name, err)

@@ -52,7 +52,7 @@ func killEngine(dir string, after time.Duration, ran func(), opts actors.Options
 	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) ([]beat, error) { return allBeats(ctx.DB) })
 	opts.Functions, opts.Volumes, opts.Logger = reg, 1, slog.New(slog.DiscardHandler)
 	opts.Clock = func() time.Time { return killBase.Add(after + time.Since(began)) }
-	opts.Crons = []cron.Trigger{{Name: "x", Schedule: cron.Expr(killSpec), Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
+	opts.Crons = []dispatch.Trigger{{Name: "x", Schedule: cron.Expr(killSpec), Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
 	return actors.Open(dir, opts)
 }
 

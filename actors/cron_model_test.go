@@ -62,7 +62,7 @@ type epoch struct {
 // cronModel is what is known of one trigger that exists.
 type cronModel struct {
 	words  map[string]bool // of its definitions: those of an earlier trigger of the name are others
-	def    dispatch.Cron
+	def    dispatch.Trigger
 	epochs []epoch
 	paused bool
 	acts   bool                   // one of its definitions ran an action, which may begin more than once
@@ -81,7 +81,7 @@ func (h *cronHistory) bad(format string, args ...any) {
 	h.wrong = append(h.wrong, fmt.Sprintf(format, args...))
 }
 
-func (h *cronHistory) def(s cronStep) dispatch.Cron {
+func (h *cronHistory) def(s cronStep) dispatch.Trigger {
 	h.made++
 	// The argument tells each definition from every other.
 	word := fmt.Sprint(h.made)
@@ -89,8 +89,8 @@ func (h *cronHistory) def(s cronStep) dispatch.Cron {
 	if s.N/7%3 == 0 {
 		call = cronSlow.With(word)
 	}
-	return dispatch.Cron{
-		Name: fmt.Sprintf("t%d", s.Trigger), Spec: cronSpecs[s.N%len(cronSpecs)], Call: call,
+	return dispatch.Trigger{
+		Name: fmt.Sprintf("t%d", s.Trigger), Schedule: cron.Expr(cronSpecs[s.N%len(cronSpecs)]), Call: call,
 		Overlap: cronOverlaps[s.N/3%len(cronOverlaps)], CatchUp: cronCatchUps[s.N/5%len(cronCatchUps)],
 		Jitter: time.Duration(s.N%3/2) * 1700 * time.Millisecond,
 		Retry:  &dispatch.RetryPolicy{MaxAttempts: 3, Base: 1300 * time.Millisecond},
@@ -102,18 +102,18 @@ func (h *cronHistory) def(s cronStep) dispatch.Cron {
 // decided is up to which slot everything was decided before: after a step back
 // of the clock that is ahead of the wall, and such slots come only if they are
 // those of a tick that was taken back before it began.
-func (h *cronHistory) begin(m *cronModel, def dispatch.Cron, wall, decided time.Time) {
+func (h *cronHistory) begin(m *cronModel, def dispatch.Trigger, wall, decided time.Time) {
 	info := h.r.info("acme", def.Name)
 	m.words[fmt.Sprint(h.made)] = true
 	m.acts = m.acts || def.Call.Path() == cronSlow.Path()
-	schedule, err := cron.Expr(def.Spec).Compile(def.Zone)
+	schedule, err := def.Schedule.Compile(def.Zone)
 	if err != nil {
 		h.bad("compile: %v", err)
 		return
 	}
 	since := maxTime(wall, decided)
 	if n := len(m.epochs); n > 0 {
-		if m.def.Spec == def.Spec {
+		if m.def.Schedule == def.Schedule {
 			m.def = def
 			return // the slots are the same
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -130,20 +131,20 @@ func TestG22_PutMakesOrUpdates(t *testing.T) {
 		def := everyTen(cronBeat.With("w"), "")
 		for i, want := range []bool{true, false, false} {
 			if i == 2 {
-				def.Spec = "*/20 * * * * *"
+				def.Schedule = cron.Expr("*/20 * * * * *")
 			}
 			before, _, _ := r.crons("acme").Get("ten")
 			created, err := r.crons("acme").Put(def)
 			if err != nil || created != want {
 				t.Errorf("put %d: created %t, %v", i, created, err)
 			}
-			if after := r.info("acme", "ten"); i == 1 && !after.Anchor.Equal(before.Anchor) || after.Spec != def.Spec {
+			if after := r.info("acme", "ten"); i == 1 && !after.Anchor.Equal(before.Anchor) || after.Spec != def.Schedule.String() {
 				t.Errorf("put %d: %+v", i, after)
 			}
 			r.Advance(time.Second)
 		}
 		r.inside = func(ctx *dispatch.MutationCtx) error {
-			created, err := ctx.Scheduler.Crons().Put(dispatch.Cron{Name: "inner", Spec: "@hourly", Call: cronBeat.With("w")})
+			created, err := ctx.Scheduler.Crons().Put(dispatch.Trigger{Name: "inner", Schedule: cron.Expr("@hourly"), Call: cronBeat.With("w")})
 			if err == nil && !created {
 				t.Error("a new trigger was not created")
 			}
@@ -155,7 +156,7 @@ func TestG22_PutMakesOrUpdates(t *testing.T) {
 		if names := r.names("acme"); !slices.Equal(names, []string{"inner", "ten"}) {
 			t.Errorf("triggers %q", names)
 		}
-		def.Spec = "nonsense"
+		def.Schedule = cron.Expr("nonsense")
 		if created, err := r.crons("acme").Put(def); created || cronCode(err) != dispatch.CodeInvalidArgument {
 			t.Errorf("a bad spec: %t, %v", created, err)
 		}
@@ -227,8 +228,8 @@ func TestG19_OverdueIsToldOnce(t *testing.T) {
 			}
 		}
 		begin := r.Now()
-		r.create("acme", dispatch.Cron{Name: "daily", Spec: "@daily", Call: cronBeat.With("w"), SuccessWithin: time.Hour})
-		r.create("acme", dispatch.Cron{Name: "other", Spec: "@daily", Call: cronBeat.With("w")})
+		r.create("acme", dispatch.Trigger{Name: "daily", Schedule: cron.Expr("@daily"), Call: cronBeat.With("w"), SuccessWithin: time.Hour})
+		r.create("acme", dispatch.Trigger{Name: "other", Schedule: cron.Expr("@daily"), Call: cronBeat.With("w")})
 		r.AdvanceTo(begin.Add(time.Hour))
 		want(0, 0, "an hour after it was made")
 		r.Advance(time.Second)
@@ -244,7 +245,7 @@ func TestG19_OverdueIsToldOnce(t *testing.T) {
 		want(1, 0, "after a success")
 		r.Advance(time.Hour)
 		want(2, 1, "another hour later")
-		r.must(r.crons("acme").Update(dispatch.Cron{Name: "daily", Spec: "@daily", Call: cronBeat.With("w"), SuccessWithin: 10 * time.Hour}))
+		r.must(r.crons("acme").Update(dispatch.Trigger{Name: "daily", Schedule: cron.Expr("@daily"), Call: cronBeat.With("w"), SuccessWithin: 10 * time.Hour}))
 		r.Advance(10 * time.Second)
 		want(2, 0, "with more time")
 		r.Advance(10 * time.Hour)

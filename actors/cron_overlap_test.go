@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
 
 // everyTen is a trigger that comes every ten seconds, on the ten.
-func everyTen(call dispatch.Call, overlap storage.Overlap) dispatch.Cron {
-	return dispatch.Cron{Name: "ten", Spec: "*/10 * * * * *", Call: call, Overlap: overlap}
+func everyTen(call dispatch.Call, overlap storage.Overlap) dispatch.Trigger {
+	return dispatch.Trigger{Name: "ten", Schedule: cron.Expr("*/10 * * * * *"), Call: call, Overlap: overlap}
 }
 
 func TestG19_OverlapPolicies(t *testing.T) {

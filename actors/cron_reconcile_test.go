@@ -18,8 +18,8 @@ import (
 )
 
 // declaredTen is everyTen, declared.
-func declaredTen(word string) cron.Trigger {
-	return cron.Trigger{Name: "ten", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With(word)}
+func declaredTen(word string) dispatch.Trigger {
+	return dispatch.Trigger{Name: "ten", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With(word)}
 }
 
 // touch brings an app into being.
@@ -45,7 +45,7 @@ func TestG22_Reconcile(t *testing.T) {
 	onRig(t, actors.Options{IdleAfter: time.Second}, func(r *cronRig) {
 		begin := r.Now()
 		r.touch("acme")
-		interval := cron.Trigger{Name: "often", Schedule: cron.Every(7 * time.Second), Call: cronBeat.With("o")}
+		interval := dispatch.Trigger{Name: "often", Schedule: cron.Every(7 * time.Second), Call: cronBeat.With("o")}
 
 		r.Advance(3 * time.Second)
 		r.declare(declaredTen("old"), interval) // new, for an app that sleeps or not
@@ -92,7 +92,7 @@ func TestG22_Reconcile(t *testing.T) {
 func TestG22_UnchangedDeclarationsWriteNothing(t *testing.T) {
 	onRig(t, actors.Options{}, func(r *cronRig) {
 		r.touch("acme")
-		weekly := cron.Trigger{Name: "w", Schedule: cron.Weekly(time.Monday, 3, 0), Zone: "Europe/Rome", Call: cronBeat.With("w"), Retry: &dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Second}, Jitter: time.Minute}
+		weekly := dispatch.Trigger{Name: "w", Schedule: cron.Weekly(time.Monday, 3, 0), Zone: "Europe/Rome", Call: cronBeat.With("w"), Retry: &dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Second}, Jitter: time.Minute}
 		r.declare(weekly, declaredTen("x"))
 		before := r.info("acme", "w")
 		for range 3 {
@@ -154,7 +154,7 @@ func TestG20_AnAppComesIntoBeingWithItsTriggers(t *testing.T) {
 	for _, point := range []string{"commit", "committed"} {
 		for n := 1; ; n++ {
 			reached := false
-			onRig(t, actors.Options{Crons: []cron.Trigger{declaredTen("x")}}, func(r *cronRig) {
+			onRig(t, actors.Options{Crons: []dispatch.Trigger{declaredTen("x")}}, func(r *cronRig) {
 				reached = r.CrashAt(point, n, func() {
 					_, _ = cronTouch.Run(r.Caller("acme"), dispatch.None{})
 				})
@@ -179,7 +179,7 @@ func TestG22_ADeclaredTriggerTakesOverOneOfItsName(t *testing.T) {
 	onRig(t, actors.Options{}, func(r *cronRig) {
 		begin := r.Now()
 		r.create("acme", everyTen(cronBeat.With("mine"), ""))
-		r.create("acme", dispatch.Cron{Name: "kept", Spec: "*/10 * * * * *", Call: cronBeat.With("kept")})
+		r.create("acme", dispatch.Trigger{Name: "kept", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("kept")})
 		r.Advance(11 * time.Second)
 		r.declare(declaredTen("theirs"))
 		r.Advance(10 * time.Second)
@@ -239,7 +239,7 @@ func TestG22_SleepingAppsGetANewTrigger(t *testing.T) {
 		}
 		r.touch(apps...)
 		r.Advance(5 * time.Second)
-		r.Reconfigure(func(o *actors.Options) { o.Functions, o.Crons = r.functions(), []cron.Trigger{declaredTen("x")} })
+		r.Reconfigure(func(o *actors.Options) { o.Functions, o.Crons = r.functions(), []dispatch.Trigger{declaredTen("x")} })
 		r.Crash()
 		r.Advance(6 * time.Second)
 		for _, app := range apps {
@@ -251,9 +251,9 @@ func TestG22_SleepingAppsGetANewTrigger(t *testing.T) {
 func TestG22_AThousandTriggersAndOneMore(t *testing.T) {
 	onRig(t, actors.Options{}, func(r *cronRig) {
 		r.touch("acme")
-		triggers := make([]cron.Trigger, storage.MaxTriggers)
+		triggers := make([]dispatch.Trigger, storage.MaxTriggers)
 		for i := range triggers {
-			triggers[i] = cron.Trigger{Name: fmt.Sprintf("t%d", i), Schedule: cron.Hourly(i % 60), Call: cronBeat.With("x")}
+			triggers[i] = dispatch.Trigger{Name: fmt.Sprintf("t%d", i), Schedule: cron.Hourly(i % 60), Call: cronBeat.With("x")}
 		}
 		r.declare(triggers...)
 		if n := len(r.names("acme")); n != storage.MaxTriggers {
@@ -293,7 +293,7 @@ func TestG22_AThousandTriggersAndOneMore(t *testing.T) {
 
 func TestG21_OpenNamesEveryFaultyTrigger(t *testing.T) {
 	r := &cronRig{t: t}
-	faulty := []cron.Trigger{
+	faulty := []dispatch.Trigger{
 		declaredTen("fine"),
 		{Name: "missing", Schedule: cron.Daily(3, 0), Call: cronNobody.With("x")},
 		{Name: "query", Schedule: cron.Daily(3, 0), Call: dispatch.Path("cron:query").With(nil)},
@@ -304,7 +304,7 @@ func TestG21_OpenNamesEveryFaultyTrigger(t *testing.T) {
 		{Name: "zone", Schedule: cron.Daily(3, 0), Zone: "Mars/Olympus", Call: cronBeat.With("x")},
 		{Name: "overlap", Schedule: cron.Daily(3, 0), Overlap: "sometimes", Call: cronBeat.With("x")},
 		{Name: "catchup", Schedule: cron.Daily(3, 0), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 1001}, Call: cronBeat.With("x")},
-		{Name: "jitter", Schedule: cron.Daily(3, 0), Jitter: cron.MaxJitter + 1, Call: cronBeat.With("x")},
+		{Name: "jitter", Schedule: cron.Daily(3, 0), Jitter: dispatch.MaxJitter + 1, Call: cronBeat.With("x")},
 		{Name: "retry", Schedule: cron.Daily(3, 0), Retry: &dispatch.RetryPolicy{MaxAttempts: -1}, Call: cronBeat.With("x")},
 		{Name: "apps", Schedule: cron.Daily(3, 0), Apps: []storage.AppID{"no/such name"}, Call: cronBeat.With("x")},
 		declaredTen("twice"),
@@ -312,7 +312,7 @@ func TestG21_OpenNamesEveryFaultyTrigger(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "data")
 	_, err := actors.Open(dir, actors.Options{Functions: r.functions(), Crons: faulty})
-	var faults cron.Faults
+	var faults dispatch.TriggerFaults
 	if !errors.As(err, &faults) {
 		t.Fatalf("open: %v", err)
 	}
@@ -340,10 +340,10 @@ func TestG21_OpenNamesEveryFaultyTrigger(t *testing.T) {
 func TestG21_AFaultyTriggerChangesNothingOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	r := &cronRig{t: t}
-	bad := []cron.Trigger{{Name: "ten", Schedule: cron.Expr("nonsense"), Call: cronBeat.With("x")}}
+	bad := []dispatch.Trigger{{Name: "ten", Schedule: cron.Expr("nonsense"), Call: cronBeat.With("x")}}
 	app := declaredTen("x")
 	app.Apps = []storage.AppID{"acme"}
-	eng, err := actors.Open(dir, actors.Options{Functions: r.functions(), Volumes: 1, Crons: []cron.Trigger{app}})
+	eng, err := actors.Open(dir, actors.Options{Functions: r.functions(), Volumes: 1, Crons: []dispatch.Trigger{app}})
 	r.must(err)
 	a, err := eng.App("acme")
 	r.must(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -191,7 +192,7 @@ func TestG19_AReplacedSlotSaysWhetherItHadBegun(t *testing.T) {
 			}
 			return time.Hour
 		}
-		r.create("acme", dispatch.Cron{Name: "long", Spec: "5 0 0 * * *", Call: cronSlow.With("long")}) // from 5 s to 50 s
+		r.create("acme", dispatch.Trigger{Name: "long", Schedule: cron.Expr("5 0 0 * * *"), Call: cronSlow.With("long")}) // from 5 s to 50 s
 		r.create("acme", everyTen(cronSlow.With("w"), storage.OverlapReplace))
 		r.Advance(75 * time.Second)
 		r.wantOutcomes("acme", "ten", begin, "skipped 10s", "skipped 20s", "skipped 30s", "skipped 40s", "fired 50s", "fired 1m0s", "fired 1m10s")
@@ -231,7 +232,7 @@ func TestG19_ByDefaultATickIsRetriedBeforeTheNextSlotOnly(t *testing.T) {
 		t.Run(tt.spec, func(t *testing.T) {
 			onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
 				r.fails = func(b beat) error { return errFlaky }
-				r.create("acme", dispatch.Cron{Name: "t", Spec: tt.spec, Call: cronFlaky.With("w"), Overlap: storage.OverlapAllow, Retry: tt.retry})
+				r.create("acme", dispatch.Trigger{Name: "t", Schedule: cron.Expr(tt.spec), Call: cronFlaky.With("w"), Overlap: storage.OverlapAllow, Retry: tt.retry})
 				first := r.info("acme", "t").NextJob
 				r.AdvanceTo(r.info("acme", "t").Next.Add(time.Hour))
 				if job := r.Job("acme", first); job.State != storage.StateFailed || job.Attempts != tt.attempts {

@@ -14,8 +14,8 @@ import (
 )
 
 // atStart is a trigger that ticks when the program starts.
-func atStart(call dispatch.Call, overlap storage.Overlap) cron.Trigger {
-	return cron.Trigger{Name: "boot", AtStart: true, Call: call, Overlap: overlap, Apps: []storage.AppID{"acme"}}
+func atStart(call dispatch.Call, overlap storage.Overlap) dispatch.Trigger {
+	return dispatch.Trigger{Name: "boot", AtStart: true, Call: call, Overlap: overlap, Apps: []storage.AppID{"acme"}}
 }
 
 // wantStarts demands how the starts ended, the oldest first, each as its outcome and
@@ -176,7 +176,7 @@ func TestG19_APausedTriggerSkipsItsStarts(t *testing.T) {
 		if all := r.beats("acme", "boot"); len(all) != 2 || all[1].Word != "changed" {
 			t.Errorf("ran %+v", all)
 		}
-		r.declare(cron.Trigger{Name: "boot", Schedule: cron.Hourly(0), Call: cronBeat.With("hourly")})
+		r.declare(dispatch.Trigger{Name: "boot", Schedule: cron.Hourly(0), Call: cronBeat.With("hourly")})
 		r.Advance(time.Hour)
 		if n := len(r.beats("acme", "boot")); n != 3 {
 			t.Errorf("made hourly it has run %d times", n)
@@ -215,7 +215,7 @@ func TestG19_EveryNamedAppStarts(t *testing.T) {
 // No text of a spec means a start, and the error says what does.
 func TestG21_RebootIsNoSpec(t *testing.T) {
 	onRig(t, actors.Options{}, func(r *cronRig) {
-		err := r.crons("acme").Create(dispatch.Cron{Name: "x", Spec: "@reboot", Call: cronBeat.With("w")})
+		err := r.crons("acme").Create(dispatch.Trigger{Name: "x", Schedule: cron.Expr("@reboot"), Call: cronBeat.With("w")})
 		if cronCode(err) != dispatch.CodeInvalidArgument || !strings.Contains(err.Error(), "AtStart") {
 			t.Error(err)
 		}

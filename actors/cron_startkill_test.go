@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"carillon/actors"
-	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 	"carillon/storage/storagetest"
@@ -34,7 +33,7 @@ func startEngine(dir string, ran func(), opts actors.Options) (*actors.Engine, e
 		return dispatch.None{}, err
 	})
 	opts.Functions, opts.Volumes, opts.Logger = reg, 1, quiet
-	opts.Crons = []cron.Trigger{{Name: "boot", AtStart: true, Overlap: storage.OverlapAllow, Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
+	opts.Crons = []dispatch.Trigger{{Name: "boot", AtStart: true, Overlap: storage.OverlapAllow, Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
 	return actors.Open(dir, opts)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 )
 
@@ -18,7 +19,7 @@ func TestG19_ASlotIsToldInItsZone(t *testing.T) {
 			slots, before = append(slots, ctx.Tick.Slot.Format(layout)), append(before, ctx.Tick.PreviousSuccess.Format(layout))
 			return nil
 		}
-		r.create("acme", dispatch.Cron{Name: "nightly", Spec: "0 2 * * *", Zone: zone, Call: cronInside.With("")})
+		r.create("acme", dispatch.Trigger{Name: "nightly", Schedule: cron.Expr("0 2 * * *"), Zone: zone, Call: cronInside.With("")})
 		next := r.info("acme", "nightly").Upcoming[0]
 		tokyo, err := time.LoadLocation(zone)
 		r.must(err)

@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"time"
 
-	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -37,8 +36,8 @@ func (c *txCrons) must(name string) (storage.Trigger, error) {
 }
 
 // Create implements dispatch.Crons.
-func (c *txCrons) Create(def dispatch.Cron) error {
-	plan, err := cron.Plan(c.eng.planner(), def)
+func (c *txCrons) Create(def dispatch.Trigger) error {
+	plan, err := c.eng.planner().PlanTrigger(def)
 	if err != nil {
 		return err
 	}
@@ -58,8 +57,8 @@ func (c *txCrons) whole(change func(storage.JobWriter) error) error {
 }
 
 // Update implements dispatch.Crons.
-func (c *txCrons) Update(def dispatch.Cron) error {
-	plan, err := cron.Plan(c.eng.planner(), def)
+func (c *txCrons) Update(def dispatch.Trigger) error {
+	plan, err := c.eng.planner().PlanTrigger(def)
 	if err != nil {
 		return err
 	}
@@ -71,7 +70,7 @@ func (c *txCrons) Update(def dispatch.Cron) error {
 }
 
 // Put implements dispatch.Crons.
-func (c *txCrons) Put(def dispatch.Cron) (created bool, err error) {
+func (c *txCrons) Put(def dispatch.Trigger) (created bool, err error) {
 	_, ok, err := c.w.System().Trigger(def.Name)
 	switch {
 	case err != nil:
@@ -202,7 +201,7 @@ func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error)
 func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInfo {
 	info := dispatch.CronInfo{Trigger: t, Policy: e.opts.Functions.RetryOf(t.Function, t.Retry), Overdue: overdue(&t, e.clock.wall())}
 	info.As, _ = dispatch.DecodeIdentity(t.Claims) // what cannot be read is told where it is to be used
-	schedule, err := scheduleOf(&t)
+	schedule, err := dispatch.ScheduleOf(&t)
 	if err != nil {
 		info.Description = err.Error()
 		return info
@@ -312,98 +311,4 @@ func (c *clockwork) remove(w storage.JobWriter, t *storage.Trigger, wall, now ti
 	}
 	c.forget(t.Name)
 	return w.DeleteTrigger(t.Name)
-}
-
-// remoteCrons are the triggers of an app outside of a transaction: each call is
-// one of its own.
-type remoteCrons struct{ *remoteScheduler }
-
-var _ dispatch.Crons = remoteCrons{}
-
-// Crons implements dispatch.Scheduler.
-func (s *remoteScheduler) Crons() dispatch.Crons { return remoteCrons{s} }
-
-// change runs fn on the triggers in a transaction of its own.
-func (c remoteCrons) change(fn func(dispatch.Crons) error) error {
-	return c.eng.changeApp(c.ctx, c.app, c.from, func(app *appState, tx *storage.Tx) error {
-		return fn(&txCrons{eng: c.eng, clockwork: app.clockwork, w: tx.JobWriter(), now: tx.Now()})
-	})
-}
-
-// Create implements dispatch.Crons. The trigger is durable when it returns.
-func (c remoteCrons) Create(def dispatch.Cron) error {
-	return c.change(func(crons dispatch.Crons) error { return crons.Create(def) })
-}
-
-// Update implements dispatch.Crons. The change is durable when it returns.
-func (c remoteCrons) Update(def dispatch.Cron) error {
-	return c.change(func(crons dispatch.Crons) error { return crons.Update(def) })
-}
-
-// Put implements dispatch.Crons. The trigger is durable when it returns.
-func (c remoteCrons) Put(def dispatch.Cron) (bool, error) {
-	var created bool // the actor's, until it answers
-	err := c.change(func(crons dispatch.Crons) (err error) {
-		created, err = crons.Put(def)
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
-	return created, nil
-}
-
-// Delete implements dispatch.Crons. It is durable when it returns.
-func (c remoteCrons) Delete(name string) error {
-	return c.change(func(crons dispatch.Crons) error { return crons.Delete(name) })
-}
-
-// Pause implements dispatch.Crons. It is durable when it returns.
-func (c remoteCrons) Pause(name, reason string) error {
-	return c.change(func(crons dispatch.Crons) error { return crons.Pause(name, reason) })
-}
-
-// Resume implements dispatch.Crons. It is durable when it returns.
-func (c remoteCrons) Resume(name string) error {
-	return c.change(func(crons dispatch.Crons) error { return crons.Resume(name) })
-}
-
-// RunNow implements dispatch.Crons. The job is durable when it returns.
-func (c remoteCrons) RunNow(name string) (storage.JobID, error) {
-	var id storage.JobID // the actor's, until it answers
-	err := c.change(func(crons dispatch.Crons) (err error) {
-		id, err = crons.RunNow(name)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return id, nil
-}
-
-// Get implements dispatch.Crons. It reads committed state.
-func (c remoteCrons) Get(name string) (info dispatch.CronInfo, ok bool, err error) {
-	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
-		info, ok, err = c.eng.cronInfo(c.app, r, name)
-		return err
-	})
-	return info, ok && err == nil, err
-}
-
-// List implements dispatch.Crons. It reads committed state.
-func (c remoteCrons) List() (infos []dispatch.CronInfo, err error) {
-	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
-		infos, err = c.eng.cronInfos(c.app, r)
-		return err
-	})
-	return infos, err
-}
-
-// Slots implements dispatch.Crons. It reads committed state.
-func (c remoteCrons) Slots(name string, limit int) (slots []storage.Slot, err error) {
-	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {
-		slots, err = cronSlots(r, name, limit)
-		return err
-	})
-	return slots, err
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"carillon/cron"
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -18,7 +18,7 @@ type declared struct {
 	fingerprint string
 }
 
-func declare(plans []storage.Trigger, triggers []cron.Trigger) declared {
+func declare(plans []storage.Trigger, triggers []dispatch.Trigger) declared {
 	d := declared{plans: plans}
 	h := sha256.New()
 	for i := range plans {

@@ -13,7 +13,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"carillon/actors/internal/timing"
-	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -104,7 +103,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 func (o *Options) check() (plans []storage.Trigger, err error) {
 	errs := []error{o.validate(), o.storage().Check()}
 	if o.Functions != nil {
-		plans, err = cron.Check(o.planner(), o.Crons)
+		plans, err = o.planner().CheckTriggers(o.Crons)
 		errs = append(errs, o.Functions.Check(), err)
 	}
 	return plans, errors.Join(errs...)
@@ -115,7 +114,7 @@ func (o *Options) storage() storage.Options {
 	opts := storage.Options{
 		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs,
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
-		CheckTrigger: cron.CheckStored, Logger: o.Logger, NoSync: o.NoSync, Fault: o.Fault,
+		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.NoSync, Fault: o.Fault,
 	}
 	if o.Functions != nil {
 		opts.Packages = o.Functions.Packages()

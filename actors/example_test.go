@@ -161,7 +161,7 @@ func ExampleHostScheduler_RetryJobs() {
 }
 
 func ExampleOptions_crons() {
-	withEngine(actors.Options{Crons: []cron.Trigger{
+	withEngine(actors.Options{Crons: []dispatch.Trigger{
 		{Name: "nightly", Schedule: cron.Daily(3, 0), Call: exampleVisit.With("/report")},
 	}}, func(ctx context.Context, eng *actors.Engine) error {
 		app, err := eng.App("acme")
@@ -180,7 +180,7 @@ func ExampleOptions_crons() {
 
 // A trigger whose function does not exist fails fast: Open refuses it, and names it.
 func ExampleOptions_cronsWithoutFunction() {
-	withEngine(actors.Options{Crons: []cron.Trigger{
+	withEngine(actors.Options{Crons: []dispatch.Trigger{
 		{Name: "nightly", Schedule: cron.Daily(3, 0), Call: dispatch.Path("site:rebort").With(nil)},
 	}}, nil)
 	// Output: trigger nightly: site:rebort: no function "site:rebort"

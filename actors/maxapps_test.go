@@ -93,7 +93,7 @@ func TestG24_MaxApps(t *testing.T) {
 // being whatever there is, and count.
 func TestG24_MaxAppsAndTriggers(t *testing.T) {
 	k := newKit()
-	opts := actors.Options{Functions: k.reg, MaxApps: 1, Crons: []cron.Trigger{
+	opts := actors.Options{Functions: k.reg, MaxApps: 1, Crons: []dispatch.Trigger{
 		{Name: "named", Schedule: cron.Every(time.Hour), Call: addEntry.With("tick"), Apps: []storage.AppID{"one", "two"}},
 	}}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"carillon/actors/internal/timing"
-	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -26,7 +25,7 @@ type Options struct {
 	// Crons are the declared triggers. Every app's are brought in line with them by
 	// name: an unchanged one is left alone. Open refuses faulty ones, naming all of
 	// them. Default none.
-	Crons []cron.Trigger
+	Crons []dispatch.Trigger
 
 	// Program is the name of this program, which the directory is marked with: Open
 	// refuses one that bears another (storage.ErrProgram), before it changes

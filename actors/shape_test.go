@@ -22,7 +22,7 @@ func TestOpenTellsAllThatTheProgramsShapeTells(t *testing.T) {
 	opts := actors.Options{
 		Functions: shape.Functions(), Logger: quiet, Volumes: 65, MaxJobs: -1, AppConcurrency: -2,
 		Tables: []storage.Schema{shape.Listed, nil, storage.NewTable[shape.Note]("listed")},
-		Crons: []cron.Trigger{
+		Crons: []dispatch.Trigger{
 			{Name: "bad", Schedule: cron.Expr("61 * * * *"), Call: shape.Bound.With(dispatch.None{})},
 			{Name: "worse", Schedule: cron.Expr("* * * * *"), Call: shape.Unbound.With(dispatch.None{})},
 		},

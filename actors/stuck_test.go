@@ -138,8 +138,8 @@ func TestG19_AHungTickIsOneHandler(t *testing.T) {
 		deaf.hang()
 		return nil
 	})
-	minutely := cron.Trigger{Name: "m", Schedule: cron.Every(time.Minute), Call: hang.With("x")}
-	actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []cron.Trigger{minutely}, Logger: quiet}, func(h *actorstest.Harness) {
+	minutely := dispatch.Trigger{Name: "m", Schedule: cron.Every(time.Minute), Call: hang.With("x")}
+	actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []dispatch.Trigger{minutely}, Logger: quiet}, func(h *actorstest.Harness) {
 		defer deaf.begin()()
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "x"))
 		h.Advance(time.Hour + time.Minute)
@@ -191,8 +191,8 @@ func TestG19_OverlapWithAStuckHandler(t *testing.T) {
 				}
 				return nil
 			}, dispatch.Deadline(time.Second), dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 1}))
-			trigger := cron.Trigger{Name: "t", Schedule: cron.Every(slot), Call: hang.With("x"), Overlap: tt.overlap}
-			actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []cron.Trigger{trigger}, Logger: quiet}, func(h *actorstest.Harness) {
+			trigger := dispatch.Trigger{Name: "t", Schedule: cron.Every(slot), Call: hang.With("x"), Overlap: tt.overlap}
+			actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []dispatch.Trigger{trigger}, Logger: quiet}, func(h *actorstest.Harness) {
 				free = make(chan struct{})
 				begin := h.Now()
 				must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "x"))
@@ -246,8 +246,8 @@ func TestG19_ReplaceWaitsForTheHandler(t *testing.T) {
 				}
 				return nil
 			}, dispatch.Deadline(time.Hour))
-			trigger := cron.Trigger{Name: "t", Schedule: cron.Every(time.Minute), Call: act.With("x"), Overlap: storage.OverlapReplace}
-			actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []cron.Trigger{trigger}, Logger: quiet}, func(h *actorstest.Harness) {
+			trigger := dispatch.Trigger{Name: "t", Schedule: cron.Every(time.Minute), Call: act.With("x"), Overlap: storage.OverlapReplace}
+			actorstest.Run(t, actors.Options{Functions: k.reg, Crons: []dispatch.Trigger{trigger}, Logger: quiet}, func(h *actorstest.Harness) {
 				defer deaf.begin()()
 				begin := h.Now()
 				must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "x"))

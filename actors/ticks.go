@@ -98,24 +98,12 @@ func (c *clockwork) schedule(t *storage.Trigger) (*cron.Schedule, error) {
 	if k, ok := c.schedules[t.Name]; ok && k.spec == t.Spec && k.zone == t.Zone && k.anchor.Equal(t.Anchor) {
 		return k.schedule, nil
 	}
-	schedule, err := scheduleOf(t)
+	schedule, err := dispatch.ScheduleOf(t)
 	if err != nil {
 		return nil, err
 	}
 	c.schedules[t.Name] = &compiled{t.Spec, t.Zone, t.Anchor, schedule}
 	return schedule, nil
-}
-
-// scheduleOf compiles the trigger's schedule.
-func scheduleOf(t *storage.Trigger) (*cron.Schedule, error) {
-	if t.AtStart {
-		return cron.Never(), nil
-	}
-	schedule, err := cron.Expr(t.Spec).Compile(t.Zone)
-	if err != nil {
-		return nil, err
-	}
-	return schedule.WithAnchor(t.Anchor), nil
 }
 
 // jitter is how much later than their slots the ticks of the trigger are due:
@@ -159,7 +147,7 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 	var from, to time.Time // the slots that are taken
 	for {
 		slot := schedule.Next(after)
-		if slot.IsZero() || slot.After(storage.MaxInstant.Add(-cron.MaxJitter)) {
+		if slot.IsZero() || slot.After(storage.MaxInstant.Add(-dispatch.MaxJitter)) {
 			break
 		}
 		id, err := c.insert(w, t, slot, false, now)

@@ -9,6 +9,7 @@ import (
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -41,7 +42,7 @@ func TestG24_AMutationHasLimits(t *testing.T) {
 			return err
 		},
 		"triggers": func(ctx *dispatch.MutationCtx, i int) error {
-			return ctx.Scheduler.Crons().Create(dispatch.Cron{Name: fmt.Sprint("t", i), Spec: "@yearly", Call: addEntry.With("tick")})
+			return ctx.Scheduler.Crons().Create(dispatch.Trigger{Name: fmt.Sprint("t", i), Schedule: cron.Expr("@yearly"), Call: addEntry.With("tick")})
 		},
 		"runs of a trigger": func(ctx *dispatch.MutationCtx, i int) error {
 			_, err := ctx.Scheduler.Crons().RunNow("one")
@@ -75,7 +76,7 @@ func TestG24_AMutationHasLimits(t *testing.T) {
 		for i := range 10 * most {
 			mustAfter(t, h, "acme", 24*time.Hour, addEntry.With("old"), dispatch.ID(storage.JobID(fmt.Sprint("old", i))))
 		}
-		if err := sched.Crons().Create(dispatch.Cron{Name: "one", Spec: "@yearly", Call: addEntry.With("tick")}); err != nil {
+		if err := sched.Crons().Create(dispatch.Trigger{Name: "one", Schedule: cron.Expr("@yearly"), Call: addEntry.With("tick")}); err != nil {
 			t.Fatal(err)
 		}
 		before := len(h.Jobs("acme"))

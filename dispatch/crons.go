@@ -6,35 +6,6 @@ import (
 	"carillon/storage"
 )
 
-// Cron defines a cron trigger of one app at run time.
-type Cron struct {
-	Name string // 1 to 64 letters, digits, _, - and ., unique in the app
-	// Spec is five or six cron fields, "@hourly" and the like, or "@every 90s".
-	Spec    string
-	Zone    string // IANA name; "" is UTC
-	Call    Call   // what each tick runs; a mutation or an action
-	Overlap storage.Overlap
-	CatchUp storage.CatchUp
-	// Jitter bounds how much later than its slot a tick is due, 0 or more. The
-	// delay is the same for every tick of this trigger in this app.
-	Jitter time.Duration
-	// Retry is the policy of the ticks. nil is the function's own; if that has none
-	// either it is DefaultRetry, but an attempt that would begin at the next slot or
-	// later is not made: the tick has failed.
-	Retry *RetryPolicy
-	// AtMostOnce and Timeout are options of the ticks, as of other jobs.
-	AtMostOnce bool
-	Timeout    time.Duration // 0 is the function's own
-	// As is who the ticks run as, such as a service with a name of its own; nil is
-	// anonymous. It is stored with the trigger. Where stored identities are looked at
-	// again when jobs run (actors.Options.Reauthorize), this one is, too.
-	As *Identity
-	// SuccessWithin is how long the trigger may be without a success before it counts
-	// as overdue; 0 is for ever. It should be longer than the cadence and one run.
-	SuccessWithin time.Duration
-	Paused        bool // made, but not ticking until resumed
-}
-
 // CronInfo is a trigger and what follows from it.
 type CronInfo struct {
 	storage.Trigger
@@ -62,14 +33,14 @@ type Upcoming struct {
 type Crons interface {
 	// Create makes a trigger. already_exists if the name is taken,
 	// resource_exhausted if the app has storage.MaxTriggers.
-	Create(Cron) error
+	Create(Trigger) error
 	// Update gives a trigger made at run time a new definition. Its pending tick
 	// is taken back: no run of the old definition begins after this. A definition
 	// that changes nothing changes nothing. failed_precondition if it is declared.
-	Update(Cron) error
+	Update(Trigger) error
 	// Put makes the trigger or, if there is one of its name, updates it; created says
 	// which. Paused counts only where it is made. Errors are those of the two.
-	Put(Cron) (created bool, err error)
+	Put(Trigger) (created bool, err error)
 	// Delete removes a trigger made at run time, its pending tick and its slots.
 	// failed_precondition if it is declared.
 	Delete(name string) error
@@ -96,9 +67,9 @@ type noCrons struct{}
 
 func (noCrons) err() error { return notRunning("") }
 
-func (c noCrons) Create(Cron) error                         { return c.err() }
-func (c noCrons) Update(Cron) error                         { return c.err() }
-func (c noCrons) Put(Cron) (bool, error)                    { return false, c.err() }
+func (c noCrons) Create(Trigger) error                      { return c.err() }
+func (c noCrons) Update(Trigger) error                      { return c.err() }
+func (c noCrons) Put(Trigger) (bool, error)                 { return false, c.err() }
 func (c noCrons) Delete(string) error                       { return c.err() }
 func (c noCrons) Pause(string, string) error                { return c.err() }
 func (c noCrons) Resume(string) error                       { return c.err() }

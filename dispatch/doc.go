@@ -48,7 +48,47 @@
 //	                 ▼
 //	 result as JSON, or *Error{code, path, message}; a panic is internal
 //
-// Invariants:
+// # Triggers
+//
+// A Trigger says what to call when. Planner.CheckTriggers says what those that a
+// program declares come to, or what is wrong with every faulty one of them;
+// PlanTrigger does so for one that is made at run time. Neither knows of any app.
+// What becomes of a slot is the engine's to decide, by these rules:
+//
+//	slot ──► its tick is pending ──┬─ claimed ──────────────────────────► fired
+//	                               ├─ canceled before it began ─────────► canceled
+//	                               ├─ one runs or waits for its retry, and
+//	                               │  they may not overlap ───────────────► skipped
+//	                               ├─ more than 5 s late, not caught up ──► skipped
+//	                               └─ trigger paused, changed or faulty ──► skipped
+//
+// Every slot from the making of the trigger on ends in one of the three ways,
+// once, and the slot log says which. A clock that is stepped back brings no slot
+// again: a trigger waits until the wall has come to where it was. A trigger whose
+// spec or zone is changed begins anew at that moment; an interval takes its phase
+// from there. Of the old definition nothing begins any more then: neither a tick
+// that was claimed already, nor one that was to be caught up, nor a retry. A
+// pause lets retries go on, because their slot was begun before it.
+//
+// A tick that has failed and waits for its retry counts as running, so that no slot
+// runs after a later one has: the next tick is skipped, waits, or replaces it.
+// Without a policy of its trigger or function it is tried again only if that begins
+// before the next slot. What is replaced before it has begun is skipped; what had
+// begun has fired, is canceled, and the log says by which tick.
+//
+// A trigger that cannot tick, such as one whose zone this machine does not know,
+// is faulty, and says why. It is wound anew when its app is taken up after a start,
+// when it is resumed, or updated.
+//
+// A Trigger AtStart has no spec: it ticks once in each process that opens the store,
+// under an id that is made of its name and the volume's epoch. A tick that has not
+// begun when the process ends is skipped; one that has begun is one of those that the
+// next overlaps.
+//
+// A run by hand is no tick. It has no slot, and takes none: a tick that may not
+// overlap with it waits until it has ended.
+//
+// # Invariants
 //
 //	D1  A client sees an internal function exactly as it sees an unknown one.
 //	D2  A call that could never run (unknown path, a query, arguments that do not

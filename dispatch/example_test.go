@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -320,8 +321,8 @@ func ExampleJobRun_IdempotencyKey() {
 // A mutation gives its app a cron trigger of its own.
 func ExampleCrons() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {
-		err := ctx.Scheduler.Crons().Create(dispatch.Cron{
-			Name: "digest", Spec: "0 9 * * MON-FRI", Zone: "Europe/Rome", Call: sendMail.With(message{"digest"}),
+		err := ctx.Scheduler.Crons().Create(dispatch.Trigger{
+			Name: "digest", Schedule: cron.Expr("0 9 * * MON-FRI"), Zone: "Europe/Rome", Call: sendMail.With(message{"digest"}),
 		})
 		if err != nil {
 			return "", err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -191,9 +192,9 @@ type cronDefinition struct {
 }
 
 // cron is the definition for the engine, which checks what is not checked here.
-func (d *cronDefinition) cron() (dispatch.Cron, error) {
-	bad := func(format string, args ...any) (dispatch.Cron, error) {
-		return dispatch.Cron{}, dispatch.Errorf(dispatch.CodeInvalidArgument, format, args...)
+func (d *cronDefinition) cron() (dispatch.Trigger, error) {
+	bad := func(format string, args ...any) (dispatch.Trigger, error) {
+		return dispatch.Trigger{}, dispatch.Errorf(dispatch.CodeInvalidArgument, format, args...)
 	}
 	if d.Name == "." || d.Name == ".." {
 		return bad("name: no URL can have %q in its path", d.Name)
@@ -201,7 +202,7 @@ func (d *cronDefinition) cron() (dispatch.Cron, error) {
 	if d.As != nil && (!strings.HasPrefix(d.As.Subject, servicePrefix) || d.As.Subject == servicePrefix) {
 		return bad("as: the subject is %.64q, want the name of a service, such as %q", d.As.Subject, servicePrefix+"cleaner")
 	}
-	def := dispatch.Cron{Name: d.Name, Spec: d.Spec, Zone: d.Zone, Overlap: d.Overlap, AtMostOnce: d.AtMostOnce, As: d.As}
+	def := dispatch.Trigger{Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Overlap: d.Overlap, AtMostOnce: d.AtMostOnce, As: d.As}
 	if d.Args == nil {
 		d.Args = json.RawMessage("{}")
 	}
@@ -209,7 +210,7 @@ func (d *cronDefinition) cron() (dispatch.Cron, error) {
 	def.CatchUp = storage.CatchUp{Mode: d.CatchUp.Mode, Limit: d.CatchUp.Limit}
 	var err error
 	if def.CatchUp.Window, err = milliseconds("catchUp.windowMs", d.CatchUp.WindowMs); err != nil {
-		return dispatch.Cron{}, err
+		return dispatch.Trigger{}, err
 	}
 	for _, span := range []struct {
 		field string
@@ -217,7 +218,7 @@ func (d *cronDefinition) cron() (dispatch.Cron, error) {
 		into  *time.Duration
 	}{{"jitterMs", d.JitterMs, &def.Jitter}, {"timeoutMs", d.TimeoutMs, &def.Timeout}, {"successWithinMs", d.SuccessWithinMs, &def.SuccessWithin}} {
 		if *span.into, err = milliseconds(span.field, span.ms); err != nil {
-			return dispatch.Cron{}, err
+			return dispatch.Trigger{}, err
 		}
 	}
 	r := d.Retry
@@ -239,10 +240,10 @@ func (d *cronDefinition) cron() (dispatch.Cron, error) {
 		return bad("retry.backoff %.64q, want %s or %s", r.Backoff, backoffExponential, backoffLinear)
 	}
 	if retry.Base, err = milliseconds("retry.baseMs", *r.BaseMs); err != nil {
-		return dispatch.Cron{}, err
+		return dispatch.Trigger{}, err
 	}
 	if retry.Max, err = milliseconds("retry.maxMs", r.MaxMs); err != nil {
-		return dispatch.Cron{}, err
+		return dispatch.Trigger{}, err
 	}
 	def.Retry = &retry
 	return def, nil

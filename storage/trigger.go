@@ -118,12 +118,12 @@ type Slot struct {
 }
 
 // MaxTriggers bounds the triggers of one app, MaxTriggerName the length of a
-// name in bytes, maxCatchUp CatchUp.Limit, and keptSlots how many entries of its
+// name in bytes, MaxCatchUp CatchUp.Limit, and keptSlots how many entries of its
 // slot log a trigger keeps.
 const (
 	MaxTriggers    = 1000
 	MaxTriggerName = 64
-	maxCatchUp     = 1000
+	MaxCatchUp     = 1000
 	keptSlots      = 200
 )
 
@@ -188,7 +188,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 			return Trigger{}, fmt.Errorf("trigger %s: %w: a span of %d ms", name, ErrCorrupt, ms)
 		}
 	}
-	if p.CatchUpLimit > maxCatchUp {
+	if p.CatchUpLimit > MaxCatchUp {
 		return Trigger{}, fmt.Errorf("trigger %s: %w: a catch-up of %d slots", name, ErrCorrupt, p.CatchUpLimit)
 	}
 	t := Trigger{

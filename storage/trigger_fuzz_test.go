@@ -50,7 +50,7 @@ func FuzzTriggerRecord(f *testing.F) {
 			}
 			return
 		}
-		if n := trigger.CatchUp.Limit; n > maxCatchUp {
+		if n := trigger.CatchUp.Limit; n > MaxCatchUp {
 			t.Errorf("%d slots are to be caught up", n)
 		}
 		for what, span := range map[string]time.Duration{"jitter": trigger.Jitter, "window": trigger.CatchUp.Window} {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -73,13 +74,13 @@ func (s *script) crons(words []string) (string, error) {
 }
 
 // cronOf reads "cron APP NAME ZONE [OPTION…] PATH SPEC…".
-func cronOf(words []string) (dispatch.Cron, error) {
-	def := dispatch.Cron{Name: arg(words, 2), Zone: arg(words, 3)}
+func cronOf(words []string) (dispatch.Trigger, error) {
+	def := dispatch.Trigger{Name: arg(words, 2), Zone: arg(words, 3)}
 	for i := 4; i < len(words)-1; i++ {
 		option, value, _ := strings.Cut(words[i], "=")
 		switch {
 		case strings.Contains(words[i], ":"):
-			def.Call, def.Spec = dispatch.Path(words[i]).With(nil), strings.Join(words[i+1:], " ")
+			def.Call, def.Schedule = dispatch.Path(words[i]).With(nil), cron.Expr(strings.Join(words[i+1:], " "))
 			return def, nil
 		case option == "overlap":
 			def.Overlap = storage.Overlap(value)

@@ -189,7 +189,7 @@ func (l *clockLife) did(format string, args ...any) {
 func clockOne[T any](rnd *rand.Rand, list []T) T { return list[rnd.IntN(len(list))] }
 
 // trigger makes up a trigger.
-func (l *clockLife) trigger(name string, overlap storage.Overlap, catchUp storage.CatchUp) dispatch.Cron {
+func (l *clockLife) trigger(name string, overlap storage.Overlap, catchUp storage.CatchUp) dispatch.Trigger {
 	task := clockTask{Name: name}
 	call := clockDo.With(task)
 	switch l.rnd.IntN(4) {
@@ -200,19 +200,17 @@ func (l *clockLife) trigger(name string, overlap storage.Overlap, catchUp storag
 		task.Takes = clockOne(l.rnd, []time.Duration{0, 30 * time.Millisecond, 4 * time.Second, 20 * time.Second})
 		call = clockAct.With(task)
 	}
-	return dispatch.Cron{
-		Name: name, Spec: clockOne(l.rnd, l.pace.specs), Zone: clockOne(l.rnd, clockZones), Call: call, Overlap: overlap, CatchUp: catchUp,
+	return dispatch.Trigger{
+		Name: name, Schedule: cron.Expr(clockOne(l.rnd, l.pace.specs)), Zone: clockOne(l.rnd, clockZones), Call: call, Overlap: overlap, CatchUp: catchUp,
 		Jitter: clockOne(l.rnd, []time.Duration{0, 0, 0, 1700 * time.Millisecond}), Retry: &clockRetry,
 	}
 }
 
-func (l *clockLife) declared() (triggers []cron.Trigger) {
+func (l *clockLife) declared() (triggers []dispatch.Trigger) {
 	for i := range 2 {
 		d := l.trigger(fmt.Sprintf("declared-%d", i), clockOne(l.rnd, clockOverlaps), clockOne(l.rnd, clockCatchUps))
-		triggers = append(triggers, cron.Trigger{
-			Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Call: d.Call, Overlap: d.Overlap, CatchUp: d.CatchUp,
-			Jitter: d.Jitter, Retry: d.Retry, Apps: []storage.AppID{clockDeclared},
-		})
+		d.Apps = []storage.AppID{clockDeclared}
+		triggers = append(triggers, d)
 	}
 	return triggers
 }

@@ -51,7 +51,7 @@ func damageOptions() actors.Options {
 	})
 	return actors.Options{
 		Functions: reg, Tables: []storage.Schema{damageNotes}, Volumes: 2, NoSync: true, Program: "damage",
-		Crons:  []cron.Trigger{{Name: "often", Schedule: cron.Every(5 * time.Second), Call: damageTick.With(dispatch.None{})}},
+		Crons:  []dispatch.Trigger{{Name: "often", Schedule: cron.Every(5 * time.Second), Call: damageTick.With(dispatch.None{})}},
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -285,7 +285,7 @@ func (s *damageStore) use(t *testing.T, tally *proof.Tally, eng *actors.Engine, 
 
 // check demands that a check of the store names the damage.
 func (s *damageStore) check(tally *proof.Tally, dir string, c damageCase) {
-	store, err := storage.Open(dir, storage.Options{ReadOnly: true, CheckTrigger: cron.CheckStored})
+	store, err := storage.Open(dir, storage.Options{ReadOnly: true, CheckTrigger: dispatch.CheckStored})
 	if err != nil {
 		tally.Other("%v: open to be checked: %v", c, err)
 		return

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -133,8 +134,8 @@ var offences = []struct {
 
 func isoTrigger(n int) string { return fmt.Sprint("trigger", n) }
 
-func isoDaily(name string) dispatch.Cron {
-	return dispatch.Cron{Name: name, Spec: "0 3 1 1 *", Call: isoAdd.With(isoNote{Name: name})}
+func isoDaily(name string) dispatch.Trigger {
+	return dispatch.Trigger{Name: name, Schedule: cron.Expr("0 3 1 1 *"), Call: isoAdd.With(isoNote{Name: name})}
 }
 
 func (o *offender) caller() dispatch.Caller { return o.app.As(o.s.t.Context(), nil) }

@@ -106,7 +106,7 @@ func TestG26_ThousandsOfNewApps(t *testing.T) {
 	}
 	opts := actors.Options{
 		Functions: newAppsFunctions(), MaxApps: most, IdleAfter: time.Second, Fault: slow, Logger: slog.New(slog.DiscardHandler),
-		Crons: []cron.Trigger{{Name: "beat", Schedule: cron.Every(newAppsBeat), Call: newAppsTick.With(dispatch.None{})}},
+		Crons: []dispatch.Trigger{{Name: "beat", Schedule: cron.Every(newAppsBeat), Call: newAppsTick.With(dispatch.None{})}},
 	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		c.h = h

@@ -93,6 +93,6 @@ var doorFaults = []seededFault{
 	{
 		name: "any-zone-in-import", what: "the zone of an imported trigger is not looked at",
 		pkg: "cron", tests: "TestG26_CheckStoredRefusesWhatNoTriggerCanBe",
-		edits: []edit{{"cron/trigger.go", `if _, err := Expr(t.Spec).Compile(t.Zone); err != nil {`, `if _, err := Expr(t.Spec).Compile(t.Zone); err != nil && !FAULT {`}},
+		edits: []edit{{"dispatch/trigger.go", `if _, err := ScheduleOf(t); err != nil {`, `if _, err := ScheduleOf(t); err != nil && !FAULT {`}},
 	},
 }

@@ -16,6 +16,7 @@ import (
 
 	"carillon/actors"
 	"carillon/actors/proof"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -76,8 +77,8 @@ func (s *soak) app(id storage.AppID) *actors.App {
 // run does the work, and watches what it takes.
 func (s *soak) run(span time.Duration) {
 	for i := range soakHot {
-		err := s.app(soakApp(i)).Scheduler(s.t.Context()).Crons().Create(dispatch.Cron{
-			Name: "tick", Spec: "* * * * * *", Call: soakTick.With(isoNone{}),
+		err := s.app(soakApp(i)).Scheduler(s.t.Context()).Crons().Create(dispatch.Trigger{
+			Name: "tick", Schedule: cron.Expr("* * * * * *"), Call: soakTick.With(isoNone{}),
 		})
 		if err != nil {
 			s.tally.Other("a trigger: %v", err)

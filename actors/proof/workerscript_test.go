@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -36,9 +37,9 @@ var (
 func (w *worker) play(id storage.AppID) {
 	s := w.app(id).Scheduler(w.ctx)
 	p := &part{w: w, id: id}
-	ticks := func(name, word string) dispatch.Cron {
-		return dispatch.Cron{
-			Name: name, Spec: "* * * * * *", Call: tickMark.With(string(id) + "/" + name + "/" + word),
+	ticks := func(name, word string) dispatch.Trigger {
+		return dispatch.Trigger{
+			Name: name, Schedule: cron.Expr("* * * * * *"), Call: tickMark.With(string(id) + "/" + name + "/" + word),
 			CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 1000},
 		}
 	}

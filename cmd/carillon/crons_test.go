@@ -24,7 +24,7 @@ func TestCronsCheck(t *testing.T) {
 		t.Errorf("got %v, %q", err, out)
 	}
 	none := dispatch.None{}
-	faulty := []cron.Trigger{
+	faulty := []dispatch.Trigger{
 		{Name: "fine", Schedule: cron.Daily(3, 0), Call: dispatch.Path("presence:sweep").With(none)},
 		{Name: "missing", Schedule: cron.Daily(3, 0), Call: dispatch.Path("no:thing").With(none)},
 		{Name: "query", Schedule: cron.Daily(3, 0), Call: dispatch.Path("presence:list").With(none)},

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"carillon/cron"
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -30,7 +30,7 @@ func readStore(dir string, fn func(*storage.Store) error) error {
 func withStore(dir string, fn func(*storage.Store) error) error {
 	// One volume is the least, so that no volume is added to a store of another
 	// size. It may be any program's: none of its tables and no name are asked for.
-	return openStore(dir, storage.Options{Volumes: 1, CheckTrigger: cron.CheckStored}, fn)
+	return openStore(dir, storage.Options{Volumes: 1, CheckTrigger: dispatch.CheckStored}, fn)
 }
 
 func openStore(dir string, opts storage.Options, fn func(*storage.Store) error) (err error) {

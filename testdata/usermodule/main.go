@@ -44,7 +44,7 @@ func functions() *dispatch.Registry {
 func run(ctx context.Context, dir string) (err error) {
 	eng, err := actors.Open(dir, actors.Options{
 		Functions: functions(),
-		Crons:     []cron.Trigger{{Name: "hourly", Schedule: cron.Hourly(0), Call: ring.With("the hour")}},
+		Crons:     []dispatch.Trigger{{Name: "hourly", Schedule: cron.Hourly(0), Call: ring.With("the hour")}},
 	})
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"carillon/cmd/carillon/sample"
-	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -30,7 +29,7 @@ func (w *world) run(trigger string) storage.JobID {
 }
 
 func TestCronsAreInOrder(t *testing.T) {
-	plans, err := cron.Check(dispatch.Planner{Registry: sample.Functions(), Clock: time.Now}, sample.Crons())
+	plans, err := dispatch.Planner{Registry: sample.Functions(), Clock: time.Now}.CheckTriggers(sample.Crons())
 	if err != nil {
 		t.Fatal(err)
 	}

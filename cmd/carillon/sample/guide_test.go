@@ -111,7 +111,7 @@ func guideOptions() actors.Options {
 	return actors.Options{
 		Functions: guideFunctions(),
 		Tables:    []storage.Schema{orders},
-		Crons: []cron.Trigger{
+		Crons: []dispatch.Trigger{
 			{Name: "report", Schedule: cron.Daily(6, 0), Zone: "Europe/Rome", Call: report.With(dispatch.None{})},
 			{Name: "sweep", Schedule: cron.Every(90 * time.Second), Call: report.With(dispatch.None{}), Overlap: storage.OverlapSkip},
 		},
@@ -119,7 +119,7 @@ func guideOptions() actors.Options {
 }
 
 var _ = actors.Options{
-	Crons: []cron.Trigger{
+	Crons: []dispatch.Trigger{
 		{Name: "warm", AtStart: true, Call: report.With(dispatch.None{}), Apps: []storage.AppID{"acme"}},
 	},
 }
@@ -166,8 +166,8 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 }
 
 func dailyDigest(ctx *dispatch.MutationCtx, zone string) error {
-	return ctx.Scheduler.Crons().Create(dispatch.Cron{
-		Name: "digest", Spec: "0 9 * * MON-FRI", Zone: zone, Call: report.With(dispatch.None{}),
+	return ctx.Scheduler.Crons().Create(dispatch.Trigger{
+		Name: "digest", Schedule: cron.Expr("0 9 * * MON-FRI"), Zone: zone, Call: report.With(dispatch.None{}),
 		Overlap: storage.OverlapQueue, CatchUp: storage.CatchUp{Mode: storage.CatchUpNone},
 	})
 }

@@ -13,7 +13,6 @@ import (
 
 	"carillon/actors"
 	"carillon/cmd/carillon/sample"
-	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -23,7 +22,7 @@ import (
 type world struct {
 	t     *testing.T
 	dir   string
-	crons []cron.Trigger
+	crons []dispatch.Trigger
 	eng   *actors.Engine
 	app   *actors.App
 }
@@ -35,7 +34,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 }
 
 // inWorldWith is inWorld with triggers.
-func inWorldWith(t *testing.T, crons []cron.Trigger, test func(w *world)) {
+func inWorldWith(t *testing.T, crons []dispatch.Trigger, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: t.TempDir(), crons: crons}

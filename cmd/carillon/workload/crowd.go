@@ -8,6 +8,7 @@ import (
 
 	"carillon/actors"
 	"carillon/cron"
+	"carillon/dispatch"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 func crowd(ctx context.Context, r *Rig) error {
 	apps := r.scaled(crowdApps)
 	work := Work{Apps: apps + 1, Started: func(time.Time) { r.Meter.add(1) }}
-	opts := actors.Options{Crons: []cron.Trigger{{Name: "heartbeat", Schedule: cron.Every(crowdEvery), Call: noop.With(Payload{})}}}
+	opts := actors.Options{Crons: []dispatch.Trigger{{Name: "heartbeat", Schedule: cron.Every(crowdEvery), Call: noop.With(Payload{})}}}
 	return r.within(func(dir string) error {
 		// The app called beside the crowd is the last one.
 		open := func(name string, run func(*engine) error) (err error) {

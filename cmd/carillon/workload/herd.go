@@ -8,6 +8,7 @@ import (
 
 	"carillon/actors"
 	"carillon/cron"
+	"carillon/dispatch"
 )
 
 const (
@@ -37,7 +38,7 @@ func herd(ctx context.Context, r *Rig) error {
 	}}
 	opts := actors.Options{
 		Clock: clock, IdleAfter: herdIdle,
-		Crons: []cron.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: noop.With(Payload{})}},
+		Crons: []dispatch.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: noop.With(Payload{})}},
 	}
 	return r.within(func(dir string) (err error) {
 		q, err := openEngine(dir, work, opts)

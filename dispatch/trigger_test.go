@@ -1,4 +1,4 @@
-package cron_test
+package dispatch_test
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ func triggerPlanner() dispatch.Planner {
 }
 
 func TestG21_PlanFillsInTheDefaults(t *testing.T) {
-	plan, err := cron.Plan(triggerPlanner(), dispatch.Cron{Name: "x", Spec: "  0   3 * * *", Call: tickCall.With("a")})
+	plan, err := triggerPlanner().PlanTrigger(dispatch.Trigger{Name: "x", Schedule: cron.Expr("  0   3 * * *"), Call: tickCall.With("a")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,9 +33,9 @@ func TestG21_PlanFillsInTheDefaults(t *testing.T) {
 		plan.Function != "trigger:tick" || string(plan.Args) != `"a"` || plan.Retry != nil || plan.Declared || !plan.Next.IsZero() {
 		t.Errorf("%+v", plan)
 	}
-	plan, err = cron.Plan(triggerPlanner(), dispatch.Cron{
-		Name: "x", Spec: "@every 90s", Zone: "Europe/Rome", Call: tickCall.With("a"), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll},
-		Retry: &dispatch.RetryPolicy{}, Jitter: cron.MaxJitter,
+	plan, err = triggerPlanner().PlanTrigger(dispatch.Trigger{
+		Name: "x", Schedule: cron.Expr("@every 90s"), Zone: "Europe/Rome", Call: tickCall.With("a"), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll},
+		Retry: &dispatch.RetryPolicy{}, Jitter: dispatch.MaxJitter,
 	})
 	if err != nil || plan.CatchUp.Limit != 100 || plan.Zone != "Europe/Rome" || plan.Retry == nil || plan.Retry.Limit != 5 {
 		t.Errorf("%+v, %v", plan, err)
@@ -44,25 +44,25 @@ func TestG21_PlanFillsInTheDefaults(t *testing.T) {
 
 // A trigger AtStart has no cadence, and names its apps.
 func TestG21_ATriggerAtStartHasNoSpec(t *testing.T) {
-	fine := cron.Trigger{Name: "x", AtStart: true, Call: tickCall.With("a"), Apps: []storage.AppID{"acme"}}
-	plans, err := cron.Check(triggerPlanner(), []cron.Trigger{fine})
+	fine := dispatch.Trigger{Name: "x", AtStart: true, Call: tickCall.With("a"), Apps: []storage.AppID{"acme"}}
+	plans, err := triggerPlanner().CheckTriggers([]dispatch.Trigger{fine})
 	if err != nil || !plans[0].AtStart || plans[0].Spec != "" || plans[0].Zone != "UTC" {
 		t.Fatalf("%+v, %v", plans, err)
 	}
-	if err := cron.CheckStored(&plans[0]); err != nil {
+	if err := dispatch.CheckStored(&plans[0]); err != nil {
 		t.Error(err)
 	}
-	for what, change := range map[string]func(*cron.Trigger){
-		"AtStart has no schedule, and this one is \"0 3 * * *\"": func(c *cron.Trigger) { c.Schedule = cron.Daily(3, 0) },
-		"AtStart has no zone":     func(c *cron.Trigger) { c.Zone = "UTC" },
-		"AtStart has no catch-up": func(c *cron.Trigger) { c.CatchUp.Mode = storage.CatchUpNone },
-		"AtStart names its apps":  func(c *cron.Trigger) { c.Apps = nil },
-		"overlap":                 func(c *cron.Trigger) { c.Overlap = "x" },
-		"trigger name":            func(c *cron.Trigger) { c.Name = "a:b" },
+	for what, change := range map[string]func(*dispatch.Trigger){
+		"AtStart has no schedule, and this one is \"0 3 * * *\"": func(c *dispatch.Trigger) { c.Schedule = cron.Daily(3, 0) },
+		"AtStart has no zone":     func(c *dispatch.Trigger) { c.Zone = "UTC" },
+		"AtStart has no catch-up": func(c *dispatch.Trigger) { c.CatchUp.Mode = storage.CatchUpNone },
+		"AtStart names its apps":  func(c *dispatch.Trigger) { c.Apps = nil },
+		"overlap":                 func(c *dispatch.Trigger) { c.Overlap = "x" },
+		"trigger name":            func(c *dispatch.Trigger) { c.Name = "a:b" },
 	} {
 		def := fine
 		change(&def)
-		if _, err := cron.Check(triggerPlanner(), []cron.Trigger{def}); err == nil || !strings.Contains(err.Error(), what) {
+		if _, err := triggerPlanner().CheckTriggers([]dispatch.Trigger{def}); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%+v: %v, want %q", def, err, what)
 		}
 	}
@@ -73,7 +73,7 @@ func TestG21_ATriggerAtStartHasNoSpec(t *testing.T) {
 	} {
 		plan := plans[0]
 		change(&plan)
-		if cron.CheckStored(&plan) == nil {
+		if dispatch.CheckStored(&plan) == nil {
 			t.Errorf("%s is not refused of an import", what)
 		}
 	}
@@ -83,35 +83,35 @@ func TestG21_ATriggerAtStartHasNoSpec(t *testing.T) {
 }
 
 func TestG21_PlanRefuses(t *testing.T) {
-	fine := dispatch.Cron{Name: "x", Spec: "@daily", Call: tickCall.With("a")}
+	fine := dispatch.Trigger{Name: "x", Schedule: cron.Expr("@daily"), Call: tickCall.With("a")}
 	for _, tt := range []struct {
 		what   string
-		change func(*dispatch.Cron)
+		change func(*dispatch.Trigger)
 		code   dispatch.Code
 	}{
-		{"name", func(c *dispatch.Cron) { c.Name = "" }, dispatch.CodeInvalidArgument},
-		{"name", func(c *dispatch.Cron) { c.Name = strings.Repeat("x", 65) }, dispatch.CodeInvalidArgument},
-		{"name", func(c *dispatch.Cron) { c.Name = "a:b" }, dispatch.CodeInvalidArgument},
-		{"spec", func(c *dispatch.Cron) { c.Spec = "" }, dispatch.CodeInvalidArgument},
-		{"month", func(c *dispatch.Cron) { c.Spec = "0 0 30 2 *" }, dispatch.CodeInvalidArgument},
-		{"zone", func(c *dispatch.Cron) { c.Zone = "Local" }, dispatch.CodeInvalidArgument},
-		{"overlap", func(c *dispatch.Cron) { c.Overlap = "x" }, dispatch.CodeInvalidArgument},
-		{"catch-up", func(c *dispatch.Cron) { c.CatchUp.Mode = "x" }, dispatch.CodeInvalidArgument},
-		{"catch-up", func(c *dispatch.Cron) { c.CatchUp.Limit = 1 }, dispatch.CodeInvalidArgument},
-		{"catch-up", func(c *dispatch.Cron) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: 1001} }, dispatch.CodeInvalidArgument},
-		{"catch-up", func(c *dispatch.Cron) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: -1} }, dispatch.CodeInvalidArgument},
-		{"catch-up", func(c *dispatch.Cron) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Window: -1} }, dispatch.CodeInvalidArgument},
-		{"jitter", func(c *dispatch.Cron) { c.Jitter = -1 }, dispatch.CodeInvalidArgument},
-		{"jitter", func(c *dispatch.Cron) { c.Jitter = cron.MaxJitter + 1 }, dispatch.CodeInvalidArgument},
-		{"", func(c *dispatch.Cron) { c.Retry = &dispatch.RetryPolicy{MaxAttempts: -1} }, dispatch.CodeInvalidArgument},
-		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:query").With(nil) }, dispatch.CodeInvalidArgument},
-		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:tick").With(7) }, dispatch.CodeInvalidArgument},
-		{"", func(c *dispatch.Cron) { c.Call = dispatch.Path("trigger:none").With(7) }, dispatch.CodeNotFound},
-		{"", func(c *dispatch.Cron) { c.Call = dispatch.Call{} }, ""},
+		{"name", func(c *dispatch.Trigger) { c.Name = "" }, dispatch.CodeInvalidArgument},
+		{"name", func(c *dispatch.Trigger) { c.Name = strings.Repeat("x", 65) }, dispatch.CodeInvalidArgument},
+		{"name", func(c *dispatch.Trigger) { c.Name = "a:b" }, dispatch.CodeInvalidArgument},
+		{"spec", func(c *dispatch.Trigger) { c.Schedule = cron.Expr("") }, dispatch.CodeInvalidArgument},
+		{"month", func(c *dispatch.Trigger) { c.Schedule = cron.Expr("0 0 30 2 *") }, dispatch.CodeInvalidArgument},
+		{"zone", func(c *dispatch.Trigger) { c.Zone = "Local" }, dispatch.CodeInvalidArgument},
+		{"overlap", func(c *dispatch.Trigger) { c.Overlap = "x" }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp.Mode = "x" }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp.Limit = 1 }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: 1001} }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: -1} }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Window: -1} }, dispatch.CodeInvalidArgument},
+		{"jitter", func(c *dispatch.Trigger) { c.Jitter = -1 }, dispatch.CodeInvalidArgument},
+		{"jitter", func(c *dispatch.Trigger) { c.Jitter = dispatch.MaxJitter + 1 }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Trigger) { c.Retry = &dispatch.RetryPolicy{MaxAttempts: -1} }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Trigger) { c.Call = dispatch.Path("trigger:query").With(nil) }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Trigger) { c.Call = dispatch.Path("trigger:tick").With(7) }, dispatch.CodeInvalidArgument},
+		{"", func(c *dispatch.Trigger) { c.Call = dispatch.Path("trigger:none").With(7) }, dispatch.CodeNotFound},
+		{"", func(c *dispatch.Trigger) { c.Call = dispatch.Call{} }, ""},
 	} {
 		def := fine
 		tt.change(&def)
-		_, err := cron.Plan(triggerPlanner(), def)
+		_, err := triggerPlanner().PlanTrigger(def)
 		if err == nil {
 			t.Errorf("%+v is not refused", def)
 			continue
@@ -123,14 +123,14 @@ func TestG21_PlanRefuses(t *testing.T) {
 }
 
 func TestG21_CheckNamesEveryFault(t *testing.T) {
-	triggers := []cron.Trigger{
+	triggers := []dispatch.Trigger{
 		{Name: "a", Schedule: cron.Expr("x"), Call: tickCall.With("a")},
 		{Name: "b", Schedule: cron.Daily(3, 0), Call: tickCall.With("a")},
 		{Name: "b", Schedule: cron.Daily(3, 0), Call: tickCall.With("a")},
 		{Name: "c", Schedule: cron.Daily(3, 0), Call: tickCall.With("a"), Apps: []storage.AppID{"ok", ""}},
 	}
-	_, err := cron.Check(triggerPlanner(), triggers)
-	var faults cron.Faults
+	_, err := triggerPlanner().CheckTriggers(triggers)
+	var faults dispatch.TriggerFaults
 	if !errors.As(err, &faults) || len(faults) != 3 {
 		t.Fatalf("%v", err)
 	}
@@ -139,7 +139,7 @@ func TestG21_CheckNamesEveryFault(t *testing.T) {
 			t.Errorf("%+v, want %s", f, name)
 		}
 	}
-	plans, err := cron.Check(triggerPlanner(), triggers[1:2])
+	plans, err := triggerPlanner().CheckTriggers(triggers[1:2])
 	if err != nil || len(plans) != 1 || !plans[0].Declared {
 		t.Errorf("%+v, %v", plans, err)
 	}
@@ -147,14 +147,14 @@ func TestG21_CheckNamesEveryFault(t *testing.T) {
 
 // No app may come to have more triggers than it may, whether they name it or not.
 func TestG21_CheckBoundsTheTriggersOfAnApp(t *testing.T) {
-	many := func(n int, apps ...storage.AppID) (triggers []cron.Trigger) {
+	many := func(n int, apps ...storage.AppID) (triggers []dispatch.Trigger) {
 		for i := range n {
-			triggers = append(triggers, cron.Trigger{Name: fmt.Sprintf("%s-%d", strings.Join(append([]string{"t"}, string(append(apps, "all")[0])), "-"), i), Schedule: cron.Daily(3, 0), Call: tickCall.With("a"), Apps: apps})
+			triggers = append(triggers, dispatch.Trigger{Name: fmt.Sprintf("%s-%d", strings.Join(append([]string{"t"}, string(append(apps, "all")[0])), "-"), i), Schedule: cron.Daily(3, 0), Call: tickCall.With("a"), Apps: apps})
 		}
 		return triggers
 	}
 	for _, tt := range []struct {
-		triggers []cron.Trigger
+		triggers []dispatch.Trigger
 		faults   int
 	}{
 		{many(storage.MaxTriggers), 0},
@@ -164,8 +164,8 @@ func TestG21_CheckBoundsTheTriggersOfAnApp(t *testing.T) {
 		{append(many(600, "acme"), many(600, "other")...), 0},
 		{append(append(many(600, "acme"), many(600, "other")...), many(401)...), 1},
 	} {
-		_, err := cron.Check(triggerPlanner(), tt.triggers)
-		var faults cron.Faults
+		_, err := triggerPlanner().CheckTriggers(tt.triggers)
+		var faults dispatch.TriggerFaults
 		if errors.As(err, &faults); len(faults) != tt.faults {
 			t.Errorf("%d triggers: %d faults, want %d: %v", len(tt.triggers), len(faults), tt.faults, err)
 		}
@@ -176,7 +176,7 @@ func TestG21_CheckBoundsTheTriggersOfAnApp(t *testing.T) {
 // known of functions here.
 func TestG26_CheckStoredRefusesWhatNoTriggerCanBe(t *testing.T) {
 	fine := storage.Trigger{Name: "x", Spec: "0 3 * * *", Zone: "Europe/Rome", Function: "no:such", Overlap: storage.OverlapQueue, CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 7}}
-	if err := cron.CheckStored(&fine); err != nil {
+	if err := dispatch.CheckStored(&fine); err != nil {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*storage.Trigger){
@@ -187,14 +187,14 @@ func TestG26_CheckStoredRefusesWhatNoTriggerCanBe(t *testing.T) {
 		"overlap":     func(t *storage.Trigger) { t.Overlap = "always" },
 		"catch-up":    func(t *storage.Trigger) { t.CatchUp.Mode = "some" },
 		"window":      func(t *storage.Trigger) { t.CatchUp.Mode = storage.CatchUpNone },
-		"jitter":      func(t *storage.Trigger) { t.Jitter = cron.MaxJitter + 1 },
+		"jitter":      func(t *storage.Trigger) { t.Jitter = dispatch.MaxJitter + 1 },
 		"success":     func(t *storage.Trigger) { t.SuccessWithin = -1 },
 		"timeout":     func(t *storage.Trigger) { t.Timeout = -1 },
 		"identity":    func(t *storage.Trigger) { t.Claims = []byte(`{"subject":7}`) },
 	} {
 		bad := fine
 		change(&bad)
-		if err := cron.CheckStored(&bad); err == nil || !strings.Contains(err.Error(), want) {
+		if err := dispatch.CheckStored(&bad); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", bad, err, want)
 		}
 	}
