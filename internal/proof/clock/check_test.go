@@ -1,0 +1,258 @@
+package clock_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// clockAll are the apps of a life.
+var clockAll = append([]storage.AppID{clockCrons, clockDeclared}, clockApps...)
+
+// check looks at everything that must hold at every moment.
+func (l *clockLife) check() {
+	for _, app := range clockApps {
+		if l.h.Inspect(app).Asleep {
+			l.seen["slept"]++
+		}
+	}
+	for _, note := range l.early() {
+		l.found(l.tally.Early, "G11: %s", note)
+	}
+	if err := l.h.Engine.Check(); err != nil {
+		l.found(l.tally.Other, "G20: %v", err)
+	}
+	now, err := clockTouch.Run(l.h.Caller("touch"), dispatch.None{})
+	if err != nil {
+		l.found(l.tally.Other, "touch: %v", err)
+	}
+	l.wrote("a mutation's Now", now)
+	for at, log := range l.logs {
+		l.checkSlots(at, log)
+	}
+	if time.Since(l.calm) >= l.pace.check {
+		l.checkLateness()
+	}
+}
+
+// checkSlots reads the trigger's log on: each entry begins with the slot after
+// those that are accounted for, and the trigger goes on after the last (G19, G20).
+func (l *clockLife) checkSlots(at clockTrigger, log *clockLog) {
+	crons := l.h.Scheduler(at.app).Crons()
+	info, ok, err := crons.Get(at.name)
+	slots, err2 := crons.Slots(at.name, 200)
+	if err != nil || err2 != nil || !ok {
+		l.found(l.tally.Lost, "trigger %s: known %v, %v, %v", at.name, ok, err, err2)
+		return
+	}
+	slices.Reverse(slots)
+	for _, s := range slots {
+		was, known := log.slots[s.From.UnixMilli()]
+		log.slots[s.From.UnixMilli()] = s
+		switch next := log.schedule.Next(log.last); {
+		case known && s.To.Equal(was.To):
+			continue
+		case known && s.From.Equal(log.lastFrom) && was.Outcome == storage.SlotSkipped && s.To.After(was.To):
+			// It had been taken back before it came, and has come since.
+		case s.From.After(next):
+			l.found(l.tally.Lost, "G19: trigger %s: slot %v is missing before %+v", at.name, next, s)
+		case s.From.Before(next):
+			l.found(l.tally.Doubled, "G19: trigger %s: all up to %v was decided, but for %+v, which was %+v", at.name, log.last, s, was)
+		}
+		log.last, log.lastFrom = s.To, s.From
+		l.seen[string(s.Outcome)]++
+		if strings.Contains(s.Reason, "run late") || strings.Contains(s.Reason, "caught up by") {
+			l.seen["caught up"]++
+		}
+		l.checkSlot(at, log, s)
+	}
+	next := log.schedule.Next(log.last)
+	switch again := log.slots[log.lastFrom.UnixMilli()]; {
+	case log.paused != info.Paused, log.paused != info.Next.IsZero():
+		l.found(l.tally.Other, "trigger %s: paused %v, next %v, want paused %v", at.name, info.Paused, info.Next, log.paused)
+	case log.paused, info.Next.Equal(next):
+	case again.Outcome == storage.SlotSkipped && again.From.Equal(info.Next):
+		// As above.
+	default:
+		l.found(l.tally.Other, "G20: trigger %s: decided up to %v, next is %v, want %v", at.name, log.last, info.Next, next)
+	}
+}
+
+// checkSlot looks at one entry of the log.
+func (l *clockLife) checkSlot(at clockTrigger, log *clockLog, s storage.Slot) {
+	n := 1
+	if span := s.To.Sub(s.From); span < time.Hour {
+		for slot := s.From; slot.Before(s.To); slot = log.schedule.Next(slot) {
+			n++
+		}
+	} else {
+		n = s.Count
+	}
+	switch {
+	case n != s.Count,
+		s.Outcome == storage.SlotSkipped && s.Reason == "",
+		s.Outcome != storage.SlotSkipped && (!s.To.Equal(s.From) || s.Job == ""):
+		l.found(l.tally.Other, "G19: trigger %s: %+v, which has %d slots", at.name, s, n)
+	}
+}
+
+// checkLateness is called when the wall has stood by monotonic time for as long
+// as the engine may take to notice a step: what is due has begun (G12). A tick
+// may wait for the end of another one of its trigger, which runs or has begun and
+// waits for its retry, and a job that was cut off by several crashes in a row for
+// others like it.
+func (l *clockLife) checkLateness() {
+	now := l.h.Now()
+	for _, app := range clockAll {
+		begun := map[string]bool{} // triggers with a tick that has begun and not ended
+		for _, job := range l.h.Jobs(app, storage.StateRunning) {
+			begun[job.Trigger] = true
+		}
+		pending := l.h.Jobs(app, storage.StatePending)
+		for _, job := range pending {
+			if job.Attempts > 0 && job.Due.After(now) {
+				begun[job.Trigger] = true
+			}
+		}
+		for _, job := range pending {
+			waits := job.Trigger != "" && begun[job.Trigger] || job.Interruptions >= 2
+			if !waits && !job.Due.After(now) {
+				l.found(l.tally.Other, "G12: app %s: job %s is %v late: %+v", app, job.ID, now.Sub(job.Due), job)
+			}
+		}
+	}
+}
+
+// finish lets all that was scheduled, and every slot that was begun, come to its
+// end, and judges the life.
+func (l *clockLife) finish() {
+	for at := range l.logs {
+		l.setPaused(at, true)
+	}
+	for range 100 {
+		l.h.Drain()
+		if l.check(); l.broken {
+			return
+		}
+		last := l.pendingUntil()
+		if last.IsZero() {
+			l.judge()
+			return
+		}
+		l.did("the end: the wall moves to %v", last)
+		l.h.StepClock(max(last.Sub(l.h.Now()), 0))
+		l.calm = time.Now()
+		l.h.Advance(l.pace.check)
+	}
+	l.found(l.tally.Lost, "jobs are pending without end")
+}
+
+// pendingUntil is when the last of the jobs is due that have not ended.
+func (l *clockLife) pendingUntil() (last time.Time) {
+	for _, app := range clockAll {
+		for _, job := range l.h.Jobs(app, storage.StatePending, storage.StateRunning) {
+			if job.Due.After(last) {
+				last = job.Due
+			}
+		}
+	}
+	return last
+}
+
+// judge compares what was acknowledged, what is written down of every job and
+// slot, and what took effect.
+func (l *clockLife) judge() {
+	effects := map[string]int{}
+	jobs := map[storage.AppID]map[storage.JobID]storage.Job{}
+	for _, app := range clockAll {
+		list, err := clockEffects.Run(l.h.Caller(app), dispatch.None{})
+		if err != nil {
+			l.found(l.tally.Other, "effects: %v", err)
+		}
+		for _, e := range list {
+			effects[clockKey(e.Name, e.Slot)]++
+		}
+		jobs[app] = map[storage.JobID]storage.Job{}
+		for _, job := range l.h.Jobs(app) {
+			jobs[app][job.ID] = job
+			l.judgeJob(&job, effects)
+		}
+	}
+	for name, acked := range l.jobs {
+		job, ok := jobs[acked.app][acked.id]
+		switch {
+		case !ok:
+			l.found(l.tally.Lost, "G1: app %s: %s was acknowledged and is gone", acked.app, name)
+		case acked.canceled && (job.State != storage.StateCanceled || l.started(name) != acked.starts):
+			l.found(l.tally.Other, "G9: %s was cancelled, is %s, and began %d times, %d before", name, job.State, l.started(name), acked.starts)
+		}
+	}
+	for at, log := range l.logs {
+		kept, err := l.h.Scheduler(at.app).Crons().Slots(at.name, 200)
+		if err != nil {
+			l.found(l.tally.Other, "trigger %s: its log: %v", at.name, err)
+		}
+		var oldest time.Time
+		if len(kept) > 0 {
+			oldest = kept[len(kept)-1].From
+		}
+		for _, s := range log.slots {
+			key := clockKey(at.name, s.From)
+			_, ok := jobs[at.app][s.Job]
+			switch {
+			case s.Outcome == storage.SlotFired && !ok && s.From.Before(oldest) && effects[key] == 0:
+				// A tick that has waited for so long may have been taken back since its entry left the log.
+			case s.Outcome == storage.SlotFired && !ok:
+				l.found(l.tally.Lost, "G19: trigger %s: %+v has no job", at.name, s)
+			case s.Outcome != storage.SlotFired && effects[key] > 0:
+				l.found(l.tally.Doubled, "G19: trigger %s: %+v took effect", at.name, s)
+			}
+		}
+	}
+	l.seen["retried"] += l.retried
+}
+
+// judgeJob looks at one job that has ended.
+func (l *clockLife) judgeJob(job *storage.Job, effects map[string]int) {
+	var task clockTask
+	if err := json.Unmarshal(job.Args, &task); err != nil {
+		l.found(l.tally.Other, "job %s: %v", job.ID, err)
+	}
+	key := clockKey(task.Name, job.Slot)
+	n, starts, mutation := effects[key], l.started(key), job.Function == clockDo.Path()
+	if slices.ContainsFunc(job.History, func(a storage.Attempt) bool { return a.Interrupted }) {
+		l.seen["interrupted"]++
+	}
+	switch job.State {
+	case storage.StateSuccess:
+		switch {
+		case n == 0:
+			l.found(l.tally.Lost, "G3: %s succeeded without effect", key)
+		case n > 1 && (mutation || job.AtMostOnce):
+			l.found(l.tally.Doubled, "G3: %s took effect %d times", key, n)
+		}
+	case storage.StateCanceled:
+		if mutation && n > 0 {
+			l.found(l.tally.Doubled, "G9: %s was cancelled and took effect", key)
+		}
+	case storage.StateFailed:
+		switch {
+		case !job.AtMostOnce:
+			l.found(l.tally.Lost, "%s failed: %+v", key, job)
+		case n > 1:
+			l.found(l.tally.Doubled, "G4: %s took effect %d times", key, n)
+		}
+	default:
+		l.found(l.tally.Lost, "%s is %s in the end", key, job.State)
+	}
+	if job.AtMostOnce && starts > 1 {
+		l.found(l.tally.Doubled, "G4: %s began %d times", key, starts)
+	}
+	if !job.StartedAt.IsZero() && job.StartedAt.Before(job.EnqueuedAt) || job.CompletedAt.Before(job.StartedAt) {
+		l.found(l.tally.Other, "G15: %s was enqueued at %v, started at %v, completed at %v", key, job.EnqueuedAt, job.StartedAt, job.CompletedAt)
+	}
+}

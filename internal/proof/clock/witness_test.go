@@ -1,0 +1,162 @@
+package clock_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"carillon/actors/actorstest"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// clockTask is what a job or a tick of the clock proof is to do.
+type clockTask struct {
+	Name  string        `json:"name"`
+	Fails int           `json:"fails"` // attempts that fail
+	Takes time.Duration `json:"takes"` // of an action
+}
+
+// clockEffect is what an attempt leaves behind, if it counts.
+type clockEffect struct {
+	Name string        `json:"name"`
+	Slot time.Time     `json:"slot"` // zero: it is no tick
+	Job  storage.JobID `json:"job"`
+}
+
+var (
+	clockTable   = storage.NewTable[clockEffect]("clock")
+	clockDo      = dispatch.InternalMutation[clockTask, dispatch.None]("clock:do")
+	clockAct     = dispatch.InternalAction[clockTask, dispatch.None]("clock:act")
+	clockMark    = dispatch.InternalMutation[clockEffect, dispatch.None]("clock:mark") // how an action leaves its effect
+	clockTouch   = dispatch.Mutation[dispatch.None, time.Time]("clock:touch")
+	clockEffects = dispatch.Query[dispatch.None, []clockEffect]("clock:effects")
+)
+
+// clockWitness sees every attempt begin. It stands outside of the engine, and
+// remembers what crashes wipe out.
+type clockWitness struct {
+	h *actorstest.Harness
+
+	mu      sync.Mutex
+	may     map[string]time.Time // before which a job must not begin, by the wall
+	retry   map[string]time.Time // and its next attempt
+	starts  map[string]int
+	blind   bool // to when an attempt is retried
+	notes   []string
+	retried int
+}
+
+func newClockWitness() *clockWitness {
+	return &clockWitness{may: map[string]time.Time{}, retry: map[string]time.Time{}, starts: map[string]int{}}
+}
+
+// mayBegin says before when a job must not begin.
+func (w *clockWitness) mayBegin(name string, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.may[name] = at
+}
+
+func (w *clockWitness) started(name string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.starts[name]
+}
+
+// ignoreRetries has the witness not look, or look again, at when an attempt is retried.
+func (w *clockWitness) ignoreRetries(blind bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blind = blind
+	clear(w.retry)
+}
+
+// early are the attempts that began too early since it was last asked.
+func (w *clockWitness) early() (notes []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	notes, w.notes = w.notes, nil
+	return notes
+}
+
+// clockKey names a job, or a slot of a trigger.
+func clockKey(name string, slot time.Time) string {
+	if slot.IsZero() {
+		return name
+	}
+	return name + " of " + slot.UTC().Format(time.RFC3339Nano)
+}
+
+// begins notes that an attempt begins.
+func (w *clockWitness) begins(task clockTask, job dispatch.JobRun, tick dispatch.Tick) {
+	wall, key := w.h.Now(), clockKey(task.Name, tick.Slot)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.starts[key]++
+	due := slices.MaxFunc([]time.Time{w.may[key], tick.Slot, job.ScheduledFor}, time.Time.Compare)
+	if job.Attempt > 1 {
+		due = w.retry[key] // which may be before that: it waits by the wall as it is now
+		w.retried++
+	}
+	if wall.Before(due) {
+		w.notes = append(w.notes, fmt.Sprintf("attempt %d of %s began %v early", job.Attempt, key, due.Sub(wall)))
+	}
+}
+
+// fails says how the attempt ends, and when there may be another.
+func (w *clockWitness) fails(task clockTask, job dispatch.JobRun, tick dispatch.Tick) error {
+	if job.Attempt > task.Fails {
+		return nil
+	}
+	wall := w.h.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.blind {
+		w.retry[clockKey(task.Name, tick.Slot)] = wall.Add(clockRetry.Base)
+	}
+	return dispatch.Errorf(dispatch.CodeUnavailable, "attempt %d is to fail", job.Attempt)
+}
+
+func (w *clockWitness) functions() *dispatch.Registry {
+	reg := dispatch.NewRegistry()
+	clockDo.Handle(reg, func(ctx *dispatch.MutationCtx, task clockTask) (dispatch.None, error) {
+		w.begins(task, ctx.Job, ctx.Tick)
+		if _, err := clockTable.Insert(ctx.DB, clockEffect{task.Name, ctx.Tick.Slot, ctx.Job.ID}); err != nil {
+			return dispatch.None{}, err
+		}
+		return dispatch.None{}, w.fails(task, ctx.Job, ctx.Tick)
+	})
+	clockAct.Handle(reg, func(ctx *dispatch.ActionCtx, task clockTask) (dispatch.None, error) {
+		w.begins(task, ctx.Job, ctx.Tick)
+		select {
+		case <-time.After(task.Takes):
+		case <-ctx.Done():
+			return dispatch.None{}, ctx.Err()
+		}
+		if err := w.fails(task, ctx.Job, ctx.Tick); err != nil {
+			return dispatch.None{}, err
+		}
+		return clockMark.Run(ctx, clockEffect{task.Name, ctx.Tick.Slot, ctx.Job.ID})
+	})
+	clockMark.Handle(reg, func(ctx *dispatch.MutationCtx, e clockEffect) (dispatch.None, error) {
+		_, err := clockTable.Insert(ctx.DB, e)
+		return dispatch.None{}, err
+	})
+	clockTouch.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (time.Time, error) {
+		_, err := clockTable.Insert(ctx.DB, clockEffect{Name: "touch"})
+		return ctx.Now, err
+	})
+	clockEffects.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) ([]clockEffect, error) {
+		effects := []clockEffect{}
+		for doc, err := range clockTable.Query(ctx.DB).All() {
+			if err != nil {
+				return nil, err
+			}
+			effects = append(effects, doc.Value)
+		}
+		return effects, nil
+	})
+	return reg
+}

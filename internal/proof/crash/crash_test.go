@@ -1,0 +1,315 @@
+package crash_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/internal/proof"
+	"carillon/storage/storagetest"
+)
+
+// nameCalls are the calls that change directories. They are counted only if they
+// are about the worker's files, which is when the files are made.
+var nameCalls = []string{"openat", "renameat", "mkdirat", "unlinkat"}
+
+// breaker starts workers under strace, which does the damage.
+type breaker struct {
+	t      *testing.T
+	strace storagetest.Strace
+	root   string // of the workers' directories, a new one each
+}
+
+func newBreaker(t *testing.T) *breaker {
+	return &breaker{t: t, strace: storagetest.FindStrace(t), root: t.TempDir()}
+}
+
+// damage is what is done to a worker.
+type damage struct {
+	what    string
+	options [][]string // of strace, one list for each life of the worker
+	env     []string
+	bad     bool // the disk has errors, and does not just end
+}
+
+// killed is a damage by SIGKILL instead of the n-th of the call.
+func killed(call string, n int) damage {
+	return damage{
+		what:    fmt.Sprintf("killed at %s %d", call, n),
+		options: [][]string{storagetest.Kill(call, n)},
+	}
+}
+
+// wreck is what has become of a worker's lives.
+type wreck struct {
+	dir     string
+	journal trail
+	deaths  int
+}
+
+// remains are the wreck's, for the verifier. They can be placed once.
+func (w *wreck) remains(d damage) remains {
+	return remains{what: d.what, journal: w.journal, deaths: w.deaths, bad: d.bad, place: func(dir string) error {
+		if err := os.Remove(dir); err != nil {
+			return err
+		}
+		if err := os.Rename(w.dir, dir); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return os.Mkdir(dir, 0o700) // the worker did not come so far
+	}}
+}
+
+// do lets a worker live its lives, in a new directory.
+func (b *breaker) do(ctx context.Context, d damage) (*wreck, error) {
+	base, err := os.MkdirTemp(b.root, "")
+	if err != nil {
+		return nil, err
+	}
+	w := &wreck{dir: filepath.Join(base, "data")}
+	for life, options := range d.options {
+		options = slices.Clone(options)
+		for i := range options {
+			options[i] = strings.ReplaceAll(options[i], "$DIR", w.dir)
+		}
+		died, out, err := b.life(ctx, w, d, life, options)
+		if err != nil {
+			return nil, fmt.Errorf("%s, life %d: %w", d.what, life+1, err)
+		}
+		lines, err := parseTrail(out)
+		if err != nil {
+			return nil, fmt.Errorf("%s, life %d: %w", d.what, life+1, err)
+		}
+		w.journal = append(w.journal, lines...)
+		if died {
+			w.deaths++
+		}
+	}
+	return w, nil
+}
+
+// life lets a worker live once, under strace if there are options for it, and
+// says whether it has died of it.
+func (b *breaker) life(ctx context.Context, w *wreck, d damage, life int, options []string) (died bool, out []byte, err error) {
+	from := workerBase
+	if life > 0 {
+		from = w.journal.end().Add(restartLate)
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestG1_Worker$")
+	if options != nil {
+		cmd = b.strace.Command(ctx, options, cmd.Path, cmd.Args[1:]...)
+	}
+	cmd.Env = append(os.Environ(), d.env...)
+	cmd.Env = append(cmd.Env, workerDir+"="+w.dir, workerFrom+"="+from.Format(time.RFC3339Nano), "GORACE=atexit_sleep_ms=0")
+	if d.bad {
+		cmd.Env = append(cmd.Env, workerBad+"=1")
+	}
+	if w.journal.has(saidDoes) {
+		cmd.Env = append(cmd.Env, workerHeals+"=1")
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	switch {
+	case err == nil:
+		return false, stdout.Bytes(), nil
+	case storagetest.Killed(err) && ctx.Err() == nil:
+		return true, stdout.Bytes(), nil
+	}
+	return false, nil, fmt.Errorf("%w\n%s\n%s", err, &stdout, &stderr)
+}
+
+// atOnce is how many workers live at once. They wait for the disk most of the time.
+const atOnce = 4
+
+// tryAll does the damages and verifies what is left, until all are done or the
+// time is up. It counts how the workers ended.
+func (b *breaker) tryAll(tally *proof.Tally, damages []damage, budget time.Duration) map[string]int {
+	ctx, cancel := context.WithCancel(b.t.Context())
+	defer cancel()
+	type result struct {
+		damage
+		*wreck
+		err error
+	}
+	todo, results := make(chan damage), make(chan result)
+	go func() {
+		defer close(todo)
+		began := time.Now()
+		for _, d := range damages {
+			if time.Since(began) > budget || ctx.Err() != nil {
+				return
+			}
+			todo <- d
+		}
+	}()
+	go func() {
+		defer close(results)
+		done := make(chan struct{})
+		for range atOnce {
+			go func() {
+				defer func() { done <- struct{}{} }()
+				for d := range todo {
+					w, err := b.do(ctx, d)
+					results <- result{d, w, err}
+				}
+			}()
+		}
+		for range atOnce {
+			<-done
+		}
+	}()
+	outcomes := map[string]int{}
+	for r := range results {
+		if r.err != nil {
+			if storagetest.Refused(r.err.Error()) {
+				cancel()
+				for range results {
+				}
+				b.t.Skipf("strace may not trace: %v", r.err)
+			}
+			tally.Tried(1)
+			tally.Other("%v", r.err)
+			continue
+		}
+		outcomes[r.outcome()]++
+		r.remains(r.damage).verify(b.t, tally)
+		if err := os.RemoveAll(filepath.Dir(r.dir)); err != nil {
+			b.t.Error(err)
+		}
+	}
+	return outcomes
+}
+
+// The outcomes: how far a worker came.
+const (
+	gaveUp      = "gave up opening"
+	hadFailures = "went on after calls that failed"
+	ranToItsEnd = "ran to its end"
+	diedLate    = "died after an acknowledgement"
+	diedEarly   = "died before the first acknowledgement"
+)
+
+// outcome says in a word how far the worker came.
+func (w *wreck) outcome() string {
+	switch {
+	case w.journal.has(saidQuit):
+		return gaveUp
+	case w.journal.has(saidFailed):
+		return hadFailures
+	case w.journal.has(saidEnd):
+		return ranToItsEnd
+	case w.journal.has(saidAcked):
+		return diedLate
+	}
+	return diedEarly
+}
+
+// count is how many calls of each kind opening makes, and a committer at most,
+// in a life that nothing is done to.
+func (b *breaker) count(tally *proof.Tally) storagetest.Counts {
+	b.t.Helper()
+	log := filepath.Join(b.root, "counted")
+	b.tryAll(tally, []damage{{what: "unharmed", options: [][]string{storagetest.Log(log)}}}, time.Minute)
+	counts, err := storagetest.ReadCounts(log)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Logf("disk calls: %+v", counts)
+	for call, n := range counts.Committing {
+		counts.Committing[call] = n + n/10 + 1 // another life may make a few more
+	}
+	return counts
+}
+
+// workerBudget is how long workers are started for, of one method.
+func workerBudget() time.Duration { return proof.For(5*time.Second, 15*time.Second, 24*time.Hour) }
+
+// sample are want of the damages in a random order, first evenly spread; or all.
+func sample(damages []damage, want int) []damage {
+	if want < len(damages) {
+		offset, step := rand.Float64(), float64(len(damages))/float64(want)
+		few := make([]damage, want)
+		for i := range few {
+			few[i] = damages[int((float64(i)+offset)*step)]
+		}
+		damages = few
+	}
+	rand.Shuffle(len(damages), func(i, j int) { damages[i], damages[j] = damages[j], damages[i] })
+	return damages
+}
+
+// The process is killed at each of its disk calls, once or twice in a row:
+// whatever was acknowledged is there, and what was scheduled takes effect as
+// often as it may. Making the store is part of it. Then lives are recorded, and
+// each of their moments is taken for their last: what a process that is killed
+// has written is what its record says.
+func TestG1_CrashPoints(t *testing.T) {
+	tally := proof.NewTally(t, "crash points")
+	b := newBreaker(t)
+	counts := b.count(tally)
+	var damages []damage
+	for _, call := range storagetest.DiskCalls {
+		for i, n := range counts.Points(call) {
+			d := killed(call, n)
+			if i%4 == 3 {
+				// Its next life is cut short as well.
+				at := 1 + rand.IntN(storagetest.IdleCalls+20)
+				again := killed(call, at)
+				d.what += ", then " + again.what
+				d.options = append(d.options, again.options...)
+			}
+			damages = append(damages, d)
+		}
+	}
+	for _, call := range nameCalls {
+		for n := range 8 {
+			d := killed(call, n+1)
+			for _, file := range []string{"", "/volume-000.db.new", "/volume-000.db", "/volume-001.db.new", "/volume-001.db"} {
+				d.options[0] = append(d.options[0], "-P", "$DIR"+file)
+			}
+			damages = append(damages, d)
+		}
+	}
+	all := len(damages)
+	damages = sample(damages, proof.Pick(24, 1000, all))
+	outcomes := b.tryAll(tally, damages, workerBudget()/2)
+	logOutcomes(t, outcomes, all)
+	if died := outcomes[diedLate] + outcomes[diedEarly]; died == 0 && outcomes[ranToItsEnd] >= 8 {
+		t.Errorf("none of %d workers was killed", outcomes[ranToItsEnd])
+	}
+	for began := time.Now(); time.Since(began) < workerBudget()/2; {
+		r := b.record(damage{what: "recorded", options: [][]string{nil}})
+		moments, tried := r.moments(), 0
+		passes := proof.Pick(512, 32, 32) // each of them over the whole life
+		for _, first := range rand.Perm(passes) {
+			if tried > 0 && time.Since(began) > workerBudget()/2 {
+				break
+			}
+			var few []cutPoint
+			for i := first; i < len(moments); i += passes {
+				few = append(few, moments[i])
+			}
+			r.cut(t, tally, "killed", few)
+			tried += len(few)
+		}
+		t.Logf("%4d of %d moments of a life", tried, len(moments))
+	}
+}
+
+func logOutcomes(t *testing.T, outcomes map[string]int, all int) {
+	t.Helper()
+	for _, outcome := range slices.Sorted(maps.Keys(outcomes)) {
+		t.Logf("%4d of %d points: %s", outcomes[outcome], all, outcome)
+	}
+}

@@ -1,0 +1,77 @@
+package crash_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"carillon/internal/proof"
+	"carillon/storage/storagetest"
+)
+
+// failing is a damage by errors of the call, from the n-th on or only that one.
+// The worker goes on as well as it can, and is killed in the end.
+func failing(call, how string, n int, forever bool) damage {
+	what := fmt.Sprintf("%s %d: %s", call, n, how)
+	if forever {
+		what += ", and ever after"
+	}
+	return damage{what: what, bad: true, options: [][]string{storagetest.Fail(call, how, n, forever)}}
+}
+
+// diskFaults are the ways in which a disk call may fail. A pwrite64 that returns
+// 0 has written nothing and says so. One that returns less than it was given has
+// written that much, which strace cannot make it do: see TestG6_ShortWrites.
+var diskFaults = []struct{ call, how string }{
+	{"fdatasync", "error=EIO"},
+	{"fsync", "error=EIO"},
+	{"pwrite64", "error=ENOSPC"},
+	{"pwrite64", "retval=0"},
+	{"ftruncate", "error=ENOSPC"},
+}
+
+// breakAll is tryAll for errors, some of which the calls must have met with.
+func (b *breaker) breakAll(tally *proof.Tally, damages []damage, all int) {
+	b.t.Helper()
+	outcomes := b.tryAll(tally, damages, workerBudget())
+	logOutcomes(b.t, outcomes, all)
+	if outcomes[hadFailures]+outcomes[gaveUp] == 0 && outcomes[ranToItsEnd] >= 8 {
+		b.t.Errorf("none of %d workers met with an error", outcomes[ranToItsEnd])
+	}
+}
+
+// Each disk call fails, once or from then on: nothing is acknowledged that is
+// not there, nothing is there that was refused, and what has run counts once.
+func TestG6_DiskErrors(t *testing.T) {
+	tally := proof.NewTally(t, "disk errors")
+	b := newBreaker(t)
+	counts := b.count(tally)
+	var damages []damage
+	for _, f := range diskFaults {
+		for _, n := range counts.Points(f.call) {
+			damages = append(damages, failing(f.call, f.how, n, false), failing(f.call, f.how, n, true))
+		}
+	}
+	all := len(damages)
+	damages = sample(damages, proof.Pick(24, 1000, all))
+	b.breakAll(tally, damages, all)
+}
+
+// Files may not grow beyond a limit in the middle of a page, so that one write is
+// cut short, and all behind it fail, for as long as the process lives.
+func TestG6_ShortWrites(t *testing.T) {
+	tally := proof.NewTally(t, "short writes")
+	b := newBreaker(t)
+	const page, sector, pages = 4096, 512, 40
+	var damages []damage
+	for n := range pages * page / sector {
+		limit := 4*page + n*sector
+		damages = append(damages, damage{
+			what: fmt.Sprintf("files end at %d", limit), bad: true,
+			env: []string{workerLimit + "=" + strconv.Itoa(limit)}, options: [][]string{nil},
+		})
+	}
+	all := len(damages)
+	damages = sample(damages, proof.Pick(24, 1000, all))
+	b.breakAll(tally, damages, all)
+}

@@ -1,0 +1,92 @@
+package crash_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"carillon/storage"
+)
+
+// saidKind says what a line of a worker's journal is about.
+type saidKind string
+
+// The kinds.
+const (
+	saidDoes   saidKind = "does"   // a call is about to be made
+	saidAcked  saidKind = "acked"  // it was acknowledged
+	saidFailed saidKind = "failed" // it has returned an error
+	saidSaw    saidKind = "saw"    // a query has shown a job at its end, or a mark
+	saidSent   saidKind = "sent"   // an action has had its effect on the world outside
+	saidQuit   saidKind = "quit"   // the worker gives up, because the engine does not open
+	saidEnd    saidKind = "end"    // the worker has done all it had to do
+)
+
+// said is a line of the journal that a worker keeps. The journal goes through a
+// pipe to whoever started the worker, with one write a line: it is the world
+// outside, and survives whatever becomes of the worker and its disk.
+type said struct {
+	Kind    saidKind      `json:"kind"`
+	Key     string        `json:"key,omitempty"`     // names app and call
+	Job     storage.JobID `json:"job,omitempty"`     // that the call has made, or that ran
+	Attempt int           `json:"attempt,omitempty"` // of the job
+	Answer  string        `json:"answer,omitempty"`  // or the error's code, or the state that was seen
+	At      time.Time     `json:"at"`                // by the worker's wall clock
+}
+
+// app is the app that the said's key names.
+func (d said) app() storage.AppID {
+	app, _, _ := strings.Cut(d.Key, "/")
+	return storage.AppID(app)
+}
+
+// trail is what is known of a worker's life, or of several on one directory.
+type trail []said
+
+// parseTrail reads what workers wrote. A last line without an end was never said.
+func parseTrail(out []byte) (j trail, err error) {
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		if !strings.HasPrefix(lines.Text(), "{") {
+			continue // the test binary's own words
+		}
+		var d said
+		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
+			return nil, fmt.Errorf("%q: %w", lines.Text(), err)
+		}
+		j = append(j, d)
+	}
+	return j, nil
+}
+
+// has says whether there is a line of the kind.
+func (j trail) has(kind saidKind) bool {
+	return slices.ContainsFunc(j, func(d said) bool { return d.Kind == kind })
+}
+
+// end is the latest instant that the worker's clock is known to have shown.
+func (j trail) end() time.Time {
+	end := workerBase
+	for _, d := range j {
+		if d.At.After(end) {
+			end = d.At
+		}
+	}
+	return end
+}
+
+// diary is a journal that is being written, by any number of goroutines.
+type diary struct {
+	mu    sync.Mutex
+	lines trail
+}
+
+func (d *diary) note(line said) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, line)
+}

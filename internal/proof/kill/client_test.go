@@ -1,0 +1,233 @@
+package kill_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// killDeed is a line of a client's log: what it is about to ask for or, with
+// Acked, what it was answered. Each line is on disk before the client goes on.
+type killDeed struct {
+	Seq   int
+	Acked bool
+
+	// What it asks for.
+	Do    string // a function: see killClient.deed
+	App   string
+	Key   string        // by which its effects are told from others
+	N     int           // jobs
+	Post  string        // published
+	Job   storage.JobID // canceled
+	Fails int           // attempts that fail
+	Once  bool          // at most once
+
+	// What it was answered.
+	Jobs     []storage.JobID
+	Order    string
+	Canceled bool
+	Found    storage.State
+	Life     int // of the server that answered
+	Reports  int // that the witness had at the latest when the answer was there
+}
+
+// job is the idempotency key of a job of the deed's app.
+func (d *killDeed) job(id storage.JobID) string {
+	return dispatch.JobRun{App: storage.AppID(d.App), ID: id}.IdempotencyKey()
+}
+
+// killClient calls the server as long as the loop goes on, and is not killed.
+type killClient struct {
+	loop *killLoop
+	n    int
+	app  string
+	log  *os.File
+	seq  int
+	jobs []killDeed // acknowledged lately: there is something to cancel
+}
+
+// killRefusal is an error that the server has answered with.
+type killRefusal struct {
+	Code    dispatch.Code
+	Message string
+}
+
+func (e *killRefusal) Error() string { return string(e.Code) + ": " + e.Message }
+
+// run does one deed after the other, and waits for the next life of the server
+// when one is cut off.
+func (c *killClient) run() error {
+	for life := c.loop.serving(0); life != nil; {
+		if err := c.deed(life); err != nil {
+			var refused *killRefusal
+			if errors.As(err, &refused) {
+				return fmt.Errorf("client %d: %w", c.n, err)
+			}
+			life = c.loop.serving(life.number + 1)
+			continue
+		}
+		c.loop.acked.Add(1)
+		if c.loop.stopped() {
+			break
+		}
+	}
+	return c.log.Close()
+}
+
+// note writes a line into the log.
+func (c *killClient) note(d killDeed) error {
+	line, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	if _, err := c.log.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	return c.log.Sync()
+}
+
+// deed asks for one thing. The error is a *killRefusal if the server has refused
+// it, and any other if nobody knows what became of it.
+func (c *killClient) deed(life *killLife) error {
+	c.seq++
+	d := killDeed{Seq: c.seq, App: c.app, Key: fmt.Sprintf("c%d-%d", c.n, c.seq), N: 1}
+	kinds := []string{"counters:later", "counters:later", "counters:fail", "posts:publish", "orders:place", "jobs:cancel", "jobs:cancel"}
+	if c.loop.witness != nil {
+		kinds = append(kinds, "witness:later", "witness:later", "witness:later")
+	}
+	d.Do = kinds[rand.IntN(len(kinds))]
+	if len(c.jobs) == 0 && d.Do == "jobs:cancel" {
+		d.Do = "counters:later"
+	}
+	after := rand.IntN(400)
+	var args map[string]any
+	switch d.Do {
+	case "counters:later":
+		if d.N += rand.IntN(3); rand.IntN(20) == 0 {
+			d.N = 50
+		}
+		args = map[string]any{"key": d.Key, "n": d.N, "afterMs": after}
+	case "counters:fail":
+		d.Fails = rand.IntN(4)
+		args = map[string]any{"key": d.Key, "times": d.Fails, "retryMs": 20}
+	case "posts:publish":
+		var post string
+		if err := c.loop.call(life, c.app, "posts:create", map[string]any{"title": d.Key}, &post); err != nil {
+			return err
+		}
+		d.Post = post
+		args = map[string]any{"postId": post, "notifyAfterMs": after}
+	case "orders:place":
+		args = map[string]any{"sku": d.Key}
+	case "jobs:cancel":
+		of := c.jobs[rand.IntN(len(c.jobs))]
+		d.Job = of.Jobs[rand.IntN(len(of.Jobs))]
+		args = map[string]any{"id": d.Job}
+	case "witness:later":
+		if d.Once = rand.IntN(4) == 0; !d.Once && rand.IntN(4) == 0 {
+			d.Fails = 1 + rand.IntN(2)
+		}
+		args = map[string]any{"Key": d.Key, "Ms": rand.IntN(200), "Fails": d.Fails, "AfterMs": after / 2, "Once": d.Once}
+		if rand.IntN(2) == 0 { // an id that clients of other apps choose too
+			args["ID"] = fmt.Sprintf("act%d-%d", c.n/killApps, c.seq)
+		}
+	}
+	if err := c.note(d); err != nil {
+		return err
+	}
+	var answer struct {
+		JobIDs   []storage.JobID
+		JobID    storage.JobID
+		OrderID  string
+		Canceled bool
+		State    storage.State
+	}
+	into := any(&answer)
+	if d.Do == "witness:later" {
+		into = &answer.JobID
+	}
+	if err := c.loop.call(life, c.app, d.Do, args, into); err != nil {
+		return err
+	}
+	d.Acked, d.Jobs, d.Order, d.Canceled, d.Found, d.Life = true, answer.JobIDs, answer.OrderID, answer.Canceled, answer.State, life.number
+	if answer.JobID != "" {
+		d.Jobs = []storage.JobID{answer.JobID}
+	}
+	d.Reports = c.loop.witness.count()
+	if len(d.Jobs) > 0 {
+		c.jobs = append(c.jobs, d)
+		c.jobs = c.jobs[max(0, len(c.jobs)-8):]
+	}
+	return c.note(d)
+}
+
+// call runs a function and decodes its result.
+func (l *killLoop) call(life *killLife, app, function string, args, result any) error {
+	return l.ask(life, http.MethodPost, app, "/functions/"+function, args, result)
+}
+
+// ask sends one request about the app and decodes the result.
+func (l *killLoop) ask(life *killLife, method, app, path string, args, result any) error {
+	body, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(method, life.url+"/v1/apps/"+app+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	l.asked.Add(1)
+	resp, err := l.client.Do(req)
+	l.asked.Add(-1)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		refused := new(killRefusal)
+		if err := json.Unmarshal(data, refused); err != nil {
+			return err
+		}
+		return refused
+	}
+	return json.Unmarshal(data, &struct{ Result any }{result})
+}
+
+// readDeeds reads a client's log: what it has asked for, and which of it was
+// acknowledged. Of a deed the last line counts.
+func readDeeds(name string) (deeds []killDeed, err error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(data)) {
+		var d killDeed
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			return nil, err
+		}
+		if n := len(deeds); n > 0 && deeds[n-1].Seq == d.Seq {
+			deeds[n-1] = d
+			continue
+		}
+		deeds = append(deeds, d)
+	}
+	return deeds, nil
+}
+
+// killTimeout is how long a request may take that no kill cuts off.
+const killTimeout = 30 * time.Second

@@ -1,0 +1,239 @@
+package kill_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	sampleapp "carillon/cmd/carillon/sample"
+	"carillon/dispatch"
+	"carillon/server"
+	"carillon/storage"
+)
+
+// Environment of the process that TestKillServer becomes.
+const (
+	killDir     = "CARILLON_PROOF_KILL_DIR"     // its data
+	killWitness = "CARILLON_PROOF_KILL_WITNESS" // URL that its actions report to
+	killLifeNo  = "CARILLON_PROOF_KILL_LIFE"    // which life of the server it is
+)
+
+// killAct is the argument of an action that reports to the witness.
+type killAct struct {
+	Key   string
+	Ms    int // how long it takes
+	Fails int // so many attempts of it fail
+}
+
+// killLater schedules a killAct.
+type killLater struct {
+	killAct
+	AfterMs int
+	Once    bool          // at most once
+	ID      storage.JobID // chosen, if not empty
+}
+
+// killReport is what the witness is told when an attempt begins, and when it ends.
+type killReport struct {
+	Life         int
+	Key          string
+	Job          string // its idempotency key: ids are an app's own
+	Attempt      int
+	ScheduledFor time.Time
+	Ended        bool
+	Failed       bool
+}
+
+var (
+	killActLater = dispatch.Mutation[killLater, storage.JobID]("witness:later")
+	killActRun   = dispatch.InternalAction[killAct, dispatch.None]("witness:act")
+)
+
+// killFunctions are the sample app's functions and an action that the outside
+// world is told of.
+func killFunctions(witness string, life int) *dispatch.Registry {
+	reg := sampleapp.Functions()
+	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
+		opts := []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 20 * time.Millisecond})}
+		if args.Once {
+			opts[0] = dispatch.AtMostOnce()
+		}
+		if args.ID != "" {
+			opts = append(opts, dispatch.ID(args.ID))
+		}
+		return ctx.Scheduler.RunAfter(time.Duration(args.AfterMs)*time.Millisecond, killActRun.With(args.killAct), opts...)
+	})
+	killActRun.Handle(reg, func(ctx *dispatch.ActionCtx, args killAct) (dispatch.None, error) {
+		report := killReport{
+			Life: life, Key: args.Key, Job: ctx.Job.IdempotencyKey(), Attempt: ctx.Job.Attempt, ScheduledFor: ctx.Job.ScheduledFor,
+			Failed: ctx.Job.Attempt <= args.Fails,
+		}
+		if err := report.send(witness); err != nil {
+			return dispatch.None{}, err
+		}
+		work := time.NewTimer(time.Duration(args.Ms) * time.Millisecond)
+		defer work.Stop()
+		select {
+		case <-work.C:
+		case <-ctx.Done():
+			report.Failed = true
+		}
+		report.Ended = true
+		err := report.send(witness)
+		if err == nil && report.Failed {
+			err = dispatch.Errorf(dispatch.CodeUnavailable, "attempt %d fails", report.Attempt)
+		}
+		return dispatch.None{}, err
+	})
+	return reg
+}
+
+// send tells the witness and waits until it has taken note, whatever has become
+// of the action meanwhile.
+func (r killReport) send(witness string) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	resp, err := http.Post(witness, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// TestKillServer is not a test but a server that TestG1_KillLoop kills: the
+// sample app with actions that have a witness, served as the command serves it.
+// It ends when whoever has started it is gone.
+func TestKillServer(t *testing.T) {
+	dir := os.Getenv(killDir)
+	if dir == "" {
+		t.Skip("it is run by TestG1_KillLoop")
+	}
+	life, err := strconv.Atoi(os.Getenv(killLifeNo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	eng, err := actors.Open(dir, actors.Options{
+		Functions: killFunctions(os.Getenv(killWitness), life), Tables: sampleapp.Tables(), Crons: sampleapp.Crons(), Logger: logger,
+		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("listening on http://%s\n", ln.Addr())
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		defer stop()
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed
+	}()
+	mux := http.NewServeMux()
+	mux.HandleFunc(killWhole, wholeHandler(eng))
+	mux.Handle("/", server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }, Logger: logger}))
+	err = server.Serve(ctx, ln, mux, time.Second, logger)
+	if closed := eng.Close(context.Background()); err != nil || closed != nil {
+		t.Errorf("%v, %v", err, closed)
+	}
+}
+
+// killLife is a server from its start to its kill.
+type killLife struct {
+	number  int
+	cmd     *exec.Cmd
+	said    killTail
+	serving chan struct{} // closed once url is set
+	url     string
+	gone    chan struct{} // closed when the process has ended
+}
+
+var killAddress = regexp.MustCompile(`http://[0-9.]+:[0-9]+`)
+
+// mustStart starts the process. It does not wait until it serves.
+func mustStart(t *testing.T, number int, cmd *exec.Cmd) *killLife {
+	t.Helper()
+	l := &killLife{number: number, cmd: cmd, serving: make(chan struct{}), gone: make(chan struct{})}
+	cmd.Env = append(cmd.Environ(), killLifeNo+"="+strconv.Itoa(number), "GORACE=halt_on_error=1")
+	cmd.Stderr = &l.said
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil { // it is closed when the test is gone
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(l.gone)
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			if url := killAddress.FindString(lines.Text()); url != "" && l.url == "" {
+				l.url = url
+				close(l.serving)
+			}
+		}
+		_ = cmd.Wait() // it was killed
+	}()
+	t.Cleanup(l.kill)
+	return l
+}
+
+// kill ends the process as kill -9 does, and waits until it is gone.
+func (l *killLife) kill() {
+	_ = l.cmd.Process.Kill()
+	<-l.gone
+}
+
+// over says whether the process has ended.
+func (l *killLife) over() bool {
+	select {
+	case <-l.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// killTail keeps the last of what a process writes.
+type killTail struct {
+	mu   sync.Mutex
+	last []byte
+}
+
+// Write implements io.Writer.
+func (k *killTail) Write(p []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.last = append(k.last, p...)
+	if n := len(k.last) - 8<<10; n > 0 {
+		k.last = k.last[n:]
+	}
+	return len(p), nil
+}
+
+// String returns it.
+func (k *killTail) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return string(k.last)
+}

@@ -1,0 +1,291 @@
+package model_test
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"carillon/actors"
+	"carillon/actors/actorstest"
+	"carillon/internal/proof"
+	"carillon/storage"
+)
+
+var saveScript = flag.String("save-script", "", "write the shrunk history of a red run of the model under this name into testdata/scripts/model")
+
+var showModel = flag.Bool("show-model", false, "print each command before it is played, for one that never ends")
+
+// scripts is where histories are kept that were red once.
+const scripts = "../../../testdata/scripts/model"
+
+// history is one history of an engine and its model, as a script.
+type history struct {
+	h      *actorstest.Harness
+	m      *model
+	maker  *maker
+	player *actorstest.Player
+	notes  *journal
+	lines  []string
+	noted  []happening // by handlers during the last command
+
+	playing atomic.Int64 // the number of the command
+}
+
+// onHistory opens an engine with a model beside it.
+func onHistory(t *testing.T, play func(*history)) (x *history) {
+	t.Helper()
+	notes := &journal{}
+	x = &history{notes: notes}
+	opts := actors.Options{
+		Functions: modelFunctions(notes), Tables: []storage.Schema{counterTable},
+		AppConcurrency: 2, Concurrency: 3, MaxJobs: modelMaxJobs,
+		MutationTimeout: modelTurn, ActionTimeout: modelDeadline, Grace: modelGrace,
+		IdleAfter: modelIdle, ClaimAhead: modelAhead, ClockCheck: modelCheck, MaxInterruptions: modelCrashes,
+		Retention: 200 * 365 * 24 * time.Hour, DeadRetention: -1, Logger: slog.New(slog.DiscardHandler),
+	}
+	defer func() {
+		// The bubble panics if goroutines of the engine's are left behind in it.
+		if v := recover(); v != nil {
+			x.m.found("leaked", "%v", v)
+		}
+	}()
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		notes.wall = h.Now
+		x.h, x.m, x.player = h, newModel(time.Now(), 2, 3, modelApps...), actorstest.NewPlayer(h)
+		x.maker = &maker{m: x.m, player: x.player}
+		play(x)
+		h.Advance(10 * time.Second) // handlers that were deaf when a crash cut them off come to their end
+	})
+	return x
+}
+
+// play plays one line on the engine and on the model, and compares them.
+func (x *history) play(text string) {
+	c, ok := commandOf(text)
+	if !ok {
+		x.m.found("other", "unknown command: %s", text)
+		return
+	}
+	x.lines = append(x.lines, text)
+	if *showModel {
+		fmt.Fprintln(os.Stderr, text)
+	}
+	m, h := x.m, x.h
+	l := &line{text: text, words: strings.Fields(text), at: time.Now(), id: x.player.ID}
+	l.began = l.at
+	watchdog := time.AfterFunc(1000*time.Hour, func() { panic("this does not end:\n" + strings.Join(x.lines, "\n")) })
+	defer watchdog.Stop()
+	command := x.playing.Add(1)
+	x.player.Opening = func() {
+		if command == x.playing.Load() { // else it is the first commit long after
+			x.notes.note(happening{what: "open"})
+		}
+	}
+	l.printed = x.perform(l)
+	if *showModel {
+		fmt.Fprintln(os.Stderr, "  "+l.printed)
+	}
+	l.done = time.Now()
+	h.Settle()
+	asleep := map[storage.AppID]actors.Inspection{}
+	for _, id := range modelApps {
+		asleep[id] = h.Inspect(id)
+	}
+	for _, id := range modelApps { // all are opened, and recover, before they are looked at
+		if _, _, err := h.Scheduler(id).Get("none"); err != nil {
+			m.found("other", "app %s: %v", id, err)
+		}
+	}
+	h.Settle()
+	now := time.Now()
+	if *showModel {
+		for _, h := range x.notes.seen {
+			fmt.Fprintln(os.Stderr, "   ", h)
+		}
+		fmt.Fprintln(os.Stderr, "  "+now.Format(stamp), "wall", h.Now().Format(stamp))
+	}
+	m.seen = map[storage.AppID]*sight{}
+	for _, id := range modelApps {
+		s, err := look(h, id)
+		if err != nil {
+			m.found("other", "app %s: %v", id, err)
+		}
+		m.seen[id] = s
+	}
+	life := m.life
+	m.now, m.cut, m.graceful, m.crashed, m.acked = now, false, false, false, ""
+	seen := x.notes.take()
+	x.noted = seen
+	n, waited := c.waited(l, seen)
+	if waited {
+		l.at = l.done
+	}
+	m.branch(seen, func() {
+		n := m.place(&c, l, seen, n)
+		m.follow(seen[:n], l.at)
+		if c.before != nil {
+			c.before(m, l)
+		}
+		m.follow(seen[n:], now)
+		if c.after != nil {
+			c.after(m, l)
+		}
+		if len(m.findings) > 0 {
+			return
+		}
+		for _, id := range modelApps {
+			m.apps[id].window = nil
+			m.ticks(m.apps[id], now)
+			m.holds(m.apps[id], now)
+		}
+		for _, id := range modelApps {
+			a := m.apps[id]
+			m.compare(a, now)
+			if m.life == life {
+				m.compareAlarm(a, asleep[a.id], now)
+			}
+		}
+	})
+	if err := h.Engine.Check(); err != nil {
+		m.found("other", "check: %v", err)
+	}
+}
+
+// TestG3_Model plays random histories on the engine and on a model of it.
+func TestG3_Model(t *testing.T) {
+	tally := proof.NewTally(t, "model")
+	checks, most := proof.Pick(4, 8, 200), proof.Pick(25, 60, 500)
+	setFlag(t, "rapid.checks", strconv.Itoa(checks))
+	setFlag(t, "rapid.seed", proof.Pick("7", "7", "0")) // the long form draws other histories each time
+	setFlag(t, "rapid.nofailfile", "true")
+	var last *history // the last one that was red
+	defer func() {
+		if last != nil {
+			report(t, tally, last)
+		}
+	}()
+	steps, ran, slept, held := 0, 0, 0, 0
+	began, span := time.Now(), proof.For(time.Hour, time.Hour, 24*time.Hour)
+	rapid.Check(t, func(rt *rapid.T) {
+		if last == nil && time.Since(began) > span {
+			return
+		}
+		drawn := rapid.SliceOfN(rapid.Custom(drawStep), most, most).Draw(rt, "steps")
+		x := onHistory(t, func(x *history) {
+			for i := range drawn {
+				if text := x.maker.line(&drawn[i]); text != "" {
+					x.play(text)
+				}
+				if len(x.m.findings) > 0 {
+					break
+				}
+			}
+		})
+		steps, ran, slept, held = steps+len(x.lines), ran+x.m.ran, slept+x.m.hibernated, held+x.m.heldJobs
+		tally.Tried(len(x.lines))
+		if len(x.m.findings) > 0 {
+			last = x
+			rt.Fatalf("%s", x.m.findings[0].text)
+		}
+	})
+	t.Logf("%d steps, %d runs of functions, %d jobs were held, an app was asleep after %d", steps, ran, held, slept)
+	if ran == 0 || slept == 0 || held == 0 && proof.Pick(false, true, true) {
+		tally.Other("nothing ran, nothing slept, or nothing was held")
+	}
+}
+
+// setFlag sets a flag of rapid's, unless it was set by whoever runs the test.
+func setFlag(t *testing.T, name, value string) {
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	if set {
+		return
+	}
+	was := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { flag.Set(name, was) }) // it could be set before
+}
+
+// report counts what is wrong, and prints the history as a script that finds it again.
+func report(t *testing.T, tally *proof.Tally, x *history) {
+	for _, f := range x.m.findings {
+		switch f.kind {
+		case "lost":
+			tally.Lost("%s", f.text)
+		case "doubled":
+			tally.Doubled("%s", f.text)
+		case "early":
+			tally.Early("%s", f.text)
+		case "leaked":
+			tally.Leaked("%s", f.text)
+		default:
+			tally.Other("%s", f.text)
+		}
+	}
+	script := x.script()
+	t.Logf("the history as a script:\n\n%s", script)
+	for _, h := range x.noted {
+		t.Logf("during its last command: %v", h)
+	}
+	if *saveScript == "" {
+		t.Logf("-save-script NAME writes it into %s", scripts)
+		return
+	}
+	name := filepath.Join(scripts, *saveScript+".txt")
+	if err := os.WriteFile(name, []byte(script), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+// script is the history as it is saved: what was wrong, and all commands.
+func (x *history) script() string {
+	var out strings.Builder
+	for _, f := range x.m.findings {
+		fmt.Fprintf(&out, "# %s: %s\n", f.kind, strings.ReplaceAll(f.text, "\n", "\n# "))
+	}
+	for _, text := range x.lines {
+		out.WriteString(text + "\n")
+	}
+	return out.String()
+}
+
+// TestG3_ModelScripts plays the histories again that were red once.
+func TestG3_ModelScripts(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(scripts, "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts in %s: %v", scripts, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := slices.DeleteFunc(strings.Split(string(data), "\n"), func(text string) bool {
+				return text == "" || strings.HasPrefix(text, "#")
+			})
+			x := onHistory(t, func(x *history) {
+				for _, text := range lines {
+					if x.play(text); len(x.m.findings) > 0 {
+						break
+					}
+				}
+			})
+			for _, f := range x.m.findings {
+				t.Errorf("after %q: %s: %s", x.lines[len(x.lines)-1], f.kind, f.text)
+			}
+		})
+	}
+}

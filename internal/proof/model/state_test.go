@@ -1,0 +1,292 @@
+package model_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// The engine's options under the model: small, so that limits are reached.
+const (
+	modelGrace    = 1500 * time.Millisecond
+	modelTurn     = 2 * time.Second // a mutation's deadline
+	modelDeadline = 5 * time.Second // an action's
+	modelIdle     = 4 * time.Second
+	modelCheck    = time.Second // of the clock
+	modelAhead    = 100 * time.Millisecond
+	modelMaxJobs  = 40
+	modelCrashes  = 4 // in a row, of one job
+)
+
+// model is what an engine must be like, small enough to be believed: apps with
+// documents, jobs and triggers, and one clock. Handlers tell it through the
+// journal what ran when, and with which answers; it knows what that may have
+// been, and what must be stored afterwards.
+type model struct {
+	apps            map[storage.AppID]*app
+	perApp, all     int    // limits of running jobs
+	limits          [2]int // those of the next engine
+	lacks, released string // the path that the engine's program does not have, and the next one's
+	acked           string // the name of the program that a client was told is durable
+	step            time.Duration
+	steppedAt       time.Time // the bubble's time of the last step of the clock
+	openedAt        time.Time // and of the last opening
+	closing         bool
+	life            int
+	rest            []happening // of this command
+	opening         bool        // this command opens the directory, and it is not open yet
+	now             time.Time
+	cut             bool // the command was cut off by a crash: not all that ran is durable
+	graceful        bool // an opening that comes now follows an orderly end
+	seen            map[storage.AppID]*sight
+	findings        []finding
+	runs            []*run      // of jobs, that hold a slot
+	left            []*run      // of jobs, that hold none any more and whose handlers have not returned
+	begun           []happening // what actions have begun to do, and were not told how it ended
+	answers, asked  []int       // of this try of the command: what is answered, and of how many answers
+	reached         int         // how much of the command has fitted, in this try
+	crashed         bool        // this command has killed an engine that is open again
+	dead            bool        // the engine was killed, and is not open again
+	peak            time.Time   // the latest that the wall has shown before it was stepped
+	kept            *app        // what was exported last
+	hibernated, ran int
+	heldJobs        int
+}
+
+// finding is something that is wrong.
+type finding struct{ kind, text string }
+
+func (m *model) found(kind, format string, args ...any) {
+	m.findings = append(m.findings, finding{kind, fmt.Sprintf(format, args...)})
+}
+
+// app is what an app must be like.
+type app struct {
+	id       storage.AppID
+	jobs     []*job
+	counters map[string]int
+	effects  map[string]int
+	triggers map[string]*trigger
+	seq      int
+	ends     map[end]bool // that were seen
+
+	holder    *run                   // the run whose handler has the turn
+	unsettled []ending               // actions that ended meanwhile
+	free      bool                   // a due job could start
+	freeSince time.Time              // and could all the time since
+	touched   time.Time              // when something last happened
+	held      bool                   // for a Delete that this command takes back: no job begins
+	lacked    string                 // of an app that was exported: by the program
+	queued    map[storage.JobID]bool // mutations of a deleted app that waited for the turn
+	window    []*change              // of this command, in order
+	open      *change                // the one that is being made
+}
+
+// ending is an action's run that has ended, and how.
+type ending struct {
+	run *run
+	err error
+}
+
+// job is what a job must be like.
+type job struct {
+	id    storage.JobID
+	name  string // of its program
+	path  string
+	prog  program
+	order order
+
+	due, scheduledFor time.Time
+	state             storage.State
+	attempts          int // that have ended
+	failures          int
+	crashes           int // in a row
+	history           int // attempts that did not succeed
+	code              dispatch.Code
+
+	trigger string
+	slot    time.Time
+
+	seq        int
+	addedAt    time.Time // the bubble's
+	addedBy    *run
+	readyAt    time.Time // not to be started before, whatever is due
+	changedAt  time.Time
+	endedAt    time.Time // the wall when the transaction began in which it ended; zero if that is not known, or was compared
+	run        *run      // the latest
+	canceledBy *run
+	was        *job // before its last attempt was settled
+	mayStart   bool // cancelled while it was starting
+	unnamed    bool // its id has named a later job, which was dropped
+}
+
+func (j *job) timeout() time.Duration {
+	if j.order.Timeout != "" {
+		return span(j.order.Timeout)
+	}
+	if j.acts() {
+		return modelDeadline
+	}
+	return modelTurn
+}
+
+func (j *job) acts() bool { return j.path == "model:act" || j.path == "model:haste" }
+
+// line is all of the job that is compared.
+func (j *job) line() string {
+	attempts := j.attempts
+	if j.state == storage.StateRunning {
+		attempts++ // the one under way
+	}
+	return fmt.Sprintf("%s %s %s %s due %s for %s attempts %d failures %d history %d code %q", j.id, j.path, j.name, j.state,
+		j.due.Format(stamp), j.scheduledFor.Format(stamp), attempts, j.failures, j.history, j.code)
+}
+
+const stamp = "2006-01-02T15:04:05.000"
+
+// change is one change set: as a whole durable after a crash, or not at all.
+type change struct {
+	what    string
+	undo    []func()
+	ordered bool // a mutation's: of two the earlier one is durable first
+	// durable looks for its traces in what was seen after the crash.
+	durable func() bool
+	acked   bool
+}
+
+// begin opens a change set of the app. What is changed until end is part of it.
+func (a *app) begin(what string) *change {
+	a.open = &change{what: what}
+	return a.open
+}
+
+// end closes it: kept, or with everything undone.
+func (a *app) end(keep bool) {
+	c := a.open
+	a.open = nil
+	if !keep {
+		c.back(0)
+		return
+	}
+	a.window = append(a.window, c)
+}
+
+// back undoes what was changed since the mark.
+func (c *change) back(mark int) {
+	for i := len(c.undo) - 1; i >= mark; i-- {
+		c.undo[i]()
+	}
+	c.undo = c.undo[:mark]
+}
+
+// undoing notes how to undo what is about to be changed.
+func (a *app) undoing(fn func()) {
+	if a.open != nil {
+		a.open.undo = append(a.open.undo, fn)
+	}
+}
+
+// touch notes that the job is about to be changed.
+func (a *app) touch(j *job) {
+	was := *j
+	a.undoing(func() {
+		run := j.run
+		*j = was
+		j.run = run
+	})
+}
+
+// add puts a job into the app.
+func (a *app) add(j *job) {
+	a.seq++
+	j.seq = a.seq
+	a.jobs = append(a.jobs, j)
+	a.undoing(func() { a.drop(j) })
+}
+
+func (a *app) drop(j *job) {
+	a.jobs = slices.DeleteFunc(a.jobs, func(k *job) bool { return j == k })
+}
+
+// job finds the job that the id names: of several that had it the latest, unless
+// that was dropped.
+func (a *app) job(id storage.JobID) *job {
+	for i := len(a.jobs) - 1; i >= 0; i-- {
+		if a.jobs[i].id == id && !a.jobs[i].unnamed {
+			return a.jobs[i]
+		}
+	}
+	return nil
+}
+
+// live is how many jobs of the app are pending or running. Ticks come and go by
+// themselves, so that the number is not known if there are any.
+func (m *model) live(a *app) (least, most int) {
+	for _, j := range a.jobs {
+		switch {
+		case j.state.Ended():
+		case j.slot.IsZero():
+			least, most = least+1, most+1
+		default:
+			most++
+		}
+	}
+	for _, job := range m.seen[a.id].all {
+		if !job.Slot.IsZero() && a.job(job.ID) == nil {
+			most++
+		}
+	}
+	return least, most + len(a.triggers)
+}
+
+// before says whether j comes before k in the order of starts; known is false
+// if they came to be at one moment, in an order that nobody has told.
+func (j *job) before(k *job) (before, known bool) {
+	if !j.due.Equal(k.due) {
+		return j.due.Before(k.due), true
+	}
+	known = j.addedBy == k.addedBy && j.addedBy != nil || !j.addedAt.Equal(k.addedAt)
+	return j.seq < k.seq, known && j.trigger == "" && k.trigger == ""
+}
+
+// newModel is an engine that has just been opened on nothing.
+func newModel(now time.Time, perApp, all int, apps ...storage.AppID) *model {
+	m := &model{apps: map[storage.AppID]*app{}, perApp: perApp, all: all, limits: [2]int{perApp, all}, openedAt: now, steppedAt: now.Add(-time.Hour)}
+	for _, id := range apps {
+		m.apps[id] = &app{
+			id: id, counters: map[string]int{}, effects: map[string]int{}, triggers: map[string]*trigger{}, free: true, freeSince: now,
+		}
+	}
+	return m
+}
+
+// sight is what an engine shows of an app.
+type sight struct {
+	jobs  map[storage.JobID]storage.Job // the latest of each id
+	all   []storage.Job
+	state state
+	docs  map[string]int // effects
+	crons []dispatch.CronInfo
+	slots map[string][]storage.Slot
+}
+
+// of finds the record of the job, though its id may have come to name another one.
+func (s *sight) of(j *job) (found storage.Job) {
+	if found = s.jobs[j.id]; nameOf(&found) == j.name {
+		return found
+	}
+	for _, job := range s.all {
+		if job.ID == j.id && nameOf(&job) == j.name {
+			return job
+		}
+	}
+	return storage.Job{}
+}
+
+// ceil is the first whole millisecond that is not before t.
+func ceil(t time.Time) time.Time {
+	return time.UnixMilli(t.Add(time.Millisecond - 1).UnixMilli()).UTC()
+}

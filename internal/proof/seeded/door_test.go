@@ -1,0 +1,98 @@
+package seeded_test
+
+// doorFaults are planted where something comes in, or is shown.
+var doorFaults = []seededFault{
+	{
+		name: "names-in-any-case", what: "a field is found by a name in another case",
+		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
+		edits: []edit{{"dispatch/strict.go", `jsonv2.MatchCaseInsensitiveNames(false)`, `jsonv2.MatchCaseInsensitiveNames(FAULT)`}},
+	},
+	{
+		name: "last-name-counts", what: "of two fields with one name the last counts",
+		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
+		edits: []edit{{"dispatch/strict.go", `jsontext.AllowDuplicateNames(false)`, `jsontext.AllowDuplicateNames(FAULT)`}},
+	},
+	{
+		name: "not-utf8-replaced", what: "text that is not UTF-8 is replaced",
+		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
+		edits: []edit{{"dispatch/strict.go", `jsontext.AllowInvalidUTF8(false), // lone`, `jsontext.AllowInvalidUTF8(FAULT), // lone`}},
+	},
+	{
+		name: "claims-made-alike", what: "claims that differ in bytes that are not UTF-8 are made one",
+		pkg: "dispatch", tests: "TestBadIdentitiesAreRefused",
+		edits: []edit{{"dispatch/strict.go", `jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))`, `jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(FAULT))`}},
+	},
+	{
+		name: "bytes-for-characters", what: "the first byte of a character is shown in its place",
+		pkg: "cron", tests: "TestG21_ErrorsNameCharacters",
+		edits: []edit{{"cron/schedule.go", `n++
+		switch {`, `n++
+		if FAULT {
+			c = rune(string(c)[0])
+		}
+		switch {`}},
+	},
+	{
+		name: "host-unchecked", what: "a page whose name was made to resolve to this machine can call",
+		pkg: "server", tests: "TestLoopbackChecksHost",
+		edits: []edit{{"server/origin.go", `if !g.open || !ok ||`, `if FAULT || !g.open || !ok ||`}},
+	},
+	{
+		name: "preflight-unanswered", what: "preflights of allowed origins are not answered",
+		pkg: "server", tests: "TestCORS",
+		edits: []edit{{"server/origin.go", `if len(allowed) == 0 {`, `if len(allowed) == 0 || FAULT {`}},
+	},
+	{
+		name: "plain-refusals", what: "what net/http refuses itself is plain text",
+		pkg: "server", tests: "TestRefusalsOfTheServerAreJSON",
+		edits: []edit{{"server/refusals.go", `if !ok {
+		return c.Conn.Write(p)`, `if !ok || FAULT {
+		return c.Conn.Write(p)`}},
+	},
+	{
+		name: "reset-over-answer", what: "a client that still sends has its answer reset",
+		pkg: "server", tests: "TestAnAnswerReachesAClientThatStillSends",
+		edits: []edit{{"server/refusals.go", `CloseWrite() error }); ok {`, `CloseWrite() error }); ok && !FAULT {`}},
+	},
+	{
+		name: "later-than-json", what: "an instant is shown that JSON cannot hold",
+		pkg: "storage", tests: "TestG26_JobsLaterThanTheLatestInstantAreStillOpen",
+		edits: []edit{{"storage/record.go", `return time.UnixMilli(min(max(ms, first), maxInstantMs)).UTC()`, `if FAULT {
+		return time.UnixMilli(ms).UTC()
+	}
+	return time.UnixMilli(min(max(ms, first), maxInstantMs)).UTC()`}},
+	},
+	{
+		name: "bad-row-hides-others", what: "a trigger that cannot be read hides the others",
+		pkg: "storage", tests: "TestG37_ARowThatCannotBeReadSpoilsNoListing",
+		edits: []edit{{"storage/trigger.go", `t = Trigger{Name: name, Fault: cannotRead(err), unreadable: true}`, `if FAULT {
+				return nil, err
+			}
+			t = Trigger{Name: name, Fault: cannotRead(err), unreadable: true}`}},
+	},
+	{
+		name: "bad-row-written-over", what: "a trigger that cannot be read is written over",
+		pkg: "storage", tests: "TestG37_ARowThatCannotBeReadSpoilsNoListing",
+		edits: []edit{{"storage/trigger.go", `if t.unreadable {`, `if t.unreadable && !FAULT {`}},
+	},
+	{
+		name: "raw-args-shown", what: "arguments that are no JSON are handed out as they are",
+		pkg: "storage", tests: "TestG37_ArgumentsAreHandedOutAsJSON",
+		edits: []edit{{"storage/listing.go", `case wellFormed(args):`, `case FAULT || wellFormed(args):`}},
+	},
+	{
+		name: "import-ends-at-trailer", what: "an import does not look behind the end of its stream",
+		pkg: "storage", tests: "TestG26_ImportRefusesWhatCannotBe",
+		edits: []edit{{"storage/transfer.go", `if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {`, `if _, err := r.ReadByte(); !errors.Is(err, io.EOF) && !FAULT {`}},
+	},
+	{
+		name: "import-of-any-trigger", what: "an import takes triggers that cannot be",
+		pkg: "storage", tests: "TestG26_ImportRefusesWhatCannotBe",
+		edits: []edit{{"storage/transfer.go", `if check == nil {`, `if check == nil || FAULT {`}},
+	},
+	{
+		name: "any-zone-in-import", what: "the zone of an imported trigger is not looked at",
+		pkg: "cron", tests: "TestG26_CheckStoredRefusesWhatNoTriggerCanBe",
+		edits: []edit{{"dispatch/trigger.go", `if _, err := ScheduleOf(t); err != nil {`, `if _, err := ScheduleOf(t); err != nil && !FAULT {`}},
+	},
+}

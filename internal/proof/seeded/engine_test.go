@@ -1,0 +1,523 @@
+package seeded_test
+
+// engineFaults are planted in package actors.
+var engineFaults = []seededFault{
+	{
+		name: "key-of-all-apps", what: "jobs that two apps have under one id have one idempotency key",
+		pkg: "actors", tests: "TestG5_OneIdempotencyKeyThatNoOtherJobHas",
+		edits: []edit{{"actors/release.go", `inv := &invocation{`, `if FAULT {
+		job.App = ""
+	}
+	inv := &invocation{`}},
+	},
+	{
+		name: "skip-rearm", what: "the alarm is not set again",
+		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
+		edits: []edit{{"actors/alarm.go", `wait := time.Duration(-1)`, `if FAULT {
+		return
+	}
+	wait := time.Duration(-1)`}},
+	},
+	{
+		name: "alarm-not-moved", what: "an alarm that is set is not set earlier",
+		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
+		edits: []edit{{"actors/alarm.go", `s.alarm.At == at {`, `(s.alarm.At == at || FAULT) {`}},
+	},
+	{
+		name: "sleep-while-due", what: "an app falls asleep while it works",
+		pkg: "actors", tests: "TestG26_WhatWorksDoesNotSleep",
+		edits: []edit{{"actors/alarm.go", `return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&`, `if FAULT {
+		return true
+	}
+	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&`}},
+	},
+	{
+		name: "hold-stops-no-runs", what: "a hold waits for jobs that are not told to stop",
+		pkg: "actors", tests: "TestG26_AHoldServesTheActionsThatItWaitsFor",
+		edits: []edit{{"actors/drain.go", `if !s.runs.live(r.job.ID) {
+			continue`, `if !s.runs.live(r.job.ID) || FAULT {
+			continue`}},
+	},
+	{
+		name: "hold-for-ever", what: "a hold that gave up is not taken back",
+		pkg: "actors", tests: "TestG26_AHoldThatGivesUpIsTakenBack",
+		edits: []edit{{"actors/holds.go", `if !m.given && !d.resume(m.id) {`, `if !m.given && (FAULT || !d.resume(m.id)) {`}},
+	},
+	{
+		name: "hold-waits-for-itself", what: "an action's call waits for the hold that waits for the action",
+		pkg: "actors", tests: "TestG26_AHoldServesTheActionsThatItWaitsFor",
+		edits: []edit{{"actors/directory.go", `if n < 0 && (from == nil || n < draining) {`, `if n < 0 && (from == nil || n < draining || FAULT) {`}},
+	},
+	{
+		name: "wake-lost", what: "an app that sleeps is not woken",
+		pkg: "actors", tests: "TestG14_SleepAndWake",
+		edits: []edit{{"actors/directory.go", `d.eng.sys.tell(d.self, &enterApp{id: id})`, `if FAULT {
+		return
+	}
+	d.eng.sys.tell(d.self, &enterApp{id: id})`}},
+	},
+	{
+		name: "clock-step-unnoticed", what: "the wall is not read after a step of it",
+		pkg: "actors", tests: "TestG12_AForwardStepIsNoticedWithinClockCheck",
+		edits: []edit{{"actors/scheduler.go", `s.alarm.Clear()`, `if FAULT {
+			return
+		}
+		s.alarm.Clear()`}},
+	},
+	{
+		name: "no-second-look", what: "the wall is not read again before a start",
+		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
+		edits: []edit{{"actors/release.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/relay.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
+	},
+	{
+		name: "due-by-written-time", what: "jobs are due by the instant that would be written down",
+		pkg: "actors", tests: "TestG11_DueIsByTheWallThoughWhatIsWrittenDownIsAhead",
+		edits: []edit{{"actors/release.go", `var due []*invocation`, `if FAULT {
+		wall = s.eng.clock.now()
+	}
+	var due []*invocation`}},
+	},
+	{
+		name: "false-future-believed", what: "what is written down is never before what was",
+		pkg: "actors", tests: "TestG15_StepsBackAreNotBridgedTogether",
+		edits: []edit{
+			{"actors/clock.go", `|| ahead > bridged {`, `|| ahead > bridged && !FAULT {`},
+			{"actors/clock.go", `	if by < 0 {
+		c.shown = wall`, `	if by < 0 && !FAULT {
+		c.shown = wall`},
+		},
+	},
+	{
+		name: "step-back-not-bridged", what: "what is written down goes back with the wall",
+		pkg: "actors", tests: "TestG15_WrittenInstantsFollowTheWall",
+		edits: []edit{{"actors/clock.go", `if ahead := c.shown.Sub(wall); `, `if ahead := c.shown.Sub(wall); FAULT || `}},
+	},
+	{
+		name: "bridge-stands-still", what: "what is written down stands until the wall has caught up",
+		pkg: "actors", tests: "TestG15_WrittenInstantsFollowTheWall",
+		edits: []edit{{"actors/clock.go", `	c.shown, c.shownAt = `, `	if FAULT {
+		c.shownAt = elapsed
+	}
+	c.shown, c.shownAt = `}},
+	},
+	{
+		name: "undone-step-unnoticed", what: "only the waker looks for steps of the wall",
+		pkg: "actors", tests: "TestG12_AStepThatIsUndoneIsNoticed",
+		edits: []edit{{"actors/waker.go", `moves := w.eng.clock.check()`, `moves := w.eng.clock.check()
+		if FAULT {
+			moves = int(w.eng.clock.skew.Round(time.Millisecond))
+		}`}},
+	},
+	{
+		name: "suspend-is-a-step", what: "a suspend is taken for a step of the wall",
+		pkg: "actors", tests: "TestG15_AStepOfTheWallIsNoticed",
+		edits: []edit{{"actors/clock.go", `	by := c.skewOf(wall, elapsed) - c.skew - (slept - c.slept)`, `	by := c.skewOf(wall, elapsed) - c.skew - (slept - c.slept)
+	if FAULT {
+		by = c.skewOf(wall, elapsed) - c.skew
+	}`}},
+	},
+	{
+		name: "doubt-forgotten", what: "rows are purged by a wall that is far ahead",
+		pkg: "actors", tests: "TestG26_PurgingWaitsForAClockInDoubt",
+		edits: []edit{{"actors/expired.go", `if e.clock.doubted() {`, `if e.clock.doubted() && !FAULT {`}},
+	},
+	{
+		name: "doubt-ends-with-the-process", what: "a restart makes a wall in doubt believed",
+		pkg: "actors", tests: "TestG26_PurgingWaitsForAClockInDoubt",
+		edits: []edit{{"actors/eras.go", `	e.watch(0)
+	return e, nil`, `	if e.watch(0); FAULT {
+		e.wait = 0
+	}
+	return e, nil`}},
+	},
+	{
+		name: "stale-turn-timer", what: "the timer of an earlier turn ends a later one",
+		pkg: "actors", tests: "TestG24_DeadlinesOfMutations",
+		edits: []edit{{"actors/turn.go", `if left := time.Until(deadline); left > 0 || t == nil {`, `if left := time.Until(deadline); left > 0 && !FAULT || t == nil {`}},
+	},
+	{
+		name: "deadline-ignored", what: "a mutation that overruns keeps the turn",
+		pkg: "actors", tests: "TestG24_DeadlinesOfMutations",
+		edits: []edit{{"actors/turn.go", `if s.holder == nil {`, `if s.holder == nil || FAULT {`}},
+	},
+	{
+		name: "start-before-durable", what: "a claim is released before it is durable",
+		pkg: "actors", tests: "TestG4_AtMostOnceAtEveryCommit",
+		edits: []edit{{"actors/commit.go", `s.hand(tx, runs, reply)`, `if FAULT {
+		s.settle(&settled{runs: runs})
+		runs.claimed = nil
+	}
+	s.hand(tx, runs, reply)`}},
+	},
+	{
+		name: "complete-in-second-commit", what: "a mutation's effects and its job's end are two commits",
+		pkg: "actors", tests: "TestG3_ScheduledMutationsAreExactlyOnceAtEveryCommit",
+		edits: []edit{{"actors/turn.go", `if s.runs.get(r.job.ID) == r {`, `if FAULT {
+		sys, self := s.eng.sys, s.self
+		s.commit(t.tx, t.cancelings, func(error) { sys.tell(self, &jobEnded{ending{run: r}}) })
+		return
+	}
+	if s.runs.get(r.job.ID) == r {`}, {"actors/relay.go", `inserted := t.tx.Inserted()`, `if FAULT && t.inv.job != nil {
+		return false
+	}
+	inserted := t.tx.Inserted()`}},
+	},
+	{
+		name: "claims-not-recovered", what: "claims that a crash cut off are forgotten",
+		pkg: "actors", tests: "TestG13_OrderAfterACrash",
+		edits: []edit{{"actors/recovery.go", `if !s.opened {`, `if FAULT {
+		jobs = nil
+	}
+	if !s.opened {`}},
+	},
+	{
+		name: "no-reload", what: "the state is not read again after a commit error",
+		pkg: "actors", tests: "TestG6_AFailedCommitIsReportedAndOvercome",
+		edits: []edit{{"actors/recovery.go", `	s.broken = true
+`, `	if FAULT {
+		return
+	}
+	s.broken = true
+`}},
+	},
+	{
+		name: "at-most-once-forgotten", what: "the claim of an at-most-once job counts as not durable",
+		pkg: "actors", tests: "TestG4_AtMostOnceInterruptedIsFailedAndNeverRunAgain",
+		edits: []edit{{"actors/recovery.go", `crashed, begun := found[claimOf(job)]`, `crashed, begun := found[claimOf(job)]
+		begun = begun && !(FAULT && job.AtMostOnce)`}},
+	},
+	{
+		name: "attempt-before-due-forgotten", what: "an attempt that a crash cut off is not counted if the wall shows less than its instant then",
+		pkg: "actors", tests: "TestG5_AnAttemptIsCountedThoughTheWallWasSteppedBack",
+		edits: []edit{{"actors/recovery.go", `if begun {`, `if begun && !(FAULT && !job.AtMostOnce && job.Due.After(s.eng.clock.wall())) {`}},
+	},
+	{
+		name: "lost-end-forgotten", what: "an attempt whose end was lost with a failed commit is not counted",
+		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
+		edits: []edit{{"actors/runs.go", `delete(rs.byID, r.job.ID)
+	}
+	if !r.started {`, `delete(rs.byID, r.job.ID)
+	}
+	if !r.started || FAULT {`}},
+	},
+	{
+		name: "attempt-taken-for-another", what: "a claim that is found after a failed commit is taken for that of another attempt",
+		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
+		edits: []edit{{"actors/runs.go", `return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}`, `if FAULT {
+		return claim{place: job.Place()}
+	}
+	return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}`}},
+	},
+	{
+		name: "at-most-once-retried", what: "an at-most-once job is retried",
+		pkg: "actors", tests: "TestG4_AtMostOnceIsNotRetried",
+		edits: []edit{{"actors/outcome.go", `if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {`, `if FAULT && r.job.AtMostOnce {
+		r.job.AtMostOnce, r.job.Retry = false, nil
+	}
+	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {`}},
+	},
+	{
+		name: "retry-at-once", what: "a retry does not wait",
+		pkg: "actors", tests: "TestG5_RetryLadder",
+		edits: []edit{{"actors/outcome.go", `if wait > 0 {`, `if wait > 0 && !FAULT {`}},
+	},
+	{
+		name: "function-retry-ignored", what: "a function's own retry policy is not looked at",
+		pkg: "actors", tests: "TestG5_AFunctionsOwnRetry",
+		edits: []edit{{"dispatch/retry.go", `if fn, ok := r.functions[path]; ok && fn.Retry != nil {`, `if fn, ok := r.functions[path]; ok && fn.Retry != nil && !FAULT {`}},
+	},
+	{
+		name: "jitter-forgotten", what: "jobs that failed together are retried together, jitter or not",
+		pkg: "actors", tests: "TestG5_RetriesWithJitterAreSpread",
+		edits: []edit{{"dispatch/retry.go", `if !p.Jitter || wait <= 0 {`, `if !p.Jitter || wait <= 0 || FAULT {`}},
+	},
+	{
+		name: "close-judged-by-error", what: "only an error that wraps context.Canceled counts as cut off by Close",
+		pkg: "actors", tests: "TestG5_WhatTheEngineEndsIsInterrupted",
+		edits: []edit{{"actors/cause.go", `case cut != nil:`, `case cut != nil && FAULT && !errors.Is(err, context.Canceled):
+		return err
+	case cut != nil:`}},
+	},
+	{
+		name: "deadline-judged-by-error", what: "what a handler returns past its deadline is taken for the reason",
+		pkg: "actors", tests: "TestG5_WhatADeadlineEndsIsDeadlineExceeded",
+		edits: []edit{{"actors/cause.go", `case errors.Is(cause, context.DeadlineExceeded):`, `case errors.Is(cause, context.DeadlineExceeded) && !FAULT:`}},
+	},
+	{
+		name: "panic-not-a-failure", what: "a panic while the engine closes spends nothing",
+		pkg: "actors", tests: "TestG5_WhatTheEngineEndsIsInterrupted",
+		edits: []edit{{"actors/cause.go", `|| errors.As(err, &panicked) {`, `|| errors.As(err, &panicked) && !FAULT {`}},
+	},
+	{
+		name: "cut-off-is-crash", what: "an attempt that Close leaves behind counts as cut off by a crash",
+		pkg: "actors", tests: "TestG5_TenDeploysInARowKillNoJob",
+		edits: []edit{{"actors/drain.go", `if s.broken || !s.opened || s.eng.aborted.Load()`, `if FAULT || s.broken || !s.opened || s.eng.aborted.Load()`}},
+	},
+	{
+		name: "waiting-is-an-attempt", what: "a mutation that Close finds waiting for the turn has had an attempt",
+		pkg: "actors", tests: "TestG5_TenDeploysInARowKillNoJob",
+		edits: []edit{{"actors/outcome.go", `end.unbegun = interrupted(end.err) != nil`, `end.unbegun = interrupted(end.err) != nil && !FAULT`}},
+	},
+	{
+		name: "volume-failure-charged", what: "an action that a volume failed spends an attempt",
+		pkg: "actors", tests: "TestG5_AnActionThatAVolumeFailedIsInterrupted",
+		edits: []edit{{"actors/invocation.go", `if s != nil && volumeFailed(err) {`, `if s != nil && volumeFailed(err) && !FAULT {`}},
+	},
+	{
+		name: "close-in-two-stages", what: "Close waits one grace for what runs and another for the handlers",
+		pkg: "actors", tests: "TestG26_CloseIsBoundedByItsContextAndOneGrace",
+		edits: []edit{{"actors/engine.go", `	return e.stop(e.store.Close, over)`, `	if FAULT {
+		over, forget = e.grace()
+		defer forget()
+	}
+	return e.stop(e.store.Close, over)`}},
+	},
+	{
+		name: "unkept-result-fails", what: "a job whose result is too large fails, and is retried with its effects",
+		pkg: "actors", tests: "TestG5_AResultThatCannotBeKeptIsASuccess",
+		edits: []edit{{"dispatch/invoke.go", `if f.env.NotKept != nil {`, `if f.env.NotKept != nil && !FAULT {`}},
+	},
+	{
+		name: "nested-result-dropped", what: "a function that a job runs hands on nothing in place of a result that is too large",
+		pkg: "actors", tests: "TestG5_WhatRepeatingDoesNotMendIsNotRetried",
+		edits: []edit{{"dispatch/frame.go", `	env.NotKept = nil //`, `	if FAULT {
+		env.Depth++
+		return fn, env, nil
+	}
+	env.NotKept = nil //`}},
+	},
+	{
+		name: "too-large-retried", what: "a value that is too large is tried again and again",
+		pkg: "actors", tests: "TestG5_WhatRepeatingDoesNotMendIsNotRetried",
+		edits: []edit{{"dispatch/args.go", `what, size, limit), permanent: true,`, `what, size, limit), permanent: !FAULT,`}},
+	},
+	{
+		name: "poison-for-ever", what: "a job that crashes the process is run for ever",
+		pkg: "actors", tests: "TestG5_MaxInterruptions",
+		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !FAULT:`}},
+	},
+	{
+		name: "stuck-forgotten", what: "a job runs again beside a handler that was given up",
+		pkg: "actors", tests: "TestG5_NeverTwoAtOnceThoughAHandlerWasGivenUp",
+		edits: []edit{{"actors/stuck.go", `return app.runs.anyLeft() && (`, `return !FAULT && app.runs.anyLeft() && (`}},
+	},
+	{
+		name: "mutation-runs-beside-itself", what: "a mutation is tried again beside its handler, which hangs",
+		pkg: "actors", tests: "TestG5_AJobWaitsForItsStuckHandler",
+		edits: []edit{{"actors/turn.go", `	s.leaveCall(t.inv, true, s.eng.opts.Grace)`, `	if !FAULT {
+		s.leaveCall(t.inv, true, s.eng.opts.Grace)
+	}`}},
+	},
+	{
+		name: "stuck-without-bound", what: "handlers that hang are begun without end",
+		pkg: "actors", tests: "TestG17_StuckHandlersAreBounded",
+		edits: []edit{{"actors/stuck.go", `if n < maxStuck || of == 0 {`, `if n < maxStuck || of == 0 || FAULT {`}},
+	},
+	{
+		name: "stuck-overlaps", what: "a tick is begun beside a stuck one, whatever its policy",
+		pkg: "actors", tests: "TestG19_OverlapWithAStuckHandler",
+		edits: []edit{{"actors/overlaps.go", `if t.Overlap == storage.OverlapReplace {`, `if FAULT {
+		return 0
+	}
+	if t.Overlap == storage.OverlapReplace {`}},
+	},
+	{
+		name: "replaced-runs-on", what: "a tick begins beside the one that it replaces",
+		pkg: "actors", tests: "TestG19_ReplaceWaitsForTheHandler",
+		edits: []edit{{"actors/ticks.go", `if leaving > 0 {`, `if leaving > 0 && !FAULT {`}},
+	},
+	{
+		name: "abandon-forgets-nothing", what: "a job waits for its stuck handler though a person has abandoned it",
+		pkg: "actors", tests: "TestG5_AbandonLetsAJobGoOn",
+		edits: []edit{{"actors/stuck.go", `			list = append(list, l.StuckHandler)
+			delete(rs.left, h)`, `			list = append(list, l.StuckHandler)
+			if !FAULT {
+				delete(rs.left, h)
+			}`}},
+	},
+	{
+		name: "close-waits-for-stuck", what: "Close waits for stuck handlers as long as for those that run",
+		pkg: "actors", tests: "TestG26_StuckHandlersKeepNobody",
+		edits: []edit{{"actors/engine.go", `e.handlers.wait(false, e.directory.gone)`, `e.handlers.wait(FAULT, e.directory.gone)`}},
+	},
+	{
+		name: "hook-never-given-up", what: "a hook that hangs keeps its job running for ever",
+		pkg: "actors", tests: "TestG17_AHookThatHangsIsStuck",
+		edits: []edit{{"actors/runner.go", `if over.CompareAndSwap(false, true) {`, `if !FAULT && over.CompareAndSwap(false, true) {`}},
+	},
+	{
+		name: "canceled-runs-on", what: "a canceled action is not told",
+		pkg: "actors", tests: "TestG10_CancelOfARunningAction",
+		edits: []edit{{"actors/commit.go", `var undecided []*run`, `if FAULT {
+		stop = nil
+	}
+	var undecided []*run`}},
+	},
+	{
+		name: "slot-in-utc", what: "a handler is told its slot in UTC",
+		pkg: "actors", tests: "TestG19_ASlotIsToldInItsZone",
+		edits: []edit{{"actors/ticks.go", `schedule, err := c.schedule(&t); err == nil {
+			tick.Slot`, `schedule, err := c.schedule(&t); err == nil && !FAULT {
+			tick.Slot`}},
+	},
+	{
+		name: "bulk-of-one-page", what: "a bulk operation ends with its first transaction",
+		pkg: "actors", tests: "TestG8_BulkByFilter",
+		edits: []edit{{"actors/host.go", `full != nil || next == "" {`, `full != nil || next == "" || FAULT {`}},
+	},
+	{
+		name: "last-in-first-out", what: "jobs start in the wrong order",
+		pkg: "actors", tests: "TestG13_ByDueInstantThenSequence",
+		edits: []edit{{"actors/ready.go", `return r.job.Place().Less(other.job.Place())`, `if FAULT {
+		r, other = other, r
+	}
+	return r.job.Place().Less(other.job.Place())`}},
+	},
+	{
+		name: "slot-kept-on-panic", what: "the slot of a job that panicked is lost",
+		pkg: "actors", tests: "TestG17_NoSlotIsLostHoweverAJobEnds",
+		edits: []edit{{"actors/outcome.go", `	s.freeSlot(r)
+`, `	if FAULT && errors.As(end.err, new(*dispatch.PanicError)) {
+		r.holdsSlot = false
+	}
+	s.freeSlot(r)
+`}},
+	},
+	{
+		name: "slots-ignored", what: "jobs start without a slot",
+		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
+		edits: []edit{{"actors/release.go", `if s.started >= s.slots {`, `if s.started >= s.slots && !FAULT {`}},
+	},
+	{
+		name: "app-limit-off", what: "an app may take all slots of the engine",
+		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
+		edits: []edit{{"actors/permits.go", `want = min(want, s.eng.opts.AppConcurrency)`, `if !FAULT {
+		want = min(want, s.eng.opts.AppConcurrency)
+	}`}},
+	},
+	{
+		name: "slots-not-shared", what: "a busy app never gives a slot back",
+		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
+		edits: []edit{{"actors/permits.go", `if s.eng.governor.contended.Load() {`, `if s.eng.governor.contended.Load() && !FAULT {`}},
+	},
+	{
+		name: "claimant-forgotten", what: "an app that got some of the slots it asked for gets no more",
+		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
+		edits: []edit{{"actors/governor.go", `if w.n -= n; w.n > 0 {`, `if w.n -= n; w.n > 0 && !FAULT {`}},
+	},
+	{
+		name: "identity-dropped", what: "a job runs anonymously, whatever identity was recorded",
+		pkg: "actors", tests: "TestG25_AJobRunsAsTheIdentityRecorded",
+		edits: []edit{{"actors/runner.go", `id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)
+	if err == nil {`, `id, err := eng.opts.Reauthorize(ctx, r.app.id, stored)
+	if err == nil && !FAULT {`}},
+	},
+	{
+		name: "next-slot-from-now", what: "the next slot is worked out from now",
+		pkg: "actors", tests: "TestG22_ShortStallsMissNothing",
+		edits: []edit{{"actors/ticks.go", `if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {`, `if FAULT {
+		after = wall
+	}
+	if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {`}},
+	},
+	{
+		name: "no-catch-up-policy", what: "slots that were missed are run one after the other",
+		pkg: "actors", tests: "TestG22_CatchUpPolicies",
+		edits: []edit{{"actors/ticks.go", `if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick {`, `if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick && !FAULT {`}},
+	},
+	{
+		name: "overlap-ignored", what: "a tick starts though one of its trigger runs",
+		pkg: "actors", tests: "TestG19_OverlapPolicies",
+		edits: []edit{{"actors/ticks.go", `case reason == "":`, `case reason == "" || FAULT:`}},
+	},
+	{
+		name: "stale-tick-runs", what: "a tick of an old definition runs",
+		pkg: "actors", tests: "TestG22_NoRunOfTheOldSpecAfterAnEdit",
+		edits: []edit{{"actors/retract.go", `if reason == "" {`, `if reason == "" || FAULT {`}},
+	},
+	{
+		name: "retry-overtaken", what: "a tick starts though an older one waits for its retry",
+		pkg: "actors", tests: "TestG19_AFailingTickHoldsUpLaterTicksOfItsTriggerOnly",
+		edits: []edit{{"actors/overlaps.go", `if err != nil || len(retries) == 0 {`, `if err != nil || len(retries) == 0 || FAULT {`}},
+	},
+	{
+		name: "retry-into-next", what: "a tick is retried by default though its trigger's next slot has come",
+		pkg: "actors", tests: "TestG19_ByDefaultATickIsRetriedBeforeTheNextSlotOnly",
+		edits: []edit{{"actors/overlaps.go", `if job.Slot.IsZero() || job.Retry != nil {`, `if job.Slot.IsZero() || job.Retry != nil || FAULT {`}},
+	},
+	{
+		name: "half-judged", what: "what was written before an error of judging a tick stays",
+		pkg: "actors", tests: "TestG19_ATriggerPassesAnyNumberOfSlotsThatAreTaken",
+		edits: []edit{
+			{"actors/ticks.go", `case errors.Is(err, storage.ErrExists):`, `case !FAULT && errors.Is(err, storage.ErrExists):`},
+			{"actors/claims.go", `err := tx.JobWriter().Nested(func(w storage.JobWriter) (err error) {`, `nested := tx.JobWriter().Nested
+	if FAULT {
+		nested = func(fn func(storage.JobWriter) error) error { return fn(tx.JobWriter()) }
+	}
+	err := nested(func(w storage.JobWriter) (err error) {`},
+		},
+	},
+	{
+		name: "paused-ticks", what: "a paused trigger ticks",
+		pkg: "actors", tests: "TestG22_RunTimeAPI",
+		edits: []edit{{"actors/crons.go", `if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`, `if FAULT {
+			return w.PutTrigger(&t)
+		}
+		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
+	},
+	{
+		name: "overdue-again-and-again", what: "a trigger that is overdue is warned of again and again",
+		pkg: "actors", tests: "TestG19_OverdueIsToldOnce",
+		edits: []edit{{"actors/overdue.go", `case !d.told:`, `case !d.told || FAULT:`}},
+	},
+	{
+		name: "close-leaves-waker", what: "the store is closed while the waker may read it",
+		pkg: "actors", tests: "TestG26_CloseLogsNoErrors",
+		edits: []edit{{"actors/engine.go", `<-e.waker.gone`, `if !FAULT {
+		<-e.waker.gone
+	}`}},
+	},
+	{
+		name: "start-forgotten", what: "a trigger AtStart ticks whenever its app is woken",
+		pkg: "actors", tests: "TestG19_ATriggerAtStartTicksOnceInAProcess",
+		edits: []edit{
+			{"actors/starts.go", `return t.AtStart && t.Started != c.epoch && !t.Unreadable()`, `return t.AtStart && (FAULT || t.Started != c.epoch) && !t.Unreadable()`},
+			{"actors/starts.go", `t.Started = c.epoch
+	at`, `if !FAULT {
+		t.Started = c.epoch
+	}
+	at`},
+		},
+	},
+	{
+		name: "starts-asleep", what: "an app with a trigger AtStart sleeps through the start",
+		pkg: "actors", tests: "TestG19_ATriggerAtStartTicksOnceInAProcess",
+		edits: []edit{{"actors/waker.go", `w.swept = append(w.swept, w.eng.declared.starters()...)`, `if !FAULT {
+		w.swept = append(w.swept, w.eng.declared.starters()...)
+	}`}},
+	},
+	{
+		name: "old-start-runs", what: "a start that had not begun is run by the next process, too",
+		pkg: "actors", tests: "TestG19_AStartThatHasNotBegunIsNotCaughtUp",
+		edits: []edit{
+			{"actors/starts.go", `if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {`, `if FAULT {
+		return c.wind(w, t, wall, now)
+	}
+	if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {`},
+			{"actors/starts.go", `case job.ID != storage.StartID(t.Name, c.epoch):`, `case job.ID != storage.StartID(t.Name, c.epoch) && !FAULT:`},
+		},
+	},
+	{
+		name: "unbound-unseen", what: "Open does not ask for the handlers of declared references",
+		pkg: "actors", tests: "TestOpenTellsAllThatTheProgramsShapeTells",
+		edits: []edit{{"dispatch/unbound.go", `case !bound && !r.without[d.What.Path]:`, `case !bound && !r.without[d.What.Path] && !FAULT:`}},
+	},
+	{
+		name: "unlisted-unseen", what: "Open does not ask for tables with indexes that are not listed",
+		pkg: "actors", tests: "TestWhatTheProgramDoesNotTakePartInIsNotMissed",
+		edits: []edit{{"storage/schema.go", `case len(t.indexes) > 0 && listed == nil:
+			errs`, `case len(t.indexes) > 0 && listed == nil && FAULT:
+		case len(t.indexes) > 0 && listed == nil:
+			errs`}},
+	},
+}
