@@ -113,7 +113,7 @@ func canonical(p string) bool {
 }
 
 // health answers whether the engine serves all apps. What is wrong is in the log, and
-// Engine.Health says it: this route is open to anybody.
+// Engine.Health says it: this route is open to every caller.
 func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		wrongMethod(w, r, "GET, HEAD")
