@@ -18,10 +18,10 @@ func (s *scheduler) rearm() {
 	wall := s.eng.clock.wall()
 	if s.ready.len() > 0 && !s.draining {
 		due := s.ready.first().job.Due.Sub(wall)
-		if s.started < s.slots {
+		if s.started < s.permits {
 			sooner(due)
 		} else if !s.soon(wall) {
-			sooner(due - s.eng.opts.ClaimAhead) // it asks for a slot then
+			sooner(due - s.eng.opts.ClaimAhead) // it asks for a permit then
 		}
 	}
 	elapsed := s.eng.clock.elapsed()

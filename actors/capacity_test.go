@@ -64,12 +64,12 @@ func TestG16_CapsAreReachedAndNotExceeded(t *testing.T) {
 				for a := range tt.apps {
 					i := h.Inspect(storage.AppID(fmt.Sprint("app", a)))
 					running += i.Running
-					if i.Running > i.Slots {
-						t.Errorf("app %d runs %d jobs in %d slots", a, i.Running, i.Slots)
+					if i.Running > i.Permits {
+						t.Errorf("app %d runs %d jobs with %d permits", a, i.Running, i.Permits)
 					}
 				}
 				if running != tt.wantInAll {
-					t.Errorf("%d jobs hold a slot, want %d", running, tt.wantInAll)
+					t.Errorf("%d jobs hold a permit, want %d", running, tt.wantInAll)
 				}
 				h.Drain()
 				most := 0
@@ -170,26 +170,26 @@ var ways = map[string]func(k *kit) dispatch.Call{
 	},
 }
 
-// G17: however jobs end, their slots are free again: many more of them than
-// there are slots, and then as many jobs as there are slots at once.
-func TestG17_NoSlotIsLostHoweverAJobEnds(t *testing.T) {
-	const slots = 3
+// G17: however jobs end, their permits are free again: many more of them than
+// there are permits, and then as many jobs as there are permits at once.
+func TestG17_NoPermitIsLostHoweverAJobEnds(t *testing.T) {
+	const permits = 3
 	for name, bind := range ways {
 		for _, retries := range []int{0, 2} {
 			t.Run(fmt.Sprint(name, ", retries ", retries), func(t *testing.T) {
 				k := newKit()
 				call, work := bind(k), k.counted("t:work", time.Minute)
 				opts := actors.Options{
-					Functions: k.reg, AppConcurrency: slots, Concurrency: slots, Logger: quiet, Limits: dispatch.Limits{Result: 1 << 10}, ClockCheck: time.Minute,
+					Functions: k.reg, AppConcurrency: permits, Concurrency: permits, Logger: quiet, Limits: dispatch.Limits{Result: 1 << 10}, ClockCheck: time.Minute,
 				}
 				actorstest.Run(t, opts, func(h *actorstest.Harness) {
 					policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 1 + retries, Base: 10 * time.Millisecond})
-					must[none](t)(k.scheduleMany(h, "acme", 4*slots, 0, call, policy))
+					must[none](t)(k.scheduleMany(h, "acme", 4*permits, 0, call, policy))
 					h.Advance(time.Hour)
 					if jobs := h.Jobs("acme", storage.StatePending, storage.StateRunning); len(jobs) > 0 {
 						t.Fatalf("%d jobs are left: %+v; %+v", len(jobs), jobs[0], h.Inspect("acme"))
 					}
-					wantFree(t, h, k, work, slots)
+					wantFree(t, h, k, work, permits)
 				})
 			})
 		}
@@ -197,23 +197,23 @@ func TestG17_NoSlotIsLostHoweverAJobEnds(t *testing.T) {
 }
 
 // wantFree demands that so many jobs can run at once, in another app and then in
-// acme, and that none holds a slot afterwards.
-func wantFree(t *testing.T, h *actorstest.Harness, k *kit, work *dispatch.ActionRef[string, none], slots int) {
+// acme, and that none holds a permit afterwards.
+func wantFree(t *testing.T, h *actorstest.Harness, k *kit, work *dispatch.ActionRef[string, none], permits int) {
 	t.Helper()
 	for _, app := range []storage.AppID{"fresh", "acme"} {
-		must[none](t)(k.scheduleMany(h, app, 2*slots, 0, work.With(string(app))))
+		must[none](t)(k.scheduleMany(h, app, 2*permits, 0, work.With(string(app))))
 		h.Drain()
-		if n := k.mostAtOnce(string(app)); n != slots {
-			t.Errorf("app %s can run %d jobs at once, want %d", app, n, slots)
+		if n := k.mostAtOnce(string(app)); n != permits {
+			t.Errorf("app %s can run %d jobs at once, want %d", app, n, permits)
 		}
 		h.Advance(time.Minute)
-		if i := h.Inspect(app); !i.Asleep && (i.Running != 0 || i.Slots != 0 || i.Claimed != 0) {
+		if i := h.Inspect(app); !i.Asleep && (i.Running != 0 || i.Permits != 0 || i.Claimed != 0) {
 			t.Errorf("app %s at rest: %+v", app, i)
 		}
 	}
 }
 
-// G17: jobs that never get as far as their handler give their slots back, too,
+// G17: jobs that never get as far as their handler give their permits back, too,
 // however many there are: their arguments do not fit any more, their function is
 // gone, or has become a query, or their identity is refused.
 func TestG17_JobsThatNeverStart(t *testing.T) {
@@ -296,10 +296,10 @@ func TestG17_JobsThatNeverStart(t *testing.T) {
 	}
 }
 
-// G17: nor is a slot lost when the app is cancelled, sleeps, crashes or is deleted
-// while it holds slots or waits for some.
-func TestG17_NoSlotIsLostWhateverBecomesOfTheApp(t *testing.T) {
-	const slots = 2
+// G17: nor is a permit lost when the app is cancelled, sleeps, crashes or is deleted
+// while it holds permits or waits for some.
+func TestG17_NoPermitIsLostWhateverBecomesOfTheApp(t *testing.T) {
+	const permits = 2
 	for _, tt := range []struct {
 		name string
 		do   func(t *testing.T, h *actorstest.Harness, waiting []storage.JobID)
@@ -338,9 +338,9 @@ func TestG17_NoSlotIsLostWhateverBecomesOfTheApp(t *testing.T) {
 			k := newKit()
 			work := k.counted("t:work", 10*time.Minute)
 			diskFails = newFaults()
-			opts := actors.Options{Functions: k.reg, Concurrency: slots, IdleAfter: time.Second, Fault: diskFails.ask, Logger: quiet}
+			opts := actors.Options{Functions: k.reg, Concurrency: permits, IdleAfter: time.Second, Fault: diskFails.ask, Logger: quiet}
 			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				for range slots {
+				for range permits {
 					mustAfter(t, h, "acme", 0, work.With("busy"), dispatch.NoRetry())
 				}
 				h.Settle()
@@ -351,13 +351,13 @@ func TestG17_NoSlotIsLostWhateverBecomesOfTheApp(t *testing.T) {
 				h.Settle()
 				tt.do(t, h, waiting)
 				h.Advance(2 * time.Hour)
-				wantFree(t, h, k, work, slots)
+				wantFree(t, h, k, work, permits)
 			})
 		})
 	}
 }
 
-// diskFails are the faults of TestG17_NoSlotIsLostWhateverBecomesOfTheApp.
+// diskFails are the faults of TestG17_NoPermitIsLostWhateverBecomesOfTheApp.
 var diskFails *faults
 
 func mustFail(t *testing.T, h *actorstest.Harness, app storage.AppID) {
@@ -375,7 +375,7 @@ func TestG16_CapsHoldInARandomLife(t *testing.T) {
 		k := newKit()
 		work := k.action("t:work", func(ctx *dispatch.ActionCtx, app string) error {
 			if err := ctx.Err(); err != nil {
-				return err // the engine dies: it has begun in the slot of one that is about to return
+				return err // the engine dies: it has begun in the permit of one that is about to return
 			}
 			defer k.enter("all")()
 			defer k.enter(app)()

@@ -175,7 +175,7 @@ func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*ru
 			}
 		} else {
 			s.claims--
-			s.freeSlot(r)
+			s.releasePermit(r)
 		}
 	}
 	var undecided []*run

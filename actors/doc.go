@@ -20,7 +20,7 @@
 //	│  └─ app/<name>    supervisor of one app's two actors
 //	│     ├─ runner     resolves, decodes, rebuilds the identity, runs functions
 //	│     └─ scheduler  state, turn, claims, alarm
-//	├─ governor         shares the engine-wide limit of running jobs
+//	├─ broker           shares the engine-wide limit of running jobs
 //	└─ waker            wakes sleeping apps; notices steps of the clock
 //
 //	caller ──invocation──► runner ──turn──► scheduler ──relay──► goroutine of the runner
@@ -36,7 +36,7 @@
 //
 // The way of a job:
 //
-//	in the bucket ──claim──► claimed ──durable──► ready ──instant, slot──► launched ──► started ──► ended
+//	in the bucket ──claim──► claimed ──durable──► ready ──instant, permit► launched ──► started ──► ended
 //	     ▲                      │                                                                     │
 //	     │                      └── taken back when the app drains or its volume failed (no attempt)  │
 //	     └────────────────────────────── retry, or interrupted ◄──────────────────────────────────────┘
@@ -99,9 +99,9 @@
 // jobs are not. An attempt of a job that a shed call has cut off is an interruption.
 //
 // What another app can cost you. Apps share the processor, the committer of
-// their volume and the slots of the engine, and nothing else. A function that
+// their volume and the permits of the engine, and nothing else. A function that
 // never returns takes a core for as long, since Go cannot end it; its turn, its
-// slot and its caller are free again at its deadline, an action's slot and caller
+// permit and its caller are free again at its deadline, an action's permit and caller
 // Options.Grace later. Whatever one app does, be it panics, loops, huge values or
 // a full quota, the jobs of the others begin, and their calls are answered, within
 // 100 ms of when they would have been, 99 times of a hundred, while a core is left
@@ -113,10 +113,10 @@
 //	A2  At most one transaction of an app is open, and whoever has the turn ends it.
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
-//	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a slot.
+//	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a permit.
 //	A6  runs has every job claimed in the store that is to be run or running. What is claimed and not in runs was interrupted if runs.lost has it, and else has not begun.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is handed over.
-//	A8  started counts the runs with holdsSlot, never above slots, nor the sum of slots above Options.Concurrency.
+//	A8  started counts the runs with holdsPermit, never above permits, nor the sum of permits above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.
 //	A10 After an error of a commit nothing is begun until every change set was answered and the state was read again.
 //	A11 No message is sent to an app's actors after they were stopped: a caller enters before and leaves after. A handler that was given up may return later; what it tells is nothing to anybody.

@@ -15,7 +15,7 @@ import (
 func (s *scheduler) drain(m *drain) {
 	s.draining, s.drained = true, append(s.drained, m.done)
 	s.awaited.Store(true)
-	s.askSlots(s.eng.clock.wall())
+	s.askPermits(s.eng.clock.wall())
 	if !m.hold {
 		return
 	}
@@ -63,7 +63,7 @@ func (s *scheduler) drainStep() {
 		tx := s.begin(s.eng.clock.look())
 		for _, r := range waiting {
 			s.runs.remove(r)
-			s.freeSlot(r)
+			s.releasePermit(r)
 			err := tx.Unclaim(&r.job)
 			if errors.Is(err, storage.ErrUnavailable) {
 				s.rollback(tx, nil, nil)
@@ -127,7 +127,7 @@ func (s *scheduler) dismiss(err error) {
 		case t.inv.job == nil:
 			t.inv.reply(result{err: err})
 		default:
-			s.freeSlot(t.inv.job)
+			s.releasePermit(t.inv.job)
 		}
 	}
 	s.queue = nil

@@ -26,7 +26,7 @@ type Engine struct {
 	timers    *timing.Timers // nil: Go's own
 	sys       *system
 	handlers  *handlers
-	governor  *governor
+	broker    *permitBroker
 	directory *directory
 	waker     *waker
 	declared  declared
@@ -76,7 +76,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.registry = opts.Functions.Fingerprint()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
-	e.governor = newGovernor(e.sys, opts.Concurrency)
+	e.broker = newPermitBroker(e.sys, opts.Concurrency)
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*enterApp{}, held: map[storage.AppID][]*holdApp{},
@@ -87,10 +87,10 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	e.waker = &waker{eng: e, gone: make(chan struct{}), failing: map[string]string{}}
 	// Addresses are known before anybody runs: the actors tell each other at once.
-	e.governor.self = e.sys.address("governor")
+	e.broker.self = e.sys.address("broker")
 	e.directory.self = e.sys.address("directory")
 	e.waker.self = e.sys.address("waker")
-	e.sys.spawn("governor", func() actor.Actor { return &shared{e.governor, e, "governor"} })
+	e.sys.spawn("broker", func() actor.Actor { return &shared{e.broker, e, "broker"} })
 	e.sys.spawn("directory", func() actor.Actor { return &shared{e.directory, e, "directory"} })
 	e.sys.spawn("waker", func() actor.Actor { return &shared{e.waker, e, "waker"} })
 	clock.watch(func(era storage.Era) { e.sys.tell(e.waker.self, &clockStepped{era}) })
@@ -436,7 +436,7 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	<-e.directory.gone
 	<-e.waker.gone
 	err := closeStore()
-	root.Stop(e.governor.self)
+	root.Stop(e.broker.self)
 	e.sys.actors.Shutdown()
 	e.timers.Close()
 

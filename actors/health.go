@@ -25,7 +25,7 @@ func (e *Engine) Health() error {
 	return asError(err)
 }
 
-// shared is an actor that all apps need: the directory, the waker or the governor. A
+// shared is an actor that all apps need: the directory, the waker or the permit broker. A
 // panic is the end of one message, and never of the actor: its supervisor would stop
 // its children, which are all apps.
 type shared struct {

@@ -14,7 +14,7 @@ import (
 )
 
 // TestG24_APanicInWhatAllAppsShare: a message at which the directory, the waker or the
-// governor panics ends neither the actor nor the apps: Health is red until the engine
+// permit broker panics ends neither the actor nor the apps: Health is red until the engine
 // is opened anew, and calls and due jobs go on.
 func TestG24_APanicInWhatAllAppsShare(t *testing.T) {
 	put := dispatch.Mutation[dispatch.None, dispatch.None]("t:put")
@@ -36,8 +36,8 @@ func TestG24_APanicInWhatAllAppsShare(t *testing.T) {
 			"directory": func(e *Engine) (*actor.PID, any) {
 				return e.directory.self, &enterApp{id: "acme", answer: func(*appRef, error) { panic("on purpose") }}
 			},
-			"waker":    func(e *Engine) (*actor.PID, any) { return e.waker.self, (*appSwept)(nil) },
-			"governor": func(e *Engine) (*actor.PID, any) { return e.governor.self, (*dropAsk)(nil) },
+			"waker":  func(e *Engine) (*actor.PID, any) { return e.waker.self, (*appSwept)(nil) },
+			"broker": func(e *Engine) (*actor.PID, any) { return e.broker.self, (*dropAsk)(nil) },
 		} {
 			eng := open()
 			app, _ := eng.App("acme")

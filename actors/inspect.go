@@ -20,9 +20,9 @@ type Inspection struct {
 
 	Held    int // jobs that this program cannot run
 	Claimed int // jobs claimed whose handler has not started
-	Ready   int // of those, jobs that wait for their instant or a slot
-	Running int // jobs that hold a slot
-	Slots   int // slots the app has of the engine-wide limit
+	Ready   int // of those, jobs that wait for their instant or a permit
+	Running int // jobs that hold a permit
+	Permits int // permits the app has of the engine-wide limit
 	Leaving int // handlers that were given up and have Options.Grace to return
 	Stuck   int // handlers that were given up and have not returned: Engine.Stuck names them
 
@@ -86,7 +86,7 @@ func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 func (s *scheduler) inspection() Inspection {
 	i := Inspection{
 		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
-		Ready: s.ready.len(), Running: s.started, Slots: s.slots, Stuck: len(s.runs.stuck()),
+		Ready: s.ready.len(), Running: s.started, Permits: s.permits, Stuck: len(s.runs.stuck()),
 	}
 	i.Held = s.store.HeldNow()
 	i.Leaving = s.runs.leaving()

@@ -68,7 +68,7 @@ type Options struct {
 	// that a call behind a mutation that overruns gets its turn.
 	TurnWait time.Duration
 	// Grace is how long after its deadline an action may take to return before it
-	// is given up and its slot freed, and how long any handler that was told to stop
+	// is given up and its permit freed, and how long any handler that was told to stop
 	// may take before it is stuck (Engine.Stuck). Default 5 s.
 	Grace time.Duration
 

@@ -28,7 +28,7 @@ func (s *scheduler) endRun(end ending) {
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
 	if s.runs.get(r.job.ID) != r || r.over {
-		s.freeSlot(r) // cancelled, or given up: only that was left
+		s.releasePermit(r) // cancelled, or given up: only that was left
 		return
 	}
 	r.over = true
@@ -36,7 +36,7 @@ func (s *scheduler) endRun(end ending) {
 		s.claims-- // a mutation that has ended before it had the turn
 		end.unbegun = interrupted(end.err) != nil
 	}
-	s.freeSlot(r)
+	s.releasePermit(r)
 	s.ended = append(s.ended, end)
 }
 
@@ -68,7 +68,7 @@ func (s *scheduler) expireAfter(r *run, d time.Duration) {
 }
 
 // giveUp ends the run of an action whose handler has neither returned by its
-// deadline, or since its app is held, nor within the grace after it. The slot is
+// deadline, or since its app is held, nor within the grace after it. The permit is
 // freed; the job is not run again before that handler has returned.
 func (s *scheduler) giveUp(r *run) {
 	end := ending{run: r}

@@ -2,7 +2,7 @@ package actors
 
 import "slices"
 
-// ready are the claimed jobs that wait for their instant or a slot, in the order
+// ready are the claimed jobs that wait for their instant or a permit, in the order
 // jobs start: by due instant, then sequence (G13). Claims become durable nearly
 // in that order, so most are put at the end.
 type ready struct{ runs []*run }

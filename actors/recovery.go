@@ -95,7 +95,7 @@ func (s *scheduler) breakDown(cause error) {
 	for _, r := range s.runs.all() {
 		if r.mutation || !s.runs.live(r.job.ID) {
 			s.runs.lose(r)
-			s.freeSlot(r)
+			s.releasePermit(r)
 		}
 	}
 	s.ready, s.claims = ready{}, 0

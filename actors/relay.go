@@ -184,7 +184,7 @@ func (r *relay) lose() *turn {
 func (s *scheduler) finishRelay(r *relay) {
 	for _, t := range r.dropped {
 		if t.inv.job != nil {
-			s.freeSlot(t.inv.job)
+			s.releasePermit(t.inv.job)
 		}
 	}
 	for _, job := range r.tooSoon {
@@ -196,7 +196,7 @@ func (s *scheduler) finishRelay(r *relay) {
 		if job := t.inv.job; job != nil {
 			s.claims--
 			s.forgetRun(job)
-			s.freeSlot(job)
+			s.releasePermit(job)
 		}
 	}
 	for i := range r.inserted {

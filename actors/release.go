@@ -7,10 +7,10 @@ import (
 	"carillon/dispatch"
 )
 
-// This file is how claimed jobs start, at their instant and as far as there are slots.
+// This file is how claimed jobs start, at their instant and as far as there are permits.
 
 // release starts the claimed jobs whose instant has come, as far as there are
-// slots, in the order they were due. The wall is read again here: a timer is
+// permits, in the order they were due. The wall is read again here: a timer is
 // only a hint, and no job starts early (G11).
 func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
@@ -24,7 +24,7 @@ func (s *scheduler) release() {
 		if r.job.Due.After(wall) {
 			break
 		}
-		if s.started >= s.slots {
+		if s.started >= s.permits {
 			break
 		}
 		s.ready.pop()
@@ -39,7 +39,7 @@ func (s *scheduler) release() {
 	if len(due) > 0 {
 		s.eng.sys.tell(s.runner, &dueJobs{due})
 	}
-	s.askSlots(wall)
+	s.askPermits(wall)
 }
 
 // soon says whether the first of the claimed jobs is as near as its claim is
@@ -70,7 +70,7 @@ func (s *scheduler) launch(r *run) *invocation {
 		s.claims--
 		r.ctx = inv.ctx
 	}
-	r.holdsSlot = true
+	r.holdsPermit = true
 	s.started++
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {

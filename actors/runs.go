@@ -12,21 +12,21 @@ import (
 
 // run is a claimed job, from its claim to its end.
 type run struct {
-	app       *appState
-	job       storage.Job // as it was when claimed
-	attempt   int
-	path      string // of its function, as it is declared
-	mutation  bool
-	suspect   bool // crashes have cut it off before
-	startedAt time.Time
-	holdsSlot bool            // this and over are the SchedulerActor's
-	over      bool            // ended: its outcome is settled, or about to be
-	ctx       context.Context // of an action, launched, and how long its handler has
-	timeout   time.Duration
-	expires   *time.Timer // of an action: gives it up after deadline and grace
-	expiresAt time.Time
-	src       source // of an action
-	tick      dispatch.Tick
+	app         *appState
+	job         storage.Job // as it was when claimed
+	attempt     int
+	path        string // of its function, as it is declared
+	mutation    bool
+	suspect     bool // crashes have cut it off before
+	startedAt   time.Time
+	holdsPermit bool            // this and over are the SchedulerActor's
+	over        bool            // ended: its outcome is settled, or about to be
+	ctx         context.Context // of an action, launched, and how long its handler has
+	timeout     time.Duration
+	expires     *time.Timer // of an action: gives it up after deadline and grace
+	expiresAt   time.Time
+	src         source // of an action
+	tick        dispatch.Tick
 
 	// Below: guarded by runs.mu.
 	durable   bool // the claim is; the handler may start

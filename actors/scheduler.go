@@ -23,7 +23,7 @@ type scheduler struct {
 	queue  []*turn // who waits for it, in the order they came
 
 	// The sorted job bucket, as far as memory needs to know it.
-	ready  ready         // claimed durably, waiting for their instant or a slot
+	ready  ready         // claimed durably, waiting for their instant or a permit
 	from   storage.Place // no unclaimed job lies before it
 	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
 	claims int           // runs claimed and not started
@@ -74,9 +74,9 @@ type appState struct {
 	full        atomic.Bool    // the SchedulerActor waits for that to be less than maxQueued
 	loads       int            // how often the state was read again, by the SchedulerActor while it has the turn
 
-	// Slots of the engine-wide limit; the SchedulerActor's.
-	slots, started int
-	asked          int // for so many more
+	// Permits of the engine-wide limit; the SchedulerActor's.
+	permits, started int
+	asked            int // for so many more
 
 	ended   []ending    // to be settled with the next turn; the SchedulerActor's
 	opened  bool        // what a crash has left is known; the SchedulerActor's
@@ -97,7 +97,7 @@ type (
 	}
 	runExpired    struct{ run *run }   // an action is past deadline and grace
 	alarmFired    struct{ gen uint64 } // the alarm, of that generation
-	slotsGiven    struct{ claimant }   // by the governor
+	permitsGiven  struct{ claimant }   // by the permit broker
 	clockMoved    struct{}             // the wall was stepped, or the machine suspended
 	handlersMoved struct{}             // a handler that was given up has returned, is stuck, or was abandoned
 	retryReload   struct{}             // the volume may be up again
@@ -125,7 +125,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.close(errShutdown())
 		s.cutOff()
 		s.runs.stopLeaving()
-		s.eng.governor.forget(s.self)
+		s.eng.broker.forget(s.self)
 		return
 	case *actor.Restarting:
 		s.close(&dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the app was restarted; nothing was changed"})
@@ -163,9 +163,9 @@ func (s *scheduler) Receive(c actor.Context) {
 		if !s.alarm.Fired(m.gen) {
 			return
 		}
-	case *slotsGiven:
-		if m.app == s.self { // else the governor hears next that the app which asked has stopped
-			s.slots += m.n
+	case *permitsGiven:
+		if m.app == s.self { // else the permit broker hears next that the app which asked has stopped
+			s.permits += m.n
 			s.asked = max(s.asked-m.n, 0) // some may have been taken back
 		}
 	case *clockMoved:

@@ -158,7 +158,7 @@ func (s *scheduler) finishTurn(t *turn) {
 	}
 	s.commitRuns(t.tx, t.cancelings, runChanges{ended: []*run{r}}, nil)
 	s.forgetRun(r)
-	s.freeSlot(r)
+	s.releasePermit(r)
 }
 
 // replyDurable tells the caller, now that what the result depends on is durable

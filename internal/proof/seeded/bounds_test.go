@@ -154,7 +154,7 @@ var boundsFaults = []seededFault{
 		edits: []edit{{"actors/relay.go", `if !inv.start.begin() {`, `if !inv.start.begin() && !FAULT {`}},
 	},
 	{
-		name: "panic-ends-the-shared", what: "a panic of the directory, the waker or the governor is left to the actor library",
+		name: "panic-ends-the-shared", what: "a panic of the directory, the waker or the permit broker is left to the actor library",
 		pkg: "actors", tests: "TestG24_APanicInWhatAllAppsShare",
 		edits: []edit{{"actors/health.go", `if v := recover(); v != nil {`, `if v := recover(); v != nil && FAULT {
 			panic(v)

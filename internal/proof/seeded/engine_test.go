@@ -374,36 +374,36 @@ var engineFaults = []seededFault{
 	return r.job.Place().Less(other.job.Place())`}},
 	},
 	{
-		name: "slot-kept-on-panic", what: "the slot of a job that panicked is lost",
-		pkg: "actors", tests: "TestG17_NoSlotIsLostHoweverAJobEnds",
-		edits: []edit{{"actors/outcome.go", `	s.freeSlot(r)
+		name: "permit-kept-on-panic", what: "the permit of a job that panicked is lost",
+		pkg: "actors", tests: "TestG17_NoPermitIsLostHoweverAJobEnds",
+		edits: []edit{{"actors/outcome.go", `	s.releasePermit(r)
 `, `	if FAULT && errors.As(end.err, new(*dispatch.PanicError)) {
-		r.holdsSlot = false
+		r.holdsPermit = false
 	}
-	s.freeSlot(r)
+	s.releasePermit(r)
 `}},
 	},
 	{
-		name: "slots-ignored", what: "jobs start without a slot",
+		name: "permits-ignored", what: "jobs start without a permit",
 		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
-		edits: []edit{{"actors/release.go", `if s.started >= s.slots {`, `if s.started >= s.slots && !FAULT {`}},
+		edits: []edit{{"actors/release.go", `if s.started >= s.permits {`, `if s.started >= s.permits && !FAULT {`}},
 	},
 	{
-		name: "app-limit-off", what: "an app may take all slots of the engine",
+		name: "app-limit-off", what: "an app may take all permits of the engine",
 		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
 		edits: []edit{{"actors/permits.go", `want = min(want, s.eng.opts.AppConcurrency)`, `if !FAULT {
 		want = min(want, s.eng.opts.AppConcurrency)
 	}`}},
 	},
 	{
-		name: "slots-not-shared", what: "a busy app never gives a slot back",
+		name: "permits-not-shared", what: "a busy app never gives a permit back",
 		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
-		edits: []edit{{"actors/permits.go", `if s.eng.governor.contended.Load() {`, `if s.eng.governor.contended.Load() && !FAULT {`}},
+		edits: []edit{{"actors/permits.go", `if s.eng.broker.contended.Load() {`, `if s.eng.broker.contended.Load() && !FAULT {`}},
 	},
 	{
-		name: "claimant-forgotten", what: "an app that got some of the slots it asked for gets no more",
+		name: "claimant-forgotten", what: "an app that got some of the permits it asked for gets no more",
 		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
-		edits: []edit{{"actors/governor.go", `if w.n -= n; w.n > 0 {`, `if w.n -= n; w.n > 0 && !FAULT {`}},
+		edits: []edit{{"actors/broker.go", `if w.n -= n; w.n > 0 {`, `if w.n -= n; w.n > 0 && !FAULT {`}},
 	},
 	{
 		name: "identity-dropped", what: "a job runs anonymously, whatever identity was recorded",

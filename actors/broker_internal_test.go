@@ -15,27 +15,27 @@ type mailless struct {
 
 func (m mailless) Message() any { return m.message }
 
-// TestG18_ManyWaitingAppsAreServedInOrder: apps are given slots in the order in
+// TestG18_ManyWaitingAppsAreServedInOrder: apps are given permits in the order in
 // which they asked, and those that took their word back are given none.
 func TestG18_ManyWaitingAppsAreServedInOrder(t *testing.T) {
 	const apps = 10_000
-	g := newGovernor(newSystem(nil), 0)
+	g := newPermitBroker(newSystem(nil), 0)
 	defer g.sys.workers.Close(true)
 	pids := make([]*actor.PID, apps)
 	for i := range pids {
 		pids[i] = g.sys.address(fmt.Sprint("app/", i, "/scheduler"))
-		g.Receive(mailless{message: &askSlots{claimant{pids[i], 1}}})
+		g.Receive(mailless{message: &askPermits{claimant{pids[i], 1}}})
 	}
 	for i := 0; i < apps; i += 2 {
 		g.Receive(mailless{message: &dropAsk{pids[i]}})
 	}
 	for i := 1; i < apps; i += 2 {
 		if !g.contended.Load() {
-			t.Fatalf("nobody waits before app %d has its slot", i)
+			t.Fatalf("nobody waits before app %d has its permit", i)
 		}
-		g.Receive(mailless{message: &backSlots{claimant{pids[0], 1}}})
+		g.Receive(mailless{message: &returnPermits{claimant{pids[0], 1}}})
 		if g.held[pids[i].Id] != 1 {
-			t.Fatalf("app %d has no slot when it is its turn", i)
+			t.Fatalf("app %d has no permit when it is its turn", i)
 		}
 	}
 	if g.contended.Load() || len(g.places) != 0 {
