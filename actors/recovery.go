@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -33,6 +35,7 @@ func (s *scheduler) recover() error {
 	s.opened = true
 	found := s.runs.found(jobs)
 	var mended []claim // what the transaction says the end of
+	var told []func()  // what the log says when that is durable: until then it is found again
 	n := 0
 	for i := range jobs {
 		job := &jobs[i]
@@ -40,14 +43,14 @@ func (s *scheduler) recover() error {
 			continue
 		}
 		if n++; !hasRoom(tx, n) {
-			s.commitMended(tx, mended)
-			tx, mended, n = s.begin(s.eng.clock.look()), nil, 0
+			s.commitMended(tx, mended, told)
+			tx, mended, told, n = s.begin(s.eng.clock.look()), nil, nil, 0
 			tx.Pin()
 		}
 		crashed, begun := found[claimOf(job)]
 		if begun {
 			end := s.interruption(job, cutByStop, crashed)
-			s.eng.opts.Logger.Warn("job was interrupted", "app", s.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
+			told = append(told, func() { s.logInterruption(job, end, crashed) })
 			_, err = tx.EndAttempt(*job, end)
 		} else {
 			err = tx.Unclaim(job)
@@ -62,13 +65,23 @@ func (s *scheduler) recover() error {
 		}
 		mended = append(mended, claimOf(job))
 	}
-	s.commitMended(tx, mended)
+	s.commitMended(tx, mended, told)
 	s.claimFrom(storage.Place{})
 	return nil
 }
 
+// logInterruption is called by the committer.
+func (app *appState) logInterruption(job *storage.Job, end storage.End, crashed bool) {
+	level := slog.LevelWarn
+	if job.Interruptions > 0 && !crashed {
+		level = slog.LevelDebug // of a volume that keeps failing, say: it has been told
+	}
+	app.eng.opts.Logger.Log(context.Background(), level, "job was interrupted",
+		"app", app.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
+}
+
 // commitMended hands over what recover has written of the claims.
-func (s *scheduler) commitMended(tx *storage.Tx, claims []claim) {
+func (s *scheduler) commitMended(tx *storage.Tx, claims []claim, told []func()) {
 	if tx.Unchanged() {
 		s.rollback(tx, nil, nil) // nothing to wait for
 		return
@@ -77,6 +90,9 @@ func (s *scheduler) commitMended(tx *storage.Tx, claims []claim) {
 	s.commitRuns(tx, nil, runChanges{own: true}, func(err error) {
 		if err == nil {
 			runs.mended(claims)
+			for _, tell := range told {
+				tell()
+			}
 		}
 	})
 }

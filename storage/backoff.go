@@ -17,13 +17,17 @@ const (
 	maxBackoff = 10 * time.Second
 )
 
+// minCalm is how long after a failed commit the next one that fails counts as one of
+// the same row, at least.
+const minCalm = time.Second
+
 // backoff is what keeps a volume from being written. The committer changes it; any
 // goroutine asks it. Each change of state is one line of the log.
 //
 //	        commit failed                    commit failed again
 //	  up ─────────────────► failing ─────────────────────────────► backing off
 //	   ▲                       │                                    │    │ ▲
-//	   └───────────────────────┴───── committed ────────────────────┘    └─┘ 10 ms … 10 s
+//	   └───────────────────────┴── committed, after a while ────────┘    └─┘ 10 ms … 10 s
 //
 //	any ── damage of what every commit needs, another owner, another file ──► lost, for good
 type backoff struct {
@@ -33,6 +37,7 @@ type backoff struct {
 	mu       sync.Mutex
 	failures int       // in a row
 	since    time.Time // of the first of them
+	last     time.Time // of the last of them
 	until    time.Time // nothing is applied before
 	cause    error     // of the last of them
 	lost     error     // for good
@@ -66,7 +71,7 @@ func (b *backoff) fail(cause error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	b.cause = cause
+	b.cause, b.last = cause, now
 	switch b.failures++; b.failures {
 	case 1:
 		b.since = now
@@ -79,10 +84,14 @@ func (b *backoff) fail(cause error) {
 	}
 }
 
-// succeed notes that something was committed.
+// succeed notes that something was committed. A full disk has room for what is small:
+// only a success some time after the last failure says that the volume is up.
 func (b *backoff) succeed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if calm := max(2*b.until.Sub(b.last), minCalm); b.failures == 0 || time.Since(b.last) < calm {
+		return
+	}
 	if b.failures > 1 {
 		b.logger.Info("volume is up again", "volume", b.volume, "after", time.Since(b.since), "failed", b.failures)
 	}

@@ -414,8 +414,50 @@ func TestG23_BackoffOfAVolumeThatKeepsFailing(t *testing.T) {
 		if in := app.RetryIn(); in != 0 || s.Health() != nil {
 			t.Errorf("up again it is to be tried in %v, health %v", in, s.Health())
 		}
+		time.Sleep(20*time.Second - 1)
+		if lines := log.lines(); len(lines) != 2 {
+			t.Errorf("logged %q, want two lines until some time has passed", lines)
+		}
+		time.Sleep(time.Nanosecond)
+		if err := commitOne(t, app); err != nil {
+			t.Error(err)
+		}
 		if lines := log.lines(); len(lines) != 3 || !strings.Contains(lines[2], "up again") {
 			t.Errorf("logged %q, want a third line", lines)
+		}
+	})
+}
+
+// TestG23_BackoffOfAVolumeWhereSmallCommitsSucceed: on a full disk every other commit
+// fails. The wait grows all the same, and the log has two lines.
+func TestG23_BackoffOfAVolumeWhereSmallCommitsSucceed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logs
+		n, full := 0, false
+		s := mustOpen(t, t.TempDir(), storage.Options{Logger: log.logger(), Fault: func(point string) error {
+			if point != "commit" || !full {
+				return nil
+			}
+			if n++; n%2 == 0 {
+				return syscall.ENOSPC
+			}
+			return nil
+		}})
+		app := mustApp(t, s, "a")
+		full = true
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if err := commitOne(t, app); err != nil {
+				time.Sleep(app.RetryIn())
+				if err := app.Reload(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n > 60 {
+			t.Errorf("%d commits were tried within a minute", n)
+		}
+		if lines := log.lines(); len(lines) != 2 {
+			t.Errorf("logged %q, want two lines", lines)
 		}
 	})
 }
