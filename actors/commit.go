@@ -11,8 +11,8 @@ import (
 // This file is how a transaction of the app ends: its change set is handed over to the
 // committer, or it is rolled back, and what was to follow is told when it is durable.
 
-// settle takes note that a change set was answered.
-func (s *scheduler) settle(m *settled) {
+// noteCommitted takes note that a change set was answered.
+func (s *scheduler) noteCommitted(m *committed) {
 	if m.err != nil {
 		// One handed over before the state was read again says nothing new: the
 		// change sets since then stand, and most do not tell when they are answered.
@@ -49,8 +49,8 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 		s.nextAt = s.eng.clock.wall() // the next one may have waited for it
 	}
 	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
-	runs.stop = s.settleCancels(tx, cancelings)
-	s.hand(tx, runs, reply)
+	runs.stop = s.applyCancels(tx, cancelings)
+	s.submit(tx, runs, reply)
 }
 
 // ownJobs and ownWeight bound what the engine writes of its own accord in one change
@@ -65,9 +65,9 @@ const (
 // be about one more.
 func hasRoom(tx *storage.Tx, n int) bool { return n < ownJobs && tx.Weight() < ownWeight }
 
-// hand hands a transaction over, and has reply (nil: nobody waits) told when it is
+// submit hands a transaction over, and has reply (nil: nobody waits) told when it is
 // durable. The caller has the turn.
-func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
+func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) {
 	app.outstanding.Add(1)
 	loads, weight := app.loads, int64(tx.Weight())
 	app.queued.Add(weight)
@@ -88,7 +88,7 @@ func (app *appState) hand(tx *storage.Tx, runs runChanges, reply func(error)) {
 		less := app.queued.Add(-weight) < maxQueued && app.full.Load()
 		// Told first: who is answered that it failed may call again at once.
 		if err != nil || less || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
-			app.eng.sys.tell(app.scheduler, &settled{err: err, loads: loads, runs: runs, own: runs.own || reply == nil})
+			app.eng.sys.tell(app.scheduler, &committed{err: err, loads: loads, runs: runs, own: runs.own || reply == nil})
 		}
 		if reply != nil {
 			reply(err)
@@ -132,7 +132,7 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 	tx.Rollback(func(err error) {
 		state.outstanding.Add(-1)
 		if err != nil || state.awaited.Load() {
-			sys.tell(state.scheduler, &settled{err: err, loads: loads})
+			sys.tell(state.scheduler, &committed{err: err, loads: loads})
 		}
 		reply(err)
 	})
@@ -153,10 +153,10 @@ func (s *scheduler) follow(tx *storage.Tx) error {
 	return nil
 }
 
-// settleCancels decides the runs whose claims the transaction has cancelled:
+// applyCancels decides the runs whose claims the transaction has cancelled:
 // they never start, or what they do counts no more. It returns those whose
 // handlers are to be stopped once the cancel is durable.
-func (s *scheduler) settleCancels(tx *storage.Tx, cancelings []*run) (stop []*run) {
+func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run) {
 	canceled := map[*run]bool{}
 	for _, id := range tx.CanceledClaims() {
 		r := s.runs.get(id)

@@ -23,15 +23,15 @@
 //	├─ broker           shares the engine-wide limit of running jobs
 //	└─ waker            wakes sleeping apps; notices steps of the clock
 //
-//	caller ──invocation──► runner ──turn──► scheduler ──relay──► goroutine of the runner
+//	caller ──invocation──► runner ──turn──► scheduler ──batch──► goroutine of the runner
 //	                         ▲                 │ ▲                     │ change sets
-//	                         └──── due job ────┘ └──── relayEnded ◄────┤
+//	                         └──── due job ────┘ └──── batchEnded ◄────┤
 //	                                             ▲                     ▼
-//	                             settled ────────┴──────────── storage's committer
+//	                             committed ──────┴──────────── storage's committer
 //
 // An RPC and a due job are the same message to the runner. A query runs on a
 // snapshot, an action in its own goroutine, a mutation when it has the turn. The
-// turn is passed from mutation to mutation in one goroutine (relay.go), and goes
+// turn is passed from mutation to mutation in one goroutine (turnbatch.go), and goes
 // back to the SchedulerActor for everything that is more than writing.
 //
 // The way of a job:
@@ -109,7 +109,7 @@
 //
 // Invariants:
 //
-//	A1  Only the holder of an app's turn changes its state: the SchedulerActor while holder is nil, else the holder's relay.
+//	A1  Only the holder of an app's turn changes its state: the SchedulerActor while holder is nil, else the batch of turns that holds it.
 //	A2  At most one transaction of an app is open, and whoever has the turn ends it.
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
@@ -123,5 +123,5 @@
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //
-// Locks: relay.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
+// Locks: turnBatch.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

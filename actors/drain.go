@@ -114,7 +114,7 @@ func (s *scheduler) cutOff() {
 		}
 	}
 	for len(s.ended) > 0 && !s.broken {
-		s.settleEnded()
+		s.applyEnded()
 	}
 }
 

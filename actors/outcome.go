@@ -19,7 +19,7 @@ type ending struct {
 	unbegun bool  // the handler has not started and was interrupted: no attempt
 }
 
-// endRun takes note of a run's end. What it means for the job is settled with
+// endRun takes note of a run's end. What it means for the job is written down with
 // the next turn.
 func (s *scheduler) endRun(end ending) {
 	r := end.run
@@ -81,9 +81,9 @@ func (s *scheduler) giveUp(r *run) {
 	s.endRun(end)
 }
 
-// settleEnded writes down what became of jobs whose runs have ended, in one change
+// applyEnded writes down what became of jobs whose runs have ended, in one change
 // set: of the first of them, as many as it has room for.
-func (s *scheduler) settleEnded() {
+func (s *scheduler) applyEnded() {
 	ended := s.ended
 	at := s.eng.clock.look()
 	tx := s.begin(at)

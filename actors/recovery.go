@@ -121,7 +121,7 @@ func (s *scheduler) breakDown(cause error) {
 // It is false while that is not possible.
 func (s *scheduler) reload() bool {
 	if s.outstanding.Load() > 0 {
-		return false // a settled message comes with each
+		return false // a committed message comes with each
 	}
 	err := s.store.Reload()
 	if err == nil {

@@ -19,8 +19,8 @@ import (
 type scheduler struct {
 	*appState
 	self   *actor.PID
-	holder *relay  // who has the turn; nil: nobody
-	queue  []*turn // who waits for it, in the order they came
+	holder *turnBatch // who has the turn; nil: nobody
+	queue  []*turn    // who waits for it, in the order they came
 
 	// The sorted job bucket, as far as memory needs to know it.
 	ready  ready         // claimed durably, waiting for their instant or a permit
@@ -78,7 +78,7 @@ type appState struct {
 	permits, started int
 	asked            int // for so many more
 
-	ended   []ending    // to be settled with the next turn; the SchedulerActor's
+	ended   []ending    // to be written down with the next turn; the SchedulerActor's
 	opened  bool        // what a crash has left is known; the SchedulerActor's
 	open    atomic.Bool // the indexes are built: calls are let through
 	awaited atomic.Bool // the SchedulerActor waits for every change set to be answered
@@ -86,11 +86,11 @@ type appState struct {
 
 // The messages to the SchedulerActor, besides *turn and *operation.
 type (
-	turnsAsked  struct{ turns []*turn } // as if each had come alone
-	relayEnded  struct{ relay *relay }  // the relay that had the turn has given it back
-	turnExpired struct{}                // look whether the holder is past its deadline
-	jobEnded    struct{ end ending }    // a job's run ended outside the turn
-	runStarted  struct {                // an action's handler is about to start
+	turnsAsked  struct{ turns []*turn }    // as if each had come alone
+	batchEnded  struct{ batch *turnBatch } // the batch that had the turn has given it back
+	turnExpired struct{}                   // look whether the holder is past its deadline
+	jobEnded    struct{ end ending }       // a job's run ended outside the turn
+	runStarted  struct {                   // an action's handler is about to start
 		run     *run
 		ctx     context.Context
 		timeout time.Duration
@@ -105,8 +105,8 @@ type (
 		hold bool   // for a hold: tell the jobs that run to stop
 		done func() // called once nothing is under way
 	}
-	resume  struct{} // the drain for a hold was taken back
-	settled struct { // a change set was answered
+	resume    struct{} // the drain for a hold was taken back
+	committed struct { // a change set was answered
 		err   error
 		loads int  // of the app, when it was handed over
 		own   bool // it was the app's own work, and no caller's
@@ -139,10 +139,10 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *operation:
 		s.touch()
 		s.queue = append(s.queue, &turn{op: m})
-	case *relayEnded:
-		if s.holder == m.relay {
+	case *batchEnded:
+		if s.holder == m.batch {
 			s.holder = nil
-			s.finishRelay(m.relay)
+			s.finishBatch(m.batch)
 		}
 	case *turnExpired:
 		s.expireTurn()
@@ -170,8 +170,8 @@ func (s *scheduler) Receive(c actor.Context) {
 		}
 	case *clockMoved:
 		s.alarm.Clear()
-	case *settled:
-		s.settle(m)
+	case *committed:
+		s.noteCommitted(m)
 	case *handlersMoved:
 		s.claimFrom(storage.Place{})
 	case *retryReload:
@@ -238,7 +238,7 @@ func (s *scheduler) ownWork() bool {
 		}
 	case s.windDeclared():
 	case len(s.ended) > 0:
-		s.settleEnded()
+		s.applyEnded()
 	case s.claimDue(s.eng.clock.wall()):
 	default:
 		return false

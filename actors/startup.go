@@ -38,7 +38,7 @@ const indexRows = 5000
 // index cannot be built, what uses it fails, and the rest of the app works.
 func (s *scheduler) reconcile() bool {
 	if s.outstanding.Load() > 0 {
-		return false // a settled message comes with each
+		return false // a committed message comes with each
 	}
 	tx := s.begin(s.eng.clock.look())
 	tx.Pin()

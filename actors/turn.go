@@ -26,29 +26,29 @@ type turn struct {
 }
 
 // nextTurn gives the turn to whoever has waited longest: to an operation, or to
-// the mutations at the head of the queue, as a relay.
+// the mutations at the head of the queue, as a batch.
 func (s *scheduler) nextTurn() {
 	if op := s.queue[0].op; op != nil {
 		s.dequeue(1)
 		s.operate(op)
 		return
 	}
-	// Nobody in a relay has less time than whoever is before him: the one timer is
-	// set for the first.
+	// Deadlines do not decrease within a batch, so one timer armed for the first turn
+	// covers all.
 	n := 1
-	for n < min(len(s.queue), relayTurns) && s.queue[n].op == nil && s.queue[n].inv.timeout >= s.queue[n-1].inv.timeout {
+	for n < min(len(s.queue), batchTurns) && s.queue[n].op == nil && s.queue[n].inv.timeout >= s.queue[n-1].inv.timeout {
 		n++
 	}
-	r := newRelay(s.appState, s.queue[:n])
+	r := newTurnBatch(s.appState, s.queue[:n])
 	s.dequeue(n)
 	first := r.next()
 	if first == nil {
-		s.finishRelay(r) // they were all refused, or cancelled while they waited
+		s.finishBatch(r) // they were all refused, or cancelled while they waited
 		return
 	}
 	s.holder = r
 	s.watchTurn(first.inv.timeout)
-	s.eng.handlers.relay(s.appState, r)
+	s.eng.handlers.batch(s.appState, r)
 }
 
 func (s *scheduler) dequeue(n int) {
@@ -128,7 +128,7 @@ func (app *appState) noteCancels(runs *[]*run) func(storage.JobID) bool {
 	}
 }
 
-// finishTurn settles a turn that its relay has left to the SchedulerActor.
+// finishTurn finishes a turn that its batch has left to the SchedulerActor.
 func (s *scheduler) finishTurn(t *turn) {
 	r := t.inv.job
 	if t.result.err == nil {
@@ -238,7 +238,7 @@ func (s *scheduler) loseTurn(err error) {
 	r := s.holder
 	s.holder = nil
 	t := r.lose()
-	s.finishRelay(r)
+	s.finishBatch(r)
 	if t == nil {
 		return // it had just given the turn back
 	}

@@ -204,9 +204,9 @@ func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
 	return s, nil
 }
 
-// hand makes the buffer a change set, lays it over the app's state and gives it
+// enqueue makes the buffer a change set, lays it over the app's state and gives it
 // to the committer.
-func (a *App) hand(l *layer, era EraID, now time.Time, awaited bool, done func(error)) {
+func (a *App) enqueue(l *layer, era EraID, now time.Time, awaited bool, done func(error)) {
 	l.counts.seq = max(l.counts.seq, a.counts.seq)
 	if l.m.Len() == 0 {
 		a.counts.seq = l.counts.seq

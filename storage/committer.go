@@ -275,7 +275,7 @@ func (v *volume) commit(batch []*changeSet) error {
 			}
 		}
 		for _, app := range apps {
-			if err := app.settle(tx); err != nil {
+			if err := app.apply(tx); err != nil {
 				return ofApp(app, err)
 			}
 		}
@@ -294,9 +294,9 @@ func (v *volume) commit(batch []*changeSet) error {
 	return nil
 }
 
-// settle brings what the volume says about the app in line with what the batch
+// apply brings what the volume says about the app in line with what the batch
 // has made of it: its entry, its counter sheet and its place in the alarm index.
-func (a *App) settle(tx *kv.Txn) error {
+func (a *App) apply(tx *kv.Txn) error {
 	f := &a.filing
 	fresh := !f.entered
 	if err := a.enter(tx, f); err != nil {

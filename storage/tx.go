@@ -305,7 +305,7 @@ func (tx *Tx) Commit(done func(error)) error {
 	if tx.latest.Before(tx.now) {
 		tx.latest = tx.now
 	}
-	tx.app.hand(tx.layers[0], tx.era, tx.latest, tx.awaited, done)
+	tx.app.enqueue(tx.layers[0], tx.era, tx.latest, tx.awaited, done)
 	return nil
 }
 

@@ -100,7 +100,7 @@ var boundsFaults = []seededFault{
 	{
 		name: "jobs-shed", what: "a job that is due is refused with the calls of an overloaded volume",
 		pkg: "actors", tests: "TestG18_AnOverloadedVolumeSheds",
-		edits: []edit{{"actors/relay.go", `if inv.job == nil && app.overloaded() {`, `if (inv.job == nil || FAULT) && app.overloaded() {`}},
+		edits: []edit{{"actors/turnbatch.go", `if inv.job == nil && app.overloaded() {`, `if (inv.job == nil || FAULT) && app.overloaded() {`}},
 	},
 	{
 		name: "shed-charged", what: "a job is charged for the attempt that an overloaded volume cut off",
@@ -151,7 +151,7 @@ var boundsFaults = []seededFault{
 	{
 		name: "given-up-begins", what: "a call that was given up for its wait is applied all the same",
 		pkg: "actors", tests: "TestG24_TheWaitForTheTurnIsBounded",
-		edits: []edit{{"actors/relay.go", `if !inv.start.begin() {`, `if !inv.start.begin() && !FAULT {`}},
+		edits: []edit{{"actors/turnbatch.go", `if !inv.start.begin() {`, `if !inv.start.begin() && !FAULT {`}},
 	},
 	{
 		name: "panic-ends-the-shared", what: "a panic of the directory, the waker or the permit broker is left to the actor library",

@@ -67,7 +67,7 @@ var engineFaults = []seededFault{
 	{
 		name: "no-second-look", what: "the wall is not read again before a start",
 		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
-		edits: []edit{{"actors/release.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/relay.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
+		edits: []edit{{"actors/release.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/turnbatch.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
 	},
 	{
 		name: "due-by-written-time", what: "jobs are due by the instant that would be written down",
@@ -143,11 +143,11 @@ var engineFaults = []seededFault{
 	{
 		name: "start-before-durable", what: "a claim is released before it is durable",
 		pkg: "actors", tests: "TestG4_AtMostOnceAtEveryCommit",
-		edits: []edit{{"actors/commit.go", `s.hand(tx, runs, reply)`, `if FAULT {
-		s.settle(&settled{runs: runs})
+		edits: []edit{{"actors/commit.go", `s.submit(tx, runs, reply)`, `if FAULT {
+		s.settle(&committed{runs: runs})
 		runs.claimed = nil
 	}
-	s.hand(tx, runs, reply)`}},
+	s.submit(tx, runs, reply)`}},
 	},
 	{
 		name: "complete-in-second-commit", what: "a mutation's effects and its job's end are two commits",
@@ -157,7 +157,7 @@ var engineFaults = []seededFault{
 		s.commit(t.tx, t.cancelings, func(error) { sys.tell(self, &jobEnded{ending{run: r}}) })
 		return
 	}
-	if s.runs.get(r.job.ID) == r {`}, {"actors/relay.go", `inserted := t.tx.Inserted()`, `if FAULT && t.inv.job != nil {
+	if s.runs.get(r.job.ID) == r {`}, {"actors/turnbatch.go", `inserted := t.tx.Inserted()`, `if FAULT && t.inv.job != nil {
 		return false
 	}
 	inserted := t.tx.Inserted()`}},

@@ -236,7 +236,7 @@ var storageFaults = []seededFault{
 	tx.app.tx = nil
 	tx.unpin()
 	if FAULT {
-		tx.app.hand(tx.layers[0], tx.era, tx.now, false, func(error) {})
+		tx.app.enqueue(tx.layers[0], tx.era, tx.now, false, func(error) {})
 	}`}},
 	},
 	{

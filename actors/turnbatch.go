@@ -10,20 +10,20 @@ import (
 	"carillon/storage"
 )
 
-// relayTurns and relaySpan bound how many turns one relay passes on, and for
+// batchTurns and batchSpan bound how many turns are in a batch, and for
 // how long, so that whoever else wants the turn is not kept waiting.
 const (
-	relayTurns = 64
-	relaySpan  = 2 * time.Millisecond
+	batchTurns = 64
+	batchSpan  = 2 * time.Millisecond
 )
 
-// relay is the turn passed from mutation to mutation within one goroutine of
+// turnBatch is the turn passed from mutation to mutation within one goroutine of
 // the Runner: going back to the SchedulerActor between any two would cost more
-// than most handlers do. Each is its own transaction. What does nothing but
-// write is handed over by the goroutine itself; what fails, cancels a claimed
-// job, or schedules one that is due soon is left to the SchedulerActor, and
-// ends the relay.
-type relay struct {
+// than most handlers do. Each is its own transaction. A turn that does nothing but
+// write is submitted by the goroutine itself; one that fails, cancels a claimed
+// job, or schedules a job that is due soon is left to the SchedulerActor, and
+// ends the batch.
+type turnBatch struct {
 	app   *appState
 	turns []*turn
 	began time.Time
@@ -34,25 +34,25 @@ type relay struct {
 	deadline time.Time
 	lost     bool
 
-	// For the SchedulerActor, once the relay has ended.
-	settled  []*turn       // handed over
-	dropped  []*turn       // not begun: refused, cancelled or too soon
-	tooSoon  []*run        // of those, what is to wait again: the wall was stepped back
-	inserted []storage.Job // by settled turns, due later
-	left     *turn         // to be settled by the SchedulerActor
+	// For the SchedulerActor, once the batch has ended.
+	submitted []*turn       // their transactions are on their way
+	dropped   []*turn       // not begun: refused, cancelled or too soon
+	tooSoon   []*run        // of those, what is to wait again: the wall was stepped back
+	inserted  []storage.Job // by submitted turns, due later
+	left      *turn         // for the SchedulerActor to finish
 }
 
-func newRelay(app *appState, turns []*turn) *relay {
-	return &relay{app: app, turns: slices.Clone(turns), began: time.Now()}
+func newTurnBatch(app *appState, turns []*turn) *turnBatch {
+	return &turnBatch{app: app, turns: slices.Clone(turns), began: time.Now()}
 }
 
-// next begins the next turn; nil means that the relay has ended.
-func (r *relay) next() *turn {
+// next begins the next turn; nil means that the batch has ended.
+func (r *turnBatch) next() *turn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for !r.lost && r.left == nil && r.at < len(r.turns) {
 		now := time.Now()
-		if r.at > 0 && (now.Sub(r.began) > relaySpan || r.app.queued.Load() >= maxQueued) {
+		if r.at > 0 && (now.Sub(r.began) > batchSpan || r.app.queued.Load() >= maxQueued) {
 			break
 		}
 		t := r.turns[r.at]
@@ -68,7 +68,7 @@ func (r *relay) next() *turn {
 }
 
 // begin opens the turn's transaction, unless nobody waits for it any more.
-func (r *relay) begin(t *turn, now time.Time) bool {
+func (r *turnBatch) begin(t *turn, now time.Time) bool {
 	inv, app := t.inv, r.app
 	if !inv.start.begin() {
 		inv.reply(result{err: errTurnWait(app.id, inv.Path, app.eng.opts.TurnWait)})
@@ -113,7 +113,7 @@ func (r *relay) begin(t *turn, now time.Time) bool {
 
 // end takes the turn's result. It hands the transaction over if that is all
 // there is to do.
-func (r *relay) end(t *turn, res result) {
+func (r *turnBatch) end(t *turn, res result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lost || r.holds != t {
@@ -124,16 +124,16 @@ func (r *relay) end(t *turn, res result) {
 	t.ctx.Cancel(nil)
 	t.result = res
 	r.holds = nil
-	if !r.hand(t) {
+	if !r.submit(t) {
 		r.left = t
 		return
 	}
-	r.settled = append(r.settled, t)
+	r.submitted = append(r.submitted, t)
 }
 
-// hand hands the turn's transaction over. It is false, with nothing done, if
+// submit hands the turn's transaction over. It is false, with nothing done, if
 // that is the SchedulerActor's to do.
-func (r *relay) hand(t *turn) bool {
+func (r *turnBatch) submit(t *turn) bool {
 	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 {
 		return false
 	}
@@ -155,23 +155,23 @@ func (r *relay) hand(t *turn) bool {
 	}
 	r.inserted = append(r.inserted, inserted...)
 	if job != nil {
-		r.app.hand(t.tx, runChanges{ended: []*run{job}}, nil)
+		r.app.submit(t.tx, runChanges{ended: []*run{job}}, nil)
 	} else {
-		r.app.hand(t.tx, runChanges{}, t.replyDurable)
+		r.app.submit(t.tx, runChanges{}, t.replyDurable)
 	}
 	return true
 }
 
 // holding returns the turn whose handler runs, and when it must be done.
-func (r *relay) holding() (*turn, time.Time) {
+func (r *turnBatch) holding() (*turn, time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.holds, r.deadline
 }
 
-// lose takes the turn away and returns who had it. From here on the relay's
+// lose takes the turn away and returns who had it. From here on the batch's
 // goroutine changes nothing.
-func (r *relay) lose() *turn {
+func (r *turnBatch) lose() *turn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lost = true
@@ -180,8 +180,8 @@ func (r *relay) lose() *turn {
 	return t
 }
 
-// finishRelay takes note of what a relay has done, and settles what it has left.
-func (s *scheduler) finishRelay(r *relay) {
+// finishBatch takes note of what a batch has done, and finishes what it has left.
+func (s *scheduler) finishBatch(r *turnBatch) {
 	for _, t := range r.dropped {
 		if t.inv.job != nil {
 			s.releasePermit(t.inv.job)
@@ -192,7 +192,7 @@ func (s *scheduler) finishRelay(r *relay) {
 			s.ready.push(job)
 		}
 	}
-	for _, t := range r.settled {
+	for _, t := range r.submitted {
 		if job := t.inv.job; job != nil {
 			s.claims--
 			s.forgetRun(job)
@@ -213,9 +213,9 @@ func (s *scheduler) finishRelay(r *relay) {
 	}
 }
 
-// relay runs the turns of the relay and tells the SchedulerActor at the end. A
-// function that ends its goroutine ends the relay, too.
-func (h *handlers) relay(app *appState, r *relay) {
+// batch runs the turns of the batch and tells the SchedulerActor at the end. A
+// function that ends its goroutine ends the batch, too.
+func (h *handlers) batch(app *appState, r *turnBatch) {
 	t, _ := r.holding()
 	h.spawn(t.inv.Path, func() result {
 		for t != nil {
@@ -230,6 +230,6 @@ func (h *handlers) relay(app *appState, r *relay) {
 		if t != nil {
 			r.end(t, res)
 		}
-		h.eng.sys.tell(app.scheduler, &relayEnded{r})
+		h.eng.sys.tell(app.scheduler, &batchEnded{r})
 	})
 }
