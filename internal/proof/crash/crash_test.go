@@ -23,7 +23,7 @@ import (
 // are about the worker's files, which is when the files are made.
 var nameCalls = []string{"openat", "renameat", "mkdirat", "unlinkat"}
 
-// breaker starts workers under strace, which does the damage.
+// breaker starts workers under strace, which injects the faults.
 type breaker struct {
 	t      *testing.T
 	strace storagetest.Strace
@@ -34,31 +34,31 @@ func newBreaker(t *testing.T) *breaker {
 	return &breaker{t: t, strace: storagetest.FindStrace(t), root: t.TempDir()}
 }
 
-// damage is what is done to a worker.
-type damage struct {
+// fault is what is done to a worker.
+type fault struct {
 	what    string
 	options [][]string // of strace, one list for each life of the worker
 	env     []string
 	bad     bool // the disk has errors, and does not just end
 }
 
-// killed is a damage by SIGKILL instead of the n-th of the call.
-func killed(call string, n int) damage {
-	return damage{
+// killed is a fault by SIGKILL instead of the n-th of the call.
+func killed(call string, n int) fault {
+	return fault{
 		what:    fmt.Sprintf("killed at %s %d", call, n),
 		options: [][]string{storagetest.Kill(call, n)},
 	}
 }
 
-// wreck is what has become of a worker's lives.
-type wreck struct {
+// crashImage is what has become of a worker's lives.
+type crashImage struct {
 	dir     string
-	journal trail
+	journal trace
 	deaths  int
 }
 
-// remains are the wreck's, for the verifier. They can be placed once.
-func (w *wreck) remains(d damage) remains {
+// remains are the crash image's, for the verifier. They can be placed once.
+func (w *crashImage) remains(d fault) remains {
 	return remains{what: d.what, journal: w.journal, deaths: w.deaths, bad: d.bad, place: func(dir string) error {
 		if err := os.Remove(dir); err != nil {
 			return err
@@ -71,12 +71,12 @@ func (w *wreck) remains(d damage) remains {
 }
 
 // do lets a worker live its lives, in a new directory.
-func (b *breaker) do(ctx context.Context, d damage) (*wreck, error) {
+func (b *breaker) do(ctx context.Context, d fault) (*crashImage, error) {
 	base, err := os.MkdirTemp(b.root, "")
 	if err != nil {
 		return nil, err
 	}
-	w := &wreck{dir: filepath.Join(base, "data")}
+	w := &crashImage{dir: filepath.Join(base, "data")}
 	for life, options := range d.options {
 		options = slices.Clone(options)
 		for i := range options {
@@ -86,7 +86,7 @@ func (b *breaker) do(ctx context.Context, d damage) (*wreck, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s, life %d: %w", d.what, life+1, err)
 		}
-		lines, err := parseTrail(out)
+		lines, err := parseTrace(out)
 		if err != nil {
 			return nil, fmt.Errorf("%s, life %d: %w", d.what, life+1, err)
 		}
@@ -100,7 +100,7 @@ func (b *breaker) do(ctx context.Context, d damage) (*wreck, error) {
 
 // life lets a worker live once, under strace if there are options for it, and
 // says whether it has died of it.
-func (b *breaker) life(ctx context.Context, w *wreck, d damage, life int, options []string) (died bool, out []byte, err error) {
+func (b *breaker) life(ctx context.Context, w *crashImage, d fault, life int, options []string) (died bool, out []byte, err error) {
 	from := workerBase
 	if life > 0 {
 		from = w.journal.end().Add(restartLate)
@@ -132,21 +132,21 @@ func (b *breaker) life(ctx context.Context, w *wreck, d damage, life int, option
 // atOnce is how many workers live at once. They wait for the disk most of the time.
 const atOnce = 4
 
-// tryAll does the damages and verifies what is left, until all are done or the
+// tryAll injects the faults and verifies what is left, until all are done or the
 // time is up. It counts how the workers ended.
-func (b *breaker) tryAll(tally *proof.Tally, damages []damage, budget time.Duration) map[string]int {
+func (b *breaker) tryAll(tally *proof.Tally, faults []fault, budget time.Duration) map[string]int {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	defer cancel()
 	type result struct {
-		damage
-		*wreck
+		fault
+		*crashImage
 		err error
 	}
-	todo, results := make(chan damage), make(chan result)
+	todo, results := make(chan fault), make(chan result)
 	go func() {
 		defer close(todo)
 		began := time.Now()
-		for _, d := range damages {
+		for _, d := range faults {
 			if time.Since(began) > budget || ctx.Err() != nil {
 				return
 			}
@@ -183,7 +183,7 @@ func (b *breaker) tryAll(tally *proof.Tally, damages []damage, budget time.Durat
 			continue
 		}
 		outcomes[r.outcome()]++
-		r.remains(r.damage).verify(b.t, tally)
+		r.remains(r.fault).verify(b.t, tally)
 		if err := os.RemoveAll(filepath.Dir(r.dir)); err != nil {
 			b.t.Error(err)
 		}
@@ -201,7 +201,7 @@ const (
 )
 
 // outcome says in a word how far the worker came.
-func (w *wreck) outcome() string {
+func (w *crashImage) outcome() string {
 	switch {
 	case w.journal.has(saidQuit):
 		return gaveUp
@@ -220,7 +220,7 @@ func (w *wreck) outcome() string {
 func (b *breaker) count(tally *proof.Tally) storagetest.Counts {
 	b.t.Helper()
 	log := filepath.Join(b.root, "counted")
-	b.tryAll(tally, []damage{{what: "unharmed", options: [][]string{storagetest.Log(log)}}}, time.Minute)
+	b.tryAll(tally, []fault{{what: "unharmed", options: [][]string{storagetest.Log(log)}}}, time.Minute)
 	counts, err := storagetest.ReadCounts(log)
 	if err != nil {
 		b.t.Fatal(err)
@@ -235,18 +235,18 @@ func (b *breaker) count(tally *proof.Tally) storagetest.Counts {
 // workerBudget is how long workers are started for, of one method.
 func workerBudget() time.Duration { return proof.For(5*time.Second, 15*time.Second, 24*time.Hour) }
 
-// sample are want of the damages in a random order, first evenly spread; or all.
-func sample(damages []damage, want int) []damage {
-	if want < len(damages) {
-		offset, step := rand.Float64(), float64(len(damages))/float64(want)
-		few := make([]damage, want)
+// sample are want of the faults in a random order, first evenly spread; or all.
+func sample(faults []fault, want int) []fault {
+	if want < len(faults) {
+		offset, step := rand.Float64(), float64(len(faults))/float64(want)
+		few := make([]fault, want)
 		for i := range few {
-			few[i] = damages[int((float64(i)+offset)*step)]
+			few[i] = faults[int((float64(i)+offset)*step)]
 		}
-		damages = few
+		faults = few
 	}
-	rand.Shuffle(len(damages), func(i, j int) { damages[i], damages[j] = damages[j], damages[i] })
-	return damages
+	rand.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	return faults
 }
 
 // The process is killed at each of its disk calls, once or twice in a row:
@@ -258,7 +258,7 @@ func TestG1_CrashPoints(t *testing.T) {
 	tally := proof.NewTally(t, "crash points")
 	b := newBreaker(t)
 	counts := b.count(tally)
-	var damages []damage
+	var faults []fault
 	for _, call := range storagetest.DiskCalls {
 		for i, n := range counts.Points(call) {
 			d := killed(call, n)
@@ -269,7 +269,7 @@ func TestG1_CrashPoints(t *testing.T) {
 				d.what += ", then " + again.what
 				d.options = append(d.options, again.options...)
 			}
-			damages = append(damages, d)
+			faults = append(faults, d)
 		}
 	}
 	for _, call := range nameCalls {
@@ -278,18 +278,18 @@ func TestG1_CrashPoints(t *testing.T) {
 			for _, file := range []string{"", "/volume-000.db.new", "/volume-000.db", "/volume-001.db.new", "/volume-001.db"} {
 				d.options[0] = append(d.options[0], "-P", "$DIR"+file)
 			}
-			damages = append(damages, d)
+			faults = append(faults, d)
 		}
 	}
-	all := len(damages)
-	damages = sample(damages, proof.Pick(24, 1000, all))
-	outcomes := b.tryAll(tally, damages, workerBudget()/2)
+	all := len(faults)
+	faults = sample(faults, proof.Pick(24, 1000, all))
+	outcomes := b.tryAll(tally, faults, workerBudget()/2)
 	logOutcomes(t, outcomes, all)
 	if died := outcomes[diedLate] + outcomes[diedEarly]; died == 0 && outcomes[ranToItsEnd] >= 8 {
 		t.Errorf("none of %d workers was killed", outcomes[ranToItsEnd])
 	}
 	for began := time.Now(); time.Since(began) < workerBudget()/2; {
-		r := b.record(damage{what: "recorded", options: [][]string{nil}})
+		r := b.record(fault{what: "recorded", options: [][]string{nil}})
 		moments, tried := r.moments(), 0
 		passes := proof.Pick(512, 32, 32) // each of them over the whole life
 		for _, first := range rand.Perm(passes) {

@@ -9,14 +9,14 @@ import (
 	"carillon/storage/storagetest"
 )
 
-// failing is a damage by errors of the call, from the n-th on or only that one.
+// failing is a fault by errors of the call, from the n-th on or only that one.
 // The worker goes on as well as it can, and is killed in the end.
-func failing(call, how string, n int, forever bool) damage {
+func failing(call, how string, n int, forever bool) fault {
 	what := fmt.Sprintf("%s %d: %s", call, n, how)
 	if forever {
 		what += ", and ever after"
 	}
-	return damage{what: what, bad: true, options: [][]string{storagetest.Fail(call, how, n, forever)}}
+	return fault{what: what, bad: true, options: [][]string{storagetest.Fail(call, how, n, forever)}}
 }
 
 // diskFaults are the ways in which a disk call may fail. A pwrite64 that returns
@@ -31,9 +31,9 @@ var diskFaults = []struct{ call, how string }{
 }
 
 // breakAll is tryAll for errors, some of which the calls must have met with.
-func (b *breaker) breakAll(tally *proof.Tally, damages []damage, all int) {
+func (b *breaker) breakAll(tally *proof.Tally, faults []fault, all int) {
 	b.t.Helper()
-	outcomes := b.tryAll(tally, damages, workerBudget())
+	outcomes := b.tryAll(tally, faults, workerBudget())
 	logOutcomes(b.t, outcomes, all)
 	if outcomes[hadFailures]+outcomes[gaveUp] == 0 && outcomes[ranToItsEnd] >= 8 {
 		b.t.Errorf("none of %d workers met with an error", outcomes[ranToItsEnd])
@@ -46,15 +46,15 @@ func TestG6_DiskErrors(t *testing.T) {
 	tally := proof.NewTally(t, "disk errors")
 	b := newBreaker(t)
 	counts := b.count(tally)
-	var damages []damage
+	var faults []fault
 	for _, f := range diskFaults {
 		for _, n := range counts.Points(f.call) {
-			damages = append(damages, failing(f.call, f.how, n, false), failing(f.call, f.how, n, true))
+			faults = append(faults, failing(f.call, f.how, n, false), failing(f.call, f.how, n, true))
 		}
 	}
-	all := len(damages)
-	damages = sample(damages, proof.Pick(24, 1000, all))
-	b.breakAll(tally, damages, all)
+	all := len(faults)
+	faults = sample(faults, proof.Pick(24, 1000, all))
+	b.breakAll(tally, faults, all)
 }
 
 // Files may not grow beyond a limit in the middle of a page, so that one write is
@@ -63,15 +63,15 @@ func TestG6_ShortWrites(t *testing.T) {
 	tally := proof.NewTally(t, "short writes")
 	b := newBreaker(t)
 	const page, sector, pages = 4096, 512, 40
-	var damages []damage
+	var faults []fault
 	for n := range pages * page / sector {
 		limit := 4*page + n*sector
-		damages = append(damages, damage{
+		faults = append(faults, fault{
 			what: fmt.Sprintf("files end at %d", limit), bad: true,
 			env: []string{workerLimit + "=" + strconv.Itoa(limit)}, options: [][]string{nil},
 		})
 	}
-	all := len(damages)
-	damages = sample(damages, proof.Pick(24, 1000, all))
-	b.breakAll(tally, damages, all)
+	all := len(faults)
+	faults = sample(faults, proof.Pick(24, 1000, all))
+	b.breakAll(tally, faults, all)
 }

@@ -52,8 +52,8 @@ type failLife struct {
 	rnd    *rand.Rand
 	disk   failDisk
 	seen   map[string]int // of everything worth a test, how often it came about
-	trail  []string
-	deeds  sync.WaitGroup
+	trace  []string
+	ops    sync.WaitGroup
 	killed bool
 
 	mu      sync.Mutex
@@ -166,9 +166,9 @@ func failLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) {
 		}
 		l.disk.fail(nil)
 		h.Advance(12 * time.Hour)
-		l.deeds.Wait()
+		l.ops.Wait()
 		if l.check(); l.over() {
-			t.Errorf("seed %d:\n%s", seed, strings.Join(l.trail, "\n"))
+			t.Errorf("seed %d:\n%s", seed, strings.Join(l.trace, "\n"))
 		}
 	})
 }
@@ -254,7 +254,7 @@ func (l *failLife) found(note func(string, ...any), format string, args ...any) 
 func (l *failLife) did(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.trail = append(l.trail, l.h.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	l.trace = append(l.trace, l.h.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
 // step does one thing.
@@ -263,17 +263,17 @@ func (l *failLife) step(mortal bool) {
 	trouble := proof.OneOf(l.rnd, []map[string]int{{"commit": 1}, {"committed": 1}, {"commit": 1, "reopen": 2}, {"commit": 3}, {"committed": 2}})
 	switch n := l.rnd.IntN(20); {
 	case n < 7:
-		l.deed()
+		l.op()
 		l.h.Settle()
 	case n < 10:
 		l.did("failing %v", trouble)
 		l.disk.fail(trouble)
-		l.deed()
+		l.op()
 		l.h.Settle()
 	case n < 14: // several in one commit, and behind it
 		release := l.disk.hold()
 		for range 1 + l.rnd.IntN(4) {
-			l.deed()
+			l.op()
 			l.h.Settle()
 		}
 		l.h.Advance(proof.OneOf(l.rnd, []time.Duration{0, time.Millisecond, time.Second}))
@@ -281,7 +281,7 @@ func (l *failLife) step(mortal bool) {
 		l.did("failing %v, after one more commit", trouble)
 		release()
 		l.h.Settle()
-		l.deed()
+		l.op()
 		l.disk.fail(trouble)
 		again()
 		l.h.Settle()
@@ -289,7 +289,7 @@ func (l *failLife) step(mortal bool) {
 		l.did("killed")
 		l.see("killed")
 		l.h.Kill()
-		l.deeds.Wait()
+		l.ops.Wait()
 		l.killed = true
 		l.opened()
 		l.disk.fail(nil)
@@ -323,8 +323,8 @@ func (l *failLife) opened() {
 	}
 }
 
-// deed is a call of a client.
-func (l *failLife) deed() {
+// op is a call of a client.
+func (l *failLife) op() {
 	client := l.h.Scheduler(failApp)
 	l.mu.Lock()
 	ids := slices.Sorted(maps.Keys(l.jobs))
@@ -412,7 +412,7 @@ func (l *failLife) deed() {
 // call makes the call and notes how it was answered.
 func (l *failLife) call(what string, do func() error) {
 	l.did("%s", what)
-	l.deeds.Go(func() {
+	l.ops.Go(func() {
 		err := do()
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -421,7 +421,7 @@ func (l *failLife) call(what string, do func() error) {
 		} else {
 			l.seen["not acknowledged"]++
 		}
-		l.trail = append(l.trail, fmt.Sprintf("    %s: %v", what, err))
+		l.trace = append(l.trace, fmt.Sprintf("    %s: %v", what, err))
 	})
 }
 

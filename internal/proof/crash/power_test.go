@@ -79,7 +79,7 @@ func (r *powerRecord) moments() (all []cutPoint) {
 
 // powerRecord is what a worker has done to the disk, and said.
 type powerRecord struct {
-	damage
+	fault
 	dir    string
 	deaths int // before the power was cut
 	events []diskEvent
@@ -87,7 +87,7 @@ type powerRecord struct {
 }
 
 // record has a worker live, to which d is done, and writes down what it does.
-func (b *breaker) record(d damage) (r *powerRecord) {
+func (b *breaker) record(d fault) (r *powerRecord) {
 	b.t.Helper()
 	logs := b.t.TempDir()
 	log := func(life int) string { return filepath.Join(logs, strconv.Itoa(life)) }
@@ -98,7 +98,7 @@ func (b *breaker) record(d damage) (r *powerRecord) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r = &powerRecord{damage: d, dir: w.dir, deaths: w.deaths}
+	r = &powerRecord{fault: d, dir: w.dir, deaths: w.deaths}
 	for life := range d.options {
 		events, err := readRecord(log(life))
 		if err != nil {
@@ -133,7 +133,7 @@ func (r *powerRecord) cut(t *testing.T, tally *proof.Tally, how string, cuts []c
 				out = append(out, e.data...)
 			}
 		}
-		journal, err := parseTrail(out)
+		journal, err := parseTrace(out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,11 +153,11 @@ func TestG1_PowerLoss(t *testing.T) {
 	b := newBreaker(t)
 	began := time.Now()
 	for i := 0; i < 3 || time.Since(began) < proof.For(0, 12*time.Second, time.Hour); i++ {
-		d := damage{what: "unharmed", options: [][]string{nil}}
+		d := fault{what: "unharmed", options: [][]string{nil}}
 		switch i % 4 {
 		case 0:
 			// A slow disk: what is being synced is there to be seen for long.
-			d = damage{what: "slow", options: [][]string{storagetest.Fail("fdatasync", "delay_enter=10000", storagetest.IdleCalls+1, true)}}
+			d = fault{what: "slow", options: [][]string{storagetest.Fail("fdatasync", "delay_enter=10000", storagetest.IdleCalls+1, true)}}
 		case 1:
 			d = failing("fdatasync", "error=EIO", storagetest.IdleCalls+1+rand.IntN(60), false)
 		case 2:

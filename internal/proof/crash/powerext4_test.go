@@ -108,7 +108,7 @@ func (f *firstWord) Write(p []byte) (int, error) {
 
 // crash has a worker live on the file system, which stops after the delay, and
 // returns what the worker has said.
-func (l *loopFS) crash(t *testing.T, delay time.Duration) trail {
+func (l *loopFS) crash(t *testing.T, delay time.Duration) trace {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -133,7 +133,7 @@ func (l *loopFS) crash(t *testing.T, delay time.Duration) trail {
 	if err := cmd.Wait(); err != nil && !storagetest.Killed(err) {
 		t.Fatalf("the worker: %v", err)
 	}
-	journal, err := parseTrail(out.said.Bytes())
+	journal, err := parseTrace(out.said.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}

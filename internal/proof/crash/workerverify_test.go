@@ -22,7 +22,7 @@ import (
 // remains are what workers have left behind.
 type remains struct {
 	what    string                 // what happened to them
-	journal trail                  // of all their lives
+	journal trace                  // of all their lives
 	place   func(dir string) error // puts the files into the directory, which is empty
 	deaths  int                    // how many lives have ended before their time
 	bad     bool                   // the disk had errors, so calls may have failed

@@ -16,14 +16,14 @@ import (
 	"carillon/storage"
 )
 
-// killDeed is a line of a client's log: what it is about to ask for or, with
+// killOp is a line of a client's log: what it is about to ask for or, with
 // Acked, what it was answered. Each line is on disk before the client goes on.
-type killDeed struct {
+type killOp struct {
 	Seq   int
 	Acked bool
 
 	// What it asks for.
-	Do    string // a function: see killClient.deed
+	Do    string // a function: see killClient.op
 	App   string
 	Key   string        // by which its effects are told from others
 	N     int           // jobs
@@ -38,11 +38,11 @@ type killDeed struct {
 	Canceled bool
 	Found    storage.State
 	Life     int // of the server that answered
-	Reports  int // that the witness had at the latest when the answer was there
+	Reports  int // that the observer had at the latest when the answer was there
 }
 
-// job is the idempotency key of a job of the deed's app.
-func (d *killDeed) job(id storage.JobID) string {
+// job is the idempotency key of a job of the op's app.
+func (d *killOp) job(id storage.JobID) string {
 	return dispatch.JobRun{App: storage.AppID(d.App), ID: id}.IdempotencyKey()
 }
 
@@ -53,7 +53,7 @@ type killClient struct {
 	app  string
 	log  *os.File
 	seq  int
-	jobs []killDeed // acknowledged lately: there is something to cancel
+	jobs []killOp // acknowledged lately: there is something to cancel
 }
 
 // killRefusal is an error that the server has answered with.
@@ -64,11 +64,11 @@ type killRefusal struct {
 
 func (e *killRefusal) Error() string { return string(e.Code) + ": " + e.Message }
 
-// run does one deed after the other, and waits for the next life of the server
+// run does one op after the other, and waits for the next life of the server
 // when one is cut off.
 func (c *killClient) run() error {
 	for life := c.loop.serving(0); life != nil; {
-		if err := c.deed(life); err != nil {
+		if err := c.op(life); err != nil {
 			var refused *killRefusal
 			if errors.As(err, &refused) {
 				return fmt.Errorf("client %d: %w", c.n, err)
@@ -85,7 +85,7 @@ func (c *killClient) run() error {
 }
 
 // note writes a line into the log.
-func (c *killClient) note(d killDeed) error {
+func (c *killClient) note(d killOp) error {
 	line, err := json.Marshal(d)
 	if err != nil {
 		return err
@@ -96,14 +96,14 @@ func (c *killClient) note(d killDeed) error {
 	return c.log.Sync()
 }
 
-// deed asks for one thing. The error is a *killRefusal if the server has refused
+// op asks for one thing. The error is a *killRefusal if the server has refused
 // it, and any other if nobody knows what became of it.
-func (c *killClient) deed(life *killLife) error {
+func (c *killClient) op(life *killLife) error {
 	c.seq++
-	d := killDeed{Seq: c.seq, App: c.app, Key: fmt.Sprintf("c%d-%d", c.n, c.seq), N: 1}
+	d := killOp{Seq: c.seq, App: c.app, Key: fmt.Sprintf("c%d-%d", c.n, c.seq), N: 1}
 	kinds := []string{"counters:later", "counters:later", "counters:fail", "posts:publish", "orders:place", "jobs:cancel", "jobs:cancel"}
-	if c.loop.witness != nil {
-		kinds = append(kinds, "witness:later", "witness:later", "witness:later")
+	if c.loop.observer != nil {
+		kinds = append(kinds, "observer:later", "observer:later", "observer:later")
 	}
 	d.Do = kinds[rand.IntN(len(kinds))]
 	if len(c.jobs) == 0 && d.Do == "jobs:cancel" {
@@ -133,7 +133,7 @@ func (c *killClient) deed(life *killLife) error {
 		of := c.jobs[rand.IntN(len(c.jobs))]
 		d.Job = of.Jobs[rand.IntN(len(of.Jobs))]
 		args = map[string]any{"id": d.Job}
-	case "witness:later":
+	case "observer:later":
 		if d.Once = rand.IntN(4) == 0; !d.Once && rand.IntN(4) == 0 {
 			d.Fails = 1 + rand.IntN(2)
 		}
@@ -153,7 +153,7 @@ func (c *killClient) deed(life *killLife) error {
 		State    storage.State
 	}
 	into := any(&answer)
-	if d.Do == "witness:later" {
+	if d.Do == "observer:later" {
 		into = &answer.JobID
 	}
 	if err := c.loop.call(life, c.app, d.Do, args, into); err != nil {
@@ -163,7 +163,7 @@ func (c *killClient) deed(life *killLife) error {
 	if answer.JobID != "" {
 		d.Jobs = []storage.JobID{answer.JobID}
 	}
-	d.Reports = c.loop.witness.count()
+	d.Reports = c.loop.observer.count()
 	if len(d.Jobs) > 0 {
 		c.jobs = append(c.jobs, d)
 		c.jobs = c.jobs[max(0, len(c.jobs)-8):]
@@ -208,25 +208,25 @@ func (l *killLoop) ask(life *killLife, method, app, path string, args, result an
 	return json.Unmarshal(data, &struct{ Result any }{result})
 }
 
-// readDeeds reads a client's log: what it has asked for, and which of it was
-// acknowledged. Of a deed the last line counts.
-func readDeeds(name string) (deeds []killDeed, err error) {
+// readOps reads a client's log: what it has asked for, and which of it was
+// acknowledged. Of an op the last line counts.
+func readOps(name string) (ops []killOp, err error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
 	for line := range strings.Lines(string(data)) {
-		var d killDeed
+		var d killOp
 		if err := json.Unmarshal([]byte(line), &d); err != nil {
 			return nil, err
 		}
-		if n := len(deeds); n > 0 && deeds[n-1].Seq == d.Seq {
-			deeds[n-1] = d
+		if n := len(ops); n > 0 && ops[n-1].Seq == d.Seq {
+			ops[n-1] = d
 			continue
 		}
-		deeds = append(deeds, d)
+		ops = append(ops, d)
 	}
-	return deeds, nil
+	return ops, nil
 }
 
 // killTimeout is how long a request may take that no kill cuts off.

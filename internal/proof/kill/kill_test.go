@@ -27,17 +27,17 @@ const (
 
 // killLoop kills a server again and again while its clients go on.
 type killLoop struct {
-	t       *testing.T
-	tally   *proof.Tally
-	command func() *exec.Cmd // a new process of the server, on the same data
-	witness *killJournal     // nil: the server has no action that reports to it
-	client  *http.Client
-	clients []*killClient
-	mover   *killMover // with the witness only
-	slots   []*killSlots
+	t        *testing.T
+	tally    *proof.Tally
+	command  func() *exec.Cmd // a new process of the server, on the same data
+	observer *killJournal     // nil: the server has no action that reports to it
+	client   *http.Client
+	clients  []*killClient
+	mover    *killMover // with the observer only
+	slots    []*killSlots
 
 	asked atomic.Int64 // requests under way
-	acked atomic.Int64 // deeds acknowledged
+	acked atomic.Int64 // ops acknowledged
 	ticks int
 
 	mu      sync.Mutex
@@ -52,7 +52,7 @@ type killLoop struct {
 // or at most once, under one key and never twice at a time, nothing is lost, what
 // was cancelled has not run, every slot is accounted for, what was deleted is gone
 // and what was imported is one instant of what was exported. The server is
-// first the command itself, then the sample app with actions that have a witness.
+// first the command itself, then the sample app with actions that have an observer.
 func TestG1_KillLoop(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills a real server again and again")
@@ -63,18 +63,18 @@ func TestG1_KillLoop(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "carillon/cmd/carillon").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for _, witnessed := range []bool{false, true} {
+	for _, observed := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "data")
 		l := &killLoop{t: t, tally: tally, client: &http.Client{
 			Transport: &http.Transport{MaxIdleConnsPerHost: 2 * killClients}, Timeout: killTimeout,
 		}}
 		l.changed = sync.NewCond(&l.mu)
 		l.command = func() *exec.Cmd { return exec.Command(binary, "demo", "--data", dir, "--listen", "127.0.0.1:0") }
-		if witnessed {
-			l.witness = newJournal(t)
+		if observed {
+			l.observer = newJournal(t)
 			l.command = func() *exec.Cmd {
 				cmd := exec.Command(os.Args[0], "-test.run", "^TestKillServer$", "-test.timeout", "0")
-				cmd.Env = append(os.Environ(), killDir+"="+dir, killWitness+"="+l.witness.url)
+				cmd.Env = append(os.Environ(), killDir+"="+dir, killObserver+"="+l.observer.url)
 				return cmd
 			}
 		}
@@ -123,7 +123,7 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 			}
 		})
 	}
-	if l.witness != nil {
+	if l.observer != nil {
 		l.mover = &killMover{loop: l}
 		clients.Go(func() {
 			if err := l.mover.run(); err != nil {
@@ -161,12 +161,12 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 	for _, s := range l.slots {
 		s.verify(l, life)
 	}
-	deeds := l.verify(life)
+	ops := l.verify(life)
 	if l.mover != nil {
 		l.mover.verify(life)
 		l.t.Log(l.mover)
 	}
-	l.t.Logf("%d deeds, %d of them acknowledged, %d ticks, %d reports of actions, %d lives", deeds, l.acked.Load(), l.ticks, l.witness.count(), number)
+	l.t.Logf("%d ops, %d of them acknowledged, %d ticks, %d reports of actions, %d lives", ops, l.acked.Load(), l.ticks, l.observer.count(), number)
 	life.kill()
 }
 
@@ -221,9 +221,9 @@ func (l *killLoop) moment() {
 	case kind == 1: // around a slot
 		around := time.Duration(rand.Int64N(int64(100*time.Millisecond))) - 50*time.Millisecond
 		l.pause(time.Until(time.Now().Truncate(time.Second).Add(time.Second + around)))
-	case kind == 2 && l.witness != nil: // in an action
+	case kind == 2 && l.observer != nil: // in an action
 		select {
-		case <-l.witness.began:
+		case <-l.observer.began:
 		case <-time.After(time.Second):
 		}
 	default: // with most of the clients waiting for an answer
@@ -254,7 +254,7 @@ func (l *killLoop) look(life *killLife) {
 // asked for. Such jobs are listed before those that have ended.
 func (l *killLoop) settle(life *killLife) {
 	functions := []string{
-		"counters:bump", "counters:flaky", "notifications:notifySubscribers", "payments:charge", "heartbeat:tick", "witness:act",
+		"counters:bump", "counters:flaky", "notifications:notifySubscribers", "payments:charge", "heartbeat:tick", "observer:act",
 	}
 	limit := time.Now().Add(2 * time.Minute)
 	var apps []string

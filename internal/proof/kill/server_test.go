@@ -27,12 +27,12 @@ import (
 
 // Environment of the process that TestKillServer becomes.
 const (
-	killDir     = "CARILLON_PROOF_KILL_DIR"     // its data
-	killWitness = "CARILLON_PROOF_KILL_WITNESS" // URL that its actions report to
-	killLifeNo  = "CARILLON_PROOF_KILL_LIFE"    // which life of the server it is
+	killDir      = "CARILLON_PROOF_KILL_DIR"      // its data
+	killObserver = "CARILLON_PROOF_KILL_OBSERVER" // URL that its actions report to
+	killLifeNo   = "CARILLON_PROOF_KILL_LIFE"     // which life of the server it is
 )
 
-// killAct is the argument of an action that reports to the witness.
+// killAct is the argument of an action that reports to the observer.
 type killAct struct {
 	Key   string
 	Ms    int // how long it takes
@@ -47,7 +47,7 @@ type killLater struct {
 	ID      storage.JobID // chosen, if not empty
 }
 
-// killReport is what the witness is told when an attempt begins, and when it ends.
+// killReport is what the observer is told when an attempt begins, and when it ends.
 type killReport struct {
 	Life         int
 	Key          string
@@ -59,13 +59,13 @@ type killReport struct {
 }
 
 var (
-	killActLater = dispatch.Mutation[killLater, storage.JobID]("witness:later")
-	killActRun   = dispatch.InternalAction[killAct, dispatch.None]("witness:act")
+	killActLater = dispatch.Mutation[killLater, storage.JobID]("observer:later")
+	killActRun   = dispatch.InternalAction[killAct, dispatch.None]("observer:act")
 )
 
 // killFunctions are the sample app's functions and an action that the outside
 // world is told of.
-func killFunctions(witness string, life int) *dispatch.Registry {
+func killFunctions(observer string, life int) *dispatch.Registry {
 	reg := sampleapp.Functions()
 	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
 		opts := []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 20 * time.Millisecond})}
@@ -82,7 +82,7 @@ func killFunctions(witness string, life int) *dispatch.Registry {
 			Life: life, Key: args.Key, Job: ctx.Job.IdempotencyKey(), Attempt: ctx.Job.Attempt, ScheduledFor: ctx.Job.ScheduledFor,
 			Failed: ctx.Job.Attempt <= args.Fails,
 		}
-		if err := report.send(witness); err != nil {
+		if err := report.send(observer); err != nil {
 			return dispatch.None{}, err
 		}
 		work := time.NewTimer(time.Duration(args.Ms) * time.Millisecond)
@@ -93,7 +93,7 @@ func killFunctions(witness string, life int) *dispatch.Registry {
 			report.Failed = true
 		}
 		report.Ended = true
-		err := report.send(witness)
+		err := report.send(observer)
 		if err == nil && report.Failed {
 			err = dispatch.Errorf(dispatch.CodeUnavailable, "attempt %d fails", report.Attempt)
 		}
@@ -102,14 +102,14 @@ func killFunctions(witness string, life int) *dispatch.Registry {
 	return reg
 }
 
-// send tells the witness and waits until it has taken note, whatever has become
+// send tells the observer and waits until it has taken note, whatever has become
 // of the action meanwhile.
-func (r killReport) send(witness string) error {
+func (r killReport) send(observer string) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	resp, err := http.Post(witness, "application/json", bytes.NewReader(body))
+	resp, err := http.Post(observer, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (r killReport) send(witness string) error {
 }
 
 // TestKillServer is not a test but a server that TestG1_KillLoop kills: the
-// sample app with actions that have a witness, served as the command serves it.
+// sample app with actions that have an observer, served as the command serves it.
 // It ends when whoever has started it is gone.
 func TestKillServer(t *testing.T) {
 	dir := os.Getenv(killDir)
@@ -134,7 +134,7 @@ func TestKillServer(t *testing.T) {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	eng, err := actors.Open(dir, actors.Options{
-		Functions: killFunctions(os.Getenv(killWitness), life), Tables: sampleapp.Tables(), Crons: sampleapp.Crons(), Logger: logger,
+		Functions: killFunctions(os.Getenv(killObserver), life), Tables: sampleapp.Tables(), Crons: sampleapp.Crons(), Logger: logger,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"carillon/storage"
 )
 
-// killVerdict compares what clients and the witness have written down with what
+// killVerdict compares what clients and the observer have written down with what
 // the server shows after its last kill.
 type killVerdict struct {
 	*killLoop
@@ -21,16 +21,16 @@ type killVerdict struct {
 	canceled map[string]bool          // likewise: somebody has asked for it
 }
 
-// verify reads all logs and looks at each deed.
-func (l *killLoop) verify(life *killLife) (deeds int) {
-	v := &killVerdict{killLoop: l, life: life, attempts: l.witness.verify(l.tally), canceled: map[string]bool{}}
-	logs := make([][]killDeed, len(l.clients))
+// verify reads all logs and looks at each op.
+func (l *killLoop) verify(life *killLife) (ops int) {
+	v := &killVerdict{killLoop: l, life: life, attempts: l.observer.verify(l.tally), canceled: map[string]bool{}}
+	logs := make([][]killOp, len(l.clients))
 	for i, c := range l.clients {
 		var err error
-		if logs[i], err = readDeeds(c.log.Name()); err != nil {
+		if logs[i], err = readOps(c.log.Name()); err != nil {
 			l.t.Fatal(err)
 		}
-		deeds += len(logs[i])
+		ops += len(logs[i])
 		for _, d := range logs[i] {
 			if d.Do == "jobs:cancel" {
 				v.canceled[d.job(d.Job)] = true
@@ -41,18 +41,18 @@ func (l *killLoop) verify(life *killLife) (deeds int) {
 	for _, log := range logs {
 		work.Go(func() {
 			for _, d := range log {
-				if err := v.deed(d); err != nil {
+				if err := v.op(d); err != nil {
 					l.tally.Other("%s of client with app %s: %+v: %v", d.Do, d.App, d, err)
 				}
 			}
 		})
 	}
 	work.Wait()
-	return deeds
+	return ops
 }
 
-// deed looks at one deed. The error is about a request that the server refuses.
-func (v *killVerdict) deed(d killDeed) error {
+// op looks at one op. The error is about a request that the server refuses.
+func (v *killVerdict) op(d killOp) error {
 	switch d.Do {
 	case "jobs:cancel":
 		return v.cancel(d)
@@ -84,15 +84,15 @@ func (v *killVerdict) deed(d killDeed) error {
 		if order.State != sampleapp.Paid || order.Charge != d.Jobs[0] {
 			v.tally.Lost("order %s, charged by job %s, is %+v", d.Order, d.Jobs[0], order)
 		}
-	case "witness:later":
+	case "observer:later":
 		return v.action(d)
 	}
 	return nil
 }
 
-// count demands that each job of the deed that has run counts once, and no
+// count demands that each job of the op that has run counts once, and no
 // other: all of them and their effects are there, or none is.
-func (v *killVerdict) count(d killDeed) error {
+func (v *killVerdict) count(d killOp) error {
 	var counter struct{ Count int }
 	if err := v.call(v.life, d.App, "counters:get", map[string]any{"key": d.Key}, &counter); err != nil {
 		return err
@@ -113,8 +113,8 @@ func (v *killVerdict) count(d killDeed) error {
 	return nil
 }
 
-// action compares an action's job with what the witness has heard.
-func (v *killVerdict) action(d killDeed) error {
+// action compares an action's job with what the observer has heard.
+func (v *killVerdict) action(d killOp) error {
 	ran, err := v.ran(d)
 	if err != nil || !d.Acked {
 		return err
@@ -122,7 +122,7 @@ func (v *killVerdict) action(d killDeed) error {
 	seen := v.attempts[d.job(d.Jobs[0])]
 	switch {
 	case seen == nil && ran > 0:
-		v.tally.Lost("action %s is a success of which the witness has not heard", d.Jobs[0])
+		v.tally.Lost("action %s is a success of which the observer has not heard", d.Jobs[0])
 	case seen == nil:
 	case seen.key != d.Key:
 		v.tally.Doubled("%s was scheduled as job %s, and %s ran as it", d.Key, d.Jobs[0], seen.key)
@@ -134,9 +134,9 @@ func (v *killVerdict) action(d killDeed) error {
 	return nil
 }
 
-// ran demands that every job of an acknowledged deed is known and has ended as
+// ran demands that every job of an acknowledged op is known and has ended as
 // it should, and says how many are a success.
-func (v *killVerdict) ran(d killDeed) (n int, err error) {
+func (v *killVerdict) ran(d killOp) (n int, err error) {
 	for _, id := range d.Jobs {
 		row, known, err := v.job(d.App, id)
 		if err != nil {
@@ -172,7 +172,7 @@ func (v *killVerdict) ran(d killDeed) (n int, err error) {
 }
 
 // cancel demands that the answer to a cancel was true, and still is.
-func (v *killVerdict) cancel(d killDeed) error {
+func (v *killVerdict) cancel(d killOp) error {
 	row, known, err := v.job(d.App, d.Job)
 	if err != nil || !known || !d.Acked {
 		return err // one that is not known was lost: see ran
@@ -182,7 +182,7 @@ func (v *killVerdict) cancel(d killDeed) error {
 		v.tally.Lost("the cancel of job %s was acknowledged, and it is %s", d.Job, row.State)
 	case !d.Canceled && row.State != d.Found:
 		v.tally.Other("job %s was %s, which is final, and is %s", d.Job, d.Found, row.State)
-	case d.Canceled && v.witness != nil && v.witness.beganAfter(d.job(d.Job), d.Reports, d.Life, d.Found == storage.StatePending):
+	case d.Canceled && v.observer != nil && v.observer.beganAfter(d.job(d.Job), d.Reports, d.Life, d.Found == storage.StatePending):
 		v.tally.Doubled("job %s began after its cancel was acknowledged in life %d; it was found %s", d.Job, d.Life, d.Found)
 	}
 	return nil

@@ -58,7 +58,7 @@ type killMove struct {
 	scheduled bool
 	exported  bool
 	deleted   bool
-	reports   int // that the witness had when it was
+	reports   int // that the observer had when it was
 	imported  bool
 	asked     bool // to import
 	copied    string
@@ -91,7 +91,7 @@ func (k *killMover) move(life *killLife) error {
 		if err != nil && !(errors.As(err, &refused) && refused.Code == dispatch.CodeNotFound) {
 			return err
 		}
-		k.moves[i-1].reports, k.moves[i-1].deleted = k.loop.witness.count(), true
+		k.moves[i-1].reports, k.moves[i-1].deleted = k.loop.observer.count(), true
 	}
 	m := &killMove{key: fmt.Sprint("move-", i), n: 1 + rand.IntN(20), copied: fmt.Sprint("copy-", i)}
 	k.moves = append(k.moves, m)
@@ -107,14 +107,14 @@ func (k *killMover) move(life *killLife) error {
 	}
 	m.exported = true
 	act := map[string]any{"Key": m.key, "Ms": rand.IntN(100), "AfterMs": rand.IntN(30)}
-	if err := k.loop.call(life, killMoved, "witness:later", act, new(storage.JobID)); err != nil {
+	if err := k.loop.call(life, killMoved, "observer:later", act, new(storage.JobID)); err != nil {
 		return err
 	}
 	k.loop.pause(time.Duration(rand.IntN(40)) * time.Millisecond)
 	if _, err := k.loop.whole(life, http.MethodDelete, killMoved, nil); err != nil {
 		return err
 	}
-	m.reports, m.deleted = k.loop.witness.count(), true
+	m.reports, m.deleted = k.loop.observer.count(), true
 	m.asked = true
 	if _, err := k.loop.whole(life, http.MethodPut, m.copied, stream); err != nil {
 		return err
@@ -189,7 +189,7 @@ func (k *killMover) verify(life *killLife) {
 		case !gone && !maybe && m.scheduled && n != m.n:
 			l.tally.Lost("counter %s is %d, want %d", m.key, n, m.n)
 		}
-		if m.deleted && l.witness.heardAfter(m.key, m.reports) {
+		if m.deleted && l.observer.heardAfter(m.key, m.reports) {
 			l.tally.Doubled("app %s was deleted, and then %s began", killMoved, m.key)
 		}
 		if !m.asked {

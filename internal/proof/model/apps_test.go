@@ -20,11 +20,11 @@ import (
 // turn, and for the grace of actions that it has told to stop.
 const modelHold = modelTurn + modelGrace
 
-func (g *maker) export(s *step) string { return fmt.Sprintf("export %s", g.app(s).id) }
+func (g *generator) export(s *step) string { return fmt.Sprintf("export %s", g.app(s).id) }
 
 // importApp brings back what was exported last, preferably of an app that is gone:
 // programs bear the name of their app.
-func (g *maker) importApp(*step) string {
+func (g *generator) importApp(*step) string {
 	if g.m.kept == nil {
 		return ""
 	}
@@ -32,7 +32,7 @@ func (g *maker) importApp(*step) string {
 }
 
 // deleteApp deletes an app, preferably the one that can be imported again.
-func (g *maker) deleteApp(s *step) string {
+func (g *generator) deleteApp(s *step) string {
 	id := g.app(s).id
 	if g.m.kept != nil && s.M%2 == 0 {
 		id = g.m.kept.id
@@ -176,7 +176,7 @@ func (m *model) gone(a *app, l *line) {
 			r.freed = l.done
 		}
 	}
-	m.begun = slices.DeleteFunc(m.begun, func(h happening) bool { return h.run.app == a.id })
+	m.begun = slices.DeleteFunc(m.begun, func(h event) bool { return h.run.app == a.id })
 }
 
 // ofDeleted says whether the run was begun by an action of an app that is being
@@ -193,7 +193,7 @@ func (m *model) ofDeleted(r *run) bool {
 }
 
 // unheard takes note of a run that counts for nothing: it may hold a slot.
-func (m *model) unheard(a *app, h happening) {
+func (m *model) unheard(a *app, h event) {
 	if h.what != "ran" && h.what != "end" {
 		return
 	}

@@ -38,7 +38,7 @@ type way struct {
 // branch calls try, which takes the model through what was noted in a command,
 // until it finds nothing wrong. It parts from the ways that have come farthest,
 // and as late as possible. If all are wrong, what the first has found stays.
-func (m *model) branch(noted []happening, try func()) {
+func (m *model) branch(noted []event, try func()) {
 	back := m.save(noted)
 	var first []finding
 	open := []way{{}}
@@ -75,10 +75,10 @@ func (m *model) branch(noted []happening, try func()) {
 	m.findings = first
 }
 
-// next says which of the happenings came first: the first of them, or another of
+// next says which of the events came first: the first of them, or another of
 // the same moment. What an action has done in a transaction it notes when it
 // hears of it; that it has ended it notes before anybody hears of it.
-func (m *model) next(seen []happening) int {
+func (m *model) next(seen []event) int {
 	if seen[0].run == nil {
 		return 0
 	}
@@ -99,9 +99,9 @@ func (m *model) next(seen []happening) int {
 	return could[m.choose(len(could))]
 }
 
-// place says before which of the happenings a command was done that is a change
+// place says before which of the events a command was done that is a change
 // of its own: the n-th, or another one of the same moment.
-func (m *model) place(c *command, l *line, seen []happening, n int) int {
+func (m *model) place(c *command, l *line, seen []event, n int) int {
 	if c.word == "crash-at" && !strings.HasSuffix(l.printed, "crashed") {
 		inner, in := l.inner()
 		return m.place(&inner, in, seen, n)
@@ -124,7 +124,7 @@ func (m *model) place(c *command, l *line, seen []happening, n int) int {
 
 // save returns what takes the model back to what it is like now, as often as
 // it is called.
-func (m *model) save(noted []happening) (back func()) {
+func (m *model) save(noted []event) (back func()) {
 	var saved []func()
 	was := *m
 	saved = append(saved, func() {

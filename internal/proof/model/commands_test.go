@@ -19,7 +19,7 @@ type command struct {
 	// draws is how many of the steps that are drawn are of this kind.
 	draws int
 	// make writes the line for a step; "" if there is nothing to do it to.
-	make func(m *maker, s *step) string
+	make func(m *generator, s *step) string
 	// before is what the line does to the model, ahead of all that the handlers
 	// have noted while it was played; after what can be said only then.
 	before, after func(m *model, l *line)
@@ -60,27 +60,27 @@ func (l *line) rest(n int) string { return strings.SplitN(l.text, " ", n+1)[n] }
 // commands are the words that the model knows.
 func commands() []command {
 	return []command{
-		{word: "call", draws: 9, make: (*maker).call, before: beforeCall, after: afterCall},
-		{word: "schedule", draws: 6, make: (*maker).schedule, before: beforeSchedule},
-		{word: "release", draws: 4, make: (*maker).release, before: beforeRelease, after: afterOpening},
-		{word: "advance", draws: 12, make: (*maker).advance},
-		{word: "cancel", draws: 3, make: (*maker).jobCommand, before: beforeCancel},
-		{word: "retry", draws: 2, make: (*maker).jobCommand, before: beforeRetry},
-		{word: "drop", draws: 1, make: (*maker).jobCommand, before: beforeDrop},
-		{word: "clock", draws: 2, make: (*maker).clock, before: beforeClock},
-		{word: "crash", draws: 2, make: func(*maker, *step) string { return "crash" }, before: beforeCrash, after: afterOpening},
-		{word: "crash-at", draws: 4, make: (*maker).crashAt, before: beforeCrashAt, after: afterCrashAt},
-		{word: "restart", draws: 1, make: func(*maker, *step) string { return "restart" }, before: beforeRestart, after: afterOpening},
-		{word: "limits", draws: 1, make: (*maker).limits, before: beforeLimits, after: afterOpening},
-		{word: "cron", draws: 2, make: (*maker).cron, before: beforeCron},
-		{word: "recron", draws: 1, make: (*maker).cron, before: beforeCron},
-		{word: "pause", draws: 1, make: (*maker).cronCommand, before: beforePause},
-		{word: "resume", draws: 1, make: (*maker).cronCommand, before: beforePause},
-		{word: "delete", draws: 1, make: (*maker).cronCommand, before: beforeDelete},
-		{word: "run-now", draws: 1, make: (*maker).cronCommand, before: beforeRunNow},
-		{word: "export", draws: 1, make: (*maker).export, before: beforeExport},
-		{word: "delete-app", draws: 1, make: (*maker).deleteApp, before: beforeDeleteApp, after: afterDeleteApp},
-		{word: "import", draws: 2, make: (*maker).importApp, before: beforeImport},
+		{word: "call", draws: 9, make: (*generator).call, before: beforeCall, after: afterCall},
+		{word: "schedule", draws: 6, make: (*generator).schedule, before: beforeSchedule},
+		{word: "release", draws: 4, make: (*generator).release, before: beforeRelease, after: afterOpening},
+		{word: "advance", draws: 12, make: (*generator).advance},
+		{word: "cancel", draws: 3, make: (*generator).jobCommand, before: beforeCancel},
+		{word: "retry", draws: 2, make: (*generator).jobCommand, before: beforeRetry},
+		{word: "drop", draws: 1, make: (*generator).jobCommand, before: beforeDrop},
+		{word: "clock", draws: 2, make: (*generator).clock, before: beforeClock},
+		{word: "crash", draws: 2, make: func(*generator, *step) string { return "crash" }, before: beforeCrash, after: afterOpening},
+		{word: "crash-at", draws: 4, make: (*generator).crashAt, before: beforeCrashAt, after: afterCrashAt},
+		{word: "restart", draws: 1, make: func(*generator, *step) string { return "restart" }, before: beforeRestart, after: afterOpening},
+		{word: "limits", draws: 1, make: (*generator).limits, before: beforeLimits, after: afterOpening},
+		{word: "cron", draws: 2, make: (*generator).cron, before: beforeCron},
+		{word: "recron", draws: 1, make: (*generator).cron, before: beforeCron},
+		{word: "pause", draws: 1, make: (*generator).cronCommand, before: beforePause},
+		{word: "resume", draws: 1, make: (*generator).cronCommand, before: beforePause},
+		{word: "delete", draws: 1, make: (*generator).cronCommand, before: beforeDelete},
+		{word: "run-now", draws: 1, make: (*generator).cronCommand, before: beforeRunNow},
+		{word: "export", draws: 1, make: (*generator).export, before: beforeExport},
+		{word: "delete-app", draws: 1, make: (*generator).deleteApp, before: beforeDeleteApp, after: afterDeleteApp},
+		{word: "import", draws: 2, make: (*generator).importApp, before: beforeImport},
 	}
 }
 
@@ -107,7 +107,7 @@ func (c *command) calls() bool {
 // waited says whether the command had to wait for the turn, and how much of what
 // was noted came before it was done. Calls, and what opens the directory, tell by
 // themselves when they are done.
-func (c *command) waited(l *line, seen []happening) (n int, waited bool) {
+func (c *command) waited(l *line, seen []event) (n int, waited bool) {
 	if c.calls() {
 		return 0, false
 	}
@@ -209,8 +209,8 @@ func hostRun(a *app, l *line) *run {
 
 func beforeSchedule(m *model, l *line) {
 	a, o := l.app(m), orderIn(l)
-	d := &deed{Run: o}
-	h := happening{at: l.at, wall: m.wall(l.began), deed: d}
+	d := &op{Run: o}
+	h := event{at: l.at, wall: m.wall(l.began), op: d}
 	r := hostRun(a, l)
 	h.run = r
 	_, failed := l.failed()
@@ -240,7 +240,7 @@ func beforeCancel(m *model, l *line) {
 		if ok && m.seen[a.id].of(j).State != storage.StateCanceled {
 			m.found("lost", "%s was acknowledged, and is gone", l.text)
 		}
-		m.begun = append(m.begun, happening{at: l.at, run: hostRun(a, l), deed: &deed{Cancel: j.name}})
+		m.begun = append(m.begun, event{at: l.at, run: hostRun(a, l), op: &op{Cancel: j.name}})
 	case m.cut:
 	case ok && j != nil && !j.state.Ended():
 		c := a.begin("cancel of " + j.name)

@@ -11,7 +11,7 @@ import (
 )
 
 // follow takes the model through what the handlers have noted, up to now.
-func (m *model) follow(seen []happening, now time.Time) {
+func (m *model) follow(seen []event, now time.Time) {
 	seen = slices.Clone(seen)
 	for len(seen) > 0 && len(m.findings) == 0 {
 		i := m.next(seen)
@@ -30,7 +30,7 @@ func (m *model) follow(seen []happening, now time.Time) {
 	m.refresh(now)
 }
 
-func (m *model) happened(h happening) {
+func (m *model) happened(h event) {
 	if h.what == "open" {
 		m.opened(h.at)
 		return
@@ -81,7 +81,7 @@ func (a *app) own(r *run) *job {
 }
 
 // started is a handler that begins.
-func (m *model) started(a *app, h happening) {
+func (m *model) started(a *app, h event) {
 	r := h.run
 	r.wall = h.wall
 	if r.job.ID != "" && a.own(r) == nil {
@@ -115,15 +115,15 @@ func (m *model) started(a *app, h happening) {
 }
 
 // adopt takes in a job that begins before whoever has scheduled it was told.
-func (m *model) adopt(a *app, r *run, h happening) {
+func (m *model) adopt(a *app, r *run, h event) {
 	if a.job(r.job.ID) == nil {
 		m.adoptTick(a, r, h)
 	}
 	for i, by := range m.begun {
-		if o := by.deed.Run; by.run.app == a.id && o != nil && child(o.Do.Name, by.run.job.Attempt, by.run.tick) == r.prog.Name {
+		if o := by.op.Run; by.run.app == a.id && o != nil && child(o.Do.Name, by.run.job.Attempt, by.run.tick) == r.prog.Name {
 			m.begun = slices.Delete(m.begun, i, i+1)
 			by.at = h.at // it may have waited for the turn
-			m.doing(a, by.run, by.deed, string(r.job.ID), by)
+			m.doing(a, by.run, by.op, string(r.job.ID), by)
 			return
 		}
 	}
@@ -131,7 +131,7 @@ func (m *model) adopt(a *app, r *run, h happening) {
 
 // startedJob is a handler that begins an attempt of a job: the model says
 // whether it may.
-func (m *model) startedJob(a *app, j *job, h happening) {
+func (m *model) startedJob(a *app, j *job, h event) {
 	r := h.run
 	if h.wall.Before(j.due) {
 		m.found("early", "job %s (%s) is due %s and began at %s", j.id, j.name, j.due.Format(stamp), h.wall.Format(stamp))
@@ -203,7 +203,7 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 }
 
 // inOrder demands that no mutation of the app that comes before j still waits.
-func (m *model) inOrder(a *app, j *job, h happening) {
+func (m *model) inOrder(a *app, j *job, h event) {
 	for _, k := range a.jobs {
 		if k == j || k.state != storage.StatePending || k.acts() || j.acts() || k.trigger != "" || k.crashes >= 2 || k.due.After(h.wall) || m.leaves(a, k) {
 			continue
@@ -219,7 +219,7 @@ func (m *model) inOrder(a *app, j *job, h happening) {
 }
 
 // mutated is a mutation whose handler is about to return.
-func (m *model) mutated(a *app, h happening) {
+func (m *model) mutated(a *app, h event) {
 	r := h.run
 	if a.holder != r {
 		m.returned(a, r, h.at) // it had lost the turn
@@ -271,7 +271,7 @@ func (m *model) turnFree(a *app, at time.Time) {
 func (m *model) free(r *run) { m.runs = slices.DeleteFunc(m.runs, func(x *run) bool { return x == r }) }
 
 // acted is an action whose handler is about to return.
-func (m *model) acted(a *app, h happening) {
+func (m *model) acted(a *app, h event) {
 	r, j := h.run, a.own(h.run)
 	m.free(r)
 	if j != nil && j.run == r && errors.Is(h.err, context.Canceled) && !(m.cut && m.maybe()) {
@@ -488,7 +488,7 @@ func (m *model) opened(at time.Time) {
 		}
 	}
 	for _, h := range m.begun {
-		m.doubtful(m.apps[h.run.app], h.run, h.deed, h)
+		m.doubtful(m.apps[h.run.app], h.run, h.op, h)
 	}
 	m.begun = nil
 	for _, id := range modelApps {

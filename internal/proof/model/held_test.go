@@ -22,7 +22,7 @@ func (x *history) perform(l *line) string {
 }
 
 // release is mostly one that lacks what jobs wait for.
-func (g *maker) release(s *step) string {
+func (g *generator) release(s *step) string {
 	for _, id := range modelApps {
 		for _, j := range g.m.apps[id].jobs {
 			if j.state == storage.StatePending && j.path == "model:act" && s.N%4 > 0 {

@@ -30,13 +30,13 @@ const scripts = "../../../testdata/scripts/model"
 
 // history is one history of an engine and its model, as a script.
 type history struct {
-	h      *actorstest.Harness
-	m      *model
-	maker  *maker
-	player *actorstest.Player
-	notes  *journal
-	lines  []string
-	noted  []happening // by handlers during the last command
+	h         *actorstest.Harness
+	m         *model
+	generator *generator
+	player    *actorstest.Player
+	notes     *journal
+	lines     []string
+	noted     []event // by handlers during the last command
 
 	playing atomic.Int64 // the number of the command
 }
@@ -62,7 +62,7 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		notes.wall = h.Now
 		x.h, x.m, x.player = h, newModel(time.Now(), 2, 3, modelApps...), actorstest.NewPlayer(h)
-		x.maker = &maker{m: x.m, player: x.player}
+		x.generator = &generator{m: x.m, player: x.player}
 		play(x)
 		h.Advance(10 * time.Second) // handlers that were deaf when a crash cut them off come to their end
 	})
@@ -88,7 +88,7 @@ func (x *history) play(text string) {
 	command := x.playing.Add(1)
 	x.player.Opening = func() {
 		if command == x.playing.Load() { // else it is the first commit long after
-			x.notes.note(happening{what: "open"})
+			x.notes.note(event{what: "open"})
 		}
 	}
 	l.printed = x.perform(l)
@@ -183,7 +183,7 @@ func TestG3_Model(t *testing.T) {
 		drawn := rapid.SliceOfN(rapid.Custom(drawStep), most, most).Draw(rt, "steps")
 		x := onHistory(t, func(x *history) {
 			for i := range drawn {
-				if text := x.maker.line(&drawn[i]); text != "" {
+				if text := x.generator.line(&drawn[i]); text != "" {
 					x.play(text)
 				}
 				if len(x.m.findings) > 0 {

@@ -20,13 +20,13 @@ type program struct {
 	Name  string `json:"name"`            // whose effects these are; no two programs of a history have the same
 	Takes string `json:"takes,omitempty"` // time that passes before it does anything
 	Deaf  bool   `json:"deaf,omitempty"`  // it does not look at its context meanwhile
-	Does  []deed `json:"does,omitempty"`
+	Does  []op   `json:"does,omitempty"`
 	Ends  string `json:"ends,omitempty"`  // error, permanent, panic or goexit; "" is well
 	Until int    `json:"until,omitempty"` // only the attempts up to this one end so; 0: all
 }
 
-// deed is one thing that a program does. One field is set.
-type deed struct {
+// op is one thing that a program does. One field is set.
+type op struct {
 	Count  string   `json:"count,omitempty"`  // adds one to a counter; not of an action
 	Run    *order   `json:"run,omitempty"`    // schedules a job
 	Cancel string   `json:"cancel,omitempty"` // cancels the first job with a program of that name
@@ -142,18 +142,18 @@ var (
 // hasteTakes is how long model:haste takes.
 const hasteTakes = 1307 * time.Millisecond
 
-// happening is something that a handler noted in the journal.
-type happening struct {
+// event is something that a handler noted in the journal.
+type event struct {
 	what    string // open, start, doing, did, ran or end
 	at      time.Time
 	wall    time.Time
 	run     *run
-	deed    *deed    // of doing and did: what an action does in a transaction of its own
-	answers []string // of did: one; of ran: of each deed
+	op      *op      // of doing and did: what an action does in a transaction of its own
+	answers []string // of did: one; of ran: of each op
 	err     error    // of ran and end
 }
 
-func (h happening) String() string {
+func (h event) String() string {
 	text := h.at.Format(stamp) + " " + h.what
 	if h.run != nil {
 		text += fmt.Sprintf(" %s, attempt %d of job %q, begun %s", h.run.prog.Name, h.run.job.Attempt, h.run.job.ID, h.run.began.Format(stamp))
@@ -188,10 +188,10 @@ func (r *run) end(at time.Time) {
 type journal struct {
 	mu   sync.Mutex
 	wall func() time.Time
-	seen []happening
+	seen []event
 }
 
-func (j *journal) note(h happening) {
+func (j *journal) note(h event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	h.at, h.wall = time.Now(), j.wall()
@@ -199,7 +199,7 @@ func (j *journal) note(h happening) {
 }
 
 // take returns what was noted since the last time.
-func (j *journal) take() []happening {
+func (j *journal) take() []event {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	seen := j.seen
@@ -370,13 +370,13 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 	reg.Without(lacks...)
 	begin := func(app storage.AppID, p *program, acts bool, job dispatch.JobRun, tick dispatch.Tick) *run {
 		r := &run{app: app, prog: p, acts: acts, job: job, tick: tick, began: time.Now()}
-		j.note(happening{what: "start", run: r})
+		j.note(event{what: "start", run: r})
 		return r
 	}
 	modelDo.Handle(reg, func(ctx *dispatch.MutationCtx, p program) ([]string, error) {
 		r := begin(appOf(p.Name), &p, false, ctx.Job, dispatch.Tick{})
 		answers, err := mutate(ctx, j.wall, &p)
-		j.note(happening{what: "ran", run: r, answers: answers, err: err})
+		j.note(event{what: "ran", run: r, answers: answers, err: err})
 		return answers, leave(err)
 	})
 	modelNest.Handle(reg, func(ctx *dispatch.MutationCtx, p program) ([]string, error) {
@@ -387,7 +387,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 		modelAct.Handle(reg, func(ctx *dispatch.ActionCtx, p program) ([]string, error) {
 			r := begin(appOf(p.Name), &p, true, ctx.Job, dispatch.Tick{})
 			answers, err := act(ctx, j, r)
-			j.note(happening{what: "end", run: r, answers: answers, err: err})
+			j.note(event{what: "end", run: r, answers: answers, err: err})
 			return answers, leave(err)
 		})
 	}
@@ -395,7 +395,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 		p := tickProgram(ctx.Tick, ctx.Job)
 		r := begin(appOf(p.Name), &p, false, ctx.Job, ctx.Tick)
 		answers, err := mutate(ctx, j.wall, &p)
-		j.note(happening{what: "ran", run: r, answers: answers, err: err})
+		j.note(event{what: "ran", run: r, answers: answers, err: err})
 		return dispatch.None{}, leave(err)
 	})
 	modelHaste.Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (dispatch.None, error) {
@@ -404,7 +404,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 		p.Does = nil
 		r := begin(appOf(p.Name), &p, true, ctx.Job, ctx.Tick)
 		answers, err := act(ctx, j, r)
-		j.note(happening{what: "end", run: r, answers: answers, err: err})
+		j.note(event{what: "end", run: r, answers: answers, err: err})
 		return dispatch.None{}, leave(err)
 	})
 	modelState.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (state, error) {
@@ -439,10 +439,10 @@ func tickProgram(tick dispatch.Tick, job dispatch.JobRun) program {
 	if tick.Slot.IsZero() {
 		name = fmt.Sprintf("%s~%s", tick.Trigger, job.ID)
 	}
-	return program{Name: name, Does: []deed{{Count: tick.Trigger}}}
+	return program{Name: name, Does: []op{{Count: tick.Trigger}}}
 }
 
-// act carries a program out in an action: each deed is a transaction of its own.
+// act carries a program out in an action: each op is a transaction of its own.
 func act(ctx *dispatch.ActionCtx, j *journal, r *run) ([]string, error) {
 	p := r.prog
 	if err := pause(ctx, span(p.Takes), p.Deaf); err != nil {
@@ -451,7 +451,7 @@ func act(ctx *dispatch.ActionCtx, j *journal, r *run) ([]string, error) {
 	answers := []string{}
 	for i := range p.Does {
 		d := &p.Does[i]
-		j.note(happening{what: "doing", run: r, deed: d})
+		j.note(event{what: "doing", run: r, op: d})
 		var answer string
 		var err error
 		switch {
@@ -465,7 +465,7 @@ func act(ctx *dispatch.ActionCtx, j *journal, r *run) ([]string, error) {
 			_, err = modelDo.Run(ctx, *d.Nest)
 		}
 		answers = append(answers, answerOf(answer, err))
-		j.note(happening{what: "did", run: r, deed: d, answers: answers[i:]})
+		j.note(event{what: "did", run: r, op: d, answers: answers[i:]})
 	}
 	// No mutation that was due together with it, or that it has scheduled for now,
 	// begins at the moment at which it ends: which of the two comes first nobody could tell.

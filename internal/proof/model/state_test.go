@@ -36,22 +36,22 @@ type model struct {
 	openedAt        time.Time // and of the last opening
 	closing         bool
 	life            int
-	rest            []happening // of this command
-	opening         bool        // this command opens the directory, and it is not open yet
+	rest            []event // of this command
+	opening         bool    // this command opens the directory, and it is not open yet
 	now             time.Time
 	cut             bool // the command was cut off by a crash: not all that ran is durable
 	graceful        bool // an opening that comes now follows an orderly end
 	seen            map[storage.AppID]*sight
 	findings        []finding
-	runs            []*run      // of jobs, that hold a slot
-	left            []*run      // of jobs, that hold none any more and whose handlers have not returned
-	begun           []happening // what actions have begun to do, and were not told how it ended
-	answers, asked  []int       // of this try of the command: what is answered, and of how many answers
-	reached         int         // how much of the command has fitted, in this try
-	crashed         bool        // this command has killed an engine that is open again
-	dead            bool        // the engine was killed, and is not open again
-	peak            time.Time   // the latest that the wall has shown before it was stepped
-	kept            *app        // what was exported last
+	runs            []*run    // of jobs, that hold a slot
+	left            []*run    // of jobs, that hold none any more and whose handlers have not returned
+	begun           []event   // what actions have begun to do, and were not told how it ended
+	answers, asked  []int     // of this try of the command: what is answered, and of how many answers
+	reached         int       // how much of the command has fitted, in this try
+	crashed         bool      // this command has killed an engine that is open again
+	dead            bool      // the engine was killed, and is not open again
+	peak            time.Time // the latest that the wall has shown before it was stepped
+	kept            *app      // what was exported last
 	hibernated, ran int
 	heldJobs        int
 }

@@ -140,7 +140,7 @@ func (m *model) tickJob(t *trigger, id storage.JobID, slot, due, at time.Time) *
 }
 
 // adoptTick takes in the job of a tick, which came to be by itself, when it begins.
-func (m *model) adoptTick(a *app, r *run, h happening) {
+func (m *model) adoptTick(a *app, r *run, h event) {
 	t := a.triggers[r.tick.Trigger]
 	switch {
 	case r.tick.Trigger == "":

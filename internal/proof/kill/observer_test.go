@@ -11,7 +11,7 @@ import (
 	"carillon/internal/proof"
 )
 
-// killJournal is the witness: the world outside of the server, which no kill
+// killJournal is the observer: the world outside of the server, which no kill
 // undoes. It writes down what actions report, in the order it hears of it.
 type killJournal struct {
 	url string
@@ -106,7 +106,7 @@ func (j *killJournal) verify(tally *proof.Tally) map[string]*killAttempts {
 	return jobs
 }
 
-// beganAfter says whether an attempt of the job began, as far as the witness
+// beganAfter says whether an attempt of the job began, as far as the observer
 // has heard, after the reports that it had at a time, in a life after that one
 // or, with here, in that one.
 func (j *killJournal) beganAfter(job string, reports, life int, here bool) bool {

@@ -45,11 +45,11 @@ func (d said) app() storage.AppID {
 	return storage.AppID(app)
 }
 
-// trail is what is known of a worker's life, or of several on one directory.
-type trail []said
+// trace is what is known of a worker's life, or of several on one directory.
+type trace []said
 
-// parseTrail reads what workers wrote. A last line without an end was never said.
-func parseTrail(out []byte) (j trail, err error) {
+// parseTrace reads what workers wrote. A last line without an end was never said.
+func parseTrace(out []byte) (j trace, err error) {
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		if !strings.HasPrefix(lines.Text(), "{") {
 			continue // the test binary's own words
@@ -64,12 +64,12 @@ func parseTrail(out []byte) (j trail, err error) {
 }
 
 // has says whether there is a line of the kind.
-func (j trail) has(kind saidKind) bool {
+func (j trace) has(kind saidKind) bool {
 	return slices.ContainsFunc(j, func(d said) bool { return d.Kind == kind })
 }
 
 // end is the latest instant that the worker's clock is known to have shown.
-func (j trail) end() time.Time {
+func (j trace) end() time.Time {
 	end := workerBase
 	for _, d := range j {
 		if d.At.After(end) {
@@ -82,7 +82,7 @@ func (j trail) end() time.Time {
 // diary is a journal that is being written, by any number of goroutines.
 type diary struct {
 	mu    sync.Mutex
-	lines trail
+	lines trace
 }
 
 func (d *diary) note(line said) {

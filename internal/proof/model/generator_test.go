@@ -56,9 +56,9 @@ func drawProgram(t *rapid.T, acts bool, depth int) program {
 			return p
 		}
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "deeds") {
-		var d deed
-		switch rapid.SampledFrom(kinds).Draw(t, "deed") {
+	for range rapid.IntRange(0, 3).Draw(t, "ops") {
+		var d op
+		switch rapid.SampledFrom(kinds).Draw(t, "op") {
 		case "count":
 			d.Count = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "count")
 		case "run":
@@ -118,17 +118,17 @@ func drawStep(t *rapid.T) step {
 	return s
 }
 
-// maker makes lines of steps, to fit what is there.
-type maker struct {
+// generator makes lines of steps, to fit what is there.
+type generator struct {
 	m      *model
 	player *actorstest.Player
 	names  int // given so far
 }
 
-func (g *maker) app(s *step) *app { return g.m.apps[modelApps[s.App%len(modelApps)]] }
+func (g *generator) app(s *step) *app { return g.m.apps[modelApps[s.App%len(modelApps)]] }
 
 // line is the line for the step; "" if it has nothing to do.
-func (g *maker) line(s *step) string {
+func (g *generator) line(s *step) string {
 	if s.Word == "" {
 		return ""
 	}
@@ -141,7 +141,7 @@ func (g *maker) line(s *step) string {
 
 // name gives the program and all inside it their names, and its cancels
 // something to cancel.
-func (g *maker) name(a *app, p program) program {
+func (g *generator) name(a *app, p program) program {
 	g.names++
 	p.Name = fmt.Sprintf("%s.n%d", a.id, g.names)
 	does := p.Does
@@ -167,7 +167,7 @@ func (g *maker) name(a *app, p program) program {
 	return p
 }
 
-func (g *maker) json(a *app, p program) string {
+func (g *generator) json(a *app, p program) string {
 	text, err := json.Marshal(g.name(a, p))
 	if err != nil {
 		panic(err)
@@ -175,12 +175,12 @@ func (g *maker) json(a *app, p program) string {
 	return string(text)
 }
 
-func (g *maker) call(s *step) string {
+func (g *generator) call(s *step) string {
 	a := g.app(s)
 	return fmt.Sprintf("call %s %s %s", a.id, s.Order.path(), g.json(a, s.Order.Do))
 }
 
-func (g *maker) schedule(s *step) string {
+func (g *generator) schedule(s *step) string {
 	a, o := g.app(s), &s.Order
 	line := fmt.Sprintf("schedule %s %s", a.id, o.After)
 	if o.ID != "" {
@@ -201,12 +201,12 @@ func (g *maker) schedule(s *step) string {
 	return fmt.Sprintf("%s %s %s", line, o.path(), g.json(a, o.Do))
 }
 
-func (g *maker) advance(s *step) string {
+func (g *generator) advance(s *step) string {
 	return "advance " + modelAdvances[s.N%len(modelAdvances)]
 }
 
 // jobCommand is about a job that a command can name, preferably one that it fits.
-func (g *maker) jobCommand(s *step) string {
+func (g *generator) jobCommand(s *step) string {
 	a := g.app(s)
 	var fitting, any []string
 	for _, j := range a.jobs {
@@ -229,7 +229,7 @@ func (g *maker) jobCommand(s *step) string {
 }
 
 // clock steps the wall, within some decades of its beginning.
-func (g *maker) clock(s *step) string {
+func (g *generator) clock(s *step) string {
 	text := modelSteps[s.N%len(modelSteps)]
 	if sum := (g.m.step + span(text)).Hours(); sum < -20*8760 || sum > 60*8760 {
 		return ""
@@ -237,10 +237,10 @@ func (g *maker) clock(s *step) string {
 	return "clock " + text
 }
 
-func (g *maker) limits(s *step) string { return fmt.Sprintf("limits %d %d", 1+s.N%3, 1+s.M%4) }
+func (g *generator) limits(s *step) string { return fmt.Sprintf("limits %d %d", 1+s.N%3, 1+s.M%4) }
 
 // crashAt crashes in the middle of another command.
-func (g *maker) crashAt(s *step) string {
+func (g *generator) crashAt(s *step) string {
 	inner := *s
 	inner.Word = []string{"call", "schedule", "advance", "advance", "cancel", "call", "delete-app", "import"}[s.M%8]
 	line := g.line(&inner)
@@ -250,7 +250,7 @@ func (g *maker) crashAt(s *step) string {
 	return fmt.Sprintf("crash-at %s %d %s", []string{"commit", "committed"}[s.N%2], 1+s.N/2%6, line)
 }
 
-func (g *maker) cron(s *step) string {
+func (g *generator) cron(s *step) string {
 	a := g.app(s)
 	var options strings.Builder
 	if overlap := []string{"", "allow", "queue", "skip", "replace"}[s.N%5]; overlap != "" {
@@ -266,7 +266,7 @@ func (g *maker) cron(s *step) string {
 		[]string{"model:tick", "model:haste"}[s.M/3%2], modelSpecs[s.M/6%len(modelSpecs)])
 }
 
-func (g *maker) cronCommand(s *step) string {
+func (g *generator) cronCommand(s *step) string {
 	a := g.app(s)
 	if len(a.triggers) == 0 {
 		return ""

@@ -13,7 +13,7 @@ import (
 
 // mutate does to the app what the program of a mutation does, and compares the
 // answers it got.
-func (m *model) mutate(a *app, r *run, p *program, h happening) {
+func (m *model) mutate(a *app, r *run, p *program, h event) {
 	a.put(effect{p.Name, r.job.Attempt}.String())
 	if len(h.answers) != len(p.Does) {
 		m.found("other", "%s did %d things of %d", p.Name, len(h.answers), len(p.Does))
@@ -37,7 +37,7 @@ func (m *model) mutate(a *app, r *run, p *program, h happening) {
 }
 
 // nest is a nested mutation: with its outer one, or undone alone.
-func (m *model) nest(a *app, r *run, p *program, answer string, h happening) {
+func (m *model) nest(a *app, r *run, p *program, answer string, h event) {
 	if code, failed := failedWith(answer); failed {
 		if end := p.end(r.job.Attempt); end == nil || dispatch.AsError(end).Code != code {
 			m.found("other", "%s, nested, ended with %s, want %v", p.Name, answer, end)
@@ -113,7 +113,7 @@ func (m *model) refusal(a *app, o *order, at time.Time) (code dispatch.Code, may
 }
 
 // order is a job that was scheduled, or refused.
-func (m *model) order(a *app, by *run, o *order, name, answer string, h happening) *job {
+func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *job {
 	want, maybe := m.refusal(a, o, h.at)
 	got, failed := failedWith(answer)
 	if !failed {
@@ -235,9 +235,9 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 }
 
 // did is what an action has done in a transaction of its own.
-func (m *model) did(a *app, h happening) {
-	r, d, answer := h.run, h.deed, h.answers[0]
-	i := slices.IndexFunc(m.begun, func(by happening) bool { return by.run == r && by.deed == d })
+func (m *model) did(a *app, h event) {
+	r, d, answer := h.run, h.op, h.answers[0]
+	i := slices.IndexFunc(m.begun, func(by event) bool { return by.run == r && by.op == d })
 	if i < 0 {
 		return // its job has begun meanwhile
 	}
@@ -276,8 +276,8 @@ func (m *model) did(a *app, h happening) {
 	m.doing(a, r, d, answer, h)
 }
 
-// doing makes the change of an action's deed.
-func (m *model) doing(a *app, r *run, d *deed, answer string, h happening) {
+// doing makes the change of an action's op.
+func (m *model) doing(a *app, r *run, d *op, answer string, h event) {
 	if d.Run != nil {
 		name := child(d.Run.Do.Name, r.job.Attempt, r.tick)
 		c := a.begin("order of " + name)
@@ -293,8 +293,8 @@ func (m *model) doing(a *app, r *run, d *deed, answer string, h happening) {
 	a.end(true)
 }
 
-// unanswered makes the change of a deed whose answer was that the action is over.
-func (m *model) unanswered(a *app, r *run, d *deed, h happening) {
+// unanswered makes the change of an op whose answer was that the action is over.
+func (m *model) unanswered(a *app, r *run, d *op, h event) {
 	if d.Run != nil {
 		m.doubtful(a, r, d, h)
 		return
@@ -317,8 +317,8 @@ func (a *app) first(name string) (first *job) {
 	return first
 }
 
-// doubtful makes the change of a deed that a crash has cut off, if it is there.
-func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
+// doubtful makes the change of an op that a crash has cut off, if it is there.
+func (m *model) doubtful(a *app, r *run, d *op, h event) {
 	if d.Nest != nil {
 		return
 	}
@@ -348,13 +348,13 @@ func (m *model) doubtful(a *app, r *run, d *deed, h happening) {
 // canceledLater says whether the job was there to be cancelled later in the command.
 func (m *model) canceledLater(name string) bool {
 	for _, h := range m.rest {
-		deeds := []deed{}
-		if h.deed != nil {
-			deeds = append(deeds, *h.deed)
+		ops := []op{}
+		if h.op != nil {
+			ops = append(ops, *h.op)
 		} else if h.what == "ran" {
-			deeds = h.run.prog.Does
+			ops = h.run.prog.Does
 		}
-		for i, d := range deeds {
+		for i, d := range ops {
 			if d.Cancel == name && i < len(h.answers) && strings.HasPrefix(h.answers[i], "canceled") {
 				return true
 			}
