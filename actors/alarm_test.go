@@ -80,7 +80,7 @@ func TestG14_TheAlarmIsRightAfterEveryPath(t *testing.T) {
 				return nil
 			})
 			f := newFaults()
-			opts := actors.Options{Functions: k.reg, IdleAfter: 3 * time.Second, Fault: f.ask, ClockCheck: time.Hour}
+			opts := actors.Options{Functions: k.reg, IdleAfter: 3 * time.Second, Testing: actors.Testing{Fault: f.ask}, ClockCheck: time.Hour}
 			actorstest.Run(t, opts, func(h *actorstest.Harness) {
 				names := []string{"x", "xx", "xxx", "xxxx", "xxxxx", "xxxxxx"}
 				for i := range 120 {
@@ -184,10 +184,10 @@ func TestG14_NoBusyLoop(t *testing.T) {
 	var looks atomic.Int64
 	k := newKit()
 	hang := k.hangs("t:hang", dispatch.Deadline(100*time.Hour))
-	opts := actors.Options{Functions: k.reg, AppConcurrency: 2, ClockCheck: time.Hour, Clock: func() time.Time {
+	opts := actors.Options{Functions: k.reg, AppConcurrency: 2, ClockCheck: time.Hour, Testing: actors.Testing{Clock: func() time.Time {
 		looks.Add(1)
 		return time.Now()
-	}}
+	}}}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		quiet := func(what string) {
 			t.Helper()

@@ -152,7 +152,7 @@ func TestG4_AtMostOnceIsNotRetried(t *testing.T) {
 		}
 		return nil
 	}
-	actorstest.Run(t, actors.Options{Functions: k.reg, Fault: fault}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: fault}}, func(h *actorstest.Harness) {
 		once := dispatch.AtMostOnce()
 		failed := mustAfter(t, h, "acme", 0, fail.With("failed"), once)
 		late := mustAfter(t, h, "acme", 0, hang.With("late"), once, dispatch.Timeout(time.Second))

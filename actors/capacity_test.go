@@ -338,7 +338,7 @@ func TestG17_NoPermitIsLostWhateverBecomesOfTheApp(t *testing.T) {
 			k := newKit()
 			work := k.counted("t:work", 10*time.Minute)
 			diskFails = newFaults()
-			opts := actors.Options{Functions: k.reg, Concurrency: permits, IdleAfter: time.Second, Fault: diskFails.ask, Logger: quiet}
+			opts := actors.Options{Functions: k.reg, Concurrency: permits, IdleAfter: time.Second, Testing: actors.Testing{Fault: diskFails.ask}, Logger: quiet}
 			actorstest.Run(t, opts, func(h *actorstest.Harness) {
 				for range permits {
 					mustAfter(t, h, "acme", 0, work.With("busy"), dispatch.NoRetry())

@@ -330,7 +330,7 @@ func TestG5_AnActionThatAVolumeFailedIsInterrupted(t *testing.T) {
 					}
 					return nil
 				})
-				actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
+				actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
 					id := mustAfter(t, h, "acme", 0, act.With("x"), dispatch.NoRetry())
 					h.Advance(time.Minute)
 					job := wantState(t, h, "acme", id, storage.StateSuccess, 2)

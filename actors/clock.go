@@ -44,7 +44,7 @@ type clock struct {
 // newClock makes the clock of an engine that has just opened the store.
 func newClock(opts *Options, store *storage.Store) (*clock, error) {
 	c := &clock{
-		read: opts.Clock, suspended: opts.Suspended, base: time.Now(), store: store, stepped: func(storage.Era) {},
+		read: opts.Testing.Clock, suspended: opts.Testing.Suspended, base: time.Now(), store: store, stepped: func(storage.Era) {},
 		shown: store.HighWater(),
 	}
 	wall, elapsed := c.both()

@@ -422,10 +422,10 @@ func TestG11_ARetryPastTheLastInstant(t *testing.T) {
 	} {
 		k := newKit()
 		var begin time.Time
-		opts := actors.Options{Functions: k.reg, Clock: func() time.Time {
+		opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Clock: func() time.Time {
 			// A duration does not reach that far from the bubble's own time.
 			return storage.MaxInstant.Add(time.Since(begin) - time.Minute)
-		}}
+		}}}
 		begin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when the bubble begins
 		actorstest.Run(t, opts, func(h *actorstest.Harness) {
 			id := mustAfter(t, h, "acme", 0, failAlways.With("x"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 6, Base: tt.base}))

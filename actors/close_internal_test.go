@@ -14,7 +14,7 @@ func TestG26_CloseLogsNoErrors(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
 	for range 30 {
-		eng, err := Open(t.TempDir(), Options{Functions: dispatch.NewRegistry(), Volumes: 1, NoSync: true, Logger: logger})
+		eng, err := Open(t.TempDir(), Options{Functions: dispatch.NewRegistry(), Volumes: 1, Testing: Testing{NoSync: true}, Logger: logger})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"carillon/storage"
 )
 
-// faults says at which points the disk fails, for Options.Fault.
+// faults says at which points the disk fails, for Testing.Fault.
 type faults struct {
 	mu   sync.Mutex
 	left map[string]int // how often a point is to fail yet; -1: until it is mended
@@ -49,7 +49,7 @@ func (f *faults) hold() (release func()) {
 	}
 }
 
-// ask is Options.Fault.
+// ask is Testing.Fault.
 func (f *faults) ask(point string) error {
 	f.mu.Lock()
 	gate := f.gate
@@ -81,7 +81,7 @@ func TestG6_AFailedCommitIsReportedAndOvercome(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.point, tt.times), func(t *testing.T) {
 			k, f := newKit(), newFaults()
-			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}}, func(h *actorstest.Harness) {
 				must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "before"))
 				later := mustAfter(t, h, "acme", time.Hour, addEntry.With("later"))
 				f.fail(tt.point, tt.times)
@@ -112,7 +112,7 @@ func TestG6_AFailedCommitIsReportedAndOvercome(t *testing.T) {
 // and what became due meanwhile runs when it is up again.
 func TestG6_AVolumeThatIsDownForAWhile(t *testing.T) {
 	k, f := newKit(), newFaults()
-	actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}}, func(h *actorstest.Harness) {
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "before"))
 		meanwhile := mustAfter(t, h, "acme", time.Minute, addEntry.With("meanwhile"))
 		later := mustAfter(t, h, "acme", time.Hour, addEntry.With("later"))
@@ -156,7 +156,7 @@ func TestG6_AVolumeThatIsDownForAWhile(t *testing.T) {
 // G6: the alarm is right after the volume was down, for an app that nobody calls.
 func TestG6_TheAlarmSurvivesAVolumeThatWasDown(t *testing.T) {
 	k, f := newKit(), newFaults()
-	opts := actors.Options{Functions: k.reg, Fault: f.ask, IdleAfter: time.Hour}
+	opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}, IdleAfter: time.Hour}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		id := mustAfter(t, h, "acme", 10*time.Minute, addEntry.With("later"))
 		h.Settle()
@@ -184,7 +184,7 @@ func TestG6_NothingIsBuiltUponAFailedCommit(t *testing.T) {
 		_, err := ctx.Scheduler.RunAfter(0, act.With(name))
 		return err
 	})
-	actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}}, func(h *actorstest.Harness) {
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "before"))
 		release := f.hold()
 		const calls = 10
@@ -228,7 +228,7 @@ func TestG6_OutputGate(t *testing.T) {
 		}
 		return dispatch.Errorf(dispatch.CodeFailedPrecondition, "there are %q", names)
 	})
-	actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}}, func(h *actorstest.Harness) {
 		h.Settle()
 		mustAfter(t, h, "acme", time.Hour, addEntry.With("later"))
 		release := f.hold()
@@ -278,7 +278,7 @@ func TestG6_EveryCommitFailsOnce(t *testing.T) {
 				}
 				return nil
 			}
-			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: fault}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: fault}}, func(h *actorstest.Harness) {
 				var jobs []storage.JobID
 				var want []string
 				s := h.Scheduler("acme")
@@ -343,7 +343,7 @@ func TestG6_ManyFailures(t *testing.T) {
 			}
 			return nil
 		}
-		actorstest.Run(t, actors.Options{Functions: k.reg, Fault: fault}, func(h *actorstest.Harness) {
+		actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: fault}}, func(h *actorstest.Harness) {
 			var mu sync.Mutex
 			outcome := map[string]error{}
 			var done sync.WaitGroup

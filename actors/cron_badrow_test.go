@@ -33,7 +33,7 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 				_, err := ctx.Scheduler.RunAfter(0, count.With("touch"))
 				return dispatch.None{}, err
 			})
-			opts := actors.Options{Functions: reg, Volumes: 1, NoSync: true, Logger: logged.logger()}
+			opts := actors.Options{Functions: reg, Volumes: 1, Testing: actors.Testing{NoSync: true}, Logger: logged.logger()}
 			for i, name := range names {
 				opts.Crons = append(opts.Crons, dispatch.Trigger{Name: name, Schedule: cron.Every(time.Duration(10+i) * time.Second), Call: count.With(name)})
 			}

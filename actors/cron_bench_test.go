@@ -60,7 +60,7 @@ func BenchmarkHerd(b *testing.B) {
 		start := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
 		offset.Store(int64(time.Until(start)))
 		eng, err := actors.Open(b.TempDir(), actors.Options{
-			Functions: functions(), Logger: slog.New(slog.DiscardHandler), Clock: clock, IdleAfter: 200 * time.Millisecond, ClockCheck: 100 * time.Millisecond,
+			Functions: functions(), Logger: slog.New(slog.DiscardHandler), Testing: actors.Testing{Clock: clock}, IdleAfter: 200 * time.Millisecond, ClockCheck: 100 * time.Millisecond,
 			Crons: []dispatch.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: tick.With(dispatch.None{}), Apps: names}},
 		})
 		if err != nil {

@@ -118,7 +118,7 @@ func TestG19_FailingCommitsAroundTicks(t *testing.T) {
 				}
 				return nil
 			}
-			onRig(t, actors.Options{Fault: fault}, func(r *cronRig) {
+			onRig(t, actors.Options{Testing: actors.Testing{Fault: fault}}, func(r *cronRig) {
 				begin := r.Now()
 				r.create("acme", everyTen(cronBeat.With("x"), ""))
 				r.Settle()

@@ -51,7 +51,7 @@ func killEngine(dir string, after time.Duration, ran func(), opts actors.Options
 	})
 	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) ([]beat, error) { return allBeats(ctx.DB) })
 	opts.Functions, opts.Volumes, opts.Logger = reg, 1, slog.New(slog.DiscardHandler)
-	opts.Clock = func() time.Time { return killBase.Add(after + time.Since(began)) }
+	opts.Testing.Clock = func() time.Time { return killBase.Add(after + time.Since(began)) }
 	opts.Crons = []dispatch.Trigger{{Name: "x", Schedule: cron.Expr(killSpec), Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
 	return actors.Open(dir, opts)
 }
@@ -65,7 +65,7 @@ func TestG20_KillWorker(t *testing.T) {
 		t.Skip("it is run by the tests of this file")
 	}
 	runtime.LockOSThread() // for good, lest it become the committer's
-	ran, opts := make(chan struct{}, 1000), actors.Options{Fault: storagetest.OwnThreads(), Grace: 50 * time.Millisecond}
+	ran, opts := make(chan struct{}, 1000), actors.Options{Testing: actors.Testing{Fault: storagetest.OwnThreads()}, Grace: 50 * time.Millisecond}
 	open := func() (*actors.Engine, error) {
 		return killEngine(dir, 800*time.Millisecond, func() { ran <- struct{}{} }, opts)
 	}
@@ -130,7 +130,7 @@ func newKiller(t *testing.T) *killer {
 	}
 	k := &killer{t: t, strace: storagetest.FindStrace(t), made: filepath.Join(t.TempDir(), "made")}
 	synctest.Test(t, func(t *testing.T) {
-		eng, err := killEngine(k.made, 0, func() {}, actors.Options{NoSync: true})
+		eng, err := killEngine(k.made, 0, func() {}, actors.Options{Testing: actors.Testing{NoSync: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +281,7 @@ func (k *killer) afterwards(t *testing.T, w worked, what string) string {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ran := 0
-		eng, err := killEngine(w.dir, 1200*time.Millisecond, func() { ran++ }, actors.Options{NoSync: true})
+		eng, err := killEngine(w.dir, 1200*time.Millisecond, func() { ran++ }, actors.Options{Testing: actors.Testing{NoSync: true}})
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}

@@ -46,7 +46,7 @@ func TestG20_StartWorker(t *testing.T) {
 	}
 	runtime.LockOSThread() // for good, lest it become the committer's
 	ran := make(chan struct{}, 1000)
-	eng, err := startEngine(dir, func() { ran <- struct{}{} }, actors.Options{Fault: storagetest.OwnThreads()})
+	eng, err := startEngine(dir, func() { ran <- struct{}{} }, actors.Options{Testing: actors.Testing{Fault: storagetest.OwnThreads()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestG20_KilledAroundAStart(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				clock := func() time.Time { return wall.Add(time.Since(began)) }
-				eng, err := startEngine(dir, func() {}, actors.Options{NoSync: true, Clock: clock})
+				eng, err := startEngine(dir, func() {}, actors.Options{Testing: actors.Testing{NoSync: true, Clock: clock}})
 				if err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}

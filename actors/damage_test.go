@@ -81,7 +81,7 @@ func TestG37_ALostVolumeTurnsHealthRed(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %d", way, lost), func(t *testing.T) {
 				dir := t.TempDir()
 				var log lines
-				opts := actors.Options{Functions: newKit().reg, Volumes: 2, NoSync: true, Logger: log.logger(), Program: "test"}
+				opts := actors.Options{Functions: newKit().reg, Volumes: 2, Testing: actors.Testing{NoSync: true}, Logger: log.logger(), Program: "test"}
 				synctest.Test(t, func(t *testing.T) {
 					ids := twoVolumes(t, dir, opts)
 					path, want := volumeFile(dir, lost), dispatch.CodeDataLoss
@@ -153,7 +153,7 @@ func TestG37_ALostVolumeTurnsHealthRed(t *testing.T) {
 // data_loss at once; those of the other volume go on, and the engine closes.
 func TestG37_ADamagedPageOfTheDirectory(t *testing.T) {
 	dir := t.TempDir()
-	opts := actors.Options{Functions: newKit().reg, Volumes: 2, NoSync: true, Logger: quiet}
+	opts := actors.Options{Functions: newKit().reg, Volumes: 2, Testing: actors.Testing{NoSync: true}, Logger: quiet}
 	synctest.Test(t, func(t *testing.T) {
 		ids := twoVolumes(t, dir, opts)
 		eng, err := actors.Open(dir, opts)

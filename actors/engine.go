@@ -37,7 +37,7 @@ type Engine struct {
 	closing atomic.Bool
 
 	overdues overdues
-	aborted  atomic.Bool // by Abort: nothing more is written
+	aborted  atomic.Bool // by abort: nothing more is written
 	close    sync.Once
 	closed   error
 	fault    atomic.Pointer[error] // of an actor that all apps share
@@ -95,6 +95,9 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.sys.spawn("waker", func() actor.Actor { return &shared{e.waker, e, "waker"} })
 	clock.watch(func(era storage.Era) { e.sys.tell(e.waker.self, &clockStepped{era}) })
 	e.waker.look()
+	if opts.Testing.Opened != nil {
+		opts.Testing.Opened(e.abort)
+	}
 	return e, nil
 }
 
@@ -114,7 +117,7 @@ func (o *Options) storage() storage.Options {
 	opts := storage.Options{
 		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs,
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
-		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.NoSync, Fault: o.Fault,
+		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.Testing.NoSync, Fault: o.Testing.Fault,
 	}
 	if o.Functions != nil {
 		opts.Packages = o.Functions.Packages()
@@ -124,7 +127,7 @@ func (o *Options) storage() storage.Options {
 
 // planner checks what the host schedules.
 func (o *Options) planner() dispatch.Planner {
-	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Clock: o.Clock}
+	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Clock: o.Testing.Clock}
 }
 
 func (e *Engine) planner() dispatch.Planner {
@@ -413,10 +416,8 @@ func (e *Engine) drain() {
 	e.handlers.wait(false, e.directory.gone)
 }
 
-// Abort stops as a crash would: nothing is drained, nothing more is committed,
-// and what was not durable is lost. It returns when nothing of the engine runs.
-// It is for tests.
-func (e *Engine) Abort() error {
+// abort stops the engine as Testing.Opened says.
+func (e *Engine) abort() error {
 	e.close.Do(func() {
 		e.closing.Store(true)
 		e.aborted.Store(true)

@@ -275,7 +275,7 @@ func TestG24_AnActorThatPanicsIsStartedAgain(t *testing.T) {
 				_, err := addEntry.Run(ctx, name)
 				return err
 			})
-			actorstest.Run(t, actors.Options{Functions: k.reg, Clock: clock, Logger: quiet}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Clock: clock}, Logger: quiet}, func(h *actorstest.Harness) {
 				must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "before"))
 				soon := mustAfter(t, h, "acme", time.Minute, addEntry.With("soon"))
 				running := mustAfter(t, h, "acme", 0, slow.With("running"))

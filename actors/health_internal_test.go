@@ -23,7 +23,7 @@ func TestG24_APanicInWhatAllAppsShare(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		open := func() *Engine {
-			eng, err := Open(dir, Options{Functions: reg, Volumes: 1, NoSync: true, Logger: slog.New(slog.DiscardHandler)})
+			eng, err := Open(dir, Options{Functions: reg, Volumes: 1, Testing: Testing{NoSync: true}, Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +66,7 @@ func TestG24_APanicInWhatAllAppsShare(t *testing.T) {
 			}
 			if name == "directory" {
 				// The caller of the app that was entered then never leaves.
-				if err := eng.Abort(); err != nil {
+				if err := eng.abort(); err != nil {
 					t.Error(err)
 				}
 			} else if err := eng.Close(t.Context()); err != nil {

@@ -263,3 +263,10 @@ func everyCrash(t *testing.T, options func() actors.Options, act, verify func(h 
 	}
 	t.Logf("%d crash points", points-2)
 }
+
+// abortOf has the engine that is opened with the options leave there what aborts it.
+func abortOf(o *actors.Options) *func() error {
+	var abort func() error
+	o.Testing.Opened = func(fn func() error) { abort = fn }
+	return &abort
+}

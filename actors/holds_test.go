@@ -266,7 +266,7 @@ func TestG26_CloseBesideDelete(t *testing.T) {
 		return err
 	})
 	for range 50 {
-		eng, err := actors.Open(t.TempDir(), actors.Options{Functions: k.reg, Volumes: 1, NoSync: true, Logger: quiet})
+		eng, err := actors.Open(t.TempDir(), actors.Options{Functions: k.reg, Volumes: 1, Testing: actors.Testing{NoSync: true}, Logger: quiet})
 		if err != nil {
 			t.Fatal(err)
 		}

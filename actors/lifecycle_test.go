@@ -117,7 +117,7 @@ func TestG26_CloseWhileACommitIsUnderWay(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			k, f := newKit(), newFaults()
 			act := k.action("t:act", func(*dispatch.ActionCtx, string) error { return nil })
-			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}}, func(h *actorstest.Harness) {
 				h.Settle()
 				begin := h.Now()
 				mustAfter(t, h, "acme", time.Second, addEntry.With("m"))
@@ -320,16 +320,17 @@ func TestG26_CloseIsBoundedByItsContextAndOneGrace(t *testing.T) {
 func TestG26_CloseHammer(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
 	dir := t.TempDir()
-	open := func() (*kit, *actors.Engine) {
-		k := newKit()
-		return k, must[*actors.Engine](t)(actors.Open(dir, actors.Options{
-			Functions: k.reg, Logger: quiet, NoSync: true, Volumes: 1, IdleAfter: 2 * time.Millisecond,
+	open := func() (*actors.Engine, *func() error) {
+		opts := actors.Options{
+			Functions: newKit().reg, Logger: quiet, Testing: actors.Testing{NoSync: true}, Volumes: 1, IdleAfter: 2 * time.Millisecond,
 			QueryTimeout: time.Minute, MutationTimeout: time.Minute,
-		}))
+		}
+		abort := abortOf(&opts)
+		return must[*actors.Engine](t)(actors.Open(dir, opts)), abort
 	}
 	var acked atomic.Int64
 	for round := range 8 {
-		_, eng := open()
+		eng, abort := open()
 		var done sync.WaitGroup
 		for c := range 6 {
 			done.Go(func() {
@@ -358,7 +359,7 @@ func TestG26_CloseHammer(t *testing.T) {
 			if err := eng.Close(context.Background()); err != nil {
 				t.Errorf("close: %v", err)
 			}
-		} else if err := eng.Abort(); err != nil {
+		} else if err := (*abort)(); err != nil {
 			t.Errorf("abort: %v", err)
 		}
 		done.Wait()
@@ -366,7 +367,7 @@ func TestG26_CloseHammer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, eng := open()
+	eng, _ := open()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for {
@@ -393,13 +394,15 @@ func TestG26_CloseHammer(t *testing.T) {
 // G26: a Close that races with another, and with Abort, ends.
 func TestG26_CloseIsIdempotent(t *testing.T) {
 	k := newKit()
-	eng := must[*actors.Engine](t)(actors.Open(t.TempDir(), actors.Options{Functions: k.reg, NoSync: true, Volumes: 1}))
+	opts := actors.Options{Functions: k.reg, Testing: actors.Testing{NoSync: true}, Volumes: 1}
+	abort := abortOf(&opts)
+	eng := must[*actors.Engine](t)(actors.Open(t.TempDir(), opts))
 	var done sync.WaitGroup
 	for i := range 6 {
 		done.Go(func() {
 			var err error
 			if i%3 == 2 {
-				err = eng.Abort()
+				err = (*abort)()
 			} else {
 				err = eng.Close(context.Background())
 			}
@@ -431,12 +434,12 @@ func TestG26_NothingIsLeftAfterClose(t *testing.T) {
 		k := newKit()
 		hang := k.hangs("t:hang")
 		eng := must[*actors.Engine](t)(actors.Open(t.TempDir(), actors.Options{
-			Functions: k.reg, NoSync: true, Logger: watch, Clock: func() time.Time {
+			Functions: k.reg, Testing: actors.Testing{NoSync: true, Clock: func() time.Time {
 				if over.Load() {
 					after.Add(1)
 				}
 				return time.Now()
-			},
+			}}, Logger: watch,
 		}))
 		app := must[*actors.App](t)(eng.App("acme"))
 		s := app.Scheduler(t.Context())

@@ -25,7 +25,7 @@ func withLong() (*faults, func(string) dispatch.Call, actors.Options) {
 		}
 		return nil
 	}, dispatch.Deadline(2*time.Hour))
-	return f, act.With, actors.Options{Functions: k.reg, ClockCheck: time.Second, Fault: f.ask, AppConcurrency: 1, Logger: quiet}
+	return f, act.With, actors.Options{Functions: k.reg, ClockCheck: time.Second, Testing: actors.Testing{Fault: f.ask}, AppConcurrency: 1, Logger: quiet}
 }
 
 // inOneCommit has all that the deed hands over go to the disk in one commit, which
@@ -97,7 +97,7 @@ func TestG5_AnAttemptWhoseEndWasLostIsCounted(t *testing.T) {
 					}
 					return nil
 				})
-				actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
+				actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second, Testing: actors.Testing{Fault: f.ask}, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
 					over = make(chan struct{}) // of the bubble
 					retry := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 4, Base: backoff})
 					id := mustAfter(t, h, "acme", 0, act.With("x"), retry)
@@ -185,7 +185,7 @@ func TestG5_NeverTwoAtOnceAfterALostCancel(t *testing.T) {
 				time.Sleep(time.Minute)
 				return nil
 			})
-			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}, Logger: quiet}, func(h *actorstest.Harness) {
 				id := mustAfter(t, h, "acme", 0, act.With("x"))
 				h.Settle()
 				f.fail(point, 1)
@@ -220,7 +220,7 @@ func TestG5_AnEndThatCannotBeWrittenIsNotForgotten(t *testing.T) {
 				time.Sleep(time.Second)
 				return dispatch.Errorf(dispatch.CodeNotFound, "no")
 			})
-			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
 				id := mustAfter(t, h, "acme", 0, act.With("x"), opt)
 				h.Settle()
 				f.fail("commit", 1) // so that the claim is known to the file only
@@ -261,7 +261,7 @@ func TestG4_ARetryByHandIsNotTakenForTheAttemptBefore(t *testing.T) {
 				<-over
 				return dispatch.Errorf(dispatch.CodeUnavailable, "no")
 			})
-			actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
+			actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}, Logger: quiet, Volumes: 1}, func(h *actorstest.Harness) {
 				over = make(chan struct{}) // of the bubble
 				id := mustAfter(t, h, "acme", 0, act.With("x"), dispatch.AtMostOnce())
 				h.Settle()
@@ -297,7 +297,7 @@ func TestG5_ACrashIsCountedThoughRecoveryFails(t *testing.T) {
 					}
 					return nil
 				})
-				actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second, Fault: f.ask, Logger: quiet}, func(h *actorstest.Harness) {
+				actorstest.Run(t, actors.Options{Functions: k.reg, ClockCheck: time.Second, Testing: actors.Testing{Fault: f.ask}, Logger: quiet}, func(h *actorstest.Harness) {
 					id := mustAfter(t, h, "acme", 0, act.With("x"))
 					h.Settle()
 					h.Kill()
@@ -336,7 +336,7 @@ func TestG17_AnEndThatWaitsOutlivesThePanicOfTheActor(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		return nil
 	})
-	actorstest.Run(t, actors.Options{Functions: k.reg, Clock: clock, Logger: quiet}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Clock: clock}, Logger: quiet}, func(h *actorstest.Harness) {
 		id := mustAfter(t, h, "acme", 0, act.With("x"))
 		h.Settle()
 		h.Advance(9 * time.Second)
@@ -359,7 +359,7 @@ func TestG17_AnEndThatWaitsOutlivesThePanicOfTheActor(t *testing.T) {
 // with its commit, and given again. The tick has not begun, and does not.
 func TestG22_APauseThatIsGivenAgainHolds(t *testing.T) {
 	f := newFaults()
-	onRig(t, actors.Options{Fault: f.ask, AppConcurrency: 1}, func(r *cronRig) {
+	onRig(t, actors.Options{Testing: actors.Testing{Fault: f.ask}, AppConcurrency: 1}, func(r *cronRig) {
 		begin := r.Now()
 		r.takes = func(beat) time.Duration { return 15 * time.Second }
 		for _, name := range []string{"ten", "ten too"} {

@@ -41,8 +41,6 @@ type Options struct {
 	Volumes int
 	// LockTimeout is how long Open waits for a volume in use. Default 1 s.
 	LockTimeout time.Duration
-	// NoSync is unsafe: a power cut may lose the last commits, or a volume. Default false.
-	NoSync bool
 
 	// AppConcurrency is how many jobs of one app run at once, 1 to 100,000. Default 64.
 	AppConcurrency int
@@ -118,14 +116,9 @@ type Options struct {
 
 	// Logger is told what no caller can be. Default slog.Default().
 	Logger *slog.Logger
-	// Clock reads the wall clock; for tests that step it. Default time.Now.
-	Clock func() time.Time
-	// Suspended is how long the machine has been suspended since it was booted, by
-	// which the wall clock runs ahead of the monotonic one though it was not set; for
-	// tests. Default: what the system says.
-	Suspended func() time.Duration
-	// Fault is storage.Options.Fault, for tests. Default none.
-	Fault func(point string) error
+
+	// Testing is for tests. Default: none of it.
+	Testing Testing
 }
 
 func (o Options) withDefaults() Options {
@@ -163,11 +156,11 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
+	if o.Testing.Clock == nil {
+		o.Testing.Clock = time.Now
 	}
-	if o.Suspended == nil {
-		o.Suspended = timing.Suspended
+	if o.Testing.Suspended == nil {
+		o.Testing.Suspended = timing.Suspended
 	}
 	return o
 }

@@ -48,17 +48,18 @@ func TestOptionsAreValidated(t *testing.T) {
 	} {
 		t.Run(field, func(t *testing.T) {
 			open := func(change func(*actors.Options)) error {
-				opts := actors.Options{Functions: newKit().reg, Volumes: 1, NoSync: true, Logger: quiet}
+				opts := actors.Options{Functions: newKit().reg, Volumes: 1, Testing: actors.Testing{NoSync: true}, Logger: quiet}
 				change(&opts)
+				abort := abortOf(&opts)
 				dir := filepath.Join(t.TempDir(), "data")
-				eng, err := actors.Open(dir, opts)
+				_, err := actors.Open(dir, opts)
 				if err != nil {
 					if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 						t.Error("an Open that was refused has made the directory")
 					}
 					return err
 				}
-				return eng.Abort()
+				return (*abort)()
 			}
 			for i, change := range set.bad {
 				if err := open(change); err == nil || !strings.Contains(err.Error(), field) {

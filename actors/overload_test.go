@@ -21,7 +21,7 @@ type slowDisk struct {
 	shut  chan struct{} // closed when commits may begin again; nil: they may
 }
 
-// ask is Options.Fault.
+// ask is Testing.Fault.
 func (d *slowDisk) ask(point string) error {
 	if point != "commit" {
 		return nil
@@ -57,7 +57,7 @@ func TestG18_AnOverloadedVolumeSheds(t *testing.T) {
 		}
 		return nil
 	})
-	opts := actors.Options{Functions: k.reg, Fault: disk.ask, Volumes: 1, Logger: quiet, IdleAfter: time.Hour}
+	opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: disk.ask}, Volumes: 1, Logger: quiet, IdleAfter: time.Hour}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		cancel := mustAfter(t, h, "flood", 9*time.Hour, job.With("cancelled"))
 		disk.takes.Store(int64(5 * time.Second)) // so that the volume is known to be slow

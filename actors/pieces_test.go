@@ -55,7 +55,7 @@ func TestG24_WhatTheEngineWritesGoesInPieces(t *testing.T) {
 		}
 		return ctx.Err()
 	})
-	opts := actors.Options{Functions: k.reg, Fault: c.ask, Volumes: 1, AppConcurrency: jobs, Concurrency: jobs, Logger: quiet}
+	opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: c.ask}, Volumes: 1, AppConcurrency: jobs, Concurrency: jobs, Logger: quiet}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		free = make(chan struct{})
 		schedule := func(after time.Duration) {
@@ -124,7 +124,7 @@ func TestG24_WhatOneAppHasQueuedIsBounded(t *testing.T) {
 		_, err := entries.Insert(ctx.DB, entry{Name: strings.Repeat("x", size)})
 		return err
 	})
-	opts := actors.Options{Functions: k.reg, Fault: c.ask, Volumes: 1, MutationTimeout: time.Hour}
+	opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: c.ask}, Volumes: 1, MutationTimeout: time.Hour}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("light"), "x"))
 		release := c.hold()

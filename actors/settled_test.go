@@ -19,7 +19,7 @@ func TestG6_ManyFailTogetherAndTheAppGoesOn(t *testing.T) {
 	// On one processor the committer answers all of them before the app hears of the first.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	k, f := newKit(), newFaults()
-	actorstest.Run(t, actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet}, func(h *actorstest.Harness) {
+	actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}, Logger: quiet}, func(h *actorstest.Harness) {
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "before"))
 		began, release := h.Now(), f.hold()
 		want := []string{"before"}

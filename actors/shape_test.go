@@ -83,12 +83,13 @@ func TestWhatTheProgramDoesNotTakePartInIsNotMissed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt.opts.Logger, tt.opts.NoSync, tt.opts.Volumes = quiet, true, 1
-			eng, err := actors.Open(t.TempDir(), tt.opts)
+			tt.opts.Logger, tt.opts.Testing.NoSync, tt.opts.Volumes = quiet, true, 1
+			abort := abortOf(&tt.opts)
+			_, err := actors.Open(t.TempDir(), tt.opts)
 			var lines []string
 			if err != nil {
 				lines = strings.Split(err.Error(), "\n")
-			} else if err := eng.Abort(); err != nil {
+			} else if err := (*abort)(); err != nil {
 				t.Error(err)
 			}
 			if len(lines) != len(tt.told) {

@@ -105,7 +105,7 @@ func TestG8_OnlyLegalChangesOfState(t *testing.T) {
 				_, err := behave(name, ctx.Job.Attempt)
 				return err
 			})
-			opts := actors.Options{Functions: k.reg, Fault: f.ask, Logger: quiet, IdleAfter: 700 * time.Millisecond, ClockCheck: time.Minute, Retention: 1000 * time.Hour}
+			opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: f.ask}, Logger: quiet, IdleAfter: 700 * time.Millisecond, ClockCheck: time.Minute, Retention: 1000 * time.Hour}
 			actorstest.Run(t, opts, func(h *actorstest.Harness) {
 				w := &jobWatch{seen: map[storage.JobID]storage.Job{}, back: map[storage.JobID]bool{}}
 				pick := func(states ...storage.State) (storage.JobID, bool) {

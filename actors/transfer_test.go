@@ -155,7 +155,7 @@ func TestG26_DeleteRacesWithCalls(t *testing.T) {
 // when the test ends.
 func openPlain(t *testing.T, opts actors.Options) *actors.Engine {
 	t.Helper()
-	opts.NoSync = true
+	opts.Testing.NoSync = true
 	if opts.Volumes == 0 {
 		opts.Volumes = 1
 	}

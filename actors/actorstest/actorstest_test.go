@@ -199,13 +199,13 @@ func TestStepClockMovesTheWallOnly(t *testing.T) {
 func TestFaultReachesTheEngine(t *testing.T) {
 	broken := errors.New("disk on fire")
 	fail := false
-	opts := actors.Options{Functions: functions(), Fault: func(point string) error {
+	opts := actors.Options{Functions: functions(), Testing: actors.Testing{Fault: func(point string) error {
 		if fail && point == "commit" {
 			fail = false
 			return broken
 		}
 		return nil
-	}}
+	}}}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		h.Settle()
 		fail = true

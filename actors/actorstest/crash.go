@@ -61,7 +61,7 @@ func (l *life) over() bool {
 	}
 }
 
-// fault is Options.Fault of the engine.
+// fault is Testing.Fault of the engine.
 func (l *life) fault(point string) error {
 	l.mu.Lock()
 	p := l.armed
@@ -101,7 +101,7 @@ func (h *Harness) Kill() {
 // kill is Kill at once, whatever is under way.
 func (h *Harness) kill() {
 	h.life.cut()
-	h.Engine.Abort() // what it says of volumes and handlers that were cut off is no news
+	_ = h.abort() // what it says of volumes and handlers that were cut off is no news
 }
 
 // Open opens the directory again after Kill.

@@ -28,6 +28,7 @@ type Harness struct {
 	dir   string
 	opts  actors.Options
 	life  *life
+	abort func() error
 	step  atomic.Int64 // how far the wall clock was stepped, in nanoseconds
 	slept atomic.Int64 // and for how long the machine was suspended, which moves the wall, too
 }
@@ -36,7 +37,7 @@ type Harness struct {
 // engine after a full check. Of the options a few have other defaults here: one
 // volume, no syncing, a ClockCheck of an hour, so that months pass in no time, a
 // logger that writes to t from level Warn on. The wall clock is the bubble's,
-// beginning at midnight of 2000-01-01 UTC, plus the steps of StepClock; a Clock
+// beginning at midnight of 2000-01-01 UTC, plus the steps of StepClock; a Testing.Clock
 // in the options is read instead of the bubble's.
 func Run(t *testing.T, opts actors.Options, test func(h *Harness)) {
 	t.Helper()
@@ -52,19 +53,19 @@ func RunIn(t *testing.T, dir string, opts actors.Options, test func(h *Harness))
 		if h.opts.Volumes == 0 {
 			h.opts.Volumes = 1
 		}
-		h.opts.NoSync = true
+		h.opts.Testing.NoSync = true
 		if h.opts.ClockCheck == 0 {
 			h.opts.ClockCheck = time.Hour
 		}
 		if h.opts.Logger == nil {
 			h.opts.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 		}
-		read := h.opts.Clock
+		read := h.opts.Testing.Clock
 		if read == nil {
 			read = time.Now
 		}
-		h.opts.Clock = func() time.Time { return read().Add(time.Duration(h.step.Load() + h.slept.Load())) }
-		h.opts.Suspended = func() time.Duration { return time.Duration(h.slept.Load()) }
+		h.opts.Testing.Clock = func() time.Time { return read().Add(time.Duration(h.step.Load() + h.slept.Load())) }
+		h.opts.Testing.Suspended = func() time.Duration { return time.Duration(h.slept.Load()) }
 		h.open()
 		defer h.end()
 		test(h)
@@ -191,7 +192,7 @@ func (h *Harness) Inspect(app storage.AppID) actors.Inspection {
 }
 
 // Now is what the wall clock shows.
-func (h *Harness) Now() time.Time { return h.opts.Clock().Round(0).UTC() }
+func (h *Harness) Now() time.Time { return h.opts.Testing.Clock().Round(0).UTC() }
 
 // Settle lets the engine do all that it can do now. Time stands still.
 func (h *Harness) Settle() { synctest.Wait() }
@@ -337,9 +338,14 @@ func (h *Harness) check(when string) {
 // open opens the directory.
 func (h *Harness) open() {
 	h.tb.Helper()
-	h.life = newLife(h.opts.Fault)
+	h.life = newLife(h.opts.Testing.Fault)
 	opts := h.opts
-	opts.Fault = h.life.fault
+	opts.Testing.Fault = h.life.fault
+	opts.Testing.Opened = func(abort func() error) {
+		if h.abort = abort; h.opts.Testing.Opened != nil {
+			h.opts.Testing.Opened(abort)
+		}
+	}
 	eng, err := actors.Open(h.dir, opts)
 	if err != nil {
 		h.tb.Fatalf("open: %v", err)

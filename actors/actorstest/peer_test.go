@@ -112,10 +112,10 @@ func TestReadDocuments(t *testing.T) {
 // Months pass without the clock being looked at every second.
 func TestMonthsPassInNoTime(t *testing.T) {
 	var looks atomic.Int64
-	opts := actors.Options{Functions: functions(), Clock: func() time.Time {
+	opts := actors.Options{Functions: functions(), Testing: actors.Testing{Clock: func() time.Time {
 		looks.Add(1)
 		return time.Now()
-	}}
+	}}}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		h.Advance(90 * 24 * time.Hour)
 		if n := looks.Load(); n > 20_000 {

@@ -22,7 +22,7 @@ type Player struct {
 
 // NewPlayer begins a story: instants of its commands are counted from now.
 func NewPlayer(h *Harness) *Player {
-	return &Player{s: newScript(h), fault: h.opts.Fault}
+	return &Player{s: newScript(h), fault: h.opts.Testing.Fault}
 }
 
 // Play runs one command and returns what it prints.
@@ -47,7 +47,7 @@ func (p *Player) watch() {
 	}
 	var once sync.Once
 	opening := p.Opening
-	p.s.h.opts.Fault = func(point string) error {
+	p.s.h.opts.Testing.Fault = func(point string) error {
 		once.Do(opening)
 		if p.fault == nil {
 			return nil

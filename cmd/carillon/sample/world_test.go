@@ -24,6 +24,7 @@ type world struct {
 	dir   string
 	crons []dispatch.Trigger
 	eng   *actors.Engine
+	abort func() error
 	app   *actors.App
 }
 
@@ -59,6 +60,7 @@ func (w *world) open() {
 	w.t.Helper()
 	eng, err := actors.Open(w.dir, actors.Options{
 		Functions: sample.Functions(), Tables: sample.Tables(), Crons: w.crons, Volumes: 1, Logger: slog.New(slog.DiscardHandler),
+		Testing: actors.Testing{Opened: func(abort func() error) { w.abort = abort }},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -72,7 +74,7 @@ func (w *world) open() {
 // crash loses what is in memory and opens again.
 func (w *world) crash() {
 	w.t.Helper()
-	if err := w.eng.Abort(); err != nil {
+	if err := w.abort(); err != nil {
 		w.t.Fatal(err)
 	}
 	w.open()

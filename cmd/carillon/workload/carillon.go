@@ -18,7 +18,7 @@ func Carillon() System {
 		opts := actors.Options{}
 		if work.Store {
 			// Its clock is behind, so that what is due now is not due yet.
-			opts.Clock = func() time.Time { return time.Now().Add(-time.Hour) }
+			opts.Testing.Clock = func() time.Time { return time.Now().Add(-time.Hour) }
 		}
 		return openEngine(dir, work, opts)
 	}}

@@ -37,7 +37,7 @@ func herd(ctx context.Context, r *Rig) error {
 		r.Meter.add(1)
 	}}
 	opts := actors.Options{
-		Clock: clock, IdleAfter: herdIdle,
+		Testing: actors.Testing{Clock: clock}, IdleAfter: herdIdle,
 		Crons: []dispatch.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: noop.With(Payload{})}},
 	}
 	return r.within(func(dir string) (err error) {

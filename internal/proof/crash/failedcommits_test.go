@@ -105,7 +105,7 @@ func (d *failDisk) hold() (release func()) {
 	}
 }
 
-// ask is Options.Fault.
+// ask is Testing.Fault.
 func (d *failDisk) ask(point string) error {
 	d.mu.Lock()
 	gate := d.gate
@@ -153,7 +153,7 @@ func failLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) {
 		tally: tally, seed: seed, seen: seen, rnd: rand.New(rand.NewPCG(uint64(seed), 6)), jobs: map[storage.JobID]*failJob{},
 	}
 	opts := actors.Options{
-		Functions: l.functions(), Fault: l.disk.ask, Volumes: 1, AppConcurrency: 1 + seed%3, Logger: slog.New(slog.DiscardHandler),
+		Functions: l.functions(), Testing: actors.Testing{Fault: l.disk.ask}, Volumes: 1, AppConcurrency: 1 + seed%3, Logger: slog.New(slog.DiscardHandler),
 		MaxInterruptions: 1000,
 	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {

@@ -134,8 +134,8 @@ func (w *worker) open(dir string) (err error) {
 				w.say(said{Kind: saidSent, Key: key, Job: run.ID, Attempt: run.Attempt})
 			}),
 			Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
-			Clock: w.clock, ClockCheck: time.Millisecond,
-			Logger: slog.New(slog.DiscardHandler), Fault: storagetest.OwnThreads(),
+			Testing: actors.Testing{Clock: w.clock, Fault: storagetest.OwnThreads()}, ClockCheck: time.Millisecond,
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err == nil || !w.bad {
 			return err

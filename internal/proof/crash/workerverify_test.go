@@ -48,8 +48,8 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 				after.note(said{Kind: saidSent, Key: key, Job: run.ID, Attempt: run.Attempt})
 			}),
 			Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
-			Logger: slog.New(slog.DiscardHandler),
-			Clock:  func() time.Time { return end.Add(time.Since(bubbleBegin)) },
+			Logger:  slog.New(slog.DiscardHandler),
+			Testing: actors.Testing{Clock: func() time.Time { return end.Add(time.Since(bubbleBegin)) }},
 		}
 		dir := t.TempDir()
 		if err := r.place(dir); err != nil {

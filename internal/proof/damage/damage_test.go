@@ -50,7 +50,7 @@ func damageOptions() actors.Options {
 		return dispatch.None{}, err
 	})
 	return actors.Options{
-		Functions: reg, Tables: []storage.Schema{damageNotes}, Volumes: 2, NoSync: true, Program: "damage",
+		Functions: reg, Tables: []storage.Schema{damageNotes}, Volumes: 2, Testing: actors.Testing{NoSync: true}, Program: "damage",
 		Crons:  []dispatch.Trigger{{Name: "often", Schedule: cron.Every(5 * time.Second), Call: damageTick.With(dispatch.None{})}},
 		Logger: slog.New(slog.DiscardHandler),
 	}

@@ -175,7 +175,7 @@ func isoFurnish(t *testing.T, tally *proof.Tally) (furnished string, interrupted
 	}) {
 		time.Sleep(time.Millisecond) // for the next look
 	}
-	must(s.eng.Abort())
+	must(s.abort())
 	return dir, interrupted
 }
 

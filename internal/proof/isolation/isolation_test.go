@@ -65,6 +65,7 @@ type street struct {
 	t          *testing.T
 	tally      *proof.Tally
 	eng        *actors.Engine
+	abort      func() error
 	world      *isoWorld
 	neighbours []*neighbour
 	life       int // of the process: the directory may be one that was open before
@@ -85,11 +86,14 @@ func isoOptions(w *isoWorld) actors.Options {
 
 func openStreet(t *testing.T, tally *proof.Tally, dir string) *street {
 	w := &isoWorld{tally: tally, told: map[string]chan struct{}{}}
-	eng, err := actors.Open(dir, isoOptions(w))
+	opts := isoOptions(w)
+	var abort func() error
+	opts.Testing.Opened = func(fn func() error) { abort = fn }
+	eng, err := actors.Open(dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &street{t: t, tally: tally, eng: eng, world: w, life: int(isoLives.Add(1))}
+	s := &street{t: t, tally: tally, eng: eng, abort: abort, world: w, life: int(isoLives.Add(1))}
 	t.Cleanup(s.close)
 	for i := range 3 {
 		id := storage.AppID(fmt.Sprint("neighbour", i))

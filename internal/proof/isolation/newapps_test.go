@@ -105,7 +105,7 @@ func TestG26_ThousandsOfNewApps(t *testing.T) {
 		return nil
 	}
 	opts := actors.Options{
-		Functions: newAppsFunctions(), MaxApps: most, IdleAfter: time.Second, Fault: slow, Logger: slog.New(slog.DiscardHandler),
+		Functions: newAppsFunctions(), MaxApps: most, IdleAfter: time.Second, Testing: actors.Testing{Fault: slow}, Logger: slog.New(slog.DiscardHandler),
 		Crons: []dispatch.Trigger{{Name: "beat", Schedule: cron.Every(newAppsBeat), Call: newAppsTick.With(dispatch.None{})}},
 	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {

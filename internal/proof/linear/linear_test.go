@@ -40,6 +40,7 @@ type linearRun struct {
 	tally *proof.Tally
 	began time.Time
 	apps  []*linearApp
+	abort func() error // of the life
 
 	faulty  atomic.Bool // commits fail now and then
 	crashed atomic.Bool // this life of the engine is over, or about to be
@@ -115,7 +116,7 @@ func (r *linearRun) run() {
 	opts := actors.Options{
 		Functions: linearFunctions(r), Tables: []storage.Schema{linearTable},
 		QueryTimeout: time.Minute, MutationTimeout: time.Minute, // of a machine that is busy otherwise, too
-		Volumes: 1, NoSync: rand.IntN(4) > 0, Logger: slog.New(slog.DiscardHandler), Fault: r.fault,
+		Volumes: 1, Testing: actors.Testing{NoSync: rand.IntN(4) > 0, Fault: r.fault}, Logger: slog.New(slog.DiscardHandler),
 		// In some histories apps go to sleep between any two calls.
 		IdleAfter: []time.Duration{time.Millisecond, 10 * time.Second}[rand.IntN(2)],
 	}
@@ -178,6 +179,7 @@ func (r *linearRun) close(eng *actors.Engine) {
 func (r *linearRun) mustOpen(dir string, opts actors.Options) *actors.Engine {
 	r.t.Helper()
 	r.crashed.Store(false)
+	opts.Testing.Opened = func(abort func() error) { r.abort = abort }
 	eng, err := actors.Open(dir, opts)
 	if err != nil {
 		r.t.Fatal(err)
@@ -206,7 +208,7 @@ func (r *linearRun) live(eng *actors.Engine) {
 				for range linearOps {
 					if left.Add(-1) == 0 {
 						r.crashed.Store(true)
-						_ = eng.Abort() // what was cut off is no news
+						_ = r.abort() // what was cut off is no news
 					}
 					if !r.operate(eng, app, n) {
 						return
@@ -218,7 +220,7 @@ func (r *linearRun) live(eng *actors.Engine) {
 	clients.Wait()
 }
 
-// fault is Options.Fault: of the commits of a faulty life one in forty fails,
+// fault is Testing.Fault: of the commits of a faulty life one in forty fails,
 // half of those after they have become durable.
 func (r *linearRun) fault(point string) error {
 	if r.faulty.Load() && (point == "commit" || point == "committed") && rand.IntN(80) == 0 {

@@ -1,0 +1,23 @@
+package actors
+
+import "time"
+
+// Testing is what tests put in the place of the world around an engine, all of it in
+// one field of Options. The zero value is the world as it is.
+type Testing struct {
+	// Clock reads the wall clock. Default time.Now.
+	Clock func() time.Time
+	// Suspended is how long the machine has been suspended since it was booted, by
+	// which the wall clock runs ahead of the monotonic one though it was not set.
+	// Default: what the system says.
+	Suspended func() time.Duration
+	// Fault is storage.Options.Fault: it is asked at each point of the path to the disk
+	// for an error to fail with. Default none.
+	Fault func(point string) error
+	// NoSync is unsafe: a power cut may lose the last commits, or a volume. Default false.
+	NoSync bool
+	// Opened is called by Open, when the engine is open, with what stops it as a crash
+	// would: nothing is drained, nothing more is committed, and what was not durable is
+	// lost. That returns when nothing of the engine runs. Default none.
+	Opened func(abort func() error)
+}
