@@ -92,13 +92,13 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 				keep(job, time.Time{}) // until that run has ended, or a handler returned
 				continue
 			case s.eng.unrunnable(job) != "":
-				held++
 				if job.Due.After(wall) {
 					keep(job, job.Due)
 				} else if err := s.hold(tx, job, s.eng.unrunnable(job), wall); err != nil {
 					s.eng.opts.Logger.Error("holding a job", "app", s.id, "job", job.ID, "err", err)
 					keep(job, wall.Add(time.Second))
 				} else {
+					held++
 					again = again || job.Attempts > 0
 				}
 				continue
