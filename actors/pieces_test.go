@@ -158,7 +158,7 @@ func TestG24_WhatOneAppHasQueuedIsBounded(t *testing.T) {
 		if n := begun.Load(); n != calls {
 			t.Errorf("%d mutations have begun in the end, want %d", n, calls)
 		}
-		if answered > 2 {
+		if answered > 3 { // the one under way, a heavy one, and its own
 			t.Errorf("the other app was answered after %d commits", answered)
 		}
 	})
