@@ -48,6 +48,13 @@
 //	                 ▼
 //	 result as JSON, or *Error{code, path, message}; a panic is internal
 //
+// # Names
+//
+// An engine uses these, and they change with it: ActionRunner, CheckStored, Codes,
+// DecodeIdentity, DecodeStrict, EncodeIdentity, Env, Function, Info, InTurn, Invocation,
+// Invoker, Kind, MutationRunner, NewCaller, NewTxScheduler, Origin, Planner, QueryRunner,
+// ScheduleOf, StoredArgs, TriggerFaults. All others are for functions and their hosts.
+//
 // # Triggers
 //
 // A Trigger says what to call when. Planner.CheckTriggers says what those that a

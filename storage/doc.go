@@ -18,6 +18,15 @@
 // An app before its first call: Tx.ReconcileIndexes until it is done. After any
 // error of a Commit's done: App.Reload.
 //
+// # Names
+//
+// Functions and their hosts use these: AppID, Attempt, Cancellation, CatchUp, Doc, ID,
+// Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, NewTable, NotKept, Overlap,
+// Query, Reader, Schema, Slot, State, System, Table, TimeRange, Trigger, TxLimits, Writer,
+// and the errors. All others are the engine's, and change with it: App, ClockNotes, End,
+// Era, Expiry, JobWriter, Misfits, Open, Options, Place, Retry, Snapshot, Stats, Store,
+// TickID, Tx and what belongs to them.
+//
 // # Jobs
 //
 // Where a job lies says what it is in; that it is claimed is a key beside it.
