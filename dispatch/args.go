@@ -45,7 +45,8 @@ func checkSize(path, what string, size, limit int) error {
 	}
 }
 
-// encodeArgs encodes arguments. The error is an *Error.
+// encodeArgs encodes arguments, and refuses text that is not UTF-8. The error is an
+// *Error.
 func encodeArgs(path string, args any) (json.RawMessage, error) {
 	switch args := args.(type) {
 	case nil, None:
@@ -54,6 +55,9 @@ func encodeArgs(path string, args any) (json.RawMessage, error) {
 		return bytes.Clone(args), nil
 	}
 	raw, err := json.Marshal(args)
+	if err == nil && bytes.Contains(raw, []byte(`\ufffd`)) {
+		raw, err = encodeExact(args) // what is not UTF-8 has been replaced, perhaps
+	}
 	if err != nil {
 		return nil, &Error{Code: CodeInvalidArgument, Path: path, Message: "args: cannot be encoded: " + plainJSON(err), Err: err, permanent: true}
 	}

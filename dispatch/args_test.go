@@ -194,3 +194,32 @@ func TestSchedulableStoresArgumentsInTheirNormalForm(t *testing.T) {
 		}
 	}
 }
+
+// Arguments of Go values are what was given, or refused: text that is not UTF-8 is not
+// replaced.
+func TestArgumentsThatAreNotUTF8AreRefused(t *testing.T) {
+	type deep struct {
+		Names map[string][]string `json:"names"`
+	}
+	for name, tt := range map[string]struct {
+		args any
+		want string // "": an error
+	}{
+		"a string":                {"\xff", ""},
+		"inside":                  {deep{map[string][]string{"a": {"b", "c\xc3"}}}, ""},
+		"a key":                   {deep{map[string][]string{"a\xff": nil}}, ""},
+		"half a surrogate pair":   {"\xed\xa0\x80", ""},
+		"a replacement character": {"\ufffd", `"` + "\ufffd" + `"`},
+		"its escape, in raw JSON": {json.RawMessage(`"\ufffd"`), `"\ufffd"`},
+		"and inside":              {map[string]json.RawMessage{"a": json.RawMessage(`"\ufffd"`)}, `{"a":"\ufffd"}`},
+		"text with a backslash":   {`\ufffd`, `"\\ufffd"`},
+	} {
+		raw, err := dispatch.Path("a:b").With(tt.args).Args()
+		if string(raw) != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s: %q, %v, want %q", name, raw, err, tt.want)
+		}
+		if err != nil && (dispatch.AsError(err).Code != dispatch.CodeInvalidArgument || !dispatch.IsPermanent(err)) {
+			t.Errorf("%s: %v is %s, permanent %v", name, err, dispatch.AsError(err).Code, dispatch.IsPermanent(err))
+		}
+	}
+}

@@ -144,7 +144,7 @@ var engineFaults = []seededFault{
 		name: "start-before-durable", what: "a claim is released before it is durable",
 		pkg: "actors", tests: "TestG4_AtMostOnceAtEveryCommit",
 		edits: []edit{{"actors/commit.go", `s.submit(tx, runs, reply)`, `if FAULT {
-		s.settle(&committed{runs: runs})
+		s.noteCommitted(&committed{runs: runs})
 		runs.claimed = nil
 	}
 	s.submit(tx, runs, reply)`}},
@@ -519,5 +519,13 @@ var engineFaults = []seededFault{
 			errs`, `case len(t.indexes) > 0 && listed == nil && FAULT:
 		case len(t.indexes) > 0 && listed == nil:
 			errs`}},
+	},
+	{
+		name: "next-without-jitter", what: "the tick that comes next is shown at its slot, whatever its jitter",
+		pkg: "actors", tests: "TestG22_NextShowsTheSlotAndTheRun",
+		edits: []edit{{"actors/crons.go", `At: schedule.In(at.Add(jitterOf(app, &t)))})`, `At: schedule.In(at.Add(jitterOf(app, &t)))})
+		if FAULT {
+			info.Upcoming[len(info.Upcoming)-1].At = schedule.In(at)
+		}`}},
 	},
 }

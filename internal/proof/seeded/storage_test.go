@@ -347,4 +347,9 @@ var storageFaults = []seededFault{
 		pkg: "storage", tests: "TestAStoreIsOpenedByItsOwnProgramOnly",
 		edits: []edit{{"storage/program.go", `case name != "":`, `case name != "" && !FAULT:`}},
 	},
+	{
+		name: "adopted-with-apps", what: "a store with apps and no name is taken on by a program that adopts empty ones only",
+		pkg: "storage", tests: "TestAStoreIsOpenedByItsOwnProgramOnly",
+		edits: []edit{{"storage/program.go", `case !s.opts.AdoptEmpty:`, `case !s.opts.AdoptEmpty || FAULT:`}},
+	},
 }
