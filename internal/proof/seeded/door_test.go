@@ -92,7 +92,7 @@ var doorFaults = []seededFault{
 	},
 	{
 		name: "any-zone-in-import", what: "the zone of an imported trigger is not looked at",
-		pkg: "cron", tests: "TestG26_CheckStoredRefusesWhatNoTriggerCanBe",
+		pkg: "dispatch", tests: "TestG26_CheckStoredRefusesWhatNoTriggerCanBe",
 		edits: []edit{{"dispatch/trigger.go", `if _, err := ScheduleOf(t); err != nil {`, `if _, err := ScheduleOf(t); err != nil && !FAULT {`}},
 	},
 }

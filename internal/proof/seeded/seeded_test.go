@@ -61,10 +61,37 @@ func TestSeededFaultsFit(t *testing.T) {
 			t.Errorf("%s stands twice, or has no edits", f.name)
 		}
 		names[f.name] = true
+		if !declaresTest(t, f.pkg, f.tests) {
+			t.Errorf("%s: package %s has no %s", f.name, f.pkg, f.tests)
+		}
 		if row := fmt.Sprintf("| `%s` | %s | %s |\n", f.name, f.what, f.tests); !strings.Contains(string(page), row) {
 			t.Errorf("docs/reliability.md does not have the row\n%s", row)
 		}
 	}
+}
+
+// declaresTest says whether a file of the package declares all of the tests.
+func declaresTest(t *testing.T, pkg, tests string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(moduleRoot, pkg, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	for test := range strings.SplitSeq(tests, "|") {
+		name, _, _ := strings.Cut(test, "/")
+		if !strings.Contains(source.String(), "\nfunc "+name+"(") {
+			return false
+		}
+	}
+	return true
 }
 
 // TestSeededFaults tests the tests: with each known fault planted in the engine,
