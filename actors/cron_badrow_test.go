@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,4 +123,75 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 		}
 		shut(eng)
 	})
+}
+
+// TestG37_ADamagedTriggerCanBeDeleted: a trigger whose record cannot be read, or that
+// of its pending tick, is deleted like any other. The store is sound afterwards, the
+// name is free, and nothing of the old one runs.
+func TestG37_ADamagedTriggerCanBeDeleted(t *testing.T) {
+	for what, record := range map[string]string{"trigger": "\x12\x0e@every 24h0m0s", "tick": "\x12\x15cron:bad:"} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir, ran := t.TempDir(), 0
+				count := dispatch.InternalMutation[dispatch.None, dispatch.None]("count:up")
+				reg := dispatch.NewRegistry()
+				count.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) {
+					ran++
+					return dispatch.None{}, nil
+				})
+				open := func() (*actors.Engine, dispatch.Crons) {
+					eng, err := actors.Open(dir, actors.Options{Functions: reg, Volumes: 1, Testing: actors.Testing{NoSync: true}, Logger: quiet})
+					if err != nil {
+						t.Fatal(err)
+					}
+					app, _ := eng.App("acme")
+					return eng, app.Scheduler(t.Context()).Crons()
+				}
+				shut := func(eng *actors.Engine) {
+					if err := errors.Join(eng.Check(), eng.Close(t.Context())); err != nil {
+						t.Error(err)
+					}
+				}
+				def := dispatch.Trigger{Name: "bad", Schedule: cron.Every(24 * time.Hour), Call: count.With(dispatch.None{})}
+				eng, crons := open()
+				if err := crons.Create(def); err != nil {
+					t.Fatal(err)
+				}
+				shut(eng)
+				file := filepath.Join(dir, "volume-000.db")
+				data, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Contains(data, []byte("\x08\x01"+record)) {
+					t.Fatal("the record is not found")
+				}
+				if err := os.WriteFile(file, bytes.ReplaceAll(data, []byte("\x08\x01"+record), []byte("\x08\x02"+record)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				eng, crons = open()
+				if err := eng.Check(); err == nil {
+					t.Error("the check finds nothing")
+				}
+				if err := crons.Delete("bad"); err != nil {
+					t.Fatal(err)
+				}
+				if infos, err := crons.List(); err != nil || len(infos) > 0 {
+					t.Errorf("listed are %v, %v", infos, err)
+				}
+				time.Sleep(25 * time.Hour)
+				if ran > 0 {
+					t.Errorf("it has run %d times", ran)
+				}
+				if err := crons.Create(def); err != nil {
+					t.Errorf("the name again: %v", err)
+				}
+				time.Sleep(25 * time.Hour)
+				if ran != 1 {
+					t.Errorf("the new one has run %d times", ran)
+				}
+				shut(eng)
+			})
+		})
+	}
 }

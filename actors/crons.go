@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"reflect"
 	"time"
 
@@ -94,6 +95,13 @@ func (c *txCrons) own(name string) (storage.Trigger, error) {
 // Delete implements dispatch.Crons.
 func (c *txCrons) Delete(name string) error {
 	t, err := c.own(name)
+	if errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrFormat) {
+		// Its pending tick is found to be stale when it is due.
+		return c.whole(func(w storage.JobWriter) error {
+			c.clockwork.forget(name)
+			return w.DeleteTrigger(name)
+		})
+	}
 	if err != nil {
 		return err
 	}

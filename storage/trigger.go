@@ -421,7 +421,7 @@ func (w JobWriter) InsertTick(job Job) (JobID, error) {
 
 // RemoveTick takes a tick that has not begun out of the bucket, leaving no row
 // behind: what its slot came to is the engine's to log. ok is false if it has
-// begun or ended.
+// begun or ended. One whose record cannot be read is taken out as well.
 func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
@@ -438,8 +438,10 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 		return false, err
 	}
 	job, err := decodeJob(p, data)
-	if err != nil || job.Attempts > 0 {
-		return false, err
+	if err != nil {
+		job = Job{ID: id, place: p} // nothing can run it
+	} else if job.Attempts > 0 {
+		return false, nil
 	}
 	claim, err := tx.get(keys.place(tagClaim, p))
 	if err != nil {

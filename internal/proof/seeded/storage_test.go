@@ -83,6 +83,14 @@ var storageFaults = []seededFault{
 		b.until = now.Add(`}},
 	},
 	{
+		name: "damaged-tick-stays", what: "a pending tick whose record is damaged cannot be taken out, nor its trigger deleted",
+		pkg: "actors", tests: "TestG37_ADamagedTriggerCanBeDeleted",
+		edits: []edit{{"storage/trigger.go", `job = Job{ID: id, place: p} // nothing can run it`, `if FAULT {
+			return false, err
+		}
+		job = Job{ID: id, place: p}`}},
+	},
+	{
 		name: "one-success-is-up", what: "one commit that succeeds ends the back-off of a volume, as on a full disk every other one does",
 		pkg: "storage", tests: "TestG23_BackoffOfAVolumeWhereSmallCommitsSucceed",
 		edits: []edit{{"storage/backoff.go", `b.failures == 0 || time.Since(b.last) < calm {`, `b.failures == 0 || time.Since(b.last) < calm && !FAULT {`}},
