@@ -40,7 +40,7 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(wall time.Time) bool {
-	if s.draining || s.nextAt.IsZero() || s.nextAt.After(wall) || s.claims > claimBatch/2 {
+	if s.draining || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(wall) || s.claims > claimBatch/2 {
 		return false
 	}
 	tx := s.begin(s.eng.clock.look())
@@ -208,7 +208,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 		at := s.claimAt(job)
 		first := s.nextAt.IsZero() || job.Place().Less(s.from)
 		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job)
-		if first && soon && !s.draining && s.claims < claimBatch {
+		if first && soon && !s.draining && !s.uncorrected() && s.claims < claimBatch {
 			ok, err := tx.Claim(job)
 			if err != nil {
 				s.noteUnclaimed(job)

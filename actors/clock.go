@@ -2,6 +2,7 @@ package actors
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/storage"
@@ -31,6 +32,8 @@ type clock struct {
 	base      time.Time // a monotonic reading
 	store     *storage.Store
 
+	latestStep atomic.Uint64 // the storage.EraID that the latest step began, noticed or on record
+
 	mu      sync.Mutex
 	stepped func(storage.Era) // see watch
 	shown   time.Time         // what now was last
@@ -51,6 +54,11 @@ func newClock(opts *Options, store *storage.Store) (*clock, error) {
 	c.skew, c.slept = c.skewOf(wall, elapsed), c.suspended()
 	var err error
 	c.eras, err = openEras(store, wall, c.shown)
+	for _, e := range c.eras.list {
+		if e.Step != 0 {
+			c.latestStep.Store(uint64(e.ID))
+		}
+	}
 	if wall.After(c.shown) || c.shown.Sub(wall) > bridged {
 		c.shown = wall
 	}
@@ -130,8 +138,22 @@ func (c *clock) step() (wall time.Time, elapsed time.Duration) {
 	if by < 0 {
 		c.shown = wall
 	}
+	c.latestStep.Store(uint64(c.eras.latest().ID))
 	c.stepped(c.eras.latest())
 	return wall, elapsed
+}
+
+// fixes are what has proved false by the wall.
+func (c *clock) fixes(wall time.Time) fixes {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fixesOf(c.eras.list, wall)
+}
+
+// due is what dues that are relative count from.
+func (c *clock) due() (time.Time, storage.EraID) {
+	at := c.look()
+	return at.wall, at.era
 }
 
 // wall is what the wall clock shows.

@@ -66,7 +66,18 @@ type cronModel struct {
 	epochs []epoch
 	paused bool
 	acts   bool                   // one of its definitions ran an action, which may begin more than once
-	log    map[int64]storage.Slot // by From, all that was ever seen
+	log    map[int64]storage.Slot // by From, all that was seen since the wall was set last
+	spent  map[int64]bool         // slots that had fired, or were canceled, before that
+	from   time.Time              // up to here all was decided then
+}
+
+// after is the slot after the instant that has not been spent.
+func (m *cronModel) after(schedule *cron.Schedule, at time.Time) time.Time {
+	next := schedule.Next(at)
+	for m.spent[next.UnixMilli()] {
+		next = schedule.Next(next)
+	}
+	return next
 }
 
 // cronHistory plays one history and remembers the first thing that is wrong.
@@ -143,6 +154,32 @@ func (h *cronHistory) takenBack(m *cronModel) (last time.Time) {
 	return last
 }
 
+// corrected is the model's part of a step of the wall: each trigger goes on after what
+// it says was decided, and what has fired comes no more.
+func (h *cronHistory) corrected() {
+	for name, m := range h.models {
+		info := h.r.info("acme", name)
+		if wall := h.r.Now(); info.Anchor.After(wall) || info.Decided.After(wall.Add(time.Second)) && len(m.log) > 0 {
+			for _, s := range m.log {
+				if s.From.Equal(info.Decided) && s.Outcome == storage.SlotCanceled {
+					continue // a tick ahead was canceled since
+				}
+			}
+			h.bad("trigger %s: made at %v, decided up to %v, and the wall shows %v", name, info.Anchor, info.Decided, wall)
+		}
+		for at, s := range m.log {
+			if s.Outcome == storage.SlotFired || s.Outcome == storage.SlotCanceled {
+				m.spent[at] = true
+			}
+		}
+		m.log = map[int64]storage.Slot{}
+		last := m.epochs[len(m.epochs)-1]
+		since := maxTime(info.Anchor, info.Decided)
+		m.from = since
+		m.epochs = []epoch{{schedule: last.schedule.WithAnchor(info.Anchor), made: since, since: since}}
+	}
+}
+
 func (h *cronHistory) play(s cronStep) {
 	r, name := h.r, fmt.Sprintf("t%d", s.Trigger)
 	m, crons, wall := h.models[name], r.crons("acme"), r.Now()
@@ -159,7 +196,7 @@ func (h *cronHistory) play(s cronStep) {
 	case "create":
 		def := h.def(s)
 		if want(crons.Create(def), m == nil) {
-			m = &cronModel{words: map[string]bool{}, log: map[int64]storage.Slot{}, paused: def.Paused}
+			m = &cronModel{words: map[string]bool{}, log: map[int64]storage.Slot{}, spent: map[int64]bool{}, paused: def.Paused}
 			h.models[name] = m
 			h.begin(m, def, wall, time.Time{})
 		}
@@ -212,7 +249,13 @@ func (h *cronHistory) play(s cronStep) {
 		if s.What == "suspend" {
 			d = max(d, -d) % (25 * time.Hour)
 		}
+		h.check()
 		r.StepClock(d)
+		r.Engine.Clock() // the step is noticed
+		r.Advance(0)
+		if d < -5*time.Minute || d > 5*time.Minute {
+			h.corrected()
+		}
 	case "slow":
 		r.ask(func() {
 			r.takes = func(b beat) time.Duration { return time.Duration((int(b.Slot.Unix())+s.N)%9) * 700 * time.Millisecond }
@@ -271,7 +314,7 @@ func (h *cronHistory) check() {
 		if !m.paused {
 			if info.Next.IsZero() {
 				h.bad("trigger %s has no next slot", name)
-			} else if from := info.Decided; !from.IsZero() && !schedule.Next(maxTime(from, info.Anchor)).Equal(info.Next) && !info.Next.After(wall) {
+			} else if from := info.Decided; !from.IsZero() && !m.after(schedule, maxTime(from, info.Anchor)).Equal(info.Next) && !info.Next.After(wall) {
 				h.bad("trigger %s: decided %v, next %v, want %v", name, from, info.Next, schedule.Next(from))
 			}
 		}
@@ -280,7 +323,9 @@ func (h *cronHistory) check() {
 			h.bad("slots: %v", err)
 		}
 		for _, s := range slots {
-			m.log[s.From.UnixMilli()] = s
+			if s.From.After(m.from) && s.Outcome != storage.SlotUndone && !m.spent[s.From.UnixMilli()] {
+				m.log[s.From.UnixMilli()] = s
+			}
 		}
 		h.cover(name, m, info)
 		for at, s := range m.log {
@@ -317,7 +362,7 @@ func (h *cronHistory) cover(name string, m *cronModel, info dispatch.CronInfo) {
 	slices.Sort(keys)
 	i := 0
 	for n, e := range m.epochs {
-		next, first := e.schedule.Next(e.since), true
+		next, first := m.after(e.schedule, e.since), true
 		for ; i < len(keys); i++ {
 			s := m.log[keys[i]]
 			if !e.until.IsZero() && s.From.After(e.until) {
@@ -346,7 +391,7 @@ func (h *cronHistory) cover(name string, m *cronModel, info dispatch.CronInfo) {
 			if s.Outcome == storage.SlotSkipped && s.Reason == "" || s.Outcome != storage.SlotSkipped && !s.To.Equal(s.From) {
 				h.bad("trigger %s: %+v", name, s)
 			}
-			next = e.schedule.Next(s.To)
+			next = m.after(e.schedule, s.To)
 		}
 		if !e.until.IsZero() {
 			if !next.After(e.until) {

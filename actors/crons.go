@@ -147,7 +147,8 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 		return "", err
 	}
 	job := jobOf(&t)
-	job.Due, job.EnqueuedAt = c.eng.clock.wall().Truncate(time.Millisecond), c.now
+	at := c.eng.clock.look()
+	job.Due, job.Era, job.AskedEra, job.EnqueuedAt = at.wall.Truncate(time.Millisecond), at.era, at.era, c.now
 	id, err := c.w.InsertJob(job)
 	return id, asError(err)
 }
@@ -232,7 +233,7 @@ func copyState(to, from *storage.Trigger) {
 	to.LastSlot, to.LastJob, to.LastState = from.LastSlot, from.LastJob, from.LastState
 	to.LastEndedAt, to.LastError = from.LastEndedAt, from.LastError
 	to.LastSuccess, to.LastSuccessSeq, to.LastSuccessAt = from.LastSuccess, from.LastSuccessSeq, from.LastSuccessAt
-	to.HeldJob, to.Started = from.HeldJob, from.Started
+	to.HeldJob, to.Started, to.Marks, to.Spent = from.HeldJob, from.Started, from.Marks, from.Spent
 }
 
 // definition is the trigger without its state.
@@ -277,6 +278,7 @@ func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall,
 	}
 	if t.Spec != plan.Spec || t.Zone != plan.Zone && !interval {
 		t.Anchor = wall.Truncate(time.Millisecond).UTC() // also: no slot of the new spec is before this
+		t.Spent = blur(t.Spent)
 	}
 	copyState(&plan, &t)
 	return c.wind(w, &plan, wall, now)
@@ -300,7 +302,7 @@ func (c *clockwork) passGap(w storage.JobWriter, t *storage.Trigger, wall, now t
 	if last.IsZero() {
 		return nil
 	}
-	return c.decide(w, t, first, last, storage.SlotSkipped, reason, "", now)
+	return c.skip(w, t, first, last, reason, now)
 }
 
 // resume lets the trigger tick again. The slots of the gap are skipped.

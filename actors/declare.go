@@ -75,7 +75,7 @@ func (d *declared) named() (ids []storage.AppID) {
 // are, and those not declared any more removed with their pending ticks. It is
 // false if it has been done, or if the app does not exist.
 func (s *scheduler) windDeclared() bool {
-	if s.wound || s.draining {
+	if s.wound || s.draining || s.uncorrected() {
 		return false
 	}
 	plans, named := s.eng.declared.of(s.id)
@@ -87,10 +87,10 @@ func (s *scheduler) windDeclared() bool {
 	tx.Pin()
 	var cancelings []*run
 	tx.OnCancel(s.noteCancels(&cancelings))
-	sys, eng, id := s.eng.sys, s.eng, s.id
+	sys, eng, id, step := s.eng.sys, s.eng, s.id, storage.EraID(s.eng.clock.latestStep.Load())
 	swept := func(err error) {
 		if err == nil {
-			sys.tell(eng.waker.self, &appSwept{id})
+			sys.tell(eng.waker.self, &appSwept{id, step})
 		}
 	}
 	if err := s.alignTriggers(tx, plans); err != nil {

@@ -271,7 +271,7 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 	case ref == nil:
 		d.eng.sys.tell(d.eng.waker.self, &appAwake{id: m.id, err: err})
 		if err == nil {
-			d.eng.sys.tell(d.eng.waker.self, &appSwept{m.id})
+			d.eng.sys.tell(d.eng.waker.self, &appSwept{m.id, storage.EraID(d.eng.clock.latestStep.Load())})
 		}
 	}
 }

@@ -122,6 +122,7 @@
 //	A11 No message is sent to an app's actors after they were stopped: a caller enters before and leaves after. A handler that was given up may return later; what it tells is nothing to anybody.
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
+//	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).
 //
 // Locks: turnBatch.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

@@ -127,12 +127,12 @@ func (o *Options) storage() storage.Options {
 
 // planner checks what the host schedules.
 func (o *Options) planner() dispatch.Planner {
-	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Clock: o.Testing.Clock}
+	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Clock: func() (time.Time, storage.EraID) { return o.Testing.Clock(), 0 }}
 }
 
 func (e *Engine) planner() dispatch.Planner {
 	p := e.opts.planner()
-	p.Clock = e.clock.wall
+	p.Clock = e.clock.due
 	return p
 }
 

@@ -131,7 +131,7 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		Job:      inv.Job,
 		Tick:     inv.Tick,
 		Limits:   h.eng.opts.Limits,
-		Clock:    h.eng.clock.wall,
+		Clock:    h.eng.clock.due,
 		Depth:    inv.Depth,
 		NewCrons: app.crons,
 	}

@@ -151,7 +151,7 @@ func (c *clockwork) skipHeld(w storage.JobWriter, t *storage.Trigger, wall, now 
 	if last.IsZero() {
 		last = slot
 	}
-	if err := c.decide(w, t, slot, last, storage.SlotSkipped, heldReason(w, t), "", now); err != nil {
+	if err := c.skip(w, t, slot, last, heldReason(w, t), now); err != nil {
 		return err
 	}
 	return c.wind(w, t, last, now)

@@ -15,7 +15,7 @@ import (
 func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
 	var due []*invocation
-	for s.ready.len() > 0 && !s.broken && !s.draining {
+	for s.ready.len() > 0 && !s.broken && !s.draining && !s.uncorrected() {
 		r := s.ready.first()
 		if s.runs.get(r.job.ID) != r {
 			s.ready.pop() // cancelled meanwhile

@@ -135,7 +135,7 @@ func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason stri
 			from = c.next(t, from)
 		}
 		if last := c.last(t, from, wall); !last.IsZero() {
-			if err := c.decide(w, t, from, last, storage.SlotSkipped, reason, "", now); err != nil {
+			if err := c.skip(w, t, from, last, reason, now); err != nil {
 				return err
 			}
 		}
@@ -166,6 +166,9 @@ func (c *clockwork) recall(w storage.JobWriter, t *storage.Trigger, job *storage
 	}
 	if job.Slot.After(wall) && t.Decided.Equal(job.Slot) {
 		t.Decided = job.Slot.Add(-time.Millisecond) // it is yet to come, and may come again
+		if schedule, err := c.schedule(t); err == nil && schedule != nil {
+			t.Spent = unspend(t.Spent, job.Slot, schedule)
+		}
 	}
 	return c.relog(w, t, job, storage.SlotSkipped, reason, now)
 }

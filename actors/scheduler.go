@@ -41,6 +41,8 @@ type scheduler struct {
 	warned     map[string]bool // functions of held jobs that the log has
 	heldTo     storage.Place   // held jobs up to there are being released
 	unreleased bool            // that has failed
+	correction *correction     // what a step of the wall made false is being put right; see uncorrected
+	yields     bool            // a step of that was done: a caller's turn comes first
 	broken     bool            // a commit failed; nothing is done until the state was reloaded
 	reloads    int             // that failed in a row
 	resting    bool            // and that was logged
@@ -170,6 +172,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		}
 	case *clockMoved:
 		s.alarm.Clear()
+		s.wound = s.wound && !s.eng.waker.sweeping.Load() // the waker waits to be told
 	case *committed:
 		s.noteCommitted(m)
 	case *handlersMoved:
@@ -201,6 +204,9 @@ func (s *scheduler) step() {
 work:
 	for s.holder == nil && !s.broken {
 		switch {
+		case s.yields && len(s.queue) > 0:
+			s.yields = false
+			s.nextTurn()
 		case !s.paused() && s.ownWork():
 		case len(s.queue) > 0 && s.mayQueue():
 			s.nextTurn()
@@ -239,6 +245,7 @@ func (s *scheduler) ownWork() bool {
 	case s.windDeclared():
 	case len(s.ended) > 0:
 		s.applyEnded()
+	case s.correct():
 	case s.claimDue(s.eng.clock.wall()):
 	default:
 		return false

@@ -150,6 +150,10 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 		if slot.IsZero() || slot.After(storage.MaxInstant.Add(-dispatch.MaxJitter)) {
 			break
 		}
+		if i := spanOf(t.Spent, slot); i >= 0 && !t.Spent[i].Merged {
+			after = t.Spent[i].To // these have fired
+			continue
+		}
 		id, err := c.insert(w, t, slot, false, now)
 		if err == nil {
 			t.Next, t.NextJob = slot.UTC(), id
@@ -164,7 +168,7 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 		to, after = slot, slot
 	}
 	if !from.IsZero() {
-		if err := c.decide(w, t, from, to, storage.SlotSkipped, takenReason, "", now); err != nil {
+		if err := c.skip(w, t, from, to, takenReason, now); err != nil {
 			return err
 		}
 	}
@@ -181,6 +185,11 @@ func (c *clockwork) insert(w storage.JobWriter, t *storage.Trigger, slot time.Ti
 
 // decide writes down how the slots [from, to] of the trigger ended.
 func (c *clockwork) decide(w storage.JobWriter, t *storage.Trigger, from, to time.Time, outcome storage.SlotOutcome, reason string, job storage.JobID, now time.Time) error {
+	mark(t, w.Era())
+	if outcome != storage.SlotSkipped && !t.AtStart {
+		schedule, _ := c.schedule(t) // nil if there is none
+		t.Spent = spend(t.Spent, to, schedule)
+	}
 	if to.After(t.Decided) {
 		t.Decided = to.UTC()
 	}
@@ -260,6 +269,19 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 		return goneIt, time.Time{}, c.skipHeld(w, &t, wall, now)
 	}
 	slot, waited := t.Next, c.waited(job)
+	if i := spanOf(t.Spent, slot); i >= 0 && !t.AtStart {
+		if wall.Before(job.Due) {
+			return keepIt, job.Due, nil
+		}
+		if _, err := w.RemoveTick(job.ID); err != nil {
+			return keepIt, time.Time{}, err
+		}
+		last := schedule.Last(slot.Add(-time.Millisecond), earlier(t.Spent[i].To, wall.Add(-c.jitter(&t))))
+		if err := c.skip(w, &t, slot, last, mergedReason, now); err != nil {
+			return keepIt, time.Time{}, err
+		}
+		return goneIt, time.Time{}, c.wind(w, &t, last, now)
+	}
 	if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick {
 		v, err := c.catchUp(w, &t, schedule, wall, now)
 		if v == goneIt || err != nil {
@@ -303,7 +325,7 @@ func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run,
 	}
 	after := slot
 	if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {
-		if err := c.decide(w, &t, schedule.Next(slot), last, storage.SlotSkipped, "overlap: a tick was waiting already", "", now); err != nil {
+		if err := c.skip(w, &t, schedule.Next(slot), last, "overlap: a tick was waiting already", now); err != nil {
 			return keepIt, time.Time{}, err
 		}
 		after = last
@@ -345,11 +367,17 @@ func (c *clockwork) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *c
 		skippedTo = schedule.Last(before, late[0].Add(-time.Millisecond))
 	}
 	if !skippedTo.IsZero() {
-		if err := c.decide(w, t, slot, skippedTo, storage.SlotSkipped, reason, "", now); err != nil {
+		if err := c.skip(w, t, slot, skippedTo, reason, now); err != nil {
 			return keepIt, err
 		}
 	}
 	for _, at := range late {
+		if spanOf(t.Spent, at) >= 0 {
+			if err := c.skip(w, t, at, at, reason, now); err != nil { // it has fired, or may have
+				return keepIt, err
+			}
+			continue
+		}
 		id, err := c.insert(w, t, at, true, now)
 		outcome, reason := storage.SlotFired, "missed: run late"
 		switch {

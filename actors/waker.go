@@ -40,7 +40,8 @@ type waker struct {
 	awake int             // how many are being woken
 	moves int             // clock.check, when it was last asked
 	check *time.Timer
-	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers yet
+	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers, and the clock, yet
+	step  storage.EraID          // the latest step of the wall when that began
 	later []storage.AppID        // apps with a trigger AtStart that could not be taken up, to be woken again
 
 	expired  storage.ExpiredCursor // up to there apps were looked at for expired rows
@@ -61,9 +62,12 @@ type (
 	deadlinesMoved struct{} // when triggers become overdue has changed
 
 	clockStepped struct{ era storage.Era } // by the clock: it began with a step
-	appSwept     struct{ id storage.AppID }
-	wakeApp      struct{ id storage.AppID }
-	appAwake     struct { // an app to be woken is, and has looked at what it has to do
+	appSwept     struct {                  // it has looked, after the step
+		id   storage.AppID
+		step storage.EraID
+	}
+	wakeApp  struct{ id storage.AppID }
+	appAwake struct { // an app to be woken is, and has looked at what it has to do
 		id  storage.AppID
 		err error
 	}
@@ -91,7 +95,9 @@ func (w *waker) Receive(c actor.Context) {
 		w.wakeSome()
 		return
 	case *appSwept:
-		w.endSweep(m.id)
+		if m.step >= w.step {
+			w.endSweep(m.id)
+		}
 		return
 	case *appAwake:
 		w.awake--
@@ -134,6 +140,7 @@ func (w *waker) Receive(c actor.Context) {
 		w.lookAgain()
 	case *clockStepped:
 		w.eng.opts.Logger.Warn("the wall clock was set", "by", m.era.Step, "to", m.era.Began)
+		w.beginSweep()
 		w.lookAgain()
 	case *actor.Stopping, *actor.Restarting:
 		w.alarm.Clear()
@@ -167,11 +174,16 @@ func (w *waker) beginStarts() {
 
 // beginSweep wakes every app if the declared triggers are not those that every
 // app has looked at already: an app that sleeps and has nothing due would not
-// come to know of a new one.
+// come to know of a new one. So it does if the wall was stepped, and what is due
+// far ahead by a wall that was wrong has come to be due.
 func (w *waker) beginSweep() {
 	d := &w.eng.declared
 	known, err := w.eng.store.Declared()
-	if err == nil && known == d.fingerprint {
+	swept, markErr := w.eng.store.Mark(storage.EraSwept)
+	err = errors.Join(err, markErr)
+	w.step = storage.EraID(w.eng.clock.latestStep.Load())
+	f := w.eng.clock.fixes(w.eng.clock.wall())
+	if err == nil && known == d.fingerprint && (w.step <= swept || f.none()) {
 		return
 	}
 	ids, listErr := w.eng.store.Apps()
@@ -201,10 +213,16 @@ func (w *waker) endSweep(id storage.AppID) {
 	}
 	w.sweep = nil
 	w.sweeping.Store(false)
-	eng := w.eng
-	eng.handlers.spawn("", func() result { return result{err: eng.store.SetDeclared(eng.declared.fingerprint)} }, func(res result) {
+	eng, step := w.eng, w.step
+	eng.handlers.spawn("", func() result {
+		err := eng.store.SetDeclared(eng.declared.fingerprint)
+		if step > 0 {
+			err = errors.Join(err, eng.store.SetMark(storage.EraSwept, step))
+		}
+		return result{err: err}
+	}, func(res result) {
 		if res.err != nil && !eng.closing.Load() {
-			eng.opts.Logger.Error("remembering which triggers are declared", "err", res.err)
+			eng.opts.Logger.Error("remembering which apps have looked at the declared triggers and the clock", "err", res.err)
 		}
 	})
 }

@@ -29,7 +29,7 @@ type Env struct {
 	Scheduler Scheduler // ctx.Scheduler of an action
 
 	// Clock is what RunAfter of a mutation counts from; default: always Now.
-	Clock func() time.Time
+	Clock Clock
 
 	// NewCrons makes ctx.Scheduler.Crons() of a mutation for its writer; default:
 	// every method is an error.

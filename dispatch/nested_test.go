@@ -348,7 +348,7 @@ func TestTheEngineMayGiveItsClock(t *testing.T) {
 	})
 	tx := b.app.Begin(noon)
 	defer tx.Rollback(nil)
-	env := dispatch.Env{Registry: b.reg, Now: noon, Clock: func() time.Time { return later }}
+	env := dispatch.Env{Registry: b.reg, Now: noon, Clock: func() (time.Time, storage.EraID) { return later, 0 }}
 	fn, _ := b.reg.Lookup("a:outer")
 	_, err := fn.RunMutation(env, tx.JobWriter(), nil)
 	mustDo(t, err)

@@ -13,37 +13,43 @@ import (
 // call before it asks for the turn.
 type Planner struct {
 	Registry *Registry
-	Identity *Identity        // whose claims AsCaller stores; nil is anonymous
-	Limits   Limits           // of the arguments
-	Now      time.Time        // what RunAfter counts from, and when a job is enqueued
-	Clock    func() time.Time // is asked instead of Now; default nil
+	Identity *Identity // whose claims AsCaller stores; nil is anonymous
+	Limits   Limits    // of the arguments
+	Now      time.Time // what RunAfter counts from, and when a job is enqueued
+	Clock    Clock     // is asked instead of Now; default nil
 }
+
+// Clock reads the wall, and in which clock era that was.
+type Clock func() (time.Time, storage.EraID)
 
 // After plans a call for d from now. The error is an *Error.
 func (p Planner) After(d time.Duration, call Call, opts ...RunOption) (storage.Job, error) {
 	if d < 0 {
 		return storage.Job{}, refuse(call, "delay %s is negative", d)
 	}
-	now := p.now()
-	return p.plan(now, now.Add(d), call, opts)
+	now, era := p.now()
+	job, err := p.plan(now, now.Add(d), call, opts)
+	job.Era, job.AskedEra = era, era
+	return job, err
 }
 
 // At plans a call for the instant t, which may have passed. The error is an *Error.
 func (p Planner) At(t time.Time, call Call, opts ...RunOption) (storage.Job, error) {
-	return p.plan(p.now(), t, call, opts)
+	now, _ := p.now()
+	return p.plan(now, t, call, opts)
 }
 
 // now is the clock's instant, but not before the earliest one a job can be due
 // at: RunAfter(0) never fails because of a clock that is wrong.
-func (p Planner) now() time.Time {
-	now := p.Now
+func (p Planner) now() (now time.Time, era storage.EraID) {
+	now = p.Now
 	if p.Clock != nil {
-		now = p.Clock()
+		now, era = p.Clock()
 	}
 	if first := time.UnixMilli(1); now.Before(first) {
-		return first
+		return first, era
 	}
-	return now
+	return now, era
 }
 
 func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.Job, error) {

@@ -19,7 +19,7 @@ func plannerAt(now time.Time) dispatch.Planner {
 	reg := dispatch.NewRegistry()
 	handleNothing[none](reg, "a:mutation", dispatch.Formerly("a:old"))
 	dispatch.InternalAction[none, none]("a:action").Handle(reg, func(*dispatch.ActionCtx, none) (none, error) { return none{}, nil })
-	return dispatch.Planner{Registry: reg, Clock: func() time.Time { return now }}
+	return dispatch.Planner{Registry: reg, Clock: func() (time.Time, storage.EraID) { return now, 0 }}
 }
 
 var (

@@ -143,8 +143,10 @@ type App struct {
 	DeadSinceMs int64 `protobuf:"varint,7,opt,name=dead_since_ms,json=deadSinceMs,proto3" json:"dead_since_ms,omitempty"`
 	// Held counts the held jobs. HeldBy is the registry that the first of them were held
 	// by; the volume's alarm index says so too.
-	Held          uint64 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
-	HeldBy        string `protobuf:"bytes,9,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	Held   uint64 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	HeldBy string `protobuf:"bytes,9,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	// Corrected is the clock era up to which steps of the clock have been made up for.
+	Corrected     uint64 `protobuf:"varint,10,opt,name=corrected,proto3" json:"corrected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +242,13 @@ func (x *App) GetHeldBy() string {
 		return x.HeldBy
 	}
 	return ""
+}
+
+func (x *App) GetCorrected() uint64 {
+	if x != nil {
+		return x.Corrected
+	}
+	return 0
 }
 
 // AppEntry says under which number an app's keys live.
@@ -942,11 +951,10 @@ type Trigger struct {
 	LastSuccessAtMs int64 `protobuf:"varint,35,opt,name=last_success_at_ms,json=lastSuccessAtMs,proto3" json:"last_success_at_ms,omitempty"`
 	// HeldJob is the tick that is held; empty if none is.
 	HeldJob string `protobuf:"bytes,36,opt,name=held_job,json=heldJob,proto3" json:"held_job,omitempty"`
-	// AnchorEra is the clock era that anchor_ms was read in.
-	AnchorEra uint64         `protobuf:"varint,40,opt,name=anchor_era,json=anchorEra,proto3" json:"anchor_era,omitempty"`
-	Marks     []*TriggerMark `protobuf:"bytes,41,rep,name=marks,proto3" json:"marks,omitempty"`
-	// Fired are the slots that fired, the first ones first.
-	Fired []*FiredSpan `protobuf:"bytes,42,rep,name=fired,proto3" json:"fired,omitempty"`
+	// Marks are what was decided before clock eras, by era.
+	Marks []*TriggerMark `protobuf:"bytes,41,rep,name=marks,proto3" json:"marks,omitempty"`
+	// Spent are the slots that come no more, the first ones first.
+	Spent []*SlotSpan `protobuf:"bytes,42,rep,name=spent,proto3" json:"spent,omitempty"`
 	// AtStart: it has no spec, and ticks when the program starts.
 	AtStart bool `protobuf:"varint,43,opt,name=at_start,json=atStart,proto3" json:"at_start,omitempty"`
 	// Started is the epoch of the volume in which it last did.
@@ -1223,13 +1231,6 @@ func (x *Trigger) GetHeldJob() string {
 	return ""
 }
 
-func (x *Trigger) GetAnchorEra() uint64 {
-	if x != nil {
-		return x.AnchorEra
-	}
-	return 0
-}
-
 func (x *Trigger) GetMarks() []*TriggerMark {
 	if x != nil {
 		return x.Marks
@@ -1237,9 +1238,9 @@ func (x *Trigger) GetMarks() []*TriggerMark {
 	return nil
 }
 
-func (x *Trigger) GetFired() []*FiredSpan {
+func (x *Trigger) GetSpent() []*SlotSpan {
 	if x != nil {
-		return x.Fired
+		return x.Spent
 	}
 	return nil
 }
@@ -1258,13 +1259,16 @@ func (x *Trigger) GetStarted() uint64 {
 	return 0
 }
 
-// TriggerMark says which slot was decided last when the first was in a clock era.
+// TriggerMark is how far a trigger had come when the first slot was decided in a clock
+// era.
 type TriggerMark struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Era           uint64                 `protobuf:"varint,1,opt,name=era,proto3" json:"era,omitempty"`
-	DecidedMs     int64                  `protobuf:"varint,2,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Era            uint64                 `protobuf:"varint,1,opt,name=era,proto3" json:"era,omitempty"`
+	DecidedMs      int64                  `protobuf:"varint,2,opt,name=decided_ms,json=decidedMs,proto3" json:"decided_ms,omitempty"`
+	LastSuccessMs  int64                  `protobuf:"varint,3,opt,name=last_success_ms,json=lastSuccessMs,proto3" json:"last_success_ms,omitempty"`
+	LastSuccessSeq uint64                 `protobuf:"varint,4,opt,name=last_success_seq,json=lastSuccessSeq,proto3" json:"last_success_seq,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *TriggerMark) Reset() {
@@ -1311,32 +1315,45 @@ func (x *TriggerMark) GetDecidedMs() int64 {
 	return 0
 }
 
-// FiredSpan is a run of a trigger's slots that fired.
-type FiredSpan struct {
+func (x *TriggerMark) GetLastSuccessMs() int64 {
+	if x != nil {
+		return x.LastSuccessMs
+	}
+	return 0
+}
+
+func (x *TriggerMark) GetLastSuccessSeq() uint64 {
+	if x != nil {
+		return x.LastSuccessSeq
+	}
+	return 0
+}
+
+// SlotSpan is a run of a trigger's slots that have fired, or were canceled.
+type SlotSpan struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FromMs int64                  `protobuf:"varint,1,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
 	ToMs   int64                  `protobuf:"varint,2,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
-	// MergedEra is the clock era in which two spans were made this one, so that slots
-	// between them that did not fire are in it; 0 if all of its slots fired.
-	MergedEra     uint64 `protobuf:"varint,3,opt,name=merged_era,json=mergedEra,proto3" json:"merged_era,omitempty"`
+	// Merged says that slots are among them that have not.
+	Merged        bool `protobuf:"varint,3,opt,name=merged,proto3" json:"merged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *FiredSpan) Reset() {
-	*x = FiredSpan{}
+func (x *SlotSpan) Reset() {
+	*x = SlotSpan{}
 	mi := &file_carillon_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *FiredSpan) String() string {
+func (x *SlotSpan) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*FiredSpan) ProtoMessage() {}
+func (*SlotSpan) ProtoMessage() {}
 
-func (x *FiredSpan) ProtoReflect() protoreflect.Message {
+func (x *SlotSpan) ProtoReflect() protoreflect.Message {
 	mi := &file_carillon_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1348,30 +1365,30 @@ func (x *FiredSpan) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use FiredSpan.ProtoReflect.Descriptor instead.
-func (*FiredSpan) Descriptor() ([]byte, []int) {
+// Deprecated: Use SlotSpan.ProtoReflect.Descriptor instead.
+func (*SlotSpan) Descriptor() ([]byte, []int) {
 	return file_carillon_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *FiredSpan) GetFromMs() int64 {
+func (x *SlotSpan) GetFromMs() int64 {
 	if x != nil {
 		return x.FromMs
 	}
 	return 0
 }
 
-func (x *FiredSpan) GetToMs() int64 {
+func (x *SlotSpan) GetToMs() int64 {
 	if x != nil {
 		return x.ToMs
 	}
 	return 0
 }
 
-func (x *FiredSpan) GetMergedEra() uint64 {
+func (x *SlotSpan) GetMerged() bool {
 	if x != nil {
-		return x.MergedEra
+		return x.Merged
 	}
-	return 0
+	return false
 }
 
 // Slot says how one slot of a trigger, or a run of them, ended. Its key orders
@@ -1387,9 +1404,7 @@ type Slot struct {
 	Job     string `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`
 	AtMs    int64  `protobuf:"varint,7,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
 	// FromMs is the first slot; 0 means that the key says it.
-	FromMs int64 `protobuf:"varint,8,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
-	// Era is the clock era in which that was decided.
-	Era           uint64 `protobuf:"varint,9,opt,name=era,proto3" json:"era,omitempty"`
+	FromMs        int64 `protobuf:"varint,8,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1476,13 +1491,6 @@ func (x *Slot) GetAtMs() int64 {
 func (x *Slot) GetFromMs() int64 {
 	if x != nil {
 		return x.FromMs
-	}
-	return 0
-}
-
-func (x *Slot) GetEra() uint64 {
-	if x != nil {
-		return x.Era
 	}
 	return 0
 }
@@ -1909,7 +1917,7 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xde\x01\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xfc\x01\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -1919,7 +1927,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\x04dead\x18\x06 \x01(\x04R\x04dead\x12\"\n" +
 	"\rdead_since_ms\x18\a \x01(\x03R\vdeadSinceMs\x12\x12\n" +
 	"\x04held\x18\b \x01(\x04R\x04held\x12\x17\n" +
-	"\aheld_by\x18\t \x01(\tR\x06heldBy\"B\n" +
+	"\aheld_by\x18\t \x01(\tR\x06heldBy\x12\x1c\n" +
+	"\tcorrected\x18\n" +
+	" \x01(\x04R\tcorrected\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xf2\x06\n" +
@@ -1977,7 +1987,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xf1\t\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xd1\t\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -2019,22 +2029,21 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06claims\x18! \x01(\fR\x06claims\x12*\n" +
 	"\x11success_within_ms\x18\" \x01(\x03R\x0fsuccessWithinMs\x12+\n" +
 	"\x12last_success_at_ms\x18# \x01(\x03R\x0flastSuccessAtMs\x12\x19\n" +
-	"\bheld_job\x18$ \x01(\tR\aheldJob\x12\x1d\n" +
-	"\n" +
-	"anchor_era\x18( \x01(\x04R\tanchorEra\x12+\n" +
-	"\x05marks\x18) \x03(\v2\x15.carillon.TriggerMarkR\x05marks\x12)\n" +
-	"\x05fired\x18* \x03(\v2\x13.carillon.FiredSpanR\x05fired\x12\x19\n" +
+	"\bheld_job\x18$ \x01(\tR\aheldJob\x12+\n" +
+	"\x05marks\x18) \x03(\v2\x15.carillon.TriggerMarkR\x05marks\x12(\n" +
+	"\x05spent\x18* \x03(\v2\x12.carillon.SlotSpanR\x05spent\x12\x19\n" +
 	"\bat_start\x18+ \x01(\bR\aatStart\x12\x18\n" +
-	"\astarted\x18, \x01(\x04R\astarted\">\n" +
+	"\astarted\x18, \x01(\x04R\astarted\"\x90\x01\n" +
 	"\vTriggerMark\x12\x10\n" +
 	"\x03era\x18\x01 \x01(\x04R\x03era\x12\x1d\n" +
 	"\n" +
-	"decided_ms\x18\x02 \x01(\x03R\tdecidedMs\"X\n" +
-	"\tFiredSpan\x12\x17\n" +
+	"decided_ms\x18\x02 \x01(\x03R\tdecidedMs\x12&\n" +
+	"\x0flast_success_ms\x18\x03 \x01(\x03R\rlastSuccessMs\x12(\n" +
+	"\x10last_success_seq\x18\x04 \x01(\x04R\x0elastSuccessSeq\"P\n" +
+	"\bSlotSpan\x12\x17\n" +
 	"\afrom_ms\x18\x01 \x01(\x03R\x06fromMs\x12\x13\n" +
-	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x1d\n" +
-	"\n" +
-	"merged_era\x18\x03 \x01(\x04R\tmergedEra\"\xcf\x01\n" +
+	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x16\n" +
+	"\x06merged\x18\x03 \x01(\bR\x06merged\"\xbd\x01\n" +
 	"\x04Slot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x13\n" +
 	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12\x14\n" +
@@ -2043,8 +2052,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x10\n" +
 	"\x03job\x18\x06 \x01(\tR\x03job\x12\x13\n" +
 	"\x05at_ms\x18\a \x01(\x03R\x04atMs\x12\x17\n" +
-	"\afrom_ms\x18\b \x01(\x03R\x06fromMs\x12\x10\n" +
-	"\x03era\x18\t \x01(\x04R\x03era\"D\n" +
+	"\afrom_ms\x18\b \x01(\x03R\x06fromMs\"D\n" +
 	"\x05Clock\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12!\n" +
 	"\x04eras\x18\x02 \x03(\v2\r.carillon.EraR\x04eras\"\x7f\n" +
@@ -2111,7 +2119,7 @@ var file_carillon_proto_goTypes = []any{
 	(*Claim)(nil),         // 9: carillon.Claim
 	(*Trigger)(nil),       // 10: carillon.Trigger
 	(*TriggerMark)(nil),   // 11: carillon.TriggerMark
-	(*FiredSpan)(nil),     // 12: carillon.FiredSpan
+	(*SlotSpan)(nil),      // 12: carillon.SlotSpan
 	(*Slot)(nil),          // 13: carillon.Slot
 	(*Clock)(nil),         // 14: carillon.Clock
 	(*Era)(nil),           // 15: carillon.Era
@@ -2132,7 +2140,7 @@ var file_carillon_proto_depIdxs = []int32{
 	0,  // 7: carillon.Trigger.last_state:type_name -> carillon.JobState
 	7,  // 8: carillon.Trigger.last_error:type_name -> carillon.JobError
 	11, // 9: carillon.Trigger.marks:type_name -> carillon.TriggerMark
-	12, // 10: carillon.Trigger.fired:type_name -> carillon.FiredSpan
+	12, // 10: carillon.Trigger.spent:type_name -> carillon.SlotSpan
 	15, // 11: carillon.Clock.eras:type_name -> carillon.Era
 	17, // 12: carillon.Table.indexes:type_name -> carillon.TableIndex
 	1,  // 13: carillon.TableIndex.state:type_name -> carillon.IndexState

@@ -49,6 +49,11 @@ func (m *App) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Corrected != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Corrected))
+		i--
+		dAtA[i] = 0x50
+	}
 	if len(m.HeldBy) > 0 {
 		i -= len(m.HeldBy)
 		copy(dAtA[i:], m.HeldBy)
@@ -710,9 +715,9 @@ func (m *Trigger) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xd8
 	}
-	if len(m.Fired) > 0 {
-		for iNdEx := len(m.Fired) - 1; iNdEx >= 0; iNdEx-- {
-			size, err := m.Fired[iNdEx].MarshalToSizedBufferVT(dAtA[:i])
+	if len(m.Spent) > 0 {
+		for iNdEx := len(m.Spent) - 1; iNdEx >= 0; iNdEx-- {
+			size, err := m.Spent[iNdEx].MarshalToSizedBufferVT(dAtA[:i])
 			if err != nil {
 				return 0, err
 			}
@@ -737,13 +742,6 @@ func (m *Trigger) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			i--
 			dAtA[i] = 0xca
 		}
-	}
-	if m.AnchorEra != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.AnchorEra))
-		i--
-		dAtA[i] = 0x2
-		i--
-		dAtA[i] = 0xc0
 	}
 	if len(m.HeldJob) > 0 {
 		i -= len(m.HeldJob)
@@ -1035,6 +1033,16 @@ func (m *TriggerMark) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LastSuccessSeq != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LastSuccessSeq))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.LastSuccessMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LastSuccessMs))
+		i--
+		dAtA[i] = 0x18
+	}
 	if m.DecidedMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.DecidedMs))
 		i--
@@ -1048,7 +1056,7 @@ func (m *TriggerMark) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *FiredSpan) MarshalVT() (dAtA []byte, err error) {
+func (m *SlotSpan) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -1061,12 +1069,12 @@ func (m *FiredSpan) MarshalVT() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *FiredSpan) MarshalToVT(dAtA []byte) (int, error) {
+func (m *SlotSpan) MarshalToVT(dAtA []byte) (int, error) {
 	size := m.SizeVT()
 	return m.MarshalToSizedBufferVT(dAtA[:size])
 }
 
-func (m *FiredSpan) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+func (m *SlotSpan) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m == nil {
 		return 0, nil
 	}
@@ -1078,8 +1086,13 @@ func (m *FiredSpan) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.MergedEra != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.MergedEra))
+	if m.Merged {
+		i--
+		if m.Merged {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
 		i--
 		dAtA[i] = 0x18
 	}
@@ -1125,11 +1138,6 @@ func (m *Slot) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
-	}
-	if m.Era != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Era))
-		i--
-		dAtA[i] = 0x48
 	}
 	if m.FromMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.FromMs))
@@ -1567,6 +1575,9 @@ func (m *App) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.Corrected != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Corrected))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1920,17 +1931,14 @@ func (m *Trigger) SizeVT() (n int) {
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	if m.AnchorEra != 0 {
-		n += 2 + protohelpers.SizeOfVarint(uint64(m.AnchorEra))
-	}
 	if len(m.Marks) > 0 {
 		for _, e := range m.Marks {
 			l = e.SizeVT()
 			n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
 	}
-	if len(m.Fired) > 0 {
-		for _, e := range m.Fired {
+	if len(m.Spent) > 0 {
+		for _, e := range m.Spent {
 			l = e.SizeVT()
 			n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
@@ -1957,11 +1965,17 @@ func (m *TriggerMark) SizeVT() (n int) {
 	if m.DecidedMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.DecidedMs))
 	}
+	if m.LastSuccessMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.LastSuccessMs))
+	}
+	if m.LastSuccessSeq != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.LastSuccessSeq))
+	}
 	n += len(m.unknownFields)
 	return n
 }
 
-func (m *FiredSpan) SizeVT() (n int) {
+func (m *SlotSpan) SizeVT() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -1973,8 +1987,8 @@ func (m *FiredSpan) SizeVT() (n int) {
 	if m.ToMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.ToMs))
 	}
-	if m.MergedEra != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.MergedEra))
+	if m.Merged {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2012,9 +2026,6 @@ func (m *Slot) SizeVT() (n int) {
 	}
 	if m.FromMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.FromMs))
-	}
-	if m.Era != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.Era))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2372,6 +2383,25 @@ func (m *App) UnmarshalVT(dAtA []byte) error {
 			}
 			m.HeldBy = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Corrected", wireType)
+			}
+			m.Corrected = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Corrected |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -4725,25 +4755,6 @@ func (m *Trigger) UnmarshalVT(dAtA []byte) error {
 			}
 			m.HeldJob = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
-		case 40:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field AnchorEra", wireType)
-			}
-			m.AnchorEra = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.AnchorEra |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		case 41:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Marks", wireType)
@@ -4780,7 +4791,7 @@ func (m *Trigger) UnmarshalVT(dAtA []byte) error {
 			iNdEx = postIndex
 		case 42:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Fired", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Spent", wireType)
 			}
 			var msglen int
 			for shift := uint(0); ; shift += 7 {
@@ -4807,8 +4818,8 @@ func (m *Trigger) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Fired = append(m.Fired, &FiredSpan{})
-			if err := m.Fired[len(m.Fired)-1].UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
+			m.Spent = append(m.Spent, &SlotSpan{})
+			if err := m.Spent[len(m.Spent)-1].UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4940,6 +4951,44 @@ func (m *TriggerMark) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LastSuccessMs", wireType)
+			}
+			m.LastSuccessMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LastSuccessMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LastSuccessSeq", wireType)
+			}
+			m.LastSuccessSeq = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LastSuccessSeq |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -4962,7 +5011,7 @@ func (m *TriggerMark) UnmarshalVT(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *FiredSpan) UnmarshalVT(dAtA []byte) error {
+func (m *SlotSpan) UnmarshalVT(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4985,10 +5034,10 @@ func (m *FiredSpan) UnmarshalVT(dAtA []byte) error {
 		fieldNum := int32(wire >> 3)
 		wireType := int(wire & 0x7)
 		if wireType == 4 {
-			return fmt.Errorf("proto: FiredSpan: wiretype end group for non-group")
+			return fmt.Errorf("proto: SlotSpan: wiretype end group for non-group")
 		}
 		if fieldNum <= 0 {
-			return fmt.Errorf("proto: FiredSpan: illegal tag %d (wire type %d)", fieldNum, wire)
+			return fmt.Errorf("proto: SlotSpan: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		case 1:
@@ -5031,9 +5080,9 @@ func (m *FiredSpan) UnmarshalVT(dAtA []byte) error {
 			}
 		case 3:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field MergedEra", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Merged", wireType)
 			}
-			m.MergedEra = 0
+			var v int
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return protohelpers.ErrIntOverflow
@@ -5043,11 +5092,12 @@ func (m *FiredSpan) UnmarshalVT(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.MergedEra |= uint64(b&0x7F) << shift
+				v |= int(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
 			}
+			m.Merged = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5286,25 +5336,6 @@ func (m *Slot) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.FromMs |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 9:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Era", wireType)
-			}
-			m.Era = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Era |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

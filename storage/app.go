@@ -23,6 +23,7 @@ type counts struct {
 	heldBy string // registry that the first of them were held by
 
 	deadSince int64 // ms; from when the age of dead jobs counts, at the earliest; 0: not known yet
+	corrected EraID // up to where steps of the clock have been made up for
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -137,6 +138,9 @@ func (a *App) BeginIn(era EraID, now time.Time) *Tx {
 	a.trim()
 	tx := &Tx{app: a, era: era, now: now}
 	tx.base.counts = a.counts
+	if !a.stored {
+		tx.base.counts.corrected = era // nothing of it is older
+	}
 	tx.layers = append(tx.stack[:0], &tx.base)
 	a.tx = tx
 	return tx
@@ -241,7 +245,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected)}
 	return encoded(p.MarshalVT())
 }
 
@@ -250,7 +254,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counter sheet: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected)}, nil
 }
 
 // load reads what of the app is in the file into a.

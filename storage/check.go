@@ -126,7 +126,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 	if err != nil {
 		return []error{err}
 	}
-	got := counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy}
+	got := counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected}
 	byID, backlog := map[JobID]tag{}, map[string]bool{}
 	located := 0
 	each := func(t tag, fn func(p place, value []byte)) {

@@ -19,6 +19,7 @@ func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
 		job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
 		job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
 	}
+	job.Era = tx.era // due counts from a reading of the clock
 	tx.release(&job, due.UnixMilli())
 	return true, nil
 }

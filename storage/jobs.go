@@ -310,7 +310,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		tx.finish(&job, StateFailed, trigger)
 		return job, nil
 	}
-	job.Due = timeOf(due)
+	job.Due, job.Era = timeOf(due), tx.era // it counts from this end
 	job.place.ms = due
 	tx.putPending(&job)
 	return job, nil

@@ -212,6 +212,10 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		if err != nil {
 			return err
 		}
+		c.corrected = 0 // another store's eras tell nothing here
+		if err := tx.Put(kv.Data, n.prefix(tagMeta), c.encode()); err != nil {
+			return err
+		}
 		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx, &a.filed), a.index(tx, &a.filed), a.indexHeld(tx, counts{}, c))
 	})
 	if err != nil {

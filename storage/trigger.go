@@ -92,6 +92,27 @@ type Trigger struct {
 	HeldJob JobID // the tick that is held; "" if none is
 
 	Started uint64 // of AtStart: the latest App.Epoch that has had its tick
+
+	// Marks are how far the trigger had come in what went before each clock era in which
+	// a slot was decided, the latest last.
+	Marks []TriggerMark
+	// Spent are the slots that have fired or were canceled, by instant: they do not come
+	// again, though the wall is set back before them.
+	Spent []SlotSpan
+}
+
+// TriggerMark is what a trigger was like when the first slot was decided in a clock era.
+type TriggerMark struct {
+	Era            EraID
+	Decided        time.Time
+	LastSuccess    time.Time
+	LastSuccessSeq uint64
+}
+
+// SlotSpan is a run of slots, From and To among them.
+type SlotSpan struct {
+	From, To time.Time
+	Merged   bool // it was made of two, and slots between them are in it
 }
 
 // SlotOutcome is how a slot of a trigger ended.
@@ -104,6 +125,9 @@ const (
 	SlotFired    SlotOutcome = "fired"
 	SlotSkipped  SlotOutcome = "skipped"  // see the reason
 	SlotCanceled SlotOutcome = "canceled" // its tick was canceled before it began
+	// SlotUndone means that the slot was skipped by a clock that was ahead, and is yet
+	// to come: then it has another entry.
+	SlotUndone SlotOutcome = "undone"
 )
 
 // Slot is how one slot of a trigger, or a run of slots with one reason, ended.
@@ -172,6 +196,14 @@ func encodeTrigger(t *Trigger) []byte {
 		DecidedMs: msOf(t.Decided), Fault: t.Fault, Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
 		HeldJob: string(t.HeldJob), AtStart: t.AtStart, Started: t.Started,
 	}
+	for _, m := range t.Marks {
+		p.Marks = append(p.Marks, &proto.TriggerMark{
+			Era: uint64(m.Era), DecidedMs: msOf(m.Decided), LastSuccessMs: msOf(m.LastSuccess), LastSuccessSeq: m.LastSuccessSeq,
+		})
+	}
+	for _, s := range t.Spent {
+		p.Spent = append(p.Spent, &proto.SlotSpan{FromMs: msOf(s.From), ToMs: msOf(s.To), Merged: s.Merged})
+	}
 	if e := t.LastError; e != nil {
 		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
 	}
@@ -202,6 +234,12 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 		SuccessWithin: time.Duration(p.SuccessWithinMs) * time.Millisecond, LastSuccessAt: timeOf(p.LastSuccessAtMs),
 		Decided: timeOf(p.DecidedMs), Fault: p.Fault, Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
 		HeldJob: JobID(p.HeldJob), AtStart: p.AtStart, Started: p.Started,
+	}
+	for _, m := range p.Marks {
+		t.Marks = append(t.Marks, TriggerMark{EraID(m.Era), timeOf(m.DecidedMs), timeOf(m.LastSuccessMs), m.LastSuccessSeq})
+	}
+	for _, s := range p.Spent {
+		t.Spent = append(t.Spent, SlotSpan{timeOf(s.FromMs), timeOf(s.ToMs), s.Merged})
 	}
 	if !t.LastEndedAt.IsZero() {
 		t.LastState = stateOf(p.LastState)
@@ -380,7 +418,7 @@ func (w JobWriter) LogSlot(trigger string, s Slot) error {
 		if unmarshal(rows[i].value, &p, &p.Version) != nil {
 			continue // what reads the log is told
 		}
-		if was := slotOf(at, &p); was.From.Equal(s.From) && was.To.Equal(was.From) {
+		if was := slotOf(at, &p); was.From.Equal(s.From) && was.To.Equal(was.From) && was.Outcome != SlotUndone {
 			rank, known = at, true
 		}
 	}

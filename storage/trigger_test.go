@@ -36,7 +36,8 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 		LastEndedAt: slotAt(7), LastError: &storage.JobError{Code: "internal", Message: "m"}, LastSuccess: slotAt(8), LastSuccessSeq: 9, LastSuccessAt: slotAt(9),
 		AtMostOnce: true, Timeout: time.Second, Claims: []byte(`{"subject":"s"}`), SuccessWithin: time.Hour,
 		AtStart: true, Started: 3,
-		Seq: 1,
+		Seq: 1, Marks: []storage.TriggerMark{{Era: 5, Decided: slotAt(3), LastSuccess: slotAt(2), LastSuccessSeq: 4}},
+		Spent: []storage.SlotSpan{{From: slotAt(1), To: slotAt(3), Merged: true}, {From: slotAt(5), To: slotAt(5)}},
 	}
 	// No field is forgotten on its way to the disk: all exported ones are set, but for
 	// Next and NextJob, which a paused trigger has not, and HeldJob, which is held.

@@ -38,7 +38,7 @@ func cronsCheck(*flag.FlagSet) func(context.Context, stdio) error {
 // checkCrons prints each fault of the triggers on a line of standard error, and
 // nothing but "ok" if there is none.
 func checkCrons(std stdio, reg *dispatch.Registry, triggers []dispatch.Trigger) error {
-	plans, err := dispatch.Planner{Registry: reg, Clock: time.Now}.CheckTriggers(triggers)
+	plans, err := dispatch.Planner{Registry: reg, Now: time.Now()}.CheckTriggers(triggers)
 	var faults dispatch.TriggerFaults
 	switch {
 	case errors.As(err, &faults):

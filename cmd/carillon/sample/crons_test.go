@@ -29,7 +29,7 @@ func (w *world) run(trigger string) storage.JobID {
 }
 
 func TestCronsAreInOrder(t *testing.T) {
-	plans, err := dispatch.Planner{Registry: sample.Functions(), Clock: time.Now}.CheckTriggers(sample.Crons())
+	plans, err := dispatch.Planner{Registry: sample.Functions(), Now: time.Now()}.CheckTriggers(sample.Crons())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,261 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"carillon/storage"
+)
+
+// This file is what a step of the wall makes false, and how it is put right, app by
+// app, in bounded steps, before anything more is claimed (A14):
+//
+//	claims not begun   are taken back
+//	relative dues      are moved by the difference of the eras, never to before now
+//	instants written   that lie after the wall become the present one
+//	triggers           go back to what they had decided before the false era; what was
+//	                   skipped there is undone, what fired there does not fire again
+
+// fixes are what is false of the past at an instant.
+type fixes struct {
+	era   storage.EraID                   // the present one
+	shift map[storage.EraID]time.Duration // how far dues that count from a reading in the era are moved
+	ahead map[storage.EraID]storage.Era   // eras that ended after the wall
+}
+
+// fixesOf says which eras have proved false. One that ended after the wall was ahead.
+// One that was stepped back to, and forward from again, was behind, as far as the wall
+// had been ahead of it before: a step forward by itself proves nothing.
+func fixesOf(list []storage.Era, wall time.Time) fixes {
+	present := list[len(list)-1]
+	f := fixes{era: present.ID, shift: map[storage.EraID]time.Duration{}, ahead: map[storage.EraID]storage.Era{}}
+	for i, e := range list[:len(list)-1] {
+		by := present.Offset - e.Offset
+		if e.Last.After(wall.Add(bridged)) {
+			f.ahead[e.ID] = e
+			if by < 0 {
+				f.shift[e.ID] = by
+			}
+			continue
+		}
+		before := e.Offset
+		for _, p := range list[:i] {
+			before = max(before, p.Offset)
+		}
+		if by = min(by, before-e.Offset); by > bridged {
+			f.shift[e.ID] = by
+		}
+	}
+	return f
+}
+
+func (f *fixes) none() bool { return len(f.shift) == 0 && len(f.ahead) == 0 }
+
+// job puts a pending job right, and says whether anything of it was false.
+func (f *fixes) job(job *storage.Job, at reading) bool {
+	changed := job.Bound(at.now)
+	if by, ok := f.shift[job.Era]; ok {
+		due := job.Due.Add(by)
+		if due.Before(at.wall) {
+			due = at.wall.Add(time.Millisecond - 1)
+		}
+		job.Due, job.Era, changed = due.Truncate(time.Millisecond), f.era, true
+	}
+	if by, ok := f.shift[job.AskedEra]; ok {
+		job.ScheduledFor, job.AskedEra, changed = job.ScheduledFor.Add(by), f.era, true
+		if first := time.UnixMilli(1); job.ScheduledFor.Before(first) {
+			job.ScheduledFor = first.UTC()
+		}
+	}
+	return changed
+}
+
+// correction is how far an app has come in being put right.
+type correction struct {
+	fixes
+	step     storage.EraID // the latest step of the wall
+	jobs     storage.Place
+	allJobs  bool
+	ended    storage.EndedCursor
+	triggers int // of those by name
+}
+
+// How much one step of a correction looks at.
+const (
+	correctJobs     = 256
+	correctEnded    = 64
+	correctTriggers = 16
+)
+
+// uncorrected says whether the wall was stepped since the app was last put right.
+// Nothing is claimed, or begun, meanwhile.
+func (s *scheduler) uncorrected() bool {
+	return storage.EraID(s.eng.clock.latestStep.Load()) > s.store.Corrected() && s.store.Stored()
+}
+
+// correct does one step of putting the app right. It is false if there is nothing to do.
+func (s *scheduler) correct() bool {
+	if s.draining || !s.uncorrected() {
+		return false
+	}
+	at := s.eng.clock.look()
+	if step := storage.EraID(s.eng.clock.latestStep.Load()); s.correction == nil || s.correction.step != step {
+		s.correction = &correction{fixes: s.eng.clock.fixes(at.wall), step: step}
+	}
+	c := s.correction
+	tx := s.begin(at)
+	tx.Pin()
+	err := s.correctSome(tx, c, at)
+	if errors.Is(err, storage.ErrUnavailable) {
+		s.rollback(tx, nil, nil)
+		s.breakDown(err)
+		return true
+	}
+	if err != nil {
+		s.eng.opts.Logger.Error("putting right what a wrong clock has left", "app", s.id, "err", err)
+	}
+	s.yields = true
+	if tx.Unchanged() {
+		s.rollback(tx, nil, nil)
+	} else {
+		s.commit(tx, nil, nil)
+	}
+	return true
+}
+
+// correctSome does the next step. The errors that it returns are of records that it
+// had to leave as they are, unless nothing can be read or written at all.
+func (s *scheduler) correctSome(tx *storage.Tx, c *correction, at reading) error {
+	switch {
+	case c.none():
+	case s.claims > 0:
+		return s.unclaim(tx)
+	case !c.allJobs:
+		jobs, next, more, err := tx.Due(c.jobs, correctJobs)
+		if err != nil && len(jobs) == 0 {
+			more = false
+		}
+		for i := range jobs {
+			job := &jobs[i]
+			if s.runs.get(job.ID) == nil && c.job(job, at) {
+				err = errors.Join(err, tx.Amend(*job))
+			}
+		}
+		// What was moved to behind here is met again, and right by then.
+		c.jobs, c.allJobs = next, !more
+		return err
+	case !c.ended.Over():
+		next, err := tx.BoundEnded(c.ended, correctEnded)
+		if err != nil && next == c.ended {
+			c.ended = storage.EndedCursor{}.End()
+			return err
+		}
+		c.ended = next
+		return err
+	default:
+		list, err := tx.JobWriter().System().Triggers()
+		if err != nil {
+			break
+		}
+		var errs error
+		for _, t := range list[min(c.triggers, len(list)):min(c.triggers+correctTriggers, len(list))] {
+			if t.Unreadable() {
+				continue
+			}
+			err := tx.JobWriter().Nested(func(w storage.JobWriter) error { return s.clockwork.correct(w, &t, &c.fixes, at) })
+			if err != nil {
+				errs = errors.Join(errs, fmt.Errorf("trigger %s: %w", t.Name, err))
+			}
+		}
+		if c.triggers += correctTriggers; c.triggers < len(list) {
+			return errs
+		}
+		s.corrected(tx, c)
+		return errs
+	}
+	s.corrected(tx, c)
+	return nil
+}
+
+// corrected ends the correction.
+func (s *scheduler) corrected(tx *storage.Tx, c *correction) {
+	if err := tx.SetCorrected(c.step); err != nil {
+		return // the transaction is lost, and the correction begins anew
+	}
+	s.correction = nil
+	s.wound = s.wound && !s.eng.waker.sweeping.Load() // the waker waits to be told
+	s.claimFrom(storage.Place{})
+}
+
+// unclaim takes back the claims of the jobs that have not begun.
+func (s *scheduler) unclaim(tx *storage.Tx) error {
+	var errs error
+	for _, r := range s.runs.all() {
+		if s.runs.live(r.job.ID) {
+			continue
+		}
+		s.runs.remove(r)
+		s.releasePermit(r)
+		if err := tx.Unclaim(&r.job); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("taking a claim back: job %s: %w", r.job.ID, err))
+		}
+	}
+	s.ready, s.claims = ready{}, 0
+	return errs
+}
+
+// correct puts a trigger right.
+func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, at reading) error {
+	changed := false
+	for _, instant := range []*time.Time{&t.CreatedAt, &t.LastEndedAt, &t.LastSuccessAt} {
+		if instant.After(at.now) {
+			*instant, changed = at.now, true
+		}
+	}
+	if t.AtStart {
+		if !changed {
+			return nil
+		}
+		return w.PutTrigger(t) // it has no slots
+	}
+	if t.Anchor.After(at.wall) {
+		t.Anchor, t.Spent, changed = at.wall.Truncate(time.Millisecond).UTC(), blur(t.Spent), true
+	}
+	decided := earlier(t.Decided, at.wall.UTC())
+	var marks []storage.TriggerMark
+	for _, m := range t.Marks {
+		era, ahead := f.ahead[m.Era]
+		if !ahead || !era.Began.After(at.wall.Add(bridged)) {
+			marks = append(marks, m) // what was decided before it stands
+			continue
+		}
+		decided, changed = earlier(decided, m.Decided), true
+		if t.LastSuccess.After(at.wall) && !m.LastSuccess.After(at.wall) {
+			t.LastSuccess, t.LastSuccessSeq = m.LastSuccess, m.LastSuccessSeq
+		}
+	}
+	if !changed && decided.Equal(t.Decided) {
+		return nil
+	}
+	if t.Marks = marks; decided.Before(t.Decided) {
+		schedule, err := c.schedule(t)
+		if err == nil {
+			err = w.UndoSlots(t.Name, decided, func(from time.Time) (time.Time, int) {
+				last := schedule.Last(from.Add(-time.Millisecond), decided)
+				return last, c.count(t, from, last)
+			})
+		}
+		if err != nil && schedule != nil {
+			return err
+		}
+		t.Decided = decided
+	}
+	if t.NextJob != "" {
+		if _, err := w.RemoveTick(t.NextJob); err != nil {
+			return err
+		}
+		c.waits(t.Name, "")
+	}
+	return c.wind(w, t, time.Time{}, at.now)
+}

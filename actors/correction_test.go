@@ -1,0 +1,159 @@
+package actors_test
+
+import (
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/cron"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// slotCounts are how often the trigger's slots took effect.
+func (r *cronRig) slotCounts(app storage.AppID, trigger string) map[time.Time]int {
+	counts := map[time.Time]int{}
+	list, err := cronList.Run(r.Caller(app), dispatch.None{})
+	r.must(err)
+	for _, b := range list {
+		if b.Trigger == trigger && !b.Slot.IsZero() {
+			counts[b.Slot]++
+		}
+	}
+	return counts
+}
+
+// wrongFor has the wall be wrong by d for as long, then puts it right; each step is
+// made while the engine runs, or while it is down.
+func (r *cronRig) wrongFor(d, long time.Duration, down bool, meanwhile func()) {
+	step := func(d time.Duration) {
+		if down {
+			r.Kill()
+		}
+		r.StepClock(d)
+		if down {
+			r.Open()
+		}
+		r.Engine.Clock()
+		r.Advance(0)
+	}
+	step(d)
+	meanwhile()
+	r.Advance(long)
+	step(-d)
+}
+
+// G15, G19: ten years ahead for a minute, and put right: triggers tick on, what had
+// ticked does not again when those years have passed, what is relative waits as long as
+// it was to wait, what is absolute stays, and what was written is not of the future.
+func TestG15_AWrongClockLeavesNothingSilent(t *testing.T) {
+	for name, down := range map[string]bool{"running": false, "over restarts": true} {
+		t.Run(name, func(t *testing.T) {
+			onRig(t, actors.Options{ClockCheck: time.Second, Retention: 100 * year}, func(r *cronRig) {
+				r.create("acme", everyTen(cronBeat.With("w"), storage.OverlapSkip))
+				r.create("asleep", dispatch.Trigger{Name: "yearly", Schedule: cron.Expr("0 0 1 1 *"), Call: cronBeat.With("y")})
+				r.Advance(35 * time.Second)
+				right := r.Now()
+				var relative, absolute storage.JobID
+				before := r.slotCounts("acme", "ten")
+				r.wrongFor(10*year, time.Minute, down, func() {
+					r.create("acme", dispatch.Trigger{Name: "born", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("b")})
+					relative = mustAfter(t, r.Harness, "acme", 10*time.Minute, cronBeat.With("relative"))
+					var err error
+					absolute, err = r.Scheduler("acme").RunAt(right.Add(3*time.Hour), cronBeat.With("absolute"))
+					r.must(err)
+				})
+				false1 := r.slotCounts("acme", "ten")
+				if len(false1) < len(before)+5 {
+					t.Fatalf("only %d slots took effect in the future", len(false1)-len(before))
+				}
+				if d := r.Job("acme", relative).Due.Sub(r.Now()); d < 8*time.Minute || d > 10*time.Minute {
+					t.Errorf("what was to wait ten minutes a minute ago waits %v", d)
+				}
+				for _, job := range r.Jobs("acme", storage.StateSuccess) {
+					if job.CompletedAt.After(r.Now()) || job.EnqueuedAt.After(r.Now()) {
+						t.Errorf("job %s ended at %v, and now is %v", job.ID, job.CompletedAt, r.Now())
+					}
+				}
+				r.Advance(10 * time.Minute)
+				if s := r.Job("acme", relative).State; s != storage.StateSuccess {
+					t.Errorf("the relative job is %s", s)
+				}
+				for _, name := range []string{"ten", "born"} {
+					info := r.info("acme", name)
+					if !info.Next.After(r.Now().Add(-time.Second)) || info.Next.After(r.Now().Add(11*time.Second)) {
+						t.Errorf("trigger %s: next is %v, now is %v", name, info.Next, r.Now())
+					}
+				}
+				after := r.slotCounts("acme", "ten")
+				for at := right.Truncate(10 * time.Second).Add(10 * time.Second); at.Before(r.Now()); at = at.Add(10 * time.Second) {
+					if at.Sub(right) > 90*time.Second && after[at] == 0 {
+						t.Errorf("slot %v, after the clock was put right, has not taken effect", at)
+					}
+				}
+				if s := r.Job("acme", absolute).State; s != storage.StateSuccess { // RunAt(right+3h) was long past by the wrong wall
+					t.Errorf("the absolute job is %s", s)
+				}
+				if next := r.info("asleep", "yearly").Next; next.After(r.Now().Add(year + 48*time.Hour)) {
+					t.Errorf("the yearly trigger of an app that sleeps is due at %v", next)
+				}
+				// The years pass.
+				r.Kill()
+				r.StepClock(10*year - 11*time.Minute)
+				r.Open()
+				r.Advance(3 * time.Minute)
+				for _, name := range []string{"ten", "born"} {
+					for at, n := range r.slotCounts("acme", name) {
+						if n > 1 {
+							t.Errorf("slot %v of %s took effect %d times", at, name, n)
+						}
+					}
+				}
+				r.must(r.Engine.Check())
+			})
+		})
+	}
+}
+
+// G19: an hour back, by mistake or rightly: no slot that has fired fires again.
+func TestG19_NoSlotFiresTwiceThoughTheWallIsSetBack(t *testing.T) {
+	for _, overlap := range []storage.Overlap{storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace} {
+		onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+			r.create("acme", everyTen(cronBeat.With("w"), overlap))
+			r.Advance(2 * time.Hour)
+			for _, d := range []time.Duration{-time.Hour, 30 * time.Minute, -7 * time.Minute, time.Hour} {
+				r.StepClock(d)
+				r.Engine.Clock()
+				r.Advance(8 * time.Minute)
+			}
+			r.Advance(time.Hour)
+			for at, n := range r.slotCounts("acme", "ten") {
+				if n != 1 {
+					t.Errorf("%s: slot %v took effect %d times", overlap, at, n)
+				}
+			}
+			if next := r.info("acme", "ten").Next; next.After(r.Now().Add(11 * time.Second)) {
+				t.Errorf("%s: next is %v, now is %v", overlap, next, r.Now())
+			}
+		})
+	}
+}
+
+// G12: an app that sleeps until a far instant of a wrong clock is woken when that is
+// put right.
+func TestG12_AnAppThatSleepsInAWrongFutureIsWoken(t *testing.T) {
+	for name, down := range map[string]bool{"running": false, "over a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			onRig(t, actors.Options{ClockCheck: time.Second, IdleAfter: time.Second}, func(r *cronRig) {
+				var id storage.JobID
+				r.wrongFor(10*year, time.Minute, down, func() {
+					id = mustAfter(t, r.Harness, "acme", 10*time.Minute, cronBeat.With("x"))
+				})
+				r.Advance(10 * time.Minute)
+				if s := r.Job("acme", id).State; s != storage.StateSuccess {
+					t.Errorf("the job is %s", s)
+				}
+			})
+		})
+	}
+}

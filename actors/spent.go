@@ -1,0 +1,151 @@
+package actors
+
+import (
+	"slices"
+	"time"
+
+	"carillon/cron"
+	"carillon/storage"
+)
+
+// This file is which slots of a trigger come no more though the wall is set back
+// before them: those that have fired, or were canceled (storage.Trigger.Spent).
+
+// maxSpans bounds how many spans of slots a trigger remembers. The two that are
+// nearest to each other become one then, so that a slot between them that has not
+// fired is skipped, and none fires twice.
+const maxSpans = 64
+
+// maxMarks bounds how many clock eras a trigger remembers what went before.
+const maxMarks = 16
+
+// mergedReason is why a slot is skipped that lies in a merged span.
+const mergedReason = "the clock was set back, and the slot may have fired before"
+
+// spanOf is the place of the span that the slot lies in, or -1.
+func spanOf(spans []storage.SlotSpan, slot time.Time) int {
+	for i := len(spans) - 1; i >= 0; i-- {
+		if !slot.Before(spans[i].From) {
+			if slot.After(spans[i].To) {
+				return -1
+			}
+			return i
+		}
+	}
+	return -1
+}
+
+// spend returns the spans with one more slot. schedule tells whether a span ends right
+// before it; nil if that is not known.
+func spend(spans []storage.SlotSpan, slot time.Time, schedule *cron.Schedule) []storage.SlotSpan {
+	if spanOf(spans, slot) >= 0 {
+		return spans
+	}
+	spans = slices.Clone(spans) // they may be another transaction's
+	i := 0
+	for i < len(spans) && spans[i].From.Before(slot) {
+		i++
+	}
+	if i > 0 && !spans[i-1].Merged && schedule != nil && schedule.Next(spans[i-1].To).Equal(slot) {
+		spans[i-1].To = slot.UTC()
+		return spans
+	}
+	spans = slices.Insert(spans, i, storage.SlotSpan{From: slot.UTC(), To: slot.UTC()})
+	if len(spans) <= maxSpans {
+		return spans
+	}
+	least := 1
+	for i := 2; i < len(spans); i++ {
+		if spans[i].From.Sub(spans[i-1].To) < spans[least].From.Sub(spans[least-1].To) {
+			least = i
+		}
+	}
+	spans[least-1].To, spans[least-1].Merged = spans[least].To, true
+	return slices.Delete(spans, least, least+1)
+}
+
+// unspend returns the spans without a slot that never came, if it is the last or first
+// one of its span.
+func unspend(spans []storage.SlotSpan, slot time.Time, schedule *cron.Schedule) []storage.SlotSpan {
+	i := spanOf(spans, slot)
+	if i < 0 || spans[i].Merged {
+		return spans
+	}
+	spans = slices.Clone(spans)
+	switch s := &spans[i]; {
+	case s.From.Equal(s.To):
+		return slices.Delete(spans, i, i+1)
+	case slot.Equal(s.To):
+		s.To = schedule.Last(s.From.Add(-time.Millisecond), slot.Add(-time.Millisecond)).UTC()
+	case slot.Equal(s.From):
+		s.From = schedule.Next(slot).UTC()
+	}
+	return spans
+}
+
+// blur has the spans be of a trigger that has other slots now: which of those have
+// fired is not known.
+func blur(spans []storage.SlotSpan) []storage.SlotSpan {
+	spans = slices.Clone(spans)
+	for i := range spans {
+		spans[i].Merged = spans[i].Merged || !spans[i].From.Equal(spans[i].To)
+	}
+	return spans
+}
+
+// mark remembers what the trigger was like when the first slot is decided in an era.
+func mark(t *storage.Trigger, era storage.EraID) {
+	if n := len(t.Marks); era == 0 || n > 0 && t.Marks[n-1].Era == era {
+		return
+	}
+	t.Marks = append(t.Marks[max(0, len(t.Marks)-maxMarks+1):len(t.Marks):len(t.Marks)], storage.TriggerMark{
+		Era: era, Decided: t.Decided, LastSuccess: t.LastSuccess, LastSuccessSeq: t.LastSuccessSeq,
+	})
+}
+
+// skip writes down that the slots in [from, to] were skipped, but for those that have
+// fired already.
+func (c *clockwork) skip(w storage.JobWriter, t *storage.Trigger, from, to time.Time, reason string, now time.Time) error {
+	schedule, err := c.schedule(t)
+	if err != nil || schedule == nil {
+		return c.decide(w, t, from, to, storage.SlotSkipped, reason, "", now)
+	}
+	for !from.IsZero() && !from.After(to) {
+		last, why := to, reason
+		i := slices.IndexFunc(t.Spent, func(s storage.SlotSpan) bool { return !s.To.Before(from) })
+		if i >= 0 && !t.Spent[i].From.After(to) {
+			s := t.Spent[i]
+			if s.From.After(from) {
+				last = schedule.Last(from.Add(-time.Millisecond), s.From.Add(-time.Millisecond))
+			} else {
+				last = schedule.Last(from.Add(-time.Millisecond), earlier(s.To, to))
+				if why = mergedReason; !s.Merged {
+					from = schedule.Next(last)
+					continue
+				}
+			}
+		}
+		if last.IsZero() {
+			break // its spec has no slot here any more
+		}
+		if err := c.decide(w, t, from, last, storage.SlotSkipped, why, "", now); err != nil {
+			return err
+		}
+		if !last.Before(to) {
+			break
+		}
+		from = schedule.Next(last)
+	}
+	if to.After(t.Decided) {
+		mark(t, w.Era())
+		t.Decided = to.UTC()
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

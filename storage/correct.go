@@ -1,0 +1,174 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"carillon/proto"
+)
+
+// This file is what a reading of the clock left behind that has proved false, and how
+// it is put right. What is false, and by how much, the engine says (A14).
+
+// Era is the clock era of the transaction.
+func (w JobWriter) Era() EraID {
+	tx, _ := w.writer()
+	return tx.era
+}
+
+// Corrected is the clock era up to which the engine has made up for steps of the
+// clock in this app; 0 if it has for none.
+func (a *App) Corrected() EraID { return a.counts.corrected }
+
+// SetCorrected records that the app is in line with the clock up to the era.
+func (tx *Tx) SetCorrected(era EraID) error {
+	if err := tx.lockTop(); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	c := &tx.top().counts
+	c.corrected = era
+	tx.put(tx.app.keys.prefix(tagMeta), c.encode()) // each commit writes the counters, if it writes anything
+	return nil
+}
+
+// Amend stores a pending job anew that Due has returned in this transaction and that
+// is not claimed, with other instants or another era. It lies at job.Due then.
+func (tx *Tx) Amend(job Job) error {
+	if err := tx.lockTop(); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	due := job.Due.UnixMilli()
+	if due < 1 || due > maxInstantMs {
+		return fmt.Errorf("%w: due instant %v is not between 1970 and %v", ErrInvalid, job.Due, MaxInstant)
+	}
+	tx.takePending(&job)
+	if job.place.ms = due; job.place == homeOf(job.ID) {
+		tx.delete(tx.app.keys.name(tagID, string(job.ID))) // it is found without
+	}
+	tx.putPending(&job)
+	return nil
+}
+
+func homeOf(id JobID) place {
+	home, _ := id.home()
+	return home
+}
+
+// EndedCursor is where BoundEnded goes on. The zero EndedCursor is the beginning.
+type EndedCursor struct {
+	region int
+	from   place
+	over   bool
+}
+
+// Over says whether BoundEnded has come to the end.
+func (c EndedCursor) Over() bool { return c.over }
+
+// End is behind all.
+func (c EndedCursor) End() EndedCursor { return EndedCursor{over: true} }
+
+// BoundEnded brings the instants of jobs that have ended, or are held, down to that of
+// the transaction, where they lie after it: of up to limit rows. It returns where to go
+// on. A record that cannot be read is left, and is part of err.
+func (tx *Tx) BoundEnded(at EndedCursor, limit int) (next EndedCursor, err error) {
+	if err := tx.lockTop(); err != nil {
+		return at, err
+	}
+	defer tx.mu.Unlock()
+	regions := []tag{tagHistory, tagDead, tagHeld}
+	now := timeOf(tx.now.UnixMilli())
+	if at.from == (place{}) {
+		at.from = place{ms: now.UnixMilli() + 1} // what lies before it has not ended later (G15)
+	}
+	keys, t := tx.app.keys, regions[at.region]
+	rows, err := tx.rows(keys.place(t, at.from), after(keys.prefix(t)), false, limit)
+	if err != nil {
+		return at, err
+	}
+	for _, r := range rows {
+		p := decodePlace(tail(r.key))
+		at.from = Place{p}.Next().p
+		job, bad := decodeJob(p, r.value)
+		if bad != nil {
+			err = errors.Join(err, fmt.Errorf("app %s: job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))
+		} else if job.Bound(now) {
+			tx.put(r.key, encodeJob(&job))
+		}
+	}
+	if len(rows) < limit {
+		at = EndedCursor{region: at.region + 1}
+		at.over = at.region == len(regions)
+	}
+	return at, err
+}
+
+// isAfter says whether one of the instants that were written down in the job is after
+// the instant.
+func (j *Job) isAfter(now time.Time) bool {
+	if n := len(j.History); n > 0 && j.History[n-1].EndedAt.After(now) {
+		return true
+	}
+	return j.EnqueuedAt.After(now) || j.StartedAt.After(now) || j.CompletedAt.After(now) || j.HeldAt.After(now)
+}
+
+// Bound brings what was written down in the job after the instant down to it, and says
+// whether there was such.
+func (j *Job) Bound(now time.Time) bool {
+	if !j.isAfter(now) {
+		return false
+	}
+	for _, at := range []*time.Time{&j.CompletedAt, &j.HeldAt} {
+		if at.After(now) {
+			*at = now
+		}
+	}
+	if !j.CompletedAt.IsZero() {
+		now = j.CompletedAt
+	}
+	j.boundInstants(now)
+	return true
+}
+
+// UndoSlots marks in the slot log of the trigger that what was skipped after the
+// instant was not: the slots are yet to come. Of a run of slots that were skipped in
+// part before it, last says which one of those was the last, and how many they are.
+func (w JobWriter) UndoSlots(trigger string, decided time.Time, last func(from time.Time) (time.Time, int)) error {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	prefix := tx.app.keys.slots(trigger)
+	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+2)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		var p proto.Slot
+		if unmarshal(r.value, &p, &p.Version) != nil {
+			continue // what reads the log is told
+		}
+		s := slotOf(binary.BigEndian.Uint64(r.key[len(prefix):]), &p)
+		if s.Outcome != SlotSkipped || !s.To.After(decided) {
+			continue
+		}
+		if s.From.After(decided) {
+			p.Outcome = string(SlotUndone)
+		} else if to, n := last(s.From); to.IsZero() {
+			p.Outcome = string(SlotUndone)
+		} else {
+			p.ToMs, p.Count = msOf(to), uint32(n)
+			p.Reason = errorText(s.Reason + "; the later ones are undone: the clock was set back")
+		}
+		data := encoded(p.MarshalVT())
+		if err := w.v.spare(0, 1, len(r.key)+len(data)); err != nil {
+			return err
+		}
+		tx.put(r.key, data)
+	}
+	return nil
+}
