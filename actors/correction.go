@@ -55,6 +55,10 @@ func (f *fixes) none() bool { return len(f.shift) == 0 && len(f.ahead) == 0 }
 // job puts a pending job right, and says whether anything of it was false.
 func (f *fixes) job(job *storage.Job, at reading) bool {
 	changed := job.Bound(at.now)
+	if job.Attempts > 0 && !job.Slot.IsZero() && job.Due.After(at.wall.Add(bridged)) && job.Era == 0 {
+		// An attempt of this tick was cut off when its slot seemed to have come.
+		job.Due, job.Era, changed = at.wall.Add(time.Millisecond-1).Truncate(time.Millisecond).UTC(), f.era, true
+	}
 	if by, ok := f.shift[job.Era]; ok {
 		due := job.Due.Add(by)
 		if due.Before(at.wall) {
@@ -220,7 +224,7 @@ func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, a
 		return w.PutTrigger(t) // it has no slots
 	}
 	if t.Anchor.After(at.wall) {
-		t.Anchor, t.Spent, changed = at.wall.Truncate(time.Millisecond).UTC(), blur(t.Spent), true
+		t.Anchor, changed = c.anchorBy(t, at.wall), true
 	}
 	decided := earlier(t.Decided, at.wall.UTC())
 	var marks []storage.TriggerMark
@@ -258,4 +262,16 @@ func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, a
 		c.waits(t.Name, "")
 	}
 	return c.wind(w, t, time.Time{}, at.now)
+}
+
+// anchorBy is where the trigger begins whose anchor is ahead of the wall: at the wall, or
+// a whole number of intervals before it, so that it has the slots that it had.
+func (c *clockwork) anchorBy(t *storage.Trigger, wall time.Time) time.Time {
+	at := wall.Truncate(time.Millisecond).UTC()
+	if schedule, err := c.schedule(t); err == nil {
+		if every, ok := schedule.Interval(); ok {
+			return t.Anchor.Add(-(t.Anchor.Sub(at) + every - 1) / every * every)
+		}
+	}
+	return at
 }

@@ -116,4 +116,8 @@ func TestG19_SpentSlotsAreRememberedInSpans(t *testing.T) {
 	if !row[0].To.Equal(at(8)) {
 		t.Errorf("without its last slot a span is %v", row)
 	}
+	row = unspend(row, at(4), schedule)
+	if len(row) != 2 || !row[0].To.Equal(at(3)) || !row[1].From.Equal(at(5)) || !row[1].To.Equal(at(8)) {
+		t.Errorf("without a slot in the middle a span is %v", row)
+	}
 }

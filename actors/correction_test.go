@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -156,4 +157,89 @@ func TestG12_AnAppThatSleepsInAWrongFutureIsWoken(t *testing.T) {
 			})
 		})
 	}
+}
+
+// G19: a tick that was replaced before it began, in a false future, has not fired: its
+// slot truly comes.
+func TestG19_ASlotThatWasReplacedInAWrongFutureComes(t *testing.T) {
+	onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+		r.ask(func() { r.takes = func(beat) time.Duration { return time.Minute } }) // late ones wait for each other
+		def := everyTen(cronSlow.With("w"), storage.OverlapReplace)
+		def.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: 5}
+		r.create("acme", def)
+		r.Advance(time.Minute)
+		r.wrongFor(2*time.Hour, 30*time.Second, false, func() {})
+		replaced := map[time.Time]bool{}
+		for _, s := range r.log("acme", "ten") {
+			if s.Outcome == storage.SlotUndone && strings.HasPrefix(s.Reason, "overlap: replaced") {
+				replaced[s.From] = true
+			}
+		}
+		if len(replaced) == 0 {
+			t.Fatal("none was replaced")
+		}
+		r.Advance(3 * time.Hour)
+		counts := r.slotCounts("acme", "ten")
+		for at := range replaced {
+			if counts[at] != 1 {
+				t.Errorf("slot %v took effect %d times", at, counts[at])
+			}
+		}
+	})
+}
+
+// G15: a job that was claimed by a wrong clock, and cut off by a crash, waits no longer
+// than it was to wait, though the wall is put right while the engine is down.
+func TestG15_WhatACrashCutOffInAWrongFutureGoesOn(t *testing.T) {
+	onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+		r.create("acme", dispatch.Cron{Name: "daily", Spec: "0 0 * * *", Call: cronSlow.With("d")})
+		r.ask(func() { r.takes = func(beat) time.Duration { return time.Hour } })
+		r.StepClock(30 * 24 * time.Hour)
+		r.Engine.Clock()
+		id := mustAfter(t, r.Harness, "acme", time.Second, cronSlow.With("cut off"))
+		r.Advance(10 * time.Second)
+		if n := len(r.Jobs("acme", storage.StateRunning)); n != 2 {
+			t.Fatalf("%d jobs run", n)
+		}
+		r.Kill()
+		r.StepClock(-30 * 24 * time.Hour)
+		r.ask(func() { r.takes = nil })
+		r.Open()
+		r.Advance(10 * time.Second)
+		if job := r.Job("acme", id); job.State != storage.StateSuccess {
+			t.Errorf("the job is %s, due at %v, and now is %v", job.State, job.Due, r.Now())
+		}
+		for _, job := range r.Jobs("acme", storage.StatePending) {
+			if job.Attempts > 0 {
+				t.Errorf("the tick that was cut off is due at %v, and now is %v", job.Due, r.Now())
+			}
+		}
+	})
+}
+
+// G15: a trigger that a wrong clock made has the slots that it had, whole intervals
+// earlier: a tick of it that waits for its retry is none of another trigger.
+func TestG15_AnIntervalOfAWrongFutureKeepsItsPhase(t *testing.T) {
+	onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+		var began int
+		r.ask(func() {
+			r.fails = func(beat) error {
+				if began++; began == 1 {
+					return errFlaky
+				}
+				return nil
+			}
+		})
+		r.wrongFor(10*year+time.Second, 0, false, func() {
+			r.create("acme", dispatch.Cron{
+				Name: "seven", Spec: "@every 7s", Call: cronFlaky.With("w"),
+				Retry: &dispatch.RetryPolicy{MaxAttempts: 3, Base: 3 * time.Second},
+			})
+			r.Advance(7 * time.Second)
+		})
+		r.Advance(3 * time.Second)
+		if beats := r.beats("acme", "seven"); len(beats) != 1 || beats[0].Attempt != 2 {
+			t.Errorf("of the tick that was to be retried there is %+v", beats)
+		}
+	})
 }

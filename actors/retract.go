@@ -44,8 +44,27 @@ func (c *clockwork) relog(w storage.JobWriter, t *storage.Trigger, job *storage.
 	s := storage.Slot{From: job.Slot, To: job.Slot, Count: 1, Outcome: outcome, Reason: reason, At: now}
 	if outcome != storage.SlotSkipped {
 		s.Job = job.ID
+	} else if err := c.comesAgain(w, t, job.Slot); err != nil {
+		return err
 	}
 	return w.LogSlot(t.Name, s)
+}
+
+// comesAgain notes that the slot did not fire though it was about to: it may come again
+// after the wall was set back. The trigger as it is stored has its end of other ticks,
+// and t what the caller is about to store.
+func (c *clockwork) comesAgain(w storage.JobWriter, t *storage.Trigger, slot time.Time) error {
+	schedule, err := c.schedule(t)
+	if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 {
+		return nil
+	}
+	t.Spent = unspend(t.Spent, slot, schedule)
+	stored, ok, err := w.System().Trigger(t.Name)
+	if err != nil || !ok {
+		return err
+	}
+	stored.Spent = unspend(stored.Spent, slot, schedule)
+	return storage.PutTrigger(w, &stored)
 }
 
 // stale says why a tick that is not its trigger's next is not to be run any
@@ -166,9 +185,6 @@ func (c *clockwork) recall(w storage.JobWriter, t *storage.Trigger, job *storage
 	}
 	if job.Slot.After(wall) && t.Decided.Equal(job.Slot) {
 		t.Decided = job.Slot.Add(-time.Millisecond) // it is yet to come, and may come again
-		if schedule, err := c.schedule(t); err == nil && schedule != nil {
-			t.Spent = unspend(t.Spent, job.Slot, schedule)
-		}
 	}
 	return c.relog(w, t, job, storage.SlotSkipped, reason, now)
 }

@@ -50,37 +50,40 @@ func spend(spans []storage.SlotSpan, slot time.Time, schedule *cron.Schedule) []
 		spans[i-1].To = slot.UTC()
 		return spans
 	}
-	spans = slices.Insert(spans, i, storage.SlotSpan{From: slot.UTC(), To: slot.UTC()})
-	if len(spans) <= maxSpans {
-		return spans
-	}
-	least := 1
-	for i := 2; i < len(spans); i++ {
-		if spans[i].From.Sub(spans[i-1].To) < spans[least].From.Sub(spans[least-1].To) {
-			least = i
-		}
-	}
-	spans[least-1].To, spans[least-1].Merged = spans[least].To, true
-	return slices.Delete(spans, least, least+1)
+	return bounded(slices.Insert(spans, i, storage.SlotSpan{From: slot.UTC(), To: slot.UTC()}))
 }
 
-// unspend returns the spans without a slot that never came, if it is the last or first
-// one of its span.
+// bounded makes the two spans that are nearest to each other one while there are too many.
+func bounded(spans []storage.SlotSpan) []storage.SlotSpan {
+	for len(spans) > maxSpans {
+		least := 1
+		for i := 2; i < len(spans); i++ {
+			if spans[i].From.Sub(spans[i-1].To) < spans[least].From.Sub(spans[least-1].To) {
+				least = i
+			}
+		}
+		spans[least-1].To, spans[least-1].Merged = spans[least].To, true
+		spans = slices.Delete(spans, least, least+1)
+	}
+	return spans
+}
+
+// unspend returns the spans without a slot whose tick has never begun. A merged span
+// stays as it is.
 func unspend(spans []storage.SlotSpan, slot time.Time, schedule *cron.Schedule) []storage.SlotSpan {
 	i := spanOf(spans, slot)
 	if i < 0 || spans[i].Merged {
 		return spans
 	}
-	spans = slices.Clone(spans)
-	switch s := &spans[i]; {
-	case s.From.Equal(s.To):
-		return slices.Delete(spans, i, i+1)
-	case slot.Equal(s.To):
-		s.To = schedule.Last(s.From.Add(-time.Millisecond), slot.Add(-time.Millisecond)).UTC()
-	case slot.Equal(s.From):
-		s.From = schedule.Next(slot).UTC()
+	var left []storage.SlotSpan
+	s := spans[i]
+	if before := schedule.Last(s.From.Add(-time.Millisecond), slot.Add(-time.Millisecond)); !before.IsZero() {
+		left = append(left, storage.SlotSpan{From: s.From, To: before.UTC()})
 	}
-	return spans
+	if behind := schedule.Next(slot); !behind.IsZero() && !behind.After(s.To) {
+		left = append(left, storage.SlotSpan{From: behind.UTC(), To: s.To})
+	}
+	return bounded(slices.Concat(spans[:i], left, spans[i+1:]))
 }
 
 // blur has the spans be of a trigger that has other slots now: which of those have

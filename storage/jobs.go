@@ -310,7 +310,9 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		tx.finish(&job, StateFailed, trigger)
 		return job, nil
 	}
-	job.Due, job.Era = timeOf(due), tx.era // it counts from this end
+	if !job.Due.Equal(timeOf(due)) { // else it is due as before
+		job.Due, job.Era = timeOf(due), tx.era
+	}
 	job.place.ms = due
 	tx.putPending(&job)
 	return job, nil
