@@ -2,10 +2,12 @@ package clock_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -31,16 +33,20 @@ func (l *clockLife) check() {
 		l.found(l.tally.Other, "touch: %v", err)
 	}
 	l.wrote("a mutation's Now", now)
+	l.h.Settle() // it may be what has noticed a step
 	for at, log := range l.logs {
 		l.checkSlots(at, log)
 	}
 	if time.Since(l.calm) >= l.pace.check {
 		l.checkLateness()
+		l.checkRelative()
 	}
 }
 
-// checkSlots reads the trigger's log on: each entry begins with the slot after
-// those that are accounted for, and the trigger goes on after the last (G19, G20).
+// checkSlots reads the trigger's log on: each entry begins with the slot after those
+// that are accounted for, and the trigger goes on after the last (G19, G20). Once the
+// wall was set back what was skipped is yet to come, and what has fired does not come
+// again (G15).
 func (l *clockLife) checkSlots(at clockTrigger, log *clockLog) {
 	crons := l.h.Scheduler(at.app).Crons()
 	info, ok, err := crons.Get(at.name)
@@ -49,37 +55,100 @@ func (l *clockLife) checkSlots(at clockTrigger, log *clockLog) {
 		l.found(l.tally.Lost, "trigger %s: known %v, %v, %v", at.name, ok, err, err2)
 		return
 	}
-	slices.Reverse(slots)
-	for _, s := range slots {
-		was, known := log.slots[s.From.UnixMilli()]
-		log.slots[s.From.UnixMilli()] = s
-		switch next := log.schedule.Next(log.last); {
-		case known && s.To.Equal(was.To):
-			continue
-		case known && s.From.Equal(log.lastFrom) && was.Outcome == storage.SlotSkipped && s.To.After(was.To):
-			// It had been taken back before it came, and has come since.
-		case s.From.After(next):
-			l.found(l.tally.Lost, "G19: trigger %s: slot %v is missing before %+v", at.name, next, s)
-		case s.From.Before(next):
-			l.found(l.tally.Doubled, "G19: trigger %s: all up to %v was decided, but for %+v, which was %+v", at.name, log.last, s, was)
+	if !info.Anchor.Equal(log.anchor) {
+		// It was made by a clock that was ahead, and no slot of it is before now.
+		if !l.wentBack || info.Anchor.After(log.anchor) {
+			l.found(l.tally.Other, "trigger %s began at %v, and begins at %v", at.name, log.anchor, info.Anchor)
 		}
-		log.last, log.lastFrom = s.To, s.From
+		log.schedule, log.anchor = log.schedule.WithAnchor(info.Anchor), info.Anchor
+	}
+	slices.Reverse(slots)
+	seen := len(log.rows)
+	log.update(slots)
+	for _, s := range log.rows[min(seen, len(log.rows)):] {
 		l.seen[string(s.Outcome)]++
 		if strings.Contains(s.Reason, "run late") || strings.Contains(s.Reason, "caught up by") {
 			l.seen["caught up"]++
 		}
 		l.checkSlot(at, log, s)
 	}
-	next := log.schedule.Next(log.last)
-	switch again := log.slots[log.lastFrom.UnixMilli()]; {
+	next, why := log.account(l.wentBack)
+	if why != "" {
+		l.found(l.tally.Doubled, "G19: trigger %s: %s", at.name, why)
+	}
+	last := storage.Slot{}
+	if len(log.rows) > 0 {
+		last = log.rows[len(log.rows)-1]
+	}
+	switch {
 	case log.paused != info.Paused, log.paused != info.Next.IsZero():
 		l.found(l.tally.Other, "trigger %s: paused %v, next %v, want paused %v", at.name, info.Paused, info.Next, log.paused)
 	case log.paused, info.Next.Equal(next):
-	case again.Outcome == storage.SlotSkipped && again.From.Equal(info.Next):
-		// As above.
+	case last.Outcome == storage.SlotSkipped && last.From.Equal(info.Next):
+		// It had been taken back before it came, and may come again.
+	case l.wentBack && info.Next.Before(next) && !log.fired(info.Next):
+		// What undid it is not in the log any more.
 	default:
-		l.found(l.tally.Other, "G20: trigger %s: decided up to %v, next is %v, want %v", at.name, log.last, info.Next, next)
+		l.found(l.tally.Lost, "G20: trigger %s: next is %v, want %v, after %+v", at.name, info.Next, next.UTC(), log.rows[max(0, len(log.rows)-10):])
 	}
+}
+
+// update takes up what the log says now: of an entry that has been in it before, too.
+func (log *clockLog) update(slots []storage.Slot) {
+	sameFrom := func(a, b storage.Slot) bool { return a.From.Equal(b.From) }
+	gone := max(0, len(log.rows)-200)
+	for gone < len(log.rows) && !slices.EqualFunc(log.rows[gone:], slots[:min(len(slots), len(log.rows)-gone)], sameFrom) {
+		gone++
+	}
+	log.rows = append(log.rows[:gone:gone], slots...)
+}
+
+// fired says whether the slot has fired.
+func (log *clockLog) fired(slot time.Time) bool {
+	return slices.ContainsFunc(log.rows, func(s storage.Slot) bool {
+		return (s.Outcome == storage.SlotFired || s.Outcome == storage.SlotCanceled) && s.From.Equal(slot)
+	})
+}
+
+// account returns the first slot that nothing is decided of, and why something is
+// decided twice, or something before it is not decided at all; "" if it is all right.
+func (log *clockLog) account(wentBack bool) (next time.Time, why string) {
+	type span struct {
+		from, to time.Time
+		fired    bool
+	}
+	var spans []span // by from
+	uncovered := func(slot time.Time) time.Time {
+		for _, s := range spans {
+			if !slot.Before(s.from) && !slot.After(s.to) {
+				slot = log.schedule.Next(s.to)
+			}
+		}
+		return slot
+	}
+	first := log.schedule.Next(log.anchor)
+	for _, s := range log.rows {
+		if s.Outcome == storage.SlotUndone || s.To.Before(first) {
+			continue
+		}
+		is := span{s.From, s.To, s.Outcome != storage.SlotSkipped}
+		for i, was := range spans {
+			if was.from.Equal(is.from) && was.to.Equal(is.to) && was.fired && !is.fired {
+				spans[i].fired = false // its tick has waited for long, and was taken back when its entry had left the log
+				continue
+			}
+			again := !was.to.Before(is.from) && !is.to.Before(was.from)
+			if again && (was.fired && !strings.Contains(s.Reason, "may have fired") || !wentBack) {
+				return next, fmt.Sprintf("%v to %v was decided, and is again: %+v", was.from, was.to, s)
+			}
+		}
+		if missing := uncovered(first); missing.Before(is.from) && !wentBack {
+			return next, fmt.Sprintf("slot %v is missing before %+v", missing, s)
+		}
+		i, _ := slices.BinarySearchFunc(spans, is, func(a, b span) int { return a.from.Compare(b.from) })
+		spans = slices.Insert(spans, i, is)
+	}
+	return uncovered(first), ""
 }
 
 // checkSlot looks at one entry of the log.
@@ -94,8 +163,8 @@ func (l *clockLife) checkSlot(at clockTrigger, log *clockLog, s storage.Slot) {
 	}
 	switch {
 	case n != s.Count,
-		s.Outcome == storage.SlotSkipped && s.Reason == "",
-		s.Outcome != storage.SlotSkipped && (!s.To.Equal(s.From) || s.Job == ""):
+		s.Outcome != storage.SlotFired && s.Reason == "",
+		(s.Outcome == storage.SlotFired || s.Outcome == storage.SlotCanceled) && (!s.To.Equal(s.From) || s.Job == ""):
 		l.found(l.tally.Other, "G19: trigger %s: %+v, which has %d slots", at.name, s, n)
 	}
 }
@@ -112,6 +181,13 @@ func (l *clockLife) checkLateness() {
 		for _, job := range l.h.Jobs(app, storage.StateRunning) {
 			begun[job.Trigger] = true
 		}
+		for _, job := range l.h.Jobs(app, storage.StatePending, storage.StateSuccess, storage.StateFailed, storage.StateCanceled) {
+			for _, at := range []time.Time{job.EnqueuedAt, job.StartedAt, job.CompletedAt} {
+				if at.Sub(now) > clockBridged {
+					l.found(l.tally.Other, "G15: app %s: job %s has the instant %v: %+v", app, job.ID, at, job)
+				}
+			}
+		}
 		pending := l.h.Jobs(app, storage.StatePending)
 		for _, job := range pending {
 			if job.Attempts > 0 && job.Due.After(now) {
@@ -123,6 +199,20 @@ func (l *clockLife) checkLateness() {
 			if !waits && !job.Due.After(now) {
 				l.found(l.tally.Other, "G12: app %s: job %s is %v late: %+v", app, job.ID, now.Sub(job.Due), job)
 			}
+		}
+	}
+}
+
+// checkRelative looks at the jobs whose time has passed since they were made: whatever
+// the wall did, they have begun (G15).
+func (l *clockLife) checkRelative() {
+	for name, made := range l.jobs {
+		if made.due.passed.IsZero() || l.started(name) > 0 {
+			continue
+		}
+		late := time.Since(made.due.passed) - (l.slack - made.slack) - l.pace.check - time.Minute
+		if job := l.h.Job(made.app, made.id); late > 0 && !job.State.Ended() {
+			l.found(l.tally.Lost, "G15: app %s: %s was to begin %v ago: %+v", made.app, name, late, job)
 		}
 	}
 }
@@ -144,7 +234,14 @@ func (l *clockLife) finish() {
 			return
 		}
 		l.did("the end: the wall moves to %v", last)
-		l.h.StepClock(max(last.Sub(l.h.Now()), 0))
+		// While it is down: a step forward would have what is relative wait longer, if the
+		// wall was stepped back before.
+		l.forgets()
+		l.h.Reconfigure(func(*actors.Options) {
+			d := max(last.Sub(l.h.Now()), 0)
+			l.goesAhead(d)
+			l.h.StepClock(d)
+		})
 		l.calm = time.Now()
 		l.h.Advance(l.pace.check)
 	}
@@ -200,7 +297,7 @@ func (l *clockLife) judge() {
 		if len(kept) > 0 {
 			oldest = kept[len(kept)-1].From
 		}
-		for _, s := range log.slots {
+		for _, s := range log.rows {
 			key := clockKey(at.name, s.From)
 			_, ok := jobs[at.app][s.Job]
 			switch {
@@ -208,7 +305,8 @@ func (l *clockLife) judge() {
 				// A tick that has waited for so long may have been taken back since its entry left the log.
 			case s.Outcome == storage.SlotFired && !ok:
 				l.found(l.tally.Lost, "G19: trigger %s: %+v has no job", at.name, s)
-			case s.Outcome != storage.SlotFired && effects[key] > 0:
+			case s.Outcome != storage.SlotFired && effects[key] > 0 && !l.wentBack:
+				// Else it may have fired before, or since.
 				l.found(l.tally.Doubled, "G19: trigger %s: %+v took effect", at.name, s)
 			}
 		}

@@ -35,6 +35,9 @@ const (
 	clockMost  = 40
 )
 
+// clockBridged is how far the wall may be stepped for it not to be noticed.
+const clockBridged = 5 * time.Minute
+
 // clockPace is how fast a life is lived: what its triggers' cadences are and how
 // much time passes at once.
 type clockPace struct {
@@ -87,27 +90,30 @@ type clockLife struct {
 	pace  clockPace
 	seen  map[string]int // of everything worth a test, how often it came about
 
-	offset time.Duration // how far the wall was moved in all
-	calm   time.Time     // when the wall was last moved or the engine opened, in the bubble's time
-	jobs   map[string]clockJob
-	logs   map[clockTrigger]*clockLog
-	trail  []string
-	broken bool
+	offset   time.Duration // how far the wall was moved in all
+	wentBack bool          // it was moved back once
+	slack    time.Duration // how far what the engine knows of the steps may be off
+	calm     time.Time     // when the wall was last moved or the engine opened, in the bubble's time
+	jobs     map[string]clockJob
+	logs     map[clockTrigger]*clockLog
+	trail    []string
+	broken   bool
 }
 
 // clockLog is all that was ever seen of a trigger's slot log.
 type clockLog struct {
 	schedule *cron.Schedule
+	anchor   time.Time
 	paused   bool
-	last     time.Time              // every slot up to here is accounted for
-	lastFrom time.Time              // the entry that ends there
-	slots    map[int64]storage.Slot // by From
+	rows     []storage.Slot // as they are now, or were when they left the log, in its order
 }
 
 // clockJob is a job whose schedule was acknowledged.
 type clockJob struct {
 	app      storage.AppID
 	id       storage.JobID
+	due      clockDue
+	slack    time.Duration // clockLife.slack, when it was made
 	canceled bool
 	starts   int // when it was cancelled
 }
@@ -237,7 +243,7 @@ func (l *clockLife) begin(h *actorstest.Harness) {
 				continue
 			}
 			l.logs[clockTrigger{app, info.Name}] = &clockLog{
-				schedule: schedule.WithAnchor(info.Anchor), last: info.Anchor, slots: map[int64]storage.Slot{},
+				schedule: schedule.WithAnchor(info.Anchor), anchor: info.Anchor,
 			}
 		}
 	}

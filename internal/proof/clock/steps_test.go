@@ -58,6 +58,14 @@ func (l *clockLife) move(d time.Duration, forward bool) {
 	}
 	l.tally.Tried(1)
 	l.offset += d
+	switch {
+	case d > 0:
+		l.goesAhead(d)
+	case d >= -clockBridged:
+		l.slack -= d // it is not noticed
+	default:
+		l.wentBack = true
+	}
 	l.did("the wall moves by %v", d)
 	l.h.StepClock(d)
 	l.calm = time.Now()
@@ -67,6 +75,7 @@ func (l *clockLife) move(d time.Duration, forward bool) {
 func (l *clockLife) rebirth(how string) {
 	l.did("%s", how)
 	l.seen[how]++
+	l.forgets()
 	was := l.offset
 	switch l.rnd.IntN(4) {
 	case 0:
@@ -80,6 +89,13 @@ func (l *clockLife) rebirth(how string) {
 	}
 }
 
+// forgets notes that all that is left of what the wall was like is what was written
+// down, which may be ahead of it, or be some time ago.
+func (l *clockLife) forgets() {
+	l.slack += clockBridged
+	l.goesAhead(clockBridged)
+}
+
 // crashOnTheWay moves the wall, lets time pass, and crashes at one of the
 // commits that this brings.
 func (l *clockLife) crashOnTheWay(wait time.Duration) {
@@ -91,6 +107,7 @@ func (l *clockLife) crashOnTheWay(wait time.Duration) {
 		l.move(d, forward)
 		l.h.Advance(wait)
 	})
+	l.forgets()
 	l.ignoreRetries(false)
 	l.did("%v at %s %d, while it waited %v", map[bool]string{true: "crashed", false: "did not crash"}[crashed], point, n, wait)
 	if crashed {
@@ -120,10 +137,11 @@ func (l *clockLife) schedule() {
 		call, opts = clockAct.With(task), []dispatch.RunOption{dispatch.AtMostOnce()}
 	}
 	wall, delay, s := l.h.Now(), clockOne(l.rnd, clockDelay), l.h.Scheduler(app)
-	l.mayBegin(name, wall.Add(delay))
+	absolute := delay < 0 || l.rnd.IntN(2) == 0
+	due := l.mayBegin(name, delay, !absolute)
 	var id storage.JobID
 	var err error
-	if delay < 0 || l.rnd.IntN(2) == 0 {
+	if absolute {
 		id, err = s.RunAt(wall.Add(delay), call, opts...)
 	} else {
 		id, err = s.RunAfter(delay, call, opts...)
@@ -134,7 +152,7 @@ func (l *clockLife) schedule() {
 		return
 	}
 	l.seen[kind]++
-	l.jobs[name] = clockJob{app: app, id: id}
+	l.jobs[name] = clockJob{app: app, id: id, due: due, slack: l.slack}
 	l.wrote("EnqueuedAt of "+name, l.h.Job(app, id).EnqueuedAt)
 }
 

@@ -2,7 +2,6 @@ package clock_test
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -40,8 +39,9 @@ type clockWitness struct {
 	h *actorstest.Harness
 
 	mu      sync.Mutex
-	may     map[string]time.Time // before which a job must not begin, by the wall
-	retry   map[string]time.Time // and its next attempt
+	may     map[string]clockDue // before which a job must not begin
+	retry   map[string]clockDue // and its next attempt
+	ahead   time.Duration       // how far the wall may have been moved forward in all, as the engine sees it
 	starts  map[string]int
 	blind   bool // to when an attempt is retried
 	notes   []string
@@ -49,14 +49,50 @@ type clockWitness struct {
 }
 
 func newClockWitness() *clockWitness {
-	return &clockWitness{may: map[string]time.Time{}, retry: map[string]time.Time{}, starts: map[string]int{}}
+	return &clockWitness{may: map[string]clockDue{}, retry: map[string]clockDue{}, starts: map[string]int{}}
 }
 
-// mayBegin says before when a job must not begin.
-func (w *clockWitness) mayBegin(name string, at time.Time) {
+// clockDue is an instant that nothing may come before: as the wall shows it or, if it
+// counts from a reading of the clock, once the time since then has passed. Of that time
+// each step forward has taken its part away, whatever became of the clock since.
+type clockDue struct {
+	wall   time.Time
+	passed time.Time     // in the bubble's time; zero: it is absolute
+	ahead  time.Duration // clockWitness.ahead, when it was read
+}
+
+// due is the instant so long from now.
+func (w *clockWitness) due(d time.Duration, relative bool) clockDue {
+	at := clockDue{wall: w.h.Now().Add(d), ahead: w.ahead}
+	if relative {
+		at.passed = time.Now().Add(d)
+	}
+	return at
+}
+
+// tooEarly is how long it is until then, if that has not come.
+func (w *clockWitness) tooEarly(at clockDue) time.Duration {
+	early := at.wall.Sub(w.h.Now())
+	if !at.passed.IsZero() {
+		early = min(early, at.passed.Add(at.ahead-w.ahead).Sub(time.Now()))
+	}
+	return early
+}
+
+// mayBegin says that a job must not begin before so long from now, and whether that
+// counts from a reading of the clock.
+func (w *clockWitness) mayBegin(name string, d time.Duration, relative bool) clockDue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.may[name] = at
+	w.may[name] = w.due(d, relative)
+	return w.may[name]
+}
+
+// goesAhead notes that the wall was moved forward, or may seem so.
+func (w *clockWitness) goesAhead(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead += d
 }
 
 func (w *clockWitness) started(name string) int {
@@ -95,13 +131,13 @@ func (w *clockWitness) begins(task clockTask, job dispatch.JobRun, tick dispatch
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.starts[key]++
-	due := slices.MaxFunc([]time.Time{w.may[key], tick.Slot, job.ScheduledFor}, time.Time.Compare)
+	early := max(w.tooEarly(w.may[key]), tick.Slot.Sub(wall), job.ScheduledFor.Sub(wall))
 	if job.Attempt > 1 {
-		due = w.retry[key] // which may be before that: it waits by the wall as it is now
+		early = w.tooEarly(w.retry[key]) // which may be before that: it waits by the wall as it is now
 		w.retried++
 	}
-	if wall.Before(due) {
-		w.notes = append(w.notes, fmt.Sprintf("attempt %d of %s began %v early", job.Attempt, key, due.Sub(wall)))
+	if early > 0 {
+		w.notes = append(w.notes, fmt.Sprintf("attempt %d of %s began %v early", job.Attempt, key, early))
 	}
 }
 
@@ -110,11 +146,10 @@ func (w *clockWitness) fails(task clockTask, job dispatch.JobRun, tick dispatch.
 	if job.Attempt > task.Fails {
 		return nil
 	}
-	wall := w.h.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.blind {
-		w.retry[clockKey(task.Name, tick.Slot)] = wall.Add(clockRetry.Base)
+		w.retry[clockKey(task.Name, tick.Slot)] = w.due(clockRetry.Base, true)
 	}
 	return dispatch.Errorf(dispatch.CodeUnavailable, "attempt %d is to fail", job.Attempt)
 }
