@@ -192,7 +192,7 @@ func TestG19_ASlotThatWasReplacedInAWrongFutureComes(t *testing.T) {
 // than it was to wait, though the wall is put right while the engine is down.
 func TestG15_WhatACrashCutOffInAWrongFutureGoesOn(t *testing.T) {
 	onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
-		r.create("acme", dispatch.Cron{Name: "daily", Spec: "0 0 * * *", Call: cronSlow.With("d")})
+		r.create("acme", dispatch.Trigger{Name: "daily", Schedule: cron.Expr("0 0 * * *"), Call: cronSlow.With("d")})
 		r.ask(func() { r.takes = func(beat) time.Duration { return time.Hour } })
 		r.StepClock(30 * 24 * time.Hour)
 		r.Engine.Clock()
@@ -231,8 +231,8 @@ func TestG15_AnIntervalOfAWrongFutureKeepsItsPhase(t *testing.T) {
 			}
 		})
 		r.wrongFor(10*year+time.Second, 0, false, func() {
-			r.create("acme", dispatch.Cron{
-				Name: "seven", Spec: "@every 7s", Call: cronFlaky.With("w"),
+			r.create("acme", dispatch.Trigger{
+				Name: "seven", Schedule: cron.Expr("@every 7s"), Call: cronFlaky.With("w"),
 				Retry: &dispatch.RetryPolicy{MaxAttempts: 3, Base: 3 * time.Second},
 			})
 			r.Advance(7 * time.Second)

@@ -101,7 +101,8 @@ func (s *scheduler) commitMended(tx *storage.Tx, claims []claim, told []func()) 
 // the volume down, until the app's state was read again (G6). Actions that run go
 // on running.
 func (s *scheduler) breakDown(cause error) {
-	s.broken, s.correction = true, nil
+	s.broken = true
+	s.correction = nil
 	if s.holder != nil {
 		s.loseTurn(&dispatch.Error{
 			Code:    dispatch.CodeUnavailable,

@@ -64,7 +64,7 @@ func (c *clockwork) comesAgain(w storage.JobWriter, t *storage.Trigger, slot tim
 		return err
 	}
 	stored.Spent = unspend(stored.Spent, slot, schedule)
-	return storage.PutTrigger(w, &stored)
+	return w.PutTrigger(&stored)
 }
 
 // stale says why a tick that is not its trigger's next is not to be run any

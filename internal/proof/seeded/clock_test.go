@@ -1,0 +1,37 @@
+package seeded_test
+
+// clockFaults are planted in what puts right what a wrong clock has left.
+var clockFaults = []seededFault{
+	{
+		name: "relative-due-not-moved", what: "what a wrong clock made due after a while stays where it is",
+		pkg: "actors", tests: "TestG15_AWrongClockLeavesNothingSilent",
+		edits: []edit{{"actors/correction.go", `if by, ok := f.shift[job.Era]; ok {`, `if by, ok := f.shift[job.Era]; ok && !FAULT {`}},
+	},
+	{
+		name: "decided-stays-ahead", what: "what a wrong clock decided of a trigger's slots stands",
+		pkg: "actors", tests: "TestG15_AWrongClockLeavesNothingSilent",
+		edits: []edit{{"actors/correction.go", `if !changed && decided.Equal(t.Decided) {`, `if FAULT || !changed && decided.Equal(t.Decided) {`}},
+	},
+	{
+		name: "spent-fires-again", what: "a slot that has fired comes again after the wall was set back",
+		pkg: "actors", tests: "TestG19_NoSlotFiresTwiceThoughTheWallIsSetBack",
+		edits: []edit{{"actors/spent.go", `	if spanOf(spans, slot) >= 0 {
+		return spans`, `	if spanOf(spans, slot) >= 0 || FAULT {
+		return spans`}},
+	},
+	{
+		name: "replaced-is-spent", what: "a slot whose tick was replaced before it began does not come",
+		pkg: "actors", tests: "TestG19_ASlotThatWasReplacedInAWrongFutureComes",
+		edits: []edit{{"actors/retract.go", `if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 {`, `if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 || FAULT {`}},
+	},
+	{
+		name: "cut-off-is-of-the-present", what: "what a crash cut off in a wrong future waits until that comes",
+		pkg: "actors", tests: "TestG15_WhatACrashCutOffInAWrongFutureGoesOn",
+		edits: []edit{{"storage/jobs.go", `if !job.Due.Equal(timeOf(due)) {`, `if FAULT || !job.Due.Equal(timeOf(due)) {`}},
+	},
+	{
+		name: "sweep-of-steps-forgotten", what: "apps that sleep are not told that the wall was stepped",
+		pkg: "actors", tests: "TestG12_AnAppThatSleepsInAWrongFutureIsWoken",
+		edits: []edit{{"actors/waker.go", `(w.step <= swept || f.none()) {`, `(w.step <= swept || f.none() || FAULT) {`}},
+	},
+}
