@@ -74,7 +74,7 @@ func (w *clockWitness) due(d time.Duration, relative bool) clockDue {
 func (w *clockWitness) tooEarly(at clockDue) time.Duration {
 	early := at.wall.Sub(w.h.Now())
 	if !at.passed.IsZero() {
-		early = min(early, at.passed.Add(at.ahead-w.ahead).Sub(time.Now()))
+		early = min(early, time.Until(at.passed.Add(at.ahead-w.ahead)))
 	}
 	return early
 }
