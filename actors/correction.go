@@ -95,7 +95,7 @@ const (
 // uncorrected says whether the wall was stepped since the app was last put right.
 // Nothing is claimed, or begun, meanwhile.
 func (s *scheduler) uncorrected() bool {
-	return storage.EraID(s.eng.clock.latestStep.Load()) > s.store.Corrected() && s.store.Stored()
+	return storage.EraID(s.eng.clock.latestStep.Load()) > s.store.Corrected()
 }
 
 // correct does one step of putting the app right. It is false if there is nothing to do.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -54,9 +55,10 @@ type App struct {
 	waits waits // in the committer's queue, and guarded by it
 
 	deadRetention atomic.Int64
-	deadSince     atomic.Int64 // counts.deadSince, for readers
-	finished      atomic.Int64 // counts.done, for readers
-	heldNow       atomic.Int64 // counts.held, for readers
+	deadSince     atomic.Int64  // counts.deadSince, for readers
+	finished      atomic.Int64  // counts.done, for readers
+	heldNow       atomic.Int64  // counts.held, for readers
+	corrected     atomic.Uint64 // counts.corrected, for readers
 
 	// Below: the committer's.
 	filed    filed
@@ -91,6 +93,11 @@ func (a *App) publish() {
 	a.deadSince.Store(a.counts.deadSince)
 	a.finished.Store(int64(a.counts.done))
 	a.heldNow.Store(int64(a.counts.held))
+	corrected := a.counts.corrected
+	if !a.stored {
+		corrected = math.MaxUint64 // nothing of it is older than a step
+	}
+	a.corrected.Store(uint64(corrected))
 }
 
 // Dead returns how many dead jobs are kept, as of the last change handed over.
@@ -218,8 +225,8 @@ func (a *App) enqueue(l *layer, era EraID, now time.Time, awaited bool, done fun
 		return
 	}
 	a.counts = l.counts
-	a.publish()
 	a.stored = true
+	a.publish()
 	a.handed++
 	cs := &changeSet{app: a, n: a.handed, era: era, at: now, counts: a.counts, writes: &l.buffer, awaited: awaited, done: done}
 	a.overlay.newer.join(&l.buffer)

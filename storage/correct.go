@@ -19,8 +19,9 @@ func (w JobWriter) Era() EraID {
 }
 
 // Corrected is the clock era up to which the engine has made up for steps of the
-// clock in this app; 0 if it has for none.
-func (a *App) Corrected() EraID { return a.counts.corrected }
+// clock in this app, as of the last change handed over; 0 if it has for none, and
+// beyond every era if nothing of the app is stored. Any goroutine may call it.
+func (a *App) Corrected() EraID { return EraID(a.corrected.Load()) }
 
 // SetCorrected records that the app is in line with the clock up to the era.
 func (tx *Tx) SetCorrected(era EraID) error {
