@@ -450,6 +450,9 @@ func (l *appLedger) ticked() {
 		if first.Equal(next.Add(time.Second)) && !t.CreatedAt.Add(2*workerStep).Before(next) {
 			next = first // the wall, which is read after the transaction's instant, showed the one before already
 		}
+		if byAnchor := t.Anchor.Truncate(time.Second).Add(time.Second); first.Equal(byAnchor) {
+			next = first // what is written down may be ahead of the wall
+		}
 		if len(log) == maxSlots {
 			next = log[0].From // the earlier ones are not kept
 		}
