@@ -34,7 +34,7 @@ func fixesOf(list []storage.Era, wall time.Time) fixes {
 		by := present.Offset - e.Offset
 		if e.Last.After(wall.Add(bridged)) {
 			f.ahead[e.ID] = e
-			if by < 0 {
+			if by < 0 && e.ID != 0 { // what is of no era is absolute
 				f.shift[e.ID] = by
 			}
 			continue
@@ -43,7 +43,7 @@ func fixesOf(list []storage.Era, wall time.Time) fixes {
 		for _, p := range list[:i] {
 			before = max(before, p.Offset)
 		}
-		if by = min(by, before-e.Offset); by > bridged {
+		if by = min(by, before-e.Offset); by > bridged && e.ID != 0 {
 			f.shift[e.ID] = by
 		}
 	}

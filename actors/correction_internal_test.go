@@ -58,6 +58,7 @@ func TestG15_WhatAStepProvesFalse(t *testing.T) {
 			map[storage.EraID]time.Duration{2: time.Hour},
 			nil,
 		},
+		{"before the first era nothing is relative", []storage.Era{era(0, 0, 10, 0), era(2, 9, 0, -1)}, 9, nil, []storage.EraID{0}},
 		{"less than five minutes ahead", []storage.Era{era(1, 0, 10, 0), era(2, 9.95, 0, 0)}, 9.95, nil, nil},
 	} {
 		f := fixesOf(tt.eras, at(tt.wall))

@@ -161,6 +161,7 @@ func TestG8_OnlyLegalChangesOfState(t *testing.T) {
 						h.Advance(time.Duration(rnd.IntN(500)) * time.Millisecond)
 						f.fail("commit", 0)
 						f.fail("committed", 0)
+						h.Advance(2 * time.Second) // the volume has rested, and is up
 					case 7:
 						what = "crash"
 						h.Crash()
