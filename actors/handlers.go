@@ -194,8 +194,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 	var giveUp *time.Timer
 	if inv.job != nil {
 		src = &inv.job.src
-		inv.job.startedAt = inv.now
-		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, ctx, inv.timeout})
+		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, inv.now, ctx, inv.timeout})
 	} else {
 		giveUp = time.AfterFunc(inv.timeout+h.eng.opts.Grace, func() {
 			app.leaveCall(inv, true, 0)

@@ -94,6 +94,7 @@ type (
 	jobEnded    struct{ end ending }       // a job's run ended outside the turn
 	runStarted  struct {                   // an action's handler is about to start
 		run     *run
+		at      time.Time
 		ctx     context.Context
 		timeout time.Duration
 	}
@@ -153,7 +154,7 @@ func (s *scheduler) Receive(c actor.Context) {
 			s.endRun(m.end)
 		}
 	case *runStarted:
-		m.run.ctx, m.run.timeout = m.ctx, m.timeout
+		m.run.startedAt, m.run.ctx, m.run.timeout = m.at, m.ctx, m.timeout
 		if !m.run.over {
 			s.expireAfter(m.run, m.timeout+s.eng.opts.Grace)
 		}
