@@ -145,7 +145,7 @@ func (a *App) BeginIn(era EraID, now time.Time) *Tx {
 	a.trim()
 	tx := &Tx{app: a, era: era, now: now}
 	tx.base.counts = a.counts
-	if !a.stored {
+	if !a.stored && a.vol.clock.Load().stepped() {
 		tx.base.counts.corrected = era // nothing of it is older
 	}
 	tx.layers = append(tx.stack[:0], &tx.base)

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"carillon/proto"
@@ -39,6 +40,11 @@ func (c *clockState) id() EraID {
 		return 0
 	}
 	return c.eras[len(c.eras)-1].ID
+}
+
+// stepped says whether a step of the clock is on record.
+func (c *clockState) stepped() bool {
+	return c != nil && slices.ContainsFunc(c.eras, func(e Era) bool { return e.Step != 0 })
 }
 
 // Eras returns the eras on record, the one that lasts last. It must not be changed.
