@@ -192,23 +192,6 @@ func (s *scheduler) corrected(tx *storage.Tx, c *correction) {
 	s.claimFrom(storage.Place{})
 }
 
-// unclaim takes back the claims of the jobs that have not begun.
-func (s *scheduler) unclaim(tx *storage.Tx) error {
-	var errs error
-	for _, r := range s.runs.all() {
-		if s.runs.live(r.job.ID) {
-			continue
-		}
-		s.runs.remove(r)
-		s.releasePermit(r)
-		if err := tx.Unclaim(&r.job); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("taking a claim back: job %s: %w", r.job.ID, err))
-		}
-	}
-	s.ready, s.claims = ready{}, 0
-	return errs
-}
-
 // correct puts a trigger right.
 func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, at reading) error {
 	changed := false

@@ -2,6 +2,8 @@ package actors
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -53,33 +55,39 @@ func (s *scheduler) drainStep() {
 	if s.holder != nil || s.broken {
 		return
 	}
-	var waiting []*run
-	for _, r := range s.runs.all() {
-		if !s.runs.live(r.job.ID) {
-			waiting = append(waiting, r)
-		}
-	}
-	if len(waiting) > 0 {
+	if slices.ContainsFunc(s.runs.all(), func(r *run) bool { return !s.runs.live(r.job.ID) }) {
 		tx := s.begin(s.eng.clock.look())
-		for _, r := range waiting {
-			s.runs.remove(r)
-			s.releasePermit(r)
-			err := tx.Unclaim(&r.job)
-			if errors.Is(err, storage.ErrUnavailable) {
-				s.rollback(tx, nil, nil)
-				s.breakDown(err)
-				return
-			}
-			if err != nil {
-				s.eng.opts.Logger.Error("taking a claim back", "app", s.id, "job", r.job.ID, "err", err)
-			}
+		err := s.unclaim(tx)
+		if errors.Is(err, storage.ErrUnavailable) {
+			s.rollback(tx, nil, nil)
+			s.breakDown(err)
+			return
 		}
-		s.ready, s.claims = ready{}, 0
+		if err != nil {
+			s.eng.opts.Logger.Error("taking claims back", "app", s.id, "err", err)
+		}
 		s.commit(tx, nil, nil)
 	}
 	if len(s.queue) == 0 && s.runs.len() == 0 && s.outstanding.Load() == 0 {
 		s.tellDrained()
 	}
+}
+
+// unclaim takes back the claims of the jobs that have not begun.
+func (s *scheduler) unclaim(tx *storage.Tx) error {
+	var errs error
+	for _, r := range s.runs.all() {
+		if s.runs.live(r.job.ID) {
+			continue
+		}
+		s.runs.remove(r)
+		s.releasePermit(r)
+		if err := tx.Unclaim(&r.job); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("job %s: %w", r.job.ID, err))
+		}
+	}
+	s.ready, s.claims = ready{}, 0
+	return errs
 }
 
 // close leaves nothing behind that could fire or wait.
