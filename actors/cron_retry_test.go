@@ -234,7 +234,7 @@ func TestG19_ByDefaultATickIsRetriedBeforeTheNextSlotOnly(t *testing.T) {
 				r.fails = func(b beat) error { return errFlaky }
 				r.create("acme", dispatch.Trigger{Name: "t", Schedule: cron.Expr(tt.spec), Call: cronFlaky.With("w"), Overlap: storage.OverlapAllow, Retry: tt.retry})
 				first := r.info("acme", "t").NextJob
-				r.AdvanceTo(r.info("acme", "t").Next.Add(time.Hour))
+				r.AdvanceTo(r.info("acme", "t").Next.Add(20 * time.Minute))
 				if job := r.Job("acme", first); job.State != storage.StateFailed || job.Attempts != tt.attempts {
 					t.Errorf("%s after %d attempts, want %d", job.State, job.Attempts, tt.attempts)
 				}

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // modelJob is a job as the model has it.
@@ -383,8 +384,12 @@ func (m *storeMachine) transaction(t *rapid.T, a *modelApp) {
 // structure agrees with every other (G7).
 func TestG7_JobsAgainstModel(t *testing.T) {
 	// A run of this machine is long. For more of them give -rapid.checks.
+	runs := "8"
+	if storagetest.All() {
+		runs = "25"
+	}
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		if err := f.Value.Set("25"); err != nil {
+		if err := f.Value.Set(runs); err != nil {
 			t.Fatal(err)
 		}
 		defer f.Value.Set(f.DefValue)

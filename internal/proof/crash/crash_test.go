@@ -233,7 +233,7 @@ func (b *breaker) count(tally *proof.Tally) storagetest.Counts {
 }
 
 // workerBudget is how long workers are started for, of one method.
-func workerBudget() time.Duration { return proof.For(5*time.Second, 15*time.Second, 24*time.Hour) }
+func workerBudget() time.Duration { return proof.For(3*time.Second, 15*time.Second, 24*time.Hour) }
 
 // sample are want of the faults in a random order, first evenly spread; or all.
 func sample(faults []fault, want int) []fault {
