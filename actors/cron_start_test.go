@@ -95,6 +95,28 @@ func TestG19_EachStartIsASlot(t *testing.T) {
 	})
 }
 
+// A start at an instant of an earlier one, since the clock was set back a little, is a slot
+// of its own in the log.
+func TestG19_AStartAtTheInstantOfAnEarlierOneIsASlot(t *testing.T) {
+	onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+		r.declare(atStart(cronBeat.With("w"), ""))
+		r.Settle()
+		r.StepClock(5 * time.Second)
+		r.Restart()
+		r.StepClock(-5 * time.Second)
+		r.Restart()
+		r.Crash()
+		r.wantStarts("fired", "fired", "fired", "fired")
+		slots := map[time.Time]bool{}
+		for _, b := range r.beats("acme", "boot") {
+			slots[b.Slot] = true
+		}
+		if len(slots) != 4 {
+			t.Errorf("4 starts have the slots %v", slots)
+		}
+	})
+}
+
 // A tick that has not begun when the process ends is skipped in the next one, which
 // has one of its own.
 func TestG19_AStartThatHasNotBegunIsNotCaughtUp(t *testing.T) {

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"carillon/storage"
@@ -38,9 +39,9 @@ func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now
 	}
 	t.Started = c.epoch
 	at := wall.Truncate(time.Millisecond).UTC()
-	slot := at
-	if !slot.After(t.Decided) && t.Decided.Sub(slot) < time.Second {
-		slot = t.Decided.Add(time.Millisecond) // two starts within a millisecond are two slots
+	slot, err := c.startSlot(w, t, at)
+	if err != nil {
+		return err
 	}
 	if t.Paused {
 		if err := c.decide(w, t, slot, slot, storage.SlotSkipped, pausedFor(t.PauseReason), "", now); err != nil {
@@ -62,6 +63,23 @@ func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now
 		return err
 	}
 	return w.PutTrigger(t)
+}
+
+// startSlot is the slot of a start at the instant: the first from there on that no start in
+// the log has. The wall may have been set back to one since.
+func (c *clockwork) startSlot(w storage.JobWriter, t *storage.Trigger, at time.Time) (time.Time, error) {
+	if at.After(t.Decided) {
+		return at, nil
+	}
+	slots, err := w.System().Slots(t.Name, math.MaxInt)
+	taken := map[int64]bool{}
+	for _, s := range slots {
+		taken[s.From.UnixMilli()] = true
+	}
+	for taken[at.UnixMilli()] {
+		at = at.Add(time.Millisecond)
+	}
+	return at, err
 }
 
 // staleStart is stale for a tick of a trigger AtStart.

@@ -104,6 +104,9 @@ func (m *model) imported(a, kept *app, at time.Time) {
 	for _, t := range a.triggers {
 		t.changed = true
 	}
+	if !m.cut {
+		m.startsOf(a, at)
+	}
 	a.release(at, m.lacks != kept.lacked)
 	m.interrupted(a, at) // what was running is not, in the copy
 }
@@ -116,11 +119,11 @@ func beforeDeleteApp(m *model, l *line) {
 	if len(l.words) > 2 {
 		within = min(within, span(l.words[2]))
 	}
-	if took > within {
+	if took > within && !m.cut {
 		m.found("other", "%s took %v", l.text, took)
 	}
 	switch {
-	case l.printed == "", m.cut && m.seen[a.id].empty():
+	case l.printed == "", m.cut && m.reborn(a):
 		m.gone(a, l)
 	case m.cut:
 		m.hold(a, l.began)
@@ -177,13 +180,17 @@ func (m *model) gone(a *app, l *line) {
 		}
 	}
 	m.begun = slices.DeleteFunc(m.begun, func(h event) bool { return h.run.app == a.id })
+	if !m.cut {
+		m.startsOf(a, l.done)
+		a.reborn = m.declared[a.id] != nil
+	}
 }
 
 // ofDeleted says whether the run was begun by an action of an app that is being
 // deleted, and that is waited for, or was next in the turn.
 func (m *model) ofDeleted(r *run) bool {
 	a := m.apps[r.app]
-	if a.held && a.queued[r.job.ID] && !r.acts {
+	if a.held && a.queued[r.job.ID] && !r.acts && (r.tick.Trigger != bootOf(r.app) || m.maybe()) {
 		delete(a.queued, r.job.ID)
 		return true
 	}

@@ -72,6 +72,7 @@ func commands() []command {
 		{word: "crash-at", draws: 4, make: (*generator).crashAt, before: beforeCrashAt, after: afterCrashAt},
 		{word: "restart", draws: 1, make: func(*generator, *step) string { return "restart" }, before: beforeRestart, after: afterOpening},
 		{word: "limits", draws: 1, make: (*generator).limits, before: beforeLimits, after: afterOpening},
+		{word: "starts", draws: 2, make: (*generator).starts, before: beforeStarts, after: afterOpening},
 		{word: "cron", draws: 2, make: (*generator).cron, before: beforeCron},
 		{word: "recron", draws: 1, make: (*generator).cron, before: beforeCron},
 		{word: "pause", draws: 1, make: (*generator).cronCommand, before: beforePause},
@@ -98,7 +99,7 @@ func commandOf(text string) (command, bool) {
 // calls says whether the command does what it says as it begins, or by what it calls.
 func (c *command) calls() bool {
 	switch c.word {
-	case "call", "advance", "crash", "restart", "limits", "release", "clock", "export", "import", "delete-app":
+	case "call", "advance", "crash", "restart", "limits", "release", "starts", "clock", "export", "import", "delete-app":
 		return true
 	}
 	return false

@@ -502,7 +502,10 @@ func (m *model) opened(at time.Time) {
 	for _, id := range modelApps {
 		m.apps[id].release(at, m.lacks != m.released)
 	}
-	m.lacks = m.released
+	m.lacks, m.declared = m.released, m.declares
+	for _, id := range modelApps {
+		m.startsOf(m.apps[id], at)
+	}
 	m.runs, m.left, m.closing = nil, nil, false
 	m.perApp, m.all = m.limits[0], m.limits[1]
 }

@@ -277,7 +277,7 @@ func (g *generator) cronCommand(s *step) string {
 	if len(a.triggers) == 0 {
 		return ""
 	}
-	line := fmt.Sprintf("%s %s %s.t%d", s.Word, a.id, a.id, s.N%2)
+	line := fmt.Sprintf("%s %s %s.%s", s.Word, a.id, a.id, []string{"t0", "t1", "t0", "t1", "boot"}[s.N%5])
 	if s.Word == "pause" {
 		line += " for a while"
 	}

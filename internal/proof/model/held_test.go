@@ -14,7 +14,12 @@ import (
 // perform plays a line on the engine: "release [PATH]" restarts it with a program that
 // does not have the function.
 func (x *history) perform(l *line) string {
-	if l.words[0] != "release" {
+	switch l.words[0] {
+	case "starts":
+		x.starts(l)
+		return ""
+	case "release":
+	default:
 		return x.player.Play(l.text)
 	}
 	x.player.Reconfigure(func(o *actors.Options) { o.Functions = modelFunctions(x.notes, l.words[1:]...) })

@@ -151,9 +151,10 @@ func (x *history) play(text string) {
 		for _, id := range modelApps {
 			a := m.apps[id]
 			m.compare(a, now)
-			if m.life == life {
+			if m.life == life && !a.reborn {
 				m.compareAlarm(a, asleep[a.id], now)
 			}
+			a.reborn = false
 		}
 	})
 	if err := h.Engine.Check(); err != nil {

@@ -27,10 +27,12 @@ const (
 // been, and what must be stored afterwards.
 type model struct {
 	apps            map[storage.AppID]*app
-	perApp, all     int    // limits of running jobs
-	limits          [2]int // those of the next engine
-	lacks, released string // the path that the engine's program does not have, and the next one's
-	acked           string // the name of the program that a client was told is durable
+	perApp, all     int                        // limits of running jobs
+	limits          [2]int                     // those of the next engine
+	lacks, released string                     // the path that the engine's program does not have, and the next one's
+	declared        map[storage.AppID]*trigger // AtStart, by the engine's program; replaced as a whole
+	declares        map[storage.AppID]*trigger // by the next one's
+	acked           string                     // the name of the program that a client was told is durable
 	step            time.Duration
 	steppedAt       time.Time // the bubble's time of the last step of the clock
 	openedAt        time.Time // and of the last opening
@@ -79,6 +81,7 @@ type app struct {
 	freeSince time.Time              // and could all the time since
 	touched   time.Time              // when something last happened
 	held      bool                   // for a Delete that this command takes back: no job begins
+	reborn    bool                   // it was deleted by this command, and has come into being when it was looked at
 	lacked    string                 // of an app that was exported: by the program
 	queued    map[storage.JobID]bool // mutations of a deleted app that waited for the turn
 	window    []*change              // of this command, in order
@@ -254,7 +257,7 @@ func (j *job) before(k *job) (before, known bool) {
 
 // newModel is an engine that has just been opened on nothing.
 func newModel(now time.Time, perApp, all int, apps ...storage.AppID) *model {
-	m := &model{apps: map[storage.AppID]*app{}, perApp: perApp, all: all, limits: [2]int{perApp, all}, openedAt: now, steppedAt: now.Add(-time.Hour)}
+	m := &model{apps: map[storage.AppID]*app{}, declares: map[storage.AppID]*trigger{}, perApp: perApp, all: all, limits: [2]int{perApp, all}, openedAt: now, steppedAt: now.Add(-time.Hour)}
 	for _, id := range apps {
 		m.apps[id] = &app{
 			id: id, counters: map[string]int{}, effects: map[string]int{}, triggers: map[string]*trigger{}, free: true, freeSince: now,

@@ -18,6 +18,8 @@ type trigger struct {
 	madeAt           time.Time // the wall, when it was made
 	since            time.Time // the log has every slot after this
 	changed          bool      // by this command
+	atStart          bool
+	starts, logged   int // of one AtStart: since it was made, and of those the ones whose end was compared
 }
 
 // beforeCron is "cron" or "recron APP NAME ZONE [OPTION…] PATH SPEC…".
@@ -108,6 +110,13 @@ func beforePause(m *model, l *line) {
 
 func beforeDelete(m *model, l *line) {
 	l.app(m).touched = l.at
+	t := l.app(m).triggers[l.words[2]]
+	if code, _ := l.failed(); t != nil && t.atStart {
+		if code != dispatch.CodeFailedPrecondition {
+			m.found("other", "%s: %q, and the program declares it", l.text, l.printed)
+		}
+		return
+	}
 	if l.trigger(m) != nil {
 		delete(l.app(m).triggers, l.words[2])
 		m.retract(l.app(m), l.words[2])
@@ -139,6 +148,15 @@ func (m *model) tickJob(t *trigger, id storage.JobID, slot, due, at time.Time) *
 	return j
 }
 
+// due is when the tick of a slot is due: one of a start at the start, which may stand in
+// the log as a later slot.
+func (t *trigger) due(slot, scheduledFor time.Time) time.Time {
+	if t.atStart {
+		return scheduledFor.UTC()
+	}
+	return slot
+}
+
 // adoptTick takes in the job of a tick, which came to be by itself, when it begins.
 func (m *model) adoptTick(a *app, r *run, h event) {
 	t := a.triggers[r.tick.Trigger]
@@ -149,10 +167,10 @@ func (m *model) adoptTick(a *app, r *run, h event) {
 		m.found("other", "a tick of trigger %s began, which is not there (any more)", r.tick.Trigger)
 	case t.paused && !r.job.ScheduledFor.Before(t.madeAt):
 		m.found("other", "a tick of trigger %s began, which is paused", t.name)
-	case r.job.ID != storage.TickID(t.name, r.tick.Slot):
+	case r.job.ID != t.tickID(r.job.ID, r.tick.Slot):
 		m.found("other", "job %s began for slot %s of trigger %s", r.job.ID, r.tick.Slot.Format(stamp), t.name)
 	default:
-		j := m.tickJob(t, r.job.ID, r.tick.Slot, r.tick.Slot, h.at)
+		j := m.tickJob(t, r.job.ID, r.tick.Slot, t.due(r.tick.Slot, r.job.ScheduledFor), h.at)
 		m.cutOff(a, j)
 		a.add(j)
 	}
@@ -268,13 +286,13 @@ func (m *model) ticks(a *app, now time.Time) {
 		}
 		t := a.triggers[job.Trigger]
 		if t == nil && job.State == storage.StateCanceled && job.Attempts == 0 {
-			t = &trigger{name: job.Trigger, path: job.Function} // it was replaced, or cancelled, before its trigger was deleted
+			t = &trigger{name: job.Trigger, path: job.Function, atStart: job.Trigger == bootOf(a.id)} // it was replaced, or cancelled, before its trigger was deleted
 		}
 		if t == nil || t.paused && job.State == storage.StatePending {
 			m.found("other", "app %s: %s is %s, and its trigger is not there, or paused", a.id, job.ID, job.State)
 			continue
 		}
-		j := m.tickJob(t, job.ID, job.Slot, job.Slot, now)
+		j := m.tickJob(t, job.ID, job.Slot, t.due(job.Slot, job.ScheduledFor), now)
 		if m.cutOff(a, j); j.attempts == job.Attempts {
 			j.state = job.State
 			a.add(j)
@@ -299,12 +317,16 @@ func (m *model) compareTriggers(a *app, now time.Time) {
 		}
 		next, pending := seen.jobs[info.NextJob]
 		switch {
+		case t.atStart:
+			m.compareStarts(a, t, info)
 		case t.paused && info.NextJob != "":
 			m.found("other", "app %s: trigger %s is paused and has the tick %s", a.id, t.name, info.NextJob)
 		case !t.paused && (!pending || !next.Due.Equal(info.Next) || next.State != storage.StatePending):
 			m.found("lost", "app %s: trigger %s: its next slot is %s, the tick of that: %v %s %s", a.id, t.name, info.Next.Format(stamp), pending, next.State, next.Due.Format(stamp))
 		}
-		m.compareSlots(a, t, info)
+		if !t.atStart {
+			m.compareSlots(a, t, info)
+		}
 		m.compareReplaced(a, t)
 		t.changed = false
 	}

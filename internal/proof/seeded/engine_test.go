@@ -508,6 +508,11 @@ var engineFaults = []seededFault{
 		},
 	},
 	{
+		name: "start-slot-taken", what: "a start at the instant of an earlier one takes that one's place in the log",
+		pkg: "actors", tests: "TestG19_AStartAtTheInstantOfAnEarlierOneIsASlot",
+		edits: []edit{{"actors/starts.go", `if at.After(t.Decided) {`, `if at.After(t.Decided) || FAULT {`}},
+	},
+	{
 		name: "unbound-unseen", what: "Open does not ask for the handlers of declared references",
 		pkg: "actors", tests: "TestOpenTellsAllThatTheProgramsShapeTells",
 		edits: []edit{{"dispatch/unbound.go", `case !bound && !r.without[d.What.Path]:`, `case !bound && !r.without[d.What.Path] && !FAULT:`}},
