@@ -63,7 +63,7 @@
 // it. It holds no permit, what it asks for is refused, and it is logged, counted
 // (Engine.Stuck) and told in the listing of its job (Job.Reason), which waits for
 // it, as the ticks of its trigger do that must not overlap. A person can have them go
-// on (HostScheduler.Abandon). With 64 of them in an app, jobs of the functions that
+// on (HostScheduler.Abandon), or forget that of a call (AbandonCall). With 64 of them in an app, jobs of the functions that
 // have some wait, and their calls are refused.
 //
 // Time. The wall clock decides when a job is due and is read again when a timer

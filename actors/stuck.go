@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"time"
@@ -26,14 +27,28 @@ import (
 // Those that run at that moment, as many as there are permits, may get stuck beyond it.
 const maxStuck = 64
 
+// CallID names the stuck handler of a call. No other has the same, in no life of the
+// process.
+type CallID string
+
 // StuckHandler is a handler that was given up and has not returned within
-// Options.Grace.
+// Options.Grace: of a job's attempt, or of a call.
 type StuckHandler struct {
 	App      storage.AppID
 	Function string
+	Call     CallID        // "" if it is that of a job
 	Job      storage.JobID // "" if it is that of a call
 	Attempt  int           // of the job
 	Since    time.Time     // when it was given up, by the wall
+}
+
+// attrs are what the log says of it.
+func (s *StuckHandler) attrs() []any {
+	whose := []any{"job", s.Job, "attempt", s.Attempt}
+	if s.Call != "" {
+		whose = []any{"call", s.Call}
+	}
+	return append([]any{"app", s.App, "function", s.Function, "since", s.Since}, whose...)
 }
 
 // handle is what the table of those that were given up knows a handler by. It is
@@ -88,12 +103,13 @@ func (rs *runs) giveUp(h *handle, l *leftBehind) bool {
 	return true
 }
 
-// abandon takes the job's stuck handlers off the table.
-func (rs *runs) abandon(id storage.JobID) (list []StuckHandler) {
+// abandon takes the stuck handlers of the job or of the call off the table: one of
+// the two is not empty.
+func (rs *runs) abandon(job storage.JobID, call CallID) (list []StuckHandler) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for h, l := range rs.left {
-		if l.stuck && l.Job == id {
+		if l.stuck && l.Job == job && l.Call == call {
 			list = append(list, l.StuckHandler)
 			delete(rs.left, h)
 		}
@@ -244,7 +260,7 @@ func (app *appState) leaveCall(inv *invocation, late bool, grace time.Duration) 
 		app.leaveBehind(&inv.job.handle, leftOfRun(inv.job, late), grace)
 		return
 	}
-	app.leaveBehind(&inv.handle, leftBehind{StuckHandler: StuckHandler{Function: inv.fn.Path}, late: late}, grace)
+	app.leaveBehind(&inv.handle, leftBehind{StuckHandler: StuckHandler{Function: inv.fn.Path, Call: CallID(rand.Text())}, late: late}, grace)
 }
 
 // stick has the handler count as stuck, unless it has returned.
@@ -255,7 +271,7 @@ func (app *appState) stick(h *handle) {
 	}
 	app.eng.handlers.countStuck(1)
 	app.eng.opts.Logger.Warn("a handler is stuck: it was given up, and has not returned within its grace",
-		"app", s.App, "function", s.Function, "job", s.Job, "attempt", s.Attempt, "since", s.Since)
+		s.attrs()...)
 	app.eng.sys.tell(app.scheduler, &handlersMoved{})
 }
 
@@ -269,8 +285,7 @@ func (app *appState) returned(h *handle) {
 		return // in time, or it was abandoned
 	}
 	if l.stuck {
-		app.eng.opts.Logger.Info("a stuck handler has returned",
-			"app", l.App, "function", l.Function, "job", l.Job, "attempt", l.Attempt, "since", l.Since)
+		app.eng.opts.Logger.Info("a stuck handler has returned", l.attrs()...)
 	}
 	if l.grace != nil {
 		l.grace.Stop()
@@ -317,9 +332,9 @@ func (rs *runs) waitingFor(job *storage.Job, queued bool) *leftBehind {
 }
 
 // Stuck returns the stuck handlers of all apps, the oldest first: their number is
-// the gauge to watch. A job's can be abandoned (HostScheduler.Abandon); each holds a
-// goroutine until it returns or the process ends. Those of an app that was deleted
-// are not among them.
+// the gauge to watch. Each can be abandoned (HostScheduler.Abandon, AbandonCall), and
+// holds a goroutine until it returns or the process ends. Those of an app that was
+// deleted are not among them.
 func (e *Engine) Stuck() []StuckHandler {
 	var list []StuckHandler
 	e.directory.each(func(ref *appRef) { list = append(list, ref.app.runs.stuck()...) })
@@ -341,6 +356,21 @@ func (s *HostScheduler) Abandon(id storage.JobID, by string) (ok bool, err error
 	if err := id.Check(); err != nil {
 		return false, asError(err)
 	}
+	return s.abandon(id, "", by)
+}
+
+// AbandonCall is Abandon for the stuck handler of a call, which Engine.Stuck names: it
+// does not count any more towards the bound of stuck handlers, and is not shown. Its
+// caller has had its answer long since. ok is false if the app has no stuck handler of
+// that name.
+func (s *HostScheduler) AbandonCall(id CallID, by string) (ok bool, err error) {
+	if id == "" {
+		return false, dispatch.Errorf(dispatch.CodeInvalidArgument, "the call's id is empty")
+	}
+	return s.abandon("", id, by)
+}
+
+func (s *HostScheduler) abandon(job storage.JobID, call CallID, by string) (ok bool, err error) {
 	if len(by) > maxBy || !utf8.ValidString(by) {
 		return false, dispatch.Errorf(dispatch.CodeInvalidArgument, "who abandons is %d bytes, want at most %d of UTF-8", len(by), maxBy)
 	}
@@ -351,17 +381,13 @@ func (s *HostScheduler) Abandon(id storage.JobID, by string) (ok bool, err error
 	if !live {
 		return false, nil // it would not sleep with a stuck handler
 	}
-	return v.(*appRef).app.abandon(id, by), nil
-}
-
-func (app *appState) abandon(id storage.JobID, by string) bool {
-	list := app.runs.abandon(id)
-	for _, h := range list {
-		app.eng.opts.Logger.Warn("a stuck handler was abandoned",
-			"app", h.App, "function", h.Function, "job", h.Job, "attempt", h.Attempt, "since", h.Since, "by", by)
+	app := v.(*appRef).app
+	list := app.runs.abandon(job, call)
+	for i := range list {
+		app.eng.opts.Logger.Warn("a stuck handler was abandoned", append(list[i].attrs(), "by", by)...)
 	}
 	if len(list) > 0 {
 		app.eng.sys.tell(app.scheduler, &handlersMoved{})
 	}
-	return len(list) > 0
+	return len(list) > 0, nil
 }

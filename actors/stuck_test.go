@@ -434,7 +434,7 @@ func TestG17_CallsCanBeStuck(t *testing.T) {
 		h.Advance(time.Hour)
 		var names []string
 		for _, s := range h.Engine.Stuck() {
-			if s.Job != "" || s.Attempt != 0 || s.App != "acme" {
+			if s.Job != "" || s.Attempt != 0 || s.App != "acme" || s.Call == "" {
 				t.Errorf("stuck: %+v", s)
 			}
 			names = append(names, s.Function)
@@ -444,6 +444,74 @@ func TestG17_CallsCanBeStuck(t *testing.T) {
 			t.Errorf("stuck are %q, want %q", names, want)
 		}
 		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "x"))
+		deaf.end()
+		h.Advance(time.Minute)
+		if i := h.Inspect("acme"); !i.Asleep || len(h.Engine.Stuck()) != 0 {
+			t.Errorf("after they have returned: %+v", i)
+		}
+	})
+}
+
+// G17: a person can have an app forget the stuck handler of a call, one by its id, so
+// that it does not count towards the bound any more.
+func TestG17_AStuckCallCanBeAbandoned(t *testing.T) {
+	const most = 64
+	k, log, deaf := newKit(), &logLines{}, &deafness{}
+	act := k.action("t:act", func(*dispatch.ActionCtx, string) error { deaf.hang(); return nil })
+	opts := actors.Options{Functions: k.reg, Logger: log.logger(), ActionTimeout: time.Second, AppConcurrency: most}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		defer deaf.begin()()
+		call := func() error { _, err := act.Run(h.Caller("acme"), "x"); return err }
+		for range most {
+			wantCode(t, call(), dispatch.CodeDeadlineExceeded)
+		}
+		stuck := h.Engine.Stuck()
+		ids := map[actors.CallID]bool{}
+		for _, s := range stuck {
+			ids[s.Call] = true
+		}
+		if len(stuck) != most || len(ids) != most || ids[""] {
+			t.Fatalf("%d are stuck, with %d ids: %+v", len(stuck), len(ids), stuck[0])
+		}
+		wantCode(t, call(), dispatch.CodeUnavailable)
+		one := stuck[most/2].Call
+		for _, tt := range []struct {
+			app  storage.AppID
+			id   actors.CallID
+			by   string
+			want bool
+			code dispatch.Code
+		}{
+			{"acme", "nobody", "ada", false, ""},
+			{"acme", "", "ada", false, dispatch.CodeInvalidArgument},
+			{"acme", actors.CallID(strings.Repeat("a", 10_000)), "ada", false, ""},
+			{"bell", one, "ada", false, ""}, // of another app
+			{"acme", one, strings.Repeat("a", 257), false, dispatch.CodeInvalidArgument},
+			{"acme", one, "ada", true, ""},
+			{"acme", one, "ada", false, ""},
+		} {
+			ok, err := h.Scheduler(tt.app).AbandonCall(tt.id, tt.by)
+			if ok != tt.want || err == nil != (tt.code == "") || err != nil && dispatch.AsError(err).Code != tt.code {
+				t.Errorf("abandon %.20s of %s: %v, %v, want %v, %s", tt.id, tt.app, ok, err, tt.want, tt.code)
+			}
+		}
+		if log.count("WARN", "abandoned", "call="+string(one), "by=ada") != 1 || log.count("abandoned") != 1 {
+			t.Errorf("the log has %d lines", log.count("abandoned"))
+		}
+		if log.count("WARN", "is stuck", "call="+string(one)) != 1 {
+			t.Error("the log does not name the call that got stuck")
+		}
+		left := h.Engine.Stuck()
+		if slices.ContainsFunc(left, func(s actors.StuckHandler) bool { return s.Call == one }) || len(left) != most-1 || h.Inspect("acme").Stuck != most-1 {
+			t.Errorf("%d are stuck, %+v", len(left), h.Inspect("acme"))
+		}
+		wantCode(t, call(), dispatch.CodeDeadlineExceeded) // it was begun: one fewer than the bound
+		wantCode(t, call(), dispatch.CodeUnavailable)
+
+		// The handler of a job is not abandoned with the calls, nor they with it.
+		if ok, err := h.Scheduler("acme").Abandon(storage.JobID(left[0].Call), "ada"); ok || err != nil {
+			t.Errorf("a call was abandoned as a job: %v, %v", ok, err)
+		}
 		deaf.end()
 		h.Advance(time.Minute)
 		if i := h.Inspect("acme"); !i.Asleep || len(h.Engine.Stuck()) != 0 {

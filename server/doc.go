@@ -29,6 +29,7 @@
 //	POST   /v1/apps/{app}/jobs/{id}/retry       a dead or held one is pending again
 //	POST   /v1/apps/{app}/jobs/{id}/drop        a dead or held one is gone
 //	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
+//	POST   /v1/apps/{app}/calls/{id}/abandon    forget the stuck handler of a call; the same body
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of all apps
 //	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses, or held ones
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts

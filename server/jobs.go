@@ -24,6 +24,7 @@ func (h *handler) routeJobs() {
 	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob, "abandon": h.abandonJob} {
 		h.mux.Handle(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
 	}
+	h.mux.Handle(app+"/calls/{id}/abandon", h.admin(map[string]operation{http.MethodPost: h.abandonCall}))
 	for verb, do := range map[string]bulkOperation{"retry": (*actors.HostScheduler).RetryJobs, "drop": (*actors.HostScheduler).DropJobs} {
 		h.mux.Handle(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: existing(h.bulk(do))}))
 	}
@@ -71,7 +72,8 @@ type Bulk struct {
 type StuckHandler struct {
 	App      storage.AppID `json:"app"`
 	Function string        `json:"function"`
-	Job      storage.JobID `json:"job,omitempty"` // none if it is that of a call
+	Call     actors.CallID `json:"call,omitempty"` // none if it is that of a job
+	Job      storage.JobID `json:"job,omitempty"`  // none if it is that of a call
 	Attempt  int           `json:"attempt,omitempty"`
 	Since    time.Time     `json:"since"`
 }
@@ -166,28 +168,38 @@ func (h *handler) dropJob(w http.ResponseWriter, r *http.Request, app *actors.Ap
 func (h *handler) listStuck(http.ResponseWriter, *http.Request) (int, any, error) {
 	shown := []StuckHandler{}
 	for _, s := range h.eng.Stuck() {
-		shown = append(shown, StuckHandler{s.App, s.Function, s.Job, s.Attempt, s.Since.UTC()})
+		shown = append(shown, StuckHandler{s.App, s.Function, s.Call, s.Job, s.Attempt, s.Since.UTC()})
 	}
 	return http.StatusOK, shown, nil
 }
 
-// abandonJob logs who the body says decided it, and the address that it came from.
 func (h *handler) abandonJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	id := storage.JobID(r.PathValue("id"))
+	return h.abandon(w, r, "job", Bulk{1}, func(by string) (bool, error) { return app.Scheduler(r.Context()).Abandon(id, by) })
+}
+
+func (h *handler) abandonCall(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	id := actors.CallID(r.PathValue("id"))
+	return h.abandon(w, r, "call", struct{}{}, func(by string) (bool, error) { return app.Scheduler(r.Context()).AbandonCall(id, by) })
+}
+
+// abandon has the engine log who the body says decided it, and the address that it
+// came from.
+func (h *handler) abandon(w http.ResponseWriter, r *http.Request, what string, done any, do func(by string) (bool, error)) (int, any, error) {
 	var body struct {
 		By string `json:"by"`
 	}
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
-	s, id := app.Scheduler(r.Context()), storage.JobID(r.PathValue("id"))
-	ok, err := s.Abandon(id, strings.TrimSpace(body.By+" from "+r.RemoteAddr))
+	ok, err := do(strings.TrimSpace(body.By + " from " + r.RemoteAddr))
 	if err == nil && !ok {
-		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "job %.64q has no stuck handler", string(id))
+		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "%s %.64q has no stuck handler", what, r.PathValue("id"))
 	}
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, Bulk{1}, nil
+	return http.StatusOK, done, nil
 }
 
 // ofDead does to the dead job of the path what change does.

@@ -66,14 +66,15 @@ func TestStuck(t *testing.T) {
 			t.Errorf("abandon of one that runs: got %d %s", got.status, got.body)
 		}
 		h.Advance(time.Hour)
-		calls, jobs := 0, 0
+		calls, jobs, call := 0, 0, ""
 		for _, s := range stuck() {
 			switch {
 			case s.App != "acme" || s.Function != "bad:hang" || s.Since.IsZero():
 				t.Errorf("stuck: %+v", s)
-			case s.Job == id && s.Attempt == 1:
+			case s.Job == id && s.Attempt == 1 && s.Call == "":
 				jobs++
-			case s.Job == "" && s.Attempt == 0:
+			case s.Job == "" && s.Attempt == 0 && s.Call != "":
+				call = "/v1/apps/acme/calls/" + string(s.Call)
 				calls++
 			}
 		}
@@ -96,6 +97,13 @@ func TestStuck(t *testing.T) {
 			{"POST", "/v1/apps/acme/jobs/nobody/abandon", "s3cret", "", "has no stuck handler", 400},
 			{"POST", "/v1/apps/none/jobs/nobody/abandon", "s3cret", "", "has no stuck handler", 400},
 			{"POST", job + "/abandon", "s3cret", `{"who":"ada"}`, "who", 400},
+			{"POST", call + "/abandon", "", "", "sign in first", 401},
+			{"GET", call + "/abandon", "s3cret", "", "want POST", 405},
+			{"POST", "/v1/apps/acme/calls/nobody/abandon", "s3cret", "", "has no stuck handler", 400},
+			{"POST", "/v1/apps/none/calls/nobody/abandon", "s3cret", "", "has no stuck handler", 400},
+			{"POST", "/v1/apps/acme/calls/" + string(id) + "/abandon", "s3cret", "", "has no stuck handler", 400},
+			{"POST", call + "/abandon", "s3cret", `{"who":"ada"}`, "who", 400},
+			{"POST", call + "/abandon", "s3cret", fmt.Sprintf(`{"by":"%0300d"}`, 0), "want at most 256", 400},
 			{"POST", job + "/abandon", "s3cret", fmt.Sprintf(`{"by":"%0300d"}`, 0), "want at most 256", 400},
 		} {
 			got := send(tt.method, tt.path, tt.token, tt.body)
@@ -116,6 +124,12 @@ func TestStuck(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), `by="ada from `) {
 			t.Errorf("the log does not say who: %s", log)
+		}
+		if n := mustResult[server.Bulk](t, send("POST", call+"/abandon", "s3cret", `{"by":"bob"}`)); n.Jobs != 0 {
+			t.Errorf("abandoned those of %d jobs", n.Jobs)
+		}
+		if got := stuck(); len(got) != 0 || !strings.Contains(log.String(), `by="bob from `) {
+			t.Errorf("afterwards: stuck %+v, and the log says %s", got, log)
 		}
 	})
 }

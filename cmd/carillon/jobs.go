@@ -26,7 +26,7 @@ func jobCommands() []command {
 		{"jobs retry", "make dead or held jobs pending again: one, or all that a filter chooses", jobsRetry},
 		{"jobs drop", "remove dead or held jobs for good: one, or all that a filter chooses", jobsDrop},
 		{"jobs stuck", "list the handlers of a server that were given up and have not returned", jobsStuck},
-		{"jobs abandon", "have a job wait no more for its stuck handler", jobsAbandon},
+		{"jobs abandon", "have a job wait no more for its stuck handler, or forget that of a call", jobsAbandon},
 	}
 }
 
@@ -232,7 +232,7 @@ func jobsStuck(flags *flag.FlagSet) func(context.Context, stdio) error {
 func showStuck(w io.Writer, list []server.StuckHandler) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range list {
-		whose := "a call"
+		whose := "call " + string(s.Call)
 		if s.Job != "" {
 			whose = fmt.Sprintf("%s attempt %d", s.Job, s.Attempt)
 		}
@@ -243,15 +243,24 @@ func showStuck(w io.Writer, list []server.StuckHandler) {
 
 func jobsAbandon(flags *flag.FlagSet) func(context.Context, stdio) error {
 	r, id := jobFlags(flags)
+	call := flags.String("call", "", "`ID` of a call, as jobs stuck lists it, in place of a job's")
 	by := flags.String("by", "", "`NAME` of the person who decides it, for the server's log; $USER if not given")
 	return func(ctx context.Context, std stdio) error {
-		if *id == "" {
-			return usageError{errors.New("the job's id is missing")}
+		switch {
+		case *id == "" && *call == "":
+			return usageError{errors.New("the job's id is missing, or --call")}
+		case *id != "" && *call != "":
+			return usageError{errors.New("want either a job's id or --call")}
 		}
 		if *by == "" {
 			*by = os.Getenv("USER")
 		}
 		body := map[string]string{"by": *by}
+		if *call != "" {
+			return ask(ctx, r, std, http.MethodPost, "/calls/"+url.PathEscape(*call)+"/abandon", body, func(w io.Writer, _ struct{}) {
+				fmt.Fprintf(w, "the stuck handler of call %s counts no more\n", *call)
+			})
+		}
 		return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/abandon", body, func(w io.Writer, _ server.Bulk) {
 			fmt.Fprintf(w, "%s waits no more for its stuck handler\n", *id)
 		})

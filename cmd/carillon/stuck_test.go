@@ -14,8 +14,8 @@ import (
 	"carillon/server"
 )
 
-// TestStuckRemote lists the stuck handlers of a server that is running, and has a job
-// wait no more for its own.
+// TestStuckRemote lists the stuck handlers of a server that is running, has a job
+// wait no more for its own, and one of a call forgotten.
 func TestStuckRemote(t *testing.T) {
 	free := make(chan struct{})
 	reg := dispatch.NewRegistry()
@@ -67,6 +67,26 @@ func TestStuckRemote(t *testing.T) {
 		t.Errorf("got %v, %s", err, out)
 	}
 	if _, err := runs(t, append(abandon, string(id))...); err == nil || !strings.Contains(err.Error(), "has no stuck handler") {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := hang.Run(app.As(t.Context(), nil), dispatch.None{}); err == nil {
+		t.Error("a call that hangs was answered")
+	}
+	stuck := eng.Stuck()
+	if len(stuck) != 1 || stuck[0].Call == "" {
+		t.Fatalf("stuck are %+v", stuck)
+	}
+	call := string(stuck[0].Call)
+	if out, err := runs(t, "jobs", "stuck", "--server", srv.URL); err != nil || !strings.HasPrefix(out, "acme  bad:hang  call "+call+"  since ") {
+		t.Errorf("got %v, %s", err, out)
+	}
+	if _, err := runs(t, append(abandon, "--call", call, string(id))...); err == nil || !strings.Contains(err.Error(), "want either") {
+		t.Errorf("abandon of both: %v", err)
+	}
+	if out, err := runs(t, append(abandon, "--call", call)...); err != nil || !strings.Contains(out, "counts no more") || len(eng.Stuck()) != 0 {
+		t.Errorf("got %v, %s", err, out)
+	}
+	if _, err := runs(t, append(abandon, "--call", call)...); err == nil || !strings.Contains(err.Error(), "has no stuck handler") {
 		t.Errorf("again: %v", err)
 	}
 }

@@ -336,6 +336,11 @@ var engineFaults = []seededFault{
 			}`}},
 	},
 	{
+		name: "abandon-takes-all-calls", what: "who abandons one stuck call abandons all of the app's",
+		pkg: "actors", tests: "TestG17_AStuckCallCanBeAbandoned",
+		edits: []edit{{"actors/stuck.go", `l.Job == job && l.Call == call {`, `l.Job == job && (l.Call == call || FAULT && call != "") {`}},
+	},
+	{
 		name: "close-waits-for-stuck", what: "Close waits for stuck handlers as long as for those that run",
 		pkg: "actors", tests: "TestG26_StuckHandlersKeepNobody",
 		edits: []edit{{"actors/engine.go", `e.handlers.wait(false, e.directory.gone)`, `e.handlers.wait(FAULT, e.directory.gone)`}},
