@@ -16,8 +16,8 @@ func (s *scheduler) rearm() {
 		}
 	}
 	wall := s.eng.clock.wall()
-	if s.ready.len() > 0 && !s.draining {
-		due := s.ready.first().job.Due.Sub(wall)
+	if s.runQueue.len() > 0 && !s.draining {
+		due := s.runQueue.first().job.Due.Sub(wall)
 		if s.started < s.permits {
 			sooner(due)
 		} else if !s.soon(wall) {
@@ -68,6 +68,6 @@ func (s *scheduler) rearm() {
 
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
-	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&
+	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&
 		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.blocked && !s.broken && !s.draining
 }

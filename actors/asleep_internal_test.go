@@ -25,12 +25,12 @@ func TestG26_SleepingAppsAreForgotten(t *testing.T) {
 		var states []weak.Pointer[appState]
 		for i := range apps {
 			id := storage.AppID(fmt.Sprint("app-", i))
-			ref, err := eng.directory.enter(t.Context(), id, nil)
+			ref, err := eng.directory.acquire(t.Context(), id, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			states = append(states, weak.Make(ref.app))
-			ref.leave()
+			ref.release()
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()

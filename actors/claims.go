@@ -103,10 +103,10 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 				}
 				continue
 			case job.Trigger != "":
-				if v, at := s.judge(tx, job, claimed, wall); v == keepIt {
+				if v, at := s.judge(tx, job, claimed, wall); v == holdTick {
 					keep(job, at)
 					continue
-				} else if v == goneIt {
+				} else if v == dropTick {
 					again = again || job.Attempts > 0 // its trigger's next may have waited for it
 					continue
 				}
@@ -121,7 +121,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 						suspects, most = suspects+1, min(most, suspectsAtOnce(job.Interruptions))
 					}
 					r := s.newRun(*job, suspect)
-					r.tick = s.clockwork.tickOf(tx, job)
+					r.tick = s.planner.tickOf(tx, job)
 					claimed = append(claimed, r)
 				}
 				continue
@@ -148,7 +148,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 	return true
 }
 
-// judge asks the clockwork about a tick. claimed are the runs claimed beside it
+// judge asks the planner about a tick. claimed are the runs claimed beside it
 // in the same transaction.
 func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall time.Time) (verdict, time.Time) {
 	running := s.runs.ofTrigger(job.Trigger)
@@ -160,7 +160,7 @@ func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall
 	var v verdict
 	var at time.Time
 	err := tx.JobWriter().Nested(func(w storage.JobWriter) (err error) {
-		v, at, err = s.clockwork.judge(w, job, running, wall, tx.Now())
+		v, at, err = s.planner.judge(w, job, running, wall, tx.Now())
 		return err
 	})
 	if err != nil {

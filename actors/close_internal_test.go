@@ -26,7 +26,7 @@ func TestG26_CloseLogsNoErrors(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					eng.waker.look()
+					eng.waker.rescan()
 				}
 			}
 		})

@@ -8,13 +8,13 @@ import (
 	"carillon/storage"
 )
 
-// This file is how a transaction of the app ends: its change set is handed over to the
+// This file is how a transaction of the app ends: its change set is submitted to the
 // committer, or it is rolled back, and what was to follow is told when it is durable.
 
 // noteCommitted takes note that a change set was answered.
 func (s *scheduler) noteCommitted(m *committed) {
 	if m.err != nil {
-		// One handed over before the state was read again says nothing new: the
+		// One submitted before the state was read again says nothing new: the
 		// change sets since then stand, and most do not tell when they are answered.
 		if m.loads == s.loads {
 			if m.own && errors.Is(m.err, storage.ErrCorrupt) {
@@ -26,7 +26,7 @@ func (s *scheduler) noteCommitted(m *committed) {
 	}
 	for _, r := range m.runs.claimed {
 		if s.runs.setDurable(r) {
-			s.ready.push(r)
+			s.runQueue.push(r)
 		}
 	}
 	for _, r := range m.runs.stop {
@@ -34,7 +34,7 @@ func (s *scheduler) noteCommitted(m *committed) {
 	}
 }
 
-// commit claims what the transaction has made due, hands it over, and has reply
+// commit claims what the transaction has made due, submits it, and has reply
 // (nil: nobody waits) told when it is durable.
 func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error)) {
 	s.commitRuns(tx, cancelings, runChanges{}, reply)
@@ -65,7 +65,7 @@ const (
 // be about one more.
 func hasRoom(tx *storage.Tx, n int) bool { return n < ownJobs && tx.Weight() < ownWeight }
 
-// submit hands a transaction over, and has reply (nil: nobody waits) told when it is
+// submit ends a transaction, and has reply (nil: no caller waits) told when it is
 // durable. The caller has the turn.
 func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) {
 	app.outstanding.Add(1)
@@ -146,7 +146,7 @@ func (s *scheduler) follow(tx *storage.Tx) error {
 		return err
 	}
 	for _, job := range tx.CanceledTicks() {
-		if err := s.clockwork.canceled(tx.JobWriter(), &job, tx.Now()); err != nil {
+		if err := s.planner.canceled(tx.JobWriter(), &job, tx.Now()); err != nil {
 			return asError(fmt.Errorf("trigger %s: %w", job.Trigger, err))
 		}
 	}
@@ -192,7 +192,7 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 func (s *scheduler) revertCancels(cancelings []*run) {
 	for _, r := range cancelings {
 		if s.runs.revertCancel(r) {
-			s.ready.push(r)
+			s.runQueue.push(r)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func TestG6_NothingIsBuiltUponAFailedCommit(t *testing.T) {
 		var done sync.WaitGroup
 		for i := range calls {
 			done.Go(func() { _, errs[i] = schedule.Run(h.Caller("acme"), fmt.Sprint(i)) })
-			h.Settle() // they are handed over one by one, each upon the one before
+			h.Settle() // they are submitted one by one, each upon the one before
 		}
 		f.fail("commit", 1)
 		release()

@@ -167,7 +167,7 @@ func (s *scheduler) correctSome(tx *storage.Tx, c *correction, at reading) error
 			if t.Unreadable() {
 				continue
 			}
-			err := tx.JobWriter().Nested(func(w storage.JobWriter) error { return s.clockwork.correct(w, &t, &c.fixes, at) })
+			err := tx.JobWriter().Nested(func(w storage.JobWriter) error { return s.planner.correct(w, &t, &c.fixes, at) })
 			if err != nil {
 				errs = errors.Join(errs, fmt.Errorf("trigger %s: %w", t.Name, err))
 			}
@@ -188,12 +188,12 @@ func (s *scheduler) corrected(tx *storage.Tx, c *correction) {
 		return // the transaction is lost, and the correction begins anew
 	}
 	s.correction = nil
-	s.wound = s.wound && !s.eng.waker.sweeping.Load() // the waker waits to be told
+	s.wound = s.wound && !s.eng.waker.rollingOut.Load() // the waker waits to be told
 	s.claimFrom(storage.Place{})
 }
 
 // correct puts a trigger right.
-func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, at reading) error {
+func (p *planner) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, at reading) error {
 	changed := false
 	for _, instant := range []*time.Time{&t.CreatedAt, &t.LastEndedAt, &t.LastSuccessAt} {
 		if instant.After(at.now) {
@@ -207,7 +207,7 @@ func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, a
 		return w.PutTrigger(t) // it has no slots
 	}
 	if t.Anchor.After(at.wall) {
-		t.Anchor, changed = c.anchorBy(t, at.wall), true
+		t.Anchor, changed = p.anchorBy(t, at.wall), true
 	}
 	decided := earlier(t.Decided, at.wall.UTC())
 	var marks []storage.TriggerMark
@@ -226,11 +226,11 @@ func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, a
 		return nil
 	}
 	if t.Marks = marks; decided.Before(t.Decided) {
-		schedule, err := c.schedule(t)
+		schedule, err := p.schedule(t)
 		if err == nil {
 			err = w.UndoSlots(t.Name, decided, func(from time.Time) (time.Time, int) {
 				last := schedule.Last(from.Add(-time.Millisecond), decided)
-				return last, c.count(t, from, last)
+				return last, p.count(t, from, last)
 			})
 		}
 		if err != nil && schedule != nil {
@@ -242,16 +242,16 @@ func (c *clockwork) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, a
 		if _, err := w.RemoveTick(t.NextJob); err != nil {
 			return err
 		}
-		c.waits(t.Name, "")
+		p.waits(t.Name, "")
 	}
-	return c.wind(w, t, time.Time{}, at.now)
+	return p.wind(w, t, time.Time{}, at.now)
 }
 
 // anchorBy is where the trigger begins whose anchor is ahead of the wall: at the wall, or
 // a whole number of intervals before it, so that it has the slots that it had.
-func (c *clockwork) anchorBy(t *storage.Trigger, wall time.Time) time.Time {
+func (p *planner) anchorBy(t *storage.Trigger, wall time.Time) time.Time {
 	at := wall.Truncate(time.Millisecond).UTC()
-	if schedule, err := c.schedule(t); err == nil {
+	if schedule, err := p.schedule(t); err == nil {
 		if every, ok := schedule.Interval(); ok {
 			return t.Anchor.Add(-(t.Anchor.Sub(at) + every - 1) / every * every)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // slotCounts are how often the trigger's slots took effect.
-func (r *cronRig) slotCounts(app storage.AppID, trigger string) map[time.Time]int {
+func (r *cronHarness) slotCounts(app storage.AppID, trigger string) map[time.Time]int {
 	counts := map[time.Time]int{}
 	list, err := cronList.Run(r.Caller(app), dispatch.None{})
 	r.must(err)
@@ -26,7 +26,7 @@ func (r *cronRig) slotCounts(app storage.AppID, trigger string) map[time.Time]in
 
 // wrongFor has the wall be wrong by d for as long, then puts it right; each step is
 // made while the engine runs, or while it is down.
-func (r *cronRig) wrongFor(d, long time.Duration, down bool, meanwhile func()) {
+func (r *cronHarness) wrongFor(d, long time.Duration, down bool, meanwhile func()) {
 	step := func(d time.Duration) {
 		if down {
 			r.Kill()
@@ -50,7 +50,7 @@ func (r *cronRig) wrongFor(d, long time.Duration, down bool, meanwhile func()) {
 func TestG15_AWrongClockLeavesNothingSilent(t *testing.T) {
 	for name, down := range map[string]bool{"running": false, "over restarts": true} {
 		t.Run(name, func(t *testing.T) {
-			onRig(t, actors.Options{ClockCheck: time.Second, Retention: 100 * year}, func(r *cronRig) {
+			withCrons(t, actors.Options{ClockCheck: time.Second, Retention: 100 * year}, func(r *cronHarness) {
 				r.create("acme", everyTen(cronBeat.With("w"), storage.OverlapSkip))
 				r.create("asleep", dispatch.Trigger{Name: "yearly", Schedule: cron.Expr("0 0 1 1 *"), Call: cronBeat.With("y")})
 				r.Advance(35 * time.Second)
@@ -119,7 +119,7 @@ func TestG15_AWrongClockLeavesNothingSilent(t *testing.T) {
 // G19: an hour back, by mistake or rightly: no slot that has fired fires again.
 func TestG19_NoSlotFiresTwiceThoughTheWallIsSetBack(t *testing.T) {
 	for _, overlap := range []storage.Overlap{storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace} {
-		onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+		withCrons(t, actors.Options{ClockCheck: time.Second}, func(r *cronHarness) {
 			r.create("acme", everyTen(cronBeat.With("w"), overlap))
 			r.Advance(2 * time.Hour)
 			for _, d := range []time.Duration{-time.Hour, 30 * time.Minute, -7 * time.Minute, time.Hour} {
@@ -145,7 +145,7 @@ func TestG19_NoSlotFiresTwiceThoughTheWallIsSetBack(t *testing.T) {
 func TestG12_AnAppThatSleepsInAWrongFutureIsWoken(t *testing.T) {
 	for name, down := range map[string]bool{"running": false, "over a restart": true} {
 		t.Run(name, func(t *testing.T) {
-			onRig(t, actors.Options{ClockCheck: time.Second, IdleAfter: time.Second}, func(r *cronRig) {
+			withCrons(t, actors.Options{ClockCheck: time.Second, IdleAfter: time.Second}, func(r *cronHarness) {
 				var id storage.JobID
 				r.wrongFor(10*year, time.Minute, down, func() {
 					id = mustAfter(t, r.Harness, "acme", 10*time.Minute, cronBeat.With("x"))
@@ -162,7 +162,7 @@ func TestG12_AnAppThatSleepsInAWrongFutureIsWoken(t *testing.T) {
 // G19: a tick that was replaced before it began, in a false future, has not fired: its
 // slot truly comes.
 func TestG19_ASlotThatWasReplacedInAWrongFutureComes(t *testing.T) {
-	onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+	withCrons(t, actors.Options{ClockCheck: time.Second}, func(r *cronHarness) {
 		r.ask(func() { r.takes = func(beat) time.Duration { return time.Minute } }) // late ones wait for each other
 		def := everyTen(cronSlow.With("w"), storage.OverlapReplace)
 		def.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: 5}
@@ -191,7 +191,7 @@ func TestG19_ASlotThatWasReplacedInAWrongFutureComes(t *testing.T) {
 // G15: a job that was claimed by a wrong clock, and cut off by a crash, waits no longer
 // than it was to wait, though the wall is put right while the engine is down.
 func TestG15_WhatACrashCutOffInAWrongFutureGoesOn(t *testing.T) {
-	onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+	withCrons(t, actors.Options{ClockCheck: time.Second}, func(r *cronHarness) {
 		r.create("acme", dispatch.Trigger{Name: "daily", Schedule: cron.Expr("0 0 * * *"), Call: cronSlow.With("d")})
 		r.ask(func() { r.takes = func(beat) time.Duration { return time.Hour } })
 		r.StepClock(30 * 24 * time.Hour)
@@ -220,7 +220,7 @@ func TestG15_WhatACrashCutOffInAWrongFutureGoesOn(t *testing.T) {
 // G15: a trigger that a wrong clock made has the slots that it had, whole intervals
 // earlier: a tick of it that waits for its retry is none of another trigger.
 func TestG15_AnIntervalOfAWrongFutureKeepsItsPhase(t *testing.T) {
-	onRig(t, actors.Options{ClockCheck: time.Second}, func(r *cronRig) {
+	withCrons(t, actors.Options{ClockCheck: time.Second}, func(r *cronHarness) {
 		var began int
 		r.ask(func() {
 			r.fails = func(beat) error {

@@ -14,14 +14,14 @@ import (
 
 // The three ways to an app's triggers say and do the same.
 func TestG22_RunTimeAPI(t *testing.T) {
-	doors := map[string]func(r *cronRig, use func(dispatch.Crons) error) error{
-		"host": func(r *cronRig, use func(dispatch.Crons) error) error { return use(r.crons("acme")) },
-		"mutation": func(r *cronRig, use func(dispatch.Crons) error) error {
+	doors := map[string]func(r *cronHarness, use func(dispatch.Crons) error) error{
+		"host": func(r *cronHarness, use func(dispatch.Crons) error) error { return use(r.crons("acme")) },
+		"mutation": func(r *cronHarness, use func(dispatch.Crons) error) error {
 			r.ask(func() { r.inside = func(ctx *dispatch.MutationCtx) error { return use(ctx.Scheduler.Crons()) } })
 			_, err := cronInside.Run(r.Caller("acme"), "")
 			return err
 		},
-		"action": func(r *cronRig, use func(dispatch.Crons) error) error {
+		"action": func(r *cronHarness, use func(dispatch.Crons) error) error {
 			r.ask(func() { r.inaction = func(ctx *dispatch.ActionCtx) error { return use(ctx.Scheduler.Crons()) } })
 			_, err := cronAction.Run(r.Caller("acme"), "")
 			return err
@@ -29,7 +29,7 @@ func TestG22_RunTimeAPI(t *testing.T) {
 	}
 	for name, through := range doors {
 		t.Run(name, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				only := dispatch.Trigger{Name: "fixed", Schedule: cron.Daily(3, 0), Call: cronBeat.With("f"), Apps: []storage.AppID{"acme"}}
 				r.declare(only)
@@ -109,7 +109,7 @@ func TestG22_RunTimeAPI(t *testing.T) {
 
 func TestG20_AMutationsTriggersAreUndoneWithIt(t *testing.T) {
 	undone := errors.New("undone")
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.create("acme", dispatch.Trigger{Name: "kept", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("kept")})
 		change := func(ctx *dispatch.MutationCtx) error {
@@ -162,7 +162,7 @@ func TestG20_AMutationsTriggersAreUndoneWithIt(t *testing.T) {
 func TestG19_HandlersKnowTheirSlot(t *testing.T) {
 	for name, call := range map[string]dispatch.Call{"mutation": cronFlaky.With("x"), "action": cronSlow.With("x")} {
 		t.Run(name, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.fails = func(b beat) error {
 					if b.Slot.Sub(begin) == 20*time.Second {
@@ -205,7 +205,7 @@ func TestG19_HandlersKnowTheirSlot(t *testing.T) {
 }
 
 func TestG19_LastOutcomeIsThatOfTheLastTickThatEnded(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.fails = func(beat) error { return dispatch.Permanent(dispatch.Errorf(dispatch.CodeAborted, "no luck")) }
 		r.create("acme", everyTen(cronFlaky.With("x"), ""))

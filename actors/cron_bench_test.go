@@ -66,7 +66,7 @@ func BenchmarkHerd(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for n := 0; n < herdApps; time.Sleep(100 * time.Millisecond) { // the sweep makes the apps
+		for n := 0; n < herdApps; time.Sleep(100 * time.Millisecond) { // the rollout makes the apps
 			apps, err := eng.Apps()
 			if err != nil {
 				b.Fatal(err)

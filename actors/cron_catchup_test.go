@@ -12,7 +12,7 @@ import (
 )
 
 // down has the engine dead for d.
-func (r *cronRig) down(d time.Duration) {
+func (r *cronHarness) down(d time.Duration) {
 	r.t.Helper()
 	r.Kill()
 	time.Sleep(d)
@@ -47,7 +47,7 @@ func TestG22_CatchUpPolicies(t *testing.T) {
 		{all(3, time.Second), 83 * time.Second, nil, []string{"fired 10s", "skipped 20s-1m30s"}},
 	} {
 		t.Run(fmt.Sprintf("%v after %v", tt.policy, tt.down), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				def := everyTen(cronBeat.With("w"), "")
 				def.CatchUp = tt.policy
@@ -76,7 +76,7 @@ func TestG22_CatchUpPolicies(t *testing.T) {
 func TestG22_ShortStallsMissNothing(t *testing.T) {
 	for _, mode := range []storage.CatchUpMode{storage.CatchUpOne, storage.CatchUpNone} {
 		t.Run(string(mode), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.create("acme", dispatch.Trigger{
 					Name: "second", Schedule: cron.Expr("* * * * * *"), Call: cronBeat.With("w"),
@@ -96,7 +96,7 @@ func TestG22_ShortStallsMissNothing(t *testing.T) {
 func TestG22_CaughtUpTicksDoNotOverlap(t *testing.T) {
 	for overlap, most := range map[storage.Overlap]int{storage.OverlapSkip: 1, storage.OverlapQueue: 1, storage.OverlapAllow: 6} {
 		t.Run(string(overlap), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				r.takes = func(beat) time.Duration { return 100 * time.Millisecond }
 				def := everyTen(cronSlow.With("w"), overlap)
 				def.CatchUp.Mode = storage.CatchUpAll
@@ -120,7 +120,7 @@ func TestG22_ATickWhoseClaimWasTakenBackIsCaughtUpByThePolicy(t *testing.T) {
 		storage.CatchUpAll:  {"10s", "20s", "30s", "40s", "50s", "1m0s", "1m10s", "1m20s", "1m30s"},
 	} {
 		t.Run(string(mode), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				def := everyTen(cronBeat.With("w"), "")
 				def.CatchUp.Mode = mode
@@ -139,7 +139,7 @@ func TestG22_ATickWhoseClaimWasTakenBackIsCaughtUpByThePolicy(t *testing.T) {
 func TestG22_HugeSpansAreCaughtUpAtOnce(t *testing.T) {
 	for _, spec := range []string{"* * * * * *", "@every 1s", "* * * * 1 *", "0 0 29 2 *"} {
 		t.Run(spec, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				r.create("acme", dispatch.Trigger{Name: "x", Schedule: cron.Expr(spec), Call: cronBeat.With("w"), CatchUp: storage.CatchUp{Mode: storage.CatchUpAll, Limit: 20}})
 				r.Kill()
 				r.StepClock(10*365*24*time.Hour + 60*24*time.Hour) // until the end of February 2010
@@ -159,7 +159,7 @@ func TestG22_HugeSpansAreCaughtUpAtOnce(t *testing.T) {
 
 func TestG22_JitterIsDeterministicBoundedAndSpread(t *testing.T) {
 	const bound = 20 * time.Second
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		delays := map[storage.AppID]time.Duration{}
 		buckets := map[int]int{}
@@ -202,7 +202,7 @@ func TestG22_JitterIsDeterministicBoundedAndSpread(t *testing.T) {
 // G22: what is shown of the ticks to come is the slot and the instant of the run,
 // which the jitter puts off: they run then, and not at their slots.
 func TestG22_NextShowsTheSlotAndTheRun(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		for _, jitter := range []time.Duration{0, 20 * time.Second} {
 			app := storage.AppID(fmt.Sprint("app-", jitter))

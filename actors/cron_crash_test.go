@@ -22,7 +22,7 @@ func TestG20_CrashAtEveryCommitAroundTicks(t *testing.T) {
 		for _, point := range []string{"commit", "committed"} {
 			for n := 1; ; n++ {
 				reached := false
-				onRig(t, actors.Options{}, func(r *cronRig) {
+				withCrons(t, actors.Options{}, func(r *cronHarness) {
 					begin := r.Now()
 					r.create("acme", everyTen(cronBeat.With("x"), overlap))
 					reached = r.CrashAt(point, n, func() { r.Advance(35 * time.Second) })
@@ -69,7 +69,7 @@ func TestG20_CrashAtEveryCommitAroundEdits(t *testing.T) {
 		for _, point := range []string{"commit", "committed"} {
 			for n := 1; ; n++ {
 				reached := false
-				onRig(t, actors.Options{}, func(r *cronRig) {
+				withCrons(t, actors.Options{}, func(r *cronHarness) {
 					begin := r.Now()
 					r.create("acme", everyTen(cronBeat.With("old"), ""))
 					r.Advance(9950 * time.Millisecond) // the tick is claimed
@@ -118,7 +118,7 @@ func TestG19_FailingCommitsAroundTicks(t *testing.T) {
 				}
 				return nil
 			}
-			onRig(t, actors.Options{Testing: actors.Testing{Fault: fault}}, func(r *cronRig) {
+			withCrons(t, actors.Options{Testing: actors.Testing{Fault: fault}}, func(r *cronHarness) {
 				begin := r.Now()
 				r.create("acme", everyTen(cronBeat.With("x"), ""))
 				r.Settle()

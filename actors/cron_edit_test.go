@@ -15,24 +15,24 @@ import (
 // Every edit at every moment around a slot: no run of the old definition begins
 // once the edit is acknowledged, and the slot is accounted for.
 func TestG22_NoRunOfTheOldSpecAfterAnEdit(t *testing.T) {
-	edits := map[string]func(r *cronRig) error{
-		"update": func(r *cronRig) error { return r.crons("acme").Update(everyTen(cronBeat.With("new"), "")) },
-		"respec": func(r *cronRig) error {
+	edits := map[string]func(r *cronHarness) error{
+		"update": func(r *cronHarness) error { return r.crons("acme").Update(everyTen(cronBeat.With("new"), "")) },
+		"respec": func(r *cronHarness) error {
 			return r.crons("acme").Update(dispatch.Trigger{Name: "ten", Schedule: cron.Expr("5/10 * * * * *"), Call: cronBeat.With("new")})
 		},
-		"delete": func(r *cronRig) error { return r.crons("acme").Delete("ten") },
-		"pause":  func(r *cronRig) error { return r.crons("acme").Pause("ten", "edit") },
-		"remake": func(r *cronRig) error {
+		"delete": func(r *cronHarness) error { return r.crons("acme").Delete("ten") },
+		"pause":  func(r *cronHarness) error { return r.crons("acme").Pause("ten", "edit") },
+		"remake": func(r *cronHarness) error {
 			if err := r.crons("acme").Delete("ten"); err != nil {
 				return err
 			}
 			return r.crons("acme").Create(everyTen(cronBeat.With("new"), ""))
 		},
-		"redeclare": func(r *cronRig) error {
+		"redeclare": func(r *cronHarness) error {
 			r.declare(declaredTen("new"))
 			return nil
 		},
-		"undeclare": func(r *cronRig) error {
+		"undeclare": func(r *cronHarness) error {
 			r.declare(declaredTen("old"))
 			r.declare()
 			return nil
@@ -41,7 +41,7 @@ func TestG22_NoRunOfTheOldSpecAfterAnEdit(t *testing.T) {
 	for name, edit := range edits {
 		for _, at := range []time.Duration{9 * time.Second, 9899 * time.Millisecond, 9900 * time.Millisecond, 9950 * time.Millisecond, 9999 * time.Millisecond, 10 * time.Second} {
 			t.Run(fmt.Sprintf("%s at %v", name, at), func(t *testing.T) {
-				onRig(t, actors.Options{}, func(r *cronRig) {
+				withCrons(t, actors.Options{}, func(r *cronHarness) {
 					begin := r.Now()
 					r.create("acme", everyTen(cronBeat.With("old"), ""))
 					r.Advance(at)
@@ -77,13 +77,13 @@ func TestG22_NoRunOfTheOldSpecAfterAnEdit(t *testing.T) {
 // What is caught up and waits its turn is of the old definition, too; and so
 // are the retries of a tick that has failed.
 func TestG22_NoCaughtUpTickAndNoRetryOfTheOldSpec(t *testing.T) {
-	for name, edit := range map[string]func(r *cronRig) error{
-		"update": func(r *cronRig) error { return r.crons("acme").Update(everyTen(cronFlaky.With("new"), "")) },
-		"delete": func(r *cronRig) error { return r.crons("acme").Delete("ten") },
-		"pause":  func(r *cronRig) error { return r.crons("acme").Pause("ten", "edit") },
+	for name, edit := range map[string]func(r *cronHarness) error{
+		"update": func(r *cronHarness) error { return r.crons("acme").Update(everyTen(cronFlaky.With("new"), "")) },
+		"delete": func(r *cronHarness) error { return r.crons("acme").Delete("ten") },
+		"pause":  func(r *cronHarness) error { return r.crons("acme").Pause("ten", "edit") },
 	} {
 		t.Run("caught up, "+name, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.takes = func(beat) time.Duration { return time.Second }
 				def := everyTen(cronSlow.With("old"), "")
@@ -108,7 +108,7 @@ func TestG22_NoCaughtUpTickAndNoRetryOfTheOldSpec(t *testing.T) {
 			})
 		})
 		t.Run("retry, "+name, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				r.fails = func(b beat) error {
 					if b.Word == "old" && b.Attempt == 1 {
 						return errFlaky
@@ -133,7 +133,7 @@ func TestG22_NoCaughtUpTickAndNoRetryOfTheOldSpec(t *testing.T) {
 
 // checkCoverage verifies that the slot log of a trigger that comes every ten
 // seconds has every slot once, up to the decided one.
-func (r *cronRig) checkCoverage(app storage.AppID, name string, begin time.Time) {
+func (r *cronHarness) checkCoverage(app storage.AppID, name string, begin time.Time) {
 	r.t.Helper()
 	want := begin.Add(10 * time.Second)
 	for _, s := range r.log(app, name) {
@@ -147,7 +147,7 @@ func (r *cronRig) checkCoverage(app storage.AppID, name string, begin time.Time)
 func TestG19_CancelOfTicks(t *testing.T) {
 	for _, at := range []time.Duration{5 * time.Second, 9950 * time.Millisecond} {
 		t.Run(at.String(), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.create("acme", everyTen(cronBeat.With("x"), ""))
 				id := r.info("acme", "ten").NextJob
@@ -187,7 +187,7 @@ func TestG20_CancelAndEditInOneMutation(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.create("acme", everyTen(cronBeat.With("old"), ""))
 				r.inside = func(ctx *dispatch.MutationCtx) error {
@@ -218,7 +218,7 @@ func TestG20_CancelAndEditInOneMutation(t *testing.T) {
 
 // Slots of a pause are those of the definition they fell into.
 func TestG19_EditWhilePaused(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.create("acme", everyTen(cronBeat.With("x"), ""))
 		r.Advance(15 * time.Second)
@@ -235,12 +235,12 @@ func TestG19_EditWhilePaused(t *testing.T) {
 // A trigger has no slots from before it was made, though the clock be stepped
 // back to there.
 func TestG19_NoSlotIsBeforeTheMakingOfItsTrigger(t *testing.T) {
-	for name, wind := range map[string]func(r *cronRig) error{
-		"resumed": func(r *cronRig) error { return r.crons("acme").Resume("ten") },
-		"changed": func(r *cronRig) error { return r.crons("acme").Update(everyTen(cronBeat.With("y"), "")) },
+	for name, wind := range map[string]func(r *cronHarness) error{
+		"resumed": func(r *cronHarness) error { return r.crons("acme").Resume("ten") },
+		"changed": func(r *cronHarness) error { return r.crons("acme").Update(everyTen(cronBeat.With("y"), "")) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				r.StepClock(24 * time.Hour) // so that the clock can be stepped back
 				begin := r.Now()
 				def := everyTen(cronBeat.With("x"), "")
@@ -259,7 +259,7 @@ func TestG19_NoSlotIsBeforeTheMakingOfItsTrigger(t *testing.T) {
 // G19: a trigger that is the first thing of its app goes on when its tick is
 // cancelled, though the wall was set back since.
 func TestG19_ACancelledTickOfAnAppsFirstTrigger(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		r.create("acme", everyTen(cronBeat.With("w"), storage.OverlapAllow))
 		r.StepClock(-10 * 365 * 24 * time.Hour)
 		r.Engine.Clock() // the step is noticed

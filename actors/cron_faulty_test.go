@@ -43,7 +43,7 @@ func (l *errorLines) all() []string {
 // name hold, however many those are, and the store is whole all the while (G7).
 func TestG19_ATriggerPassesAnyNumberOfSlotsThatAreTaken(t *testing.T) {
 	logged := &errorLines{}
-	onRig(t, actors.Options{Logger: logged.logger()}, func(r *cronRig) {
+	withCrons(t, actors.Options{Logger: logged.logger()}, func(r *cronHarness) {
 		r.fails = func(beat) error { return errFlaky }
 		def := dispatch.Trigger{
 			Name: "second", Schedule: cron.Expr("* * * * * *"), Call: cronFlaky.With("w"),
@@ -91,7 +91,7 @@ func TestG19_ATriggerPassesAnyNumberOfSlotsThatAreTaken(t *testing.T) {
 
 // rewrite changes the stored trigger behind the back of the engine, which is closed
 // meanwhile for a minute.
-func (r *cronRig) rewrite(app storage.AppID, name string, change func(*storage.Trigger)) {
+func (r *cronHarness) rewrite(app storage.AppID, name string, change func(*storage.Trigger)) {
 	r.t.Helper()
 	r.must(r.Engine.Close(r.t.Context()))
 	s, err := storage.Open(r.Dir(), storage.Options{})
@@ -114,7 +114,7 @@ func (r *cronRig) rewrite(app storage.AppID, name string, change func(*storage.T
 }
 
 // declareTen restarts the engine with a declared trigger of every ten seconds.
-func (r *cronRig) declareTen() {
+func (r *cronHarness) declareTen() {
 	r.t.Helper()
 	r.declare(dispatch.Trigger{Name: "ten", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("declared")})
 }
@@ -125,7 +125,7 @@ func TestG19_ATriggerThatCannotBeWoundIsShownAsFaulty(t *testing.T) {
 	for _, heal := range []string{"restart", "update", "resume", "delete", "pause"} {
 		t.Run(heal, func(t *testing.T) {
 			logged := &errorLines{}
-			onRig(t, actors.Options{Logger: logged.logger()}, func(r *cronRig) {
+			withCrons(t, actors.Options{Logger: logged.logger()}, func(r *cronHarness) {
 				begin := r.Now()
 				zone := func(name string) {
 					r.rewrite("acme", "ten", func(t *storage.Trigger) { t.Zone = name })

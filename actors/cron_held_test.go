@@ -10,11 +10,11 @@ import (
 	"carillon/storage"
 )
 
-// heldRig has a trigger at ten seconds that this rig's program made, and then opens a
+// withHeldTick has a trigger at ten seconds that this harness's program made, and then opens a
 // program that has no function for it, for a while.
-func heldRig(t *testing.T, change func(*dispatch.Trigger), test func(r *cronRig, begin time.Time)) {
+func withHeldTick(t *testing.T, change func(*dispatch.Trigger), test func(r *cronHarness, begin time.Time)) {
 	t.Helper()
-	onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+	withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 		begin := r.Now()
 		def := everyTen(cronBeat.With("x"), "")
 		if change != nil {
@@ -29,13 +29,13 @@ func heldRig(t *testing.T, change func(*dispatch.Trigger), test func(r *cronRig,
 }
 
 // back opens the program that has the function.
-func (r *cronRig) back() {
+func (r *cronHarness) back() {
 	r.t.Helper()
 	r.Reconfigure(func(o *actors.Options) { o.Functions = r.functions() })
 }
 
 // heldJobs are the held jobs of the app.
-func (r *cronRig) heldJobs(app storage.AppID) []storage.Job {
+func (r *cronHarness) heldJobs(app storage.AppID) []storage.Job {
 	r.t.Helper()
 	return r.Jobs(app, storage.StateHeld)
 }
@@ -46,7 +46,7 @@ func (r *cronRig) heldJobs(app storage.AppID) []storage.Job {
 func TestG38_ATriggerKeepsOneHeldTick(t *testing.T) {
 	for name, overlap := range map[string]storage.Overlap{"skip": storage.OverlapSkip, "queue": storage.OverlapQueue, "allow": storage.OverlapAllow, "replace": storage.OverlapReplace} {
 		t.Run(name, func(t *testing.T) {
-			heldRig(t, func(def *dispatch.Trigger) { def.Overlap = overlap }, func(r *cronRig, begin time.Time) {
+			withHeldTick(t, func(def *dispatch.Trigger) { def.Overlap = overlap }, func(r *cronHarness, begin time.Time) {
 				r.AdvanceTo(begin.Add(65 * time.Second))
 				held := r.heldJobs("acme")
 				if len(held) != 1 || !held[0].Slot.Equal(begin.Add(20*time.Second)) || held[0].Attempts != 0 {
@@ -88,7 +88,7 @@ func TestG38_HeldTicksAndCatchUp(t *testing.T) {
 		{"all", storage.CatchUp{Mode: storage.CatchUpAll, Limit: 3}, "40s", []string{"10s", "40s", "2m10s"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+			withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 				begin := r.Now()
 				def := everyTen(cronBeat.With("x"), "")
 				def.CatchUp = tt.catchUp
@@ -126,24 +126,24 @@ func TestG38_HeldTicksAndCatchUp(t *testing.T) {
 // G38, G22: what a person does to a trigger, or to its held tick, ends the hold.
 func TestG38_EditsEndAHold(t *testing.T) {
 	for name, tt := range map[string]struct {
-		edit func(r *cronRig, held storage.JobID) error
+		edit func(r *cronHarness, held storage.JobID) error
 		last string // how the held tick's slot is in the log then; "": the trigger is gone
 	}{
-		"delete": {func(r *cronRig, _ storage.JobID) error { return r.crons("acme").Delete("ten") }, ""},
-		"update": {func(r *cronRig, _ storage.JobID) error {
+		"delete": {func(r *cronHarness, _ storage.JobID) error { return r.crons("acme").Delete("ten") }, ""},
+		"update": {func(r *cronHarness, _ storage.JobID) error {
 			return r.crons("acme").Update(everyTen(addEntry.With("new"), ""))
 		}, "skipped"},
-		"cancel": {func(r *cronRig, id storage.JobID) error {
+		"cancel": {func(r *cronHarness, id storage.JobID) error {
 			_, err := r.Scheduler("acme").Cancel(id)
 			return err
 		}, "canceled"},
-		"drop": {func(r *cronRig, id storage.JobID) error {
+		"drop": {func(r *cronHarness, id storage.JobID) error {
 			_, err := r.Scheduler("acme").DropDead(id)
 			return err
 		}, "canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			heldRig(t, nil, func(r *cronRig, begin time.Time) {
+			withHeldTick(t, nil, func(r *cronHarness, begin time.Time) {
 				r.AdvanceTo(begin.Add(45 * time.Second))
 				id := r.heldJobs("acme")[0].ID
 				r.must(tt.edit(r, id))
@@ -170,7 +170,7 @@ func TestG38_EditsEndAHold(t *testing.T) {
 
 // G38: a paused trigger keeps its held tick.
 func TestG38_PauseKeepsTheHeldTick(t *testing.T) {
-	heldRig(t, nil, func(r *cronRig, begin time.Time) {
+	withHeldTick(t, nil, func(r *cronHarness, begin time.Time) {
 		r.AdvanceTo(begin.Add(25 * time.Second))
 		r.must(r.crons("acme").Pause("ten", "why"))
 		if held := r.heldJobs("acme"); len(held) != 1 {

@@ -28,21 +28,21 @@ type beat struct {
 var (
 	cronBeats  = storage.NewTable[beat]("beats")
 	cronBeat   = dispatch.InternalMutation[string, dispatch.None]("cron:beat")  // writes a beat
-	cronFlaky  = dispatch.InternalMutation[string, dispatch.None]("cron:flaky") // asks the rig whether to fail, then writes a beat
-	cronSlow   = dispatch.InternalAction[string, dispatch.None]("cron:slow")    // writes a beat, and takes the rig's time
+	cronFlaky  = dispatch.InternalMutation[string, dispatch.None]("cron:flaky") // asks the harness whether to fail, then writes a beat
+	cronSlow   = dispatch.InternalAction[string, dispatch.None]("cron:slow")    // writes a beat, and takes the harness's time
 	cronNote   = dispatch.InternalMutation[beat, dispatch.None]("cron:note")    // how an action writes a beat
 	cronTouch  = dispatch.Mutation[dispatch.None, dispatch.None]("cron:touch")  // brings the app into being
 	cronList   = dispatch.Query[dispatch.None, []beat]("cron:list")
 	cronQuery  = dispatch.Query[dispatch.None, dispatch.None]("cron:query")      // cannot be scheduled
-	cronInside = dispatch.InternalMutation[string, dispatch.None]("cron:inside") // runs the rig's function in a mutation
+	cronInside = dispatch.InternalMutation[string, dispatch.None]("cron:inside") // runs the harness's function in a mutation
 	cronDeep   = dispatch.InternalMutation[string, dispatch.None]("cron:deep")   // the same, for a nested mutation
 	cronAction = dispatch.InternalAction[string, dispatch.None]("cron:inaction") // the same, in an action
 	errFlaky   = errors.New("the handler was told to fail")
 	cronNobody = dispatch.InternalMutation[string, dispatch.None]("cron:nowhere") // bound to nothing
 )
 
-// cronRig is a harness with functions for triggers, and what they are to do.
-type cronRig struct {
+// cronHarness is a harness with functions for triggers, and what they are to do.
+type cronHarness struct {
 	*actorstest.Harness
 	t testing.TB
 
@@ -57,14 +57,14 @@ type cronRig struct {
 	most     int
 }
 
-// ask calls a function of the rig's under its lock.
-func (r *cronRig) ask(fn func()) {
+// ask calls a function of the harness's under its lock.
+func (r *cronHarness) ask(fn func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fn()
 }
 
-func (r *cronRig) beatOf(tick dispatch.Tick, job dispatch.JobRun, word string) beat {
+func (r *cronHarness) beatOf(tick dispatch.Tick, job dispatch.JobRun, word string) beat {
 	return beat{tick.Trigger, word, tick.Slot.UTC(), r.Now(), tick.PreviousSuccess.UTC(), string(job.ID), job.Attempt}
 }
 
@@ -79,7 +79,7 @@ func allBeats(db storage.Reader) (beats []beat, err error) {
 	return beats, nil
 }
 
-func (r *cronRig) functions() *dispatch.Registry {
+func (r *cronHarness) functions() *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	cronBeat.Handle(reg, func(ctx *dispatch.MutationCtx, word string) (dispatch.None, error) {
 		_, err := cronBeats.Insert(ctx.DB, r.beatOf(ctx.Tick, ctx.Job, word))
@@ -146,15 +146,15 @@ func (r *cronRig) functions() *dispatch.Registry {
 	return reg
 }
 
-// onRig runs test on a rig whose engine is opened with the declared triggers.
-func onRig(t *testing.T, opts actors.Options, test func(r *cronRig)) {
+// withCrons runs test on a harness whose engine is opened with the declared triggers.
+func withCrons(t *testing.T, opts actors.Options, test func(r *cronHarness)) {
 	t.Helper()
-	r := &cronRig{t: t}
+	r := &cronHarness{t: t}
 	opts.Functions = r.functions()
 	if opts.ClockCheck == 0 {
 		opts.ClockCheck = time.Second // the clock is stepped in many of these tests
 	}
-	// The functions ask the rig for the time, which has it from the harness.
+	// The functions ask the harness for the time, which has it from the harness.
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		r.Harness, r.t = h, h.TB()
 		h.Settle()
@@ -163,25 +163,25 @@ func onRig(t *testing.T, opts actors.Options, test func(r *cronRig)) {
 }
 
 // declare restarts the engine as a deployment of a program with these triggers does.
-func (r *cronRig) declare(triggers ...dispatch.Trigger) {
+func (r *cronHarness) declare(triggers ...dispatch.Trigger) {
 	r.t.Helper()
 	r.Reconfigure(func(o *actors.Options) { o.Functions, o.Crons = r.functions(), triggers })
 }
 
-func (r *cronRig) crons(app storage.AppID) dispatch.Crons {
+func (r *cronHarness) crons(app storage.AppID) dispatch.Crons {
 	r.t.Helper()
 	return r.Scheduler(app).Crons()
 }
 
 // create makes a trigger at run time.
-func (r *cronRig) create(app storage.AppID, def dispatch.Trigger) {
+func (r *cronHarness) create(app storage.AppID, def dispatch.Trigger) {
 	r.t.Helper()
 	if err := r.crons(app).Create(def); err != nil {
 		r.t.Fatalf("create %s: %v", def.Name, err)
 	}
 }
 
-func (r *cronRig) must(err error) {
+func (r *cronHarness) must(err error) {
 	r.t.Helper()
 	if err != nil {
 		r.t.Fatal(err)
@@ -189,7 +189,7 @@ func (r *cronRig) must(err error) {
 }
 
 // info returns the trigger; the test fails if there is none.
-func (r *cronRig) info(app storage.AppID, name string) dispatch.CronInfo {
+func (r *cronHarness) info(app storage.AppID, name string) dispatch.CronInfo {
 	r.t.Helper()
 	info, ok, err := r.crons(app).Get(name)
 	if err != nil || !ok {
@@ -199,7 +199,7 @@ func (r *cronRig) info(app storage.AppID, name string) dispatch.CronInfo {
 }
 
 // names are the names of the app's triggers.
-func (r *cronRig) names(app storage.AppID) (names []string) {
+func (r *cronHarness) names(app storage.AppID) (names []string) {
 	r.t.Helper()
 	infos, err := r.crons(app).List()
 	r.must(err)
@@ -210,7 +210,7 @@ func (r *cronRig) names(app storage.AppID) (names []string) {
 }
 
 // log is the trigger's slot log, the oldest first.
-func (r *cronRig) log(app storage.AppID, name string) []storage.Slot {
+func (r *cronHarness) log(app storage.AppID, name string) []storage.Slot {
 	r.t.Helper()
 	slots, err := r.crons(app).Slots(name, 1000)
 	r.must(err)
@@ -220,7 +220,7 @@ func (r *cronRig) log(app storage.AppID, name string) []storage.Slot {
 
 // outcomes is the log as "outcome at" words, with at the time since begin:
 // "fired 5s", "skipped 10s-20s".
-func (r *cronRig) outcomes(app storage.AppID, name string, begin time.Time) (lines []string) {
+func (r *cronHarness) outcomes(app storage.AppID, name string, begin time.Time) (lines []string) {
 	r.t.Helper()
 	for _, s := range r.log(app, name) {
 		line := string(s.Outcome) + " " + s.From.Sub(begin).String()
@@ -232,7 +232,7 @@ func (r *cronRig) outcomes(app storage.AppID, name string, begin time.Time) (lin
 	return lines
 }
 
-func (r *cronRig) wantOutcomes(app storage.AppID, name string, begin time.Time, want ...string) {
+func (r *cronHarness) wantOutcomes(app storage.AppID, name string, begin time.Time, want ...string) {
 	r.t.Helper()
 	if got := r.outcomes(app, name, begin); !slices.Equal(got, want) {
 		r.t.Errorf("slots of %s:\n got %q\nwant %q", name, got, want)
@@ -243,7 +243,7 @@ func (r *cronRig) wantOutcomes(app storage.AppID, name string, begin time.Time, 
 }
 
 // beats are the beats of the trigger, in the order they were written.
-func (r *cronRig) beats(app storage.AppID, trigger string) (beats []beat) {
+func (r *cronHarness) beats(app storage.AppID, trigger string) (beats []beat) {
 	r.t.Helper()
 	all, err := cronList.Run(r.Caller(app), dispatch.None{})
 	r.must(err)
@@ -257,7 +257,7 @@ func (r *cronRig) beats(app storage.AppID, trigger string) (beats []beat) {
 }
 
 // ran is when the trigger's ticks ran, as the times of their slots since begin.
-func (r *cronRig) ran(app storage.AppID, trigger string, begin time.Time) (slots []string) {
+func (r *cronHarness) ran(app storage.AppID, trigger string, begin time.Time) (slots []string) {
 	r.t.Helper()
 	for _, b := range r.beats(app, trigger) {
 		slots = append(slots, b.Slot.Sub(begin).String())
@@ -265,7 +265,7 @@ func (r *cronRig) ran(app storage.AppID, trigger string, begin time.Time) (slots
 	return slots
 }
 
-func (r *cronRig) wantRan(app storage.AppID, trigger string, begin time.Time, want ...string) {
+func (r *cronHarness) wantRan(app storage.AppID, trigger string, begin time.Time, want ...string) {
 	r.t.Helper()
 	if got := r.ran(app, trigger, begin); !slices.Equal(got, want) {
 		r.t.Errorf("ticks of %s ran for %q, want %q", trigger, got, want)

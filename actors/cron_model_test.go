@@ -82,7 +82,7 @@ func (m *cronModel) after(schedule *cron.Schedule, at time.Time) time.Time {
 
 // cronHistory plays one history and remembers the first thing that is wrong.
 type cronHistory struct {
-	r      *cronRig
+	r      *cronHarness
 	models map[string]*cronModel
 	made   int
 	wrong  []string
@@ -419,7 +419,7 @@ func TestG19_EverySlotIsAccountedForOnceOverRandomHistories(t *testing.T) {
 			}
 		}), 1, 30).Draw(rt, "steps")
 		var wrong []string
-		onRig(t, actors.Options{MaxInterruptions: 100}, func(r *cronRig) {
+		withCrons(t, actors.Options{MaxInterruptions: 100}, func(r *cronHarness) {
 			r.StepClock(30 * 365 * 24 * time.Hour) // so that the clock can be stepped back
 			h := &cronHistory{r: r, models: map[string]*cronModel{}}
 			r.touch("acme")

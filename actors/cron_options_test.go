@@ -18,7 +18,7 @@ import (
 // G25: ticks, their retries and runs by hand run as the identity of their trigger,
 // and nobody's run as nobody.
 func TestG25_TicksRunAsTheirTriggersIdentity(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		var ran []string
 		r.inside = func(ctx *dispatch.MutationCtx) error {
 			who := "nobody"
@@ -66,7 +66,7 @@ func TestG25_TicksRunAsTheirTriggersIdentity(t *testing.T) {
 
 // A retry of the identity that a trigger had is not made as that identity any more.
 func TestG22_NoRetryAsTheOldIdentity(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		var ran []string
 		r.inside = func(ctx *dispatch.MutationCtx) error {
@@ -93,7 +93,7 @@ func TestG22_NoRetryAsTheOldIdentity(t *testing.T) {
 
 // A trigger's timeout bounds each attempt of its ticks.
 func TestG17_ATriggerBoundsItsTicks(t *testing.T) {
-	onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+	withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 		begin := r.Now()
 		r.takes = func(beat) time.Duration { return time.Hour }
 		def := everyTen(cronSlow.With("w"), "")
@@ -109,7 +109,7 @@ func TestG17_ATriggerBoundsItsTicks(t *testing.T) {
 
 // G4: a tick that is to be run at most once, and that a crash cut off, is not run again.
 func TestG4_TicksMayRunAtMostOnce(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.takes = func(beat) time.Duration { return 4 * time.Second }
 		def := everyTen(cronSlow.With("w"), "")
@@ -127,7 +127,7 @@ func TestG4_TicksMayRunAtMostOnce(t *testing.T) {
 
 // Put makes or updates, and says which.
 func TestG22_PutMakesOrUpdates(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		def := everyTen(cronBeat.With("w"), "")
 		for i, want := range []bool{true, false, false} {
 			if i == 2 {
@@ -169,7 +169,7 @@ func TestG22_PutMakesOrUpdates(t *testing.T) {
 
 // A trigger is overdue when its last success, by a tick or by hand, is too long ago.
 func TestG19_ATriggerWithoutASuccessForTooLongIsOverdue(t *testing.T) {
-	onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+	withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 		failing := true
 		r.fails = func(beat) error {
 			if failing {
@@ -217,7 +217,7 @@ func TestG19_ATriggerWithoutASuccessForTooLongIsOverdue(t *testing.T) {
 func TestG19_OverdueIsToldOnce(t *testing.T) {
 	var logged bytes.Buffer
 	opts := actors.Options{Logger: slog.New(slog.NewTextHandler(&logged, nil)), IdleAfter: time.Second}
-	onRig(t, opts, func(r *cronRig) {
+	withCrons(t, opts, func(r *cronHarness) {
 		want := func(warnings, overdue int, when string) {
 			t.Helper()
 			if n := strings.Count(logged.String(), "trigger is overdue"); n != warnings {
@@ -258,7 +258,7 @@ func TestG19_OverdueIsToldOnce(t *testing.T) {
 
 // What a trigger says of its ticks goes with its app to another one.
 func TestG26_AnExportCarriesTheOptionsOfTriggers(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		def := everyTen(cronSlow.With("w"), storage.OverlapQueue)
 		retried := everyTen(cronBeat.With("w"), "")
 		retried.Name, retried.Retry = "retried", &dispatch.RetryPolicy{Base: time.Second, MaxAttempts: 3, Jitter: true}

@@ -32,7 +32,7 @@ func TestG19_OverlapPolicies(t *testing.T) {
 		{storage.OverlapReplace, []string{"10s", "20s", "30s", "40s"}, []string{"fired 10s", "fired 20s", "fired 30s", "fired 40s"}, 1, 2},
 	} {
 		t.Run(string("overlap "+tt.overlap), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.takes = func(b beat) time.Duration {
 					if b.Slot.Sub(begin) == 10*time.Second {
@@ -67,7 +67,7 @@ func TestG19_OverlapPolicies(t *testing.T) {
 // A tick that waits for its predecessor runs when that ends, not at the next
 // slot, and only one waits.
 func TestG19_QueuedTickRunsWhenItsPredecessorEnds(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.takes = func(b beat) time.Duration { return 33 * time.Second }
 		r.create("acme", everyTen(cronSlow.With("w"), storage.OverlapQueue))
@@ -84,7 +84,7 @@ func TestG19_QueuedTickRunsWhenItsPredecessorEnds(t *testing.T) {
 
 // Replacing cancels the one that runs for good: it is not tried again.
 func TestG19_AReplacedTickStaysCanceled(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.takes = func(beat) time.Duration { return time.Hour }
 		r.create("acme", everyTen(cronSlow.With("w"), storage.OverlapReplace))
@@ -104,7 +104,7 @@ func TestG19_AReplacedTickStaysCanceled(t *testing.T) {
 func TestG19_RunNowEatsNoSlot(t *testing.T) {
 	for _, overlap := range []storage.Overlap{storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace} {
 		t.Run(string(overlap), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.takes = func(b beat) time.Duration {
 					if b.Slot.IsZero() {
@@ -137,7 +137,7 @@ func TestG19_RunNowEatsNoSlot(t *testing.T) {
 // A tick that had its effect before a crash is in the log as fired, though the
 // wall was stepped back before its instant and the trigger is paused then.
 func TestG19_ATickThatACrashCutOffIsNotSkippedByAPause(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.takes = func(b beat) time.Duration {
 			if b.Attempt == 1 {

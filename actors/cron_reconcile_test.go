@@ -23,7 +23,7 @@ func declaredTen(word string) dispatch.Trigger {
 }
 
 // touch brings an app into being.
-func (r *cronRig) touch(apps ...storage.AppID) {
+func (r *cronHarness) touch(apps ...storage.AppID) {
 	r.t.Helper()
 	for _, app := range apps {
 		_, err := cronTouch.Run(r.Caller(app), dispatch.None{})
@@ -33,7 +33,7 @@ func (r *cronRig) touch(apps ...storage.AppID) {
 }
 
 // words are which definition each tick of the trigger ran.
-func (r *cronRig) words(app storage.AppID, trigger string) (words []string) {
+func (r *cronHarness) words(app storage.AppID, trigger string) (words []string) {
 	r.t.Helper()
 	for _, b := range r.beats(app, trigger) {
 		words = append(words, b.Word)
@@ -42,7 +42,7 @@ func (r *cronRig) words(app storage.AppID, trigger string) (words []string) {
 }
 
 func TestG22_Reconcile(t *testing.T) {
-	onRig(t, actors.Options{IdleAfter: time.Second}, func(r *cronRig) {
+	withCrons(t, actors.Options{IdleAfter: time.Second}, func(r *cronHarness) {
 		begin := r.Now()
 		r.touch("acme")
 		interval := dispatch.Trigger{Name: "often", Schedule: cron.Every(7 * time.Second), Call: cronBeat.With("o")}
@@ -90,7 +90,7 @@ func TestG22_Reconcile(t *testing.T) {
 }
 
 func TestG22_UnchangedDeclarationsWriteNothing(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		r.touch("acme")
 		weekly := dispatch.Trigger{Name: "w", Schedule: cron.Weekly(time.Monday, 3, 0), Zone: "Europe/Rome", Call: cronBeat.With("w"), Retry: &dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Second}, Jitter: time.Minute}
 		r.declare(weekly, declaredTen("x"))
@@ -109,7 +109,7 @@ func TestG22_UnchangedDeclarationsWriteNothing(t *testing.T) {
 }
 
 func TestG22_AppsThatAreNamedComeIntoBeing(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.touch("other")
 		only := declaredTen("only")
@@ -154,7 +154,7 @@ func TestG20_AnAppComesIntoBeingWithItsTriggers(t *testing.T) {
 	for _, point := range []string{"commit", "committed"} {
 		for n := 1; ; n++ {
 			reached := false
-			onRig(t, actors.Options{Crons: []dispatch.Trigger{declaredTen("x")}}, func(r *cronRig) {
+			withCrons(t, actors.Options{Crons: []dispatch.Trigger{declaredTen("x")}}, func(r *cronHarness) {
 				reached = r.CrashAt(point, n, func() {
 					_, _ = cronTouch.Run(r.Caller("acme"), dispatch.None{})
 				})
@@ -176,7 +176,7 @@ func TestG20_AnAppComesIntoBeingWithItsTriggers(t *testing.T) {
 }
 
 func TestG22_ADeclaredTriggerTakesOverOneOfItsName(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.create("acme", everyTen(cronBeat.With("mine"), ""))
 		r.create("acme", dispatch.Trigger{Name: "kept", Schedule: cron.Expr("*/10 * * * * *"), Call: cronBeat.With("kept")})
@@ -198,7 +198,7 @@ func TestG22_ADeclaredTriggerTakesOverOneOfItsName(t *testing.T) {
 }
 
 func TestG22_PausedStaysPausedOverARestart(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.touch("acme")
 		asleep := declaredTen("y")
@@ -231,7 +231,7 @@ func TestG22_PausedStaysPausedOverARestart(t *testing.T) {
 // Apps that sleep, or were never touched since the engine was opened, get a new
 // trigger too, whether or not the engine dies in between.
 func TestG22_SleepingAppsGetANewTrigger(t *testing.T) {
-	onRig(t, actors.Options{IdleAfter: time.Second}, func(r *cronRig) {
+	withCrons(t, actors.Options{IdleAfter: time.Second}, func(r *cronHarness) {
 		begin := r.Now()
 		var apps []storage.AppID
 		for i := range 20 {
@@ -249,7 +249,7 @@ func TestG22_SleepingAppsGetANewTrigger(t *testing.T) {
 }
 
 func TestG22_AThousandTriggersAndOneMore(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		r.touch("acme")
 		triggers := make([]dispatch.Trigger, storage.MaxTriggers)
 		for i := range triggers {
@@ -292,7 +292,7 @@ func TestG22_AThousandTriggersAndOneMore(t *testing.T) {
 }
 
 func TestG21_OpenNamesEveryFaultyTrigger(t *testing.T) {
-	r := &cronRig{t: t}
+	r := &cronHarness{t: t}
 	faulty := []dispatch.Trigger{
 		declaredTen("fine"),
 		{Name: "missing", Schedule: cron.Daily(3, 0), Call: cronNobody.With("x")},
@@ -339,7 +339,7 @@ func TestG21_OpenNamesEveryFaultyTrigger(t *testing.T) {
 // for byte, and so do its triggers.
 func TestG21_AFaultyTriggerChangesNothingOnDisk(t *testing.T) {
 	dir := t.TempDir()
-	r := &cronRig{t: t}
+	r := &cronHarness{t: t}
 	bad := []dispatch.Trigger{{Name: "ten", Schedule: cron.Expr("nonsense"), Call: cronBeat.With("x")}}
 	app := declaredTen("x")
 	app.Apps = []storage.AppID{"acme"}
@@ -347,7 +347,7 @@ func TestG21_AFaultyTriggerChangesNothingOnDisk(t *testing.T) {
 	r.must(err)
 	a, err := eng.App("acme")
 	r.must(err)
-	for { // until the sweep has come by
+	for { // until the rollout has reached it
 		if infos, err := a.Scheduler(t.Context()).Crons().List(); err != nil || len(infos) == 1 {
 			r.must(err)
 			break
@@ -383,7 +383,7 @@ func cronFiles(t *testing.T, dir string) string {
 
 // An imported app is in line with the declared triggers without being called.
 func TestG22_AnImportedAppGetsTheTriggers(t *testing.T) {
-	onRig(t, actors.Options{IdleAfter: time.Second}, func(r *cronRig) {
+	withCrons(t, actors.Options{IdleAfter: time.Second}, func(r *cronHarness) {
 		begin := r.Now()
 		r.touch("acme")
 		var out strings.Builder

@@ -13,7 +13,7 @@ import (
 )
 
 // reasons are why slots of the trigger are as they are, for those that say so.
-func (r *cronRig) reasons(app storage.AppID, name string) (reasons []string) {
+func (r *cronHarness) reasons(app storage.AppID, name string) (reasons []string) {
 	r.t.Helper()
 	for _, s := range r.log(app, name) {
 		if s.Reason != "" {
@@ -62,7 +62,7 @@ func TestG19_AFailingTickHoldsUpLaterTicksOfItsTriggerOnly(t *testing.T) {
 	} {
 		for _, restart := range []string{"", "restart", "crash"} {
 			t.Run(string(tt.overlap)+" "+restart, func(t *testing.T) {
-				onRig(t, actors.Options{IdleAfter: time.Second}, func(r *cronRig) {
+				withCrons(t, actors.Options{IdleAfter: time.Second}, func(r *cronHarness) {
 					begin := r.Now()
 					r.fails = func(b beat) error {
 						if b.Trigger == "ten" && b.Slot.Sub(begin) == 10*time.Second && b.Attempt < 3 {
@@ -107,7 +107,7 @@ func TestG19_AFailingTickHoldsUpLaterTicksOfItsTriggerOnly(t *testing.T) {
 func TestG19_ARetryThatWillNotComeHoldsUpNoTick(t *testing.T) {
 	for _, how := range []string{"cancel", "update", "delete"} {
 		t.Run(how, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.fails = func(b beat) error {
 					if b.Word == "w" && b.Slot.Sub(begin) == 10*time.Second {
@@ -156,7 +156,7 @@ func TestG22_CaughtUpTicksWaitForARetry(t *testing.T) {
 		storage.OverlapAllow:   {"20s", "30s", "40s", "10s", "50s"},
 	} {
 		t.Run(string(overlap), func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				begin := r.Now()
 				r.fails = func(b beat) error {
 					if b.Slot.Sub(begin) == 10*time.Second && b.Attempt == 1 {
@@ -184,7 +184,7 @@ func TestG22_CaughtUpTicksWaitForARetry(t *testing.T) {
 // A slot that replace has taken the run of is in the log as what became of it:
 // fired if its attempt had begun, skipped if it had not, and says so.
 func TestG19_AReplacedSlotSaysWhetherItHadBegun(t *testing.T) {
-	onRig(t, actors.Options{AppConcurrency: 1}, func(r *cronRig) {
+	withCrons(t, actors.Options{AppConcurrency: 1}, func(r *cronHarness) {
 		begin := r.Now()
 		r.takes = func(b beat) time.Duration {
 			if b.Word == "long" {
@@ -230,7 +230,7 @@ func TestG19_ByDefaultATickIsRetriedBeforeTheNextSlotOnly(t *testing.T) {
 		{"@every 10s", &own, 6},
 	} {
 		t.Run(tt.spec, func(t *testing.T) {
-			onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+			withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 				r.fails = func(b beat) error { return errFlaky }
 				r.create("acme", dispatch.Trigger{Name: "t", Schedule: cron.Expr(tt.spec), Call: cronFlaky.With("w"), Overlap: storage.OverlapAllow, Retry: tt.retry})
 				first := r.info("acme", "t").NextJob

@@ -20,7 +20,7 @@ func atStart(call dispatch.Call, overlap storage.Overlap) dispatch.Trigger {
 
 // wantStarts demands how the starts ended, the oldest first, each as its outcome and
 // what its reason begins with.
-func (r *cronRig) wantStarts(want ...string) {
+func (r *cronHarness) wantStarts(want ...string) {
 	r.t.Helper()
 	r.Settle()
 	var got []string
@@ -39,7 +39,7 @@ func (r *cronRig) wantStarts(want ...string) {
 // A trigger AtStart ticks once in each process, in an app that nothing else wakes,
 // and not when its app goes to sleep and is woken again.
 func TestG19_ATriggerAtStartTicksOnceInAProcess(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		begin := r.Now()
 		r.declare(atStart(cronBeat.With("w"), ""))
 		r.wantRan("acme", "boot", begin, "0s")
@@ -81,7 +81,7 @@ func TestG19_ATriggerAtStartTicksOnceInAProcess(t *testing.T) {
 // Two starts at one instant of the clock, and one after the clock was set back, are
 // three slots.
 func TestG19_EachStartIsASlot(t *testing.T) {
-	onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+	withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 		r.declare(atStart(cronBeat.With("w"), ""))
 		r.Settle()
 		r.Crash()
@@ -98,7 +98,7 @@ func TestG19_EachStartIsASlot(t *testing.T) {
 // A start at an instant of an earlier one, since the clock was set back a little, is a slot
 // of its own in the log.
 func TestG19_AStartAtTheInstantOfAnEarlierOneIsASlot(t *testing.T) {
-	onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+	withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 		r.declare(atStart(cronBeat.With("w"), ""))
 		r.Settle()
 		r.StepClock(5 * time.Second)
@@ -120,9 +120,9 @@ func TestG19_AStartAtTheInstantOfAnEarlierOneIsASlot(t *testing.T) {
 // A tick that has not begun when the process ends is skipped in the next one, which
 // has one of its own.
 func TestG19_AStartThatHasNotBegunIsNotCaughtUp(t *testing.T) {
-	for what, end := range map[string]func(*cronRig){"closed": func(r *cronRig) { r.Restart() }, "killed": func(r *cronRig) { r.Crash() }} {
+	for what, end := range map[string]func(*cronHarness){"closed": func(r *cronHarness) { r.Restart() }, "killed": func(r *cronHarness) { r.Crash() }} {
 		t.Run(what, func(t *testing.T) {
-			onRig(t, actors.Options{}, func(r *cronRig) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
 				boot := atStart(cronBeat.With("w"), "")
 				boot.Jitter = 20 * time.Hour
 				r.declare(boot)
@@ -161,7 +161,7 @@ func TestG19_OverlapOfStarts(t *testing.T) {
 		{storage.OverlapReplace, 1, []string{"fired overlap: replaced by", "fired"}},
 	} {
 		t.Run("overlap "+string(tt.overlap), func(t *testing.T) {
-			onRig(t, actors.Options{Logger: quiet}, func(r *cronRig) {
+			withCrons(t, actors.Options{Logger: quiet}, func(r *cronHarness) {
 				r.takes = func(beat) time.Duration { return time.Minute }
 				r.declare(atStart(cronSlow.With("w"), tt.overlap))
 				r.Advance(10 * time.Second)
@@ -178,7 +178,7 @@ func TestG19_OverlapOfStarts(t *testing.T) {
 
 // A start that finds its trigger paused is skipped, and resuming makes up for nothing.
 func TestG19_APausedTriggerSkipsItsStarts(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		boot := atStart(cronBeat.With("w"), "")
 		boot.Paused = true
 		r.declare(boot)
@@ -216,7 +216,7 @@ func TestG19_APausedTriggerSkipsItsStarts(t *testing.T) {
 
 // Many apps can be named, and each has its tick, however slowly they are woken.
 func TestG19_EveryNamedAppStarts(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		boot := atStart(cronBeat.With("w"), "")
 		boot.Apps = nil
 		for i := range 300 {
@@ -236,7 +236,7 @@ func TestG19_EveryNamedAppStarts(t *testing.T) {
 
 // No text of a spec means a start, and the error says what does.
 func TestG21_RebootIsNoSpec(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		err := r.crons("acme").Create(dispatch.Trigger{Name: "x", Schedule: cron.Expr("@reboot"), Call: cronBeat.With("w")})
 		if cronCode(err) != dispatch.CodeInvalidArgument || !strings.Contains(err.Error(), "AtStart") {
 			t.Error(err)

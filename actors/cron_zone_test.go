@@ -12,7 +12,7 @@ import (
 // G19: a handler and a listing are told of a slot in its trigger's zone, so that the
 // date of a daily slot is that of its day; also by hand, and of the tick before.
 func TestG19_ASlotIsToldInItsZone(t *testing.T) {
-	onRig(t, actors.Options{}, func(r *cronRig) {
+	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		const zone, layout = "Asia/Tokyo", "2006-01-02 15:04 MST"
 		var slots, before []string
 		r.inside = func(ctx *dispatch.MutationCtx) error {

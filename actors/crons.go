@@ -14,17 +14,17 @@ const upcoming = 3
 
 // txCrons are the triggers of an app inside a transaction of it.
 type txCrons struct {
-	eng       *Engine
-	clockwork *clockwork
-	w         storage.JobWriter
-	now       time.Time // to be written down
+	eng     *Engine
+	planner *planner
+	w       storage.JobWriter
+	now     time.Time // to be written down
 }
 
 var _ dispatch.Crons = (*txCrons)(nil)
 
 // newCrons makes the triggers of a mutation for its writer.
 func (app *appState) newCrons(w storage.JobWriter) dispatch.Crons {
-	return &txCrons{eng: app.eng, clockwork: app.clockwork, w: w, now: app.eng.clock.now()}
+	return &txCrons{eng: app.eng, planner: app.planner, w: w, now: app.eng.clock.now()}
 }
 
 // must returns the trigger of that name, or not_found.
@@ -47,13 +47,13 @@ func (c *txCrons) Create(def dispatch.Trigger) error {
 	} else if ok {
 		return dispatch.Errorf(dispatch.CodeAlreadyExists, "there is a trigger %q", plan.Name)
 	}
-	return c.whole(func(w storage.JobWriter) error { return c.clockwork.create(w, plan, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.planner.create(w, plan, c.eng.clock.wall(), c.now) })
 }
 
 // whole makes a change to a trigger wholly or not at all, though the mutation
 // may overlook its error and be committed.
 func (c *txCrons) whole(change func(storage.JobWriter) error) error {
-	c.clockwork.unlooked.Store(true)
+	c.planner.unlooked.Store(true)
 	return asError(c.w.Nested(change))
 }
 
@@ -67,7 +67,7 @@ func (c *txCrons) Update(def dispatch.Trigger) error {
 	if err != nil || t.Fault == "" && sameDefinition(&t, &plan) {
 		return err
 	}
-	return c.whole(func(w storage.JobWriter) error { return c.clockwork.redefine(w, t, plan, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.planner.redefine(w, t, plan, c.eng.clock.wall(), c.now) })
 }
 
 // Put implements dispatch.Crons.
@@ -98,14 +98,14 @@ func (c *txCrons) Delete(name string) error {
 	if errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrFormat) {
 		// Its pending tick is found to be stale when it is due.
 		return c.whole(func(w storage.JobWriter) error {
-			c.clockwork.forget(name)
+			c.planner.forget(name)
 			return w.DeleteTrigger(name)
 		})
 	}
 	if err != nil {
 		return err
 	}
-	return c.whole(func(w storage.JobWriter) error { return c.clockwork.remove(w, &t, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.planner.remove(w, &t, c.eng.clock.wall(), c.now) })
 }
 
 // Pause implements dispatch.Crons.
@@ -116,7 +116,7 @@ func (c *txCrons) Pause(name, reason string) error {
 	}
 	return c.whole(func(w storage.JobWriter) error {
 		t.Paused, t.PauseReason = true, reason
-		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
+		if err := c.planner.withdraw(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
 			return err
 		}
 		return w.PutTrigger(&t)
@@ -137,7 +137,7 @@ func (c *txCrons) Resume(name string) error {
 	if err != nil || !t.Paused && t.Fault == "" {
 		return err
 	}
-	return c.whole(func(w storage.JobWriter) error { return c.clockwork.resume(w, t, c.eng.clock.wall(), c.now) })
+	return c.whole(func(w storage.JobWriter) error { return c.planner.resume(w, t, c.eng.clock.wall(), c.now) })
 }
 
 // RunNow implements dispatch.Crons.
@@ -163,12 +163,12 @@ func jobOf(t *storage.Trigger) storage.Job {
 
 // Get implements dispatch.Crons.
 func (c *txCrons) Get(name string) (dispatch.CronInfo, bool, error) {
-	return c.eng.cronInfo(c.clockwork.app, c.w.Writer(), name)
+	return c.eng.cronInfo(c.planner.app, c.w.Writer(), name)
 }
 
 // List implements dispatch.Crons.
 func (c *txCrons) List() ([]dispatch.CronInfo, error) {
-	return c.eng.cronInfos(c.clockwork.app, c.w.Writer())
+	return c.eng.cronInfos(c.planner.app, c.w.Writer())
 }
 
 // Slots implements dispatch.Crons.
@@ -252,28 +252,28 @@ func sameDefinition(a, b *storage.Trigger) bool {
 }
 
 // create stores a new trigger with its first tick.
-func (c *clockwork) create(w storage.JobWriter, plan storage.Trigger, wall, now time.Time) error {
-	c.watch([]storage.Trigger{plan})
+func (p *planner) create(w storage.JobWriter, plan storage.Trigger, wall, now time.Time) error {
+	p.watch([]storage.Trigger{plan})
 	plan.CreatedAt = now
 	plan.Anchor = wall.Truncate(time.Millisecond).UTC()
 	if err := w.PutTrigger(&plan); err != nil {
 		return err // there is no room for it, nor for a tick
 	}
-	return c.wind(w, &plan, wall, now)
+	return p.wind(w, &plan, wall, now)
 }
 
 // redefine gives the trigger a new definition. What the old one has pending is
 // taken back; what runs, runs on.
-func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall, now time.Time) error {
-	c.watch([]storage.Trigger{plan})
-	if err := c.retract(w, &t, "the trigger was changed", true, wall, now); err != nil {
+func (p *planner) redefine(w storage.JobWriter, t, plan storage.Trigger, wall, now time.Time) error {
+	p.watch([]storage.Trigger{plan})
+	if err := p.withdraw(w, &t, "the trigger was changed", true, wall, now); err != nil {
 		return err
 	}
-	if err := c.passGap(w, &t, wall, now); err != nil {
+	if err := p.passGap(w, &t, wall, now); err != nil {
 		return err
 	}
 	interval := false
-	if schedule, err := c.schedule(&t); err == nil {
+	if schedule, err := p.schedule(&t); err == nil {
 		_, interval = schedule.Interval()
 	}
 	if t.Spec != plan.Spec || t.Zone != plan.Zone && !interval {
@@ -281,11 +281,11 @@ func (c *clockwork) redefine(w storage.JobWriter, t, plan storage.Trigger, wall,
 		t.Spent = blur(t.Spent)
 	}
 	copyState(&plan, &t)
-	return c.wind(w, &plan, wall, now)
+	return p.wind(w, &plan, wall, now)
 }
 
 // passGap skips the slots up to now of a pause or a fault.
-func (c *clockwork) passGap(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+func (p *planner) passGap(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
 	reason := pausedFor(t.PauseReason)
 	if !t.Paused {
 		if t.Fault == "" {
@@ -297,28 +297,28 @@ func (c *clockwork) passGap(w storage.JobWriter, t *storage.Trigger, wall, now t
 	if t.Decided.After(since) {
 		since = t.Decided
 	}
-	first := c.next(t, since)
-	last := c.last(t, first, wall)
+	first := p.next(t, since)
+	last := p.last(t, first, wall)
 	if last.IsZero() {
 		return nil
 	}
-	return c.skip(w, t, first, last, reason, now)
+	return p.skip(w, t, first, last, reason, now)
 }
 
 // resume lets the trigger tick again. The slots of the gap are skipped.
-func (c *clockwork) resume(w storage.JobWriter, t storage.Trigger, wall, now time.Time) error {
-	if err := c.passGap(w, &t, wall, now); err != nil {
+func (p *planner) resume(w storage.JobWriter, t storage.Trigger, wall, now time.Time) error {
+	if err := p.passGap(w, &t, wall, now); err != nil {
 		return err
 	}
 	t.Paused, t.PauseReason = false, ""
-	return c.wind(w, &t, wall, now)
+	return p.wind(w, &t, wall, now)
 }
 
 // remove deletes the trigger with its pending ticks.
-func (c *clockwork) remove(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
-	if err := c.retract(w, t, "the trigger was deleted", true, wall, now); err != nil {
+func (p *planner) remove(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+	if err := p.withdraw(w, t, "the trigger was deleted", true, wall, now); err != nil {
 		return err
 	}
-	c.forget(t.Name)
+	p.forget(t.Name)
 	return w.DeleteTrigger(t.Name)
 }

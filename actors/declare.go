@@ -88,9 +88,9 @@ func (s *scheduler) windDeclared() bool {
 	var cancelings []*run
 	tx.OnCancel(s.noteCancels(&cancelings))
 	sys, eng, id, step := s.eng.sys, s.eng, s.id, storage.EraID(s.eng.clock.latestStep.Load())
-	swept := func(err error) {
+	rolledOut := func(err error) {
 		if err == nil {
-			sys.tell(eng.waker.self, &appSwept{id, step})
+			sys.tell(eng.waker.self, &appRolledOut{id, step})
 		}
 	}
 	if err := s.alignTriggers(tx, plans); err != nil {
@@ -99,19 +99,19 @@ func (s *scheduler) windDeclared() bool {
 		return true
 	}
 	switch {
-	case tx.Unchanged() && !eng.waker.sweeping.Load():
+	case tx.Unchanged() && !eng.waker.rollingOut.Load():
 		s.rollback(tx, cancelings, nil)
 	case tx.Unchanged():
-		s.rollback(tx, cancelings, swept)
+		s.rollback(tx, cancelings, rolledOut)
 	default:
-		s.commitRuns(tx, cancelings, runChanges{own: true}, swept)
+		s.commitRuns(tx, cancelings, runChanges{own: true}, rolledOut)
 	}
 	return true
 }
 
 // windBorn winds up the triggers of an app in the transaction that brings it
 // into being: were they wound up after that, a crash in between would leave an
-// app that sleeps, without an alarm, and that no sweep looks at.
+// app that sleeps, without an alarm, and that no rollout reaches.
 func (s *scheduler) windBorn(tx *storage.Tx) error {
 	if s.wound || s.store.Stored() || tx.Unchanged() {
 		return nil
@@ -130,7 +130,7 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 	if err != nil {
 		return err
 	}
-	s.clockwork.watch(stored)
+	s.planner.watch(stored)
 	have, wanted, changed := map[string]storage.Trigger{}, map[string]bool{}, map[string]bool{}
 	for _, t := range stored {
 		have[t.Name] = t
@@ -146,7 +146,7 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 	// Those that go make room for those that come.
 	for _, t := range stored {
 		if t.Declared && !wanted[t.Name] {
-			align(t.Name, func(w storage.JobWriter) error { return s.clockwork.remove(w, &t, wall, now) })
+			align(t.Name, func(w storage.JobWriter) error { return s.planner.remove(w, &t, wall, now) })
 		}
 	}
 	for _, plan := range plans {
@@ -154,9 +154,9 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 		case t.Unreadable():
 			s.eng.opts.Logger.Error("declared trigger", "app", s.id, "trigger", plan.Name, "err", t.Fault)
 		case !ok:
-			align(plan.Name, func(w storage.JobWriter) error { return s.clockwork.create(w, plan, wall, now) })
+			align(plan.Name, func(w storage.JobWriter) error { return s.planner.create(w, plan, wall, now) })
 		case !sameDefinition(&t, &plan):
-			align(plan.Name, func(w storage.JobWriter) error { return s.clockwork.redefine(w, t, plan, wall, now) })
+			align(plan.Name, func(w storage.JobWriter) error { return s.planner.redefine(w, t, plan, wall, now) })
 			changed[plan.Name] = true
 		}
 	}
@@ -165,10 +165,10 @@ func (s *scheduler) alignTriggers(tx *storage.Tx, plans []storage.Trigger) error
 			continue
 		}
 		switch {
-		case s.clockwork.unstarted(&t):
-			align(t.Name, func(w storage.JobWriter) error { return s.clockwork.start(w, &t, wall, now) })
-		case s.clockwork.curable(&t):
-			align(t.Name, func(w storage.JobWriter) error { return s.clockwork.resume(w, t, wall, now) })
+		case s.planner.unstarted(&t):
+			align(t.Name, func(w storage.JobWriter) error { return s.planner.start(w, &t, wall, now) })
+		case s.planner.curable(&t):
+			align(t.Name, func(w storage.JobWriter) error { return s.planner.resume(w, t, wall, now) })
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 )
 
 // directory is the one spawner of app actors, and how callers find them. A
-// caller enters an app before it sends it anything and leaves it when it was
+// caller acquires an app before it sends it anything and releases it when it was
 // answered; an app is put to sleep only while no caller is inside. So no message
 // is ever sent to an actor that has stopped. What holds an app is in holds.go.
 type directory struct {
@@ -27,8 +27,8 @@ type directory struct {
 
 	// Below: the actor's.
 	byPID  map[string]*appRef
-	asleep map[storage.AppID][]*enterApp // waiting until the app has stopped, and is not held
-	held   map[storage.AppID][]*holdApp  // the first one holds the app, or waits for it to stop; the others wait for the first
+	asleep map[storage.AppID][]*acquireApp // waiting until the app has stopped, and is not held
+	held   map[storage.AppID][]*holdApp    // the first one holds the app, or waits for it to stop; the others wait for the first
 	census census
 	ending bool // nothing is spawned any more: a late child would never be stopped
 }
@@ -59,9 +59,9 @@ const (
 	stopped  = -1 << 41
 )
 
-// enter lets a caller in, unless the app drains or has stopped. A call from an
+// acquire lets a caller in, unless the app drains or has stopped. A call from an
 // action of the app is let in while it drains, since the drain waits for that action.
-func (r *appRef) enter(from *source) bool {
+func (r *appRef) acquire(from *source) bool {
 	for {
 		n := r.inside.Load()
 		if n < 0 && (from == nil || n < draining) {
@@ -79,8 +79,8 @@ func (r *appRef) enter(from *source) bool {
 // awaited says whether a caller is inside, and so waits for the app's actors.
 func (r *appRef) awaited() bool { return r.inside.Load() != 0 }
 
-// leave lets a caller out. The last one out of an app that drains lets it stop.
-func (r *appRef) leave() {
+// release lets a caller out. The last one out of an app that drains lets it stop.
+func (r *appRef) release() {
 	if r.inside.Add(-1) == draining {
 		d := r.app.eng.directory
 		d.eng.sys.tell(d.self, &lastLeft{r})
@@ -89,9 +89,9 @@ func (r *appRef) leave() {
 
 // The messages to the directory.
 type (
-	enterApp struct {
+	acquireApp struct {
 		id     storage.AppID
-		answer func(*appRef, error) // entered; nil: only to wake it
+		answer func(*appRef, error) // acquired; nil: only to wake it
 	}
 	holdApp struct {
 		id    storage.AppID
@@ -113,17 +113,17 @@ type (
 	sleepApp struct{ ref *appRef } // the app has fallen asleep: inside is stopped
 )
 
-// enter finds the app, or has it spawned, and enters it. from is the action that
+// acquire finds the app, or has it spawned, and acquires it. from is the action that
 // calls, or nil: then Options.Admit is asked, unless it has been since the app is
 // live. The wait for an app that is held, or slow to open, is bounded by
 // Options.MutationTimeout.
-func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
+func (d *directory) acquire(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
 	within := from
 	if within == nil {
 		within = actionIn(ctx, id)
 	}
 	if v, ok := d.live.Load(id); ok {
-		if ref := v.(*appRef); (from != nil || ref.admitted.Load()) && ref.enter(within) {
+		if ref := v.(*appRef); (from != nil || ref.admitted.Load()) && ref.acquire(within) {
 			return ref, nil
 		}
 	}
@@ -133,7 +133,7 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 			return nil, err
 		}
 		if v, ok := d.live.Load(id); ok {
-			if ref := v.(*appRef); ref.enter(within) {
+			if ref := v.(*appRef); ref.acquire(within) {
 				ref.admitted.Store(true)
 				return ref, nil
 			}
@@ -150,13 +150,13 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 		err error
 	}
 	got := make(chan answer, 1)
-	d.eng.sys.tell(d.self, &enterApp{id, func(ref *appRef, err error) { got <- answer{ref, err} }})
+	d.eng.sys.tell(d.self, &acquireApp{id, func(ref *appRef, err error) { got <- answer{ref, err} }})
 	giveUp := func(err error) (*appRef, error) {
-		go func() { // a caller that was let in must leave
+		go func() { // a caller that was let in must release
 			select {
 			case a := <-got:
 				if a.err == nil {
-					a.ref.leave()
+					a.ref.release()
 				}
 			case <-d.gone:
 			}
@@ -183,7 +183,7 @@ func (d *directory) enter(ctx context.Context, id storage.AppID, from *source) (
 // wake has the app spawned if it is not live. Either way the waker, whose call
 // this is, is sent an appAwake.
 func (d *directory) wake(id storage.AppID) {
-	d.eng.sys.tell(d.self, &enterApp{id: id})
+	d.eng.sys.tell(d.self, &acquireApp{id: id})
 }
 
 // sleep puts the app to sleep until next (zero: until it is called), unless
@@ -208,7 +208,7 @@ func (d *directory) each(fn func(*appRef)) {
 // Receive implements the actor.
 func (d *directory) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
-	case *enterApp:
+	case *acquireApp:
 		d.admit(c, m)
 	case *sleepApp:
 		c.Stop(m.ref.pid)
@@ -232,13 +232,13 @@ func (d *directory) Receive(c actor.Context) {
 	}
 }
 
-func (d *directory) admit(c actor.Context, m *enterApp) {
+func (d *directory) admit(c actor.Context, m *acquireApp) {
 	if v, ok := d.live.Load(m.id); ok {
 		ref := v.(*appRef)
 		switch {
 		case m.answer == nil && ref.inside.Load() >= 0:
 			d.eng.sys.tell(d.eng.waker.self, &appAwake{})
-		case m.answer != nil && ref.enter(nil):
+		case m.answer != nil && ref.acquire(nil):
 			m.answer(ref, nil)
 		default:
 			d.asleep[m.id] = append(d.asleep[m.id], m)
@@ -271,14 +271,14 @@ func (d *directory) admit(c actor.Context, m *enterApp) {
 	case ref == nil:
 		d.eng.sys.tell(d.eng.waker.self, &appAwake{id: m.id, err: err})
 		if err == nil {
-			d.eng.sys.tell(d.eng.waker.self, &appSwept{m.id, storage.EraID(d.eng.clock.latestStep.Load())})
+			d.eng.sys.tell(d.eng.waker.self, &appRolledOut{m.id, storage.EraID(d.eng.clock.latestStep.Load())})
 		}
 	}
 }
 
 // spawn opens the app's state and starts its actors. It returns nil if there is
 // nothing to wake.
-func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
+func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	id := m.id
 	store, err := d.eng.store.App(id)
 	if err != nil {
@@ -295,12 +295,12 @@ func (d *directory) spawn(c actor.Context, m *enterApp) (*appRef, error) {
 		}
 	}
 	if m.answer != nil {
-		ref.inside.Store(1) // from the very beginning, or it could fall asleep before it is entered
+		ref.inside.Store(1) // from the very beginning, or it could fall asleep before it is acquired
 	} else {
 		ref.woken.Store(true)
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
-	ref.app.clockwork = newClockwork(id, store.Epoch(), ref.app.runs, d.eng.opts.Logger)
+	ref.app.planner = newPlanner(id, store.Epoch(), ref.app.runs, d.eng.opts.Logger)
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
 	store.SetRetention(d.eng.opts.Retention)
@@ -348,7 +348,7 @@ func (d *directory) ended(c actor.Context, pid *actor.PID) {
 	if ref.slept {
 		d.eng.sys.tell(d.eng.waker.self, &appAsleep{ref.next})
 	} else {
-		d.eng.waker.look()
+		d.eng.waker.rescan()
 	}
 }
 

@@ -79,7 +79,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
-		asleep: map[storage.AppID][]*enterApp{}, held: map[storage.AppID][]*holdApp{},
+		asleep: map[storage.AppID][]*acquireApp{}, held: map[storage.AppID][]*holdApp{},
 		census: census{store: store, most: opts.MaxApps},
 	}
 	if err := e.directory.census.begin(); err != nil {
@@ -94,7 +94,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.sys.spawn("directory", func() actor.Actor { return &shared{e.directory, e, "directory"} })
 	e.sys.spawn("waker", func() actor.Actor { return &shared{e.waker, e, "waker"} })
 	clock.watch(func(era storage.Era) { e.sys.tell(e.waker.self, &clockStepped{era}) })
-	e.waker.look()
+	e.waker.rescan()
 	if opts.Testing.Opened != nil {
 		opts.Testing.Opened(e.abort)
 	}
@@ -233,12 +233,12 @@ func asError(err error) error {
 	return dispatch.AsError(err)
 }
 
-// enter finds or wakes the app for a caller.
-func (e *Engine) enter(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
+// acquire finds or wakes the app for a caller.
+func (e *Engine) acquire(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
 	if e.closing.Load() && from == nil {
 		return nil, errShutdown()
 	}
-	return e.directory.enter(ctx, id, from)
+	return e.directory.acquire(ctx, id, from)
 }
 
 // admit asks Options.Admit.
@@ -263,14 +263,14 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 			Message: "called from inside a mutation of the same app: run it through the mutation's context",
 		}
 	}
-	ref, err := e.enter(ctx, id, from)
+	ref, err := e.acquire(ctx, id, from)
 	if err != nil {
 		return nil, err
 	}
 	done := make(chan result, 1)
 	inv := &invocation{Invocation: call, ctx: ctx, from: from}
 	inv.answer = func(r result) {
-		ref.leave()
+		ref.release()
 		done <- r
 	}
 	e.sys.tell(ref.app.runner, inv)
@@ -307,7 +307,7 @@ func (e *Engine) operate(ctx context.Context, id storage.AppID, op *operation, f
 			Message: "called from inside a mutation of the same app: use the mutation's own scheduler",
 		}
 	}
-	ref, err := e.enter(ctx, id, from)
+	ref, err := e.acquire(ctx, id, from)
 	if err != nil {
 		return err
 	}
@@ -315,7 +315,7 @@ func (e *Engine) operate(ctx context.Context, id storage.AppID, op *operation, f
 	op.ctx = ctx
 	op.change = func(tx *storage.Tx) error { return fn(ref.app, tx) }
 	op.answer = func(err error) {
-		ref.leave()
+		ref.release()
 		done <- err
 	}
 	e.sys.tell(ref.app.scheduler, op)
@@ -329,11 +329,11 @@ func (e *Engine) operate(ctx context.Context, id storage.AppID, op *operation, f
 // read runs fn on the app's committed state.
 func (e *Engine) read(ctx context.Context, id storage.AppID, from *source, fn func(storage.Reader) error) (err error) {
 	defer func() { from.note(err) }()
-	ref, err := e.enter(ctx, id, from)
+	ref, err := e.acquire(ctx, id, from)
 	if err != nil {
 		return err
 	}
-	defer ref.leave()
+	defer ref.release()
 	snap, err := ref.app.store.Snapshot(e.clock.now())
 	if err != nil {
 		return dispatch.AsError(err)
@@ -394,12 +394,12 @@ func (e *Engine) drain() {
 	drained := make(chan struct{})
 	n := 0
 	e.directory.each(func(ref *appRef) {
-		if !ref.enter(nil) {
+		if !ref.acquire(nil) {
 			return // asleep, or going to
 		}
 		n++
 		e.sys.tell(ref.app.scheduler, &drain{done: func() {
-			ref.leave()
+			ref.release()
 			select {
 			case drained <- struct{}{}:
 			case <-e.directory.gone:

@@ -44,7 +44,7 @@ func (w *waker) wakeExpired(found *expiredFound) {
 		if _, live := w.eng.directory.live.Load(id); live || n == expiredWake {
 			continue // the first one purges by itself, the others come when their turn comes again
 		}
-		w.swept = append(w.swept, id)
+		w.background = append(w.background, id)
 		n++
 	}
 	w.wakeSome()

@@ -17,20 +17,20 @@ import (
 func faultOf(reason string) string { return "faulty: " + reason }
 
 // fault takes the trigger's tick back and stores why it has none.
-func (c *clockwork) fault(w storage.JobWriter, t *storage.Trigger, cause error, now time.Time) error {
+func (p *planner) fault(w storage.JobWriter, t *storage.Trigger, cause error, now time.Time) error {
 	if t.NextJob != "" {
 		if _, err := w.RemoveTick(t.NextJob); err != nil {
 			return err
 		}
 		if t.AtStart { // no gap is looked back at
-			if err := c.decide(w, t, t.Next, t.Next, storage.SlotSkipped, faultOf(cause.Error()), "", now); err != nil {
+			if err := p.decide(w, t, t.Next, t.Next, storage.SlotSkipped, faultOf(cause.Error()), "", now); err != nil {
 				return err
 			}
 		}
 	}
-	c.waits(t.Name, "")
+	p.waits(t.Name, "")
 	if t.Fault != cause.Error() {
-		c.log.Error("trigger is faulty", "app", c.app, "trigger", t.Name, "err", cause)
+		p.log.Error("trigger is faulty", "app", p.app, "trigger", t.Name, "err", cause)
 	}
 	t.Next, t.NextJob, t.Fault = time.Time{}, "", cause.Error()
 	return w.PutTrigger(t)
@@ -39,16 +39,16 @@ func (c *clockwork) fault(w storage.JobWriter, t *storage.Trigger, cause error, 
 // next is the first slot of the trigger after the instant, and last the last one
 // in [from, until]. They are the zero time if there is none, or none is known
 // because the trigger is faulty.
-func (c *clockwork) next(t *storage.Trigger, after time.Time) time.Time {
-	schedule, err := c.schedule(t)
+func (p *planner) next(t *storage.Trigger, after time.Time) time.Time {
+	schedule, err := p.schedule(t)
 	if err != nil {
 		return time.Time{}
 	}
 	return schedule.Next(after)
 }
 
-func (c *clockwork) last(t *storage.Trigger, from, until time.Time) time.Time {
-	schedule, err := c.schedule(t)
+func (p *planner) last(t *storage.Trigger, from, until time.Time) time.Time {
+	schedule, err := p.schedule(t)
 	if err != nil || from.IsZero() {
 		return time.Time{}
 	}
@@ -74,21 +74,21 @@ func transient(err error) bool {
 // volume is at fault, the tick is judged again in a second.
 func (s *scheduler) tickFailed(tx *storage.Tx, tick *storage.Job, cause error) verdict {
 	if transient(cause) {
-		return keepIt
+		return holdTick
 	}
-	v := keepIt
+	v := holdTick
 	err := tx.JobWriter().Nested(func(w storage.JobWriter) error {
 		t, ok, err := w.System().Trigger(tick.Trigger)
 		if err != nil || !ok || t.NextJob != tick.ID {
 			return err
 		}
-		v = goneIt
-		return s.clockwork.fault(w, &t, cause, tx.Now())
+		v = dropTick
+		return s.planner.fault(w, &t, cause, tx.Now())
 	})
 	if err != nil {
-		v = keepIt
+		v = holdTick
 	}
-	if v == keepIt && s.clockwork.complains(tick.Trigger, cause) {
+	if v == holdTick && s.planner.complains(tick.Trigger, cause) {
 		s.eng.opts.Logger.Error("judging a tick", "app", s.id, "trigger", tick.Trigger, "err", errors.Join(cause, err))
 	}
 	return v
@@ -96,20 +96,20 @@ func (s *scheduler) tickFailed(tx *storage.Tx, tick *storage.Job, cause error) v
 
 // complains notes the error of a trigger and says whether it is a new one, so
 // that one that stays is logged once.
-func (c *clockwork) complains(trigger string, err error) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (p *planner) complains(trigger string, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	text := err.Error()
-	fresh := c.complaints[trigger] != text
-	c.complaints[trigger] = text
+	fresh := p.complaints[trigger] != text
+	p.complaints[trigger] = text
 	return fresh
 }
 
 // curable says whether the trigger is faulty and might be wound now.
-func (c *clockwork) curable(t *storage.Trigger) bool {
+func (p *planner) curable(t *storage.Trigger) bool {
 	if t.Fault == "" || t.Paused {
 		return false
 	}
-	_, err := c.schedule(t)
+	_, err := p.schedule(t)
 	return err == nil
 }

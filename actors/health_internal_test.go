@@ -34,9 +34,9 @@ func TestG24_APanicInWhatAllAppsShare(t *testing.T) {
 		}
 		for name, panics := range map[string]func(*Engine) (*actor.PID, any){
 			"directory": func(e *Engine) (*actor.PID, any) {
-				return e.directory.self, &enterApp{id: "acme", answer: func(*appRef, error) { panic("on purpose") }}
+				return e.directory.self, &acquireApp{id: "acme", answer: func(*appRef, error) { panic("on purpose") }}
 			},
-			"waker":  func(e *Engine) (*actor.PID, any) { return e.waker.self, (*appSwept)(nil) },
+			"waker":  func(e *Engine) (*actor.PID, any) { return e.waker.self, (*appRolledOut)(nil) },
 			"broker": func(e *Engine) (*actor.PID, any) { return e.broker.self, (*dropAsk)(nil) },
 		} {
 			eng := open()

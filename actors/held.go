@@ -34,7 +34,7 @@ func (s *scheduler) hold(tx *storage.Tx, job *storage.Job, reason string, wall t
 	s.warnHeld(job, reason)
 	return tx.JobWriter().Nested(func(w storage.JobWriter) error {
 		if job.Trigger != "" && !job.Slot.IsZero() {
-			return s.clockwork.hold(w, job, reason, wall, tx.Now())
+			return s.planner.hold(w, job, reason, wall, tx.Now())
 		}
 		_, err := w.HoldJob(job.ID, reason)
 		return err
@@ -58,7 +58,7 @@ func (s *scheduler) warnHeld(job *storage.Job, reason string) {
 func (w *waker) wakeHeld() {
 	err := w.eng.store.Held(func(id storage.AppID, by string) bool {
 		if by != w.eng.registry {
-			w.swept = append(w.swept, id)
+			w.background = append(w.background, id)
 		}
 		return true
 	})
@@ -100,33 +100,33 @@ func (s *scheduler) releaseHeld() bool {
 
 // hold decides about a due tick of a trigger whose function cannot run: one of them is
 // held, and what comes after it is skipped.
-func (c *clockwork) hold(w storage.JobWriter, job *storage.Job, reason string, wall, now time.Time) error {
+func (p *planner) hold(w storage.JobWriter, job *storage.Job, reason string, wall, now time.Time) error {
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil {
 		return err
 	}
 	if !ok || job.ID != t.NextJob {
-		if gone, err := c.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
+		if gone, err := p.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
 			return err
 		}
 		if ok && t.HeldJob != "" && job.Attempts == 0 {
 			if _, err := w.RemoveTick(job.ID); err != nil {
 				return err
 			}
-			return c.relog(w, &t, job, storage.SlotSkipped, heldReason(w, &t), now)
+			return p.relog(w, &t, job, storage.SlotSkipped, heldReason(w, &t), now)
 		}
 		_, err := w.HoldJob(job.ID, reason)
 		return err
 	}
-	schedule, err := c.schedule(&t)
+	schedule, err := p.schedule(&t)
 	if err != nil {
-		return c.fault(w, &t, err, now)
+		return p.fault(w, &t, err, now)
 	}
 	if t.HeldJob != "" {
-		return c.skipHeld(w, &t, wall, now)
+		return p.skipHeld(w, &t, wall, now)
 	}
 	if !t.AtStart && wall.Sub(job.Due) > lateTick {
-		if v, err := c.catchUp(w, &t, schedule, wall, now); v == goneIt || err != nil {
+		if v, err := p.catchUp(w, &t, schedule, wall, now); v == dropTick || err != nil {
 			return err
 		}
 	}
@@ -134,27 +134,27 @@ func (c *clockwork) hold(w storage.JobWriter, job *storage.Job, reason string, w
 		return err
 	}
 	t.HeldJob = job.ID
-	c.waits(t.Name, "")
-	if err := c.decide(w, &t, t.Next, t.Next, storage.SlotFired, "held: "+reason, job.ID, now); err != nil {
+	p.waits(t.Name, "")
+	if err := p.decide(w, &t, t.Next, t.Next, storage.SlotFired, "held: "+reason, job.ID, now); err != nil {
 		return err
 	}
-	return c.wind(w, &t, t.Next, now)
+	return p.wind(w, &t, t.Next, now)
 }
 
 // skipHeld skips the slots of a trigger that have come while a tick of it is held.
-func (c *clockwork) skipHeld(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+func (p *planner) skipHeld(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
 	slot := t.Next
 	if _, err := w.RemoveTick(t.NextJob); err != nil {
 		return err
 	}
-	last := c.last(t, slot, wall.Add(-c.jitter(t)))
+	last := p.last(t, slot, wall.Add(-p.jitter(t)))
 	if last.IsZero() {
 		last = slot
 	}
-	if err := c.skip(w, t, slot, last, heldReason(w, t), now); err != nil {
+	if err := p.skip(w, t, slot, last, heldReason(w, t), now); err != nil {
 		return err
 	}
-	return c.wind(w, t, last, now)
+	return p.wind(w, t, last, now)
 }
 
 // heldReason is why a slot is skipped while a tick of its trigger is held.
@@ -164,7 +164,7 @@ func heldReason(r interface{ System() storage.System }, t *storage.Trigger) stri
 }
 
 // dropHeld takes the held tick of a trigger away that comes to mean something else.
-func (c *clockwork) dropHeld(w storage.JobWriter, t *storage.Trigger, reason string, now time.Time) error {
+func (p *planner) dropHeld(w storage.JobWriter, t *storage.Trigger, reason string, now time.Time) error {
 	if t.HeldJob == "" {
 		return nil
 	}
@@ -181,5 +181,5 @@ func (c *clockwork) dropHeld(w storage.JobWriter, t *storage.Trigger, reason str
 	if _, _, err := w.DropHeld(id); err != nil {
 		return err
 	}
-	return c.relog(w, t, &job, storage.SlotSkipped, reason, now)
+	return p.relog(w, t, &job, storage.SlotSkipped, reason, now)
 }

@@ -114,7 +114,7 @@ func (d *directory) release(c actor.Context, m *holdApp) {
 		return // it is stopping: who waits is let in when it has stopped
 	}
 	d.letIn(c, m.id)
-	d.eng.waker.look() // it may have come into being behind the engine's back
+	d.eng.waker.rescan() // it may have come into being behind the engine's back
 }
 
 // resume opens an app again that drains. It is false if it is stopping.

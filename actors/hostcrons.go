@@ -17,7 +17,7 @@ func (s *remoteScheduler) Crons() dispatch.Crons { return remoteCrons{s} }
 // change runs fn on the triggers in a transaction of its own.
 func (c remoteCrons) change(fn func(dispatch.Crons) error) error {
 	return c.eng.changeApp(c.ctx, c.app, c.from, func(app *appState, tx *storage.Tx) error {
-		return fn(&txCrons{eng: c.eng, clockwork: app.clockwork, w: tx.JobWriter(), now: tx.Now()})
+		return fn(&txCrons{eng: c.eng, planner: app.planner, w: tx.JobWriter(), now: tx.Now()})
 	})
 }
 

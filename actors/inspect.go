@@ -52,7 +52,7 @@ func (a *App) Inspect(ctx context.Context) (Inspection, error) {
 
 func (a *App) inspect(ctx context.Context) (Inspection, error) {
 	if v, live := a.eng.directory.live.Load(a.id); live {
-		if ref := v.(*appRef); ref.enter(nil) {
+		if ref := v.(*appRef); ref.acquire(nil) {
 			i, err := ref.inspect(ctx)
 			if err != nil {
 				return i, err
@@ -65,12 +65,12 @@ func (a *App) inspect(ctx context.Context) (Inspection, error) {
 	return Inspection{Asleep: true, AlarmAt: at}, asError(err)
 }
 
-// inspect asks the SchedulerActor of an app that was entered.
+// inspect asks the SchedulerActor of an app that was acquired.
 func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 	eng := r.app.eng
 	got := make(chan Inspection, 1)
 	eng.sys.tell(r.app.scheduler, &inspect{func(i Inspection) {
-		r.leave()
+		r.release()
 		got <- i
 	}})
 	select {
@@ -86,7 +86,7 @@ func (r *appRef) inspect(ctx context.Context) (Inspection, error) {
 func (s *scheduler) inspection() Inspection {
 	i := Inspection{
 		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
-		Ready: s.ready.len(), Running: s.started, Permits: s.permits, Stuck: len(s.runs.stuck()),
+		Ready: s.runQueue.len(), Running: s.started, Permits: s.permits, Stuck: len(s.runs.stuck()),
 	}
 	i.Held = s.store.HeldNow()
 	i.Leaving = s.runs.leaving()

@@ -28,13 +28,13 @@ func withLong() (*faults, func(string) dispatch.Call, actors.Options) {
 	return f, act.With, actors.Options{Functions: k.reg, ClockCheck: time.Second, Testing: actors.Testing{Fault: f.ask}, AppConcurrency: 1, Logger: quiet}
 }
 
-// inOneCommit has all that the deed hands over go to the disk in one commit, which
+// inOneCommit has all that the op submits go to the disk in one commit, which
 // fails at the point. There is one volume.
-func inOneCommit(h *actorstest.Harness, f *faults, point string, deed func()) {
+func inOneCommit(h *actorstest.Harness, f *faults, point string, op func()) {
 	before := f.hold()
 	go func() { _, _ = addEntry.Run(h.Caller("another"), "the commit before") }()
 	h.Settle()
-	deed()
+	op()
 	h.Settle()
 	release := f.hold()
 	before()
@@ -209,7 +209,7 @@ func TestG5_NeverTwoAtOnceAfterALostCancel(t *testing.T) {
 }
 
 // G1, G5: the volume is down, because of another app, when an action has failed for
-// good. Nothing that this app has handed over could tell it so. How the action has
+// good. Nothing that this app has submitted could tell it so. How the action has
 // ended is written down when the volume is up.
 func TestG5_AnEndThatCannotBeWrittenIsNotForgotten(t *testing.T) {
 	for name, opt := range map[string]dispatch.RunOption{"no retry": dispatch.NoRetry(), "at most once": dispatch.AtMostOnce()} {
@@ -362,7 +362,7 @@ func TestG17_AnEndThatWaitsOutlivesThePanicOfTheActor(t *testing.T) {
 // with its commit, and given again. The tick has not begun, and does not.
 func TestG22_APauseThatIsGivenAgainHolds(t *testing.T) {
 	f := newFaults()
-	onRig(t, actors.Options{Testing: actors.Testing{Fault: f.ask}, AppConcurrency: 1}, func(r *cronRig) {
+	withCrons(t, actors.Options{Testing: actors.Testing{Fault: f.ask}, AppConcurrency: 1}, func(r *cronHarness) {
 		begin := r.Now()
 		r.takes = func(beat) time.Duration { return 15 * time.Second }
 		for _, name := range []string{"ten", "ten too"} {

@@ -45,7 +45,7 @@ func (s *scheduler) endRun(end ending) {
 func (s *scheduler) forgetRun(r *run) {
 	s.runs.remove(r)
 	if r.job.Trigger != "" {
-		s.clockwork.unlooked.Store(true)
+		s.planner.unlooked.Store(true)
 	}
 	if r.suspect || r.job.Trigger != "" {
 		s.nextAt = s.eng.clock.wall()

@@ -89,19 +89,19 @@ func overdue(t *storage.Trigger, wall time.Time) bool {
 }
 
 // watch has the app look when its triggers become overdue, if one of these can.
-func (c *clockwork) watch(triggers []storage.Trigger) {
+func (p *planner) watch(triggers []storage.Trigger) {
 	for i := range triggers {
 		if triggers[i].SuccessWithin > 0 {
-			c.watched.Store(true)
+			p.watched.Store(true)
 		}
 	}
-	c.unlooked.Store(true)
+	p.unlooked.Store(true)
 }
 
 // lookAtDeadlines tells the waker when the app's triggers become overdue, if that may
 // have moved. The caller has the turn.
 func (s *scheduler) lookAtDeadlines() {
-	if !s.clockwork.watched.Load() || s.draining || !s.clockwork.unlooked.Swap(false) {
+	if !s.planner.watched.Load() || s.draining || !s.planner.unlooked.Swap(false) {
 		return
 	}
 	tx := s.begin(s.eng.clock.look())

@@ -14,17 +14,17 @@ const maxRetries = 1000
 
 // overlap says why the trigger's next tick would overlap, or "". byHand is true if
 // only with a run by hand, which is no tick and takes no slot.
-func (c *clockwork) overlap(w storage.JobWriter, t *storage.Trigger, running []*run, wall time.Time) (reason string, byHand bool, err error) {
+func (p *planner) overlap(w storage.JobWriter, t *storage.Trigger, running []*run, wall time.Time) (reason string, byHand bool, err error) {
 	for _, r := range running {
 		if !r.job.Slot.IsZero() {
 			return "overlap: the tick before it still runs", false, nil
 		}
 		reason, byHand = "overlap: a run by hand", true
 	}
-	if c.left(t) > 0 {
+	if p.left(t) > 0 {
 		return "overlap: the handler of an earlier tick has not returned", false, nil
 	}
-	retries, err := c.retries(w, t, wall)
+	retries, err := p.retries(w, t, wall)
 	if err != nil || len(retries) == 0 {
 		return reason, byHand, err
 	}
@@ -33,8 +33,8 @@ func (c *clockwork) overlap(w storage.JobWriter, t *storage.Trigger, running []*
 
 // left counts the handlers of the trigger's ticks that were given up, or cancelled,
 // and have not returned. A tick that replaces them waits until their grace is over.
-func (c *clockwork) left(t *storage.Trigger) int {
-	all, leaving := c.runs.ticksLeft(t.Name)
+func (p *planner) left(t *storage.Trigger) int {
+	all, leaving := p.runs.ticksLeft(t.Name)
 	if t.Overlap == storage.OverlapReplace {
 		return leaving
 	}
@@ -43,14 +43,14 @@ func (c *clockwork) left(t *storage.Trigger) int {
 
 // retries are the trigger's ticks that wait for another attempt, by slot. Ticks of
 // an earlier trigger of the name, or an earlier definition, are none.
-func (c *clockwork) retries(w storage.JobWriter, t *storage.Trigger, wall time.Time) ([]storage.Job, error) {
+func (p *planner) retries(w storage.JobWriter, t *storage.Trigger, wall time.Time) ([]storage.Job, error) {
 	begun, err := w.System().Begun(t.Name, maxRetries)
 	if err != nil {
 		return nil, err
 	}
 	retries := begun[:0]
 	for _, job := range begun {
-		if c.stale(t, true, &job, wall) == "" && c.runs.get(job.ID) == nil {
+		if p.stale(t, true, &job, wall) == "" && p.runs.get(job.ID) == nil {
 			retries = append(retries, job)
 		}
 	}
@@ -60,8 +60,8 @@ func (c *clockwork) retries(w storage.JobWriter, t *storage.Trigger, wall time.T
 // replace ends all that the tick of the slot is to replace: what runs, also by
 // hand, what waits for a retry, and what is yet to be caught up. leaving is how many
 // handlers of those are there yet.
-func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.Time, running []*run, now time.Time) (leaving int, err error) {
-	leaving = c.left(t)
+func (p *planner) replace(w storage.JobWriter, t *storage.Trigger, slot time.Time, running []*run, now time.Time) (leaving int, err error) {
+	leaving = p.left(t)
 	reason := "overlap: replaced by the tick of " + slot.UTC().Format(time.RFC3339Nano)
 	begun, err := w.System().Begun(t.Name, maxRetries)
 	if err != nil {
@@ -77,11 +77,11 @@ func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.T
 	}
 	for i := range jobs {
 		job := &jobs[i]
-		live := c.runs.live(job.ID)
+		live := p.runs.live(job.ID)
 		if job.Attempts == 0 && !live && !job.Slot.IsZero() {
 			ok, err := w.RemoveTick(job.ID)
 			if err == nil && ok {
-				err = c.relog(w, t, job, storage.SlotSkipped, reason, now)
+				err = p.relog(w, t, job, storage.SlotSkipped, reason, now)
 			}
 			if err != nil {
 				return 0, err
@@ -93,7 +93,7 @@ func (c *clockwork) replace(w storage.JobWriter, t *storage.Trigger, slot time.T
 			leaving++
 		}
 		if err == nil && answer.Canceled && !job.Slot.IsZero() {
-			err = c.relog(w, t, job, storage.SlotFired, reason, now)
+			err = p.relog(w, t, job, storage.SlotFired, reason, now)
 		}
 		if err != nil {
 			return 0, err
@@ -113,5 +113,5 @@ func (s *scheduler) isPast(tx *storage.Tx, job *storage.Job, at time.Time) bool 
 		return false
 	}
 	t, ok, err := tx.JobWriter().System().Trigger(job.Trigger)
-	return err == nil && ok && !t.Next.IsZero() && !at.Before(t.Next.Add(s.clockwork.jitter(&t)))
+	return err == nil && ok && !t.Next.IsZero() && !at.Before(t.Next.Add(s.planner.jitter(&t)))
 }

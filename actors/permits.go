@@ -23,7 +23,7 @@ func (s *scheduler) releasePermit(r *run) {
 func (s *scheduler) askPermits(wall time.Time) {
 	want := s.started
 	if s.soon(wall) {
-		want += s.ready.len()
+		want += s.runQueue.len()
 	}
 	want = min(want, s.eng.opts.AppConcurrency)
 	switch more := want - s.permits; {

@@ -28,7 +28,7 @@ func (c *committing) ask(point string) error {
 	return err
 }
 
-// during is how many commits do makes necessary, all of it being handed over before
+// during is how many commits do makes necessary, all of it being submitted before
 // the first of them begins.
 func (c *committing) during(h *actorstest.Harness, do func()) int {
 	release := c.hold()

@@ -19,7 +19,7 @@ func (s *scheduler) purgeDue() bool {
 	if s.draining || s.purgeStuck && s.eng.clock.elapsed() < s.purgeAt {
 		return false
 	}
-	o, idle := &s.eng.opts, s.ready.len() == 0
+	o, idle := &s.eng.opts, s.runQueue.len() == 0
 	tooMany := func(n, keep int) bool {
 		return keep >= 0 && n-keep > purgeChunk && (idle || n-keep > keep/8)
 	}

@@ -80,7 +80,7 @@ func (app *appState) logInterruption(job *storage.Job, end storage.End, crashed 
 		"app", app.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
 }
 
-// commitMended hands over what recover has written of the claims.
+// commitMended submits what recover has written of the claims.
 func (s *scheduler) commitMended(tx *storage.Tx, claims []claim, told []func()) {
 	if tx.Unchanged() {
 		s.rollback(tx, nil, nil) // nothing to wait for
@@ -115,7 +115,7 @@ func (s *scheduler) breakDown(cause error) {
 			s.releasePermit(r)
 		}
 	}
-	s.ready, s.claims = ready{}, 0
+	s.runQueue, s.claims = runQueue{}, 0
 }
 
 // reload reads the app's state again once every change set has been answered.

@@ -15,10 +15,10 @@ import (
 func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
 	var due []*invocation
-	for s.ready.len() > 0 && !s.broken && !s.draining && !s.uncorrected() {
-		r := s.ready.first()
+	for s.runQueue.len() > 0 && !s.broken && !s.draining && !s.uncorrected() {
+		r := s.runQueue.first()
 		if s.runs.get(r.job.ID) != r {
-			s.ready.pop() // cancelled meanwhile
+			s.runQueue.pop() // cancelled meanwhile
 			continue
 		}
 		if r.job.Due.After(wall) {
@@ -27,7 +27,7 @@ func (s *scheduler) release() {
 		if s.started >= s.permits {
 			break
 		}
-		s.ready.pop()
+		s.runQueue.pop()
 		if s.runs.blocks(r.path) != nil {
 			s.endRun(ending{run: r, err: cutByStuck})
 			continue
@@ -45,7 +45,7 @@ func (s *scheduler) release() {
 // soon says whether the first of the claimed jobs is as near as its claim is
 // ahead of it. A wall that was stepped back puts it off.
 func (s *scheduler) soon(wall time.Time) bool {
-	return s.ready.len() > 0 && !s.ready.first().job.Due.After(wall.Add(s.eng.opts.ClaimAhead))
+	return s.runQueue.len() > 0 && !s.runQueue.first().job.Due.After(wall.Add(s.eng.opts.ClaimAhead))
 }
 
 // launch makes of the run what goes down the path of an RPC. An action's handler

@@ -23,10 +23,10 @@ type scheduler struct {
 	queue  []*turn    // who waits for it, in the order they came
 
 	// The sorted job bucket, as far as memory needs to know it.
-	ready  ready         // claimed durably, waiting for their instant or a permit
-	from   storage.Place // no unclaimed job lies before it
-	nextAt time.Time     // when the next claim is to be made; zero: nothing to claim
-	claims int           // runs claimed and not started
+	runQueue runQueue      // claimed durably, waiting for their instant or a permit
+	from     storage.Place // no unclaimed job lies before it
+	nextAt   time.Time     // when the next claim is to be made; zero: nothing to claim
+	claims   int           // runs claimed and not started
 
 	blocked bool // a job that is due waits for another one to end
 
@@ -65,13 +65,13 @@ type appState struct {
 	id          storage.AppID
 	store       *storage.App
 	runs        *runs
-	clockwork   *clockwork // of whoever has the turn
+	planner     *planner // of whoever has the turn
 	crons       func(storage.JobWriter) dispatch.Crons
 	ref         *appRef
 	scheduler   *actor.PID
 	runner      *actor.PID
 	members     []*pool.Member // of those two
-	outstanding atomic.Int64   // change sets handed over and not answered
+	outstanding atomic.Int64   // change sets submitted and not answered
 	queued      atomic.Int64   // what those weigh (storage.Tx.Weight)
 	full        atomic.Bool    // the SchedulerActor waits for that to be less than maxQueued
 	loads       int            // how often the state was read again, by the SchedulerActor while it has the turn
@@ -111,7 +111,7 @@ type (
 	resume    struct{} // the drain for a hold was taken back
 	committed struct { // a change set was answered
 		err   error
-		loads int  // of the app, when it was handed over
+		loads int  // of the app, when it was submitted
 		own   bool // it was the app's own work, and no caller's
 		runs  runChanges
 	}
@@ -173,7 +173,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		}
 	case *clockMoved:
 		s.alarm.Clear()
-		s.wound = s.wound && !s.eng.waker.sweeping.Load() // the waker waits to be told
+		s.wound = s.wound && !s.eng.waker.rollingOut.Load() // the waker waits to be told
 	case *committed:
 		s.noteCommitted(m)
 	case *handlersMoved:

@@ -108,10 +108,10 @@ func mark(t *storage.Trigger, era storage.EraID) {
 
 // skip writes down that the slots in [from, to] were skipped, but for those that have
 // fired already.
-func (c *clockwork) skip(w storage.JobWriter, t *storage.Trigger, from, to time.Time, reason string, now time.Time) error {
-	schedule, err := c.schedule(t)
+func (p *planner) skip(w storage.JobWriter, t *storage.Trigger, from, to time.Time, reason string, now time.Time) error {
+	schedule, err := p.schedule(t)
 	if err != nil || schedule == nil {
-		return c.decide(w, t, from, to, storage.SlotSkipped, reason, "", now)
+		return p.decide(w, t, from, to, storage.SlotSkipped, reason, "", now)
 	}
 	for !from.IsZero() && !from.After(to) {
 		last, why := to, reason
@@ -131,7 +131,7 @@ func (c *clockwork) skip(w storage.JobWriter, t *storage.Trigger, from, to time.
 		if last.IsZero() {
 			break // its spec has no slot here any more
 		}
-		if err := c.decide(w, t, from, last, storage.SlotSkipped, why, "", now); err != nil {
+		if err := p.decide(w, t, from, last, storage.SlotSkipped, why, "", now); err != nil {
 			return err
 		}
 		if !last.Before(to) {

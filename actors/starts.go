@@ -18,46 +18,46 @@ import (
 const startedAgain = "the program was started again before the tick began"
 
 // unstarted says whether the trigger has not ticked in this process.
-func (c *clockwork) unstarted(t *storage.Trigger) bool {
-	return t.AtStart && t.Started != c.epoch && !t.Unreadable()
+func (p *planner) unstarted(t *storage.Trigger) bool {
+	return t.AtStart && t.Started != p.epoch && !t.Unreadable()
 }
 
 // start takes back what an earlier process has left of the trigger, and has it tick
 // in this one.
-func (c *clockwork) start(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
-	if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {
+func (p *planner) start(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+	if err := p.withdraw(w, t, startedAgain, false, wall, now); err != nil {
 		return err
 	}
-	return c.wind(w, t, wall, now)
+	return p.wind(w, t, wall, now)
 }
 
 // windStart is wind for a trigger AtStart. A start that finds it paused is skipped.
-func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
+func (p *planner) windStart(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
 	t.Fault = ""
-	if t.Started == c.epoch {
+	if t.Started == p.epoch {
 		return w.PutTrigger(t)
 	}
-	t.Started = c.epoch
+	t.Started = p.epoch
 	at := wall.Truncate(time.Millisecond).UTC()
-	slot, err := c.startSlot(w, t, at)
+	slot, err := p.startSlot(w, t, at)
 	if err != nil {
 		return err
 	}
 	if t.Paused {
-		if err := c.decide(w, t, slot, slot, storage.SlotSkipped, pausedFor(t.PauseReason), "", now); err != nil {
+		if err := p.decide(w, t, slot, slot, storage.SlotSkipped, pausedFor(t.PauseReason), "", now); err != nil {
 			return err
 		}
 		return w.PutTrigger(t)
 	}
 	job := jobOf(t)
-	job.ID, job.Slot, job.ScheduledFor, job.Due = storage.StartID(t.Name, c.epoch), slot, at, at.Add(c.jitter(t))
+	job.ID, job.Slot, job.ScheduledFor, job.Due = storage.StartID(t.Name, p.epoch), slot, at, at.Add(p.jitter(t))
 	job.EnqueuedAt = now
 	id, err := w.InsertTick(job)
 	switch {
 	case err == nil:
 		t.Next, t.NextJob = slot, id
 	case errors.Is(err, storage.ErrExists):
-		err = c.decide(w, t, slot, slot, storage.SlotSkipped, takenReason, "", now)
+		err = p.decide(w, t, slot, slot, storage.SlotSkipped, takenReason, "", now)
 	}
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (c *clockwork) windStart(w storage.JobWriter, t *storage.Trigger, wall, now
 
 // startSlot is the slot of a start at the instant: the first from there on that no start in
 // the log has. The wall may have been set back to one since.
-func (c *clockwork) startSlot(w storage.JobWriter, t *storage.Trigger, at time.Time) (time.Time, error) {
+func (p *planner) startSlot(w storage.JobWriter, t *storage.Trigger, at time.Time) (time.Time, error) {
 	if at.After(t.Decided) {
 		return at, nil
 	}
@@ -83,7 +83,7 @@ func (c *clockwork) startSlot(w storage.JobWriter, t *storage.Trigger, at time.T
 }
 
 // staleStart is stale for a tick of a trigger AtStart.
-func (c *clockwork) staleStart(t *storage.Trigger, job *storage.Job) string {
+func (p *planner) staleStart(t *storage.Trigger, job *storage.Job) string {
 	switch {
 	case job.ID == storage.TickID(t.Name, job.Slot):
 		return "the trigger was changed"
@@ -91,7 +91,7 @@ func (c *clockwork) staleStart(t *storage.Trigger, job *storage.Job) string {
 		return ""
 	case t.Paused:
 		return pausedFor(t.PauseReason)
-	case job.ID != storage.StartID(t.Name, c.epoch):
+	case job.ID != storage.StartID(t.Name, p.epoch):
 		return startedAgain
 	}
 	return ""

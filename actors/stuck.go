@@ -304,7 +304,7 @@ func (app *appState) returnedFrom(inv *invocation) {
 
 // reason is why the pending job is not begun though it is due, or will not be, or "".
 func (app *appState) reason(job *storage.Job) string {
-	if l := app.runs.waitingFor(job, app.clockwork.waited(job)); l != nil {
+	if l := app.runs.waitingFor(job, app.planner.waited(job)); l != nil {
 		whose := "the attempt before"
 		if l.Job != job.ID {
 			whose = "an earlier tick"

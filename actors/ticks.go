@@ -26,14 +26,14 @@ const maxCounted = 10_000
 // the clock was stepped back since.
 const takenReason = "an earlier trigger of this name has a tick of this slot"
 
-// clockwork turns triggers into ticks: it knows what a spec means, which
+// planner turns triggers into ticks: it knows what a spec means, which
 // storage does not. It belongs to whoever has the app's turn.
 //
 // A trigger that is not paused has exactly one pending tick, that of its next
 // slot: an ordinary job in the sorted bucket. When that tick is claimed, or its
 // slot is skipped, the trigger is advanced and the next tick inserted in the
 // same change set (G20), so that every slot is decided once (G19).
-type clockwork struct {
+type planner struct {
 	app   storage.AppID
 	epoch uint64 // of its volume
 	runs  *runs  // the app's
@@ -58,57 +58,57 @@ type compiled struct {
 	schedule   *cron.Schedule
 }
 
-func newClockwork(app storage.AppID, epoch uint64, runs *runs, log *slog.Logger) *clockwork {
-	return &clockwork{
+func newPlanner(app storage.AppID, epoch uint64, runs *runs, log *slog.Logger) *planner {
+	return &planner{
 		app: app, epoch: epoch, runs: runs, log: log, schedules: map[string]*compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
 	}
 }
 
 // forget drops what is in memory of a trigger that is deleted.
-func (c *clockwork) forget(trigger string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.schedules, trigger)
-	delete(c.queued, trigger)
-	delete(c.complaints, trigger)
+func (p *planner) forget(trigger string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.schedules, trigger)
+	delete(p.queued, trigger)
+	delete(p.complaints, trigger)
 }
 
 // waits notes that the tick waits for its predecessor, or with "" that none does.
-func (c *clockwork) waits(trigger string, id storage.JobID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (p *planner) waits(trigger string, id storage.JobID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if id == "" {
-		delete(c.queued, trigger) // a map that never held anything takes no room
+		delete(p.queued, trigger) // a map that never held anything takes no room
 	} else {
-		c.queued[trigger] = id
+		p.queued[trigger] = id
 	}
 }
 
 // waited says whether the tick has waited for its predecessor.
-func (c *clockwork) waited(job *storage.Job) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.queued[job.Trigger] == job.ID
+func (p *planner) waited(job *storage.Job) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queued[job.Trigger] == job.ID
 }
 
 // schedule returns the trigger's schedule, compiled once.
-func (c *clockwork) schedule(t *storage.Trigger) (*cron.Schedule, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if k, ok := c.schedules[t.Name]; ok && k.spec == t.Spec && k.zone == t.Zone && k.anchor.Equal(t.Anchor) {
+func (p *planner) schedule(t *storage.Trigger) (*cron.Schedule, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k, ok := p.schedules[t.Name]; ok && k.spec == t.Spec && k.zone == t.Zone && k.anchor.Equal(t.Anchor) {
 		return k.schedule, nil
 	}
 	schedule, err := dispatch.ScheduleOf(t)
 	if err != nil {
 		return nil, err
 	}
-	c.schedules[t.Name] = &compiled{t.Spec, t.Zone, t.Anchor, schedule}
+	p.schedules[t.Name] = &compiled{t.Spec, t.Zone, t.Anchor, schedule}
 	return schedule, nil
 }
 
 // jitter is how much later than their slots the ticks of the trigger are due:
 // always the same for one app and trigger, and spread over the apps.
-func (c *clockwork) jitter(t *storage.Trigger) time.Duration { return jitterOf(c.app, t) }
+func (p *planner) jitter(t *storage.Trigger) time.Duration { return jitterOf(p.app, t) }
 
 func jitterOf(app storage.AppID, t *storage.Trigger) time.Duration {
 	if t.Jitter <= 0 {
@@ -124,17 +124,17 @@ func jitterOf(app storage.AppID, t *storage.Trigger) time.Duration {
 // wind gives the trigger the first slot after the instant that has no tick, with a
 // tick, and stores it. A schedule that has no slot left leaves it without, and
 // so does a fault, which is stored with it.
-func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now time.Time) error {
+func (p *planner) wind(w storage.JobWriter, t *storage.Trigger, after, now time.Time) error {
 	t.Next, t.NextJob = time.Time{}, ""
 	if t.AtStart {
-		return c.windStart(w, t, after, now)
+		return p.windStart(w, t, after, now)
 	}
 	if t.Paused {
 		return w.PutTrigger(t)
 	}
-	schedule, err := c.schedule(t)
+	schedule, err := p.schedule(t)
 	if err != nil {
-		return c.fault(w, t, err, now)
+		return p.fault(w, t, err, now)
 	}
 	t.Fault = ""
 	// A clock that was stepped back brings no slot twice, and none from before the
@@ -154,7 +154,7 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 			after = t.Spent[i].To // these have fired
 			continue
 		}
-		id, err := c.insert(w, t, slot, false, now)
+		id, err := p.insert(w, t, slot, false, now)
 		if err == nil {
 			t.Next, t.NextJob = slot.UTC(), id
 			break
@@ -168,7 +168,7 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 		to, after = slot, slot
 	}
 	if !from.IsZero() {
-		if err := c.skip(w, t, from, to, takenReason, now); err != nil {
+		if err := p.skip(w, t, from, to, takenReason, now); err != nil {
 			return err
 		}
 	}
@@ -176,18 +176,18 @@ func (c *clockwork) wind(w storage.JobWriter, t *storage.Trigger, after, now tim
 }
 
 // insert stores the tick of a slot, which is late if it is one to be caught up.
-func (c *clockwork) insert(w storage.JobWriter, t *storage.Trigger, slot time.Time, late bool, now time.Time) (storage.JobID, error) {
+func (p *planner) insert(w storage.JobWriter, t *storage.Trigger, slot time.Time, late bool, now time.Time) (storage.JobID, error) {
 	job := jobOf(t)
-	job.Slot, job.ScheduledFor, job.Due = slot.UTC(), slot.UTC(), slot.Add(c.jitter(t))
+	job.Slot, job.ScheduledFor, job.Due = slot.UTC(), slot.UTC(), slot.Add(p.jitter(t))
 	job.EnqueuedAt, job.CaughtUp = now, late
 	return w.InsertTick(job)
 }
 
 // decide writes down how the slots [from, to] of the trigger ended.
-func (c *clockwork) decide(w storage.JobWriter, t *storage.Trigger, from, to time.Time, outcome storage.SlotOutcome, reason string, job storage.JobID, now time.Time) error {
+func (p *planner) decide(w storage.JobWriter, t *storage.Trigger, from, to time.Time, outcome storage.SlotOutcome, reason string, job storage.JobID, now time.Time) error {
 	mark(t, w.Era())
 	if outcome != storage.SlotSkipped && !t.AtStart {
-		schedule, _ := c.schedule(t) // nil if there is none
+		schedule, _ := p.schedule(t) // nil if there is none
 		t.Spent = spend(t.Spent, to, schedule)
 	}
 	if to.After(t.Decided) {
@@ -195,7 +195,7 @@ func (c *clockwork) decide(w storage.JobWriter, t *storage.Trigger, from, to tim
 	}
 	n := 1
 	if !to.Equal(from) {
-		n = c.count(t, from, to)
+		n = p.count(t, from, to)
 	}
 	return w.LogSlot(t.Name, storage.Slot{
 		From: from.UTC(), To: to.UTC(), Count: n, Outcome: outcome, Reason: reason, Job: job, At: now,
@@ -203,8 +203,8 @@ func (c *clockwork) decide(w storage.JobWriter, t *storage.Trigger, from, to tim
 }
 
 // count is how many slots lie in [from, to], 0 if there are too many to count.
-func (c *clockwork) count(t *storage.Trigger, from, to time.Time) int {
-	schedule, err := c.schedule(t)
+func (p *planner) count(t *storage.Trigger, from, to time.Time) int {
+	schedule, err := p.schedule(t)
 	if err != nil {
 		return 0
 	}
@@ -227,116 +227,116 @@ func (c *clockwork) count(t *storage.Trigger, from, to time.Time) int {
 type verdict int
 
 const (
-	claimIt verdict = iota
-	keepIt          // look again at the instant, or when a run of its trigger has ended
-	goneIt          // the transaction has taken it out of the bucket
+	runTick  verdict = iota
+	holdTick         // look again at the instant, or when a run of its trigger has ended
+	dropTick         // the transaction has taken it out of the bucket
 )
 
 // judge decides about a tick that is due, or nearly. running are the runs of its
 // trigger. A tick that is not its trigger's next is a retry, or is caught up: it
 // waits its turn unless ticks may overlap. After an error the caller drops what
 // was written.
-func (c *clockwork) judge(w storage.JobWriter, job *storage.Job, running []*run, wall, now time.Time) (verdict, time.Time, error) {
+func (p *planner) judge(w storage.JobWriter, job *storage.Job, running []*run, wall, now time.Time) (verdict, time.Time, error) {
 	if job.Slot.IsZero() {
-		return claimIt, time.Time{}, nil // run by hand
+		return runTick, time.Time{}, nil // run by hand
 	}
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil {
-		return keepIt, time.Time{}, err
+		return holdTick, time.Time{}, err
 	}
 	if !ok || job.ID != t.NextJob {
-		if gone, err := c.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
-			return goneIt, time.Time{}, err
+		if gone, err := p.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
+			return dropTick, time.Time{}, err
 		}
 		if !ok || t.Overlap == storage.OverlapAllow {
-			return claimIt, time.Time{}, nil
+			return runTick, time.Time{}, nil
 		}
-		if len(running) > 0 || c.left(&t) > 0 {
-			return keepIt, time.Time{}, nil
+		if len(running) > 0 || p.left(&t) > 0 {
+			return holdTick, time.Time{}, nil
 		}
 		if job.Attempts == 0 {
-			if retries, err := c.retries(w, &t, wall); len(retries) > 0 || err != nil {
-				return keepIt, time.Time{}, err
+			if retries, err := p.retries(w, &t, wall); len(retries) > 0 || err != nil {
+				return holdTick, time.Time{}, err
 			}
 		}
-		return claimIt, time.Time{}, nil
+		return runTick, time.Time{}, nil
 	}
-	schedule, err := c.schedule(&t)
+	schedule, err := p.schedule(&t)
 	if err != nil {
-		return goneIt, time.Time{}, c.fault(w, &t, err, now)
+		return dropTick, time.Time{}, p.fault(w, &t, err, now)
 	}
 	if t.HeldJob != "" {
-		return goneIt, time.Time{}, c.skipHeld(w, &t, wall, now)
+		return dropTick, time.Time{}, p.skipHeld(w, &t, wall, now)
 	}
-	slot, waited := t.Next, c.waited(job)
+	slot, waited := t.Next, p.waited(job)
 	if i := spanOf(t.Spent, slot); i >= 0 && !t.AtStart {
 		if wall.Before(job.Due) {
-			return keepIt, job.Due, nil
+			return holdTick, job.Due, nil
 		}
 		if _, err := w.RemoveTick(job.ID); err != nil {
-			return keepIt, time.Time{}, err
+			return holdTick, time.Time{}, err
 		}
-		last := schedule.Last(slot.Add(-time.Millisecond), earlier(t.Spent[i].To, wall.Add(-c.jitter(&t))))
-		if err := c.skip(w, &t, slot, last, mergedReason, now); err != nil {
-			return keepIt, time.Time{}, err
+		last := schedule.Last(slot.Add(-time.Millisecond), earlier(t.Spent[i].To, wall.Add(-p.jitter(&t))))
+		if err := p.skip(w, &t, slot, last, mergedReason, now); err != nil {
+			return holdTick, time.Time{}, err
 		}
-		return goneIt, time.Time{}, c.wind(w, &t, last, now)
+		return dropTick, time.Time{}, p.wind(w, &t, last, now)
 	}
 	if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick {
-		v, err := c.catchUp(w, &t, schedule, wall, now)
-		if v == goneIt || err != nil {
+		v, err := p.catchUp(w, &t, schedule, wall, now)
+		if v == dropTick || err != nil {
 			return v, time.Time{}, err
 		}
 		// The slot itself is to be run late: it is judged like any other.
 	}
 	if t.Overlap != storage.OverlapAllow {
-		reason, byHand, err := c.overlap(w, &t, running, wall)
+		reason, byHand, err := p.overlap(w, &t, running, wall)
 		switch {
 		case err != nil:
-			return keepIt, time.Time{}, err
+			return holdTick, time.Time{}, err
 		case reason == "":
 		case t.Overlap == storage.OverlapQueue, t.Overlap == storage.OverlapSkip && byHand:
-			c.waits(t.Name, job.ID)
-			return keepIt, time.Time{}, nil
+			p.waits(t.Name, job.ID)
+			return holdTick, time.Time{}, nil
 		case wall.Before(job.Due):
-			return keepIt, job.Due, nil // it may have ended by then
+			return holdTick, job.Due, nil // it may have ended by then
 		case t.Overlap == storage.OverlapReplace:
-			leaving, err := c.replace(w, &t, slot, running, now)
+			leaving, err := p.replace(w, &t, slot, running, now)
 			if err != nil {
-				return keepIt, time.Time{}, err
+				return holdTick, time.Time{}, err
 			}
 			if leaving > 0 {
-				c.waits(t.Name, job.ID) // until they have returned, or are stuck
-				return keepIt, time.Time{}, nil
+				p.waits(t.Name, job.ID) // until they have returned, or are stuck
+				return holdTick, time.Time{}, nil
 			}
 		default:
 			if _, err := w.RemoveTick(job.ID); err != nil {
-				return keepIt, time.Time{}, err
+				return holdTick, time.Time{}, err
 			}
-			if err := c.decide(w, &t, slot, slot, storage.SlotSkipped, reason, "", now); err != nil {
-				return keepIt, time.Time{}, err
+			if err := p.decide(w, &t, slot, slot, storage.SlotSkipped, reason, "", now); err != nil {
+				return holdTick, time.Time{}, err
 			}
-			return goneIt, time.Time{}, c.wind(w, &t, slot, now)
+			return dropTick, time.Time{}, p.wind(w, &t, slot, now)
 		}
 	}
-	c.waits(t.Name, "")
-	if err := c.decide(w, &t, slot, slot, storage.SlotFired, "", job.ID, now); err != nil {
-		return keepIt, time.Time{}, err
+	p.waits(t.Name, "")
+	if err := p.decide(w, &t, slot, slot, storage.SlotFired, "", job.ID, now); err != nil {
+		return holdTick, time.Time{}, err
 	}
 	after := slot
-	if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {
-		if err := c.skip(w, &t, schedule.Next(slot), last, "overlap: a tick was waiting already", now); err != nil {
-			return keepIt, time.Time{}, err
+	if last := schedule.Last(slot, wall.Add(-p.jitter(&t))); waited && !last.IsZero() {
+		if err := p.skip(w, &t, schedule.Next(slot), last, "overlap: a tick was waiting already", now); err != nil {
+			return holdTick, time.Time{}, err
 		}
 		after = last
 	}
-	return claimIt, time.Time{}, c.wind(w, &t, after, now)
+	return runTick, time.Time{}, p.wind(w, &t, after, now)
 }
 
 // catchUp decides the slots that were missed, the pending one being the first
-// of them. claimIt means that the pending tick is to be run.
-func (c *clockwork) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *cron.Schedule, wall, now time.Time) (verdict, error) {
-	slot, jitter := t.Next, c.jitter(t)
+// of them. runTick means that the pending tick is to be run.
+func (p *planner) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *cron.Schedule, wall, now time.Time) (verdict, error) {
+	slot, jitter := t.Next, p.jitter(t)
 	before := slot.Add(-time.Millisecond)
 	last := schedule.Last(before, wall.Add(-jitter)) // of the slots that have come
 	var late []time.Time                             // to be run, oldest first
@@ -357,40 +357,40 @@ func (c *clockwork) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *c
 		late = []time.Time{last}
 	}
 	if len(late) == 1 && late[0].Equal(slot) && last.Equal(slot) {
-		return claimIt, nil
+		return runTick, nil
 	}
 	if _, err := w.RemoveTick(t.NextJob); err != nil {
-		return keepIt, err
+		return holdTick, err
 	}
 	skippedTo := last
 	if len(late) > 0 {
 		skippedTo = schedule.Last(before, late[0].Add(-time.Millisecond))
 	}
 	if !skippedTo.IsZero() {
-		if err := c.skip(w, t, slot, skippedTo, reason, now); err != nil {
-			return keepIt, err
+		if err := p.skip(w, t, slot, skippedTo, reason, now); err != nil {
+			return holdTick, err
 		}
 	}
 	for _, at := range late {
 		if spanOf(t.Spent, at) >= 0 {
-			if err := c.skip(w, t, at, at, reason, now); err != nil { // it has fired, or may have
-				return keepIt, err
+			if err := p.skip(w, t, at, at, reason, now); err != nil { // it has fired, or may have
+				return holdTick, err
 			}
 			continue
 		}
-		id, err := c.insert(w, t, at, true, now)
+		id, err := p.insert(w, t, at, true, now)
 		outcome, reason := storage.SlotFired, "missed: run late"
 		switch {
 		case errors.Is(err, storage.ErrExists):
 			outcome, reason = storage.SlotSkipped, takenReason
 		case err != nil:
-			return keepIt, err
+			return holdTick, err
 		}
-		if err := c.decide(w, t, at, at, outcome, reason, id, now); err != nil {
-			return keepIt, err
+		if err := p.decide(w, t, at, at, outcome, reason, id, now); err != nil {
+			return holdTick, err
 		}
 	}
-	return goneIt, c.wind(w, t, last, now)
+	return dropTick, p.wind(w, t, last, now)
 }
 
 // latest returns up to limit of the latest slots in (from, to], oldest first. It
@@ -410,14 +410,14 @@ func latest(schedule *cron.Schedule, from, to time.Time, limit int) (slots []tim
 
 // tickOf is what a function that runs for the job sees as ctx.Tick. Its instants have
 // the trigger's zone, or UTC if there is no trigger any more.
-func (c *clockwork) tickOf(tx *storage.Tx, job *storage.Job) dispatch.Tick {
+func (p *planner) tickOf(tx *storage.Tx, job *storage.Job) dispatch.Tick {
 	if job.Trigger == "" {
 		return dispatch.Tick{}
 	}
 	tick := dispatch.Tick{Trigger: job.Trigger, Slot: job.Slot}
 	if t, ok, err := tx.JobWriter().System().Trigger(job.Trigger); err == nil && ok {
 		tick.PreviousSuccess = t.LastSuccess
-		if schedule, err := c.schedule(&t); err == nil {
+		if schedule, err := p.schedule(&t); err == nil {
 			tick.Slot, tick.PreviousSuccess = schedule.In(tick.Slot), schedule.In(tick.PreviousSuccess)
 		}
 	}

@@ -111,7 +111,7 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 	return true
 }
 
-// end takes the turn's result. It hands the transaction over if that is all
+// end takes the turn's result. It submits the transaction if that is all
 // there is to do.
 func (r *turnBatch) end(t *turn, res result) {
 	r.mu.Lock()
@@ -131,7 +131,7 @@ func (r *turnBatch) end(t *turn, res result) {
 	r.submitted = append(r.submitted, t)
 }
 
-// submit hands the turn's transaction over. It is false, with nothing done, if
+// submit submits the turn's transaction. It is false, with nothing done, if
 // that is the SchedulerActor's to do.
 func (r *turnBatch) submit(t *turn) bool {
 	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 {
@@ -189,7 +189,7 @@ func (s *scheduler) finishBatch(r *turnBatch) {
 	}
 	for _, job := range r.tooSoon {
 		if s.runs.get(job.job.ID) == job {
-			s.ready.push(job)
+			s.runQueue.push(job)
 		}
 	}
 	for _, t := range r.submitted {

@@ -24,7 +24,7 @@ func TestG24_AMutationHasLimits(t *testing.T) {
 		_, err := entries.Insert(ctx.DB, entry{Name: name})
 		return err
 	})
-	deeds := map[string]func(ctx *dispatch.MutationCtx, i int) error{
+	ops := map[string]func(ctx *dispatch.MutationCtx, i int) error{
 		"jobs": func(ctx *dispatch.MutationCtx, i int) error {
 			_, err := ctx.Scheduler.RunAfter(time.Hour, addEntry.With(fmt.Sprint(i)))
 			return err
@@ -56,7 +56,7 @@ func TestG24_AMutationHasLimits(t *testing.T) {
 	loop := k.mutation("t:loop", func(ctx *dispatch.MutationCtx, name string) error {
 		k.note("loop "+name, ctx.Job)
 		for i := range 10 * most {
-			if err := deeds[name](ctx, i); err != nil {
+			if err := ops[name](ctx, i); err != nil {
 				return fmt.Errorf("number %d: %w", i, err)
 			}
 		}
@@ -64,7 +64,7 @@ func TestG24_AMutationHasLimits(t *testing.T) {
 	})
 	careful := k.mutation("t:careful", func(ctx *dispatch.MutationCtx, name string) error {
 		for i := range 10 * most {
-			if deeds[name](ctx, i) != nil {
+			if ops[name](ctx, i) != nil {
 				break
 			}
 		}
@@ -80,7 +80,7 @@ func TestG24_AMutationHasLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(h.Jobs("acme"))
-		for name := range deeds {
+		for name := range ops {
 			_, err := loop.Run(h.Caller("acme"), name)
 			wantCode(t, err, dispatch.CodeResourceExhausted)
 			if !dispatch.IsPermanent(err) || !errors.Is(err, storage.ErrTxLimit) {

@@ -29,40 +29,40 @@ const wakeAtOnce = 256
 // It is also where steps of the wall clock are noticed: timers follow the
 // monotonic clock, so every app is told to look at the wall again.
 type waker struct {
-	eng   *Engine
-	self  *actor.PID
-	alarm timing.Alarm
-	next  time.Time       // what the alarm is set for, by the wall; zero: not set
-	due   []storage.AppID // to be woken, the first ones first
-	swept []storage.AppID // to be woken when no app is due
-	gone  chan struct{}   // closed when it reads nothing any more
-	again bool            // the alarm index is to be read again when those that are due were woken
-	awake int             // how many are being woken
-	moves int             // clock.check, when it was last asked
-	check *time.Timer
-	sweep map[storage.AppID]bool // apps that have not looked at the declared triggers, and the clock, yet
-	step  storage.EraID          // the latest step of the wall when that began
-	later []storage.AppID        // apps with a trigger AtStart that could not be taken up, to be woken again
+	eng        *Engine
+	self       *actor.PID
+	alarm      timing.Alarm
+	next       time.Time       // what the alarm is set for, by the wall; zero: not set
+	due        []storage.AppID // to be woken, the first ones first
+	background []storage.AppID // to be woken when no app is due
+	gone       chan struct{}   // closed when it reads nothing any more
+	again      bool            // the alarm index is to be read again when those that are due were woken
+	awake      int             // how many are being woken
+	moves      int             // clock.check, when it was last asked
+	check      *time.Timer
+	rollout    map[storage.AppID]bool // apps that have not looked at the declared triggers, and the clock, yet
+	step       storage.EraID          // the latest step of the wall when that began
+	later      []storage.AppID        // apps with a trigger AtStart that could not be taken up, to be woken again
 
 	expired  storage.ExpiredCursor // up to there apps were looked at for expired rows
 	expiring bool                  // some are being looked at
 	expireAt time.Duration         // monotonic; when to look at others
 
-	checking atomic.Bool       // checkFiles is under way
-	failing  map[string]string // what the log has of each thing that fails
-	sweeping atomic.Bool       // somebody is in sweep
+	checking   atomic.Bool       // checkFiles is under way
+	failing    map[string]string // what the log has of each thing that fails
+	rollingOut atomic.Bool       // rollout is not empty
 }
 
 // The messages to the waker.
 type (
-	lookAround struct{}
+	rescan     struct{}
 	wakeAlarm  struct{ gen uint64 }
 	checkClock struct{}
 
 	deadlinesMoved struct{} // when triggers become overdue has changed
 
 	clockStepped struct{ era storage.Era } // by the clock: it began with a step
-	appSwept     struct {                  // it has looked, after the step
+	appRolledOut struct {                  // it has looked, after the step
 		id   storage.AppID
 		step storage.EraID
 	}
@@ -74,9 +74,9 @@ type (
 	appAsleep struct{ at time.Time } // an app fell asleep; when it has something to do, or zero
 )
 
-// look has the waker read the alarm indexes again: an app has gone to sleep, or
+// rescan has the waker read the alarm indexes again: an app has gone to sleep, or
 // has come into being behind the engine's back.
-func (w *waker) look() { w.eng.sys.tell(w.self, &lookAround{}) }
+func (w *waker) rescan() { w.eng.sys.tell(w.self, &rescan{}) }
 
 // wakeUp has the waker wake the app, whether it is due or not.
 func (w *waker) wakeUp(id storage.AppID) { w.eng.sys.tell(w.self, &wakeApp{id}) }
@@ -87,16 +87,16 @@ func (w *waker) Receive(c actor.Context) {
 	case *actor.Started:
 		w.moves = w.eng.clock.check()
 		w.checkLater()
-		w.beginSweep()
+		w.beginRollout()
 		w.beginStarts()
 		w.wakeHeld()
 	case *wakeApp:
 		w.due = append(w.due, m.id)
 		w.wakeSome()
 		return
-	case *appSwept:
+	case *appRolledOut:
 		if m.step >= w.step {
-			w.endSweep(m.id)
+			w.endRollout(m.id)
 		}
 		return
 	case *appAwake:
@@ -117,13 +117,13 @@ func (w *waker) Receive(c actor.Context) {
 	case *deadlinesMoved:
 		w.tellOverdue()
 		return
-	case *lookAround:
+	case *rescan:
 	case *wakeAlarm:
 		if !w.alarm.Fired(m.gen) {
 			return
 		}
 		w.next = time.Time{}
-		w.swept, w.later = append(w.swept, w.later...), nil
+		w.background, w.later = append(w.background, w.later...), nil
 	case *expiredFound:
 		w.wakeExpired(m)
 		return
@@ -137,11 +137,11 @@ func (w *waker) Receive(c actor.Context) {
 			return
 		}
 		w.moves = moves
-		w.lookAgain()
+		w.recheckClocks()
 	case *clockStepped:
 		w.eng.opts.Logger.Warn("the wall clock was set", "by", m.era.Step, "to", m.era.Began)
-		w.beginSweep()
-		w.lookAgain()
+		w.beginRollout()
+		w.recheckClocks()
 	case *actor.Stopping, *actor.Restarting:
 		w.alarm.Clear()
 		if w.check != nil {
@@ -157,8 +157,8 @@ func (w *waker) Receive(c actor.Context) {
 	w.wakeDue()
 }
 
-// lookAgain has every app that is awake look at the wall.
-func (w *waker) lookAgain() {
+// recheckClocks has every app that is awake look at the wall.
+func (w *waker) recheckClocks() {
 	w.eng.directory.each(func(ref *appRef) { w.eng.sys.tell(ref.app.scheduler, &clockMoved{}) })
 }
 
@@ -169,21 +169,21 @@ func (w *waker) checkLater() {
 
 // beginStarts wakes the apps that have a trigger AtStart.
 func (w *waker) beginStarts() {
-	w.swept = append(w.swept, w.eng.declared.starters()...)
+	w.background = append(w.background, w.eng.declared.starters()...)
 }
 
-// beginSweep wakes every app if the declared triggers are not those that every
+// beginRollout wakes every app if the declared triggers are not those that every
 // app has looked at already: an app that sleeps and has nothing due would not
 // come to know of a new one. So it does if the wall was stepped, and what is due
 // far ahead by a wall that was wrong has come to be due.
-func (w *waker) beginSweep() {
+func (w *waker) beginRollout() {
 	d := &w.eng.declared
 	known, err := w.eng.store.Declared()
-	swept, markErr := w.eng.store.Mark(storage.EraSwept)
+	rolledOut, markErr := w.eng.store.Mark(storage.EraRolledOut)
 	err = errors.Join(err, markErr)
 	w.step = storage.EraID(w.eng.clock.latestStep.Load())
 	f := w.eng.clock.fixes(w.eng.clock.wall())
-	if err == nil && known == d.fingerprint && (w.step <= swept || f.none()) {
+	if err == nil && known == d.fingerprint && (w.step <= rolledOut || f.none()) {
 		return
 	}
 	ids, listErr := w.eng.store.Apps()
@@ -194,30 +194,30 @@ func (w *waker) beginSweep() {
 		// The apps of the other volumes look all the same.
 		w.eng.opts.Logger.Error("reading which triggers were declared", "err", err)
 	}
-	w.sweep = map[storage.AppID]bool{}
+	w.rollout = map[storage.AppID]bool{}
 	for _, id := range append(ids, d.named()...) {
-		w.sweep[id] = true
+		w.rollout[id] = true
 	}
-	w.sweeping.Store(true)
-	w.swept = slices.Collect(maps.Keys(w.sweep))
-	w.endSweep("")
+	w.rollingOut.Store(true)
+	w.background = slices.Collect(maps.Keys(w.rollout))
+	w.endRollout("")
 }
 
-// endSweep notes that an app has looked, and remembers when all have.
-func (w *waker) endSweep(id storage.AppID) {
-	if w.sweep == nil {
+// endRollout notes that an app has looked, and remembers when all have.
+func (w *waker) endRollout(id storage.AppID) {
+	if w.rollout == nil {
 		return
 	}
-	if delete(w.sweep, id); len(w.sweep) > 0 {
+	if delete(w.rollout, id); len(w.rollout) > 0 {
 		return
 	}
-	w.sweep = nil
-	w.sweeping.Store(false)
+	w.rollout = nil
+	w.rollingOut.Store(false)
 	eng, step := w.eng, w.step
 	eng.handlers.spawn("", func() result {
 		err := eng.store.SetDeclared(eng.declared.fingerprint)
 		if step > 0 {
-			err = errors.Join(err, eng.store.SetMark(storage.EraSwept, step))
+			err = errors.Join(err, eng.store.SetMark(storage.EraRolledOut, step))
 		}
 		return result{err: err}
 	}, func(res result) {
@@ -288,8 +288,8 @@ func (w *waker) wakeSome() {
 	if w.again && len(w.due) == 0 {
 		w.wakeDue()
 	}
-	for w.awake < wakeAtOnce && len(w.swept) > 0 {
-		w.wake(&w.swept)
+	for w.awake < wakeAtOnce && len(w.background) > 0 {
+		w.wake(&w.background)
 	}
 }
 

@@ -143,7 +143,7 @@ func (c *contest) measure(ctx context.Context, o order) ([]workload.Row, error) 
 		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
 			return nil, err
 		}
-		if row.Workload != bareUpdate || row.System == contestants()[0].name {
+		if row.Workload != baseline || row.System == contestants()[0].name {
 			rows = append(rows, row)
 		}
 	}

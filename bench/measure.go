@@ -32,10 +32,10 @@ func measure(ctx context.Context, text string, stdout io.Writer) error {
 	if err != nil {
 		return usageError{err}
 	}
-	rig := &workload.Rig{System: c.open(o.Server), Dir: o.Dir, Scale: o.Scale}
+	harness := &workload.Harness{System: c.open(o.Server), Dir: o.Dir, Scale: o.Scale}
 	enc := json.NewEncoder(stdout)
 	var printed error
-	err = rig.Run(ctx, list, func(row workload.Row) {
+	err = harness.Run(ctx, list, func(row workload.Row) {
 		row.System = c.name
 		if err := enc.Encode(row); err != nil {
 			printed = err

@@ -56,7 +56,7 @@ func aspect(name string) (figure string, more bool) {
 	switch name {
 	case "W3", "W3-loaded", "W6-W3", "W4-herd", "W8", "W8-due":
 		return "p99_ms", false
-	case "W7", "W7-bare":
+	case "W7", "W7-baseline":
 		return "p50_ms", false
 	case "W4-idle":
 		return "bytes_per_app", false
@@ -66,9 +66,9 @@ func aspect(name string) (figure string, more bool) {
 	return "per_second", true
 }
 
-// bareUpdate is the row of what the disk itself takes, which is measured beside
+// baseline is the row of what the disk itself takes, which is measured beside
 // Carillon's W7 and counts as its own.
-const bareUpdate = "W7-bare"
+const baseline = "W7-baseline"
 
 // key tells rows apart.
 type key struct {
@@ -158,7 +158,7 @@ func compare(rows []Result) {
 	if len(rows) == 0 || rows[0].System != "carillon" {
 		return
 	}
-	if rows[0].Workload == bareUpdate {
+	if rows[0].Workload == baseline {
 		return // a bound, not a contest
 	}
 	figure, more := aspect(rows[0].Workload)

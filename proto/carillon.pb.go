@@ -128,11 +128,11 @@ func (IndexState) EnumDescriptor() ([]byte, []int) {
 	return file_carillon_proto_rawDescGZIP(), []int{1}
 }
 
-// App is the counter sheet of one app, rewritten with every commit of the app.
+// App holds the counters of one app, rewritten with every commit of the app.
 type App struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	// Seq is the last sequence number the app handed out.
+	// Seq is the last sequence number the app assigned.
 	Seq uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Pending counts the sorted job bucket, claimed jobs included.
 	Pending uint64 `protobuf:"varint,3,opt,name=pending,proto3" json:"pending,omitempty"`

@@ -103,8 +103,8 @@ func (l *limitedListener) admit(host string) bool {
 	return !full
 }
 
-// leave counts one connection of the host less.
-func (l *limitedListener) leave(host string) {
+// release counts one connection of the host less.
+func (l *limitedListener) release(host string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.hosts[host]--; l.hosts[host] == 0 {
@@ -172,7 +172,7 @@ func (c *limitedConn) CloseWrite() error { return closeWrite(c.Conn) }
 func (c *limitedConn) Close() error {
 	c.once.Do(func() {
 		<-c.listener.open
-		c.listener.leave(c.host)
+		c.listener.release(c.host)
 	})
 	return c.Conn.Close()
 }

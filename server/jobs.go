@@ -238,7 +238,7 @@ func (h *handler) bulk(do bulkOperation) operation {
 		if status, err := h.decodeBody(w, r, &body); err != nil {
 			return status, nil, err
 		}
-		if none := bareFilter(&body.Filter); none != body.All {
+		if none := onlyStates(&body.Filter); none != body.All {
 			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "want a filter that chooses some jobs, or all: true")
 		}
 		s := app.Scheduler(r.Context())
@@ -268,7 +268,7 @@ func (h *handler) bulk(do bulkOperation) operation {
 	}
 }
 
-// bareFilter says whether the filter has no condition but states.
-func bareFilter(f *storage.JobFilter) bool {
+// onlyStates says whether the filter has no condition but states.
+func onlyStates(f *storage.JobFilter) bool {
 	return f.Function == "" && f.Trigger == "" && f.Error == "" && f.Due == storage.TimeRange{} && f.Ended == storage.TimeRange{}
 }

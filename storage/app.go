@@ -11,14 +11,14 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// counts is an app's counter sheet.
+// counts is an app's counters.
 type counts struct {
-	seq     uint64 // last number handed out, to a job or a document
+	seq     uint64 // last number assigned, to a job or a document
 	pending uint64 // rows of the sorted job bucket, claimed ones included
 	claimed uint64
 	done    uint64
 	dead    uint64
-	ended   uint64 // rank of the job that ended, or was held, last; not in the sheet, but in their keys
+	ended   uint64 // rank of the job that ended, or was held, last; not in the counters, but in their keys
 
 	held   uint64
 	heldBy string // registry that the first of them were held by
@@ -35,12 +35,12 @@ type App struct {
 	keys keyspace
 
 	// Below: the turn's.
-	stored  bool // the app has keys in the file or in the overlay
-	counts  counts
-	overlay overlay
-	claims  map[string]struct{} // keys of the claims handed over since the last load and not dropped since
-	handed  uint64              // number of the last change set handed over
-	tx      *Tx
+	stored    bool // the app has keys in the file or in the overlay
+	counts    counts
+	overlay   overlay
+	claims    map[string]struct{} // keys of the claims submitted since the last load and not dropped since
+	submitted uint64              // number of the last change set submitted
+	tx        *Tx
 
 	durable atomic.Uint64 // number of the last change set known to be durable
 	broken  atomic.Bool   // a change set failed: nothing more is applied until Reload
@@ -63,15 +63,15 @@ type App struct {
 	// Below: the committer's.
 	filed    filed
 	filing   filed  // what it will say if the batch is committed
-	sheet    counts // the counter sheet after the batch
+	counters counts // the counters after the batch
 	requeued bool   // the batch has a write in the sorted job bucket
 }
 
 // filed is what the file says about an app, beside its keys.
 type filed struct {
-	entered bool   // it has an entry
-	sheet   counts // its counter sheet
-	alarm   int64  // due instant under which the alarm index has it; 0 is none
+	entered  bool   // it has an entry
+	counters counts // its counters
+	alarm    int64  // due instant under which the alarm index has it; 0 is none
 }
 
 // ID returns the app's name.
@@ -81,11 +81,11 @@ func (a *App) ID() AppID { return a.id }
 // in each one than in any before.
 func (a *App) Epoch() uint64 { return a.vol.epoch }
 
-// Stored says whether the app exists: its first change has been handed over.
+// Stored says whether the app exists: its first change has been submitted.
 func (a *App) Stored() bool { return a.stored }
 
-// History returns how many finished jobs are kept, as of the last change handed
-// over. Any goroutine may ask.
+// History returns how many finished jobs are kept, as of the last change
+// submitted. Any goroutine may ask.
 func (a *App) History() int { return int(a.finished.Load()) }
 
 // publish has readers see the counters as they are now.
@@ -100,7 +100,7 @@ func (a *App) publish() {
 	a.corrected.Store(uint64(corrected))
 }
 
-// Dead returns how many dead jobs are kept, as of the last change handed over.
+// Dead returns how many dead jobs are kept, as of the last change submitted.
 func (a *App) Dead() int { return int(a.counts.dead) }
 
 // SetDeadRetention sets how long dead jobs are kept for readers; 0 or less is for
@@ -131,7 +131,7 @@ func (a *App) started(id JobID) bool {
 // Begin is BeginIn of the era that lasts.
 func (a *App) Begin(now time.Time) *Tx { return a.BeginIn(a.vol.clock.Load().id(), now) }
 
-// BeginIn opens a transaction on top of everything handed over so far. now is the
+// BeginIn opens a transaction on top of everything submitted so far. now is the
 // instant that it writes down, of the clock era. It panics if a transaction is
 // open: that turn was not given back.
 func (a *App) BeginIn(era EraID, now time.Time) *Tx {
@@ -153,7 +153,7 @@ func (a *App) BeginIn(era EraID, now time.Time) *Tx {
 	return tx
 }
 
-// overlay is what was handed over and is not known to be durable. It is two
+// overlay is what was submitted and is not known to be durable. It is two
 // buffers, so that what has become durable is dropped a buffer at a time and not
 // key by key: the older one holds the change sets up to olderTo.
 type overlay struct {
@@ -177,19 +177,19 @@ func (o *overlay) get(key string) (write, bool) {
 func (a *App) trim() {
 	durable := a.durable.Load()
 	switch {
-	case a.handed == durable:
+	case a.submitted == durable:
 		if a.overlay.newer.m.Len()+a.overlay.older.m.Len() > 0 {
 			a.overlay = newOverlay()
 		}
 	case durable >= a.overlay.olderTo:
-		a.overlay = overlay{newer: new(buffer), older: a.overlay.newer, olderTo: a.handed}
+		a.overlay = overlay{newer: new(buffer), older: a.overlay.newer, olderTo: a.submitted}
 	}
 }
 
 func newOverlay() overlay { return overlay{newer: new(buffer), older: new(buffer)} }
 
 // Unsettled says whether change sets are under way to the disk.
-func (a *App) Unsettled() bool { return a.durable.Load() < a.handed }
+func (a *App) Unsettled() bool { return a.durable.Load() < a.submitted }
 
 // Snapshot opens the app's committed state. It does not wait for the turn.
 func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
@@ -221,14 +221,14 @@ func (a *App) enqueue(l *layer, era EraID, now time.Time, awaited bool, done fun
 	l.counts.seq = max(l.counts.seq, a.counts.seq)
 	if l.m.Len() == 0 {
 		a.counts.seq = l.counts.seq
-		a.vol.submit(&changeSet{app: a, n: a.handed, awaited: awaited, done: done})
+		a.vol.submit(&changeSet{app: a, n: a.submitted, awaited: awaited, done: done})
 		return
 	}
 	a.counts = l.counts
 	a.stored = true
 	a.publish()
-	a.handed++
-	cs := &changeSet{app: a, n: a.handed, era: era, at: now, counts: a.counts, writes: &l.buffer, awaited: awaited, done: done}
+	a.submitted++
+	cs := &changeSet{app: a, n: a.submitted, era: era, at: now, counts: a.counts, writes: &l.buffer, awaited: awaited, done: done}
 	a.overlay.newer.join(&l.buffer)
 	a.noteClaims(&l.buffer)
 	a.vol.submit(cs)
@@ -259,7 +259,7 @@ func (c counts) encode() []byte {
 func decodeCounts(data []byte) (counts, error) {
 	var p proto.App
 	if err := unmarshal(data, &p, &p.Version); err != nil {
-		return counts{}, fmt.Errorf("counter sheet: %w", err)
+		return counts{}, fmt.Errorf("counters: %w", err)
 	}
 	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected)}, nil
 }
@@ -283,9 +283,9 @@ func (a *App) load(snap *kv.Snapshot) error {
 		return err
 	}
 	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
-	a.filed = filed{entered: true, sheet: c, alarm: a.keys.dueAt(first)}
+	a.filed = filed{entered: true, counters: c, alarm: a.keys.dueAt(first)}
 	c.ended = max(a.keys.lastRank(snap), a.counts.ended)
-	// A number handed out in memory stays handed out, though its change was lost.
+	// A number assigned in memory stays assigned, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
 	a.counts = c
 	a.publish()
@@ -304,7 +304,7 @@ func (a *App) Abandon() {
 // change sets; 0 if it may not.
 func (a *App) RetryIn() time.Duration { return a.vol.backoff.wait() }
 
-// Reload forgets everything that was handed over and reads the app from the
+// Reload forgets everything that was submitted and reads the app from the
 // file anew, after a commit error. No change set may be under way. It fails while
 // the volume applies no change sets, since they would be refused.
 func (a *App) Reload() error {
@@ -312,8 +312,8 @@ func (a *App) Reload() error {
 	if err := a.vol.backoff.refusal(); err != nil {
 		return err
 	}
-	a.handed = max(a.handed, a.durable.Load())
-	a.durable.Store(a.handed)
+	a.submitted = max(a.submitted, a.durable.Load())
+	a.durable.Store(a.submitted)
 	if err := a.read(a.load); err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ func (n keyspace) backlogKey(job *Job) []byte {
 	return binary.BigEndian.AppendUint64(n.backlog(job.Trigger, kind), uint64(msOf(job.Slot)))
 }
 
-// enterBacklog makes the index entry of a pending job, if it is to have one.
-func (l *layer) enterBacklog(keys keyspace, job *Job) {
+// addBacklog makes the index entry of a pending job, if it is to have one.
+func (l *layer) addBacklog(keys keyspace, job *Job) {
 	key := keys.backlogKey(job)
 	if key == nil {
 		return
@@ -50,9 +50,9 @@ func (l *layer) enterBacklog(keys keyspace, job *Job) {
 	l.put(key, id)
 }
 
-// leaveBacklog takes the index entry of a pending job away. The job is as it was
+// removeBacklog takes the index entry of a pending job away. The job is as it was
 // put into the bucket.
-func (tx *Tx) leaveBacklog(job *Job) {
+func (tx *Tx) removeBacklog(job *Job) {
 	if key := tx.app.keys.backlogKey(job); key != nil {
 		tx.delete(key)
 	}

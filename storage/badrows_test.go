@@ -184,7 +184,7 @@ func TestG37_ArgumentsAreHandedOutAsJSON(t *testing.T) {
 // G26: a job that an earlier release has stored with a later instant than the latest
 // is shown with that, and is found, moved and ended like any other.
 func TestG26_JobsLaterThanTheLatestInstantAreStillOpen(t *testing.T) {
-	for _, deed := range []string{"cancel", "fail", "again"} {
+	for _, op := range []string{"cancel", "fail", "again"} {
 		dir := t.TempDir()
 		if err := os.WriteFile(volume(dir, 0), mustReadFixture(t, "volume-000.db.gz"), 0o600); err != nil {
 			t.Fatal(err)
@@ -216,7 +216,7 @@ func TestG26_JobsLaterThanTheLatestInstantAreStillOpen(t *testing.T) {
 			t.Fatalf("the job %s is of %d, no later than the latest instant", job.ID, ms)
 		}
 		mustTx(t, app, testNow.Add(time.Hour), func(tx *storage.Tx) {
-			switch deed {
+			switch op {
 			case "cancel":
 				if c, err := tx.JobWriter().CancelJob(job.ID); err != nil || !c.Canceled {
 					t.Errorf("cancel: %+v, %v", c, err)
@@ -227,13 +227,13 @@ func TestG26_JobsLaterThanTheLatestInstantAreStillOpen(t *testing.T) {
 				mustEnd(t, tx, job.ID, storage.End{State: storage.StatePending, Due: testNow.Add(2 * time.Hour), Error: &storage.JobError{Code: "internal", Message: "oops"}})
 			}
 		})
-		want := map[string]storage.State{"cancel": storage.StateCanceled, "fail": storage.StateFailed, "again": storage.StatePending}[deed]
+		want := map[string]storage.State{"cancel": storage.StateCanceled, "fail": storage.StateFailed, "again": storage.StatePending}[op]
 		if after := find(1)[0]; after.ID != job.ID || after.State != want {
-			t.Errorf("%s: job %s is %s", deed, after.ID, after.State)
+			t.Errorf("%s: job %s is %s", op, after.ID, after.State)
 		}
 		mustRead(t, app, func(r storage.Reader) {
 			if found := mustJob(t, r, job.ID); found.State != want {
-				t.Errorf("%s: found by its id it is %s", deed, found.State)
+				t.Errorf("%s: found by its id it is %s", op, found.State)
 			}
 		})
 		mustClose(t, s) // which checks

@@ -104,8 +104,8 @@ func (v *volume) check(snap *kv.Snapshot, schema map[string]*tableInfo, seen map
 			errs = append(errs, fmt.Errorf("app %s: %w", id, err))
 		}
 		want := ""
-		if sheet, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta))); err == nil && sheet.held > 0 {
-			want = string(heldEntry(id, sheet.heldBy))
+		if counters, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta))); err == nil && counters.held > 0 {
+			want = string(heldEntry(id, counters.heldBy))
 		}
 		if held[n] != want {
 			bad("app %s: of held jobs the alarm index says %q, want %q", id, held[n], want)
@@ -165,7 +165,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) (errs []error) {
 				bad("a job's id is %s", quote(string(job.ID)))
 			}
 			if p.seq > want.seq {
-				bad("job %s has number %d, above the last handed out, %d", job.ID, p.seq, want.seq)
+				bad("job %s has number %d, above the last assigned, %d", job.ID, p.seq, want.seq)
 			}
 			if okState := map[tag]bool{tagQueue: job.State == StatePending, tagHeld: job.State == StateHeld, tagDead: job.State == StateFailed, tagHistory: job.State == StateSuccess || job.State == StateCanceled}[t]; !okState {
 				bad("job %s is %s in region %c", job.ID, job.State, t)

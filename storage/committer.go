@@ -15,7 +15,7 @@ type changeSet struct {
 	n      uint64
 	era    EraID     // in which the transaction began
 	at     time.Time // the latest instant that it has written down
-	counts counts    // the app's counter sheet after it
+	counts counts    // the app's counters after it
 	writes *buffer   // nil: nothing to write, only to wait for what came before
 	done   func(error)
 	weight int // what it costs the committer; about bytes
@@ -42,7 +42,7 @@ func (v *volume) take() []*changeSet {
 		if closed {
 			return nil
 		}
-		if v.sweepSome() {
+		if v.collectGarbage() {
 			continue
 		}
 		v.await()
@@ -53,9 +53,9 @@ func (v *volume) take() []*changeSet {
 	return batch
 }
 
-// await waits for a change set, or for the next sweep.
+// await waits for a change set, or until the next collection of garbage.
 func (v *volume) await() {
-	d, ok := v.sweeps.wait()
+	d, ok := v.garbage.wait()
 	if !ok {
 		<-v.queue.wake
 		return
@@ -239,7 +239,7 @@ func (v *volume) commit(batch []*changeSet) error {
 			apps = append(apps, cs.app)
 			cs.app.filing = cs.app.filed
 		}
-		cs.app.sheet = cs.counts
+		cs.app.counters = cs.counts
 		if cs.era == clock.id() {
 			latest = max(latest, cs.at.UnixMilli())
 		}
@@ -295,21 +295,21 @@ func (v *volume) commit(batch []*changeSet) error {
 }
 
 // apply brings what the volume says about the app in line with what the batch
-// has made of it: its entry, its counter sheet and its place in the alarm index.
+// has made of it: its entry, its counters and its place in the alarm index.
 func (a *App) apply(tx *kv.Txn) error {
 	f := &a.filing
 	fresh := !f.entered
-	if err := a.enter(tx, f); err != nil {
+	if err := a.makeEntry(tx, f); err != nil {
 		return err
 	}
-	if fresh || a.sheet != f.sheet {
-		if err := tx.Put(kv.Data, a.keys.prefix(tagMeta), a.sheet.encode()); err != nil {
+	if fresh || a.counters != f.counters {
+		if err := tx.Put(kv.Data, a.keys.prefix(tagMeta), a.counters.encode()); err != nil {
 			return err
 		}
-		if err := a.indexHeld(tx, f.sheet, a.sheet); err != nil {
+		if err := a.indexHeld(tx, f.counters, a.counters); err != nil {
 			return err
 		}
-		f.sheet = a.sheet
+		f.counters = a.counters
 	}
 	if !a.requeued {
 		return nil
@@ -317,8 +317,8 @@ func (a *App) apply(tx *kv.Txn) error {
 	return a.index(tx, f)
 }
 
-// enter makes the app's entry, unless it has one.
-func (a *App) enter(tx *kv.Txn, f *filed) error {
+// makeEntry makes the app's entry, unless it has one.
+func (a *App) makeEntry(tx *kv.Txn, f *filed) error {
 	if f.entered {
 		return nil
 	}

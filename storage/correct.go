@@ -19,7 +19,7 @@ func (w JobWriter) Era() EraID {
 }
 
 // Corrected is the clock era up to which the engine has made up for steps of the
-// clock in this app, as of the last change handed over; 0 if it has for none, and
+// clock in this app, as of the last change submitted; 0 if it has for none, and
 // beyond every era if nothing of the app is stored. Any goroutine may call it.
 func (a *App) Corrected() EraID { return EraID(a.corrected.Load()) }
 

@@ -116,7 +116,7 @@ func newCrasher(t *testing.T) *crasher {
 			}
 			p.apps = map[storage.AppID]*storage.App{}
 		} else {
-			if err := p.hand(k, step); err != nil {
+			if err := p.submit(k, step); err != nil {
 				t.Fatalf("call %d: %v", k, err)
 			}
 			if err := <-p.answer; err != nil {
@@ -196,7 +196,7 @@ func (c *crasher) verify(r result, what string) {
 	if err := s.Check(); err != nil {
 		c.t.Errorf("%s: after ack %d: check: %v", what, r.acked, err)
 	}
-	// What was handed over together may have been written though it was not acknowledged.
+	// What was submitted together may have been written though it was not acknowledged.
 	last := r.acked
 	if last < len(c.steps) {
 		last++
@@ -234,7 +234,7 @@ func (c *crasher) verify(r result, what string) {
 		<-settled
 	}
 	if n := doomed(c.t, s); n != 0 {
-		c.t.Errorf("%s: %d doomed apps were not swept away", what, n)
+		c.t.Errorf("%s: %d doomed apps were not collected", what, n)
 	}
 	mustClose(c.t, s)
 	os.RemoveAll(r.dir)

@@ -73,7 +73,7 @@ func script() (steps []scriptStep) {
 		_, err := dingbats.Insert(tx.Writer(), Dingbat{Name: "bell"})
 		return errors.Join(err, insert(tx, "", testNow.Add(time.Hour)))
 	})
-	// These are handed over together, and share commits as it happens.
+	// These are submitted together, and share commits as it happens.
 	for i := range 6 {
 		app := storage.AppID([]string{"a", "b"}[i%2])
 		tx(app, i == 5, func(tx *storage.Tx) error {
@@ -254,8 +254,8 @@ func (p *player) app(id storage.AppID) (*storage.App, error) {
 	return a, err
 }
 
-// hand hands call k over.
-func (p *player) hand(k int, step scriptStep) error {
+// submit submits call k.
+func (p *player) submit(k int, step scriptStep) error {
 	a, err := p.app(step.app)
 	if err != nil {
 		return err
@@ -282,7 +282,7 @@ func (p *player) play(steps []scriptStep) error {
 			p.apps = map[storage.AppID]*storage.App{}
 			continue
 		}
-		if err := p.hand(k, step); err != nil {
+		if err := p.submit(k, step); err != nil {
 			return fmt.Errorf("call %d: %w", k, err)
 		}
 		for step.wait && acked < k {
@@ -332,7 +332,7 @@ func (p *player) try(k int, step scriptStep) (done bool, err error) {
 		}
 		return step.applied(p.s)
 	}
-	err = p.hand(k, step)
+	err = p.submit(k, step)
 	if err == nil {
 		err = <-p.answer
 	}

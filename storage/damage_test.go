@@ -228,11 +228,11 @@ func TestG37_ADamagedPageOfOneApp(t *testing.T) {
 	_, err = snap.Reader().System().List(storage.JobFilter{Limit: 500})
 	named("read in a snapshot", err)
 	snap.Close()
-	// Both in one commit: the first waits until the second is handed over.
+	// Both in one commit: the first waits until the second is submitted.
 	answers := make(chan error, 2)
-	held, handed := make(chan bool), make(chan bool)
+	held, submitted := make(chan bool), make(chan bool)
 	var once sync.Once
-	gate = func() { once.Do(func() { close(held); <-handed }) }
+	gate = func() { once.Do(func() { close(held); <-submitted }) }
 	first := b.Begin(testNow)
 	mustInsert(t, first.JobWriter(), storage.Job{Due: testNow})
 	if err := first.Commit(func(err error) { answers <- err }); err != nil {
@@ -246,7 +246,7 @@ func TestG37_ADamagedPageOfOneApp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	close(handed)
+	close(submitted)
 	if err := <-answers; err != nil {
 		t.Errorf("the first of the other app: %v", err)
 	}

@@ -77,14 +77,14 @@
 // own, and the lanes take turns, so that those of other apps wait for a few at most.
 // App.Overloaded says when callers ask for more than the committer gets through.
 //
-// One goroutine a volume, the committer, writes. It also sweeps away the keys of
+// One goroutine a volume, the committer, writes. It also collects garbage: the keys of
 // deleted apps when it has nothing else to do.
 //
 // # Invariants
 //
 //	S1   A change set is in the file as a whole or not at all; done(nil) is called when
 //	     it is durable, and never for one that is not (G1, G2).
-//	S2   An app's change sets become durable in the order they were handed over. Once one
+//	S2   An app's change sets become durable in the order they were submitted. Once one
 //	     has failed, none behind it is applied before Reload, and what is read of the
 //	     file was read after it was opened anew (G6).
 //	S3   An app has one open Tx at a time; its opener holds the app's turn.
@@ -95,7 +95,7 @@
 //	S6   A job lies in one region. Pending and claimed ones lie in the sorted job bucket,
 //	     held ones beside it, success and canceled in the history, failed among the
 //	     dead; it moves only as drawn above, and what lies in the history stays (G8).
-//	S7   While an App is open no number is handed out twice, not even one of a
+//	S7   While an App is open no number is assigned twice, not even one of a
 //	     transaction that was dropped, and what has the form of a minted id cannot be
 //	     chosen: an id that has left the engine never names another job.
 //	S8   In every committed state counters, job regions, claims, id index, triggers and

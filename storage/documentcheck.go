@@ -38,9 +38,9 @@ func (n keyspace) checkDocuments(snap *kv.Snapshot, schema map[string]*tableInfo
 			fn(k, v)
 		}
 	}
-	handedOut := uint64(0)
+	assigned := uint64(0)
 	if c, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta))); err == nil { // checkJobs says if not
-		handedOut = c.seq
+		assigned = c.seq
 	}
 	each(tagSchema, func(key, value []byte) {
 		name := string(tail(key))
@@ -62,8 +62,8 @@ func (n keyspace) checkDocuments(snap *kv.Snapshot, schema map[string]*tableInfo
 		}
 		t := table(name)
 		t.documents++
-		if seq := documentSeq(id); seq > handedOut {
-			bad("table %s: document %s has number %d, above the last handed out, %d", name, id, seq, handedOut)
+		if seq := documentSeq(id); seq > assigned {
+			bad("table %s: document %s has number %d, above the last assigned, %d", name, id, seq, assigned)
 		}
 		if !wellFormed(value) || value[0] != '{' || len(value) > maxDocumentLen {
 			bad("table %s: document %s is not a JSON object of at most %d bytes", name, id, maxDocumentLen)

@@ -103,7 +103,7 @@ type answers struct {
 
 func newAnswers() *answers { return &answers{got: map[string]error{}, n: map[string]int{}} }
 
-// commit hands a pair over.
+// commit submits a pair.
 func (a *answers) commit(tb testing.TB, app *storage.App, name string) {
 	tb.Helper()
 	tx := app.Begin(testNow)
@@ -134,7 +134,7 @@ func (a *answers) check(tb testing.TB, name string, want error) {
 
 // TestG1_AcknowledgedSurvives: what was acknowledged is there after a reopen,
 // whichever way the store ended, and G2: what was not is there as a whole or not
-// at all, each app's changes in order. Close makes durable what was handed over,
+// at all, each app's changes in order. Close makes durable what was submitted,
 // Abort answers it with ErrClosed.
 func TestG1_AcknowledgedSurvives(t *testing.T) {
 	for _, end := range []string{"close", "abort", "abort under way"} {

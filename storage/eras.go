@@ -150,9 +150,9 @@ type EraMark string
 
 // The marks.
 const (
-	EraAccepted EraMark = "accepted" // a person has said that the clock is right
-	EraSettled  EraMark = "settled"  // it has run for long enough to be believed
-	EraSwept    EraMark = "swept"    // every app has been brought in line with it
+	EraAccepted  EraMark = "accepted" // a person has said that the clock is right
+	EraSettled   EraMark = "settled"  // it has run for long enough to be believed
+	EraRolledOut EraMark = "swept"    // every app has been brought in line with it
 )
 
 func (m EraMark) key() []byte { return []byte("era-" + m) }

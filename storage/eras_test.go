@@ -84,7 +84,7 @@ func TestG15_ErasOnRecord(t *testing.T) {
 	if got := s.Eras(); !slices.Equal(got, kept) {
 		t.Errorf("%+v, want %+v", got, kept)
 	}
-	for mark, want := range map[storage.EraMark]storage.EraID{storage.EraSettled: id, storage.EraAccepted: 0, storage.EraSwept: 0} {
+	for mark, want := range map[storage.EraMark]storage.EraID{storage.EraSettled: id, storage.EraAccepted: 0, storage.EraRolledOut: 0} {
 		if got, err := s.Mark(mark); err != nil || got != want {
 			t.Errorf("%s up to %d, %v, want %d", mark, got, err, want)
 		}

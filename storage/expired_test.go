@@ -102,16 +102,16 @@ func TestG26_AJobsHistoryIsBounded(t *testing.T) {
 	})
 }
 
-// G26: a sweep that failed is tried again by itself, after 1 s, then 2, and so on, and
+// G26: a garbage collection that failed is tried again by itself, after 1 s, then 2, and so on, and
 // the keys are gone without a new open, or any other commit.
-func TestG26_AFailedSweepIsTriedAgain(t *testing.T) {
+func TestG26_AFailedGarbageCollectionIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var tries []time.Duration
 		var begin time.Time
 		failing := true
 		opts := storage.Options{Volumes: 1, Fault: func(point string) error {
-			if point != "sweep" {
+			if point != "gc" {
 				return nil
 			}
 			mu.Lock()

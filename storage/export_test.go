@@ -47,7 +47,7 @@ func PlaceAt(ms int64, seq uint64) Place { return Place{place{ms, seq}} }
 // AfterPrefix is the first key behind all that begin with the prefix.
 func AfterPrefix(prefix []byte) []byte { return after(prefix) }
 
-// Pending returns how many jobs wait or run, as of the last change handed over.
+// Pending returns how many jobs wait or run, as of the last change submitted.
 func (a *App) Pending() int { return int(a.counts.pending) }
 
 // EncodeJob makes the record of the job, as it lies where it was read.
@@ -82,7 +82,7 @@ func (s *Store) WriteVolume(i int, fn func(*kv.Txn) error) error { return s.volu
 // ReadVolume reads the file of a volume.
 func (s *Store) ReadVolume(i int, fn func(*kv.Snapshot) error) error { return s.volumes[i].read(fn) }
 
-// Doomed is how many app numbers are to be swept away, by the files.
+// Doomed is how many app numbers wait for garbage collection, by the files.
 func (s *Store) Doomed() (n int, err error) {
 	for _, v := range s.volumes {
 		err := v.read(func(snap *kv.Snapshot) error {

@@ -54,12 +54,12 @@ func (s *Store) Held(visit func(id AppID, by string) bool) error {
 // SetRegistry names the functions that the app's jobs are held by from now on.
 func (a *App) SetRegistry(fingerprint string) { a.registry = fingerprint }
 
-// HeldNow returns how many jobs are held, as of the last change handed over. Any
+// HeldNow returns how many jobs are held, as of the last change submitted. Any
 // goroutine may ask.
 func (a *App) HeldNow() int { return int(a.heldNow.Load()) }
 
 // Held returns how many jobs are held, and the registry that the first of them were
-// held by, as of the last change handed over.
+// held by, as of the last change submitted.
 func (a *App) Held() (n int, by string) { return int(a.counts.held), a.counts.heldBy }
 
 // HoldJob takes a pending job that is not claimed out of the bucket until it is
@@ -92,7 +92,7 @@ func (w JobWriter) HoldJob(id JobID, reason string) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	tx.leaveBacklog(&job)
+	tx.removeBacklog(&job)
 	tx.takePending(&job)
 	tx.hold(&job, reason, trigger)
 	return true, nil

@@ -589,7 +589,7 @@ func TestCheckFindsNumbersNotHandedOut(t *testing.T) {
 	key := tx.Keys("t")[0]
 	tx.Write("trows\x00001"+key[9:], []byte(`{}`))
 	mustCommit(t, tx)
-	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "above the last handed out") {
+	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "above the last assigned") {
 		t.Errorf("Check = %v", err)
 	}
 	if err := s.Close(); err != nil {

@@ -147,7 +147,7 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 	} else {
 		l.put(keys.name(tagID, string(job.ID)), encodeLocation(tagQueue, job.place))
 	}
-	l.enterBacklog(keys, job)
+	l.addBacklog(keys, job)
 	l.counts.pending++
 	l.inserted = append(l.inserted, *job)
 }
@@ -266,7 +266,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	if err := tx.dropClaim(&job); err != nil {
 		return Job{}, err
 	}
-	tx.leaveBacklog(&job)
+	tx.removeBacklog(&job)
 	if end.State == StateHeld {
 		tx.takePending(&job)
 		tx.hold(&job, end.Reason, trigger)
@@ -446,7 +446,7 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	if err != nil {
 		return Cancellation{}, err
 	}
-	tx.leaveBacklog(&job)
+	tx.removeBacklog(&job)
 	if claim != nil {
 		tx.delete(claimKey)
 		tx.top().counts.claimed--

@@ -191,16 +191,16 @@ func (m jobsModel) check(t *rapid.T, r storage.Reader, live map[storage.JobID]bo
 
 // modelApp is an app and what the model knows of it.
 type modelApp struct {
-	id      storage.AppID
-	app     *storage.App
-	live    map[storage.JobID]bool // whose handlers run, if they are claimed
-	durable jobsModel
-	handed  []*handed // oldest first, all behind durable
-	held    []heldSnapshot
+	id        storage.AppID
+	app       *storage.App
+	live      map[storage.JobID]bool // whose handlers run, if they are claimed
+	durable   jobsModel
+	submitted []*submitted // oldest first, all behind durable
+	held      []heldSnapshot
 }
 
-// handed is a transaction that was handed over, with the state it leads to.
-type handed struct {
+// submitted is a transaction that was submitted, with the state it leads to.
+type submitted struct {
 	after jobsModel
 	done  chan error
 }
@@ -211,10 +211,10 @@ type heldSnapshot struct {
 	after jobsModel
 }
 
-// latest is the state with all that was handed over.
+// latest is the state with all that was submitted.
 func (a *modelApp) latest() jobsModel {
-	if n := len(a.handed); n > 0 {
-		return a.handed[n-1].after
+	if n := len(a.submitted); n > 0 {
+		return a.submitted[n-1].after
 	}
 	return a.durable
 }
@@ -284,7 +284,7 @@ func (m *storeMachine) drawApp(t *rapid.T) *modelApp { return rapid.SampledFrom(
 // settle waits until the oldest n transactions of the app were answered, and
 // returns the answers.
 func (a *modelApp) settle() (answers []error) {
-	for _, h := range a.handed {
+	for _, h := range a.submitted {
 		answers = append(answers, <-h.done)
 	}
 	return answers
@@ -293,9 +293,9 @@ func (a *modelApp) settle() (answers []error) {
 // applied takes the first n transactions as durable and the others as gone.
 func (a *modelApp) applied(n int) {
 	if n > 0 {
-		a.durable = a.handed[n-1].after
+		a.durable = a.submitted[n-1].after
 	}
-	a.handed = nil
+	a.submitted = nil
 }
 
 // release compares the snapshots that were kept open, and closes them.
@@ -318,7 +318,7 @@ func (m *storeMachine) checkCommitted(t *rapid.T, a *modelApp) {
 	m.checkCounters(t, a)
 }
 
-// checkCounters compares the counters with all that was handed over.
+// checkCounters compares the counters with all that was submitted.
 func (m *storeMachine) checkCounters(t *rapid.T, a *modelApp) {
 	want := a.latest()
 	if a.app.Pending() != len(want.pending()) || a.app.History() != len(want.finished()) {
@@ -334,7 +334,7 @@ func (m *storeMachine) settleAll(t *rapid.T) {
 				t.Fatalf("%s: transaction %d: %v", a.id, i, err)
 			}
 		}
-		a.applied(len(a.handed))
+		a.applied(len(a.submitted))
 		m.checkCommitted(t, a)
 	}
 }
@@ -353,7 +353,7 @@ func (m *storeMachine) transaction(t *rapid.T, a *modelApp) {
 	if rapid.IntRange(0, 5).Draw(t, "roll back") == 0 {
 		done := make(chan error, 1)
 		tx.Rollback(func(err error) { done <- err })
-		a.handed = append(a.handed, &handed{before, done})
+		a.submitted = append(a.submitted, &submitted{before, done})
 	} else {
 		done := make(chan error, 1)
 		if err := tx.Commit(func(err error) { done <- err }); err != nil {
@@ -364,7 +364,7 @@ func (m *storeMachine) transaction(t *rapid.T, a *modelApp) {
 				c.model.now = m.now
 			}
 		}
-		a.handed = append(a.handed, &handed{c.model, done})
+		a.submitted = append(a.submitted, &submitted{c.model, done})
 	}
 	m.checkCounters(t, a)
 	if _, _, err := tx.Writer().System().Get("a"); !errors.Is(err, storage.ErrTxDone) {
@@ -429,7 +429,7 @@ func TestG7_JobsAgainstModel(t *testing.T) {
 					if answers := a.settle(); slices.ContainsFunc(answers, func(err error) bool { return err != nil }) {
 						t.Fatalf("closed: %s was answered %v", a.id, answers)
 					}
-					a.applied(len(a.handed))
+					a.applied(len(a.submitted))
 				}
 				m.open(t)
 				m.settleAll(t)
@@ -487,7 +487,7 @@ func (m *storeMachine) releaseAll(t *rapid.T) {
 // that was acknowledged, and some of what was not, in order.
 func (m *storeMachine) snapshot(t *rapid.T, a *modelApp) {
 	acked := 0
-	for i, h := range a.handed {
+	for i, h := range a.submitted {
 		select {
 		case err := <-h.done:
 			if err != nil {
@@ -511,7 +511,7 @@ func (m *storeMachine) snapshot(t *rapid.T, a *modelApp) {
 	}
 	got := strings.Join(lines, "\n")
 	states := []jobsModel{a.durable}
-	for _, h := range a.handed {
+	for _, h := range a.submitted {
 		states = append(states, h.after)
 	}
 	for _, after := range states[acked:] {

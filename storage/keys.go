@@ -6,7 +6,7 @@ import "encoding/binary"
 // 10,000 small apps as well as one of a million jobs; nested buckets cost a
 // page or more an app (docs/adr/001-layout.md has the figures).
 //
-//	number ‖ 'm'                               counter sheet
+//	number ‖ 'm'                               counters
 //	number ‖ 'q' ‖ due ‖ seq                   job: the sorted job bucket
 //	number ‖ 'r' ‖ due ‖ seq                   claim of the job at the same place
 //	number ‖ 'w' ‖ held ‖ seq                  job: held

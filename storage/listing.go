@@ -161,9 +161,9 @@ func unreadable(t tag, p place, err error) Job {
 // cannotRead is what a listing says of a record that cannot be read.
 func cannotRead(err error) string { return errorText("the record cannot be read: " + err.Error()) }
 
-// shownArgs are arguments as they are handed out, which is always as JSON, so that an
+// shownArgs are arguments as they are shown, which is always as JSON, so that an
 // answer with them can be encoded and read. Text that is no JSON, as an earlier release
-// has taken it or damage has left it, is handed out as a string.
+// has taken it or damage has left it, is shown as a string.
 func shownArgs(args []byte) []byte {
 	switch {
 	case len(args) == 0:

@@ -330,7 +330,7 @@ func (m model) change(t *rapid.T, things *storage.Table[Thing], tx storage.JobWr
 }
 
 // The table against a map that is filtered and sorted, through transactions
-// that are committed, rolled back, nested, and handed over before the one
+// that are committed, rolled back, nested, and submitted before the one
 // before is durable.
 func TestTableAgainstModel(t *testing.T) {
 	things := thingsTable()

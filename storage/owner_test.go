@@ -439,7 +439,7 @@ func TestUnknownRecordVersionIsRefused(t *testing.T) {
 			var p proto.AppEntry
 			return later(t, data, &p, &p.Version)
 		}, func(s *storage.Store) error { _, err := s.App("acme"); return err }},
-		{"counter sheet", kv.Data, 'm', func(data []byte) []byte {
+		{"counters", kv.Data, 'm', func(data []byte) []byte {
 			var p proto.App
 			return later(t, data, &p, &p.Version)
 		}, func(s *storage.Store) error { _, err := s.App("acme"); return err }},

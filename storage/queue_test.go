@@ -17,7 +17,7 @@ import (
 type gate struct {
 	shut    atomic.Bool
 	commits atomic.Int64
-	sweeps  atomic.Int64
+	gcs     atomic.Int64
 	arrived chan struct{} // a commit has come to the gate
 	open    chan struct{}
 }
@@ -35,8 +35,8 @@ func (g *gate) fault(point string) error {
 			<-g.open
 			g.commits.Add(1)
 		}
-	case "sweep":
-		g.sweeps.Add(1)
+	case "gc":
+		g.gcs.Add(1)
 	}
 	return nil
 }
@@ -89,10 +89,10 @@ func TestG24_ALightChangeSetWaitsForOneHeavyOne(t *testing.T) {
 	}
 }
 
-// TestG24_ImportsAndSweepsGoInPieces: what the import of an app writes, or the sweep
+// TestG24_ImportsAndGarbageCollectionGoInPieces: what the import of an app writes, or garbage collection
 // after its removal takes away, is a commit in each few megabytes, so that others
 // are let in between.
-func TestG24_ImportsAndSweepsGoInPieces(t *testing.T) {
+func TestG24_ImportsAndGarbageCollectionGoInPieces(t *testing.T) {
 	synctest.Test(t, testPieces)
 }
 
@@ -122,8 +122,8 @@ func testPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Wait()
-	if n := g.sweeps.Load(); n < docs*size/(5<<20) {
-		t.Errorf("%d MB were swept away in %d commits", docs*size/1_000_000, n)
+	if n := g.gcs.Load(); n < docs*size/(5<<20) {
+		t.Errorf("%d MB were collected in %d commits", docs*size/1_000_000, n)
 	}
 }
 

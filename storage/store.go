@@ -52,7 +52,7 @@ type Options struct {
 	// commits or the file. For tests. Default false.
 	NoSync bool
 	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
-	// "sweep") for an error to fail with. Default: none.
+	// "gc") for an error to fail with. Default: none.
 	Fault func(point string) error
 }
 
@@ -261,7 +261,7 @@ func (s *Store) openVolumes(dir string) error {
 	return nil
 }
 
-// Close makes what was handed over durable and closes the files. It waits for open
+// Close makes what was submitted durable and closes the files. It waits for open
 // snapshots for a second, and for the disk for ten: then it says what is not written.
 // A file whose commit is under way even then stays locked until the process ends. A
 // second Close returns nil.
@@ -290,7 +290,7 @@ func (s *Store) Health() error {
 	return errors.Join(errs...)
 }
 
-// Abort closes the files without making durable what was handed over: it is
+// Abort closes the files without making durable what was submitted: it is
 // answered with ErrClosed. It is for tests that need a crash.
 func (s *Store) Abort() error { return s.each((*volume).abort) }
 

@@ -193,7 +193,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		return err
 	}
 	if err := vol.importKeys(ctx, n, s.schema, s.opts.CheckTrigger, bufio.NewReaderSize(r, 64<<10)); err != nil {
-		vol.sweeps.add(n)
+		vol.garbage.add(n)
 		vol.submit(&changeSet{app: new(App), done: func(error) {}})
 		return fmt.Errorf("import app %s: %w", id, err)
 	}
@@ -204,11 +204,11 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 			return fmt.Errorf("%w: there is an app %s", ErrExists, id)
 		}
 		a := &App{id: id, vol: vol, keys: n}
-		sheet, err := tx.Get(kv.Data, n.prefix(tagMeta))
+		counters, err := tx.Get(kv.Data, n.prefix(tagMeta))
 		if err != nil {
 			return err
 		}
-		c, err := decodeCounts(sheet)
+		c, err := decodeCounts(counters)
 		if err != nil {
 			return err
 		}
@@ -216,10 +216,10 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		if err := tx.Put(kv.Data, n.prefix(tagMeta), c.encode()); err != nil {
 			return err
 		}
-		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.enter(tx, &a.filed), a.index(tx, &a.filed), a.indexHeld(tx, counts{}, c))
+		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.makeEntry(tx, &a.filed), a.index(tx, &a.filed), a.indexHeld(tx, counts{}, c))
 	})
 	if err != nil {
-		vol.sweeps.add(n)
+		vol.garbage.add(n)
 	}
 	return err
 }
@@ -343,7 +343,7 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 }
 
 // Delete removes the app for good. Its name is free when Delete returns, which
-// is when that is durable; its keys are swept away afterwards, a few with each
+// is when that is durable; its keys are deleted afterwards, a few with each
 // commit. The caller has closed the app before. ErrNotFound if
 // there is no such app.
 func (s *Store) Delete(id AppID) error {
@@ -380,7 +380,7 @@ func (s *Store) Delete(id AppID) error {
 	if err != nil {
 		return err
 	}
-	vol.sweeps.add(n)
+	vol.garbage.add(n)
 	vol.submit(&changeSet{app: new(App), done: func(error) {}})
 	return nil
 }

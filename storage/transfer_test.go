@@ -77,7 +77,7 @@ func countKeys(tb testing.TB, s *storage.Store) (n int) {
 	return n
 }
 
-// doomed is how many apps are to be swept away.
+// doomed is how many apps wait for garbage collection.
 func doomed(tb testing.TB, s *storage.Store) int {
 	tb.Helper()
 	n, err := s.Doomed()
@@ -189,7 +189,7 @@ func TestG2_ExportIsOneMomentOfALivingApp(t *testing.T) {
 				if err := tx.Commit(func(err error) { wait <- err }); err != nil {
 					return err
 				}
-				// Some are handed over while the one before is on its way.
+				// Some are submitted while the one before is on its way.
 				if n%3 == 0 {
 					if err := <-wait; err != nil {
 						return err
@@ -439,7 +439,7 @@ func bigStream(tb testing.TB) []byte {
 }
 
 // TestG2_ImportCutOffByACrashLeavesNothing: the process dies at any part of the
-// stream; the next owner finds no app and sweeps away what there was of it.
+// stream; the next owner finds no app and collects what there was of it.
 func TestG2_ImportCutOffByACrashLeavesNothing(t *testing.T) {
 	stream := bigStream(t)
 	for part := range 6 {
@@ -464,7 +464,7 @@ func TestG2_ImportCutOffByACrashLeavesNothing(t *testing.T) {
 				}
 			}
 			s = mustOpen(t, dir, withDingbats)
-			synctest.Wait() // for the sweep
+			synctest.Wait() // for the garbage collection
 			if part == 5 {
 				if n := doomed(t, s); n != 0 || len(mustDump(t, s, "copy")) != 23 {
 					t.Errorf("the imported app shows %d lines, and %d apps are doomed", len(mustDump(t, s, "copy")), n)
@@ -482,7 +482,7 @@ func TestG2_ImportCutOffByACrashLeavesNothing(t *testing.T) {
 }
 
 // TestG6_ImportWithCommitErrors: each commit of an import fails, before or after
-// it took effect. The app is whole or not there at all, and a whole one is never swept.
+// it took effect. The app is whole or not there at all, and a whole one is never collected.
 func TestG6_ImportWithCommitErrors(t *testing.T) {
 	stream := bigStream(t)
 	for _, point := range []string{"commit", "committed"} {
@@ -586,10 +586,10 @@ func TestDeleteFreesTheNameAtOnce(t *testing.T) {
 	})
 }
 
-// TestSweepIsBoundedAndGoesOn: the keys of a big deleted app go a few with each
-// commit, living apps commit in between, and a sweep that a crash or an error
+// TestGarbageCollectionIsBoundedAndGoesOn: the keys of a big deleted app go a few with each
+// commit, living apps commit in between, and a collection that a crash or an error
 // cut off goes on when the store is opened again.
-func TestSweepIsBoundedAndGoesOn(t *testing.T) {
+func TestGarbageCollectionIsBoundedAndGoesOn(t *testing.T) {
 	const keys = 5000 // of jobs; 2,000 keys go with each commit
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -602,10 +602,10 @@ func TestSweepIsBoundedAndGoesOn(t *testing.T) {
 		})
 		mustClose(t, s)
 
-		// The first owner that tries to sweep meets an error.
+		// The first owner that tries to collect garbage meets an error.
 		opts := withDingbats
 		opts.Fault = func(point string) error {
-			if point == "sweep" {
+			if point == "gc" {
 				return errors.New("not now")
 			}
 			return nil
@@ -625,7 +625,7 @@ func TestSweepIsBoundedAndGoesOn(t *testing.T) {
 		// The next dies between two steps.
 		step := make(chan bool)
 		opts.Fault = func(point string) error {
-			if point == "sweep" && !<-step {
+			if point == "gc" && !<-step {
 				return errors.New("the process is dead")
 			}
 			return nil

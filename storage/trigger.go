@@ -370,7 +370,7 @@ func (w JobWriter) PutTrigger(t *Trigger) error {
 }
 
 // DeleteTrigger removes the trigger and its slot log. Its pending tick is the
-// engine's to retract.
+// engine's to withdraw.
 func (w JobWriter) DeleteTrigger(name string) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
@@ -496,7 +496,7 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 		tx.top().counts.claimed--
 		tx.top().canceled = append(tx.top().canceled, id)
 	}
-	tx.leaveBacklog(&job)
+	tx.removeBacklog(&job)
 	tx.takePending(&job)
 	tx.delete(keys.name(tagID, string(id)))
 	return true, nil

@@ -10,7 +10,7 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// Tx is one change to one app: it reads everything the app has handed over so
+// Tx is one change to one app: it reads everything the app has submitted so
 // far and writes into a private buffer. Exactly one Tx of an app is open at a
 // time; the goroutine that opened it holds the app's turn.
 //
@@ -66,7 +66,7 @@ func (w JobWriter) Nested(fn func(JobWriter) error) error {
 		child := tx.layers[depth+1]
 		tx.layers = tx.layers[:depth+1]
 		if !joined {
-			// Numbers are never handed out twice, not even those of dropped jobs.
+			// Numbers are never assigned twice, not even those of dropped jobs.
 			parent.counts.seq = child.counts.seq
 			return
 		}
@@ -275,7 +275,7 @@ func (tx *Tx) CanceledTicks() []Job {
 	return tx.layers[0].ticks
 }
 
-// Await says that a caller waits for the end of the transaction: what it hands over
+// Await says that a caller waits for the end of the transaction: what it submits
 // comes before what no caller waits for, and counts for Overloaded.
 func (tx *Tx) Await() {
 	tx.mu.Lock()
@@ -283,7 +283,7 @@ func (tx *Tx) Await() {
 	tx.awaited = true
 }
 
-// Commit ends the transaction and hands its change set to the volume's
+// Commit ends the transaction and submits its change set to the volume's
 // committer. It returns at once; done is called exactly once, from the
 // committer's goroutine or from Commit itself, when the change is durable (nil)
 // or certainly or possibly is not (ErrNotApplied, ErrUnknownOutcome,
@@ -320,10 +320,10 @@ func (tx *Tx) Rollback(done func(error)) {
 	tx.over = true
 	tx.app.tx = nil
 	tx.unpin()
-	// Numbers are never handed out twice: an id from a dropped transaction may
+	// Numbers are never assigned twice: an id from a dropped transaction may
 	// have left the engine, and must never name another job.
 	tx.app.counts.seq = tx.top().counts.seq
 	if done != nil {
-		tx.app.vol.submit(&changeSet{app: tx.app, n: tx.app.handed, awaited: tx.awaited, done: done})
+		tx.app.vol.submit(&changeSet{app: tx.app, n: tx.app.submitted, awaited: tx.awaited, done: done})
 	}
 }

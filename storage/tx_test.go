@@ -46,7 +46,7 @@ func TestCommitDropsAnOpenNestedTransaction(t *testing.T) {
 		if _, ok, err := storedJob(t, app, inner); ok || err != nil {
 			t.Errorf("after the %s the inner job is there: %v, %v", end, ok, err)
 		}
-		// Its number is not handed out again (S7).
+		// Its number is not assigned again (S7).
 		mustUpdateJobs(t, app, func(w storage.JobWriter) {
 			if id := mustInsert(t, w, storage.Job{}); id == inner || id == outer {
 				t.Errorf("after the %s id %s was minted again", end, id)

@@ -57,8 +57,8 @@ type volume struct {
 	mark    atomic.Pointer[instantMark]
 	clock   *atomic.Pointer[clockState] // the store's
 	known   *clockState                 // what the file knew when it was opened
-	numbers atomic.Uint32               // highest app number handed out
-	sweeps  sweeps
+	numbers atomic.Uint32               // highest app number assigned
+	garbage garbage
 
 	batchApps []*App // scratch of the committer
 	lone      bool   // its last batch was one change set
@@ -123,7 +123,7 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		v.epoch = getU64(snap, metaEpoch) + 1
 		v.mark.Store(readMark(snap))
 		v.numbers.Store(uint32(getU64(snap, metaNumbers)))
-		v.sweeps.load(snap)
+		v.garbage.load(snap)
 		var err error
 		v.known, err = readClock(snap)
 		return err
@@ -310,7 +310,7 @@ func raiseNumbers(tx *kv.Txn, n keyspace) error {
 	return tx.Put(kv.Meta, metaNumbers, u64(uint64(n)))
 }
 
-// nextNumber hands out a number for an app that is not in the file yet.
+// nextNumber assigns a number for an app that is not in the file yet.
 func (v *volume) nextNumber() keyspace { return keyspace(v.numbers.Add(1)) }
 
 // drop closes the file, if it is open. Reads wait meanwhile.
@@ -386,7 +386,7 @@ func (v *volume) close() error {
 	case <-v.stopped:
 		return v.drop()
 	case <-late.C:
-		return fmt.Errorf("%s: what was handed over is not written after %v", v.name, closeWait)
+		return fmt.Errorf("%s: what was submitted is not written after %v", v.name, closeWait)
 	}
 }
 

@@ -2,7 +2,7 @@ package storage
 
 import "testing"
 
-// G37: what is handed out as JSON can be read by every reader of JSON.
+// G37: what is shown as JSON can be read by every reader of JSON.
 func TestG37_WellFormed(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{}`: true, `"é"`: true, `"\u00e9\n"`: true, `"\ud83d\ude00"`: true, `"\uD83D\uDE00\ud83d\ude00"`: true, `"\\ud800"`: true, `"\\\\ud800x"`: true, `["\ufffd"]`: true,

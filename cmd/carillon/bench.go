@@ -32,12 +32,12 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-		rig := &workload.Rig{System: workload.Carillon(), Dir: dir, Scale: *scale, Meter: &workload.Meter{}}
-		show := newProgress(std.err, rig.Meter)
+		harness := &workload.Harness{System: workload.Carillon(), Dir: dir, Scale: *scale, Meter: &workload.Meter{}}
+		show := newProgress(std.err, harness.Meter)
 		defer show.stop()
 		rows := []workload.Row{} // of no workload it is [], not null
 		table := workload.NewTable(std.out)
-		err = rig.Run(ctx, list, func(row workload.Row) {
+		err = harness.Run(ctx, list, func(row workload.Row) {
 			rows = append(rows, row)
 			if *form == "table" {
 				show.clear(func() { table.Print(row) })

@@ -68,7 +68,7 @@ func TestBench(t *testing.T) {
 	}
 	want := map[string]int{
 		"W1a": 1, "W1b": 2, "W1c": 1, "W1s": 1, "W2": 1, "W3": 1, "W3-loaded": 1, "W4": 1, "W4-idle": 1, "W4-herd": 1,
-		"W5": 2, "W6": 1, "W6-W1b": 1, "W6-W3": 1, "W7": 1, "W7-bare": 1, "W8": 1, "W8-due": 1,
+		"W5": 2, "W6": 1, "W6-W1b": 1, "W6-W3": 1, "W7": 1, "W7-baseline": 1, "W8": 1, "W8-due": 1,
 	}
 	for name, n := range want {
 		if seen[name] != n {

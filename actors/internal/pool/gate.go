@@ -75,14 +75,14 @@ func (m *Member) Throughput() int { return throughput }
 // fn has handled all there was.
 func (m *Member) Schedule(fn func()) {
 	m.fn = fn
-	if m.gate.enter(m, false) {
+	if m.gate.acquire(m, false) {
 		m.gate.pool.Schedule(m.start)
 	}
 }
 
 func (m *Member) run() {
 	m.steps = 0
-	defer m.gate.leave()
+	defer m.gate.release()
 	m.fn()
 }
 
@@ -116,8 +116,8 @@ func (m *Member) Hurry() {
 	}
 }
 
-// enter takes a permit for the member, or has it wait.
-func (g *Gate) enter(m *Member, aside bool) bool {
+// acquire takes a permit for the member, or has it wait.
+func (g *Gate) acquire(m *Member, aside bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.permits > 0 {
@@ -157,8 +157,8 @@ func (g *Gate) stepAside(m *Member) bool {
 	return false
 }
 
-// leave passes a permit on, or gives it back.
-func (g *Gate) leave() {
+// release passes a permit on, or gives it back.
+func (g *Gate) release() {
 	g.mu.Lock()
 	next := g.next()
 	if next == nil {

@@ -158,7 +158,7 @@ func TestGateOutlivesWhatRuns(t *testing.T) {
 		m := c.gate.Member(func() bool { return false })
 		func() {
 			defer func() { _ = recover() }()
-			m.gate.enter(m, false)
+			m.gate.acquire(m, false)
 			m.fn = func() { panic("on purpose") }
 			m.run()
 		}()

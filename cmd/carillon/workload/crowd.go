@@ -24,7 +24,7 @@ const (
 
 // crowd is W8: what a crowd of apps, each with a heartbeat, costs one app that is
 // called, while they come into being and after a start with all of them due.
-func crowd(ctx context.Context, r *Rig) error {
+func crowd(ctx context.Context, r *Harness) error {
 	apps := r.scaled(crowdApps)
 	work := Work{Apps: apps + 1, Started: func(time.Time) { r.Meter.add(1) }}
 	opts := actors.Options{Crons: []dispatch.Trigger{{Name: "heartbeat", Schedule: cron.Every(crowdEvery), Call: noop.With(Payload{})}}}

@@ -3,8 +3,8 @@
 // alone, the module in bench/ on Carillon and its peers side by side.
 //
 //	list, err := workload.Select("W1b,W3")
-//	rig := &workload.Rig{System: workload.Carillon(), Dir: dir, Scale: 1}
-//	err = rig.Run(ctx, list, func(row workload.Row) { fmt.Println(row.Workload, row.PerSecond) })
+//	harness := &workload.Harness{System: workload.Carillon(), Dir: dir, Scale: 1}
+//	err = harness.Run(ctx, list, func(row workload.Row) { fmt.Println(row.Workload, row.PerSecond) })
 //
 // A workload drives a Queue, which each system implements, so that the very same
 // code measures all of them:

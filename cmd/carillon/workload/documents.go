@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"carillon/storage/bare"
+	"carillon/storage/baseline"
 )
 
 const (
@@ -15,12 +15,12 @@ const (
 	latencyCalls  = 5_000
 	// tenantDocs is how many documents each tenant has.
 	tenantDocs = 100
-	// bareValue is as large as a document of the workloads.
-	bareValue = 64
+	// baselineValue is as large as a document of the workloads.
+	baselineValue = 64
 )
 
 // mutations is W5. Call i is of document i in tenant i, in turn.
-func mutations(ctx context.Context, r *Rig) error {
+func mutations(ctx context.Context, r *Harness) error {
 	for _, apps := range []int{1, 64} {
 		n := r.scaled(mutationCalls)
 		row := Row{Workload: r.name, Callers: 64, Apps: apps, Jobs: n}
@@ -45,7 +45,7 @@ func mutations(ctx context.Context, r *Rig) error {
 }
 
 // documents is fresh for what has documents.
-func (r *Rig) documents(ctx context.Context, apps int, fn func(Documents) error) error {
+func (r *Harness) documents(ctx context.Context, apps int, fn func(Documents) error) error {
 	return r.fresh(ctx, Work{Apps: apps}, func(q Queue) error {
 		docs, ok := q.(Documents)
 		if !ok {
@@ -58,25 +58,25 @@ func (r *Rig) documents(ctx context.Context, apps int, fn func(Documents) error)
 	})
 }
 
-// latency is W7. Calls and bare updates take turns, so that a disk that is
+// latency is W7. Calls and baseline updates take turns, so that a disk that is
 // slow for a while is slow for both.
-func latency(ctx context.Context, r *Rig) (err error) {
+func latency(ctx context.Context, r *Harness) (err error) {
 	n := r.scaled(latencyCalls)
 	call := Row{Workload: r.name, Callers: 1, Apps: 1, Jobs: n}
-	floor := Row{Workload: r.name + "-bare", Callers: 1, Jobs: n}
-	dir, err := os.MkdirTemp(r.Dir, "bare-")
+	floor := Row{Workload: r.name + "-baseline", Callers: 1, Jobs: n}
+	dir, err := os.MkdirTemp(r.Dir, "baseline-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	value := make([]byte, bareValue)
-	file, err := bare.Open(dir, tenantDocs, value)
+	value := make([]byte, baselineValue)
+	file, err := baseline.Open(dir, tenantDocs, value)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	err = r.documents(ctx, 1, func(q Documents) error {
-		r.Meter.begin("W7 a call, a bare update", n)
+		r.Meter.begin("W7 a call, a baseline update", n)
 		return measure(q, &call, func() error {
 			var calls, updates []time.Duration
 			for i := range n {
@@ -88,7 +88,7 @@ func latency(ctx context.Context, r *Rig) (err error) {
 					return err
 				}
 				called := time.Now()
-				value[i%bareValue]++
+				value[i%baselineValue]++
 				if err := file.Update(i%tenantDocs, value); err != nil {
 					return err
 				}

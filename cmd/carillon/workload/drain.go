@@ -8,7 +8,7 @@ import (
 
 // drain is W2. The jobs are stored while no engine runs them; the clock starts
 // when the system is opened to do so, and stops when all are durably done.
-func drain(ctx context.Context, r *Rig) error {
+func drain(ctx context.Context, r *Harness) error {
 	n := r.scaled(manyJobs)
 	row := Row{Workload: r.name, Jobs: n}
 	err := r.within(func(dir string) error {

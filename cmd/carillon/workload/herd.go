@@ -23,7 +23,7 @@ const (
 
 // herd is W4. It has a clock of its own, which is set forward to shortly before
 // three o'clock once all the apps are asleep.
-func herd(ctx context.Context, r *Rig) error {
+func herd(ctx context.Context, r *Harness) error {
 	apps := r.scaled(herdApps)
 	three := time.Date(2030, 3, 1, 3, 0, 0, 0, time.UTC)
 	var ahead atomic.Int64

@@ -17,7 +17,7 @@ const (
 )
 
 // lateness is W3.
-func lateness(ctx context.Context, r *Rig) error {
+func lateness(ctx context.Context, r *Harness) error {
 	for _, loaded := range []bool{false, true} {
 		sink := &starts{}
 		err := r.fresh(ctx, Work{Started: sink.started}, func(q Queue) error { return r.latenessOn(ctx, q, r.name, sink, loaded) })
@@ -79,7 +79,7 @@ func (r *round) wait(ctx context.Context, limit time.Duration) error {
 }
 
 // latenessOn is one round of W3 on a queue that is open and tells the starts.
-func (r *Rig) latenessOn(ctx context.Context, q Queue, name string, starts *starts, loaded bool) error {
+func (r *Harness) latenessOn(ctx context.Context, q Queue, name string, starts *starts, loaded bool) error {
 	n := r.scaled(lateJobs)
 	row := Row{Workload: name, Jobs: n}
 	label := name
@@ -127,7 +127,7 @@ func (r *Rig) latenessOn(ctx context.Context, q Queue, name string, starts *star
 }
 
 // load runs W1b until it is stopped; that tells how many jobs it has scheduled.
-func (r *Rig) load(ctx context.Context, q Queue, callers int) (stop func() (int, error)) {
+func (r *Harness) load(ctx context.Context, q Queue, callers int) (stop func() (int, error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	var scheduled atomic.Int64
 	ended := make(chan error, callers)

@@ -9,7 +9,7 @@ const pendingJobs = 1_000_000
 
 // million is W6. The pending jobs are due over a year, from two hours on, so
 // that those of W1b and W3 come before them.
-func million(ctx context.Context, r *Rig) error {
+func million(ctx context.Context, r *Harness) error {
 	n := r.scaled(pendingJobs)
 	return r.within(func(dir string) error {
 		start := time.Now().Add(2 * time.Hour)

@@ -12,12 +12,12 @@ const (
 )
 
 // scheduleOne is W1a.
-func scheduleOne(ctx context.Context, r *Rig) error {
+func scheduleOne(ctx context.Context, r *Harness) error {
 	return r.schedule(ctx, 1, oneCaller, inAnHour())
 }
 
 // scheduleMany is W1b.
-func scheduleMany(ctx context.Context, r *Rig) error {
+func scheduleMany(ctx context.Context, r *Harness) error {
 	for _, callers := range []int{64, 256} {
 		if err := r.schedule(ctx, callers, manyJobs, inAnHour()); err != nil {
 			return err
@@ -27,7 +27,7 @@ func scheduleMany(ctx context.Context, r *Rig) error {
 }
 
 // scheduleScattered is W1s.
-func scheduleScattered(ctx context.Context, r *Rig) error {
+func scheduleScattered(ctx context.Context, r *Harness) error {
 	rnd, start := random(), time.Now().Add(time.Hour)
 	dues := make([]time.Time, r.scaled(manyJobs))
 	for i := range dues {
@@ -37,7 +37,7 @@ func scheduleScattered(ctx context.Context, r *Rig) error {
 }
 
 // scheduleBatches is W1c.
-func scheduleBatches(ctx context.Context, r *Rig) error {
+func scheduleBatches(ctx context.Context, r *Harness) error {
 	n, due := r.scaled(manyJobs), inAnHour()
 	row := Row{Workload: r.name, Callers: 1, Jobs: n}
 	r.Meter.begin("W1c batches of 1,000", n)
@@ -63,12 +63,12 @@ func inAnHour() func(int) time.Time {
 }
 
 // schedule measures calls that store one job each.
-func (r *Rig) schedule(ctx context.Context, callers, jobs int, due func(i int) time.Time) error {
+func (r *Harness) schedule(ctx context.Context, callers, jobs int, due func(i int) time.Time) error {
 	return r.fresh(ctx, Work{}, func(q Queue) error { return r.scheduleOn(ctx, q, r.name, callers, jobs, due) })
 }
 
 // scheduleOn is schedule on a queue that is open.
-func (r *Rig) scheduleOn(ctx context.Context, q Queue, name string, callers, jobs int, due func(i int) time.Time) error {
+func (r *Harness) scheduleOn(ctx context.Context, q Queue, name string, callers, jobs int, due func(i int) time.Time) error {
 	n := r.scaled(jobs)
 	row := Row{Workload: name, Callers: callers, Jobs: n}
 	r.Meter.begin(name+" schedule", n)

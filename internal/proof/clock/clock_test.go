@@ -83,7 +83,7 @@ type clockTrigger struct {
 
 // clockLife is the life of one engine whose wall clock cannot be trusted.
 type clockLife struct {
-	*clockWitness
+	*clockObserver
 	tally *proof.Tally
 	seed  int
 	rnd   *rand.Rand
@@ -96,7 +96,7 @@ type clockLife struct {
 	calm     time.Time     // when the wall was last moved or the engine opened, in the bubble's time
 	jobs     map[string]clockJob
 	logs     map[clockTrigger]*clockLog
-	trail    []string
+	trace    []string
 	broken   bool
 }
 
@@ -154,7 +154,7 @@ func TestG11_Clocks(t *testing.T) {
 // clockLive lives one life.
 func clockLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) {
 	l := &clockLife{
-		clockWitness: newClockWitness(), tally: tally, seed: seed, seen: seen,
+		clockObserver: newClockObserver(), tally: tally, seed: seed, seen: seen,
 		rnd: rand.New(rand.NewPCG(uint64(seed), 11)), pace: clockPaces[seed%len(clockPaces)],
 		jobs: map[string]clockJob{}, logs: map[clockTrigger]*clockLog{},
 	}
@@ -176,7 +176,7 @@ func clockLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) 
 			l.finish()
 		}
 		if l.broken {
-			t.Errorf("seed %d:\n%s", seed, strings.Join(l.trail, "\n"))
+			t.Errorf("seed %d:\n%s", seed, strings.Join(l.trace, "\n"))
 		}
 	})
 }
@@ -188,7 +188,7 @@ func (l *clockLife) found(note func(string, ...any), format string, args ...any)
 }
 
 func (l *clockLife) did(format string, args ...any) {
-	l.trail = append(l.trail, fmt.Sprintf("%v ", l.h.Now().Format("2006-01-02T15:04:05.000"))+fmt.Sprintf(format, args...))
+	l.trace = append(l.trace, fmt.Sprintf("%v ", l.h.Now().Format("2006-01-02T15:04:05.000"))+fmt.Sprintf(format, args...))
 }
 
 // clockOne picks one of the list.

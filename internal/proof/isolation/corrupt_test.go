@@ -27,7 +27,7 @@ var isoRecords = []struct {
 	unfit   bool // without it functions that use the table cannot run
 	ruinous bool // without it the app cannot be served at all
 }{
-	{kind: "counter sheet", tag: 'm', seen: true, ruinous: true},
+	{kind: "counters", tag: 'm', seen: true, ruinous: true},
 	{kind: "job", tag: 'q', seen: true},
 	{kind: "claim", tag: 'r', seen: true},
 	{kind: "finished job", tag: 'h', seen: true},

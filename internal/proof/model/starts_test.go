@@ -89,7 +89,7 @@ func (m *model) startsOf(a *app, at time.Time) {
 	if plan == nil {
 		if old != nil {
 			delete(a.triggers, old.name)
-			m.retract(a, old.name)
+			m.withdraw(a, old.name)
 		}
 		return
 	}
@@ -101,7 +101,7 @@ func (m *model) startsOf(a *app, at time.Time) {
 	}
 	t.starts++
 	a.triggers[t.name] = &t
-	m.retract(a, t.name)
+	m.withdraw(a, t.name)
 }
 
 // reborn says whether the app is one that came into being with its trigger AtStart in

@@ -73,13 +73,13 @@ func beforeCron(m *model, l *line) {
 		}
 	}
 	a.triggers[t.name] = t
-	m.retract(a, t.name)
+	m.withdraw(a, t.name)
 }
 
-// retract forgets the ticks of the trigger that have not begun. What of them is
+// withdraw forgets the ticks of the trigger that have not begun. What of them is
 // there again is seen; what is still there, since it waits for another tick, is
 // taken out when its turn comes.
-func (m *model) retract(a *app, name string) {
+func (m *model) withdraw(a *app, name string) {
 	for _, j := range slices.Clone(a.jobs) {
 		if j.trigger != name || j.slot.IsZero() || j.attempts > 0 || j.state != storage.StatePending {
 			continue
@@ -104,7 +104,7 @@ func beforePause(m *model, l *line) {
 	l.app(m).touched = l.at
 	if t := l.trigger(m); t != nil {
 		t.paused, t.changed = l.words[0] == "pause", true
-		m.retract(l.app(m), t.name)
+		m.withdraw(l.app(m), t.name)
 	}
 }
 
@@ -119,7 +119,7 @@ func beforeDelete(m *model, l *line) {
 	}
 	if l.trigger(m) != nil {
 		delete(l.app(m).triggers, l.words[2])
-		m.retract(l.app(m), l.words[2])
+		m.withdraw(l.app(m), l.words[2])
 	}
 }
 

@@ -108,9 +108,9 @@ var boundsFaults = []seededFault{
 		edits: []edit{{"actors/invocation.go", `errors.Is(err, errShed)`, `errors.Is(err, errShed) && !FAULT`}},
 	},
 	{
-		name: "swept-at-once", what: "a removed app is swept away in one commit, however much it had",
-		pkg: "storage", tests: "TestG24_ImportsAndSweepsGoInPieces",
-		edits: []edit{{"storage/sweep.go", `size += len(k) + len(value)`, `if !FAULT {
+		name: "garbage-at-once", what: "a removed app is collected in one commit, however much it had",
+		pkg: "storage", tests: "TestG24_ImportsAndGarbageCollectionGoInPieces",
+		edits: []edit{{"storage/gc.go", `size += len(k) + len(value)`, `if !FAULT {
 					size += len(k) + len(value)
 				}`}},
 	},
@@ -145,7 +145,7 @@ var boundsFaults = []seededFault{
 		pkg: "actors", tests: "TestG26_WhoIsNotAdmittedTakesNothing",
 		edits: []edit{{"actors/directory.go", `if err := d.eng.admit(ctx, id); err != nil {`, `if err := d.eng.admit(ctx, id); err != nil {
 			if FAULT {
-				d.eng.sys.tell(d.self, &enterApp{id, func(ref *appRef, err error) { ref.leave() }})
+				d.eng.sys.tell(d.self, &acquireApp{id, func(ref *appRef, err error) { ref.release() }})
 			}`}},
 	},
 	{

@@ -22,7 +22,7 @@ var clockFaults = []seededFault{
 	{
 		name: "replaced-is-spent", what: "a slot whose tick was replaced before it began does not come",
 		pkg: "actors", tests: "TestG19_ASlotThatWasReplacedInAWrongFutureComes",
-		edits: []edit{{"actors/retract.go", `if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 {`, `if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 || FAULT {`}},
+		edits: []edit{{"actors/withdraw.go", `if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 {`, `if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 || FAULT {`}},
 	},
 	{
 		name: "cut-off-is-of-the-present", what: "what a crash cut off in a wrong future waits until that comes",
@@ -30,8 +30,8 @@ var clockFaults = []seededFault{
 		edits: []edit{{"storage/jobs.go", `if !job.Due.Equal(timeOf(due)) {`, `if FAULT || !job.Due.Equal(timeOf(due)) {`}},
 	},
 	{
-		name: "sweep-of-steps-forgotten", what: "apps that sleep are not told that the wall was stepped",
+		name: "rollout-of-steps-forgotten", what: "apps that sleep are not told that the wall was stepped",
 		pkg: "actors", tests: "TestG12_AnAppThatSleepsInAWrongFutureIsWoken",
-		edits: []edit{{"actors/waker.go", `(w.step <= swept || f.none()) {`, `(w.step <= swept || f.none() || FAULT) {`}},
+		edits: []edit{{"actors/waker.go", `(w.step <= rolledOut || f.none()) {`, `(w.step <= rolledOut || f.none() || FAULT) {`}},
 	},
 }

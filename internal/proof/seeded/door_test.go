@@ -76,7 +76,7 @@ var doorFaults = []seededFault{
 		edits: []edit{{"storage/trigger.go", `if t.unreadable {`, `if t.unreadable && !FAULT {`}},
 	},
 	{
-		name: "raw-args-shown", what: "arguments that are no JSON are handed out as they are",
+		name: "raw-args-shown", what: "arguments that are no JSON are shown as they are",
 		pkg: "storage", tests: "TestG37_ArgumentsAreHandedOutAsJSON",
 		edits: []edit{{"storage/listing.go", `case wellFormed(args):`, `case FAULT || wellFormed(args):`}},
 	},

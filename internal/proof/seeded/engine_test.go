@@ -26,10 +26,10 @@ var engineFaults = []seededFault{
 	{
 		name: "sleep-while-due", what: "an app falls asleep while it works",
 		pkg: "actors", tests: "TestG26_WhatWorksDoesNotSleep",
-		edits: []edit{{"actors/alarm.go", `return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&`, `if FAULT {
+		edits: []edit{{"actors/alarm.go", `return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&`, `if FAULT {
 		return true
 	}
-	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.ready.len() == 0 &&`}},
+	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&`}},
 	},
 	{
 		name: "hold-stops-no-runs", what: "a hold waits for jobs that are not told to stop",
@@ -51,10 +51,10 @@ var engineFaults = []seededFault{
 	{
 		name: "wake-lost", what: "an app that sleeps is not woken",
 		pkg: "actors", tests: "TestG14_SleepAndWake",
-		edits: []edit{{"actors/directory.go", `d.eng.sys.tell(d.self, &enterApp{id: id})`, `if FAULT {
+		edits: []edit{{"actors/directory.go", `d.eng.sys.tell(d.self, &acquireApp{id: id})`, `if FAULT {
 		return
 	}
-	d.eng.sys.tell(d.self, &enterApp{id: id})`}},
+	d.eng.sys.tell(d.self, &acquireApp{id: id})`}},
 	},
 	{
 		name: "clock-step-unnoticed", what: "the wall is not read after a step of it",
@@ -361,8 +361,8 @@ var engineFaults = []seededFault{
 	{
 		name: "slot-in-utc", what: "a handler is told its slot in UTC",
 		pkg: "actors", tests: "TestG19_ASlotIsToldInItsZone",
-		edits: []edit{{"actors/ticks.go", `schedule, err := c.schedule(&t); err == nil {
-			tick.Slot`, `schedule, err := c.schedule(&t); err == nil && !FAULT {
+		edits: []edit{{"actors/ticks.go", `schedule, err := p.schedule(&t); err == nil {
+			tick.Slot`, `schedule, err := p.schedule(&t); err == nil && !FAULT {
 			tick.Slot`}},
 	},
 	{
@@ -373,7 +373,7 @@ var engineFaults = []seededFault{
 	{
 		name: "last-in-first-out", what: "jobs start in the wrong order",
 		pkg: "actors", tests: "TestG13_ByDueInstantThenSequence",
-		edits: []edit{{"actors/ready.go", `return r.job.Place().Less(other.job.Place())`, `if FAULT {
+		edits: []edit{{"actors/runqueue.go", `return r.job.Place().Less(other.job.Place())`, `if FAULT {
 		r, other = other, r
 	}
 	return r.job.Place().Less(other.job.Place())`}},
@@ -420,10 +420,10 @@ var engineFaults = []seededFault{
 	{
 		name: "next-slot-from-now", what: "the next slot is worked out from now",
 		pkg: "actors", tests: "TestG22_ShortStallsMissNothing",
-		edits: []edit{{"actors/ticks.go", `if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {`, `if FAULT {
+		edits: []edit{{"actors/ticks.go", `if last := schedule.Last(slot, wall.Add(-p.jitter(&t))); waited && !last.IsZero() {`, `if FAULT {
 		after = wall
 	}
-	if last := schedule.Last(slot, wall.Add(-c.jitter(&t))); waited && !last.IsZero() {`}},
+	if last := schedule.Last(slot, wall.Add(-p.jitter(&t))); waited && !last.IsZero() {`}},
 	},
 	{
 		name: "no-catch-up-policy", what: "slots that were missed are run one after the other",
@@ -438,7 +438,7 @@ var engineFaults = []seededFault{
 	{
 		name: "stale-tick-runs", what: "a tick of an old definition runs",
 		pkg: "actors", tests: "TestG22_NoRunOfTheOldSpecAfterAnEdit",
-		edits: []edit{{"actors/retract.go", `if reason == "" {`, `if reason == "" || FAULT {`}},
+		edits: []edit{{"actors/withdraw.go", `if reason == "" {`, `if reason == "" || FAULT {`}},
 	},
 	{
 		name: "retry-overtaken", what: "a tick starts though an older one waits for its retry",
@@ -465,10 +465,10 @@ var engineFaults = []seededFault{
 	{
 		name: "paused-ticks", what: "a paused trigger ticks",
 		pkg: "actors", tests: "TestG22_RunTimeAPI",
-		edits: []edit{{"actors/crons.go", `if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`, `if FAULT {
+		edits: []edit{{"actors/crons.go", `if err := c.planner.withdraw(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`, `if FAULT {
 			return w.PutTrigger(&t)
 		}
-		if err := c.clockwork.retract(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
+		if err := c.planner.withdraw(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
 	},
 	{
 		name: "overdue-again-and-again", what: "a trigger that is overdue is warned of again and again",
@@ -486,10 +486,10 @@ var engineFaults = []seededFault{
 		name: "start-forgotten", what: "a trigger AtStart ticks whenever its app is woken",
 		pkg: "actors", tests: "TestG19_ATriggerAtStartTicksOnceInAProcess",
 		edits: []edit{
-			{"actors/starts.go", `return t.AtStart && t.Started != c.epoch && !t.Unreadable()`, `return t.AtStart && (FAULT || t.Started != c.epoch) && !t.Unreadable()`},
-			{"actors/starts.go", `t.Started = c.epoch
+			{"actors/starts.go", `return t.AtStart && t.Started != p.epoch && !t.Unreadable()`, `return t.AtStart && (FAULT || t.Started != p.epoch) && !t.Unreadable()`},
+			{"actors/starts.go", `t.Started = p.epoch
 	at`, `if !FAULT {
-		t.Started = c.epoch
+		t.Started = p.epoch
 	}
 	at`},
 		},
@@ -497,19 +497,19 @@ var engineFaults = []seededFault{
 	{
 		name: "starts-asleep", what: "an app with a trigger AtStart sleeps through the start",
 		pkg: "actors", tests: "TestG19_ATriggerAtStartTicksOnceInAProcess",
-		edits: []edit{{"actors/waker.go", `w.swept = append(w.swept, w.eng.declared.starters()...)`, `if !FAULT {
-		w.swept = append(w.swept, w.eng.declared.starters()...)
+		edits: []edit{{"actors/waker.go", `w.background = append(w.background, w.eng.declared.starters()...)`, `if !FAULT {
+		w.background = append(w.background, w.eng.declared.starters()...)
 	}`}},
 	},
 	{
 		name: "old-start-runs", what: "a start that had not begun is run by the next process, too",
 		pkg: "actors", tests: "TestG19_AStartThatHasNotBegunIsNotCaughtUp",
 		edits: []edit{
-			{"actors/starts.go", `if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {`, `if FAULT {
-		return c.wind(w, t, wall, now)
+			{"actors/starts.go", `if err := p.withdraw(w, t, startedAgain, false, wall, now); err != nil {`, `if FAULT {
+		return p.wind(w, t, wall, now)
 	}
-	if err := c.retract(w, t, startedAgain, false, wall, now); err != nil {`},
-			{"actors/starts.go", `case job.ID != storage.StartID(t.Name, c.epoch):`, `case job.ID != storage.StartID(t.Name, c.epoch) && !FAULT:`},
+	if err := p.withdraw(w, t, startedAgain, false, wall, now); err != nil {`},
+			{"actors/starts.go", `case job.ID != storage.StartID(t.Name, p.epoch):`, `case job.ID != storage.StartID(t.Name, p.epoch) && !FAULT:`},
 		},
 	},
 	{

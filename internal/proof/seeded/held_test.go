@@ -22,8 +22,8 @@ var heldFaults = []seededFault{
 		name: "held-tick-for-each-slot", what: "a trigger has a held tick for each of its slots",
 		pkg: "actors", tests: "TestG38_ATriggerKeepsOneHeldTick",
 		edits: []edit{{"actors/held.go", `if t.HeldJob != "" {
-		return c.skipHeld(w, &t, wall, now)`, `if t.HeldJob != "" && !FAULT {
-		return c.skipHeld(w, &t, wall, now)`}},
+		return p.skipHeld(w, &t, wall, now)`, `if t.HeldJob != "" && !FAULT {
+		return p.skipHeld(w, &t, wall, now)`}},
 	},
 	{
 		name: "held-for-ever", what: "HoldFor is not looked at",
@@ -45,11 +45,11 @@ var heldFaults = []seededFault{
 		}`}},
 	},
 	{
-		name: "sweep-given-up", what: "a sweep that failed waits for the next opening of the store",
-		pkg: "storage", tests: "TestG26_AFailedSweepIsTriedAgain",
-		edits: []edit{{"storage/sweep.go", `		v.sweeps.failed(n)
-		return true`, `		if v.sweeps.failed(n); FAULT {
-			v.sweeps.remove(n)
+		name: "garbage-collection-given-up", what: "a garbage collection that failed waits for the next opening of the store",
+		pkg: "storage", tests: "TestG26_AFailedGarbageCollectionIsTriedAgain",
+		edits: []edit{{"storage/gc.go", `		v.garbage.failed(n)
+		return true`, `		if v.garbage.failed(n); FAULT {
+			v.garbage.remove(n)
 		}
 		return true`}},
 	},

@@ -250,10 +250,10 @@ var storageFaults = []seededFault{
 	{
 		name: "number-given-twice", what: "the id of a dropped job comes to name another one",
 		pkg: "storage", tests: "TestG8_AnIDOfADroppedTransactionIsNotGivenAgain",
-		edits: []edit{{"storage/tx.go", `// Numbers are never handed out twice: an id from a dropped transaction may`, `if FAULT {
+		edits: []edit{{"storage/tx.go", `// Numbers are never assigned twice: an id from a dropped transaction may`, `if FAULT {
 		tx.top().counts.seq = tx.app.counts.seq
 	}
-	// Numbers are never handed out twice: an id from a dropped transaction may`}},
+	// Numbers are never assigned twice: an id from a dropped transaction may`}},
 	},
 	{
 		name: "max-jobs-off", what: "an app may have any number of jobs",

@@ -55,7 +55,7 @@ const (
 	Meta   Space = iota // format, epoch, clock high-water mark
 	Apps                // app name -> number
 	Alarms              // due ‖ app number -> nothing
-	Doomed              // app number -> nothing: keys to be swept away
+	Doomed              // app number -> nothing: keys that wait for garbage collection
 	Data                // app number ‖ tag ‖ … -> record
 	spaces
 )

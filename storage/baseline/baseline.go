@@ -1,11 +1,11 @@
-// Package bare is what a durable update costs without anything of ours around
+// Package baseline is what a durable update costs without anything of ours around
 // it: one key of a file that has so many, in one transaction. The latency of a
 // mutation is measured against it.
 //
-//	f, err := bare.Open(dir, 100, value)
+//	f, err := baseline.Open(dir, 100, value)
 //	defer f.Close()
 //	err = f.Update(7, value) // durable when it returns
-package bare
+package baseline
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ type File struct{ db *kv.DB }
 
 // Open makes the file in dir, with so many keys of the value.
 func Open(dir string, keys int, value []byte) (*File, error) {
-	path := filepath.Join(dir, "bare.db")
+	path := filepath.Join(dir, "baseline.db")
 	err := kv.Create(path, func(tx *kv.Txn) error {
 		for i := range keys {
 			if err := tx.Put(kv.Data, key(i), value); err != nil {

@@ -2,16 +2,16 @@ package actors
 
 import "slices"
 
-// ready are the claimed jobs that wait for their instant or a permit, in the order
+// runQueue holds the claimed jobs that wait for their instant or a permit, in the order
 // jobs start: by due instant, then sequence (G13). Claims become durable nearly
 // in that order, so most are put at the end.
-type ready struct{ runs []*run }
+type runQueue struct{ runs []*run }
 
-func (q *ready) len() int { return len(q.runs) }
+func (q *runQueue) len() int { return len(q.runs) }
 
-func (q *ready) first() *run { return q.runs[0] }
+func (q *runQueue) first() *run { return q.runs[0] }
 
-func (q *ready) push(r *run) {
+func (q *runQueue) push(r *run) {
 	n := len(q.runs)
 	if n > 0 && startsBefore(r, q.runs[n-1]) {
 		n, _ = slices.BinarySearchFunc(q.runs, r, func(other, r *run) int {
@@ -25,7 +25,7 @@ func (q *ready) push(r *run) {
 }
 
 // pop takes the first away.
-func (q *ready) pop() *run {
+func (q *runQueue) pop() *run {
 	r := q.runs[0]
 	q.runs[0] = nil
 	if q.runs = q.runs[1:]; len(q.runs) == 0 {

@@ -33,9 +33,9 @@ var (
 	clockEffects = dispatch.Query[dispatch.None, []clockEffect]("clock:effects")
 )
 
-// clockWitness sees every attempt begin. It stands outside of the engine, and
+// clockObserver sees every attempt begin. It stands outside of the engine, and
 // remembers what crashes wipe out.
-type clockWitness struct {
+type clockObserver struct {
 	h *actorstest.Harness
 
 	mu      sync.Mutex
@@ -48,8 +48,8 @@ type clockWitness struct {
 	retried int
 }
 
-func newClockWitness() *clockWitness {
-	return &clockWitness{may: map[string]clockDue{}, retry: map[string]clockDue{}, starts: map[string]int{}}
+func newClockObserver() *clockObserver {
+	return &clockObserver{may: map[string]clockDue{}, retry: map[string]clockDue{}, starts: map[string]int{}}
 }
 
 // clockDue is an instant that nothing may come before: as the wall shows it or, if it
@@ -58,11 +58,11 @@ func newClockWitness() *clockWitness {
 type clockDue struct {
 	wall   time.Time
 	passed time.Time     // in the bubble's time; zero: it is absolute
-	ahead  time.Duration // clockWitness.ahead, when it was read
+	ahead  time.Duration // clockObserver.ahead, when it was read
 }
 
 // due is the instant so long from now.
-func (w *clockWitness) due(d time.Duration, relative bool) clockDue {
+func (w *clockObserver) due(d time.Duration, relative bool) clockDue {
 	at := clockDue{wall: w.h.Now().Add(d), ahead: w.ahead}
 	if relative {
 		at.passed = time.Now().Add(d)
@@ -71,7 +71,7 @@ func (w *clockWitness) due(d time.Duration, relative bool) clockDue {
 }
 
 // tooEarly is how long it is until then, if that has not come.
-func (w *clockWitness) tooEarly(at clockDue) time.Duration {
+func (w *clockObserver) tooEarly(at clockDue) time.Duration {
 	early := at.wall.Sub(w.h.Now())
 	if !at.passed.IsZero() {
 		early = min(early, time.Until(at.passed.Add(at.ahead-w.ahead)))
@@ -81,7 +81,7 @@ func (w *clockWitness) tooEarly(at clockDue) time.Duration {
 
 // mayBegin says that a job must not begin before so long from now, and whether that
 // counts from a reading of the clock.
-func (w *clockWitness) mayBegin(name string, d time.Duration, relative bool) clockDue {
+func (w *clockObserver) mayBegin(name string, d time.Duration, relative bool) clockDue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.may[name] = w.due(d, relative)
@@ -89,20 +89,20 @@ func (w *clockWitness) mayBegin(name string, d time.Duration, relative bool) clo
 }
 
 // goesAhead notes that the wall was moved forward, or may seem so.
-func (w *clockWitness) goesAhead(d time.Duration) {
+func (w *clockObserver) goesAhead(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ahead += d
 }
 
-func (w *clockWitness) started(name string) int {
+func (w *clockObserver) started(name string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.starts[name]
 }
 
-// ignoreRetries has the witness not look, or look again, at when an attempt is retried.
-func (w *clockWitness) ignoreRetries(blind bool) {
+// ignoreRetries has the observer not look, or look again, at when an attempt is retried.
+func (w *clockObserver) ignoreRetries(blind bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.blind = blind
@@ -110,7 +110,7 @@ func (w *clockWitness) ignoreRetries(blind bool) {
 }
 
 // early are the attempts that began too early since it was last asked.
-func (w *clockWitness) early() (notes []string) {
+func (w *clockObserver) early() (notes []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	notes, w.notes = w.notes, nil
@@ -126,7 +126,7 @@ func clockKey(name string, slot time.Time) string {
 }
 
 // begins notes that an attempt begins.
-func (w *clockWitness) begins(task clockTask, job dispatch.JobRun, tick dispatch.Tick) {
+func (w *clockObserver) begins(task clockTask, job dispatch.JobRun, tick dispatch.Tick) {
 	wall, key := w.h.Now(), clockKey(task.Name, tick.Slot)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -142,7 +142,7 @@ func (w *clockWitness) begins(task clockTask, job dispatch.JobRun, tick dispatch
 }
 
 // fails says how the attempt ends, and when there may be another.
-func (w *clockWitness) fails(task clockTask, job dispatch.JobRun, tick dispatch.Tick) error {
+func (w *clockObserver) fails(task clockTask, job dispatch.JobRun, tick dispatch.Tick) error {
 	if job.Attempt > task.Fails {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (w *clockWitness) fails(task clockTask, job dispatch.JobRun, tick dispatch.
 	return dispatch.Errorf(dispatch.CodeUnavailable, "attempt %d is to fail", job.Attempt)
 }
 
-func (w *clockWitness) functions() *dispatch.Registry {
+func (w *clockObserver) functions() *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	clockDo.Handle(reg, func(ctx *dispatch.MutationCtx, task clockTask) (dispatch.None, error) {
 		w.begins(task, ctx.Job, ctx.Tick)

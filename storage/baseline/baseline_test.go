@@ -1,14 +1,14 @@
-package bare_test
+package baseline_test
 
 import (
 	"path/filepath"
 	"testing"
 
-	"carillon/storage/bare"
+	"carillon/storage/baseline"
 )
 
 func TestUpdate(t *testing.T) {
-	f, err := bare.Open(t.TempDir(), 3, []byte("old"))
+	f, err := baseline.Open(t.TempDir(), 3, []byte("old"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestUpdate(t *testing.T) {
 	if err := f.Update(0, []byte("value")); err == nil {
 		t.Error("a file that is closed was updated")
 	}
-	if _, err := bare.Open(filepath.Join(t.TempDir(), "none"), 1, nil); err == nil {
+	if _, err := baseline.Open(filepath.Join(t.TempDir(), "none"), 1, nil); err == nil {
 		t.Error("a file was made in a directory that does not exist")
 	}
 }

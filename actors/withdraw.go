@@ -11,7 +11,7 @@ import (
 // their trigger is not any more what it was when they were made (G22).
 
 // canceled advances the trigger of a tick that was canceled before it began.
-func (c *clockwork) canceled(w storage.JobWriter, job *storage.Job, now time.Time) error {
+func (p *planner) canceled(w storage.JobWriter, job *storage.Job, now time.Time) error {
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || predates(job, &t) {
 		return err
@@ -19,15 +19,15 @@ func (c *clockwork) canceled(w storage.JobWriter, job *storage.Job, now time.Tim
 	const reason = "the tick was canceled"
 	if job.ID != t.NextJob {
 		// It had been claimed, or was to be caught up: its slot is in the log as fired.
-		return c.relog(w, &t, job, storage.SlotCanceled, reason, now)
+		return p.relog(w, &t, job, storage.SlotCanceled, reason, now)
 	}
 	if next, ok, err := w.System().Get(job.ID); err != nil || ok && !next.State.Ended() {
 		return err // the transaction has wound the trigger anew since
 	}
-	if err := c.decide(w, &t, job.Slot, job.Slot, storage.SlotCanceled, reason, job.ID, now); err != nil {
+	if err := p.decide(w, &t, job.Slot, job.Slot, storage.SlotCanceled, reason, job.ID, now); err != nil {
 		return err
 	}
-	return c.wind(w, &t, job.Slot, now)
+	return p.wind(w, &t, job.Slot, now)
 }
 
 // predates says whether the tick is of an earlier trigger of the name. The clock
@@ -40,11 +40,11 @@ func predates(job *storage.Job, t *storage.Trigger) bool {
 }
 
 // relog writes down anew how the slot of a tick that never began has ended.
-func (c *clockwork) relog(w storage.JobWriter, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
+func (p *planner) relog(w storage.JobWriter, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
 	s := storage.Slot{From: job.Slot, To: job.Slot, Count: 1, Outcome: outcome, Reason: reason, At: now}
 	if outcome != storage.SlotSkipped {
 		s.Job = job.ID
-	} else if err := c.comesAgain(w, t, job.Slot); err != nil {
+	} else if err := p.comesAgain(w, t, job.Slot); err != nil {
 		return err
 	}
 	return w.LogSlot(t.Name, s)
@@ -53,8 +53,8 @@ func (c *clockwork) relog(w storage.JobWriter, t *storage.Trigger, job *storage.
 // comesAgain notes that the slot did not fire though it was about to: it may come again
 // after the wall was set back. The trigger as it is stored has its end of other ticks,
 // and t what the caller is about to store.
-func (c *clockwork) comesAgain(w storage.JobWriter, t *storage.Trigger, slot time.Time) error {
-	schedule, err := c.schedule(t)
+func (p *planner) comesAgain(w storage.JobWriter, t *storage.Trigger, slot time.Time) error {
+	schedule, err := p.schedule(t)
 	if err != nil || schedule == nil || spanOf(t.Spent, slot) < 0 {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (c *clockwork) comesAgain(w storage.JobWriter, t *storage.Trigger, slot tim
 // stale says why a tick that is not its trigger's next is not to be run any
 // more, or "". A tick that has begun once is stale only if the trigger has come
 // to mean something else; ok is false if there is none.
-func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) string {
+func (p *planner) stale(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) string {
 	begun := job.Attempts > 0
 	switch {
 	case !begun && len(job.History) > 0:
@@ -81,9 +81,9 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 		return "the trigger was changed"
 	}
 	if t.AtStart {
-		return c.staleStart(t, job)
+		return p.staleStart(t, job)
 	}
-	schedule, err := c.schedule(t)
+	schedule, err := p.schedule(t)
 	if err != nil {
 		return "" // a fault of the trigger is none of the slots that it had
 	}
@@ -99,7 +99,7 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 	// A claim that was taken back, when the engine was closed, leaves a tick that
 	// is not a late one. It can be missed like any other.
 	if wall.Sub(job.Due) > lateTick && !job.CaughtUp {
-		passed := t.Decided.After(job.Slot) || !t.Next.IsZero() && !t.Next.Add(c.jitter(t)).After(wall)
+		passed := t.Decided.After(job.Slot) || !t.Next.IsZero() && !t.Next.Add(p.jitter(t)).After(wall)
 		passed = passed && job.HeldAt.IsZero() // the slots after a held tick are skipped for it
 		switch {
 		case t.CatchUp.Mode == storage.CatchUpNone:
@@ -113,8 +113,8 @@ func (c *clockwork) stale(t *storage.Trigger, ok bool, job *storage.Job, wall ti
 
 // dropStale takes a stale tick out of the bucket: without a trace but that in
 // the log if it never began, as canceled if it did. gone is false if it is not stale.
-func (c *clockwork) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, job *storage.Job, wall, now time.Time) (gone bool, err error) {
-	reason := c.stale(t, ok, job, wall)
+func (p *planner) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, job *storage.Job, wall, now time.Time) (gone bool, err error) {
+	reason := p.stale(t, ok, job, wall)
 	if reason == "" {
 		return false, nil
 	}
@@ -125,17 +125,17 @@ func (c *clockwork) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, 
 	if _, err := w.RemoveTick(job.ID); err != nil || !ok || predates(job, t) {
 		return true, err
 	}
-	return true, c.relog(w, t, job, storage.SlotSkipped, reason, now)
+	return true, p.relog(w, t, job, storage.SlotSkipped, reason, now)
 }
 
-// retract takes back what of the trigger is pending or claimed and has not
+// withdraw takes back what of the trigger is pending or claimed and has not
 // begun: the next tick, and one that was claimed ahead of its instant. A slot
 // that has passed already is skipped for the reason. If changed, the trigger
 // comes to mean something else, or to nothing, and retries go too. The caller
 // stores the trigger.
-func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason string, changed bool, wall, now time.Time) error {
+func (p *planner) withdraw(w storage.JobWriter, t *storage.Trigger, reason string, changed bool, wall, now time.Time) error {
 	if changed {
-		if err := c.dropHeld(w, t, reason, now); err != nil {
+		if err := p.dropHeld(w, t, reason, now); err != nil {
 			return err
 		}
 	}
@@ -148,19 +148,19 @@ func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason stri
 		}
 		if !there {
 			// This very transaction has canceled it.
-			if err := c.decide(w, t, from, from, storage.SlotCanceled, "the tick was canceled", id, now); err != nil {
+			if err := p.decide(w, t, from, from, storage.SlotCanceled, "the tick was canceled", id, now); err != nil {
 				return err
 			}
-			from = c.next(t, from)
+			from = p.next(t, from)
 		}
-		if last := c.last(t, from, wall); !last.IsZero() {
-			if err := c.skip(w, t, from, last, reason, now); err != nil {
+		if last := p.last(t, from, wall); !last.IsZero() {
+			if err := p.skip(w, t, from, last, reason, now); err != nil {
 				return err
 			}
 		}
 	}
-	for _, r := range c.runs.ofTrigger(t.Name) {
-		if err := c.recall(w, t, &r.job, reason, changed, wall, now); err != nil {
+	for _, r := range p.runs.ofTrigger(t.Name) {
+		if err := p.recall(w, t, &r.job, reason, changed, wall, now); err != nil {
 			return err
 		}
 	}
@@ -168,9 +168,9 @@ func (c *clockwork) retract(w storage.JobWriter, t *storage.Trigger, reason stri
 }
 
 // recall takes a claimed tick back that has not started. What runs, runs on.
-func (c *clockwork) recall(w storage.JobWriter, t *storage.Trigger, job *storage.Job, reason string, changed bool, wall, now time.Time) error {
+func (p *planner) recall(w storage.JobWriter, t *storage.Trigger, job *storage.Job, reason string, changed bool, wall, now time.Time) error {
 	switch {
-	case job.Slot.IsZero() || c.runs.live(job.ID):
+	case job.Slot.IsZero() || p.runs.live(job.ID):
 		return nil
 	case job.Attempts > 0:
 		if !changed {
@@ -186,5 +186,5 @@ func (c *clockwork) recall(w storage.JobWriter, t *storage.Trigger, job *storage
 	if job.Slot.After(wall) && t.Decided.Equal(job.Slot) {
 		t.Decided = job.Slot.Add(-time.Millisecond) // it is yet to come, and may come again
 	}
-	return c.relog(w, t, job, storage.SlotSkipped, reason, now)
+	return p.relog(w, t, job, storage.SlotSkipped, reason, now)
 }

@@ -1,4 +1,4 @@
-package bare_test
+package baseline_test
 
 import (
 	"testing"

@@ -18,7 +18,7 @@ import (
 type Workload struct {
 	Name string
 	What string
-	run  func(ctx context.Context, r *Rig) error
+	run  func(ctx context.Context, r *Harness) error
 }
 
 // All returns all workloads, in order.
@@ -33,7 +33,7 @@ func All() []Workload {
 		{"W4", "10,000 apps of 10 jobs: schedule, sleep, and a cron tick of all at one instant", herd},
 		{"W5", "RPC mutations: read a document, write it, schedule a job; 64 callers, 1 app and 64", mutations},
 		{"W6", "1,000,000 pending jobs: open, memory, and W1b and W3 on top", million},
-		{"W7", "latency of an RPC mutation, 1 caller, and of a bare update of the disk", latency},
+		{"W7", "latency of an RPC mutation, 1 caller, and of a baseline update of the disk", latency},
 		{"W8", "calls of one app beside 20,000 with a heartbeat: as they come into being, and after a start with all due", crowd},
 	}
 }
@@ -80,8 +80,8 @@ func CheckScale(scale float64) error {
 	return nil
 }
 
-// Rig runs workloads on one system.
-type Rig struct {
+// Harness runs workloads on one system.
+type Harness struct {
 	System System
 	Dir    string  // an empty directory is made in it for each opening, and removed
 	Scale  float64 // of the number of jobs, apps and calls, and of W3's span; see CheckScale
@@ -91,9 +91,9 @@ type Rig struct {
 	name string
 }
 
-// Run runs the workloads in turn and hands over each row when it is known. What
+// Run runs the workloads in turn and passes each row on when it is known. What
 // the system cannot do is left out.
-func (r *Rig) Run(ctx context.Context, list []Workload, emit func(Row)) error {
+func (r *Harness) Run(ctx context.Context, list []Workload, emit func(Row)) error {
 	if err := CheckScale(r.Scale); err != nil {
 		return err
 	}
@@ -113,11 +113,11 @@ func (r *Rig) Run(ctx context.Context, list []Workload, emit func(Row)) error {
 	return ctx.Err()
 }
 
-// scaled is n at the rig's scale, 1 at least.
-func (r *Rig) scaled(n int) int { return max(1, int(math.Round(float64(n)*r.Scale))) }
+// scaled is n at the harness's scale, 1 at least.
+func (r *Harness) scaled(n int) int { return max(1, int(math.Round(float64(n)*r.Scale))) }
 
 // within runs fn in a new directory that is removed afterwards.
-func (r *Rig) within(fn func(dir string) error) error {
+func (r *Harness) within(fn func(dir string) error) error {
 	dir, err := os.MkdirTemp(r.Dir, "data-")
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (r *Rig) within(fn func(dir string) error) error {
 }
 
 // opened opens the system for fn and closes it afterwards.
-func (r *Rig) opened(ctx context.Context, dir string, work Work, fn func(Queue) error) error {
+func (r *Harness) opened(ctx context.Context, dir string, work Work, fn func(Queue) error) error {
 	if work.Started == nil {
 		work.Started = func(time.Time) {}
 	}
@@ -143,7 +143,7 @@ func (r *Rig) opened(ctx context.Context, dir string, work Work, fn func(Queue) 
 }
 
 // fresh is opened in a new directory.
-func (r *Rig) fresh(ctx context.Context, work Work, fn func(Queue) error) error {
+func (r *Harness) fresh(ctx context.Context, work Work, fn func(Queue) error) error {
 	return r.within(func(dir string) error { return r.opened(ctx, dir, work, fn) })
 }
 
@@ -166,7 +166,7 @@ func measure(q Queue, row *Row, fn func() error) error {
 
 // callers makes n calls of fn from as many goroutines as there are callers, and
 // returns how long each took.
-func (r *Rig) callers(ctx context.Context, callers, n int, fn func(ctx context.Context, i int) error) ([]time.Duration, error) {
+func (r *Harness) callers(ctx context.Context, callers, n int, fn func(ctx context.Context, i int) error) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	took := make([]time.Duration, n)
@@ -197,7 +197,7 @@ func (r *Rig) callers(ctx context.Context, callers, n int, fn func(ctx context.C
 const batchSize = 1000
 
 // batches stores n jobs, the job i being what job returns for it, in batches.
-func (r *Rig) batches(ctx context.Context, q Queue, n int, job func(i int) Job) ([]time.Duration, error) {
+func (r *Harness) batches(ctx context.Context, q Queue, n int, job func(i int) Job) ([]time.Duration, error) {
 	var took []time.Duration
 	for at := 0; at < n; at += batchSize {
 		jobs := make([]Job, 0, batchSize)
