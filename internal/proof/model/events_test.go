@@ -362,6 +362,11 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 	}
 	if e.err == nil {
 		m.succeed(a, j, at)
+		// A wrong order of what happened at one moment is found out here, not at the end
+		// of the command, when too many others are to be tried first.
+		if now := m.seen[a.id].of(j); !m.cut && now.State == j.state && now.Attempts == j.attempts {
+			m.compareEnd(a, j)
+		}
 	} else if !e.run.toldAt.IsZero() && late(e.err) == errDeadline {
 		m.heldUp(a, j, c, at)
 	} else {

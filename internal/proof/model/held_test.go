@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"strings"
 	"time"
 
 	"carillon/actors"
@@ -26,8 +27,12 @@ func (x *history) perform(l *line) string {
 	return ""
 }
 
-// release is mostly one that lacks what jobs wait for.
+// release is mostly one that lacks what jobs wait for. What the program declares a trigger
+// of it has.
 func (g *generator) release(s *step) string {
+	if path := []string{modelTick.Path(), modelHaste.Path()}[s.M%2]; s.N%4 == 1 && g.triggered(path) && !g.declared(path) {
+		return "release " + path
+	}
 	for _, id := range modelApps {
 		for _, j := range g.m.apps[id].jobs {
 			if j.state == storage.StatePending && j.path == "model:act" && s.N%4 > 0 {
@@ -36,6 +41,28 @@ func (g *generator) release(s *step) string {
 		}
 	}
 	return "release"
+}
+
+// triggered says whether a trigger runs the function.
+func (g *generator) triggered(path string) bool {
+	for _, a := range g.m.apps {
+		for _, t := range a.triggers {
+			if t.path == path {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// declared says whether the program declares a trigger that does.
+func (g *generator) declared(path string) bool {
+	for _, t := range g.m.declares {
+		if t != nil && t.path == path {
+			return true
+		}
+	}
+	return false
 }
 
 func beforeRelease(m *model, l *line) {
@@ -57,6 +84,9 @@ func (m *model) holds(a *app, now time.Time) {
 		if m.mayBeHeld(j, now) && m.seen[a.id].of(j).State == storage.StateHeld {
 			j.state = storage.StateHeld
 			m.heldJobs++
+			if !j.slot.IsZero() {
+				m.heldTicks++
+			}
 		}
 	}
 }
@@ -77,4 +107,32 @@ func (m *model) unknown(path string) dispatch.Code {
 		return dispatch.CodeNotFound
 	}
 	return ""
+}
+
+// compareHeld demands that a trigger keeps one tick at most of those that have not begun,
+// knows it, and skips its slots for that reason only while it has one.
+func (m *model) compareHeld(a *app, t *trigger, info dispatch.CronInfo) {
+	var held []storage.JobID
+	for _, job := range m.seen[a.id].all {
+		if job.Trigger == t.name && job.State == storage.StateHeld && job.Attempts == 0 && !job.Slot.IsZero() {
+			held = append(held, job.ID)
+		}
+	}
+	if len(held) > 1 || len(held) == 1 && held[0] != info.HeldJob {
+		m.found("other", "app %s: trigger %s has the held ticks %q, and says %q", a.id, t.name, held, info.HeldJob)
+	}
+	if j := m.seen[a.id].jobs[info.HeldJob]; info.HeldJob != "" && j.State != storage.StateHeld {
+		m.found("other", "app %s: trigger %s says that %s is held, and it is %s", a.id, t.name, info.HeldJob, j.State)
+	}
+	skipped, once := 0, false
+	for _, s := range m.seen[a.id].slots[t.name] {
+		if strings.HasPrefix(s.Reason, "the tick of ") {
+			skipped++
+		}
+		once = once || strings.HasPrefix(s.Reason, "held: ")
+	}
+	if skipped > t.skipped && !t.held && !once && !t.changed && info.HeldJob == "" {
+		m.found("lost", "app %s: trigger %s has skipped slots for a held tick that it did not have", a.id, t.name)
+	}
+	t.held, t.skipped = info.HeldJob != "", skipped
 }

@@ -175,7 +175,7 @@ func TestG3_Model(t *testing.T) {
 			report(t, tally, last)
 		}
 	}()
-	steps, ran, slept, held := 0, 0, 0, 0
+	steps, ran, slept, held, ticks := 0, 0, 0, 0, 0
 	began, span := time.Now(), proof.For(time.Hour, time.Hour, 24*time.Hour)
 	rapid.Check(t, func(rt *rapid.T) {
 		if last == nil && time.Since(began) > span {
@@ -192,14 +192,14 @@ func TestG3_Model(t *testing.T) {
 				}
 			}
 		})
-		steps, ran, slept, held = steps+len(x.lines), ran+x.m.ran, slept+x.m.hibernated, held+x.m.heldJobs
+		steps, ran, slept, held, ticks = steps+len(x.lines), ran+x.m.ran, slept+x.m.hibernated, held+x.m.heldJobs, ticks+x.m.heldTicks
 		tally.Tried(len(x.lines))
 		if len(x.m.findings) > 0 {
 			last = x
 			rt.Fatalf("%s", x.m.findings[0].text)
 		}
 	})
-	t.Logf("%d steps, %d runs of functions, %d jobs were held, an app was asleep after %d", steps, ran, held, slept)
+	t.Logf("%d steps, %d runs of functions, %d jobs were held, %d of them ticks, an app was asleep after %d", steps, ran, held, ticks, slept)
 	if ran == 0 || slept == 0 || held == 0 && proof.Pick(false, true, true) {
 		tally.Other("nothing ran, nothing slept, or nothing was held")
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -364,7 +365,7 @@ func count(db storage.Writer, key string) (n int, err error) {
 }
 
 // modelFunctions are the functions of the model, which note in the journal what
-// they do. A release may lack model:act.
+// they do. A release may lack one of what jobs and triggers run.
 func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	reg.Without(lacks...)
@@ -383,7 +384,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 		answers, err := mutate(ctx, j.wall, &p)
 		return answers, leave(err)
 	})
-	if len(lacks) == 0 {
+	if !slices.Contains(lacks, modelAct.Path()) {
 		modelAct.Handle(reg, func(ctx *dispatch.ActionCtx, p program) ([]string, error) {
 			r := begin(appOf(p.Name), &p, true, ctx.Job, dispatch.Tick{})
 			answers, err := act(ctx, j, r)
@@ -391,22 +392,26 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 			return answers, leave(err)
 		})
 	}
-	modelTick.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
-		p := tickProgram(ctx.Tick, ctx.Job)
-		r := begin(appOf(p.Name), &p, false, ctx.Job, ctx.Tick)
-		answers, err := mutate(ctx, j.wall, &p)
-		j.note(event{what: "ran", run: r, answers: answers, err: err})
-		return dispatch.None{}, leave(err)
-	})
-	modelHaste.Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (dispatch.None, error) {
-		p := tickProgram(ctx.Tick, ctx.Job)
-		p.Takes = hasteTakes.String()
-		p.Does = nil
-		r := begin(appOf(p.Name), &p, true, ctx.Job, ctx.Tick)
-		answers, err := act(ctx, j, r)
-		j.note(event{what: "end", run: r, answers: answers, err: err})
-		return dispatch.None{}, leave(err)
-	})
+	if !slices.Contains(lacks, modelTick.Path()) {
+		modelTick.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
+			p := tickProgram(ctx.Tick, ctx.Job)
+			r := begin(appOf(p.Name), &p, false, ctx.Job, ctx.Tick)
+			answers, err := mutate(ctx, j.wall, &p)
+			j.note(event{what: "ran", run: r, answers: answers, err: err})
+			return dispatch.None{}, leave(err)
+		})
+	}
+	if !slices.Contains(lacks, modelHaste.Path()) {
+		modelHaste.Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (dispatch.None, error) {
+			p := tickProgram(ctx.Tick, ctx.Job)
+			p.Takes = hasteTakes.String()
+			p.Does = nil
+			r := begin(appOf(p.Name), &p, true, ctx.Job, ctx.Tick)
+			answers, err := act(ctx, j, r)
+			j.note(event{what: "end", run: r, answers: answers, err: err})
+			return dispatch.None{}, leave(err)
+		})
+	}
 	modelState.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (state, error) {
 		s := state{Effects: []effect{}, Counters: map[string]int{}}
 		for doc, err := range effectTable.Query(ctx.DB).All() {

@@ -34,7 +34,11 @@ func (g *generator) starts(s *step) string {
 	if s.M%7 == 6 {
 		line += " paused"
 	}
-	return line + " " + []string{"model:tick", "model:haste"}[s.M%2]
+	path := []string{modelTick.Path(), modelHaste.Path()}[s.M%2]
+	if path == g.m.released {
+		return ""
+	}
+	return line + " " + path
 }
 
 // plan reads the trigger of a line; nil if it has none.
@@ -89,19 +93,19 @@ func (m *model) startsOf(a *app, at time.Time) {
 	if plan == nil {
 		if old != nil {
 			delete(a.triggers, old.name)
-			m.withdraw(a, old.name)
+			m.withdraw(a, old.name, true)
 		}
 		return
 	}
 	t := *plan
 	t.madeAt, t.changed = m.wall(at), true
 	if old != nil {
-		t.madeAt, t.paused, t.starts, t.logged = old.madeAt, old.paused, old.starts, old.logged
+		t.madeAt, t.paused, t.starts, t.logged, t.held, t.skipped = old.madeAt, old.paused, old.starts, old.logged, old.held, old.skipped
 		t.changed = t.path != old.path || t.overlap != old.overlap
 	}
 	t.starts++
 	a.triggers[t.name] = &t
-	m.withdraw(a, t.name)
+	m.withdraw(a, t.name, t.changed)
 }
 
 // reborn says whether the app is one that came into being with its trigger AtStart in

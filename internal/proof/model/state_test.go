@@ -56,6 +56,7 @@ type model struct {
 	kept            *app      // what was exported last
 	hibernated, ran int
 	heldJobs        int
+	heldTicks       int
 }
 
 // finding is something that is wrong.

@@ -15,24 +15,9 @@ const modelBridged = 5 * time.Minute
 // far ahead of it; and that what has ended is listed in the order it ended.
 func (m *model) compareTimes(a *app) {
 	for _, j := range a.jobs {
-		twins := 0
-		for _, k := range a.jobs {
-			if k.id == j.id && k.name == j.name {
-				twins++
-			}
+		if m.compareEnd(a, j) {
+			j.endedAt = time.Time{}
 		}
-		if j.endedAt.IsZero() || !j.state.Ended() || twins > 1 {
-			continue
-		}
-		first := j.endedAt.Truncate(time.Millisecond)
-		last := first
-		if m.peak.Add(modelBridged).After(first) { // it may not have caught up yet
-			last = last.Add(modelBridged)
-		}
-		if at := m.seen[a.id].of(j).CompletedAt; at.Before(first) || at.After(last) {
-			m.found("other", "app %s: job %s (%s) ended at %s, not from %s to %s", a.id, j.id, j.name, at.Format(stamp), first.Format(stamp), last.Format(stamp))
-		}
-		j.endedAt = time.Time{}
 	}
 	now := map[end]bool{}
 	news := map[bool]storage.JobID{} // of those that failed, and of the others, one that has just ended
@@ -50,6 +35,28 @@ func (m *model) compareTimes(a *app) {
 		}
 	}
 	a.ends = now
+}
+
+// compareEnd compares the instant at which the job ended, if it is known.
+func (m *model) compareEnd(a *app, j *job) (known bool) {
+	twins := 0
+	for _, k := range a.jobs {
+		if k.id == j.id && k.name == j.name {
+			twins++
+		}
+	}
+	if j.endedAt.IsZero() || !j.state.Ended() || twins > 1 {
+		return false
+	}
+	first := j.endedAt.Truncate(time.Millisecond)
+	last := first
+	if m.peak.Add(modelBridged).After(first) { // it may not have caught up yet
+		last = last.Add(modelBridged)
+	}
+	if at := m.seen[a.id].of(j).CompletedAt; at.Before(first) || at.After(last) {
+		m.found("other", "app %s: job %s (%s) ended at %s, not from %s to %s", a.id, j.id, j.name, at.Format(stamp), first.Format(stamp), last.Format(stamp))
+	}
+	return true
 }
 
 // end is the end of a job.

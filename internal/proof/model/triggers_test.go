@@ -19,7 +19,9 @@ type trigger struct {
 	since            time.Time // the log has every slot after this
 	changed          bool      // by this command
 	atStart          bool
-	starts, logged   int // of one AtStart: since it was made, and of those the ones whose end was compared
+	held             bool // it had a held tick when it was last compared
+	skipped          int  // how many entries of the log said so
+	starts, logged   int  // of one AtStart: since it was made, and of those the ones whose end was compared
 }
 
 // beforeCron is "cron" or "recron APP NAME ZONE [OPTION…] PATH SPEC…".
@@ -45,6 +47,11 @@ func beforeCron(m *model, l *line) {
 	old := a.triggers[t.name]
 	code, _ := l.failed()
 	switch {
+	case m.unknown(t.path) != "":
+		if code != m.unknown(t.path) {
+			m.found("other", "%s: %q, and there is no such function", l.text, l.printed)
+		}
+		return
 	case l.words[0] == "cron" && old != nil:
 		if code != dispatch.CodeAlreadyExists {
 			m.found("other", "%s: %q, and it is there", l.text, l.printed)
@@ -73,18 +80,23 @@ func beforeCron(m *model, l *line) {
 		}
 	}
 	a.triggers[t.name] = t
-	m.withdraw(a, t.name)
+	m.withdraw(a, t.name, true)
 }
 
 // withdraw forgets the ticks of the trigger that have not begun. What of them is
 // there again is seen; what is still there, since it waits for another tick, is
-// taken out when its turn comes.
-func (m *model) withdraw(a *app, name string) {
+// taken out when its turn comes. If changed, the held one goes, too.
+func (m *model) withdraw(a *app, name string, changed bool) {
 	for _, j := range slices.Clone(a.jobs) {
-		if j.trigger != name || j.slot.IsZero() || j.attempts > 0 || j.state != storage.StatePending {
+		goes := j.state == storage.StatePending || changed && j.state == storage.StateHeld
+		if j.trigger != name || j.slot.IsZero() || j.attempts > 0 || !goes {
 			continue
 		}
-		if job, there := m.seen[a.id].jobs[j.id]; !there || job.Function != j.path || job.State != j.state {
+		if job, there := m.seen[a.id].jobs[j.id]; j.state == storage.StateHeld {
+			if a.drop(j); there {
+				m.found("other", "app %s: job %s is still there, as %s, and its trigger is another or none", a.id, j.id, job.State)
+			}
+		} else if !there || job.Function != j.path || job.State != j.state {
 			a.drop(j)
 		}
 	}
@@ -104,7 +116,7 @@ func beforePause(m *model, l *line) {
 	l.app(m).touched = l.at
 	if t := l.trigger(m); t != nil {
 		t.paused, t.changed = l.words[0] == "pause", true
-		m.withdraw(l.app(m), t.name)
+		m.withdraw(l.app(m), t.name, false)
 	}
 }
 
@@ -119,7 +131,7 @@ func beforeDelete(m *model, l *line) {
 	}
 	if l.trigger(m) != nil {
 		delete(l.app(m).triggers, l.words[2])
-		m.withdraw(l.app(m), l.words[2])
+		m.withdraw(l.app(m), l.words[2], true)
 	}
 }
 
@@ -328,6 +340,7 @@ func (m *model) compareTriggers(a *app, now time.Time) {
 			m.compareSlots(a, t, info)
 		}
 		m.compareReplaced(a, t)
+		m.compareHeld(a, t, info)
 		t.changed = false
 	}
 }

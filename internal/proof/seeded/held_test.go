@@ -26,6 +26,13 @@ var heldFaults = []seededFault{
 		return p.skipHeld(w, &t, wall, now)`}},
 	},
 	{
+		name: "held-tick-outlives-its-trigger", what: "the held tick of a trigger stays when that is changed or deleted",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/withdraw.go", `	if changed {
+		if err := p.dropHeld(`, `	if changed && !FAULT {
+		if err := p.dropHeld(`}},
+	},
+	{
 		name: "held-for-ever", what: "HoldFor is not looked at",
 		pkg: "actors", tests: "TestG38_HoldFor",
 		edits: []edit{{"actors/purge.go", `if !more && o.HoldFor > 0 {`, `if n+dead < purgeChunk && o.HoldFor > 0 && !FAULT {`}},
