@@ -34,8 +34,8 @@ func (s *scheduler) rearm() {
 	if s.idle() {
 		idleAt := s.touched + s.eng.opts.IdleAfter
 		if elapsed >= idleAt {
-			// Not while the next job is nearer than it pays to sleep. Of change sets on
-			// their way to the disk nobody may tell us, so the alarm comes again for them.
+			// Not while the next job is nearer than it pays to sleep. No message need
+			// follow the end of a commit, so the alarm comes again while change sets are on their way.
 			if !s.store.Unsettled() && (s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter) {
 				if s.eng.directory.sleep(s.ref, s.nextAt) {
 					s.alarm.Clear()

@@ -203,7 +203,7 @@ func TestG14_NoBusyLoop(t *testing.T) {
 		far := mustAfter(t, h, "acme", 1000*time.Hour, addEntry.With("far"))
 		quiet("a job far away")
 		h.Scheduler("acme").Cancel(far)
-		quiet("a job cancelled")
+		quiet("a job canceled")
 		mustAfter(t, h, "acme", 0, failAlways.With("x"), dispatch.NoRetry())
 		quiet("a dead job")
 		mustAfter(t, h, "acme", 0, hang.With("1"))

@@ -35,7 +35,7 @@ func (a *App) Exists() (bool, error) {
 }
 
 // As returns the caller that runs functions of the app within ctx as the
-// identity; nil is nobody. It reaches internal functions too: for requests from
+// identity; nil is anonymous. It reaches internal functions too: for requests from
 // outside use Call.
 func (a *App) As(ctx context.Context, identity *dispatch.Identity) dispatch.Caller {
 	return dispatch.NewCaller(ctx, a, identity)

@@ -9,9 +9,9 @@ import (
 
 // permitBroker is the actor that shares the engine-wide limit of running jobs over
 // the apps. An app asks for permits when it has due work and keeps them while it
-// has; once somebody has to wait, a permit goes back with each run that ends. Each
-// that is free is given to whoever waits and has been given none for longest
-// (G18): an app keeps its place in that circle until it has all it asked for.
+// has; while an app waits, a permit goes back with each run that ends. A free permit
+// goes to the waiting app that has been given none for longest (G18): an app keeps
+// its place in that circle until it has all it asked for.
 type permitBroker struct {
 	sys       *system
 	self      *actor.PID
@@ -19,7 +19,7 @@ type permitBroker struct {
 	waiting   list.List                // of claimants, in the order they are given permits
 	places    map[string]*list.Element // those in waiting, by the app's address
 	held      map[string]int           // permits of each live app, with those on their way to it
-	contended atomic.Bool              // somebody waits
+	contended atomic.Bool              // an app waits
 }
 
 type claimant struct {

@@ -68,7 +68,7 @@ func TestG9_CancelAnswersTruly(t *testing.T) {
 		h.Advance(2 * time.Hour)
 		wantEntries(t, h, app, "done")
 		if n := k.count("fail retrying"); n != 1 {
-			t.Errorf("the retry that was cancelled ran: %d times in all", n)
+			t.Errorf("the retry that was canceled ran: %d times in all", n)
 		}
 		for id, attempts := range map[storage.JobID]int{pending: 0, claimed: 0, retrying: 1, running: 1} {
 			wantState(t, h, app, id, storage.StateCanceled, attempts)
@@ -95,7 +95,7 @@ func TestG9_ACanceledJobNeverStarts(t *testing.T) {
 }
 
 // G9: a claimed mutation that waits for the turn has not started: it is
-// cancelled by whoever has the turn.
+// canceled by whoever has the turn.
 func TestG9_CancelOfWhatWaitsForTheTurn(t *testing.T) {
 	k := newKit()
 	var waiting []storage.JobID
@@ -263,7 +263,7 @@ func TestG9_CancelRollsBack(t *testing.T) {
 	}
 }
 
-// G10: a running action that is cancelled is told so; it cannot become a
+// G10: a running action that is canceled is told so; it cannot become a
 // success, and what it does from then on is refused.
 func TestG10_CancelOfARunningAction(t *testing.T) {
 	k := newKit()

@@ -125,7 +125,7 @@ var ways = map[string]func(k *kit) dispatch.Call{
 	"given up": func(k *kit) dispatch.Call {
 		return k.action("t:end", func(ctx *dispatch.ActionCtx, _ string) error { time.Sleep(time.Minute); return nil }, dispatch.Deadline(time.Second)).With("")
 	},
-	"cancelled by itself": func(k *kit) dispatch.Call {
+	"canceled by itself": func(k *kit) dispatch.Call {
 		return k.action("t:end", func(ctx *dispatch.ActionCtx, _ string) error {
 			_, err := ctx.Scheduler.Cancel(ctx.Job.ID)
 			return err
@@ -296,7 +296,7 @@ func TestG17_JobsThatNeverStart(t *testing.T) {
 	}
 }
 
-// G17: nor is a permit lost when the app is cancelled, sleeps, crashes or is deleted
+// G17: nor is a permit lost when the app is canceled, sleeps, crashes or is deleted
 // while it holds permits or waits for some.
 func TestG17_NoPermitIsLostWhateverBecomesOfTheApp(t *testing.T) {
 	const permits = 2
@@ -304,7 +304,7 @@ func TestG17_NoPermitIsLostWhateverBecomesOfTheApp(t *testing.T) {
 		name string
 		do   func(t *testing.T, h *actorstest.Harness, waiting []storage.JobID)
 	}{
-		{"its job is cancelled while it waits, and it sleeps", func(t *testing.T, h *actorstest.Harness, waiting []storage.JobID) {
+		{"its job is canceled while it waits, and it sleeps", func(t *testing.T, h *actorstest.Harness, waiting []storage.JobID) {
 			for _, id := range waiting {
 				wantCancel(t, h, "waits", id, true, storage.StatePending)
 			}

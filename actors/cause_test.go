@@ -347,7 +347,7 @@ func TestG5_AnActionThatAVolumeFailedIsInterrupted(t *testing.T) {
 	}
 }
 
-// G10: a cancelled action is cancelled whatever it returns, also while the engine
+// G10: a canceled action is canceled whatever it returns, also while the engine
 // is being closed.
 func TestG10_WhatACanceledActionReturnsCountsForNothing(t *testing.T) {
 	for name, end := range endings {

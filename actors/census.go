@@ -25,8 +25,8 @@ func (c *census) begin() (err error) {
 	return err
 }
 
-// add counts one more. Unless it is to be whatever there is, it is refused where
-// there are as many as there may be.
+// add counts one more, and refuses it where there are as many as there may be;
+// whatever makes it count regardless.
 func (c *census) add(whatever bool) error {
 	if c.most > 0 && c.n >= c.most && !whatever {
 		return errTooManyApps

@@ -28,7 +28,7 @@ func (s *scheduler) claimFrom(p storage.Place) {
 	s.nextAt = s.eng.clock.wall()
 }
 
-// claimAt is when the job is to be claimed: a little ahead of its instant, so
+// claimAt is when to claim the job: a little ahead of its instant, so
 // that its durable claim costs no lateness.
 func (s *scheduler) claimAt(job *storage.Job) time.Time {
 	if job.AtMostOnce || job.Interruptions >= suspectAfter {

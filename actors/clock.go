@@ -167,7 +167,7 @@ func (c *clock) now() time.Time { return c.look().now }
 func (c *clock) elapsed() time.Duration { return time.Since(c.base) }
 
 // check is how often the wall has moved apart from monotonic time: it was stepped,
-// or the machine was suspended. It is to be asked every Options.ClockCheck.
+// or the machine was suspended. Its caller asks every Options.ClockCheck.
 func (c *clock) check() (moves int) {
 	c.look()
 	c.mu.Lock()

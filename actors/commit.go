@@ -35,7 +35,7 @@ func (s *scheduler) noteCommitted(m *committed) {
 }
 
 // commit claims what the transaction has made due, submits it, and has reply
-// (nil: nobody waits) told when it is durable.
+// (nil: no caller waits) told when it is durable.
 func (s *scheduler) commit(tx *storage.Tx, cancelings []*run, reply func(error)) {
 	s.commitRuns(tx, cancelings, runChanges{}, reply)
 }
@@ -138,9 +138,9 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 	})
 }
 
-// follow has the triggers follow what a transaction has done that is about to be
-// committed: those of ticks that it has cancelled are advanced, and those of an
-// app that it brings into being are wound up. After an error it is to be rolled back.
+// follow has the triggers follow a transaction before its commit: it advances those of
+// canceled ticks, and winds up those of an app that the transaction makes. After an
+// error the caller rolls the transaction back.
 func (s *scheduler) follow(tx *storage.Tx) error {
 	if err := s.windBorn(tx); err != nil {
 		return err
@@ -153,9 +153,9 @@ func (s *scheduler) follow(tx *storage.Tx) error {
 	return nil
 }
 
-// applyCancels decides the runs whose claims the transaction has cancelled:
+// applyCancels decides the runs whose claims the transaction has canceled:
 // they never start, or what they do counts no more. It returns those whose
-// handlers are to be stopped once the cancel is durable.
+// handlers the caller stops once the cancel is durable.
 func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run) {
 	canceled := map[*run]bool{}
 	for _, id := range tx.CanceledClaims() {
@@ -200,7 +200,7 @@ func (s *scheduler) revertCancels(cancelings []*run) {
 // runChanges are the runs that a change set concerns.
 type runChanges struct {
 	claimed []*run // may start once it is durable
-	stop    []*run // cancelled: their handlers are told once it is durable
+	stop    []*run // canceled: their handlers are told once it is durable
 	ended   []*run
 	own     bool // the app's own work, though something is done when it is answered
 }

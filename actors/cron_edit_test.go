@@ -209,7 +209,7 @@ func TestG20_CancelAndEditInOneMutation(t *testing.T) {
 				}
 				r.Advance(21 * time.Second)
 				if got := r.ran("acme", "ten", begin); slices.Contains(got, "10s") && name != "remake" {
-					t.Errorf("the cancelled slot was run: %q", got)
+					t.Errorf("the canceled slot was run: %q", got)
 				}
 			})
 		})
@@ -257,8 +257,8 @@ func TestG19_NoSlotIsBeforeTheMakingOfItsTrigger(t *testing.T) {
 }
 
 // G19: a trigger that is the first thing of its app goes on when its tick is
-// cancelled, though the wall was set back since.
-func TestG19_ACancelledTickOfAnAppsFirstTrigger(t *testing.T) {
+// canceled, though the wall was set back since.
+func TestG19_ACanceledTickOfAnAppsFirstTrigger(t *testing.T) {
 	withCrons(t, actors.Options{}, func(r *cronHarness) {
 		r.create("acme", everyTen(cronBeat.With("w"), storage.OverlapAllow))
 		r.StepClock(-10 * 365 * 24 * time.Hour)

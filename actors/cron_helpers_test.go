@@ -52,7 +52,7 @@ type cronHarness struct {
 	inside   func(*dispatch.MutationCtx) error
 	deep     func(*dispatch.MutationCtx) error
 	inaction func(*dispatch.ActionCtx) error
-	canceled []beat // runs of cron:slow whose context was cancelled
+	canceled []beat // runs of cron:slow whose context was canceled
 	running  int    // of cron:slow
 	most     int
 }

@@ -102,7 +102,7 @@ func TestG19_AFailingTickHoldsUpLaterTicksOfItsTriggerOnly(t *testing.T) {
 	}
 }
 
-// A retry that is cancelled, dropped with its definition, or of a deleted trigger
+// A retry that is canceled, dropped with its definition, or of a deleted trigger
 // holds nothing up.
 func TestG19_ARetryThatWillNotComeHoldsUpNoTick(t *testing.T) {
 	for _, how := range []string{"cancel", "update", "delete"} {

@@ -209,7 +209,7 @@ func cronSlots(r storage.Reader, name string, limit int) ([]storage.Slot, error)
 // describe works out what follows from the trigger.
 func (e *Engine) describe(app storage.AppID, t storage.Trigger) dispatch.CronInfo {
 	info := dispatch.CronInfo{Trigger: t, Policy: e.opts.Functions.RetryOf(t.Function, t.Retry), Overdue: overdue(&t, e.clock.wall())}
-	info.As, _ = dispatch.DecodeIdentity(t.Claims) // what cannot be read is told where it is to be used
+	info.As, _ = dispatch.DecodeIdentity(t.Claims) // the run that uses it tells what cannot be read
 	schedule, err := dispatch.ScheduleOf(&t)
 	if err != nil {
 		info.Description = err.Error()

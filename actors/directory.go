@@ -42,7 +42,7 @@ type appRef struct {
 	inside   atomic.Int64
 	listed   chan struct{} // closed once callers find the app: no job of it begins before
 	admitted atomic.Bool
-	woken    atomic.Bool // the waker is to be told when it has looked at what it has to do
+	woken    atomic.Bool // the app tells the waker when it has looked at what it has to do
 	fresh    bool        // the app did not exist when it was spawned
 	slept    bool        // it has fallen asleep by itself, with nothing to do before next
 	next     time.Time
@@ -186,8 +186,8 @@ func (d *directory) wake(id storage.AppID) {
 	d.eng.sys.tell(d.self, &acquireApp{id: id})
 }
 
-// sleep puts the app to sleep until next (zero: until it is called), unless
-// somebody is inside. After true the app's actors are sent nothing more.
+// sleep puts the app to sleep until next (zero: until it is called), unless a
+// caller is inside. After true the app's actors are sent nothing more.
 func (d *directory) sleep(ref *appRef, next time.Time) bool {
 	if !ref.inside.CompareAndSwap(0, stopped) {
 		return false
@@ -318,7 +318,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	}
 	// The directory is told once that it has stopped, as its parent. It must not
 	// watch it, too: told a second time it would take it for the app's next life.
-	// The children's addresses are part of the app's state before anybody sees it.
+	// The children's addresses are part of the app's state before a caller finds it.
 	<-sup.ready
 	d.byPID[ref.pid.Id] = ref
 	d.live.Store(id, ref)

@@ -54,7 +54,7 @@
 // what the handler makes of it (cause.go). The first row that fits:
 //
 //	success, dispatch.Permanent, a panic         stands
-//	the job was cancelled                        cancelled, whatever the handler returns
+//	the job was canceled                         canceled, whatever the handler returns
 //	Close, a hold, a volume that failed or shed  interrupted: no attempt of the policy; at most once: failed
 //	its deadline                                 deadline_exceeded
 //	nothing of these                             the handler's error
@@ -110,16 +110,16 @@
 // Invariants:
 //
 //	A1  Only the holder of an app's turn changes its state: the SchedulerActor while holder is nil, else the batch of turns that holds it.
-//	A2  At most one transaction of an app is open, and whoever has the turn ends it.
+//	A2  At most one transaction of an app is open, and the holder of the turn ends it.
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
 //	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a permit.
-//	A6  runs has every job claimed in the store that is to be run or running. What is claimed and not in runs was interrupted if runs.lost has it, and else has not begun.
+//	A6  runs has every job claimed in the store that waits to run or runs. What is claimed and not in runs was interrupted if runs.lost has it, and else has not begun.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is submitted.
 //	A8  started counts the runs with holdsPermit, never above permits, nor the sum of permits above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.
 //	A10 After an error of a commit nothing is begun until every change set was answered and the state was read again.
-//	A11 No message is sent to an app's actors after they were stopped: a caller acquires the app before and releases it after. A handler that was given up may return later; what it tells is nothing to anybody.
+//	A11 No message is sent to an app's actors after they were stopped: a caller acquires the app before and releases it after. A handler that was given up may return later; its message is dropped.
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).

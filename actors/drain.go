@@ -126,7 +126,7 @@ func (s *scheduler) cutOff() {
 	}
 }
 
-// dismiss answers everybody who waits for the turn.
+// dismiss answers every caller that waits for the turn.
 func (s *scheduler) dismiss(err error) {
 	for _, t := range s.queue {
 		switch {

@@ -86,7 +86,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 		opts.Logger.Warn("counting the apps", "err", err)
 	}
 	e.waker = &waker{eng: e, gone: make(chan struct{}), failing: map[string]string{}}
-	// Addresses are known before anybody runs: the actors tell each other at once.
+	// Addresses are known before any actor runs: the actors tell each other at once.
 	e.broker.self = e.sys.address("broker")
 	e.directory.self = e.sys.address("directory")
 	e.waker.self = e.sys.address("waker")
@@ -347,7 +347,7 @@ var ErrHandlers = errors.New("handlers have not returned")
 
 // Close drains and closes the engine: new calls are refused, those inside are
 // served, no job starts any more, and running jobs may finish until ctx ends;
-// then their contexts are cancelled, and they have Options.Grace to return: Close
+// then their contexts are canceled, and they have Options.Grace to return: Close
 // returns by then. What is cut off is written down as interrupted, spends no attempt, and is
 // taken up when the directory is opened again. Close returns when nothing of the
 // engine runs; if handlers have not returned even then, the error is ErrHandlers and

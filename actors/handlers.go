@@ -183,7 +183,7 @@ func (h *handlers) query(app *appState, inv *invocation) {
 	})
 }
 
-// action runs an action. At its deadline its context is cancelled; if it has
+// action runs an action. At its deadline its context is canceled; if it has
 // not returned within the grace after that, it is given up.
 func (h *handlers) action(app *appState, inv *invocation) {
 	base, stop := context.WithCancelCause(inv.ctx)

@@ -22,8 +22,8 @@ import (
 // SchedulerActor, which owns the runs, tells them to stop: it knows of each.
 
 // hold stops the app's actors, waits until they have stopped, and keeps the app
-// from being opened until release is called. If an app is to be made of it, it is
-// refused where Options.MaxApps is. If ctx ends before, the app goes on.
+// from being opened until release is called. A hold that makes an app is
+// refused where Options.MaxApps is reached. If ctx ends before, the app goes on.
 func (e *Engine) hold(ctx context.Context, id storage.AppID, makes bool) (release func(), err error) {
 	if err := id.Check(); err != nil {
 		return nil, dispatch.AsError(err)

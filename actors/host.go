@@ -9,7 +9,7 @@ import (
 )
 
 // HostScheduler is a dispatch.Scheduler for the host, with what only the host
-// may do. AsCaller stores nobody: the host has no identity.
+// may do. AsCaller stores no identity: the host has none.
 type HostScheduler struct{ remoteScheduler }
 
 // RetryDead makes a dead or held job pending again, due at once; a dead one with a new

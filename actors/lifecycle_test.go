@@ -159,7 +159,7 @@ func TestG26_CloseWhileACommitIsUnderWay(t *testing.T) {
 	}
 }
 
-// G26: what does not end while Close is patient is cancelled, and taken up again
+// G26: what does not end while Close is patient is canceled, and taken up again
 // when the directory is opened.
 func TestG26_CloseCutsOff(t *testing.T) {
 	k := newKit()

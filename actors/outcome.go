@@ -28,7 +28,7 @@ func (s *scheduler) endRun(end ending) {
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
 	if s.runs.get(r.job.ID) != r || r.over {
-		s.releasePermit(r) // cancelled, or given up: only that was left
+		s.releasePermit(r) // canceled, or given up: only that was left
 		return
 	}
 	r.over = true
@@ -52,8 +52,8 @@ func (s *scheduler) forgetRun(r *run) {
 	}
 }
 
-// expireAfter has the run of an action given up after d, if that is not later
-// than it is to be anyway.
+// expireAfter has the run of an action given up after d, unless that is set
+// sooner already.
 func (s *scheduler) expireAfter(r *run, d time.Duration) {
 	at := time.Now().Add(d)
 	if r.expires != nil {

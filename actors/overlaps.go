@@ -31,7 +31,7 @@ func (p *planner) overlap(w storage.JobWriter, t *storage.Trigger, running []*ru
 	return "overlap: retry of " + retries[0].Slot.Format(time.RFC3339Nano), false, nil
 }
 
-// left counts the handlers of the trigger's ticks that were given up, or cancelled,
+// left counts the handlers of the trigger's ticks that were given up, or canceled,
 // and have not returned. A tick that replaces them waits until their grace is over.
 func (p *planner) left(t *storage.Trigger) int {
 	all, leaving := p.runs.ticksLeft(t.Name)

@@ -59,7 +59,7 @@ func TestG18_AnOverloadedVolumeSheds(t *testing.T) {
 	})
 	opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: disk.ask}, Volumes: 1, Logger: quiet, IdleAfter: time.Hour}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
-		cancel := mustAfter(t, h, "flood", 9*time.Hour, job.With("cancelled"))
+		cancel := mustAfter(t, h, "flood", 9*time.Hour, job.With("canceled"))
 		disk.takes.Store(int64(5 * time.Second)) // so that the volume is known to be slow
 		for range 12 {
 			must[storage.ID[entry]](t)(addEntry.Run(h.Caller("little"), "x"))

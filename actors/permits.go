@@ -35,8 +35,8 @@ func (s *scheduler) askPermits(wall time.Time) {
 		s.asked = 0
 	}
 	if want < s.permits {
-		// Also while nobody waits: of whoever comes to wait this app would not hear
-		// before one of its jobs has ended.
+		// Also while no app waits: this app would hear of one that comes to wait only
+		// when one of its jobs ends.
 		s.eng.broker.giveBack(s.self, s.permits-want)
 		s.permits = want
 	}

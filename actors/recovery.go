@@ -11,7 +11,7 @@ import (
 	"carillon/storage"
 )
 
-// recover looks at every claim that nobody is running: after a crash, or a commit
+// recover looks at every claim without a run: after a crash, or a commit
 // that failed. Nothing durable tells whether its handler has started: the claim
 // may have been made ahead of its instant, but a wall that says so may have been
 // stepped back since. So each that a crash has left is an attempt that was
@@ -61,7 +61,7 @@ func (s *scheduler) recover() error {
 		}
 		if err != nil {
 			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
-			continue // it is to be found again
+			continue // the next recovery finds it again
 		}
 		mended = append(mended, claimOf(job))
 	}
@@ -128,7 +128,7 @@ func (s *scheduler) reload() bool {
 	if err == nil {
 		s.loads++
 		s.wound = false // that may be what was lost
-		// Runs that ended meanwhile are told from those that nobody runs.
+		// A claim without a run is told from one whose run ended meanwhile.
 		s.from, s.nextAt = storage.Place{}, time.Time{}
 		if s.unrecovered = s.paused(); s.unrecovered {
 			s.claimFrom(storage.Place{})

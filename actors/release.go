@@ -18,7 +18,7 @@ func (s *scheduler) release() {
 	for s.runQueue.len() > 0 && !s.broken && !s.draining && !s.uncorrected() {
 		r := s.runQueue.first()
 		if s.runs.get(r.job.ID) != r {
-			s.runQueue.pop() // cancelled meanwhile
+			s.runQueue.pop() // canceled meanwhile
 			continue
 		}
 		if r.job.Due.After(wall) {

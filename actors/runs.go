@@ -31,7 +31,7 @@ type run struct {
 	// Below: guarded by runs.mu.
 	durable   bool // the claim is; the handler may start
 	started   bool // the handler has
-	canceling bool // a mutation that holds the turn is cancelling it
+	canceling bool // a mutation that holds the turn is canceling it
 	parked    bool // its instant came meanwhile
 	handle    handle
 	cancel    context.CancelCauseFunc // of the handler's context, once started
@@ -173,7 +173,7 @@ func (rs *runs) live(id storage.JobID) bool {
 	return r != nil && r.started
 }
 
-// start lets the run's handler start, unless it is being cancelled: then the
+// start lets the run's handler start, unless it is being canceled: then the
 // run is parked until that is decided.
 func (rs *runs) start(r *run, cancel context.CancelCauseFunc) bool {
 	rs.mu.Lock()

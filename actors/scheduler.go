@@ -19,13 +19,13 @@ import (
 type scheduler struct {
 	*appState
 	self   *actor.PID
-	holder *turnBatch // who has the turn; nil: nobody
-	queue  []*turn    // who waits for it, in the order they came
+	holder *turnBatch // what has the turn, or nil
+	queue  []*turn    // those that wait for it, in the order they came
 
 	// The sorted job bucket, as far as memory needs to know it.
 	runQueue runQueue      // claimed durably, waiting for their instant or a permit
 	from     storage.Place // no unclaimed job lies before it
-	nextAt   time.Time     // when the next claim is to be made; zero: nothing to claim
+	nextAt   time.Time     // when to claim next; zero: nothing to claim
 	claims   int           // runs claimed and not started
 
 	blocked bool // a job that is due waits for another one to end
@@ -65,7 +65,7 @@ type appState struct {
 	id          storage.AppID
 	store       *storage.App
 	runs        *runs
-	planner     *planner // of whoever has the turn
+	planner     *planner // the holder of the turn uses it
 	crons       func(storage.JobWriter) dispatch.Crons
 	ref         *appRef
 	scheduler   *actor.PID

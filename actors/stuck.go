@@ -117,8 +117,8 @@ func (rs *runs) abandon(job storage.JobID, call CallID) (list []StuckHandler) {
 	return list
 }
 
-// keptBack says whether the job is not to be begun because of handlers that were
-// given up: its own, or too many that are stuck.
+// keptBack says whether handlers that were given up keep the job from beginning: its
+// own, or too many that are stuck.
 func (app *appState) keptBack(job *storage.Job) bool {
 	return app.runs.anyLeft() && (app.runs.waitingFor(job, false) != nil || app.tooManyStuck(job) != nil)
 }

@@ -28,8 +28,8 @@ func newSystem(logger *slog.Logger) *system {
 	// say (dead letters while stopping) is no news to us.
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
 	actors := actor.NewActorSystemWithConfig(actor.Configure(quiet))
-	// Its dead-letter log keeps a goroutine alive for a second after the last of
-	// them, beyond our Close. Nobody else listens to the stream.
+	// The library's dead-letter log would keep a goroutine alive for a second after the
+	// last letter, beyond Close. It is the only listener of the stream that this replaces.
 	actors.EventStream = eventstream.NewEventStream()
 	narrowRegistry(actors.ProcessRegistry)
 	workers := pool.New()
@@ -44,7 +44,7 @@ const registryWidth = 16
 func narrowRegistry(r *actor.ProcessRegistryValue) {
 	wide := *r.LocalPIDs
 	r.LocalPIDs.LocalPIDs = slices.Clone(wide.LocalPIDs[:registryWidth])
-	// What the library has registered itself before anybody else.
+	// The library registers these two before any actor.
 	for _, name := range []string{"deadletter", "eventstream"} {
 		if process, ok := wide.GetBucket(name).Get(name); ok {
 			r.LocalPIDs.GetBucket(name).Set(name, process)

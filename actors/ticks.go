@@ -27,7 +27,7 @@ const maxCounted = 10_000
 const takenReason = "an earlier trigger of this name has a tick of this slot"
 
 // planner turns triggers into ticks: it knows what a spec means, which
-// storage does not. It belongs to whoever has the app's turn.
+// storage does not. It belongs to the holder of the app's turn.
 //
 // A trigger that is not paused has exactly one pending tick, that of its next
 // slot: an ordinary job in the sorted bucket. When that tick is claimed, or its
@@ -223,7 +223,7 @@ func (p *planner) count(t *storage.Trigger, from, to time.Time) int {
 	return n
 }
 
-// verdict is what is to be done with a job that is about to be claimed.
+// verdict decides a job that is about to be claimed.
 type verdict int
 
 const (
@@ -287,7 +287,7 @@ func (p *planner) judge(w storage.JobWriter, job *storage.Job, running []*run, w
 		if v == dropTick || err != nil {
 			return v, time.Time{}, err
 		}
-		// The slot itself is to be run late: it is judged like any other.
+		// The slot itself runs late: it is judged like any other.
 	}
 	if t.Overlap != storage.OverlapAllow {
 		reason, byHand, err := p.overlap(w, &t, running, wall)
@@ -334,7 +334,7 @@ func (p *planner) judge(w storage.JobWriter, job *storage.Job, running []*run, w
 }
 
 // catchUp decides the slots that were missed, the pending one being the first
-// of them. runTick means that the pending tick is to be run.
+// of them. runTick means that the pending tick runs.
 func (p *planner) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *cron.Schedule, wall, now time.Time) (verdict, error) {
 	slot, jitter := t.Next, p.jitter(t)
 	before := slot.Add(-time.Millisecond)

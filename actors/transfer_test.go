@@ -247,7 +247,7 @@ func TestG26_ExportWhileRunning(t *testing.T) {
 		ctx, cancel := context.WithCancel(h.Context())
 		cancel()
 		if err := h.Engine.Import(ctx, "cut", bytes.NewReader(stream.Bytes())); err == nil {
-			t.Error("an import that was cancelled came to its end")
+			t.Error("an import that was canceled came to its end")
 		}
 		wantCode(t, h.Engine.Export(h.Context(), "cut", &stream), dispatch.CodeNotFound)
 		// And the name is as free as before, also for one who has asked already.

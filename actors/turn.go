@@ -21,11 +21,11 @@ type turn struct {
 	tx         *storage.Tx
 	writer     storage.JobWriter   // of tx, made while the turn is certainly held
 	ctx        *timing.LazyContext // of the handler
-	cancelings []*run              // runs the transaction has cancelled, so far
+	cancelings []*run              // runs the transaction has canceled, so far
 	result     result              // set by the handler's goroutine before it tells
 }
 
-// nextTurn gives the turn to whoever has waited longest: to an operation, or to
+// nextTurn gives the turn to what has waited longest: to an operation, or to
 // the mutations at the head of the queue, as a batch.
 func (s *scheduler) nextTurn() {
 	if op := s.queue[0].op; op != nil {
@@ -43,7 +43,7 @@ func (s *scheduler) nextTurn() {
 	s.dequeue(n)
 	first := r.next()
 	if first == nil {
-		s.finishBatch(r) // they were all refused, or cancelled while they waited
+		s.finishBatch(r) // they were all refused, or canceled while they waited
 		return
 	}
 	s.holder = r
@@ -58,7 +58,7 @@ func (s *scheduler) dequeue(n int) {
 	}
 }
 
-// refuse says why nothing is to be done for the caller any more, or nil.
+// refuse says why the caller's turn must not begin any more, or nil.
 func refuse(ctx context.Context, from *source, path string) error {
 	if err := from.refusal(); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (t *turn) replyDurable(err error) {
 
 // complete puts the job's completion into the transaction with the effects of
 // its mutation: one change set, so both happen exactly once (G3). A job that
-// has cancelled itself stays cancelled.
+// has canceled itself stays canceled.
 func (t *turn) complete(app *appState) error {
 	r := t.inv.job
 	for _, id := range t.tx.CanceledClaims() {
@@ -222,7 +222,7 @@ func (s *scheduler) expireTurn() {
 
 // suspectItself adds to the end of a mutation that overran what its author may have
 // missed: something waited for the turn that it held, perhaps its own call. A call
-// that does not come from its context cannot be told from anybody else's.
+// that does not come from its context cannot be told from that of another caller.
 func suspectItself(err error) error {
 	e := dispatch.AsError(err)
 	if e == nil || e.Code != dispatch.CodeDeadlineExceeded {

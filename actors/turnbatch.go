@@ -10,8 +10,8 @@ import (
 	"carillon/storage"
 )
 
-// batchTurns and batchSpan bound how many turns are in a batch, and for
-// how long, so that whoever else wants the turn is not kept waiting.
+// batchTurns and batchSpan bound how many turns a batch has, and for how long it
+// holds the turn, so that the app's other operations wait no longer than that.
 const (
 	batchTurns = 64
 	batchSpan  = 2 * time.Millisecond
@@ -36,8 +36,8 @@ type turnBatch struct {
 
 	// For the SchedulerActor, once the batch has ended.
 	submitted []*turn       // their transactions are on their way
-	dropped   []*turn       // not begun: refused, cancelled or too soon
-	tooSoon   []*run        // of those, what is to wait again: the wall was stepped back
+	dropped   []*turn       // not begun: refused, canceled or too soon
+	tooSoon   []*run        // of those, runs that wait again: the wall was stepped back
 	inserted  []storage.Job // by submitted turns, due later
 	left      *turn         // for the SchedulerActor to finish
 }
@@ -67,7 +67,7 @@ func (r *turnBatch) next() *turn {
 	return nil
 }
 
-// begin opens the turn's transaction, unless nobody waits for it any more.
+// begin opens the turn's transaction, unless its caller has gone.
 func (r *turnBatch) begin(t *turn, now time.Time) bool {
 	inv, app := t.inv, r.app
 	if !inv.start.begin() {
@@ -97,7 +97,7 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 	r.deadline = now.Add(inv.timeout)
 	t.ctx = timing.NewLazyContext(inv.ctx, app.eng.ctx, r.deadline)
 	if job := inv.job; job != nil && !app.runs.start(job, t.ctx.Cancel) {
-		// Cancelled while it waited; whoever did that has told all there is to tell.
+		// Canceled while it waited; the cancel has answered its caller.
 		t.ctx.Cancel(nil)
 		return false
 	}

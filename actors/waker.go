@@ -17,9 +17,9 @@ import (
 // top of ClaimAhead.
 const wakeLead = 50 * time.Millisecond
 
-// wakeAtOnce is how many apps are being woken at any time. Ten thousand that are
-// due at one instant would else keep everybody else from the processor; and it
-// must be enough for their first commits to be shared.
+// wakeAtOnce is how many apps are being woken at any time. Ten thousand
+// due at one instant would else take the processor from all other apps; and 256 are
+// enough for their first commits to be shared.
 const wakeAtOnce = 256
 
 // waker is the actor that wakes sleeping apps in time. It keeps little in memory
@@ -36,7 +36,7 @@ type waker struct {
 	due        []storage.AppID // to be woken, the first ones first
 	background []storage.AppID // to be woken when no app is due
 	gone       chan struct{}   // closed when it reads nothing any more
-	again      bool            // the alarm index is to be read again when those that are due were woken
+	again      bool            // the alarm index is read again when those that are due were woken
 	awake      int             // how many are being woken
 	moves      int             // clock.check, when it was last asked
 	check      *time.Timer

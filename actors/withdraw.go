@@ -67,14 +67,14 @@ func (p *planner) comesAgain(w storage.JobWriter, t *storage.Trigger, slot time.
 	return w.PutTrigger(&stored)
 }
 
-// stale says why a tick that is not its trigger's next is not to be run any
+// stale says why a tick that is not its trigger's next must not run any
 // more, or "". A tick that has begun once is stale only if the trigger has come
 // to mean something else; ok is false if there is none.
 func (p *planner) stale(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) string {
 	begun := job.Attempts > 0
 	switch {
 	case !begun && len(job.History) > 0:
-		return "" // it was dead, and somebody wants it run again
+		return "" // it was dead, and a person has it run again
 	case !ok || predates(job, t):
 		return "the trigger was deleted"
 	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args) || !bytes.Equal(job.Claims, t.Claims):

@@ -54,7 +54,7 @@ func sameOrigin(protection *http.CrossOriginProtection, next http.HandlerFunc) h
 }
 
 // hostGate refuses requests for other hosts that come in on a loopback address,
-// where everybody on this machine is let in: a browser on this machine names the
+// where any process of this machine is let in: a browser on this machine names the
 // page's own host, whatever address that was made to resolve to (DNS rebinding).
 type hostGate struct {
 	open  bool // no one is asked who they are

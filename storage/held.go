@@ -63,7 +63,7 @@ func (a *App) HeldNow() int { return int(a.heldNow.Load()) }
 func (a *App) Held() (n int, by string) { return int(a.counts.held), a.counts.heldBy }
 
 // HoldJob takes a pending job that is not claimed out of the bucket until it is
-// released, cancelled or dropped, and keeps the reason with it. It counts as no
+// released, canceled or dropped, and keeps the reason with it. It counts as no
 // attempt. The held tick of a trigger is also kept as its HeldJob. ok is false if there
 // is no such job.
 func (w JobWriter) HoldJob(id JobID, reason string) (ok bool, err error) {

@@ -142,7 +142,7 @@ func TestG24_LimitsOfWhatExists(t *testing.T) {
 		{"cancel", 3, func(w storage.JobWriter, i int) error { // 4 are set aside, 3 are needed without a claim
 			answer, err := w.CancelJob(jobs[i])
 			if err == nil && !answer.Canceled {
-				err = errors.New("it was not cancelled")
+				err = errors.New("it was not canceled")
 			}
 			return err
 		}},

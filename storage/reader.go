@@ -12,7 +12,7 @@ type Reader interface {
 }
 
 // Writer is a Reader that can also change the app's documents, and nothing
-// else. What is written is seen by the same Writer at once and by everybody else
+// else. The same Writer sees what it has written at once; every other reader sees it
 // when the transaction has been committed.
 type Writer interface {
 	Reader

@@ -22,7 +22,7 @@ func unmarshal(data []byte, m interface{ UnmarshalVT([]byte) error }, version *u
 	return readable(data, m.UnmarshalVT(data), version)
 }
 
-// readable says why a record is not to be used whose decoder has returned err.
+// readable says why a record cannot be used whose decoder has returned err.
 func readable(data []byte, err error, version *uint32) error {
 	switch {
 	case data == nil:

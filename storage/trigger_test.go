@@ -182,7 +182,7 @@ func TestG20_TicksAreInsertedOnceAndTakenBackWhole(t *testing.T) {
 			t.Errorf("started %v: removed %v, %v", started, ok, err)
 		}
 		if got := len(tx.CanceledClaims()); got != map[bool]int{false: 1}[started] {
-			t.Errorf("started %v: %d claims were cancelled", started, got)
+			t.Errorf("started %v: %d claims were canceled", started, got)
 		}
 		if !started {
 			if err := tx.JobWriter().DeleteTrigger("x"); err != nil {

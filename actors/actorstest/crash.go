@@ -82,7 +82,7 @@ func (l *life) fault(point string) error {
 
 // Crash ends the engine as the death of the process would, and opens the
 // directory again. Handlers that are running are cut off: their contexts are
-// cancelled so that their goroutines end, and whatever they do or return counts
+// canceled so that their goroutines end, and whatever they do or return counts
 // for nothing. A handler that does not end then costs Options.Grace of time.
 func (h *Harness) Crash() {
 	h.tb.Helper()
@@ -113,7 +113,7 @@ func (h *Harness) Open() {
 
 // CrashAt runs do, in a goroutine of its own, and crashes the engine at the n-th
 // passage of the point from now on: "commit" is just before a commit, "committed"
-// when it is durable and nobody has been told. It answers false, without a crash,
+// when it is durable and no caller has been told. It answers false, without a crash,
 // if do returned and the engine came to rest before that. Calls that the crash
 // cuts off fail in do, which must return nonetheless. Called on new harnesses
 // with n = 1, 2, … until it is false, it crashes at every such point of do.

@@ -92,7 +92,7 @@ func (h *Harness) App(id storage.AppID) *actors.App {
 // outside must not be used in the bubble.
 func (h *Harness) Context() context.Context { return h.tb.Context() }
 
-// Caller returns the host of the app, as nobody: what references are run with.
+// Caller returns the anonymous host of the app: what references are run with.
 func (h *Harness) Caller(id storage.AppID) dispatch.Caller {
 	h.tb.Helper()
 	return h.CallerAs(id, nil)

@@ -109,7 +109,7 @@ func (s Scripts) Run(t *testing.T) {
 // dashes separate commands from what they print.
 const dashes = "----"
 
-// A slip of the pen in a file is to be an error, not hours of work: maxSpan is
+// A slip of the pen in a file must be an error, not hours of work: maxSpan is
 // how much time its commands may let pass. Beyond maxStep from the beginning a
 // clock cannot be stepped: spans overflow.
 const (

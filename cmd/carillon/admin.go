@@ -16,7 +16,7 @@ import (
 )
 
 // tokenVariable is where a token is taken from that no flag gives: unlike a
-// flag it is not shown to everybody by ps.
+// flag ps does not show it.
 const tokenVariable = "CARILLON_ADMIN_TOKEN"
 
 // tokenFlag declares the flag of the admin token and returns what reads it once

@@ -22,7 +22,7 @@ const defaultListen = "127.0.0.1:8377"
 // resultLimit lets jobs:list answer with as many rows as it may have.
 const resultLimit = 16 << 20
 
-// demoDir is where the sample app keeps its data, apart from everybody else's.
+// demoDir is where the sample app keeps its data, apart from any other program's.
 const demoDir = "./carillon-demo"
 
 // demo serves the sample app until ctx ends, and then lets requests and jobs

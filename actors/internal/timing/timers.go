@@ -50,7 +50,7 @@ type Timer struct {
 }
 
 // After has fn called after d, in a goroutine that must not be blocked. If d is
-// long it is called a little earlier, by finalApproach: whoever waits for an
+// long it is called a little earlier, by finalApproach: a caller that waits for an
 // instant reads the clock again anyway, and asks for the rest.
 func (p *Timers) After(d time.Duration, fn func()) *Timer {
 	if p == nil {

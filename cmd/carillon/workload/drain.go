@@ -21,7 +21,7 @@ func drain(ctx context.Context, r *Harness) error {
 		if err != nil {
 			return err
 		}
-		settled() // what storing has left behind is not to be collected meanwhile
+		settled() // collects now, and not meanwhile, what storing has left behind
 		r.Meter.begin("W2 run", n)
 		var ran atomic.Int64
 		all := make(chan struct{})

@@ -285,7 +285,7 @@ func (l *clockLife) judge() {
 		case !ok:
 			l.found(l.tally.Lost, "G1: app %s: %s was acknowledged and is gone", acked.app, name)
 		case acked.canceled && (job.State != storage.StateCanceled || l.started(name) != acked.starts):
-			l.found(l.tally.Other, "G9: %s was cancelled, is %s, and began %d times, %d before", name, job.State, l.started(name), acked.starts)
+			l.found(l.tally.Other, "G9: %s was canceled, is %s, and began %d times, %d before", name, job.State, l.started(name), acked.starts)
 		}
 	}
 	for at, log := range l.logs {
@@ -335,7 +335,7 @@ func (l *clockLife) judgeJob(job *storage.Job, effects map[string]int) {
 		}
 	case storage.StateCanceled:
 		if mutation && n > 0 {
-			l.found(l.tally.Doubled, "G9: %s was cancelled and took effect", key)
+			l.found(l.tally.Doubled, "G9: %s was canceled and took effect", key)
 		}
 	case storage.StateFailed:
 		switch {

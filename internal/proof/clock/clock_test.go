@@ -115,7 +115,7 @@ type clockJob struct {
 	due      clockDue
 	slack    time.Duration // clockLife.slack, when it was made
 	canceled bool
-	starts   int // when it was cancelled
+	starts   int // when it was canceled
 }
 
 // clockApps have jobs, clockCrons has triggers made at run time, each with another

@@ -124,7 +124,7 @@ func (d *failDisk) ask(point string) error {
 
 // G1, G3, G4, G5, G6, G9, G17: the commits of an engine fail at random, alone and in a
 // row, before and after they have reached the file, while jobs are scheduled,
-// cancelled, retried by hand, run and end, and while it is killed and restarted.
+// canceled, retried by hand, run and end, and while it is killed and restarted.
 // Every attempt is begun once, and, unless the engine was killed, every attempt that
 // is counted was begun; no two of a job run at once; mutations take effect exactly
 // once; what was acknowledged holds; nothing is left behind.
@@ -469,7 +469,7 @@ func (l *failLife) checkJob(id storage.JobID, known *failJob, stored map[storage
 		l.found(l.tally.Lost, "job %s has not come to an end: %+v", id, job)
 	}
 	if known.canceled && (job.State != storage.StateCanceled || known.begins > known.begunBefore) {
-		l.found(l.tally.Other, "job %s was cancelled, and is %s, begun %d and then %d times", id, job.State, known.begunBefore, known.begins)
+		l.found(l.tally.Other, "job %s was canceled, and is %s, begun %d and then %d times", id, job.State, known.begunBefore, known.begins)
 	}
 	if want := map[bool]int{true: 1}[job.State == storage.StateSuccess && !known.action]; took > want {
 		l.found(l.tally.Doubled, "job %s is %s and has %d effects", id, job.State, took)

@@ -468,7 +468,7 @@ func (l *appLedger) ticked() {
 			case s.Outcome != storage.SlotFired && n > 0:
 				l.tally.Doubled("%s: app %s: trigger %s: %+v, and it took effect", l.what, l.id, t.Name, s)
 			case s.Outcome == storage.SlotCanceled:
-				l.tally.Other("%s: app %s: trigger %s: %+v, and nobody cancelled it", l.what, l.id, t.Name, s)
+				l.tally.Other("%s: app %s: trigger %s: %+v, and nobody canceled it", l.what, l.id, t.Name, s)
 			case s.Outcome != storage.SlotFired:
 			case job == nil || !job.Slot.Equal(s.From):
 				l.tally.Lost("%s: app %s: trigger %s: %+v has the job %+v", l.what, l.id, t.Name, s, job)

@@ -101,7 +101,7 @@ var offences = []struct {
 		}
 		for _, job := range page.Jobs {
 			if c, err := o.scheduler().Cancel(job.ID); err != nil || !c.Canceled {
-				o.s.tally.Other("app %s: at the limit a job is not cancelled: %+v, %v", o.id, c, err)
+				o.s.tally.Other("app %s: at the limit a job is not canceled: %+v, %v", o.id, c, err)
 			}
 		}
 	}},

@@ -157,7 +157,7 @@ func (s *soak) do(id storage.AppID, what int, rnd *rand.Rand) {
 		if answer, err = scheduler.Cancel(job); answer.Canceled {
 			effects = 0
 		} else if kind == "canceled" {
-			s.tally.Other("app %s: a job an hour ahead is not cancelled: %+v, %v", id, answer, err)
+			s.tally.Other("app %s: a job an hour ahead is not canceled: %+v, %v", id, answer, err)
 		}
 	}
 	if err != nil {

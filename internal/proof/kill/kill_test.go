@@ -50,7 +50,7 @@ type killLoop struct {
 // while eight clients call it by HTTP. In the end what they were told is true:
 // scheduled mutations have counted exactly once, actions have run at least once,
 // or at most once, under one key and never twice at a time, nothing is lost, what
-// was cancelled has not run, every slot is accounted for, what was deleted is gone
+// was canceled has not run, every slot is accounted for, what was deleted is gone
 // and what was imported is one instant of what was exported. The server is
 // first the command itself, then the sample app with actions that have an observer.
 func TestG1_KillLoop(t *testing.T) {

@@ -216,14 +216,14 @@ func TestLinearizabilityChecker(t *testing.T) {
 			op(1, 2, steps(put(0, 7), far("schedule")), unknown),
 			op(3, 4, steps(get(0), far("job")), answer(number(7), state("-"))),
 		}},
-		{"a job is scheduled, cancelled and scheduled again", porcupine.Ok, []porcupine.Operation{
+		{"a job is scheduled, canceled and scheduled again", porcupine.Ok, []porcupine.Operation{
 			op(1, 2, steps(far("schedule")), answer(none)), op(3, 4, steps(far("cancel")), answer(state("o"))),
 			op(5, 6, steps(far("schedule")), answer(none)), op(7, 8, steps(far("list")), answer(state("far-0"))),
 		}},
 		{"two clients are told that they have scheduled one id", porcupine.Illegal, []porcupine.Operation{
 			op(1, 4, steps(far("schedule")), answer(none)), op(2, 3, steps(far("schedule")), answer(none)),
 		}},
-		{"two clients are told that they have cancelled one job", porcupine.Illegal, []porcupine.Operation{
+		{"two clients are told that they have canceled one job", porcupine.Illegal, []porcupine.Operation{
 			op(1, 2, steps(far("schedule")), answer(none)),
 			op(3, 6, steps(far("cancel")), answer(state("o"))), op(4, 5, steps(far("cancel")), answer(state("o"))),
 		}},

@@ -138,7 +138,7 @@ func (m *model) startedJob(a *app, j *job, h event) {
 	}
 	switch {
 	case j.mayStart && j.state == storage.StateCanceled:
-		// It was starting when it was cancelled: its handler is told at once.
+		// It was starting when it was canceled: its handler is told at once.
 		r.end(h.at)
 		j.mayStart, j.run = false, r
 		return
@@ -299,7 +299,7 @@ func late(err error) error {
 	return errDeadline
 }
 
-// leaves says whether the job waits for a handler that was given up, or cancelled,
+// leaves says whether the job waits for a handler that was given up, or canceled,
 // and has not returned: one of its own, or one of an earlier tick.
 func (m *model) leaves(a *app, j *job) bool {
 	t := a.triggers[j.trigger]
@@ -316,7 +316,7 @@ func (m *model) leaves(a *app, j *job) bool {
 	})
 }
 
-// returned is a handler that was given up, or cancelled, and has returned.
+// returned is a handler that was given up, or canceled, and has returned.
 func (m *model) returned(a *app, r *run, at time.Time) {
 	m.left = slices.DeleteFunc(m.left, func(x *run) bool { return x == r })
 	m.goOn(a, r, at)

@@ -138,7 +138,7 @@ func newJob(o *order, id storage.JobID, name string, due, at time.Time) *job {
 	}
 }
 
-// cancel is what a run, or the host, was told when it cancelled a job by the
+// cancel is what a run, or the host, was told when it canceled a job by the
 // name of its program.
 func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 	if what, _, _ := strings.Cut(answer, " "); answer == "none" || what == "late" {
@@ -185,7 +185,7 @@ func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 	}
 }
 
-// beforeLive says whether the job can be cancelled and is listed before k.
+// beforeLive says whether the job can be canceled and is listed before k.
 func (j *job) beforeLive(k *job) (before, known bool) {
 	if j.state.Ended() {
 		return false, true
@@ -199,7 +199,7 @@ func (j *job) beforeLive(k *job) (before, known bool) {
 	return j.seq < k.seq, true
 }
 
-// canceled is a job that was cancelled, and found in a state.
+// canceled is a job that was canceled, and found in a state.
 func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.Time) {
 	a.touch(j)
 	if found == storage.StateRunning && j.was != nil && j.changedAt.Equal(at) {
@@ -214,7 +214,7 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	case found == storage.StateRunning && j.state == storage.StatePending && !j.due.After(m.wall(at)):
 		j.mayStart = true // it was on its way to its handler
 	default:
-		m.found("other", "job %s (%s) was cancelled as %s, it is %s", j.id, j.name, found, j.state)
+		m.found("other", "job %s (%s) was canceled as %s, it is %s", j.id, j.name, found, j.state)
 	}
 	j.state, j.changedAt, j.endedAt, j.canceledBy = storage.StateCanceled, at, m.wall(at), by
 	if by != nil && !by.acts && !by.wall.IsZero() {
@@ -345,7 +345,7 @@ func (m *model) doubtful(a *app, r *run, d *op, h event) {
 	}
 }
 
-// canceledLater says whether the job was there to be cancelled later in the command.
+// canceledLater says whether the job was there to be canceled later in the command.
 func (m *model) canceledLater(name string) bool {
 	for _, h := range m.rest {
 		ops := []op{}

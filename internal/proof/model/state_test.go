@@ -123,7 +123,7 @@ type job struct {
 	run        *run      // the latest
 	canceledBy *run
 	was        *job // before its last attempt was settled
-	mayStart   bool // cancelled while it was starting
+	mayStart   bool // canceled while it was starting
 	unnamed    bool // its id has named a later job, which was dropped
 }
 

@@ -212,8 +212,8 @@ func (j *job) missed(m *model, a *app, at time.Time) bool {
 	return !there && !j.slot.IsZero() && j.attempts == 0 && j.state == storage.StatePending && !j.due.After(m.wall(at))
 }
 
-// replaced ends a run of a trigger's that its next tick has cancelled. By whom it
-// was cancelled nobody notes: that it was is seen.
+// replaced ends a run of a trigger's that its next tick has canceled. By whom it
+// was canceled nobody notes: that it was is seen.
 func (m *model) replaced(a *app, k *job, at time.Time) bool {
 	t := a.triggers[k.trigger]
 	if t == nil || t.overlap != storage.OverlapReplace || k.state.Ended() || m.seen[a.id].of(k).State != storage.StateCanceled {
@@ -298,7 +298,7 @@ func (m *model) ticks(a *app, now time.Time) {
 		}
 		t := a.triggers[job.Trigger]
 		if t == nil && job.State == storage.StateCanceled && job.Attempts == 0 {
-			t = &trigger{name: job.Trigger, path: job.Function, atStart: job.Trigger == bootOf(a.id)} // it was replaced, or cancelled, before its trigger was deleted
+			t = &trigger{name: job.Trigger, path: job.Function, atStart: job.Trigger == bootOf(a.id)} // it was replaced, or canceled, before its trigger was deleted
 		}
 		if t == nil || t.paused && job.State == storage.StatePending {
 			m.found("other", "app %s: %s is %s, and its trigger is not there, or paused", a.id, job.ID, job.State)

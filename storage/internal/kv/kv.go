@@ -104,7 +104,7 @@ type DB struct {
 
 	pins      atomic.Int64
 	none      atomic.Pointer[chan struct{}] // closed when there is no Pin; nil until the file is closed
-	broken    atomic.Pointer[Damage]        // bbolt has panicked: its locks and its memory are not to be trusted
+	broken    atomic.Pointer[Damage]        // bbolt has panicked: its locks and its memory cannot be trusted
 	closed    atomic.Bool
 	abandoned atomic.Bool // closed over the heads of Pins
 	unmapped  atomic.Bool
@@ -384,7 +384,7 @@ func (db *DB) unpinned() bool {
 	}
 }
 
-// usable says why the file is not to be used any more, or nil.
+// usable says why the file cannot be used any more, or nil.
 func (db *DB) usable() error {
 	if d := db.broken.Load(); d != nil {
 		return d
