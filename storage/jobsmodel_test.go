@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -394,86 +395,90 @@ func TestG7_JobsAgainstModel(t *testing.T) {
 		}
 		defer f.Value.Set(f.DefValue)
 	}
-	rapid.Check(t, func(rt *rapid.T) {
-		m := newStoreMachine(t)
-		m.open(rt)
-		defer func() {
-			// A failed run must not leave a committer behind.
-			for _, a := range m.apps {
-				for _, h := range a.held {
-					h.snap.Close()
+	// In a bubble a volume that is down costs no time.
+	synctest.Test(t, func(t *testing.T) {
+		undated := struct{ testing.TB }{t} // a bubble has no deadline
+		rapid.Check(undated, func(rt *rapid.T) {
+			m := newStoreMachine(t)
+			m.open(rt)
+			defer func() {
+				// A failed run must not leave a committer behind.
+				for _, a := range m.apps {
+					for _, h := range a.held {
+						h.snap.Close()
+					}
 				}
-			}
-			m.commit.Store(0)
-			m.committed.Store(0)
-			m.reopen.Store(0)
-			if err := m.store.Close(); err != nil {
-				rt.Errorf("close: %v", err)
-			}
-		}()
-		rt.Repeat(map[string]func(*rapid.T){
-			"transaction": func(t *rapid.T) { m.transaction(t, m.drawApp(t)) },
-			"some transactions": func(t *rapid.T) {
-				for range rapid.IntRange(2, 6).Draw(t, "transactions") {
-					m.transaction(t, m.drawApp(t))
-				}
-			},
-			"settle":   m.settleAll,
-			"snapshot": func(t *rapid.T) { m.snapshot(t, m.drawApp(t)) },
-			"close": func(t *rapid.T) {
-				m.releaseAll(t)
+				m.commit.Store(0)
+				m.committed.Store(0)
+				m.reopen.Store(0)
 				if err := m.store.Close(); err != nil {
-					t.Fatalf("close: %v", err)
+					rt.Errorf("close: %v", err)
 				}
-				for _, a := range m.apps {
-					if answers := a.settle(); slices.ContainsFunc(answers, func(err error) bool { return err != nil }) {
-						t.Fatalf("closed: %s was answered %v", a.id, answers)
+			}()
+			rt.Repeat(map[string]func(*rapid.T){
+				"transaction": func(t *rapid.T) { m.transaction(t, m.drawApp(t)) },
+				"some transactions": func(t *rapid.T) {
+					for range rapid.IntRange(2, 6).Draw(t, "transactions") {
+						m.transaction(t, m.drawApp(t))
 					}
-					a.applied(len(a.submitted))
-				}
-				m.open(t)
-				m.settleAll(t)
-			},
-			"abort": func(t *rapid.T) {
-				m.releaseAll(t)
-				if err := m.store.Abort(); err != nil {
-					t.Fatalf("abort: %v", err)
-				}
-				for _, a := range m.apps {
-					answers := a.settle()
-					n := slices.IndexFunc(answers, func(err error) bool { return err != nil })
-					if n < 0 {
-						n = len(answers)
+				},
+				"settle":   m.settleAll,
+				"snapshot": func(t *rapid.T) { m.snapshot(t, m.drawApp(t)) },
+				"close": func(t *rapid.T) {
+					m.releaseAll(t)
+					if err := m.store.Close(); err != nil {
+						t.Fatalf("close: %v", err)
 					}
-					for _, err := range answers[n:] {
-						if !errors.Is(err, storage.ErrClosed) {
-							t.Fatalf("aborted: %s was answered %v", a.id, answers)
+					for _, a := range m.apps {
+						if answers := a.settle(); slices.ContainsFunc(answers, func(err error) bool { return err != nil }) {
+							t.Fatalf("closed: %s was answered %v", a.id, answers)
 						}
+						a.applied(len(a.submitted))
 					}
-					a.applied(n)
-				}
-				m.open(t)
-				m.settleAll(t)
-			},
-			"commit fails":            func(t *rapid.T) { m.fault(t, &m.commit, 0) },
-			"commit fails afterwards": func(t *rapid.T) { m.fault(t, &m.committed, 0) },
-			"volume goes down": func(t *rapid.T) {
-				m.fault(t, rapid.SampledFrom([]*atomic.Int64{&m.commit, &m.committed}).Draw(t, "point"), int64(rapid.IntRange(1, 4).Draw(t, "reopens that fail")))
-			},
+					m.open(t)
+					m.settleAll(t)
+				},
+				"abort": func(t *rapid.T) {
+					m.releaseAll(t)
+					if err := m.store.Abort(); err != nil {
+						t.Fatalf("abort: %v", err)
+					}
+					for _, a := range m.apps {
+						answers := a.settle()
+						n := slices.IndexFunc(answers, func(err error) bool { return err != nil })
+						if n < 0 {
+							n = len(answers)
+						}
+						for _, err := range answers[n:] {
+							if !errors.Is(err, storage.ErrClosed) {
+								t.Fatalf("aborted: %s was answered %v", a.id, answers)
+							}
+						}
+						a.applied(n)
+					}
+					m.open(t)
+					m.settleAll(t)
+				},
+				"commit fails":            func(t *rapid.T) { m.fault(t, &m.commit, 0) },
+				"commit fails afterwards": func(t *rapid.T) { m.fault(t, &m.committed, 0) },
+				"volume goes down": func(t *rapid.T) {
+					m.fault(t, rapid.SampledFrom([]*atomic.Int64{&m.commit, &m.committed}).Draw(t, "point"), int64(rapid.IntRange(1, 4).Draw(t, "reopens that fail")))
+				},
+			})
+			m.settleAll(rt)
+			m.releaseAll(rt)
+			if err := m.store.Check(); err != nil {
+				rt.Fatalf("check: %v", err)
+			}
+			if err := m.store.Close(); err != nil {
+				rt.Fatalf("close: %v", err)
+			}
+			m.open(rt)
+			if err := m.store.Check(); err != nil {
+				rt.Fatalf("check after the reopen: %v", err)
+			}
+			m.settleAll(rt)
 		})
-		m.settleAll(rt)
-		m.releaseAll(rt)
-		if err := m.store.Check(); err != nil {
-			rt.Fatalf("check: %v", err)
-		}
-		if err := m.store.Close(); err != nil {
-			rt.Fatalf("close: %v", err)
-		}
-		m.open(rt)
-		if err := m.store.Check(); err != nil {
-			rt.Fatalf("check after the reopen: %v", err)
-		}
-		m.settleAll(rt)
 	})
 }
 
