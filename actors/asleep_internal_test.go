@@ -1,8 +1,10 @@
 package actors
 
 import (
+	"context"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +47,67 @@ func TestG26_SleepingAppsAreForgotten(t *testing.T) {
 		}
 		if left > most {
 			t.Errorf("%d of %d apps that are asleep are in memory, want at most %d", left, apps, most)
+		}
+	})
+}
+
+// TestG20_AnAppThatFallsAsleepWritesNothingMore: it has told the directory, and is opened
+// anew by whoever comes next, beside what it would still hand over.
+func TestG20_AnAppThatFallsAsleepWritesNothingMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		functions := dispatch.NewRegistry()
+		do := dispatch.Mutation[dispatch.None, dispatch.None]("do:nothing")
+		do.Handle(functions, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+		var step atomic.Int64
+		eng, err := Open(t.TempDir(), Options{
+			Functions: functions, IdleAfter: time.Second, ClockCheck: 24 * time.Hour,
+			Testing: Testing{Clock: func() time.Time { return time.Now().Add(time.Duration(step.Load())) }},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer eng.Close(context.Background())
+		app, err := eng.App("acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := app.Scheduler(t.Context()).RunAfter(2*time.Hour, do.With(dispatch.None{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, _ := eng.directory.live.Load(app.ID())
+		store := v.(*appRef).app.store
+		due := func() time.Time { // of what is committed, whether the app sleeps or not
+			snap, err := store.Snapshot(time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer snap.Close()
+			job, _, err := snap.Reader().System().Get(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return job.Due
+		}
+		was := due()
+
+		stuck := make(chan struct{}) // the directory is slow to stop it
+		eng.sys.tell(eng.directory.self, &acquireApp{"other", func(ref *appRef, _ error) {
+			<-stuck
+			ref.release()
+		}})
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		step.Store(int64(-time.Hour))
+		eng.sys.tell(eng.waker.self, &checkClock{})
+		synctest.Wait()
+		if is := due(); !is.Equal(was) {
+			t.Errorf("the app fell asleep, and its job was moved from %v to %v", was, is)
+		}
+		close(stuck)
+		synctest.Wait()
+		if is := due(); is.Sub(was.Add(-time.Hour)).Abs() > time.Second {
+			t.Errorf("the wall was set back by an hour: a job due at %v is due at %v", was, is)
 		}
 	})
 }

@@ -142,7 +142,9 @@ func (s *scheduler) correctSome(tx *storage.Tx, c *correction, at reading) error
 		}
 		for i := range jobs {
 			job := &jobs[i]
-			if s.runs.get(job.ID) == nil && c.job(job, at) {
+			if s.runs.get(job.ID) != nil {
+				err = errors.Join(err, tx.Bound(*job)) // its end brings the rest in line
+			} else if c.job(job, at) {
 				err = errors.Join(err, tx.Amend(*job))
 			}
 		}

@@ -217,6 +217,35 @@ func TestG15_WhatACrashCutOffInAWrongFutureGoesOn(t *testing.T) {
 	})
 }
 
+// G15: what a wrong clock has written down of a job that runs when it is put right is of
+// no future either, nor is what the attempt comes to say of its beginning.
+func TestG15_WhatRunsWhenTheClockIsPutRightIsOfNoFuture(t *testing.T) {
+	withCrons(t, actors.Options{ClockCheck: time.Second}, func(r *cronHarness) {
+		r.ask(func() { r.takes = func(beat) time.Duration { return time.Hour } })
+		r.StepClock(30 * 24 * time.Hour)
+		r.Engine.Clock()
+		id := mustAfter(t, r.Harness, "acme", time.Second, cronSlow.With("long"))
+		r.Advance(10 * time.Second)
+		r.StepClock(-30 * 24 * time.Hour)
+		r.Advance(2 * time.Second)
+		for range 2 {
+			job := r.Job("acme", id)
+			if job.EnqueuedAt.After(r.Now()) || job.StartedAt.After(r.Now()) || job.CompletedAt.After(r.Now()) {
+				t.Errorf("now is %v: job %+v", r.Now(), job)
+			}
+			for _, a := range job.History {
+				if a.StartedAt.After(a.EndedAt) {
+					t.Errorf("an attempt began at %v and ended at %v", a.StartedAt, a.EndedAt)
+				}
+			}
+			r.Restart() // cuts it off
+		}
+		if n := len(r.Job("acme", id).History); n != 1 {
+			t.Errorf("the job was cut off %d times", n)
+		}
+	})
+}
+
 // G15: a trigger that a wrong clock made has the slots that it had, whole intervals
 // earlier: a tick of it that waits for its retry is none of another trigger.
 func TestG15_AnIntervalOfAWrongFutureKeepsItsPhase(t *testing.T) {

@@ -119,7 +119,7 @@
 //	A8  started counts the runs with holdsPermit, never above permits, nor the sum of permits above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.
 //	A10 After an error of a commit nothing is begun until every change set was answered and the state was read again.
-//	A11 No message is sent to an app's actors after they were stopped: a caller acquires the app before and releases it after. A handler that was given up may return later; its message is dropped.
+//	A11 No message is sent to an app's actors after they were stopped: a caller acquires the app before and releases it after. A message for all apps acquires none: an app that has fallen asleep changes nothing, whatever it is told. A handler that was given up may return later; its message is dropped.
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).

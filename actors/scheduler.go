@@ -53,6 +53,7 @@ type scheduler struct {
 	resumeAt    time.Duration
 	unrecovered bool // what was claimed at the last reload is still to be looked at
 
+	asleep   bool // its actors stop, and another App of the name may be open already
 	indexed  bool // the app's indexes are those declared
 	wound    bool // the app's triggers are in line with those declared
 	draining bool
@@ -196,6 +197,9 @@ func (s *scheduler) touch() { s.touched = s.eng.clock.elapsed() }
 
 // step does all that can be done now, and sets the alarm for the rest.
 func (s *scheduler) step() {
+	if s.asleep {
+		return // who has the wall looked at does not enter
+	}
 	if s.broken && !s.reload() {
 		return
 	}

@@ -54,6 +54,20 @@ func (tx *Tx) Amend(job Job) error {
 	return nil
 }
 
+// Bound brings what was written down in a job after the instant of the transaction down
+// to it. Due has returned the job in this transaction; it may be claimed, and lies where
+// it lay.
+func (tx *Tx) Bound(job Job) error {
+	if err := tx.lockTop(); err != nil {
+		return err
+	}
+	defer tx.mu.Unlock()
+	if job.Bound(timeOf(tx.now.UnixMilli())) {
+		tx.put(tx.app.keys.place(tagQueue, job.place), encodeJob(&job))
+	}
+	return nil
+}
+
 func homeOf(id JobID) place {
 	home, _ := id.home()
 	return home
@@ -110,7 +124,7 @@ func (tx *Tx) BoundEnded(at EndedCursor, limit int) (next EndedCursor, err error
 // isAfter says whether one of the instants that were written down in the job is after
 // the instant.
 func (j *Job) isAfter(now time.Time) bool {
-	if n := len(j.History); n > 0 && j.History[n-1].EndedAt.After(now) {
+	if n := len(j.History); n > 0 && (j.History[n-1].StartedAt.After(now) || j.History[n-1].EndedAt.After(now)) {
 		return true
 	}
 	return j.EnqueuedAt.After(now) || j.StartedAt.After(now) || j.CompletedAt.After(now) || j.HeldAt.After(now)

@@ -371,7 +371,7 @@ func (j *Job) boundInstants(now time.Time) {
 		}
 	}
 	for i, a := range j.History {
-		if a.EndedAt.After(now) {
+		if a.StartedAt.After(now) || a.EndedAt.After(now) {
 			j.History = slices.Clone(j.History) // it may be shared
 			bound(&j.History[i].StartedAt)
 			bound(&j.History[i].EndedAt)

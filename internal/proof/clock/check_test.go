@@ -293,15 +293,11 @@ func (l *clockLife) judge() {
 		if err != nil {
 			l.found(l.tally.Other, "trigger %s: its log: %v", at.name, err)
 		}
-		var oldest time.Time
-		if len(kept) > 0 {
-			oldest = kept[len(kept)-1].From
-		}
 		for _, s := range log.rows {
 			key := clockKey(at.name, s.From)
 			_, ok := jobs[at.app][s.Job]
 			switch {
-			case s.Outcome == storage.SlotFired && !ok && s.From.Before(oldest) && effects[key] == 0:
+			case s.Outcome == storage.SlotFired && !ok && effects[key] == 0 && !slices.ContainsFunc(kept, func(k storage.Slot) bool { return k.From.Equal(s.From) && k.Outcome == s.Outcome }):
 				// A tick that has waited for so long may have been taken back since its entry left the log.
 			case s.Outcome == storage.SlotFired && !ok:
 				l.found(l.tally.Lost, "G19: trigger %s: %+v has no job", at.name, s)

@@ -32,6 +32,19 @@ var engineFaults = []seededFault{
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&`}},
 	},
 	{
+		name: "sleeper-writes", what: "an app that has fallen asleep puts itself right, beside the one that is opened next",
+		pkg: "actors", tests: "TestG20_AnAppThatFallsAsleepWritesNothingMore",
+		edits: []edit{{"actors/scheduler.go", `if s.asleep {`, `if s.asleep && !FAULT {`}},
+	},
+	{
+		name: "running-not-bound", what: "a job that runs when the wall is set back keeps the instants of a future",
+		pkg: "actors", tests: "TestG15_WhatRunsWhenTheClockIsPutRightIsOfNoFuture",
+		edits: []edit{{"actors/correction.go", `err = errors.Join(err, tx.Bound(*job))`, `if FAULT {
+					continue
+				}
+				err = errors.Join(err, tx.Bound(*job))`}},
+	},
+	{
 		name: "hold-stops-no-runs", what: "a hold waits for jobs that are not told to stop",
 		pkg: "actors", tests: "TestG26_AHoldServesTheActionsThatItWaitsFor",
 		edits: []edit{{"actors/drain.go", `if !s.runs.live(r.job.ID) {
