@@ -27,7 +27,7 @@ func (s *scheduler) rearm() {
 	elapsed := s.eng.clock.elapsed()
 	if s.paused() {
 		sooner(s.resumeAt - elapsed)
-	} else if !s.nextAt.IsZero() && s.claims <= claimBatch/2 && !s.draining && s.holder == nil {
+	} else if !s.nextAt.IsZero() && s.claims.low() && !s.draining && s.holder == nil {
 		sooner(s.nextAt.Sub(wall))
 	}
 	busy := wait // of what there is to do, not counting sleep

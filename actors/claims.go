@@ -7,10 +7,14 @@ import (
 	"carillon/storage"
 )
 
-// claimBatch is how many claimed jobs may wait to be started. It is what keeps
-// a backlog's handlers busy while claims are on their way to the disk, and
-// bounds the memory a backlog takes.
-const claimBatch = 1024
+// claimBatch is how many claimed jobs may wait to be started, and claimBytes what they
+// may have of arguments and identities together, unless it is a single job. It is what
+// keeps a backlog's handlers busy while claims are on their way to the disk, and bounds
+// the memory that a backlog takes.
+const (
+	claimBatch = 1024
+	claimBytes = 8 << 20
+)
 
 // claimPage is how many jobs one read of the sorted job bucket brings.
 const claimPage = 256
@@ -19,6 +23,23 @@ const claimPage = 256
 // claimed at their instant and few at a time, ever fewer with each crash, so
 // that the next one tells the culprit from those that were only claimed beside it.
 const suspectAfter = 2
+
+// claims counts the runs that are claimed and not started.
+type claims struct{ runs, bytes int }
+
+func (c *claims) add(r *run)  { c.runs, c.bytes = c.runs+1, c.bytes+claimSize(&r.job) }
+func (c *claims) drop(r *run) { c.runs, c.bytes = c.runs-1, c.bytes-claimSize(&r.job) }
+
+// room says whether the job may be claimed beside them.
+func (c *claims) room(job *storage.Job) bool {
+	return c.runs == 0 || c.runs < claimBatch && c.bytes+claimSize(job) <= claimBytes
+}
+
+// low says whether so few are left that more are claimed.
+func (c *claims) low() bool { return c.runs <= claimBatch/2 && c.bytes <= claimBytes/2 }
+
+// claimSize is what a claimed job keeps in memory that its caller has chosen.
+func claimSize(job *storage.Job) int { return len(job.Args) + len(job.Claims) }
 
 // claimFrom has the bucket read again from the place on.
 func (s *scheduler) claimFrom(p storage.Place) {
@@ -40,7 +61,7 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(wall time.Time) bool {
-	if s.draining || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(wall) || s.claims > claimBatch/2 {
+	if s.draining || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(wall) || !s.claims.low() {
 		return false
 	}
 	tx := s.begin(s.eng.clock.look())
@@ -82,7 +103,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 			suspect := job.Interruptions >= suspectAfter
 			at := s.claimAt(job)
 			switch {
-			case job.Due.Add(-s.eng.opts.ClaimAhead).After(wall), len(claimed)+s.claims >= claimBatch, !hasRoom(tx, held):
+			case job.Due.Add(-s.eng.opts.ClaimAhead).After(wall), !s.claims.room(job), !hasRoom(tx, held):
 				keep(job, at)
 				more = false
 			case at.After(wall):
@@ -122,6 +143,7 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 					}
 					r := s.newRun(*job, suspect)
 					r.tick = s.planner.tickOf(tx, job)
+					s.claims.add(r)
 					claimed = append(claimed, r)
 				}
 				continue
@@ -143,7 +165,6 @@ func (s *scheduler) claimDue(wall time.Time) bool {
 	for _, r := range claimed {
 		s.runs.add(r)
 	}
-	s.claims += len(claimed)
 	s.commitRuns(tx, cancelings, runChanges{claimed: claimed}, nil)
 	return true
 }
@@ -208,14 +229,14 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 		at := s.claimAt(job)
 		first := s.nextAt.IsZero() || job.Place().Less(s.from)
 		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job)
-		if first && soon && !s.draining && !s.uncorrected() && s.claims < claimBatch {
+		if first && soon && !s.draining && !s.uncorrected() && s.claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {
 				s.noteUnclaimed(job)
 			} else if ok {
 				r := s.newRun(*job, false)
 				s.runs.add(r)
-				s.claims++
+				s.claims.add(r)
 				claimed = append(claimed, r)
 			}
 			continue

@@ -174,7 +174,7 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 				s.leaveBehind(&r.handle, leftOfRun(r, false), s.eng.opts.Grace)
 			}
 		} else {
-			s.claims--
+			s.claims.drop(r)
 			s.releasePermit(r)
 		}
 	}

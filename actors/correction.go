@@ -133,7 +133,7 @@ func (s *scheduler) correct() bool {
 func (s *scheduler) correctSome(tx *storage.Tx, c *correction, at reading) error {
 	switch {
 	case c.none():
-	case s.claims > 0:
+	case s.claims.runs > 0:
 		return s.unclaim(tx)
 	case !c.allJobs:
 		jobs, next, more, err := tx.Due(c.jobs, correctJobs)

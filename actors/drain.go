@@ -86,7 +86,7 @@ func (s *scheduler) unclaim(tx *storage.Tx) error {
 			errs = errors.Join(errs, fmt.Errorf("job %s: %w", r.job.ID, err))
 		}
 	}
-	s.runQueue, s.claims = runQueue{}, 0
+	s.runQueue, s.claims = runQueue{}, claims{}
 	return errs
 }
 

@@ -33,7 +33,7 @@ func (s *scheduler) endRun(end ending) {
 	}
 	r.over = true
 	if !s.runs.live(r.job.ID) {
-		s.claims-- // a mutation that has ended before it had the turn
+		s.claims.drop(r) // a mutation that has ended before it had the turn
 		end.unbegun = interrupted(end.err) != nil
 	}
 	s.releasePermit(r)

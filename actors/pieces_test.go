@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -162,4 +163,57 @@ func TestG24_WhatOneAppHasQueuedIsBounded(t *testing.T) {
 			t.Errorf("the other app was answered after %d commits", answered)
 		}
 	})
+}
+
+// TestG24_ClaimsAheadAreBoundedInBytes: of jobs that are due together some megabytes
+// are claimed ahead and no more, whether their claims are read from the bucket or made
+// where the jobs are; the others are claimed as those begin, and all run.
+func TestG24_ClaimsAheadAreBoundedInBytes(t *testing.T) {
+	const mib = 1 << 20
+	large := func(n int) []int { return slices.Repeat([]int{mib}, n) }
+	for _, tt := range []struct {
+		name  string
+		sizes []int // of the jobs' arguments, in the order they are due
+		want  int   // claimed ahead
+	}{
+		{"at the bound", append(large(8), 3), 8},
+		{"one below it", append(large(7), mib-3, 3, 3), 9},
+		{"one above it", append(large(7), mib-2, 3), 8},
+	} {
+		for _, inserted := range []bool{false, true} {
+			t.Run(fmt.Sprint(tt.name, " ", inserted), func(t *testing.T) {
+				k := newKit()
+				var free chan struct{}
+				act := k.action("t:act", func(ctx *dispatch.ActionCtx, args string) error {
+					k.note("start", ctx.Job)
+					if args == "first" {
+						<-free
+					}
+					return nil
+				})
+				opts := actors.Options{Functions: k.reg, AppConcurrency: 1, ActionTimeout: 2 * time.Hour, ClaimAhead: time.Second, Logger: quiet}
+				actorstest.Run(t, opts, func(h *actorstest.Harness) {
+					free = make(chan struct{})
+					after := time.Hour
+					if inserted {
+						after = 0
+					}
+					mustAfter(t, h, "acme", 0, act.With("first"))
+					h.Settle()
+					for _, size := range tt.sizes {
+						mustAfter(t, h, "acme", after, act.With(strings.Repeat("x", size-2)))
+					}
+					h.Advance(after)
+					if i := h.Inspect("acme"); i.Running != 1 || i.Claimed != tt.want || k.count("start") != 1 {
+						t.Errorf("%d have begun, want %d claimed beside: %+v", k.count("start"), tt.want, i)
+					}
+					close(free)
+					h.Settle()
+					if n := len(h.Jobs("acme", storage.StateSuccess)); n != 1+len(tt.sizes) {
+						t.Errorf("%d jobs of %d have run", n, 1+len(tt.sizes))
+					}
+				})
+			})
+		}
+	}
 }

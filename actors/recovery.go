@@ -115,7 +115,7 @@ func (s *scheduler) breakDown(cause error) {
 			s.releasePermit(r)
 		}
 	}
-	s.runQueue, s.claims = runQueue{}, 0
+	s.runQueue, s.claims = runQueue{}, claims{}
 }
 
 // reload reads the app's state again once every change set has been answered.

@@ -67,7 +67,7 @@ func (s *scheduler) launch(r *run) *invocation {
 			cancel(nil)
 			return nil // parked until a cancel is decided
 		}
-		s.claims--
+		s.claims.drop(r)
 		r.ctx = inv.ctx
 	}
 	r.holdsPermit = true

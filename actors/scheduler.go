@@ -26,7 +26,7 @@ type scheduler struct {
 	runQueue runQueue      // claimed durably, waiting for their instant or a permit
 	from     storage.Place // no unclaimed job lies before it
 	nextAt   time.Time     // when to claim next; zero: nothing to claim
-	claims   int           // runs claimed and not started
+	claims   claims        // ahead of their start
 
 	blocked bool // a job that is due waits for another one to end
 

@@ -509,7 +509,7 @@ func TestG17_AStuckCallCanBeAbandoned(t *testing.T) {
 		wantCode(t, call(), dispatch.CodeUnavailable)
 
 		// The handler of a job is not abandoned with the calls, nor they with it.
-		if ok, err := h.Scheduler("acme").Abandon(storage.JobID(left[0].Call), "ada"); ok || err != nil {
+		if ok, err := h.Scheduler("acme").Abandon(storage.JobID(stuck[0].Call), "ada"); ok || err != nil {
 			t.Errorf("a call was abandoned as a job: %v, %v", ok, err)
 		}
 		deaf.end()

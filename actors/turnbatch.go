@@ -194,7 +194,7 @@ func (s *scheduler) finishBatch(r *turnBatch) {
 	}
 	for _, t := range r.submitted {
 		if job := t.inv.job; job != nil {
-			s.claims--
+			s.claims.drop(job)
 			s.forgetRun(job)
 			s.releasePermit(job)
 		}
@@ -204,7 +204,7 @@ func (s *scheduler) finishBatch(r *turnBatch) {
 	}
 	if t := r.left; t != nil {
 		if t.inv.job != nil {
-			s.claims--
+			s.claims.drop(t.inv.job)
 		}
 		s.finishTurn(t)
 	}

@@ -349,6 +349,11 @@ var engineFaults = []seededFault{
 			}`}},
 	},
 	{
+		name: "claims-without-bytes", what: "claims made ahead are bounded by their number only",
+		pkg: "actors", tests: "TestG24_ClaimsAheadAreBoundedInBytes",
+		edits: []edit{{"actors/claims.go", `c.bytes+claimSize(job) <= claimBytes`, `(c.bytes+claimSize(job) <= claimBytes || FAULT)`}},
+	},
+	{
 		name: "abandon-takes-all-calls", what: "who abandons one stuck call abandons all of the app's",
 		pkg: "actors", tests: "TestG17_AStuckCallCanBeAbandoned",
 		edits: []edit{{"actors/stuck.go", `l.Job == job && l.Call == call {`, `l.Job == job && (l.Call == call || FAULT && call != "") {`}},
