@@ -56,6 +56,7 @@
 //	success, dispatch.Permanent, a panic         stands
 //	the job was canceled                         canceled, whatever the handler returns
 //	Close, a hold, a volume that failed or shed  interrupted: no attempt of the policy; at most once: failed
+//	a call of it that waited for TurnWait        the same
 //	its deadline                                 deadline_exceeded
 //	nothing of these                             the handler's error
 //

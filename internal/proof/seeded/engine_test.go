@@ -274,7 +274,7 @@ var engineFaults = []seededFault{
 	{
 		name: "volume-failure-charged", what: "an action that a volume failed spends an attempt",
 		pkg: "actors", tests: "TestG5_AnActionThatAVolumeFailedIsInterrupted",
-		edits: []edit{{"actors/invocation.go", `if s != nil && volumeFailed(err) {`, `if s != nil && volumeFailed(err) && !FAULT {`}},
+		edits: []edit{{"actors/invocation.go", `case volumeFailed(err):`, `case volumeFailed(err) && !FAULT:`}},
 	},
 	{
 		name: "close-in-two-stages", what: "Close waits one grace for what runs and another for the handlers",
