@@ -4,9 +4,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"carillon/actors"
+	"carillon/server"
 )
 
 // goBlock matches a block of Go in a page.
@@ -53,6 +57,31 @@ func TestDocsShowCodeThatCompiles(t *testing.T) {
 				t.Errorf("%s shows code that no source file has:\n%s", filepath.Base(page), m[1])
 			}
 		}
+	}
+}
+
+// TestEveryBoundIsOnThePageOfLimits demands a row for each option that is a number, a
+// time or a set of limits.
+func TestEveryBoundIsOnThePageOfLimits(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "limits.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for prefix, options := range map[string]any{"": actors.Options{}, "server.Options.": server.Options{}} {
+		for f := range reflect.TypeOf(options).Fields() {
+			kind := f.Type.Kind()
+			if kind != reflect.Int && kind != reflect.Int64 && !strings.HasSuffix(f.Type.Name(), "Limits") {
+				continue
+			}
+			found++
+			if !strings.Contains(string(page), "`"+prefix+f.Name+"`") {
+				t.Errorf("docs/limits.md does not have %s%s", prefix, f.Name)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d options are bounds", found)
 	}
 }
 
