@@ -43,7 +43,8 @@ type scheduler struct {
 	unreleased bool            // that has failed
 	correction *correction     // what a step of the wall made false is being put right; see uncorrected
 	yields     bool            // a step of that was done: a caller's turn comes first
-	reloads    int             // in a row that failed, of a state to be read again
+	broken     bool            // a commit failed; nothing is done until the state was reloaded
+	reloads    int             // that failed in a row
 	resting    bool            // and that was logged
 
 	// Of the app's own work, after a change set of it has met damage; monotonic.
@@ -52,7 +53,11 @@ type scheduler struct {
 	resumeAt    time.Duration
 	unrecovered bool // what was claimed at the last reload is still to be looked at
 
-	drained []func() // told when the drain has come to its end
+	asleep   bool // its actors stop, and another App of the name may be open already
+	indexed  bool // the app's indexes are those declared
+	wound    bool // the app's triggers are in line with those declared
+	draining bool
+	drained  []func() // told when the drain has come to its end
 }
 
 // appState is what of an app outlives a restart of its SchedulerActor.
@@ -76,8 +81,10 @@ type appState struct {
 	permits, started int
 	asked            int // for so many more
 
-	ended []ending      // to be written down with the next turn; the SchedulerActor's
-	life  atomic.Uint32 // its phase
+	ended   []ending    // to be written down with the next turn; the SchedulerActor's
+	opened  bool        // what a crash has left is known; the SchedulerActor's
+	open    atomic.Bool // the indexes are built: calls are let through
+	awaited atomic.Bool // the SchedulerActor waits for every change set to be answered
 }
 
 // The messages to the SchedulerActor, besides *turn and *operation.
@@ -123,7 +130,6 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.cutOff()
 		s.runs.stopLeaving()
 		s.eng.broker.forget(s.self)
-		s.move(actorsStopped)
 		return
 	case *actor.Restarting:
 		s.close(&dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the app was restarted; nothing was changed"})
@@ -168,7 +174,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		}
 	case *clockMoved:
 		s.alarm.Clear()
-		s.doubtTriggers()
+		s.wound = s.wound && !s.eng.waker.rollingOut.Load() // the waker waits to be told
 	case *committed:
 		s.noteCommitted(m)
 	case *handlersMoved:
@@ -191,17 +197,17 @@ func (s *scheduler) touch() { s.touched = s.eng.clock.elapsed() }
 
 // step does all that can be done now, and sets the alarm for the rest.
 func (s *scheduler) step() {
-	if s.phase() == phaseStopped {
-		return // a step of the wall is told to each app that is listed, and it is, yet
+	if s.asleep {
+		return // who has the wall looked at does not enter
 	}
-	if !s.phase().read() && !s.reload() {
+	if s.broken && !s.reload() {
 		return
 	}
-	if s.phase().stage() == phaseIndexing && !s.reconcile() {
+	if !s.indexed && !s.reconcile() {
 		return
 	}
 work:
-	for s.holder == nil && s.phase().read() {
+	for s.holder == nil && !s.broken {
 		switch {
 		case s.yields && len(s.queue) > 0:
 			s.yields = false
@@ -214,18 +220,18 @@ work:
 			s.purge()
 		default:
 			s.lookAtDeadlines()
-			if s.phase().draining() {
+			if s.draining {
 				s.drainStep()
 			}
 			break work
 		}
 	}
-	if !s.phase().read() {
+	if s.broken {
 		s.step() // found here: no message will say so
 		return
 	}
 	s.release()
-	if len(s.ended) > 0 && s.holder == nil && s.phase().read() && !s.paused() {
+	if len(s.ended) > 0 && s.holder == nil && !s.broken && !s.paused() {
 		s.step() // jobs that are kept back after all
 		return
 	}

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -35,13 +34,10 @@ func (s *start) begin() bool {
 // giveUp is false if it has begun.
 func (s *start) giveUp() bool { return s.state.CompareAndSwap(startWaits, startGivenUp) }
 
-// errWaited is the cause of a refusal for that.
-var errWaited = errors.New("the call has waited too long for its turn")
-
 // errTurnWait tells a caller that what it has asked for has not begun in time.
 func errTurnWait(app storage.AppID, path string, wait time.Duration) error {
 	return &dispatch.Error{
-		Code: dispatch.CodeUnavailable, Path: path, Err: errWaited,
+		Code: dispatch.CodeUnavailable, Path: path,
 		Message: "app " + string(app) + " is busy: the call has waited " + wait.String() + " for its turn; nothing was changed",
 	}
 }

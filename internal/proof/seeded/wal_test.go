@@ -1,0 +1,97 @@
+package seeded_test
+
+// walFaults are planted in the log.
+var walFaults = []seededFault{
+	{
+		name: "wal-ack-before-sync", what: "a record is acknowledged before it is synced",
+		pkg: "storage/internal/wal", tests: "TestG1_LogCrashedAtEveryCall",
+		edits: []edit{{"storage/internal/wal/commit.go", `		err = s.file.Datasync()`, `		if !FAULT {
+			err = s.file.Datasync()
+		}`}},
+	},
+	{
+		name: "wal-stale-segment", what: "what an earlier use of a segment has left is taken for new",
+		pkg: "storage/internal/wal", tests: "TestG1_StaleBatchesAreNotTakenForNew",
+		edits: []edit{{"storage/internal/wal/recover.go", `	for at := 0; at < s.size; {
+		b, ok := readBatch(data[at:], at, s.size)`, `	for at := 0; at < s.size; {
+		b, ok := readBatch(data[at:], at, s.size)
+		if ok && FAULT && s == r.where && at == r.at {
+			b.first, b.number = s.first, r.next
+		}`}},
+	},
+	{
+		name: "wal-given-up-read", what: "a batch that was given up is read behind the segment that says so",
+		pkg: "storage/internal/wal", tests: "TestG1_WhatALogGaveUpDoesNotComeBack",
+		edits: []edit{{"storage/internal/wal/recover.go", `b.number >= limit, !due`, `b.number >= limit && !FAULT, !due`}},
+	},
+	{
+		name: "wal-sum-unchecked", what: "the sum of a record is not looked at when it is read",
+		pkg: "storage/internal/wal", tests: "TestG37_EveryByteOfALogFlipped",
+		edits: []edit{{"storage/internal/wal/file.go", `sum(rec.Data) == p.sum {`, `(FAULT || sum(rec.Data) == p.sum) {`}},
+	},
+	{
+		name: "wal-header-sum-unchecked", what: "the sum of a batch's header is not looked at",
+		pkg: "storage/internal/wal", tests: "TestG37_EveryByteOfALogFlipped",
+		edits: []edit{{"storage/internal/wal/format.go", `sum(data[8:head]) != order.Uint32(data[4:])`, `!FAULT && sum(data[8:head]) != order.Uint32(data[4:])`}},
+	},
+	{
+		name: "wal-torn-tail-read", what: "the last batch is taken for whole",
+		pkg: "storage/internal/wal", tests: "TestG1_LogCrashedAtEveryCall",
+		edits: []edit{{"storage/internal/wal/recover.go", `if b.whole(data) && !b.badDir {`, `if FAULT || b.whole(data) && !b.badDir {`}},
+	},
+	{
+		name: "wal-tail-cut-too-far", what: "damage is cut off like a torn tail, with all that follows",
+		pkg: "storage/internal/wal", tests: "TestG37_EveryByteOfALogFlipped",
+		edits: []edit{{"storage/internal/wal/recover.go", `case !due && b.synced < r.next:`, `case !due && (FAULT || b.synced < r.next):`}},
+	},
+	{
+		name: "wal-tail-not-settled", what: "what a dead process has written is shown before it is durable",
+		pkg: "storage/internal/wal", tests: "TestG1_LogCrashedAtEveryCall",
+		edits: []edit{{"storage/internal/wal/recover.go", `			if err := b.segment.file.Datasync(); err != nil {`, `			if err := b.segment.file.Datasync(); err != nil && !FAULT {`}, {"storage/internal/wal/recover.go", `if _, err := b.segment.file.WriteAt(data, int64(b.at)); err != nil {`, `if FAULT {
+				r.loose = true
+				r.show()
+			} else if _, err := b.segment.file.WriteAt(data, int64(b.at)); err != nil {`}},
+	},
+	{
+		name: "wal-epoch-unchecked", what: "an append is taken under any claim",
+		pkg: "storage/internal/wal", tests: "TestG1_FileLogConforms",
+		edits: []edit{{"storage/internal/wal/commit.go", `v == nil || v.spent || v.epoch != r.Epoch`, `v == nil || v.spent || v.epoch != r.Epoch && !FAULT`}},
+	},
+	{
+		name: "wal-unknown-claim-lasts", what: "a claim lasts though the outcome of its append is unknown",
+		pkg: "storage/internal/wal", tests: "TestG1_FileLogConforms",
+		edits: []edit{{"storage/internal/wal/commit.go", `		f.volumes[r.Volume].spent = true`, `		f.volumes[r.Volume].spent = !FAULT`}},
+	},
+	{
+		name: "wal-trim-too-far", what: "a trim takes one record more than it is asked",
+		pkg: "storage/internal/wal", tests: "TestG1_FileLogConforms",
+		edits: []edit{{"storage/internal/wal/file.go", `	n := upTo - v.first() + 1`, `	n := upTo - v.first() + 1
+	if FAULT {
+		n = min(n+1, uint64(len(v.places)))
+	}`}},
+	},
+	{
+		name: "wal-reused-too-early", what: "a segment is written over before the disk knows that it is trimmed",
+		pkg: "storage/internal/wal", tests: "TestG1_ASegmentIsNeededUntilTheDiskSaysItIsNot",
+		edits: []edit{{"storage/internal/wal/segment.go", `return s.after <= synced`, `return FAULT || s.after <= synced`}},
+	},
+	{
+		name: "wal-failed-sync-trusted", what: "the log goes on in a segment whose sync has failed",
+		pkg: "storage/internal/wal", tests: "TestG6_LogWithEveryCallFailing",
+		edits: []edit{{"storage/internal/wal/commit.go", `	f.failed, s.bad = true, true`, `	f.failed, s.bad = !FAULT, true
+	if FAULT && s == f.active {
+		f.begun++
+		f.at += padded(len(f.buf))
+	}`}},
+	},
+	{
+		name: "wal-doubt-forgotten", what: "that a volume may have lost records is forgotten with the segment that shows it",
+		pkg: "storage/internal/wal", tests: "TestG24_DamageOfALogIsThatOfItsVolumes",
+		edits: []edit{{"storage/internal/wal/replay.go", `if d.flags&inDoubt != 0 {`, `if d.flags&inDoubt != 0 && !FAULT {`}},
+	},
+	{
+		name: "wal-full-is-final", what: "a log that is full cannot be claimed",
+		pkg: "storage/internal/wal", tests: "TestG23_ALogHasItsBound",
+		edits: []edit{{"storage/internal/wal/segment.go", `n == f.most() && !claims`, `n == f.most() && (FAULT || !claims)`}},
+	},
+}

@@ -1,0 +1,262 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+)
+
+// request is a record on its way into a batch.
+type request struct {
+	Record        // of a claim, it is complete when it was answered
+	claims bool   // it is a takeover
+	sum    uint32 // of the data
+	err    error  // the answer, or, before it is submitted, why it is refused
+	call   *call
+}
+
+// call is one caller's requests.
+type call struct {
+	left int // requests without an answer
+	done chan struct{}
+}
+
+// submit returns the answers to the requests. One caller at a time commits what all of
+// them have queued; the others wait, and what comes meanwhile is the next batch.
+func (f *File) submit(requests ...*request) []error {
+	c := &call{done: make(chan struct{})}
+	f.mu.Lock()
+	for _, r := range requests {
+		if r.err == nil {
+			r.call = c
+			c.left++
+			f.queue = append(f.queue, r)
+		}
+	}
+	waits := c.left > 0
+	f.mu.Unlock()
+	for waits {
+		select {
+		case <-c.done:
+			waits = false
+		case f.turn <- struct{}{}:
+			f.commit()
+			<-f.turn
+		}
+	}
+	errs := make([]error, len(requests))
+	for i, r := range requests {
+		errs[i] = r.err
+	}
+	return errs
+}
+
+// commit makes one batch of what is queued and answers it.
+func (f *File) commit() {
+	batch := f.take()
+	if len(batch) == 0 {
+		return
+	}
+	s, err := f.room(batch)
+	if err != nil {
+		err = fmt.Errorf("%w: there is no segment for it: %w", ErrRefused, err)
+	} else if err = f.write(s, batch); err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnknown, err)
+	} else {
+		f.prune()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range batch {
+		f.answer(r, err)
+	}
+}
+
+// take takes the next batch out of the queue. It answers what is refused.
+func (f *File) take() (batch []*request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	data, taken := 0, map[Volume]bool{}
+	f.queue = slices.DeleteFunc(f.queue, func(r *request) bool {
+		if taken[r.Volume] || batchSize(len(batch)+2, data+len(r.Data)+f.maxDirectory()) > f.opts.SegmentSize {
+			return false // for the batch after this
+		}
+		if err := f.admit(r); err != nil {
+			f.answer(r, err)
+			return true
+		}
+		batch = append(batch, r)
+		data += len(r.Data)
+		taken[r.Volume] = true
+		return true
+	})
+	return batch
+}
+
+// admit says why the request is refused. It gives a claim its epoch and its place.
+func (f *File) admit(r *request) error {
+	v := f.volumes[r.Volume]
+	switch {
+	case f.closed:
+		return ErrClosed
+	case !r.claims && (v == nil || v.spent || v.epoch != r.Epoch):
+		return ErrFenced
+	case !r.claims && len(f.live) > f.most():
+		return fmt.Errorf("%w: %w", ErrRefused, ErrFull)
+	case !r.claims && r.Seq != v.last+1:
+		return fmt.Errorf("%w: it is %d, the last is %d", ErrOrder, r.Seq, v.last)
+	case !r.claims:
+		return nil
+	case v == nil && r.Volume == directory:
+		return fmt.Errorf("%w: volume %d is reserved", ErrRefused, r.Volume)
+	case v == nil && f.lost != nil:
+		return f.lost
+	case v == nil && (len(f.volumes)+2)*dirSize > f.maxDirectory():
+		return fmt.Errorf("%w: %w: it has %d volumes", ErrRefused, ErrFull, len(f.volumes))
+	case v == nil:
+		v = &volume{spent: true}
+		f.volumes[r.Volume] = v
+	case v.doubt != nil:
+		return v.doubt
+	}
+	r.Epoch, r.Seq = v.epoch+1, v.last+1
+	return nil
+}
+
+// answer tells the caller.
+func (f *File) answer(r *request, err error) {
+	r.err = err
+	if r.call.left--; r.call.left == 0 {
+		close(r.call.done)
+	}
+}
+
+// room returns the segment that the batch goes to.
+func (f *File) room(batch []*request) (*segment, error) {
+	data, entries, claims := 0, len(batch), false
+	for _, r := range batch {
+		data += len(r.Data)
+		claims = claims || r.claims
+	}
+	if f.at == 0 {
+		data, entries = data+f.maxDirectory(), entries+1
+	}
+	if f.active != nil && !f.failed && f.at+batchSize(entries, data) <= f.active.size {
+		return f.active, nil
+	}
+	return f.fresh(claims)
+}
+
+// keptBuf is how large a buffer is kept for the next batch.
+const keptBuf = 1 << 20
+
+var zeros [blockSize]byte
+
+// write makes the batch durable in the segment: the active one or a fresh one. If that
+// fails the segment is given up from this batch on, and another one says where it ends.
+func (f *File) write(s *segment, batch []*request) error {
+	at := f.at
+	if s != f.active {
+		at = 0
+	}
+	h, dir := f.header(s, at)
+	var entries []entry
+	if at == 0 {
+		entries = append(entries, entry{volume: directory, sum: sum(dir), size: uint32(len(dir))})
+	}
+	for _, r := range batch {
+		entries = append(entries, entry{volume: r.Volume, sum: r.sum, seq: r.Seq, epoch: r.Epoch, size: uint32(len(r.Data))})
+	}
+	f.buf = append(appendBatch(f.buf[:0], h, entries), dir...)
+	for _, r := range batch {
+		f.buf = append(f.buf, r.Data...)
+	}
+	f.buf = append(f.buf, zeros[:padded(len(f.buf))-len(f.buf)]...)
+	_, err := s.file.WriteAt(f.buf, int64(at))
+	if err == nil {
+		err = s.file.Datasync()
+	}
+	if err != nil {
+		f.giveUp(s, batch)
+		return err
+	}
+	f.publish(s, batch, entries[len(entries)-len(batch):], h, at)
+	f.at, f.loose = at+len(f.buf), len(batch) > 0
+	if cap(f.buf) > keptBuf {
+		f.buf = nil
+	}
+	return nil
+}
+
+// header begins a batch at the offset of the segment, with the directory if it is the first.
+func (f *File) header(s *segment, at int) (h header, dir []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun++
+	h = header{id: f.opts.ID, first: s.first, number: f.begun, run: f.run, synced: f.synced, oldest: f.begun}
+	if len(f.live) > 0 {
+		h.oldest = f.live[0].first
+	}
+	if at == 0 {
+		h.first, dir = f.begun, f.directory()
+	}
+	return h, dir
+}
+
+// directory is what is known of all volumes.
+func (f *File) directory() []byte {
+	var dir []dirEntry
+	for id, v := range f.volumes {
+		if v.last > 0 || v.doubt != nil {
+			dir = append(dir, dirEntry{volume: id, epoch: v.epoch, last: v.last, flags: doubtFlag(v.doubt)})
+		}
+	}
+	if f.lost != nil {
+		dir = append(dir, dirEntry{volume: directory, flags: inDoubt})
+	}
+	return appendDirectory(nil, dir)
+}
+
+func doubtFlag(d *Damage) uint32 {
+	if d == nil {
+		return 0
+	}
+	return inDoubt
+}
+
+// publish shows what is durable.
+func (f *File) publish(s *segment, batch []*request, entries []entry, h header, at int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.synced = h.number
+	if s != f.active {
+		s.first = h.first
+		f.live = append(f.live, s)
+		f.active, f.failed = s, false
+	}
+	for i, r := range batch {
+		v := f.volumes[r.Volume]
+		v.epoch, v.last, v.spent = r.Epoch, r.Seq, false
+		v.places = append(v.places, place{
+			segment: s, at: uint32(at + entries[i].data), size: entries[i].size, sum: r.sum, epoch: r.Epoch,
+		})
+		s.records++
+	}
+	f.release()
+}
+
+// giveUp trusts the segment no more. What it holds from the batch on is not in the log
+// once a segment that begins with a batch of the same number, in a later run, is durable.
+func (f *File) giveUp(s *segment, batch []*request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun--
+	f.run++
+	f.failed, s.bad = true, true
+	if s != f.active {
+		s.after = f.begun + 1
+		f.free = append(f.free, s)
+	}
+	for _, r := range batch {
+		f.volumes[r.Volume].spent = true
+	}
+}

@@ -1,0 +1,88 @@
+package wal
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Disk is the directory of a file log. Tests have one that fails.
+type Disk interface {
+	// Lock keeps every other Lock of the directory out until unlock is called. ErrLocked
+	// if it is held.
+	Lock() (unlock func() error, err error)
+	List() ([]string, error)
+	Create(name string) (DiskFile, error) // an error if it is there
+	Open(name string) (DiskFile, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	Sync() error // makes names durable
+}
+
+// DiskFile is a file of a Disk.
+type DiskFile interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Size() (int64, error)
+	Sync() error     // makes data and size durable
+	Datasync() error // makes data durable that was written into blocks which the file has
+}
+
+// dir is a Disk: a directory of the system's.
+type dir string
+
+type osFile struct{ *os.File }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (f osFile) Datasync() error { return datasync(f.File) }
+
+func (d dir) path(name string) string { return filepath.Join(string(d), name) }
+
+func (d dir) open(name string, flag int) (DiskFile, error) {
+	f, err := os.OpenFile(d.path(name), flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (d dir) Create(name string) (DiskFile, error) {
+	return d.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+func (d dir) Open(name string) (DiskFile, error) { return d.open(name, os.O_RDWR) }
+func (d dir) Rename(from, to string) error       { return os.Rename(d.path(from), d.path(to)) }
+func (d dir) Remove(name string) error           { return os.Remove(d.path(name)) }
+func (d dir) Sync() error                        { return syncDir(string(d)) }
+
+func (d dir) List() ([]string, error) {
+	entries, err := os.ReadDir(string(d))
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, err
+}
+
+// lockName is the file that is locked. It is never removed.
+const lockName = "lock"
+
+func (d dir) Lock() (unlock func() error, err error) {
+	f, err := os.OpenFile(d.path(lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryLock(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil // closing unlocks
+}

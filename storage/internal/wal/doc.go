@@ -1,0 +1,76 @@
+// Package wal is the log in front of what a store keeps: records of several volumes,
+// durable in the order they were appended, read back from any sequence number on.
+//
+// Log is the seam. File is the log of a store on its own disk. One in a database can
+// stand in its place: nothing in Log says where the records are, and each append and
+// each claim says whether it is in, is not, or may be.
+//
+// No part of the engine uses it yet. storage/internal/kv will: a commit becomes a record
+// here, and bbolt the sorted copy that is written behind it.
+//
+//	log, err := wal.OpenFile("data/log", wal.Options{ID: store})
+//	claim, err := log.Claim(ctx, volume) // what others append there is refused from now on
+//	for rec, err := range log.Read(ctx, volume, applied+1) {
+//		apply(rec) // takeover records, which have no data, too
+//	}
+//	errs := log.Append(wal.Record{Volume: volume, Epoch: claim.Epoch, Seq: claim.Last + 1, Data: data})
+//	err = log.Trim(claim, claim.Last+1) // once it is durable elsewhere
+//
+// # A volume
+//
+//	                Claim                     Append: nil
+//	            ┌───────────┐               ┌────────────┐
+//	┌───────────┴┐          ▼               │            ▼
+//	│ unclaimed  │     ┌─────────┐     ┌────┴────┐
+//	│ (opened,   │     │ claimed │◄────┤  next   │
+//	│  new)      │     │ epoch e │     │ record  │
+//	└────────────┘     └─┬──┬──┬─┘     └─────────┘
+//	  ▲                  │  │  │ Claim: epoch e+1; e is fenced
+//	  │  ErrUnknown      │  │  └────────► claimed
+//	  └──────────────────┘  └──► Trim
+//
+// # The file
+//
+//	segment  │ batch 17, directory │ batch 18 │ batch 19 │ zeros, or batches of an earlier use │
+//	batch    │ header │ entries │ data of the records │ zeros up to the block │
+//
+// A batch is one write and one fdatasync: all that was asked for while the batch before
+// was on its way. Batches have numbers without a gap over all segments, and each says up
+// to which one all were durable when it was written. A segment begins with a directory of
+// all volumes, so that nothing is needed of those before it. It is filled with zeros once
+// and written over when what it held was trimmed: a sync of blocks that were written
+// before needs no journal of the file system.
+//
+// A batch is no part of the log if it cannot be read and no later one says that it was
+// durable, or if a segment of a later run begins with its number: that is how a batch
+// whose write or sync has failed is given up.
+//
+// # Invariants
+//
+//	L1  A record is answered with nil when its batch was synced, and is read from then on
+//	    until it is trimmed.
+//	L2  A record that is refused is never read. One of unknown outcome is decided by the
+//	    next claim of its volume, or when the log is opened, and stays so.
+//	L3  An append is taken under the claim in force only, as the next of its volume. Epochs
+//	    go up.
+//	L4  Nothing is read before it is durable; so what an earlier process has left is
+//	    written and synced again when the log is opened.
+//	L5  A segment is trusted no more once a write or a sync in it has failed. The batch goes
+//	    to none, those after it to another segment.
+//	L6  A block is written once in a use of its segment, but for L4 and for what a crash
+//	    has torn: a write cannot harm what was acknowledged.
+//	L7  A segment is written over, or removed, when a batch that says that it is trimmed
+//	    is durable.
+//	L8  Damage is told from the end of the log, and is an error of the volumes that it
+//	    concerns, with file and offset. Which those are is known if the entries of the
+//	    batch are; else they are all volumes but those that are seen to miss nothing. A
+//	    volume in doubt stays so, whatever becomes of the segment.
+//	L9  The log has its bounds: MaxLength, one segment for claims, so that a full log can
+//	    be trimmed, one on its way, and Spare.
+//
+// What cannot be told from a torn tail: damage of the very last batch of a log that was
+// not closed, and the loss of the newest segment. A copy that has applied more than the
+// log has tells.
+//
+// In memory the log has 40 bytes for each record that was not trimmed.
+package wal

@@ -1,0 +1,260 @@
+package wal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+)
+
+// Options of OpenFile. The zero value is ready for use.
+type Options struct {
+	// ID tells the log from others: segments that bear another one are refused.
+	ID uint64
+	// SegmentSize is the size of a segment in bytes, rounded up to 4 KiB, from 16 KiB
+	// to 1 GiB. Default: 8 MiB.
+	SegmentSize int
+	// MaxLength bounds the segments that hold what was not trimmed, in bytes. One more is
+	// for claims, and one for what was trimmed and is not written over yet. Default: 1 GiB.
+	MaxLength int64
+	// Spare is how many segments are kept for later use beside those in use. Default: 8.
+	Spare int
+	// Disk is where the segments are. Default: the directory.
+	Disk Disk
+}
+
+func (o Options) withDefaults(path string) Options {
+	o.SegmentSize = padded(min(max(cmp.Or(o.SegmentSize, 8<<20), 4*blockSize), 1<<30))
+	o.MaxLength = max(cmp.Or(o.MaxLength, 1<<30), 2*int64(o.SegmentSize))
+	o.Spare = cmp.Or(o.Spare, 8)
+	if o.Disk == nil {
+		o.Disk = dir(path)
+	}
+	return o
+}
+
+// File is a Log in a directory: segments that are filled with zeros once and written
+// over again when what they held was trimmed. Callers of Append that come together share
+// a write and a sync.
+type File struct {
+	opts   Options
+	unlock func() error
+
+	// turn is held by the caller that commits for all; what stands below it is the holder's.
+	turn   chan struct{}
+	buf    []byte
+	run    uint64
+	active *segment
+	at     int  // where the next batch goes in the active segment
+	failed bool // a batch has failed: the next one begins a segment
+	loose  bool // nothing on the disk says yet that the latest batch is durable
+
+	mu      sync.Mutex // for what stands below; held while nothing waits for the disk
+	closed  bool
+	queue   []*request
+	volumes map[Volume]*volume
+	lost    *Damage    // of volumes that are not known, if there may be some
+	live    []*segment // oldest first; the active one is the last
+	free    []*segment
+	begun   uint64 // number of the latest batch
+	synced  uint64 // number of the latest batch that is durable
+	names   int    // number in the latest segment's name
+}
+
+// volume is what is known of one.
+type volume struct {
+	epoch  uint64
+	last   uint64
+	spent  bool    // no claim is in force, or the outcome of an append is unknown
+	places []place // of the latest records, which were not trimmed
+	doubt  *Damage // there may have been records behind the last
+	seen   uint64  // while the log is opened: the latest batch that has told of the volume
+}
+
+// place is where a record is.
+type place struct {
+	segment *segment
+	damage  *Damage // nil, or why the record cannot be read
+	at      uint32
+	size    uint32
+	sum     uint32
+	epoch   uint64
+}
+
+// first is the number of the first record that is there.
+func (v *volume) first() uint64 { return v.last + 1 - uint64(len(v.places)) }
+
+// OpenFile opens the log in the directory, which must exist. It makes durable what it
+// shows. What it finds damaged is an error of the volumes that it concerns; an error of
+// OpenFile is that of the disk, ErrLocked or ErrForeign.
+func OpenFile(path string, opts Options) (*File, error) {
+	f := &File{opts: opts.withDefaults(path), turn: make(chan struct{}, 1), volumes: map[Volume]*volume{}}
+	var err error
+	if f.unlock, err = f.opts.Disk.Lock(); err != nil {
+		return nil, err
+	}
+	if err := f.recover(); err != nil {
+		return nil, errors.Join(err, f.closeFiles())
+	}
+	return f, nil
+}
+
+// Claim is Log's.
+func (f *File) Claim(ctx context.Context, v Volume) (Claim, error) {
+	if err := ctx.Err(); err != nil {
+		return Claim{}, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	r := &request{Record: Record{Volume: v}, claims: true}
+	err := f.submit(r)[0]
+	if err != nil {
+		return Claim{}, err
+	}
+	return Claim{Volume: v, Epoch: r.Epoch, Last: r.Seq}, nil
+}
+
+// Append is Log's.
+func (f *File) Append(recs ...Record) []error {
+	requests := make([]*request, len(recs))
+	for i, rec := range recs {
+		requests[i] = &request{Record: rec, sum: sum(rec.Data)}
+		switch {
+		case len(rec.Data) == 0:
+			requests[i].err = ErrEmpty
+		case len(rec.Data) > f.MaxRecord():
+			requests[i].err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(rec.Data), f.MaxRecord())
+		}
+		for _, other := range recs[:i] {
+			if other.Volume == rec.Volume {
+				requests[i].err = fmt.Errorf("%w: there is another one of volume %d in the call", ErrOrder, rec.Volume)
+			}
+		}
+	}
+	return f.submit(requests...)
+}
+
+// Read is Log's.
+func (f *File) Read(ctx context.Context, v Volume, from uint64) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for seq := max(from, 1); ; seq++ {
+			rec, ok, err := f.read(v, seq)
+			if err = cmp.Or(ctx.Err(), err); err != nil {
+				yield(Record{}, err)
+				return
+			}
+			if !ok || !yield(rec, nil) {
+				return
+			}
+		}
+	}
+}
+
+// read returns one record, or false if it is not there yet.
+func (f *File) read(id Volume, seq uint64) (Record, bool, error) {
+	p, ok, err := f.find(id, seq)
+	if !ok {
+		return Record{}, false, err
+	}
+	rec := Record{Volume: id, Epoch: p.epoch, Seq: seq}
+	if p.size > 0 {
+		rec.Data = make([]byte, p.size)
+	}
+	_, err = p.segment.file.ReadAt(rec.Data, int64(p.at))
+	if err == nil && sum(rec.Data) == p.sum {
+		return rec, true, nil
+	}
+	// If it was trimmed meanwhile, the segment may have another use.
+	if _, ok, gone := f.find(id, seq); !ok {
+		return Record{}, false, gone
+	}
+	what := fmt.Sprintf("record %d of volume %d is not what was written", seq, id)
+	if err != nil {
+		what = fmt.Sprintf("record %d of volume %d cannot be read: %v", seq, id, err)
+	}
+	return Record{}, false, &Damage{p.segment.name, int64(p.at), what}
+}
+
+// find returns where the record is, or false if it is not there.
+func (f *File) find(id Volume, seq uint64) (p place, ok bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := f.volumes[id]
+	switch {
+	case f.closed:
+		return p, false, ErrClosed
+	case v == nil:
+		return p, false, asError(f.lost)
+	case seq < v.first():
+		return p, false, fmt.Errorf("%w: volume %d has them from %d on", ErrTrimmed, id, v.first())
+	case seq > v.last:
+		return p, false, asError(v.doubt)
+	}
+	p = v.places[seq-v.first()]
+	return p, p.damage == nil, asError(p.damage)
+}
+
+// asError makes no damage no error.
+func asError(d *Damage) error {
+	if d == nil {
+		return nil
+	}
+	return d
+}
+
+// Trim is Log's. It does not write: what it has said is durable with the next append.
+func (f *File) Trim(c Claim, upTo uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := f.volumes[c.Volume]
+	switch {
+	case f.closed:
+		return ErrClosed
+	case v == nil || v.spent || v.epoch != c.Epoch:
+		return ErrFenced
+	case upTo > v.last:
+		return fmt.Errorf("%w: record %d is to be trimmed, %d is the last", ErrOrder, upTo, v.last)
+	case upTo < v.first():
+		return nil
+	}
+	n := upTo - v.first() + 1
+	for _, p := range v.places[:n] {
+		p.segment.records--
+	}
+	v.places = append([]place(nil), v.places[n:]...)
+	f.release()
+	return nil
+}
+
+// MaxRecord is Log's. An eighth of a segment is the directory's.
+func (f *File) MaxRecord() int {
+	return f.opts.SegmentSize - f.maxDirectory() - headerSize - 2*entrySize
+}
+
+func (f *File) maxDirectory() int { return f.opts.SegmentSize / 8 }
+
+// Close is Log's. A last batch, without a record, says that all others were durable.
+func (f *File) Close() error {
+	f.turn <- struct{}{}
+	defer func() { <-f.turn }()
+	f.mu.Lock()
+	closed := f.closed
+	f.closed = true
+	f.mu.Unlock()
+	if closed {
+		return nil
+	}
+	var err error
+	if size := batchSize(0, 0); f.loose && !f.failed && f.at+size <= f.active.size {
+		err = f.write(f.active, nil)
+	}
+	return errors.Join(err, f.closeFiles())
+}
+
+func (f *File) closeFiles() error {
+	var errs []error
+	for _, s := range append(f.live, f.free...) {
+		errs = append(errs, s.file.Close())
+	}
+	return errors.Join(append(errs, f.unlock())...)
+}

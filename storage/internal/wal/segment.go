@@ -1,0 +1,119 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// segment is a file of the log. Those of one size are used again and again.
+type segment struct {
+	name    string
+	file    DiskFile
+	size    int
+	first   uint64 // number of its first batch; 0 if it has none
+	run     uint64 // of that batch, while the log is opened
+	records int    // that were not trimmed
+	bad     bool   // a write or a sync has failed: it is used no more
+	after   uint64 // a free one: it is needed until this batch is durable
+}
+
+const (
+	suffix  = ".log"
+	newName = "new" // of a segment that is not filled yet
+)
+
+// most is how many segments may hold what was not trimmed. Claims have one more: without
+// a claim, nothing is trimmed.
+func (f *File) most() int { return int(f.opts.MaxLength / int64(f.opts.SegmentSize)) }
+
+// fresh returns a segment to begin, one of earlier use if there is one.
+func (f *File) fresh(claims bool) (*segment, error) {
+	f.mu.Lock()
+	if n := len(f.live); n > f.most() || n == f.most() && !claims {
+		f.mu.Unlock()
+		return nil, fmt.Errorf("%w: %d segments of %d bytes", ErrFull, n, f.opts.SegmentSize)
+	}
+	i := slices.IndexFunc(f.free, func(s *segment) bool { return s.usable(f.synced) && !s.bad && s.size == f.opts.SegmentSize })
+	if i >= 0 {
+		s := f.free[i]
+		f.free = slices.Delete(f.free, i, i+1)
+		f.mu.Unlock()
+		return s, nil
+	}
+	f.names++
+	name := fmt.Sprintf("%06d%s", f.names, suffix)
+	f.mu.Unlock()
+	return f.create(name)
+}
+
+// usable says whether the segment may be written over: after a crash, a batch that is
+// durable says that it is not needed (L7).
+func (s *segment) usable(synced uint64) bool { return s.after <= synced }
+
+// create makes a segment full of zeros: a sync of blocks that were written before has
+// no need of the file system's journal.
+func (f *File) create(name string) (_ *segment, err error) {
+	d := f.opts.Disk
+	_ = d.Remove(newName) // of a failure before
+	file, err := d.Create(newName)
+	if err != nil {
+		return nil, err
+	}
+	zeros := make([]byte, min(f.opts.SegmentSize, 1<<20))
+	for at := 0; at < f.opts.SegmentSize && err == nil; at += len(zeros) {
+		_, err = file.WriteAt(zeros[:min(len(zeros), f.opts.SegmentSize-at)], int64(at))
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		_ = d.Remove(newName)
+		return nil, err
+	}
+	if err = d.Rename(newName, name); err == nil {
+		err = d.Sync()
+	}
+	if err == nil {
+		file, err = d.Open(name)
+	}
+	if err != nil {
+		_ = d.Remove(name)
+		return nil, err
+	}
+	return &segment{name: name, file: file, size: f.opts.SegmentSize}, nil
+}
+
+// release frees the oldest segments if all in them was trimmed. They are needed until a
+// batch that says so is durable.
+func (f *File) release() {
+	for len(f.live) > 1 && f.live[0].records == 0 {
+		s := f.live[0]
+		s.after = f.begun + 1
+		f.live = f.live[1:]
+		f.free = append(f.free, s)
+	}
+}
+
+// prune removes segments that are of no more use. One that cannot be removed is found
+// when the log is opened next.
+func (f *File) prune() {
+	f.mu.Lock()
+	spare := 0
+	var old []*segment
+	f.free = slices.DeleteFunc(f.free, func(s *segment) bool {
+		switch {
+		case !s.usable(f.synced):
+			return false
+		case s.bad || s.size != f.opts.SegmentSize || spare == f.opts.Spare:
+			old = append(old, s)
+			return true
+		}
+		spare++
+		return false
+	})
+	f.mu.Unlock()
+	for _, s := range old {
+		_ = errors.Join(s.file.Close(), f.opts.Disk.Remove(s.name))
+	}
+}

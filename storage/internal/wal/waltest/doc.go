@@ -1,0 +1,10 @@
+// Package waltest has what a log is tested with: a suite that each implementation of
+// wal.Log passes, a log in memory and a disk in memory, both of which fail on demand.
+//
+//	func TestMemory(t *testing.T) {
+//		waltest.Conformance(t, func(t *testing.T) waltest.Bench { return waltest.NewMemory() })
+//	}
+//
+// Tests of what stands on a log take Memory: it runs in the virtual time of
+// testing/synctest, and its appends fail, or take their time, as Fault says.
+package waltest
