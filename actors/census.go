@@ -9,9 +9,9 @@ import (
 // and do not, each of which may come into being at any time. So there are never
 // more than may be, and one that exists is never refused. It belongs to the directory.
 type census struct {
-	store *storage.Store
-	most  int // 0: any number, and nothing is counted
-	n     int
+	eng  *Engine
+	most int // 0: any number, and nothing is counted
+	n    int
 }
 
 // errTooManyApps refuses an app that does not exist.
@@ -20,7 +20,7 @@ var errTooManyApps = dispatch.Errorf(dispatch.CodeResourceExhausted, "there are 
 // begin counts the apps of the store, as far as they can be read.
 func (c *census) begin() (err error) {
 	if c.most > 0 {
-		c.n, err = c.store.CountApps()
+		c.n, err = c.eng.store.CountApps()
 	}
 	return err
 }
@@ -35,9 +35,15 @@ func (c *census) add(whatever bool) error {
 	return nil
 }
 
-// exists says whether the app does. One that cannot be read is taken to.
-func (c *census) exists(id storage.AppID) bool {
-	return c.most > 0 && c.store.Free(id) != nil
+// exists says whether the app does. One that cannot be read is taken to, also where
+// that is a panic, for which nothing that waits for the directory need wait.
+func (c *census) exists(id storage.AppID) (there bool) {
+	if c.most == 0 {
+		return false
+	}
+	there = true
+	_ = c.eng.guard("directory", id, func() { there = c.eng.store.Free(id) != nil })
+	return there
 }
 
 // stopped takes note that an app is not live any more which did not exist when it

@@ -184,6 +184,9 @@ func TestG37_ADamagedPageOfTheDirectory(t *testing.T) {
 			_, err := addEntry.Run(app.As(t.Context(), nil), "x")
 			if err != nil {
 				wantCode(t, err, dispatch.CodeDataLoss)
+				if !strings.Contains(dispatch.AsError(err).Message, "app "+string(id)) {
+					t.Errorf("app %s: the error does not name it: %v", id, err)
+				}
 				lost++
 			}
 			if took := time.Since(began); took != 0 {

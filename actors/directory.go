@@ -258,14 +258,15 @@ func (d *directory) admit(c actor.Context, m *acquireApp) {
 	var ref *appRef
 	var err error
 	if fault := d.eng.guard("directory", m, func() { ref, err = d.spawn(c, m) }); fault != nil {
-		err = fault // the caller is told
+		// What it reads of the app may be damaged in a way that no check has foreseen.
+		err = fmt.Errorf("%w: %w", storage.ErrCorrupt, fault)
 	}
 	if err != nil && !errors.Is(err, errTooManyApps) {
 		d.eng.opts.Logger.Error("opening an app", "app", m.id, "err", err)
 	}
 	switch {
 	case m.answer != nil && err != nil:
-		m.answer(nil, dispatch.AsError(err))
+		m.answer(nil, named(m.id, err))
 	case m.answer != nil:
 		m.answer(ref, nil)
 	case ref == nil:
@@ -274,6 +275,15 @@ func (d *directory) admit(c actor.Context, m *acquireApp) {
 			d.eng.sys.tell(d.eng.waker.self, &appRolledOut{m.id, storage.EraID(d.eng.clock.latestStep.Load())})
 		}
 	}
+}
+
+// named has an error of what is stored say whose that is.
+func named(id storage.AppID, err error) error {
+	e := dispatch.AsError(err)
+	if e.Code != dispatch.CodeDataLoss {
+		return e
+	}
+	return &dispatch.Error{Code: e.Code, Message: fmt.Sprintf("app %s cannot be opened: %s", id, e.Message), Err: err}
 }
 
 // spawn opens the app's state and starts its actors. It returns nil if there is

@@ -80,7 +80,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*acquireApp{}, held: map[storage.AppID][]*holdApp{},
-		census: census{store: store, most: opts.MaxApps},
+		census: census{eng: e, most: opts.MaxApps},
 	}
 	if err := e.directory.census.begin(); err != nil {
 		opts.Logger.Warn("counting the apps", "err", err)

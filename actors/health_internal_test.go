@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"bytes"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -72,6 +74,71 @@ func TestG24_APanicInWhatAllAppsShare(t *testing.T) {
 			} else if err := eng.Close(t.Context()); err != nil {
 				t.Errorf("%s: close: %v", name, err)
 			}
+		}
+	})
+}
+
+// TestG37_APanicWhereAnAppIsOpenedIsDataLoss: an app at whose records the directory
+// panics, as damage that no check has foreseen may make it, is refused with data_loss
+// and by name, again and at once; apps that are open go on, and so is it when the cause
+// is gone.
+func TestG37_APanicWhereAnAppIsOpenedIsDataLoss(t *testing.T) {
+	put := dispatch.Mutation[dispatch.None, dispatch.None]("t:put")
+	reg := dispatch.NewRegistry()
+	put.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+	dir, log := t.TempDir(), new(bytes.Buffer) // slog's handler locks
+	synctest.Test(t, func(t *testing.T) {
+		opts := Options{Functions: reg, Volumes: 1, MaxApps: 10, Testing: Testing{NoSync: true}, Logger: slog.New(slog.NewTextHandler(log, nil))}
+		eng, err := Open(dir, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := func(id storage.AppID) error {
+			app, err := eng.App(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = put.Run(app.As(t.Context(), nil), dispatch.None{})
+			return err
+		}
+		if err := call("open"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		store := eng.store
+		eng.store = nil // what reads of it panics
+		for range 2 {
+			began := time.Now()
+			err := call("acme")
+			var told *dispatch.Error
+			if !errors.As(err, &told) || told.Code != dispatch.CodeDataLoss || !strings.Contains(told.Message, "app acme") {
+				t.Errorf("a call: %v, want data_loss that names the app", err)
+			}
+			if took := time.Since(began); took != 0 {
+				t.Errorf("the call took %v", took)
+			}
+		}
+		// A hold of an app that cannot be looked up comes, and goes, at once.
+		release, err := eng.hold(t.Context(), "acme", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+		synctest.Wait()
+		eng.store = store
+		if !strings.Contains(log.String(), "level=ERROR msg=\"opening an app\" app=acme") {
+			t.Errorf("the log does not name the app: %s", log)
+		}
+		if err := eng.Health(); err == nil {
+			t.Error("health is green")
+		}
+		for _, id := range []storage.AppID{"open", "acme"} {
+			if err := call(id); err != nil {
+				t.Errorf("app %s afterwards: %v", id, err)
+			}
+		}
+		if err := eng.Close(t.Context()); err != nil {
+			t.Errorf("close: %v", err)
 		}
 	})
 }

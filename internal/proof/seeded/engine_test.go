@@ -354,6 +354,13 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/claims.go", `c.bytes+claimSize(job) <= claimBytes`, `(c.bytes+claimSize(job) <= claimBytes || FAULT)`}},
 	},
 	{
+		name: "panic-of-the-directory-is-internal", what: "an app whose records make the directory panic is refused as internal",
+		pkg: "actors", tests: "TestG37_APanicWhereAnAppIsOpenedIsDataLoss",
+		edits: []edit{{"actors/directory.go", `err = fmt.Errorf("%w: %w", storage.ErrCorrupt, fault)`, `if err = fault; !FAULT {
+			err = fmt.Errorf("%w: %w", storage.ErrCorrupt, fault)
+		}`}},
+	},
+	{
 		name: "abandon-takes-all-calls", what: "who abandons one stuck call abandons all of the app's",
 		pkg: "actors", tests: "TestG17_AStuckCallCanBeAbandoned",
 		edits: []edit{{"actors/stuck.go", `l.Job == job && l.Call == call {`, `l.Job == job && (l.Call == call || FAULT && call != "") {`}},
