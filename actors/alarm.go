@@ -16,7 +16,7 @@ func (s *scheduler) rearm() {
 		}
 	}
 	wall := s.eng.clock.wall()
-	if s.runQueue.len() > 0 && !s.draining {
+	if s.runQueue.len() > 0 && !s.phase().draining() {
 		due := s.runQueue.first().job.Due.Sub(wall)
 		if s.started < s.permits {
 			sooner(due)
@@ -27,7 +27,7 @@ func (s *scheduler) rearm() {
 	elapsed := s.eng.clock.elapsed()
 	if s.paused() {
 		sooner(s.resumeAt - elapsed)
-	} else if !s.nextAt.IsZero() && s.claims.low() && !s.draining && s.holder == nil {
+	} else if !s.nextAt.IsZero() && s.claims.low() && !s.phase().draining() && s.holder == nil {
 		sooner(s.nextAt.Sub(wall))
 	}
 	busy := wait // of what there is to do, not counting sleep
@@ -37,7 +37,8 @@ func (s *scheduler) rearm() {
 			// Not while the next job is nearer than it pays to sleep. No message need
 			// follow the end of a commit, so the alarm comes again while change sets are on their way.
 			if !s.store.Unsettled() && (s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter) {
-				if s.asleep = s.eng.directory.sleep(s.ref, s.nextAt); s.asleep {
+				if s.eng.directory.sleep(s.ref, s.nextAt) {
+					s.move(actorsStopped)
 					s.alarm.Clear()
 					return
 				}
@@ -69,5 +70,5 @@ func (s *scheduler) rearm() {
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&
-		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.blocked && !s.broken && !s.draining
+		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.blocked && s.phase().begins()
 }

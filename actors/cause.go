@@ -16,18 +16,22 @@ import (
 
 // interruption is the cause of what the engine has ended itself. It is neither a
 // failure nor a crash, and spends no attempt of a job's policy.
-type interruption struct{ why string }
+type interruption struct {
+	why   string
+	lasts bool // its cause may last: the job waits before it is tried again
+}
 
 // Error implements error.
 func (i *interruption) Error() string { return "interrupted: " + i.why }
 
 var (
-	cutByStop   = &interruption{"the engine stopped before the attempt had ended"}
-	cutByClose  = &interruption{"the engine was closed before the attempt had ended"}
-	cutByHold   = &interruption{"the app was held before the attempt had ended"}
-	cutByStuck  = &interruption{"too many handlers of the function are stuck"}
-	cutByVolume = &interruption{"the volume failed during the attempt"}
-	cutByLoad   = &interruption{"a call of the attempt was refused, since its volume was overloaded"}
+	cutByStop   = &interruption{why: "the engine stopped before the attempt had ended"}
+	cutByClose  = &interruption{why: "the engine was closed before the attempt had ended"}
+	cutByHold   = &interruption{why: "the app was held before the attempt had ended"}
+	cutByStuck  = &interruption{why: "too many handlers of the function are stuck"}
+	cutByVolume = &interruption{why: "the volume failed during the attempt", lasts: true}
+	cutByLoad   = &interruption{why: "a call of the attempt was refused, since its volume was overloaded", lasts: true}
+	cutByWait   = &interruption{why: "a call of the attempt was refused, since it had waited too long for its turn", lasts: true}
 )
 
 // errJobCanceled is why the handler of a canceled job is told to stop.

@@ -61,7 +61,7 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(wall time.Time) bool {
-	if s.draining || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(wall) || !s.claims.low() {
+	if !s.phase().begins() || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(wall) || !s.claims.low() {
 		return false
 	}
 	tx := s.begin(s.eng.clock.look())
@@ -229,7 +229,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 		at := s.claimAt(job)
 		first := s.nextAt.IsZero() || job.Place().Less(s.from)
 		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job)
-		if first && soon && !s.draining && !s.uncorrected() && s.claims.room(job) {
+		if first && soon && !s.phase().draining() && !s.uncorrected() && s.claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {
 				s.noteUnclaimed(job)

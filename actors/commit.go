@@ -87,7 +87,7 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 		app.outstanding.Add(-1)
 		less := app.queued.Add(-weight) < maxQueued && app.full.Load()
 		// Told first: who is answered that it failed may call again at once.
-		if err != nil || less || app.awaited.Load() || len(runs.claimed)+len(runs.stop) > 0 {
+		if err != nil || less || app.phase().awaits() || len(runs.claimed)+len(runs.stop) > 0 {
 			app.eng.sys.tell(app.scheduler, &committed{err: err, loads: loads, runs: runs, own: runs.own || reply == nil})
 		}
 		if reply != nil {
@@ -131,7 +131,7 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 	tx.Await()
 	tx.Rollback(func(err error) {
 		state.outstanding.Add(-1)
-		if err != nil || state.awaited.Load() {
+		if err != nil || state.phase().awaits() {
 			sys.tell(state.scheduler, &committed{err: err, loads: loads})
 		}
 		reply(err)

@@ -100,7 +100,7 @@ func (s *scheduler) uncorrected() bool {
 
 // correct does one step of putting the app right. It is false if there is nothing to do.
 func (s *scheduler) correct() bool {
-	if s.draining || !s.uncorrected() {
+	if s.phase().draining() || !s.uncorrected() {
 		return false
 	}
 	at := s.eng.clock.look()
@@ -190,7 +190,7 @@ func (s *scheduler) corrected(tx *storage.Tx, c *correction) {
 		return // the transaction is lost, and the correction begins anew
 	}
 	s.correction = nil
-	s.wound = s.wound && !s.eng.waker.rollingOut.Load() // the waker waits to be told
+	s.doubtTriggers()
 	s.claimFrom(storage.Place{})
 }
 

@@ -75,14 +75,14 @@ func (d *declared) named() (ids []storage.AppID) {
 // are, and those not declared any more removed with their pending ticks. It is
 // false if it has been done, or if the app does not exist.
 func (s *scheduler) windDeclared() bool {
-	if s.wound || s.draining || s.uncorrected() {
+	if s.phase() != phaseAligning || s.uncorrected() {
 		return false
 	}
 	plans, named := s.eng.declared.of(s.id)
 	if !s.store.Stored() && !named {
 		return false
 	}
-	s.wound = true
+	s.move(triggersAligned)
 	tx := s.begin(s.eng.clock.look())
 	tx.Pin()
 	var cancelings []*run
@@ -113,13 +113,23 @@ func (s *scheduler) windDeclared() bool {
 // into being: were they wound up after that, a crash in between would leave an
 // app that sleeps, without an alarm, and that no rollout reaches.
 func (s *scheduler) windBorn(tx *storage.Tx) error {
-	if s.wound || s.store.Stored() || tx.Unchanged() {
+	if s.phase().stage() == phaseServing || s.store.Stored() || tx.Unchanged() {
 		return nil
 	}
 	plans, _ := s.eng.declared.of(s.id)
 	err := s.alignTriggers(tx, plans)
-	s.wound = err == nil
+	if err == nil && s.phase().stage() == phaseAligning {
+		s.move(triggersAligned)
+	}
 	return err
+}
+
+// doubtTriggers has the declared triggers looked at again if the waker waits to be told
+// that they were, since the wall was stepped.
+func (s *scheduler) doubtTriggers() {
+	if s.phase().stage() == phaseServing && s.eng.waker.rollingOut.Load() {
+		s.move(triggersDoubted)
+	}
 }
 
 // alignTriggers does the work of windDeclared. A trigger that cannot be brought

@@ -34,6 +34,22 @@
 // turn is passed from mutation to mutation in one goroutine (turnbatch.go), and goes
 // back to the SchedulerActor for everything that is more than writing.
 //
+// The life of an app (phase.go). Its state is read, its indexes are built, its triggers
+// brought in line with the declared ones. When a change set is lost it goes back to read
+// the state again:
+//
+//	        state read           indexes built          triggers aligned
+//	opening ──────────► indexing ────────────► aligning ────────────────► serving
+//	   ▲                   │                    ▲    │ ◄───────────────────── │
+//	   └─── state lost ────┘         state read │    │    triggers doubted    │
+//	                                            │    ▼                        │
+//	                                           failed ◄────── state lost ─────┘
+//
+// At each stage it can drain, for a hold or the end of the engine, and go on if the hold
+// is taken back. While it drains it goes the same way, but begins nothing. When it
+// falls asleep, or the engine ends, it is stopped and changes nothing more. An app that
+// does not exist is aligned as it comes into being.
+//
 // The way of a job:
 //
 //	in the bucket ──claim──► claimed ──durable──► queued ──instant, permit► launched ──► started ──► ended
@@ -56,6 +72,7 @@
 //	success, dispatch.Permanent, a panic         stands
 //	the job was canceled                         canceled, whatever the handler returns
 //	Close, a hold, a volume that failed or shed  interrupted: no attempt of the policy; at most once: failed
+//	a call of it that waited for TurnWait        the same
 //	its deadline                                 deadline_exceeded
 //	nothing of these                             the handler's error
 //
@@ -123,6 +140,7 @@
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).
+//	A15 An app goes from phase to phase as drawn above, moved by its SchedulerActor only; an arrow that is not drawn panics there.
 //
 // Locks: turnBatch.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

@@ -15,8 +15,8 @@ import (
 // not started are taken back, so that they count as no attempt. For a hold, jobs
 // that run are told to stop and have Options.Grace to return.
 func (s *scheduler) drain(m *drain) {
-	s.draining, s.drained = true, append(s.drained, m.done)
-	s.awaited.Store(true)
+	s.move(drainBegun)
+	s.drained = append(s.drained, m.done)
 	s.askPermits(s.eng.clock.wall())
 	if !m.hold {
 		return
@@ -38,8 +38,8 @@ func (s *scheduler) resume() {
 	if s.eng.closing.Load() {
 		return
 	}
-	s.draining, s.drained = false, nil
-	s.awaited.Store(!s.indexed)
+	s.move(drainResumed)
+	s.drained = nil
 	s.claimFrom(storage.Place{})
 }
 
@@ -52,7 +52,7 @@ func (s *scheduler) tellDrained() {
 
 // drainStep takes the claims back, and tells when nothing runs or waits.
 func (s *scheduler) drainStep() {
-	if s.holder != nil || s.broken {
+	if s.holder != nil || !s.phase().read() {
 		return
 	}
 	if slices.ContainsFunc(s.runs.all(), func(r *run) bool { return !s.runs.live(r.job.ID) }) {
@@ -113,7 +113,7 @@ func (s *scheduler) close(err error) {
 // have begun as interrupted, and claims of those that have not as none. A crash
 // leaves them as they are.
 func (s *scheduler) cutOff() {
-	if s.broken || !s.opened || s.eng.aborted.Load() || !s.eng.closing.Load() {
+	if !s.phase().read() || s.eng.aborted.Load() || !s.eng.closing.Load() {
 		return
 	}
 	for _, r := range s.runs.all() {
@@ -121,7 +121,7 @@ func (s *scheduler) cutOff() {
 			s.endRun(ending{run: r, err: cutByClose})
 		}
 	}
-	for len(s.ended) > 0 && !s.broken {
+	for len(s.ended) > 0 && s.phase().read() {
 		s.applyEnded()
 	}
 }

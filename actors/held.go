@@ -71,7 +71,7 @@ func (w *waker) wakeHeld() {
 // engine's were not able to run. It is false if there are none.
 func (s *scheduler) releaseHeld() bool {
 	n, by := s.store.Held()
-	if n == 0 || by == s.eng.registry || s.draining || s.unreleased {
+	if n == 0 || by == s.eng.registry || s.phase().draining() || s.unreleased {
 		return false
 	}
 	tx := s.begin(s.eng.clock.look())

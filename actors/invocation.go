@@ -65,17 +65,21 @@ type source struct {
 
 // note takes note of how something ended that the action asked for.
 func (s *source) note(err error) error {
-	if s != nil && volumeFailed(err) {
+	switch {
+	case s == nil:
+	case volumeFailed(err):
 		s.cut.Store(cutByVolume)
-	} else if s != nil && errors.Is(err, errShed) {
+	case errors.Is(err, errShed):
 		s.cut.Store(cutByLoad)
+	case errors.Is(err, errWaited):
+		s.cut.Store(cutByWait)
 	}
 	return err
 }
 
 // why is the cause of what the action's handler returns, beside the handler itself:
-// that of the end of its context, a volume that failed, or a call that was shed. nil
-// if there is none.
+// that of the end of its context, a volume that failed, or a call that was shed or
+// has waited too long. nil if there is none.
 func (s *source) why(ctx context.Context) error {
 	if cut := s.cut.Load(); cut != nil && ctx.Err() == nil {
 		return cut

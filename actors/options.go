@@ -62,8 +62,9 @@ type Options struct {
 	// TurnWait bounds how long a call of a client, the host or an action waits until it
 	// begins: a mutation, until it has the app's turn. Then it is refused with
 	// unavailable and certainly not applied. MutationTimeout and the others count from
-	// the begin. Due jobs wait without a bound. Default MutationTimeout and 10 ms, so
-	// that a call behind a mutation that overruns gets its turn.
+	// the begin. Due jobs wait without a bound; a job whose action's call was refused so
+	// is interrupted by that, and its policy spends nothing. Default MutationTimeout and
+	// 10 ms, so that a call behind a mutation that overruns gets its turn.
 	TurnWait time.Duration
 	// Grace is how long after its deadline an action may take to return before it
 	// is given up and its permit freed, and how long any handler that was told to stop

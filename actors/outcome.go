@@ -148,8 +148,8 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 	if cut != nil && !dispatch.IsPermanent(end.err) {
 		out := s.interruption(&r.job, cut, false)
 		out.StartedAt = r.startedAt
-		if (cut == cutByVolume || cut == cutByLoad) && out.State == storage.StatePending {
-			out.Due = at.wall.Add(afterVolume) // not again and again while that lasts
+		if cut.lasts && out.State == storage.StatePending {
+			out.Due = at.wall.Add(afterLasting) // not again and again while that lasts
 		}
 		log.Info("job was interrupted", "then", out.State)
 		return out
@@ -180,9 +180,9 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 	return out
 }
 
-// afterVolume is how long a job waits that was interrupted by a volume's failure, or
-// by its load.
-const afterVolume = time.Second
+// afterLasting is how long a job waits that was interrupted by what may last, such as a
+// volume's failure.
+const afterLasting = time.Second
 
 // interruption says what follows from an attempt that was interrupted.
 func (s *scheduler) interruption(job *storage.Job, cut *interruption, crashed bool) storage.End {

@@ -101,7 +101,7 @@ func (p *planner) watch(triggers []storage.Trigger) {
 // lookAtDeadlines tells the waker when the app's triggers become overdue, if that may
 // have moved. The caller has the turn.
 func (s *scheduler) lookAtDeadlines() {
-	if !s.planner.watched.Load() || s.draining || !s.planner.unlooked.Swap(false) {
+	if !s.planner.watched.Load() || s.phase().draining() || !s.planner.unlooked.Swap(false) {
 		return
 	}
 	tx := s.begin(s.eng.clock.look())

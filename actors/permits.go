@@ -27,7 +27,7 @@ func (s *scheduler) askPermits(wall time.Time) {
 	}
 	want = min(want, s.eng.opts.AppConcurrency)
 	switch more := want - s.permits; {
-	case more > s.asked && !s.broken && !s.draining:
+	case more > s.asked && s.phase().begins():
 		s.eng.broker.ask(s.self, more-s.asked)
 		s.asked = more
 	case more <= 0 && s.asked > 0:

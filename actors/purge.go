@@ -16,7 +16,7 @@ const purgeEvery = time.Minute
 // purgeDue says whether it is time to look for expired history, dead and held jobs: only
 // while no job is due, unless there are far too many.
 func (s *scheduler) purgeDue() bool {
-	if s.draining || s.purgeStuck && s.eng.clock.elapsed() < s.purgeAt {
+	if s.phase().draining() || s.purgeStuck && s.eng.clock.elapsed() < s.purgeAt {
 		return false
 	}
 	o, idle := &s.eng.opts, s.runQueue.len() == 0

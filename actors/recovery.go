@@ -29,10 +29,7 @@ func (s *scheduler) recover() error {
 		}
 		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
 	}
-	if !s.opened {
-		s.runs.crashed(jobs)
-	}
-	s.opened = true
+	s.runs.crashed(jobs)
 	found := s.runs.found(jobs)
 	var mended []claim // what the transaction says the end of
 	var told []func()  // what the log says when that is durable: until then it is found again
@@ -101,7 +98,7 @@ func (s *scheduler) commitMended(tx *storage.Tx, claims []claim, told []func()) 
 // the volume down, until the app's state was read again (G6). Actions that run go
 // on running.
 func (s *scheduler) breakDown(cause error) {
-	s.broken = true
+	s.move(stateLost)
 	s.correction = nil
 	if s.holder != nil {
 		s.loseTurn(&dispatch.Error{
@@ -127,7 +124,6 @@ func (s *scheduler) reload() bool {
 	err := s.store.Reload()
 	if err == nil {
 		s.loads++
-		s.wound = false // that may be what was lost
 		// A claim without a run is told from one whose run ended meanwhile.
 		s.from, s.nextAt = storage.Place{}, time.Time{}
 		if s.unrecovered = s.paused(); s.unrecovered {
@@ -144,7 +140,8 @@ func (s *scheduler) reload() bool {
 		s.resting = false
 		s.eng.opts.Logger.Info("app is up again", "app", s.id)
 	}
-	s.reloads, s.broken = 0, false
+	s.reloads = 0
+	s.move(stateRead)
 	return true
 }
 

@@ -15,7 +15,7 @@ import (
 func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
 	var due []*invocation
-	for s.runQueue.len() > 0 && !s.broken && !s.draining && !s.uncorrected() {
+	for s.runQueue.len() > 0 && s.phase().begins() && !s.uncorrected() {
 		r := s.runQueue.first()
 		if s.runs.get(r.job.ID) != r {
 			s.runQueue.pop() // canceled meanwhile

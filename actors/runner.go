@@ -29,19 +29,18 @@ type dueJobs struct{ runs []*invocation }
 func (r *runner) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *invocation:
-		if !r.app.open.Load() {
+		if r.holds() {
 			r.held = append(r.held, m)
 			return
 		}
 		r.ask(r.accept(m))
 	case *dueJobs:
-		if !r.app.open.Load() {
+		if r.holds() {
 			r.held = append(r.held, m.runs...)
 			return
 		}
 		r.acceptAll(m.runs)
 	case *appOpen:
-		r.app.open.Store(true)
 		r.acceptAll(r.held)
 		r.held = nil
 	case *actor.Stopping, *actor.Restarting:
@@ -51,6 +50,10 @@ func (r *runner) Receive(c actor.Context) {
 		r.held = nil
 	}
 }
+
+// holds says whether what comes now is held back: calls come before the indexes are
+// built, and then behind those that have.
+func (r *runner) holds() bool { return len(r.held) > 0 || !r.app.phase().admits() }
 
 // ask asks for the turn, which no turn at all (nil) needs.
 func (r *runner) ask(t *turn) {

@@ -56,11 +56,11 @@ type runs struct {
 	mu   sync.Mutex
 	byID map[storage.JobID]*run
 	left map[*handle]*leftBehind // handlers that were given up and have not returned; of calls, too
-	lost map[claim]bool          // attempts whose end is not durable; true: a crash cut them off
+	lost map[claim]bool          // attempts whose end is not durable; true: a crash cut them off; nil until it is known which
 }
 
 func newRuns() *runs {
-	return &runs{byID: map[storage.JobID]*run{}, left: map[*handle]*leftBehind{}, lost: map[claim]bool{}}
+	return &runs{byID: map[storage.JobID]*run{}, left: map[*handle]*leftBehind{}}
 }
 
 func (rs *runs) add(r *run) {
@@ -98,10 +98,22 @@ func (rs *runs) lose(r *run) {
 	rs.lost[claimOf(&r.job)] = false
 }
 
-// crashed notes that a crash has cut off the claimed jobs, for all that is known.
+// known says whether it is known what a crash has left.
+func (rs *runs) known() bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.lost != nil
+}
+
+// crashed notes, the first time, that a crash has cut off the claimed jobs, for all that
+// is known. What is claimed later, this process has claimed.
 func (rs *runs) crashed(jobs []storage.Job) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if rs.lost != nil {
+		return
+	}
+	rs.lost = map[claim]bool{}
 	for i := range jobs {
 		rs.lost[claimOf(&jobs[i])] = true
 	}

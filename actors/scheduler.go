@@ -43,8 +43,7 @@ type scheduler struct {
 	unreleased bool            // that has failed
 	correction *correction     // what a step of the wall made false is being put right; see uncorrected
 	yields     bool            // a step of that was done: a caller's turn comes first
-	broken     bool            // a commit failed; nothing is done until the state was reloaded
-	reloads    int             // that failed in a row
+	reloads    int             // in a row that failed, of a state to be read again
 	resting    bool            // and that was logged
 
 	// Of the app's own work, after a change set of it has met damage; monotonic.
@@ -53,11 +52,7 @@ type scheduler struct {
 	resumeAt    time.Duration
 	unrecovered bool // what was claimed at the last reload is still to be looked at
 
-	asleep   bool // its actors stop, and another App of the name may be open already
-	indexed  bool // the app's indexes are those declared
-	wound    bool // the app's triggers are in line with those declared
-	draining bool
-	drained  []func() // told when the drain has come to its end
+	drained []func() // told when the drain has come to its end
 }
 
 // appState is what of an app outlives a restart of its SchedulerActor.
@@ -81,10 +76,8 @@ type appState struct {
 	permits, started int
 	asked            int // for so many more
 
-	ended   []ending    // to be written down with the next turn; the SchedulerActor's
-	opened  bool        // what a crash has left is known; the SchedulerActor's
-	open    atomic.Bool // the indexes are built: calls are let through
-	awaited atomic.Bool // the SchedulerActor waits for every change set to be answered
+	ended []ending      // to be written down with the next turn; the SchedulerActor's
+	life  atomic.Uint32 // its phase
 }
 
 // The messages to the SchedulerActor, besides *turn and *operation.
@@ -130,6 +123,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.cutOff()
 		s.runs.stopLeaving()
 		s.eng.broker.forget(s.self)
+		s.move(actorsStopped)
 		return
 	case *actor.Restarting:
 		s.close(&dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the app was restarted; nothing was changed"})
@@ -174,7 +168,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		}
 	case *clockMoved:
 		s.alarm.Clear()
-		s.wound = s.wound && !s.eng.waker.rollingOut.Load() // the waker waits to be told
+		s.doubtTriggers()
 	case *committed:
 		s.noteCommitted(m)
 	case *handlersMoved:
@@ -197,17 +191,17 @@ func (s *scheduler) touch() { s.touched = s.eng.clock.elapsed() }
 
 // step does all that can be done now, and sets the alarm for the rest.
 func (s *scheduler) step() {
-	if s.asleep {
-		return // who has the wall looked at does not enter
+	if s.phase() == phaseStopped {
+		return // a step of the wall is told to each app that is listed, and it is, yet
 	}
-	if s.broken && !s.reload() {
+	if !s.phase().read() && !s.reload() {
 		return
 	}
-	if !s.indexed && !s.reconcile() {
+	if s.phase().stage() == phaseIndexing && !s.reconcile() {
 		return
 	}
 work:
-	for s.holder == nil && !s.broken {
+	for s.holder == nil && s.phase().read() {
 		switch {
 		case s.yields && len(s.queue) > 0:
 			s.yields = false
@@ -220,18 +214,18 @@ work:
 			s.purge()
 		default:
 			s.lookAtDeadlines()
-			if s.draining {
+			if s.phase().draining() {
 				s.drainStep()
 			}
 			break work
 		}
 	}
-	if s.broken {
+	if !s.phase().read() {
 		s.step() // found here: no message will say so
 		return
 	}
 	s.release()
-	if len(s.ended) > 0 && s.holder == nil && !s.broken && !s.paused() {
+	if len(s.ended) > 0 && s.holder == nil && s.phase().read() && !s.paused() {
 		s.step() // jobs that are kept back after all
 		return
 	}

@@ -11,18 +11,22 @@ import (
 // open takes up the app: after a start of the engine, a wake, or a panic of the
 // actor's earlier life.
 func (s *scheduler) open() {
+	if s.phase() == phaseStopped {
+		return // the actor was restarted while it fell asleep
+	}
 	s.touch()
 	s.purgeAt = s.eng.clock.elapsed()
-	s.awaited.Store(true) // until the indexes are looked at
-	s.draining = s.eng.closing.Load()
+	if s.eng.closing.Load() {
+		s.move(drainBegun)
+	}
 	// An earlier life may have left a transaction open, and with it a snapshot.
 	s.store.Abandon()
-	if s.opened {
+	if s.runs.known() {
 		// And change sets on their way: begin again from what is durable.
 		s.breakDown(fmt.Errorf("%w: the scheduler actor was restarted", storage.ErrNotApplied))
-	} else if err := s.recover(); err != nil {
-		s.broken = true // the volume is down: step tries again
-	}
+	} else if err := s.recover(); err == nil {
+		s.move(stateRead)
+	} // else the volume is down: step tries again
 	s.step()
 	if s.ref.woken.CompareAndSwap(true, false) {
 		s.eng.sys.tell(s.eng.waker.self, &appAwake{})
@@ -60,8 +64,8 @@ func (s *scheduler) reconcile() bool {
 	if len(leftOut) > 0 {
 		s.eng.opts.Logger.Warn("documents do not fit an index and are left out of it", "app", s.id, "documents", len(leftOut), "first", leftOut[0])
 	}
-	if s.indexed = done; done {
-		s.awaited.Store(s.draining)
+	if done {
+		s.move(indexesBuilt)
 		s.eng.sys.tell(s.runner, &appOpen{})
 	}
 	return done

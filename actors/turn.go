@@ -214,7 +214,7 @@ func (s *scheduler) expireTurn() {
 		return
 	}
 	err := blame(t.inv.Path, t.inv.timeout, overran(t.inv.Path, t.inv.timeout, nil), t.ctx.Why())
-	if len(s.queue) > 0 || s.draining {
+	if len(s.queue) > 0 || s.phase().draining() {
 		err = suspectItself(err)
 	}
 	s.loseTurn(err)

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -34,10 +35,13 @@ func (s *start) begin() bool {
 // giveUp is false if it has begun.
 func (s *start) giveUp() bool { return s.state.CompareAndSwap(startWaits, startGivenUp) }
 
+// errWaited is the cause of a refusal for that.
+var errWaited = errors.New("the call has waited too long for its turn")
+
 // errTurnWait tells a caller that what it has asked for has not begun in time.
 func errTurnWait(app storage.AppID, path string, wait time.Duration) error {
 	return &dispatch.Error{
-		Code: dispatch.CodeUnavailable, Path: path,
+		Code: dispatch.CodeUnavailable, Path: path, Err: errWaited,
 		Message: "app " + string(app) + " is busy: the call has waited " + wait.String() + " for its turn; nothing was changed",
 	}
 }

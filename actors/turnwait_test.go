@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -50,6 +51,50 @@ func TestG24_TheWaitForTheTurnIsBounded(t *testing.T) {
 		}
 		h.Advance(30 * time.Second)
 		wantEntries(t, h, "acme", "first", "second")
+	})
+}
+
+// TestG5_AJobWhoseCallWaitedTooLongIsNotCharged: a job's action whose call, or whose
+// scheduling, was refused since it had waited for Options.TurnWait is interrupted by that,
+// whatever it makes of the error, and its policy spends nothing. One that passes over the
+// refusal succeeds.
+func TestG5_AJobWhoseCallWaitedTooLongIsNotCharged(t *testing.T) {
+	k := newKit()
+	slow := k.mutation("t:slow", func(*dispatch.MutationCtx, string) error { time.Sleep(15 * time.Second); return nil }, dispatch.Deadline(20*time.Second))
+	var acts map[string]func(*dispatch.ActionCtx) error
+	act := k.action("t:act", func(ctx *dispatch.ActionCtx, what string) error {
+		time.Sleep(time.Second) // the turn is taken meanwhile
+		return acts[what](ctx)
+	})
+	acts = map[string]func(*dispatch.ActionCtx) error{
+		"calls": func(ctx *dispatch.ActionCtx) error { _, err := addEntry.Run(ctx, "called"); return err },
+		"schedules": func(ctx *dispatch.ActionCtx) error {
+			if _, err := ctx.Scheduler.RunAfter(0, addEntry.With("scheduled")); err != nil {
+				return errors.New("it says so in words of its own")
+			}
+			return nil
+		},
+		"passes over": func(ctx *dispatch.ActionCtx) error { addEntry.Run(ctx, "passed over"); return nil },
+	}
+	actorstest.Run(t, actors.Options{Functions: k.reg, TurnWait: time.Second, Logger: quiet}, func(h *actorstest.Harness) {
+		jobs := map[string]storage.JobID{}
+		for what := range acts {
+			jobs[what] = must[storage.JobID](t)(h.Scheduler("acme").RunAfter(0, act.With(what), dispatch.NoRetry()))
+		}
+		once := must[storage.JobID](t)(h.Scheduler("acme").RunAfter(0, act.With("calls"), dispatch.AtMostOnce()))
+		h.Settle()
+		must[none](t)(slow.Run(h.Caller("acme"), ""))
+		h.Drain()
+		wantState(t, h, "acme", jobs["passes over"], storage.StateSuccess, 1)
+		wantState(t, h, "acme", once, storage.StateFailed, 1)
+		h.Advance(time.Minute)
+		for _, what := range []string{"calls", "schedules"} {
+			job := h.Job("acme", jobs[what])
+			if job.State != storage.StateSuccess || job.Failures != 0 || job.Attempts < 2 || !job.History[0].Interrupted {
+				t.Errorf("%s: %s after %d attempts, %d of them failures: %+v", what, job.State, job.Attempts, job.Failures, job.History)
+			}
+		}
+		wantEntries(t, h, "acme", "called", "scheduled")
 	})
 }
 

@@ -103,6 +103,11 @@ var boundsFaults = []seededFault{
 		edits: []edit{{"actors/turnbatch.go", `if inv.job == nil && app.overloaded() {`, `if (inv.job == nil || FAULT) && app.overloaded() {`}},
 	},
 	{
+		name: "wait-charged", what: "a job is charged for the attempt whose call has waited too long for its turn",
+		pkg: "actors", tests: "TestG5_AJobWhoseCallWaitedTooLongIsNotCharged",
+		edits: []edit{{"actors/invocation.go", `errors.Is(err, errWaited)`, `errors.Is(err, errWaited) && !FAULT`}},
+	},
+	{
 		name: "shed-charged", what: "a job is charged for the attempt that an overloaded volume cut off",
 		pkg: "actors", tests: "TestG18_AnOverloadedVolumeSheds",
 		edits: []edit{{"actors/invocation.go", `errors.Is(err, errShed)`, `errors.Is(err, errShed) && !FAULT`}},

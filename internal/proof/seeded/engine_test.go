@@ -34,7 +34,9 @@ var engineFaults = []seededFault{
 	{
 		name: "sleeper-writes", what: "an app that has fallen asleep puts itself right, beside the one that is opened next",
 		pkg: "actors", tests: "TestG20_AnAppThatFallsAsleepWritesNothingMore",
-		edits: []edit{{"actors/scheduler.go", `if s.asleep {`, `if s.asleep && !FAULT {`}},
+		edits: []edit{{"actors/alarm.go", `s.move(actorsStopped)`, `if !FAULT {
+						s.move(actorsStopped)
+					}`}},
 	},
 	{
 		name: "running-not-bound", what: "a job that runs when the wall is set back keeps the instants of a future",
@@ -178,20 +180,28 @@ var engineFaults = []seededFault{
 	{
 		name: "claims-not-recovered", what: "claims that a crash cut off are forgotten",
 		pkg: "actors", tests: "TestG13_OrderAfterACrash",
-		edits: []edit{{"actors/recovery.go", `if !s.opened {`, `if FAULT {
+		edits: []edit{{"actors/recovery.go", `s.runs.crashed(jobs)`, `if FAULT {
 		jobs = nil
 	}
-	if !s.opened {`}},
+	s.runs.crashed(jobs)`}},
 	},
 	{
 		name: "no-reload", what: "the state is not read again after a commit error",
 		pkg: "actors", tests: "TestG6_AFailedCommitIsReportedAndOvercome",
-		edits: []edit{{"actors/recovery.go", `	s.broken = true
+		edits: []edit{{"actors/recovery.go", `	s.move(stateLost)
 `, `	if FAULT {
 		return
 	}
-	s.broken = true
+	s.move(stateLost)
 `}},
+	},
+	{
+		name: "undrawn-arrow", what: "an app goes from phase to phase as nothing draws it",
+		pkg: "actors", tests: "TestAPhaseThatIsNotDrawnIsRefused",
+		edits: []edit{{"actors/phase.go", `		panic(fmt.Sprintf(`, `		if FAULT {
+			return
+		}
+		panic(fmt.Sprintf(`}},
 	},
 	{
 		name: "at-most-once-forgotten", what: "the claim of an at-most-once job counts as not durable",
@@ -264,7 +274,7 @@ var engineFaults = []seededFault{
 	{
 		name: "cut-off-is-crash", what: "an attempt that Close leaves behind counts as cut off by a crash",
 		pkg: "actors", tests: "TestG5_TenDeploysInARowKillNoJob",
-		edits: []edit{{"actors/drain.go", `if s.broken || !s.opened || s.eng.aborted.Load()`, `if FAULT || s.broken || !s.opened || s.eng.aborted.Load()`}},
+		edits: []edit{{"actors/drain.go", `if !s.phase().read() || s.eng.aborted.Load()`, `if FAULT || !s.phase().read() || s.eng.aborted.Load()`}},
 	},
 	{
 		name: "waiting-is-an-attempt", what: "a mutation that Close finds waiting for the turn has had an attempt",
@@ -274,7 +284,7 @@ var engineFaults = []seededFault{
 	{
 		name: "volume-failure-charged", what: "an action that a volume failed spends an attempt",
 		pkg: "actors", tests: "TestG5_AnActionThatAVolumeFailedIsInterrupted",
-		edits: []edit{{"actors/invocation.go", `if s != nil && volumeFailed(err) {`, `if s != nil && volumeFailed(err) && !FAULT {`}},
+		edits: []edit{{"actors/invocation.go", `case volumeFailed(err):`, `case volumeFailed(err) && !FAULT:`}},
 	},
 	{
 		name: "close-in-two-stages", what: "Close waits one grace for what runs and another for the handlers",
