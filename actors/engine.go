@@ -14,6 +14,7 @@ import (
 
 	"carillon/actors/internal/timing"
 	"carillon/dispatch"
+	"carillon/internal/inturn"
 	"carillon/storage"
 )
 
@@ -257,7 +258,7 @@ func (e *Engine) admit(ctx context.Context, id storage.AppID) error {
 // invoke sends an invocation to the app's Runner and waits for its result.
 func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Invocation, from *source) (value json.RawMessage, err error) {
 	defer func() { from.note(err) }()
-	if dispatch.InTurn(ctx, id) {
+	if inturn.In(ctx, string(id)) {
 		return nil, &dispatch.Error{
 			Code: dispatch.CodeFailedPrecondition, Path: call.Path, Err: storage.ErrReentrant,
 			Message: "called from inside a mutation of the same app: run it through the mutation's context",
@@ -301,7 +302,7 @@ func (e *Engine) changeApp(ctx context.Context, id storage.AppID, from *source, 
 func (e *Engine) operate(ctx context.Context, id storage.AppID, op *operation, fn func(*appState, *storage.Tx) error) (err error) {
 	from := op.from
 	defer func() { from.note(err) }()
-	if dispatch.InTurn(ctx, id) {
+	if inturn.In(ctx, string(id)) {
 		return &dispatch.Error{
 			Code: dispatch.CodeFailedPrecondition, Err: storage.ErrReentrant,
 			Message: "called from inside a mutation of the same app: use the mutation's own scheduler",

@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"carillon/dispatch"
+	"carillon/internal/inturn"
 	"carillon/storage"
 )
 
@@ -28,7 +29,7 @@ func (e *Engine) hold(ctx context.Context, id storage.AppID, makes bool) (releas
 	if err := id.Check(); err != nil {
 		return nil, dispatch.AsError(err)
 	}
-	if dispatch.InTurn(ctx, id) || actionIn(ctx, id) != nil {
+	if inturn.In(ctx, string(id)) || actionIn(ctx, id) != nil {
 		return nil, &dispatch.Error{
 			Code: dispatch.CodeFailedPrecondition, Err: storage.ErrReentrant,
 			Message: "called from inside the app, which would wait for itself",

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
-	"strings"
 	"unicode/utf8"
 
+	"carillon/internal/brief"
+	"carillon/internal/strictjson"
 	"carillon/storage"
 )
 
@@ -56,49 +56,17 @@ func encodeArgs(path string, args any) (json.RawMessage, error) {
 	}
 	raw, err := json.Marshal(args)
 	if err == nil && bytes.Contains(raw, []byte(`\ufffd`)) {
-		raw, err = encodeExact(args) // what is not UTF-8 has been replaced, perhaps
+		raw, err = strictjson.Encode(args) // what is not UTF-8 has been replaced, perhaps
 	}
 	if err != nil {
-		return nil, &Error{Code: CodeInvalidArgument, Path: path, Message: "args: cannot be encoded: " + plainJSON(err), Err: err, permanent: true}
+		return nil, &Error{Code: CodeInvalidArgument, Path: path, Message: "args: cannot be encoded: " + strictjson.Text(err), Err: err, permanent: true}
 	}
 	return raw, nil
 }
 
 // badArgs is the error of arguments that do not fit the function at path.
 func badArgs(path string, err error) *Error {
-	return &Error{Code: CodeInvalidArgument, Path: path, Message: cut(err.Error(), MaxMessage), Err: err, permanent: true}
-}
-
-// plainJSON is the text of an error of encoding/json without the package's name.
-func plainJSON(err error) string { return strings.TrimPrefix(err.Error(), "json: ") }
-
-// wantName is JSON's name for what decodes into a Go type. A number that does
-// not fit is told the type's range.
-func wantName(t reflect.Type, got string) string {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch t.Kind() {
-	case reflect.String:
-		return "string"
-	case reflect.Bool:
-		return "boolean"
-	case reflect.Struct, reflect.Map:
-		return "object"
-	case reflect.Slice, reflect.Array:
-		if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
-			return "base64 string"
-		}
-		return "array"
-	case reflect.Interface:
-		return "value"
-	case reflect.Float32, reflect.Float64:
-		return "number"
-	}
-	if strings.HasPrefix(got, "number") {
-		return "integer of type " + t.Kind().String()
-	}
-	return "number"
+	return &Error{Code: CodeInvalidArgument, Path: path, Message: brief.Cut(err.Error(), MaxMessage), Err: err, permanent: true}
 }
 
 // resultError is that a handler's result cannot leave its function. The type marks
@@ -116,7 +84,7 @@ func encodeResult[R any](result R, limits Limits) (json.RawMessage, error) {
 	raw, err := json.Marshal(result)
 	if err != nil {
 		return nil, resultError{
-			Permanent(fmt.Errorf("encode the result: %w", err)), storage.NotKept{Reason: "it cannot be encoded: " + plainJSON(err)},
+			Permanent(fmt.Errorf("encode the result: %w", err)), storage.NotKept{Reason: "it cannot be encoded: " + strictjson.Text(err)},
 		}
 	}
 	if !utf8.Valid(raw) { // of a json.RawMessage, which is passed on as it is

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"maps"
 	"unicode/utf8"
+
+	"carillon/internal/strictjson"
 )
 
 // MaxIdentity bounds an identity's JSON form, in bytes.
@@ -30,16 +32,16 @@ func (id *Identity) Normalize() (*Identity, error) {
 	if len(id.Claims) == 0 && id.Subject != "" && len(id.Subject) < MaxIdentity/8 && utf8.ValidString(id.Subject) {
 		return &Identity{Subject: id.Subject}, nil // an escaped character takes 6 bytes at most
 	}
-	data, err := EncodeIdentity(id)
+	data, err := encodeIdentity(id)
 	if err != nil {
 		return nil, err
 	}
 	return DecodeIdentity(data)
 }
 
-// EncodeIdentity returns the form a job stores: JSON, or nil for an anonymous one. The
+// encodeIdentity returns the form a job stores: JSON, or nil for an anonymous one. The
 // error is an *Error.
-func EncodeIdentity(id *Identity) ([]byte, error) {
+func encodeIdentity(id *Identity) ([]byte, error) {
 	if id == nil {
 		return nil, nil
 	}
@@ -49,9 +51,9 @@ func EncodeIdentity(id *Identity) ([]byte, error) {
 	case !utf8.ValidString(id.Subject): // encoding/json would make one subject of many
 		return nil, Errorf(CodeInvalidArgument, "identity: the subject is not UTF-8")
 	}
-	data, err := encodeExact(id)
+	data, err := strictjson.Encode(id)
 	if err != nil {
-		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: the claims cannot be encoded: " + plainJSON(err), Err: err}
+		return nil, &Error{Code: CodeInvalidArgument, Message: "identity: the claims cannot be encoded: " + strictjson.Text(err), Err: err}
 	}
 	if err := checkIdentity(data); err != nil {
 		return nil, err
@@ -67,8 +69,8 @@ func checkIdentity(data []byte) error {
 	return checkSize("", "identity", len(data), MaxIdentity)
 }
 
-// DecodeIdentity returns the identity EncodeIdentity has encoded. The error is
-// an *Error.
+// DecodeIdentity returns the identity that a job stores. The error is
+// an *Error. For engines.
 func DecodeIdentity(data []byte) (*Identity, error) {
 	if len(data) == 0 {
 		return nil, nil
@@ -77,7 +79,7 @@ func DecodeIdentity(data []byte) (*Identity, error) {
 		return nil, err
 	}
 	id := new(Identity)
-	err := DecodeStrict(data, id)
+	err := strictjson.Decode(data, id)
 	if err == nil && id.Subject == "" {
 		err = errors.New("want one object with a subject")
 	}

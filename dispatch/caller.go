@@ -6,7 +6,7 @@ import (
 )
 
 // Origin is where a call comes from. It decides what may be reached, and
-// nothing else: the path an invocation takes is the same.
+// nothing else: the path an invocation takes is the same. For engines.
 type Origin string
 
 // The origins of calls.
@@ -18,7 +18,7 @@ const (
 )
 
 // Invocation is one call on its way to a function. An RPC, a host call, a due
-// job and a run from an action are all this.
+// job and a run from an action are all this. For engines.
 type Invocation struct {
 	Path     string
 	Kind     Kind            // the kind the caller expects; "" means any
@@ -31,7 +31,7 @@ type Invocation struct {
 }
 
 // Invoker runs invocations; the engine implements it for one app. Each one is
-// its own transaction. A mutation is durable when Invoke returns nil.
+// its own transaction. A mutation is durable when Invoke returns nil. For engines.
 type Invoker interface {
 	Invoke(ctx context.Context, inv Invocation) (json.RawMessage, error)
 }
@@ -45,7 +45,7 @@ type Caller struct {
 }
 
 // NewCaller makes the caller that runs functions through the invoker, within
-// ctx, as the identity; nil is anonymous. A bad identity fails every run.
+// ctx, as the identity; nil is anonymous. A bad identity fails every run. For engines.
 func NewCaller(ctx context.Context, invoker Invoker, identity *Identity) Caller {
 	identity, err := identity.Normalize()
 	return Caller{ctx: ctx, invoker: invoker, identity: identity, err: err}

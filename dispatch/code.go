@@ -26,8 +26,8 @@ const (
 	CodeUnauthenticated    Code = "unauthenticated"     // there is no caller identity
 )
 
-// StatusClientClosedRequest is the HTTP status of CodeCanceled, which net/http does not name.
-const StatusClientClosedRequest = 499
+// statusClientClosedRequest is the HTTP status of CodeCanceled, which net/http does not name.
+const statusClientClosedRequest = 499
 
 // firstExitCode is the exit code before the first one of the table. Exit codes
 // are this plus the code's number in Connect's order, so that each is distinct
@@ -39,7 +39,7 @@ var codeTable = [...]struct {
 	code   Code
 	status int
 }{
-	{CodeCanceled, StatusClientClosedRequest},
+	{CodeCanceled, statusClientClosedRequest},
 	{CodeUnknown, http.StatusInternalServerError},
 	{CodeInvalidArgument, http.StatusBadRequest},
 	{CodeDeadlineExceeded, http.StatusGatewayTimeout},

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"carillon/internal/strictjson"
 )
 
 // MaxDepth is how deeply arguments may nest arrays and objects.
@@ -81,9 +83,9 @@ func (d *decoder[A]) decode(raw json.RawMessage) (args A, err error) {
 		return args, err
 	}
 	if d.shape == shapeScalar && string(bytes.Trim(raw, blanks)) == "null" {
-		return args, fmt.Errorf("args: want %s, got null", wantName(reflect.TypeFor[A](), ""))
+		return args, fmt.Errorf("args: want %s, got null", strictjson.Want(reflect.TypeFor[A](), ""))
 	}
-	if err := DecodeStrict(raw, &args); err != nil {
+	if err := strictjson.Decode(raw, &args); err != nil {
 		return args, fmt.Errorf("args: %w", err)
 	}
 	return args, nil

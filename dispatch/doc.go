@@ -50,10 +50,19 @@
 //
 // # Names
 //
-// An engine uses these, and they change with it: ActionRunner, CheckStored, Codes,
-// DecodeIdentity, DecodeStrict, EncodeIdentity, Env, Function, Info, InTurn, Invocation,
-// Invoker, Kind, MutationRunner, NewCaller, NewTxScheduler, Origin, Planner, QueryRunner,
-// ScheduleOf, StoredArgs, TriggerFaults. All others are for functions and their hosts.
+// For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, AsCaller,
+// AsError, AtMostOnce, Auth, Backoff, Call, Caller, Code, Codes, CronInfo, Crons,
+// Deadline, DefaultLimit, DefaultRetry, Error, Errorf, Formerly, FunctionOption, ID,
+// Identity, InternalAction, InternalMutation, InternalQuery, IsPermanent, JobRun, Limits,
+// MaxAttempts, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
+// Mutation, MutationCtx, MutationRef, MutationRunner, NewRegistry, NoRetry, None,
+// PanicError, Path, Permanent, Query, QueryCtx, QueryRef, QueryRunner, Registry, Retry,
+// RetryPolicy, RunOption, Scheduler, StrictArgs, Tick, Timeout, Trigger, TriggerFault,
+// TriggerFaults, Upcoming, WithRetry.
+//
+// For engines, and they change with the engine: CheckStored, DecodeIdentity, Env,
+// Function, Info, Invocation, Invoker, Kind, NewCaller, Origin, Planner, ScheduleOf,
+// StoredArgs.
 //
 // # Triggers
 //

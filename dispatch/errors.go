@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"carillon/internal/brief"
 	"carillon/storage"
 )
 
@@ -182,7 +182,7 @@ func AsError(err error) *Error {
 		if message == "" {
 			message = string(code)
 		}
-		return &Error{Code: code, Path: e.Path, Message: cut(message, MaxMessage), Err: err, RetryAfter: e.RetryAfter}
+		return &Error{Code: code, Path: e.Path, Message: brief.Cut(message, MaxMessage), Err: err, RetryAfter: e.RetryAfter}
 	}
 	for _, row := range sentinelCodes {
 		if !errors.Is(err, row.is) {
@@ -190,7 +190,7 @@ func AsError(err error) *Error {
 		}
 		message := row.is.Error()
 		if row.public {
-			message = cut(withoutCode(err.Error(), row.code), MaxMessage)
+			message = brief.Cut(withoutCode(err.Error(), row.code), MaxMessage)
 		}
 		return &Error{Code: row.code, Message: message, Err: err}
 	}
@@ -216,19 +216,3 @@ func failure(path string, err error) *Error {
 	e := AsError(err)
 	return &Error{Code: e.Code, Path: path, Message: e.Message, Err: err, RetryAfter: e.RetryAfter}
 }
-
-// cut shortens s to at most n bytes, at the boundary of a character.
-func cut(s string, n int) string {
-	const mark = "…"
-	if len(s) <= n {
-		return s
-	}
-	n -= len(mark)
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + mark
-}
-
-// quote renders a name for an error message and keeps a hostile one short.
-func quote(s string) string { return fmt.Sprintf("%q", cut(s, MaxPath)) }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"carillon/internal/inturn"
 	"carillon/storage"
 )
 
@@ -50,13 +51,13 @@ func runMutation(env Env, fn *Function, tx storage.JobWriter, args json.RawMessa
 	run := &struct {
 		frame
 		ctx       MutationCtx
-		turn      turnContext
+		turn      inturn.Context
 		scheduler txScheduler
 	}{}
 	run.init(env, fn)
 	db := tx.Writer()
 	run.tx, run.db = tx, readOnly{db}
-	run.turn = turnContext{Context: run.env.Context, app: env.App}
+	run.turn = inturn.Context{Context: run.env.Context, App: string(env.App)}
 	run.ctx = MutationCtx{
 		Context: &run.turn, DB: db, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, Tick: env.Tick, run: &run.frame,
 	}
@@ -149,27 +150,4 @@ func (f *frame) invoke(ctx context.Context, kind Kind, path string, args json.Ra
 		return nil, AsError(err)
 	}
 	return out, nil
-}
-
-// turnContext marks a mutation's context, and all that derive from it, as
-// inside the turn of the app.
-type turnContext struct {
-	context.Context
-	app storage.AppID
-}
-
-type turnKey struct{ app storage.AppID }
-
-// Value answers InTurn and passes every other question on.
-func (c *turnContext) Value(key any) any {
-	if k, ok := key.(turnKey); ok && k.app == c.app {
-		return true
-	}
-	return c.Context.Value(key)
-}
-
-// InTurn says whether ctx comes from a mutation of the app, so that asking for
-// the app's turn again would wait for itself.
-func InTurn(ctx context.Context, app storage.AppID) bool {
-	return ctx.Value(turnKey{app}) != nil
 }

@@ -15,6 +15,7 @@ import (
 const MaxNesting = 64
 
 // Env is what the engine gives one run. Zero fields have the defaults they say.
+// For engines.
 type Env struct {
 	Context   context.Context // canceled at the run's deadline; default context.Background
 	App       storage.AppID
@@ -28,8 +29,9 @@ type Env struct {
 	Invoker   Invoker   // runs what an action runs
 	Scheduler Scheduler // ctx.Scheduler of an action
 
-	// Clock is what RunAfter of a mutation counts from; default: always Now.
-	Clock Clock
+	// Clock reads the wall, and in which clock era that was: RunAfter of a mutation counts
+	// from it. Default: always Now.
+	Clock func() (time.Time, storage.EraID)
 
 	// NewCrons makes ctx.Scheduler.Crons() of a mutation for its writer; default:
 	// every method is an error.
@@ -47,7 +49,7 @@ type Env struct {
 	Depth int // Depth of the Invocation; default 0
 }
 
-// StoredArgs is how the arguments of a job fit its function.
+// StoredArgs is how the arguments of a job fit its function. For engines.
 type StoredArgs struct {
 	// Ignored is why they do not fit exactly, such as a field that the type does not
 	// have; they were decoded without it. nil: they do.

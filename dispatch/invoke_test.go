@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"carillon/dispatch"
+	"carillon/internal/inturn"
 	"carillon/storage"
 )
 
@@ -323,12 +324,12 @@ func TestAContextThatNoEngineMadeRunsNothing(t *testing.T) {
 func TestInTurnIsKnownToWhatDerivesFromAMutation(t *testing.T) {
 	e := &engine{reg: dispatch.NewRegistry()}
 	read := dispatch.Query[none, bool]("a:query")
-	read.Handle(e.reg, func(ctx *dispatch.QueryCtx, _ none) (bool, error) { return dispatch.InTurn(ctx, "acme"), nil })
+	read.Handle(e.reg, func(ctx *dispatch.QueryCtx, _ none) (bool, error) { return inturn.In(ctx, "acme"), nil })
 	write := dispatch.Mutation[none, bool]("a:mutation")
 	write.Handle(e.reg, func(ctx *dispatch.MutationCtx, _ none) (bool, error) {
 		derived, cancel := context.WithCancel(ctx)
 		defer cancel()
-		if !dispatch.InTurn(derived, "acme") || !dispatch.InTurn(ctx.Context, "acme") || dispatch.InTurn(ctx, "other") {
+		if !inturn.In(derived, "acme") || !inturn.In(ctx.Context, "acme") || inturn.In(ctx, "other") {
 			t.Error("a mutation's context does not know its turn")
 		}
 		return read.Run(ctx, none{})

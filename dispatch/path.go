@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"carillon/internal/brief"
 )
 
 // MaxPath bounds a function's path, in bytes.
@@ -23,7 +25,7 @@ type Path string
 func (p Path) Check() error {
 	s := string(p)
 	if len(s) > MaxPath {
-		return fmt.Errorf("path %s is %d bytes long, the limit is %d", quote(s), len(s), MaxPath)
+		return fmt.Errorf("path %s is %d bytes long, the limit is %d", brief.Quote(s), len(s), MaxPath)
 	}
 	namespace, name, ok := strings.Cut(s, ":")
 	if ok {
@@ -33,7 +35,7 @@ func (p Path) Check() error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("path %s: want namespace:function, of A-Z a-z 0-9 _ - with / inside the namespace", quote(s))
+		return fmt.Errorf("path %s: want namespace:function, of A-Z a-z 0-9 _ - with / inside the namespace", brief.Quote(s))
 	}
 	return nil
 }
@@ -76,4 +78,4 @@ func (c Call) Path() string { return c.path }
 func (c Call) Args() (json.RawMessage, error) { return bytes.Clone(c.args), c.err }
 
 // String returns the call as a person would write it, cut to a line's length.
-func (c Call) String() string { return fmt.Sprintf("%s(%s)", c.path, cut(string(c.args), 80)) }
+func (c Call) String() string { return fmt.Sprintf("%s(%s)", c.path, brief.Cut(string(c.args), 80)) }

@@ -5,22 +5,20 @@ import (
 	"fmt"
 	"time"
 
+	"carillon/internal/brief"
 	"carillon/storage"
 )
 
 // Planner turns a call and an instant into the job to store. It checks all that
 // can be checked without the app's state, so that an engine can refuse a bad
-// call before it asks for the turn.
+// call before it asks for the turn. For engines.
 type Planner struct {
 	Registry *Registry
-	Identity *Identity // whose claims AsCaller stores; nil is anonymous
-	Limits   Limits    // of the arguments
-	Now      time.Time // what RunAfter counts from, and when a job is enqueued
-	Clock    Clock     // is asked instead of Now; default nil
+	Identity *Identity                         // whose claims AsCaller stores; nil is anonymous
+	Limits   Limits                            // of the arguments
+	Now      time.Time                         // what RunAfter counts from, and when a job is enqueued
+	Clock    func() (time.Time, storage.EraID) // reads the wall, and its era, in place of Now; default nil
 }
-
-// Clock reads the wall, and in which clock era that was.
-type Clock func() (time.Time, storage.EraID)
 
 // After plans a call for d from now. The error is an *Error.
 func (p Planner) After(d time.Duration, call Call, opts ...RunOption) (storage.Job, error) {
@@ -73,7 +71,7 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 		return storage.Job{}, refuse(call, "%w", err)
 	}
 	if o.asCaller {
-		claims, err := EncodeIdentity(p.Identity)
+		claims, err := encodeIdentity(p.Identity)
 		if err != nil {
 			return storage.Job{}, err
 		}
@@ -133,6 +131,6 @@ func dueInstant(t time.Time) (time.Time, error) {
 // refuse is the error of a call whose instant or options are at fault.
 func refuse(call Call, format string, args ...any) *Error {
 	e := Errorf(CodeInvalidArgument, format, args...)
-	e.Path = cut(call.path, MaxPath)
+	e.Path = brief.Cut(call.path, MaxPath)
 	return e
 }

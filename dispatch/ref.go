@@ -8,6 +8,7 @@ import (
 )
 
 // Kind says what a function may do. "" stands for any kind where one is asked for.
+// For engines.
 type Kind string
 
 // The kinds of functions.

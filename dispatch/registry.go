@@ -10,10 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"carillon/internal/brief"
 	"carillon/internal/declared"
 )
 
-// Info is what a function is declared to be.
+// Info is what a function is declared to be. For engines.
 type Info struct {
 	Path     string        // "namespace:function"
 	Kind     Kind          // query, mutation or action
@@ -25,7 +26,7 @@ type Info struct {
 	StrictArgs bool // jobs run only with arguments that fit exactly
 }
 
-// Function is a declared function with its handler.
+// Function is a declared function with its handler. For engines.
 type Function struct {
 	Info
 	args argsType
@@ -126,7 +127,7 @@ func (r *Registry) Functions() []Info {
 func (r *Registry) Resolve(path string, origin Origin, kind Kind) (*Function, error) {
 	fn, ok := r.functions[path]
 	if !ok || origin == OriginClient && fn.Internal {
-		return nil, &Error{Code: CodeNotFound, Path: cut(path, MaxPath), Message: "no function " + quote(path)}
+		return nil, &Error{Code: CodeNotFound, Path: brief.Cut(path, MaxPath), Message: "no function " + brief.Quote(path)}
 	}
 	if kind != "" && fn.Kind != kind {
 		return nil, &Error{

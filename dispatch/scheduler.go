@@ -78,18 +78,13 @@ func WithRetry(policy RetryPolicy) RunOption {
 // NoRetry has the first failure of the job be its last.
 func NoRetry() RunOption { return WithRetry(RetryPolicy{MaxAttempts: 1}) }
 
-// txScheduler is the scheduler inside a transaction.
+// txScheduler is the scheduler inside a transaction: good as long as w is, and like w
+// for one goroutine at a time. newCrons makes its Crons; nil: every method of them is
+// an error.
 type txScheduler struct {
 	w        storage.JobWriter
 	planner  Planner
 	newCrons func(storage.JobWriter) Crons
-}
-
-// NewTxScheduler returns the scheduler that works inside the transaction of w.
-// It is good as long as w is, and like w for one goroutine at a time. newCrons
-// makes its Crons; nil: every method of them is an error.
-func NewTxScheduler(w storage.JobWriter, planner Planner, newCrons func(storage.JobWriter) Crons) Scheduler {
-	return &txScheduler{w: w, planner: planner, newCrons: newCrons}
 }
 
 func (s *txScheduler) Crons() Crons {

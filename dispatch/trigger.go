@@ -236,7 +236,7 @@ func (p Planner) trigger(def *Trigger) (storage.Trigger, error) {
 }
 
 // ScheduleOf compiles the schedule of a stored trigger, which has no slot if it is
-// AtStart.
+// AtStart. For engines.
 func ScheduleOf(t *storage.Trigger) (*cron.Schedule, error) {
 	if t.AtStart {
 		return cron.Never(), nil
@@ -288,7 +288,7 @@ func checkPolicies(t *storage.Trigger) error {
 }
 
 // CheckStored says what is wrong with the definition of a trigger that another store has
-// had, or nil. The function need not be known here.
+// had, or nil. The function need not be known here. For engines.
 func CheckStored(t *storage.Trigger) error {
 	if t.AtStart && (t.Spec != "" || !t.Declared) {
 		return fmt.Errorf("at start, with spec %q, declared %t", t.Spec, t.Declared)

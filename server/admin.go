@@ -10,6 +10,7 @@ import (
 
 	"carillon/actors"
 	"carillon/dispatch"
+	"carillon/internal/strictjson"
 	"carillon/storage"
 )
 
@@ -105,7 +106,7 @@ func (h *handler) decodeBody(w http.ResponseWriter, r *http.Request, into any) (
 	if body[0] != '{' {
 		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "the body is no JSON object")
 	}
-	if err := dispatch.DecodeStrict(body, into); err != nil {
+	if err := strictjson.Decode(body, into); err != nil {
 		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "the body: %w", err)
 	}
 	return 0, nil

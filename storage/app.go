@@ -29,6 +29,7 @@ type counts struct {
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
 // and Reload: the one that holds the app's turn. Any goroutine may call Snapshot.
+// For engines.
 type App struct {
 	id   AppID
 	vol  *volume

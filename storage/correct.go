@@ -74,6 +74,7 @@ func homeOf(id JobID) place {
 }
 
 // EndedCursor is where BoundEnded goes on. The zero EndedCursor is the beginning.
+// For engines.
 type EndedCursor struct {
 	region int
 	from   place

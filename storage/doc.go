@@ -20,12 +20,15 @@
 //
 // # Names
 //
-// Functions and their hosts use these: AppID, Attempt, Cancellation, CatchUp, Doc, ID,
-// Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, NewTable, NotKept, Overlap,
-// Query, Reader, Schema, Slot, State, System, Table, TimeRange, Trigger, TxLimits, Writer,
-// and the errors. All others are the engine's, and change with it: App, ClockNotes, End,
-// Era, Expiry, JobWriter, Misfits, Open, Options, Place, Retry, Snapshot, Stats, Store,
-// TickID, Tx and what belongs to them.
+// For functions and their hosts: AppID, Attempt, Cancellation, CatchUp, CatchUpMode, Doc,
+// ID, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, MaxCatchUp, MaxInstant,
+// MaxTriggerName, MaxTriggers, NewTable, NotKept, Overlap, Query, Reader, Retry, Schema,
+// Slot, SlotOutcome, State, System, Table, TimeRange, Trigger, TxLimits, Writer, and
+// every error.
+//
+// For engines, and they change with the engine: App, CheckTriggerName, ClockNotes, End,
+// EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Misfits, Open,
+// Options, Place, SlotSpan, Snapshot, StartID, Stats, Store, TickID, TriggerMark, Tx.
 //
 // # Jobs
 //

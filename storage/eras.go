@@ -11,12 +11,13 @@ import (
 )
 
 // EraID names a clock era of a store. A later era has a greater one. 0 is none.
-// What comes from another store bears ids that this one does not know.
+// What comes from another store bears ids that this one does not know. For engines.
 type EraID uint64
 
 // Era is a stretch of time in which the wall clock was not stepped, as far as the
 // engine could tell. Package storage keeps the list, and the era of each instant
 // that counts from a reading of the clock; what follows from them is the engine's.
+// For engines.
 type Era struct {
 	ID     EraID
 	Began  time.Time     // what the wall showed at its beginning
@@ -145,7 +146,7 @@ func (s *Store) HighWater() time.Time {
 	return timeOf(ms)
 }
 
-// EraMark names what has been done about all eras up to one.
+// EraMark names what has been done about all eras up to one. For engines.
 type EraMark string
 
 // The marks.
@@ -174,7 +175,7 @@ func (s *Store) SetMark(m EraMark, id EraID) error {
 }
 
 // ClockNotes says of each step of the clock that was noticed after the era
-// accepted, a line each, what happened; of many, of the latest ten.
+// accepted, a line each, what happened; of many, of the latest ten. For engines.
 func ClockNotes(eras []Era, accepted EraID) (notes []string) {
 	for _, e := range eras {
 		if e.Step == 0 || e.ID <= accepted {

@@ -8,7 +8,7 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// Expiry says which rows of an app are past their time.
+// Expiry says which rows of an app are past their time. For engines.
 type Expiry struct {
 	History time.Time // finished jobs that ended before; zero: none
 	Dead    time.Time // dead jobs that ended before; zero: none
@@ -19,6 +19,7 @@ type Expiry struct {
 }
 
 // ExpiredCursor is how far a search for expired rows has come. The zero value is the beginning.
+// For engines.
 type ExpiredCursor struct {
 	volume int
 	after  AppID

@@ -11,7 +11,7 @@ import (
 )
 
 // Place is where a pending or running job lies in the sorted job bucket: by
-// due instant, then by sequence number. The zero Place is before every job.
+// due instant, then by sequence number. The zero Place is before every job. For engines.
 type Place struct{ p place }
 
 // Less says whether p comes before q.
@@ -237,7 +237,7 @@ func (tx *Tx) dropClaim(job *Job) error {
 	return nil
 }
 
-// End is how an attempt of a claimed job came to its end.
+// End is how an attempt of a claimed job came to its end. For engines.
 type End struct {
 	State       State     // StateSuccess, StateFailed (dead), StateCanceled, StateHeld, or StatePending: again at Due
 	Due         time.Time // of the next attempt, if State is StatePending

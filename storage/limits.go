@@ -21,15 +21,15 @@ type TxLimits struct {
 	Bytes int
 }
 
-// DefaultTxLimits are the limits where nothing else is said.
-var DefaultTxLimits = TxLimits{Jobs: 10_000, Writes: 32_000, Bytes: 16 << 20}
+// defaultTxLimits are the limits where nothing else is said.
+var defaultTxLimits = TxLimits{Jobs: 10_000, Writes: 32_000, Bytes: 16 << 20}
 
 // WithDefaults returns the limits with the defaults in the place of zeros.
 func (l TxLimits) WithDefaults() TxLimits {
 	for _, f := range []struct {
 		field *int
 		value int
-	}{{&l.Jobs, DefaultTxLimits.Jobs}, {&l.Writes, DefaultTxLimits.Writes}, {&l.Bytes, DefaultTxLimits.Bytes}} {
+	}{{&l.Jobs, defaultTxLimits.Jobs}, {&l.Writes, defaultTxLimits.Writes}, {&l.Bytes, defaultTxLimits.Bytes}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}

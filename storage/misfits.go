@@ -13,7 +13,7 @@ import (
 // were stored before the index, or by another release: a write that does not fit is
 // refused. Queries by the index do not find them; all else does.
 
-// Misfits is how many documents of a table an index leaves out.
+// Misfits is how many documents of a table an index leaves out. For engines.
 type Misfits struct {
 	App       AppID
 	Table     string

@@ -22,7 +22,7 @@ type Writer interface {
 // JobWriter changes the jobs and triggers of one app: InsertJob, CancelJob,
 // PutTrigger and their like take one. It belongs to the engine. It is no Writer,
 // and a Writer leads to none, so what has only a Writer changes only documents.
-// The zero JobWriter answers ErrTxDone.
+// The zero JobWriter answers ErrTxDone. For engines.
 type JobWriter struct{ v *view }
 
 // Writer reads and writes the documents of the same transaction, or nested

@@ -17,7 +17,7 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// Options of Open. The zero value is ready for use.
+// Options of Open. The zero value is ready for use. For engines.
 type Options struct {
 	// Volumes is how many volume files a new store gets, 1 to 64. A store that
 	// has more keeps them; one that has fewer is given more. Default 4.
@@ -106,7 +106,7 @@ func (o Options) Check() error {
 }
 
 // Store is the volumes of one directory and the apps in them. Its methods may
-// be called from any goroutine.
+// be called from any goroutine. For engines.
 type Store struct {
 	opts    Options
 	dir     string
@@ -118,7 +118,7 @@ type Store struct {
 
 // Open opens the store in dir, making the directory and its volumes as needed,
 // and becomes their only owner. It does not touch any app. Errors: ErrLocked,
-// ErrFormat, ErrProgram, ErrInvalid for an option, or the file system's.
+// ErrFormat, ErrProgram, ErrInvalid for an option, or the file system's. For engines.
 func Open(dir string, opts Options) (*Store, error) {
 	if err := opts.Check(); err != nil {
 		return nil, err
@@ -437,7 +437,7 @@ func (s *Store) SetDeclared(fingerprint string) error {
 	return s.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaDeclared, []byte(fingerprint)) })
 }
 
-// Stats are what a store has written since Open.
+// Stats are what a store has written since Open. For engines.
 type Stats struct {
 	Commits int64 // transactions of the files: the group commit's measure
 	Written int64 // bytes of the pages that those wrote

@@ -102,6 +102,7 @@ type Trigger struct {
 }
 
 // TriggerMark is what a trigger was like when the first slot was decided in a clock era.
+// For engines.
 type TriggerMark struct {
 	Era            EraID
 	Decided        time.Time
@@ -109,7 +110,7 @@ type TriggerMark struct {
 	LastSuccessSeq uint64
 }
 
-// SlotSpan is a run of slots, From and To among them.
+// SlotSpan is a run of slots, From and To among them. For engines.
 type SlotSpan struct {
 	From, To time.Time
 	Merged   bool // it was made of two, and slots between them are in it
@@ -155,12 +156,12 @@ const (
 const tickPrefix = "cron:"
 
 // TickID is the id of the job of a trigger's slot: the same however often it is
-// worked out, so that no slot can have two.
+// worked out, so that no slot can have two. For engines.
 func TickID(trigger string, slot time.Time) JobID {
 	return JobID(tickPrefix + trigger + ":" + strconv.FormatInt(slot.UnixMilli(), 10))
 }
 
-// StartID is the id of the job of a trigger AtStart in an epoch of its volume.
+// StartID is the id of the job of a trigger AtStart in an epoch of its volume. For engines.
 func StartID(trigger string, epoch uint64) JobID {
 	return JobID(tickPrefix + trigger + ":start:" + strconv.FormatUint(epoch, 10))
 }
@@ -173,7 +174,7 @@ func (t *Trigger) tickID() JobID {
 	return TickID(t.Name, t.Next)
 }
 
-// CheckTriggerName says whether the name can be a trigger's.
+// CheckTriggerName says whether the name can be a trigger's. For engines.
 func CheckTriggerName(name string) error {
 	// A name of dots only would be a path segment of another meaning.
 	if !nameOK(name, "_-.") || len(name) > MaxTriggerName || strings.Trim(name, ".") == "" {

@@ -15,7 +15,7 @@ import (
 // time; the goroutine that opened it holds the app's turn.
 //
 // Its methods may be called from several goroutines. After Commit, Rollback or
-// Kill every use returns ErrTxDone.
+// Kill every use returns ErrTxDone. For engines.
 type Tx struct {
 	mu       sync.Mutex
 	app      *App

@@ -140,7 +140,7 @@ func (v *view) scan(from, to []byte, reverse bool) iter.Seq2[row, error] {
 
 // Snapshot is an app's committed state at one moment, for a query. It may be
 // used from several goroutines and must be closed soon: it holds back the reuse
-// of pages. Uses after Close return ErrTxDone.
+// of pages. Uses after Close return ErrTxDone. For engines.
 type Snapshot struct {
 	mu  sync.Mutex
 	pin *kv.Pin // nil once closed

@@ -25,7 +25,7 @@ var homes = map[string]string{
 	"github.com/robfig/cron":             "cron",
 	"google.golang.org/protobuf":         "proto storage",
 	"github.com/tidwall/btree":           "storage",
-	"github.com/go-json-experiment/json": "dispatch",
+	"github.com/go-json-experiment/json": "internal",
 	"github.com/rs/cors":                 "server",
 }
 

@@ -5,22 +5,22 @@ var doorFaults = []seededFault{
 	{
 		name: "names-in-any-case", what: "a field is found by a name in another case",
 		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
-		edits: []edit{{"dispatch/strict.go", `jsonv2.MatchCaseInsensitiveNames(false)`, `jsonv2.MatchCaseInsensitiveNames(FAULT)`}},
+		edits: []edit{{"internal/strictjson/strictjson.go", `jsonv2.MatchCaseInsensitiveNames(false)`, `jsonv2.MatchCaseInsensitiveNames(FAULT)`}},
 	},
 	{
 		name: "last-name-counts", what: "of two fields with one name the last counts",
 		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
-		edits: []edit{{"dispatch/strict.go", `jsontext.AllowDuplicateNames(false)`, `jsontext.AllowDuplicateNames(FAULT)`}},
+		edits: []edit{{"internal/strictjson/strictjson.go", `jsontext.AllowDuplicateNames(false)`, `jsontext.AllowDuplicateNames(FAULT)`}},
 	},
 	{
 		name: "not-utf8-replaced", what: "text that is not UTF-8 is replaced",
 		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
-		edits: []edit{{"dispatch/strict.go", `jsontext.AllowInvalidUTF8(false), // lone`, `jsontext.AllowInvalidUTF8(FAULT), // lone`}},
+		edits: []edit{{"internal/strictjson/strictjson.go", `jsontext.AllowInvalidUTF8(false), // lone`, `jsontext.AllowInvalidUTF8(FAULT), // lone`}},
 	},
 	{
 		name: "claims-made-alike", what: "claims that differ in bytes that are not UTF-8 are made one",
 		pkg: "dispatch", tests: "TestBadIdentitiesAreRefused",
-		edits: []edit{{"dispatch/strict.go", `jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))`, `jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(FAULT))`}},
+		edits: []edit{{"internal/strictjson/strictjson.go", `jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))`, `jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(FAULT))`}},
 	},
 	{
 		name: "bytes-for-characters", what: "the first byte of a character is shown in its place",

@@ -1,0 +1,4 @@
+package dispatch
+
+// EncodeIdentity is what AsCaller stores.
+var EncodeIdentity = encodeIdentity
