@@ -223,8 +223,12 @@ func buildSeeded(t *testing.T) (dir string) {
 // runSeeded runs tests of the package, as go test would, with the fault planted.
 func runSeeded(t *testing.T, bin, pkg, fault string, tests ...string) (out string, err error) {
 	t.Helper()
+	limit := "60s"
+	if fault == "" {
+		limit = "10m" // all of them, one after the other
+	}
 	run := exec.CommandContext(t.Context(), filepath.Join(bin, filepath.Base(pkg)+".test"),
-		"-test.run", "^("+strings.Join(tests, "|")+")$", "-test.timeout", "60s", "-test.v")
+		"-test.run", "^("+strings.Join(tests, "|")+")$", "-test.timeout", limit, "-test.v")
 	run.Dir = filepath.Join(moduleRoot, pkg)
 	// The tests are those of "go test", whatever form the proof has.
 	run.Env = append(os.Environ(), "CARILLON_SEEDED="+fault, "CARILLON_PROOF=", "CARILLON_PROOF_REPORT=")
