@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The backlog of a trigger are its pending ticks that are not its next any more:
@@ -58,6 +59,28 @@ func (tx *Tx) removeBacklog(job *Job) {
 	}
 }
 
+// backlogOf returns the keys that the backlog has of a tick whose record cannot be read:
+// of such a one only the id is known, which names the trigger.
+func (tx *Tx) backlogOf(id JobID) (keys [][]byte, err error) {
+	trigger, _, _ := strings.Cut(strings.TrimPrefix(string(id), tickPrefix), ":")
+	prefix := append(tx.app.keys.name(tagBacklog, trigger), 0)
+	rows, err := tx.rows(prefix, after(prefix), false, int(tx.top().counts.pending)+1)
+	for _, r := range rows {
+		if backlogID(trigger, r) == id {
+			keys = append(keys, r.key)
+		}
+	}
+	return keys, err
+}
+
+// backlogID is the id of the job that a row of the trigger's backlog is of.
+func backlogID(trigger string, r row) JobID {
+	if id := JobID(r.value); id != "" {
+		return id
+	}
+	return TickID(trigger, timeOf(int64(binary.BigEndian.Uint64(r.key[len(r.key)-8:]))))
+}
+
 // Begun returns the ticks of the trigger that have had an attempt and are pending
 // or running, by slot, up to limit of them.
 func (s System) Begun(trigger string, limit int) ([]Job, error) {
@@ -81,12 +104,7 @@ func (s System) ofBacklog(trigger string, kind byte, limit int) ([]Job, error) {
 	}
 	var jobs []Job
 	for _, r := range rows {
-		slot := timeOf(int64(binary.BigEndian.Uint64(r.key[len(prefix):])))
-		id := JobID(r.value)
-		if id == "" {
-			id = TickID(trigger, slot)
-		}
-		job, ok, err := s.Get(id)
+		job, ok, err := s.Get(backlogID(trigger, r))
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrFormat) {
 			continue // what reads the job is told
 		}

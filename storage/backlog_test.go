@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -138,6 +139,66 @@ func TestG7_CheckFindsABacklogWithoutItsTick(t *testing.T) {
 		t.Errorf("check: %v", err)
 	}
 	wantBacklog(t, app, nil, nil)
+}
+
+// TestG7_ADamagedTickLeavesNoBacklog: a tick of the backlog whose record cannot be read,
+// caught up or not, is taken out with its entry there, and no other one is.
+func TestG7_ADamagedTickLeavesNoBacklog(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ids   [2]storage.JobID // of two ticks of one trigger; "" for that of the slot
+		begun bool
+	}{
+		{name: "caught up"},
+		{name: "begun", begun: true},
+		{name: "of a start", ids: [2]storage.JobID{storage.StartID("t", 7), storage.StartID("t", 8)}},
+		{name: "of a start, begun", ids: [2]storage.JobID{storage.StartID("t", 7), storage.StartID("t", 8)}, begun: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := mustOpenUnchecked(t)
+			app := mustApp(t, s, "acme")
+			var ids [2]storage.JobID
+			mustUpdateJobs(t, app, func(w storage.JobWriter) {
+				for i := range ids {
+					job := storage.Job{ID: tt.ids[i], Function: "f:n", Args: []byte(`"argument"`), Trigger: "t", Slot: slotAt(i), Due: slotAt(i), CaughtUp: !tt.begun}
+					if i == 1 {
+						job.Function = "f:other"
+					}
+					var err error
+					if ids[i], err = w.InsertTick(job); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			begun, late := []int(nil), []int{1}
+			if tt.begun {
+				begun, late = late, begun
+				mustTx(t, app, testNow, func(tx *storage.Tx) {
+					for _, id := range ids {
+						mustEnd(t, tx, id, storage.End{State: storage.StatePending, Due: slotAt(100), Error: &storage.JobError{Code: "internal", Message: "m"}})
+					}
+				})
+			}
+			mustEdit(t, s, 'q', func(v []byte) []byte {
+				if bytes.Contains(v, []byte("f:n")) {
+					v[1] = 2 // the version
+				}
+				return v
+			})
+			if err := s.Check(); err == nil {
+				t.Error("the check finds nothing")
+			}
+			mustUpdateJobs(t, app, func(w storage.JobWriter) {
+				if ok, err := w.RemoveTick(ids[0]); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+			})
+			if err := s.Check(); err != nil {
+				t.Errorf("check: %v", err)
+			}
+			wantBacklog(t, app, begun, late)
+		})
+	}
 }
 
 // DueAt says of each app what the alarm index says.

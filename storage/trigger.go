@@ -460,7 +460,8 @@ func (w JobWriter) InsertTick(job Job) (JobID, error) {
 
 // RemoveTick takes a tick that has not begun out of the bucket, leaving no row
 // behind: what its slot came to is the engine's to log. ok is false if it has
-// begun or ended. One whose record cannot be read is taken out as well.
+// begun or ended. One whose record cannot be read is taken out as well, and what the
+// trigger's backlog has of it.
 func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
@@ -476,9 +477,13 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	var stray [][]byte // keys of its backlog that the record does not tell
 	job, err := decodeJob(p, data)
 	if err != nil {
 		job = Job{ID: id, place: p} // nothing can run it
+		if stray, err = tx.backlogOf(id); err != nil {
+			return false, err
+		}
 	} else if job.Attempts > 0 {
 		return false, nil
 	}
@@ -486,7 +491,7 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := w.v.spare(0, 4, len(id)); err != nil {
+	if err := w.v.spare(0, 4+len(stray), len(id)); err != nil {
 		return false, err
 	}
 	if claim != nil {
@@ -498,6 +503,9 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 		tx.top().canceled = append(tx.top().canceled, id)
 	}
 	tx.removeBacklog(&job)
+	for _, key := range stray {
+		tx.delete(key)
+	}
 	tx.takePending(&job)
 	tx.delete(keys.name(tagID, string(id)))
 	return true, nil

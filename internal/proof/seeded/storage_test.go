@@ -83,6 +83,14 @@ var storageFaults = []seededFault{
 		b.until = now.Add(`}},
 	},
 	{
+		name: "damaged-tick-leaves-backlog", what: "a damaged tick that is taken out leaves its entry in the backlog of its trigger",
+		pkg: "storage", tests: "TestG7_ADamagedTickLeavesNoBacklog",
+		edits: []edit{{"storage/trigger.go", `for _, key := range stray {`, `for _, key := range stray {
+		if FAULT {
+			break
+		}`}},
+	},
+	{
 		name: "damaged-tick-stays", what: "a pending tick whose record is damaged cannot be taken out, nor its trigger deleted",
 		pkg: "actors", tests: "TestG37_ADamagedTriggerCanBeDeleted",
 		edits: []edit{{"storage/trigger.go", `job = Job{ID: id, place: p} // nothing can run it`, `if FAULT {
