@@ -48,8 +48,9 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 	if len(tx.CanceledTicks()) > 0 {
 		s.nextAt = s.eng.clock.wall() // the next one may have waited for it
 	}
-	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
+	// The canceled runs first: what is inserted may have the id of one.
 	runs.stop = s.applyCancels(tx, cancelings)
+	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
 	s.submit(tx, runs, reply)
 }
 

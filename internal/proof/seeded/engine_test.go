@@ -511,6 +511,20 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/overdue.go", `case !d.told:`, `case !d.told || FAULT:`}},
 	},
 	{
+		name: "cancel-of-the-next-of-its-id", what: "the cancel of a job forgets the run of another one that the transaction gives its id",
+		pkg: "actors", tests: "TestG1_AMutationMayGiveTheIDOfAJobItCancels",
+		edits: []edit{{"actors/commit.go", `runs.stop = s.applyCancels(tx, cancelings)
+	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)`, `var inserted []*run
+	if FAULT {
+		inserted = s.claimInserted(tx)
+	}
+	runs.stop = s.applyCancels(tx, cancelings)
+	if !FAULT {
+		inserted = s.claimInserted(tx)
+	}
+	runs.claimed = append(runs.claimed, inserted...)`}},
+	},
+	{
 		name: "close-leaves-waker", what: "the store is closed while the waker may read it",
 		pkg: "actors", tests: "TestG26_CloseLogsNoErrors",
 		edits: []edit{{"actors/engine.go", `<-e.waker.gone`, `if !FAULT {
