@@ -219,6 +219,11 @@ func (m *model) heldUp(a *app, j *job, c *change, at time.Time) {
 		now := m.seen[a.id].of(j)
 		return len(now.History) > history && strings.Contains(now.History[history].Error.Message, "held")
 	}
+	m.uncharged(a, j, at)
+}
+
+// uncharged ends an attempt that the engine has interrupted.
+func (m *model) uncharged(a *app, j *job, at time.Time) {
 	a.touch(j)
 	j.attempts, j.history, j.code, j.changedAt = j.attempts+1, j.history+1, dispatch.CodeAborted, at
 	if j.state, j.readyAt = storage.StatePending, at; j.order.Once {

@@ -73,6 +73,7 @@ func commands() []command {
 		{word: "restart", draws: 1, make: func(*generator, *step) string { return "restart" }, before: beforeRestart, after: afterOpening},
 		{word: "limits", draws: 1, make: (*generator).limits, before: beforeLimits, after: afterOpening},
 		{word: "starts", draws: 2, make: (*generator).starts, before: beforeStarts, after: afterOpening},
+		{word: "turn-wait", draws: 4, make: (*generator).turnWait, before: beforeTurnWait, after: afterOpening},
 		{word: "cron", draws: 2, make: (*generator).cron, before: beforeCron},
 		{word: "recron", draws: 1, make: (*generator).cron, before: beforeCron},
 		{word: "pause", draws: 1, make: (*generator).cronCommand, before: beforePause},
@@ -99,7 +100,7 @@ func commandOf(text string) (command, bool) {
 // calls says whether the command does what it says as it begins, or by what it calls.
 func (c *command) calls() bool {
 	switch c.word {
-	case "call", "advance", "crash", "restart", "limits", "release", "starts", "clock", "export", "import", "delete-app":
+	case "call", "advance", "crash", "restart", "limits", "release", "starts", "turn-wait", "clock", "export", "import", "delete-app":
 		return true
 	}
 	return false
@@ -169,6 +170,9 @@ func afterCall(m *model, l *line) {
 	got, failed := l.failed()
 	if !failed {
 		got = ""
+	}
+	if !m.cut && m.unknown(l.words[2]) == "" && !m.callBegan(l, &p) {
+		return
 	}
 	if got != want && !m.cut {
 		m.found("other", "%s was answered with %q, want %q", p.Name, l.printed, want)
@@ -346,9 +350,8 @@ func (l *line) inner() (command, *line) {
 func beforeCrashAt(m *model, l *line) {
 	m.cut = strings.HasSuffix(l.printed, "crashed")
 	m.opening = m.cut
-	if c, in := l.inner(); c.before != nil {
-		c.before(m, in)
-	}
+	c, in := l.inner()
+	m.before(&c, in)
 }
 
 func afterCrashAt(m *model, l *line) {

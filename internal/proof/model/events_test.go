@@ -84,6 +84,7 @@ func (a *app) own(r *run) *job {
 func (m *model) started(a *app, h event) {
 	r := h.run
 	r.wall = h.wall
+	m.nested(r)
 	if r.job.ID != "" && a.own(r) == nil {
 		m.adopt(a, r, h)
 	}
@@ -369,6 +370,8 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 		}
 	} else if !e.run.toldAt.IsZero() && late(e.err) == errDeadline {
 		m.heldUp(a, j, c, at)
+	} else if e.run.refused && e.err != errDeadline && late(e.err) == errDeadline {
+		m.turnedAway(a, j, c, at)
 	} else {
 		m.fail(a, j, e.err, at)
 	}
@@ -507,7 +510,7 @@ func (m *model) opened(at time.Time) {
 	for _, id := range modelApps {
 		m.apps[id].release(at, m.lacks != m.released)
 	}
-	m.lacks, m.declared = m.released, m.declares
+	m.lacks, m.declared, m.wait = m.released, m.declares, m.waits
 	for _, id := range modelApps {
 		m.startsOf(m.apps[id], at)
 	}

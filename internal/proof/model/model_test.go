@@ -49,7 +49,7 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 	opts := actors.Options{
 		Functions: modelFunctions(notes), Tables: []storage.Schema{counterTable},
 		AppConcurrency: 2, Concurrency: 3, MaxJobs: modelMaxJobs,
-		MutationTimeout: modelTurn, TurnWait: time.Hour, ActionTimeout: modelDeadline, Grace: modelGrace,
+		MutationTimeout: modelTurn, TurnWait: modelWait, ActionTimeout: modelDeadline, Grace: modelGrace,
 		IdleAfter: modelIdle, ClaimAhead: modelAhead, ClockCheck: modelCheck, MaxInterruptions: modelCrashes,
 		Retention: 200 * 365 * 24 * time.Hour, DeadRetention: -1, Logger: slog.New(slog.DiscardHandler),
 	}
@@ -125,7 +125,7 @@ func (x *history) play(text string) {
 	life := m.life
 	m.now, m.cut, m.graceful, m.crashed, m.acked = now, false, false, false, ""
 	seen := x.notes.take()
-	x.noted = seen
+	x.noted, m.noted = seen, seen
 	n, waited := c.waited(l, seen)
 	if waited {
 		l.at = l.done
@@ -133,9 +133,7 @@ func (x *history) play(text string) {
 	m.branch(seen, func() {
 		n := m.place(&c, l, seen, n)
 		m.follow(seen[:n], l.at)
-		if c.before != nil {
-			c.before(m, l)
-		}
+		m.before(&c, l)
 		m.follow(seen[n:], now)
 		if c.after != nil {
 			c.after(m, l)
@@ -175,7 +173,7 @@ func TestG3_Model(t *testing.T) {
 			report(t, tally, last)
 		}
 	}()
-	steps, ran, slept, held, ticks := 0, 0, 0, 0, 0
+	steps, ran, slept, held, ticks, refused, turned := 0, 0, 0, 0, 0, 0, 0
 	began, span := time.Now(), proof.For(time.Hour, time.Hour, 24*time.Hour)
 	rapid.Check(t, func(rt *rapid.T) {
 		if last == nil && time.Since(began) > span {
@@ -193,12 +191,14 @@ func TestG3_Model(t *testing.T) {
 			}
 		})
 		steps, ran, slept, held, ticks = steps+len(x.lines), ran+x.m.ran, slept+x.m.hibernated, held+x.m.heldJobs, ticks+x.m.heldTicks
+		refused, turned = refused+x.m.refusals, turned+x.m.turned
 		tally.Tried(len(x.lines))
 		if len(x.m.findings) > 0 {
 			last = x
 			rt.Fatalf("%s", x.m.findings[0].text)
 		}
 	})
+	t.Logf("%d calls were refused since they had waited too long, and %d jobs interrupted by that", refused, turned)
 	t.Logf("%d steps, %d runs of functions, %d jobs were held, %d of them ticks, an app was asleep after %d", steps, ran, held, ticks, slept)
 	if ran == 0 || slept == 0 || held == 0 && proof.Pick(false, true, true) {
 		tally.Other("nothing ran, nothing slept, or nothing was held")

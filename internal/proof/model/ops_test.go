@@ -241,7 +241,8 @@ func (m *model) did(a *app, h event) {
 	if i < 0 {
 		return // its job has begun meanwhile
 	}
-	h.wall = m.begun[i].wall // what it schedules is due from when it asked, though it may have waited for the turn
+	by := m.begun[i]
+	h.wall = by.wall // what it schedules is due from when it asked, though it may have waited for the turn
 	m.begun = slices.Delete(m.begun, i, i+1)
 	code, failed := failedWith(answer)
 	over := r.began.Add(modelDeadline)
@@ -253,6 +254,10 @@ func (m *model) did(a *app, h event) {
 	}
 	if told := r.toldAt; !told.IsZero() && told.Before(over) {
 		over = told
+	}
+	if m.refused(by, h) && !m.cut {
+		r.refused = true
+		return
 	}
 	switch {
 	case d.Nest != nil:

@@ -164,18 +164,19 @@ func (h event) String() string {
 
 // run is one run of a function, as its handler sees it.
 type run struct {
-	app    storage.AppID
-	prog   *program
-	acts   bool
-	job    dispatch.JobRun
-	tick   dispatch.Tick
-	began  time.Time
-	wall   time.Time // the model's: when it began, and with it its transaction
-	life   int       // of the engine; the model's
-	over   bool
-	overAt time.Time
-	toldAt time.Time // the model's: when a Delete of its app told it to stop
-	freed  time.Time // the model's: when its slot, or its turn, is given back at the latest
+	app     storage.AppID
+	prog    *program
+	acts    bool
+	job     dispatch.JobRun
+	tick    dispatch.Tick
+	began   time.Time
+	wall    time.Time // the model's: when it began, and with it its transaction
+	life    int       // of the engine; the model's
+	over    bool
+	refused bool // the model's: something that it asked for was, since it had waited too long
+	overAt  time.Time
+	toldAt  time.Time // the model's: when a Delete of its app told it to stop
+	freed   time.Time // the model's: when its slot, or its turn, is given back at the latest
 }
 
 // end notes that what the run does from here on counts no more.

@@ -18,7 +18,8 @@ const (
 	modelCheck    = time.Second // of the clock
 	modelAhead    = 100 * time.Millisecond
 	modelMaxJobs  = 40
-	modelCrashes  = 4 // in a row, of one job
+	modelWait     = time.Hour // at first
+	modelCrashes  = 4         // in a row, of one job
 )
 
 // model is what an engine must be like, small enough to be believed: apps with
@@ -55,7 +56,11 @@ type model struct {
 	peak            time.Time // the latest that the wall has shown before it was stepped
 	kept            *app      // what was exported last
 	hibernated, ran int
+	wait, waits     time.Duration // of the engine for the turn, and of the next one
+	noted           []event       // during this command
 	heldJobs        int
+	refusals        int // of calls and of the host that had waited too long
+	turned          int // jobs that were interrupted since their calls were refused
 	heldTicks       int
 }
 
@@ -258,7 +263,7 @@ func (j *job) before(k *job) (before, known bool) {
 
 // newModel is an engine that has just been opened on nothing.
 func newModel(now time.Time, perApp, all int, apps ...storage.AppID) *model {
-	m := &model{apps: map[storage.AppID]*app{}, declares: map[storage.AppID]*trigger{}, perApp: perApp, all: all, limits: [2]int{perApp, all}, openedAt: now, steppedAt: now.Add(-time.Hour)}
+	m := &model{apps: map[storage.AppID]*app{}, wait: modelWait, waits: modelWait, declares: map[storage.AppID]*trigger{}, perApp: perApp, all: all, limits: [2]int{perApp, all}, openedAt: now, steppedAt: now.Add(-time.Hour)}
 	for _, id := range apps {
 		m.apps[id] = &app{
 			id: id, counters: map[string]int{}, effects: map[string]int{}, triggers: map[string]*trigger{}, free: true, freeSince: now,

@@ -40,8 +40,8 @@ func (m *model) compareTimes(a *app) {
 // compareEnd compares the instant at which the job ended, if it is known.
 func (m *model) compareEnd(a *app, j *job) (known bool) {
 	twins := 0
-	for _, k := range a.jobs {
-		if k.id == j.id && k.name == j.name {
+	for _, job := range m.seen[a.id].all {
+		if job.ID == j.id && nameOf(&job) == j.name {
 			twins++
 		}
 	}
