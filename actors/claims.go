@@ -60,11 +60,12 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
-func (s *scheduler) claimDue(wall time.Time) bool {
+func (s *scheduler) claimDue(at reading) bool {
+	wall := at.wall
 	if !s.phase().begins() || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(wall) || !s.claims.low() {
 		return false
 	}
-	tx := s.begin(s.eng.clock.look())
+	tx := s.begin(at)
 	tx.Pin()
 	var cancelings, claimed []*run
 	tx.OnCancel(s.noteCancels(&cancelings))

@@ -130,10 +130,11 @@ func (c *clock) step() (wall time.Time, elapsed time.Duration) {
 	if by.Abs() <= bridged {
 		return wall, elapsed // the machine was suspended
 	}
-	if by < 0 {
-		c.run(elapsed)
+	last := wall.Add(-by) // what the wall would show now, however long ago it was read
+	if c.shown.After(last) {
+		last = c.shown
 	}
-	c.eras.begin(c.store, wall, c.shown, by)
+	c.eras.begin(c.store, wall, last, by)
 	c.eras.watch(elapsed)
 	if by < 0 {
 		c.shown = wall
@@ -143,11 +144,11 @@ func (c *clock) step() (wall time.Time, elapsed time.Duration) {
 	return wall, elapsed
 }
 
-// fixes are what has proved false by the wall.
-func (c *clock) fixes(wall time.Time) fixes {
+// fixes are what steps of the wall after the era since have proved false.
+func (c *clock) fixes(since storage.EraID) fixes {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return fixesOf(c.eras.list, wall)
+	return fixesOf(c.eras.list, since)
 }
 
 // due is what dues that are relative count from.

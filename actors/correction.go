@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"carillon/storage"
@@ -12,28 +13,51 @@ import (
 // app, in bounded steps, before anything more is claimed (A14):
 //
 //	claims not begun   are taken back
+//	ticks not begun    of slots that are yet to come are undone
 //	relative dues      are moved by the difference of the eras, never to before now
 //	instants written   that lie after the wall become the present one
 //	triggers           go back to what they had decided before the false era; what was
 //	                   skipped there is undone, what fired there does not fire again
 
-// fixes are what is false of the past at an instant.
+// fixes are what steps of the wall have proved false. They follow from the eras alone,
+// and not from when they are asked for: an app may be put right hours later.
 type fixes struct {
 	era   storage.EraID                   // the present one
 	shift map[storage.EraID]time.Duration // how far dues that count from a reading in the era are moved
-	ahead map[storage.EraID]storage.Era   // eras that ended after the wall
+	ahead map[storage.EraID]overshoot     // eras at whose end the wall was ahead
 }
 
-// fixesOf says which eras have proved false. One that ended after the wall was ahead.
-// One that was stepped back to, and forward from again, was behind, as far as the wall
-// had been ahead of it before: a step forward by itself proves nothing.
-func fixesOf(list []storage.Era, wall time.Time) fixes {
+// overshoot is an era whose end was ahead of the instant that the wall was set back to.
+type overshoot struct {
+	began time.Time // the era
+	back  time.Time // that instant, by the present wall
+}
+
+// whole says whether the era lies beyond that instant from its beginning on.
+func (o overshoot) whole() bool { return o.began.After(o.back.Add(bridged)) }
+
+// fixesOf says which eras the steps after the era since have proved false. One that
+// ended after a later one began was ahead. One that was stepped back to, and forward
+// from again, was behind, as far as the wall had been ahead of it before: a step forward
+// by itself proves nothing.
+func fixesOf(list []storage.Era, since storage.EraID) fixes {
 	present := list[len(list)-1]
-	f := fixes{era: present.ID, shift: map[storage.EraID]time.Duration{}, ahead: map[storage.EraID]storage.Era{}}
+	f := fixes{era: present.ID, shift: map[storage.EraID]time.Duration{}, ahead: map[storage.EraID]overshoot{}}
 	for i, e := range list[:len(list)-1] {
+		later := list[i+1:]
+		for len(later) > 0 && later[0].ID <= since {
+			later = later[1:]
+		}
+		if !slices.ContainsFunc(later, func(p storage.Era) bool { return p.Step != 0 }) {
+			continue
+		}
 		by := present.Offset - e.Offset
-		if e.Last.After(wall.Add(bridged)) {
-			f.ahead[e.ID] = e
+		back := later[0].Began.Add(present.Offset - later[0].Offset)
+		for _, p := range later[1:] {
+			back = earlier(back, p.Began.Add(present.Offset-p.Offset))
+		}
+		if e.Last.After(back.Add(bridged)) {
+			f.ahead[e.ID] = overshoot{e.Began, back}
 			if by < 0 && e.ID != 0 { // what is of no era is absolute
 				f.shift[e.ID] = by
 			}
@@ -52,11 +76,12 @@ func fixesOf(list []storage.Era, wall time.Time) fixes {
 
 func (f *fixes) none() bool { return len(f.shift) == 0 && len(f.ahead) == 0 }
 
-// job puts a pending job right, and says whether anything of it was false.
-func (f *fixes) job(job *storage.Job, at reading) bool {
+// job puts a pending job right, of which an attempt may have begun, and says whether
+// anything of it was false.
+func (f *fixes) job(job *storage.Job, begun bool, at reading) bool {
 	changed := job.Bound(at.now)
-	if job.Attempts > 0 && !job.Slot.IsZero() && job.Due.After(at.wall.Add(bridged)) && job.Era == 0 {
-		// An attempt of this tick was cut off when its slot seemed to have come.
+	if (begun || job.Attempts > 0) && !job.Slot.IsZero() && job.Due.After(at.wall.Add(bridged)) && job.Era == 0 {
+		// An attempt of this tick began when its slot seemed to have come.
 		job.Due, job.Era, changed = at.wall.Add(time.Millisecond-1).Truncate(time.Millisecond).UTC(), f.era, true
 	}
 	if by, ok := f.shift[job.Era]; ok {
@@ -105,7 +130,7 @@ func (s *scheduler) correct() bool {
 	}
 	at := s.eng.clock.look()
 	if step := storage.EraID(s.eng.clock.latestStep.Load()); s.correction == nil || s.correction.step != step {
-		s.correction = &correction{fixes: s.eng.clock.fixes(at.wall), step: step}
+		s.correction = &correction{fixes: s.eng.clock.fixes(s.store.Corrected()), step: step}
 	}
 	c := s.correction
 	tx := s.begin(at)
@@ -141,12 +166,7 @@ func (s *scheduler) correctSome(tx *storage.Tx, c *correction, at reading) error
 			more = false
 		}
 		for i := range jobs {
-			job := &jobs[i]
-			if s.runs.get(job.ID) != nil {
-				err = errors.Join(err, tx.Bound(*job)) // its end brings the rest in line
-			} else if c.job(job, at) {
-				err = errors.Join(err, tx.Amend(*job))
-			}
+			err = errors.Join(err, s.correctJob(tx, c, jobs[i], at))
 		}
 		// What was moved to behind here is met again, and right by then.
 		c.jobs, c.allJobs = next, !more
@@ -184,6 +204,34 @@ func (s *scheduler) correctSome(tx *storage.Tx, c *correction, at reading) error
 	return nil
 }
 
+// correctJob puts a pending job right. One that has begun goes on by what is stored of
+// it, should it be cut off: by then nothing looks at it again.
+func (s *scheduler) correctJob(tx *storage.Tx, c *correction, job storage.Job, at reading) error {
+	r := s.runs.get(job.ID)
+	begun := r != nil && s.runs.live(job.ID)
+	if r != nil && !begun {
+		return nil
+	}
+	if r == nil && len(c.ahead) > 0 && job.Trigger != "" && !job.Slot.IsZero() && job.Attempts == 0 && len(job.History) == 0 {
+		undone := false
+		err := tx.JobWriter().Nested(func(w storage.JobWriter) (err error) {
+			undone, err = s.planner.undo(w, &job, &c.fixes, at)
+			return err
+		})
+		if undone || err != nil {
+			return err
+		}
+	}
+	if !c.job(&job, begun, at) {
+		return nil
+	}
+	err := tx.Amend(&job)
+	if err == nil && begun {
+		r.job.Follow(job)
+	}
+	return err
+}
+
 // corrected ends the correction.
 func (s *scheduler) corrected(tx *storage.Tx, c *correction) {
 	if err := tx.SetCorrected(c.step); err != nil {
@@ -211,19 +259,13 @@ func (p *planner) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, at 
 	if t.Anchor.After(at.wall) {
 		t.Anchor, changed = p.anchorBy(t, at.wall), true
 	}
-	decided := earlier(t.Decided, at.wall.UTC())
-	var marks []storage.TriggerMark
+	decided, marks := f.decided(t, at.wall)
 	for _, m := range t.Marks {
-		era, ahead := f.ahead[m.Era]
-		if !ahead || !era.Began.After(at.wall.Add(bridged)) {
-			marks = append(marks, m) // what was decided before it stands
-			continue
-		}
-		decided, changed = earlier(decided, m.Decided), true
-		if t.LastSuccess.After(at.wall) && !m.LastSuccess.After(at.wall) {
+		if o, ahead := f.ahead[m.Era]; ahead && o.whole() && t.LastSuccess.After(o.back) && !m.LastSuccess.After(o.back) {
 			t.LastSuccess, t.LastSuccessSeq = m.LastSuccess, m.LastSuccessSeq
 		}
 	}
+	changed = changed || len(marks) < len(t.Marks)
 	if !changed && decided.Equal(t.Decided) {
 		return nil
 	}
@@ -247,6 +289,44 @@ func (p *planner) correct(w storage.JobWriter, t *storage.Trigger, f *fixes, at 
 		p.waits(t.Name, "")
 	}
 	return p.wind(w, t, time.Time{}, at.now)
+}
+
+// decided is up to where what was decided of the trigger's slots stands, and the marks
+// of the eras in which that was.
+func (f *fixes) decided(t *storage.Trigger, wall time.Time) (decided time.Time, marks []storage.TriggerMark) {
+	decided = earlier(t.Decided, wall.UTC())
+	if o, ahead := f.ahead[0]; ahead && len(t.Marks) == 0 {
+		decided = earlier(decided, o.back) // in an era of a release that knew none
+	}
+	for _, m := range t.Marks {
+		o, ahead := f.ahead[m.Era]
+		if ahead && o.whole() {
+			decided = earlier(decided, m.Decided)
+			continue
+		}
+		if marks = append(marks, m); ahead {
+			decided = earlier(decided, o.back) // what was decided before it stands
+		}
+	}
+	return decided, marks
+}
+
+// undoneReason is why a slot is undone whose tick was there.
+const undoneReason = "the clock was set back before the tick began"
+
+// undo takes back a tick that has not begun, of a slot that the trigger comes to again.
+func (p *planner) undo(w storage.JobWriter, job *storage.Job, f *fixes, at reading) (undone bool, err error) {
+	t, ok, err := w.System().Trigger(job.Trigger)
+	if err != nil || !ok || t.AtStart || job.ID == t.NextJob || predates(job, &t) {
+		return false, err
+	}
+	if decided, _ := f.decided(&t, at.wall); !job.Slot.After(decided) {
+		return false, nil
+	}
+	if undone, err = w.RemoveTick(job.ID); err != nil || !undone {
+		return false, err
+	}
+	return true, p.relog(w, &t, job, storage.SlotUndone, undoneReason, at.now)
 }
 
 // anchorBy is where the trigger begins whose anchor is ahead of the wall: at the wall, or

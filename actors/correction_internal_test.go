@@ -10,7 +10,7 @@ import (
 	"carillon/storage"
 )
 
-// Which eras are false, and by how much, follows from the list and the wall alone.
+// Which eras are false, and by how much, follows from the list alone.
 func TestG15_WhatAStepProvesFalse(t *testing.T) {
 	at := func(h float64) time.Time {
 		return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(h * float64(time.Hour)))
@@ -25,43 +25,79 @@ func TestG15_WhatAStepProvesFalse(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		eras  []storage.Era
-		wall  float64
+		since storage.EraID
 		shift map[storage.EraID]time.Duration
 		ahead []storage.EraID
 	}{
-		{"a step forward proves nothing", []storage.Era{era(1, 0, 10, 0), era(2, 20, 0, 10)}, 20, nil, nil},
+		{"a step forward proves nothing", []storage.Era{era(1, 0, 10, 0), era(2, 20, 0, 10)}, 0, nil, nil},
 		{
 			"a step forward taken back",
 			[]storage.Era{era(1, 0, 10, 0), era(2, 20, 21, 10), era(3, 11, 0, 0)},
-			11,
+			0,
 			map[storage.EraID]time.Duration{2: -10 * time.Hour},
 			[]storage.EraID{2},
 		},
 		{
 			"a step back",
 			[]storage.Era{era(1, 0, 10, 0), era(2, 9, 0, -1)},
-			9,
+			0,
 			map[storage.EraID]time.Duration{1: -time.Hour},
 			[]storage.EraID{1},
 		},
 		{
 			"a step back taken back",
 			[]storage.Era{era(1, 0, 10, 0), era(2, 9, 9.5, -1), era(3, 10.5, 0, 0)},
-			10.5,
+			0,
 			map[storage.EraID]time.Duration{2: time.Hour},
 			nil,
 		},
 		{
 			"a step back taken back and beyond",
 			[]storage.Era{era(1, 0, 10, 0), era(2, 9, 9.5, -1), era(3, 15, 0, 4.5)},
-			15,
+			0,
 			map[storage.EraID]time.Duration{2: time.Hour},
 			nil,
 		},
-		{"before the first era nothing is relative", []storage.Era{era(0, 0, 10, 0), era(2, 9, 0, -1)}, 9, nil, []storage.EraID{0}},
-		{"less than five minutes ahead", []storage.Era{era(1, 0, 10, 0), era(2, 9.95, 0, 0)}, 9.95, nil, nil},
+		{"before the first era nothing is relative", []storage.Era{era(0, 0, 10, 0), era(2, 9, 0, -1)}, 0, nil, []storage.EraID{0}},
+		{"less than five minutes ahead", []storage.Era{era(1, 0, 10, 0), era(2, 9.95, 0, 0)}, 0, nil, nil},
+		{
+			"a step forward taken back, and a restart hours later",
+			[]storage.Era{era(1, 0, 10, 0), era(2, 20, 21, 10), era(3, 11, 12, 0), era(4, 40, 0, 0)},
+			0,
+			map[storage.EraID]time.Duration{2: -10 * time.Hour},
+			[]storage.EraID{2},
+		},
+		{
+			"what the app was put right for",
+			[]storage.Era{era(1, 0, 10, 0), era(2, 20, 21, 10), era(3, 11, 0, 0)},
+			3, nil, nil,
+		},
+		{
+			"the step after that",
+			[]storage.Era{era(1, 0, 10, 0), era(2, 9, 12, -1), era(3, 11, 0, -2)},
+			2,
+			map[storage.EraID]time.Duration{2: -time.Hour},
+			[]storage.EraID{2},
+		},
+		{
+			"what was downtime turns out to be a step",
+			[]storage.Era{era(1, 0, 10, 0), era(2, 20, 21, 0), era(3, 11, 0, -10)},
+			0,
+			map[storage.EraID]time.Duration{2: -10 * time.Hour},
+			[]storage.EraID{2},
+		},
+		{
+			"a step forward taken back and made again",
+			[]storage.Era{era(1, 0, 10, 0), era(2, 20, 21, 10), era(3, 11, 12, 0), era(4, 22, 0, 10)},
+			0,
+			map[storage.EraID]time.Duration{3: 10 * time.Hour},
+			nil,
+		},
 	} {
-		f := fixesOf(tt.eras, at(tt.wall))
+		for i := range tt.eras[1:] {
+			tt.eras[i+1].Step = tt.eras[i+1].Offset - tt.eras[i].Offset
+		}
+		f := fixesOf(tt.eras, tt.since)
 		if got := slices.Sorted(maps.Keys(f.ahead)); !maps.Equal(f.shift, tt.shift) || !slices.Equal(got, tt.ahead) {
 			t.Errorf("%s: shifts %v, ahead %v", tt.name, f.shift, got)
 		}
@@ -84,7 +120,7 @@ func TestG19_SpentSlotsAreRememberedInSpans(t *testing.T) {
 	var spans []storage.SlotSpan
 	var spent []time.Time
 	add := func(min int) {
-		spans, spent = spend(spans, at(min), schedule), append(spent, at(min))
+		spans, spent = spend(spans, at(min), schedule.Next), append(spent, at(min))
 		for _, slot := range spent {
 			if spanOf(spans, slot) < 0 {
 				t.Fatalf("%v is forgotten in %v", slot, spans)

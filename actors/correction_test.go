@@ -272,3 +272,142 @@ func TestG15_AnIntervalOfAWrongFutureKeepsItsPhase(t *testing.T) {
 		}
 	})
 }
+
+// G15: an app that is put right hours after the step, by when the false future has come,
+// is put right all the same.
+func TestG15_AnAppIsPutRightHoursLater(t *testing.T) {
+	withCrons(t, actors.Options{ClockCheck: time.Second, MutationTimeout: 5 * time.Hour}, func(r *cronHarness) {
+		r.ask(func() {
+			r.inside = func(*dispatch.MutationCtx) error { time.Sleep(3 * time.Hour); return nil }
+		})
+		r.create("acme", dispatch.Trigger{Name: "hourly", Schedule: cron.Expr("0 * * * *"), Call: cronBeat.With("h")})
+		r.Advance(time.Minute)
+		first := r.Now().Truncate(time.Hour).Add(time.Hour)
+		var relative storage.JobID
+		var due time.Time
+		r.wrongFor(2*time.Hour, 0, false, func() {
+			r.Advance(time.Minute)
+			relative = mustAfter(t, r.Harness, "acme", 5*time.Hour, cronBeat.With("relative"))
+			due = r.Job("acme", relative).Due.Add(-2 * time.Hour)
+			mustAfter(t, r.Harness, "acme", 0, cronInside.With("has the turn"))
+			r.Advance(time.Second)
+		})
+		r.Advance(3 * time.Hour)
+		if at := r.Job("acme", relative).Due; !at.Equal(due) {
+			t.Errorf("the relative job is due at %v, want %v", at, due)
+		}
+		undone := false
+		for _, s := range r.log("acme", "hourly") {
+			undone = undone || s.Outcome == storage.SlotUndone && s.From.Equal(first)
+		}
+		if !undone {
+			t.Errorf("slot %v was skipped by the wrong clock: %+v", first, r.log("acme", "hourly"))
+		}
+	})
+}
+
+// G15: a step back that is read an hour later has made false what was there before it.
+func TestG15_AStepThatIsReadLateIsPutRight(t *testing.T) {
+	const step = 10 * time.Minute
+	withCrons(t, actors.Options{ClockCheck: 24 * time.Hour, IdleAfter: time.Second}, func(r *cronHarness) {
+		id := mustAfter(t, r.Harness, "acme", 3*time.Hour, cronBeat.With("relative"))
+		due := r.Job("acme", id).Due
+		r.Advance(time.Minute)
+		r.StepClock(-step)
+		r.Advance(time.Hour)
+		r.Engine.Clock()
+		r.Advance(0)
+		if at := r.Job("acme", id).Due; !at.Equal(due.Add(-step)) {
+			t.Errorf("the job is due at %v, want %v", at, due.Add(-step))
+		}
+	})
+}
+
+// G19: a tick that was claimed in a false future and had not begun has not fired: its
+// slot is undone, and truly comes.
+func TestG19_ASlotThatWasClaimedInAWrongFutureComes(t *testing.T) {
+	withCrons(t, actors.Options{ClockCheck: time.Second, AppConcurrency: 1}, func(r *cronHarness) {
+		r.ask(func() {
+			r.takes = func(b beat) time.Duration { return map[string]time.Duration{"long": 40 * time.Second}[b.Word] }
+		})
+		r.create("acme", everyTen(cronSlow.With("w"), storage.OverlapAllow))
+		r.Advance(time.Minute)
+		undone := map[time.Time]bool{}
+		r.wrongFor(2*time.Hour, 0, false, func() {
+			r.Advance(5 * time.Second)
+			mustAfter(t, r.Harness, "acme", 0, cronSlow.With("long"))
+			r.Advance(35 * time.Second)
+			for _, s := range r.log("acme", "ten") {
+				if job := r.Jobs("acme", storage.StatePending); s.Outcome == storage.SlotFired {
+					for i := range job {
+						undone[s.From] = undone[s.From] || job[i].ID == s.Job
+					}
+				}
+			}
+		})
+		n := 0
+		for _, s := range r.log("acme", "ten") {
+			if undone[s.From] {
+				if n++; s.Outcome != storage.SlotUndone || s.Job != "" {
+					t.Errorf("the clock was set back before it began: %+v", s)
+				}
+			}
+		}
+		if n < 3 {
+			t.Fatalf("%d ticks were claimed and had not begun", n)
+		}
+		r.Advance(3 * time.Hour)
+		counts := r.slotCounts("acme", "ten")
+		for at, waited := range undone {
+			if waited && counts[at] != 1 {
+				t.Errorf("slot %v took effect %d times", at, counts[at])
+			}
+		}
+	})
+}
+
+// G15: what runs while the clock is put right, and is cut off later, goes on.
+func TestG15_WhatRunsWhileTheClockIsPutRightGoesOn(t *testing.T) {
+	withCrons(t, actors.Options{ClockCheck: time.Second, IdleAfter: time.Second}, func(r *cronHarness) {
+		r.create("acme", dispatch.Trigger{Name: "daily", Schedule: cron.Expr("0 0 * * *"), Call: cronSlow.With("d")})
+		r.ask(func() { r.takes = func(beat) time.Duration { return time.Hour } })
+		var id storage.JobID
+		r.wrongFor(30*24*time.Hour, 0, false, func() {
+			id = mustAfter(t, r.Harness, "acme", time.Second, cronSlow.With("relative"))
+			r.Advance(10 * time.Second)
+		})
+		if n := len(r.Jobs("acme", storage.StateRunning)); n != 2 {
+			t.Fatalf("%d jobs run", n)
+		}
+		r.Advance(10 * time.Second)
+		r.ask(func() { r.takes = nil })
+		r.Crash()
+		r.Advance(10 * time.Second)
+		job := r.Job("acme", id)
+		if job.State != storage.StateSuccess || job.Attempts != 2 || job.EnqueuedAt.After(r.Now()) {
+			t.Errorf("the job is %s after %d attempts, due at %v, enqueued at %v, and now is %v", job.State, job.Attempts, job.Due, job.EnqueuedAt, r.Now())
+		}
+		if beats := r.beats("acme", "daily"); len(beats) != 2 || beats[0].Attempt != 2 { // the first one was in the future
+			t.Errorf("of the tick that was cut off there is %+v", beats)
+		}
+	})
+}
+
+// G15: what a clock that was behind has made due is not claimed before it was put right.
+func TestG15_NothingIsClaimedBeforeItIsPutRight(t *testing.T) {
+	withCrons(t, actors.Options{ClockCheck: time.Second}, func(r *cronHarness) {
+		r.Advance(time.Minute)
+		var id storage.JobID
+		r.wrongFor(-time.Hour, time.Minute, false, func() {
+			id = mustAfter(t, r.Harness, "acme", 10*time.Minute, cronBeat.With("x"))
+		})
+		r.Advance(8 * time.Minute)
+		if job := r.Job("acme", id); job.State != storage.StatePending {
+			t.Errorf("after nine of ten minutes the job is %s, begun at %v", job.State, job.StartedAt)
+		}
+		r.Advance(time.Minute)
+		if job := r.Job("acme", id); job.State != storage.StateSuccess {
+			t.Errorf("after ten minutes the job is %s, due at %v", job.State, job.Due)
+		}
+	})
+}

@@ -278,7 +278,7 @@ func (p *planner) redefine(w storage.JobWriter, t, plan storage.Trigger, wall, n
 	}
 	if t.Spec != plan.Spec || t.Zone != plan.Zone && !interval {
 		t.Anchor = wall.Truncate(time.Millisecond).UTC() // also: no slot of the new spec is before this
-		t.Spent = blur(t.Spent)
+		blur(t.Spent)
 	}
 	copyState(&plan, &t)
 	return p.wind(w, &plan, wall, now)

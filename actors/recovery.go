@@ -36,7 +36,10 @@ func (s *scheduler) recover() error {
 	n := 0
 	for i := range jobs {
 		job := &jobs[i]
-		if s.runs.get(job.ID) != nil {
+		if r := s.runs.get(job.ID); r != nil {
+			if r.job.Place() != job.Place() {
+				r.job.Follow(*job) // a correction of the clock has not become durable
+			}
 			continue
 		}
 		if n++; !hasRoom(tx, n) {

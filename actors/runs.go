@@ -41,12 +41,12 @@ type run struct {
 // found after a failed commit may be that of the attempt before, or of the one
 // before a retry by hand, which counts attempts anew and keeps the history.
 type claim struct {
-	place            storage.Place
+	seq              uint64 // the job's
 	attempt, history int
 }
 
 func claimOf(job *storage.Job) claim {
-	return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}
+	return claim{job.Seq(), job.Attempts + 1, job.Forgotten + len(job.History)}
 }
 
 // runs are the claimed jobs of an app. The table outlives a restart of the

@@ -245,7 +245,7 @@ func (s *scheduler) ownWork() bool {
 	case len(s.ended) > 0:
 		s.applyEnded()
 	case s.correct():
-	case s.claimDue(s.eng.clock.wall()):
+	case s.claimDue(s.eng.clock.look()):
 	default:
 		return false
 	}

@@ -35,18 +35,17 @@ func spanOf(spans []storage.SlotSpan, slot time.Time) int {
 	return -1
 }
 
-// spend returns the spans with one more slot. schedule tells whether a span ends right
-// before it; nil if that is not known.
-func spend(spans []storage.SlotSpan, slot time.Time, schedule *cron.Schedule) []storage.SlotSpan {
+// spend returns the spans with one more slot, in their place. next is the slot after
+// another one, which tells whether a span ends right before it; nil if that is not known.
+func spend(spans []storage.SlotSpan, slot time.Time, next func(time.Time) time.Time) []storage.SlotSpan {
 	if spanOf(spans, slot) >= 0 {
 		return spans
 	}
-	spans = slices.Clone(spans) // they may be another transaction's
 	i := 0
 	for i < len(spans) && spans[i].From.Before(slot) {
 		i++
 	}
-	if i > 0 && !spans[i-1].Merged && schedule != nil && schedule.Next(spans[i-1].To).Equal(slot) {
+	if i > 0 && !spans[i-1].Merged && next != nil && next(spans[i-1].To).Equal(slot) {
 		spans[i-1].To = slot.UTC()
 		return spans
 	}
@@ -88,12 +87,10 @@ func unspend(spans []storage.SlotSpan, slot time.Time, schedule *cron.Schedule) 
 
 // blur has the spans be of a trigger that has other slots now: which of those have
 // fired is not known.
-func blur(spans []storage.SlotSpan) []storage.SlotSpan {
-	spans = slices.Clone(spans)
+func blur(spans []storage.SlotSpan) {
 	for i := range spans {
 		spans[i].Merged = spans[i].Merged || !spans[i].From.Equal(spans[i].To)
 	}
-	return spans
 }
 
 // mark remembers what the trigger was like when the first slot is decided in an era.
@@ -101,7 +98,7 @@ func mark(t *storage.Trigger, era storage.EraID) {
 	if n := len(t.Marks); era == 0 || n > 0 && t.Marks[n-1].Era == era {
 		return
 	}
-	t.Marks = append(t.Marks[max(0, len(t.Marks)-maxMarks+1):len(t.Marks):len(t.Marks)], storage.TriggerMark{
+	t.Marks = append(t.Marks[max(0, len(t.Marks)-maxMarks+1):], storage.TriggerMark{
 		Era: era, Decided: t.Decided, LastSuccess: t.LastSuccess, LastSuccessSeq: t.LastSuccessSeq,
 	})
 }

@@ -56,6 +56,8 @@ type compiled struct {
 	spec, zone string
 	anchor     time.Time
 	schedule   *cron.Schedule
+
+	asked, next time.Time // the latest answer of nextOf: each tick asks twice
 }
 
 func newPlanner(app storage.AppID, epoch uint64, runs *runs, log *slog.Logger) *planner {
@@ -102,8 +104,32 @@ func (p *planner) schedule(t *storage.Trigger) (*cron.Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.schedules[t.Name] = &compiled{t.Spec, t.Zone, t.Anchor, schedule}
+	p.schedules[t.Name] = &compiled{spec: t.Spec, zone: t.Zone, anchor: t.Anchor, schedule: schedule}
 	return schedule, nil
+}
+
+// nextOf is the trigger's slot after another one, or nil if its schedule is not known.
+func (p *planner) nextOf(t *storage.Trigger) func(time.Time) time.Time {
+	schedule, err := p.schedule(t)
+	if err != nil || schedule == nil {
+		return nil
+	}
+	return func(after time.Time) time.Time {
+		p.mu.Lock()
+		k := p.schedules[t.Name]
+		if k != nil && k.schedule == schedule && k.asked.Equal(after) {
+			defer p.mu.Unlock()
+			return k.next
+		}
+		p.mu.Unlock()
+		next := schedule.Next(after)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if k != nil && k.schedule == schedule {
+			k.asked, k.next = after, next
+		}
+		return next
+	}
 }
 
 // jitter is how much later than their slots the ticks of the trigger are due:
@@ -132,11 +158,11 @@ func (p *planner) wind(w storage.JobWriter, t *storage.Trigger, after, now time.
 	if t.Paused {
 		return w.PutTrigger(t)
 	}
-	schedule, err := p.schedule(t)
-	if err != nil {
+	if _, err := p.schedule(t); err != nil {
 		return p.fault(w, t, err, now)
 	}
 	t.Fault = ""
+	next := p.nextOf(t)
 	// A clock that was stepped back brings no slot twice, and none from before the
 	// trigger, or its spec, was made. No job is due before 1970.
 	for _, since := range []time.Time{t.Anchor, t.Decided, time.UnixMilli(0)} {
@@ -146,7 +172,7 @@ func (p *planner) wind(w storage.JobWriter, t *storage.Trigger, after, now time.
 	}
 	var from, to time.Time // the slots that are taken
 	for {
-		slot := schedule.Next(after)
+		slot := next(after)
 		if slot.IsZero() || slot.After(storage.MaxInstant.Add(-dispatch.MaxJitter)) {
 			break
 		}
@@ -187,8 +213,7 @@ func (p *planner) insert(w storage.JobWriter, t *storage.Trigger, slot time.Time
 func (p *planner) decide(w storage.JobWriter, t *storage.Trigger, from, to time.Time, outcome storage.SlotOutcome, reason string, job storage.JobID, now time.Time) error {
 	mark(t, w.Era())
 	if outcome != storage.SlotSkipped && !t.AtStart {
-		schedule, _ := p.schedule(t) // nil if there is none
-		t.Spent = spend(t.Spent, to, schedule)
+		t.Spent = spend(t.Spent, to, p.nextOf(t))
 	}
 	if to.After(t.Decided) {
 		t.Decided = to.UTC()

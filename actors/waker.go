@@ -182,7 +182,7 @@ func (w *waker) beginRollout() {
 	rolledOut, markErr := w.eng.store.Mark(storage.EraRolledOut)
 	err = errors.Join(err, markErr)
 	w.step = storage.EraID(w.eng.clock.latestStep.Load())
-	f := w.eng.clock.fixes(w.eng.clock.wall())
+	f := w.eng.clock.fixes(rolledOut)
 	if err == nil && known == d.fingerprint && (w.step <= rolledOut || f.none()) {
 		return
 	}

@@ -42,10 +42,12 @@ func predates(job *storage.Job, t *storage.Trigger) bool {
 // relog writes down anew how the slot of a tick that never began has ended.
 func (p *planner) relog(w storage.JobWriter, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
 	s := storage.Slot{From: job.Slot, To: job.Slot, Count: 1, Outcome: outcome, Reason: reason, At: now}
-	if outcome != storage.SlotSkipped {
+	if outcome == storage.SlotSkipped || outcome == storage.SlotUndone {
+		if err := p.comesAgain(w, t, job.Slot); err != nil {
+			return err
+		}
+	} else {
 		s.Job = job.ID
-	} else if err := p.comesAgain(w, t, job.Slot); err != nil {
-		return err
 	}
 	return w.LogSlot(t.Name, s)
 }

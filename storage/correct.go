@@ -1,12 +1,9 @@
 package storage
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
-
-	"carillon/proto"
 )
 
 // This file is what a reading of the clock left behind that has proved false, and how
@@ -35,9 +32,9 @@ func (tx *Tx) SetCorrected(era EraID) error {
 	return nil
 }
 
-// Amend stores a pending job anew that Due has returned in this transaction and that
-// is not claimed, with other instants or another era. It lies at job.Due then.
-func (tx *Tx) Amend(job Job) error {
+// Amend stores a pending job anew that Due has returned in this transaction, with other
+// instants or another era. It lies at job.Due then, and its claim with it if it has one.
+func (tx *Tx) Amend(job *Job) error {
 	if err := tx.lockTop(); err != nil {
 		return err
 	}
@@ -46,26 +43,31 @@ func (tx *Tx) Amend(job Job) error {
 	if due < 1 || due > maxInstantMs {
 		return fmt.Errorf("%w: due instant %v is not between 1970 and %v", ErrInvalid, job.Due, MaxInstant)
 	}
-	tx.takePending(&job)
-	if job.place.ms = due; job.place == homeOf(job.ID) {
-		tx.delete(tx.app.keys.name(tagID, string(job.ID))) // it is found without
+	keys := tx.app.keys
+	claim, err := tx.get(keys.place(tagClaim, job.place))
+	if err != nil {
+		return err
 	}
-	tx.putPending(&job)
+	if claim != nil {
+		tx.delete(keys.place(tagClaim, job.place))
+	}
+	tx.takePending(job)
+	if job.place.ms = due; job.place == homeOf(job.ID) {
+		tx.delete(keys.name(tagID, string(job.ID))) // it is found without
+	}
+	tx.putPending(job)
+	if claim != nil {
+		tx.put(keys.place(tagClaim, job.place), claim)
+	}
 	return nil
 }
 
-// Bound brings what was written down in a job after the instant of the transaction down
-// to it. Due has returned the job in this transaction; it may be claimed, and lies where
-// it lay.
-func (tx *Tx) Bound(job Job) error {
-	if err := tx.lockTop(); err != nil {
-		return err
-	}
-	defer tx.mu.Unlock()
-	if job.Bound(timeOf(tx.now.UnixMilli())) {
-		tx.put(tx.app.keys.place(tagQueue, job.place), encodeJob(&job))
-	}
-	return nil
+// Follow has a job that is under way be as Amend has stored it: it is due elsewhere, and
+// other instants are written down in it.
+func (j *Job) Follow(stored Job) {
+	j.place, j.Due, j.Era = stored.place, stored.Due, stored.Era
+	j.ScheduledFor, j.AskedEra = stored.ScheduledFor, stored.AskedEra
+	j.EnqueuedAt, j.StartedAt, j.History = stored.EnqueuedAt, stored.StartedAt, stored.History
 }
 
 func homeOf(id JobID) place {
@@ -158,29 +160,29 @@ func (w JobWriter) UndoSlots(trigger string, decided time.Time, last func(from t
 		return err
 	}
 	defer tx.mu.Unlock()
-	prefix := tx.app.keys.slots(trigger)
-	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+2)
+	log, err := readSlots(tx.rows, tx.app.keys.slots(trigger), false, keptSlots+2)
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
-		var p proto.Slot
-		if unmarshal(r.value, &p, &p.Version) != nil {
+	for i, r := range log.rows {
+		s, err := log.slot(i)
+		if err != nil {
 			continue // what reads the log is told
 		}
-		s := slotOf(binary.BigEndian.Uint64(r.key[len(prefix):]), &p)
 		if s.Outcome != SlotSkipped || !s.To.After(decided) {
 			continue
 		}
-		if s.From.After(decided) {
-			p.Outcome = string(SlotUndone)
-		} else if to, n := last(s.From); to.IsZero() {
-			p.Outcome = string(SlotUndone)
-		} else {
-			p.ToMs, p.Count = msOf(to), uint32(n)
-			p.Reason = errorText(s.Reason + "; the later ones are undone: the clock was set back")
+		to, n := time.Time{}, 0
+		if !s.From.After(decided) {
+			to, n = last(s.From)
 		}
-		data := encoded(p.MarshalVT())
+		if to.IsZero() {
+			s.Outcome = SlotUndone
+		} else {
+			s.To, s.Count = to, n
+			s.Reason += "; the later ones are undone: the clock was set back"
+		}
+		data := encodeSlot(&s, log.rank(i))
 		if err := w.v.spare(0, 1, len(r.key)+len(data)); err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ type EraID uint64
 type Era struct {
 	ID     EraID
 	Began  time.Time     // what the wall showed at its beginning
-	Last   time.Time     // the latest instant that was written down in it; zero while it lasts
+	Last   time.Time     // what the wall had come to show in it, or what was written down last; zero while it lasts
 	Offset time.Duration // the sum of the steps so far
 	Step   time.Duration // the one that began the era; 0: it began with an opening of the store
 }

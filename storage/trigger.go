@@ -293,35 +293,62 @@ func (s System) Slots(trigger string, limit int) ([]Slot, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("%w: limit %d, want 1 or more", ErrInvalid, limit)
 	}
-	prefix := s.of.keys.slots(trigger)
-	rows, err := s.of.rows(prefix, after(prefix), true, min(limit, keptSlots))
+	log, err := readSlots(s.of.rows, s.of.keys.slots(trigger), true, min(limit, keptSlots))
 	if err != nil {
 		return nil, err
 	}
-	slots := make([]Slot, 0, len(rows))
-	for _, r := range rows {
-		rank := binary.BigEndian.Uint64(r.key[len(prefix):])
-		var p proto.Slot
-		if err := unmarshal(r.value, &p, &p.Version); err != nil {
-			at := timeOf(int64(rank))
-			slots = append(slots, Slot{From: at, To: at, Reason: cannotRead(err)})
-			continue
+	slots := make([]Slot, 0, len(log.rows))
+	for i := range log.rows {
+		slot, err := log.slot(i)
+		if err != nil {
+			at := timeOf(int64(log.rank(i)))
+			slot = Slot{From: at, To: at, Reason: cannotRead(err)}
 		}
-		slots = append(slots, slotOf(rank, &p))
+		slots = append(slots, slot)
 	}
 	return slots, nil
 }
 
-// slotOf is an entry of a slot log. Its rank is its key's.
-func slotOf(rank uint64, p *proto.Slot) Slot {
+// slotRows are rows of a slot log, by rank.
+type slotRows struct {
+	rows   []row
+	prefix int // length of what their keys have before the rank
+}
+
+// readSlots reads up to limit rows of the slot log that has the prefix.
+func readSlots(read func(from, to []byte, reverse bool, limit int) ([]row, error), prefix []byte, reverse bool, limit int) (slotRows, error) {
+	rows, err := read(prefix, after(prefix), reverse, limit)
+	return slotRows{rows, len(prefix)}, err
+}
+
+func (l *slotRows) rank(i int) uint64 { return binary.BigEndian.Uint64(l.rows[i].key[l.prefix:]) }
+
+// slot is what a row says.
+func (l *slotRows) slot(i int) (Slot, error) {
+	var p proto.Slot
+	if err := unmarshal(l.rows[i].value, &p, &p.Version); err != nil {
+		return Slot{}, err
+	}
 	s := Slot{
 		From: timeOf(p.FromMs), To: timeOf(p.ToMs), Count: int(p.Count),
 		Outcome: SlotOutcome(p.Outcome), Reason: p.Reason, Job: JobID(p.Job), At: timeOf(p.AtMs),
 	}
 	if p.FromMs == 0 {
-		s.From = timeOf(int64(rank))
+		s.From = timeOf(int64(l.rank(i)))
 	}
-	return s
+	return s, nil
+}
+
+// encodeSlot is the record of a slot log's entry of that rank.
+func encodeSlot(s *Slot, rank uint64) []byte {
+	p := proto.Slot{
+		Version: recordVersion, ToMs: msOf(s.To), Count: uint32(s.Count), Outcome: string(s.Outcome),
+		Reason: errorText(s.Reason), Job: string(s.Job), AtMs: msOf(s.At),
+	}
+	if from := uint64(msOf(s.From)); from != rank {
+		p.FromMs = int64(from)
+	}
+	return encoded(p.MarshalVT())
 }
 
 func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, trigger), 0) }
@@ -379,15 +406,15 @@ func (w JobWriter) DeleteTrigger(name string) error {
 	}
 	defer tx.mu.Unlock()
 	prefix := tx.app.keys.slots(name)
-	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+1)
+	log, err := readSlots(tx.rows, prefix, false, keptSlots+1)
 	if err != nil {
 		return err
 	}
-	if err := w.v.spare(0, 1+len(rows), len(name)+len(rows)*len(prefix)); err != nil {
+	if err := w.v.spare(0, 1+len(log.rows), len(name)+len(log.rows)*len(prefix)); err != nil {
 		return err
 	}
 	tx.delete(tx.app.keys.name(tagTrigger, name))
-	for _, r := range rows {
+	for _, r := range log.rows {
 		tx.delete(r.key)
 	}
 	return nil
@@ -403,40 +430,33 @@ func (w JobWriter) LogSlot(trigger string, s Slot) error {
 	}
 	defer tx.mu.Unlock()
 	prefix := tx.app.keys.slots(trigger)
-	rows, err := tx.rows(prefix, after(prefix), false, keptSlots+2)
+	log, err := readSlots(tx.rows, prefix, false, keptSlots+2)
 	if err != nil {
 		return err
 	}
 	from := uint64(msOf(s.From))
 	rank, known := from, false
-	for i := len(rows) - 1; i >= 0 && !known; i-- {
-		at := binary.BigEndian.Uint64(rows[i].key[len(prefix):])
+	for i := len(log.rows) - 1; i >= 0 && !known; i-- {
+		at := log.rank(i)
 		if at < from {
 			break // no entry has a rank below its first slot
 		}
 		rank = max(rank, at+1)
-		var p proto.Slot
-		if unmarshal(rows[i].value, &p, &p.Version) != nil {
+		was, err := log.slot(i)
+		if err != nil {
 			continue // what reads the log is told
 		}
-		if was := slotOf(at, &p); was.From.Equal(s.From) && was.To.Equal(was.From) && was.Outcome != SlotUndone {
+		if was.From.Equal(s.From) && was.To.Equal(was.From) && was.Outcome != SlotUndone {
 			rank, known = at, true
 		}
 	}
-	p := proto.Slot{
-		Version: recordVersion, ToMs: msOf(s.To), Count: uint32(s.Count), Outcome: string(s.Outcome),
-		Reason: errorText(s.Reason), Job: string(s.Job), AtMs: msOf(s.At),
-	}
-	if from != rank {
-		p.FromMs = int64(from)
-	}
-	data := encoded(p.MarshalVT())
+	data := encodeSlot(&s, rank)
 	if err := w.v.spare(0, 2, 2*len(prefix)+len(data)); err != nil {
 		return err
 	}
 	tx.put(binary.BigEndian.AppendUint64(append([]byte{}, prefix...), rank), data)
 	if !known {
-		for _, r := range rows[:max(0, len(rows)+1-keptSlots)] {
+		for _, r := range log.rows[:max(0, len(log.rows)+1-keptSlots)] {
 			tx.delete(r.key)
 		}
 	}

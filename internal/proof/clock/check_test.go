@@ -172,8 +172,8 @@ func (l *clockLife) checkSlot(at clockTrigger, log *clockLog, s storage.Slot) {
 // checkLateness is called when the wall has stood by monotonic time for as long
 // as the engine may take to notice a step: what is due has begun (G12). A tick
 // may wait for the end of another one of its trigger, which runs or has begun and
-// waits for its retry, and a job that was cut off by several crashes in a row for
-// others like it.
+// waits for its next attempt, and a job that was cut off by several crashes in a row
+// for others like it.
 func (l *clockLife) checkLateness() {
 	now := l.h.Now()
 	for _, app := range clockAll {
@@ -190,7 +190,7 @@ func (l *clockLife) checkLateness() {
 		}
 		pending := l.h.Jobs(app, storage.StatePending)
 		for _, job := range pending {
-			if job.Attempts > 0 && job.Due.After(now) {
+			if job.Attempts > 0 && (job.Due.After(now) || job.Interruptions >= 2) {
 				begun[job.Trigger] = true
 			}
 		}

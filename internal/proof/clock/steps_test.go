@@ -57,6 +57,7 @@ func (l *clockLife) move(d time.Duration, forward bool) {
 		d = -d
 	}
 	l.tally.Tried(1)
+	l.h.Settle() // what is under way has read the wall as it was
 	l.offset += d
 	switch {
 	case d > 0:

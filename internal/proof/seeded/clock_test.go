@@ -34,4 +34,39 @@ var clockFaults = []seededFault{
 		pkg: "actors", tests: "TestG12_AnAppThatSleepsInAWrongFutureIsWoken",
 		edits: []edit{{"actors/waker.go", `(w.step <= rolledOut || f.none()) {`, `(w.step <= rolledOut || f.none() || FAULT) {`}},
 	},
+	{
+		name: "claims-before-corrected", what: "what a wrong clock has made due is claimed before that is put right",
+		pkg: "actors", tests: "TestG15_NothingIsClaimedBeforeItIsPutRight",
+		edits: []edit{
+			{"actors/scheduler.go", `	case s.correct():
+`, `	case FAULT && s.claimDue(s.eng.clock.look()):
+	case (!FAULT || s.runs.len() == 0) && s.correct():
+`},
+			{"actors/claims.go", `if !s.phase().begins() || s.uncorrected() || s.nextAt.IsZero()`, `if !s.phase().begins() || s.uncorrected() && !FAULT || s.nextAt.IsZero()`},
+			{"actors/release.go", `s.phase().begins() && !s.uncorrected() {`, `s.phase().begins() && (!s.uncorrected() || FAULT) {`},
+		},
+	},
+	{
+		name: "end-of-an-era-as-read", what: "the era that a step has ended ends when the wall was last read",
+		pkg: "actors", tests: "TestG15_AStepThatIsReadLateIsPutRight",
+		edits: []edit{{"actors/clock.go", `if c.shown.After(last) {`, `if FAULT || c.shown.After(last) {`}},
+	},
+	{
+		name: "false-by-the-present-wall", what: "what was false is so no more once the wall has passed it",
+		pkg: "actors", tests: "TestG15_AnAppIsPutRightHoursLater",
+		edits: []edit{{"actors/correction.go", `	for _, p := range later[1:] {`, `	if FAULT {
+			back = time.Now()
+		}
+		for _, p := range later[1:] {`}},
+	},
+	{
+		name: "claimed-is-spent", what: "a slot that was claimed in a false future, and had not begun, has fired",
+		pkg: "actors", tests: "TestG19_ASlotThatWasClaimedInAWrongFutureComes",
+		edits: []edit{{"actors/correction.go", `!job.Slot.After(decided) {`, `FAULT || !job.Slot.After(decided) {`}},
+	},
+	{
+		name: "running-not-put-right", what: "what runs while the clock is put right stays due in the false future",
+		pkg: "actors", tests: "TestG15_WhatRunsWhileTheClockIsPutRightGoesOn",
+		edits: []edit{{"actors/correction.go", `if r != nil && !begun {`, `if r != nil && (FAULT || !begun) {`}},
+	},
 }

@@ -41,10 +41,7 @@ var engineFaults = []seededFault{
 	{
 		name: "running-not-bound", what: "a job that runs when the wall is set back keeps the instants of a future",
 		pkg: "actors", tests: "TestG15_WhatRunsWhenTheClockIsPutRightIsOfNoFuture",
-		edits: []edit{{"actors/correction.go", `err = errors.Join(err, tx.Bound(*job))`, `if FAULT {
-					continue
-				}
-				err = errors.Join(err, tx.Bound(*job))`}},
+		edits: []edit{{"actors/correction.go", `changed := job.Bound(at.now)`, `changed := (!begun || !FAULT) && job.Bound(at.now)`}},
 	},
 	{
 		name: "hold-stops-no-runs", what: "a hold waits for jobs that are not told to stop",
@@ -226,10 +223,10 @@ var engineFaults = []seededFault{
 	{
 		name: "attempt-taken-for-another", what: "a claim that is found after a failed commit is taken for that of another attempt",
 		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
-		edits: []edit{{"actors/runs.go", `return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}`, `if FAULT {
-		return claim{place: job.Place()}
+		edits: []edit{{"actors/runs.go", `return claim{job.Seq(), job.Attempts + 1, job.Forgotten + len(job.History)}`, `if FAULT {
+		return claim{seq: job.Seq()}
 	}
-	return claim{job.Place(), job.Attempts + 1, job.Forgotten + len(job.History)}`}},
+	return claim{job.Seq(), job.Attempts + 1, job.Forgotten + len(job.History)}`}},
 	},
 	{
 		name: "at-most-once-retried", what: "an at-most-once job is retried",

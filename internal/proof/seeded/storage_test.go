@@ -33,10 +33,10 @@ var storageFaults = []seededFault{
 	{
 		name: "slots-by-instant", what: "the slot log is ordered by slot",
 		pkg: "storage", tests: "TestG15_SlotsStandInTheOrderTheyWereDecided",
-		edits: []edit{{"storage/trigger.go", `	if from != rank {`, `	if FAULT {
+		edits: []edit{{"storage/trigger.go", `	data := encodeSlot(&s, rank)`, `	if FAULT {
 		rank = from
 	}
-	if from != rank {`}},
+	data := encodeSlot(&s, rank)`}},
 	},
 	{
 		name: "ack-before-durable", what: "callers are answered before the commit",
