@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -32,9 +31,7 @@ func (n keyspace) checkDocuments(snap *kv.Snapshot, schema map[string]*tableInfo
 		return tables[name]
 	}
 	each := func(t tag, fn func(key, value []byte)) {
-		prefix := n.prefix(t)
-		c := snap.Cursor(kv.Data)
-		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		for k, v := range n.all(snap, t) {
 			fn(k, v)
 		}
 	}

@@ -35,8 +35,7 @@ type garbage struct {
 func (g *garbage) load(snap *kv.Snapshot) {
 	c := snap.Cursor(kv.Doomed)
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		n := keyspace(uint32(k[0])<<24 | uint32(k[1])<<16 | uint32(k[2])<<8 | uint32(k[3]))
-		g.doomed = append(g.doomed, n)
+		g.doomed = append(g.doomed, numberOf(k))
 	}
 }
 

@@ -1,6 +1,12 @@
 package storage
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+
+	"carillon/storage/internal/kv"
+)
 
 // An app's keys all begin with its number, so that one flat key space serves
 // 10,000 small apps as well as one of a million jobs; nested buckets cost a
@@ -60,6 +66,20 @@ func (n keyspace) number() []byte {
 func (n keyspace) place(t tag, p place) []byte { return p.append(n.prefix(t)) }
 
 func (n keyspace) name(t tag, name string) []byte { return append(n.prefix(t), name...) }
+
+// numberOf is the number that a key begins with.
+func numberOf(key []byte) keyspace { return keyspace(binary.BigEndian.Uint32(key)) }
+
+// all are the app's keys of the tag with what is under them, in order. They are good until
+// the next one.
+func (n keyspace) all(snap *kv.Snapshot, t tag) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		prefix := n.prefix(t)
+		c := snap.Cursor(kv.Data)
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && yield(k, v); k, v = c.Next() {
+		}
+	}
+}
 
 // tail is what follows number and tag.
 func tail(key []byte) []byte { return key[numberLen+1:] }

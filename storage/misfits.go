@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 
@@ -69,9 +68,7 @@ func (a *App) Misfits() (n int, err error) {
 
 // eachMisfit calls visit for each document that an index leaves out, until it returns false.
 func (n keyspace) eachMisfit(snap *kv.Snapshot, visit func(table, index string) bool) {
-	prefix := n.prefix(tagMisfit)
-	c := snap.Cursor(kv.Data)
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+	for k := range n.all(snap, tagMisfit) {
 		table, rest, _ := strings.Cut(string(tail(k)), "\x00")
 		index, _, _ := strings.Cut(rest, "\x00")
 		if !visit(table, index) {

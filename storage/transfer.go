@@ -123,7 +123,7 @@ const exportChunk = 1 << 20
 // begin; nil if there are none.
 func exportRows(c *kv.Cursor, n keyspace, from []byte) (rows []row, next []byte) {
 	size := 0
-	for k, v := c.Seek(from); k != nil && bytes.HasPrefix(k, n.number()); k, v = c.Next() {
+	for k, v := c.Seek(from); bytes.HasPrefix(k, n.number()); k, v = c.Next() {
 		if size >= exportChunk {
 			return rows, bytes.Clone(k)
 		}
@@ -246,9 +246,7 @@ func (n keyspace) checkSpecs(snap *kv.Snapshot, check func(*Trigger) error) (err
 	if check == nil {
 		return nil
 	}
-	prefix := n.prefix(tagTrigger)
-	c := snap.Cursor(kv.Data)
-	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+	for k, v := range n.all(snap, tagTrigger) {
 		t, err := decodeTrigger(string(tail(k)), v)
 		if err == nil {
 			err = check(&t)

@@ -1,0 +1,209 @@
+package storage
+
+import (
+	"fmt"
+	"strings"
+
+	"carillon/proto"
+	"carillon/storage/internal/kv"
+)
+
+// jobCheck verifies one app's counters, job regions, claims, id index and triggers. The
+// methods count what there is; finish compares.
+type jobCheck struct {
+	n         keyspace
+	snap      *kv.Snapshot
+	want, got counts          // by the counters, and by the keys
+	byID      map[JobID]tag   // where the newest job of each id lies
+	backlog   map[string]bool // keys that the backlog may have
+	located   int             // jobs that the id index has to have
+	errs      []error
+}
+
+func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
+	want, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta)))
+	if err != nil {
+		return []error{err}
+	}
+	c := &jobCheck{
+		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{},
+		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
+	}
+	for _, t := range regions {
+		c.eachPlace(t, func(p place, value []byte) { c.job(t, p, value) })
+	}
+	c.eachPlace(tagClaim, c.claim)
+	for k, v := range n.all(snap, tagTrigger) {
+		c.trigger(string(tail(k)), v)
+	}
+	for k, v := range n.all(snap, tagSlot) {
+		c.slot(string(tail(k)), v)
+	}
+	c.finish()
+	return c.errs
+}
+
+func (c *jobCheck) bad(format string, args ...any) {
+	c.failed(fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, args...)...))
+}
+
+func (c *jobCheck) failed(err error) { c.errs = append(c.errs, err) }
+
+// eachPlace calls fn for each key of a region whose keys are places.
+func (c *jobCheck) eachPlace(t tag, fn func(p place, value []byte)) {
+	for k, v := range c.n.all(c.snap, t) {
+		if len(tail(k)) != placeLen {
+			c.bad("key %x in region %c", k, t)
+			continue
+		}
+		fn(decodePlace(tail(k)), v)
+	}
+}
+
+// job verifies the record of a job in a region, and where the id index has it.
+func (c *jobCheck) job(t tag, p place, value []byte) {
+	job, err := decodeJob(p, value)
+	if err != nil {
+		c.failed(err)
+		return
+	}
+	c.count(t, &job)
+	if len(job.Args) > 0 && !wellFormed(job.Args) {
+		c.bad("job %s: the arguments are not JSON", job.ID)
+	}
+	if job.ID.Check() != nil && !strings.HasPrefix(string(job.ID), tickPrefix) {
+		c.bad("a job's id is %s", quote(string(job.ID)))
+	}
+	if p.seq > c.want.seq {
+		c.bad("job %s has number %d, above the last assigned, %d", job.ID, p.seq, c.want.seq)
+	}
+	if !belongs(job.State, t) {
+		c.bad("job %s is %s in region %c", job.ID, job.State, t)
+	}
+	if !c.location(t, p, &job) {
+		return
+	}
+	if other, ok := c.byID[job.ID]; ok {
+		c.bad("job %s lies in regions %c and %c", job.ID, other, t)
+	}
+	c.byID[job.ID] = t
+}
+
+func (c *jobCheck) count(t tag, job *Job) {
+	switch t {
+	case tagQueue:
+		c.got.pending++
+		c.backlog[string(c.n.backlogKey(job))] = true
+	case tagHeld:
+		c.got.held++
+	case tagDead:
+		c.got.dead++
+	case tagHistory:
+		c.got.done++
+	}
+}
+
+// belongs says whether a job of the state lies in the region.
+func belongs(s State, t tag) bool {
+	switch t {
+	case tagQueue:
+		return s == StatePending
+	case tagHeld:
+		return s == StateHeld
+	case tagDead:
+		return s == StateFailed
+	}
+	return s == StateSuccess || s == StateCanceled
+}
+
+// location verifies what the id index says of the job. newest is false for a finished
+// job whose id it does not lead to, rightly or not.
+func (c *jobCheck) location(t tag, p place, job *Job) (newest bool) {
+	loc := c.snap.Get(kv.Data, c.n.name(tagID, string(job.ID)))
+	here := string(loc) == string(encodeLocation(t, p))
+	home, minted := job.ID.home()
+	switch {
+	case t == tagQueue && minted && home == p:
+		if loc != nil {
+			c.bad("job %s lies where its id says and is in the id index too", job.ID)
+		}
+	case here:
+		c.located++
+	case t == tagHistory:
+		// A chosen id may have been chosen again: its newest job is the one
+		// that is found, and none after that one was dropped from the dead.
+		chosen := job.ID != mintJobID(place{msOf(job.ScheduledFor), p.seq})
+		newer := len(loc) == 1+placeLen && decodePlace(loc[1:]).seq > p.seq
+		if !newer && (loc != nil || !chosen) {
+			c.bad("finished job %s: id index says %x", job.ID, loc)
+		}
+		return false
+	default:
+		c.bad("job %s in region %c at %d/%d: id index says %x", job.ID, t, p.ms, p.seq, loc)
+	}
+	return true
+}
+
+func (c *jobCheck) claim(p place, value []byte) {
+	c.got.claimed++
+	if _, _, err := decodeClaim(value); err != nil {
+		c.failed(err)
+	}
+	if c.snap.Get(kv.Data, c.n.place(tagQueue, p)) == nil {
+		c.bad("claim at %d/%d has no job", p.ms, p.seq)
+	}
+}
+
+// trigger verifies a trigger, and that it and its one pending tick are not apart (G20).
+func (c *jobCheck) trigger(name string, value []byte) {
+	t, err := decodeTrigger(name, value)
+	if err != nil {
+		c.failed(err)
+		return
+	}
+	if len(t.Args) > 0 && !wellFormed(t.Args) {
+		c.bad("trigger %s: the arguments are not JSON", t.Name)
+	}
+	if err := CheckTriggerName(t.Name); err != nil {
+		c.failed(fmt.Errorf("%w: %w", ErrCorrupt, err))
+	}
+	switch {
+	case t.Next.IsZero() != (t.NextJob == ""), t.Paused && t.NextJob != "":
+		c.bad("trigger %s: paused %t, next slot %v, next job %q", t.Name, t.Paused, t.Next, t.NextJob)
+	case t.HeldJob != "" && c.byID[t.HeldJob] != tagHeld:
+		c.bad("trigger %s: the tick %s is not held", t.Name, t.HeldJob)
+	case t.NextJob != "" && (t.NextJob != t.tickID() || c.byID[t.NextJob] != tagQueue):
+		c.bad("trigger %s: the tick %s of slot %v is not pending", t.Name, t.NextJob, t.Next)
+	}
+}
+
+func (c *jobCheck) slot(key string, value []byte) {
+	name, slot, _ := strings.Cut(key, "\x00")
+	var p proto.Slot
+	if err := unmarshal(value, &p, &p.Version); err != nil {
+		c.failed(fmt.Errorf("trigger %s: slot: %w", name, err))
+	}
+	if len(slot) != 8 || CheckTriggerName(name) != nil {
+		c.bad("key of a slot %q", key)
+	}
+}
+
+// finish verifies that backlog, id index and counters have no more than the jobs.
+func (c *jobCheck) finish() {
+	// Not the other way round: older releases have no backlog.
+	for k := range c.n.all(c.snap, tagBacklog) {
+		if !c.backlog[string(k)] {
+			c.bad("entry %q of the backlog has no pending tick", tail(k))
+		}
+	}
+	entries := 0
+	for range c.n.all(c.snap, tagID) {
+		entries++
+	}
+	if entries != c.located {
+		c.bad("the id index has %d entries for %d jobs", entries, c.located)
+	}
+	if c.got != c.want {
+		c.bad("counters say %+v, the keys %+v", c.want, c.got)
+	}
+}
