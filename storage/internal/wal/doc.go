@@ -65,8 +65,8 @@
 //	    concerns, with file and offset. Which those are is known if the entries of the
 //	    batch are; else they are all volumes but those that are seen to miss nothing. A
 //	    volume in doubt stays so, whatever becomes of the segment.
-//	L9  The log has its bounds: MaxLength, one segment for claims, so that a full log can
-//	    be trimmed, one on its way, and Spare.
+//	L9  The log has its bounds: MaxLength, four segments for claims, so that a full log
+//	    can be trimmed, one on its way, and Spare.
 //
 // What cannot be told from a torn tail: damage of the very last batch of a log that was
 // not closed, and the loss of the newest segment. A copy that has applied more than the

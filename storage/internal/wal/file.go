@@ -16,8 +16,8 @@ type Options struct {
 	// SegmentSize is the size of a segment in bytes, rounded up to 4 KiB, from 16 KiB
 	// to 1 GiB. Default: 8 MiB.
 	SegmentSize int
-	// MaxLength bounds the segments that hold what was not trimmed, in bytes. One more is
-	// for claims, and one for what was trimmed and is not written over yet. Default: 1 GiB.
+	// MaxLength bounds the segments that hold what was not trimmed, in bytes. Four more are
+	// for claims, and one is for what was trimmed and is not written over yet. Default: 1 GiB.
 	MaxLength int64
 	// Spare is how many segments are kept for later use beside those in use. Default: 8.
 	Spare int

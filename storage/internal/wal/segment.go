@@ -23,14 +23,17 @@ const (
 	newName = "new" // of a segment that is not filled yet
 )
 
-// most is how many segments may hold what was not trimmed. Claims have one more: without
-// a claim, nothing is trimmed.
+// reserve is how many segments more there may be for claims, without which nothing is
+// trimmed. One holds thousands; each write that fails takes another.
+const reserve = 4
+
+// most is how many segments may hold what was not trimmed.
 func (f *File) most() int { return int(f.opts.MaxLength / int64(f.opts.SegmentSize)) }
 
 // fresh returns a segment to begin, one of earlier use if there is one.
 func (f *File) fresh(claims bool) (*segment, error) {
 	f.mu.Lock()
-	if n := len(f.live); n > f.most() || n == f.most() && !claims {
+	if n := len(f.live); n >= f.most()+reserve || n >= f.most() && !claims {
 		f.mu.Unlock()
 		return nil, fmt.Errorf("%w: %d segments of %d bytes", ErrFull, n, f.opts.SegmentSize)
 	}
