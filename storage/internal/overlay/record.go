@@ -1,0 +1,113 @@
+package overlay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// version begins a record; one that is not known is refused.
+const version = 1
+
+// ErrBadRecord says that a record was not made by a Change, or by a later release.
+var ErrBadRecord = errors.New("record of changes is not usable")
+
+// Change is what one commit changes, while it is made.
+type Change struct {
+	layer  *Layer // what is published, and the change on top
+	view   *View  // that it was begun on
+	record []byte
+}
+
+// Put sets the key, which is not empty. It keeps neither slice.
+func (c *Change) Put(space int, key, value []byte) { c.set(space, key, value, false) }
+
+// Delete deletes the key, whether it is there or not.
+func (c *Change) Delete(space int, key []byte) { c.set(space, key, nil, true) }
+
+func (c *Change) set(space int, key, value []byte, deleted bool) {
+	what := uint64(space) << 1
+	if deleted {
+		what |= 1
+	}
+	c.record = binary.AppendUvarint(c.record, what)
+	c.record = appendBytes(c.record, key)
+	if !deleted {
+		c.record = appendBytes(c.record, value)
+	}
+	both := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
+	c.layer.set(space, entry{key: both[:len(key):len(key)], value: both[len(key):], deleted: deleted})
+}
+
+// Get returns what the change or, below it, a View says of the key. known is false if
+// neither does. A value of nil says that the key was deleted.
+func (c *Change) Get(space int, key []byte) (value []byte, known bool) {
+	return (&View{latest: c.layer, frozen: c.view.frozen}).Get(space, key)
+}
+
+// Cursor walks what the space will be, as View.Cursor does. A Put or a Delete ends it.
+func (c *Change) Cursor(space int, below Below) *Cursor {
+	return (&View{latest: c.layer, frozen: c.view.frozen}).Cursor(space, below)
+}
+
+// Record returns the change for the log. It is nil if nothing was changed.
+func (c *Change) Record() []byte {
+	if len(c.record) == 1 {
+		return nil
+	}
+	return c.record
+}
+
+// Replay puts a record's changes on top. A record that is not usable has changed nothing.
+func (c *Change) Replay(record []byte) error {
+	if err := read(record, len(c.layer.spaces), func(int, []byte, []byte, bool) {}); err != nil {
+		return err
+	}
+	return read(record, len(c.layer.spaces), c.set)
+}
+
+// read calls fn with each change of a record.
+func read(record []byte, spaces int, fn func(space int, key, value []byte, deleted bool)) error {
+	if len(record) == 0 || record[0] != version {
+		return fmt.Errorf("%w: it has version %.1x, this program reads %d", ErrBadRecord, record, version)
+	}
+	for rest := record[1:]; len(rest) > 0; {
+		at := len(record) - len(rest)
+		what, n := binary.Uvarint(rest)
+		if n <= 0 || what>>1 >= uint64(spaces) {
+			return fmt.Errorf("%w: byte %d: no space", ErrBadRecord, at)
+		}
+		var key, value []byte
+		ok := false
+		if key, rest, ok = cutBytes(rest[n:]); !ok || len(key) == 0 {
+			return fmt.Errorf("%w: byte %d: no key", ErrBadRecord, at)
+		}
+		if what&1 == 0 {
+			if value, rest, ok = cutBytes(rest); !ok {
+				return fmt.Errorf("%w: byte %d: no value", ErrBadRecord, at)
+			}
+		}
+		fn(int(what>>1), key, value, what&1 == 1)
+	}
+	return nil
+}
+
+func appendBytes(b, data []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(data))), data...)
+}
+
+func cutBytes(b []byte) (data, rest []byte, ok bool) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return nil, nil, false
+	}
+	return b[n:][:size:size], b[n+int(size):], true
+}
+
+// valueOf returns an entry's value, which is not nil unless the key was deleted.
+func valueOf(e entry) []byte {
+	if e.deleted {
+		return nil
+	}
+	return e.value
+}
