@@ -59,6 +59,7 @@ type Crons interface {
 	// List returns all triggers, by name.
 	List() ([]CronInfo, error)
 	// Slots returns how the latest slots of a trigger ended, the latest first; limit is 1 or more.
+	// One that has fired was begun; what came of the run is the state of its job.
 	Slots(name string, limit int) ([]storage.Slot, error)
 }
 

@@ -79,7 +79,8 @@
 //	                               └─ trigger paused, changed or faulty ──► skipped
 //
 // Every slot from the making of the trigger on ends in one of the three ways,
-// once, and the slot log says which. A clock that is stepped back brings no slot
+// once, and the slot log says which. Fired says that a run was begun, and nothing of
+// what came of it: that is the state of its job, canceled for one that was replaced. A clock that is stepped back brings no slot
 // again: a trigger waits until the wall has come to where it was. A trigger whose
 // spec or zone is changed begins anew at that moment; an interval takes its phase
 // from there. Of the old definition nothing begins any more then: neither a tick

@@ -115,8 +115,8 @@ type CronLast struct {
 type CronSlot struct {
 	From    time.Time           `json:"from"`
 	To      time.Time           `json:"to"`
-	Count   int                 `json:"count"` // 0: too many to count
-	Outcome storage.SlotOutcome `json:"outcome"`
+	Count   int                 `json:"count"`   // 0: too many to count
+	Outcome storage.SlotOutcome `json:"outcome"` // of one that has fired its job's state is what came of it
 	Reason  string              `json:"reason,omitempty"`
 	JobID   storage.JobID       `json:"jobId,omitempty"`
 	At      time.Time           `json:"at"`

@@ -121,8 +121,11 @@ type SlotOutcome string
 
 // The outcomes of slots.
 const (
-	// SlotFired means that an attempt of its tick has begun, or is about to. What
-	// came of it is the job's state; of one that was replaced the reason tells.
+	// SlotFired means that its tick was begun: an attempt has begun, is about to, or is
+	// held. It does not mean that the run had an effect, and does not change with what
+	// comes of it, which is the job's state: a run that fails, or that replace cancels
+	// before it has done anything, leaves its slot fired. Of one that was replaced the
+	// reason tells.
 	SlotFired    SlotOutcome = "fired"
 	SlotSkipped  SlotOutcome = "skipped"  // see the reason
 	SlotCanceled SlotOutcome = "canceled" // its tick was canceled before it began
@@ -138,7 +141,7 @@ type Slot struct {
 	Count   int       // slots in the run; 0 means too many to count
 	Outcome SlotOutcome
 	Reason  string
-	Job     JobID     // of a fired or canceled slot
+	Job     JobID     // of a fired or canceled slot: its state is what came of it
 	At      time.Time // when that was decided
 }
 

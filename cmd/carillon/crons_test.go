@@ -17,6 +17,7 @@ import (
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/storage"
 )
 
 func TestCronsCheck(t *testing.T) {
@@ -318,5 +319,17 @@ func TestAnotherServer(t *testing.T) {
 	answer = `{"code":"not_found","message":"no route \"/v1/apps/acme/crons\""}`
 	if _, err := runs(t, "crons", "list", "--app", "acme", "--server", other.URL); err == nil || !strings.Contains(err.Error(), "serves no admin operations") {
 		t.Errorf("a server without admin routes: %v", err)
+	}
+}
+
+// TestShownSlotsSayWhatFiredMeans: where a slot is shown as fired, it is said that this
+// is not what came of the run.
+func TestShownSlotsSayWhatFiredMeans(t *testing.T) {
+	for outcome, want := range map[storage.SlotOutcome]bool{storage.SlotFired: true, storage.SlotSkipped: false} {
+		var out strings.Builder
+		showCron(&out, server.Cron{Name: "t", Slots: []server.CronSlot{{Count: 1, Outcome: outcome, JobID: "j1"}}})
+		if got := strings.Contains(out.String(), "what came of it: carillon jobs show"); got != want {
+			t.Errorf("a slot that is %s: %s", outcome, out.String())
+		}
 	}
 }

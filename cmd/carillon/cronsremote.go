@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -198,6 +199,9 @@ func showCron(w io.Writer, c server.Cron) {
 			name = "slots"
 		}
 		row(name, "%s", slotLine(&s))
+	}
+	if slices.ContainsFunc(c.Slots, func(s server.CronSlot) bool { return s.Outcome == storage.SlotFired }) {
+		row("", "fired: a run was begun; what came of it: carillon jobs show")
 	}
 	_ = table.Flush() // to standard output, which may be gone
 }
