@@ -8,11 +8,11 @@ type phase uint8
 
 // The stages.
 const (
-	phaseOpening  phase = iota // its state is to be read, its indexes are to be built: calls wait
+	phaseOpening  phase = iota // its state is read, its indexes are built: calls wait
 	phaseIndexing              // its state is read, its indexes are being built: calls wait
-	phaseAligning              // calls are served; its triggers are to be brought in line with the declared ones
+	phaseAligning              // calls are served while its triggers are brought in line with the declared ones
 	phaseServing               // calls are served
-	phaseFailed                // its state is to be read again, its indexes are built
+	phaseFailed                // its state is read again, its indexes are built
 	phaseStopped               // its actors stop, or have: another life of the app may have begun
 
 	phaseDraining phase = 1 << 3 // added to a stage: what is under way ends, nothing begins
@@ -26,7 +26,7 @@ const (
 	stateLost                         // a change set was not applied, or the volume is down
 	indexesBuilt                      // as far as they can be
 	triggersAligned                   // as far as they can be
-	triggersDoubted                   // what is declared is to be looked at again
+	triggersDoubted                   // it looks at what is declared again
 	drainBegun                        // for a hold, or the end of the engine
 	drainResumed                      // the hold was taken back
 	actorsStopped
