@@ -175,8 +175,9 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 				s.leaveBehind(&r.handle, leftOfRun(r, false), s.eng.opts.Grace)
 			}
 		} else {
-			s.claims.drop(r)
-			s.releasePermit(r)
+			if was := s.end(r); !was.over() {
+				s.claims.drop(r)
+			}
 		}
 	}
 	var undecided []*run

@@ -52,10 +52,20 @@
 //
 // The way of a job:
 //
-//	in the bucket ──claim──► claimed ──durable──► queued ──instant, permit► launched ──► started ──► ended
-//	     ▲                      │                                                                     │
-//	     │                      └── taken back when the app drains or its volume failed (no attempt)  │
-//	     └────────────────────────────── retry, or interrupted ◄──────────────────────────────────────┘
+//	in the bucket ──claim──► claimed ──durable──► queued ──instant, permit──► launched ──turn──► begun ──► ended
+//	     ▲                      │                 │   ▲                          │                           │
+//	     │                      │                 │   └────────too soon──────────┤                           │
+//	     │                      └─────────────────┴──────────────────────────────┴──► dropped                │
+//	     │                                                                              │                    │
+//	     └── taken back (no attempt) ◄──────────────────────────────────────────────────┤                    │
+//	     └── retry, or interrupted ◄────────────────────────────────────────────────────┴────────────────────┘
+//
+// These are the phases of its run (runphase.go). A mutation is launched and waits for its
+// turn, an action begins at once. A run is dropped whose handler never begins: its job was
+// canceled, cannot run, or its claim is taken back, when the app drains or its volume failed.
+// While a turn that cancels the job is not decided the run is withheld in its phase: an
+// action whose permit comes meanwhile is parked, and queued again if the turn has not
+// canceled it after all.
 //
 // A claim is made durable a little before the job's instant (Options.ClaimAhead),
 // so that it costs no lateness; a job inserted as due now is inserted claimed. A
@@ -133,14 +143,14 @@
 //	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a permit.
 //	A6  runs has every job claimed in the store that waits to run or runs. What is claimed and not in runs was interrupted if runs.lost has it, and else has not begun.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is submitted.
-//	A8  started counts the runs with holdsPermit, never above permits, nor the sum of permits above Options.Concurrency.
+//	A8  started counts the runs that hold a permit, those launched and those begun, never above permits, nor the sum of permits above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.
 //	A10 After an error of a commit nothing is begun until every change set was answered and the state was read again.
 //	A11 No message is sent to an app's actors after they were stopped: a caller acquires the app before and releases it after. A message for all apps acquires none: an app that has fallen asleep changes nothing, whatever it is told. A handler that was given up may return later; its message is dropped.
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).
-//	A15 An app goes from phase to phase as drawn above, moved by its SchedulerActor only; an arrow that is not drawn panics there.
+//	A15 An app, and a run, goes from phase to phase as drawn above. The SchedulerActor moves an app; an arrow that is not drawn panics there.
 //
 // Locks: turnBatch.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

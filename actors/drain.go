@@ -81,7 +81,7 @@ func (s *scheduler) unclaim(tx *storage.Tx) error {
 			continue
 		}
 		s.runs.remove(r)
-		s.releasePermit(r)
+		s.end(r)
 		if err := tx.Unclaim(&r.job); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("job %s: %w", r.job.ID, err))
 		}
@@ -117,7 +117,7 @@ func (s *scheduler) cutOff() {
 		return
 	}
 	for _, r := range s.runs.all() {
-		if !r.over {
+		if !s.runs.isOver(r) {
 			s.endRun(ending{run: r, err: cutByClose})
 		}
 	}
@@ -134,9 +134,7 @@ func (s *scheduler) dismiss(err error) {
 			t.op.answer(err)
 		case t.inv.job == nil:
 			t.inv.reply(result{err: err})
-		default:
-			s.releasePermit(t.inv.job)
-		}
+		} // else what ends the app ends its runs
 	}
 	s.queue = nil
 }

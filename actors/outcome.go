@@ -27,16 +27,14 @@ func (s *scheduler) endRun(end ending) {
 		r.expires.Stop()
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
-	if s.runs.get(r.job.ID) != r || r.over {
-		s.releasePermit(r) // canceled, or given up: only that was left
-		return
+	was := s.end(r)
+	if s.runs.get(r.job.ID) != r || was.over() {
+		return // canceled, or given up: only the permit was left
 	}
-	r.over = true
-	if !s.runs.live(r.job.ID) {
+	if !was.begun() {
 		s.claims.drop(r) // a mutation that has ended before it had the turn
 		end.unbegun = interrupted(end.err) != nil
 	}
-	s.releasePermit(r)
 	s.ended = append(s.ended, end)
 }
 
@@ -72,7 +70,7 @@ func (s *scheduler) expireAfter(r *run, d time.Duration) {
 // freed; the job is not run again before that handler has returned.
 func (s *scheduler) giveUp(r *run) {
 	end := ending{run: r}
-	if s.runs.get(r.job.ID) == r && !r.over {
+	if s.runs.get(r.job.ID) == r && !s.runs.isOver(r) {
 		end.err = r.overran()
 	}
 	if !r.mutation {

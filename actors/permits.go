@@ -6,12 +6,18 @@ import (
 
 // This file is how many permits of the engine-wide limit the app asks for and gives back.
 
-// releasePermit gives back the permit of a run that has ended.
-func (s *scheduler) releasePermit(r *run) {
-	if !r.holdsPermit {
-		return
+// end ends the run, gives back the permit that it may have, and returns the phase that it
+// was in.
+func (s *scheduler) end(r *run) (was runPhase) {
+	was = s.runs.end(r)
+	if was.holdsPermit() {
+		s.releasePermit()
 	}
-	r.holdsPermit = false
+	return was
+}
+
+// releasePermit gives back the permit of a run.
+func (s *scheduler) releasePermit() {
 	s.started--
 	if s.eng.broker.contended.Load() {
 		s.permits--

@@ -112,7 +112,7 @@ func (s *scheduler) breakDown(cause error) {
 	for _, r := range s.runs.all() {
 		if r.mutation || !s.runs.live(r.job.ID) {
 			s.runs.lose(r)
-			s.releasePermit(r)
+			s.end(r)
 		}
 	}
 	s.runQueue, s.claims = runQueue{}, claims{}
@@ -181,7 +181,7 @@ func (s *scheduler) rest(err error) {
 	s.alarm.Set(wait, func(uint64) { sys.tell(self, &retryReload{}) })
 	s.alarm.At = s.eng.clock.elapsed() + wait
 	s.dismiss(err)
-	if !slices.ContainsFunc(s.runs.all(), func(r *run) bool { return !r.over }) {
+	if !slices.ContainsFunc(s.runs.all(), func(r *run) bool { return !s.runs.isOver(r) }) {
 		s.tellDrained()
 	}
 }

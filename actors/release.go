@@ -69,8 +69,9 @@ func (s *scheduler) launch(r *run) *invocation {
 		}
 		s.claims.drop(r)
 		r.ctx = inv.ctx
+	} else {
+		s.runs.mustMove(r, turnAsked)
 	}
-	r.holdsPermit = true
 	s.started++
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {

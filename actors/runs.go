@@ -12,29 +12,24 @@ import (
 
 // run is a claimed job, from its claim to its end.
 type run struct {
-	app         *appState
-	job         storage.Job // as it was when claimed
-	attempt     int
-	path        string // of its function, as it is declared
-	mutation    bool
-	suspect     bool // crashes have cut it off before
-	startedAt   time.Time
-	holdsPermit bool            // this and over are the SchedulerActor's
-	over        bool            // ended: its outcome is settled, or about to be
-	ctx         context.Context // of an action, launched, and how long its handler has
-	timeout     time.Duration
-	expires     *time.Timer // of an action: gives it up after deadline and grace
-	expiresAt   time.Time
-	src         source // of an action
-	tick        dispatch.Tick
+	app       *appState
+	job       storage.Job // as it was when claimed
+	attempt   int
+	path      string // of its function, as it is declared
+	mutation  bool
+	suspect   bool // crashes have cut it off before
+	startedAt time.Time
+	ctx       context.Context // of an action, launched, and how long its handler has
+	timeout   time.Duration
+	expires   *time.Timer // of an action: gives it up after deadline and grace
+	expiresAt time.Time
+	src       source // of an action
+	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.
-	durable   bool // the claim is; the handler may start
-	started   bool // the handler has
-	canceling bool // a mutation that holds the turn is canceling it
-	parked    bool // its instant came meanwhile
-	handle    handle
-	cancel    context.CancelCauseFunc // of the handler's context, once started
+	phase  runPhase
+	handle handle
+	cancel context.CancelCauseFunc // of the handler's context, once started
 }
 
 // claim names the claim of one attempt. An id alone does not: the claim that is
@@ -92,7 +87,7 @@ func (rs *runs) lose(r *run) {
 	if rs.byID[r.job.ID] == r {
 		delete(rs.byID, r.job.ID)
 	}
-	if !r.started {
+	if !r.phase.begun() {
 		return
 	}
 	rs.lost[claimOf(&r.job)] = false
@@ -182,7 +177,7 @@ func (rs *runs) live(id storage.JobID) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	r := rs.byID[id]
-	return r != nil && r.started
+	return r != nil && r.phase.begun()
 }
 
 // start lets the run's handler start, unless it is being canceled: then the
@@ -193,11 +188,10 @@ func (rs *runs) start(r *run, cancel context.CancelCauseFunc) bool {
 	if rs.byID[r.job.ID] != r {
 		return false
 	}
-	if r.canceling {
-		r.parked = true
+	if r.move(handlerBegins); r.phase != runBegun {
 		return false
 	}
-	r.started, r.cancel = true, cancel
+	r.cancel = cancel
 	return true
 }
 
@@ -210,18 +204,16 @@ func (rs *runs) beginCancel(id storage.JobID) (r *run, started bool) {
 	if r == nil {
 		return nil, false
 	}
-	if !r.started {
-		r.canceling = true
-	}
-	return r, r.started
+	r.move(cancelBegun)
+	return r, r.phase.begun()
 }
 
 // revertCancel undoes beginCancel and says whether the run waits to be started.
 func (rs *runs) revertCancel(r *run) (parked bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	r.canceling = false
-	parked, r.parked = r.parked, false
+	parked = r.phase == runParked|runWithheld
+	r.move(cancelReverted)
 	return parked && rs.byID[r.job.ID] == r
 }
 
@@ -229,8 +221,7 @@ func (rs *runs) revertCancel(r *run) (parked bool) {
 func (rs *runs) setDurable(r *run) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	r.durable = true
-	return rs.byID[r.job.ID] == r
+	return r.move(claimDurable) && rs.byID[r.job.ID] == r
 }
 
 // stop cancels the context of the run's handler for that cause, if it has started.

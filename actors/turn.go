@@ -158,7 +158,7 @@ func (s *scheduler) finishTurn(t *turn) {
 	}
 	s.commitRuns(t.tx, t.cancelings, runChanges{ended: []*run{r}}, nil)
 	s.forgetRun(r)
-	s.releasePermit(r)
+	s.end(r)
 }
 
 // replyDurable tells the caller, now that what the result depends on is durable

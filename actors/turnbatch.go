@@ -36,8 +36,7 @@ type turnBatch struct {
 
 	// For the SchedulerActor, once the batch has ended.
 	submitted []*turn       // their transactions are on their way
-	dropped   []*turn       // not begun: refused, canceled or too soon
-	tooSoon   []*run        // of those, runs that wait again: the wall was stepped back
+	tooSoon   []*run        // not begun: they wait again, since the wall was stepped back
 	inserted  []storage.Job // by submitted turns, due later
 	left      *turn         // for the SchedulerActor to finish
 }
@@ -61,7 +60,6 @@ func (r *turnBatch) next() *turn {
 			r.holds = t
 			return t
 		}
-		r.dropped = append(r.dropped, t)
 	}
 	r.holds = nil
 	return nil
@@ -182,13 +180,10 @@ func (r *turnBatch) lose() *turn {
 
 // finishBatch takes note of what a batch has done, and finishes what it has left.
 func (s *scheduler) finishBatch(r *turnBatch) {
-	for _, t := range r.dropped {
-		if t.inv.job != nil {
-			s.releasePermit(t.inv.job)
-		}
-	}
 	for _, job := range r.tooSoon {
 		if s.runs.get(job.job.ID) == job {
+			s.runs.mustMove(job, turnTooSoon)
+			s.releasePermit()
 			s.runQueue.push(job)
 		}
 	}
@@ -196,7 +191,7 @@ func (s *scheduler) finishBatch(r *turnBatch) {
 		if job := t.inv.job; job != nil {
 			s.claims.drop(job)
 			s.forgetRun(job)
-			s.releasePermit(job)
+			s.end(job)
 		}
 	}
 	for i := range r.inserted {

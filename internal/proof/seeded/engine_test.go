@@ -201,6 +201,11 @@ var engineFaults = []seededFault{
 		panic(fmt.Sprintf(`}},
 	},
 	{
+		name: "begun-before-durable", what: "a handler begins while the claim of its job is on its way to the disk",
+		pkg: "actors", tests: "TestNoHandlerBegins",
+		edits: []edit{{"actors/runphase.go", `case e == handlerBegins && (p == runQueued`, `case e == handlerBegins && (p == runQueued || FAULT && p == runClaimed`}},
+	},
+	{
 		name: "at-most-once-forgotten", what: "the claim of an at-most-once job counts as not durable",
 		pkg: "actors", tests: "TestG4_AtMostOnceInterruptedIsFailedAndNeverRunAgain",
 		edits: []edit{{"actors/recovery.go", `crashed, begun := found[claimOf(job)]`, `crashed, begun := found[claimOf(job)]
@@ -216,9 +221,9 @@ var engineFaults = []seededFault{
 		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
 		edits: []edit{{"actors/runs.go", `delete(rs.byID, r.job.ID)
 	}
-	if !r.started {`, `delete(rs.byID, r.job.ID)
+	if !r.phase.begun() {`, `delete(rs.byID, r.job.ID)
 	}
-	if !r.started || FAULT {`}},
+	if !r.phase.begun() || FAULT {`}},
 	},
 	{
 		name: "attempt-taken-for-another", what: "a claim that is found after a failed commit is taken for that of another attempt",
@@ -413,11 +418,11 @@ var engineFaults = []seededFault{
 	{
 		name: "permit-kept-on-panic", what: "the permit of a job that panicked is lost",
 		pkg: "actors", tests: "TestG17_NoPermitIsLostHoweverAJobEnds",
-		edits: []edit{{"actors/outcome.go", `	s.releasePermit(r)
+		edits: []edit{{"actors/outcome.go", `	was := s.end(r)
 `, `	if FAULT && errors.As(end.err, new(*dispatch.PanicError)) {
-		r.holdsPermit = false
+		s.started++
 	}
-	s.releasePermit(r)
+	was := s.end(r)
 `}},
 	},
 	{
