@@ -47,10 +47,7 @@ var walFaults = []seededFault{
 	{
 		name: "wal-tail-not-settled", what: "what a dead process has written is shown before it is durable",
 		pkg: "storage/internal/wal", tests: "TestG1_LogCrashedAtEveryCall",
-		edits: []edit{{"storage/internal/wal/recover.go", `			if err := b.segment.file.Datasync(); err != nil {`, `			if err := b.segment.file.Datasync(); err != nil && !FAULT {`}, {"storage/internal/wal/recover.go", `if _, err := b.segment.file.WriteAt(data, int64(b.at)); err != nil {`, `if FAULT {
-				r.loose = true
-				r.show()
-			} else if _, err := b.segment.file.WriteAt(data, int64(b.at)); err != nil {`}},
+		edits: []edit{{"storage/internal/wal/recover.go", `	if r.opts.ReadOnly {`, `	if r.opts.ReadOnly || FAULT {`}},
 	},
 	{
 		name: "wal-epoch-unchecked", what: "an append is taken under any claim",

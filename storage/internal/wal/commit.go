@@ -98,6 +98,8 @@ func (f *File) admit(r *request) error {
 	switch {
 	case f.closed:
 		return ErrClosed
+	case f.opts.ReadOnly:
+		return ErrReadOnly
 	case !r.claims && (v == nil || v.spent || v.epoch != r.Epoch):
 		return ErrFenced
 	case !r.claims && len(f.live) > f.most():

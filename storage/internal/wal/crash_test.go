@@ -52,6 +52,62 @@ func play(t *testing.T, b *diskBench, w *waltest.Witness) (dead bool) {
 	return false
 }
 
+// readOnly demands that a log that is only read shows what it will show to its owner, and
+// changes nothing.
+func readOnly(t *testing.T, b *diskBench) {
+	t.Helper()
+	opts := b.opts
+	opts.Disk, opts.ReadOnly = b.disk, true
+	before := b.disk.Calls()
+	first, err := wal.OpenFile("", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := wal.OpenFile("", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[wal.Volume][]wal.Record{}
+	for id := range wal.Volume(3) {
+		shown[id], _ = read(t, first, id, 1)
+		if _, err := second.Claim(t.Context(), id); !errors.Is(err, wal.ErrReadOnly) {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.disk.Calls() - before - 2; n > 0 { // it was locked twice
+		t.Fatalf("it has changed something: %d calls", n)
+	}
+	log := b.open(t)
+	for id, want := range shown {
+		if got, _ := read(t, log, id, 1); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("volume %d: read only it was %v, then %v", id, want, got)
+		}
+	}
+	if _, err := wal.OpenFile("", opts); !errors.Is(err, wal.ErrLocked) {
+		t.Fatalf("opened for reading while it has an owner: %v", err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestG1_ALogThatIsOnlyRead: the log of a process that has died is read without a change of
+// anything, as it will be found by the owner that comes next.
+func TestG1_ALogThatIsOnlyRead(t *testing.T) {
+	n := calls(t)
+	for k := 2; k <= n; k += 2 {
+		b, w := newBench(t), waltest.NewWitness()
+		b.disk.Fate = at(k, 1, waltest.Die)
+		play(t, b, w)
+		b.disk = b.disk.Cut(waltest.KeepSome)
+		readOnly(t, b)
+		verify(t, b, w)
+	}
+}
+
 // verify opens what is left and demands that all is there that must be, that the log goes
 // on, and that what it has shown stays.
 func verify(t *testing.T, b *diskBench, w *waltest.Witness) {

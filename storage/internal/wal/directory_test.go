@@ -47,6 +47,20 @@ func TestG1_ALogInADirectory(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, info.Size(), err)
 		}
 	}
+	opts := small
+	opts.ReadOnly = true
+	one, two := mustOpen(t, dir, opts), mustOpen(t, dir, opts)
+	w.CheckAll(t, one)
+	w.CheckAll(t, two)
+	if _, err := wal.OpenFile(dir, small); !errors.Is(err, wal.ErrLocked) {
+		t.Errorf("opened while it is read: %v", err)
+	}
+	if err := errors.Join(one.Close(), two.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := mustOpen(t, dir, small).Close(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := wal.OpenFile(filepath.Join(dir, "none"), small); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a directory that is not there: %v", err)
 	}

@@ -9,12 +9,12 @@ import (
 
 // Disk is the directory of a file log. Tests have one that fails.
 type Disk interface {
-	// Lock keeps every other Lock of the directory out until unlock is called. ErrLocked
-	// if it is held.
-	Lock() (unlock func() error, err error)
+	// Lock keeps every other Lock of the directory out until unlock is called; if shared is
+	// set, only those that are not shared. ErrLocked if it is held.
+	Lock(shared bool) (unlock func() error, err error)
 	List() ([]string, error)
 	Create(name string) (DiskFile, error) // an error if it is there
-	Open(name string) (DiskFile, error)
+	Open(name string, readOnly bool) (DiskFile, error)
 	Rename(from, to string) error
 	Remove(name string) error
 	Sync() error // makes names durable
@@ -59,10 +59,16 @@ func (d dir) Create(name string) (DiskFile, error) {
 	return d.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
-func (d dir) Open(name string) (DiskFile, error) { return d.open(name, os.O_RDWR) }
-func (d dir) Rename(from, to string) error       { return os.Rename(d.path(from), d.path(to)) }
-func (d dir) Remove(name string) error           { return os.Remove(d.path(name)) }
-func (d dir) Sync() error                        { return syncDir(string(d)) }
+func (d dir) Open(name string, readOnly bool) (DiskFile, error) {
+	if readOnly {
+		return d.open(name, os.O_RDONLY)
+	}
+	return d.open(name, os.O_RDWR)
+}
+
+func (d dir) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
+func (d dir) Remove(name string) error     { return os.Remove(d.path(name)) }
+func (d dir) Sync() error                  { return syncDir(string(d)) }
 
 func (d dir) List() ([]string, error) {
 	entries, err := os.ReadDir(string(d))
@@ -76,12 +82,16 @@ func (d dir) List() ([]string, error) {
 // lockName is the file that is locked. It is never removed.
 const lockName = "lock"
 
-func (d dir) Lock() (unlock func() error, err error) {
-	f, err := os.OpenFile(d.path(lockName), os.O_CREATE|os.O_RDWR, 0o600)
+func (d dir) Lock(shared bool) (unlock func() error, err error) {
+	flag := os.O_CREATE | os.O_RDWR
+	if shared {
+		flag = os.O_RDONLY
+	}
+	f, err := os.OpenFile(d.path(lockName), flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := tryLock(f); err != nil {
+	if err := tryLock(f, shared); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f.Close, nil // closing unlocks

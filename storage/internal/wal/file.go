@@ -21,6 +21,9 @@ type Options struct {
 	MaxLength int64
 	// Spare is how many segments are kept for later use beside those in use. Default: 8.
 	Spare int
+	// ReadOnly has the log write nothing: claims and appends are refused, and what it shows
+	// may not be durable. It may be open more than once so, and not otherwise meanwhile.
+	ReadOnly bool
 	// Disk is where the segments are. Default: the directory.
 	Disk Disk
 }
@@ -92,7 +95,7 @@ func (v *volume) first() uint64 { return v.last + 1 - uint64(len(v.places)) }
 func OpenFile(path string, opts Options) (*File, error) {
 	f := &File{opts: opts.withDefaults(path), turn: make(chan struct{}, 1), volumes: map[Volume]*volume{}}
 	var err error
-	if f.unlock, err = f.opts.Disk.Lock(); err != nil {
+	if f.unlock, err = f.opts.Disk.Lock(f.opts.ReadOnly); err != nil {
 		return nil, err
 	}
 	if err := f.recover(); err != nil {
@@ -213,7 +216,7 @@ func (f *File) Trim(c Claim, upTo uint64) error {
 	case v == nil || v.spent || v.epoch != c.Epoch:
 		return ErrFenced
 	case upTo > v.last:
-		return fmt.Errorf("%w: record %d is to be trimmed, %d is the last", ErrOrder, upTo, v.last)
+		return fmt.Errorf("%w: trim to record %d, %d is the last", ErrOrder, upTo, v.last)
 	case upTo < v.first():
 		return nil
 	}
@@ -245,7 +248,7 @@ func (f *File) Close() error {
 		return nil
 	}
 	var err error
-	if size := batchSize(0, 0); f.loose && !f.failed && f.at+size <= f.active.size {
+	if size := batchSize(0, 0); f.loose && !f.failed && !f.opts.ReadOnly && f.at+size <= f.active.size {
 		err = f.write(f.active, nil)
 	}
 	return errors.Join(err, f.closeFiles())

@@ -88,6 +88,8 @@ var (
 	ErrTooLarge = fmt.Errorf("%w: it is too large", ErrRefused)
 	// ErrFull says that the log has reached its bound: trim it.
 	ErrFull = errors.New("the log is full")
+	// ErrReadOnly says that the log was opened to be read.
+	ErrReadOnly = fmt.Errorf("%w: the log is open for reading only", ErrRefused)
 	// ErrClosed says that the log was closed.
 	ErrClosed = fmt.Errorf("%w: the log was closed", ErrRefused)
 )

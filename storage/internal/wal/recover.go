@@ -79,7 +79,7 @@ func (f *File) segments() (segments []*segment, err error) {
 		number, isSegment := strings.CutSuffix(name, suffix)
 		n, err := strconv.Atoi(number)
 		switch {
-		case name == newName:
+		case name == newName && !f.opts.ReadOnly:
 			if err := f.opts.Disk.Remove(name); err != nil {
 				return nil, err
 			}
@@ -89,7 +89,7 @@ func (f *File) segments() (segments []*segment, err error) {
 		}
 		f.names = max(f.names, n)
 		s := &segment{name: name}
-		if s.file, err = f.opts.Disk.Open(name); err != nil {
+		if s.file, err = f.opts.Disk.Open(name, f.opts.ReadOnly); err != nil {
 			return nil, err
 		}
 		f.free = append(f.free, s) // so that it is closed
@@ -220,12 +220,7 @@ func (r *recovery) finish() error {
 			return err
 		}
 		if b.whole(data) && !b.badDir {
-			// It may be in the memory of the system only, after a sync that has failed:
-			// so it is written again before it is shown.
-			if _, err := b.segment.file.WriteAt(data, int64(b.at)); err != nil {
-				return err
-			}
-			if err := b.segment.file.Datasync(); err != nil {
+			if err := r.settle(b, data); err != nil {
 				return err
 			}
 			r.loose = len(b.entries) > 0
@@ -256,4 +251,16 @@ func (r *recovery) finish() error {
 	}
 	r.release()
 	return nil
+}
+
+// settle makes durable the batch that is the latest (L4): it may be in the memory of the
+// system only, where a sync that has failed does not find it again. So it is written again.
+func (r *recovery) settle(b *found, data []byte) error {
+	if r.opts.ReadOnly {
+		return nil
+	}
+	if _, err := b.segment.file.WriteAt(data, int64(b.at)); err != nil {
+		return err
+	}
+	return b.segment.file.Datasync()
 }

@@ -78,7 +78,7 @@ func (f *File) create(name string) (_ *segment, err error) {
 		err = d.Sync()
 	}
 	if err == nil {
-		file, err = d.Open(name)
+		file, err = d.Open(name, false)
 	}
 	if err != nil {
 		_ = d.Remove(name)

@@ -44,14 +44,14 @@ type Disk struct {
 	Fate  func(Call) Fate // of each call that changes something; nil: Succeed
 	Space int             // bytes that files may have in all; 0 is no bound
 
-	mu     sync.Mutex
-	live   map[string]*inode // what the process sees
-	names  map[string]*inode // the names that are durable
-	moves  []move            // changes of names that are not, oldest first
-	calls  int
-	locked bool
-	dead   bool
-	rnd    *rand.Rand
+	mu    sync.Mutex
+	live  map[string]*inode // what the process sees
+	names map[string]*inode // the names that are durable
+	moves []move            // changes of names that are not, oldest first
+	calls int
+	locks int // that are held; -1 if one that is not shared is
+	dead  bool
+	rnd   *rand.Rand
 }
 
 type move struct {
@@ -191,20 +191,22 @@ func (d *Disk) call(name, file string) (Fate, error) {
 }
 
 // Lock is wal.Disk's.
-func (d *Disk) Lock() (func() error, error) {
+func (d *Disk) Lock(shared bool) (func() error, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, err := d.call("lock", ""); err != nil {
 		return nil, err
 	}
-	if d.locked {
+	if d.locks < 0 || d.locks > 0 && !shared {
 		return nil, wal.ErrLocked
 	}
-	d.locked = true
+	if d.locks++; !shared {
+		d.locks = -1
+	}
 	return func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.locked = false
+		d.locks = max(d.locks-1, 0)
 		return nil
 	}, nil
 }
@@ -229,7 +231,7 @@ func (d *Disk) Create(name string) (wal.DiskFile, error) {
 }
 
 // Open is wal.Disk's.
-func (d *Disk) Open(name string) (wal.DiskFile, error) {
+func (d *Disk) Open(name string, _ bool) (wal.DiskFile, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, err := d.call("open", name)
