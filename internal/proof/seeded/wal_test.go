@@ -91,4 +91,9 @@ var walFaults = []seededFault{
 		pkg: "storage/internal/wal", tests: "TestG23_ALogHasItsBound",
 		edits: []edit{{"storage/internal/wal/segment.go", `n >= f.most() && !claims`, `n >= f.most() && (FAULT || !claims)`}},
 	},
+	{
+		name: "wal-unreadable-tail-cut", what: "a block that cannot be read is taken for the end of the log",
+		pkg: "storage/internal/wal", tests: "TestG37_AnyBlockOfALogUnreadable",
+		edits: []edit{{"storage/internal/wal/recover.go", `if s != nil && s.unread > 0 &&`, `if s != nil && s.unread > 0 && !FAULT &&`}},
+	},
 }

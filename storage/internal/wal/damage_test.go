@@ -3,6 +3,7 @@ package wal_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"carillon/storage/internal/wal"
@@ -105,6 +106,64 @@ func TestG37_EveryByteOfALogFlipped(t *testing.T) {
 		}
 		t.Logf("closed %v: %d flips, %d damages, %d volumes end early", closed, flips, damaged, short)
 	}
+}
+
+// TestG37_AnyBlockOfALogUnreadable: with any block of a log that cannot be read, be it
+// used or not, the log says so when it is opened, or a volume shows all that was
+// acknowledged or says where the damage is. None ends early, closed or not.
+func TestG37_AnyBlockOfALogUnreadable(t *testing.T) {
+	b, w := newBench(t), waltest.NewWitness()
+	log := b.open(t)
+	spoil(t, log, w, 0, 1, 2)
+	for i := range 15 {
+		if i == 9 {
+			w.TrimBy(t, log, 0, 0)
+			w.TrimBy(t, log, 1, 0)
+			w.TrimBy(t, log, 2, 0)
+		}
+		w.Append(t, log, w.Next(0, 5000*(i%2)), w.Next(wal.Volume(1+i%2), 100))
+	}
+	b.disk = b.disk.Copy()
+	want := map[wal.Volume][]wal.Record{}
+	log = b.open(t)
+	for id := range wal.Volume(3) {
+		want[id], _ = read(t, log, id, w.Trimmed(id)+1)
+	}
+	names, _ := b.disk.List()
+	refused, damaged, shown := 0, 0, 0
+	for _, name := range names {
+		for bad := int64(0); bad < int64(b.opts.SegmentSize); bad += 4096 {
+			f := &diskBench{b.disk.Copy(), b.opts}
+			f.disk.Unreadable = func(file string, at, size int64) bool {
+				return file == name && at < bad+4096 && at+size > bad
+			}
+			f.opts.Disk = f.disk
+			log, err := wal.OpenFile("", f.opts)
+			if err != nil {
+				refused++
+				wantDamage(t, err)
+				continue
+			}
+			for id, want := range want {
+				got, err := read(t, log, id, w.Trimmed(id)+1)
+				if err != nil {
+					damaged++
+					wantDamage(t, err)
+				} else if fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%s, block at %d: volume %d shows %d records, want %d", name, bad, id, len(got), len(want))
+				} else {
+					shown++
+				}
+			}
+			if err := log.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if refused == 0 || damaged == 0 || shown == 0 {
+		t.Errorf("%d refused, %d volumes damaged, %d shown", refused, damaged, shown)
+	}
+	t.Logf("%d segments: %d times refused, %d volumes damaged, %d shown", len(names), refused, damaged, shown)
 }
 
 // spoil appends batches with a record of a volume each, and returns the offset of each.

@@ -68,6 +68,9 @@
 //	L9  The log has its bounds: MaxLength, four segments for claims, so that a full log
 //	    can be trimmed, one on its way, and Spare.
 //
+// A block that cannot be read is damage like any other. At the end of the log it may hold
+// what was durable last: then the log is not opened.
+//
 // What cannot be told from a torn tail: damage of the very last batch of a log that was
 // not closed, and the loss of the newest segment. A copy that has applied more than the
 // log has tells.

@@ -90,8 +90,9 @@ type place struct {
 func (v *volume) first() uint64 { return v.last + 1 - uint64(len(v.places)) }
 
 // OpenFile opens the log in the directory, which must exist. It makes durable what it
-// shows. What it finds damaged is an error of the volumes that it concerns; an error of
-// OpenFile is that of the disk, ErrLocked or ErrForeign.
+// shows. What it finds damaged is an error of the volumes that it concerns. An error of
+// OpenFile is that of the disk, ErrLocked, ErrForeign, or ErrDamaged: a block cannot be
+// read, and whether it holds what was durable last cannot be told.
 func OpenFile(path string, opts Options) (*File, error) {
 	f := &File{opts: opts.withDefaults(path), turn: make(chan struct{}, 1), volumes: map[Volume]*volume{}}
 	var err error

@@ -56,15 +56,12 @@ func (f *File) recover() error {
 	for _, s := range segments {
 		f.run = max(f.run, s.run+1)
 	}
-	oldest, err := f.arrange(segments)
-	if err != nil || len(f.live) == 0 {
-		return err
+	oldest := f.arrange(segments)
+	if len(f.live) == 0 {
+		return f.unreadable(nil, 0)
 	}
 	r := &recovery{File: f, oldest: oldest, next: oldest, where: f.live[0]}
-	for i, more := 0, true; more && i < len(f.live); i++ {
-		if more, err = r.scan(i); err != nil {
-			return err
-		}
+	for i := 0; i < len(f.live) && r.scan(i); i++ {
 	}
 	return r.finish()
 }
@@ -110,10 +107,7 @@ func (f *File) identify(s *segment) error {
 	}
 	s.size = int(size) &^ (blockSize - 1)
 	for _, look := range []int{min(64<<10, s.size), s.size} {
-		data, err := s.read(0, look)
-		if err != nil {
-			return err
-		}
+		data := s.read(0, look)
 		for at := 0; at < look; at += blockSize {
 			b, ok := readBatch(data[at:], at, s.size)
 			if ok && b.id != f.opts.ID {
@@ -130,19 +124,36 @@ func (f *File) identify(s *segment) error {
 	return nil
 }
 
-// read reads a part of the segment.
-func (s *segment) read(at, size int) ([]byte, error) {
+// read reads a part of the segment. Blocks that cannot be read are zeros.
+func (s *segment) read(at, size int) []byte {
 	data := make([]byte, size)
-	n, err := s.file.ReadAt(data, int64(at))
-	if n == size || errors.Is(err, io.EOF) {
-		return data, nil
+	if n, err := s.file.ReadAt(data, int64(at)); n == size || errors.Is(err, io.EOF) {
+		return data
 	}
-	return nil, fmt.Errorf("%s: %w", s.name, err)
+	for o := 0; o < size; o += blockSize {
+		block := data[o:min(o+blockSize, size)]
+		if _, err := s.file.ReadAt(block, int64(at+o)); err != nil && !errors.Is(err, io.EOF) {
+			clear(block)
+			s.unread = max(s.unread, at+o+blockSize)
+		}
+	}
+	return data
+}
+
+// unreadable is the damage of a block that cannot be read and may hold what was durable
+// last: in a segment that is free as far as it can be read, or at the end of the log.
+func (f *File) unreadable(last *segment, end int) error {
+	for _, s := range append([]*segment{last}, f.free...) {
+		if s != nil && s.unread > 0 && (s != last || s.unread > end) {
+			return &Damage{s.name, int64(s.unread - blockSize), "the block cannot be read, and may hold what was durable last"}
+		}
+	}
+	return nil
 }
 
 // arrange parts the segments that are needed from those that are free. It returns the
 // number of the first batch that is needed.
-func (f *File) arrange(segments []*segment) (oldest uint64, err error) {
+func (f *File) arrange(segments []*segment) (oldest uint64) {
 	f.free = nil
 	slices.SortFunc(segments, func(a, b *segment) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.run, b.run)) })
 	for i, s := range segments {
@@ -154,11 +165,11 @@ func (f *File) arrange(segments []*segment) (oldest uint64, err error) {
 		}
 	}
 	if len(f.live) == 0 {
-		return 0, nil
+		return 0
 	}
 	// A segment is written over when the log on the disk says that it is not needed.
 	last := f.live[len(f.live)-1]
-	data, err := last.read(0, last.size)
+	data := last.read(0, last.size)
 	for at := 0; at < len(data); at += blockSize {
 		if b, ok := readBatch(data[at:], at, last.size); ok && b.first == last.first {
 			oldest = max(oldest, min(b.oldest, last.first))
@@ -167,19 +178,16 @@ func (f *File) arrange(segments []*segment) (oldest uint64, err error) {
 	}
 	n := slices.IndexFunc(f.live, func(s *segment) bool { return s.first >= oldest })
 	f.free, f.live = append(f.free, f.live[:n]...), f.live[n:]
-	return oldest, err
+	return oldest
 }
 
 // scan reads the batches of a segment. It returns false if the log ends there.
-func (r *recovery) scan(i int) (more bool, err error) {
+func (r *recovery) scan(i int) (more bool) {
 	s, limit := r.live[i], uint64(math.MaxUint64)
 	if i+1 < len(r.live) {
 		limit = r.live[i+1].first // from there on it was given up
 	}
-	data, err := s.read(0, s.size)
-	if err != nil {
-		return false, err
-	}
+	data := s.read(0, s.size)
 	if s.first == r.next {
 		r.where, r.at = s, 0
 	}
@@ -191,7 +199,7 @@ func (r *recovery) scan(i int) (more bool, err error) {
 			at += blockSize // what an earlier use or run has left
 			continue
 		case !due && b.synced < r.next:
-			return false, nil // the batch that is due was never durable
+			return false // the batch that is due was never durable
 		}
 		fb := &found{batch: b, segment: s}
 		if !due {
@@ -209,16 +217,13 @@ func (r *recovery) scan(i int) (more bool, err error) {
 		r.next, r.where, r.at = b.number+1, s, b.end
 		at = b.end
 	}
-	return true, nil
+	return true
 }
 
 // finish decides on the latest batch, and has the log go on behind it.
 func (r *recovery) finish() error {
 	if b := r.held; b != nil {
-		data, err := b.segment.read(b.at, b.end-b.at)
-		if err != nil {
-			return err
-		}
+		data := b.segment.read(b.at, b.end-b.at)
 		if b.whole(data) && !b.badDir {
 			if err := r.settle(b, data); err != nil {
 				return err
@@ -236,6 +241,9 @@ func (r *recovery) finish() error {
 	r.active, r.File.at = r.where, r.at
 	n := slices.Index(r.live, r.where) + 1
 	r.live, r.free = r.live[:n:n], append(r.free, r.live[n:]...)
+	if err := r.unreadable(r.where, r.at); err != nil {
+		return err
+	}
 	for _, s := range r.free {
 		// What says that it is free may not be durable.
 		s.after = r.begun + 1

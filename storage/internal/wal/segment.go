@@ -16,6 +16,7 @@ type segment struct {
 	records int    // that were not trimmed
 	bad     bool   // a write or a sync has failed: it is used no more
 	after   uint64 // a free one: it is needed until this batch is durable
+	unread  int    // offset behind its last block that could not be read; 0 if all can
 }
 
 const (

@@ -43,6 +43,8 @@ const (
 type Disk struct {
 	Fate  func(Call) Fate // of each call that changes something; nil: Succeed
 	Space int             // bytes that files may have in all; 0 is no bound
+	// Unreadable says that a part of a file cannot be read; nil: all can.
+	Unreadable func(file string, at, size int64) bool
 
 	mu    sync.Mutex
 	live  map[string]*inode // what the process sees
@@ -300,6 +302,9 @@ func (f *diskFile) ReadAt(p []byte, at int64) (int, error) {
 	defer f.disk.mu.Unlock()
 	if _, err := f.disk.call("read", f.name); err != nil {
 		return 0, err
+	}
+	if u := f.disk.Unreadable; u != nil && u(f.name, at, int64(len(p))) {
+		return 0, syscall.EIO
 	}
 	n := copy(p, f.data[min(at, int64(len(f.data))):])
 	if n < len(p) {
