@@ -24,6 +24,7 @@ func answer(w http.ResponseWriter, status int, body []byte) {
 	head.Set("Content-Type", "application/json")
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")
+	setDiscardDeadline(w)
 	setWriteDeadline(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))

@@ -7,11 +7,14 @@ import (
 
 // Bounds of one request, whatever server the handler is mounted in.
 const (
-	// readTimeout is how long a client may take to send a body, and the server to
-	// throw away one that it has refused.
+	// readTimeout is how long a client may take to send a body.
 	readTimeout = 30 * time.Second
-	// writeTimeout is how long a client may take to read an answer. It is longer
-	// because net/http holds back an answer until it has thrown away the body.
+	// discardTimeout is how long the rest of a body may take whose request is answered
+	// without it. net/http holds the answer back until it has thrown that away, and
+	// closes the connection if it does not come.
+	discardTimeout = time.Second
+	// writeTimeout is how long a client may take to read an answer, the discardTimeout
+	// included.
 	writeTimeout = time.Minute
 )
 
@@ -30,6 +33,10 @@ func setDeadlines(w http.ResponseWriter) {
 // that takes longer would look like a client that went away.
 func liftReadDeadline(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+}
+
+func setDiscardDeadline(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardTimeout))
 }
 
 func setWriteDeadline(w http.ResponseWriter) {

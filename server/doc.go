@@ -68,7 +68,8 @@
 //	H3  A fault (internal, unknown, data_loss) carries a request id; its cause is
 //	    logged under that id and not told to the caller.
 //	H4  At most Options.MaxBody bytes of a body are read, and a client has 30 s to
-//	    send them and a minute to read the answer; one that goes away cancels its call.
+//	    send them, a second once it was answered, and a minute to read the answer; one
+//	    that goes away cancels its call.
 //	H5  A page of another origin cannot call, unless Options.Origins has it: then it calls
 //	    functions, without cookies, and reads the answers (CORS). No admin route
 //	    answers another origin.

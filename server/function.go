@@ -82,6 +82,7 @@ func (h *handler) readBody(w http.ResponseWriter, r *http.Request, held *holding
 	case errors.As(err, &exceeded):
 		return nil, http.StatusRequestEntityTooLarge, h.tooLarge()
 	case err != nil:
+		w.Header().Set("Connection", "close") // its rest comes late, or not at all
 		return nil, 0, &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the body could not be read to its end", Err: err}
 	}
 	return body, 0, nil

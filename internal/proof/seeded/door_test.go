@@ -33,6 +33,15 @@ var doorFaults = []seededFault{
 		switch {`}},
 	},
 	{
+		name: "refusal-waits-for-body", what: "a refusal waits half a minute for a body that it throws away",
+		pkg: "server", tests: "TestG24_ARefusalDoesNotWaitForTheBody",
+		edits: []edit{{"server/answer.go", `	setDiscardDeadline(w)
+`, `	if !FAULT {
+		setDiscardDeadline(w)
+	}
+`}},
+	},
+	{
 		name: "host-unchecked", what: "a page whose name was made to resolve to this machine can call",
 		pkg: "server", tests: "TestLoopbackChecksHost",
 		edits: []edit{{"server/origin.go", `if !g.open || !ok ||`, `if FAULT || !g.open || !ok ||`}},
