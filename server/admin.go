@@ -75,8 +75,8 @@ func (h *handler) guarded(methods map[string]plainOperation) http.Handler {
 	})
 }
 
-// existing is an operation that is refused if there is no such app: it makes none,
-// and an app that has nothing is told from one whose name was mistyped.
+// existing wraps an operation on an app that must exist. It makes none, so a mistyped
+// name is not taken for an app that has nothing.
 func existing(do operation) operation {
 	return func(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
 		there, err := app.Exists()

@@ -63,8 +63,8 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int, err e
 	write(w, status, f)
 }
 
-// isFault says whether the error is one for the log, which tells the cause that
-// the caller is not told.
+// isFault says whether the error belongs in the log, with the cause that the caller does
+// not see.
 func isFault(e *dispatch.Error) bool {
 	switch e.Code {
 	case dispatch.CodeInternal, dispatch.CodeUnknown, dispatch.CodeDataLoss:
@@ -73,8 +73,8 @@ func isFault(e *dispatch.Error) bool {
 	return false
 }
 
-// recover answers for a handler that panicked, unless it meant to abort. Answers
-// are written in one piece at the very end, so none has begun.
+// recover answers for a handler that panicked, unless with http.ErrAbortHandler. A handler
+// writes its answer in one piece at its end, so no answer has begun.
 func (h *handler) recover(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {

@@ -43,8 +43,8 @@ func (h *handler) routeCrons() {
 	}
 }
 
-// Cron is a trigger as the admin routes show it. Instants are RFC 3339 in UTC;
-// one that there is none of is null.
+// Cron is a trigger as the admin routes show it. Instants are RFC 3339 in UTC; null
+// means none.
 type Cron struct {
 	Name     string          `json:"name"`
 	Spec     string          `json:"spec"`
@@ -116,7 +116,7 @@ type CronSlot struct {
 	From    time.Time           `json:"from"`
 	To      time.Time           `json:"to"`
 	Count   int                 `json:"count"`   // 0: too many to count
-	Outcome storage.SlotOutcome `json:"outcome"` // of one that has fired its job's state is what came of it
+	Outcome storage.SlotOutcome `json:"outcome"` // how a fired one ended is the state of its job
 	Reason  string              `json:"reason,omitempty"`
 	JobID   storage.JobID       `json:"jobId,omitempty"`
 	At      time.Time           `json:"at"`
@@ -179,8 +179,8 @@ type cronDefinition struct {
 	As              *dispatch.Identity `json:"as"`
 	SuccessWithinMs int64              `json:"successWithinMs"`
 
-	// Retry has to name its attempts and base: of what was left out a zero would
-	// say that there is no wait.
+	// Retry has to name its attempts and base: a zero in the place of what was left out
+	// would mean no wait.
 	Retry *struct {
 		MaxAttempts *int   `json:"maxAttempts"`
 		Backoff     string `json:"backoff"`
@@ -407,7 +407,7 @@ func shown(status int, crons dispatch.Crons, name string) (int, any, error) {
 	return status, cron, nil
 }
 
-// lookup returns a trigger that there must be.
+// lookup returns an existing trigger, or not_found.
 func lookup(crons dispatch.Crons, name string) (*Cron, error) {
 	info, ok, err := crons.Get(name)
 	if err == nil && !ok {

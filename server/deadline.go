@@ -18,8 +18,8 @@ const (
 	writeTimeout = time.Minute
 )
 
-// Errors of the setters are left alone: a writer without deadlines, such as a
-// test's recorder, has no slow reader at its other end.
+// The setters ignore errors: a writer without deadlines, such as a test's recorder, has
+// no slow reader at its other end.
 
 // setDeadlines bounds the reading of a request that has just begun, and lifts
 // what is left of the answer before on the same connection.

@@ -63,7 +63,7 @@ type JobPage struct {
 	Next string `json:"next,omitempty"` // cursor of the next page; none if this is the last
 }
 
-// Bulk is how many jobs a bulk operation was on, or would be on.
+// Bulk is how many jobs a bulk operation has changed, or would change.
 type Bulk struct {
 	Jobs int `json:"jobs"`
 }
@@ -92,7 +92,7 @@ func jobOf(job *storage.Job) Job {
 // filterKeys are the parameters of a listing's URL.
 var filterKeys = []string{"state", "function", "trigger", "error", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor"}
 
-// filterOf is the filter that a URL's parameters say.
+// filterOf makes the filter of a URL's parameters.
 func filterOf(query url.Values) (f storage.JobFilter, err error) {
 	for key, values := range query {
 		if !slices.Contains(filterKeys, key) {
@@ -226,8 +226,8 @@ func (h *handler) ofDead(w http.ResponseWriter, r *http.Request, app *actors.App
 	return http.StatusOK, Bulk{1}, nil
 }
 
-// bulk is the operation on every job that the body's filter chooses, or on all if
-// the body says so: one that was forgotten is not taken for all.
+// bulk runs the operation on every job that the body's filter chooses, or on all jobs if
+// the body says "all": a forgotten filter is not taken for that.
 func (h *handler) bulk(do bulkOperation) operation {
 	return func(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
 		var body struct {

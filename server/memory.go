@@ -11,9 +11,9 @@ import (
 // DefaultMaxMemory is the default of Options.MaxMemory.
 const DefaultMaxMemory = 128 << 20
 
-// smallBody is how much of each body MaxMemory is not asked for, so that small calls
+// smallBody is how much of each body does not count for MaxMemory, so that small calls
 // are answered however many large ones are under way. The number of connections
-// bounds their sum.
+// bounds the sum of it.
 const smallBody = 16 << 10
 
 // memory is what is left for the bodies under way together, in bytes.

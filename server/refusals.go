@@ -11,8 +11,8 @@ import (
 	"carillon/dispatch"
 )
 
-// jsonRefusals is a listener on whose connections the refusals that net/http writes
-// itself, before a handler is asked, are JSON like all others (H2).
+// jsonRefusals is a listener that makes JSON of the refusals that net/http writes itself,
+// before it calls a handler, like all others (H2).
 type jsonRefusals struct{ net.Listener }
 
 // Accept implements net.Listener.

@@ -189,8 +189,8 @@ func (a *App) trim() {
 
 func newOverlay() overlay { return overlay{newer: new(buffer), older: new(buffer)} }
 
-// Unsettled says whether change sets are under way to the disk.
-func (a *App) Unsettled() bool { return a.durable.Load() < a.submitted }
+// InFlight says whether a change set is on its way to the disk.
+func (a *App) InFlight() bool { return a.durable.Load() < a.submitted }
 
 // Snapshot opens the app's committed state. It does not wait for the turn.
 func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
@@ -302,7 +302,7 @@ func (a *App) Abandon() {
 }
 
 // RetryIn is how long Reload will fail from now on, because the volume applies no
-// change sets; 0 if it may not.
+// change sets; 0 if Reload may succeed.
 func (a *App) RetryIn() time.Duration { return a.vol.backoff.wait() }
 
 // Reload forgets everything that was submitted and reads the app from the

@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// The backlog of a trigger are its pending ticks that are not its next any more:
-// those that have had an attempt and wait for another, and those that are caught
-// up and have not begun. An index says which they are, so that the next tick
-// knows of them after a restart, too.
+// The backlog of a trigger is its pending ticks before the next one: ticks that have had
+// an attempt and wait for another, and ticks that are caught up and have not begun. An
+// index lists them, so that the next tick knows of them after a restart, too.
 //
 //	number ‖ 'b' ‖ trigger ‖ 0 ‖ begun or late ‖ slot     job, if it has not the id of the slot
 const (
@@ -38,7 +37,7 @@ func (n keyspace) backlogKey(job *Job) []byte {
 	return binary.BigEndian.AppendUint64(n.backlog(job.Trigger, kind), uint64(msOf(job.Slot)))
 }
 
-// addBacklog makes the index entry of a pending job, if it is to have one.
+// addBacklog makes the index entry of a pending job that belongs to a backlog.
 func (l *layer) addBacklog(keys keyspace, job *Job) {
 	key := keys.backlogKey(job)
 	if key == nil {
@@ -59,8 +58,8 @@ func (tx *Tx) removeBacklog(job *Job) {
 	}
 }
 
-// backlogOf returns the keys that the backlog has of a tick whose record cannot be read:
-// of such a one only the id is known, which names the trigger.
+// backlogOf returns the keys that the backlog has of a tick whose record cannot be read.
+// The tick's id names the trigger.
 func (tx *Tx) backlogOf(id JobID) (keys [][]byte, err error) {
 	trigger, _, _ := strings.Cut(strings.TrimPrefix(string(id), tickPrefix), ":")
 	prefix := append(tx.app.keys.name(tagBacklog, trigger), 0)
@@ -106,7 +105,7 @@ func (s System) ofBacklog(trigger string, kind byte, limit int) ([]Job, error) {
 	for _, r := range rows {
 		job, ok, err := s.Get(backlogID(trigger, r))
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrFormat) {
-			continue // what reads the job is told
+			continue // a read of the job returns the error
 		}
 		if err != nil {
 			return nil, err

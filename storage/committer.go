@@ -294,8 +294,8 @@ func (v *volume) commit(batch []*changeSet) error {
 	return nil
 }
 
-// apply brings what the volume says about the app in line with what the batch
-// has made of it: its entry, its counters and its place in the alarm index.
+// apply writes the app's entry, its counters and its place in the alarm index as they are
+// after the batch.
 func (a *App) apply(tx *kv.Txn) error {
 	f := &a.filing
 	fresh := !f.entered

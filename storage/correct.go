@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// This file is what a reading of the clock left behind that has proved false, and how
-// it is put right. What is false, and by how much, the engine says (A14).
+// This file corrects what a false reading of the clock has left behind. The engine says
+// which readings were false, and by how much (A14).
 
 // Era is the clock era of the transaction.
 func (w JobWriter) Era() EraID {
@@ -62,8 +62,7 @@ func (tx *Tx) Amend(job *Job) error {
 	return nil
 }
 
-// Follow has a job that is under way be as Amend has stored it: it is due elsewhere, and
-// other instants are written down in it.
+// Follow gives a job that is under way the instants and the place that Amend has stored.
 func (j *Job) Follow(stored Job) {
 	j.place, j.Due, j.Era = stored.place, stored.Due, stored.Era
 	j.ScheduledFor, j.AskedEra = stored.ScheduledFor, stored.AskedEra
@@ -133,8 +132,8 @@ func (j *Job) isAfter(now time.Time) bool {
 	return j.EnqueuedAt.After(now) || j.StartedAt.After(now) || j.CompletedAt.After(now) || j.HeldAt.After(now)
 }
 
-// Bound brings what was written down in the job after the instant down to it, and says
-// whether there was such.
+// Bound brings those of the job's recorded instants that lie after now down to it, and
+// says whether there were any.
 func (j *Job) Bound(now time.Time) bool {
 	if !j.isAfter(now) {
 		return false
@@ -167,7 +166,7 @@ func (w JobWriter) UndoSlots(trigger string, decided time.Time, last func(from t
 	for i, r := range log.rows {
 		s, err := log.slot(i)
 		if err != nil {
-			continue // what reads the log is told
+			continue // a read of the log returns the error
 		}
 		if s.Outcome != SlotSkipped || !s.To.After(decided) {
 			continue

@@ -284,8 +284,8 @@ func TestG6_NothingIsAcknowledgedAfterACommitError(t *testing.T) {
 				if err := a.Reload(); err != nil {
 					t.Fatal(err)
 				}
-				if a.Unsettled() || a.Pending() != len(want) {
-					t.Errorf("after the reload: unsettled %v, %d pending", a.Unsettled(), a.Pending())
+				if a.InFlight() || a.Pending() != len(want) {
+					t.Errorf("after the reload: in flight %v, %d pending", a.InFlight(), a.Pending())
 				}
 				got.commit(t, a, "a5")
 				synctest.Wait()

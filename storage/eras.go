@@ -29,7 +29,7 @@ type Era struct {
 // keptEras is how many eras a store remembers.
 const keptEras = 64
 
-// clockState is what each volume is to know of the clock.
+// clockState is what each volume stores of the clock.
 type clockState struct {
 	eras   []Era
 	record []byte

@@ -9,10 +9,10 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// This file is how jobs are held that this program cannot run: it does not know their
-// function, say. They lie beside the sorted job bucket and are due at no instant. The
-// alarm index has each app with held jobs behind all that is due, with the registry
-// they were held by, so that an engine of another one finds them (G38).
+// This file holds jobs that this program cannot run, such as those of a function that it
+// does not know. Held jobs lie beside the sorted job bucket and are due at no instant. The
+// alarm index lists each app with held jobs behind all that is due, with the registry
+// that held them, so that an engine with another registry finds them (G38).
 
 // heldAlarm is the instant, in ms, at which the alarm index has the apps with held jobs.
 const heldAlarm = math.MaxInt64

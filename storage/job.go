@@ -48,7 +48,7 @@ type Job struct {
 	Error         *JobError
 	History       []Attempt // the latest 100 ended attempts that did not succeed, oldest first
 	Forgotten     int       // those before them
-	NotKept       *NotKept  // why the result of a success is none that could be kept; nil: it could
+	NotKept       *NotKept  // why the result of a success could not be kept; nil: it could
 
 	Retry      *Retry // nil means the default policy
 	AtMostOnce bool
@@ -63,9 +63,9 @@ type Job struct {
 	// mean that one, and only a listing still shows this one.
 	Superseded bool
 
-	// Reason is why the job is held, or why a pending one waits though it is due, or
-	// will, other than for a permit; "" if nothing keeps it back. Only that of a held
-	// job is stored: the engine knows the other.
+	// Reason is why the job is held, or why a pending job will not begin when it is due,
+	// for another cause than a permit; "" if nothing keeps it back. The reason of a held
+	// job is stored; the engine works out the other.
 	Reason string
 	HeldAt time.Time // when it was last held; zero if it never was
 

@@ -30,10 +30,10 @@ func (j *Job) Seq() uint64 { return j.place.seq }
 // maxErrorLen bounds the text kept of one attempt's error, in bytes.
 const maxErrorLen = 1024
 
-// InsertJob stores a pending job in the transaction of w. It uses the caller's Function, Args, Due,
-// ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout and Claims, and ID unless
-// that is empty: then it mints one. EnqueuedAt is raised to the transaction's
-// instant if it is before that. Errors: ErrExists if a pending, running or
+// InsertJob stores a pending job in the transaction of w. It uses the caller's Function,
+// Args, Due, ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout and Claims, and ID; it
+// mints an id if that is empty. EnqueuedAt is raised to the transaction's instant if it
+// is before that. Errors: ErrExists if a pending, running or
 // dead job holds the id, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
 // ErrInvalid for an id or an instant out of bounds. Nothing is changed then.
 func (w JobWriter) InsertJob(job Job) (JobID, error) {
@@ -402,10 +402,9 @@ func (tx *Tx) LastEnded() Place {
 	return Place{place{int64(tx.top().counts.ended), math.MaxUint64}}
 }
 
-// CancelJob cancels a pending or running job, in the transaction of w, and
-// answers truly. A running job's
-// handler is not stopped here: the engine is told by CanceledClaims, and what
-// the handler returns counts no more.
+// CancelJob cancels a pending or running job in the transaction of w. The answer says
+// whether it did, and which state it found. It does not stop a running job's handler:
+// the engine reads CanceledClaims, and ignores what the handler returns.
 func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {

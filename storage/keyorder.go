@@ -7,12 +7,12 @@ import (
 )
 
 // inKeyOrder returns the order in which to make the writes. In key order
-// neighbours share a page. Of several words on one key the last one stays last.
+// neighbours share a page. Of several writes of one key the last one stays last.
 //
 // What change sets write of one kind, such as claims of one app, comes mostly in
 // order, because their jobs do. So the writes are told apart by kind first, and
-// what is in order then need not be sorted, which was an eighth of all that a busy
-// app costs.
+// groups that are in order need no sorting, which was an eighth of what a busy app
+// costs.
 func inKeyOrder(writes []batchWrite) []int32 {
 	groups := make(map[uint64]int32)
 	kinds := make([]uint64, 0, 16) // of each group: what its keys begin with

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// This file is how much more the callers of an app may ask for. What they wait for, in
-// the queue of a volume's committer, is held to what the committer gets through in
-// backlogSpan, by the weight of the change sets and its own recent pace. So a caller
-// that is let in is answered in about that time, and one that is not is told at once.
+// This file sheds load. The change sets that callers wait for, in the queue of a volume's
+// committer, are bounded by what the committer gets through in backlogSpan, by its recent
+// pace. An accepted caller has its answer in about that time; a shed one has it at once.
 
 const (
 	// backlogSpan is how long the callers' change sets may keep the committer busy.
@@ -60,12 +59,11 @@ func (q *queue) noteBatch(sets, weight int, took time.Duration) {
 	q.pace.note(weight+sets*askWeight+commitWeight, took)
 }
 
-// Overloaded says whether a change that a caller asks for now is better refused, since
-// too much waits for the volume's committer already. Each app may have as much in the
-// queue as is still free: so one that floods it leaves half to the others, n that do
-// leave one part of n+1, and there is room for an app that asks for little. What no
-// caller waits for (Tx.Await) counts nothing here, and comes behind what is awaited.
-// Any goroutine may ask.
+// Overloaded says whether to refuse a caller's change because too much waits for the
+// volume's committer. Each app may have as much in the queue as is still free: one app
+// that floods it leaves half to the others, n such apps leave one part of n+1, and an app
+// that asks for little finds room. Change sets without a waiting caller (Tx.Await) do not
+// count, and are committed after awaited ones. Any goroutine may ask.
 func (a *App) Overloaded() bool {
 	q := &a.vol.queue
 	q.mu.Lock()

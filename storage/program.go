@@ -32,9 +32,8 @@ func (s *Store) Program() (name string, err error) {
 	return "", err
 }
 
-// SetProgram makes the store that of the program, whose ever it was, durably
-// when it returns. From then on only Open with this Program, or with none,
-// opens it.
+// SetProgram gives the store to the program, whichever had it before, durably when it
+// returns. From then on only Open with this Program, or with none, opens it.
 func (s *Store) SetProgram(name string) error {
 	if err := checkProgram(name); err != nil {
 		return err

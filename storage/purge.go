@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// This file is how jobs that have ended are cleared away: the history, and the
-// dead, each by age and by number.
+// This file deletes ended jobs: the history and the dead, each by age and by number.
 
 // PurgeHistory deletes up to limit finished jobs, some megabytes of them at most and
 // those that ended first: as many as there are above keep, and then those that ended

@@ -31,8 +31,8 @@ type Options struct {
 	// AdoptEmpty has a store without a name take on Program only if it has no app;
 	// else it is refused (ErrProgram). Default false.
 	AdoptEmpty bool
-	// ReadOnly opens a store that there must be, of any program, only to be read:
-	// nothing is made or written, several may have it open so at once, and every
+	// ReadOnly opens an existing store, of any program, for reading. Nothing is
+	// made or written, several processes may have it open so at once, and every
 	// change is refused (ErrReadOnly). Volumes and Program are ignored. Default false.
 	ReadOnly bool
 	// Tables are the tables that have indexes. Default none.
@@ -248,8 +248,8 @@ func (s *Store) openVolumes(dir string) error {
 		}
 	}
 	if n := len(s.volumes); n > count && s.volumes[0].db != nil {
-		// Some of the names may be those of a process that did not live to sync them.
-		// One who may not read the directory above has not made this one in it.
+		// A process that crashed may have made files without syncing their names. A
+		// parent directory that cannot be read needs no sync: Open did not make dir in it.
 		if err := kv.SyncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, os.ErrPermission) {
 			return err
 		}

@@ -173,8 +173,8 @@ func readRecord(r *bufio.Reader) (kind byte, body []byte, err error) {
 
 // Import makes the app id from an exported stream, with its documents, jobs and
 // history. The app appears when the whole stream has been read and verified and
-// is durable, or not at all; what an import that was cut off left on disk is
-// swept away. ErrExists if there is such an app, ErrCorrupt or ErrFormat for a
+// is durable, or not at all; garbage collection deletes what an import that was cut off
+// has left on disk. ErrExists if there is such an app, ErrCorrupt or ErrFormat for a
 // bad stream. Jobs that were running when the app was exported count as interrupted.
 func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 	if err := s.Free(id); err != nil {

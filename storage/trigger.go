@@ -447,7 +447,7 @@ func (w JobWriter) LogSlot(trigger string, s Slot) error {
 		rank = max(rank, at+1)
 		was, err := log.slot(i)
 		if err != nil {
-			continue // what reads the log is told
+			continue // a read of the log returns the error
 		}
 		if was.From.Equal(s.From) && was.To.Equal(was.From) && was.Outcome != SlotUndone {
 			rank, known = at, true
@@ -546,7 +546,7 @@ func (tx *Tx) triggerOf(job *Job) (*Trigger, error) {
 	}
 	t, err := decodeTrigger(job.Trigger, data)
 	if err != nil {
-		return nil, nil // what reads the trigger is told
+		return nil, nil // a read of the trigger returns the error
 	}
 	return &t, nil
 }

@@ -116,9 +116,9 @@ func (tx *Tx) Pin() { tx.pinned = true }
 // Now is the instant the transaction began, as given to Begin.
 func (tx *Tx) Now() time.Time { return tx.now }
 
-// OnCancel sets what is asked when a claimed job is canceled: whether its
-// handler has started. It is called with the transaction locked, so it must
-// not use the transaction.
+// OnCancel sets the function that says, when a claimed job is canceled, whether its
+// handler has started. fn is called with the
+// transaction locked, and must not use the transaction.
 func (tx *Tx) OnCancel(fn func(JobID) (started bool)) { tx.onCancel = fn }
 
 // lock takes the transaction for one operation of the layer at depth.
@@ -275,8 +275,8 @@ func (tx *Tx) CanceledTicks() []Job {
 	return tx.layers[0].ticks
 }
 
-// Await says that a caller waits for the end of the transaction: what it submits
-// comes before what no caller waits for, and counts for Overloaded.
+// Await marks the transaction as one that a caller waits for: its change set goes before
+// those without a caller, and counts for Overloaded.
 func (tx *Tx) Await() {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()

@@ -390,8 +390,8 @@ func (v *volume) close() error {
 	}
 }
 
-// closeWait is how long Close waits for a volume's committer. The disk may have
-// stopped to answer.
+// closeWait is how long Close waits for a volume's committer, since a disk may stop
+// answering.
 const closeWait = 10 * time.Second
 
 func encodeEntry(n keyspace) []byte {
