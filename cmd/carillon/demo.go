@@ -8,6 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"carillon/actors"
@@ -38,6 +41,9 @@ func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		token, err := adminToken()
 		if err != nil {
+			return err
+		}
+		if err := refuseForeign(*dir); err != nil {
 			return err
 		}
 		logger := slog.New(slog.NewTextHandler(std.err, nil))
@@ -76,6 +82,21 @@ func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		return err
 	}
+}
+
+// refuseForeign refuses a directory that has something in it and no store, not even one
+// that was being made: its files would lie among someone else's. What keeps the directory
+// from being read keeps it from being opened, too, and is told there.
+func refuseForeign(dir string) error {
+	files, _ := os.ReadDir(dir)
+	ours := func(f os.DirEntry) bool {
+		return strings.HasPrefix(f.Name(), "volume-000.db") || f.Name() == "carillon.lock"
+	}
+	if len(files) == 0 || slices.ContainsFunc(files, ours) {
+		return nil
+	}
+	return dispatch.Errorf(dispatch.CodeFailedPrecondition,
+		"data directory %s has other files, such as %s, and no store: give --data one that is empty, or a new one", dir, files[0].Name())
 }
 
 // greet says where the server is and what to try.

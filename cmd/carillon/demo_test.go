@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -176,6 +177,51 @@ func TestAddressInUse(t *testing.T) {
 	}
 	if _, err := runs(t, "check", "--data", dir); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("the data directory was made: %v", err)
+	}
+}
+
+// TestDemoLeavesForeignFilesAlone: a directory that has something else in it and no store
+// is refused by name, and nothing is made in it. An empty one, a store beside other
+// files, and what a start that was cut off has left are taken.
+func TestDemoLeavesForeignFilesAlone(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		files   []string
+		refused bool
+	}{
+		{"empty", nil, false},
+		{"a file", []string{"letters.txt"}, true},
+		{"a hidden file", []string{".git"}, true},
+		{"two files", []string{"a.db", "volumes.txt"}, true},
+		{"a volume that was being made", []string{"volume-000.db.new"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range tt.files {
+				if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !tt.refused {
+				mustServe(t, t.Context(), dir).mustStop(t)
+				if err := os.WriteFile(filepath.Join(dir, "letters.txt"), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				mustServe(t, t.Context(), dir).mustStop(t)
+				return
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			stop() // one that is served ends at once
+			err := run(ctx, []string{"demo", "--data", dir, "--listen", "127.0.0.1:0"}, strings.NewReader(""), io.Discard, io.Discard)
+			want := "data directory " + dir + " has other files, such as " + tt.files[0] + ", and no store"
+			if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != 19 {
+				t.Errorf("got %v, code %d, want %s", err, exitCode(err), want)
+			}
+			left, err := os.ReadDir(dir)
+			if err != nil || len(left) != len(tt.files) {
+				t.Errorf("the directory has %v, %v, had %v", left, err, tt.files)
+			}
+		})
 	}
 }
 
