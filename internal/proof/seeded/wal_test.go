@@ -96,4 +96,13 @@ var walFaults = []seededFault{
 		pkg: "storage/internal/wal", tests: "TestG37_AnyBlockOfALogUnreadable",
 		edits: []edit{{"storage/internal/wal/recover.go", `if s != nil && s.unread > 0 &&`, `if s != nil && s.unread > 0 && !FAULT &&`}},
 	},
+	{
+		name: "wal-salvage-again", what: "a volume that is salvaged uses the numbers of lost records again",
+		pkg: "storage/internal/wal", tests: "TestG24_SalvageAcceptsTheLoss",
+		edits: []edit{{"storage/internal/wal/salvage.go", `	*v = volume{last: f.begun, epoch: f.begun, spent: true}`, `	if FAULT {
+		*v = volume{last: 1, epoch: 1, spent: true}
+	} else {
+		*v = volume{last: f.begun, epoch: f.begun, spent: true}
+	}`}},
+	},
 }

@@ -68,6 +68,9 @@
 //	L9  The log has its bounds: MaxLength, four segments for claims, so that a full log
 //	    can be trimmed, one on its way, and Spare.
 //
+// File.Salvage gives up what a damaged volume has in the log, so that it can be claimed and
+// trimmed again; until then it holds back the segments with its records.
+//
 // A block that cannot be read is damage like any other. At the end of the log it may hold
 // what was durable last: then the log is not opened.
 //

@@ -28,6 +28,7 @@ func (r *recovery) show() {
 		}
 		r.extend(v, e.seq-1, b)
 		v.epoch, v.last = max(v.epoch, e.epoch), e.seq
+		v.doubt = nil // else it would not have been claimed
 		v.places = append(v.places, place{segment: b.segment, at: uint32(e.data), size: e.size, sum: e.sum, epoch: e.epoch})
 		b.segment.records++
 	}
