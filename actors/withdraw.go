@@ -49,7 +49,7 @@ func (p *planner) relog(w storage.JobWriter, t *storage.Trigger, job *storage.Jo
 	} else {
 		s.Job = job.ID
 	}
-	return w.LogSlot(t.Name, s)
+	return w.RelogSlot(t.Name, s)
 }
 
 // comesAgain notes that the slot did not fire though it was about to: it may come again

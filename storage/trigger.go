@@ -426,7 +426,13 @@ func (w JobWriter) DeleteTrigger(name string) error {
 // LogSlot writes down how a slot of the trigger, or a run of them, ended, in the
 // place of what an entry of that one slot said before, or else as the latest
 // entry. It drops what is too old from the log.
-func (w JobWriter) LogSlot(trigger string, s Slot) error {
+func (w JobWriter) LogSlot(trigger string, s Slot) error { return w.logSlot(trigger, s, false) }
+
+// RelogSlot writes down anew how the one slot has ended that an entry of the log is of. It
+// does nothing if that entry has left the log: what is as old is not told any more.
+func (w JobWriter) RelogSlot(trigger string, s Slot) error { return w.logSlot(trigger, s, true) }
+
+func (w JobWriter) logSlot(trigger string, s Slot, again bool) error {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
 		return err
@@ -452,6 +458,9 @@ func (w JobWriter) LogSlot(trigger string, s Slot) error {
 		if was.From.Equal(s.From) && was.To.Equal(was.From) && was.Outcome != SlotUndone {
 			rank, known = at, true
 		}
+	}
+	if again && !known {
+		return nil
 	}
 	data := encodeSlot(&s, rank)
 	if err := w.v.spare(0, 2, 2*len(prefix)+len(data)); err != nil {

@@ -124,6 +124,16 @@ func TestG19_SlotLog(t *testing.T) {
 		}
 	})
 	mustUpdateJobs(t, app, func(w storage.JobWriter) {
+		for _, i := range []int{4, 5} { // what the log does not have any more, and its oldest entry
+			err := w.RelogSlot("a", storage.Slot{From: slotAt(i), To: slotAt(i), Count: 1, Outcome: storage.SlotCanceled, At: slotAt(302)})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		slots, err := w.System().Slots("a", 1000)
+		if err != nil || len(slots) != 200 || !reflect.DeepEqual(slots[0], span) || slots[199].Outcome != storage.SlotCanceled || !slots[199].From.Equal(slotAt(5)) {
+			t.Errorf("written down anew: %d slots, %v: %+v … %+v", len(slots), err, slots[0], slots[len(slots)-1])
+		}
 		if err := w.DeleteTrigger("a"); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,11 @@ package seeded_test
 // storageFaults are planted in package storage and below it.
 var storageFaults = []seededFault{
 	{
+		name: "relogged-as-latest", what: "a slot whose entry has left the log is told as the latest",
+		pkg: "storage", tests: "TestG19_SlotLog",
+		edits: []edit{{"storage/trigger.go", `if again && !known {`, `if again && !known && !FAULT {`}},
+	},
+	{
 		name: "nanosecond-keys", what: "keys hold nanoseconds, which overflow in 2262",
 		pkg: "storage", tests: "TestG13_OrderOfIDsAndKeysIsOrderOfPlaces",
 		edits: []edit{{"storage/ids.go", `b = binary.BigEndian.AppendUint64(b, uint64(p.ms))`, `if FAULT {
