@@ -12,10 +12,11 @@ import (
 )
 
 // This file is what becomes of a handler that was given up, because its deadline
-// has passed, its job was canceled or its app is held, and that has not returned:
+// has passed, its job was canceled or its app is held, and that has not returned
+// (handlerphase.go):
 //
-//	running ──given up──► leaving ──Options.Grace──► stuck ──Abandon──► forgotten
-//	   └───── returned ◄─────┴─────────────────────────┘
+//	running ──given up──► leaving ──Options.Grace──► stuck ──Abandon──► abandoned
+//	   └──────────────────────┴──► returned ◄───────────┴──────────────────┘
 //
 // An action's attempt is over Options.Grace after its deadline only, so its handler
 // is stuck at once. Go cannot end a goroutine, so the engine keeps what it can: such
@@ -53,10 +54,7 @@ func (s *StuckHandler) attrs() []any {
 
 // handle is what the table of those that were given up knows a handler by. It is
 // guarded by runs.mu.
-type handle struct {
-	returned bool
-	counted  bool // among handlers.stuck
-}
+type handle struct{ phase handlerPhase }
 
 // leftBehind is a handler that was given up and has not returned.
 type leftBehind struct {
@@ -64,39 +62,38 @@ type leftBehind struct {
 	trigger string
 	tick    bool        // of a slot, not run by hand
 	late    bool        // it has overrun its deadline, and was not merely told to stop
-	stuck   bool        // false: it leaves yet
 	grace   *time.Timer // of one that leaves
 }
 
-// leave notes that the handler has returned, and takes it off the table.
-func (rs *runs) leave(h *handle) (l leftBehind, there bool) {
+// leave notes that the handler has returned, and takes it off the table. was is the phase
+// that it was in.
+func (rs *runs) leave(h *handle) (l leftBehind, was handlerPhase) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	h.returned = true
-	if p := rs.left[h]; p != nil {
-		l, there = *p, true
+	was = h.phase
+	h.move(handlerReturns)
+	if was.listed() {
+		l = *rs.left[h]
 		delete(rs.left, h)
 	}
-	return l, there
+	return l, was
 }
 
 // stick notes that the handler's grace is over. ok is false if it has returned.
 func (rs *runs) stick(h *handle) (s StuckHandler, ok bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	l := rs.left[h]
-	if l == nil || l.stuck {
+	if !h.move(graceOver) {
 		return s, false
 	}
-	l.stuck, h.counted = true, true
-	return l.StuckHandler, true
+	return rs.left[h].StuckHandler, true
 }
 
-// giveUp puts the handler on the table, unless it has returned or is there.
+// giveUp puts the handler on the table, unless it has returned, or has been given up.
 func (rs *runs) giveUp(h *handle, l *leftBehind) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if h.returned || rs.left[h] != nil {
+	if !h.move(handlerGivenUp) {
 		return false
 	}
 	rs.left[h] = l
@@ -109,7 +106,7 @@ func (rs *runs) abandon(job storage.JobID, call CallID) (list []StuckHandler) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for h, l := range rs.left {
-		if l.stuck && l.Job == job && l.Call == call {
+		if l.Job == job && l.Call == call && h.move(personAbandons) {
 			list = append(list, l.StuckHandler)
 			delete(rs.left, h)
 		}
@@ -144,9 +141,9 @@ func (rs *runs) leftOf(is func(*leftBehind) bool) *leftBehind {
 func (rs *runs) ticksLeft(trigger string) (all, leaving int) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	for _, l := range rs.left {
+	for h, l := range rs.left {
 		if l.tick && l.trigger == trigger {
-			if all++; !l.stuck {
+			if all++; h.phase == handlerLeaving {
 				leaving++
 			}
 		}
@@ -159,8 +156,8 @@ func (rs *runs) stuck() []StuckHandler {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	var list []StuckHandler
-	for _, l := range rs.left {
-		if l.stuck {
+	for h, l := range rs.left {
+		if h.phase == handlerStuck {
 			list = append(list, l.StuckHandler)
 		}
 	}
@@ -172,8 +169,8 @@ func (rs *runs) stuck() []StuckHandler {
 func (rs *runs) leaving() (n int) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	for _, l := range rs.left {
-		if !l.stuck {
+	for h := range rs.left {
+		if h.phase == handlerLeaving {
 			n++
 		}
 	}
@@ -189,8 +186,8 @@ func (rs *runs) blocks(function string) error {
 		return nil
 	}
 	n, of := 0, 0
-	for _, l := range rs.left {
-		if l.stuck || l.late {
+	for h, l := range rs.left {
+		if h.phase == handlerStuck || l.late {
 			n++
 			if l.Function == function {
 				of++
@@ -277,14 +274,14 @@ func (app *appState) stick(h *handle) {
 
 // returned notes that a handler has returned, and has what waits for it go on.
 func (app *appState) returned(h *handle) {
-	l, there := app.runs.leave(h)
-	if h.counted { // from here on nothing changes it
+	l, was := app.runs.leave(h)
+	if was.counted() {
 		app.eng.handlers.countStuck(-1)
 	}
-	if !there {
+	if !was.listed() {
 		return // in time, or it was abandoned
 	}
-	if l.stuck {
+	if was == handlerStuck {
 		app.eng.opts.Logger.Info("a stuck handler has returned", l.attrs()...)
 	}
 	if l.grace != nil {

@@ -375,7 +375,7 @@ var engineFaults = []seededFault{
 	{
 		name: "abandon-takes-all-calls", what: "who abandons one stuck call abandons all of the app's",
 		pkg: "actors", tests: "TestG17_AStuckCallCanBeAbandoned",
-		edits: []edit{{"actors/stuck.go", `l.Job == job && l.Call == call {`, `l.Job == job && (l.Call == call || FAULT && call != "") {`}},
+		edits: []edit{{"actors/stuck.go", `l.Job == job && l.Call == call && h.move`, `l.Job == job && (l.Call == call || FAULT && call != "") && h.move`}},
 	},
 	{
 		name: "close-waits-for-stuck", what: "Close waits for stuck handlers as long as for those that run",
