@@ -1,17 +1,13 @@
 package actors_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,27 +26,12 @@ var (
 	killSlot = killBase.Add(time.Second)
 )
 
-const (
-	killSpec = "1 0 3 1 3 *"
-	killApp  = storage.AppID("acme")
-)
+const killSpec = "1 0 3 1 3 *"
 
-// killEngine opens an engine on the directory at killBase + after. Each tick
-// writes a document, and then calls ran.
+// killEngine opens an engine on the directory at killBase + after.
 func killEngine(dir string, after time.Duration, ran func(), opts actors.Options) (*actors.Engine, error) {
 	began := time.Now()
-	reg := dispatch.NewRegistry()
-	cronNote.Handle(reg, func(ctx *dispatch.MutationCtx, b beat) (dispatch.None, error) {
-		_, err := cronBeats.Insert(ctx.DB, beat{Trigger: ctx.Tick.Trigger, Slot: ctx.Tick.Slot, Attempt: ctx.Job.Attempt})
-		ran()
-		return dispatch.None{}, err
-	})
-	cronTouch.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
-		_, err := cronBeats.Insert(ctx.DB, beat{Word: "touch"})
-		return dispatch.None{}, err
-	})
-	cronList.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) ([]beat, error) { return allBeats(ctx.DB) })
-	opts.Functions, opts.Volumes, opts.Logger = reg, 1, slog.New(slog.DiscardHandler)
+	opts.Functions, opts.Volumes, opts.Logger = killFunctions(ran), 1, quiet
 	opts.Testing.Clock = func() time.Time { return killBase.Add(after + time.Since(began)) }
 	opts.Crons = []dispatch.Trigger{{Name: "x", Schedule: cron.Expr(killSpec), Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
 	return actors.Open(dir, opts)
@@ -60,60 +41,20 @@ func killEngine(dir string, after time.Duration, ran func(), opts actors.Options
 // kill, or whose disk fails: it opens the directory shortly before the slot and
 // closes it when the tick is durably done, which it says, or after a while.
 func TestG20_KillWorker(t *testing.T) {
-	dir := os.Getenv("CARILLON_KILL_DIR")
-	if dir == "" {
-		t.Skip("it is run by the tests of this file")
-	}
-	runtime.LockOSThread() // for good, lest it become the committer's
-	ran, opts := make(chan struct{}, 1000), actors.Options{Testing: actors.Testing{Fault: storagetest.OwnThreads()}, Grace: 50 * time.Millisecond}
-	open := func() (*actors.Engine, error) {
-		return killEngine(dir, 800*time.Millisecond, func() { ran <- struct{}{} }, opts)
-	}
-	eng, err := open()
-	for range 2 {
-		if err != nil {
-			eng, err = open() // a disk call has failed
-		}
-	}
-	if err != nil {
-		t.Skip(err)
-	}
-	app, err := eng.App(killApp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	patience, err := time.ParseDuration(os.Getenv("CARILLON_KILL_PATIENCE"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for done := false; !done && ctx.Err() == nil; {
-		select {
-		case <-ran:
-			if done = tickDone(ctx, app); done {
-				os.Stdout.WriteString("the tick is done\n")
+	patience, _ := time.ParseDuration(os.Getenv("CARILLON_KILL_PATIENCE"))
+	open := func(dir string, ran func()) (eng *actors.Engine, err error) {
+		opts := actors.Options{Testing: actors.Testing{Fault: storagetest.OwnThreads()}, Grace: 50 * time.Millisecond}
+		for range 3 { // a disk call may fail
+			if eng, err = killEngine(dir, 800*time.Millisecond, ran, opts); err == nil {
+				break
 			}
-		case <-ctx.Done():
 		}
+		return eng, err
 	}
-	_ = eng.Close(ctx) // fails if the disk does
-}
-
-// tickDone is asked when the tick has run. It says whether that is durable, or
-// else the tick is going to run again.
-func tickDone(ctx context.Context, app *actors.App) bool {
-	caller := app.As(ctx, nil)
-	// What has its turn after the tick has is answered when the tick is decided.
-	for {
-		if _, err := cronTouch.Run(caller, dispatch.None{}); err == nil {
-			break
-		} else if ctx.Err() != nil {
-			return false
-		}
-	}
-	beats, err := cronList.Run(caller, dispatch.None{})
-	return err == nil && slices.ContainsFunc(beats, func(b beat) bool { return b.Slot.Equal(killSlot) })
+	killWorker(t, "CARILLON_KILL_DIR", patience, open, func(_ context.Context, caller dispatch.Caller) bool {
+		beats, err := cronList.Run(caller, dispatch.None{}) // else the tick is going to run again
+		return err == nil && slices.ContainsFunc(beats, func(b beat) bool { return b.Slot.Equal(killSlot) })
+	})
 }
 
 // killer runs the worker under strace on copies of one directory.
@@ -159,18 +100,7 @@ func (k *killer) run(t *testing.T, patience time.Duration, options ...string) (w
 	if err := os.CopyFS(w.dir, os.DirFS(k.made)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := k.strace.Command(t.Context(), options, os.Args[0], "-test.run", "^TestG20_KillWorker$")
-	cmd.Env = append(os.Environ(), "CARILLON_KILL_DIR="+w.dir, "CARILLON_KILL_PATIENCE="+patience.String(), "GORACE=atexit_sleep_ms=0")
-	out, err := cmd.CombinedOutput()
-	w.done = bytes.Contains(out, []byte("the tick is done\n"))
-	switch {
-	case storagetest.Refused(string(out)):
-		t.Skipf("strace may not trace: crashes at disk calls are not tested: %s", out)
-	case storagetest.Killed(err):
-		w.killed = true
-	case err != nil:
-		t.Fatalf("the worker under strace %v: %v\n%s", options, err, out)
-	}
+	w.done, w.killed = straced(t, k.strace, options, "TestG20_KillWorker", "CARILLON_KILL_DIR="+w.dir, "CARILLON_KILL_PATIENCE="+patience.String())
 	return w
 }
 
@@ -268,14 +198,7 @@ func TestG20_EveryDiskCallFails(t *testing.T) {
 // has left the tick.
 func (k *killer) afterwards(t *testing.T, w worked, what string) string {
 	t.Helper()
-	left := func() string {
-		// A process that is started meanwhile would have a copy of what is open here,
-		// and with it the directory's lock, until it has begun; in the bubble below
-		// nothing waits for that.
-		syscall.ForkLock.RLock()
-		defer syscall.ForkLock.RUnlock()
-		return killedIn(t, w.dir, what)
-	}()
+	left := killedIn(t, w.dir, what)
 	if w.done && left != "done" {
 		t.Errorf("G1: %s: the tick was done, and is %s", what, left)
 	}
@@ -302,56 +225,38 @@ func (k *killer) afterwards(t *testing.T, w worked, what string) string {
 
 // killedIn is in what state the tick lies in the directory: pending, claimed, or
 // done, each with the trigger where it must be then.
-func killedIn(t *testing.T, dir, what string) string {
+func killedIn(t *testing.T, dir, what string) (state string) {
 	t.Helper()
-	s, err := storage.Open(dir, storage.Options{Volumes: 1, NoSync: true})
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-	defer s.Close()
-	if err := s.Check(); err != nil {
-		t.Errorf("%s: %v", what, err)
-	}
-	app, err := s.App(killApp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	snap, err := app.Snapshot(killBase)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close()
-	r := snap.Reader()
-	trigger, ok, err := r.System().Trigger("x")
-	slots, err2 := r.System().Slots("x", 10)
-	tick, known, err3 := r.System().Get(storage.JobID(fmt.Sprintf("cron:x:%d", killSlot.UnixMilli())))
-	next, pending, err4 := r.System().Get(trigger.NextJob)
-	if err := errors.Join(err, err2, err3, err4); err != nil || !ok || !known || !pending {
-		t.Fatalf("%s: the trigger is there: %v, the slot's tick: %v, the next one: %v, %v", what, ok, known, pending, err)
-	}
-	done := 0
-	for doc, err := range cronBeats.Query(r).All() {
-		if err != nil {
-			t.Fatal(err)
+	lookInto(t, dir, what, func(r storage.Reader) {
+		trigger, ok, err := r.System().Trigger("x")
+		slots, err2 := r.System().Slots("x", 10)
+		tick, known, err3 := r.System().Get(storage.TickID("x", killSlot))
+		next, pending, err4 := r.System().Get(trigger.NextJob)
+		beats, err5 := allBeats(r)
+		if err := errors.Join(err, err2, err3, err4, err5); err != nil || !ok || !known || !pending {
+			t.Fatalf("%s: the trigger is there: %v, the slot's tick: %v, the next one: %v, %v", what, ok, known, pending, err)
 		}
-		if b := doc.Value; b.Trigger == "x" && b.Slot.Equal(killSlot) {
-			done++
+		done := 0
+		for _, b := range beats {
+			if b.Trigger == "x" && b.Slot.Equal(killSlot) {
+				done++
+			}
 		}
-	}
-	state := "pending"
-	switch {
-	case tick.State.Ended():
-		state = "done"
-	case tick.ID != next.ID:
-		state = "claimed"
-	}
-	fired := len(slots) == 1 && slots[0].From.Equal(killSlot) && slots[0].Outcome == storage.SlotFired && slots[0].Job == tick.ID
-	switch {
-	case next.State != storage.StatePending || !next.Slot.Equal(trigger.Next),
-		state == "pending" && (!trigger.Next.Equal(killSlot) || len(slots) > 0 || done != 0),
-		state == "claimed" && (!trigger.Next.After(killSlot) || !fired || done != 0),
-		state == "done" && (!trigger.Next.After(killSlot) || !fired || done != 1 || tick.State != storage.StateSuccess):
-		t.Errorf("%s: the tick is %s and took effect %d times:\ntrigger %+v\nslots %+v\ntick %+v\nnext %+v", what, state, done, trigger, slots, tick, next)
-	}
+		state = "pending"
+		switch {
+		case tick.State.Ended():
+			state = "done"
+		case tick.ID != next.ID:
+			state = "claimed"
+		}
+		fired := len(slots) == 1 && slots[0].From.Equal(killSlot) && slots[0].Outcome == storage.SlotFired && slots[0].Job == tick.ID
+		switch {
+		case next.State != storage.StatePending || !next.Slot.Equal(trigger.Next),
+			state == "pending" && (!trigger.Next.Equal(killSlot) || len(slots) > 0 || done != 0),
+			state == "claimed" && (!trigger.Next.After(killSlot) || !fired || done != 0),
+			state == "done" && (!trigger.Next.After(killSlot) || !fired || done != 1 || tick.State != storage.StateSuccess):
+			t.Errorf("%s: the tick is %s and took effect %d times:\ntrigger %+v\nslots %+v\ntick %+v\nnext %+v", what, state, done, trigger, slots, tick, next)
+		}
+	})
 	return state
 }

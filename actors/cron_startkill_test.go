@@ -1,14 +1,11 @@
 package actors_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,19 +17,8 @@ import (
 )
 
 // startEngine opens an engine on the directory whose program has a trigger AtStart.
-// Each tick writes a document, and then calls ran.
 func startEngine(dir string, ran func(), opts actors.Options) (*actors.Engine, error) {
-	reg := dispatch.NewRegistry()
-	cronNote.Handle(reg, func(ctx *dispatch.MutationCtx, b beat) (dispatch.None, error) {
-		_, err := cronBeats.Insert(ctx.DB, beat{Trigger: ctx.Tick.Trigger, Job: string(ctx.Job.ID), Attempt: ctx.Job.Attempt})
-		ran()
-		return dispatch.None{}, err
-	})
-	cronTouch.Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (dispatch.None, error) {
-		_, err := cronBeats.Insert(ctx.DB, beat{Word: "touch"})
-		return dispatch.None{}, err
-	})
-	opts.Functions, opts.Volumes, opts.Logger = reg, 1, quiet
+	opts.Functions, opts.Volumes, opts.Logger = killFunctions(ran), 1, quiet
 	opts.Crons = []dispatch.Trigger{{Name: "boot", AtStart: true, Overlap: storage.OverlapAllow, Call: cronNote.With(beat{}), Apps: []storage.AppID{killApp}}}
 	return actors.Open(dir, opts)
 }
@@ -40,31 +26,10 @@ func startEngine(dir string, ran func(), opts actors.Options) (*actors.Engine, e
 // TestG20_StartWorker is not a test but the process that the test below kills: it
 // opens the directory and closes it when the tick is durably done, which it says.
 func TestG20_StartWorker(t *testing.T) {
-	dir := os.Getenv("CARILLON_START_DIR")
-	if dir == "" {
-		t.Skip("it is run by the test below")
+	open := func(dir string, ran func()) (*actors.Engine, error) {
+		return startEngine(dir, ran, actors.Options{Testing: actors.Testing{Fault: storagetest.OwnThreads()}})
 	}
-	runtime.LockOSThread() // for good, lest it become the committer's
-	ran := make(chan struct{}, 1000)
-	eng, err := startEngine(dir, func() { ran <- struct{}{} }, actors.Options{Testing: actors.Testing{Fault: storagetest.OwnThreads()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, err := eng.App(killApp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	select {
-	case <-ran:
-		// What has its turn after the tick has is answered when that is durable.
-		if _, err := cronTouch.Run(app.As(ctx, nil), dispatch.None{}); err == nil {
-			os.Stdout.WriteString("the tick is done\n")
-		}
-	case <-ctx.Done():
-	}
-	_ = eng.Close(ctx)
+	killWorker(t, "CARILLON_START_DIR", time.Minute, open, func(context.Context, dispatch.Caller) bool { return true })
 }
 
 // The process is killed at each disk call around its start, and again in the next one:
@@ -76,16 +41,7 @@ func TestG20_KilledAroundAStart(t *testing.T) {
 	strace := storagetest.FindStrace(t)
 	run := func(t *testing.T, dir string, options ...string) (done, killed bool) {
 		t.Helper()
-		cmd := strace.Command(t.Context(), options, os.Args[0], "-test.run", "^TestG20_StartWorker$")
-		cmd.Env = append(os.Environ(), "CARILLON_START_DIR="+dir, "GORACE=atexit_sleep_ms=0")
-		out, err := cmd.CombinedOutput()
-		switch killed = storagetest.Killed(err); {
-		case storagetest.Refused(string(out)):
-			t.Skipf("strace may not trace: %s", out)
-		case err != nil && !killed:
-			t.Fatalf("the worker under strace %v: %v\n%s", options, err, out)
-		}
-		return bytes.Contains(out, []byte("the tick is done\n")), killed
+		return straced(t, strace, options, "TestG20_StartWorker", "CARILLON_START_DIR="+dir)
 	}
 	made, log := filepath.Join(t.TempDir(), "made"), filepath.Join(t.TempDir(), "log")
 	for _, options := range [][]string{nil, storagetest.Log(log)} { // the second one finds the app
@@ -142,52 +98,36 @@ func TestG20_KilledAroundAStart(t *testing.T) {
 
 // startsIn demands that in the directory each start has taken effect once at most, and
 // at least so many have. It says what is left to do.
-func startsIn(t *testing.T, dir, what string, atLeast int) string {
+func startsIn(t *testing.T, dir, what string, atLeast int) (left string) {
 	t.Helper()
-	syscall.ForkLock.RLock() // as in killer.afterwards
-	defer syscall.ForkLock.RUnlock()
-	s, err := storage.Open(dir, storage.Options{Volumes: 1, NoSync: true})
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-	defer s.Close()
-	if err := s.Check(); err != nil {
-		t.Errorf("%s: %v", what, err)
-	}
-	app, err := s.App(killApp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	snap, err := app.Snapshot(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close()
-	beats, err := allBeats(snap.Reader())
-	if err != nil {
-		t.Fatal(err)
-	}
-	starts := map[string]int{}
-	for _, b := range beats {
-		if b.Trigger != "" {
-			starts[b.Job]++
-		}
-	}
-	for id, n := range starts {
-		if n != 1 || !strings.HasPrefix(id, "cron:boot:start:") {
-			t.Errorf("%s: the tick %s took effect %d times", what, id, n)
-		}
-	}
-	if len(starts) < atLeast {
-		t.Errorf("%s: %d starts took effect, want at least %d", what, len(starts), atLeast)
-	}
-	for job, err := range snap.Reader().System().All(storage.JobFilter{}) {
+	lookInto(t, dir, what, func(r storage.Reader) {
+		beats, err := allBeats(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !job.State.Ended() {
-			return "a tick is pending"
+		starts := map[string]int{}
+		for _, b := range beats {
+			if b.Trigger != "" {
+				starts[b.Job]++
+			}
 		}
-	}
-	return "nothing is pending"
+		for id, n := range starts {
+			if n != 1 || !strings.HasPrefix(id, "cron:boot:start:") {
+				t.Errorf("%s: the tick %s took effect %d times", what, id, n)
+			}
+		}
+		if len(starts) < atLeast {
+			t.Errorf("%s: %d starts took effect, want at least %d", what, len(starts), atLeast)
+		}
+		left = "nothing is pending"
+		for job, err := range r.System().All(storage.JobFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !job.State.Ended() {
+				left = "a tick is pending"
+			}
+		}
+	})
+	return left
 }

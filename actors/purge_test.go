@@ -14,13 +14,7 @@ import (
 // accepted the clock. A false clock that is put right before that deletes nothing.
 func TestG26_PurgingWaitsForAClockInDoubt(t *testing.T) {
 	const retention = 48 * time.Hour
-	begin := func(h *actorstest.Harness) {
-		for range 3 {
-			mustAfter(t, h, "acme", 0, addEntry.With("x"))
-		}
-		h.Advance(2 * time.Minute)
-	}
-	rows := func(h *actorstest.Harness) int {
+	rows := func(t *testing.T, h *actorstest.Harness) int {
 		t.Helper()
 		h.Advance(2 * time.Minute) // it falls asleep, and looks at its history when it wakes
 		must[any](t)(addEntry.Run(h.Caller("acme"), "wakes the app"))
@@ -36,91 +30,78 @@ func TestG26_PurgingWaitsForAClockInDoubt(t *testing.T) {
 			h.Open()
 		},
 	} {
-		opts := actors.Options{Functions: newKit().reg, Retention: retention, ClockCheck: time.Minute}
-		t.Run(name+"/for an hour", func(t *testing.T) {
-			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				begin(h)
-				ahead(h, 10*year)
-				h.Advance(50 * time.Minute)
-				if n := rows(h); n != 3 {
-					t.Errorf("%d rows are left before the hour is over", n)
-				}
-				h.Advance(7 * time.Minute)
-				if n := rows(h); n != 0 {
-					t.Errorf("%d rows are left when it is over", n)
-				}
-				mustAfter(t, h, "acme", 0, addEntry.With("x"))
-				h.Advance(time.Minute)
-				h.Restart()
-				h.Advance(retention)
-				if n := rows(h); n != 0 {
-					t.Errorf("%d rows are left after another while: a clock that was believed is in doubt again", n)
-				}
-			})
-		})
-		t.Run(name+"/a restart does not end it", func(t *testing.T) {
-			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				begin(h)
-				ahead(h, 10*year)
-				for range 3 {
-					h.Advance(30 * time.Minute)
-					if n := rows(h); n != 3 {
-						t.Errorf("%d rows are left", n)
+		// run has three jobs run and the wall then be ahead, and goes on from there.
+		run := func(what string, keep, by time.Duration, then func(*testing.T, *actorstest.Harness)) {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				opts := actors.Options{Functions: newKit().reg, Retention: keep, ClockCheck: time.Minute}
+				actorstest.Run(t, opts, func(h *actorstest.Harness) {
+					for range 3 {
+						mustAfter(t, h, "acme", 0, addEntry.With("x"))
 					}
-					h.Restart()
-				}
+					h.Advance(2 * time.Minute)
+					ahead(h, by)
+					then(t, h)
+				})
 			})
+		}
+		run("for an hour", retention, 10*year, func(t *testing.T, h *actorstest.Harness) {
+			h.Advance(50 * time.Minute)
+			if n := rows(t, h); n != 3 {
+				t.Errorf("%d rows are left before the hour is over", n)
+			}
+			h.Advance(7 * time.Minute)
+			if n := rows(t, h); n != 0 {
+				t.Errorf("%d rows are left when it is over", n)
+			}
+			mustAfter(t, h, "acme", 0, addEntry.With("x"))
+			h.Advance(time.Minute)
+			h.Restart()
+			h.Advance(retention)
+			if n := rows(t, h); n != 0 {
+				t.Errorf("%d rows are left after another while: a clock that was believed is in doubt again", n)
+			}
 		})
-		t.Run(name+"/put right", func(t *testing.T) {
-			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				begin(h)
-				ahead(h, 10*year)
+		run("a restart does not end it", retention, 10*year, func(t *testing.T, h *actorstest.Harness) {
+			for range 3 {
 				h.Advance(30 * time.Minute)
-				h.StepClock(-10 * year)
-				h.Advance(2 * time.Hour)
-				if n := rows(h); n != 3 || len(h.Jobs("acme", storage.StateSuccess)) != 3 {
-					t.Errorf("%d rows are left, and %d are shown", n, len(h.Jobs("acme", storage.StateSuccess)))
-				}
-				h.Advance(retention)
-				if n := rows(h); n != 0 {
-					t.Errorf("%d rows are left after their time", n)
-				}
-			})
-		})
-		t.Run(name+"/a little off", func(t *testing.T) {
-			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				begin(h)
-				ahead(h, 10*year)
-				h.StepClock(-time.Hour)
-				h.Advance(30 * time.Minute)
-				if n := rows(h); n != 3 {
-					t.Errorf("%d rows are left of a wall that was put right by an hour", n)
-				}
-			})
-		})
-		t.Run(name+"/accepted", func(t *testing.T) {
-			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				begin(h)
-				ahead(h, 10*year)
-				h.Advance(time.Minute)
-				if err := h.Engine.AcceptClock(h.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if n := rows(h); n != 0 {
-					t.Errorf("%d rows are left though the clock was accepted", n)
-				}
-			})
-		})
-		t.Run(name+"/a day is not in doubt", func(t *testing.T) {
-			opts := opts
-			opts.Retention = time.Hour
-			actorstest.Run(t, opts, func(h *actorstest.Harness) {
-				begin(h)
-				ahead(h, 23*time.Hour)
-				if n := rows(h); n != 0 {
+				if n := rows(t, h); n != 3 {
 					t.Errorf("%d rows are left", n)
 				}
-			})
+				h.Restart()
+			}
+		})
+		run("put right", retention, 10*year, func(t *testing.T, h *actorstest.Harness) {
+			h.Advance(30 * time.Minute)
+			h.StepClock(-10 * year)
+			h.Advance(2 * time.Hour)
+			if n := rows(t, h); n != 3 || len(h.Jobs("acme", storage.StateSuccess)) != 3 {
+				t.Errorf("%d rows are left, and %d are shown", n, len(h.Jobs("acme", storage.StateSuccess)))
+			}
+			h.Advance(retention)
+			if n := rows(t, h); n != 0 {
+				t.Errorf("%d rows are left after their time", n)
+			}
+		})
+		run("a little off", retention, 10*year, func(t *testing.T, h *actorstest.Harness) {
+			h.StepClock(-time.Hour)
+			h.Advance(30 * time.Minute)
+			if n := rows(t, h); n != 3 {
+				t.Errorf("%d rows are left of a wall that was put right by an hour", n)
+			}
+		})
+		run("accepted", retention, 10*year, func(t *testing.T, h *actorstest.Harness) {
+			h.Advance(time.Minute)
+			if err := h.Engine.AcceptClock(h.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := rows(t, h); n != 0 {
+				t.Errorf("%d rows are left though the clock was accepted", n)
+			}
+		})
+		run("a day is not in doubt", time.Hour, 23*time.Hour, func(t *testing.T, h *actorstest.Harness) {
+			if n := rows(t, h); n != 0 {
+				t.Errorf("%d rows are left", n)
+			}
 		})
 	}
 }
