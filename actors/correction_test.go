@@ -411,3 +411,36 @@ func TestG15_NothingIsClaimedBeforeItIsPutRight(t *testing.T) {
 		}
 	})
 }
+
+// G15, G38: what was held in a wrong future is put right when it is released: what is
+// relative runs at once, what is absolute at its instant.
+func TestG15_WhatWasHeldInAWrongFutureIsPutRightWhenItIsReleased(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"put right long before": time.Minute, "put right then": 0} {
+		t.Run(name, func(t *testing.T) {
+			withCrons(t, actors.Options{ClockCheck: time.Second, Logger: quiet}, func(r *cronHarness) {
+				r.StepClock(10 * year)
+				r.Engine.Clock()
+				instant := r.Now().Add(5 * time.Second)
+				relative := mustAfter(t, r.Harness, "acme", 5*time.Second, cronBeat.With("relative"))
+				absolute, err := r.Scheduler("acme").RunAt(instant, cronBeat.With("absolute"))
+				r.must(err)
+				without := newKit()
+				r.Reconfigure(func(o *actors.Options) { o.Functions = without.reg })
+				r.Advance(time.Minute)
+				if held := r.heldJobs("acme"); len(held) != 2 {
+					t.Fatalf("held are %+v", held)
+				}
+				r.StepClock(-10 * year)
+				r.Advance(wait)
+				r.back()
+				r.Advance(10 * time.Second)
+				if job := r.Job("acme", relative); job.State != storage.StateSuccess || job.Due.After(r.Now()) {
+					t.Errorf("the relative job is %s, due %v, it is %v", job.State, job.Due, r.Now())
+				}
+				if job := r.Job("acme", absolute); job.State != storage.StatePending || !job.Due.Equal(instant) {
+					t.Errorf("the absolute job is %s, due %v, want %v", job.State, job.Due, instant)
+				}
+			})
+		})
+	}
+}

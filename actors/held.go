@@ -74,7 +74,8 @@ func (s *scheduler) releaseHeld() bool {
 	if n == 0 || by == s.eng.registry || s.phase().draining() || s.unreleased {
 		return false
 	}
-	tx := s.begin(s.eng.clock.look())
+	at := s.eng.clock.look()
+	tx := s.begin(at)
 	tx.Pin()
 	var err error
 	if s.heldTo == (storage.Place{}) {
@@ -82,7 +83,8 @@ func (s *scheduler) releaseHeld() bool {
 	}
 	more := false
 	if err == nil {
-		_, more, err = tx.ReleaseHeld(s.heldTo, heldChunk)
+		f := s.eng.clock.fixes(0) // no correction has looked at when they are due
+		_, more, err = tx.ReleaseHeld(s.heldTo, heldChunk, func(job *storage.Job) { f.job(job, false, at) })
 	}
 	if err == nil && !more {
 		err = tx.SetHeldBy()

@@ -149,9 +149,10 @@ func (tx *Tx) LastHeld() (Place, error) {
 }
 
 // ReleaseHeld makes up to limit held jobs pending again, some megabytes of them at most
-// and those that were held first, up to the place, each due at the instant it was. It
-// returns how many; more is false if none is left.
-func (tx *Tx) ReleaseHeld(upTo Place, limit int) (n int, more bool, err error) {
+// and those that were held first, up to the place, each due at the instant it was. right
+// (nil: nothing does) puts each right first, whose instant a wrong clock may have told.
+// It returns how many; more is false if none is left.
+func (tx *Tx) ReleaseHeld(upTo Place, limit int, right func(*Job)) (n int, more bool, err error) {
 	return tx.eachHeld(limit, func(job *Job) (bool, error) {
 		if upTo.Less(job.Place()) {
 			return false, nil
@@ -161,6 +162,9 @@ func (tx *Tx) ReleaseHeld(upTo Place, limit int) (n int, more bool, err error) {
 			return false, err
 		}
 		tx.unhold(job, trigger)
+		if right != nil {
+			right(job)
+		}
 		tx.release(job, msOf(job.Due))
 		return true, nil
 	})

@@ -202,7 +202,7 @@ func (c *change) release(t *rapid.T) {
 	if expire {
 		n, _, err = c.tx.ExpireHeld(before, limit)
 	} else {
-		n, _, err = c.tx.ReleaseHeld(last, limit)
+		n, _, err = c.tx.ReleaseHeld(last, limit, nil)
 	}
 	if err != nil || n != want {
 		t.Fatalf("release of %d, expire %v: %d, %v, want %d", limit, expire, n, err, want)

@@ -59,7 +59,7 @@ func TestG24_ReadsAreBoundedInBytes(t *testing.T) {
 		if err != nil {
 			return 0, false, err
 		}
-		return tx.ReleaseHeld(last, 100)
+		return tx.ReleaseHeld(last, 100, nil)
 	})
 	mustTx(t, app, testNow, func(tx *storage.Tx) {
 		for _, id := range ids {

@@ -33,6 +33,11 @@ var heldFaults = []seededFault{
 		if err := p.dropHeld(`}},
 	},
 	{
+		name: "held-in-a-wrong-future", what: "a job that was held in a wrong future is due there when it is released",
+		pkg: "actors", tests: "TestG15_WhatWasHeldInAWrongFutureIsPutRightWhenItIsReleased",
+		edits: []edit{{"storage/held.go", `if right != nil {`, `if right != nil && !FAULT {`}},
+	},
+	{
 		name: "held-for-ever", what: "HoldFor is not looked at",
 		pkg: "actors", tests: "TestG38_HoldFor",
 		edits: []edit{{"actors/purge.go", `if !more && o.HoldFor > 0 {`, `if n+dead < purgeChunk && o.HoldFor > 0 && !FAULT {`}},
