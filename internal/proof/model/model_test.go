@@ -25,8 +25,12 @@ var saveScript = flag.String("save-script", "", "write the shrunk history of a r
 
 var showModel = flag.Bool("show-model", false, "print each command before it is played, for one that never ends")
 
-// scripts is where histories are kept that were red once.
-const scripts = "../../../testdata/scripts/model"
+// scripts is where histories are kept that were red once, and stepScripts those of the
+// watch.
+const (
+	scripts     = "../../../testdata/scripts/model"
+	stepScripts = "../../../testdata/scripts/steps"
+)
 
 // history is one history of an engine and its model, as a script.
 type history struct {
@@ -170,7 +174,7 @@ func TestG3_Model(t *testing.T) {
 	var last *history // the last one that was red
 	defer func() {
 		if last != nil {
-			report(t, tally, last)
+			report(t, tally, last, scripts)
 		}
 	}()
 	steps, ran, slept, held, ticks, refused, turned := 0, 0, 0, 0, 0, 0, 0
@@ -205,13 +209,17 @@ func TestG3_Model(t *testing.T) {
 	}
 }
 
-// setFlag sets a flag of rapid's, unless it was set by whoever runs the test.
+// ours are the flags that a test has set.
+var ours = map[string]bool{}
+
+// setFlag sets a flag of rapid's, unless the command line has set it.
 func setFlag(t *testing.T, name, value string) {
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
-	if set {
+	if set && !ours[name] {
 		return
 	}
+	ours[name] = true
 	was := flag.Lookup(name).Value.String()
 	if err := flag.Set(name, value); err != nil {
 		t.Fatal(err)
@@ -220,7 +228,7 @@ func setFlag(t *testing.T, name, value string) {
 }
 
 // report counts what is wrong, and prints the history as a script that finds it again.
-func report(t *testing.T, tally *proof.Tally, x *history) {
+func report(t *testing.T, tally *proof.Tally, x *history, dir string) {
 	for _, f := range x.m.findings {
 		switch f.kind {
 		case "lost":
@@ -241,10 +249,10 @@ func report(t *testing.T, tally *proof.Tally, x *history) {
 		t.Logf("during its last command: %v", h)
 	}
 	if *saveScript == "" {
-		t.Logf("-save-script NAME writes it into %s", scripts)
+		t.Logf("-save-script NAME writes it into %s", dir)
 		return
 	}
-	name := filepath.Join(scripts, *saveScript+".txt")
+	name := filepath.Join(dir, *saveScript+".txt")
 	if err := os.WriteFile(name, []byte(script), 0o644); err != nil {
 		t.Error(err)
 	}
@@ -264,9 +272,14 @@ func (x *history) script() string {
 
 // TestG3_ModelScripts plays the histories again that were red once.
 func TestG3_ModelScripts(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(scripts, "*.txt"))
+	playScripts(t, scripts, func(x *history) func(string) { return x.play })
+}
+
+// playScripts plays the histories in the directory, each line as play says.
+func playScripts(t *testing.T, dir string, play func(*history) func(string)) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts in %s: %v", scripts, err)
+		t.Fatalf("no scripts in %s: %v", dir, err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
@@ -278,8 +291,9 @@ func TestG3_ModelScripts(t *testing.T) {
 				return text == "" || strings.HasPrefix(text, "#")
 			})
 			x := onHistory(t, func(x *history) {
+				play := play(x)
 				for _, text := range lines {
-					if x.play(text); len(x.m.findings) > 0 {
+					if play(text); len(x.m.findings) > 0 {
 						break
 					}
 				}
