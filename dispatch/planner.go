@@ -55,7 +55,7 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 	if err != nil {
 		return storage.Job{}, refuse(call, "%w", err)
 	}
-	fn, args, err := p.Registry.Schedulable(call, p.Limits)
+	fn, args, err := p.Registry.schedulable(call, p.Limits)
 	if err != nil {
 		return storage.Job{}, err
 	}

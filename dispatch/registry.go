@@ -45,10 +45,10 @@ type argsType interface {
 	typ() reflect.Type
 }
 
-// CheckArgs says whether the arguments decode into the function's type, by the
+// checkArgs says whether the arguments decode into the function's type, by the
 // rules of encoding/json and without unknown fields. Absent ones and null count
 // as {} where the type is an object. The error is an *Error that names the field.
-func (f *Function) CheckArgs(args json.RawMessage) (err error) {
+func (f *Function) checkArgs(args json.RawMessage) (err error) {
 	defer func() {
 		if v := recover(); v != nil { // a method UnmarshalJSON of the user's
 			err = failure(f.Path, newPanic(v))
@@ -138,11 +138,11 @@ func (r *Registry) Resolve(path string, origin Origin, kind Kind) (*Function, er
 	return fn, nil
 }
 
-// Schedulable returns the function of a call that is to run later, with its
+// schedulable returns the function of a call that is to run later, with its
 // arguments in the form they are stored in. It refuses what could never run: an
 // unknown path, a query, arguments that do not fit or exceed the limits. The
 // error is an *Error.
-func (r *Registry) Schedulable(call Call, limits Limits) (*Function, json.RawMessage, error) {
+func (r *Registry) schedulable(call Call, limits Limits) (*Function, json.RawMessage, error) {
 	if call.err != nil {
 		return nil, nil, call.err
 	}
@@ -160,7 +160,7 @@ func (r *Registry) Schedulable(call Call, limits Limits) (*Function, json.RawMes
 		return nil, nil, err
 	}
 	if !fn.args.fits(call.typ) {
-		if err := fn.CheckArgs(call.args); err != nil {
+		if err := fn.checkArgs(call.args); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -112,9 +112,6 @@ func (a *App) SetDeadRetention(d time.Duration) { a.deadRetention.Store(int64(d)
 // It is exact for readers at once; PurgeHistory deletes the rows.
 func (a *App) SetRetention(d time.Duration) { a.retention.Store(int64(d)) }
 
-// Retention returns what SetRetention set; 0 is for ever.
-func (a *App) Retention() time.Duration { return time.Duration(a.retention.Load()) }
-
 // SetLive sets what says whether a claimed job's handler has started: only the
 // engine knows. Until it is set no job shows as running. It may be called from
 // any goroutine and must not block.

@@ -108,7 +108,7 @@ func (tx *Tx) BoundEnded(at EndedCursor, limit int) (next EndedCursor, err error
 	}
 	for _, r := range rows {
 		p := decodePlace(tail(r.key))
-		at.from = Place{p}.Next().p
+		at.from = p.next()
 		job, bad := decodeJob(p, r.value)
 		if bad != nil {
 			err = errors.Join(err, fmt.Errorf("app %s: job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))

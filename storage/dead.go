@@ -2,9 +2,6 @@ package storage
 
 import "time"
 
-// RetryDead is RetryDeadAt the transaction's instant.
-func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(id, tx.now) }
-
 // RetryDeadAt makes a dead or held job pending again, due at the instant; a dead one
 // with its attempts and failures counted from zero and its history kept. ok is false
 // if no such job has the id. ErrLimit if the app has as many jobs as it may; nothing

@@ -119,3 +119,9 @@ var (
 	MetaFormat = metaFormat
 	MetaEpoch  = metaEpoch
 )
+
+// RetryDead is RetryDeadAt the transaction's instant.
+func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(id, tx.now) }
+
+// Next is the first Place behind p.
+func (p Place) Next() Place { return Place{p.p.next()} }

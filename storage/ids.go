@@ -83,6 +83,9 @@ type place struct {
 // placeLen is the length of an encoded place.
 const placeLen = 16
 
+// next is the first place behind p.
+func (p place) next() place { return place{p.ms, p.seq + 1} }
+
 func (p place) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(p.ms))
 	return binary.BigEndian.AppendUint64(b, p.seq)

@@ -17,9 +17,6 @@ type Place struct{ p place }
 // Less says whether p comes before q.
 func (p Place) Less(q Place) bool { return p.p.less(q.p) }
 
-// Next is the first Place behind p.
-func (p Place) Next() Place { return Place{place{p.p.ms, p.p.seq + 1}} }
-
 // Place returns where the job lies: one that has ended, among those that have.
 func (j *Job) Place() Place { return Place{j.place} }
 
@@ -486,7 +483,7 @@ func (tx *Tx) Due(from Place, limit int) (jobs []Job, next Place, more bool, err
 	jobs = make([]Job, 0, len(rows))
 	for _, r := range rows {
 		p := decodePlace(tail(r.key))
-		next = Place{p}.Next()
+		next = Place{p.next()}
 		job, bad := decodeJob(p, r.value)
 		if bad != nil {
 			err = errors.Join(err, fmt.Errorf("app %s: job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))

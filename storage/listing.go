@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // maxPage bounds the rows of one page of a listing; defaultPage is used if the
@@ -50,7 +51,7 @@ func (v *view) job(id JobID) (Job, bool, error) {
 func (v *view) expired(t tag, job *Job) bool {
 	switch t {
 	case tagHistory:
-		keep := v.app.Retention()
+		keep := time.Duration(v.app.retention.Load())
 		return keep > 0 && !job.CompletedAt.After(v.now.Add(-keep))
 	case tagDead:
 		return v.app.deadExpired(job, v.now)

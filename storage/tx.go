@@ -117,8 +117,8 @@ func (tx *Tx) Pin() { tx.pinned = true }
 func (tx *Tx) Now() time.Time { return tx.now }
 
 // OnCancel sets the function that says, when a claimed job is canceled, whether its
-// handler has started. fn is called with the
-// transaction locked, and must not use the transaction.
+// handler has started. fn is called with the transaction locked, and must not use the
+// transaction.
 func (tx *Tx) OnCancel(fn func(JobID) (started bool)) { tx.onCancel = fn }
 
 // lock takes the transaction for one operation of the layer at depth.
