@@ -326,7 +326,7 @@ func (n keyspace) lastRank(snap *kv.Snapshot) (rank uint64) {
 		prefix := n.prefix(t)
 		rows, _ := collect(snap, nil, prefix, after(prefix), true, page(1))
 		for _, r := range rows {
-			rank = max(rank, uint64(decodePlace(tail(r.key)).ms))
+			rank = max(rank, uint64(placeOf(r.key).ms))
 		}
 	}
 	return rank
@@ -343,9 +343,9 @@ func (a *App) read(fn func(*kv.Snapshot) error) error {
 // dueAt is the due instant of the app's first job in ms, 0 if it has none, by the
 // first key that is not before its sorted job bucket.
 func (n keyspace) dueAt(key []byte) int64 {
-	prefix := n.prefix(tagQueue)
-	if len(key) != len(prefix)+placeLen || string(key[:len(prefix)]) != string(prefix) {
+	p, ok := n.placeIn(tagQueue, key)
+	if !ok {
 		return 0
 	}
-	return max(decodePlace(tail(key)).ms, 1)
+	return max(p.ms, 1)
 }

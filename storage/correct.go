@@ -107,7 +107,7 @@ func (tx *Tx) BoundEnded(at EndedCursor, limit int) (next EndedCursor, err error
 		return at, err
 	}
 	for _, r := range rows {
-		p := decodePlace(tail(r.key))
+		p := placeOf(r.key)
 		at.from = p.next()
 		job, bad := decodeJob(p, r.value)
 		if bad != nil {

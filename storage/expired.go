@@ -73,12 +73,12 @@ func (n keyspace) expired(snap *kv.Snapshot, e Expiry) bool {
 		if many == 0 || end.IsZero() {
 			return false
 		}
-		prefix := n.prefix(t)
-		k, value := snap.Cursor(kv.Data).Seek(prefix)
-		if len(k) != len(prefix)+placeLen || string(k[:len(prefix)]) != string(prefix) {
+		k, value := snap.Cursor(kv.Data).Seek(n.prefix(t))
+		p, ok := n.placeIn(t, k)
+		if !ok {
 			return false
 		}
-		job, err := decodeJob(decodePlace(tail(k)), value)
+		job, err := decodeJob(p, value)
 		return err == nil && at(&job) < end.UnixMilli()
 	}
 	ended := func(job *Job) int64 { return msOf(job.CompletedAt) }

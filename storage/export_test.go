@@ -28,7 +28,7 @@ func QueueKey(app uint32, ms int64, seq uint64) []byte {
 
 // DecodeQueueKey is the place that the key of a pending job spells.
 func DecodeQueueKey(key []byte) (ms int64, seq uint64) {
-	p := decodePlace(tail(key))
+	p := placeOf(key)
 	return p.ms, p.seq
 }
 

@@ -112,7 +112,7 @@ func (v *volume) collectGarbage() bool {
 			size := 0
 			c := tx.Base().Cursor(kv.Data)
 			k, value := c.Seek(prefix)
-			for ; k != nil && string(k[:numberLen]) == string(prefix); k, value = c.Next() {
+			for ; k != nil && numberOf(k) == n; k, value = c.Next() {
 				if len(keys) == gcChunk || size >= gcBytes {
 					break
 				}
@@ -120,7 +120,7 @@ func (v *volume) collectGarbage() bool {
 				keys = append(keys, slices.Clone(k))
 				size += len(k) + len(value)
 			}
-			done = k == nil || string(k[:numberLen]) != string(prefix)
+			done = k == nil || numberOf(k) != n
 			for _, k := range keys {
 				if err := tx.Delete(kv.Data, k); err != nil {
 					return err

@@ -145,7 +145,7 @@ func (tx *Tx) LastHeld() (Place, error) {
 	if err != nil || len(rows) == 0 {
 		return Place{}, err
 	}
-	return Place{decodePlace(tail(rows[0].key))}, nil
+	return Place{placeOf(rows[0].key)}, nil
 }
 
 // ReleaseHeld makes up to limit held jobs pending again, some megabytes of them at most
@@ -219,7 +219,7 @@ func (tx *Tx) eachHeld(limit int, do func(*Job) (bool, error)) (n int, more bool
 		}
 		for _, r := range rows {
 			from = append(r.key, 0)
-			job, err := decodeJob(decodePlace(tail(r.key)), r.value)
+			job, err := decodeJob(placeOf(r.key), r.value)
 			if err != nil {
 				continue
 			}

@@ -56,7 +56,7 @@ func (c *jobCheck) eachPlace(t tag, fn func(p place, value []byte)) {
 			c.bad("key %x in region %c", k, t)
 			continue
 		}
-		fn(decodePlace(tail(k)), v)
+		fn(placeOf(k), v)
 	}
 }
 

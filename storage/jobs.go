@@ -482,7 +482,7 @@ func (tx *Tx) Due(from Place, limit int) (jobs []Job, next Place, more bool, err
 	next = from
 	jobs = make([]Job, 0, len(rows))
 	for _, r := range rows {
-		p := decodePlace(tail(r.key))
+		p := placeOf(r.key)
 		next = Place{p.next()}
 		job, bad := decodeJob(p, r.value)
 		if bad != nil {
@@ -511,7 +511,7 @@ func (tx *Tx) Claimed() ([]Job, error) {
 	jobs := make([]Job, 0, len(rows))
 	var errs []error
 	for _, r := range rows {
-		p := decodePlace(tail(r.key))
+		p := placeOf(r.key)
 		data, err := tx.get(keys.place(tagQueue, p))
 		if err != nil {
 			return nil, err

@@ -84,6 +84,18 @@ func (n keyspace) all(snap *kv.Snapshot, t tag) iter.Seq2[[]byte, []byte] {
 // tail is what follows number and tag.
 func tail(key []byte) []byte { return key[numberLen+1:] }
 
+// placeOf is where the key of a region of jobs, or of a claim, lies.
+func placeOf(key []byte) place { return decodePlace(tail(key)) }
+
+// placeIn is where a key of the region lies. ok is false for any other key, and nil.
+func (n keyspace) placeIn(t tag, key []byte) (p place, ok bool) {
+	prefix := n.prefix(t)
+	if len(key) != len(prefix)+placeLen || !bytes.HasPrefix(key, prefix) {
+		return place{}, false
+	}
+	return placeOf(key), true
+}
+
 // after is the first key behind all keys that begin with prefix; nil means
 // there is no such bound.
 func after(prefix []byte) []byte {

@@ -123,7 +123,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 				return page, nil
 			}
 			examined++
-			p := decodePlace(tail(r.key))
+			p := placeOf(r.key)
 			job, err := decodeJob(p, r.value)
 			if err != nil {
 				job = unreadable(t, p, err)

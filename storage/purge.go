@@ -79,7 +79,7 @@ func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) e
 			return n, false, errors.Join(errs, err)
 		}
 		for _, r := range rows {
-			p := decodePlace(tail(r.key))
+			p := placeOf(r.key)
 			from = append(r.key, 0)
 			job, err := decodeJob(p, r.value)
 			if err == nil {
