@@ -3,6 +3,7 @@ package actors
 import (
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -61,134 +62,163 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(at reading) bool {
-	wall := at.wall
-	if !s.phase().begins() || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(wall) || !s.claims.low() {
+	if !s.phase().begins() || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(at.wall) || !s.claims.low() {
 		return false
 	}
-	tx := s.begin(at)
-	tx.Pin()
-	var cancelings, claimed []*run
-	tx.OnCancel(s.noteCancels(&cancelings))
-	var kept *storage.Place // the first job that stays unclaimed
-	s.blocked = false
-	keep := func(job *storage.Job, at time.Time) {
-		if kept == nil {
-			p := job.Place()
-			kept = &p
-		}
-		s.blocked = s.blocked || at.IsZero()
-		if !at.IsZero() && (s.nextAt.IsZero() || at.Before(s.nextAt)) {
-			s.nextAt = at
-		}
+	c := claimPass{scheduler: s, tx: s.begin(at), wall: at.wall}
+	c.tx.Pin()
+	var cancelings []*run
+	c.tx.OnCancel(s.noteCancels(&cancelings))
+	c.suspects, c.most = s.suspects()
+	s.blocked, s.nextAt = false, time.Time{}
+	s.from = c.walk(s.from)
+	if c.again {
+		s.nextAt = c.wall
 	}
-	s.nextAt = time.Time{}
-	suspects, most := s.suspects()
-	held := 0
-	from, more, again := s.from, true, false
-	for more {
+	if c.tx.Unchanged() {
+		s.rollback(c.tx, cancelings, nil)
+		return true
+	}
+	for _, r := range c.claimed {
+		s.runs.add(r)
+	}
+	s.commitRuns(c.tx, cancelings, runChanges{claimed: c.claimed}, nil)
+	return true
+}
+
+// claimPass is one walk through the jobs that are due soon.
+type claimPass struct {
+	*scheduler
+	tx             *storage.Tx
+	wall           time.Time
+	claimed        []*run
+	kept           *storage.Place // the first job that stays unclaimed
+	suspects, most int            // that are claimed, and may be
+	held           int            // jobs that were held
+	again          bool           // another job may have waited for one that is gone
+}
+
+// walk looks at the jobs from the place on, and returns where the next pass begins.
+func (c *claimPass) walk(from storage.Place) storage.Place {
+	for more := true; more; {
 		var jobs []storage.Job
 		var err error
-		jobs, from, more, err = tx.Due(from, claimPage)
-		if err != nil {
-			s.eng.opts.Logger.Error("reading due jobs", "app", s.id, "err", err)
+		if jobs, from, more, err = c.tx.Due(from, claimPage); err != nil {
+			c.eng.opts.Logger.Error("reading due jobs", "app", c.id, "err", err)
 			if len(jobs) == 0 {
-				s.nextAt = wall.Add(time.Second) // neither forgotten nor tried in a loop
+				c.nextAt = c.wall.Add(time.Second) // neither forgotten nor tried in a loop
 				break
 			}
 		}
 		for i := range jobs {
 			job := &jobs[i]
-			if s.runs.get(job.ID) != nil {
+			if c.runs.get(job.ID) != nil {
 				continue
 			}
-			suspect := job.Interruptions >= suspectAfter
-			at := s.claimAt(job)
-			switch {
-			case job.Due.Add(-s.eng.opts.ClaimAhead).After(wall), !s.claims.room(job), !hasRoom(tx, held):
-				keep(job, at)
+			if job.Due.Add(-c.eng.opts.ClaimAhead).After(c.wall) || !c.claims.room(job) || !hasRoom(c.tx, c.held) {
+				c.keep(job, c.claimAt(job))
 				more = false
-			case at.After(wall):
-				keep(job, at)
-				continue
-			case suspect && suspects >= min(most, suspectsAtOnce(job.Interruptions)), s.keptBack(job):
-				keep(job, time.Time{}) // until that run has ended, or a handler returned
-				continue
-			case s.eng.unrunnable(job) != "":
-				if job.Due.After(wall) {
-					keep(job, job.Due)
-				} else if err := s.hold(tx, job, s.eng.unrunnable(job), wall); err != nil {
-					s.eng.opts.Logger.Error("holding a job", "app", s.id, "job", job.ID, "err", err)
-					keep(job, wall.Add(time.Second))
-				} else {
-					held++
-					again = again || job.Attempts > 0
-				}
-				continue
-			case job.Trigger != "":
-				if v, at := s.judge(tx, job, claimed, wall); v == holdTick {
-					keep(job, at)
-					continue
-				} else if v == dropTick {
-					again = again || job.Attempts > 0 // its trigger's next may have waited for it
-					continue
-				}
-				fallthrough
-			default:
-				ok, err := tx.Claim(job)
-				if err != nil {
-					s.eng.opts.Logger.Error("claiming a job", "app", s.id, "job", job.ID, "err", err)
-					keep(job, wall.Add(time.Second))
-				} else if ok {
-					if suspect {
-						suspects, most = suspects+1, min(most, suspectsAtOnce(job.Interruptions))
-					}
-					r := s.newRun(*job, suspect)
-					r.tick = s.planner.tickOf(tx, job)
-					s.claims.add(r)
-					claimed = append(claimed, r)
-				}
-				continue
+				break
 			}
-			break
+			c.consider(job)
 		}
 	}
-	if again {
-		s.nextAt = wall
+	if c.kept != nil {
+		return *c.kept
 	}
-	s.from = from
-	if kept != nil {
-		s.from = *kept
-	}
-	if tx.Unchanged() {
-		s.rollback(tx, cancelings, nil)
-		return true
-	}
-	for _, r := range claimed {
-		s.runs.add(r)
-	}
-	s.commitRuns(tx, cancelings, runChanges{claimed: claimed}, nil)
-	return true
+	return from
 }
 
-// judge asks the planner about a tick. claimed are the runs claimed beside it
-// in the same transaction.
-func (s *scheduler) judge(tx *storage.Tx, job *storage.Job, claimed []*run, wall time.Time) (verdict, time.Time) {
-	running := s.runs.ofTrigger(job.Trigger)
-	for _, r := range claimed {
+// keep leaves the job where it is until the instant, or if that is zero until another
+// one has ended, or a handler returned.
+func (c *claimPass) keep(job *storage.Job, at time.Time) {
+	if c.kept == nil {
+		p := job.Place()
+		c.kept = &p
+	}
+	if c.blocked = c.blocked || at.IsZero(); at.IsZero() {
+		return
+	}
+	if c.nextAt.IsZero() || at.Before(c.nextAt) {
+		c.nextAt = at
+	}
+}
+
+// consider claims a job that is due soon, unless something keeps it.
+func (c *claimPass) consider(job *storage.Job) {
+	suspect := job.Interruptions >= suspectAfter
+	switch at := c.claimAt(job); {
+	case at.After(c.wall):
+		c.keep(job, at)
+	case suspect && c.suspects >= min(c.most, suspectsAtOnce(job.Interruptions)), c.keptBack(job):
+		c.keep(job, time.Time{})
+	case c.eng.unrunnable(job) != "":
+		c.holdIfDue(job)
+	case job.Trigger == "":
+		c.claim(job, suspect)
+	default:
+		switch verb, at := c.judge(job); verb {
+		case ticks.Run:
+			c.claim(job, suspect)
+		case ticks.Wait:
+			c.keep(job, at)
+		default:
+			c.again = c.again || job.Attempts > 0 // its trigger's next may have waited for it
+		}
+	}
+}
+
+// holdIfDue holds a job that no program with these functions can run.
+func (c *claimPass) holdIfDue(job *storage.Job) {
+	if job.Due.After(c.wall) {
+		c.keep(job, job.Due)
+		return
+	}
+	if err := c.hold(c.tx, job, c.eng.unrunnable(job), c.wall); err != nil {
+		c.eng.opts.Logger.Error("holding a job", "app", c.id, "job", job.ID, "err", err)
+		c.keep(job, c.wall.Add(time.Second))
+		return
+	}
+	c.held++
+	c.again = c.again || job.Attempts > 0
+}
+
+func (c *claimPass) claim(job *storage.Job, suspect bool) {
+	ok, err := c.tx.Claim(job)
+	if err != nil {
+		c.eng.opts.Logger.Error("claiming a job", "app", c.id, "job", job.ID, "err", err)
+		c.keep(job, c.wall.Add(time.Second))
+	}
+	if err != nil || !ok {
+		return
+	}
+	if suspect {
+		c.suspects, c.most = c.suspects+1, min(c.most, suspectsAtOnce(job.Interruptions))
+	}
+	r := c.newRun(*job, suspect)
+	r.tick = c.planner.tickOf(c.tx, job)
+	c.claims.add(r)
+	c.claimed = append(c.claimed, r)
+}
+
+// judge asks the planner about a tick, beside what was claimed before it in this pass.
+func (c *claimPass) judge(job *storage.Job) (ticks.Verb, time.Time) {
+	running := c.runs.ofTrigger(job.Trigger)
+	for _, r := range c.claimed {
 		if r.job.Trigger == job.Trigger {
 			running = append(running, r)
 		}
 	}
-	var v verdict
-	var at time.Time
+	var d ticks.Decision
+	tx := c.tx
 	err := tx.JobWriter().Nested(func(w storage.JobWriter) (err error) {
-		v, at, err = s.planner.judge(w, job, running, wall, tx.Now())
+		d, err = c.planner.judge(w, job, running, "", c.wall, tx.Now())
 		return err
 	})
 	if err != nil {
-		return s.tickFailed(tx, job, err), wall.Add(time.Second)
+		return c.tickFailed(tx, job, err), c.wall.Add(time.Second)
 	}
-	return v, at
+	return d.Verb, d.Until
 }
 
 // suspectsAtOnce is how many suspects may be claimed together with one that so

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/storage"
 )
 
@@ -317,7 +318,7 @@ const undoneReason = "the clock was set back before the tick began"
 // undo takes back a tick that has not begun, of a slot that the trigger comes to again.
 func (p *planner) undo(w storage.JobWriter, job *storage.Job, f *fixes, at reading) (undone bool, err error) {
 	t, ok, err := w.System().Trigger(job.Trigger)
-	if err != nil || !ok || t.AtStart || job.ID == t.NextJob || predates(job, &t) {
+	if err != nil || !ok || t.AtStart || job.ID == t.NextJob || ticks.Predates(job, &t) {
 		return false, err
 	}
 	if decided, _ := f.decided(&t, at.wall); !job.Slot.After(decided) {

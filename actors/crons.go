@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -116,19 +117,11 @@ func (c *txCrons) Pause(name, reason string) error {
 	}
 	return c.whole(func(w storage.JobWriter) error {
 		t.Paused, t.PauseReason = true, reason
-		if err := c.planner.withdraw(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
+		if err := c.planner.withdraw(w, &t, ticks.PausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {
 			return err
 		}
 		return w.PutTrigger(&t)
 	})
-}
-
-// pausedFor is why a slot was skipped while its trigger was paused.
-func pausedFor(reason string) string {
-	if reason == "" {
-		return "paused"
-	}
-	return "paused: " + reason
 }
 
 // Resume implements dispatch.Crons.
@@ -286,7 +279,7 @@ func (p *planner) redefine(w storage.JobWriter, t, plan storage.Trigger, wall, n
 
 // passGap skips the slots up to now of a pause or a fault.
 func (p *planner) passGap(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
-	reason := pausedFor(t.PauseReason)
+	reason := ticks.PausedFor(t.PauseReason)
 	if !t.Paused {
 		if t.Fault == "" {
 			return nil

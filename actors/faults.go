@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/storage"
 )
 
@@ -72,23 +73,23 @@ func transient(err error) bool {
 // tickFailed deals with an error of judging a tick, whose writes were dropped: if
 // the tick is its trigger's next, that is shown as faulty. Otherwise, or if the
 // volume is at fault, the tick is judged again in a second.
-func (s *scheduler) tickFailed(tx *storage.Tx, tick *storage.Job, cause error) verdict {
+func (s *scheduler) tickFailed(tx *storage.Tx, tick *storage.Job, cause error) ticks.Verb {
 	if transient(cause) {
-		return holdTick
+		return ticks.Wait
 	}
-	v := holdTick
+	v := ticks.Wait
 	err := tx.JobWriter().Nested(func(w storage.JobWriter) error {
 		t, ok, err := w.System().Trigger(tick.Trigger)
 		if err != nil || !ok || t.NextJob != tick.ID {
 			return err
 		}
-		v = dropTick
+		v = ticks.Drop
 		return s.planner.fault(w, &t, cause, tx.Now())
 	})
 	if err != nil {
-		v = holdTick
+		v = ticks.Wait
 	}
-	if v == holdTick && s.planner.complains(tick.Trigger, cause) {
+	if v == ticks.Wait && s.planner.complains(tick.Trigger, cause) {
 		s.eng.opts.Logger.Error("judging a tick", "app", s.id, "trigger", tick.Trigger, "err", errors.Join(cause, err))
 	}
 	return v

@@ -34,7 +34,8 @@ func (s *scheduler) hold(tx *storage.Tx, job *storage.Job, reason string, wall t
 	s.warnHeld(job, reason)
 	return tx.JobWriter().Nested(func(w storage.JobWriter) error {
 		if job.Trigger != "" && !job.Slot.IsZero() {
-			return s.planner.hold(w, job, reason, wall, tx.Now())
+			_, err := s.planner.judge(w, job, nil, reason, wall, tx.Now())
+			return err
 		}
 		_, err := w.HoldJob(job.ID, reason)
 		return err
@@ -98,65 +99,6 @@ func (s *scheduler) releaseHeld() bool {
 	}
 	s.commit(tx, nil, nil)
 	return true
-}
-
-// hold decides about a due tick of a trigger whose function cannot run: one of them is
-// held, and what comes after it is skipped.
-func (p *planner) hold(w storage.JobWriter, job *storage.Job, reason string, wall, now time.Time) error {
-	t, ok, err := w.System().Trigger(job.Trigger)
-	if err != nil {
-		return err
-	}
-	if !ok || job.ID != t.NextJob {
-		if gone, err := p.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
-			return err
-		}
-		if ok && t.HeldJob != "" && job.Attempts == 0 {
-			if _, err := w.RemoveTick(job.ID); err != nil {
-				return err
-			}
-			return p.relog(w, &t, job, storage.SlotSkipped, heldReason(w, &t), now)
-		}
-		_, err := w.HoldJob(job.ID, reason)
-		return err
-	}
-	schedule, err := p.schedule(&t)
-	if err != nil {
-		return p.fault(w, &t, err, now)
-	}
-	if t.HeldJob != "" {
-		return p.skipHeld(w, &t, wall, now)
-	}
-	if !t.AtStart && wall.Sub(job.Due) > lateTick {
-		if v, err := p.catchUp(w, &t, schedule, wall, now); v == dropTick || err != nil {
-			return err
-		}
-	}
-	if _, err := w.HoldJob(job.ID, reason); err != nil {
-		return err
-	}
-	t.HeldJob = job.ID
-	p.waits(t.Name, "")
-	if err := p.decide(w, &t, t.Next, t.Next, storage.SlotFired, "held: "+reason, job.ID, now); err != nil {
-		return err
-	}
-	return p.wind(w, &t, t.Next, now)
-}
-
-// skipHeld skips the slots of a trigger that have come while a tick of it is held.
-func (p *planner) skipHeld(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
-	slot := t.Next
-	if _, err := w.RemoveTick(t.NextJob); err != nil {
-		return err
-	}
-	last := p.last(t, slot, wall.Add(-p.jitter(t)))
-	if last.IsZero() {
-		last = slot
-	}
-	if err := p.skip(w, t, slot, last, heldReason(w, t), now); err != nil {
-		return err
-	}
-	return p.wind(w, t, last, now)
 }
 
 // heldReason is why a slot is skipped while a tick of its trigger is held.

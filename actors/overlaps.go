@@ -12,25 +12,6 @@ import (
 // maxRetries bounds how many retries of one trigger are looked at.
 const maxRetries = 1000
 
-// overlap says why the trigger's next tick would overlap, or "". byHand is true if
-// only with a run by hand, which is no tick and takes no slot.
-func (p *planner) overlap(w storage.JobWriter, t *storage.Trigger, running []*run, wall time.Time) (reason string, byHand bool, err error) {
-	for _, r := range running {
-		if !r.job.Slot.IsZero() {
-			return "overlap: the tick before it still runs", false, nil
-		}
-		reason, byHand = "overlap: a run by hand", true
-	}
-	if p.left(t) > 0 {
-		return "overlap: the handler of an earlier tick has not returned", false, nil
-	}
-	retries, err := p.retries(w, t, wall)
-	if err != nil || len(retries) == 0 {
-		return reason, byHand, err
-	}
-	return "overlap: retry of " + retries[0].Slot.Format(time.RFC3339Nano), false, nil
-}
-
 // left counts the handlers of the trigger's ticks that were given up, or canceled,
 // and have not returned. A tick that replaces them waits until their grace is over.
 func (p *planner) left(t *storage.Trigger) int {
@@ -41,20 +22,19 @@ func (p *planner) left(t *storage.Trigger) int {
 	return all
 }
 
-// retries are the trigger's ticks that wait for another attempt, by slot. Ticks of
-// an earlier trigger of the name, or an earlier definition, are none.
-func (p *planner) retries(w storage.JobWriter, t *storage.Trigger, wall time.Time) ([]storage.Job, error) {
+// retry is the first slot of those of the trigger's ticks that wait for another attempt,
+// or zero. Ticks of an earlier trigger of the name, or an earlier definition, are none.
+func (p *planner) retry(w storage.JobWriter, t *storage.Trigger, wall time.Time) (time.Time, error) {
 	begun, err := w.System().Begun(t.Name, maxRetries)
 	if err != nil {
-		return nil, err
+		return time.Time{}, err
 	}
-	retries := begun[:0]
 	for _, job := range begun {
-		if p.stale(t, true, &job, wall) == "" && p.runs.get(job.ID) == nil {
-			retries = append(retries, job)
+		if p.runs.get(job.ID) == nil && p.caseOf(t, true, &job, wall).Stale() == "" {
+			return job.Slot, nil
 		}
 	}
-	return retries, nil
+	return time.Time{}, nil
 }
 
 // replace ends all that the tick of the slot is to replace: what runs, also by

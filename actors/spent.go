@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/cron"
 	"carillon/storage"
 )
@@ -18,9 +19,6 @@ const maxSpans = 64
 
 // maxMarks bounds how many clock eras a trigger remembers what went before.
 const maxMarks = 16
-
-// mergedReason is why a slot is skipped that lies in a merged span.
-const mergedReason = "the clock was set back, and the slot may have fired before"
 
 // spanOf is the place of the span that the slot lies in, or -1.
 func spanOf(spans []storage.SlotSpan, slot time.Time) int {
@@ -119,7 +117,7 @@ func (p *planner) skip(w storage.JobWriter, t *storage.Trigger, from, to time.Ti
 				last = schedule.Last(from.Add(-time.Millisecond), s.From.Add(-time.Millisecond))
 			} else {
 				last = schedule.Last(from.Add(-time.Millisecond), earlier(s.To, to))
-				if why = mergedReason; !s.Merged {
+				if why = ticks.MergedReason; !s.Merged {
 					from = schedule.Next(last)
 					continue
 				}

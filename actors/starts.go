@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/storage"
 )
 
@@ -14,9 +15,6 @@ import (
 // change set that makes the tick. So no start ticks twice, and a start of which nothing
 // is durable has not been.
 
-// startedAgain is why a tick of an earlier process is not run any more.
-const startedAgain = "the program was started again before the tick began"
-
 // unstarted says whether the trigger has not ticked in this process.
 func (p *planner) unstarted(t *storage.Trigger) bool {
 	return t.AtStart && t.Started != p.epoch && !t.Unreadable()
@@ -25,7 +23,7 @@ func (p *planner) unstarted(t *storage.Trigger) bool {
 // start takes back what an earlier process has left of the trigger, and has it tick
 // in this one.
 func (p *planner) start(w storage.JobWriter, t *storage.Trigger, wall, now time.Time) error {
-	if err := p.withdraw(w, t, startedAgain, false, wall, now); err != nil {
+	if err := p.withdraw(w, t, ticks.StartedAgain, false, wall, now); err != nil {
 		return err
 	}
 	return p.wind(w, t, wall, now)
@@ -44,7 +42,7 @@ func (p *planner) windStart(w storage.JobWriter, t *storage.Trigger, wall, now t
 		return err
 	}
 	if t.Paused {
-		if err := p.decide(w, t, slot, slot, storage.SlotSkipped, pausedFor(t.PauseReason), "", now); err != nil {
+		if err := p.decide(w, t, slot, slot, storage.SlotSkipped, ticks.PausedFor(t.PauseReason), "", now); err != nil {
 			return err
 		}
 		return w.PutTrigger(t)
@@ -80,19 +78,4 @@ func (p *planner) startSlot(w storage.JobWriter, t *storage.Trigger, at time.Tim
 		at = at.Add(time.Millisecond)
 	}
 	return at, err
-}
-
-// staleStart is stale for a tick of a trigger AtStart.
-func (p *planner) staleStart(t *storage.Trigger, job *storage.Job) string {
-	switch {
-	case job.ID == storage.TickID(t.Name, job.Slot):
-		return "the trigger was changed"
-	case job.Attempts > 0:
-		return ""
-	case t.Paused:
-		return pausedFor(t.PauseReason)
-	case job.ID != storage.StartID(t.Name, p.epoch):
-		return startedAgain
-	}
-	return ""
 }

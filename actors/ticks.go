@@ -2,22 +2,17 @@ package actors
 
 import (
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
-
-// lateTick is how late a tick may be before its slot counts as missed, and the
-// catch-up policy says what becomes of it.
-const lateTick = 5 * time.Second
 
 // maxCounted bounds how many slots of a skipped run are counted one by one.
 const maxCounted = 10_000
@@ -248,189 +243,152 @@ func (p *planner) count(t *storage.Trigger, from, to time.Time) int {
 	return n
 }
 
-// verdict decides a job that is about to be claimed.
-type verdict int
+// judge decides about a tick that is due, or nearly, and applies the decision. running
+// are the runs of its trigger. unrunnable is why no program with these functions can run
+// it, or "". After an error the caller drops what was written.
+func (p *planner) judge(w storage.JobWriter, job *storage.Job, running []*run, unrunnable string, wall, now time.Time) (ticks.Decision, error) {
+	c, err := p.look(w, job, running, unrunnable, wall)
+	if err != nil {
+		return ticks.Decision{Verb: ticks.Wait}, err
+	}
+	d := ticks.Decide(c)
+	if d.Replace {
+		leaving, err := p.replace(w, c.Trigger, c.Trigger.Next, running, now)
+		if err != nil {
+			return d, err
+		}
+		if leaving > 0 {
+			d = ticks.Decision{Verb: ticks.Wait, Queued: true} // until they have returned, or are stuck
+		}
+	}
+	return d, p.apply(w, c, &d, now)
+}
 
-const (
-	runTick  verdict = iota
-	holdTick         // look again at the instant, or when a run of its trigger has ended
-	dropTick         // the transaction has taken it out of the bucket
-)
-
-// judge decides about a tick that is due, or nearly. running are the runs of its
-// trigger. A tick that is not its trigger's next is a retry, or is caught up: it
-// waits its turn unless ticks may overlap. After an error the caller drops what
-// was written.
-func (p *planner) judge(w storage.JobWriter, job *storage.Job, running []*run, wall, now time.Time) (verdict, time.Time, error) {
+// look gathers all that a decision about the tick depends on.
+func (p *planner) look(w storage.JobWriter, job *storage.Job, running []*run, unrunnable string, wall time.Time) (*ticks.Case, error) {
 	if job.Slot.IsZero() {
-		return runTick, time.Time{}, nil // run by hand
+		return &ticks.Case{Job: job}, nil // it is run by hand
 	}
 	t, ok, err := w.System().Trigger(job.Trigger)
 	if err != nil {
-		return holdTick, time.Time{}, err
+		return nil, err
 	}
-	if !ok || job.ID != t.NextJob {
-		if gone, err := p.dropStale(w, &t, ok, job, wall, now); gone || err != nil {
-			return dropTick, time.Time{}, err
-		}
-		if !ok || t.Overlap == storage.OverlapAllow {
-			return runTick, time.Time{}, nil
-		}
-		if len(running) > 0 || p.left(&t) > 0 {
-			return holdTick, time.Time{}, nil
-		}
-		if job.Attempts == 0 {
-			if retries, err := p.retries(w, &t, wall); len(retries) > 0 || err != nil {
-				return holdTick, time.Time{}, err
-			}
-		}
-		return runTick, time.Time{}, nil
+	c := p.caseOf(&t, ok, job, wall)
+	if c.Unrunnable = unrunnable; !ok {
+		return c, nil
 	}
-	schedule, err := p.schedule(&t)
-	if err != nil {
-		return dropTick, time.Time{}, p.fault(w, &t, err, now)
-	}
-	if t.HeldJob != "" {
-		return dropTick, time.Time{}, p.skipHeld(w, &t, wall, now)
-	}
-	slot, waited := t.Next, p.waited(job)
-	if i := spanOf(t.Spent, slot); i >= 0 && !t.AtStart {
-		if wall.Before(job.Due) {
-			return holdTick, job.Due, nil
+	c.Waited, c.Left = p.waited(job), p.left(&t)
+	for _, r := range running {
+		if r.job.Slot.IsZero() {
+			c.ByHand++
+		} else {
+			c.Ticks++
 		}
-		if _, err := w.RemoveTick(job.ID); err != nil {
-			return holdTick, time.Time{}, err
-		}
-		last := schedule.Last(slot.Add(-time.Millisecond), earlier(t.Spent[i].To, wall.Add(-p.jitter(&t))))
-		if err := p.skip(w, &t, slot, last, mergedReason, now); err != nil {
-			return holdTick, time.Time{}, err
-		}
-		return dropTick, time.Time{}, p.wind(w, &t, last, now)
 	}
-	if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick {
-		v, err := p.catchUp(w, &t, schedule, wall, now)
-		if v == dropTick || err != nil {
-			return v, time.Time{}, err
-		}
-		// The slot itself runs late: it is judged like any other.
+	if i := spanOf(t.Spent, t.Next); i >= 0 {
+		c.SpentTo = t.Spent[i].To
 	}
-	if t.Overlap != storage.OverlapAllow {
-		reason, byHand, err := p.overlap(w, &t, running, wall)
-		switch {
-		case err != nil:
-			return holdTick, time.Time{}, err
-		case reason == "":
-		case t.Overlap == storage.OverlapQueue, t.Overlap == storage.OverlapSkip && byHand:
+	if unrunnable == "" && t.Overlap != storage.OverlapAllow && c.Ticks+c.Left == 0 {
+		c.Retry, err = p.retry(w, &t, wall)
+	}
+	return c, err
+}
+
+// caseOf is what the trigger, if there is one, and the wall say about the tick.
+func (p *planner) caseOf(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) *ticks.Case {
+	c := &ticks.Case{Job: job, Epoch: p.epoch, Wall: wall}
+	if ok {
+		c.Trigger, c.Jitter = t, p.jitter(t)
+		c.Schedule, c.Fault = p.schedule(t)
+	}
+	return c
+}
+
+// apply does what was decided about a tick and its trigger.
+func (p *planner) apply(w storage.JobWriter, c *ticks.Case, d *ticks.Decision, now time.Time) error {
+	t, job := c.Trigger, c.Job
+	if t == nil || job.ID != t.NextJob {
+		return p.applyToAnother(w, c, d, now)
+	}
+	if d.Fault != nil {
+		return p.fault(w, t, d.Fault, now)
+	}
+	var err error
+	switch d.Verb {
+	case ticks.Wait:
+		if d.Queued {
 			p.waits(t.Name, job.ID)
-			return holdTick, time.Time{}, nil
-		case wall.Before(job.Due):
-			return holdTick, job.Due, nil // it may have ended by then
-		case t.Overlap == storage.OverlapReplace:
-			leaving, err := p.replace(w, &t, slot, running, now)
-			if err != nil {
-				return holdTick, time.Time{}, err
-			}
-			if leaving > 0 {
-				p.waits(t.Name, job.ID) // until they have returned, or are stuck
-				return holdTick, time.Time{}, nil
-			}
-		default:
-			if _, err := w.RemoveTick(job.ID); err != nil {
-				return holdTick, time.Time{}, err
-			}
-			if err := p.decide(w, &t, slot, slot, storage.SlotSkipped, reason, "", now); err != nil {
-				return holdTick, time.Time{}, err
-			}
-			return dropTick, time.Time{}, p.wind(w, &t, slot, now)
+		}
+		return nil
+	case ticks.Drop:
+		_, err = w.RemoveTick(job.ID)
+	case ticks.Hold:
+		_, err = w.HoldJob(job.ID, c.Unrunnable)
+		t.HeldJob = job.ID
+	}
+	if err == nil && d.Verb != ticks.Drop {
+		p.waits(t.Name, "")
+		err = p.decide(w, t, t.Next, t.Next, storage.SlotFired, d.Note, job.ID, now)
+	}
+	for _, s := range d.Skip {
+		if d.Held {
+			s.Reason = heldReason(w, t)
+		}
+		if err == nil {
+			err = p.skip(w, t, s.From, s.To, s.Reason, now)
 		}
 	}
-	p.waits(t.Name, "")
-	if err := p.decide(w, &t, slot, slot, storage.SlotFired, "", job.ID, now); err != nil {
-		return holdTick, time.Time{}, err
-	}
-	after := slot
-	if last := schedule.Last(slot, wall.Add(-p.jitter(&t))); waited && !last.IsZero() {
-		if err := p.skip(w, &t, schedule.Next(slot), last, "overlap: a tick was waiting already", now); err != nil {
-			return holdTick, time.Time{}, err
+	for _, at := range d.Late {
+		if err == nil {
+			err = p.runLate(w, t, at, d.Missed, now)
 		}
-		after = last
 	}
-	return runTick, time.Time{}, p.wind(w, &t, after, now)
+	if err != nil {
+		return err
+	}
+	return p.wind(w, t, d.Wind, now)
 }
 
-// catchUp decides the slots that were missed, the pending one being the first
-// of them. runTick means that the pending tick runs.
-func (p *planner) catchUp(w storage.JobWriter, t *storage.Trigger, schedule *cron.Schedule, wall, now time.Time) (verdict, error) {
-	slot, jitter := t.Next, p.jitter(t)
-	before := slot.Add(-time.Millisecond)
-	last := schedule.Last(before, wall.Add(-jitter)) // of the slots that have come
-	var late []time.Time                             // to be run, oldest first
-	reason := ""
-	switch t.CatchUp.Mode {
-	case storage.CatchUpNone:
-		reason = "missed: not caught up"
-		last = schedule.Last(before, wall.Add(-jitter-lateTick-1)) // the others are not missed
-	case storage.CatchUpAll:
-		reason = "missed: beyond the catch-up limit"
-		from := before
-		if window := wall.Add(-t.CatchUp.Window - 1); t.CatchUp.Window > 0 && window.After(from) {
-			from = window
-		}
-		late = latest(schedule, from, last, t.CatchUp.Limit)
-	default:
-		reason = fmt.Sprintf("missed: caught up by the tick of %s", last.UTC().Format(time.RFC3339))
-		late = []time.Time{last}
+// applyToAnother is apply for a tick that is not its trigger's next one. One that is
+// dropped leaves no trace but that in the log if it never began, and is canceled if it
+// did.
+func (p *planner) applyToAnother(w storage.JobWriter, c *ticks.Case, d *ticks.Decision, now time.Time) error {
+	t, job := c.Trigger, c.Job
+	switch {
+	case d.Verb == ticks.Hold:
+		_, err := w.HoldJob(job.ID, c.Unrunnable)
+		return err
+	case d.Verb != ticks.Drop:
+		return nil
+	case job.Attempts > 0:
+		_, err := w.CancelJob(job.ID)
+		return err
 	}
-	if len(late) == 1 && late[0].Equal(slot) && last.Equal(slot) {
-		return runTick, nil
+	if _, err := w.RemoveTick(job.ID); err != nil || t == nil || ticks.Predates(job, t) {
+		return err
 	}
-	if _, err := w.RemoveTick(t.NextJob); err != nil {
-		return holdTick, err
+	reason := d.Stale
+	if d.Held {
+		reason = heldReason(w, t)
 	}
-	skippedTo := last
-	if len(late) > 0 {
-		skippedTo = schedule.Last(before, late[0].Add(-time.Millisecond))
-	}
-	if !skippedTo.IsZero() {
-		if err := p.skip(w, t, slot, skippedTo, reason, now); err != nil {
-			return holdTick, err
-		}
-	}
-	for _, at := range late {
-		if spanOf(t.Spent, at) >= 0 {
-			if err := p.skip(w, t, at, at, reason, now); err != nil { // it has fired, or may have
-				return holdTick, err
-			}
-			continue
-		}
-		id, err := p.insert(w, t, at, true, now)
-		outcome, reason := storage.SlotFired, "missed: run late"
-		switch {
-		case errors.Is(err, storage.ErrExists):
-			outcome, reason = storage.SlotSkipped, takenReason
-		case err != nil:
-			return holdTick, err
-		}
-		if err := p.decide(w, t, at, at, outcome, reason, id, now); err != nil {
-			return holdTick, err
-		}
-	}
-	return dropTick, p.wind(w, t, last, now)
+	return p.relog(w, t, job, storage.SlotSkipped, reason, now)
 }
 
-// latest returns up to limit of the latest slots in (from, to], oldest first. It
-// walks back from the end, since the span may hold millions.
-func latest(schedule *cron.Schedule, from, to time.Time, limit int) (slots []time.Time) {
-	for len(slots) < limit {
-		slot := schedule.Last(from, to)
-		if slot.IsZero() {
-			break
-		}
-		slots = append(slots, slot)
-		to = slot.Add(-time.Millisecond)
+// runLate has the tick of a slot that was missed run. If the slot has fired, or may have,
+// it is skipped for the reason.
+func (p *planner) runLate(w storage.JobWriter, t *storage.Trigger, at time.Time, missed string, now time.Time) error {
+	if spanOf(t.Spent, at) >= 0 {
+		return p.skip(w, t, at, at, missed, now)
 	}
-	slices.Reverse(slots)
-	return slots
+	id, err := p.insert(w, t, at, true, now)
+	outcome, reason := storage.SlotFired, "missed: run late"
+	switch {
+	case errors.Is(err, storage.ErrExists):
+		outcome, reason = storage.SlotSkipped, takenReason
+	case err != nil:
+		return err
+	}
+	return p.decide(w, t, at, at, outcome, reason, id, now)
 }
 
 // tickOf is what a function that runs for the job sees as ctx.Tick. Its instants have

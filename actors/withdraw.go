@@ -1,9 +1,9 @@
 package actors
 
 import (
-	"bytes"
 	"time"
 
+	"carillon/actors/internal/ticks"
 	"carillon/storage"
 )
 
@@ -13,7 +13,7 @@ import (
 // canceled advances the trigger of a tick that was canceled before it began.
 func (p *planner) canceled(w storage.JobWriter, job *storage.Job, now time.Time) error {
 	t, ok, err := w.System().Trigger(job.Trigger)
-	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || predates(job, &t) {
+	if err != nil || !ok || job.Slot.IsZero() || job.Attempts > 0 || ticks.Predates(job, &t) {
 		return err
 	}
 	const reason = "the tick was canceled"
@@ -28,15 +28,6 @@ func (p *planner) canceled(w storage.JobWriter, job *storage.Job, now time.Time)
 		return err
 	}
 	return p.wind(w, &t, job.Slot, now)
-}
-
-// predates says whether the tick is of an earlier trigger of the name. The clock
-// does not tell: it may have been set back between the two.
-func predates(job *storage.Job, t *storage.Trigger) bool {
-	if t.Seq == 0 {
-		return job.EnqueuedAt.Before(t.CreatedAt) // the trigger was made by an older release
-	}
-	return job.Seq() < t.Seq
 }
 
 // relog writes down anew how the slot of a tick that never began has ended.
@@ -67,67 +58,6 @@ func (p *planner) comesAgain(w storage.JobWriter, t *storage.Trigger, slot time.
 	}
 	stored.Spent = unspend(stored.Spent, slot, schedule)
 	return w.PutTrigger(&stored)
-}
-
-// stale says why a tick that is not its trigger's next must not run any
-// more, or "". A tick that has begun once is stale only if the trigger has come
-// to mean something else; ok is false if there is none.
-func (p *planner) stale(t *storage.Trigger, ok bool, job *storage.Job, wall time.Time) string {
-	begun := job.Attempts > 0
-	switch {
-	case !begun && len(job.History) > 0:
-		return "" // it was dead, and a person has it run again
-	case !ok || predates(job, t):
-		return "the trigger was deleted"
-	case job.Function != t.Function || !bytes.Equal(job.Args, t.Args) || !bytes.Equal(job.Claims, t.Claims):
-		return "the trigger was changed"
-	}
-	if t.AtStart {
-		return p.staleStart(t, job)
-	}
-	schedule, err := p.schedule(t)
-	if err != nil {
-		return "" // a fault of the trigger is none of the slots that it had
-	}
-	if !schedule.Next(job.Slot.Add(-time.Millisecond)).Equal(job.Slot) {
-		return "the trigger was changed"
-	}
-	if begun {
-		return ""
-	}
-	if t.Paused {
-		return pausedFor(t.PauseReason)
-	}
-	// A claim that was taken back, when the engine was closed, leaves a tick that
-	// is not a late one. It can be missed like any other.
-	if wall.Sub(job.Due) > lateTick && !job.CaughtUp {
-		passed := t.Decided.After(job.Slot) || !t.Next.IsZero() && !t.Next.Add(p.jitter(t)).After(wall)
-		passed = passed && job.HeldAt.IsZero() // the slots after a held tick are skipped for it
-		switch {
-		case t.CatchUp.Mode == storage.CatchUpNone:
-			return "missed: not caught up"
-		case t.CatchUp.Mode == storage.CatchUpOne && passed:
-			return "missed: caught up by a later tick"
-		}
-	}
-	return ""
-}
-
-// dropStale takes a stale tick out of the bucket: without a trace but that in
-// the log if it never began, as canceled if it did. gone is false if it is not stale.
-func (p *planner) dropStale(w storage.JobWriter, t *storage.Trigger, ok bool, job *storage.Job, wall, now time.Time) (gone bool, err error) {
-	reason := p.stale(t, ok, job, wall)
-	if reason == "" {
-		return false, nil
-	}
-	if job.Attempts > 0 {
-		_, err := w.CancelJob(job.ID)
-		return true, err
-	}
-	if _, err := w.RemoveTick(job.ID); err != nil || !ok || predates(job, t) {
-		return true, err
-	}
-	return true, p.relog(w, t, job, storage.SlotSkipped, reason, now)
 }
 
 // withdraw takes back what of the trigger is pending or claimed and has not

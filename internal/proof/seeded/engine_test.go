@@ -457,30 +457,30 @@ var engineFaults = []seededFault{
 	{
 		name: "next-slot-from-now", what: "the next slot is worked out from now",
 		pkg: "actors", tests: "TestG22_ShortStallsMissNothing",
-		edits: []edit{{"actors/ticks.go", `if last := schedule.Last(slot, wall.Add(-p.jitter(&t))); waited && !last.IsZero() {`, `if FAULT {
-		after = wall
+		edits: []edit{{"actors/internal/ticks/decide.go", `if last := c.Schedule.Last(slot, c.Wall.Add(-c.Jitter)); c.Waited && !last.IsZero() {`, `if FAULT {
+		d.Wind = c.Wall
 	}
-	if last := schedule.Last(slot, wall.Add(-p.jitter(&t))); waited && !last.IsZero() {`}},
+	if last := c.Schedule.Last(slot, c.Wall.Add(-c.Jitter)); c.Waited && !last.IsZero() {`}},
 	},
 	{
 		name: "no-catch-up-policy", what: "slots that were missed are run one after the other",
 		pkg: "actors", tests: "TestG22_CatchUpPolicies",
-		edits: []edit{{"actors/ticks.go", `if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick {`, `if !waited && !t.AtStart && wall.Sub(job.Due) > lateTick && !FAULT {`}},
+		edits: []edit{{"actors/internal/ticks/decide.go", `if !c.Waited && c.late() {`, `if !c.Waited && c.late() && !FAULT {`}},
 	},
 	{
 		name: "overlap-ignored", what: "a tick starts though one of its trigger runs",
 		pkg: "actors", tests: "TestG19_OverlapPolicies",
-		edits: []edit{{"actors/ticks.go", `case reason == "":`, `case reason == "" || FAULT:`}},
+		edits: []edit{{"actors/internal/ticks/decide.go", `case reason == "":`, `case reason == "" || FAULT:`}},
 	},
 	{
 		name: "stale-tick-runs", what: "a tick of an old definition runs",
 		pkg: "actors", tests: "TestG22_NoRunOfTheOldSpecAfterAnEdit",
-		edits: []edit{{"actors/withdraw.go", `if reason == "" {`, `if reason == "" || FAULT {`}},
+		edits: []edit{{"actors/internal/ticks/decide.go", `case reason != "":`, `case reason != "" && !FAULT:`}},
 	},
 	{
 		name: "retry-overtaken", what: "a tick starts though an older one waits for its retry",
 		pkg: "actors", tests: "TestG19_AFailingTickHoldsUpLaterTicksOfItsTriggerOnly",
-		edits: []edit{{"actors/overlaps.go", `if err != nil || len(retries) == 0 {`, `if err != nil || len(retries) == 0 || FAULT {`}},
+		edits: []edit{{"actors/internal/ticks/decide.go", `	case !c.Retry.IsZero():`, `	case !c.Retry.IsZero() && !FAULT:`}},
 	},
 	{
 		name: "retry-into-next", what: "a tick is retried by default though its trigger's next slot has come",
@@ -502,10 +502,10 @@ var engineFaults = []seededFault{
 	{
 		name: "paused-ticks", what: "a paused trigger ticks",
 		pkg: "actors", tests: "TestG22_RunTimeAPI",
-		edits: []edit{{"actors/crons.go", `if err := c.planner.withdraw(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`, `if FAULT {
+		edits: []edit{{"actors/crons.go", `if err := c.planner.withdraw(w, &t, ticks.PausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`, `if FAULT {
 			return w.PutTrigger(&t)
 		}
-		if err := c.planner.withdraw(w, &t, pausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
+		if err := c.planner.withdraw(w, &t, ticks.PausedFor(reason), false, c.eng.clock.wall(), c.now); err != nil {`}},
 	},
 	{
 		name: "overdue-again-and-again", what: "a trigger that is overdue is warned of again and again",
@@ -556,11 +556,11 @@ var engineFaults = []seededFault{
 		name: "old-start-runs", what: "a start that had not begun is run by the next process, too",
 		pkg: "actors", tests: "TestG19_AStartThatHasNotBegunIsNotCaughtUp",
 		edits: []edit{
-			{"actors/starts.go", `if err := p.withdraw(w, t, startedAgain, false, wall, now); err != nil {`, `if FAULT {
+			{"actors/starts.go", `if err := p.withdraw(w, t, ticks.StartedAgain, false, wall, now); err != nil {`, `if FAULT {
 		return p.wind(w, t, wall, now)
 	}
-	if err := p.withdraw(w, t, startedAgain, false, wall, now); err != nil {`},
-			{"actors/starts.go", `case job.ID != storage.StartID(t.Name, p.epoch):`, `case job.ID != storage.StartID(t.Name, p.epoch) && !FAULT:`},
+	if err := p.withdraw(w, t, ticks.StartedAgain, false, wall, now); err != nil {`},
+			{"actors/internal/ticks/stale.go", `case job.ID != storage.StartID(t.Name, c.Epoch):`, `case job.ID != storage.StartID(t.Name, c.Epoch) && !FAULT:`},
 		},
 	},
 	{

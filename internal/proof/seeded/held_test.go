@@ -21,9 +21,7 @@ var heldFaults = []seededFault{
 	{
 		name: "held-tick-for-each-slot", what: "a trigger has a held tick for each of its slots",
 		pkg: "actors", tests: "TestG38_ATriggerKeepsOneHeldTick",
-		edits: []edit{{"actors/held.go", `if t.HeldJob != "" {
-		return p.skipHeld(w, &t, wall, now)`, `if t.HeldJob != "" && !FAULT {
-		return p.skipHeld(w, &t, wall, now)`}},
+		edits: []edit{{"actors/internal/ticks/decide.go", `case t.HeldJob != "":`, `case t.HeldJob != "" && !FAULT:`}},
 	},
 	{
 		name: "held-tick-outlives-its-trigger", what: "the held tick of a trigger stays when that is changed or deleted",
