@@ -1,7 +1,8 @@
 // Package overlay keeps, in memory and in order, what is durable in the log and not yet
 // in the sorted copy below it: bbolt.
 //
-// No part of the engine uses it yet. storage/internal/kv will: a commit is a Change, its
+// No part of the engine uses it yet; together_test.go is a small store of all three.
+// storage/internal/kv will: a commit is a Change, its
 // record goes to the log, and once that is durable it is published; a snapshot is a View
 // and a snapshot of the copy below, of which the View says whether they belong together.
 //
