@@ -85,8 +85,8 @@ func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // refuseForeign refuses a directory that has something in it and no store, not even one
-// that was being made: its files would lie among someone else's. What keeps the directory
-// from being read keeps it from being opened, too, and is told there.
+// that was being made: the volumes would lie among the files of another program. What
+// keeps the directory from being read keeps it from being opened, too, and is told there.
 func refuseForeign(dir string) error {
 	files, _ := os.ReadDir(dir)
 	ours := func(f os.DirEntry) bool {
