@@ -30,6 +30,7 @@ type killOp struct {
 	Post  string        // published
 	Job   storage.JobID // canceled
 	Fails int           // attempts that fail
+	Stuck int           // of those, that are given up long before they return
 	Once  bool          // at most once
 
 	// What it was answered.
@@ -137,7 +138,14 @@ func (c *killClient) op(life *killLife) error {
 		if d.Once = rand.IntN(4) == 0; !d.Once && rand.IntN(4) == 0 {
 			d.Fails = 1 + rand.IntN(2)
 		}
-		args = map[string]any{"Key": d.Key, "Ms": rand.IntN(200), "Fails": d.Fails, "AfterMs": after / 2, "Once": d.Once}
+		ms := rand.IntN(200)
+		if rand.IntN(5) == 0 {
+			if d.Stuck = 1; !d.Once {
+				d.Stuck += rand.IntN(2)
+			}
+			d.Fails, ms = max(d.Fails, d.Stuck), 0
+		}
+		args = map[string]any{"Key": d.Key, "Ms": ms, "Fails": d.Fails, "Stuck": d.Stuck, "AfterMs": after / 2, "Once": d.Once}
 		if rand.IntN(2) == 0 { // an id that clients of other apps choose too
 			args["ID"] = fmt.Sprintf("act%d-%d", c.n/killApps, c.seq)
 		}
@@ -178,11 +186,16 @@ func (l *killLoop) call(life *killLife, app, function string, args, result any) 
 
 // ask sends one request about the app and decodes the result.
 func (l *killLoop) ask(life *killLife, method, app, path string, args, result any) error {
+	return l.send(life, method, "/v1/apps/"+app+path, args, result)
+}
+
+// send is ask about anything.
+func (l *killLoop) send(life *killLife, method, path string, args, result any) error {
 	body, err := json.Marshal(args)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequest(method, life.url+"/v1/apps/"+app+path, bytes.NewReader(body))
+	req, err := http.NewRequest(method, life.url+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	sampleapp "carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/internal/proof"
+	"carillon/server"
 	"carillon/storage"
 )
 
@@ -40,10 +41,11 @@ type killLoop struct {
 	acked atomic.Int64 // ops acknowledged
 	ticks int
 
-	mu      sync.Mutex
-	changed *sync.Cond
-	current *killLife // that serves
-	stop    bool
+	sawStuck int // handlers that were given up and had not returned, whenever it was looked
+	mu       sync.Mutex
+	changed  *sync.Cond
+	current  *killLife // that serves
+	stop     bool
 }
 
 // G1, G2, G3, G4, G5, G8, G9, G11, G19: a server is killed at random moments
@@ -137,6 +139,8 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		l.moment()
 		if life.over() {
 			l.tally.Other("life %d has ended by itself: %s", life.number, &life.said)
+		} else {
+			l.lookForStuck(life)
 		}
 		life.kill()
 		l.tally.Tried(1)
@@ -158,6 +162,7 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 	}
 	l.settle(life)
 	l.look(life)
+	l.returned(life)
 	for _, s := range l.slots {
 		s.verify(l, life)
 	}
@@ -166,7 +171,8 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		l.mover.verify(life)
 		l.t.Log(l.mover)
 	}
-	l.t.Logf("%d ops, %d of them acknowledged, %d ticks, %d reports of actions, %d lives", ops, l.acked.Load(), l.ticks, l.observer.count(), number)
+	l.t.Logf("%d ops, %d of them acknowledged, %d ticks, %d reports of actions, %d of attempts that returned late, %d stuck handlers seen, %d lives",
+		ops, l.acked.Load(), l.ticks, l.observer.count(), l.observer.late(), l.sawStuck, number)
 	life.kill()
 }
 
@@ -240,6 +246,39 @@ func (l *killLoop) pause(d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-l.t.Context().Done():
+	}
+}
+
+// stuck returns the handlers that are stuck in all apps.
+func (l *killLoop) stuck(life *killLife) (list []server.StuckHandler, err error) {
+	err = l.send(life, http.MethodGet, "/v1/stuck", nil, &list)
+	return list, err
+}
+
+// lookForStuck counts, now and then, the handlers that are stuck: only actions that do
+// not look at their context may be.
+func (l *killLoop) lookForStuck(life *killLife) {
+	if l.observer == nil || rand.IntN(3) > 0 {
+		return
+	}
+	list, err := l.stuck(life)
+	if err != nil {
+		l.tally.Other("stuck handlers: %v", err)
+	}
+	l.sawStuck += len(list)
+}
+
+// returned demands that all stuck handlers have returned soon after they were to.
+func (l *killLoop) returned(life *killLife) {
+	for limit := time.Now().Add(10 * time.Second); ; l.pause(50 * time.Millisecond) {
+		list, err := l.stuck(life)
+		if err == nil && len(list) == 0 {
+			return
+		}
+		if err != nil || time.Now().After(limit) {
+			l.tally.Leaked("stuck handlers that have long returned: %+v, %v", list, err)
+			return
+		}
 	}
 }
 

@@ -68,6 +68,21 @@ type killAttempts struct {
 	good  bool        // one has ended well
 }
 
+// late is how many attempts have returned after they were given up.
+func (j *killJournal) late() (n int) {
+	if j == nil {
+		return 0
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range j.reports {
+		if r.Stuck && r.Ended {
+			n++
+		}
+	}
+	return n
+}
+
 // verify checks what can be said of the reports alone, and sorts them by job.
 func (j *killJournal) verify(tally *proof.Tally) map[string]*killAttempts {
 	jobs := map[string]*killAttempts{}

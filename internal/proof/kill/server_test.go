@@ -37,7 +37,15 @@ type killAct struct {
 	Key   string
 	Ms    int // how long it takes
 	Fails int // so many attempts of it fail
+	Stuck int // so many do not look at their context, and return long after they were given up
 }
+
+// A stuck attempt is given up after killDeadline and killGrace, and returns after killStuck.
+const (
+	killDeadline = 150 * time.Millisecond
+	killGrace    = 50 * time.Millisecond
+	killStuck    = 400 * time.Millisecond
+)
 
 // killLater schedules a killAct.
 type killLater struct {
@@ -56,6 +64,7 @@ type killReport struct {
 	ScheduledFor time.Time
 	Ended        bool
 	Failed       bool
+	Stuck        bool // it does not return before it is given up
 }
 
 var (
@@ -75,21 +84,28 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 		if args.ID != "" {
 			opts = append(opts, dispatch.ID(args.ID))
 		}
+		if args.Stuck > 0 {
+			opts = append(opts, dispatch.Timeout(killDeadline))
+		}
 		return ctx.Scheduler.RunAfter(time.Duration(args.AfterMs)*time.Millisecond, killActRun.With(args.killAct), opts...)
 	})
 	killActRun.Handle(reg, func(ctx *dispatch.ActionCtx, args killAct) (dispatch.None, error) {
 		report := killReport{
 			Life: life, Key: args.Key, Job: ctx.Job.IdempotencyKey(), Attempt: ctx.Job.Attempt, ScheduledFor: ctx.Job.ScheduledFor,
-			Failed: ctx.Job.Attempt <= args.Fails,
+			Failed: ctx.Job.Attempt <= args.Fails, Stuck: ctx.Job.Attempt <= args.Stuck,
 		}
 		if err := report.send(observer); err != nil {
 			return dispatch.None{}, err
 		}
-		work := time.NewTimer(time.Duration(args.Ms) * time.Millisecond)
+		takes, over := time.Duration(args.Ms)*time.Millisecond, ctx.Done()
+		if report.Stuck {
+			takes, over = killStuck, nil
+		}
+		work := time.NewTimer(takes)
 		defer work.Stop()
 		select {
 		case <-work.C:
-		case <-ctx.Done():
+		case <-over:
 			report.Failed = true
 		}
 		report.Ended = true
@@ -135,6 +151,7 @@ func TestKillServer(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	eng, err := actors.Open(dir, actors.Options{
 		Functions: killFunctions(os.Getenv(killObserver), life), Tables: sampleapp.Tables(), Crons: sampleapp.Crons(), Logger: logger,
+		Grace:            killGrace,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	})
 	if err != nil {

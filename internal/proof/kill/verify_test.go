@@ -128,6 +128,8 @@ func (v *killVerdict) action(d killOp) error {
 		v.tally.Doubled("%s was scheduled as job %s, and %s ran as it", d.Key, d.Jobs[0], seen.key)
 	case ran > 0 && !seen.good:
 		v.tally.Lost("action %s is a success, and none of its attempts ended well: %+v", d.Jobs[0], seen)
+	case ran > 0 && d.Once && d.Stuck > 0:
+		v.tally.Doubled("action %s, to run at most once, is a success, and was given up", d.Jobs[0])
 	case d.Once && len(seen.began) > 1:
 		v.tally.Doubled("action %s, to run at most once, began %d times", d.Jobs[0], len(seen.began))
 	}
