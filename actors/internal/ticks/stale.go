@@ -27,7 +27,7 @@ func Predates(job *storage.Job, t *storage.Trigger) bool {
 	return job.Seq() < t.Seq
 }
 
-// Stale says why a tick that is not its trigger's next is not to be run any
+// Stale says why a tick that is not its trigger's next must not run any
 // more, or "". A tick that has begun once is stale only if the trigger has come
 // to mean something else.
 func (c *Case) Stale() string {
