@@ -138,10 +138,8 @@ func (j *Job) Bound(now time.Time) bool {
 	if !j.isAfter(now) {
 		return false
 	}
-	for _, at := range []*time.Time{&j.CompletedAt, &j.HeldAt} {
-		if at.After(now) {
-			*at = now
-		}
+	if j.CompletedAt.After(now) {
+		j.CompletedAt = now
 	}
 	if !j.CompletedAt.IsZero() {
 		now = j.CompletedAt

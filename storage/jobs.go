@@ -374,6 +374,7 @@ func (j *Job) boundInstants(now time.Time) {
 			bound(&j.History[i].EndedAt)
 		}
 	}
+	bound(&j.HeldAt)
 	bound(&j.StartedAt)
 	if !j.StartedAt.IsZero() {
 		now = j.StartedAt

@@ -200,9 +200,9 @@ func (w *watch) silent(id storage.AppID, now *sight) {
 	wall := w.x.h.Now()
 	last := wall.Add(modelBridged + w.small)
 	for _, job := range now.all {
-		for _, at := range []time.Time{job.EnqueuedAt, job.StartedAt, job.CompletedAt, job.HeldAt} {
+		for name, at := range map[string]time.Time{"enqueued": job.EnqueuedAt, "started": job.StartedAt, "ended": job.CompletedAt, "held": job.HeldAt} {
 			if at.After(last) {
-				w.x.m.found("other", "app %s: job %s (%s), %s, has the instant %s, it is %s", id, job.ID, nameOf(&job), job.State, at.Format(stamp), wall.Format(stamp))
+				w.x.m.found("other", "app %s: job %s (%s), which is %s, was %s at %s, it is %s", id, job.ID, nameOf(&job), job.State, name, at.Format(stamp), wall.Format(stamp))
 			}
 		}
 		if job.Slot.IsZero() && job.State == storage.StatePending && job.Due.After(last.Add(time.Hour)) {

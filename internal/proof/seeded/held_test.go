@@ -36,6 +36,13 @@ var heldFaults = []seededFault{
 		edits: []edit{{"storage/held.go", `if right != nil {`, `if right != nil && !FAULT {`}},
 	},
 	{
+		name: "held-in-the-future", what: "a job that was held in a wrong future and ends later keeps that instant",
+		pkg: "internal/proof/model", tests: "TestG15_ModelUnderStepsScripts",
+		edits: []edit{{"storage/jobs.go", `bound(&j.HeldAt)`, `if !FAULT {
+		bound(&j.HeldAt)
+	}`}},
+	},
+	{
 		name: "held-for-ever", what: "HoldFor is not looked at",
 		pkg: "actors", tests: "TestG38_HoldFor",
 		edits: []edit{{"actors/purge.go", `if !more && o.HoldFor > 0 {`, `if n+dead < purgeChunk && o.HoldFor > 0 && !FAULT {`}},
