@@ -33,55 +33,40 @@ type directory struct {
 	ending bool // nothing is spawned any more: a late child would never be stopped
 }
 
-// appRef is a live app. inside is the number of callers inside, plus draining or
-// stopped.
+// appRef is a live app.
 type appRef struct {
 	id       storage.AppID
 	app      *appState
 	pid      *actor.PID // the app's supervisor
-	inside   atomic.Int64
+	door     door
 	listed   chan struct{} // closed once callers find the app: no job of it begins before
 	admitted atomic.Bool
 	woken    atomic.Bool // the app tells the waker when it has looked at what it has to do
 	fresh    bool        // the app did not exist when it was spawned
-	slept    bool        // it has fallen asleep by itself, with nothing to do before next
-	next     time.Time
+	next     time.Time   // of one that has fallen asleep, when it has something to do, or zero
 
-	// Below: the directory's.
-	drains  uint64 // how often the app was told to drain for a hold
-	drained bool   // it has, for the latest of them, and stops when the last caller has left
+	drains uint64 // how often the app was told to drain for a hold, or to go on; the directory's
 }
-
-// What is added to inside: draining while the app drains for a hold, stopped
-// once its actors are to stop.
-const (
-	draining = -1 << 40
-	stopped  = -1 << 41
-)
 
 // acquire lets a caller in, unless the app drains or has stopped. A call from an
 // action of the app is let in while it drains, since the drain waits for that action.
 func (r *appRef) acquire(from *source) bool {
-	for {
-		n := r.inside.Load()
-		if n < 0 && (from == nil || n < draining) {
-			return false
-		}
-		if r.inside.CompareAndSwap(n, n+1) {
-			for _, m := range r.app.members {
-				m.Hurry()
-			}
-			return true
-		}
+	if !r.door.enter(from != nil) {
+		return false
 	}
+	for _, m := range r.app.members {
+		m.Hurry()
+	}
+	return true
 }
 
-// awaited says whether a caller is inside, and so waits for the app's actors.
-func (r *appRef) awaited() bool { return r.inside.Load() != 0 }
+// awaited says whether a caller is inside, or a hold waits, and so waits for the app's
+// actors.
+func (r *appRef) awaited() bool { return r.door.state.Load() != 0 }
 
-// release lets a caller out. The last one out of an app that drains lets it stop.
+// release lets a caller out. The last one out of an app that has drained lets it stop.
 func (r *appRef) release() {
-	if r.inside.Add(-1) == draining {
+	if r.door.leave() {
 		d := r.app.eng.directory
 		d.eng.sys.tell(d.self, &lastLeft{r})
 	}
@@ -110,7 +95,7 @@ type (
 		drains uint64
 	} // that drain of the app has come to its end
 	lastLeft struct{ ref *appRef } // the last caller has left an app that drains
-	sleepApp struct{ ref *appRef } // the app has fallen asleep: inside is stopped
+	sleepApp struct{ ref *appRef } // the app has fallen asleep
 )
 
 // acquire finds the app, or has it spawned, and acquires it. from is the action that
@@ -189,10 +174,10 @@ func (d *directory) wake(id storage.AppID) {
 // sleep puts the app to sleep until next (zero: until it is called), unless a
 // caller is inside. After true the app's actors are sent nothing more.
 func (d *directory) sleep(ref *appRef, next time.Time) bool {
-	if !ref.inside.CompareAndSwap(0, stopped) {
+	if !ref.door.move(appSleeps) {
 		return false
 	}
-	ref.slept, ref.next = true, next
+	ref.next = next
 	d.eng.sys.tell(d.self, &sleepApp{ref})
 	return true
 }
@@ -218,7 +203,7 @@ func (d *directory) Receive(c actor.Context) {
 		d.release(c, m.hold)
 	case *appDrained:
 		if m.drains == m.ref.drains {
-			m.ref.drained = true
+			m.ref.door.move(appHasDrained)
 			d.stopDrained(c, m.ref)
 		}
 	case *lastLeft:
@@ -235,8 +220,9 @@ func (d *directory) Receive(c actor.Context) {
 func (d *directory) admit(c actor.Context, m *acquireApp) {
 	if v, ok := d.live.Load(m.id); ok {
 		ref := v.(*appRef)
+		p, _ := ref.door.load()
 		switch {
-		case m.answer == nil && ref.inside.Load() >= 0:
+		case m.answer == nil && p == doorOpen:
 			d.eng.sys.tell(d.eng.waker.self, &appAwake{})
 		case m.answer != nil && ref.acquire(nil):
 			m.answer(ref, nil)
@@ -305,7 +291,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 		}
 	}
 	if m.answer != nil {
-		ref.inside.Store(1) // from the very beginning, or it could fall asleep before it is acquired
+		ref.door.enter(false) // from the very beginning, or it could fall asleep before it is acquired
 	} else {
 		ref.woken.Store(true)
 	}
@@ -355,7 +341,7 @@ func (d *directory) ended(c actor.Context, pid *actor.PID) {
 		return
 	}
 	d.letIn(c, ref.id)
-	if ref.slept {
+	if p, _ := ref.door.load(); p == doorAsleep {
 		d.eng.sys.tell(d.eng.waker.self, &appAsleep{ref.next})
 	} else {
 		d.eng.waker.rescan()

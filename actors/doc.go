@@ -150,7 +150,7 @@
 //	A12 What a hold waits for never waits for the hold: those inside an app that drains, and the actions it runs, are served (holds.go).
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).
-//	A15 An app, a run and a handler (stuck.go) go from phase to phase as drawn. The SchedulerActor moves an app; an arrow that is not drawn panics there.
+//	A15 An app, a run, a handler (stuck.go) and an app's door (holds.go) go from phase to phase as drawn. The SchedulerActor moves an app; an arrow that is not drawn panics there.
 //
 // Locks: turnBatch.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

@@ -14,9 +14,12 @@ import (
 // This file is how an app is held: stopped, and kept from being spawned, so that
 // Delete and Import have its state to themselves.
 //
-//	open ──hold──► draining ──drained, last caller left──► stopped ──► given ──release──► open
-//	  ▲               │                                       │
-//	  └───given up────┘                                       └──given up──► open, as soon as it has stopped
+//	asleep ◄──no caller inside── open ──hold──► draining ──► drained ──last caller left──► stopped
+//	                              ▲                │            │
+//	                              └────given up────┴────────────┘
+//
+// These are the phases of its door (door.go). When it has stopped the hold is given, and
+// the app is opened anew when that is over, or has been given up meanwhile.
 //
 // While the app drains, callers outside wait. Those inside are served, and so are
 // the calls of its running actions, because the drain waits for those. The
@@ -65,24 +68,17 @@ func (d *directory) hold(c actor.Context, m *holdApp) {
 		return
 	}
 	ref := v.(*appRef)
-	for {
-		n := ref.inside.Load()
-		if n < 0 {
-			return // it is stopping already
-		}
-		if ref.inside.CompareAndSwap(n, n+draining) {
-			break
-		}
+	if !ref.door.move(holdBegun) {
+		return // it is stopping already
 	}
 	ref.drains++
-	ref.drained = false
 	done := &appDrained{ref, ref.drains}
 	d.eng.sys.tell(ref.app.scheduler, &drain{hold: true, done: func() { d.eng.sys.tell(d.self, done) }})
 }
 
 // stopDrained stops an app that has drained for a hold, unless a caller is inside.
 func (d *directory) stopDrained(c actor.Context, ref *appRef) {
-	if ref.drained && ref.inside.CompareAndSwap(draining, stopped) {
+	if ref.door.move(appStops) {
 		c.Stop(ref.pid)
 	}
 }
@@ -125,17 +121,10 @@ func (d *directory) resume(id storage.AppID) bool {
 		return true
 	}
 	ref := v.(*appRef)
-	for {
-		n := ref.inside.Load()
-		if n < draining {
-			return false
-		}
-		if ref.inside.CompareAndSwap(n, n-draining) {
-			break
-		}
+	if !ref.door.move(holdTakenBack) {
+		return false
 	}
 	ref.drains++ // what the drain still has to say is void
-	ref.drained = false
 	d.eng.sys.tell(ref.app.scheduler, &resume{})
 	return true
 }

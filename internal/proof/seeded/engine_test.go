@@ -58,7 +58,7 @@ var engineFaults = []seededFault{
 	{
 		name: "hold-waits-for-itself", what: "an action's call waits for the hold that waits for the action",
 		pkg: "actors", tests: "TestG26_AHoldServesTheActionsThatItWaitsFor",
-		edits: []edit{{"actors/directory.go", `if n < 0 && (from == nil || n < draining) {`, `if n < 0 && (from == nil || n < draining || FAULT) {`}},
+		edits: []edit{{"actors/door.go", `p != doorOpen && (!own || p > doorDrained) {`, `p != doorOpen && (!own || p > doorDrained || FAULT) {`}},
 	},
 	{
 		name: "wake-lost", what: "an app that sleeps is not woken",
