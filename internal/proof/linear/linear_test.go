@@ -367,12 +367,12 @@ func (r *linearRun) finish(eng *actors.Engine) {
 		for _, op := range slices.Clone(app.history) {
 			for _, do := range op.Input.([]linearStep) {
 				if do.Do == "schedule" && do.Near && all.Near.at(do.Key) == '-' {
-					app.history = append(app.history, r.gone(app, op, do, last.Call)...)
+					app.history = append(app.history, r.gone(app, op, do, last.Return)...)
 				}
 				if do.Do == "schedule" && do.Near && all.Near.at(do.Key) == 's' {
 					app.history = append(app.history, porcupine.Operation{
 						ClientId: linearClients,
-						Call:     op.Call + int64(do.Value)*int64(time.Millisecond), Return: last.Call,
+						Call:     op.Call + int64(do.Value)*int64(time.Millisecond), Return: last.Return, // it may run while the look is under way
 						Input:  []linearStep{{Do: "fire", Key: do.Key, Near: true}},
 						Output: linearAnswer{Seen: []linearSeen{{State: "o"}}},
 					})
