@@ -51,9 +51,9 @@ func TestG26_SleepingAppsAreForgotten(t *testing.T) {
 	})
 }
 
-// TestG20_AnAppThatFallsAsleepWritesNothingMore: it has told the directory, and is opened
-// anew by whoever comes next, beside what it would still hand over.
-func TestG20_AnAppThatFallsAsleepWritesNothingMore(t *testing.T) {
+// stepped runs test on an engine whose wall step sets ahead, with an app that is awake and
+// has a job due in two hours, of which due tells by what is committed.
+func stepped(t *testing.T, test func(eng *Engine, step *atomic.Int64, ref *appRef, due func() time.Time)) {
 	synctest.Test(t, func(t *testing.T) {
 		functions := dispatch.NewRegistry()
 		do := dispatch.Mutation[dispatch.None, dispatch.None]("do:nothing")
@@ -76,8 +76,9 @@ func TestG20_AnAppThatFallsAsleepWritesNothingMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		v, _ := eng.directory.live.Load(app.ID())
-		store := v.(*appRef).app.store
-		due := func() time.Time { // of what is committed, whether the app sleeps or not
+		ref := v.(*appRef)
+		store := ref.app.store
+		test(eng, &step, ref, func() time.Time {
 			snap, err := store.Snapshot(time.Now())
 			if err != nil {
 				t.Fatal(err)
@@ -88,9 +89,15 @@ func TestG20_AnAppThatFallsAsleepWritesNothingMore(t *testing.T) {
 				t.Fatal(err)
 			}
 			return job.Due
-		}
-		was := due()
+		})
+	})
+}
 
+// TestG20_AnAppThatFallsAsleepWritesNothingMore: it has told the directory, and the next
+// App of the name may be open beside what it would still submit.
+func TestG20_AnAppThatFallsAsleepWritesNothingMore(t *testing.T) {
+	stepped(t, func(eng *Engine, step *atomic.Int64, _ *appRef, due func() time.Time) {
+		was := due()
 		stuck := make(chan struct{}) // the directory is slow to stop it
 		eng.sys.tell(eng.directory.self, &acquireApp{"other", func(ref *appRef, _ error) {
 			<-stuck
@@ -108,6 +115,81 @@ func TestG20_AnAppThatFallsAsleepWritesNothingMore(t *testing.T) {
 		synctest.Wait()
 		if is := due(); is.Sub(was.Add(-time.Hour)).Abs() > time.Second {
 			t.Errorf("the wall was set back by an hour: a job due at %v is due at %v", was, is)
+		}
+	})
+}
+
+// TestG12_AnAppThatFallsAsleepWhileTheWallIsSteppedIsPutRight: it was found awake, so that
+// nothing woke it, and had made up its mind to sleep when it was told.
+func TestG12_AnAppThatFallsAsleepWhileTheWallIsSteppedIsPutRight(t *testing.T) {
+	stepped(t, func(eng *Engine, step *atomic.Int64, ref *appRef, due func() time.Time) {
+		was := due()
+		mind := make(chan struct{})
+		eng.sys.tell(ref.app.scheduler, &inspect{func(Inspection) { <-mind }})
+		step.Store(int64(-time.Hour))
+		eng.sys.tell(eng.waker.self, &checkClock{})
+		synctest.Wait()
+		if !eng.directory.sleep(ref, time.Time{}) {
+			t.Fatal("the app does not fall asleep")
+		}
+		synctest.Wait()
+		close(mind)
+		synctest.Wait()
+		if is := due(); is.Sub(was.Add(-time.Hour)).Abs() > time.Second {
+			t.Errorf("the wall was set back by an hour: a job due at %v is due at %v", was, is)
+		}
+	})
+}
+
+// TestG2_AnAppIsOpenedAnewWhenTheFileHasAllOfIt: whatever its actors were stopped for,
+// the next App of the name finds what this one has submitted.
+func TestG2_AnAppIsOpenedAnewWhenTheFileHasAllOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		functions := dispatch.NewRegistry()
+		do := dispatch.Mutation[dispatch.None, dispatch.None]("do:nothing")
+		do.Handle(functions, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+		disk := make(chan struct{})
+		var stuck atomic.Bool
+		eng, err := Open(t.TempDir(), Options{Functions: functions, Testing: Testing{Fault: func(point string) error {
+			if stuck.Load() && point == "commit" {
+				<-disk
+			}
+			return nil
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer eng.Close(context.Background())
+		app, err := eng.App("acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		schedule := func() {
+			if _, err := app.Scheduler(t.Context()).RunAfter(time.Hour, do.With(dispatch.None{})); err != nil {
+				t.Error(err)
+			}
+		}
+		schedule()
+		stuck.Store(true)
+		go schedule()
+		synctest.Wait()
+		v, _ := eng.directory.live.Load(app.ID())
+		ref := v.(*appRef)
+		ref.door.state.Store(uint64(doorAsleep)<<32 | 1)
+		eng.sys.tell(eng.directory.self, &sleepApp{ref})
+		seen := make(chan int, 1)
+		go func() {
+			page, err := app.Scheduler(t.Context()).List(storage.JobFilter{})
+			if err != nil {
+				t.Error(err)
+			}
+			seen <- len(page.Jobs)
+		}()
+		synctest.Wait()
+		early := len(seen) > 0
+		close(disk)
+		if n := <-seen; n != 2 || early {
+			t.Errorf("the app was opened anew with %d jobs, want 2; before its second one was in the file: %v", n, early)
 		}
 	})
 }

@@ -120,8 +120,8 @@ const (
 
 // uncorrected says whether the wall was stepped since the app was last put right.
 // Nothing is claimed, or begun, meanwhile.
-func (s *scheduler) uncorrected() bool {
-	return storage.EraID(s.eng.clock.latestStep.Load()) > s.store.Corrected()
+func (app *appState) uncorrected() bool {
+	return storage.EraID(app.eng.clock.latestStep.Load()) > app.store.Corrected()
 }
 
 // correct does one step of putting the app right. It is false if there is nothing to do.

@@ -94,8 +94,9 @@ type (
 		ref    *appRef
 		drains uint64
 	} // that drain of the app has come to its end
-	lastLeft struct{ ref *appRef } // the last caller has left an app that drains
-	sleepApp struct{ ref *appRef } // the app has fallen asleep
+	appSettled struct{ ref *appRef } // what an app that has stopped had submitted is in the file, or never will be
+	lastLeft   struct{ ref *appRef } // the last caller has left an app that drains
+	sleepApp   struct{ ref *appRef } // the app has fallen asleep
 )
 
 // acquire finds the app, or has it spawned, and acquires it. from is the action that
@@ -210,6 +211,8 @@ func (d *directory) Receive(c actor.Context) {
 		d.stopDrained(c, m.ref)
 	case *actor.Terminated:
 		d.ended(c, m.Who)
+	case *appSettled:
+		d.forget(c, m.ref)
 	case *actor.Stopping:
 		d.ending = true
 	case *actor.Stopped:
@@ -322,7 +325,8 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	return ref, nil
 }
 
-// ended has what waits for the app to stop go on.
+// ended takes note that the app's actors have stopped. The next App of the name, or
+// what holds it, reads the file: not before that has all that this one has submitted.
 func (d *directory) ended(c actor.Context, pid *actor.PID) {
 	ref := d.byPID[pid.Id]
 	if ref == nil {
@@ -332,6 +336,15 @@ func (d *directory) ended(c actor.Context, pid *actor.PID) {
 	// The library's list of children keeps the addresses of some that are gone,
 	// and an address all of its actor.
 	pid.Reset()
+	if ref.app.store.InFlight() {
+		ref.app.store.Settle(func() { d.eng.sys.tell(d.self, &appSettled{ref}) })
+		return
+	}
+	d.forget(c, ref)
+}
+
+// forget has what waits for the app to be gone go on.
+func (d *directory) forget(c actor.Context, ref *appRef) {
 	d.live.Delete(ref.id)
 	if ref.fresh {
 		d.census.stopped(ref.id)
@@ -342,7 +355,11 @@ func (d *directory) ended(c actor.Context, pid *actor.PID) {
 	}
 	d.letIn(c, ref.id)
 	if p, _ := ref.door.load(); p == doorAsleep {
-		d.eng.sys.tell(d.eng.waker.self, &appAsleep{ref.next})
+		asleep := &appAsleep{at: ref.next}
+		if ref.app.uncorrected() {
+			asleep.again = ref.id
+		}
+		d.eng.sys.tell(d.eng.waker.self, asleep)
 	} else {
 		d.eng.waker.rescan()
 	}

@@ -71,7 +71,10 @@ type (
 		id  storage.AppID
 		err error
 	}
-	appAsleep struct{ at time.Time } // an app fell asleep; when it has something to do, or zero
+	appAsleep struct { // an app fell asleep
+		at    time.Time     // when it has something to do, or zero
+		again storage.AppID // it is to be woken again: the wall was stepped when it had made up its mind; or ""
+	}
 )
 
 // rescan has the waker read the alarm indexes again: an app has gone to sleep, or
@@ -112,6 +115,10 @@ func (w *waker) Receive(c actor.Context) {
 	case *appAsleep:
 		if !m.at.IsZero() {
 			w.wakeBy(m.at)
+		}
+		if m.again != "" {
+			w.background = append(w.background, m.again)
+			w.wakeSome()
 		}
 		return
 	case *deadlinesMoved:

@@ -189,6 +189,12 @@ func newOverlay() overlay { return overlay{newer: new(buffer), older: new(buffer
 // InFlight says whether a change set is on its way to the disk.
 func (a *App) InFlight() bool { return a.durable.Load() < a.submitted }
 
+// Settle calls fn when each change set of the app was answered, from the committer's
+// goroutine or from Settle itself. fn must not block.
+func (a *App) Settle(fn func()) {
+	a.vol.submit(&changeSet{app: a, n: a.submitted, done: func(error) { fn() }})
+}
+
 // Snapshot opens the app's committed state. It does not wait for the turn.
 func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
 	pin, err := a.vol.beginDurable()

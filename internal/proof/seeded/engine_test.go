@@ -39,6 +39,16 @@ var engineFaults = []seededFault{
 					}`}},
 	},
 	{
+		name: "opened-beside-what-is-submitted", what: "an app is opened anew before the file has all that it has submitted",
+		pkg: "actors", tests: "TestG2_AnAppIsOpenedAnewWhenTheFileHasAllOfIt",
+		edits: []edit{{"actors/directory.go", `if ref.app.store.InFlight() {`, `if !FAULT && ref.app.store.InFlight() {`}},
+	},
+	{
+		name: "asleep-while-stepped", what: "an app that falls asleep while the wall is stepped is not put right",
+		pkg: "actors", tests: "TestG12_AnAppThatFallsAsleepWhileTheWallIsSteppedIsPutRight",
+		edits: []edit{{"actors/directory.go", `if ref.app.uncorrected() {`, `if !FAULT && ref.app.uncorrected() {`}},
+	},
+	{
 		name: "running-not-bound", what: "a job that runs when the wall is set back keeps the instants of a future",
 		pkg: "actors", tests: "TestG15_WhatRunsWhenTheClockIsPutRightIsOfNoFuture",
 		edits: []edit{{"actors/correction.go", `changed := job.Bound(at.now)`, `changed := (!begun || !FAULT) && job.Bound(at.now)`}},
