@@ -73,7 +73,7 @@ type (
 	}
 	appAsleep struct { // an app fell asleep
 		at    time.Time     // when it has something to do, or zero
-		again storage.AppID // it is to be woken again: the wall was stepped when it had made up its mind; or ""
+		again storage.AppID // the app to wake again, since the wall was stepped when it had made up its mind; or ""
 	}
 )
 
