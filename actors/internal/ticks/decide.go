@@ -1,9 +1,3 @@
-// Package ticks decides what becomes of a trigger's tick when its instant has come, or
-// nearly. The decision is a function of the trigger, the tick, what runs beside it and
-// the wall: nothing here reads or writes a store. The engine gathers the Case, and
-// applies the Decision:
-//
-//	trigger, tick, runs, wall ──► Case ──Decide──► Decision ──► change set
 package ticks
 
 import (

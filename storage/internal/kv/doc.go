@@ -1,0 +1,32 @@
+// Package kv is the file under a volume: one bbolt database with four flat key
+// spaces, ordered by byte, with snapshots and one writer.
+//
+// It is the only package that imports bbolt, and hides its traps: creation is
+// safe against a crash, opening and closing never wait for ever, and damage of the
+// file is an error. bbolt writes; what is read, and what a write is about to touch,
+// is read by this package (page.go), which trusts no number of a page.
+//
+//	db, err := kv.Open(path, kv.Options{LockTimeout: time.Second})
+//	err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, key, value) })
+//	pin, err := db.Begin()
+//	defer pin.Close()
+//	err = pin.Read(func(snap *kv.Snapshot) error {
+//		value = bytes.Clone(snap.Get(kv.Data, key)) // the bytes are the file's
+//		return nil
+//	})
+//
+// Invariants:
+//
+//	K1  A file under its final name always opens: it was committed, synced and renamed before.
+//	K2  After Update returned nil its writes survive a power cut (unless NoSync).
+//	K3  After Update returned an error the outcome is unknown until the file was opened anew.
+//	K4  What BeginDurable shows survives a power cut (unless NoSync). bbolt itself shows
+//	    a commit to readers before it has synced it, and after a sync that failed.
+//	K5  Nothing is written to a file before the latest commit that it shows is durable:
+//	    bbolt takes the pages of the one before it for free, and they are all there is
+//	    if the power fails while the latest is not on the disk.
+//	K6  A page that is damaged, or cannot be read, is an ErrDamaged that names it, of
+//	    the call that needs it: no panic, no fault, no endless walk. A write whose pages
+//	    are damaged is refused before it has changed one.
+//	K7  Close returns within CloseWait, though Pins are held, unless an Update is under way.
+package kv
