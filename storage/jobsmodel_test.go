@@ -103,6 +103,7 @@ func (j *modelJob) bound(now time.Time) {
 		}
 		return b
 	}
+	j.HeldAt = least(j.HeldAt, now)
 	j.StartedAt = least(j.StartedAt, now)
 	j.EnqueuedAt = least(least(j.EnqueuedAt, now), j.StartedAt)
 	j.History = slices.Clone(j.History)
