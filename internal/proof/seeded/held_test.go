@@ -49,7 +49,7 @@ var heldFaults = []seededFault{
 	},
 	{
 		name: "held-index-stale", what: "the alarm index has an app that holds no jobs any more",
-		pkg: "storage", tests: "TestG7_JobsAgainstModel",
+		pkg: "storage", tests: "TestG7_AnAppThatHoldsNothingLeavesTheIndex",
 		edits: []edit{{"storage/held.go", `case is.held == 0:`, `case is.held == 0 && FAULT:
 		return nil
 	case is.held == 0:`}},
