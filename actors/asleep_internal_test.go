@@ -51,13 +51,19 @@ func TestG26_SleepingAppsAreForgotten(t *testing.T) {
 	})
 }
 
+// doNothing is a program with one function, which does nothing, and that function.
+func doNothing() (*dispatch.Registry, *dispatch.MutationRef[dispatch.None, dispatch.None]) {
+	functions := dispatch.NewRegistry()
+	do := dispatch.Mutation[dispatch.None, dispatch.None]("do:nothing")
+	do.Handle(functions, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+	return functions, do
+}
+
 // stepped runs test on an engine whose wall step sets ahead, with an app that is awake and
 // has a job due in two hours, of which due tells by what is committed.
 func stepped(t *testing.T, test func(eng *Engine, step *atomic.Int64, ref *appRef, due func() time.Time)) {
 	synctest.Test(t, func(t *testing.T) {
-		functions := dispatch.NewRegistry()
-		do := dispatch.Mutation[dispatch.None, dispatch.None]("do:nothing")
-		do.Handle(functions, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+		functions, do := doNothing()
 		var step atomic.Int64
 		eng, err := Open(t.TempDir(), Options{
 			Functions: functions, IdleAfter: time.Second, ClockCheck: 24 * time.Hour,
@@ -145,9 +151,7 @@ func TestG12_AnAppThatFallsAsleepWhileTheWallIsSteppedIsPutRight(t *testing.T) {
 // the next App of the name finds what this one has submitted.
 func TestG2_AnAppIsOpenedAnewWhenTheFileHasAllOfIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		functions := dispatch.NewRegistry()
-		do := dispatch.Mutation[dispatch.None, dispatch.None]("do:nothing")
-		do.Handle(functions, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+		functions, do := doNothing()
 		disk := make(chan struct{})
 		var stuck atomic.Bool
 		eng, err := Open(t.TempDir(), Options{Functions: functions, Testing: Testing{Fault: func(point string) error {
