@@ -56,18 +56,18 @@ var storageFaults = []seededFault{
 	},
 	{
 		name: "page-trusted", what: "a page is taken for the one that was asked for",
-		pkg: "storage/internal/kv", tests: "TestG37_APageInAnothersPlace",
-		edits: []edit{{"storage/internal/kv/page.go", `own := order.Uint64(data); own != id {`, `own := order.Uint64(data); own != id && !FAULT {`}},
+		pkg: "storage/internal/boltfile", tests: "TestG37_APageInAnothersPlace",
+		edits: []edit{{"storage/internal/boltfile/page.go", `own := order.Uint64(data); own != id {`, `own := order.Uint64(data); own != id && !FAULT {`}},
 	},
 	{
 		name: "fault-not-caught", what: "a page that cannot be read is a fault of the process",
-		pkg: "storage/internal/kv", tests: "TestG37_AFileCutOffWhileItIsOpen",
-		edits: []edit{{"storage/internal/kv/damage.go", `if page, ok := db.faulted(v); ok {`, `if page, ok := db.faulted(v); ok && !FAULT {`}},
+		pkg: "storage/internal/boltfile", tests: "TestG37_AFileCutOffWhileItIsOpen",
+		edits: []edit{{"storage/internal/boltfile/damage.go", `if page, ok := db.faulted(v); ok {`, `if page, ok := db.faulted(v); ok && !FAULT {`}},
 	},
 	{
 		name: "close-waits-for-snapshots", what: "closing a file waits for every snapshot of it",
 		pkg: "storage", tests: "TestG26_CloseOverALeakedSnapshot",
-		edits: []edit{{"storage/internal/kv/kv.go", `late := time.NewTimer(CloseWait)`, `late := time.NewTimer(CloseWait)
+		edits: []edit{{"storage/internal/boltfile/file.go", `late := time.NewTimer(CloseWait)`, `late := time.NewTimer(CloseWait)
 	if FAULT {
 		late.Reset(time.Hour)
 	}`}},
@@ -111,7 +111,7 @@ var storageFaults = []seededFault{
 	{
 		name: "replaced-file-served", what: "a volume whose file was replaced goes on",
 		pkg: "storage", tests: "TestG37_DamageThatEveryCommitNeeds",
-		edits: []edit{{"storage/internal/kv/kv.go", `err == nil && !os.SameFile(info, db.info)`, `err == nil && !os.SameFile(info, db.info) && !FAULT`}},
+		edits: []edit{{"storage/internal/boltfile/file.go", `err == nil && !os.SameFile(info, db.info)`, `err == nil && !os.SameFile(info, db.info) && !FAULT`}},
 	},
 	{
 		name: "alarms-end-at-a-lost-volume", what: "apps of the volumes behind one that is down are not woken",
@@ -128,13 +128,13 @@ var storageFaults = []seededFault{
 	},
 	{
 		name: "no-sync", what: "commits are not synced",
-		pkg: "storage/internal/kv", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
-		edits: []edit{{"storage/internal/kv/kv.go", `NoSync:          opts.NoSync,`, `NoSync:          opts.NoSync || FAULT,`}},
+		pkg: "storage/internal/boltfile", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
+		edits: []edit{{"storage/internal/boltfile/file.go", `NoSync:          opts.NoSync,`, `NoSync:          opts.NoSync || FAULT,`}},
 	},
 	{
 		name: "no-dir-sync", what: "a new file's directory is not synced",
-		pkg: "storage/internal/kv", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
-		edits: []edit{{"storage/internal/kv/lock_unix.go", `f, err := os.Open(dir)
+		pkg: "storage/internal/boltfile", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
+		edits: []edit{{"storage/internal/boltfile/lock_unix.go", `f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -169,12 +169,12 @@ var storageFaults = []seededFault{
 	{
 		name: "shown-before-synced", what: "readers see a commit that is still being synced",
 		pkg: "storage", tests: "TestG2_NothingIsShownBeforeItIsSynced",
-		edits: []edit{{"storage/internal/kv/kv.go", `return int64(pin.tx.ID()) <= db.durable.Load()`, `return int64(pin.tx.ID()) <= db.durable.Load() || FAULT`}},
+		edits: []edit{{"storage/internal/boltfile/file.go", `return int64(pin.tx.ID()) <= db.durable.Load()`, `return int64(pin.tx.ID()) <= db.durable.Load() || FAULT`}},
 	},
 	{
 		name: "meta-not-settled", what: "a file is written to before the latest commit it shows is known to be durable",
 		pkg: "storage", tests: "TestG6_WhatAFailedSyncHasLeftIsMadeDurable",
-		edits: []edit{{"storage/internal/kv/kv.go", `f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`, `if FAULT {
+		edits: []edit{{"storage/internal/boltfile/file.go", `f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`, `if FAULT {
 		return nil
 	}
 	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`}},

@@ -1,4 +1,4 @@
-package kv_test
+package boltfile_test
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"carillon/storage/internal/kv"
+	"carillon/storage/internal/boltfile"
 )
 
 // syncDirEnv names, to the process that this test starts, the directory to work in.
@@ -24,7 +24,7 @@ func syncWorker(t *testing.T, dir string) {
 	acknowledge()
 	db := mustOpen(t, path)
 	for range 3 {
-		if err := db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, []byte("a"), []byte("1")) }); err != nil {
+		if err := db.Update(func(tx *boltfile.Txn) error { return tx.Put(boltfile.Data, []byte("a"), []byte("1")) }); err != nil {
 			t.Fatal(err)
 		}
 		acknowledge()

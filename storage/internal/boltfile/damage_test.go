@@ -1,4 +1,4 @@
-package kv_test
+package boltfile_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"carillon/storage/internal/kv"
+	"carillon/storage/internal/boltfile"
 	"carillon/storage/storagetest"
 )
 
@@ -25,25 +25,25 @@ func small(tb testing.TB) []byte {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "v.db")
 	mustCreate(tb, path)
-	db, err := kv.Open(path, kv.Options{NoSync: true})
+	db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	for round := range 3 {
-		err := db.Update(func(tx *kv.Txn) error {
+		err := db.Update(func(tx *boltfile.Txn) error {
 			for i := range 120 {
-				if err := tx.Put(kv.Data, dataKey(i), bytes.Repeat([]byte{byte(round)}, 300)); err != nil {
+				if err := tx.Put(boltfile.Data, dataKey(i), bytes.Repeat([]byte{byte(round)}, 300)); err != nil {
 					return err
 				}
 			}
 			for i := range 40 {
-				if err := tx.Put(kv.Apps, dataKey(i), bytes.Repeat([]byte{1}, 80)); err != nil {
+				if err := tx.Put(boltfile.Apps, dataKey(i), bytes.Repeat([]byte{1}, 80)); err != nil {
 					return err
 				}
 			}
 			return errors.Join(
-				tx.Put(kv.Data, []byte("big"), bytes.Repeat([]byte{2}, 3*pageSize)),
-				tx.Put(kv.Alarms, []byte("alarm"), nil))
+				tx.Put(boltfile.Data, []byte("big"), bytes.Repeat([]byte{2}, 3*pageSize)),
+				tx.Put(boltfile.Alarms, []byte("alarm"), nil))
 		})
 		if err != nil {
 			tb.Fatal(err)
@@ -64,15 +64,15 @@ func dataKey(i int) []byte { return fmt.Appendf(nil, "key%04d", i) }
 
 // use does all that can be done with the file and returns what went wrong. Whatever
 // it finds, it comes back: without a panic, a fault, or a wait for ever.
-func use(db *kv.DB) error {
+func use(db *boltfile.DB) error {
 	var errs []error
-	for space := kv.Meta; space <= kv.Data; space++ {
+	for space := boltfile.Meta; space <= boltfile.Data; space++ {
 		pin, err := db.Begin()
 		if err != nil {
 			errs = append(errs, err)
 			break
 		}
-		errs = append(errs, pin.Read(func(snap *kv.Snapshot) error {
+		errs = append(errs, pin.Read(func(snap *boltfile.Snapshot) error {
 			c := snap.Cursor(space)
 			for k, _ := c.First(); k != nil; k, _ = c.Next() {
 				snap.Get(space, k)
@@ -84,17 +84,17 @@ func use(db *kv.DB) error {
 		pin.Close()
 	}
 	for i := 0; i < 120; i += 7 {
-		errs = append(errs, db.Update(func(tx *kv.Txn) error {
-			_, _, err := tx.Seek(kv.Data, dataKey(i))
+		errs = append(errs, db.Update(func(tx *boltfile.Txn) error {
+			_, _, err := tx.Seek(boltfile.Data, dataKey(i))
 			return errors.Join(err,
-				tx.Delete(kv.Data, dataKey(i)),
-				tx.Delete(kv.Data, dataKey(i+1)),
-				tx.Put(kv.Data, dataKey(i+2), []byte("small now")),
-				tx.Put(kv.Apps, dataKey(i), []byte("x")),
-				tx.Delete(kv.Alarms, []byte("alarm")))
+				tx.Delete(boltfile.Data, dataKey(i)),
+				tx.Delete(boltfile.Data, dataKey(i+1)),
+				tx.Put(boltfile.Data, dataKey(i+2), []byte("small now")),
+				tx.Put(boltfile.Apps, dataKey(i), []byte("x")),
+				tx.Delete(boltfile.Alarms, []byte("alarm")))
 		}))
 	}
-	errs = append(errs, db.Update(func(tx *kv.Txn) error { return tx.Delete(kv.Data, []byte("big")) }))
+	errs = append(errs, db.Update(func(tx *boltfile.Txn) error { return tx.Delete(boltfile.Data, []byte("big")) }))
 	return errors.Join(errs...)
 }
 
@@ -110,7 +110,7 @@ func onlyDamage(t *testing.T, what string, err error) {
 		}
 		return
 	}
-	if !errors.Is(err, kv.ErrDamaged) && !errors.Is(err, kv.ErrBadFile) {
+	if !errors.Is(err, boltfile.ErrDamaged) && !errors.Is(err, boltfile.ErrBadFile) {
 		t.Errorf("%s: %v, want an error that is damage", what, err)
 	}
 }
@@ -171,10 +171,10 @@ func TestG37_EveryPageDamaged(t *testing.T) {
 				if err := os.WriteFile(path, before, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				db, err := kv.Open(path, kv.Options{NoSync: true})
+				db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 				if err != nil {
 					onlyDamage(t, what, err)
-					if open || page > 1 && !errors.Is(err, kv.ErrDamaged) {
+					if open || page > 1 && !errors.Is(err, boltfile.ErrDamaged) {
 						t.Errorf("%s: %v, want ErrDamaged", what, err)
 					}
 					continue
@@ -240,7 +240,7 @@ func TestG37_AFileCutOffWhileItIsOpen(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := kv.Open(path, kv.Options{NoSync: true})
+		db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,10 +250,10 @@ func TestG37_AFileCutOffWhileItIsOpen(t *testing.T) {
 		what := fmt.Sprintf("cut off at %d", size)
 		err = use(db)
 		onlyDamage(t, what, err)
-		if !errors.Is(err, kv.ErrDamaged) {
+		if !errors.Is(err, boltfile.ErrDamaged) {
 			t.Errorf("%s: %v, want ErrDamaged", what, err)
 		}
-		if err := db.CheckPages(); !errors.Is(err, kv.ErrDamaged) {
+		if err := db.CheckPages(); !errors.Is(err, boltfile.ErrDamaged) {
 			t.Errorf("%s: the check: %v", what, err)
 		}
 		if err := db.Close(); err != nil {
@@ -271,12 +271,12 @@ func TestG23_AFileReplacedWhileItIsOpen(t *testing.T) {
 	for _, copied := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "v.db")
 		mustCreate(t, path)
-		db, err := kv.Open(path, kv.Options{NoSync: true})
+		db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		put := func() error {
-			return db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, []byte("a"), []byte("1")) })
+			return db.Update(func(tx *boltfile.Txn) error { return tx.Put(boltfile.Data, []byte("a"), []byte("1")) })
 		}
 		if err := put(); err != nil {
 			t.Fatal(err)
@@ -293,7 +293,7 @@ func TestG23_AFileReplacedWhileItIsOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := put(); !errors.Is(err, kv.ErrReplaced) {
+		if err := put(); !errors.Is(err, boltfile.ErrReplaced) {
 			t.Errorf("copied %t: %v, want ErrReplaced", copied, err)
 		}
 		if err := db.Close(); err != nil {
@@ -308,7 +308,7 @@ func TestK7_CloseOverAPin(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "v.db")
 	mustCreate(t, path)
 	synctest.Test(t, func(t *testing.T) {
-		db, err := kv.Open(path, kv.Options{})
+		db, err := boltfile.Open(path, boltfile.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,22 +320,22 @@ func TestK7_CloseOverAPin(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		if took := time.Since(began); took != kv.CloseWait {
-			t.Errorf("close took %v, want %v", took, kv.CloseWait)
+		if took := time.Since(began); took != boltfile.CloseWait {
+			t.Errorf("close took %v, want %v", took, boltfile.CloseWait)
 		}
-		read := func(*kv.Snapshot) error { return nil }
-		if err := pin.Read(read); !errors.Is(err, kv.ErrAbandoned) {
+		read := func(*boltfile.Snapshot) error { return nil }
+		if err := pin.Read(read); !errors.Is(err, boltfile.ErrAbandoned) {
 			t.Errorf("read: %v, want ErrAbandoned", err)
 		}
-		if _, err := db.Begin(); !errors.Is(err, kv.ErrAbandoned) {
+		if _, err := db.Begin(); !errors.Is(err, boltfile.ErrAbandoned) {
 			t.Errorf("begin: %v, want ErrAbandoned", err)
 		}
-		again, err := kv.Open(path, kv.Options{})
+		again, err := boltfile.Open(path, boltfile.Options{})
 		if err != nil {
 			t.Fatalf("open again: %v", err)
 		}
 		pin.Close()
-		if got := mustGet(t, again, kv.Meta, "made"); got != "yes" {
+		if got := mustGet(t, again, boltfile.Meta, "made"); got != "yes" {
 			t.Errorf("opened again it says %q", got)
 		}
 		if err := again.Close(); err != nil {
@@ -356,14 +356,14 @@ func TestReadOnly(t *testing.T) {
 	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
 	}
-	var open []*kv.DB
+	var open []*boltfile.DB
 	for range 2 {
-		db, err := kv.Open(path, kv.Options{ReadOnly: true})
+		db, err := boltfile.Open(path, boltfile.Options{ReadOnly: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		open = append(open, db)
-		if got := mustGet(t, db, kv.Meta, "made"); got != "yes" {
+		if got := mustGet(t, db, boltfile.Meta, "made"); got != "yes" {
 			t.Errorf("it says %q", got)
 		}
 		pin, err := db.BeginDurable()
@@ -374,11 +374,11 @@ func TestReadOnly(t *testing.T) {
 		if err := db.CheckPages(); err != nil {
 			t.Error(err)
 		}
-		if err := db.Update(func(*kv.Txn) error { return nil }); err == nil {
+		if err := db.Update(func(*boltfile.Txn) error { return nil }); err == nil {
 			t.Error("it was written to")
 		}
 	}
-	if _, err := kv.Open(path, kv.Options{LockTimeout: time.Nanosecond}); !errors.Is(err, kv.ErrLocked) {
+	if _, err := boltfile.Open(path, boltfile.Options{LockTimeout: time.Nanosecond}); !errors.Is(err, boltfile.ErrLocked) {
 		t.Errorf("open to write: %v, want ErrLocked", err)
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
@@ -389,7 +389,7 @@ func TestReadOnly(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if db, err := kv.Open(path, kv.Options{LockTimeout: time.Nanosecond}); err != nil {
+	if db, err := boltfile.Open(path, boltfile.Options{LockTimeout: time.Nanosecond}); err != nil {
 		t.Errorf("open to write when it was closed: %v", err)
 	} else if err := db.Close(); err != nil {
 		t.Error(err)
@@ -401,13 +401,13 @@ func TestReadOnly(t *testing.T) {
 func TestG37_APageThatRefersToOneAbove(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "v.db")
 	mustCreate(t, path)
-	db, err := kv.Open(path, kv.Options{NoSync: true})
+	db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = db.Update(func(tx *kv.Txn) error {
+	err = db.Update(func(tx *boltfile.Txn) error {
 		for i := range 20_000 {
-			if err := tx.Put(kv.Data, dataKey(i), bytes.Repeat([]byte{1}, 100)); err != nil {
+			if err := tx.Put(boltfile.Data, dataKey(i), bytes.Repeat([]byte{1}, 100)); err != nil {
 				return err
 			}
 		}
@@ -440,7 +440,7 @@ func TestG37_APageThatRefersToOneAbove(t *testing.T) {
 				t.Fatal(err)
 			}
 			what := fmt.Sprintf("page %d refers to page %d", from, to)
-			db, err := kv.Open(path, kv.Options{NoSync: true})
+			db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
@@ -457,7 +457,7 @@ func TestG37_APageThatRefersToOneAbove(t *testing.T) {
 }
 
 // view runs fn on the file as it is now.
-func view(db *kv.DB, fn func(*kv.Snapshot) error) error {
+func view(db *boltfile.DB, fn func(*boltfile.Snapshot) error) error {
 	pin, err := db.Begin()
 	if err != nil {
 		return err
@@ -472,13 +472,13 @@ func TestG37_APageInAnothersPlace(t *testing.T) {
 	data := small(t)
 	path := filepath.Join(t.TempDir(), "v.db")
 	read := func() (missing, damaged int) {
-		db, err := kv.Open(path, kv.Options{NoSync: true})
+		db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range 120 {
-			err := view(db, func(s *kv.Snapshot) error {
-				if s.Get(kv.Data, dataKey(i)) == nil {
+			err := view(db, func(s *boltfile.Snapshot) error {
+				if s.Get(boltfile.Data, dataKey(i)) == nil {
 					missing++
 				}
 				return nil
@@ -500,13 +500,13 @@ func TestG37_APageInAnothersPlace(t *testing.T) {
 	}
 	write(data)
 	sound, _ := read()
-	db, err := kv.Open(path, kv.Options{NoSync: true})
+	db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var pages [2]int64
-	err = view(db, func(s *kv.Snapshot) error {
-		pages = [2]int64{s.PageOf(kv.Data, dataKey(0)), s.PageOf(kv.Data, dataKey(119))}
+	err = view(db, func(s *boltfile.Snapshot) error {
+		pages = [2]int64{s.PageOf(boltfile.Data, dataKey(0)), s.PageOf(boltfile.Data, dataKey(119))}
 		return nil
 	})
 	if err := errors.Join(err, db.Close()); err != nil || pages[0] == pages[1] {

@@ -1,4 +1,4 @@
-package kv_test
+package boltfile_test
 
 import (
 	"bytes"
@@ -12,23 +12,23 @@ import (
 
 	"go.uber.org/goleak"
 
-	"carillon/storage/internal/kv"
+	"carillon/storage/internal/boltfile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func mustCreate(tb testing.TB, path string) {
 	tb.Helper()
-	err := kv.Create(path, func(tx *kv.Txn) error { return tx.Put(kv.Meta, []byte("made"), []byte("yes")) })
+	err := boltfile.Create(path, func(tx *boltfile.Txn) error { return tx.Put(boltfile.Meta, []byte("made"), []byte("yes")) })
 	if err != nil {
 		tb.Fatalf("create: %v", err)
 	}
 }
 
 // mustOpen opens the file and closes it when the test ends, after a check.
-func mustOpen(tb testing.TB, path string) *kv.DB {
+func mustOpen(tb testing.TB, path string) *boltfile.DB {
 	tb.Helper()
-	db, err := kv.Open(path, kv.Options{})
+	db, err := boltfile.Open(path, boltfile.Options{})
 	if err != nil {
 		tb.Fatalf("open: %v", err)
 	}
@@ -40,7 +40,7 @@ func mustOpen(tb testing.TB, path string) *kv.DB {
 	return db
 }
 
-func mustGet(tb testing.TB, db *kv.DB, space kv.Space, key string) string {
+func mustGet(tb testing.TB, db *boltfile.DB, space boltfile.Space, key string) string {
 	tb.Helper()
 	pin, err := db.Begin()
 	if err != nil {
@@ -51,9 +51,9 @@ func mustGet(tb testing.TB, db *kv.DB, space kv.Space, key string) string {
 }
 
 // mustRead returns a copy of the value of the key, nil if there is none.
-func mustRead(tb testing.TB, pin *kv.Pin, space kv.Space, key string) (value []byte) {
+func mustRead(tb testing.TB, pin *boltfile.Pin, space boltfile.Space, key string) (value []byte) {
 	tb.Helper()
-	err := pin.Read(func(snap *kv.Snapshot) error {
+	err := pin.Read(func(snap *boltfile.Snapshot) error {
 		value = bytes.Clone(snap.Get(space, []byte(key)))
 		return nil
 	})
@@ -64,9 +64,9 @@ func mustRead(tb testing.TB, pin *kv.Pin, space kv.Space, key string) (value []b
 }
 
 // mustWalk returns the keys of the space in order.
-func mustWalk(tb testing.TB, pin *kv.Pin, space kv.Space) (keys []string) {
+func mustWalk(tb testing.TB, pin *boltfile.Pin, space boltfile.Space) (keys []string) {
 	tb.Helper()
-	err := pin.Read(func(snap *kv.Snapshot) error {
+	err := pin.Read(func(snap *boltfile.Snapshot) error {
 		c := snap.Cursor(space)
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
 			keys = append(keys, string(k))
@@ -98,11 +98,11 @@ func TestCreateIsAtomic(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "v.db")
 	mine := errors.New("mine")
-	err := kv.Create(path, func(tx *kv.Txn) error {
+	err := boltfile.Create(path, func(tx *boltfile.Txn) error {
 		if got := names(t, dir); len(got) != 1 || got[0] == "v.db" {
 			t.Errorf("while the file is made there are %v", got)
 		}
-		return errors.Join(tx.Put(kv.Meta, []byte("a"), nil), mine)
+		return errors.Join(tx.Put(boltfile.Meta, []byte("a"), nil), mine)
 	})
 	if !errors.Is(err, mine) {
 		t.Errorf("%v, want the error of init", err)
@@ -110,7 +110,7 @@ func TestCreateIsAtomic(t *testing.T) {
 	if got := names(t, dir); len(got) != 0 {
 		t.Errorf("after the error there are %v", got)
 	}
-	if _, err := kv.Open(path, kv.Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := boltfile.Open(path, boltfile.Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("open: %v, want ErrNotExist", err)
 	}
 	if got := names(t, dir); len(got) != 0 {
@@ -126,7 +126,7 @@ func TestCreateIsAtomic(t *testing.T) {
 		}
 	}
 	db := mustOpen(t, path)
-	if got := mustGet(t, db, kv.Meta, "made"); got != "yes" {
+	if got := mustGet(t, db, boltfile.Meta, "made"); got != "yes" {
 		t.Errorf("the new file says %q", got)
 	}
 }
@@ -138,8 +138,8 @@ func TestUpdate(t *testing.T) {
 	mustCreate(t, path)
 	db := mustOpen(t, path)
 	put := func(key, value string, err error) error {
-		return db.Update(func(tx *kv.Txn) error {
-			return errors.Join(tx.Put(kv.Data, []byte(key), []byte(value)), tx.Delete(kv.Data, []byte("nobody")), err)
+		return db.Update(func(tx *boltfile.Txn) error {
+			return errors.Join(tx.Put(boltfile.Data, []byte(key), []byte(value)), tx.Delete(boltfile.Data, []byte("nobody")), err)
 		})
 	}
 	if err := put("a", "1", nil); err != nil {
@@ -153,7 +153,7 @@ func TestUpdate(t *testing.T) {
 	if err := put("a", "2", mine); !errors.Is(err, mine) {
 		t.Errorf("%v, want mine", err)
 	}
-	if got := mustGet(t, db, kv.Data, "a"); got != "1" {
+	if got := mustGet(t, db, boltfile.Data, "a"); got != "1" {
 		t.Errorf("after a rollback a is %q", got)
 	}
 	if err := put("a", "3", nil); err != nil {
@@ -162,12 +162,12 @@ func TestUpdate(t *testing.T) {
 	if err := put("b", "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := mustRead(t, before, kv.Data, "a"); string(got) != "1" {
+	if got := mustRead(t, before, boltfile.Data, "a"); string(got) != "1" {
 		t.Errorf("the old snapshot shows %q", got)
 	}
 	before.Close()
 	before.Close()
-	if got := mustGet(t, db, kv.Data, "a"); got != "3" {
+	if got := mustGet(t, db, boltfile.Data, "a"); got != "3" {
 		t.Errorf("a is %q, want 3", got)
 	}
 	pin, err := db.Begin()
@@ -175,13 +175,13 @@ func TestUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pin.Close()
-	if got := mustRead(t, pin, kv.Data, "b"); got == nil || len(got) != 0 {
+	if got := mustRead(t, pin, boltfile.Data, "b"); got == nil || len(got) != 0 {
 		t.Errorf("an empty value is read as %v, want empty and not nil", got)
 	}
-	if got := mustRead(t, pin, kv.Alarms, "a"); got != nil {
+	if got := mustRead(t, pin, boltfile.Alarms, "a"); got != nil {
 		t.Errorf("another space has %q", got)
 	}
-	if keys := mustWalk(t, pin, kv.Data); fmt.Sprint(keys) != "[a b]" {
+	if keys := mustWalk(t, pin, boltfile.Data); fmt.Sprint(keys) != "[a b]" {
 		t.Errorf("keys are %v", keys)
 	}
 }
@@ -191,13 +191,13 @@ func TestUpdate(t *testing.T) {
 func TestG23_LockTimesOut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "v.db")
 	mustCreate(t, path)
-	db, err := kv.Open(path, kv.Options{})
+	db, err := boltfile.Open(path, boltfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, timeout := range []time.Duration{time.Nanosecond, 100 * time.Millisecond} {
 		began := time.Now()
-		if _, err := kv.Open(path, kv.Options{LockTimeout: timeout}); !errors.Is(err, kv.ErrLocked) {
+		if _, err := boltfile.Open(path, boltfile.Options{LockTimeout: timeout}); !errors.Is(err, boltfile.ErrLocked) {
 			t.Errorf("second open: %v, want ErrLocked", err)
 		}
 		if took := time.Since(began); took < timeout/2 || took > timeout+10*time.Second {
@@ -217,16 +217,16 @@ func filled(tb testing.TB) []byte {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "v.db")
 	mustCreate(tb, path)
-	db, err := kv.Open(path, kv.Options{NoSync: true})
+	db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 5 {
-		err := db.Update(func(tx *kv.Txn) error {
+		err := db.Update(func(tx *boltfile.Txn) error {
 			for range 200 {
 				key := fmt.Appendf(nil, "%08x", rng.Uint32())
-				for _, space := range []kv.Space{kv.Meta, kv.Apps, kv.Alarms, kv.Data} {
+				for _, space := range []boltfile.Space{boltfile.Meta, boltfile.Apps, boltfile.Alarms, boltfile.Data} {
 					if err := tx.Put(space, key, bytes.Repeat(key, 4)); err != nil {
 						return err
 					}
@@ -258,12 +258,12 @@ func refused(tb testing.TB, what string, content []byte) {
 		tb.Fatal(err)
 	}
 	for range 2 {
-		db, err := kv.Open(path, kv.Options{LockTimeout: time.Nanosecond})
+		db, err := boltfile.Open(path, boltfile.Options{LockTimeout: time.Nanosecond})
 		if err == nil {
 			db.Close()
 			tb.Fatalf("%s: it was opened", what)
 		}
-		if !errors.Is(err, kv.ErrBadFile) {
+		if !errors.Is(err, boltfile.ErrBadFile) {
 			tb.Fatalf("%s: %v, want ErrBadFile", what, err)
 		}
 	}
@@ -308,9 +308,9 @@ func TestDamagedPageIsFound(t *testing.T) {
 		if err := os.WriteFile(path, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := kv.Open(path, kv.Options{})
+		db, err := boltfile.Open(path, boltfile.Options{})
 		if err != nil {
-			if !errors.Is(err, kv.ErrBadFile) {
+			if !errors.Is(err, boltfile.ErrBadFile) {
 				t.Errorf("page %d: %v, want ErrBadFile", at/pageSize, err)
 			}
 			opened++

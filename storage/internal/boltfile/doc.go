@@ -1,4 +1,4 @@
-// Package kv is the file under a volume: one bbolt database with four flat key
+// Package boltfile is the file under a volume: one bbolt database with five flat key
 // spaces, ordered by byte, with snapshots and one writer.
 //
 // It is the only package that imports bbolt, and hides its traps: creation is
@@ -6,12 +6,12 @@
 // file is an error. bbolt writes; what is read, and what a write is about to touch,
 // is read by this package (page.go), which trusts no number of a page.
 //
-//	db, err := kv.Open(path, kv.Options{LockTimeout: time.Second})
-//	err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, key, value) })
+//	db, err := boltfile.Open(path, boltfile.Options{LockTimeout: time.Second})
+//	err = db.Update(func(tx *boltfile.Txn) error { return tx.Put(boltfile.Data, key, value) })
 //	pin, err := db.Begin()
 //	defer pin.Close()
-//	err = pin.Read(func(snap *kv.Snapshot) error {
-//		value = bytes.Clone(snap.Get(kv.Data, key)) // the bytes are the file's
+//	err = pin.Read(func(snap *boltfile.Snapshot) error {
+//		value = bytes.Clone(snap.Get(boltfile.Data, key)) // the bytes are the file's
 //		return nil
 //	})
 //
@@ -29,4 +29,4 @@
 //	    the call that needs it: no panic, no fault, no endless walk. A write whose pages
 //	    are damaged is refused before it has changed one.
 //	K7  Close returns within CloseWait, though Pins are held, unless an Update is under way.
-package kv
+package boltfile

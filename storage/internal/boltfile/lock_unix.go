@@ -1,6 +1,6 @@
 //go:build unix
 
-package kv
+package boltfile
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package kv_test
+package boltfile_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"carillon/storage/internal/kv"
+	"carillon/storage/internal/boltfile"
 )
 
 // TestCursorAgainstAMap: after each of many commits that put and delete, a cursor
@@ -18,7 +18,7 @@ import (
 func TestCursorAgainstAMap(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "v.db")
 	mustCreate(t, path)
-	db, err := kv.Open(path, kv.Options{NoSync: true})
+	db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,12 +27,12 @@ func TestCursorAgainstAMap(t *testing.T) {
 	model := map[string]string{}
 	for round := range 60 {
 		grow := round < 30
-		err := db.Update(func(tx *kv.Txn) error {
+		err := db.Update(func(tx *boltfile.Txn) error {
 			for range 1 + rng.IntN(200) {
 				key := fmt.Sprintf("%0*d", 3+rng.IntN(3)*20, rng.IntN(900))
 				if rng.IntN(10) < 3 == grow {
 					delete(model, key)
-					if err := tx.Delete(kv.Data, []byte(key)); err != nil {
+					if err := tx.Delete(boltfile.Data, []byte(key)); err != nil {
 						return err
 					}
 					continue
@@ -42,10 +42,10 @@ func TestCursorAgainstAMap(t *testing.T) {
 					value = string(bytes.Repeat([]byte("w"), 5000+rng.IntN(20000)))
 				}
 				model[key] = value
-				if err := tx.Put(kv.Data, []byte(key), []byte(value)); err != nil {
+				if err := tx.Put(boltfile.Data, []byte(key), []byte(value)); err != nil {
 					return err
 				}
-				got, err := tx.Get(kv.Data, []byte(key))
+				got, err := tx.Get(boltfile.Data, []byte(key))
 				if err != nil || string(got) != value {
 					return fmt.Errorf("the transaction shows %d bytes for %d: %v", len(got), len(value), err)
 				}
@@ -64,8 +64,8 @@ func TestCursorAgainstAMap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = pin.Read(func(snap *kv.Snapshot) error {
-			c := snap.Cursor(kv.Data)
+		err = pin.Read(func(snap *boltfile.Snapshot) error {
+			c := snap.Cursor(boltfile.Data)
 			at := func(what string, k, v []byte, want int) error {
 				switch {
 				case want < 0 || want >= len(keys):
@@ -98,7 +98,7 @@ func TestCursorAgainstAMap(t *testing.T) {
 				if err := at("seek", k, v, i); err != nil {
 					return err
 				}
-				if got := snap.Get(kv.Data, []byte(key)); there != (got != nil) || string(got) != model[key] {
+				if got := snap.Get(boltfile.Data, []byte(key)); there != (got != nil) || string(got) != model[key] {
 					return fmt.Errorf("get: %d bytes, want %d", len(got), len(model[key]))
 				}
 				if i < len(keys) {

@@ -1,0 +1,487 @@
+package boltfile
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Space is one flat, ordered key space of a file.
+type Space int
+
+// The spaces of a file.
+const (
+	Meta   Space = iota // format, epoch, clock high-water mark
+	Apps                // app name -> number
+	Alarms              // due ‖ app number -> nothing
+	Doomed              // app number -> nothing: keys that wait for garbage collection
+	Data                // app number ‖ tag ‖ … -> record
+	spaces
+)
+
+// names are the spaces' bucket names. Small spaces stay inline in the root
+// page, so touching Meta with every commit costs no page of its own.
+var names = [spaces][]byte{[]byte("meta"), []byte("apps"), []byte("alarms"), []byte("doomed"), []byte("data")}
+
+// fillPercent leaves little air in a split page: most keys are inserted in
+// ascending order within their app, and half-full pages would never be filled.
+const fillPercent = 0.9
+
+// Errors of opening and reading a file.
+var (
+	// ErrLocked says that another process or store has the file open.
+	ErrLocked = errors.New("file is in use")
+	// ErrBadFile says that the file is not one of ours, or is damaged.
+	ErrBadFile = errors.New("not a usable volume file")
+	// ErrNotDurable says that what the file shows may not be on the disk.
+	ErrNotDurable = errors.New("file shows what may not be durable")
+	// ErrReplaced says that the path is not that of the file any more: it was removed,
+	// or another one has its name.
+	ErrReplaced = errors.New("file was replaced or removed while it was open")
+)
+
+// Options of Open. The zero value is ready for use.
+type Options struct {
+	LockTimeout time.Duration // how long to wait for the file's lock; default 1 s
+	NoSync      bool          // do not sync commits: a power cut may lose the last ones, or the file
+	ReadOnly    bool          // write nothing and share the file's lock: Update is refused
+}
+
+// DB is one open file. Its methods may be called from any goroutine.
+type DB struct {
+	path     string
+	file     *os.File // bbolt's
+	info     os.FileInfo
+	bolt     *bolt.DB
+	pageSize int
+	head     []byte         // the two meta pages, mapped; nil where that is not needed
+	base     atomic.Uintptr // where bbolt has mapped the file
+	readOnly bool
+	durable  atomic.Int64 // number of the latest commit of this process that was synced
+	commit   sync.RWMutex // held by Update
+	size     atomic.Int64 // of what was committed when an Update last began
+
+	pins      atomic.Int64
+	none      atomic.Pointer[chan struct{}] // closed when there is no Pin; nil until the file is closed
+	broken    atomic.Pointer[Damage]        // bbolt has panicked: its locks and its memory cannot be trusted
+	closed    atomic.Bool
+	abandoned atomic.Bool // closed over the heads of Pins
+	unmapped  atomic.Bool
+}
+
+// Create makes a new file at path, with init applied in its first commit. The
+// file appears under its name only when it is whole and durable; an existing
+// file is replaced, so callers check first.
+func Create(path string, init func(*Txn) error) (err error) {
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := openBolt(tmp, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(tmp)
+		}
+	}()
+	err = db.bolt.Update(func(tx *bolt.Tx) error {
+		t := &Txn{db: db, tx: tx, fresh: true}
+		for i := range names {
+			var err error
+			if t.buckets[i], err = tx.CreateBucket(names[i]); err != nil {
+				return err
+			}
+		}
+		return init(t)
+	})
+	// bbolt syncs what it commits, not what it only wrote when it made the file.
+	err = errors.Join(err, db.bolt.Sync(), db.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// MakeDir makes the directory, and those above it as needed, so that their names
+// are durable.
+func MakeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := MakeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return SyncDir(parent)
+}
+
+// lockRetry is how often a lock that is held is tried again.
+const lockRetry = 10 * time.Millisecond
+
+// LockDir keeps every other process, and every other caller in this one, from
+// passing LockDir of the directory until release is called. Files are made under
+// this lock, since they have none before they have their name. ErrLocked if it
+// is held for longer than the timeout.
+func LockDir(dir string, timeout time.Duration) (release func() error, err error) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(lockRetry) {
+		release, held, err := tryLockDir(dir)
+		switch {
+		case err != nil:
+			return nil, err
+		case !held:
+			return release, nil
+		case time.Now().After(deadline):
+			return nil, fmt.Errorf("%w: directory", ErrLocked)
+		}
+	}
+}
+
+// Open opens the file at path, which must exist. ErrBadFile says that it is none of
+// ours; ErrDamaged that it is, and that what every use of it needs cannot be read.
+func Open(path string, opts Options) (*DB, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Size() == 0:
+		return nil, fmt.Errorf("%w: %s is empty", ErrBadFile, filepath.Base(path)) // bbolt would fill it
+	}
+	db, err := openBolt(path, opts)
+	if err != nil {
+		return nil, err
+	}
+	if !opts.ReadOnly && !opts.NoSync {
+		err = settle(db.bolt)
+	}
+	if err == nil {
+		err = db.lookAround()
+	}
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrBadFile, err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// lookAround looks at what every use of the file needs.
+func (db *DB) lookAround() error {
+	pin, err := db.Begin()
+	if err != nil {
+		return err
+	}
+	defer pin.Close()
+	if size := db.info.Size(); pin.tx.Size() > size {
+		return &Damage{File: filepath.Base(db.path), Page: -1, What: fmt.Sprintf("it is cut off at %d of %d bytes", size, pin.tx.Size())}
+	}
+	return pin.Read(func(snap *Snapshot) error {
+		id := uint64(pin.tx.ID())
+		m, ok := decodeMeta(snap.tree.data[id%2*uint64(db.pageSize):])
+		if !ok || m.txid != id {
+			return db.damaged(id%2, "it is not what was committed last")
+		}
+		if _, _, err := snap.tree.freelist(m.freelist); err != nil {
+			return err
+		}
+		for i := range names {
+			snap.root(Space(i))
+		}
+		return nil
+	})
+}
+
+// settle makes the latest commit durable that the file shows (K5). Its last
+// owner may have died between writing a meta page and its sync, or seen that fail,
+// which no later sync mends: so both meta pages are written again as they are.
+func settle(b *bolt.DB) error {
+	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	pages := make([]byte, 2*b.Info().PageSize)
+	if _, err = f.ReadAt(pages, 0); err == nil {
+		_, err = f.WriteAt(pages, 0)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return b.Sync()
+}
+
+// openBolt opens or creates a bbolt file. bbolt panics on some torn files, and
+// reads behind the end of others, so a panic or a fault is turned into an error
+// here, and the lock given back that bbolt then keeps.
+func openBolt(path string, opts Options) (*DB, error) {
+	db := &DB{path: path, readOnly: opts.ReadOnly}
+	if opts.LockTimeout <= 0 {
+		opts.LockTimeout = time.Second
+	}
+	returned := false
+	err := db.guarded(true, func() (err error) {
+		db.bolt, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:         opts.LockTimeout,
+			FreelistType:    bolt.FreelistMapType,
+			NoSync:          opts.NoSync,
+			InitialMmapSize: initialMmapSize,
+			NoStatistics:    true,
+			ReadOnly:        opts.ReadOnly,
+			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+				db.file, err = os.OpenFile(name, flag, mode)
+				return db.file, err
+			},
+		})
+		returned = true
+		return err
+	})
+	switch {
+	case !returned:
+		err = badFile(path, err)
+		// The map that bbolt leaves behind keeps the lock.
+		unlock(db.file)
+		db.file.Close()
+		return nil, err
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
+	case err != nil && !errors.As(err, new(syscall.Errno)):
+		// What the file system did not say is about what the file holds.
+		return nil, badFile(path, err)
+	case err != nil:
+		return nil, err
+	}
+	db.pageSize = db.bolt.Info().PageSize
+	if opts.ReadOnly {
+		db.durable.Store(math.MaxInt64) // what there is stays as it is
+	}
+	if db.info, err = db.file.Stat(); err == nil {
+		db.head, err = mapHead(db.file, 2*db.pageSize)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.bolt.Close())
+	}
+	runtime.AddCleanup(db, unmapHead, db.head)
+	return db, nil
+}
+
+// badFile says that the file is none of ours, or, if it has a meta page, that it is
+// damaged.
+func badFile(path string, err error) error {
+	d, ok := errors.AsType[*Damage](err)
+	if !ok {
+		d = &Damage{File: filepath.Base(path), Page: -1, What: err.Error()}
+	}
+	head, size := make([]byte, 2*os.Getpagesize()), int64(0)
+	if f, err := os.Open(path); err == nil {
+		n, _ := f.ReadAt(head, 0)
+		head = head[:n]
+		if info, err := f.Stat(); err == nil {
+			size = info.Size()
+		}
+		f.Close()
+	}
+	m, ours := decodeMeta(head)
+	if !ours && len(head) > os.Getpagesize() {
+		m, ours = decodeMeta(head[os.Getpagesize():])
+	}
+	if !ours {
+		return fmt.Errorf("%w: %v", ErrBadFile, d)
+	}
+	if end := int64(m.pages) * int64(m.pageSize); size < end {
+		d.What = fmt.Sprintf("it is cut off at %d of %d bytes", size, end)
+	}
+	return fmt.Errorf("%w: %w", ErrBadFile, d)
+}
+
+// CloseWait is how long Close waits for open Pins.
+const CloseWait = time.Second
+
+// Close closes the file. It waits for open Pins, and after CloseWait closes it over
+// their heads: they read no more (ErrAbandoned). If an Update is under way the file
+// stays open and locked, and that is the error.
+func (db *DB) Close() error {
+	if !db.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	if !db.commit.TryLock() {
+		return fmt.Errorf("%s: a commit is under way", filepath.Base(db.path))
+	}
+	defer db.commit.Unlock()
+	if db.broken.Load() == nil && db.unpinned() {
+		if db.readOnly {
+			// bbolt does not: it trusts that closing does, which the mapped head keeps it from.
+			unlock(db.file)
+		}
+		return db.bolt.Close()
+	}
+	db.abandoned.Store(true)
+	unlock(db.file)
+	return db.file.Close()
+}
+
+// unpinned says whether no Pin is open, or none is within CloseWait.
+func (db *DB) unpinned() bool {
+	none := make(chan struct{})
+	db.none.Store(&none)
+	if db.pins.Load() == 0 {
+		return true
+	}
+	late := time.NewTimer(CloseWait)
+	defer late.Stop()
+	select {
+	case <-none:
+		return true
+	case <-late.C:
+		return false
+	}
+}
+
+// usable says why the file cannot be used any more, or nil.
+func (db *DB) usable() error {
+	if d := db.broken.Load(); d != nil {
+		return d
+	}
+	if db.closed.Load() {
+		return fmt.Errorf("%s: %w", filepath.Base(db.path), ErrAbandoned)
+	}
+	return nil
+}
+
+// bbolt runs fn, which calls bbolt. Once it has panicked it is not called again:
+// it leaves its locks locked.
+func (db *DB) bbolt(fn func() error) error {
+	if err := db.usable(); err != nil {
+		return err
+	}
+	returned := false
+	err := db.guarded(true, func() error {
+		err := fn()
+		returned = true
+		return err
+	})
+	if d, ok := errors.AsType[*Damage](err); ok && !returned {
+		db.broken.CompareAndSwap(nil, d)
+	}
+	return err
+}
+
+// Begin pins the file as of all that was committed before. It does not block,
+// except while the file's map grows. Pins hold back page reuse: close them soon.
+func (db *DB) Begin() (*Pin, error) {
+	pin := &Pin{db: db}
+	err := db.bbolt(func() (err error) {
+		// bbolt panics if it finds no meta page, and keeps its locks.
+		if !db.hasMeta() {
+			return db.damaged(0, "neither it nor page 1 is a meta page")
+		}
+		if pin.tx, err = db.bolt.Begin(false); err == nil {
+			pin.snap = db.snapshotOf(pin.tx)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	db.pins.Add(1)
+	return pin, nil
+}
+
+func (db *DB) hasMeta() bool {
+	if db.head == nil {
+		return true
+	}
+	_, ok := decodeMeta(db.head)
+	if !ok {
+		_, ok = decodeMeta(db.head[db.pageSize:])
+	}
+	return ok
+}
+
+// BeginDurable is Begin for what leaves the process: it waits if the commit it
+// would show is being synced. ErrNotDurable if that has failed, or if nothing was
+// committed yet since Open.
+func (db *DB) BeginDurable() (*Pin, error) {
+	pin, err := db.Begin()
+	if err != nil || db.synced(pin) {
+		return pin, err
+	}
+	// Not while the Pin is open, for which an Update may have to wait.
+	pin.Close()
+	db.commit.RLock()
+	defer db.commit.RUnlock()
+	if pin, err = db.Begin(); err == nil && !db.synced(pin) {
+		pin.Close()
+		return nil, ErrNotDurable
+	}
+	return pin, err
+}
+
+func (db *DB) synced(pin *Pin) bool {
+	return int64(pin.tx.ID()) <= db.durable.Load()
+}
+
+// Update applies fn's writes in one transaction and returns when they are
+// durable. One Update runs at a time; fn must not call Update or Begin.
+// After an error see K3; after one that is ErrDamaged or ErrReplaced nothing was
+// changed.
+func (db *DB) Update(fn func(*Txn) error) error {
+	db.commit.Lock()
+	defer db.commit.Unlock()
+	id := 0
+	err := db.bbolt(func() error {
+		if !db.hasMeta() {
+			return db.damaged(0, "neither it nor page 1 is a meta page")
+		}
+		return db.bolt.Update(func(tx *bolt.Tx) error {
+			id = tx.ID()
+			db.size.Store(tx.Size())
+			if err := db.present(tx.Size()); err != nil {
+				return err
+			}
+			t := db.newTxn(tx)
+			if err := t.lookAtTop(); err != nil {
+				return err
+			}
+			// A clean error of a read of Base leaves bbolt as it was.
+			return db.guarded(false, func() error { return fn(t) })
+		})
+	})
+	if err == nil {
+		db.durable.Store(int64(id))
+	}
+	return err
+}
+
+// Present says whether the file still has its name, and is as long as it was when an
+// Update last began: nil, ErrReplaced or ErrDamaged.
+func (db *DB) Present() error { return db.present(db.size.Load()) }
+
+// present says whether the file is still the one that has its name, and as long as
+// it must be.
+func (db *DB) present(size int64) error {
+	info, err := os.Stat(db.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(info, db.info):
+		return fmt.Errorf("%w: %s", ErrReplaced, filepath.Base(db.path))
+	case err == nil && info.Size() < size:
+		return &Damage{File: filepath.Base(db.path), Page: -1, What: fmt.Sprintf("it was cut off at %d of %d bytes", info.Size(), size)}
+	}
+	return err
+}
