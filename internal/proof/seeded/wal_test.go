@@ -105,4 +105,9 @@ var walFaults = []seededFault{
 		*v = volume{last: f.begun, epoch: f.begun, spent: true}
 	}`}},
 	},
+	{
+		name: "wal-lock-not-awaited", what: "a log that is being closed is refused at once, whatever the timeout",
+		pkg: "storage/internal/wal", tests: "TestG23_ALogIsWaitedFor",
+		edits: []edit{{"storage/internal/wal/file.go", `if !errors.Is(err, ErrLocked) || !time.Now()`, `if FAULT || !errors.Is(err, ErrLocked) || !time.Now()`}},
+	},
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 )
 
 // Options of OpenFile. The zero value is ready for use.
@@ -24,6 +25,11 @@ type Options struct {
 	// ReadOnly has the log write nothing: claims and appends are refused, and what it shows
 	// may not be durable. It may be open more than once so, and not otherwise meanwhile.
 	ReadOnly bool
+	// NoSync has the log sync nothing: a power cut may lose what was acknowledged, or all
+	// of the log. The death of the process alone loses nothing. For tests.
+	NoSync bool
+	// LockTimeout is how long to wait for a log that is in use. Default: not at all.
+	LockTimeout time.Duration
 	// Disk is where the segments are. Default: the directory.
 	Disk Disk
 }
@@ -43,6 +49,7 @@ func (o Options) withDefaults(path string) Options {
 // a write and a sync.
 type File struct {
 	opts   Options
+	meter  *meter // the Disk
 	unlock func() error
 
 	// turn is held by the caller that commits for all; what stands below it is the holder's.
@@ -91,18 +98,32 @@ func (v *volume) first() uint64 { return v.last + 1 - uint64(len(v.places)) }
 
 // OpenFile opens the log in the directory, which must exist. It makes durable what it
 // shows. What it finds damaged is an error of the volumes that it concerns. An error of
-// OpenFile is that of the disk, ErrLocked, ErrForeign, or ErrDamaged: a block cannot be
+// OpenFile is that of the disk, ErrLocked (after LockTimeout), ErrForeign, or ErrDamaged: a block cannot be
 // read, and whether it holds what was durable last cannot be told.
 func OpenFile(path string, opts Options) (*File, error) {
 	f := &File{opts: opts.withDefaults(path), turn: make(chan struct{}, 1), volumes: map[Volume]*volume{}}
-	var err error
-	if f.unlock, err = f.opts.Disk.Lock(f.opts.ReadOnly); err != nil {
+	f.meter = &meter{Disk: f.opts.Disk, noSync: opts.NoSync}
+	f.opts.Disk = f.meter
+	if err := f.lock(); err != nil {
 		return nil, err
 	}
 	if err := f.recover(); err != nil {
 		return nil, errors.Join(err, f.closeFiles())
 	}
 	return f, nil
+}
+
+// lockRetry is how often a lock that is held is tried again.
+const lockRetry = 10 * time.Millisecond
+
+// lock locks the directory. A log that is being closed gives its lock back a moment later.
+func (f *File) lock() (err error) {
+	for deadline := time.Now().Add(f.opts.LockTimeout); ; time.Sleep(lockRetry) {
+		f.unlock, err = f.opts.Disk.Lock(f.opts.ReadOnly)
+		if !errors.Is(err, ErrLocked) || !time.Now().Before(deadline) {
+			return err
+		}
+	}
 }
 
 // Claim is Log's.
