@@ -110,4 +110,17 @@ var walFaults = []seededFault{
 		pkg: "storage/internal/wal", tests: "TestG23_ALogIsWaitedFor",
 		edits: []edit{{"storage/internal/wal/file.go", `if !errors.Is(err, ErrLocked) || !time.Now()`, `if FAULT || !errors.Is(err, ErrLocked) || !time.Now()`}},
 	},
+	{
+		name: "wal-not-filled", what: "batches are written into holes",
+		pkg: "storage/internal/wal", tests: "TestABatchIsWrittenIntoBlocksThatAreThere",
+		edits: []edit{{"storage/internal/wal/segment.go", `	s.filled = max(s.filled, at)`, `	s.filled = max(s.filled, at)
+	if FAULT {
+		s.filled = s.size
+	}`}},
+	},
+	{
+		name: "wal-full-disk-unknown", what: "a batch is written though its blocks could not be had",
+		pkg: "storage/internal/wal", tests: "TestG6_AFillingThatFailsRefuses",
+		edits: []edit{{"storage/internal/wal/segment.go", `	case s.filled >= end:`, `	case FAULT, s.filled >= end:`}},
+	},
 }

@@ -132,26 +132,33 @@ func (f *File) answer(r *request, err error) {
 	}
 }
 
-// room returns the segment that the batch goes to.
-func (f *File) room(batch []*request) (*segment, error) {
-	data, entries, claims := 0, len(batch), false
+// room returns the segment that the batch goes to, which has the blocks for it.
+func (f *File) room(batch []*request) (s *segment, err error) {
+	s, at := f.active, f.at
+	if s == nil || f.failed || at+f.size(batch, at) > s.size {
+		claims := slices.ContainsFunc(batch, func(r *request) bool { return r.claims })
+		if s, err = f.fresh(claims); err != nil {
+			return nil, err
+		}
+		at = 0
+	}
+	return s, f.fill(s, at, at+f.size(batch, at))
+}
+
+// size is that of the batch at the offset of a segment. The first has the directory.
+func (f *File) size(batch []*request, at int) int {
+	data, entries := 0, len(batch)
 	for _, r := range batch {
 		data += len(r.Data)
-		claims = claims || r.claims
 	}
-	if f.at == 0 {
-		data, entries = data+f.maxDirectory(), entries+1
+	if at == 0 {
+		data, entries = data+(len(f.volumes)+1)*dirSize, entries+1
 	}
-	if f.active != nil && !f.failed && f.at+batchSize(entries, data) <= f.active.size {
-		return f.active, nil
-	}
-	return f.fresh(claims)
+	return batchSize(entries, data)
 }
 
 // keptBuf is how large a buffer is kept for the next batch.
 const keptBuf = 1 << 20
-
-var zeros [blockSize]byte
 
 // write makes the batch durable in the segment: the active one or a fresh one. If that
 // fails the segment is given up from this batch on, and another one says where it ends.

@@ -37,9 +37,10 @@
 // A batch is one write and one fdatasync: all that was asked for while the batch before
 // was on its way. Batches have numbers without a gap over all segments, and each says up
 // to which one all were durable when it was written. A segment begins with a directory of
-// all volumes, so that nothing is needed of those before it. It is filled with zeros once
-// and written over when what it held was trimmed: a sync of blocks that were written
-// before needs no journal of the file system.
+// all volumes, so that nothing is needed of those before it. It is made of holes, is filled
+// with zeros ahead of its batches, 256 KiB at a time, and is written over when what it held
+// was trimmed: a sync of blocks that were written before needs no journal of the file
+// system, and a batch for which the disk has no room is refused, and not unknown.
 //
 // A batch is no part of the log if it cannot be read and no later one says that it was
 // durable, or if a segment of a later run begins with its number: that is how a batch
@@ -66,7 +67,9 @@
 //	    batch are; else they are all volumes but those that are seen to miss nothing. A
 //	    volume in doubt stays so, whatever becomes of the segment.
 //	L9  The log has its bounds: MaxLength, four segments for claims, so that a full log
-//	    can be trimmed, one on its way, and Spare.
+//	    can be trimmed, one on its way, and Spare. A new log takes one step of filling.
+//	L10 A batch is written into blocks that its file has. When those cannot be had, the
+//	    batch is refused, and the next one goes to a segment that has them, or to a new one.
 //
 // File.Salvage gives up what a damaged volume has in the log, so that it can be claimed and
 // trimmed again; until then it holds back the segments with its records.

@@ -44,8 +44,8 @@ func (o Options) withDefaults(path string) Options {
 	return o
 }
 
-// File is a Log in a directory: segments that are filled with zeros once and written
-// over again when what they held was trimmed. Callers of Append that come together share
+// File is a Log in a directory: segments that are filled with zeros ahead of what is
+// written, and written over when what they held was trimmed. Callers of Append that come together share
 // a write and a sync.
 type File struct {
 	opts   Options

@@ -11,6 +11,7 @@ type segment struct {
 	name    string
 	file    DiskFile
 	size    int
+	filled  int    // up to where it was written since it was made or opened
 	first   uint64 // number of its first batch; 0 if it has none
 	run     uint64 // of that batch, while the log is opened
 	records int    // that were not trimmed
@@ -21,7 +22,7 @@ type segment struct {
 
 const (
 	suffix  = ".log"
-	newName = "new" // of a segment that is not filled yet
+	newName = "new" // of a segment that has not its size yet
 )
 
 // reserve is how many segments more there may be for claims, without which nothing is
@@ -55,8 +56,7 @@ func (f *File) fresh(claims bool) (*segment, error) {
 // durable says that it is not needed (L7).
 func (s *segment) usable(synced uint64) bool { return s.after <= synced }
 
-// create makes a segment full of zeros: a sync of blocks that were written before has
-// no need of the file system's journal.
+// create makes a segment of holes.
 func (f *File) create(name string) (_ *segment, err error) {
 	d := f.opts.Disk
 	_ = d.Remove(newName) // of a failure before
@@ -64,10 +64,7 @@ func (f *File) create(name string) (_ *segment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	zeros := make([]byte, min(f.opts.SegmentSize, 1<<20))
-	for at := 0; at < f.opts.SegmentSize && err == nil; at += len(zeros) {
-		_, err = file.WriteAt(zeros[:min(len(zeros), f.opts.SegmentSize-at)], int64(at))
-	}
+	_, err = file.WriteAt(zeros[:blockSize], int64(f.opts.SegmentSize-blockSize))
 	if err == nil {
 		err = file.Sync()
 	}
@@ -86,6 +83,34 @@ func (f *File) create(name string) (_ *segment, err error) {
 		return nil, err
 	}
 	return &segment{name: name, file: file, size: f.opts.SegmentSize}, nil
+}
+
+// fillStep is how much of a segment is filled at a time.
+const fillStep = 256 << 10
+
+var zeros [fillStep]byte
+
+// fill writes zeros up to the end of a batch that begins at the offset, and further, in
+// steps: a sync of blocks that were written before has no need of the file system's
+// journal, and a disk that is full shows before the batch is written. One block more is
+// for Close. If that fails another segment is next, one that is filled if there is one.
+func (f *File) fill(s *segment, at, end int) (err error) {
+	s.filled = max(s.filled, at)
+	end = min(end+blockSize, s.size)
+	step := min(fillStep, padded(f.opts.SegmentSize/4))
+	for to := min((end+step-1)/step*step, s.size); s.filled < end && err == nil; {
+		var n int
+		n, err = s.file.WriteAt(zeros[:min(to-s.filled, len(zeros))], int64(s.filled))
+		s.filled += n &^ (blockSize - 1)
+	}
+	switch {
+	case s.filled >= end:
+		return nil
+	case s != f.active:
+		return errors.Join(err, s.file.Close(), f.opts.Disk.Remove(s.name))
+	}
+	f.failed, s.bad = true, true
+	return err
 }
 
 // release frees the oldest segments if all in them was trimmed. They are needed until a

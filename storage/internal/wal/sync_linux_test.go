@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
+	"carillon/storage/internal/wal"
 	"carillon/storage/internal/wal/waltest"
 	"carillon/storage/storagetest"
 )
@@ -70,5 +72,27 @@ func TestG1_TheLogAcknowledgesWhatIsSynced(t *testing.T) {
 	}
 	if acknowledged != 10 || datasyncs != 10 {
 		t.Errorf("%d records were acknowledged after %d calls of fdatasync, want 10 of each", acknowledged, datasyncs)
+	}
+}
+
+// TestANewLogIsSmall: a log with its first record takes little of the disk, and its
+// segment has its size nevertheless.
+func TestANewLogIsSmall(t *testing.T) {
+	dir, w := t.TempDir(), waltest.NewWitness()
+	log := mustOpen(t, dir, wal.Options{})
+	spoil(t, log, w, 0, 0)
+	if n := log.Stats().Bytes; n > 512<<10 {
+		t.Errorf("it has written %d bytes", n)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%v, %v", names, err)
+	}
+	var info syscall.Stat_t
+	if err := syscall.Stat(names[0], &info); err != nil || info.Size != 8<<20 || info.Blocks*512 > 512<<10 {
+		t.Errorf("a segment of %d bytes takes %d of the disk, %v", info.Size, info.Blocks*512, err)
+	}
+	if err := log.Close(); err != nil {
+		t.Error(err)
 	}
 }

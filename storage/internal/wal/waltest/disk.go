@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -15,8 +16,10 @@ import (
 	"carillon/storage/internal/wal"
 )
 
-// sectorSize is what a disk writes wholly or not at all.
-const sectorSize = 512
+const (
+	sectorSize = 512  // what a disk writes wholly or not at all
+	blockSize  = 4096 // what a file has, or has not, on the disk
+)
 
 // ErrDead is the error of every call of a disk whose process was killed.
 var ErrDead = errors.New("process is dead")
@@ -24,7 +27,7 @@ var ErrDead = errors.New("process is dead")
 // Call is a call of a Disk.
 type Call struct {
 	N    int    // 1 is the first
-	Name string // create, open, write, sync, datasync, rename, remove, syncdir, lock, list, read
+	Name string // create, open, write, fill (zeros), sync, datasync, rename, remove, syncdir, lock, list, read
 	File string
 }
 
@@ -42,7 +45,7 @@ const (
 // value is empty.
 type Disk struct {
 	Fate  func(Call) Fate // of each call that changes something; nil: Succeed
-	Space int             // bytes that files may have in all; 0 is no bound
+	Space int             // bytes of blocks that files may have in all; 0 is no bound
 	// Unreadable says that a part of a file cannot be read; nil: all can.
 	Unreadable func(file string, at, size int64) bool
 
@@ -52,6 +55,7 @@ type Disk struct {
 	moves []move            // changes of names that are not, oldest first
 	calls int
 	locks int // that are held; -1 if one that is not shared is
+	holes int
 	dead  bool
 	rnd   *rand.Rand
 }
@@ -66,6 +70,15 @@ type inode struct {
 	data    []byte            // what the process sees
 	disk    []byte            // what is durable
 	pending map[int64]*sector // what is not, by number
+	blocks  map[int64]bool    // that it has, by number; the others are holes
+	synced  map[int64]bool    // of them, those that are durable
+}
+
+func newInode(data []byte, blocks map[int64]bool) *inode {
+	return &inode{
+		data: data, disk: bytes.Clone(data), pending: map[int64]*sector{},
+		blocks: maps.Clone(blocks), synced: maps.Clone(blocks),
+	}
 }
 
 // sector was written since it was synced.
@@ -84,6 +97,13 @@ func (d *Disk) Calls() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.calls
+}
+
+// Holes is how many blocks were written, other than with zeros, that their file had not.
+func (d *Disk) Holes() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.holes
 }
 
 // Kill ends the process. The system goes on, with all that it was given.
@@ -115,6 +135,7 @@ func (d *Disk) Cut(keeps func(*rand.Rand) bool) *Disk {
 		if len(file.data) > len(data) && keeps(d.rnd) {
 			data = append(data, make([]byte, len(file.data)-len(data))...)
 		}
+		blocks := maps.Clone(file.synced)
 		for _, at := range slices.Sorted(maps.Keys(file.pending)) {
 			if s := file.pending[at]; keeps(d.rnd) && at*sectorSize < int64(len(data)) {
 				version := s.versions[len(s.versions)-1]
@@ -122,9 +143,10 @@ func (d *Disk) Cut(keeps func(*rand.Rand) bool) *Disk {
 					version = s.versions[d.rnd.IntN(len(s.versions))]
 				}
 				copy(data[at*sectorSize:], version)
+				blocks[at*sectorSize/blockSize] = true
 			}
 		}
-		file := &inode{data: data, disk: bytes.Clone(data), pending: map[int64]*sector{}}
+		file := newInode(data, blocks)
 		next.live[name], next.names[name] = file, file
 	}
 	return next
@@ -141,7 +163,7 @@ func (d *Disk) Copy() *Disk {
 	defer d.mu.Unlock()
 	next := NewDisk(d.rnd.Uint64())
 	for name, file := range d.live {
-		file := &inode{data: bytes.Clone(file.data), disk: bytes.Clone(file.data), pending: map[int64]*sector{}}
+		file := newInode(bytes.Clone(file.data), file.blocks)
 		next.live[name], next.names[name] = file, file
 	}
 	return next
@@ -228,7 +250,7 @@ func (d *Disk) Create(name string) (wal.DiskFile, error) {
 	if d.live[name] != nil {
 		return nil, fs.ErrExist
 	}
-	file := &inode{pending: map[int64]*sector{}}
+	file := newInode(nil, map[int64]bool{})
 	return &diskFile{d, name, file}, d.move("create", move{made: name, file: file})
 }
 
@@ -317,20 +339,37 @@ func (f *diskFile) WriteAt(p []byte, at int64) (int, error) {
 	d := f.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	fate, err := d.call("write", f.name)
+	name := "write"
+	if len(bytes.Trim(p, "\x00")) == 0 {
+		name = "fill"
+	}
+	fate, err := d.call(name, f.name)
 	if err == ErrDead {
 		return 0, err
 	}
 	if fate != Succeed {
 		p = p[:d.rnd.IntN(len(p)/sectorSize+1)*sectorSize]
 	}
-	used := 0
-	for _, file := range d.live {
-		used += len(file.data)
+	room := math.MaxInt
+	if d.Space > 0 {
+		room = d.Space / blockSize
+		for _, file := range d.live {
+			room -= len(file.blocks)
+		}
 	}
-	if grows := max(int(at)+len(p)-len(f.data), 0); d.Space > 0 && used+grows > d.Space {
-		p = p[:max(len(p)-(used+grows-d.Space), 0)]
-		err = errors.Join(err, syscall.ENOSPC)
+	for block := at / blockSize; block*blockSize < at+int64(len(p)); block++ {
+		switch {
+		case f.blocks[block]:
+			continue
+		case room <= 0:
+			p = p[:max(block*blockSize-at, 0)]
+			err = errors.Join(err, syscall.ENOSPC)
+			continue
+		case name == "write":
+			d.holes++
+		}
+		f.blocks[block] = true
+		room--
 	}
 	f.write(p, at)
 	if err != nil {
@@ -376,6 +415,7 @@ func (f *diskFile) sync(name string) error {
 	for at, s := range f.pending {
 		if at*sectorSize < int64(len(f.inode.disk)) && !s.lost {
 			copy(f.inode.disk[at*sectorSize:], s.versions[len(s.versions)-1])
+			f.synced[at*sectorSize/blockSize] = true
 			delete(f.pending, at)
 		}
 	}
