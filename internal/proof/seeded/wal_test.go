@@ -89,7 +89,9 @@ var walFaults = []seededFault{
 	{
 		name: "wal-full-is-final", what: "a log that is full cannot be claimed",
 		pkg: "storage/internal/wal", tests: "TestG23_ALogHasItsBound",
-		edits: []edit{{"storage/internal/wal/segment.go", `n >= f.most() && !claims`, `n >= f.most() && (FAULT || !claims)`}},
+		edits: []edit{{"storage/internal/wal/commit.go", `			bound += reserve * int64(f.opts.SegmentSize)`, `			if !FAULT {
+				bound += reserve * int64(f.opts.SegmentSize)
+			}`}},
 	},
 	{
 		name: "wal-unreadable-tail-cut", what: "a block that cannot be read is taken for the end of the log",
@@ -122,5 +124,29 @@ var walFaults = []seededFault{
 		name: "wal-full-disk-unknown", what: "a batch is written though its blocks could not be had",
 		pkg: "storage/internal/wal", tests: "TestG6_AFillingThatFailsRefuses",
 		edits: []edit{{"storage/internal/wal/segment.go", `	case s.filled >= end:`, `	case FAULT, s.filled >= end:`}},
+	},
+	{
+		name: "wal-large-segment-kept", what: "the segment of a large record is kept for later use",
+		pkg: "storage/internal/wal", tests: "TestG1_ARecordLargerThanASegment",
+		edits: []edit{{"storage/internal/wal/segment.go", `case s.bad || s.size != f.opts.SegmentSize ||`, `case s.bad || s.size != f.opts.SegmentSize && !FAULT ||`}},
+	},
+	{
+		name: "wal-bound-in-segments", what: "a large record counts as one segment towards MaxLength",
+		pkg: "storage/internal/wal", tests: "TestG23_ALargeRecordCountsByItsBytes",
+		edits: []edit{{"storage/internal/wal/segment.go", `			n += int64(s.size)`, `			if FAULT {
+				n += int64(f.opts.SegmentSize)
+			} else {
+				n += int64(s.size)
+			}`}},
+	},
+	{
+		name: "wal-trimmed-counts", what: "what was trimmed counts towards MaxLength",
+		pkg: "storage/internal/wal", tests: "TestG23_ALargeRecordCountsByItsBytes",
+		edits: []edit{{"storage/internal/wal/segment.go", `if s.records > 0 || s != f.active {`, `if s.records > 0 || s != f.active || FAULT {`}},
+	},
+	{
+		name: "wal-close-without-a-word", what: "Close does not say that the last batch was durable",
+		pkg: "storage/internal/wal", tests: "TestG37_AClosedLogKnowsItsEnd",
+		edits: []edit{{"storage/internal/wal/file.go", `	if f.loose && !f.failed && !f.opts.ReadOnly {`, `	if f.loose && !f.failed && !f.opts.ReadOnly && !FAULT {`}},
 	},
 }

@@ -77,7 +77,8 @@ func (f *File) take() (batch []*request) {
 	defer f.mu.Unlock()
 	data, taken := 0, map[Volume]bool{}
 	f.queue = slices.DeleteFunc(f.queue, func(r *request) bool {
-		if taken[r.Volume] || batchSize(len(batch)+2, data+len(r.Data)+f.maxDirectory()) > f.opts.SegmentSize {
+		fits := batchSize(len(batch)+2, data+len(r.Data)+f.opts.maxDirectory()) <= f.opts.SegmentSize
+		if taken[r.Volume] || !fits && len(batch) > 0 {
 			return false // for the batch after this
 		}
 		if err := f.admit(r); err != nil {
@@ -102,7 +103,7 @@ func (f *File) admit(r *request) error {
 		return ErrReadOnly
 	case !r.claims && (v == nil || v.spent || v.epoch != r.Epoch):
 		return ErrFenced
-	case !r.claims && len(f.live) > f.most():
+	case !r.claims && f.length() > f.opts.MaxLength:
 		return fmt.Errorf("%w: %w", ErrRefused, ErrFull)
 	case !r.claims && r.Seq != v.last+1:
 		return fmt.Errorf("%w: it is %d, the last is %d", ErrOrder, r.Seq, v.last)
@@ -112,7 +113,7 @@ func (f *File) admit(r *request) error {
 		return fmt.Errorf("%w: volume %d is reserved", ErrRefused, r.Volume)
 	case v == nil && f.lost != nil:
 		return f.lost
-	case v == nil && (len(f.volumes)+2)*dirSize > f.maxDirectory():
+	case v == nil && (len(f.volumes)+2)*dirSize > f.opts.maxDirectory():
 		return fmt.Errorf("%w: %w: it has %d volumes", ErrRefused, ErrFull, len(f.volumes))
 	case v == nil:
 		v = &volume{spent: true}
@@ -136,8 +137,16 @@ func (f *File) answer(r *request, err error) {
 func (f *File) room(batch []*request) (s *segment, err error) {
 	s, at := f.active, f.at
 	if s == nil || f.failed || at+f.size(batch, at) > s.size {
-		claims := slices.ContainsFunc(batch, func(r *request) bool { return r.claims })
-		if s, err = f.fresh(claims); err != nil {
+		size, bound := f.size(batch, 0), f.opts.MaxLength
+		if size > f.opts.SegmentSize {
+			size += blockSize // for Close
+		} else {
+			size = f.opts.SegmentSize
+		}
+		if len(batch) == 0 || slices.ContainsFunc(batch, func(r *request) bool { return r.claims }) {
+			bound += reserve * int64(f.opts.SegmentSize)
+		}
+		if s, err = f.fresh(size, bound); err != nil {
 			return nil, err
 		}
 		at = 0

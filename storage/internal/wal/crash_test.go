@@ -12,7 +12,7 @@ import (
 )
 
 // play is the life that is cut short in this file: three volumes, records of one byte to
-// several blocks, segments that fill up, are trimmed and used again, a Close in between.
+// more than a segment, segments that fill up, are trimmed and used again, a Close in between.
 // It goes on when the disk fails, and ends when the process is dead.
 func play(t *testing.T, b *diskBench, w *waltest.Witness) (dead bool) {
 	rnd := rand.New(rand.NewPCG(7, 7))
@@ -33,7 +33,11 @@ func play(t *testing.T, b *diskBench, w *waltest.Witness) (dead bool) {
 					return true
 				}
 				if w.Claimed(id) && (int(id)+i)%3 != 0 {
-					recs = append(recs, w.Next(id, []int{1, 300, 5000}[(i+int(id)+life)%3]))
+					size := []int{1, 300, 5000}[(i+int(id)+life)%3]
+					if i == 7+life {
+						size *= 8 // up to more than a segment
+					}
+					recs = append(recs, w.Next(id, size))
 				}
 			}
 			for _, err := range w.Append(t, log, recs...) {
@@ -246,7 +250,7 @@ func TestG6_LogWithEveryCallFailing(t *testing.T) {
 // TestG6_LogOnAFullDisk: whatever room there is, an append that does not fit is refused,
 // and the log goes on when there is room again.
 func TestG6_LogOnAFullDisk(t *testing.T) {
-	for space := 4 << 10; space <= 160<<10; space += 4 << 10 {
+	for space := 4 << 10; space <= 240<<10; space += 4 << 10 {
 		b, w := newBench(t), waltest.NewWitness()
 		b.disk.Space = space
 		play(t, b, w)

@@ -42,6 +42,9 @@
 // was trimmed: a sync of blocks that were written before needs no journal of the file
 // system, and a batch for which the disk has no room is refused, and not unknown.
 //
+// A record for which a segment is too small is a batch by itself, in a segment of its own
+// size, which is removed when it was trimmed.
+//
 // A batch is no part of the log if it cannot be read and no later one says that it was
 // durable, or if a segment of a later run begins with its number: that is how a batch
 // whose write or sync has failed is given up.

@@ -18,8 +18,13 @@ type Options struct {
 	// to 1 GiB. Default: 8 MiB.
 	SegmentSize int
 	// MaxLength bounds the segments that hold what was not trimmed, in bytes. Four more are
-	// for claims, and one is for what was trimmed and is not written over yet. Default: 1 GiB.
+	// for claims, and one is for what was trimmed and is not written over yet. At least two
+	// segments. Default: 1 GiB.
 	MaxLength int64
+	// MaxRecord is how many bytes of data a record may have, if MaxLength has room for it
+	// and for two segments. One for which a segment is too small has a segment of its own.
+	// At least what fits in a segment, at most 1 GiB. Default: 64 MiB.
+	MaxRecord int
 	// Spare is how many segments are kept for later use beside those in use. Default: 8.
 	Spare int
 	// ReadOnly has the log write nothing: claims and appends are refused, and what it shows
@@ -37,6 +42,8 @@ type Options struct {
 func (o Options) withDefaults(path string) Options {
 	o.SegmentSize = padded(min(max(cmp.Or(o.SegmentSize, 8<<20), 4*blockSize), 1<<30))
 	o.MaxLength = max(cmp.Or(o.MaxLength, 1<<30), 2*int64(o.SegmentSize))
+	o.MaxRecord = int(min(int64(cmp.Or(o.MaxRecord, 64<<20)), 1<<30, o.MaxLength-2*int64(o.SegmentSize)))
+	o.MaxRecord = max(o.MaxRecord, o.SegmentSize-o.maxDirectory()-headerSize-2*entrySize)
 	o.Spare = cmp.Or(o.Spare, 8)
 	if o.Disk == nil {
 		o.Disk = dir(path)
@@ -251,14 +258,14 @@ func (f *File) Trim(c Claim, upTo uint64) error {
 	return nil
 }
 
-// MaxRecord is Log's. An eighth of a segment is the directory's.
-func (f *File) MaxRecord() int {
-	return f.opts.SegmentSize - f.maxDirectory() - headerSize - 2*entrySize
-}
+// MaxRecord is Log's.
+func (f *File) MaxRecord() int { return f.opts.MaxRecord }
 
-func (f *File) maxDirectory() int { return f.opts.SegmentSize / 8 }
+// maxDirectory is how much of a segment its directory may take.
+func (o Options) maxDirectory() int { return o.SegmentSize / 8 }
 
-// Close is Log's. A last batch, without a record, says that all others were durable.
+// Close is Log's. A last batch, without a record, says that all others were durable. On a
+// disk that has no room for it the log is closed as a crash would leave it.
 func (f *File) Close() error {
 	f.turn <- struct{}{}
 	defer func() { <-f.turn }()
@@ -270,8 +277,10 @@ func (f *File) Close() error {
 		return nil
 	}
 	var err error
-	if size := batchSize(0, 0); f.loose && !f.failed && !f.opts.ReadOnly && f.at+size <= f.active.size {
-		err = f.write(f.active, nil)
+	if f.loose && !f.failed && !f.opts.ReadOnly {
+		if s, full := f.room(nil); full == nil {
+			err = f.write(s, nil)
+		}
 	}
 	return errors.Join(err, f.closeFiles())
 }

@@ -14,7 +14,7 @@ type diskBench struct {
 }
 
 // small has segments of 16 KiB, so that a test goes through many.
-var small = wal.Options{ID: 42, SegmentSize: 16 << 10, MaxLength: 8 << 20, Spare: 2}
+var small = wal.Options{ID: 42, SegmentSize: 16 << 10, MaxLength: 8 << 20, MaxRecord: 100 << 10, Spare: 2}
 
 func newBench(tb testing.TB) *diskBench {
 	tb.Helper()

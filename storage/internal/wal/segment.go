@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// segment is a file of the log. Those of one size are used again and again.
+// segment is a file of the log. Those of SegmentSize are used again and again, one that was
+// made for a single large record is not.
 type segment struct {
 	name    string
 	file    DiskFile
@@ -29,18 +30,26 @@ const (
 // trimmed. One holds thousands; each write that fails takes another.
 const reserve = 4
 
-// most is how many segments may hold what was not trimmed.
-func (f *File) most() int { return int(f.opts.MaxLength / int64(f.opts.SegmentSize)) }
-
-// fresh returns a segment to begin, one of earlier use if there is one.
-func (f *File) fresh(claims bool) (*segment, error) {
-	f.mu.Lock()
-	if n := len(f.live); n >= f.most()+reserve || n >= f.most() && !claims {
-		f.mu.Unlock()
-		return nil, fmt.Errorf("%w: %d segments of %d bytes", ErrFull, n, f.opts.SegmentSize)
+// length is how many bytes the segments have that hold what was not trimmed.
+func (f *File) length() (n int64) {
+	for _, s := range f.live {
+		if s.records > 0 || s != f.active {
+			n += int64(s.size)
+		}
 	}
-	i := slices.IndexFunc(f.free, func(s *segment) bool { return s.usable(f.synced) && !s.bad && s.size == f.opts.SegmentSize })
-	if i >= 0 {
+	return n
+}
+
+// fresh returns a segment of the size to begin, one of earlier use if there is one. It is
+// refused if the log became longer than the bound.
+func (f *File) fresh(size int, bound int64) (*segment, error) {
+	f.mu.Lock()
+	if n := f.length(); n+int64(size) > bound {
+		f.mu.Unlock()
+		return nil, fmt.Errorf("%w: %d bytes, and %d are needed", ErrFull, n, size)
+	}
+	i := slices.IndexFunc(f.free, func(s *segment) bool { return s.usable(f.synced) && !s.bad && s.size == size })
+	if i >= 0 && size == f.opts.SegmentSize {
 		s := f.free[i]
 		f.free = slices.Delete(f.free, i, i+1)
 		f.mu.Unlock()
@@ -49,7 +58,7 @@ func (f *File) fresh(claims bool) (*segment, error) {
 	f.names++
 	name := fmt.Sprintf("%06d%s", f.names, suffix)
 	f.mu.Unlock()
-	return f.create(name)
+	return f.create(name, size)
 }
 
 // usable says whether the segment may be written over: after a crash, a batch that is
@@ -57,14 +66,14 @@ func (f *File) fresh(claims bool) (*segment, error) {
 func (s *segment) usable(synced uint64) bool { return s.after <= synced }
 
 // create makes a segment of holes.
-func (f *File) create(name string) (_ *segment, err error) {
+func (f *File) create(name string, size int) (_ *segment, err error) {
 	d := f.opts.Disk
 	_ = d.Remove(newName) // of a failure before
 	file, err := d.Create(newName)
 	if err != nil {
 		return nil, err
 	}
-	_, err = file.WriteAt(zeros[:blockSize], int64(f.opts.SegmentSize-blockSize))
+	_, err = file.WriteAt(zeros[:blockSize], int64(size-blockSize))
 	if err == nil {
 		err = file.Sync()
 	}
@@ -82,7 +91,7 @@ func (f *File) create(name string) (_ *segment, err error) {
 		_ = d.Remove(name)
 		return nil, err
 	}
-	return &segment{name: name, file: file, size: f.opts.SegmentSize}, nil
+	return &segment{name: name, file: file, size: size}, nil
 }
 
 // fillStep is how much of a segment is filled at a time.

@@ -12,7 +12,11 @@ import (
 
 // TestG1_MemoryLogConforms: the log in memory is one.
 func TestG1_MemoryLogConforms(t *testing.T) {
-	waltest.Conformance(t, func(*testing.T) waltest.Bench { return waltest.NewMemory() })
+	waltest.Conformance(t, func(*testing.T) waltest.Bench {
+		m := waltest.NewMemory()
+		m.Max = 1 << 20
+		return m
+	})
 }
 
 // TestMemoryTakesItsTime: a call takes Delay of virtual time, and Fault decides how an

@@ -22,9 +22,6 @@ const (
 	Kept            // ErrUnknown, and the record is in the log
 )
 
-// maxRecord is what a Memory takes.
-const maxRecord = 1 << 20
-
 // Memory is a log in memory: what Open returns goes through it, and it outlives that.
 type Memory struct {
 	// Fault decides how an append or a claim (without data) ends; nil: Durable. It may
@@ -32,6 +29,8 @@ type Memory struct {
 	Fault func(wal.Record) Outcome
 	// Delay is how long each call takes, which waits for nothing but its like.
 	Delay time.Duration
+	// Max is how many bytes of data a record may have.
+	Max int
 
 	mu      sync.Mutex
 	volumes map[wal.Volume]*memoryVolume
@@ -46,8 +45,10 @@ type memoryVolume struct {
 	limbo   []wal.Record // of unknown outcome, which the next claim finds in the log
 }
 
-// NewMemory returns an empty log.
-func NewMemory() *Memory { return &Memory{volumes: map[wal.Volume]*memoryVolume{}} }
+// NewMemory returns an empty log. Its Max is that of a wal.File.
+func NewMemory() *Memory {
+	return &Memory{Max: 64 << 20, volumes: map[wal.Volume]*memoryVolume{}}
+}
 
 // Open returns the log. Two that are open at once fence each other by their claims.
 func (m *Memory) Open(testing.TB) wal.Log { return &memoryLog{m: m} }
@@ -154,7 +155,7 @@ func (l *memoryLog) append(rec wal.Record, twice bool, outcome Outcome) error {
 		return wal.ErrClosed
 	case len(rec.Data) == 0:
 		return wal.ErrEmpty
-	case len(rec.Data) > maxRecord:
+	case len(rec.Data) > l.m.Max:
 		return wal.ErrTooLarge
 	case twice:
 		return wal.ErrOrder
@@ -229,7 +230,7 @@ func (l *memoryLog) Trim(c wal.Claim, upTo uint64) error {
 	return nil
 }
 
-func (l *memoryLog) MaxRecord() int { return maxRecord }
+func (l *memoryLog) MaxRecord() int { return l.m.Max }
 
 func (l *memoryLog) Close() error {
 	l.m.mu.Lock()
