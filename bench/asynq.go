@@ -23,8 +23,9 @@ const (
 func asynqOn(name string, at server) workload.System {
 	const noDocuments = "Redis has no transaction that a task and a document could share"
 	return workload.System{
-		Name:   name,
-		Absent: map[string]string{"W4": absentApps, "W8": absentApps, "W5": noDocuments, "W7": noDocuments},
+		Name:    name,
+		Written: at.written,
+		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W5": noDocuments, "W7": noDocuments},
 		Open: func(ctx context.Context, dir string, work workload.Work) (workload.Queue, error) {
 			return openAsynq(ctx, at, dir, work)
 		},

@@ -35,6 +35,10 @@ func ran() *contest {
 		late("asynq", n/20_000-2.5, 3)  // negative, nothing, and positive
 		late("river", 20, 0)
 	}
+	for _, r := range []workload.Row{{Workload: "W7", P50: new(0.6)}, {Workload: "W7-bbolt", P50: new(0.5)}, {Workload: "W7-append", P50: new(0.25), BytesPerJob: new(4096.0)}} {
+		r.System, r.Callers, r.Jobs = "carillon", 1, 5000
+		c.rows = append(c.rows, r)
+	}
 	c.absent = []absence{{"gocron", "W1b", "a|reason"}, {"gocron", "W2", "another"}, {"gocron", "W5", "a|reason"}}
 	return c
 }
@@ -45,7 +49,7 @@ func TestReport(t *testing.T) {
 	for _, r := range rep.Results {
 		names = append(names, r.Workload+" "+r.System)
 	}
-	if got, want := strings.Join(names, ", "), "W1b carillon, W1b river, W1b asynq, W1b asynq-everysec, W3 carillon, W3 river, W3 asynq, W3 gocron"; got != want {
+	if got, want := strings.Join(names, ", "), "W1b carillon, W1b river, W1b asynq, W1b asynq-everysec, W3 carillon, W3 river, W3 asynq, W3 gocron, W7 carillon, W7-bbolt carillon, W7-append carillon"; got != want {
 		t.Fatalf("the rows are %s\nwant %s", got, want)
 	}
 	own := rep.Results[0]
@@ -58,6 +62,9 @@ func TestReport(t *testing.T) {
 	// asynq is less late, but only because it is early.
 	if late := rep.Results[4]; late.RatioTo != "river" || late.Ratio != 20 || late.RatioOf != "p99_ms" || *late.Early != 0 {
 		t.Errorf("lateness: %+v", late)
+	}
+	if floors := rep.Results[8].Floors; len(floors) != 2 || math.Abs(floors["W7-bbolt"]-1.2) > 1e-9 || math.Abs(floors["W7-append"]-2.4) > 1e-9 {
+		t.Errorf("W7 is these times its floors: %v", floors)
 	}
 	if early := rep.Results[6]; *early.Early != 9 {
 		t.Errorf("early in all rounds: %d", *early.Early)
@@ -80,13 +87,14 @@ func TestFiles(t *testing.T) {
 	for _, want := range []string{
 		"### W1b, callers: 64, jobs: 100,000\n", "| carillon | 50,000 (40,000–60,000) | 2.00 |", "| 2.50× (asynq) |",
 		"| asynq-everysec (not durable) | 100,000 (80,000–120,000) |", "| gocron | W1b, W5 | a/reason |",
+		"| carillon |  |  | 0.25 |  |  |  |  | 4,096 |  |\n\nA call of W7 takes 2.40 times as long at p50.\n",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table has no %q:\n%s", want, table)
 		}
 	}
 	var rows []map[string]any
-	if err := json.Unmarshal(read("results.json"), &rows); err != nil || len(rows) != 11 || rows[0]["system"] != "carillon" || rows[8]["absent"] != "a|reason" {
+	if err := json.Unmarshal(read("results.json"), &rows); err != nil || len(rows) != 14 || rows[0]["system"] != "carillon" || rows[11]["absent"] != "a|reason" {
 		t.Errorf("the figures: %v, %v", err, rows)
 	}
 	for _, name := range []string{"schedule.svg", "lateness.svg"} {
@@ -103,6 +111,20 @@ func TestFiles(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "mutations.svg")); !os.IsNotExist(err) {
 		t.Errorf("a plot of nothing: %v", err)
+	}
+}
+
+// TestTurns: the order of the systems is turned round in every second round.
+func TestTurns(t *testing.T) {
+	c := &contest{systems: contestants()[:3]}
+	var got []string
+	for round := range 4 {
+		for _, s := range c.turn(round) {
+			got = append(got, s.name)
+		}
+	}
+	if want := "carillon river asynq asynq river carillon carillon river asynq asynq river carillon"; strings.Join(got, " ") != want {
+		t.Errorf("the turns are %v, want %s", got, want)
 	}
 }
 

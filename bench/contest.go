@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -65,7 +66,7 @@ func (c *contest) run(ctx context.Context) (err error) {
 	}
 	for round := range c.rounds {
 		for _, w := range c.workloads {
-			for _, s := range c.systems {
+			for _, s := range c.turn(round) {
 				if c.isAbsent(s, w.Name) {
 					continue
 				}
@@ -92,6 +93,16 @@ func (c *contest) run(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// turn is the order of the systems in a round. It is turned round each time, so that
+// none is always the one that follows a certain other.
+func (c *contest) turn(round int) []contestant {
+	order := slices.Clone(c.systems)
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	return order
 }
 
 // isAbsent says whether the system is left out of the workload, and notes why
@@ -143,7 +154,7 @@ func (c *contest) measure(ctx context.Context, o order) ([]workload.Row, error) 
 		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
 			return nil, err
 		}
-		if row.Workload != baseline || row.System == contestants()[0].name {
+		if !isFloor(row.Workload) || row.System == contestants()[0].name {
 			rows = append(rows, row)
 		}
 	}

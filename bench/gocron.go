@@ -54,7 +54,7 @@ func (q *gocronQueue) Batch(ctx context.Context, jobs []workload.Job) error {
 func (q *gocronQueue) Drained(context.Context) error { return nil }
 
 // Usage implements workload.Queue.
-func (q *gocronQueue) Usage() workload.Usage { return workload.Usage{Flushes: -1, BytesWritten: -1} }
+func (q *gocronQueue) Usage() workload.Usage { return workload.Usage{Flushes: -1} }
 
 // Close implements workload.Queue.
 func (q *gocronQueue) Close() error { return q.scheduler.Shutdown() }

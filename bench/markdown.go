@@ -21,10 +21,13 @@ func (rep *Report) markdown(w io.Writer) error {
 		if title := r.title(); title != last {
 			last = title
 			fmt.Fprintf(&b, "\n### %s\n\n", title)
-			b.WriteString("| system | per second | seconds | p50 ms | p99 ms | max ms | early | RSS MB | MB written | Carillon is better by |\n")
+			b.WriteString("| system | per second | seconds | p50 ms | p99 ms | max ms | early | RSS MB | B written a job | Carillon is better by |\n")
 			b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 		}
 		r.line(&b)
+		if times, ok := rep.timesFloor(r.Workload); ok {
+			fmt.Fprintf(&b, "\nA call of W7 takes %s times as long at p50.\n", number(times))
+		}
 	}
 	if len(rep.Absent) > 0 {
 		b.WriteString("\n### Left out\n\n| system | workload | reason |\n|---|---|---|\n")
@@ -84,8 +87,8 @@ func (r *Result) line(b *strings.Builder) {
 	if r.Early != nil {
 		early = strconv.Itoa(*r.Early)
 	}
-	if r.BytesWritten != nil {
-		written = number(float64(*r.BytesWritten) / (1 << 20))
+	if r.BytesPerJob != nil {
+		written = cell("bytes_per_job")
 	}
 	if r.RatioTo != "" {
 		ratio = fmt.Sprintf("%s× (%s)", number(r.Ratio), r.RatioTo)

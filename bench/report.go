@@ -28,6 +28,9 @@ type Result struct {
 	Ratio   float64 `json:"ratio,omitzero"`
 	RatioOf string  `json:"ratio_of,omitempty"` // the name of the figure
 	RatioTo string  `json:"ratio_to,omitempty"` // the peer
+	// Floors is how many times the p50 of each floor the p50 of Carillon's W7 is, by
+	// the name of the floor's row.
+	Floors map[string]float64 `json:"floors,omitempty"`
 	// Absent says why there are no figures.
 	Absent string `json:"absent,omitempty"`
 }
@@ -42,7 +45,7 @@ type Report struct {
 
 // figures are the figures of a row that medians are taken of.
 func figures(r *workload.Row) map[string]*float64 {
-	all := map[string]*float64{"seconds": &r.Seconds, "per_second": &r.PerSecond, "p50_ms": r.P50, "p99_ms": r.P99, "max_ms": r.Max, "rss_mb": r.RSS, "bytes_per_app": r.BytesPerApp, "file_mb": r.FileMB}
+	all := map[string]*float64{"seconds": &r.Seconds, "per_second": &r.PerSecond, "p50_ms": r.P50, "p99_ms": r.P99, "max_ms": r.Max, "rss_mb": r.RSS, "bytes_per_job": r.BytesPerJob, "bytes_per_app": r.BytesPerApp, "file_mb": r.FileMB}
 	for name, f := range all {
 		if f == nil || *f == 0 {
 			delete(all, name)
@@ -56,7 +59,7 @@ func aspect(name string) (figure string, more bool) {
 	switch name {
 	case "W3", "W3-loaded", "W6-W3", "W4-herd", "W8", "W8-due":
 		return "p99_ms", false
-	case "W7", "W7-baseline":
+	case "W7", "W7-bbolt", "W7-append":
 		return "p50_ms", false
 	case "W4-idle":
 		return "bytes_per_app", false
@@ -66,9 +69,9 @@ func aspect(name string) (figure string, more bool) {
 	return "per_second", true
 }
 
-// baseline is the row of what the disk itself takes, which is measured beside
-// Carillon's W7 and counts as its own.
-const baseline = "W7-baseline"
+// isFloor says whether the row is of what the disk itself takes. It is measured in
+// turn with the calls of W7, and that beside Carillon's counts as its own.
+func isFloor(name string) bool { return name == "W7-bbolt" || name == "W7-append" }
 
 // key tells rows apart.
 type key struct {
@@ -103,6 +106,7 @@ func (c *contest) report() *Report {
 		}
 		compare(rep.Results[first:])
 	}
+	rep.toFloors()
 	return rep
 }
 
@@ -133,7 +137,7 @@ func medianOf(rows []workload.Row, durable bool) Result {
 		res.Spread[name] = Span{values[0], values[len(values)-1]}
 	}
 	res.Seconds, res.PerSecond = medians["seconds"], medians["per_second"]
-	for name, f := range map[string]**float64{"p50_ms": &res.P50, "p99_ms": &res.P99, "max_ms": &res.Max, "rss_mb": &res.RSS, "bytes_per_app": &res.BytesPerApp, "file_mb": &res.FileMB} {
+	for name, f := range map[string]**float64{"p50_ms": &res.P50, "p99_ms": &res.P99, "max_ms": &res.Max, "rss_mb": &res.RSS, "bytes_per_job": &res.BytesPerJob, "bytes_per_app": &res.BytesPerApp, "file_mb": &res.FileMB} {
 		if m, ok := medians[name]; ok {
 			*f = &m
 		}
@@ -158,7 +162,7 @@ func compare(rows []Result) {
 	if len(rows) == 0 || rows[0].System != "carillon" {
 		return
 	}
-	if rows[0].Workload == baseline {
+	if isFloor(rows[0].Workload) {
 		return // a bound, not a contest
 	}
 	figure, more := aspect(rows[0].Workload)
@@ -178,6 +182,33 @@ func compare(rows []Result) {
 		}
 		if rows[0].RatioTo == "" || ratio < rows[0].Ratio {
 			rows[0].Ratio, rows[0].RatioOf, rows[0].RatioTo = ratio, figure, peer.System
+		}
+	}
+}
+
+// timesFloor is how many times a floor's p50 Carillon's W7 takes.
+func (rep *Report) timesFloor(floor string) (times float64, ok bool) {
+	for _, r := range rep.Results {
+		if times, ok = r.Floors[floor]; ok {
+			break
+		}
+	}
+	return times, ok
+}
+
+// toFloors gives Carillon's W7 its Floors.
+func (rep *Report) toFloors() {
+	i := slices.IndexFunc(rep.Results, func(r Result) bool { return r.Workload == "W7" && r.System == "carillon" })
+	if i < 0 {
+		return
+	}
+	call := &rep.Results[i]
+	for _, r := range rep.Results {
+		if isFloor(r.Workload) && call.P50 != nil && r.P50 != nil && *r.P50 > 0 {
+			if call.Floors == nil {
+				call.Floors = map[string]float64{}
+			}
+			call.Floors[r.Workload] = *call.P50 / *r.P50
 		}
 	}
 }

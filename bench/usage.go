@@ -12,22 +12,31 @@ import (
 
 // usage is what a server, its children, and this process have used.
 func (s server) usage() workload.Usage {
-	u := workload.Usage{Flushes: -1, BytesWritten: written("self")}
-	if s.PID == 0 {
-		return u
-	}
-	pid := strconv.Itoa(s.PID)
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%s/task/%[1]s/children", pid))
-	for _, p := range append(strings.Fields(string(children)), pid) {
-		u.BytesWritten += written(p)
+	u := workload.Usage{Flushes: -1}
+	for _, p := range s.processes() {
 		u.RSS += field("/proc/"+p+"/smaps_rollup", "Pss:") << 10 // its part of what is shared
 	}
 	return u
 }
 
-// written is how many bytes a process has had written to the disk, its children
-// that have ended included.
-func written(pid string) int64 { return field("/proc/"+pid+"/io", "write_bytes:") }
+// processes are the server and its children.
+func (s server) processes() []string {
+	if s.PID == 0 {
+		return nil
+	}
+	pid := strconv.Itoa(s.PID)
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%s/task/%[1]s/children", pid))
+	return append(strings.Fields(string(children)), pid)
+}
+
+// written is how many bytes of pages the server has changed; what it has written
+// counts its answers, too.
+func (s server) written() (n int64, ok bool) {
+	for _, p := range s.processes() {
+		n += field("/proc/"+p+"/io", "write_bytes:")
+	}
+	return n, n > 0
+}
 
 // field is the number behind a name in a file of /proc; 0 if there is none, or
 // if the process has ended.

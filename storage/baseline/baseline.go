@@ -1,51 +1,54 @@
 // Package baseline is what a durable update costs without anything of ours around
-// it: one key of a file that has so many, in one transaction. The latency of a
-// mutation is measured against it.
+// it. The latency of a mutation is measured against both floors:
 //
-//	f, err := baseline.Open(dir, 100, value)
-//	defer f.Close()
-//	err = f.Update(7, value) // durable when it returns
+//	keys, err := baseline.OpenKeys(dir, 100, value) // a bbolt file
+//	err = keys.Update(7, value)                     // one key, in one transaction
+//	zeros, err := baseline.OpenZeros(dir)           // a plain file
+//	err = zeros.Append(value)                       // one write and one sync
+//
+// Both are durable when they return nil.
 package baseline
 
 import (
 	"fmt"
 	"path/filepath"
 
-	"carillon/storage/internal/kv"
+	"go.etcd.io/bbolt"
 )
 
-// File is a file with some keys. A bucket that has only a few is part of the
+// Keys is a bbolt file with some keys. A bucket that has only a few is part of the
 // page above it, and its update one page cheaper.
-type File struct{ db *kv.DB }
+type Keys struct{ db *bbolt.DB }
 
-// Open makes the file in dir, with so many keys of the value.
-func Open(dir string, keys int, value []byte) (*File, error) {
-	path := filepath.Join(dir, "baseline.db")
-	err := kv.Create(path, func(tx *kv.Txn) error {
-		for i := range keys {
-			if err := tx.Put(kv.Data, key(i), value); err != nil {
-				return err
-			}
+var bucket = []byte("data")
+
+// OpenKeys makes the file in dir, with so many keys of the value.
+func OpenKeys(dir string, keys int, value []byte) (*Keys, error) {
+	db, err := bbolt.Open(filepath.Join(dir, "keys.db"), 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket(bucket)
+		for i := 0; i < keys && err == nil; i++ {
+			err = b.Put(key(i), value)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
+		db.Close()
 		return nil, err
 	}
-	db, err := kv.Open(path, kv.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return &File{db}, nil
+	return &Keys{db}, nil
 }
 
 // key is as long as that of a document.
 func key(i int) []byte { return fmt.Appendf(nil, "%040d", i) }
 
 // Update writes the value of key i. It is durable when Update returns nil.
-func (f *File) Update(i int, value []byte) error {
-	return f.db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, key(i), value) })
+func (k *Keys) Update(i int, value []byte) error {
+	return k.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key(i), value) })
 }
 
 // Close closes the file.
-func (f *File) Close() error { return f.db.Close() }
+func (k *Keys) Close() error { return k.db.Close() }

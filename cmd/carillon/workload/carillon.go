@@ -180,8 +180,7 @@ func (e *engine) UpdateAndSchedule(ctx context.Context, tenant, document int) er
 
 // Usage implements Queue.
 func (e *engine) Usage() Usage {
-	stats := e.Stats()
-	return Usage{Flushes: stats.Commits, BytesWritten: stats.Written}
+	return Usage{Flushes: e.Stats().Commits}
 }
 
 // closeTime bounds how long jobs that run have to end when the engine is closed.

@@ -35,7 +35,7 @@ func crowd(ctx context.Context, r *Harness) error {
 			if err != nil {
 				return err
 			}
-			row := Row{Workload: r.name + name, Callers: 1, Apps: apps}
+			row := Row{Workload: r.name + name, Callers: 1, Apps: apps, wroteFor: -1}
 			err = q.beside(ctx, apps, &row, func() error { return run(q) })
 			if err = errors.Join(err, q.Close()); err == nil {
 				r.emit(row)

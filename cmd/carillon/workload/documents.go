@@ -2,12 +2,8 @@ package workload
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"time"
-
-	"carillon/storage/baseline"
 )
 
 const (
@@ -56,63 +52,4 @@ func (r *Harness) documents(ctx context.Context, apps int, fn func(Documents) er
 		}
 		return fn(docs)
 	})
-}
-
-// latency is W7. Calls and baseline updates take turns, so that a disk that is
-// slow for a while is slow for both.
-func latency(ctx context.Context, r *Harness) (err error) {
-	n := r.scaled(latencyCalls)
-	call := Row{Workload: r.name, Callers: 1, Apps: 1, Jobs: n}
-	floor := Row{Workload: r.name + "-baseline", Callers: 1, Jobs: n}
-	dir, err := os.MkdirTemp(r.Dir, "baseline-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	value := make([]byte, baselineValue)
-	file, err := baseline.Open(dir, tenantDocs, value)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	err = r.documents(ctx, 1, func(q Documents) error {
-		r.Meter.begin("W7 a call, a baseline update", n)
-		return measure(q, &call, func() error {
-			var calls, updates []time.Duration
-			for i := range n {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				began := time.Now()
-				if err := q.Update(ctx, 0, i%tenantDocs); err != nil {
-					return err
-				}
-				called := time.Now()
-				value[i%baselineValue]++
-				if err := file.Update(i%tenantDocs, value); err != nil {
-					return err
-				}
-				calls, updates = append(calls, called.Sub(began)), append(updates, time.Since(called))
-				r.Meter.add(1)
-			}
-			call.spent(sum(calls), n)
-			call.spread(calls)
-			floor.spent(sum(updates), n)
-			floor.spread(updates)
-			return nil
-		})
-	})
-	if err != nil {
-		return err
-	}
-	r.emit(call)
-	r.emit(floor)
-	return nil
-}
-
-func sum(spans []time.Duration) (total time.Duration) {
-	for _, d := range spans {
-		total += d
-	}
-	return total
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"carillon/actors"
 	"carillon/cmd/carillon/workload"
 )
 
@@ -90,18 +91,19 @@ func BenchmarkGuard(b *testing.B) {
 // count does n jobs, one after the other, and reports what each has cost.
 func count(b *testing.B, q workload.Queue, n int, allocs bool, do func(i int) error) {
 	b.Helper()
-	usage, before := q.Usage(), allocations()
+	stats := func() actors.Stats { return q.(interface{ Stats() actors.Stats }).Stats() }
+	was, before := stats(), allocations()
 	for i := range n {
 		if err := do(i); err != nil {
 			b.Fatal(err)
 		}
 	}
-	after := q.Usage()
+	now := stats()
 	if allocs {
 		b.ReportMetric(float64(allocations()-before)/float64(n), "allocs/job")
 	}
-	b.ReportMetric(float64(after.Flushes-usage.Flushes)/float64(n), "flushes/job")
-	b.ReportMetric(float64(after.BytesWritten-usage.BytesWritten)/float64(n), "written-B/job")
+	b.ReportMetric(float64(now.Commits-was.Commits)/float64(n), "flushes/job")
+	b.ReportMetric(float64(now.Written-was.Written)/float64(n), "written-B/job")
 }
 
 func allocations() uint64 {

@@ -33,7 +33,7 @@ func All() []Workload {
 		{"W4", "10,000 apps of 10 jobs: schedule, sleep, and a cron tick of all at one instant", herd},
 		{"W5", "RPC mutations: read a document, write it, schedule a job; 64 callers, 1 app and 64", mutations},
 		{"W6", "1,000,000 pending jobs: open, memory, and W1b and W3 on top", million},
-		{"W7", "latency of an RPC mutation, 1 caller, and of a baseline update of the disk", latency},
+		{"W7", "latency of an RPC mutation, 1 caller, and of an update of a bbolt file and an append to a plain one", latency},
 		{"W8", "calls of one app beside 20,000 with a heartbeat: as they come into being, and after a start with all due", crowd},
 	}
 }
@@ -87,7 +87,7 @@ type Harness struct {
 	Scale  float64 // of the number of jobs, apps and calls, and of W3's span; see CheckScale
 	Meter  *Meter  // default: none looks at it
 
-	emit func(Row)
+	account
 	name string
 }
 
@@ -100,12 +100,16 @@ func (r *Harness) Run(ctx context.Context, list []Workload, emit func(Row)) erro
 	if r.Meter == nil {
 		r.Meter = &Meter{}
 	}
-	r.emit = emit
+	r.account = account{total: written, tell: emit}
+	if r.System.Written != nil {
+		r.total = r.System.Written
+	}
 	for _, w := range list {
 		if _, absent := r.System.Absent[w.Name]; absent {
 			continue
 		}
 		r.name = w.Name
+		r.begin()
 		if err := w.run(ctx, r); err != nil {
 			return fmt.Errorf("%s: %w", w.Name, err)
 		}
@@ -134,12 +138,20 @@ func (r *Harness) opened(ctx context.Context, dir string, work Work, fn func(Que
 	if work.Apps == 0 {
 		work.Apps = 1
 	}
-	q, err := r.System.Open(ctx, dir, work)
+	return using(r, func() (Queue, error) { return r.System.Open(ctx, dir, work) }, fn)
+}
+
+// using opens a queue for fn and closes it afterwards.
+func using[Q Queue](r *Harness, open func() (Q, error), fn func(Q) error) error {
+	q, err := open()
 	if err != nil {
 		return err
 	}
+	r.open = true
 	err = fn(q)
-	return errors.Join(err, q.Close())
+	err = errors.Join(err, q.Close())
+	r.closed()
+	return err
 }
 
 // fresh is opened in a new directory.
@@ -154,9 +166,6 @@ func measure(q Queue, row *Row, fn func() error) error {
 	after := q.Usage()
 	if after.Flushes >= 0 {
 		row.Flushes = new(after.Flushes - before.Flushes)
-	}
-	if after.BytesWritten >= 0 {
-		row.BytesWritten = new(after.BytesWritten - before.BytesWritten)
 	}
 	if own, _, ok := settled(); ok && after.RSS >= 0 {
 		row.RSS = new(megabytes(own + after.RSS))

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -21,15 +20,17 @@ const (
 	herdWait = 2 * time.Minute
 )
 
+// herdTick is when the cron of W4 ticks.
+var herdTick = time.Date(2030, 3, 1, 3, 0, 0, 0, time.UTC)
+
 // herd is W4. It has a clock of its own, which is set forward to shortly before
 // three o'clock once all the apps are asleep.
 func herd(ctx context.Context, r *Harness) error {
 	apps := r.scaled(herdApps)
-	three := time.Date(2030, 3, 1, 3, 0, 0, 0, time.UTC)
 	var ahead atomic.Int64
 	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	set := func(to time.Time) { ahead.Store(int64(time.Until(to))) }
-	set(three.Add(-time.Hour))
+	set(herdTick.Add(-time.Hour))
 
 	ticks := newRound(apps)
 	work := Work{Apps: apps, Started: func(due time.Time) {
@@ -40,61 +41,65 @@ func herd(ctx context.Context, r *Harness) error {
 		Testing: actors.Testing{Clock: clock}, IdleAfter: herdIdle,
 		Crons: []dispatch.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: noop.With(Payload{})}},
 	}
-	return r.within(func(dir string) (err error) {
-		q, err := openEngine(dir, work, opts)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, q.Close()) }()
-		_, empty, _ := settled()
-
-		jobs := apps * jobsOfAnApp
-		row := Row{Workload: r.name, Callers: herdCallers, Apps: apps, Jobs: jobs}
-		r.Meter.begin("W4 schedule", jobs)
-		due := three.Add(24 * time.Hour)
-		err = measure(q, &row, func() error {
-			began := time.Now()
-			_, err := r.callers(ctx, herdCallers, apps, func(ctx context.Context, i int) error {
-				r.Meter.add(jobsOfAnApp - 1)
-				return q.scheduleIn(ctx, i, jobsOfAnApp, due)
-			})
-			row.spent(time.Since(began), jobs)
-			return err
+	return r.within(func(dir string) error {
+		return using(r, func() (*engine, error) { return openEngine(dir, work, opts) }, func(q *engine) error {
+			return r.herdOn(ctx, q, dir, ticks, clock, set)
 		})
-		if err != nil {
-			return err
-		}
-		r.emit(row)
+	})
+}
 
-		row = Row{Workload: r.name + "-idle", Apps: apps, Jobs: jobs}
-		r.Meter.begin("W4 fall asleep", apps)
-		if err := q.asleep(ctx, r.Meter); err != nil {
-			return err
-		}
-		if resident, own, ok := settled(); ok {
-			row.RSS = new(megabytes(resident))
-			row.BytesPerApp = new(float64(own-empty) / float64(apps))
-		}
-		row.FileMB = new(megabytes(sizeOf(dir)))
-		r.emit(row)
+// herdOn measures the apps of an engine that is open. clock is its clock, and set
+// sets it.
+func (r *Harness) herdOn(ctx context.Context, q *engine, dir string, ticks *round, clock func() time.Time, set func(time.Time)) error {
+	apps, three := len(q.apps), herdTick
+	_, empty, _ := settled()
 
-		row = Row{Workload: r.name + "-herd", Apps: apps, Jobs: apps}
-		r.Meter.begin("W4 tick", apps)
-		err = measure(q, &row, func() error {
-			set(three.Add(-3 * time.Second))
-			if err := ticks.wait(ctx, herdWait); err != nil {
-				return err
-			}
-			row.spent(clock().Sub(three), apps)
-			return nil
+	jobs := apps * jobsOfAnApp
+	row := Row{Workload: r.name, Callers: herdCallers, Apps: apps, Jobs: jobs}
+	r.Meter.begin("W4 schedule", jobs)
+	due := three.Add(24 * time.Hour)
+	err := measure(q, &row, func() error {
+		began := time.Now()
+		_, err := r.callers(ctx, herdCallers, apps, func(ctx context.Context, i int) error {
+			r.Meter.add(jobsOfAnApp - 1)
+			return q.scheduleIn(ctx, i, jobsOfAnApp, due)
 		})
-		if err != nil {
+		row.spent(time.Since(began), jobs)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.emit(row)
+
+	row = Row{Workload: r.name + "-idle", Apps: apps, Jobs: jobs, wroteFor: -1}
+	r.Meter.begin("W4 fall asleep", apps)
+	if err := q.asleep(ctx, r.Meter); err != nil {
+		return err
+	}
+	if resident, own, ok := settled(); ok {
+		row.RSS = new(megabytes(resident))
+		row.BytesPerApp = new(float64(own-empty) / float64(apps))
+	}
+	row.FileMB = new(megabytes(sizeOf(dir)))
+	r.emit(row)
+
+	row = Row{Workload: r.name + "-herd", Apps: apps, Jobs: apps}
+	r.Meter.begin("W4 tick", apps)
+	err = measure(q, &row, func() error {
+		set(three.Add(-3 * time.Second))
+		if err := ticks.wait(ctx, herdWait); err != nil {
 			return err
 		}
-		row.lateness(ticks.late)
-		r.emit(row)
+		row.spent(clock().Sub(three), apps)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	row.lateness(ticks.late)
+	r.emit(row)
+	return nil
 }
 
 // scheduleIn stores n jobs in an app, one after the other.

@@ -115,6 +115,7 @@ func (r *Harness) latenessOn(ctx context.Context, q Queue, name string, starts *
 		}
 		if loaded {
 			row.spent(time.Since(loads), scheduled)
+			row.wroteFor = n + scheduled
 		}
 		return err
 	})

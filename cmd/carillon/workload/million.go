@@ -24,8 +24,8 @@ func million(ctx context.Context, r *Harness) error {
 		settled()
 		starts := &starts{}
 		r.Meter.begin("W6 open", 0)
-		row := Row{Workload: r.name, Jobs: n}
-		if size := sizeOf(dir); size > 0 { // else its data is with a server
+		row := Row{Workload: r.name, Jobs: n} // that were stored before count as written
+		if size := sizeOf(dir); size > 0 {    // else its data is with a server
 			row.FileMB = new(megabytes(size))
 		}
 		began := time.Now()

@@ -20,10 +20,13 @@ type Row struct {
 	P99 *float64 `json:"p99_ms,omitempty"`
 	Max *float64 `json:"max_ms,omitempty"`
 
-	Early        *int     `json:"early,omitempty"`  // jobs that started before they were due
-	RSS          *float64 `json:"rss_mb,omitempty"` // resident memory at the end, after a collection
-	Flushes      *int64   `json:"flushes,omitempty"`
-	BytesWritten *int64   `json:"bytes_written,omitempty"`
+	Early   *int     `json:"early,omitempty"`  // jobs that started before they were due
+	RSS     *float64 `json:"rss_mb,omitempty"` // resident memory at the end, after a collection
+	Flushes *int64   `json:"flushes,omitempty"`
+
+	BytesWritten *int64   `json:"bytes_written,omitempty"` // to files: see account
+	BytesPerJob  *float64 `json:"bytes_per_job,omitempty"`
+	wroteFor     int      // how many jobs those are of, if not Jobs; negative: of none
 
 	BytesPerApp *float64 `json:"bytes_per_app,omitempty"` // memory of an app that sleeps
 	FileMB      *float64 `json:"file_mb,omitempty"`       // size of the data on disk

@@ -66,12 +66,12 @@ func TestRowInJSON(t *testing.T) {
 func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	table := NewTable(&out)
-	table.Print(Row{Workload: "W1b", Callers: 64, Jobs: 100_000, Seconds: 2.5, PerSecond: 40_000, P50: new(0.1234), P99: new(12.34), Max: new(1234.5), BytesWritten: new(int64(3 << 20))})
+	table.Print(Row{Workload: "W1b", Callers: 64, Jobs: 100_000, Seconds: 2.5, PerSecond: 40_000, P50: new(0.1234), P99: new(12.34), Max: new(1234.5), BytesWritten: new(int64(3 << 20)), BytesPerJob: new(31.46)})
 	table.Print(Row{Workload: "W3", Jobs: 20, Early: new(0)})
 	lines := strings.Split(out.String(), "\n")
 	for i, want := range []string{
-		"workload callers apps jobs seconds per second p50 ms p99 ms max ms early rss MB flushes MB written file MB B/app",
-		"W1b 64 100,000 2.50 40,000 0.123 12.3 1,235 3.00",
+		"workload callers apps jobs seconds per second p50 ms p99 ms max ms early rss MB flushes MB written B/job file MB B/app",
+		"W1b 64 100,000 2.50 40,000 0.123 12.3 1,235 3.00 31.5",
 		"W3 20 0",
 	} {
 		if got := strings.Join(strings.Fields(lines[i]), " "); got != want {

@@ -10,6 +10,9 @@ type System struct {
 	Name string
 	// Open opens it on its data in dir, which may be empty.
 	Open func(ctx context.Context, dir string, work Work) (Queue, error)
+	// Written is how many bytes the processes that keep its data have written so far,
+	// or that this cannot be told. Default: this process keeps it.
+	Written func() (n int64, ok bool)
 	// Absent says of workloads why the system is left out of them.
 	Absent map[string]string
 }
@@ -53,9 +56,8 @@ type Queue interface {
 
 // Usage is what a system has used. What it cannot tell is negative.
 type Usage struct {
-	Flushes      int64
-	BytesWritten int64
-	RSS          int64 // of its processes other than this one
+	Flushes int64
+	RSS     int64 // of its processes other than this one
 }
 
 // Documents is a Queue of a system that has documents beside its jobs, and can

@@ -53,6 +53,7 @@ func columns() []column {
 			}
 			return figure(new(megabytes(*r.BytesWritten)))
 		}},
+		{"B/job", 7, func(r *Row) string { return figure(r.BytesPerJob) }},
 		{"file MB", 7, func(r *Row) string { return figure(r.FileMB) }},
 		{"B/app", 6, func(r *Row) string { return figure(r.BytesPerApp) }},
 	}
