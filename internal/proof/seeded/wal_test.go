@@ -149,4 +149,16 @@ var walFaults = []seededFault{
 		pkg: "storage/internal/wal", tests: "TestG37_AClosedLogKnowsItsEnd",
 		edits: []edit{{"storage/internal/wal/file.go", `	if f.loose && !f.failed && !f.opts.ReadOnly {`, `	if f.loose && !f.failed && !f.opts.ReadOnly && !FAULT {`}},
 	},
+	{
+		name: "wal-vanished-unnoticed", what: "what is written to a file that was removed is acknowledged",
+		pkg: "storage/internal/wal", tests: "TestG23_ALogWhoseFilesVanish",
+		edits: []edit{{"storage/internal/wal/commit.go", `if err := f.present(f.active); err != nil {`, `if err := f.present(f.active); err != nil && !FAULT {`}},
+	},
+	{
+		name: "wal-vanished-forgotten", what: "a log whose file was gone goes on when it is back",
+		pkg: "storage/internal/wal", tests: "TestG23_ALogWhoseFilesVanish",
+		edits: []edit{{"storage/internal/wal/commit.go", `		f.replaced = err`, `		if !FAULT {
+			f.replaced = err
+		}`}},
+	},
 }

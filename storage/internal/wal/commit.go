@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -101,6 +102,8 @@ func (f *File) admit(r *request) error {
 		return ErrClosed
 	case f.opts.ReadOnly:
 		return ErrReadOnly
+	case f.replaced != nil:
+		return f.replaced
 	case !r.claims && (v == nil || v.spent || v.epoch != r.Epoch):
 		return ErrFenced
 	case !r.claims && f.length() > f.opts.MaxLength:
@@ -135,6 +138,9 @@ func (f *File) answer(r *request, err error) {
 
 // room returns the segment that the batch goes to, which has the blocks for it.
 func (f *File) room(batch []*request) (s *segment, err error) {
+	if err := f.present(f.active); err != nil {
+		return nil, err
+	}
 	s, at := f.active, f.at
 	if s == nil || f.failed || at+f.size(batch, at) > s.size {
 		size, bound := f.size(batch, 0), f.opts.MaxLength
@@ -149,9 +155,27 @@ func (f *File) room(batch []*request) (s *segment, err error) {
 		if s, err = f.fresh(size, bound); err != nil {
 			return nil, err
 		}
+		if err := f.present(s); err != nil {
+			return nil, err
+		}
 		at = 0
 	}
 	return s, f.fill(s, at, at+f.size(batch, at))
+}
+
+// present says whether the file of the segment, if there is one, is still the one that will
+// be opened by its name. If it is not, the log ends: what comes next would be behind a gap.
+func (f *File) present(s *segment) error {
+	if s == nil {
+		return nil
+	}
+	err := s.file.Present(int64(s.size))
+	if errors.Is(err, ErrReplaced) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.replaced = err
+	}
+	return err
 }
 
 // size is that of the batch at the offset of a segment. The first has the directory.

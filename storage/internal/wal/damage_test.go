@@ -349,6 +349,30 @@ func TestG1_StaleBatchesAreNotTakenForNew(t *testing.T) {
 	}
 }
 
+// TestG23_ASpareSegmentThatVanished: what is written to it would be gone with the process.
+func TestG23_ASpareSegmentThatVanished(t *testing.T) {
+	b, w := newBench(t), waltest.NewWitness()
+	log := b.open(t)
+	for range 13 { // four to a segment
+		spoil(t, log, w, 0)
+		w.TrimBy(t, log, 0, 0)
+	}
+	if err := b.disk.Remove("000001.log"); err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		if err := w.Append(t, log, w.Next(0, 100))[0]; err != nil {
+			if !errors.Is(err, wal.ErrReplaced) {
+				t.Error(err)
+			}
+			b.disk = b.disk.Kill()
+			w.CheckAll(t, b.open(t))
+			return
+		}
+	}
+	t.Error("it was not noticed")
+}
+
 // TestG1_ASegmentIsNeededUntilTheDiskSaysItIsNot: a segment that was trimmed is written
 // over when a batch that says so is durable. A power cut before that finds it as it was.
 func TestG1_ASegmentIsNeededUntilTheDiskSaysItIsNot(t *testing.T) {

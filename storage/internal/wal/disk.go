@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -26,6 +27,8 @@ type DiskFile interface {
 	io.WriterAt
 	io.Closer
 	Size() (int64, error)
+	// Present says whether the file has its name still, and the size or more: ErrReplaced.
+	Present(size int64) error
 	Sync() error     // makes data and size durable
 	Datasync() error // makes data durable that was written into blocks which the file has
 }
@@ -33,7 +36,10 @@ type DiskFile interface {
 // dir is a Disk: a directory of the system's.
 type dir string
 
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	info os.FileInfo // of when it was opened
+}
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()
@@ -41,6 +47,14 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+func (f osFile) Present(size int64) error {
+	info, err := os.Stat(f.Name())
+	if errors.Is(err, os.ErrNotExist) || err == nil && (!os.SameFile(info, f.info) || info.Size() < size) {
+		return fmt.Errorf("%w: %s", ErrReplaced, filepath.Base(f.Name()))
+	}
+	return err
 }
 
 func (f osFile) Datasync() error { return datasync(f.File) }
@@ -52,7 +66,11 @@ func (d dir) open(name string, flag int) (DiskFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return osFile{f, info}, nil
 }
 
 func (d dir) Create(name string) (DiskFile, error) {

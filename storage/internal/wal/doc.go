@@ -73,6 +73,8 @@
 //	    can be trimmed, one on its way, and Spare. A new log takes one step of filling.
 //	L10 A batch is written into blocks that its file has. When those cannot be had, the
 //	    batch is refused, and the next one goes to a segment that has them, or to a new one.
+//	L11 Before each batch the file that it goes to has its name, and its size, still. Once one
+//	    had not, nothing is appended until the log is opened anew (ErrReplaced).
 //
 // File.Salvage gives up what a damaged volume has in the log, so that it can be claimed and
 // trimmed again; until then it holds back the segments with its records.

@@ -68,16 +68,17 @@ type File struct {
 	failed bool // a batch has failed: the next one begins a segment
 	loose  bool // nothing on the disk says yet that the latest batch is durable
 
-	mu      sync.Mutex // for what stands below; held while nothing waits for the disk
-	closed  bool
-	queue   []*request
-	volumes map[Volume]*volume
-	lost    *Damage    // of volumes that are not known, if there may be some
-	live    []*segment // oldest first; the active one is the last
-	free    []*segment
-	begun   uint64 // number of the latest batch
-	synced  uint64 // number of the latest batch that is durable
-	names   int    // number in the latest segment's name
+	mu       sync.Mutex // for what stands below; held while nothing waits for the disk
+	closed   bool
+	replaced error // a file was found to be: nothing is appended any more
+	queue    []*request
+	volumes  map[Volume]*volume
+	lost     *Damage    // of volumes that are not known, if there may be some
+	live     []*segment // oldest first; the active one is the last
+	free     []*segment
+	begun    uint64 // number of the latest batch
+	synced   uint64 // number of the latest batch that is durable
+	names    int    // number in the latest segment's name
 }
 
 // volume is what is known of one.
@@ -265,7 +266,8 @@ func (f *File) MaxRecord() int { return f.opts.MaxRecord }
 func (o Options) maxDirectory() int { return o.SegmentSize / 8 }
 
 // Close is Log's. A last batch, without a record, says that all others were durable. On a
-// disk that has no room for it the log is closed as a crash would leave it.
+// disk that has no room for it the log is closed as a crash would leave it. ErrReplaced
+// says that it is not there any more.
 func (f *File) Close() error {
 	f.turn <- struct{}{}
 	defer func() { <-f.turn }()
@@ -278,8 +280,12 @@ func (f *File) Close() error {
 	}
 	var err error
 	if f.loose && !f.failed && !f.opts.ReadOnly {
-		if s, full := f.room(nil); full == nil {
+		s, full := f.room(nil)
+		switch {
+		case full == nil:
 			err = f.write(s, nil)
+		case errors.Is(full, ErrReplaced):
+			err = full
 		}
 	}
 	return errors.Join(err, f.closeFiles())

@@ -90,6 +90,9 @@ var (
 	ErrFull = errors.New("the log is full")
 	// ErrReadOnly says that the log was opened to be read.
 	ErrReadOnly = fmt.Errorf("%w: the log is open for reading only", ErrRefused)
+	// ErrReplaced says that a file of the log was removed, replaced or cut off while the log
+	// was open. Nothing is appended until it is opened anew.
+	ErrReplaced = fmt.Errorf("%w: a file of the log was removed or replaced", ErrRefused)
 	// ErrClosed says that the log was closed.
 	ErrClosed = fmt.Errorf("%w: the log was closed", ErrRefused)
 )

@@ -436,6 +436,19 @@ func (f *diskFile) Size() (int64, error) {
 	return int64(len(f.data)), err
 }
 
+// Present is wal.DiskFile's.
+func (f *diskFile) Present(size int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if _, err := f.disk.call("read", f.name); err != nil {
+		return err
+	}
+	if f.disk.live[f.name] != f.inode || int64(len(f.data)) < size {
+		return fmt.Errorf("%w: %s", wal.ErrReplaced, f.name)
+	}
+	return nil
+}
+
 func (f *diskFile) Close() error { return nil }
 
 // SetFate sets Fate while the disk is in use.
