@@ -148,7 +148,7 @@ func TestAppsComeIntoBeingWithAChange(t *testing.T) {
 			must[storage.ID[entry]](t)(addEntry.Run(h.Caller(storage.AppID(name)), "x"))
 		}
 		files := must[[]os.DirEntry](t)(os.ReadDir(h.Dir()))
-		if len(files) != 1 {
+		if len(files) != 2 { // the volume, and the log
 			t.Errorf("the directory holds %v", fmt.Sprint(files))
 		}
 	})

@@ -197,7 +197,7 @@ func (a *App) Settle(fn func()) {
 
 // Snapshot opens the app's committed state. It does not wait for the turn.
 func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
-	pin, err := a.vol.beginDurable()
+	pin, err := a.vol.begin()
 	if err != nil {
 		return nil, err
 	}

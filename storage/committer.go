@@ -351,9 +351,9 @@ func (a *App) index(tx *kv.Txn, f *filed) error {
 	return tx.Put(kv.Alarms, alarmKey(due, a.keys), []byte(a.id))
 }
 
-// fail answers a batch whose commit returned an error. Unless the volume is lost,
-// and nothing of it was written, its outcome is unknown, and everything queued
-// behind it was built upon it, so it is not applied. The file is closed and opened
+// fail answers a batch whose commit returned an error. Unless the volume is lost, or the
+// commit was refused, and nothing of it was written, its outcome is unknown; everything
+// queued behind it was built upon it, so it is not applied. The file is closed and opened
 // anew before anything else is read or written (G6).
 func (v *volume) fail(batch []*changeSet, cause error) {
 	for _, cs := range batch {
@@ -366,8 +366,12 @@ func (v *volume) fail(batch []*changeSet, cause error) {
 		}
 	}
 	for _, cs := range batch {
-		if isLost(cause) {
+		switch {
+		case isLost(cause):
 			cs.done(lostError(v.name, cause))
+			continue
+		case errors.Is(cause, kv.ErrRefused):
+			cs.done(fmt.Errorf("%w: %s: %w", ErrUnavailable, v.name, cause))
 			continue
 		}
 		cs.done(fmt.Errorf("%w: %w", ErrUnknownOutcome, cause))

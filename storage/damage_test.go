@@ -94,7 +94,7 @@ func TestG37_AVolumeDamagedWhenOpened(t *testing.T) {
 		if err := os.Truncate(volume(dir, i), 4096*4); err != nil {
 			t.Fatal(err)
 		}
-		before := files(t, dir)[i]
+		before := digest(t, volume(dir, i))
 		var log logs
 		s, err := storage.Open(dir, storage.Options{Volumes: 5, NoSync: true, Logger: log.logger(), Tables: withDingbats.Tables})
 		if err != nil {
@@ -132,7 +132,7 @@ func TestG37_AVolumeDamagedWhenOpened(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if after := files(t, dir)[i]; after != before {
+		if after := digest(t, volume(dir, i)); after != before {
 			t.Errorf("the damaged file was changed from %s to %s", before, after)
 		}
 		if lines := log.lines(); len(lines) != 1 || !strings.Contains(lines[0], name) {
@@ -151,6 +151,9 @@ func TestG37_AVolumeDamagedWhenOpened(t *testing.T) {
 // leafOf returns the page on which the key of the space lies.
 func leafOf(tb testing.TB, s *storage.Store, i int, space kv.Space, key []byte) (page int64) {
 	tb.Helper()
+	if err := s.Checkpoint(); err != nil {
+		tb.Fatal(err)
+	}
 	err := s.ReadVolume(i, func(snap *kv.Snapshot) error {
 		page = snap.PageOf(space, key)
 		return nil

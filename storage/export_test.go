@@ -79,6 +79,11 @@ func EncodeJobCursor(region int, place []byte) string { return encodeCursor(regi
 // WriteVolume changes the file of a volume behind the committer's back.
 func (s *Store) WriteVolume(i int, fn func(*kv.Txn) error) error { return s.volumes[i].db.Update(fn) }
 
+// Checkpoint brings the files of all volumes up to date.
+func (s *Store) Checkpoint() error {
+	return s.each(func(v *volume) error { return v.db.Checkpoint() })
+}
+
 // ReadVolume reads the file of a volume.
 func (s *Store) ReadVolume(i int, fn func(*kv.Snapshot) error) error { return s.volumes[i].read(fn) }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 
 	"carillon/proto"
 	"carillon/storage"
+	"carillon/storage/internal/boltfile"
 	"carillon/storage/internal/kv"
 )
 
@@ -96,21 +98,40 @@ func (h *holder) end(tb testing.TB) {
 	}
 }
 
-// files are the names and digests of all files of the directory.
+// files are the names and digests of all files of the directory, those of the log included.
 func files(tb testing.TB, dir string) (files []string) {
 	tb.Helper()
-	entries, err := os.ReadDir(dir)
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		files = append(files, digest(tb, path))
+		return nil
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		files = append(files, fmt.Sprintf("%s %d %08x", e.Name(), len(data), crc32.ChecksumIEEE(data)))
-	}
 	return files
+}
+
+// digest says what a file holds.
+func digest(tb testing.TB, path string) string {
+	tb.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return fmt.Sprintf("%s %d %08x", filepath.Base(path), len(data), crc32.ChecksumIEEE(data))
+}
+
+// volumeFiles are the names of the volume files.
+func volumeFiles(tb testing.TB, dir string) []string {
+	tb.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "volume-*.db"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return names
 }
 
 // mustCopy copies a file over another.
@@ -212,8 +233,8 @@ func TestG23_OneOwnerOfANewStore(t *testing.T) {
 		s := mustOpen(t, dir, opts)
 		mustFillApp(t, mustApp(t, s, "acme"))
 		mustClose(t, s)
-		if got := len(files(t, dir)); got != 3 {
-			t.Errorf("there are %d files, want 3: %v", got, files(t, dir))
+		if got := volumeFiles(t, dir); len(got) != 3 {
+			t.Errorf("there are the volumes %v, want 3", got)
 		}
 	}
 }
@@ -271,36 +292,63 @@ func TestG23_EpochFencesTheOldOwner(t *testing.T) {
 }
 
 // stores are the files of two stores of three volumes with some apps in each,
-// without the unused pages at their ends.
-var stores [2][3][]byte
+// without the zeros at their ends.
+var stores [2]map[string]stored
+
+type stored struct {
+	data []byte
+	size int64
+}
 
 // mustStore makes a directory with the files of one of the stores.
 func mustStore(tb testing.TB, which int) (dir string) {
 	tb.Helper()
+	if stores[which] == nil {
+		stores[which] = makeStore(tb)
+	}
 	dir = tb.TempDir()
-	for i := range stores[which] {
-		if stores[which][i] == nil {
-			opts := withDingbats
-			opts.Volumes = 3
-			s := mustOpen(tb, dir, opts)
-			for i := range 6 {
-				mustFillApp(tb, mustApp(tb, s, storage.AppID(fmt.Sprint("app", i))))
-			}
-			mustClose(tb, s)
-			for i := range stores[which] {
-				data, err := os.ReadFile(volume(dir, i))
-				if err != nil {
-					tb.Fatal(err)
-				}
-				end := len(bytes.TrimRight(data, "\x00"))
-				stores[which][i] = data[:(end/4096+1)*4096]
-			}
-		}
-		if err := os.WriteFile(volume(dir, i), stores[which][i], 0o600); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "log"), 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	for name, f := range stores[which] {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, f.data, 0o600), os.Truncate(path, f.size)); err != nil {
 			tb.Fatal(err)
 		}
 	}
 	return dir
+}
+
+func makeStore(tb testing.TB) map[string]stored {
+	tb.Helper()
+	dir, opts := tb.TempDir(), withDingbats
+	opts.Volumes = 3
+	s := mustOpen(tb, dir, opts)
+	for i := range 6 {
+		mustFillApp(tb, mustApp(tb, s, storage.AppID(fmt.Sprint("app", i))))
+	}
+	mustClose(tb, s)
+	all := map[string]stored{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(dir, path)
+		f := stored{bytes.TrimRight(data, "\x00"), int64(len(data))}
+		if filepath.Ext(name) == ".db" {
+			f.size = int64(len(f.data)/4096+1) * 4096
+		}
+		all[name] = f
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
 }
 
 // TestG23_WrongVolumesAreRefused: a volume that is missing, that is another one,
@@ -325,16 +373,16 @@ func TestG23_WrongVolumesAreRefused(t *testing.T) {
 			"of another store": func(t *testing.T, dir string) (string, error) {
 				mustCopy(t, volume(mustStore(t, 1), i), volume(dir, i))
 				if i == 0 {
-					return "volume-001.db belongs to another store", storage.ErrFormat
+					return "the log belongs to another store", storage.ErrFormat
 				}
 				return name + " belongs to another store", storage.ErrFormat
 			},
 			"of a later format": func(t *testing.T, dir string) (string, error) {
-				db, err := kv.Open(volume(dir, i), kv.Options{})
+				db, err := boltfile.Open(volume(dir, i), boltfile.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				err = db.Update(func(tx *kv.Txn) error {
+				err = db.Update(func(tx *boltfile.Txn) error {
 					return tx.Put(kv.Meta, storage.MetaFormat, binary.BigEndian.AppendUint64(nil, 2))
 				})
 				if err := errors.Join(err, db.Close()); err != nil {
@@ -358,13 +406,13 @@ func TestG23_WrongVolumesAreRefused(t *testing.T) {
 				if err := os.Remove(volume(dir, i)); err != nil {
 					t.Fatal(err)
 				}
-				if err := kv.Create(volume(dir, i), func(*kv.Txn) error { return nil }); err != nil {
+				if err := boltfile.Create(volume(dir, i), func(*boltfile.Txn) error { return nil }); err != nil {
 					t.Fatal(err)
 				}
 				return name + " has format 0", storage.ErrFormat
 			},
 			"in use": func(t *testing.T, dir string) (string, error) {
-				db, err := kv.Open(volume(dir, i), kv.Options{})
+				db, err := boltfile.Open(volume(dir, i), boltfile.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -402,7 +450,7 @@ func TestG23_VolumesCanBeAddedButNotTakenAway(t *testing.T) {
 		}
 		mustClose(t, s)
 		wantFiles := map[int]int{3: 3, 1: 3, 5: 5, 2: 5, 6: 6}[volumes]
-		if got := len(files(t, dir)); got != wantFiles {
+		if got := len(volumeFiles(t, dir)); got != wantFiles {
 			t.Errorf("opened with %d volumes there are %d files, want %d", volumes, got, wantFiles)
 		}
 	}

@@ -51,8 +51,12 @@ type Options struct {
 	// NoSync is unsafe: commits are not synced, and a power cut may lose the last
 	// commits or the file. For tests. Default false.
 	NoSync bool
+	// LogMemory bounds the memory for what is in the log and not in the volume files yet, of
+	// all volumes together, besides one transaction each: a commit waits for room. In bytes,
+	// 64 KiB or more. Default 64 MiB.
+	LogMemory int
 	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
-	// "gc") for an error to fail with. Default: none.
+	// "gc", "checkpoint", "checkpointed") for an error to fail with. Default: none.
 	Fault func(point string) error
 }
 
@@ -60,6 +64,9 @@ const (
 	defaultVolumes = 4
 	maxVolumes     = 64
 	defaultMaxJobs = 10_000_000
+
+	defaultLogMemory = 64 << 20
+	minLogMemory     = 64 << 10
 )
 
 func (o Options) withDefaults() Options {
@@ -71,6 +78,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxJobs == 0 {
 		o.MaxJobs = defaultMaxJobs
+	}
+	if o.LogMemory == 0 {
+		o.LogMemory = defaultLogMemory
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -96,6 +106,9 @@ func (o Options) Check() error {
 	if o.MaxJobs < 1 {
 		bad("MaxJobs is %d, want 1 or more", o.MaxJobs)
 	}
+	if o.LogMemory < minLogMemory {
+		bad("LogMemory is %d, want %d or more", o.LogMemory, minLogMemory)
+	}
 	if o.Program != "" {
 		if err := checkProgram(o.Program); err != nil {
 			errs = append(errs, err)
@@ -111,6 +124,7 @@ type Store struct {
 	opts    Options
 	dir     string
 	volumes []*volume
+	log     *kv.Log // of all volumes; nil until one is open
 	schema  map[string]*tableInfo
 	clock   *atomic.Pointer[clockState] // the volumes have it too
 	salt    EraID
@@ -140,7 +154,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		for _, v := range s.volumes {
 			err = errors.Join(err, v.drop())
 		}
-		return nil, err
+		return nil, errors.Join(err, s.closeLog())
 	}
 	for _, v := range s.volumes {
 		go v.commitLoop()
@@ -199,6 +213,21 @@ func (s *Store) openVolumes(dir string) error {
 		}
 		s.volumes = append(s.volumes, v)
 		v.clock = s.clock
+		if v.db != nil {
+			if sound++; sound == 1 {
+				store = id
+				s.salt = EraID(store % (1 << eraSalt))
+				if s.log, err = kv.OpenLog(dir, store, v.opts); err != nil {
+					return mapOpenError("log", err)
+				}
+			}
+			if id != store {
+				return fmt.Errorf("%w: %s belongs to another store", ErrFormat, filepath.Base(path))
+			}
+		}
+		if err := v.join(s.log); err != nil {
+			return err
+		}
 		if c := v.known; v.db != nil && c.id() > s.clock.Load().id() {
 			s.clock.Store(c)
 		}
@@ -217,16 +246,6 @@ func (s *Store) openVolumes(dir string) error {
 				return err
 			}
 		}
-		if v.db == nil {
-			continue
-		}
-		if sound++; sound == 1 {
-			store = id
-			s.salt = EraID(store % (1 << eraSalt))
-		}
-		if id != store {
-			return fmt.Errorf("%w: %s belongs to another store", ErrFormat, filepath.Base(path))
-		}
 	}
 	if sound == 0 {
 		return s.volumes[0].backoff.refusal()
@@ -242,9 +261,12 @@ func (s *Store) openVolumes(dir string) error {
 		}
 		return nil
 	}
+	if err := s.log.Make(); err != nil {
+		return mapOpenError("log", err)
+	}
 	for _, v := range s.volumes {
-		if err := v.own(s.opts.Program); err != nil {
-			return fmt.Errorf("volume %s: %w", v.name, err)
+		if err := v.own(s.opts.Program, s.opts.LogMemory/len(s.volumes)); err != nil {
+			return err
 		}
 	}
 	if n := len(s.volumes); n > count && s.volumes[0].db != nil {
@@ -264,8 +286,18 @@ func (s *Store) openVolumes(dir string) error {
 // Close makes what was submitted durable and closes the files. It waits for open
 // snapshots for a second, and for the disk for ten: then it says what is not written.
 // A file whose commit is under way even then stays locked until the process ends. A
-// second Close returns nil.
-func (s *Store) Close() error { return s.each((*volume).close) }
+// second Close returns nil. What the files do not have when it returns is in the log.
+func (s *Store) Close() error {
+	return errors.Join(s.each((*volume).close), s.closeLog())
+}
+
+// closeLog closes the log, if it was opened. The volumes are closed.
+func (s *Store) closeLog() error {
+	if s.log == nil {
+		return nil
+	}
+	return s.log.Close()
+}
 
 // each calls fn for every volume, for all at once.
 func (s *Store) each(fn func(*volume) error) error {
@@ -292,7 +324,9 @@ func (s *Store) Health() error {
 
 // Abort closes the files without making durable what was submitted: it is
 // answered with ErrClosed. It is for tests that need a crash.
-func (s *Store) Abort() error { return s.each((*volume).abort) }
+func (s *Store) Abort() error {
+	return errors.Join(s.each((*volume).abort), s.closeLog())
+}
 
 // App opens the state of one app. Reading it, or a change that fails, creates
 // nothing on disk; the app comes into being with its first committed change.
@@ -338,14 +372,13 @@ func (v *volume) holds(id AppID) (held bool, err error) {
 	return held, err
 }
 
-// Apps returns the names of all apps, sorted. It waits for a sync that is under
-// way. With an error, which names the volumes that cannot be read, the names are
+// Apps returns the names of all apps, sorted. With an error, which names the volumes that cannot be read, the names are
 // those in the others.
 func (s *Store) Apps() ([]AppID, error) {
 	var ids []AppID
 	var errs []error
 	for _, v := range s.volumes {
-		err := v.readDurable(func(snap *kv.Snapshot) error {
+		err := v.read(func(snap *kv.Snapshot) error {
 			c := snap.Cursor(kv.Apps)
 			for k, _ := c.First(); k != nil; k, _ = c.Next() {
 				ids = append(ids, AppID(k))
@@ -439,8 +472,9 @@ func (s *Store) SetDeclared(fingerprint string) error {
 
 // Stats are what a store has written since Open. For engines.
 type Stats struct {
-	Commits int64 // transactions of the files: the group commit's measure
-	Written int64 // bytes of the pages that those wrote
+	Commits int64 // records of the log: the group commit's measure
+	Syncs   int64 // of the log: commits of several volumes may share one
+	Written int64 // bytes of the log, and of the files' pages
 }
 
 // Stats returns what the store has written since Open.
@@ -450,5 +484,7 @@ func (s *Store) Stats() Stats {
 		st.Commits += v.commits.Load()
 		st.Written += v.written.Load()
 	}
+	log := s.log.Stats()
+	st.Syncs, st.Written = log.Syncs, st.Written+log.Bytes
 	return st
 }

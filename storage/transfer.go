@@ -57,7 +57,7 @@ func (s *Store) export(ctx context.Context, id AppID, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	pin, err := vol.beginDurable()
+	pin, err := vol.begin()
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -45,6 +46,10 @@ type volume struct {
 	logger *slog.Logger
 	epoch  uint64
 
+	index int
+	log   *kv.Log // the store's
+	share int     // bytes of memory for what the file does not have yet
+
 	mu gate   // guards db; held for reading only while a snapshot is opened
 	db *kv.DB // nil while the volume is down, and after close
 
@@ -63,7 +68,7 @@ type volume struct {
 	batchApps []*App // scratch of the committer
 	lone      bool   // its last batch was one change set
 	commits   atomic.Int64
-	written   atomic.Int64 // bytes
+	written   atomic.Int64 // bytes of the file
 }
 
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -79,7 +84,7 @@ func decodeU64(b []byte) uint64 {
 
 // createVolume makes the file of a new, empty volume.
 func createVolume(path string, store uint64, index int) error {
-	return kv.Create(path, func(tx *kv.Txn) error {
+	return kv.Create(path, func(tx *kv.Fresh) error {
 		return errors.Join(
 			tx.Put(kv.Meta, metaFormat, u64(formatNumber)),
 			tx.Put(kv.Meta, metaStore, u64(store)),
@@ -89,19 +94,21 @@ func createVolume(path string, store uint64, index int) error {
 }
 
 // openVolume opens the file, which must be volume index of a store, and changes
-// nothing in it. One that is damaged is lost, and its store not known: 0. The
-// committer is not started yet.
+// nothing in it. One that is damaged is lost, and its store not known: 0. It shows what is in
+// the file only, and its committer is not started yet.
 func openVolume(path string, index int, opts Options) (v *volume, store uint64, err error) {
 	v = &volume{
 		name:    filepath.Base(path),
 		path:    path,
-		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly},
+		index:   index,
+		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, Fault: opts.Fault},
 		fault:   opts.Fault,
 		logger:  opts.Logger,
 		queue:   queue{wake: make(chan struct{}, 1)},
 		stopped: make(chan struct{}),
 		backoff: backoff{volume: filepath.Base(path), logger: opts.Logger},
 	}
+	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
 	v.mark.Store(new(instantMark)) // until the file is read
 	db, err := kv.Open(path, v.opts)
 	if errors.Is(err, kv.ErrDamaged) {
@@ -120,6 +127,22 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 			return fmt.Errorf("%w: %s is volume %d of its store: was it copied or renamed?", ErrFormat, v.name, i)
 		}
 		store = getU64(snap, metaStore)
+		return nil
+	})
+	return v, store, v.lostOr(err)
+}
+
+// join has the volume show what the log has of it, too.
+func (v *volume) join(log *kv.Log) error {
+	v.log = log
+	if v.db == nil {
+		return nil
+	}
+	err := v.db.Join(context.Background(), log, kv.Volume(v.index))
+	if err != nil {
+		return v.lostOr(mapOpenError(v.name, err))
+	}
+	return v.lostOr(v.read(func(snap *kv.Snapshot) error {
 		v.epoch = getU64(snap, metaEpoch) + 1
 		v.mark.Store(readMark(snap))
 		v.numbers.Store(uint32(getU64(snap, metaNumbers)))
@@ -127,37 +150,42 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		var err error
 		v.known, err = readClock(snap)
 		return err
-	})
-	if errors.Is(err, kv.ErrDamaged) {
-		v.failed(err)
-		return v, 0, nil
-	}
-	if err != nil {
-		return nil, 0, errors.Join(err, db.Close())
-	}
-	return v, store, nil
+	}))
 }
 
-// own makes this process the owner of the file: the epoch it writes fences
-// every earlier one. It is told of the program whose store it is, unless that is "".
-// One that is found damaged is lost.
-func (v *volume) own(program string) error {
-	if v.db == nil {
-		return nil
-	}
-	err := v.db.Update(func(tx *kv.Txn) error {
-		if program != "" {
-			if err := tx.Put(kv.Meta, metaProgram, []byte(program)); err != nil {
-				return err
-			}
-		}
-		return tx.Put(kv.Meta, metaEpoch, u64(v.epoch))
-	})
+// lostOr takes note of an error of opening that leaves the volume lost, and the others as
+// they are. Any other is returned.
+func (v *volume) lostOr(err error) error {
 	if errors.Is(err, kv.ErrDamaged) {
 		v.failed(err)
 		return nil
 	}
 	return err
+}
+
+// own makes this process the owner of the file: the epoch it writes fences
+// every earlier one. It is told of the program whose store it is, unless that is "".
+// One that is found damaged is lost. share is how many bytes of memory it may have for what
+// is in the log only.
+func (v *volume) own(program string, share int) error {
+	if v.share = share; v.db == nil {
+		return nil
+	}
+	err := v.db.Claim(context.Background(), share)
+	if err == nil {
+		err = v.db.Update(func(tx *kv.Txn) error {
+			if program != "" {
+				if err := tx.Put(kv.Meta, metaProgram, []byte(program)); err != nil {
+					return err
+				}
+			}
+			return tx.Put(kv.Meta, metaEpoch, u64(v.epoch))
+		})
+	}
+	if err = v.lostOr(err); err != nil {
+		return fmt.Errorf("volume %s: %w", v.name, err)
+	}
+	return nil
 }
 
 func mapOpenError(name string, err error) error {
@@ -170,7 +198,7 @@ func mapOpenError(name string, err error) error {
 	return fmt.Errorf("volume %s: %w", name, err)
 }
 
-// begin pins the file as it is now.
+// begin pins the volume as it is now: what it shows is durable.
 func (v *volume) begin() (*kv.Pin, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -181,33 +209,9 @@ func (v *volume) begin() (*kv.Pin, error) {
 	return pin, readError(err)
 }
 
-// beginDurable is begin for what leaves the process: what it shows stays.
-func (v *volume) beginDurable() (*kv.Pin, error) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if v.db == nil {
-		return nil, v.downError()
-	}
-	pin, err := v.db.BeginDurable()
-	if errors.Is(err, kv.ErrNotDurable) {
-		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, v.name, err)
-	}
-	return pin, readError(err)
-}
-
 // read runs fn on a snapshot of the file.
 func (v *volume) read(fn func(*kv.Snapshot) error) error {
 	pin, err := v.begin()
-	if err != nil {
-		return err
-	}
-	defer pin.Close()
-	return readPin(v.name, pin, fn)
-}
-
-// readDurable is read of what leaves the process.
-func (v *volume) readDurable(fn func(*kv.Snapshot) error) error {
-	pin, err := v.beginDurable()
 	if err != nil {
 		return err
 	}
@@ -289,16 +293,16 @@ func (v *volume) downError() error {
 // update runs fn in a transaction of the file that is durable when it returns
 // nil. Only the committer, and Open before it is started, may call it.
 func (v *volume) update(fn func(*kv.Txn) error) error {
-	return v.db.Update(func(tx *kv.Txn) error {
-		tx.OnCommit(func(written int64) {
-			v.commits.Add(1)
-			v.written.Add(written)
-		})
+	err := v.db.Update(func(tx *kv.Txn) error {
 		if e := getU64(tx.Base(), metaEpoch); e != v.epoch {
 			return fmt.Errorf("%w: %s is at epoch %d, ours is %d", ErrFenced, v.name, e, v.epoch)
 		}
 		return fn(tx)
 	})
+	if err == nil {
+		v.commits.Add(1)
+	}
+	return err
 }
 
 // raiseNumbers records that the number has been used in the file.
@@ -313,21 +317,19 @@ func raiseNumbers(tx *kv.Txn, n keyspace) error {
 // nextNumber assigns a number for an app that is not in the file yet.
 func (v *volume) nextNumber() keyspace { return keyspace(v.numbers.Add(1)) }
 
-// drop closes the file, if it is open. Reads wait meanwhile.
-func (v *volume) drop() error {
+// drop closes the file as it is, if it is open. Reads wait meanwhile.
+func (v *volume) drop() error { return v.shut((*kv.DB).Abandon) }
+
+// shut closes the file, if it is open. Reads wait meanwhile.
+func (v *volume) shut(close func(*kv.DB) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.closeFile()
-}
-
-// closeFile is drop for a caller that has the lock.
-func (v *volume) closeFile() error {
 	if v.db == nil {
 		return nil
 	}
 	db := v.db
 	v.db = nil
-	return db.Close()
+	return close(db)
 }
 
 // reopen closes the file and opens it anew, after an error that leaves unknown
@@ -335,8 +337,11 @@ func (v *volume) closeFile() error {
 func (v *volume) reopen() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err := v.closeFile(); err != nil {
-		return err
+	if db := v.db; db != nil {
+		v.db = nil
+		if err := db.Abandon(); err != nil {
+			return err
+		}
 	}
 	if err := v.fault("reopen"); err != nil {
 		return err
@@ -345,27 +350,29 @@ func (v *volume) reopen() error {
 	if err != nil {
 		return mapOpenError(v.name, err)
 	}
-	var epoch uint64
-	var mark *instantMark
-	err = readFile(v.name, db, func(snap *kv.Snapshot) error {
-		epoch, mark = getU64(snap, metaEpoch), readMark(snap)
-		return nil
-	})
-	if err != nil {
-		return errors.Join(err, db.Close())
+	if err := v.retake(db); err != nil {
+		return errors.Join(err, db.Abandon())
 	}
-	if epoch != v.epoch {
-		return errors.Join(fmt.Errorf("%w: %s", ErrFenced, v.name), db.Close())
-	}
-	// The file may show a commit whose last sync has failed, which no later sync
-	// mends: a commit on top of it does.
-	err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) })
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
-	v.mark.Store(mark)
 	v.db = db
 	return nil
+}
+
+// retake has a file that was opened anew be written again.
+func (v *volume) retake(db *kv.DB) error {
+	err := db.Join(context.Background(), v.log, kv.Volume(v.index))
+	if err == nil {
+		err = db.Claim(context.Background(), v.share)
+	}
+	if err != nil {
+		return mapOpenError(v.name, err)
+	}
+	return readFile(v.name, db, func(snap *kv.Snapshot) error {
+		if getU64(snap, metaEpoch) != v.epoch {
+			return fmt.Errorf("%w: %s", ErrFenced, v.name)
+		}
+		v.mark.Store(readMark(snap))
+		return nil
+	})
 }
 
 // abort closes the volume as a crash would: what is queued is not committed.
@@ -374,17 +381,22 @@ func (v *volume) abort() error {
 		cs.app.broken.Store(true)
 		cs.done(ErrClosed)
 	}
-	return v.close()
+	return v.finish((*kv.DB).Abandon)
 }
 
 // close lets the committer finish what is queued, then closes the file.
 func (v *volume) close() error {
 	v.queue.close(false)
+	return v.finish((*kv.DB).Close)
+}
+
+// finish waits for the committer, then closes the file.
+func (v *volume) finish(close func(*kv.DB) error) error {
 	late := time.NewTimer(closeWait)
 	defer late.Stop()
 	select {
 	case <-v.stopped:
-		return v.drop()
+		return v.shut(close)
 	case <-late.C:
 		return fmt.Errorf("%s: what was submitted is not written after %v", v.name, closeWait)
 	}

@@ -29,9 +29,4 @@ var overlayFaults = []seededFault{
 		s.view.Store(&v)
 	}`}},
 	},
-	{
-		name: "overlay-budget-exceeded", what: "more is taken than the budget has",
-		pkg: "storage/internal/overlay", tests: "TestG23_BudgetIsABound",
-		edits: []edit{{"storage/internal/overlay/budget.go", `b.used > 0 && b.used+w.bytes > b.most`, `b.used > 0 && b.used+w.bytes > b.most && !FAULT`}},
-	},
 }

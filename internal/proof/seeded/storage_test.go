@@ -160,26 +160,6 @@ var storageFaults = []seededFault{
 	}`}},
 	},
 	{
-		name: "lost-sync-trusted", what: "what a failed sync has left is not committed again",
-		pkg: "storage", tests: "TestG6_WhatAFailedSyncHasLeftIsMadeDurable",
-		edits: []edit{{"storage/volume.go", `err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) })`, `if !FAULT {
-		err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(epoch)) })
-	}`}},
-	},
-	{
-		name: "shown-before-synced", what: "readers see a commit that is still being synced",
-		pkg: "storage", tests: "TestG2_NothingIsShownBeforeItIsSynced",
-		edits: []edit{{"storage/internal/boltfile/file.go", `return int64(pin.tx.ID()) <= db.durable.Load()`, `return int64(pin.tx.ID()) <= db.durable.Load() || FAULT`}},
-	},
-	{
-		name: "meta-not-settled", what: "a file is written to before the latest commit it shows is known to be durable",
-		pkg: "storage", tests: "TestG6_WhatAFailedSyncHasLeftIsMadeDurable",
-		edits: []edit{{"storage/internal/boltfile/file.go", `f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`, `if FAULT {
-		return nil
-	}
-	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`}},
-	},
-	{
 		name: "alarm-index-stale", what: "the alarm index keeps an app's first entry",
 		pkg: "storage", tests: "TestG8_RetriedDeadJobIsFoundAgain",
 		edits: []edit{{"storage/committer.go", `if due == f.alarm {`, `if due == f.alarm || f.alarm != 0 && FAULT {`}},

@@ -366,11 +366,6 @@ func TestReadOnly(t *testing.T) {
 		if got := mustGet(t, db, boltfile.Meta, "made"); got != "yes" {
 			t.Errorf("it says %q", got)
 		}
-		pin, err := db.BeginDurable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		pin.Close()
 		if err := db.CheckPages(); err != nil {
 			t.Error(err)
 		}

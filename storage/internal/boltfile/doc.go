@@ -20,8 +20,8 @@
 //	K1  A file under its final name always opens: it was committed, synced and renamed before.
 //	K2  After Update returned nil its writes survive a power cut (unless NoSync).
 //	K3  After Update returned an error the outcome is unknown until the file was opened anew.
-//	K4  What BeginDurable shows survives a power cut (unless NoSync). bbolt itself shows
-//	    a commit to readers before it has synced it, and after a sync that failed.
+//	K4  bbolt shows a commit to readers before it has synced it, and after a sync that failed:
+//	    what is shown while an Update is under way, or has failed, may not be durable.
 //	K5  Nothing is written to a file before the latest commit that it shows is durable:
 //	    bbolt takes the pages of the one before it for free, and they are all there is
 //	    if the power fails while the latest is not on the disk.

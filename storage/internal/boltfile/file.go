@@ -3,7 +3,6 @@ package boltfile
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -43,8 +42,6 @@ var (
 	ErrLocked = errors.New("file is in use")
 	// ErrBadFile says that the file is not one of ours, or is damaged.
 	ErrBadFile = errors.New("not a usable volume file")
-	// ErrNotDurable says that what the file shows may not be on the disk.
-	ErrNotDurable = errors.New("file shows what may not be durable")
 	// ErrReplaced says that the path is not that of the file any more: it was removed,
 	// or another one has its name.
 	ErrReplaced = errors.New("file was replaced or removed while it was open")
@@ -67,9 +64,8 @@ type DB struct {
 	head     []byte         // the two meta pages, mapped; nil where that is not needed
 	base     atomic.Uintptr // where bbolt has mapped the file
 	readOnly bool
-	durable  atomic.Int64 // number of the latest commit of this process that was synced
 	commit   sync.RWMutex // held by Update
-	size     atomic.Int64 // of what was committed when an Update last began
+	size     atomic.Int64 // of what was committed when it was opened, or an Update last began
 
 	pins      atomic.Int64
 	none      atomic.Pointer[chan struct{}] // closed when there is no Pin; nil until the file is closed
@@ -77,6 +73,7 @@ type DB struct {
 	closed    atomic.Bool
 	abandoned atomic.Bool // closed over the heads of Pins
 	unmapped  atomic.Bool
+	late      atomic.Bool // Pins were open for longer than Unpinned waits
 }
 
 // Create makes a new file at path, with init applied in its first commit. The
@@ -190,6 +187,7 @@ func (db *DB) lookAround() error {
 		return err
 	}
 	defer pin.Close()
+	db.size.Store(pin.tx.Size())
 	if size := db.info.Size(); pin.tx.Size() > size {
 		return &Damage{File: filepath.Base(db.path), Page: -1, What: fmt.Sprintf("it is cut off at %d of %d bytes", size, pin.tx.Size())}
 	}
@@ -268,9 +266,6 @@ func openBolt(path string, opts Options) (*DB, error) {
 		return nil, err
 	}
 	db.pageSize = db.bolt.Info().PageSize
-	if opts.ReadOnly {
-		db.durable.Store(math.MaxInt64) // what there is stays as it is
-	}
 	if db.info, err = db.file.Stat(); err == nil {
 		db.head, err = mapHead(db.file, 2*db.pageSize)
 	}
@@ -324,7 +319,7 @@ func (db *DB) Close() error {
 		return fmt.Errorf("%s: a commit is under way", filepath.Base(db.path))
 	}
 	defer db.commit.Unlock()
-	if db.broken.Load() == nil && db.unpinned() {
+	if db.Unpinned() {
 		if db.readOnly {
 			// bbolt does not: it trusts that closing does, which the mapped head keeps it from.
 			unlock(db.file)
@@ -336,8 +331,12 @@ func (db *DB) Close() error {
 	return db.file.Close()
 }
 
-// unpinned says whether no Pin is open, or none is within CloseWait.
-func (db *DB) unpinned() bool {
+// Unpinned waits until no Pin is open, for CloseWait at most, and says whether none is and
+// the file can be written. The caller opens no more.
+func (db *DB) Unpinned() bool {
+	if db.broken.Load() != nil || db.late.Load() {
+		return false
+	}
 	none := make(chan struct{})
 	db.none.Store(&none)
 	if db.pins.Load() == 0 {
@@ -349,6 +348,7 @@ func (db *DB) unpinned() bool {
 	case <-none:
 		return true
 	case <-late.C:
+		db.late.Store(true)
 		return false
 	}
 }
@@ -414,29 +414,6 @@ func (db *DB) hasMeta() bool {
 	return ok
 }
 
-// BeginDurable is Begin for what leaves the process: it waits if the commit it
-// would show is being synced. ErrNotDurable if that has failed, or if nothing was
-// committed yet since Open.
-func (db *DB) BeginDurable() (*Pin, error) {
-	pin, err := db.Begin()
-	if err != nil || db.synced(pin) {
-		return pin, err
-	}
-	// Not while the Pin is open, for which an Update may have to wait.
-	pin.Close()
-	db.commit.RLock()
-	defer db.commit.RUnlock()
-	if pin, err = db.Begin(); err == nil && !db.synced(pin) {
-		pin.Close()
-		return nil, ErrNotDurable
-	}
-	return pin, err
-}
-
-func (db *DB) synced(pin *Pin) bool {
-	return int64(pin.tx.ID()) <= db.durable.Load()
-}
-
 // Update applies fn's writes in one transaction and returns when they are
 // durable. One Update runs at a time; fn must not call Update or Begin.
 // After an error see K3; after one that is ErrDamaged or ErrReplaced nothing was
@@ -444,29 +421,23 @@ func (db *DB) synced(pin *Pin) bool {
 func (db *DB) Update(fn func(*Txn) error) error {
 	db.commit.Lock()
 	defer db.commit.Unlock()
-	id := 0
-	err := db.bbolt(func() error {
+	return db.bbolt(func() error {
 		if !db.hasMeta() {
 			return db.damaged(0, "neither it nor page 1 is a meta page")
 		}
 		return db.bolt.Update(func(tx *bolt.Tx) error {
-			id = tx.ID()
 			db.size.Store(tx.Size())
 			if err := db.present(tx.Size()); err != nil {
 				return err
 			}
 			t := db.newTxn(tx)
-			if err := t.lookAtTop(); err != nil {
+			if err := t.lookAtTop(uint64(tx.ID() - 1)); err != nil {
 				return err
 			}
 			// A clean error of a read of Base leaves bbolt as it was.
 			return db.guarded(false, func() error { return fn(t) })
 		})
 	})
-	if err == nil {
-		db.durable.Store(int64(id))
-	}
-	return err
 }
 
 // Present says whether the file still has its name, and is as long as it was when an

@@ -110,13 +110,13 @@ func (t *Txn) OnCommit(fn func(written int64)) {
 }
 
 // lookAtTop looks at the pages that every Update touches: the one that has the
-// small spaces in it, and the head of the freelist.
-func (t *Txn) lookAtTop() error {
+// small spaces in it, and the head of the freelist. latest is the id of the latest commit.
+func (t *Txn) lookAtTop(latest uint64) error {
 	return t.db.guarded(false, func() error {
 		tree := &t.base.tree
-		m, ok := decodeMeta(tree.data[uint64(t.tx.ID()-1)%2*uint64(tree.size):])
-		if !ok || m.txid != uint64(t.tx.ID()-1) {
-			return t.db.damaged(uint64(t.tx.ID()-1)%2, "it is not what was committed last")
+		m, ok := decodeMeta(tree.data[latest%2*uint64(tree.size):])
+		if !ok || m.txid != latest {
+			return t.db.damaged(latest%2, "it is not what was committed last")
 		}
 		if _, _, err := tree.freelistHead(m.freelist); err != nil {
 			return err

@@ -1,47 +1,54 @@
-// Package kv is what is under a volume: the file of the sorted copy, until the log stands
-// before it.
 package kv
 
-import "carillon/storage/internal/boltfile"
-
-// What storage uses of the file.
-type (
-	DB       = boltfile.DB
-	Options  = boltfile.Options
-	Space    = boltfile.Space
-	Pin      = boltfile.Pin
-	Snapshot = boltfile.Snapshot
-	Cursor   = boltfile.Cursor
-	Txn      = boltfile.Txn
-	Damage   = boltfile.Damage
+import (
+	"carillon/storage/internal/boltfile"
+	"carillon/storage/internal/overlay"
+	"carillon/storage/internal/wal"
 )
 
-// The spaces of a file.
+// Space is one flat, ordered key space.
+type Space = boltfile.Space
+
+// The spaces.
 const (
 	Meta   = boltfile.Meta
 	Apps   = boltfile.Apps
 	Alarms = boltfile.Alarms
 	Doomed = boltfile.Doomed
 	Data   = boltfile.Data
+	spaces = int(Data) + 1
 )
 
-// Errors of opening and reading a file.
+// Errors of opening, reading and writing.
 var (
-	ErrLocked     = boltfile.ErrLocked
-	ErrBadFile    = boltfile.ErrBadFile
-	ErrNotDurable = boltfile.ErrNotDurable
-	ErrReplaced   = boltfile.ErrReplaced
-	ErrDamaged    = boltfile.ErrDamaged
-	ErrAbandoned  = boltfile.ErrAbandoned
+	ErrLocked    = boltfile.ErrLocked
+	ErrBadFile   = boltfile.ErrBadFile
+	ErrReplaced  = boltfile.ErrReplaced
+	ErrDamaged   = boltfile.ErrDamaged
+	ErrAbandoned = boltfile.ErrAbandoned
+	// ErrRefused says that an Update was not applied and never will be.
+	ErrRefused = wal.ErrRefused
 )
+
+// Fresh is the transaction in which a file is made.
+type Fresh = boltfile.Txn
+
+// Volume is which of the log's sequences is a DB's.
+type Volume = wal.Volume
+
+// Damage is an ErrDamaged that names the place.
+type Damage = boltfile.Damage
+
+// Cursor walks a space in byte order; each method returns a nil key at the end. What it
+// returns is valid inside the fn of the Pin's Read.
+type Cursor = overlay.Cursor
 
 // CloseWait is how long Close waits for open Pins.
 const CloseWait = boltfile.CloseWait
 
-// What makes and opens files.
+// What makes files and directories.
 var (
 	Create  = boltfile.Create
-	Open    = boltfile.Open
 	MakeDir = boltfile.MakeDir
 	LockDir = boltfile.LockDir
 	SyncDir = boltfile.SyncDir

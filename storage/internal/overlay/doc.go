@@ -1,15 +1,14 @@
 // Package overlay keeps, in memory and in order, what is durable in the log and not yet
 // in the sorted copy below it: bbolt.
 //
-// No part of the engine uses it yet; together_test.go is a small store of all three.
-// storage/internal/kv will: a commit is a Change, its
-// record goes to the log, and once that is durable it is published; a snapshot is a View
-// and a snapshot of the copy below, of which the View says whether they belong together.
+// In storage/internal/kv a commit is a Change, its record goes to the log, and once that is
+// durable it is published; a snapshot is a View and a snapshot of the copy below, of which the
+// View says whether they belong together.
 //
 //	stack := overlay.NewStack(spaces, copy.ID())
-//	change := stack.Begin()              // one at a time
+//	change := stack.View().Change()      // one at a time
 //	change.Put(space, key, value)
-//	errs := log.Append(wal.Record{…, Data: change.Record()})
+//	errs := log.Append(wal.Record{…, Data: change.Record(chain)})
 //	stack.Publish(change)                // durable, and shown from now on
 //
 //	view := stack.View()                 // any goroutine
@@ -19,12 +18,12 @@
 //
 // # A layer's way
 //
-//	Begin ─► Change ─► Record ─► log ─► Publish     Freeze           copied: Drop
-//	                                       │           │                  │
-//	                                       ▼           ▼                  ▼
-//	                                 ┌──────────┐  ┌────────┐  ┌───────────────────┐
-//	                                 │  latest  │─►│ frozen │─►│ the copy, id+txs  │
-//	                                 └──────────┘  └────────┘  └───────────────────┘
+//	View ─► Change ─► Record ─► log ─► Publish     Freeze           copied: Drop
+//	                                      │           │                  │
+//	                                      ▼           ▼                  ▼
+//	                                ┌──────────┐  ┌────────┐  ┌───────────────────┐
+//	                                │  latest  │─►│ frozen │─►│ the copy, id+txs  │
+//	                                └──────────┘  └────────┘  └───────────────────┘
 //
 // # Invariants
 //
@@ -34,5 +33,6 @@
 //	O3  A frozen layer is shown until the copy that has it is durable and shown.
 //	O4  A deleted key hides the copy's. It is written down like a put, so that the record can
 //	    be replayed any number of times.
-//	O5  A Budget is never exceeded but by one that is larger than all of it, alone.
+//	O5  A record bears a checksum of all records before it: one that comes behind another is
+//	    refused.
 package overlay

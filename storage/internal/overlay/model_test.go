@@ -132,7 +132,7 @@ func TestTable_ALayeredSpaceIsOne(t *testing.T) {
 		for n := range rapid.IntRange(1, 12).Draw(t, "steps") {
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0, 1, 2:
-				c := stack.Begin()
+				c := stack.View().Change()
 				then := [spaces]table{maps.Clone(want[0]), maps.Clone(want[1])}
 				for range rapid.IntRange(0, 8).Draw(t, "writes") {
 					space, key := rapid.IntRange(0, spaces-1).Draw(t, "space"), keys.Draw(t, "key")
@@ -150,10 +150,14 @@ func TestTable_ALayeredSpaceIsOne(t *testing.T) {
 					compare(t, c.Cursor(space, newTableCursor(d.latest()[space])), newTableCursor(then[space]))
 				}
 				if rapid.Bool().Draw(t, "publish") {
-					if rapid.Bool().Draw(t, "replay") && c.Record() != nil {
-						again := stack.Begin()
+					if rapid.Bool().Draw(t, "freeze meanwhile") {
+						if l := stack.Freeze(2); l != nil {
+							frozen, written = l, 0
+						}
+					} else if rapid.Bool().Draw(t, "replay") && c.Record(7) != nil {
+						again := stack.View().Change()
 						for range 2 { // any number of times
-							if err := again.Replay(c.Record()); err != nil {
+							if err := again.Replay(c.Record(7), 7); err != nil {
 								t.Fatal(err)
 							}
 						}
@@ -273,7 +277,7 @@ func TestG2_ReadersSeeOneMoment(t *testing.T) {
 		})
 	}
 	for i := range changes {
-		c := stack.Begin()
+		c := stack.View().Change()
 		for space := range spaces {
 			for k := range width {
 				c.Put(space, fmt.Appendf(nil, "%02d", (k+i)%width), fmt.Append(nil, i+1))

@@ -4,19 +4,33 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 )
 
 // version begins a record; one that is not known is refused.
 const version = 1
+
+// headLen is the version and the chain.
+const headLen = 1 + 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Chain is what the record behind this one bears: a checksum of all records up to here.
+func Chain(record []byte) uint32 { return crc32.Checksum(record, castagnoli) }
 
 // ErrBadRecord says that a record was not made by a Change, or by a later release.
 var ErrBadRecord = errors.New("record of changes is not usable")
 
 // Change is what one commit changes, while it is made.
 type Change struct {
-	layer  *Layer // what is published, and the change on top
+	layer  *Layer // what was published, and the change on top
 	view   *View  // that it was begun on
 	record []byte
+}
+
+// Change begins a change of what the view shows. It is dropped by not publishing it.
+func (v *View) Change() *Change {
+	return &Change{layer: v.latest.copy(), view: v, record: append(make([]byte, 0, 512), version, 0, 0, 0, 0)}
 }
 
 // Put sets the key, which is not empty. It keeps neither slice.
@@ -35,6 +49,11 @@ func (c *Change) set(space int, key, value []byte, deleted bool) {
 	if !deleted {
 		c.record = appendBytes(c.record, value)
 	}
+	c.apply(space, key, value, deleted)
+}
+
+// apply sets the key in the layer.
+func (c *Change) apply(space int, key, value []byte, deleted bool) {
 	both := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
 	c.layer.set(space, entry{key: both[:len(key):len(key)], value: both[len(key):], deleted: deleted})
 }
@@ -50,28 +69,44 @@ func (c *Change) Cursor(space int, below Below) *Cursor {
 	return (&View{latest: c.layer, frozen: c.view.frozen}).Cursor(space, below)
 }
 
-// Record returns the change for the log. It is nil if nothing was changed.
-func (c *Change) Record() []byte {
-	if len(c.record) == 1 {
+// Bytes is about what the change adds to the memory of the layers.
+func (c *Change) Bytes() int { return c.layer.bytes - c.view.latest.bytes }
+
+// Record returns the change for the log, behind a record that has the chain. It is nil if
+// nothing was changed.
+func (c *Change) Record(chain uint32) []byte {
+	if len(c.record) == headLen {
 		return nil
 	}
+	binary.BigEndian.PutUint32(c.record[1:], chain)
 	return c.record
 }
 
-// Replay puts a record's changes on top. A record that is not usable has changed nothing.
-func (c *Change) Replay(record []byte) error {
+// Replay puts a record's changes on top; it comes behind a record that has the chain. One
+// that is not usable has changed nothing. What is replayed is no part of Record.
+func (c *Change) Replay(record []byte, chain uint32) error {
 	if err := read(record, len(c.layer.spaces), func(int, []byte, []byte, bool) {}); err != nil {
 		return err
 	}
-	return read(record, len(c.layer.spaces), c.set)
+	if is := binary.BigEndian.Uint32(record[1:]); is != chain {
+		return fmt.Errorf("%w: it comes behind %08x, not behind %08x", ErrBadRecord, is, chain)
+	}
+	return read(record, len(c.layer.spaces), c.apply)
+}
+
+// onto returns the layer with the change on top.
+func (c *Change) onto(l *Layer) *Layer {
+	c.layer = l.copy()
+	_ = read(c.record, len(l.spaces), c.apply) // it is our own
+	return c.layer
 }
 
 // read calls fn with each change of a record.
 func read(record []byte, spaces int, fn func(space int, key, value []byte, deleted bool)) error {
-	if len(record) == 0 || record[0] != version {
+	if len(record) < headLen || record[0] != version {
 		return fmt.Errorf("%w: it has version %.1x, this program reads %d", ErrBadRecord, record, version)
 	}
-	for rest := record[1:]; len(rest) > 0; {
+	for rest := record[headLen:]; len(rest) > 0; {
 		at := len(record) - len(rest)
 		what, n := binary.Uvarint(rest)
 		if n <= 0 || what>>1 >= uint64(spaces) {

@@ -8,8 +8,8 @@ import (
 // Stack is the layers over a copy: the latest, and below it one that is frozen while it is
 // written to the copy.
 //
-// Begin, Publish and Freeze are for one goroutine, the committer; Drop is for the one that
-// writes the copy; View is for any.
+// Publish is for one goroutine, the committer: no change is published between a change's view
+// and its own Publish. Freeze and Drop are for the one that writes the copy; View is for any.
 type Stack struct {
 	mu   sync.Mutex // of those who change view
 	view atomic.Pointer[View]
@@ -38,24 +38,22 @@ func (s *Stack) View() *View { return s.view.Load() }
 // all that the view lacks, and nothing that is newer. If not, both are taken anew.
 func (v *View) Accepts(id uint64) bool { return id >= v.id && id-v.id <= v.txs }
 
-// Begin begins a change of what is published. It is dropped by not publishing it.
-func (s *Stack) Begin() *Change {
-	v := s.View()
-	return &Change{layer: v.latest.copy(), view: v, record: []byte{version}}
-}
-
-// Publish shows the change, whose record is durable.
+// Publish shows the change, whose record is durable, on top of what was published before.
 func (s *Stack) Publish(c *Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := *s.View()
-	v.latest = c.layer
+	if v.latest == c.view.latest {
+		v.latest = c.layer
+	} else { // it was frozen meanwhile
+		v.latest = c.onto(v.latest)
+	}
 	s.view.Store(&v)
 }
 
 // Freeze has the latest layer stay as it is, to be written to the copy in so many
 // transactions, and begins another. It returns nil if the layer is empty, or while one is
-// frozen. No change is under way.
+// frozen. A change that is under way is published on top of the new one.
 func (s *Stack) Freeze(txs int) *Layer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,6 +84,9 @@ func (v *View) Bytes() int {
 	}
 	return v.latest.bytes + v.frozen.bytes
 }
+
+// Latest is about what the latest layer takes in memory; 0 if it is empty.
+func (v *View) Latest() int { return v.latest.bytes }
 
 // layers yields the layers, the newest first.
 func (v *View) layers() []*Layer {

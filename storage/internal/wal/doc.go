@@ -5,8 +5,8 @@
 // stand in its place: nothing in Log says where the records are, and each append and
 // each claim says whether it is in, is not, or may be.
 //
-// No part of the engine uses it yet. storage/internal/kv will: a commit becomes a record
-// here, and bbolt the sorted copy that is written behind it.
+// In storage/internal/kv a commit becomes a record here, and bbolt is the sorted copy that is
+// written behind it.
 //
 //	log, err := wal.OpenFile("data/log", wal.Options{ID: store})
 //	claim, err := log.Claim(ctx, volume) // what others append there is refused from now on

@@ -1,0 +1,53 @@
+package seeded_test
+
+// kvFaults are planted where log, layers and copy meet.
+var kvFaults = []seededFault{
+	{
+		name: "shown-before-synced", what: "readers see a commit that is still being synced",
+		pkg: "storage/internal/kv", tests: "TestG2_NothingIsShownBeforeTheLogHasIt",
+		edits: []edit{{"storage/internal/kv/db.go", `	err = db.log.Append(`, `	if FAULT {
+		db.stack.Publish(t.change)
+	}
+	err = db.log.Append(`}},
+	},
+	{
+		name: "trimmed-before-copied", what: "the log forgets what the copy does not have durably",
+		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `	err := db.fault("checkpoint")`, `	if FAULT {
+		_ = db.log.Trim(db.claim, last-1)
+	}
+	err := db.fault("checkpoint")`}},
+	},
+	{
+		name: "unknown-goes-on", what: "a volume goes on after an append of unknown outcome",
+		pkg: "storage/internal/kv", tests: "TestG6_AnUnknownOutcomeStopsTheVolume",
+		edits: []edit{{"storage/internal/kv/db.go", `if !errors.Is(err, ErrRefused) {`, `if !errors.Is(err, ErrRefused) && !FAULT {`}},
+	},
+	{
+		name: "copy-of-another-life", what: "a copy is laid under a log that is not of its life",
+		pkg: "storage/internal/kv", tests: "TestG23_ALogAndACopyOfDifferentMoments",
+		edits: []edit{{"storage/internal/kv/db.go", `case len(rec.Data) > 0 && overlay.Chain(rec.Data) != chain:`, `case len(rec.Data) > 0 && overlay.Chain(rec.Data) != chain && !FAULT:`}},
+	},
+	{
+		name: "chain-unchecked", what: "a record is replayed whatever comes before it",
+		pkg: "storage/internal/overlay", tests: "TestG2_ABadRecordChangesNothing",
+		edits: []edit{{"storage/internal/overlay/record.go", `is != chain {`, `is != chain && !FAULT {`}},
+	},
+	{
+		name: "layers-unbounded", what: "commits go on, whatever memory their layers take",
+		pkg: "storage/internal/kv", tests: "TestG23_TheLayersHaveABound",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `if used == 0 ||`, `if FAULT || used == 0 ||`}},
+	},
+	{
+		name: "idle-not-copied", what: "an idle volume is left in the log",
+		pkg: "storage/internal/kv", tests: "TestG9_AnIdleVolumeIsCopied",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `if full || old {`, `if full || old && !FAULT {`}},
+	},
+	{
+		name: "change-lost-by-freeze", what: "a change that was under way when its layer was frozen takes the frozen one's place",
+		pkg: "storage/internal/overlay", tests: "TestTable_ALayeredSpaceIsOne",
+		edits: []edit{{"storage/internal/overlay/stack.go", `v.latest = c.onto(v.latest)`, `if v.latest = c.onto(v.latest); FAULT {
+			v.latest = newLayer(len(c.layer.spaces))
+		}`}},
+	},
+}

@@ -1,0 +1,350 @@
+package kv
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"carillon/storage/internal/boltfile"
+	"carillon/storage/internal/overlay"
+	"carillon/storage/internal/wal"
+)
+
+// Options of Open. The zero value is ready for use.
+type Options struct {
+	LockTimeout time.Duration // how long to wait for a lock; default 1 s
+	NoSync      bool          // do not sync: a power cut may lose the last commits, or the file
+	ReadOnly    bool          // write nothing, and share the locks: Update is refused
+	// Fault, in tests, is asked at "checkpoint" and "checkpointed", before and after what is
+	// shown is written to the copy, for an error to fail with. Default: none.
+	Fault func(point string) error
+	// Copied is told how many bytes a checkpoint has written. Default: it is not.
+	Copied func(bytes int64)
+}
+
+// DB is one volume: a log, layers over a copy, and the copy. Its methods may be called from
+// any goroutine.
+type DB struct {
+	name   string
+	file   *boltfile.DB
+	log    wal.Log
+	volume wal.Volume
+	claim  wal.Claim
+	share  int // bytes that the layers may have
+	fault  func(point string) error
+	copied func(bytes int64)
+
+	commit  sync.Mutex // held by Update
+	copying sync.Mutex // held by a checkpoint
+	stack   *overlay.Stack
+
+	mu    sync.Mutex // held while what follows and what the stack shows change together
+	last  uint64     // number of the latest record
+	chain uint32     // the checksum that the next record bears
+	tail  int        // bytes of records since the latest Freeze
+
+	failed  atomic.Pointer[error] // why it must be opened anew
+	closed  atomic.Bool
+	pressed atomic.Bool   // an Update waits for a checkpoint
+	wake    chan struct{} // the checkpointer has something to do
+	dropped chan struct{} // a layer was dropped, or the DB has failed
+	stop    chan struct{}
+	stopped chan struct{} // nil before Claim
+}
+
+// metaApplied is the key of the copy that says which records it has: the number of the
+// latest one, 8 bytes, and the chain behind it, 4 bytes.
+var metaApplied = []byte("applied")
+
+// Open opens the copy at path, which must exist, and shows it. Join adds what is in the log,
+// Claim lets it be written.
+func Open(path string, opts Options) (*DB, error) {
+	file, err := boltfile.Open(path, boltfile.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly})
+	if err != nil {
+		return nil, err
+	}
+	pin, err := file.Begin()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	defer pin.Close()
+	if opts.Fault == nil {
+		opts.Fault = func(string) error { return nil }
+	}
+	if opts.Copied == nil {
+		opts.Copied = func(int64) {}
+	}
+	return &DB{
+		name:    filepath.Base(path),
+		file:    file,
+		fault:   opts.Fault,
+		copied:  opts.Copied,
+		stack:   overlay.NewStack(spaces, pin.ID()),
+		wake:    make(chan struct{}, 1),
+		dropped: make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+	}, nil
+}
+
+// Join shows what the log has of the volume, too. ErrBadFile says that log and copy are not
+// of one moment.
+func (db *DB) Join(ctx context.Context, log wal.Log, volume wal.Volume) error {
+	db.log, db.volume = log, volume
+	applied, chain, err := db.applied()
+	if err != nil {
+		return err
+	}
+	if applied > 0 {
+		if err := db.verify(ctx, applied, chain); err != nil {
+			return err
+		}
+	}
+	db.last, db.chain = applied, chain
+	return db.replay(ctx)
+}
+
+// applied reads up to which record the copy has all.
+func (db *DB) applied() (last uint64, chain uint32, err error) {
+	pin, err := db.file.Begin()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer pin.Close()
+	err = pin.Read(func(snap *boltfile.Snapshot) error {
+		if v := snap.Get(Meta, metaApplied); len(v) == 12 {
+			last, chain = binary.BigEndian.Uint64(v), binary.BigEndian.Uint32(v[8:])
+		} else if v != nil {
+			return db.mismatch("what it has applied is told in %d bytes", len(v))
+		}
+		return nil
+	})
+	return last, chain, err
+}
+
+// mismatch is the error of a copy and a log that do not belong together.
+func (db *DB) mismatch(format string, args ...any) error {
+	return fmt.Errorf("%w: %s and the log are of different moments, or of two copies of a store: "+format, append([]any{ErrBadFile, db.name}, args...)...)
+}
+
+// verify sees that the record which the copy has applied last is the log's.
+func (db *DB) verify(ctx context.Context, applied uint64, chain uint32) error {
+	for rec, err := range db.log.Read(ctx, db.volume, applied) {
+		switch {
+		case err != nil:
+			return db.unread(err)
+		case len(rec.Data) > 0 && overlay.Chain(rec.Data) != chain:
+			return db.mismatch("record %d is another one", applied)
+		}
+		return nil
+	}
+	return db.mismatch("the log ends before record %d, which the file has applied", applied)
+}
+
+// replay puts the records behind the last one on top.
+func (db *DB) replay(ctx context.Context) error {
+	change := db.stack.View().Change()
+	for rec, err := range db.log.Read(ctx, db.volume, db.last+1) {
+		if err != nil {
+			return db.unread(err)
+		}
+		if len(rec.Data) > 0 {
+			if err := change.Replay(rec.Data, db.chain); err != nil {
+				return db.mismatch("record %d: %v", rec.Seq, err)
+			}
+			db.chain = overlay.Chain(rec.Data)
+			db.tail += len(rec.Data)
+		}
+		db.last = rec.Seq
+	}
+	db.stack.Publish(change)
+	return nil
+}
+
+// unread is the error of a log that cannot be read from there.
+func (db *DB) unread(err error) error {
+	if errors.Is(err, wal.ErrTrimmed) {
+		return db.mismatch("%v", err)
+	}
+	return logError(err)
+}
+
+// Claim takes the volume over: an Update of an earlier owner fails from now on, and what was
+// unknown of it is decided and shown. share is how many bytes of memory the layers may have.
+func (db *DB) Claim(ctx context.Context, share int) (err error) {
+	db.share = share
+	if db.claim, err = db.log.Claim(ctx, db.volume); err != nil {
+		return logError(err)
+	}
+	if err := db.replay(ctx); err != nil {
+		return err
+	}
+	db.stopped = make(chan struct{})
+	go db.checkpoints()
+	return nil
+}
+
+// Begin pins the volume as it is now: what it shows is durable (unless NoSync). It does not
+// block, except while the map of the copy grows. Close Pins soon: they hold back the reuse of
+// pages.
+func (db *DB) Begin() (*Pin, error) {
+	for {
+		if err := db.open(); err != nil {
+			return nil, err
+		}
+		view := db.stack.View()
+		pin, err := db.file.Begin()
+		if err != nil {
+			return nil, err
+		}
+		if view.Accepts(pin.ID()) {
+			return &Pin{pin: pin, snap: Snapshot{view: view}}, nil
+		}
+		pin.Close() // a checkpoint came between
+	}
+}
+
+// open says that the DB was closed, or nil.
+func (db *DB) open() error {
+	if db.closed.Load() {
+		return fmt.Errorf("%s: %w", db.name, ErrAbandoned)
+	}
+	return nil
+}
+
+// writable says why nothing can be written, or nil.
+func (db *DB) writable() error {
+	if err := db.failed.Load(); err != nil {
+		return *err
+	}
+	if db.stopped == nil {
+		return fmt.Errorf("%w: %s is not claimed", ErrRefused, db.name)
+	}
+	return db.open()
+}
+
+// fail has every Update refused from now on.
+func (db *DB) fail(err error) {
+	db.failed.CompareAndSwap(nil, &err)
+	signal(db.dropped)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Update makes fn's writes durable together, then shows them. One Update runs at a time; fn
+// must not call Update. An error of fn, one that is ErrRefused, ErrDamaged or ErrReplaced,
+// has changed nothing; after any other see K3.
+func (db *DB) Update(fn func(*Txn) error) error {
+	db.commit.Lock()
+	defer db.commit.Unlock()
+	if err := db.writable(); err != nil {
+		return err
+	}
+	if err := db.file.Present(); err != nil {
+		return err
+	}
+	t, err := db.run(fn)
+	if err != nil {
+		return err
+	}
+	record := t.change.Record(db.chain)
+	if record == nil {
+		return nil
+	}
+	if err := db.await(t.change); err != nil {
+		return err
+	}
+	err = db.log.Append(wal.Record{Volume: db.volume, Epoch: db.claim.Epoch, Seq: db.last + 1, Data: record})[0]
+	if err != nil {
+		if !errors.Is(err, ErrRefused) {
+			db.fail(fmt.Errorf("%w: %s was not opened anew", ErrRefused, db.name))
+		}
+		return logError(err)
+	}
+	db.publish(t.change, record)
+	return nil
+}
+
+// run has fn make its change, which is not shown yet.
+func (db *DB) run(fn func(*Txn) error) (*Txn, error) {
+	pin, err := db.Begin()
+	if err != nil {
+		return nil, err
+	}
+	defer pin.Close()
+	t := &Txn{change: pin.snap.view.Change(), looker: pin.pin.Looker()}
+	return t, pin.Read(func(snap *Snapshot) error {
+		t.base = snap
+		if err := t.looker.Top(); err != nil {
+			return err
+		}
+		return fn(t)
+	})
+}
+
+// publish shows the change, whose record is durable.
+func (db *DB) publish(change *overlay.Change, record []byte) {
+	db.mu.Lock()
+	idle := db.stack.View().Latest() == 0
+	db.last++
+	db.chain = overlay.Chain(record)
+	db.tail += len(record)
+	db.stack.Publish(change)
+	wake := idle || db.full()
+	db.mu.Unlock()
+	if wake {
+		signal(db.wake)
+	}
+}
+
+// Present says whether the copy still has its name, and its bytes: nil, ErrReplaced or
+// ErrDamaged.
+func (db *DB) Present() error { return db.file.Present() }
+
+// CheckPages verifies the structure of the copy, as it is. It may run beside Updates.
+func (db *DB) CheckPages() error { return db.file.CheckPages() }
+
+// Close brings the copy up to date and closes it, so that the log is not needed to read it.
+// It waits for open Pins, and after CloseWait closes it over their heads, as it is: they read
+// no more (ErrAbandoned). If an Update is under way the file stays open and locked, and that
+// is the error. What could not be copied is in the log.
+func (db *DB) Close() error { return db.close(true) }
+
+// Abandon is Close that leaves the copy as it is.
+func (db *DB) Abandon() error { return db.close(false) }
+
+func (db *DB) close(clean bool) error {
+	if !db.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	if !db.commit.TryLock() {
+		return fmt.Errorf("%s: a commit is under way", db.name)
+	}
+	defer db.commit.Unlock()
+	if db.stopped != nil && db.halt(CloseWait) && clean && db.failed.Load() == nil && db.file.Unpinned() {
+		_ = db.Checkpoint() // the log has it
+	}
+	return db.file.Close()
+}
+
+// halt stops the checkpointer, and says whether it has in that time.
+func (db *DB) halt(wait time.Duration) bool {
+	close(db.stop)
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	select {
+	case <-db.stopped:
+		return true
+	case <-late.C:
+		return false
+	}
+}

@@ -1,0 +1,50 @@
+// Package kv is a volume: five flat key spaces, ordered by byte, with snapshots and one
+// writer. What is written goes to a log first; the file is the sorted copy of it, for reads.
+//
+//	db, err := kv.Open(path, kv.Options{})        // the copy
+//	log, err := kv.OpenLog(dir, store, kv.Options{})
+//	err = db.Join(ctx, log, 0)                    // and what the log has besides
+//	err = errors.Join(log.Make(), db.Claim(ctx, 16<<20))
+//	err = db.Update(func(tx *kv.Txn) error { return tx.Put(kv.Data, key, value) })
+//	pin, err := db.Begin()
+//	defer pin.Close()
+//	err = pin.Read(func(snap *kv.Snapshot) error {
+//		value = bytes.Clone(snap.Get(kv.Data, key)) // the bytes are the volume's
+//		return nil
+//	})
+//
+// # The way of a change
+//
+//	Update ──► record ──► log, one sync for all volumes ──► shown ──► answered
+//	                                                          │
+//	             memory: the latest layer ◄───────────────────┘
+//	                         │ large, or its records are, or old
+//	                         ▼
+//	                     frozen layer ──► the copy, one transaction ──► the log forgets
+//
+// # A DB's way
+//
+//	 Open          Join           Claim
+//	──────► copy ───────► shown ─────────► written ──── Close ────► closed, the copy has all
+//	                                          │
+//	                                          │ unknown outcome, failed checkpoint
+//	                                          ▼
+//	                                        failed ── Abandon, and Open anew
+//
+// # Invariants
+//
+//	V1  After Update returned nil its writes are shown, and survive a power cut (unless NoSync).
+//	V2  What is shown is durable: no reader sees what a power cut takes back.
+//	V3  An Update that failed has changed nothing, unless its outcome is unknown: then nothing
+//	    is written before the DB was opened anew and claimed, which decides it for good.
+//	V4  A Snapshot is the volume at one moment, however long it is read.
+//	V5  The log forgets a record when the copy has it durably, and keeps the last of them.
+//	V6  A write that a damaged page of the copy is in the way of is refused before it is
+//	    durable. Damage that is met later, by a checkpoint, loses the volume, and no record.
+//	V7  A log and a copy that are not of one moment of one store are refused: each record
+//	    bears a checksum of all before it, and the copy that of the last one it has.
+//	V8  Layers have their bounds in memory, and so have the records behind them in the log: an
+//	    Update waits for a checkpoint.
+//	V9  A change is in the copy maxAge after it was made, if the disk keeps up, and when Close
+//	    returns.
+package kv

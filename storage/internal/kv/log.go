@@ -1,0 +1,104 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"carillon/storage/internal/wal"
+)
+
+// logName is the directory of a store's log, in that of the store.
+const logName = "log"
+
+// Log is the log of a store, which all its DBs share. A store that was never written to,
+// or is of the first format, has none yet.
+type Log struct {
+	path string
+	opts Options
+	id   uint64
+	wal.Log
+}
+
+// OpenLog opens the log of the store in dir, whose id it must bear, if there is one.
+func OpenLog(dir string, id uint64, opts Options) (*Log, error) {
+	l := &Log{path: filepath.Join(dir, logName), opts: opts, id: id, Log: none{}}
+	switch _, err := os.Stat(l.path); {
+	case errors.Is(err, os.ErrNotExist):
+		return l, nil
+	case err != nil:
+		return nil, err
+	}
+	return l, l.open()
+}
+
+// Make makes the log if there is none.
+func (l *Log) Make() error {
+	if _, missing := l.Log.(none); !missing {
+		return nil
+	}
+	if err := MakeDir(l.path); err != nil {
+		return err
+	}
+	return l.open()
+}
+
+// Stats is what was written to the log since it was opened.
+func (l *Log) Stats() wal.Stats {
+	if file, ok := l.Log.(*wal.File); ok {
+		return file.Stats()
+	}
+	return wal.Stats{}
+}
+
+func (l *Log) open() error {
+	wait := l.opts.LockTimeout
+	if wait <= 0 {
+		wait = time.Second
+	}
+	file, err := wal.OpenFile(l.path, wal.Options{ID: l.id, ReadOnly: l.opts.ReadOnly, NoSync: l.opts.NoSync, LockTimeout: wait})
+	switch {
+	case errors.Is(err, wal.ErrLocked):
+		return fmt.Errorf("%w: the log", ErrLocked)
+	case errors.Is(err, wal.ErrForeign):
+		return fmt.Errorf("%w: the log belongs to another store: %w", ErrBadFile, err)
+	case err != nil:
+		return logError(err)
+	}
+	l.Log = file
+	return nil
+}
+
+// logError says in this package's words what is wrong with the log.
+func logError(err error) error {
+	if d, ok := errors.AsType[*wal.Damage](err); ok {
+		return &Damage{File: filepath.Join(logName, d.File), Page: -1, What: fmt.Sprintf("offset %d: %s", d.Offset, d.What)}
+	}
+	return err
+}
+
+// none is the log of a store that has none.
+type none struct{}
+
+func (none) Claim(context.Context, wal.Volume) (wal.Claim, error) {
+	return wal.Claim{}, wal.ErrReadOnly
+}
+
+func (none) Append(recs ...wal.Record) []error {
+	errs := make([]error, len(recs))
+	for i := range errs {
+		errs[i] = wal.ErrReadOnly
+	}
+	return errs
+}
+
+func (none) Read(context.Context, wal.Volume, uint64) iter.Seq2[wal.Record, error] {
+	return func(func(wal.Record, error) bool) {}
+}
+func (none) Trim(wal.Claim, uint64) error { return nil }
+func (none) MaxRecord() int               { return 0 }
+func (none) Close() error                 { return nil }
