@@ -4,17 +4,17 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+
+	"carillon/cmd/carillon/workload"
 )
 
 // markdown writes a table for each workload, and why systems are left out.
 func (rep *Report) markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d rounds, and in brackets the least and the greatest, at scale %v, on %s.\n", rep.Rounds, rep.Scale, machine())
+	fmt.Fprintf(&b, "Medians of %d rounds, and in brackets the least and the greatest, at scale %v, on %s.\n", rep.Rounds, rep.Scale, workload.Machine())
 	var last string
 	for i := range rep.Results {
 		r := &rep.Results[i]
@@ -126,15 +126,4 @@ func whole(f float64) string {
 		digits = digits[:i] + "," + digits[i:]
 	}
 	return digits
-}
-
-// machine says what this was measured on.
-func machine() string {
-	model := runtime.GOARCH
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, rest, ok := strings.Cut(string(text), "model name\t: "); ok {
-			model, _, _ = strings.Cut(rest, "\n")
-		}
-	}
-	return fmt.Sprintf("%d × %s, %s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.Version())
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"carillon/cmd/carillon/workload"
 )
 
 // chart is a bar chart: groups of horizontal bars, each with its spread as a
@@ -35,11 +37,6 @@ const (
 	groupGap   = 30
 	headHeight = 56
 )
-
-// chartStyle has the colours of light, and those of dark.
-const chartStyle = `text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.note,.value{fill:#59636e}.group{font-weight:600}` +
-	`.own{fill:#0969da}.peer{fill:#8c959f}.pale{fill:#c8ccd1}.spread{stroke:#1f2328;stroke-width:1.5}` +
-	`@media(prefers-color-scheme:dark){text{fill:#e6edf3}.note,.value{fill:#9198a1}.own{fill:#4493f8}.peer{fill:#656c76}.pale{fill:#3d444d}.spread{stroke:#e6edf3}}`
 
 // svg draws the chart.
 func (c *chart) svg(w io.Writer) error {
@@ -90,6 +87,6 @@ func (c *chart) svg(w io.Writer) error {
 <text class="title" x="0" y="20">%[3]s</text>
 <text class="note" x="0" y="42">%[5]s</text>
 %[6]s</svg>
-`, chartWidth, y+4, html.EscapeString(c.title), chartStyle, html.EscapeString(note), body.String())
+`, chartWidth, y+4, html.EscapeString(c.title), workload.SVGStyle, html.EscapeString(note), body.String())
 	return err
 }

@@ -12,19 +12,35 @@ import (
 
 // bench runs the workloads in a temporary directory and prints what came out.
 func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
-	only := flags.String("only", "", "`NAMES` of workloads, such as W1b,W3; all of them if not given")
+	only := flags.String("only", "", "`NAMES` of workloads, such as W1b,W3, or of series; all of them if not given")
 	scale := flags.Float64("scale", 1, "`FACTOR` to multiply the numbers of jobs, apps and calls by, more than 0 and at most 10")
 	form := flags.String("o", "table", "`FORM` of the output, table or json")
+	growth := flags.Bool("growth", false, "measure the series apps, jobs, documents and history at several sizes instead, up to a quarter of an hour each")
+	write := flags.String("write", "", "`DIR` to write the tables, figures and plots of --growth to, too")
 	return func(ctx context.Context, std stdio) (err error) {
-		list, err := workload.Select(*only)
-		if err != nil {
-			return usageError{fmt.Errorf("--only: %w", err)}
-		}
 		if err := workload.CheckScale(*scale); err != nil {
 			return usageError{fmt.Errorf("--scale: %w", err)}
 		}
 		if *form != "table" && *form != "json" {
 			return usageError{fmt.Errorf("-o is %q, want table or json", *form)}
+		}
+		var measure func(*workload.Harness, *progress) error
+		switch {
+		case *growth:
+			list, err := workload.SelectSeries(*only)
+			if err != nil {
+				return usageError{fmt.Errorf("--only: %w", err)}
+			}
+			g := &grown{std: std, form: *form, dir: *write}
+			measure = func(h *workload.Harness, show *progress) error { return g.measure(ctx, h, show, list) }
+		case *write != "":
+			return usageError{errors.New("--write is for --growth")}
+		default:
+			list, err := workload.Select(*only)
+			if err != nil {
+				return usageError{fmt.Errorf("--only: %w", err)}
+			}
+			measure = func(h *workload.Harness, show *progress) error { return benchRows(ctx, std, *form, h, show, list) }
 		}
 		dir, err := os.MkdirTemp("", "carillon-bench-")
 		if err != nil {
@@ -35,23 +51,30 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 		harness := &workload.Harness{System: workload.Carillon(), Dir: dir, Scale: *scale, Meter: &workload.Meter{}}
 		show := newProgress(std.err, harness.Meter)
 		defer show.stop()
-		rows := []workload.Row{} // of no workload it is [], not null
-		table := workload.NewTable(std.out)
-		err = harness.Run(ctx, list, func(row workload.Row) {
-			rows = append(rows, row)
-			if *form == "table" {
-				show.clear(func() { table.Print(row) })
-			}
-		})
-		show.stop()
+		err = measure(harness, show)
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("bench: interrupted: %w", ctx.Err())
 		case err != nil:
 			return fmt.Errorf("bench: %w", err)
-		case *form == "json":
-			return printJSON(std.out, rows)
 		}
 		return nil
 	}
+}
+
+// benchRows runs workloads and prints their rows.
+func benchRows(ctx context.Context, std stdio, form string, harness *workload.Harness, show *progress, list []workload.Workload) error {
+	rows := []workload.Row{} // of no workload it is [], not null
+	table := workload.NewTable(std.out)
+	err := harness.Run(ctx, list, func(row workload.Row) {
+		rows = append(rows, row)
+		if form == "table" {
+			show.clear(func() { table.Print(row) })
+		}
+	})
+	show.stop()
+	if err == nil && form == "json" {
+		return printJSON(std.out, rows)
+	}
+	return err
 }

@@ -101,6 +101,9 @@ func TestBenchUsage(t *testing.T) {
 		{"--scale 0", `bench: --scale: scale is 0, want more than 0 and at most 10; "carillon help bench" says more`},
 		{"--scale NaN", `bench: --scale: scale is NaN, want more than 0 and at most 10; "carillon help bench" says more`},
 		{"--scale 11", `bench: --scale: scale is 11, want more than 0 and at most 10; "carillon help bench" says more`},
+		{"--growth --only W1b", `bench: --only: there is no series "w1b", but apps, jobs, documents, history; "carillon help bench" says more`},
+		{"--growth --scale 11", `bench: --scale: scale is 11, want more than 0 and at most 10; "carillon help bench" says more`},
+		{"--write out", `bench: --write is for --growth; "carillon help bench" says more`},
 		{"-o xml", `bench: -o is "xml", want table or json; "carillon help bench" says more`},
 		{"W1b", `bench: unexpected argument "W1b"; "carillon help bench" says more`},
 	} {
@@ -109,6 +112,44 @@ func TestBenchUsage(t *testing.T) {
 			t.Errorf("bench %s: got %v, code %d, output %q\nwant %s", tt.args, err, exitCode(err), out, tt.want)
 		}
 	}
+}
+
+// TestBenchGrowth: a series is shown, and written with its plot; of another form there
+// are the figures.
+func TestBenchGrowth(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := filepath.Join(t.TempDir(), "growth", "now")
+	out, err := runs(t, "bench", "--growth", "--only", "documents", "--scale", "0.001", "--write", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	head, table, _ := strings.Cut(read("growth.md"), "\n\n")
+	if !strings.HasPrefix(head, "At scale 0.001, on ") || table != strings.TrimRight(out, "\n")+"\n" || !strings.HasPrefix(out, "### documents: ") {
+		t.Errorf("the table is\n%s\n%s\nand was shown as\n%s", head, table, out)
+	}
+	if plot := read("growth-documents.svg"); !strings.HasPrefix(plot, "<svg ") {
+		t.Errorf("the plot is\n%s", plot)
+	}
+	var steps []workload.Step
+	if err := json.Unmarshal([]byte(read("growth.json")), &steps); err != nil || len(steps) != 3 || steps[2].Size != 100 || len(steps[2].Figures) == 0 {
+		t.Errorf("the figures are %+v, %v", steps, err)
+	}
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
+	out, err = runs(t, "bench", "--growth", "--only", "documents", "--scale", "0.001", "-o", "json")
+	if err != nil || json.Unmarshal([]byte(out), &steps) != nil || len(steps) != 3 {
+		t.Errorf("got %v, %s", err, out)
+	}
+	if _, err = runs(t, "bench", "--growth", "--only", "documents", "--scale", "0.001", "--write", filepath.Join(dir, "growth.md")); err == nil {
+		t.Error("a file took the place of a directory")
+	}
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
 }
 
 // TestBenchInterrupted: what was begun is left at once, and nothing behind.

@@ -103,7 +103,9 @@ type engine struct {
 var _ Documents = (*engine)(nil)
 
 func openEngine(dir string, work Work, opts actors.Options) (*engine, error) {
-	opts.Functions = functions(work.Started)
+	if opts.Functions == nil {
+		opts.Functions = functions(work.Started)
+	}
 	opts.Logger = slog.New(slog.DiscardHandler)
 	eng, err := actors.Open(dir, opts)
 	if err != nil {

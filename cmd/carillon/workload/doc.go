@@ -16,6 +16,9 @@
 // out of the workloads that its System.Absent names; W4 is about the engine's own
 // sleep and cron, and runs on nothing else.
 //
+// A Series is what a store has more and more of, at several sizes: Harness.Grow tells
+// by how much each figure grows with them. It is about the engine only.
+//
 // Every call is durable before it returns. A job carries two small fields. A
 // system is opened anew, in an empty directory, for each workload.
 package workload
