@@ -12,17 +12,15 @@ var walFaults = []seededFault{
 	{
 		name: "wal-stale-segment", what: "what an earlier use of a segment has left is taken for new",
 		pkg: "storage/internal/wal", tests: "TestG1_StaleBatchesAreNotTakenForNew",
-		edits: []edit{{"storage/internal/wal/recover.go", `	for at := 0; at < s.size; {
-		b, ok := readBatch(data[at:], at, s.size)`, `	for at := 0; at < s.size; {
-		b, ok := readBatch(data[at:], at, s.size)
-		if ok && FAULT && s == r.where && at == r.at {
+		edits: []edit{{"storage/internal/wal/recover.go", `		due := ok && s == r.where`, `		if ok && FAULT && s == r.where && at == r.at {
 			b.first, b.number = s.first, r.next
-		}`}},
+		}
+		due := ok && s == r.where`}},
 	},
 	{
 		name: "wal-given-up-read", what: "a batch that was given up is read behind the segment that says so",
 		pkg: "storage/internal/wal", tests: "TestG1_WhatALogGaveUpDoesNotComeBack",
-		edits: []edit{{"storage/internal/wal/recover.go", `b.number >= limit, !due`, `b.number >= limit && !FAULT, !due`}},
+		edits: []edit{{"storage/internal/wal/recover.go", `b.number >= limit, !due`, `b.number >= limit && !FAULT, !due`}, {"storage/internal/wal/recover.go", `at < s.size && r.next < limit;`, `at < s.size && (r.next < limit || FAULT);`}},
 	},
 	{
 		name: "wal-sum-unchecked", what: "the sum of a record is not looked at when it is read",
@@ -160,5 +158,10 @@ var walFaults = []seededFault{
 		edits: []edit{{"storage/internal/wal/commit.go", `		f.replaced = err`, `		if !FAULT {
 			f.replaced = err
 		}`}},
+	},
+	{
+		name: "wal-opened-in-full", what: "all data of a log is read when it is opened",
+		pkg: "storage/internal/wal", tests: "TestOpeningReadsHeads",
+		edits: []edit{{"storage/internal/wal/reader.go", `if r.last < skipped {`, `if r.last < skipped || FAULT {`}},
 	},
 }

@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -163,34 +164,75 @@ func BenchmarkVolumes(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen: a log is opened and all of it is read, records of 300 bytes and of 30 KB.
+// forget has the system drop what it has of the files in memory.
+func forget(b *testing.B, dir string) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		err = errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), f.Close())
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpen: a log that is full, of records of 300 bytes or 40 KB, is opened, and, which
+// read-ms is about, all of it is read.
 func BenchmarkOpen(b *testing.B) {
-	for _, size := range []int{300, 30_000} {
-		b.Run(fmt.Sprintf("64MiB/size=%d", size), func(b *testing.B) {
-			dir := b.TempDir()
-			log := mustOpen(b, dir, wal.Options{})
-			a := newAppender(b, log, 0, 1, size)
-			for n := 0; n < 64<<20; n += (size + 96 + 4095) &^ 4095 {
-				a.recs[0].Seq++
-				if err := log.Append(a.recs...)[0]; err != nil {
-					b.Fatal(err)
+	for _, size := range []int{300, 40_000} {
+		for _, live := range []string{"all", "all, cold", "little"} {
+			b.Run(fmt.Sprintf("size=%d/live=%s", size, live), func(b *testing.B) {
+				dir := b.TempDir()
+				log := mustOpen(b, dir, wal.Options{NoSync: true})
+				a := newAppender(b, log, 0, 1, size)
+				for err := error(nil); err == nil; {
+					a.recs[0].Seq++
+					err = log.Append(a.recs...)[0]
 				}
-			}
-			if err := log.Close(); err != nil {
-				b.Fatal(err)
-			}
-			b.ResetTimer()
-			for range b.N {
-				log := mustOpen(b, dir, wal.Options{})
-				for _, err := range log.Read(b.Context(), 0, 1) {
-					if err != nil {
+				if live == "little" {
+					if err := log.Trim(a.claims[0], a.recs[0].Seq-1); err != nil {
+						b.Fatal(err)
+					}
+					if err := log.Append(a.recs...)[0]; err != nil {
 						b.Fatal(err)
 					}
 				}
 				if err := log.Close(); err != nil {
 					b.Fatal(err)
 				}
-			}
-		})
+				var read time.Duration
+				b.ReportAllocs()
+				b.ResetTimer()
+				for range b.N {
+					if live == "all, cold" {
+						b.StopTimer()
+						forget(b, dir)
+						b.StartTimer()
+					}
+					log := mustOpen(b, dir, wal.Options{})
+					b.StopTimer()
+					began, n := time.Now(), 0
+					for _, err := range log.Read(b.Context(), 0, 1) {
+						if err != nil && !errors.Is(err, wal.ErrTrimmed) {
+							b.Fatal(err)
+						}
+						n++
+					}
+					read += time.Since(began)
+					b.ReportMetric(float64(n), "records")
+					if err := log.Close(); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				}
+				b.ReportMetric(float64(read.Milliseconds())/float64(b.N), "read-ms")
+			})
+		}
 	}
 }

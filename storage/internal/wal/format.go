@@ -112,6 +112,15 @@ func appendBatch(b []byte, h header, entries []entry) []byte {
 	return b
 }
 
+// headSize is that of the header and the entries of the batch that begins with the block;
+// that of the header if there is none.
+func headSize(data []byte) int {
+	if len(data) < headerSize || order.Uint32(data) != magic {
+		return headerSize
+	}
+	return headerSize + int(order.Uint32(data[56:]))*entrySize
+}
+
 // readBatch reads the batch that begins with the data, at the offset of a segment of the
 // size, but for the data of its entries. It returns false if there is none.
 func readBatch(data []byte, at, size int) (b batch, ok bool) {

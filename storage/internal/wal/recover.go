@@ -2,9 +2,7 @@ package wal
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -20,6 +18,7 @@ import (
 // recovery is the state of a log that is being opened.
 type recovery struct {
 	*File
+	reader reader
 	oldest uint64   // number of the first batch that is needed
 	next   uint64   // number of the batch that is due
 	where  *segment // where it is due
@@ -48,7 +47,8 @@ type gap struct {
 
 // recover fills the File that is opened.
 func (f *File) recover() error {
-	segments, err := f.segments()
+	r := &recovery{File: f}
+	segments, err := r.segments()
 	if err != nil {
 		return err
 	}
@@ -56,18 +56,19 @@ func (f *File) recover() error {
 	for _, s := range segments {
 		f.run = max(f.run, s.run+1)
 	}
-	oldest := f.arrange(segments)
+	oldest := r.arrange(segments)
 	if len(f.live) == 0 {
 		return f.unreadable(nil, 0)
 	}
-	r := &recovery{File: f, oldest: oldest, next: oldest, where: f.live[0]}
+	r.oldest, r.next, r.where = oldest, oldest, f.live[0]
 	for i := 0; i < len(f.live) && r.scan(i); i++ {
 	}
 	return r.finish()
 }
 
 // segments opens all segments and sees what they are.
-func (f *File) segments() (segments []*segment, err error) {
+func (r *recovery) segments() (segments []*segment, err error) {
+	f := r.File
 	names, err := f.opts.Disk.List()
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func (f *File) segments() (segments []*segment, err error) {
 			return nil, err
 		}
 		f.free = append(f.free, s) // so that it is closed
-		if err := f.identify(s); err != nil {
+		if err := r.identify(s); err != nil {
 			return nil, err
 		}
 		segments = append(segments, s)
@@ -100,44 +101,27 @@ func (f *File) segments() (segments []*segment, err error) {
 
 // identify finds out which batch the segment begins with. Each of its batches says so,
 // as do those of earlier uses, which began with earlier ones.
-func (f *File) identify(s *segment) error {
+func (r *recovery) identify(s *segment) error {
 	size, err := s.file.Size()
 	if err != nil {
 		return err
 	}
 	s.size = int(size) &^ (blockSize - 1)
-	for _, look := range []int{min(64<<10, s.size), s.size} {
-		data := s.read(0, look)
-		for at := 0; at < look; at += blockSize {
-			b, ok := readBatch(data[at:], at, s.size)
-			if ok && b.id != f.opts.ID {
-				return fmt.Errorf("%w: %s", ErrForeign, s.name)
-			}
-			if ok && (b.first > s.first || b.first == s.first && b.run > s.run) {
-				s.first, s.run = b.first, b.run
-			}
-			if ok && at == 0 {
-				return nil
-			}
+	r.reader.turn(s)
+	r.reader.last = skipped // most often the first block is all that is read
+	for at := 0; at < s.size; at += blockSize {
+		b, ok := r.reader.batch(at)
+		if ok && b.id != r.opts.ID {
+			return fmt.Errorf("%w: %s", ErrForeign, s.name)
+		}
+		if ok && (b.first > s.first || b.first == s.first && b.run > s.run) {
+			s.first, s.run = b.first, b.run
+		}
+		if ok && at == 0 {
+			return nil
 		}
 	}
 	return nil
-}
-
-// read reads a part of the segment. Blocks that cannot be read are zeros.
-func (s *segment) read(at, size int) []byte {
-	data := make([]byte, size)
-	if n, err := s.file.ReadAt(data, int64(at)); n == size || errors.Is(err, io.EOF) {
-		return data
-	}
-	for o := 0; o < size; o += blockSize {
-		block := data[o:min(o+blockSize, size)]
-		if _, err := s.file.ReadAt(block, int64(at+o)); err != nil && !errors.Is(err, io.EOF) {
-			clear(block)
-			s.unread = max(s.unread, at+o+blockSize)
-		}
-	}
-	return data
 }
 
 // unreadable is the damage of a block that cannot be read and may hold what was durable
@@ -153,7 +137,8 @@ func (f *File) unreadable(last *segment, end int) error {
 
 // arrange parts the segments that are needed from those that are free. It returns the
 // number of the first batch that is needed.
-func (f *File) arrange(segments []*segment) (oldest uint64) {
+func (r *recovery) arrange(segments []*segment) (oldest uint64) {
+	f := r.File
 	f.free = nil
 	slices.SortFunc(segments, func(a, b *segment) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.run, b.run)) })
 	for i, s := range segments {
@@ -169,12 +154,16 @@ func (f *File) arrange(segments []*segment) (oldest uint64) {
 	}
 	// A segment is written over when the log on the disk says that it is not needed.
 	last := f.live[len(f.live)-1]
-	data := last.read(0, last.size)
-	for at := 0; at < len(data); at += blockSize {
-		if b, ok := readBatch(data[at:], at, last.size); ok && b.first == last.first {
-			oldest = max(oldest, min(b.oldest, last.first))
-			f.run = max(f.run, b.run+1)
+	r.reader.turn(last)
+	for at := 0; at < last.size; {
+		b, ok := r.reader.batch(at)
+		if !ok || b.first != last.first {
+			at += blockSize
+			continue
 		}
+		oldest = max(oldest, min(b.oldest, last.first))
+		f.run = max(f.run, b.run+1)
+		at = b.end
 	}
 	n := slices.IndexFunc(f.live, func(s *segment) bool { return s.first >= oldest })
 	f.free, f.live = append(f.free, f.live[:n]...), f.live[n:]
@@ -187,12 +176,12 @@ func (r *recovery) scan(i int) (more bool) {
 	if i+1 < len(r.live) {
 		limit = r.live[i+1].first // from there on it was given up
 	}
-	data := s.read(0, s.size)
+	r.reader.turn(s)
 	if s.first == r.next {
 		r.where, r.at = s, 0
 	}
-	for at := 0; at < s.size; {
-		b, ok := readBatch(data[at:], at, s.size)
+	for at := 0; at < s.size && r.next < limit; {
+		b, ok := r.reader.batch(at)
 		due := ok && s == r.where && at == r.at && b.number == r.next
 		switch {
 		case !ok || b.id != r.opts.ID || b.first != s.first || b.number >= limit, !due && b.number <= r.next:
@@ -207,7 +196,7 @@ func (r *recovery) scan(i int) (more bool) {
 			fb.gap = gap{&Damage{r.where.name, int64(r.at), what}, r.where, b.number}
 		}
 		if e := b.entries; len(e) > 0 && e[0].volume == directory {
-			list := data[e[0].data:][:e[0].size]
+			list := r.reader.from(e[0].data, int(e[0].size))[:e[0].size]
 			fb.badDir = sum(list) != e[0].sum
 			fb.dir = readDirectory(list)
 			fb.entries = e[1:]
@@ -223,7 +212,8 @@ func (r *recovery) scan(i int) (more bool) {
 // finish decides on the latest batch, and has the log go on behind it.
 func (r *recovery) finish() error {
 	if b := r.held; b != nil {
-		data := b.segment.read(b.at, b.end-b.at)
+		data := make([]byte, b.end-b.at)
+		b.segment.read(data, b.at)
 		if b.whole(data) && !b.badDir {
 			if err := r.settle(b, data); err != nil {
 				return err
