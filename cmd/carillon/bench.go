@@ -15,7 +15,8 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 	only := flags.String("only", "", "`NAMES` of workloads, such as W1b,W3, or of series; all of them if not given")
 	scale := flags.Float64("scale", 1, "`FACTOR` to multiply the numbers of jobs, apps and calls by, more than 0 and at most 10")
 	form := flags.String("o", "table", "`FORM` of the output, table or json")
-	growth := flags.Bool("growth", false, "measure the series apps, jobs, documents and history at several sizes instead, up to a quarter of an hour each")
+	growth := flags.Bool("growth", false, "measure the series apps, jobs, documents and history at several sizes instead")
+	rounds := flags.Int("rounds", 3, "`HOW` often --growth measures each size; the least counts")
 	write := flags.String("write", "", "`DIR` to write the tables, figures and plots of --growth to, too")
 	return func(ctx context.Context, std stdio) (err error) {
 		if err := workload.CheckScale(*scale); err != nil {
@@ -31,7 +32,10 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 			if err != nil {
 				return usageError{fmt.Errorf("--only: %w", err)}
 			}
-			g := &grown{std: std, form: *form, dir: *write}
+			if *rounds < 1 {
+				return usageError{fmt.Errorf("--rounds is %d, want 1 or more", *rounds)}
+			}
+			g := &grown{std: std, rounds: *rounds, form: *form, dir: *write}
 			measure = func(h *workload.Harness, show *progress) error { return g.measure(ctx, h, show, list) }
 		case *write != "":
 			return usageError{errors.New("--write is for --growth")}

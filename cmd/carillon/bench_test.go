@@ -101,7 +101,8 @@ func TestBenchUsage(t *testing.T) {
 		{"--scale 0", `bench: --scale: scale is 0, want more than 0 and at most 10; "carillon help bench" says more`},
 		{"--scale NaN", `bench: --scale: scale is NaN, want more than 0 and at most 10; "carillon help bench" says more`},
 		{"--scale 11", `bench: --scale: scale is 11, want more than 0 and at most 10; "carillon help bench" says more`},
-		{"--growth --only W1b", `bench: --only: there is no series "w1b", but apps, jobs, documents, history; "carillon help bench" says more`},
+		{"--growth --only W1b", `bench: --only: there is no series "w1b", but jobs, documents, history, apps; "carillon help bench" says more`},
+		{"--growth --rounds 0", `bench: --rounds is 0, want 1 or more; "carillon help bench" says more`},
 		{"--growth --scale 11", `bench: --scale: scale is 11, want more than 0 and at most 10; "carillon help bench" says more`},
 		{"--write out", `bench: --write is for --growth; "carillon help bench" says more`},
 		{"-o xml", `bench: -o is "xml", want table or json; "carillon help bench" says more`},
@@ -119,7 +120,7 @@ func TestBenchUsage(t *testing.T) {
 func TestBenchGrowth(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := filepath.Join(t.TempDir(), "growth", "now")
-	out, err := runs(t, "bench", "--growth", "--only", "documents", "--scale", "0.001", "--write", dir)
+	out, err := runs(t, "bench", "--growth", "--only", "documents", "--rounds", "1", "--scale", "0.001", "--write", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestBenchGrowth(t *testing.T) {
 		return string(text)
 	}
 	head, table, _ := strings.Cut(read("growth.md"), "\n\n")
-	if !strings.HasPrefix(head, "At scale 0.001, on ") || table != strings.TrimRight(out, "\n")+"\n" || !strings.HasPrefix(out, "### documents: ") {
+	if !strings.HasPrefix(head, "The least of 1 rounds, at scale 0.001, on ") || table != strings.TrimRight(out, "\n")+"\n" || !strings.HasPrefix(out, "### documents: ") {
 		t.Errorf("the table is\n%s\n%s\nand was shown as\n%s", head, table, out)
 	}
 	if plot := read("growth-documents.svg"); !strings.HasPrefix(plot, "<svg ") {
@@ -142,11 +143,11 @@ func TestBenchGrowth(t *testing.T) {
 		t.Errorf("the figures are %+v, %v", steps, err)
 	}
 	mustBeEmpty(t, os.Getenv("TMPDIR"))
-	out, err = runs(t, "bench", "--growth", "--only", "documents", "--scale", "0.001", "-o", "json")
+	out, err = runs(t, "bench", "--growth", "--only", "documents", "--rounds", "1", "--scale", "0.001", "-o", "json")
 	if err != nil || json.Unmarshal([]byte(out), &steps) != nil || len(steps) != 3 {
 		t.Errorf("got %v, %s", err, out)
 	}
-	if _, err = runs(t, "bench", "--growth", "--only", "documents", "--scale", "0.001", "--write", filepath.Join(dir, "growth.md")); err == nil {
+	if _, err = runs(t, "bench", "--growth", "--only", "documents", "--rounds", "1", "--scale", "0.001", "--write", filepath.Join(dir, "growth.md")); err == nil {
 		t.Error("a file took the place of a directory")
 	}
 	mustBeEmpty(t, os.Getenv("TMPDIR"))

@@ -13,9 +13,10 @@ import (
 
 // grown is what bench --growth has measured.
 type grown struct {
-	std  stdio
-	form string
-	dir  string // "": nothing is written
+	std    stdio
+	rounds int
+	form   string
+	dir    string // "": nothing is written
 
 	steps  []workload.Step
 	tables bytes.Buffer
@@ -29,8 +30,8 @@ func (g *grown) measure(ctx context.Context, harness *workload.Harness, show *pr
 			return err
 		}
 	}
-	fmt.Fprintf(&g.tables, "At scale %v, on %s.\n\n", harness.Scale, workload.Machine())
-	err := harness.Grow(ctx, list, func(s workload.Series, steps []workload.Step) {
+	fmt.Fprintf(&g.tables, "The least of %d rounds, at scale %v, on %s.\n\n", g.rounds, harness.Scale, workload.Machine())
+	err := harness.Grow(ctx, list, g.rounds, func(s workload.Series, steps []workload.Step) {
 		g.steps = append(g.steps, steps...)
 		was := g.tables.Len()
 		err := workload.WriteGrowth(&g.tables, s, steps)

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -15,7 +16,7 @@ import (
 func TestGrowSmall(t *testing.T) {
 	harness := &Harness{System: Carillon(), Dir: t.TempDir(), Scale: 0.001}
 	seen := map[string][]Step{}
-	err := harness.Grow(t.Context(), AllSeries(), func(s Series, steps []Step) { seen[s.Name] = steps })
+	err := harness.Grow(t.Context(), AllSeries(), 1, func(s Series, steps []Step) { seen[s.Name] = steps })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +46,36 @@ func TestGrowSmall(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestLeast: each figure of a step is the least of its rounds.
+func TestLeast(t *testing.T) {
+	values := []map[string]float64{{"a": 3, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 3}}
+	rounds := -1
+	s := Series{Name: "jobs", Sizes: []int{1, 10}, run: func(_ context.Context, _ *Harness, n int) (figures []Figure, err error) {
+		if n == 1 {
+			rounds++
+		}
+		for _, name := range []string{"a", "b"} {
+			figures = append(figures, Figure{Name: name, Value: values[rounds][name] * float64(n)})
+		}
+		return figures, nil
+	}}
+	var steps []Step
+	harness := &Harness{Scale: 1}
+	if err := harness.Grow(t.Context(), []Series{s}, len(values), func(_ Series, all []Step) { steps = all }); err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range steps {
+		for _, f := range step.Figures {
+			if want := float64(s.Sizes[i]); f.Value != want || i > 0 && *f.Exponent != 1 {
+				t.Errorf("%s of %d is %v, want %v", f.Name, step.Size, f.Value, want)
+			}
+		}
+	}
+	if rounds != len(values)-1 || len(steps) != 2 {
+		t.Errorf("%d rounds, %d steps", rounds+1, len(steps))
 	}
 }
 
@@ -150,7 +181,7 @@ func TestGrowthPlot(t *testing.T) {
 }
 
 func TestSelectSeries(t *testing.T) {
-	for _, tt := range []struct{ only, want string }{{"", "apps jobs documents history"}, {"history, Jobs,jobs", "jobs history"}} {
+	for _, tt := range []struct{ only, want string }{{"", "jobs documents history apps"}, {"history, Jobs,jobs", "jobs history"}} {
 		list, err := SelectSeries(tt.only)
 		var names []string
 		for _, s := range list {
@@ -160,7 +191,7 @@ func TestSelectSeries(t *testing.T) {
 			t.Errorf("%q: got %s, %v, want %s", tt.only, got, err, tt.want)
 		}
 	}
-	if _, err := SelectSeries("jobs,"); err == nil || err.Error() != `there is no series "", but apps, jobs, documents, history` {
+	if _, err := SelectSeries("jobs,"); err == nil || err.Error() != `there is no series "", but jobs, documents, history, apps` {
 		t.Errorf("got %v", err)
 	}
 }
