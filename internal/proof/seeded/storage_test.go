@@ -134,7 +134,7 @@ var storageFaults = []seededFault{
 	{
 		name: "no-dir-sync", what: "a new file's directory is not synced",
 		pkg: "storage/internal/boltfile", tests: "TestG1_NothingIsAcknowledgedBeforeItIsSynced",
-		edits: []edit{{"storage/internal/boltfile/lock_unix.go", `f, err := os.Open(dir)
+		edits: []edit{{"storage/internal/osdir/lock_unix.go", `f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ var walFaults = []seededFault{
 	{
 		name: "wal-lock-not-awaited", what: "a log that is being closed is refused at once, whatever the timeout",
 		pkg: "storage/internal/wal", tests: "TestG23_ALogIsWaitedFor",
-		edits: []edit{{"storage/internal/wal/file.go", `if !errors.Is(err, ErrLocked) || !time.Now()`, `if FAULT || !errors.Is(err, ErrLocked) || !time.Now()`}},
+		edits: []edit{{"storage/internal/osdir/osdir.go", `err := lock(); !errors`, `err := lock(); FAULT || !errors`}},
 	},
 	{
 		name: "wal-not-filled", what: "batches are written into holes",
@@ -163,5 +163,18 @@ var walFaults = []seededFault{
 		name: "wal-opened-in-full", what: "all data of a log is read when it is opened",
 		pkg: "storage/internal/wal", tests: "TestOpeningReadsHeads",
 		edits: []edit{{"storage/internal/wal/reader.go", `if r.last < skipped {`, `if r.last < skipped || FAULT {`}},
+	},
+	{
+		name: "lock-for-all", what: "a lock is shared by all who ask for it",
+		pkg: "storage/internal/osdir", tests: "TestG23_ALockHasOneHolder",
+		edits: []edit{{"storage/internal/osdir/lock_unix.go", `	if shared {`, `	if shared || FAULT {`}},
+	},
+	{
+		name: "made-not-synced", what: "the name of a directory that was made is not synced",
+		pkg: "storage/internal/osdir", tests: "TestG1_MadeDirectoriesAreDurable",
+		edits: []edit{{"storage/internal/osdir/osdir.go", `	return Sync(parent)`, `	if FAULT {
+		return nil
+	}
+	return Sync(parent)`}},
 	},
 }

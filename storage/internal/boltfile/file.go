@@ -13,6 +13,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"carillon/storage/internal/osdir"
 )
 
 // Space is one flat, ordered key space of a file.
@@ -39,7 +41,7 @@ const fillPercent = 0.9
 // Errors of opening and reading a file.
 var (
 	// ErrLocked says that another process or store has the file open.
-	ErrLocked = errors.New("file is in use")
+	ErrLocked = osdir.ErrLocked
 	// ErrBadFile says that the file is not one of ours, or is damaged.
 	ErrBadFile = errors.New("not a usable volume file")
 	// ErrReplaced says that the path is not that of the file any more: it was removed,
@@ -111,44 +113,7 @@ func Create(path string, init func(*Txn) error) (err error) {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	return SyncDir(filepath.Dir(path))
-}
-
-// MakeDir makes the directory, and those above it as needed, so that their names
-// are durable.
-func MakeDir(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	parent := filepath.Dir(dir)
-	if err := MakeDir(parent); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return SyncDir(parent)
-}
-
-// lockRetry is how often a lock that is held is tried again.
-const lockRetry = 10 * time.Millisecond
-
-// LockDir keeps every other process, and every other caller in this one, from
-// passing LockDir of the directory until release is called. Files are made under
-// this lock, since they have none before they have their name. ErrLocked if it
-// is held for longer than the timeout.
-func LockDir(dir string, timeout time.Duration) (release func() error, err error) {
-	for deadline := time.Now().Add(timeout); ; time.Sleep(lockRetry) {
-		release, held, err := tryLockDir(dir)
-		switch {
-		case err != nil:
-			return nil, err
-		case !held:
-			return release, nil
-		case time.Now().After(deadline):
-			return nil, fmt.Errorf("%w: directory", ErrLocked)
-		}
-	}
+	return osdir.Sync(filepath.Dir(path))
 }
 
 // Open opens the file at path, which must exist. ErrBadFile says that it is none of
@@ -254,7 +219,7 @@ func openBolt(path string, opts Options) (*DB, error) {
 	case !returned:
 		err = badFile(path, err)
 		// The map that bbolt leaves behind keeps the lock.
-		unlock(db.file)
+		osdir.Unlock(db.file)
 		db.file.Close()
 		return nil, err
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -322,12 +287,12 @@ func (db *DB) Close() error {
 	if db.Unpinned() {
 		if db.readOnly {
 			// bbolt does not: it trusts that closing does, which the mapped head keeps it from.
-			unlock(db.file)
+			osdir.Unlock(db.file)
 		}
 		return db.bolt.Close()
 	}
 	db.abandoned.Store(true)
-	unlock(db.file)
+	osdir.Unlock(db.file)
 	return db.file.Close()
 }
 

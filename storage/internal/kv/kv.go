@@ -2,6 +2,7 @@ package kv
 
 import (
 	"carillon/storage/internal/boltfile"
+	"carillon/storage/internal/osdir"
 	"carillon/storage/internal/overlay"
 	"carillon/storage/internal/wal"
 )
@@ -49,7 +50,7 @@ const CloseWait = boltfile.CloseWait
 // What makes files and directories.
 var (
 	Create  = boltfile.Create
-	MakeDir = boltfile.MakeDir
-	LockDir = boltfile.LockDir
-	SyncDir = boltfile.SyncDir
+	MakeDir = osdir.Make
+	LockDir = osdir.Lock
+	SyncDir = osdir.Sync
 )

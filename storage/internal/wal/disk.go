@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"carillon/storage/internal/osdir"
 )
 
 // Disk is the directory of a file log. Tests have one that fails.
@@ -57,7 +59,7 @@ func (f osFile) Present(size int64) error {
 	return err
 }
 
-func (f osFile) Datasync() error { return datasync(f.File) }
+func (f osFile) Datasync() error { return osdir.Datasync(f.File) }
 
 func (d dir) path(name string) string { return filepath.Join(string(d), name) }
 
@@ -86,7 +88,7 @@ func (d dir) Open(name string, readOnly bool) (DiskFile, error) {
 
 func (d dir) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 func (d dir) Remove(name string) error     { return os.Remove(d.path(name)) }
-func (d dir) Sync() error                  { return syncDir(string(d)) }
+func (d dir) Sync() error                  { return osdir.Sync(string(d)) }
 
 func (d dir) List() ([]string, error) {
 	entries, err := os.ReadDir(string(d))
@@ -109,7 +111,7 @@ func (d dir) Lock(shared bool) (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := tryLock(f, shared); err != nil {
+	if err := osdir.LockFile(f, shared); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f.Close, nil // closing unlocks

@@ -8,6 +8,8 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"carillon/storage/internal/osdir"
 )
 
 // Options of OpenFile. The zero value is ready for use.
@@ -112,26 +114,17 @@ func OpenFile(path string, opts Options) (*File, error) {
 	f := &File{opts: opts.withDefaults(path), turn: make(chan struct{}, 1), volumes: map[Volume]*volume{}}
 	f.meter = &meter{Disk: f.opts.Disk, noSync: opts.NoSync}
 	f.opts.Disk = f.meter
-	if err := f.lock(); err != nil {
+	err := osdir.Await(opts.LockTimeout, func() (err error) {
+		f.unlock, err = f.opts.Disk.Lock(opts.ReadOnly)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := f.recover(); err != nil {
 		return nil, errors.Join(err, f.closeFiles())
 	}
 	return f, nil
-}
-
-// lockRetry is how often a lock that is held is tried again.
-const lockRetry = 10 * time.Millisecond
-
-// lock locks the directory. A log that is being closed gives its lock back a moment later.
-func (f *File) lock() (err error) {
-	for deadline := time.Now().Add(f.opts.LockTimeout); ; time.Sleep(lockRetry) {
-		f.unlock, err = f.opts.Disk.Lock(f.opts.ReadOnly)
-		if !errors.Is(err, ErrLocked) || !time.Now().Before(deadline) {
-			return err
-		}
-	}
 }
 
 // Claim is Log's.

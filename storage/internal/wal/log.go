@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+
+	"carillon/storage/internal/osdir"
 )
 
 // Volume names one sequence of records. Every value but the highest is free to be used.
@@ -71,7 +73,7 @@ var (
 	// ErrDamaged says that records were lost or changed after they had been durable.
 	ErrDamaged = errors.New("log is damaged")
 	// ErrLocked says that the log is open, in this process or another one.
-	ErrLocked = errors.New("log is in use")
+	ErrLocked = osdir.ErrLocked
 	// ErrForeign says that a segment belongs to another log.
 	ErrForeign = errors.New("segment of another log")
 )

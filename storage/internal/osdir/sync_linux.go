@@ -1,4 +1,4 @@
-package wal
+package osdir
 
 import (
 	"os"
@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datasync makes data durable without the file's times. A call that a signal has cut
+// Datasync makes data durable without the file's times. A call that a signal has cut
 // short is made again, as os.File.Sync does it.
-func datasync(f *os.File) error {
+func Datasync(f *os.File) error {
 	for {
 		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {
 			return os.NewSyscallError("fdatasync", err)
