@@ -119,11 +119,8 @@ func (s *Store) RaiseHighWater(i int, ms int64, cause error) error {
 // MaxBackoff bounds the time in which a volume applies nothing after failed commits.
 const MaxBackoff = maxBackoff
 
-// MetaKeys of a volume file, for tests that change them behind the store's back.
-var (
-	MetaFormat = metaFormat
-	MetaEpoch  = metaEpoch
-)
+// MetaEpoch is for tests that change it behind the store's back.
+var MetaEpoch = metaEpoch
 
 // RetryDead is RetryDeadAt the transaction's instant.
 func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(id, tx.now) }

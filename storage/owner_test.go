@@ -383,12 +383,12 @@ func TestG23_WrongVolumesAreRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 				err = db.Update(func(tx *boltfile.Txn) error {
-					return tx.Put(kv.Meta, storage.MetaFormat, binary.BigEndian.AppendUint64(nil, 2))
+					return tx.Put(kv.Meta, []byte("format"), binary.BigEndian.AppendUint64(nil, 3))
 				})
 				if err := errors.Join(err, db.Close()); err != nil {
 					t.Fatal(err)
 				}
-				return name + " has format 2", storage.ErrFormat
+				return name + " has format 3, this reader knows 1 and 2", storage.ErrFormat
 			},
 			"empty": func(t *testing.T, dir string) (string, error) {
 				if err := os.Truncate(volume(dir, i), 0); err != nil {
@@ -406,7 +406,7 @@ func TestG23_WrongVolumesAreRefused(t *testing.T) {
 				if err := os.Remove(volume(dir, i)); err != nil {
 					t.Fatal(err)
 				}
-				if err := boltfile.Create(volume(dir, i), func(*boltfile.Txn) error { return nil }); err != nil {
+				if err := boltfile.Create(volume(dir, i), func(tx *boltfile.Txn) error { return tx.Delete(kv.Meta, []byte("format")) }); err != nil {
 					t.Fatal(err)
 				}
 				return name + " has format 0", storage.ErrFormat

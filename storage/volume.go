@@ -15,16 +15,12 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// formatNumber is the layout of a volume file. A reader refuses any other.
-const formatNumber = 1
-
 // recordVersion is the version of every record this code writes.
 const recordVersion = 1
 
-// The keys of the Meta space. Values are 8 bytes, big-endian, but for texts and
-// the clock.
+// The keys of the Meta space, in which the file has its format, too. Values are 8 bytes,
+// big-endian, but for texts and the clock.
 var (
-	metaFormat    = []byte("format")
 	metaStore     = []byte("store")     // random, the same in all volumes of a store
 	metaIndex     = []byte("index")     // which volume of the store this is, from 0
 	metaVolumes   = []byte("volumes")   // how many the store has; kept in volume 0
@@ -86,7 +82,6 @@ func decodeU64(b []byte) uint64 {
 func createVolume(path string, store uint64, index int) error {
 	return kv.Create(path, func(tx *kv.Fresh) error {
 		return errors.Join(
-			tx.Put(kv.Meta, metaFormat, u64(formatNumber)),
 			tx.Put(kv.Meta, metaStore, u64(store)),
 			tx.Put(kv.Meta, metaIndex, u64(uint64(index))),
 		)
@@ -120,9 +115,6 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 	}
 	v.db = db
 	err = v.read(func(snap *kv.Snapshot) error {
-		if f := getU64(snap, metaFormat); f != formatNumber {
-			return fmt.Errorf("%w: %s has format %d, this reader knows %d", ErrFormat, v.name, f, formatNumber)
-		}
 		if i := getU64(snap, metaIndex); i != uint64(index) {
 			return fmt.Errorf("%w: %s is volume %d of its store: was it copied or renamed?", ErrFormat, v.name, i)
 		}

@@ -1,8 +1,10 @@
 package boltfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxFaults bounds how many faults CheckPages names.
@@ -74,7 +76,7 @@ func (c *pageCheck) check(snap *Snapshot, m meta) {
 	c.tree = &snap.tree
 	c.used = make([]bool, c.tree.pages())
 	c.used[0], c.used[1] = true, true
-	c.page(bucketFlags, 0, m.root, nil, nil, 0)
+	c.page(bucketFlags, 0, 0, m.root, nil, nil, 0)
 	free := c.free(m.freelist)
 	unused, first := 0, 0
 	for id := range c.used {
@@ -93,8 +95,8 @@ func (c *pageCheck) check(snap *Snapshot, m meta) {
 }
 
 // page walks the tree below the page, to which the other one refers, and whose
-// leaves have elements with the flags.
-func (c *pageCheck) page(flags uint32, from, id uint64, low, high []byte, depth int) {
+// leaves have elements with the flags: buckets, or the keys and values of the space.
+func (c *pageCheck) page(flags uint32, space Space, from, id uint64, low, high []byte, depth int) {
 	var p page
 	err := c.db.guarded(false, func() error {
 		p = c.tree.page(id)
@@ -121,24 +123,48 @@ func (c *pageCheck) page(flags uint32, from, id uint64, low, high []byte, depth 
 			if i+1 < p.count {
 				next = p.key(i + 1)
 			}
-			c.page(flags, id, p.child(i), p.key(i), next, depth+1)
+			c.page(flags, space, id, p.child(i), p.key(i), next, depth+1)
 		}
 		return
 	}
+	if flags == plainFlags {
+		c.values(&p, space)
+		return
+	}
 	for i := range p.count {
-		if flags == bucketFlags {
-			c.bucket(id, p.value(i, flags))
-		}
+		c.bucket(id, p.key(i), p.value(i, flags))
 	}
 }
 
-// bucket walks the bucket that a leaf has in it.
-func (c *pageCheck) bucket(id uint64, value []byte) {
+// values looks at the values of a leaf that is sound.
+func (c *pageCheck) values(p *page, space Space) {
+	err := c.db.guarded(false, func() error {
+		for i := range p.count {
+			if _, ok := c.tree.sealing.unseal(space, p.key(i), p.value(i, plainFlags)); !ok {
+				c.fault(c.db.badSeal(p.id, space, p.key(i)))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		c.fault(err)
+	}
+}
+
+// bucket walks the bucket of that name that a leaf has in it.
+func (c *pageCheck) bucket(id uint64, name, value []byte) {
+	space := Space(slices.IndexFunc(names[:], func(n []byte) bool { return bytes.Equal(n, name) }))
+	if space < 0 {
+		c.fault(c.db.damaged(id, "it has a space %q, which there is not", name))
+		c.cut = true
+		return
+	}
 	var r root
 	err := c.db.guarded(false, func() error {
 		if r = c.tree.bucketAt(id, value); r.inline != nil {
 			p := c.tree.open(r)
 			p.verify(plainFlags, nil, nil)
+			c.values(&p, space)
 		}
 		return nil
 	})
@@ -147,7 +173,7 @@ func (c *pageCheck) bucket(id uint64, value []byte) {
 		c.cut = true
 		c.fault(err)
 	case r.inline == nil:
-		c.page(plainFlags, id, r.id, nil, nil, 0)
+		c.page(plainFlags, space, id, r.id, nil, nil, 0)
 	}
 }
 

@@ -20,6 +20,8 @@ type Damage struct {
 	File  string // its name
 	Page  int64  // -1 if it is not known
 	What  string
+	Space Space  // of Key
+	Key   []byte // the key whose value is damaged; nil if it is more than one value
 	Stack string // of a panic
 }
 

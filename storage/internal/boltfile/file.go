@@ -1,6 +1,7 @@
 package boltfile
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -69,6 +70,10 @@ type DB struct {
 	commit   sync.RWMutex // held by Update
 	size     atomic.Int64 // of what was committed when it was opened, or an Update last began
 
+	sealedFrom atomic.Int64 // number of the commit that made the file the second format; 0 if it always was
+	upgraded   bool         // it was not always, or is not yet
+	arena      []byte       // of the latest Update
+
 	pins      atomic.Int64
 	none      atomic.Pointer[chan struct{}] // closed when there is no Pin; nil until the file is closed
 	broken    atomic.Pointer[Damage]        // bbolt has panicked: its locks and its memory cannot be trusted
@@ -102,6 +107,9 @@ func Create(path string, init func(*Txn) error) (err error) {
 			if t.buckets[i], err = tx.CreateBucket(names[i]); err != nil {
 				return err
 			}
+		}
+		if err := t.Put(Meta, formatKey, binary.BigEndian.AppendUint64(nil, formatSealed)); err != nil {
+			return err
 		}
 		return init(t)
 	})
@@ -168,7 +176,7 @@ func (db *DB) lookAround() error {
 		for i := range names {
 			snap.root(Space(i))
 		}
-		return nil
+		return db.readFormat(snap)
 	})
 }
 
@@ -357,7 +365,7 @@ func (db *DB) Begin() (*Pin, error) {
 			return db.damaged(0, "neither it nor page 1 is a meta page")
 		}
 		if pin.tx, err = db.bolt.Begin(false); err == nil {
-			pin.snap = db.snapshotOf(pin.tx)
+			pin.snap = db.snapshotOf(pin.tx, pin.tx.ID())
 		}
 		return err
 	})
@@ -400,7 +408,7 @@ func (db *DB) Update(fn func(*Txn) error) error {
 				return err
 			}
 			// A clean error of a read of Base leaves bbolt as it was.
-			return db.guarded(false, func() error { return fn(t) })
+			return db.guarded(false, func() error { return t.run(fn) })
 		})
 	})
 }

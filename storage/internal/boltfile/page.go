@@ -72,6 +72,7 @@ type tree struct {
 	db   *DB
 	data []byte // the mapped file, up to the last page of that commit
 	size int    // of a page
+	sealing sealing
 }
 
 func (t *tree) pages() uint64 { return uint64(len(t.data) / t.size) }

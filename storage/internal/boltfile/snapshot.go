@@ -54,13 +54,13 @@ type Snapshot struct {
 	roots [spaces]root // those that were looked up
 }
 
-// snapshotOf shows the file as it was when the transaction began.
-func (db *DB) snapshotOf(tx *bolt.Tx) Snapshot {
+// snapshotOf shows the file as of the commit of that number, with which the transaction began.
+func (db *DB) snapshotOf(tx *bolt.Tx, commit int) Snapshot {
 	base := db.bolt.Info().Data
 	first := *(**byte)(unsafe.Pointer(&base))
 	db.base.Store(base)
 	return Snapshot{
-		tree: tree{db: db, data: unsafe.Slice(first, tx.Size()), size: db.pageSize},
+		tree: tree{db: db, data: unsafe.Slice(first, tx.Size()), size: db.pageSize, sealing: db.sealingAt(commit)},
 		top:  root{id: uint64(tx.Cursor().Bucket().RootPage())},
 	}
 }
@@ -72,15 +72,22 @@ func (s *Snapshot) root(space Space) root {
 	return s.roots[space]
 }
 
-// Get returns the value of key, or nil if there is none.
+// Get returns the value of key, or nil if there is none. One that is damaged is damage.
 func (s *Snapshot) Get(space Space, key []byte) []byte {
-	_, value, _ := s.tree.get(s.root(space), key, plainFlags)
+	id, data, ok := s.tree.get(s.root(space), key, plainFlags)
+	if !ok {
+		return nil
+	}
+	value, ok := s.tree.sealing.unseal(space, key, data)
+	if !ok {
+		panic(s.tree.db.badSeal(id, space, key))
+	}
 	return value
 }
 
 // Cursor returns a cursor over the space, not yet placed.
 func (s *Snapshot) Cursor(space Space) *Cursor {
-	return &Cursor{t: &s.tree, root: s.root(space)}
+	return &Cursor{t: &s.tree, space: space, root: s.root(space)}
 }
 
 // unmap ends the mapping of an abandoned file that no Pin reads any more.

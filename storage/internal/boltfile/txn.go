@@ -14,6 +14,8 @@ type Txn struct {
 	db      *DB
 	tx      *bolt.Tx
 	base    Snapshot // the file as it was before
+	sealing sealing  // of what it holds after this Update
+	arena   []byte   // where sealed values are until then
 	buckets [spaces]*bolt.Bucket
 	cursors [spaces]*bolt.Cursor
 	looked  [spaces]looked
@@ -21,6 +23,13 @@ type Txn struct {
 	sound   map[uint64]bool // and the others
 	fresh   bool            // there are no pages yet
 }
+
+// Bounds of the pieces of memory that sealed values are put in, but for a value that is
+// larger. The last piece serves the next Update, too.
+const (
+	minArena = 1 << 10
+	maxArena = 64 << 10
+)
 
 // looked is the range of keys whose pages were looked at last.
 type looked struct {
@@ -30,7 +39,23 @@ type looked struct {
 }
 
 func (db *DB) newTxn(tx *bolt.Tx) *Txn {
-	return &Txn{db: db, tx: tx, base: db.snapshotOf(tx)}
+	base := db.snapshotOf(tx, tx.ID()-1)
+	return &Txn{db: db, tx: tx, base: base, sealing: base.tree.sealing, arena: db.arena[:0]}
+}
+
+// run runs fn. It makes the file one of the second format first if it is none yet.
+func (t *Txn) run(fn func(*Txn) error) error {
+	defer func() {
+		if cap(t.arena) <= maxArena {
+			t.db.arena = t.arena
+		}
+	}()
+	if t.sealing == noneSealed {
+		if err := t.upgrade(); err != nil {
+			return err
+		}
+	}
+	return fn(t)
 }
 
 // bucket opens bbolt's bucket, whose root was looked at.
@@ -51,10 +76,20 @@ func (t *Txn) Get(space Space, key []byte) (value []byte, err error) {
 	if err := t.look(space, key, false); err != nil {
 		return nil, err
 	}
-	return t.bucket(space).Get(key), nil
+	data := t.bucket(space).Get(key)
+	if data == nil {
+		return nil, nil
+	}
+	value, ok := t.sealing.unseal(space, key, data)
+	if !ok {
+		page, _, _ := t.base.tree.get(t.base.root(space), key, plainFlags)
+		return nil, t.db.badSeal(page, space, key)
+	}
+	return value, nil
 }
 
-// Seek returns the first key that is not below key, and its value; nil if there is none.
+// Seek returns the first key that is not below key, and its value, which may be one that
+// IsDamaged; nil if there is none.
 func (t *Txn) Seek(space Space, key []byte) (k, v []byte, err error) {
 	err = t.look(space, key, false)
 	if err == nil {
@@ -67,16 +102,31 @@ func (t *Txn) Seek(space Space, key []byte) (k, v []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	k, v = t.cursor(space).Seek(key)
+	if k, v = t.cursor(space).Seek(key); k != nil {
+		var ok bool
+		if v, ok = t.sealing.unseal(space, k, v); !ok {
+			v = damagedValue
+		}
+	}
 	return k, v, nil
 }
 
-// Put stores value under key. The value must stay unchanged until Update returns.
+// Put stores value under key. It keeps neither.
 func (t *Txn) Put(space Space, key, value []byte) error {
 	if err := t.look(space, key, false); err != nil {
 		return err
 	}
-	return t.bucket(space).Put(key, value)
+	return t.bucket(space).Put(key, t.seal(space, key, value))
+}
+
+// seal returns the value as it is stored. It is good until the Update returns.
+func (t *Txn) seal(space Space, key, value []byte) []byte {
+	if n := sealLen + len(value); cap(t.arena)-len(t.arena) < n {
+		t.arena = make([]byte, 0, max(n, min(2*cap(t.arena), maxArena), minArena))
+	}
+	from := len(t.arena)
+	t.arena = appendSealed(t.arena, space, key, value)
+	return t.arena[from:len(t.arena):len(t.arena)]
 }
 
 // Delete removes key if it is there.

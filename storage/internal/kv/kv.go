@@ -47,8 +47,10 @@ type Cursor = overlay.Cursor
 // CloseWait is how long Close waits for open Pins.
 const CloseWait = boltfile.CloseWait
 
-// What makes files and directories.
+// What makes files and directories, and what looks at a value.
 var (
+	IsDamaged = boltfile.IsDamaged
+
 	Create  = boltfile.Create
 	MakeDir = osdir.Make
 	LockDir = osdir.Lock

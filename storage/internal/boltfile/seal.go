@@ -1,0 +1,86 @@
+package boltfile
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math/bits"
+)
+
+// A value is stored sealed, behind a checksum of its space, its key and itself (K8):
+//
+//	marker 1 | CRC-32C 4, big-endian | value
+//
+// Values of the first format are plain. They begin with the 0x08 of a record, with JSON, or
+// with a letter, a digit or '_', from all of which the marker differs in three bits, or are
+// empty.
+const (
+	marker  = 0x9c
+	sealLen = 5
+)
+
+// formatKey is the one key of Meta whose value is plain in every format, so that each reader
+// can say which format it has met.
+var formatKey = []byte("format")
+
+func isFormat(space Space, key []byte) bool { return space == Meta && string(key) == string(formatKey) }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// seeds are the checksums of the spaces, which those of their values go on from.
+var seeds = func() (seeds [spaces]uint32) {
+	for i := range seeds {
+		seeds[i] = crc32.Checksum([]byte{byte(i)}, castagnoli)
+	}
+	return seeds
+}()
+
+func sum(space Space, key, value []byte) uint32 {
+	return crc32.Update(crc32.Update(seeds[space], castagnoli, key), castagnoli, value)
+}
+
+// appendSealed appends the value of the key as it is stored.
+func appendSealed(b []byte, space Space, key, value []byte) []byte {
+	if isFormat(space, key) {
+		return append(b, value...)
+	}
+	b = binary.BigEndian.AppendUint32(append(b, marker), sum(space, key, value))
+	return append(b, value...)
+}
+
+// sealing is which values of a file are sealed.
+type sealing int8
+
+const (
+	allSealed  sealing = iota // the second format
+	someSealed                // the second format, upgraded from the first: Meta, and what was written since
+	noneSealed                // the first format
+)
+
+// unseal returns the value of the key that is stored as data, which it does not copy. ok is
+// false if that is not what Put has stored under the key.
+func (s sealing) unseal(space Space, key, data []byte) (value []byte, ok bool) {
+	switch {
+	case s == noneSealed || isFormat(space, key):
+		return data, true
+	case len(data) >= sealLen && data[0] == marker:
+		value = data[sealLen:]
+		return value, binary.BigEndian.Uint32(data[1:]) == sum(space, key, value)
+	case s == someSealed && space != Meta:
+		return data, len(data) == 0 || bits.OnesCount8(data[0]^marker) > 2 // no damaged marker
+	}
+	return nil, false
+}
+
+// damagedValue is what a Cursor returns in the place of a value that is damaged.
+var damagedValue = []byte{marker}
+
+// IsDamaged says whether a value that a Cursor has returned, or its copy, stands for one that
+// is damaged. No record looks like it.
+func IsDamaged(value []byte) bool { return len(value) == 1 && value[0] == marker }
+
+// badSeal says that what is stored under the key, on that page, is not its value.
+func (db *DB) badSeal(page uint64, space Space, key []byte) *Damage {
+	d := db.damaged(page, "a value in the space %q does not match its checksum", names[space])
+	d.Space, d.Key = space, append([]byte{}, key...)
+	return d
+}
