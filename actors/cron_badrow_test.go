@@ -94,7 +94,7 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 		var names []string
 		for _, info := range infos {
 			names = append(names, info.Name)
-			if bad := info.Name == "bad"; strings.Contains(info.Fault, "version 2") != bad || (len(info.Upcoming) == 0) != bad {
+			if bad := info.Name == "bad"; strings.Contains(info.Fault, "checksum") != bad || (len(info.Upcoming) == 0) != bad {
 				t.Errorf("trigger %s: fault %q, %d to come", info.Name, info.Fault, len(info.Upcoming))
 			}
 		}

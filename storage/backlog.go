@@ -65,7 +65,7 @@ func (tx *Tx) backlogOf(id JobID) (keys [][]byte, err error) {
 	prefix := append(tx.app.keys.name(tagBacklog, trigger), 0)
 	rows, err := tx.rows(prefix, after(prefix), false, int(tx.top().counts.pending)+1)
 	for _, r := range rows {
-		if backlogID(trigger, r) == id {
+		if damageOf(r.value) == nil && backlogID(trigger, r) == id {
 			keys = append(keys, r.key)
 		}
 	}
@@ -103,6 +103,9 @@ func (s System) ofBacklog(trigger string, kind byte, limit int) ([]Job, error) {
 	}
 	var jobs []Job
 	for _, r := range rows {
+		if err := damageOf(r.value); err != nil {
+			return nil, err
+		}
 		job, ok, err := s.Get(backlogID(trigger, r))
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrFormat) {
 			continue // a read of the job returns the error

@@ -24,11 +24,16 @@ func (s *Store) Check() error {
 			errs = append(errs, v.downError())
 			continue
 		}
-		errs = append(errs, readError(db.CheckPages()))
-		err := v.read(func(snap *kv.Snapshot) error { return v.check(snap, s.schema, seen) })
+		faults := db.CheckPages()
+		pin, err := v.begin()
 		if err != nil {
+			errs = append(errs, readError(faults), err)
+			continue
+		}
+		if err := v.check(pin, faults, s.schema, seen); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", v.name, err))
 		}
+		pin.Close()
 	}
 	return errors.Join(errs...)
 }
@@ -44,18 +49,45 @@ type volumeCheck struct {
 	errs   []error
 }
 
-func (v *volume) check(snap *kv.Snapshot, schema map[string]*tableInfo, seen map[AppID]string) error {
+// check verifies what is in the file, whose pages and values have those faults.
+func (v *volume) check(pin *kv.Pin, faults error, schema map[string]*tableInfo, seen map[AppID]string) error {
 	c := &volumeCheck{
-		v: v, snap: snap, apps: map[keyspace]AppID{}, doomed: map[keyspace]bool{},
+		v: v, apps: map[keyspace]AppID{}, doomed: map[keyspace]bool{},
 		alarms: map[keyspace]int64{}, held: map[keyspace]string{},
 	}
-	c.entries(seen)
-	c.numbers()
-	c.alarmIndex()
-	for n, id := range c.apps {
-		c.app(n, id, schema)
+	// Damage that ends one part of the check does not end the others.
+	part := func(of string, fn func()) {
+		err := readPin(v.name, pin, func(snap *kv.Snapshot) error {
+			c.snap = snap
+			fn()
+			return nil
+		})
+		if err != nil {
+			c.errs = append(c.errs, fmt.Errorf("%s%w", of, err))
+		}
 	}
-	return errors.Join(c.errs...)
+	part("", func() { c.entries(seen) })
+	part("", c.numbers)
+	part("", c.alarmIndex)
+	for n, id := range c.apps {
+		part(fmt.Sprintf("app %s: ", id), func() { c.app(n, id, schema) })
+	}
+	return errors.Join(append(c.named(faults), c.errs...)...)
+}
+
+// named says of each fault of the file which app it is of, if it is of one.
+func (c *volumeCheck) named(faults error) (errs []error) {
+	if joined, ok := faults.(interface{ Unwrap() []error }); ok {
+		for _, fault := range joined.Unwrap() {
+			errs = append(errs, c.named(fault)...)
+		}
+		return errs
+	}
+	err := readError(faults)
+	if d, ok := errors.AsType[*kv.Damage](faults); ok && d.Space == kv.Data && len(d.Key) > numberLen && c.apps[numberOf(d.Key)] != "" {
+		err = fmt.Errorf("app %s: %w", c.apps[numberOf(d.Key)], err)
+	}
+	return []error{err}
 }
 
 func (c *volumeCheck) bad(format string, args ...any) {
@@ -66,7 +98,7 @@ func (c *volumeCheck) bad(format string, args ...any) {
 func (c *volumeCheck) entries(seen map[AppID]string) {
 	for k, val := range c.all(kv.Apps) {
 		id := AppID(k)
-		n, err := decodeEntry(val)
+		n, err := decodeEntry(val) // says so if the value is damaged
 		if err != nil {
 			c.errs = append(c.errs, fmt.Errorf("app %s: %w", id, err))
 			continue
@@ -106,6 +138,9 @@ func (c *volumeCheck) numbers() {
 func (c *volumeCheck) alarmIndex() {
 	for k, id := range c.all(kv.Alarms) {
 		due, n := decodeAlarmKey(k)
+		if kv.DamageOf(id) != nil {
+			continue // as the file's faults say
+		}
 		if due == heldAlarm {
 			c.held[n] = string(id)
 			if c.apps[n] == "" {

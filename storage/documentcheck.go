@@ -32,6 +32,10 @@ func (n keyspace) checkDocuments(snap *kv.Snapshot, schema map[string]*tableInfo
 	}
 	each := func(t tag, fn func(key, value []byte)) {
 		for k, v := range n.all(snap, t) {
+			if err := damageOf(v); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 			fn(k, v)
 		}
 	}

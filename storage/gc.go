@@ -34,7 +34,10 @@ type garbage struct {
 // load takes over the garbage that an earlier owner left.
 func (g *garbage) load(snap *kv.Snapshot) {
 	c := snap.Cursor(kv.Doomed)
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if kv.DamageOf(v) != nil {
+			continue // the number may be that of an app which lives
+		}
 		g.doomed = append(g.doomed, numberOf(k))
 	}
 }

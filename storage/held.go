@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -34,21 +35,27 @@ func heldEntry(id AppID, by string) []byte { return append(append([]byte(id), 0)
 // Held calls visit for the apps that have held jobs, each with the registry that the
 // first of them were held by, until visit returns false. Else it is as Alarms.
 func (s *Store) Held(visit func(id AppID, by string) bool) error {
+	var errs []error
 	for _, v := range s.volumes {
 		more := true
 		err := v.read(func(snap *kv.Snapshot) error {
 			c := snap.Cursor(kv.Alarms)
 			for k, entry := c.Seek(alarmKey(heldAlarm, 0)); k != nil && more; k, entry = c.Next() {
 				id, by, _ := strings.Cut(string(entry), "\x00")
-				more = visit(AppID(id), by)
+				if err := damageOf(entry); err != nil {
+					_, n := decodeAlarmKey(k)
+					id, by = string(appOf(snap, n)), ""
+					errs = append(errs, err)
+				}
+				more = id == "" || visit(AppID(id), by)
 			}
 			return nil
 		})
 		if err != nil || !more {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // SetRegistry names the functions that the app's jobs are held by from now on.

@@ -120,6 +120,11 @@ func belongs(s State, t tag) bool {
 // job whose id it does not lead to, rightly or not.
 func (c *jobCheck) location(t tag, p place, job *Job) (newest bool) {
 	loc := c.snap.Get(kv.Data, c.n.name(tagID, string(job.ID)))
+	if err := damageOf(loc); err != nil {
+		c.failed(err)
+		c.located++
+		return true
+	}
 	here := string(loc) == string(encodeLocation(t, p))
 	home, minted := job.ID.home()
 	switch {
@@ -191,7 +196,10 @@ func (c *jobCheck) slot(key string, value []byte) {
 // finish verifies that backlog, id index and counters have no more than the jobs.
 func (c *jobCheck) finish() {
 	// Not the other way round: older releases have no backlog.
-	for k := range c.n.all(c.snap, tagBacklog) {
+	for k, v := range c.n.all(c.snap, tagBacklog) {
+		if err := damageOf(v); err != nil {
+			c.failed(err)
+		}
 		if !c.backlog[string(k)] {
 			c.bad("entry %q of the backlog has no pending tick", tail(k))
 		}

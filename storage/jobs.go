@@ -164,6 +164,9 @@ func locate(get func([]byte) ([]byte, error), keys keyspace, id JobID) (p place,
 		return place{}, 0, false, err
 	}
 	if loc != nil {
+		if err := damageOf(loc); err != nil {
+			return place{}, 0, false, err
+		}
 		if len(loc) != 1+placeLen {
 			return place{}, 0, false, fmt.Errorf("%w: location of job %s", ErrCorrupt, id)
 		}

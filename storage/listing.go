@@ -88,6 +88,9 @@ func (v *view) superseded(job *Job) (bool, error) {
 		return false, nil // no job can choose it
 	}
 	loc, err := v.get(v.keys.name(tagID, string(job.ID)))
+	if err == nil {
+		err = damageOf(loc)
+	}
 	return err == nil && !bytes.Equal(loc, encodeLocation(tagHistory, job.place)), err
 }
 

@@ -180,6 +180,9 @@ func (r *reconciler) build(t *tableInfo, on *proto.TableIndex) error {
 		for _, row := range rows {
 			id := string(row.key[len(documents):])
 			entry, unfit := t.index(on.Name).place(keys, t.name, id, row.value, t.project(row.value))
+			if err := damageOf(row.value); err != nil {
+				unfit = err
+			}
 			if r.tx.put(entry, nil); unfit != nil {
 				r.leftOut = append(r.leftOut, fmt.Errorf("table %s: document %s: %w", t.name, id, unfit))
 			}

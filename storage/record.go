@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carillon/proto"
+	"carillon/storage/internal/kv"
 )
 
 // encoded is what a generated encoder has returned: of a record in memory it
@@ -27,6 +28,8 @@ func readable(data []byte, err error, version *uint32) error {
 	switch {
 	case data == nil:
 		return fmt.Errorf("%w: record is missing", ErrCorrupt)
+	case err != nil && kv.DamageOf(data) != nil:
+		return damageOf(data)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	case *version != recordVersion:

@@ -380,7 +380,11 @@ func (s *Store) Apps() ([]AppID, error) {
 	for _, v := range s.volumes {
 		err := v.read(func(snap *kv.Snapshot) error {
 			c := snap.Cursor(kv.Apps)
-			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			for k, entry := c.First(); k != nil; k, entry = c.Next() {
+				if err := damageOf(entry); err != nil {
+					errs = append(errs, err)
+					continue
+				}
 				ids = append(ids, AppID(k))
 			}
 			return nil
@@ -417,8 +421,16 @@ func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
 		err := v.read(func(snap *kv.Snapshot) error {
 			c := snap.Cursor(kv.Alarms)
 			for k, id := c.First(); k != nil; k, id = c.Next() {
-				due, _ := decodeAlarmKey(k)
-				if due == heldAlarm || !visit(AppID(id), timeOf(due)) {
+				due, n := decodeAlarmKey(k)
+				if due == heldAlarm {
+					return nil
+				}
+				app := AppID(id)
+				if err := damageOf(id); err != nil {
+					app = appOf(snap, n)
+					errs = append(errs, err)
+				}
+				if app != "" && !visit(app, timeOf(due)) {
 					return nil
 				}
 			}

@@ -160,10 +160,13 @@ func (t *tableInfo) load(v *view, id string) ([]byte, error) {
 		return nil, err
 	}
 	data, err := v.get(v.keys.document(t.name, id))
-	if err == nil && data == nil {
-		err = notFound(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case data == nil:
+		return nil, notFound(id)
 	}
-	return data, err
+	return data, v.app.damageOf(data)
 }
 
 // insert stores a new document and returns its id.
@@ -210,6 +213,9 @@ func (t *tableInfo) replace(w Writer, id string, was, data []byte) error {
 	}
 	defer tx.mu.Unlock()
 	stored, err := tx.get(tx.app.keys.document(t.name, id))
+	if err == nil && (was != nil || len(t.indexes) > 0) {
+		err = tx.app.damageOf(stored) // else it is not needed
+	}
 	switch {
 	case err != nil:
 		return err

@@ -97,8 +97,8 @@ func (s *Store) export(ctx context.Context, id AppID, w io.Writer) error {
 		// Copied first: w is the caller's, and no page is read while it runs.
 		var rows []row
 		err := read(func(snap *kv.Snapshot) error {
-			rows, from = exportRows(snap.Cursor(kv.Data), n, from)
-			return nil
+			rows, from, err = exportRows(snap.Cursor(kv.Data), n, from)
+			return err
 		})
 		if err != nil {
 			return err
@@ -120,17 +120,20 @@ func (s *Store) export(ctx context.Context, id AppID, w io.Writer) error {
 const exportChunk = 1 << 20
 
 // exportRows copies rows of the app from the key on. next is where the others
-// begin; nil if there are none.
-func exportRows(c *kv.Cursor, n keyspace, from []byte) (rows []row, next []byte) {
+// begin; nil if there are none. A damaged value is the error.
+func exportRows(c *kv.Cursor, n keyspace, from []byte) (rows []row, next []byte, err error) {
 	size := 0
 	for k, v := c.Seek(from); bytes.HasPrefix(k, n.number()); k, v = c.Next() {
 		if size >= exportChunk {
-			return rows, bytes.Clone(k)
+			return rows, bytes.Clone(k), nil
+		}
+		if err := damageOf(v); err != nil {
+			return nil, nil, err
 		}
 		rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
 		size += len(k) + len(v)
 	}
-	return rows, nil
+	return rows, nil, nil
 }
 
 func writeRecord(w io.Writer, sum io.Writer, kind byte, m interface{ MarshalVT() ([]byte, error) }) error {

@@ -239,17 +239,6 @@ func readPin(volume string, pin *kv.Pin, fn func(*kv.Snapshot) error) error {
 	}))
 }
 
-// readError says in this package's words what kept the file from being read.
-func readError(err error) error {
-	switch {
-	case errors.Is(err, kv.ErrDamaged):
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
-	case errors.Is(err, kv.ErrAbandoned):
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return err
-}
-
 // health is Store.Health of one volume.
 func (v *volume) health() error {
 	if err := v.backoff.refusal(); err != nil && !errors.Is(err, ErrReadOnly) {

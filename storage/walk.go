@@ -196,6 +196,9 @@ func (s *span) each() iter.Seq2[match, error] {
 // false if the transaction has changed it since so that it no longer matches.
 func (s *span) match(r row) (m match, ok bool, err error) {
 	value, deleted, written, err := s.view.lastWord(r.key)
+	if err == nil && !written {
+		err = s.view.app.damageOf(r.value)
+	}
 	if err != nil {
 		return match{}, false, err
 	}
@@ -207,7 +210,9 @@ func (s *span) match(r row) (m match, ok bool, err error) {
 		return m, !deleted, nil
 	}
 	m.id = documentOf(r.key)
-	m.data, err = s.view.get(s.view.keys.document(s.table.name, m.id))
+	if m.data, err = s.view.get(s.view.keys.document(s.table.name, m.id)); err == nil {
+		err = s.view.app.damageOf(m.data)
+	}
 	switch {
 	case err != nil:
 		return match{}, false, err

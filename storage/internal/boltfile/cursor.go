@@ -4,8 +4,8 @@ import "bytes"
 
 // Cursor walks a space in byte order. Seek, First, Last, Next and Prev return a
 // nil key at the end, where Next or Prev stays. They get to an end, whatever the pages say: keys
-// that are out of order are damage. A value that is damaged is one that IsDamaged, since a walk
-// goes over values that its caller does not need: Get says what is wrong with it.
+// that are out of order are damage. A walk goes over values that its caller does not need: what
+// stands for a damaged one has a DamageOf.
 type Cursor struct {
 	t     *tree
 	space Space
@@ -112,11 +112,7 @@ func last(p *page) int { return p.count - 1 }
 // here returns what the cursor is on.
 func (c *Cursor) here() (k, v []byte) {
 	k = c.leaf.key(c.at)
-	v, ok := c.t.sealing.unseal(c.space, k, c.leaf.value(c.at, plainFlags))
-	if !ok {
-		v = damagedValue
-	}
-	return k, v
+	return k, c.t.unseal(c.leaf.id, c.space, k, c.leaf.value(c.at, plainFlags))
 }
 
 // down goes on from the page to a leaf, by the element that way chooses of each branch.

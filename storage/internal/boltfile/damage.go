@@ -25,9 +25,9 @@ type Damage struct {
 	Stack string // of a panic
 }
 
-// Error names the file and the page.
+// Error names the file, and the page unless it is that of a key, which each commit may move.
 func (d *Damage) Error() string {
-	if d.Page < 0 {
+	if d.Page < 0 || d.Key != nil {
 		return fmt.Sprintf("%s: %s", d.File, d.What)
 	}
 	return fmt.Sprintf("%s: page %d: %s", d.File, d.Page, d.What)

@@ -29,9 +29,10 @@
 //	    the call that needs it: no panic, no fault, no endless walk. A write whose pages
 //	    are damaged is refused before it has changed one.
 //	K7  Close returns within CloseWait, though Pins are held, unless an Update is under way.
-//	K8  A value that is not what was put under its key in its space is an ErrDamaged that
-//	    names the key, of the call that needs it: a Cursor goes on. (In a file that was
-//	    upgraded, values that were not written since have no checksum.)
+//	K8  A value that is not what was put under its key in its space is never returned:
+//	    something stands for it whose DamageOf names the key. In Meta, which every use
+//	    needs, that is the error of a Get. (In a file that was upgraded, values that were
+//	    not written since have no checksum.)
 //	K9  A file of the first format is read as it is, and becomes one of the second with
 //	    the first Update: whole, or not at all.
 package boltfile

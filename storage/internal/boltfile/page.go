@@ -69,9 +69,9 @@ func decodeMeta(data []byte) (m meta, ok bool) {
 
 // tree is the pages of a file as of one commit.
 type tree struct {
-	db   *DB
-	data []byte // the mapped file, up to the last page of that commit
-	size int    // of a page
+	db      *DB
+	data    []byte // the mapped file, up to the last page of that commit
+	size    int    // of a page
 	sealing sealing
 }
 

@@ -1,9 +1,11 @@
 package boltfile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
+	"path/filepath"
 )
 
 // A value is stored sealed, behind a checksum of its space, its key and itself (K8):
@@ -71,16 +73,43 @@ func (s sealing) unseal(space Space, key, data []byte) (value []byte, ok bool) {
 	return nil, false
 }
 
-// damagedValue is what a Cursor returns in the place of a value that is damaged.
-var damagedValue = []byte{marker}
+// damagedMark begins what stands for a value that is damaged. No record begins so.
+const damagedMark = "\x9cdamaged\x00"
 
-// IsDamaged says whether a value that a Cursor has returned, or its copy, stands for one that
-// is damaged. No record looks like it.
-func IsDamaged(value []byte) bool { return len(value) == 1 && value[0] == marker }
+// damagedValue stands for the value of the key, which is damaged.
+func (db *DB) damagedValue(page uint64, space Space, key []byte) []byte {
+	file := filepath.Base(db.path)
+	b := binary.BigEndian.AppendUint64([]byte(damagedMark), page)
+	b = append(append(b, byte(space), byte(len(file))), file...)
+	return append(b, key...)
+}
+
+// DamageOf returns what is wrong with a value if what was read, or a copy of it, stands for
+// one that is damaged, else nil.
+func DamageOf(value []byte) *Damage {
+	rest, ok := bytes.CutPrefix(value, []byte(damagedMark))
+	if !ok {
+		return nil
+	}
+	page, space, rest := binary.BigEndian.Uint64(rest), Space(rest[8]), rest[9:]
+	file, key := rest[1:1+rest[0]], rest[1+rest[0]:]
+	return &Damage{
+		File: string(file), Page: int64(page), Space: space, Key: append([]byte{}, key...),
+		What: "the value does not match its checksum",
+	}
+}
 
 // badSeal says that what is stored under the key, on that page, is not its value.
 func (db *DB) badSeal(page uint64, space Space, key []byte) *Damage {
-	d := db.damaged(page, "a value in the space %q does not match its checksum", names[space])
-	d.Space, d.Key = space, append([]byte{}, key...)
-	return d
+	return DamageOf(db.damagedValue(page, space, key))
+}
+
+// unseal returns the value of the key that is stored as data on the page, or what stands for
+// it if it is damaged.
+func (t *tree) unseal(page uint64, space Space, key, data []byte) []byte {
+	value, ok := t.sealing.unseal(space, key, data)
+	if !ok {
+		return t.db.damagedValue(page, space, key)
+	}
+	return value
 }

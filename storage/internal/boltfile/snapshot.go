@@ -72,15 +72,18 @@ func (s *Snapshot) root(space Space) root {
 	return s.roots[space]
 }
 
-// Get returns the value of key, or nil if there is none. One that is damaged is damage.
+// Get returns the value of key, or nil if there is none. What stands for a damaged one has a
+// DamageOf, but in Meta, where it ends the Read as a damaged page does.
 func (s *Snapshot) Get(space Space, key []byte) []byte {
 	id, data, ok := s.tree.get(s.root(space), key, plainFlags)
 	if !ok {
 		return nil
 	}
-	value, ok := s.tree.sealing.unseal(space, key, data)
-	if !ok {
-		panic(s.tree.db.badSeal(id, space, key))
+	value := s.tree.unseal(id, space, key, data)
+	if space == Meta {
+		if d := DamageOf(value); d != nil {
+			panic(d)
+		}
 	}
 	return value
 }

@@ -71,7 +71,8 @@ func (t *Txn) bucket(space Space) *bolt.Bucket {
 // the Update ends.
 func (t *Txn) Base() *Snapshot { return &t.base }
 
-// Get returns the value of key, or nil if there is none.
+// Get returns the value of key, or nil if there is none. What stands for a damaged one has a
+// DamageOf, but in Meta, where it is the error.
 func (t *Txn) Get(space Space, key []byte) (value []byte, err error) {
 	if err := t.look(space, key, false); err != nil {
 		return nil, err
@@ -80,16 +81,26 @@ func (t *Txn) Get(space Space, key []byte) (value []byte, err error) {
 	if data == nil {
 		return nil, nil
 	}
-	value, ok := t.sealing.unseal(space, key, data)
-	if !ok {
-		page, _, _ := t.base.tree.get(t.base.root(space), key, plainFlags)
-		return nil, t.db.badSeal(page, space, key)
+	value = t.unseal(space, key, data)
+	if space == Meta {
+		if d := DamageOf(value); d != nil {
+			return nil, d
+		}
 	}
 	return value, nil
 }
 
-// Seek returns the first key that is not below key, and its value, which may be one that
-// IsDamaged; nil if there is none.
+func (t *Txn) unseal(space Space, key, data []byte) []byte {
+	value, ok := t.sealing.unseal(space, key, data)
+	if !ok {
+		page, _, _ := t.base.tree.get(t.base.root(space), key, plainFlags)
+		return t.db.damagedValue(page, space, key)
+	}
+	return value
+}
+
+// Seek returns the first key that is not below key, and its value, nil if there is none. What
+// stands for a damaged one has a DamageOf.
 func (t *Txn) Seek(space Space, key []byte) (k, v []byte, err error) {
 	err = t.look(space, key, false)
 	if err == nil {
@@ -103,10 +114,7 @@ func (t *Txn) Seek(space Space, key []byte) (k, v []byte, err error) {
 		return nil, nil, err
 	}
 	if k, v = t.cursor(space).Seek(key); k != nil {
-		var ok bool
-		if v, ok = t.sealing.unseal(space, k, v); !ok {
-			v = damagedValue
-		}
+		v = t.unseal(space, k, v)
 	}
 	return k, v, nil
 }

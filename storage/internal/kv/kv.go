@@ -49,7 +49,7 @@ const CloseWait = boltfile.CloseWait
 
 // What makes files and directories, and what looks at a value.
 var (
-	IsDamaged = boltfile.IsDamaged
+	DamageOf = boltfile.DamageOf
 
 	Create  = boltfile.Create
 	MakeDir = osdir.Make
