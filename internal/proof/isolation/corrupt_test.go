@@ -179,6 +179,10 @@ func isoFurnish(t *testing.T, tally *proof.Tally) (furnished string, interrupted
 		time.Sleep(time.Millisecond) // for the next look
 	}
 	must(s.abort())
+	// What is in the log only is brought into the files.
+	store, err := storage.Open(dir, storage.Options{})
+	must(err)
+	must(store.Close())
 	return dir, interrupted
 }
 
@@ -206,8 +210,12 @@ func isoWriteOver(t *testing.T, dir string, tag byte, garbage []byte, sealed boo
 			continue // it is no volume
 		}
 		err = db.Update(func(tx *bolt.Tx) error {
+			stored := tx.Bucket([]byte("apps")).Get([]byte(isoVictim))
+			if stored == nil {
+				return nil // it is in another one
+			}
 			var entry proto.AppEntry
-			if err := gproto.Unmarshal(tx.Bucket([]byte("apps")).Get([]byte(isoVictim))[5:], &entry); err != nil {
+			if err := gproto.Unmarshal(stored[5:], &entry); err != nil {
 				return err
 			}
 			data := tx.Bucket([]byte("data"))

@@ -48,6 +48,22 @@ func (db *DB) sealingAt(commit int) sealing {
 	return allSealed
 }
 
+// Upgrade makes a file of the first format one of the second, durably when it returns, if
+// it is none yet. The first Update would do so, too. done says whether it did. An error is
+// as one of Update.
+func (db *DB) Upgrade() (done bool, err error) {
+	pin, err := db.Begin()
+	if err != nil {
+		return false, err
+	}
+	plain := pin.snap.tree.sealing == noneSealed
+	pin.Close()
+	if !plain {
+		return false, nil
+	}
+	return true, db.Update(func(*Txn) error { return nil })
+}
+
 // upgrade makes a file of the first format one of the second, with the Update that it is
 // part of. It writes Meta anew; other values are sealed when they are written again.
 func (t *Txn) upgrade() error {

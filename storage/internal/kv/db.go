@@ -177,6 +177,9 @@ func (db *DB) unread(err error) error {
 // unknown of it is decided and shown. share is how many bytes of memory the layers may have.
 func (db *DB) Claim(ctx context.Context, share int) (err error) {
 	db.share = share
+	if err := db.upgrade(); err != nil {
+		return err
+	}
 	if db.claim, err = db.log.Claim(ctx, db.volume); err != nil {
 		return logError(err)
 	}
@@ -186,6 +189,22 @@ func (db *DB) Claim(ctx context.Context, share int) (err error) {
 	db.stopped = make(chan struct{})
 	go db.checkpoints()
 	return nil
+}
+
+// upgrade has a copy of the first format be refused by its readers, who know of no log,
+// before anything is in the log only.
+func (db *DB) upgrade() error {
+	if done, err := db.file.Upgrade(); !done || err != nil {
+		return err
+	}
+	pin, err := db.file.Begin()
+	if err != nil {
+		return err
+	}
+	defer pin.Close()
+	db.stack, db.tail = overlay.NewStack(spaces, pin.ID()), 0
+	db.last, db.chain, err = db.applied()
+	return err
 }
 
 // Begin pins the volume as it is now: what it shows is durable (unless NoSync). It does not
