@@ -223,11 +223,18 @@ func (p *platter) cut(of, dir string, m mercy) error {
 	if _, ok := names[of]; !ok {
 		return nil // not even the directory
 	}
-	for name, file := range names {
-		if file == nil || path.Dir(name) != of {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		inside, ok := strings.CutPrefix(name, of+"/")
+		if _, parent := names[path.Dir(name)]; !ok || !parent {
 			continue
 		}
-		if err := file.cut(filepath.Join(dir, path.Base(name)), m); err != nil {
+		var err error
+		if place := filepath.Join(dir, inside); names[name] == nil {
+			err = os.Mkdir(place, 0o700)
+		} else {
+			err = names[name].cut(place, m)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -56,10 +56,28 @@ func damageOptions() actors.Options {
 	}
 }
 
-// damageStore is a small store of two volumes with two apps in each.
+// damageStore is a small store of two volumes with two apps in each, and its log, which
+// belongs to the files as they are when it is closed.
 type damageStore struct {
 	files [2][]byte
+	log   string // a directory
 	apps  [2][]storage.AppID
+}
+
+// damageLog is the directory of the store's log.
+func damageLog(dir string) string { return filepath.Join(dir, "log") }
+
+// lay writes the store as it was into the directory.
+func (s *damageStore) lay(dir string) error {
+	for i, data := range s.files {
+		if err := os.WriteFile(damageFile(dir, i), data, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll(damageLog(dir)); err != nil {
+		return err
+	}
+	return os.CopyFS(damageLog(dir), os.DirFS(s.log))
 }
 
 func damageFile(dir string, volume int) string {
@@ -98,6 +116,7 @@ func newDamageStore(t *testing.T) (s damageStore) {
 			t.Fatal(err)
 		}
 	})
+	s.log = damageLog(dir)
 	for i := range s.files {
 		data, err := os.ReadFile(damageFile(dir, i))
 		if err != nil {
@@ -187,10 +206,8 @@ const damageWait = 12 * time.Second
 
 // try opens the store, damages it, and uses it.
 func (s *damageStore) try(t *testing.T, tally *proof.Tally, dir string, c damageCase) {
-	for i, data := range s.files {
-		if err := os.WriteFile(damageFile(dir, i), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := s.lay(dir); err != nil {
+		t.Fatal(err)
 	}
 	path := damageFile(dir, c.volume)
 	if !c.served {

@@ -160,6 +160,14 @@ var storageFaults = []seededFault{
 	}`}},
 	},
 	{
+		name: "meta-not-settled", what: "a file is written to before the latest commit it shows is known to be durable",
+		pkg: "storage/internal/boltfile", tests: "TestG6_WhatAFileShowsIsMadeDurableWhenItIsOpened",
+		edits: []edit{{"storage/internal/boltfile/file.go", `f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`, `if FAULT {
+		return nil
+	}
+	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`}},
+	},
+	{
 		name: "alarm-index-stale", what: "the alarm index keeps an app's first entry",
 		pkg: "storage", tests: "TestG8_RetriedDeadJobIsFoundAgain",
 		edits: []edit{{"storage/committer.go", `if due == f.alarm {`, `if due == f.alarm || f.alarm != 0 && FAULT {`}},
