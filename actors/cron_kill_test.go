@@ -109,11 +109,11 @@ func (k *killer) run(t *testing.T, patience time.Duration, options ...string) (w
 func (k *killer) points() map[string][]int {
 	k.t.Helper()
 	log := filepath.Join(k.t.TempDir(), "log")
-	w := k.run(k.t, time.Minute, storagetest.Log(log)...)
+	w := k.run(k.t, time.Minute, storagetest.Count(log)...)
 	if !w.done || k.afterwards(k.t, w, "nothing was done to it") != "done" {
 		k.t.Fatal("the worker does not run the tick")
 	}
-	counts, err := storagetest.ReadCounts(log)
+	counts, err := storagetest.ReadCounts(log, storagetest.Whole)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -44,12 +44,12 @@ func TestG20_KilledAroundAStart(t *testing.T) {
 		return straced(t, strace, options, "TestG20_StartWorker", "CARILLON_START_DIR="+dir)
 	}
 	made, log := filepath.Join(t.TempDir(), "made"), filepath.Join(t.TempDir(), "log")
-	for _, options := range [][]string{nil, storagetest.Log(log)} { // the second one finds the app
+	for _, options := range [][]string{nil, storagetest.Count(log)} { // the second one finds the app
 		if done, _ := run(t, made, options...); !done {
 			t.Fatal("the worker does not run the tick")
 		}
 	}
-	counts, err := storagetest.ReadCounts(log)
+	counts, err := storagetest.ReadCounts(log, storagetest.Whole)
 	if err != nil {
 		t.Fatal(err)
 	}

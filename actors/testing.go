@@ -16,6 +16,8 @@ type Testing struct {
 	Fault func(point string) error
 	// NoSync is unsafe: a power cut may lose the last commits, or a volume. Default false.
 	NoSync bool
+	// LogMemory and LogSegment are those of storage.Options. Default: theirs.
+	LogMemory, LogSegment int
 	// Opened is called by Open, when the engine is open, with what stops it as a crash
 	// would: nothing is drained, nothing more is committed, and what was not durable is
 	// lost. That returns when nothing of the engine runs. Default none.

@@ -174,8 +174,8 @@ func (c *crasher) run(bad bool, options ...string) (r result) {
 func (c *crasher) count() storagetest.Counts {
 	c.t.Helper()
 	log := filepath.Join(c.t.TempDir(), "log")
-	c.verify(c.run(false, storagetest.Log(log)...), "")
-	counts, err := storagetest.ReadCounts(log)
+	c.verify(c.run(false, storagetest.Count(log)...), "")
+	counts, err := storagetest.ReadCounts(log, storagetest.Whole)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	// all volumes together, besides one transaction each: a commit waits for room. In bytes,
 	// 64 KiB or more. Default 64 MiB.
 	LogMemory int
+	// LogSegment, in tests, is the size of a segment of the log, in bytes. Default: 8 MiB.
+	LogSegment int
 	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
 	// "gc", "checkpoint", "checkpointed") for an error to fail with. Default: none.
 	Fault func(point string) error

@@ -9,15 +9,16 @@
 // In the test, first with no harm done to it, and then for each of the points:
 //
 //	strace := storagetest.FindStrace(t)
-//	err := strace.Command(t.Context(), storagetest.Log(log), os.Args[0]).Run()
-//	counts, err := storagetest.ReadCounts(log)
+//	err := strace.Command(t.Context(), storagetest.Count(log), os.Args[0]).Run()
+//	counts, err := storagetest.ReadCounts(log, storagetest.Whole)
 //	for _, n := range counts.Points("pwrite64") {
 //		err := strace.Command(t.Context(), storagetest.Kill("pwrite64", n), os.Args[0]).Run()
 //		...
 //	}
 //
 // strace counts the calls of each kind and thread. So a process has a thread that
-// opens files, and one for each committer, which makes IdleCalls calls of each kind
-// in vain before its first commit: a count up to there means opening, and one above
-// it a committer. (LD_PRELOAD, the other way, has no effect on a Go program.)
+// opens files, and one for each committer and for what makes its checkpoints, which make
+// IdleCalls calls of each kind in vain before their first one: a count up to there means
+// opening, and one above it a committer or a checkpoint. The options of a Part have nothing
+// counted but calls that concern it. (LD_PRELOAD, the other way, has no effect on a Go program.)
 package storagetest

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -23,8 +24,50 @@ var DiskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
 // IdleCalls is how many calls of each kind a committer's thread makes in vain.
 const IdleCalls = 40
 
-// OwnThreads returns a fault hook (storage.Options.Fault) that ties each committer
-// to a thread of its own, at its first commit, and has it make its calls in vain.
+// Part is a part of a store on the disk.
+type Part string
+
+// The parts.
+const (
+	Whole Part = "store" // all of it
+	Log   Part = "log"   // the log: its directory, and the segments in it
+	Files Part = "files" // the volume files
+)
+
+// Only are the options that have strace see no calls but those that concern the part of the
+// store in the directory, and those in vain. There are none for the whole.
+func (p Part) Only(dir string) (options []string) {
+	var names []string
+	switch p {
+	case Log:
+		names = []string{"log", "log/new", "log/lock"}
+		for i := range 32 {
+			names = append(names, fmt.Sprintf("log/%06d.log", i+1))
+		}
+	case Files:
+		for i := range 8 {
+			name := fmt.Sprintf("volume-%03d.db", i)
+			names = append(names, name, name+".new")
+		}
+	default:
+		return nil
+	}
+	options = []string{"-P", os.DevNull}
+	for _, name := range names {
+		options = append(options, "-P", filepath.Join(dir, name))
+	}
+	return options
+}
+
+// has says whether the file is of the part, or that of the calls in vain.
+func (p Part) has(file string) bool {
+	inLog := filepath.Base(file) == "log" || filepath.Base(filepath.Dir(file)) == "log"
+	return file == os.DevNull || p == Whole || inLog == (p == Log)
+}
+
+// OwnThreads returns a fault hook (storage.Options.Fault) that ties each committer, and
+// what makes checkpoints, to a thread of its own, at its first commit, and has it make its
+// calls in vain.
 func OwnThreads() func(point string) error {
 	var tied sync.Map // by thread
 	return func(string) error {
@@ -63,9 +106,14 @@ func Fail(call, how string, n int, forever bool) []string {
 	return []string{"-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:%s:when=%s", call, how, when)}
 }
 
-// Log are the options that write down the disk calls, for ReadCounts.
-func Log(file string) []string {
-	return []string{"-e", "trace=" + strings.Join(DiskCalls, ","), "-o", file}
+// FailWhile are the options that have the call fail from the first time to the last.
+func FailWhile(call, how string, first, last int) []string {
+	return []string{"-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:%s:when=%d..%d", call, how, first, last)}
+}
+
+// Count are the options that write down the disk calls, for ReadCounts.
+func Count(file string) []string {
+	return []string{"-y", "-s", "0", "-e", "trace=" + strings.Join(DiskCalls, ","), "-o", file}
 }
 
 // Strace is the program of that name.
@@ -109,19 +157,23 @@ func Killed(err error) bool {
 	return ok && (status.Signaled() && status.Signal() == syscall.SIGKILL || status.ExitStatus() == 128+int(syscall.SIGKILL))
 }
 
-// Counts is how many calls of each kind opening makes, and a committer at most.
+// Counts is how many calls of each kind opening makes, and a committer, or what makes
+// checkpoints, at most.
 type Counts struct{ Opening, Committing map[string]int }
 
-var loggedCall = regexp.MustCompile(`(?m)^(\d+) +(\w+)\(`)
+var countedCall = regexp.MustCompile(`(?m)^(\d+) +(\w+)\(\d+<([^>]*)>`)
 
-// ReadCounts reads what Log has written.
-func ReadCounts(log string) (Counts, error) {
+// ReadCounts reads what Count has written, of calls that concern the part.
+func ReadCounts(log string, part Part) (Counts, error) {
 	lines, err := os.ReadFile(log)
 	if err != nil {
 		return Counts{}, err
 	}
 	byThread := map[string]map[string]int{}
-	for _, m := range loggedCall.FindAllStringSubmatch(string(lines), -1) {
+	for _, m := range countedCall.FindAllStringSubmatch(string(lines), -1) {
+		if !part.has(m[3]) {
+			continue
+		}
 		if byThread[m[1]] == nil {
 			byThread[m[1]] = map[string]int{}
 		}

@@ -61,10 +61,10 @@ func TestDiskCallsBreak(t *testing.T) {
 		return string(text), err
 	}
 	log := filepath.Join(t.TempDir(), "log")
-	if out, err := run(storagetest.Log(log)); err != nil {
+	if out, err := run(storagetest.Count(log)); err != nil {
 		t.Fatalf("unharmed: %v\n%s", err, out)
 	}
-	counts, err := storagetest.ReadCounts(log)
+	counts, err := storagetest.ReadCounts(log, storagetest.Whole)
 	if err != nil || counts.Committing["fdatasync"] < 3 {
 		t.Fatalf("the disk calls are %+v, %v, want three commits", counts, err)
 	}

@@ -42,13 +42,17 @@ type fault struct {
 	bad     bool // the disk has errors, and does not just end
 }
 
-// killed is a fault by SIGKILL instead of the n-th of the call.
-func killed(call string, n int) fault {
+// killed is a fault by SIGKILL instead of the n-th of the call that concerns the part of the
+// store.
+func killed(part storagetest.Part, call string, n int) fault {
 	return fault{
-		what:    fmt.Sprintf("killed at %s %d", call, n),
-		options: [][]string{storagetest.Kill(call, n)},
+		what:    fmt.Sprintf("killed at %s %d of the %s", call, n, part),
+		options: [][]string{append(part.Only("$DIR"), storagetest.Kill(call, n)...)},
 	}
 }
+
+// parts of a store, each with disk calls of its own.
+var parts = []storagetest.Part{storagetest.Log, storagetest.Files}
 
 // crashImage is what has become of a worker's lives.
 type crashImage struct {
@@ -215,21 +219,25 @@ func (w *crashImage) outcome() string {
 	return diedEarly
 }
 
-// count is how many calls of each kind opening makes, and a committer at most,
-// in a life that nothing is done to.
-func (b *breaker) count(tally *proof.Tally) storagetest.Counts {
+// count is how many calls of each kind opening makes, and a committer at most, that
+// concern each part of the store, in a life that nothing is done to.
+func (b *breaker) count(tally *proof.Tally) map[storagetest.Part]storagetest.Counts {
 	b.t.Helper()
 	log := filepath.Join(b.root, "counted")
-	b.tryAll(tally, []fault{{what: "unharmed", options: [][]string{storagetest.Log(log)}}}, time.Minute)
-	counts, err := storagetest.ReadCounts(log)
-	if err != nil {
-		b.t.Fatal(err)
+	b.tryAll(tally, []fault{{what: "unharmed", options: [][]string{storagetest.Count(log)}}}, time.Minute)
+	all := map[storagetest.Part]storagetest.Counts{}
+	for _, part := range append(parts, storagetest.Whole) {
+		counts, err := storagetest.ReadCounts(log, part)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.t.Logf("disk calls of the %s: %+v", part, counts)
+		for call, n := range counts.Committing {
+			counts.Committing[call] = n + n/10 + 1 // another life may make a few more
+		}
+		all[part] = counts
 	}
-	b.t.Logf("disk calls: %+v", counts)
-	for call, n := range counts.Committing {
-		counts.Committing[call] = n + n/10 + 1 // another life may make a few more
-	}
-	return counts
+	return all
 }
 
 // workerBudget is how long workers are started for, of one method.
@@ -249,9 +257,10 @@ func sample(faults []fault, want int) []fault {
 	return faults
 }
 
-// The process is killed at each of its disk calls, once or twice in a row:
-// whatever was acknowledged is there, and what was scheduled takes effect as
-// often as it may. Making the store is part of it. Then lives are recorded, and
+// The process is killed at each of its disk calls, of the log and of the volume files, once
+// or twice in a row: whatever was acknowledged is there, and what was scheduled takes effect
+// as often as it may. Making the store, segments of its log and checkpoints are part of it.
+// Then lives are recorded, and
 // each of their moments is taken for their last: what a process that is killed
 // has written is what its record says.
 func TestG1_CrashPoints(t *testing.T) {
@@ -259,26 +268,26 @@ func TestG1_CrashPoints(t *testing.T) {
 	b := newBreaker(t)
 	counts := b.count(tally)
 	var faults []fault
-	for _, call := range storagetest.DiskCalls {
-		for i, n := range counts.Points(call) {
-			d := killed(call, n)
-			if i%4 == 3 {
-				// Its next life is cut short as well.
-				at := 1 + rand.IntN(storagetest.IdleCalls+20)
-				again := killed(call, at)
-				d.what += ", then " + again.what
-				d.options = append(d.options, again.options...)
+	for _, part := range parts {
+		for _, call := range storagetest.DiskCalls {
+			for i, n := range counts[part].Points(call) {
+				d := killed(part, call, n)
+				if i%4 == 3 {
+					// Its next life is cut short as well.
+					at := 1 + rand.IntN(storagetest.IdleCalls+20)
+					again := killed(part, call, at)
+					d.what += ", then " + again.what
+					d.options = append(d.options, again.options...)
+				}
+				faults = append(faults, d)
 			}
-			faults = append(faults, d)
 		}
-	}
-	for _, call := range nameCalls {
-		for n := range 8 {
-			d := killed(call, n+1)
-			for _, file := range []string{"", "/volume-000.db.new", "/volume-000.db", "/volume-001.db.new", "/volume-001.db"} {
-				d.options[0] = append(d.options[0], "-P", "$DIR"+file)
+		for _, call := range nameCalls {
+			for n := range 8 {
+				d := killed(part, call, n+1)
+				d.options[0] = append(d.options[0], "-P", "$DIR")
+				faults = append(faults, d)
 			}
-			faults = append(faults, d)
 		}
 	}
 	all := len(faults)

@@ -9,14 +9,18 @@ import (
 	"carillon/storage/storagetest"
 )
 
-// failing is a fault by errors of the call, from the n-th on or only that one.
-// The worker goes on as well as it can, and is killed in the end.
-func failing(call, how string, n int, forever bool) fault {
-	what := fmt.Sprintf("%s %d: %s", call, n, how)
-	if forever {
-		what += ", and ever after"
+// failing are faults by errors of the call that concern the part of the store: only the n-th,
+// for a while from there, or for good. The worker goes on as well as it can, and is killed in
+// the end.
+func failing(part storagetest.Part, call, how string, n int) []fault {
+	const while = 10
+	what := fmt.Sprintf("%s %d of the %s: %s", call, n, part, how)
+	only := func(options []string) [][]string { return [][]string{append(part.Only("$DIR"), options...)} }
+	return []fault{
+		{what: what, bad: true, options: only(storagetest.Fail(call, how, n, false))},
+		{what: what + ", for a while", bad: true, options: only(storagetest.FailWhile(call, how, n, n+while))},
+		{what: what + ", and ever after", bad: true, options: only(storagetest.Fail(call, how, n, true))},
 	}
-	return fault{what: what, bad: true, options: [][]string{storagetest.Fail(call, how, n, forever)}}
 }
 
 // diskFaults are the ways in which a disk call may fail. A pwrite64 that returns
@@ -26,8 +30,16 @@ var diskFaults = []struct{ call, how string }{
 	{"fdatasync", "error=EIO"},
 	{"fsync", "error=EIO"},
 	{"pwrite64", "error=ENOSPC"},
+	{"pwrite64", "error=EIO"},
 	{"pwrite64", "retval=0"},
 	{"ftruncate", "error=ENOSPC"},
+}
+
+// nameFaults are the ways in which a call may fail that changes a directory.
+var nameFaults = []struct{ call, how string }{
+	{"openat", "error=ENOSPC"},
+	{"renameat", "error=EIO"},
+	{"unlinkat", "error=EIO"},
 }
 
 // breakAll is tryAll for errors, some of which the calls must have met with.
@@ -40,16 +52,24 @@ func (b *breaker) breakAll(tally *proof.Tally, faults []fault, all int) {
 	}
 }
 
-// Each disk call fails, once or from then on: nothing is acknowledged that is
-// not there, nothing is there that was refused, and what has run counts once.
+// Each disk call fails, of the log, of the volume files, or of both, once, for a while, or
+// from then on: nothing is acknowledged that is not there, nothing is there that was refused,
+// and what has run counts once.
 func TestG6_DiskErrors(t *testing.T) {
 	tally := proof.NewTally(t, "disk errors")
 	b := newBreaker(t)
 	counts := b.count(tally)
 	var faults []fault
-	for _, f := range diskFaults {
-		for _, n := range counts.Points(f.call) {
-			faults = append(faults, failing(f.call, f.how, n, false), failing(f.call, f.how, n, true))
+	for part, counts := range counts {
+		for _, f := range diskFaults {
+			for _, n := range counts.Points(f.call) {
+				faults = append(faults, failing(part, f.call, f.how, n)...)
+			}
+		}
+		for _, f := range nameFaults {
+			for n := 1; part != storagetest.Whole && n <= 8; n++ {
+				faults = append(faults, failing(part, f.call, f.how, n)...)
+			}
 		}
 	}
 	all := len(faults)

@@ -27,12 +27,23 @@ type cutPoint struct {
 const doubtfulEvents = 20
 
 // cutPoints are n moments in the order of the record. Most of them are the worst:
-// when something has just been said that must be true ever after, and when the
-// file shows a commit that may not be durable.
+// when something has just been said that must be true ever after, when the
+// file shows a commit that may not be durable, and when both the log and a volume file have
+// writes that are not synced.
 func (r *powerRecord) cutPoints(n int) (cuts []cutPoint) {
 	events := r.events
-	var said, doubtful []int
+	var said, doubtful, both []int
+	unsynced := map[bool]map[string]bool{true: {}, false: {}} // of the log or not, by path
 	for i, e := range events {
+		switch inLog := filepath.Base(filepath.Dir(e.path)) == "log"; {
+		case e.name == "pwrite64" && strings.HasPrefix(e.path, r.dir):
+			unsynced[inLog][e.path] = true
+		case e.name == "fdatasync" && e.ended && e.ret >= 0, e.name == "fsync" && e.ended && e.ret >= 0:
+			delete(unsynced[inLog], e.path)
+		}
+		if len(unsynced[true]) > 0 && len(unsynced[false]) > 0 {
+			both = append(both, i+1)
+		}
 		if e.name == "write" && !e.ended {
 			said = append(said, i+1)
 		}
@@ -44,11 +55,10 @@ func (r *powerRecord) cutPoints(n int) (cuts []cutPoint) {
 	}
 	for i := range n {
 		cut := cutPoint{event: 1 + rand.IntN(len(events)), mercy: mercies[i%len(mercies)]}
-		switch of := i % 12; {
-		case of < 4 && len(said) > 0:
-			cut.event = said[rand.IntN(len(said))]
-		case of < 8 && len(doubtful) > 0:
-			cut.event = doubtful[rand.IntN(len(doubtful))]
+		for of, worst := range [][]int{said, doubtful, both} {
+			if i%16/4 == of && len(worst) > 0 {
+				cut.event = worst[rand.IntN(len(worst))]
+			}
 		}
 		cuts = append(cuts, cut)
 	}
@@ -146,7 +156,9 @@ func (r *powerRecord) cut(t *testing.T, tally *proof.Tally, how string, cuts []c
 }
 
 // A power cut at any moment, from the making of the store on: whatever part of
-// what was not synced has come to the disk, all that anybody was told is there.
+// what was not synced has come to the disk, of the log and of the volume files, all that
+// anybody was told is there. The log's segments are small, so that what is torn often lies
+// over batches of an earlier use.
 // A sync may have failed before that, and taken with it what it was to save.
 func TestG1_PowerLoss(t *testing.T) {
 	tally := proof.NewTally(t, "power loss")
@@ -159,18 +171,18 @@ func TestG1_PowerLoss(t *testing.T) {
 			// A slow disk: what is being synced is there to be seen for long.
 			d = fault{what: "slow", options: [][]string{storagetest.Fail("fdatasync", "delay_enter=10000", storagetest.IdleCalls+1, true)}}
 		case 1:
-			d = failing("fdatasync", "error=EIO", storagetest.IdleCalls+1+rand.IntN(60), false)
+			d = failing(storagetest.Whole, "fdatasync", "error=EIO", storagetest.IdleCalls+1+rand.IntN(60))[0]
 		case 2:
 			// It is killed while it makes the store, and the next one goes on from there.
 			call := []string{"fdatasync", "fsync", "pwrite64"}[rand.IntN(3)]
-			d = killed(call, 1+rand.IntN(10))
+			d = killed(storagetest.Whole, call, 1+rand.IntN(10))
 			d.options = append(d.options, nil)
 		case 3:
 			// It is killed in the middle of a commit, and the next one goes on from there.
-			d = killed("fdatasync", storagetest.IdleCalls+1+rand.IntN(60))
+			d = killed(storagetest.Whole, "fdatasync", storagetest.IdleCalls+1+rand.IntN(60))
 			d.options = append(d.options, nil)
 		}
 		r := b.record(d)
-		r.cut(t, tally, "no power", r.cutPoints(proof.Pick(8, 72, 96)))
+		r.cut(t, tally, "no power", r.cutPoints(proof.Pick(16, 72, 96)))
 	}
 }

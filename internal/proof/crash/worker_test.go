@@ -51,6 +51,13 @@ const (
 // workerVolumes is how many files the apps are spread over.
 const workerVolumes = 2
 
+// The worker's log is small, so that its short life has several checkpoints, and segments
+// that are made, filled, left and used again.
+const (
+	workerMemory  = 64 << 10
+	workerSegment = 32 << 10
+)
+
 // workerApps lie in both volumes.
 var workerApps = []storage.AppID{"ada", "bob", "cyd"}
 
@@ -134,8 +141,8 @@ func (w *worker) open(dir string) (err error) {
 				w.say(said{Kind: saidSent, Key: key, Job: run.ID, Attempt: run.Attempt})
 			}),
 			Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
-			Testing: actors.Testing{Clock: w.clock, Fault: storagetest.OwnThreads()}, ClockCheck: time.Millisecond,
-			Logger: slog.New(slog.DiscardHandler),
+			Testing: actors.Testing{Clock: w.clock, Fault: storagetest.OwnThreads(), LogMemory: workerMemory, LogSegment: workerSegment},
+			Logger:  slog.New(slog.DiscardHandler), ClockCheck: time.Millisecond,
 		})
 		if err == nil || !w.bad {
 			return err

@@ -20,6 +20,7 @@ type Options struct {
 	LockTimeout time.Duration // how long to wait for a lock; default 1 s
 	NoSync      bool          // do not sync: a power cut may lose the last commits, or the file
 	ReadOnly    bool          // write nothing, and share the locks: Update is refused
+	SegmentSize int           // of the log, in bytes; default 8 MiB
 	// Fault, in tests, is asked at "checkpoint" and "checkpointed", before and after what is
 	// shown is written to the copy, for an error to fail with. Default: none.
 	Fault func(point string) error

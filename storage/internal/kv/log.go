@@ -60,7 +60,7 @@ func (l *Log) open() error {
 	if wait <= 0 {
 		wait = time.Second
 	}
-	file, err := wal.OpenFile(l.path, wal.Options{ID: l.id, ReadOnly: l.opts.ReadOnly, NoSync: l.opts.NoSync, LockTimeout: wait})
+	file, err := wal.OpenFile(l.path, wal.Options{ID: l.id, ReadOnly: l.opts.ReadOnly, NoSync: l.opts.NoSync, SegmentSize: l.opts.SegmentSize, LockTimeout: wait})
 	switch {
 	case errors.Is(err, wal.ErrLocked):
 		return fmt.Errorf("%w: the log", ErrLocked)
