@@ -53,9 +53,10 @@ func TestG20_KilledAroundAStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("disk calls: %+v", counts)
 	killed, left := 0, map[string]int{}
 	for _, call := range storagetest.DiskCalls {
-		for _, n := range storagetest.Some(5, counts.Points(call)) {
+		for _, n := range storagetest.Some(10, counts.Points(call)) {
 			dir := filepath.Join(t.TempDir(), fmt.Sprint(call, n))
 			if err := os.CopyFS(dir, os.DirFS(made)); err != nil {
 				t.Fatal(err)

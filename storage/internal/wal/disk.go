@@ -108,6 +108,10 @@ func (d dir) Lock(shared bool) (unlock func() error, err error) {
 		flag = os.O_RDONLY
 	}
 	f, err := os.OpenFile(d.path(lockName), flag, 0o600)
+	if shared && errors.Is(err, os.ErrNotExist) {
+		// A process that was killed had only made the directory. No process has the log open.
+		return func() error { return nil }, nil
+	}
 	if err != nil {
 		return nil, err
 	}

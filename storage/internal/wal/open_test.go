@@ -3,6 +3,7 @@ package wal_test
 import (
 	"testing"
 
+	"carillon/storage/internal/wal"
 	"carillon/storage/internal/wal/waltest"
 )
 
@@ -48,6 +49,24 @@ func TestOpeningReadsHeads(t *testing.T) {
 		spoil(t, log, w, 0, 1)
 		if n := opened(); n > 6<<20 {
 			t.Errorf("%d bytes were read of a log that was trimmed", n)
+		}
+	}
+}
+
+// TestG1_ALogThatWasNotMadeIsEmpty: a process that was killed when it had only made the
+// directory leaves a log that is empty for who only reads it, too.
+func TestG1_ALogThatWasNotMadeIsEmpty(t *testing.T) {
+	dir := t.TempDir()
+	for _, readOnly := range []bool{true, false, true} {
+		log, err := wal.OpenFile(dir, wal.Options{ReadOnly: readOnly})
+		if err != nil {
+			t.Fatalf("read-only %v: %v", readOnly, err)
+		}
+		for rec, err := range log.Read(t.Context(), 0, 1) {
+			t.Errorf("read-only %v: it shows %+v, %v", readOnly, rec, err)
+		}
+		if err := log.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
