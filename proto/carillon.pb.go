@@ -1913,6 +1913,380 @@ func (x *ExportTrailer) GetCrc32C() uint32 {
 	return 0
 }
 
+// BackupHeader begins the backup of a store.
+type BackupHeader struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Store         uint64                 `protobuf:"fixed64,2,opt,name=store,proto3" json:"store,omitempty"`
+	Since         string                 `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"` // position of the backup that this one goes on from; empty: all is in it
+	Position      string                 `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	Volumes       uint32                 `protobuf:"varint,5,opt,name=volumes,proto3" json:"volumes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupHeader) Reset() {
+	*x = BackupHeader{}
+	mi := &file_carillon_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupHeader) ProtoMessage() {}
+
+func (x *BackupHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupHeader.ProtoReflect.Descriptor instead.
+func (*BackupHeader) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BackupHeader) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *BackupHeader) GetStore() uint64 {
+	if x != nil {
+		return x.Store
+	}
+	return 0
+}
+
+func (x *BackupHeader) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+func (x *BackupHeader) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *BackupHeader) GetVolumes() uint32 {
+	if x != nil {
+		return x.Volumes
+	}
+	return 0
+}
+
+// BackupRows are rows of one space of a volume, in key order.
+type BackupRows struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        uint32                 `protobuf:"varint,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	Space         uint32                 `protobuf:"varint,2,opt,name=space,proto3" json:"space,omitempty"`
+	Keys          [][]byte               `protobuf:"bytes,3,rep,name=keys,proto3" json:"keys,omitempty"`
+	Values        [][]byte               `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"` // one for each key
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRows) Reset() {
+	*x = BackupRows{}
+	mi := &file_carillon_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRows) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRows) ProtoMessage() {}
+
+func (x *BackupRows) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRows.ProtoReflect.Descriptor instead.
+func (*BackupRows) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *BackupRows) GetVolume() uint32 {
+	if x != nil {
+		return x.Volume
+	}
+	return 0
+}
+
+func (x *BackupRows) GetSpace() uint32 {
+	if x != nil {
+		return x.Space
+	}
+	return 0
+}
+
+func (x *BackupRows) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *BackupRows) GetValues() [][]byte {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// BackupRecord is a record of a volume's log.
+type BackupRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        uint32                 `protobuf:"varint,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRecord) Reset() {
+	*x = BackupRecord{}
+	mi := &file_carillon_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRecord) ProtoMessage() {}
+
+func (x *BackupRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRecord.ProtoReflect.Descriptor instead.
+func (*BackupRecord) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *BackupRecord) GetVolume() uint32 {
+	if x != nil {
+		return x.Volume
+	}
+	return 0
+}
+
+func (x *BackupRecord) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *BackupRecord) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// BackupEnd closes a backup.
+type BackupEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          uint64                 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	Records       uint64                 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupEnd) Reset() {
+	*x = BackupEnd{}
+	mi := &file_carillon_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupEnd) ProtoMessage() {}
+
+func (x *BackupEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupEnd.ProtoReflect.Descriptor instead.
+func (*BackupEnd) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *BackupEnd) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *BackupEnd) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+// BackupPosition is the moment of a backup, in base64url without padding.
+type BackupPosition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Store         uint64                 `protobuf:"fixed64,2,opt,name=store,proto3" json:"store,omitempty"`
+	Places        []*BackupPlace         `protobuf:"bytes,3,rep,name=places,proto3" json:"places,omitempty"` // one for each volume
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupPosition) Reset() {
+	*x = BackupPosition{}
+	mi := &file_carillon_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupPosition) ProtoMessage() {}
+
+func (x *BackupPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupPosition.ProtoReflect.Descriptor instead.
+func (*BackupPosition) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *BackupPosition) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *BackupPosition) GetStore() uint64 {
+	if x != nil {
+		return x.Store
+	}
+	return 0
+}
+
+func (x *BackupPosition) GetPlaces() []*BackupPlace {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+// BackupPlace is where a volume's log was.
+type BackupPlace struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Chain         uint32                 `protobuf:"fixed32,2,opt,name=chain,proto3" json:"chain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupPlace) Reset() {
+	*x = BackupPlace{}
+	mi := &file_carillon_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupPlace) ProtoMessage() {}
+
+func (x *BackupPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupPlace.ProtoReflect.Descriptor instead.
+func (*BackupPlace) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *BackupPlace) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *BackupPlace) GetChain() uint32 {
+	if x != nil {
+		return x.Chain
+	}
+	return 0
+}
+
 var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
@@ -2079,7 +2453,33 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"A\n" +
 	"\rExportTrailer\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x16\n" +
-	"\x06crc32c\x18\x02 \x01(\aR\x06crc32c*z\n" +
+	"\x06crc32c\x18\x02 \x01(\aR\x06crc32c\"\x8a\x01\n" +
+	"\fBackupHeader\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
+	"\x05store\x18\x02 \x01(\x06R\x05store\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\tR\x05since\x12\x1a\n" +
+	"\bposition\x18\x04 \x01(\tR\bposition\x12\x18\n" +
+	"\avolumes\x18\x05 \x01(\rR\avolumes\"f\n" +
+	"\n" +
+	"BackupRows\x12\x16\n" +
+	"\x06volume\x18\x01 \x01(\rR\x06volume\x12\x14\n" +
+	"\x05space\x18\x02 \x01(\rR\x05space\x12\x12\n" +
+	"\x04keys\x18\x03 \x03(\fR\x04keys\x12\x16\n" +
+	"\x06values\x18\x04 \x03(\fR\x06values\"L\n" +
+	"\fBackupRecord\x12\x16\n" +
+	"\x06volume\x18\x01 \x01(\rR\x06volume\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"9\n" +
+	"\tBackupEnd\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\"o\n" +
+	"\x0eBackupPosition\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
+	"\x05store\x18\x02 \x01(\x06R\x05store\x12-\n" +
+	"\x06places\x18\x03 \x03(\v2\x15.carillon.BackupPlaceR\x06places\"5\n" +
+	"\vBackupPlace\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
+	"\x05chain\x18\x02 \x01(\aR\x05chain*z\n" +
 	"\bJobState\x12\x15\n" +
 	"\x11JOB_STATE_PENDING\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_SUCCESS\x10\x01\x12\x14\n" +
@@ -2105,29 +2505,35 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_carillon_proto_goTypes = []any{
-	(JobState)(0),         // 0: carillon.JobState
-	(IndexState)(0),       // 1: carillon.IndexState
-	(*App)(nil),           // 2: carillon.App
-	(*AppEntry)(nil),      // 3: carillon.AppEntry
-	(*Job)(nil),           // 4: carillon.Job
-	(*NotKept)(nil),       // 5: carillon.NotKept
-	(*Retry)(nil),         // 6: carillon.Retry
-	(*JobError)(nil),      // 7: carillon.JobError
-	(*Attempt)(nil),       // 8: carillon.Attempt
-	(*Claim)(nil),         // 9: carillon.Claim
-	(*Trigger)(nil),       // 10: carillon.Trigger
-	(*TriggerMark)(nil),   // 11: carillon.TriggerMark
-	(*SlotSpan)(nil),      // 12: carillon.SlotSpan
-	(*Slot)(nil),          // 13: carillon.Slot
-	(*Clock)(nil),         // 14: carillon.Clock
-	(*Era)(nil),           // 15: carillon.Era
-	(*Table)(nil),         // 16: carillon.Table
-	(*TableIndex)(nil),    // 17: carillon.TableIndex
-	(*ExportHeader)(nil),  // 18: carillon.ExportHeader
-	(*ExportEntry)(nil),   // 19: carillon.ExportEntry
-	(*ExportTrailer)(nil), // 20: carillon.ExportTrailer
+	(JobState)(0),          // 0: carillon.JobState
+	(IndexState)(0),        // 1: carillon.IndexState
+	(*App)(nil),            // 2: carillon.App
+	(*AppEntry)(nil),       // 3: carillon.AppEntry
+	(*Job)(nil),            // 4: carillon.Job
+	(*NotKept)(nil),        // 5: carillon.NotKept
+	(*Retry)(nil),          // 6: carillon.Retry
+	(*JobError)(nil),       // 7: carillon.JobError
+	(*Attempt)(nil),        // 8: carillon.Attempt
+	(*Claim)(nil),          // 9: carillon.Claim
+	(*Trigger)(nil),        // 10: carillon.Trigger
+	(*TriggerMark)(nil),    // 11: carillon.TriggerMark
+	(*SlotSpan)(nil),       // 12: carillon.SlotSpan
+	(*Slot)(nil),           // 13: carillon.Slot
+	(*Clock)(nil),          // 14: carillon.Clock
+	(*Era)(nil),            // 15: carillon.Era
+	(*Table)(nil),          // 16: carillon.Table
+	(*TableIndex)(nil),     // 17: carillon.TableIndex
+	(*ExportHeader)(nil),   // 18: carillon.ExportHeader
+	(*ExportEntry)(nil),    // 19: carillon.ExportEntry
+	(*ExportTrailer)(nil),  // 20: carillon.ExportTrailer
+	(*BackupHeader)(nil),   // 21: carillon.BackupHeader
+	(*BackupRows)(nil),     // 22: carillon.BackupRows
+	(*BackupRecord)(nil),   // 23: carillon.BackupRecord
+	(*BackupEnd)(nil),      // 24: carillon.BackupEnd
+	(*BackupPosition)(nil), // 25: carillon.BackupPosition
+	(*BackupPlace)(nil),    // 26: carillon.BackupPlace
 }
 var file_carillon_proto_depIdxs = []int32{
 	0,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -2144,11 +2550,12 @@ var file_carillon_proto_depIdxs = []int32{
 	15, // 11: carillon.Clock.eras:type_name -> carillon.Era
 	17, // 12: carillon.Table.indexes:type_name -> carillon.TableIndex
 	1,  // 13: carillon.TableIndex.state:type_name -> carillon.IndexState
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	26, // 14: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -2162,7 +2569,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

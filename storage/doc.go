@@ -26,9 +26,10 @@
 // Slot, SlotOutcome, State, System, Table, TimeRange, Trigger, TxLimits, Writer, and
 // every error.
 //
-// For engines, and they change with the engine: App, CheckTriggerName, ClockNotes, End,
-// EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Misfits, Open,
-// Options, Place, SlotSpan, Snapshot, StartID, Stats, Store, TickID, TriggerMark, Tx.
+// For engines, and they change with the engine: App, BackupInfo, CheckTriggerName,
+// ClockNotes, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
+// Misfits, Open, Options, Place, Restore, SlotSpan, Snapshot, StartID, Stats, Store, TickID,
+// TriggerMark, Tx, VerifyBackup.
 //
 // # Jobs
 //
@@ -131,4 +132,6 @@
 //	     failed its change sets are refused for 10 ms to 10 s; after damage that every
 //	     commit needs, or when its file has another owner or was replaced, for good.
 //	S19  Close returns within seconds, also while a Snapshot is held, unless the disk stands still.
+//	S20  A Backup is all volumes as of one moment. What Restore makes of it is verified before
+//	     it can be opened, and shares no id, log or position with the original.
 package storage

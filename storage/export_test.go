@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"fmt"
+
 	"carillon/storage/internal/kv"
 )
 
@@ -127,3 +129,27 @@ func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(i
 
 // Next is the first Place behind p.
 func (p Place) Next() Place { return Place{p.p.next()} }
+
+// Rows is all that the volumes show, but for what each file says of itself, its owner and
+// its log.
+func (s *Store) Rows() map[string]string {
+	rows := map[string]string{}
+	for i, v := range s.volumes {
+		err := v.read(func(snap *kv.Snapshot) error {
+			for space := range kv.Space(kv.Spaces) {
+				c := snap.Cursor(space)
+				for k, val := c.First(); k != nil; k, val = c.Next() {
+					rows[fmt.Sprintf("%d %d %q", i, space, k)] = string(val)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			panic(err)
+		}
+		for _, own := range []string{"format", "plain", "store", "index", "epoch", "applied"} {
+			delete(rows, fmt.Sprintf("%d %d %q", i, kv.Meta, own))
+		}
+	}
+	return rows
+}

@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
-// spoolMemory is how many bytes of an export are kept in memory.
+// spoolMemory is how many bytes of a spool are kept in memory.
 const spoolMemory = 1 << 20
 
-// spool keeps what an export reads of the file until it is written to the caller's
+// spool keeps what an export or a backup reads of the files until it is written to the caller's
 // writer, so that no snapshot is open while that one blocks. What is more than
 // spoolMemory lies in a nameless file of the store's directory.
 type spool struct {
@@ -20,6 +21,20 @@ type spool struct {
 	memory bytes.Buffer
 	file   *os.File // nil while memory suffices
 	named  bool     // the file could not be made nameless
+}
+
+// spoolName is the pattern of a spool's name, while it has one.
+const spoolName = "spool-*.tmp"
+
+// removeSpools removes what a crash has left in the directory, as far as it can. There is no
+// other owner.
+func removeSpools(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if spool, _ := filepath.Match(spoolName, e.Name()); spool {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // Write implements io.Writer.
@@ -30,7 +45,7 @@ func (s *spool) Write(p []byte) (int, error) {
 	if s.memory.Len()+len(p) <= spoolMemory {
 		return s.memory.Write(p)
 	}
-	f, err := os.CreateTemp(s.dir, "export-*.tmp")
+	f, err := os.CreateTemp(s.dir, spoolName)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +78,7 @@ func (s *spool) copyTo(ctx context.Context, w io.Writer) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("spooled export: %w", err)
+			return fmt.Errorf("spool: %w", err)
 		}
 	}
 }

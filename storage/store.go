@@ -130,6 +130,7 @@ type Store struct {
 	schema  map[string]*tableInfo
 	clock   *atomic.Pointer[clockState] // the volumes have it too
 	salt    EraID
+	backups chan struct{} // held by the one Backup that is made
 }
 
 // Open opens the store in dir, making the directory and its volumes as needed,
@@ -151,12 +152,18 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, mapOpenError("directory", err)
 	}
 	defer release()
-	s := &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState])}
+	if unfinished(dir) {
+		return nil, fmt.Errorf("%w: a restore into %s has not ended: run it again, or remove %s", ErrFormat, dir, filepath.Join(dir, restoring))
+	}
+	s := &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState]), backups: make(chan struct{}, 1)}
 	if err := s.openVolumes(dir); err != nil {
 		for _, v := range s.volumes {
 			err = errors.Join(err, v.drop())
 		}
 		return nil, errors.Join(err, s.closeLog())
+	}
+	if !opts.ReadOnly {
+		removeSpools(dir)
 	}
 	for _, v := range s.volumes {
 		go v.commitLoop()

@@ -293,7 +293,7 @@ func TestG6_ABlockedExportHoldsNothingUp(t *testing.T) {
 		if got := mustDump(t, s, "copy"); !slices.Equal(got, want) {
 			t.Errorf("with arguments of %d bytes the export has %d lines, want %d", size, len(got), len(want))
 		}
-		if left, err := filepath.Glob(filepath.Join(dir, "export*")); len(left) > 0 || err != nil {
+		if left, err := filepath.Glob(filepath.Join(dir, "spool*")); len(left) > 0 || err != nil {
 			t.Errorf("the export has left %v, %v", left, err)
 		}
 	}

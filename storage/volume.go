@@ -80,12 +80,20 @@ func decodeU64(b []byte) uint64 {
 
 // createVolume makes the file of a new, empty volume.
 func createVolume(path string, store uint64, index int) error {
-	return kv.Create(path, func(tx *kv.Fresh) error {
-		return errors.Join(
-			tx.Put(kv.Meta, metaStore, u64(store)),
-			tx.Put(kv.Meta, metaIndex, u64(uint64(index))),
-		)
+	return kv.Create(path, func(tx *kv.Fresh) (err error) {
+		for _, m := range volumeMeta(store, index) {
+			err = errors.Join(err, tx.Put(kv.Meta, m.Key, m.Value))
+		}
+		return err
 	})
+}
+
+// volumeMeta is what every file begins with, and no restored row replaces.
+func volumeMeta(store uint64, index int) []kv.Row {
+	return []kv.Row{
+		{Key: metaStore, Value: u64(store)},
+		{Key: metaIndex, Value: u64(uint64(index))},
+	}
 }
 
 // openVolume opens the file, which must be volume index of a store, and changes

@@ -19,6 +19,11 @@ const (
 // plain values.
 var plainKey = []byte("plain")
 
+// OfFormat says whether the row tells which format its file has.
+func OfFormat(space Space, key []byte) bool {
+	return isFormat(space, key) || space == Meta && string(key) == string(plainKey)
+}
+
 // readFormat finds out which format the file has, which was just opened.
 func (db *DB) readFormat(snap *Snapshot) error {
 	var format uint64

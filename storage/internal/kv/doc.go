@@ -22,6 +22,9 @@
 //	                         ▼
 //	                     frozen layer ──► the copy, one transaction ──► the log forgets
 //
+// Moment pins all volumes of a store at once, for backups; Log.Since reads what came between
+// two of its Places; a Restored is a copy that is made of such rows and records.
+//
 // # A DB's way
 //
 //	 Open          Join           Claim

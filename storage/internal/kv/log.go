@@ -47,6 +47,9 @@ func (l *Log) Make() error {
 	return l.open()
 }
 
+// ID is the id of the store.
+func (l *Log) ID() uint64 { return l.id }
+
 // Stats is what was written to the log since it was opened.
 func (l *Log) Stats() wal.Stats {
 	if file, ok := l.Log.(*wal.File); ok {

@@ -85,13 +85,27 @@ func (c *Change) Record(chain uint32) []byte {
 // Replay puts a record's changes on top; it comes behind a record that has the chain. One
 // that is not usable has changed nothing. What is replayed is no part of Record.
 func (c *Change) Replay(record []byte, chain uint32) error {
-	if err := read(record, len(c.layer.spaces), func(int, []byte, []byte, bool) {}); err != nil {
+	return Scan(record, len(c.layer.spaces), chain, c.apply)
+}
+
+// Scan calls fn with each change of a record, which comes behind a record that has the chain.
+// With one that is not usable it is not called at all. The bytes are the record's.
+func Scan(record []byte, spaces int, chain uint32, fn func(space int, key, value []byte, deleted bool)) error {
+	if err := read(record, spaces, func(int, []byte, []byte, bool) {}); err != nil {
 		return err
 	}
-	if is := binary.BigEndian.Uint32(record[1:]); is != chain {
+	if is := Behind(record); is != chain {
 		return fmt.Errorf("%w: it comes behind %08x, not behind %08x", ErrBadRecord, is, chain)
 	}
-	return read(record, len(c.layer.spaces), c.apply)
+	return read(record, spaces, fn)
+}
+
+// Behind is the Chain of the record that this one comes behind; 0 if it is not usable.
+func Behind(record []byte) uint32 {
+	if len(record) < headLen {
+		return 0
+	}
+	return binary.BigEndian.Uint32(record[1:])
 }
 
 // onto returns the layer with the change on top.
