@@ -177,4 +177,21 @@ var walFaults = []seededFault{
 	}
 	return Sync(parent)`}},
 	},
+	{
+		name: "wal-claims-share-a-batch", what: "two claims of a volume are in one batch, with one epoch",
+		pkg: "storage/internal/wal", tests: "TestG23_ClaimsTogether",
+		edits: []edit{{"storage/internal/wal/commit.go", `v != nil && v.taken == f.taken ||`, `v != nil && v.taken == f.taken && !FAULT ||`}},
+	},
+	{
+		name: "wal-waits-for-all", what: "a batch waits without end for callers who do not come back",
+		pkg: "storage/internal/wal", tests: "TestCallersWhoComeBackAreWaitedFor",
+		edits: []edit{{"storage/internal/wal/gather.go", `time.Since(began) < limit;`, `(FAULT || time.Since(began) < limit);`}},
+	},
+	{
+		name: "wal-waits-in-vain", what: "each batch waits for callers who never come back",
+		pkg: "storage/internal/wal", tests: "TestCallersWhoComeBackAreWaitedFor",
+		edits: []edit{{"storage/internal/wal/gather.go", `		g.skip = g.vain`, `		if !FAULT {
+			g.skip = g.vain
+		}`}},
+	},
 }

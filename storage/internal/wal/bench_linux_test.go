@@ -22,6 +22,7 @@ type appender struct {
 	claims []wal.Claim
 	recs   []wal.Record
 	took   []time.Duration
+	thinks time.Duration // before each call
 }
 
 func newAppender(b *testing.B, log wal.Log, first wal.Volume, records, size int) *appender {
@@ -42,6 +43,9 @@ func (a *appender) append(b *testing.B) {
 		a.recs[i].Seq++
 	}
 	began := time.Now()
+	for time.Since(began) < a.thinks {
+	}
+	began = time.Now()
 	for _, err := range a.log.Append(a.recs...) {
 		if err != nil {
 			b.Error(err)
@@ -84,21 +88,27 @@ func run(b *testing.B, appenders []*appender) {
 	report(b, took)
 }
 
-// BenchmarkAppend: callers append so many records of 300 bytes each a call; beside it one
-// writes the same bytes to a file of zeros and calls fdatasync, with nothing else.
+// BenchmarkAppend: callers append so many records of 300 bytes each a call, to volumes that
+// are theirs; beside it one writes the same bytes to a file of zeros and calls fdatasync,
+// with nothing else. Without syncs it is what a call takes of the processor.
 func BenchmarkAppend(b *testing.B) {
 	const size = 300
 	for _, records := range []int{1, 16} {
-		for _, callers := range []int{1, 8, 64} {
-			b.Run(fmt.Sprintf("records=%d/callers=%d", records, callers), func(b *testing.B) {
-				log := mustOpen(b, b.TempDir(), wal.Options{})
-				defer log.Close()
-				var appenders []*appender
-				for i := range callers {
-					appenders = append(appenders, newAppender(b, log, wal.Volume(i*records), records, size))
-				}
-				run(b, appenders)
-			})
+		for _, callers := range []int{1, 4, 64} {
+			for _, noSync := range []bool{false, true} {
+				b.Run(fmt.Sprintf("records=%d/callers=%d/nosync=%v", records, callers, noSync), func(b *testing.B) {
+					log := mustOpen(b, b.TempDir(), wal.Options{NoSync: noSync})
+					defer log.Close()
+					var appenders []*appender
+					for i := range callers {
+						appenders = append(appenders, newAppender(b, log, wal.Volume(i*records), records, size))
+					}
+					before := log.Stats()
+					b.ReportAllocs()
+					run(b, appenders)
+					b.ReportMetric(float64(b.N)/float64(log.Stats().Batches-before.Batches), "calls/batch")
+				})
+			}
 			b.Run(fmt.Sprintf("records=%d/bare=%d", records, callers), func(b *testing.B) {
 				bare(b, 64+callers*records*(size+32))
 			})
@@ -142,10 +152,32 @@ func bare(b *testing.B, size int) {
 	report(b, took)
 }
 
+// BenchmarkThink: callers with a record of 300 bytes keep a processor busy for a while before
+// they come back, as committers do.
+func BenchmarkThink(b *testing.B) {
+	for _, callers := range []int{4, 16} {
+		for _, thinks := range []time.Duration{10 * time.Microsecond, 50 * time.Microsecond, 200 * time.Microsecond} {
+			b.Run(fmt.Sprintf("callers=%d/thinks=%v", callers, thinks), func(b *testing.B) {
+				log := mustOpen(b, b.TempDir(), wal.Options{})
+				defer log.Close()
+				var appenders []*appender
+				for i := range callers {
+					a := newAppender(b, log, wal.Volume(i), 1, 300)
+					a.thinks = thinks
+					appenders = append(appenders, a)
+				}
+				before := log.Stats()
+				run(b, appenders)
+				b.ReportMetric(float64(b.N)/float64(log.Stats().Batches-before.Batches), "calls/batch")
+			})
+		}
+	}
+}
+
 // BenchmarkVolumes: each volume has one caller, as it has one committer, with a record of
 // 3 KB; all in one log, or each in a log of its own.
 func BenchmarkVolumes(b *testing.B) {
-	for _, volumes := range []int{1, 4, 16} {
+	for _, volumes := range []int{1, 4, 64} {
 		for _, logs := range slices.Compact([]int{1, volumes}) {
 			b.Run(fmt.Sprintf("volumes=%d/logs=%d", volumes, logs), func(b *testing.B) {
 				var open []*wal.File

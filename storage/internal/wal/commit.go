@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // request is a record on its way into a batch.
@@ -15,48 +16,70 @@ type request struct {
 	call   *call
 }
 
-// call is one caller's requests.
+// call is one caller's requests. It is used again, with its channel, by another caller.
 type call struct {
-	left int // requests without an answer
-	done chan struct{}
+	requests []request
+	left     int           // requests without an answer
+	done     chan struct{} // says once that there are none
 }
 
-// submit returns the answers to the requests. One caller at a time commits what all of
-// them have queued; the others wait, and what comes meanwhile is the next batch.
-func (f *File) submit(requests ...*request) []error {
-	c := &call{done: make(chan struct{})}
+// newCall returns a call without requests. The log has its own: a channel that was made in
+// a bubble of testing/synctest is of no use outside.
+func (f *File) newCall() *call {
+	if c, ok := f.calls.Get().(*call); ok {
+		return c
+	}
+	return &call{done: make(chan struct{}, 1)}
+}
+
+// recycle takes the call back.
+func (f *File) recycle(c *call) {
+	clear(c.requests)
+	c.requests = c.requests[:0]
+	f.calls.Put(c)
+}
+
+// submit has the requests answered. One caller at a time commits what all of them have
+// queued; the others wait, and what comes meanwhile is the next batch.
+func (f *File) submit(c *call) {
 	f.mu.Lock()
-	for _, r := range requests {
-		if r.err == nil {
+	for i := range c.requests {
+		if r := &c.requests[i]; r.err == nil {
 			r.call = c
 			c.left++
 			f.queue = append(f.queue, r)
 		}
 	}
 	waits := c.left > 0
+	f.queued.Store(int64(len(f.queue)))
 	f.mu.Unlock()
 	for waits {
 		select {
 		case <-c.done:
 			waits = false
 		case f.turn <- struct{}{}:
-			f.commit()
+			select {
+			case <-c.done: // it would commit for others, and come back late
+				waits = false
+			default:
+				f.commit()
+			}
 			<-f.turn
 		}
 	}
-	errs := make([]error, len(requests))
-	for i, r := range requests {
-		errs[i] = r.err
-	}
-	return errs
 }
 
 // commit makes one batch of what is queued and answers it.
 func (f *File) commit() {
+	if f.queued.Load() == 0 {
+		return // another caller has committed it
+	}
+	f.gatherer.wait(func() int { return int(f.queued.Load()) })
 	batch := f.take()
 	if len(batch) == 0 {
 		return
 	}
+	began := time.Now()
 	s, err := f.room(batch)
 	if err != nil {
 		err = fmt.Errorf("%w: there is no segment for it: %w", ErrRefused, err)
@@ -67,19 +90,22 @@ func (f *File) commit() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.gatherer.took, f.gatherer.expected = time.Since(began), len(batch)+len(f.queue)
 	for _, r := range batch {
 		f.answer(r, err)
 	}
+	clear(batch)
 }
 
 // take takes the next batch out of the queue. It answers what is refused.
-func (f *File) take() (batch []*request) {
+func (f *File) take() []*request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	data, taken := 0, map[Volume]bool{}
+	f.taken++
+	data, batch := 0, f.batch[:0]
 	f.queue = slices.DeleteFunc(f.queue, func(r *request) bool {
 		fits := batchSize(len(batch)+2, data+len(r.Data)+f.opts.maxDirectory()) <= f.opts.SegmentSize
-		if taken[r.Volume] || !fits && len(batch) > 0 {
+		if v := f.volumes[r.Volume]; v != nil && v.taken == f.taken || !fits && len(batch) > 0 {
 			return false // for the batch after this
 		}
 		if err := f.admit(r); err != nil {
@@ -88,9 +114,11 @@ func (f *File) take() (batch []*request) {
 		}
 		batch = append(batch, r)
 		data += len(r.Data)
-		taken[r.Volume] = true
+		f.volumes[r.Volume].taken = f.taken
 		return true
 	})
+	f.batch = batch
+	f.queued.Store(int64(len(f.queue)))
 	return batch
 }
 
@@ -132,7 +160,7 @@ func (f *File) admit(r *request) error {
 func (f *File) answer(r *request, err error) {
 	r.err = err
 	if r.call.left--; r.call.left == 0 {
-		close(r.call.done)
+		r.call.done <- struct{}{}
 	}
 }
 
@@ -201,13 +229,14 @@ func (f *File) write(s *segment, batch []*request) error {
 		at = 0
 	}
 	h, dir := f.header(s, at)
-	var entries []entry
+	entries := f.entries[:0]
 	if at == 0 {
 		entries = append(entries, entry{volume: directory, sum: sum(dir), size: uint32(len(dir))})
 	}
 	for _, r := range batch {
 		entries = append(entries, entry{volume: r.Volume, sum: r.sum, seq: r.Seq, epoch: r.Epoch, size: uint32(len(r.Data))})
 	}
+	f.entries = entries
 	f.buf = append(appendBatch(f.buf[:0], h, entries), dir...)
 	for _, r := range batch {
 		f.buf = append(f.buf, r.Data...)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/storage/internal/osdir"
@@ -60,20 +61,26 @@ type File struct {
 	opts   Options
 	meter  *meter // the Disk
 	unlock func() error
+	calls  sync.Pool // of calls that were answered
 
 	// turn is held by the caller that commits for all; what stands below it is the holder's.
-	turn   chan struct{}
-	buf    []byte
-	run    uint64
-	active *segment
-	at     int  // where the next batch goes in the active segment
-	failed bool // a batch has failed: the next one begins a segment
-	loose  bool // nothing on the disk says yet that the latest batch is durable
+	turn     chan struct{}
+	gatherer gatherer
+	batch    []*request // these three are used again
+	entries  []entry
+	buf      []byte
+	run      uint64
+	active   *segment
+	at       int  // where the next batch goes in the active segment
+	failed   bool // a batch has failed: the next one begins a segment
+	loose    bool // nothing on the disk says yet that the latest batch is durable
 
 	mu       sync.Mutex // for what stands below; held while nothing waits for the disk
 	closed   bool
-	replaced error // a file was found to be: nothing is appended any more
+	queued   atomic.Int64 // how long the queue is
+	replaced error        // a file was found to be: nothing is appended any more
 	queue    []*request
+	taken    uint64 // how many times requests were taken out of it
 	volumes  map[Volume]*volume
 	lost     *Damage    // of volumes that are not known, if there may be some
 	live     []*segment // oldest first; the active one is the last
@@ -90,6 +97,7 @@ type volume struct {
 	spent  bool    // no claim is in force, or the outcome of an append is unknown
 	places []place // of the latest records, which were not trimmed
 	doubt  *Damage // there may have been records behind the last
+	taken  uint64  // when a request was last taken: a batch has one of a volume
 	seen   uint64  // while the log is opened: the latest batch that has told of the volume
 }
 
@@ -132,32 +140,41 @@ func (f *File) Claim(ctx context.Context, v Volume) (Claim, error) {
 	if err := ctx.Err(); err != nil {
 		return Claim{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	r := &request{Record: Record{Volume: v}, claims: true}
-	err := f.submit(r)[0]
-	if err != nil {
-		return Claim{}, err
+	c := f.newCall()
+	defer f.recycle(c)
+	c.requests = append(c.requests, request{Record: Record{Volume: v}, claims: true})
+	f.submit(c)
+	if r := c.requests[0]; r.err != nil {
+		return Claim{}, r.err
 	}
-	return Claim{Volume: v, Epoch: r.Epoch, Last: r.Seq}, nil
+	return Claim{Volume: v, Epoch: c.requests[0].Epoch, Last: c.requests[0].Seq}, nil
 }
 
 // Append is Log's.
 func (f *File) Append(recs ...Record) []error {
-	requests := make([]*request, len(recs))
+	c := f.newCall()
+	defer f.recycle(c)
 	for i, rec := range recs {
-		requests[i] = &request{Record: rec, sum: sum(rec.Data)}
+		r := request{Record: rec, sum: sum(rec.Data)}
 		switch {
 		case len(rec.Data) == 0:
-			requests[i].err = ErrEmpty
+			r.err = ErrEmpty
 		case len(rec.Data) > f.MaxRecord():
-			requests[i].err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(rec.Data), f.MaxRecord())
+			r.err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(rec.Data), f.MaxRecord())
 		}
 		for _, other := range recs[:i] {
 			if other.Volume == rec.Volume {
-				requests[i].err = fmt.Errorf("%w: there is another one of volume %d in the call", ErrOrder, rec.Volume)
+				r.err = fmt.Errorf("%w: there is another one of volume %d in the call", ErrOrder, rec.Volume)
 			}
 		}
+		c.requests = append(c.requests, r)
 	}
-	return f.submit(requests...)
+	f.submit(c)
+	errs := make([]error, len(recs))
+	for i := range errs {
+		errs[i] = c.requests[i].err
+	}
+	return errs
 }
 
 // Read is Log's.

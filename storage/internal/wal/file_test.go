@@ -1,7 +1,9 @@
 package wal_test
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"carillon/storage/internal/wal"
 	"carillon/storage/internal/wal/waltest"
@@ -54,4 +56,31 @@ func (b *diskBench) Heal() { b.disk.SetFate(nil) }
 // was not synced when the power fails.
 func TestG1_FileLogConforms(t *testing.T) {
 	waltest.Conformance(t, func(t *testing.T) waltest.Bench { return newBench(t) })
+}
+
+// TestG23_ClaimsTogether: claims of one volume that come at once are one after another: no
+// two have an epoch, or a record.
+func TestG23_ClaimsTogether(t *testing.T) {
+	b := newBench(t)
+	b.disk.Fate = func(c waltest.Call) waltest.Fate {
+		if c.Name == "datasync" {
+			time.Sleep(time.Millisecond) // so that others come meanwhile
+		}
+		return waltest.Succeed
+	}
+	log := b.open(t)
+	claims := make([]wal.Claim, 20)
+	var wg sync.WaitGroup
+	for i := range claims {
+		wg.Go(func() { claims[i], _ = log.Claim(t.Context(), 1) })
+	}
+	wg.Wait()
+	epochs, last := map[uint64]bool{}, uint64(0)
+	for _, c := range claims {
+		epochs[c.Epoch] = true
+		last = max(last, c.Last)
+	}
+	if recs, err := read(t, log, 1, 1); len(epochs) != len(claims) || last != uint64(len(claims)) || len(recs) != len(claims) || err != nil {
+		t.Errorf("%d claims have %d epochs, %d is their last record of %d, %v", len(claims), len(epochs), last, len(recs), err)
+	}
 }
