@@ -102,13 +102,13 @@ func (f *File) take() []*request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.taken++
-	data, batch := 0, f.batch[:0]
+	data, batch, full := 0, f.batch[:0], f.length() > f.opts.MaxLength
 	f.queue = slices.DeleteFunc(f.queue, func(r *request) bool {
 		fits := batchSize(len(batch)+2, data+len(r.Data)+f.opts.maxDirectory()) <= f.opts.SegmentSize
 		if v := f.volumes[r.Volume]; v != nil && v.taken == f.taken || !fits && len(batch) > 0 {
 			return false // for the batch after this
 		}
-		if err := f.admit(r); err != nil {
+		if err := f.admit(r, full); err != nil {
 			f.answer(r, err)
 			return true
 		}
@@ -122,8 +122,9 @@ func (f *File) take() []*request {
 	return batch
 }
 
-// admit says why the request is refused. It gives a claim its epoch and its place.
-func (f *File) admit(r *request) error {
+// admit says why the request is refused: full, that the log is longer than it may be. It
+// gives a claim its epoch and its place.
+func (f *File) admit(r *request, full bool) error {
 	v := f.volumes[r.Volume]
 	switch {
 	case f.closed:
@@ -134,7 +135,7 @@ func (f *File) admit(r *request) error {
 		return f.replaced
 	case !r.claims && (v == nil || v.spent || v.epoch != r.Epoch):
 		return ErrFenced
-	case !r.claims && f.length() > f.opts.MaxLength:
+	case !r.claims && full:
 		return fmt.Errorf("%w: %w", ErrRefused, ErrFull)
 	case !r.claims && r.Seq != v.last+1:
 		return fmt.Errorf("%w: it is %d, the last is %d", ErrOrder, r.Seq, v.last)
