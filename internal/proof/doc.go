@@ -8,7 +8,7 @@
 //	kill        kill -9 loop: a server, its clients, kills           G1 to G5, G8, G9, G11, G19, G26
 //	crash       crash points, disk errors, short writes,             G1 to G7, G9, G15, G19, G20, G23
 //	            power loss (also on ext4), failed commits
-//	damage      damaged pages, reads that fail                       G37
+//	damage      damaged pages, damaged bytes, reads that fail        G37
 //	clock       clocks: walls that step, suspend, run back           G11, G12, G14, G15, G19, G22
 //	isolation   isolation, thousands of new apps, soak               G12, G17, G18, G24, G26
 //	seeded      seeded faults: the tests themselves are tested       all

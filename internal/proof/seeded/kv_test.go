@@ -50,4 +50,48 @@ var kvFaults = []seededFault{
 			v.latest = newLayer(len(c.layer.spaces))
 		}`}},
 	},
+	{
+		name: "applied-too-high", what: "the copy says that it has what was made durable while it was written",
+		pkg: "storage/internal/kv", tests: "TestG1_ACheckpointHasWhatWasFrozen",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `			if err := write(tx, layer); err != nil {`, `			if FAULT {
+				last, chain = db.last, db.chain
+			}
+			if err := write(tx, layer); err != nil {`}},
+	},
+	{
+		name: "last-record-trimmed", what: "the log forgets the record that the copy has applied last",
+		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `	_ = db.log.Trim(db.claim, last-1)`, `	if FAULT {
+		_ = db.log.Trim(db.claim, last)
+	}
+	_ = db.log.Trim(db.claim, last-1)`}},
+	},
+	{
+		name: "failed-checkpoint-goes-on", what: "a volume goes on after a checkpoint that has failed",
+		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `		db.fail(notCopied(err))`, `		if !FAULT {
+			db.fail(notCopied(err))
+		}`}},
+	},
+	{
+		name: "closed-without-checkpoint", what: "a volume is closed with what is in the log only",
+		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
+		edits: []edit{{"storage/internal/kv/db.go", `db.halt(CloseWait) && clean &&`, `db.halt(CloseWait) && clean && !FAULT &&`}},
+	},
+	{
+		name: "older-log-taken", what: "a log that ends before what the copy has applied is taken for its own",
+		pkg: "storage/internal/kv", tests: "TestG23_ALogAndACopyOfDifferentMoments",
+		edits: []edit{{"storage/internal/kv/db.go", `	return db.mismatch("the log ends before record %d, which the file has applied", applied)`, `	if FAULT {
+		return nil
+	}
+	return db.mismatch("the log ends before record %d, which the file has applied", applied)`}},
+	},
+	{
+		name: "older-copy-taken", what: "a copy that lacks what the log has forgotten is taken for whole",
+		pkg: "storage", tests: "TestG23_FilesAndLogOfDifferentMoments",
+		edits: []edit{{"storage/internal/kv/db.go", `	if errors.Is(err, wal.ErrTrimmed) {`, `	if FAULT && errors.Is(err, wal.ErrTrimmed) {
+		return nil
+	}
+	if errors.Is(err, wal.ErrTrimmed) {`}},
+	},
 }

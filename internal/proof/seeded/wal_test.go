@@ -3,6 +3,11 @@ package seeded_test
 // walFaults are planted in the log.
 var walFaults = []seededFault{
 	{
+		name: "wal-unmade-refused", what: "a log of which only the directory was made cannot be read",
+		pkg: "storage/internal/wal", tests: "TestG1_ALogThatWasNotMadeIsEmpty",
+		edits: []edit{{"storage/internal/wal/disk.go", `if shared && errors.Is(err, os.ErrNotExist) {`, `if shared && errors.Is(err, os.ErrNotExist) && !FAULT {`}},
+	},
+	{
 		name: "wal-ack-before-sync", what: "a record is acknowledged before it is synced",
 		pkg: "storage/internal/wal", tests: "TestG1_LogCrashedAtEveryCall",
 		edits: []edit{{"storage/internal/wal/commit.go", `		err = s.file.Datasync()`, `		if !FAULT {

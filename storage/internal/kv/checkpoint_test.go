@@ -205,3 +205,32 @@ func TestG2_AFailedChangeIsNone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestG1_ACheckpointHasWhatWasFrozen: what becomes durable while a checkpoint is made is not
+// part of it, and is replayed.
+func TestG1_ACheckpointHasWhatWasFrozen(t *testing.T) {
+	v := newVolume(t, 1)
+	points := 0
+	v.fault = func(point string) error {
+		points++
+		mustPut(t, v, point, "2")
+		return nil
+	}
+	mustOpenVolume(t, v)
+	mustPut(t, v, "a", "1")
+	if err := v.Checkpoint(); err != nil || points != 2 {
+		t.Fatalf("%v, after %d points", err, points)
+	}
+	want := table{"a": "1", "checkpoint": "2", "checkpointed": "2"}
+	wantShown(t, v, want)
+	v.fault = nil
+	v.crash(t, true)
+	if got := v.copied(t); !maps.Equal(got, table{"a": "1"}) {
+		t.Errorf("the copy has %v", got)
+	}
+	mustOpenVolume(t, v)
+	wantShown(t, v, want)
+	if err := errors.Join(v.Close(), v.log.Close()); err != nil {
+		t.Error(err)
+	}
+}
