@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -185,11 +184,7 @@ func TestG37_ArgumentsAreHandedOutAsJSON(t *testing.T) {
 // is shown with that, and is found, moved and ended like any other.
 func TestG26_JobsLaterThanTheLatestInstantAreStillOpen(t *testing.T) {
 	for _, op := range []string{"cancel", "fail", "again"} {
-		dir := t.TempDir()
-		if err := os.WriteFile(volume(dir, 0), mustReadFixture(t, "volume-000.db.gz"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s := mustOpen(t, dir, withDingbats)
+		s := mustOpen(t, mustUnpack(t, "v1"), withDingbats)
 		app := mustApp(t, s, "a.second_APP-2")
 		find := func(want int) (late []storage.Job) {
 			mustRead(t, app, func(r storage.Reader) {

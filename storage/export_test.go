@@ -153,3 +153,12 @@ func (s *Store) Rows() map[string]string {
 	}
 	return rows
 }
+
+// NumberOf is the number of the app that has the entry.
+func NumberOf(entry []byte) uint32 {
+	n, err := decodeEntry(entry)
+	if err != nil {
+		panic(err)
+	}
+	return uint32(n)
+}

@@ -3,10 +3,13 @@ package storage_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +17,13 @@ import (
 	"carillon/storage"
 )
 
-// formatDir holds what the first release wrote: a volume, one of its apps as an
-// exported stream, and what a reader must find in them. Later versions of the
-// format get a directory of their own, and this one stays for ever.
-const formatDir = "../testdata/format/v1"
+// formatDir holds what each version of the format has written, in a directory of its own: a
+// store, one of its apps as an exported stream, and what a reader must find in them. They
+// stay for ever. Of the store of the second one a part is in its log only.
+const formatDir = "../testdata/format"
 
-// writeFixture has TestG26_FormatV1 write its files anew. It is for the time
-// before the first release only.
+// writeFixture has TestG26_FormatV2 write its files anew. It is for the time before the
+// first release only.
 const writeFixture = "CARILLON_WRITE_FIXTURE"
 
 // contents spells what the store shows: the high-water mark, and of each app
@@ -66,76 +69,132 @@ func makeFixture(tb testing.TB, dir string) {
 			tb.Fatal(err)
 		}
 	})
+	mustClose(tb, s)
+	s = mustOpen(tb, dir, withDingbats)
 	mustUpdateJobs(tb, mustApp(tb, s, "a.second_APP-2"), func(w storage.JobWriter) {
 		mustInsert(tb, w, storage.Job{Due: storage.MaxInstant})
 		mustInsert(tb, w, storage.Job{Due: time.UnixMilli(1)})
 	})
-	mustClose(tb, s)
+	if err := s.Abort(); err != nil {
+		tb.Fatal(err)
+	}
 }
 
-// mustWriteFixture makes the files of formatDir.
-func mustWriteFixture(t *testing.T) {
-	dir := t.TempDir()
-	makeFixture(t, dir)
-	s := mustOpen(t, dir, withDingbats)
-	if err := os.MkdirAll(formatDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+// mustWriteFixture makes the files of the format in dir.
+func mustWriteFixture(t *testing.T, dir string) {
+	store := t.TempDir()
+	makeFixture(t, store)
 	write := func(name string, data []byte) {
-		if err := os.WriteFile(filepath.Join(formatDir, name), data, 0o644); err != nil {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	err := fs.WalkDir(os.DirFS(store), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(store, name))
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(name, "volume") {
+			// The file is grown ahead: what is behind the last page in use is air.
+			data = data[:(len(bytes.TrimRight(data, "\x00"))/4096+1)*4096]
+		}
+		var b bytes.Buffer
+		zip := gzip.NewWriter(&b)
+		_, err = zip.Write(data)
+		err = errors.Join(err, zip.Close())
+		write("store/"+name+".gz", b.Bytes())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, store, withDingbats)
 	write("contents.txt", []byte(contents(t, s)))
 	write("acme.export", mustExport(t, s, "acme"))
 	mustClose(t, s)
-	data, err := os.ReadFile(volume(dir, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The file is grown ahead: what is behind the last page in use is air.
-	end := len(bytes.TrimRight(data, "\x00"))
-	var b bytes.Buffer
-	zip := gzip.NewWriter(&b)
-	if _, err := zip.Write(data[:(end/4096+1)*4096]); err != nil {
-		t.Fatal(err)
-	}
-	if err := zip.Close(); err != nil {
-		t.Fatal(err)
-	}
-	write("volume-000.db.gz", b.Bytes())
 }
 
-// mustReadFixture reads one of the files of formatDir.
-func mustReadFixture(tb testing.TB, name string) []byte {
+// mustUnpack returns a store as the format's writer has left it.
+func mustUnpack(tb testing.TB, format string) (dir string) {
 	tb.Helper()
-	data, err := os.ReadFile(filepath.Join(formatDir, name))
+	dir = tb.TempDir()
+	packed := filepath.Join(formatDir, format, "store")
+	err := fs.WalkDir(os.DirFS(packed), ".", func(name string, e fs.DirEntry, err error) error {
+		path := filepath.Join(dir, strings.TrimSuffix(name, ".gz"))
+		if err != nil || e.IsDir() {
+			return errors.Join(err, os.MkdirAll(path, 0o700))
+		}
+		data, err := os.ReadFile(filepath.Join(packed, name))
+		if err != nil {
+			return err
+		}
+		zip, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return err
+		}
+		if data, err = io.ReadAll(zip); err != nil {
+			return err
+		}
+		return os.WriteFile(path, data, 0o600)
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if !strings.HasSuffix(name, ".gz") {
-		return data
-	}
-	zip, err := gzip.NewReader(bytes.NewReader(data))
+	return dir
+}
+
+// mustReadFixture reads a file of the format.
+func mustReadFixture(tb testing.TB, format, name string) []byte {
+	tb.Helper()
+	data, err := os.ReadFile(filepath.Join(formatDir, format, name))
 	if err != nil {
-		tb.Fatal(err)
-	}
-	if data, err = io.ReadAll(zip); err != nil {
 		tb.Fatal(err)
 	}
 	return data
 }
 
+// hasFormat says whether the file says that it has the format.
+func hasFormat(tb testing.TB, path string, format byte) bool {
+	tb.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return bytes.Contains(data, append([]byte("format\x00\x00\x00\x00\x00\x00\x00"), format))
+}
+
 // TestG26_FormatV1: what the first format's writer wrote is read, to the last
 // field, and can be worked with; so is an app that was exported then.
-func TestG26_FormatV1(t *testing.T) {
+func TestG26_FormatV1(t *testing.T) { testFormat(t, "v1") }
+
+// TestG26_FormatV2: so is what the second one's wrote, and was not closed.
+func TestG26_FormatV2(t *testing.T) {
 	if os.Getenv(writeFixture) != "" {
-		mustWriteFixture(t)
+		mustWriteFixture(t, filepath.Join(formatDir, "v2"))
 	}
-	want := string(mustReadFixture(t, "contents.txt"))
-	dir := t.TempDir()
-	if err := os.WriteFile(volume(dir, 0), mustReadFixture(t, "volume-000.db.gz"), 0o600); err != nil {
+	testFormat(t, "v2")
+}
+
+func testFormat(t *testing.T, format string) {
+	want := string(mustReadFixture(t, format, "contents.txt"))
+	dir := mustUnpack(t, format)
+	before := files(t, dir)
+	opts := withDingbats
+	opts.ReadOnly = true
+	read, err := storage.Open(dir, opts)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if got := contents(t, read); got != want {
+		t.Errorf("opened to be read the store shows\n%s\nwant\n%s", got, want)
+	}
+	mustClose(t, read)
+	if after := files(t, dir); !slices.Equal(after, before) {
+		t.Errorf("opened to be read the files were changed from\n%q to\n%q", before, after)
 	}
 	s := mustOpen(t, dir, withDingbats)
 	if got := contents(t, s); got != want {
@@ -150,7 +209,7 @@ func TestG26_FormatV1(t *testing.T) {
 	}
 
 	to := mustOpen(t, t.TempDir(), withDingbats)
-	if err := to.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, "acme.export"))); err != nil {
+	if err := to.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, format, "acme.export"))); err != nil {
 		t.Fatal(err)
 	}
 	_, app, _ := strings.Cut(want, "app acme\n")

@@ -113,7 +113,7 @@ func TestG26_DeadRetentionIsExact(t *testing.T) {
 // dead jobs for ever, and did not say since when they may be purged.
 func TestG26_DeadJobsOfAnOlderReleaseAgeFromTheUpgrade(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), withDingbats)
-	if err := s.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, "acme.export"))); err != nil {
+	if err := s.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, "v1", "acme.export"))); err != nil {
 		t.Fatal(err)
 	}
 	app := mustApp(t, s, "acme")
@@ -137,7 +137,7 @@ func TestG26_DeadJobsOfAnOlderReleaseAgeFromTheUpgrade(t *testing.T) {
 	mustPurgeDead(t, app, upgrade.Add(time.Hour), upgrade.Add(time.Millisecond), 100, 100, len(want))
 
 	// A clock that was far ahead at the upgrade does not keep them for as long.
-	if err := s.Import(t.Context(), "copy", bytes.NewReader(mustReadFixture(t, "acme.export"))); err != nil {
+	if err := s.Import(t.Context(), "copy", bytes.NewReader(mustReadFixture(t, "v1", "acme.export"))); err != nil {
 		t.Fatal(err)
 	}
 	app = mustApp(t, s, "copy")

@@ -263,6 +263,7 @@ func decodeTable(data []byte) (*proto.Table, error) {
 type state interface {
 	get(key []byte) ([]byte, error)
 	rows(from, to []byte, reverse bool, limit int) ([]row, error)
+	owner() *App
 }
 
 // ready refuses to use the table's indexes while those of the app differ.
@@ -270,6 +271,9 @@ type state interface {
 // because the table is empty.
 func (t *tableInfo) ready(n keyspace, s state) (recorded bool, err error) {
 	data, err := s.get(n.name(tagSchema, t.name))
+	if err == nil {
+		err = s.owner().damageOf(data)
+	}
 	if err != nil || bytes.Equal(data, t.record) {
 		return true, err
 	}

@@ -151,6 +151,8 @@ func (tx *Tx) lockTop() error {
 	return nil
 }
 
+func (tx *Tx) owner() *App { return tx.app }
+
 func (tx *Tx) top() *layer { return tx.layers[len(tx.layers)-1] }
 
 // The lower-case operations below are called with the transaction locked.

@@ -28,6 +28,7 @@ type view struct {
 
 func (v *view) System() System { return System{v} }
 func (v *view) reader() *view  { return v }
+func (v *view) owner() *App    { return v.app }
 
 // writable is the view of a Tx: a view that also writes.
 type writable struct{ *view }

@@ -48,6 +48,12 @@ var sealFaults = []seededFault{
 	}`}},
 	},
 	{
+		name: "log-before-upgrade", what: "the log has what a reader of the first format would miss",
+		pkg: "storage", tests: "TestG26_AnUpgradeKilledAtEveryCall",
+		edits: []edit{{"storage/internal/kv/db.go", `	if err := db.upgrade(); err != nil {`, `	if FAULT {
+	} else if err := db.upgrade(); err != nil {`}},
+	},
+	{
 		name: "any-format", what: "a file of a format to come is read",
 		pkg: "storage/internal/boltfile", tests: "TestG26_AFileOfAnotherFormat",
 		edits: []edit{{"storage/internal/boltfile/format.go", `	switch format {
@@ -56,5 +62,22 @@ var sealFaults = []seededFault{
 	}
 	switch format {
 	case formatPlain:`}},
+	},
+	{
+		name: "damaged-value-exported", what: "an export has what stands for a value that is damaged",
+		pkg: "storage", tests: "TestG37_ADamagedValueOfEachKind",
+		edits: []edit{{"storage/transfer.go", `if err := damageOf(v); err != nil {`, `if err := damageOf(v); err != nil && !FAULT {`}},
+	},
+	{
+		name: "damaged-index-read", what: "an index entry whose place may be wrong is read",
+		pkg: "storage", tests: "TestG37_ADamagedValueOfEachKind",
+		edits: []edit{{"storage/walk.go", `	if err == nil && !written {`, `	if err == nil && !written && !FAULT {`}},
+	},
+	{
+		name: "damaged-alarm-silences", what: "an app whose place in the alarm index is damaged is not woken",
+		pkg: "storage", tests: "TestG37_ADamagedValueOfAVolume",
+		edits: []edit{{"storage/store.go", `					app = appOf(snap, n)`, `					if app = appOf(snap, n); FAULT {
+						app = ""
+					}`}},
 	},
 }

@@ -50,4 +50,5 @@
 //	    Update waits for a checkpoint.
 //	V9  A change is in the copy maxAge after it was made, if the disk keeps up, and when Close
 //	    returns.
+//	V10 Nothing is in the log before the copy is of a format whose readers know of the log.
 package kv
