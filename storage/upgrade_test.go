@@ -121,7 +121,7 @@ func TestG26_AnUpgradeKilledAtEveryCall(t *testing.T) {
 			killed++
 		}
 	}
-	if upgraded < 40/step || killed-upgraded < 40/step {
+	if upgraded < 16/step || killed-upgraded < 16/step {
 		t.Errorf("%d were killed, and %d had upgraded the file", killed, upgraded)
 	}
 	t.Logf("killed %d times, %d with the file upgraded", killed, upgraded)
