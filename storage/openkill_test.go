@@ -59,7 +59,7 @@ func TestG1_KilledWhileItIsOpened(t *testing.T) {
 	strace := storagetest.FindStrace(t)
 	for name, lay := range map[string]func(t *testing.T, dir string){
 		"upgrade": func(t *testing.T, dir string) {
-			if err := os.WriteFile(volume(dir, 0), mustReadFixture(t, "volume-000.db.gz"), 0o600); err != nil {
+			if err := os.CopyFS(dir, os.DirFS(mustUnpack(t, "v1"))); err != nil {
 				t.Fatal(err)
 			}
 		},
