@@ -11,13 +11,12 @@ import (
 	"carillon/storage"
 )
 
-// recover looks at every claim without a run: after a crash, or a commit
-// that failed. Nothing durable tells whether its handler has started: the claim
-// may have been made ahead of its instant, but a wall that says so may have been
-// stepped back since. So each that a crash has left is an attempt that was
-// interrupted (A6). Of later ones this process knows, and takes those back that
-// have not begun. Because the volume has one owner there is no lease to wait out.
-// An error means that nothing could be read.
+// recover looks at every claim without a run: after a crash, or a commit that failed (A6).
+// Of one that another incarnation has made nothing tells whether its handler began: the
+// attempt counts as interrupted, by a crash. Of its own this process knows: the attempt was
+// interrupted if its handler began and its end was lost, and else the claim is taken back,
+// uncharged. Because the volume has one owner there is no lease to wait out. An error means
+// that nothing could be read.
 func (s *scheduler) recover() error {
 	tx := s.begin(s.eng.clock.look())
 	tx.Pin()
@@ -29,10 +28,10 @@ func (s *scheduler) recover() error {
 		}
 		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
 	}
-	s.runs.crashed(jobs)
-	found := s.runs.found(jobs)
-	var mended []claim // what the transaction says the end of
-	var told []func()  // what the log says when that is durable: until then it is found again
+	s.recovered = true
+	s.runs.keepLost(jobs)
+	var mended []storage.ClaimID // what the transaction says the end of
+	var told []func()            // what the log says when that is durable: until then it is found again
 	n := 0
 	for i := range jobs {
 		job := &jobs[i]
@@ -47,8 +46,8 @@ func (s *scheduler) recover() error {
 			tx, mended, told, n = s.begin(s.eng.clock.look()), nil, nil, 0
 			tx.Pin()
 		}
-		crashed, begun := found[claimOf(job)]
-		if begun {
+		crashed := !s.store.Ours(job.ClaimID())
+		if crashed || s.runs.lostEnd(job.ClaimID()) {
 			end := s.interruption(job, cutByStop, crashed)
 			told = append(told, func() { s.logInterruption(job, end, crashed) })
 			_, err = tx.EndAttempt(*job, end)
@@ -63,7 +62,7 @@ func (s *scheduler) recover() error {
 			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
 			continue // the next recovery finds it again
 		}
-		mended = append(mended, claimOf(job))
+		mended = append(mended, job.ClaimID())
 	}
 	s.commitMended(tx, mended, told)
 	s.claimFrom(storage.Place{})
@@ -81,7 +80,7 @@ func (app *appState) logInterruption(job *storage.Job, end storage.End, crashed 
 }
 
 // commitMended submits what recover has written of the claims.
-func (s *scheduler) commitMended(tx *storage.Tx, claims []claim, told []func()) {
+func (s *scheduler) commitMended(tx *storage.Tx, claims []storage.ClaimID, told []func()) {
 	if tx.Unchanged() {
 		s.rollback(tx, nil, nil) // nothing to wait for
 		return

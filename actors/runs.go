@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"time"
 
@@ -32,30 +31,18 @@ type run struct {
 	cancel context.CancelCauseFunc // of the handler's context, once started
 }
 
-// claim names the claim of one attempt. An id alone does not: the claim that is
-// found after a failed commit may be that of the attempt before, or of the one
-// before a retry by hand, which counts attempts anew and keeps the history.
-type claim struct {
-	seq              uint64 // the job's
-	attempt, history int
-}
-
-func claimOf(job *storage.Job) claim {
-	return claim{job.Seq(), job.Attempts + 1, job.Forgotten + len(job.History)}
-}
-
 // runs are the claimed jobs of an app. The table outlives a restart of the
 // SchedulerActor. It has a lock of its own, a leaf, because readers and the
 // mutation that holds the turn ask it from their own goroutines.
 type runs struct {
 	mu   sync.Mutex
 	byID map[storage.JobID]*run
-	left map[*handle]*leftBehind // handlers that were given up and have not returned; of calls, too
-	lost map[claim]bool          // attempts whose end is not durable; true: a crash cut them off; nil until it is known which
+	left map[*handle]*leftBehind      // handlers that were given up and have not returned; of calls, too
+	lost map[storage.ClaimID]struct{} // claims of this process whose handler began and whose end is not durable
 }
 
 func newRuns() *runs {
-	return &runs{byID: map[storage.JobID]*run{}, left: map[*handle]*leftBehind{}}
+	return &runs{byID: map[storage.JobID]*run{}, left: map[*handle]*leftBehind{}, lost: map[storage.ClaimID]struct{}{}}
 }
 
 func (rs *runs) add(r *run) {
@@ -90,56 +77,37 @@ func (rs *runs) lose(r *run) {
 	if !r.phase.begun() {
 		return
 	}
-	rs.lost[claimOf(&r.job)] = false
+	rs.lost[r.job.ClaimID()] = struct{}{}
 }
 
-// known says whether it is known what a crash has left.
-func (rs *runs) known() bool {
+// lostEnd says whether the claim's handler began and its end was lost.
+func (rs *runs) lostEnd(id storage.ClaimID) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return rs.lost != nil
+	_, lost := rs.lost[id]
+	return lost
 }
 
-// crashed notes, the first time, that a crash has cut off the claimed jobs, for all that
-// is known. What is claimed later, this process has claimed.
-func (rs *runs) crashed(jobs []storage.Job) {
+// mended notes that the ends of the claims are durable.
+func (rs *runs) mended(found []storage.ClaimID) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if rs.lost != nil {
-		return
+	for _, id := range found {
+		delete(rs.lost, id)
 	}
-	rs.lost = map[claim]bool{}
+}
+
+// keepLost forgets the lost ends of all claims but those that are still there.
+func (rs *runs) keepLost(jobs []storage.Job) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	lost := map[storage.ClaimID]struct{}{}
 	for i := range jobs {
-		rs.lost[claimOf(&jobs[i])] = true
-	}
-}
-
-// found returns, of the jobs that are claimed on the disk, the attempts whose end
-// was lost. All others have reached it after all.
-func (rs *runs) found(jobs []storage.Job) map[claim]bool {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if len(rs.lost) == 0 {
-		return nil
-	}
-	found := map[claim]bool{}
-	for i := range jobs {
-		c := claimOf(&jobs[i])
-		if crash, ok := rs.lost[c]; ok {
-			found[c] = crash
+		if _, ok := rs.lost[jobs[i].ClaimID()]; ok {
+			lost[jobs[i].ClaimID()] = struct{}{}
 		}
 	}
-	rs.lost = maps.Clone(found)
-	return found
-}
-
-// mended notes that the ends of what was found are durable.
-func (rs *runs) mended(found []claim) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	for _, c := range found {
-		delete(rs.lost, c)
-	}
+	rs.lost = lost
 }
 
 func (rs *runs) len() int {

@@ -70,6 +70,7 @@ type appState struct {
 	outstanding atomic.Int64   // change sets submitted and not answered
 	queued      atomic.Int64   // what those weigh (storage.Tx.Weight)
 	full        atomic.Bool    // the SchedulerActor waits for that to be less than maxQueued
+	recovered   bool           // claims that were found were looked at; the SchedulerActor's
 	loads       int            // how often the state was read again, by the SchedulerActor while it has the turn
 
 	// Permits of the engine-wide limit; the SchedulerActor's.

@@ -21,7 +21,7 @@ func (s *scheduler) open() {
 	}
 	// An earlier life may have left a transaction open, and with it a snapshot.
 	s.store.Abandon()
-	if s.runs.known() {
+	if s.recovered {
 		// And change sets on their way: begin again from what is durable.
 		s.breakDown(fmt.Errorf("%w: the scheduler actor was restarted", storage.ErrNotApplied))
 	} else if err := s.recover(); err == nil {

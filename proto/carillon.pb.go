@@ -842,10 +842,14 @@ func (x *Attempt) GetInterrupted() bool {
 
 // Claim says that an attempt of the job at the same key may be under way.
 type Claim struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	ClaimedAtMs   int64                  `protobuf:"varint,3,opt,name=claimed_at_ms,json=claimedAtMs,proto3" json:"claimed_at_ms,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Version     uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Attempt     uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	ClaimedAtMs int64                  `protobuf:"varint,3,opt,name=claimed_at_ms,json=claimedAtMs,proto3" json:"claimed_at_ms,omitempty"`
+	// Incarnation is that of the store that made the claim: random, new each time a store is
+	// opened. Token tells its claims apart. Earlier releases wrote neither.
+	Incarnation   uint64 `protobuf:"fixed64,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Token         uint64 `protobuf:"varint,5,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -897,6 +901,20 @@ func (x *Claim) GetAttempt() uint32 {
 func (x *Claim) GetClaimedAtMs() int64 {
 	if x != nil {
 		return x.ClaimedAtMs
+	}
+	return 0
+}
+
+func (x *Claim) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *Claim) GetToken() uint64 {
+	if x != nil {
+		return x.Token
 	}
 	return 0
 }
@@ -2357,11 +2375,13 @@ const file_carillon_proto_rawDesc = "" +
 	"\rstarted_at_ms\x18\x02 \x01(\x03R\vstartedAtMs\x12\x1e\n" +
 	"\vended_at_ms\x18\x03 \x01(\x03R\tendedAtMs\x12(\n" +
 	"\x05error\x18\x04 \x01(\v2\x12.carillon.JobErrorR\x05error\x12 \n" +
-	"\vinterrupted\x18\x05 \x01(\bR\vinterrupted\"_\n" +
+	"\vinterrupted\x18\x05 \x01(\bR\vinterrupted\"\x97\x01\n" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
-	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\"\xd1\t\n" +
+	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\x12 \n" +
+	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x14\n" +
+	"\x05token\x18\x05 \x01(\x04R\x05token\"\xd1\t\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +

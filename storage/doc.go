@@ -26,7 +26,7 @@
 // Slot, SlotOutcome, State, System, Table, TimeRange, Trigger, TxLimits, Writer, and
 // every error.
 //
-// For engines, and they change with the engine: App, BackupInfo, CheckTriggerName,
+// For engines, and they change with the engine: App, BackupInfo, CheckTriggerName, ClaimID,
 // ClockNotes, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
 // Misfits, Open, Options, Place, Restore, SlotSpan, Snapshot, StartID, Stats, Store, TickID,
 // TriggerMark, Tx, VerifyBackup.

@@ -69,7 +69,8 @@ type Job struct {
 	Reason string
 	HeldAt time.Time // when it was last held; zero if it never was
 
-	place place // where the job lies in its region
+	place place   // where the job lies in its region
+	claim ClaimID // the latest, if it is claimed
 }
 
 // JobError is why an attempt did not succeed.

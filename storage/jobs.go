@@ -200,7 +200,8 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	if w, known := tx.written(string(tx.app.keys.place(tagQueue, job.place))); known && w.deleted {
 		return false, nil
 	}
-	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.Attempts+1, tx.now))
+	job.claim = tx.app.vol.claims.next()
+	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.claim, job.Attempts+1, tx.now))
 	tx.top().counts.claimed++
 	return true, nil
 }
@@ -521,6 +522,9 @@ func (tx *Tx) Claimed() ([]Job, error) {
 			return nil, err
 		}
 		job, bad := decodeJob(p, data)
+		if bad == nil {
+			job.claim, _, bad = decodeClaim(r.value)
+		}
 		if bad != nil {
 			errs = append(errs, fmt.Errorf("app %s: claimed job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))
 			continue

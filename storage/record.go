@@ -229,15 +229,27 @@ func stateOf(s proto.JobState) State {
 	}
 }
 
-func encodeClaim(attempt int, at time.Time) []byte {
-	p := proto.Claim{Version: recordVersion, Attempt: uint32(attempt), ClaimedAtMs: msOf(at)}
+func encodeClaim(id ClaimID, attempt int, at time.Time) []byte {
+	p := proto.Claim{
+		Version: recordVersion, Attempt: uint32(attempt), ClaimedAtMs: msOf(at),
+		Incarnation: id.Incarnation, Token: id.Token,
+	}
 	return encoded(p.MarshalVT())
 }
 
-func decodeClaim(data []byte) (attempt int, at time.Time, err error) {
+// foreignClaim is a claim that is none of this store's. One that cannot be read stays as it is.
+func foreignClaim(data []byte) []byte {
+	_, attempt, err := decodeClaim(data)
+	if err != nil {
+		return data
+	}
+	return encodeClaim(ClaimID{}, attempt, time.Time{})
+}
+
+func decodeClaim(data []byte) (id ClaimID, attempt int, err error) {
 	var p proto.Claim
 	if err := unmarshal(data, &p, &p.Version); err != nil {
-		return 0, time.Time{}, fmt.Errorf("claim: %w", err)
+		return ClaimID{}, 0, fmt.Errorf("claim: %w", err)
 	}
-	return int(p.Attempt), timeOf(p.ClaimedAtMs), nil
+	return ClaimID{p.Incarnation, p.Token}, int(p.Attempt), nil
 }

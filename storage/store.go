@@ -129,6 +129,7 @@ type Store struct {
 	log     *kv.Log // of all volumes; nil until one is open
 	schema  map[string]*tableInfo
 	clock   *atomic.Pointer[clockState] // the volumes have it too
+	claims  *claimIDs                   // so have they
 	salt    EraID
 	backups chan struct{} // held by the one Backup that is made
 }
@@ -155,7 +156,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if unfinished(dir) {
 		return nil, fmt.Errorf("%w: a restore into %s has not ended: run it again, or remove %s", ErrFormat, dir, filepath.Join(dir, restoring))
 	}
-	s := &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState]), backups: make(chan struct{}, 1)}
+	s := &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState]), claims: newClaimIDs(), backups: make(chan struct{}, 1)}
 	if err := s.openVolumes(dir); err != nil {
 		for _, v := range s.volumes {
 			err = errors.Join(err, v.drop())
@@ -221,7 +222,7 @@ func (s *Store) openVolumes(dir string) error {
 			return err
 		}
 		s.volumes = append(s.volumes, v)
-		v.clock = s.clock
+		v.clock, v.claims = s.clock, s.claims
 		if v.db != nil {
 			if sound++; sound == 1 {
 				store = id

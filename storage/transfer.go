@@ -316,6 +316,9 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 			}
 			sum.Write(body)
 			entries++
+			if tag(e.Key[0]) == tagClaim {
+				e.Value = foreignClaim(e.Value) // though it may be one of this store
+			}
 			chunk = append(chunk, row{append(n.number(), e.Key...), e.Value})
 			if size += len(body) + keyWeight; size >= importChunk {
 				if err := flush(); err != nil {

@@ -56,6 +56,7 @@ type volume struct {
 	suspect atomic.Bool // its file may not be the one that has its name any more
 
 	mark    atomic.Pointer[instantMark]
+	claims  *claimIDs                   // the store's
 	clock   *atomic.Pointer[clockState] // the store's
 	known   *clockState                 // what the file knew when it was opened
 	numbers atomic.Uint32               // highest app number assigned

@@ -187,10 +187,10 @@ var engineFaults = []seededFault{
 	{
 		name: "claims-not-recovered", what: "claims that a crash cut off are forgotten",
 		pkg: "actors", tests: "TestG13_OrderAfterACrash",
-		edits: []edit{{"actors/recovery.go", `s.runs.crashed(jobs)`, `if FAULT {
+		edits: []edit{{"actors/recovery.go", `	s.runs.keepLost(jobs)`, `	if FAULT {
 		jobs = nil
 	}
-	s.runs.crashed(jobs)`}},
+	s.runs.keepLost(jobs)`}},
 	},
 	{
 		name: "no-reload", what: "the state is not read again after a commit error",
@@ -218,13 +218,7 @@ var engineFaults = []seededFault{
 	{
 		name: "at-most-once-forgotten", what: "the claim of an at-most-once job counts as not durable",
 		pkg: "actors", tests: "TestG4_AtMostOnceInterruptedIsFailedAndNeverRunAgain",
-		edits: []edit{{"actors/recovery.go", `crashed, begun := found[claimOf(job)]`, `crashed, begun := found[claimOf(job)]
-		begun = begun && !(FAULT && job.AtMostOnce)`}},
-	},
-	{
-		name: "attempt-before-due-forgotten", what: "an attempt that a crash cut off is not counted if the wall shows less than its instant then",
-		pkg: "actors", tests: "TestG5_AnAttemptIsCountedThoughTheWallWasSteppedBack",
-		edits: []edit{{"actors/recovery.go", `if begun {`, `if begun && !(FAULT && !job.AtMostOnce && job.Due.After(s.eng.clock.wall())) {`}},
+		edits: []edit{{"actors/recovery.go", `crashed := !s.store.Ours(job.ClaimID())`, `crashed := !s.store.Ours(job.ClaimID()) && !(FAULT && job.AtMostOnce)`}},
 	},
 	{
 		name: "lost-end-forgotten", what: "an attempt whose end was lost with a failed commit is not counted",
@@ -236,12 +230,27 @@ var engineFaults = []seededFault{
 	if !r.phase.begun() || FAULT {`}},
 	},
 	{
-		name: "attempt-taken-for-another", what: "a claim that is found after a failed commit is taken for that of another attempt",
+		name: "foreign-claim-uncharged", what: "a claim of another incarnation counts as one whose handler never began",
+		pkg: "actors", tests: "TestG5_AttemptsAreCountedOverCrashes",
+		edits: []edit{{"storage/claimid.go", `return id.Incarnation == a.vol.claims.incarnation`, `return id.Incarnation == a.vol.claims.incarnation || FAULT`}},
+	},
+	{
+		name: "own-claim-charged", what: "a claim of ours whose handler never began counts as an attempt",
+		pkg: "actors", tests: "TestG5_AVolumeThatFailsCostsNoAttemptThatHasNotBegun",
+		edits: []edit{{"actors/recovery.go", `if crashed || s.runs.lostEnd(job.ClaimID()) {`, `if crashed || s.runs.lostEnd(job.ClaimID()) || FAULT {`}},
+	},
+	{
+		name: "imported-claim-ours", what: "a claim that an import has brought counts as one of this store",
+		pkg: "actors", tests: "TestG26_ExportWhileRunning",
+		edits: []edit{{"storage/transfer.go", `if tag(e.Key[0]) == tagClaim {`, `if tag(e.Key[0]) == tagClaim && !FAULT {`}},
+	},
+	{
+		name: "token-used-again", what: "two claims of a process have one name",
 		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
-		edits: []edit{{"actors/runs.go", `return claim{job.Seq(), job.Attempts + 1, job.Forgotten + len(job.History)}`, `if FAULT {
-		return claim{seq: job.Seq()}
+		edits: []edit{{"storage/claimid.go", `return ClaimID{c.incarnation, c.latest.Add(1)}`, `if FAULT {
+		return ClaimID{c.incarnation, 1}
 	}
-	return claim{job.Seq(), job.Attempts + 1, job.Forgotten + len(job.History)}`}},
+	return ClaimID{c.incarnation, c.latest.Add(1)}`}},
 	},
 	{
 		name: "at-most-once-retried", what: "an at-most-once job is retried",
