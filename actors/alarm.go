@@ -36,7 +36,7 @@ func (s *scheduler) rearm() {
 		if elapsed >= idleAt {
 			// Not while the next job is nearer than it pays to sleep. No message need
 			// follow the end of a commit, so the alarm comes again while change sets are on their way.
-			if !s.store.InFlight() && (s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter) {
+			if !s.tidying && !s.store.InFlight() && (s.nextAt.IsZero() || s.nextAt.Sub(wall) > s.eng.opts.IdleAfter) {
 				if s.eng.directory.sleep(s.ref, s.nextAt) {
 					s.move(actorsStopped)
 					s.alarm.Clear()

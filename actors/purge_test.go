@@ -6,6 +6,7 @@ import (
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -104,4 +105,37 @@ func TestG26_PurgingWaitsForAClockInDoubt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// G26: expired rows are cleared away a chunk at a time, and what has come meanwhile is
+// done first: a call does not wait until all of them are gone.
+func TestG26_ACallDoesNotWaitForAllThatIsPurged(t *testing.T) {
+	const rows = 9_000
+	k := newKit()
+	nothing := k.mutation("t:nothing", func(*dispatch.MutationCtx, string) error { return nil })
+	left := make(chan int, 1)
+	var look func() int
+	looks := k.mutation("t:looks", func(*dispatch.MutationCtx, string) error {
+		left <- look()
+		return nil
+	})
+	actorstest.Run(t, actors.Options{Functions: k.reg, Retention: 12 * time.Hour}, func(h *actorstest.Harness) {
+		look = func() int { return h.Inspect("acme").History }
+		must[none](t)(k.scheduleMany(h, "acme", rows, 0, nothing.With("")))
+		h.Advance(5 * time.Second) // it is awake
+		if n := look(); n != rows {
+			t.Fatalf("%d jobs have ended, want %d", n, rows)
+		}
+		h.Kill()
+		h.StepClock(13 * time.Hour)
+		h.Open()
+		must[none](t)(looks.Run(h.Caller("acme"), ""))
+		if n := <-left; n == 0 {
+			t.Error("a call had its turn only when all rows had been purged")
+		}
+		h.Advance(5 * time.Second) // it is awake
+		if n := look(); n != 0 {
+			t.Errorf("%d rows are left", n)
+		}
+	})
 }

@@ -37,6 +37,7 @@ type scheduler struct {
 	purgeAt    time.Duration // monotonic; when to look for expired history again
 	purgeStuck bool          // what is expired could not be purged: not before purgeAt
 	purgedDead int           // dead jobs purged since the latest log line
+	tidying    bool          // *tidyOn is on its way
 
 	warned     map[string]bool // functions of held jobs that the log has
 	heldTo     storage.Place   // held jobs up to there are being released
@@ -99,6 +100,7 @@ type (
 	clockMoved    struct{}             // the wall was stepped, or the machine suspended
 	handlersMoved struct{}             // a handler that was given up has returned, is stuck, or was abandoned
 	retryReload   struct{}             // the volume may be up again
+	tidyOn        struct{}             // another chunk of tidy may follow
 	drain         struct {             // finish what is under way and take nothing new
 		hold bool   // for a hold: tell the jobs that run to stop
 		done func() // called once nothing is under way
@@ -175,6 +177,8 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *handlersMoved:
 		s.claimFrom(storage.Place{})
 	case *retryReload:
+	case *tidyOn:
+		s.tidying = false
 	case *inspect:
 		m.answer(s.inspection())
 		return // not a step: an inspection must not mend what it looks at
@@ -210,9 +214,7 @@ work:
 		case !s.paused() && s.ownWork():
 		case len(s.queue) > 0 && s.mayQueue():
 			s.nextTurn()
-		case !s.paused() && s.releaseHeld():
-		case !s.paused() && s.purgeDue():
-			s.purge()
+		case !s.paused() && s.tidy():
 		default:
 			s.lookAtDeadlines()
 			if s.phase().draining() {
@@ -231,6 +233,24 @@ work:
 		return
 	}
 	s.rearm()
+}
+
+// tidy does a chunk of what can wait for everything else: it releases held jobs, or
+// purges rows. The next one is done only after all messages that have come meanwhile,
+// and not while much waits for the committer. It is false if no chunk was done.
+func (s *scheduler) tidy() bool {
+	if s.tidying || !s.mayQueue() {
+		return false
+	}
+	if !s.releaseHeld() {
+		if !s.purgeDue() {
+			return false
+		}
+		s.purge()
+	}
+	s.tidying = true
+	s.eng.sys.tell(s.self, &tidyOn{})
+	return true
 }
 
 // ownWork does one thing that no caller waits for and that comes before their turns.

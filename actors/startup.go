@@ -15,7 +15,7 @@ func (s *scheduler) open() {
 		return // the actor was restarted while it fell asleep
 	}
 	s.touch()
-	s.purgeAt = s.eng.clock.elapsed()
+	s.purgeAt, s.tidying = s.eng.clock.elapsed(), false
 	if s.eng.closing.Load() {
 		s.move(drainBegun)
 	}

@@ -144,6 +144,11 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/expired.go", `if e.clock.doubted() {`, `if e.clock.doubted() && !FAULT {`}},
 	},
 	{
+		name: "purge-keeps-callers-out", what: "all expired rows are purged before a call is heard",
+		pkg: "actors", tests: "TestG26_ACallDoesNotWaitForAllThatIsPurged",
+		edits: []edit{{"actors/scheduler.go", `if s.tidying || !s.mayQueue() {`, `if !FAULT && (s.tidying || !s.mayQueue()) {`}},
+	},
+	{
 		name: "doubt-ends-with-the-process", what: "a restart makes a wall in doubt believed",
 		pkg: "actors", tests: "TestG26_PurgingWaitsForAClockInDoubt",
 		edits: []edit{{"actors/eras.go", `	e.watch(0)
