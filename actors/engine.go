@@ -162,6 +162,23 @@ func (e *Engine) Export(ctx context.Context, id storage.AppID, w io.Writer) erro
 	return asError(e.store.Export(ctx, id, w))
 }
 
+// Backup writes the whole store, all apps, as of one moment, to w, while it runs. With since,
+// the Position of an earlier backup, it writes what was committed after that; if the log does
+// not go back that far it writes everything, and BackupInfo.Since is "". storage.Restore makes
+// a store of backups.
+//
+// It reads before it writes, into a nameless file of the directory as large as the backup, so
+// a w that blocks holds nothing up. One backup is made at a time, others wait. An error is
+// invalid_argument for a since that is none, data_loss, which names what is damaged, unavailable,
+// or that of ctx or of w: what was written then is of no use.
+func (e *Engine) Backup(ctx context.Context, w io.Writer, since string) (storage.BackupInfo, error) {
+	if e.closing.Load() {
+		return storage.BackupInfo{}, errShutdown()
+	}
+	info, err := e.store.Backup(ctx, w, since)
+	return info, asError(err)
+}
+
 // Import makes an app from what Export wrote, under any name that is free. It
 // appears whole and durable when Import returns nil, and not at all otherwise.
 // Calls of that name wait meanwhile, for Options.MutationTimeout at most.

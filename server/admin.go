@@ -64,6 +64,9 @@ func (h *handler) guarded(methods map[string]plainOperation) http.Handler {
 			h.fail(w, r, status, err)
 			return
 		}
+		if _, done := result.(answered); done {
+			return
+		}
 		body, err := json.Marshal(struct {
 			Result any `json:"result"`
 		}{result})

@@ -35,6 +35,7 @@
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it
+//	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON
 //
 // A filter is storage.JobFilter: {"states","function","trigger","error",
 // "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state (more than

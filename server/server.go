@@ -86,6 +86,7 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 		h.routeCrons()
 		h.routeJobs()
 		h.routeClock()
+		h.routeBackup()
 	}
 	h.mux.HandleFunc("/v1/health", h.health)
 	h.mux.HandleFunc("/", noRoute)

@@ -11,7 +11,7 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// BackupInfo says what is in a backup. For engines.
+// BackupInfo says what is in a backup.
 type BackupInfo struct {
 	Position string // the moment: what the next backup may go on from
 	Since    string // the Position that it goes on from; "" if all of the store is in it

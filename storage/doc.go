@@ -20,16 +20,15 @@
 //
 // # Names
 //
-// For functions and their hosts: AppID, Attempt, Cancellation, CatchUp, CatchUpMode, Doc,
-// ID, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, MaxCatchUp, MaxInstant,
-// MaxTriggerName, MaxTriggers, NewTable, NotKept, Overlap, Query, Reader, Retry, Schema,
-// Slot, SlotOutcome, State, System, Table, TimeRange, Trigger, TxLimits, Writer, and
-// every error.
+// For functions and their hosts: AppID, Attempt, BackupInfo, Cancellation, CatchUp,
+// CatchUpMode, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage,
+// MaxCatchUp, MaxInstant, MaxTriggerName, MaxTriggers, NewTable, NotKept, Overlap, Query,
+// Reader, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table, TimeRange, Trigger,
+// TxLimits, VerifyBackup, Writer, and every error.
 //
-// For engines, and they change with the engine: App, BackupInfo, CheckTriggerName, ClaimID,
-// ClockNotes, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
-// Misfits, Open, Options, Place, Restore, SlotSpan, Snapshot, StartID, Stats, Store, TickID,
-// TriggerMark, Tx, VerifyBackup.
+// For engines, and they change with the engine: App, CheckTriggerName, ClaimID, ClockNotes,
+// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Misfits, Open,
+// Options, Place, SlotSpan, Snapshot, StartID, Stats, Store, TickID, TriggerMark, Tx.
 //
 // # Jobs
 //

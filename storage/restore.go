@@ -19,7 +19,7 @@ import (
 const restoring = "restoring"
 
 // VerifyBackup reads a backup to its end and says what is in it. ErrCorrupt, which names the
-// offset, or ErrFormat for one that is damaged, cut off or none. For engines.
+// offset, or ErrFormat for one that is damaged, cut off or none.
 func VerifyBackup(r io.Reader) (BackupInfo, error) {
 	b := &backupReader{}
 	err := b.begin(r)
@@ -38,7 +38,7 @@ func VerifyBackup(r io.Reader) (BackupInfo, error) {
 // Restore returns nil the store is durable; after an error, or a crash, there is none, and
 // Open refuses dir until it was restored anew. The info is that of the last backup.
 // Errors: ErrExists, ErrLocked, ErrCorrupt, ErrFormat, ErrInvalid for a wrong order, or the
-// file system's. For engines.
+// file system's.
 func Restore(ctx context.Context, dir string, backups ...io.Reader) (info BackupInfo, err error) {
 	if len(backups) == 0 {
 		return info, invalid("no backup to restore")

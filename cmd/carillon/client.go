@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -61,19 +62,55 @@ func (c *client) do(ctx context.Context, method, path string, body, result any) 
 		}
 		content = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.site+path, content)
+	req, err := c.request(ctx, method, path, content)
 	if err != nil {
 		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.unreachable(err)
 	}
 	defer resp.Body.Close()
+	return c.decode(resp, result)
+}
+
+// stream copies the answer, which is no JSON and may take any time, to w.
+func (c *client) stream(ctx context.Context, path string, w io.Writer) error {
+	req, err := c.request(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	patient := *c.http
+	patient.Timeout = 0
+	resp, err := patient.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/octet-stream" {
+		return c.decode(resp, nil)
+	}
+	_, err = io.Copy(w, resp.Body)
+	if _, ours := errors.AsType[*fs.PathError](err); err == nil || ours {
+		return err
+	}
+	return c.unreachable(err)
+}
+
+func (c *client) request(ctx context.Context, method, path string, content io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.site+path, content)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return req, nil
+}
+
+// decode decodes the result of an answer, unless that is nil.
+func (c *client) decode(resp *http.Response, result any) error {
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return c.unreachable(err)
@@ -86,7 +123,7 @@ func (c *client) do(ctx context.Context, method, path string, body, result any) 
 	case err != nil:
 	case answer.Code != "":
 		return c.refused(&answer.Error)
-	case resp.StatusCode < 300 && answer.Result != nil:
+	case resp.StatusCode < 300 && answer.Result != nil && result != nil:
 		return json.Unmarshal(answer.Result, result)
 	}
 	return fmt.Errorf("%s answers with status %d and no JSON of carillon: is it another server?", c.site, resp.StatusCode)

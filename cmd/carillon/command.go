@@ -33,6 +33,8 @@ func commands() []command {
 		{"check", "verify every structure of a data directory", check},
 		{"export", "write one app as a stream", export},
 		{"import", "make an app from an exported stream", importApp},
+		{"backup", "write the whole store to a file, or what came since", backup},
+		{"restore", "make a data directory of backups", restore},
 		{"store own", "make a data directory that of another program", storeOwn},
 		{"bench", "measure how fast it is on this machine", bench},
 		{"version", "print the version", version},
@@ -88,9 +90,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return usageError{fmt.Errorf(`%s: unknown command %q; "carillon help %s" lists them`, word, args[1], word)}
 }
 
-// argumentFlag is the flag whose value may also be given as an argument, before
-// or after the other flags, by the commands that have it.
-const argumentFlag = "name"
+// Flags whose value may also be given as an argument, before or after the other flags, by
+// the commands that have one: the first that there is, if it has no value yet.
+const (
+	argumentFlag = "name"
+	listArgument = "backup" // any number of times
+	dirArgument  = "data"
+)
+
+// argument returns the flag, or nil if an argument is one too many.
+func argument(flags *flag.FlagSet) *flag.Flag {
+	for _, name := range []string{argumentFlag, listArgument, dirArgument} {
+		if f := flags.Lookup(name); f != nil {
+			if f.Value.String() != "" {
+				return nil
+			}
+			return f
+		}
+	}
+	return nil
+}
 
 func (c command) run(ctx context.Context, args []string, std stdio) error {
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
@@ -108,10 +127,11 @@ func (c command) run(ctx context.Context, args []string, std stdio) error {
 			break
 		}
 		// Package flag stops at an argument; what follows may be flags again.
-		if f := flags.Lookup(argumentFlag); f == nil || f.Value.String() != "" {
+		f := argument(flags)
+		if f == nil {
 			return c.wrong("unexpected argument %q", flags.Arg(0))
 		}
-		if err := flags.Set(argumentFlag, flags.Arg(0)); err != nil {
+		if err := flags.Set(f.Name, flags.Arg(0)); err != nil {
 			return c.wrong("%w", err)
 		}
 		args = flags.Args()[1:]

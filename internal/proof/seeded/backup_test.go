@@ -70,4 +70,20 @@ var backupFaults = []seededFault{
 		r.store = first.at.store
 	}`}},
 	},
+	{
+		name: "backup-for-all", what: "a backup is given to any caller",
+		pkg: "server", tests: "TestBackup",
+		edits: []edit{{"server/backup.go", `	h.mux.Handle("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`, `	if FAULT {
+		h.opts.Admin = func(*http.Request) error { return nil }
+	}
+	h.mux.Handle("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`}},
+	},
+	{
+		name: "backup-cut-off-unsaid", what: "a backup that fails on its way ends as if it were whole",
+		pkg: "server", tests: "TestBackupThatFailsIsCutOff",
+		edits: []edit{{"server/backup.go", `if err != nil && stream.begun {`, `if FAULT && stream.begun {
+		return 0, answered{}, nil
+	}
+	if err != nil && stream.begun {`}},
+	},
 }

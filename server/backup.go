@@ -1,0 +1,45 @@
+package server
+
+import (
+	"net/http"
+)
+
+// answered is the result of an operation that has written its answer.
+type answered struct{}
+
+// routeBackup adds the route of backups.
+func (h *handler) routeBackup() {
+	h.mux.Handle("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))
+}
+
+// backup streams a backup. If it fails on the way, the connection is cut: what has come of it
+// does not have its end.
+func (h *handler) backup(w http.ResponseWriter, r *http.Request) (int, any, error) {
+	liftReadDeadline(w)
+	stream := &backupStream{w: w}
+	_, err := h.eng.Backup(r.Context(), stream, r.URL.Query().Get("since"))
+	if err != nil && stream.begun {
+		panic(http.ErrAbortHandler)
+	}
+	return 0, answered{}, err
+}
+
+// backupStream is the answer of the route. A client has writeTimeout for each piece.
+type backupStream struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+// Write implements io.Writer.
+func (s *backupStream) Write(p []byte) (int, error) {
+	if !s.begun {
+		s.begun = true
+		head := s.w.Header()
+		head.Set("Content-Type", "application/octet-stream")
+		head.Set("Cache-Control", "no-store")
+		head.Set("X-Content-Type-Options", "nosniff")
+		setDiscardDeadline(s.w)
+	}
+	setWriteDeadline(s.w)
+	return s.w.Write(p)
+}
