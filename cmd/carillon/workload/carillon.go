@@ -107,6 +107,8 @@ func openEngine(dir string, work Work, opts actors.Options) (*engine, error) {
 		opts.Functions = functions(work.Started)
 	}
 	opts.Logger = slog.New(slog.DiscardHandler)
+	// A disk that stands still for some seconds makes a call late, and ends no run.
+	opts.TurnWait, opts.MutationTimeout = time.Minute, time.Minute
 	eng, err := actors.Open(dir, opts)
 	if err != nil {
 		return nil, err

@@ -43,9 +43,7 @@ func growApps(ctx context.Context, r *Harness, n int) (figures []Figure, err err
 	}
 	return figures, r.within(func(dir string) error {
 		open := func(idle time.Duration, fn func(*engine) error) error {
-			// A disk that stands still for some seconds is no end of the run.
-			opts := actors.Options{IdleAfter: idle, TurnWait: time.Minute, MutationTimeout: time.Minute}
-			return using(r, func() (*engine, error) { return openEngine(dir, work, opts) }, fn)
+			return using(r, func() (*engine, error) { return openEngine(dir, work, actors.Options{IdleAfter: idle}) }, fn)
 		}
 		err := open(herdIdle, func(q *engine) error {
 			if err := q.named(n); err != nil {
