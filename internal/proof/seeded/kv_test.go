@@ -76,7 +76,7 @@ var kvFaults = []seededFault{
 	{
 		name: "closed-without-checkpoint", what: "a volume is closed with what is in the log only",
 		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
-		edits: []edit{{"storage/internal/kv/db.go", `db.halt(CloseWait) && clean &&`, `db.halt(CloseWait) && clean && !FAULT &&`}},
+		edits: []edit{{"storage/internal/kv/db.go", `db.halt(checkpointWait) && clean &&`, `db.halt(checkpointWait) && clean && !FAULT &&`}},
 	},
 	{
 		name: "older-log-taken", what: "a log that ends before what the copy has applied is taken for its own",

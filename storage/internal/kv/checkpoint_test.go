@@ -234,3 +234,28 @@ func TestG1_ACheckpointHasWhatWasFrozen(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestG26_CloseWaitsForACheckpoint: one that is under way when the volume is closed, and takes
+// longer than open Pins are waited for, is waited for.
+func TestG26_CloseWaitsForACheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVolume(t, 1)
+		slow := true
+		v.fault = func(point string) error {
+			if slow && point == "checkpoint" {
+				slow = false
+				time.Sleep(5 * kv.CloseWait)
+			}
+			return nil
+		}
+		mustOpenVolume(t, v)
+		mustPut(t, v, "a", "1")
+		time.Sleep(kv.MaxAge + time.Millisecond)
+		if err := errors.Join(v.Close(), v.log.Close()); err != nil {
+			t.Error(err)
+		}
+		if got := v.copied(t); got["a"] != "1" {
+			t.Errorf("the copy has %v", got)
+		}
+	})
+}

@@ -335,8 +335,9 @@ func (db *DB) CheckPages() error { return db.file.CheckPages() }
 
 // Close brings the copy up to date and closes it, so that the log is not needed to read it.
 // It waits for open Pins, and after CloseWait closes it over their heads, as it is: they read
-// no more (ErrAbandoned). If an Update is under way the file stays open and locked, and that
-// is the error. What could not be copied is in the log.
+// no more (ErrAbandoned). For a checkpoint that is under way it waits checkpointWait. If that,
+// or an Update, is not over then, the file stays open and locked, and that is the error. What
+// could not be copied is in the log.
 func (db *DB) Close() error { return db.close(true) }
 
 // Abandon is Close that leaves the copy as it is.
@@ -350,11 +351,14 @@ func (db *DB) close(clean bool) error {
 		return fmt.Errorf("%s: a commit is under way", db.name)
 	}
 	defer db.commit.Unlock()
-	if db.stopped != nil && db.halt(CloseWait) && clean && db.failed.Load() == nil && db.file.Unpinned() {
+	if db.stopped != nil && db.halt(checkpointWait) && clean && db.failed.Load() == nil && db.file.Unpinned() {
 		_ = db.Checkpoint() // the log has it
 	}
 	return db.file.Close()
 }
+
+// checkpointWait is how long Close waits for a checkpoint that is under way: a disk may be slow.
+const checkpointWait = 10 * time.Second
 
 // halt stops the checkpointer, and says whether it has in that time.
 func (db *DB) halt(wait time.Duration) bool {
