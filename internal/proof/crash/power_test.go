@@ -23,13 +23,13 @@ type cutPoint struct {
 }
 
 // doubtfulEvents is for how many events after a sync that failed, or after the
-// death of a process, the file may show what is not on the disk.
+// death of a process, the files may hold what is not on the disk.
 const doubtfulEvents = 20
 
 // cutPoints are n moments in the order of the record. Most of them are the worst:
-// when something has just been said that must be true ever after, when the
-// file shows a commit that may not be durable, and when both the log and a volume file have
-// writes that are not synced.
+// when something has just been said that must be true ever after, when a sync has
+// failed or a process died, so that the files hold what may not be durable, and when both the
+// log and a volume file have writes that are not synced.
 func (r *powerRecord) cutPoints(n int) (cuts []cutPoint) {
 	events := r.events
 	var said, doubtful, both []int
