@@ -31,7 +31,10 @@ func init() {
 // playScript is the worker.
 func playScript(dir string, bad bool) error {
 	runtime.LockOSThread() // for good, lest it become the committer's
-	opts := storage.Options{Volumes: 1, Tables: []storage.Schema{dingbats}, Fault: storagetest.OwnThreads()}
+	opts := storage.Options{
+		Volumes: 1, Tables: []storage.Schema{dingbats}, Fault: storagetest.OwnThreads(),
+		LogMemory: 64 << 10, LogSegment: 16 << 10, // checkpoints, and segments of the log, come and go
+	}
 	s, err := storage.Open(dir, opts)
 	for tries := 0; err != nil && bad; tries++ {
 		if tries == 3 {
@@ -137,9 +140,10 @@ type result struct {
 }
 
 // run runs the worker under strace with the options.
-func (c *crasher) run(bad bool, options ...string) (r result) {
+func (c *crasher) run(bad bool, part storagetest.Part, options ...string) (r result) {
 	c.t.Helper()
 	r.dir = filepath.Join(c.t.TempDir(), "store")
+	options = append(part.Only(r.dir), options...)
 	cmd := c.strace.Command(c.t.Context(), options, os.Args[0])
 	cmd.Env = workerEnv("script", "CARILLON_STORAGE_DIR="+r.dir)
 	if bad {
@@ -170,17 +174,25 @@ func (c *crasher) run(bad bool, options ...string) (r result) {
 	return r
 }
 
-// count is how many calls of each kind opening the store and the committer make.
-func (c *crasher) count() storagetest.Counts {
+// parts of the store have disk calls of their own.
+var parts = []storagetest.Part{storagetest.Log, storagetest.Files}
+
+// count is how many calls of each kind that concern a part of the store opening it, the
+// committer and its checkpoints make.
+func (c *crasher) count() map[storagetest.Part]storagetest.Counts {
 	c.t.Helper()
 	log := filepath.Join(c.t.TempDir(), "log")
-	c.verify(c.run(false, storagetest.Count(log)...), "")
-	counts, err := storagetest.ReadCounts(log, storagetest.Whole)
-	if err != nil {
-		c.t.Fatal(err)
+	c.verify(c.run(false, storagetest.Whole, storagetest.Count(log)...), "")
+	all := map[storagetest.Part]storagetest.Counts{}
+	for _, part := range parts {
+		counts, err := storagetest.ReadCounts(log, part)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.t.Logf("disk calls of the %s: %+v", part, counts)
+		all[part] = counts
 	}
-	c.t.Logf("disk calls: %+v", counts)
-	return counts
+	return all
 }
 
 // verify opens what the worker left behind and compares it with what it said.
@@ -265,41 +277,44 @@ func points(all []int, want int, do func(when int)) (n int) {
 func TestG1_KilledAtEveryDiskCall(t *testing.T) {
 	c := newCrasher(t)
 	counts := c.count()
-	for _, call := range storagetest.DiskCalls {
-		killed := 0
-		n := points(counts.Points(call), 8, func(when int) {
-			what := fmt.Sprintf("killed at %s %d", call, when)
-			r := c.run(false, storagetest.Kill(call, when)...)
-			if r.killed {
-				killed++
-			} else if r.acked != len(c.steps) {
-				t.Errorf("%s: not killed, but ended at ack %d", what, r.acked)
+	for _, part := range parts {
+		for _, call := range storagetest.DiskCalls {
+			killed := 0
+			n := points(counts[part].Points(call), 6, func(when int) {
+				what := fmt.Sprintf("killed at %s %d of the %s", call, when, part)
+				r := c.run(false, part, storagetest.Kill(call, when)...)
+				if r.killed {
+					killed++
+				} else if r.acked != len(c.steps) {
+					t.Errorf("%s: not killed, but ended at ack %d", what, r.acked)
+				}
+				c.verify(r, what)
+			})
+			t.Logf("%s of the %s: killed at %d of %d points", call, part, killed, n)
+			// A busy machine has more calls share a commit, so that the last points may
+			// lie behind the end of a run.
+			if killed < n/2 {
+				t.Errorf("%s of the %s: only %d of %d runs were killed", call, part, killed, n)
 			}
-			c.verify(r, what)
-		})
-		t.Logf("%s: killed at %d of %d points", call, killed, n)
-		// A busy machine has more calls share a commit, so that the last points may
-		// lie behind the end of a run.
-		if killed < n/2 {
-			t.Errorf("%s: only %d of %d runs were killed", call, killed, n)
 		}
 	}
 }
 
 // TestG6_EveryDiskCallFails: each disk call in turn returns an error, once, or
-// from then on. Nothing is acknowledged that is not there (G1, G6); after a
-// single error the work is done all the same, and what is down stays whole.
+// from then on, in the log, or in the volume file. Nothing is acknowledged that is not there
+// (G1, G6); after a single error the work is done all the same, and what is down stays whole.
+// Of a commit whose sync has failed nothing is shown: its segment is given up.
 func TestG6_EveryDiskCallFails(t *testing.T) {
 	c := newCrasher(t)
 	counts := c.count()
 	for _, tt := range []struct{ call, errno string }{
 		{"fdatasync", "EIO"}, {"fsync", "EIO"}, {"pwrite64", "ENOSPC"}, {"pwrite64", "EIO"}, {"ftruncate", "ENOSPC"},
 	} {
-		for _, from := range []string{"", "+"} {
-			gaveUp := 0
-			n := points(counts.Points(tt.call), 2, func(when int) {
-				what := fmt.Sprintf("%s %d%s returns %s", tt.call, when, from, tt.errno)
-				r := c.run(true, storagetest.Fail(tt.call, "error="+tt.errno, when, from != "")...)
+		for i := range 2 * len(parts) {
+			from, part, gaveUp := []string{"", "+"}[i%2], parts[i/2], 0
+			n := points(counts[part].Points(tt.call), 2, func(when int) {
+				what := fmt.Sprintf("%s %d%s of the %s returns %s", tt.call, when, from, part, tt.errno)
+				r := c.run(true, part, storagetest.Fail(tt.call, "error="+tt.errno, when, from != "")...)
 				if r.gaveUp {
 					gaveUp++
 				}
@@ -308,7 +323,7 @@ func TestG6_EveryDiskCallFails(t *testing.T) {
 				}
 				c.verify(r, what)
 			})
-			t.Logf("%s%s returns %s: %d points, gave up at %d", tt.call, from, tt.errno, n, gaveUp)
+			t.Logf("%s%s of the %s returns %s: %d points, gave up at %d", tt.call, from, part, tt.errno, n, gaveUp)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"carillon/storage"
@@ -33,7 +34,7 @@ func script() (steps []scriptStep) {
 		steps = append(steps, scriptStep{app: app, wait: wait, do: do})
 	}
 	insert := func(tx *storage.Tx, id storage.JobID, due time.Time) error {
-		_, err := tx.JobWriter().InsertJob(storage.Job{ID: id, Function: "a:b", Args: []byte(`{"n":1}`), Due: due})
+		_, err := tx.JobWriter().InsertJob(storage.Job{ID: id, Function: "a:b", Args: []byte(`"` + strings.Repeat("x", 1500) + `"`), Due: due})
 		return err
 	}
 	claim := func(tx *storage.Tx, id storage.JobID) (storage.Job, error) {

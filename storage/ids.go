@@ -91,9 +91,12 @@ func (p place) append(b []byte) []byte {
 	return binary.BigEndian.AppendUint64(b, p.seq)
 }
 
+// decodePlace reads an encoded place. Of one that damage has made shorter it reads what is
+// left: what lies there does not match its checksum, and is damage.
 func decodePlace(b []byte) place {
-	p := place{ms: int64(binary.BigEndian.Uint64(b)), seq: binary.BigEndian.Uint64(b[8:])}
-	return p
+	var whole [placeLen]byte
+	copy(whole[:], b)
+	return place{ms: int64(binary.BigEndian.Uint64(whole[:])), seq: binary.BigEndian.Uint64(whole[8:])}
 }
 
 func (p place) less(q place) bool {

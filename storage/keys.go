@@ -81,8 +81,8 @@ func (n keyspace) all(snap *kv.Snapshot, t tag) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// tail is what follows number and tag.
-func tail(key []byte) []byte { return key[numberLen+1:] }
+// tail is what follows number and tag: nothing of a key that damage has made shorter.
+func tail(key []byte) []byte { return key[min(len(key), numberLen+1):] }
 
 // placeOf is where the key of a region of jobs, or of a claim, lies.
 func placeOf(key []byte) place { return decodePlace(tail(key)) }

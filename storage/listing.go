@@ -122,7 +122,8 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 				return JobPage{}, err
 			}
 			if len(page.Jobs) == f.Limit || bytesShown >= maxPageBytes || examined == maxExamined {
-				page.Next = encodeCursor(region, tail(r.key))
+				from := tail(r.key)
+				page.Next = encodeCursor(region, from[:min(len(from), placeLen)])
 				return page, nil
 			}
 			examined++
@@ -182,7 +183,8 @@ func shownArgs(args []byte) []byte {
 	return text
 }
 
-// A cursor is the region and the place of the first row of the next page.
+// A cursor is the region and the place of the first row of the next page: less than a place,
+// if damage has made the row's key shorter.
 func encodeCursor(region int, place []byte) string {
 	return base64.RawURLEncoding.EncodeToString(append([]byte{byte(region)}, place...))
 }
@@ -192,7 +194,7 @@ func decodeCursor(s string) (region int, place []byte, err error) {
 		return 0, nil, nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(raw) != 1+placeLen || int(raw[0]) >= len(regions) {
+	if err != nil || len(raw) == 0 || len(raw) > 1+placeLen || int(raw[0]) >= len(regions) {
 		return 0, nil, fmt.Errorf("%w: cursor %s", ErrInvalid, quote(s))
 	}
 	return int(raw[0]), raw[1:], nil

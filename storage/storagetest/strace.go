@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -67,10 +68,16 @@ func (p Part) has(file string) bool {
 
 // OwnThreads returns a fault hook (storage.Options.Fault) that ties each committer, and
 // what makes checkpoints, to a thread of its own, at its first commit, and has it make its
-// calls in vain.
+// calls in vain. Once a volume was opened anew, a new thread makes so many of them that a call
+// which fails once has failed before the thread makes one of use.
 func OwnThreads() func(point string) error {
 	var tied sync.Map // by thread
-	return func(string) error {
+	var calls atomic.Int32
+	calls.Store(IdleCalls)
+	return func(point string) error {
+		if point == "reopen" {
+			calls.Store(20 * IdleCalls)
+		}
 		runtime.LockOSThread()
 		if _, ok := tied.LoadOrStore(syscall.Gettid(), true); ok {
 			runtime.UnlockOSThread() // the lock of its first commit stays
@@ -80,7 +87,7 @@ func OwnThreads() func(point string) error {
 		if err != nil {
 			panic(err)
 		}
-		for range IdleCalls {
+		for range calls.Load() {
 			_, _ = syscall.Pwrite(fd, []byte{0}, 0)
 			_ = syscall.Fdatasync(fd)
 			_ = syscall.Fsync(fd)
