@@ -26,7 +26,7 @@ func TestG37_AKeyOfAnotherLengthSpoilsNoListing(t *testing.T) {
 				t.Helper()
 				mustRead(t, app, func(r storage.Reader) {
 					for f := (storage.JobFilter{Limit: limit}); ; {
-						page, err := r.System().Jobs(f)
+						page, err := r.System().List(f)
 						if err != nil || shown > 100 {
 							t.Fatal(shown, err)
 						}

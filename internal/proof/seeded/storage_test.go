@@ -160,6 +160,14 @@ var storageFaults = []seededFault{
 	}`}},
 	},
 	{
+		name: "short-key-panics", what: "a key that damage has made shorter is taken apart as if it were whole",
+		pkg: "storage", tests: "TestG37_AKeyOfAnotherLengthSpoilsNoListing",
+		edits: []edit{{"storage/ids.go", `copy(whole[:], b)`, `if FAULT {
+		b = b[:placeLen:placeLen]
+	}
+	copy(whole[:], b)`}},
+	},
+	{
 		name: "meta-not-settled", what: "a file is written to before the latest commit it shows is known to be durable",
 		pkg: "storage/internal/boltfile", tests: "TestG6_WhatAFileShowsIsMadeDurableWhenItIsOpened",
 		edits: []edit{{"storage/internal/boltfile/file.go", `f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`, `if FAULT {
