@@ -96,7 +96,8 @@ func (p place) append(b []byte) []byte {
 func decodePlace(b []byte) place {
 	var whole [placeLen]byte
 	copy(whole[:], b)
-	return place{ms: int64(binary.BigEndian.Uint64(whole[:])), seq: binary.BigEndian.Uint64(whole[8:])}
+	p := place{ms: int64(binary.BigEndian.Uint64(whole[:])), seq: binary.BigEndian.Uint64(whole[8:])}
+	return p
 }
 
 func (p place) less(q place) bool {
