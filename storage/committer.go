@@ -371,6 +371,9 @@ func (v *volume) fail(batch []*changeSet, cause error) {
 			cs.done(lostError(v.name, cause))
 			continue
 		case errors.Is(cause, kv.ErrRefused):
+			if errors.Is(cause, kv.ErrFull) {
+				cause = fullError(v.relieve(), cause)
+			}
 			cs.done(fmt.Errorf("%w: %s: %w", ErrUnavailable, v.name, cause))
 			continue
 		}

@@ -55,6 +55,11 @@ type Options struct {
 	// all volumes together, besides one transaction each: a commit waits for room. In bytes,
 	// 64 KiB or more. Default 64 MiB.
 	LogMemory int
+	// LogLength bounds the log, in bytes, 1 MiB or more; a sixteenth of it is the size of its
+	// files, up to 8 MiB. A commit that it has no room for is refused (ErrUnavailable), as
+	// Open is of a store whose log is longer and cannot be made shorter.
+	// Default 1 GiB.
+	LogLength int64
 	// LogSegment, in tests, is the size of a segment of the log, in bytes. Default: 8 MiB.
 	LogSegment int
 	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
@@ -69,6 +74,9 @@ const (
 
 	defaultLogMemory = 64 << 20
 	minLogMemory     = 64 << 10
+
+	defaultLogLength = 1 << 30
+	minLogLength     = 1 << 20
 )
 
 func (o Options) withDefaults() Options {
@@ -83,6 +91,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LogMemory == 0 {
 		o.LogMemory = defaultLogMemory
+	}
+	if o.LogLength == 0 {
+		o.LogLength = defaultLogLength
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -110,6 +121,9 @@ func (o Options) Check() error {
 	}
 	if o.LogMemory < minLogMemory {
 		bad("LogMemory is %d, want %d or more", o.LogMemory, minLogMemory)
+	}
+	if o.LogLength < minLogLength {
+		bad("LogLength is %d, want %d or more", o.LogLength, minLogLength)
 	}
 	if o.Program != "" {
 		if err := checkProgram(o.Program); err != nil {
@@ -222,7 +236,7 @@ func (s *Store) openVolumes(dir string) error {
 			return err
 		}
 		s.volumes = append(s.volumes, v)
-		v.clock, v.claims = s.clock, s.claims
+		v.clock, v.claims, v.relieve = s.clock, s.claims, s.relieve
 		if v.db != nil {
 			if sound++; sound == 1 {
 				store = id
@@ -274,10 +288,8 @@ func (s *Store) openVolumes(dir string) error {
 	if err := s.log.Make(); err != nil {
 		return mapOpenError("log", err)
 	}
-	for _, v := range s.volumes {
-		if err := v.own(s.opts.Program, s.opts.LogMemory/len(s.volumes)); err != nil {
-			return err
-		}
+	if err := s.own(); err != nil {
+		return err
 	}
 	if n := len(s.volumes); n > count && s.volumes[0].db != nil {
 		// A process that crashed may have made files without syncing their names. A

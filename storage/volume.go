@@ -46,6 +46,9 @@ type volume struct {
 	log   *kv.Log // the store's
 	share int     // bytes of memory for what the file does not have yet
 
+	relieve   func() (holders []string) // Store.relieve
+	refreshed atomic.Bool               // refresh is under way
+
 	mu gate   // guards db; held for reading only while a snapshot is opened
 	db *kv.DB // nil while the volume is down, and after close
 
@@ -105,13 +108,14 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		name:    filepath.Base(path),
 		path:    path,
 		index:   index,
-		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, Fault: opts.Fault},
+		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, LogLength: opts.LogLength, Fault: opts.Fault},
 		fault:   opts.Fault,
 		logger:  opts.Logger,
 		queue:   queue{wake: make(chan struct{}, 1)},
 		stopped: make(chan struct{}),
 		backoff: backoff{volume: filepath.Base(path), logger: opts.Logger},
 	}
+	v.opts.Moved = func() { v.relieve() }
 	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
 	v.mark.Store(new(instantMark)) // until the file is read
 	db, err := kv.Open(path, v.opts)
@@ -164,25 +168,34 @@ func (v *volume) lostOr(err error) error {
 	return err
 }
 
-// own makes this process the owner of the file: the epoch it writes fences
-// every earlier one. It is told of the program whose store it is, unless that is "".
-// One that is found damaged is lost. share is how many bytes of memory it may have for what
-// is in the log only.
-func (v *volume) own(program string, share int) error {
+// claim has an earlier owner's changes be refused from now on. A volume that is found
+// damaged is lost. share is how many bytes of memory it may have for what is in the log only.
+func (v *volume) claim(share int) error {
 	if v.share = share; v.db == nil {
 		return nil
 	}
-	err := v.db.Claim(context.Background(), share)
-	if err == nil {
-		err = v.db.Update(func(tx *kv.Txn) error {
-			if program != "" {
-				if err := tx.Put(kv.Meta, metaProgram, []byte(program)); err != nil {
-					return err
-				}
-			}
-			return tx.Put(kv.Meta, metaEpoch, u64(v.epoch))
-		})
+	return v.ownError(v.db.Claim(context.Background(), share))
+}
+
+// own makes this process the owner of the file: the epoch it writes fences
+// every earlier one. It is told of the program whose store it is, unless that is "".
+func (v *volume) own(program string) error {
+	if v.db == nil {
+		return nil
 	}
+	return v.ownError(v.db.Update(func(tx *kv.Txn) error {
+		if program != "" {
+			if err := tx.Put(kv.Meta, metaProgram, []byte(program)); err != nil {
+				return err
+			}
+		}
+		return v.raiseEpoch(tx)
+	}))
+}
+
+func (v *volume) raiseEpoch(tx *kv.Txn) error { return tx.Put(kv.Meta, metaEpoch, u64(v.epoch)) }
+
+func (v *volume) ownError(err error) error {
 	if err = v.lostOr(err); err != nil {
 		return fmt.Errorf("volume %s: %w", v.name, err)
 	}

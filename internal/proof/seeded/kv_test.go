@@ -13,10 +13,10 @@ var kvFaults = []seededFault{
 	{
 		name: "trimmed-before-copied", what: "the log forgets what the copy does not have durably",
 		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
-		edits: []edit{{"storage/internal/kv/checkpoint.go", `	err := db.fault("checkpoint")`, `	if FAULT {
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `	err := fault("checkpoint")`, `	if FAULT {
 		_ = db.log.Trim(db.claim, last-1)
 	}
-	err := db.fault("checkpoint")`}},
+	err := fault("checkpoint")`}},
 	},
 	{
 		name: "unknown-goes-on", what: "a volume goes on after an append of unknown outcome",
@@ -42,6 +42,31 @@ var kvFaults = []seededFault{
 		name: "idle-not-copied", what: "an idle volume is left in the log",
 		pkg: "storage/internal/kv", tests: "TestG9_AnIdleVolumeIsCopied",
 		edits: []edit{{"storage/internal/kv/checkpoint.go", `if full || old {`, `if full || old && !FAULT {`}},
+	},
+	{
+		name: "log-not-missed", what: "a store that was never copied opens without its log",
+		pkg: "storage", tests: "TestG23_AStoreThatWasNeverCopiedNeedsItsLog",
+		edits: []edit{{"storage/internal/kv/db.go", `if db.inFile == 0 {`, `if db.inFile == 0 && !FAULT {`}},
+	},
+	{
+		name: "log-damage-fatal", what: "damage in the log keeps the whole store from opening",
+		pkg: "storage", tests: "TestG24_DamageOfTheLogIsOneVolumes",
+		edits: []edit{{"storage/internal/kv/log.go", `; ok {
+		return &Damage{`, `; ok && !FAULT {
+		return &Damage{`}},
+	},
+	{
+		name: "quiet-holds-log", what: "a volume that is quiet holds back all that the others write",
+		pkg: "storage", tests: "TestG23_AQuietVolumeDoesNotHoldTheLogBack",
+		edits: []edit{{"storage/logroom.go", `if v.refreshed.Swap(true) {`, `if v.refreshed.Swap(true) || FAULT {`}},
+	},
+	{
+		name: "full-log-dead-end", what: "a full log is not trimmed of what the files have already",
+		pkg: "storage", tests: "TestG23_AFullLogIsNoDeadEnd",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `		db.trim() // an`, `		if FAULT {
+			return nil
+		}
+		db.trim() // an`}},
 	},
 	{
 		name: "change-lost-by-freeze", what: "a change that was under way when its layer was frozen takes the frozen one's place",

@@ -8,6 +8,7 @@ import (
 
 	"carillon/storage/internal/boltfile"
 	"carillon/storage/internal/overlay"
+	"carillon/storage/internal/wal"
 )
 
 // maxAge is how long a change waits, at most, before a checkpoint of it begins.
@@ -50,20 +51,27 @@ func (db *DB) checkpoints() {
 
 // Checkpoint writes to the copy what is shown and not in it, then has the log forget it.
 // If that fails nothing is lost, and the DB must be opened anew.
-func (db *DB) Checkpoint() error {
+func (db *DB) Checkpoint() error { return db.checkpoint(db.fault) }
+
+func (db *DB) checkpoint(fault func(string) error) error {
 	db.copying.Lock()
 	defer db.copying.Unlock()
 	db.mu.Lock()
-	layer := db.stack.Freeze(1)
+	freeze := db.stack.Freeze
+	if db.last != db.inFile {
+		freeze = db.stack.FreezeAny // of takeover records, which change nothing
+	}
+	layer := freeze(1)
 	last, chain := db.last, db.chain
 	if layer != nil {
 		db.tail = 0
 	}
 	db.mu.Unlock()
 	if layer == nil {
+		db.trim() // an earlier process may not have
 		return nil
 	}
-	err := db.fault("checkpoint")
+	err := fault("checkpoint")
 	if err == nil {
 		err = db.file.Update(func(tx *boltfile.Txn) error {
 			tx.OnCommit(db.copied)
@@ -75,18 +83,40 @@ func (db *DB) Checkpoint() error {
 		})
 	}
 	if err == nil {
-		err = db.fault("checkpointed")
+		err = fault("checkpointed")
 	}
 	if err != nil {
 		db.fail(notCopied(err))
 		return err
 	}
+	db.mu.Lock()
+	db.inFile = last
+	db.mu.Unlock()
 	db.stack.Drop()
 	signal(db.dropped)
-	// The record that was applied last stays, so that a log can be told from another one. If
-	// the log cannot forget now, it will with the next checkpoint.
-	_ = db.log.Trim(db.claim, last-1)
+	db.trim()
+	db.moved()
 	return nil
+}
+
+// trim has the log forget what the copy has. The record that was applied last stays, so that
+// a log can be told from another one. If the log cannot forget now, it will with the next
+// checkpoint.
+func (db *DB) trim() {
+	upTo := db.inFile - min(db.inFile, 1)
+	if db.stopped != nil {
+		_ = db.log.Trim(db.claim, upTo)
+	} else if log, ok := db.log.(interface {
+		Forget(v wal.Volume, upTo uint64) error
+	}); ok {
+		_ = log.Forget(db.volume, upTo)
+	}
+}
+
+// Press has a checkpoint be made soon.
+func (db *DB) Press() {
+	db.pressed.Store(true)
+	signal(db.wake)
 }
 
 // write writes the layer in the order of its keys.
@@ -122,8 +152,7 @@ func (db *DB) await(c *overlay.Change) error {
 		if used == 0 || used+c.Bytes() <= db.share {
 			return nil
 		}
-		db.pressed.Store(true)
-		signal(db.wake)
+		db.Press()
 		<-db.dropped
 		if err := db.failed.Load(); err != nil {
 			return *err

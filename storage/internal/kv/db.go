@@ -26,6 +26,11 @@ type Options struct {
 	Fault func(point string) error
 	// Copied is told how many bytes a checkpoint has written. Default: it is not.
 	Copied func(bytes int64)
+	// Moved is called after a checkpoint, and when the log has become longer by an eighth of
+	// its bound. It does not block. Default: it is not called.
+	Moved func()
+	// LogLength bounds the log, in bytes. Default 1 GiB.
+	LogLength int64
 }
 
 // DB is one volume: a log, layers over a copy, and the copy. Its methods may be called from
@@ -40,6 +45,8 @@ type DB struct {
 	fault  func(point string) error
 	copied func(bytes int64)
 
+	moved func()
+
 	commit  sync.Mutex // held by Update
 	copying sync.Mutex // held by a checkpoint
 	stack   *overlay.Stack
@@ -49,6 +56,8 @@ type DB struct {
 	chain uint32     // the checksum that the next record bears
 	tail  int        // bytes of records since the latest Freeze
 
+	inFile uint64 // number of the latest record that the copy has; a checkpoint changes it
+
 	failed  atomic.Pointer[error] // why it must be opened anew
 	closed  atomic.Bool
 	pressed atomic.Bool   // an Update waits for a checkpoint
@@ -57,6 +66,8 @@ type DB struct {
 	stop    chan struct{}
 	stopped chan struct{} // nil before Claim
 }
+
+func noFault(string) error { return nil }
 
 // metaApplied is the key of the copy that says which records it has: the number of the
 // latest one, 8 bytes, and the chain behind it, 4 bytes.
@@ -75,16 +86,20 @@ func Open(path string, opts Options) (*DB, error) {
 	}
 	defer pin.Close()
 	if opts.Fault == nil {
-		opts.Fault = func(string) error { return nil }
+		opts.Fault = noFault
 	}
 	if opts.Copied == nil {
 		opts.Copied = func(int64) {}
+	}
+	if opts.Moved == nil {
+		opts.Moved = func() {}
 	}
 	return &DB{
 		name:    filepath.Base(path),
 		file:    file,
 		fault:   opts.Fault,
 		copied:  opts.Copied,
+		moved:   opts.Moved,
 		stack:   overlay.NewStack(spaces, pin.ID()),
 		wake:    make(chan struct{}, 1),
 		dropped: make(chan struct{}, 1),
@@ -105,7 +120,7 @@ func (db *DB) Join(ctx context.Context, log wal.Log, volume wal.Volume) error {
 			return err
 		}
 	}
-	db.last, db.chain = applied, chain
+	db.last, db.chain, db.inFile = applied, chain, applied
 	return db.replay(ctx)
 }
 
@@ -129,7 +144,7 @@ func (db *DB) applied() (last uint64, chain uint32, err error) {
 
 // mismatch is the error of a copy and a log that do not belong together.
 func (db *DB) mismatch(format string, args ...any) error {
-	return fmt.Errorf("%w: %s and the log are of different moments, or of two copies of a store: "+format, append([]any{ErrBadFile, db.name}, args...)...)
+	return fmt.Errorf("%w: %s and the log are of different moments, or of two lives of a store (put back the directory as it was, volumes and log together, or see what is left: carillon store salvage): "+format, append([]any{ErrBadFile, db.name}, args...)...)
 }
 
 // verify sees that the record which the copy has applied last is the log's.
@@ -181,7 +196,15 @@ func (db *DB) Claim(ctx context.Context, share int) (err error) {
 	if err := db.upgrade(); err != nil {
 		return err
 	}
-	if db.claim, err = db.log.Claim(ctx, db.volume); err != nil {
+	db.claim, err = db.log.Claim(ctx, db.volume)
+	if errors.Is(err, ErrFull) {
+		// It may be full of what was replayed.
+		if err := db.Checkpoint(); err != nil {
+			return err
+		}
+		db.claim, err = db.log.Claim(ctx, db.volume)
+	}
+	if err != nil {
 		return logError(err)
 	}
 	if err := db.replay(ctx); err != nil {
@@ -189,6 +212,10 @@ func (db *DB) Claim(ctx context.Context, share int) (err error) {
 	}
 	db.stopped = make(chan struct{})
 	go db.checkpoints()
+	if db.inFile == 0 {
+		// A copy that says which records it has is not opened without its log.
+		return db.checkpoint(noFault)
+	}
 	return nil
 }
 
@@ -283,7 +310,16 @@ func (db *DB) Update(fn func(*Txn) error) error {
 	if err := db.await(t.change); err != nil {
 		return err
 	}
-	err = db.log.Append(wal.Record{Volume: db.volume, Epoch: db.claim.Epoch, Seq: db.last + 1, Data: record})[0]
+	rec := wal.Record{Volume: db.volume, Epoch: db.claim.Epoch, Seq: db.last + 1, Data: record}
+	err = db.log.Append(rec)[0]
+	if errors.Is(err, ErrFull) {
+		// What the copy lacks is part of it.
+		db.moved()
+		if err := db.Checkpoint(); err != nil {
+			return notCopied(err)
+		}
+		err = db.log.Append(rec)[0]
+	}
 	if err != nil {
 		if !errors.Is(err, ErrRefused) {
 			db.fail(fmt.Errorf("%w: %s was not opened anew", ErrRefused, db.name))
@@ -323,6 +359,9 @@ func (db *DB) publish(change *overlay.Change, record []byte) {
 	db.mu.Unlock()
 	if wake {
 		signal(db.wake)
+	}
+	if log, ok := db.log.(*Log); ok && log.grown(len(record)) {
+		db.moved()
 	}
 }
 

@@ -41,13 +41,15 @@
 //	V3  An Update that failed has changed nothing, unless its outcome is unknown: then nothing
 //	    is written before the DB was opened anew and claimed, which decides it for good.
 //	V4  A Snapshot is the volume at one moment, however long it is read.
-//	V5  The log forgets a record when the copy has it durably, and keeps the last of them.
+//	V5  The log forgets a record when the copy has it durably, and keeps the last of them. So
+//	    a volume that is quiet is made to go on when it holds a long log back (Log.Holders).
 //	V6  A write that a damaged page of the copy is in the way of is refused before it is
 //	    durable. Damage that is met later, by a checkpoint, loses the volume, and no record.
 //	V7  A log and a copy that are not of one moment of one store are refused: each record
 //	    bears a checksum of all before it, and the copy that of the last one it has.
 //	V8  Layers have their bounds in memory, and so have the records behind them in the log: an
-//	    Update waits for a checkpoint.
+//	    Update waits for a checkpoint. A log that is full takes claims, and what can be copied
+//	    makes room in it, before a claim too.
 //	V9  A change is in the copy maxAge after it was made, if the disk keeps up, and when Close
 //	    returns.
 //	V10 Nothing is in the log before the copy is of a format whose readers know of the log.

@@ -29,6 +29,8 @@ var (
 	ErrAbandoned = boltfile.ErrAbandoned
 	// ErrRefused says that an Update was not applied and never will be.
 	ErrRefused = wal.ErrRefused
+	// ErrFull says that the log is as long as it may be.
+	ErrFull = wal.ErrFull
 )
 
 // Fresh is the transaction in which a file is made.

@@ -1,12 +1,14 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"carillon/storage/internal/wal"
@@ -15,6 +17,12 @@ import (
 // logName is the directory of a store's log, in that of the store.
 const logName = "log"
 
+// Bounds of a log's files.
+const (
+	defaultLogLength = 1 << 30
+	maxSegment       = 8 << 20
+)
+
 // Log is the log of a store, which all its DBs share. A store that was never written to,
 // or is of the first format, has none yet.
 type Log struct {
@@ -22,6 +30,8 @@ type Log struct {
 	opts Options
 	id   uint64
 	wal.Log
+
+	since atomic.Int64 // about how many bytes were appended
 }
 
 // OpenLog opens the log of the store in dir, whose id it must bear, if there is one.
@@ -58,17 +68,54 @@ func (l *Log) Stats() wal.Stats {
 	return wal.Stats{}
 }
 
+func (l *Log) length() int64 { return cmp.Or(l.opts.LogLength, defaultLogLength) }
+
+// Holders returns the volumes that hold back a log which is long, a quarter of its bound or
+// more: the oldest segment has records of theirs, and is kept, with all behind it, until a
+// checkpoint has had them.
+func (l *Log) Holders() []Volume {
+	file, ok := l.Log.(*wal.File)
+	if !ok {
+		return nil
+	}
+	volumes, length := file.Oldest()
+	if length < l.length()/4 {
+		return nil
+	}
+	return volumes
+}
+
+// grown takes account of a record, and says whether the log is longer by an eighth of its
+// bound since it last said so.
+func (l *Log) grown(size int) bool {
+	n := int64(size) + 4096 // of a batch by itself, about
+	return l.since.Add(n) >= l.length()/8 && l.since.Swap(0) > 0
+}
+
+// Forget is Trim of a volume of which no claim is in force.
+func (l *Log) Forget(v Volume, upTo uint64) error {
+	if file, ok := l.Log.(*wal.File); ok {
+		return file.Forget(v, upTo)
+	}
+	return wal.ErrReadOnly
+}
+
 func (l *Log) open() error {
 	wait := l.opts.LockTimeout
 	if wait <= 0 {
 		wait = time.Second
 	}
-	file, err := wal.OpenFile(l.path, wal.Options{ID: l.id, ReadOnly: l.opts.ReadOnly, NoSync: l.opts.NoSync, SegmentSize: l.opts.SegmentSize, LockTimeout: wait})
+	opts := wal.Options{ID: l.id, ReadOnly: l.opts.ReadOnly, NoSync: l.opts.NoSync, LockTimeout: wait}
+	opts.MaxLength = l.length()
+	opts.SegmentSize = cmp.Or(l.opts.SegmentSize, int(min(opts.MaxLength/16, maxSegment)))
+	file, err := wal.OpenFile(l.path, opts)
 	switch {
+	case l.opts.ReadOnly && errors.Is(err, os.ErrNotExist):
+		return nil // it is empty
 	case errors.Is(err, wal.ErrLocked):
 		return fmt.Errorf("%w: the log", ErrLocked)
 	case errors.Is(err, wal.ErrForeign):
-		return fmt.Errorf("%w: the log belongs to another store: %w", ErrBadFile, err)
+		return fmt.Errorf("%w: the log belongs to another store (put back that of this one, or see what is left without it: carillon store salvage): %w", ErrBadFile, err)
 	case err != nil:
 		return logError(err)
 	}

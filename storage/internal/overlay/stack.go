@@ -54,11 +54,16 @@ func (s *Stack) Publish(c *Change) {
 // Freeze has the latest layer stay as it is, to be written to the copy in so many
 // transactions, and begins another. It returns nil if the layer is empty, or while one is
 // frozen. A change that is under way is published on top of the new one.
-func (s *Stack) Freeze(txs int) *Layer {
+func (s *Stack) Freeze(txs int) *Layer { return s.freeze(txs, 1) }
+
+// FreezeAny is Freeze of a layer that may be empty.
+func (s *Stack) FreezeAny(txs int) *Layer { return s.freeze(txs, 0) }
+
+func (s *Stack) freeze(txs, least int) *Layer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := *s.View()
-	if v.frozen != nil || v.latest.Len() == 0 {
+	if v.frozen != nil || v.latest.Len() < least {
 		return nil
 	}
 	v.frozen, v.txs = v.latest, uint64(txs)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -257,8 +258,35 @@ func (f *File) Trim(c Claim, upTo uint64) error {
 		return ErrFenced
 	case upTo > v.last:
 		return fmt.Errorf("%w: trim to record %d, %d is the last", ErrOrder, upTo, v.last)
-	case upTo < v.first():
-		return nil
+	}
+	f.forget(v, upTo)
+	return nil
+}
+
+// Forget is Trim of a volume of which no claim is in force: a log that is full may have no
+// room for one.
+func (f *File) Forget(id Volume, upTo uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := f.volumes[id]
+	switch {
+	case f.closed:
+		return ErrClosed
+	case f.opts.ReadOnly:
+		return ErrReadOnly
+	case v == nil || !v.spent:
+		return ErrFenced
+	case upTo > v.last:
+		return fmt.Errorf("%w: trim to record %d, %d is the last", ErrOrder, upTo, v.last)
+	}
+	f.forget(v, upTo)
+	return nil
+}
+
+// forget frees the segments that had nothing but the volume's records up to that one.
+func (f *File) forget(v *volume, upTo uint64) {
+	if upTo < v.first() {
+		return
 	}
 	n := upTo - v.first() + 1
 	for _, p := range v.places[:n] {
@@ -266,7 +294,20 @@ func (f *File) Trim(c Claim, upTo uint64) error {
 	}
 	v.places = append([]place(nil), v.places[n:]...)
 	f.release()
-	return nil
+}
+
+// Oldest returns the volumes with records in the oldest segment, in order: these keep it, and
+// all behind it, from being used again. length is that of the log, as MaxLength bounds it.
+func (f *File) Oldest() (volumes []Volume, length int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, v := range f.volumes {
+		if len(v.places) > 0 && v.places[0].segment == f.live[0] {
+			volumes = append(volumes, id)
+		}
+	}
+	slices.Sort(volumes)
+	return volumes, f.length()
 }
 
 // MaxRecord is Log's.

@@ -1,0 +1,166 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"carillon/storage"
+)
+
+// smallLog is a store of two volumes whose log is full after 1 MiB.
+func smallLog(f *faults) storage.Options {
+	return storage.Options{Volumes: 2, LogLength: 1 << 20, NoSync: true, Tables: withDingbats.Tables, Fault: f.at}
+}
+
+// inVolumes returns an app in each of the two volumes.
+func inVolumes(tb testing.TB, s *storage.Store) (apps [2]*storage.App) {
+	tb.Helper()
+	for i, id := range []storage.AppID{"a", "b"} {
+		apps[i] = mustApp(tb, s, id)
+		if err := commitOne(tb, apps[i]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return apps
+}
+
+// logSize is how many bytes the files of the store's log have.
+func logSize(tb testing.TB, dir string) (n int64) {
+	tb.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, "log"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		n += info.Size()
+	}
+	return n
+}
+
+// commitLarge commits a document of the size.
+func commitLarge(tb testing.TB, app *storage.App, size int) error {
+	tb.Helper()
+	tx := app.Begin(testNow)
+	if _, err := dingbats.Insert(tx.Writer(), Dingbat{Name: "x", Count: size}); err != nil {
+		tx.Rollback(nil)
+		return err
+	}
+	if _, err := tx.JobWriter().InsertJob(storage.Job{Function: "a:x", Due: testNow, Args: []byte(`"` + strings.Repeat("x", size) + `"`)}); err != nil {
+		tx.Rollback(nil)
+		return err
+	}
+	done := make(chan error, 1)
+	if err := tx.Commit(func(err error) { done <- err }); err != nil {
+		tb.Fatal(err)
+	}
+	return <-done
+}
+
+// TestG23_AQuietVolumeDoesNotHoldTheLogBack: while one volume is quiet the others write many
+// times what the log may hold.
+func TestG23_AQuietVolumeDoesNotHoldTheLogBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, f := t.TempDir(), newFaults()
+		s, err := storage.Open(dir, smallLog(f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		apps := inVolumes(t, s)
+		for i := range 800 {
+			if err := commitLarge(t, apps[0], 16<<10); err != nil {
+				t.Fatalf("commit %d: %v", i, err)
+			}
+			synctest.Wait() // a checkpoint is as fast as the commits
+		}
+		if err := commitOne(t, apps[1]); err != nil {
+			t.Error(err)
+		}
+		if n := logSize(t, dir); n > 2<<20 {
+			t.Errorf("a log of 1 MiB, 4 segments for claims, 8 to spare: %d bytes", n)
+		}
+		mustClose(t, s)
+	})
+}
+
+// TestG23_AFullLogIsNoDeadEnd: while a disk takes nothing but the log, what it has no room for
+// is refused, also over many lives of the process. When the disk is in order again all go on
+// by themselves, and nothing that was acknowledged is lost.
+func TestG23_AFullLogIsNoDeadEnd(t *testing.T) {
+	for _, point := range []string{"checkpoint", "checkpointed"} {
+		for _, lives := range []int{1, 80} {
+			t.Run(fmt.Sprint(point, " fails for ", lives, " lives"), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { fillLog(t, point, lives) })
+			})
+		}
+	}
+}
+
+func fillLog(t *testing.T, point string, lives int) {
+	dir, f := t.TempDir(), newFaults()
+	s, err := storage.Open(dir, smallLog(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apps := inVolumes(t, s)
+	f.fail(point, errDisk)
+	acked, full := [2]int{1, 1}, false
+	for life := 1; ; life++ {
+		for i, app := range apps {
+			for err := error(nil); s != nil && err == nil; {
+				if err = commitLarge(t, app, 16<<10); err == nil {
+					acked[i]++
+				} else if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, errDisk) && !strings.Contains(err.Error(), "is full") {
+					t.Fatalf("volume %d: %v, want ErrUnavailable and why", i, err)
+				}
+			}
+		}
+		if life == lives {
+			break
+		}
+		if s != nil {
+			if err := s.Abort(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s, err = storage.Open(dir, smallLog(f)); err != nil {
+			if !errors.Is(err, errDisk) {
+				t.Fatal(err)
+			}
+			s, full = nil, true
+			continue
+		}
+		for i, id := range []storage.AppID{"a", "b"} {
+			apps[i] = mustApp(t, s, id)
+		}
+	}
+	if acked[0] < 2 || lives > 1 && !full {
+		t.Fatalf("too few, or the log was not full: %d", acked)
+	}
+	f.fail(point, nil)
+	if s == nil {
+		if s, err = storage.Open(dir, smallLog(f)); err != nil {
+			t.Fatalf("a store with a full log: %v", err)
+		}
+	}
+	time.Sleep(2 * storage.MaxBackoff)
+	for i, id := range []storage.AppID{"a", "b"} {
+		app := mustApp(t, s, id)
+		if n := app.Pending(); n != acked[i] {
+			t.Errorf("%s has %d jobs, %d were acknowledged", id, n, acked[i])
+		}
+		if err := commitLarge(t, app, 16<<10); err != nil {
+			t.Errorf("%s, the disk is in order: %v", id, err)
+		}
+	}
+	mustClose(t, s)
+}
