@@ -60,7 +60,7 @@ type Options struct {
 	// Open is of a store whose log is longer and cannot be made shorter.
 	// Default 1 GiB.
 	LogLength int64
-	// LogSegment, in tests, is the size of a segment of the log, in bytes. Default: 8 MiB.
+	// LogSegment, in tests, is the size of a segment of the log, in bytes. Default: see LogLength.
 	LogSegment int
 	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
 	// "gc", "checkpoint", "checkpointed") for an error to fail with. Default: none.
