@@ -5,10 +5,10 @@ var kvFaults = []seededFault{
 	{
 		name: "shown-before-synced", what: "readers see a commit that is still being synced",
 		pkg: "storage/internal/kv", tests: "TestG2_NothingIsShownBeforeTheLogHasIt",
-		edits: []edit{{"storage/internal/kv/db.go", `	err = db.log.Append(`, `	if FAULT {
+		edits: []edit{{"storage/internal/kv/db.go", `	rec := wal.Record{`, `	if FAULT {
 		db.stack.Publish(t.change)
 	}
-	err = db.log.Append(`}},
+	rec := wal.Record{`}},
 	},
 	{
 		name: "trimmed-before-copied", what: "the log forgets what the copy does not have durably",
