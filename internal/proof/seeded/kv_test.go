@@ -86,10 +86,12 @@ var kvFaults = []seededFault{
 	{
 		name: "last-record-trimmed", what: "the log forgets the record that the copy has applied last",
 		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
-		edits: []edit{{"storage/internal/kv/checkpoint.go", `	_ = db.log.Trim(db.claim, last-1)`, `	if FAULT {
-		_ = db.log.Trim(db.claim, last)
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `	if db.stopped != nil {
+		_ = db.log`, `	if FAULT {
+		upTo = db.inFile
 	}
-	_ = db.log.Trim(db.claim, last-1)`}},
+	if db.stopped != nil {
+		_ = db.log`}},
 	},
 	{
 		name: "failed-checkpoint-goes-on", what: "a volume goes on after a checkpoint that has failed",
