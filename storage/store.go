@@ -180,6 +180,10 @@ func Open(dir string, opts Options) (*Store, error) {
 	if !opts.ReadOnly {
 		removeSpools(dir)
 	}
+	losses, _ := s.Losses()
+	for _, loss := range losses {
+		opts.Logger.Warn("data was lost, as a salvage was told to accept", "volume", loss.Volume, "at", loss.At, "what", loss.What)
+	}
 	for _, v := range s.volumes {
 		go v.commitLoop()
 	}

@@ -103,6 +103,13 @@ func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 				return err
 			}
 			fmt.Fprintf(std.out, "ok, apps: %d\n", len(ids))
+			losses, err := store.Losses()
+			if err != nil {
+				return err
+			}
+			for _, loss := range losses {
+				fmt.Fprintln(std.out, loss)
+			}
 			misfits, err := store.Misfits()
 			if err != nil {
 				return err

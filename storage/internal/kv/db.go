@@ -115,12 +115,12 @@ func (db *DB) Join(ctx context.Context, log wal.Log, volume wal.Volume) error {
 	if err != nil {
 		return err
 	}
+	db.last, db.chain, db.inFile = applied, chain, applied
 	if applied > 0 {
 		if err := db.verify(ctx, applied, chain); err != nil {
 			return err
 		}
 	}
-	db.last, db.chain, db.inFile = applied, chain, applied
 	return db.replay(ctx)
 }
 
@@ -164,6 +164,7 @@ func (db *DB) verify(ctx context.Context, applied uint64, chain uint32) error {
 // replay puts the records behind the last one on top.
 func (db *DB) replay(ctx context.Context) error {
 	change := db.stack.View().Change()
+	defer func() { db.stack.Publish(change) }() // what can be read, for a salvage
 	for rec, err := range db.log.Read(ctx, db.volume, db.last+1) {
 		if err != nil {
 			return db.unread(err)
@@ -177,7 +178,6 @@ func (db *DB) replay(ctx context.Context) error {
 		}
 		db.last = rec.Seq
 	}
-	db.stack.Publish(change)
 	return nil
 }
 

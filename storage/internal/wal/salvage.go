@@ -36,6 +36,24 @@ func (f *File) Salvage(id Volume) error {
 	return nil
 }
 
+// Behind returns what the log has of the volume behind a record: the number of the last one,
+// how many of them have data, or cannot be told, and the bytes of those that can.
+func (f *File) Behind(id Volume, seq uint64) (last uint64, records int, bytes int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := f.volumes[id]
+	if v == nil {
+		return 0, 0, 0
+	}
+	for i, p := range v.places {
+		if v.first()+uint64(i) > seq && (p.size > 0 || p.damage != nil) {
+			records++
+			bytes += int64(p.size)
+		}
+	}
+	return v.last, records, bytes
+}
+
 // damaged says whether records of the volume are, or may be, lost.
 func (v *volume) damaged() bool {
 	return v.doubt != nil || slices.ContainsFunc(v.places, func(p place) bool { return p.damage != nil })

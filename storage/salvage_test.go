@@ -1,0 +1,193 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"carillon/storage"
+	"carillon/storage/storagetest"
+)
+
+func init() {
+	workers["salvage"] = func() error {
+		_, err := storage.Salvage(os.Getenv("CARILLON_STORAGE_DIR"), true, testNow)
+		return err
+	}
+}
+
+// lostIn is which volumes a salvage says have lost something.
+func lostIn(found []storage.Remains) (lost string) {
+	for i, r := range found {
+		if r.Lost != "" {
+			lost += fmt.Sprint(i)
+		}
+	}
+	return lost
+}
+
+// files are the digests of what is in the store's directory, without locks.
+func (u unclean) files(tb testing.TB) (all string) {
+	tb.Helper()
+	for _, pattern := range []string{"*.db", "log*/*.log"} {
+		names, err := filepath.Glob(filepath.Join(u.dir, pattern))
+		must(tb, err)
+		for _, name := range names {
+			all += name + " " + digest(tb, name) + "\n"
+		}
+	}
+	return all
+}
+
+// wantSalvaged opens the store after a salvage: of each volume it shows so many jobs, it takes
+// new ones, and it says of each loss once, also after it was opened again.
+func (u unclean) wantSalvaged(t *testing.T, lost string, jobs [3]int) {
+	t.Helper()
+	for life := range 2 {
+		s, err := storage.Open(u.dir, threeVolumes)
+		if err != nil {
+			t.Fatalf("after a salvage, life %d: %v", life, err)
+		}
+		if err := errors.Join(s.Check(), s.Health()); err != nil {
+			t.Error(err)
+		}
+		said := ""
+		losses, err := s.Losses()
+		must(t, err)
+		for _, l := range losses {
+			said += strings.TrimSuffix(strings.TrimPrefix(l.Volume, "volume-00"), ".db")
+			if !l.At.Equal(testNow) || l.What == "" {
+				t.Errorf("loss %+v", l)
+			}
+		}
+		if said != lost {
+			t.Errorf("it says that volumes %q have lost something, want %q: %v", said, lost, losses)
+		}
+		for i := range 3 {
+			if n := u.found(t, s, i); n != jobs[i] {
+				t.Errorf("volume %d shows %d jobs, want %d", i, n, jobs[i])
+			}
+			if err := commitOne(t, mustApp(t, s, u.apps[i])); err != nil {
+				t.Errorf("volume %d: %v", i, err)
+			}
+		}
+		if life == 0 {
+			must(t, s.Abort())
+		} else {
+			must(t, s.Close())
+		}
+	}
+	found, err := storage.Salvage(u.dir, true, testNow.Add(1e9))
+	if err != nil || lostIn(found) != "" {
+		t.Errorf("a second salvage: %+v, %v", found, err)
+	}
+}
+
+// TestG24_SalvageGivesUpWhatIsLost: of a log that is damaged, gone, or of another life, a
+// salvage says what can be applied and what is lost, and changes nothing. If it is told to
+// accept that, the store opens with what could be applied, and says what was lost.
+func TestG24_SalvageGivesUpWhatIsLost(t *testing.T) {
+	log := func(u unclean) string { return filepath.Join(u.dir, "log") }
+	for name, tt := range map[string]struct {
+		harm func(t *testing.T, u unclean)
+		lost string
+		jobs [3]int
+	}{
+		"nothing":          {func(*testing.T, unclean) {}, "", [3]int{12, 12, 12}},
+		"a record":         {func(t *testing.T, u unclean) { u.spoil(t, 1, 5) }, "1", [3]int{12, 5, 12}},
+		"a record of each": {func(t *testing.T, u unclean) { u.spoil(t, 0, 3); u.spoil(t, 1, 0); u.spoil(t, 2, 9) }, "012", [3]int{3, 0, 9}},
+		"no log":           {func(t *testing.T, u unclean) { must(t, os.RemoveAll(log(u))) }, "012", [3]int{}},
+		"an empty log": {func(t *testing.T, u unclean) {
+			must(t, os.RemoveAll(log(u)))
+			must(t, os.Mkdir(log(u), 0o700))
+		}, "012", [3]int{}},
+		"the log of another store": {func(t *testing.T, u unclean) {
+			must(t, os.RemoveAll(log(u)))
+			must(t, os.CopyFS(log(u), os.DirFS(log(mustUnclean(t, 2)))))
+		}, "012", [3]int{}},
+		"a file of another life": {func(t *testing.T, u unclean) {
+			// The store goes on twice from here; the file of volume 1 is of the other life.
+			other := u
+			other.dir = t.TempDir()
+			must(t, os.CopyFS(other.dir, os.DirFS(u.dir)))
+			for i, dir := range []string{u.dir, other.dir} {
+				s, err := storage.Open(dir, threeVolumes)
+				must(t, err)
+				for range 3 + i {
+					must(t, commitOne(t, mustApp(t, s, u.apps[1])))
+				}
+				must(t, s.Close())
+			}
+			data, err := os.ReadFile(volume(other.dir, 1))
+			must(t, err)
+			must(t, os.WriteFile(volume(u.dir, 1), data, 0o600))
+		}, "1", [3]int{12, 12, 12}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := mustUnclean(t, 12)
+			tt.harm(t, u)
+			before := u.files(t)
+			found, err := storage.Salvage(u.dir, false, testNow)
+			if err != nil || lostIn(found) != tt.lost {
+				t.Errorf("%+v, %v, want a loss in %q", found, err, tt.lost)
+			}
+			if after := u.files(t); after != before {
+				t.Errorf("it was to change nothing: %s\nit was %s", after, before)
+			}
+			again, err := storage.Salvage(u.dir, true, testNow)
+			if err != nil || lostIn(again) != tt.lost {
+				t.Errorf("accepted: %+v, %v, want a loss in %q", again, err, tt.lost)
+			}
+			u.wantSalvaged(t, tt.lost, tt.jobs)
+		})
+	}
+}
+
+// TestG24_SalvageLeavesAStoreInUse: what another has open is refused, and left as it is.
+func TestG24_SalvageLeavesAStoreInUse(t *testing.T) {
+	u := mustUnclean(t, 1)
+	s, err := storage.Open(u.dir, threeVolumes)
+	must(t, err)
+	for _, accept := range []bool{false, true} {
+		if _, err := storage.Salvage(u.dir, accept, testNow); !errors.Is(err, storage.ErrLocked) {
+			t.Errorf("accept %v: %v, want ErrLocked", accept, err)
+		}
+	}
+	must(t, s.Close())
+	if _, err := storage.Salvage(t.TempDir(), true, testNow); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("no store: %v", err)
+	}
+}
+
+// TestG24_ASalvageThatIsKilled: one that is killed at any of its disk calls is run again, and
+// ends as if it had not been.
+func TestG24_ASalvageThatIsKilled(t *testing.T) {
+	strace := storagetest.FindStrace(t)
+	made := mustUnclean(t, 4)
+	made.spoil(t, 1, 2)
+	for _, call := range []string{"pwrite64", "fdatasync"} {
+		for when := 1; ; when++ {
+			u := made
+			u.dir = filepath.Join(t.TempDir(), "store")
+			must(t, os.CopyFS(u.dir, os.DirFS(made.dir)))
+			cmd := strace.Command(t.Context(), storagetest.Kill(call, when), os.Args[0])
+			cmd.Env = workerEnv("salvage", "CARILLON_STORAGE_DIR="+u.dir)
+			killed := cmd.Run() != nil
+			if killed {
+				if _, err := storage.Salvage(u.dir, true, testNow); err != nil {
+					t.Fatalf("after %s %d: %v", call, when, err)
+				}
+			}
+			u.wantSalvaged(t, "1", [3]int{4, 2, 4})
+			if !killed {
+				if when < 4 {
+					t.Errorf("it made %d %s", when-1, call)
+				}
+				break
+			}
+		}
+	}
+}
