@@ -27,8 +27,9 @@
 // TxLimits, VerifyBackup, Writer, and every error.
 //
 // For engines, and they change with the engine: App, CheckTriggerName, ClaimID, ClockNotes,
-// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Misfits, Open,
-// Options, Place, SlotSpan, Snapshot, StartID, Stats, Store, TickID, TriggerMark, Tx.
+// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Loss, Misfits, Open,
+// Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats, Store, TickID,
+// TriggerMark, Tx.
 //
 // # Jobs
 //
@@ -72,8 +73,9 @@
 //
 //	Tx ──Commit──► change set ──► overlay of the app: the next Tx reads it at once
 //	                   │
-//	                   └──► the volume's committer: one transaction of the file for all
-//	                        that wait, of all apps, in order ──► durable ──► done(nil)
+//	                   └──► the volume's committer: one record of the log for all that
+//	                        wait, of all apps, in order ──► durable ──► done(nil)
+//	                                                            └──► the file, later
 //
 // A commit takes a bounded number of bytes, and change sets of a bounded number of
 // apps. What callers wait for comes first; heavy change sets wait in a lane of their

@@ -12,6 +12,19 @@ import (
 // it, and keeps the latest of them even then (V5): one that is quiet would hold back all that
 // the others have written since.
 
+// Uncopied is how many records of the log the files do not have yet. Of a store that was
+// closed it is none; after a crash the next Open reads them again.
+func (s *Store) Uncopied() (records uint64) {
+	for _, v := range s.volumes {
+		v.mu.RLock()
+		if v.db != nil {
+			records += v.db.Uncopied()
+		}
+		v.mu.RUnlock()
+	}
+	return records
+}
+
 // relieve has the volumes that hold a long log back go on in it, and returns their names.
 func (s *Store) relieve() (holders []string) {
 	for _, i := range s.log.Holders() {

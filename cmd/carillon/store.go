@@ -103,6 +103,9 @@ func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 				return err
 			}
 			fmt.Fprintf(std.out, "ok, apps: %d\n", len(ids))
+			if n := store.Uncopied(); n > 0 {
+				fmt.Fprintf(std.out, "%d records of the log are not in the files yet (the next start copies them)\n", n)
+			}
 			losses, err := store.Losses()
 			if err != nil {
 				return err

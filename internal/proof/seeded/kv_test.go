@@ -56,6 +56,25 @@ var kvFaults = []seededFault{
 		return &Damage{`}},
 	},
 	{
+		name: "salvage-untold", what: "a loss that was accepted is not written down",
+		pkg: "storage", tests: "TestG24_SalvageGivesUpWhatIsLost",
+		edits: []edit{{"storage/salvage.go", `	return tx.Put(kv.Meta, metaLosses,`, `	if FAULT {
+		return nil
+	}
+	return tx.Put(kv.Meta, metaLosses,`}},
+	},
+	{
+		name: "salvage-told-twice", what: "a salvage that was killed and run again counts its loss twice",
+		pkg: "storage", tests: "TestG24_ASalvageThatIsKilled",
+		edits: []edit{{"storage/salvage.go", `n == 0 || losses`, `n == 0 || FAULT || losses`}},
+	},
+	{
+		name: "salvage-forgets", what: "a salvage gives up what could be read, too",
+		pkg: "storage", tests: "TestG24_SalvageGivesUpWhatIsLost",
+		edits: []edit{{"storage/internal/kv/salvage.go", `write(tx, layer); err`, `error(nil); FAULT {
+		} else if err := write(tx, layer); err`}},
+	},
+	{
 		name: "quiet-holds-log", what: "a volume that is quiet holds back all that the others write",
 		pkg: "storage", tests: "TestG23_AQuietVolumeDoesNotHoldTheLogBack",
 		edits: []edit{{"storage/logroom.go", `if v.refreshed.Swap(true) {`, `if v.refreshed.Swap(true) || FAULT {`}},

@@ -365,6 +365,13 @@ func (db *DB) publish(change *overlay.Change, record []byte) {
 	}
 }
 
+// Uncopied is how many records of the log the copy does not have.
+func (db *DB) Uncopied() uint64 {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.last - db.inFile
+}
+
 // Present says whether the copy still has its name, and its bytes: nil, ErrReplaced or
 // ErrDamaged.
 func (db *DB) Present() error { return db.file.Present() }
