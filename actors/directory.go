@@ -27,8 +27,9 @@ type directory struct {
 
 	// Below: the actor's.
 	byPID  map[string]*appRef
-	asleep map[storage.AppID][]*acquireApp // waiting until the app has stopped, and is not held
-	held   map[storage.AppID][]*holdApp    // the first one holds the app, or waits for it to stop; the others wait for the first
+	asleep map[storage.AppID][]*acquireApp                // waiting until the app has stopped, and is not held
+	held   map[storage.AppID][]*holdApp                   // the first one holds the app, or waits for it to stop; the others wait for the first
+	lost   map[storage.AppID]map[storage.ClaimID]struct{} // of apps that stopped before the ends of attempts were durable
 	census census
 	ending bool // nothing is spawned any more: a late child would never be stopped
 }
@@ -299,6 +300,10 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 		ref.woken.Store(true)
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
+	if lost := d.lost[id]; lost != nil {
+		ref.app.runs.lost = lost
+		delete(d.lost, id)
+	}
 	ref.app.planner = newPlanner(id, store.Epoch(), ref.app.runs, d.eng.opts.Logger)
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
@@ -346,6 +351,9 @@ func (d *directory) ended(c actor.Context, pid *actor.PID) {
 // forget has what waits for the app to be gone go on.
 func (d *directory) forget(c actor.Context, ref *appRef) {
 	d.live.Delete(ref.id)
+	if lost := ref.app.runs.lostEnds(); len(lost) > 0 {
+		d.lost[ref.id] = lost
+	}
 	if ref.fresh {
 		d.census.stopped(ref.id)
 	}

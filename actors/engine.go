@@ -81,6 +81,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*acquireApp{}, held: map[storage.AppID][]*holdApp{},
+		lost:   map[storage.AppID]map[storage.ClaimID]struct{}{},
 		census: census{eng: e, most: opts.MaxApps},
 	}
 	if err := e.directory.census.begin(); err != nil {

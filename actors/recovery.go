@@ -29,7 +29,9 @@ func (s *scheduler) recover() error {
 		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
 	}
 	s.recovered = true
-	s.runs.keepLost(jobs)
+	if err == nil { // else one of them may be of a claim that cannot be read now
+		s.runs.keepLost(jobs)
+	}
 	var mended []storage.ClaimID // what the transaction says the end of
 	var told []func()            // what the log says when that is durable: until then it is found again
 	n := 0

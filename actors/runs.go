@@ -32,7 +32,7 @@ type run struct {
 }
 
 // runs are the claimed jobs of an app. The table outlives a restart of the
-// SchedulerActor. It has a lock of its own, a leaf, because readers and the
+// SchedulerActor, and lost the app's actors. It has a lock of its own, a leaf, because readers and the
 // mutation that holds the turn ask it from their own goroutines.
 type runs struct {
 	mu   sync.Mutex
@@ -78,6 +78,17 @@ func (rs *runs) lose(r *run) {
 		return
 	}
 	rs.lost[r.job.ClaimID()] = struct{}{}
+}
+
+// lostEnds are the claims whose handler began and whose end is not durable, for the App
+// of the name that is opened next: the actors of this one have stopped.
+func (rs *runs) lostEnds() map[storage.ClaimID]struct{} {
+	for _, r := range rs.all() {
+		rs.lose(r)
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.lost
 }
 
 // lostEnd says whether the claim's handler began and its end was lost.

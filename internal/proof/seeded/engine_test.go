@@ -235,6 +235,11 @@ var engineFaults = []seededFault{
 	if !r.phase.begun() || FAULT {`}},
 	},
 	{
+		name: "lost-end-gone-with-its-app", what: "an attempt whose end was lost is forgotten when its app is held and opened anew",
+		pkg: "actors", tests: "TestG4_ALostEndIsKnownToTheAppOpenedAnew",
+		edits: []edit{{"actors/directory.go", `if lost := d.lost[id]; lost != nil {`, `if lost := d.lost[id]; lost != nil && !FAULT {`}},
+	},
+	{
 		name: "foreign-claim-uncharged", what: "a claim of another incarnation counts as one whose handler never began",
 		pkg: "actors", tests: "TestG5_AttemptsAreCountedOverCrashes",
 		edits: []edit{{"storage/claimid.go", `return id.Incarnation == a.vol.claims.incarnation`, `return id.Incarnation == a.vol.claims.incarnation || FAULT`}},
