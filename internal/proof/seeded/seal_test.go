@@ -80,4 +80,14 @@ var sealFaults = []seededFault{
 						app = ""
 					}`}},
 	},
+	{
+		name: "damaged-key-is-none", what: "a key that is damaged seems not to be there",
+		pkg: "storage/internal/boltfile", tests: "TestG37_EveryBitOfAKeyFlipped",
+		edits: []edit{{"storage/internal/boltfile/seal.go", `damaged = damaged || renamed(has, space, key, data)`, `damaged = damaged || renamed(has, space, key, data) && !FAULT`}},
+	},
+	{
+		name: "search-led-astray", what: "a key that is damaged hides another one from a search",
+		pkg: "storage/internal/boltfile", tests: "TestG37_EveryBitOfAKeyFlipped",
+		edits: []edit{{"storage/internal/boltfile/seal.go", `if bytes.Compare(p.key(j-1), p.key(j)) >= 0 {`, `if bytes.Compare(p.key(j-1), p.key(j)) >= 0 && !FAULT {`}},
+	},
 }

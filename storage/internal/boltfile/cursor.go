@@ -176,18 +176,25 @@ func (c *Cursor) below() page {
 // get returns the value of the key, whose element has the flags, and the page it is
 // on. ok is false if there is none.
 func (t *tree) get(r root, key []byte, flags uint32) (id uint64, value []byte, ok bool) {
-	p := t.open(r)
+	p, i, equal := t.find(r, key)
+	if !equal {
+		return p.id, nil, false
+	}
+	return p.id, p.value(i, flags), true
+}
+
+// find returns the leaf on which the key is, or would be, its first element whose key is
+// not below the key, and whether it is the key.
+func (t *tree) find(r root, key []byte) (p page, i int, equal bool) {
+	p = t.open(r)
 	for depth := 0; !p.leaf; depth++ {
 		if depth >= maxDepth {
 			p.bad("it is %d pages below its root", maxDepth)
 		}
 		p = t.page(p.child(p.towards(key)))
 	}
-	i, equal := p.search(key)
-	if !equal {
-		return p.id, nil, false
-	}
-	return p.id, p.value(i, flags), true
+	i, equal = p.search(key)
+	return p, i, equal
 }
 
 // space finds the space of that name.

@@ -30,7 +30,8 @@
 //	    are damaged is refused before it has changed one.
 //	K7  Close returns within CloseWait, though Pins are held, unless an Update is under way.
 //	K8  A value that is not what was put under its key in its space is never returned:
-//	    something stands for it whose DamageOf names the key. In Meta, which every use
+//	    something stands for it whose DamageOf names the key, also if a byte of the key is
+//	    damaged and a Get asks for it. In Meta, which every use
 //	    needs, that is the error of a Get. (In a file that was upgraded, values that were
 //	    not written since have no checksum.)
 //	K9  A file of the first format is read as it is, and becomes one of the second with

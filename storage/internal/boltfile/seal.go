@@ -73,6 +73,52 @@ func (s sealing) unseal(space Space, key, data []byte) (value []byte, ok bool) {
 	return nil, false
 }
 
+// around returns the value of the key where it is not at i, at which a search of the leaf
+// has ended, with its checksum: nil if there is none. A key that is damaged may have led the
+// search astray, or be the one that is asked for: it is out of order there, or beside i.
+func (p *page) around(i int, space Space, key []byte) []byte {
+	from, to := max(i-1, 0), min(i+2, p.count)
+	for j := max(i-1, 1); j < to; j++ {
+		if bytes.Compare(p.key(j-1), p.key(j)) >= 0 {
+			from, to = 0, p.count
+			break
+		}
+	}
+	damaged := false
+	for j := from; j < to; j++ {
+		has, data := p.key(j), p.value(j, plainFlags)
+		if bytes.Equal(has, key) {
+			if value, ok := p.t.sealing.unseal(space, key, data); ok {
+				return value
+			}
+			damaged = true
+		}
+		damaged = damaged || renamed(has, space, key, data)
+	}
+	if damaged {
+		return p.t.db.damagedValue(p.id, space, key)
+	}
+	return nil
+}
+
+// renamed says whether what is stored as data is the value of the key, and the key that it
+// has differs in a byte.
+func renamed(has []byte, space Space, key, data []byte) bool {
+	if len(has) != len(key) || len(data) < sealLen || data[0] != marker {
+		return false
+	}
+	differ := 0
+	for j := range key {
+		if has[j] != key[j] {
+			if differ++; differ > 1 {
+				return false
+			}
+		}
+	}
+	_, ok := allSealed.unseal(space, key, data)
+	return ok
+}
+
 // damagedMark begins what stands for a value that is damaged. No record begins so.
 const damagedMark = "\x9cdamaged\x00"
 

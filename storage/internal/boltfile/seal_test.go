@@ -209,6 +209,42 @@ func TestG37_EveryBitOfAValueFlipped(t *testing.T) {
 	t.Logf("%d bits of %d values", flips, len(values))
 }
 
+// TestG37_EveryBitOfAKeyFlipped: whichever bit of a key is flipped, a Get of the key finds
+// damage of it, not that there is none; no key has a value that it had not; and the check
+// finds something.
+func TestG37_EveryBitOfAKeyFlipped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "v.db")
+	values := sealedFile(t, path)
+	db, err := boltfile.Open(path, boltfile.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	f := newFlipper(t, path)
+	for s, value := range values {
+		at := bytes.Index(f.data, append([]byte(s.key), storedAs(s, value)...))
+		if at < 0 {
+			t.Fatalf("%v is not stored", s)
+		}
+		for bit := range 8 * len(s.key) {
+			undo := f.flip(at+bit/8, 1<<(bit%8))
+			_, err := get(db, s)
+			if d, ok := errors.AsType[*boltfile.Damage](err); !ok || string(d.Key) != s.key && d.Key != nil {
+				t.Errorf("bit %d of the key of %v: %v, want damage of it", bit, s, err)
+			}
+			for other, want := range values {
+				if got, err := get(db, other); other != s && (err != nil || string(got) != want) {
+					t.Errorf("bit %d of the key of %v: %v is %q, %v", bit, s, other, got, err)
+				}
+			}
+			if err := db.CheckPages(); !errors.Is(err, boltfile.ErrDamaged) {
+				t.Errorf("bit %d of the key of %v: the check: %v", bit, s, err)
+			}
+			undo()
+		}
+	}
+}
+
 // TestG37_AValueOfAnotherKey: what was written for another key, or in another space, is
 // damage, though its checksum is that of its bytes.
 func TestG37_AValueOfAnotherKey(t *testing.T) {

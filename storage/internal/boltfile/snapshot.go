@@ -75,11 +75,15 @@ func (s *Snapshot) root(space Space) root {
 // Get returns the value of key, or nil if there is none. What stands for a damaged one has a
 // DamageOf, but in Meta, where it ends the Read as a damaged page does.
 func (s *Snapshot) Get(space Space, key []byte) []byte {
-	id, data, ok := s.tree.get(s.root(space), key, plainFlags)
-	if !ok {
-		return nil
+	p, i, equal := s.tree.find(s.root(space), key)
+	var value []byte
+	ok := false
+	if equal {
+		value, ok = s.tree.sealing.unseal(space, key, p.value(i, plainFlags))
 	}
-	value := s.tree.unseal(id, space, key, data)
+	if !ok {
+		value = p.around(i, space, key)
+	}
 	if space == Meta {
 		if d := DamageOf(value); d != nil {
 			panic(d)
