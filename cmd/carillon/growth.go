@@ -39,6 +39,7 @@ func (g *grown) measure(ctx context.Context, harness *workload.Harness, show *pr
 			show.clear(func() { _, _ = g.std.out.Write(g.tables.Bytes()[was:]) })
 		}
 		if err == nil && g.dir != "" {
+			fmt.Fprintf(&g.tables, "![How it grows with its %s](growth-%[1]s.svg)\n\n", s.Name)
 			err = g.write("growth-"+s.Name+".svg", func(w io.Writer) error { return workload.PlotGrowth(w, s, steps) })
 		}
 		if g.failed == nil {

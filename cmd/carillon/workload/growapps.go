@@ -38,7 +38,7 @@ func growApps(ctx context.Context, r *Harness, n int) (figures []Figure, err err
 	work := Work{Apps: 1, Started: func(time.Time) {}}
 	ofOne := func(name string, before int64) {
 		if _, own, ok := settled(); ok {
-			figures = append(figures, Figure{Name: name, Value: float64(own-before) / float64(n)})
+			figures = append(figures, Figure{Name: name, Value: float64(max(own-before, 0)) / float64(n)})
 		}
 	}
 	return figures, r.within(func(dir string) error {
