@@ -75,6 +75,13 @@ var kvFaults = []seededFault{
 		} else if err := write(tx, layer); err`}},
 	},
 	{
+		name: "tail-unbounded", what: "small records of one key are left in the log without a bound",
+		pkg: "storage/internal/kv", tests: "TestG23_TheTailHasABound",
+		edits: []edit{{"storage/internal/kv/db.go", `	db.tail += len(record) + recordCost`, `	if db.tail += len(record); !FAULT {
+		db.tail += recordCost
+	}`}},
+	},
+	{
 		name: "quiet-holds-log", what: "a volume that is quiet holds back all that the others write",
 		pkg: "storage", tests: "TestG23_AQuietVolumeDoesNotHoldTheLogBack",
 		edits: []edit{{"storage/logroom.go", `if v.refreshed.Swap(true) {`, `if v.refreshed.Swap(true) || FAULT {`}},

@@ -14,6 +14,10 @@ import (
 // maxAge is how long a change waits, at most, before a checkpoint of it begins.
 const maxAge = 5 * time.Second
 
+// recordCost is what a record costs besides its bytes when it is replayed, as bytes. Small
+// records have a block of the log each.
+const recordCost = 1 << 10
+
 // full says whether the latest layer is large enough for a checkpoint, or its records in
 // the log are: a quarter of the share, so that Updates go on meanwhile.
 func (db *DB) full() bool { return db.stack.View().Latest() >= db.share/4 || db.tail >= db.share }

@@ -77,6 +77,32 @@ func TestG23_TheLayersHaveABound(t *testing.T) {
 	})
 }
 
+// TestG23_TheTailHasABound: records of one key, which take no more memory than one of them,
+// are copied before there are too many to be replayed quickly.
+func TestG23_TheTailHasABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVolume(t, 1)
+		var copied atomic.Int32
+		v.fault = func(point string) error {
+			if point == "checkpointed" {
+				copied.Add(1)
+			}
+			return nil
+		}
+		mustOpenVolume(t, v)
+		for n := range int32(3 * 64) {
+			mustPut(t, v, "a", "1") // of 1 KiB, as it counts, and 64 KiB are the share
+			synctest.Wait()
+			if want := (n + 1) / 64; copied.Load() != want {
+				t.Fatalf("%d checkpoints after %d records, want %d", copied.Load(), n+1, want)
+			}
+		}
+		if err := errors.Join(v.Close(), v.log.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestG9_AnIdleVolumeIsCopied: the copy has a change some seconds after it was made.
 func TestG9_AnIdleVolumeIsCopied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -54,7 +54,7 @@ type DB struct {
 	mu    sync.Mutex // held while what follows and what the stack shows change together
 	last  uint64     // number of the latest record
 	chain uint32     // the checksum that the next record bears
-	tail  int        // bytes of records since the latest Freeze
+	tail  int        // what it costs to replay the records since the latest Freeze, as bytes of them
 
 	inFile uint64 // number of the latest record that the copy has; a checkpoint changes it
 
@@ -174,7 +174,7 @@ func (db *DB) replay(ctx context.Context) error {
 				return db.mismatch("record %d: %v", rec.Seq, err)
 			}
 			db.chain = overlay.Chain(rec.Data)
-			db.tail += len(rec.Data)
+			db.tail += len(rec.Data) + recordCost
 		}
 		db.last = rec.Seq
 	}
@@ -353,7 +353,7 @@ func (db *DB) publish(change *overlay.Change, record []byte) {
 	idle := db.stack.View().Latest() == 0
 	db.last++
 	db.chain = overlay.Chain(record)
-	db.tail += len(record)
+	db.tail += len(record) + recordCost
 	db.stack.Publish(change)
 	wake := idle || db.full()
 	db.mu.Unlock()
