@@ -71,8 +71,8 @@ var kvFaults = []seededFault{
 	{
 		name: "salvage-forgets", what: "a salvage gives up what could be read, too",
 		pkg: "storage", tests: "TestG24_SalvageGivesUpWhatIsLost",
-		edits: []edit{{"storage/internal/kv/salvage.go", `write(tx, layer); err`, `error(nil); FAULT {
-		} else if err := write(tx, layer); err`}},
+		edits: []edit{{"storage/internal/kv/salvage.go", `		if err := write(tx, layer); err != nil {`, `		if FAULT {
+		} else if err := write(tx, layer); err != nil {`}},
 	},
 	{
 		name: "tail-unbounded", what: "small records of one key are left in the log without a bound",
