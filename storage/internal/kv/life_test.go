@@ -24,6 +24,7 @@ func TestG1_LogLayersAndCopy(t *testing.T) {
 	for life := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(life, 3))
 		v := newVolume(t, life)
+		v.share = 16 * share // checkpoints are made when the test says so
 		acked, maybe := table{}, table(nil)
 		settle := func() {
 			t.Helper()

@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"maps"
 	"os"
@@ -31,6 +32,7 @@ type volume struct {
 	log   *wal.File
 	path  string
 	fault func(string) error
+	share int // default share
 }
 
 // newVolume makes the copy of a new volume.
@@ -57,7 +59,7 @@ func (v *volume) open(tb testing.TB) (err error) {
 		return err
 	}
 	if err = v.Join(tb.Context(), v.log, 0); err == nil {
-		err = v.Claim(tb.Context(), share)
+		err = v.Claim(tb.Context(), cmp.Or(v.share, share))
 	}
 	if err != nil {
 		err = errors.Join(err, v.Abandon())
