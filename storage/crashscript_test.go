@@ -317,6 +317,9 @@ func (p *player) playOn(steps []scriptStep) error {
 			if !errors.Is(err, storage.ErrUnavailable) {
 				return fmt.Errorf("call %d: %w", k, err)
 			}
+			if a, err := p.app(step.app); err == nil {
+				time.Sleep(min(a.RetryIn(), 50*time.Millisecond)) // the volume rests after failures in a row
+			}
 		}
 	}
 	return nil
