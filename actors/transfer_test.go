@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"carillon/actors"
@@ -16,6 +17,41 @@ import (
 	"carillon/dispatch"
 	"carillon/storage"
 )
+
+// TestG1_ADeleteIsDurableWhenItReturns: while its commit is on its way to the disk it does not.
+func TestG1_ADeleteIsDurableWhenItReturns(t *testing.T) {
+	k := newKit()
+	var gate chan struct{}
+	var shut atomic.Bool
+	fault := func(point string) error {
+		if point == "commit" && shut.Load() {
+			<-gate
+		}
+		return nil
+	}
+	actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: fault}}, func(h *actorstest.Harness) {
+		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "old"))
+		h.Settle()
+		gate = make(chan struct{}) // of the bubble
+		shut.Store(true)
+		var returned atomic.Bool
+		done := make(chan error, 1)
+		go func() {
+			err := h.Engine.Delete(h.Context(), "acme")
+			returned.Store(true)
+			done <- err
+		}()
+		synctest.Wait()
+		if returned.Load() {
+			t.Error("it returned while its commit was on its way")
+		}
+		shut.Store(false)
+		close(gate)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 // G26: an app that is deleted is gone with its jobs, running ones too; its name
 // is free at once, and the new app of that name has nothing of the old.

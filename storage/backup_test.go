@@ -184,6 +184,9 @@ func TestG26_WhatTheLogHasForgottenIsBackedUpWhole(t *testing.T) {
 		}
 		wantRows(t, mustRestore(t, all), s.Rows())
 	}
+	if _, info := mustBackup(t, restored, ""); storage.StoreOf(t, info.Position) == storage.StoreOf(t, at.Position) {
+		t.Error("the restored store has the id of the one that was backed up")
+	}
 	wantAll("another store", s, somewhereElse(t))
 	wantAll("the store that was backed up", restored, at.Position)
 	mustAdd(t, s, "app-1", "a")

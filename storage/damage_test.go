@@ -448,7 +448,7 @@ func TestG23_BackoffOfAVolumeWhereSmallCommitsSucceed(t *testing.T) {
 		}})
 		app := mustApp(t, s, "a")
 		full = true
-		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end) && n <= 60; time.Sleep(time.Millisecond) {
 			if err := commitOne(t, app); err != nil {
 				time.Sleep(app.RetryIn())
 				if err := app.Reload(); err != nil {

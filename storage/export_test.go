@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"testing"
 
 	"carillon/storage/internal/kv"
 )
@@ -84,6 +85,16 @@ func (s *Store) WriteVolume(i int, fn func(*kv.Txn) error) error { return s.volu
 // Checkpoint brings the files of all volumes up to date.
 func (s *Store) Checkpoint() error {
 	return s.each(func(v *volume) error { return v.db.Checkpoint() })
+}
+
+// StoreOf is the id of the store that a position of a backup is of.
+func StoreOf(tb testing.TB, at string) uint64 {
+	tb.Helper()
+	p, err := parsePosition(at)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p.store
 }
 
 // ReadVolume reads the file of a volume.

@@ -48,12 +48,6 @@ var sealFaults = []seededFault{
 	}`}},
 	},
 	{
-		name: "log-before-upgrade", what: "the log has what a reader of the first format would miss",
-		pkg: "storage", tests: "TestG26_AnUpgradeKilledAtEveryCall",
-		edits: []edit{{"storage/internal/kv/db.go", `	if err := db.upgrade(); err != nil {`, `	if FAULT {
-	} else if err := db.upgrade(); err != nil {`}},
-	},
-	{
 		name: "any-format", what: "a file of a format to come is read",
 		pkg: "storage/internal/boltfile", tests: "TestG26_AFileOfAnotherFormat",
 		edits: []edit{{"storage/internal/boltfile/format.go", `	switch format {

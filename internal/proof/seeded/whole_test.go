@@ -21,7 +21,7 @@ var wholeFaults = []seededFault{
 	},
 	{
 		name: "delete-acked-early", what: "a delete is acknowledged before it is done",
-		pkg: "internal/proof/linear", tests: "TestG2_Linearizability",
+		pkg: "actors", tests: "TestG1_ADeleteIsDurableWhenItReturns",
 		edits: []edit{{"actors/engine.go", `err = e.store.Delete(id)`, `if FAULT {
 		go func() { _ = e.store.Delete(id) }()
 		return nil
