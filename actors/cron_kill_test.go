@@ -117,9 +117,9 @@ func (k *killer) points() map[string][]int {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	// Claim, end and touch: a commit each: a write and a sync.
-	if counts.Committing["pwrite64"] < 3 || counts.Committing["fdatasync"] < 3 {
-		k.t.Fatalf("the disk calls are %+v, want three commits", counts)
+	// Claim, end and touch: a commit each, a write and a sync; the last may come too late.
+	if counts.Committing["pwrite64"] < 2 || counts.Committing["fdatasync"] < 2 {
+		k.t.Fatalf("the disk calls are %+v, want two commits at least", counts)
 	}
 	points := map[string][]int{}
 	for _, call := range storagetest.DiskCalls {
