@@ -29,7 +29,7 @@ func (s *scheduler) recover() error {
 		s.eng.opts.Logger.Error("recovering claimed jobs", "app", s.id, "err", err)
 	}
 	s.recovered = true
-	if err == nil { // else one of them may be of a claim that cannot be read now
+	if err == nil { // else one of them may be of a job that cannot be read now
 		s.runs.keepLost(jobs)
 	}
 	var mended []storage.ClaimID // what the transaction says the end of

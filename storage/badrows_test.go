@@ -234,3 +234,31 @@ func TestG26_JobsLaterThanTheLatestInstantAreStillOpen(t *testing.T) {
 		mustClose(t, s) // which checks
 	}
 }
+
+// TestG37_AClaimThatCannotBeReadIsForeign: it hides no job from recovery: whose it is cannot be
+// told, so it is taken for one that a crash has left.
+func TestG37_AClaimThatCannotBeReadIsForeign(t *testing.T) {
+	s := mustOpenUnchecked(t)
+	app := mustApp(t, s, "acme")
+	var id storage.JobID
+	mustUpdateJobs(t, app, func(w storage.JobWriter) { id = mustInsert(t, w, storage.Job{Due: testNow}) })
+	tx := app.Begin(testNow)
+	mustClaim(t, tx, id)
+	mustCommit(t, tx)
+	mustEdit(t, s, 'r', func([]byte) []byte { return []byte("garbage") })
+	if err := app.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	tx = app.Begin(testNow)
+	jobs, err := tx.Claimed()
+	if err != nil || len(jobs) != 1 || jobs[0].ID != id || app.Ours(jobs[0].ClaimID()) {
+		t.Fatalf("claimed are %+v, %v", jobs, err)
+	}
+	if _, err := tx.EndAttempt(jobs[0], storage.End{State: storage.StatePending, Due: testNow, Interrupted: true, Crashed: true}); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, tx)
+	if err := s.Check(); err != nil {
+		t.Errorf("after its attempt has ended: %v", err)
+	}
+}

@@ -501,7 +501,8 @@ func (tx *Tx) Due(from Place, limit int) (jobs []Job, next Place, more bool, err
 
 // Claimed returns every claimed job, in the order they are due: what was under
 // way when the app was last open, if asked before anything was claimed. Of a
-// record that cannot be read the error tells; the others are returned beside it.
+// job that cannot be read the error tells; the others are returned beside it. A claim
+// that cannot be read counts as foreign (App.Ours).
 func (tx *Tx) Claimed() ([]Job, error) {
 	if err := tx.lockTop(); err != nil {
 		return nil, err
@@ -522,13 +523,13 @@ func (tx *Tx) Claimed() ([]Job, error) {
 			return nil, err
 		}
 		job, bad := decodeJob(p, data)
-		if bad == nil {
-			job.claim, _, bad = decodeClaim(r.value)
-		}
 		if bad != nil {
 			errs = append(errs, fmt.Errorf("app %s: claimed job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))
 			continue
 		}
+		if id, _, err := decodeClaim(r.value); err == nil {
+			job.claim = id
+		} // else whose it is cannot be told: it is foreign
 		jobs = append(jobs, job)
 	}
 	return jobs, errors.Join(errs...)

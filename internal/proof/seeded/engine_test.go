@@ -255,6 +255,15 @@ var engineFaults = []seededFault{
 		edits: []edit{{"storage/transfer.go", `if tag(e.Key[0]) == tagClaim {`, `if tag(e.Key[0]) == tagClaim && !FAULT {`}},
 	},
 	{
+		name: "unreadable-claim-hides-its-job", what: "a job whose claim cannot be read is not recovered",
+		pkg: "storage", tests: "TestG37_AClaimThatCannotBeReadIsForeign",
+		edits: []edit{{"storage/jobs.go", `			job.claim = id
+		} // else`, `			job.claim = id
+		} else if FAULT {
+			continue
+		} // else`}},
+	},
+	{
 		name: "token-used-again", what: "two claims of a process have one name",
 		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
 		edits: []edit{{"storage/claimid.go", `return ClaimID{c.incarnation, c.latest.Add(1)}`, `if FAULT {
