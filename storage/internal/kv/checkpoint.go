@@ -1,14 +1,12 @@
 package kv
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"carillon/storage/internal/boltfile"
 	"carillon/storage/internal/overlay"
-	"carillon/storage/internal/wal"
 )
 
 // maxAge is how long a change waits, at most, before a checkpoint of it begins.
@@ -82,8 +80,7 @@ func (db *DB) checkpoint(fault func(string) error) error {
 			if err := write(tx, layer); err != nil {
 				return err
 			}
-			applied := binary.BigEndian.AppendUint64(nil, last)
-			return tx.Put(Meta, metaApplied, binary.BigEndian.AppendUint32(applied, chain))
+			return tx.Put(Meta, metaApplied, encodeApplied(last, chain))
 		})
 	}
 	if err == nil {
@@ -110,10 +107,8 @@ func (db *DB) trim() {
 	upTo := db.inFile - min(db.inFile, 1)
 	if db.stopped != nil {
 		_ = db.log.Trim(db.claim, upTo)
-	} else if log, ok := db.log.(interface {
-		Forget(v wal.Volume, upTo uint64) error
-	}); ok {
-		_ = log.Forget(db.volume, upTo)
+	} else if file := fileOf(db.log); file != nil {
+		_ = file.Forget(db.volume, upTo) // no claim is in force yet
 	}
 }
 

@@ -107,6 +107,10 @@ func Open(path string, opts Options) (*DB, error) {
 	}, nil
 }
 
+func encodeApplied(last uint64, chain uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, last), chain)
+}
+
 // Join shows what the log has of the volume, too. ErrBadFile says that log and copy are not
 // of one moment.
 func (db *DB) Join(ctx context.Context, log wal.Log, volume wal.Volume) error {
@@ -289,7 +293,7 @@ func signal(c chan struct{}) {
 
 // Update makes fn's writes durable together, then shows them. One Update runs at a time; fn
 // must not call Update. An error of fn, one that is ErrRefused, ErrDamaged or ErrReplaced,
-// has changed nothing; after any other see K3.
+// has changed nothing; after any other see V3.
 func (db *DB) Update(fn func(*Txn) error) error {
 	db.commit.Lock()
 	defer db.commit.Unlock()

@@ -62,10 +62,19 @@ func (l *Log) ID() uint64 { return l.id }
 
 // Stats is what was written to the log since it was opened.
 func (l *Log) Stats() wal.Stats {
-	if file, ok := l.Log.(*wal.File); ok {
+	if file := fileOf(l); file != nil {
 		return file.Stats()
 	}
 	return wal.Stats{}
+}
+
+// fileOf returns the file log that a log is; nil if it is another one, or none.
+func fileOf(log wal.Log) *wal.File {
+	if l, ok := log.(*Log); ok {
+		log = l.Log
+	}
+	file, _ := log.(*wal.File)
+	return file
 }
 
 func (l *Log) length() int64 { return cmp.Or(l.opts.LogLength, defaultLogLength) }
@@ -74,8 +83,8 @@ func (l *Log) length() int64 { return cmp.Or(l.opts.LogLength, defaultLogLength)
 // more: the oldest segment has records of theirs, and is kept, with all behind it, until a
 // checkpoint has had them.
 func (l *Log) Holders() []Volume {
-	file, ok := l.Log.(*wal.File)
-	if !ok {
+	file := fileOf(l)
+	if file == nil {
 		return nil
 	}
 	volumes, length := file.Oldest()
@@ -90,14 +99,6 @@ func (l *Log) Holders() []Volume {
 func (l *Log) grown(size int) bool {
 	n := int64(size) + 4096 // of a batch by itself, about
 	return l.since.Add(n) >= l.length()/8 && l.since.Swap(0) > 0
-}
-
-// Forget is Trim of a volume of which no claim is in force.
-func (l *Log) Forget(v Volume, upTo uint64) error {
-	if file, ok := l.Log.(*wal.File); ok {
-		return file.Forget(v, upTo)
-	}
-	return wal.ErrReadOnly
 }
 
 func (l *Log) open() error {

@@ -2,14 +2,12 @@ package kv
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"carillon/storage/internal/boltfile"
-	"carillon/storage/internal/wal"
 )
 
 // Remains is what there is of a volume after a Join, whether or not it was refused.
@@ -24,10 +22,8 @@ type Remains struct {
 // Remains returns it. The DB was joined, and not claimed.
 func (db *DB) Remains() Remains {
 	r := Remains{Copied: db.inFile, Applied: db.last}
-	if log, ok := db.log.(*Log); ok {
-		if file, ok := log.Log.(*wal.File); ok {
-			r.Last, r.Lost, r.Bytes = file.Behind(db.volume, db.last)
-		}
+	if file := fileOf(db.log); file != nil {
+		r.Last, r.Lost, r.Bytes = file.Behind(db.volume, db.last)
 	}
 	return r
 }
@@ -41,18 +37,16 @@ func (db *DB) GiveUp(ctx context.Context, mark func(tx *Fresh, done bool) error)
 		if err := write(tx, layer); err != nil {
 			return err
 		}
-		return errors.Join(mark(tx, false), tx.Put(Meta, metaApplied, db.applies(db.last)))
+		return errors.Join(mark(tx, false), tx.Put(Meta, metaApplied, encodeApplied(db.last, db.chain)))
 	})
 	if err != nil {
 		return err
 	}
 	db.stack.Drop()
-	if log, ok := db.log.(*Log); ok {
-		if file, ok := log.Log.(*wal.File); ok {
-			// One that is not damaged is another life's.
-			if err := file.Salvage(db.volume); err != nil && !errors.Is(err, ErrRefused) {
-				return err
-			}
+	if file := fileOf(db.log); file != nil {
+		// One that is not damaged is another life's.
+		if err := file.Salvage(db.volume); err != nil && !errors.Is(err, ErrRefused) {
+			return err
 		}
 	}
 	claim, err := db.log.Claim(ctx, db.volume)
@@ -61,17 +55,12 @@ func (db *DB) GiveUp(ctx context.Context, mark func(tx *Fresh, done bool) error)
 	}
 	// The log goes on behind the claim's record, which the copy has, since there is nothing in it.
 	err = db.file.Update(func(tx *boltfile.Txn) error {
-		return errors.Join(mark(tx, true), tx.Put(Meta, metaApplied, db.applies(claim.Last)))
+		return errors.Join(mark(tx, true), tx.Put(Meta, metaApplied, encodeApplied(claim.Last, db.chain)))
 	})
 	if err != nil {
 		return err
 	}
 	return db.log.Trim(claim, claim.Last-1)
-}
-
-// applies is what the copy says of what it has.
-func (db *DB) applies(last uint64) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, last), db.chain)
 }
 
 // SetAside gives the log, which cannot be opened, another name, so that a new one is made.

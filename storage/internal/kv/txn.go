@@ -6,7 +6,7 @@ import (
 )
 
 // Txn is one Update. What it reads is what the volume holds after its own writes.
-// Before a write it looks at the pages of the copy that the checkpoint will touch (K6): an
+// Before a write it looks at the pages of the copy that the checkpoint will touch (V6): an
 // error that is ErrDamaged has changed nothing, and its caller gives the Update up.
 type Txn struct {
 	change *overlay.Change
