@@ -394,7 +394,8 @@ func TestSealingDoesNotAllocate(t *testing.T) {
 			return nil
 		})
 	})
-	if sealed > plain {
+	// The collector empties pools when it likes: a run of either may allocate once more.
+	if sealed > plain+0.5 {
 		t.Errorf("a write allocates %v times, and bbolt %v", sealed, plain)
 	}
 }

@@ -103,6 +103,29 @@ func TestG23_TheTailHasABound(t *testing.T) {
 	})
 }
 
+// TestG23_ALongTailIsCopiedWhileItIsClaimed: the checkpointer begins while Claim is at its
+// last steps. It is for the race detector.
+func TestG23_ALongTailIsCopiedWhileItIsClaimed(t *testing.T) {
+	v := newVolume(t, 1)
+	v.share = 1 << 20
+	mustOpenVolume(t, v)
+	for range share / 1024 {
+		mustPut(t, v, "a", "1")
+	}
+	v.crash(t, false)
+	moved := make(chan struct{}, 8)
+	v.moved = func() { moved <- struct{}{} }
+	v.share = 0
+	mustOpenVolume(t, v)
+	<-moved
+	if got := v.Uncopied(); got != 0 {
+		t.Errorf("%d records are not copied, want none", got)
+	}
+	if err := errors.Join(v.Close(), v.log.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestG9_AnIdleVolumeIsCopied: the copy has a change some seconds after it was made.
 func TestG9_AnIdleVolumeIsCopied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,6 +32,7 @@ type volume struct {
 	log   *wal.File
 	path  string
 	fault func(string) error
+	moved func()
 	share int // default share
 }
 
@@ -54,7 +55,7 @@ func (v *volume) open(tb testing.TB) (err error) {
 			return err
 		}
 	}
-	v.DB, err = kv.Open(v.path, kv.Options{NoSync: true, Fault: v.fault})
+	v.DB, err = kv.Open(v.path, kv.Options{NoSync: true, Fault: v.fault, Moved: v.moved})
 	if err != nil {
 		return err
 	}
