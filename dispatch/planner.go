@@ -65,7 +65,7 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 	}
 	var o runOptions
 	for _, opt := range opts {
-		opt(&o)
+		opt.changeRun(&o)
 	}
 	if err := o.apply(&job, fn); err != nil {
 		return storage.Job{}, refuse(call, "%w", err)

@@ -23,32 +23,37 @@ const (
 type None struct{}
 
 // FunctionOption changes a declaration.
-type FunctionOption func(*Info)
+type FunctionOption interface{ changeFunction(*Info) }
+
+// functionOption is a FunctionOption and nothing else.
+type functionOption func(*Info)
+
+func (o functionOption) changeFunction(to *Info) { o(to) }
 
 // Formerly names paths the function used to have. Jobs stored under them, and
 // callers that still use them, reach it. A path that another function has, or
 // had, is refused when the handler is bound.
 func Formerly(paths ...string) FunctionOption {
-	return func(info *Info) { info.Formerly = append(info.Formerly, paths...) }
+	return functionOption(func(info *Info) { info.Formerly = append(info.Formerly, paths...) })
 }
 
 // Deadline bounds one run of the function; it overrides the engine's default
 // for its kind and is in turn overridden by a job's Timeout. A function that
 // runs inside another's transaction is bounded by the outer one's.
 func Deadline(d time.Duration) FunctionOption {
-	return func(info *Info) {
+	return functionOption(func(info *Info) {
 		if d <= 0 {
 			panic(fmt.Sprintf("dispatch: %s: deadline %s is not positive", info.Path, d))
 		}
 		info.Deadline = d
-	}
+	})
 }
 
 // StrictArgs has jobs of the function whose stored arguments have a field that the
 // type does not have be held, as are those that do not decode at all. Without it they
 // run, and the field is left out.
 func StrictArgs() FunctionOption {
-	return func(info *Info) { info.StrictArgs = true }
+	return functionOption(func(info *Info) { info.StrictArgs = true })
 }
 
 // declare checks a declaration. A bad one panics: it is a mistake in the
@@ -57,7 +62,7 @@ func StrictArgs() FunctionOption {
 func declare(path string, kind Kind, internal bool, opts []FunctionOption) Info {
 	info := Info{Path: path, Kind: kind, Internal: internal}
 	for _, opt := range opts {
-		opt(&info)
+		opt.changeFunction(&info)
 	}
 	for i, p := range append([]string{path}, info.Formerly...) {
 		if err := Path(p).Check(); err != nil {

@@ -50,7 +50,7 @@ func DefaultRetry() RetryPolicy {
 // job, WithRetry, NoRetry or AtMostOnce, wins. It panics for a query, which is never a job,
 // and for a policy outside of its bounds.
 func Retry(policy RetryPolicy) FunctionOption {
-	return func(info *Info) {
+	return functionOption(func(info *Info) {
 		if info.Kind == KindQuery {
 			panic(fmt.Sprintf("dispatch: %s: a query is never retried", info.Path))
 		}
@@ -59,7 +59,7 @@ func Retry(policy RetryPolicy) FunctionOption {
 		}
 		policy.MaxAttempts = policy.attempts()
 		info.Retry = &policy
-	}
+	})
 }
 
 // RetryOf returns the policy of a job of the function at the path: what is stored

@@ -32,7 +32,12 @@ type Scheduler interface {
 }
 
 // RunOption changes how one job runs. Of two that say the same the last one counts.
-type RunOption func(*runOptions)
+type RunOption interface{ changeRun(*runOptions) }
+
+// runOption is a RunOption and nothing else.
+type runOption func(*runOptions)
+
+func (o runOption) changeRun(to *runOptions) { o(to) }
 
 type runOptions struct {
 	id         *storage.JobID
@@ -47,32 +52,32 @@ type runOptions struct {
 // the job has ended it means the later one; listings show both, the earlier one as
 // Superseded.
 func ID(id storage.JobID) RunOption {
-	return func(o *runOptions) { o.id = &id }
+	return runOption(func(o *runOptions) { o.id = &id })
 }
 
 // AsCaller has the job run as the identity that schedules it: its claims are
 // stored with the job. Without it, and for an anonymous caller, the job runs
 // anonymously.
 func AsCaller() RunOption {
-	return func(o *runOptions) { o.asCaller = true }
+	return runOption(func(o *runOptions) { o.asCaller = true })
 }
 
 // AtMostOnce has an action begin at most once: one that a crash cut off, or
 // that failed, is never run again. It is refused together with retries, and for
 // a mutation, whose effects happen exactly once anyway.
 func AtMostOnce() RunOption {
-	return func(o *runOptions) { o.atMostOnce = true }
+	return runOption(func(o *runOptions) { o.atMostOnce = true })
 }
 
 // Timeout bounds each attempt of the job, instead of the function's own
 // deadline. It is rounded up to a whole millisecond, and must be positive.
 func Timeout(d time.Duration) RunOption {
-	return func(o *runOptions) { o.timeout = &d }
+	return runOption(func(o *runOptions) { o.timeout = &d })
 }
 
 // WithRetry gives the job a retry policy instead of its function's (Retry), or DefaultRetry.
 func WithRetry(policy RetryPolicy) RunOption {
-	return func(o *runOptions) { o.retry = &policy }
+	return runOption(func(o *runOptions) { o.retry = &policy })
 }
 
 // NoRetry has the first failure of the job be its last.
