@@ -46,7 +46,7 @@ var kvFaults = []seededFault{
 	{
 		name: "log-not-missed", what: "a store that was never copied opens without its log",
 		pkg: "storage", tests: "TestG23_AStoreThatWasNeverCopiedNeedsItsLog",
-		edits: []edit{{"storage/internal/kv/db.go", `if db.inFile == 0 {`, `if db.inFile == 0 && !FAULT {`}},
+		edits: []edit{{"storage/internal/kv/db.go", `if empty {`, `if empty && !FAULT {`}},
 	},
 	{
 		name: "log-damage-fatal", what: "damage in the log keeps the whole store from opening",

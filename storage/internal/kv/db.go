@@ -214,10 +214,10 @@ func (db *DB) Claim(ctx context.Context, share int) (err error) {
 	if err := db.replay(ctx); err != nil {
 		return err
 	}
-	first := db.inFile == 0
+	empty := db.inFile == 0
 	db.stopped = make(chan struct{})
 	go db.checkpoints()
-	if first {
+	if empty {
 		// A copy that says which records it has is not opened without its log.
 		return db.checkpoint(noFault)
 	}
