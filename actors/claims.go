@@ -175,7 +175,7 @@ func (c *claimPass) holdIfDue(job *storage.Job) {
 		return
 	}
 	if err := c.hold(c.tx, job, c.eng.unrunnable(job), c.wall); err != nil {
-		c.eng.opts.Logger.Error("holding a job", "app", c.id, "job", job.ID, "err", err)
+		c.eng.opts.Logger.Error("holding a job", c.attrsOf(job, "err", err)...)
 		c.keep(job, c.wall.Add(time.Second))
 		return
 	}
@@ -186,7 +186,7 @@ func (c *claimPass) holdIfDue(job *storage.Job) {
 func (c *claimPass) claim(job *storage.Job, suspect bool) {
 	ok, err := c.tx.Claim(job)
 	if err != nil {
-		c.eng.opts.Logger.Error("claiming a job", "app", c.id, "job", job.ID, "err", err)
+		c.eng.opts.Logger.Error("claiming a job", c.attrsOf(job, "err", err)...)
 		c.keep(job, c.wall.Add(time.Second))
 	}
 	if err != nil || !ok {

@@ -150,7 +150,7 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 func jobOf(t *storage.Trigger) storage.Job {
 	return storage.Job{
 		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name,
-		AtMostOnce: t.AtMostOnce, Timeout: t.Timeout, Claims: t.Claims,
+		AtMostOnce: t.AtMostOnce, Timeout: t.Timeout, Claims: t.Claims, Tags: t.Tags,
 	}
 }
 

@@ -51,7 +51,7 @@ func (s *scheduler) warnHeld(job *storage.Job, reason string) {
 		s.warned = map[string]bool{}
 	}
 	s.warned[job.Function] = true
-	s.eng.opts.Logger.Warn("jobs that cannot run are held", "app", s.id, "function", job.Function, "job", job.ID, "reason", reason)
+	s.eng.opts.Logger.Warn("jobs that cannot run are held", s.attrsOf(job, "reason", reason)...)
 }
 
 // wakeHeld wakes the apps with jobs that were held by other functions than the

@@ -107,7 +107,7 @@ func (s *scheduler) applyEnded() {
 			return
 		}
 		if err != nil {
-			s.eng.opts.Logger.Error("ending a run", "app", s.id, "job", r.job.ID, "err", err)
+			s.eng.opts.Logger.Error("ending a run", s.attrsOf(&r.job, "err", err)...)
 		}
 		over = append(over, r)
 	}
@@ -138,7 +138,7 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 		StartedAt: r.startedAt,
 		Error:     &storage.JobError{Code: string(e.Code), Message: e.Message},
 	}
-	log := s.eng.opts.Logger.With("app", s.id, "function", r.job.Function, "job", r.job.ID, "attempt", r.attempt, "err", e)
+	log := s.eng.opts.Logger.With(s.attrsOf(&r.job, "attempt", r.attempt, "err", e)...)
 	cut := interrupted(end.err)
 	if cut == nil && volumeFailed(end.err) {
 		cut = cutByVolume

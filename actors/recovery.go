@@ -61,7 +61,7 @@ func (s *scheduler) recover() error {
 			return err
 		}
 		if err != nil {
-			s.eng.opts.Logger.Error("recovering a claimed job", "app", s.id, "job", job.ID, "err", err)
+			s.eng.opts.Logger.Error("recovering a claimed job", s.attrsOf(job, "err", err)...)
 			continue // the next recovery finds it again
 		}
 		mended = append(mended, job.ClaimID())
@@ -78,7 +78,7 @@ func (app *appState) logInterruption(job *storage.Job, end storage.End, crashed 
 		level = slog.LevelDebug // of a volume that keeps failing, say: it has been told
 	}
 	app.eng.opts.Logger.Log(context.Background(), level, "job was interrupted",
-		"app", app.id, "function", job.Function, "job", job.ID, "attempt", job.Attempts+1, "then", end.State)
+		app.attrsOf(job, "attempt", job.Attempts+1, "then", end.State)...)
 }
 
 // commitMended submits what recover has written of the claims.

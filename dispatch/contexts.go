@@ -16,6 +16,7 @@ type JobRun struct {
 	ID           storage.JobID // the same for every attempt, and the app's only: another app may have a job of this id
 	Attempt      int           // 1 is the first
 	ScheduledFor time.Time     // the instant first asked for, whatever retries and lateness made of it
+	Tags         []string      // see Tags; not to be written to
 }
 
 // IdempotencyKey is what to hand to another service, so that what an action asks

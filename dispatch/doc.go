@@ -57,7 +57,7 @@
 // MaxAttempts, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
 // Mutation, MutationCtx, MutationRef, MutationRunner, NewRegistry, NoRetry, None,
 // PanicError, Path, Permanent, Query, QueryCtx, QueryRef, QueryRunner, Registry, Retry,
-// RetryPolicy, RunOption, Scheduler, StrictArgs, Tick, Timeout, Trigger, TriggerFault,
+// RetryPolicy, RunOption, Scheduler, StrictArgs, Tags, TagsOption, Tick, Timeout, Trigger, TriggerFault,
 // TriggerFaults, Upcoming, WithRetry.
 //
 // For engines, and they change with the engine: CheckStored, DecodeIdentity, Env,

@@ -113,7 +113,7 @@ func TestAnActionRunsAsItsCallerAndForItsJob(t *testing.T) {
 	if string(out) != `"ada/j1/2"` {
 		t.Errorf("the inner run saw %s", out)
 	}
-	if got := e.seen[1]; got.Origin != dispatch.OriginFunction || got.Depth != 1 || got.Job != job || got.Kind != dispatch.KindMutation {
+	if got := e.seen[1]; got.Origin != dispatch.OriginFunction || got.Depth != 1 || !reflect.DeepEqual(got.Job, job) || got.Kind != dispatch.KindMutation {
 		t.Errorf("inner invocation %+v", got)
 	}
 }
@@ -368,12 +368,18 @@ func TestLogIsTagged(t *testing.T) {
 	env.Job = dispatch.JobRun{ID: "j1", Attempt: 3}
 	_, err = fn.RunAction(env, nil)
 	mustDo(t, err)
+	env.Job.Tags = []string{"a", "b c"}
+	_, err = fn.RunAction(env, nil)
+	mustDo(t, err)
 	want := `level=INFO msg=one app=acme function=a:b k=1
 level=WARN msg=two app=acme function=a:b w=2 g.k=1
 level=WARN msg=three app=acme function=a:b g.k=1
 level=INFO msg=one app=acme function=a:b job=j1 attempt=3 k=1
 level=WARN msg=two app=acme function=a:b job=j1 attempt=3 w=2 g.k=1
 level=WARN msg=three app=acme function=a:b job=j1 attempt=3 g.k=1
+level=INFO msg=one app=acme function=a:b job=j1 attempt=3 tags="[a b c]" k=1
+level=WARN msg=two app=acme function=a:b job=j1 attempt=3 tags="[a b c]" w=2 g.k=1
+level=WARN msg=three app=acme function=a:b job=j1 attempt=3 tags="[a b c]" g.k=1
 `
 	if log.String() != want {
 		t.Errorf("log\n%swant\n%s", &log, want)

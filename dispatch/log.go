@@ -6,7 +6,7 @@ import (
 )
 
 // logger returns ctx.Log: the engine's logger with the attributes app, function,
-// and for a job's run job and attempt. They are made only when a record is
+// and for a job's run job, attempt and tags. They are made only when a record is
 // logged, because most runs log nothing.
 func (f *frame) logger() *slog.Logger {
 	f.tags = tagHandler{base: f.env.Logger.Handler(), run: f}
@@ -25,6 +25,9 @@ func (h *tagHandler) tagged() slog.Handler {
 	}
 	if job := h.run.env.Job; job.ID != "" {
 		attrs = append(attrs, slog.String("job", string(job.ID)), slog.Int("attempt", job.Attempt))
+		if len(job.Tags) > 0 {
+			attrs = append(attrs, slog.Any("tags", job.Tags))
+		}
 	}
 	return h.base.WithAttrs(attrs)
 }

@@ -94,6 +94,11 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 		}
 		job.Timeout = ceil(*o.timeout)
 	}
+	if job.Tags = o.tagsOf(fn); len(job.Tags) > 0 {
+		if err := storage.CheckTags(job.Tags); err != nil {
+			return err
+		}
+	}
 	if o.retry != nil {
 		if err := o.retry.check(); err != nil {
 			return err
@@ -131,6 +136,6 @@ func dueInstant(t time.Time) (time.Time, error) {
 // refuse is the error of a call whose instant or options are at fault.
 func refuse(call Call, format string, args ...any) *Error {
 	e := Errorf(CodeInvalidArgument, format, args...)
-	e.Path = brief.Cut(call.path, MaxPath)
+	e.Path, e.Message = brief.Cut(call.path, MaxPath), withoutCode(e.Message, e.Code)
 	return e
 }

@@ -22,6 +22,7 @@ type Info struct {
 	Deadline time.Duration // bound of one run; 0 means the engine's default for the kind
 	Formerly []string      // paths it used to have
 	Retry    *RetryPolicy  // of its jobs that have none of their own; nil means DefaultRetry
+	Tags     []string      // of its jobs that have none of their own
 
 	StrictArgs bool // jobs run only with arguments that fit exactly
 }

@@ -45,6 +45,7 @@ type runOptions struct {
 	atMostOnce bool
 	timeout    *time.Duration
 	retry      *RetryPolicy
+	tags       *TagsOption
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a

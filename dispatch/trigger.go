@@ -29,9 +29,10 @@ type Trigger struct {
 	Retry  *RetryPolicy
 	Paused bool // made, but not ticking until it is resumed
 
-	// AtMostOnce and Timeout are options of the ticks, as of other jobs.
+	// AtMostOnce, Timeout and Tags are options of the ticks, as of other jobs.
 	AtMostOnce bool
 	Timeout    time.Duration // 0 is the function's own
+	Tags       []string
 	// As is who the ticks run as, such as a service with a name of its own; nil is
 	// anonymous. It is stored with the trigger. Where stored identities are looked at
 	// again when jobs run (actors.Options.Reauthorize), this one is, too.
@@ -222,6 +223,9 @@ func (p Planner) trigger(def *Trigger) (storage.Trigger, error) {
 	if def.Timeout != 0 {
 		opts = append(opts, Timeout(def.Timeout))
 	}
+	if len(def.Tags) > 0 {
+		opts = append(opts, Tags(def.Tags...))
+	}
 	if def.As != nil {
 		p.Identity = def.As
 		opts = append(opts, AsCaller())
@@ -231,7 +235,7 @@ func (p Planner) trigger(def *Trigger) (storage.Trigger, error) {
 		return storage.Trigger{}, err
 	}
 	t.Function, t.Args, t.Retry = job.Function, job.Args, job.Retry
-	t.AtMostOnce, t.Timeout, t.Claims = job.AtMostOnce, job.Timeout, job.Claims
+	t.AtMostOnce, t.Timeout, t.Claims, t.Tags = job.AtMostOnce, job.Timeout, job.Claims, job.Tags
 	return t, nil
 }
 
@@ -304,6 +308,9 @@ func CheckStored(t *storage.Trigger) error {
 	}
 	if t.Timeout < 0 {
 		return fmt.Errorf("timeout %v is negative", t.Timeout)
+	}
+	if err := storage.CheckTags(t.Tags); err != nil {
+		return err
 	}
 	filled := *t
 	return checkPolicies(&filled)

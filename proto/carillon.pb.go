@@ -349,7 +349,8 @@ type Job struct {
 	Reason   string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
 	HeldAtMs int64  `protobuf:"varint,26,opt,name=held_at_ms,json=heldAtMs,proto3" json:"held_at_ms,omitempty"`
 	// Forgotten counts the attempts that history has no more.
-	Forgotten     uint32 `protobuf:"varint,27,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
+	Forgotten     uint32   `protobuf:"varint,27,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
+	Tags          []string `protobuf:"bytes,53,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -578,6 +579,13 @@ func (x *Job) GetForgotten() uint32 {
 		return x.Forgotten
 	}
 	return 0
+}
+
+func (x *Job) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
 }
 
 // NotKept is why the result of a success cannot be kept.
@@ -976,7 +984,9 @@ type Trigger struct {
 	// AtStart: it has no spec, and ticks when the program starts.
 	AtStart bool `protobuf:"varint,43,opt,name=at_start,json=atStart,proto3" json:"at_start,omitempty"`
 	// Started is the epoch of the volume in which it last did.
-	Started       uint64 `protobuf:"varint,44,opt,name=started,proto3" json:"started,omitempty"`
+	Started uint64 `protobuf:"varint,44,opt,name=started,proto3" json:"started,omitempty"`
+	// Tags are those of its ticks.
+	Tags          []string `protobuf:"bytes,53,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1275,6 +1285,13 @@ func (x *Trigger) GetStarted() uint64 {
 		return x.Started
 	}
 	return 0
+}
+
+func (x *Trigger) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
 }
 
 // TriggerMark is how far a trigger had come when the first slot was decided in a clock
@@ -2438,7 +2455,7 @@ const file_carillon_proto_rawDesc = "" +
 	" \x01(\x04R\tcorrected\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xf2\x06\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x86\a\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2471,7 +2488,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06reason\x18\x19 \x01(\tR\x06reason\x12\x1c\n" +
 	"\n" +
 	"held_at_ms\x18\x1a \x01(\x03R\bheldAtMs\x12\x1c\n" +
-	"\tforgotten\x18\x1b \x01(\rR\tforgotten\"7\n" +
+	"\tforgotten\x18\x1b \x01(\rR\tforgotten\x12\x12\n" +
+	"\x04tags\x185 \x03(\tR\x04tags\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +
@@ -2495,7 +2513,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
 	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x14\n" +
-	"\x05token\x18\x05 \x01(\x04R\x05token\"\xd1\t\n" +
+	"\x05token\x18\x05 \x01(\x04R\x05token\"\xe5\t\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -2541,7 +2559,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05marks\x18) \x03(\v2\x15.carillon.TriggerMarkR\x05marks\x12(\n" +
 	"\x05spent\x18* \x03(\v2\x12.carillon.SlotSpanR\x05spent\x12\x19\n" +
 	"\bat_start\x18+ \x01(\bR\aatStart\x12\x18\n" +
-	"\astarted\x18, \x01(\x04R\astarted\"\x90\x01\n" +
+	"\astarted\x18, \x01(\x04R\astarted\x12\x12\n" +
+	"\x04tags\x185 \x03(\tR\x04tags\"\x90\x01\n" +
 	"\vTriggerMark\x12\x10\n" +
 	"\x03era\x18\x01 \x01(\x04R\x03era\x12\x1d\n" +
 	"\n" +

@@ -61,6 +61,7 @@ type Cron struct {
 	TimeoutMs       int64              `json:"timeoutMs"`       // 0: the function's own
 	As              *dispatch.Identity `json:"as"`              // who its ticks run as; null is anonymous
 	SuccessWithinMs int64              `json:"successWithinMs"` // how long without a success is too long; 0: nothing is
+	Tags            []string           `json:"tags,omitempty"`  // of its ticks
 
 	Declared    bool       `json:"declared"` // by the program, which alone can change or delete it
 	Paused      bool       `json:"paused"`
@@ -138,6 +139,7 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
 		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: info.As,
 		SuccessWithinMs: info.SuccessWithin.Milliseconds(), LastSuccessAt: instant(info.LastSuccessAt), Overdue: info.Overdue,
+		Tags: info.Tags,
 	}
 	for _, at := range info.Upcoming {
 		c.Next = append(c.Next, CronNext{at.Slot.UTC(), at.At.UTC()})
@@ -178,6 +180,7 @@ type cronDefinition struct {
 	TimeoutMs       int64              `json:"timeoutMs"`
 	As              *dispatch.Identity `json:"as"`
 	SuccessWithinMs int64              `json:"successWithinMs"`
+	Tags            []string           `json:"tags"`
 
 	// Retry has to name its attempts and base: a zero in the place of what was left out
 	// would mean no wait.
@@ -202,7 +205,7 @@ func (d *cronDefinition) cron() (dispatch.Trigger, error) {
 	if d.As != nil && (!strings.HasPrefix(d.As.Subject, servicePrefix) || d.As.Subject == servicePrefix) {
 		return bad("as: the subject is %.64q, want the name of a service, such as %q", d.As.Subject, servicePrefix+"cleaner")
 	}
-	def := dispatch.Trigger{Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Overlap: d.Overlap, AtMostOnce: d.AtMostOnce, As: d.As}
+	def := dispatch.Trigger{Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Overlap: d.Overlap, AtMostOnce: d.AtMostOnce, As: d.As, Tags: d.Tags}
 	if d.Args == nil {
 		d.Args = json.RawMessage("{}")
 	}

@@ -37,14 +37,14 @@
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON
 //
-// A filter is storage.JobFilter: {"states","function","trigger","error",
-// "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state (more than
-// once for several), function, trigger, error, dueFrom, dueBefore, endedFrom,
+// A filter is storage.JobFilter: {"states","function","trigger","error","tags",
+// "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state and tag (more
+// than once for several), function, trigger, error, dueFrom, dueBefore, endedFrom,
 // endedBefore, and limit and cursor. Types Job, JobPage, Bulk and
 // StuckHandler are what is answered.
 //
 // A definition is {"name","spec","function"}, and if wanted "zone", "args",
-// "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs",
+// "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs", "tags",
 // "retry":{"maxAttempts","backoff","baseMs","maxMs","jitter"} and, where one is made, "paused".
 // Type Cron is what is answered.
 //

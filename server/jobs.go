@@ -48,6 +48,7 @@ type Job struct {
 	Attempts     int               `json:"attempts"`
 	Failures     int               `json:"failures"`
 	Error        *storage.JobError `json:"error"`
+	Tags         []string          `json:"tags,omitempty"`
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
@@ -84,13 +85,13 @@ func jobOf(job *storage.Job) Job {
 		Due: job.Due.UTC(), ScheduledFor: job.ScheduledFor.UTC(), EnqueuedAt: job.EnqueuedAt.UTC(),
 		StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
-		Superseded: job.Superseded,
-		Reason:     job.Reason, HeldAt: instant(job.HeldAt),
+		Superseded: job.Superseded, Tags: job.Tags,
+		Reason: job.Reason, HeldAt: instant(job.HeldAt),
 	}
 }
 
 // filterKeys are the parameters of a listing's URL.
-var filterKeys = []string{"state", "function", "trigger", "error", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor"}
+var filterKeys = []string{"state", "function", "trigger", "error", "tag", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor"}
 
 // filterOf makes the filter of a URL's parameters.
 func filterOf(query url.Values) (f storage.JobFilter, err error) {
@@ -98,13 +99,14 @@ func filterOf(query url.Values) (f storage.JobFilter, err error) {
 		if !slices.Contains(filterKeys, key) {
 			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "unknown parameter %.32q, want any of %q", key, filterKeys)
 		}
-		if key != "state" && len(values) > 1 {
+		if key != "state" && key != "tag" && len(values) > 1 {
 			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is given twice", key)
 		}
 	}
 	for _, s := range query["state"] {
 		f.States = append(f.States, storage.State(s))
 	}
+	f.Tags = query["tag"]
 	f.Function, f.Trigger, f.Error, f.Cursor = query.Get("function"), query.Get("trigger"), query.Get("error"), query.Get("cursor")
 	for key, into := range map[string]*time.Time{
 		"dueFrom": &f.Due.From, "dueBefore": &f.Due.Before, "endedFrom": &f.Ended.From, "endedBefore": &f.Ended.Before,
@@ -270,5 +272,5 @@ func (h *handler) bulk(do bulkOperation) operation {
 
 // onlyStates says whether the filter has no condition but states.
 func onlyStates(f *storage.JobFilter) bool {
-	return f.Function == "" && f.Trigger == "" && f.Error == "" && f.Due == storage.TimeRange{} && f.Ended == storage.TimeRange{}
+	return f.Function == "" && f.Trigger == "" && f.Error == "" && len(f.Tags) == 0 && f.Due == storage.TimeRange{} && f.Ended == storage.TimeRange{}
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,7 +41,7 @@ func mustKill(tb testing.TB, s *site, n int) (ids []storage.JobID) {
 	}
 	sched := app.Scheduler(tb.Context())
 	for range n {
-		id, err := sched.RunAfter(0, dispatch.Path("bad:job").With(dispatch.None{}), dispatch.NoRetry())
+		id, err := sched.RunAfter(0, dispatch.Path("bad:job").With(dispatch.None{}), dispatch.NoRetry(), dispatch.Tags("bad", "x"))
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -72,7 +73,7 @@ func TestJobsLife(t *testing.T) {
 	}
 	job := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/"+string(ids[0]), ""))
 	if job.ID != ids[0] || job.State != storage.StateFailed || job.Function != "bad:job" || string(job.Args) != "{}" ||
-		job.EndedAt == nil || job.Attempts != 1 || job.Error == nil || job.Error.Code != "unavailable" || len(job.History) != 1 {
+		job.EndedAt == nil || job.Attempts != 1 || job.Error == nil || job.Error.Code != "unavailable" || len(job.History) != 1 || fmt.Sprint(job.Tags) != "[bad x]" {
 		t.Errorf("got %+v", job)
 	}
 	list := func(query string) int {
@@ -82,6 +83,7 @@ func TestJobsLife(t *testing.T) {
 	ended := url.QueryEscape(job.EndedAt.Format(time.RFC3339Nano))
 	for query, want := range map[string]int{
 		"function=bad:job": 5, "function=notes:post": 0, "error=unavailable": 5, "error=internal": 0, "trigger=t": 0,
+		"tag=bad": 5, "tag=bad&tag=x": 5, "tag=bad&tag=good": 0,
 		"endedFrom=" + ended: 5, "state=pending": 0,
 	} {
 		if got := list(query); got != want {
@@ -98,6 +100,9 @@ func TestJobsLife(t *testing.T) {
 	}
 	if n := mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/"+string(ids[0])+"/drop", "")).Jobs; n != 1 || list("") != 4 {
 		t.Errorf("one drop is of %d, and leaves %d", n, list(""))
+	}
+	if n := bulk("drop", `{"filter":{"tags":["good"]}}`); n != 0 {
+		t.Errorf("%d jobs with another tag were dropped", n)
 	}
 	if n := bulk("retry", `{"filter":{"error":"unavailable","ended":{"from":"2020-01-01T00:00:00Z"}}}`); n != 4 {
 		t.Errorf("%d were retried, want 4", n)

@@ -22,11 +22,11 @@
 //
 // For functions and their hosts: AppID, Attempt, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage,
-// MaxCatchUp, MaxInstant, MaxTriggerName, MaxTriggers, NewTable, NotKept, Overlap, Query,
+// MaxCatchUp, MaxInstant, MaxTag, MaxTags, MaxTriggerName, MaxTriggers, NewTable, NotKept, Overlap, Query,
 // Reader, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table, TimeRange, Trigger,
 // TxLimits, VerifyBackup, Writer, and every error.
 //
-// For engines, and they change with the engine: App, CheckTriggerName, ClaimID, ClockNotes,
+// For engines, and they change with the engine: App, CheckTags, CheckTriggerName, ClaimID, ClockNotes,
 // End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Loss, Misfits, Open,
 // Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats, Store, TickID,
 // TriggerMark, Tx.

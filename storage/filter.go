@@ -16,6 +16,7 @@ type JobFilter struct {
 	Function string    `json:"function,omitempty"` // path; "" means every function
 	Trigger  string    `json:"trigger,omitempty"`  // the ticks and runs by hand of a trigger; "" means all jobs
 	Error    string    `json:"error,omitempty"`    // code of the latest error; "" means any, and none
+	Tags     []string  `json:"tags,omitempty"`     // only jobs that have all of them; see CheckTags
 	Due      TimeRange `json:"due,omitzero"`       // instant of the next attempt, or of the last one
 	Ended    TimeRange `json:"ended,omitzero"`     // only jobs that have ended have this one
 
@@ -46,6 +47,9 @@ func (f *JobFilter) Check() error {
 			return fmt.Errorf("%w: unknown state %s, want pending, running, held, success, failed or canceled", ErrInvalid, quote(string(s)))
 		}
 	}
+	if err := CheckTags(f.Tags); err != nil {
+		return err
+	}
 	if err := f.Due.check("due"); err != nil {
 		return err
 	}
@@ -65,6 +69,7 @@ func (f *JobFilter) matches(job *Job) bool {
 		(f.Function == "" || job.Function == f.Function) &&
 		(f.Trigger == "" || job.Trigger == f.Trigger) &&
 		(f.Error == "" || job.Error != nil && job.Error.Code == f.Error) &&
+		hasTags(job, f.Tags) &&
 		f.Due.has(job.Due) &&
 		(f.Ended == TimeRange{} || job.State.Ended() && f.Ended.has(job.CompletedAt))
 }

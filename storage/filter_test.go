@@ -27,6 +27,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 				if i%3 == 0 {
 					job.Trigger = "tick"
 				}
+				job.Tags = [][]string{nil, {"eu"}, {"us", "eu"}}[i/2%3]
 				id := mustInsert(t, tx.JobWriter(), job)
 				switch state := states[i%4]; state {
 				case storage.StatePending:
@@ -81,6 +82,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 			Function: rapid.SampledFrom([]string{"", "a:f0", "a:f", "a:f1"}).Draw(t, "function"),
 			Trigger:  rapid.SampledFrom([]string{"", "", "tick", "tock"}).Draw(t, "trigger"),
 			Error:    rapid.SampledFrom([]string{"", "", "internal", "unavailable"}).Draw(t, "error"),
+			Tags:     rapid.SampledFrom([][]string{nil, nil, {"eu"}, {"eu", "us"}, {"e"}}).Draw(t, "tags"),
 			Due:      span.Draw(t, "due"),
 			Ended:    span.Draw(t, "ended"),
 			Limit:    rapid.IntRange(1, 30).Draw(t, "limit"),
@@ -90,6 +92,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 			if (len(f.States) == 0 || slices.Contains(f.States, job.State)) &&
 				(f.Function == "" || f.Function == job.Function) && (f.Trigger == "" || f.Trigger == job.Trigger) &&
 				(f.Error == "" || job.Error != nil && f.Error == job.Error.Code) && has(f.Due, job.Due) &&
+				!slices.ContainsFunc(f.Tags, func(tag string) bool { return !slices.Contains(job.Tags, tag) }) &&
 				(f.Ended == storage.TimeRange{} || !job.CompletedAt.IsZero() && has(f.Ended, job.CompletedAt)) {
 				want = append(want, job.ID)
 			}
@@ -106,6 +109,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 		{Limit: 1001},
 		{States: []storage.State{"done"}},
 		{Cursor: "x"},
+		{Tags: []string{""}},
 		{Due: storage.TimeRange{From: testNow, Before: testNow}},
 		{Ended: storage.TimeRange{From: testNow, Before: testNow.Add(-1)}},
 	} {

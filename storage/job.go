@@ -54,6 +54,7 @@ type Job struct {
 	AtMostOnce bool
 	Timeout    time.Duration // bound of one attempt; 0 means the function's own
 	Claims     []byte        // the stored caller's identity as JSON; nil means no user
+	Tags       []string      // see CheckTags
 
 	Trigger  string    // the cron trigger the job is a tick of; "" if it is none
 	Slot     time.Time // the slot the tick stands for; zero if it was run by hand

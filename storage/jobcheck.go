@@ -74,6 +74,9 @@ func (c *jobCheck) job(t tag, p place, value []byte) {
 	if job.ID.Check() != nil && !strings.HasPrefix(string(job.ID), tickPrefix) {
 		c.bad("a job's id is %s", quote(string(job.ID)))
 	}
+	if err := CheckTags(job.Tags); err != nil {
+		c.failed(fmt.Errorf("%w: job %s: %w", ErrCorrupt, job.ID, err))
+	}
 	if p.seq > c.want.seq {
 		c.bad("job %s has number %d, above the last assigned, %d", job.ID, p.seq, c.want.seq)
 	}

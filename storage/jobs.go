@@ -28,11 +28,11 @@ func (j *Job) Seq() uint64 { return j.place.seq }
 const maxErrorLen = 1024
 
 // InsertJob stores a pending job in the transaction of w. It uses the caller's Function,
-// Args, Due, ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout and Claims, and ID; it
+// Args, Due, ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout, Claims and Tags, and ID; it
 // mints an id if that is empty. EnqueuedAt is raised to the transaction's instant if it
 // is before that. Errors: ErrExists if a pending, running or
 // dead job holds the id, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
-// ErrInvalid for an id or an instant out of bounds. Nothing is changed then.
+// ErrInvalid for an id, an instant or tags out of bounds. Nothing is changed then.
 func (w JobWriter) InsertJob(job Job) (JobID, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
@@ -69,6 +69,9 @@ func (v *view) insert(job Job) (JobID, error) {
 	}
 	if !utf8.ValidString(job.Function) {
 		return "", fmt.Errorf("%w: function %s is not UTF-8", ErrInvalid, quote(job.Function))
+	}
+	if err := CheckTags(job.Tags); err != nil {
+		return "", err
 	}
 	job.State = StatePending
 	job.place = place{due, c.seq + 1}

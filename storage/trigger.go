@@ -55,10 +55,11 @@ type Trigger struct {
 	AtStart  bool          // it has no Spec, and ticks once in each epoch of its volume
 	Jitter   time.Duration // bound of the delay; each app and trigger has its own, always the same
 	Retry    *Retry        // of its ticks; nil means their function's, or the default one up to the next slot
-	// AtMostOnce, Timeout and Claims are those of its ticks, and of its runs by hand.
+	// AtMostOnce, Timeout, Claims and Tags are those of its ticks, and of its runs by hand.
 	AtMostOnce bool
 	Timeout    time.Duration // 0 means the function's own
 	Claims     []byte        // the identity they run as, as JSON; nil is anonymous
+	Tags       []string      // see CheckTags
 	// SuccessWithin is how long without a success is too long; 0 means that nothing is.
 	SuccessWithin time.Duration
 	Declared      bool // by the program; false: made at run time
@@ -198,7 +199,7 @@ func encodeTrigger(t *Trigger) []byte {
 		AtMostOnce: t.AtMostOnce, TimeoutMs: t.Timeout.Milliseconds(), Claims: t.Claims,
 		SuccessWithinMs: t.SuccessWithin.Milliseconds(), LastSuccessAtMs: msOf(t.LastSuccessAt),
 		DecidedMs: msOf(t.Decided), Fault: t.Fault, Seq: t.Seq, LastSuccessSeq: t.LastSuccessSeq,
-		HeldJob: string(t.HeldJob), AtStart: t.AtStart, Started: t.Started,
+		HeldJob: string(t.HeldJob), AtStart: t.AtStart, Started: t.Started, Tags: t.Tags,
 	}
 	for _, m := range t.Marks {
 		p.Marks = append(p.Marks, &proto.TriggerMark{
@@ -237,7 +238,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 		AtMostOnce: p.AtMostOnce, Timeout: time.Duration(p.TimeoutMs) * time.Millisecond, Claims: p.Claims,
 		SuccessWithin: time.Duration(p.SuccessWithinMs) * time.Millisecond, LastSuccessAt: timeOf(p.LastSuccessAtMs),
 		Decided: timeOf(p.DecidedMs), Fault: p.Fault, Seq: p.Seq, LastSuccessSeq: p.LastSuccessSeq,
-		HeldJob: JobID(p.HeldJob), AtStart: p.AtStart, Started: p.Started,
+		HeldJob: JobID(p.HeldJob), AtStart: p.AtStart, Started: p.Started, Tags: p.Tags,
 	}
 	for _, m := range p.Marks {
 		t.Marks = append(t.Marks, TriggerMark{EraID(m.Era), timeOf(m.DecidedMs), timeOf(m.LastSuccessMs), m.LastSuccessSeq})

@@ -158,16 +158,16 @@ func (h *Harness) Job(app storage.AppID, id storage.JobID) storage.Job {
 // Jobs returns all jobs of the app in the states, or in any if none is given.
 func (h *Harness) Jobs(app storage.AppID, states ...storage.State) []storage.Job {
 	h.tb.Helper()
-	jobs, err := h.jobs(app, states)
+	jobs, err := h.jobs(app, storage.JobFilter{States: states})
 	if err != nil {
 		h.tb.Fatalf("app %s: list jobs: %v", app, err)
 	}
 	return jobs
 }
 
-func (h *Harness) jobs(app storage.AppID, states []storage.State) (jobs []storage.Job, err error) {
+func (h *Harness) jobs(app storage.AppID, filter storage.JobFilter) (jobs []storage.Job, err error) {
 	h.tb.Helper()
-	filter := storage.JobFilter{States: states, Limit: 1000}
+	filter.Limit = 1000
 	for {
 		page, err := h.Scheduler(app).List(filter)
 		if err != nil {

@@ -37,7 +37,7 @@ import (
 //	call APP PATH [ARGS]      a client's call; prints its result, or its error
 //	as WHO call APP PATH …    the same, signed in
 //	schedule APP ±D [OPTION…] PATH [ARGS]  the host's RunAfter, or RunAt an instant that has passed; prints the id
-//	jobs APP [STATE]          the jobs, as the app's scheduler lists them
+//	jobs APP [STATE] [tags=A,B]  the jobs, as the app's scheduler lists them
 //	job APP ID                one job, with its attempts that did not succeed
 //	cancel APP ID             prints whether that was in time
 //	dead APP | retry APP ID | drop APP ID
@@ -57,7 +57,7 @@ import (
 //	export APP | import APP   keep a copy of the app; make an app of the copy that was kept last
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
-// Options of a job are id=I, once, timeout=D, attempts=N, base=D, max=D, linear and jitter;
+// Options of a job are id=I, once, timeout=D, tags=A,B, attempts=N, base=D, max=D, linear and jitter;
 // those of a trigger overlap=O, catch-up=C and paused.
 //
 // Minted ids differ from run to run, so they are printed, and may be written, as
@@ -219,13 +219,17 @@ func (s *script) command(words []string, line string) (string, error) {
 		_, call, _ := strings.Cut(line, " call ")
 		return s.call("call "+call, &dispatch.Identity{Subject: words[1]})
 	case "jobs":
-		var states []storage.State
-		if state := arg(words, 2); state != "" {
-			states = append(states, storage.State(state))
+		var filter storage.JobFilter
+		for _, word := range words[2:] {
+			if tags, ok := strings.CutPrefix(word, "tags="); ok {
+				filter.Tags = strings.Split(tags, ",")
+			} else {
+				filter.States = append(filter.States, storage.State(word))
+			}
 		}
-		return s.jobs(app, states...)
+		return s.jobs(app, filter)
 	case "dead":
-		return s.jobs(app, storage.StateFailed)
+		return s.jobs(app, storage.JobFilter{States: []storage.State{storage.StateFailed}})
 	case "job":
 		return s.job(app, id)
 	case "cancel":
@@ -334,8 +338,8 @@ func (s *script) call(line string, who *dispatch.Identity) (string, error) {
 }
 
 // jobs prints a line for each job.
-func (s *script) jobs(app storage.AppID, states ...storage.State) (string, error) {
-	jobs, err := s.h.jobs(app, states)
+func (s *script) jobs(app storage.AppID, filter storage.JobFilter) (string, error) {
+	jobs, err := s.h.jobs(app, filter)
 	var lines []string
 	for _, job := range jobs {
 		lines = append(lines, s.line(&job))
@@ -347,6 +351,9 @@ func (s *script) line(job *storage.Job) string {
 	line := fmt.Sprintf("%s %s %s due %s", job.ID, job.Function, job.State, s.since(job.Due))
 	if job.Attempts > 0 {
 		line += fmt.Sprintf(" attempts %d", job.Attempts)
+	}
+	if len(job.Tags) > 0 {
+		line += " tags " + strings.Join(job.Tags, ",")
 	}
 	if job.Error != nil {
 		line += fmt.Sprintf(" error %s: %s", job.Error.Code, job.Error.Message)

@@ -59,7 +59,7 @@ func (s *script) schedule(line string) (string, error) {
 	return string(id), err
 }
 
-// runOption reads one of the options of a job: id=I, once, timeout=D, and those
+// runOption reads one of the options of a job: id=I, once, timeout=D, tags=A,B, and those
 // of its retries: attempts=N, base=D, max=D, linear, jitter.
 func runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, error) {
 	name, value, _ := strings.Cut(word, "=")
@@ -75,6 +75,8 @@ func runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, e
 		return dispatch.ID(storage.JobID(value)), nil
 	case "once":
 		return dispatch.AtMostOnce(), nil
+	case "tags":
+		return dispatch.Tags(strings.Split(value, ",")...), nil
 	case "timeout":
 		d, err := time.ParseDuration(value)
 		return dispatch.Timeout(d), err

@@ -182,6 +182,9 @@ func showCron(w io.Writer, c server.Cron) {
 	if c.As != nil {
 		row("as", "%s", c.As.Subject)
 	}
+	if len(c.Tags) > 0 {
+		row("tags", "%s", strings.Join(c.Tags, ", "))
+	}
 	row("next", "%s", nextOf(&c))
 	for _, at := range c.Next[min(1, len(c.Next)):] {
 		row("", "%s", tickOf(at))

@@ -38,6 +38,10 @@ func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
 	flags.StringVar(&f.Function, "function", "", "only jobs of the function `PATH`")
 	flags.StringVar(&f.Trigger, "trigger", "", "only ticks and runs of the trigger `NAME`")
 	flags.StringVar(&f.Error, "error", "", "only jobs whose latest error has the `CODE`, such as unavailable")
+	flags.Func("tag", "only jobs with the `TAG`; given several times, with all of them", func(tag string) error {
+		f.Tags = append(f.Tags, tag)
+		return nil
+	})
 	instants := map[string]*time.Time{
 		"due-from": &f.Due.From, "due-before": &f.Due.Before, "ended-from": &f.Ended.From, "ended-before": &f.Ended.Before,
 	}
@@ -83,6 +87,9 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 		query := url.Values{"limit": {strconv.Itoa(*limit)}}
 		for _, s := range f.States {
 			query.Add("state", string(s))
+		}
+		for _, tag := range f.Tags {
+			query.Add("tag", tag)
 		}
 		for key, text := range map[string]string{"function": f.Function, "trigger": f.Trigger, "error": f.Error, "cursor": *cursor} {
 			if text != "" {
@@ -164,6 +171,9 @@ func showJob(w io.Writer, job server.Job) {
 	row("asked for", "%s, on %s", job.ScheduledFor.Format(time.RFC3339Nano), job.EnqueuedAt.Format(time.RFC3339))
 	if job.Trigger != "" {
 		row("trigger", "%s", job.Trigger)
+	}
+	if len(job.Tags) > 0 {
+		row("tags", "%s", strings.Join(job.Tags, ", "))
 	}
 	if job.Reason != "" {
 		row("reason", "%s", job.Reason)

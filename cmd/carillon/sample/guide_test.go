@@ -143,6 +143,7 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 		dispatch.AsCaller(),             // run as the one who schedules it; default: anonymously
 		dispatch.AtMostOnce(),           // never twice, not even after a crash
 		dispatch.Timeout(5*time.Second), // each attempt
+		dispatch.Tags("receipts", "eu"), // up to eight, for filters and logs
 	)
 	if err != nil {
 		return err

@@ -339,6 +339,11 @@ var storageFaults = []seededFault{
 		edits: []edit{{"storage/dead.go", `return keep > 0 && since > 0 &&`, `return keep > 0 && since > 0 && !FAULT &&`}},
 	},
 	{
+		name: "tags-ignored", what: "a filter's tags choose every job",
+		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
+		edits: []edit{{"storage/filter.go", `		hasTags(job, f.Tags) &&`, `		(hasTags(job, f.Tags) || FAULT) &&`}},
+	},
+	{
 		name: "filter-forgets-its-end", what: "a filter chooses jobs that end at the instant before which they are to end",
 		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
 		edits: []edit{{"storage/filter.go", `(r.Before.IsZero() || t.Before(r.Before))`, `(r.Before.IsZero() || t.Before(r.Before) || FAULT)`}, {"storage/filter.go", `if !r.Before.IsZero() {`, `if !r.Before.IsZero() && !FAULT {`}},
