@@ -10,7 +10,7 @@ var overlayFaults = []seededFault{
 	{
 		name: "overlay-deleted-shows", what: "a deleted key does not hide the copy's",
 		pkg: "storage/internal/overlay", tests: "TestTable_ALayeredSpaceIsOne",
-		edits: []edit{{"storage/internal/overlay/cursor.go", `if !nearest.deleted {`, `if !nearest.deleted || FAULT {`}},
+		edits: []edit{{"storage/internal/overlay/cursor.go", `if nearest.value != nil || nearest.cursor != nil {`, `if nearest.value != nil || nearest.cursor != nil || FAULT {`}},
 	},
 	{
 		name: "overlay-older-wins", what: "of two layers the older one's word counts",

@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"bytes"
-	"unsafe"
 
 	"github.com/tidwall/btree"
 )
@@ -28,10 +27,10 @@ type Cursor struct {
 
 // source is one of what a cursor walks.
 type source struct {
-	iter   btree.MapIter[string, entry]
-	cursor Below // instead of iter
-	entry
-	ok bool
+	iter       btree.MapIter[string, []byte]
+	cursor     Below // instead of iter
+	key, value []byte
+	ok         bool
 }
 
 // Cursor walks the space. It is placed by First, Last or Seek.
@@ -135,8 +134,8 @@ func (c *Cursor) here() (key, value []byte) {
 			return nil, nil
 		}
 		c.key = nearest.key
-		if !nearest.deleted {
-			return c.key, valueOf(nearest.entry)
+		if nearest.value != nil || nearest.cursor != nil {
+			return c.key, nearest.value
 		}
 		c.leave()
 	}
@@ -160,7 +159,7 @@ func (s *source) last() {
 
 func (s *source) seek(key []byte) {
 	if s.cursor == nil {
-		s.at(s.iter.Seek(unsafe.String(unsafe.SliceData(key), len(key))))
+		s.at(s.iter.Seek(text(key)))
 		return
 	}
 	s.on(s.cursor.Seek(key))
@@ -191,11 +190,11 @@ func (s *source) step(back bool) {
 // at notes where the iterator is.
 func (s *source) at(ok bool) {
 	if s.ok = ok; ok {
-		s.entry = s.iter.Value()
+		s.key, s.value = raw(s.iter.Key()), s.iter.Value()
 	}
 }
 
 // on notes where the cursor is.
 func (s *source) on(key, value []byte) {
-	s.ok, s.entry = key != nil, entry{key: key, value: value}
+	s.ok, s.key, s.value = key != nil, key, value
 }

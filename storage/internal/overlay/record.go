@@ -55,7 +55,11 @@ func (c *Change) set(space int, key, value []byte, deleted bool) {
 // apply sets the key in the layer.
 func (c *Change) apply(space int, key, value []byte, deleted bool) {
 	both := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
-	c.layer.set(space, entry{key: both[:len(key):len(key)], value: both[len(key):], deleted: deleted})
+	key, value = both[:len(key):len(key)], both[len(key):]
+	if deleted {
+		value = nil
+	}
+	c.layer.set(space, key, value)
 }
 
 // Get returns what the change or, below it, a View says of the key. known is false if
@@ -151,12 +155,4 @@ func cutBytes(b []byte) (data, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	return b[n:][:size:size], b[n+int(size):], true
-}
-
-// valueOf returns an entry's value, which is not nil unless the key was deleted.
-func valueOf(e entry) []byte {
-	if e.deleted {
-		return nil
-	}
-	return e.value
 }

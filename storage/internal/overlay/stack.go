@@ -104,12 +104,9 @@ func (v *View) layers() []*Layer {
 // Get returns what the layers say of the key: its value, or nil if it was deleted. known is
 // false if that is for the copy to say. The bytes are the layer's.
 func (v *View) Get(space int, key []byte) (value []byte, known bool) {
-	e, known := v.latest.get(space, key)
+	value, known = v.latest.get(space, key)
 	if !known && v.frozen != nil {
-		e, known = v.frozen.get(space, key)
+		value, known = v.frozen.get(space, key)
 	}
-	if !known {
-		return nil, false
-	}
-	return valueOf(e), true
+	return value, known
 }
