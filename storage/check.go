@@ -38,6 +38,18 @@ func (s *Store) Check() error {
 	return errors.Join(errs...)
 }
 
+// verified verifies every structure of the store in the directory, whose lock is held, with what
+// the log has. It changes nothing.
+func verified(dir string) error {
+	opts := Options{ReadOnly: true}.withDefaults()
+	opts.Volumes = 0
+	s, err := open(dir, opts)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Check(), s.Close())
+}
+
 // volumeCheck is what a check of one volume knows of it so far.
 type volumeCheck struct {
 	v      *volume

@@ -26,10 +26,10 @@
 // Reader, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table, TimeRange, Trigger,
 // TxLimits, VerifyBackup, Writer, and every error.
 //
-// For engines, and they change with the engine: App, CheckTags, CheckTriggerName, ClaimID, ClockNotes,
-// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Loss, Misfits, Open,
-// Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats, Store, TickID,
-// TriggerMark, Tx.
+// For engines, and they change with the engine: App, CheckTags, CheckTriggerName, ClaimID,
+// ClockNotes, Compact, CompactOptions, Compacted, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry,
+// JobWriter, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID,
+// Stats, Store, TickID, TriggerMark, Tx.
 //
 // # Jobs
 //

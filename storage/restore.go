@@ -79,7 +79,7 @@ func Restore(ctx context.Context, dir string, backups ...io.Reader) (info Backup
 	if err = errors.Join(err, r.close()); err != nil {
 		return info, err
 	}
-	if err := verifyRestored(tmp); err != nil {
+	if err := verified(tmp); err != nil {
 		return info, fmt.Errorf("restored, but not sound: %w", err)
 	}
 	return r.info, appear(dir, len(r.volumes))
@@ -121,15 +121,6 @@ func unfinished(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, restoring))
 	_, missing := os.Stat(volumePath(dir, 0))
 	return err == nil && errors.Is(missing, os.ErrNotExist)
-}
-
-// verifyRestored verifies every structure of the store that was made.
-func verifyRestored(dir string) error {
-	s, err := Open(dir, Options{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	return errors.Join(s.Check(), s.Close())
 }
 
 // appear gives the volumes their names. There is no store before volume 0, the last, has its.

@@ -156,7 +156,6 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	schema, _ := schemaOf(opts.Tables) // it has been checked
 	if opts.ReadOnly {
 		opts.Volumes, opts.Program = 0, ""
 	} else if err := kv.MakeDir(dir); err != nil {
@@ -167,6 +166,12 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, mapOpenError("directory", err)
 	}
 	defer release()
+	return open(dir, opts)
+}
+
+// open is Open with options that are checked, under the directory's lock.
+func open(dir string, opts Options) (*Store, error) {
+	schema, _ := schemaOf(opts.Tables)
 	if unfinished(dir) {
 		return nil, fmt.Errorf("%w: a restore into %s has not ended: run it again, or remove %s", ErrFormat, dir, filepath.Join(dir, restoring))
 	}
@@ -179,6 +184,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if !opts.ReadOnly {
 		removeSpools(dir)
+		removeCompacting(dir, len(s.volumes))
 	}
 	losses, _ := s.Losses()
 	for _, loss := range losses {

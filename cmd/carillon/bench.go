@@ -53,7 +53,7 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 		harness := &workload.Harness{System: workload.Carillon(), Dir: dir, Scale: *scale, Meter: &workload.Meter{}}
-		show := newProgress(std.err, harness.Meter)
+		show := newProgress(std.err, harness.Meter.Now)
 		defer show.stop()
 		err = measure(harness, show)
 		switch {

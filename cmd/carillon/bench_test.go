@@ -195,7 +195,7 @@ func TestProgressIsForTerminals(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	p := newProgress(&out, &workload.Meter{})
+	p := newProgress(&out, (&workload.Meter{}).Now)
 	p.clear(func() {})
 	p.stop()
 	p.stop()

@@ -6,15 +6,13 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"carillon/cmd/carillon/workload"
 )
 
 // progress shows on a terminal, in one line that it writes over, how far a run
 // is. On anything else it shows nothing.
 type progress struct {
-	w     io.Writer // nil: not a terminal
-	meter *workload.Meter
+	w     io.Writer                                // nil: not a terminal
+	now   func() (label string, done, total int64) // total is 0 if it is not known
 	began time.Time
 
 	mu    sync.Mutex // of w
@@ -28,8 +26,8 @@ const (
 	clearLine     = "\r\x1b[K"
 )
 
-func newProgress(w io.Writer, meter *workload.Meter) *progress {
-	p := &progress{meter: meter, began: time.Now(), ended: make(chan struct{})}
+func newProgress(w io.Writer, now func() (label string, done, total int64)) *progress {
+	p := &progress{now: now, began: time.Now(), ended: make(chan struct{})}
 	if !isTerminal(w) {
 		return p
 	}
@@ -63,7 +61,7 @@ func (p *progress) run() {
 }
 
 func (p *progress) line() string {
-	label, done, total := p.meter.Now()
+	label, done, total := p.now()
 	elapsed := time.Since(p.began).Round(time.Second)
 	if total == 0 {
 		return fmt.Sprintf("%v  %s …", elapsed, label)

@@ -63,6 +63,23 @@ var backupFaults = []seededFault{
 		}`}},
 	},
 	{
+		name: "compacted-elsewhere", what: "a file that was rewritten does not say which records of the log it has",
+		pkg: "storage", tests: "TestG26_ACompactedStoreShowsWhatItDid",
+		edits: []edit{{"storage/internal/kv/rewrite.go", `metaApplied); v != nil {`, `metaApplied); v != nil && !FAULT {`}},
+	},
+	{
+		name: "compacts-what-is-damaged", what: "a store is not verified before its files are rewritten",
+		pkg: "storage", tests: "TestG24_CompactRefusesDamage",
+		edits: []edit{{"storage/compact.go", `	if err := verified(dir); err != nil {`, `	if err := verified(dir); err != nil && !FAULT {`}},
+	},
+	{
+		name: "compacting-left-over", what: "what a compact that was killed has left stays for ever",
+		pkg: "storage", tests: "TestG20_ACompactThatIsKilled",
+		edits: []edit{{"storage/store.go", `		removeCompacting(dir, len(s.volumes))`, `		if !FAULT {
+			removeCompacting(dir, len(s.volumes))
+		}`}},
+	},
+	{
 		name: "restored-with-its-id", what: "a restored store bears the id of the one that was backed up",
 		pkg: "storage", tests: "TestG26_WhatTheLogHasForgottenIsBackedUpWhole",
 		edits: []edit{{"storage/restore.go", `	r.store = rand.Uint64()`, `	r.store = rand.Uint64()

@@ -355,6 +355,17 @@ func (db *DB) bbolt(fn func() error) error {
 	return err
 }
 
+// Used is how many bytes of the file its pages take, free ones included. What is behind them
+// is air, by which bbolt has grown the file ahead.
+func (db *DB) Used() (int64, error) {
+	pin, err := db.Begin()
+	if err != nil {
+		return 0, err
+	}
+	defer pin.Close()
+	return pin.tx.Size(), nil
+}
+
 // Begin pins the file as of all that was committed before. It does not block,
 // except while the file's map grows. Pins hold back page reuse: close them soon.
 func (db *DB) Begin() (*Pin, error) {

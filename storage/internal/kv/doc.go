@@ -23,7 +23,7 @@
 //	                     frozen layer ──► the copy, one transaction ──► the log forgets
 //
 // Moment pins all volumes of a store at once, for backups; Log.Since reads what came between
-// two of its Places; a Restored is a copy that is made of such rows and records.
+// two of its Places; a Restored is a copy that is made of such rows and records, and Rewrite makes one of another.
 //
 // # A DB's way
 //
