@@ -28,6 +28,7 @@ const noise = time.Millisecond
 // that no suspend accounts for begins another era (eras.go).
 type clock struct {
 	read      func() time.Time
+	system    bool // read is time.Now
 	suspended func() time.Duration
 	base      time.Time // a monotonic reading
 	store     *storage.Store
@@ -47,7 +48,7 @@ type clock struct {
 // newClock makes the clock of an engine that has just opened the store.
 func newClock(opts *Options, store *storage.Store) (*clock, error) {
 	c := &clock{
-		read: opts.Testing.Clock, suspended: opts.Testing.Suspended, base: time.Now(), store: store, stepped: func(storage.Era) {},
+		read: opts.Testing.Clock, system: opts.systemClock, suspended: opts.Testing.Suspended, base: time.Now(), store: store, stepped: func(storage.Era) {},
 		shown: store.HighWater(),
 	}
 	wall, elapsed := c.both()
@@ -70,6 +71,16 @@ func (c *clock) watch(fn func(storage.Era)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stepped = fn
+}
+
+// glance reads the wall and monotonic time, which the system tells together. If it was
+// interrupted in between, they seem to have moved apart.
+func (c *clock) glance() (wall time.Time, elapsed time.Duration) {
+	if !c.system {
+		return c.both()
+	}
+	now := time.Now()
+	return now.Round(0), now.Sub(c.base)
 }
 
 // both reads the wall and monotonic time at one moment.
@@ -100,7 +111,10 @@ type reading struct {
 func (c *clock) look() reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wall, elapsed := c.both()
+	wall, elapsed := c.glance()
+	if (c.skewOf(wall, elapsed) - c.skew).Abs() >= noise {
+		wall, elapsed = c.both()
+	}
 	if moved := c.skewOf(wall, elapsed) - c.skew; moved.Abs() >= noise {
 		if moved.Abs() > bridged {
 			wall, elapsed = c.step()

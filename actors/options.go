@@ -113,7 +113,8 @@ type Options struct {
 	// is retried, any other ends the job as failed. Default: the stored identity holds.
 	Reauthorize func(context.Context, storage.AppID, *dispatch.Identity) (*dispatch.Identity, error)
 
-	trusting bool // Reauthorize is the default
+	trusting    bool // Reauthorize is the default
+	systemClock bool // Testing.Clock is
 
 	// Logger is told what no caller can be. Default slog.Default().
 	Logger *slog.Logger
@@ -157,7 +158,7 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if o.Testing.Clock == nil {
+	if o.systemClock = o.Testing.Clock == nil; o.systemClock {
 		o.Testing.Clock = time.Now
 	}
 	if o.Testing.Suspended == nil {
