@@ -113,6 +113,13 @@ func (b *backoff) lose(cause error) {
 	b.logger.Error("volume is down until the store is opened anew", args...)
 }
 
+// isLost says whether nothing is committed any more before the store is opened anew.
+func (b *backoff) isLost() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost != nil
+}
+
 // close has every change set refused with the error, unless the volume is lost.
 func (b *backoff) close(err error) {
 	b.mu.Lock()

@@ -27,8 +27,14 @@ var threeVolumes = storage.Options{Volumes: 3, NoSync: true, LogLength: 4 << 20,
 // jobs whose arguments name the app and the job.
 func mustUnclean(tb testing.TB, jobs int) unclean {
 	tb.Helper()
+	return mustUncleanWith(tb, jobs, threeVolumes)
+}
+
+// mustUncleanWith is mustUnclean with other options.
+func mustUncleanWith(tb testing.TB, jobs int, opts storage.Options) unclean {
+	tb.Helper()
 	u := unclean{dir: tb.TempDir(), jobs: jobs}
-	s, err := storage.Open(u.dir, threeVolumes)
+	s, err := storage.Open(u.dir, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}

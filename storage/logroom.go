@@ -9,8 +9,8 @@ import (
 )
 
 // This file keeps room in the log. A volume holds its oldest record back until its file has
-// it, and keeps the latest of them even then (V5): one that is quiet would hold back all that
-// the others have written since.
+// it, and keeps the latest of them even then (V5): one that is quiet, or lost, would hold back
+// all that the others have written since.
 
 // Uncopied is how many records of the log the files do not have yet. Of a store that was
 // closed it is none; after a crash the next Open reads them again.
@@ -25,15 +25,36 @@ func (s *Store) Uncopied() (records uint64) {
 	return records
 }
 
-// relieve has the volumes that hold a long log back go on in it, and returns their names.
+// relieve has the volumes that hold a long log back go on in it, and returns their names. The
+// records of one that is lost are moved out of it.
 func (s *Store) relieve() (holders []string) {
 	for _, i := range s.log.Holders() {
-		if int(i) < len(s.volumes) {
-			holders = append(holders, s.volumes[i].name)
-			s.volumes[i].refresh()
+		if int(i) >= len(s.volumes) {
+			continue
+		}
+		v := s.volumes[i]
+		holders = append(holders, v.name)
+		switch {
+		case !v.backoff.isLost():
+			v.refresh()
+		case !v.refreshed.Swap(true):
+			go func() {
+				_ = v.moveApart()
+				v.refreshed.Store(false)
+			}()
 		}
 	}
 	return holders
+}
+
+// moveApart has the log keep the records of the volume, which is lost, in a file of their own.
+func (v *volume) moveApart() error {
+	err := v.log.MoveApart(kv.Volume(v.index))
+	if err != nil {
+		err = fmt.Errorf("volume %s is lost, and its records cannot be moved out of the log: %w", v.name, err)
+		v.logger.Error("the log is held back", "err", err)
+	}
+	return err
 }
 
 // refresh has the volume write a record that changes nothing, and its file be brought up to
@@ -80,9 +101,15 @@ func (s *Store) own() error {
 	return each(func(v *volume) error { return v.own(s.opts.Program) })
 }
 
-// unburden brings the files of all volumes up to date.
+// unburden brings the files of all volumes up to date, and moves the records of those that
+// are lost out of the log.
 func (s *Store) unburden() error {
 	for _, v := range s.volumes {
+		if v.backoff.isLost() {
+			if err := v.moveApart(); err != nil {
+				return err
+			}
+		}
 		if v.db != nil {
 			if err := v.ownError(v.db.Checkpoint()); err != nil {
 				return err

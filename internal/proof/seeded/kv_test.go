@@ -87,6 +87,16 @@ var kvFaults = []seededFault{
 		edits: []edit{{"storage/logroom.go", `if v.refreshed.Swap(true) {`, `if v.refreshed.Swap(true) || FAULT {`}},
 	},
 	{
+		name: "lost-holds-log", what: "a volume that is lost holds back all that the others write",
+		pkg: "storage", tests: "TestG24_ALostVolumeDoesNotHoldTheLogBack",
+		edits: []edit{{"storage/logroom.go", `		case !v.refreshed.Swap(true):`, `		case !v.refreshed.Swap(true) && !FAULT:`}},
+	},
+	{
+		name: "full-of-the-lost", what: "a log that is full of what a lost volume needs keeps the store from opening",
+		pkg: "storage", tests: "TestG24_AFullLogOpensWithoutTheLost",
+		edits: []edit{{"storage/logroom.go", `		if v.backoff.isLost() {`, `		if v.backoff.isLost() && !FAULT {`}},
+	},
+	{
 		name: "full-log-dead-end", what: "a full log is not trimmed of what the files have already",
 		pkg: "storage", tests: "TestG23_AFullLogIsNoDeadEnd",
 		edits: []edit{{"storage/internal/kv/checkpoint.go", `		db.trim() // an`, `		if FAULT {

@@ -111,6 +111,28 @@ var walFaults = []seededFault{
 	}`}},
 	},
 	{
+		name: "wal-apart-before-durable", what: "segments are used again before the records that were moved out of them are durable",
+		pkg: "storage/internal/wal", tests: "TestG24_RecordsMovedApartAtEveryCrash",
+		edits: []edit{{"storage/internal/wal/apart.go", `		err = file.Sync()`, `		if !FAULT {
+			err = file.Sync()
+		}`}},
+	},
+	{
+		name: "wal-apart-missing-is-trimmed", what: "records whose file is missing are taken for trimmed ones",
+		pkg: "storage/internal/wal", tests: "TestG37_EveryByteOfAFileMovedApart",
+		edits: []edit{{"storage/internal/wal/file.go", `v.first() && v.missing != nil:`, `v.first() && v.missing != nil && !FAULT:`}},
+	},
+	{
+		name: "wal-apart-without-damage", what: "what is lost in the segments is a record in the file that it is moved to",
+		pkg: "storage/internal/wal", tests: "TestG24_DamageGoesApartToo",
+		edits: []edit{{"storage/internal/wal/apart.go", `			if e.epoch == 0 {`, `			if e.epoch == 0 && !FAULT {`}},
+	},
+	{
+		name: "wal-apart-for-good", what: "records that were moved apart stay when they were trimmed",
+		pkg: "storage/internal/wal", tests: "TestG24_ALostVolumesRecordsAreMovedApart",
+		edits: []edit{{"storage/internal/wal/apart.go", `		if s.records > 0 || v == nil`, `		if FAULT || s.records > 0 || v == nil`}},
+	},
+	{
 		name: "wal-lock-not-awaited", what: "a log that is being closed is refused at once, whatever the timeout",
 		pkg: "storage/internal/wal", tests: "TestG23_ALogIsWaitedFor",
 		edits: []edit{{"storage/internal/osdir/osdir.go", `err := lock(); !errors`, `err := lock(); FAULT || !errors`}},

@@ -94,6 +94,16 @@ func (l *Log) Holders() []Volume {
 	return volumes
 }
 
+// MoveApart has the log keep the records of a volume that cannot be copied in a file of their
+// own, so that it is not held back by them. They are read as before.
+func (l *Log) MoveApart(volume Volume) error {
+	file := fileOf(l)
+	if file == nil {
+		return nil
+	}
+	return file.MoveApart(volume)
+}
+
 // grown takes account of a record, and says whether the log is longer by an eighth of its
 // bound since it last said so.
 func (l *Log) grown(size int) bool {

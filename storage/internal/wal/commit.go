@@ -279,7 +279,7 @@ func (f *File) directory() []byte {
 	var dir []dirEntry
 	for id, v := range f.volumes {
 		if v.last > 0 || v.doubt != nil {
-			dir = append(dir, dirEntry{volume: id, epoch: v.epoch, last: v.last, flags: doubtFlag(v.doubt)})
+			dir = append(dir, dirEntry{volume: id, epoch: v.epoch, last: v.last, flags: v.flags()})
 		}
 	}
 	if f.lost != nil {
@@ -288,11 +288,15 @@ func (f *File) directory() []byte {
 	return appendDirectory(nil, dir)
 }
 
-func doubtFlag(d *Damage) uint32 {
-	if d == nil {
-		return 0
+// flags are those of the volume in a directory.
+func (v *volume) flags() (flags uint32) {
+	if v.doubt != nil {
+		flags |= inDoubt
 	}
-	return inDoubt
+	if v.missing != nil || v.hasApart() {
+		flags |= isApart
+	}
+	return flags
 }
 
 // publish shows what is durable.

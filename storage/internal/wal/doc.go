@@ -73,11 +73,17 @@
 //	    can be trimmed, one on its way, and Spare. A new log takes one step of filling.
 //	L10 A batch is written into blocks that its file has. When those cannot be had, the
 //	    batch is refused, and the next one goes to a segment that has them, or to a new one.
+//	    What was moved apart is counted by itself: a file has one volume's records as they
+//	    were then.
 //	L11 Before each batch the file that it goes to has its name, and its size, still. Once one
 //	    had not, nothing is appended until the log is opened anew (ErrReplaced).
+//	L12 Records that were moved apart are durable, with the name of their file, before
+//	    the segments that they were in are free. If the file is not there or damaged when
+//	    the log is opened, that is damage of the volume.
 //
-// File.Salvage gives up what a damaged volume has in the log, so that it can be claimed and
-// trimmed again; until then it holds back the segments with its records.
+// A volume that is not trimmed holds back the segments with its records, and all behind them.
+// File.MoveApart copies these, damage included, to a file of their own. File.Salvage gives up
+// what a damaged volume has in the log, so that it can be claimed and trimmed again.
 //
 // A block that cannot be read is damage like any other. At the end of the log it may hold
 // what was durable last: then the log is not opened.

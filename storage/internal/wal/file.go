@@ -76,6 +76,8 @@ type File struct {
 	failed   bool // a batch has failed: the next one begins a segment
 	loose    bool // nothing on the disk says yet that the latest batch is durable
 
+	moving sync.Mutex // held by MoveApart
+
 	mu       sync.Mutex // for what stands below; held while nothing waits for the disk
 	closed   bool
 	queued   atomic.Int64 // how long the queue is
@@ -86,20 +88,23 @@ type File struct {
 	lost     *Damage    // of volumes that are not known, if there may be some
 	live     []*segment // oldest first; the active one is the last
 	free     []*segment
-	begun    uint64 // number of the latest batch
-	synced   uint64 // number of the latest batch that is durable
-	names    int    // number in the latest segment's name
+	apart    []*segment // of volumes whose records were moved
+	begun    uint64     // number of the latest batch
+	synced   uint64     // number of the latest batch that is durable
+	names    int        // number in the latest segment's name
 }
 
 // volume is what is known of one.
 type volume struct {
-	epoch  uint64
-	last   uint64
-	spent  bool    // no claim is in force, or the outcome of an append is unknown
-	places []place // of the latest records, which were not trimmed
-	doubt  *Damage // there may have been records behind the last
-	taken  uint64  // when a request was last taken: a batch has one of a volume
-	seen   uint64  // while the log is opened: the latest batch that has told of the volume
+	epoch   uint64
+	last    uint64
+	spent   bool    // no claim is in force, or the outcome of an append is unknown
+	places  []place // of the latest records, which were not trimmed
+	doubt   *Damage // there may have been records behind the last
+	missing *Damage // there may have been records before the first
+	apart   bool    // while the log is opened: the latest directory says that records were moved apart
+	taken   uint64  // when a request was last taken: a batch has one of a volume
+	seen    uint64  // while the log is opened: the latest batch that has told of the volume
 }
 
 // place is where a record is.
@@ -229,6 +234,8 @@ func (f *File) find(id Volume, seq uint64) (p place, ok bool, err error) {
 		return p, false, ErrClosed
 	case v == nil:
 		return p, false, asError(f.lost)
+	case seq < v.first() && v.missing != nil:
+		return p, false, v.missing
 	case seq < v.first():
 		return p, false, fmt.Errorf("%w: volume %d has them from %d on", ErrTrimmed, id, v.first())
 	case seq > v.last:
@@ -293,6 +300,7 @@ func (f *File) forget(v *volume, upTo uint64) {
 		p.segment.records--
 	}
 	v.places = append([]place(nil), v.places[n:]...)
+	v.missing = nil // it is not needed any more
 	f.release()
 }
 
@@ -302,7 +310,8 @@ func (f *File) Oldest() (volumes []Volume, length int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, v := range f.volumes {
-		if len(v.places) > 0 && v.places[0].segment == f.live[0] {
+		i := slices.IndexFunc(v.places, func(p place) bool { return !p.segment.isApart })
+		if i >= 0 && v.places[i].segment == f.live[0] {
 			volumes = append(volumes, id)
 		}
 	}
@@ -320,6 +329,8 @@ func (o Options) maxDirectory() int { return o.SegmentSize / 8 }
 // disk that has no room for it the log is closed as a crash would leave it. ErrReplaced
 // says that it is not there any more.
 func (f *File) Close() error {
+	f.moving.Lock()
+	defer f.moving.Unlock()
 	f.turn <- struct{}{}
 	defer func() { <-f.turn }()
 	f.mu.Lock()
@@ -344,7 +355,7 @@ func (f *File) Close() error {
 
 func (f *File) closeFiles() error {
 	var errs []error
-	for _, s := range append(f.live, f.free...) {
+	for _, s := range slices.Concat(f.live, f.free, f.apart) {
 		errs = append(errs, s.file.Close())
 	}
 	return errors.Join(append(errs, f.unlock())...)

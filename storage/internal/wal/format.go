@@ -33,8 +33,10 @@ const (
 	// one, of the volumes that no entry names.
 	directory = ^Volume(0)
 
-	// inDoubt marks a volume in a directory that may have lost its latest records.
+	// Marks of a volume in a directory: it may have lost its latest records, or has records
+	// that were moved apart.
 	inDoubt = 1
+	isApart = 2
 )
 
 var (

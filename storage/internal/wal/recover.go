@@ -77,12 +77,15 @@ func (r *recovery) segments() (segments []*segment, err error) {
 		number, isSegment := strings.CutSuffix(name, suffix)
 		n, err := strconv.Atoi(number)
 		switch {
-		case name == newName && !f.opts.ReadOnly:
+		case (name == newName || name == newApartName) && !f.opts.ReadOnly:
 			if err := f.opts.Disk.Remove(name); err != nil {
 				return nil, err
 			}
 			continue
 		case !isSegment || err != nil:
+			if err := r.openApart(name); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		f.names = max(f.names, n)
@@ -246,6 +249,9 @@ func (r *recovery) finish() error {
 	}
 	if r.lost == nil && r.listed < r.gap.end {
 		r.lost = r.gap.Damage
+	}
+	if err := r.attach(); err != nil {
+		return err
 	}
 	r.release()
 	return nil

@@ -63,6 +63,7 @@ func (r *recovery) list(b *found) {
 		v := r.volume(d.volume, d.last)
 		r.extend(v, d.last, b)
 		v.epoch, v.seen, v.doubt = max(v.epoch, d.epoch), b.number, doubt
+		v.apart = d.flags&isApart != 0
 	}
 	r.known = r.known || oldest
 }

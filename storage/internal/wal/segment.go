@@ -19,6 +19,8 @@ type segment struct {
 	bad     bool   // a write or a sync has failed: it is used no more
 	after   uint64 // a free one: it is needed until this batch is durable
 	unread  int    // offset behind its last block that could not be read; 0 if all can
+	isApart bool   // it has the records that were moved apart, of one volume
+	of      Volume // that volume
 }
 
 const (
@@ -81,17 +83,26 @@ func (f *File) create(name string, size int) (_ *segment, err error) {
 		_ = d.Remove(newName)
 		return nil, err
 	}
-	if err = d.Rename(newName, name); err == nil {
+	if file, err = f.named(newName, name); err != nil {
+		return nil, err
+	}
+	return &segment{name: name, file: file, size: size}, nil
+}
+
+// named gives a file that is durable its name, durably, and opens it.
+func (f *File) named(from, name string) (file DiskFile, err error) {
+	d := f.opts.Disk
+	if err = d.Rename(from, name); err == nil {
 		err = d.Sync()
 	}
 	if err == nil {
 		file, err = d.Open(name, false)
 	}
 	if err != nil {
-		_ = d.Remove(name)
+		_ = errors.Join(d.Remove(from), d.Remove(name)) // one is there
 		return nil, err
 	}
-	return &segment{name: name, file: file, size: size}, nil
+	return file, nil
 }
 
 // fillStep is how much of a segment is filled at a time.
@@ -131,6 +142,7 @@ func (f *File) release() {
 		f.live = f.live[1:]
 		f.free = append(f.free, s)
 	}
+	f.releaseApart()
 }
 
 // prune removes segments that are of no more use. One that cannot be removed is found
