@@ -87,6 +87,11 @@ var kvFaults = []seededFault{
 		edits: []edit{{"storage/logroom.go", `if v.refreshed.Swap(true) {`, `if v.refreshed.Swap(true) || FAULT {`}},
 	},
 	{
+		name: "look-at-what-came-since", what: "what checkpoints have written since a look began is taken for damage",
+		pkg: "storage/internal/boltfile", tests: "TestG37_ALookIsNotAtWhatIsWrittenSince",
+		edits: []edit{{"storage/internal/boltfile/txn.go", `} else if t.db.writing.Load() < latest+2 {`, `} else if FAULT || t.db.writing.Load() < latest+2 {`}},
+	},
+	{
 		name: "lost-holds-log", what: "a volume that is lost holds back all that the others write",
 		pkg: "storage", tests: "TestG24_ALostVolumeDoesNotHoldTheLogBack",
 		edits: []edit{{"storage/logroom.go", `		case !v.refreshed.Swap(true):`, `		case !v.refreshed.Swap(true) && !FAULT:`}},
@@ -94,7 +99,7 @@ var kvFaults = []seededFault{
 	{
 		name: "full-of-the-lost", what: "a log that is full of what a lost volume needs keeps the store from opening",
 		pkg: "storage", tests: "TestG24_AFullLogOpensWithoutTheLost",
-		edits: []edit{{"storage/logroom.go", `		if v.backoff.isLost() {`, `		if v.backoff.isLost() && !FAULT {`}},
+		edits: []edit{{"storage/internal/wal/apart.go", `	case v == nil || len(v.places) == 0 ||`, `	case FAULT, v == nil || len(v.places) == 0 ||`}},
 	},
 	{
 		name: "full-log-dead-end", what: "a full log is not trimmed of what the files have already",

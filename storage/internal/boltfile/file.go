@@ -67,8 +67,9 @@ type DB struct {
 	head     []byte         // the two meta pages, mapped; nil where that is not needed
 	base     atomic.Uintptr // where bbolt has mapped the file
 	readOnly bool
-	commit   sync.RWMutex // held by Update
-	size     atomic.Int64 // of what was committed when it was opened, or an Update last began
+	commit   sync.RWMutex  // held by Update
+	size     atomic.Int64  // of what was committed when it was opened, or an Update last began
+	writing  atomic.Uint64 // number of the commit that was begun last; 0 if there is none
 
 	sealedFrom atomic.Int64 // number of the commit that made the file the second format; 0 if it always was
 	upgraded   bool         // it was not always, or is not yet
