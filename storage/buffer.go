@@ -57,9 +57,10 @@ type mergeBuffer struct {
 	ok bool
 }
 
-// newMerge starts at the first key in [from, to), or at the last one if reverse.
-func newMerge(snap *kv.Snapshot, newestFirst []*buffer, from, to []byte, reverse bool) *merge {
-	m := &merge{reverse: reverse, cursor: snap.Cursor(kv.Data)}
+// newMerge starts at the first key in [from, to), or at the last one if reverse. The cursor is
+// that of the snapshot.
+func newMerge(cursor *kv.Cursor, newestFirst []*buffer, from, to []byte, reverse bool) *merge {
+	m := &merge{reverse: reverse, cursor: cursor}
 	if reverse {
 		m.key, m.value = seekBefore(m.cursor, to)
 	} else {

@@ -432,7 +432,7 @@ func (s *Store) Apps() ([]AppID, error) {
 func (s *Store) CountApps() (n int, err error) {
 	for _, v := range s.volumes {
 		err = errors.Join(err, v.read(func(snap *kv.Snapshot) error {
-			c := snap.Cursor(kv.Apps)
+			c := snap.Keys(kv.Apps)
 			for k, _ := c.First(); k != nil; k, _ = c.Next() {
 				n++
 			}

@@ -94,7 +94,7 @@ func page(rows int) extent { return extent{rows, pageBytes} }
 // collect copies the first rows of [from, to), as many as may be read, out of the
 // snapshot and the buffers over it. more is false if the end was reached.
 func collect(snap *kv.Snapshot, newestFirst []*buffer, from, to []byte, reverse bool, most extent) (rows []row, more bool) {
-	m := newMerge(snap, newestFirst, from, to, reverse)
+	m := newMerge(snap.Cursor(kv.Data), newestFirst, from, to, reverse)
 	for most.rows > 0 && most.bytes > 0 {
 		key, value, ok := m.next()
 		if !ok || !reverse && to != nil && key >= string(to) || reverse && key < string(from) {

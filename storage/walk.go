@@ -21,10 +21,10 @@ const countChunk = 4096
 // walk calls visit for the rows of [from, to) in order until it returns false,
 // without copying them: visit must keep nothing and be quick, since the
 // transaction is locked. frozen, if not nil, stands for the buffers of the
-// transaction, as freeze returned them.
-func (v *view) walk(frozen []*buffer, from, to []byte, reverse bool, visit func(key string, value []byte) bool) error {
+// transaction, as freeze returned them. look makes the cursor of the file.
+func (v *view) walk(look func(*kv.Snapshot) *kv.Cursor, frozen []*buffer, from, to []byte, reverse bool, visit func(key string, value []byte) bool) error {
 	each := func(snap *kv.Snapshot, newestFirst []*buffer) {
-		m := newMerge(snap, newestFirst, from, to, reverse)
+		m := newMerge(look(snap), newestFirst, from, to, reverse)
 		for {
 			key, value, ok := m.next()
 			if !ok || !reverse && to != nil && key >= string(to) || reverse && key < string(from) || !visit(key, value) {
@@ -58,6 +58,11 @@ func (v *view) walk(frozen []*buffer, from, to []byte, reverse bool, visit func(
 		return nil
 	})
 }
+
+func wholeRows(snap *kv.Snapshot) *kv.Cursor { return snap.Cursor(kv.Data) }
+
+// keysOnly is for counts: it spares them the checksums, a fifth of their time.
+func keysOnly(snap *kv.Snapshot) *kv.Cursor { return snap.Keys(kv.Data) }
 
 // freeze returns the transaction's buffers as they are now, whatever is written
 // later, at the cost of copying what later writes touch. A Snapshot is frozen
@@ -100,7 +105,7 @@ func (v *view) lastWord(key []byte) (value []byte, deleted, ok bool, err error) 
 // take copies up to limit rows of [from, to).
 func (s *span) take(frozen []*buffer, from, to []byte, limit int) ([]row, error) {
 	var rows []row
-	err := s.view.walk(frozen, from, to, s.reverse, func(key string, value []byte) bool {
+	err := s.view.walk(wholeRows, frozen, from, to, s.reverse, func(key string, value []byte) bool {
 		rows = append(rows, row{[]byte(key), bytes.Clone(value)})
 		return len(rows) < limit
 	})
@@ -145,7 +150,7 @@ func (s *span) count(limit int) (int, error) {
 	for {
 		step := min(countChunk, limit-n)
 		walked, last := 0, ""
-		err := s.view.walk(nil, from, to, s.reverse, func(key string, _ []byte) bool {
+		err := s.view.walk(keysOnly, nil, from, to, s.reverse, func(key string, _ []byte) bool {
 			walked++
 			last = key
 			return walked < step

@@ -9,6 +9,7 @@ import "bytes"
 type Cursor struct {
 	t     *tree
 	space Space
+	keys  bool // values are not looked at
 	root  root
 	above []step // the way down to the leaf
 	room  [4]step
@@ -111,7 +112,9 @@ func last(p *page) int { return p.count - 1 }
 
 // here returns what the cursor is on.
 func (c *Cursor) here() (k, v []byte) {
-	k = c.leaf.key(c.at)
+	if k = c.leaf.key(c.at); c.keys {
+		return k, nil
+	}
 	return k, c.t.unseal(c.leaf.id, c.space, k, c.leaf.value(c.at, plainFlags))
 }
 

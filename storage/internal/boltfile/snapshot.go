@@ -97,6 +97,12 @@ func (s *Snapshot) Cursor(space Space) *Cursor {
 	return &Cursor{t: &s.tree, space: space, root: s.root(space)}
 }
 
+// Keys returns a cursor whose values are all nil: they are not verified, and so neither are
+// the keys. It is for what counts keys.
+func (s *Snapshot) Keys(space Space) *Cursor {
+	return &Cursor{t: &s.tree, space: space, keys: true, root: s.root(space)}
+}
+
 // unmap ends the mapping of an abandoned file that no Pin reads any more.
 func (db *DB) unmap() {
 	if db.broken.Load() == nil && db.unmapped.CompareAndSwap(false, true) {

@@ -124,12 +124,20 @@ func pinned(tb testing.TB, pin *kv.Pin) table {
 	tb.Helper()
 	shown := table{}
 	err := pin.Read(func(snap *kv.Snapshot) error {
-		c := snap.Cursor(kv.Data)
+		c, keys := snap.Cursor(kv.Data), snap.Keys(kv.Data)
+		key, none := keys.First()
 		for k, val := c.First(); k != nil; k, val = c.Next() {
+			if !bytes.Equal(key, k) || none != nil {
+				tb.Errorf("of the keys alone %q is there with %q, want %q", key, none, k)
+			}
+			key, none = keys.Next()
 			shown[string(k)] = string(val)
 			if got := snap.Get(kv.Data, k); !bytes.Equal(got, val) {
 				tb.Errorf("key %q is %q, and %q by the cursor", k, got, val)
 			}
+		}
+		if key != nil {
+			tb.Errorf("of the keys alone %q is there, want the end", key)
 		}
 		return nil
 	})

@@ -48,6 +48,11 @@ func (s *Snapshot) Cursor(space Space) *Cursor {
 	return s.view.Cursor(int(space), s.below.Cursor(space))
 }
 
+// Keys is Cursor whose values are all nil, and not verified. It is for what counts keys.
+func (s *Snapshot) Keys(space Space) *Cursor {
+	return s.view.Keys(int(space), s.below.Keys(space))
+}
+
 // PageOf returns the page of the copy on which the key is, or would be. It is for tests.
 func (s *Snapshot) PageOf(space Space, key []byte) int64 { return s.below.PageOf(space, key) }
 

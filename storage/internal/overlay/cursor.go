@@ -20,6 +20,7 @@ type Below interface {
 type Cursor struct {
 	layers []source // the newest first
 	below  source
+	keys   bool // values are nil
 	key    []byte
 	back   bool // the sources stand on their last key that is not above key, else on the first not below
 	end    bool // key is nil because the cursor is behind the last key, or before the first
@@ -41,6 +42,13 @@ func (v *View) Cursor(space int, below Below) *Cursor {
 			c.layers = append(c.layers, source{iter: m.Iter()})
 		}
 	}
+	return c
+}
+
+// Keys is Cursor whose values are all nil.
+func (v *View) Keys(space int, below Below) *Cursor {
+	c := v.Cursor(space, below)
+	c.keys = true
 	return c
 }
 
@@ -135,6 +143,9 @@ func (c *Cursor) here() (key, value []byte) {
 		}
 		c.key = nearest.key
 		if nearest.value != nil || nearest.cursor != nil {
+			if c.keys {
+				return c.key, nil
+			}
 			return c.key, nearest.value
 		}
 		c.leave()
