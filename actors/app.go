@@ -110,6 +110,23 @@ func (s *remoteScheduler) insert(job storage.Job, err error) (storage.JobID, err
 	return id, nil
 }
 
+// RunMany implements dispatch.Scheduler. The jobs are durable when it returns.
+func (s *remoteScheduler) RunMany(calls []dispatch.Scheduled) ([]storage.JobID, error) {
+	jobs, err := s.planner.Many(calls)
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	var ids []storage.JobID // the actor's, until it answers
+	err = s.eng.add(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+		ids, err = dispatch.InsertMany(tx.Bounded(&s.eng.opts.TxLimits), jobs)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
 // List implements dispatch.Scheduler. It reads committed state.
 func (s *remoteScheduler) List(filter storage.JobFilter) (page storage.JobPage, err error) {
 	err = s.eng.read(s.ctx, s.app, s.from, func(r storage.Reader) (err error) {

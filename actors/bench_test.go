@@ -36,6 +36,7 @@ var (
 	benchDocs  = storage.NewTable[benchDoc]("docs")
 	benchNoop  = dispatch.InternalMutation[dispatch.None, dispatch.None]("bench:noop")
 	benchEcho  = dispatch.Mutation[benchDoc, storage.ID[benchDoc]]("bench:write")
+	benchEach  = dispatch.Mutation[int, dispatch.None]("bench:each")
 	benchLater = dispatch.Mutation[benchDoc, storage.JobID]("bench:later")
 )
 
@@ -61,6 +62,12 @@ func openBench(b *testing.B, opts actors.Options) *benchEngine {
 			return "", err
 		}
 		return ctx.Scheduler.RunAfter(time.Hour, benchNoop.With(dispatch.None{}))
+	})
+	benchEach.Handle(reg, func(ctx *dispatch.MutationCtx, n int) (none dispatch.None, err error) {
+		for i := 0; i < n && err == nil; i++ {
+			_, err = ctx.Scheduler.RunAfter(time.Hour, benchNoop.With(dispatch.None{}))
+		}
+		return none, err
 	})
 	opts.Functions = reg
 	opts.Logger = slog.New(slog.DiscardHandler)
@@ -282,5 +289,34 @@ func BenchmarkVolumes(b *testing.B) {
 			b.ReportMetric(float64(b.N*n)/scheduling.Seconds(), "schedule/s")
 			b.ReportMetric(float64(b.N*n)/running.Seconds(), "run/s")
 		})
+	}
+}
+
+// BenchmarkRunMany schedules jobs of an hour from now, by one call each of a mutation
+// and by RunMany. An operation is one job.
+func BenchmarkRunMany(b *testing.B) {
+	for _, size := range []int{1_000, dispatch.MaxBatch} {
+		calls := make([]dispatch.Scheduled, size)
+		for i := range calls {
+			calls[i] = dispatch.After(time.Hour, benchNoop.With(dispatch.None{}))
+		}
+		for _, name := range []string{"many", "one-by-one"} {
+			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
+				be := openBench(b, actors.Options{TurnWait: time.Minute, MutationTimeout: time.Minute})
+				app := be.app(b, "acme")
+				for n := 0; n < b.N; n += size {
+					batch := calls[:min(size, b.N-n)]
+					var err error
+					if name == "many" {
+						_, err = app.Scheduler(b.Context()).RunMany(batch)
+					} else {
+						_, err = benchEach.Run(app.As(b.Context(), nil), len(batch))
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

@@ -160,6 +160,24 @@ func ExampleHostScheduler_RetryJobs() {
 	// Output: 1 is pending again
 }
 
+// A batch is one commit: all of it is stored, or nothing.
+func ExampleHostScheduler_RunMany() {
+	withEngine(actors.Options{}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		var calls []dispatch.Scheduled
+		for _, page := range []string{"/", "/about", "/contact"} {
+			calls = append(calls, dispatch.After(24*time.Hour, exampleVisit.With(page), dispatch.Tags("crawl")))
+		}
+		ids, err := app.Scheduler(ctx).RunMany(calls)
+		fmt.Println(len(ids), "visits tomorrow")
+		return err
+	})
+	// Output: 3 visits tomorrow
+}
+
 func ExampleOptions_crons() {
 	withEngine(actors.Options{Crons: []dispatch.Trigger{
 		{Name: "nightly", Schedule: cron.Daily(3, 0), Call: exampleVisit.With("/report")},

@@ -50,18 +50,18 @@
 //
 // # Names
 //
-// For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, AsCaller,
-// AsError, AtMostOnce, Auth, Backoff, Call, Caller, Code, Codes, CronInfo, Crons,
+// For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After, AsCaller,
+// AsError, At, AtMostOnce, Auth, Backoff, Call, Caller, Code, Codes, CronInfo, Crons,
 // Deadline, DefaultLimit, DefaultRetry, Error, Errorf, Formerly, FunctionOption, ID,
 // Identity, InternalAction, InternalMutation, InternalQuery, IsPermanent, JobRun, Limits,
-// MaxAttempts, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
+// MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
 // Mutation, MutationCtx, MutationRef, MutationRunner, NewRegistry, NoRetry, None,
 // PanicError, Path, Permanent, Query, QueryCtx, QueryRef, QueryRunner, Registry, Retry,
-// RetryPolicy, RunOption, Scheduler, StrictArgs, Tags, TagsOption, Tick, Timeout, Trigger, TriggerFault,
+// RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, Tags, TagsOption, Tick, Timeout, Trigger, TriggerFault,
 // TriggerFaults, Upcoming, WithRetry.
 //
 // For engines, and they change with the engine: CheckStored, DecodeIdentity, Env,
-// Function, Info, Invocation, Invoker, Kind, NewCaller, Origin, Planner, ScheduleOf,
+// Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin, Planner, ScheduleOf,
 // StoredArgs.
 //
 // # Triggers

@@ -19,6 +19,11 @@ type Scheduler interface {
 	// it was scheduled for. An instant that is not after the beginning of
 	// 1970, or after storage.MaxInstant, is refused.
 	RunAt(t time.Time, call Call, opts ...RunOption) (storage.JobID, error)
+	// RunMany schedules up to MaxBatch calls, made by After and At, and returns their
+	// ids in the same order: all of them, or none with an error that names the first one
+	// at fault by its index. They are one commit, which keeps to Options.TxLimits:
+	// resource_exhausted says which limit it would pass.
+	RunMany(calls []Scheduled) ([]storage.JobID, error)
 	// List returns one page of the jobs that the filter chooses.
 	List(filter storage.JobFilter) (storage.JobPage, error)
 	// Get returns a job. ok is false if none of that id is known.

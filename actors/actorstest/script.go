@@ -37,6 +37,7 @@ import (
 //	call APP PATH [ARGS]      a client's call; prints its result, or its error
 //	as WHO call APP PATH …    the same, signed in
 //	schedule APP ±D [OPTION…] PATH [ARGS]  the host's RunAfter, or RunAt an instant that has passed; prints the id
+//	schedule-many APP ±D [OPTION…] PATH [ARGS] ; ±D …  the same of several calls, in one RunMany
 //	jobs APP [STATE] [tags=A,B]  the jobs, as the app's scheduler lists them
 //	job APP ID                one job, with its attempts that did not succeed
 //	cancel APP ID             prints whether that was in time
@@ -204,7 +205,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "schedule", "jobs", "dead", "job", "cancel", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
+	case "schedule", "schedule-many", "jobs", "dead", "job", "cancel", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
 		if err := app.Check(); err != nil {
 			return "", err
 		}
@@ -272,6 +273,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return "", s.step(at.Sub(s.h.Now()))
 	case "schedule":
 		return s.schedule(line)
+	case "schedule-many":
+		return s.scheduleMany(line)
 	case "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
 		return s.crons(words)
 	case "drain":

@@ -16,17 +16,67 @@ import (
 // schedule runs "schedule APP WHEN [OPTION…] PATH [ARGS]"; ARGS is the rest of
 // the line. +D is that long from now, -D that long ago.
 func (s *script) schedule(line string) (string, error) {
-	words := strings.SplitN(line, " ", 4)
-	if len(words) < 4 {
-		return "", errors.New("want: schedule APP WHEN [OPTION…] PATH [ARGS]")
-	}
-	d, err := time.ParseDuration(words[2])
+	_, line, _ = strings.Cut(line, " ")
+	app, line, _ := strings.Cut(line, " ")
+	c, err := s.scheduled(line)
 	if err != nil {
 		return "", err
 	}
-	var opts []dispatch.RunOption
+	scheduler := s.h.Scheduler(storage.AppID(app))
+	var id storage.JobID
+	if c.wait < 0 {
+		id, err = scheduler.RunAt(s.h.Now().Add(c.wait), c.call, c.opts...)
+	} else {
+		id, err = scheduler.RunAfter(c.wait, c.call, c.opts...)
+	}
+	s.h.Settle()
+	return string(id), err
+}
+
+// scheduleMany runs "schedule-many APP WHEN [OPTION…] PATH [ARGS] ; WHEN …", which is
+// one RunMany.
+func (s *script) scheduleMany(line string) (string, error) {
+	_, line, _ = strings.Cut(line, " ")
+	app, line, _ := strings.Cut(line, " ")
+	var calls []dispatch.Scheduled
+	for part := range strings.SplitSeq(line, " ; ") {
+		c, err := s.scheduled(part)
+		switch {
+		case err != nil:
+			return "", err
+		case c.wait < 0:
+			calls = append(calls, dispatch.At(s.h.Now().Add(c.wait), c.call, c.opts...))
+		default:
+			calls = append(calls, dispatch.After(c.wait, c.call, c.opts...))
+		}
+	}
+	ids, err := s.h.Scheduler(storage.AppID(app)).RunMany(calls)
+	s.h.Settle()
+	lines := make([]string, len(ids))
+	for i, id := range ids {
+		lines[i] = string(id)
+	}
+	return strings.Join(lines, "\n"), err
+}
+
+// scheduledCall is what a script schedules.
+type scheduledCall struct {
+	wait time.Duration
+	call dispatch.Call
+	opts []dispatch.RunOption
+}
+
+// scheduled reads "WHEN [OPTION…] PATH [ARGS]".
+func (s *script) scheduled(text string) (c scheduledCall, err error) {
+	when, rest, ok := strings.Cut(text, " ")
+	if !ok {
+		return c, errors.New("want: APP WHEN [OPTION…] PATH [ARGS]")
+	}
+	if c.wait, err = time.ParseDuration(when); err != nil {
+		return c, err
+	}
 	var retry *dispatch.RetryPolicy
-	path, args, rest := "", "", words[3]
+	path, args := "", ""
 	for path == "" && rest != "" {
 		word, more, _ := strings.Cut(rest, " ")
 		if rest = more; strings.Contains(word, ":") {
@@ -35,28 +85,20 @@ func (s *script) schedule(line string) (string, error) {
 		}
 		opt, err := runOption(word, &retry)
 		if err != nil {
-			return "", err
+			return c, err
 		}
 		if opt != nil {
-			opts = append(opts, opt)
+			c.opts = append(c.opts, opt)
 		}
 	}
 	if retry != nil {
-		opts = append(opts, dispatch.WithRetry(*retry))
+		c.opts = append(c.opts, dispatch.WithRetry(*retry))
 	}
-	call := dispatch.Path(path).With(nil)
+	c.call = dispatch.Path(path).With(nil)
 	if args != "" {
-		call = dispatch.Path(path).With(json.RawMessage(s.reveal(args)))
+		c.call = dispatch.Path(path).With(json.RawMessage(s.reveal(args)))
 	}
-	scheduler := s.h.Scheduler(storage.AppID(words[1]))
-	var id storage.JobID
-	if d < 0 {
-		id, err = scheduler.RunAt(s.h.Now().Add(d), call, opts...)
-	} else {
-		id, err = scheduler.RunAfter(d, call, opts...)
-	}
-	s.h.Settle()
-	return string(id), err
+	return c, nil
 }
 
 // runOption reads one of the options of a job: id=I, once, timeout=D, tags=A,B, and those

@@ -149,6 +149,17 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 		return err
 	}
 
+	// Many at once.
+	deadline := ctx.Now.AddDate(0, 0, 30)
+	ids, err := ctx.Scheduler.RunMany([]dispatch.Scheduled{
+		dispatch.After(0, charge.With(Receipt{id})),
+		dispatch.At(deadline, expire.With(id), dispatch.Tags("deadline")),
+	})
+	if err != nil {
+		return err
+	}
+	ctx.Log.Info("scheduled", "jobs", len(ids))
+
 	// What is there, and away with it.
 	page, err := ctx.Scheduler.List(storage.JobFilter{Function: "orders:expire", States: []storage.State{storage.StatePending}})
 	if err != nil {

@@ -38,7 +38,6 @@ var (
 	docs = storage.NewTable[Doc]("docs")
 
 	noop   = dispatch.InternalMutation[Payload, dispatch.None]("bench:noop")
-	batch  = dispatch.InternalMutation[[]Job, dispatch.None]("bench:batch")
 	fill   = dispatch.InternalMutation[int, []storage.ID[Doc]]("bench:fill")
 	update = dispatch.Mutation[target, int]("bench:update")
 	act    = dispatch.Mutation[target, int]("bench:act")
@@ -58,14 +57,6 @@ func functions(started func(due time.Time)) *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	noop.Handle(reg, func(ctx *dispatch.MutationCtx, _ Payload) (dispatch.None, error) {
 		started(ctx.Job.ScheduledFor)
-		return dispatch.None{}, nil
-	})
-	batch.Handle(reg, func(ctx *dispatch.MutationCtx, jobs []Job) (dispatch.None, error) {
-		for _, job := range jobs {
-			if _, err := ctx.Scheduler.RunAt(job.Due, noop.With(job.Payload)); err != nil {
-				return dispatch.None{}, err
-			}
-		}
 		return dispatch.None{}, nil
 	})
 	fill.Handle(reg, func(ctx *dispatch.MutationCtx, n int) ([]storage.ID[Doc], error) {
@@ -128,9 +119,13 @@ func (e *engine) Schedule(ctx context.Context, job Job) error {
 	return err
 }
 
-// Batch implements Queue: one mutation schedules them all.
+// Batch implements Queue.
 func (e *engine) Batch(ctx context.Context, jobs []Job) error {
-	_, err := batch.Run(e.apps[0].As(ctx, nil), jobs)
+	calls := make([]dispatch.Scheduled, len(jobs))
+	for i, job := range jobs {
+		calls[i] = dispatch.At(job.Due, noop.With(job.Payload))
+	}
+	_, err := e.apps[0].Scheduler(ctx).RunMany(calls)
 	return err
 }
 

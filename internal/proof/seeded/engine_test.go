@@ -469,6 +469,25 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/release.go", `if s.started >= s.permits {`, `if s.started >= s.permits && !FAULT {`}},
 	},
 	{
+		name: "batch-keeps-its-prefix", what: "a batch that was refused within a mutation leaves the jobs before the one at fault",
+		pkg: "actors", tests: "TestG30_ABatchWithinAMutation",
+		edits: []edit{{"dispatch/batch.go", `	err = s.w.Nested(func(w storage.JobWriter) (err error) {`, `	nested := s.w.Nested
+	if FAULT {
+		nested = func(fn func(storage.JobWriter) error) error { return fn(s.w) }
+	}
+	err = nested(func(w storage.JobWriter) (err error) {`}},
+	},
+	{
+		name: "batch-in-pieces", what: "a batch of the host is committed though a call of it is refused",
+		pkg: "actors", tests: "TestG30_ABatchIsAllOrNothing",
+		edits: []edit{{"actors/app.go", `		ids, err = dispatch.InsertMany(tx.Bounded(&s.eng.opts.TxLimits), jobs)
+		return err`, `		ids, err = dispatch.InsertMany(tx.Bounded(&s.eng.opts.TxLimits), jobs)
+		if FAULT {
+			return nil
+		}
+		return err`}},
+	},
+	{
 		name: "app-limit-off", what: "an app may take all permits of the engine",
 		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
 		edits: []edit{{"actors/permits.go", `want = min(want, s.eng.opts.AppConcurrency)`, `if !FAULT {
