@@ -170,10 +170,7 @@ var storageFaults = []seededFault{
 	{
 		name: "meta-not-settled", what: "a file is written to before the latest commit it shows is known to be durable",
 		pkg: "storage/internal/boltfile", tests: "TestG6_WhatAFileShowsIsMadeDurableWhenItIsOpened",
-		edits: []edit{{"storage/internal/boltfile/file.go", `f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`, `if FAULT {
-		return nil
-	}
-	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)`}},
+		edits: []edit{{"storage/internal/boltfile/commit.go", `	if db.bolt.NoSync {`, `	if db.bolt.NoSync || FAULT {`}},
 	},
 	{
 		name: "alarm-index-stale", what: "the alarm index keeps an app's first entry",

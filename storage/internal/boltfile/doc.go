@@ -19,12 +19,17 @@
 //
 //	K1  A file under its final name always opens: it was committed, synced and renamed before.
 //	K2  After Update returned nil its writes survive a power cut (unless NoSync).
-//	K3  After Update returned an error the outcome is unknown until the file was opened anew.
+//	K3  After Update returned an error nothing was changed. One that is ErrUnsure says that the
+//	    outcome is unknown until the file was opened anew; every Update is ErrUnsure then.
 //	K4  bbolt shows a commit to readers before it has synced it, and after a sync that failed:
-//	    what is shown while an Update is under way, or has failed, may not be durable.
+//	    what is shown while an Update is under way, or after an ErrUnsure, may not be durable.
 //	K5  Nothing is written to a file before the latest commit that it shows is durable:
 //	    bbolt takes the pages of the one before it for free, and they are all there is
-//	    if the power fails while the latest is not on the disk.
+//	    if the power fails while the latest is not on the disk. A commit that failed, with a
+//	    write or a sync, and is not shown, leaves the one before, which was durable, and pages
+//	    that nothing refers to; the next Update writes each that it refers to, and first the
+//	    meta pages, as an opening does. So no sync that failed is trusted. One that is shown
+//	    is the next opening's.
 //	K6  A page that is damaged, or cannot be read, is an ErrDamaged that names it, of
 //	    the call that needs it: no panic, no fault, no endless walk. A write whose pages
 //	    are damaged is refused before it has changed one.

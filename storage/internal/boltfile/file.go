@@ -48,6 +48,8 @@ var (
 	// ErrReplaced says that the path is not that of the file any more: it was removed,
 	// or another one has its name.
 	ErrReplaced = errors.New("file was replaced or removed while it was open")
+	// ErrUnsure says that what the file shows may not be durable: it must be opened anew.
+	ErrUnsure = errors.New("file must be opened anew")
 )
 
 // Options of Open. The zero value is ready for use.
@@ -68,6 +70,7 @@ type DB struct {
 	base     atomic.Uintptr // where bbolt has mapped the file
 	readOnly bool
 	commit   sync.RWMutex  // held by Update
+	trust    trust         // for Update
 	size     atomic.Int64  // of what was committed when it was opened, or an Update last began
 	writing  atomic.Uint64 // number of the commit that was begun last; 0 if there is none
 
@@ -139,8 +142,8 @@ func Open(path string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !opts.ReadOnly && !opts.NoSync {
-		err = settle(db.bolt)
+	if !opts.ReadOnly {
+		err = db.settle()
 	}
 	if err == nil {
 		err = db.lookAround()
@@ -179,24 +182,6 @@ func (db *DB) lookAround() error {
 		}
 		return db.readFormat(snap)
 	})
-}
-
-// settle makes the latest commit durable that the file shows (K5). Its last
-// owner may have died between writing a meta page and its sync, or seen that fail,
-// which no later sync mends: so both meta pages are written again as they are.
-func settle(b *bolt.DB) error {
-	f, err := os.OpenFile(b.Path(), os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	pages := make([]byte, 2*b.Info().PageSize)
-	if _, err = f.ReadAt(pages, 0); err == nil {
-		_, err = f.WriteAt(pages, 0)
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return b.Sync()
 }
 
 // openBolt opens or creates a bbolt file. bbolt panics on some torn files, and
@@ -397,32 +382,6 @@ func (db *DB) hasMeta() bool {
 		_, ok = decodeMeta(db.head[db.pageSize:])
 	}
 	return ok
-}
-
-// Update applies fn's writes in one transaction and returns when they are
-// durable. One Update runs at a time; fn must not call Update or Begin.
-// After an error see K3; after one that is ErrDamaged or ErrReplaced nothing was
-// changed.
-func (db *DB) Update(fn func(*Txn) error) error {
-	db.commit.Lock()
-	defer db.commit.Unlock()
-	return db.bbolt(func() error {
-		if !db.hasMeta() {
-			return db.damaged(0, "neither it nor page 1 is a meta page")
-		}
-		return db.bolt.Update(func(tx *bolt.Tx) error {
-			db.size.Store(tx.Size())
-			if err := db.present(tx.Size()); err != nil {
-				return err
-			}
-			t := db.newTxn(tx)
-			if err := t.lookAtTop(uint64(tx.ID() - 1)); err != nil {
-				return err
-			}
-			// A clean error of a read of Base leaves bbolt as it was.
-			return db.guarded(false, func() error { return t.run(fn) })
-		})
-	})
 }
 
 // Present says whether the file still has its name, and is as long as it was when an
