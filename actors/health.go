@@ -25,6 +25,16 @@ func (e *Engine) Health() error {
 	return asError(err)
 }
 
+// Warnings returns what needs a person though all apps are served; nil if nothing does. Each
+// of its lines names a volume whose file cannot be written, on a full disk for one: its changes
+// stay in the log, and are refused when that is full. What Health returns is not in it.
+func (e *Engine) Warnings() error {
+	if e.closing.Load() {
+		return errShutdown()
+	}
+	return e.store.Warnings()
+}
+
 // shared is an actor that all apps need: the directory, the waker or the permit broker. A
 // panic is the end of one message, and never of the actor: its supervisor would stop
 // its children, which are all apps.

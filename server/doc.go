@@ -12,7 +12,8 @@
 // The routes:
 //
 //	POST /v1/apps/{app}/functions/{ns:fn}   body: the arguments as JSON, none is {}
-//	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served
+//	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;
+//	                                        200 {"status":"degraded"} while all are, and Engine.Warnings is not nil
 //
 // And if there is Options.Admin, for those it lets:
 //

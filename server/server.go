@@ -113,8 +113,9 @@ func canonical(p string) bool {
 	return strings.HasPrefix(p, "/") && (path.Clean(p) == p || path.Clean(p)+"/" == p)
 }
 
-// health answers whether the engine serves all apps. What is wrong is in the log, and
-// Engine.Health says it: this route is open to every caller.
+// health answers whether the engine serves all apps, and whether it needs a person though it
+// does. What is wrong is in the log, and Engine.Health and Warnings say it: this route is open
+// to every caller.
 func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		wrongMethod(w, r, "GET, HEAD")
@@ -122,6 +123,10 @@ func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	}
 	if h.eng.Health() != nil {
 		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"failing"}`))
+		return
+	}
+	if h.eng.Warnings() != nil {
+		answer(w, http.StatusOK, []byte(`{"status":"degraded"}`))
 		return
 	}
 	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))

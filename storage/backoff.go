@@ -75,7 +75,11 @@ func (b *backoff) fail(cause error) {
 	switch b.failures++; b.failures {
 	case 1:
 		b.since = now
-		b.logger.Error("commit failed; reopening the volume", "volume", b.volume, "err", cause)
+		what := "commit failed; reopening the volume"
+		if errors.Is(cause, kv.ErrNoRoom) {
+			what = "commit refused"
+		}
+		b.logger.Error(what, "volume", b.volume, "err", cause)
 	case 2:
 		b.logger.Error("volume is down: commits keep failing", "volume", b.volume, "err", cause)
 		fallthrough
@@ -96,6 +100,13 @@ func (b *backoff) succeed() {
 		b.logger.Info("volume is up again", "volume", b.volume, "after", time.Since(b.since), "failed", b.failures)
 	}
 	b.failures, b.until, b.cause = 0, time.Time{}, nil
+}
+
+// again has the next change set be tried at once.
+func (b *backoff) again() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = time.Time{}
 }
 
 // lose notes that nothing is committed any more before the store is opened anew.

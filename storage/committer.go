@@ -354,13 +354,13 @@ func (a *App) index(tx *kv.Txn, f *filed) error {
 // fail answers a batch whose commit returned an error. Unless the volume is lost, or the
 // commit was refused, and nothing of it was written, its outcome is unknown; everything
 // queued behind it was built upon it, so it is not applied. The file is closed and opened
-// anew before anything else is read or written (G6).
+// anew before anything else is read or written (G6), but for a commit that had no room.
 func (v *volume) fail(batch []*changeSet, cause error) {
 	for _, cs := range batch {
 		cs.app.broken.Store(true)
 	}
 	v.failed(cause)
-	if !isLost(cause) {
+	if !isLost(cause) && !errors.Is(cause, kv.ErrNoRoom) {
 		if err := v.reopen(); err != nil {
 			v.failed(err)
 		}

@@ -130,7 +130,8 @@
 //	     known, the app. A change set that would write to a damaged page is refused before
 //	     anything of its commit is written; those of other apps in it are not.
 //	S18  A volume that cannot be written hurts no other. After two commits in a row that
-//	     failed its change sets are refused for 10 ms to 10 s; after damage that every
+//	     failed its change sets are refused for 10 ms to 10 s; those of one whose file cannot
+//	     be written are committed while memory and log have room; after damage that every
 //	     commit needs, or when its file has another owner or was replaced, for good.
 //	S19  Close returns within seconds, also while a Snapshot is held, unless the disk stands still.
 //	S20  A Backup is all volumes as of one moment. What Restore makes of it is verified before

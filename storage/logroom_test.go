@@ -152,7 +152,7 @@ func fillLog(t *testing.T, point string, lives int) {
 			t.Fatalf("a store with a full log: %v", err)
 		}
 	}
-	time.Sleep(2 * storage.MaxBackoff)
+	time.Sleep(time.Minute) // until the next checkpoint is tried
 	for i, id := range []storage.AppID{"a", "b"} {
 		app := mustApp(t, s, id)
 		if n := app.Pending(); n != acked[i] {

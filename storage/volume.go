@@ -116,6 +116,7 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		backoff: backoff{volume: filepath.Base(path), logger: opts.Logger},
 	}
 	v.opts.Moved = func() { v.relieve() }
+	v.opts.Stalled = v.stalled
 	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
 	v.mark.Store(new(instantMark)) // until the file is read
 	db, err := kv.Open(path, v.opts)

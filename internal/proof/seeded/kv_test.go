@@ -36,12 +36,12 @@ var kvFaults = []seededFault{
 	{
 		name: "layers-unbounded", what: "commits go on, whatever memory their layers take",
 		pkg: "storage/internal/kv", tests: "TestG23_TheLayersHaveABound",
-		edits: []edit{{"storage/internal/kv/checkpoint.go", `if used == 0 ||`, `if FAULT || used == 0 ||`}},
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `return (used == 0 ||`, `return (FAULT || used == 0 ||`}},
 	},
 	{
 		name: "idle-not-copied", what: "an idle volume is left in the log",
 		pkg: "storage/internal/kv", tests: "TestG9_AnIdleVolumeIsCopied",
-		edits: []edit{{"storage/internal/kv/checkpoint.go", `if full || old {`, `if full || old && !FAULT {`}},
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `if due || full &&`, `if due && !FAULT || full &&`}},
 	},
 	{
 		name: "log-not-missed", what: "a store that was never copied opens without its log",
@@ -135,11 +135,33 @@ var kvFaults = []seededFault{
 		_ = db.log`}},
 	},
 	{
-		name: "failed-checkpoint-goes-on", what: "a volume goes on after a checkpoint that has failed",
+		name: "failed-checkpoint-goes-on", what: "a volume goes on after a checkpoint of which the copy shows what may not be durable",
 		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
-		edits: []edit{{"storage/internal/kv/checkpoint.go", `		db.fail(notCopied(err))`, `		if !FAULT {
+		edits: []edit{{"storage/internal/kv/stall.go", `		db.fail(notCopied(err))`, `		if !FAULT {
 			db.fail(notCopied(err))
 		}`}},
+	},
+	{
+		name: "checkpoint-not-tried-again", what: "what a checkpoint that failed was to write is never written",
+		pkg: "storage/internal/kv", tests: "TestG23_AFailedCheckpointIsTriedAgain",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `if stall := db.stall.Load(); stall != nil {
+			timer`, `if stall := db.stall.Load(); stall != nil && !FAULT {
+			timer`}},
+	},
+	{
+		name: "stalled-tail-unbounded", what: "while checkpoints fail there is no bound on what is replayed",
+		pkg: "storage/internal/kv", tests: "TestG23_AFailedCheckpointRefusesWhatHasNoRoom",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `db.frozen.tail+db.tail < 2*db.share`, `(db.frozen.tail+db.tail < 2*db.share || FAULT)`}},
+	},
+	{
+		name: "no-room-reopens", what: "a volume is opened anew, with a claim of the log, for each commit that has no room",
+		pkg: "storage", tests: "TestG23_AFullDiskUnderAFile",
+		edits: []edit{{"storage/committer.go", `!errors.Is(cause, kv.ErrNoRoom) {`, `(FAULT || !errors.Is(cause, kv.ErrNoRoom)) {`}},
+	},
+	{
+		name: "unsure-file-trusted", what: "a volume file is written again though it may show a commit that is not durable",
+		pkg: "storage/internal/boltfile", tests: "TestG6_ACommitThatMayBeShownIsTheNextOpenings",
+		edits: []edit{{"storage/internal/boltfile/commit.go", `if tx.ID() < id {`, `if tx.ID() < id || FAULT {`}},
 	},
 	{
 		name: "closed-without-checkpoint", what: "a volume is closed with what is in the log only",

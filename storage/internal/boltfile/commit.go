@@ -19,7 +19,7 @@ type trust int
 
 const (
 	sound  trust = iota
-	failed       // what it shows is durable, and what a commit has written besides is to be used by none
+	failed       // what it shows is durable; what a commit has written besides is of no use
 	unsure       // it may show what is not durable
 )
 

@@ -7,49 +7,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"carillon/storage/internal/boltfile"
 	"carillon/storage/storagetest"
 )
-
-// redirect has what the process writes to the file at path, which it has open, go to the
-// device instead, until the returned function is called.
-func redirect(tb testing.TB, path, device string) (restore func()) {
-	tb.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for _, e := range fds {
-		var fd int
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || to != path {
-			continue
-		}
-		if _, err := fmt.Sscan(e.Name(), &fd); err != nil {
-			tb.Fatal(err)
-		}
-		saved, err := syscall.Dup(fd)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		dev, err := syscall.Open(device, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-		if err == nil {
-			err = errors.Join(syscall.Dup3(dev, fd, syscall.O_CLOEXEC), syscall.Close(dev))
-		}
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return func() {
-			if err := errors.Join(syscall.Dup3(saved, fd, syscall.O_CLOEXEC), syscall.Close(saved)); err != nil {
-				tb.Error(err)
-			}
-		}
-	}
-	tb.Fatalf("%s is not open", path)
-	return nil
-}
 
 // TestG6_AFileIsWrittenAgainAfterAFailedCommit: a commit whose writes were refused, or were
 // taken and lost by a sync that failed, has changed nothing for readers of then and of later;
@@ -88,7 +50,7 @@ func TestG6_AFileIsWrittenAgainAfterAFailedCommit(t *testing.T) {
 					keys = 3000
 				}
 				for round := 4; round < 8; round++ {
-					restore := redirect(t, path, device)
+					restore := storagetest.Redirect(t, path, device)
 					for range 2 {
 						if err := put(9, keys); err == nil || errors.Is(err, boltfile.ErrUnsure) {
 							t.Errorf("a commit that fails: %v, want an error that lets the next one be tried", err)

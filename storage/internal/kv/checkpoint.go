@@ -1,7 +1,6 @@
 package kv
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,59 +19,89 @@ const recordCost = 1 << 10
 // the log are: a quarter of the share, so that Updates go on meanwhile.
 func (db *DB) full() bool { return db.stack.View().Latest() >= db.share/4 || db.tail >= db.share }
 
-// checkpoints makes checkpoints until the DB is closed or one fails. It is the DB's one
-// goroutine.
+// checkpoints makes checkpoints until the DB is closed or must be opened anew. It is the DB's
+// one goroutine.
 func (db *DB) checkpoints() {
 	defer close(db.stopped)
-	age := time.NewTimer(maxAge)
-	defer age.Stop()
-	aging, old := true, false // it may have been opened with records to replay
+	timer := time.NewTimer(maxAge)
+	defer timer.Stop()
+	aging, due := true, false // it may have been opened with records to replay
 	for {
 		db.mu.Lock()
 		full := db.full() || db.pressed.Swap(false)
 		db.mu.Unlock()
-		if full || old {
-			if err := db.Checkpoint(); err != nil {
+		if due || full && db.stall.Load() == nil {
+			_ = db.Checkpoint() // if it fails there is a stall
+			if db.failed.Load() != nil {
 				return
 			}
-			aging, old = false, false
+			aging, due = false, false
 		}
-		if !aging && db.stack.View().Latest() > 0 {
-			age.Reset(maxAge)
+		if stall := db.stall.Load(); stall != nil {
+			timer.Reset(time.Until(stall.again))
+			aging = true
+		} else if !aging && db.stack.View().Latest() > 0 {
+			timer.Reset(maxAge)
 			aging = true
 		}
 		select {
 		case <-db.stop:
 			return
 		case <-db.wake:
-		case <-age.C:
-			aging, old = false, true
+		case <-timer.C:
+			aging, due = false, true
 		}
 	}
 }
 
-// Checkpoint writes to the copy what is shown and not in it, then has the log forget it.
-// If that fails nothing is lost, and the DB must be opened anew.
+// frozen is what a checkpoint writes to the copy.
+type frozen struct {
+	layer *overlay.Layer // nil if there is none
+	last  uint64         // number of the latest record in it
+	chain uint32
+	tail  int // of its records
+}
+
+// Checkpoint writes to the copy what is shown and not in it, then has the log forget it. If
+// that fails nothing is lost. Unless the DB must be opened anew then (V11) the next Checkpoint
+// tries again.
 func (db *DB) Checkpoint() error { return db.checkpoint(db.fault) }
 
 func (db *DB) checkpoint(fault func(string) error) error {
 	db.copying.Lock()
 	defer db.copying.Unlock()
+	if db.frozen.layer != nil {
+		if err := db.copy(fault); err != nil {
+			return err
+		}
+	}
+	if !db.freeze() {
+		db.trim() // an earlier process may not have
+		return nil
+	}
+	return db.copy(fault)
+}
+
+// freeze freezes the latest layer, if the copy lacks anything.
+func (db *DB) freeze() bool {
 	db.mu.Lock()
+	defer db.mu.Unlock()
 	freeze := db.stack.Freeze
 	if db.last != db.inFile {
 		freeze = db.stack.FreezeAny // of takeover records, which change nothing
 	}
 	layer := freeze(1)
-	last, chain := db.last, db.chain
-	if layer != nil {
-		db.tail = 0
-	}
-	db.mu.Unlock()
 	if layer == nil {
-		db.trim() // an earlier process may not have
-		return nil
+		return false
 	}
+	db.frozen = frozen{layer, db.last, db.chain, db.tail}
+	db.tail = 0
+	return true
+}
+
+// copy writes the frozen layer to the copy.
+func (db *DB) copy(fault func(string) error) error {
+	layer, last, chain := db.frozen.layer, db.frozen.last, db.frozen.chain
 	err := fault("checkpoint")
 	if err == nil {
 		err = db.file.Update(func(tx *boltfile.Txn) error {
@@ -84,17 +113,22 @@ func (db *DB) checkpoint(fault func(string) error) error {
 		})
 	}
 	if err == nil {
-		err = fault("checkpointed")
+		if err = fault("checkpointed"); err != nil {
+			err = fmt.Errorf("%w: %w", boltfile.ErrUnsure, err)
+		}
 	}
 	if err != nil {
-		db.fail(notCopied(err))
+		db.stalls(err)
 		return err
 	}
 	db.mu.Lock()
-	db.inFile = last
+	db.inFile, db.frozen = last, frozen{}
 	db.mu.Unlock()
 	db.stack.Drop()
-	signal(db.dropped)
+	if db.stall.Swap(nil) != nil {
+		db.stalled(nil)
+	}
+	signal(db.room)
 	db.trim()
 	db.moved()
 	return nil
@@ -134,27 +168,27 @@ func write(tx *boltfile.Txn, layer *overlay.Layer) error {
 	return nil
 }
 
-// notCopied is the answer to Updates after a checkpoint has failed. Nothing of them was
-// applied.
-func notCopied(err error) error {
-	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrReplaced) {
-		return err
-	}
-	return fmt.Errorf("%w: the log could not be copied: %w", ErrRefused, err)
-}
-
-// await waits until the layers have room for the change. One that is larger than the share
-// waits until it is alone.
+// await waits until layers and tail have room for the change, or refuses it while checkpoints
+// fail. A change that is larger than the share waits until it is alone.
 func (db *DB) await(c *overlay.Change) error {
 	for {
-		used := db.stack.View().Bytes()
-		if used == 0 || used+c.Bytes() <= db.share {
+		if db.hasRoom(c.Bytes()) {
 			return nil
 		}
+		if stall := db.stall.Load(); stall != nil {
+			return noRoom(stall.Err)
+		}
 		db.Press()
-		<-db.dropped
+		<-db.room
 		if err := db.failed.Load(); err != nil {
 			return *err
 		}
 	}
+}
+
+func (db *DB) hasRoom(bytes int) bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	used := db.stack.View().Bytes()
+	return (used == 0 || used+bytes <= db.share) && db.frozen.tail+db.tail < 2*db.share
 }

@@ -26,6 +26,9 @@ type Options struct {
 	Fault func(point string) error
 	// Copied is told how many bytes a checkpoint has written. Default: it is not.
 	Copied func(bytes int64)
+	// Stalled is told of each checkpoint that has failed and will be tried again, and nil of
+	// the one that works at last. It does not block. Default: it is not.
+	Stalled func(*Stall)
 	// Moved is called after a checkpoint, and when the log has become longer by an eighth of
 	// its bound. It does not block. Default: it is not called.
 	Moved func()
@@ -45,7 +48,8 @@ type DB struct {
 	fault  func(point string) error
 	copied func(bytes int64)
 
-	moved func()
+	moved   func()
+	stalled func(*Stall)
 
 	commit  sync.Mutex // held by Update
 	copying sync.Mutex // held by a checkpoint
@@ -57,12 +61,15 @@ type DB struct {
 	tail  int        // what it costs to replay the records since the latest Freeze, as bytes of them
 
 	inFile uint64 // number of the latest record that the copy has; a checkpoint changes it
+	frozen frozen // what it does not have yet and will next; a checkpoint changes it
+
+	stall atomic.Pointer[Stall] // nil unless the latest checkpoint has failed
 
 	failed  atomic.Pointer[error] // why it must be opened anew
 	closed  atomic.Bool
 	pressed atomic.Bool   // an Update waits for a checkpoint
 	wake    chan struct{} // the checkpointer has something to do
-	dropped chan struct{} // a layer was dropped, or the DB has failed
+	room    chan struct{} // a layer was dropped, or will not be soon, or the DB has failed
 	stop    chan struct{}
 	stopped chan struct{} // nil before Claim
 }
@@ -94,15 +101,19 @@ func Open(path string, opts Options) (*DB, error) {
 	if opts.Moved == nil {
 		opts.Moved = func() {}
 	}
+	if opts.Stalled == nil {
+		opts.Stalled = func(*Stall) {}
+	}
 	return &DB{
 		name:    filepath.Base(path),
 		file:    file,
 		fault:   opts.Fault,
 		copied:  opts.Copied,
 		moved:   opts.Moved,
+		stalled: opts.Stalled,
 		stack:   overlay.NewStack(spaces, pin.ID()),
 		wake:    make(chan struct{}, 1),
-		dropped: make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 	}, nil
 }
@@ -282,7 +293,7 @@ func (db *DB) writable() error {
 // fail has every Update refused from now on.
 func (db *DB) fail(err error) {
 	db.failed.CompareAndSwap(nil, &err)
-	signal(db.dropped)
+	signal(db.room)
 }
 
 func signal(c chan struct{}) {
@@ -294,7 +305,7 @@ func signal(c chan struct{}) {
 
 // Update makes fn's writes durable together, then shows them. One Update runs at a time; fn
 // must not call Update. An error of fn, one that is ErrRefused, ErrDamaged or ErrReplaced,
-// has changed nothing; after any other see V3.
+// has changed nothing; after any other see V3. After an ErrNoRoom the next one may have room.
 func (db *DB) Update(fn func(*Txn) error) error {
 	db.commit.Lock()
 	defer db.commit.Unlock()
@@ -320,10 +331,17 @@ func (db *DB) Update(fn func(*Txn) error) error {
 	if errors.Is(err, ErrFull) {
 		// What the copy lacks is part of it.
 		db.moved()
-		if err := db.Checkpoint(); err != nil {
-			return notCopied(err)
+		if stall := db.stall.Load(); stall != nil {
+			return noRoom(fmt.Errorf("%w: %w", err, stall.Err))
 		}
-		err = db.log.Append(rec)[0]
+		if err := db.Checkpoint(); db.failed.Load() != nil {
+			return *db.failed.Load()
+		} else if err != nil {
+			return noRoom(err)
+		}
+		if err = db.log.Append(rec)[0]; errors.Is(err, ErrFull) {
+			return fmt.Errorf("%w: %w", ErrNoRoom, err)
+		}
 	}
 	if err != nil {
 		if !errors.Is(err, ErrRefused) {

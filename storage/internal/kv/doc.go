@@ -30,7 +30,8 @@
 //	 Open          Join           Claim
 //	──────► copy ───────► shown ─────────► written ──── Close ────► closed, the copy has all
 //	                                          │
-//	                                          │ unknown outcome, failed checkpoint
+//	                                          │ unknown outcome; a checkpoint that met
+//	                                          │ damage, or left the copy unsure
 //	                                          ▼
 //	                                        failed ── Abandon, and Open anew
 //
@@ -49,9 +50,13 @@
 //	V7  A log and a copy that are not of one moment of one store are refused: each record
 //	    bears a checksum of all before it, and the copy that of the last one it has.
 //	V8  Layers have their bounds in memory, and so have the records behind them in the log: an
-//	    Update waits for a checkpoint. A log that is full takes claims, and what can be copied
-//	    makes room in it, before a claim too.
+//	    Update waits for a checkpoint, and is refused while checkpoints fail (ErrNoRoom). A log
+//	    that is full takes claims, and what can be copied makes room in it, before a claim too.
 //	V9  A change is in the copy maxAge after it was made, if the disk keeps up, and when Close
 //	    returns.
 //	V10 Nothing is in the log before the copy is of a format whose readers know of the log.
+//	V11 A checkpoint that failed is tried again, after 100 ms to 30 s; what it was to copy is shown
+//	    by the frozen layer until then. The copy stays open if it still shows the commit before:
+//	    a full disk, and a sync of pages that failed, leave nothing that it refers to. If it may
+//	    show what is not durable (boltfile.ErrUnsure) or is damaged the DB has failed.
 package kv

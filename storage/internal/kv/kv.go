@@ -1,6 +1,8 @@
 package kv
 
 import (
+	"errors"
+
 	"carillon/storage/internal/boltfile"
 	"carillon/storage/internal/osdir"
 	"carillon/storage/internal/overlay"
@@ -29,6 +31,9 @@ var (
 	ErrAbandoned = boltfile.ErrAbandoned
 	// ErrRefused says that an Update was not applied and never will be.
 	ErrRefused = wal.ErrRefused
+	// ErrNoRoom is an ErrRefused of a DB whose layers or log are full while a checkpoint
+	// cannot make room. It says why, and the DB need not be opened anew.
+	ErrNoRoom = errors.New("no room for it before it can be copied")
 	// ErrFull says that the log is as long as it may be.
 	ErrFull = wal.ErrFull
 )
