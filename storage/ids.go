@@ -145,25 +145,19 @@ func (id JobID) home() (p place, ok bool) {
 	if len(id) != 25 || id[0] != mintedPrefix[0] {
 		return place{}, false
 	}
-	var text [24]byte
-	for i := range text {
-		c := id[1+i]
+	var ms, seq uint64 // 5 bits a character
+	for _, c := range []byte(id[1:]) {
 		switch {
 		case c >= '0' && c <= '9':
+			c -= '0'
 		case c >= 'a' && c <= 'v':
-			c -= 'a' - 'A'
+			c -= 'a' - 10
 		default:
 			return place{}, false
 		}
-		text[i] = c
+		ms, seq = ms<<5|seq>>59, seq<<5|uint64(c)
 	}
-	var raw [15]byte
-	if n, err := sortable.Decode(raw[:], text[:]); err != nil || n != len(raw) {
-		return place{}, false
-	}
-	var due [8]byte
-	copy(due[1:], raw[:7])
-	p = place{ms: int64(binary.BigEndian.Uint64(due[:])), seq: binary.BigEndian.Uint64(raw[7:])}
+	p = place{ms: int64(ms), seq: seq}
 	return p, p.ms <= maxPlaceMs
 }
 
