@@ -66,6 +66,7 @@ type App struct {
 	filing   filed  // what it will say if the batch is committed
 	counters counts // the counters after the batch
 	requeued bool   // the batch has a write in the sorted job bucket
+	enqueued string // the first key that it puts there, if any
 }
 
 // filed is what the file says about an app, beside its keys.
@@ -73,6 +74,7 @@ type filed struct {
 	entered  bool   // it has an entry
 	counters counts // its counters
 	alarm    int64  // due instant under which the alarm index has it; 0 is none
+	from     string // no key of the sorted job bucket lies before it
 }
 
 // ID returns the app's name.

@@ -245,7 +245,9 @@ func (v *volume) commit(batch []*changeSet) error {
 		}
 		cs.writes.m.Scan(func(key string, w write) bool {
 			writes = append(writes, batchWrite{key, w})
-			cs.app.requeued = cs.app.requeued || tag(key[numberLen]) == tagQueue
+			if tag(key[numberLen]) == tagQueue {
+				cs.app.requeue(key, w)
+			}
 			return true
 		})
 	}
@@ -288,10 +290,18 @@ func (v *volume) commit(batch []*changeSet) error {
 		return err
 	}
 	for _, app := range apps {
-		app.filed, app.requeued = app.filing, false
+		app.filed, app.requeued, app.enqueued = app.filing, false, ""
 	}
 	v.backoff.succeed()
 	return nil
+}
+
+// requeue takes note of a write in the sorted job bucket.
+func (a *App) requeue(key string, w write) {
+	a.requeued = true
+	if !w.deleted && (a.enqueued == "" || key < a.enqueued) {
+		a.enqueued = key
+	}
 }
 
 // apply writes the app's entry, its counters and its place in the alarm index as they are
@@ -329,13 +339,22 @@ func (a *App) makeEntry(tx *kv.Txn, f *filed) error {
 	return raiseNumbers(tx, a.keys)
 }
 
-// index puts the app at its place in the alarm index.
+// index puts the app at its place in the alarm index. It looks for the first job from where
+// the last one was found: to pass what was removed since a checkpoint takes a step each.
 func (a *App) index(tx *kv.Txn, f *filed) error {
-	first, _, err := tx.Seek(kv.Data, a.keys.prefix(tagQueue))
+	from := f.from
+	if a.enqueued != "" {
+		from = min(from, a.enqueued)
+	}
+	from = max(from, string(a.keys.prefix(tagQueue)))
+	first, _, err := tx.Seek(kv.Data, []byte(from))
 	if err != nil {
 		return err
 	}
 	due := a.keys.dueAt(first)
+	if f.from = from; due != 0 {
+		f.from = string(first)
+	}
 	if due == f.alarm {
 		return nil
 	}

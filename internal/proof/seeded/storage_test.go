@@ -173,6 +173,11 @@ var storageFaults = []seededFault{
 		edits: []edit{{"storage/internal/boltfile/commit.go", `	if db.bolt.NoSync {`, `	if db.bolt.NoSync || FAULT {`}},
 	},
 	{
+		name: "alarm-index-behind", what: "the alarm index looks for a job that comes first only where the last one was",
+		pkg: "storage", tests: "TestG14_TheAlarmFollowsTheFirstJob",
+		edits: []edit{{"storage/committer.go", `if a.enqueued != "" {`, `if a.enqueued != "" && !FAULT {`}},
+	},
+	{
 		name: "alarm-index-stale", what: "the alarm index keeps an app's first entry",
 		pkg: "storage", tests: "TestG8_RetriedDeadJobIsFoundAgain",
 		edits: []edit{{"storage/committer.go", `if due == f.alarm {`, `if due == f.alarm || f.alarm != 0 && FAULT {`}},
