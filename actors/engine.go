@@ -120,7 +120,7 @@ func (o *Options) storage() storage.Options {
 		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs,
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
 		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.Testing.NoSync, Fault: o.Testing.Fault,
-		LogMemory: o.Testing.LogMemory, LogSegment: o.Testing.LogSegment,
+		LogMemory: o.Testing.LogMemory, LogSegment: o.Testing.LogSegment, LogKeep: o.LogKeep,
 	}
 	if o.Functions != nil {
 		opts.Packages = o.Functions.Packages()

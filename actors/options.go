@@ -41,6 +41,10 @@ type Options struct {
 	Volumes int
 	// LockTimeout is how long Open waits for a volume in use. Default 1 s.
 	LockTimeout time.Duration
+	// LogKeep is how many bytes of the log are kept when the volume files have what they
+	// say, so that a backup can go on from one that was made earlier; those kept longest
+	// go first, also when the disk is full. At most 64 GiB; negative: none. Default 256 MiB.
+	LogKeep int64
 
 	// AppConcurrency is how many jobs of one app run at once, 1 to 100,000. Default 64.
 	AppConcurrency int

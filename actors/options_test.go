@@ -34,6 +34,7 @@ func TestOptionsAreValidated(t *testing.T) {
 		"DeadRetention":    {bad: []func(*actors.Options){func(o *actors.Options) { o.DeadRetention = 1 }}, good: []func(*actors.Options){func(o *actors.Options) { o.DeadRetention = ms }, func(o *actors.Options) { o.DeadRetention = -1 }}},
 		"HoldFor":          {bad: []func(*actors.Options){func(o *actors.Options) { o.HoldFor = -1 }, func(o *actors.Options) { o.HoldFor = ms - 1 }}, good: []func(*actors.Options){func(o *actors.Options) { o.HoldFor = ms }}},
 		"Volumes":          ints(func(o *actors.Options, n int) { o.Volumes = n }, []int{-1, 65}, []int{1, 64}),
+		"LogKeep":          ints(func(o *actors.Options, n int) { o.LogKeep = int64(n) }, []int{64<<30 + 1}, []int{-1, 1, 64 << 30}),
 		"MaxJobs":          ints(func(o *actors.Options, n int) { o.MaxJobs = n }, []int{-1}, []int{1}),
 		"QueryTimeout":     spans(func(o *actors.Options, d time.Duration) { o.QueryTimeout = d }, ms),
 		"MutationTimeout":  spans(func(o *actors.Options, d time.Duration) { o.MutationTimeout = d }, ms),

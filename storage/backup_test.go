@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"carillon/storage"
@@ -172,7 +173,9 @@ func somewhereElse(tb testing.TB) string {
 // store, of a store that went another way since or of the one that was backed up, all is in
 // the backup, and it says so.
 func TestG26_WhatTheLogHasForgottenIsBackedUpWhole(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), fourVolumes)
+	opts := fourVolumes
+	opts.LogKeep = -1
+	s := mustOpen(t, t.TempDir(), opts)
 	mustFillVolumes(t, s)
 	first, at := mustBackup(t, s, "")
 	restored := mustRestore(t, first)
@@ -537,4 +540,70 @@ func filesOf(tb testing.TB, dir string) map[string]string {
 		tb.Fatal(err)
 	}
 	return files
+}
+
+// TestG26_IncrementsGoBackAsFarAsTheLogIsKept: while commits come every few seconds, and are
+// copied, a backup goes on from one of an hour ago, also of a store that was closed, or killed, and opened since,
+// or is only read. Once more was written than LogKeep it does not, and without LogKeep after a checkpoint already.
+func TestG26_IncrementsGoBackAsFarAsTheLogIsKept(t *testing.T) {
+	for _, keep := range []int64{0, -1} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, opts := t.TempDir(), fourVolumes
+			opts.LogLength, opts.LogKeep, opts.NoSync = 32<<20, keep, true // of which 8 MiB are kept
+			open := func() *storage.Store {
+				s, err := storage.Open(dir, opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			}
+			s := open()
+			mustFillVolumes(t, s)
+			first, at := mustBackup(t, s, "")
+			goesOn := func(what string, s *storage.Store, want bool) {
+				t.Helper()
+				more, info := mustBackup(t, s, at.Position)
+				if goes := info.Since == at.Position; goes != want {
+					t.Errorf("keep %d: %s: the backup is %+v", keep, what, info)
+				} else if goes {
+					r := mustRestore(t, first, more)
+					wantRows(t, r, s.Rows())
+					mustClose(t, r)
+				}
+			}
+			for i := range 720 {
+				mustAdd(t, s, storage.AppID(fmt.Sprint("app-", i%6)), fmt.Sprint("of ", i))
+				time.Sleep(5 * time.Second)
+				if i%200 == 100 {
+					end := s.Close
+					if i == 300 {
+						end = s.Abort
+					}
+					must(t, end())
+					s = open()
+				}
+			}
+			must(t, s.Checkpoint())
+			if n := s.Uncopied(); n > 0 {
+				t.Fatalf("%d records are in the log only", n)
+			}
+			goesOn("an hour later", s, keep == 0)
+			must(t, s.Close())
+			read, err := storage.Open(dir, storage.Options{ReadOnly: true, LogLength: opts.LogLength, LogKeep: keep})
+			must(t, err)
+			goesOn("at rest", read, keep == 0)
+			must(t, read.Close())
+			s = open()
+			app := mustApp(t, s, "app-1")
+			for range 24 {
+				must(t, commitLarge(t, app, 600<<10))
+				time.Sleep(10 * time.Second)
+			}
+			goesOn("more was written than is kept", s, false)
+			must(t, s.Close())
+			if n := logSize(t, dir); n > 8<<20+2*8<<20+4<<20 {
+				t.Errorf("keep %d: the log has %d bytes, want 8 MiB, 8 files to spare, and what is in use", keep, n)
+			}
+		})
+	}
 }

@@ -52,7 +52,7 @@ func TestG23_FilesAndLogOfDifferentMoments(t *testing.T) {
 		}
 		return copyOf(dir)
 	}
-	show := func(dir string) string {
+	show := func(dir string, opts storage.Options) string {
 		t.Helper()
 		s := mustOpen(t, dir, opts)
 		defer mustClose(t, s)
@@ -61,7 +61,14 @@ func TestG23_FilesAndLogOfDifferentMoments(t *testing.T) {
 	old := live(at, "old", 1, true)
 	fork := live(copyOf(old), "another life", 2, false)
 	recent := live(at, "recent", 2, false)
-	for range 8 { // each of them is copied, and trimmed
+	opts.LogKeep = 16 << 20
+	keeping := copyOf(recent)
+	for range 8 {
+		live(keeping, "much", 2, true)
+	}
+	kept := live(keeping, "kept", 1, false)
+	opts.LogKeep = 0 // none, since LogSegment is set
+	for range 8 {    // each of them is copied, and trimmed
 		live(at, "much", 2, true)
 	}
 	late := live(at, "late", 1, false)
@@ -71,6 +78,7 @@ func TestG23_FilesAndLogOfDifferentMoments(t *testing.T) {
 		files, log string // of which moments
 		one        bool   // only volume 1 is of that moment, the other files are of the log's
 		want       string // what it shows is that of this moment; "" is refused
+		keep       bool   // what was trimmed is kept
 		says       string
 	}{
 		{name: "one moment", files: late, log: late, want: late},
@@ -78,12 +86,19 @@ func TestG23_FilesAndLogOfDifferentMoments(t *testing.T) {
 		{name: "an older copy of one file, and the log has the rest", files: old, log: recent, one: true, want: recent},
 		{name: "an older copy of the files, and the log has moved on", files: old, log: late, says: "volume-000.db"},
 		{name: "an older copy of one file, and the log has moved on", files: old, log: late, one: true, says: "volume-001.db"},
+		{name: "an older copy of the files, and the log has kept the rest", files: old, log: kept, want: kept, keep: true},
+		{name: "an older copy of one file, and the log has kept the rest", files: old, log: kept, one: true, want: kept, keep: true},
+		{name: "files of another life, and a log that has kept more", files: fork, log: kept, says: "volume-000.db", keep: true},
 		{name: "an older log", files: late, log: old, says: "volume-000.db"},
 		{name: "one file is later than the log", files: late, log: old, one: true, says: "volume-001.db"},
 		{name: "files of another life", files: live(fork, "another life", 2, true), log: recent, says: "volume-000.db"},
 		{name: "no log", files: late, says: "volume-000.db"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			opts := opts
+			if tt.keep {
+				opts.LogKeep = 16 << 20
+			}
 			dir := copyOf(tt.files)
 			if err := os.RemoveAll(filepath.Join(dir, "log")); err != nil {
 				t.Fatal(err)
@@ -103,10 +118,9 @@ func TestG23_FilesAndLogOfDifferentMoments(t *testing.T) {
 					opts.ReadOnly = readOnly
 					mustRefuse(t, dir, opts, storage.ErrFormat, tt.says)
 				}
-				opts.ReadOnly = false
 				return
 			}
-			if got, want := show(dir), show(copyOf(tt.want)); got != want {
+			if got, want := show(dir, opts), show(copyOf(tt.want), opts); got != want {
 				t.Errorf("it shows\n%s\nwant\n%s", got, want)
 			}
 		})

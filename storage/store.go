@@ -48,10 +48,6 @@ type Options struct {
 	MaxJobs int
 	// Logger is told what cannot be returned: failed commits. Default: discarded.
 	Logger *slog.Logger
-	// Progress is told while Open reads the log for more than a second, about once a second,
-	// how many of the records that a volume's file lacks it has read, of how many. It does not
-	// block. Default: Logger is told.
-	Progress func(volume string, done, total int)
 	// NoSync is unsafe: commits are not synced, and a power cut may lose the last
 	// commits or the file. For tests. Default false.
 	NoSync bool
@@ -64,13 +60,16 @@ type Options struct {
 	// Open is of a store whose log is longer and cannot be made shorter.
 	// Default 1 GiB.
 	LogLength int64
+	// LogKeep is how many bytes of the log are kept when the volume files have what they say,
+	// beside LogLength, so that a backup can go on from an earlier one: whole files of it, those
+	// kept longest go first, also when the disk is full. At most 64 GiB; negative: none. Opening
+	// reads their heads. Default 256 MiB, and at most a quarter of LogLength; none with LogSegment.
+	LogKeep int64
 	// LogSegment, in tests, is the size of a segment of the log, in bytes. Default: see LogLength.
 	LogSegment int
 	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
 	// "gc", "checkpoint", "checkpointed") for an error to fail with. Default: none.
 	Fault func(point string) error
-
-	told *time.Time // when Progress was told last, or the opening began
 }
 
 const (
@@ -83,6 +82,9 @@ const (
 
 	defaultLogLength = 1 << 30
 	minLogLength     = 1 << 20
+
+	defaultLogKeep = 256 << 20
+	maxLogKeep     = 64 << 30
 )
 
 func (o Options) withDefaults() Options {
@@ -100,6 +102,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LogLength == 0 {
 		o.LogLength = defaultLogLength
+	}
+	if o.LogKeep == 0 && o.LogSegment == 0 {
+		o.LogKeep = min(defaultLogKeep, o.LogLength/4)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -130,6 +135,9 @@ func (o Options) Check() error {
 	}
 	if o.LogLength < minLogLength {
 		bad("LogLength is %d, want %d or more", o.LogLength, minLogLength)
+	}
+	if o.LogKeep > maxLogKeep {
+		bad("LogKeep is %d, want at most %d", o.LogKeep, int64(maxLogKeep))
 	}
 	if o.Program != "" {
 		if err := checkProgram(o.Program); err != nil {
@@ -178,8 +186,6 @@ func Open(dir string, opts Options) (*Store, error) {
 // open is Open with options that are checked, under the directory's lock.
 func open(dir string, opts Options) (*Store, error) {
 	schema, _ := schemaOf(opts.Tables)
-	began := time.Now()
-	opts.told = &began
 	if unfinished(dir) {
 		return nil, fmt.Errorf("%w: a restore into %s has not ended: run it again, or remove %s", ErrFormat, dir, filepath.Join(dir, restoring))
 	}

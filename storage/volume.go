@@ -108,7 +108,7 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		name:    filepath.Base(path),
 		path:    path,
 		index:   index,
-		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, LogLength: opts.LogLength, Fault: opts.Fault},
+		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, LogLength: opts.LogLength, LogKeep: opts.LogKeep, Fault: opts.Fault},
 		fault:   opts.Fault,
 		logger:  opts.Logger,
 		queue:   queue{wake: make(chan struct{}, 1)},
@@ -117,7 +117,6 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 	}
 	v.opts.Moved = func() { v.relieve() }
 	v.opts.Stalled = v.stalled
-	v.opts.Replaying = opts.replaying(v.name)
 	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
 	v.mark.Store(new(instantMark)) // until the file is read
 	db, err := kv.Open(path, v.opts)
@@ -351,9 +350,7 @@ func (v *volume) reopen() error {
 	if err := v.fault("reopen"); err != nil {
 		return err
 	}
-	opts := v.opts
-	opts.Replaying = nil // it takes as long as it must
-	db, err := kv.Open(v.path, opts)
+	db, err := kv.Open(v.path, v.opts)
 	if err != nil {
 		return mapOpenError(v.name, err)
 	}

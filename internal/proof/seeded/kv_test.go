@@ -77,17 +77,9 @@ var kvFaults = []seededFault{
 	{
 		name: "tail-unbounded", what: "small records of one key are left in the log without a bound",
 		pkg: "storage/internal/kv", tests: "TestG23_TheTailHasABound",
-		edits: []edit{{"storage/internal/kv/db.go", `	db.tail += replayCost(record, change.Writes())`, `	if db.tail += len(record); !FAULT {
-		db.tail += replayCost(nil, change.Writes())
+		edits: []edit{{"storage/internal/kv/db.go", `	db.tail += len(record) + recordCost`, `	if db.tail += len(record); !FAULT {
+		db.tail += recordCost
 	}`}},
-	},
-	{
-		name: "writes-cost-nothing", what: "how many writes are in the records that are replayed has no bound",
-		pkg: "storage/internal/kv", tests: "TestG23_TheTailHasABound",
-		edits: []edit{{"storage/internal/kv/checkpoint.go", `return len(record) + recordCost + writes*writeCost`, `if FAULT {
-		writes = 0
-	}
-	return len(record) + recordCost + writes*writeCost`}},
 	},
 	{
 		name: "quiet-holds-log", what: "a volume that is quiet holds back all that the others write",
@@ -107,7 +99,7 @@ var kvFaults = []seededFault{
 	{
 		name: "full-of-the-lost", what: "a log that is full of what a lost volume needs keeps the store from opening",
 		pkg: "storage", tests: "TestG24_AFullLogOpensWithoutTheLost",
-		edits: []edit{{"storage/internal/wal/apart.go", `	case v == nil || len(v.places) == 0 ||`, `	case FAULT, v == nil || len(v.places) == 0 ||`}},
+		edits: []edit{{"storage/internal/wal/apart.go", `	case v == nil || len(v.needed()) == 0 ||`, `	case FAULT, v == nil || len(v.needed()) == 0 ||`}},
 	},
 	{
 		name: "full-log-dead-end", what: "a full log is not trimmed of what the files have already",

@@ -133,6 +133,50 @@ var walFaults = []seededFault{
 		edits: []edit{{"storage/internal/wal/apart.go", `		if s.records > 0 || v == nil`, `		if FAULT || s.records > 0 || v == nil`}},
 	},
 	{
+		name: "wal-let-go-is-read", what: "a segment that was let go is read for what it had",
+		pkg: "storage/internal/wal", tests: "TestG26_WhatWasTrimmedIsKept",
+		edits: []edit{{"storage/internal/wal/keep.go", `		f.forgetPlaces(s)
+		n -=`, `		if !FAULT {
+			f.forgetPlaces(s)
+		}
+		n -=`}},
+	},
+	{
+		name: "wal-kept-without-bound", what: "what was trimmed is kept for good",
+		pkg: "storage/internal/wal", tests: "TestG26_WhatWasTrimmedIsKept",
+		edits: []edit{{"storage/internal/wal/keep.go", `n > most; {`, `n > most && !FAULT; {`}},
+	},
+	{
+		name: "wal-kept-fills-log", what: "what is kept fills the log",
+		pkg: "storage/internal/wal", tests: "TestG26_WhatWasTrimmedIsKept",
+		edits: []edit{{"storage/internal/wal/segment.go", `func (f *File) length() (n int64) {`, `func (f *File) length() (n int64) {
+	if FAULT {
+		n += f.keptBytes()
+	}`}},
+	},
+	{
+		name: "wal-kept-not-found", what: "what was kept is forgotten when the log is opened anew",
+		pkg: "storage/internal/wal", tests: "TestG26_WhatWasTrimmedIsKept",
+		edits: []edit{{"storage/internal/wal/recover.go", `	r.keep(r.old)`, `	if !FAULT {
+		r.keep(r.old)
+	}`}},
+	},
+	{
+		name: "wal-kept-fills-disk", what: "an append is refused for want of what is kept",
+		pkg: "storage/internal/wal", tests: "TestG26_WhatIsKeptMakesWay",
+		edits: []edit{{"storage/internal/wal/keep.go", `	return some
+`, `	return some && !FAULT
+`}},
+	},
+	{
+		name: "wal-kept-damaged", what: "a damaged segment is kept",
+		pkg: "storage/internal/wal", tests: "TestG26_ADamagedSegmentEndsWhatIsKept",
+		edits: []edit{{"storage/internal/wal/keep.go", `		if !ok || b.id`, `		if FAULT && !ok {
+			b, ok = batch{header: header{id: r.opts.ID, first: s.first, number: number}, end: at + blockSize, entries: []entry{{seq: number, size: 1}}}, true
+		}
+		if !ok || b.id`}},
+	},
+	{
 		name: "wal-lock-not-awaited", what: "a log that is being closed is refused at once, whatever the timeout",
 		pkg: "storage/internal/wal", tests: "TestG23_ALogIsWaitedFor",
 		edits: []edit{{"storage/internal/osdir/osdir.go", `err := lock(); !errors`, `err := lock(); FAULT || !errors`}},

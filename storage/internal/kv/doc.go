@@ -42,7 +42,7 @@
 //	V3  An Update that failed has changed nothing, unless its outcome is unknown: then nothing
 //	    is written before the DB was opened anew and claimed, which decides it for good.
 //	V4  A Snapshot is the volume at one moment, however long it is read.
-//	V5  The log forgets a record when the copy has it durably, and keeps the last of them. So
+//	V5  The log is trimmed of a record when the copy has it durably, but for the last of them. So
 //	    a volume that is quiet is made to go on when it holds a long log back (Log.Holders),
 //	    and the records of one that is lost are moved out of it (Log.MoveApart).
 //	V6  A write that a damaged page of the copy is in the way of is refused before it is

@@ -117,7 +117,7 @@ func (l *Log) open() error {
 		wait = time.Second
 	}
 	opts := wal.Options{ID: l.id, ReadOnly: l.opts.ReadOnly, NoSync: l.opts.NoSync, LockTimeout: wait}
-	opts.MaxLength = l.length()
+	opts.MaxLength, opts.Keep = l.length(), l.opts.LogKeep
 	opts.SegmentSize = cmp.Or(l.opts.SegmentSize, int(min(opts.MaxLength/16, maxSegment)))
 	file, err := wal.OpenFile(l.path, opts)
 	switch {

@@ -39,11 +39,11 @@ func (f *File) MoveApart(id Volume) error {
 	case f.opts.ReadOnly:
 		f.mu.Unlock()
 		return ErrReadOnly
-	case v == nil || len(v.places) == 0 || v.places[len(v.places)-1].segment.isApart:
+	case v == nil || len(v.needed()) == 0 || v.places[len(v.places)-1].segment.isApart:
 		f.mu.Unlock()
 		return nil
 	}
-	places, first := v.places, v.first() // the places are never changed where they stand, only below
+	places, first := v.needed(), v.first()+uint64(v.trimmed) // the places are never changed where they stand, only below
 	f.names++
 	s := &segment{name: fmt.Sprintf("%06d-%d%s", f.names, id, apartSuffix), isApart: true, of: id}
 	h := header{id: f.opts.ID, number: f.begun, run: f.run, synced: f.synced}
@@ -70,7 +70,7 @@ func (f *File) MoveApart(id Volume) error {
 	v.places = slices.Clone(v.places) // it may be read
 	for i, p := range moved {
 		// Some may have been trimmed, or given up, meanwhile.
-		if seq := first + uint64(i); seq >= v.first() && seq <= v.last {
+		if seq := first + uint64(i); seq >= v.first()+uint64(v.trimmed) && seq <= v.last {
 			was := &v.places[seq-v.first()]
 			was.segment.records--
 			*was = p
@@ -200,7 +200,7 @@ func (r *recovery) attach() error {
 }
 
 // hasApart says whether the oldest record of the volume was moved apart.
-func (v *volume) hasApart() bool { return len(v.places) > 0 && v.places[0].segment.isApart }
+func (v *volume) hasApart() bool { return len(v.needed()) > 0 && v.needed()[0].segment.isApart }
 
 // releaseApart frees the files whose records were trimmed. Of a volume that is damaged they
 // stay until it is salvaged.
@@ -211,6 +211,7 @@ func (f *File) releaseApart() {
 			return false
 		}
 		s.after, s.bad = f.begun+1, true // so that it is removed
+		f.forgetPlaces(s)
 		f.free = append(f.free, s)
 		return true
 	})

@@ -165,8 +165,18 @@ func (f *File) answer(r *request, err error) {
 	}
 }
 
-// room returns the segment that the batch goes to, which has the blocks for it.
+// room returns the segment that the batch goes to, which has the blocks for it. What is kept
+// makes way on a disk that is full.
 func (f *File) room(batch []*request) (s *segment, err error) {
+	for {
+		if s, err = f.roomFor(batch); err == nil || !f.makeWay(err) {
+			return s, err
+		}
+	}
+}
+
+// roomFor returns the segment that the batch goes to, if the disk has room.
+func (f *File) roomFor(batch []*request) (s *segment, err error) {
 	if err := f.present(f.active); err != nil {
 		return nil, err
 	}

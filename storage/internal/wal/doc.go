@@ -70,16 +70,22 @@
 //	    batch are; else they are all volumes but those that are seen to miss nothing. A
 //	    volume in doubt stays so, whatever becomes of the segment.
 //	L9  The log has its bounds: MaxLength, four segments for claims, so that a full log
-//	    can be trimmed, one on its way, and Spare. A new log takes one step of filling.
-//	L10 A batch is written into blocks that its file has. When those cannot be had, the
-//	    batch is refused, and the next one goes to a segment that has them, or to a new one.
+//	    can be trimmed, one on its way, Spare, and Keep. A new log takes one step of filling.
 //	    What was moved apart is counted by itself: a file has one volume's records as they
 //	    were then.
+//	L10 A batch is written into blocks that its file has. When those cannot be had, the
+//	    batch is refused, and the next one goes to a segment that has them, or to a new one.
 //	L11 Before each batch the file that it goes to has its name, and its size, still. Once one
 //	    had not, nothing is appended until the log is opened anew (ErrReplaced).
 //	L12 Records that were moved apart are durable, with the name of their file, before
 //	    the segments that they were in are free. If the file is not there or damaged when
 //	    the log is opened, that is damage of the volume.
+//	L13 What is kept refuses nothing: it counts apart from MaxLength, makes way on a full
+//	    disk, and damage in it is no volume's, but ends what is kept. What is kept
+//	    is without a gap up to what is needed.
+//
+// What was trimmed is read for as long as its segment is kept (Options.Keep): by a backup that
+// goes on from an earlier one, or for a copy that is older than the log.
 //
 // A volume that is not trimmed holds back the segments with its records, and all behind them.
 // File.MoveApart copies these, damage included, to a file of their own. File.Salvage gives up
@@ -92,5 +98,5 @@
 // not closed, and the loss of the newest segment. A copy that has applied more than the
 // log has tells.
 //
-// In memory the log has 40 bytes for each record that was not trimmed.
+// In memory the log has 40 bytes for each record that was not trimmed, or is kept.
 package wal

@@ -31,6 +31,10 @@ type Options struct {
 	MaxRecord int
 	// Spare is how many segments are kept for later use beside those in use. Default: 8.
 	Spare int
+	// Keep is how many bytes of segments are kept, beside MaxLength and Spare, after what they
+	// hold was trimmed: it is read until they are let go, those first that have been kept longest, also
+	// when the disk is full. Default: none.
+	Keep int64
 	// ReadOnly has the log write nothing: claims and appends are refused, and what it shows
 	// may not be durable. It may be open more than once so, and not otherwise meanwhile.
 	ReadOnly bool
@@ -88,6 +92,7 @@ type File struct {
 	lost     *Damage    // of volumes that are not known, if there may be some
 	live     []*segment // oldest first; the active one is the last
 	free     []*segment
+	kept     []*segment // that were trimmed, and are read still; oldest first, the live ones come next
 	apart    []*segment // of volumes whose records were moved
 	begun    uint64     // number of the latest batch
 	synced   uint64     // number of the latest batch that is durable
@@ -99,7 +104,8 @@ type volume struct {
 	epoch   uint64
 	last    uint64
 	spent   bool    // no claim is in force, or the outcome of an append is unknown
-	places  []place // of the latest records, which were not trimmed
+	places  []place // of the latest records, those first that were trimmed and are kept
+	trimmed int     // how many of them these are
 	doubt   *Damage // there may have been records behind the last
 	missing *Damage // there may have been records before the first
 	apart   bool    // while the log is opened: the latest directory says that records were moved apart
@@ -119,6 +125,9 @@ type place struct {
 
 // first is the number of the first record that is there.
 func (v *volume) first() uint64 { return v.last + 1 - uint64(len(v.places)) }
+
+// needed are the places of the records that were not trimmed.
+func (v *volume) needed() []place { return v.places[v.trimmed:] }
 
 // OpenFile opens the log in the directory, which must exist. It makes durable what it
 // shows. What it finds damaged is an error of the volumes that it concerns. An error of
@@ -292,14 +301,16 @@ func (f *File) Forget(id Volume, upTo uint64) error {
 
 // forget frees the segments that had nothing but the volume's records up to that one.
 func (f *File) forget(v *volume, upTo uint64) {
-	if upTo < v.first() {
+	if upTo < v.first()+uint64(v.trimmed) {
 		return
 	}
 	n := upTo - v.first() + 1
-	for _, p := range v.places[:n] {
+	for _, p := range v.places[v.trimmed:n] {
 		p.segment.records--
 	}
-	v.places = append([]place(nil), v.places[n:]...)
+	if v.trimmed = int(n); f.opts.Keep <= 0 {
+		v.places, v.trimmed = append([]place(nil), v.places[n:]...), 0
+	}
 	v.missing = nil // it is not needed any more
 	f.release()
 }
@@ -310,8 +321,8 @@ func (f *File) Oldest() (volumes []Volume, length int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, v := range f.volumes {
-		i := slices.IndexFunc(v.places, func(p place) bool { return !p.segment.isApart })
-		if i >= 0 && v.places[i].segment == f.live[0] {
+		i := slices.IndexFunc(v.needed(), func(p place) bool { return !p.segment.isApart })
+		if i >= 0 && v.needed()[i].segment == f.live[0] {
 			volumes = append(volumes, id)
 		}
 	}
@@ -355,7 +366,7 @@ func (f *File) Close() error {
 
 func (f *File) closeFiles() error {
 	var errs []error
-	for _, s := range slices.Concat(f.live, f.free, f.apart) {
+	for _, s := range slices.Concat(f.live, f.free, f.kept, f.apart) {
 		errs = append(errs, s.file.Close())
 	}
 	return errors.Join(append(errs, f.unlock())...)

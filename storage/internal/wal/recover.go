@@ -19,9 +19,10 @@ import (
 type recovery struct {
 	*File
 	reader reader
-	oldest uint64   // number of the first batch that is needed
-	next   uint64   // number of the batch that is due
-	where  *segment // where it is due
+	old    []*segment // from before it, in order
+	oldest uint64     // number of the first batch that is needed
+	next   uint64     // number of the batch that is due
+	where  *segment   // where it is due
 	at     int
 	held   *found // the latest batch, not shown yet: it may be torn
 	known  bool   // the directory of the oldest segment is
@@ -147,6 +148,7 @@ func (r *recovery) arrange(segments []*segment) (oldest uint64) {
 	for i, s := range segments {
 		// Of two that begin with the same batch, the earlier run's was given up.
 		if s.first == 0 || i+1 < len(segments) && segments[i+1].first == s.first {
+			s.bad = s.first > 0 // so that it is removed, and cannot be taken for one that was kept
 			f.free = append(f.free, s)
 		} else {
 			f.live = append(f.live, s)
@@ -169,7 +171,8 @@ func (r *recovery) arrange(segments []*segment) (oldest uint64) {
 		at = b.end
 	}
 	n := slices.IndexFunc(f.live, func(s *segment) bool { return s.first >= oldest })
-	f.free, f.live = append(f.free, f.live[:n]...), f.live[n:]
+	r.old = f.live[:n:n]
+	f.free, f.live = append(f.free, r.old...), f.live[n:]
 	return oldest
 }
 
@@ -253,6 +256,7 @@ func (r *recovery) finish() error {
 	if err := r.attach(); err != nil {
 		return err
 	}
+	r.keep(r.old)
 	r.release()
 	return nil
 }

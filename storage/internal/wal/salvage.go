@@ -27,7 +27,7 @@ func (f *File) Salvage(id Volume) error {
 		v = &volume{}
 		f.volumes[id] = v
 	}
-	for _, p := range v.places {
+	for _, p := range v.needed() {
 		p.segment.records--
 	}
 	// A volume has one record in a batch at most, and one epoch in a record.
@@ -56,5 +56,5 @@ func (f *File) Behind(id Volume, seq uint64) (last uint64, records int, bytes in
 
 // damaged says whether records of the volume are, or may be, lost.
 func (v *volume) damaged() bool {
-	return v.doubt != nil || v.missing != nil || slices.ContainsFunc(v.places, func(p place) bool { return p.damage != nil })
+	return v.doubt != nil || v.missing != nil || slices.ContainsFunc(v.needed(), func(p place) bool { return p.damage != nil })
 }

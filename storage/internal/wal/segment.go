@@ -140,8 +140,9 @@ func (f *File) release() {
 		s := f.live[0]
 		s.after = f.begun + 1
 		f.live = f.live[1:]
-		f.free = append(f.free, s)
+		f.kept = append(f.kept, s)
 	}
+	f.letGo(max(f.opts.Keep, 0))
 	f.releaseApart()
 }
 

@@ -156,6 +156,35 @@ func (w *Witness) Check(tb testing.TB, log wal.Log, id wal.Volume) {
 	v.last, v.maybe = max(seq, v.last), nil
 }
 
+// CheckKept verifies that what can be read of the volume's trimmed records is what was
+// appended, up to the others, and returns the number of the first.
+func (w *Witness) CheckKept(tb testing.TB, log wal.Log, id wal.Volume) (first uint64) {
+	tb.Helper()
+	v := w.volume(id)
+	for first = 1; first <= v.trimmed; first++ {
+		seq := first
+		for rec, err := range log.Read(context.Background(), id, first) {
+			if errors.Is(err, wal.ErrTrimmed) && seq == first {
+				break
+			}
+			if err != nil {
+				tb.Fatalf("volume %d: trimmed record %d: %v", id, seq, err)
+			}
+			if want, ok := v.records[seq]; ok && (want.Epoch != rec.Epoch || !bytes.Equal(want.Data, rec.Data)) || !ok && seq <= v.trimmed || rec.Seq != seq {
+				tb.Fatalf("volume %d: trimmed record %d is %s, want %s", id, seq, text(rec), text(want))
+			}
+			seq++
+		}
+		if seq > first {
+			if seq <= v.last {
+				tb.Fatalf("volume %d: from trimmed record %d on it ends before record %d of %d", id, first, seq, v.last)
+			}
+			return first
+		}
+	}
+	return first
+}
+
 // CheckAll checks every volume there is.
 func (w *Witness) CheckAll(tb testing.TB, log wal.Log) {
 	tb.Helper()
