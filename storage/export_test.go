@@ -173,3 +173,10 @@ func NumberOf(entry []byte) uint32 {
 	}
 	return uint32(n)
 }
+
+// TellAllReplay has an opening tell of each record that it reads of the log, until the test ends.
+func TellAllReplay(tb testing.TB) {
+	was := slowReplay
+	slowReplay = 0
+	tb.Cleanup(func() { slowReplay = was })
+}

@@ -48,6 +48,10 @@ type Options struct {
 	MaxJobs int
 	// Logger is told what cannot be returned: failed commits. Default: discarded.
 	Logger *slog.Logger
+	// Progress is told while Open reads the log for more than a second, about once a second,
+	// how many of the records that a volume's file lacks it has read, of how many. It does not
+	// block. Default: Logger is told.
+	Progress func(volume string, done, total int)
 	// NoSync is unsafe: commits are not synced, and a power cut may lose the last
 	// commits or the file. For tests. Default false.
 	NoSync bool
@@ -70,6 +74,8 @@ type Options struct {
 	// Fault, in tests, is asked at named points ("commit", "committed", "reopen",
 	// "gc", "checkpoint", "checkpointed") for an error to fail with. Default: none.
 	Fault func(point string) error
+
+	told *time.Time // when Progress was told last, or the opening began
 }
 
 const (
@@ -186,6 +192,8 @@ func Open(dir string, opts Options) (*Store, error) {
 // open is Open with options that are checked, under the directory's lock.
 func open(dir string, opts Options) (*Store, error) {
 	schema, _ := schemaOf(opts.Tables)
+	began := time.Now()
+	opts.told = &began
 	if unfinished(dir) {
 		return nil, fmt.Errorf("%w: a restore into %s has not ended: run it again, or remove %s", ErrFormat, dir, filepath.Join(dir, restoring))
 	}

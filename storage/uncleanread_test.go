@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"carillon/storage"
@@ -72,5 +74,45 @@ func TestG24_ReadingAnUncleanStoreChangesNothing(t *testing.T) {
 	found, err := storage.Salvage(u.dir, false, testNow)
 	if err != nil || lostIn(found) != "" || everything(t, u.dir) != before {
 		t.Errorf("a salvage that accepts nothing: %+v, %v", found, err)
+	}
+}
+
+// TestAnOpeningTellsOfALongLog: how many records of the log are read, of how many, is told to
+// Progress, or to the Logger if there is none; of a short log nothing is.
+func TestAnOpeningTellsOfALongLog(t *testing.T) {
+	u := mustUnclean(t, 5)
+	var told []string
+	var log logs
+	opts := storage.Options{ReadOnly: true, Logger: log.logger(), Progress: func(volume string, done, total int) {
+		told = append(told, fmt.Sprint(volume, " ", done, " of ", total))
+	}}
+	open := func() {
+		t.Helper()
+		s, err := storage.Open(u.dir, opts)
+		must(t, err)
+		must(t, s.Close())
+	}
+	open()
+	if len(told) > 0 {
+		t.Errorf("of a short log it is told %q", told)
+	}
+	storage.TellAllReplay(t)
+	open()
+	var want []string
+	for v := range 3 {
+		for n := range 5 {
+			want = append(want, fmt.Sprintf("volume-00%d.db %d of 5", v, n+1))
+		}
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("it is told %q, want %q", told, want)
+	}
+	if lines := log.lines(); len(lines) > 0 {
+		t.Errorf("and the log says %q", lines)
+	}
+	opts.Progress = nil
+	open()
+	if lines := log.lines(); len(lines) != 15 || !strings.Contains(lines[0], "volume=volume-000.db records=1 of=5") {
+		t.Errorf("the log says %q", lines)
 	}
 }

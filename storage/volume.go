@@ -117,6 +117,7 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 	}
 	v.opts.Moved = func() { v.relieve() }
 	v.opts.Stalled = v.stalled
+	v.opts.Replaying = opts.replaying(v.name)
 	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
 	v.mark.Store(new(instantMark)) // until the file is read
 	db, err := kv.Open(path, v.opts)
@@ -350,7 +351,9 @@ func (v *volume) reopen() error {
 	if err := v.fault("reopen"); err != nil {
 		return err
 	}
-	db, err := kv.Open(v.path, v.opts)
+	opts := v.opts
+	opts.Replaying = nil // it takes as long as it must
+	db, err := kv.Open(v.path, opts)
 	if err != nil {
 		return mapOpenError(v.name, err)
 	}

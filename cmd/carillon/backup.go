@@ -32,7 +32,7 @@ func backup(flags *flag.FlagSet) func(context.Context, stdio) error {
 		if err != nil {
 			return err
 		}
-		write := func(w io.Writer) error { return backupDir(ctx, *dir, w, from) }
+		write := func(w io.Writer) error { return backupDir(ctx, std, *dir, w, from) }
 		if *site != "" {
 			token, err := token()
 			if err != nil {
@@ -61,11 +61,11 @@ func backup(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // backupDir backs up the directory, that of ./data by default.
-func backupDir(ctx context.Context, dir string, w io.Writer, since string) error {
+func backupDir(ctx context.Context, std stdio, dir string, w io.Writer, since string) error {
 	if dir == "" {
 		dir = "./data"
 	}
-	err := readStore(dir, func(store *storage.Store) error {
+	err := readStore(std, dir, func(store *storage.Store) error {
 		_, err := store.Backup(ctx, w, since)
 		return err
 	})
@@ -141,7 +141,7 @@ func restore(flags *flag.FlagSet) func(context.Context, stdio) error {
 		if err != nil {
 			return fmt.Errorf("restore into %s: %w", *dir, err)
 		}
-		return readStore(*dir, func(store *storage.Store) error {
+		return readStore(std, *dir, func(store *storage.Store) error {
 			ids, err := store.Apps()
 			if err == nil {
 				fmt.Fprintf(std.out, "restored %s, apps: %d, up to position %s\n", *dir, len(ids), info.Position)

@@ -141,7 +141,7 @@ func TestG26_KillWhileBackingUp(t *testing.T) {
 // jobsIn counts the jobs of a function.
 func jobsIn(t *testing.T, dir string, id storage.AppID, function string) (n int) {
 	t.Helper()
-	err := readStore(dir, func(store *storage.Store) error {
+	err := readStore(stdio{}, dir, func(store *storage.Store) error {
 		app, err := store.App(id)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,31 +22,45 @@ func dataFlag(flags *flag.FlagSet, usage string) *string {
 
 // readStore opens a data directory of any program to be read, and closes it when fn
 // has returned. Nothing in it is changed.
-func readStore(dir string, fn func(*storage.Store) error) error {
-	return openStore(dir, storage.Options{ReadOnly: true}, fn)
+func readStore(std stdio, dir string, fn func(*storage.Store) error) error {
+	return openStore(std, dir, storage.Options{ReadOnly: true}, fn)
 }
 
 // withStore opens a data directory that there must be, without an engine, and
 // closes it when fn has returned.
-func withStore(dir string, fn func(*storage.Store) error) error {
+func withStore(std stdio, dir string, fn func(*storage.Store) error) error {
 	// One volume is the least, so that no volume is added to a store of another
 	// size. It may be any program's: none of its tables and no name are asked for.
-	return openStore(dir, storage.Options{Volumes: 1, CheckTrigger: dispatch.CheckStored}, fn)
+	return openStore(std, dir, storage.Options{Volumes: 1, CheckTrigger: dispatch.CheckStored}, fn)
 }
 
-func openStore(dir string, opts storage.Options, fn func(*storage.Store) error) (err error) {
+// openStore says on a terminal how far it is while it reads a long log.
+func openStore(std stdio, dir string, opts storage.Options, fn func(*storage.Store) error) (err error) {
 	if _, err := os.Stat(filepath.Join(dir, "volume-000.db")); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%s is no data directory: %w", dir, storage.ErrNotFound)
 		}
 		return err
 	}
+	said := func() {}
+	if isTerminal(std.err) {
+		opts.Progress = func(volume string, done, total int) {
+			sayReplay(std.err, volume, done, total)
+			said = func() { fmt.Fprint(std.err, clearLine) }
+		}
+	}
 	store, err := storage.Open(dir, opts)
+	said()
 	if err != nil {
 		return openError(dir, err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return fn(store)
+}
+
+// sayReplay writes one line over the one before.
+func sayReplay(w io.Writer, volume string, done, total int) {
+	fmt.Fprintf(w, "%sreading the log: %s lacks %d records, %d are read", clearLine, volume, total, done)
 }
 
 // openError says in plain words what most often keeps a directory from opening.
@@ -63,7 +78,7 @@ func openError(dir string, err error) error {
 func apps(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data")
 	return func(_ context.Context, std stdio) error {
-		return readStore(*dir, func(store *storage.Store) error {
+		return readStore(std, *dir, func(store *storage.Store) error {
 			ids, err := store.Apps()
 			for _, id := range ids {
 				fmt.Fprintln(std.out, id)
@@ -90,7 +105,7 @@ func (e *faultsError) Unwrap() error { return e.err }
 func check(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data")
 	return func(_ context.Context, std stdio) error {
-		return readStore(*dir, func(store *storage.Store) error {
+		return readStore(std, *dir, func(store *storage.Store) error {
 			if err := store.Check(); err != nil {
 				faults := strings.Split(err.Error(), "\n")
 				for _, fault := range faults {
@@ -137,7 +152,7 @@ func storeOwn(flags *flag.FlagSet) func(context.Context, stdio) error {
 		if *name == "" {
 			return usageError{errors.New("--as is missing")}
 		}
-		return withStore(*dir, func(store *storage.Store) error {
+		return withStore(std, *dir, func(store *storage.Store) error {
 			was, err := store.Program()
 			if err == nil {
 				err = store.SetProgram(*name)

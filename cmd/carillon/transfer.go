@@ -38,7 +38,7 @@ func export(flags *flag.FlagSet) func(context.Context, stdio) error {
 			return err
 		}
 		write := func(w io.Writer) error {
-			return readStore(*dir, func(store *storage.Store) error { return store.Export(ctx, id, w) })
+			return readStore(std, *dir, func(store *storage.Store) error { return store.Export(ctx, id, w) })
 		}
 		if *path == "" {
 			return write(std.out)
@@ -79,7 +79,7 @@ func importApp(flags *flag.FlagSet) func(context.Context, stdio) error {
 			defer f.Close()
 			in = f
 		}
-		return withStore(*dir, func(store *storage.Store) error {
+		return withStore(std, *dir, func(store *storage.Store) error {
 			if err := store.Import(ctx, id, bufio.NewReader(in)); err != nil {
 				return err
 			}

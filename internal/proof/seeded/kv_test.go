@@ -77,9 +77,17 @@ var kvFaults = []seededFault{
 	{
 		name: "tail-unbounded", what: "small records of one key are left in the log without a bound",
 		pkg: "storage/internal/kv", tests: "TestG23_TheTailHasABound",
-		edits: []edit{{"storage/internal/kv/db.go", `	db.tail += len(record) + recordCost`, `	if db.tail += len(record); !FAULT {
-		db.tail += recordCost
+		edits: []edit{{"storage/internal/kv/db.go", `	db.tail += replayCost(record, change.Writes())`, `	if db.tail += len(record); !FAULT {
+		db.tail += replayCost(nil, change.Writes())
 	}`}},
+	},
+	{
+		name: "writes-cost-nothing", what: "how many writes are in the records that are replayed has no bound",
+		pkg: "storage/internal/kv", tests: "TestG23_TheTailHasABound",
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `return len(record) + recordCost + writes*writeCost`, `if FAULT {
+		writes = 0
+	}
+	return len(record) + recordCost + writes*writeCost`}},
 	},
 	{
 		name: "quiet-holds-log", what: "a volume that is quiet holds back all that the others write",

@@ -11,9 +11,16 @@ import (
 // maxAge is how long a change waits, at most, before a checkpoint of it begins.
 const maxAge = 5 * time.Second
 
-// recordCost is what a record costs besides its bytes when it is replayed, as bytes. Small
-// records have a block of the log each.
-const recordCost = 1 << 10
+// What it costs to replay a record, besides its bytes, as bytes: small ones have a block of
+// the log each, and each write in it is put in its place among all others.
+const (
+	recordCost = 1 << 10
+	writeCost  = 128
+)
+
+func replayCost(record []byte, writes int) int {
+	return len(record) + recordCost + writes*writeCost
+}
 
 // full says whether the latest layer is large enough for a checkpoint, or its records in
 // the log are: a quarter of the share, so that Updates go on meanwhile.

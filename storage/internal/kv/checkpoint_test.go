@@ -90,11 +90,24 @@ func TestG23_TheTailHasABound(t *testing.T) {
 			return nil
 		}
 		mustOpenVolume(t, v)
-		for n := range int32(3 * 64) {
-			mustPut(t, v, "a", "1") // of 1 KiB, as it counts, and 64 KiB are the share
-			synctest.Wait()
-			if want := (n + 1) / 64; copied.Load() != want {
-				t.Fatalf("%d checkpoints after %d records, want %d", copied.Load(), n+1, want)
+		for _, writes := range []int32{1, 100} {
+			copied.Store(0)
+			// 64 KiB are the share; a record counts 1 KiB, a write 128 bytes, and both their bytes.
+			every := (64<<10)/(5+(1<<10)+(5+128)*writes) + 1
+			for n := range 3 * every {
+				err := v.Update(func(tx *kv.Txn) (err error) {
+					for range writes {
+						err = errors.Join(err, tx.Put(kv.Data, []byte("a"), []byte("1")))
+					}
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if want := (n + 1) / every; copied.Load() != want {
+					t.Fatalf("%d checkpoints after %d records of %d writes, want %d", copied.Load(), n+1, writes, want)
+				}
 			}
 		}
 		if err := errors.Join(v.Close(), v.log.Close()); err != nil {

@@ -29,6 +29,9 @@ type Options struct {
 	// Stalled is told of each checkpoint that has failed and will be tried again, and nil of
 	// the one that works at last. It does not block. Default: it is not.
 	Stalled func(*Stall)
+	// Replaying is told, with each record of the log that is replayed, how many were, of how
+	// many. Default: it is not.
+	Replaying func(done, total int)
 	// Moved is called after a checkpoint, and when the log has become longer by an eighth of
 	// its bound. It does not block. Default: it is not called.
 	Moved func()
@@ -53,6 +56,7 @@ type DB struct {
 
 	moved   func()
 	stalled func(*Stall)
+	replays func(done, total int)
 
 	commit  sync.Mutex // held by Update
 	copying sync.Mutex // held by a checkpoint
@@ -107,6 +111,9 @@ func Open(path string, opts Options) (*DB, error) {
 	if opts.Stalled == nil {
 		opts.Stalled = func(*Stall) {}
 	}
+	if opts.Replaying == nil {
+		opts.Replaying = func(int, int) {}
+	}
 	return &DB{
 		name:    filepath.Base(path),
 		file:    file,
@@ -114,6 +121,7 @@ func Open(path string, opts Options) (*DB, error) {
 		copied:  opts.Copied,
 		moved:   opts.Moved,
 		stalled: opts.Stalled,
+		replays: opts.Replaying,
 		stack:   overlay.NewStack(spaces, pin.ID()),
 		wake:    make(chan struct{}, 1),
 		room:    make(chan struct{}, 1),
@@ -181,6 +189,10 @@ func (db *DB) verify(ctx context.Context, applied uint64, chain uint32) error {
 
 // replay puts the records behind the last one on top.
 func (db *DB) replay(ctx context.Context) error {
+	done, total := 0, 0
+	if file := fileOf(db.log); file != nil {
+		_, total, _ = file.Behind(db.volume, db.last)
+	}
 	change := db.stack.View().Change()
 	defer func() { db.stack.Publish(change) }() // what can be read, for a salvage
 	for rec, err := range db.log.Read(ctx, db.volume, db.last+1) {
@@ -188,11 +200,14 @@ func (db *DB) replay(ctx context.Context) error {
 			return db.unread(err)
 		}
 		if len(rec.Data) > 0 {
+			writes := change.Writes()
 			if err := change.Replay(rec.Data, db.chain); err != nil {
 				return db.mismatch("record %d: %v", rec.Seq, err)
 			}
 			db.chain = overlay.Chain(rec.Data)
-			db.tail += len(rec.Data) + recordCost
+			db.tail += replayCost(rec.Data, change.Writes()-writes)
+			done++
+			db.replays(done, total)
 		}
 		db.last = rec.Seq
 	}
@@ -379,7 +394,7 @@ func (db *DB) publish(change *overlay.Change, record []byte) {
 	idle := db.stack.View().Latest() == 0
 	db.last++
 	db.chain = overlay.Chain(record)
-	db.tail += len(record) + recordCost
+	db.tail += replayCost(record, change.Writes())
 	db.stack.Publish(change)
 	wake := idle || db.full()
 	db.mu.Unlock()

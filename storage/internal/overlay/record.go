@@ -26,6 +26,7 @@ type Change struct {
 	layer  *Layer // what was published, and the change on top
 	view   *View  // that it was begun on
 	record []byte
+	writes int
 }
 
 // Change begins a change of what the view shows. It is dropped by not publishing it.
@@ -59,6 +60,7 @@ func (c *Change) apply(space int, key, value []byte, deleted bool) {
 	if deleted {
 		value = nil
 	}
+	c.writes++
 	c.layer.set(space, key, value)
 }
 
@@ -75,6 +77,9 @@ func (c *Change) Cursor(space int, below Below) *Cursor {
 
 // Bytes is about what the change adds to the memory of the layers.
 func (c *Change) Bytes() int { return c.layer.bytes - c.view.latest.bytes }
+
+// Writes is how many times a key was set or deleted, by replay too.
+func (c *Change) Writes() int { return c.writes }
 
 // Record returns the change for the log, behind a record that has the chain. It is nil if
 // nothing was changed.
