@@ -6,6 +6,7 @@ require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9
 	github.com/go-json-experiment/json v1.27.2
+	github.com/klauspost/compress v1.20.1
 	github.com/planetscale/vtprotobuf v0.6.0
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/rs/cors v1.11.1

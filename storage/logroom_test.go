@@ -3,6 +3,7 @@ package storage_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,15 @@ func logSize(tb testing.TB, dir string) (n int64) {
 	return n
 }
 
+// noise is text that the log does not make smaller.
+func noise(size int) string {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte('a' + rand.IntN(26))
+	}
+	return string(b)
+}
+
 // commitLarge commits a document of the size.
 func commitLarge(tb testing.TB, app *storage.App, size int) error {
 	tb.Helper()
@@ -55,7 +65,7 @@ func commitLarge(tb testing.TB, app *storage.App, size int) error {
 		tx.Rollback(nil)
 		return err
 	}
-	if _, err := tx.JobWriter().InsertJob(storage.Job{Function: "a:x", Due: testNow, Args: []byte(`"` + strings.Repeat("x", size) + `"`)}); err != nil {
+	if _, err := tx.JobWriter().InsertJob(storage.Job{Function: "a:x", Due: testNow, Args: []byte(`"` + noise(size) + `"`)}); err != nil {
 		tx.Rollback(nil)
 		return err
 	}

@@ -24,6 +24,7 @@ var homes = map[string]string{
 	"github.com/asynkron/protoactor-go":  "actors",
 	"github.com/robfig/cron":             "cron",
 	"google.golang.org/protobuf":         "proto storage",
+	"github.com/klauspost/compress":      "storage",
 	"github.com/tidwall/btree":           "storage",
 	"github.com/go-json-experiment/json": "internal",
 	"github.com/rs/cors":                 "server",

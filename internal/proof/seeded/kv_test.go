@@ -56,6 +56,16 @@ var kvFaults = []seededFault{
 		return &Damage{`}},
 	},
 	{
+		name: "packed-not-unpacked", what: "a record that was compressed is read as it is in the log",
+		pkg: "storage/internal/kv", tests: "TestG1_WhatIsPackedIsReplayed",
+		edits: []edit{{"storage/internal/kv/pack.go", `data[0] != packMark {`, `data[0] != packMark || FAULT {`}},
+	},
+	{
+		name: "packed-too-large", what: "a record that is too large is taken because it can be compressed",
+		pkg: "storage/internal/kv", tests: "TestG37_ARecordThatCannotBeUnpacked",
+		edits: []edit{{"storage/internal/kv/pack.go", `len(data) > l.MaxRecord() {`, `len(data) > l.MaxRecord() && !FAULT {`}},
+	},
+	{
 		name: "salvage-untold", what: "a loss that was accepted is not written down",
 		pkg: "storage", tests: "TestG24_SalvageGivesUpWhatIsLost",
 		edits: []edit{{"storage/salvage.go", `	return tx.Put(kv.Meta, metaLosses,`, `	if FAULT {

@@ -23,7 +23,8 @@
 //	                     frozen layer ──► the copy, one transaction ──► the log forgets
 //
 // Moment pins all volumes of a store at once, for backups; Log.Since reads what came between
-// two of its Places; a Restored is a copy that is made of such rows and records, and Rewrite makes one of another.
+// two of its Places; a Restored is a copy that is made of such rows and records, and Rewrite
+// makes one of another. A record that is not small lies compressed in the log (pack.go).
 //
 // # A DB's way
 //
