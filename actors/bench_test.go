@@ -192,12 +192,23 @@ func BenchmarkLateness(b *testing.B) {
 		}
 		be.drained(b, app)
 	}
+	be.reportLateness(b)
+}
+
+// lateness is a quantile of how late jobs have begun, in microseconds.
+func (be *benchEngine) lateness(q float64) float64 {
+	be.mu.Lock()
+	defer be.mu.Unlock()
 	slices.Sort(be.late)
-	at := func(q float64) float64 { return float64(be.late[int(q*float64(len(be.late)-1))].Microseconds()) }
-	b.ReportMetric(at(0.5), "p50-µs")
-	b.ReportMetric(at(0.99), "p99-µs")
-	b.ReportMetric(at(1), "max-µs")
-	b.ReportMetric(at(0), "min-µs")
+	return float64(be.late[int(q*float64(len(be.late)-1))].Microseconds())
+}
+
+func (be *benchEngine) reportLateness(b *testing.B) {
+	b.Helper()
+	b.ReportMetric(be.lateness(0.5), "p50-µs")
+	b.ReportMetric(be.lateness(0.99), "p99-µs")
+	b.ReportMetric(be.lateness(1), "max-µs")
+	b.ReportMetric(be.lateness(0), "min-µs")
 }
 
 func BenchmarkMutation(b *testing.B) {
@@ -319,4 +330,44 @@ func BenchmarkRunMany(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkCancelMany cancels jobs of an app by their tag while another job of the app is
+// due every 2 ms, and reports how late those begin. An operation is one job.
+func BenchmarkCancelMany(b *testing.B) {
+	be := openBench(b, actors.Options{TurnWait: time.Minute})
+	s := be.app(b, "acme").Scheduler(b.Context())
+	for n := 0; n < b.N; n += dispatch.MaxBatch {
+		calls := make([]dispatch.Scheduled, min(dispatch.MaxBatch, b.N-n))
+		for i := range calls {
+			calls[i] = dispatch.After(time.Hour, benchNoop.With(dispatch.None{}), dispatch.Tags("bulk"))
+		}
+		if _, err := s.RunMany(calls); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var timers []dispatch.Scheduled
+	at := time.Now().Add(200 * time.Millisecond)
+	for range 2_000 {
+		at = at.Add(2 * time.Millisecond)
+		timers = append(timers, dispatch.At(at, benchNoop.With(dispatch.None{})))
+	}
+	if _, err := s.RunMany(timers); err != nil {
+		b.Fatal(err)
+	}
+	be.timed.Store(true)
+	time.Sleep(1200 * time.Millisecond)
+	alone := be.lateness(0.99)
+	be.mu.Lock()
+	be.late = nil
+	be.mu.Unlock()
+	b.ResetTimer()
+	n, err := s.CancelMany(storage.JobFilter{Tags: []string{"bulk"}})
+	b.StopTimer()
+	if n != b.N || err != nil {
+		b.Fatal(n, err)
+	}
+	be.timed.Store(false)
+	be.reportLateness(b)
+	b.ReportMetric(alone, "alone-p99-µs")
 }

@@ -107,7 +107,7 @@ func TestG8_BulkByFilter(t *testing.T) {
 			t.Fatalf("%d jobs are dead", n)
 		}
 		ran := k.count("fail")
-		if n := must[int](t)(s.RetryJobs(storage.JobFilter{Function: "kit:fail"})); n != jobs {
+		if n := must[int](t)(s.RetryMany(storage.JobFilter{Function: "kit:fail"})); n != jobs {
 			t.Errorf("%d jobs were retried, want %d", n, jobs)
 		}
 		h.Drain()
@@ -115,13 +115,13 @@ func TestG8_BulkByFilter(t *testing.T) {
 			t.Errorf("%d jobs were run again, want %d, each once", n, jobs)
 		}
 		h.Advance(time.Second)
-		if n := must[int](t)(s.DropJobs(storage.JobFilter{Error: "invalid_argument", States: failed})); n != 3 {
+		if n := must[int](t)(s.DropMany(storage.JobFilter{Error: "invalid_argument", States: failed})); n != 3 {
 			t.Errorf("%d jobs were dropped, want 3", n)
 		}
-		if n := must[int](t)(s.DropJobs(storage.JobFilter{Ended: storage.TimeRange{Before: h.Now().Add(-time.Second)}})); n != 0 {
+		if n := must[int](t)(s.DropMany(storage.JobFilter{Ended: storage.TimeRange{Before: h.Now().Add(-time.Second)}})); n != 0 {
 			t.Errorf("%d jobs were dropped that had died later", n)
 		}
-		if n := must[int](t)(s.DropJobs(storage.JobFilter{})); n != jobs {
+		if n := must[int](t)(s.DropMany(storage.JobFilter{})); n != jobs {
 			t.Errorf("%d jobs were dropped, want %d", n, jobs)
 		}
 		wantState(t, h, "acme", pending, storage.StatePending, 0)
@@ -132,9 +132,9 @@ func TestG8_BulkByFilter(t *testing.T) {
 			{Cursor: "x"},
 			{Ended: storage.TimeRange{From: h.Now(), Before: h.Now()}},
 		} {
-			_, err := s.DropJobs(f)
+			_, err := s.DropMany(f)
 			wantCode(t, err, dispatch.CodeInvalidArgument)
-			_, err = s.RetryJobs(f)
+			_, err = s.RetryMany(f)
 			wantCode(t, err, dispatch.CodeInvalidArgument)
 		}
 	})
@@ -153,7 +153,7 @@ func TestG18_BulkRetryStopsAtTheLimit(t *testing.T) {
 		for range 7 {
 			mustAfter(t, h, "acme", time.Hour, addEntry.With("x"))
 		}
-		n, err := s.RetryJobs(storage.JobFilter{})
+		n, err := s.RetryMany(storage.JobFilter{})
 		wantCode(t, err, dispatch.CodeResourceExhausted)
 		if n != 3 {
 			t.Errorf("%d were retried, want the 3 there is room for", n)

@@ -131,7 +131,7 @@ func ExampleApp_Scheduler() {
 }
 
 // Declared triggers are those of every app, unless they name theirs.
-func ExampleHostScheduler_RetryJobs() {
+func ExampleHostScheduler_RetryMany() {
 	reg := exampleFunctions()
 	charge := dispatch.InternalAction[string, dispatch.None]("payments:charge")
 	charge.Handle(reg, func(*dispatch.ActionCtx, string) (dispatch.None, error) {
@@ -150,7 +150,7 @@ func ExampleHostScheduler_RetryJobs() {
 		for n := 0; n == 0 && err == nil; {
 			n, err = app.Scheduler(ctx).CountJobs(dead)
 		}
-		n, err := app.Scheduler(ctx).RetryJobs(storage.JobFilter{Function: "payments:charge", Error: "unavailable"})
+		n, err := app.Scheduler(ctx).RetryMany(storage.JobFilter{Function: "payments:charge", Error: "unavailable"})
 		if err != nil {
 			return err
 		}
@@ -158,6 +158,31 @@ func ExampleHostScheduler_RetryJobs() {
 		return nil
 	})
 	// Output: 1 is pending again
+}
+
+// Counted first, then canceled in steps that keep no due job waiting.
+func ExampleHostScheduler_CancelMany() {
+	withEngine(actors.Options{}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		s := app.Scheduler(ctx)
+		for _, user := range []string{"ann", "bob", "ann"} {
+			if _, err := s.RunAfter(time.Hour, exampleVisit.With("/"+user), dispatch.Tags(user)); err != nil {
+				return err
+			}
+		}
+		ofAnn := storage.JobFilter{Tags: []string{"ann"}, States: []storage.State{storage.StatePending}}
+		would, err := s.CountJobs(ofAnn)
+		if err != nil {
+			return err
+		}
+		n, err := s.CancelMany(ofAnn)
+		fmt.Println(would, "counted,", n, "canceled")
+		return err
+	})
+	// Output: 2 counted, 2 canceled
 }
 
 // A batch is one commit: all of it is stored, or nothing.

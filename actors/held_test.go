@@ -281,17 +281,17 @@ func TestG38_APersonDecides(t *testing.T) {
 		if ok, err := s.RetryDead("job2"); !ok || err != nil {
 			t.Error(ok, err)
 		}
-		if n := must[int](t)(s.RetryJobs(storage.JobFilter{States: held})); n != 4 {
+		if n := must[int](t)(s.RetryMany(storage.JobFilter{States: held})); n != 4 {
 			t.Errorf("%d were retried", n)
 		}
 		h.Settle()
 		for _, id := range []storage.JobID{"job2", "job5"} {
 			wantHeld(t, h, "acme", id, "no function")
 		}
-		if n := must[int](t)(s.DropJobs(storage.JobFilter{})); n != 0 { // of the dead
+		if n := must[int](t)(s.DropMany(storage.JobFilter{})); n != 0 { // of the dead
 			t.Errorf("%d were dropped", n)
 		}
-		if n := must[int](t)(s.DropJobs(storage.JobFilter{States: held, Function: "t:old"})); n != 4 {
+		if n := must[int](t)(s.DropMany(storage.JobFilter{States: held, Function: "t:old"})); n != 4 {
 			t.Errorf("%d were dropped", n)
 		}
 		if jobs := h.Jobs("acme"); len(jobs) != 1 {

@@ -29,11 +29,13 @@
 //	GET    /v1/apps/{app}/jobs/{id}             one, with its attempts
 //	POST   /v1/apps/{app}/jobs/{id}/retry       a dead or held one is pending again
 //	POST   /v1/apps/{app}/jobs/{id}/drop        a dead or held one is gone
+//	POST   /v1/apps/{app}/jobs/{id}/cancel      a pending, running or held one does not begin, or ends
 //	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
 //	POST   /v1/apps/{app}/calls/{id}/abandon    forget the stuck handler of a call; the same body
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of all apps
 //	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses, or held ones
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
+//	POST   /v1/apps/{app}/bulk/cancel           pending, running and held ones; the same body
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON

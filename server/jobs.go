@@ -21,17 +21,24 @@ func (h *handler) routeJobs() {
 	h.mux.Handle(app+"/jobs", h.admin(map[string]operation{http.MethodGet: existing(h.listJobs)}))
 	h.mux.Handle(app+"/jobs/{id}", h.admin(map[string]operation{http.MethodGet: h.getJob}))
 	h.mux.Handle("/v1/stuck", h.guarded(map[string]plainOperation{http.MethodGet: h.listStuck}))
-	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob, "abandon": h.abandonJob} {
+	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob, "cancel": h.cancelJob, "abandon": h.abandonJob} {
 		h.mux.Handle(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
 	}
 	h.mux.Handle(app+"/calls/{id}/abandon", h.admin(map[string]operation{http.MethodPost: h.abandonCall}))
-	for verb, do := range map[string]bulkOperation{"retry": (*actors.HostScheduler).RetryJobs, "drop": (*actors.HostScheduler).DropJobs} {
-		h.mux.Handle(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: existing(h.bulk(do))}))
+	for verb, b := range map[string]bulkOperation{
+		"retry":  {(*actors.HostScheduler).RetryMany, actors.Retryable(), actors.Retryable()[:1]},
+		"drop":   {(*actors.HostScheduler).DropMany, actors.Retryable(), actors.Retryable()[:1]},
+		"cancel": {(*actors.HostScheduler).CancelMany, actors.Cancelable(), actors.Cancelable()},
+	} {
+		h.mux.Handle(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: existing(h.bulk(b))}))
 	}
 }
 
 // bulkOperation is on every job that the filter chooses.
-type bulkOperation func(*actors.HostScheduler, storage.JobFilter) (int, error)
+type bulkOperation struct {
+	do             func(*actors.HostScheduler, storage.JobFilter) (int, error)
+	states, ifNone []storage.State // that the filter may have, and what it means without
+}
 
 // Job is a job as the admin routes show it. Instants are RFC 3339 in UTC; one that
 // has not come is null.
@@ -167,6 +174,24 @@ func (h *handler) dropJob(w http.ResponseWriter, r *http.Request, app *actors.Ap
 	return h.ofDead(w, r, app, (*actors.HostScheduler).DropDead)
 }
 
+func (h *handler) cancelJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+		return status, nil, err
+	}
+	id := storage.JobID(r.PathValue("id"))
+	answer, err := app.Scheduler(r.Context()).Cancel(id)
+	switch {
+	case err == nil && answer.Found == "":
+		err = noJob(id)
+	case err == nil && !answer.Canceled:
+		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "job %s is %s: it is too late to cancel it", id, answer.Found)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, Bulk{1}, nil
+}
+
 func (h *handler) listStuck(http.ResponseWriter, *http.Request) (int, any, error) {
 	shown := []StuckHandler{}
 	for _, s := range h.eng.Stuck() {
@@ -230,7 +255,7 @@ func (h *handler) ofDead(w http.ResponseWriter, r *http.Request, app *actors.App
 
 // bulk runs the operation on every job that the body's filter chooses, or on all jobs if
 // the body says "all": a forgotten filter is not taken for that.
-func (h *handler) bulk(do bulkOperation) operation {
+func (h *handler) bulk(b bulkOperation) operation {
 	return func(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
 		var body struct {
 			Filter storage.JobFilter `json:"filter"`
@@ -246,12 +271,12 @@ func (h *handler) bulk(do bulkOperation) operation {
 		s := app.Scheduler(r.Context())
 		if body.DryRun {
 			for _, state := range body.Filter.States {
-				if state != storage.StateFailed && state != storage.StateHeld {
-					return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: a bulk operation is on failed and held jobs", string(state))
+				if !slices.Contains(b.states, state) {
+					return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: this bulk operation is on jobs that are %q", string(state), b.states)
 				}
 			}
 			if len(body.Filter.States) == 0 {
-				body.Filter.States = []storage.State{storage.StateFailed}
+				body.Filter.States = b.ifNone
 			}
 			n, err := s.CountJobs(body.Filter)
 			if err != nil {
@@ -259,7 +284,7 @@ func (h *handler) bulk(do bulkOperation) operation {
 			}
 			return http.StatusOK, Bulk{n}, nil
 		}
-		n, err := do(s, body.Filter)
+		n, err := b.do(s, body.Filter)
 		if err != nil {
 			if e := dispatch.AsError(err); n > 0 {
 				err = &dispatch.Error{Code: e.Code, Message: fmt.Sprintf("after %d jobs: %s", n, e.Message), Err: err}

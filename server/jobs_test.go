@@ -114,6 +114,32 @@ func TestJobsLife(t *testing.T) {
 	if n := bulk("drop", `{"all":true}`); n != 4 || list("") != 0 {
 		t.Errorf("%d were dropped, and %d are left", n, list(""))
 	}
+
+	app, err := s.eng.App("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		if _, err := app.Scheduler(t.Context()).RunAfter(time.Hour, dispatch.Path("bad:job").With(dispatch.None{}), dispatch.ID(storage.JobID(fmt.Sprint("j", i))), dispatch.Tags(fmt.Sprint("t", i/2))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := bulk("cancel", `{"filter":{"tags":["t0"]},"dryRun":true}`); n != 2 || list("state=pending") != 4 {
+		t.Errorf("a dry run of a cancel is on %d jobs, and leaves %d", n, list("state=pending"))
+	}
+	if n := bulk("cancel", `{"filter":{"tags":["t0"]}}`); n != 2 || list("state=pending") != 2 {
+		t.Errorf("%d were canceled, and %d are pending", n, list("state=pending"))
+	}
+	mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/j2/cancel", ""))
+	if got := s.jobs(t, "POST", "/jobs/j2/cancel", ""); got.status != 412 && got.status != 400 || !strings.Contains(got.body, "too late") {
+		t.Errorf("a second cancel: %d %s", got.status, got.body)
+	}
+	if got := s.jobs(t, "POST", "/jobs/j9/cancel", ""); got.status != 404 {
+		t.Errorf("a cancel of no job: %d %s", got.status, got.body)
+	}
+	if n := bulk("cancel", `{"all":true}`); n != 1 || list("state=pending") != 0 || list("state=canceled") != 4 {
+		t.Errorf("%d were canceled, and %d are", n, list("state=canceled"))
+	}
 }
 
 // TestJobsRefusals: what is wrong with a request is said, and changes nothing; above
@@ -150,8 +176,10 @@ func TestJobsRefusals(t *testing.T) {
 		{"POST", "/bulk/drop", `{"filter":{"states":["failed"]}}`, "want a filter", 400},
 		{"POST", "/bulk/drop", `{"filter":{"function":"a:b"},"all":true}`, "want a filter", 400},
 		{"POST", "/bulk/drop", `{"filter":{"func":"a:b"}}`, "func", 400},
-		{"POST", "/bulk/retry", `{"all":true,"filter":{"states":["pending"]}}`, "failed and held jobs", 400},
-		{"POST", "/bulk/retry", `{"all":true,"dryRun":true,"filter":{"states":["pending"]}}`, "failed and held jobs", 400},
+		{"POST", "/bulk/retry", `{"all":true,"filter":{"states":["pending"]}}`, "on jobs that are", 400},
+		{"POST", "/bulk/retry", `{"all":true,"dryRun":true,"filter":{"states":["pending"]}}`, "on jobs that are", 400},
+		{"POST", "/bulk/cancel", `{"all":true,"filter":{"states":["failed"]}}`, "on jobs that are", 400},
+		{"POST", "/bulk/cancel", `{}`, "want a filter", 400},
 		{"POST", "/bulk/retry", `{"all":true,"filter":{"limit":5}}`, "for listings", 400},
 	} {
 		got := s.jobs(t, tt.method, tt.path, tt.body)

@@ -63,8 +63,8 @@ func (r TimeRange) check(name string) error {
 	return fmt.Errorf("%w: %s: from %s is not before %s", ErrInvalid, name, r.From.Format(time.RFC3339Nano), r.Before.Format(time.RFC3339Nano))
 }
 
-// matches says whether the job, as readers see it, is chosen.
-func (f *JobFilter) matches(job *Job) bool {
+// Chooses says whether the job, as readers see it, meets every condition.
+func (f *JobFilter) Chooses(job *Job) bool {
 	return f.wants(job.State) &&
 		(f.Function == "" || job.Function == f.Function) &&
 		(f.Trigger == "" || job.Trigger == f.Trigger) &&

@@ -397,6 +397,15 @@ func (c *counts) nextRank(ms int64) int64 {
 	return int64(c.ended)
 }
 
+// LastSeq is the greatest Seq of the app's jobs: one made later has a greater one.
+func (tx *Tx) LastSeq() uint64 {
+	if err := tx.lockTop(); err != nil {
+		return 0
+	}
+	defer tx.mu.Unlock()
+	return tx.top().counts.seq
+}
+
 // LastEnded is behind every job that has ended or is held, and before every one that
 // will end or be held.
 func (tx *Tx) LastEnded() Place {

@@ -138,7 +138,7 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 			if err := v.present(t, &job); err != nil {
 				job.Error = unreadable(t, p, err).Error
 			}
-			if f.matches(&job) {
+			if f.Chooses(&job) {
 				job.Args = shownArgs(job.Args)
 				if t == tagHistory {
 					if job.Superseded, err = v.superseded(&job); err != nil {

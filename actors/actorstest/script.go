@@ -38,10 +38,12 @@ import (
 //	as WHO call APP PATH …    the same, signed in
 //	schedule APP ±D [OPTION…] PATH [ARGS]  the host's RunAfter, or RunAt an instant that has passed; prints the id
 //	schedule-many APP ±D [OPTION…] PATH [ARGS] ; ±D …  the same of several calls, in one RunMany
-//	jobs APP [STATE] [tags=A,B]  the jobs, as the app's scheduler lists them
+//	jobs APP [FILTER…]        the jobs, as the app's scheduler lists them
 //	job APP ID                one job, with its attempts that did not succeed
 //	cancel APP ID             prints whether that was in time
 //	dead APP | retry APP ID | drop APP ID
+//	count APP [FILTER…]       how many jobs that are
+//	cancel-many APP [FILTER…] | retry-many APP [FILTER…] | drop-many APP [FILTER…]  prints how many it was on
 //	at +D | advance D         let time pass: until D after the beginning, or for D
 //	drain                     let time pass until nothing is due or under way
 //	clock ±D                  step the wall clock
@@ -58,6 +60,7 @@ import (
 //	export APP | import APP   keep a copy of the app; make an app of the copy that was kept last
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
+// A filter is of states, function=PATH, trigger=NAME, error=CODE and tags=A,B.
 // Options of a job are id=I, once, timeout=D, tags=A,B, attempts=N, base=D, max=D, linear and jitter;
 // those of a trigger overlap=O, catch-up=C and paused.
 //
@@ -205,7 +208,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "schedule", "schedule-many", "jobs", "dead", "job", "cancel", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
+	case "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
 		if err := app.Check(); err != nil {
 			return "", err
 		}
@@ -220,15 +223,9 @@ func (s *script) command(words []string, line string) (string, error) {
 		_, call, _ := strings.Cut(line, " call ")
 		return s.call("call "+call, &dispatch.Identity{Subject: words[1]})
 	case "jobs":
-		var filter storage.JobFilter
-		for _, word := range words[2:] {
-			if tags, ok := strings.CutPrefix(word, "tags="); ok {
-				filter.Tags = strings.Split(tags, ",")
-			} else {
-				filter.States = append(filter.States, storage.State(word))
-			}
-		}
-		return s.jobs(app, filter)
+		return s.jobs(app, filterOf(words[2:]))
+	case "count", "cancel-many", "retry-many", "drop-many":
+		return s.bulk(words)
 	case "dead":
 		return s.jobs(app, storage.JobFilter{States: []storage.State{storage.StateFailed}})
 	case "job":

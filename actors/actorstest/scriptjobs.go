@@ -138,6 +138,45 @@ func runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, e
 	return nil, err
 }
 
+// filterOf reads a filter.
+func filterOf(words []string) (f storage.JobFilter) {
+	for _, word := range words {
+		name, value, named := strings.Cut(word, "=")
+		switch {
+		case !named:
+			f.States = append(f.States, storage.State(word))
+		case name == "function":
+			f.Function = value
+		case name == "trigger":
+			f.Trigger = value
+		case name == "error":
+			f.Error = value
+		case name == "tags":
+			f.Tags = strings.Split(value, ",")
+		default:
+			f.States = append(f.States, storage.State(word)) // which refuses it
+		}
+	}
+	return f
+}
+
+// bulk runs "VERB APP [FILTER…]".
+func (s *script) bulk(words []string) (string, error) {
+	scheduler := s.h.Scheduler(storage.AppID(words[1]))
+	do, done := scheduler.CountJobs, "chosen"
+	switch words[0] {
+	case "cancel-many":
+		do, done = scheduler.CancelMany, "canceled"
+	case "retry-many":
+		do, done = scheduler.RetryMany, "pending again"
+	case "drop-many":
+		do, done = scheduler.DropMany, "gone"
+	}
+	n, err := do(filterOf(words[2:]))
+	s.h.Settle()
+	return fmt.Sprintf("%d %s", n, done), err
+}
+
 // crashAt runs "crash-at POINT N COMMAND": the command, cut off at the n-th
 // passage of the point from its beginning on. It prints what the command prints,
 // and whether it was cut off.

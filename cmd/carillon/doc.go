@@ -13,7 +13,7 @@
 //
 //	carillon jobs list --app APP [filter] [-n N] [--cursor C] [--server URL] [--token T] [-o text|json]
 //	carillon jobs show --app APP […] ID
-//	carillon jobs retry|drop --app APP […] ID | filter | --all [--dry-run]
+//	carillon jobs retry|drop|cancel --app APP […] ID | filter | --all [--dry-run]
 //
 //	carillon crons check
 //	carillon crons next --spec S [--zone Z] [--from INSTANT] [-n N] [-o text|json]

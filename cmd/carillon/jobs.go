@@ -24,6 +24,7 @@ func jobCommands() []command {
 		{"jobs list", "list the jobs of an app that is served", jobsList},
 		{"jobs show", "show a job with all its attempts", jobsShow},
 		{"jobs retry", "make dead or held jobs pending again: one, or all that a filter chooses", jobsRetry},
+		{"jobs cancel", "cancel jobs that have not ended: one, or all that a filter chooses", jobsCancel},
 		{"jobs drop", "remove dead or held jobs for good: one, or all that a filter chooses", jobsDrop},
 		{"jobs stuck", "list the handlers of a server that were given up and have not returned", jobsStuck},
 		{"jobs abandon", "have a job wait no more for its stuck handler, or forget that of a call", jobsAbandon},
@@ -190,25 +191,29 @@ func showJob(w io.Writer, job server.Job) {
 }
 
 func jobsRetry(flags *flag.FlagSet) func(context.Context, stdio) error {
-	return jobsBulk(flags, "retry", "pending again")
+	return jobsBulk(flags, "retry", "dead", "pending again")
+}
+
+func jobsCancel(flags *flag.FlagSet) func(context.Context, stdio) error {
+	return jobsBulk(flags, "cancel", "pending, running and held", "canceled")
 }
 
 func jobsDrop(flags *flag.FlagSet) func(context.Context, stdio) error {
-	return jobsBulk(flags, "drop", "gone")
+	return jobsBulk(flags, "drop", "dead", "gone")
 }
 
-// jobsBulk is a command on one dead job, or on all that a filter chooses.
-func jobsBulk(flags *flag.FlagSet, verb, done string) func(context.Context, stdio) error {
+// jobsBulk is a command on one job, or on all that a filter chooses.
+func jobsBulk(flags *flag.FlagSet, verb, which, done string) func(context.Context, stdio) error {
 	r, id := jobFlags(flags)
 	filter := filterFlags(flags)
-	all := flags.Bool("all", false, "every dead job of the app, where no filter says which")
+	all := flags.Bool("all", false, "all "+which+" jobs of the app, where no filter says which")
 	dryRun := flags.Bool("dry-run", false, "only say how many jobs that would be")
 	return func(ctx context.Context, std stdio) error {
 		f, err := filter()
 		if err != nil {
 			return err
 		}
-		chosen := f.Function != "" || f.Trigger != "" || f.Error != "" || f.Due != storage.TimeRange{} || f.Ended != storage.TimeRange{}
+		chosen := f.Function != "" || f.Trigger != "" || f.Error != "" || len(f.Tags) > 0 || f.Due != storage.TimeRange{} || f.Ended != storage.TimeRange{}
 		path, body := "/bulk/"+verb, any(map[string]any{"filter": f, "all": *all, "dryRun": *dryRun})
 		switch {
 		case *id != "" && (chosen || *all || *dryRun || len(f.States) > 0):

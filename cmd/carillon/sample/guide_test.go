@@ -258,10 +258,16 @@ func TestGuideSchedules(t *testing.T) {
 		if err != nil || len(list) != 1 || !list[0].Paid {
 			t.Errorf("ann's orders are %+v, %v", list, err)
 		}
-		n, err := h.Scheduler("acme").RetryJobs(storage.JobFilter{Function: "payments:charge", Error: "unavailable"})
+		n, err := h.Scheduler("acme").RetryMany(storage.JobFilter{Function: "payments:charge", Error: "unavailable"})
 		if err != nil || n != 0 {
 			t.Errorf("%d jobs are retried, %v", n, err)
 		}
+		func() {
+			n, err := h.Scheduler("acme").CancelMany(storage.JobFilter{Tags: []string{"ann"}})
+			if err != nil || n != 0 {
+				t.Errorf("%d jobs are canceled, %v", n, err)
+			}
+		}()
 		if pending := h.Jobs("acme", storage.StatePending); len(pending) != 3 {
 			t.Errorf("%d jobs are pending, want the next tick of each trigger", len(pending))
 		}

@@ -443,7 +443,9 @@ var engineFaults = []seededFault{
 	{
 		name: "bulk-of-one-page", what: "a bulk operation ends with its first transaction",
 		pkg: "actors", tests: "TestG8_BulkByFilter",
-		edits: []edit{{"actors/host.go", `full != nil || next == "" {`, `full != nil || next == "" || FAULT {`}},
+		edits: []edit{{"actors/bulk.go", `		case page.Next != "":`, `		case FAULT:
+			return n, nil
+		case page.Next != "":`}},
 	},
 	{
 		name: "last-in-first-out", what: "jobs start in the wrong order",
@@ -486,6 +488,14 @@ var engineFaults = []seededFault{
 			return nil
 		}
 		return err`}},
+	},
+	{
+		name: "bulk-tells-too-much", what: "a bulk operation counts what is not durable",
+		pkg: "actors", tests: "TestG30_CancelManyAtEveryCommit",
+		edits: []edit{{"actors/bulk.go", `			err := b.do(s.ctx, s.app, nil, func(tx *storage.Tx) error {`, `			if FAULT {
+				n += len(jobs)
+			}
+			err := b.do(s.ctx, s.app, nil, func(tx *storage.Tx) error {`}},
 	},
 	{
 		name: "app-limit-off", what: "an app may take all permits of the engine",
