@@ -26,8 +26,9 @@ func (e *Engine) Health() error {
 }
 
 // Warnings returns what needs a person though all apps are served; nil if nothing does. Each
-// of its lines names a volume whose file cannot be written, on a full disk for one: its changes
-// stay in the log, and are refused when that is full. What Health returns is not in it.
+// of its lines names a volume: one whose file cannot be written, on a full disk for one, so that
+// its changes stay in the log, and are refused when that is full; or one of whose data a loss
+// was accepted (storage.Salvage) and not acknowledged. What Health returns is not in it.
 func (e *Engine) Warnings() error {
 	if e.closing.Load() {
 		return errShutdown()

@@ -1585,10 +1585,12 @@ func (x *Losses) GetLosses() []*Loss {
 
 // Loss is one of them. It is not done while the log may still have to give it up.
 type Loss struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AtMs          int64                  `protobuf:"varint,1,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	What          string                 `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
-	Done          bool                   `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	AtMs  int64                  `protobuf:"varint,1,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	What  string                 `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	Done  bool                   `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	// It is warned of until a person has acknowledged it.
+	Acknowledged  bool `protobuf:"varint,4,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1640,6 +1642,13 @@ func (x *Loss) GetWhat() string {
 func (x *Loss) GetDone() bool {
 	if x != nil {
 		return x.Done
+	}
+	return false
+}
+
+func (x *Loss) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
 	}
 	return false
 }
@@ -2582,11 +2591,12 @@ const file_carillon_proto_rawDesc = "" +
 	"\afrom_ms\x18\b \x01(\x03R\x06fromMs\"J\n" +
 	"\x06Losses\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12&\n" +
-	"\x06losses\x18\x02 \x03(\v2\x0e.carillon.LossR\x06losses\"C\n" +
+	"\x06losses\x18\x02 \x03(\v2\x0e.carillon.LossR\x06losses\"g\n" +
 	"\x04Loss\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x12\n" +
-	"\x04done\x18\x03 \x01(\bR\x04done\"D\n" +
+	"\x04done\x18\x03 \x01(\bR\x04done\x12\"\n" +
+	"\facknowledged\x18\x04 \x01(\bR\facknowledged\"D\n" +
 	"\x05Clock\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12!\n" +
 	"\x04eras\x18\x02 \x03(\v2\r.carillon.EraR\x04eras\"\x7f\n" +

@@ -3,11 +3,17 @@ package server_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/storage"
 )
 
 func TestRoutes(t *testing.T) {
@@ -84,6 +90,39 @@ func TestHealthIsRed(t *testing.T) {
 	}
 	if got := s.mustSend(t, s.mustRequest(t, "GET", "/v1/health", nil)); got.status != 503 || got.body != `{"status":"failing"}`+"\n" {
 		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+// TestHealthIsDegraded: an engine that serves all apps, and has lost something, says that it
+// needs a person.
+func TestHealthIsDegraded(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *actors.Engine {
+		t.Helper()
+		eng, err := actors.Open(dir, actors.Options{Functions: new(site).functions(), Volumes: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return eng
+	}
+	if err := open().Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := os.RemoveAll(filepath.Join(dir, "log"))
+	if _, err2 := storage.Salvage(dir, true, time.Now()); err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	eng := open()
+	got := httptest.NewRecorder()
+	server.New(eng, server.Options{}).ServeHTTP(got, httptest.NewRequest("GET", "http://localhost/v1/health", nil))
+	if got.Code != 200 || got.Body.String() != `{"status":"degraded"}`+"\n" {
+		t.Errorf("got %d %s", got.Code, got.Body)
+	}
+	if err := eng.Warnings(); err == nil || !strings.Contains(err.Error(), "DATA WAS LOST: volume-000.db: ") || eng.Health() != nil {
+		t.Errorf("it warns of %v, health %v", err, eng.Health())
+	}
+	if err := eng.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

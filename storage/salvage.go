@@ -16,11 +16,17 @@ type Loss struct {
 	Volume string
 	At     time.Time // when it was accepted
 	What   string    // which records of the log, and why
+	// Acknowledged says that a person knows of it: Warnings is silent about it.
+	Acknowledged bool
 }
 
 // String is a line that names the volume, the instant and the loss.
 func (l Loss) String() string {
-	return fmt.Sprintf("DATA WAS LOST: %s: accepted %s: %s", l.Volume, l.At.Format(time.RFC3339), l.What)
+	how := "accepted"
+	if l.Acknowledged {
+		how = "acknowledged, and accepted"
+	}
+	return fmt.Sprintf("DATA WAS LOST: %s: %s %s: %s", l.Volume, how, l.At.Format(time.RFC3339), l.What)
 }
 
 // Remains says what there is of a volume, and of it in the log. For engines.
@@ -191,6 +197,46 @@ func decodeLosses(data []byte) (*proto.Losses, error) {
 	return p, nil
 }
 
+// AcknowledgeLosses writes down, durably when it returns, that a person knows of all Losses,
+// and returns how many they were that it was not written of: Warnings, and the logger at the next
+// Open, are silent about them from now on. Losses and their lines stay.
+func (s *Store) AcknowledgeLosses() (n int, err error) {
+	losses, err := s.Losses()
+	if err != nil {
+		return 0, err
+	}
+	for _, v := range s.volumes {
+		news := 0
+		for _, l := range losses {
+			if l.Volume == v.name && !l.Acknowledged {
+				news++
+			}
+		}
+		if news == 0 {
+			continue
+		}
+		err := v.do(0, func(tx *kv.Txn) error {
+			data, err := tx.Get(kv.Meta, metaLosses)
+			if err != nil {
+				return err
+			}
+			p, err := decodeLosses(data)
+			if err != nil {
+				return err
+			}
+			for _, l := range p.Losses {
+				l.Acknowledged = true
+			}
+			return tx.Put(kv.Meta, metaLosses, encoded(p.MarshalVT()))
+		})
+		if err != nil {
+			return n, err
+		}
+		n += news
+	}
+	return n, nil
+}
+
 // Losses returns the losses that Salvage was told to accept, of the volumes that can be read;
 // the error is of the others.
 func (s *Store) Losses() (all []Loss, err error) {
@@ -201,7 +247,7 @@ func (s *Store) Losses() (all []Loss, err error) {
 				return err
 			}
 			for _, l := range p.Losses {
-				all = append(all, Loss{v.name, timeOf(l.AtMs), l.What})
+				all = append(all, Loss{v.name, timeOf(l.AtMs), l.What, l.Acknowledged})
 			}
 			return nil
 		}))

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"carillon/storage"
 	"carillon/storage/storagetest"
@@ -75,14 +76,90 @@ func (u unclean) wantSalvaged(t *testing.T, lost string, jobs [3]int) {
 			}
 		}
 		if life == 0 {
+			u.wantWarned(t, s, lost)
 			must(t, s.Abort())
 		} else {
+			if err := s.Warnings(); err != nil {
+				t.Errorf("acknowledged, and opened anew: %v", err)
+			}
 			must(t, s.Close())
 		}
 	}
 	found, err := storage.Salvage(u.dir, true, testNow.Add(1e9))
 	if err != nil || lostIn(found) != "" {
 		t.Errorf("a second salvage: %+v, %v", found, err)
+	}
+}
+
+// wantWarned sees that the store warns of each loss, until it is acknowledged.
+func (u unclean) wantWarned(t *testing.T, s *storage.Store, lost string) {
+	t.Helper()
+	warned := fmt.Sprint(s.Warnings())
+	if n := strings.Count(warned, "DATA WAS LOST"); n != len(lost) {
+		t.Errorf("it warns %d times, want %d: %s", n, len(lost), warned)
+	}
+	for _, v := range lost {
+		if !strings.Contains(warned, fmt.Sprintf("volume-00%c.db: accepted %s", v, testNow.Format(time.RFC3339))) {
+			t.Errorf("volume %c is not warned of, with the instant: %s", v, warned)
+		}
+	}
+	for _, want := range []int{len(lost), 0} {
+		if n, err := s.AcknowledgeLosses(); err != nil || n != want {
+			t.Errorf("%d acknowledged, %v, want %d", n, err, want)
+		}
+	}
+	if err := s.Warnings(); err != nil {
+		t.Errorf("acknowledged: %v", err)
+	}
+	losses, err := s.Losses()
+	if must(t, err); len(losses) != len(lost) {
+		t.Errorf("acknowledged, the losses are %v", losses)
+	}
+}
+
+// TestG24_ALogThatCannotBeOpenedIsSetAside: the store goes on without a log whose blocks
+// cannot be read, or that is another store's; it is kept under another name, byte for byte, as
+// are those of earlier times.
+func TestG24_ALogThatCannotBeOpenedIsSetAside(t *testing.T) {
+	strace := storagetest.FindStrace(t)
+	u := mustUnclean(t, 12)
+	logs := func(dir string) (all string) {
+		names, err := filepath.Glob(filepath.Join(u.dir, dir, "*.log"))
+		must(t, err)
+		for _, name := range names {
+			all += filepath.Base(name) + " " + digest(t, name) + "\n"
+		}
+		return all
+	}
+	var options []string
+	names, err := filepath.Glob(filepath.Join(u.dir, "log", "*.log"))
+	must(t, err)
+	for _, name := range names {
+		options = append(options, "-P", name)
+	}
+	first := logs("log")
+	cmd := strace.Command(t.Context(), append(options, storagetest.Fail("pread64", "error=EIO", 1, true)...), os.Args[0])
+	cmd.Env = workerEnv("salvage", "CARILLON_STORAGE_DIR="+u.dir)
+	out, err := cmd.CombinedOutput()
+	if storagetest.Refused(string(out)) {
+		t.Skipf("strace may not trace here: %s", out)
+	}
+	if err != nil {
+		t.Fatalf("salvage of a log that cannot be read: %v: %s", err, out)
+	}
+	if got := logs("log.lost-1"); got != first || first == "" {
+		t.Errorf("what is set aside is\n%s\nit was\n%s", got, first)
+	}
+	u.wantSalvaged(t, "012", [3]int{})
+	must(t, os.RemoveAll(filepath.Join(u.dir, "log")))
+	must(t, os.CopyFS(filepath.Join(u.dir, "log"), os.DirFS(filepath.Join(mustUnclean(t, 2).dir, "log"))))
+	second := logs("log")
+	found, err := storage.Salvage(u.dir, true, testNow)
+	if err != nil || len(found) != 3 || !strings.Contains(found[0].Lost, "set aside as log.lost-2") {
+		t.Errorf("the log of another store: %+v, %v", found, err)
+	}
+	if logs("log.lost-1") != first || logs("log.lost-2") != second {
+		t.Error("what was set aside is not what it was")
 	}
 }
 

@@ -210,6 +210,9 @@ func open(dir string, opts Options) (*Store, error) {
 	}
 	losses, _ := s.Losses()
 	for _, loss := range losses {
+		if loss.Acknowledged {
+			continue
+		}
 		opts.Logger.Warn("data was lost, as a salvage was told to accept", "volume", loss.Volume, "at", loss.At, "what", loss.What)
 	}
 	for _, v := range s.volumes {

@@ -10,11 +10,18 @@ import (
 
 // Warnings returns what needs a person though all apps are served; nil if nothing does. Each
 // error names a volume: one whose changes stay in the log only, since they cannot be written to
-// its file. They are refused when layers or log are full.
+// its file, and are refused when layers or log are full; or one that goes on without what was
+// lost, until that is acknowledged (AcknowledgeLosses).
 func (s *Store) Warnings() error {
 	var errs []error
 	for _, v := range s.volumes {
 		errs = append(errs, v.warning())
+	}
+	losses, _ := s.Losses() // of a volume that cannot be read Health tells
+	for _, l := range losses {
+		if !l.Acknowledged {
+			errs = append(errs, errors.New(l.String()))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -36,6 +36,7 @@ func commands() []command {
 		{"backup", "write the whole store to a file, or what came since", backup},
 		{"restore", "make a data directory of backups", restore},
 		{"store salvage", "say what a store that cannot be opened still has, and go on with it", storeSalvage},
+		{"store acknowledge", "have health say no more that a loss was accepted", storeAcknowledge},
 		{"store compact", "rewrite the files of a store without the room that lies free", storeCompact},
 		{"store own", "make a data directory that of another program", storeOwn},
 		{"bench", "measure how fast it is on this machine", bench},

@@ -7,6 +7,8 @@
 //	carillon export --data DIR --app APP [--out FILE]
 //	carillon import --data DIR --app APP [--in FILE]
 //	carillon store own --data DIR --as NAME
+//	carillon store salvage --data DIR [--accept-loss]
+//	carillon store acknowledge --data DIR
 //	carillon bench  [--only NAMES] [--scale FACTOR] [-o table|json]
 //	carillon version
 //	carillon help [COMMAND]

@@ -43,10 +43,24 @@ func storeSalvage(flags *flag.FlagSet) func(context.Context, stdio) error {
 		case lost == 0:
 			fmt.Fprintln(std.out, "nothing of the log is lost")
 		case *accept:
-			fmt.Fprintln(std.out, "THE LOSS WAS ACCEPTED: the store opens without it; look at it with carillon check")
+			fmt.Fprintln(std.out, "THE LOSS WAS ACCEPTED: the store opens without it; look at it with carillon check, and then: carillon store acknowledge")
 		default:
 			fmt.Fprintf(std.out, "nothing was changed; copy the directory, then, to go on without what is lost: carillon store salvage --data %s --accept-loss\n", *dir)
 		}
 		return nil
+	}
+}
+
+// storeAcknowledge writes down that a person knows of what was lost.
+func storeAcknowledge(flags *flag.FlagSet) func(context.Context, stdio) error {
+	dir := dataFlag(flags, "`DIR` of the data")
+	return func(_ context.Context, std stdio) error {
+		return withStore(std, *dir, func(store *storage.Store) error {
+			n, err := store.AcknowledgeLosses()
+			if err == nil {
+				fmt.Fprintf(std.out, "losses acknowledged: %d; carillon check lists all\n", n)
+			}
+			return err
+		})
 	}
 }

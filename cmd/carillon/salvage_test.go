@@ -36,6 +36,15 @@ func TestG24_StoreSalvage(t *testing.T) {
 	if err != nil || !strings.HasPrefix(out, "ok, apps: 1\n") || !strings.Contains(out, "DATA WAS LOST: volume-000.db: ") {
 		t.Errorf("check after it: %v, %q", err, out)
 	}
+	for _, want := range []string{"losses acknowledged: ", "losses acknowledged: 0;"} {
+		if out, err := runs(t, "store", "acknowledge", "--data", dir); err != nil || !strings.HasPrefix(out, want) {
+			t.Errorf("acknowledge: %v, %q, want %q", err, out, want)
+		}
+	}
+	out, err = runs(t, "check", "--data", dir)
+	if err != nil || !strings.Contains(out, "DATA WAS LOST: volume-000.db: acknowledged") {
+		t.Errorf("check after that: %v, %q", err, out)
+	}
 	if _, err := runs(t, "store", "salvage", "--data", t.TempDir()); err == nil || !strings.Contains(err.Error(), "is no data directory") {
 		t.Errorf("no store: %v", err)
 	}

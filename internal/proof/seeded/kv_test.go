@@ -68,10 +68,15 @@ var kvFaults = []seededFault{
 	{
 		name: "salvage-untold", what: "a loss that was accepted is not written down",
 		pkg: "storage", tests: "TestG24_SalvageGivesUpWhatIsLost",
-		edits: []edit{{"storage/salvage.go", `	return tx.Put(kv.Meta, metaLosses,`, `	if FAULT {
+		edits: []edit{{"storage/salvage.go", `	return tx.Put(kv.Meta, metaLosses, encoded(losses.`, `	if FAULT {
 		return nil
 	}
-	return tx.Put(kv.Meta, metaLosses,`}},
+	return tx.Put(kv.Meta, metaLosses, encoded(losses.`}},
+	},
+	{
+		name: "loss-not-warned", what: "a loss that was accepted is no warning",
+		pkg: "storage", tests: "TestG24_SalvageGivesUpWhatIsLost",
+		edits: []edit{{"storage/warnings.go", `if !l.Acknowledged {`, `if !l.Acknowledged && !FAULT {`}},
 	},
 	{
 		name: "salvage-told-twice", what: "a salvage that was killed and run again counts its loss twice",
