@@ -42,18 +42,19 @@ func (c *claims) low() bool { return c.runs <= claimBatch/2 && c.bytes <= claimB
 // claimSize is what a claimed job keeps in memory that its caller has chosen.
 func claimSize(job *storage.Job) int { return len(job.Args) + len(job.Claims) }
 
-// claimFrom has the bucket read again from the place on.
+// claimFrom has the jobs read again from the place on.
 func (s *scheduler) claimFrom(p storage.Place) {
-	if p.Less(s.from) {
-		s.from = p
-	}
-	s.nextAt = s.eng.clock.wall()
+	s.pools.rouse()
+	s.walks.claimFrom(p, s.eng.clock.wall())
 }
+
+// noLongerAhead notes that a claimed job does not wait any more to be started.
+func (s *scheduler) noLongerAhead(r *run) { s.walks.of(&r.job).claims.drop(r) }
 
 // claimAt is when to claim the job: a little ahead of its instant, so
 // that its durable claim costs no lateness.
 func (s *scheduler) claimAt(job *storage.Job) time.Time {
-	if job.AtMostOnce || job.Interruptions >= suspectAfter {
+	if job.AtMostOnce || job.Interruptions >= suspectAfter || job.Pool != "" {
 		return job.Due
 	}
 	return job.Due.Add(-s.eng.opts.ClaimAhead)
@@ -62,7 +63,7 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(at reading) bool {
-	if !s.phase().begins() || s.uncorrected() || s.nextAt.IsZero() || s.nextAt.After(at.wall) || !s.claims.low() {
+	if !s.phase().begins() || s.uncorrected() || !s.walks.ready(at.wall) {
 		return false
 	}
 	c := claimPass{scheduler: s, tx: s.begin(at), wall: at.wall}
@@ -70,10 +71,23 @@ func (s *scheduler) claimDue(at reading) bool {
 	var cancelings []*run
 	c.tx.OnCancel(s.noteCancels(&cancelings))
 	c.suspects, c.most = s.suspects()
-	s.blocked, s.nextAt = false, time.Time{}
-	s.from = c.walk(s.from)
+	for p := storage.MinPriority; p <= storage.MaxPriority; p++ {
+		if c.walk = &s.walks[p]; !c.ready(at.wall) {
+			continue
+		}
+		c.blocked, c.nextAt, c.kept = false, time.Time{}, nil
+		if p == storage.DefaultPriority {
+			c.from = c.through(c.tx.Due, c.from)
+		} else if s.store.HasPriority(p) {
+			c.from = c.through(func(from storage.Place, limit int) ([]storage.Job, storage.Place, bool, error) {
+				return c.tx.DueWith(p, from, limit)
+			}, c.from)
+		}
+	}
+	c.admitAll()
 	if c.again {
-		s.nextAt = c.wall
+		s.pools.rouse()
+		s.walks.lookAgain(c.wall)
 	}
 	if c.tx.Unchanged() {
 		s.rollback(c.tx, cancelings, nil)
@@ -89,6 +103,7 @@ func (s *scheduler) claimDue(at reading) bool {
 // claimPass is one walk through the jobs that are due soon.
 type claimPass struct {
 	*scheduler
+	*walk          // the one that it makes
 	tx             *storage.Tx
 	wall           time.Time
 	claimed        []*run
@@ -98,15 +113,21 @@ type claimPass struct {
 	again          bool           // another job may have waited for one that is gone
 }
 
-// walk looks at the jobs from the place on, and returns where the next pass begins.
-func (c *claimPass) walk(from storage.Place) storage.Place {
+// passMost bounds how many jobs a walk looks at that wait elsewhere, before the app's
+// callers have a turn.
+const passMost = 4096
+
+// through looks at the jobs that read returns, from the place on, and returns where the
+// next pass begins.
+func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storage.Place, bool, error), from storage.Place) storage.Place {
+	passed := 0
 	for more := true; more; {
 		var jobs []storage.Job
 		var err error
-		if jobs, from, more, err = c.tx.Due(from, claimPage); err != nil {
+		if jobs, from, more, err = read(from, claimPage); err != nil {
 			c.eng.opts.Logger.Error("reading due jobs", "app", c.id, "err", err)
 			if len(jobs) == 0 {
-				c.nextAt = c.wall.Add(time.Second) // neither forgotten nor tried in a loop
+				c.look(c.wall.Add(time.Second)) // neither forgotten nor tried in a loop
 				break
 			}
 		}
@@ -120,7 +141,22 @@ func (c *claimPass) walk(from storage.Place) storage.Place {
 				more = false
 				break
 			}
+			if c.walk != &c.walks[job.Priority] {
+				passed++ // another walk's
+				continue
+			}
+			if job.Pool != "" && !job.Due.After(c.wall) && c.eng.unrunnable(job) == "" {
+				passed++
+				c.pools.arrive(job.Lane())
+				c.walks[ofPools].look(c.wall)
+				continue
+			}
 			c.consider(job)
+		}
+		if passed >= passMost && more && c.kept == nil {
+			c.look(c.wall)
+			c.yields = true
+			break
 		}
 	}
 	if c.kept != nil {
@@ -136,12 +172,11 @@ func (c *claimPass) keep(job *storage.Job, at time.Time) {
 		p := job.Place()
 		c.kept = &p
 	}
-	if c.blocked = c.blocked || at.IsZero(); at.IsZero() {
+	if at.IsZero() {
+		c.blocked = true
 		return
 	}
-	if c.nextAt.IsZero() || at.Before(c.nextAt) {
-		c.nextAt = at
-	}
+	c.look(at)
 }
 
 // consider claims a job that is due soon, unless something keeps it.
@@ -197,7 +232,7 @@ func (c *claimPass) claim(job *storage.Job, suspect bool) {
 	}
 	r := c.newRun(*job, suspect)
 	r.tick = c.planner.tickOf(c.tx, job)
-	c.claims.add(r)
+	c.walks.of(job).claims.add(r)
 	c.claimed = append(c.claimed, r)
 }
 
@@ -244,6 +279,7 @@ func (s *scheduler) newRun(job storage.Job, suspect bool) *run {
 	if fn, ok := s.eng.opts.Functions.Lookup(job.Function); ok {
 		r.path, r.mutation = fn.Path, fn.Kind == dispatch.KindMutation
 	}
+	s.pools.take(&job)
 	return r
 }
 
@@ -257,17 +293,15 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	wall := s.eng.clock.wall()
 	for i := range jobs {
 		job := &jobs[i]
-		at := s.claimAt(job)
-		first := s.nextAt.IsZero() || job.Place().Less(s.from)
-		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !at.After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job)
-		if first && soon && !s.phase().draining() && !s.uncorrected() && s.claims.room(job) {
+		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job)
+		if s.comesFirst(job) && soon && !s.phase().draining() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {
 				s.noteUnclaimed(job)
 			} else if ok {
 				r := s.newRun(*job, false)
 				s.runs.add(r)
-				s.claims.add(r)
+				s.walks.of(job).claims.add(r)
 				claimed = append(claimed, r)
 			}
 			continue
@@ -277,12 +311,26 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	return claimed
 }
 
+// comesFirst says whether no job that is not claimed begins before the new one, as far
+// as memory knows.
+func (s *scheduler) comesFirst(job *storage.Job) bool {
+	if job.Pool == "" {
+		w := &s.walks[job.Priority]
+		return w.nextAt.IsZero() || job.Place().Less(w.from)
+	}
+	for p := storage.MinPriority; p <= storage.MaxPriority; p++ {
+		if at := s.walks[p].nextAt; !at.IsZero() && !at.After(job.Due) {
+			return false
+		}
+	}
+	return s.pools.open(job.Lane()) > 0
+}
+
 // noteUnclaimed has a job that was put into the bucket claimed in time.
 func (s *scheduler) noteUnclaimed(job *storage.Job) {
-	if job.Place().Less(s.from) {
-		s.from = job.Place()
+	w := &s.walks[job.Priority]
+	if job.Place().Less(w.from) {
+		w.from = job.Place()
 	}
-	if at := s.claimAt(job); s.nextAt.IsZero() || at.Before(s.nextAt) {
-		s.nextAt = at
-	}
+	w.look(s.claimAt(job))
 }

@@ -46,7 +46,7 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
 	}
 	if len(tx.CanceledTicks()) > 0 {
-		s.nextAt = s.eng.clock.wall() // the next one may have waited for it
+		s.walks.lookAgain(s.eng.clock.wall()) // the next one may have waited for it
 	}
 	// The canceled runs first: what is inserted may have the id of one.
 	runs.stop = s.applyCancels(tx, cancelings)
@@ -176,7 +176,7 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 			}
 		} else {
 			if was := s.end(r); !was.over() {
-				s.claims.drop(r)
+				s.noLongerAhead(r)
 			}
 		}
 	}

@@ -139,19 +139,25 @@ func (c *txCrons) RunNow(name string) (storage.JobID, error) {
 	if err != nil {
 		return "", err
 	}
-	job := jobOf(&t)
+	job := c.planner.jobOf(&t)
 	at := c.eng.clock.look()
 	job.Due, job.Era, job.AskedEra, job.EnqueuedAt = at.wall.Truncate(time.Millisecond), at.era, at.era, c.now
 	id, err := c.w.InsertJob(job)
 	return id, asError(err)
 }
 
-// jobOf is what the trigger runs, without an instant.
-func jobOf(t *storage.Trigger) storage.Job {
-	return storage.Job{
+// jobOf is what the trigger runs, without an instant. It waits where jobs of its function
+// do, before most others, so that no backlog has a slot be missed.
+func (p *planner) jobOf(t *storage.Trigger) storage.Job {
+	job := storage.Job{
 		Function: t.Function, Args: t.Args, Retry: t.Retry, Trigger: t.Name,
 		AtMostOnce: t.AtMostOnce, Timeout: t.Timeout, Claims: t.Claims, Tags: t.Tags,
+		Priority: storage.TickPriority,
 	}
+	if fn, ok := p.functions.Lookup(t.Function); ok {
+		fn.Place(&job)
+	}
+	return job
 }
 
 // Get implements dispatch.Crons.

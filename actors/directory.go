@@ -300,11 +300,12 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 		ref.woken.Store(true)
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
+	ref.app.pools = newPools(d.eng.pools, ref.app.runs)
 	if lost := d.lost[id]; lost != nil {
 		ref.app.runs.lost = lost
 		delete(d.lost, id)
 	}
-	ref.app.planner = newPlanner(id, store.Epoch(), ref.app.runs, d.eng.opts.Logger)
+	ref.app.planner = newPlanner(id, store.Epoch(), ref.app.runs, d.eng.opts.Functions, d.eng.opts.Logger)
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
 	store.SetRetention(d.eng.opts.Retention)

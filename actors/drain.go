@@ -86,7 +86,8 @@ func (s *scheduler) unclaim(tx *storage.Tx) error {
 			errs = errors.Join(errs, fmt.Errorf("job %s: %w", r.job.ID, err))
 		}
 	}
-	s.runQueue, s.claims = runQueue{}, claims{}
+	s.runQueue = runQueue{}
+	s.walks.dropClaims()
 	return errs
 }
 

@@ -32,6 +32,7 @@ type Engine struct {
 	waker     *waker
 	declared  declared
 	registry  string // fingerprint of the functions
+	pools     map[string]*dispatch.Pool
 
 	ctx     context.Context // of everything that runs without a caller
 	cancel  context.CancelCauseFunc
@@ -71,10 +72,10 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if clock.eras.behind > 0 {
 		opts.Logger.Warn("the wall clock is behind what was written down last", "by", clock.eras.behind)
 	}
-	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger)}
+	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger), pools: opts.pools()}
 	e.timers = timing.NewTimers()
 	e.declared = declare(plans, opts.Crons)
-	e.registry = opts.Functions.Fingerprint()
+	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
@@ -106,7 +107,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 // check says what is wrong with the program, as far as its shape tells: all of
 // it at once. plans are the declared triggers.
 func (o *Options) check() (plans []storage.Trigger, err error) {
-	errs := []error{o.validate(), o.storage().Check()}
+	errs := []error{o.validate(), o.storage().Check(), o.checkPools()}
 	if o.Functions != nil {
 		plans, err = o.planner().CheckTriggers(o.Crons)
 		errs = append(errs, o.Functions.Check(), err)
@@ -130,12 +131,12 @@ func (o *Options) storage() storage.Options {
 
 // planner checks what the host schedules.
 func (o *Options) planner() dispatch.Planner {
-	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Clock: func() (time.Time, storage.EraID) { return o.Testing.Clock(), 0 }}
+	return dispatch.Planner{Registry: o.Functions, Limits: o.Limits, Pools: o.pools(), Clock: func() (time.Time, storage.EraID) { return o.Testing.Clock(), 0 }}
 }
 
 func (e *Engine) planner() dispatch.Planner {
 	p := e.opts.planner()
-	p.Clock = e.clock.due
+	p.Clock, p.Pools = e.clock.due, e.pools
 	return p
 }
 

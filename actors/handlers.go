@@ -125,6 +125,7 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		Context:  ctx,
 		App:      app.id,
 		Registry: h.eng.opts.Functions,
+		Pools:    h.eng.pools,
 		Identity: inv.Identity,
 		Now:      inv.now,
 		Logger:   h.eng.opts.Logger,

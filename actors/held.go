@@ -25,6 +25,8 @@ func (e *Engine) unrunnable(job *storage.Job) string {
 		return fmt.Sprintf("no function %q", job.Function)
 	case fn.Kind == dispatch.KindQuery:
 		return fmt.Sprintf("function %q is a query: only mutations and actions run later", job.Function)
+	case job.Pool != "" && e.pools[job.Pool] == nil:
+		return fmt.Sprintf("no pool %q", job.Pool)
 	}
 	return ""
 }

@@ -27,6 +27,11 @@ type Options struct {
 	// them. Default none.
 	Crons []dispatch.Trigger
 
+	// Pools are the pools that functions and jobs may be in (dispatch.InPool). Open refuses
+	// two of one name, and a function whose pool is not among them. A job that is stored
+	// with a pool that is not among them is held. Default none.
+	Pools []*dispatch.Pool
+
 	// Program is the name of this program, which the directory is marked with: Open
 	// refuses one that bears another (storage.ErrProgram), before it changes
 	// anything there, and marks one that bears none. 1 to 64 of A-Z a-z 0-9 _ - . /.

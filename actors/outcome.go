@@ -32,7 +32,7 @@ func (s *scheduler) endRun(end ending) {
 		return // canceled, or given up: only the permit was left
 	}
 	if !was.begun() {
-		s.claims.drop(r) // a mutation that has ended before it had the turn
+		s.noLongerAhead(r) // a mutation that has ended before it had the turn
 		end.unbegun = interrupted(end.err) != nil
 	}
 	s.ended = append(s.ended, end)
@@ -46,7 +46,7 @@ func (s *scheduler) forgetRun(r *run) {
 		s.planner.unlooked.Store(true)
 	}
 	if r.suspect || r.job.Trigger != "" {
-		s.nextAt = s.eng.clock.wall()
+		s.walks.lookAgain(s.eng.clock.wall())
 	}
 }
 

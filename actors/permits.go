@@ -9,7 +9,9 @@ import (
 // end ends the run, gives back the permit that it may have, and returns the phase that it
 // was in.
 func (s *scheduler) end(r *run) (was runPhase) {
-	was = s.runs.end(r)
+	if was = s.runs.end(r); !was.over() && s.pools.free(&r.job) {
+		s.walks[ofPools].look(s.eng.clock.wall())
+	}
 	if was.holdsPermit() {
 		s.releasePermit()
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"time"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -116,7 +115,8 @@ func (s *scheduler) breakDown(cause error) {
 			s.end(r)
 		}
 	}
-	s.runQueue, s.claims = runQueue{}, claims{}
+	s.runQueue = runQueue{}
+	s.walks.dropClaims()
 }
 
 // reload reads the app's state again once every change set has been answered.
@@ -129,7 +129,7 @@ func (s *scheduler) reload() bool {
 	if err == nil {
 		s.loads++
 		// A claim without a run is told from one whose run ended meanwhile.
-		s.from, s.nextAt = storage.Place{}, time.Time{}
+		s.walks = walks{}
 		if s.unrecovered = s.paused(); s.unrecovered {
 			s.claimFrom(storage.Place{})
 		} else {

@@ -15,14 +15,12 @@ import (
 func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
 	var due []*invocation
-	for s.runQueue.len() > 0 && s.phase().begins() && !s.uncorrected() {
+	s.runQueue.ripen(wall)
+	for len(s.runQueue.due) > 0 && s.phase().begins() && !s.uncorrected() {
 		r := s.runQueue.first()
 		if s.runs.get(r.job.ID) != r {
 			s.runQueue.pop() // canceled meanwhile
 			continue
-		}
-		if r.job.Due.After(wall) {
-			break
 		}
 		if s.started >= s.permits {
 			break
@@ -67,7 +65,7 @@ func (s *scheduler) launch(r *run) *invocation {
 			cancel(nil)
 			return nil // parked until a cancel is decided
 		}
-		s.claims.drop(r)
+		s.noLongerAhead(r)
 		r.ctx = inv.ctx
 	} else {
 		s.runs.mustMove(r, turnAsked)

@@ -23,12 +23,8 @@ type scheduler struct {
 	queue  []*turn    // those that wait for it, in the order they came
 
 	// The sorted job bucket, as far as memory needs to know it.
-	runQueue runQueue      // claimed durably, waiting for their instant or a permit
-	from     storage.Place // no unclaimed job lies before it
-	nextAt   time.Time     // when to claim next; zero: nothing to claim
-	claims   claims        // ahead of their start
-
-	blocked bool // a job that is due waits for another one to end
+	runQueue runQueue // claimed durably, waiting for their instant or a permit
+	walks    walks
 
 	alarm      timing.Alarm
 	expiry     *time.Timer // bounds the turn
@@ -62,6 +58,7 @@ type appState struct {
 	id          storage.AppID
 	store       *storage.App
 	runs        *runs
+	pools       *pools
 	planner     *planner // the holder of the turn uses it
 	crons       func(storage.JobWriter) dispatch.Crons
 	ref         *appRef

@@ -47,7 +47,7 @@ func (p *planner) windStart(w storage.JobWriter, t *storage.Trigger, wall, now t
 		}
 		return w.PutTrigger(t)
 	}
-	job := jobOf(t)
+	job := p.jobOf(t)
 	job.ID, job.Slot, job.ScheduledFor, job.Due = storage.StartID(t.Name, p.epoch), slot, at, at.Add(p.jitter(t))
 	job.EnqueuedAt = now
 	id, err := w.InsertTick(job)

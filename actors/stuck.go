@@ -60,6 +60,7 @@ type handle struct{ phase handlerPhase }
 type leftBehind struct {
 	StuckHandler
 	trigger string
+	lane    storage.Lane
 	tick    bool        // of a slot, not run by hand
 	late    bool        // it has overrun its deadline, and was not merely told to stop
 	grace   *time.Timer // of one that leaves
@@ -149,6 +150,30 @@ func (rs *runs) ticksLeft(trigger string) (all, leaving int) {
 		}
 	}
 	return all, leaving
+}
+
+// leftIn counts the stuck handlers of jobs of the pool.
+func (rs *runs) leftIn(pool string) (n int) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for h, l := range rs.left {
+		if h.phase == handlerStuck && l.lane.Pool == pool {
+			n++
+		}
+	}
+	return n
+}
+
+// leftInLane counts the handlers of jobs of the lane that are stuck.
+func (rs *runs) leftInLane(at storage.Lane) (n int) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for h, l := range rs.left {
+		if h.phase == handlerStuck && l.lane == at {
+			n++
+		}
+	}
+	return n
 }
 
 // stuck returns the stuck handlers, the oldest first.
@@ -247,7 +272,7 @@ func (app *appState) leaveBehind(h *handle, l leftBehind, grace time.Duration) {
 func leftOfRun(r *run, late bool) leftBehind {
 	return leftBehind{
 		StuckHandler: StuckHandler{Function: r.path, Job: r.job.ID, Attempt: r.attempt},
-		trigger:      r.job.Trigger, tick: !r.job.Slot.IsZero(), late: late,
+		trigger:      r.job.Trigger, lane: r.job.Lane(), tick: !r.job.Slot.IsZero(), late: late,
 	}
 }
 
@@ -310,6 +335,9 @@ func (app *appState) reason(job *storage.Job) string {
 	}
 	if err := app.tooManyStuck(job); err != nil {
 		return dispatch.AsError(err).Message
+	}
+	if job.Pool != "" && app.runs.get(job.ID) == nil && !job.Due.After(app.eng.clock.wall()) {
+		return app.pools.reason(job.Lane())
 	}
 	return ""
 }

@@ -34,6 +34,8 @@ type planner struct {
 	runs  *runs  // the app's
 	log   *slog.Logger
 
+	functions *dispatch.Registry
+
 	watched  atomic.Bool // one of the triggers can become overdue, or could
 	unlooked atomic.Bool // when they do may have moved
 
@@ -55,9 +57,9 @@ type compiled struct {
 	asked, next time.Time // the latest answer of nextOf: each tick asks twice
 }
 
-func newPlanner(app storage.AppID, epoch uint64, runs *runs, log *slog.Logger) *planner {
+func newPlanner(app storage.AppID, epoch uint64, runs *runs, functions *dispatch.Registry, log *slog.Logger) *planner {
 	return &planner{
-		app: app, epoch: epoch, runs: runs, log: log, schedules: map[string]*compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
+		app: app, epoch: epoch, runs: runs, functions: functions, log: log, schedules: map[string]*compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
 	}
 }
 
@@ -198,7 +200,7 @@ func (p *planner) wind(w storage.JobWriter, t *storage.Trigger, after, now time.
 
 // insert stores the tick of a slot, which is late if it is one to be caught up.
 func (p *planner) insert(w storage.JobWriter, t *storage.Trigger, slot time.Time, late bool, now time.Time) (storage.JobID, error) {
-	job := jobOf(t)
+	job := p.jobOf(t)
 	job.Slot, job.ScheduledFor, job.Due = slot.UTC(), slot.UTC(), slot.Add(p.jitter(t))
 	job.EnqueuedAt, job.CaughtUp = now, late
 	return w.InsertTick(job)

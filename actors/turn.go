@@ -247,7 +247,7 @@ func (s *scheduler) loseTurn(err error) {
 	s.rollback(t.tx, t.cancelings, nil)
 	s.leaveCall(t.inv, true, s.eng.opts.Grace)
 	if t.inv.job != nil {
-		s.claims.drop(t.inv.job)
+		s.noLongerAhead(t.inv.job)
 		s.endRun(ending{run: t.inv.job, err: err})
 		return
 	}

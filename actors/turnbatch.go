@@ -189,7 +189,7 @@ func (s *scheduler) finishBatch(r *turnBatch) {
 	}
 	for _, t := range r.submitted {
 		if job := t.inv.job; job != nil {
-			s.claims.drop(job)
+			s.noLongerAhead(job)
 			s.forgetRun(job)
 			s.end(job)
 		}
@@ -199,7 +199,7 @@ func (s *scheduler) finishBatch(r *turnBatch) {
 	}
 	if t := r.left; t != nil {
 		if t.inv.job != nil {
-			s.claims.drop(t.inv.job)
+			s.noLongerAhead(t.inv.job)
 		}
 		s.finishTurn(t)
 	}

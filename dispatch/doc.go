@@ -50,19 +50,21 @@
 //
 // # Names
 //
-// For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After, AsCaller,
-// AsError, At, AtMostOnce, Auth, Backoff, Call, Caller, Code, Codes, CronInfo, Crons,
-// Deadline, DefaultLimit, DefaultRetry, Error, Errorf, Formerly, FunctionOption, ID,
-// Identity, InternalAction, InternalMutation, InternalQuery, IsPermanent, JobRun, Limits,
-// MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
-// Mutation, MutationCtx, MutationRef, MutationRunner, NewRegistry, NoRetry, None,
-// PanicError, Path, Permanent, Query, QueryCtx, QueryRef, QueryRunner, Registry, Retry,
-// RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, Tags, TagsOption, Tick, Timeout, Trigger, TriggerFault,
-// TriggerFaults, Upcoming, WithRetry.
+// For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After,
+// AsCaller, AsError, At, AtMostOnce, Auth, Backoff, Call, Caller, Code, Codes,
+// CronInfo, Crons, Deadline, DefaultLimit, DefaultRetry, Error, Errorf, Formerly,
+// FunctionOption, HoldWhileStuck, ID, Identity, InPool, InternalAction,
+// InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Limits, MaxAttempts,
+// MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
+// MaxPoolLimit, Mutation, MutationCtx, MutationRef, MutationRunner, NewPool,
+// NewRegistry, NoRetry, None, PanicError, Path, Permanent, Pool, PoolOption, Priority,
+// Query, QueryCtx, QueryRef, QueryRunner, Registry, Retry, RetryPolicy, RunOption,
+// Scheduled, Scheduler, StrictArgs, Tags, TagsOption, Tick, Timeout, Trigger,
+// TriggerFault, TriggerFaults, Upcoming, WithRetry.
 //
 // For engines, and they change with the engine: CheckStored, DecodeIdentity, Env,
-// Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin, Planner, ScheduleOf,
-// StoredArgs.
+// Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin, Placement,
+// Planner, ScheduleOf, StoredArgs.
 //
 // # Triggers
 //

@@ -26,8 +26,9 @@ type Env struct {
 	Job       JobRun
 	Tick      Tick
 	Limits    Limits
-	Invoker   Invoker   // runs what an action runs
-	Scheduler Scheduler // ctx.Scheduler of an action
+	Pools     map[string]*Pool // that jobs may be in, by name
+	Invoker   Invoker          // runs what an action runs
+	Scheduler Scheduler        // ctx.Scheduler of an action
 
 	// Clock reads the wall, and in which clock era that was: RunAfter of a mutation counts
 	// from it. Default: always Now.
@@ -62,7 +63,7 @@ type StoredArgs struct {
 
 // Planner returns the planner that checks what this run schedules.
 func (env *Env) Planner() Planner {
-	return Planner{Registry: env.Registry, Identity: env.Identity, Limits: env.Limits, Now: env.Now, Clock: env.Clock}
+	return Planner{Registry: env.Registry, Identity: env.Identity, Limits: env.Limits, Pools: env.Pools, Now: env.Now, Clock: env.Clock}
 }
 
 // RunQuery runs the query on the snapshot and returns its result as JSON, or an

@@ -16,6 +16,7 @@ type Planner struct {
 	Registry *Registry
 	Identity *Identity                         // whose claims AsCaller stores; nil is anonymous
 	Limits   Limits                            // of the arguments
+	Pools    map[string]*Pool                  // that jobs may be in, by name
 	Now      time.Time                         // what RunAfter counts from, and when a job is enqueued
 	Clock    func() (time.Time, storage.EraID) // reads the wall, and its era, in place of Now; default nil
 }
@@ -70,6 +71,9 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 	if err := o.apply(&job, fn); err != nil {
 		return storage.Job{}, refuse(call, "%w", err)
 	}
+	if err := p.placed(&job, o.placement.over(fn.Placement)); err != nil {
+		return storage.Job{}, refuse(call, "%w", err)
+	}
 	if o.asCaller {
 		claims, err := encodeIdentity(p.Identity)
 		if err != nil {
@@ -78,6 +82,15 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 		job.Claims = claims
 	}
 	return job, nil
+}
+
+// placed puts the job where it waits.
+func (p Planner) placed(job *storage.Job, at Placement) error {
+	if err := at.Check(p.Pools); err != nil {
+		return err
+	}
+	at.Place(job)
+	return nil
 }
 
 // apply checks the options and puts them into the job.

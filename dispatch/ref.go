@@ -64,6 +64,9 @@ func declare(path string, kind Kind, internal bool, opts []FunctionOption) Info 
 	for _, opt := range opts {
 		opt.changeFunction(&info)
 	}
+	if kind == KindQuery && info.Placement != (Placement{}) {
+		panic(fmt.Sprintf("dispatch: %s: a query is never a job: it has no pool and no priority", path))
+	}
 	for i, p := range append([]string{path}, info.Formerly...) {
 		if err := Path(p).Check(); err != nil {
 			panic("dispatch: " + err.Error())

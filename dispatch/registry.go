@@ -25,6 +25,8 @@ type Info struct {
 	Tags     []string      // of its jobs that have none of their own
 
 	StrictArgs bool // jobs run only with arguments that fit exactly
+
+	Placement // of its jobs that say nothing else
 }
 
 // Function is a declared function with its handler. For engines.

@@ -51,6 +51,7 @@ type runOptions struct {
 	timeout    *time.Duration
 	retry      *RetryPolicy
 	tags       *TagsOption
+	placement  Placement
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a

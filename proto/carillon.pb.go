@@ -349,8 +349,13 @@ type Job struct {
 	Reason   string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
 	HeldAtMs int64  `protobuf:"varint,26,opt,name=held_at_ms,json=heldAtMs,proto3" json:"held_at_ms,omitempty"`
 	// Forgotten counts the attempts that history has no more.
-	Forgotten     uint32   `protobuf:"varint,27,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
-	Tags          []string `protobuf:"bytes,53,rep,name=tags,proto3" json:"tags,omitempty"`
+	Forgotten uint32   `protobuf:"varint,27,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
+	Tags      []string `protobuf:"bytes,53,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Pool and pool_key are where it waits for a permit; empty is none.
+	Pool    string `protobuf:"bytes,50,opt,name=pool,proto3" json:"pool,omitempty"`
+	PoolKey string `protobuf:"bytes,51,opt,name=pool_key,json=poolKey,proto3" json:"pool_key,omitempty"`
+	// Priority is 1 to 4; 0 is the default.
+	Priority      uint32 `protobuf:"varint,52,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +591,27 @@ func (x *Job) GetTags() []string {
 		return x.Tags
 	}
 	return nil
+}
+
+func (x *Job) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Job) GetPoolKey() string {
+	if x != nil {
+		return x.PoolKey
+	}
+	return ""
+}
+
+func (x *Job) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
 }
 
 // NotKept is why the result of a success cannot be kept.
@@ -2464,7 +2490,7 @@ const file_carillon_proto_rawDesc = "" +
 	" \x01(\x04R\tcorrected\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x86\a\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xd1\a\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2498,7 +2524,10 @@ const file_carillon_proto_rawDesc = "" +
 	"\n" +
 	"held_at_ms\x18\x1a \x01(\x03R\bheldAtMs\x12\x1c\n" +
 	"\tforgotten\x18\x1b \x01(\rR\tforgotten\x12\x12\n" +
-	"\x04tags\x185 \x03(\tR\x04tags\"7\n" +
+	"\x04tags\x185 \x03(\tR\x04tags\x12\x12\n" +
+	"\x04pool\x182 \x01(\tR\x04pool\x12\x19\n" +
+	"\bpool_key\x183 \x01(\tR\apoolKey\x12\x1a\n" +
+	"\bpriority\x184 \x01(\rR\bpriority\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +

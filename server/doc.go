@@ -40,7 +40,7 @@
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON
 //
-// A filter is storage.JobFilter: {"states","function","trigger","error","tags",
+// A filter is storage.JobFilter: {"states","function","trigger","error","tags","pool","poolKey",
 // "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state and tag (more
 // than once for several), function, trigger, error, dueFrom, dueBefore, endedFrom,
 // endedBefore, and limit and cursor. Types Job, JobPage, Bulk and

@@ -56,6 +56,9 @@ type Job struct {
 	Failures     int               `json:"failures"`
 	Error        *storage.JobError `json:"error"`
 	Tags         []string          `json:"tags,omitempty"`
+	Pool         string            `json:"pool,omitempty"`
+	PoolKey      string            `json:"poolKey,omitempty"`
+	Priority     int               `json:"priority"` // 1 (first) to 4
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
@@ -92,13 +95,13 @@ func jobOf(job *storage.Job) Job {
 		Due: job.Due.UTC(), ScheduledFor: job.ScheduledFor.UTC(), EnqueuedAt: job.EnqueuedAt.UTC(),
 		StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
-		Superseded: job.Superseded, Tags: job.Tags,
+		Superseded: job.Superseded, Tags: job.Tags, Pool: job.Pool, PoolKey: job.PoolKey, Priority: job.Priority,
 		Reason: job.Reason, HeldAt: instant(job.HeldAt),
 	}
 }
 
 // filterKeys are the parameters of a listing's URL.
-var filterKeys = []string{"state", "function", "trigger", "error", "tag", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor"}
+var filterKeys = []string{"state", "function", "trigger", "error", "tag", "pool", "poolKey", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor"}
 
 // filterOf makes the filter of a URL's parameters.
 func filterOf(query url.Values) (f storage.JobFilter, err error) {
@@ -114,6 +117,7 @@ func filterOf(query url.Values) (f storage.JobFilter, err error) {
 		f.States = append(f.States, storage.State(s))
 	}
 	f.Tags = query["tag"]
+	f.Pool, f.PoolKey = query.Get("pool"), query.Get("poolKey")
 	f.Function, f.Trigger, f.Error, f.Cursor = query.Get("function"), query.Get("trigger"), query.Get("error"), query.Get("cursor")
 	for key, into := range map[string]*time.Time{
 		"dueFrom": &f.Due.From, "dueBefore": &f.Due.Before, "endedFrom": &f.Ended.From, "endedBefore": &f.Ended.Before,

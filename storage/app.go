@@ -37,6 +37,7 @@ type App struct {
 
 	// Below: the turn's.
 	stored    bool // the app has keys in the file or in the overlay
+	laned     laned
 	counts    counts
 	overlay   overlay
 	claims    map[string]struct{} // keys of the claims submitted since the last load and not dropped since
@@ -288,6 +289,7 @@ func (a *App) load(snap *kv.Snapshot) error {
 	if err != nil {
 		return err
 	}
+	a.laned.load(a.keys, snap)
 	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
 	a.filed = filed{entered: true, counters: c, alarm: a.keys.dueAt(first)}
 	c.ended = max(a.keys.lastRank(snap), a.counts.ended)

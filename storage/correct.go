@@ -58,6 +58,7 @@ func (tx *Tx) Amend(job *Job) error {
 	tx.putPending(job)
 	if claim != nil {
 		tx.put(keys.place(tagClaim, job.place), claim)
+		tx.removeLanes(job)
 	}
 	return nil
 }

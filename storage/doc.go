@@ -21,15 +21,17 @@
 // # Names
 //
 // For functions and their hosts: AppID, Attempt, BackupInfo, Cancellation, CatchUp,
-// CatchUpMode, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage,
-// MaxCatchUp, MaxInstant, MaxTag, MaxTags, MaxTriggerName, MaxTriggers, NewTable, NotKept, Overlap, Query,
-// Reader, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table, TimeRange, Trigger,
+// CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
+// JobID, JobPage, MaxCatchUp, MaxInstant, MaxPriority, MaxTag, MaxTags, MaxTriggerName,
+// MaxTriggers, MinPriority, NewTable, NotKept, Overlap, PriorityStep, Query, Reader,
+// Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table, TimeRange, Trigger,
 // TxLimits, VerifyBackup, Writer, and every error.
 //
-// For engines, and they change with the engine: App, CheckTags, CheckTriggerName, ClaimID,
-// ClockNotes, Compact, CompactOptions, Compacted, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry,
-// JobWriter, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID,
-// Stats, Store, TickID, TriggerMark, Tx.
+// For engines, and they change with the engine: App, CheckPoolKey, CheckPoolName,
+// CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
+// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Lane, Loss,
+// Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats,
+// Store, TickID, TickPriority, TriggerMark, Tx.
 //
 // # Jobs
 //

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type JobFilter struct {
 	Trigger  string    `json:"trigger,omitempty"`  // the ticks and runs by hand of a trigger; "" means all jobs
 	Error    string    `json:"error,omitempty"`    // code of the latest error; "" means any, and none
 	Tags     []string  `json:"tags,omitempty"`     // only jobs that have all of them; see CheckTags
+	Pool     string    `json:"pool,omitempty"`     // only jobs of the pool; "" means all jobs
+	PoolKey  string    `json:"poolKey,omitempty"`  // only jobs whose key in the pool begins so
 	Due      TimeRange `json:"due,omitzero"`       // instant of the next attempt, or of the last one
 	Ended    TimeRange `json:"ended,omitzero"`     // only jobs that have ended have this one
 
@@ -70,6 +73,7 @@ func (f *JobFilter) Chooses(job *Job) bool {
 		(f.Trigger == "" || job.Trigger == f.Trigger) &&
 		(f.Error == "" || job.Error != nil && job.Error.Code == f.Error) &&
 		hasTags(job, f.Tags) &&
+		(f.Pool == "" || job.Pool == f.Pool) && strings.HasPrefix(job.PoolKey, f.PoolKey) &&
 		f.Due.has(job.Due) &&
 		(f.Ended == TimeRange{} || job.State.Ended() && f.Ended.has(job.CompletedAt))
 }

@@ -56,6 +56,10 @@ type Job struct {
 	Claims     []byte        // the stored caller's identity as JSON; nil means no user
 	Tags       []string      // see CheckTags
 
+	Pool     string // the pool whose permit each attempt needs; "" is none
+	PoolKey  string // the key within the pool; "" is none
+	Priority int    // 1 (first) to 4; 0, where a job is inserted, is DefaultPriority
+
 	Trigger  string    // the cron trigger the job is a tick of; "" if it is none
 	Slot     time.Time // the slot the tick stands for; zero if it was run by hand
 	CaughtUp bool      // the slot had passed when the tick was made

@@ -16,6 +16,7 @@ type jobCheck struct {
 	want, got counts          // by the counters, and by the keys
 	byID      map[JobID]tag   // where the newest job of each id lies
 	backlog   map[string]bool // keys that the backlog may have
+	lanes     map[string]bool // keys that the lanes have to have
 	located   int             // jobs that the id index has to have
 	errs      []error
 }
@@ -26,7 +27,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 		return []error{err}
 	}
 	c := &jobCheck{
-		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{},
+		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{}, lanes: map[string]bool{},
 		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
 	}
 	for _, t := range regions {
@@ -97,6 +98,11 @@ func (c *jobCheck) count(t tag, job *Job) {
 	case tagQueue:
 		c.got.pending++
 		c.backlog[string(c.n.backlogKey(job))] = true
+		if c.snap.Get(kv.Data, c.n.place(tagClaim, job.place)) == nil {
+			for _, key := range c.n.laneKeys(job) {
+				c.lanes[string(key)] = true
+			}
+		}
 	case tagHeld:
 		c.got.held++
 	case tagDead:
@@ -206,6 +212,18 @@ func (c *jobCheck) finish() {
 		if !c.backlog[string(k)] {
 			c.bad("entry %q of the backlog has no pending tick", tail(k))
 		}
+	}
+	for k, v := range c.n.all(c.snap, tagLane) {
+		if err := damageOf(v); err != nil {
+			c.failed(err)
+		}
+		if !c.lanes[string(k)] {
+			c.bad("entry %q of the lanes has no job that waits", tail(k))
+		}
+		delete(c.lanes, string(k))
+	}
+	for k := range c.lanes {
+		c.bad("a job that waits is not in its lane %q", tail([]byte(k)))
 	}
 	entries := 0
 	for range c.n.all(c.snap, tagID) {

@@ -73,6 +73,12 @@ func (v *view) insert(job Job) (JobID, error) {
 	if err := CheckTags(job.Tags); err != nil {
 		return "", err
 	}
+	if err := checkLanes(&job); err != nil {
+		return "", err
+	}
+	if job.Priority == 0 {
+		job.Priority = DefaultPriority
+	}
 	job.State = StatePending
 	job.place = place{due, c.seq + 1}
 	if job.ID == "" {
@@ -84,6 +90,9 @@ func (v *view) insert(job Job) (JobID, error) {
 	writes, size := 1, numberLen+1+placeLen+len(data)
 	if home, ok := job.ID.home(); !ok || home != job.place {
 		writes, size = 2, size+numberLen+1+len(job.ID)+1+placeLen
+	}
+	for _, key := range tx.app.keys.laneKeys(&job) {
+		writes, size = writes+1, size+len(key)
 	}
 	if err := v.spare(1, writes, size); err != nil {
 		return "", err
@@ -148,6 +157,8 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 		l.put(keys.name(tagID, string(job.ID)), encodeLocation(tagQueue, job.place))
 	}
 	l.addBacklog(keys, job)
+	l.addLanes(keys, job)
+	tx.app.laned.note(job)
 	l.counts.pending++
 	l.inserted = append(l.inserted, *job)
 }
@@ -205,6 +216,7 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	}
 	job.claim = tx.app.vol.claims.next()
 	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.claim, job.Attempts+1, tx.now))
+	tx.removeLanes(job)
 	tx.top().counts.claimed++
 	return true, nil
 }
@@ -215,7 +227,11 @@ func (tx *Tx) Unclaim(job *Job) error {
 		return err
 	}
 	defer tx.mu.Unlock()
-	return tx.dropClaim(job)
+	if err := tx.dropClaim(job); err != nil {
+		return err
+	}
+	tx.top().addLanes(tx.app.keys, job)
+	return nil
 }
 
 func (tx *Tx) dropClaim(job *Job) error {
@@ -339,6 +355,7 @@ func errorText(s string) string {
 // takePending takes the job out of the sorted job bucket.
 func (tx *Tx) takePending(job *Job) {
 	tx.delete(tx.app.keys.place(tagQueue, job.place))
+	tx.removeLanes(job)
 	tx.top().counts.pending--
 }
 
@@ -446,6 +463,7 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	if tx.app.keys.backlogKey(&job) != nil {
 		writes++
 	}
+	writes += len(tx.app.keys.laneKeys(&job))
 	if err := w.v.spare(0, writes, 2*len(data)+len(id)); err != nil {
 		return Cancellation{}, err
 	}

@@ -22,6 +22,7 @@ import (
 //	number ‖ 'c' ‖ trigger                     cron trigger
 //	number ‖ 'l' ‖ trigger ‖ 0 ‖ slot          how the slot ended
 //	number ‖ 'b' ‖ trigger ‖ 0 ‖ kind ‖ slot   (empty) the trigger's backlog: backlog.go
+//	number ‖ 'p' ‖ …                           (empty) the job's lanes: lane.go
 //	number ‖ 's' ‖ table                       what indexes the table has
 //	number ‖ 't' ‖ table ‖ 0 ‖ document id     document
 //	number ‖ 'i' ‖ table ‖ 0 ‖ index ‖ 0 ‖ fields ‖ document id   (empty)
@@ -39,13 +40,14 @@ const (
 	tagTrigger  tag = 'c'
 	tagSlot     tag = 'l'
 	tagBacklog  tag = 'b'
+	tagLane     tag = 'p'
 	tagDocument tag = 't'
 	tagIndex    tag = 'i'
 	tagMisfit   tag = 'u'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagDocument, tagIndex, tagMisfit}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagDocument, tagIndex, tagMisfit}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -86,6 +86,10 @@ func encodeJob(job *Job) []byte {
 		HeldAtMs:      msOf(job.HeldAt),
 		Forgotten:     uint32(job.Forgotten),
 	}
+	p.Pool, p.PoolKey = job.Pool, job.PoolKey
+	if job.Priority != DefaultPriority {
+		p.Priority = uint32(job.Priority)
+	}
 	if job.State == StateHeld {
 		p.Reason = job.Reason
 	}
@@ -148,7 +152,13 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Reason:        r.Reason,
 		HeldAt:        timeOf(r.HeldAtMs),
 		Forgotten:     int(r.Forgotten),
+		Pool:          r.Pool,
+		PoolKey:       r.PoolKey,
+		Priority:      DefaultPriority,
 		place:         p,
+	}
+	if r.Priority != 0 {
+		job.Priority = int(r.Priority)
 	}
 	due, scheduled := p.ms, r.ScheduledForMs
 	if !job.State.keyedByDue() {

@@ -513,10 +513,11 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 	var stray [][]byte // keys of its backlog that the record does not tell
 	job, err := decodeJob(p, data)
 	if err != nil {
-		job = Job{ID: id, place: p} // nothing can run it
+		job = Job{ID: id, Priority: DefaultPriority, place: p} // nothing can run it
 		if stray, err = tx.backlogOf(id); err != nil {
 			return false, err
 		}
+		stray = append(stray, keys.laneKeys(&Job{Priority: TickPriority, place: p})...)
 	} else if job.Attempts > 0 {
 		return false, nil
 	}

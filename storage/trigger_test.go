@@ -35,7 +35,7 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 		Fault: "why not", CreatedAt: slotAt(1), Anchor: slotAt(2), Decided: slotAt(5), LastSlot: slotAt(6), LastJob: "cron:full:1", LastState: storage.StateFailed,
 		LastEndedAt: slotAt(7), LastError: &storage.JobError{Code: "internal", Message: "m"}, LastSuccess: slotAt(8), LastSuccessSeq: 9, LastSuccessAt: slotAt(9),
 		AtMostOnce: true, Timeout: time.Second, Claims: []byte(`{"subject":"s"}`), SuccessWithin: time.Hour,
-		AtStart: true, Started: 3,
+		AtStart: true, Started: 3, Tags: []string{"a", "b"},
 		Seq: 1, Marks: []storage.TriggerMark{{Era: 5, Decided: slotAt(3), LastSuccess: slotAt(2), LastSuccessSeq: 4}},
 		Spent: []storage.SlotSpan{{From: slotAt(1), To: slotAt(3), Merged: true}, {From: slotAt(5), To: slotAt(5)}},
 	}

@@ -61,7 +61,7 @@ import (
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
 // A filter is of states, function=PATH, trigger=NAME, error=CODE and tags=A,B.
-// Options of a job are id=I, once, timeout=D, tags=A,B, attempts=N, base=D, max=D, linear and jitter;
+// Options of a job are id=I, once, timeout=D, tags=A,B, pool=NAME[/KEY], priority=N, attempts=N, base=D, max=D, linear and jitter;
 // those of a trigger overlap=O, catch-up=C and paused.
 //
 // Minted ids differ from run to run, so they are printed, and may be written, as

@@ -83,7 +83,7 @@ func (s *script) scheduled(text string) (c scheduledCall, err error) {
 			path, args = word, more
 			break
 		}
-		opt, err := runOption(word, &retry)
+		opt, err := s.runOption(word, &retry)
 		if err != nil {
 			return c, err
 		}
@@ -101,9 +101,10 @@ func (s *script) scheduled(text string) (c scheduledCall, err error) {
 	return c, nil
 }
 
-// runOption reads one of the options of a job: id=I, once, timeout=D, tags=A,B, and those
+// runOption reads one of the options of a job: id=I, once, timeout=D, tags=A,B,
+// pool=NAME or NAME/KEY, priority=N, and those
 // of its retries: attempts=N, base=D, max=D, linear, jitter.
-func runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, error) {
+func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, error) {
 	name, value, _ := strings.Cut(word, "=")
 	policy := func() *dispatch.RetryPolicy {
 		if *retry == nil {
@@ -117,6 +118,11 @@ func runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, e
 		return dispatch.ID(storage.JobID(value)), nil
 	case "once":
 		return dispatch.AtMostOnce(), nil
+	case "pool":
+		return s.inPool(value)
+	case "priority":
+		n, err := strconv.Atoi(value)
+		return dispatch.Priority(n), err
 	case "tags":
 		return dispatch.Tags(strings.Split(value, ",")...), nil
 	case "timeout":
@@ -216,4 +222,18 @@ func (s *script) limits(words []string) (string, error) {
 	}
 	s.h.Reconfigure(func(o *actors.Options) { o.AppConcurrency, o.Concurrency = perApp, all })
 	return "", nil
+}
+
+// inPool is the option of a pool, NAME, or of a key of one, NAME/KEY.
+func (s *script) inPool(value string) (dispatch.RunOption, error) {
+	name, key, keyed := strings.Cut(value, "/")
+	for _, p := range s.h.opts.Pools {
+		switch {
+		case p.Name() == name && keyed:
+			return dispatch.InPool(p, key), nil
+		case p.Name() == name:
+			return dispatch.InPool(p), nil
+		}
+	}
+	return nil, fmt.Errorf("no pool %q", name)
 }

@@ -39,6 +39,8 @@ func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
 	flags.StringVar(&f.Function, "function", "", "only jobs of the function `PATH`")
 	flags.StringVar(&f.Trigger, "trigger", "", "only ticks and runs of the trigger `NAME`")
 	flags.StringVar(&f.Error, "error", "", "only jobs whose latest error has the `CODE`, such as unavailable")
+	flags.StringVar(&f.Pool, "pool", "", "only jobs of the pool `NAME`")
+	flags.StringVar(&f.PoolKey, "pool-key", "", "only jobs whose key in their pool begins with `TEXT`")
 	flags.Func("tag", "only jobs with the `TAG`; given several times, with all of them", func(tag string) error {
 		f.Tags = append(f.Tags, tag)
 		return nil
@@ -92,7 +94,7 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 		for _, tag := range f.Tags {
 			query.Add("tag", tag)
 		}
-		for key, text := range map[string]string{"function": f.Function, "trigger": f.Trigger, "error": f.Error, "cursor": *cursor} {
+		for key, text := range map[string]string{"function": f.Function, "trigger": f.Trigger, "error": f.Error, "pool": f.Pool, "poolKey": f.PoolKey, "cursor": *cursor} {
 			if text != "" {
 				query.Set(key, text)
 			}
@@ -172,6 +174,12 @@ func showJob(w io.Writer, job server.Job) {
 	row("asked for", "%s, on %s", job.ScheduledFor.Format(time.RFC3339Nano), job.EnqueuedAt.Format(time.RFC3339))
 	if job.Trigger != "" {
 		row("trigger", "%s", job.Trigger)
+	}
+	if job.Pool != "" {
+		row("pool", "%s", strings.TrimSuffix(job.Pool+" "+job.PoolKey, " "))
+	}
+	if job.Priority != storage.DefaultPriority {
+		row("priority", "%d", job.Priority)
 	}
 	if len(job.Tags) > 0 {
 		row("tags", "%s", strings.Join(job.Tags, ", "))

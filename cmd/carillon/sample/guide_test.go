@@ -101,8 +101,18 @@ func guideFunctions() *dispatch.Registry {
 		return dispatch.None{}, nil
 	})
 
+	refund.Handle(reg, func(ctx *dispatch.ActionCtx, r Receipt) (dispatch.None, error) {
+		return dispatch.None{}, pay(ctx, ctx.Job.IdempotencyKey())
+	})
+
 	return reg
 }
+
+var (
+	stripe  = dispatch.NewPool("stripe", 5)   // five at once in each app
+	perUser = dispatch.NewPool("per-user", 1) // one at once of each key
+	refund  = dispatch.InternalAction[Receipt, dispatch.None]("billing:refund", dispatch.InPool(stripe))
+)
 
 // pay asks a payment provider, which knows the key and charges once.
 var pay = func(ctx context.Context, key string) error { return nil }
@@ -111,6 +121,7 @@ func guideOptions() actors.Options {
 	return actors.Options{
 		Functions: guideFunctions(),
 		Tables:    []storage.Schema{orders},
+		Pools:     []*dispatch.Pool{stripe, perUser},
 		Crons: []dispatch.Trigger{
 			{Name: "report", Schedule: cron.Daily(6, 0), Zone: "Europe/Rome", Call: report.With(dispatch.None{})},
 			{Name: "sweep", Schedule: cron.Every(90 * time.Second), Call: report.With(dispatch.None{}), Overlap: storage.OverlapSkip},
@@ -144,6 +155,16 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 		dispatch.AtMostOnce(),           // never twice, not even after a crash
 		dispatch.Timeout(5*time.Second), // each attempt
 		dispatch.Tags("receipts", "eu"), // up to eight, for filters and logs
+	)
+	if err != nil {
+		return err
+	}
+
+	// In a pool, before others.
+	user := "ada"
+	_, err = ctx.Scheduler.RunAfter(0, charge.With(Receipt{id}),
+		dispatch.InPool(perUser, user), // of one job
+		dispatch.Priority(1),           // before others that wait: 1 is first, 4 last, 2 the default
 	)
 	if err != nil {
 		return err

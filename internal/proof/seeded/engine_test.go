@@ -3,6 +3,16 @@ package seeded_test
 // engineFaults are planted in package actors.
 var engineFaults = []seededFault{
 	{
+		name: "pool-without-limit", what: "a pool lets any number run",
+		pkg: "actors", tests: "TestG27_NoMoreThanThePermitsRunAtOnce",
+		edits: []edit{{"actors/admit.go", `for c.pools.room(at) > 0 {`, `for FAULT || c.pools.room(at) > 0 {`}},
+	},
+	{
+		name: "permit-kept", what: "the permit of an attempt that has ended does not come back",
+		pkg: "actors", tests: "TestG27_APermitComesBack",
+		edits: []edit{{"actors/permits.go", `!was.over() && s.pools.free(&r.job)`, `!was.over() && !FAULT && s.pools.free(&r.job)`}},
+	},
+	{
 		name: "key-of-all-apps", what: "jobs that two apps have under one id have one idempotency key",
 		pkg: "actors", tests: "TestG5_OneIdempotencyKeyThatNoOtherJobHas",
 		edits: []edit{{"actors/release.go", `inv := &invocation{`, `if FAULT {
@@ -89,7 +99,7 @@ var engineFaults = []seededFault{
 	{
 		name: "no-second-look", what: "the wall is not read again before a start",
 		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
-		edits: []edit{{"actors/release.go", `if r.job.Due.After(wall) {`, `if r.job.Due.After(wall) && !FAULT {`}, {"actors/turnbatch.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
+		edits: []edit{{"actors/runqueue.go", `!q.ahead[n].job.Due.After(wall)`, `(FAULT || !q.ahead[n].job.Due.After(wall))`}, {"actors/turnbatch.go", `if inv.job != nil && inv.job.job.Due.After(at.wall) {`, `if inv.job != nil && inv.job.job.Due.After(at.wall) && !FAULT {`}},
 	},
 	{
 		name: "due-by-written-time", what: "jobs are due by the instant that would be written down",
@@ -450,10 +460,10 @@ var engineFaults = []seededFault{
 	{
 		name: "last-in-first-out", what: "jobs start in the wrong order",
 		pkg: "actors", tests: "TestG13_ByDueInstantThenSequence",
-		edits: []edit{{"actors/runqueue.go", `return r.job.Place().Less(other.job.Place())`, `if FAULT {
+		edits: []edit{{"actors/runqueue.go", `return other.job.OvertakenBy(&r.job)`, `if FAULT {
 		r, other = other, r
 	}
-	return r.job.Place().Less(other.job.Place())`}},
+	return other.job.OvertakenBy(&r.job)`}},
 	},
 	{
 		name: "permit-kept-on-panic", what: "the permit of a job that panicked is lost",

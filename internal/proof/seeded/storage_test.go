@@ -8,6 +8,31 @@ var storageFaults = []seededFault{
 		edits: []edit{{"storage/trigger.go", `if again && !known {`, `if again && !known && !FAULT {`}},
 	},
 	{
+		name: "claimed-in-lane", what: "a claimed job stays in its lane",
+		pkg: "actors", tests: "TestG27_NoMoreThanThePermitsRunAtOnce",
+		edits: []edit{{"storage/jobs.go", `encodeClaim(job.claim, job.Attempts+1, tx.now))
+	tx.removeLanes(job)`, `encodeClaim(job.claim, job.Attempts+1, tx.now))
+	if !FAULT {
+		tx.removeLanes(job)
+	}`}},
+	},
+	{
+		name: "priority-ignored", what: "jobs that wait begin in the order they are due, whatever their priority",
+		pkg: "actors", tests: "TestG31_PriorityAmongJobsThatWait",
+		edits: []edit{{"storage/lane.go", `	return j.Due.Add(time`, `	if FAULT {
+		return j.Due
+	}
+	return j.Due.Add(time`}},
+	},
+	{
+		name: "priority-without-end", what: "a job of a higher level overtakes one that has waited for an hour",
+		pkg: "actors", tests: "TestG31_PriorityAmongJobsThatWait",
+		edits: []edit{{"storage/lane.go", `	if a, b := j.Rank(), other.Rank(); !a.Equal(b) {`, `	if FAULT && j.Priority != other.Priority {
+		return other.Priority < j.Priority
+	}
+	if a, b := j.Rank(), other.Rank(); !a.Equal(b) {`}},
+	},
+	{
 		name: "nanosecond-keys", what: "keys hold nanoseconds, which overflow in 2262",
 		pkg: "storage", tests: "TestG13_OrderOfIDsAndKeysIsOrderOfPlaces",
 		edits: []edit{{"storage/ids.go", `b = binary.BigEndian.AppendUint64(b, uint64(p.ms))`, `if FAULT {
@@ -98,10 +123,10 @@ var storageFaults = []seededFault{
 	{
 		name: "damaged-tick-stays", what: "a pending tick whose record is damaged cannot be taken out, nor its trigger deleted",
 		pkg: "actors", tests: "TestG37_ADamagedTriggerCanBeDeleted",
-		edits: []edit{{"storage/trigger.go", `job = Job{ID: id, place: p} // nothing can run it`, `if FAULT {
+		edits: []edit{{"storage/trigger.go", `job = Job{ID: id, Priority: DefaultPriority, place: p} // nothing can run it`, `if FAULT {
 			return false, err
 		}
-		job = Job{ID: id, place: p}`}},
+		job = Job{ID: id, Priority: DefaultPriority, place: p}`}},
 	},
 	{
 		name: "one-success-is-up", what: "one commit that succeeds ends the back-off of a volume, as on a full disk every other one does",

@@ -1,0 +1,111 @@
+package actors
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"carillon/storage"
+)
+
+// This file is how the jobs of pools are claimed: at their instant, and only as far as
+// their pool has permits, in the order of their rank. The walks find that one is due; from
+// then on its lane is known to wait, and is read from its index when a permit is left. So
+// a job that waits is neither read nor written again.
+
+// admitMost bounds how many jobs of a lane are looked at in one pass that are due, and wait
+// for something else than a permit.
+const admitMost = 256
+
+// admitAll claims what may begin in each lane that waits and has a permit left.
+func (c *claimPass) admitAll() {
+	if c.walk = &c.walks[ofPools]; !c.ready(c.wall) {
+		return
+	}
+	c.blocked, c.nextAt = false, time.Time{}
+	lanes := c.pools.admitting()
+	slices.SortFunc(lanes, func(a, b storage.Lane) int {
+		if n := strings.Compare(a.Pool, b.Pool); n != 0 {
+			return n
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	for _, at := range lanes {
+		if !c.admit(at) {
+			c.look(c.wall) // as soon as there is room
+			return
+		}
+	}
+}
+
+// admit claims the jobs of the lane that may begin. It is false if there was no room for
+// more claims.
+func (c *claimPass) admit(at storage.Lane) bool {
+	l := laneReader{tx: c.tx, lane: at, wall: c.wall}
+	passed := 0
+	for c.pools.room(at) > 0 {
+		job, err := l.first(c.pools.room(at))
+		if err != nil {
+			c.eng.opts.Logger.Error("reading the jobs of a pool", "app", c.id, "pool", at.Pool, "err", err)
+		}
+		if job == nil {
+			if err != nil {
+				c.look(c.wall.Add(time.Second))
+			}
+			c.pools.settle(at, passed > 0 || err != nil, true)
+			return true
+		}
+		if !c.claims.room(job) || !hasRoom(c.tx, c.held) {
+			return false
+		}
+		n := len(c.claimed)
+		if c.consider(job); len(c.claimed) == n {
+			if passed++; passed >= admitMost {
+				c.pools.settle(at, true, true)
+				return true
+			}
+		}
+	}
+	return true
+}
+
+// laneReader reads the jobs of a lane that are due, in the order of their rank.
+type laneReader struct {
+	tx   *storage.Tx
+	lane storage.Lane
+	wall time.Time
+	of   [storage.MaxPriority + 1]struct {
+		jobs []storage.Job
+		from storage.Place
+		over bool
+	}
+}
+
+// first takes the next job; nil if none is due. about is how many are wanted.
+func (l *laneReader) first(about int) (job *storage.Job, err error) {
+	best := 0
+	for p := storage.MinPriority; p <= storage.MaxPriority; p++ {
+		of := &l.of[p]
+		for len(of.jobs) == 0 && !of.over {
+			var more bool
+			var bad error
+			of.jobs, of.from, more, bad = l.tx.DueIn(l.lane, p, of.from, min(about, claimPage))
+			if of.over = !more || bad != nil; bad != nil {
+				err = bad
+			}
+		}
+		switch {
+		case len(of.jobs) == 0:
+		case of.jobs[0].Due.After(l.wall):
+			of.jobs, of.over = nil, true
+		case best == 0 || l.of[best].jobs[0].OvertakenBy(&of.jobs[0]):
+			best = p
+		}
+	}
+	if best == 0 {
+		return nil, err
+	}
+	job = &l.of[best].jobs[0]
+	l.of[best].jobs = l.of[best].jobs[1:]
+	return job, err
+}

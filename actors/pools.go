@@ -1,0 +1,274 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// pools are the pools of an app: of each lane that something waits or runs in, what does.
+// The table outlives a restart of the SchedulerActor. It has a lock of its own, a leaf,
+// because readers ask it why a job waits.
+type pools struct {
+	declared map[string]*dispatch.Pool
+	runs     *runs // the app's
+
+	mu    sync.Mutex
+	lanes map[storage.Lane]*lane
+}
+
+// lane is a pool, or a key of one, that something waits or runs in.
+type lane struct {
+	running int  // runs that hold a permit: claimed ones, and those that have begun
+	waits   bool // a job may be due that is not claimed
+	stalled bool // those that are due wait for something else than a permit
+}
+
+func newPools(declared map[string]*dispatch.Pool, runs *runs) *pools {
+	return &pools{declared: declared, runs: runs, lanes: map[storage.Lane]*lane{}}
+}
+
+// limit is how many permits the lane has, but for those that stuck handlers keep. The
+// caller has the lock.
+func (ps *pools) limit(at storage.Lane) int {
+	p := ps.declared[at.Pool]
+	switch {
+	case p == nil:
+		return 0
+	case p.HoldsWhileStuck():
+		return p.Limit() - ps.runs.leftInLane(at)
+	}
+	return p.Limit()
+}
+
+// at returns the lane. The caller has the lock.
+func (ps *pools) at(at storage.Lane) *lane {
+	l := ps.lanes[at]
+	if l == nil {
+		l = &lane{}
+		ps.lanes[at] = l
+	}
+	return l
+}
+
+// arrive notes that a job of the lane is due.
+func (ps *pools) arrive(at storage.Lane) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	l := ps.at(at)
+	l.waits, l.stalled = true, false
+}
+
+// settle notes what is left of a lane after it was looked through.
+func (ps *pools) settle(at storage.Lane, waits, stalled bool) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	l := ps.at(at)
+	l.waits, l.stalled = waits, waits && stalled
+	ps.tidy(at, l)
+}
+
+// tidy forgets a lane that nothing waits or runs in. The caller has the lock.
+func (ps *pools) tidy(at storage.Lane, l *lane) {
+	if l.running == 0 && !l.waits {
+		delete(ps.lanes, at)
+	}
+}
+
+// take takes a permit of the job's pool.
+func (ps *pools) take(job *storage.Job) {
+	if job.Pool == "" {
+		return
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.at(job.Lane()).running++
+}
+
+// free gives the permit of the job's pool back, and says whether a job may wait for it.
+func (ps *pools) free(job *storage.Job) (awaited bool) {
+	if job.Pool == "" {
+		return false
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	l := ps.at(job.Lane())
+	l.running--
+	ps.tidy(job.Lane(), l)
+	return l.waits
+}
+
+// open is how many permits the lane has left, if nothing waits for them: else 0.
+func (ps *pools) open(at storage.Lane) int {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	l := ps.lanes[at]
+	if l == nil {
+		return ps.limit(at)
+	}
+	if l.waits {
+		return 0
+	}
+	return ps.limit(at) - l.running
+}
+
+// room is how many permits the lane has left.
+func (ps *pools) room(at storage.Lane) int {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if l := ps.lanes[at]; l != nil {
+		return ps.limit(at) - l.running
+	}
+	return ps.limit(at)
+}
+
+// admitting returns the lanes in which a job may be due and a permit is left.
+func (ps *pools) admitting() (list []storage.Lane) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for at, l := range ps.lanes {
+		if l.waits && !l.stalled && l.running < ps.limit(at) {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// rouse has the lanes looked at again whose jobs wait for something else than a permit.
+func (ps *pools) rouse() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, l := range ps.lanes {
+		l.stalled = false
+	}
+}
+
+// waiting says whether a job of any lane may be due.
+func (ps *pools) waiting() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, l := range ps.lanes {
+		if l.waits {
+			return true
+		}
+	}
+	return false
+}
+
+// reason is why a job of the lane that is due is not begun, or "".
+func (ps *pools) reason(at storage.Lane) string {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	l, limit := ps.lanes[at], ps.limit(at)
+	if l == nil || l.running < limit {
+		return ""
+	}
+	name := "pool " + at.Pool
+	if at.Key != "" {
+		name = "key " + strconv.Quote(at.Key) + " of " + name
+	}
+	return fmt.Sprintf("%s is full: %d of %d permits are taken", name, l.running, limit)
+}
+
+// running is how many runs hold a permit of the pool, over all of its keys.
+func (ps *pools) running(name string) (n int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for at, l := range ps.lanes {
+		if at.Pool == name {
+			n += l.running
+		}
+	}
+	return n
+}
+
+// PoolStatus is what a pool of an app does at one moment, over all of its keys.
+type PoolStatus struct {
+	Name    string
+	Limit   int       // attempts at once, of the app, or of each key
+	Running int       // jobs that hold a permit
+	Stuck   int       // handlers of its jobs that were given up and have not returned
+	Queued  int       // jobs that are due and hold none
+	Oldest  time.Time // when the first of those was due; zero if there are none
+}
+
+// Pools tells of each declared pool, by name. It counts the jobs that wait by reading
+// their index, some hundred thousand in a second, and does not wake the app.
+func (a *App) Pools(ctx context.Context) ([]PoolStatus, error) {
+	list := make([]PoolStatus, 0, len(a.eng.pools))
+	for _, name := range slices.Sorted(maps.Keys(a.eng.pools)) {
+		list = append(list, PoolStatus{Name: name, Limit: a.eng.pools[name].Limit()})
+	}
+	if v, live := a.eng.directory.live.Load(a.id); live {
+		app := v.(*appRef).app
+		for i := range list {
+			list[i].Running = app.pools.running(list[i].Name)
+			list[i].Stuck = app.runs.leftIn(list[i].Name)
+		}
+	}
+	err := a.eng.read(ctx, a.id, nil, func(r storage.Reader) (err error) {
+		now := a.eng.clock.wall()
+		for i := range list {
+			if list[i].Queued, list[i].Oldest, err = r.System().Waiting(list[i].Name, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// pools are the declared pools by name.
+func (o *Options) pools() map[string]*dispatch.Pool {
+	byName := make(map[string]*dispatch.Pool, len(o.Pools))
+	for _, p := range o.Pools {
+		if p != nil {
+			byName[p.Name()] = p
+		}
+	}
+	return byName
+}
+
+// checkPools says what is wrong with the declared pools, and with those of functions.
+func (o *Options) checkPools() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, dispatch.Errorf(dispatch.CodeInvalidArgument, "options: "+format, args...))
+	}
+	byName := o.pools()
+	for i, p := range o.Pools {
+		switch {
+		case p == nil:
+			bad("Pools[%d] is nil", i)
+		case byName[p.Name()] != p:
+			bad("two of Pools have the name %s", p.Name())
+		}
+	}
+	if o.Functions != nil {
+		for _, fn := range o.Functions.Functions() {
+			if err := fn.Placement.Check(byName); err != nil {
+				bad("function %s: %w", fn.Path, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// registry is the fingerprint of the functions and pools that jobs may need. Held jobs are
+// released to an engine that has another one.
+func (o *Options) registry() string {
+	print := o.Functions.Fingerprint()
+	if names := slices.Sorted(maps.Keys(o.pools())); len(names) > 0 {
+		print += "+" + strings.Join(names, "+")
+	}
+	return print
+}
