@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/pprof"
 
 	"carillon/cmd/carillon/workload"
 )
@@ -18,6 +19,7 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 	growth := flags.Bool("growth", false, "measure the series apps, jobs, documents and history at several sizes instead")
 	rounds := flags.Int("rounds", 3, "`HOW` often --growth measures each size; the least counts")
 	write := flags.String("write", "", "`DIR` to write the tables, figures and plots of --growth to, too")
+	profile := flags.String("cpuprofile", "", "`FILE` to write a profile of the processor's time to, for go tool pprof")
 	return func(ctx context.Context, std stdio) (err error) {
 		if err := workload.CheckScale(*scale); err != nil {
 			return usageError{fmt.Errorf("--scale: %w", err)}
@@ -46,6 +48,11 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 			}
 			measure = func(h *workload.Harness, show *progress) error { return benchRows(ctx, std, *form, h, show, list) }
 		}
+		stop, err := startProfile(*profile)
+		if err != nil {
+			return fmt.Errorf("--cpuprofile: %w", err)
+		}
+		defer func() { err = errors.Join(err, stop()) }()
 		dir, err := os.MkdirTemp("", "carillon-bench-")
 		if err != nil {
 			return err
@@ -64,6 +71,25 @@ func bench(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		return nil
 	}
+}
+
+// startProfile writes a profile of the processor's time to a file, if there is a path, until
+// it is stopped.
+func startProfile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // benchRows runs workloads and prints their rows.

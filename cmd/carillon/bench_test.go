@@ -94,6 +94,24 @@ func TestBenchTable(t *testing.T) {
 	}
 }
 
+// TestBenchProfile: the profile is written beside the table; where it cannot be, nothing is
+// measured.
+func TestBenchProfile(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	path := filepath.Join(t.TempDir(), "cpu.out")
+	if out, err := runs(t, "bench", "--only", "W1a", "--scale", "0.001", "--cpuprofile", path); err != nil || !strings.Contains(out, "W1a ") {
+		t.Errorf("got %v, %s", err, out)
+	}
+	if profile, err := os.ReadFile(path); err != nil || len(profile) == 0 {
+		t.Errorf("the profile has %d bytes, %v", len(profile), err)
+	}
+	out, err := runs(t, "bench", "--only", "W1a", "--scale", "0.001", "--cpuprofile", filepath.Join(path, "there"))
+	if err == nil || !strings.HasPrefix(err.Error(), "--cpuprofile: ") || out != "" {
+		t.Errorf("of a file in no directory: %v, %s", err, out)
+	}
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
+}
+
 func TestBenchUsage(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"--only W9", `bench: --only: there is no workload "W9", but ` + workload.Names() + `; "carillon help bench" says more`},
