@@ -68,7 +68,10 @@
 // canceled it after all.
 //
 // A claim is made durable a little before the job's instant (Options.ClaimAhead),
-// so that it costs no lateness; a job inserted as due now is inserted claimed. A
+// so that it costs no lateness; a job inserted as due now is inserted claimed. A job of a
+// pool is claimed at its instant, and when its pool has a permit left (admit.go): a walk
+// through the jobs of each priority (walks.go) finds that one is due, and from then on its lane is
+// read from its index whenever a permit comes back. What waits is neither claimed nor written. A
 // claim that a crash cut off is an interrupted attempt, whether its handler had
 // begun or not, which nothing durable tells: counted and shown, but not taken from
 // the retries, and tried again no sooner than it was due. After two of those in a
@@ -151,6 +154,7 @@
 //	A13 Of a job's handlers at most one runs that was not abandoned, and none is begun while runs.left has one of the job.
 //	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).
 //	A15 An app, a run, a handler (stuck.go) and an app's door (holds.go) go from phase to phase as drawn. The SchedulerActor moves an app; an arrow that is not drawn panics there.
+//	A16 Of a pool, or of a key of one, no more runs hold a permit than its limit says: those claimed, and those begun.
 //
-// Locks: turnBatch.mu, then storage's Tx, then runs.mu, a leaf; handlers.mu is a leaf of its own.
+// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors
