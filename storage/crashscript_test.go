@@ -311,6 +311,9 @@ func (p *player) playOn(steps []scriptStep) error {
 				p.ack(k)
 				break
 			}
+			if p.s.Warnings() != nil {
+				time.Sleep(100 * time.Millisecond) // a checkpoint is tried again soon, and makes room
+			}
 			if err == nil {
 				continue // it certainly did not happen
 			}
