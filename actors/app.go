@@ -117,8 +117,8 @@ func (s *remoteScheduler) RunMany(calls []dispatch.Scheduled) ([]storage.JobID, 
 		return nil, err
 	}
 	var ids []storage.JobID // the actor's, until it answers
-	err = s.eng.add(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
-		ids, err = dispatch.InsertMany(tx.Bounded(&s.eng.opts.TxLimits), jobs)
+	err = s.eng.operate(s.ctx, s.app, &operation{from: s.from, sheds: true}, func(app *appState, tx *storage.Tx) (err error) {
+		ids, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
 		return err
 	})
 	if err != nil {

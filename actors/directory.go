@@ -299,7 +299,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	} else {
 		ref.woken.Store(true)
 	}
-	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref}
+	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref, limits: d.eng.limitsOf(id)}
 	ref.app.pools = newPools(d.eng.pools, ref.app.runs)
 	if lost := d.lost[id]; lost != nil {
 		ref.app.runs.lost = lost
@@ -308,6 +308,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	ref.app.planner = newPlanner(id, store.Epoch(), ref.app.runs, d.eng.opts.Functions, d.eng.opts.Logger)
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
+	store.SetMaxJobs(ref.app.limits.MaxJobs)
 	store.SetRetention(d.eng.opts.Retention)
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
 	store.SetRegistry(d.eng.registry)

@@ -203,6 +203,30 @@ func ExampleHostScheduler_RunMany() {
 	// Output: 3 visits tomorrow
 }
 
+// A trial tenant may have one job at a time; the others have the limits of Options.
+func ExampleOptions_appLimits() {
+	limits := func(id storage.AppID) actors.AppLimits {
+		if id == "trial" {
+			return actors.AppLimits{MaxJobs: 1}
+		}
+		return actors.AppLimits{}
+	}
+	withEngine(actors.Options{AppLimits: limits}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("trial")
+		if err != nil {
+			return err
+		}
+		s := app.Scheduler(ctx)
+		if _, err := s.RunAfter(time.Hour, exampleVisit.With("/one")); err != nil {
+			return err
+		}
+		_, err = s.RunAfter(time.Hour, exampleVisit.With("/two"))
+		fmt.Println(dispatch.AsError(err).Code)
+		return nil
+	})
+	// Output: resource_exhausted
+}
+
 func ExampleOptions_crons() {
 	withEngine(actors.Options{Crons: []dispatch.Trigger{
 		{Name: "nightly", Schedule: cron.Daily(3, 0), Call: exampleVisit.With("/report")},

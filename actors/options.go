@@ -62,6 +62,10 @@ type Options struct {
 	// call that would pass one is refused with resource_exhausted, which a job is
 	// not retried for. Default 10,000 jobs scheduled, 32,000 writes, 16 MiB.
 	TxLimits storage.TxLimits
+	// AppLimits gives single apps limits of their own. It is asked whenever an app is
+	// taken up, which keeps them while it is in memory; it must return at once and must
+	// not use the engine. Default: every app has the same.
+	AppLimits func(storage.AppID) AppLimits
 	// Limits bound the JSON of one call. Default 1 MiB for arguments and for results.
 	Limits dispatch.Limits
 
@@ -144,6 +148,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	setInt(&o.AppConcurrency, 64)
+	setInt(&o.MaxJobs, 10_000_000)
 	setInt(&o.Concurrency, 1024)
 	setInt(&o.KeepFinished, 100_000)
 	setInt(&o.KeepDead, 100_000)

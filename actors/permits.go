@@ -33,7 +33,7 @@ func (s *scheduler) askPermits(wall time.Time) {
 	if s.soon(wall) {
 		want += s.runQueue.len()
 	}
-	want = min(want, s.eng.opts.AppConcurrency)
+	want = min(want, s.limits.Concurrency)
 	switch more := want - s.permits; {
 	case more > s.asked && s.phase().begins():
 		s.eng.broker.ask(s.self, more-s.asked)

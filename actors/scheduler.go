@@ -56,6 +56,7 @@ type scheduler struct {
 type appState struct {
 	eng         *Engine
 	id          storage.AppID
+	limits      AppLimits // no field is zero
 	store       *storage.App
 	runs        *runs
 	pools       *pools

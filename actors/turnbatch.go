@@ -101,7 +101,7 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 	}
 	t.tx = app.begin(at)
 	t.tx.OnCancel(app.noteCancels(&t.cancelings))
-	t.writer = t.tx.Bounded(&app.eng.opts.TxLimits)
+	t.writer = t.tx.Bounded(&app.limits.TxLimits)
 	inv.now = t.tx.Now()
 	if inv.job != nil {
 		inv.job.startedAt = inv.now

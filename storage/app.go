@@ -50,7 +50,7 @@ type App struct {
 	reason  atomic.Pointer[func(*Job) string]
 
 	schema    map[string]*tableInfo // the tables the store was opened with
-	maxJobs   int
+	maxJobs   atomic.Int64
 	retention atomic.Int64
 	registry  string // SetRegistry
 
@@ -110,6 +110,10 @@ func (a *App) Dead() int { return int(a.counts.dead) }
 // SetDeadRetention sets how long dead jobs are kept for readers; 0 or less is for
 // ever. It is exact for readers at once; PurgeDead deletes the rows.
 func (a *App) SetDeadRetention(d time.Duration) { a.deadRetention.Store(int64(d)) }
+
+// SetMaxJobs sets how many jobs the app may have, pending, running and held, instead of
+// Options.MaxJobs. n is 1 or more. It counts from the next transaction on.
+func (a *App) SetMaxJobs(n int) { a.maxJobs.Store(int64(n)) }
 
 // SetRetention sets how long finished jobs are kept for readers; 0 is for ever.
 // It is exact for readers at once; PurgeHistory deletes the rows.

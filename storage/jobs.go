@@ -108,8 +108,8 @@ func (v *view) insert(job Job) (JobID, error) {
 
 // room says whether the app may have one more job.
 func (tx *Tx) room() error {
-	if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs) {
-		return fmt.Errorf("%w: app %s has %d jobs, as many as it may", ErrLimit, tx.app.id, n)
+	if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs.Load()) {
+		return fmt.Errorf("%w: app %s has %d jobs, as many as it may (MaxJobs)", ErrLimit, tx.app.id, n)
 	}
 	return nil
 }

@@ -396,7 +396,8 @@ func (s *Store) App(id AppID) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{id: id, vol: vol, schema: s.schema, maxJobs: s.opts.MaxJobs, overlay: newOverlay()}
+	a := &App{id: id, vol: vol, schema: s.schema, overlay: newOverlay()}
+	a.maxJobs.Store(int64(s.opts.MaxJobs))
 	if err := a.read(a.load); err != nil {
 		return nil, err
 	}

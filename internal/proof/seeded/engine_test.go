@@ -492,8 +492,8 @@ var engineFaults = []seededFault{
 	{
 		name: "batch-in-pieces", what: "a batch of the host is committed though a call of it is refused",
 		pkg: "actors", tests: "TestG30_ABatchIsAllOrNothing",
-		edits: []edit{{"actors/app.go", `		ids, err = dispatch.InsertMany(tx.Bounded(&s.eng.opts.TxLimits), jobs)
-		return err`, `		ids, err = dispatch.InsertMany(tx.Bounded(&s.eng.opts.TxLimits), jobs)
+		edits: []edit{{"actors/app.go", `		ids, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
+		return err`, `		ids, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
 		if FAULT {
 			return nil
 		}
@@ -508,10 +508,15 @@ var engineFaults = []seededFault{
 			err := b.do(s.ctx, s.app, nil, func(tx *storage.Tx) error {`}},
 	},
 	{
+		name: "app-limits-ignored", what: "every app has the limits of the options",
+		pkg: "actors", tests: "TestG24_LimitsOfOneApp",
+		edits: []edit{{"actors/applimits.go", `if e.opts.AppLimits == nil {`, `if e.opts.AppLimits == nil || FAULT {`}},
+	},
+	{
 		name: "app-limit-off", what: "an app may take all permits of the engine",
 		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
-		edits: []edit{{"actors/permits.go", `want = min(want, s.eng.opts.AppConcurrency)`, `if !FAULT {
-		want = min(want, s.eng.opts.AppConcurrency)
+		edits: []edit{{"actors/permits.go", `want = min(want, s.limits.Concurrency)`, `if !FAULT {
+		want = min(want, s.limits.Concurrency)
 	}`}},
 	},
 	{

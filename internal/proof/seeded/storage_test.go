@@ -294,7 +294,7 @@ var storageFaults = []seededFault{
 	{
 		name: "max-jobs-off", what: "an app may have any number of jobs",
 		pkg: "actors", tests: "TestG18_MaxJobs",
-		edits: []edit{{"storage/jobs.go", `if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs) {`, `if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs) && !FAULT {`}},
+		edits: []edit{{"storage/jobs.go", `if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs.Load()) {`, `if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs.Load()) && !FAULT {`}},
 	},
 	{
 		name: "attempt-not-counted", what: "attempts are not counted",
