@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"carillon/storage/internal/kv"
@@ -20,7 +22,8 @@ var errInjected = errors.New("injected")
 // follows an unknown outcome, it shows what was acknowledged, with the change of unknown
 // outcome or without; and the copy is whole.
 func TestG1_LogLayersAndCopy(t *testing.T) {
-	unknown, kept, refused, checkpoints, stalls := 0, 0, 0, 0, 0
+	unknown, kept, refused, stalls := 0, 0, 0, 0
+	var checkpoints atomic.Int64
 	for life := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(life, 3))
 		v := newVolume(t, life)
@@ -48,17 +51,23 @@ func TestG1_LogLayersAndCopy(t *testing.T) {
 				}
 				return waltest.Succeed
 			})
-			dead := false
+			var dead atomic.Bool
+			var mu sync.Mutex // a checkpoint is tried again by the checkpointer
+			faults := rand.New(rand.NewPCG(rnd.Uint64(), 4))
 			v.fault = func(point string) error {
-				checkpoints++
-				if rnd.IntN(8) == 0 {
-					dead = dead || mid == 0
+				checkpoints.Add(1)
+				mu.Lock()
+				defer mu.Unlock()
+				if faults.IntN(8) == 0 {
+					if mid == 0 {
+						dead.Store(true)
+					}
 					return fmt.Errorf("%w: %s", errInjected, point)
 				}
 				return nil
 			}
 			err := v.open(t)
-			for n := 0; !errors.Is(err, waltest.ErrDead) && !dead && n < 300; n++ {
+			for n := 0; !errors.Is(err, waltest.ErrDead) && !dead.Load() && n < 300; n++ {
 				if v.DB == nil {
 					if err = v.open(t); errors.Is(err, kv.ErrBadFile) {
 						t.Fatalf("life %d: %v", life, err)
@@ -72,7 +81,7 @@ func TestG1_LogLayersAndCopy(t *testing.T) {
 					if err != nil && v.Stalled() == nil && v.put("key", "x") == nil {
 						t.Fatal("an update goes on though the copy may show what is not durable")
 					}
-					if err != nil && v.Stalled() != nil && !dead {
+					if err != nil && v.Stalled() != nil && !dead.Load() {
 						stalls++
 						err = nil // it is tried again
 					}
@@ -117,8 +126,8 @@ func TestG1_LogLayersAndCopy(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	t.Logf("%d outcomes unknown, of which %d were kept; %d refused; %d points of checkpoints, %d of which are tried again", unknown, kept, refused, checkpoints, stalls)
-	if unknown < 20 || kept == 0 || refused == 0 || checkpoints < 50 || stalls < 10 {
+	t.Logf("%d outcomes unknown, of which %d were kept; %d refused; %d points of checkpoints, %d of which are tried again", unknown, kept, refused, checkpoints.Load(), stalls)
+	if unknown < 20 || kept == 0 || refused == 0 || checkpoints.Load() < 50 || stalls < 10 {
 		t.Error("too few")
 	}
 }
