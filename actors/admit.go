@@ -59,7 +59,10 @@ func (c *claimPass) admit(at storage.Lane) bool {
 			return false
 		}
 		n := len(c.claimed)
-		if c.consider(job); len(c.claimed) == n {
+		if c.runs.get(job.ID) == nil { // else an earlier job of the id is under way
+			c.consider(job)
+		}
+		if len(c.claimed) == n {
 			if passed++; passed >= admitMost {
 				c.pools.settle(at, true, true)
 				return true
