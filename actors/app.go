@@ -86,28 +86,29 @@ var _ dispatch.Scheduler = (*remoteScheduler)(nil)
 // RunAfter implements dispatch.Scheduler. The job is durable when it returns.
 func (s *remoteScheduler) RunAfter(d time.Duration, call dispatch.Call, opts ...dispatch.RunOption) (storage.JobID, error) {
 	job, err := s.planner.After(d, call, opts...)
-	return s.insert(job, err)
+	return s.insert(job, opts, err)
 }
 
 // RunAt implements dispatch.Scheduler. The job is durable when it returns.
 func (s *remoteScheduler) RunAt(t time.Time, call dispatch.Call, opts ...dispatch.RunOption) (storage.JobID, error) {
 	job, err := s.planner.At(t, call, opts...)
-	return s.insert(job, err)
+	return s.insert(job, opts, err)
 }
 
-func (s *remoteScheduler) insert(job storage.Job, err error) (storage.JobID, error) {
+func (s *remoteScheduler) insert(job storage.Job, opts []dispatch.RunOption, err error) (storage.JobID, error) {
 	if err != nil {
 		return "", err
 	}
-	var id storage.JobID // the actor's, until it answers: a caller who gives up must not touch it
+	var done storage.Told // the actor's, until it answers: a caller who gives up must not touch it
 	err = s.eng.add(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
-		id, err = tx.JobWriter().InsertJob(job)
+		done, err = tx.JobWriter().Schedule(job)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	return id, nil
+	dispatch.TellScheduled(opts, done)
+	return done.ID, nil
 }
 
 // RunMany implements dispatch.Scheduler. The jobs are durable when it returns.
@@ -116,15 +117,15 @@ func (s *remoteScheduler) RunMany(calls []dispatch.Scheduled) ([]storage.JobID, 
 	if err != nil || len(jobs) == 0 {
 		return nil, err
 	}
-	var ids []storage.JobID // the actor's, until it answers
+	var told []storage.Told // the actor's, until it answers
 	err = s.eng.operate(s.ctx, s.app, &operation{from: s.from, sheds: true}, func(app *appState, tx *storage.Tx) (err error) {
-		ids, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
+		told, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return ids, nil
+	return dispatch.TellMany(calls, told), nil
 }
 
 // List implements dispatch.Scheduler. It reads committed state.

@@ -52,12 +52,16 @@ func (s *HostScheduler) CancelMany(f storage.JobFilter) (n int, err error) {
 
 // RetryMany is RetryDead of every job that the filter chooses when it is called, in steps
 // like those of CancelMany. It returns how many are durably pending again, also beside
-// an error; resource_exhausted says that the app has as many jobs as it may. The
-// filter's States are failed, which is what none means, and held; it has no Limit and
-// no Cursor.
+// an error; resource_exhausted says that the app has as many jobs as it may. A dead job
+// whose unique key another one has stays dead. The filter's States are failed, which is
+// what none means, and held; it has no Limit and no Cursor.
 func (s *HostScheduler) RetryMany(f storage.JobFilter) (n int, err error) {
 	return s.bulk(deadBulk(s.eng.add, func(tx *storage.Tx, id storage.JobID) (bool, error) {
-		return tx.RetryDeadAt(id, s.eng.clock.wall())
+		ok, err := tx.RetryDeadAt(id, s.eng.clock.wall())
+		if errors.Is(err, storage.ErrExists) {
+			return false, nil // another job has its unique key: it stays dead
+		}
+		return ok, err
 	}), f)
 }
 

@@ -314,6 +314,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	store.SetRegistry(d.eng.registry)
 	store.SetLive(ref.app.runs.live)
 	store.SetReason(ref.app.reason)
+	store.SetStopping(ref.app.runs.stopping)
 	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
 	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", nil, func() actor.Actor { return sup }), "app/"+string(id))
 	if err != nil {

@@ -155,6 +155,7 @@
 //	A14 After a step of the wall nothing of an app is claimed or begun until what it proved false was put right (correction.go).
 //	A15 An app, a run, a handler (stuck.go) and an app's door (holds.go) go from phase to phase as drawn. The SchedulerActor moves an app; an arrow that is not drawn panics there.
 //	A16 Of a pool, or of a key of one, no more runs hold a permit than its limit says: those claimed, and those begun.
+//	A17 A job with a unique key is not claimed while another of the key is in runs, or leaves, unless it may run beside it (uniquekeys.go).
 //
 // Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

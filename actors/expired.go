@@ -58,6 +58,7 @@ func (e *Engine) expiry(at reading) storage.Expiry {
 	if e.clock.doubted() {
 		return x
 	}
+	x.Keys = at.now
 	x.History = at.now.Add(-o.Retention)
 	if o.DeadRetention > 0 {
 		x.Dead = at.now.Add(-o.DeadRetention)

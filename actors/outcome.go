@@ -38,14 +38,14 @@ func (s *scheduler) endRun(end ending) {
 	s.ended = append(s.ended, end)
 }
 
-// forgetRun takes the run off the table. After a suspect, or a tick, one that
-// has waited for it may be claimed.
+// forgetRun takes the run off the table. After a suspect, a tick, or a job with a unique
+// key, one that has waited for it may be claimed.
 func (s *scheduler) forgetRun(r *run) {
 	s.runs.remove(r)
 	if r.job.Trigger != "" {
 		s.planner.unlooked.Store(true)
 	}
-	if r.suspect || r.job.Trigger != "" {
+	if r.suspect || r.job.Trigger != "" || r.job.Unique != nil {
 		s.walks.lookAgain(s.eng.clock.wall())
 	}
 }

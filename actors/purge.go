@@ -30,7 +30,7 @@ func (s *scheduler) purgeDue() bool {
 	if held, _ := s.store.Held(); o.HoldFor > 0 {
 		history += held
 	}
-	return history+dead > 0 && s.eng.clock.elapsed() >= s.purgeAt && idle
+	return history+dead+s.store.Lasting() > 0 && s.eng.clock.elapsed() >= s.purgeAt && idle
 }
 
 // purge deletes a chunk of expired history and dead jobs. Expired held ones are dead.
@@ -54,6 +54,11 @@ func (s *scheduler) purge() {
 			s.eng.opts.Logger.Warn("held jobs are dead", "app", s.id, "jobs", expired, "after", o.HoldFor)
 		}
 		err = errors.Join(err, heldErr)
+	}
+	if !more {
+		var keysErr error
+		_, more, keysErr = tx.PurgeKeys(expiry.Keys, purgeChunk)
+		err = errors.Join(err, keysErr)
 	}
 	if err != nil && !s.purgeStuck {
 		s.eng.opts.Logger.Error("purging jobs that have ended", "app", s.id, "err", err)

@@ -35,20 +35,21 @@ type run struct {
 // SchedulerActor, and lost the app's actors. It has a lock of its own, a leaf, because readers and the
 // mutation that holds the turn ask it from their own goroutines.
 type runs struct {
-	mu   sync.Mutex
-	byID map[storage.JobID]*run
-	left map[*handle]*leftBehind      // handlers that were given up and have not returned; of calls, too
-	lost map[storage.ClaimID]struct{} // claims of this process whose handler began and whose end is not durable
+	mu    sync.Mutex
+	byID  map[storage.JobID]*run
+	byKey map[string][]*run            // those with a unique key
+	left  map[*handle]*leftBehind      // handlers that were given up and have not returned; of calls, too
+	lost  map[storage.ClaimID]struct{} // claims of this process whose handler began and whose end is not durable
 }
 
 func newRuns() *runs {
-	return &runs{byID: map[storage.JobID]*run{}, left: map[*handle]*leftBehind{}, lost: map[storage.ClaimID]struct{}{}}
+	return &runs{byID: map[storage.JobID]*run{}, byKey: map[string][]*run{}, left: map[*handle]*leftBehind{}, lost: map[storage.ClaimID]struct{}{}}
 }
 
 func (rs *runs) add(r *run) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.byID[r.job.ID] = r
+	rs.list(r)
 }
 
 func (rs *runs) get(id storage.JobID) *run {
@@ -62,7 +63,7 @@ func (rs *runs) remove(r *run) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.byID[r.job.ID] == r {
-		delete(rs.byID, r.job.ID)
+		rs.unlist(r)
 	}
 }
 
@@ -72,7 +73,7 @@ func (rs *runs) lose(r *run) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.byID[r.job.ID] == r {
-		delete(rs.byID, r.job.ID)
+		rs.unlist(r)
 	}
 	if !r.phase.begun() {
 		return

@@ -62,6 +62,7 @@ type leftBehind struct {
 	trigger string
 	lane    storage.Lane
 	tick    bool        // of a slot, not run by hand
+	key     string      // the job's unique key
 	late    bool        // it has overrun its deadline, and was not merely told to stop
 	grace   *time.Timer // of one that leaves
 }
@@ -116,8 +117,11 @@ func (rs *runs) abandon(job storage.JobID, call CallID) (list []StuckHandler) {
 }
 
 // keptBack says whether handlers that were given up keep the job from beginning: its
-// own, or too many that are stuck.
+// own, or too many that are stuck; or that another job of its unique key runs.
 func (app *appState) keptBack(job *storage.Job) bool {
+	if app.runs.before(job) != "" {
+		return true
+	}
 	return app.runs.anyLeft() && (app.runs.waitingFor(job, false) != nil || app.tooManyStuck(job) != nil)
 }
 
@@ -272,7 +276,7 @@ func (app *appState) leaveBehind(h *handle, l leftBehind, grace time.Duration) {
 func leftOfRun(r *run, late bool) leftBehind {
 	return leftBehind{
 		StuckHandler: StuckHandler{Function: r.path, Job: r.job.ID, Attempt: r.attempt},
-		trigger:      r.job.Trigger, lane: r.job.Lane(), tick: !r.job.Slot.IsZero(), late: late,
+		trigger:      r.job.Trigger, lane: r.job.Lane(), key: r.job.UniqueKey(), tick: !r.job.Slot.IsZero(), late: late,
 	}
 }
 
@@ -335,6 +339,9 @@ func (app *appState) reason(job *storage.Job) string {
 	}
 	if err := app.tooManyStuck(job); err != nil {
 		return dispatch.AsError(err).Message
+	}
+	if why := app.runs.keyReason(job); why != "" {
+		return why
 	}
 	if job.Pool != "" && app.runs.get(job.ID) == nil && !job.Due.After(app.eng.clock.wall()) {
 		return app.pools.reason(job.Lane())

@@ -58,16 +58,25 @@ func (p Planner) Many(calls []Scheduled) ([]storage.Job, error) {
 // InsertMany inserts the jobs, in their order. The error is an *Error that names the
 // first job at fault by its index; those before it are inserted then, and left to the
 // caller to undo. For engines.
-func InsertMany(w storage.JobWriter, jobs []storage.Job) ([]storage.JobID, error) {
-	ids := make([]storage.JobID, len(jobs))
+func InsertMany(w storage.JobWriter, jobs []storage.Job) ([]storage.Told, error) {
+	told := make([]storage.Told, len(jobs))
 	for i := range jobs {
-		id, err := w.InsertJob(jobs[i])
-		if err != nil {
+		var err error
+		if told[i], err = w.Schedule(jobs[i]); err != nil {
 			return nil, ofCall(i, err)
 		}
-		ids[i] = id
 	}
-	return ids, nil
+	return told, nil
+}
+
+// TellMany is TellScheduled for the calls of a RunMany. It returns the ids. For engines.
+func TellMany(calls []Scheduled, told []storage.Told) []storage.JobID {
+	ids := make([]storage.JobID, len(told))
+	for i := range told {
+		TellScheduled(calls[i].opts, told[i])
+		ids[i] = told[i].ID
+	}
+	return ids
 }
 
 // ofCall is the error of one call of a RunMany.
@@ -79,17 +88,18 @@ func ofCall(i int, err error) *Error {
 	}
 }
 
-func (s *txScheduler) RunMany(calls []Scheduled) (ids []storage.JobID, err error) {
+func (s *txScheduler) RunMany(calls []Scheduled) ([]storage.JobID, error) {
 	jobs, err := s.planner.Many(calls)
 	if err != nil {
 		return nil, err
 	}
+	var told []storage.Told
 	err = s.w.Nested(func(w storage.JobWriter) (err error) {
-		ids, err = InsertMany(w, jobs)
+		told, err = InsertMany(w, jobs)
 		return err
 	})
 	if err != nil {
 		return nil, AsError(err)
 	}
-	return ids, nil
+	return TellMany(calls, told), nil
 }

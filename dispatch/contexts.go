@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"carillon/storage"
@@ -17,19 +18,25 @@ type JobRun struct {
 	Attempt      int           // 1 is the first
 	ScheduledFor time.Time     // the instant first asked for, whatever retries and lateness made of it
 	Tags         []string      // see Tags; not to be written to
+	Revision     int           // how often other arguments took the place of those of an attempt (Replace); 0: never
 }
 
 // IdempotencyKey is what to hand to another service, so that what an action asks
 // of it takes effect once however often the action runs: it is the same for every
 // attempt of the job, and no other job of any app of the store has it, unless an id
-// is chosen again (see ID) or an app that was removed comes into being again. It
-// has at most 150 bytes. The id alone will not do: ticks of one slot have the same
-// one in every app, and so may jobs that two apps have due at one instant.
+// is chosen again (see ID) or an app that was removed comes into being again. It is
+// another one for each Revision of the job, which is another call. It has at most 170
+// bytes. The id alone will not do: ticks of one slot have the same one in every app, and
+// so may jobs that two apps have due at one instant.
 func (j JobRun) IdempotencyKey() string {
 	if j.ID == "" {
 		return ""
 	}
-	return string(j.App) + "/" + string(j.ID)
+	key := string(j.App) + "/" + string(j.ID)
+	if j.Revision > 0 {
+		key += "/" + strconv.Itoa(j.Revision)
+	}
+	return key
 }
 
 // Tick is which slot of a cron trigger a function runs for, so that it can work

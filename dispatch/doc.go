@@ -54,17 +54,18 @@
 // AsCaller, AsError, At, AtMostOnce, Auth, Backoff, Call, Caller, Code, Codes,
 // CronInfo, Crons, Deadline, DefaultLimit, DefaultRetry, Error, Errorf, Formerly,
 // FunctionOption, HoldWhileStuck, ID, Identity, InPool, InternalAction,
-// InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Limits, MaxAttempts,
-// MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
-// MaxPoolLimit, Mutation, MutationCtx, MutationRef, MutationRunner, NewPool,
-// NewRegistry, NoRetry, None, PanicError, Path, Permanent, Pool, PoolOption, Priority,
-// Query, QueryCtx, QueryRef, QueryRunner, Registry, Retry, RetryPolicy, RunOption,
-// Scheduled, Scheduler, StrictArgs, Tags, TagsOption, Tick, Timeout, Trigger,
-// TriggerFault, TriggerFaults, Upcoming, WithRetry.
+// InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Keep, Limits,
+// MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting,
+// MaxPath, MaxPoolLimit, MaxUniqueSpan, Mutation, MutationCtx, MutationRef,
+// MutationRunner, NewPool, NewRegistry, NoRetry, None, Once, PanicError, Path, Permanent,
+// Pool, PoolOption, Priority, Query, QueryCtx, QueryRef, QueryRunner, Refuse, Registry,
+// Replace, Retry, RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, Tags,
+// TagsOption, Tell, Throttle, Tick, Timeout, Trigger, TriggerFault, TriggerFaults, Unique,
+// UniquePolicy, Upcoming, WithRetry.
 //
 // For engines, and they change with the engine: CheckStored, DecodeIdentity, Env,
 // Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin, Placement,
-// Planner, ScheduleOf, StoredArgs.
+// Planner, ScheduleOf, StoredArgs, TellMany, TellScheduled.
 //
 // # Triggers
 //

@@ -261,6 +261,79 @@ func ExampleID() {
 	// {"text":"trial ends"}
 }
 
+// A call that comes again within the second takes the place of the one before: one mail is
+// sent, with the last text.
+func ExampleUnique() {
+	runUntilSent(func(ctx *dispatch.MutationCtx) (string, error) {
+		for _, text := range []string{"dra", "draft", "draft 2"} {
+			var done storage.Told
+			_, err := ctx.Scheduler.RunAfter(time.Second, sendMail.With(message{text}),
+				dispatch.Unique("preview", dispatch.Replace()), dispatch.Tell(&done))
+			if err != nil {
+				return "", err
+			}
+			fmt.Println("replaced:", done.Replaced)
+		}
+		return "", nil
+	})
+	// Output:
+	// replaced: false
+	// replaced: true
+	// replaced: true
+	// draft 2, as nobody
+}
+
+// What is asked for again while it is pending or runs is done once.
+func ExampleKeep() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		first, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"report"}), dispatch.Unique("report", dispatch.Keep()))
+		if err != nil {
+			return "", err
+		}
+		second, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"report"}), dispatch.Unique("report", dispatch.Keep()))
+		return fmt.Sprint("one job: ", first == second), err
+	})
+	// Output: one job: true
+}
+
+// Of many calls one starts in each minute at most, and the last one is not lost.
+func ExampleThrottle() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"status"}), dispatch.Unique("status", dispatch.Throttle(time.Minute)))
+		return "", err
+	})
+	// Output:
+}
+
+// A second export beside one that has not ended is refused, by the name of the first.
+func ExampleRefuse() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		unique := dispatch.Unique("export", dispatch.Refuse())
+		if _, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"export"}), unique); err != nil {
+			return "", err
+		}
+		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"export"}), unique)
+		fmt.Println(dispatch.AsError(err).Code)
+		return "", nil
+	})
+	// Output: already_exists
+}
+
+// An action that is tried again does not schedule its receipt again. Elsewhere than in a job
+// there is nothing to be tried again, and Once is refused.
+func ExampleOnce() {
+	receipts := dispatch.InternalAction[message, dispatch.None]("example:charge")
+	receipts.Handle(dispatch.NewRegistry(), func(ctx *dispatch.ActionCtx, m message) (dispatch.None, error) {
+		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(m), dispatch.Once("receipt"))
+		return dispatch.None{}, err
+	})
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"receipt"}), dispatch.Once("receipt"))
+		return dispatch.AsError(err).Message, nil
+	})
+	// Output: Once is for what a job schedules
+}
+
 // An action that must not be repeated runs at most once: if it fails or a crash
 // cuts it off, it is not run again.
 func ExampleAtMostOnce() {

@@ -63,7 +63,7 @@ type StoredArgs struct {
 
 // Planner returns the planner that checks what this run schedules.
 func (env *Env) Planner() Planner {
-	return Planner{Registry: env.Registry, Identity: env.Identity, Limits: env.Limits, Pools: env.Pools, Now: env.Now, Clock: env.Clock}
+	return Planner{Registry: env.Registry, Identity: env.Identity, Limits: env.Limits, Pools: env.Pools, Parent: env.Job.ID, Now: env.Now, Clock: env.Clock}
 }
 
 // RunQuery runs the query on the snapshot and returns its result as JSON, or an

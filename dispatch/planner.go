@@ -17,6 +17,7 @@ type Planner struct {
 	Identity *Identity                         // whose claims AsCaller stores; nil is anonymous
 	Limits   Limits                            // of the arguments
 	Pools    map[string]*Pool                  // that jobs may be in, by name
+	Parent   storage.JobID                     // the job that schedules; "" is none
 	Now      time.Time                         // what RunAfter counts from, and when a job is enqueued
 	Clock    func() (time.Time, storage.EraID) // reads the wall, and its era, in place of Now; default nil
 }
@@ -62,7 +63,7 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 	}
 	job := storage.Job{
 		Function: fn.Path, Args: args, State: storage.StatePending,
-		Due: due, ScheduledFor: due, EnqueuedAt: time.UnixMilli(now.UnixMilli()).UTC(),
+		Due: due, ScheduledFor: due, EnqueuedAt: time.UnixMilli(now.UnixMilli()).UTC(), Parent: p.Parent,
 	}
 	var o runOptions
 	for _, opt := range opts {
@@ -111,6 +112,9 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 		if err := storage.CheckTags(job.Tags); err != nil {
 			return err
 		}
+	}
+	if err := o.applyUnique(job); err != nil {
+		return err
 	}
 	if o.retry != nil {
 		if err := o.retry.check(); err != nil {

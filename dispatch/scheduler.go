@@ -52,6 +52,8 @@ type runOptions struct {
 	retry      *RetryPolicy
 	tags       *TagsOption
 	placement  Placement
+	unique     *UniquePolicy
+	once       *string
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a
@@ -108,23 +110,24 @@ func (s *txScheduler) Crons() Crons {
 
 func (s *txScheduler) RunAfter(d time.Duration, call Call, opts ...RunOption) (storage.JobID, error) {
 	job, err := s.planner.After(d, call, opts...)
-	return s.insert(job, err)
+	return s.insert(job, opts, err)
 }
 
 func (s *txScheduler) RunAt(t time.Time, call Call, opts ...RunOption) (storage.JobID, error) {
 	job, err := s.planner.At(t, call, opts...)
-	return s.insert(job, err)
+	return s.insert(job, opts, err)
 }
 
-func (s *txScheduler) insert(job storage.Job, err error) (storage.JobID, error) {
+func (s *txScheduler) insert(job storage.Job, opts []RunOption, err error) (storage.JobID, error) {
 	if err != nil {
 		return "", err
 	}
-	id, err := s.w.InsertJob(job)
+	done, err := s.w.Schedule(job)
 	if err != nil {
 		return "", AsError(err)
 	}
-	return id, nil
+	TellScheduled(opts, done)
+	return done.ID, nil
 }
 
 func (s *txScheduler) List(filter storage.JobFilter) (storage.JobPage, error) {

@@ -24,6 +24,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type UniquePolicy int32
+
+const (
+	UniquePolicy_UNIQUE_POLICY_KEEP     UniquePolicy = 0
+	UniquePolicy_UNIQUE_POLICY_REPLACE  UniquePolicy = 1
+	UniquePolicy_UNIQUE_POLICY_THROTTLE UniquePolicy = 2
+	UniquePolicy_UNIQUE_POLICY_REFUSE   UniquePolicy = 3
+)
+
+// Enum value maps for UniquePolicy.
+var (
+	UniquePolicy_name = map[int32]string{
+		0: "UNIQUE_POLICY_KEEP",
+		1: "UNIQUE_POLICY_REPLACE",
+		2: "UNIQUE_POLICY_THROTTLE",
+		3: "UNIQUE_POLICY_REFUSE",
+	}
+	UniquePolicy_value = map[string]int32{
+		"UNIQUE_POLICY_KEEP":     0,
+		"UNIQUE_POLICY_REPLACE":  1,
+		"UNIQUE_POLICY_THROTTLE": 2,
+		"UNIQUE_POLICY_REFUSE":   3,
+	}
+)
+
+func (x UniquePolicy) Enum() *UniquePolicy {
+	p := new(UniquePolicy)
+	*p = x
+	return p
+}
+
+func (x UniquePolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UniquePolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_carillon_proto_enumTypes[0].Descriptor()
+}
+
+func (UniquePolicy) Type() protoreflect.EnumType {
+	return &file_carillon_proto_enumTypes[0]
+}
+
+func (x UniquePolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UniquePolicy.Descriptor instead.
+func (UniquePolicy) EnumDescriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{0}
+}
+
 type JobState int32
 
 const (
@@ -63,11 +115,11 @@ func (x JobState) String() string {
 }
 
 func (JobState) Descriptor() protoreflect.EnumDescriptor {
-	return file_carillon_proto_enumTypes[0].Descriptor()
+	return file_carillon_proto_enumTypes[1].Descriptor()
 }
 
 func (JobState) Type() protoreflect.EnumType {
-	return &file_carillon_proto_enumTypes[0]
+	return &file_carillon_proto_enumTypes[1]
 }
 
 func (x JobState) Number() protoreflect.EnumNumber {
@@ -76,7 +128,7 @@ func (x JobState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use JobState.Descriptor instead.
 func (JobState) EnumDescriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{0}
+	return file_carillon_proto_rawDescGZIP(), []int{1}
 }
 
 type IndexState int32
@@ -112,11 +164,11 @@ func (x IndexState) String() string {
 }
 
 func (IndexState) Descriptor() protoreflect.EnumDescriptor {
-	return file_carillon_proto_enumTypes[1].Descriptor()
+	return file_carillon_proto_enumTypes[2].Descriptor()
 }
 
 func (IndexState) Type() protoreflect.EnumType {
-	return &file_carillon_proto_enumTypes[1]
+	return &file_carillon_proto_enumTypes[2]
 }
 
 func (x IndexState) Number() protoreflect.EnumNumber {
@@ -125,7 +177,7 @@ func (x IndexState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use IndexState.Descriptor instead.
 func (IndexState) EnumDescriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{1}
+	return file_carillon_proto_rawDescGZIP(), []int{2}
 }
 
 // App holds the counters of one app, rewritten with every commit of the app.
@@ -146,7 +198,11 @@ type App struct {
 	Held   uint64 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
 	HeldBy string `protobuf:"bytes,9,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
 	// Corrected is the clock era up to which steps of the clock have been made up for.
-	Corrected     uint64 `protobuf:"varint,10,opt,name=corrected,proto3" json:"corrected,omitempty"`
+	Corrected uint64 `protobuf:"varint,10,opt,name=corrected,proto3" json:"corrected,omitempty"`
+	// Lasting counts the unique keys whose job has ended, and once_parents the jobs that
+	// have scheduled others once.
+	Lasting       uint64 `protobuf:"varint,20,opt,name=lasting,proto3" json:"lasting,omitempty"`
+	OnceParents   uint64 `protobuf:"varint,21,opt,name=once_parents,json=onceParents,proto3" json:"once_parents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,6 +303,20 @@ func (x *App) GetHeldBy() string {
 func (x *App) GetCorrected() uint64 {
 	if x != nil {
 		return x.Corrected
+	}
+	return 0
+}
+
+func (x *App) GetLasting() uint64 {
+	if x != nil {
+		return x.Lasting
+	}
+	return 0
+}
+
+func (x *App) GetOnceParents() uint64 {
+	if x != nil {
+		return x.OnceParents
 	}
 	return 0
 }
@@ -355,7 +425,15 @@ type Job struct {
 	Pool    string `protobuf:"bytes,50,opt,name=pool,proto3" json:"pool,omitempty"`
 	PoolKey string `protobuf:"bytes,51,opt,name=pool_key,json=poolKey,proto3" json:"pool_key,omitempty"`
 	// Priority is 1 to 4; 0 is the default.
-	Priority      uint32 `protobuf:"varint,52,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority uint32 `protobuf:"varint,52,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Unique is the key that the job is the only one of; absent means none.
+	Unique *Unique `protobuf:"bytes,55,opt,name=unique,proto3" json:"unique,omitempty"`
+	// Revision counts how often the call was replaced after an attempt had begun.
+	Revision uint32 `protobuf:"varint,56,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Parent is the job whose handler scheduled this one: 0, its place as two varints, if
+	// the id is minted, else the id. Once is the name that it did so under.
+	Parent        []byte `protobuf:"bytes,57,opt,name=parent,proto3" json:"parent,omitempty"`
+	Once          string `protobuf:"bytes,58,opt,name=once,proto3" json:"once,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +692,219 @@ func (x *Job) GetPriority() uint32 {
 	return 0
 }
 
+func (x *Job) GetUnique() *Unique {
+	if x != nil {
+		return x.Unique
+	}
+	return nil
+}
+
+func (x *Job) GetRevision() uint32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Job) GetParent() []byte {
+	if x != nil {
+		return x.Parent
+	}
+	return nil
+}
+
+func (x *Job) GetOnce() string {
+	if x != nil {
+		return x.Once
+	}
+	return ""
+}
+
+// Unique is a key of which one job is pending at a time.
+type Unique struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Key    string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Policy UniquePolicy           `protobuf:"varint,2,opt,name=policy,proto3,enum=carillon.UniquePolicy" json:"policy,omitempty"`
+	// AppWide: the key is one of the app, not of the function.
+	AppWide bool `protobuf:"varint,3,opt,name=app_wide,json=appWide,proto3" json:"app_wide,omitempty"`
+	// PendingOnly: a job that runs does not hold it.
+	PendingOnly bool  `protobuf:"varint,4,opt,name=pending_only,json=pendingOnly,proto3" json:"pending_only,omitempty"`
+	EveryMs     int64 `protobuf:"varint,5,opt,name=every_ms,json=everyMs,proto3" json:"every_ms,omitempty"`
+	HeldForMs   int64 `protobuf:"varint,6,opt,name=held_for_ms,json=heldForMs,proto3" json:"held_for_ms,omitempty"`
+	// Since is when the calls began that have replaced each other; 0 is enqueued_at_ms.
+	SinceMs int64 `protobuf:"varint,7,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// LastStart is the latest start of the key, if every_ms is set; 0 is none.
+	LastStartMs   int64 `protobuf:"varint,8,opt,name=last_start_ms,json=lastStartMs,proto3" json:"last_start_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unique) Reset() {
+	*x = Unique{}
+	mi := &file_carillon_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unique) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unique) ProtoMessage() {}
+
+func (x *Unique) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unique.ProtoReflect.Descriptor instead.
+func (*Unique) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Unique) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Unique) GetPolicy() UniquePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return UniquePolicy_UNIQUE_POLICY_KEEP
+}
+
+func (x *Unique) GetAppWide() bool {
+	if x != nil {
+		return x.AppWide
+	}
+	return false
+}
+
+func (x *Unique) GetPendingOnly() bool {
+	if x != nil {
+		return x.PendingOnly
+	}
+	return false
+}
+
+func (x *Unique) GetEveryMs() int64 {
+	if x != nil {
+		return x.EveryMs
+	}
+	return 0
+}
+
+func (x *Unique) GetHeldForMs() int64 {
+	if x != nil {
+		return x.HeldForMs
+	}
+	return 0
+}
+
+func (x *Unique) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *Unique) GetLastStartMs() int64 {
+	if x != nil {
+		return x.LastStartMs
+	}
+	return 0
+}
+
+// KeyHolder is the job that a unique key belongs to.
+type KeyHolder struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Job     string                 `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Until is when the row is void, of a job that has ended; 0: it has not. Span is how
+	// long the row has lasted then.
+	UntilMs int64 `protobuf:"varint,3,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	SpanMs  int64 `protobuf:"varint,4,opt,name=span_ms,json=spanMs,proto3" json:"span_ms,omitempty"`
+	// Throttled: the row says when the job started, and not that the key is held.
+	Throttled     bool `protobuf:"varint,5,opt,name=throttled,proto3" json:"throttled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyHolder) Reset() {
+	*x = KeyHolder{}
+	mi := &file_carillon_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyHolder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyHolder) ProtoMessage() {}
+
+func (x *KeyHolder) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyHolder.ProtoReflect.Descriptor instead.
+func (*KeyHolder) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *KeyHolder) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *KeyHolder) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *KeyHolder) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *KeyHolder) GetSpanMs() int64 {
+	if x != nil {
+		return x.SpanMs
+	}
+	return 0
+}
+
+func (x *KeyHolder) GetThrottled() bool {
+	if x != nil {
+		return x.Throttled
+	}
+	return false
+}
+
 // NotKept is why the result of a success cannot be kept.
 type NotKept struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -626,7 +917,7 @@ type NotKept struct {
 
 func (x *NotKept) Reset() {
 	*x = NotKept{}
-	mi := &file_carillon_proto_msgTypes[3]
+	mi := &file_carillon_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +929,7 @@ func (x *NotKept) String() string {
 func (*NotKept) ProtoMessage() {}
 
 func (x *NotKept) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[3]
+	mi := &file_carillon_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +942,7 @@ func (x *NotKept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotKept.ProtoReflect.Descriptor instead.
 func (*NotKept) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{3}
+	return file_carillon_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NotKept) GetBytes() int64 {
@@ -682,7 +973,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_carillon_proto_msgTypes[4]
+	mi := &file_carillon_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +985,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[4]
+	mi := &file_carillon_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +998,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{4}
+	return file_carillon_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Retry) GetLimit() uint32 {
@@ -755,7 +1046,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_carillon_proto_msgTypes[5]
+	mi := &file_carillon_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +1058,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[5]
+	mi := &file_carillon_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +1071,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{5}
+	return file_carillon_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *JobError) GetCode() string {
@@ -811,7 +1102,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_carillon_proto_msgTypes[6]
+	mi := &file_carillon_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +1114,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[6]
+	mi := &file_carillon_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +1127,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{6}
+	return file_carillon_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Attempt) GetNumber() uint32 {
@@ -890,7 +1181,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1193,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1206,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{7}
+	return file_carillon_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Claim) GetVersion() uint32 {
@@ -1019,7 +1310,7 @@ type Trigger struct {
 
 func (x *Trigger) Reset() {
 	*x = Trigger{}
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1322,7 @@ func (x *Trigger) String() string {
 func (*Trigger) ProtoMessage() {}
 
 func (x *Trigger) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1335,7 @@ func (x *Trigger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
 func (*Trigger) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{8}
+	return file_carillon_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Trigger) GetVersion() uint32 {
@@ -1334,7 +1625,7 @@ type TriggerMark struct {
 
 func (x *TriggerMark) Reset() {
 	*x = TriggerMark{}
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1637,7 @@ func (x *TriggerMark) String() string {
 func (*TriggerMark) ProtoMessage() {}
 
 func (x *TriggerMark) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1650,7 @@ func (x *TriggerMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerMark.ProtoReflect.Descriptor instead.
 func (*TriggerMark) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{9}
+	return file_carillon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TriggerMark) GetEra() uint64 {
@@ -1403,7 +1694,7 @@ type SlotSpan struct {
 
 func (x *SlotSpan) Reset() {
 	*x = SlotSpan{}
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1706,7 @@ func (x *SlotSpan) String() string {
 func (*SlotSpan) ProtoMessage() {}
 
 func (x *SlotSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1719,7 @@ func (x *SlotSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotSpan.ProtoReflect.Descriptor instead.
 func (*SlotSpan) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{10}
+	return file_carillon_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SlotSpan) GetFromMs() int64 {
@@ -1472,7 +1763,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1775,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1788,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{11}
+	return file_carillon_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Slot) GetVersion() uint32 {
@@ -1567,7 +1858,7 @@ type Losses struct {
 
 func (x *Losses) Reset() {
 	*x = Losses{}
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1870,7 @@ func (x *Losses) String() string {
 func (*Losses) ProtoMessage() {}
 
 func (x *Losses) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1883,7 @@ func (x *Losses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Losses.ProtoReflect.Descriptor instead.
 func (*Losses) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{12}
+	return file_carillon_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Losses) GetVersion() uint32 {
@@ -1623,7 +1914,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1926,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1939,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{13}
+	return file_carillon_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Loss) GetAtMs() int64 {
@@ -1690,7 +1981,7 @@ type Clock struct {
 
 func (x *Clock) Reset() {
 	*x = Clock{}
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +1993,7 @@ func (x *Clock) String() string {
 func (*Clock) ProtoMessage() {}
 
 func (x *Clock) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +2006,7 @@ func (x *Clock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clock.ProtoReflect.Descriptor instead.
 func (*Clock) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{14}
+	return file_carillon_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Clock) GetVersion() uint32 {
@@ -1750,7 +2041,7 @@ type Era struct {
 
 func (x *Era) Reset() {
 	*x = Era{}
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +2053,7 @@ func (x *Era) String() string {
 func (*Era) ProtoMessage() {}
 
 func (x *Era) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +2066,7 @@ func (x *Era) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Era.ProtoReflect.Descriptor instead.
 func (*Era) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{15}
+	return file_carillon_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Era) GetId() uint64 {
@@ -1826,7 +2117,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2129,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2142,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{16}
+	return file_carillon_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -1882,7 +2173,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +2185,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +2198,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{17}
+	return file_carillon_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TableIndex) GetName() string {
@@ -1949,7 +2240,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2252,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2265,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{18}
+	return file_carillon_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -2002,7 +2293,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2305,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2318,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{19}
+	return file_carillon_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -2055,7 +2346,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2358,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2371,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{20}
+	return file_carillon_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -2111,7 +2402,7 @@ type BackupHeader struct {
 
 func (x *BackupHeader) Reset() {
 	*x = BackupHeader{}
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2414,7 @@ func (x *BackupHeader) String() string {
 func (*BackupHeader) ProtoMessage() {}
 
 func (x *BackupHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2427,7 @@ func (x *BackupHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupHeader.ProtoReflect.Descriptor instead.
 func (*BackupHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{21}
+	return file_carillon_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BackupHeader) GetVersion() uint32 {
@@ -2187,7 +2478,7 @@ type BackupRows struct {
 
 func (x *BackupRows) Reset() {
 	*x = BackupRows{}
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2490,7 @@ func (x *BackupRows) String() string {
 func (*BackupRows) ProtoMessage() {}
 
 func (x *BackupRows) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2503,7 @@ func (x *BackupRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRows.ProtoReflect.Descriptor instead.
 func (*BackupRows) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{22}
+	return file_carillon_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BackupRows) GetVolume() uint32 {
@@ -2255,7 +2546,7 @@ type BackupRecord struct {
 
 func (x *BackupRecord) Reset() {
 	*x = BackupRecord{}
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2267,7 +2558,7 @@ func (x *BackupRecord) String() string {
 func (*BackupRecord) ProtoMessage() {}
 
 func (x *BackupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2280,7 +2571,7 @@ func (x *BackupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRecord.ProtoReflect.Descriptor instead.
 func (*BackupRecord) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{23}
+	return file_carillon_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BackupRecord) GetVolume() uint32 {
@@ -2315,7 +2606,7 @@ type BackupEnd struct {
 
 func (x *BackupEnd) Reset() {
 	*x = BackupEnd{}
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2618,7 @@ func (x *BackupEnd) String() string {
 func (*BackupEnd) ProtoMessage() {}
 
 func (x *BackupEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2631,7 @@ func (x *BackupEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupEnd.ProtoReflect.Descriptor instead.
 func (*BackupEnd) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{24}
+	return file_carillon_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BackupEnd) GetRows() uint64 {
@@ -2369,7 +2660,7 @@ type BackupPosition struct {
 
 func (x *BackupPosition) Reset() {
 	*x = BackupPosition{}
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2672,7 @@ func (x *BackupPosition) String() string {
 func (*BackupPosition) ProtoMessage() {}
 
 func (x *BackupPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2685,7 @@ func (x *BackupPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPosition.ProtoReflect.Descriptor instead.
 func (*BackupPosition) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{25}
+	return file_carillon_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BackupPosition) GetVersion() uint32 {
@@ -2429,7 +2720,7 @@ type BackupPlace struct {
 
 func (x *BackupPlace) Reset() {
 	*x = BackupPlace{}
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2441,7 +2732,7 @@ func (x *BackupPlace) String() string {
 func (*BackupPlace) ProtoMessage() {}
 
 func (x *BackupPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2454,7 +2745,7 @@ func (x *BackupPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPlace.ProtoReflect.Descriptor instead.
 func (*BackupPlace) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{26}
+	return file_carillon_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BackupPlace) GetSeq() uint64 {
@@ -2475,7 +2766,7 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xfc\x01\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xb9\x02\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -2487,10 +2778,12 @@ const file_carillon_proto_rawDesc = "" +
 	"\x04held\x18\b \x01(\x04R\x04held\x12\x17\n" +
 	"\aheld_by\x18\t \x01(\tR\x06heldBy\x12\x1c\n" +
 	"\tcorrected\x18\n" +
-	" \x01(\x04R\tcorrected\"B\n" +
+	" \x01(\x04R\tcorrected\x12\x18\n" +
+	"\alasting\x18\x14 \x01(\x04R\alasting\x12!\n" +
+	"\fonce_parents\x18\x15 \x01(\x04R\vonceParents\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xd1\a\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xc3\b\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2527,7 +2820,26 @@ const file_carillon_proto_rawDesc = "" +
 	"\x04tags\x185 \x03(\tR\x04tags\x12\x12\n" +
 	"\x04pool\x182 \x01(\tR\x04pool\x12\x19\n" +
 	"\bpool_key\x183 \x01(\tR\apoolKey\x12\x1a\n" +
-	"\bpriority\x184 \x01(\rR\bpriority\"7\n" +
+	"\bpriority\x184 \x01(\rR\bpriority\x12(\n" +
+	"\x06unique\x187 \x01(\v2\x10.carillon.UniqueR\x06unique\x12\x1a\n" +
+	"\brevision\x188 \x01(\rR\brevision\x12\x16\n" +
+	"\x06parent\x189 \x01(\fR\x06parent\x12\x12\n" +
+	"\x04once\x18: \x01(\tR\x04once\"\x82\x02\n" +
+	"\x06Unique\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
+	"\x06policy\x18\x02 \x01(\x0e2\x16.carillon.UniquePolicyR\x06policy\x12\x19\n" +
+	"\bapp_wide\x18\x03 \x01(\bR\aappWide\x12!\n" +
+	"\fpending_only\x18\x04 \x01(\bR\vpendingOnly\x12\x19\n" +
+	"\bevery_ms\x18\x05 \x01(\x03R\aeveryMs\x12\x1e\n" +
+	"\vheld_for_ms\x18\x06 \x01(\x03R\theldForMs\x12\x19\n" +
+	"\bsince_ms\x18\a \x01(\x03R\asinceMs\x12\"\n" +
+	"\rlast_start_ms\x18\b \x01(\x03R\vlastStartMs\"\x89\x01\n" +
+	"\tKeyHolder\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\x12\x19\n" +
+	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x17\n" +
+	"\aspan_ms\x18\x04 \x01(\x03R\x06spanMs\x12\x1c\n" +
+	"\tthrottled\x18\x05 \x01(\bR\tthrottled\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +
@@ -2678,7 +2990,12 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06places\x18\x03 \x03(\v2\x15.carillon.BackupPlaceR\x06places\"5\n" +
 	"\vBackupPlace\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
-	"\x05chain\x18\x02 \x01(\aR\x05chain*z\n" +
+	"\x05chain\x18\x02 \x01(\aR\x05chain*w\n" +
+	"\fUniquePolicy\x12\x16\n" +
+	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
+	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +
+	"\x16UNIQUE_POLICY_THROTTLE\x10\x02\x12\x18\n" +
+	"\x14UNIQUE_POLICY_REFUSE\x10\x03*z\n" +
 	"\bJobState\x12\x15\n" +
 	"\x11JOB_STATE_PENDING\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_SUCCESS\x10\x01\x12\x14\n" +
@@ -2703,61 +3020,66 @@ func file_carillon_proto_rawDescGZIP() []byte {
 	return file_carillon_proto_rawDescData
 }
 
-var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_carillon_proto_goTypes = []any{
-	(JobState)(0),          // 0: carillon.JobState
-	(IndexState)(0),        // 1: carillon.IndexState
-	(*App)(nil),            // 2: carillon.App
-	(*AppEntry)(nil),       // 3: carillon.AppEntry
-	(*Job)(nil),            // 4: carillon.Job
-	(*NotKept)(nil),        // 5: carillon.NotKept
-	(*Retry)(nil),          // 6: carillon.Retry
-	(*JobError)(nil),       // 7: carillon.JobError
-	(*Attempt)(nil),        // 8: carillon.Attempt
-	(*Claim)(nil),          // 9: carillon.Claim
-	(*Trigger)(nil),        // 10: carillon.Trigger
-	(*TriggerMark)(nil),    // 11: carillon.TriggerMark
-	(*SlotSpan)(nil),       // 12: carillon.SlotSpan
-	(*Slot)(nil),           // 13: carillon.Slot
-	(*Losses)(nil),         // 14: carillon.Losses
-	(*Loss)(nil),           // 15: carillon.Loss
-	(*Clock)(nil),          // 16: carillon.Clock
-	(*Era)(nil),            // 17: carillon.Era
-	(*Table)(nil),          // 18: carillon.Table
-	(*TableIndex)(nil),     // 19: carillon.TableIndex
-	(*ExportHeader)(nil),   // 20: carillon.ExportHeader
-	(*ExportEntry)(nil),    // 21: carillon.ExportEntry
-	(*ExportTrailer)(nil),  // 22: carillon.ExportTrailer
-	(*BackupHeader)(nil),   // 23: carillon.BackupHeader
-	(*BackupRows)(nil),     // 24: carillon.BackupRows
-	(*BackupRecord)(nil),   // 25: carillon.BackupRecord
-	(*BackupEnd)(nil),      // 26: carillon.BackupEnd
-	(*BackupPosition)(nil), // 27: carillon.BackupPosition
-	(*BackupPlace)(nil),    // 28: carillon.BackupPlace
+	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
+	(JobState)(0),          // 1: carillon.JobState
+	(IndexState)(0),        // 2: carillon.IndexState
+	(*App)(nil),            // 3: carillon.App
+	(*AppEntry)(nil),       // 4: carillon.AppEntry
+	(*Job)(nil),            // 5: carillon.Job
+	(*Unique)(nil),         // 6: carillon.Unique
+	(*KeyHolder)(nil),      // 7: carillon.KeyHolder
+	(*NotKept)(nil),        // 8: carillon.NotKept
+	(*Retry)(nil),          // 9: carillon.Retry
+	(*JobError)(nil),       // 10: carillon.JobError
+	(*Attempt)(nil),        // 11: carillon.Attempt
+	(*Claim)(nil),          // 12: carillon.Claim
+	(*Trigger)(nil),        // 13: carillon.Trigger
+	(*TriggerMark)(nil),    // 14: carillon.TriggerMark
+	(*SlotSpan)(nil),       // 15: carillon.SlotSpan
+	(*Slot)(nil),           // 16: carillon.Slot
+	(*Losses)(nil),         // 17: carillon.Losses
+	(*Loss)(nil),           // 18: carillon.Loss
+	(*Clock)(nil),          // 19: carillon.Clock
+	(*Era)(nil),            // 20: carillon.Era
+	(*Table)(nil),          // 21: carillon.Table
+	(*TableIndex)(nil),     // 22: carillon.TableIndex
+	(*ExportHeader)(nil),   // 23: carillon.ExportHeader
+	(*ExportEntry)(nil),    // 24: carillon.ExportEntry
+	(*ExportTrailer)(nil),  // 25: carillon.ExportTrailer
+	(*BackupHeader)(nil),   // 26: carillon.BackupHeader
+	(*BackupRows)(nil),     // 27: carillon.BackupRows
+	(*BackupRecord)(nil),   // 28: carillon.BackupRecord
+	(*BackupEnd)(nil),      // 29: carillon.BackupEnd
+	(*BackupPosition)(nil), // 30: carillon.BackupPosition
+	(*BackupPlace)(nil),    // 31: carillon.BackupPlace
 }
 var file_carillon_proto_depIdxs = []int32{
-	0,  // 0: carillon.Job.state:type_name -> carillon.JobState
-	6,  // 1: carillon.Job.retry:type_name -> carillon.Retry
-	7,  // 2: carillon.Job.error:type_name -> carillon.JobError
-	8,  // 3: carillon.Job.history:type_name -> carillon.Attempt
-	5,  // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
-	7,  // 5: carillon.Attempt.error:type_name -> carillon.JobError
-	6,  // 6: carillon.Trigger.retry:type_name -> carillon.Retry
-	0,  // 7: carillon.Trigger.last_state:type_name -> carillon.JobState
-	7,  // 8: carillon.Trigger.last_error:type_name -> carillon.JobError
-	11, // 9: carillon.Trigger.marks:type_name -> carillon.TriggerMark
-	12, // 10: carillon.Trigger.spent:type_name -> carillon.SlotSpan
-	15, // 11: carillon.Losses.losses:type_name -> carillon.Loss
-	17, // 12: carillon.Clock.eras:type_name -> carillon.Era
-	19, // 13: carillon.Table.indexes:type_name -> carillon.TableIndex
-	1,  // 14: carillon.TableIndex.state:type_name -> carillon.IndexState
-	28, // 15: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
+	9,  // 1: carillon.Job.retry:type_name -> carillon.Retry
+	10, // 2: carillon.Job.error:type_name -> carillon.JobError
+	11, // 3: carillon.Job.history:type_name -> carillon.Attempt
+	8,  // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
+	6,  // 5: carillon.Job.unique:type_name -> carillon.Unique
+	0,  // 6: carillon.Unique.policy:type_name -> carillon.UniquePolicy
+	10, // 7: carillon.Attempt.error:type_name -> carillon.JobError
+	9,  // 8: carillon.Trigger.retry:type_name -> carillon.Retry
+	1,  // 9: carillon.Trigger.last_state:type_name -> carillon.JobState
+	10, // 10: carillon.Trigger.last_error:type_name -> carillon.JobError
+	14, // 11: carillon.Trigger.marks:type_name -> carillon.TriggerMark
+	15, // 12: carillon.Trigger.spent:type_name -> carillon.SlotSpan
+	18, // 13: carillon.Losses.losses:type_name -> carillon.Loss
+	20, // 14: carillon.Clock.eras:type_name -> carillon.Era
+	22, // 15: carillon.Table.indexes:type_name -> carillon.TableIndex
+	2,  // 16: carillon.TableIndex.state:type_name -> carillon.IndexState
+	31, // 17: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -2770,8 +3092,8 @@ func file_carillon_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   27,
+			NumEnums:      3,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

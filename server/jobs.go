@@ -59,6 +59,9 @@ type Job struct {
 	Pool         string            `json:"pool,omitempty"`
 	PoolKey      string            `json:"poolKey,omitempty"`
 	Priority     int               `json:"priority"` // 1 (first) to 4
+	UniqueKey    string            `json:"uniqueKey,omitempty"`
+	Revision     int               `json:"revision,omitempty"` // how often another call took its place after an attempt had begun
+	Parent       storage.JobID     `json:"parent,omitempty"`   // the job that scheduled it
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
@@ -90,14 +93,18 @@ type StuckHandler struct {
 }
 
 func jobOf(job *storage.Job) Job {
-	return Job{
+	shown := Job{
 		ID: job.ID, Function: job.Function, Args: job.Args, State: job.State,
 		Due: job.Due.UTC(), ScheduledFor: job.ScheduledFor.UTC(), EnqueuedAt: job.EnqueuedAt.UTC(),
 		StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
 		Superseded: job.Superseded, Tags: job.Tags, Pool: job.Pool, PoolKey: job.PoolKey, Priority: job.Priority,
-		Reason: job.Reason, HeldAt: instant(job.HeldAt),
+		Reason: job.Reason, HeldAt: instant(job.HeldAt), Revision: job.Revision, Parent: job.Parent,
 	}
+	if job.Unique != nil {
+		shown.UniqueKey = job.Unique.Key
+	}
+	return shown
 }
 
 // filterKeys are the parameters of a listing's URL.

@@ -25,6 +25,9 @@ type counts struct {
 
 	deadSince int64 // ms; from when the age of dead jobs counts, at the earliest; 0: not known yet
 	corrected EraID // up to where steps of the clock have been made up for
+
+	lasting     uint64 // unique keys whose jobs have ended
+	onceParents uint64 // jobs that have scheduled others once
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -48,6 +51,7 @@ type App struct {
 	broken  atomic.Bool   // a change set failed: nothing more is applied until Reload
 	live    atomic.Pointer[func(JobID) bool]
 	reason  atomic.Pointer[func(*Job) string]
+	stops   atomic.Pointer[func(string) JobID]
 
 	schema    map[string]*tableInfo // the tables the store was opened with
 	maxJobs   atomic.Int64
@@ -127,6 +131,17 @@ func (a *App) SetLive(started func(JobID) bool) { a.live.Store(&started) }
 // SetReason sets what says why a pending job is not begun though it is due (Job.Reason).
 // It may be called from any goroutine and must not block.
 func (a *App) SetReason(reason func(*Job) string) { a.reason.Store(&reason) }
+
+// SetStopping sets what says which canceled job of a unique key (Job.UniqueKey) still
+// runs, "" if none does. It may be called from any goroutine and must not block.
+func (a *App) SetStopping(fn func(key string) JobID) { a.stops.Store(&fn) }
+
+func (a *App) stopping(key string) JobID {
+	if fn := a.stops.Load(); fn != nil {
+		return (*fn)(key)
+	}
+	return ""
+}
 
 func (a *App) started(id JobID) bool {
 	fn := a.live.Load()
@@ -263,7 +278,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected)}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents}
 	return encoded(p.MarshalVT())
 }
 
@@ -272,7 +287,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected)}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents}, nil
 }
 
 // load reads what of the app is in the file into a.

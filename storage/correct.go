@@ -130,6 +130,9 @@ func (j *Job) isAfter(now time.Time) bool {
 	if n := len(j.History); n > 0 && (j.History[n-1].StartedAt.After(now) || j.History[n-1].EndedAt.After(now)) {
 		return true
 	}
+	if u := j.Unique; u != nil && (u.Since.After(now) || u.LastStart.After(now)) {
+		return true
+	}
 	return j.EnqueuedAt.After(now) || j.StartedAt.After(now) || j.CompletedAt.After(now) || j.HeldAt.After(now)
 }
 

@@ -98,6 +98,12 @@ func keyText(space kv.Space, key []byte) string {
 		return "document " + name(1) + " of table " + name(0)
 	case tagIndex:
 		return "entry of index " + name(1) + " of table " + name(0)
+	case tagUnique:
+		if key, ok := uniqueOf(rest); ok {
+			return "unique key " + quote(key)
+		}
+	case tagOnce:
+		return "what a job has scheduled once"
 	case tagMisfit:
 		return "document that index " + name(1) + " of table " + name(0) + " leaves out"
 	}

@@ -4,10 +4,15 @@ import "time"
 
 // RetryDeadAt makes a dead or held job pending again, due at the instant; a dead one
 // with its attempts and failures counted from zero and its history kept. ok is false
-// if no such job has the id. ErrLimit if the app has as many jobs as it may; nothing
-// is changed then.
+// if no such job has the id. ErrLimit if the app has as many jobs as it may, ErrExists if
+// another job holds the dead one's unique key; nothing is changed then.
 func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
-	job, ok, err := tx.take(id, tx.room)
+	job, ok, err := tx.take(id, func(job *Job) error {
+		if err := tx.room(); err != nil {
+			return err
+		}
+		return tx.takeKeyBack(job)
+	})
 	if err != nil || !ok {
 		return false, err
 	}
@@ -16,27 +21,42 @@ func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
 		job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
 		job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
 	}
-	job.Era = tx.era // due counts from a reading of the clock
-	tx.release(&job, due.UnixMilli())
+	job.Due, job.Era = due, tx.era // it counts from a reading of the clock
+	tx.keepApart(&job)
+	tx.release(&job, job.Due.UnixMilli())
 	return true, nil
 }
 
 // DropDead removes a dead or held job for good. ok is false if no such job has the id.
 func (tx *Tx) DropDead(id JobID) (ok bool, err error) {
-	job, ok, err := tx.take(id, func() error { return nil })
+	job, ok, err := tx.take(id, nil)
 	if err != nil || !ok {
 		return false, err
 	}
+	defer tx.mu.Unlock()
 	if job.State == StateHeld && job.Trigger != "" {
 		tx.top().ticks = append(tx.top().ticks, job)
 	}
-	tx.mu.Unlock()
-	return true, nil
+	return true, tx.gone(&job)
+}
+
+// gone takes away what is stored of a job beside its record, which was taken away.
+func (tx *Tx) gone(job *Job) error {
+	if job.State == StateHeld {
+		key, err := tx.keyOf(job)
+		if err != nil {
+			return err
+		}
+		tx.endKey(job, key, StateFailed)
+	}
+	_, err := tx.dropOnce(job)
+	return err
 }
 
 // take takes a dead or held job, and its entry out of the id index, unless check
-// forbids it, which is asked of a dead one. If ok the transaction stays locked.
-func (tx *Tx) take(id JobID, check func() error) (job Job, ok bool, err error) {
+// (nil: nothing does) forbids it, which is asked of a dead one. If ok the transaction stays
+// locked.
+func (tx *Tx) take(id JobID, check func(*Job) error) (job Job, ok bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return Job{}, false, err
 	}
@@ -65,8 +85,10 @@ func (tx *Tx) take(id JobID, check func() error) (job Job, ok bool, err error) {
 		tx.delete(tx.app.keys.name(tagID, string(job.ID)))
 		return job, true, nil
 	}
-	if err := check(); err != nil {
-		return Job{}, false, err
+	if check != nil {
+		if err := check(&job); err != nil {
+			return Job{}, false, err
+		}
 	}
 	tx.dropDead(&job)
 	return job, true, nil

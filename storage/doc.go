@@ -22,10 +22,11 @@
 //
 // For functions and their hosts: AppID, Attempt, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, MaxCatchUp, MaxInstant, MaxPriority, MaxTag, MaxTags, MaxTriggerName,
-// MaxTriggers, MinPriority, NewTable, NotKept, Overlap, PriorityStep, Query, Reader,
-// Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table, TimeRange, Trigger,
-// TxLimits, VerifyBackup, Writer, and every error.
+// JobID, JobPage, MaxCatchUp, MaxInstant, MaxKey, MaxOnce, MaxPriority, MaxTag, MaxTags,
+// MaxTriggerName, MaxTriggers, MinPriority, NewTable, NotKept, Overlap, PriorityStep,
+// Query, Reader, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table,
+// TimeRange, Told, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Writer, and
+// every error.
 //
 // For engines, and they change with the engine: App, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
@@ -138,4 +139,8 @@
 //	S19  Close returns within seconds, also while a Snapshot is held, unless the disk stands still.
 //	S20  A Backup is all volumes as of one moment. What Restore makes of it is verified before
 //	     it can be opened, and shares no id, log or position with the original.
+//	S21  A unique key has one row: of the one job of the key that is pending or held, else of
+//	     one that is claimed, else of one that has ended, with the end of the row. A job
+//	     of the key that has no row is claimed, and does not become pending again beside
+//	     the one that has (G29).
 package storage

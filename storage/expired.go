@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -13,6 +14,7 @@ type Expiry struct {
 	History time.Time // finished jobs that ended before; zero: none
 	Dead    time.Time // dead jobs that ended before; zero: none
 	Held    time.Time // jobs that were held before; zero: none
+	Keys    time.Time // unique keys that are void then; zero: none
 
 	KeepFinished int // finished jobs beyond that many
 	KeepDead     int // dead jobs beyond that many; negative: none
@@ -80,6 +82,12 @@ func (n keyspace) expired(snap *kv.Snapshot, e Expiry) bool {
 		}
 		job, err := decodeJob(p, value)
 		return err == nil && at(&job) < end.UnixMilli()
+	}
+	if c.lasting > 0 && !e.Keys.IsZero() {
+		prefix := append(n.prefix(tagUnique), keyUntil)
+		if k, _ := snap.Cursor(kv.Data).Seek(prefix); bytes.HasPrefix(k, prefix) && bytes.Compare(k, n.keyUntil(e.Keys.UnixMilli()+1, "")) < 0 {
+			return true
+		}
 	}
 	ended := func(job *Job) int64 { return msOf(job.CompletedAt) }
 	return before(c.done, tagHistory, e.History, ended) ||

@@ -180,3 +180,27 @@ func TellAllReplay(tb testing.TB) {
 	slowReplay = 0
 	tb.Cleanup(func() { slowReplay = was })
 }
+
+// KeysOf counts the keys of the kind, of all apps.
+func (s *Store) KeysOf(kind byte) (n int) {
+	for _, v := range s.volumes {
+		_ = v.read(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Data)
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+				if k[numberLen] == kind {
+					n++
+				}
+			}
+			return nil
+		})
+	}
+	return n
+}
+
+// Writes is how many keys the transaction has written.
+func (tx *Tx) Writes() (n int) {
+	for _, l := range tx.layers {
+		n += l.m.Len()
+	}
+	return n
+}

@@ -201,10 +201,14 @@ func (tx *Tx) ExpireHeld(before time.Time, limit int) (n int, more bool, err err
 		if err != nil {
 			return false, err
 		}
+		key, err := tx.keyOf(job)
+		if err != nil {
+			return false, err
+		}
 		job.Error = &JobError{Code: "failed_precondition", Message: errorText(
 			fmt.Sprintf("held since %s: %s", job.HeldAt.Format(time.RFC3339), job.Reason))}
 		tx.unhold(job, trigger)
-		tx.finish(job, StateFailed, trigger)
+		tx.finish(job, StateFailed, trigger, key)
 		return true, nil
 	})
 }
@@ -265,8 +269,9 @@ func (w JobWriter) DropHeld(id JobID) (job Job, ok bool, err error) {
 	if err != nil || !found || t != tagHeld {
 		return Job{}, false, err
 	}
-	job, ok, err = tx.take(id, func() error { return nil })
+	job, ok, err = tx.take(id, nil)
 	if ok {
+		err = tx.gone(&job)
 		tx.mu.Unlock()
 	}
 	return job, ok, err

@@ -64,6 +64,11 @@ type Job struct {
 	Slot     time.Time // the slot the tick stands for; zero if it was run by hand
 	CaughtUp bool      // the slot had passed when the tick was made
 
+	Unique   *Unique // the key that it is the only job of; nil: it has none
+	Revision int     // how often another call took its place (UniqueReplace) after an attempt had begun
+	Parent   JobID   // the job whose handler scheduled it; "" if none did
+	Once     string  // the name under which Parent did so at most once; "" if it may do so again
+
 	// Superseded says that a later job was given this one's chosen ID: Get and Cancel
 	// mean that one, and only a listing still shows this one.
 	Superseded bool

@@ -18,6 +18,8 @@ type jobCheck struct {
 	backlog   map[string]bool // keys that the backlog may have
 	lanes     map[string]bool // keys that the lanes have to have
 	located   int             // jobs that the id index has to have
+	keys      map[string]*keyRow
+	orphans   map[uint64]bool // jobs that have scheduled others once, and have not been met
 	errs      []error
 }
 
@@ -28,8 +30,11 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	}
 	c := &jobCheck{
 		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{}, lanes: map[string]bool{},
+		keys: map[string]*keyRow{}, orphans: map[uint64]bool{},
 		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
 	}
+	c.uniqueKeys()
+	c.onces()
 	for _, t := range regions {
 		c.eachPlace(t, func(p place, value []byte) { c.job(t, p, value) })
 	}
@@ -84,6 +89,8 @@ func (c *jobCheck) job(t tag, p place, value []byte) {
 	if !belongs(job.State, t) {
 		c.bad("job %s is %s in region %c", job.ID, job.State, t)
 	}
+	delete(c.orphans, p.seq)
+	c.holdsKey(t, p, &job)
 	if !c.location(t, p, &job) {
 		return
 	}
@@ -231,6 +238,14 @@ func (c *jobCheck) finish() {
 	}
 	if entries != c.located {
 		c.bad("the id index has %d entries for %d jobs", entries, c.located)
+	}
+	for key, row := range c.keys {
+		if row.until == 0 {
+			c.bad("unique key %s belongs to job %s, which is not pending", quote(key), row.job)
+		}
+	}
+	for seq := range c.orphans {
+		c.bad("job number %d has scheduled others once, and is not there", seq)
 	}
 	if c.got != c.want {
 		c.bad("counters say %+v, the keys %+v", c.want, c.got)

@@ -27,60 +27,59 @@ func (j *Job) Seq() uint64 { return j.place.seq }
 // maxErrorLen bounds the text kept of one attempt's error, in bytes.
 const maxErrorLen = 1024
 
-// InsertJob stores a pending job in the transaction of w. It uses the caller's Function,
-// Args, Due, ScheduledFor, EnqueuedAt, Retry, AtMostOnce, Timeout, Claims and Tags, and ID; it
-// mints an id if that is empty. EnqueuedAt is raised to the transaction's instant if it
-// is before that. Errors: ErrExists if a pending, running or
-// dead job holds the id, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
-// ErrInvalid for an id, an instant or tags out of bounds. Nothing is changed then.
+// InsertJob is Schedule of a job that has neither a unique key nor a name of Once.
 func (w JobWriter) InsertJob(job Job) (JobID, error) {
+	done, err := w.Schedule(job)
+	return done.ID, err
+}
+
+// Schedule stores a pending job in the transaction of w, unless its unique key, or its
+// name of Once, says otherwise. It uses the caller's Function, Args, Due, ScheduledFor,
+// EnqueuedAt, Retry, AtMostOnce, Timeout, Claims, Tags, Unique, Parent and Once, and ID; it
+// mints an id if that is empty. EnqueuedAt is raised to the transaction's instant if it
+// is before that. Errors: ErrExists if a pending, running or dead job holds the id, or
+// another one the unique key, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
+// ErrInvalid for an id, a key, an instant or tags out of bounds. Nothing is changed then.
+func (w JobWriter) Schedule(job Job) (Told, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
-		return "", err
+		return Told{}, err
 	}
 	defer tx.mu.Unlock()
 	if job.ID != "" {
 		if err := job.ID.Check(); err != nil {
-			return "", err
+			return Told{}, err
 		}
 	}
-	if err := tx.room(); err != nil {
-		return "", err
+	if err := tx.checkNew(&job); err != nil {
+		return Told{}, err
 	}
-	return w.v.insert(job)
+	if job.Once != "" {
+		return w.v.once(job)
+	}
+	return w.v.schedule(job)
+}
+
+// schedule is Schedule of a job whose Once is settled.
+func (v *view) schedule(job Job) (Told, error) {
+	if job.Unique != nil {
+		return v.admit(job)
+	}
+	if err := v.tx.room(); err != nil {
+		return Told{}, err
+	}
+	id, err := v.insert(job)
+	return Told{ID: id}, err
 }
 
 func (v *view) insert(job Job) (JobID, error) {
 	tx := v.tx
 	c := &tx.top().counts
-	due := job.Due.UnixMilli()
-	if due < 1 || due > maxInstantMs {
-		return "", fmt.Errorf("%w: due instant %v is not between 1970 and %v", ErrInvalid, job.Due, MaxInstant)
-	}
-	if job.ScheduledFor.IsZero() {
-		job.ScheduledFor = job.Due
-	}
-	// It is made after the transaction has begun, though the clock may say else.
-	if job.EnqueuedAt.Before(tx.now) {
-		job.EnqueuedAt = timeOf(tx.now.UnixMilli())
-	}
-	if at := job.ScheduledFor.UnixMilli(); at < 1 || at > maxInstantMs {
-		return "", fmt.Errorf("%w: instant asked for %v is not between 1970 and %v", ErrInvalid, job.ScheduledFor, MaxInstant)
-	}
-	if !utf8.ValidString(job.Function) {
-		return "", fmt.Errorf("%w: function %s is not UTF-8", ErrInvalid, quote(job.Function))
-	}
-	if err := CheckTags(job.Tags); err != nil {
+	if err := tx.checkNew(&job); err != nil {
 		return "", err
-	}
-	if err := checkLanes(&job); err != nil {
-		return "", err
-	}
-	if job.Priority == 0 {
-		job.Priority = DefaultPriority
 	}
 	job.State = StatePending
-	job.place = place{due, c.seq + 1}
+	job.place = place{job.Due.UnixMilli(), c.seq + 1}
 	if job.ID == "" {
 		job.ID = mintJobID(place{job.ScheduledFor.UnixMilli(), job.place.seq})
 	} else if err := tx.freeID(job.ID); err != nil {
@@ -94,6 +93,12 @@ func (v *view) insert(job Job) (JobID, error) {
 	for _, key := range tx.app.keys.laneKeys(&job) {
 		writes, size = writes+1, size+len(key)
 	}
+	if key := job.UniqueKey(); key != "" { // its row, and what says until when the one before it was to last
+		writes, size = writes+2, size+2*len(key)+len(job.ID)+keyRowWeight
+	}
+	if job.Once != "" { // its row, and the number of them
+		writes, size = writes+2, size+len(job.Once)+len(job.ID)+keyRowWeight
+	}
 	if err := v.spare(1, writes, size); err != nil {
 		return "", err
 	}
@@ -104,6 +109,30 @@ func (v *view) insert(job Job) (JobID, error) {
 	}
 	tx.putEncoded(&job, data)
 	return job.ID, nil
+}
+
+// checkNew says what is wrong with a new job, and completes its instants.
+func (tx *Tx) checkNew(job *Job) error {
+	if due := job.Due.UnixMilli(); due < 1 || due > maxInstantMs {
+		return fmt.Errorf("%w: due instant %v is not between 1970 and %v", ErrInvalid, job.Due, MaxInstant)
+	}
+	if job.ScheduledFor.IsZero() {
+		job.ScheduledFor = job.Due
+	}
+	// It is made after the transaction has begun, though the clock may say else.
+	if job.EnqueuedAt.Before(tx.now) {
+		job.EnqueuedAt = timeOf(tx.now.UnixMilli())
+	}
+	if at := job.ScheduledFor.UnixMilli(); at < 1 || at > maxInstantMs {
+		return fmt.Errorf("%w: instant asked for %v is not between 1970 and %v", ErrInvalid, job.ScheduledFor, MaxInstant)
+	}
+	if !utf8.ValidString(job.Function) {
+		return fmt.Errorf("%w: function %s is not UTF-8", ErrInvalid, quote(job.Function))
+	}
+	if job.Priority == 0 {
+		job.Priority = DefaultPriority
+	}
+	return errors.Join(CheckTags(job.Tags), checkLanes(job))
 }
 
 // room says whether the app may have one more job.
@@ -128,6 +157,9 @@ func (tx *Tx) freeID(id JobID) error {
 		}
 		// One that cannot be read keeps its id.
 		if job, err := decodeJob(p, data); err == nil && tx.app.deadExpired(&job, tx.now) {
+			if _, err := tx.dropOnce(&job); err != nil {
+				return err
+			}
 			tx.dropDead(&job)
 			found = false
 		}
@@ -150,7 +182,7 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 	l.put(keys.place(tagQueue, job.place), data)
 	if home, ok := job.ID.home(); ok && home == job.place {
 		// Found without an index; what the index may say of an older life is void.
-		if job.Attempts > 0 || len(job.History) > 0 || !job.HeldAt.IsZero() {
+		if job.Attempts > 0 || len(job.History) > 0 || !job.HeldAt.IsZero() || job.Unique != nil {
 			l.delete(keys.name(tagID, string(job.ID)))
 		}
 	} else {
@@ -283,17 +315,34 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
+	key, err := tx.keyOf(&job)
+	if err != nil {
+		return Job{}, err
+	}
 	if err := tx.dropClaim(&job); err != nil {
 		return Job{}, err
 	}
 	tx.removeBacklog(&job)
+	if key.superseded() && (end.State == StatePending || end.State == StateHeld) {
+		// The later job of the key does for it.
+		end.State = StateCanceled
+		if e := end.Error; e != nil {
+			end.Error = &JobError{e.Code, fmt.Sprintf("%s; it is not tried again, since job %s has its unique key", e.Message, key.follower.ID)}
+		}
+	}
 	if end.State == StateHeld {
+		tx.retakeKey(&job, key)
 		tx.takePending(&job)
 		tx.hold(&job, end.Reason, trigger)
 		return job, nil
 	}
 	job.Attempts++
 	job.StartedAt = end.StartedAt
+	if job.Unique != nil && end.StartedAt.IsZero() {
+		job.Unique = job.Unique.started(tx.now)
+	} else {
+		job.Unique = job.Unique.started(end.StartedAt)
+	}
 	if end.Error != nil {
 		e := JobError{Code: errorText(end.Error.Code), Message: errorText(end.Error.Message)}
 		job.Error = &e
@@ -322,18 +371,21 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	}
 	tx.takePending(&job)
 	if end.State != StatePending {
-		tx.finish(&job, end.State, trigger)
+		tx.finish(&job, end.State, trigger, key)
 		return job, nil
 	}
 	due := end.Due.UnixMilli()
 	if due < 1 || due > maxInstantMs {
-		tx.finish(&job, StateFailed, trigger)
+		tx.finish(&job, StateFailed, trigger, key)
 		return job, nil
 	}
 	if !job.Due.Equal(timeOf(due)) { // else it is due as before
 		job.Due, job.Era = timeOf(due), tx.era
 	}
-	job.place.ms = due
+	tx.retakeKey(&job, key)
+	job.Unique = job.Unique.begunAnew(tx.now)
+	tx.keepApart(&job)
+	job.place.ms = job.Due.UnixMilli()
 	tx.putPending(&job)
 	return job, nil
 }
@@ -360,8 +412,8 @@ func (tx *Tx) takePending(job *Job) {
 }
 
 // finish puts a job taken out of the sorted job bucket into the history, or
-// among the dead if it failed. trigger is what triggerOf has returned.
-func (tx *Tx) finish(job *Job, state State, trigger *Trigger) {
+// among the dead if it failed. trigger and key are what triggerOf and keyOf have returned.
+func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) {
 	c := &tx.top().counts
 	t := tagHistory
 	if state == StateFailed {
@@ -381,6 +433,7 @@ func (tx *Tx) finish(job *Job, state State, trigger *Trigger) {
 	keys := tx.app.keys
 	tx.put(keys.place(t, job.place), encodeJob(job))
 	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(t, job.place))
+	tx.endKey(job, key, state)
 }
 
 // boundInstants keeps the job's instants in order and none after now: those of a
@@ -399,6 +452,7 @@ func (j *Job) boundInstants(now time.Time) {
 		}
 	}
 	bound(&j.HeldAt)
+	j.Unique = j.Unique.bounded(now)
 	bound(&j.StartedAt)
 	if !j.StartedAt.IsZero() {
 		now = j.StartedAt
@@ -464,6 +518,9 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 		writes++
 	}
 	writes += len(tx.app.keys.laneKeys(&job))
+	if job.Unique != nil {
+		writes += 2
+	}
 	if err := w.v.spare(0, writes, 2*len(data)+len(id)); err != nil {
 		return Cancellation{}, err
 	}
@@ -477,6 +534,10 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	if err != nil {
 		return Cancellation{}, err
 	}
+	key, err := tx.keyOf(&job)
+	if err != nil {
+		return Cancellation{}, err
+	}
 	tx.removeBacklog(&job)
 	if claim != nil {
 		tx.delete(claimKey)
@@ -485,6 +546,7 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 		if tx.onCancel != nil && tx.onCancel(id) {
 			answer.Found = StateRunning
 			job.Attempts++
+			job.Unique = job.Unique.started(tx.now)
 		}
 	}
 	if t == tagHeld {
@@ -495,7 +557,7 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	if job.Trigger != "" {
 		tx.top().ticks = append(tx.top().ticks, job)
 	}
-	tx.finish(&job, StateCanceled, trigger)
+	tx.finish(&job, StateCanceled, trigger, key)
 	return answer, nil
 }
 

@@ -23,6 +23,8 @@ import (
 //	number ‖ 'l' ‖ trigger ‖ 0 ‖ slot          how the slot ended
 //	number ‖ 'b' ‖ trigger ‖ 0 ‖ kind ‖ slot   (empty) the trigger's backlog: backlog.go
 //	number ‖ 'p' ‖ …                           (empty) the job's lanes: lane.go
+//	number ‖ 'y' ‖ …                           unique keys: unique.go
+//	number ‖ 'o' ‖ seq ‖ name                  what a job has scheduled once: once.go
 //	number ‖ 's' ‖ table                       what indexes the table has
 //	number ‖ 't' ‖ table ‖ 0 ‖ document id     document
 //	number ‖ 'i' ‖ table ‖ 0 ‖ index ‖ 0 ‖ fields ‖ document id   (empty)
@@ -44,10 +46,12 @@ const (
 	tagDocument tag = 't'
 	tagIndex    tag = 'i'
 	tagMisfit   tag = 'u'
+	tagUnique   tag = 'y'
+	tagOnce     tag = 'o'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagDocument, tagIndex, tagMisfit}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

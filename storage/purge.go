@@ -22,22 +22,26 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (n int, more bool,
 	expired := func(job *Job) bool {
 		return msOf(job.CompletedAt) < before.UnixMilli() || c.done > uint64(max(keep, 0))
 	}
-	return tx.purge(tagHistory, expired, limit, func(job *Job) error {
+	return tx.purge(tagHistory, expired, limit, func(job *Job) (int, error) {
 		names := true
 		if _, minted := job.ID.home(); !minted {
 			// A chosen id may have come to name a newer job.
 			p, t, found, err := tx.locate(job.ID)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			names = found && t == tagHistory && p == job.place
+		}
+		dropped, err := tx.dropOnce(job)
+		if err != nil {
+			return 0, err
 		}
 		tx.delete(tx.app.keys.place(tagHistory, job.place))
 		if names {
 			tx.delete(tx.app.keys.name(tagID, string(job.ID)))
 		}
 		c.done--
-		return nil
+		return dropped, nil
 	})
 }
 
@@ -61,15 +65,19 @@ func (tx *Tx) PurgeDead(before time.Time, keep, limit int) (n int, more bool, er
 		old := !before.IsZero() && max(msOf(job.CompletedAt), c.deadSince) < before.UnixMilli()
 		return old || keep >= 0 && c.dead > uint64(keep)
 	}
-	return tx.purge(tagDead, expired, limit, func(job *Job) error {
-		tx.dropDead(job)
-		return nil
+	return tx.purge(tagDead, expired, limit, func(job *Job) (int, error) {
+		dropped, err := tx.dropOnce(job)
+		if err == nil {
+			tx.dropDead(job)
+		}
+		return dropped, err
 	})
 }
 
 // purge has the first jobs of the region dropped, as long as they are expired, up
-// to limit and to a page of them. more is false if it came to one that is not.
-func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) error) (n int, more bool, errs error) {
+// to limit and to a page of them, with the bytes that drop returns. more is false if it
+// came to one that is not.
+func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) (int, error)) (n int, more bool, errs error) {
 	prefix := tx.app.keys.prefix(t)
 	from := prefix
 	left := page(1) // mostly the first row is young, and there is nothing to do
@@ -86,7 +94,9 @@ func (tx *Tx) purge(t tag, expired func(*Job) bool, limit int, drop func(*Job) e
 				if !expired(&job) {
 					return n, false, errs
 				}
-				err = drop(&job)
+				var dropped int
+				dropped, err = drop(&job)
+				bytes -= dropped
 			}
 			if err != nil {
 				errs = errors.Join(errs, fmt.Errorf("app %s: purge the job at %d/%d: %w", tx.app.id, p.ms, p.seq, err))

@@ -85,6 +85,10 @@ func encodeJob(job *Job) []byte {
 		CompletedAtMs: msOf(job.CompletedAt),
 		HeldAtMs:      msOf(job.HeldAt),
 		Forgotten:     uint32(job.Forgotten),
+		Unique:        encodeUnique(job.Unique),
+		Revision:      uint32(job.Revision),
+		Parent:        encodeParent(job.Parent),
+		Once:          job.Once,
 	}
 	p.Pool, p.PoolKey = job.Pool, job.PoolKey
 	if job.Priority != DefaultPriority {
@@ -155,6 +159,9 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Pool:          r.Pool,
 		PoolKey:       r.PoolKey,
 		Priority:      DefaultPriority,
+		Unique:        decodeUnique(r.Unique),
+		Revision:      int(r.Revision),
+		Once:          r.Once,
 		place:         p,
 	}
 	if r.Priority != 0 {
@@ -169,6 +176,10 @@ func decodeJob(p place, data []byte) (Job, error) {
 	job.Due, job.ScheduledFor = shown(due), shown(scheduled)
 	if job.ID == "" {
 		job.ID = mintJobID(place{scheduled, p.seq})
+	}
+	var err error
+	if job.Parent, err = decodeParent(r.Parent); err != nil {
+		return Job{}, err
 	}
 	job.Retry = decodeRetry(r.Retry)
 	if r.Error != nil {

@@ -41,6 +41,7 @@ type layer struct {
 	inserted []Job
 	canceled []JobID // claimed jobs that were canceled
 	ticks    []Job   // ticks of triggers that were canceled
+	moved    bool    // a job may be in inserted more than once
 }
 
 // Nested runs fn on a transaction nested in w's. If fn returns nil its writes
@@ -76,6 +77,7 @@ func (w JobWriter) Nested(fn func(JobWriter) error) error {
 		parent.inserted = append(parent.inserted, child.inserted...)
 		parent.canceled = append(parent.canceled, child.canceled...)
 		parent.ticks = append(parent.ticks, child.ticks...)
+		parent.moved = parent.moved || child.moved
 	}()
 	inner := JobWriter{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1, limits: w.v.limits}}
 	if err := fn(inner); err != nil {
@@ -246,14 +248,29 @@ func (tx *Tx) put(key, value []byte) { tx.top().put(key, value) }
 func (tx *Tx) delete(key []byte) { tx.top().delete(key) }
 
 // Inserted returns the jobs that the transaction has put into the sorted job
-// bucket, so that the engine can claim them or set its alarm.
+// bucket, so that the engine can claim them or set its alarm. Of one that was put in
+// more than once it returns the last word.
 func (tx *Tx) Inserted() []Job {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
 	if tx.over {
 		return nil
 	}
-	return tx.layers[0].inserted
+	l := tx.layers[0]
+	if !l.moved {
+		return l.inserted
+	}
+	last := make(map[uint64]int, len(l.inserted)) // by sequence number
+	for i := range l.inserted {
+		last[l.inserted[i].place.seq] = i
+	}
+	jobs := make([]Job, 0, len(last))
+	for i := range l.inserted {
+		if last[l.inserted[i].place.seq] == i {
+			jobs = append(jobs, l.inserted[i])
+		}
+	}
+	return jobs
 }
 
 // CanceledClaims returns the claimed jobs that the transaction has canceled.

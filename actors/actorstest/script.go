@@ -61,8 +61,10 @@ import (
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
 // A filter is of states, function=PATH, trigger=NAME, error=CODE and tags=A,B.
-// Options of a job are id=I, once, timeout=D, tags=A,B, pool=NAME[/KEY], priority=N, attempts=N, base=D, max=D, linear and jitter;
-// those of a trigger overlap=O, catch-up=C and paused.
+// Options of a job are id=I, once, timeout=D, tags=A,B, pool=NAME[/KEY], priority=N,
+// unique=KEY,POLICY, attempts=N, base=D, max=D, linear and jitter; those of a trigger overlap=O, catch-up=C and paused.
+// POLICY is keep, replace, throttle=D or refuse, and after another comma each app-wide,
+// pending-only, held=D and wait=D. That no job was stored is printed as kept or replaced.
 //
 // Minted ids differ from run to run, so they are printed, and may be written, as
 // doc1, doc2, … and job1, job2, … in the order of their first appearance.
@@ -351,6 +353,12 @@ func (s *script) line(job *storage.Job) string {
 	line := fmt.Sprintf("%s %s %s due %s", job.ID, job.Function, job.State, s.since(job.Due))
 	if job.Attempts > 0 {
 		line += fmt.Sprintf(" attempts %d", job.Attempts)
+	}
+	if u := job.Unique; u != nil {
+		line += " key " + u.Key
+	}
+	if job.Revision > 0 {
+		line += fmt.Sprintf(" revision %d", job.Revision)
 	}
 	if len(job.Tags) > 0 {
 		line += " tags " + strings.Join(job.Tags, ",")

@@ -23,14 +23,27 @@ func (s *script) schedule(line string) (string, error) {
 		return "", err
 	}
 	scheduler := s.h.Scheduler(storage.AppID(app))
-	var id storage.JobID
+	var told storage.Told
+	c.opts = append(c.opts, dispatch.Tell(&told))
 	if c.wait < 0 {
-		id, err = scheduler.RunAt(s.h.Now().Add(c.wait), c.call, c.opts...)
+		_, err = scheduler.RunAt(s.h.Now().Add(c.wait), c.call, c.opts...)
 	} else {
-		id, err = scheduler.RunAfter(c.wait, c.call, c.opts...)
+		_, err = scheduler.RunAfter(c.wait, c.call, c.opts...)
 	}
 	s.h.Settle()
-	return string(id), err
+	return toldLine(&told), err
+}
+
+// toldLine prints the id of the job, and whether it was there.
+func toldLine(told *storage.Told) string {
+	line := string(told.ID)
+	if told.Kept {
+		line += " kept"
+	}
+	if told.Replaced {
+		line += " replaced"
+	}
+	return line
 }
 
 // scheduleMany runs "schedule-many APP WHEN [OPTION…] PATH [ARGS] ; WHEN …", which is
@@ -39,8 +52,11 @@ func (s *script) scheduleMany(line string) (string, error) {
 	_, line, _ = strings.Cut(line, " ")
 	app, line, _ := strings.Cut(line, " ")
 	var calls []dispatch.Scheduled
+	var tolds []*storage.Told
 	for part := range strings.SplitSeq(line, " ; ") {
 		c, err := s.scheduled(part)
+		told := new(storage.Told)
+		tolds, c.opts = append(tolds, told), append(c.opts, dispatch.Tell(told))
 		switch {
 		case err != nil:
 			return "", err
@@ -54,7 +70,9 @@ func (s *script) scheduleMany(line string) (string, error) {
 	s.h.Settle()
 	lines := make([]string, len(ids))
 	for i, id := range ids {
-		lines[i] = string(id)
+		if lines[i] = toldLine(tolds[i]); tolds[i].ID != id {
+			return "", fmt.Errorf("the %d. call is told of job %s, and answered with %s", i+1, tolds[i].ID, id)
+		}
 	}
 	return strings.Join(lines, "\n"), err
 }
@@ -102,7 +120,7 @@ func (s *script) scheduled(text string) (c scheduledCall, err error) {
 }
 
 // runOption reads one of the options of a job: id=I, once, timeout=D, tags=A,B,
-// pool=NAME or NAME/KEY, priority=N, and those
+// pool=NAME or NAME/KEY, priority=N, unique=…, and those
 // of its retries: attempts=N, base=D, max=D, linear, jitter.
 func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, error) {
 	name, value, _ := strings.Cut(word, "=")
@@ -125,6 +143,8 @@ func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.
 		return dispatch.Priority(n), err
 	case "tags":
 		return dispatch.Tags(strings.Split(value, ",")...), nil
+	case "unique":
+		return uniqueOption(value)
 	case "timeout":
 		d, err := time.ParseDuration(value)
 		return dispatch.Timeout(d), err
@@ -181,6 +201,43 @@ func (s *script) bulk(words []string) (string, error) {
 	n, err := do(filterOf(words[2:]))
 	s.h.Settle()
 	return fmt.Sprintf("%d %s", n, done), err
+}
+
+// uniqueOption reads KEY,POLICY: a policy with what changes it, between commas.
+func uniqueOption(text string) (dispatch.RunOption, error) {
+	words := strings.Split(text, ",")
+	var policy dispatch.UniquePolicy
+	for _, word := range words[1:] {
+		name, value, spans := strings.Cut(word, "=")
+		var d time.Duration
+		if spans {
+			var err error
+			if d, err = time.ParseDuration(value); err != nil {
+				return nil, err
+			}
+		}
+		switch name {
+		case "keep":
+			policy = dispatch.Keep()
+		case "replace":
+			policy = dispatch.Replace()
+		case "throttle":
+			policy = dispatch.Throttle(d)
+		case "refuse":
+			policy = dispatch.Refuse()
+		case "app-wide":
+			policy = policy.AppWide()
+		case "pending-only":
+			policy = policy.PendingOnly()
+		case "held":
+			policy = policy.HeldFor(d)
+		case "wait":
+			policy = policy.MaxWait(d)
+		default:
+			return nil, fmt.Errorf("unknown policy %q of a key", word)
+		}
+	}
+	return dispatch.Unique(words[0], policy), nil
 }
 
 // crashAt runs "crash-at POINT N COMMAND": the command, cut off at the n-th

@@ -181,6 +181,15 @@ func showJob(w io.Writer, job server.Job) {
 	if job.Priority != storage.DefaultPriority {
 		row("priority", "%d", job.Priority)
 	}
+	if job.UniqueKey != "" {
+		row("unique key", "%s", job.UniqueKey)
+	}
+	if job.Revision > 0 {
+		row("revision", "%d", job.Revision)
+	}
+	if job.Parent != "" {
+		row("parent", "%s", job.Parent)
+	}
 	if len(job.Tags) > 0 {
 		row("tags", "%s", strings.Join(job.Tags, ", "))
 	}

@@ -11,6 +11,7 @@
 //	cleanup    a nightly trigger: a bounded batch, and a job for the rest
 //	presence   a trigger every quarter of an hour, working from what is now
 //	heartbeat  a trigger every 5 s, working from the slot it runs for
+//	search     one job for many edits: a page is indexed when it rests
 //
 // Use:
 //

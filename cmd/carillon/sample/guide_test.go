@@ -181,6 +181,21 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 	}
 	ctx.Log.Info("scheduled", "jobs", len(ids))
 
+	// A debounce: the report is made when nothing has come for 3 s, or after 30 s of steady calls.
+	_, err = ctx.Scheduler.RunAfter(3*time.Second, report.With(dispatch.None{}), dispatch.Unique("report", dispatch.Replace()))
+	if err != nil {
+		return err
+	}
+
+	// Once while it is asked for again and again, and for an hour after it was done.
+	var done storage.Told
+	_, err = ctx.Scheduler.RunAfter(0, report.With(dispatch.None{}),
+		dispatch.Unique("hourly", dispatch.Keep().HeldFor(time.Hour)), dispatch.Tell(&done))
+	if err != nil {
+		return err
+	}
+	ctx.Log.Info("reporting", "job", done.ID, "was there", done.Kept)
+
 	// What is there, and away with it.
 	page, err := ctx.Scheduler.List(storage.JobFilter{Function: "orders:expire", States: []storage.State{storage.StatePending}})
 	if err != nil {
@@ -274,6 +289,7 @@ func TestGuideSchedules(t *testing.T) {
 		if _, err := try.Run(ann, id); err != nil {
 			t.Fatal(err)
 		}
+		h.Advance(3 * time.Second)
 		h.Drain()
 		list, err := byUser.Run(ann, "ann")
 		if err != nil || len(list) != 1 || !list[0].Paid {

@@ -24,6 +24,7 @@ func Functions() *dispatch.Registry {
 	handleCleanup(reg)
 	handlePresence(reg)
 	handleHeartbeat(reg)
+	handleSearch(reg)
 	return reg
 }
 

@@ -238,9 +238,9 @@ var engineFaults = []seededFault{
 	{
 		name: "lost-end-forgotten", what: "an attempt whose end was lost with a failed commit is not counted",
 		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
-		edits: []edit{{"actors/runs.go", `delete(rs.byID, r.job.ID)
+		edits: []edit{{"actors/runs.go", `rs.unlist(r)
 	}
-	if !r.phase.begun() {`, `delete(rs.byID, r.job.ID)
+	if !r.phase.begun() {`, `rs.unlist(r)
 	}
 	if !r.phase.begun() || FAULT {`}},
 	},
@@ -492,8 +492,8 @@ var engineFaults = []seededFault{
 	{
 		name: "batch-in-pieces", what: "a batch of the host is committed though a call of it is refused",
 		pkg: "actors", tests: "TestG30_ABatchIsAllOrNothing",
-		edits: []edit{{"actors/app.go", `		ids, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
-		return err`, `		ids, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
+		edits: []edit{{"actors/app.go", `		told, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
+		return err`, `		told, err = dispatch.InsertMany(tx.Bounded(&app.limits.TxLimits), jobs)
 		if FAULT {
 			return nil
 		}
