@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func TestG24_LimitsOfOneApp(t *testing.T) {
 			}
 			first := must[[]storage.JobID](t)(s.RunMany(calls(app, 2)))
 			_, err := s.RunAfter(time.Minute, act.With(string(app)))
-			if wantCode(t, err, dispatch.CodeResourceExhausted); !strings.Contains(err.Error(), "MaxJobs") {
+			if wantCode(t, err, dispatch.CodeResourceExhausted); !strings.Contains(fmt.Sprint(err), "MaxJobs") {
 				t.Errorf("%s: the refusal does not name its limit: %v", app, err)
 			}
 			wantCancel(t, h, app, first[0], true, storage.StatePending)

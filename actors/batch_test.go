@@ -178,7 +178,7 @@ func TestG30_BatchSize(t *testing.T) {
 	k := newKit()
 	actorstest.Run(t, actors.Options{Functions: k.reg}, func(h *actorstest.Harness) {
 		_, err := h.Scheduler("acme").RunMany(batchOf(dispatch.MaxBatch + 1))
-		if wantCode(t, err, dispatch.CodeInvalidArgument); !strings.Contains(err.Error(), "10000 at most") {
+		if wantCode(t, err, dispatch.CodeInvalidArgument); !strings.Contains(fmt.Sprint(err), "10000 at most") {
 			t.Errorf("one call too many: %v", err)
 		}
 		commits := h.Engine.Stats().Commits
