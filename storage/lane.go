@@ -52,7 +52,7 @@ func CheckPoolName(name string) error {
 	}
 	for _, r := range name {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.", r)) {
-			return fmt.Errorf("%w: pool name %s has %q: want letters, digits, _, - and .", ErrInvalid, quote(name), r)
+			return fmt.Errorf(`%w: pool name %s has %q: want letters, digits and any of "_-."`, ErrInvalid, quote(name), r)
 		}
 	}
 	return nil
