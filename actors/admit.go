@@ -42,20 +42,24 @@ func (c *claimPass) admitAll() {
 // more claims.
 func (c *claimPass) admit(at storage.Lane) bool {
 	l := laneReader{tx: c.tx, lane: at, wall: c.wall}
-	passed := 0
-	for c.pools.room(at) > 0 {
-		job, err := l.first(c.pools.room(at))
+	for p, from := range c.pools.begin(at) {
+		l.of[p].from = from
+	}
+	passed, more := 0, true
+	defer func() { c.pools.settle(at, l.rest(), more || passed > 0, !more || passed >= admitMost) }()
+	for c.pools.room(at) > 0 && passed < admitMost {
+		job, err := l.first(max(c.pools.room(at), 1))
 		if err != nil {
 			c.eng.opts.Logger.Error("reading the jobs of a pool", "app", c.id, "pool", at.Pool, "err", err)
+			c.look(c.wall.Add(time.Second))
+			passed++
 		}
 		if job == nil {
-			if err != nil {
-				c.look(c.wall.Add(time.Second))
-			}
-			c.pools.settle(at, passed > 0 || err != nil, true)
+			more = false
 			return true
 		}
 		if !c.claims.room(job) || !hasRoom(c.tx, c.held) {
+			l.pass(job)
 			return false
 		}
 		n := len(c.claimed)
@@ -63,10 +67,8 @@ func (c *claimPass) admit(at storage.Lane) bool {
 			c.consider(job)
 		}
 		if len(c.claimed) == n {
-			if passed++; passed >= admitMost {
-				c.pools.settle(at, true, true)
-				return true
-			}
+			l.pass(job)
+			passed++
 		}
 	}
 	return true
@@ -78,9 +80,11 @@ type laneReader struct {
 	lane storage.Lane
 	wall time.Time
 	of   [storage.MaxPriority + 1]struct {
-		jobs []storage.Job
-		from storage.Place
-		over bool
+		jobs   []storage.Job
+		from   storage.Place // to read on
+		rest   storage.Place // of the first job that was passed, if one was
+		passed bool
+		over   bool
 	}
 }
 
@@ -100,6 +104,7 @@ func (l *laneReader) first(about int) (job *storage.Job, err error) {
 		switch {
 		case len(of.jobs) == 0:
 		case of.jobs[0].Due.After(l.wall):
+			l.pass(&of.jobs[0])
 			of.jobs, of.over = nil, true
 		case best == 0 || l.of[best].jobs[0].OvertakenBy(&of.jobs[0]):
 			best = p
@@ -108,7 +113,31 @@ func (l *laneReader) first(about int) (job *storage.Job, err error) {
 	if best == 0 {
 		return nil, err
 	}
-	job = &l.of[best].jobs[0]
-	l.of[best].jobs = l.of[best].jobs[1:]
+	of := &l.of[best]
+	job = &of.jobs[0]
+	of.jobs = of.jobs[1:]
 	return job, err
+}
+
+// pass notes that the job stays where it is.
+func (l *laneReader) pass(job *storage.Job) {
+	if of := &l.of[job.Priority]; !of.passed {
+		of.rest, of.passed = job.Place(), true
+	}
+}
+
+// rest is where the jobs begin that are left, by priority.
+func (l *laneReader) rest() (from [storage.MaxPriority + 1]storage.Place) {
+	for p := range l.of {
+		of := &l.of[p]
+		switch {
+		case of.passed:
+			from[p] = of.rest
+		case len(of.jobs) > 0:
+			from[p] = of.jobs[0].Place()
+		default:
+			from[p] = of.from
+		}
+	}
+	return from
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,30 +17,38 @@ import (
 
 // batchers are the ways to a RunMany: from the host, an action and a mutation.
 func batchers(k *kit) map[string]func(h *actorstest.Harness, calls []dispatch.Scheduled) ([]storage.JobID, error) {
-	var calls []dispatch.Scheduled // of the one that is under way
+	var mu sync.Mutex // a handler may outlive the call of it that a crash cuts off
+	var calls []dispatch.Scheduled
 	var ids []storage.JobID
-	act := k.action("t:act", func(ctx *dispatch.ActionCtx, _ string) (err error) {
-		ids, err = ctx.Scheduler.RunMany(calls)
+	runMany := func(scheduler dispatch.Scheduler) error {
+		mu.Lock()
+		todo := calls
+		mu.Unlock()
+		made, err := scheduler.RunMany(todo)
+		mu.Lock()
+		defer mu.Unlock()
+		ids = made
 		return err
-	})
-	mutate := k.mutation("t:mutate", func(ctx *dispatch.MutationCtx, _ string) (err error) {
-		ids, err = ctx.Scheduler.RunMany(calls)
-		return err
-	})
+	}
+	act := k.action("t:act", func(ctx *dispatch.ActionCtx, _ string) error { return runMany(ctx.Scheduler) })
+	mutate := k.mutation("t:mutate", func(ctx *dispatch.MutationCtx, _ string) error { return runMany(ctx.Scheduler) })
+	through := func(run func(dispatch.Caller) error) func(*actorstest.Harness, []dispatch.Scheduled) ([]storage.JobID, error) {
+		return func(h *actorstest.Harness, todo []dispatch.Scheduled) ([]storage.JobID, error) {
+			mu.Lock()
+			calls, ids = todo, nil
+			mu.Unlock()
+			err := run(h.Caller("acme"))
+			mu.Lock()
+			defer mu.Unlock()
+			return ids, err
+		}
+	}
 	return map[string]func(h *actorstest.Harness, calls []dispatch.Scheduled) ([]storage.JobID, error){
 		"host": func(h *actorstest.Harness, calls []dispatch.Scheduled) ([]storage.JobID, error) {
 			return h.Scheduler("acme").RunMany(calls)
 		},
-		"action": func(h *actorstest.Harness, todo []dispatch.Scheduled) ([]storage.JobID, error) {
-			calls, ids = todo, nil
-			_, err := act.Run(h.Caller("acme"), "")
-			return ids, err
-		},
-		"mutation": func(h *actorstest.Harness, todo []dispatch.Scheduled) ([]storage.JobID, error) {
-			calls, ids = todo, nil
-			_, err := mutate.Run(h.Caller("acme"), "")
-			return ids, err
-		},
+		"action":   through(func(c dispatch.Caller) error { _, err := act.Run(c, ""); return err }),
+		"mutation": through(func(c dispatch.Caller) error { _, err := mutate.Run(c, ""); return err }),
 	}
 }
 

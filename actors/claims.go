@@ -44,7 +44,7 @@ func claimSize(job *storage.Job) int { return len(job.Args) + len(job.Claims) }
 
 // claimFrom has the jobs read again from the place on.
 func (s *scheduler) claimFrom(p storage.Place) {
-	s.pools.rouse()
+	s.pools.rouse(p)
 	s.walks.claimFrom(p, s.eng.clock.wall())
 }
 
@@ -86,7 +86,7 @@ func (s *scheduler) claimDue(at reading) bool {
 	}
 	c.admitAll()
 	if c.again {
-		s.pools.rouse()
+		s.pools.rouse(storage.Place{})
 		s.walks.lookAgain(c.wall)
 	}
 	if c.tx.Unchanged() {
@@ -147,7 +147,7 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 			}
 			if job.Pool != "" && !job.Due.After(c.wall) && c.eng.unrunnable(job) == "" {
 				passed++
-				c.pools.arrive(job.Lane())
+				c.pools.arrive(job)
 				c.walks[ofPools].look(c.wall)
 				continue
 			}

@@ -31,6 +31,8 @@ type lane struct {
 	running int  // runs that hold a permit: claimed ones, and those that have begun
 	waits   bool // a job may be due that is not claimed
 	stalled bool // those that are due wait for something else than a permit
+
+	from [storage.MaxPriority + 1]storage.Place // by priority: no job that waits lies before it
 }
 
 func newPools(declared map[string]*dispatch.Pool, runs *runs) *pools {
@@ -61,18 +63,29 @@ func (ps *pools) at(at storage.Lane) *lane {
 }
 
 // arrive notes that a job of the lane is due.
-func (ps *pools) arrive(at storage.Lane) {
+func (ps *pools) arrive(job *storage.Job) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	l := ps.at(at)
+	l := ps.at(job.Lane())
+	if from := &l.from[job.Priority]; job.Place().Less(*from) {
+		*from = job.Place()
+	}
 	l.waits, l.stalled = true, false
 }
 
+// begin is where the jobs of the lane begin.
+func (ps *pools) begin(at storage.Lane) [storage.MaxPriority + 1]storage.Place {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.at(at).from
+}
+
 // settle notes what is left of a lane after it was looked through.
-func (ps *pools) settle(at storage.Lane, waits, stalled bool) {
+func (ps *pools) settle(at storage.Lane, from [storage.MaxPriority + 1]storage.Place, waits, stalled bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	l := ps.at(at)
+	l.from = from
 	l.waits, l.stalled = waits, waits && stalled
 	ps.tidy(at, l)
 }
@@ -143,12 +156,18 @@ func (ps *pools) admitting() (list []storage.Lane) {
 	return list
 }
 
-// rouse has the lanes looked at again whose jobs wait for something else than a permit.
-func (ps *pools) rouse() {
+// rouse has the lanes looked at again whose jobs wait for something else than a permit,
+// and from the place on.
+func (ps *pools) rouse(from storage.Place) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, l := range ps.lanes {
 		l.stalled = false
+		for p := range l.from {
+			if from.Less(l.from[p]) {
+				l.from[p] = from
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package actors_test
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,25 +152,25 @@ func TestG31_PriorityAmongJobsThatWait(t *testing.T) {
 func TestG27_WaitingWritesNothing(t *testing.T) {
 	k := newKit()
 	pool := dispatch.NewPool("stripe", 1)
-	takes := 6 * time.Minute
-	pay := k.action("t:pay", func(*dispatch.ActionCtx, string) error { time.Sleep(takes); return nil }, dispatch.InPool(pool))
-	commits := 0
+	var takes, commits atomic.Int64
+	takes.Store(int64(6 * time.Minute))
+	pay := k.action("t:pay", func(*dispatch.ActionCtx, string) error { time.Sleep(time.Duration(takes.Load())); return nil }, dispatch.InPool(pool))
 	opts := actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}}
 	opts.Testing.Fault = func(point string) error {
 		if point == "commit" {
-			commits++
+			commits.Add(1)
 		}
 		return nil
 	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		must[none](t)(k.scheduleMany(h, "acme", 10_000, time.Second, pay.With("x")))
 		h.Advance(2 * time.Second)
-		before := commits
+		before := commits.Load()
 		h.Advance(5 * time.Minute)
-		if commits != before {
-			t.Errorf("%d commits while 10,000 jobs waited", commits-before)
+		if n := commits.Load() - before; n != 0 {
+			t.Errorf("%d commits while 10,000 jobs waited", n)
 		}
-		takes = 0
+		takes.Store(0)
 		h.Advance(time.Minute)
 		h.Drain()
 		if got := must[int](t)(h.Scheduler("acme").CountJobs(storage.JobFilter{States: []storage.State{storage.StateSuccess}})); got != 10_000 {

@@ -64,6 +64,7 @@ func newMerge(cursor *kv.Cursor, newestFirst []*buffer, from, to []byte, reverse
 	if reverse {
 		m.key, m.value = seekBefore(m.cursor, to)
 	} else {
+		m.cursor.Until(to)
 		m.key, m.value = m.cursor.Seek(from)
 	}
 	for _, b := range newestFirst {

@@ -5,7 +5,7 @@ var engineFaults = []seededFault{
 	{
 		name: "pool-without-limit", what: "a pool lets any number run",
 		pkg: "actors", tests: "TestG27_NoMoreThanThePermitsRunAtOnce",
-		edits: []edit{{"actors/admit.go", `for c.pools.room(at) > 0 {`, `for FAULT || c.pools.room(at) > 0 {`}},
+		edits: []edit{{"actors/admit.go", `for c.pools.room(at) > 0 &&`, `for (FAULT || c.pools.room(at) > 0) &&`}},
 	},
 	{
 		name: "permit-kept", what: "the permit of an attempt that has ended does not come back",

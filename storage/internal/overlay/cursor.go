@@ -20,7 +20,8 @@ type Below interface {
 type Cursor struct {
 	layers []source // the newest first
 	below  source
-	keys   bool // values are nil
+	keys   bool   // values are nil
+	until  []byte // Seek and Next end there; nil: nowhere
 	key    []byte
 	back   bool // the sources stand on their last key that is not above key, else on the first not below
 	end    bool // key is nil because the cursor is behind the last key, or before the first
@@ -51,6 +52,10 @@ func (v *View) Keys(space int, below Below) *Cursor {
 	c.keys = true
 	return c
 }
+
+// Until has Seek and Next end before the key. What lies from there on is not looked at, such as
+// any number of keys that a layer has deleted.
+func (c *Cursor) Until(key []byte) { c.until = key }
 
 // First places the cursor on the first key.
 func (c *Cursor) First() (key, value []byte) {
@@ -138,7 +143,7 @@ func (c *Cursor) here() (key, value []byte) {
 			}
 		}
 		c.key, c.end = nil, true
-		if !nearest.ok {
+		if !nearest.ok || c.until != nil && !c.back && bytes.Compare(nearest.key, c.until) >= 0 {
 			return nil, nil
 		}
 		c.key = nearest.key

@@ -135,3 +135,44 @@ func TestFreezeIsOneAtATime(t *testing.T) {
 		t.Error("the layer behind the frozen one was dropped")
 	}
 }
+
+// countingBelow counts what it was asked.
+type countingBelow struct {
+	*tableCursor
+	asked *int
+}
+
+func (c countingBelow) Next() (k, v []byte) { *c.asked++; return c.tableCursor.Next() }
+
+// TestUntilLooksAtNothingBehind: a cursor with an end shows what lies before it, and walks
+// over none of the keys behind that a layer has deleted.
+func TestUntilLooksAtNothingBehind(t *testing.T) {
+	const keys = 100
+	below := table{}
+	s := overlay.NewStack(1, 1)
+	change := s.View().Change()
+	for i := range keys {
+		key := fmt.Sprintf("%03d", i)
+		below[key] = "x"
+		if i%2 == 0 || i >= keys/2 {
+			change.Delete(0, []byte(key))
+		}
+	}
+	s.Publish(change)
+	asked := 0
+	c := s.View().Cursor(0, countingBelow{newTableCursor(below), &asked})
+	c.Until([]byte("010"))
+	var got []string
+	for k, _ := c.Seek([]byte("003")); k != nil; k, _ = c.Next() {
+		got = append(got, string(k))
+	}
+	if want := "[003 005 007 009]"; fmt.Sprint(got) != want {
+		t.Errorf("it shows %v, want %s", got, want)
+	}
+	if k, _ := c.Next(); k != nil {
+		t.Errorf("behind the end it shows %s", k)
+	}
+	if asked > 10 {
+		t.Errorf("it has walked over %d keys, want those before the end", asked)
+	}
+}
