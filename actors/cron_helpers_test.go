@@ -115,6 +115,9 @@ func (r *cronHarness) functions() *dispatch.Registry {
 			}
 		})
 		defer r.ask(func() { r.running-- })
+		if d <= 0 {
+			return dispatch.None{}, nil
+		}
 		select {
 		case <-time.After(d):
 			return dispatch.None{}, nil
