@@ -44,3 +44,51 @@ func TestG27_NamesAndKeysHaveBounds(t *testing.T) {
 	}
 	tx.Rollback(nil)
 }
+
+// TestG27_AClaimedJobIsInNoLane: a job waits in its lanes from when it is stored until it is
+// claimed, and again when its claim is taken back; a page says where the next one begins.
+func TestG27_AClaimedJobIsInNoLane(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), storage.Options{NoSync: true})
+	app := mustApp(t, s, "acme")
+	lane := storage.Lane{Pool: "stripe", Key: "ada"}
+	tx := app.Begin(testNow)
+	for range 3 {
+		job := storage.Job{Function: "a:b", Due: testNow, Pool: lane.Pool, PoolKey: lane.Key, Priority: 1}
+		if _, err := tx.JobWriter().InsertJob(job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait := func(want int) (jobs []storage.Job) {
+		t.Helper()
+		with, _, _, err := tx.DueWith(1, storage.Place{}, 10)
+		if err == nil {
+			jobs, _, _, err = tx.DueIn(lane, 1, storage.Place{}, 10)
+		}
+		if err != nil || len(jobs) != want || len(with) != want {
+			t.Fatalf("%d wait in the lane and %d of their priority, %v; want %d", len(jobs), len(with), err, want)
+		}
+		return jobs
+	}
+	jobs := wait(3)
+	if ok, err := tx.Claim(&jobs[1]); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if left := wait(2); left[0].ID != jobs[0].ID || left[1].ID != jobs[2].ID {
+		t.Errorf("%s and %s wait, want %s and %s", left[0].ID, left[1].ID, jobs[0].ID, jobs[2].ID)
+	}
+	if err := tx.Unclaim(&jobs[1]); err != nil {
+		t.Fatal(err)
+	}
+	wait(3)
+	first, next, more, err := tx.DueIn(lane, 1, storage.Place{}, 1)
+	if err != nil || len(first) != 1 || !more {
+		t.Fatalf("the first page has %d, more %t, %v", len(first), more, err)
+	}
+	if rest, _, more, err := tx.DueIn(lane, 1, next, 10); err != nil || len(rest) != 2 || more || rest[0].ID != jobs[1].ID {
+		t.Errorf("the next page has %d, more %t, %v", len(rest), more, err)
+	}
+	if _, err := tx.EndAttempt(jobs[1], storage.End{State: storage.StateSuccess}); err == nil {
+		t.Error("a job that is not claimed has ended")
+	}
+	tx.Rollback(nil)
+}

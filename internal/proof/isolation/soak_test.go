@@ -39,6 +39,7 @@ func TestG26_Soak(t *testing.T) {
 	eng, err := actors.Open(dir, actors.Options{
 		Functions: soakFunctions(tally), Tables: []storage.Schema{soakCounts}, Volumes: 2,
 		Retention: time.Second, KeepFinished: 200, IdleAfter: 200 * time.Millisecond,
+		LogKeep:      16 << 20, // which is full after the first third
 		QueryTimeout: time.Minute, MutationTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ var storageFaults = []seededFault{
 	},
 	{
 		name: "claimed-in-lane", what: "a claimed job stays in its lane",
-		pkg: "actors", tests: "TestG27_NoMoreThanThePermitsRunAtOnce",
+		pkg: "storage", tests: "TestG27_AClaimedJobIsInNoLane",
 		edits: []edit{{"storage/jobs.go", `encodeClaim(job.claim, job.Attempts+1, tx.now))
 	tx.removeLanes(job)`, `encodeClaim(job.claim, job.Attempts+1, tx.now))
 	if !FAULT {
