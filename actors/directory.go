@@ -315,8 +315,10 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	store.SetLive(ref.app.runs.live)
 	store.SetReason(ref.app.reason)
 	store.SetStopping(ref.app.runs.stopping)
-	sup := &supervisor{app: ref.app, ready: make(chan struct{})}
-	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", nil, func() actor.Actor { return sup }), "app/"+string(id))
+	sup := &supervisor{app: ref.app}
+	sup.ready.Add(1)
+	// It gets hardly a message, and this mailbox has no room until one comes.
+	ref.pid, err = c.SpawnNamed(d.eng.sys.props("app", func() actor.Actor { return sup }, actor.WithMailbox(actor.UnboundedLockfree())), "app/"+string(id))
 	if err != nil {
 		if ref.fresh {
 			d.census.stopped(id)
@@ -326,7 +328,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	// The directory is told once that it has stopped, as its parent. It must not
 	// watch it, too: told a second time it would take it for the app's next life.
 	// The children's addresses are part of the app's state before a caller finds it.
-	<-sup.ready
+	sup.ready.Wait()
 	d.byPID[ref.pid.Id] = ref
 	d.live.Store(id, ref)
 	close(ref.listed)
@@ -389,7 +391,7 @@ func (d *directory) letIn(c actor.Context, id storage.AppID) {
 // it stops, the app is asleep.
 type supervisor struct {
 	app   *appState
-	ready chan struct{}
+	ready sync.WaitGroup // for the children's addresses
 	once  sync.Once
 }
 
@@ -402,7 +404,7 @@ func (p *supervisor) Receive(c actor.Context) {
 	spawn := func(name string, producer func() actor.Actor) *actor.PID {
 		member := sys.gate.Member(p.app.ref.awaited)
 		p.app.members = append(p.app.members, member)
-		pid, err := c.SpawnNamed(sys.props(name, member, producer), name)
+		pid, err := c.SpawnNamed(sys.memberProps(name, member, producer), name)
 		if err != nil {
 			panic(fmt.Sprintf("actors: spawn %s of app %s: %v", name, p.app.id, err))
 		}
@@ -412,5 +414,5 @@ func (p *supervisor) Receive(c actor.Context) {
 	p.app.runner = spawn("runner", func() actor.Actor { return &runner{app: p.app} })
 	p.app.scheduler = actor.NewPID(c.Self().Address, c.Self().Id+"/scheduler")
 	spawn("scheduler", func() actor.Actor { return &scheduler{appState: p.app, alarm: timing.Alarm{Timers: p.app.eng.timers}} })
-	p.once.Do(func() { close(p.ready) })
+	p.once.Do(p.ready.Done)
 }

@@ -102,6 +102,9 @@ func (p *planner) complains(trigger string, err error) bool {
 	defer p.mu.Unlock()
 	text := err.Error()
 	fresh := p.complaints[trigger] != text
+	if p.complaints == nil {
+		p.complaints = map[string]string{}
+	}
 	p.complaints[trigger] = text
 	return fresh
 }

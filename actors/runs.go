@@ -33,7 +33,8 @@ type run struct {
 
 // runs are the claimed jobs of an app. The table outlives a restart of the
 // SchedulerActor, and lost the app's actors. It has a lock of its own, a leaf, because readers and the
-// mutation that holds the turn ask it from their own goroutines.
+// mutation that holds the turn ask it from their own goroutines. Maps that most apps put
+// nothing into are made when something is.
 type runs struct {
 	mu    sync.Mutex
 	byID  map[storage.JobID]*run
@@ -43,7 +44,7 @@ type runs struct {
 }
 
 func newRuns() *runs {
-	return &runs{byID: map[storage.JobID]*run{}, byKey: map[string][]*run{}, left: map[*handle]*leftBehind{}, lost: map[storage.ClaimID]struct{}{}}
+	return &runs{byID: map[storage.JobID]*run{}}
 }
 
 func (rs *runs) add(r *run) {
@@ -77,6 +78,9 @@ func (rs *runs) lose(r *run) {
 	}
 	if !r.phase.begun() {
 		return
+	}
+	if rs.lost == nil {
+		rs.lost = map[storage.ClaimID]struct{}{}
 	}
 	rs.lost[r.job.ClaimID()] = struct{}{}
 }
@@ -113,6 +117,9 @@ func (rs *runs) mended(found []storage.ClaimID) {
 func (rs *runs) keepLost(jobs []storage.Job) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if len(rs.lost) == 0 {
+		return
+	}
 	lost := map[storage.ClaimID]struct{}{}
 	for i := range jobs {
 		if _, ok := rs.lost[jobs[i].ClaimID()]; ok {

@@ -98,6 +98,9 @@ func (rs *runs) giveUp(h *handle, l *leftBehind) bool {
 	if !h.move(handlerGivenUp) {
 		return false
 	}
+	if rs.left == nil {
+		rs.left = map[*handle]*leftBehind{}
+	}
 	rs.left[h] = l
 	return true
 }

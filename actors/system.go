@@ -60,33 +60,44 @@ func (s *system) address(name string) *actor.PID { return actor.NewPID(s.actors.
 
 // spawn starts a top-level actor.
 func (s *system) spawn(name string, producer func() actor.Actor) {
-	if _, err := s.actors.Root.SpawnNamed(s.props(name, nil, producer), name); err != nil {
+	if _, err := s.actors.Root.SpawnNamed(s.props(name, producer), name); err != nil {
 		panic(fmt.Sprintf("actors: spawn %s: %v", name, err))
 	}
 }
 
-// props are the properties of an actor named for the log, behind the gate if it is a
-// member. A panic in it is logged with its stack, then the supervisor acts.
-func (s *system) props(name string, member *pool.Member, producer func() actor.Actor) *actor.Props {
-	logged := func(next actor.ReceiverFunc) actor.ReceiverFunc {
-		return func(c actor.ReceiverContext, envelope *actor.MessageEnvelope) {
-			defer func() {
-				if v := recover(); v != nil {
-					s.logger.Error("actor panicked", "actor", name, "message", fmt.Sprintf("%T", envelope.Message), "panic", v, "stack", string(debug.Stack()))
-					panic(v)
-				}
-			}()
-			if member != nil {
-				member.Step()
-			}
-			next(c, envelope)
+// props are the properties of an actor named for the log. If it has children, they are
+// started again by backoff.
+func (s *system) props(name string, producer func() actor.Actor, opts ...actor.PropsOption) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return &logged{producer(), s, name, nil} },
+		append(opts, actor.WithDispatcher(s.workers), actor.WithSupervisor(&backoff{}))...)
+}
+
+// memberProps are those of an actor behind the gate, which has no children. There are two
+// of them in each app that is awake: what they weigh counts.
+func (s *system) memberProps(name string, member *pool.Member, producer func() actor.Actor) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return &logged{producer(), s, name, member} }, actor.WithDispatcher(member))
+}
+
+// logged is an actor whose panics are logged with their stack before the supervisor acts.
+type logged struct {
+	actor.Actor
+	sys    *system
+	name   string
+	member *pool.Member // behind the gate; nil if it is not
+}
+
+// Receive implements the actor.
+func (l *logged) Receive(c actor.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.sys.logger.Error("actor panicked", "actor", l.name, "message", fmt.Sprintf("%T", c.Message()), "panic", v, "stack", string(debug.Stack()))
+			panic(v)
 		}
+	}()
+	if l.member != nil {
+		l.member.Step()
 	}
-	var dispatcher actor.Dispatcher = s.workers
-	if member != nil {
-		dispatcher = member
-	}
-	return actor.PropsFromProducer(producer, actor.WithDispatcher(dispatcher), actor.WithReceiverMiddleware(logged), actor.WithSupervisor(&backoff{}))
+	l.Actor.Receive(c)
 }
 
 // Bounds of the wait before what has failed is tried again: an actor is started, an

@@ -58,9 +58,7 @@ type compiled struct {
 }
 
 func newPlanner(app storage.AppID, epoch uint64, runs *runs, functions *dispatch.Registry, log *slog.Logger) *planner {
-	return &planner{
-		app: app, epoch: epoch, runs: runs, functions: functions, log: log, schedules: map[string]*compiled{}, queued: map[string]storage.JobID{}, complaints: map[string]string{},
-	}
+	return &planner{app: app, epoch: epoch, runs: runs, functions: functions, log: log}
 }
 
 // forget drops what is in memory of a trigger that is deleted.
@@ -79,6 +77,9 @@ func (p *planner) waits(trigger string, id storage.JobID) {
 	if id == "" {
 		delete(p.queued, trigger) // a map that never held anything takes no room
 	} else {
+		if p.queued == nil {
+			p.queued = map[string]storage.JobID{}
+		}
 		p.queued[trigger] = id
 	}
 }
@@ -100,6 +101,9 @@ func (p *planner) schedule(t *storage.Trigger) (*cron.Schedule, error) {
 	schedule, err := dispatch.ScheduleOf(t)
 	if err != nil {
 		return nil, err
+	}
+	if p.schedules == nil {
+		p.schedules = map[string]*compiled{}
 	}
 	p.schedules[t.Name] = &compiled{spec: t.Spec, zone: t.Zone, anchor: t.Anchor, schedule: schedule}
 	return schedule, nil

@@ -18,6 +18,9 @@ func (rs *runs) list(r *run) {
 	}
 	rs.byID[r.job.ID] = r
 	if key := r.job.UniqueKey(); key != "" {
+		if rs.byKey == nil {
+			rs.byKey = map[string][]*run{}
+		}
 		rs.byKey[key] = append(rs.byKey[key], r)
 	}
 }
