@@ -45,7 +45,7 @@ func (c *claimPass) admit(at storage.Lane) bool {
 	for p, from := range c.pools.begin(at) {
 		l.of[p].from = from
 	}
-	passed, more := 0, true
+	passed, late, more := 0, 0, true
 	defer func() { c.pools.settle(at, l.rest(), more || passed > 0, !more || passed >= admitMost) }()
 	for c.pools.room(at) > 0 && passed < admitMost {
 		job, err := l.first(max(c.pools.room(at), 1))
@@ -57,6 +57,14 @@ func (c *claimPass) admit(at storage.Lane) bool {
 		if job == nil {
 			more = false
 			return true
+		}
+		if job.TooLate(c.wall) { // it expires
+			if late++; late >= passMost {
+				c.look(c.wall)
+				c.yields = true
+				return true
+			}
+			continue
 		}
 		if !c.claims.room(job) || !hasRoom(c.tx, c.held) {
 			l.pass(job)

@@ -27,7 +27,7 @@ func (s *scheduler) rearm() {
 	elapsed := s.eng.clock.elapsed()
 	if s.paused() {
 		sooner(s.resumeAt - elapsed)
-	} else if next := s.walks.next(); !next.IsZero() && !s.phase().draining() && s.holder == nil {
+	} else if next := s.nextWork(); !next.IsZero() && !s.phase().draining() && s.holder == nil {
 		sooner(next.Sub(wall))
 	}
 	busy := wait // of what there is to do, not counting sleep
@@ -36,7 +36,7 @@ func (s *scheduler) rearm() {
 		if elapsed >= idleAt {
 			// Not while the next job is nearer than it pays to sleep. No message need
 			// follow the end of a commit, so the alarm comes again while change sets are on their way.
-			if next := s.walks.next(); !s.tidying && !s.store.InFlight() && (next.IsZero() || next.Sub(wall) > s.eng.opts.IdleAfter) {
+			if next := s.nextWork(); !s.tidying && !s.store.InFlight() && (next.IsZero() || next.Sub(wall) > s.eng.opts.IdleAfter) {
 				if s.eng.directory.sleep(s.ref, next) {
 					s.move(actorsStopped)
 					s.alarm.Clear()
@@ -70,5 +70,14 @@ func (s *scheduler) rearm() {
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&
-		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.walks.blocked() && !s.pools.waiting() && s.phase().begins()
+		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.walks.blocked() && !s.pools.waiting() && !s.lates.busy && s.phase().begins()
+}
+
+// nextWork is when there may be jobs to claim, or to have expire; zero is never.
+func (s *scheduler) nextWork() time.Time {
+	next := s.walks.next()
+	if at := s.lates.nextAt; !at.IsZero() && !s.lates.busy && (next.IsZero() || at.Before(next)) {
+		return at
+	}
+	return next
 }

@@ -30,6 +30,7 @@ var (
 	cutByHold   = &interruption{why: "the app was held before the attempt had ended"}
 	cutByStuck  = &interruption{why: "too many handlers of the function are stuck"}
 	cutByVolume = &interruption{why: "the volume failed during the attempt", lasts: true}
+	cutByTime   = &interruption{why: "it was not begun in time"}
 	cutByLoad   = &interruption{why: "a call of the attempt was refused, since its volume was overloaded", lasts: true}
 	cutByWait   = &interruption{why: "a call of the attempt was refused, since it had waited too long for its turn", lasts: true}
 )

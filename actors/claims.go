@@ -46,6 +46,9 @@ func claimSize(job *storage.Job) int { return len(job.Args) + len(job.Claims) }
 func (s *scheduler) claimFrom(p storage.Place) {
 	s.pools.rouse(p)
 	s.walks.claimFrom(p, s.eng.clock.wall())
+	if p == (storage.Place{}) && s.store.Lasts() {
+		s.lates.lookFromStart(s.eng.clock.wall())
+	}
 }
 
 // noLongerAhead notes that a claimed job does not wait any more to be started.
@@ -120,7 +123,7 @@ const passMost = 4096
 // through looks at the jobs that read returns, from the place on, and returns where the
 // next pass begins.
 func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storage.Place, bool, error), from storage.Place) storage.Place {
-	passed := 0
+	passed, late := 0, 0
 	for more := true; more; {
 		var jobs []storage.Job
 		var err error
@@ -134,6 +137,10 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 		for i := range jobs {
 			job := &jobs[i]
 			if c.runs.get(job.ID) != nil {
+				continue
+			}
+			if job.TooLate(c.wall) {
+				late++ // it expires
 				continue
 			}
 			if job.Due.Add(-c.eng.opts.ClaimAhead).After(c.wall) || !c.claims.room(job) || !hasRoom(c.tx, c.held) {
@@ -153,10 +160,14 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 			}
 			c.consider(job)
 		}
-		if passed >= passMost && more && c.kept == nil {
+		switch {
+		case passed+late >= passMost && more && c.kept == nil:
 			c.look(c.wall)
 			c.yields = true
-			break
+			return from
+		case late >= passMost && c.kept != nil:
+			c.blocked = true // until they have expired
+			return *c.kept
 		}
 	}
 	if c.kept != nil {
@@ -280,6 +291,7 @@ func (s *scheduler) newRun(job storage.Job, suspect bool) *run {
 		r.path, r.mutation = fn.Path, fn.Kind == dispatch.KindMutation
 	}
 	s.pools.take(&job)
+	s.lates.note(&job)
 	return r
 }
 
@@ -293,7 +305,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	wall := s.eng.clock.wall()
 	for i := range jobs {
 		job := &jobs[i]
-		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job)
+		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall)
 		if s.comesFirst(job) && soon && !s.phase().draining() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {
@@ -333,4 +345,5 @@ func (s *scheduler) noteUnclaimed(job *storage.Job) {
 		w.from = job.Place()
 	}
 	w.look(s.claimAt(job))
+	s.lates.note(job)
 }

@@ -108,6 +108,10 @@
 // milliseconds to an instant are waited for in a timer of the kernel's, which is
 // nearer to it than the runtime's (timers.go); in virtual time in the runtime's.
 //
+// Too late. A job that has not begun by its NotAfter expires then (notafter.go): the claim
+// of one that is claimed is taken back, and those that are not claimed, held ones among
+// them, are found by an index, a chunk in a commit.
+//
 // Deploys. A job whose function is not here, is a query, or does not take the stored
 // arguments is held (held.go): no attempt, no alarm, a reason. An engine whose registry
 // has another fingerprint than the one they were held by wakes their apps once nothing
@@ -143,7 +147,7 @@
 //	A2  At most one transaction of an app is open, and the holder of the turn ends it.
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
-//	A5  A handler starts only after its claim is durable, when the wall has reached the due instant, and while it holds a permit.
+//	A5  A handler starts only after its claim is durable, when the wall has reached the due instant and not passed its NotAfter, and while it holds a permit.
 //	A6  runs has every job claimed in the store that waits to run or runs. What is claimed and not in runs was interrupted if another incarnation has claimed it, or if runs.lost has it; else it has not begun.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is submitted.
 //	A8  started counts the runs that hold a permit, those launched and those begun, never above permits, nor the sum of permits above Options.Concurrency.

@@ -191,10 +191,16 @@ func (e *Engine) settle(id storage.EraID, accepted bool) error {
 
 // doubted says whether the wall may not be right, so that its age is no reason to
 // delete anything.
-func (c *clock) doubted() bool {
+func (c *clock) doubted() bool { return c.doubtedFor() > 0 }
+
+// doubtedFor is for how long it will be in doubt; 0: it is not.
+func (c *clock) doubtedFor() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.eras.wait > 0 && c.elapsed() < c.eras.wait
+	if c.eras.wait == 0 {
+		return 0
+	}
+	return max(c.eras.wait-c.elapsed(), 0)
 }
 
 // believe remembers that a wall that was in doubt has run for long enough.

@@ -109,6 +109,7 @@ func (s *scheduler) applyEnded() {
 		if err != nil {
 			s.eng.opts.Logger.Error("ending a run", s.attrsOf(&r.job, "err", err)...)
 		}
+		s.lates.note(&r.job)
 		over = append(over, r)
 	}
 	if s.ended = ended[n:]; len(s.ended) == 0 {

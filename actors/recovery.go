@@ -129,7 +129,7 @@ func (s *scheduler) reload() bool {
 	if err == nil {
 		s.loads++
 		// A claim without a run is told from one whose run ended meanwhile.
-		s.walks = walks{}
+		s.walks, s.lates = walks{}, lates{busy: s.lates.busy}
 		if s.unrecovered = s.paused(); s.unrecovered {
 			s.claimFrom(storage.Place{})
 		} else {

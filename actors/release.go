@@ -18,14 +18,18 @@ func (s *scheduler) release() {
 	s.runQueue.ripen(wall)
 	for len(s.runQueue.due) > 0 && s.phase().begins() && !s.uncorrected() {
 		r := s.runQueue.first()
-		if s.runs.get(r.job.ID) != r {
-			s.runQueue.pop() // canceled meanwhile
+		if s.runs.get(r.job.ID) != r || s.runs.isOver(r) {
+			s.runQueue.pop() // canceled meanwhile, or too late
 			continue
 		}
 		if s.started >= s.permits {
 			break
 		}
 		s.runQueue.pop()
+		if r.job.TooLate(wall) {
+			s.endRun(ending{run: r, err: cutByTime})
+			continue
+		}
 		if s.runs.blocks(r.path) != nil {
 			s.endRun(ending{run: r, err: cutByStuck})
 			continue

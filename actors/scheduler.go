@@ -25,6 +25,7 @@ type scheduler struct {
 	// The sorted job bucket, as far as memory needs to know it.
 	runQueue runQueue // claimed durably, waiting for their instant or a permit
 	walks    walks
+	lates    lates
 
 	alarm      timing.Alarm
 	expiry     *time.Timer // bounds the turn
@@ -99,6 +100,7 @@ type (
 	handlersMoved struct{}             // a handler that was given up has returned, is stuck, or was abandoned
 	retryReload   struct{}             // the volume may be up again
 	tidyOn        struct{}             // another chunk of tidy may follow
+	lateOn        struct{}             // another chunk of expireLate may follow
 	drain         struct {             // finish what is under way and take nothing new
 		hold bool   // for a hold: tell the jobs that run to stop
 		done func() // called once nothing is under way
@@ -170,6 +172,9 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *clockMoved:
 		s.alarm.Clear()
 		s.doubtTriggers()
+		if s.store.Lasts() {
+			s.claimFrom(storage.Place{}) // what was too late may not be any more
+		}
 	case *committed:
 		s.noteCommitted(m)
 	case *handlersMoved:
@@ -177,6 +182,8 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *retryReload:
 	case *tidyOn:
 		s.tidying = false
+	case *lateOn:
+		s.lates.busy = false
 	case *inspect:
 		m.answer(s.inspection())
 		return // not a step: an inspection must not mend what it looks at
@@ -265,6 +272,7 @@ func (s *scheduler) ownWork() bool {
 		s.applyEnded()
 	case s.correct():
 	case s.claimDue(s.eng.clock.look()):
+	case s.expireLate():
 	default:
 		return false
 	}

@@ -340,6 +340,9 @@ func (app *appState) reason(job *storage.Job) string {
 		}
 		return fmt.Sprintf("waits for the handler of %s, which was given up at %s and has not returned", whose, l.Since.UTC().Format(time.RFC3339))
 	}
+	if job.TooLate(app.eng.clock.wall()) && app.eng.clock.doubted() {
+		return "it was not begun in time, by a clock that is in doubt"
+	}
 	if err := app.tooManyStuck(job); err != nil {
 		return dispatch.AsError(err).Message
 	}

@@ -348,6 +348,19 @@ func ExampleAtMostOnce() {
 	// Output: at most once: true
 }
 
+// A mail that is of no use later is not sent later: after the instant no attempt begins.
+func ExampleNotAfter() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		id, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"your code"}), dispatch.NotAfter(ctx.Now.Add(5*time.Minute)))
+		if err != nil {
+			return "", err
+		}
+		job, _, err := ctx.Scheduler.Get(id)
+		return fmt.Sprint("expires after ", job.NotAfter.Sub(ctx.Now)), err
+	})
+	// Output: expires after 5m0s
+}
+
 // A retry policy of the job's own.
 func ExampleWithRetry() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {

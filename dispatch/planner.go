@@ -108,6 +108,16 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 		}
 		job.Timeout = ceil(*o.timeout)
 	}
+	if o.notAfter != nil {
+		var err error
+		if job.NotAfter, err = dueInstant(*o.notAfter); err != nil {
+			return fmt.Errorf("NotAfter: %w", err)
+		}
+		if job.NotAfter.Before(job.Due) {
+			return fmt.Errorf("NotAfter %s is before the instant that the job is due, %s",
+				job.NotAfter.Format(time.RFC3339Nano), job.Due.Format(time.RFC3339Nano))
+		}
+	}
 	if job.Tags = o.tagsOf(fn); len(job.Tags) > 0 {
 		if err := storage.CheckTags(job.Tags); err != nil {
 			return err

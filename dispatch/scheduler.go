@@ -49,6 +49,7 @@ type runOptions struct {
 	asCaller   bool
 	atMostOnce bool
 	timeout    *time.Duration
+	notAfter   *time.Time
 	retry      *RetryPolicy
 	tags       *TagsOption
 	placement  Placement
@@ -82,6 +83,17 @@ func AtMostOnce() RunOption {
 // deadline. It is rounded up to a whole millisecond, and must be positive.
 func Timeout(d time.Duration) RunOption {
 	return runOption(func(o *runOptions) { o.timeout = &d })
+}
+
+// NotAfter has no attempt of the job begin after t, rounded up to a whole millisecond,
+// retries among them. A job that waits by then, for whatever it does, has expired
+// (storage.StateExpired), and its Reason says what it has waited for; an attempt that has
+// begun goes on, but is not tried again. That is the end of the job: it can be scheduled
+// anew, but not retried. A t before the instant that the job is scheduled for is refused; if
+// both have passed the job expires at once. t is read off the wall clock: while that is in
+// doubt, since it has leapt ahead by more than a day, the job neither begins nor expires.
+func NotAfter(t time.Time) RunOption {
+	return runOption(func(o *runOptions) { o.notAfter = &t })
 }
 
 // WithRetry gives the job a retry policy instead of its function's (Retry), or DefaultRetry.

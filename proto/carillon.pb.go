@@ -84,6 +84,7 @@ const (
 	JobState_JOB_STATE_FAILED   JobState = 2
 	JobState_JOB_STATE_CANCELED JobState = 3
 	JobState_JOB_STATE_HELD     JobState = 4
+	JobState_JOB_STATE_EXPIRED  JobState = 5
 )
 
 // Enum value maps for JobState.
@@ -94,6 +95,7 @@ var (
 		2: "JOB_STATE_FAILED",
 		3: "JOB_STATE_CANCELED",
 		4: "JOB_STATE_HELD",
+		5: "JOB_STATE_EXPIRED",
 	}
 	JobState_value = map[string]int32{
 		"JOB_STATE_PENDING":  0,
@@ -101,6 +103,7 @@ var (
 		"JOB_STATE_FAILED":   2,
 		"JOB_STATE_CANCELED": 3,
 		"JOB_STATE_HELD":     4,
+		"JOB_STATE_EXPIRED":  5,
 	}
 )
 
@@ -415,12 +418,14 @@ type Job struct {
 	Era uint64 `protobuf:"varint,40,opt,name=era,proto3" json:"era,omitempty"`
 	// AskedEra is the same of scheduled_for_ms.
 	AskedEra uint64 `protobuf:"varint,41,opt,name=asked_era,json=askedEra,proto3" json:"asked_era,omitempty"`
-	// Reason is why the job is held, and held_at when it last came to be.
+	// Reason is why the job is held, or has expired, and held_at when it last came to be held.
 	Reason   string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
 	HeldAtMs int64  `protobuf:"varint,26,opt,name=held_at_ms,json=heldAtMs,proto3" json:"held_at_ms,omitempty"`
 	// Forgotten counts the attempts that history has no more.
 	Forgotten uint32   `protobuf:"varint,27,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
 	Tags      []string `protobuf:"bytes,53,rep,name=tags,proto3" json:"tags,omitempty"`
+	// NotAfter is the instant after which no attempt begins; 0 is none.
+	NotAfterMs int64 `protobuf:"varint,54,opt,name=not_after_ms,json=notAfterMs,proto3" json:"not_after_ms,omitempty"`
 	// Pool and pool_key are where it waits for a permit; empty is none.
 	Pool    string `protobuf:"bytes,50,opt,name=pool,proto3" json:"pool,omitempty"`
 	PoolKey string `protobuf:"bytes,51,opt,name=pool_key,json=poolKey,proto3" json:"pool_key,omitempty"`
@@ -669,6 +674,13 @@ func (x *Job) GetTags() []string {
 		return x.Tags
 	}
 	return nil
+}
+
+func (x *Job) GetNotAfterMs() int64 {
+	if x != nil {
+		return x.NotAfterMs
+	}
+	return 0
 }
 
 func (x *Job) GetPool() string {
@@ -2783,7 +2795,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\fonce_parents\x18\x15 \x01(\x04R\vonceParents\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xc3\b\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xe5\b\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2817,7 +2829,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\n" +
 	"held_at_ms\x18\x1a \x01(\x03R\bheldAtMs\x12\x1c\n" +
 	"\tforgotten\x18\x1b \x01(\rR\tforgotten\x12\x12\n" +
-	"\x04tags\x185 \x03(\tR\x04tags\x12\x12\n" +
+	"\x04tags\x185 \x03(\tR\x04tags\x12 \n" +
+	"\fnot_after_ms\x186 \x01(\x03R\n" +
+	"notAfterMs\x12\x12\n" +
 	"\x04pool\x182 \x01(\tR\x04pool\x12\x19\n" +
 	"\bpool_key\x183 \x01(\tR\apoolKey\x12\x1a\n" +
 	"\bpriority\x184 \x01(\rR\bpriority\x12(\n" +
@@ -2995,13 +3009,14 @@ const file_carillon_proto_rawDesc = "" +
 	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
 	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +
 	"\x16UNIQUE_POLICY_THROTTLE\x10\x02\x12\x18\n" +
-	"\x14UNIQUE_POLICY_REFUSE\x10\x03*z\n" +
+	"\x14UNIQUE_POLICY_REFUSE\x10\x03*\x91\x01\n" +
 	"\bJobState\x12\x15\n" +
 	"\x11JOB_STATE_PENDING\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_SUCCESS\x10\x01\x12\x14\n" +
 	"\x10JOB_STATE_FAILED\x10\x02\x12\x16\n" +
 	"\x12JOB_STATE_CANCELED\x10\x03\x12\x12\n" +
-	"\x0eJOB_STATE_HELD\x10\x04*W\n" +
+	"\x0eJOB_STATE_HELD\x10\x04\x12\x15\n" +
+	"\x11JOB_STATE_EXPIRED\x10\x05*W\n" +
 	"\n" +
 	"IndexState\x12\x15\n" +
 	"\x11INDEX_STATE_BUILT\x10\x00\x12\x18\n" +

@@ -50,6 +50,7 @@ type Job struct {
 	Due          time.Time         `json:"due"` // of the next attempt, or of the last one
 	ScheduledFor time.Time         `json:"scheduledFor"`
 	EnqueuedAt   time.Time         `json:"enqueuedAt"`
+	NotAfter     *time.Time        `json:"notAfter,omitempty"` // no attempt begins after it
 	StartedAt    *time.Time        `json:"startedAt"`
 	EndedAt      *time.Time        `json:"endedAt"`
 	Attempts     int               `json:"attempts"`
@@ -65,7 +66,7 @@ type Job struct {
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
-	Reason       string            `json:"reason,omitempty"`     // why it is held, or waits though it is due
+	Reason       string            `json:"reason,omitempty"`     // why it is held, has expired, or waits though it is due
 	HeldAt       *time.Time        `json:"heldAt,omitempty"`
 
 	History []storage.Attempt `json:"history,omitempty"` // only where one job is asked for
@@ -96,7 +97,7 @@ func jobOf(job *storage.Job) Job {
 	shown := Job{
 		ID: job.ID, Function: job.Function, Args: job.Args, State: job.State,
 		Due: job.Due.UTC(), ScheduledFor: job.ScheduledFor.UTC(), EnqueuedAt: job.EnqueuedAt.UTC(),
-		StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
+		NotAfter: instant(job.NotAfter), StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
 		Superseded: job.Superseded, Tags: job.Tags, Pool: job.Pool, PoolKey: job.PoolKey, Priority: job.Priority,
 		Reason: job.Reason, HeldAt: instant(job.HeldAt), Revision: job.Revision, Parent: job.Parent,

@@ -41,6 +41,7 @@ type App struct {
 	// Below: the turn's.
 	stored    bool // the app has keys in the file or in the overlay
 	laned     laned
+	lasts     bool // there may be jobs with a NotAfter
 	counts    counts
 	overlay   overlay
 	claims    map[string]struct{} // keys of the claims submitted since the last load and not dropped since
@@ -72,14 +73,19 @@ type App struct {
 	counters counts // the counters after the batch
 	requeued bool   // the batch has a write in the sorted job bucket
 	enqueued string // the first key that it puts there, if any
+	relasted bool   // the same of jobs with a NotAfter
+	lasted   string
 }
 
 // filed is what the file says about an app, beside its keys.
 type filed struct {
 	entered  bool   // it has an entry
 	counters counts // its counters
-	alarm    int64  // due instant under which the alarm index has it; 0 is none
+	alarm    int64  // instant under which the alarm index has it; 0 is none
+	due      int64  // of its first job; 0 is none
 	from     string // no key of the sorted job bucket lies before it
+	last     int64  // alarm of its first job with a NotAfter; 0 is none
+	lastFrom string // no key of those lies before it
 }
 
 // ID returns the app's name.
@@ -309,8 +315,9 @@ func (a *App) load(snap *kv.Snapshot) error {
 		return err
 	}
 	a.laned.load(a.keys, snap)
-	first, _ := snap.Cursor(kv.Data).Seek(a.keys.prefix(tagQueue))
-	a.filed = filed{entered: true, counters: c, alarm: a.keys.dueAt(first)}
+	due, last := a.keys.alarms(snap)
+	a.lasts = a.lasts || last != 0
+	a.filed = filed{entered: true, counters: c, alarm: sooner(due, last), due: due, last: last}
 	c.ended = max(a.keys.lastRank(snap), a.counts.ended)
 	// A number assigned in memory stays assigned, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)
@@ -377,4 +384,21 @@ func (n keyspace) dueAt(key []byte) int64 {
 		return 0
 	}
 	return max(p.ms, 1)
+}
+
+// alarms are when the app's first job is due, and when the first of those with a NotAfter may
+// not begin any more, in ms; 0: there is none.
+func (n keyspace) alarms(snap *kv.Snapshot) (due, last int64) {
+	first, _ := snap.Cursor(kv.Data).Seek(n.prefix(tagQueue))
+	due = n.dueAt(first)
+	first, _ = snap.Cursor(kv.Data).Seek(n.prefix(tagLast))
+	return due, n.lastAt(first)
+}
+
+// sooner is the earlier of two alarms, of which 0 is none.
+func sooner(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }

@@ -172,9 +172,8 @@ func (c *volumeCheck) alarmIndex() {
 
 // app verifies what one app has, and what the alarm index says of it.
 func (c *volumeCheck) app(n keyspace, id AppID, schema map[string]*tableInfo) {
-	first, _ := c.snap.Cursor(kv.Data).Seek(n.prefix(tagQueue))
-	if due := n.dueAt(first); due != c.alarms[n] {
-		c.bad("app %s: first job due at %d, alarm index says %d", id, due, c.alarms[n])
+	if due, last := n.alarms(c.snap); sooner(due, last) != c.alarms[n] {
+		c.bad("app %s: first job due at %d, or to be begun by %d, alarm index says %d", id, due, last, c.alarms[n])
 	}
 	want := ""
 	if counters, err := decodeCounts(c.snap.Get(kv.Data, n.prefix(tagMeta))); err == nil && counters.held > 0 {

@@ -245,8 +245,11 @@ func (v *volume) commit(batch []*changeSet) error {
 		}
 		cs.writes.m.Scan(func(key string, w write) bool {
 			writes = append(writes, batchWrite{key, w})
-			if tag(key[numberLen]) == tagQueue {
-				cs.app.requeue(key, w)
+			switch tag(key[numberLen]) {
+			case tagQueue:
+				requeue(key, w, &cs.app.requeued, &cs.app.enqueued)
+			case tagLast:
+				requeue(key, w, &cs.app.relasted, &cs.app.lasted)
 			}
 			return true
 		})
@@ -291,16 +294,17 @@ func (v *volume) commit(batch []*changeSet) error {
 	}
 	for _, app := range apps {
 		app.filed, app.requeued, app.enqueued = app.filing, false, ""
+		app.relasted, app.lasted = false, ""
 	}
 	v.backoff.succeed()
 	return nil
 }
 
-// requeue takes note of a write in the sorted job bucket.
-func (a *App) requeue(key string, w write) {
-	a.requeued = true
-	if !w.deleted && (a.enqueued == "" || key < a.enqueued) {
-		a.enqueued = key
+// requeue takes note of a write among keys of which the first one matters.
+func requeue(key string, w write, any *bool, first *string) {
+	*any = true
+	if !w.deleted && (*first == "" || key < *first) {
+		*first = key
 	}
 }
 
@@ -321,7 +325,7 @@ func (a *App) apply(tx *kv.Txn) error {
 		}
 		f.counters = a.counters
 	}
-	if !a.requeued {
+	if !a.requeued && !a.relasted {
 		return nil
 	}
 	return a.index(tx, f)
@@ -339,22 +343,17 @@ func (a *App) makeEntry(tx *kv.Txn, f *filed) error {
 	return raiseNumbers(tx, a.keys)
 }
 
-// index puts the app at its place in the alarm index. It looks for the first job from where
-// the last one was found: to pass what was removed since a checkpoint takes a step each.
-func (a *App) index(tx *kv.Txn, f *filed) error {
-	from := f.from
-	if a.enqueued != "" {
-		from = min(from, a.enqueued)
-	}
-	from = max(from, string(a.keys.prefix(tagQueue)))
-	first, _, err := tx.Seek(kv.Data, []byte(from))
-	if err != nil {
+// index puts the app at its place in the alarm index.
+func (a *App) index(tx *kv.Txn, f *filed) (err error) {
+	if f.due, f.from, err = a.firstOf(tx, tagQueue, a.keys.dueAt, f.from, a.enqueued); err != nil {
 		return err
 	}
-	due := a.keys.dueAt(first)
-	if f.from = from; due != 0 {
-		f.from = string(first)
+	if a.relasted {
+		if f.last, f.lastFrom, err = a.firstOf(tx, tagLast, a.keys.lastAt, f.lastFrom, a.lasted); err != nil {
+			return err
+		}
 	}
+	due := sooner(f.due, f.last)
 	if due == f.alarm {
 		return nil
 	}
@@ -368,6 +367,25 @@ func (a *App) index(tx *kv.Txn, f *filed) error {
 		return nil
 	}
 	return tx.Put(kv.Alarms, alarmKey(due, a.keys), []byte(a.id))
+}
+
+// firstOf finds the first key of the kind, and what its alarm is. It looks from where the
+// last one was found, or the batch has put one: to pass what was removed since a checkpoint
+// takes a step each.
+func (a *App) firstOf(tx *kv.Txn, t tag, alarm func(key []byte) int64, from, put string) (int64, string, error) {
+	if put != "" {
+		from = min(from, put)
+	}
+	from = max(from, string(a.keys.prefix(t)))
+	first, _, err := tx.Seek(kv.Data, []byte(from))
+	if err != nil {
+		return 0, from, err
+	}
+	at := alarm(first)
+	if at != 0 {
+		from = string(first)
+	}
+	return at, from, nil
 }
 
 // fail answers a batch whose commit returned an error. Unless the volume is lost, or the

@@ -94,6 +94,8 @@ func keyText(space kv.Space, key []byte) string {
 		return "backlog of trigger " + name(0)
 	case tagLane:
 		return "lane of a job"
+	case tagLast:
+		return "last instant of a job"
 	case tagDocument:
 		return "document " + name(1) + " of table " + name(0)
 	case tagIndex:

@@ -30,8 +30,8 @@
 //
 // For engines, and they change with the engine: App, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
-// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Lane, Loss,
-// Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats,
+// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Lane, LateCursor,
+// Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats,
 // Store, TickID, TickPriority, TriggerMark, Tx.
 //
 // # Jobs
@@ -62,7 +62,8 @@
 // A pending job that this program cannot run is held (HoldJob, or EndAttempt of one
 // that was claimed): it lies beside the bucket, under (rank, sequence), due at no
 // instant. ReleaseHeld and RetryDead make it pending again, ExpireHeld failed,
-// CancelJob canceled; DropDead takes it away. The alarm index has the apps with held
+// CancelJob canceled; DropDead takes it away. One that was not begun in time, pending or
+// held, is expired (ExpireLate), and lies in the history. The alarm index has the apps with held
 // jobs behind all that is due, with the fingerprint of the registry that holds them.
 //
 // A document that does not fit an index is noted under (table, index, document) in
@@ -101,8 +102,8 @@
 //	S5   Only a claimed job's attempt ends. A claim ends once: with its attempt, by
 //	     Unclaim, or with a cancel, after which the attempt counts no more (G9, G10).
 //	S6   A job lies in one region. Pending and claimed ones lie in the sorted job bucket,
-//	     held ones beside it, success and canceled in the history, failed among the
-//	     dead; it moves only as drawn above, and what lies in the history stays (G8).
+//	     held ones beside it, success, canceled and expired in the history, failed among
+//	     the dead; it moves only as drawn above, and what lies in the history stays (G8).
 //	S7   While an App is open no number is assigned twice, not even one of a
 //	     transaction that was dropped, and what has the form of a minted id cannot be
 //	     chosen: an id that has left the engine never names another job.

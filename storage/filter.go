@@ -47,7 +47,7 @@ func (f *JobFilter) Check() error {
 	}
 	for _, s := range f.States {
 		if s != StatePending && s != StateRunning && s != StateHeld && !s.Ended() {
-			return fmt.Errorf("%w: unknown state %s, want pending, running, held, success, failed or canceled", ErrInvalid, quote(string(s)))
+			return fmt.Errorf("%w: unknown state %s, want pending, running, held, success, failed, canceled or expired", ErrInvalid, quote(string(s)))
 		}
 	}
 	if err := CheckTags(f.Tags); err != nil {
@@ -92,7 +92,7 @@ func (f *JobFilter) wantsRegion(t tag) bool {
 	case tagDead:
 		return f.wants(StateFailed)
 	default:
-		return f.wants(StateSuccess) || f.wants(StateCanceled)
+		return f.wants(StateSuccess) || f.wants(StateCanceled) || f.wants(StateExpired)
 	}
 }
 

@@ -116,6 +116,9 @@ func (tx *Tx) hold(job *Job, reason string, trigger *Trigger) {
 	job.place.ms = c.nextRank(tx.now.UnixMilli())
 	tx.put(keys.place(tagHeld, job.place), encodeJob(job))
 	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(tagHeld, job.place))
+	if !job.NotAfter.IsZero() {
+		tx.put(keys.lastKey(tagHeld, job), nil)
+	}
 	tx.noteHeld(job, trigger, "", job.ID)
 }
 
@@ -123,6 +126,9 @@ func (tx *Tx) hold(job *Job, reason string, trigger *Trigger) {
 // there.
 func (tx *Tx) unhold(job *Job, trigger *Trigger) {
 	tx.delete(tx.app.keys.place(tagHeld, job.place))
+	if !job.NotAfter.IsZero() {
+		tx.delete(tx.app.keys.lastKey(tagHeld, job))
+	}
 	c := &tx.top().counts
 	if c.held--; c.held == 0 {
 		c.heldBy = ""

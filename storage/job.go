@@ -4,7 +4,7 @@ import "time"
 
 // State is what a job is in. Pending and running jobs lie in the sorted job
 // bucket, held ones beside it; a job in any other state is at its end and lies in
-// the history (success, canceled) or among the dead (failed).
+// the history (success, canceled, expired) or among the dead (failed).
 type State string
 
 // The states of a job. The legal changes are drawn in the package comment.
@@ -14,12 +14,13 @@ const (
 	StateSuccess  State = "success"
 	StateFailed   State = "failed"
 	StateCanceled State = "canceled"
-	StateHeld     State = "held" // this program cannot run it: Job.Reason says why
+	StateExpired  State = "expired" // it was not begun in time (Job.NotAfter): Job.Reason says why
+	StateHeld     State = "held"    // this program cannot run it: Job.Reason says why
 )
 
 // Ended says whether the state is final.
 func (s State) Ended() bool {
-	return s == StateSuccess || s == StateFailed || s == StateCanceled
+	return s == StateSuccess || s == StateFailed || s == StateCanceled || s == StateExpired
 }
 
 // keyedByDue says whether the job's key has the instant it is due.
@@ -38,6 +39,7 @@ type Job struct {
 	ScheduledFor time.Time // instant first asked for; a retry leaves it alone
 	Era          EraID     // the clock era that Due counts from; 0: it is absolute
 	AskedEra     EraID     // the same of ScheduledFor
+	NotAfter     time.Time // no attempt begins after it; zero: there is no such instant
 	EnqueuedAt   time.Time
 	StartedAt    time.Time // start of the last attempt
 	CompletedAt  time.Time
@@ -73,9 +75,9 @@ type Job struct {
 	// mean that one, and only a listing still shows this one.
 	Superseded bool
 
-	// Reason is why the job is held, or why a pending job will not begin when it is due,
-	// for another cause than a permit; "" if nothing keeps it back. The reason of a held
-	// job is stored; the engine works out the other.
+	// Reason is why the job is held, or has expired, or why a pending job will not begin when
+	// it is due, for another cause than a permit; "" if nothing keeps it back. The reason of
+	// a pending job the engine works out, the others are stored.
 	Reason string
 	HeldAt time.Time // when it was last held; zero if it never was
 

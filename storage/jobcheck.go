@@ -112,6 +112,9 @@ func (c *jobCheck) count(t tag, job *Job) {
 		}
 	case tagHeld:
 		c.got.held++
+		if !job.NotAfter.IsZero() {
+			c.lanes[string(c.n.lastKey(tagHeld, job))] = true
+		}
 	case tagDead:
 		c.got.dead++
 	case tagHistory:
@@ -129,7 +132,7 @@ func belongs(s State, t tag) bool {
 	case tagDead:
 		return s == StateFailed
 	}
-	return s == StateSuccess || s == StateCanceled
+	return s == StateSuccess || s == StateCanceled || s == StateExpired
 }
 
 // location verifies what the id index says of the job. newest is false for a finished
@@ -220,14 +223,16 @@ func (c *jobCheck) finish() {
 			c.bad("entry %q of the backlog has no pending tick", tail(k))
 		}
 	}
-	for k, v := range c.n.all(c.snap, tagLane) {
-		if err := damageOf(v); err != nil {
-			c.failed(err)
+	for _, t := range []tag{tagLane, tagLast} {
+		for k, v := range c.n.all(c.snap, t) {
+			if err := damageOf(v); err != nil {
+				c.failed(err)
+			}
+			if !c.lanes[string(k)] {
+				c.bad("entry %q of the lanes has no job that waits", tail(k))
+			}
+			delete(c.lanes, string(k))
 		}
-		if !c.lanes[string(k)] {
-			c.bad("entry %q of the lanes has no job that waits", tail(k))
-		}
-		delete(c.lanes, string(k))
 	}
 	for k := range c.lanes {
 		c.bad("a job that waits is not in its lane %q", tail([]byte(k)))

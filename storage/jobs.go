@@ -35,7 +35,7 @@ func (w JobWriter) InsertJob(job Job) (JobID, error) {
 
 // Schedule stores a pending job in the transaction of w, unless its unique key, or its
 // name of Once, says otherwise. It uses the caller's Function, Args, Due, ScheduledFor,
-// EnqueuedAt, Retry, AtMostOnce, Timeout, Claims, Tags, Unique, Parent and Once, and ID; it
+// EnqueuedAt, NotAfter, Retry, AtMostOnce, Timeout, Claims, Tags, Unique, Parent and Once, and ID; it
 // mints an id if that is empty. EnqueuedAt is raised to the transaction's instant if it
 // is before that. Errors: ErrExists if a pending, running or dead job holds the id, or
 // another one the unique key, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
@@ -132,6 +132,9 @@ func (tx *Tx) checkNew(job *Job) error {
 	if job.Priority == 0 {
 		job.Priority = DefaultPriority
 	}
+	if at := job.NotAfter.UnixMilli(); !job.NotAfter.IsZero() && (at < 1 || at > maxInstantMs) {
+		return fmt.Errorf("%w: NotAfter %v is not between 1970 and %v", ErrInvalid, job.NotAfter, MaxInstant)
+	}
 	return errors.Join(CheckTags(job.Tags), checkLanes(job))
 }
 
@@ -189,7 +192,7 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 		l.put(keys.name(tagID, string(job.ID)), encodeLocation(tagQueue, job.place))
 	}
 	l.addBacklog(keys, job)
-	l.addLanes(keys, job)
+	tx.addLanes(job)
 	tx.app.laned.note(job)
 	l.counts.pending++
 	l.inserted = append(l.inserted, *job)
@@ -262,7 +265,7 @@ func (tx *Tx) Unclaim(job *Job) error {
 	if err := tx.dropClaim(job); err != nil {
 		return err
 	}
-	tx.top().addLanes(tx.app.keys, job)
+	tx.addLanes(job)
 	return nil
 }
 

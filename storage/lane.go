@@ -114,7 +114,7 @@ func (n keyspace) lane(l Lane) []byte {
 	return append(b, 0)
 }
 
-// laneKeys are the keys of a pending job that is not claimed: none of most.
+// laneKeys are the keys that a pending job has while it is not claimed: none of most.
 func (n keyspace) laneKeys(job *Job) (keys [][]byte) {
 	if job.Priority != DefaultPriority {
 		keys = append(keys, job.place.append(n.byPriority(job.Priority)))
@@ -122,13 +122,17 @@ func (n keyspace) laneKeys(job *Job) (keys [][]byte) {
 	if job.Pool != "" {
 		keys = append(keys, job.place.append(append(n.lane(job.Lane()), byte(job.Priority))))
 	}
+	if !job.NotAfter.IsZero() {
+		keys = append(keys, n.lastKey(tagQueue, job))
+	}
 	return keys
 }
 
-func (l *layer) addLanes(keys keyspace, job *Job) {
-	for _, key := range keys.laneKeys(job) {
-		l.put(key, []byte{})
+func (tx *Tx) addLanes(job *Job) {
+	for _, key := range tx.app.keys.laneKeys(job) {
+		tx.put(key, []byte{})
 	}
+	tx.app.lasts = tx.app.lasts || !job.NotAfter.IsZero()
 }
 
 // removeLanes takes the job off its lanes. It is as it was put on them.

@@ -84,6 +84,7 @@ func encodeJob(job *Job) []byte {
 		StartedAtMs:   msOf(job.StartedAt),
 		CompletedAtMs: msOf(job.CompletedAt),
 		HeldAtMs:      msOf(job.HeldAt),
+		NotAfterMs:    msOf(job.NotAfter),
 		Forgotten:     uint32(job.Forgotten),
 		Unique:        encodeUnique(job.Unique),
 		Revision:      uint32(job.Revision),
@@ -94,7 +95,7 @@ func encodeJob(job *Job) []byte {
 	if job.Priority != DefaultPriority {
 		p.Priority = uint32(job.Priority)
 	}
-	if job.State == StateHeld {
+	if job.State == StateHeld || job.State == StateExpired {
 		p.Reason = job.Reason
 	}
 	if scheduled := msOf(job.ScheduledFor); !job.State.keyedByDue() || scheduled != job.place.ms {
@@ -155,6 +156,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		AskedEra:      EraID(r.AskedEra),
 		Reason:        r.Reason,
 		HeldAt:        timeOf(r.HeldAtMs),
+		NotAfter:      timeOf(r.NotAfterMs),
 		Forgotten:     int(r.Forgotten),
 		Pool:          r.Pool,
 		PoolKey:       r.PoolKey,
@@ -232,6 +234,8 @@ func storedState(s State) proto.JobState {
 		return proto.JobState_JOB_STATE_CANCELED
 	case StateHeld:
 		return proto.JobState_JOB_STATE_HELD
+	case StateExpired:
+		return proto.JobState_JOB_STATE_EXPIRED
 	default:
 		return proto.JobState_JOB_STATE_PENDING
 	}
@@ -247,6 +251,8 @@ func stateOf(s proto.JobState) State {
 		return StateCanceled
 	case proto.JobState_JOB_STATE_HELD:
 		return StateHeld
+	case proto.JobState_JOB_STATE_EXPIRED:
+		return StateExpired
 	default:
 		return StatePending
 	}

@@ -468,9 +468,9 @@ func (s *Store) CountApps() (n int, err error) {
 	return n, err
 }
 
-// Alarms calls visit for the apps that have jobs, each with the instant its
-// first job is due, volume by volume and in each the earliest first, until
-// visit returns false for the volume. visit must be quick: a snapshot is open. It
+// Alarms calls visit for the apps that have jobs, each with the instant its first job is
+// due, or one is too late (Job.NotAfter), volume by volume and in each the earliest first,
+// until visit returns false for the volume. visit must be quick: a snapshot is open. It
 // does not wait for a sync, so an instant may be that of a change not yet durable.
 // The error names the volumes that cannot be read; the others were visited.
 func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
@@ -499,7 +499,7 @@ func (s *Store) Alarms(visit func(AppID, time.Time) bool) error {
 	return errors.Join(errs...)
 }
 
-// DueAt returns the instant at which the app's first job is due, as Alarms does: the
+// DueAt returns the instant that Alarms has of the app: the
 // zero time if it has none, or if there is no such app.
 func (s *Store) DueAt(id AppID) (at time.Time, err error) {
 	if err := id.Check(); err != nil {
@@ -518,8 +518,7 @@ func (s *Store) DueAt(id AppID) (at time.Time, err error) {
 		if err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
-		first, _ := snap.Cursor(kv.Data).Seek(n.prefix(tagQueue))
-		at = timeOf(n.dueAt(first))
+		at = timeOf(sooner(n.alarms(snap)))
 		return nil
 	})
 	return at, err

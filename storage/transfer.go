@@ -206,7 +206,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		} else if held != nil {
 			return fmt.Errorf("%w: there is an app %s", ErrExists, id)
 		}
-		a := &App{id: id, vol: vol, keys: n}
+		a := &App{id: id, vol: vol, keys: n, relasted: true}
 		counters, err := tx.Get(kv.Data, n.prefix(tagMeta))
 		if err != nil {
 			return err
@@ -374,7 +374,11 @@ func (s *Store) Delete(id AppID) error {
 		if err != nil {
 			return err
 		}
-		if due := n.dueAt(first); due != 0 {
+		firstLast, _, err := tx.Seek(kv.Data, n.prefix(tagLast))
+		if err != nil {
+			return err
+		}
+		if due := sooner(n.dueAt(first), n.lastAt(firstLast)); due != 0 {
 			if err := tx.Delete(kv.Alarms, alarmKey(due, n)); err != nil {
 				return err
 			}

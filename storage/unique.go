@@ -181,7 +181,7 @@ func (tx *Tx) recall(job *Job, t tag) (running bool, err error) {
 	tx.delete(key)
 	l := tx.top()
 	l.counts.claimed--
-	l.addLanes(tx.app.keys, job)
+	tx.addLanes(job)
 	l.canceled = append(l.canceled, job.ID)
 	l.inserted = append(l.inserted, *job)
 	return false, nil

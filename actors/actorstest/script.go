@@ -61,7 +61,7 @@ import (
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
 // A filter is of states, function=PATH, trigger=NAME, error=CODE and tags=A,B.
-// Options of a job are id=I, once, timeout=D, tags=A,B, pool=NAME[/KEY], priority=N,
+// Options of a job are id=I, once, timeout=D, not-after=D (from now), tags=A,B, pool=NAME[/KEY], priority=N,
 // unique=KEY,POLICY, attempts=N, base=D, max=D, linear and jitter; those of a trigger overlap=O, catch-up=C and paused.
 // POLICY is keep, replace, throttle=D or refuse, and after another comma each app-wide,
 // pending-only, held=D and wait=D. That no job was stored is printed as kept or replaced.
@@ -362,6 +362,9 @@ func (s *script) line(job *storage.Job) string {
 	}
 	if len(job.Tags) > 0 {
 		line += " tags " + strings.Join(job.Tags, ",")
+	}
+	if job.State == storage.StateExpired {
+		line += " since " + job.Reason
 	}
 	if job.Error != nil {
 		line += fmt.Sprintf(" error %s: %s", job.Error.Code, job.Error.Message)

@@ -119,7 +119,7 @@ func (s *script) scheduled(text string) (c scheduledCall, err error) {
 	return c, nil
 }
 
-// runOption reads one of the options of a job: id=I, once, timeout=D, tags=A,B,
+// runOption reads one of the options of a job: id=I, once, timeout=D, not-after=D, tags=A,B,
 // pool=NAME or NAME/KEY, priority=N, unique=…, and those
 // of its retries: attempts=N, base=D, max=D, linear, jitter.
 func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.RunOption, error) {
@@ -148,6 +148,9 @@ func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.
 	case "timeout":
 		d, err := time.ParseDuration(value)
 		return dispatch.Timeout(d), err
+	case "not-after":
+		d, err := time.ParseDuration(value)
+		return dispatch.NotAfter(s.h.Now().Add(d)), err
 	case "attempts":
 		policy().MaxAttempts, err = strconv.Atoi(value)
 	case "base":

@@ -35,7 +35,7 @@ func jobCommands() []command {
 // flags are parsed.
 func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
 	var f storage.JobFilter
-	state := flags.String("state", "", "only jobs in the `STATE`, or in any of several with commas between: pending, running, held, success, failed, canceled")
+	state := flags.String("state", "", "only jobs in the `STATE`, or in any of several with commas between: pending, running, held, success, failed, canceled, expired")
 	flags.StringVar(&f.Function, "function", "", "only jobs of the function `PATH`")
 	flags.StringVar(&f.Trigger, "trigger", "", "only ticks and runs of the trigger `NAME`")
 	flags.StringVar(&f.Error, "error", "", "only jobs whose latest error has the `CODE`, such as unavailable")
@@ -136,7 +136,7 @@ func whenOf(job *server.Job) string {
 	return "due " + job.Due.Format(time.RFC3339)
 }
 
-// whyOf is why the job is held or waits, or its latest error.
+// whyOf is why the job is held, waits or has expired, or its latest error.
 func whyOf(job *server.Job) string {
 	if job.Reason != "" {
 		return job.Reason
@@ -172,6 +172,9 @@ func showJob(w io.Writer, job server.Job) {
 	row("function", "%s %s", job.Function, job.Args)
 	row("when", "%s", whenOf(&job))
 	row("asked for", "%s, on %s", job.ScheduledFor.Format(time.RFC3339Nano), job.EnqueuedAt.Format(time.RFC3339))
+	if job.NotAfter != nil {
+		row("not after", "%s", job.NotAfter.Format(time.RFC3339Nano))
+	}
 	if job.Trigger != "" {
 		row("trigger", "%s", job.Trigger)
 	}

@@ -12,6 +12,7 @@
 //	presence   a trigger every quarter of an hour, working from what is now
 //	heartbeat  a trigger every 5 s, working from the slot it runs for
 //	search     one job for many edits: a page is indexed when it rests
+//	otp        a job that expires: a password is mailed while it is good, or not at all
 //
 // Use:
 //

@@ -170,6 +170,12 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 		return err
 	}
 
+	// Not after an instant.
+	_, err = ctx.Scheduler.RunAfter(0, charge.With(Receipt{id}), dispatch.NotAfter(ctx.Now.Add(5*time.Minute)))
+	if err != nil {
+		return err
+	}
+
 	// Many at once.
 	deadline := ctx.Now.AddDate(0, 0, 30)
 	ids, err := ctx.Scheduler.RunMany([]dispatch.Scheduled{

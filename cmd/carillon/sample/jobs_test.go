@@ -93,7 +93,7 @@ func TestJobsCancel(t *testing.T) {
 
 func TestJobsRefuse(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.refused(dispatch.CodeInvalidArgument, `unknown state "done", want pending, running, held, success, failed or canceled`, "jobs:list", `{"state":"done"}`)
+		w.refused(dispatch.CodeInvalidArgument, `unknown state "done", want pending, running, held, success, failed, canceled or expired`, "jobs:list", `{"state":"done"}`)
 		w.refused(dispatch.CodeInvalidArgument, "limit is -1, want 0 to 10000", "jobs:list", `{"limit":-1}`)
 		w.refused(dispatch.CodeInvalidArgument, "limit is 10001", "jobs:list", `{"limit":10001}`)
 		w.refused(dispatch.CodeNotFound, `no job "nothing"`, "jobs:get", `{"id":"nothing"}`)

@@ -25,6 +25,7 @@ func Functions() *dispatch.Registry {
 	handlePresence(reg)
 	handleHeartbeat(reg)
 	handleSearch(reg)
+	handleOTP(reg)
 	return reg
 }
 

@@ -200,7 +200,7 @@ var storageFaults = []seededFault{
 	{
 		name: "alarm-index-behind", what: "the alarm index looks for a job that comes first only where the last one was",
 		pkg: "storage", tests: "TestG14_TheAlarmFollowsTheFirstJob",
-		edits: []edit{{"storage/committer.go", `if a.enqueued != "" {`, `if a.enqueued != "" && !FAULT {`}},
+		edits: []edit{{"storage/committer.go", `if put != "" {`, `if put != "" && !FAULT {`}},
 	},
 	{
 		name: "alarm-index-stale", what: "the alarm index keeps an app's first entry",
@@ -386,10 +386,10 @@ var storageFaults = []seededFault{
 	{
 		name: "deleted-jobs-survive", what: "a deleted app's jobs stay",
 		pkg: "actors", tests: "TestG26_Delete",
-		edits: []edit{{"storage/transfer.go", `if due := n.dueAt(first); due != 0 {`, `if FAULT {
+		edits: []edit{{"storage/transfer.go", `if due := sooner(n.dueAt(first), n.lastAt(firstLast)); due != 0 {`, `if FAULT {
 			return tx.Delete(kv.Apps, []byte(id))
 		}
-		if due := n.dueAt(first); due != 0 {`}},
+		if due := sooner(n.dueAt(first), n.lastAt(firstLast)); due != 0 {`}},
 	},
 	{
 		name: "any-program", what: "a store is opened by whatever program",

@@ -1,0 +1,43 @@
+package seeded_test
+
+// expireFaults are planted where jobs expire, and where they are moved.
+var expireFaults = []seededFault{
+	{
+		name: "late-claims-stay", what: "a job that is claimed and waits for a permit expires when that comes",
+		pkg: "actors", tests: "TestG12_AJobThatIsNotBegunInTimeExpires",
+		edits: []edit{{"actors/notafter.go", `case r.job.NotAfter.IsZero() ||`, `case FAULT || r.job.NotAfter.IsZero() ||`}},
+	},
+	{
+		name: "late-begins", what: "an attempt begins after its instant if its permit comes then",
+		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant",
+		edits: []edit{{"actors/release.go", `if r.job.TooLate(wall) {`, `if r.job.TooLate(wall) && !FAULT {`}},
+	},
+	{
+		name: "late-turn-begins", what: "an attempt begins after its instant if its turn comes then",
+		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant",
+		edits: []edit{{"actors/turnbatch.go", `if inv.job != nil && inv.job.job.TooLate(at.wall) {`, `if inv.job != nil && inv.job.job.TooLate(at.wall) && !FAULT {`}},
+	},
+	{
+		name: "late-unnoticed", what: "a job that waits expires when something else happens in its app",
+		pkg: "actors", tests: "TestG12_AJobThatIsNotBegunInTimeExpires",
+		edits: []edit{{"actors/alarm.go", `if at := s.lates.nextAt; !at.IsZero() &&`, `if at := s.lates.nextAt; !FAULT && !at.IsZero() &&`}},
+	},
+	{
+		name: "late-asleep", what: "an app that sleeps is not woken to have its held jobs expire",
+		pkg: "actors", tests: "TestG12_AHeldJobExpires",
+		edits: []edit{{"storage/committer.go", `	due := sooner(f.due, f.last)`, `	due := sooner(f.due, map[bool]int64{false: f.last}[FAULT])`}},
+	},
+	{
+		name: "late-in-doubt", what: "jobs expire by a wall that has leapt ahead by two days",
+		pkg: "actors", tests: "TestG15_AClockThatLeapsAheadExpiresNothing",
+		edits: []edit{{"actors/notafter.go", `wait > 0 {`, `wait > 0 && !FAULT {`}},
+	},
+	{
+		name: "late-all-at-once", what: "all jobs that are too late expire in one commit",
+		pkg: "storage", tests: "TestG24_JobsExpireInPieces",
+		edits: []edit{
+			{"storage/notafter.go", `if i == limit ||`, `if i == limit && !FAULT ||`},
+			{"storage/notafter.go", `false, limit+1)`, `false, map[bool]int{true: 1 << 30, false: limit + 1}[FAULT])`},
+		},
+	},
+}

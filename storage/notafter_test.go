@@ -1,0 +1,54 @@
+package storage_test
+
+import (
+	"testing"
+	"time"
+
+	"carillon/storage"
+)
+
+// TestG24_JobsExpireInPieces: those that are too late end in the order of their instants, as
+// many as the call may end, whatever region they lie in, and the next call goes on behind.
+func TestG24_JobsExpireInPieces(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), storage.Options{})
+	app := mustApp(t, s, "acme")
+	at := func(sec int) time.Time { return testNow.Add(time.Duration(sec) * time.Second) }
+	var ids []storage.JobID
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		for i := range 5 {
+			ids = append(ids, mustInsert(t, tx.JobWriter(), storage.Job{Due: testNow, NotAfter: at(5 - i)}))
+		}
+		mustInsert(t, tx.JobWriter(), storage.Job{Due: testNow})
+		if ok, err := tx.JobWriter().HoldJob(ids[3], "no function"); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	})
+	var ended []storage.JobID
+	var cursor storage.LateCursor
+	for _, step := range []struct {
+		sec, limit, n int
+		then          time.Time
+	}{{1, 2, 0, at(1)}, {2, 2, 1, at(2)}, {9, 2, 2, at(4)}, {9, 2, 2, time.Time{}}, {9, 2, 0, time.Time{}}} {
+		mustTx(t, app, at(step.sec), func(tx *storage.Tx) {
+			n, next, then, err := tx.ExpireLate(at(step.sec), cursor, step.limit, func(job *storage.Job) string {
+				ended = append(ended, job.ID)
+				return "why"
+			})
+			if cursor = next; err != nil || n != step.n || !then.Equal(step.then) {
+				t.Errorf("after %d s: %d have expired, and then %v, %v, want %d and %v", step.sec, n, then, err, step.n, step.then)
+			}
+		})
+	}
+	for i, id := range ended {
+		if want := ids[4-i]; id != want {
+			t.Errorf("the %d. to expire is %s, want %s", i+1, id, want)
+		}
+	}
+	mustRead(t, app, func(r storage.Reader) {
+		for _, id := range ids {
+			if job := mustJob(t, r, id); job.State != storage.StateExpired || job.Reason != "why" || job.Attempts != 0 {
+				t.Errorf("job %s: %+v", id, job)
+			}
+		}
+	})
+}
