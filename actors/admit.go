@@ -41,17 +41,24 @@ func (c *claimPass) admitAll() {
 // admit claims the jobs of the lane that may begin. It is false if there was no room for
 // more claims.
 func (c *claimPass) admit(at storage.Lane) bool {
-	l := laneReader{tx: c.tx, lane: at, wall: c.wall}
+	l := laneReader{tx: c.tx, lane: at, wall: c.wall, ordered: c.pools.ordered(at.Pool)}
 	for p, from := range c.pools.begin(at) {
 		l.of[p].from = from
 	}
+	if l.ordered {
+		return c.admitNext(&l)
+	}
 	passed, late, more := 0, 0, true
-	defer func() { c.pools.settle(at, l.rest(), more || passed > 0, !more || passed >= admitMost) }()
+	c.timed = false
+	defer func() {
+		c.pools.settle(at, l.rest(), more || passed > 0, (!more || passed >= admitMost) && !c.timed, "")
+	}()
 	for c.pools.room(at) > 0 && passed < admitMost {
 		job, err := l.first(max(c.pools.room(at), 1))
 		if err != nil {
 			c.eng.opts.Logger.Error("reading the jobs of a pool", "app", c.id, "pool", at.Pool, "err", err)
 			c.look(c.wall.Add(time.Second))
+			c.timed = true
 			passed++
 		}
 		if job == nil {
@@ -82,12 +89,14 @@ func (c *claimPass) admit(at storage.Lane) bool {
 	return true
 }
 
-// laneReader reads the jobs of a lane that are due, in the order of their rank.
+// laneReader reads the jobs of a lane that are due, in the order of their rank, or if it is
+// ordered in that of their places.
 type laneReader struct {
-	tx   *storage.Tx
-	lane storage.Lane
-	wall time.Time
-	of   [storage.MaxPriority + 1]struct {
+	tx      *storage.Tx
+	lane    storage.Lane
+	wall    time.Time
+	ordered bool
+	of      [storage.MaxPriority + 1]struct {
 		jobs   []storage.Job
 		from   storage.Place // to read on
 		rest   storage.Place // of the first job that was passed, if one was
@@ -114,7 +123,7 @@ func (l *laneReader) first(about int) (job *storage.Job, err error) {
 		case of.jobs[0].Due.After(l.wall):
 			l.pass(&of.jobs[0])
 			of.jobs, of.over = nil, true
-		case best == 0 || l.of[best].jobs[0].OvertakenBy(&of.jobs[0]):
+		case best == 0 || l.overtakes(&of.jobs[0], &l.of[best].jobs[0]):
 			best = p
 		}
 	}
@@ -125,6 +134,14 @@ func (l *laneReader) first(about int) (job *storage.Job, err error) {
 	job = &of.jobs[0]
 	of.jobs = of.jobs[1:]
 	return job, err
+}
+
+// overtakes says whether the one job is before the other.
+func (l *laneReader) overtakes(job, other *storage.Job) bool {
+	if l.ordered {
+		return job.Place().Less(other.Place())
+	}
+	return other.OvertakenBy(job)
 }
 
 // pass notes that the job stays where it is.

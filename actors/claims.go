@@ -51,6 +51,12 @@ func (s *scheduler) claimFrom(p storage.Place) {
 	}
 }
 
+// lookAgain has the jobs looked at again that wait for another one to end.
+func (s *scheduler) lookAgain() {
+	s.pools.unstallAll()
+	s.walks.lookAgain(s.eng.clock.wall())
+}
+
 // noLongerAhead notes that a claimed job does not wait any more to be started.
 func (s *scheduler) noLongerAhead(r *run) { s.walks.of(&r.job).claims.drop(r) }
 
@@ -111,6 +117,7 @@ type claimPass struct {
 	wall           time.Time
 	claimed        []*run
 	kept           *storage.Place // the first job that stays unclaimed
+	timed          bool           // one does until an instant
 	suspects, most int            // that are claimed, and may be
 	held           int            // jobs that were held
 	again          bool           // another job may have waited for one that is gone
@@ -152,7 +159,7 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 				passed++ // another walk's
 				continue
 			}
-			if job.Pool != "" && !job.Due.After(c.wall) && c.eng.unrunnable(job) == "" {
+			if job.Pool != "" && !job.Due.After(c.wall) && (c.pools.ordered(job.Pool) || c.eng.unrunnable(job) == "") {
 				passed++
 				c.pools.arrive(job)
 				c.walks[ofPools].look(c.wall)
@@ -188,6 +195,7 @@ func (c *claimPass) keep(job *storage.Job, at time.Time) {
 		return
 	}
 	c.look(at)
+	c.timed = true
 }
 
 // consider claims a job that is due soon, unless something keeps it.
@@ -329,6 +337,9 @@ func (s *scheduler) comesFirst(job *storage.Job) bool {
 	if job.Pool == "" {
 		w := &s.walks[job.Priority]
 		return w.nextAt.IsZero() || job.Place().Less(w.from)
+	}
+	if s.pools.ordered(job.Pool) {
+		return false // memory does not know whose turn it is
 	}
 	for p := storage.MinPriority; p <= storage.MaxPriority; p++ {
 		if at := s.walks[p].nextAt; !at.IsZero() && !at.After(job.Due) {

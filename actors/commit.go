@@ -46,8 +46,9 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
 	}
 	if len(tx.CanceledTicks()) > 0 {
-		s.walks.lookAgain(s.eng.clock.wall()) // the next one may have waited for it
+		s.lookAgain() // the next one may have waited for it
 	}
+	s.leaveOrder(tx.Left())
 	// The canceled runs first: what is inserted may have the id of one.
 	runs.stop = s.applyCancels(tx, cancelings)
 	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)

@@ -160,6 +160,7 @@
 //	A15 An app, a run, a handler (stuck.go) and an app's door (holds.go) go from phase to phase as drawn. The SchedulerActor moves an app; an arrow that is not drawn panics there.
 //	A16 Of a pool, or of a key of one, no more runs hold a permit than its limit says: those claimed, and those begun.
 //	A17 A job with a unique key is not claimed while another of the key is in runs, or leaves, unless it may run beside it (uniquekeys.go).
+//	A18 Of a lane of an ordered pool no job is claimed while another one of it is in runs, or has its turn in the store (ordered.go).
 //
 // Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

@@ -46,7 +46,7 @@ func (s *scheduler) forgetRun(r *run) {
 		s.planner.unlooked.Store(true)
 	}
 	if r.suspect || r.job.Trigger != "" || r.job.Unique != nil {
-		s.walks.lookAgain(s.eng.clock.wall())
+		s.lookAgain()
 	}
 }
 

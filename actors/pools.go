@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,9 +27,10 @@ type pools struct {
 
 // lane is a pool, or a key of one, that something waits or runs in.
 type lane struct {
-	running int  // runs that hold a permit: claimed ones, and those that have begun
-	waits   bool // a job may be due that is not claimed
-	stalled bool // those that are due wait for something else than a permit
+	running int           // runs that hold a permit: claimed ones, and those that have begun
+	waits   bool          // a job may be due that is not claimed
+	stalled bool          // those that are due wait for something else than a permit
+	ahead   storage.JobID // of an ordered lane: the job that they wait for; "" if none is known
 
 	from [storage.MaxPriority + 1]storage.Place // by priority: no job that waits lies before it
 }
@@ -43,10 +43,10 @@ func newPools(declared map[string]*dispatch.Pool, runs *runs) *pools {
 // caller has the lock.
 func (ps *pools) limit(at storage.Lane) int {
 	p := ps.declared[at.Pool]
-	switch {
-	case p == nil:
+	if p == nil {
 		return 0
-	case p.HoldsWhileStuck():
+	}
+	if p.HoldsWhileStuck() {
 		return p.Limit() - ps.runs.leftInLane(at)
 	}
 	return p.Limit()
@@ -81,12 +81,15 @@ func (ps *pools) begin(at storage.Lane) [storage.MaxPriority + 1]storage.Place {
 }
 
 // settle notes what is left of a lane after it was looked through.
-func (ps *pools) settle(at storage.Lane, from [storage.MaxPriority + 1]storage.Place, waits, stalled bool) {
+func (ps *pools) settle(at storage.Lane, from [storage.MaxPriority + 1]storage.Place, waits, stalled bool, ahead storage.JobID) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	l := ps.at(at)
 	l.from = from
 	l.waits, l.stalled = waits, waits && stalled
+	if l.running == 0 {
+		l.ahead = ahead
+	}
 	ps.tidy(at, l)
 }
 
@@ -104,7 +107,9 @@ func (ps *pools) take(job *storage.Job) {
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.at(job.Lane()).running++
+	l := ps.at(job.Lane())
+	l.running++
+	l.ahead = job.ID
 }
 
 // free gives the permit of the job's pool back, and says whether a job may wait for it.
@@ -116,6 +121,7 @@ func (ps *pools) free(job *storage.Job) (awaited bool) {
 	defer ps.mu.Unlock()
 	l := ps.at(job.Lane())
 	l.running--
+	l.ahead = ""
 	ps.tidy(job.Lane(), l)
 	return l.waits
 }
@@ -171,6 +177,15 @@ func (ps *pools) rouse(from storage.Place) {
 	}
 }
 
+// unstallAll has the lanes looked at again whose jobs wait for something else than a permit.
+func (ps *pools) unstallAll() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, l := range ps.lanes {
+		l.stalled = false
+	}
+}
+
 // waiting says whether a job of any lane may be due.
 func (ps *pools) waiting() bool {
 	ps.mu.Lock()
@@ -183,19 +198,21 @@ func (ps *pools) waiting() bool {
 	return false
 }
 
-// reason is why a job of the lane that is due is not begun, or "".
-func (ps *pools) reason(at storage.Lane) string {
+// reason is why a job that is due and waits in its lane is not begun, or "".
+func (ps *pools) reason(job *storage.Job) string {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	at := job.Lane()
+	if ps.ordered(at.Pool) {
+		if why := ps.predecessor(job); why != "" {
+			return why
+		}
+	}
 	l, limit := ps.lanes[at], ps.limit(at)
 	if l == nil || l.running < limit {
 		return ""
 	}
-	name := "pool " + at.Pool
-	if at.Key != "" {
-		name = "key " + strconv.Quote(at.Key) + " of " + name
-	}
-	return fmt.Sprintf("%s is full: %d of %d permits are taken", name, l.running, limit)
+	return fmt.Sprintf("%s is full: %d of %d permits are taken", nameOf(at), l.running, limit)
 }
 
 // running is how many runs hold a permit of the pool, over all of its keys.
@@ -214,6 +231,7 @@ func (ps *pools) running(name string) (n int) {
 type PoolStatus struct {
 	Name    string
 	Limit   int       // attempts at once, of the app, or of each key
+	Ordered bool      // one job after another: the next begins when the one before has ended
 	Running int       // jobs that hold a permit
 	Stuck   int       // handlers of its jobs that were given up and have not returned
 	Queued  int       // jobs that are due and hold none
@@ -225,7 +243,7 @@ type PoolStatus struct {
 func (a *App) Pools(ctx context.Context) ([]PoolStatus, error) {
 	list := make([]PoolStatus, 0, len(a.eng.pools))
 	for _, name := range slices.Sorted(maps.Keys(a.eng.pools)) {
-		list = append(list, PoolStatus{Name: name, Limit: a.eng.pools[name].Limit()})
+		list = append(list, PoolStatus{Name: name, Limit: a.eng.pools[name].Limit(), Ordered: a.eng.pools[name].IsOrdered()})
 	}
 	if v, live := a.eng.directory.live.Load(a.id); live {
 		app := v.(*appRef).app

@@ -9,6 +9,7 @@ import (
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -245,6 +246,43 @@ func TestG27_AfterACrashTheyWaitAgain(t *testing.T) {
 			if !job.State.Ended() {
 				t.Errorf("job %s is %s", job.ID, job.State)
 			}
+		}
+	})
+}
+
+// TestG27_WhatWaitsForAnotherJobBeginsWhenItHasEnded: a job of a pool that has a permit left,
+// and waits for another one of its unique key, or of its trigger, outside of the pool.
+func TestG27_WhatWaitsForAnotherJobBeginsWhenItHasEnded(t *testing.T) {
+	k := newKit()
+	pool := dispatch.NewPool("stripe", 2)
+	work := k.worker("t:work")
+	slow := k.action("t:slow", func(ctx *dispatch.ActionCtx, _ string) error {
+		k.note("slow", ctx.Job)
+		time.Sleep(90 * time.Second)
+		return nil
+	}, dispatch.InPool(pool), dispatch.Deadline(time.Hour))
+	actorstest.Run(t, actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}}, func(h *actorstest.Harness) {
+		unique(t, h, 0, work.With("holder"), dispatch.Replace())
+		h.Settle()
+		mustAfter(t, h, "acme", 0, work.With("follower"), dispatch.InPool(pool), dispatch.Unique("k", dispatch.Replace()))
+		h.Advance(1100 * time.Millisecond)
+		if got := k.args("work "); got != "holder follower" {
+			t.Errorf("%q have begun, want the follower when the holder has ended", got)
+		}
+		h.Drain()
+		begin := h.Now()
+		err := h.Scheduler("acme").Crons().Create(dispatch.Trigger{Name: "tick", Schedule: cron.Expr("@every 1m"), Call: slow.With("x"), Overlap: storage.OverlapQueue})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(4*time.Minute + time.Second)
+		for i, e := range k.events("slow") {
+			if got, want := e.At.Sub(begin), time.Minute+time.Duration(i)*90*time.Second; got < want || got > want+100*time.Millisecond {
+				t.Errorf("tick %d began after %v, want %v", i, got, want)
+			}
+		}
+		if n := k.count("slow"); n != 3 {
+			t.Errorf("%d ticks have begun, want 3", n)
 		}
 	})
 }

@@ -19,7 +19,8 @@ func TestStories(t *testing.T) {
 	actorstest.Scripts{
 		Files: "../testdata/scripts/engine/*.txt",
 		Options: func() actors.Options {
-			return actors.Options{Functions: storyFunctions(), Logger: quiet, ClockCheck: time.Second}
+			user := dispatch.NewPool("user", 1, dispatch.Ordered())
+			return actors.Options{Functions: storyFunctions(), Pools: []*dispatch.Pool{user}, Logger: quiet, ClockCheck: time.Second}
 		},
 		Rewrite: *rewrite,
 	}.Run(t)

@@ -350,7 +350,7 @@ func (app *appState) reason(job *storage.Job) string {
 		return why
 	}
 	if job.Pool != "" && app.runs.get(job.ID) == nil && !job.Due.After(app.eng.clock.wall()) {
-		return app.pools.reason(job.Lane())
+		return app.pools.reason(job)
 	}
 	return ""
 }

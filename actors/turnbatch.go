@@ -136,7 +136,7 @@ func (r *turnBatch) end(t *turn, res result) {
 // submit submits the turn's transaction. It is false, with nothing done, if
 // that is the SchedulerActor's to do.
 func (r *turnBatch) submit(t *turn) bool {
-	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 {
+	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 || len(t.tx.Left()) > 0 {
 		return false
 	}
 	if !r.app.store.Stored() && len(r.app.eng.declared.plans) > 0 {

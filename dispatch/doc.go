@@ -57,7 +57,7 @@
 // InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Keep, Limits,
 // MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting,
 // MaxPath, MaxPoolLimit, MaxUniqueSpan, Mutation, MutationCtx, MutationRef,
-// MutationRunner, NewPool, NewRegistry, NoRetry, None, NotAfter, Once, PanicError, Path, Permanent,
+// MutationRunner, NewPool, NewRegistry, NoRetry, None, NotAfter, Once, Ordered, PanicError, Path, Permanent,
 // Pool, PoolOption, Priority, Query, QueryCtx, QueryRef, QueryRunner, Refuse, Registry,
 // Replace, Retry, RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, Tags,
 // TagsOption, Tell, Throttle, Tick, Timeout, Trigger, TriggerFault, TriggerFaults, Unique,

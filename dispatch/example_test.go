@@ -25,6 +25,7 @@ var (
 	dropNote = dispatch.InternalMutation[storage.ID[message], dispatch.None]("notes:drop")
 	sendMail = dispatch.InternalAction[message, dispatch.None]("mail:send")
 	start    = dispatch.Mutation[dispatch.None, string]("example:start")
+	account  = dispatch.NewPool("account", 1, dispatch.Ordered())
 )
 
 // sent is what mail:send has sent.
@@ -63,7 +64,7 @@ func example(startHandler func(*dispatch.MutationCtx) (string, error), host func
 		return
 	}
 	defer os.RemoveAll(dir)
-	eng, err := actors.Open(dir, actors.Options{Functions: reg, Tables: []storage.Schema{notes}})
+	eng, err := actors.Open(dir, actors.Options{Functions: reg, Tables: []storage.Schema{notes}, Pools: []*dispatch.Pool{account}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -259,6 +260,27 @@ func ExampleID() {
 	// Output:
 	// taken: true
 	// {"text":"trial ends"}
+}
+
+// The jobs of one account run one after another, in the order they are due: the second
+// begins when the first has ended, however often that is tried.
+func ExampleOrdered() {
+	example(func(ctx *dispatch.MutationCtx) (string, error) {
+		for _, text := range []string{"opened", "credited"} {
+			if _, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{text}), dispatch.InPool(account, "ann")); err != nil {
+				return "", err
+			}
+		}
+		return "", nil
+	}, func(ctx context.Context, app *actors.App) error {
+		_, err := start.Run(app.As(ctx, nil), dispatch.None{})
+		fmt.Println(<-sent)
+		fmt.Println(<-sent)
+		return err
+	})
+	// Output:
+	// opened, as nobody
+	// credited, as nobody
 }
 
 // A call that comes again within the second takes the place of the one before: one mail is

@@ -13,9 +13,10 @@ const MaxPoolLimit = 100_000
 // jobs that join it (InPool). Each app has as many permits as the limit says, and with
 // keys each key of each app. It is listed in the engine's Options.Pools.
 type Pool struct {
-	name  string
-	limit int
-	held  bool
+	name    string
+	limit   int
+	held    bool
+	ordered bool
 }
 
 // PoolOption changes a pool.
@@ -26,7 +27,7 @@ type PoolOption func(*Pool)
 func HoldWhileStuck() PoolOption { return func(p *Pool) { p.held = true } }
 
 // NewPool makes a pool of so many permits, 1 to MaxPoolLimit. The name is 1 to 64 letters,
-// digits, _, - and ".". It panics if one of them is not so.
+// digits, _, - and ".". It panics if one of them is not so, or the options do not fit.
 func NewPool(name string, limit int, opts ...PoolOption) *Pool {
 	if err := storage.CheckPoolName(name); err != nil {
 		panic("dispatch: " + err.Error())
@@ -37,6 +38,9 @@ func NewPool(name string, limit int, opts ...PoolOption) *Pool {
 	p := &Pool{name: name, limit: limit}
 	for _, opt := range opts {
 		opt(p)
+	}
+	if err := p.checkOrdered(); err != nil {
+		panic("dispatch: " + err.Error())
 	}
 	return p
 }
@@ -120,6 +124,6 @@ func (p Placement) Place(job *storage.Job) {
 		job.Priority = p.Priority
 	}
 	if p.Pool != nil {
-		job.Pool, job.PoolKey = p.Pool.name, p.PoolKey
+		job.Pool, job.PoolKey, job.Ordered = p.Pool.name, p.PoolKey, p.Pool.ordered
 	}
 }

@@ -431,6 +431,8 @@ type Job struct {
 	PoolKey string `protobuf:"bytes,51,opt,name=pool_key,json=poolKey,proto3" json:"pool_key,omitempty"`
 	// Priority is 1 to 4; 0 is the default.
 	Priority uint32 `protobuf:"varint,52,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Ordered: those of its pool and key that come after it wait until it has ended.
+	Ordered bool `protobuf:"varint,68,opt,name=ordered,proto3" json:"ordered,omitempty"`
 	// Unique is the key that the job is the only one of; absent means none.
 	Unique *Unique `protobuf:"bytes,55,opt,name=unique,proto3" json:"unique,omitempty"`
 	// Revision counts how often the call was replaced after an attempt had begun.
@@ -702,6 +704,13 @@ func (x *Job) GetPriority() uint32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *Job) GetOrdered() bool {
+	if x != nil {
+		return x.Ordered
+	}
+	return false
 }
 
 func (x *Job) GetUnique() *Unique {
@@ -2795,7 +2804,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\fonce_parents\x18\x15 \x01(\x04R\vonceParents\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xe5\b\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xff\b\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2834,7 +2843,8 @@ const file_carillon_proto_rawDesc = "" +
 	"notAfterMs\x12\x12\n" +
 	"\x04pool\x182 \x01(\tR\x04pool\x12\x19\n" +
 	"\bpool_key\x183 \x01(\tR\apoolKey\x12\x1a\n" +
-	"\bpriority\x184 \x01(\rR\bpriority\x12(\n" +
+	"\bpriority\x184 \x01(\rR\bpriority\x12\x18\n" +
+	"\aordered\x18D \x01(\bR\aordered\x12(\n" +
 	"\x06unique\x187 \x01(\v2\x10.carillon.UniqueR\x06unique\x12\x1a\n" +
 	"\brevision\x188 \x01(\rR\brevision\x12\x16\n" +
 	"\x06parent\x189 \x01(\fR\x06parent\x12\x12\n" +

@@ -96,6 +96,8 @@ func keyText(space kv.Space, key []byte) string {
 		return "lane of a job"
 	case tagLast:
 		return "last instant of a job"
+	case tagTurn:
+		return "turn of a job"
 	case tagDocument:
 		return "document " + name(1) + " of table " + name(0)
 	case tagIndex:

@@ -144,4 +144,6 @@
 //	     one that is claimed, else of one that has ended, with the end of the row. A job
 //	     of the key that has no row is claimed, and does not become pending again beside
 //	     the one that has (G29).
+//	S22  A job of an ordered pool has a turn exactly while it is held, or is pending, was
+//	     tried before, and is not claimed (G27).
 package storage

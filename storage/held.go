@@ -119,6 +119,9 @@ func (tx *Tx) hold(job *Job, reason string, trigger *Trigger) {
 	if !job.NotAfter.IsZero() {
 		tx.put(keys.lastKey(tagHeld, job), nil)
 	}
+	if key := keys.turnKey(job); key != nil {
+		tx.put(key, []byte{})
+	}
 	tx.noteHeld(job, trigger, "", job.ID)
 }
 
@@ -128,6 +131,10 @@ func (tx *Tx) unhold(job *Job, trigger *Trigger) {
 	tx.delete(tx.app.keys.place(tagHeld, job.place))
 	if !job.NotAfter.IsZero() {
 		tx.delete(tx.app.keys.lastKey(tagHeld, job))
+	}
+	if key := tx.app.keys.turnKey(job); key != nil {
+		tx.delete(key)
+		tx.top().leaveOrder(job)
 	}
 	c := &tx.top().counts
 	if c.held--; c.held == 0 {

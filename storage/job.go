@@ -60,6 +60,7 @@ type Job struct {
 
 	Pool     string // the pool whose permit each attempt needs; "" is none
 	PoolKey  string // the key within the pool; "" is none
+	Ordered  bool   // it keeps those of its pool and key back that come after it, until it has ended
 	Priority int    // 1 (first) to 4; 0, where a job is inserted, is DefaultPriority
 
 	Trigger  string    // the cron trigger the job is a tick of; "" if it is none

@@ -115,6 +115,9 @@ func (c *jobCheck) count(t tag, job *Job) {
 		if !job.NotAfter.IsZero() {
 			c.lanes[string(c.n.lastKey(tagHeld, job))] = true
 		}
+		if key := c.n.turnKey(job); key != nil {
+			c.lanes[string(key)] = true
+		}
 	case tagDead:
 		c.got.dead++
 	case tagHistory:
@@ -223,7 +226,7 @@ func (c *jobCheck) finish() {
 			c.bad("entry %q of the backlog has no pending tick", tail(k))
 		}
 	}
-	for _, t := range []tag{tagLane, tagLast} {
+	for _, t := range []tag{tagLane, tagLast, tagTurn} {
 		for k, v := range c.n.all(c.snap, t) {
 			if err := damageOf(v); err != nil {
 				c.failed(err)

@@ -411,6 +411,7 @@ func errorText(s string) string {
 func (tx *Tx) takePending(job *Job) {
 	tx.delete(tx.app.keys.place(tagQueue, job.place))
 	tx.removeLanes(job)
+	tx.top().leaveOrder(job)
 	tx.top().counts.pending--
 }
 

@@ -24,6 +24,7 @@ import (
 //	number ‖ 'b' ‖ trigger ‖ 0 ‖ kind ‖ slot   (empty) the trigger's backlog: backlog.go
 //	number ‖ 'p' ‖ …                           (empty) the job's lanes: lane.go
 //	number ‖ 'e' ‖ …                           (empty) jobs with a NotAfter: notafter.go
+//	number ‖ 'j' ‖ …                           (empty) the job has its turn: ordered.go
 //	number ‖ 'y' ‖ …                           unique keys: unique.go
 //	number ‖ 'o' ‖ seq ‖ name                  what a job has scheduled once: once.go
 //	number ‖ 's' ‖ table                       what indexes the table has
@@ -45,6 +46,7 @@ const (
 	tagBacklog  tag = 'b'
 	tagLane     tag = 'p'
 	tagLast     tag = 'e'
+	tagTurn     tag = 'j'
 	tagDocument tag = 't'
 	tagIndex    tag = 'i'
 	tagMisfit   tag = 'u'
@@ -53,7 +55,7 @@ const (
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

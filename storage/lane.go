@@ -77,6 +77,8 @@ func checkLanes(job *Job) error {
 		return fmt.Errorf("%w: priority %d, want %d to %d", ErrInvalid, job.Priority, MinPriority, MaxPriority)
 	case job.Pool == "" && job.PoolKey != "":
 		return fmt.Errorf("%w: pool key %s without a pool", ErrInvalid, quote(job.PoolKey))
+	case job.Pool == "" && job.Ordered:
+		return fmt.Errorf("%w: an ordered job without a pool", ErrInvalid)
 	case job.Pool != "":
 		if err := CheckPoolName(job.Pool); err != nil {
 			return err
@@ -108,8 +110,10 @@ func (n keyspace) byPriority(priority int) []byte {
 }
 
 // lane is the prefix of what waits in the lane.
-func (n keyspace) lane(l Lane) []byte {
-	b := append(n.prefix(tagLane), l.Pool...)
+func (n keyspace) lane(l Lane) []byte { return n.inLane(tagLane, l) }
+
+func (n keyspace) inLane(t tag, l Lane) []byte {
+	b := append(n.prefix(t), l.Pool...)
 	b = append(append(b, 0), l.Key...)
 	return append(b, 0)
 }
@@ -124,6 +128,9 @@ func (n keyspace) laneKeys(job *Job) (keys [][]byte) {
 	}
 	if !job.NotAfter.IsZero() {
 		keys = append(keys, n.lastKey(tagQueue, job))
+	}
+	if key := n.turnKey(job); key != nil {
+		keys = append(keys, key)
 	}
 	return keys
 }

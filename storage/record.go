@@ -91,7 +91,7 @@ func encodeJob(job *Job) []byte {
 		Parent:        encodeParent(job.Parent),
 		Once:          job.Once,
 	}
-	p.Pool, p.PoolKey = job.Pool, job.PoolKey
+	p.Pool, p.PoolKey, p.Ordered = job.Pool, job.PoolKey, job.Ordered
 	if job.Priority != DefaultPriority {
 		p.Priority = uint32(job.Priority)
 	}
@@ -160,6 +160,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Forgotten:     int(r.Forgotten),
 		Pool:          r.Pool,
 		PoolKey:       r.PoolKey,
+		Ordered:       r.Ordered,
 		Priority:      DefaultPriority,
 		Unique:        decodeUnique(r.Unique),
 		Revision:      int(r.Revision),

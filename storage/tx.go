@@ -42,6 +42,7 @@ type layer struct {
 	canceled []JobID // claimed jobs that were canceled
 	ticks    []Job   // ticks of triggers that were canceled
 	moved    bool    // a job may be in inserted more than once
+	left     []Lane  // ordered, of jobs that are where they were no more
 }
 
 // Nested runs fn on a transaction nested in w's. If fn returns nil its writes
@@ -78,6 +79,7 @@ func (w JobWriter) Nested(fn func(JobWriter) error) error {
 		parent.canceled = append(parent.canceled, child.canceled...)
 		parent.ticks = append(parent.ticks, child.ticks...)
 		parent.moved = parent.moved || child.moved
+		parent.left = append(parent.left, child.left...)
 	}()
 	inner := JobWriter{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1, limits: w.v.limits}}
 	if err := fn(inner); err != nil {
