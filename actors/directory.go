@@ -299,7 +299,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	} else {
 		ref.woken.Store(true)
 	}
-	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(), ref: ref, limits: d.eng.limitsOf(id)}
+	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(d.eng.opts.Functions), ref: ref, limits: d.eng.limitsOf(id)}
 	ref.app.pools = newPools(d.eng.pools, ref.app.runs)
 	if lost := d.lost[id]; lost != nil {
 		ref.app.runs.lost = lost
@@ -315,6 +315,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	store.SetLive(ref.app.runs.live)
 	store.SetReason(ref.app.reason)
 	store.SetStopping(ref.app.runs.stopping)
+	store.SetNames(ref.app.runs.names.others)
 	sup := &supervisor{app: ref.app}
 	sup.ready.Add(1)
 	// It gets hardly a message, and this mailbox has no room until one comes.

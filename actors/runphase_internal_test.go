@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -68,7 +69,7 @@ func TestWhatPhasesOfARunSay(t *testing.T) {
 func TestNoHandlerBegins(t *testing.T) {
 	cancel := context.CancelCauseFunc(func(error) {})
 	claimed := func() (*runs, *run) {
-		rs, r := newRuns(), &run{app: &appState{id: "acme"}, job: storage.Job{ID: "a"}}
+		rs, r := newRuns(dispatch.NewRegistry()), &run{app: &appState{id: "acme"}, job: storage.Job{ID: "a"}}
 		rs.add(r)
 		return rs, r
 	}
@@ -102,5 +103,5 @@ func TestARunsPhaseThatIsNotDrawnIsRefused(t *testing.T) {
 			t.Errorf("panic %v, want %v", got, want)
 		}
 	}()
-	newRuns().mustMove(r, turnAsked)
+	newRuns(dispatch.NewRegistry()).mustMove(r, turnAsked)
 }

@@ -38,13 +38,14 @@ type run struct {
 type runs struct {
 	mu    sync.Mutex
 	byID  map[storage.JobID]*run
-	byKey map[string][]*run            // those with a unique key
+	byKey map[string][]*run // those with a unique key
+	names keyNames
 	left  map[*handle]*leftBehind      // handlers that were given up and have not returned; of calls, too
 	lost  map[storage.ClaimID]struct{} // claims of this process whose handler began and whose end is not durable
 }
 
-func newRuns() *runs {
-	return &runs{byID: map[storage.JobID]*run{}}
+func newRuns(functions *dispatch.Registry) *runs {
+	return &runs{names: keyNames{functions}, byID: map[storage.JobID]*run{}}
 }
 
 func (rs *runs) add(r *run) {

@@ -279,7 +279,7 @@ func (app *appState) leaveBehind(h *handle, l leftBehind, grace time.Duration) {
 func leftOfRun(r *run, late bool) leftBehind {
 	return leftBehind{
 		StuckHandler: StuckHandler{Function: r.path, Job: r.job.ID, Attempt: r.attempt},
-		trigger:      r.job.Trigger, lane: r.job.Lane(), key: r.job.UniqueKey(), tick: !r.job.Slot.IsZero(), late: late,
+		trigger:      r.job.Trigger, lane: r.job.Lane(), key: r.app.runs.keyOf(&r.job), tick: !r.job.Slot.IsZero(), late: late,
 	}
 }
 

@@ -322,3 +322,41 @@ func TestG29_RetryManyPassesOverJobsWhoseKeyIsHeld(t *testing.T) {
 		wantState(t, h, "acme", held.ID, storage.StatePending, 0)
 	})
 }
+
+// TestG29_AKeyFollowsARenamedFunction: jobs that were stored under the former path hold the
+// keys of the function, while they wait and while they run.
+func TestG29_AKeyFollowsARenamedFunction(t *testing.T) {
+	slow := func(k *kit, path string, opts ...dispatch.FunctionOption) *dispatch.ActionRef[string, none] {
+		return k.action(path, func(ctx *dispatch.ActionCtx, name string) error {
+			defer k.enter("all")()
+			k.note("start "+name, ctx.Job)
+			time.Sleep(5 * time.Second)
+			return nil
+		}, opts...)
+	}
+	before, k := newKit(), newKit()
+	old := slow(before, "t:old")
+	renamed := slow(k, "t:new", dispatch.Formerly("t:old"))
+	actorstest.Run(t, actors.Options{Functions: before.reg, Logger: quiet}, func(h *actorstest.Harness) {
+		first := unique(t, h, time.Minute, old.With("0"), dispatch.Keep())
+		h.Reconfigure(func(o *actors.Options) { o.Functions = k.reg })
+		if done := unique(t, h, time.Minute, renamed.With("1"), dispatch.Keep()); !done.Kept || done.ID != first.ID {
+			t.Errorf("after the rename: %+v, want job %s kept", done, first.ID)
+		}
+		h.Advance(time.Minute)
+		if _, err := h.Scheduler("acme").RunAfter(0, renamed.With("2"), dispatch.Unique("k", dispatch.Refuse())); !strings.Contains(fmt.Sprint(err), string(first.ID)) {
+			t.Errorf("while it runs: %v, want already_exists that names %s", err, first.ID)
+		}
+		second := unique(t, h, 0, renamed.With("3"), dispatch.Replace())
+		if second.Holder != first.ID || second.Replaced {
+			t.Errorf("while it runs: %+v, want a follower of %s", second, first.ID)
+		}
+		if why := h.Job("acme", second.ID).Reason; !strings.Contains(why, string(first.ID)) {
+			t.Errorf("it waits because of %q, want job %s named", why, first.ID)
+		}
+		h.Advance(time.Minute)
+		if got, most := k.args("start "), k.mostAtOnce("all"); got != "0 3" || most != 1 {
+			t.Errorf("%s have started, %d at once, want 0 3, one at once", got, most)
+		}
+	})
+}

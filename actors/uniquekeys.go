@@ -3,7 +3,9 @@ package actors
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -11,13 +13,39 @@ import (
 // at once, unless they may, and that the key of a canceled job is not free before its
 // handler has returned or was given up (G29).
 
+// keyNames names functions for unique keys, which stay the same through a rename
+// (dispatch.Formerly).
+type keyNames struct{ functions *dispatch.Registry }
+
+// others are the other paths that the function of the path has, or had.
+func (n keyNames) others(path string) []string {
+	fn, ok := n.functions.Lookup(path)
+	if !ok || len(fn.Formerly) == 0 {
+		return nil
+	}
+	paths := append([]string{fn.Path}, fn.Formerly...)
+	return slices.DeleteFunc(paths, func(p string) bool { return p == path })
+}
+
+// current is the key under the path that its function has now.
+func (n keyNames) current(key string) string {
+	path, rest, _ := strings.Cut(key, "\x00")
+	if fn, ok := n.functions.Lookup(path); ok && fn.Path != path {
+		return fn.Path + "\x00" + rest
+	}
+	return key
+}
+
+// keyOf is the unique key of the job, or "".
+func (rs *runs) keyOf(job *storage.Job) string { return rs.names.current(job.UniqueKey()) }
+
 // list enters the run. The caller has rs.mu.
 func (rs *runs) list(r *run) {
 	if was := rs.byID[r.job.ID]; was != nil {
 		rs.unlist(was)
 	}
 	rs.byID[r.job.ID] = r
-	if key := r.job.UniqueKey(); key != "" {
+	if key := rs.keyOf(&r.job); key != "" {
 		if rs.byKey == nil {
 			rs.byKey = map[string][]*run{}
 		}
@@ -28,7 +56,7 @@ func (rs *runs) list(r *run) {
 // unlist takes the run off the table. The caller has rs.mu.
 func (rs *runs) unlist(r *run) {
 	delete(rs.byID, r.job.ID)
-	key := r.job.UniqueKey()
+	key := rs.keyOf(&r.job)
 	if key == "" {
 		return
 	}
@@ -43,6 +71,7 @@ func (rs *runs) unlist(r *run) {
 // stopping returns a job of the unique key whose handler runs, in a goroutine of its own, or
 // was told to stop and has time to return; "" if there is none.
 func (rs *runs) stopping(key string) storage.JobID {
+	key = rs.names.current(key)
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for _, r := range rs.byKey[key] {
@@ -70,7 +99,7 @@ func (rs *runs) before(job *storage.Job) storage.JobID {
 	if job.Unique == nil || job.Unique.PendingOnly {
 		return ""
 	}
-	key := job.UniqueKey()
+	key := rs.keyOf(job)
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for _, r := range rs.byKey[key] {

@@ -53,6 +53,7 @@ type App struct {
 	live    atomic.Pointer[func(JobID) bool]
 	reason  atomic.Pointer[func(*Job) string]
 	stops   atomic.Pointer[func(string) JobID]
+	names   atomic.Pointer[func(string) []string]
 
 	schema    map[string]*tableInfo // the tables the store was opened with
 	maxJobs   atomic.Int64
@@ -141,6 +142,17 @@ func (a *App) SetReason(reason func(*Job) string) { a.reason.Store(&reason) }
 // SetStopping sets what says which canceled job of a unique key (Job.UniqueKey) still
 // runs, "" if none does. It may be called from any goroutine and must not block.
 func (a *App) SetStopping(fn func(key string) JobID) { a.stops.Store(&fn) }
+
+// SetNames sets what says which other paths the function of a path has, or had: its unique
+// keys are the same under all of them. It may be called from any goroutine and must not block.
+func (a *App) SetNames(fn func(function string) []string) { a.names.Store(&fn) }
+
+func (a *App) otherNames(function string) []string {
+	if fn := a.names.Load(); fn != nil {
+		return (*fn)(function)
+	}
+	return nil
+}
 
 func (a *App) stopping(key string) JobID {
 	if fn := a.stops.Load(); fn != nil {

@@ -72,11 +72,14 @@ func (j *Job) UniqueKey() string {
 	case u == nil:
 		return ""
 	case u.AppWide:
-		return "\x00" + u.Key
+		return keyIn("", u.Key)
 	default:
-		return j.Function + "\x00" + u.Key
+		return keyIn(j.Function, u.Key)
 	}
 }
+
+// keyIn is the key among those of the function, "" is the app.
+func keyIn(function, key string) string { return function + "\x00" + key }
 
 // admit decides what becomes of a job that has a unique key.
 func (v *view) admit(job Job) (Told, error) {
@@ -87,7 +90,7 @@ func (v *view) admit(job Job) (Told, error) {
 	}
 	u.Since, u.LastStart = time.Time{}, time.Time{}
 	job.Unique = &u
-	row, err := tx.keyRow(job.UniqueKey())
+	row, err := tx.keyRowOf(&job)
 	if err != nil {
 		return Told{}, err
 	}
@@ -134,7 +137,12 @@ func (v *view) admitBeside(job Job, row *keyRow) (Told, error) {
 		tx.putOff(&job)
 		return v.own(job, row)
 	}
-	return v.replace(job, holder, t)
+	done, err := v.replace(job, holder, t)
+	if err == nil && row.key != job.UniqueKey() {
+		tx.forgetKey(row)
+		tx.putKey(&keyRow{key: job.UniqueKey(), job: done.ID})
+	}
+	return done, err
 }
 
 func keyHeld(key string, id JobID, why string) error {
@@ -143,23 +151,30 @@ func keyHeld(key string, id JobID, why string) error {
 
 // holderOf reads the job that holds a key and has not ended.
 func (tx *Tx) holderOf(row *keyRow) (Job, tag, error) {
-	p, t, found, err := tx.locate(row.job)
-	if err != nil {
+	job, t, err := tx.unended(row.job)
+	switch {
+	case err != nil:
 		return Job{}, 0, err
-	}
-	if !found || t != tagQueue && t != tagHeld {
+	case t == 0:
 		return Job{}, 0, fmt.Errorf("%w: app %s: unique key %s belongs to job %s, which is not pending", ErrCorrupt, tx.app.id, quote(row.key), row.job)
+	case job.UniqueKey() != row.key:
+		return Job{}, 0, fmt.Errorf("%w: app %s: unique key %s belongs to job %s, which has another", ErrCorrupt, tx.app.id, quote(row.key), row.job)
+	}
+	return job, t, nil
+}
+
+// unended reads a job that is pending, running or held, and where it lies: 0 if there is none.
+func (tx *Tx) unended(id JobID) (job Job, t tag, err error) {
+	p, t, found, err := tx.locate(id)
+	if err != nil || !found || t != tagQueue && t != tagHeld {
+		return Job{}, 0, err
 	}
 	data, err := tx.get(tx.app.keys.place(t, p))
 	if err != nil {
 		return Job{}, 0, err
 	}
-	job, err := decodeJob(p, data)
-	if err != nil {
-		return Job{}, 0, fmt.Errorf("app %s: job %s: %w", tx.app.id, row.job, err)
-	}
-	if job.UniqueKey() != row.key {
-		return Job{}, 0, fmt.Errorf("%w: app %s: unique key %s belongs to job %s, which has another", ErrCorrupt, tx.app.id, quote(row.key), row.job)
+	if job, err = decodeJob(p, data); err != nil {
+		return Job{}, 0, fmt.Errorf("app %s: job %s: %w", tx.app.id, id, err)
 	}
 	return job, t, nil
 }

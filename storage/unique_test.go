@@ -525,3 +525,64 @@ func mustInsertOne(u *uniqueApp, job storage.Job) (id storage.JobID) {
 	u.tx(func(tx *storage.Tx) { id = mustInsert(u.t, tx.JobWriter(), job) })
 	return id
 }
+
+// TestG29_AKeyFollowsItsFunctionThroughARename: each policy finds the job that was stored
+// under another name of the function, and there is one row of the key.
+func TestG29_AKeyFollowsItsFunctionThroughARename(t *testing.T) {
+	for _, running := range []bool{false, true} {
+		for _, policy := range []storage.UniquePolicy{storage.UniqueKeep, storage.UniqueReplace, storage.UniqueThrottle, storage.UniqueRefuse} {
+			u := newUniqueApp(t)
+			unique := storage.Unique{Key: "k", Policy: policy, MaxWait: time.Hour}
+			if policy == storage.UniqueThrottle {
+				unique.Every = time.Minute
+			}
+			old := u.mustAsk(0, `1`, unique).ID
+			var claimed storage.Job
+			if running {
+				claimed = u.start(old)
+			}
+			u.app.SetNames(func(function string) []string {
+				return map[string][]string{"a:b": {"a:new"}, "a:new": {"a:b"}}[function]
+			})
+			ask := func() (done storage.Told, err error) {
+				u.tx(func(tx *storage.Tx) {
+					key := unique
+					done, err = tx.JobWriter().Schedule(storage.Job{Function: "a:new", Args: []byte(`2`), Due: u.now.Add(time.Second), EnqueuedAt: u.now, Unique: &key})
+				})
+				u.check()
+				return done, err
+			}
+			done, err := ask()
+			switch {
+			case policy == storage.UniqueRefuse:
+				if !errors.Is(err, storage.ErrExists) || !strings.Contains(err.Error(), string(old)) {
+					t.Errorf("%s, running %t: %v, want ErrExists that names %s", policy, running, err, old)
+				}
+				continue
+			case err != nil:
+				t.Fatal(err)
+			case policy == storage.UniqueKeep:
+				if !done.Kept || done.ID != old {
+					t.Errorf("%s, running %t: %+v, want %s kept", policy, running, done, old)
+				}
+				continue
+			case !running:
+				if job := u.job(old); !done.Replaced || done.ID != old || job.Function != "a:new" || string(job.Args) != `2` {
+					t.Errorf("%s: %+v, and the job is %s(%s)", policy, done, job.Function, job.Args)
+				}
+			case done.Holder != old || done.ID == old:
+				t.Errorf("%s: %+v, want a follower of %s", policy, done, old)
+			default:
+				u.end(claimed, storage.End{State: storage.StatePending, Due: u.now, Error: errOops, StartedAt: u.now})
+				u.check()
+				if job := u.job(old); job.State != storage.StateCanceled {
+					t.Errorf("%s: the job before is %s, want canceled", policy, job.State)
+				}
+			}
+			id := done.ID
+			if done, err := ask(); err != nil || done.ID != id || !done.Replaced {
+				t.Errorf("%s, running %t: once more: %+v, %v, want %s replaced", policy, running, done, err, id)
+			}
+		}
+	}
+}

@@ -14,7 +14,7 @@ type keyState struct {
 	mine     bool    // it says that the key is the job's
 	follower *Job    // the later job that the key belongs to; nil: there is none
 	pending  bool    // the follower is in the bucket, and not claimed
-	before   JobID   // an earlier job of the key that runs yet; "" if none does
+	before   *Job    // an earlier job of the key that runs yet; nil if none does
 }
 
 // superseded says whether a later job of the key has come.
@@ -25,7 +25,7 @@ func (tx *Tx) keyOf(job *Job) (k keyState, err error) {
 	if job.Unique == nil {
 		return k, nil
 	}
-	row, err := tx.keyRow(job.UniqueKey())
+	row, err := tx.keyRowOf(job)
 	if err != nil {
 		return k, unlessDamaged(err)
 	}
@@ -36,12 +36,12 @@ func (tx *Tx) keyOf(job *Job) (k keyState, err error) {
 	case row.job == job.ID:
 		k.mine = true
 		if id := tx.app.stopping(row.key); id != "" && id != job.ID {
-			_, t, found, err := tx.locate(id)
+			before, t, err := tx.unended(id)
 			if err != nil {
 				return k, unlessDamaged(err)
 			}
-			if found && t == tagQueue {
-				k.before = id
+			if t == tagQueue {
+				k.before = &before
 			}
 		}
 		return k, nil
@@ -126,8 +126,8 @@ func (tx *Tx) endKey(job *Job, k keyState, state State) {
 	tx.forgetKey(k.row)
 	row := keyRow{key: k.row.key, job: job.ID}
 	switch {
-	case k.before != "":
-		tx.putKey(&keyRow{key: k.row.key, job: k.before})
+	case k.before != nil:
+		tx.putKey(&keyRow{key: k.before.UniqueKey(), job: k.before.ID})
 		return
 	case state == StateSuccess && u.HeldFor > 0:
 		row.span, row.until = u.HeldFor.Milliseconds(), ceilMs(tx.now.Add(u.HeldFor))
@@ -158,7 +158,7 @@ func (tx *Tx) takeKeyBack(job *Job) error {
 	if job.Unique == nil {
 		return nil
 	}
-	row, err := tx.keyRow(job.UniqueKey())
+	row, err := tx.keyRowOf(job)
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,21 @@ func (tx *Tx) keyRow(key string) (*keyRow, error) {
 	return row, nil
 }
 
+// keyRowOf reads the row of the job's key, or else the one that it has under another name of
+// the function. A row is always of the name that its job was stored with.
+func (tx *Tx) keyRowOf(job *Job) (*keyRow, error) {
+	row, err := tx.keyRow(job.UniqueKey())
+	if row != nil || err != nil || job.Unique.AppWide {
+		return row, err
+	}
+	for _, name := range tx.app.otherNames(job.Function) {
+		if row, err = tx.keyRow(keyIn(name, job.Unique.Key)); row != nil || err != nil {
+			return row, err
+		}
+	}
+	return nil, nil
+}
+
 // boundKey has a row last no longer than its span from now: it may be of a clock that
 // has been set back since.
 func (tx *Tx) boundKey(row *keyRow) {
