@@ -15,16 +15,19 @@ func (s *scheduler) rearm() {
 			wait = d
 		}
 	}
-	wall := s.eng.clock.wall()
+	wall, elapsed := s.eng.clock.wall(), s.eng.clock.elapsed()
 	if s.runQueue.len() > 0 && !s.phase().draining() {
 		due := s.runQueue.first().job.Due.Sub(wall)
-		if s.started < s.permits {
+		may, wait := s.starts.left(elapsed)
+		switch ahead := due - s.eng.opts.ClaimAhead; { // it asks for a permit then
+		case may == 0:
+			sooner(max(wait, ahead))
+		case s.started < s.permits:
 			sooner(due)
-		} else if !s.soon(wall) {
-			sooner(due - s.eng.opts.ClaimAhead) // it asks for a permit then
+		case !s.soon(wall):
+			sooner(ahead)
 		}
 	}
-	elapsed := s.eng.clock.elapsed()
 	if s.paused() {
 		sooner(s.resumeAt - elapsed)
 	} else if next := s.nextWork(); !next.IsZero() && !s.phase().draining() && s.holder == nil {

@@ -10,15 +10,18 @@ import (
 // AppLimits are limits of one app, for Options.AppLimits. A zero field is what the
 // Options say for every app, within the same bounds.
 type AppLimits struct {
-	MaxJobs     int              // instead of Options.MaxJobs
-	Concurrency int              // instead of Options.AppConcurrency
-	TxLimits    storage.TxLimits // each field instead of that of Options.TxLimits
+	MaxJobs         int              // instead of Options.MaxJobs
+	MaxArgBytes     int64            // instead of Options.MaxArgBytes
+	Concurrency     int              // instead of Options.AppConcurrency
+	StartsPerSecond int              // instead of Options.AppStartsPerSecond
+	TxLimits        storage.TxLimits // each field instead of that of Options.TxLimits
 }
 
 // limitsOf asks for the limits of the app. Ones that are out of bounds, and a panic, are
 // logged, and those of every app stand: a slip in a number must not stop an app's jobs.
 func (e *Engine) limitsOf(id storage.AppID) AppLimits {
-	every := AppLimits{e.opts.MaxJobs, e.opts.AppConcurrency, e.opts.TxLimits}
+	o := &e.opts
+	every := AppLimits{o.MaxJobs, o.MaxArgBytes, o.AppConcurrency, o.AppStartsPerSecond, o.TxLimits}
 	if e.opts.AppLimits == nil {
 		return every
 	}
@@ -33,6 +36,7 @@ func (e *Engine) limitsOf(id storage.AppID) AppLimits {
 	for _, f := range []struct{ own, every *int }{
 		{&own.MaxJobs, &every.MaxJobs},
 		{&own.Concurrency, &every.Concurrency},
+		{&own.StartsPerSecond, &every.StartsPerSecond},
 		{&own.TxLimits.Jobs, &every.TxLimits.Jobs},
 		{&own.TxLimits.Writes, &every.TxLimits.Writes},
 		{&own.TxLimits.Bytes, &every.TxLimits.Bytes},
@@ -40,6 +44,9 @@ func (e *Engine) limitsOf(id storage.AppID) AppLimits {
 		if *f.own == 0 {
 			*f.own = *f.every
 		}
+	}
+	if own.MaxArgBytes == 0 {
+		own.MaxArgBytes = every.MaxArgBytes
 	}
 	return own
 }
@@ -57,6 +64,12 @@ func (l *AppLimits) check() error {
 	err := l.TxLimits.Check()
 	if l.MaxJobs < 0 {
 		err = errors.Join(err, fmt.Errorf("field MaxJobs is %d, want 1 or more", l.MaxJobs))
+	}
+	if l.MaxArgBytes < 0 {
+		err = errors.Join(err, fmt.Errorf("field MaxArgBytes is %d, want 1 or more", l.MaxArgBytes))
+	}
+	if l.StartsPerSecond < 0 || l.StartsPerSecond > maxStartRate {
+		err = errors.Join(err, fmt.Errorf("field StartsPerSecond is %d, want 1 to 100,000", l.StartsPerSecond))
 	}
 	if l.Concurrency < 0 || l.Concurrency > 100_000 {
 		err = errors.Join(err, fmt.Errorf("field Concurrency is %d, want 1 to 100,000", l.Concurrency))

@@ -35,7 +35,7 @@ func TestG24_LimitsOfOneApp(t *testing.T) {
 			case "small":
 				return actors.AppLimits{MaxJobs: 10, Concurrency: 2, TxLimits: storage.TxLimits{Jobs: 8}}
 			case "wrong":
-				return actors.AppLimits{MaxJobs: -1, Concurrency: 1}
+				return actors.AppLimits{MaxJobs: -1, Concurrency: 1, MaxArgBytes: -1, StartsPerSecond: 100_001}
 			case "faulty":
 				panic("no such tenant")
 			}
@@ -80,7 +80,7 @@ func TestG24_LimitsOfOneApp(t *testing.T) {
 			}
 		}
 	})
-	for _, want := range []string{"app=wrong err=\"field MaxJobs is -1", "app=faulty err=\"panic: no such tenant"} {
+	for _, want := range []string{"app=wrong err=\"field MaxJobs is -1", "field MaxArgBytes is -1", "field StartsPerSecond is 100001", "app=faulty err=\"panic: no such tenant"} {
 		if !strings.Contains(log.text(), want) {
 			t.Errorf("the log has no %s:\n%s", want, log.text())
 		}

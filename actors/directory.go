@@ -300,6 +300,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 		ref.woken.Store(true)
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(d.eng.opts.Functions), ref: ref, limits: d.eng.limitsOf(id)}
+	ref.app.starts.most = ref.app.limits.StartsPerSecond
 	ref.app.pools = newPools(d.eng.pools, ref.app.runs)
 	if lost := d.lost[id]; lost != nil {
 		ref.app.runs.lost = lost
@@ -309,6 +310,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
 	store.SetMaxJobs(ref.app.limits.MaxJobs)
+	store.SetMaxArgBytes(ref.app.limits.MaxArgBytes)
 	store.SetRetention(d.eng.opts.Retention)
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
 	store.SetRegistry(d.eng.registry)

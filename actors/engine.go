@@ -118,7 +118,7 @@ func (o *Options) check() (plans []storage.Trigger, err error) {
 // storage are the options of the store.
 func (o *Options) storage() storage.Options {
 	opts := storage.Options{
-		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs,
+		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs, MaxArgBytes: o.MaxArgBytes,
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
 		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.Testing.NoSync, Fault: o.Testing.Fault,
 		LogMemory: o.Testing.LogMemory, LogSegment: o.Testing.LogSegment, LogKeep: o.LogKeep,

@@ -56,8 +56,16 @@ type Options struct {
 	// Concurrency is how many jobs of all apps run at once, shared round-robin
 	// over the apps with due work, 1 to 1,000,000. Default 1,024.
 	Concurrency int
+	// AppStartsPerSecond is how many attempts of one app's jobs begin in any second, ticks
+	// and retries among them, 1 to 100,000. Those above it wait, and nothing is refused. It is
+	// kept in memory: after a restart, or a sleep of the app, it begins anew. Default 0:
+	// any number.
+	AppStartsPerSecond int
 	// MaxJobs is how many pending and running jobs an app may have. Default 10,000,000.
 	MaxJobs int
+	// MaxArgBytes is how many bytes of arguments those jobs may have together; ticks of
+	// triggers are counted and never refused. Default 16 GiB.
+	MaxArgBytes int64
 	// TxLimits bound what one mutation writes, with all that is nested in it. The
 	// call that would pass one is refused with resource_exhausted, which a job is
 	// not retried for. Default 10,000 jobs scheduled, 32,000 writes, 16 MiB.
@@ -149,6 +157,9 @@ func (o Options) withDefaults() Options {
 	}
 	setInt(&o.AppConcurrency, 64)
 	setInt(&o.MaxJobs, 10_000_000)
+	if o.MaxArgBytes == 0 {
+		o.MaxArgBytes = 16 << 30
+	}
 	setInt(&o.Concurrency, 1024)
 	setInt(&o.KeepFinished, 100_000)
 	setInt(&o.KeepDead, 100_000)
@@ -192,6 +203,9 @@ func (o Options) validate() error {
 	}
 	if o.AppConcurrency < 1 || o.AppConcurrency > 100_000 {
 		bad("AppConcurrency", o.AppConcurrency, "1 to 100,000")
+	}
+	if o.AppStartsPerSecond < 0 || o.AppStartsPerSecond > maxStartRate {
+		bad("AppStartsPerSecond", o.AppStartsPerSecond, "0 to 100,000")
 	}
 	if o.Concurrency < 1 || o.Concurrency > 1_000_000 {
 		bad("Concurrency", o.Concurrency, "1 to 1,000,000")

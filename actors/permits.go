@@ -31,7 +31,8 @@ func (s *scheduler) releasePermit() {
 func (s *scheduler) askPermits(wall time.Time) {
 	want := s.started
 	if s.soon(wall) {
-		want += s.runQueue.len()
+		may, _ := s.starts.left(s.eng.clock.elapsed())
+		want += min(s.runQueue.len(), may)
 	}
 	want = min(want, s.limits.Concurrency)
 	switch more := want - s.permits; {

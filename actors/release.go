@@ -25,6 +25,9 @@ func (s *scheduler) release() {
 		if s.started >= s.permits {
 			break
 		}
+		if may, _ := s.starts.left(s.eng.clock.elapsed()); may == 0 {
+			break
+		}
 		s.runQueue.pop()
 		if r.job.TooLate(wall) {
 			s.endRun(ending{run: r, err: cutByTime})
@@ -75,6 +78,7 @@ func (s *scheduler) launch(r *run) *invocation {
 		s.runs.mustMove(r, turnAsked)
 	}
 	s.started++
+	s.starts.note(s.eng.clock.elapsed())
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {
 		cancel(nil)

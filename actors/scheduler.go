@@ -57,7 +57,8 @@ type scheduler struct {
 type appState struct {
 	eng         *Engine
 	id          storage.AppID
-	limits      AppLimits // no field is zero
+	limits      AppLimits // no field is zero but StartsPerSecond, which may be
+	starts      startRate
 	store       *storage.App
 	runs        *runs
 	pools       *pools

@@ -350,9 +350,11 @@ func (app *appState) reason(job *storage.Job) string {
 		return why
 	}
 	if job.Pool != "" && app.runs.get(job.ID) == nil && !job.Due.After(app.eng.clock.wall()) {
-		return app.pools.reason(job)
+		if why := app.pools.reason(job); why != "" {
+			return why
+		}
 	}
-	return ""
+	return app.rateReason(job)
 }
 
 // waitingFor returns the handler that was given up and that the job waits for, or nil.

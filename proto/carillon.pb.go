@@ -204,8 +204,11 @@ type App struct {
 	Corrected uint64 `protobuf:"varint,10,opt,name=corrected,proto3" json:"corrected,omitempty"`
 	// Lasting counts the unique keys whose job has ended, and once_parents the jobs that
 	// have scheduled others once.
-	Lasting       uint64 `protobuf:"varint,20,opt,name=lasting,proto3" json:"lasting,omitempty"`
-	OnceParents   uint64 `protobuf:"varint,21,opt,name=once_parents,json=onceParents,proto3" json:"once_parents,omitempty"`
+	Lasting     uint64 `protobuf:"varint,20,opt,name=lasting,proto3" json:"lasting,omitempty"`
+	OnceParents uint64 `protobuf:"varint,21,opt,name=once_parents,json=onceParents,proto3" json:"once_parents,omitempty"`
+	// ArgBytes is one more than the bytes of arguments of the pending and held jobs. 0 is not
+	// known: an earlier release has written the record.
+	ArgBytes      uint64 `protobuf:"varint,75,opt,name=arg_bytes,json=argBytes,proto3" json:"arg_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,6 +323,13 @@ func (x *App) GetLasting() uint64 {
 func (x *App) GetOnceParents() uint64 {
 	if x != nil {
 		return x.OnceParents
+	}
+	return 0
+}
+
+func (x *App) GetArgBytes() uint64 {
+	if x != nil {
+		return x.ArgBytes
 	}
 	return 0
 }
@@ -2787,7 +2797,7 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xb9\x02\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xd6\x02\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -2801,7 +2811,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\tcorrected\x18\n" +
 	" \x01(\x04R\tcorrected\x12\x18\n" +
 	"\alasting\x18\x14 \x01(\x04R\alasting\x12!\n" +
-	"\fonce_parents\x18\x15 \x01(\x04R\vonceParents\"B\n" +
+	"\fonce_parents\x18\x15 \x01(\x04R\vonceParents\x12\x1b\n" +
+	"\targ_bytes\x18K \x01(\x04R\bargBytes\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xff\b\n" +

@@ -49,6 +49,13 @@ func (m *App) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.ArgBytes != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ArgBytes))
+		i--
+		dAtA[i] = 0x4
+		i--
+		dAtA[i] = 0xd8
+	}
 	if m.OnceParents != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.OnceParents))
 		i--
@@ -2294,6 +2301,9 @@ func (m *App) SizeVT() (n int) {
 	if m.OnceParents != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.OnceParents))
 	}
+	if m.ArgBytes != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.ArgBytes))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -3434,6 +3444,25 @@ func (m *App) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.OnceParents |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 75:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ArgBytes", wireType)
+			}
+			m.ArgBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ArgBytes |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -28,6 +28,8 @@ type counts struct {
 
 	lasting     uint64 // unique keys whose jobs have ended
 	onceParents uint64 // jobs that have scheduled others once
+
+	argBytes int64 // of the arguments of pending and held jobs; -1: not known (argbytes.go)
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -57,6 +59,7 @@ type App struct {
 
 	schema    map[string]*tableInfo // the tables the store was opened with
 	maxJobs   atomic.Int64
+	maxArgs   atomic.Int64 // SetMaxArgBytes
 	retention atomic.Int64
 	registry  string // SetRegistry
 
@@ -66,6 +69,7 @@ type App struct {
 	deadSince     atomic.Int64  // counts.deadSince, for readers
 	finished      atomic.Int64  // counts.done, for readers
 	heldNow       atomic.Int64  // counts.held, for readers
+	argsNow       atomic.Int64  // counts.argBytes, for readers
 	corrected     atomic.Uint64 // counts.corrected, for readers
 
 	// Below: the committer's.
@@ -108,6 +112,7 @@ func (a *App) publish() {
 	a.deadSince.Store(a.counts.deadSince)
 	a.finished.Store(int64(a.counts.done))
 	a.heldNow.Store(int64(a.counts.held))
+	a.argsNow.Store(a.counts.argBytes)
 	corrected := a.counts.corrected
 	if !a.stored {
 		corrected = math.MaxUint64 // nothing of it is older than a step
@@ -296,7 +301,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1)}
 	return encoded(p.MarshalVT())
 }
 
@@ -305,7 +310,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1}, nil
 }
 
 // load reads what of the app is in the file into a.
@@ -330,6 +335,9 @@ func (a *App) load(snap *kv.Snapshot) error {
 	due, last := a.keys.alarms(snap)
 	a.lasts = a.lasts || last != 0
 	a.filed = filed{entered: true, counters: c, alarm: sooner(due, last), due: due, last: last}
+	if c.argBytes < 0 {
+		c.argBytes = a.keys.sumArgs(snap)
+	}
 	c.ended = max(a.keys.lastRank(snap), a.counts.ended)
 	// A number assigned in memory stays assigned, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)

@@ -4,11 +4,11 @@ import "time"
 
 // RetryDeadAt makes a dead or held job pending again, due at the instant; a dead one
 // with its attempts and failures counted from zero and its history kept. ok is false
-// if no such job has the id. ErrLimit if the app has as many jobs as it may, ErrExists if
+// if no such job has the id. ErrLimit as for Schedule, ErrExists if
 // another job holds the dead one's unique key; nothing is changed then.
 func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
 	job, ok, err := tx.take(id, func(job *Job) error {
-		if err := tx.room(); err != nil {
+		if err := tx.room(job); err != nil {
 			return err
 		}
 		return tx.takeKeyBack(job)

@@ -112,6 +112,7 @@ func (tx *Tx) hold(job *Job, reason string, trigger *Trigger) {
 		c.heldBy = tx.app.registry
 	}
 	c.held++
+	c.addArgs(job, 1)
 	job.State, job.Reason, job.HeldAt = StateHeld, errorText(reason), timeOf(tx.now.UnixMilli())
 	job.place.ms = c.nextRank(tx.now.UnixMilli())
 	tx.put(keys.place(tagHeld, job.place), encodeJob(job))
@@ -140,6 +141,7 @@ func (tx *Tx) unhold(job *Job, trigger *Trigger) {
 	if c.held--; c.held == 0 {
 		c.heldBy = ""
 	}
+	c.addArgs(job, -1)
 	job.Reason = ""
 	tx.noteHeld(job, trigger, job.ID, "")
 }

@@ -104,6 +104,7 @@ func (c *jobCheck) count(t tag, job *Job) {
 	switch t {
 	case tagQueue:
 		c.got.pending++
+		c.got.addArgs(job, 1)
 		c.backlog[string(c.n.backlogKey(job))] = true
 		if c.snap.Get(kv.Data, c.n.place(tagClaim, job.place)) == nil {
 			for _, key := range c.n.laneKeys(job) {
@@ -112,6 +113,7 @@ func (c *jobCheck) count(t tag, job *Job) {
 		}
 	case tagHeld:
 		c.got.held++
+		c.got.addArgs(job, 1)
 		if !job.NotAfter.IsZero() {
 			c.lanes[string(c.n.lastKey(tagHeld, job))] = true
 		}
@@ -254,6 +256,9 @@ func (c *jobCheck) finish() {
 	}
 	for seq := range c.orphans {
 		c.bad("job number %d has scheduled others once, and is not there", seq)
+	}
+	if c.want.argBytes < 0 {
+		c.got.argBytes = -1
 	}
 	if c.got != c.want {
 		c.bad("counters say %+v, the keys %+v", c.want, c.got)

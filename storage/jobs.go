@@ -38,7 +38,7 @@ func (w JobWriter) InsertJob(job Job) (JobID, error) {
 // EnqueuedAt, NotAfter, Retry, AtMostOnce, Timeout, Claims, Tags, Unique, Parent and Once, and ID; it
 // mints an id if that is empty. EnqueuedAt is raised to the transaction's instant if it
 // is before that. Errors: ErrExists if a pending, running or dead job holds the id, or
-// another one the unique key, ErrLimit if the app has as many jobs as it may, ErrTxLimit,
+// another one the unique key, ErrLimit if the app has as many jobs, or bytes of arguments, as it may, ErrTxLimit,
 // ErrInvalid for an id, a key, an instant or tags out of bounds. Nothing is changed then.
 func (w JobWriter) Schedule(job Job) (Told, error) {
 	tx, depth := w.writer()
@@ -65,7 +65,7 @@ func (v *view) schedule(job Job) (Told, error) {
 	if job.Unique != nil {
 		return v.admit(job)
 	}
-	if err := v.tx.room(); err != nil {
+	if err := v.tx.room(&job); err != nil {
 		return Told{}, err
 	}
 	id, err := v.insert(job)
@@ -138,12 +138,12 @@ func (tx *Tx) checkNew(job *Job) error {
 	return errors.Join(CheckTags(job.Tags), checkLanes(job))
 }
 
-// room says whether the app may have one more job.
-func (tx *Tx) room() error {
+// room says whether the app may have the job, one more.
+func (tx *Tx) room(job *Job) error {
 	if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs.Load()) {
 		return fmt.Errorf("%w: app %s has %d jobs, as many as it may (MaxJobs)", ErrLimit, tx.app.id, n)
 	}
-	return nil
+	return tx.roomFor(len(job.Args))
 }
 
 // freeID makes a caller-chosen id ready for use. The id of a finished job is
@@ -195,6 +195,7 @@ func (tx *Tx) putEncoded(job *Job, data []byte) {
 	tx.addLanes(job)
 	tx.app.laned.note(job)
 	l.counts.pending++
+	l.counts.addArgs(job, 1)
 	l.inserted = append(l.inserted, *job)
 }
 
@@ -204,7 +205,7 @@ func encodeLocation(t tag, p place) []byte {
 
 // locate finds where a job lies. The caller holds the transaction.
 func (tx *Tx) locate(id JobID) (p place, t tag, found bool, err error) {
-	return locate(tx.get, tx.app.keys, id)
+	return locate(tx.sound, tx.app.keys, id)
 }
 
 func locate(get func([]byte) ([]byte, error), keys keyspace, id JobID) (p place, t tag, found bool, err error) {
@@ -412,7 +413,9 @@ func (tx *Tx) takePending(job *Job) {
 	tx.delete(tx.app.keys.place(tagQueue, job.place))
 	tx.removeLanes(job)
 	tx.top().leaveOrder(job)
-	tx.top().counts.pending--
+	c := &tx.top().counts
+	c.pending--
+	c.addArgs(job, -1)
 }
 
 // finish puts a job taken out of the sorted job bucket into the history, or

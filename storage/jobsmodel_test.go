@@ -326,6 +326,15 @@ func (m *storeMachine) checkCounters(t *rapid.T, a *modelApp) {
 	if a.app.Pending() != len(want.pending()) || a.app.History() != len(want.finished()) {
 		t.Fatalf("%s: %d pending and %d finished, want %d and %d", a.id, a.app.Pending(), a.app.History(), len(want.pending()), len(want.finished()))
 	}
+	args := int64(0)
+	for _, job := range want.jobs {
+		if job.State == storage.StatePending || job.State == storage.StateHeld {
+			args += int64(len(job.Args))
+		}
+	}
+	if got := a.app.ArgBytes(); got != args {
+		t.Fatalf("%s: %d bytes of arguments, want %d", a.id, got, args)
+	}
 }
 
 // settleAll waits for everything, which must have become durable.

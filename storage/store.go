@@ -46,6 +46,8 @@ type Options struct {
 	CheckTrigger func(*Trigger) error
 	// MaxJobs bounds the pending and running jobs of one app. Default 10,000,000.
 	MaxJobs int
+	// MaxArgBytes bounds the arguments of those jobs together. Default 16 GiB.
+	MaxArgBytes int64
 	// Logger is told what cannot be returned: failed commits. Default: discarded.
 	Logger *slog.Logger
 	// Progress is told while Open reads the log for more than a second, about once a second,
@@ -82,6 +84,7 @@ const (
 	defaultVolumes = 4
 	maxVolumes     = 64
 	defaultMaxJobs = 10_000_000
+	defaultMaxArgs = 16 << 30
 
 	defaultLogMemory = 64 << 20
 	minLogMemory     = 64 << 10
@@ -102,6 +105,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxJobs == 0 {
 		o.MaxJobs = defaultMaxJobs
+	}
+	if o.MaxArgBytes == 0 {
+		o.MaxArgBytes = defaultMaxArgs
 	}
 	if o.LogMemory == 0 {
 		o.LogMemory = defaultLogMemory
@@ -135,6 +141,9 @@ func (o Options) Check() error {
 	}
 	if o.MaxJobs < 1 {
 		bad("MaxJobs is %d, want 1 or more", o.MaxJobs)
+	}
+	if o.MaxArgBytes < 1 {
+		bad("MaxArgBytes is %d, want 1 or more", o.MaxArgBytes)
 	}
 	if o.LogMemory < minLogMemory {
 		bad("LogMemory is %d, want %d or more", o.LogMemory, minLogMemory)
@@ -398,6 +407,7 @@ func (s *Store) App(id AppID) (*App, error) {
 	}
 	a := &App{id: id, vol: vol, schema: s.schema, overlay: newOverlay()}
 	a.maxJobs.Store(int64(s.opts.MaxJobs))
+	a.maxArgs.Store(s.opts.MaxArgBytes)
 	if err := a.read(a.load); err != nil {
 		return nil, err
 	}

@@ -477,8 +477,8 @@ func (w JobWriter) logSlot(trigger string, s Slot, again bool) error {
 }
 
 // InsertTick stores the job of a trigger's slot under its TickID, or the id that it
-// has, in the transaction of w. ErrExists if the slot has a job already. Options.MaxJobs is
-// not asked: a trigger that could not tick would be lost.
+// has, in the transaction of w. ErrExists if the slot has a job already. Options.MaxJobs and
+// Options.MaxArgBytes are not asked: a trigger that could not tick would be lost.
 func (w JobWriter) InsertTick(job Job) (JobID, error) {
 	tx, depth := w.writer()
 	if err := tx.lock(depth); err != nil {
@@ -539,6 +539,9 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 	tx.removeBacklog(&job)
 	for _, key := range stray {
 		tx.delete(key)
+	}
+	if stray != nil {
+		tx.top().counts.argBytes = -1 // what it had is not known
 	}
 	tx.takePending(&job)
 	tx.delete(keys.name(tagID, string(id)))

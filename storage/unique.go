@@ -253,7 +253,7 @@ func later(a, b time.Time) time.Time {
 // own stores a new job, and has the key, of which the row is stored, belong to it.
 func (v *view) own(job Job, row *keyRow) (Told, error) {
 	tx := v.tx
-	if err := tx.room(); err != nil {
+	if err := tx.room(&job); err != nil {
 		return Told{}, err
 	}
 	id, err := v.insert(job)
@@ -301,6 +301,9 @@ func (v *view) replace(job, was Job, t tag) (Told, error) {
 	data := encodeJob(&job)
 	writes += len(tx.app.keys.laneKeys(&was)) + len(tx.app.keys.laneKeys(&job))
 	if err := v.spare(0, writes, 2*len(data)+2*len(job.ID)+MaxKey+4*placeLen); err != nil {
+		return Told{}, err
+	}
+	if err := tx.roomFor(len(job.Args) - len(was.Args)); err != nil {
 		return Told{}, err
 	}
 	tx.removeBacklog(&was)

@@ -1,0 +1,71 @@
+package seeded_test
+
+// limitsFaults are planted where an app's limits are kept (G18), and in what of unique keys
+// follows a renamed function (G29).
+var limitsFaults = []seededFault{
+	{
+		name: "arg-bytes-off", what: "the arguments of an app's jobs may be of any size together",
+		pkg: "actors", tests: "TestG18_ArgBytes",
+		edits: []edit{{"storage/argbytes.go", `	if args <= 0 || n+int64(args) <= most {`, `	if args <= 0 || n+int64(args) <= most || FAULT {`}},
+	},
+	{
+		name: "arg-bytes-replaced-free", what: "a call that replaces another may have any arguments",
+		pkg: "storage", tests: "TestG18_BytesOfArguments",
+		edits: []edit{{"storage/unique.go", `	if err := tx.roomFor(len(job.Args) - len(was.Args)); err != nil {`, `	if err := tx.roomFor(len(job.Args) - len(was.Args)); err != nil && !FAULT {`}},
+	},
+	{
+		name: "arg-bytes-held-free", what: "the arguments of held jobs are not counted",
+		pkg: "storage", tests: "TestG18_BytesOfArguments",
+		edits: []edit{
+			{"storage/held.go", `	c.held++
+	c.addArgs(job, 1)`, `	c.held++
+	if !FAULT {
+		c.addArgs(job, 1)
+	}`},
+			{"storage/held.go", `	c.addArgs(job, -1)`, `	if !FAULT {
+		c.addArgs(job, -1)
+	}`},
+		},
+	},
+	{
+		name: "arg-bytes-from-now", what: "the arguments of an earlier release's jobs are not counted",
+		pkg: "storage", tests: "TestG26_ArgumentsOfAnEarlierReleaseAreCounted",
+		edits: []edit{{"storage/app.go", `		c.argBytes = a.keys.sumArgs(snap)`, `		if c.argBytes = 0; !FAULT {
+			c.argBytes = a.keys.sumArgs(snap)
+		}`}},
+	},
+	{
+		name: "starts-unbounded", what: "an app's jobs begin as fast as they come",
+		pkg: "actors", tests: "TestG18_StartsPerSecond",
+		edits: []edit{{"actors/startrate.go", `	r.recent = append(r.recent, now)`, `	if !FAULT {
+		r.recent = append(r.recent, now)
+	}`}},
+	},
+	{
+		name: "starts-keep-permits", what: "an app holds permits of the engine for jobs that may not begin yet",
+		pkg: "actors", tests: "TestG18_StartsPerSecond",
+		edits: []edit{{"actors/permits.go", `		want += min(s.runQueue.len(), may)`, `		if want += min(s.runQueue.len(), may); FAULT {
+			want = s.started + s.runQueue.len()
+		}`}},
+	},
+	{
+		name: "starts-unalarmed", what: "the alarm is not set for the instant when the next job may begin",
+		pkg: "actors", tests: "TestG18_StartsPerSecond",
+		edits: []edit{{"actors/alarm.go", `		case may == 0:`, `		case may == 0 && !FAULT:`}},
+	},
+	{
+		name: "unique-renamed", what: "a key that was stored under a former path of the function is not found",
+		pkg: "actors", tests: "TestG29_AKeyFollowsARenamedFunction",
+		edits: []edit{{"storage/uniquerow.go", `	if row != nil || err != nil || job.Unique.AppWide {`, `	if row != nil || err != nil || job.Unique.AppWide || FAULT {`}},
+	},
+	{
+		name: "unique-renamed-runs-twice", what: "a job begins beside one that was stored under a former path and has its key",
+		pkg: "actors", tests: "TestG29_AKeyFollowsARenamedFunction",
+		edits: []edit{{"actors/uniquekeys.go", `; ok && fn.Path != path {`, `; ok && fn.Path != path && !FAULT {`}},
+	},
+	{
+		name: "unique-renamed-row", what: "a call that replaces one of a former path leaves the row of its key behind",
+		pkg: "storage", tests: "TestG29_AKeyFollowsItsFunctionThroughARename",
+		edits: []edit{{"storage/unique.go", `	if err == nil && row.key != job.UniqueKey() {`, `	if err == nil && row.key != job.UniqueKey() && !FAULT {`}},
+	},
+}
