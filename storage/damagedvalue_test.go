@@ -73,6 +73,16 @@ func everyKind(tb testing.TB) (dir string) {
 		if _, err := w.InsertTick(storage.Job{Function: "bells:toll", Trigger: "toll", Slot: testNow, Due: testNow, CaughtUp: true}); err != nil {
 			tb.Fatal(err)
 		}
+		for _, job := range []storage.Job{
+			{ID: "laned", Pool: "tower", PoolKey: "north", Priority: 1},
+			{ID: "unique", Unique: &storage.Unique{Key: "north", Policy: storage.UniqueKeep}},
+			{Parent: "laned", Once: "child"},
+		} {
+			job.Function, job.Due = "bells:toll", testNow.Add(time.Hour)
+			if _, err := w.Schedule(job); err != nil {
+				tb.Fatal(err)
+			}
+		}
 	})
 	mustTx(tb, mustApp(tb, s, "well"), testNow.Add(time.Second), func(tx *storage.Tx) {
 		mustInsert(tb, tx.JobWriter(), storage.Job{})
@@ -145,6 +155,20 @@ func readAll(tb testing.TB, s *storage.Store, id storage.AppID) (said []string) 
 	for _, err := range dingbats.Query(r).By("by_name").All() {
 		failed(err)
 	}
+	_, _, err = system.Waiting("tower", testNow)
+	failed(err)
+
+	// What writers read: of lanes, keys and what was scheduled once.
+	tx := app.Begin(testNow)
+	defer tx.Rollback(nil)
+	w := tx.JobWriter()
+	_, _, _, err = tx.DueIn(storage.Lane{Pool: "tower", Key: "north"}, 1, storage.Place{}, 10)
+	failed(err)
+	_, err = w.Schedule(storage.Job{Function: "bells:toll", Due: testNow, Unique: &storage.Unique{Key: "north", Policy: storage.UniqueKeep}})
+	failed(err)
+	if _, err = w.Schedule(storage.Job{Function: "bells:toll", Due: testNow, Parent: "laned", Once: "child"}); !errors.Is(err, storage.ErrNotFound) {
+		failed(err) // else there is no such parent in the app
+	}
 	return said
 }
 
@@ -155,6 +179,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 	kinds := map[byte]string{
 		'm': "counters", 'q': "pending job at ", 'r': "claim of the job at ", 'w': "held job at ", 'h': "finished job at ", 'x': "dead job at ",
 		'k': `place of job "`, 'c': `trigger "toll"`, 'l': `slot of trigger "toll"`, 'b': `backlog of trigger "toll"`,
+		'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
 	}
 	made := everyKind(t)

@@ -22,8 +22,8 @@ import (
 // stay for ever. Of the store of the second one a part is in its log only.
 const formatDir = "../testdata/format"
 
-// writeFixture has TestG26_FormatV2 write its files anew. It is for the time before the
-// first release only.
+// writeFixture has TestG26_FormatV2 and TestG26_FormatV2WithWork, as far as -run chooses them,
+// write their files anew. It is for the time before the first release only.
 const writeFixture = "CARILLON_WRITE_FIXTURE"
 
 // contents spells what the store shows: the high-water mark, and of each app
@@ -81,9 +81,9 @@ func makeFixture(tb testing.TB, dir string) {
 }
 
 // mustWriteFixture makes the files of the format in dir.
-func mustWriteFixture(t *testing.T, dir string) {
+func mustWriteFixture(t *testing.T, dir string, makeStore func(testing.TB, string), contents func(testing.TB, *storage.Store) string) {
 	store := t.TempDir()
-	makeFixture(t, store)
+	makeStore(t, store)
 	write := func(name string, data []byte) {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644)); err != nil {
@@ -174,7 +174,7 @@ func TestG26_FormatV1(t *testing.T) { testFormat(t, "v1") }
 // TestG26_FormatV2: so is what the second one's wrote, and was not closed.
 func TestG26_FormatV2(t *testing.T) {
 	if os.Getenv(writeFixture) != "" {
-		mustWriteFixture(t, filepath.Join(formatDir, "v2"))
+		mustWriteFixture(t, filepath.Join(formatDir, "v2"), makeFixture, contents)
 	}
 	testFormat(t, "v2")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -191,6 +192,10 @@ func (tx *Tx) ofLane(prefix []byte, from Place, limit int) (jobs []Job, next Pla
 			errs = append(errs, fmt.Errorf("app %s: job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))
 			continue
 		}
+		if bad := tx.app.damageOf(r.value); bad != nil && !slices.ContainsFunc(tx.app.keys.laneKeys(&job), func(key []byte) bool { return bytes.Equal(key, r.key) }) {
+			errs = append(errs, bad) // else the job is here, whatever is wrong with the entry
+			continue
+		}
 		jobs = append(jobs, job)
 		if size += len(data); size >= pageBytes {
 			more = more || i+1 < len(rows)
@@ -228,6 +233,9 @@ func (s System) Waiting(pool string, now time.Time) (n int, since time.Time, err
 		}
 		if len(r.key) < len(prefix)+2+placeLen {
 			continue
+		}
+		if err := s.of.app.damageOf(r.value); err != nil {
+			return 0, time.Time{}, err
 		}
 		ms := int64(binary.BigEndian.Uint64(r.key[len(r.key)-placeLen:]))
 		if ms > now.UnixMilli() {

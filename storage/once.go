@@ -62,7 +62,7 @@ func (v *view) once(job Job) (Told, error) {
 func (tx *Tx) sound(key []byte) ([]byte, error) {
 	data, err := tx.get(key)
 	if err == nil {
-		err = damageOf(data)
+		err = tx.app.damageOf(data)
 	}
 	return data, err
 }
