@@ -13,6 +13,7 @@
 //	heartbeat  a trigger every 5 s, working from the slot it runs for
 //	search     one job for many edits: a page is indexed when it rests
 //	otp        a job that expires: a password is mailed while it is good, or not at all
+//	campaign   many jobs of one call that can be called off together, by their tag
 //
 // Use:
 //

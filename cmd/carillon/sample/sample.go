@@ -26,6 +26,7 @@ func Functions() *dispatch.Registry {
 	handleHeartbeat(reg)
 	handleSearch(reg)
 	handleOTP(reg)
+	handleCampaigns(reg)
 	return reg
 }
 
