@@ -62,6 +62,7 @@ func commands() []command {
 	return []command{
 		{word: "call", draws: 9, make: (*generator).call, before: beforeCall, after: afterCall},
 		{word: "schedule", draws: 6, make: (*generator).schedule, before: beforeSchedule},
+		{word: "schedule-many", draws: 2, make: (*generator).scheduleMany, before: beforeScheduleMany},
 		{word: "release", draws: 4, make: (*generator).release, before: beforeRelease, after: afterOpening},
 		{word: "advance", draws: 12, make: (*generator).advance},
 		{word: "cancel", draws: 3, make: (*generator).jobCommand, before: beforeCancel},
@@ -193,6 +194,12 @@ func orderIn(l *line) *order {
 			o.Timeout = value
 		case "base":
 			o.Base = value
+		case "pool":
+			o.Pool = value
+		case "priority":
+			o.Priority, _ = strconv.Atoi(value)
+		case "unique":
+			o.Key = value
 		case "attempts":
 			attempts, _ := strconv.Atoi(value)
 			if o.Retries = attempts - 1; o.Retries == 0 {
@@ -221,7 +228,7 @@ func beforeSchedule(m *model, l *line) {
 	_, failed := l.failed()
 	answer := l.answer()
 	if !failed {
-		answer = string(l.id(l.printed))
+		answer = string(l.id(strings.TrimSuffix(l.printed, " kept")))
 	}
 	a.touched = l.at
 	if m.cut {
@@ -281,6 +288,7 @@ func beforeRetry(m *model, l *line) {
 	case j == nil && l.printed == "no such dead job":
 	case j != nil && j.state == storage.StateHeld && l.printed == "":
 		j.state, j.due, j.changedAt, j.readyAt = storage.StatePending, m.wall(l.at), l.at, l.at
+	case j != nil && j.state == storage.StateFailed && code == dispatch.CodeAlreadyExists && m.keyTaken(a, j, l.at):
 	case j != nil && most >= modelMaxJobs && code == dispatch.CodeResourceExhausted:
 	case j != nil && least < modelMaxJobs && l.printed == "":
 		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0

@@ -116,7 +116,8 @@ func (m *model) compareJobs(a *app) {
 func lineOf(job *storage.Job) string {
 	shown := newJob(&order{Do: program{}}, job.ID, nameOf(job), job.Due.UTC(), time.Time{})
 	shown.path, shown.scheduledFor, shown.state, shown.attempts = job.Function, job.ScheduledFor.UTC(), job.State, job.Attempts
-	shown.failures, shown.history = job.Failures, len(job.History)
+	shown.failures, shown.history, shown.trigger = job.Failures, len(job.History), job.Trigger
+	shown.order.placed(job)
 	if shown.state == storage.StateRunning {
 		shown.attempts--
 	}

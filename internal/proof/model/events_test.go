@@ -172,6 +172,7 @@ func (m *model) startedJob(a *app, j *job, h event) {
 	if by, ok := m.late(a, j, h.at); ok {
 		m.found("other", "job %s (%s), due %s, began at %s: %v after it could have", j.id, j.name, j.due.Format(stamp), h.wall.Format(stamp), by)
 	}
+	m.startedInLane(a, j, r)
 	m.inOrder(a, j, h)
 	m.replaces(a, j, h.at)
 	j.state, j.run, j.was = storage.StateRunning, r, nil
@@ -180,6 +181,10 @@ func (m *model) startedJob(a *app, j *job, h event) {
 // late says how much later than it could have a pending job begins, or has not
 // begun yet. It errs on the side of the engine.
 func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool) {
+	lane := a.lanes[j.order.Pool]
+	if j.order.Pool != "" && !lane.free || m.keyBusy(a, j) {
+		return 0, false
+	}
 	if !a.free || j.crashes >= 2 || m.leaves(a, j) || j.trigger != "" && !m.alone(a, j) {
 		return 0, false
 	}
@@ -187,7 +192,7 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 	if noticed := m.steppedAt.Add(modelCheck); could.Before(noticed) {
 		could = noticed
 	}
-	for _, t := range []time.Time{a.freeSince, j.readyAt, j.addedAt, m.openedAt} {
+	for _, t := range []time.Time{a.freeSince, lane.since, j.readyAt, j.addedAt, m.openedAt} {
 		if t.After(could) {
 			could = t
 		}
@@ -206,6 +211,9 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 // inOrder demands that no mutation of the app that comes before j still waits.
 func (m *model) inOrder(a *app, j *job, h event) {
 	for _, k := range a.jobs {
+		if k.order.Pool != j.order.Pool || k.order.Priority != j.order.Priority || k.order.Key != "" {
+			continue // each waits for something else, or the one overtakes the other
+		}
 		if k == j || k.state != storage.StatePending || k.acts() || j.acts() || k.trigger != "" || k.crashes >= 2 || k.due.After(h.wall) || m.leaves(a, k) {
 			continue
 		}
@@ -329,7 +337,7 @@ func (m *model) returned(a *app, r *run, at time.Time) {
 // goOn notes that what has waited for the handler need not any more.
 func (m *model) goOn(a *app, r *run, at time.Time) {
 	for _, j := range a.jobs {
-		if j.id == r.job.ID || r.tick.Trigger != "" && j.trigger == r.tick.Trigger {
+		if j.id == r.job.ID || r.key != "" && j.uniqueKey() == r.key || r.tick.Trigger != "" && j.trigger == r.tick.Trigger {
 			j.readyAt = at
 		}
 	}
@@ -471,6 +479,7 @@ func (m *model) refresh(at time.Time) {
 		}
 	}
 	for _, a := range m.apps {
+		m.lanesAt(a, at)
 		inApp := 0
 		for _, r := range m.runs {
 			if r.app == a.id {
@@ -548,6 +557,8 @@ func (m *model) interrupted(a *app, at time.Time) {
 	if m.peak.After(latest) {
 		latest = m.peak // it may have been claimed before the wall was stepped back
 	}
+	var lost []*job
+	defer func() { m.cutOffInLanes(a, lost) }()
 	for _, j := range slices.Clone(a.jobs) {
 		if j.state.Ended() || j.state == storage.StateHeld {
 			continue
@@ -556,7 +567,7 @@ func (m *model) interrupted(a *app, at time.Time) {
 		cutOff := len(now.History) > j.history && now.History[j.history].Interrupted
 		began := j.state == storage.StateRunning
 		ahead := modelAhead
-		if j.order.Once {
+		if j.order.Once || j.order.Pool != "" {
 			ahead = 0
 		}
 		switch {
@@ -573,6 +584,7 @@ func (m *model) interrupted(a *app, at time.Time) {
 		if !cutOff {
 			continue
 		}
+		lost = append(lost, j)
 		j.attempts, j.history, j.crashes, j.code, j.changedAt = j.attempts+1, j.history+1, j.crashes+1, dispatch.CodeAborted, at
 		if j.order.Once || j.crashes >= modelCrashes {
 			j.state, j.endedAt = storage.StateFailed, m.wall(at)

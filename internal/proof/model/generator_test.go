@@ -94,6 +94,7 @@ func drawOrder(t *rapid.T, depth int) order {
 	if rapid.IntRange(0, 2).Draw(t, "id") == 2 {
 		o.ID = fmt.Sprintf("id%d", rapid.IntRange(1, 5).Draw(t, "chosen"))
 	}
+	o.drawPlace(t)
 	o.Do = drawProgram(t, o.Acts, depth)
 	return o
 }
@@ -113,7 +114,7 @@ func drawStep(t *rapid.T) step {
 		M:    rapid.IntRange(0, 100).Draw(t, "m"),
 	}
 	switch s.Word {
-	case "call", "schedule", "crash-at":
+	case "call", "schedule", "schedule-many", "crash-at":
 		s.Order = drawOrder(t, 2)
 	}
 	return s
@@ -200,7 +201,7 @@ func (g *generator) schedule(s *step) string {
 			line += " base=" + o.Base
 		}
 	}
-	return fmt.Sprintf("%s %s %s", line, o.path(), g.json(a, o.Do))
+	return fmt.Sprintf("%s%s %s %s", line, o.placeWords(), o.path(), g.json(a, o.Do))
 }
 
 func (g *generator) advance(s *step) string {

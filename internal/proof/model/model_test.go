@@ -51,7 +51,7 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 	notes := &journal{}
 	x = &history{notes: notes}
 	opts := actors.Options{
-		Functions: modelFunctions(notes), Tables: []storage.Schema{counterTable},
+		Functions: modelFunctions(notes), Tables: []storage.Schema{counterTable}, Pools: modelPools,
 		AppConcurrency: 2, Concurrency: 3, MaxJobs: modelMaxJobs,
 		MutationTimeout: modelTurn, TurnWait: modelWait, ActionTimeout: modelDeadline, Grace: modelGrace,
 		IdleAfter: modelIdle, ClaimAhead: modelAhead, ClockCheck: modelCheck, MaxInterruptions: modelCrashes,

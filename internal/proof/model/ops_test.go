@@ -89,6 +89,11 @@ func (m *model) refusal(a *app, o *order, at time.Time) (code dispatch.Code, may
 	case o.Once && !o.Acts, o.Once && retried && policy.MaxAttempts > 1:
 		return dispatch.CodeInvalidArgument, false
 	}
+	code, uncertain, decided := m.keyRefusal(a, o, at)
+	if decided && (code != "" || !uncertain) {
+		return code, uncertain
+	}
+	defer func() { maybe = maybe || uncertain }()
 	just := 0
 	for _, j := range a.jobs {
 		if j.state.Ended() && j.changedAt.Equal(at) {
@@ -124,6 +129,9 @@ func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *
 	}
 	if failed {
 		return nil
+	}
+	if j, kept := m.keptBy(a, o, name, storage.JobID(answer), h.at); kept {
+		return j
 	}
 	j := newJob(o, storage.JobID(answer), name, ceil(h.wall.Add(span(o.After))), h.at)
 	j.addedBy = by

@@ -36,14 +36,17 @@ type op struct {
 
 // order is a job to schedule.
 type order struct {
-	After   string  `json:"after"` // before now, if it is negative
-	Acts    bool    `json:"acts,omitempty"`
-	ID      string  `json:"id,omitempty"`
-	Once    bool    `json:"once,omitempty"`
-	Retries int     `json:"retries,omitempty"` // -1: none; 0: by default
-	Base    string  `json:"base,omitempty"`
-	Timeout string  `json:"timeout,omitempty"`
-	Do      program `json:"do"`
+	After    string  `json:"after"` // before now, if it is negative
+	Acts     bool    `json:"acts,omitempty"`
+	ID       string  `json:"id,omitempty"`
+	Once     bool    `json:"once,omitempty"`
+	Retries  int     `json:"retries,omitempty"` // -1: none; 0: by default
+	Base     string  `json:"base,omitempty"`
+	Timeout  string  `json:"timeout,omitempty"`
+	Pool     string  `json:"pool,omitempty"` // or POOL/KEY
+	Priority int     `json:"priority,omitempty"`
+	Key      string  `json:"key,omitempty"` // unique: KEY,keep or KEY,refuse
+	Do       program `json:"do"`
 }
 
 // span reads a duration that the model has written itself.
@@ -176,6 +179,8 @@ type run struct {
 	refused bool // the model's: something that it asked for was, since it had waited too long
 	overAt  time.Time
 	toldAt  time.Time // the model's: when a Delete of its app told it to stop
+	pool    string    // the model's: the lane of its job
+	key     string    // and its unique key
 	freed   time.Time // the model's: when its slot, or its turn, is given back at the latest
 }
 
@@ -252,7 +257,7 @@ func schedule(s dispatch.Scheduler, now time.Time, o *order, name string) (stora
 	prog := o.Do
 	prog.Name = name
 	call := dispatch.Path(o.path()).With(prog)
-	var opts []dispatch.RunOption
+	opts := o.placeOptions()
 	if o.ID != "" {
 		opts = append(opts, dispatch.ID(storage.JobID(o.ID)))
 	}

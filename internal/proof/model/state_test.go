@@ -92,6 +92,7 @@ type app struct {
 	queued    map[storage.JobID]bool // mutations of a deleted app that waited for the turn
 	window    []*change              // of this command, in order
 	open      *change                // the one that is being made
+	lanes     map[string]lane        // replaced as a whole
 }
 
 // ending is an action's run that has ended, and how.
@@ -150,8 +151,8 @@ func (j *job) line() string {
 	if j.state == storage.StateRunning {
 		attempts++ // the one under way
 	}
-	return fmt.Sprintf("%s %s %s %s due %s for %s attempts %d failures %d history %d code %q", j.id, j.path, j.name, j.state,
-		j.due.Format(stamp), j.scheduledFor.Format(stamp), attempts, j.failures, j.history, j.code)
+	return fmt.Sprintf("%s %s %s %s due %s for %s attempts %d failures %d history %d code %q %s", j.id, j.path, j.name, j.state,
+		j.due.Format(stamp), j.scheduledFor.Format(stamp), attempts, j.failures, j.history, j.code, placeText(j.trigger, j.order.Pool, j.order.Priority, j.order.key()))
 }
 
 const stamp = "2006-01-02T15:04:05.000"
