@@ -146,6 +146,23 @@ func (s *remoteScheduler) Get(id storage.JobID) (job storage.Job, ok bool, err e
 	return job, ok && err == nil, err
 }
 
+// Reschedule implements dispatch.Scheduler. The change is durable when it returns.
+func (s *remoteScheduler) Reschedule(id storage.JobID, changes ...dispatch.ChangeOption) (storage.Rescheduling, error) {
+	c, err := s.planner.Changes(changes...)
+	if err != nil {
+		return storage.Rescheduling{}, err
+	}
+	var answer storage.Rescheduling // the actor's, until it answers
+	err = s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+		answer, err = c.Make(tx.JobWriter(), id)
+		return err
+	})
+	if err != nil {
+		return storage.Rescheduling{}, err
+	}
+	return answer, nil
+}
+
 // Cancel implements dispatch.Scheduler. The cancel is durable when it returns.
 func (s *remoteScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
 	var answer storage.Cancellation // the actor's, until it answers

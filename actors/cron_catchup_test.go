@@ -38,6 +38,8 @@ func TestG22_CatchUpPolicies(t *testing.T) {
 		{storage.CatchUp{Mode: storage.CatchUpNone}, 10 * time.Second, []string{"20s"}, []string{"fired 10s", "fired 20s"}},
 		{storage.CatchUp{Mode: storage.CatchUpNone}, 10*time.Second + time.Millisecond, nil, []string{"fired 10s", "skipped 20s"}},
 		{storage.CatchUp{Mode: storage.CatchUpOne}, 10*time.Second + time.Millisecond, []string{"20s"}, []string{"fired 10s", "fired 20s"}},
+		{storage.CatchUp{Window: 8 * time.Second}, 83 * time.Second, []string{"1m30s"}, []string{"fired 10s", "skipped 20s-1m20s", "fired 1m30s"}},
+		{storage.CatchUp{Window: 8*time.Second - time.Millisecond}, 83 * time.Second, nil, []string{"fired 10s", "skipped 20s-1m30s"}},
 		{all(8, 0), 80 * time.Second, []string{"20s", "30s", "40s", "50s", "1m0s", "1m10s", "1m20s", "1m30s"}, []string{"fired 10s", "fired 20s", "fired 30s", "fired 40s", "fired 50s", "fired 1m0s", "fired 1m10s", "fired 1m20s", "fired 1m30s"}},
 		{all(7, 0), 80 * time.Second, []string{"30s", "40s", "50s", "1m0s", "1m10s", "1m20s", "1m30s"}, []string{"fired 10s", "skipped 20s", "fired 30s", "fired 40s", "fired 50s", "fired 1m0s", "fired 1m10s", "fired 1m20s", "fired 1m30s"}},
 		{all(1, 0), 80 * time.Second, []string{"1m30s"}, []string{"fired 10s", "skipped 20s-1m20s", "fired 1m30s"}},

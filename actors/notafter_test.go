@@ -278,7 +278,7 @@ func TestG12_NoAttemptBeginsAfterItsInstant(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			actorstest.Run(t, actors.Options{Functions: k.reg, AppConcurrency: tt.permits, Logger: quiet}, func(h *actorstest.Harness) {
 				at = h.Now().Add(3 * time.Second)
-				mustAfter(t, h, "acme", 0, tt.before)
+				mustAfter(t, h, "acme", time.Second, tt.before)
 				id := mustAfter(t, h, "acme", time.Second, tt.late, dispatch.NotAfter(at))
 				h.Advance(at.Sub(h.Now()))
 				h.Advance(20 * time.Millisecond)

@@ -51,21 +51,21 @@
 // # Names
 //
 // For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After,
-// AsCaller, AsError, At, AtMostOnce, Auth, Backoff, Call, Caller, Code, Codes,
-// CronInfo, Crons, Deadline, DefaultLimit, DefaultRetry, Error, Errorf, Formerly,
+// AsCaller, AsError, At, AtMostOnce, Auth, Backoff, Call, Caller, ChangeOption, Code, Codes,
+// CronInfo, Crons, Deadline, DefaultLimit, DefaultRetry, DueAt, DueIn, Error, Errorf, Formerly,
 // FunctionOption, HoldWhileStuck, ID, Identity, InPool, InternalAction,
 // InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Keep, Limits,
 // MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting,
 // MaxPath, MaxPoolLimit, MaxUniqueSpan, Mutation, MutationCtx, MutationRef,
-// MutationRunner, NewPool, NewRegistry, NoRetry, None, NotAfter, Once, Ordered, PanicError, Path, Permanent,
+// MutationRunner, NewArgs, NewPool, NewRegistry, NoRetry, None, NotAfter, Once, Ordered, PanicError, Path, Permanent,
 // Pool, PoolOption, Priority, Query, QueryCtx, QueryRef, QueryRunner, Refuse, Registry,
 // Replace, Retry, RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, Tags,
 // TagsOption, Tell, Throttle, Tick, Timeout, Trigger, TriggerFault, TriggerFaults, Unique,
 // UniquePolicy, Upcoming, WithRetry.
 //
-// For engines, and they change with the engine: CheckStored, DecodeIdentity, Env,
-// Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin, Placement,
-// Planner, ScheduleOf, StoredArgs, TellMany, TellScheduled.
+// For engines, and they change with the engine: Changes, CheckStored, DecodeIdentity,
+// Env, Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin,
+// Placement, Planner, ScheduleOf, StoredArgs, TellMany, TellScheduled.
 //
 // # Triggers
 //

@@ -195,6 +195,22 @@ func ExampleScheduler_Cancel() {
 	// Output: true, it was pending; then false, it was canceled
 }
 
+// Reschedule has a pending job run now, with other arguments. It keeps its id.
+func ExampleScheduler_Reschedule() {
+	runUntilSent(func(ctx *dispatch.MutationCtx) (string, error) {
+		id, err := ctx.Scheduler.RunAfter(time.Hour, sendMail.With(message{"in an hour"}))
+		if err != nil {
+			return "", err
+		}
+		answer, err := ctx.Scheduler.Reschedule(id, dispatch.DueIn(0), dispatch.NewArgs(sendMail.With(message{"now"})))
+		if err == nil && !answer.Changed {
+			err = fmt.Errorf("too late, it is %s", answer.Found)
+		}
+		return "", err
+	})
+	// Output: now, as nobody
+}
+
 // List pages through the jobs that a filter chooses.
 func ExampleScheduler_List() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {

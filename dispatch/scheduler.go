@@ -32,6 +32,16 @@ type Scheduler interface {
 	// time. The handler of a running action is told by its context; a new job that is
 	// given the same id begins when it has returned.
 	Cancel(id storage.JobID) (storage.Cancellation, error)
+	// Reschedule changes a pending job, which keeps its id: its instant (DueAt, DueIn), its
+	// Priority or its arguments (NewArgs); DueIn(0) runs it now. The answer says whether it
+	// was in time: a job that runs, or has ended, stays as it is. A job that waits for a retry
+	// is tried again at the instant, with the attempts that it has left. One that is held is
+	// pending again, and held again if it still cannot run. Other arguments, once an attempt
+	// has begun, are a new revision of the job (JobRun.IdempotencyKey), with its failures
+	// counted anew. A job of a throttled key (Throttle) is due no sooner than that lets it. An
+	// instant after the job's NotAfter is refused, and so is a tick of a trigger that has not
+	// begun, and other arguments for one that has.
+	Reschedule(id storage.JobID, changes ...ChangeOption) (storage.Rescheduling, error)
 	// Crons are the app's cron triggers, under the same rules.
 	Crons() Crons
 }

@@ -266,8 +266,8 @@ func checkPolicies(t *storage.Trigger) error {
 		if c.Mode == "" {
 			c.Mode = storage.CatchUpOne
 		}
-		if c.Limit != 0 || c.Window != 0 {
-			return fmt.Errorf("catch-up limit and window go with all, not with %s", c.Mode)
+		if c.Limit != 0 || c.Window != 0 && c.Mode == storage.CatchUpNone {
+			return fmt.Errorf("catch-up %s: a limit goes with all, a window with one and all", c.Mode)
 		}
 	case storage.CatchUpAll:
 		if c.Limit == 0 {
@@ -276,11 +276,11 @@ func checkPolicies(t *storage.Trigger) error {
 		if c.Limit < 1 || c.Limit > storage.MaxCatchUp {
 			return fmt.Errorf("catch-up limit %d, want 1 to %d", c.Limit, storage.MaxCatchUp)
 		}
-		if c.Window < 0 {
-			return fmt.Errorf("catch-up window %v is negative", c.Window)
-		}
 	default:
 		return fmt.Errorf("catch-up %q, want one, none or all", string(c.Mode))
+	}
+	if t.CatchUp.Window < 0 {
+		return fmt.Errorf("catch-up window %v is negative", t.CatchUp.Window)
 	}
 	if t.Jitter < 0 || t.Jitter > MaxJitter {
 		return fmt.Errorf("jitter %v, want 0 to %v", t.Jitter, MaxJitter)

@@ -98,6 +98,8 @@ func TestG21_PlanRefuses(t *testing.T) {
 		{"overlap", func(c *dispatch.Trigger) { c.Overlap = "x" }, dispatch.CodeInvalidArgument},
 		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp.Mode = "x" }, dispatch.CodeInvalidArgument},
 		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp.Limit = 1 }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp.Window = -1 }, dispatch.CodeInvalidArgument},
+		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpNone, Window: 1} }, dispatch.CodeInvalidArgument},
 		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: 1001} }, dispatch.CodeInvalidArgument},
 		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: -1} }, dispatch.CodeInvalidArgument},
 		{"catch-up", func(c *dispatch.Trigger) { c.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Window: -1} }, dispatch.CodeInvalidArgument},

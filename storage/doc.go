@@ -24,11 +24,11 @@
 // CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
 // JobID, JobPage, MaxCatchUp, MaxInstant, MaxKey, MaxOnce, MaxPriority, MaxTag, MaxTags,
 // MaxTriggerName, MaxTriggers, MinPriority, NewTable, NotKept, Overlap, PriorityStep,
-// Query, Reader, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table,
+// Query, Reader, Rescheduling, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table,
 // TimeRange, Told, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Writer, and
 // every error.
 //
-// For engines, and they change with the engine: App, CheckPoolKey, CheckPoolName,
+// For engines, and they change with the engine: App, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Lane, LateCursor,
 // Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats,

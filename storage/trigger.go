@@ -29,7 +29,7 @@ type CatchUpMode string
 
 // The catch-up modes. "" is CatchUpOne.
 const (
-	CatchUpOne  CatchUpMode = "one"  // the latest one
+	CatchUpOne  CatchUpMode = "one"  // the latest one, if it lies within Window
 	CatchUpNone CatchUpMode = "none" // none
 	CatchUpAll  CatchUpMode = "all"  // the latest Limit of those within Window
 )
@@ -39,7 +39,7 @@ const (
 type CatchUp struct {
 	Mode   CatchUpMode
 	Limit  int           // of CatchUpAll, 1 to 1,000; 0 means 100
-	Window time.Duration // of CatchUpAll; 0 means no bound
+	Window time.Duration // of CatchUpOne and CatchUpAll: how old such a slot may be; 0 means no bound
 }
 
 // Trigger is a cron trigger of one app: its definition, its one pending tick,

@@ -41,6 +41,7 @@ import (
 //	jobs APP [FILTER…]        the jobs, as the app's scheduler lists them
 //	job APP ID                one job, with its attempts that did not succeed
 //	cancel APP ID             prints whether that was in time
+//	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
 //	dead APP | retry APP ID | drop APP ID
 //	count APP [FILTER…]       how many jobs that are
 //	cancel-many APP [FILTER…] | retry-many APP [FILTER…] | drop-many APP [FILTER…]  prints how many it was on
@@ -210,7 +211,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
+	case "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
 		if err := app.Check(); err != nil {
 			return "", err
 		}
@@ -243,6 +244,8 @@ func (s *script) command(words []string, line string) (string, error) {
 			return "no such job", nil
 		}
 		return fmt.Sprintf("too late, it is %s", answer.Found), nil
+	case "reschedule":
+		return s.reschedule(app, id, words[3:])
 	case "retry":
 		ok, err := s.h.Scheduler(app).RetryDead(id)
 		return known(ok), err

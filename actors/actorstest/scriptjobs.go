@@ -297,3 +297,43 @@ func (s *script) inPool(value string) (dispatch.RunOption, error) {
 	}
 	return nil, fmt.Errorf("no pool %q", name)
 }
+
+// reschedule runs "reschedule APP ID CHANGE…".
+func (s *script) reschedule(app storage.AppID, id storage.JobID, words []string) (string, error) {
+	var changes []dispatch.ChangeOption
+	for i, word := range words {
+		name, value, _ := strings.Cut(word, "=")
+		if name == "args" {
+			args := json.RawMessage(s.reveal(strings.Join(words[i+1:], " ")))
+			changes = append(changes, dispatch.NewArgs(dispatch.Path(value).With(args)))
+			break
+		}
+		switch name {
+		case "in":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				return "", err
+			}
+			changes = append(changes, dispatch.DueIn(d))
+		case "priority":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				return "", err
+			}
+			changes = append(changes, dispatch.Priority(n))
+		default:
+			return "", fmt.Errorf("unknown change %q", word)
+		}
+	}
+	answer, err := s.h.Scheduler(app).Reschedule(id, changes...)
+	s.h.Settle()
+	switch {
+	case err != nil:
+		return "", err
+	case answer.Changed:
+		return fmt.Sprintf("changed, it was %s", answer.Found), nil
+	case answer.Found == "":
+		return "no such job", nil
+	}
+	return fmt.Sprintf("too late, it is %s", answer.Found), nil
+}

@@ -189,6 +189,10 @@ func (c *Case) catchUp() Decision {
 		}
 		d.Late = latest(c.Schedule, from, last, t.CatchUp.Limit)
 	default:
+		if w := t.CatchUp.Window; w > 0 && last.Before(c.Wall.Add(-w)) {
+			d.Missed = "missed: beyond the catch-up window"
+			break
+		}
 		d.Missed = fmt.Sprintf("missed: caught up by the tick of %s", last.UTC().Format(time.RFC3339))
 		d.Late = []time.Time{last}
 	}

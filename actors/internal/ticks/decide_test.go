@@ -90,6 +90,12 @@ func TestG19_WhatBecomesOfATick(t *testing.T) {
 			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(20), Reason: "missed: caught up by the tick of 2026-01-01T00:00:30Z"}),
 			Late: []time.Time{at(30)}, Missed: "missed: caught up by the tick of 2026-01-01T00:00:30Z", Wind: at(30),
 		}},
+		{"one: within the window", []change{catchUp(storage.CatchUpOne, 0, time.Second), wall(41)}, ticks.Decision{
+			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(30), Reason: caughtUp}), Late: []time.Time{at(40)}, Missed: caughtUp, Wind: at(40),
+		}},
+		{"one: beyond the window", []change{catchUp(storage.CatchUpOne, 0, time.Second), wall(41.001)}, ticks.Decision{
+			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(40), Reason: "missed: beyond the catch-up window"}), Missed: "missed: beyond the catch-up window", Wind: at(40),
+		}},
 		{"none: but what is not missed", []change{catchUp(storage.CatchUpNone, 0, 0), wall(41)}, ticks.Decision{
 			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(30), Reason: "missed: not caught up"}), Missed: "missed: not caught up", Wind: at(30),
 		}},

@@ -204,6 +204,16 @@ func scheduling(ctx *dispatch.MutationCtx, id storage.ID[Order]) error {
 	}
 	ctx.Log.Info("reporting", "job", done.ID, "was there", done.Kept)
 
+	// Other than it was scheduled.
+	job := ids[0]
+	answer, err := ctx.Scheduler.Reschedule(job, dispatch.DueIn(0), dispatch.Priority(1), dispatch.NewArgs(charge.With(Receipt{id})))
+	if err != nil {
+		return err
+	}
+	if !answer.Changed {
+		ctx.Log.Info("too late", "job", job, "state", answer.Found)
+	}
+
 	// What is there, and away with it.
 	page, err := ctx.Scheduler.List(storage.JobFilter{Function: "orders:expire", States: []storage.State{storage.StatePending}})
 	if err != nil {

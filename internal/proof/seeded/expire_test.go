@@ -9,7 +9,7 @@ var expireFaults = []seededFault{
 	},
 	{
 		name: "late-begins", what: "an attempt begins after its instant if its permit comes then",
-		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant",
+		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant/an_action",
 		edits: []edit{{"actors/release.go", `if r.job.TooLate(wall) {`, `if r.job.TooLate(wall) && !FAULT {`}},
 	},
 	{
@@ -31,6 +31,45 @@ var expireFaults = []seededFault{
 		name: "late-in-doubt", what: "jobs expire by a wall that has leapt ahead by two days",
 		pkg: "actors", tests: "TestG15_AClockThatLeapsAheadExpiresNothing",
 		edits: []edit{{"actors/notafter.go", `wait > 0 {`, `wait > 0 && !FAULT {`}},
+	},
+	{
+		name: "moved-old-claim", what: "a job that was claimed ahead and is moved begins at its instant before",
+		pkg: "actors", tests: "TestG9_ARescheduledJobRunsAsItWasChangedLast",
+		edits: []edit{{"storage/unique.go", `	l.canceled = append(l.canceled, job.ID)
+	l.inserted`, `	if !FAULT {
+		l.canceled = append(l.canceled, job.ID)
+	}
+	l.inserted`}},
+	},
+	{
+		name: "moved-running", what: "a job that runs is moved, and runs again",
+		pkg: "actors", tests: "TestG8_RescheduleAnswersTruly",
+		edits: []edit{
+			{"storage/reschedule.go", `if tx.app.started(id) {`, `if tx.app.started(id) && !FAULT {`},
+			{"storage/reschedule.go", `if running {`, `if running && !FAULT {`},
+		},
+	},
+	{
+		name: "moved-same-revision", what: "a job with other arguments has the idempotency key of its attempts before",
+		pkg: "actors", tests: "TestG9_ARescheduledJobRunsAsItWasChangedLast",
+		edits: []edit{{"storage/reschedule.go", `		if begun {
+`, `		if begun && !FAULT {
+`}},
+	},
+	{
+		name: "moved-past-its-last-instant", what: "a job is moved to after its NotAfter",
+		pkg: "actors", tests: "TestG18_ARescheduleThatIsRefusedChangesNothing",
+		edits: []edit{{"storage/reschedule.go", `if job.TooLate(c.Due) {`, `if job.TooLate(c.Due) && !FAULT {`}},
+	},
+	{
+		name: "moved-tick", what: "a tick runs before its slot has come",
+		pkg: "actors", tests: "TestG19_ATickIsNotRescheduled",
+		edits: []edit{{"storage/reschedule.go", `case tick && !begun:`, `case tick && !begun && !FAULT:`}},
+	},
+	{
+		name: "catch-up-one-whatever-its-age", what: "the slot that is caught up may be older than the window",
+		pkg: "actors", tests: "TestG22_CatchUpPolicies",
+		edits: []edit{{"actors/internal/ticks/decide.go", `w > 0 && last.Before(`, `w > 0 && !FAULT && last.Before(`}},
 	},
 	{
 		name: "late-all-at-once", what: "all jobs that are too late expire in one commit",
