@@ -47,7 +47,7 @@ func TestDocsShowCodeThatCompiles(t *testing.T) {
 	if err != nil || len(pages) < 6 {
 		t.Fatalf("the pages are %v, %v", pages, err)
 	}
-	for _, page := range append(pages, filepath.Join(root, "CONTRIBUTING.md")) {
+	for _, page := range append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
