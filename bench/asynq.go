@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -25,7 +26,7 @@ func asynqOn(name string, at server) workload.System {
 	return workload.System{
 		Name:    name,
 		Written: at.written,
-		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W5": noDocuments, "W7": noDocuments},
+		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W5": noDocuments, "W7": noDocuments},
 		Open: func(ctx context.Context, dir string, work workload.Work) (workload.Queue, error) {
 			return openAsynq(ctx, at, dir, work)
 		},
@@ -80,6 +81,20 @@ func (q *asynqQueue) Schedule(ctx context.Context, job workload.Job) error {
 	}
 	_, err = q.client.EnqueueContext(ctx, asynq.NewTask("noop", args), asynq.ProcessAt(job.Due))
 	return err
+}
+
+// ScheduleOnce implements workload.Keyed: what is unique are the arguments, for longer
+// than the job is pending.
+func (q *asynqQueue) ScheduleOnce(ctx context.Context, job workload.Job, key string) (bool, error) {
+	args, err := json.Marshal(task{N: job.N, To: key})
+	if err != nil {
+		return false, err
+	}
+	_, err = q.client.EnqueueContext(ctx, asynq.NewTask("noop", args), asynq.ProcessAt(job.Due), asynq.Unique(2*time.Hour))
+	if errors.Is(err, asynq.ErrDuplicateTask) {
+		return true, nil
+	}
+	return false, err
 }
 
 // Batch implements workload.Queue. There is no call for several tasks, so that

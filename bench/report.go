@@ -57,7 +57,7 @@ func figures(r *workload.Row) map[string]*float64 {
 // aspect is the figure that a workload is about, and whether more of it is better.
 func aspect(name string) (figure string, more bool) {
 	switch name {
-	case "W3", "W3-loaded", "W6-W3", "W4-herd", "W8", "W8-due":
+	case "W3", "W3-loaded", "W6-W3", "W4-herd", "W8", "W8-due", "W9-quiet":
 		return "p99_ms", false
 	case "W7", "W7-bbolt", "W7-append":
 		return "p50_ms", false

@@ -29,15 +29,18 @@ func riverSystem(at server) workload.System {
 		Name: "river",
 		// Processes of the server end all the time, and take their counts along.
 		Written: func() (int64, bool) { return 0, false },
-		Absent:  map[string]string{"W4": absentApps, "W8": absentApps},
+		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools},
 		Open: func(ctx context.Context, dir string, work workload.Work) (workload.Queue, error) {
 			return openRiver(ctx, at, dir, work)
 		},
 	}
 }
 
-// absentApps is why only Carillon is in W4 and W8.
-const absentApps = "it has no apps that sleep, nor a trigger in each of thousands"
+// Why only Carillon is in W4 and W8, and in W9.
+const (
+	absentApps  = "it has no apps that sleep, nor a trigger in each of thousands"
+	absentPools = "it has no limits among the jobs of one queue, or not in what is free"
+)
 
 func (task) Kind() string { return "noop" }
 
@@ -138,6 +141,12 @@ func (q *riverQueue) Schedule(ctx context.Context, job workload.Job) error {
 	args, opts := riverTask(job)
 	_, err := q.client.Insert(ctx, args, opts)
 	return err
+}
+
+// ScheduleOnce implements workload.Keyed: what is unique are the arguments.
+func (q *riverQueue) ScheduleOnce(ctx context.Context, job workload.Job, key string) (bool, error) {
+	done, err := q.client.Insert(ctx, task{N: job.N, To: key}, &river.InsertOpts{ScheduledAt: job.Due, UniqueOpts: river.UniqueOpts{ByArgs: true}})
+	return err == nil && done.UniqueSkippedAsDuplicate, err
 }
 
 // Batch implements workload.Queue.

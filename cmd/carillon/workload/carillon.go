@@ -37,6 +37,7 @@ type target struct {
 var (
 	docs = storage.NewTable[Doc]("docs")
 
+	noise  = dispatch.InternalMutation[Payload, dispatch.None]("bench:noise")
 	noop   = dispatch.InternalMutation[Payload, dispatch.None]("bench:noop")
 	fill   = dispatch.InternalMutation[int, []storage.ID[Doc]]("bench:fill")
 	update = dispatch.Mutation[target, int]("bench:update")
@@ -59,6 +60,7 @@ func functions(started func(due time.Time)) *dispatch.Registry {
 		started(ctx.Job.ScheduledFor)
 		return dispatch.None{}, nil
 	})
+	noise.Handle(reg, func(*dispatch.MutationCtx, Payload) (dispatch.None, error) { return dispatch.None{}, nil })
 	fill.Handle(reg, func(ctx *dispatch.MutationCtx, n int) ([]storage.ID[Doc], error) {
 		ids := make([]storage.ID[Doc], n)
 		for i := range ids {
@@ -91,13 +93,17 @@ type engine struct {
 	args [][]json.RawMessage // by app and document: what update and act are called with
 }
 
-var _ Documents = (*engine)(nil)
+var (
+	_ Documents = (*engine)(nil)
+	_ Keyed     = (*engine)(nil)
+)
 
 func openEngine(dir string, work Work, opts actors.Options) (*engine, error) {
 	if opts.Functions == nil {
 		opts.Functions = functions(work.Started)
 	}
 	opts.Logger = slog.New(slog.DiscardHandler)
+	opts.Pools = []*dispatch.Pool{pool64, pool1}
 	// A disk that stands still for some seconds makes a call late, and ends no run.
 	opts.TurnWait, opts.MutationTimeout = time.Minute, time.Minute
 	eng, err := actors.Open(dir, opts)
@@ -119,13 +125,23 @@ func (e *engine) Schedule(ctx context.Context, job Job) error {
 	return err
 }
 
+// ScheduleOnce implements Keyed.
+func (e *engine) ScheduleOnce(ctx context.Context, job Job, key string) (bool, error) {
+	var told storage.Told
+	_, err := e.apps[0].Scheduler(ctx).RunAt(job.Due, noop.With(job.Payload), dispatch.Unique(key, dispatch.Keep()), dispatch.Tell(&told))
+	return told.Kept, err
+}
+
 // Batch implements Queue.
-func (e *engine) Batch(ctx context.Context, jobs []Job) error {
+func (e *engine) Batch(ctx context.Context, jobs []Job) error { return e.batch(ctx, 0, noop, jobs) }
+
+// batch stores jobs of a function in an app.
+func (e *engine) batch(ctx context.Context, app int, fn *dispatch.MutationRef[Payload, dispatch.None], jobs []Job, opts ...dispatch.RunOption) error {
 	calls := make([]dispatch.Scheduled, len(jobs))
 	for i, job := range jobs {
-		calls[i] = dispatch.At(job.Due, noop.With(job.Payload))
+		calls[i] = dispatch.At(job.Due, fn.With(job.Payload), opts...)
 	}
-	_, err := e.apps[0].Scheduler(ctx).RunMany(calls)
+	_, err := e.apps[app].Scheduler(ctx).RunMany(calls)
 	return err
 }
 

@@ -8,21 +8,25 @@ import (
 
 // drain is W2. The jobs are stored while no engine runs them; the clock starts
 // when the system is opened to do so, and stops when all are durably done.
-func drain(ctx context.Context, r *Harness) error {
+func drain(ctx context.Context, r *Harness) error { return r.drained(ctx, r.name, Queue.Batch) }
+
+// drained is drain, of jobs that are stored in another way.
+func (r *Harness) drained(ctx context.Context, name string, store func(Queue, context.Context, []Job) error) error {
 	n := r.scaled(manyJobs)
-	row := Row{Workload: r.name, Jobs: n}
+	row := Row{Workload: name, Jobs: n}
 	err := r.within(func(dir string) error {
-		r.Meter.begin("W2 store", n)
+		r.Meter.begin(name+" store", n)
 		err := r.opened(ctx, dir, Work{Store: true}, func(q Queue) error {
 			due := time.Now()
-			_, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(due, i) })
+			stored := func(ctx context.Context, jobs []Job) error { return store(q, ctx, jobs) }
+			_, err := r.batches(ctx, stored, n, func(i int) Job { return jobAt(due, i) })
 			return err
 		})
 		if err != nil {
 			return err
 		}
 		settled() // collects now, and not meanwhile, what storing has left behind
-		r.Meter.begin("W2 run", n)
+		r.Meter.begin(name+" run", n)
 		var ran atomic.Int64
 		all := make(chan struct{})
 		began := time.Now()

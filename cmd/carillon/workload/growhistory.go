@@ -29,7 +29,7 @@ func growHistory(ctx context.Context, r *Harness, n int) (figures []Figure, err 
 		}
 		r.Meter.begin(r.name+": store", n)
 		err := open(-time.Hour, Work{}, func(q *engine) error {
-			_, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(start.Add(time.Duration(i)*time.Minute), i) })
+			_, err := r.batches(ctx, q.Batch, n, func(i int) Job { return jobAt(start.Add(time.Duration(i)*time.Minute), i) })
 			return err
 		})
 		if err != nil {

@@ -20,7 +20,7 @@ func growJobs(ctx context.Context, r *Harness, n int) (figures []Figure, err err
 		r.Meter.begin(r.name+": store", n)
 		err := r.opened(ctx, dir, Work{Store: true}, func(q Queue) error {
 			took, err := timed(func() error {
-				_, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(start.Add(year/time.Duration(n)*time.Duration(i)), i) })
+				_, err := r.batches(ctx, q.Batch, n, func(i int) Job { return jobAt(start.Add(year/time.Duration(n)*time.Duration(i)), i) })
 				return err
 			})
 			figures = append(figures, each("store a job in batches of 1,000,", took, n))
@@ -93,7 +93,7 @@ func (r *Harness) due(ctx context.Context, dir string) (Figure, error) {
 	n := r.scaled(growDue)
 	due := time.Now()
 	err := r.opened(ctx, dir, Work{Store: true}, func(q Queue) error {
-		_, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(due, i) })
+		_, err := r.batches(ctx, q.Batch, n, func(i int) Job { return jobAt(due, i) })
 		return err
 	})
 	if err != nil {

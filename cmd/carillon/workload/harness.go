@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Workload is one of W1a to W8.
+// Workload is one of W1a to W9.
 type Workload struct {
 	Name string
 	What string
@@ -28,6 +28,7 @@ func All() []Workload {
 		{"W1b", "schedule 100,000 jobs one hour ahead, 64 callers, and 256", scheduleMany},
 		{"W1c", "schedule 100,000 jobs in batches of 1,000", scheduleBatches},
 		{"W1s", "W1b with 64 callers, due times scattered over a year", scheduleScattered},
+		{"W1u", "schedule 100,000 jobs with a unique key each, 64 callers, and as many calls whose key is held", unique},
 		{"W2", "run 100,000 jobs that are due, no-op handler", drain},
 		{"W3", "lateness of 2,000 jobs at random instants over 20 s, idle and beside W1b", lateness},
 		{"W4", "10,000 apps of 10 jobs: schedule, sleep, and a cron tick of all at one instant", herd},
@@ -35,6 +36,7 @@ func All() []Workload {
 		{"W6", "1,000,000 pending jobs: open, memory, and W1b and W3 on top", million},
 		{"W7", "latency of an RPC mutation, 1 caller, and of an update of a bbolt file and an append to a plain one", latency},
 		{"W8", "calls of one app beside 20,000 with a heartbeat: as they come into being, and after a start with all due", crowd},
+		{"W9", "W2 again, through a pool of 64, and behind a pool of 1; lateness of an app beside the backlogs of 100", control},
 	}
 }
 
@@ -205,8 +207,8 @@ func (r *Harness) callers(ctx context.Context, callers, n int, fn func(ctx conte
 // batchSize is how many jobs a batch has.
 const batchSize = 1000
 
-// batches stores n jobs, the job i being what job returns for it, in batches.
-func (r *Harness) batches(ctx context.Context, q Queue, n int, job func(i int) Job) ([]time.Duration, error) {
+// batches has n jobs stored, the job i being what job returns for it, in batches.
+func (r *Harness) batches(ctx context.Context, store func(context.Context, []Job) error, n int, job func(i int) Job) ([]time.Duration, error) {
 	var took []time.Duration
 	for at := 0; at < n; at += batchSize {
 		jobs := make([]Job, 0, batchSize)
@@ -214,7 +216,7 @@ func (r *Harness) batches(ctx context.Context, q Queue, n int, job func(i int) J
 			jobs = append(jobs, job(i))
 		}
 		began := time.Now()
-		if err := q.Batch(ctx, jobs); err != nil {
+		if err := store(ctx, jobs); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(began))

@@ -100,7 +100,7 @@ func (r *Harness) latenessOn(ctx context.Context, q Queue, name string, starts *
 	span := time.Duration(float64(lateSpan) * r.Scale)
 	round := starts.begin(n)
 	err := measure(q, &row, func() error {
-		_, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(first.Add(time.Duration(rnd.Int64N(int64(span)))), i) })
+		_, err := r.batches(ctx, q.Batch, n, func(i int) Job { return jobAt(first.Add(time.Duration(rnd.Int64N(int64(span)))), i) })
 		if err != nil {
 			return err
 		}

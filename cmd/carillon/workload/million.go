@@ -15,7 +15,7 @@ func million(ctx context.Context, r *Harness) error {
 		start := time.Now().Add(2 * time.Hour)
 		r.Meter.begin("W6 store", n)
 		err := r.opened(ctx, dir, Work{Store: true}, func(q Queue) error {
-			_, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(start.Add(year/time.Duration(n)*time.Duration(i)), i) })
+			_, err := r.batches(ctx, q.Batch, n, func(i int) Job { return jobAt(start.Add(year/time.Duration(n)*time.Duration(i)), i) })
 			return err
 		})
 		if err != nil {

@@ -44,7 +44,7 @@ func scheduleBatches(ctx context.Context, r *Harness) error {
 	err := r.fresh(ctx, Work{}, func(q Queue) error {
 		return measure(q, &row, func() error {
 			began := time.Now()
-			took, err := r.batches(ctx, q, n, func(i int) Job { return jobAt(due(i), i) })
+			took, err := r.batches(ctx, q.Batch, n, func(i int) Job { return jobAt(due(i), i) })
 			row.spent(time.Since(began), n)
 			row.spread(took)
 			return err
