@@ -124,9 +124,32 @@ func (p *part) round(n int) {
 	p.schedule(name("once"), 0, sendOnce.With, dispatch.AtMostOnce())
 	p.schedule(name("chosen"), 300*time.Millisecond, runMark.With, dispatch.ID(storage.JobID(name("chosen"))))
 	p.schedule(name(laterName+"-kept"), time.Hour, runMark.With)
+	p.keys(name)
+	p.w.do(p.id, name("batch"), func() (storage.JobID, string, error) {
+		calls := make([]dispatch.Scheduled, batchSize)
+		for i := range calls {
+			calls[i] = dispatch.After(100*time.Millisecond, runMark.With(batched(string(p.id)+"/"+name("batch"), i)))
+		}
+		_, err := p.w.app(p.id).Scheduler(p.w.ctx).RunMany(calls)
+		return "", "", err
+	})
 	if soon, ok := p.schedule(name("soon"), 40*time.Millisecond, runMark.With); ok {
 		p.cancel(name("soon"), soon) // in time, or not
 	}
+}
+
+// batchSize is how many jobs a batch has, and batched the key of one of them.
+const batchSize = 3
+
+func batched(key string, i int) string { return fmt.Sprint(key, "/", i) }
+
+// keys is two calls for one job: the second of which is kept, or replaces the first.
+func (p *part) keys(name func(string) string) {
+	keep, replace := dispatch.Unique("keep", dispatch.Keep()), dispatch.Unique("replace", dispatch.Replace())
+	p.schedule(name("only"), 100*time.Millisecond, runMark.With, keep)
+	p.schedule(name("again"), 100*time.Millisecond, runMark.With, keep)
+	p.schedule(name("burst"), 100*time.Millisecond, runMark.With, replace)
+	p.schedule(name("last"), 100*time.Millisecond, runMark.With, replace)
 }
 
 // bury has jobs die, and then brings one back and removes the other for good.

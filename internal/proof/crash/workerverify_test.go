@@ -71,6 +71,7 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 				l := v.index(id, &view)
 				l.acknowledged()
 				l.ran()
+				l.unique()
 				l.ticked()
 				was := first[id]
 				l.stayed(&was)
@@ -232,11 +233,47 @@ func (l *appLedger) acknowledged() {
 		}
 	}
 	for key := range l.did {
+		l.batch(key)
+		if verb, _ := split(key); strings.HasPrefix(verb, "last") && l.acks[key].Job != "" && len(l.byKey[key]) == 0 {
+			l.tally.Lost("%s: %s was acknowledged, and job %s is not that call", l.what, key, l.acks[key].Job)
+		}
 		// A mark and the job that was scheduled with it are there together, or neither.
 		if verb, _ := split(key); strings.HasPrefix(verb, "plan") {
 			if n, m := len(l.byKey[planned(key)]), len(l.marks[key]); n != m {
 				l.tally.Other("%s: %s has made %d marks and %d jobs", l.what, key, m, n)
 			}
+		}
+	}
+}
+
+// batch verifies that all of a batch is there, or nothing (G30).
+func (l *appLedger) batch(key string) {
+	if verb, _ := split(key); !strings.HasPrefix(verb, "batch") {
+		return
+	}
+	n := 0
+	for i := range batchSize {
+		n += len(l.byKey[batched(key, i)])
+	}
+	_, acked := l.acks[key]
+	failure, failed := l.fails[key]
+	switch {
+	case acked && n < batchSize:
+		l.tally.Lost("%s: %s was acknowledged, and there are %d jobs", l.what, key, n)
+	case n != 0 && n != batchSize, failed && failure.Answer != string(dispatch.CodeUnknown) && n > 0:
+		l.tally.Other("%s: of %s there are %d jobs (%s)", l.what, key, n, failure.Answer)
+	}
+}
+
+// unique verifies that of the jobs of a key one at most is pending (G29).
+func (l *appLedger) unique() {
+	pending := map[string]storage.JobID{}
+	for _, job := range l.view.Jobs {
+		if key := job.UniqueKey(); key != "" && job.State == storage.StatePending {
+			if other := pending[key]; other != "" {
+				l.tally.Doubled("%s: jobs %s and %s are pending under one key", l.what, other, job.ID)
+			}
+			pending[key] = job.ID
 		}
 	}
 }

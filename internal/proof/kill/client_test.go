@@ -27,7 +27,7 @@ type killOp struct {
 	App   string
 	Key   string        // by which its effects are told from others
 	N     int           // jobs
-	Post  string        // published
+	Post  string        // published, or the page edited, or the campaign begun
 	Job   storage.JobID // canceled
 	Fails int           // attempts that fail
 	Stuck int           // of those, that are given up long before they return
@@ -102,7 +102,7 @@ func (c *killClient) note(d killOp) error {
 func (c *killClient) op(life *killLife) error {
 	c.seq++
 	d := killOp{Seq: c.seq, App: c.app, Key: fmt.Sprintf("c%d-%d", c.n, c.seq), N: 1}
-	kinds := []string{"counters:later", "counters:later", "counters:fail", "posts:publish", "orders:place", "jobs:cancel", "jobs:cancel"}
+	kinds := []string{"counters:later", "counters:later", "counters:fail", "posts:publish", "orders:place", "jobs:cancel", "jobs:cancel", "search:edit", "campaign:start"}
 	if c.loop.observer != nil {
 		kinds = append(kinds, "observer:later", "observer:later", "observer:later")
 	}
@@ -130,6 +130,14 @@ func (c *killClient) op(life *killLife) error {
 		args = map[string]any{"postId": post, "notifyAfterMs": after}
 	case "orders:place":
 		args = map[string]any{"sku": d.Key}
+	case "search:edit":
+		if err := c.loop.call(life, c.app, "search:create", map[string]any{"text": "draft of " + d.Key}, &d.Post); err != nil {
+			return err
+		}
+		args = map[string]any{"pageId": d.Post, "text": d.Key}
+	case "campaign:start":
+		d.N += rand.IntN(30)
+		args = map[string]any{"subject": d.Key, "to": d.N}
 	case "jobs:cancel":
 		of := c.jobs[rand.IntN(len(c.jobs))]
 		d.Job = of.Jobs[rand.IntN(len(of.Jobs))]
@@ -161,8 +169,11 @@ func (c *killClient) op(life *killLife) error {
 		State    storage.State
 	}
 	into := any(&answer)
-	if d.Do == "observer:later" {
+	switch d.Do {
+	case "observer:later":
 		into = &answer.JobID
+	case "campaign:start":
+		into = &d.Post
 	}
 	if err := c.loop.call(life, c.app, d.Do, args, into); err != nil {
 		return err

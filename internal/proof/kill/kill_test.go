@@ -294,6 +294,7 @@ func (l *killLoop) look(life *killLife) {
 func (l *killLoop) settle(life *killLife) {
 	functions := []string{
 		"counters:bump", "counters:flaky", "notifications:notifySubscribers", "payments:charge", "heartbeat:tick", "observer:act",
+		"search:index", "campaign:send",
 	}
 	limit := time.Now().Add(2 * time.Minute)
 	var apps []string

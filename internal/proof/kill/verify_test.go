@@ -3,6 +3,7 @@ package kill_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,6 +73,10 @@ func (v *killVerdict) op(d killOp) error {
 		case len(sent) == 0 && ran > 0:
 			v.tally.Lost("post %s, published as job %v, was not notified", d.Post, d.Jobs)
 		}
+	case "search:edit":
+		return v.debounce(d)
+	case "campaign:start":
+		return v.batch(d)
 	case "orders:place":
 		ran, err := v.ran(d)
 		if err != nil || ran == 0 {
@@ -109,6 +114,42 @@ func (v *killVerdict) count(d killOp) error {
 		v.tally.Lost("counter %s is %d, want %d (acknowledged: %v)", d.Key, counter.Count, want, d.Acked)
 	case counter.Count > want:
 		v.tally.Doubled("counter %s is %d, want %d (acknowledged: %v)", d.Key, counter.Count, want, d.Acked)
+	}
+	return nil
+}
+
+// debounce demands that a page's job, which each edit replaces, has indexed the last one,
+// unless it was canceled.
+func (v *killVerdict) debounce(d killOp) error {
+	var page sampleapp.Page
+	if err := v.call(v.life, d.App, "search:read", map[string]any{"pageId": d.Post}, &page); err != nil {
+		return err
+	}
+	canceled := slices.ContainsFunc(d.Jobs, func(id storage.JobID) bool { return v.canceled[d.job(id)] })
+	switch {
+	case d.Acked && page.Text != d.Key:
+		v.tally.Lost("the edit %s of page %s was acknowledged, and it is %+v", d.Key, d.Post, page)
+	case page.Indexed != page.Text && !canceled:
+		v.tally.Lost("page %s, to be indexed by job %v, is %+v", d.Post, d.Jobs, page)
+	}
+	_, err := v.ran(d)
+	return err
+}
+
+// batch demands that all jobs of a campaign have run, each once.
+func (v *killVerdict) batch(d killOp) error {
+	if !d.Acked {
+		return nil // its id is not known
+	}
+	var campaign sampleapp.Campaign
+	if err := v.call(v.life, d.App, "campaign:get", map[string]any{"campaignId": d.Post}, &campaign); err != nil {
+		return err
+	}
+	switch {
+	case campaign.Sent < d.N:
+		v.tally.Lost("of campaign %s %d of %d jobs have run", d.Post, campaign.Sent, d.N)
+	case campaign.Sent > d.N:
+		v.tally.Doubled("of campaign %s %d jobs have run, of %d", d.Post, campaign.Sent, d.N)
 	}
 	return nil
 }
