@@ -20,7 +20,15 @@ func TestStories(t *testing.T) {
 		Files: "../testdata/scripts/engine/*.txt",
 		Options: func() actors.Options {
 			user := dispatch.NewPool("user", 1, dispatch.Ordered())
-			return actors.Options{Functions: storyFunctions(), Pools: []*dispatch.Pool{user}, Logger: quiet, ClockCheck: time.Second}
+			return actors.Options{
+				Functions: storyFunctions(), Pools: []*dispatch.Pool{user}, Logger: quiet, ClockCheck: time.Second,
+				AppLimits: func(id storage.AppID) (own actors.AppLimits) {
+					if id == "small" {
+						own = actors.AppLimits{MaxArgBytes: 20, StartsPerSecond: 2}
+					}
+					return own
+				},
+			}
 		},
 		Rewrite: *rewrite,
 	}.Run(t)
