@@ -13,6 +13,10 @@ import (
 // then on its lane is known to wait, and is read from its index when a permit is left. So
 // a job that waits is neither read nor written again.
 
+// skipMost bounds how many of them are passed by whose function is paused, before the app's
+// callers have a turn.
+const skipMost = 4096
+
 // admitMost bounds how many jobs of a lane are looked at in one pass that are due, and wait
 // for something else than a permit.
 const admitMost = 256
@@ -48,13 +52,18 @@ func (c *claimPass) admit(at storage.Lane) bool {
 	if l.ordered {
 		return c.admitNext(&l)
 	}
-	passed, late, more := 0, 0, true
+	passed, late, skipped, more := 0, 0, 0, true
 	c.timed = false
 	defer func() {
 		c.pools.settle(at, l.rest(), more || passed > 0, (!more || passed >= admitMost) && !c.timed, "")
 	}()
 	for c.pools.room(at) > 0 && passed < admitMost {
-		job, err := l.first(max(c.pools.room(at), 1))
+		if skipped >= skipMost {
+			c.look(c.wall)
+			c.yields = true
+			return true
+		}
+		job, err := l.first(max(c.pools.room(at), skipped, 1))
 		if err != nil {
 			c.eng.opts.Logger.Error("reading the jobs of a pool", "app", c.id, "pool", at.Pool, "err", err)
 			c.look(c.wall.Add(time.Second))
@@ -71,6 +80,11 @@ func (c *claimPass) admit(at storage.Lane) bool {
 				c.yields = true
 				return true
 			}
+			continue
+		}
+		if c.functionPaused(job) != nil { // it is found again when that is over
+			skipped++
+			c.passedBy = true
 			continue
 		}
 		if !c.claims.room(job) || !hasRoom(c.tx, c.held) {

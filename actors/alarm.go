@@ -28,7 +28,7 @@ func (s *scheduler) rearm() {
 			sooner(ahead)
 		}
 	}
-	if s.paused() {
+	if s.backingOff() {
 		sooner(s.resumeAt - elapsed)
 	} else if next := s.nextWork(); !next.IsZero() && !s.phase().draining() && s.holder == nil {
 		sooner(next.Sub(wall))
@@ -73,12 +73,12 @@ func (s *scheduler) rearm() {
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&
-		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.walks.blocked() && !s.pools.waiting() && !s.lates.busy && s.phase().begins()
+		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.awaits() && !s.lates.busy && s.phase().begins()
 }
 
 // nextWork is when there may be jobs to claim, or to have expire; zero is never.
 func (s *scheduler) nextWork() time.Time {
-	next := s.walks.next()
+	next := s.nextClaim()
 	if at := s.lates.nextAt; !at.IsZero() && !s.lates.busy && (next.IsZero() || at.Before(next)) {
 		return at
 	}

@@ -29,6 +29,7 @@ var (
 	cutByClose  = &interruption{why: "the engine was closed before the attempt had ended"}
 	cutByHold   = &interruption{why: "the app was held before the attempt had ended"}
 	cutByStuck  = &interruption{why: "too many handlers of the function are stuck"}
+	cutByPause  = &interruption{why: "it was paused before the attempt had begun"}
 	cutByVolume = &interruption{why: "the volume failed during the attempt", lasts: true}
 	cutByTime   = &interruption{why: "it was not begun in time"}
 	cutByLoad   = &interruption{why: "a call of the attempt was refused, since its volume was overloaded", lasts: true}

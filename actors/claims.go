@@ -72,7 +72,7 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(at reading) bool {
-	if !s.phase().begins() || s.uncorrected() || !s.walks.ready(at.wall) {
+	if !s.phase().begins() || s.uncorrected() || !s.walks.ready(at.wall) || s.controls().app != nil {
 		return false
 	}
 	c := claimPass{scheduler: s, tx: s.begin(at), wall: at.wall}
@@ -157,6 +157,11 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 			}
 			if c.walk != &c.walks[job.Priority] {
 				passed++ // another walk's
+				continue
+			}
+			if c.functionPaused(job) != nil && !c.pools.ordered(job.Pool) {
+				passed++
+				c.passedBy = true
 				continue
 			}
 			if job.Pool != "" && !job.Due.After(c.wall) && (c.pools.ordered(job.Pool) || c.eng.unrunnable(job) == "") {
@@ -313,7 +318,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	wall := s.eng.clock.wall()
 	for i := range jobs {
 		job := &jobs[i]
-		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall)
+		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall) && s.paused(job) == nil
 		if s.comesFirst(job) && soon && !s.phase().draining() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {

@@ -18,7 +18,7 @@ func (s *scheduler) noteCommitted(m *committed) {
 		// change sets since then stand, and most do not tell when they are answered.
 		if m.loads == s.loads {
 			if m.own && errors.Is(m.err, storage.ErrCorrupt) {
-				s.pause(m.err)
+				s.backOff(m.err)
 			}
 			s.breakDown(m.err)
 		}
@@ -26,7 +26,7 @@ func (s *scheduler) noteCommitted(m *committed) {
 	}
 	for _, r := range m.runs.claimed {
 		if s.runs.setDurable(r) {
-			s.runQueue.push(r)
+			s.enqueue(r)
 		}
 	}
 	for _, r := range m.runs.stop {
@@ -53,6 +53,7 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 	runs.stop = s.applyCancels(tx, cancelings)
 	runs.claimed = append(runs.claimed, s.claimInserted(tx)...)
 	s.submit(tx, runs, reply)
+	s.followControls()
 }
 
 // ownJobs and ownWeight bound what the engine writes of its own accord in one change
@@ -195,7 +196,7 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 func (s *scheduler) revertCancels(cancelings []*run) {
 	for _, r := range cancelings {
 		if s.runs.revertCancel(r) {
-			s.runQueue.push(r)
+			s.enqueue(r)
 		}
 	}
 }

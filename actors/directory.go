@@ -301,7 +301,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(d.eng.opts.Functions), ref: ref, limits: d.eng.limitsOf(id)}
 	ref.app.starts.most = ref.app.limits.StartsPerSecond
-	ref.app.pools = newPools(d.eng.pools, ref.app.runs)
+	ref.app.pools = newPools(d.eng.pools, ref.app)
 	if lost := d.lost[id]; lost != nil {
 		ref.app.runs.lost = lost
 		delete(d.lost, id)
@@ -315,7 +315,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
 	store.SetRegistry(d.eng.registry)
 	store.SetLive(ref.app.runs.live)
-	store.SetReason(ref.app.reason)
+	store.SetWaits(ref.app.waits)
 	store.SetStopping(ref.app.runs.stopping)
 	store.SetNames(ref.app.runs.names.others)
 	sup := &supervisor{app: ref.app}

@@ -91,7 +91,7 @@
 //
 // A handler that was given up and does not return is stuck (stuck.go): Go cannot end
 // it. It holds no permit, what it asks for is refused, and it is logged, counted
-// (Engine.Stuck) and told in the listing of its job (Job.Reason), which waits for
+// (Engine.Stuck) and told in the listing of its job (Job.Wait, Job.Reason), which waits for
 // it, as the ticks of its trigger do that must not overlap. A person can have them go
 // on (HostScheduler.Abandon), or forget that of a call (AbandonCall). With 64 of them in an app, jobs of the functions that
 // have some wait, and their calls are refused.
@@ -161,6 +161,7 @@
 //	A16 Of a pool, or of a key of one, no more runs hold a permit than its limit says: those claimed, and those begun.
 //	A17 A job with a unique key is not claimed while another of the key is in runs, or leaves, unless it may run beside it (uniquekeys.go).
 //	A18 Of a lane of an ordered pool no job is claimed while another one of it is in runs, or has its turn in the store (ordered.go).
+//	A19 Nothing of what is paused begins: none of it is claimed, and a claim whose handler has not begun is taken back when the pause is submitted (controls.go).
 //
 // Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu, a leaf; handlers.mu is a leaf of its own.
 package actors

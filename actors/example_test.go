@@ -296,3 +296,67 @@ func ExampleEngine_Delete() {
 	})
 	// Output: 0
 }
+
+// A pool is paused while a peer is down. Jobs are scheduled all the while, and say what they
+// wait for; the rest of the app goes on.
+func ExampleApp_Pause() {
+	stripe := dispatch.NewPool("stripe", 5)
+	reg := dispatch.NewRegistry()
+	pay := dispatch.InternalAction[int, dispatch.None]("shop:pay", dispatch.InPool(stripe))
+	paid := make(chan int)
+	pay.Handle(reg, func(_ *dispatch.ActionCtx, cents int) (dispatch.None, error) {
+		paid <- cents
+		return dispatch.None{}, nil
+	})
+	withEngine(actors.Options{Functions: reg, Pools: []*dispatch.Pool{stripe}}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		err = app.Pause(ctx, dispatch.OfPool("stripe"), "ann", "the account is locked")
+		if err != nil {
+			return err
+		}
+		id, err := app.Scheduler(ctx).RunAfter(0, pay.With(995))
+		if err != nil {
+			return err
+		}
+		job, _, err := app.Scheduler(ctx).Get(id)
+		if err != nil {
+			return err
+		}
+		fmt.Println(job.Wait+":", job.Reason)
+		resumed, err := app.Resume(ctx, dispatch.OfPool("stripe"))
+		fmt.Println("resumed:", resumed, "paid:", <-paid)
+		return err
+	})
+	// Output:
+	// paused: pool stripe is paused by ann: the account is locked
+	// resumed: true paid: 995
+}
+
+// A pool has another limit than the declared one until that is cleared.
+func ExampleApp_LimitPool() {
+	stripe := dispatch.NewPool("stripe", 5)
+	withEngine(actors.Options{Pools: []*dispatch.Pool{stripe}}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		err = app.LimitPool(ctx, "stripe", 1)
+		if err != nil {
+			return err
+		}
+		pools, err := app.Pools(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Println("limit", pools[0].Limit, "declared", pools[0].Declared)
+		cleared, err := app.ClearPoolLimit(ctx, "stripe")
+		fmt.Println("cleared:", cleared)
+		return err
+	})
+	// Output:
+	// limit 1 declared 5
+	// cleared: true
+}

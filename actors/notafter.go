@@ -113,7 +113,7 @@ func (s *scheduler) recallLate(wall time.Time) {
 func (s *scheduler) whyLate(job *storage.Job) string {
 	why := job.Reason // of a held one
 	if why == "" {
-		why = s.reason(job)
+		_, why = s.waits(job)
 	}
 	text := "no attempt was to begin after " + job.NotAfter.UTC().Format(time.RFC3339Nano)
 	if why != "" {

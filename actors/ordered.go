@@ -42,8 +42,8 @@ func (c *claimPass) admitNext(l *laneReader) bool {
 			l.pass(job) // it stays where it is, if it is not claimed
 		}
 		switch {
-		case job.State == storage.StateHeld || job.Due.After(c.wall) || job.TooLate(c.wall):
-			ahead, stalled = job.ID, true // until it has gone, or is due
+		case job.State == storage.StateHeld || job.Due.After(c.wall) || job.TooLate(c.wall) || c.functionPaused(job) != nil:
+			ahead, stalled = job.ID, true // until it has gone, is due, or is resumed
 			return true
 		case !c.claims.room(job) || !hasRoom(c.tx, c.held):
 			return false

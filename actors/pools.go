@@ -19,7 +19,8 @@ import (
 // because readers ask it why a job waits.
 type pools struct {
 	declared map[string]*dispatch.Pool
-	runs     *runs // the app's
+	runs     *runs            // the app's
+	controls func() *controls // the app's
 
 	mu    sync.Mutex
 	lanes map[storage.Lane]*lane
@@ -35,21 +36,25 @@ type lane struct {
 	from [storage.MaxPriority + 1]storage.Place // by priority: no job that waits lies before it
 }
 
-func newPools(declared map[string]*dispatch.Pool, runs *runs) *pools {
-	return &pools{declared: declared, runs: runs, lanes: map[storage.Lane]*lane{}}
+func newPools(declared map[string]*dispatch.Pool, app *appState) *pools {
+	return &pools{declared: declared, runs: app.runs, controls: app.controls, lanes: map[storage.Lane]*lane{}}
 }
 
 // limit is how many permits the lane has, but for those that stuck handlers keep. The
 // caller has the lock.
 func (ps *pools) limit(at storage.Lane) int {
-	p := ps.declared[at.Pool]
-	if p == nil {
+	p, c := ps.declared[at.Pool], ps.controls()
+	if p == nil || c.lane(at) != nil {
 		return 0
 	}
-	if p.HoldsWhileStuck() {
-		return p.Limit() - ps.runs.leftInLane(at)
+	limit := p.Limit()
+	if n, ok := c.limits[at.Pool]; ok {
+		limit = n
 	}
-	return p.Limit()
+	if p.HoldsWhileStuck() {
+		limit -= ps.runs.leftInLane(at)
+	}
+	return limit
 }
 
 // at returns the lane. The caller has the lock.
@@ -198,21 +203,22 @@ func (ps *pools) waiting() bool {
 	return false
 }
 
-// reason is why a job that is due and waits in its lane is not begun, or "".
-func (ps *pools) reason(job *storage.Job) string {
+// waitsFor is what a job that is due and waits in its lane waits for, and why; "" if for
+// nothing of the lane's. A rate of the pool would be told here.
+func (ps *pools) waitsFor(job *storage.Job) (storage.Wait, string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	at := job.Lane()
 	if ps.ordered(at.Pool) {
 		if why := ps.predecessor(job); why != "" {
-			return why
+			return storage.WaitPredecessor, why
 		}
 	}
 	l, limit := ps.lanes[at], ps.limit(at)
 	if l == nil || l.running < limit {
-		return ""
+		return "", ""
 	}
-	return fmt.Sprintf("%s is full: %d of %d permits are taken", nameOf(at), l.running, limit)
+	return storage.WaitPool, fmt.Sprintf("%s is full: %d of %d permits are taken", nameOf(at), l.running, limit)
 }
 
 // running is how many runs hold a permit of the pool, over all of its keys.
@@ -229,8 +235,13 @@ func (ps *pools) running(name string) (n int) {
 
 // PoolStatus is what a pool of an app does at one moment, over all of its keys.
 type PoolStatus struct {
-	Name    string
-	Limit   int       // attempts at once, of the app, or of each key
+	Name  string
+	Limit int // attempts at once, of the app, or of each key
+	// Declared is the limit that the program gives it. Limit is another one if that was
+	// set at run time (App.LimitPool).
+	Declared int
+	// Paused is the pause of the pool, not of its keys or of the app; nil: it is not paused.
+	Paused  *storage.Pause
 	Ordered bool      // one job after another: the next begins when the one before has ended
 	Running int       // jobs that hold a permit
 	Stuck   int       // handlers of its jobs that were given up and have not returned
@@ -243,7 +254,8 @@ type PoolStatus struct {
 func (a *App) Pools(ctx context.Context) ([]PoolStatus, error) {
 	list := make([]PoolStatus, 0, len(a.eng.pools))
 	for _, name := range slices.Sorted(maps.Keys(a.eng.pools)) {
-		list = append(list, PoolStatus{Name: name, Limit: a.eng.pools[name].Limit(), Ordered: a.eng.pools[name].IsOrdered()})
+		p := a.eng.pools[name]
+		list = append(list, PoolStatus{Name: name, Limit: p.Limit(), Declared: p.Limit(), Ordered: p.IsOrdered()})
 	}
 	if v, live := a.eng.directory.live.Load(a.id); live {
 		app := v.(*appRef).app
@@ -254,7 +266,23 @@ func (a *App) Pools(ctx context.Context) ([]PoolStatus, error) {
 	}
 	err := a.eng.read(ctx, a.id, nil, func(r storage.Reader) (err error) {
 		now := a.eng.clock.wall()
+		limits, err := r.System().PoolLimits()
+		if err != nil {
+			return err
+		}
+		pauses, err := r.System().Pauses()
+		if err != nil {
+			return err
+		}
 		for i := range list {
+			if n, ok := limits[list[i].Name]; ok {
+				list[i].Limit = n
+			}
+			for _, p := range pauses {
+				if p.Of == dispatch.OfPool(list[i].Name) {
+					list[i].Paused = &p
+				}
+			}
 			if list[i].Queued, list[i].Oldest, err = r.System().Waiting(list[i].Name, now); err != nil {
 				return err
 			}

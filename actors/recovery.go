@@ -130,7 +130,7 @@ func (s *scheduler) reload() bool {
 		s.loads++
 		// A claim without a run is told from one whose run ended meanwhile.
 		s.walks, s.lates = walks{}, lates{busy: s.lates.busy}
-		if s.unrecovered = s.paused(); s.unrecovered {
+		if s.unrecovered = s.backingOff(); s.unrecovered {
 			s.claimFrom(storage.Place{})
 		} else {
 			err = s.recover()
@@ -149,10 +149,10 @@ func (s *scheduler) reload() bool {
 	return true
 }
 
-// pause has the app's own work wait: claims, ends of jobs, triggers, purging. One of
+// backOff has the app's own work wait: claims, ends of jobs, triggers, purging. One of
 // its change sets has met a damaged page, which the next one meets again. Callers are
 // served meanwhile, as far as their pages are sound.
-func (s *scheduler) pause(cause error) {
+func (s *scheduler) backOff(cause error) {
 	now := s.eng.clock.elapsed()
 	if now-s.refusedAt > 2*maxBackoff {
 		s.refusals = 0
@@ -164,7 +164,7 @@ func (s *scheduler) pause(cause error) {
 	s.resumeAt = now + waitAfter(s.refusals)
 }
 
-func (s *scheduler) paused() bool { return s.eng.clock.elapsed() < s.resumeAt }
+func (s *scheduler) backingOff() bool { return s.eng.clock.elapsed() < s.resumeAt }
 
 // rest has an app that cannot go on try again later. Callers do not wait for it, nor
 // does the close of the engine.

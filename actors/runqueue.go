@@ -57,6 +57,20 @@ func (q *runQueue) pop() *run {
 	return r
 }
 
+// remove takes the runs away that are such ones, and returns them.
+func (q *runQueue) remove(is func(*run) bool) (removed []*run) {
+	for _, list := range []*[]*run{&q.ahead, &q.due} {
+		*list = slices.DeleteFunc(*list, func(r *run) bool {
+			if !is(r) {
+				return false
+			}
+			removed = append(removed, r)
+			return true
+		})
+	}
+	return removed
+}
+
 // insert puts the run where it belongs in a sorted list.
 func insert(list []*run, r *run, before func(r, other *run) bool) []*run {
 	n := len(list)

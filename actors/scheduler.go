@@ -51,6 +51,9 @@ type scheduler struct {
 	unrecovered bool // what was claimed at the last reload is still to be looked at
 
 	drained []func() // told when the drain has come to its end
+
+	followed *controls // that the app has followed; nil: it has yet to look
+	passedBy bool      // a walk has passed by jobs of a function that is paused
 }
 
 // appState is what of an app outlives a restart of its SchedulerActor.
@@ -63,6 +66,9 @@ type appState struct {
 	runs        *runs
 	pools       *pools
 	planner     *planner // the holder of the turn uses it
+	controlled  atomic.Pointer[controls]
+	short       atomic.Int32 // a shortage, for readers
+	unwell      atomic.Bool  // the app's own work waits, since its pages are damaged; for readers
 	crons       func(storage.JobWriter) dispatch.Crons
 	ref         *appRef
 	scheduler   *actor.PID
@@ -211,16 +217,17 @@ func (s *scheduler) step() {
 	if s.phase().stage() == phaseIndexing && !s.reconcile() {
 		return
 	}
+	s.followControls()
 work:
 	for s.holder == nil && s.phase().read() {
 		switch {
 		case s.yields && len(s.queue) > 0:
 			s.yields = false
 			s.nextTurn()
-		case !s.paused() && s.ownWork():
+		case !s.backingOff() && s.ownWork():
 		case len(s.queue) > 0 && s.mayQueue():
 			s.nextTurn()
-		case !s.paused() && s.tidy():
+		case !s.backingOff() && s.tidy():
 		default:
 			s.lookAtDeadlines()
 			if s.phase().draining() {
@@ -234,10 +241,11 @@ work:
 		return
 	}
 	s.release()
-	if len(s.ended) > 0 && s.holder == nil && s.phase().read() && !s.paused() {
+	if len(s.ended) > 0 && s.holder == nil && s.phase().read() && !s.backingOff() {
 		s.step() // jobs that are kept back after all
 		return
 	}
+	s.tellReaders()
 	s.rearm()
 }
 

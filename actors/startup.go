@@ -52,7 +52,7 @@ func (s *scheduler) reconcile() bool {
 		done = true
 	}
 	switch {
-	case s.paused():
+	case s.backingOff():
 		done = true // what is not built fails; the rest need not wait for it
 		fallthrough
 	case err != nil || tx.Unchanged():

@@ -19,9 +19,9 @@ func TestStories(t *testing.T) {
 	actorstest.Scripts{
 		Files: "../testdata/scripts/engine/*.txt",
 		Options: func() actors.Options {
-			user := dispatch.NewPool("user", 1, dispatch.Ordered())
+			user, desk := dispatch.NewPool("user", 1, dispatch.Ordered()), dispatch.NewPool("desk", 1)
 			return actors.Options{
-				Functions: storyFunctions(), Pools: []*dispatch.Pool{user}, Logger: quiet, ClockCheck: time.Second,
+				Functions: storyFunctions(), Pools: []*dispatch.Pool{user, desk}, Logger: quiet, ClockCheck: time.Second,
 				AppLimits: func(id storage.AppID) (own actors.AppLimits) {
 					if id == "small" {
 						own = actors.AppLimits{MaxArgBytes: 20, StartsPerSecond: 2}

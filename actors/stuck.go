@@ -331,32 +331,6 @@ func (app *appState) returnedFrom(inv *invocation) {
 	app.returned(&inv.handle)
 }
 
-// reason is why the pending job is not begun though it is due, or will not be, or "".
-func (app *appState) reason(job *storage.Job) string {
-	if l := app.runs.waitingFor(job, app.planner.waited(job)); l != nil {
-		whose := "the attempt before"
-		if l.Job != job.ID {
-			whose = "an earlier tick"
-		}
-		return fmt.Sprintf("waits for the handler of %s, which was given up at %s and has not returned", whose, l.Since.UTC().Format(time.RFC3339))
-	}
-	if job.TooLate(app.eng.clock.wall()) && app.eng.clock.doubted() {
-		return "it was not begun in time, by a clock that is in doubt"
-	}
-	if err := app.tooManyStuck(job); err != nil {
-		return dispatch.AsError(err).Message
-	}
-	if why := app.runs.keyReason(job); why != "" {
-		return why
-	}
-	if job.Pool != "" && app.runs.get(job.ID) == nil && !job.Due.After(app.eng.clock.wall()) {
-		if why := app.pools.reason(job); why != "" {
-			return why
-		}
-	}
-	return app.rateReason(job)
-}
-
 // waitingFor returns the handler that was given up and that the job waits for, or nil.
 func (rs *runs) waitingFor(job *storage.Job, queued bool) *leftBehind {
 	rs.mu.Lock()

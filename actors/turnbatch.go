@@ -21,8 +21,8 @@ const (
 // the Runner: going back to the SchedulerActor between any two would cost more
 // than most handlers do. Each is its own transaction. A turn that does nothing but
 // write is submitted by the goroutine itself; one that fails, cancels a claimed
-// job, or schedules a job that is due soon is left to the SchedulerActor, and
-// ends the batch.
+// job, pauses something, or schedules a job that is due soon is left to the
+// SchedulerActor, and ends the batch.
 type turnBatch struct {
 	app   *appState
 	turns []*turn
@@ -83,6 +83,10 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 		inv.reply(result{err: err})
 		return false
 	}
+	if inv.job != nil && app.paused(&inv.job.job) != nil {
+		inv.reply(result{err: cutByPause})
+		return false
+	}
 	if inv.job == nil && app.overloaded() {
 		inv.reply(result{err: errOverloaded(inv.Path)})
 		return false
@@ -136,7 +140,7 @@ func (r *turnBatch) end(t *turn, res result) {
 // submit submits the turn's transaction. It is false, with nothing done, if
 // that is the SchedulerActor's to do.
 func (r *turnBatch) submit(t *turn) bool {
-	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 || len(t.tx.Left()) > 0 {
+	if t.result.err != nil || len(t.cancelings) > 0 || len(t.tx.CanceledClaims()) > 0 || len(t.tx.CanceledTicks()) > 0 || len(t.tx.Left()) > 0 || t.tx.ChangesControls() {
 		return false
 	}
 	if !r.app.store.Stored() && len(r.app.eng.declared.plans) > 0 {
@@ -188,7 +192,7 @@ func (s *scheduler) finishBatch(r *turnBatch) {
 		if s.runs.get(job.job.ID) == job && !s.runs.isOver(job) {
 			s.runs.mustMove(job, turnTooSoon)
 			s.releasePermit()
-			s.runQueue.push(job)
+			s.enqueue(job)
 		}
 	}
 	for _, t := range r.submitted {

@@ -57,11 +57,11 @@
 // InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Keep, Limits,
 // MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting,
 // MaxPath, MaxPoolLimit, MaxUniqueSpan, Mutation, MutationCtx, MutationRef,
-// MutationRunner, NewArgs, NewPool, NewRegistry, NoRetry, None, NotAfter, Once, Ordered, PanicError, Path, Permanent,
-// Pool, PoolOption, Priority, Query, QueryCtx, QueryRef, QueryRunner, Refuse, Registry,
-// Replace, Retry, RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, Tags,
-// TagsOption, Tell, Throttle, Tick, Timeout, Trigger, TriggerFault, TriggerFaults, Unique,
-// UniquePolicy, Upcoming, WithRetry.
+// MutationRunner, NewArgs, NewPool, NewRegistry, NoRetry, None, NotAfter, OfApp, OfFunction, OfPool,
+// Once, Ordered, PanicError, Path, Permanent, Pool, PoolOption, Priority, Query, QueryCtx,
+// QueryRef, QueryRunner, Refuse, Registry, Replace, Retry, RetryPolicy, RunOption,
+// Scheduled, Scheduler, StrictArgs, Tags, TagsOption, Tell, Throttle, Tick, Timeout,
+// Trigger, TriggerFault, TriggerFaults, Unique, UniquePolicy, Upcoming, WithRetry.
 //
 // For engines, and they change with the engine: Changes, CheckStored, DecodeIdentity,
 // Env, Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin,

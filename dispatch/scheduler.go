@@ -42,6 +42,26 @@ type Scheduler interface {
 	// instant after the job's NotAfter is refused, and so is a tick of a trigger that has not
 	// begun, and other arguments for one that has.
 	Reschedule(id storage.JobID, changes ...ChangeOption) (storage.Rescheduling, error)
+	// Pause keeps the jobs of the scope, OfApp, OfFunction or OfPool, from beginning:
+	// no attempt, no retry and no tick starts until Resume. What runs ends, calls are
+	// served, and jobs can be scheduled; one that waits says why (Job.Reason). by says
+	// who has paused, reason why: at most storage.MaxPauseBy and MaxPauseReason bytes. A
+	// scope that is paused stays so, with the new texts. invalid_argument if the function
+	// or pool is not one of the program's, resource_exhausted if the app has
+	// storage.MaxControls pauses and limits of pools.
+	Pause(of storage.Scope, by, reason string) error
+	// Resume ends the pause of the scope. What is due begins at once; the slots of
+	// triggers that have passed meanwhile are judged by their CatchUp. resumed is false
+	// if it was not paused. A job waits as long as one pause is of it.
+	Resume(of storage.Scope) (resumed bool, err error)
+	// Pauses returns what is paused: the app, then functions and pools by name.
+	Pauses() ([]storage.Pause, error)
+	// LimitPool gives a pool of the program another limit, 1 to MaxPoolLimit, which wins
+	// over the declared one until ClearPoolLimit, through restarts. A lower one lets those
+	// end that run; a higher one begins more at once. Errors are those of Pause.
+	LimitPool(pool string, limit int) error
+	// ClearPoolLimit has the declared limit count again. cleared is false if it did.
+	ClearPoolLimit(pool string) (cleared bool, err error)
 	// Crons are the app's cron triggers, under the same rules.
 	Crons() Crons
 }

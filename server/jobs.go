@@ -66,7 +66,8 @@ type Job struct {
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
-	Reason       string            `json:"reason,omitempty"`     // why it is held, has expired, or waits though it is due
+	Wait         storage.Wait      `json:"wait,omitempty"`       // what it waits for
+	Reason       string            `json:"reason,omitempty"`     // more of that, or why it is held or has expired
 	HeldAt       *time.Time        `json:"heldAt,omitempty"`
 
 	History []storage.Attempt `json:"history,omitempty"` // only where one job is asked for
@@ -100,7 +101,7 @@ func jobOf(job *storage.Job) Job {
 		NotAfter: instant(job.NotAfter), StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
 		Superseded: job.Superseded, Tags: job.Tags, Pool: job.Pool, PoolKey: job.PoolKey, Priority: job.Priority,
-		Reason: job.Reason, HeldAt: instant(job.HeldAt), Revision: job.Revision, Parent: job.Parent,
+		Wait: job.Wait, Reason: job.Reason, HeldAt: instant(job.HeldAt), Revision: job.Revision, Parent: job.Parent,
 	}
 	if job.Unique != nil {
 		shown.UniqueKey = job.Unique.Key

@@ -29,7 +29,9 @@ type counts struct {
 	lasting     uint64 // unique keys whose jobs have ended
 	onceParents uint64 // jobs that have scheduled others once
 
-	argBytes int64 // of the arguments of pending and held jobs; -1: not known (argbytes.go)
+	argBytes int64  // of the arguments of pending and held jobs; -1: not known (argbytes.go)
+	controls uint64 // pauses, and limits of pools that were set at run time
+	paused   bool   // the app as a whole
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -50,12 +52,14 @@ type App struct {
 	submitted uint64              // number of the last change set submitted
 	tx        *Tx
 
-	durable atomic.Uint64 // number of the last change set known to be durable
-	broken  atomic.Bool   // a change set failed: nothing more is applied until Reload
-	live    atomic.Pointer[func(JobID) bool]
-	reason  atomic.Pointer[func(*Job) string]
-	stops   atomic.Pointer[func(string) JobID]
-	names   atomic.Pointer[func(string) []string]
+	durable  atomic.Uint64 // number of the last change set known to be durable
+	broken   atomic.Bool   // a change set failed: nothing more is applied until Reload
+	live     atomic.Pointer[func(JobID) bool]
+	waitsFor atomic.Pointer[func(*Job) (Wait, string)]
+	stops    atomic.Pointer[func(string) JobID]
+	names    atomic.Pointer[func(string) []string]
+
+	controls atomic.Pointer[Controls] // as of the last change submitted; nil: there are none
 
 	schema    map[string]*tableInfo // the tables the store was opened with
 	maxJobs   atomic.Int64
@@ -140,9 +144,9 @@ func (a *App) SetRetention(d time.Duration) { a.retention.Store(int64(d)) }
 // any goroutine and must not block.
 func (a *App) SetLive(started func(JobID) bool) { a.live.Store(&started) }
 
-// SetReason sets what says why a pending job is not begun though it is due (Job.Reason).
-// It may be called from any goroutine and must not block.
-func (a *App) SetReason(reason func(*Job) string) { a.reason.Store(&reason) }
+// SetWaits sets what says what a pending job waits for (Job.Wait, Job.Reason). It may be
+// called from any goroutine and must not block.
+func (a *App) SetWaits(waits func(*Job) (Wait, string)) { a.waitsFor.Store(&waits) }
 
 // SetStopping sets what says which canceled job of a unique key (Job.UniqueKey) still
 // runs, "" if none does. It may be called from any goroutine and must not block.
@@ -280,6 +284,7 @@ func (a *App) enqueue(l *layer, era EraID, now time.Time, awaited bool, done fun
 	cs := &changeSet{app: a, n: a.submitted, era: era, at: now, counts: a.counts, writes: &l.buffer, awaited: awaited, done: done}
 	a.overlay.newer.join(&l.buffer)
 	a.noteClaims(&l.buffer)
+	a.noteControls(&l.buffer)
 	a.vol.submit(cs)
 }
 
@@ -301,7 +306,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1)}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused}
 	return encoded(p.MarshalVT())
 }
 
@@ -310,7 +315,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused}, nil
 }
 
 // load reads what of the app is in the file into a.
@@ -318,6 +323,7 @@ func (a *App) load(snap *kv.Snapshot) error {
 	a.stored, a.filed, a.counts = false, filed{}, counts{seq: a.counts.seq, ended: a.counts.ended}
 	a.publish()
 	a.overlay, a.claims = newOverlay(), map[string]struct{}{}
+	a.controls.Store(nil)
 	entry := snap.Get(kv.Apps, []byte(a.id))
 	if entry == nil {
 		return nil
@@ -332,9 +338,10 @@ func (a *App) load(snap *kv.Snapshot) error {
 		return err
 	}
 	a.laned.load(a.keys, snap)
+	a.loadControls(snap, c)
 	due, last := a.keys.alarms(snap)
 	a.lasts = a.lasts || last != 0
-	a.filed = filed{entered: true, counters: c, alarm: sooner(due, last), due: due, last: last}
+	a.filed = filed{entered: true, counters: c, alarm: c.alarm(due, last), due: due, last: last}
 	if c.argBytes < 0 {
 		c.argBytes = a.keys.sumArgs(snap)
 	}
@@ -413,6 +420,15 @@ func (n keyspace) alarms(snap *kv.Snapshot) (due, last int64) {
 	due = n.dueAt(first)
 	first, _ = snap.Cursor(kv.Data).Seek(n.prefix(tagLast))
 	return due, n.lastAt(first)
+}
+
+// alarm is the instant in ms at which the alarm index has the app, by those that alarms has
+// found. What is paused is not due.
+func (c counts) alarm(due, last int64) int64 {
+	if c.paused {
+		due = 0
+	}
+	return sooner(due, last)
 }
 
 // sooner is the earlier of two alarms, of which 0 is none.

@@ -172,11 +172,12 @@ func (c *volumeCheck) alarmIndex() {
 
 // app verifies what one app has, and what the alarm index says of it.
 func (c *volumeCheck) app(n keyspace, id AppID, schema map[string]*tableInfo) {
-	if due, last := n.alarms(c.snap); sooner(due, last) != c.alarms[n] {
+	counters, err := decodeCounts(c.snap.Get(kv.Data, n.prefix(tagMeta)))
+	if due, last := n.alarms(c.snap); err == nil && counters.alarm(due, last) != c.alarms[n] {
 		c.bad("app %s: first job due at %d, or to be begun by %d, alarm index says %d", id, due, last, c.alarms[n])
 	}
 	want := ""
-	if counters, err := decodeCounts(c.snap.Get(kv.Data, n.prefix(tagMeta))); err == nil && counters.held > 0 {
+	if err == nil && counters.held > 0 {
 		want = string(heldEntry(id, counters.heldBy))
 	}
 	if c.held[n] != want {

@@ -312,7 +312,7 @@ func requeue(key string, w write, any *bool, first *string) {
 // after the batch.
 func (a *App) apply(tx *kv.Txn) error {
 	f := &a.filing
-	fresh := !f.entered
+	fresh, repaused := !f.entered, a.counters.paused != f.counters.paused
 	if err := a.makeEntry(tx, f); err != nil {
 		return err
 	}
@@ -325,7 +325,7 @@ func (a *App) apply(tx *kv.Txn) error {
 		}
 		f.counters = a.counters
 	}
-	if !a.requeued && !a.relasted {
+	if !a.requeued && !a.relasted && !repaused {
 		return nil
 	}
 	return a.index(tx, f)
@@ -353,7 +353,7 @@ func (a *App) index(tx *kv.Txn, f *filed) (err error) {
 			return err
 		}
 	}
-	due := sooner(f.due, f.last)
+	due := f.counters.alarm(f.due, f.last)
 	if due == f.alarm {
 		return nil
 	}

@@ -108,6 +108,8 @@ func keyText(space kv.Space, key []byte) string {
 		}
 	case tagOnce:
 		return "what a job has scheduled once"
+	case tagControl:
+		return "record of the " + controlName(rest)
 	case tagMisfit:
 		return "document that index " + name(1) + " of table " + name(0) + " leaves out"
 	}

@@ -87,6 +87,15 @@ func everyKind(tb testing.TB) (dir string) {
 		}
 		mustEnd(tb, tx, "turn", storage.End{State: storage.StatePending, Due: testNow.Add(time.Hour), Error: errOops})
 	})
+	mustTx(tb, mustApp(tb, s, "acme"), testNow.Add(2*time.Second), func(tx *storage.Tx) {
+		for _, err := range []error{
+			tx.JobWriter().PutPause(storage.Pause{Of: storage.Scope{Function: "bells:toll"}}), tx.JobWriter().SetPoolLimit("bells", 2),
+		} {
+			if err != nil {
+				tb.Fatal(err)
+			}
+		}
+	})
 	mustTx(tb, mustApp(tb, s, "well"), testNow.Add(time.Second), func(tx *storage.Tx) {
 		mustInsert(tb, tx.JobWriter(), storage.Job{})
 		if _, err := dingbats.Insert(tx.Writer(), Dingbat{Name: "well"}); err != nil {
@@ -152,6 +161,15 @@ func readAll(tb testing.TB, s *storage.Store, id storage.AppID) (said []string) 
 			}
 		}
 	}
+	pauses, err := system.Pauses()
+	failed(err)
+	for _, p := range pauses {
+		if p.Reason != "" {
+			said = append(said, p.Reason)
+		}
+	}
+	_, err = system.PoolLimits()
+	failed(err)
 	for _, err := range dingbats.Query(r).All() {
 		failed(err)
 	}
@@ -184,6 +202,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 		'k': `place of job "`, 'c': `trigger "toll"`, 'l': `slot of trigger "toll"`, 'b': `backlog of trigger "toll"`,
 		'e': "last instant of a job", 'j': "turn of a job", 'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
+		'g': "record of the ",
 	}
 	made := everyKind(t)
 	s := mustOpen(t, made, withDingbats)

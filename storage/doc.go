@@ -22,17 +22,18 @@
 //
 // For functions and their hosts: AppID, Attempt, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, MaxCatchUp, MaxInstant, MaxKey, MaxOnce, MaxPriority, MaxTag, MaxTags,
-// MaxTriggerName, MaxTriggers, MinPriority, NewTable, NotKept, Overlap, PriorityStep,
-// Query, Reader, Rescheduling, Restore, Retry, Schema, Slot, SlotOutcome, State, System, Table,
-// TimeRange, Told, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Writer, and
+// JobID, JobPage, MaxCatchUp, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTriggerName, MaxTriggers,
+// MinPriority, NewTable, NotKept, Overlap, Pause, PriorityStep, Query, Reader, Rescheduling, Restore,
+// Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Told,
+// Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
 //
 // For engines, and they change with the engine: App, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
-// End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Lane, LateCursor,
-// Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot, StartID, Stats,
-// Store, TickID, TickPriority, TriggerMark, Tx.
+// Controls, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Lane,
+// LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot,
+// StartID, Stats, Store, TickID, TickPriority, TriggerMark, Tx.
 //
 // # Jobs
 //
@@ -146,4 +147,7 @@
 //	     the one that has (G29).
 //	S22  A job of an ordered pool has a turn exactly while it is held, or is pending, was
 //	     tried before, and is not claimed (G27).
+//	S23  An App has in memory what is paused and which limits of pools were set at run time, as
+//	     of the last change submitted. One that is paused as a whole has no alarm but for what
+//	     expires (G35).
 package storage

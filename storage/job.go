@@ -76,9 +76,10 @@ type Job struct {
 	// mean that one, and only a listing still shows this one.
 	Superseded bool
 
-	// Reason is why the job is held, or has expired, or why a pending job will not begin when
-	// it is due, for another cause than a permit; "" if nothing keeps it back. The reason of
-	// a pending job the engine works out, the others are stored.
+	// Wait is what a job that is pending or held waits for, and Reason says more of it, such
+	// as who has paused it, or why it is held, or has expired; "" if Wait says all. The reason
+	// of a pending job, and Wait, the engine works out, the others are stored.
+	Wait   Wait
 	Reason string
 	HeldAt time.Time // when it was last held; zero if it never was
 

@@ -39,6 +39,9 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 		c.eachPlace(t, func(p place, value []byte) { c.job(t, p, value) })
 	}
 	c.eachPlace(tagClaim, c.claim)
+	for k, v := range n.all(snap, tagControl) {
+		c.control(tail(k), v)
+	}
 	for k, v := range n.all(snap, tagTrigger) {
 		c.trigger(string(tail(k)), v)
 	}

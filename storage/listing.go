@@ -61,12 +61,15 @@ func (v *view) expired(t tag, job *Job) bool {
 
 // present completes a job with what its claim and the engine say of it.
 func (v *view) present(t tag, job *Job) error {
+	if t == tagHeld {
+		job.Wait = WaitHeld
+	}
 	if t != tagQueue {
 		return nil
 	}
 	if !v.app.started(job.ID) {
-		if reason := v.app.reason.Load(); reason != nil {
-			job.Reason = (*reason)(job)
+		if waits := v.app.waitsFor.Load(); waits != nil {
+			job.Wait, job.Reason = (*waits)(job)
 		}
 		return nil
 	}

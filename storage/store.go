@@ -528,7 +528,11 @@ func (s *Store) DueAt(id AppID) (at time.Time, err error) {
 		if err != nil {
 			return fmt.Errorf("app %s: %w", id, err)
 		}
-		at = timeOf(sooner(n.alarms(snap)))
+		c, err := decodeCounts(snap.Get(kv.Data, n.prefix(tagMeta)))
+		if err != nil {
+			return fmt.Errorf("app %s: %w", id, err)
+		}
+		at = timeOf(c.alarm(n.alarms(snap)))
 		return nil
 	})
 	return at, err

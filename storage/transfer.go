@@ -219,6 +219,7 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 		if err := tx.Put(kv.Data, n.prefix(tagMeta), c.encode()); err != nil {
 			return err
 		}
+		a.filed.counters = c
 		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.makeEntry(tx, &a.filed), a.index(tx, &a.filed), a.indexHeld(tx, counts{}, c))
 	})
 	if err != nil {
@@ -378,8 +379,8 @@ func (s *Store) Delete(id AppID) error {
 		if err != nil {
 			return err
 		}
-		if due := sooner(n.dueAt(first), n.lastAt(firstLast)); due != 0 {
-			if err := tx.Delete(kv.Alarms, alarmKey(due, n)); err != nil {
+		for _, at := range []int64{n.dueAt(first), n.lastAt(firstLast)} { // one of the two, if any
+			if err := tx.Delete(kv.Alarms, alarmKey(at, n)); err != nil {
 				return err
 			}
 		}

@@ -219,7 +219,8 @@ func (h *Harness) AdvanceTo(t time.Time) { h.Advance(max(t.Sub(h.Now()), 0)) }
 const drainSteps = 5000
 
 // Drain lets time pass until no job is due and nothing is under way, in any app.
-// A job that waits for a later instant, such as that of a retry, is not due.
+// A job that waits for a later instant, such as that of a retry, is not due, and one that is
+// paused does not count.
 func (h *Harness) Drain() {
 	h.tb.Helper()
 	for i := range drainSteps {
@@ -254,15 +255,35 @@ func (h *Harness) busy() storage.AppID {
 		if i.TurnHeld || i.Queue > 0 || i.Running > 0 || i.Leaving+i.Stuck > 0 {
 			return id
 		}
-		page, err := h.Scheduler(id).List(storage.JobFilter{States: []storage.State{storage.StatePending}, Limit: 1})
-		if err != nil {
-			h.tb.Fatalf("drain: app %s: %v", id, err)
-		}
-		if len(page.Jobs) > 0 && !page.Jobs[0].Due.After(now) {
+		if h.pendingNow(id, now) {
 			return id
 		}
 	}
 	return ""
+}
+
+// pendingNow says whether a job of the app is due that is not paused.
+func (h *Harness) pendingNow(id storage.AppID, now time.Time) bool {
+	h.tb.Helper()
+	f := storage.JobFilter{States: []storage.State{storage.StatePending}, Limit: 1}
+	for {
+		page, err := h.Scheduler(id).List(f)
+		if err != nil {
+			h.tb.Fatalf("drain: app %s: %v", id, err)
+		}
+		for _, job := range page.Jobs {
+			if job.Due.After(now) {
+				return false
+			}
+			if job.Wait != storage.WaitPaused {
+				return true
+			}
+		}
+		if page.Next == "" {
+			return false
+		}
+		f.Limit, f.Cursor = 0, page.Next
+	}
 }
 
 // StepClock steps the wall clock by d, which may be negative, while monotonic

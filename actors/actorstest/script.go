@@ -54,6 +54,9 @@ import (
 //	crons APP                 the triggers, with their next slots
 //	slots APP NAME            how the slots of a trigger have ended, the oldest first
 //	pause APP NAME REASON… | resume APP NAME | run-now APP NAME | delete APP NAME
+//	pause-work APP SCOPE WHO [REASON…] | resume-work APP SCOPE  of app, function=PATH or pool=NAME[/KEY]
+//	pauses APP                what is paused, by whom, why and since when
+//	limit-pool APP POOL N     give the pool another limit; 0 is that of the program
 //	crash | restart           end the engine, open the directory again
 //	crash-at POINT N COMMAND  cut the command off at the N-th passage of the point; prints whether it came to that
 //	limits APP ENGINE         restart with so many jobs at once
@@ -211,7 +214,8 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
+	case "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete",
+		"pause-work", "resume-work", "pauses", "limit-pool":
 		if err := app.Check(); err != nil {
 			return "", err
 		}
@@ -279,6 +283,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.scheduleMany(line)
 	case "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
 		return s.crons(words)
+	case "pause-work", "resume-work", "pauses", "limit-pool":
+		return s.pauses(words)
 	case "drain":
 		s.h.Drain()
 		return "", nil

@@ -25,7 +25,7 @@ var expireFaults = []seededFault{
 	{
 		name: "late-asleep", what: "an app that sleeps is not woken to have its held jobs expire",
 		pkg: "actors", tests: "TestG12_AHeldJobExpires",
-		edits: []edit{{"storage/committer.go", `	due := sooner(f.due, f.last)`, `	due := sooner(f.due, map[bool]int64{false: f.last}[FAULT])`}},
+		edits: []edit{{"storage/committer.go", `	due := f.counters.alarm(f.due, f.last)`, `	due := f.counters.alarm(f.due, map[bool]int64{false: f.last}[FAULT])`}},
 	},
 	{
 		name: "late-in-doubt", what: "jobs expire by a wall that has leapt ahead by two days",

@@ -386,10 +386,10 @@ var storageFaults = []seededFault{
 	{
 		name: "deleted-jobs-survive", what: "a deleted app's jobs stay",
 		pkg: "actors", tests: "TestG26_Delete",
-		edits: []edit{{"storage/transfer.go", `if due := sooner(n.dueAt(first), n.lastAt(firstLast)); due != 0 {`, `if FAULT {
+		edits: []edit{{"storage/transfer.go", `for _, at := range []int64{n.dueAt(first), n.lastAt(firstLast)} { // one of the two, if any`, `if FAULT {
 			return tx.Delete(kv.Apps, []byte(id))
 		}
-		if due := sooner(n.dueAt(first), n.lastAt(firstLast)); due != 0 {`}},
+		for _, at := range []int64{n.dueAt(first), n.lastAt(firstLast)} { // one of the two, if any`}},
 	},
 	{
 		name: "any-program", what: "a store is opened by whatever program",
