@@ -174,6 +174,7 @@ func (m *model) startedJob(a *app, j *job, h event) {
 	}
 	m.startedInLane(a, j, r)
 	m.inOrder(a, j, h)
+	m.inRank(a, j, h)
 	m.replaces(a, j, h.at)
 	j.state, j.run, j.was = storage.StateRunning, r, nil
 }
@@ -480,6 +481,11 @@ func (m *model) refresh(at time.Time) {
 	}
 	for _, a := range m.apps {
 		m.lanesAt(a, at)
+		if a.holder != nil {
+			a.turnSince = at.Add(time.Hour) // it is not free
+		} else if a.turnSince.After(at) {
+			a.turnSince = at
+		}
 		inApp := 0
 		for _, r := range m.runs {
 			if r.app == a.id {

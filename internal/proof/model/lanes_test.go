@@ -142,9 +142,40 @@ func (m *model) startedInLane(a *app, j *job, r *run) {
 		return
 	}
 	for _, other := range m.runs {
-		if other.app == a.id && other.key == r.key && !other.over && other.job.ID != j.id {
+		if other.app == a.id && other.key == r.key && (other.acts || !other.over) && other.job.ID != j.id {
 			m.found("doubled", "job %s (%s) began beside job %s, of the same key", j.id, j.name, other.job.ID)
 		}
+	}
+}
+
+// rank orders the jobs that are due and wait for a permit of the app.
+func (j *job) rank() time.Time {
+	priority := j.order.Priority
+	if priority == 0 {
+		priority = storage.DefaultPriority
+	}
+	return j.due.Add(time.Duration(priority) * storage.PriorityStep)
+}
+
+// inRank demands that no action of the app with a lower rank still waits for a permit, though
+// it could have been claimed before (G31). When mutations begin says nothing of that: they
+// have waited for the turn since they got theirs.
+func (m *model) inRank(a *app, j *job, h event) {
+	waits := func(k *job) bool {
+		return k.acts() && k.trigger == "" && k.order.Pool == "" && k.order.Key == ""
+	}
+	if !waits(j) || !a.turnSince.Before(h.at) || a.holder != nil || m.steppedAt.Add(modelCheck).After(h.at) || !m.openedAt.Before(h.at) {
+		return
+	}
+	for _, k := range a.jobs {
+		due := k.due.Add(-m.step) // the bubble's
+		if k == j || k.state != storage.StatePending || !waits(k) || k.crashes >= 2 || m.leaves(a, k) || m.mayBeHeld(k, h.at) {
+			continue
+		}
+		if !k.addedAt.Before(h.at) || !k.readyAt.Before(h.at) || !due.Before(h.at) || !k.rank().Before(j.rank()) {
+			continue
+		}
+		m.found("other", "job %s (%s) began before %s (%s), whose rank is lower", j.id, j.name, k.id, k.name)
 	}
 }
 

@@ -93,6 +93,7 @@ type app struct {
 	window    []*change              // of this command, in order
 	open      *change                // the one that is being made
 	lanes     map[string]lane        // replaced as a whole
+	turnSince time.Time              // nothing has had the turn since then
 }
 
 // ending is an action's run that has ended, and how.

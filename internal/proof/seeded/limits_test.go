@@ -54,6 +54,21 @@ var limitsFaults = []seededFault{
 		edits: []edit{{"actors/alarm.go", `		case may == 0:`, `		case may == 0 && !FAULT:`}},
 	},
 	{
+		name: "run-queue-unranked", what: "claimed jobs that wait for a permit begin in the order they are due",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/runqueue.go", `insert(q.due, q.ahead[n], startsBefore)`, `insert(q.due, q.ahead[n], map[bool]func(r, other *run) bool{true: dueBefore, false: startsBefore}[FAULT])`}},
+	},
+	{
+		name: "pool-of-one-more", what: "a pool has a permit more than it says",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/pools.go", `	limit := p.Limit()
+`, `	limit := p.Limit()
+	if FAULT {
+		limit++
+	}
+`}},
+	},
+	{
 		name: "unique-renamed", what: "a key that was stored under a former path of the function is not found",
 		pkg: "actors", tests: "TestG29_AKeyFollowsARenamedFunction",
 		edits: []edit{{"storage/uniquerow.go", `	if row != nil || err != nil || job.Unique.AppWide {`, `	if row != nil || err != nil || job.Unique.AppWide || FAULT {`}},
