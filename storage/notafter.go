@@ -86,6 +86,8 @@ func (tx *Tx) ExpireLate(at time.Time, from LateCursor, limit int, why func(*Job
 			tx.delete(r.key) // its job was taken away unread
 		case err != nil:
 			errs = append(errs, fmt.Errorf("app %s: job at %d/%d: %w", tx.app.id, p.ms, p.seq, err))
+		case !bytes.Equal(tx.app.keys.lastKey(t, &job), r.key): // damage has moved it: the job may not be late
+			errs = append(errs, fmt.Errorf("%w: app %s: last instant %q is not that of job %s", ErrCorrupt, tx.app.id, rest, job.ID))
 		default:
 			if err := tx.expire(&job, t, why(&job)); err != nil {
 				return n, from, time.Time{}, err

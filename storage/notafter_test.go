@@ -1,6 +1,8 @@
 package storage_test
 
 import (
+	"bytes"
+	"maps"
 	"testing"
 	"time"
 
@@ -51,4 +53,58 @@ func TestG24_JobsExpireInPieces(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestG14_TheAlarmIndexHasWhatIsToExpire: an app whose only job is held is in the index with
+// the instant at which that is too late, also one that was imported, and none that was deleted.
+func TestG14_TheAlarmIndexHasWhatIsToExpire(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), storage.Options{Volumes: 1})
+	app := mustApp(t, s, "acme")
+	at := testNow.Add(time.Hour)
+	alarms := func() map[storage.AppID]time.Time {
+		found := map[storage.AppID]time.Time{}
+		err := s.Alarms(func(id storage.AppID, at time.Time) bool {
+			found[id] = at
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	want := func(what string, want map[storage.AppID]time.Time) {
+		t.Helper()
+		if got := alarms(); !maps.EqualFunc(got, want, time.Time.Equal) {
+			t.Errorf("%s: the alarms are %v, want %v", what, got, want)
+		}
+		if err := s.Check(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	var id storage.JobID
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		id = mustInsert(t, tx.JobWriter(), storage.Job{Due: testNow, NotAfter: at})
+	})
+	want("pending", map[storage.AppID]time.Time{"acme": testNow})
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		if ok, err := tx.JobWriter().HoldJob(id, "why"); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	})
+	late := at.Add(time.Millisecond)
+	want("held", map[storage.AppID]time.Time{"acme": late})
+	if err := s.Import(t.Context(), "copy", bytes.NewReader(mustExport(t, s, "acme"))); err != nil {
+		t.Fatal(err)
+	}
+	want("imported", map[storage.AppID]time.Time{"acme": late, "copy": late})
+	if err := s.Delete("copy"); err != nil {
+		t.Fatal(err)
+	}
+	want("deleted", map[storage.AppID]time.Time{"acme": late})
+	mustTx(t, app, late, func(tx *storage.Tx) {
+		if n, _, _, err := tx.ExpireLate(late, storage.LateCursor{}, 10, func(*storage.Job) string { return "why" }); n != 1 || err != nil {
+			t.Error(n, err)
+		}
+	})
+	want("expired", map[storage.AppID]time.Time{})
 }
