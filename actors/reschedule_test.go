@@ -69,6 +69,7 @@ func TestG9_ARescheduledJobRunsAsItWasChangedLast(t *testing.T) {
 		if job := h.Job("acme", other); job.Priority != 1 || !job.Due.Equal(begin.Add(time.Minute)) {
 			t.Errorf("it has priority %d and is due %v", job.Priority, job.Due.Sub(begin))
 		}
+		h.Advance(time.Second)
 		h.Crash()
 		h.Advance(5 * time.Minute)
 		ran("mail sooner", 10*time.Second-50*time.Millisecond)
