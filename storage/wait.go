@@ -10,7 +10,7 @@ const (
 	WaitVolume      Wait = "volume down"      // its volume, or that what is damaged there can be read
 	WaitPaused      Wait = "paused"           // the end of a pause
 	WaitStuck       Wait = "handler stuck"    // the return of handlers that were given up
-	WaitPredecessor Wait = "predecessor runs" // the end of another job: of its trigger, or of its unique key
+	WaitPredecessor Wait = "predecessor runs" // the end of another job: of its trigger, of its unique key, or before it in an ordered pool
 	WaitNotDue      Wait = "not due"          // its instant
 	WaitBackoff     Wait = "back-off"         // the instant of its next attempt
 	WaitPool        Wait = "pool full"        // a permit of its pool
