@@ -52,10 +52,10 @@ func (c *claimPass) admit(at storage.Lane) bool {
 	if l.ordered {
 		return c.admitNext(&l)
 	}
-	passed, late, skipped, more := 0, 0, 0, true
+	passed, late, skipped, more, crowded := 0, 0, 0, true, false
 	c.timed = false
 	defer func() {
-		c.pools.settle(at, l.rest(), more || passed > 0, (!more || passed >= admitMost) && !c.timed, "")
+		c.pools.settle(at, l.rest(), more || passed > 0, crowded || (!more || passed >= admitMost) && !c.timed, "")
 	}()
 	for c.pools.room(at) > 0 && passed < admitMost {
 		if skipped >= skipMost {
@@ -90,6 +90,12 @@ func (c *claimPass) admit(at storage.Lane) bool {
 		if !c.claims.room(job) || !hasRoom(c.tx, c.held) {
 			l.pass(job)
 			return false
+		}
+		if c.pools.isShared(at.Pool) && c.isCrowded(job) {
+			l.pass(job)
+			c.pools.crowd(at)
+			crowded = true
+			return true
 		}
 		n := len(c.claimed)
 		if c.runs.get(job.ID) == nil { // else an earlier job of the id is under way

@@ -343,7 +343,7 @@ func (s *scheduler) comesFirst(job *storage.Job) bool {
 		w := &s.walks[job.Priority]
 		return w.nextAt.IsZero() || job.Place().Less(w.from)
 	}
-	if s.pools.ordered(job.Pool) {
+	if s.pools.ordered(job.Pool) || s.pools.isShared(job.Pool) {
 		return false // memory does not know whose turn it is
 	}
 	for p := storage.MinPriority; p <= storage.MaxPriority; p++ {

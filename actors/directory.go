@@ -301,7 +301,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	}
 	ref.app = &appState{eng: d.eng, id: id, store: store, runs: newRuns(d.eng.opts.Functions), ref: ref, limits: d.eng.limitsOf(id)}
 	ref.app.starts.most = ref.app.limits.StartsPerSecond
-	ref.app.pools = newPools(d.eng.pools, ref.app)
+	ref.app.pools = newPools(ref.app)
 	if lost := d.lost[id]; lost != nil {
 		ref.app.runs.lost = lost
 		delete(d.lost, id)

@@ -162,6 +162,7 @@
 //	A17 A job with a unique key is not claimed while another of the key is in runs, or leaves, unless it may run beside it (uniquekeys.go).
 //	A18 Of a lane of an ordered pool no job is claimed while another one of it is in runs, or has its turn in the store (ordered.go).
 //	A19 Nothing of what is paused begins: none of it is claimed, and a claim whose handler has not begun is taken back when the pause is submitted (controls.go).
+//	A20 Of a pool that all apps share no more permits are taken than its limit says. An app has one that no job of it has only within a step, or while a mutation has its turn (sharedpools.go).
 //
-// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu, a leaf; handlers.mu is a leaf of its own.
+// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; handlers.mu is a leaf of its own.
 package actors

@@ -16,6 +16,7 @@ import (
 // that run are told to stop and have Options.Grace to return.
 func (s *scheduler) drain(m *drain) {
 	s.move(drainBegun)
+	s.pools.leaveShared()
 	s.drained = append(s.drained, m.done)
 	s.askPermits(s.eng.clock.wall())
 	if !m.hold {

@@ -21,18 +21,20 @@ import (
 // Engine runs the apps of one directory. Its methods may be called from any
 // goroutine.
 type Engine struct {
-	opts      Options
-	store     *storage.Store
-	clock     *clock
-	timers    *timing.Timers // nil: Go's own
-	sys       *system
-	handlers  *handlers
-	broker    *permitBroker
-	directory *directory
-	waker     *waker
-	declared  declared
-	registry  string // fingerprint of the functions
-	pools     map[string]*dispatch.Pool
+	opts     Options
+	store    *storage.Store
+	clock    *clock
+	timers   *timing.Timers // nil: Go's own
+	sys      *system
+	handlers *handlers
+	broker   *permitBroker
+
+	sharedPools *sharedPools
+	directory   *directory
+	waker       *waker
+	declared    declared
+	registry    string // fingerprint of the functions
+	pools       map[string]*dispatch.Pool
 
 	ctx     context.Context // of everything that runs without a caller
 	cancel  context.CancelCauseFunc
@@ -79,6 +81,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
+	e.sharedPools = newSharedPools(e.pools, func(app *appState, at storage.Lane) { e.sys.tell(app.scheduler, &poolGiven{at}) })
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*acquireApp{}, held: map[storage.AppID][]*holdApp{},

@@ -15,6 +15,9 @@ func (s *scheduler) end(r *run) (was runPhase) {
 	if was.holdsPermit() {
 		s.releasePermit()
 	}
+	if s.pools.uncrowd() {
+		s.walks[ofPools].look(s.eng.clock.wall())
+	}
 	return was
 }
 

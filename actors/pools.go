@@ -19,25 +19,29 @@ import (
 // because readers ask it why a job waits.
 type pools struct {
 	declared map[string]*dispatch.Pool
+	app      *appState
 	runs     *runs            // the app's
 	controls func() *controls // the app's
+	shared   *sharedPools
 
-	mu    sync.Mutex
-	lanes map[storage.Lane]*lane
+	mu      sync.Mutex
+	lanes   map[storage.Lane]*lane
+	crowded bool // some are
 }
 
 // lane is a pool, or a key of one, that something waits or runs in.
 type lane struct {
 	running int           // runs that hold a permit: claimed ones, and those that have begun
 	waits   bool          // a job may be due that is not claimed
+	crowded bool          // of a pool that all apps share: they wait for a permit of the app
 	stalled bool          // those that are due wait for something else than a permit
 	ahead   storage.JobID // of an ordered lane: the job that they wait for; "" if none is known
 
 	from [storage.MaxPriority + 1]storage.Place // by priority: no job that waits lies before it
 }
 
-func newPools(declared map[string]*dispatch.Pool, app *appState) *pools {
-	return &pools{declared: declared, runs: app.runs, controls: app.controls, lanes: map[storage.Lane]*lane{}}
+func newPools(app *appState) *pools {
+	return &pools{declared: app.eng.pools, app: app, runs: app.runs, controls: app.controls, shared: app.eng.sharedPools, lanes: map[storage.Lane]*lane{}}
 }
 
 // limit is how many permits the lane has, but for those that stuck handlers keep. The
@@ -92,6 +96,9 @@ func (ps *pools) settle(at storage.Lane, from [storage.MaxPriority + 1]storage.P
 	l := ps.at(at)
 	l.from = from
 	l.waits, l.stalled = waits, waits && stalled
+	if ps.isShared(at.Pool) {
+		ps.shared.giveBack(ps.app, at, l.waits && !l.stalled)
+	}
 	if l.running == 0 {
 		l.ahead = ahead
 	}
@@ -114,6 +121,9 @@ func (ps *pools) take(job *storage.Job) {
 	defer ps.mu.Unlock()
 	l := ps.at(job.Lane())
 	l.running++
+	if ps.isShared(job.Pool) {
+		ps.shared.use(ps.app, job.Lane())
+	}
 	l.ahead = job.ID
 }
 
@@ -126,6 +136,9 @@ func (ps *pools) free(job *storage.Job) (awaited bool) {
 	defer ps.mu.Unlock()
 	l := ps.at(job.Lane())
 	l.running--
+	if ps.isShared(job.Pool) {
+		ps.shared.release(ps.app, job.Lane())
+	}
 	l.ahead = ""
 	ps.tidy(job.Lane(), l)
 	return l.waits
@@ -149,10 +162,22 @@ func (ps *pools) open(at storage.Lane) int {
 func (ps *pools) room(at storage.Lane) int {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	return ps.left(at)
+}
+
+// left is room with the lock. Of a pool that all apps share it is at most one, which is
+// reserved then.
+func (ps *pools) left(at storage.Lane) int {
+	left := ps.limit(at)
 	if l := ps.lanes[at]; l != nil {
-		return ps.limit(at) - l.running
+		left -= l.running
 	}
-	return ps.limit(at)
+	if left > 0 && ps.isShared(at.Pool) {
+		if left = 0; ps.shared.reserve(ps.app, at) {
+			left = 1
+		}
+	}
+	return left
 }
 
 // admitting returns the lanes in which a job may be due and a permit is left.
@@ -160,7 +185,7 @@ func (ps *pools) admitting() (list []storage.Lane) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for at, l := range ps.lanes {
-		if l.waits && !l.stalled && l.running < ps.limit(at) {
+		if l.waits && !l.stalled && ps.left(at) > 0 {
 			list = append(list, at)
 		}
 	}
@@ -214,6 +239,11 @@ func (ps *pools) waitsFor(job *storage.Job) (storage.Wait, string) {
 			return storage.WaitPredecessor, why
 		}
 	}
+	if ps.isShared(at.Pool) {
+		if n, limit := ps.shared.taken(at); n >= limit {
+			return storage.WaitPool, fmt.Sprintf("%s, which all apps share, is full: %d of %d permits are taken", nameOf(at), n, limit)
+		}
+	}
 	l, limit := ps.lanes[at], ps.limit(at)
 	if l == nil || l.running < limit {
 		return "", ""
@@ -243,6 +273,7 @@ type PoolStatus struct {
 	// Paused is the pause of the pool, not of its keys or of the app; nil: it is not paused.
 	Paused  *storage.Pause
 	Ordered bool      // one job after another: the next begins when the one before has ended
+	Shared  bool      // of all apps: the limit is that of all together, the rest is the app's
 	Running int       // jobs that hold a permit
 	Stuck   int       // handlers of its jobs that were given up and have not returned
 	Queued  int       // jobs that are due and hold none
@@ -255,7 +286,7 @@ func (a *App) Pools(ctx context.Context) ([]PoolStatus, error) {
 	list := make([]PoolStatus, 0, len(a.eng.pools))
 	for _, name := range slices.Sorted(maps.Keys(a.eng.pools)) {
 		p := a.eng.pools[name]
-		list = append(list, PoolStatus{Name: name, Limit: p.Limit(), Declared: p.Limit(), Ordered: p.IsOrdered()})
+		list = append(list, PoolStatus{Name: name, Limit: p.Limit(), Declared: p.Limit(), Ordered: p.IsOrdered(), Shared: p.IsShared()})
 	}
 	if v, live := a.eng.directory.live.Load(a.id); live {
 		app := v.(*appRef).app

@@ -117,6 +117,7 @@ func (s *scheduler) breakDown(cause error) {
 	}
 	s.runQueue = runQueue{}
 	s.walks.dropClaims()
+	s.pools.leaveShared()
 }
 
 // reload reads the app's state again once every change set has been answered.

@@ -25,6 +25,7 @@ type scheduler struct {
 	// The sorted job bucket, as far as memory needs to know it.
 	runQueue runQueue // claimed durably, waiting for their instant or a permit
 	walks    walks
+	given    []storage.Lane // of pools that all apps share: permits that came since the last step
 	lates    lates
 
 	alarm      timing.Alarm
@@ -100,15 +101,16 @@ type (
 		ctx     context.Context
 		timeout time.Duration
 	}
-	runExpired    struct{ run *run }   // an action is past deadline and grace
-	alarmFired    struct{ gen uint64 } // the alarm, of that generation
-	permitsGiven  struct{ claimant }   // by the permit broker
-	clockMoved    struct{}             // the wall was stepped, or the machine suspended
-	handlersMoved struct{}             // a handler that was given up has returned, is stuck, or was abandoned
-	retryReload   struct{}             // the volume may be up again
-	tidyOn        struct{}             // another chunk of tidy may follow
-	lateOn        struct{}             // another chunk of expireLate may follow
-	drain         struct {             // finish what is under way and take nothing new
+	runExpired    struct{ run *run }          // an action is past deadline and grace
+	alarmFired    struct{ gen uint64 }        // the alarm, of that generation
+	permitsGiven  struct{ claimant }          // by the permit broker
+	poolGiven     struct{ lane storage.Lane } // a permit of a pool that all apps share
+	clockMoved    struct{}                    // the wall was stepped, or the machine suspended
+	handlersMoved struct{}                    // a handler that was given up has returned, is stuck, or was abandoned
+	retryReload   struct{}                    // the volume may be up again
+	tidyOn        struct{}                    // another chunk of tidy may follow
+	lateOn        struct{}                    // another chunk of expireLate may follow
+	drain         struct {                    // finish what is under way and take nothing new
 		hold bool   // for a hold: tell the jobs that run to stop
 		done func() // called once nothing is under way
 	}
@@ -133,6 +135,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.cutOff()
 		s.runs.stopLeaving()
 		s.eng.broker.forget(s.self)
+		s.eng.sharedPools.forget(s.appState)
 		s.move(actorsStopped)
 		return
 	case *actor.Restarting:
@@ -176,6 +179,9 @@ func (s *scheduler) Receive(c actor.Context) {
 			s.permits += m.n
 			s.asked = max(s.asked-m.n, 0) // some may have been taken back
 		}
+	case *poolGiven:
+		s.given = append(s.given, m.lane)
+		s.walks[ofPools].look(s.eng.clock.wall())
 	case *clockMoved:
 		s.alarm.Clear()
 		s.doubtTriggers()
@@ -212,6 +218,7 @@ func (s *scheduler) step() {
 		return // a step of the wall is told to each app that is listed, and it is, yet
 	}
 	if !s.phase().read() && !s.reload() {
+		s.giveBackShared()
 		return
 	}
 	if s.phase().stage() == phaseIndexing && !s.reconcile() {
@@ -245,6 +252,7 @@ work:
 		s.step() // jobs that are kept back after all
 		return
 	}
+	s.giveBackShared()
 	s.tellReaders()
 	s.rearm()
 }

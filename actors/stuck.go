@@ -41,6 +41,8 @@ type StuckHandler struct {
 	Job      storage.JobID // "" if it is that of a call
 	Attempt  int           // of the job
 	Since    time.Time     // when it was given up, by the wall
+
+	lane storage.Lane // of the job
 }
 
 // attrs are what the log says of it.
@@ -60,7 +62,6 @@ type handle struct{ phase handlerPhase }
 type leftBehind struct {
 	StuckHandler
 	trigger string
-	lane    storage.Lane
 	tick    bool        // of a slot, not run by hand
 	key     string      // the job's unique key
 	late    bool        // it has overrun its deadline, and was not merely told to stop
@@ -278,8 +279,8 @@ func (app *appState) leaveBehind(h *handle, l leftBehind, grace time.Duration) {
 // leftOfRun is the entry of a job's handler.
 func leftOfRun(r *run, late bool) leftBehind {
 	return leftBehind{
-		StuckHandler: StuckHandler{Function: r.path, Job: r.job.ID, Attempt: r.attempt},
-		trigger:      r.job.Trigger, lane: r.job.Lane(), key: r.app.runs.keyOf(&r.job), tick: !r.job.Slot.IsZero(), late: late,
+		StuckHandler: StuckHandler{Function: r.path, Job: r.job.ID, Attempt: r.attempt, lane: r.job.Lane()},
+		trigger:      r.job.Trigger, key: r.app.runs.keyOf(&r.job), tick: !r.job.Slot.IsZero(), late: late,
 	}
 }
 
@@ -299,6 +300,7 @@ func (app *appState) stick(h *handle) {
 		return
 	}
 	app.eng.handlers.countStuck(1)
+	app.eng.sharedPools.stick(s.lane, 1)
 	app.eng.opts.Logger.Warn("a handler is stuck: it was given up, and has not returned within its grace",
 		s.attrs()...)
 	app.eng.sys.tell(app.scheduler, &handlersMoved{})
@@ -309,6 +311,9 @@ func (app *appState) returned(h *handle) {
 	l, was := app.runs.leave(h)
 	if was.counted() {
 		app.eng.handlers.countStuck(-1)
+	}
+	if was == handlerStuck {
+		app.eng.sharedPools.stick(l.lane, -1)
 	}
 	if !was.listed() {
 		return // in time, or it was abandoned
@@ -398,6 +403,7 @@ func (s *HostScheduler) abandon(job storage.JobID, call CallID, by string) (ok b
 	app := v.(*appRef).app
 	list := app.runs.abandon(job, call)
 	for i := range list {
+		app.eng.sharedPools.stick(list[i].lane, -1)
 		app.eng.opts.Logger.Warn("a stuck handler was abandoned", append(list[i].attrs(), "by", by)...)
 	}
 	if len(list) > 0 {

@@ -57,7 +57,7 @@
 // InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Keep, Limits,
 // MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting,
 // MaxPath, MaxPoolLimit, MaxUniqueSpan, Mutation, MutationCtx, MutationRef,
-// MutationRunner, NewArgs, NewPool, NewRegistry, NoRetry, None, NotAfter, OfApp, OfFunction, OfPool,
+// MutationRunner, NewArgs, NewPool, NewRegistry, NewSharedPool, NoRetry, None, NotAfter, OfApp, OfFunction, OfPool,
 // Once, Ordered, PanicError, Path, Permanent, Pool, PoolOption, Priority, Query, QueryCtx,
 // QueryRef, QueryRunner, Refuse, Registry, Replace, Retry, RetryPolicy, RunOption,
 // Scheduled, Scheduler, StrictArgs, Tags, TagsOption, Tell, Throttle, Tick, Timeout,

@@ -13,6 +13,9 @@ func Ordered() PoolOption { return func(p *Pool) { p.ordered = true } }
 func (p *Pool) IsOrdered() bool { return p.ordered }
 
 func (p *Pool) checkOrdered() error {
+	if p.ordered && p.shared {
+		return fmt.Errorf("pool %s: a pool that all apps share cannot be Ordered", p.name)
+	}
 	if p.ordered && p.limit != 1 {
 		return fmt.Errorf("pool %s: limit %d, want 1: it is Ordered, and runs one job after another", p.name, p.limit)
 	}

@@ -17,6 +17,7 @@ type Pool struct {
 	limit   int
 	held    bool
 	ordered bool
+	shared  bool
 }
 
 // PoolOption changes a pool.

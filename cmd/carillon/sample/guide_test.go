@@ -114,6 +114,8 @@ var (
 	refund  = dispatch.InternalAction[Receipt, dispatch.None]("billing:refund", dispatch.InPool(stripe))
 )
 
+var payments = dispatch.NewSharedPool("payments", 8) // eight at once in all apps together
+
 var account = dispatch.NewPool("account", 1, dispatch.Ordered()) // with a key: the jobs of each, one after another
 
 // pay asks a payment provider, which knows the key and charges once.
@@ -123,7 +125,7 @@ func guideOptions() actors.Options {
 	return actors.Options{
 		Functions: guideFunctions(),
 		Tables:    []storage.Schema{orders},
-		Pools:     []*dispatch.Pool{stripe, perUser, account},
+		Pools:     []*dispatch.Pool{stripe, perUser, account, payments},
 		Crons: []dispatch.Trigger{
 			{Name: "report", Schedule: cron.Daily(6, 0), Zone: "Europe/Rome", Call: report.With(dispatch.None{})},
 			{Name: "sweep", Schedule: cron.Every(90 * time.Second), Call: report.With(dispatch.None{}), Overlap: storage.OverlapSkip},

@@ -1,0 +1,236 @@
+package actors_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/actors/actorstest"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// TestG27_AllAppsShareAPool: no more attempts than the limit run in all apps together, or of a
+// key; the permits go round the apps that wait; what waits for one keeps nothing back that
+// needs none, and writes nothing.
+func TestG27_AllAppsShareAPool(t *testing.T) {
+	for _, key := range []string{"", "one"} {
+		k := newKit()
+		pool := dispatch.NewSharedPool("payments", 2)
+		pay := k.action("t:pay", func(ctx *dispatch.ActionCtx, name string) error {
+			k.note("pay "+name, ctx.Job)
+			defer k.enter("pay")()
+			time.Sleep(time.Second)
+			return nil
+		}, dispatch.InPool(pool, key))
+		mail := k.action("t:mail", func(ctx *dispatch.ActionCtx, _ string) error { k.note("mail", ctx.Job); return nil })
+		opts := actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, AppConcurrency: 3, Concurrency: 8}
+		actorstest.Run(t, opts, func(h *actorstest.Harness) {
+			begin := h.Now()
+			for i := range 10 {
+				mustAfter(t, h, "deep", time.Second, pay.With(fmt.Sprint("deep", i)))
+			}
+			for i, app := range []storage.AppID{"a", "b", "c"} {
+				mustAfter(t, h, app, time.Second+time.Duration(i+1)*time.Millisecond, pay.With(string(app)))
+			}
+			h.Advance(1500 * time.Millisecond)
+			at := h.Now()
+			mustAfter(t, h, "deep", 0, mail.With(""))
+			mustAfter(t, h, "a", 0, mail.With(""))
+			h.Settle()
+			if events := k.events("mail"); len(events) != 2 || events[1].At.Sub(at) > 20*time.Millisecond {
+				t.Errorf("the mails began at %v after %v", events, at)
+			}
+			waits := h.Jobs("b")[0]
+			if want := "payments, which all apps share, is full: 2 of 2 permits are taken"; !strings.HasSuffix(waits.Reason, want) {
+				t.Errorf("a job waits because of %q, want %q", waits.Reason, want)
+			}
+			if got, want := h.Engine.SharedPools(), (actors.SharedPoolStatus{Name: "payments", Limit: 2, Running: 2, Apps: 3}); !slices.Equal(got, []actors.SharedPoolStatus{want}) {
+				t.Errorf("the pool is %+v, want %+v", got, want)
+			}
+			status := must[[]actors.PoolStatus](t)(h.App("deep").Pools(h.Context()))
+			if len(status) != 1 || !status[0].Shared || status[0].Running != 2 || status[0].Queued != 8 {
+				t.Errorf("of the app it is %+v", status)
+			}
+			h.Advance(10 * time.Second)
+			h.Drain()
+			if got := k.mostAtOnce("pay"); got != 2 {
+				t.Errorf("%d ran at once, want 2", got)
+			}
+			events := k.events("pay")
+			if len(events) != 13 {
+				t.Fatalf("%d began, want 13", len(events))
+			}
+			for i, e := range events {
+				want := begin.Add(time.Second + time.Duration(i/2)*time.Second)
+				if e.At.Before(want) || e.At.Sub(want) > 20*time.Millisecond {
+					t.Errorf("job %d, %s, began after %v, want %v", i, e.What, e.At.Sub(begin), want.Sub(begin))
+				}
+			}
+			for _, app := range []string{"a", "b", "c"} {
+				if at := slices.IndexFunc(events, func(e event) bool { return e.What == "pay "+app }); at > 6 {
+					t.Errorf("the job of %s began as number %d", app, at)
+				}
+			}
+			if got := h.Engine.SharedPools()[0]; got.Running != 0 || got.Apps != 0 {
+				t.Errorf("at the end the pool is %+v", got)
+			}
+		})
+	}
+}
+
+// TestG27_ASharedPermitComesBack: whatever ends an attempt gives its permit to the app that
+// waits, and so does the end of an app.
+func TestG27_ASharedPermitComesBack(t *testing.T) {
+	k := newKit()
+	pool := dispatch.NewSharedPool("one", 1)
+	in := dispatch.InPool(pool)
+	sleep := func(ctx *dispatch.ActionCtx, _ string) error { time.Sleep(time.Second); return nil }
+	ends := map[string]dispatch.Call{
+		"success": k.action("t:success", sleep, in).With(""),
+		"failure": k.action("t:failure", func(*dispatch.ActionCtx, string) error { time.Sleep(time.Second); return errors.New("no") }, in).With(""),
+		"panic":   k.action("t:panic", func(*dispatch.ActionCtx, string) error { time.Sleep(time.Second); panic("no") }, in).With(""),
+		"timeout": k.action("t:timeout", func(ctx *dispatch.ActionCtx, _ string) error { <-ctx.Done(); return ctx.Err() }, in, dispatch.Deadline(time.Second)).With(""),
+		"given up": k.action("t:givenup", func(*dispatch.ActionCtx, string) error {
+			time.Sleep(time.Hour)
+			return nil
+		}, in, dispatch.Deadline(time.Second)).With(""),
+		"mutation": k.mutation("t:mutation", func(*dispatch.MutationCtx, string) error { return errors.New("no") }, in).With(""),
+		"cancel":   k.action("t:cancel", func(ctx *dispatch.ActionCtx, _ string) error { <-ctx.Done(); return ctx.Err() }, in).With(""),
+		"delete":   k.action("t:delete", func(ctx *dispatch.ActionCtx, _ string) error { <-ctx.Done(); return ctx.Err() }, in).With(""),
+	}
+	next := k.action("t:next", func(ctx *dispatch.ActionCtx, name string) error { k.note("next "+name, ctx.Job); return nil }, in)
+	actorstest.Run(t, actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, Logger: quiet}, func(h *actorstest.Harness) {
+		for name, call := range ends {
+			id := mustAfter(t, h, "acme", 0, call, dispatch.NoRetry())
+			h.Settle()
+			mustAfter(t, h, "other", 0, next.With(name))
+			h.Advance(500 * time.Millisecond)
+			switch name {
+			case "cancel":
+				wantCancel(t, h, "acme", id, true, storage.StateRunning)
+			case "delete":
+				// A job that waits is deleted with its app, too.
+				mustAfter(t, h, "waits", 0, next.With("never"))
+				if err := h.Engine.Delete(h.Context(), "waits"); err != nil {
+					t.Error(err)
+				}
+				if err := h.Engine.Delete(h.Context(), "acme"); err != nil {
+					t.Error(err)
+				}
+			}
+			h.Advance(time.Minute)
+			if k.count("next "+name) != 1 {
+				t.Errorf("after %s the next job did not begin", name)
+			}
+			if got := h.Engine.SharedPools()[0]; got.Running != 0 || got.Apps != 0 {
+				t.Errorf("after %s the pool is %+v", name, got)
+			}
+		}
+		if k.count("next never") != 0 {
+			t.Error("a job of a deleted app has begun")
+		}
+	})
+}
+
+// TestG27_AnAppWithoutAPermitOfItsOwnKeepsNoneOfAllApps: while an app runs as many jobs as it
+// may, those of its jobs that wait for a shared pool take none of its permits.
+func TestG27_AnAppWithoutAPermitOfItsOwnKeepsNoneOfAllApps(t *testing.T) {
+	k := newKit()
+	pool := dispatch.NewSharedPool("payments", 1)
+	pay := k.worker("t:pay", dispatch.InPool(pool))
+	long := k.action("t:long", func(*dispatch.ActionCtx, string) error { time.Sleep(time.Hour); return nil }, dispatch.Deadline(2*time.Hour))
+	opts := actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, AppConcurrency: 2}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		for range 2 {
+			mustAfter(t, h, "busy", 0, long.With(""))
+		}
+		h.Settle()
+		mustAfter(t, h, "busy", 0, pay.With("busy"))
+		h.Advance(time.Second)
+		mustAfter(t, h, "other", 0, pay.With("other"))
+		h.Advance(10 * time.Second)
+		if got := k.args("work "); got != "other" {
+			t.Errorf("%q have begun, want the one of the other app", got)
+		}
+		h.Advance(time.Hour)
+		if got := k.args("work "); got != "other busy" {
+			t.Errorf("%q have begun, want that of the busy app when a job of it has ended", got)
+		}
+		h.Drain()
+	})
+}
+
+// TestG27_AStuckHandlerKeepsASharedPermit, if the pool says so, until it returns or is abandoned.
+func TestG27_AStuckHandlerKeepsASharedPermit(t *testing.T) {
+	for _, abandons := range []bool{false, true} {
+		k := newKit()
+		pool := dispatch.NewSharedPool("one", 1, dispatch.HoldWhileStuck())
+		pay := k.worker("t:pay", dispatch.InPool(pool))
+		stuck := k.action("t:stuck", func(*dispatch.ActionCtx, string) error { time.Sleep(time.Hour); return nil }, dispatch.InPool(pool), dispatch.Deadline(time.Second))
+		actorstest.Run(t, actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, Logger: quiet}, func(h *actorstest.Harness) {
+			id := mustAfter(t, h, "acme", 0, stuck.With(""), dispatch.NoRetry())
+			h.Settle()
+			mustAfter(t, h, "other", 0, pay.With("x"))
+			h.Advance(30 * time.Minute)
+			if k.count("work") != 0 || h.Engine.SharedPools()[0].Stuck != 1 {
+				t.Errorf("beside a stuck handler %q have begun, and the pool is %+v", k.noted("work"), h.Engine.SharedPools())
+			}
+			if abandons {
+				if ok, err := h.Scheduler("acme").Abandon(id, "test"); !ok || err != nil {
+					t.Error(ok, err)
+				}
+			} else {
+				h.Advance(time.Hour)
+			}
+			h.Settle()
+			if k.count("work") != 1 {
+				t.Error("when it is over the next has not begun")
+			}
+			h.Advance(time.Hour)
+			if got := h.Engine.SharedPools()[0]; got.Running != 0 || got.Stuck != 0 {
+				t.Errorf("at the end the pool is %+v", got)
+			}
+		})
+	}
+}
+
+// TestG27_ASharedPoolOutlivesACrash: the limit holds, and all is done, whatever crashes.
+func TestG27_ASharedPoolOutlivesACrash(t *testing.T) {
+	var k *kit
+	options := func() actors.Options {
+		k = newKit()
+		pool := dispatch.NewSharedPool("payments", 2)
+		k.worker("t:pay", dispatch.InPool(pool))
+		return actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, Logger: quiet}
+	}
+	everyCrash(t, options, func(h *actorstest.Harness) {
+		for i := range 4 {
+			app := storage.AppID(fmt.Sprint("app", i%2))
+			if _, err := h.Scheduler(app).RunAfter(time.Second, dispatch.Path("t:pay").With(fmt.Sprint(i))); err != nil {
+				return
+			}
+		}
+		h.Advance(5 * time.Second)
+	}, func(h *actorstest.Harness) {
+		h.Advance(time.Minute)
+		h.Drain()
+		if got := k.mostAtOnce("work"); got > 2 {
+			t.Errorf("%d ran at once, want 2", got)
+		}
+		for _, app := range must[[]storage.AppID](t)(h.Engine.Apps()) {
+			for _, job := range h.Jobs(app) {
+				if !job.State.Ended() {
+					t.Errorf("job %s is %s", job.ID, job.State)
+				}
+			}
+		}
+		if got := h.Engine.SharedPools()[0]; got.Running != 0 || got.Apps != 0 {
+			t.Errorf("at the end the pool is %+v", got)
+		}
+	})
+}
