@@ -45,6 +45,10 @@ func (c *claimPass) admitAll() {
 // admit claims the jobs of the lane that may begin. It is false if there was no room for
 // more claims.
 func (c *claimPass) admit(at storage.Lane) bool {
+	if !c.readStarts(c.tx, at) {
+		c.look(c.wall.Add(time.Second))
+		return true
+	}
 	l := laneReader{tx: c.tx, lane: at, wall: c.wall, ordered: c.pools.ordered(at.Pool)}
 	for p, from := range c.pools.begin(at) {
 		l.of[p].from = from

@@ -33,6 +33,9 @@ func (s *scheduler) rearm() {
 	} else if next := s.nextWork(); !next.IsZero() && !s.phase().draining() && s.holder == nil {
 		sooner(next.Sub(wall))
 	}
+	if opens := s.pools.nextOpens(); opens > 0 && !s.backingOff() && !s.phase().draining() && s.holder == nil {
+		sooner(opens - elapsed)
+	}
 	busy := wait // of what there is to do, not counting sleep
 	if s.idle() {
 		idleAt := s.touched + s.eng.opts.IdleAfter

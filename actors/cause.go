@@ -30,6 +30,7 @@ var (
 	cutByHold   = &interruption{why: "the app was held before the attempt had ended"}
 	cutByStuck  = &interruption{why: "too many handlers of the function are stuck"}
 	cutByPause  = &interruption{why: "it was paused before the attempt had begun"}
+	cutByPutOff = &interruption{why: "its pool waits, since a job of it was answered so"}
 	cutByVolume = &interruption{why: "the volume failed during the attempt", lasts: true}
 	cutByTime   = &interruption{why: "it was not begun in time"}
 	cutByLoad   = &interruption{why: "a call of the attempt was refused, since its volume was overloaded", lasts: true}
@@ -48,10 +49,10 @@ func interrupted(err error) *interruption {
 
 // blame returns how a run ended whose handler returned err, or was given up with it.
 // cause is why its context is over, after timeout if for nothing else; nil if it is not. What stands whatever the
-// cause: success, dispatch.Permanent, and a panic.
+// cause: success, dispatch.Permanent, dispatch.RetryAfter, and a panic.
 func blame(path string, timeout time.Duration, err, cause error) error {
 	var panicked *dispatch.PanicError
-	if err == nil || cause == nil || dispatch.IsPermanent(err) || errors.As(err, &panicked) {
+	if err == nil || cause == nil || dispatch.IsPermanent(err) || postponement(err) != nil || errors.As(err, &panicked) {
 		return err
 	}
 	switch cut := interrupted(cause); {

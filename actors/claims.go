@@ -72,6 +72,9 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(at reading) bool {
+	if s.pools.anyOpens() {
+		s.walks[ofPools].look(at.wall)
+	}
 	if !s.phase().begins() || s.uncorrected() || !s.walks.ready(at.wall) || s.controls().app != nil {
 		return false
 	}
@@ -303,7 +306,7 @@ func (s *scheduler) newRun(job storage.Job, suspect bool) *run {
 	if fn, ok := s.eng.opts.Functions.Lookup(job.Function); ok {
 		r.path, r.mutation = fn.Path, fn.Kind == dispatch.KindMutation
 	}
-	s.pools.take(&job)
+	s.pools.take(r)
 	s.lates.note(&job)
 	return r
 }
@@ -319,7 +322,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	for i := range jobs {
 		job := &jobs[i]
 		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall) && s.paused(job) == nil
-		if s.comesFirst(job) && soon && !s.phase().draining() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
+		if s.comesFirst(tx, job) && soon && !s.phase().draining() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {
 				s.noteUnclaimed(job)
@@ -338,7 +341,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 
 // comesFirst says whether no job that is not claimed begins before the new one, as far
 // as memory knows.
-func (s *scheduler) comesFirst(job *storage.Job) bool {
+func (s *scheduler) comesFirst(tx *storage.Tx, job *storage.Job) bool {
 	if job.Pool == "" {
 		w := &s.walks[job.Priority]
 		return w.nextAt.IsZero() || job.Place().Less(w.from)
@@ -351,7 +354,7 @@ func (s *scheduler) comesFirst(job *storage.Job) bool {
 			return false
 		}
 	}
-	return s.pools.open(job.Lane()) > 0
+	return s.readStarts(tx, job.Lane()) && s.pools.open(job.Lane()) > 0
 }
 
 // noteUnclaimed has a job that was put into the bucket claimed in time.

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,6 +164,15 @@ func (c *clock) fixes(since storage.EraID) fixes {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return fixesOf(c.eras.list, since)
+}
+
+// steppedSince says whether the wall was stepped since the era, as far as that is on
+// record.
+func (c *clock) steppedSince(era storage.EraID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.eras.list, func(e storage.Era) bool { return e.ID == era })
+	return i < 0 || slices.ContainsFunc(c.eras.list[i+1:], func(e storage.Era) bool { return e.Step != 0 })
 }
 
 // due is what dues that are relative count from.

@@ -171,6 +171,9 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 		r.src.end(dispatch.CodeCanceled, "the job was canceled")
 		s.forgetRun(r)
 		if started {
+			if err := s.logStart(tx, r); err != nil {
+				s.eng.opts.Logger.Error("noting when a job began that was canceled", s.attrsOf(&r.job, "err", err)...)
+			}
 			stop = append(stop, r)
 			s.expireAfter(r, s.eng.opts.Grace)
 			if !r.mutation {

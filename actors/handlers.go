@@ -208,6 +208,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		env.Invoker = &actionInvoker{eng: h.eng, app: app.id, from: src}
 		planner := env.Planner()
 		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: marked, from: src, planner: planner}
+		app.noteStart(inv.job)
 		value, err := inv.fn.RunAction(env, inv.Args)
 		h.noteIgnored(app, inv)
 		return result{value, err}

@@ -35,6 +35,7 @@ func (s *scheduler) endRun(end ending) {
 		s.noLongerAhead(r) // a mutation that has ended before it had the turn
 		end.unbegun = interrupted(end.err) != nil
 	}
+	s.putOffPool(r, end.err)
 	s.ended = append(s.ended, end)
 }
 
@@ -99,7 +100,9 @@ func (s *scheduler) applyEnded() {
 			err = tx.Unclaim(&r.job)
 			s.claimFrom(r.job.Place())
 		} else {
-			_, err = tx.EndAttempt(r.job, s.outcome(tx, at, end))
+			if err = errors.Join(s.logStart(tx, r), s.logPutOff(tx, r, end.err)); err == nil {
+				_, err = tx.EndAttempt(r.job, s.outcome(tx, at, end))
+			}
 		}
 		if errors.Is(err, storage.ErrUnavailable) {
 			s.rollback(tx, nil, nil) // to be written down when the volume is up
@@ -159,20 +162,32 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 	}
 	policy := s.eng.opts.Functions.RetryOf(r.job.Function, r.job.Retry)
 	log = log.With("of", policy.MaxAttempts)
+	putOff := postponement(end.err)
+	out.Postponed = putOff != nil && mayPutOff(&r.job, at.now)
 	wait, again := policy.Next(r.job.Failures + 1)
-	if !again {
+	if !again && !out.Postponed {
 		log.Warn("job failed, and its attempts are spent")
 		return out
 	}
 	wait = policy.Jittered(wait, string(s.id)+"/"+string(r.job.ID), r.attempt)
+	switch {
+	case out.Postponed:
+		wait = putOff.After
+	case putOff != nil:
+		wait = max(wait, putOff.After)
+	}
 	out.State, out.Due = storage.StatePending, at.wall
 	if wait > 0 {
 		// Rounded up like every due instant; one past the last possible is dead (storage).
 		out.Due = at.wall.Add(wait).Add(time.Millisecond - 1)
 	}
 	if s.isPast(tx, &r.job, out.Due) {
-		out.State = storage.StateFailed
+		out.State, out.Postponed = storage.StateFailed, false
 		log.Warn("job failed, and its trigger's next slot comes before another attempt")
+		return out
+	}
+	if out.Postponed {
+		log.Info("job was put off by its handler", "for", wait)
 		return out
 	}
 	log.Info("job failed, and will be tried again", "in", wait)

@@ -9,7 +9,7 @@ import (
 // end ends the run, gives back the permit that it may have, and returns the phase that it
 // was in.
 func (s *scheduler) end(r *run) (was runPhase) {
-	if was = s.runs.end(r); !was.over() && s.pools.free(&r.job) {
+	if was = s.runs.end(r); !was.over() && s.pools.free(r, was.begun()) {
 		s.walks[ofPools].look(s.eng.clock.wall())
 	}
 	if was.holdsPermit() {

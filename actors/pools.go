@@ -23,10 +23,12 @@ type pools struct {
 	runs     *runs            // the app's
 	controls func() *controls // the app's
 	shared   *sharedPools
+	clock    *clock
 
 	mu      sync.Mutex
 	lanes   map[storage.Lane]*lane
-	crowded bool // some are
+	crowded bool          // some are
+	opens   time.Duration // monotonic; when to look at the lanes whose rate keeps jobs waiting; 0: at none
 }
 
 // lane is a pool, or a key of one, that something waits or runs in.
@@ -38,10 +40,12 @@ type lane struct {
 	ahead   storage.JobID // of an ordered lane: the job that they wait for; "" if none is known
 
 	from [storage.MaxPriority + 1]storage.Place // by priority: no job that waits lies before it
+
+	starts startLog
 }
 
 func newPools(app *appState) *pools {
-	return &pools{declared: app.eng.pools, app: app, runs: app.runs, controls: app.controls, shared: app.eng.sharedPools, lanes: map[storage.Lane]*lane{}}
+	return &pools{declared: app.eng.pools, app: app, runs: app.runs, controls: app.controls, clock: app.eng.clock, shared: app.eng.sharedPools, lanes: map[storage.Lane]*lane{}}
 }
 
 // limit is how many permits the lane has, but for those that stuck handlers keep. The
@@ -102,49 +106,53 @@ func (ps *pools) settle(at storage.Lane, from [storage.MaxPriority + 1]storage.P
 	if l.running == 0 {
 		l.ahead = ahead
 	}
+	ps.noteOpens(at, l)
 	ps.tidy(at, l)
 }
 
 // tidy forgets a lane that nothing waits or runs in. The caller has the lock.
 func (ps *pools) tidy(at storage.Lane, l *lane) {
-	if l.running == 0 && !l.waits {
+	if l.running == 0 && !l.waits && ps.forgettable(at, l) {
 		delete(ps.lanes, at)
 	}
 }
 
-// take takes a permit of the job's pool.
-func (ps *pools) take(job *storage.Job) {
-	if job.Pool == "" {
+// take takes a permit of the job's pool for the run.
+func (ps *pools) take(r *run) {
+	if r.job.Pool == "" {
 		return
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	l := ps.at(job.Lane())
+	l := ps.at(r.job.Lane())
 	l.running++
-	if ps.isShared(job.Pool) {
-		ps.shared.use(ps.app, job.Lane())
+	if ps.isShared(r.job.Pool) {
+		ps.shared.use(ps.app, r.job.Lane())
 	}
-	l.ahead = job.ID
+	l.ahead = r.job.ID
+	l.starts.claimed()
 }
 
-// free gives the permit of the job's pool back, and says whether a job may wait for it.
-func (ps *pools) free(job *storage.Job) (awaited bool) {
-	if job.Pool == "" {
+// free gives the permit of the run back, whose handler has begun or not, and says whether
+// a job may wait for it.
+func (ps *pools) free(r *run, begun bool) (awaited bool) {
+	if r.job.Pool == "" {
 		return false
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	l := ps.at(job.Lane())
+	l := ps.at(r.job.Lane())
 	l.running--
-	if ps.isShared(job.Pool) {
-		ps.shared.release(ps.app, job.Lane())
+	if ps.isShared(r.job.Pool) {
+		ps.shared.release(ps.app, r.job.Lane())
 	}
 	l.ahead = ""
-	ps.tidy(job.Lane(), l)
+	ps.noteEnd(r, l, begun)
+	ps.tidy(r.job.Lane(), l)
 	return l.waits
 }
 
-// open is how many permits the lane has left, if nothing waits for them: else 0.
+// open is how many jobs of the lane may begin, if none waits: else 0.
 func (ps *pools) open(at storage.Lane) int {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -155,22 +163,22 @@ func (ps *pools) open(at storage.Lane) int {
 	if l.waits {
 		return 0
 	}
-	return ps.limit(at) - l.running
+	return min(ps.limit(at)-l.running, ps.startsLeft(at, l))
 }
 
-// room is how many permits the lane has left.
+// room is how many more jobs of the lane may begin.
 func (ps *pools) room(at storage.Lane) int {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	return ps.left(at)
 }
 
-// left is room with the lock. Of a pool that all apps share it is at most one, which is
+// left is room with the lock, by permits and rate. Of a pool that all apps share it is at most one, which is
 // reserved then.
 func (ps *pools) left(at storage.Lane) int {
 	left := ps.limit(at)
 	if l := ps.lanes[at]; l != nil {
-		left -= l.running
+		left = min(left-l.running, ps.startsLeft(at, l))
 	}
 	if left > 0 && ps.isShared(at.Pool) {
 		if left = 0; ps.shared.reserve(ps.app, at) {
@@ -180,13 +188,19 @@ func (ps *pools) left(at storage.Lane) int {
 	return left
 }
 
-// admitting returns the lanes in which a job may be due and a permit is left.
+// admitting returns the lanes in which a job may be due and begin.
 func (ps *pools) admitting() (list []storage.Lane) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	ps.opens = 0
 	for at, l := range ps.lanes {
-		if l.waits && !l.stalled && ps.left(at) > 0 {
+		switch {
+		case !l.waits:
+			ps.tidy(at, l) // its rate may have kept it
+		case !l.stalled && ps.left(at) > 0:
 			list = append(list, at)
+		default:
+			ps.noteOpens(at, l)
 		}
 	}
 	return list
@@ -245,7 +259,13 @@ func (ps *pools) waitsFor(job *storage.Job) (storage.Wait, string) {
 		}
 	}
 	l, limit := ps.lanes[at], ps.limit(at)
-	if l == nil || l.running < limit {
+	if l == nil {
+		return "", ""
+	}
+	if l.running < limit {
+		if why := ps.rateReason(at, l); why != "" {
+			return storage.WaitRate, why
+		}
 		return "", ""
 	}
 	return storage.WaitPool, fmt.Sprintf("%s is full: %d of %d permits are taken", nameOf(at), l.running, limit)
@@ -278,6 +298,10 @@ type PoolStatus struct {
 	Stuck   int       // handlers of its jobs that were given up and have not returned
 	Queued  int       // jobs that are due and hold none
 	Oldest  time.Time // when the first of those was due; zero if there are none
+
+	Rate int           // at most so many begin, of the app, or of each key,
+	Span time.Duration // in any span of that length; 0: as many as will
+	Next time.Time     // when the next one of those may, as far as known; zero: no rate keeps it waiting
 }
 
 // Pools tells of each declared pool, by name. It counts the jobs that wait by reading
@@ -286,13 +310,15 @@ func (a *App) Pools(ctx context.Context) ([]PoolStatus, error) {
 	list := make([]PoolStatus, 0, len(a.eng.pools))
 	for _, name := range slices.Sorted(maps.Keys(a.eng.pools)) {
 		p := a.eng.pools[name]
-		list = append(list, PoolStatus{Name: name, Limit: p.Limit(), Declared: p.Limit(), Ordered: p.IsOrdered(), Shared: p.IsShared()})
+		rate, span := p.Rate()
+		list = append(list, PoolStatus{Name: name, Limit: p.Limit(), Declared: p.Limit(), Ordered: p.IsOrdered(), Shared: p.IsShared(), Rate: rate, Span: span})
 	}
 	if v, live := a.eng.directory.live.Load(a.id); live {
 		app := v.(*appRef).app
 		for i := range list {
 			list[i].Running = app.pools.running(list[i].Name)
 			list[i].Stuck = app.runs.leftIn(list[i].Name)
+			list[i].Next = app.pools.nextOf(list[i].Name)
 		}
 	}
 	err := a.eng.read(ctx, a.id, nil, func(r storage.Reader) (err error) {

@@ -30,7 +30,7 @@ func (s *scheduler) purgeDue() bool {
 	if held, _ := s.store.Held(); o.HoldFor > 0 {
 		history += held
 	}
-	return history+dead+s.store.Lasting() > 0 && s.eng.clock.elapsed() >= s.purgeAt && idle
+	return (history+dead+s.store.Lasting() > 0 || s.store.HasStarts()) && s.eng.clock.elapsed() >= s.purgeAt && idle
 }
 
 // purge deletes a chunk of expired history and dead jobs. Expired held ones are dead.
@@ -59,6 +59,11 @@ func (s *scheduler) purge() {
 		var keysErr error
 		_, more, keysErr = tx.PurgeKeys(expiry.Keys, purgeChunk)
 		err = errors.Join(err, keysErr)
+	}
+	if !more {
+		var startsErr error
+		more, startsErr = s.sweepStarts(tx, at)
+		err = errors.Join(err, startsErr)
 	}
 	if err != nil && !s.purgeStuck {
 		s.eng.opts.Logger.Error("purging jobs that have ended", "app", s.id, "err", err)

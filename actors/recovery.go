@@ -51,7 +51,9 @@ func (s *scheduler) recover() error {
 		if crashed || s.runs.lostEnd(job.ClaimID()) {
 			end := s.interruption(job, cutByStop, crashed)
 			told = append(told, func() { s.logInterruption(job, end, crashed) })
-			_, err = tx.EndAttempt(*job, end)
+			if err = s.logCrash(tx, job); err == nil {
+				_, err = tx.EndAttempt(*job, end)
+			}
 		} else {
 			err = tx.Unclaim(job)
 		}

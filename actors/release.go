@@ -33,8 +33,8 @@ func (s *scheduler) release() {
 			s.endRun(ending{run: r, err: cutByTime})
 			continue
 		}
-		if s.runs.blocks(r.path) != nil {
-			s.endRun(ending{run: r, err: cutByStuck})
+		if cut := s.cutBefore(r); cut != nil {
+			s.endRun(ending{run: r, err: cut})
 			continue
 		}
 		if inv := s.launch(r); inv != nil {
@@ -45,6 +45,17 @@ func (s *scheduler) release() {
 		s.eng.sys.tell(s.runner, &dueJobs{due})
 	}
 	s.askPermits(wall)
+}
+
+// cutBefore is why the run must not begin though it is due and has a permit, or nil.
+func (app *appState) cutBefore(r *run) error {
+	switch {
+	case app.runs.blocks(r.path) != nil:
+		return cutByStuck
+	case app.isPutOff(&r.job):
+		return cutByPutOff
+	}
+	return nil
 }
 
 // soon says whether the first of the claimed jobs is as near as its claim is

@@ -29,6 +29,10 @@ type run struct {
 	phase  runPhase
 	handle handle
 	cancel context.CancelCauseFunc // of the handler's context, once started
+
+	// Below: guarded by pools.mu.
+	counted bool       // among the starts of its lane, or it never will be
+	start   *laneStart // when it began, if its pool has a rate
 }
 
 // runs are the claimed jobs of an app. The table outlives a restart of the

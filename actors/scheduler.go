@@ -36,6 +36,7 @@ type scheduler struct {
 	purgeStuck bool          // what is expired could not be purged: not before purgeAt
 	purgedDead int           // dead jobs purged since the latest log line
 	tidying    bool          // *tidyOn is on its way
+	swept      storage.StartCursor
 
 	warned     map[string]bool // functions of held jobs that the log has
 	heldTo     storage.Place   // held jobs up to there are being released
@@ -108,6 +109,7 @@ type (
 	clockMoved    struct{}                    // the wall was stepped, or the machine suspended
 	handlersMoved struct{}                    // a handler that was given up has returned, is stuck, or was abandoned
 	retryReload   struct{}                    // the volume may be up again
+	startNoted    struct{}                    // a job has begun, and with that it is known when another may
 	tidyOn        struct{}                    // another chunk of tidy may follow
 	lateOn        struct{}                    // another chunk of expireLate may follow
 	drain         struct {                    // finish what is under way and take nothing new
@@ -192,7 +194,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.noteCommitted(m)
 	case *handlersMoved:
 		s.claimFrom(storage.Place{})
-	case *retryReload:
+	case *retryReload, *startNoted:
 	case *tidyOn:
 		s.tidying = false
 	case *lateOn:

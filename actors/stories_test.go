@@ -19,9 +19,8 @@ func TestStories(t *testing.T) {
 	actorstest.Scripts{
 		Files: "../testdata/scripts/engine/*.txt",
 		Options: func() actors.Options {
-			user, desk := dispatch.NewPool("user", 1, dispatch.Ordered()), dispatch.NewPool("desk", 1)
 			return actors.Options{
-				Functions: storyFunctions(), Pools: []*dispatch.Pool{user, desk}, Logger: quiet, ClockCheck: time.Second,
+				Functions: storyFunctions(), Pools: storyPools(), Logger: quiet, ClockCheck: time.Second,
 				AppLimits: func(id storage.AppID) (own actors.AppLimits) {
 					if id == "small" {
 						own = actors.AppLimits{MaxArgBytes: 20, StartsPerSecond: 2}
@@ -32,6 +31,15 @@ func TestStories(t *testing.T) {
 		},
 		Rewrite: *rewrite,
 	}.Run(t)
+}
+
+// storyPools are the pools that the jobs of stories may be in.
+func storyPools() []*dispatch.Pool {
+	return []*dispatch.Pool{
+		dispatch.NewPool("user", 1, dispatch.Ordered()),
+		dispatch.NewPool("desk", 1),
+		dispatch.NewPool("rated", 5, dispatch.Rate(2, time.Minute)),
+	}
 }
 
 // order is what the stories' work:order asks for.

@@ -180,6 +180,9 @@ func (t *turn) complete(app *appState) error {
 			return nil
 		}
 	}
+	if err := app.logStart(t.tx, r); err != nil {
+		return err
+	}
 	_, err := t.tx.EndAttempt(r.job, storage.End{
 		State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: t.inv.whyNotKept(app),
 	})

@@ -76,10 +76,12 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 		inv.reply(result{err: blame(inv.Path, inv.timeout, err, context.Cause(inv.ctx))})
 		return false
 	}
-	if err := app.runs.blocks(inv.fn.Path); err != nil {
-		if inv.job != nil {
-			err = cutByStuck
+	if inv.job != nil {
+		if cut := app.cutBefore(inv.job); cut != nil {
+			inv.reply(result{err: cut})
+			return false
 		}
+	} else if err := app.runs.blocks(inv.fn.Path); err != nil {
 		inv.reply(result{err: err})
 		return false
 	}
@@ -222,6 +224,7 @@ func (h *handlers) batch(app *appState, r *turnBatch) {
 	t, _ := r.holding()
 	h.spawn(t.inv.Path, func() result {
 		for t != nil {
+			app.noteStart(t.inv.job)
 			value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.writer, t.inv.Args)
 			h.noteIgnored(app, t.inv)
 			h.log(t.inv.Path, err)

@@ -51,17 +51,19 @@
 // # Names
 //
 // For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After,
-// AsCaller, AsError, At, AtMostOnce, Auth, Backoff, Call, Caller, ChangeOption, Code, Codes,
-// CronInfo, Crons, Deadline, DefaultLimit, DefaultRetry, DueAt, DueIn, Error, Errorf, Formerly,
-// FunctionOption, HoldWhileStuck, ID, Identity, InPool, InternalAction,
-// InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Keep, Limits,
-// MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting,
-// MaxPath, MaxPoolLimit, MaxUniqueSpan, Mutation, MutationCtx, MutationRef,
-// MutationRunner, NewArgs, NewPool, NewRegistry, NewSharedPool, NoRetry, None, NotAfter, OfApp, OfFunction, OfPool,
-// Once, Ordered, PanicError, Path, Permanent, Pool, PoolOption, Priority, Query, QueryCtx,
-// QueryRef, QueryRunner, Refuse, Registry, Replace, Retry, RetryPolicy, RunOption,
-// Scheduled, Scheduler, StrictArgs, Tags, TagsOption, Tell, Throttle, Tick, Timeout,
-// Trigger, TriggerFault, TriggerFaults, Unique, UniquePolicy, Upcoming, WithRetry.
+// AsCaller, AsError, At, AtMostOnce, Auth, Backoff, Because, Call, Caller, ChangeOption,
+// Code, Codes, CronInfo, Crons, Deadline, DefaultLimit, DefaultRetry, DueAt, DueIn,
+// Error, Errorf, Formerly, FunctionOption, HoldWhileStuck, ID, Identity, InPool,
+// InternalAction, InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun, Keep,
+// Limits, MaxAttempts, MaxBatch, MaxDepth, MaxIdentity, MaxJitter, MaxMessage,
+// MaxNesting, MaxPath, MaxPoolLimit, MaxRate, MaxRateSpan, MaxRetryAfter, MaxUniqueSpan,
+// Mutation, MutationCtx, MutationRef, MutationRunner, NewArgs, NewPool, NewRegistry,
+// NewSharedPool, NoRetry, None, NotAfter, OfApp, OfFunction, OfPool, Once, Ordered,
+// PanicError, Path, Permanent, Pool, PoolOption, Postponement, Priority, Query, QueryCtx,
+// QueryRef, QueryRunner, Rate, Refuse, Registry, Replace, Retry, RetryAfter,
+// RetryAfterOption, RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, Tags,
+// TagsOption, Tell, Throttle, Tick, Timeout, Trigger, TriggerFault, TriggerFaults,
+// Unique, UniquePolicy, Upcoming, WholePool, WithRetry.
 //
 // For engines, and they change with the engine: Changes, CheckStored, DecodeIdentity,
 // Env, Function, Info, InsertMany, Invocation, Invoker, Kind, NewCaller, Origin,

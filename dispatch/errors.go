@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ var sentinelCodes = [...]struct {
 
 // AsError returns err as the structured error a caller may see, with err itself
 // as the cause. An *Error anywhere in its chain keeps code, path and message;
-// the errors of package storage and of contexts have a code each; everything
+// a RetryAfter is unavailable; the errors of package storage and of contexts have a code each; everything
 // else is internal and tells the caller nothing. AsError(nil) is nil.
 func AsError(err error) *Error {
 	if err == nil {
@@ -182,7 +183,11 @@ func AsError(err error) *Error {
 		if message == "" {
 			message = string(code)
 		}
-		return &Error{Code: code, Path: e.Path, Message: brief.Cut(message, MaxMessage), Err: err, RetryAfter: e.RetryAfter}
+		return &Error{Code: code, Path: e.Path, Message: brief.Cut(message, MaxMessage), Err: err, RetryAfter: cmp.Or(e.RetryAfter, retryAfterOf(err))}
+	}
+	var p *Postponement
+	if errors.As(err, &p) {
+		return &Error{Code: CodeUnavailable, Message: p.message(), Err: err, RetryAfter: p.After}
 	}
 	for _, row := range sentinelCodes {
 		if !errors.Is(err, row.is) {

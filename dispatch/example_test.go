@@ -343,6 +343,14 @@ func ExampleThrottle() {
 	// Output:
 }
 
+// A payment service that takes five calls at once, and a hundred in a minute.
+func ExampleRate() {
+	stripe := dispatch.NewPool("stripe", 5, dispatch.Rate(100, time.Minute))
+	n, span := stripe.Rate()
+	fmt.Println(stripe.Limit(), "at once,", n, "in any", span)
+	// Output: 5 at once, 100 in any 1m0s
+}
+
 // A second export beside one that has not ended is refused, by the name of the first.
 func ExampleRefuse() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {
@@ -408,6 +416,17 @@ func ExampleWithRetry() {
 		return "", err
 	})
 	// Output:
+}
+
+// A peer that has had enough: the job, and all of its pool, wait, and no retry is spent.
+func ExampleRetryAfter() {
+	err := fmt.Errorf("charging: %w", dispatch.RetryAfter(30*time.Second, dispatch.WholePool(), dispatch.Because(errors.New("429 Too Many Requests"))))
+	fmt.Println(err)
+	var p *dispatch.Postponement
+	fmt.Println(errors.As(err, &p), p.After, p.WholePool)
+	// Output:
+	// charging: to be tried again after 30s: 429 Too Many Requests
+	// true 30s true
 }
 
 // A failure that no repetition mends ends the job at once.

@@ -2,12 +2,17 @@ package dispatch
 
 import (
 	"fmt"
+	"time"
 
 	"carillon/storage"
 )
 
-// MaxPoolLimit bounds the limit of a pool.
-const MaxPoolLimit = 100_000
+// MaxPoolLimit bounds the limit of a pool, and MaxRate and MaxRateSpan its rate.
+const (
+	MaxPoolLimit = 100_000
+	MaxRate      = 10_000
+	MaxRateSpan  = 24 * time.Hour
+)
 
 // Pool bounds how many attempts of an app's jobs run at once: those of the functions and
 // jobs that join it (InPool). Each app has as many permits as the limit says, and with
@@ -18,6 +23,8 @@ type Pool struct {
 	held    bool
 	ordered bool
 	shared  bool
+	rate    int
+	span    time.Duration
 }
 
 // PoolOption changes a pool.
@@ -26,6 +33,20 @@ type PoolOption func(*Pool)
 // HoldWhileStuck has a permit of the pool stay taken while a handler that was given up
 // has not returned. Without it such a handler holds none, and is shown beside the limit.
 func HoldWhileStuck() PoolOption { return func(p *Pool) { p.held = true } }
+
+// Rate has at most n attempts of the pool begin in any span of that length, wherever it
+// lies: NewPool("stripe", 5, Rate(100, time.Minute)). It counts retries, and of a pool with
+// keys each key by itself; crashes, restarts and steps of the clock begin no new count. A
+// job that waits for the rate begins at the instant when it may. n is 1 to MaxRate, the
+// span a millisecond to MaxRateSpan; NewPool panics if they are not.
+func Rate(n int, span time.Duration) PoolOption {
+	return func(p *Pool) {
+		if n < 1 || n > MaxRate || span < time.Millisecond || span > MaxRateSpan {
+			panic(fmt.Sprintf("dispatch: pool %s: rate of %d in %v, want 1 to %d in 1ms to %v", p.name, n, span, MaxRate, MaxRateSpan))
+		}
+		p.rate, p.span = n, span
+	}
+}
 
 // NewPool makes a pool of so many permits, 1 to MaxPoolLimit. The name is 1 to 64 letters,
 // digits, _, - and ".". It panics if one of them is not so, or the options do not fit.
@@ -51,6 +72,10 @@ func (p *Pool) Name() string { return p.name }
 
 // Limit returns the limit that the pool was declared with.
 func (p *Pool) Limit() int { return p.limit }
+
+// Rate returns how many attempts may begin in any span of that length; 0 if that is not
+// bounded.
+func (p *Pool) Rate() (n int, span time.Duration) { return p.rate, p.span }
 
 // HoldsWhileStuck says whether the pool has HoldWhileStuck.
 func (p *Pool) HoldsWhileStuck() bool { return p.held }

@@ -46,6 +46,7 @@ type App struct {
 	stored    bool // the app has keys in the file or in the overlay
 	laned     laned
 	lasts     bool // there may be jobs with a NotAfter
+	starts    bool // a lane may have a start log
 	counts    counts
 	overlay   overlay
 	claims    map[string]struct{} // keys of the claims submitted since the last load and not dropped since
@@ -345,6 +346,7 @@ func (a *App) load(snap *kv.Snapshot) error {
 	if c.argBytes < 0 {
 		c.argBytes = a.keys.sumArgs(snap)
 	}
+	a.loadStarts(snap)
 	c.ended = max(a.keys.lastRank(snap), a.counts.ended)
 	// A number assigned in memory stays assigned, though its change was lost.
 	c.seq = max(c.seq, a.counts.seq)

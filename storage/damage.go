@@ -98,6 +98,8 @@ func keyText(space kv.Space, key []byte) string {
 		return "last instant of a job"
 	case tagTurn:
 		return "turn of a job"
+	case tagStart:
+		return "start log of pool " + name(0)
 	case tagDocument:
 		return "document " + name(1) + " of table " + name(0)
 	case tagIndex:

@@ -19,6 +19,7 @@ func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
 	defer tx.mu.Unlock()
 	if job.State == StateFailed {
 		job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
+		job.Postponed, job.PutOffSince = 0, time.Time{}
 		job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
 	}
 	job.Due, job.Era = due, tx.era // it counts from a reading of the clock

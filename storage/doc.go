@@ -31,9 +31,10 @@
 //
 // For engines, and they change with the engine: App, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
-// Controls, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter, Lane,
-// LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan, Snapshot,
-// StartID, Stats, Store, TickID, TickPriority, TriggerMark, Tx.
+// Controls, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
+// Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,
+// Snapshot, Start, StartCursor, StartID, Stats, Store, TickID, TickPriority, TriggerMark,
+// Tx.
 //
 // # Jobs
 //

@@ -47,6 +47,8 @@ type Job struct {
 	Attempts      int // attempts begun, the one under way included
 	Failures      int // ended attempts that spent the retry budget
 	Interruptions int // crashes in a row that cut an attempt off
+	Postponed     int // attempts in a row that the handler has put off (dispatch.RetryAfter), and since when
+	PutOffSince   time.Time
 	Error         *JobError
 	History       []Attempt // the latest 100 ended attempts that did not succeed, oldest first
 	Forgotten     int       // those before them
@@ -107,6 +109,7 @@ type Attempt struct {
 	EndedAt     time.Time `json:"endedAt"`
 	Error       JobError  `json:"error"`
 	Interrupted bool      `json:"interrupted,omitempty"`
+	Postponed   bool      `json:"postponed,omitempty"` // the handler has put the job off: it is not charged
 }
 
 // Retry says how often and when a failed attempt is repeated.

@@ -35,6 +35,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	}
 	c.uniqueKeys()
 	c.onces()
+	c.starts()
 	for _, t := range regions {
 		c.eachPlace(t, func(p place, value []byte) { c.job(t, p, value) })
 	}

@@ -303,6 +303,7 @@ type End struct {
 	NotKept     *NotKept  // why the result of a success cannot be kept
 	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
 	Crashed     bool      // it was a crash: one more of those in a row
+	Postponed   bool      // the handler has put the job off to Due: the retry budget is not spent
 }
 
 // maxHistory is how many attempts a job keeps.
@@ -351,7 +352,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		e := JobError{Code: errorText(end.Error.Code), Message: errorText(end.Error.Message)}
 		job.Error = &e
 		job.History = append(job.History[:len(job.History):len(job.History)], Attempt{
-			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted,
+			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted, Postponed: end.Postponed,
 		})
 		if over := len(job.History) - maxHistory; over > 0 {
 			job.History = job.History[over:]
@@ -369,9 +370,15 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	case end.Crashed:
 		job.Interruptions++
 	case end.Interrupted:
+	case end.Postponed:
+		if job.Postponed++; job.Postponed == 1 {
+			job.PutOffSince = timeOf(tx.now.UnixMilli())
+		}
+		job.Interruptions = 0
 	case end.State == StatePending || end.State == StateFailed:
 		job.Failures++
 		job.Interruptions = 0
+		job.Postponed, job.PutOffSince = 0, time.Time{}
 	}
 	tx.takePending(&job)
 	if end.State != StatePending {
@@ -459,6 +466,7 @@ func (j *Job) boundInstants(now time.Time) {
 		}
 	}
 	bound(&j.HeldAt)
+	bound(&j.PutOffSince)
 	j.Unique = j.Unique.bounded(now)
 	bound(&j.StartedAt)
 	if !j.StartedAt.IsZero() {

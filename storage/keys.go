@@ -28,6 +28,7 @@ import (
 //	number ‖ 'y' ‖ …                           unique keys: unique.go
 //	number ‖ 'o' ‖ seq ‖ name                  what a job has scheduled once: once.go
 //	number ‖ 'g' ‖ kind ‖ name                 what is paused, limits of pools: controls.go
+//	number ‖ 'v' ‖ …                           when attempts of a pool began: startlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
 //	number ‖ 't' ‖ table ‖ 0 ‖ document id     document
 //	number ‖ 'i' ‖ table ‖ 0 ‖ index ‖ 0 ‖ fields ‖ document id   (empty)
@@ -53,11 +54,12 @@ const (
 	tagMisfit   tag = 'u'
 	tagUnique   tag = 'y'
 	tagOnce     tag = 'o'
+	tagStart    tag = 'v'
 	tagControl  tag = 'g'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagControl}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -85,6 +85,8 @@ func encodeJob(job *Job) []byte {
 		CompletedAtMs: msOf(job.CompletedAt),
 		HeldAtMs:      msOf(job.HeldAt),
 		NotAfterMs:    msOf(job.NotAfter),
+		Postponed:     uint32(job.Postponed),
+		PutOffSinceMs: msOf(job.PutOffSince),
 		Forgotten:     uint32(job.Forgotten),
 		Unique:        encodeUnique(job.Unique),
 		Revision:      uint32(job.Revision),
@@ -122,6 +124,7 @@ func encodeJob(job *Job) []byte {
 			EndedAtMs:   msOf(a.EndedAt),
 			Error:       &proto.JobError{Code: a.Error.Code, Message: a.Error.Message},
 			Interrupted: a.Interrupted,
+			Postponed:   a.Postponed,
 		})
 	}
 	return encoded(p.MarshalVT())
@@ -157,6 +160,8 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Reason:        r.Reason,
 		HeldAt:        timeOf(r.HeldAtMs),
 		NotAfter:      timeOf(r.NotAfterMs),
+		Postponed:     int(r.Postponed),
+		PutOffSince:   timeOf(r.PutOffSinceMs),
 		Forgotten:     int(r.Forgotten),
 		Pool:          r.Pool,
 		PoolKey:       r.PoolKey,
@@ -198,6 +203,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 			EndedAt:     timeOf(a.EndedAtMs),
 			Error:       JobError{Code: a.Error.GetCode(), Message: a.Error.GetMessage()},
 			Interrupted: a.Interrupted,
+			Postponed:   a.Postponed,
 		})
 	}
 	return job, nil

@@ -287,6 +287,7 @@ func (v *view) replace(job, was Job, t tag) (Told, error) {
 	job.Parent, job.Once = was.Parent, was.Once
 	job.Attempts, job.StartedAt, job.Error, job.History, job.Forgotten = was.Attempts, was.StartedAt, was.Error, was.History, was.Forgotten
 	job.Failures, job.Interruptions, job.Revision = was.Failures, was.Interruptions, was.Revision
+	job.Postponed, job.PutOffSince = was.Postponed, was.PutOffSince
 	if changed && (was.Attempts > 0 || len(was.History) > 0) {
 		job.Failures, job.Interruptions, job.Revision = 0, 0, was.Revision+1
 	}

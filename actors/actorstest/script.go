@@ -39,6 +39,7 @@ import (
 //	schedule APP ±D [OPTION…] PATH [ARGS]  the host's RunAfter, or RunAt an instant that has passed; prints the id
 //	schedule-many APP ±D [OPTION…] PATH [ARGS] ; ±D …  the same of several calls, in one RunMany
 //	jobs APP [FILTER…]        the jobs, as the app's scheduler lists them
+//	pools APP                 the pools in which something runs or waits
 //	job APP ID                one job, with its attempts that did not succeed
 //	cancel APP ID             prints whether that was in time
 //	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
@@ -214,7 +215,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete",
+	case "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete",
 		"pause-work", "resume-work", "pauses", "limit-pool":
 		if err := app.Check(); err != nil {
 			return "", err
@@ -231,6 +232,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.call("call "+call, &dispatch.Identity{Subject: words[1]})
 	case "jobs":
 		return s.jobs(app, filterOf(words[2:]))
+	case "pools":
+		return s.pools(app)
 	case "count", "cancel-many", "retry-many", "drop-many":
 		return s.bulk(words)
 	case "dead":
@@ -394,6 +397,9 @@ func (s *script) job(app storage.AppID, id storage.JobID) (string, error) {
 		line := fmt.Sprintf("  attempt %d until %s: %s: %s", a.Number, s.since(a.EndedAt), a.Error.Code, a.Error.Message)
 		if a.Interrupted {
 			line += " (interrupted)"
+		}
+		if a.Postponed {
+			line += " (postponed)"
 		}
 		lines = append(lines, line)
 	}

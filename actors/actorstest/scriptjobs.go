@@ -284,6 +284,29 @@ func (s *script) limits(words []string) (string, error) {
 	return "", nil
 }
 
+// pools are a line for each pool of the app in which something runs or waits.
+func (s *script) pools(app storage.AppID) (string, error) {
+	list, err := s.h.App(app).Pools(s.h.Context())
+	var lines []string
+	for _, p := range list {
+		if p.Running+p.Queued == 0 && p.Next.IsZero() {
+			continue
+		}
+		line := fmt.Sprintf("%s %d of %d", p.Name, p.Running, p.Limit)
+		if p.Rate > 0 {
+			line += fmt.Sprintf(", %d in %v", p.Rate, p.Span)
+		}
+		if line += fmt.Sprintf(", %d waiting", p.Queued); p.Queued > 0 {
+			line += " since " + s.since(p.Oldest)
+		}
+		if !p.Next.IsZero() {
+			line += ", next " + s.since(p.Next)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n"), err
+}
+
 // inPool is the option of a pool, NAME, or of a key of one, NAME/KEY.
 func (s *script) inPool(value string) (dispatch.RunOption, error) {
 	name, key, keyed := strings.Cut(value, "/")

@@ -121,11 +121,19 @@ var account = dispatch.NewPool("account", 1, dispatch.Ordered()) // with a key: 
 // pay asks a payment provider, which knows the key and charges once.
 var pay = func(ctx context.Context, key string) error { return nil }
 
+// At most five calls of it at once, and at most a hundred begin in any minute.
+var geocoder = dispatch.NewPool("geocoder", 5, dispatch.Rate(100, time.Minute))
+
+// busy answers a peer that has said when to come again.
+var _ = func(wait time.Duration, err error) (dispatch.None, error) {
+	return dispatch.None{}, dispatch.RetryAfter(wait, dispatch.WholePool(), dispatch.Because(err))
+}
+
 func guideOptions() actors.Options {
 	return actors.Options{
 		Functions: guideFunctions(),
 		Tables:    []storage.Schema{orders},
-		Pools:     []*dispatch.Pool{stripe, perUser, account, payments},
+		Pools:     []*dispatch.Pool{stripe, perUser, account, payments, geocoder},
 		Crons: []dispatch.Trigger{
 			{Name: "report", Schedule: cron.Daily(6, 0), Zone: "Europe/Rome", Call: report.With(dispatch.None{})},
 			{Name: "sweep", Schedule: cron.Every(90 * time.Second), Call: report.With(dispatch.None{}), Overlap: storage.OverlapSkip},

@@ -10,7 +10,7 @@ var engineFaults = []seededFault{
 	{
 		name: "permit-kept", what: "the permit of an attempt that has ended does not come back",
 		pkg: "actors", tests: "TestG27_APermitComesBack",
-		edits: []edit{{"actors/permits.go", `!was.over() && s.pools.free(&r.job)`, `!was.over() && !FAULT && s.pools.free(&r.job)`}},
+		edits: []edit{{"actors/permits.go", `!was.over() && s.pools.free(r,`, `!was.over() && !FAULT && s.pools.free(r,`}},
 	},
 	{
 		name: "key-of-all-apps", what: "jobs that two apps have under one id have one idempotency key",

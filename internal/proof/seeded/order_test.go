@@ -73,8 +73,8 @@ var orderFaults = []seededFault{
 	{
 		name: "shared-permit-kept", what: "the permit of an attempt that has ended does not come back to a shared pool",
 		pkg: "actors", tests: "TestG27_ASharedPermitComesBack",
-		edits: []edit{{"actors/pools.go", `	if ps.isShared(job.Pool) {
-		ps.shared.release`, `	if ps.isShared(job.Pool) && !FAULT {
+		edits: []edit{{"actors/pools.go", `	if ps.isShared(r.job.Pool) {
+		ps.shared.release`, `	if ps.isShared(r.job.Pool) && !FAULT {
 		ps.shared.release`}},
 	},
 	{
