@@ -9,7 +9,7 @@ var expireFaults = []seededFault{
 	},
 	{
 		name: "late-begins", what: "an attempt begins after its instant if its permit comes then",
-		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant/an_action",
+		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant",
 		edits: []edit{{"actors/release.go", `if r.job.TooLate(wall) {`, `if r.job.TooLate(wall) && !FAULT {`}},
 	},
 	{
