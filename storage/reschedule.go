@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Change is what of a pending job is to be another. A field that is zero stays. For engines.
+// Change says what of a pending job another takes the place of. A field that is zero stays. For engines.
 type Change struct {
 	Due      time.Time
 	Era      EraID // that Due counts from; 0: it is absolute
