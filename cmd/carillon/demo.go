@@ -57,6 +57,7 @@ func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 			AdoptEmpty: true, // it never takes to be its own what another has left
 			Functions:  sample.Functions(),
 			Tables:     sample.Tables(),
+			Pools:      sample.Pools(),
 			Crons:      sample.Crons(),
 			MaxApps:    sample.MaxApps,
 			Admit:      sample.Admit(),

@@ -14,10 +14,14 @@
 //	search     one job for many edits: a page is indexed when it rests
 //	otp        a job that expires: a password is mailed while it is good, or not at all
 //	campaign   many jobs of one call that can be called off together, by their tag
+//	refunds    a pool and a rate for a provider that answers 429 when it is busy
+//	exports    a pool with keys: one job of a user at a time
 //
 // Use:
 //
-//	eng, err := actors.Open("data", actors.Options{Functions: sample.Functions(), Tables: sample.Tables(), Crons: sample.Crons()})
+//	eng, err := actors.Open("data", actors.Options{
+//		Functions: sample.Functions(), Tables: sample.Tables(), Pools: sample.Pools(), Crons: sample.Crons(),
+//	})
 //
 // Three rules are followed everywhere. They are what a reader should take home:
 //

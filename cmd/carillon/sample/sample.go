@@ -27,8 +27,13 @@ func Functions() *dispatch.Registry {
 	handleSearch(reg)
 	handleOTP(reg)
 	handleCampaigns(reg)
+	handleRefunds(reg)
+	handleExports(reg)
 	return reg
 }
+
+// Pools returns the pools that jobs of the app are in, for actors.Options.Pools.
+func Pools() []*dispatch.Pool { return []*dispatch.Pool{provider, oneOfAUser} }
 
 // Tables returns the tables that have indexes, for actors.Options.Tables. Those
 // that are only read by id need no mention.

@@ -17,7 +17,7 @@ func TestScripts(t *testing.T) {
 	actorstest.Scripts{
 		Files: "../../../testdata/scripts/*.txt",
 		Options: func() actors.Options {
-			return actors.Options{Functions: sample.Functions(), Tables: sample.Tables(), ClockCheck: time.Second}
+			return actors.Options{Functions: sample.Functions(), Tables: sample.Tables(), Pools: sample.Pools(), ClockCheck: time.Second}
 		},
 		Rewrite: *rewrite,
 	}.Run(t)

@@ -59,7 +59,7 @@ func (w *world) shut() {
 func (w *world) open() {
 	w.t.Helper()
 	eng, err := actors.Open(w.dir, actors.Options{
-		Functions: sample.Functions(), Tables: sample.Tables(), Crons: w.crons, Volumes: 1, Logger: slog.New(slog.DiscardHandler),
+		Functions: sample.Functions(), Tables: sample.Tables(), Pools: sample.Pools(), Crons: w.crons, Volumes: 1, Logger: slog.New(slog.DiscardHandler),
 		Testing: actors.Testing{Opened: func(abort func() error) { w.abort = abort }},
 	})
 	if err != nil {
