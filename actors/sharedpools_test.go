@@ -234,3 +234,52 @@ func TestG27_ASharedPoolOutlivesACrash(t *testing.T) {
 		}
 	})
 }
+
+// TestG27_AnAppsOwnLimitOfASharedPool: an app that was given one, or is paused, keeps to it,
+// and holds up none of the others.
+func TestG27_AnAppsOwnLimitOfASharedPool(t *testing.T) {
+	k := newKit()
+	pool := dispatch.NewSharedPool("payments", 4)
+	pay := k.action("t:pay", func(ctx *dispatch.ActionCtx, app string) error {
+		defer k.enter(app)()
+		time.Sleep(time.Second)
+		return nil
+	}, dispatch.InPool(pool))
+	actorstest.Run(t, actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}}, func(h *actorstest.Harness) {
+		succeeded := func(app storage.AppID) (n int) {
+			for _, job := range h.Jobs(app) {
+				if job.State == storage.StateSuccess {
+					n++
+				}
+			}
+			return n
+		}
+		if err := h.App("one").LimitPool(h.Context(), "payments", 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.App("none").Pause(h.Context(), dispatch.OfPool("payments"), "ann", "locked"); err != nil {
+			t.Fatal(err)
+		}
+		for range 9 {
+			for _, app := range []storage.AppID{"one", "none", "all"} {
+				mustAfter(t, h, app, time.Second, pay.With(string(app)))
+			}
+		}
+		h.Advance(4500 * time.Millisecond) // three rounds are over
+		if got := k.mostAtOnce("one"); got != 1 {
+			t.Errorf("%d of the app with a limit of 1 ran at once", got)
+		}
+		if got := succeeded("none"); got != 0 {
+			t.Errorf("%d of the paused app have run", got)
+		}
+		if one, all := succeeded("one"), succeeded("all"); one < 2 || all != 9 {
+			t.Errorf("%d and %d of the apps have run, want 2 or 3 and 9", one, all)
+		}
+		must[bool](t)(h.App("none").Resume(h.Context(), dispatch.OfPool("payments")))
+		must[bool](t)(h.App("one").ClearPoolLimit(h.Context(), "payments"))
+		h.Advance(10 * time.Second)
+		if one, none := succeeded("one"), succeeded("none"); one != 9 || none != 9 {
+			t.Errorf("at last %d and %d have run, want 9 and 9", one, none)
+		}
+	})
+}

@@ -21,7 +21,8 @@ type RetryAfterOption func(*Postponement)
 
 // WholePool has nothing of the job's pool begin before the job does, or in a pool with keys
 // nothing of its key: a peer that has answered one call with 429 would answer all so. A
-// job that is in no pool is put off alone.
+// job that is in no pool is put off alone. Of a pool that all apps share it is the job's app
+// that is put off, and the others go on.
 func WholePool() RetryAfterOption { return func(p *Postponement) { p.WholePool = true } }
 
 // Because has the error wrap its cause, which is for the log and for errors.As; if that is

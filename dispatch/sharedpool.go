@@ -3,7 +3,8 @@ package dispatch
 // NewSharedPool is NewPool of a pool that all apps of an engine share, such as for one
 // account with a service that all of them use: no more attempts than the limit run at once in
 // all of them together, with keys no more of a key. Permits go round the apps that wait. Such
-// a pool cannot be Ordered, and cannot have a Rate.
+// a pool cannot be Ordered, and cannot have a Rate; a limit that an app is given at run time
+// bounds what that app has of it.
 func NewSharedPool(name string, limit int, opts ...PoolOption) *Pool {
 	return NewPool(name, limit, append(opts[:len(opts):len(opts)], func(p *Pool) { p.shared = true })...)
 }
