@@ -337,7 +337,7 @@ func ExampleKeep() {
 // Of many calls one starts in each minute at most, and the last one is not lost.
 func ExampleThrottle() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {
-		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"status"}), dispatch.Unique("status", dispatch.Throttle(time.Minute)))
+		_, err := ctx.Scheduler.RunAfter(time.Minute, sendMail.With(message{"status"}), dispatch.Unique("status", dispatch.Throttle(time.Minute)))
 		return "", err
 	})
 	// Output:
@@ -355,10 +355,10 @@ func ExampleRate() {
 func ExampleRefuse() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {
 		unique := dispatch.Unique("export", dispatch.Refuse())
-		if _, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"export"}), unique); err != nil {
+		if _, err := ctx.Scheduler.RunAfter(time.Minute, sendMail.With(message{"export"}), unique); err != nil {
 			return "", err
 		}
-		_, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"export"}), unique)
+		_, err := ctx.Scheduler.RunAfter(time.Minute, sendMail.With(message{"export"}), unique)
 		fmt.Println(dispatch.AsError(err).Code)
 		return "", nil
 	})
@@ -397,7 +397,7 @@ func ExampleAtMostOnce() {
 // A mail that is of no use later is not sent later: after the instant no attempt begins.
 func ExampleNotAfter() {
 	run(func(ctx *dispatch.MutationCtx) (string, error) {
-		id, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{"your code"}), dispatch.NotAfter(ctx.Now.Add(5*time.Minute)))
+		id, err := ctx.Scheduler.RunAfter(time.Minute, sendMail.With(message{"your code"}), dispatch.NotAfter(ctx.Now.Add(5*time.Minute)))
 		if err != nil {
 			return "", err
 		}

@@ -45,8 +45,8 @@ type App struct {
 	// Below: the turn's.
 	stored    bool // the app has keys in the file or in the overlay
 	laned     laned
-	lasts     bool // there may be jobs with a NotAfter
-	starts    bool // a lane may have a start log
+	lasts     atomic.Bool // there may be jobs with a NotAfter
+	starts    atomic.Bool // a lane may have a start log
 	counts    counts
 	overlay   overlay
 	claims    map[string]struct{} // keys of the claims submitted since the last load and not dropped since
@@ -341,7 +341,9 @@ func (a *App) load(snap *kv.Snapshot) error {
 	a.laned.load(a.keys, snap)
 	a.loadControls(snap, c)
 	due, last := a.keys.alarms(snap)
-	a.lasts = a.lasts || last != 0
+	if last != 0 {
+		a.lasts.Store(true)
+	}
 	a.filed = filed{entered: true, counters: c, alarm: c.alarm(due, last), due: due, last: last}
 	if c.argBytes < 0 {
 		c.argBytes = a.keys.sumArgs(snap)

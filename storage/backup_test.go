@@ -312,11 +312,11 @@ func TestG26_ADamagedBackupIsRefused(t *testing.T) {
 				t.Fatalf("the error does not say where: %v", err)
 			}
 		}
-		for _, b := range storagetest.Some(20, bad) {
+		for n := 0; n < len(bad); n += len(bad)/20 + 1 { // each makes a directory, and syncs it
 			if i == 0 {
-				refused(t, storage.ErrCorrupt, b)
+				refused(t, storage.ErrCorrupt, bad[n])
 			} else {
-				refused(t, storage.ErrCorrupt, all, b)
+				refused(t, storage.ErrCorrupt, all, bad[n])
 			}
 		}
 	}

@@ -140,7 +140,9 @@ func (tx *Tx) addLanes(job *Job) {
 	for _, key := range tx.app.keys.laneKeys(job) {
 		tx.put(key, []byte{})
 	}
-	tx.app.lasts = tx.app.lasts || !job.NotAfter.IsZero()
+	if !job.NotAfter.IsZero() {
+		tx.app.lasts.Store(true)
+	}
 }
 
 // removeLanes takes the job off its lanes. It is as it was put on them.

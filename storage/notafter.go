@@ -37,8 +37,8 @@ func (n keyspace) lastAt(key []byte) int64 {
 // TooLate says whether no attempt of the job may begin at the instant.
 func (j *Job) TooLate(at time.Time) bool { return !j.NotAfter.IsZero() && at.After(j.NotAfter) }
 
-// Lasts says whether there may be jobs with a NotAfter. It is the turn's.
-func (a *App) Lasts() bool { return a.lasts }
+// Lasts says whether there may be jobs with a NotAfter.
+func (a *App) Lasts() bool { return a.lasts.Load() }
 
 // LateCursor is how far a look for jobs that are too late has come. The zero value is the
 // beginning. For engines.

@@ -77,7 +77,7 @@ func (tx *Tx) LogStart(at Lane, s Start) error {
 		key, p.Incarnation = tx.app.keys.start(at, ClaimID{}), s.Claim.Incarnation
 	}
 	tx.put(key, encoded(p.MarshalVT()))
-	tx.app.starts = true
+	tx.app.starts.Store(true)
 	return nil
 }
 
@@ -113,13 +113,13 @@ func (tx *Tx) ForgetStarts(at Lane, claims []ClaimID) error {
 	return nil
 }
 
-// HasStarts says whether any lane of the app may have a start log. It is the turn's.
-func (a *App) HasStarts() bool { return a.starts }
+// HasStarts says whether any lane of the app may have a start log.
+func (a *App) HasStarts() bool { return a.starts.Load() }
 
 func (a *App) loadStarts(snap *kv.Snapshot) {
 	prefix := a.keys.prefix(tagStart)
 	first, _ := snap.Cursor(kv.Data).Seek(prefix)
-	a.starts = bytes.HasPrefix(first, prefix)
+	a.starts.Store(bytes.HasPrefix(first, prefix))
 }
 
 // Starts returns the start log of the lane, in no order. A start that cannot be read is
@@ -176,7 +176,7 @@ func (tx *Tx) SweepStarts(from StartCursor, limit int, over func(Lane, Start) bo
 		return from, false, err
 	}
 	if from.from == "" && len(rows) == 0 {
-		tx.app.starts = false
+		tx.app.starts.Store(false)
 	}
 	for _, r := range rows {
 		next.from = string(r.key) + "\x00"
