@@ -130,7 +130,7 @@ func TestTurns(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
-		{"-only W9", "-only: there is no workload"},
+		{"-only W99", "-only: there is no workload"},
 		{"-peers kafka", "-peers: there is no peer \"kafka\", but river, asynq, asynq-everysec, goqite, backlite, gocron"},
 		{"-scale -1", "-scale: scale is -1"},
 		{"-rounds 0", "-rounds is 0"},
