@@ -145,7 +145,8 @@ func batched(key string, i int) string { return fmt.Sprint(key, "/", i) }
 
 // keys is two calls for one job: the second of which is kept, or replaces the first.
 func (p *part) keys(name func(string) string) {
-	keep, replace := dispatch.Unique("keep", dispatch.Keep()), dispatch.Unique("replace", dispatch.Replace())
+	// Of this part alone: that of the next one would replace what this one was told of.
+	keep, replace := dispatch.Unique(name("keep"), dispatch.Keep()), dispatch.Unique(name("replace"), dispatch.Replace())
 	p.schedule(name("only"), 100*time.Millisecond, runMark.With, keep)
 	p.schedule(name("again"), 100*time.Millisecond, runMark.With, keep)
 	p.schedule(name("burst"), 100*time.Millisecond, runMark.With, replace)

@@ -150,7 +150,7 @@ func TestKillServer(t *testing.T) {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	eng, err := actors.Open(dir, actors.Options{
-		Functions: killFunctions(os.Getenv(killObserver), life), Tables: sampleapp.Tables(), Crons: sampleapp.Crons(), Logger: logger,
+		Functions: killFunctions(os.Getenv(killObserver), life), Tables: sampleapp.Tables(), Pools: sampleapp.Pools(), Crons: sampleapp.Crons(), Logger: logger,
 		Grace:            killGrace,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	})

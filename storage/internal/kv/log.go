@@ -46,10 +46,11 @@ func OpenLog(dir string, id uint64, opts Options) (*Log, error) {
 	return l, l.open()
 }
 
-// Make makes the log if there is none.
+// Make makes the log if there is none. Of one that is there its name is made durable: the
+// process that has made it may have crashed before it was.
 func (l *Log) Make() error {
 	if _, missing := l.Log.(none); !missing {
-		return nil
+		return SyncDir(filepath.Dir(l.path))
 	}
 	if err := MakeDir(l.path); err != nil {
 		return err
