@@ -53,6 +53,13 @@ func (f *File) recover() error {
 	if err != nil {
 		return err
 	}
+	if len(segments) > 0 && !f.opts.ReadOnly {
+		// The process that has named the last of them may have crashed before the name
+		// was durable.
+		if err := f.opts.Disk.Sync(); err != nil {
+			return err
+		}
+	}
 	f.run = 1
 	for _, s := range segments {
 		f.run = max(f.run, s.run+1)
