@@ -8,11 +8,6 @@ var expireFaults = []seededFault{
 		edits: []edit{{"actors/notafter.go", `case r.job.NotAfter.IsZero() ||`, `case FAULT || r.job.NotAfter.IsZero() ||`}},
 	},
 	{
-		name: "late-begins", what: "an attempt begins after its instant if its permit comes then",
-		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant",
-		edits: []edit{{"actors/release.go", `if r.job.TooLate(wall) {`, `if r.job.TooLate(wall) && !FAULT {`}},
-	},
-	{
 		name: "late-turn-begins", what: "an attempt begins after its instant if its turn comes then",
 		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant",
 		edits: []edit{{"actors/turnbatch.go", `if inv.job != nil && inv.job.job.TooLate(at.wall) {`, `if inv.job != nil && inv.job.job.TooLate(at.wall) && !FAULT {`}},
