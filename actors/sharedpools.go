@@ -197,7 +197,7 @@ func (sp *sharedPools) taken(at storage.Lane) (n, limit int) {
 	return n, sp.declared[at.Pool].Limit()
 }
 
-// shared says whether the pool is declared, and of all apps.
+// isShared says whether the pool is declared, and of all apps.
 func (ps *pools) isShared(pool string) bool {
 	p := ps.declared[pool]
 	return p != nil && p.IsShared()

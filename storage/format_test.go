@@ -179,9 +179,12 @@ func TestG26_FormatV2(t *testing.T) {
 	testFormat(t, "v2")
 }
 
-func testFormat(t *testing.T, format string) {
-	want := string(mustReadFixture(t, format, "contents.txt"))
-	dir := mustUnpack(t, format)
+// mustReadOnly unpacks the store of a fixture and opens it to be read: it shows what it is to
+// show, and its files stay as they are.
+func mustReadOnly(t *testing.T, format string, contents func(testing.TB, *storage.Store) string) (dir, want string) {
+	t.Helper()
+	want = string(mustReadFixture(t, format, "contents.txt"))
+	dir = mustUnpack(t, format)
 	before := files(t, dir)
 	opts := withDingbats
 	opts.ReadOnly = true
@@ -196,6 +199,11 @@ func testFormat(t *testing.T, format string) {
 	if after := files(t, dir); !slices.Equal(after, before) {
 		t.Errorf("opened to be read the files were changed from\n%q to\n%q", before, after)
 	}
+	return dir, want
+}
+
+func testFormat(t *testing.T, format string) {
+	dir, want := mustReadOnly(t, format, contents)
 	s := mustOpen(t, dir, withDingbats)
 	if got := contents(t, s); got != want {
 		t.Errorf("the volume shows\n%s\nwant\n%s", got, want)

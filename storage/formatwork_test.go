@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,22 +110,7 @@ func TestG26_FormatV2WithWork(t *testing.T) {
 	if os.Getenv(writeFixture) != "" {
 		mustWriteFixture(t, filepath.Join(formatDir, "work"), makeWorkFixture, workContents)
 	}
-	want := string(mustReadFixture(t, "work", "contents.txt"))
-	dir := mustUnpack(t, "work")
-	before := files(t, dir)
-	opts := withDingbats
-	opts.ReadOnly = true
-	read, err := storage.Open(dir, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := workContents(t, read); got != want {
-		t.Errorf("opened to be read the store shows\n%s\nwant\n%s", got, want)
-	}
-	mustClose(t, read)
-	if after := files(t, dir); !slices.Equal(after, before) {
-		t.Errorf("opened to be read the files were changed from\n%q to\n%q", before, after)
-	}
+	dir, want := mustReadOnly(t, "work", workContents)
 	to := mustOpen(t, t.TempDir(), withDingbats)
 	must(t, to.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, "work", "acme.export"))))
 	body := func(text string) string { _, text, _ = strings.Cut(text, "\n"); return text } // without the high-water mark
