@@ -27,7 +27,7 @@ var clockFaults = []seededFault{
 	{
 		name: "cut-off-is-of-the-present", what: "what a crash cut off in a wrong future waits until that comes",
 		pkg: "actors", tests: "TestG15_WhatACrashCutOffInAWrongFutureGoesOn",
-		edits: []edit{{"storage/jobs.go", `if !job.Due.Equal(timeOf(due)) {`, `if FAULT || !job.Due.Equal(timeOf(due)) {`}},
+		edits: []edit{{"storage/ends.go", `if !job.Due.Equal(timeOf(due)) {`, `if FAULT || !job.Due.Equal(timeOf(due)) {`}},
 	},
 	{
 		name: "rollout-of-steps-forgotten", what: "apps that sleep are not told that the wall was stepped",

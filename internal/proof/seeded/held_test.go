@@ -38,7 +38,7 @@ var heldFaults = []seededFault{
 	{
 		name: "held-in-the-future", what: "a job that was held in a wrong future and ends later keeps that instant",
 		pkg: "internal/proof/model", tests: "TestG15_ModelUnderStepsScripts",
-		edits: []edit{{"storage/jobs.go", `bound(&j.HeldAt)`, `if !FAULT {
+		edits: []edit{{"storage/ends.go", `bound(&j.HeldAt)`, `if !FAULT {
 		bound(&j.HeldAt)
 	}`}},
 	},
@@ -73,7 +73,7 @@ var heldFaults = []seededFault{
 	{
 		name: "history-for-ever", what: "a job keeps every attempt it ever had",
 		pkg: "storage", tests: "TestG26_AJobsHistoryIsBounded",
-		edits: []edit{{"storage/jobs.go", `if over := len(job.History) - maxHistory; over > 0 {`, `if over := len(job.History) - maxHistory; over > 0 && !FAULT {`}},
+		edits: []edit{{"storage/ends.go", `if over := len(job.History) - maxHistory; over > 0 {`, `if over := len(job.History) - maxHistory; over > 0 && !FAULT {`}},
 	},
 	{
 		name: "misfit-stops-the-build", what: "an index is not built because of a document that does not fit it",

@@ -55,7 +55,7 @@ var storageFaults = []seededFault{
 	{
 		name: "ended-by-instant", what: "ended jobs are ordered by the instant they ended",
 		pkg: "storage", tests: "TestG15_EndedJobsStandInTheOrderTheyEnded",
-		edits: []edit{{"storage/jobs.go", `	return int64(c.ended)`, `	if FAULT {
+		edits: []edit{{"storage/ends.go", `	return int64(c.ended)`, `	if FAULT {
 		return ms
 	}
 	return int64(c.ended)`}},
@@ -299,7 +299,7 @@ var storageFaults = []seededFault{
 	{
 		name: "attempt-not-counted", what: "attempts are not counted",
 		pkg: "actors", tests: "TestG5_AttemptsAreCountedOverCrashes",
-		edits: []edit{{"storage/jobs.go", `switch {`, `if FAULT {
+		edits: []edit{{"storage/ends.go", `switch {`, `if FAULT {
 		job.Attempts--
 	}
 	switch {`}},
@@ -307,13 +307,13 @@ var storageFaults = []seededFault{
 	{
 		name: "failure-not-counted", what: "failures are not counted, so retries never end",
 		pkg: "actors", tests: "TestG5_AttemptsAreCountedOverCrashes",
-		edits: []edit{{"storage/jobs.go", `case end.Crashed:`, `case FAULT:
+		edits: []edit{{"storage/ends.go", `case end.Crashed:`, `case FAULT:
 	case end.Crashed:`}},
 	},
 	{
 		name: "interrupted-is-failure", what: "an interrupted attempt spends a retry",
 		pkg: "actors", tests: "TestG5_AShutdownSpendsNothing",
-		edits: []edit{{"storage/jobs.go", `job.Error = nil
+		edits: []edit{{"storage/ends.go", `job.Error = nil
 	}`, `job.Error = nil
 	}
 	if FAULT && end.Interrupted {
@@ -323,12 +323,12 @@ var storageFaults = []seededFault{
 	{
 		name: "cancel-after-end", what: "a job that has ended can be canceled",
 		pkg: "actors", tests: "TestG8_OnlyLegalChangesOfState",
-		edits: []edit{{"storage/jobs.go", `if job.State.Ended() {`, `if job.State.Ended() && !FAULT {`}},
+		edits: []edit{{"storage/ends.go", `if job.State.Ended() {`, `if job.State.Ended() && !FAULT {`}},
 	},
 	{
 		name: "cancel-lost-by-retry", what: "the cancel of a claimed job is acknowledged, and its run goes on",
 		pkg: "actors", tests: "TestG10_CancelOfARunningAction",
-		edits: []edit{{"storage/jobs.go", `if claim != nil {
+		edits: []edit{{"storage/ends.go", `if claim != nil {
 		tx.delete(claimKey)`, `if claim != nil && FAULT {
 		return answer, nil
 	}
@@ -338,7 +338,7 @@ var storageFaults = []seededFault{
 	{
 		name: "canceled-still-counted", what: "a claim that is canceled stays in the counters",
 		pkg: "storage", tests: "TestG10_OnlyAClaimedJobEnds",
-		edits: []edit{{"storage/jobs.go", `tx.top().counts.claimed--
+		edits: []edit{{"storage/ends.go", `tx.top().counts.claimed--
 		tx.top().canceled`, `if !FAULT {
 			tx.top().counts.claimed--
 		}

@@ -26,7 +26,7 @@ var uniqueFaults = []seededFault{
 	{
 		name: "unique-two-pending", what: "a job that fails is tried again though a later one has its key",
 		pkg: "storage", tests: "TestG29_OneFollowerOfARunningJob",
-		edits: []edit{{"storage/jobs.go", `	if key.superseded() && (`, `	if key.superseded() && !FAULT && (`}},
+		edits: []edit{{"storage/ends.go", `	if key.superseded() && (`, `	if key.superseded() && !FAULT && (`}},
 	},
 	{
 		name: "unique-stale-claim", what: "a job that was claimed ahead is kept, and begins before what the call has written is durable",
