@@ -2,11 +2,15 @@ package storage_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
 	"carillon/storage"
+	"carillon/storage/internal/kv"
 )
 
 // TestG24_JobsExpireInPieces: those that are too late end in the order of their instants, as
@@ -107,4 +111,43 @@ func TestG14_TheAlarmIndexHasWhatIsToExpire(t *testing.T) {
 		}
 	})
 	want("expired", map[storage.AppID]time.Time{})
+}
+
+// TestG37_AMovedLastInstantExpiresNothing: a job whose entry damage has moved to an earlier
+// instant is not late by it: the error names it, it stays as it is, and those behind it expire.
+func TestG37_AMovedLastInstantExpiresNothing(t *testing.T) {
+	s := mustOpenUnchecked(t)
+	app := mustApp(t, s, "acme")
+	last := testNow.Add(time.Hour)
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		mustInsert(t, tx.JobWriter(), storage.Job{ID: "moved", Due: testNow, NotAfter: last})
+		mustInsert(t, tx.JobWriter(), storage.Job{ID: "late", Due: testNow, NotAfter: testNow.Add(time.Second)})
+	})
+	err := s.WriteVolume(0, func(tx *kv.Txn) error {
+		c := tx.Base().Cursor(kv.Data)
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			if k[4] != 'e' || int64(binary.BigEndian.Uint64(k[5:])) != last.UnixMilli() {
+				continue
+			}
+			old := bytes.Clone(k)
+			moved := bytes.Clone(k)
+			binary.BigEndian.PutUint64(moved[5:], uint64(testNow.UnixMilli()))
+			return errors.Join(tx.Delete(kv.Data, old), tx.Put(kv.Data, moved, nil))
+		}
+		return errors.New("there is no such entry")
+	})
+	must(t, err)
+	mustTx(t, app, testNow.Add(time.Minute), func(tx *storage.Tx) {
+		n, _, _, err := tx.ExpireLate(testNow.Add(time.Minute), storage.LateCursor{}, 10, func(*storage.Job) string { return "why" })
+		if n != 1 || !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "app acme: last instant") || !strings.HasSuffix(err.Error(), "job moved") {
+			t.Errorf("%d have expired, %v; want one, and ErrCorrupt that names the other", n, err)
+		}
+	})
+	mustRead(t, app, func(r storage.Reader) {
+		for id, want := range map[storage.JobID]storage.State{"moved": storage.StatePending, "late": storage.StateExpired} {
+			if job := mustJob(t, r, id); job.State != want {
+				t.Errorf("job %s is %s, want %s", id, job.State, want)
+			}
+		}
+	})
 }

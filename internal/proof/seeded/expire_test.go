@@ -74,4 +74,16 @@ var expireFaults = []seededFault{
 			{"storage/notafter.go", `false, limit+1)`, `false, map[bool]int{true: 1 << 30, false: limit + 1}[FAULT])`},
 		},
 	},
+	{
+		name: "late-by-a-moved-entry", what: "a job expires by an entry of the index that damage has moved",
+		pkg: "storage", tests: "TestG37_AMovedLastInstantExpiresNothing",
+		edits: []edit{{"storage/notafter.go", `case !bytes.Equal(tx.app.keys.lastKey(t, &job), r.key):`, `case !FAULT && !bytes.Equal(tx.app.keys.lastKey(t, &job), r.key):`}},
+	},
+	{
+		name: "late-without-a-break", what: "jobs that are too late expire one chunk after the other, before anything else is done",
+		pkg: "actors", tests: "TestG24_ExpiryLetsDueWorkThrough",
+		edits: []edit{{"actors/notafter.go", `	s.lates.busy = true
+`, `	s.lates.busy = !FAULT
+`}},
+	},
 }
