@@ -94,6 +94,9 @@ func (b *breaker) do(ctx context.Context, d fault) (*crashImage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s, life %d: %w", d.what, life+1, err)
 		}
+		for i := range lines {
+			lines[i].Life = life
+		}
 		w.journal = append(w.journal, lines...)
 		if died {
 			w.deaths++

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,10 +138,7 @@ func (w *worker) open(dir string) (err error) {
 	runtime.LockOSThread() // for good, lest it become a committer's
 	for range 3 {
 		w.eng, err = actors.Open(dir, actors.Options{
-			Functions: workerFunctions(func(key string, run dispatch.JobRun) {
-				w.say(said{Kind: saidSent, Key: key, Job: run.ID, Attempt: run.Attempt})
-			}),
-			Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
+			Functions: workerFunctions(w.say), Pools: workerPools, Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
 			Testing: actors.Testing{Clock: w.clock, Fault: storagetest.OwnThreads(), LogMemory: workerMemory, LogSegment: workerSegment},
 			Logger:  slog.New(slog.DiscardHandler), ClockCheck: time.Millisecond,
 		})
@@ -293,11 +291,11 @@ func restingApp(v *appView) bool {
 		}
 	}
 	for _, job := range v.Jobs {
-		if !job.State.Ended() && job.Trigger == "" && !strings.Contains(string(job.Args), laterName) {
+		if !job.State.Ended() && job.Trigger == "" && !v.mayWait(&job) && !strings.Contains(string(job.Args), laterName) {
 			return false
 		}
 	}
-	return ticks >= 3
+	return ticks >= 3 || slices.ContainsFunc(v.Pauses, func(p storage.Pause) bool { return p.Of.App })
 }
 
 // limitFiles has writes behind the limit fail, and one across it be a short one.

@@ -56,21 +56,33 @@ type appView struct {
 	Jobs     []storage.Job
 	Triggers []storage.Trigger
 	Slots    map[string][]storage.Slot // by trigger, the latest first
+	Pauses   []storage.Pause
+	Limits   map[string]int // of pools, set at run time
 }
 
 // maxSlots is how many entries of a trigger's log are looked at: all it keeps.
 const maxSlots = 200
 
 // planned is the key of the job that a plan schedules together with its mark,
-// and noted that of the mark an action leaves in the data.
+// noted that of the mark an action leaves in the data, and childOf that of the job that it
+// schedules once.
 func planned(key string) string { return key + "/job" }
 func noted(key string) string   { return key + "/note" }
+func childOf(key string) string { return key + "/child" }
+
+// errAsTold is what a function fails with that is made to.
+var errAsTold = dispatch.Errorf(dispatch.CodeUnavailable, "as it was told to")
+
+// sentBy is what an action says when it does something to the world outside.
+func sentBy(ctx *dispatch.ActionCtx, key string) said {
+	return said{Kind: saidSent, Key: key, Job: ctx.Job.ID, Attempt: ctx.Job.Attempt, Now: ctx.Now}
+}
 
 // workerFunctions are the functions above. What an action does to the world
-// outside is told to sent.
-func workerFunctions(sent func(key string, run dispatch.JobRun)) *dispatch.Registry {
+// outside it tells.
+func workerFunctions(tell func(said)) *dispatch.Registry {
 	reg := dispatch.NewRegistry()
-	fault := dispatch.Errorf(dispatch.CodeUnavailable, "as it was told to")
+	handleSteps(reg, tell)
 	for _, ref := range []*dispatch.MutationRef[string, dispatch.None]{putMark, runMark, tickMark} {
 		ref.Handle(reg, func(ctx *dispatch.MutationCtx, key string) (dispatch.None, error) {
 			return dispatch.None{}, leaveMark(ctx, key)
@@ -85,7 +97,7 @@ func workerFunctions(sent func(key string, run dispatch.JobRun)) *dispatch.Regis
 	flakyMark.Handle(reg, func(ctx *dispatch.MutationCtx, key string) (dispatch.None, error) {
 		err := leaveMark(ctx, key)
 		if ctx.Job.Attempt <= 2 {
-			err = fault
+			err = errAsTold
 		}
 		return dispatch.None{}, err
 	})
@@ -93,14 +105,17 @@ func workerFunctions(sent func(key string, run dispatch.JobRun)) *dispatch.Regis
 		if err := leaveMark(ctx, key); err != nil {
 			return dispatch.None{}, err
 		}
-		return dispatch.None{}, fault
+		return dispatch.None{}, errAsTold
 	})
 	sendMark.Handle(reg, func(ctx *dispatch.ActionCtx, key string) (dispatch.None, error) {
-		sent(key, ctx.Job)
+		tell(sentBy(ctx, key))
+		if _, err := ctx.Scheduler.RunAfter(0, runMark.With(childOf(key)), dispatch.Once("child")); err != nil {
+			return dispatch.None{}, err
+		}
 		return putMark.Run(ctx, noted(key))
 	})
 	sendOnce.Handle(reg, func(ctx *dispatch.ActionCtx, key string) (dispatch.None, error) {
-		sent(key, ctx.Job)
+		tell(sentBy(ctx, key))
 		return dispatch.None{}, nil
 	})
 	viewMarks.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (appView, error) { return viewOf(ctx.DB) })
@@ -144,6 +159,12 @@ func viewOf(db storage.Reader) (v appView, err error) {
 		v.Jobs = append(v.Jobs, job)
 	}
 	if v.Triggers, err = db.System().Triggers(); err != nil {
+		return v, err
+	}
+	if v.Pauses, err = db.System().Pauses(); err != nil {
+		return v, err
+	}
+	if v.Limits, err = db.System().PoolLimits(); err != nil {
 		return v, err
 	}
 	v.Slots = map[string][]storage.Slot{}

@@ -65,13 +65,21 @@ func (w *worker) play(id storage.AppID) {
 	if paused {
 		paused = cron("pause:"+pausedName, func() error { return s.Crons().Pause(pausedName, "for a while") })
 	}
+	p.stop("keyed")
+	p.stop("function")
 	p.round(2)
+	p.goOn("function")
+	p.goOn("keyed")
 	if brief {
 		cron("delete:"+briefName, func() error { return s.Crons().Delete(briefName) })
 	}
 	if paused {
 		cron("resume:"+pausedName, func() error { return s.Crons().Resume(pausedName) })
 	}
+	p.control("limit:narrow", func(s dispatch.Scheduler) error { return s.LimitPool("narrow", laterHold) })
+	p.stop("app")
+	p.schedule("stopped", 0, runMark.With)
+	p.goOn("app")
 	p.bury()
 }
 
@@ -125,6 +133,7 @@ func (p *part) round(n int) {
 	p.schedule(name("chosen"), 300*time.Millisecond, runMark.With, dispatch.ID(storage.JobID(name("chosen"))))
 	p.schedule(name(laterName+"-kept"), time.Hour, runMark.With)
 	p.keys(name)
+	p.pools(name)
 	p.w.do(p.id, name("batch"), func() (storage.JobID, string, error) {
 		calls := make([]dispatch.Scheduled, batchSize)
 		for i := range calls {

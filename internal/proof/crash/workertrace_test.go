@@ -23,6 +23,7 @@ const (
 	saidFailed saidKind = "failed" // it has returned an error
 	saidSaw    saidKind = "saw"    // a query has shown a job at its end, or a mark
 	saidSent   saidKind = "sent"   // an action has had its effect on the world outside
+	saidDone   saidKind = "done"   // it is about to return
 	saidQuit   saidKind = "quit"   // the worker gives up, because the engine does not open
 	saidEnd    saidKind = "end"    // the worker has done all it had to do
 )
@@ -37,6 +38,8 @@ type said struct {
 	Attempt int           `json:"attempt,omitempty"` // of the job
 	Answer  string        `json:"answer,omitempty"`  // or the error's code, or the state that was seen
 	At      time.Time     `json:"at"`                // by the worker's wall clock
+	Now     time.Time     `json:"now,omitzero"`      // when the action's attempt began
+	Life    int           `json:"-"`                 // of the workers; the verifier's is their number
 }
 
 // app is the app that the said's key names.
@@ -77,6 +80,14 @@ func (j trace) end() time.Time {
 		}
 	}
 	return end
+}
+
+// lives is how many there were.
+func (j trace) lives() (n int) {
+	for _, d := range j {
+		n = max(n, d.Life+1)
+	}
+	return n
 }
 
 // diary is a journal that is being written, by any number of goroutines.

@@ -32,6 +32,9 @@ type remains struct {
 // slots in between are missed, and left to the catch-up policy.
 const restartLate = 7 * time.Second
 
+// quietFor is how long the verifier lets what was paused rest.
+const quietFor = 4 * time.Second
+
 // bubbleBegin is what the clock of every synctest bubble shows first.
 var bubbleBegin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -43,11 +46,13 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 	t.Run(r.what, func(t *testing.T) {
 		var after diary
 		end := r.journal.end().Add(restartLate)
+		lives := r.journal.lives()
 		opts := actors.Options{
-			Functions: workerFunctions(func(key string, run dispatch.JobRun) {
-				after.note(said{Kind: saidSent, Key: key, Job: run.ID, Attempt: run.Attempt})
+			Functions: workerFunctions(func(d said) {
+				d.Life = lives
+				after.note(d)
 			}),
-			Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
+			Pools: workerPools, Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
 			Logger:  slog.New(slog.DiscardHandler),
 			Testing: actors.Testing{Clock: func() time.Time { return end.Add(time.Since(bubbleBegin)) }},
 		}
@@ -63,7 +68,9 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 			for id, view := range first {
 				v.index(id, &view).acknowledged()
 			}
-			h.Advance(5 * time.Second)
+			h.Advance(quietFor)
+			v.resume()
+			h.Advance(time.Second)
 			h.Drain()
 			v.journal = append(slices.Clone(r.journal), after.lines...)
 			last := v.views()
@@ -72,6 +79,9 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 				l.acknowledged()
 				l.ran()
 				l.unique()
+				l.lanes()
+				l.inLine()
+				l.stopped()
 				l.ticked()
 				was := first[id]
 				l.stayed(&was)
@@ -84,9 +94,10 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 // verifier is what one verification knows.
 type verifier struct {
 	remains
-	tally  *proof.Tally
-	h      *actorstest.Harness
-	opened time.Time
+	tally   *proof.Tally
+	h       *actorstest.Harness
+	opened  time.Time
+	resumed bool // what the workers have left paused
 }
 
 func (v *verifier) views() map[storage.AppID]appView {
@@ -178,6 +189,9 @@ func (l *appLedger) acknowledged() {
 		verb, object := split(key)
 		job := l.jobs[ack.Job]
 		switch {
+		case verb == "stop" || verb == "go" || verb == "limit":
+			l.controlled(verb, object)
+			continue
 		case verb == "delete" || verb == "create" || verb == "update" || verb == "pause" || verb == "resume":
 			l.edited(verb, object, ack)
 			continue
@@ -248,19 +262,23 @@ func (l *appLedger) acknowledged() {
 
 // batch verifies that all of a batch is there, or nothing (G30).
 func (l *appLedger) batch(key string) {
-	if verb, _ := split(key); !strings.HasPrefix(verb, "batch") {
+	size := batchSize
+	switch verb, _ := split(key); {
+	case strings.HasPrefix(verb, "pools"):
+		size = poolsSize
+	case !strings.HasPrefix(verb, "batch"):
 		return
 	}
 	n := 0
-	for i := range batchSize {
+	for i := range size {
 		n += len(l.byKey[batched(key, i)])
 	}
 	_, acked := l.acks[key]
 	failure, failed := l.fails[key]
 	switch {
-	case acked && n < batchSize:
+	case acked && n < size:
 		l.tally.Lost("%s: %s was acknowledged, and there are %d jobs", l.what, key, n)
-	case n != 0 && n != batchSize, failed && failure.Answer != string(dispatch.CodeUnknown) && n > 0:
+	case n != 0 && n != size, failed && failure.Answer != string(dispatch.CodeUnknown) && n > 0:
 		l.tally.Other("%s: of %s there are %d jobs (%s)", l.what, key, n, failure.Answer)
 	}
 }
@@ -399,8 +417,15 @@ func (l *appLedger) job(job *storage.Job) {
 		if job.Attempts < 3 || job.Failures > 2 {
 			bad("its first two attempts fail")
 		}
+	case poolStep.Path(), lineStep.Path():
+		if marked = 0; len(l.sent[key]) == 0 && job.State == storage.StateSuccess {
+			bad("it has not begun")
+		}
 	case sendMark.Path():
 		marked = 0
+		if len(l.byKey[childOf(key)]) != 1 {
+			bad("it has %d children", len(l.byKey[childOf(key)]))
+		}
 		if len(l.sent[key]) == 0 || len(l.marks[noted(key)]) == 0 {
 			bad("it was sent %d times and left %d notes", len(l.sent[key]), len(l.marks[noted(key)]))
 		}
@@ -419,6 +444,9 @@ func (l *appLedger) job(job *storage.Job) {
 		if strings.Contains(key, laterName) {
 			want, marked = storage.StatePending, 0
 		}
+	}
+	if state := l.mayHave(job); state != "" {
+		want, marked = state, 0
 	}
 	if job.State != want {
 		bad("want %s", want)
