@@ -89,7 +89,7 @@ func TestG26_KillWhileBackingUp(t *testing.T) {
 	binary, dir, there, client := mustBuild(t), filepath.Join(t.TempDir(), "data"), t.TempDir(), mustClient(t)
 	var acked atomic.Int64
 	whole, cut := 0, 0
-	for round := range 2 * kills() {
+	for round := range 2 * kills {
 		p := mustStart(t, binary, dir)
 		if left, _ := filepath.Glob(filepath.Join(dir, "spool-*")); len(left) > 0 {
 			t.Fatalf("there is %v", left)

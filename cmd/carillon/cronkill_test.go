@@ -48,7 +48,6 @@ func (p *process) mustTrigger(t *testing.T, client *http.Client, method, path, b
 // every second and catches up on all that it missed: each slot has ended, and
 // each has counted once.
 func TestG20_KillWhileTicking(t *testing.T) {
-	kills := kills()
 	binary, dir, client := mustBuild(t), filepath.Join(t.TempDir(), "data"), mustClient(t)
 	p := mustStart(t, binary, dir)
 	p.mustTrigger(t, client, http.MethodPost, "", `{"name":"second","spec":"* * * * * *","catchUp":{"mode":"all"},

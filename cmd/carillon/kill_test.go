@@ -18,7 +18,6 @@ import (
 
 	"carillon/cmd/carillon/sample"
 	"carillon/storage"
-	"carillon/storage/storagetest"
 )
 
 // The tests of this file kill the real command with SIGKILL, in the middle of
@@ -45,13 +44,8 @@ func mustBuild(t *testing.T) string {
 	return binary
 }
 
-// kills is how often a server is killed.
-func kills() int {
-	if storagetest.All() {
-		return 6
-	}
-	return 2
-}
+// kills is how often a server is killed. The loop of the proof does so much oftener.
+const kills = 3
 
 // mustStart starts the server and waits until it says where it is.
 func mustStart(t *testing.T, binary, dir string) *process {
@@ -130,7 +124,7 @@ func pause(t *testing.T, d time.Duration) {
 // TestG3_KillWhileJobsAreDue schedules 2,000 increments and kills the server
 // while they run, several times: each of them counts once.
 func TestG3_KillWhileJobsAreDue(t *testing.T) {
-	jobs, kills := 2000, kills()
+	const jobs = 2000
 	binary, dir, client := mustBuild(t), filepath.Join(t.TempDir(), "data"), mustClient(t)
 	p := mustStart(t, binary, dir)
 	later := fmt.Sprintf(`{"key":"k","n":%d,"afterMs":100}`, jobs)
@@ -194,7 +188,7 @@ func TestG3_KillWhileJobsAreDue(t *testing.T) {
 // killed again and again: every publish that was acknowledged is notified in
 // the end, under one key.
 func TestG1_KillWhilePublishing(t *testing.T) {
-	kills, clients := kills(), 4
+	const clients = 4
 	binary, dir, client := mustBuild(t), filepath.Join(t.TempDir(), "data"), mustClient(t)
 	p := mustStart(t, binary, dir)
 

@@ -234,7 +234,7 @@ func runSeeded(t *testing.T, bin, pkg, fault string, tests ...string) (out strin
 	t.Helper()
 	limit := "60s"
 	if fault == "" {
-		limit = "10m" // all of them, one after the other
+		limit = "4m" // all of them, one after the other
 	}
 	run := exec.CommandContext(t.Context(), filepath.Join(bin, filepath.Base(pkg)+".test"),
 		"-test.run", "^("+strings.Join(tests, "|")+")$", "-test.timeout", limit, "-test.v")
