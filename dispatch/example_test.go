@@ -32,8 +32,10 @@ var (
 var sent = make(chan string, 1)
 
 // example opens an engine with the functions above and mutation example:start, and
-// runs host code with app "acme".
-func example(startHandler func(*dispatch.MutationCtx) (string, error), host func(ctx context.Context, app *actors.App) error) {
+// runs host code with app "acme". Beside account the engine has the pools.
+func example(
+	startHandler func(*dispatch.MutationCtx) (string, error), host func(ctx context.Context, app *actors.App) error, pools ...*dispatch.Pool,
+) {
 	reg := dispatch.NewRegistry()
 	addNote.Handle(reg, func(ctx *dispatch.MutationCtx, n message) (storage.ID[message], error) {
 		return notes.Insert(ctx.DB, n)
@@ -64,7 +66,7 @@ func example(startHandler func(*dispatch.MutationCtx) (string, error), host func
 		return
 	}
 	defer os.RemoveAll(dir)
-	eng, err := actors.Open(dir, actors.Options{Functions: reg, Tables: []storage.Schema{notes}, Pools: []*dispatch.Pool{account}})
+	eng, err := actors.Open(dir, actors.Options{Functions: reg, Tables: []storage.Schema{notes}, Pools: append(pools, account)})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -276,6 +278,56 @@ func ExampleID() {
 	// Output:
 	// taken: true
 	// {"text":"trial ends"}
+}
+
+// Of the jobs in a pool so many run at once as it says, here one for each user. Another
+// user's are not kept back, nor what is in no pool. A pool has to be listed in
+// actors.Options.Pools.
+func ExampleInPool() {
+	user := dispatch.NewPool("user", 1)
+	example(func(ctx *dispatch.MutationCtx) (string, error) {
+		for _, text := range []string{"one", "two", "three"} {
+			if _, err := ctx.Scheduler.RunAfter(0, sendMail.With(message{text}), dispatch.InPool(user, "ann")); err != nil {
+				return "", err
+			}
+		}
+		return "", nil
+	}, func(ctx context.Context, app *actors.App) error {
+		_, err := start.Run(app.As(ctx, nil), dispatch.None{})
+		for range 3 {
+			fmt.Println(<-sent)
+		}
+		return err
+	}, user)
+	// Output:
+	// one, as nobody
+	// two, as nobody
+	// three, as nobody
+}
+
+// A password is mailed before the newsletter, though that was due first: it is of the first
+// level, and a level is worth a minute of waiting.
+func ExamplePriority() {
+	post := dispatch.NewPool("post", 1)
+	example(func(ctx *dispatch.MutationCtx) (string, error) {
+		var calls []dispatch.Scheduled
+		for _, text := range []string{"newsletter 1", "newsletter 2"} {
+			calls = append(calls, dispatch.After(0, sendMail.With(message{text}), dispatch.InPool(post), dispatch.Priority(4)))
+		}
+		calls = append(calls, dispatch.After(0, sendMail.With(message{"password"}), dispatch.InPool(post), dispatch.Priority(1)))
+		_, err := ctx.Scheduler.RunMany(calls)
+		return "", err
+	}, func(ctx context.Context, app *actors.App) error {
+		_, err := start.Run(app.As(ctx, nil), dispatch.None{})
+		for range 3 {
+			fmt.Println(<-sent)
+		}
+		return err
+	}, post)
+	// Output:
+	// password, as nobody
+	// newsletter 1, as nobody
+	// newsletter 2, as nobody
 }
 
 // The jobs of one account run one after another, in the order they are due: the second
