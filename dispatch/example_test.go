@@ -305,24 +305,32 @@ func ExampleInPool() {
 	// three, as nobody
 }
 
-// A password is mailed before the newsletter, though that was due first: it is of the first
-// level, and a level is worth a minute of waiting.
+// Of what waits, here until the pool is resumed, the password is mailed first, though it was
+// scheduled last: it is of the first level, and a level is worth a minute of waiting.
 func ExamplePriority() {
 	post := dispatch.NewPool("post", 1)
 	example(func(ctx *dispatch.MutationCtx) (string, error) {
 		var calls []dispatch.Scheduled
 		for _, text := range []string{"newsletter 1", "newsletter 2"} {
-			calls = append(calls, dispatch.After(0, sendMail.With(message{text}), dispatch.InPool(post), dispatch.Priority(4)))
+			calls = append(calls, dispatch.At(ctx.Now, sendMail.With(message{text}), dispatch.InPool(post), dispatch.Priority(4)))
 		}
-		calls = append(calls, dispatch.After(0, sendMail.With(message{"password"}), dispatch.InPool(post), dispatch.Priority(1)))
+		calls = append(calls, dispatch.At(ctx.Now, sendMail.With(message{"password"}), dispatch.InPool(post), dispatch.Priority(1)))
 		_, err := ctx.Scheduler.RunMany(calls)
 		return "", err
 	}, func(ctx context.Context, app *actors.App) error {
-		_, err := start.Run(app.As(ctx, nil), dispatch.None{})
+		if err := app.Pause(ctx, dispatch.OfPool("post"), "ann", "the mail server is down"); err != nil {
+			return err
+		}
+		if _, err := start.Run(app.As(ctx, nil), dispatch.None{}); err != nil {
+			return err
+		}
+		if _, err := app.Resume(ctx, dispatch.OfPool("post")); err != nil {
+			return err
+		}
 		for range 3 {
 			fmt.Println(<-sent)
 		}
-		return err
+		return nil
 	}, post)
 	// Output:
 	// password, as nobody
