@@ -138,3 +138,7 @@ func (c *ActionCtx) runMutation(path string, args json.RawMessage) (json.RawMess
 func (c *ActionCtx) runAction(path string, args json.RawMessage) (json.RawMessage, error) {
 	return c.run.invoke(c.Context, KindAction, path, args)
 }
+
+func (c *QueryCtx) within() *context.Context    { return &c.Context }
+func (c *MutationCtx) within() *context.Context { return &c.Context }
+func (c *ActionCtx) within() *context.Context   { return &c.Context }

@@ -60,13 +60,19 @@ func example(
 		}
 		return startHandler(ctx)
 	})
+	withFunctions(reg, host, append(pools, account)...)
+}
+
+// withFunctions opens an engine with the functions and pools, and runs host code with app
+// "acme".
+func withFunctions(reg *dispatch.Registry, host func(ctx context.Context, app *actors.App) error, pools ...*dispatch.Pool) {
 	dir, err := os.MkdirTemp("", "carillon-")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer os.RemoveAll(dir)
-	eng, err := actors.Open(dir, actors.Options{Functions: reg, Tables: []storage.Schema{notes}, Pools: append(pools, account)})
+	eng, err := actors.Open(dir, actors.Options{Functions: reg, Tables: []storage.Schema{notes}, Pools: pools})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -303,6 +309,54 @@ func ExampleInPool() {
 	// one, as nobody
 	// two, as nobody
 	// three, as nobody
+}
+
+// A middleware measures what every handler takes, and sees how it ends.
+func ExampleRegistry_Use() {
+	reg := dispatch.NewRegistry()
+	greet := dispatch.Query[string, string]("hello:greet")
+	greet.Handle(reg, func(_ *dispatch.QueryCtx, name string) (string, error) {
+		if name == "" {
+			return "", dispatch.Errorf(dispatch.CodeInvalidArgument, "nobody to greet")
+		}
+		return "hello " + name, nil
+	})
+	reg.Use(func(ctx context.Context, run dispatch.HandlerRun, next func(context.Context) error) error {
+		err := next(ctx)
+		fmt.Println(run.Path, "of", run.App, "has ended with", err)
+		return err
+	})
+	withFunctions(reg, func(ctx context.Context, app *actors.App) error {
+		fmt.Println(greet.Run(app.As(ctx, nil), "ann"))
+		_, err := greet.Run(app.As(ctx, nil), "")
+		return err
+	})
+	// Output:
+	// hello:greet of acme has ended with <nil>
+	// hello ann <nil>
+	// hello:greet of acme has ended with invalid_argument: nobody to greet
+	// hello:greet: invalid_argument: nobody to greet
+}
+
+// What is true of all jobs of a function is said once, where that is declared.
+func ExampleDefaults() {
+	mailCode := dispatch.InternalAction[string, dispatch.None]("otp:mail", dispatch.Defaults(
+		dispatch.ExpiresAfter(10*time.Minute), // NotAfter, counted from the instant it is scheduled for
+		dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: 5 * time.Second}),
+	))
+	reg := dispatch.NewRegistry()
+	mailCode.Handle(reg, func(*dispatch.ActionCtx, string) (dispatch.None, error) { return dispatch.None{}, nil })
+	withFunctions(reg, func(ctx context.Context, app *actors.App) error {
+		jobs := app.Scheduler(ctx)
+		id, err := jobs.RunAfter(time.Hour, mailCode.With("123456"))
+		if err != nil {
+			return err
+		}
+		job, _, err := jobs.Get(id)
+		fmt.Println("not after", job.NotAfter.Sub(job.ScheduledFor), "past its instant, with", job.Retry.Limit, "retries")
+		return err
+	})
+	// Output: not after 10m0s past its instant, with 2 retries
 }
 
 // Of what waits, here until the pool is resumed, the password is mailed first, though it was

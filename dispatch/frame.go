@@ -19,6 +19,8 @@ type frame struct {
 	tx   storage.JobWriter // of a mutation
 	tags tagHandler
 	done atomic.Bool // the handler has returned
+
+	entered bool // by way of the middleware
 }
 
 // readOnly hides the methods of a Writer from a query that a mutation runs.

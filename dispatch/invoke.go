@@ -106,7 +106,7 @@ func wrongKind(f *Function, asked Kind) *Error {
 
 // border is what stands between a handler and the world: limits and depth on the
 // way in; on the way out no panic, and no error but an *Error. C is the kind's context.
-func border[C any](
+func border[C handlerContext](
 	f *frame, ctx C, handler func(C, json.RawMessage, Limits) (json.RawMessage, error), args json.RawMessage,
 ) (out json.RawMessage, failed error) {
 	path, limits := f.fn.Path, f.env.Limits.withDefaults()
@@ -125,13 +125,13 @@ func border[C any](
 		f.done.Store(true)
 		if v := recover(); v != nil {
 			err := failure(path, newPanic(v))
-			if s := f.env.Stored; s != nil && !s.decoded {
+			if s := f.env.Stored; s != nil && f.entered && !s.decoded {
 				s.Unfit = err // a method UnmarshalJSON of the user's
 			}
 			out, failed = nil, err
 		}
 	}()
-	out, err := handler(ctx, f.fn.args.normal(args), limits)
+	out, err := enter(f, ctx, handler, args, limits)
 	if bad, ok := err.(argsError); ok {
 		err := badArgs(path, bad.error)
 		if f.env.Stored != nil {
@@ -150,6 +150,24 @@ func border[C any](
 		return nil, failure(path, err)
 	}
 	return out, nil
+}
+
+// handlerContext is the context of one of the kinds: within is where it keeps the
+// context.Context that it is.
+type handlerContext interface{ within() *context.Context }
+
+// enter calls the handler, inside of the middleware if there is any.
+func enter[C handlerContext](
+	f *frame, ctx C, handler func(C, json.RawMessage, Limits) (json.RawMessage, error), args json.RawMessage, limits Limits,
+) (json.RawMessage, error) {
+	if f.env.Registry == nil || len(f.env.Registry.around) == 0 {
+		f.entered = true
+		return handler(ctx, f.fn.args.normal(args), limits)
+	}
+	return f.around(ctx.within(), func() (json.RawMessage, error) {
+		f.entered = true
+		return handler(ctx, f.fn.args.normal(args), limits)
+	})
 }
 
 // argsError marks what handle returns for arguments that do not decode, so that

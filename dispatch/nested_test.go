@@ -64,6 +64,12 @@ func (b *box) write(ctx *dispatch.MutationCtx, name storage.JobID) error {
 // run runs the mutation in a transaction of its own, which is committed if it succeeds.
 func (b *box) run(path string) error {
 	b.tb.Helper()
+	return b.runWith(path, "")
+}
+
+// runWith is run with arguments.
+func (b *box) runWith(path, args string) error {
+	b.tb.Helper()
 	fn, ok := b.reg.Lookup(path)
 	if !ok {
 		b.tb.Fatalf("no function %s", path)
@@ -71,7 +77,7 @@ func (b *box) run(path string) error {
 	tx := b.app.Begin(noon)
 	_, err := fn.RunMutation(dispatch.Env{
 		App: "acme", Registry: b.reg, Identity: &dispatch.Identity{Subject: "ada"}, Now: noon, Job: dispatch.JobRun{ID: "j"},
-	}, tx.JobWriter(), nil)
+	}, tx.JobWriter(), json.RawMessage(args))
 	done := make(chan error, 1)
 	if err != nil {
 		tx.Rollback(func(err error) { done <- err })

@@ -65,10 +65,7 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 		Function: fn.Path, Args: args, State: storage.StatePending,
 		Due: due, ScheduledFor: due, EnqueuedAt: time.UnixMilli(now.UnixMilli()).UTC(), Parent: p.Parent,
 	}
-	var o runOptions
-	for _, opt := range opts {
-		opt.changeRun(&o)
-	}
+	o := fn.options(opts)
 	if err := o.apply(&job, fn); err != nil {
 		return storage.Job{}, refuse(call, "%w", err)
 	}
@@ -108,15 +105,9 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 		}
 		job.Timeout = ceil(*o.timeout)
 	}
-	if o.notAfter != nil {
-		var err error
-		if job.NotAfter, err = dueInstant(*o.notAfter); err != nil {
-			return fmt.Errorf("NotAfter: %w", err)
-		}
-		if job.NotAfter.Before(job.Due) {
-			return fmt.Errorf("NotAfter %s is before the instant that the job is due, %s",
-				job.NotAfter.Format(time.RFC3339Nano), job.Due.Format(time.RFC3339Nano))
-		}
+	var err error
+	if job.NotAfter, err = o.lastInstant(job.Due); err != nil {
+		return err
 	}
 	if job.Tags = o.tagsOf(fn); len(job.Tags) > 0 {
 		if err := storage.CheckTags(job.Tags); err != nil {

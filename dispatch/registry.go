@@ -23,6 +23,7 @@ type Info struct {
 	Formerly []string      // paths it used to have
 	Retry    *RetryPolicy  // of its jobs that have none of their own; nil means DefaultRetry
 	Tags     []string      // of its jobs that have none of their own
+	Defaults []RunOption   // of its jobs that say nothing else
 
 	StrictArgs bool // jobs run only with arguments that fit exactly
 
@@ -69,6 +70,7 @@ type Registry struct {
 	functions map[string]*Function // by path, and by former path
 	binders   map[string]bool      // the packages that have bound handlers
 	without   map[string]bool      // the paths that Without names
+	around    []Middleware         // the outermost first
 	sealed    atomic.Bool
 }
 

@@ -80,6 +80,7 @@ type runOptions struct {
 	atMostOnce bool
 	timeout    *time.Duration
 	notAfter   *time.Time
+	expires    *time.Duration
 	retry      *RetryPolicy
 	tags       *TagsOption
 	placement  Placement
@@ -123,7 +124,7 @@ func Timeout(d time.Duration) RunOption {
 // both have passed the job expires at once. t is read off the wall clock: while that is in
 // doubt, since it has leapt ahead by more than a day, the job neither begins nor expires.
 func NotAfter(t time.Time) RunOption {
-	return runOption(func(o *runOptions) { o.notAfter = &t })
+	return runOption(func(o *runOptions) { o.notAfter, o.expires = &t, nil })
 }
 
 // WithRetry gives the job a retry policy instead of its function's (Retry), or DefaultRetry.
