@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // DiskCalls are the calls that change a file, or make that durable.
@@ -136,15 +137,25 @@ func FindStrace(tb testing.TB) Strace {
 	return Strace{path}
 }
 
+// patience is how long a command may take, most of which take a second.
+const patience = 2 * time.Minute
+
 // Command is the command with all its threads and children under strace, whose
-// options are given.
+// options are given. One that hangs is asked to end after two minutes, with what all of its
+// goroutines do if it can, which fails its test, and does not look like Kill.
 func (s Strace) Command(ctx context.Context, options []string, name string, args ...string) *exec.Cmd {
 	how := []string{"-f", "-qq", "-o", os.DevNull}
 	if !strings.Contains(strings.Join(options, " "), "signal=") {
 		// Calls that are not asked for do not stop then, nor can signals be injected.
 		how = append(how, "--seccomp-bpf")
 	}
-	return exec.CommandContext(ctx, s.path, slices.Concat(how, options, []string{name}, args)...)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	context.AfterFunc(ctx, cancel)
+	cmd := exec.CommandContext(ctx, s.path, slices.Concat(how, options, []string{name}, args)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGQUIT) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
 }
 
 // Refused says whether the output of a command is that of a strace that may not
