@@ -333,7 +333,8 @@ func (s *scheduler) readStarts(tx *storage.Tx, at storage.Lane) bool {
 }
 
 // began is what starts of the store count as, and until when their lane waits. Those of an
-// earlier process, and of one that cannot be read, within the span have just been.
+// earlier process that were within the span when this one began, and one that cannot be read,
+// count as of that moment.
 func (app *appState) began(p *dispatch.Pool, list []storage.Start) (begun []*laneStart, until time.Duration) {
 	at, now := app.eng.clock.look(), app.eng.clock.elapsed()
 	rate, span := p.Rate()
@@ -341,12 +342,15 @@ func (app *appState) began(p *dispatch.Pool, list []storage.Start) (begun []*lan
 		switch age := app.ageOf(&s, at, now); {
 		case s.Wait > age:
 			until = now + s.Wait - age
-		case rate > 0 && s.Wait == 0 && age < span:
-			b := &laneStart{at: now, claim: s.Claim, logged: true}
-			if app.store.Ours(s.Claim) {
-				b.at -= age
+		case rate > 0 && s.Wait == 0:
+			ours := app.store.Ours(s.Claim)
+			b := &laneStart{claim: s.Claim, logged: true}
+			if ours {
+				b.at = now - age
 			}
-			begun = append(begun, b)
+			if now-b.at < span && (ours || age-now < span) {
+				begun = append(begun, b)
+			}
 		}
 	}
 	slices.SortFunc(begun, func(a, b *laneStart) int { return int(a.at - b.at) })

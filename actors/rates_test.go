@@ -173,8 +173,11 @@ func TestG28_WhatBeganBeforeAnOpenCounts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before, after time.Duration // from the start to the open, and from there to the next start
 		running, down time.Duration // steps of the clock
+		idle          time.Duration // from the open until there is another job
 	}{
 		"within the span":           {before: 20 * time.Minute, after: time.Hour},
+		"asked for later":           {before: 20 * time.Minute, idle: 30 * time.Minute, after: time.Hour},
+		"asked for after the span":  {before: 20 * time.Minute, idle: 61 * time.Minute, after: 61 * time.Minute},
 		"after the span":            {before: 61 * time.Minute},
 		"stepped forward":           {before: 20 * time.Minute, running: 48 * time.Hour, after: time.Hour},
 		"stepped back":              {before: 20 * time.Minute, running: -48 * time.Hour, after: time.Hour},
@@ -195,8 +198,9 @@ func TestG28_WhatBeganBeforeAnOpenCounts(t *testing.T) {
 					must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "with which the step is on record"))
 				}
 				h.Reconfigure(func(*actors.Options) { h.StepClock(tt.down) })
-				mustAfter(t, h, "acme", 0, work.With("second"))
 				opened := time.Now()
+				h.Advance(tt.idle)
+				mustAfter(t, h, "acme", 0, work.With("second"))
 				h.Advance(3 * time.Hour)
 				events := k.events("work")
 				if len(events) != 2 {

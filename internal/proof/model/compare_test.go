@@ -35,7 +35,8 @@ func look(h *actorstest.Harness, id storage.AppID) (*sight, error) {
 			return s, err
 		}
 	}
-	return s, nil
+	h.Read(id, func(r storage.Reader) { err = s.pausesOf(r) })
+	return s, err
 }
 
 // compare compares all of an app with what it must be like.
@@ -61,6 +62,7 @@ func (m *model) compare(a *app, now time.Time) {
 	m.compareOrder(a)
 	m.compareTimes(a)
 	m.compareTriggers(a, now)
+	m.comparePauses(a)
 	for _, j := range a.jobs {
 		if j.state != storage.StatePending || j.due.After(m.wall(now)) {
 			continue
@@ -148,6 +150,9 @@ func (m *model) compareOrder(a *app) {
 // compareAlarm demands that an app that has something to do later is going to do
 // it: by its one alarm, or in the engine's index if it sleeps.
 func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
+	if a.paused["app"] {
+		return // it waits for no instant
+	}
 	var due time.Time
 	for _, j := range a.jobs {
 		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || m.leaves(a, j)) {

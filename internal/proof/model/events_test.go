@@ -172,7 +172,12 @@ func (m *model) startedJob(a *app, j *job, h event) {
 	if by, ok := m.late(a, j, h.at); ok {
 		m.found("other", "job %s (%s), due %s, began at %s: %v after it could have", j.id, j.name, j.due.Format(stamp), h.wall.Format(stamp), by)
 	}
+	if a.waitsForResume(j) {
+		m.found("other", "job %s (%s) began while it was paused: %v", j.id, j.name, a.paused)
+	}
 	m.startedInLane(a, j, r)
+	m.inTurn(a, j, h)
+	m.inRate(a, j, h.at)
 	m.inOrder(a, j, h)
 	m.inRank(a, j, h)
 	m.replaces(a, j, h.at)
@@ -183,7 +188,8 @@ func (m *model) startedJob(a *app, j *job, h event) {
 // begun yet. It errs on the side of the engine.
 func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool) {
 	lane := a.lanes[j.order.Pool]
-	if j.order.Pool != "" && !lane.free || m.keyBusy(a, j) {
+	opens, known := m.turnOrRate(a, j)
+	if j.order.Pool != "" && !lane.free || m.keyBusy(a, j) || a.waitsForResume(j) || !known {
 		return 0, false
 	}
 	if !a.free || j.crashes >= 2 || m.leaves(a, j) || j.trigger != "" && !m.alone(a, j) {
@@ -193,7 +199,7 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 	if noticed := m.steppedAt.Add(modelCheck); could.Before(noticed) {
 		could = noticed
 	}
-	for _, t := range []time.Time{a.freeSince, lane.since, j.readyAt, j.addedAt, m.openedAt} {
+	for _, t := range []time.Time{a.freeSince, lane.since, opens, j.readyAt, j.addedAt, m.openedAt} {
 		if t.After(could) {
 			could = t
 		}
@@ -212,7 +218,7 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 // inOrder demands that no mutation of the app that comes before j still waits.
 func (m *model) inOrder(a *app, j *job, h event) {
 	for _, k := range a.jobs {
-		if k.order.Pool != j.order.Pool || k.order.Priority != j.order.Priority || k.order.Key != "" {
+		if k.order.Pool != j.order.Pool || k.order.Priority != j.order.Priority || k.order.Key != "" || k.order.Pool == "line" || a.waitsForResume(k) {
 			continue // each waits for something else, or the one overtakes the other
 		}
 		if k == j || k.state != storage.StatePending || k.acts() || j.acts() || k.trigger != "" || k.crashes >= 2 || k.due.After(h.wall) || m.leaves(a, k) {

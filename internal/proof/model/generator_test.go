@@ -260,6 +260,9 @@ func (g *generator) crashAt(s *step) string {
 
 func (g *generator) cron(s *step) string {
 	a := g.app(s)
+	if a.paused["app"] {
+		return ""
+	}
 	var options strings.Builder
 	if overlap := []string{"", "allow", "queue", "skip", "replace"}[s.N%5]; overlap != "" {
 		options.WriteString(" overlap=" + overlap)

@@ -20,10 +20,10 @@ import (
 // off no more of a lane than that. A priority changes none of all that the model knows.
 
 // modelPools are the pools of every engine.
-var modelPools = []*dispatch.Pool{dispatch.NewPool("one", 1), dispatch.NewPool("two", 2), dispatch.NewPool("user", 1)}
+var modelPools = []*dispatch.Pool{dispatch.NewPool("one", 1), dispatch.NewPool("two", 2), dispatch.NewPool("user", 1), linePool, ratedPool}
 
 // modelLanes are the lanes that jobs are in, with their limits.
-var modelLanes = map[string]int{"one": 1, "two": 2, "user/a": 1, "user/b": 1}
+var modelLanes = map[string]int{"one": 1, "two": 2, "user/a": 1, "user/b": 1, "line": 1, "rated": 2}
 
 // lane is what an app's model knows of one.
 type lane struct {
@@ -33,7 +33,7 @@ type lane struct {
 
 // drawPlace draws where the order's job waits, and its key.
 func (o *order) drawPlace(t *rapid.T) {
-	o.Pool = rapid.SampledFrom([]string{"", "", "", "one", "two", "user/a", "user/b"}).Draw(t, "pool")
+	o.Pool = rapid.SampledFrom([]string{"", "", "", "one", "two", "user/a", "user/b", "line", "rated"}).Draw(t, "pool")
 	o.Priority = rapid.SampledFrom([]int{0, 0, 0, 1, 3, 4}).Draw(t, "priority")
 	if o.ID == "" {
 		o.Key = rapid.SampledFrom([]string{"", "", "", "k,keep", "k,refuse", "l,keep"}).Draw(t, "key")
@@ -119,9 +119,9 @@ func (m *model) inLane(a *app, name string) (n int) {
 
 // lanesAt notes since when the lanes have a permit left.
 func (m *model) lanesAt(a *app, at time.Time) {
-	for name, limit := range modelLanes {
+	for name := range modelLanes {
 		l := a.lanes[name]
-		if free := m.inLane(a, name) < limit; free != l.free {
+		if free := m.inLane(a, name) < a.limit(name); free != l.free {
 			a.lanes = maps.Clone(a.lanes)
 			if a.lanes == nil {
 				a.lanes = map[string]lane{}
@@ -134,8 +134,8 @@ func (m *model) lanesAt(a *app, at time.Time) {
 // startedInLane says whether a job of a lane, or of a key, may begin.
 func (m *model) startedInLane(a *app, j *job, r *run) {
 	if r.pool = j.order.Pool; r.pool != "" {
-		if n := m.inLane(a, r.pool); n >= modelLanes[r.pool] {
-			m.found("other", "job %s (%s) began though %d of %d jobs of the lane %s were running", j.id, j.name, n, modelLanes[r.pool], r.pool)
+		if n := m.inLane(a, r.pool); n >= a.limit(r.pool) {
+			m.found("other", "job %s (%s) began though %d of %d jobs of the lane %s were running", j.id, j.name, n, a.limit(r.pool), r.pool)
 		}
 	}
 	if r.key = j.uniqueKey(); r.key == "" {
@@ -169,7 +169,7 @@ func (m *model) inRank(a *app, j *job, h event) {
 	}
 	for _, k := range a.jobs {
 		due := k.due.Add(-m.step) // the bubble's
-		if k == j || k.state != storage.StatePending || !waits(k) || k.crashes >= 2 || m.leaves(a, k) || m.mayBeHeld(k, h.at) {
+		if k == j || k.state != storage.StatePending || !waits(k) || k.crashes >= 2 || m.leaves(a, k) || m.mayBeHeld(k, h.at) || a.waitsForResume(k) {
 			continue
 		}
 		if !k.addedAt.Before(h.at) || !k.readyAt.Before(h.at) || !due.Before(h.at) || !k.rank().Before(j.rank()) {
@@ -262,8 +262,10 @@ func (m *model) keyTaken(a *app, j *job, at time.Time) bool {
 func (m *model) cutOffInLanes(a *app, cutOff []*job) {
 	of := map[string]int{}
 	for _, j := range cutOff {
-		if of[j.order.Pool]++; j.order.Pool != "" && of[j.order.Pool] > modelLanes[j.order.Pool] {
-			m.found("other", "app %s: a crash has cut off %d jobs of the lane %s, of %d", a.id, of[j.order.Pool], j.order.Pool, modelLanes[j.order.Pool])
+		name := j.order.Pool
+		most := max(a.limit(name), m.inLane(a, name)) // the limit may have been lowered since they began
+		if of[name]++; name != "" && of[name] > most {
+			m.found("other", "app %s: a crash has cut off %d jobs of the lane %s, of %d", a.id, of[name], name, most)
 		}
 	}
 }

@@ -25,6 +25,9 @@ func bootOf(id storage.AppID) string { return string(id) + ".boot" }
 // such a trigger of the app, or none without PATH.
 func (g *generator) starts(s *step) string {
 	line := fmt.Sprintf("starts %s", g.app(s).id)
+	if g.app(s).paused["app"] {
+		return ""
+	}
 	if s.N%6 == 5 {
 		return line
 	}

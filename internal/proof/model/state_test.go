@@ -81,19 +81,22 @@ type app struct {
 	seq      int
 	ends     map[end]bool // that were seen
 
-	holder    *run                   // the run whose handler has the turn
-	unsettled []ending               // actions that ended meanwhile
-	free      bool                   // a due job could start
-	freeSince time.Time              // and could all the time since
-	touched   time.Time              // when something last happened
-	held      bool                   // for a Delete that this command takes back: no job begins
-	reborn    bool                   // it was deleted by this command, and has come into being when it was looked at
-	lacked    string                 // of an app that was exported: by the program
-	queued    map[storage.JobID]bool // mutations of a deleted app that waited for the turn
-	window    []*change              // of this command, in order
-	open      *change                // the one that is being made
-	lanes     map[string]lane        // replaced as a whole
-	turnSince time.Time              // nothing has had the turn since then
+	holder     *run                   // the run whose handler has the turn
+	unsettled  []ending               // actions that ended meanwhile
+	free       bool                   // a due job could start
+	freeSince  time.Time              // and could all the time since
+	touched    time.Time              // when something last happened
+	held       bool                   // for a Delete that this command takes back: no job begins
+	reborn     bool                   // it was deleted by this command, and has come into being when it was looked at
+	lacked     string                 // of an app that was exported: by the program
+	queued     map[storage.JobID]bool // mutations of a deleted app that waited for the turn
+	window     []*change              // of this command, in order
+	open       *change                // the one that is being made
+	lanes      map[string]lane        // replaced as a whole
+	paused     map[string]bool        // likewise: by scope
+	poolLimits map[string]int         // likewise: set at run time
+	starts     []time.Time            // likewise: of the pool with a rate, the latest first
+	turnSince  time.Time              // nothing has had the turn since then
 }
 
 // ending is an action's run that has ended, and how.
@@ -282,6 +285,9 @@ type sight struct {
 	docs  map[string]int // effects
 	crons []dispatch.CronInfo
 	slots map[string][]storage.Slot
+
+	pauses []storage.Pause
+	limits map[string]int // of pools, set at run time
 }
 
 // of finds the record of the job, though its id may have come to name another one.

@@ -91,4 +91,9 @@ var rateFaults = []seededFault{
 		pkg: "actors", tests: "TestG28_APoolThatWaitsWaitsOverEveryCrash",
 		edits: []edit{{"actors/rates.go", `		case s.Wait > age:`, `		case s.Wait > age && !FAULT:`}},
 	},
+	{
+		name: "rate-from-the-look", what: "what began before an open counts as of when a job of the pool is looked for first",
+		pkg: "actors", tests: "TestG28_WhatBeganBeforeAnOpenCounts",
+		edits: []edit{{"actors/rates.go", `			b := &laneStart{claim: s.Claim,`, `			b := &laneStart{at: map[bool]time.Duration{true: now}[FAULT], claim: s.Claim,`}},
+	},
 }
