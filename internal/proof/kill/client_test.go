@@ -32,6 +32,8 @@ type killOp struct {
 	Fails int           // attempts that fail
 	Stuck int           // of those, that are given up long before they return
 	Once  bool          // at most once
+	Lane  string        // of an action, which nobody cancels then
+	Late  bool          // it may be too late
 
 	// What it was answered.
 	Jobs     []storage.JobID
@@ -153,7 +155,17 @@ func (c *killClient) op(life *killLife) error {
 			}
 			d.Fails, ms = max(d.Fails, d.Stuck), 0
 		}
-		args = map[string]any{"Key": d.Key, "Ms": ms, "Fails": d.Fails, "Stuck": d.Stuck, "AfterMs": after / 2, "Once": d.Once}
+		last := 0
+		switch pool := []string{"", "", "", "narrow", "line", "rated", "late"}[rand.IntN(7)]; {
+		case pool == "late":
+			d.Late, last = true, 1+rand.IntN(100)
+		case pool != "" && (pool != "rated" || rand.IntN(4) == 0):
+			if d.Lane = killLane(pool, c.n); d.Stuck > 0 {
+				d.Fails, d.Stuck = 0, 0
+			}
+			after, ms = 0, ms/4
+		}
+		args = map[string]any{"Lane": d.Lane, "LastMs": last, "Key": d.Key, "Ms": ms, "Fails": d.Fails, "Stuck": d.Stuck, "AfterMs": after / 2, "Once": d.Once}
 		if rand.IntN(2) == 0 { // an id that clients of other apps choose too
 			args["ID"] = fmt.Sprintf("act%d-%d", c.n/killApps, c.seq)
 		}
@@ -183,7 +195,7 @@ func (c *killClient) op(life *killLife) error {
 		d.Jobs = []storage.JobID{answer.JobID}
 	}
 	d.Reports = c.loop.observer.count()
-	if len(d.Jobs) > 0 {
+	if len(d.Jobs) > 0 && d.Lane == "" {
 		c.jobs = append(c.jobs, d)
 		c.jobs = c.jobs[max(0, len(c.jobs)-8):]
 	}

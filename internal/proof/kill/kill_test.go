@@ -35,6 +35,7 @@ type killLoop struct {
 	client   *http.Client
 	clients  []*killClient
 	mover    *killMover // with the observer only
+	pauser   *killPauser
 	slots    []*killSlots
 
 	asked atomic.Int64 // requests under way
@@ -126,7 +127,12 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		})
 	}
 	if l.observer != nil {
-		l.mover = &killMover{loop: l}
+		l.mover, l.pauser = &killMover{loop: l}, &killPauser{loop: l}
+		clients.Go(func() {
+			if err := l.pauser.run(); err != nil {
+				l.tally.Other("%v", err)
+			}
+		})
 		clients.Go(func() {
 			if err := l.mover.run(); err != nil {
 				l.tally.Other("%v", err)
@@ -160,6 +166,11 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 			l.t.Fatal(err)
 		}
 	}
+	if l.pauser != nil {
+		if err := l.pauser.settle(life); err != nil {
+			l.t.Fatal(err)
+		}
+	}
 	l.settle(life)
 	l.look(life)
 	l.returned(life)
@@ -169,6 +180,8 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 	ops := l.verify(life)
 	if l.mover != nil {
 		l.mover.verify(life)
+		l.pauser.verify()
+		l.observer.verifyLanes(l.tally)
 		l.t.Log(l.mover)
 	}
 	l.t.Logf("%d ops, %d of them acknowledged, %d ticks, %d reports of actions, %d of attempts that returned late, %d stuck handlers seen, %d lives",

@@ -38,6 +38,9 @@ type killAct struct {
 	Ms    int // how long it takes
 	Fails int // so many attempts of it fail
 	Stuck int // so many do not look at their context, and return long after they were given up
+
+	Lane     string    // POOL or POOL/KEY
+	NotAfter time.Time // set by what schedules it
 }
 
 // A stuck attempt is given up after killDeadline and killGrace, and returns after killStuck.
@@ -53,6 +56,7 @@ type killLater struct {
 	AfterMs int
 	Once    bool          // at most once
 	ID      storage.JobID // chosen, if not empty
+	LastMs  int           // not after so long behind AfterMs; 0: whenever
 }
 
 // killReport is what the observer is told when an attempt begins, and when it ends.
@@ -65,6 +69,9 @@ type killReport struct {
 	Ended        bool
 	Failed       bool
 	Stuck        bool // it does not return before it is given up
+	Lane         string
+	Now          time.Time // ctx.Now
+	NotAfter     time.Time
 }
 
 var (
@@ -87,12 +94,21 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 		if args.Stuck > 0 {
 			opts = append(opts, dispatch.Timeout(killDeadline))
 		}
-		return ctx.Scheduler.RunAfter(time.Duration(args.AfterMs)*time.Millisecond, killActRun.With(args.killAct), opts...)
+		after := time.Duration(args.AfterMs) * time.Millisecond
+		if args.Lane != "" {
+			opts = append(opts, inKillLane(args.Lane))
+		}
+		if args.LastMs > 0 {
+			args.NotAfter = ctx.Now.Add(after + time.Duration(args.LastMs)*time.Millisecond)
+			opts = append(opts, dispatch.NotAfter(args.NotAfter))
+		}
+		return ctx.Scheduler.RunAfter(after, killActRun.With(args.killAct), opts...)
 	})
 	killActRun.Handle(reg, func(ctx *dispatch.ActionCtx, args killAct) (dispatch.None, error) {
 		report := killReport{
 			Life: life, Key: args.Key, Job: ctx.Job.IdempotencyKey(), Attempt: ctx.Job.Attempt, ScheduledFor: ctx.Job.ScheduledFor,
 			Failed: ctx.Job.Attempt <= args.Fails, Stuck: ctx.Job.Attempt <= args.Stuck,
+			Lane: args.Lane, Now: ctx.Now, NotAfter: args.NotAfter,
 		}
 		if err := report.send(observer); err != nil {
 			return dispatch.None{}, err
@@ -150,7 +166,7 @@ func TestKillServer(t *testing.T) {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	eng, err := actors.Open(dir, actors.Options{
-		Functions: killFunctions(os.Getenv(killObserver), life), Tables: sampleapp.Tables(), Pools: sampleapp.Pools(), Crons: sampleapp.Crons(), Logger: logger,
+		Functions: killFunctions(os.Getenv(killObserver), life), Tables: sampleapp.Tables(), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
 		Grace:            killGrace,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	})
@@ -165,6 +181,7 @@ func TestKillServer(t *testing.T) {
 	}()
 	mux := http.NewServeMux()
 	mux.HandleFunc(killWhole, wholeHandler(eng))
+	mux.HandleFunc(killPause, pauseHandler(eng))
 	mux.Handle("/", server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }, Logger: logger}))
 	err = server.Serve(ctx, ln, mux, time.Second, logger)
 	if closed := eng.Close(context.Background()); err != nil || closed != nil {

@@ -200,6 +200,7 @@ func (v *killVerdict) ran(d killOp) (n int, err error) {
 			}
 		case row.State == storage.StateCanceled && v.canceled[d.job(id)]:
 		case row.State == storage.StateFailed && d.Once:
+		case row.State == storage.StateExpired && d.Late:
 		default:
 			v.tally.Lost("job %s of %s has not run: it is %s after %d attempts: %+v", id, d.Key, row.State, row.Attempts, row.Error)
 		}

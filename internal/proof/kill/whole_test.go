@@ -125,7 +125,12 @@ func (k *killMover) move(life *killLife) error {
 
 // whole sends one request of killWhole.
 func (l *killLoop) whole(life *killLife, method, app string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(context.Background(), method, life.url+"/whole/"+app, bytes.NewReader(body))
+	return l.raw(life, method, "/whole/"+app, body)
+}
+
+// raw sends a request to a path that is none of the server's own routes.
+func (l *killLoop) raw(life *killLife, method, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, life.url+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
