@@ -81,7 +81,8 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
-	e.sharedPools = newSharedPools(e.pools, func(app *appState, at storage.Lane) { e.sys.tell(app.scheduler, &poolGiven{at}) })
+	e.sharedPools = newSharedPools(e.pools, clock, func(app *appState, at storage.Lane) { e.sys.tell(app.scheduler, &poolGiven{at}) })
+	e.sharedPools.remember(store.Starts, opts.Logger)
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*acquireApp{}, held: map[storage.AppID][]*holdApp{},
@@ -464,6 +465,7 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	root.Stop(e.broker.self)
 	e.sys.actors.Shutdown()
 	e.timers.Close()
+	e.sharedPools.close()
 
 	returned := e.handlers.wait(true, over)
 	e.sys.workers.Close(returned)

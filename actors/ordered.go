@@ -48,6 +48,11 @@ func (c *claimPass) admitNext(l *laneReader) bool {
 		case !c.claims.room(job) || !hasRoom(c.tx, c.held):
 			return false
 		}
+		if c.pools.isShared(l.lane.Pool) && c.isCrowded(job) {
+			c.pools.crowd(l.lane)
+			stalled = true
+			return true
+		}
 		n := len(c.claimed)
 		c.kept = nil
 		if c.runs.get(job.ID) != nil {

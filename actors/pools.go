@@ -143,11 +143,12 @@ func (ps *pools) free(r *run, begun bool) (awaited bool) {
 	defer ps.mu.Unlock()
 	l := ps.at(r.job.Lane())
 	l.running--
+	begun = begun || r.counted
+	ps.noteEnd(r, l, begun)
 	if ps.isShared(r.job.Pool) {
-		ps.shared.release(ps.app, r.job.Lane())
+		ps.shared.release(ps.app, r.job.Lane(), begun)
 	}
 	l.ahead = ""
-	ps.noteEnd(r, l, begun)
 	ps.tidy(r.job.Lane(), l)
 	return l.waits
 }
@@ -256,6 +257,9 @@ func (ps *pools) waitsFor(job *storage.Job) (storage.Wait, string) {
 	if ps.isShared(at.Pool) {
 		if n, limit := ps.shared.taken(at); n >= limit {
 			return storage.WaitPool, fmt.Sprintf("%s, which all apps share, is full: %d of %d permits are taken", nameOf(at), n, limit)
+		}
+		if why := ps.shared.rateReason(at); why != "" {
+			return storage.WaitRate, why
 		}
 	}
 	l, limit := ps.lanes[at], ps.limit(at)

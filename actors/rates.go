@@ -59,38 +59,54 @@ func (s *startLog) age(now, span time.Duration) {
 	}
 }
 
-// opening is from when on the lane's rate lets another attempt begin: never, if one that is
-// claimed has to begin first. The caller has the lock.
-func (ps *pools) opening(at storage.Lane, l *lane, now time.Duration) time.Duration {
-	rate, span := ps.declared[at.Pool].Rate()
+// opening is from when on the rate of the pool lets another attempt begin: never, if one
+// that is claimed has to begin first.
+func (s *startLog) opening(p *dispatch.Pool, now time.Duration) time.Duration {
+	rate, span := p.Rate()
 	if rate == 0 {
-		return l.starts.until
+		return s.until
 	}
-	l.starts.age(now, span)
-	switch over := len(l.starts.begun) + l.starts.ahead - rate; {
+	s.age(now, span)
+	switch over := len(s.begun) + s.ahead - rate; {
 	case over < 0:
-		return l.starts.until
-	case over < len(l.starts.begun):
-		return max(l.starts.begun[over].at+span, l.starts.until)
+		return s.until
+	case over < len(s.begun):
+		return max(s.begun[over].at+span, s.until)
 	}
 	return never
+}
+
+// left is how many more attempts may begin by the rate of the pool.
+func (s *startLog) left(p *dispatch.Pool, now time.Duration) int {
+	if s.opening(p, now) > now {
+		return 0
+	}
+	if rate, _ := p.Rate(); rate > 0 {
+		return rate - len(s.begun) - s.ahead
+	}
+	return math.MaxInt
+}
+
+// opening is from when on the lane's rate lets another attempt begin. That of a pool which
+// all apps share is kept for all of them (sharedrates.go). The caller has the lock.
+func (ps *pools) opening(at storage.Lane, l *lane, now time.Duration) time.Duration {
+	if ps.isShared(at.Pool) {
+		return 0
+	}
+	return l.starts.opening(ps.declared[at.Pool], now)
 }
 
 // startsLeft is how many more attempts of the lane may begin by its rate. The caller has
 // the lock.
 func (ps *pools) startsLeft(at storage.Lane, l *lane) int {
-	p := ps.declared[at.Pool]
-	if p == nil {
+	switch p := ps.declared[at.Pool]; {
+	case p == nil:
 		return 0
+	case p.IsShared():
+		return math.MaxInt
+	default:
+		return l.starts.left(p, ps.clock.elapsed())
 	}
-	now := ps.clock.elapsed()
-	if ps.opening(at, l, now) > now {
-		return 0
-	}
-	if rate, _ := p.Rate(); rate > 0 {
-		return rate - len(l.starts.begun) - l.starts.ahead
-	}
-	return math.MaxInt
 }
 
 // noteOpens has the lane looked at when its rate lets a job begin that waits. It says
@@ -149,6 +165,9 @@ func (ps *pools) count(r *run, l *lane) {
 	if rate, _ := ps.declared[r.job.Pool].Rate(); rate > 0 {
 		r.start = &laneStart{at: ps.clock.elapsed(), claim: r.job.ClaimID()}
 		l.starts.begun = append(l.starts.begun, r.start)
+	}
+	if ps.isShared(r.job.Pool) {
+		ps.shared.start(ps.app, r.job.Lane())
 	}
 }
 
@@ -232,6 +251,9 @@ const overAtOnce = 64
 func (ps *pools) nextOf(pool string) (next time.Time) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	if ps.isShared(pool) {
+		return ps.shared.nextOf(pool)
+	}
 	first, now := never, ps.clock.elapsed()
 	for at, l := range ps.lanes {
 		if at.Pool == pool {
@@ -249,21 +271,27 @@ func (ps *pools) nextOf(pool string) (next time.Time) {
 // rateReason is why a job of the lane waits for which there is a permit, or "". The caller
 // has the lock.
 func (ps *pools) rateReason(at storage.Lane, l *lane) string {
-	p, now := ps.declared[at.Pool], ps.clock.elapsed()
-	if p == nil {
+	p := ps.declared[at.Pool]
+	if p == nil || p.IsShared() {
 		return ""
 	}
-	opens := ps.opening(at, l, now)
+	return l.starts.reason(p, nameOf(at), ps.clock)
+}
+
+// reason is why a job of the lane of that name waits, or "".
+func (s *startLog) reason(p *dispatch.Pool, name string, clock *clock) string {
+	now := clock.elapsed()
+	opens := s.opening(p, now)
 	if opens <= now {
 		return ""
 	}
-	if l.starts.until >= opens {
-		return fmt.Sprintf("rate: %s waits until %s, since a job of it was answered so (RetryAfter)", nameOf(at), at3339(ps.clock.wall().Add(opens-now)))
+	if s.until >= opens {
+		return fmt.Sprintf("rate: %s waits until %s, since a job of it was answered so (RetryAfter)", name, at3339(clock.wall().Add(opens-now)))
 	}
 	rate, span := p.Rate()
-	text := fmt.Sprintf("rate: %s has had %d starts in %v", nameOf(at), rate, span)
+	text := fmt.Sprintf("rate: %s has had %d starts in %v", name, rate, span)
 	if opens != never {
-		text += ", and the next may be at " + at3339(ps.clock.wall().Add(opens-now))
+		text += ", and the next may be at " + at3339(clock.wall().Add(opens-now))
 	}
 	return text
 }
@@ -360,11 +388,16 @@ func (app *appState) began(p *dispatch.Pool, list []storage.Start) (begun []*lan
 // ageOf is how long ago the start was, as far as that is known: if the clock was stepped
 // since, it is now.
 func (app *appState) ageOf(s *storage.Start, at reading, now time.Duration) time.Duration {
-	switch {
-	case s.Wall.IsZero() || !app.store.Ours(s.Claim) && app.eng.clock.steppedSince(s.Era):
-		return 0
-	case app.store.Ours(s.Claim):
+	if app.store.Ours(s.Claim) && !s.Wall.IsZero() {
 		return max(now-s.Elapsed, 0)
+	}
+	return app.eng.clock.ageOf(s, at)
+}
+
+// ageOf is how long ago a start of an earlier process was.
+func (c *clock) ageOf(s *storage.Start, at reading) time.Duration {
+	if s.Wall.IsZero() || c.steppedSince(s.Era) {
+		return 0
 	}
 	return max(at.wall.Sub(s.Wall), 0)
 }

@@ -58,6 +58,10 @@ func (s *scheduler) logPutOff(tx *storage.Tx, r *run, err error) error {
 func (ps *pools) putOff(at storage.Lane, d time.Duration) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	if ps.isShared(at.Pool) {
+		ps.shared.putOff(at, d)
+		return
+	}
 	l := ps.at(at)
 	l.starts.until = max(l.starts.until, ps.clock.elapsed()+d)
 	ps.noteOpens(at, l)
@@ -68,6 +72,9 @@ func (ps *pools) putOff(at storage.Lane, d time.Duration) {
 func (ps *pools) putOffUntil(at storage.Lane) time.Duration {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	if ps.isShared(at.Pool) {
+		return ps.shared.putOffUntil(at)
+	}
 	if l := ps.lanes[at]; l != nil {
 		return l.starts.until
 	}

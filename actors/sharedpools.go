@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -18,10 +19,12 @@ import (
 // sharedPools are those permits. It has a lock of its own, below that of pools.
 type sharedPools struct {
 	declared map[string]*dispatch.Pool
+	clock    *clock
 	tell     func(*appState, storage.Lane) // that it was given a permit of the lane
 
 	mu    sync.Mutex
 	lanes map[storage.Lane]*sharedLane
+	doubt map[string]time.Duration // monotonic; pools whose starts cannot be read wait until then
 }
 
 // sharedLane is a pool, or a key of one, that something waits or runs in.
@@ -30,16 +33,19 @@ type sharedLane struct {
 	taken   int         // permits that apps have
 	stuck   int         // permits that stuck handlers keep
 	waiting []*appState // in the order they are given permits
+	starts  startLog    // of all apps; what is ahead are permits, given or not used yet
+	alarm   *time.Timer // when the rate lets the first that waits begin, or the lane be forgotten
 }
 
 // share is what an app has of the permits of a lane.
 type share struct {
 	taken  int
 	unused int // of those, what no job has yet
+	ahead  int // of those, whose attempt has not begun
 }
 
-func newSharedPools(declared map[string]*dispatch.Pool, tell func(*appState, storage.Lane)) *sharedPools {
-	return &sharedPools{declared: declared, tell: tell, lanes: map[storage.Lane]*sharedLane{}}
+func newSharedPools(declared map[string]*dispatch.Pool, clock *clock, tell func(*appState, storage.Lane)) *sharedPools {
+	return &sharedPools{declared: declared, clock: clock, tell: tell, lanes: map[storage.Lane]*sharedLane{}}
 }
 
 // change does something with a lane, hands out what is free then, and forgets the lane if
@@ -48,28 +54,30 @@ func (sp *sharedPools) change(at storage.Lane, do func(*sharedLane)) {
 	sp.mu.Lock()
 	l := sp.lanes[at]
 	if l == nil {
-		l = &sharedLane{of: map[*appState]*share{}}
+		l = &sharedLane{of: map[*appState]*share{}, starts: startLog{until: sp.doubt[at.Pool]}}
 		sp.lanes[at] = l
 	}
 	do(l)
 	var given []*appState
-	for len(l.waiting) > 0 && l.free(sp.declared[at.Pool]) > 0 {
+	for len(l.waiting) > 0 && sp.free(at, l) > 0 {
 		app := l.waiting[0]
 		l.waiting = slices.Delete(l.waiting, 0, 1)
 		l.give(app)
 		given = append(given, app)
 	}
-	if l.taken == 0 && l.stuck == 0 && len(l.waiting) == 0 {
-		delete(sp.lanes, at)
-	}
+	sp.rearm(at, l)
 	sp.mu.Unlock()
 	for _, app := range given {
 		sp.tell(app, at)
 	}
 }
 
-// free is how many permits of the pool are left.
-func (l *sharedLane) free(p *dispatch.Pool) int { return p.Limit() - l.taken - max(l.stuck, 0) }
+// free is how many permits of the lane are left, by its limit and its rate. The caller has
+// the lock.
+func (sp *sharedPools) free(at storage.Lane, l *sharedLane) int {
+	p := sp.declared[at.Pool]
+	return min(p.Limit()-l.taken-max(l.stuck, 0), l.starts.left(p, sp.clock.elapsed()))
+}
 
 // give gives the app a permit.
 func (l *sharedLane) give(app *appState) {
@@ -79,15 +87,17 @@ func (l *sharedLane) give(app *appState) {
 		l.of[app] = s
 	}
 	s.taken, s.unused, l.taken = s.taken+1, s.unused+1, l.taken+1
+	s.ahead, l.starts.ahead = s.ahead+1, l.starts.ahead+1
 }
 
-// drop takes n permits from the app.
-func (l *sharedLane) drop(app *appState, n int) {
+// drop takes n permits from the app, so many of them of attempts that have not begun.
+func (l *sharedLane) drop(app *appState, n, ahead int) {
 	s := l.of[app]
 	if s == nil {
 		return // the app has stopped
 	}
 	s.taken, l.taken = s.taken-n, l.taken-n
+	s.ahead, l.starts.ahead = s.ahead-ahead, l.starts.ahead-ahead
 	if s.taken == 0 {
 		delete(l.of, app)
 	}
@@ -101,7 +111,7 @@ func (l *sharedLane) dropUnused(app *appState) bool {
 	}
 	n := s.unused
 	s.unused = 0
-	l.drop(app, n)
+	l.drop(app, n, n)
 	return true
 }
 
@@ -119,7 +129,7 @@ func (sp *sharedPools) reserve(app *appState, at storage.Lane) (ok bool) {
 			return
 		}
 		switch {
-		case len(l.waiting) == 0 && l.free(sp.declared[at.Pool]) > 0:
+		case len(l.waiting) == 0 && sp.free(at, l) > 0:
 			l.give(app)
 			ok = true
 		case !slices.Contains(l.waiting, app):
@@ -139,9 +149,13 @@ func (sp *sharedPools) use(app *appState, at storage.Lane) {
 	})
 }
 
-// release gives the permit of a job back.
-func (sp *sharedPools) release(app *appState, at storage.Lane) {
-	sp.change(at, func(l *sharedLane) { l.drop(app, 1) })
+// release gives the permit of a job back, whose handler has begun or not.
+func (sp *sharedPools) release(app *appState, at storage.Lane, begun bool) {
+	ahead := 1
+	if begun {
+		ahead = 0
+	}
+	sp.change(at, func(l *sharedLane) { l.drop(app, 1, ahead) })
 }
 
 // giveBack gives back what no job of the app has. Unless it waits on it does not want more.
@@ -174,7 +188,7 @@ func (sp *sharedPools) forget(app *appState) {
 		sp.change(at, func(l *sharedLane) {
 			l.leave(app)
 			if s := l.of[app]; s != nil {
-				l.drop(app, s.taken)
+				l.drop(app, s.taken, s.ahead)
 			}
 		})
 	}
@@ -273,6 +287,10 @@ type SharedPoolStatus struct {
 	Running int // permits that jobs have
 	Stuck   int // permits that stuck handlers keep (dispatch.HoldWhileStuck)
 	Apps    int // that wait for a permit
+
+	Rate int           // at most so many begin, in all apps together, or of each key,
+	Span time.Duration // in any span of that length; 0: as many as will
+	Next time.Time     // when the next one of those may, as far as known; zero: no rate keeps it waiting
 }
 
 // SharedPools tells of each declared pool that all apps share, by name.
@@ -289,7 +307,8 @@ func (e *Engine) SharedPools() []SharedPoolStatus {
 func (sp *sharedPools) status(p *dispatch.Pool) SharedPoolStatus {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	st := SharedPoolStatus{Name: p.Name(), Limit: p.Limit()}
+	st := SharedPoolStatus{Name: p.Name(), Limit: p.Limit(), Next: sp.next(p.Name())}
+	st.Rate, st.Span = p.Rate()
 	waiting := map[*appState]bool{}
 	for at, l := range sp.lanes {
 		if at.Pool != p.Name() {

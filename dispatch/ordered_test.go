@@ -20,20 +20,19 @@ func TestG27_AnOrderedPoolHasOnePermit(t *testing.T) {
 	dispatch.NewPool("user", 2, dispatch.Ordered())
 }
 
-// TestG27_ASharedPoolIsNotOrdered: that is a panic, as is a rate, which would be of each
-// app; what is declared is told.
-func TestG27_ASharedPoolIsNotOrdered(t *testing.T) {
-	if p := dispatch.NewSharedPool("pay", 2, dispatch.HoldWhileStuck()); !p.IsShared() || !p.HoldsWhileStuck() || dispatch.NewPool("pay", 2).IsShared() {
-		t.Error("IsShared does not say what was declared")
+// TestG27_ASharedPoolIsDeclaredLikeAnother: what is declared is told, and its bounds hold.
+func TestG27_ASharedPoolIsDeclaredLikeAnother(t *testing.T) {
+	p := dispatch.NewSharedPool("pay", 1, dispatch.HoldWhileStuck(), dispatch.Ordered(), dispatch.Rate(10, time.Second))
+	if n, span := p.Rate(); !p.IsShared() || !p.HoldsWhileStuck() || !p.IsOrdered() || n != 10 || span != time.Second {
+		t.Errorf("of what was declared it says %+v", p)
 	}
-	for what, opt := range map[string]dispatch.PoolOption{"be Ordered": dispatch.Ordered(), "have a Rate": dispatch.Rate(10, time.Second)} {
-		func() {
-			defer func() {
-				if v := recover(); v != "dispatch: pool pay: a pool that all apps share cannot "+what {
-					t.Errorf("one that should not %s: %v", what, v)
-				}
-			}()
-			dispatch.NewSharedPool("pay", 1, opt)
-		}()
+	if dispatch.NewPool("pay", 2).IsShared() {
+		t.Error("a pool of each app says that all share it")
 	}
+	defer func() {
+		if v := recover(); v != "dispatch: pool pay: limit 2, want 1: it is Ordered, and runs one job after another" {
+			t.Errorf("a limit of 2: %v", v)
+		}
+	}()
+	dispatch.NewSharedPool("pay", 2, dispatch.Ordered())
 }

@@ -64,9 +64,6 @@ func NewPool(name string, limit int, opts ...PoolOption) *Pool {
 	if err := p.checkOrdered(); err != nil {
 		panic("dispatch: " + err.Error())
 	}
-	if p.shared && p.rate > 0 {
-		panic(fmt.Sprintf("dispatch: pool %s: a pool that all apps share cannot have a Rate", p.name))
-	}
 	return p
 }
 

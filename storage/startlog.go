@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"carillon/proto"
@@ -153,6 +154,60 @@ func (tx *Tx) Starts(at Lane) (list []Start, err error) {
 		}
 	}
 	return list, err
+}
+
+// Starts calls visit for what the start logs of all apps have of the pools, and for each
+// claim of a job of them, with its Claim alone: its attempt may have begun. A start that
+// cannot be read is visited so, too. visit must be quick: a snapshot is open. The error
+// says what else cannot be read; the rest was visited.
+func (s *Store) Starts(pools []string, visit func(Lane, Start)) error {
+	var errs []error
+	for _, v := range s.volumes {
+		errs = append(errs, v.read(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Apps)
+			for k, entry := c.First(); k != nil; k, entry = c.Next() {
+				n, err := decodeEntry(entry)
+				if err == nil {
+					err = n.startsOf(snap, pools, visit)
+				}
+				if err != nil {
+					errs = append(errs, fmt.Errorf("app %s: %w", k, err))
+				}
+			}
+			return nil
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+func (n keyspace) startsOf(snap *kv.Snapshot, pools []string, visit func(Lane, Start)) error {
+	var errs []error
+	for _, pool := range pools {
+		prefix := append(append(n.prefix(tagStart), pool...), 0)
+		c := snap.Cursor(kv.Data)
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			at, id, ok := startOf(tail(k))
+			s, err := decodeStart(id, v)
+			if ok && (err == nil || id != (ClaimID{})) {
+				visit(at, s)
+			} else if err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	for k, v := range n.all(snap, tagClaim) {
+		p := placeOf(k)
+		job, err := decodeJob(p, snap.Get(kv.Data, n.place(tagQueue, p)))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("claimed job at %d/%d: %w", p.ms, p.seq, err))
+			continue
+		}
+		if slices.Contains(pools, job.Pool) {
+			id, _, _ := decodeClaim(v)
+			visit(job.Lane(), Start{Claim: id})
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // StartCursor is how far SweepStarts has come. The zero one is before all. For engines.

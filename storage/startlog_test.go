@@ -146,3 +146,54 @@ func TestG37_ADamagedStart(t *testing.T) {
 		}
 	}
 }
+
+// TestG28_TheStartsOfAllApps: of the pools that are asked for, with the claims of their
+// jobs, which may have begun; what cannot be read is told, beside the rest.
+func TestG28_TheStartsOfAllApps(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, storage.Options{NoSync: true, Volumes: 2})
+	for _, id := range []storage.AppID{"a", "b", "c"} {
+		mustTx(t, mustApp(t, s, id), testNow, func(tx *storage.Tx) {
+			for _, pool := range []string{"pay", "pay2", "mail"} {
+				if err := tx.LogStart(storage.Lane{Pool: pool, Key: string(id)}, storage.Start{Wall: testNow}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := tx.JobWriter().InsertJob(storage.Job{Function: "f:f", Due: testNow, Pool: pool}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, job := range tx.Inserted() {
+				if ok, err := tx.Claim(&job); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+			}
+		})
+	}
+	read := func() (starts, claims int, err error) {
+		err = s.Starts([]string{"pay", "other"}, func(at storage.Lane, s storage.Start) {
+			switch {
+			case at.Pool != "pay" || s.Claim == (storage.ClaimID{}):
+				t.Errorf("of %+v a start %+v was visited", at, s)
+			case s.Wall.IsZero():
+				claims++
+			default:
+				starts++
+			}
+		})
+		return starts, claims, err
+	}
+	if starts, claims, err := read(); starts != 3 || claims != 3 || err != nil {
+		t.Errorf("%d starts and %d claims, %v; want 3 of each", starts, claims, err)
+	}
+	mustClose(t, s)
+	done := false
+	mustDamageValues(t, dir, boltfile.Data, func(key, value []byte) bool {
+		damages := !done && len(key) > 4 && key[4] == 'q' && bytes.Contains(value, []byte("pay"))
+		done = done || damages
+		return damages
+	})
+	s = mustOpenLoose(t, dir, storage.Options{NoSync: true})
+	if starts, _, err := read(); starts != 3 || !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("with a damaged job: %d starts, %v; want 3 and ErrCorrupt", starts, err)
+	}
+}

@@ -114,7 +114,8 @@ var (
 	refund  = dispatch.InternalAction[Receipt, dispatch.None]("billing:refund", dispatch.InPool(stripe))
 )
 
-var payments = dispatch.NewSharedPool("payments", 8) // eight at once in all apps together
+// In all apps together eight at once, and a hundred a second.
+var payments = dispatch.NewSharedPool("payments", 8, dispatch.Rate(100, time.Second))
 
 var account = dispatch.NewPool("account", 1, dispatch.Ordered()) // with a key: the jobs of each, one after another
 

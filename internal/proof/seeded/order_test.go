@@ -59,7 +59,7 @@ var orderFaults = []seededFault{
 	{
 		name: "shared-without-limit", what: "a pool that all apps share lets each app have its limit",
 		pkg: "actors", tests: "TestG27_AllAppsShareAPool",
-		edits: []edit{{"actors/sharedpools.go", `len(l.waiting) == 0 && l.free(sp.declared[at.Pool]) > 0:`, `FAULT || len(l.waiting) == 0 && l.free(sp.declared[at.Pool]) > 0:`}},
+		edits: []edit{{"actors/sharedpools.go", `len(l.waiting) == 0 && sp.free(at, l) > 0:`, `FAULT || len(l.waiting) == 0 && sp.free(at, l) > 0:`}},
 	},
 	{
 		name: "shared-not-fair", what: "an app that gives a permit of a shared pool back takes it again before those that wait",

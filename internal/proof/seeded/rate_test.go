@@ -46,7 +46,7 @@ var rateFaults = []seededFault{
 	{
 		name: "rate-by-a-stepped-wall", what: "at an open the age of a start is taken from the wall, though it was stepped since",
 		pkg: "actors", tests: "TestG28_WhatBeganBeforeAnOpenCounts",
-		edits: []edit{{"actors/rates.go", `app.eng.clock.steppedSince(s.Era):`, `app.eng.clock.steppedSince(s.Era) && !FAULT:`}},
+		edits: []edit{{"actors/rates.go", `c.steppedSince(s.Era) {`, `c.steppedSince(s.Era) && !FAULT {`}},
 	},
 	{
 		name: "rate-of-dropped-claims", what: "a claim that is taken back counts as a start for ever",
