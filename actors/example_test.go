@@ -360,3 +360,48 @@ func ExampleApp_LimitPool() {
 	// limit 1 declared 5
 	// cleared: true
 }
+
+// All apps have one account with a service, which bears one call at a time and a hundred in a
+// second: a job of one app waits for that of another.
+func ExampleEngine_SharedPools() {
+	payments := dispatch.NewSharedPool("payments", 1, dispatch.Rate(100, time.Second))
+	reg := dispatch.NewRegistry()
+	pay := dispatch.InternalAction[string, dispatch.None]("shop:pay", dispatch.InPool(payments))
+	began, goOn := make(chan string), make(chan bool)
+	pay.Handle(reg, func(_ *dispatch.ActionCtx, who string) (dispatch.None, error) {
+		began <- who
+		<-goOn
+		return dispatch.None{}, nil
+	})
+	withEngine(actors.Options{Functions: reg, Pools: []*dispatch.Pool{payments}}, func(ctx context.Context, eng *actors.Engine) error {
+		acme, _ := eng.App("acme")
+		other, err := eng.App("other")
+		if err != nil {
+			return err
+		}
+		if _, err := acme.Scheduler(ctx).RunAfter(0, pay.With("acme")); err != nil {
+			return err
+		}
+		fmt.Println(<-began, "pays")
+		id, err := other.Scheduler(ctx).RunAfter(0, pay.With("other"))
+		if err != nil {
+			return err
+		}
+		job, _, err := other.Scheduler(ctx).Get(id)
+		if err != nil {
+			return err
+		}
+		fmt.Println("other waits:", job.Reason)
+		p := eng.SharedPools()[0]
+		fmt.Printf("%s: %d of %d, at most %d in %v\n", p.Name, p.Running, p.Limit, p.Rate, p.Span)
+		goOn <- true
+		fmt.Println(<-began, "pays")
+		goOn <- true
+		return nil
+	})
+	// Output:
+	// acme pays
+	// other waits: pool payments, which all apps share, is full: 1 of 1 permits are taken
+	// payments: 1 of 1, at most 100 in 1s
+	// other pays
+}

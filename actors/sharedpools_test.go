@@ -3,6 +3,7 @@ package actors_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +102,12 @@ func TestG27_ASharedPermitComesBack(t *testing.T) {
 		}, in, dispatch.Deadline(time.Second)).With(""),
 		"mutation": k.mutation("t:mutation", func(*dispatch.MutationCtx, string) error { return errors.New("no") }, in).With(""),
 		"cancel":   k.action("t:cancel", func(ctx *dispatch.ActionCtx, _ string) error { <-ctx.Done(); return ctx.Err() }, in).With(""),
-		"delete":   k.action("t:delete", func(ctx *dispatch.ActionCtx, _ string) error { <-ctx.Done(); return ctx.Err() }, in).With(""),
+		"goexit":   k.action("t:goexit", func(*dispatch.ActionCtx, string) error { time.Sleep(time.Second); runtime.Goexit(); return nil }, in).With(""),
+		"put off": k.action("t:putoff", func(*dispatch.ActionCtx, string) error {
+			time.Sleep(time.Second)
+			return dispatch.RetryAfter(24 * time.Hour)
+		}, in).With(""),
+		"delete": k.action("t:delete", func(ctx *dispatch.ActionCtx, _ string) error { <-ctx.Done(); return ctx.Err() }, in).With(""),
 	}
 	next := k.action("t:next", func(ctx *dispatch.ActionCtx, name string) error { k.note("next "+name, ctx.Job); return nil }, in)
 	actorstest.Run(t, actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, Logger: quiet}, func(h *actorstest.Harness) {
@@ -135,6 +141,80 @@ func TestG27_ASharedPermitComesBack(t *testing.T) {
 			t.Error("a job of a deleted app has begun")
 		}
 	})
+}
+
+// TestG27_NoSharedPermitIsLostWhateverBecomesOfAnApp: that has some or waits for one, nor of
+// the engine. Afterwards as many jobs as there are permits run at once in a third app.
+func TestG27_NoSharedPermitIsLostWhateverBecomesOfAnApp(t *testing.T) {
+	for name, do := range map[string]func(h *actorstest.Harness, disk *faults, waiting []storage.JobID){
+		"it falls asleep after its job was canceled": func(h *actorstest.Harness, _ *faults, waiting []storage.JobID) {
+			for _, id := range waiting {
+				wantCancel(t, h, "waits", id, true, storage.StatePending)
+			}
+		},
+		"it is deleted while it waits": func(h *actorstest.Harness, _ *faults, _ []storage.JobID) {
+			must[none](t)(none{}, h.Engine.Delete(h.Context(), "waits"))
+		},
+		"it is deleted while it runs": func(h *actorstest.Harness, _ *faults, _ []storage.JobID) {
+			must[none](t)(none{}, h.Engine.Delete(h.Context(), "acme"))
+		},
+		"a commit fails": func(h *actorstest.Harness, disk *faults, _ []storage.JobID) {
+			for _, app := range []storage.AppID{"waits", "acme"} {
+				disk.fail("commit", 1)
+				mustFail(t, h, app)
+				h.Settle()
+			}
+		},
+		"its volume is opened again": func(h *actorstest.Harness, disk *faults, _ []storage.JobID) {
+			disk.fail("reopen", 50)
+			disk.fail("commit", 1)
+			mustFail(t, h, "waits")
+		},
+		"the engine is closed":   func(h *actorstest.Harness, _ *faults, _ []storage.JobID) { h.Restart() },
+		"the engine has crashed": func(h *actorstest.Harness, _ *faults, _ []storage.JobID) { h.Crash() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const permits = 2
+			k, disk := newKit(), newFaults()
+			pool := dispatch.NewSharedPool("payments", permits)
+			work := k.action("t:work", func(ctx *dispatch.ActionCtx, name string) error {
+				defer k.enter(name)()
+				k.note("work "+name, ctx.Job)
+				select {
+				case <-ctx.Done():
+				case <-time.After(10 * time.Minute):
+				}
+				return ctx.Err()
+			}, dispatch.InPool(pool), dispatch.Deadline(time.Hour))
+			opts := actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, IdleAfter: time.Second, Testing: actors.Testing{Fault: disk.ask}, Logger: quiet}
+			actorstest.Run(t, opts, func(h *actorstest.Harness) {
+				for range permits {
+					mustAfter(t, h, "acme", 0, work.With("busy"), dispatch.NoRetry())
+				}
+				h.Settle()
+				var waiting []storage.JobID
+				for range 3 {
+					waiting = append(waiting, mustAfter(t, h, "waits", 0, work.With("busy"), dispatch.NoRetry()))
+				}
+				h.Settle()
+				do(h, disk, waiting)
+				h.Advance(2 * time.Hour)
+				for range 2 * permits {
+					mustAfter(t, h, "fresh", 0, work.With("fresh"))
+				}
+				h.Advance(time.Hour)
+				if n := k.mostAtOnce("fresh"); n != permits || k.count("work fresh") != 2*permits {
+					t.Errorf("%d jobs of another app have run, %d at once, want %d at once", k.count("work fresh"), n, permits)
+				}
+				if n := k.mostAtOnce("busy"); n > permits {
+					t.Errorf("%d ran at once before", n)
+				}
+				if got := h.Engine.SharedPools()[0]; got.Running != 0 || got.Apps != 0 || got.Stuck != 0 {
+					t.Errorf("at rest the pool is %+v", got)
+				}
+			})
+		})
+	}
 }
 
 // TestG27_AnAppWithoutAPermitOfItsOwnKeepsNoneOfAllApps: while an app runs as many jobs as it

@@ -221,7 +221,11 @@ func TestG28_AJobPutsASharedPoolOffForAllApps(t *testing.T) {
 			}
 			return nil
 		}, dispatch.InPool(pool))
-		other := k.action("t:other", func(ctx *dispatch.ActionCtx, _ string) error { k.note("other", ctx.Job); time.Sleep(5 * time.Second); return nil })
+		other := k.action("t:other", func(ctx *dispatch.ActionCtx, _ string) error {
+			k.note("other", ctx.Job)
+			time.Sleep(5 * time.Second)
+			return nil
+		})
 		opts := actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, AppConcurrency: 2, Concurrency: 2, Logger: quiet}
 		actorstest.Run(t, opts, func(h *actorstest.Harness) {
 			begin := h.Now()

@@ -39,6 +39,7 @@ func storyPools() []*dispatch.Pool {
 		dispatch.NewPool("user", 1, dispatch.Ordered()),
 		dispatch.NewPool("desk", 1),
 		dispatch.NewPool("rated", 5, dispatch.Rate(2, time.Minute)),
+		dispatch.NewSharedPool("payments", 2, dispatch.Rate(3, time.Minute)),
 	}
 }
 

@@ -40,6 +40,7 @@ import (
 //	schedule-many APP ±D [OPTION…] PATH [ARGS] ; ±D …  the same of several calls, in one RunMany
 //	jobs APP [FILTER…]        the jobs, as the app's scheduler lists them
 //	pools APP                 the pools in which something runs or waits
+//	shared-pools              the pools that all apps share
 //	job APP ID                one job, with its attempts that did not succeed
 //	cancel APP ID             prints whether that was in time
 //	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
@@ -234,6 +235,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.jobs(app, filterOf(words[2:]))
 	case "pools":
 		return s.pools(app)
+	case "shared-pools":
+		return s.sharedPools(), nil
 	case "count", "cancel-many", "retry-many", "drop-many":
 		return s.bulk(words)
 	case "dead":

@@ -307,6 +307,22 @@ func (s *script) pools(app storage.AppID) (string, error) {
 	return strings.Join(lines, "\n"), err
 }
 
+// sharedPools are a line for each pool that all apps share.
+func (s *script) sharedPools() string {
+	var lines []string
+	for _, p := range s.h.Engine.SharedPools() {
+		line := fmt.Sprintf("%s %d of %d", p.Name, p.Running, p.Limit)
+		if p.Rate > 0 {
+			line += fmt.Sprintf(", %d in %v", p.Rate, p.Span)
+		}
+		if line += fmt.Sprintf(", %d apps waiting", p.Apps); !p.Next.IsZero() {
+			line += ", next " + s.since(p.Next)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // inPool is the option of a pool, NAME, or of a key of one, NAME/KEY.
 func (s *script) inPool(value string) (dispatch.RunOption, error) {
 	name, key, keyed := strings.Cut(value, "/")
