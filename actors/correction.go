@@ -324,8 +324,14 @@ func (p *planner) undo(w storage.JobWriter, job *storage.Job, f *fixes, at readi
 	if decided, _ := f.decided(&t, at.wall); !job.Slot.After(decided) {
 		return false, nil
 	}
+	if job.Backfill != 0 && !job.Slot.After(at.wall) {
+		return false, nil // it has come by any clock
+	}
 	if undone, err = w.RemoveTick(job.ID); err != nil || !undone {
 		return false, err
+	}
+	if job.Backfill != 0 {
+		return true, p.beginAgain(w, &t, job, storage.SlotUndone, undoneReason, at.now) // or not: its slot is yet to come
 	}
 	return true, p.relog(w, &t, job, storage.SlotUndone, undoneReason, at.now)
 }

@@ -27,6 +27,7 @@ type cronStep struct {
 var cronSteps = []string{
 	"wait", "wait", "wait", "wait", "create", "create", "update", "update", "pause", "resume", "resume",
 	"delete", "cancel", "runnow", "crash", "downtime", "restart", "clock", "suspend", "slow", "flaky", "calm",
+	"backfill", "backfill", "unfill",
 }
 
 var cronSpecs = []string{
@@ -69,6 +70,22 @@ type cronModel struct {
 	log    map[int64]storage.Slot // by From, all that was seen since the wall was set last
 	spent  map[int64]bool         // slots that had fired, or were canceled, before that
 	from   time.Time              // up to here all was decided then
+	spans  []storage.Backfill     // that were asked for
+	filled map[int64]storage.Slot // by From, the latest of slots of those
+}
+
+// fills says whether the entry may be of a slot of a backfill.
+func (m *cronModel) fills(s storage.Slot) bool {
+	return s.To.Equal(s.From) && slices.ContainsFunc(m.spans, func(b storage.Backfill) bool {
+		return !s.At.Before(b.AskedAt) && !s.From.Before(b.From) && s.From.Before(b.To)
+	})
+}
+
+// ranAgain says whether the slot may have run more than once.
+func (m *cronModel) ranAgain(at time.Time) bool {
+	return slices.ContainsFunc(m.spans, func(b storage.Backfill) bool {
+		return b.Again && !at.Before(b.From) && at.Before(b.To)
+	})
 }
 
 // after is the slot after the instant that has not been spent.
@@ -167,9 +184,11 @@ func (h *cronHistory) corrected() {
 			}
 			h.bad("trigger %s: made at %v, decided up to %v, and the wall shows %v", name, info.Anchor, info.Decided, wall)
 		}
-		for at, s := range m.log {
-			if s.Outcome == storage.SlotFired || s.Outcome == storage.SlotCanceled {
-				m.spent[at] = true
+		for _, log := range []map[int64]storage.Slot{m.log, m.filled} {
+			for at, s := range log {
+				if s.Outcome == storage.SlotFired || s.Outcome == storage.SlotCanceled {
+					m.spent[at] = true
+				}
 			}
 		}
 		m.log = map[int64]storage.Slot{}
@@ -196,7 +215,7 @@ func (h *cronHistory) play(s cronStep) {
 	case "create":
 		def := h.def(s)
 		if want(crons.Create(def), m == nil) {
-			m = &cronModel{words: map[string]bool{}, log: map[int64]storage.Slot{}, spent: map[int64]bool{}, paused: def.Paused}
+			m = &cronModel{words: map[string]bool{}, log: map[int64]storage.Slot{}, filled: map[int64]storage.Slot{}, spent: map[int64]bool{}, paused: def.Paused}
 			h.models[name] = m
 			h.begin(m, def, wall, time.Time{})
 		}
@@ -225,6 +244,18 @@ func (h *cronHistory) play(s cronStep) {
 		}
 	case "runnow":
 		_, err := crons.RunNow(name)
+		want(err, m != nil)
+	case "backfill":
+		of := dispatch.Backfill{From: wall.Add(-time.Duration(s.N+1) * time.Second), To: wall, Again: s.N%4 == 0}
+		switch b, err := crons.Backfill(name, of); {
+		case err == nil && m != nil:
+			m.spans = append(m.spans, b)
+		case m == nil && cronCode(err) == dispatch.CodeNotFound:
+		case m == nil, cronCode(err) != dispatch.CodeAlreadyExists && !strings.Contains(err.Error(), "no slot there"):
+			h.bad("backfill %s: %v", name, err)
+		}
+	case "unfill":
+		_, err := crons.CancelBackfill(name)
 		want(err, m != nil)
 	case "cancel":
 		if m == nil {
@@ -323,8 +354,16 @@ func (h *cronHistory) check() {
 			h.bad("slots: %v", err)
 		}
 		for _, s := range slots {
-			if s.From.After(m.from) && s.Outcome != storage.SlotUndone && !m.spent[s.From.UnixMilli()] {
+			switch {
+			case m.fills(s):
+				m.filled[s.From.UnixMilli()] = s
+			case s.From.After(m.from) && s.Outcome != storage.SlotUndone && !m.spent[s.From.UnixMilli()]:
 				m.log[s.From.UnixMilli()] = s
+			}
+		}
+		for k, n := range wrote {
+			if at := time.UnixMilli(k.slot); k.trigger == name && m.words[k.word] && n > 1 && !m.acts && !m.ranAgain(at) {
+				h.bad("trigger %s: slot %v took effect %d times", name, at.UTC(), n)
 			}
 		}
 		h.cover(name, m, info)
@@ -336,6 +375,7 @@ func (h *cronHistory) check() {
 				}
 			}
 			switch {
+			case m.filled[at].Outcome != "":
 			case s.Outcome != storage.SlotFired && n > 0:
 				h.bad("trigger %s: slot %v is %s (%s) and ran", name, s.From, s.Outcome, s.Reason)
 			case n > 1 && !m.acts:
@@ -372,6 +412,9 @@ func (h *cronHistory) cover(name string, m *cronModel, info dispatch.CronInfo) {
 				next = s.From
 			}
 			first = false
+			for !s.From.Equal(next) && m.filled[next.UnixMilli()].Outcome != "" {
+				next = m.after(e.schedule, next)
+			}
 			if !s.From.Equal(next) {
 				if !e.until.IsZero() && next.After(e.until) {
 					break
@@ -398,6 +441,9 @@ func (h *cronHistory) cover(name string, m *cronModel, info dispatch.CronInfo) {
 				h.bad("trigger %s, epoch %d: slot %v is lost, it was changed at %v", name, n, next, e.until)
 			}
 			continue
+		}
+		for !info.Next.Equal(next) && m.filled[next.UnixMilli()].Outcome != "" {
+			next = m.after(e.schedule, next)
 		}
 		if !info.Next.IsZero() && !info.Next.Equal(next) && !(first && info.Next.After(e.made)) {
 			h.bad("trigger %s: next is %v, the log says %v (since %v)", name, info.Next, next, e.since)

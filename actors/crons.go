@@ -233,6 +233,7 @@ func copyState(to, from *storage.Trigger) {
 	to.LastEndedAt, to.LastError = from.LastEndedAt, from.LastError
 	to.LastSuccess, to.LastSuccessSeq, to.LastSuccessAt = from.LastSuccess, from.LastSuccessSeq, from.LastSuccessAt
 	to.HeldJob, to.Started, to.Marks, to.Spent = from.HeldJob, from.Started, from.Marks, from.Spent
+	to.Backfill = from.Backfill
 }
 
 // definition is the trigger without its state.
@@ -278,6 +279,7 @@ func (p *planner) redefine(w storage.JobWriter, t, plan storage.Trigger, wall, n
 	if t.Spec != plan.Spec || t.Zone != plan.Zone && !interval {
 		t.Anchor = wall.Truncate(time.Millisecond).UTC() // also: no slot of the new spec is before this
 		blur(t.Spent)
+		endBackfill(&t, storage.BackfillChanged, now)
 	}
 	copyState(&plan, &t)
 	return p.wind(w, &plan, wall, now)

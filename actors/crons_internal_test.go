@@ -15,7 +15,7 @@ func TestG22_ATriggerIsItsDefinitionAndItsState(t *testing.T) {
 		CatchUp: storage.CatchUp{Mode: storage.CatchUpAll}, Retry: &storage.Retry{Limit: 1}, LastError: &storage.JobError{Code: "c"},
 		CreatedAt: time.Unix(1, 0), Anchor: time.Unix(1, 0), Next: time.Unix(1, 0), Decided: time.Unix(1, 0), LastSlot: time.Unix(1, 0),
 		LastEndedAt: time.Unix(1, 0), LastSuccess: time.Unix(1, 0), LastSuccessAt: time.Unix(1, 0), Args: []byte("1"), Claims: []byte("1"),
-		Marks: []storage.TriggerMark{{Era: 1}}, Tags: []string{"x"}, Spent: []storage.SlotSpan{{Merged: true}},
+		Marks: []storage.TriggerMark{{Era: 1}}, Tags: []string{"x"}, Spent: []storage.SlotSpan{{Merged: true}}, Backfill: &storage.Backfill{Slots: 1},
 	}
 	v := reflect.ValueOf(&filled).Elem()
 	for i := range v.NumField() {

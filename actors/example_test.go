@@ -245,6 +245,41 @@ func ExampleOptions_crons() {
 	// Output: at 03:00 every day, UTC
 }
 
+// A report that is made late is run for the days before, each as the tick of its slot.
+func ExampleApp_Scheduler_backfill() {
+	reg := dispatch.NewRegistry()
+	report := dispatch.InternalAction[dispatch.None, dispatch.None]("site:report")
+	days := make(chan time.Time)
+	report.Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (dispatch.None, error) {
+		days <- ctx.Tick.Slot
+		return dispatch.None{}, nil
+	})
+	withEngine(actors.Options{Functions: reg}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		crons := app.Scheduler(ctx).Crons()
+		if err := crons.Create(dispatch.Trigger{Name: "daily", Schedule: cron.Daily(3, 0), Call: report.With(dispatch.None{})}); err != nil {
+			return err
+		}
+		backfill, err := crons.Backfill("daily", dispatch.Backfill{
+			From: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2024, 1, 3, 0, 0, 0, 0, time.UTC),
+			Reason: "the report is new",
+		})
+		if err != nil {
+			return err
+		}
+		for range backfill.Slots {
+			fmt.Println((<-days).Format(time.DateTime))
+		}
+		return nil
+	})
+	// Output:
+	// 2024-01-01 03:00:00
+	// 2024-01-02 03:00:00
+}
+
 // A trigger whose function does not exist fails fast: Open refuses it, and names it.
 func ExampleOptions_cronsWithoutFunction() {
 	withEngine(actors.Options{Crons: []dispatch.Trigger{

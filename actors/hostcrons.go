@@ -72,6 +72,29 @@ func (c remoteCrons) RunNow(name string) (storage.JobID, error) {
 	return id, nil
 }
 
+// Backfill implements dispatch.Crons. It is durable when it returns.
+func (c remoteCrons) Backfill(name string, of dispatch.Backfill) (storage.Backfill, error) {
+	var b storage.Backfill // the actor's, until it answers
+	err := c.change(func(crons dispatch.Crons) (err error) {
+		b, err = crons.Backfill(name, of)
+		return err
+	})
+	if err != nil {
+		return storage.Backfill{}, err
+	}
+	return b, nil
+}
+
+// CancelBackfill implements dispatch.Crons. It is durable when it returns.
+func (c remoteCrons) CancelBackfill(name string) (bool, error) {
+	var canceled bool // the actor's, until it answers
+	err := c.change(func(crons dispatch.Crons) (err error) {
+		canceled, err = crons.CancelBackfill(name)
+		return err
+	})
+	return canceled && err == nil, err
+}
+
 // Get implements dispatch.Crons. It reads committed state.
 func (c remoteCrons) Get(name string) (info dispatch.CronInfo, ok bool, err error) {
 	err = c.eng.read(c.ctx, c.app, c.from, func(r storage.Reader) (err error) {

@@ -86,6 +86,9 @@ func (p *planner) replace(w storage.JobWriter, t *storage.Trigger, slot time.Tim
 // tick, neither its trigger nor its function has a policy, and the next tick of
 // the trigger is due by then.
 func (s *scheduler) isPast(tx *storage.Tx, job *storage.Job, at time.Time) bool {
+	if job.Backfill != 0 {
+		return false // no slot to come waits for it
+	}
 	if job.Slot.IsZero() || job.Retry != nil {
 		return false
 	}

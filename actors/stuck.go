@@ -61,11 +61,12 @@ type handle struct{ phase handlerPhase }
 // leftBehind is a handler that was given up and has not returned.
 type leftBehind struct {
 	StuckHandler
-	trigger string
-	tick    bool        // of a slot, not run by hand
-	key     string      // the job's unique key
-	late    bool        // it has overrun its deadline, and was not merely told to stop
-	grace   *time.Timer // of one that leaves
+	trigger  string
+	tick     bool        // of a slot, not run by hand
+	backfill bool        // of a slot that a backfill runs
+	key      string      // the job's unique key
+	late     bool        // it has overrun its deadline, and was not merely told to stop
+	grace    *time.Timer // of one that leaves
 }
 
 // leave notes that the handler has returned, and takes it off the table. was is the phase
@@ -146,18 +147,29 @@ func (rs *runs) leftOf(is func(*leftBehind) bool) *leftBehind {
 }
 
 // ticksLeft counts the handlers of the trigger's ticks that were given up, and of
-// those the ones that leave yet.
+// those, backfills included, the ones that leave yet.
 func (rs *runs) ticksLeft(trigger string) (all, leaving int) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for h, l := range rs.left {
-		if l.tick && l.trigger == trigger {
-			if all++; h.phase == handlerLeaving {
-				leaving++
-			}
+		if l.trigger != trigger {
+			continue
+		}
+		if l.tick {
+			all++
+		}
+		if (l.tick || l.backfill) && h.phase == handlerLeaving {
+			leaving++
 		}
 	}
 	return all, leaving
+}
+
+// backfillLeft says whether a handler was given up of a tick of a backfill of the trigger.
+func (rs *runs) backfillLeft(trigger string) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.leftOf(func(l *leftBehind) bool { return l.backfill && l.trigger == trigger }) != nil
 }
 
 // leftIn counts the stuck handlers of jobs of the pool.
@@ -280,7 +292,7 @@ func (app *appState) leaveBehind(h *handle, l leftBehind, grace time.Duration) {
 func leftOfRun(r *run, late bool) leftBehind {
 	return leftBehind{
 		StuckHandler: StuckHandler{Function: r.path, Job: r.job.ID, Attempt: r.attempt, lane: r.job.Lane()},
-		trigger:      r.job.Trigger, key: r.app.runs.keyOf(&r.job), tick: !r.job.Slot.IsZero(), late: late,
+		trigger:      r.job.Trigger, key: r.app.runs.keyOf(&r.job), tick: !r.job.Slot.IsZero() && r.job.Backfill == 0, backfill: r.job.Backfill != 0, late: late,
 	}
 }
 

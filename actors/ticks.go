@@ -149,7 +149,7 @@ func jitterOf(app storage.AppID, t *storage.Trigger) time.Duration {
 }
 
 // wind gives the trigger the first slot after the instant that has no tick, with a
-// tick, and stores it. A schedule that has no slot left leaves it without, and
+// tick, and its backfill one, and stores it. A schedule that has no slot left leaves it without, and
 // so does a fault, which is stored with it.
 func (p *planner) wind(w storage.JobWriter, t *storage.Trigger, after, now time.Time) error {
 	t.Next, t.NextJob = time.Time{}, ""
@@ -198,6 +198,9 @@ func (p *planner) wind(w storage.JobWriter, t *storage.Trigger, after, now time.
 		if err := p.skip(w, t, from, to, takenReason, now); err != nil {
 			return err
 		}
+	}
+	if err := p.feed(w, t, now); err != nil {
+		return err
 	}
 	return w.PutTrigger(t)
 }
@@ -285,10 +288,18 @@ func (p *planner) look(w storage.JobWriter, job *storage.Job, running []*run, un
 	}
 	c.Waited, c.Left = p.waited(job), p.left(&t)
 	for _, r := range running {
-		if r.job.Slot.IsZero() {
+		switch {
+		case r.job.Slot.IsZero():
 			c.ByHand++
-		} else {
+		case r.job.Backfill != 0:
+			c.Backfill++
+		default:
 			c.Ticks++
+		}
+	}
+	if job.Backfill != 0 && job.Attempts == 0 {
+		if c.Before, err = p.unfinished(w, &t, job, wall); err != nil {
+			return nil, err
 		}
 	}
 	if i := spanOf(t.Spent, t.Next); i >= 0 {
@@ -361,6 +372,8 @@ func (p *planner) apply(w storage.JobWriter, c *ticks.Case, d *ticks.Decision, n
 func (p *planner) applyToAnother(w storage.JobWriter, c *ticks.Case, d *ticks.Decision, now time.Time) error {
 	t, job := c.Trigger, c.Job
 	switch {
+	case d.Verb == ticks.Run && job.Backfill != 0 && t != nil:
+		return p.backfilled(w, t, job, storage.SlotFired, now)
 	case d.Verb == ticks.Hold:
 		_, err := w.HoldJob(job.ID, c.Unrunnable)
 		return err
@@ -376,6 +389,9 @@ func (p *planner) applyToAnother(w storage.JobWriter, c *ticks.Case, d *ticks.De
 	reason := d.Stale
 	if d.Held {
 		reason = heldReason(w, t)
+	}
+	if job.Backfill != 0 {
+		return p.beginAgain(w, t, job, storage.SlotSkipped, reason, now)
 	}
 	return p.relog(w, t, job, storage.SlotSkipped, reason, now)
 }
@@ -406,6 +422,9 @@ func (p *planner) tickOf(tx *storage.Tx, job *storage.Job) dispatch.Tick {
 	tick := dispatch.Tick{Trigger: job.Trigger, Slot: job.Slot}
 	if t, ok, err := tx.JobWriter().System().Trigger(job.Trigger); err == nil && ok {
 		tick.PreviousSuccess = t.LastSuccess
+		if job.Backfill != 0 {
+			tick.PreviousSuccess = p.slotBefore(&t, job.Slot)
+		}
 		if schedule, err := p.schedule(&t); err == nil {
 			tick.Slot, tick.PreviousSuccess = schedule.In(tick.Slot), schedule.In(tick.PreviousSuccess)
 		}

@@ -96,6 +96,9 @@ func (app *appState) waitsUnclaimed(job *storage.Job) (storage.Wait, string) {
 		return storage.WaitPredecessor, tickBefore
 	}
 	_, why := app.shortOfPermits()
+	if job.Backfill != 0 && why == "" {
+		return storage.WaitPredecessor, tickBefore
+	}
 	return storage.WaitOutside, why
 }
 

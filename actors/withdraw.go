@@ -17,6 +17,9 @@ func (p *planner) canceled(w storage.JobWriter, job *storage.Job, now time.Time)
 		return err
 	}
 	const reason = "the tick was canceled"
+	if b := t.Backfill; b != nil && b.Job == job.ID && b.Number == job.Backfill {
+		return p.backfilled(w, &t, job, storage.SlotCanceled, now)
+	}
 	if job.ID != t.NextJob {
 		// It had been claimed, or was to be caught up: its slot is in the log as fired.
 		return p.relog(w, &t, job, storage.SlotCanceled, reason, now)
@@ -34,6 +37,9 @@ func (p *planner) canceled(w storage.JobWriter, job *storage.Job, now time.Time)
 func (p *planner) relog(w storage.JobWriter, t *storage.Trigger, job *storage.Job, outcome storage.SlotOutcome, reason string, now time.Time) error {
 	s := storage.Slot{From: job.Slot, To: job.Slot, Count: 1, Outcome: outcome, Reason: reason, At: now}
 	if outcome == storage.SlotSkipped || outcome == storage.SlotUndone {
+		if job.Backfill != 0 && job.ID != storage.TickID(t.Name, job.Slot) {
+			return w.RelogSlot(t.Name, s) // the slot may have fired before
+		}
 		if err := p.comesAgain(w, t, job.Slot); err != nil {
 			return err
 		}
@@ -90,6 +96,9 @@ func (p *planner) withdraw(w storage.JobWriter, t *storage.Trigger, reason strin
 				return err
 			}
 		}
+	}
+	if err := p.withdrawBackfill(w, t, reason, changed, now); err != nil {
+		return err
 	}
 	for _, r := range p.runs.ofTrigger(t.Name) {
 		if err := p.recall(w, t, &r.job, reason, changed, wall, now); err != nil {

@@ -46,7 +46,7 @@ func (j JobRun) IdempotencyKey() string {
 type Tick struct {
 	Trigger         string
 	Slot            time.Time // the slot; zero if the trigger was run by hand
-	PreviousSuccess time.Time // the latest slot whose tick had succeeded when this one was claimed; zero if none had
+	PreviousSuccess time.Time // the latest slot whose tick had succeeded when this one was claimed; zero if none had; in a backfill the slot before
 }
 
 // QueryCtx is what a query runs with. It is good until the handler returns.

@@ -51,7 +51,7 @@
 // # Names
 //
 // For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After,
-// AsCaller, AsError, At, AtMostOnce, Auth, Backoff, Because, Call, Caller, ChangeOption,
+// AsCaller, AsError, At, AtMostOnce, Auth, Backfill, Backoff, Because, Call, Caller, ChangeOption,
 // Code, Codes, CronInfo, Crons, Deadline, DefaultLimit, DefaultRetry, Defaults, DueAt,
 // DueIn, Error, Errorf, ExpiresAfter, Formerly, FunctionOption, HandlerRun,
 // HoldWhileStuck, ID, Identity, InPool, InternalAction, InternalMutation, InternalQuery,

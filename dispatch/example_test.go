@@ -590,6 +590,21 @@ func ExampleCrons() {
 	// Output: at 09:00 on Monday to Friday, Europe/Rome
 }
 
+// A trigger is run for the month before it was made.
+func ExampleCrons_backfill() {
+	run(func(ctx *dispatch.MutationCtx) (string, error) {
+		err := ctx.Scheduler.Crons().Create(dispatch.Trigger{Name: "digest", Schedule: cron.Daily(9, 0), Call: sendMail.With(message{"digest"})})
+		if err != nil {
+			return "", err
+		}
+		backfill, err := ctx.Scheduler.Crons().Backfill("digest", dispatch.Backfill{
+			From: ctx.Now.Add(-30 * 24 * time.Hour), To: ctx.Now, Reason: "the digest is new",
+		})
+		return fmt.Sprint(backfill.Slots, " slots"), err
+	})
+	// Output: 30 slots
+}
+
 // A function that was renamed is still reached by its former path, so that jobs
 // stored under it run.
 func ExampleFormerly() {

@@ -595,6 +595,8 @@ type Job struct {
 	// put_off_since_ms.
 	Postponed     uint32 `protobuf:"varint,60,opt,name=postponed,proto3" json:"postponed,omitempty"`
 	PutOffSinceMs int64  `protobuf:"varint,61,opt,name=put_off_since_ms,json=putOffSinceMs,proto3" json:"put_off_since_ms,omitempty"`
+	// Backfill is the number of the backfill that the tick is of; 0 is none.
+	Backfill      uint64 `protobuf:"varint,90,opt,name=backfill,proto3" json:"backfill,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -905,6 +907,13 @@ func (x *Job) GetPostponed() uint32 {
 func (x *Job) GetPutOffSinceMs() int64 {
 	if x != nil {
 		return x.PutOffSinceMs
+	}
+	return 0
+}
+
+func (x *Job) GetBackfill() uint64 {
+	if x != nil {
+		return x.Backfill
 	}
 	return 0
 }
@@ -1588,7 +1597,9 @@ type Trigger struct {
 	// Started is the epoch of the volume in which it last did.
 	Started uint64 `protobuf:"varint,44,opt,name=started,proto3" json:"started,omitempty"`
 	// Tags are those of its ticks.
-	Tags          []string `protobuf:"bytes,53,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,53,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Backfill is the latest that was asked for; absent means none ever was.
+	Backfill      *Backfill `protobuf:"bytes,60,opt,name=backfill,proto3" json:"backfill,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1896,6 +1907,160 @@ func (x *Trigger) GetTags() []string {
 	return nil
 }
 
+func (x *Trigger) GetBackfill() *Backfill {
+	if x != nil {
+		return x.Backfill
+	}
+	return nil
+}
+
+// Backfill is a request that a trigger be run for slots that have passed.
+type Backfill struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number tells it from the trigger's others.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// The slots are those in [from_ms, to_ms); slots is how many there are.
+	FromMs int64  `protobuf:"varint,2,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs   int64  `protobuf:"varint,3,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	Slots  uint32 `protobuf:"varint,4,opt,name=slots,proto3" json:"slots,omitempty"`
+	// Again: slots that have run already run once more.
+	Again     bool   `protobuf:"varint,5,opt,name=again,proto3" json:"again,omitempty"`
+	Reason    string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	AskedAtMs int64  `protobuf:"varint,7,opt,name=asked_at_ms,json=askedAtMs,proto3" json:"asked_at_ms,omitempty"`
+	// Begun counts the slots whose tick has begun.
+	Begun uint32 `protobuf:"varint,8,opt,name=begun,proto3" json:"begun,omitempty"`
+	// Next is where it goes on. Job is the tick that has not begun, held the one that is held.
+	NextMs int64  `protobuf:"varint,9,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	Job    string `protobuf:"bytes,10,opt,name=job,proto3" json:"job,omitempty"`
+	Held   string `protobuf:"bytes,11,opt,name=held,proto3" json:"held,omitempty"`
+	// Outcome is how it ended; empty while it goes on.
+	Outcome       string `protobuf:"bytes,12,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	EndedAtMs     int64  `protobuf:"varint,13,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Backfill) Reset() {
+	*x = Backfill{}
+	mi := &file_carillon_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Backfill) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Backfill) ProtoMessage() {}
+
+func (x *Backfill) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Backfill.ProtoReflect.Descriptor instead.
+func (*Backfill) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Backfill) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Backfill) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *Backfill) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+func (x *Backfill) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *Backfill) GetAgain() bool {
+	if x != nil {
+		return x.Again
+	}
+	return false
+}
+
+func (x *Backfill) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Backfill) GetAskedAtMs() int64 {
+	if x != nil {
+		return x.AskedAtMs
+	}
+	return 0
+}
+
+func (x *Backfill) GetBegun() uint32 {
+	if x != nil {
+		return x.Begun
+	}
+	return 0
+}
+
+func (x *Backfill) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *Backfill) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *Backfill) GetHeld() string {
+	if x != nil {
+		return x.Held
+	}
+	return ""
+}
+
+func (x *Backfill) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Backfill) GetEndedAtMs() int64 {
+	if x != nil {
+		return x.EndedAtMs
+	}
+	return 0
+}
+
 // TriggerMark is how far a trigger had come when the first slot was decided in a clock
 // era.
 type TriggerMark struct {
@@ -1910,7 +2075,7 @@ type TriggerMark struct {
 
 func (x *TriggerMark) Reset() {
 	*x = TriggerMark{}
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2087,7 @@ func (x *TriggerMark) String() string {
 func (*TriggerMark) ProtoMessage() {}
 
 func (x *TriggerMark) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2100,7 @@ func (x *TriggerMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerMark.ProtoReflect.Descriptor instead.
 func (*TriggerMark) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{14}
+	return file_carillon_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TriggerMark) GetEra() uint64 {
@@ -1979,7 +2144,7 @@ type SlotSpan struct {
 
 func (x *SlotSpan) Reset() {
 	*x = SlotSpan{}
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2156,7 @@ func (x *SlotSpan) String() string {
 func (*SlotSpan) ProtoMessage() {}
 
 func (x *SlotSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2169,7 @@ func (x *SlotSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotSpan.ProtoReflect.Descriptor instead.
 func (*SlotSpan) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{15}
+	return file_carillon_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SlotSpan) GetFromMs() int64 {
@@ -2048,7 +2213,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2225,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2238,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{16}
+	return file_carillon_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Slot) GetVersion() uint32 {
@@ -2143,7 +2308,7 @@ type Losses struct {
 
 func (x *Losses) Reset() {
 	*x = Losses{}
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2320,7 @@ func (x *Losses) String() string {
 func (*Losses) ProtoMessage() {}
 
 func (x *Losses) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2333,7 @@ func (x *Losses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Losses.ProtoReflect.Descriptor instead.
 func (*Losses) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{17}
+	return file_carillon_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Losses) GetVersion() uint32 {
@@ -2199,7 +2364,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2211,7 +2376,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2224,7 +2389,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{18}
+	return file_carillon_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Loss) GetAtMs() int64 {
@@ -2266,7 +2431,7 @@ type Clock struct {
 
 func (x *Clock) Reset() {
 	*x = Clock{}
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2443,7 @@ func (x *Clock) String() string {
 func (*Clock) ProtoMessage() {}
 
 func (x *Clock) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2456,7 @@ func (x *Clock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clock.ProtoReflect.Descriptor instead.
 func (*Clock) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{19}
+	return file_carillon_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Clock) GetVersion() uint32 {
@@ -2326,7 +2491,7 @@ type Era struct {
 
 func (x *Era) Reset() {
 	*x = Era{}
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2338,7 +2503,7 @@ func (x *Era) String() string {
 func (*Era) ProtoMessage() {}
 
 func (x *Era) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2351,7 +2516,7 @@ func (x *Era) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Era.ProtoReflect.Descriptor instead.
 func (*Era) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{20}
+	return file_carillon_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Era) GetId() uint64 {
@@ -2402,7 +2567,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +2579,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +2592,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{21}
+	return file_carillon_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -2458,7 +2623,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2635,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2648,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{22}
+	return file_carillon_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TableIndex) GetName() string {
@@ -2525,7 +2690,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2702,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2715,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{23}
+	return file_carillon_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -2578,7 +2743,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2755,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2768,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{24}
+	return file_carillon_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -2631,7 +2796,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2808,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2821,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{25}
+	return file_carillon_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -2687,7 +2852,7 @@ type BackupHeader struct {
 
 func (x *BackupHeader) Reset() {
 	*x = BackupHeader{}
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2864,7 @@ func (x *BackupHeader) String() string {
 func (*BackupHeader) ProtoMessage() {}
 
 func (x *BackupHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2877,7 @@ func (x *BackupHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupHeader.ProtoReflect.Descriptor instead.
 func (*BackupHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{26}
+	return file_carillon_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BackupHeader) GetVersion() uint32 {
@@ -2763,7 +2928,7 @@ type BackupRows struct {
 
 func (x *BackupRows) Reset() {
 	*x = BackupRows{}
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2775,7 +2940,7 @@ func (x *BackupRows) String() string {
 func (*BackupRows) ProtoMessage() {}
 
 func (x *BackupRows) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2788,7 +2953,7 @@ func (x *BackupRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRows.ProtoReflect.Descriptor instead.
 func (*BackupRows) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{27}
+	return file_carillon_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BackupRows) GetVolume() uint32 {
@@ -2831,7 +2996,7 @@ type BackupRecord struct {
 
 func (x *BackupRecord) Reset() {
 	*x = BackupRecord{}
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2843,7 +3008,7 @@ func (x *BackupRecord) String() string {
 func (*BackupRecord) ProtoMessage() {}
 
 func (x *BackupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2856,7 +3021,7 @@ func (x *BackupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRecord.ProtoReflect.Descriptor instead.
 func (*BackupRecord) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{28}
+	return file_carillon_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BackupRecord) GetVolume() uint32 {
@@ -2891,7 +3056,7 @@ type BackupEnd struct {
 
 func (x *BackupEnd) Reset() {
 	*x = BackupEnd{}
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +3068,7 @@ func (x *BackupEnd) String() string {
 func (*BackupEnd) ProtoMessage() {}
 
 func (x *BackupEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +3081,7 @@ func (x *BackupEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupEnd.ProtoReflect.Descriptor instead.
 func (*BackupEnd) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{29}
+	return file_carillon_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BackupEnd) GetRows() uint64 {
@@ -2945,7 +3110,7 @@ type BackupPosition struct {
 
 func (x *BackupPosition) Reset() {
 	*x = BackupPosition{}
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2957,7 +3122,7 @@ func (x *BackupPosition) String() string {
 func (*BackupPosition) ProtoMessage() {}
 
 func (x *BackupPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2970,7 +3135,7 @@ func (x *BackupPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPosition.ProtoReflect.Descriptor instead.
 func (*BackupPosition) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{30}
+	return file_carillon_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BackupPosition) GetVersion() uint32 {
@@ -3005,7 +3170,7 @@ type BackupPlace struct {
 
 func (x *BackupPlace) Reset() {
 	*x = BackupPlace{}
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +3182,7 @@ func (x *BackupPlace) String() string {
 func (*BackupPlace) ProtoMessage() {}
 
 func (x *BackupPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,7 +3195,7 @@ func (x *BackupPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPlace.ProtoReflect.Descriptor instead.
 func (*BackupPlace) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{31}
+	return file_carillon_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BackupPlace) GetSeq() uint64 {
@@ -3079,7 +3244,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xc6\t\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xe2\t\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -3125,7 +3290,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06parent\x189 \x01(\fR\x06parent\x12\x12\n" +
 	"\x04once\x18: \x01(\tR\x04once\x12\x1c\n" +
 	"\tpostponed\x18< \x01(\rR\tpostponed\x12'\n" +
-	"\x10put_off_since_ms\x18= \x01(\x03R\rputOffSinceMs\"\x82\x02\n" +
+	"\x10put_off_since_ms\x18= \x01(\x03R\rputOffSinceMs\x12\x1a\n" +
+	"\bbackfill\x18Z \x01(\x04R\bbackfill\"\x82\x02\n" +
 	"\x06Unique\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
 	"\x06policy\x18\x02 \x01(\x0e2\x16.carillon.UniquePolicyR\x06policy\x12\x19\n" +
@@ -3173,7 +3339,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
 	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x14\n" +
-	"\x05token\x18\x05 \x01(\x04R\x05token\"\xe5\t\n" +
+	"\x05token\x18\x05 \x01(\x04R\x05token\"\x95\n" +
+	"\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -3220,7 +3387,23 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05spent\x18* \x03(\v2\x12.carillon.SlotSpanR\x05spent\x12\x19\n" +
 	"\bat_start\x18+ \x01(\bR\aatStart\x12\x18\n" +
 	"\astarted\x18, \x01(\x04R\astarted\x12\x12\n" +
-	"\x04tags\x185 \x03(\tR\x04tags\"\x90\x01\n" +
+	"\x04tags\x185 \x03(\tR\x04tags\x12.\n" +
+	"\bbackfill\x18< \x01(\v2\x12.carillon.BackfillR\bbackfill\"\xc3\x02\n" +
+	"\bBackfill\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x17\n" +
+	"\afrom_ms\x18\x02 \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\x03 \x01(\x03R\x04toMs\x12\x14\n" +
+	"\x05slots\x18\x04 \x01(\rR\x05slots\x12\x14\n" +
+	"\x05again\x18\x05 \x01(\bR\x05again\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1e\n" +
+	"\vasked_at_ms\x18\a \x01(\x03R\taskedAtMs\x12\x14\n" +
+	"\x05begun\x18\b \x01(\rR\x05begun\x12\x17\n" +
+	"\anext_ms\x18\t \x01(\x03R\x06nextMs\x12\x10\n" +
+	"\x03job\x18\n" +
+	" \x01(\tR\x03job\x12\x12\n" +
+	"\x04held\x18\v \x01(\tR\x04held\x12\x18\n" +
+	"\aoutcome\x18\f \x01(\tR\aoutcome\x12\x1e\n" +
+	"\vended_at_ms\x18\r \x01(\x03R\tendedAtMs\"\x90\x01\n" +
 	"\vTriggerMark\x12\x10\n" +
 	"\x03era\x18\x01 \x01(\x04R\x03era\x12\x1d\n" +
 	"\n" +
@@ -3332,7 +3515,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -3351,24 +3534,25 @@ var file_carillon_proto_goTypes = []any{
 	(*Attempt)(nil),        // 14: carillon.Attempt
 	(*Claim)(nil),          // 15: carillon.Claim
 	(*Trigger)(nil),        // 16: carillon.Trigger
-	(*TriggerMark)(nil),    // 17: carillon.TriggerMark
-	(*SlotSpan)(nil),       // 18: carillon.SlotSpan
-	(*Slot)(nil),           // 19: carillon.Slot
-	(*Losses)(nil),         // 20: carillon.Losses
-	(*Loss)(nil),           // 21: carillon.Loss
-	(*Clock)(nil),          // 22: carillon.Clock
-	(*Era)(nil),            // 23: carillon.Era
-	(*Table)(nil),          // 24: carillon.Table
-	(*TableIndex)(nil),     // 25: carillon.TableIndex
-	(*ExportHeader)(nil),   // 26: carillon.ExportHeader
-	(*ExportEntry)(nil),    // 27: carillon.ExportEntry
-	(*ExportTrailer)(nil),  // 28: carillon.ExportTrailer
-	(*BackupHeader)(nil),   // 29: carillon.BackupHeader
-	(*BackupRows)(nil),     // 30: carillon.BackupRows
-	(*BackupRecord)(nil),   // 31: carillon.BackupRecord
-	(*BackupEnd)(nil),      // 32: carillon.BackupEnd
-	(*BackupPosition)(nil), // 33: carillon.BackupPosition
-	(*BackupPlace)(nil),    // 34: carillon.BackupPlace
+	(*Backfill)(nil),       // 17: carillon.Backfill
+	(*TriggerMark)(nil),    // 18: carillon.TriggerMark
+	(*SlotSpan)(nil),       // 19: carillon.SlotSpan
+	(*Slot)(nil),           // 20: carillon.Slot
+	(*Losses)(nil),         // 21: carillon.Losses
+	(*Loss)(nil),           // 22: carillon.Loss
+	(*Clock)(nil),          // 23: carillon.Clock
+	(*Era)(nil),            // 24: carillon.Era
+	(*Table)(nil),          // 25: carillon.Table
+	(*TableIndex)(nil),     // 26: carillon.TableIndex
+	(*ExportHeader)(nil),   // 27: carillon.ExportHeader
+	(*ExportEntry)(nil),    // 28: carillon.ExportEntry
+	(*ExportTrailer)(nil),  // 29: carillon.ExportTrailer
+	(*BackupHeader)(nil),   // 30: carillon.BackupHeader
+	(*BackupRows)(nil),     // 31: carillon.BackupRows
+	(*BackupRecord)(nil),   // 32: carillon.BackupRecord
+	(*BackupEnd)(nil),      // 33: carillon.BackupEnd
+	(*BackupPosition)(nil), // 34: carillon.BackupPosition
+	(*BackupPlace)(nil),    // 35: carillon.BackupPlace
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -3382,18 +3566,19 @@ var file_carillon_proto_depIdxs = []int32{
 	12, // 8: carillon.Trigger.retry:type_name -> carillon.Retry
 	1,  // 9: carillon.Trigger.last_state:type_name -> carillon.JobState
 	13, // 10: carillon.Trigger.last_error:type_name -> carillon.JobError
-	17, // 11: carillon.Trigger.marks:type_name -> carillon.TriggerMark
-	18, // 12: carillon.Trigger.spent:type_name -> carillon.SlotSpan
-	21, // 13: carillon.Losses.losses:type_name -> carillon.Loss
-	23, // 14: carillon.Clock.eras:type_name -> carillon.Era
-	25, // 15: carillon.Table.indexes:type_name -> carillon.TableIndex
-	2,  // 16: carillon.TableIndex.state:type_name -> carillon.IndexState
-	34, // 17: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	18, // 11: carillon.Trigger.marks:type_name -> carillon.TriggerMark
+	19, // 12: carillon.Trigger.spent:type_name -> carillon.SlotSpan
+	17, // 13: carillon.Trigger.backfill:type_name -> carillon.Backfill
+	22, // 14: carillon.Losses.losses:type_name -> carillon.Loss
+	24, // 15: carillon.Clock.eras:type_name -> carillon.Era
+	26, // 16: carillon.Table.indexes:type_name -> carillon.TableIndex
+	2,  // 17: carillon.TableIndex.state:type_name -> carillon.IndexState
+	35, // 18: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -3407,7 +3592,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

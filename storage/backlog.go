@@ -8,13 +8,15 @@ import (
 )
 
 // The backlog of a trigger is its pending ticks before the next one: ticks that have had
-// an attempt and wait for another, and ticks that are caught up and have not begun. An
-// index lists them, so that the next tick knows of them after a restart, too.
+// an attempt and wait for another, ticks that are caught up and have not begun, and those
+// of backfills. An index lists them, so that the next tick knows of them after a restart, too.
 //
-//	number ‖ 'b' ‖ trigger ‖ 0 ‖ begun or late ‖ slot     job, if it has not the id of the slot
+//	number ‖ 'b' ‖ trigger ‖ 0 ‖ begun or late ‖ slot              job, if it has not the id of the slot
+//	number ‖ 'b' ‖ trigger ‖ 0 ‖ 'f' ‖ number of backfill ‖ slot   the same
 const (
-	backlogBegun byte = 'b'
-	backlogLate  byte = 'l'
+	backlogBegun    byte = 'b'
+	backlogLate     byte = 'l'
+	backlogBackfill byte = 'f'
 )
 
 func (n keyspace) backlog(trigger string, kind byte) []byte {
@@ -28,6 +30,9 @@ func (n keyspace) backlogKey(job *Job) []byte {
 	switch {
 	case job.Trigger == "" || job.Slot.IsZero():
 		return nil
+	case job.Backfill != 0:
+		key := binary.BigEndian.AppendUint64(n.backlog(job.Trigger, backlogBackfill), job.Backfill)
+		return binary.BigEndian.AppendUint64(key, uint64(msOf(job.Slot)))
 	case job.Attempts > 0:
 	case job.CaughtUp && len(job.History) == 0:
 		kind = backlogLate
@@ -90,6 +95,12 @@ func (s System) Begun(trigger string, limit int) ([]Job, error) {
 // yet, by slot, up to limit of them.
 func (s System) Late(trigger string, limit int) ([]Job, error) {
 	return s.ofBacklog(trigger, backlogLate, limit)
+}
+
+// Backfilling returns the ticks of the trigger that backfills have made and that are pending
+// or running, by backfill and slot, up to limit of them.
+func (s System) Backfilling(trigger string, limit int) ([]Job, error) {
+	return s.ofBacklog(trigger, backlogBackfill, limit)
 }
 
 func (s System) ofBacklog(trigger string, kind byte, limit int) ([]Job, error) {

@@ -20,16 +20,16 @@
 //
 // # Names
 //
-// For functions and their hosts: AppID, Attempt, BackupInfo, Cancellation, CatchUp,
+// For functions and their hosts: AppID, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, MaxCatchUp, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// JobID, JobPage, MaxBackfill, MaxCatchUp, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Overlap, Pause, PriorityStep, Query, Reader, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Told,
 // Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
 //
-// For engines, and they change with the engine: App, Change, CheckPoolKey, CheckPoolName,
+// For engines, and they change with the engine: App, BackfillID, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // Controls, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
 // Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,

@@ -149,10 +149,20 @@ func (tx *Tx) unhold(job *Job, trigger *Trigger) {
 // noteHeld has the trigger (nil: there is none) of a tick keep which of its ticks is
 // held, if that was another before.
 func (tx *Tx) noteHeld(job *Job, t *Trigger, was, is JobID) {
-	if t == nil || job.Slot.IsZero() || t.HeldJob != was {
+	if t == nil || job.Slot.IsZero() {
 		return
 	}
-	t.HeldJob = is
+	held := &t.HeldJob
+	if job.Backfill != 0 {
+		if t.Backfill == nil {
+			return
+		}
+		held = &t.Backfill.Held
+	}
+	if *held != was {
+		return
+	}
+	*held = is
 	tx.put(tx.app.keys.name(tagTrigger, t.Name), encodeTrigger(t))
 }
 
@@ -223,6 +233,9 @@ func (tx *Tx) ExpireHeld(before time.Time, limit int) (n int, more bool, err err
 		job.Error = &JobError{Code: "failed_precondition", Message: errorText(
 			fmt.Sprintf("held since %s: %s", job.HeldAt.Format(time.RFC3339), job.Reason))}
 		tx.unhold(job, trigger)
+		if trigger != nil {
+			trigger.Backfill.MoveOn(job)
+		}
 		tx.finish(job, StateFailed, trigger, key)
 		return true, nil
 	})

@@ -68,6 +68,7 @@ type Job struct {
 	Trigger  string    // the cron trigger the job is a tick of; "" if it is none
 	Slot     time.Time // the slot the tick stands for; zero if it was run by hand
 	CaughtUp bool      // the slot had passed when the tick was made
+	Backfill uint64    // the number of the backfill that the tick is of (Backfill.Number); 0: of none
 
 	Unique   *Unique // the key that it is the only job of; nil: it has none
 	Revision int     // how often another call took its place (UniqueReplace) after an attempt had begun

@@ -208,6 +208,9 @@ func (c *jobCheck) trigger(name string, value []byte) {
 	case t.NextJob != "" && (t.NextJob != t.tickID() || c.byID[t.NextJob] != tagQueue):
 		c.bad("trigger %s: the tick %s of slot %v is not pending", t.Name, t.NextJob, t.Next)
 	}
+	if b := t.Backfill; b != nil && b.Job != "" && (!b.Active() || c.byID[b.Job] != tagQueue && c.byID[b.Job] != tagHeld) {
+		c.bad("trigger %s: the tick %s of its backfill is not pending", t.Name, b.Job)
+	}
 }
 
 func (c *jobCheck) slot(key string, value []byte) {

@@ -21,7 +21,7 @@ import (
 //	number ‖ 'k' ‖ job id                      region ‖ place, unless the id says it
 //	number ‖ 'c' ‖ trigger                     cron trigger
 //	number ‖ 'l' ‖ trigger ‖ 0 ‖ slot          how the slot ended
-//	number ‖ 'b' ‖ trigger ‖ 0 ‖ kind ‖ slot   (empty) the trigger's backlog: backlog.go
+//	number ‖ 'b' ‖ trigger ‖ 0 ‖ …             the trigger's backlog: backlog.go
 //	number ‖ 'p' ‖ …                           (empty) the job's lanes: lane.go
 //	number ‖ 'e' ‖ …                           (empty) jobs with a NotAfter: notafter.go
 //	number ‖ 'j' ‖ …                           (empty) the job has its turn: ordered.go

@@ -92,6 +92,7 @@ func encodeJob(job *Job) []byte {
 		Revision:      uint32(job.Revision),
 		Parent:        encodeParent(job.Parent),
 		Once:          job.Once,
+		Backfill:      job.Backfill,
 	}
 	p.Pool, p.PoolKey, p.Ordered = job.Pool, job.PoolKey, job.Ordered
 	if job.Priority != DefaultPriority {
@@ -170,6 +171,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Unique:        decodeUnique(r.Unique),
 		Revision:      int(r.Revision),
 		Once:          r.Once,
+		Backfill:      r.Backfill,
 		place:         p,
 	}
 	if r.Priority != 0 {

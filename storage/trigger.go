@@ -100,6 +100,8 @@ type Trigger struct {
 	// Spent are the slots that have fired or were canceled, by instant: they do not come
 	// again, though the wall is set back before them.
 	Spent []SlotSpan
+
+	Backfill *Backfill // the latest that was asked for; nil: none ever was
 }
 
 // TriggerMark is what a trigger was like when the first slot was decided in a clock era.
@@ -212,6 +214,7 @@ func encodeTrigger(t *Trigger) []byte {
 	if e := t.LastError; e != nil {
 		p.LastError = &proto.JobError{Code: e.Code, Message: e.Message}
 	}
+	p.Backfill = encodeBackfill(t.Backfill)
 	return encoded(p.MarshalVT())
 }
 
@@ -249,6 +252,7 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 	if !t.LastEndedAt.IsZero() {
 		t.LastState = stateOf(p.LastState)
 	}
+	t.Backfill = decodeBackfill(p.Backfill)
 	if p.LastError != nil {
 		t.LastError = &JobError{Code: p.LastError.Code, Message: p.LastError.Message}
 	}
@@ -357,9 +361,9 @@ func encodeSlot(s *Slot, rank uint64) []byte {
 
 func (n keyspace) slots(trigger string) []byte { return append(n.name(tagSlot, trigger), 0) }
 
-// PutTrigger stores the trigger, new or changed, in the transaction of w. The
-// engine sees to it that Next and NextJob say the truth. ErrLimit if it is new
-// and the app has MaxTriggers.
+// PutTrigger stores the trigger, new or changed, in the transaction of w, and numbers a
+// new backfill. The engine sees to it that Next and NextJob say the truth, and those of the
+// backfill. ErrLimit if it is new and the app has MaxTriggers.
 func (w JobWriter) PutTrigger(t *Trigger) error {
 	if err := CheckTriggerName(t.Name); err != nil {
 		return err
@@ -392,6 +396,9 @@ func (w JobWriter) PutTrigger(t *Trigger) error {
 		if len(rows) == MaxTriggers {
 			return fmt.Errorf("%w: app %s has %d triggers, as many as it may", ErrLimit, tx.app.id, MaxTriggers)
 		}
+	}
+	if b := t.Backfill; b != nil && b.Number == 0 {
+		b.Number = tx.top().counts.seq + 1 // the first job of it has this number or a later one
 	}
 	data := encodeTrigger(t)
 	if err := w.v.spare(0, 1, len(key)+len(data)); err != nil {
@@ -574,7 +581,7 @@ func (tx *Tx) noteTick(job *Job, state State, t *Trigger) {
 	if state == StateSuccess {
 		t.LastSuccessAt = tx.now
 	}
-	if !job.Slot.IsZero() {
+	if !job.Slot.IsZero() && job.Backfill == 0 {
 		t.LastSlot = job.Slot
 		if state == StateSuccess && job.place.seq > t.LastSuccessSeq {
 			t.LastSuccess, t.LastSuccessSeq = job.Slot, job.place.seq

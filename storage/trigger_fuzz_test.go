@@ -25,6 +25,10 @@ func FuzzTriggerRecord(f *testing.F) {
 		CatchUp: CatchUp{CatchUpAll, 1000, time.Hour}, Jitter: time.Minute, Retry: &Retry{Limit: 3, Linear: true, Base: time.Second},
 		Declared: true, Paused: true, PauseReason: "holidays", CreatedAt: at, Anchor: at, Next: at, NextJob: TickID("x", at), Decided: at,
 		LastSlot: at, LastJob: "j", LastState: StateFailed, LastEndedAt: at, LastError: &JobError{Code: "c", Message: "m"}, LastSuccess: at,
+		Backfill: &Backfill{
+			Number: 4, From: at, To: at, Again: true, Reason: "why", AskedAt: at, Slots: 8, Begun: 7, Next: at, Job: "j", Held: "h",
+			Outcome: BackfillDone, EndedAt: at,
+		},
 	}))
 	// Spans that overflow when they are no longer counted in milliseconds, and counts
 	// that would take for ever.

@@ -38,6 +38,10 @@ func TestG20_TriggerRoundTrip(t *testing.T) {
 		AtStart: true, Started: 3, Tags: []string{"a", "b"},
 		Seq: 1, Marks: []storage.TriggerMark{{Era: 5, Decided: slotAt(3), LastSuccess: slotAt(2), LastSuccessSeq: 4}},
 		Spent: []storage.SlotSpan{{From: slotAt(1), To: slotAt(3), Merged: true}, {From: slotAt(5), To: slotAt(5)}},
+		Backfill: &storage.Backfill{
+			Number: 4, From: slotAt(-9), To: slotAt(-1), Again: true, Reason: "why", AskedAt: slotAt(1), Slots: 8, Begun: 7, Next: slotAt(-2),
+			Held: "cron:full:1:4", Outcome: storage.BackfillDone, EndedAt: slotAt(2),
+		},
 	}
 	// No field is forgotten on its way to the disk: all exported ones are set, but for
 	// Next and NextJob, which a paused trigger has not, and HeldJob, which is held.

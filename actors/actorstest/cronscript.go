@@ -34,6 +34,11 @@ func (s *script) crons(words []string) (string, error) {
 		id, err := crons.RunNow(name)
 		s.h.Settle()
 		return string(id), err
+	case "backfill":
+		return s.backfill(crons, words)
+	case "cancel-backfill":
+		canceled, err := crons.CancelBackfill(name)
+		return fmt.Sprintf("canceled %t", canceled), err
 	case "crons":
 		infos, err := crons.List()
 		var lines []string
@@ -46,6 +51,12 @@ func (s *script) crons(words []string) (string, error) {
 				line += "\n  " + inZone(at.Slot, info.Zone)
 				if !at.At.Equal(at.Slot) {
 					line += ", run at " + inZone(at.At, info.Zone)
+				}
+			}
+			if b := info.Backfill; b != nil {
+				line += fmt.Sprintf("\n  backfill of %s to %s: %d of %d slots begun", inZone(b.From, info.Zone), inZone(b.To, info.Zone), b.Begun, b.Slots)
+				if !b.Active() {
+					line += ", " + string(b.Outcome)
 				}
 			}
 			lines = append(lines, line)
@@ -71,6 +82,30 @@ func (s *script) crons(words []string) (string, error) {
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n"), err
+}
+
+// backfill runs "backfill APP NAME ±D ±D [again] [REASON…]".
+func (s *script) backfill(crons dispatch.Crons, words []string) (string, error) {
+	from, err := time.ParseDuration(arg(words, 3))
+	if err != nil {
+		return "", err
+	}
+	to, err := time.ParseDuration(arg(words, 4))
+	if err != nil {
+		return "", err
+	}
+	of := dispatch.Backfill{From: s.begin.Add(from), To: s.begin.Add(to)}
+	rest := words[5:]
+	if len(rest) > 0 && rest[0] == "again" {
+		of.Again, rest = true, rest[1:]
+	}
+	of.Reason = strings.Join(rest, " ")
+	b, err := crons.Backfill(arg(words, 2), of)
+	if err != nil {
+		return "", err
+	}
+	s.h.Settle()
+	return fmt.Sprintf("%d slots", b.Slots), nil
 }
 
 // cronOf reads "cron APP NAME ZONE [OPTION…] PATH SPEC…".

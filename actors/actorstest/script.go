@@ -55,6 +55,8 @@ import (
 //	recron APP NAME ZONE [OPTION…] PATH SPEC…  give it another definition
 //	crons APP                 the triggers, with their next slots
 //	slots APP NAME            how the slots of a trigger have ended, the oldest first
+//	backfill APP NAME ±D ±D [again] [REASON…]  run it for the slots of a span, from and to since the beginning; prints how many
+//	cancel-backfill APP NAME  prints whether one went on
 //	pause APP NAME REASON… | resume APP NAME | run-now APP NAME | delete APP NAME
 //	pause-work APP SCOPE WHO [REASON…] | resume-work APP SCOPE  of app, function=PATH or pool=NAME[/KEY]
 //	pauses APP                what is paused, by whom, why and since when
@@ -216,7 +218,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete",
+	case "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
 		"pause-work", "resume-work", "pauses", "limit-pool":
 		if err := app.Check(); err != nil {
 			return "", err
@@ -287,7 +289,7 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.schedule(line)
 	case "schedule-many":
 		return s.scheduleMany(line)
-	case "cron", "recron", "crons", "slots", "pause", "resume", "run-now", "delete":
+	case "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete":
 		return s.crons(words)
 	case "pause-work", "resume-work", "pauses", "limit-pool":
 		return s.pauses(words)

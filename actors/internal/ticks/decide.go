@@ -32,6 +32,8 @@ type Case struct {
 
 	// Of the trigger's other ticks:
 	Ticks, ByHand int       // how many run, and how many runs by hand do
+	Backfill      int       // how many of a backfill run
+	Before        bool      // of a tick of a backfill: one of those waits for its retry, is held, or has left a handler
 	Left          int       // handlers that were given up and have not returned
 	Retry         time.Time // the first slot of those that wait for their retry; zero: none does
 }
@@ -80,6 +82,8 @@ func Decide(c *Case) Decision {
 	switch {
 	case c.Job.Slot.IsZero():
 		return Decision{Verb: Run} // it is run by hand
+	case c.Job.Backfill != 0:
+		return c.backfill()
 	case t == nil || c.Job.ID != t.NextJob:
 		return c.another()
 	case c.Fault != nil:
@@ -116,6 +120,28 @@ func (c *Case) another() Decision {
 	case c.Unrunnable != "":
 		return Decision{Verb: Hold}
 	case t == nil || t.Overlap == storage.OverlapAllow:
+		return Decision{Verb: Run}
+	case c.Ticks+c.ByHand+c.Backfill+c.Left > 0, c.Job.Attempts == 0 && !c.Retry.IsZero():
+		return Decision{Verb: Wait}
+	}
+	return Decision{Verb: Run}
+}
+
+// backfill decides about a tick of a backfill: they run one after another, and beside the
+// trigger's other ticks only if those may overlap.
+func (c *Case) backfill() Decision {
+	t := c.Trigger
+	if reason := c.Stale(); reason != "" {
+		return Decision{Verb: Drop, Stale: reason}
+	}
+	switch {
+	case c.Unrunnable != "":
+		return Decision{Verb: Hold}
+	case t == nil:
+		return Decision{Verb: Run}
+	case c.Backfill > 0, c.Before:
+		return Decision{Verb: Wait}
+	case t.Overlap == storage.OverlapAllow:
 		return Decision{Verb: Run}
 	case c.Ticks+c.ByHand+c.Left > 0, c.Job.Attempts == 0 && !c.Retry.IsZero():
 		return Decision{Verb: Wait}
@@ -245,7 +271,7 @@ func (c *Case) overlap() Decision {
 }
 
 // overlaps says why the trigger's next tick would overlap, or "". byHand is true if
-// only with a run by hand, which is no tick and takes no slot.
+// only with a run by hand, or of a backfill, which takes none of the slots to come.
 func (c *Case) overlaps() (reason string, byHand bool) {
 	switch {
 	case c.Ticks > 0:
@@ -254,7 +280,7 @@ func (c *Case) overlaps() (reason string, byHand bool) {
 		return "overlap: the handler of an earlier tick has not returned", false
 	case !c.Retry.IsZero():
 		return "overlap: retry of " + c.Retry.Format(time.RFC3339Nano), false
-	case c.ByHand > 0:
+	case c.ByHand+c.Backfill > 0:
 		return "overlap: a run by hand", true
 	}
 	return "", false

@@ -51,6 +51,12 @@ func TestG19_WhatBecomesOfATick(t *testing.T) {
 		c.Job.ID = storage.StartID("t", 7)
 		c.Trigger.NextJob = c.Job.ID
 	}
+	backfill := func(c *ticks.Case) {
+		c.Job.Backfill, c.Job.CaughtUp = 1, true
+		c.Trigger.NextJob, c.Trigger.Next, c.Trigger.Decided = "next", at(120), at(110)
+	}
+	backfillRuns := func(c *ticks.Case) { c.Backfill = 1 }
+	before := func(c *ticks.Case) { c.Before = true }
 	fires := ticks.Decision{Verb: ticks.Run, Wind: at(10)}
 	queued := ticks.Decision{Verb: ticks.Wait, Queued: true}
 	skipped := func(reason string) ticks.Decision {
@@ -136,6 +142,18 @@ func TestG19_WhatBecomesOfATick(t *testing.T) {
 		{"another one that cannot run", []change{another, caught, cannotRun}, ticks.Decision{Verb: ticks.Hold}},
 		{"another one that cannot run beside a held one", []change{another, caught, cannotRun, held}, ticks.Decision{Verb: ticks.Drop, Held: true}},
 		{"a retry that cannot run beside a held one", []change{another, begun, cannotRun, held}, ticks.Decision{Verb: ticks.Hold}},
+
+		{"a tick of a backfill, however old", []change{backfill, wall(100)}, ticks.Decision{Verb: ticks.Run}},
+		{"a tick of a backfill waits for another one, though they may overlap", []change{backfill, overlap(storage.OverlapAllow), backfillRuns}, ticks.Decision{Verb: ticks.Wait}},
+		{"a tick of a backfill waits for what another one has left", []change{backfill, overlap(storage.OverlapAllow), before}, ticks.Decision{Verb: ticks.Wait}},
+		{"a tick of a backfill waits for a tick", []change{backfill, runs}, ticks.Decision{Verb: ticks.Wait}},
+		{"a tick of a backfill waits for a retry", []change{backfill, retry}, ticks.Decision{Verb: ticks.Wait}},
+		{"a tick of a backfill waits for a run by hand", []change{backfill, byHand}, ticks.Decision{Verb: ticks.Wait}},
+		{"a tick of a backfill beside what it may overlap", []change{backfill, overlap(storage.OverlapAllow), runs, byHand, retry, left}, ticks.Decision{Verb: ticks.Run}},
+		{"a tick of a backfill that cannot run beside a held one", []change{backfill, cannotRun, held}, ticks.Decision{Verb: ticks.Hold}},
+		{"a tick of a backfill whose trigger is paused", []change{backfill, func(c *ticks.Case) { c.Trigger.Paused = true }}, stale("paused")},
+		{"skip: a run of a backfill takes no slot", []change{backfillRuns}, queued},
+		{"a caught-up tick waits for a run of a backfill", []change{another, caught, backfillRuns}, ticks.Decision{Verb: ticks.Wait}},
 
 		{"stale: deleted", []change{func(c *ticks.Case) { c.Trigger = nil }}, stale("the trigger was deleted")},
 		{"stale: of an earlier trigger", []change{another, func(c *ticks.Case) { c.Trigger.CreatedAt = at(1) }}, stale("the trigger was deleted")},
