@@ -156,14 +156,19 @@ func (c *killClient) op(life *killLife) error {
 			d.Fails, ms = max(d.Fails, d.Stuck), 0
 		}
 		last := 0
-		switch pool := []string{"", "", "", "narrow", "line", "rated", "late"}[rand.IntN(7)]; {
+		switch pool := []string{"", "", "", "narrow", "narrow", "line", "line", "line", "rated", "late"}[rand.IntN(10)]; {
 		case pool == "late":
 			d.Late, last = true, 1+rand.IntN(100)
 		case pool != "" && (pool != "rated" || rand.IntN(4) == 0):
 			if d.Lane = killLane(pool, c.n); d.Stuck > 0 {
 				d.Fails, d.Stuck = 0, 0
 			}
-			after, ms = 0, ms/4
+			if pool == "line" && !d.Once {
+				d.Fails = rand.IntN(2)
+			}
+			if after = 0; pool != "narrow" {
+				ms /= 4
+			}
 		}
 		args = map[string]any{"Lane": d.Lane, "LastMs": last, "Key": d.Key, "Ms": ms, "Fails": d.Fails, "Stuck": d.Stuck, "AfterMs": after / 2, "Once": d.Once}
 		if rand.IntN(2) == 0 { // an id that clients of other apps choose too

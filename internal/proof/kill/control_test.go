@@ -26,7 +26,7 @@ var killPools = []*dispatch.Pool{
 }
 
 const (
-	killNarrow = 2
+	killNarrow = 1
 	killRate   = 4
 	killSpan   = time.Second
 
@@ -154,6 +154,8 @@ type killPaused struct {
 
 const killPausedApp = "demo0"
 
+var errKilled = errors.New("the server is killed")
+
 // run pauses and resumes while the loop goes on. What is paused when it ends is resumed.
 func (k *killPauser) run() error {
 	scope := ""
@@ -167,7 +169,10 @@ func (k *killPauser) run() error {
 					}
 					k.pauses = append(k.pauses, killPaused{scope: scope, from: time.Now()})
 				}
-				k.loop.pause(time.Duration(10+rand.IntN(50)) * time.Millisecond)
+				k.loop.pause(time.Duration(10+rand.IntN(200)) * time.Millisecond)
+				if life.over() {
+					return errKilled // and it is to be paused in the next life, too
+				}
 				if err := k.resume(life, scope); err != nil {
 					return err
 				}

@@ -96,6 +96,9 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 		}
 		after := time.Duration(args.AfterMs) * time.Millisecond
 		if args.Lane != "" {
+			if !args.Once {
+				opts[0] = dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 200 * time.Millisecond}) // others come meanwhile
+			}
 			opts = append(opts, inKillLane(args.Lane))
 		}
 		if args.LastMs > 0 {

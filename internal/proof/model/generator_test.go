@@ -64,6 +64,9 @@ func drawProgram(t *rapid.T, acts bool, depth int) program {
 			d.Count = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "count")
 		case "run":
 			o := drawOrder(t, depth-1)
+			if o.Child = rapid.SampledFrom([]string{"", "", "x", "y"}).Draw(t, "child"); o.Child != "" {
+				o.Key = ""
+			}
 			d.Run = &o
 		case "cancel":
 			d.Cancel = fmt.Sprintf("#%d", rapid.IntRange(0, 20).Draw(t, "cancel"))

@@ -75,6 +75,9 @@ func (o *order) placeOptions() (opts []dispatch.RunOption) {
 		}
 		opts = append(opts, dispatch.Unique(o.key(), policy))
 	}
+	if o.Child != "" {
+		opts = append(opts, dispatch.Once(o.Child))
+	}
 	return opts
 }
 
@@ -296,7 +299,7 @@ func beforeScheduleMany(m *model, l *line) {
 	for i, part := range strings.Split(l.rest(2), " ; ") {
 		text := fmt.Sprintf("schedule %s %s", a.id, part)
 		o := orderIn(&line{text: text, words: strings.Fields(text)})
-		want, open := m.refusal(a, o, h.at)
+		want, open := m.refusal(a, r, o, h.at)
 		if maybe = maybe || open; want != "" && refused == "" {
 			refused = want
 		}

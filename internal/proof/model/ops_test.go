@@ -81,13 +81,16 @@ func (a *app) count(key string) int {
 
 // refusal is why an order must be refused; "" is why not. maybe says that it
 // hangs on what happened at this very moment, in an order that nobody has told.
-func (m *model) refusal(a *app, o *order, at time.Time) (code dispatch.Code, maybe bool) {
+func (m *model) refusal(a *app, by *run, o *order, at time.Time) (code dispatch.Code, maybe bool) {
 	policy, retried := o.retry()
+	_, born := a.child(by, o)
 	switch {
 	case m.unknown(o.path()) != "":
 		return m.unknown(o.path()), false
-	case o.Once && !o.Acts, o.Once && retried && policy.MaxAttempts > 1:
+	case o.Once && !o.Acts, o.Once && retried && policy.MaxAttempts > 1, o.onceRefusal(by) != "":
 		return dispatch.CodeInvalidArgument, false
+	case born:
+		return "", false
 	}
 	code, uncertain, decided := m.keyRefusal(a, o, at)
 	if decided && (code != "" || !uncertain) {
@@ -119,7 +122,7 @@ func (m *model) refusal(a *app, o *order, at time.Time) (code dispatch.Code, may
 
 // order is a job that was scheduled, or refused.
 func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *job {
-	want, maybe := m.refusal(a, o, h.at)
+	want, maybe := m.refusal(a, by, o, h.at)
 	got, failed := failedWith(answer)
 	if !failed {
 		got = ""
@@ -130,12 +133,19 @@ func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *
 	if failed {
 		return nil
 	}
+	if id, born := a.child(by, o); born {
+		if id != storage.JobID(answer) {
+			m.found("doubled", "%s was scheduled as job %s, and its parent has job %s under that name", name, answer, id)
+		}
+		return nil
+	}
 	if j, kept := m.keptBy(a, o, name, storage.JobID(answer), h.at); kept {
 		return j
 	}
 	j := newJob(o, storage.JobID(answer), name, ceil(h.wall.Add(span(o.After))), h.at)
 	j.addedBy = by
 	a.add(j)
+	a.bear(by, o, j.id)
 	return j
 }
 

@@ -45,7 +45,8 @@ type order struct {
 	Timeout  string  `json:"timeout,omitempty"`
 	Pool     string  `json:"pool,omitempty"` // or POOL/KEY
 	Priority int     `json:"priority,omitempty"`
-	Key      string  `json:"key,omitempty"` // unique: KEY,keep or KEY,refuse
+	Key      string  `json:"key,omitempty"`   // unique: KEY,keep or KEY,refuse
+	Child    string  `json:"child,omitempty"` // scheduled once under that name, by a job
 	Do       program `json:"do"`
 }
 

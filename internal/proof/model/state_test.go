@@ -132,9 +132,10 @@ type job struct {
 	endedAt    time.Time // the wall when the transaction began in which it ended; zero if that is not known, or was compared
 	run        *run      // the latest
 	canceledBy *run
-	was        *job // before its last attempt was settled
-	mayStart   bool // canceled while it was starting
-	unnamed    bool // its id has named a later job, which was dropped
+	was        *job                     // before its last attempt was settled
+	mayStart   bool                     // canceled while it was starting
+	children   map[string]storage.JobID // what it has scheduled once, by name; replaced as a whole
+	unnamed    bool                     // its id has named a later job, which was dropped
 }
 
 func (j *job) timeout() time.Duration {
