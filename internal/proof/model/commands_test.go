@@ -66,6 +66,7 @@ func commands() []command {
 		{word: "release", draws: 4, make: (*generator).release, before: beforeRelease, after: afterOpening},
 		{word: "advance", draws: 12, make: (*generator).advance},
 		{word: "cancel", draws: 3, make: (*generator).jobCommand, before: beforeCancel},
+		{word: "reschedule", draws: 2, make: (*generator).reschedule, before: beforeReschedule},
 		{word: "retry", draws: 2, make: (*generator).jobCommand, before: beforeRetry},
 		{word: "drop", draws: 1, make: (*generator).jobCommand, before: beforeDrop},
 		{word: "clock", draws: 2, make: (*generator).clock, before: beforeClock},

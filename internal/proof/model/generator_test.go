@@ -221,7 +221,8 @@ func (g *generator) jobCommand(s *step) string {
 			continue
 		}
 		any = append(any, alias)
-		if s.Word == "cancel" && !j.state.Ended() || s.Word != "cancel" && (j.state == storage.StateFailed || j.state == storage.StateHeld) {
+		live := s.Word == "cancel" || s.Word == "reschedule"
+		if live && !j.state.Ended() || !live && (j.state == storage.StateFailed || j.state == storage.StateHeld) {
 			fitting = append(fitting, alias)
 		}
 	}
