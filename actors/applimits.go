@@ -12,6 +12,7 @@ import (
 type AppLimits struct {
 	MaxJobs         int              // instead of Options.MaxJobs
 	MaxArgBytes     int64            // instead of Options.MaxArgBytes
+	MaxResultBytes  int64            // instead of Options.MaxResultBytes
 	Concurrency     int              // instead of Options.AppConcurrency
 	StartsPerSecond int              // instead of Options.AppStartsPerSecond
 	TxLimits        storage.TxLimits // each field instead of that of Options.TxLimits
@@ -21,7 +22,7 @@ type AppLimits struct {
 // logged, and those of every app stand: a slip in a number must not stop an app's jobs.
 func (e *Engine) limitsOf(id storage.AppID) AppLimits {
 	o := &e.opts
-	every := AppLimits{o.MaxJobs, o.MaxArgBytes, o.AppConcurrency, o.AppStartsPerSecond, o.TxLimits}
+	every := AppLimits{o.MaxJobs, o.MaxArgBytes, o.MaxResultBytes, o.AppConcurrency, o.AppStartsPerSecond, o.TxLimits}
 	if e.opts.AppLimits == nil {
 		return every
 	}
@@ -48,6 +49,9 @@ func (e *Engine) limitsOf(id storage.AppID) AppLimits {
 	if own.MaxArgBytes == 0 {
 		own.MaxArgBytes = every.MaxArgBytes
 	}
+	if own.MaxResultBytes == 0 {
+		own.MaxResultBytes = every.MaxResultBytes
+	}
 	return own
 }
 
@@ -67,6 +71,9 @@ func (l *AppLimits) check() error {
 	}
 	if l.MaxArgBytes < 0 {
 		err = errors.Join(err, fmt.Errorf("field MaxArgBytes is %d, want 1 or more", l.MaxArgBytes))
+	}
+	if l.MaxResultBytes < 0 {
+		err = errors.Join(err, fmt.Errorf("field MaxResultBytes is %d, want 1 or more", l.MaxResultBytes))
 	}
 	if l.StartsPerSecond < 0 || l.StartsPerSecond > maxStartRate {
 		err = errors.Join(err, fmt.Errorf("field StartsPerSecond is %d, want 1 to 100,000", l.StartsPerSecond))

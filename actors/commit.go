@@ -78,7 +78,10 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 		tx.Await()
 	}
 	err := tx.Commit(func(err error) {
-		if err != nil {
+		if err == nil {
+			app.eng.waiters.tell(app.id, tx)
+		} else {
+			app.eng.waiters.doubt(app.id)
 			// Noted before the state can be read again.
 			for _, r := range append(runs.ended, runs.stop...) {
 				app.runs.lose(r)

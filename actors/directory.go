@@ -284,6 +284,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.eng.waiters.lookAgain(id, false)
 	ref := &appRef{id: id, fresh: !store.Stored(), listed: make(chan struct{})}
 	if ref.fresh {
 		if _, named := d.eng.declared.of(id); m.answer == nil && !named {
@@ -311,6 +312,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	// Readers do not wait for the SchedulerActor.
 	store.SetMaxJobs(ref.app.limits.MaxJobs)
 	store.SetMaxArgBytes(ref.app.limits.MaxArgBytes)
+	store.SetMaxResultBytes(ref.app.limits.MaxResultBytes)
 	store.SetRetention(d.eng.opts.Retention)
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
 	store.SetRegistry(d.eng.registry)

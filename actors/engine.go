@@ -40,6 +40,7 @@ type Engine struct {
 	cancel  context.CancelCauseFunc
 	closing atomic.Bool
 
+	waiters  waiters
 	overdues overdues
 	aborted  atomic.Bool // by abort: nothing more is written
 	close    sync.Once
@@ -122,7 +123,7 @@ func (o *Options) check() (plans []storage.Trigger, err error) {
 // storage are the options of the store.
 func (o *Options) storage() storage.Options {
 	opts := storage.Options{
-		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs, MaxArgBytes: o.MaxArgBytes,
+		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs, MaxArgBytes: o.MaxArgBytes, MaxResultBytes: o.MaxResultBytes,
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
 		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.Testing.NoSync, Fault: o.Testing.Fault,
 		LogMemory: o.Testing.LogMemory, LogSegment: o.Testing.LogSegment, LogKeep: o.LogKeep,
@@ -226,6 +227,7 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	defer release()
 	err = e.store.Delete(id)
 	if err == nil {
+		e.waiters.lookAgain(id, true)
 		e.overdues.set(id, nil)
 	}
 	return asError(err)
@@ -462,6 +464,7 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	<-e.directory.gone
 	<-e.waker.gone
 	err := closeStore()
+	e.waiters.close()
 	root.Stop(e.broker.self)
 	e.sys.actors.Shutdown()
 	e.timers.Close()

@@ -370,6 +370,31 @@ func ExampleApp_Pause() {
 	// resumed: true paid: 995
 }
 
+// The result of a job is kept with it, and can be waited for.
+func ExampleApp_Wait() {
+	reg := dispatch.NewRegistry()
+	square := dispatch.InternalAction[int, int]("math:square")
+	square.Handle(reg, func(_ *dispatch.ActionCtx, n int) (int, error) { return n * n, nil })
+	withEngine(actors.Options{Functions: reg}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		id, err := app.Scheduler(ctx).RunAfter(0, square.With(12))
+		if err != nil {
+			return err
+		}
+		result, err := square.Await(ctx, app, id) // when the job has ended, durably
+		if err != nil {
+			return err
+		}
+		job, err := app.Wait(ctx, id) // it has ended: at once
+		fmt.Println(result, job.State, string(job.Result))
+		return err
+	})
+	// Output: 144 success 144
+}
+
 // A pool has another limit than the declared one until that is cleared.
 func ExampleApp_LimitPool() {
 	stripe := dispatch.NewPool("stripe", 5)

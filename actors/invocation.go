@@ -42,18 +42,6 @@ func (inv *invocation) reply(r result) {
 	}
 }
 
-// whyNotKept is why the result of the due job cannot be kept, or nil. The operator is
-// told.
-func (inv *invocation) whyNotKept(app *appState) *storage.NotKept {
-	n := &inv.notKept
-	if n.Reason == "" {
-		return nil
-	}
-	app.eng.opts.Logger.Warn("the result of a job is not kept",
-		"app", app.id, "function", inv.Path, "job", inv.Job.ID, "attempt", inv.Job.Attempt, "bytes", n.Bytes, "reason", n.Reason)
-	return n
-}
-
 // source is an action that is running, as what it asks for sees it: once over,
 // nothing more is done for it. Only the holder of the app's turn ends a job's
 // source by a cancel, so that what the action does is wholly before or wholly

@@ -66,6 +66,16 @@ type Options struct {
 	// MaxArgBytes is how many bytes of arguments those jobs may have together; ticks of
 	// triggers are counted and never refused. Default 16 GiB.
 	MaxArgBytes int64
+	// MaxResult is how many bytes of JSON the result of a job may have to be kept with it in
+	// the history, at most 1 MiB; of a larger one its length is kept. Negative: none is kept.
+	// Default 64 KiB.
+	MaxResult int
+	// MaxResultBytes is how many bytes the results in an app's history may have together,
+	// those of up to 256 bytes not counted: a new one takes the place of the oldest.
+	// Default 256 MiB.
+	MaxResultBytes int64
+	// MaxWaiters is how many calls of App.Wait an app may have at once. Default 100,000.
+	MaxWaiters int
 	// TxLimits bound what one mutation writes, with all that is nested in it. The
 	// call that would pass one is refused with resource_exhausted, which a job is
 	// not retried for. Default 10,000 jobs scheduled, 32,000 writes, 16 MiB.
@@ -160,6 +170,11 @@ func (o Options) withDefaults() Options {
 	if o.MaxArgBytes == 0 {
 		o.MaxArgBytes = 16 << 30
 	}
+	setInt(&o.MaxResult, 64<<10)
+	if o.MaxResultBytes == 0 {
+		o.MaxResultBytes = 256 << 20
+	}
+	setInt(&o.MaxWaiters, 100_000)
 	setInt(&o.Concurrency, 1024)
 	setInt(&o.KeepFinished, 100_000)
 	setInt(&o.KeepDead, 100_000)
@@ -215,6 +230,12 @@ func (o Options) validate() error {
 	}
 	if o.MaxApps < 0 {
 		bad("MaxApps", o.MaxApps, "0 or more")
+	}
+	if o.MaxResult > 1<<20 {
+		bad("MaxResult", o.MaxResult, "1 to 1,048,576, or negative")
+	}
+	if o.MaxWaiters < 1 {
+		bad("MaxWaiters", o.MaxWaiters, "1 or more")
 	}
 	if o.KeepFinished < 1 {
 		bad("KeepFinished", o.KeepFinished, "1 or more")

@@ -14,6 +14,7 @@ import (
 type ending struct {
 	run     *run
 	err     error // nil: success
+	result  []byte
 	notKept *storage.NotKept
 	unfit   error // this program cannot run it: the handler has not started
 	unbegun bool  // the handler has not started and was interrupted: no attempt
@@ -129,7 +130,7 @@ func (s *scheduler) applyEnded() {
 func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End {
 	r := end.run
 	if end.err == nil {
-		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: end.notKept}
+		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, Result: end.result, NotKept: end.notKept}
 	}
 	if end.unfit != nil {
 		reason := dispatch.AsError(end.unfit).Message

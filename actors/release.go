@@ -93,7 +93,11 @@ func (s *scheduler) launch(r *run) *invocation {
 	sys, self := s.eng.sys, s.self
 	inv.answer = func(res result) {
 		cancel(nil)
-		sys.tell(self, &jobEnded{ending{run: r, err: res.err, notKept: inv.whyNotKept(s.appState), unfit: inv.stored.Unfit}})
+		end := ending{run: r, err: res.err, unfit: inv.stored.Unfit}
+		if res.err == nil {
+			end.result, end.notKept = s.keep(inv, res.value)
+		}
+		sys.tell(self, &jobEnded{end})
 	}
 	return inv
 }

@@ -183,8 +183,9 @@ func (t *turn) complete(app *appState) error {
 	if err := app.logStart(t.tx, r); err != nil {
 		return err
 	}
+	result, notKept := app.keep(t.inv, t.result.value)
 	_, err := t.tx.EndAttempt(r.job, storage.End{
-		State: storage.StateSuccess, StartedAt: r.startedAt, NotKept: t.inv.whyNotKept(app),
+		State: storage.StateSuccess, StartedAt: r.startedAt, Result: result, NotKept: notKept,
 	})
 	return err
 }

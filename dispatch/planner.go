@@ -117,6 +117,7 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 	if err := o.applyUnique(job); err != nil {
 		return err
 	}
+	job.KeepResult = o.keepResult
 	if o.retry != nil {
 		if err := o.retry.check(); err != nil {
 			return err

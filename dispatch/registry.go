@@ -26,6 +26,7 @@ type Info struct {
 	Defaults []RunOption   // of its jobs that say nothing else
 
 	StrictArgs bool // jobs run only with arguments that fit exactly
+	NoResult   bool // of its jobs that do not say else no result is kept
 
 	Placement // of its jobs that say nothing else
 }

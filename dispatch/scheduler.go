@@ -86,6 +86,7 @@ type runOptions struct {
 	placement  Placement
 	unique     *UniquePolicy
 	once       *string
+	keepResult *bool
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a

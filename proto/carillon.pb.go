@@ -211,8 +211,10 @@ type App struct {
 	ArgBytes uint64 `protobuf:"varint,75,opt,name=arg_bytes,json=argBytes,proto3" json:"arg_bytes,omitempty"`
 	// Controls counts what is paused and the limits of pools that were set at run time.
 	// Paused says that the app as a whole is paused: the alarm index does without it.
-	Controls      uint64 `protobuf:"varint,70,opt,name=controls,proto3" json:"controls,omitempty"`
-	Paused        bool   `protobuf:"varint,71,opt,name=paused,proto3" json:"paused,omitempty"`
+	Controls uint64 `protobuf:"varint,70,opt,name=controls,proto3" json:"controls,omitempty"`
+	Paused   bool   `protobuf:"varint,71,opt,name=paused,proto3" json:"paused,omitempty"`
+	// ResultBytes is how many bytes of results are kept beside the records of their jobs.
+	ResultBytes   uint64 `protobuf:"varint,80,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -350,6 +352,13 @@ func (x *App) GetPaused() bool {
 		return x.Paused
 	}
 	return false
+}
+
+func (x *App) GetResultBytes() uint64 {
+	if x != nil {
+		return x.ResultBytes
+	}
+	return 0
 }
 
 // Pause is why something of an app is paused; its key says what.
@@ -596,7 +605,13 @@ type Job struct {
 	Postponed     uint32 `protobuf:"varint,60,opt,name=postponed,proto3" json:"postponed,omitempty"`
 	PutOffSinceMs int64  `protobuf:"varint,61,opt,name=put_off_since_ms,json=putOffSinceMs,proto3" json:"put_off_since_ms,omitempty"`
 	// Backfill is the number of the backfill that the tick is of; 0 is none.
-	Backfill      uint64 `protobuf:"varint,90,opt,name=backfill,proto3" json:"backfill,omitempty"`
+	Backfill uint64 `protobuf:"varint,90,opt,name=backfill,proto3" json:"backfill,omitempty"`
+	// Result is what the function returned, as JSON, if that is short. Of a longer one result_bytes
+	// is the length: it lies beside the record, unless it has had to give way to later ones.
+	Result      []byte `protobuf:"bytes,80,opt,name=result,proto3" json:"result,omitempty"`
+	ResultBytes int64  `protobuf:"varint,81,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
+	// KeepResult says whether it is to be kept; absent: as the function says.
+	KeepResult    *bool `protobuf:"varint,82,opt,name=keep_result,json=keepResult,proto3,oneof" json:"keep_result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -916,6 +931,27 @@ func (x *Job) GetBackfill() uint64 {
 		return x.Backfill
 	}
 	return 0
+}
+
+func (x *Job) GetResult() []byte {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Job) GetResultBytes() int64 {
+	if x != nil {
+		return x.ResultBytes
+	}
+	return 0
+}
+
+func (x *Job) GetKeepResult() bool {
+	if x != nil && x.KeepResult != nil {
+		return *x.KeepResult
+	}
+	return false
 }
 
 // Unique is a key of which one job is pending at a time.
@@ -3216,7 +3252,7 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\x8a\x03\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xad\x03\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -3233,7 +3269,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\fonce_parents\x18\x15 \x01(\x04R\vonceParents\x12\x1b\n" +
 	"\targ_bytes\x18K \x01(\x04R\bargBytes\x12\x1a\n" +
 	"\bcontrols\x18F \x01(\x04R\bcontrols\x12\x16\n" +
-	"\x06paused\x18G \x01(\bR\x06paused\"d\n" +
+	"\x06paused\x18G \x01(\bR\x06paused\x12!\n" +
+	"\fresult_bytes\x18P \x01(\x04R\vresultBytes\"d\n" +
 	"\x05Pause\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -3244,7 +3281,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xe2\t\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xd3\n" +
+	"\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -3291,7 +3329,12 @@ const file_carillon_proto_rawDesc = "" +
 	"\x04once\x18: \x01(\tR\x04once\x12\x1c\n" +
 	"\tpostponed\x18< \x01(\rR\tpostponed\x12'\n" +
 	"\x10put_off_since_ms\x18= \x01(\x03R\rputOffSinceMs\x12\x1a\n" +
-	"\bbackfill\x18Z \x01(\x04R\bbackfill\"\x82\x02\n" +
+	"\bbackfill\x18Z \x01(\x04R\bbackfill\x12\x16\n" +
+	"\x06result\x18P \x01(\fR\x06result\x12!\n" +
+	"\fresult_bytes\x18Q \x01(\x03R\vresultBytes\x12$\n" +
+	"\vkeep_result\x18R \x01(\bH\x00R\n" +
+	"keepResult\x88\x01\x01B\x0e\n" +
+	"\f_keep_result\"\x82\x02\n" +
 	"\x06Unique\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
 	"\x06policy\x18\x02 \x01(\x0e2\x16.carillon.UniquePolicyR\x06policy\x12\x19\n" +
@@ -3586,6 +3629,7 @@ func file_carillon_proto_init() {
 	if File_carillon_proto != nil {
 		return
 	}
+	file_carillon_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

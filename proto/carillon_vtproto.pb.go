@@ -49,6 +49,13 @@ func (m *App) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.ResultBytes != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ResultBytes))
+		i--
+		dAtA[i] = 0x5
+		i--
+		dAtA[i] = 0x80
+	}
 	if m.ArgBytes != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ArgBytes))
 		i--
@@ -323,6 +330,34 @@ func (m *Job) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x5
 		i--
 		dAtA[i] = 0xd0
+	}
+	if m.KeepResult != nil {
+		i--
+		if *m.KeepResult {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x5
+		i--
+		dAtA[i] = 0x90
+	}
+	if m.ResultBytes != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ResultBytes))
+		i--
+		dAtA[i] = 0x5
+		i--
+		dAtA[i] = 0x88
+	}
+	if len(m.Result) > 0 {
+		i -= len(m.Result)
+		copy(dAtA[i:], m.Result)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Result)))
+		i--
+		dAtA[i] = 0x5
+		i--
+		dAtA[i] = 0x82
 	}
 	if m.Ordered {
 		i--
@@ -2647,6 +2682,9 @@ func (m *App) SizeVT() (n int) {
 	if m.ArgBytes != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.ArgBytes))
 	}
+	if m.ResultBytes != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.ResultBytes))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2851,6 +2889,16 @@ func (m *Job) SizeVT() (n int) {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.PutOffSinceMs))
 	}
 	if m.Ordered {
+		n += 3
+	}
+	l = len(m.Result)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.ResultBytes != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.ResultBytes))
+	}
+	if m.KeepResult != nil {
 		n += 3
 	}
 	if m.Backfill != 0 {
@@ -3982,6 +4030,25 @@ func (m *App) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.ArgBytes |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 80:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ResultBytes", wireType)
+			}
+			m.ResultBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ResultBytes |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -5363,6 +5430,80 @@ func (m *Job) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Ordered = bool(v != 0)
+		case 80:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Result", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Result = append(m.Result[:0], dAtA[iNdEx:postIndex]...)
+			if m.Result == nil {
+				m.Result = []byte{}
+			}
+			iNdEx = postIndex
+		case 81:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ResultBytes", wireType)
+			}
+			m.ResultBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ResultBytes |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 82:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field KeepResult", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			b := bool(v != 0)
+			m.KeepResult = &b
 		case 90:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Backfill", wireType)

@@ -70,7 +70,10 @@ type Job struct {
 	Reason       string            `json:"reason,omitempty"`     // more of that, or why it is held or has expired
 	HeldAt       *time.Time        `json:"heldAt,omitempty"`
 
-	History []storage.Attempt `json:"history,omitempty"` // only where one job is asked for
+	// Only where one job is asked for:
+	History []storage.Attempt `json:"history,omitempty"`
+	Result  json.RawMessage   `json:"result,omitempty"`  // of a success
+	NotKept *storage.NotKept  `json:"notKept,omitempty"` // why it has none
 }
 
 // JobPage is one page of a listing.
@@ -171,7 +174,7 @@ func (h *handler) getJob(_ http.ResponseWriter, r *http.Request, app *actors.App
 		return 0, nil, err
 	}
 	shown := jobOf(&job)
-	shown.History = job.History
+	shown.History, shown.Result, shown.NotKept = job.History, job.Result, job.NotKept
 	return http.StatusOK, shown, nil
 }
 

@@ -30,6 +30,8 @@ type counts struct {
 	onceParents uint64 // jobs that have scheduled others once
 
 	argBytes int64  // of the arguments of pending and held jobs; -1: not known (argbytes.go)
+	results  uint64 // bytes of results beside the records of their jobs
+	oldest   place  // no result lies before it; not in the counters
 	controls uint64 // pauses, and limits of pools that were set at run time
 	paused   bool   // the app as a whole
 }
@@ -65,6 +67,7 @@ type App struct {
 	schema    map[string]*tableInfo // the tables the store was opened with
 	maxJobs   atomic.Int64
 	maxArgs   atomic.Int64 // SetMaxArgBytes
+	mostKept  atomic.Int64 // SetMaxResultBytes
 	retention atomic.Int64
 	registry  string // SetRegistry
 
@@ -75,6 +78,7 @@ type App struct {
 	finished      atomic.Int64  // counts.done, for readers
 	heldNow       atomic.Int64  // counts.held, for readers
 	argsNow       atomic.Int64  // counts.argBytes, for readers
+	resultsNow    atomic.Int64  // counts.results, for readers
 	corrected     atomic.Uint64 // counts.corrected, for readers
 
 	// Below: the committer's.
@@ -118,6 +122,7 @@ func (a *App) publish() {
 	a.finished.Store(int64(a.counts.done))
 	a.heldNow.Store(int64(a.counts.held))
 	a.argsNow.Store(a.counts.argBytes)
+	a.resultsNow.Store(int64(a.counts.results))
 	corrected := a.counts.corrected
 	if !a.stored {
 		corrected = math.MaxUint64 // nothing of it is older than a step
@@ -307,7 +312,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results}
 	return encoded(p.MarshalVT())
 }
 
@@ -316,7 +321,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes}, nil
 }
 
 // load reads what of the app is in the file into a.

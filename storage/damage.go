@@ -120,5 +120,5 @@ func keyText(space kv.Space, key []byte) string {
 
 // jobKinds are the kinds of keys that end with the place of a job.
 var jobKinds = map[tag]string{
-	tagQueue: "pending job", tagClaim: "claim of the job", tagHeld: "held job", tagDead: "dead job", tagHistory: "finished job",
+	tagQueue: "pending job", tagClaim: "claim of the job", tagHeld: "held job", tagDead: "dead job", tagHistory: "finished job", tagResult: "result of the job",
 }

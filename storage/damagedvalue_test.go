@@ -79,12 +79,14 @@ func everyKind(tb testing.TB) (dir string) {
 			{Parent: "laned", Once: "child"},
 			{ID: "last", NotAfter: testNow.Add(time.Hour)},
 			{ID: "turn", Pool: "stairs", Ordered: true},
+			{ID: "result"},
 		} {
 			job.Function, job.Due = "bells:toll", testNow.Add(time.Hour)
 			if _, err := w.Schedule(job); err != nil {
 				tb.Fatal(err)
 			}
 		}
+		mustEnd(tb, tx, "result", storage.End{State: storage.StateSuccess, Result: []byte(`"` + strings.Repeat("ding", 100) + `"`)})
 		mustEnd(tb, tx, "turn", storage.End{State: storage.StatePending, Due: testNow.Add(time.Hour), Error: errOops})
 	})
 	mustTx(tb, mustApp(tb, s, "acme"), testNow.Add(2*time.Second), func(tx *storage.Tx) {
@@ -202,7 +204,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 		'k': `place of job "`, 'c': `trigger "toll"`, 'l': `slot of trigger "toll"`, 'b': `backlog of trigger "toll"`,
 		'e': "last instant of a job", 'j': "turn of a job", 'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
-		'g': "record of the ",
+		'g': "record of the ", 'R': "result of the job at ",
 	}
 	made := everyKind(t)
 	s := mustOpen(t, made, withDingbats)

@@ -44,6 +44,7 @@ func (tx *Tx) DropDead(id JobID) (ok bool, err error) {
 // gone takes away what is stored of a job beside its record, which was taken away.
 func (tx *Tx) gone(job *Job) error {
 	if job.State == StateHeld {
+		tx.top().vanished = append(tx.top().vanished, job.place.seq)
 		key, err := tx.keyOf(job)
 		if err != nil {
 			return err

@@ -151,4 +151,6 @@
 //	S23  An App has in memory what is paused and which limits of pools were set at run time, as
 //	     of the last change submitted. One that is paused as a whole has no alarm but for what
 //	     expires (G35).
+//	S24  Each result beside the history is that of the job at its place, and the counters have
+//	     the sum of their bytes (G33).
 package storage

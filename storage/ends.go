@@ -16,7 +16,8 @@ type End struct {
 	StartedAt   time.Time // zero if it is not known to have started
 	Error       *JobError // why the attempt did not succeed
 	Reason      string    // why the job is held, if State is StateHeld: that is no attempt
-	NotKept     *NotKept  // why the result of a success cannot be kept
+	Result      []byte    // of a success, as JSON
+	NotKept     *NotKept  // why the result of a success is not kept
 	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
 	Crashed     bool      // it was a crash: one more of those in a row
 	Postponed   bool      // the handler has put the job off to Due: the retry budget is not spent
@@ -38,6 +39,9 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	}
 	key, err := tx.keyOf(&job)
 	if err != nil {
+		return Job{}, err
+	}
+	if err := tx.makeRoom(&end); err != nil {
 		return Job{}, err
 	}
 	if err := tx.dropClaim(&job); err != nil {
@@ -78,9 +82,11 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		job.Error = nil
 	}
 	job.boundInstants(tx.now)
-	job.NotKept = nil
+	if end.State == StateSuccess {
+		job.Result, job.ResultSize = end.Result, len(end.Result)
+	}
 	if n := end.NotKept; n != nil {
-		job.NotKept = &NotKept{Bytes: n.Bytes, Reason: errorText(n.Reason)}
+		job.NotKept, job.ResultSize = &NotKept{Bytes: n.Bytes, Reason: errorText(n.Reason)}, n.Bytes
 	}
 	switch {
 	case end.Crashed:
@@ -165,6 +171,7 @@ func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) {
 	job.place.ms = c.nextRank(job.CompletedAt.UnixMilli())
 	keys := tx.app.keys
 	tx.put(keys.place(t, job.place), encodeJob(job))
+	tx.putResult(job)
 	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(t, job.place))
 	tx.endKey(job, key, state)
 }

@@ -52,11 +52,17 @@ type Job struct {
 	Error         *JobError
 	History       []Attempt // the latest 100 ended attempts that did not succeed, oldest first
 	Forgotten     int       // those before them
-	NotKept       *NotKept  // why the result of a success could not be kept; nil: it could
+
+	// Result is what the function of a success returned, as JSON of ResultSize bytes. NotKept
+	// says why it is not here; nil: it is, or, if ResultSize is 0, an earlier release kept none.
+	Result     []byte
+	ResultSize int
+	NotKept    *NotKept
 
 	Retry      *Retry // nil means the default policy
 	AtMostOnce bool
 	Timeout    time.Duration // bound of one attempt; 0 means the function's own
+	KeepResult *bool         // whether the result is kept; nil means as the function says
 	Claims     []byte        // the stored caller's identity as JSON; nil means no user
 	Tags       []string      // see CheckTags
 
@@ -96,7 +102,7 @@ type JobError struct {
 	Message string `json:"message"`
 }
 
-// NotKept is why the result of a job cannot be kept. The job is a success all the
+// NotKept is why the result of a job is not kept. The job is a success all the
 // same, with its effects.
 type NotKept struct {
 	Bytes  int    `json:"bytes,omitempty"` // of the result as JSON; 0: it has no JSON

@@ -20,6 +20,7 @@ type jobCheck struct {
 	located   int             // jobs that the id index has to have
 	keys      map[string]*keyRow
 	orphans   map[uint64]bool // jobs that have scheduled others once, and have not been met
+	results   map[place]int   // bytes of the results that jobs have, which need not be there
 	errs      []error
 }
 
@@ -30,7 +31,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	}
 	c := &jobCheck{
 		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{}, lanes: map[string]bool{},
-		keys: map[string]*keyRow{}, orphans: map[uint64]bool{},
+		keys: map[string]*keyRow{}, orphans: map[uint64]bool{}, results: map[place]int{},
 		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
 	}
 	c.uniqueKeys()
@@ -40,6 +41,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 		c.eachPlace(t, func(p place, value []byte) { c.job(t, p, value) })
 	}
 	c.eachPlace(tagClaim, c.claim)
+	c.eachPlace(tagResult, c.result)
 	for k, v := range n.all(snap, tagControl) {
 		c.control(tail(k), v)
 	}
@@ -128,6 +130,9 @@ func (c *jobCheck) count(t tag, job *Job) {
 		c.got.dead++
 	case tagHistory:
 		c.got.done++
+		if job.NotKept == nil && job.ResultSize > shortResult {
+			c.results[job.place] = job.ResultSize
+		}
 	}
 }
 

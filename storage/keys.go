@@ -18,6 +18,7 @@ import (
 //	number ‖ 'w' ‖ held ‖ seq                  job: held
 //	number ‖ 'h' ‖ completed ‖ seq             job: history
 //	number ‖ 'x' ‖ completed ‖ seq             job: dead
+//	number ‖ 'R' ‖ completed ‖ seq             result of the job at the same place of the history: results.go
 //	number ‖ 'k' ‖ job id                      region ‖ place, unless the id says it
 //	number ‖ 'c' ‖ trigger                     cron trigger
 //	number ‖ 'l' ‖ trigger ‖ 0 ‖ slot          how the slot ended
@@ -56,10 +57,11 @@ const (
 	tagOnce     tag = 'o'
 	tagStart    tag = 'v'
 	tagControl  tag = 'g'
+	tagResult   tag = 'R'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

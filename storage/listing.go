@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -43,7 +44,7 @@ func (v *view) job(id JobID) (Job, bool, error) {
 		return Job{}, false, nil
 	}
 	job.Args = shownArgs(job.Args)
-	return job, true, v.present(t, &job)
+	return job, true, errors.Join(v.present(t, &job), readResult(v.get, v.keys, &job))
 }
 
 // expired says whether a job that has ended is past its retention: gone for every
@@ -148,8 +149,11 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 						job.Error = unreadable(t, p, err).Error
 					}
 				}
+				if err := readResult(v.get, v.keys, &job); err != nil {
+					job.Error = unreadable(t, p, err).Error
+				}
 				page.Jobs = append(page.Jobs, job)
-				bytesShown += len(r.value)
+				bytesShown += len(r.value) + len(job.Result)
 			}
 		}
 	}

@@ -36,6 +36,11 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (n int, more bool,
 		if err != nil {
 			return 0, err
 		}
+		result, err := tx.dropResult(job)
+		if err != nil {
+			return 0, err
+		}
+		dropped += result
 		tx.delete(tx.app.keys.place(tagHistory, job.place))
 		if names {
 			tx.delete(tx.app.keys.name(tagID, string(job.ID)))

@@ -93,6 +93,10 @@ func encodeJob(job *Job) []byte {
 		Parent:        encodeParent(job.Parent),
 		Once:          job.Once,
 		Backfill:      job.Backfill,
+		KeepResult:    job.KeepResult,
+	}
+	if p.Result = job.Result; job.NotKept == nil && job.ResultSize > shortResult {
+		p.Result, p.ResultBytes = nil, int64(job.ResultSize)
 	}
 	p.Pool, p.PoolKey, p.Ordered = job.Pool, job.PoolKey, job.Ordered
 	if job.Priority != DefaultPriority {
@@ -172,6 +176,9 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Revision:      int(r.Revision),
 		Once:          r.Once,
 		Backfill:      r.Backfill,
+		KeepResult:    r.KeepResult,
+		Result:        r.Result,
+		ResultSize:    len(r.Result) + int(r.ResultBytes),
 		place:         p,
 	}
 	if r.Priority != 0 {
@@ -196,7 +203,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		job.Error = &JobError{Code: r.Error.Code, Message: r.Error.Message}
 	}
 	if n := r.NotKept; n != nil {
-		job.NotKept = &NotKept{Bytes: int(n.Bytes), Reason: n.Reason}
+		job.NotKept, job.ResultSize = &NotKept{Bytes: int(n.Bytes), Reason: n.Reason}, int(n.Bytes)
 	}
 	for _, a := range r.History {
 		job.History = append(job.History, Attempt{

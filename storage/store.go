@@ -48,6 +48,9 @@ type Options struct {
 	MaxJobs int
 	// MaxArgBytes bounds the arguments of those jobs together. Default 16 GiB.
 	MaxArgBytes int64
+	// MaxResultBytes is how many bytes the results of an app's finished jobs may have
+	// together; the oldest make room for new ones. Default 256 MiB.
+	MaxResultBytes int64
 	// Logger is told what cannot be returned: failed commits. Default: discarded.
 	Logger *slog.Logger
 	// Progress is told while Open reads the log for more than a second, about once a second,
@@ -86,6 +89,8 @@ const (
 	defaultMaxJobs = 10_000_000
 	defaultMaxArgs = 16 << 30
 
+	defaultMaxResults = 256 << 20
+
 	defaultLogMemory = 64 << 20
 	minLogMemory     = 64 << 10
 
@@ -108,6 +113,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxArgBytes == 0 {
 		o.MaxArgBytes = defaultMaxArgs
+	}
+	if o.MaxResultBytes == 0 {
+		o.MaxResultBytes = defaultMaxResults
 	}
 	if o.LogMemory == 0 {
 		o.LogMemory = defaultLogMemory
@@ -144,6 +152,9 @@ func (o Options) Check() error {
 	}
 	if o.MaxArgBytes < 1 {
 		bad("MaxArgBytes is %d, want 1 or more", o.MaxArgBytes)
+	}
+	if o.MaxResultBytes < 1 {
+		bad("MaxResultBytes is %d, want 1 or more", o.MaxResultBytes)
 	}
 	if o.LogMemory < minLogMemory {
 		bad("LogMemory is %d, want %d or more", o.LogMemory, minLogMemory)
@@ -408,6 +419,7 @@ func (s *Store) App(id AppID) (*App, error) {
 	a := &App{id: id, vol: vol, schema: s.schema, overlay: newOverlay()}
 	a.maxJobs.Store(int64(s.opts.MaxJobs))
 	a.maxArgs.Store(s.opts.MaxArgBytes)
+	a.mostKept.Store(s.opts.MaxResultBytes)
 	if err := a.read(a.load); err != nil {
 		return nil, err
 	}

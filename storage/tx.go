@@ -39,10 +39,11 @@ type layer struct {
 	counts   counts
 	jobs     int // how many it has scheduled
 	inserted []Job
-	canceled []JobID // claimed jobs that were canceled
-	ticks    []Job   // ticks of triggers that were canceled
-	moved    bool    // a job may be in inserted more than once
-	left     []Lane  // ordered, of jobs that are where they were no more
+	canceled []JobID  // claimed jobs that were canceled
+	ticks    []Job    // ticks of triggers that were canceled
+	moved    bool     // a job may be in inserted more than once
+	left     []Lane   // ordered, of jobs that are where they were no more
+	vanished []uint64 // sequence numbers of jobs that were taken away and have not ended
 }
 
 // Nested runs fn on a transaction nested in w's. If fn returns nil its writes
@@ -80,6 +81,7 @@ func (w JobWriter) Nested(fn func(JobWriter) error) error {
 		parent.ticks = append(parent.ticks, child.ticks...)
 		parent.moved = parent.moved || child.moved
 		parent.left = append(parent.left, child.left...)
+		parent.vanished = append(parent.vanished, child.vanished...)
 	}()
 	inner := JobWriter{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1, limits: w.v.limits}}
 	if err := fn(inner); err != nil {

@@ -1,6 +1,7 @@
 package actorstest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ import (
 //	pools APP                 the pools in which something runs or waits
 //	shared-pools              the pools that all apps share
 //	job APP ID                one job, with its attempts that did not succeed
+//	wait APP ID D             wait for its end, for D at most; prints the job with its result
 //	cancel APP ID             prints whether that was in time
 //	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
 //	dead APP | retry APP ID | drop APP ID
@@ -69,7 +71,7 @@ import (
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
 // A filter is of states, function=PATH, trigger=NAME, error=CODE and tags=A,B.
-// Options of a job are id=I, once, timeout=D, not-after=D (from now), tags=A,B, pool=NAME[/KEY], priority=N,
+// Options of a job are id=I, once, timeout=D, keep-result=true|false, not-after=D (from now), tags=A,B, pool=NAME[/KEY], priority=N,
 // unique=KEY,POLICY, attempts=N, base=D, max=D, linear and jitter; those of a trigger overlap=O, catch-up=C and paused.
 // POLICY is keep, replace, throttle=D or refuse, and after another comma each app-wide,
 // pending-only, held=D and wait=D. That no job was stored is printed as kept or replaced.
@@ -218,7 +220,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
+	case "wait", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
 		"pause-work", "resume-work", "pauses", "limit-pool":
 		if err := app.Check(); err != nil {
 			return "", err
@@ -245,6 +247,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.jobs(app, storage.JobFilter{States: []storage.State{storage.StateFailed}})
 	case "job":
 		return s.job(app, id)
+	case "wait":
+		return s.wait(app, id, arg(words, 3))
 	case "cancel":
 		answer, err := s.h.Scheduler(app).Cancel(id)
 		switch {
@@ -320,6 +324,29 @@ func (s *script) advance(d time.Duration) error {
 	s.left -= d
 	s.h.Advance(d)
 	return nil
+}
+
+// wait waits for the end of a job, and lets time pass for that long at most.
+func (s *script) wait(app storage.AppID, id storage.JobID, within string) (string, error) {
+	d, err := time.ParseDuration(within)
+	if err != nil || d < 0 || d > s.left {
+		return "", fmt.Errorf("%q is not in 0 to %s", within, s.left)
+	}
+	s.left -= d
+	ctx, cancel := context.WithTimeout(s.h.Context(), d)
+	defer cancel()
+	job, err := s.h.App(app).Wait(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	line := s.line(&job)
+	if job.Result != nil {
+		line += " result " + string(job.Result)
+	}
+	if n := job.NotKept; n != nil {
+		line += fmt.Sprintf(" result of %d bytes not kept: %s", n.Bytes, n.Reason)
+	}
+	return line, nil
 }
 
 // step steps the wall clock, within bounds.

@@ -145,6 +145,9 @@ func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.
 		return dispatch.Tags(strings.Split(value, ",")...), nil
 	case "unique":
 		return uniqueOption(value)
+	case "keep-result":
+		keep, err := strconv.ParseBool(value)
+		return dispatch.KeepResult(keep), err
 	case "timeout":
 		d, err := time.ParseDuration(value)
 		return dispatch.Timeout(d), err

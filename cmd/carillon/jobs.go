@@ -203,6 +203,12 @@ func showJob(w io.Writer, job server.Job) {
 	if job.Error != nil {
 		row("error", "%s", errorOf(job.Error))
 	}
+	if job.Result != nil {
+		row("result", "%s", job.Result)
+	}
+	if n := job.NotKept; n != nil {
+		row("result", "not kept, %d bytes: %s", n.Bytes, n.Reason)
+	}
 	for i := range job.History {
 		a := &job.History[i]
 		row(fmt.Sprint("attempt ", a.Number), "ended %s, %s", a.EndedAt.Format(time.RFC3339), errorOf(&a.Error))

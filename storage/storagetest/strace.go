@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // DiskCalls are the calls that change a file, or make that durable.
@@ -137,25 +136,15 @@ func FindStrace(tb testing.TB) Strace {
 	return Strace{path}
 }
 
-// patience is how long a command may take, most of which take a second.
-const patience = 2 * time.Minute
-
 // Command is the command with all its threads and children under strace, whose
-// options are given. One that hangs is asked to end after two minutes, with what all of its
-// goroutines do if it can, which fails its test, and does not look like Kill.
+// options are given.
 func (s Strace) Command(ctx context.Context, options []string, name string, args ...string) *exec.Cmd {
 	how := []string{"-f", "-qq", "-o", os.DevNull}
 	if !strings.Contains(strings.Join(options, " "), "signal=") {
 		// Calls that are not asked for do not stop then, nor can signals be injected.
 		how = append(how, "--seccomp-bpf")
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	context.AfterFunc(ctx, cancel)
-	cmd := exec.CommandContext(ctx, s.path, slices.Concat(how, options, []string{name}, args)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGQUIT) }
-	cmd.WaitDelay = 10 * time.Second
-	return cmd
+	return exec.CommandContext(ctx, s.path, slices.Concat(how, options, []string{name}, args)...)
 }
 
 // Refused says whether the output of a command is that of a strace that may not
