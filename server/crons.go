@@ -78,7 +78,21 @@ type Cron struct {
 	LastSuccessAt *time.Time `json:"lastSuccessAt"`
 	Overdue       bool       `json:"overdue"`
 
-	Slots []CronSlot `json:"slots,omitempty"` // the latest first; only where one trigger is asked for
+	Backfill *CronBackfill `json:"backfill,omitempty"` // the latest that was asked for
+	Slots    []CronSlot    `json:"slots,omitempty"`    // the latest first; only where one trigger is asked for
+}
+
+// CronBackfill is storage.Backfill in JSON.
+type CronBackfill struct {
+	From    time.Time               `json:"from"`
+	To      time.Time               `json:"to"`
+	Again   bool                    `json:"again,omitempty"`
+	Reason  string                  `json:"reason,omitempty"`
+	AskedAt time.Time               `json:"askedAt"`
+	Slots   int                     `json:"slots"`
+	Begun   int                     `json:"begun"`
+	Outcome storage.BackfillOutcome `json:"outcome"` // "" while it goes on
+	EndedAt *time.Time              `json:"endedAt"`
 }
 
 // CronCatchUp is storage.CatchUp in JSON.
@@ -143,6 +157,9 @@ func cronOf(info *dispatch.CronInfo) *Cron {
 	}
 	for _, at := range info.Upcoming {
 		c.Next = append(c.Next, CronNext{at.Slot.UTC(), at.At.UTC()})
+	}
+	if b := info.Backfill; b != nil {
+		c.Backfill = &CronBackfill{b.From.UTC(), b.To.UTC(), b.Again, b.Reason, b.AskedAt.UTC(), b.Slots, b.Begun, b.Outcome, instant(b.EndedAt)}
 	}
 	if info.LastState != "" {
 		c.Last = &CronLast{instant(info.LastSlot), info.LastJob, info.LastState, instant(info.LastEndedAt), info.LastError}

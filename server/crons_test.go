@@ -119,6 +119,27 @@ func TestCronsLife(t *testing.T) {
 	}
 }
 
+// TestCronsShowTheirBackfill: how far a backfill is shows with its trigger.
+func TestCronsShowTheirBackfill(t *testing.T) {
+	s := mustAdminSite(t)
+	if c := mustCron(t, 201, s.admin(t, "POST", "", `{"name":"daily","spec":"@daily","function":"notes:wipe","paused":true}`)); c.Backfill != nil {
+		t.Errorf("one that has none: %+v", c.Backfill)
+	}
+	app, err := s.eng.App("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Date(2024, 2, 28, 0, 0, 0, 0, time.UTC)
+	_, err = app.Scheduler(t.Context()).Crons().Backfill("daily", dispatch.Backfill{From: from, To: from.AddDate(0, 0, 3), Reason: "why"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := mustCron(t, 200, s.admin(t, "GET", "/daily", "")).Backfill
+	if b == nil || !b.From.Equal(from) || b.Reason != "why" || b.Slots != 3 || b.Begun != 0 || b.Outcome != "" || b.EndedAt != nil {
+		t.Errorf("it shows %+v", b)
+	}
+}
+
 // TestCronsRunNow runs what a trigger runs; its next slot stays, and is no slot of its own.
 func TestCronsRunNow(t *testing.T) {
 	s := mustAdminSite(t)
