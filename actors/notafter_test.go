@@ -181,6 +181,31 @@ func TestG24_ThousandsThatExpireAtOnceEndInSteps(t *testing.T) {
 	})
 }
 
+// TestG12_AJobExpiresBeforeOneThatCameFirst: one that comes when others wait that may begin
+// for longer expires in its own time.
+func TestG12_AJobExpiresBeforeOneThatCameFirst(t *testing.T) {
+	k := newKit()
+	pool := dispatch.NewPool("one", 1)
+	slow := k.action("t:slow", func(*dispatch.ActionCtx, string) error { time.Sleep(2 * time.Hour); return nil }, dispatch.Deadline(3*time.Hour))
+	opts := actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, Logger: quiet}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		wait := func(d time.Duration) (storage.JobID, time.Time) {
+			at := h.Now().Add(d)
+			return mustAfter(t, h, "acme", 0, addEntry.With("x"), dispatch.InPool(pool), dispatch.NotAfter(at)), at
+		}
+		mustAfter(t, h, "acme", 0, slow.With("x"), dispatch.InPool(pool))
+		h.Advance(time.Second)
+		late, lateAt := wait(time.Hour)
+		for _, d := range []time.Duration{time.Second, time.Minute} {
+			id, at := wait(d)
+			h.Advance(d + 20*time.Millisecond)
+			wantExpired(t, h, id, 0, at, "pool one is full: 1 of 1 permits are taken")
+		}
+		h.Advance(time.Hour)
+		wantExpired(t, h, late, 0, lateAt, "pool one is full: 1 of 1 permits are taken")
+	})
+}
+
 // TestG24_ExpiryLetsDueWorkThrough: while many jobs expire at one instant, what is due in the
 // app and beside it begins within 20 ms, on a disk whose commits take 4 ms.
 func TestG24_ExpiryLetsDueWorkThrough(t *testing.T) {

@@ -47,8 +47,8 @@ type LateCursor struct{ key string }
 // ExpireLate ends up to limit jobs, some megabytes of them at most, that may not begin any
 // more at the instant, as expired for the reasons that why returns: pending ones that are
 // not claimed, and held ones, those first that have been late for longest. It returns how
-// many. next is where to read on, and then the NotAfter of the first one behind them; zero
-// if there is none. What cannot be read is passed over, and is part of err.
+// many. next is where to read on, behind those that were late, and then the NotAfter of the
+// first one there; zero if there is none. What cannot be read is passed over, and is part of err.
 func (tx *Tx) ExpireLate(at time.Time, from LateCursor, limit int, why func(*Job) string) (n int, next LateCursor, then time.Time, err error) {
 	if err := tx.lockTop(); err != nil {
 		return 0, from, time.Time{}, err
@@ -65,6 +65,7 @@ func (tx *Tx) ExpireLate(at time.Time, from LateCursor, limit int, why func(*Job
 	}
 	var errs []error
 	size := 0
+	next = from
 	for i, r := range rows {
 		if len(r.key) != numberLen+lastKeyLen {
 			continue
@@ -72,7 +73,7 @@ func (tx *Tx) ExpireLate(at time.Time, from LateCursor, limit int, why func(*Job
 		rest := tail(r.key)
 		notAfter := shown(int64(binary.BigEndian.Uint64(rest)))
 		if i == limit || size >= pageBytes || !at.After(notAfter) {
-			return n, LateCursor{string(r.key)}, notAfter, errors.Join(errs...)
+			return n, next, notAfter, errors.Join(errs...) // and not at r: others may come before it
 		}
 		t, p := tag(rest[8]), decodePlace(rest[9:])
 		data, err := tx.get(tx.app.keys.place(t, p))

@@ -86,4 +86,9 @@ var expireFaults = []seededFault{
 `, `	s.lates.busy = !FAULT
 `}},
 	},
+	{
+		name: "late-behind-a-later-one", what: "a job is not seen to expire when one waits that may begin for longer",
+		pkg: "actors", tests: "TestG12_AJobExpiresBeforeOneThatCameFirst",
+		edits: []edit{{"storage/notafter.go", `return n, next, notAfter,`, `return n, map[bool]LateCursor{false: next, true: {string(r.key)}}[FAULT], notAfter,`}},
+	},
 }
