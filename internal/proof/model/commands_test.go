@@ -204,6 +204,8 @@ func orderIn(l *line) *order {
 			o.Priority, _ = strconv.Atoi(value)
 		case "unique":
 			o.Key = value
+		case "not-after":
+			o.Last = value
 		case "attempts":
 			attempts, _ := strconv.Atoi(value)
 			if o.Retries = attempts - 1; o.Retries == 0 {
@@ -264,6 +266,7 @@ func beforeCancel(m *model, l *line) {
 		c.acked, c.durable = true, func() bool { return m.seen[a.id].of(j).State == storage.StateCanceled }
 		a.end(true)
 	case isLate && j != nil && j.state == storage.State(late):
+	case isLate && j != nil && storage.State(late) == storage.StateExpired && m.tooLate(j, l.at):
 	case isLate && j != nil && late == "canceled" && m.replaced(a, j, l.at):
 		j.endedAt = time.Time{}
 	case l.printed == "no such job" && j == nil:
@@ -287,7 +290,7 @@ func (l *line) dead(m *model) *job {
 func beforeRetry(m *model, l *line) {
 	a, j := l.app(m), l.dead(m)
 	a.touched = l.at
-	least, most := m.live(a)
+	least, most := m.live(a, l.at)
 	switch code, failed := l.failed(); {
 	case j == nil && l.printed == "no such dead job":
 	case j != nil && j.state == storage.StateHeld && l.printed == "":
@@ -322,6 +325,7 @@ func beforeClock(m *model, l *line) {
 		m.peak = wall
 	}
 	m.step += span(l.words[1])
+	m.doubt(l.at, span(l.words[1]))
 	m.steppedAt = l.at
 }
 

@@ -158,8 +158,9 @@ func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || m.leaves(a, j)) {
 			continue // it waits for something else than an instant
 		}
-		if (j.state == storage.StatePending || i.Asleep && !j.state.Ended() && j.state != storage.StateHeld) && (due.IsZero() || j.due.Before(due)) {
-			due = j.due
+		waits := j.state == storage.StatePending || i.Asleep && !j.state.Ended() && j.state != storage.StateHeld || j.state == storage.StateHeld && !j.notAfter.IsZero()
+		if at := j.wakesAt(); waits && (due.IsZero() || at.Before(due)) {
+			due = at
 		}
 	}
 	if i.Asleep {

@@ -175,6 +175,9 @@ func (m *model) startedJob(a *app, j *job, h event) {
 	if a.waitsForResume(j) {
 		m.found("other", "job %s (%s) began while it was paused: %v", j.id, j.name, a.paused)
 	}
+	if !j.notAfter.IsZero() && h.wall.After(j.notAfter) {
+		m.found("other", "job %s (%s) began at %s, and not after %s", j.id, j.name, h.wall.Format(stamp), j.notAfter.Format(stamp))
+	}
 	m.startedInLane(a, j, r)
 	m.inTurn(a, j, h)
 	m.inRate(a, j, h.at)
@@ -189,7 +192,7 @@ func (m *model) startedJob(a *app, j *job, h event) {
 func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool) {
 	lane := a.lanes[j.order.Pool]
 	opens, known := m.turnOrRate(a, j)
-	if j.order.Pool != "" && !lane.free || m.keyBusy(a, j) || a.waitsForResume(j) || !known {
+	if j.order.Pool != "" && !lane.free || m.keyBusy(a, j) || a.waitsForResume(j) || !known || m.tooLate(j, at) {
 		return 0, false
 	}
 	if !a.free || j.crashes >= 2 || m.leaves(a, j) || j.trigger != "" && !m.alone(a, j) {
@@ -218,7 +221,7 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 // inOrder demands that no mutation of the app that comes before j still waits.
 func (m *model) inOrder(a *app, j *job, h event) {
 	for _, k := range a.jobs {
-		if k.order.Pool != j.order.Pool || k.order.Priority != j.order.Priority || k.order.Key != "" || k.order.Pool == "line" || a.waitsForResume(k) {
+		if k.order.Pool != j.order.Pool || k.order.Priority != j.order.Priority || k.order.Key != "" || k.order.Pool == "line" || a.waitsForResume(k) || m.tooLate(k, h.at) {
 			continue // each waits for something else, or the one overtakes the other
 		}
 		if k == j || k.state != storage.StatePending || k.acts() || j.acts() || k.trigger != "" || k.crashes >= 2 || k.due.After(h.wall) || m.leaves(a, k) {
@@ -511,6 +514,7 @@ func (m *model) refresh(at time.Time) {
 func (m *model) opened(at time.Time) {
 	m.life++
 	m.opening, m.openedAt, m.dead, m.crashed = false, at, false, !m.graceful
+	m.doubt(at, 0)
 	for _, id := range modelApps {
 		if a := m.apps[id]; !m.graceful {
 			m.undone(a)

@@ -98,6 +98,7 @@ func drawOrder(t *rapid.T, depth int) order {
 		o.ID = fmt.Sprintf("id%d", rapid.IntRange(1, 5).Draw(t, "chosen"))
 	}
 	o.drawPlace(t)
+	o.drawLast(t)
 	o.Do = drawProgram(t, o.Acts, depth)
 	return o
 }

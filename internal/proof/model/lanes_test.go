@@ -51,6 +51,9 @@ func (o *order) placeWords() (line string) {
 	if o.Key != "" {
 		line += " unique=" + o.Key
 	}
+	if o.Last != "" {
+		line += " not-after=" + o.Last
+	}
 	return line
 }
 
@@ -172,7 +175,7 @@ func (m *model) inRank(a *app, j *job, h event) {
 	}
 	for _, k := range a.jobs {
 		due := k.due.Add(-m.step) // the bubble's
-		if k == j || k.state != storage.StatePending || !waits(k) || k.crashes >= 2 || m.leaves(a, k) || m.mayBeHeld(k, h.at) || a.waitsForResume(k) {
+		if k == j || k.state != storage.StatePending || !waits(k) || k.crashes >= 2 || m.leaves(a, k) || m.mayBeHeld(k, h.at) || a.waitsForResume(k) || m.tooLate(k, h.at) {
 			continue
 		}
 		if !k.addedAt.Before(h.at) || !k.readyAt.Before(h.at) || !due.Before(h.at) || !k.rank().Before(j.rank()) {
@@ -200,13 +203,15 @@ func (m *model) keyBusy(a *app, j *job) bool {
 
 // holder is the job that has the key: it has not ended. sure says that it had it all the
 // time of this moment.
-func (a *app) keyHolder(o *order, at time.Time) (holder *job, sure bool) {
+func (m *model) keyHolder(a *app, o *order, at time.Time) (holder *job, sure bool) {
 	key := o.path() + " " + o.key()
 	for _, j := range a.jobs {
 		if j.uniqueKey() != key {
 			continue
 		}
 		switch {
+		case m.tooLate(j, at):
+			holder = j // it may have expired
 		case !j.state.Ended():
 			return j, !j.changedAt.Equal(at)
 		case j.changedAt.Equal(at) && holder == nil:
@@ -222,7 +227,7 @@ func (m *model) keyRefusal(a *app, o *order, at time.Time) (code dispatch.Code, 
 	if o.Key == "" {
 		return "", false, false
 	}
-	holder, sure := a.keyHolder(o, at)
+	holder, sure := m.keyHolder(a, o, at)
 	switch {
 	case holder != nil && o.refuses():
 		return dispatch.CodeAlreadyExists, !sure, true
@@ -237,7 +242,7 @@ func (m *model) keptBy(a *app, o *order, name string, id storage.JobID, at time.
 	if o.Key == "" {
 		return nil, false
 	}
-	holder, sure := a.keyHolder(o, at)
+	holder, sure := m.keyHolder(a, o, at)
 	if j = a.job(id); j == nil {
 		if holder != nil && sure {
 			m.found("doubled", "%s was scheduled as job %s, and job %s (%s) has its key", name, id, holder.id, holder.name)
@@ -256,7 +261,7 @@ func (m *model) keyTaken(a *app, j *job, at time.Time) bool {
 	if j.order.Key == "" {
 		return false
 	}
-	holder, _ := a.keyHolder(&j.order, at)
+	holder, _ := m.keyHolder(a, &j.order, at)
 	return holder != nil || m.keyBusy(a, j)
 }
 
@@ -278,7 +283,7 @@ func (m *model) cutOffInLanes(a *app, cutOff []*job) {
 func (g *generator) scheduleMany(s *step) string {
 	first := strings.SplitN(g.schedule(s), " ", 3)
 	second := *s
-	second.Order.After, second.Order.Do.Takes = modelDelays[s.M%len(modelDelays)], "" // it ends at another moment
+	second.Order.After, second.Order.Last, second.Order.Do.Takes = modelDelays[s.M%len(modelDelays)], "", "" // it ends at another moment
 	if second.Order.ID != "" {
 		second.Order.ID = []string{"", "id1", "id2"}[s.N%3]
 	}

@@ -149,6 +149,7 @@ func (x *history) play(text string) {
 			m.apps[id].window = nil
 			m.ticks(m.apps[id], now)
 			m.holds(m.apps[id], now)
+			m.expires(m.apps[id], now)
 		}
 		for _, id := range modelApps {
 			a := m.apps[id]

@@ -103,7 +103,7 @@ func (m *model) refusal(a *app, by *run, o *order, at time.Time) (code dispatch.
 			just++
 		}
 	}
-	least, most := m.live(a)
+	least, most := m.live(a, at)
 	if least >= modelMaxJobs {
 		return dispatch.CodeResourceExhausted, false
 	}
@@ -112,8 +112,8 @@ func (m *model) refusal(a *app, by *run, o *order, at time.Time) (code dispatch.
 		return "", maybe
 	}
 	if j := a.job(storage.JobID(o.ID)); j != nil {
-		maybe = maybe || j.changedAt.Equal(at)
-		if j.state != storage.StateSuccess && j.state != storage.StateCanceled {
+		maybe = maybe || j.changedAt.Equal(at) || m.tooLate(j, at)
+		if j.state != storage.StateSuccess && j.state != storage.StateCanceled && j.state != storage.StateExpired {
 			return dispatch.CodeAlreadyExists, maybe
 		}
 	}
@@ -143,7 +143,7 @@ func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *
 		return j
 	}
 	j := newJob(o, storage.JobID(answer), name, ceil(h.wall.Add(span(o.After))), h.at)
-	j.addedBy = by
+	j.addedBy, j.notAfter = by, o.last(h.wall)
 	a.add(j)
 	a.bear(by, o, j.id)
 	return j
@@ -181,6 +181,9 @@ func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 		if m.mayBeHeld(j, at) {
 			states[storage.StateHeld] = true
 		}
+		if m.tooLate(j, at) {
+			states[storage.StateExpired] = true
+		}
 		if j.changedAt.Equal(at) { // the other way round, perhaps
 			states[storage.StateRunning], states[storage.StatePending] = true, true
 		}
@@ -198,7 +201,7 @@ func (m *model) cancel(a *app, by *run, name, answer string, at time.Time) {
 		m.found("other", "cancel of %s was answered with %q, it is %v", name, answer, states)
 	case what == "canceled":
 		m.canceled(a, first, storage.State(found), by, at)
-	case what == "late" && first != nil && !first.changedAt.Equal(at):
+	case what == "late" && first != nil && !first.changedAt.Equal(at) && !m.tooLate(first, at):
 		m.found("other", "cancel of %s was answered with %q, it is %s", name, answer, first.state)
 	}
 }

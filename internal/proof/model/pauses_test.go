@@ -156,7 +156,7 @@ func (m *model) inTurn(a *app, j *job, h event) {
 		return
 	}
 	for _, k := range a.jobs {
-		if k == j || k.order.Pool != j.order.Pool || k.state.Ended() || !k.addedAt.Before(h.at) {
+		if k == j || k.order.Pool != j.order.Pool || k.state.Ended() || !k.addedAt.Before(h.at) || m.tooLate(k, h.at) {
 			continue
 		}
 		before, known := k.before(j)

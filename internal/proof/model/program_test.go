@@ -47,6 +47,7 @@ type order struct {
 	Priority int     `json:"priority,omitempty"`
 	Key      string  `json:"key,omitempty"`   // unique: KEY,keep or KEY,refuse
 	Child    string  `json:"child,omitempty"` // scheduled once under that name, by a job
+	Last     string  `json:"last,omitempty"`  // no attempt begins so long after now
 	Do       program `json:"do"`
 }
 
@@ -259,6 +260,9 @@ func schedule(s dispatch.Scheduler, now time.Time, o *order, name string) (stora
 	prog.Name = name
 	call := dispatch.Path(o.path()).With(prog)
 	opts := o.placeOptions()
+	if o.Last != "" {
+		opts = append(opts, dispatch.NotAfter(now.Add(span(o.Last))))
+	}
 	if o.ID != "" {
 		opts = append(opts, dispatch.ID(storage.JobID(o.ID)))
 	}

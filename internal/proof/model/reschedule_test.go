@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -30,6 +31,7 @@ func beforeReschedule(m *model, l *line) {
 	was, changed := strings.CutPrefix(l.printed, "changed, it was ")
 	late, isLate := strings.CutPrefix(l.printed, "too late, it is ")
 	code, _ := l.failed()
+	expired := j != nil && m.tooLate(j, l.at)
 	switch {
 	case j == nil && l.printed == "no such job":
 	case j == nil:
@@ -37,7 +39,8 @@ func beforeReschedule(m *model, l *line) {
 	case j.trigger != "": // its tick may be another one by now
 	case changed && !j.state.Ended() && (j.state == storage.State(was) || was == string(storage.StateHeld) && m.mayBeHeld(j, l.at)) && j.state != storage.StateRunning:
 		m.moved(j, l)
-	case isLate && j.state == storage.State(late):
+	case isLate && (j.state == storage.State(late) || expired && storage.State(late) == storage.StateExpired):
+	case code == dispatch.CodeInvalidArgument && !j.notAfter.IsZero(): // it would be due behind its last instant
 	case isLate && late == string(storage.StateRunning) && j.state == storage.StatePending && !j.due.After(m.wall(l.at)): // it was on its way to its handler
 	default:
 		m.found("other", "%s: %q (%s), and it is %s", l.text, l.printed, code, j.state)

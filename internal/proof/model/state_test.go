@@ -36,6 +36,7 @@ type model struct {
 	acked           string                     // the name of the program that a client was told is durable
 	step            time.Duration
 	steppedAt       time.Time // the bubble's time of the last step of the clock
+	doubted         time.Time // until then nothing may expire
 	openedAt        time.Time // and of the last opening
 	closing         bool
 	life            int
@@ -114,6 +115,7 @@ type job struct {
 	order order
 
 	due, scheduledFor time.Time
+	notAfter          time.Time // zero: whenever
 	state             storage.State
 	attempts          int // that have ended
 	failures          int
@@ -239,11 +241,11 @@ func (a *app) job(id storage.JobID) *job {
 
 // live is how many jobs of the app are pending or running. Ticks come and go by
 // themselves, so that the number is not known if there are any.
-func (m *model) live(a *app) (least, most int) {
+func (m *model) live(a *app, at time.Time) (least, most int) {
 	for _, j := range a.jobs {
 		switch {
 		case j.state.Ended():
-		case j.slot.IsZero():
+		case j.slot.IsZero() && !m.tooLate(j, at):
 			least, most = least+1, most+1
 		default:
 			most++

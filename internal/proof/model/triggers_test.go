@@ -140,7 +140,7 @@ func beforeRunNow(m *model, l *line) {
 	a.touched = l.at
 	t := l.trigger(m)
 	code, failed := l.failed()
-	least, most := m.live(a)
+	least, most := m.live(a, l.at)
 	switch {
 	case t == nil:
 	case failed && (code != dispatch.CodeResourceExhausted || most < modelMaxJobs), !failed && least >= modelMaxJobs:
