@@ -36,7 +36,7 @@ type turnBatch struct {
 
 	// For the SchedulerActor, once the batch has ended.
 	submitted []*turn       // their transactions are on their way
-	tooSoon   []*run        // not begun: they wait again, since the wall was stepped back, or are too late
+	untimely  []*run        // not begun: they wait again, since the wall was stepped back, or are too late
 	inserted  []storage.Job // by submitted turns, due later
 	left      *turn         // for the SchedulerActor to finish
 }
@@ -94,12 +94,8 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 		return false
 	}
 	at := app.eng.clock.look()
-	if inv.job != nil && inv.job.job.TooLate(at.wall) {
-		r.tooSoon = append(r.tooSoon, inv.job)
-		return false
-	}
-	if inv.job != nil && inv.job.job.Due.After(at.wall) {
-		r.tooSoon = append(r.tooSoon, inv.job)
+	if job := inv.job; job != nil && (job.job.Due.After(at.wall) || job.job.TooLate(at.wall)) {
+		r.untimely = append(r.untimely, job)
 		return false
 	}
 	r.deadline = now.Add(inv.timeout)
@@ -190,7 +186,7 @@ func (r *turnBatch) lose() *turn {
 
 // finishBatch takes note of what a batch has done, and finishes what it has left.
 func (s *scheduler) finishBatch(r *turnBatch) {
-	for _, job := range r.tooSoon {
+	for _, job := range r.untimely {
 		if s.runs.get(job.job.ID) == job && !s.runs.isOver(job) {
 			s.runs.mustMove(job, turnTooSoon)
 			s.releasePermit()

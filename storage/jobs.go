@@ -86,8 +86,10 @@ func (v *view) insert(job Job) (JobID, error) {
 	for _, key := range tx.app.keys.laneKeys(&job) {
 		writes, size = writes+1, size+len(key)
 	}
-	if key := job.UniqueKey(); key != "" { // its row, and what says until when the one before it was to last
-		writes, size = writes+2, size+2*len(key)+len(job.ID)+keyRowWeight
+	if key := job.UniqueKey(); key != "" {
+		// Its row, the one before it, which may be of another name, what says until when that
+		// was to last, and what the index may say of an older life of the id.
+		writes, size = writes+4, size+3*len(key)+2*len(job.ID)+keyRowWeight
 	}
 	if job.Once != "" { // its row, and the number of them
 		writes, size = writes+2, size+len(job.Once)+len(job.ID)+keyRowWeight

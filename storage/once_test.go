@@ -169,3 +169,40 @@ func TestG29_OnceAndKeysStayWithinTheLimitsOfATransaction(t *testing.T) {
 		}
 	}
 }
+
+// TestG29_AKeyOfAnotherNameStaysWithinTheLimitsOfATransaction: the row of the name that the
+// function had is counted ahead as well, whatever holds it (S16).
+func TestG29_AKeyOfAnotherNameStaysWithinTheLimitsOfATransaction(t *testing.T) {
+	for _, holds := range []string{"a pending job", "a running job", "a success"} {
+		u := newUniqueApp(t)
+		unique := storage.Unique{Key: "k", Policy: storage.UniqueReplace, MaxWait: time.Hour, HeldFor: time.Hour}
+		id := u.mustAsk(0, `1`, unique).ID
+		if holds != "a pending job" {
+			job := u.start(id)
+			if holds == "a success" {
+				u.end(job, storage.End{State: storage.StateSuccess, StartedAt: u.now})
+			}
+		}
+		u.app.SetNames(func(string) []string { return []string{"a:b"} })
+		done := 0
+		for most := range 12 {
+			limits := storage.TxLimits{Writes: most + 1}.WithDefaults()
+			tx := u.app.Begin(u.now)
+			key := unique
+			_, err := tx.Bounded(&limits).Schedule(storage.Job{Function: "a:new", Due: u.now, Unique: &key})
+			switch {
+			case err == nil:
+				done++
+			case !errors.Is(err, storage.ErrTxLimit):
+				t.Errorf("%s, %d writes: %v", holds, most+1, err)
+			}
+			if got := tx.Writes(); got > most+1 {
+				t.Errorf("%s: %d writes where %d are allowed", holds, got, most+1)
+			}
+			tx.Rollback(nil)
+		}
+		if done == 0 {
+			t.Errorf("%s: it was refused with any limit", holds)
+		}
+	}
+}

@@ -275,6 +275,9 @@ func (v *view) own(job Job, row *keyRow) (Told, error) {
 func (v *view) replace(job, was Job, t tag) (Told, error) {
 	tx := v.tx
 	writes := 4 // out of its region and in again, its claim, and its place
+	if job.UniqueKey() != was.UniqueKey() {
+		writes += 2 // the row of the name that the function had, and of this one
+	}
 	if job.Once != "" {
 		writes += 2
 	}
