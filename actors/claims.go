@@ -133,10 +133,34 @@ const passMost = 4096
 // through looks at the jobs that read returns, from the place on, and returns where the
 // next pass begins.
 func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storage.Place, bool, error), from storage.Place) storage.Place {
-	passed, late := 0, 0
+	passed, before := 0, c.passed.end()
+	var by *storage.Place // the first of those that are passed by in a row
+	pass := func(job *storage.Job) {
+		if passed++; by == nil {
+			p := job.Place()
+			by = &p
+		}
+	}
+	stop := func(at storage.Place) {
+		if by != nil && c.kept != nil { // else the next walk begins behind them
+			c.passed.add(stretch{*by, at})
+		}
+		by = nil
+	}
+	rest := func() storage.Place {
+		if stop(from); c.kept != nil {
+			from = *c.kept
+		}
+		c.passed.leave(from)
+		return from
+	}
 	for more := true; more; {
 		var jobs []storage.Job
 		var err error
+		if to := c.passed.skip(from); to != from {
+			stop(from)
+			from = to
+		}
 		if jobs, from, more, err = read(from, claimPage); err != nil {
 			c.eng.opts.Logger.Error("reading due jobs", "app", c.id, "err", err)
 			if len(jobs) == 0 {
@@ -147,48 +171,47 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 		for i := range jobs {
 			job := &jobs[i]
 			if c.runs.get(job.ID) != nil {
+				stop(job.Place())
 				continue
 			}
 			if job.TooLate(c.wall) {
-				late++ // it expires
+				pass(job) // it expires
 				continue
 			}
 			if job.Due.Add(-c.eng.opts.ClaimAhead).After(c.wall) || !c.claims.room(job) || !hasRoom(c.tx, c.held) {
+				stop(job.Place())
 				c.keep(job, c.claimAt(job))
 				more = false
 				break
 			}
 			if c.walk != &c.walks[job.Priority] {
-				passed++ // another walk's
+				pass(job) // another walk's
 				continue
 			}
 			if c.functionPaused(job) != nil && !c.pools.ordered(job.Pool) {
-				passed++
+				pass(job)
 				c.passedBy = true
 				continue
 			}
 			if job.Pool != "" && !job.Due.After(c.wall) && (c.pools.ordered(job.Pool) || c.eng.unrunnable(job) == "") {
-				passed++
+				pass(job)
 				c.pools.arrive(job)
 				c.walks[ofPools].look(c.wall)
 				continue
 			}
+			stop(job.Place())
 			c.consider(job)
 		}
-		switch {
-		case passed+late >= passMost && more && c.kept == nil:
+		if passed < passMost || !more {
+			continue
+		}
+		if stop(from); c.kept == nil || before.Less(c.passed.end()) {
 			c.look(c.wall)
 			c.yields = true
-			return from
-		case late >= passMost && c.kept != nil:
-			c.blocked = true // until they have expired
-			return *c.kept
+			break
 		}
 	}
-	if c.kept != nil {
-		return *c.kept
-	}
-	return from
+	return rest()
 }
 
 // keep leaves the job where it is until the instant, or if that is zero until another
@@ -360,9 +383,7 @@ func (s *scheduler) comesFirst(tx *storage.Tx, job *storage.Job) bool {
 // noteUnclaimed has a job that was put into the bucket claimed in time.
 func (s *scheduler) noteUnclaimed(job *storage.Job) {
 	w := &s.walks[job.Priority]
-	if job.Place().Less(w.from) {
-		w.from = job.Place()
-	}
+	w.back(job.Place())
 	w.look(s.claimAt(job))
 	s.lates.note(job)
 }

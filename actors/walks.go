@@ -13,6 +13,7 @@ type walk struct {
 	nextAt  time.Time     // when to claim next; zero: nothing to claim
 	claims  claims        // ahead of their start
 	blocked bool          // a job that is due waits for another one to end
+	passed  stretches     // behind a job that is kept
 }
 
 // ready says whether there may be something to claim at the instant.
@@ -24,6 +25,14 @@ func (w *walk) ready(wall time.Time) bool {
 func (w *walk) look(at time.Time) {
 	if w.nextAt.IsZero() || at.Before(w.nextAt) {
 		w.nextAt = at
+	}
+}
+
+// back has what lies from the place on read again.
+func (w *walk) back(p storage.Place) {
+	w.passed.forget(p)
+	if p.Less(w.from) {
+		w.from = p
 	}
 }
 
@@ -43,9 +52,7 @@ func (ws *walks) of(job *storage.Job) *walk {
 // claimFrom has the jobs read again from the place on.
 func (ws *walks) claimFrom(p storage.Place, wall time.Time) {
 	for i := range ws {
-		if w := &ws[i]; p.Less(w.from) {
-			w.from = p
-		}
+		ws[i].back(p)
 	}
 	ws.lookAgain(wall)
 }

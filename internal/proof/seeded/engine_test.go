@@ -99,7 +99,7 @@ var engineFaults = []seededFault{
 	{
 		name: "no-second-look", what: "the wall is not read again before a start",
 		pkg: "actors", tests: "TestG14_TheAlarmFollowsTheEarliestJob",
-		edits: []edit{{"actors/runqueue.go", `!q.ahead[n].job.Due.After(wall)`, `(FAULT || !q.ahead[n].job.Due.After(wall))`}, {"actors/turnbatch.go", `(job.job.Due.After(at.wall) ||`, `(job.job.Due.After(at.wall) && !FAULT ||`}},
+		edits: []edit{{"actors/runqueue.go", `!q.ahead[n].job.Due.After(wall)`, `(FAULT || !q.ahead[n].job.Due.After(wall))`}, {"actors/turnbatch.go", `(job.job.Due.After(at.wall)`, `(job.job.Due.After(at.wall) && !FAULT`}},
 	},
 	{
 		name: "due-by-written-time", what: "jobs are due by the instant that would be written down",

@@ -10,7 +10,7 @@ var expireFaults = []seededFault{
 	{
 		name: "late-turn-begins", what: "an attempt begins after its instant if its turn comes then",
 		pkg: "actors", tests: "TestG12_NoAttemptBeginsAfterItsInstant",
-		edits: []edit{{"actors/turnbatch.go", `|| job.job.TooLate(at.wall)) {`, `|| job.job.TooLate(at.wall) && !FAULT) {`}},
+		edits: []edit{{"actors/turnbatch.go", `job.job.TooLate(at.wall)) {`, `job.job.TooLate(at.wall) && !FAULT) {`}},
 	},
 	{
 		name: "late-unnoticed", what: "a job that waits expires when something else happens in its app",

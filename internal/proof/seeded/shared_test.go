@@ -1,7 +1,7 @@
 package seeded_test
 
-// sharedFaults are planted where a pool that all apps share keeps its rate (G28), and its
-// permits come back (G27).
+// sharedFaults are planted where a pool that all apps share keeps its rate (G28) and its
+// order (G27), and where walks remember what they have passed by (G35).
 var sharedFaults = []seededFault{
 	{
 		name: "shared-rate-of-each", what: "the rate of a pool that all apps share is not kept",
@@ -61,6 +61,18 @@ var sharedFaults = []seededFault{
 		edits: []edit{{"actors/sharedrates.go", `	if err != nil {
 		log.Error(`, `	if err != nil && !FAULT {
 		log.Error(`}},
+	},
+	{
+		name: "paused-read-again", what: "jobs of a paused function behind one that is kept back are read with each look",
+		pkg: "actors", tests: "TestG35_WhatIsPausedIsNotReadAgain",
+		edits: []edit{{"actors/claims.go", `c.passed.skip(from); to != from {`, `c.passed.skip(from); to != from && !FAULT {`}},
+	},
+	{
+		name: "stretch-never-forgotten", what: "what a walk has passed by is never looked at again",
+		pkg: "actors", tests: "TestG35_WhatIsPausedIsNotReadAgain",
+		edits: []edit{{"actors/walks.go", `	w.passed.forget(p)`, `	if !FAULT {
+		w.passed.forget(p)
+	}`}},
 	},
 	{
 		name: "shared-order-hoards", what: "an app that runs as many jobs as it may takes the permit of an ordered shared pool",
