@@ -164,14 +164,28 @@ func (s *remoteScheduler) Reschedule(id storage.JobID, changes ...dispatch.Chang
 }
 
 // Cancel implements dispatch.Scheduler. The cancel is durable when it returns.
-func (s *remoteScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
-	var answer storage.Cancellation // the actor's, until it answers
+func (s *remoteScheduler) Cancel(id storage.JobID, opts ...dispatch.CancelOption) (storage.Cancellation, error) {
+	var answer storage.Cancellation // this and those below are the actor's, until it answers
+	var of *storage.Descendants
+	var n int
+	more := dispatch.Cascades(opts)
 	err := s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+		of = tx.JobWriter().DescendantsOf(id)
 		answer, err = tx.JobWriter().CancelJob(id)
 		return err
 	})
 	if err != nil {
 		return storage.Cancellation{}, err
+	}
+	for more {
+		err := s.eng.change(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
+			n, more, err = tx.JobWriter().CancelDescendants(of, bulkChunk)
+			return err
+		})
+		if err != nil {
+			return answer, err
+		}
+		answer.Along += n
 	}
 	return answer, nil
 }

@@ -315,6 +315,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	store.SetMaxResultBytes(ref.app.limits.MaxResultBytes)
 	store.SetRetention(d.eng.opts.Retention)
 	store.SetDeadRetention(d.eng.opts.DeadRetention)
+	store.SetClock(d.eng.clock.due)
 	store.SetRegistry(d.eng.registry)
 	store.SetLive(ref.app.runs.live)
 	store.SetWaits(ref.app.waits)

@@ -395,6 +395,38 @@ func ExampleApp_Wait() {
 	// Output: 144 success 144
 }
 
+// A follow-up is told how its job has ended.
+func ExampleHostScheduler_RunAfter() {
+	reg := dispatch.NewRegistry()
+	square := dispatch.InternalAction[int, int]("math:square")
+	square.Handle(reg, func(_ *dispatch.ActionCtx, n int) (int, error) { return n * n, nil })
+	report := dispatch.InternalAction[string, dispatch.None]("math:report")
+	reported := make(chan string, 1)
+	report.Handle(reg, func(ctx *dispatch.ActionCtx, to string) (dispatch.None, error) {
+		n, err := dispatch.ResultOf[int](ctx.Job.Outcome) // the result, or why there is none
+		reported <- fmt.Sprintf("%s: %d, %v, %s", to, n, err, ctx.Job.Outcome.State)
+		return dispatch.None{}, nil
+	})
+	withEngine(actors.Options{Functions: reg}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		id, err := app.Scheduler(ctx).RunAfter(0, square.With(12),
+			dispatch.OnDone(report.With("ann"))) // whatever becomes of it
+		if err != nil {
+			return err
+		}
+		fmt.Println(<-reported)
+		answer, err := app.Scheduler(ctx).Cancel(id, dispatch.Cascade())
+		fmt.Println(answer.Canceled, answer.Found)
+		return err
+	})
+	// Output:
+	// ann: 144, <nil>, success
+	// false success
+}
+
 // A pool has another limit than the declared one until that is cleared.
 func ExampleApp_LimitPool() {
 	stripe := dispatch.NewPool("stripe", 5)

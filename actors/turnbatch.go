@@ -154,6 +154,9 @@ func (r *turnBatch) submit(t *turn) bool {
 		}
 	}
 	job := t.inv.job
+	if job != nil && job.job.Then != nil {
+		return false // its follow-up is due
+	}
 	if job != nil && t.complete(r.app) != nil {
 		return false
 	}

@@ -132,7 +132,7 @@ func TestG24_AnEngineEndsWhatAMutationFilled(t *testing.T) {
 		}
 		return nil
 	})
-	opts := actors.Options{Functions: k.reg, TxLimits: storage.TxLimits{Jobs: 5, Writes: 5}}
+	opts := actors.Options{Functions: k.reg, TxLimits: storage.TxLimits{Jobs: 5, Writes: 10}}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		id := mustAfter(t, h, "acme", time.Minute, full.With(""))
 		h.Advance(time.Minute)

@@ -20,6 +20,8 @@ type Planner struct {
 	Parent   storage.JobID                     // the job that schedules; "" is none
 	Now      time.Time                         // what RunAfter counts from, and when a job is enqueued
 	Clock    func() (time.Time, storage.EraID) // reads the wall, and its era, in place of Now; default nil
+
+	chain int // how many jobs it is the follow-up of, each of the one before
 }
 
 // After plans a call for d from now. The error is an *Error.
@@ -71,6 +73,11 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 	}
 	if err := p.placed(&job, o.placement.over(fn.Placement)); err != nil {
 		return storage.Job{}, refuse(call, "%w", err)
+	}
+	if o.onDone != nil {
+		if err := p.follow(&job, now, o.onDone); err != nil {
+			return storage.Job{}, refuse(call, "%w", err)
+		}
 	}
 	if o.asCaller {
 		claims, err := encodeIdentity(p.Identity)

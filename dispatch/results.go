@@ -49,7 +49,12 @@ func Await[R any](ctx context.Context, in JobWaiter, id storage.JobID) (R, error
 	if err != nil {
 		return *new(R), AsError(err)
 	}
-	if err := noResult(&job); err != nil {
+	return resultOf[R](&job)
+}
+
+// resultOf is the result of an ended job, or why there is none.
+func resultOf[R any](job *storage.Job) (R, error) {
+	if err := noResult(job); err != nil {
 		return *new(R), err
 	}
 	return decodeResult[R](job.Function, job.Result, nil)

@@ -30,8 +30,8 @@ type Scheduler interface {
 	Get(id storage.JobID) (job storage.Job, ok bool, err error)
 	// Cancel cancels a pending or running job; the answer says whether it was in
 	// time. The handler of a running action is told by its context; a new job that is
-	// given the same id begins when it has returned.
-	Cancel(id storage.JobID) (storage.Cancellation, error)
+	// given the same id begins when it has returned. Cascade takes along what has come of it.
+	Cancel(id storage.JobID, opts ...CancelOption) (storage.Cancellation, error)
 	// Reschedule changes a pending job, which keeps its id: its instant (DueAt, DueIn), its
 	// Priority or its arguments (NewArgs); DueIn(0) runs it now. The answer says whether it
 	// was in time: a job that runs, or has ended, stays as it is. A job that waits for a retry
@@ -87,6 +87,7 @@ type runOptions struct {
 	unique     *UniquePolicy
 	once       *string
 	keepResult *bool
+	onDone     *Scheduled
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a
@@ -190,7 +191,10 @@ func (s *txScheduler) Get(id storage.JobID) (storage.Job, bool, error) {
 	return job, ok, nil
 }
 
-func (s *txScheduler) Cancel(id storage.JobID) (storage.Cancellation, error) {
+func (s *txScheduler) Cancel(id storage.JobID, opts ...CancelOption) (storage.Cancellation, error) {
+	if Cascades(opts) {
+		return s.cascade(id)
+	}
 	answer, err := s.w.CancelJob(id)
 	if err != nil {
 		return storage.Cancellation{}, AsError(err)

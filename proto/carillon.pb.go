@@ -611,7 +611,12 @@ type Job struct {
 	Result      []byte `protobuf:"bytes,80,opt,name=result,proto3" json:"result,omitempty"`
 	ResultBytes int64  `protobuf:"varint,81,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
 	// KeepResult says whether it is to be kept; absent: as the function says.
-	KeepResult    *bool `protobuf:"varint,82,opt,name=keep_result,json=keepResult,proto3,oneof" json:"keep_result,omitempty"`
+	KeepResult *bool `protobuf:"varint,82,opt,name=keep_result,json=keepResult,proto3,oneof" json:"keep_result,omitempty"`
+	// Then is the job that is scheduled when this one ends; ends counts how often it did. Outcome
+	// is how the job has ended, parent, that this one follows.
+	Then          []byte   `protobuf:"bytes,85,opt,name=then,proto3" json:"then,omitempty"`
+	Ends          uint32   `protobuf:"varint,86,opt,name=ends,proto3" json:"ends,omitempty"`
+	Outcome       *Outcome `protobuf:"bytes,87,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -954,6 +959,120 @@ func (x *Job) GetKeepResult() bool {
 	return false
 }
 
+func (x *Job) GetThen() []byte {
+	if x != nil {
+		return x.Then
+	}
+	return nil
+}
+
+func (x *Job) GetEnds() uint32 {
+	if x != nil {
+		return x.Ends
+	}
+	return 0
+}
+
+func (x *Job) GetOutcome() *Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+// Outcome is how a job has ended, as its follow-up is told.
+type Outcome struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Function      string                 `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
+	State         JobState               `protobuf:"varint,2,opt,name=state,proto3,enum=carillon.JobState" json:"state,omitempty"`
+	Ordinal       uint32                 `protobuf:"varint,3,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	Result        []byte                 `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	NotKept       *NotKept               `protobuf:"bytes,5,opt,name=not_kept,json=notKept,proto3" json:"not_kept,omitempty"`
+	Error         *JobError              `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcome) Reset() {
+	*x = Outcome{}
+	mi := &file_carillon_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcome) ProtoMessage() {}
+
+func (x *Outcome) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Outcome) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+func (x *Outcome) GetState() JobState {
+	if x != nil {
+		return x.State
+	}
+	return JobState_JOB_STATE_PENDING
+}
+
+func (x *Outcome) GetOrdinal() uint32 {
+	if x != nil {
+		return x.Ordinal
+	}
+	return 0
+}
+
+func (x *Outcome) GetResult() []byte {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Outcome) GetNotKept() *NotKept {
+	if x != nil {
+		return x.NotKept
+	}
+	return nil
+}
+
+func (x *Outcome) GetError() *JobError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *Outcome) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Unique is a key of which one job is pending at a time.
 type Unique struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -975,7 +1094,7 @@ type Unique struct {
 
 func (x *Unique) Reset() {
 	*x = Unique{}
-	mi := &file_carillon_proto_msgTypes[5]
+	mi := &file_carillon_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1106,7 @@ func (x *Unique) String() string {
 func (*Unique) ProtoMessage() {}
 
 func (x *Unique) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[5]
+	mi := &file_carillon_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1119,7 @@ func (x *Unique) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unique.ProtoReflect.Descriptor instead.
 func (*Unique) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{5}
+	return file_carillon_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Unique) GetKey() string {
@@ -1076,7 +1195,7 @@ type KeyHolder struct {
 
 func (x *KeyHolder) Reset() {
 	*x = KeyHolder{}
-	mi := &file_carillon_proto_msgTypes[6]
+	mi := &file_carillon_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1207,7 @@ func (x *KeyHolder) String() string {
 func (*KeyHolder) ProtoMessage() {}
 
 func (x *KeyHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[6]
+	mi := &file_carillon_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1220,7 @@ func (x *KeyHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyHolder.ProtoReflect.Descriptor instead.
 func (*KeyHolder) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{6}
+	return file_carillon_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *KeyHolder) GetVersion() uint32 {
@@ -1157,7 +1276,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1288,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1301,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{7}
+	return file_carillon_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Start) GetVersion() uint32 {
@@ -1239,7 +1358,7 @@ type NotKept struct {
 
 func (x *NotKept) Reset() {
 	*x = NotKept{}
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1370,7 @@ func (x *NotKept) String() string {
 func (*NotKept) ProtoMessage() {}
 
 func (x *NotKept) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1383,7 @@ func (x *NotKept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotKept.ProtoReflect.Descriptor instead.
 func (*NotKept) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{8}
+	return file_carillon_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *NotKept) GetBytes() int64 {
@@ -1295,7 +1414,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1426,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1439,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{9}
+	return file_carillon_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Retry) GetLimit() uint32 {
@@ -1368,7 +1487,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1499,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1512,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{10}
+	return file_carillon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JobError) GetCode() string {
@@ -1425,7 +1544,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1556,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1569,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{11}
+	return file_carillon_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Attempt) GetNumber() uint32 {
@@ -1511,7 +1630,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1642,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1655,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{12}
+	return file_carillon_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Claim) GetVersion() uint32 {
@@ -1642,7 +1761,7 @@ type Trigger struct {
 
 func (x *Trigger) Reset() {
 	*x = Trigger{}
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1773,7 @@ func (x *Trigger) String() string {
 func (*Trigger) ProtoMessage() {}
 
 func (x *Trigger) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1786,7 @@ func (x *Trigger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
 func (*Trigger) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{13}
+	return file_carillon_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Trigger) GetVersion() uint32 {
@@ -1978,7 +2097,7 @@ type Backfill struct {
 
 func (x *Backfill) Reset() {
 	*x = Backfill{}
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2109,7 @@ func (x *Backfill) String() string {
 func (*Backfill) ProtoMessage() {}
 
 func (x *Backfill) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2122,7 @@ func (x *Backfill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backfill.ProtoReflect.Descriptor instead.
 func (*Backfill) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{14}
+	return file_carillon_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Backfill) GetNumber() uint64 {
@@ -2111,7 +2230,7 @@ type TriggerMark struct {
 
 func (x *TriggerMark) Reset() {
 	*x = TriggerMark{}
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2242,7 @@ func (x *TriggerMark) String() string {
 func (*TriggerMark) ProtoMessage() {}
 
 func (x *TriggerMark) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2255,7 @@ func (x *TriggerMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerMark.ProtoReflect.Descriptor instead.
 func (*TriggerMark) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{15}
+	return file_carillon_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TriggerMark) GetEra() uint64 {
@@ -2180,7 +2299,7 @@ type SlotSpan struct {
 
 func (x *SlotSpan) Reset() {
 	*x = SlotSpan{}
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2311,7 @@ func (x *SlotSpan) String() string {
 func (*SlotSpan) ProtoMessage() {}
 
 func (x *SlotSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2324,7 @@ func (x *SlotSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotSpan.ProtoReflect.Descriptor instead.
 func (*SlotSpan) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{16}
+	return file_carillon_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SlotSpan) GetFromMs() int64 {
@@ -2249,7 +2368,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2380,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2393,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{17}
+	return file_carillon_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Slot) GetVersion() uint32 {
@@ -2344,7 +2463,7 @@ type Losses struct {
 
 func (x *Losses) Reset() {
 	*x = Losses{}
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2356,7 +2475,7 @@ func (x *Losses) String() string {
 func (*Losses) ProtoMessage() {}
 
 func (x *Losses) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2369,7 +2488,7 @@ func (x *Losses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Losses.ProtoReflect.Descriptor instead.
 func (*Losses) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{18}
+	return file_carillon_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Losses) GetVersion() uint32 {
@@ -2400,7 +2519,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +2531,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +2544,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{19}
+	return file_carillon_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Loss) GetAtMs() int64 {
@@ -2467,7 +2586,7 @@ type Clock struct {
 
 func (x *Clock) Reset() {
 	*x = Clock{}
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2479,7 +2598,7 @@ func (x *Clock) String() string {
 func (*Clock) ProtoMessage() {}
 
 func (x *Clock) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2492,7 +2611,7 @@ func (x *Clock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clock.ProtoReflect.Descriptor instead.
 func (*Clock) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{20}
+	return file_carillon_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Clock) GetVersion() uint32 {
@@ -2527,7 +2646,7 @@ type Era struct {
 
 func (x *Era) Reset() {
 	*x = Era{}
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2658,7 @@ func (x *Era) String() string {
 func (*Era) ProtoMessage() {}
 
 func (x *Era) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2671,7 @@ func (x *Era) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Era.ProtoReflect.Descriptor instead.
 func (*Era) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{21}
+	return file_carillon_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Era) GetId() uint64 {
@@ -2603,7 +2722,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2615,7 +2734,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2628,7 +2747,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{22}
+	return file_carillon_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -2659,7 +2778,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +2790,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +2803,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{23}
+	return file_carillon_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TableIndex) GetName() string {
@@ -2726,7 +2845,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2738,7 +2857,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2751,7 +2870,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{24}
+	return file_carillon_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -2779,7 +2898,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2791,7 +2910,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2804,7 +2923,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{25}
+	return file_carillon_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -2832,7 +2951,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2844,7 +2963,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2857,7 +2976,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{26}
+	return file_carillon_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -2888,7 +3007,7 @@ type BackupHeader struct {
 
 func (x *BackupHeader) Reset() {
 	*x = BackupHeader{}
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2900,7 +3019,7 @@ func (x *BackupHeader) String() string {
 func (*BackupHeader) ProtoMessage() {}
 
 func (x *BackupHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2913,7 +3032,7 @@ func (x *BackupHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupHeader.ProtoReflect.Descriptor instead.
 func (*BackupHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{27}
+	return file_carillon_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BackupHeader) GetVersion() uint32 {
@@ -2964,7 +3083,7 @@ type BackupRows struct {
 
 func (x *BackupRows) Reset() {
 	*x = BackupRows{}
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +3095,7 @@ func (x *BackupRows) String() string {
 func (*BackupRows) ProtoMessage() {}
 
 func (x *BackupRows) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +3108,7 @@ func (x *BackupRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRows.ProtoReflect.Descriptor instead.
 func (*BackupRows) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{28}
+	return file_carillon_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BackupRows) GetVolume() uint32 {
@@ -3032,7 +3151,7 @@ type BackupRecord struct {
 
 func (x *BackupRecord) Reset() {
 	*x = BackupRecord{}
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3044,7 +3163,7 @@ func (x *BackupRecord) String() string {
 func (*BackupRecord) ProtoMessage() {}
 
 func (x *BackupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3057,7 +3176,7 @@ func (x *BackupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRecord.ProtoReflect.Descriptor instead.
 func (*BackupRecord) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{29}
+	return file_carillon_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BackupRecord) GetVolume() uint32 {
@@ -3092,7 +3211,7 @@ type BackupEnd struct {
 
 func (x *BackupEnd) Reset() {
 	*x = BackupEnd{}
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3104,7 +3223,7 @@ func (x *BackupEnd) String() string {
 func (*BackupEnd) ProtoMessage() {}
 
 func (x *BackupEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3117,7 +3236,7 @@ func (x *BackupEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupEnd.ProtoReflect.Descriptor instead.
 func (*BackupEnd) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{30}
+	return file_carillon_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BackupEnd) GetRows() uint64 {
@@ -3146,7 +3265,7 @@ type BackupPosition struct {
 
 func (x *BackupPosition) Reset() {
 	*x = BackupPosition{}
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3158,7 +3277,7 @@ func (x *BackupPosition) String() string {
 func (*BackupPosition) ProtoMessage() {}
 
 func (x *BackupPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3171,7 +3290,7 @@ func (x *BackupPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPosition.ProtoReflect.Descriptor instead.
 func (*BackupPosition) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{31}
+	return file_carillon_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BackupPosition) GetVersion() uint32 {
@@ -3206,7 +3325,7 @@ type BackupPlace struct {
 
 func (x *BackupPlace) Reset() {
 	*x = BackupPlace{}
-	mi := &file_carillon_proto_msgTypes[32]
+	mi := &file_carillon_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3337,7 @@ func (x *BackupPlace) String() string {
 func (*BackupPlace) ProtoMessage() {}
 
 func (x *BackupPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[32]
+	mi := &file_carillon_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3350,7 @@ func (x *BackupPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPlace.ProtoReflect.Descriptor instead.
 func (*BackupPlace) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{32}
+	return file_carillon_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BackupPlace) GetSeq() uint64 {
@@ -3281,8 +3400,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xd3\n" +
-	"\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xa8\v\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -3333,8 +3451,19 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06result\x18P \x01(\fR\x06result\x12!\n" +
 	"\fresult_bytes\x18Q \x01(\x03R\vresultBytes\x12$\n" +
 	"\vkeep_result\x18R \x01(\bH\x00R\n" +
-	"keepResult\x88\x01\x01B\x0e\n" +
-	"\f_keep_result\"\x82\x02\n" +
+	"keepResult\x88\x01\x01\x12\x12\n" +
+	"\x04then\x18U \x01(\fR\x04then\x12\x12\n" +
+	"\x04ends\x18V \x01(\rR\x04ends\x12+\n" +
+	"\aoutcome\x18W \x01(\v2\x11.carillon.OutcomeR\aoutcomeB\x0e\n" +
+	"\f_keep_result\"\xf1\x01\n" +
+	"\aOutcome\x12\x1a\n" +
+	"\bfunction\x18\x01 \x01(\tR\bfunction\x12(\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x12.carillon.JobStateR\x05state\x12\x18\n" +
+	"\aordinal\x18\x03 \x01(\rR\aordinal\x12\x16\n" +
+	"\x06result\x18\x04 \x01(\fR\x06result\x12,\n" +
+	"\bnot_kept\x18\x05 \x01(\v2\x11.carillon.NotKeptR\anotKept\x12(\n" +
+	"\x05error\x18\x06 \x01(\v2\x12.carillon.JobErrorR\x05error\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\x82\x02\n" +
 	"\x06Unique\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
 	"\x06policy\x18\x02 \x01(\x0e2\x16.carillon.UniquePolicyR\x06policy\x12\x19\n" +
@@ -3558,7 +3687,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -3568,60 +3697,65 @@ var file_carillon_proto_goTypes = []any{
 	(*PoolLimit)(nil),      // 5: carillon.PoolLimit
 	(*AppEntry)(nil),       // 6: carillon.AppEntry
 	(*Job)(nil),            // 7: carillon.Job
-	(*Unique)(nil),         // 8: carillon.Unique
-	(*KeyHolder)(nil),      // 9: carillon.KeyHolder
-	(*Start)(nil),          // 10: carillon.Start
-	(*NotKept)(nil),        // 11: carillon.NotKept
-	(*Retry)(nil),          // 12: carillon.Retry
-	(*JobError)(nil),       // 13: carillon.JobError
-	(*Attempt)(nil),        // 14: carillon.Attempt
-	(*Claim)(nil),          // 15: carillon.Claim
-	(*Trigger)(nil),        // 16: carillon.Trigger
-	(*Backfill)(nil),       // 17: carillon.Backfill
-	(*TriggerMark)(nil),    // 18: carillon.TriggerMark
-	(*SlotSpan)(nil),       // 19: carillon.SlotSpan
-	(*Slot)(nil),           // 20: carillon.Slot
-	(*Losses)(nil),         // 21: carillon.Losses
-	(*Loss)(nil),           // 22: carillon.Loss
-	(*Clock)(nil),          // 23: carillon.Clock
-	(*Era)(nil),            // 24: carillon.Era
-	(*Table)(nil),          // 25: carillon.Table
-	(*TableIndex)(nil),     // 26: carillon.TableIndex
-	(*ExportHeader)(nil),   // 27: carillon.ExportHeader
-	(*ExportEntry)(nil),    // 28: carillon.ExportEntry
-	(*ExportTrailer)(nil),  // 29: carillon.ExportTrailer
-	(*BackupHeader)(nil),   // 30: carillon.BackupHeader
-	(*BackupRows)(nil),     // 31: carillon.BackupRows
-	(*BackupRecord)(nil),   // 32: carillon.BackupRecord
-	(*BackupEnd)(nil),      // 33: carillon.BackupEnd
-	(*BackupPosition)(nil), // 34: carillon.BackupPosition
-	(*BackupPlace)(nil),    // 35: carillon.BackupPlace
+	(*Outcome)(nil),        // 8: carillon.Outcome
+	(*Unique)(nil),         // 9: carillon.Unique
+	(*KeyHolder)(nil),      // 10: carillon.KeyHolder
+	(*Start)(nil),          // 11: carillon.Start
+	(*NotKept)(nil),        // 12: carillon.NotKept
+	(*Retry)(nil),          // 13: carillon.Retry
+	(*JobError)(nil),       // 14: carillon.JobError
+	(*Attempt)(nil),        // 15: carillon.Attempt
+	(*Claim)(nil),          // 16: carillon.Claim
+	(*Trigger)(nil),        // 17: carillon.Trigger
+	(*Backfill)(nil),       // 18: carillon.Backfill
+	(*TriggerMark)(nil),    // 19: carillon.TriggerMark
+	(*SlotSpan)(nil),       // 20: carillon.SlotSpan
+	(*Slot)(nil),           // 21: carillon.Slot
+	(*Losses)(nil),         // 22: carillon.Losses
+	(*Loss)(nil),           // 23: carillon.Loss
+	(*Clock)(nil),          // 24: carillon.Clock
+	(*Era)(nil),            // 25: carillon.Era
+	(*Table)(nil),          // 26: carillon.Table
+	(*TableIndex)(nil),     // 27: carillon.TableIndex
+	(*ExportHeader)(nil),   // 28: carillon.ExportHeader
+	(*ExportEntry)(nil),    // 29: carillon.ExportEntry
+	(*ExportTrailer)(nil),  // 30: carillon.ExportTrailer
+	(*BackupHeader)(nil),   // 31: carillon.BackupHeader
+	(*BackupRows)(nil),     // 32: carillon.BackupRows
+	(*BackupRecord)(nil),   // 33: carillon.BackupRecord
+	(*BackupEnd)(nil),      // 34: carillon.BackupEnd
+	(*BackupPosition)(nil), // 35: carillon.BackupPosition
+	(*BackupPlace)(nil),    // 36: carillon.BackupPlace
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
-	12, // 1: carillon.Job.retry:type_name -> carillon.Retry
-	13, // 2: carillon.Job.error:type_name -> carillon.JobError
-	14, // 3: carillon.Job.history:type_name -> carillon.Attempt
-	11, // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
-	8,  // 5: carillon.Job.unique:type_name -> carillon.Unique
-	0,  // 6: carillon.Unique.policy:type_name -> carillon.UniquePolicy
-	13, // 7: carillon.Attempt.error:type_name -> carillon.JobError
-	12, // 8: carillon.Trigger.retry:type_name -> carillon.Retry
-	1,  // 9: carillon.Trigger.last_state:type_name -> carillon.JobState
-	13, // 10: carillon.Trigger.last_error:type_name -> carillon.JobError
-	18, // 11: carillon.Trigger.marks:type_name -> carillon.TriggerMark
-	19, // 12: carillon.Trigger.spent:type_name -> carillon.SlotSpan
-	17, // 13: carillon.Trigger.backfill:type_name -> carillon.Backfill
-	22, // 14: carillon.Losses.losses:type_name -> carillon.Loss
-	24, // 15: carillon.Clock.eras:type_name -> carillon.Era
-	26, // 16: carillon.Table.indexes:type_name -> carillon.TableIndex
-	2,  // 17: carillon.TableIndex.state:type_name -> carillon.IndexState
-	35, // 18: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 1: carillon.Job.retry:type_name -> carillon.Retry
+	14, // 2: carillon.Job.error:type_name -> carillon.JobError
+	15, // 3: carillon.Job.history:type_name -> carillon.Attempt
+	12, // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
+	9,  // 5: carillon.Job.unique:type_name -> carillon.Unique
+	8,  // 6: carillon.Job.outcome:type_name -> carillon.Outcome
+	1,  // 7: carillon.Outcome.state:type_name -> carillon.JobState
+	12, // 8: carillon.Outcome.not_kept:type_name -> carillon.NotKept
+	14, // 9: carillon.Outcome.error:type_name -> carillon.JobError
+	0,  // 10: carillon.Unique.policy:type_name -> carillon.UniquePolicy
+	14, // 11: carillon.Attempt.error:type_name -> carillon.JobError
+	13, // 12: carillon.Trigger.retry:type_name -> carillon.Retry
+	1,  // 13: carillon.Trigger.last_state:type_name -> carillon.JobState
+	14, // 14: carillon.Trigger.last_error:type_name -> carillon.JobError
+	19, // 15: carillon.Trigger.marks:type_name -> carillon.TriggerMark
+	20, // 16: carillon.Trigger.spent:type_name -> carillon.SlotSpan
+	18, // 17: carillon.Trigger.backfill:type_name -> carillon.Backfill
+	23, // 18: carillon.Losses.losses:type_name -> carillon.Loss
+	25, // 19: carillon.Clock.eras:type_name -> carillon.Era
+	27, // 20: carillon.Table.indexes:type_name -> carillon.TableIndex
+	2,  // 21: carillon.TableIndex.state:type_name -> carillon.IndexState
+	36, // 22: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -3636,7 +3770,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -59,6 +59,7 @@ type App struct {
 	broken   atomic.Bool   // a change set failed: nothing more is applied until Reload
 	live     atomic.Pointer[func(JobID) bool]
 	waitsFor atomic.Pointer[func(*Job) (Wait, string)]
+	clock    atomic.Pointer[func() (time.Time, EraID)]
 	stops    atomic.Pointer[func(string) JobID]
 	names    atomic.Pointer[func(string) []string]
 

@@ -3,7 +3,6 @@ package storage
 import (
 	"fmt"
 
-	"carillon/proto"
 	"carillon/storage/internal/kv"
 )
 
@@ -25,7 +24,7 @@ func (a *App) ArgBytes() int64 { return a.argsNow.Load() }
 // is none any more.
 func (c *counts) addArgs(job *Job, sign int64) {
 	if c.argBytes >= 0 {
-		c.argBytes += sign * int64(len(job.Args))
+		c.argBytes += sign * int64(job.argLen())
 	}
 }
 
@@ -43,9 +42,8 @@ func (tx *Tx) roomFor(args int) error {
 func (n keyspace) sumArgs(snap *kv.Snapshot) (sum int64) {
 	for _, t := range []tag{tagQueue, tagHeld} {
 		for _, data := range n.all(snap, t) {
-			var p proto.Job
-			if unmarshal(data, &p, &p.Version) == nil {
-				sum += int64(len(p.Args))
+			if job, err := decodeJob(place{}, data); err == nil {
+				sum += int64(job.argLen())
 			}
 		}
 	}

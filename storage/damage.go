@@ -108,6 +108,8 @@ func keyText(space kv.Space, key []byte) string {
 		if key, ok := uniqueOf(rest); ok {
 			return "unique key " + quote(key)
 		}
+	case tagChild:
+		return "child of job " + name(0)
 	case tagOnce:
 		return "what a job has scheduled once"
 	case tagControl:

@@ -187,6 +187,8 @@ func readAll(tb testing.TB, s *storage.Store, id storage.AppID) (said []string) 
 	w := tx.JobWriter()
 	_, _, _, err = tx.DueIn(storage.Lane{Pool: "tower", Key: "north"}, 1, storage.Place{}, 10)
 	failed(err)
+	_, _, err = w.CancelDescendants(w.DescendantsOf("laned"), 10)
+	failed(err)
 	_, err = w.Schedule(storage.Job{Function: "bells:toll", Due: testNow, Unique: &storage.Unique{Key: "north", Policy: storage.UniqueKeep}})
 	failed(err)
 	if _, err = w.Schedule(storage.Job{Function: "bells:toll", Due: testNow, Parent: "laned", Once: "child"}); !errors.Is(err, storage.ErrNotFound) {
@@ -204,7 +206,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 		'k': `place of job "`, 'c': `trigger "toll"`, 'l': `slot of trigger "toll"`, 'b': `backlog of trigger "toll"`,
 		'e': "last instant of a job", 'j': "turn of a job", 'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
-		'g': "record of the ", 'R': "result of the job at ",
+		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ",
 	}
 	made := everyKind(t)
 	s := mustOpen(t, made, withDingbats)

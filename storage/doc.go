@@ -24,14 +24,14 @@
 // CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
 // JobID, JobPage, MaxBackfill, MaxCatchUp, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTriggerName, MaxTriggers,
-// MinPriority, NewTable, NotKept, Overlap, Pause, PriorityStep, Query, Reader, Rescheduling, Restore,
+// MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Query, Reader, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Told,
 // Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
 //
 // For engines, and they change with the engine: App, BackfillID, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
-// Controls, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
+// Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
 // Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,
 // Snapshot, Start, StartCursor, StartID, Stats, Store, TickID, TickPriority, TriggerMark,
 // Tx.
@@ -153,4 +153,6 @@
 //	     expires (G35).
 //	S24  Each result beside the history is that of the job at its place, and the counters have
 //	     the sum of their bytes (G33).
+//	S25  While the record of a job with a parent is kept, the children of the parent have it;
+//	     one that has a follow-up has it in the commit of each end (G32).
 package storage

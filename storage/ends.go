@@ -104,13 +104,13 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	}
 	tx.takePending(&job)
 	if end.State != StatePending {
-		tx.finish(&job, end.State, trigger, key)
-		return job, nil
+		err := tx.finish(&job, end.State, trigger, key)
+		return job, err
 	}
 	due := end.Due.UnixMilli()
 	if due < 1 || due > maxInstantMs {
-		tx.finish(&job, StateFailed, trigger, key)
-		return job, nil
+		err := tx.finish(&job, StateFailed, trigger, key)
+		return job, err
 	}
 	if !job.Due.Equal(timeOf(due)) { // else it is due as before
 		job.Due, job.Era = timeOf(due), tx.era
@@ -152,7 +152,7 @@ func (tx *Tx) takePending(job *Job) {
 
 // finish puts a job taken out of the sorted job bucket into the history, or
 // among the dead if it failed. trigger and key are what triggerOf and keyOf have returned.
-func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) {
+func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) error {
 	c := &tx.top().counts
 	t := tagHistory
 	if state == StateFailed {
@@ -169,11 +169,18 @@ func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) {
 	job.CompletedAt = timeOf(tx.now.UnixMilli())
 	job.boundInstants(job.CompletedAt)
 	job.place.ms = c.nextRank(job.CompletedAt.UnixMilli())
+	if err := tx.follow(job); err != nil {
+		return err
+	}
+	if state != StateFailed {
+		job.Outcome = job.Outcome.told()
+	}
 	keys := tx.app.keys
 	tx.put(keys.place(t, job.place), encodeJob(job))
 	tx.putResult(job)
 	tx.put(keys.name(tagID, string(job.ID)), encodeLocation(t, job.place))
 	tx.endKey(job, key, state)
+	return nil
 }
 
 // boundInstants keeps the job's instants in order and none after now: those of a
@@ -253,6 +260,9 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	if job.Unique != nil {
 		writes += 2
 	}
+	if job.Then != nil { // it is scheduled, and is a child
+		writes += 2 + len(tx.app.keys.laneKeys(job.Then))
+	}
 	if err := w.v.spare(0, writes, 2*len(data)+len(id)); err != nil {
 		return Cancellation{}, err
 	}
@@ -289,6 +299,5 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	if job.Trigger != "" {
 		tx.top().ticks = append(tx.top().ticks, job)
 	}
-	tx.finish(&job, StateCanceled, trigger, key)
-	return answer, nil
+	return answer, tx.finish(&job, StateCanceled, trigger, key)
 }

@@ -236,8 +236,7 @@ func (tx *Tx) ExpireHeld(before time.Time, limit int) (n int, more bool, err err
 		if trigger != nil {
 			trigger.Backfill.MoveOn(job)
 		}
-		tx.finish(job, StateFailed, trigger, key)
-		return true, nil
+		return true, tx.finish(job, StateFailed, trigger, key)
 	})
 }
 

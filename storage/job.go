@@ -81,6 +81,13 @@ type Job struct {
 	Parent   JobID   // the job whose handler scheduled it; "" if none did
 	Once     string  // the name under which Parent did so at most once; "" if it may do so again
 
+	// Then is the call that is scheduled when the job ends, and Ends how often it has ended with
+	// one; nil: there is none, or the job has ended for good. Outcome is how the job has
+	// ended, Parent, that this one follows; nil: it follows none.
+	Then    *Job
+	Ends    int
+	Outcome *Outcome
+
 	// Superseded says that a later job was given this one's chosen ID: Get and Cancel
 	// mean that one, and only a listing still shows this one.
 	Superseded bool
@@ -132,4 +139,5 @@ type Retry struct {
 type Cancellation struct {
 	Canceled bool  // the job was pending or running and has been canceled
 	Found    State // the state it was found in; "" means no such job is known
+	Along    int   // how many that have come of it were canceled with it
 }

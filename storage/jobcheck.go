@@ -20,6 +20,7 @@ type jobCheck struct {
 	located   int             // jobs that the id index has to have
 	keys      map[string]*keyRow
 	orphans   map[uint64]bool // jobs that have scheduled others once, and have not been met
+	children  map[string]bool // keys that the children of jobs may have
 	results   map[place]int   // bytes of the results that jobs have, which need not be there
 	errs      []error
 }
@@ -31,7 +32,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	}
 	c := &jobCheck{
 		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{}, lanes: map[string]bool{},
-		keys: map[string]*keyRow{}, orphans: map[uint64]bool{}, results: map[place]int{},
+		keys: map[string]*keyRow{}, orphans: map[uint64]bool{}, results: map[place]int{}, children: map[string]bool{},
 		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
 	}
 	c.uniqueKeys()
@@ -96,6 +97,9 @@ func (c *jobCheck) job(t tag, p place, value []byte) {
 		c.bad("job %s is %s in region %c", job.ID, job.State, t)
 	}
 	delete(c.orphans, p.seq)
+	if job.Parent != "" {
+		c.children[string(c.n.child(&job))] = true
+	}
 	c.holdsKey(t, p, &job)
 	if !c.location(t, p, &job) {
 		return
@@ -238,6 +242,14 @@ func (c *jobCheck) finish() {
 		}
 		if !c.backlog[string(k)] {
 			c.bad("entry %q of the backlog has no pending tick", tail(k))
+		}
+	}
+	for k, v := range c.n.all(c.snap, tagChild) { // the same
+		if err := damageOf(v); err != nil {
+			c.failed(err)
+		}
+		if !c.children[string(k)] {
+			c.bad("entry %q of the children has no job", tail(k))
 		}
 	}
 	for _, t := range []tag{tagLane, tagLast, tagTurn} {

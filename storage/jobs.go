@@ -94,8 +94,14 @@ func (v *view) insert(job Job) (JobID, error) {
 	if job.Once != "" { // its row, and the number of them
 		writes, size = writes+2, size+len(job.Once)+len(job.ID)+keyRowWeight
 	}
+	if job.Parent != "" {
+		writes, size = writes+1, size+numberLen+1+len(job.Parent)+1+8+len(job.ID)
+	}
 	if err := v.spare(1, writes, size); err != nil {
 		return "", err
+	}
+	if job.Parent != "" {
+		tx.put(tx.app.keys.child(&job), []byte(job.ID))
 	}
 	c.seq++
 	tx.top().jobs++
@@ -138,7 +144,7 @@ func (tx *Tx) room(job *Job) error {
 	if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs.Load()) {
 		return fmt.Errorf("%w: app %s has %d jobs, as many as it may (MaxJobs)", ErrLimit, tx.app.id, n)
 	}
-	return tx.roomFor(len(job.Args))
+	return tx.roomFor(job.argLen())
 }
 
 // freeID makes a caller-chosen id ready for use. The id of a finished job is

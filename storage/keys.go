@@ -28,6 +28,7 @@ import (
 //	number ‖ 'j' ‖ …                           (empty) the job has its turn: ordered.go
 //	number ‖ 'y' ‖ …                           unique keys: unique.go
 //	number ‖ 'o' ‖ seq ‖ name                  what a job has scheduled once: once.go
+//	number ‖ 'f' ‖ parent ‖ 0 ‖ seq            id of a job that another one scheduled: chains.go
 //	number ‖ 'g' ‖ kind ‖ name                 what is paused, limits of pools: controls.go
 //	number ‖ 'v' ‖ …                           when attempts of a pool began: startlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
@@ -58,10 +59,11 @@ const (
 	tagStart    tag = 'v'
 	tagControl  tag = 'g'
 	tagResult   tag = 'R'
+	tagChild    tag = 'f'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -14,7 +14,7 @@ type TxLimits struct {
 	Jobs int
 	// Writes is how many keys it may change. A document is one, and one more for
 	// each index whose entry changes (two if it moves); a job that is scheduled is
-	// one, or two with an id of its own; one that is canceled is four, or five if it
+	// one, or two with an id of its own, and one more if a job schedules it; one that is canceled is four, or five if it
 	// is the retry of a tick. A key that is changed twice counts once. Default 32,000.
 	Writes int
 	// Bytes bounds those keys with their values. Default 16 MiB.

@@ -116,6 +116,5 @@ func (tx *Tx) expire(job *Job, t tag, reason string) error {
 		tx.takePending(job)
 	}
 	job.Reason = errorText(reason)
-	tx.finish(job, StateExpired, trigger, key)
-	return nil
+	return tx.finish(job, StateExpired, trigger, key)
 }

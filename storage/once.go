@@ -67,9 +67,12 @@ func (tx *Tx) sound(key []byte) ([]byte, error) {
 	return data, err
 }
 
-// dropOnce forgets what the job has scheduled once, as its record is taken away. It
-// returns how many bytes of keys that were.
+// dropOnce forgets what the job has scheduled once, as its record is taken away, and whose
+// child it is. It returns how many bytes of keys that were.
 func (tx *Tx) dropOnce(job *Job) (bytes int, err error) {
+	if job.Parent != "" {
+		tx.delete(tx.app.keys.child(job))
+	}
 	if tx.top().counts.onceParents == 0 {
 		return 0, nil
 	}

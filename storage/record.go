@@ -94,6 +94,11 @@ func encodeJob(job *Job) []byte {
 		Once:          job.Once,
 		Backfill:      job.Backfill,
 		KeepResult:    job.KeepResult,
+		Ends:          uint32(job.Ends),
+		Outcome:       encodeOutcome(job.Outcome),
+	}
+	if job.Then != nil {
+		p.Then = encodeJob(job.Then)
 	}
 	if p.Result = job.Result; job.NotKept == nil && job.ResultSize > shortResult {
 		p.Result, p.ResultBytes = nil, int64(job.ResultSize)
@@ -118,9 +123,7 @@ func encodeJob(job *Job) []byte {
 	if e := job.Error; e != nil {
 		p.Error = &proto.JobError{Code: e.Code, Message: e.Message}
 	}
-	if n := job.NotKept; n != nil {
-		p.NotKept = &proto.NotKept{Bytes: int64(n.Bytes), Reason: n.Reason}
-	}
+	p.NotKept = encodeNotKept(job.NotKept)
 	for i := range job.History {
 		a := &job.History[i]
 		p.History = append(p.History, &proto.Attempt{
@@ -177,6 +180,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Once:          r.Once,
 		Backfill:      r.Backfill,
 		KeepResult:    r.KeepResult,
+		Ends:          int(r.Ends),
 		Result:        r.Result,
 		ResultSize:    len(r.Result) + int(r.ResultBytes),
 		place:         p,
@@ -202,9 +206,17 @@ func decodeJob(p place, data []byte) (Job, error) {
 	if r.Error != nil {
 		job.Error = &JobError{Code: r.Error.Code, Message: r.Error.Message}
 	}
-	if n := r.NotKept; n != nil {
-		job.NotKept, job.ResultSize = &NotKept{Bytes: int(n.Bytes), Reason: n.Reason}, int(n.Bytes)
+	if job.NotKept = decodeNotKept(r.NotKept); job.NotKept != nil {
+		job.ResultSize = job.NotKept.Bytes
 	}
+	if len(r.Then) > 0 {
+		then, err := decodeJob(place{}, r.Then)
+		if err != nil {
+			return Job{}, fmt.Errorf("follow-up: %w", err)
+		}
+		job.Then = &then
+	}
+	job.Outcome = decodeOutcome(r.Outcome, job.Parent)
 	for _, a := range r.History {
 		job.History = append(job.History, Attempt{
 			Number:      int(a.Number),
@@ -216,6 +228,48 @@ func decodeJob(p place, data []byte) (Job, error) {
 		})
 	}
 	return job, nil
+}
+
+func encodeNotKept(n *NotKept) *proto.NotKept {
+	if n == nil {
+		return nil
+	}
+	return &proto.NotKept{Bytes: int64(n.Bytes), Reason: n.Reason}
+}
+
+func decodeNotKept(n *proto.NotKept) *NotKept {
+	if n == nil {
+		return nil
+	}
+	return &NotKept{Bytes: int(n.Bytes), Reason: n.Reason}
+}
+
+func encodeOutcome(o *Outcome) *proto.Outcome {
+	if o == nil {
+		return nil
+	}
+	p := &proto.Outcome{
+		Function: o.Function, State: storedState(o.State), Ordinal: uint32(o.Ordinal), Result: o.Result,
+		NotKept: encodeNotKept(o.NotKept), Reason: o.Reason,
+	}
+	if e := o.Error; e != nil {
+		p.Error = &proto.JobError{Code: e.Code, Message: e.Message}
+	}
+	return p
+}
+
+func decodeOutcome(p *proto.Outcome, job JobID) *Outcome {
+	if p == nil {
+		return nil
+	}
+	o := &Outcome{
+		Job: job, Function: p.Function, State: stateOf(p.State), Ordinal: int(p.Ordinal), Result: p.Result,
+		NotKept: decodeNotKept(p.NotKept), Reason: p.Reason,
+	}
+	if e := p.Error; e != nil {
+		o.Error = &JobError{Code: e.Code, Message: e.Message}
+	}
+	return o
 }
 
 func encodeRetry(r *Retry) *proto.Retry {

@@ -287,7 +287,7 @@ func (v *view) replace(job, was Job, t tag) (Told, error) {
 		u.Since = was.EnqueuedAt
 	}
 	job.ID, job.EnqueuedAt, job.HeldAt, job.place.seq = was.ID, was.EnqueuedAt, was.HeldAt, was.place.seq
-	job.Parent, job.Once = was.Parent, was.Once
+	job.Parent, job.Once, job.Outcome, job.Ends = was.Parent, was.Once, was.Outcome, was.Ends
 	job.Attempts, job.StartedAt, job.Error, job.History, job.Forgotten = was.Attempts, was.StartedAt, was.Error, was.History, was.Forgotten
 	job.Failures, job.Interruptions, job.Revision = was.Failures, was.Interruptions, was.Revision
 	job.Postponed, job.PutOffSince = was.Postponed, was.PutOffSince
@@ -307,7 +307,7 @@ func (v *view) replace(job, was Job, t tag) (Told, error) {
 	if err := v.spare(0, writes, 2*len(data)+2*len(job.ID)+MaxKey+4*placeLen); err != nil {
 		return Told{}, err
 	}
-	if err := tx.roomFor(len(job.Args) - len(was.Args)); err != nil {
+	if err := tx.roomFor(job.argLen() - was.argLen()); err != nil {
 		return Told{}, err
 	}
 	tx.removeBacklog(&was)

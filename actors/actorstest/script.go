@@ -44,7 +44,7 @@ import (
 //	shared-pools              the pools that all apps share
 //	job APP ID                one job, with its attempts that did not succeed
 //	wait APP ID D             wait for its end, for D at most; prints the job with its result
-//	cancel APP ID             prints whether that was in time
+//	cancel APP ID [cascade]   prints whether that was in time
 //	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
 //	dead APP | retry APP ID | drop APP ID
 //	count APP [FILTER…]       how many jobs that are
@@ -71,7 +71,7 @@ import (
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
 // A filter is of states, function=PATH, trigger=NAME, error=CODE and tags=A,B.
-// Options of a job are id=I, once, timeout=D, keep-result=true|false, not-after=D (from now), tags=A,B, pool=NAME[/KEY], priority=N,
+// Options of a job are id=I, once, timeout=D, keep-result=true|false, on-done=PATH[,ARGS], not-after=D (from now), tags=A,B, pool=NAME[/KEY], priority=N,
 // unique=KEY,POLICY, attempts=N, base=D, max=D, linear and jitter; those of a trigger overlap=O, catch-up=C and paused.
 // POLICY is keep, replace, throttle=D or refuse, and after another comma each app-wide,
 // pending-only, held=D and wait=D. That no job was stored is printed as kept or replaced.
@@ -250,11 +250,18 @@ func (s *script) command(words []string, line string) (string, error) {
 	case "wait":
 		return s.wait(app, id, arg(words, 3))
 	case "cancel":
-		answer, err := s.h.Scheduler(app).Cancel(id)
+		var opts []dispatch.CancelOption
+		if arg(words, 3) == "cascade" {
+			opts = append(opts, dispatch.Cascade())
+		}
+		answer, err := s.h.Scheduler(app).Cancel(id, opts...)
 		switch {
 		case err != nil:
 			return "", err
 		case answer.Canceled:
+			if answer.Along > 0 {
+				return fmt.Sprintf("canceled, it was %s, and %d with it", answer.Found, answer.Along), nil
+			}
 			return fmt.Sprintf("canceled, it was %s", answer.Found), nil
 		case answer.Found == "":
 			return "no such job", nil

@@ -97,7 +97,7 @@ func (s *script) scheduled(text string) (c scheduledCall, err error) {
 	path, args := "", ""
 	for path == "" && rest != "" {
 		word, more, _ := strings.Cut(rest, " ")
-		if rest = more; strings.Contains(word, ":") {
+		if rest = more; strings.Contains(word, ":") && !strings.HasPrefix(word, "on-done=") {
 			path, args = word, more
 			break
 		}
@@ -145,6 +145,9 @@ func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.
 		return dispatch.Tags(strings.Split(value, ",")...), nil
 	case "unique":
 		return uniqueOption(value)
+	case "on-done":
+		path, args, _ := strings.Cut(value, ",")
+		return dispatch.OnDone(dispatch.Path(path).With(json.RawMessage(args))), nil
 	case "keep-result":
 		keep, err := strconv.ParseBool(value)
 		return dispatch.KeepResult(keep), err

@@ -1,0 +1,76 @@
+package seeded_test
+
+// chainFaults are planted where jobs have follow-ups, and children (G32).
+var chainFaults = []seededFault{
+	{
+		name: "follow-up-lost", what: "a job that ends has no follow-up",
+		pkg: "actors", tests: "TestG32_AFollowUpIsToldHowTheJobEnded",
+		edits: []edit{{"storage/chains.go", `	if job.Then == nil {
+		return nil`, `	if job.Then == nil || FAULT {
+		return nil`}},
+	},
+	{
+		name: "follow-up-once", what: "a dead job that is retried has no second follow-up",
+		pkg: "actors", tests: "TestG32_AFollowUpIsToldHowTheJobEnded",
+		edits: []edit{{"storage/chains.go", `	if job.State != StateFailed {
+		job.Then = nil`, `	if job.State != StateFailed || FAULT {
+		job.Then = nil`}},
+	},
+	{
+		name: "follow-up-of-the-first-end", what: "each end of a job is told as its first",
+		pkg: "actors", tests: "TestG32_AFollowUpIsToldHowTheJobEnded",
+		edits: []edit{{"storage/chains.go", `	job.Ends++
+`, `	if job.Ends++; FAULT {
+		job.Ends = 1
+	}
+`}},
+	},
+	{
+		name: "follow-up-within-quotas", what: "a follow-up is held to the quotas of the app",
+		pkg: "actors", tests: "TestG32_AFollowUpIsToldHowTheJobEnded",
+		edits: []edit{{"storage/chains.go", `	if _, err := tx.view().insert(next); err != nil {
+`, `	if err := tx.room(&next); FAULT && err != nil {
+		return err
+	}
+	if _, err := tx.view().insert(next); err != nil {
+`}},
+	},
+	{
+		name: "follow-up-unclaimed", what: "the follow-up of a mutation waits for the next look",
+		pkg: "actors", tests: "TestG32_AFollowUpIsToldHowTheJobEnded",
+		edits: []edit{{"actors/turnbatch.go", `	if job != nil && job.job.Then != nil {
+`, `	if job != nil && job.job.Then != nil && !FAULT {
+`}},
+	},
+	{
+		name: "follow-up-with-an-id", what: "a follow-up may have an id that another job holds",
+		pkg: "actors", tests: "TestG32_WhatCannotFollowIsRefused",
+		edits: []edit{{"dispatch/chains.go", `case then.ID != "" ||`, `case then.ID != "" && !FAULT ||`}},
+	},
+	{
+		name: "chains-without-end", what: "a job may have any number of follow-ups",
+		pkg: "actors", tests: "TestG32_WhatCannotFollowIsRefused",
+		edits: []edit{{"dispatch/chains.go", `p.chain > MaxChain {`, `p.chain > MaxChain && !FAULT {`}},
+	},
+	{
+		name: "cascade-stops-at-the-ended", what: "a cascade ends at a job that has ended",
+		pkg: "actors", tests: "TestG32_CascadeTakesDescendantsAlong",
+		edits: []edit{{"storage/chains.go", `			if !d.seen[id] {
+`, `			if _, t, err := w.v.tx.unended(id); !d.seen[id] && !(FAULT && err == nil && t == 0) {
+`}},
+	},
+	{
+		name: "cascade-takes-follow-ups", what: "a cascade cancels the follow-ups of what it cancels",
+		pkg: "actors", tests: "TestG32_CascadeTakesDescendantsAlong",
+		edits: []edit{{"storage/chains.go", `			if seq > d.upTo {
+`, `			if seq > d.upTo && !FAULT {
+`}},
+	},
+	{
+		name: "children-stay", what: "whose child a job was is kept when its record is purged",
+		pkg: "actors", tests: "TestG32_CascadeTakesDescendantsAlong",
+		edits: []edit{{"storage/once.go", `	if job.Parent != "" {
+		tx.delete`, `	if job.Parent != "" && !FAULT {
+		tx.delete`}},
+	},
+}
