@@ -150,7 +150,7 @@ func TestG32_WhatCannotFollowIsRefused(t *testing.T) {
 			_, err := h.Scheduler("acme").RunAfter(time.Hour, tt.call, tt.opts...)
 			if tt.code == "" && err != nil {
 				t.Errorf("%s: %v", name, err)
-			} else if tt.code != "" && dispatch.AsError(err).Code != tt.code {
+			} else if tt.code != "" && (err == nil || dispatch.AsError(err).Code != tt.code) {
 				t.Errorf("%s: %v, want %s", name, err, tt.code)
 			}
 		}
