@@ -78,7 +78,7 @@ type Options struct {
 	MaxWaiters int
 	// TxLimits bound what one mutation writes, with all that is nested in it. The
 	// call that would pass one is refused with resource_exhausted, which a job is
-	// not retried for. Default 10,000 jobs scheduled, 32,000 writes, 16 MiB.
+	// not retried for. Default 10,000 jobs scheduled, 48,000 writes, 16 MiB.
 	TxLimits storage.TxLimits
 	// AppLimits gives single apps limits of their own. It is asked whenever an app is
 	// taken up, which keeps them while it is in memory; it must return at once and must

@@ -14,15 +14,16 @@ type TxLimits struct {
 	Jobs int
 	// Writes is how many keys it may change. A document is one, and one more for
 	// each index whose entry changes (two if it moves); a job that is scheduled is
-	// one, or two with an id of its own, and one more if a job schedules it; one that is canceled is four, or five if it
-	// is the retry of a tick. A key that is changed twice counts once. Default 32,000.
+	// one, or two with an id of its own, and one more if a job schedules it; one that is
+	// canceled is four, or five if it is the retry of a tick. A key that is changed twice
+	// counts once. Default 48,000.
 	Writes int
 	// Bytes bounds those keys with their values. Default 16 MiB.
 	Bytes int
 }
 
 // defaultTxLimits are the limits where nothing else is said.
-var defaultTxLimits = TxLimits{Jobs: 10_000, Writes: 32_000, Bytes: 16 << 20}
+var defaultTxLimits = TxLimits{Jobs: 10_000, Writes: 48_000, Bytes: 16 << 20}
 
 // WithDefaults returns the limits with the defaults in the place of zeros.
 func (l TxLimits) WithDefaults() TxLimits {
