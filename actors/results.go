@@ -7,7 +7,7 @@ import (
 )
 
 // keep is what is kept of the result of a due job that has succeeded: all of it, or why it is
-// not. Of a result that nobody can be given the operator is told.
+// not. The operator is told of a result that has no JSON, or is too large.
 func (app *appState) keep(inv *invocation, result []byte) ([]byte, *storage.NotKept) {
 	opts := &app.eng.opts
 	if n := &inv.notKept; n.Reason != "" {

@@ -16,7 +16,7 @@ import (
 // for. Those of one job share an entry. They look once more when it is there, so that an end
 // that they are not told of is one that they have seen. The lock is a leaf.
 type waiters struct {
-	n      atomic.Int64 // a commit that nobody can wait for looks no further
+	n      atomic.Int64 // 0: a commit looks no further
 	mu     sync.Mutex
 	apps   map[storage.AppID]*appWaiters
 	closed bool

@@ -263,6 +263,7 @@ func TestG33_ManyWaiters(t *testing.T) {
 		first.want(t, storage.StateCanceled)
 		h.Drain()
 		all.Wait()
+		h.Settle()
 		second.want(t, storage.StateSuccess)
 		wantCode(t, errs[0], dispatch.CodeCanceled)
 		if err := errors.Join(errs[1:]...); err != nil {

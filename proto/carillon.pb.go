@@ -610,7 +610,7 @@ type Job struct {
 	// is the length: it lies beside the record, unless it has had to give way to later ones.
 	Result      []byte `protobuf:"bytes,80,opt,name=result,proto3" json:"result,omitempty"`
 	ResultBytes int64  `protobuf:"varint,81,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
-	// KeepResult says whether it is to be kept; absent: as the function says.
+	// KeepResult says whether its result is kept; absent: as the function says.
 	KeepResult *bool `protobuf:"varint,82,opt,name=keep_result,json=keepResult,proto3,oneof" json:"keep_result,omitempty"`
 	// Then is the job that is scheduled when this one ends; ends counts how often it did. Outcome
 	// is how the job has ended, parent, that this one follows.

@@ -84,7 +84,7 @@ func (o *Outcome) told() *Outcome {
 
 // Descendants is how far a cancel of what has come of a job has come. For engines.
 type Descendants struct {
-	todo []JobID        // whose children are to be looked at
+	todo []JobID        // whose children come next
 	seen map[JobID]bool // an id may have been given to a descendant of its job
 	from []byte         // where to go on among the children of the first; nil: at the beginning
 	upTo uint64

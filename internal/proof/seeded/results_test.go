@@ -58,7 +58,7 @@ var resultFaults = []seededFault{
 			app.eng.waiters.tell`}},
 	},
 	{
-		name: "unknown-end-forgotten", what: "after a commit that has failed nobody looks whether it is durable",
+		name: "unknown-end-forgotten", what: "after a commit that has failed no waiter looks whether it is durable",
 		pkg: "actors", tests: "TestG33_NoEndIsToldBeforeItIsDurable",
 		edits: []edit{{"actors/waiters.go", `		app.doubtful = true
 `, `		app.doubtful = !FAULT
