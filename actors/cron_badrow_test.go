@@ -129,7 +129,7 @@ func TestG37_ATriggerThatCannotBeReadHurtsNoOther(t *testing.T) {
 // of its pending tick, is deleted like any other. The store is sound afterwards, the
 // name is free, and nothing of the old one runs.
 func TestG37_ADamagedTriggerCanBeDeleted(t *testing.T) {
-	for what, record := range map[string]string{"trigger": "\x12\x0e@every 24h0m0s", "tick": "\x12\x15cron:bad:"} {
+	for what, record := range map[string]string{"trigger": "\x12\x0d@every 2h0m0s", "tick": "\x12\x15cron:bad:"} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir, ran := t.TempDir(), 0
@@ -152,7 +152,7 @@ func TestG37_ADamagedTriggerCanBeDeleted(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				def := dispatch.Trigger{Name: "bad", Schedule: cron.Every(24 * time.Hour), Call: count.With(dispatch.None{})}
+				def := dispatch.Trigger{Name: "bad", Schedule: cron.Every(2 * time.Hour), Call: count.With(dispatch.None{})}
 				eng, crons := open()
 				if err := crons.Create(def); err != nil {
 					t.Fatal(err)
@@ -179,14 +179,14 @@ func TestG37_ADamagedTriggerCanBeDeleted(t *testing.T) {
 				if infos, err := crons.List(); err != nil || len(infos) > 0 {
 					t.Errorf("listed are %v, %v", infos, err)
 				}
-				time.Sleep(25 * time.Hour)
+				time.Sleep(125 * time.Minute)
 				if ran > 0 {
 					t.Errorf("it has run %d times", ran)
 				}
 				if err := crons.Create(def); err != nil {
 					t.Errorf("the name again: %v", err)
 				}
-				time.Sleep(25 * time.Hour)
+				time.Sleep(125 * time.Minute)
 				if ran != 1 {
 					t.Errorf("the new one has run %d times", ran)
 				}

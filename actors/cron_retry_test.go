@@ -226,7 +226,7 @@ func TestG19_ByDefaultATickIsRetriedBeforeTheNextSlotOnly(t *testing.T) {
 		{"@every 30001ms", nil, 2},
 		{"@every 90s", nil, 2},
 		{"@every 90001ms", nil, 3}, // 30 s and 1 min later
-		{"@every 24h", nil, 6},
+		{"@every 1h", nil, 6},
 		{"@every 10s", &own, 6},
 	} {
 		t.Run(tt.spec, func(t *testing.T) {

@@ -164,7 +164,7 @@ func TestG1_PowerLoss(t *testing.T) {
 	tally := proof.NewTally(t, "power loss")
 	b := newBreaker(t)
 	began := time.Now()
-	for i := 0; i < 3 || time.Since(began) < proof.For(0, 12*time.Second, time.Hour); i++ {
+	for i := 0; i < proof.Pick(1, 3, 3) || time.Since(began) < proof.For(0, 12*time.Second, time.Hour); i++ {
 		d := fault{what: "unharmed", options: [][]string{nil}}
 		switch i % 4 {
 		case 0:
@@ -183,6 +183,6 @@ func TestG1_PowerLoss(t *testing.T) {
 			d.options = append(d.options, nil)
 		}
 		r := b.record(d)
-		r.cut(t, tally, "no power", r.cutPoints(proof.Pick(16, 72, 96)))
+		r.cut(t, tally, "no power", r.cutPoints(proof.Pick(8, 72, 96)))
 	}
 }
