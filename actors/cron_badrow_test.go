@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,11 +133,12 @@ func TestG37_ADamagedTriggerCanBeDeleted(t *testing.T) {
 	for what, record := range map[string]string{"trigger": "\x12\x0d@every 2h0m0s", "tick": "\x12\x15cron:bad:"} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				dir, ran := t.TempDir(), 0
+				dir := t.TempDir()
+				var ran atomic.Int64
 				count := dispatch.InternalMutation[dispatch.None, dispatch.None]("count:up")
 				reg := dispatch.NewRegistry()
 				count.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) {
-					ran++
+					ran.Add(1)
 					return dispatch.None{}, nil
 				})
 				open := func() (*actors.Engine, dispatch.Crons) {
@@ -180,15 +182,15 @@ func TestG37_ADamagedTriggerCanBeDeleted(t *testing.T) {
 					t.Errorf("listed are %v, %v", infos, err)
 				}
 				time.Sleep(125 * time.Minute)
-				if ran > 0 {
-					t.Errorf("it has run %d times", ran)
+				if n := ran.Load(); n > 0 {
+					t.Errorf("it has run %d times", n)
 				}
 				if err := crons.Create(def); err != nil {
 					t.Errorf("the name again: %v", err)
 				}
 				time.Sleep(125 * time.Minute)
-				if ran != 1 {
-					t.Errorf("the new one has run %d times", ran)
+				if n := ran.Load(); n != 1 {
+					t.Errorf("the new one has run %d times", n)
 				}
 				shut(eng)
 			})
