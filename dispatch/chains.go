@@ -39,12 +39,8 @@ func (p Planner) follow(job *storage.Job, now time.Time, onDone *Scheduled) erro
 		return errors.New("OnDone: a follow-up has no ID, no Unique and no Once: they could keep the job from ending")
 	}
 	job.Then = &then
-	bytes := 0
-	for next := job; next != nil; next = next.Then {
-		bytes += len(next.Args)
-	}
-	if most := p.Limits.withDefaults().Args; bytes > most {
-		return fmt.Errorf("OnDone: the arguments of the job and its follow-ups have %d bytes, the limit is %d", bytes, most)
+	if n, most := job.ArgLen(), p.Limits.withDefaults().Args; n > most {
+		return fmt.Errorf("OnDone: the arguments of the job and its follow-ups have %d bytes, the limit is %d", n, most)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (a *App) ArgBytes() int64 { return a.argsNow.Load() }
 // is none any more.
 func (c *counts) addArgs(job *Job, sign int64) {
 	if c.argBytes >= 0 {
-		c.argBytes += sign * int64(job.argLen())
+		c.argBytes += sign * int64(job.ArgLen())
 	}
 }
 
@@ -43,7 +43,7 @@ func (n keyspace) sumArgs(snap *kv.Snapshot) (sum int64) {
 	for _, t := range []tag{tagQueue, tagHeld} {
 		for _, data := range n.all(snap, t) {
 			if job, err := decodeJob(place{}, data); err == nil {
-				sum += int64(job.argLen())
+				sum += int64(job.ArgLen())
 			}
 		}
 	}

@@ -36,8 +36,8 @@ type Outcome struct {
 // called from any goroutine and must not block.
 func (a *App) SetClock(read func() (time.Time, EraID)) { a.clock.Store(&read) }
 
-// argLen is how many bytes of arguments the job has, with its follow-ups.
-func (j *Job) argLen() (n int) {
+// ArgLen is how many bytes of arguments the job has, with its follow-ups. For engines.
+func (j *Job) ArgLen() (n int) {
 	for ; j != nil; j = j.Then {
 		n += len(j.Args)
 	}

@@ -202,6 +202,27 @@ func mustReadOnly(t *testing.T, format string, contents func(testing.TB, *storag
 	return dir, want
 }
 
+// mustFixture opens the store of a fixture, and one that its export was brought into. Both are
+// sound, and show what they are to show. The fixture is made first if that is asked for.
+func mustFixture(t *testing.T, format string, makeStore func(testing.TB, string), contents func(testing.TB, *storage.Store) string) []*storage.Store {
+	t.Helper()
+	if os.Getenv(writeFixture) != "" {
+		mustWriteFixture(t, filepath.Join(formatDir, format), makeStore, contents)
+	}
+	dir, want := mustReadOnly(t, format, contents)
+	to := mustOpen(t, t.TempDir(), withDingbats)
+	must(t, to.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, format, "acme.export"))))
+	body := func(text string) string { _, text, _ = strings.Cut(text, "\n"); return text } // without the high-water mark
+	stores := []*storage.Store{mustOpen(t, dir, withDingbats), to}
+	for _, s := range stores {
+		if got := contents(t, s); body(got) != body(want) {
+			t.Errorf("the store shows\n%s\nwant\n%s", got, want)
+		}
+		must(t, s.Check())
+	}
+	return stores
+}
+
 func testFormat(t *testing.T, format string) {
 	dir, want := mustReadOnly(t, format, contents)
 	s := mustOpen(t, dir, withDingbats)

@@ -1,11 +1,8 @@
 package storage_test
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -95,18 +92,7 @@ func pausedContents(tb testing.TB, s *storage.Store) string {
 // TestG26_FormatV2WithPauses: what a store has of pauses, limits, last instants, turns and
 // starts is read, from its files, its log and its export, and goes on counting.
 func TestG26_FormatV2WithPauses(t *testing.T) {
-	if os.Getenv(writeFixture) != "" {
-		mustWriteFixture(t, filepath.Join(formatDir, "paused"), makePausedFixture, pausedContents)
-	}
-	dir, want := mustReadOnly(t, "paused", pausedContents)
-	to := mustOpen(t, t.TempDir(), withDingbats)
-	must(t, to.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, "paused", "acme.export"))))
-	body := func(text string) string { _, text, _ = strings.Cut(text, "\n"); return text } // without the high-water mark
-	for _, s := range []*storage.Store{mustOpen(t, dir, withDingbats), to} {
-		if got := pausedContents(t, s); body(got) != body(want) {
-			t.Errorf("the store shows\n%s\nwant\n%s", got, want)
-		}
-		must(t, s.Check())
+	for _, s := range mustFixture(t, "paused", makePausedFixture, pausedContents) {
 		app := mustApp(t, s, "acme")
 		if c := app.Controls(); c == nil || len(c.Pauses) != 5 || c.Limits["tower"] != 7 {
 			t.Errorf("the controls are %+v", c)

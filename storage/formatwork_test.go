@@ -1,11 +1,8 @@
 package storage_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,18 +104,7 @@ func workContents(tb testing.TB, s *storage.Store) string {
 // TestG26_FormatV2WithWork: what a store has of pools, priorities, keys and parents is read,
 // from its files, its log and its export, and goes on counting.
 func TestG26_FormatV2WithWork(t *testing.T) {
-	if os.Getenv(writeFixture) != "" {
-		mustWriteFixture(t, filepath.Join(formatDir, "work"), makeWorkFixture, workContents)
-	}
-	dir, want := mustReadOnly(t, "work", workContents)
-	to := mustOpen(t, t.TempDir(), withDingbats)
-	must(t, to.Import(t.Context(), "acme", bytes.NewReader(mustReadFixture(t, "work", "acme.export"))))
-	body := func(text string) string { _, text, _ = strings.Cut(text, "\n"); return text } // without the high-water mark
-	for _, s := range []*storage.Store{mustOpen(t, dir, withDingbats), to} {
-		if got := workContents(t, s); body(got) != body(want) {
-			t.Errorf("the store shows\n%s\nwant\n%s", got, want)
-		}
-		must(t, s.Check())
+	for _, s := range mustFixture(t, "work", makeWorkFixture, workContents) {
 		app := mustApp(t, s, "acme")
 		mustTx(t, app, testNow.Add(time.Minute), func(tx *storage.Tx) {
 			w := tx.JobWriter()

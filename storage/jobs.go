@@ -144,7 +144,7 @@ func (tx *Tx) room(job *Job) error {
 	if n := tx.top().counts.pending + tx.top().counts.held; n >= uint64(tx.app.maxJobs.Load()) {
 		return fmt.Errorf("%w: app %s has %d jobs, as many as it may (MaxJobs)", ErrLimit, tx.app.id, n)
 	}
-	return tx.roomFor(job.argLen())
+	return tx.roomFor(job.ArgLen())
 }
 
 // freeID makes a caller-chosen id ready for use. The id of a finished job is

@@ -71,7 +71,7 @@ func (w JobWriter) RescheduleJob(id JobID, change Change) (Rescheduling, error) 
 	if err := w.v.spare(0, writes, len(data)+len(encoded)+2*len(id)+4*placeLen); err != nil {
 		return Rescheduling{}, err
 	}
-	if err := tx.roomFor(job.argLen() - was.argLen()); err != nil {
+	if err := tx.roomFor(job.ArgLen() - was.ArgLen()); err != nil {
 		return Rescheduling{}, err
 	}
 	running, err := tx.recall(&was, t)

@@ -307,7 +307,7 @@ func (v *view) replace(job, was Job, t tag) (Told, error) {
 	if err := v.spare(0, writes, 2*len(data)+2*len(job.ID)+MaxKey+4*placeLen); err != nil {
 		return Told{}, err
 	}
-	if err := tx.roomFor(job.argLen() - was.argLen()); err != nil {
+	if err := tx.roomFor(job.ArgLen() - was.ArgLen()); err != nil {
 		return Told{}, err
 	}
 	tx.removeBacklog(&was)

@@ -11,7 +11,7 @@ var limitsFaults = []seededFault{
 	{
 		name: "arg-bytes-replaced-free", what: "a call that replaces another may have any arguments",
 		pkg: "storage", tests: "TestG18_BytesOfArguments",
-		edits: []edit{{"storage/unique.go", `	if err := tx.roomFor(job.argLen() - was.argLen()); err != nil {`, `	if err := tx.roomFor(job.argLen() - was.argLen()); err != nil && !FAULT {`}},
+		edits: []edit{{"storage/unique.go", `	if err := tx.roomFor(job.ArgLen() - was.ArgLen()); err != nil {`, `	if err := tx.roomFor(job.ArgLen() - was.ArgLen()); err != nil && !FAULT {`}},
 	},
 	{
 		name: "arg-bytes-held-free", what: "the arguments of held jobs are not counted",
