@@ -9,7 +9,7 @@ type answered struct{}
 
 // routeBackup adds the route of backups.
 func (h *handler) routeBackup() {
-	h.mux.Handle("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))
+	h.route("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))
 }
 
 // backup streams a backup. If it fails on the way, the connection is cut: what has come of it

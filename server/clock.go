@@ -7,8 +7,8 @@ import (
 
 // routeClock adds the routes of the engine's wall clock.
 func (h *handler) routeClock() {
-	h.mux.Handle("/v1/clock", h.guarded(map[string]plainOperation{http.MethodGet: h.showClock}))
-	h.mux.Handle("/v1/clock/accept", h.guarded(map[string]plainOperation{http.MethodPost: h.acceptClock}))
+	h.route("/v1/clock", h.guarded(map[string]plainOperation{http.MethodGet: h.showClock}))
+	h.route("/v1/clock/accept", h.guarded(map[string]plainOperation{http.MethodPost: h.acceptClock}))
 }
 
 // Clock is actors.ClockState in JSON.

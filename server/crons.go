@@ -29,17 +29,17 @@ const servicePrefix = "service:"
 // routeCrons adds the routes of cron triggers.
 func (h *handler) routeCrons() {
 	const path = "/v1/apps/{app}/crons"
-	h.mux.Handle(path, h.admin(map[string]operation{
+	h.route(path, h.admin(map[string]operation{
 		http.MethodGet:  existing(h.listCrons),
 		http.MethodPost: h.createCron,
 	}))
-	h.mux.Handle(path+"/{name}", h.admin(map[string]operation{
+	h.route(path+"/{name}", h.admin(map[string]operation{
 		http.MethodGet:    existing(h.getCron),
 		http.MethodPut:    h.putCron,
 		http.MethodDelete: existing(h.deleteCron),
 	}))
 	for verb, do := range map[string]operation{"run": h.runCron, "pause": h.pauseCron, "resume": h.resumeCron} {
-		h.mux.Handle(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: existing(do)}))
+		h.route(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: existing(do)}))
 	}
 }
 

@@ -9,7 +9,7 @@
 //	err = server.Serve(ctx, ln, server.New(eng, server.Options{Identify: identify}), 10*time.Second, nil)
 //	err = eng.Close(ctx) // after Serve, so that the calls it waits for are served
 //
-// The routes:
+// The routes, below Options.BasePath:
 //
 //	POST /v1/apps/{app}/functions/{ns:fn}   body: the arguments as JSON, none is {}
 //	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;

@@ -18,19 +18,19 @@ import (
 // routeJobs adds the routes of jobs.
 func (h *handler) routeJobs() {
 	const app = "/v1/apps/{app}"
-	h.mux.Handle(app+"/jobs", h.admin(map[string]operation{http.MethodGet: existing(h.listJobs)}))
-	h.mux.Handle(app+"/jobs/{id}", h.admin(map[string]operation{http.MethodGet: h.getJob}))
-	h.mux.Handle("/v1/stuck", h.guarded(map[string]plainOperation{http.MethodGet: h.listStuck}))
+	h.route(app+"/jobs", h.admin(map[string]operation{http.MethodGet: existing(h.listJobs)}))
+	h.route(app+"/jobs/{id}", h.admin(map[string]operation{http.MethodGet: h.getJob}))
+	h.route("/v1/stuck", h.guarded(map[string]plainOperation{http.MethodGet: h.listStuck}))
 	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob, "cancel": h.cancelJob, "abandon": h.abandonJob} {
-		h.mux.Handle(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
+		h.route(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
 	}
-	h.mux.Handle(app+"/calls/{id}/abandon", h.admin(map[string]operation{http.MethodPost: h.abandonCall}))
+	h.route(app+"/calls/{id}/abandon", h.admin(map[string]operation{http.MethodPost: h.abandonCall}))
 	for verb, b := range map[string]bulkOperation{
 		"retry":  {(*actors.HostScheduler).RetryMany, actors.Retryable(), actors.Retryable()[:1]},
 		"drop":   {(*actors.HostScheduler).DropMany, actors.Retryable(), actors.Retryable()[:1]},
 		"cancel": {(*actors.HostScheduler).CancelMany, actors.Cancelable(), actors.Cancelable()},
 	} {
-		h.mux.Handle(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: existing(h.bulk(b))}))
+		h.route(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: existing(h.bulk(b))}))
 	}
 }
 

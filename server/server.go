@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path"
@@ -26,6 +27,10 @@ type Options struct {
 	// does, unauthenticated for a request that does not say who asks. Default:
 	// these routes do not exist.
 	Admin func(*http.Request) error
+	// BasePath is the prefix below which all routes are, such as "/carillon", when the
+	// handler is mounted there: "/carillon/v1/health". The host hands requests on with
+	// the path that they came with. New panics if it is malformed. Default "", none.
+	BasePath string
 	// MaxBody bounds the body of a call, in bytes. Default 1 MiB.
 	MaxBody int64
 	// MaxMemory bounds the bodies of requests and answers that are held at one time,
@@ -55,6 +60,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = DefaultMaxMemory
 	}
+	o.BasePath = basePath(o.BasePath)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -80,17 +86,34 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	client := clientOrigins(h.opts.Origins)
 	// Methods are not part of the patterns, so that the mux, whose refusals are
 	// plain text, never refuses one. Nor does it redirect: a folder is a route.
-	h.mux.Handle("/v1/apps/{app}/functions/{function...}", client(h.function))
-	h.mux.HandleFunc("/v1/apps/{app}/functions", noRoute)
+	h.route("/v1/apps/{app}/functions/{function...}", client(h.function))
+	h.route("/v1/apps/{app}/functions", http.HandlerFunc(h.noRoute))
 	if h.opts.Admin != nil {
 		h.routeCrons()
 		h.routeJobs()
 		h.routeClock()
 		h.routeBackup()
 	}
-	h.mux.HandleFunc("/v1/health", h.health)
-	h.mux.HandleFunc("/", noRoute)
+	h.route("/v1/health", http.HandlerFunc(h.health))
+	h.mux.HandleFunc("/", h.noRoute)
 	return h
+}
+
+// route adds a route, whose pattern is without the base path.
+func (h *handler) route(pattern string, handler http.Handler) {
+	h.mux.Handle(h.opts.BasePath+pattern, handler)
+}
+
+// basePath is the prefix of patterns that Options.BasePath means.
+func basePath(given string) string {
+	if given == "" || given == "/" {
+		return ""
+	}
+	base := strings.TrimSuffix(given, "/")
+	if base == "/" || !canonical(base) || strings.ContainsAny(base, "{}%?# ") {
+		panic(fmt.Sprintf("server: options: BasePath is %q, want a path such as /carillon", given))
+	}
+	return base
 }
 
 // ServeHTTP implements http.Handler.
@@ -102,7 +125,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !canonical(r.URL.Path) {
-		noRoute(w, r) // the mux would redirect it
+		h.noRoute(w, r) // the mux would redirect it
 		return
 	}
 	h.mux.ServeHTTP(w, r)
@@ -132,9 +155,9 @@ func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
 }
 
-func noRoute(w http.ResponseWriter, r *http.Request) {
+func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) {
 	refuse(w, 0, dispatch.Errorf(dispatch.CodeNotFound,
-		"no route %.128q: functions are at /v1/apps/{app}/functions/{namespace:function}", r.URL.Path))
+		"no route %.128q: functions are at %s/v1/apps/{app}/functions/{namespace:function}", r.URL.Path, h.opts.BasePath))
 }
 
 func wrongMethod(w http.ResponseWriter, r *http.Request, allow string) {

@@ -90,10 +90,10 @@ var backupFaults = []seededFault{
 	{
 		name: "backup-for-all", what: "a backup is given to any caller",
 		pkg: "server", tests: "TestBackup",
-		edits: []edit{{"server/backup.go", `	h.mux.Handle("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`, `	if FAULT {
+		edits: []edit{{"server/backup.go", `	h.route("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`, `	if FAULT {
 		h.opts.Admin = func(*http.Request) error { return nil }
 	}
-	h.mux.Handle("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`}},
+	h.route("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`}},
 	},
 	{
 		name: "backup-cut-off-unsaid", what: "a backup that fails on its way ends as if it were whole",

@@ -104,4 +104,13 @@ var doorFaults = []seededFault{
 		pkg: "dispatch", tests: "TestG26_CheckStoredRefusesWhatNoTriggerCanBe",
 		edits: []edit{{"dispatch/trigger.go", `if _, err := ScheduleOf(t); err != nil {`, `if _, err := ScheduleOf(t); err != nil && !FAULT {`}},
 	},
+	{
+		name: "base-path-forgotten", what: "routes are not below the base path",
+		pkg: "server", tests: "TestBasePath",
+		edits: []edit{{"server/server.go", `h.mux.Handle(h.opts.BasePath+pattern, handler)`, `if FAULT {
+		h.mux.Handle(pattern, handler)
+		return
+	}
+	h.mux.Handle(h.opts.BasePath+pattern, handler)`}},
+	},
 }
