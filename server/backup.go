@@ -7,14 +7,9 @@ import (
 // answered is the result of an operation that has written its answer.
 type answered struct{}
 
-// routeBackup adds the route of backups.
-func (h *handler) routeBackup() {
-	h.route("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))
-}
-
 // backup streams a backup. If it fails on the way, the connection is cut: what has come of it
 // does not have its end.
-func (h *handler) backup(w http.ResponseWriter, r *http.Request) (int, any, error) {
+func (h *handler) backup(w http.ResponseWriter, r *request) (int, any, error) {
 	liftReadDeadline(w)
 	stream := &backupStream{w: w}
 	_, err := h.eng.Backup(r.Context(), stream, r.URL.Query().Get("since"))

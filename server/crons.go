@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"carillon/actors"
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
@@ -22,28 +21,11 @@ const (
 	maxReason    = 500 // bytes of why a trigger is paused
 )
 
-// servicePrefix begins the subjects that an admin may have a trigger run as. An admin
-// acts for the operator and not for a user, so that no user's name is taken here.
+// servicePrefix begins the subjects that an operator may have a trigger run as. Operators
+// act for the service and not for a user, so that no user's name is taken here.
 const servicePrefix = "service:"
 
-// routeCrons adds the routes of cron triggers.
-func (h *handler) routeCrons() {
-	const path = "/v1/apps/{app}/crons"
-	h.route(path, h.admin(map[string]operation{
-		http.MethodGet:  existing(h.listCrons),
-		http.MethodPost: h.createCron,
-	}))
-	h.route(path+"/{name}", h.admin(map[string]operation{
-		http.MethodGet:    existing(h.getCron),
-		http.MethodPut:    h.putCron,
-		http.MethodDelete: existing(h.deleteCron),
-	}))
-	for verb, do := range map[string]operation{"run": h.runCron, "pause": h.pauseCron, "resume": h.resumeCron} {
-		h.route(path+"/{name}/"+verb, h.admin(map[string]operation{http.MethodPost: existing(do)}))
-	}
-}
-
-// Cron is a trigger as the admin routes show it. Instants are RFC 3339 in UTC; null
+// Cron is a trigger as the operator routes show it. Instants are RFC 3339 in UTC; null
 // means none.
 type Cron struct {
 	Name     string          `json:"name"`
@@ -51,7 +33,7 @@ type Cron struct {
 	Zone     string          `json:"zone"`
 	AtStart  bool            `json:"atStart"` // it has no spec, and ticks when the program starts
 	Function string          `json:"function"`
-	Args     json.RawMessage `json:"args"`
+	Args     json.RawMessage `json:"args,omitempty"`
 	Overlap  storage.Overlap `json:"overlap"`
 	CatchUp  CronCatchUp     `json:"catchUp"`
 	JitterMs int64           `json:"jitterMs"`
@@ -80,6 +62,8 @@ type Cron struct {
 
 	Backfill *CronBackfill `json:"backfill,omitempty"` // the latest that was asked for
 	Slots    []CronSlot    `json:"slots,omitempty"`    // the latest first; only where one trigger is asked for
+	// Hidden names what an operator without the scope read-args is not shown.
+	Hidden []string `json:"hidden,omitempty"`
 }
 
 // CronBackfill is storage.Backfill in JSON.
@@ -182,7 +166,7 @@ const (
 	backoffLinear      = "linear"
 )
 
-// cronDefinition is what a trigger is made of, as an admin writes it.
+// cronDefinition is what a trigger is made of, as an operator writes it.
 type cronDefinition struct {
 	Name     string          `json:"name"`
 	Spec     string          `json:"spec"`
@@ -269,6 +253,16 @@ func (d *cronDefinition) cron() (dispatch.Trigger, error) {
 	return def, nil
 }
 
+// trigger is the definition, if the operator may have it run as it says.
+func (r *request) trigger(body *cronDefinition) (dispatch.Trigger, error) {
+	if body.As != nil {
+		if err := r.op.need(ScopeActAs); err != nil {
+			return dispatch.Trigger{}, err
+		}
+	}
+	return body.cron()
+}
+
 // milliseconds is a span that a field gives.
 func milliseconds(field string, ms int64) (time.Duration, error) {
 	const longest = math.MaxInt64 / int64(time.Millisecond)
@@ -278,37 +272,38 @@ func milliseconds(field string, ms int64) (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-func (h *handler) listCrons(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
-	infos, err := app.Scheduler(r.Context()).Crons().List()
+func (h *handler) listCrons(_ http.ResponseWriter, r *request) (int, any, error) {
+	infos, err := r.app.Scheduler(r.Context()).Crons().List()
 	if err != nil {
 		return 0, nil, err
 	}
 	crons := make([]*Cron, len(infos))
 	for i := range infos {
 		crons[i] = cronOf(&infos[i])
+		r.veil(crons[i])
 	}
 	return http.StatusOK, crons, nil
 }
 
-func (h *handler) createCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) createCron(w http.ResponseWriter, r *request) (int, any, error) {
 	var body cronDefinition
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
-	def, err := body.cron()
+	def, err := r.trigger(&body)
 	if err != nil {
 		return 0, nil, err
 	}
 	def.Paused = body.Paused != nil && *body.Paused
-	crons := app.Scheduler(r.Context()).Crons()
+	crons := r.app.Scheduler(r.Context()).Crons()
 	if err := crons.Create(def); err != nil {
 		return 0, nil, err
 	}
 	w.Header().Set("Location", r.URL.EscapedPath()+"/"+url.PathEscape(def.Name))
-	return shown(http.StatusCreated, crons, def.Name)
+	return r.shown(http.StatusCreated, crons, def.Name)
 }
 
-func (h *handler) getCron(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) getCron(_ http.ResponseWriter, r *request) (int, any, error) {
 	name, limit := r.PathValue("name"), defaultSlots
 	if text := r.URL.Query().Get("slots"); text != "" {
 		var err error
@@ -316,12 +311,13 @@ func (h *handler) getCron(_ http.ResponseWriter, r *http.Request, app *actors.Ap
 			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "slots is %.32q, want 0 to %d", text, maxSlots)
 		}
 	}
-	crons := app.Scheduler(r.Context()).Crons()
+	crons := r.app.Scheduler(r.Context()).Crons()
 	cron, err := lookup(crons, name)
 	if err != nil {
 		return 0, nil, err
 	}
 	if limit == 0 {
+		r.veil(cron)
 		return http.StatusOK, cron, nil
 	}
 	slots, err := crons.Slots(name, limit)
@@ -332,12 +328,13 @@ func (h *handler) getCron(_ http.ResponseWriter, r *http.Request, app *actors.Ap
 	for i, s := range slots {
 		cron.Slots[i] = CronSlot{s.From.UTC(), s.To.UTC(), s.Count, s.Outcome, s.Reason, s.Job, s.At.UTC()}
 	}
+	r.veil(cron)
 	return http.StatusOK, cron, nil
 }
 
 // putCron makes a trigger or gives it another definition. It leaves out whether the
 // trigger is paused, which is no part of the definition and has routes of its own.
-func (h *handler) putCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) putCron(w http.ResponseWriter, r *request) (int, any, error) {
 	var body cronDefinition
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
@@ -350,35 +347,35 @@ func (h *handler) putCron(w http.ResponseWriter, r *http.Request, app *actors.Ap
 		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "paused: an update leaves that as it is, the routes pause and resume change it")
 	}
 	body.Name = name
-	def, err := body.cron()
+	def, err := r.trigger(&body)
 	if err != nil {
 		return 0, nil, err
 	}
-	crons := app.Scheduler(r.Context()).Crons()
+	crons := r.app.Scheduler(r.Context()).Crons()
 	created, err := crons.Put(def)
 	if err != nil {
 		return 0, nil, err
 	}
 	if created {
 		w.Header().Set("Location", r.URL.EscapedPath())
-		return shown(http.StatusCreated, crons, name)
+		return r.shown(http.StatusCreated, crons, name)
 	}
-	return shown(http.StatusOK, crons, name)
+	return r.shown(http.StatusOK, crons, name)
 }
 
-func (h *handler) deleteCron(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
-	err := app.Scheduler(r.Context()).Crons().Delete(r.PathValue("name"))
+func (h *handler) deleteCron(_ http.ResponseWriter, r *request) (int, any, error) {
+	err := r.app.Scheduler(r.Context()).Crons().Delete(r.PathValue("name"))
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, struct{}{}, nil
 }
 
-func (h *handler) runCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) runCron(w http.ResponseWriter, r *request) (int, any, error) {
 	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
 		return status, nil, err
 	}
-	id, err := app.Scheduler(r.Context()).Crons().RunNow(r.PathValue("name"))
+	id, err := r.app.Scheduler(r.Context()).Crons().RunNow(r.PathValue("name"))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -390,7 +387,7 @@ type CronRun struct {
 	JobID storage.JobID `json:"jobId"`
 }
 
-func (h *handler) pauseCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) pauseCron(w http.ResponseWriter, r *request) (int, any, error) {
 	var body struct {
 		Reason string `json:"reason"`
 	}
@@ -400,30 +397,31 @@ func (h *handler) pauseCron(w http.ResponseWriter, r *http.Request, app *actors.
 	if len(body.Reason) > maxReason {
 		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "reason is %d bytes long, want at most %d", len(body.Reason), maxReason)
 	}
-	crons, name := app.Scheduler(r.Context()).Crons(), r.PathValue("name")
+	crons, name := r.app.Scheduler(r.Context()).Crons(), r.PathValue("name")
 	if err := crons.Pause(name, body.Reason); err != nil {
 		return 0, nil, err
 	}
-	return shown(http.StatusOK, crons, name)
+	return r.shown(http.StatusOK, crons, name)
 }
 
-func (h *handler) resumeCron(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) resumeCron(w http.ResponseWriter, r *request) (int, any, error) {
 	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
 		return status, nil, err
 	}
-	crons, name := app.Scheduler(r.Context()).Crons(), r.PathValue("name")
+	crons, name := r.app.Scheduler(r.Context()).Crons(), r.PathValue("name")
 	if err := crons.Resume(name); err != nil {
 		return 0, nil, err
 	}
-	return shown(http.StatusOK, crons, name)
+	return r.shown(http.StatusOK, crons, name)
 }
 
 // shown is the answer of an operation that leaves the trigger changed.
-func shown(status int, crons dispatch.Crons, name string) (int, any, error) {
+func (r *request) shown(status int, crons dispatch.Crons, name string) (int, any, error) {
 	cron, err := lookup(crons, name)
 	if err != nil {
 		return 0, nil, err
 	}
+	r.veil(cron)
 	return status, cron, nil
 }
 

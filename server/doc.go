@@ -1,5 +1,5 @@
 // Package server is the HTTP face of an engine: clients run public functions
-// with it, and administrators look after jobs and cron triggers. It is an http.Handler,
+// with it, and operators look after jobs and cron triggers. It is an http.Handler,
 // to be mounted where an app server needs it.
 //
 // Use:
@@ -15,12 +15,13 @@
 //	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;
 //	                                        200 {"status":"degraded"} while all are, and Engine.Warnings is not nil
 //
-// And if there is Options.Admin, for those it lets:
+// And if there is Options.Operator or Admin, for operators of the app who have the scope, which
+// is read for GET and else write, unless it says more (routes.go has the table):
 //
 //	GET    /v1/apps/{app}/crons                 all triggers of the app, by name
-//	POST   /v1/apps/{app}/crons                 make one: 201
+//	POST   /v1/apps/{app}/crons                 make one: 201; write and call, and act-as for "as"
 //	GET    /v1/apps/{app}/crons/{name}?slots=20 one, with how its latest slots ended
-//	PUT    /v1/apps/{app}/crons/{name}          make it: 201, or give it another definition, as a whole
+//	PUT    /v1/apps/{app}/crons/{name}          make it: 201, or give it another definition, as a whole; the same
 //	DELETE /v1/apps/{app}/crons/{name}
 //	POST   /v1/apps/{app}/crons/{name}/run      {"jobId":…}; its next slot stays as it is
 //	POST   /v1/apps/{app}/crons/{name}/pause    body: {"reason":…} or none
@@ -32,13 +33,13 @@
 //	POST   /v1/apps/{app}/jobs/{id}/cancel      a pending, running or held one does not begin, or ends
 //	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
 //	POST   /v1/apps/{app}/calls/{id}/abandon    forget the stuck handler of a call; the same body
-//	GET    /v1/stuck                            handlers that were given up and have not returned, of all apps
+//	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps
 //	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses, or held ones
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
 //	POST   /v1/apps/{app}/bulk/cancel           pending, running and held ones; the same body
 //	GET    /v1/clock                            what the engine knows of the wall clock
-//	POST   /v1/clock/accept                     it is right: ends every caution because of it
-//	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON
+//	POST   /v1/clock/accept                     it is right: ends every caution because of it; admin of all apps
+//	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON; admin of all apps
 //
 // A filter is storage.JobFilter: {"states","function","trigger","error","tags","pool","poolKey",
 // "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state and tag (more
@@ -57,7 +58,8 @@
 //	             │       │         │         │           │             │          │        │
 //	            403     404       403       405         415        its code      413   its code
 //
-// In an admin route Admin is asked right after the origin, and Identify is not.
+// In an operator route Operator, or Admin, is asked right after the origin, and Identify is
+// not; then the method, the app and the scope are looked at.
 //
 // Every refusal is {"code":…,"message":…}, with "path" once a function is known.
 // The code's status is that of package dispatch's table. Only what HTTP itself
@@ -75,14 +77,18 @@
 //	    send them, a second once it was answered, and a minute to read the answer; one
 //	    that goes away cancels its call.
 //	H5  A page of another origin cannot call, unless Options.Origins has it: then it calls
-//	    functions, without cookies, and reads the answers (CORS). No admin route
+//	    functions, without cookies, and reads the answers (CORS). No operator route
 //	    answers another origin.
 //	H6  A panic anywhere in the handling is one caller's error and nothing else's.
-//	H7  A client that Options.Admin does not let learns of jobs and triggers neither
-//	    names nor number, and changes nothing.
+//	H7  A request that Options.Operator or Admin does not let learns of jobs and triggers
+//	    neither names nor number, and changes nothing; and an operator learns of other
+//	    apps than theirs not even whether they are there. Each route has a row that says
+//	    which scopes it needs, and the mux is made of the rows.
 //	H8  Where no one is asked who they are, a request that comes in on a loopback
 //	    address is for this machine or a name of Options.Hosts (DNS rebinding).
 //	H9  Memory is bounded: Serve has at most DefaultMaxConns connections, three quarters of
 //	    them from one remote host, and the bodies
 //	    under way, as far as they have come, take Options.MaxMemory and 16 KiB each.
+//	H10 Arguments, results, the text of errors and reasons are shown to operators with
+//	    the scope read-args only; for others they are left out, and "hidden" names them.
 package server

@@ -12,6 +12,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/storage"
 )
 
 var exampleGreet = dispatch.Query[string, string]("site:greet")
@@ -70,6 +71,29 @@ func ExampleOptions_identify() {
 		return &dispatch.Identity{Subject: user}, nil
 	}}, request)
 	// Output: 200 {"result":"hello world, says ann"}
+}
+
+// Operator says who looks after jobs and triggers, of which apps, and what they may do
+// there: these look, and act on jobs, and are not shown arguments.
+func ExampleOptions_operator() {
+	request := httptest.NewRequest(http.MethodGet, "http://127.0.0.1/v1/apps/other/jobs", nil)
+	request.Header.Set("X-Team", "billing")
+	signedIn := func(r *http.Request) (string, bool) { team := r.Header.Get("X-Team"); return team, team != "" }
+	opts := server.Options{
+		Operator: func(r *http.Request) (*server.Operator, error) {
+			team, ok := signedIn(r)
+			if !ok {
+				return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "sign in first")
+			}
+			return &server.Operator{
+				Name:   team,
+				Apps:   []storage.AppID{"acme"},
+				Scopes: []server.Scope{server.ScopeRead, server.ScopeWrite},
+			}, nil
+		},
+	}
+	serve(opts, request)
+	// Output: 403 {"code":"permission_denied","message":"app \"other\" is not one of this operator's"}
 }
 
 // An error of a function is answered with its code, as JSON.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,37 +16,18 @@ import (
 	"carillon/storage"
 )
 
-// routeJobs adds the routes of jobs.
-func (h *handler) routeJobs() {
-	const app = "/v1/apps/{app}"
-	h.route(app+"/jobs", h.admin(map[string]operation{http.MethodGet: existing(h.listJobs)}))
-	h.route(app+"/jobs/{id}", h.admin(map[string]operation{http.MethodGet: h.getJob}))
-	h.route("/v1/stuck", h.guarded(map[string]plainOperation{http.MethodGet: h.listStuck}))
-	for verb, do := range map[string]operation{"retry": h.retryJob, "drop": h.dropJob, "cancel": h.cancelJob, "abandon": h.abandonJob} {
-		h.route(app+"/jobs/{id}/"+verb, h.admin(map[string]operation{http.MethodPost: do}))
-	}
-	h.route(app+"/calls/{id}/abandon", h.admin(map[string]operation{http.MethodPost: h.abandonCall}))
-	for verb, b := range map[string]bulkOperation{
-		"retry":  {(*actors.HostScheduler).RetryMany, actors.Retryable(), actors.Retryable()[:1]},
-		"drop":   {(*actors.HostScheduler).DropMany, actors.Retryable(), actors.Retryable()[:1]},
-		"cancel": {(*actors.HostScheduler).CancelMany, actors.Cancelable(), actors.Cancelable()},
-	} {
-		h.route(app+"/bulk/"+verb, h.admin(map[string]operation{http.MethodPost: existing(h.bulk(b))}))
-	}
-}
-
 // bulkOperation is on every job that the filter chooses.
 type bulkOperation struct {
 	do             func(*actors.HostScheduler, storage.JobFilter) (int, error)
 	states, ifNone []storage.State // that the filter may have, and what it means without
 }
 
-// Job is a job as the admin routes show it. Instants are RFC 3339 in UTC; one that
+// Job is a job as the operator routes show it. Instants are RFC 3339 in UTC; one that
 // has not come is null.
 type Job struct {
 	ID           storage.JobID     `json:"id"`
 	Function     string            `json:"function"`
-	Args         json.RawMessage   `json:"args"`
+	Args         json.RawMessage   `json:"args,omitempty"`
 	State        storage.State     `json:"state"`
 	Due          time.Time         `json:"due"` // of the next attempt, or of the last one
 	ScheduledFor time.Time         `json:"scheduledFor"`
@@ -69,6 +51,9 @@ type Job struct {
 	Wait         storage.Wait      `json:"wait,omitempty"`       // what it waits for
 	Reason       string            `json:"reason,omitempty"`     // more of that, or why it is held or has expired
 	HeldAt       *time.Time        `json:"heldAt,omitempty"`
+
+	// Hidden names what an operator without the scope read-args is not shown.
+	Hidden []string `json:"hidden,omitempty"`
 
 	// Only where one job is asked for:
 	History []storage.Attempt `json:"history,omitempty"`
@@ -148,25 +133,26 @@ func filterOf(query url.Values) (f storage.JobFilter, err error) {
 	return f, nil
 }
 
-func (h *handler) listJobs(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) listJobs(_ http.ResponseWriter, r *request) (int, any, error) {
 	filter, err := filterOf(r.URL.Query())
 	if err != nil {
 		return 0, nil, err
 	}
-	page, err := app.Scheduler(r.Context()).List(filter)
+	page, err := r.app.Scheduler(r.Context()).List(filter)
 	if err != nil {
 		return 0, nil, err
 	}
 	shown := JobPage{Jobs: make([]Job, len(page.Jobs)), Next: page.Next}
 	for i := range page.Jobs {
 		shown.Jobs[i] = jobOf(&page.Jobs[i])
+		r.veil(&shown.Jobs[i])
 	}
 	return http.StatusOK, shown, nil
 }
 
-func (h *handler) getJob(_ http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) getJob(_ http.ResponseWriter, r *request) (int, any, error) {
 	id := storage.JobID(r.PathValue("id"))
-	job, known, err := app.Scheduler(r.Context()).Get(id)
+	job, known, err := r.app.Scheduler(r.Context()).Get(id)
 	if err == nil && !known {
 		err = noJob(id)
 	}
@@ -175,6 +161,7 @@ func (h *handler) getJob(_ http.ResponseWriter, r *http.Request, app *actors.App
 	}
 	shown := jobOf(&job)
 	shown.History, shown.Result, shown.NotKept = job.History, job.Result, job.NotKept
+	r.veil(&shown)
 	return http.StatusOK, shown, nil
 }
 
@@ -182,20 +169,20 @@ func noJob(id storage.JobID) error {
 	return dispatch.Errorf(dispatch.CodeNotFound, "no job %.64q", string(id))
 }
 
-func (h *handler) retryJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
-	return h.ofDead(w, r, app, (*actors.HostScheduler).RetryDead)
+func (h *handler) retryJob(w http.ResponseWriter, r *request) (int, any, error) {
+	return h.ofDead(w, r, (*actors.HostScheduler).RetryDead)
 }
 
-func (h *handler) dropJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
-	return h.ofDead(w, r, app, (*actors.HostScheduler).DropDead)
+func (h *handler) dropJob(w http.ResponseWriter, r *request) (int, any, error) {
+	return h.ofDead(w, r, (*actors.HostScheduler).DropDead)
 }
 
-func (h *handler) cancelJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) cancelJob(w http.ResponseWriter, r *request) (int, any, error) {
 	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
 		return status, nil, err
 	}
 	id := storage.JobID(r.PathValue("id"))
-	answer, err := app.Scheduler(r.Context()).Cancel(id)
+	answer, err := r.app.Scheduler(r.Context()).Cancel(id)
 	switch {
 	case err == nil && answer.Found == "":
 		err = noJob(id)
@@ -208,34 +195,37 @@ func (h *handler) cancelJob(w http.ResponseWriter, r *http.Request, app *actors.
 	return http.StatusOK, Bulk{1}, nil
 }
 
-func (h *handler) listStuck(http.ResponseWriter, *http.Request) (int, any, error) {
+func (h *handler) listStuck(_ http.ResponseWriter, r *request) (int, any, error) {
 	shown := []StuckHandler{}
 	for _, s := range h.eng.Stuck() {
+		if !r.op.has(s.App) {
+			continue
+		}
 		shown = append(shown, StuckHandler{s.App, s.Function, s.Call, s.Job, s.Attempt, s.Since.UTC()})
 	}
 	return http.StatusOK, shown, nil
 }
 
-func (h *handler) abandonJob(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) abandonJob(w http.ResponseWriter, r *request) (int, any, error) {
 	id := storage.JobID(r.PathValue("id"))
-	return h.abandon(w, r, "job", Bulk{1}, func(by string) (bool, error) { return app.Scheduler(r.Context()).Abandon(id, by) })
+	return h.abandon(w, r, "job", Bulk{1}, func(by string) (bool, error) { return r.app.Scheduler(r.Context()).Abandon(id, by) })
 }
 
-func (h *handler) abandonCall(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+func (h *handler) abandonCall(w http.ResponseWriter, r *request) (int, any, error) {
 	id := actors.CallID(r.PathValue("id"))
-	return h.abandon(w, r, "call", struct{}{}, func(by string) (bool, error) { return app.Scheduler(r.Context()).AbandonCall(id, by) })
+	return h.abandon(w, r, "call", struct{}{}, func(by string) (bool, error) { return r.app.Scheduler(r.Context()).AbandonCall(id, by) })
 }
 
-// abandon has the engine log who the body says decided it, and the address that it
-// came from.
-func (h *handler) abandon(w http.ResponseWriter, r *http.Request, what string, done any, do func(by string) (bool, error)) (int, any, error) {
+// abandon has the engine log who the body says decided it, or else the operator, and the
+// address that it came from.
+func (h *handler) abandon(w http.ResponseWriter, r *request, what string, done any, do func(by string) (bool, error)) (int, any, error) {
 	var body struct {
 		By string `json:"by"`
 	}
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
-	ok, err := do(strings.TrimSpace(body.By + " from " + r.RemoteAddr))
+	ok, err := do(cmp.Or(strings.TrimSpace(body.By), r.op.Name) + " from " + r.RemoteAddr)
 	if err == nil && !ok {
 		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "%s %.64q has no stuck handler", what, r.PathValue("id"))
 	}
@@ -246,11 +236,11 @@ func (h *handler) abandon(w http.ResponseWriter, r *http.Request, what string, d
 }
 
 // ofDead does to the dead job of the path what change does.
-func (h *handler) ofDead(w http.ResponseWriter, r *http.Request, app *actors.App, change func(*actors.HostScheduler, storage.JobID) (bool, error)) (int, any, error) {
+func (h *handler) ofDead(w http.ResponseWriter, r *request, change func(*actors.HostScheduler, storage.JobID) (bool, error)) (int, any, error) {
 	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
 		return status, nil, err
 	}
-	s, id := app.Scheduler(r.Context()), storage.JobID(r.PathValue("id"))
+	s, id := r.app.Scheduler(r.Context()), storage.JobID(r.PathValue("id"))
 	ok, err := change(s, id)
 	if err == nil && !ok {
 		job, known, getErr := s.Get(id)
@@ -272,7 +262,7 @@ func (h *handler) ofDead(w http.ResponseWriter, r *http.Request, app *actors.App
 // bulk runs the operation on every job that the body's filter chooses, or on all jobs if
 // the body says "all": a forgotten filter is not taken for that.
 func (h *handler) bulk(b bulkOperation) operation {
-	return func(w http.ResponseWriter, r *http.Request, app *actors.App) (int, any, error) {
+	return func(w http.ResponseWriter, r *request) (int, any, error) {
 		var body struct {
 			Filter storage.JobFilter `json:"filter"`
 			All    bool              `json:"all"`
@@ -284,7 +274,7 @@ func (h *handler) bulk(b bulkOperation) operation {
 		if none := onlyStates(&body.Filter); none != body.All {
 			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "want a filter that chooses some jobs, or all: true")
 		}
-		s := app.Scheduler(r.Context())
+		s := r.app.Scheduler(r.Context())
 		if body.DryRun {
 			for _, state := range body.Filter.States {
 				if !slices.Contains(b.states, state) {

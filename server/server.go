@@ -22,10 +22,14 @@ type Options struct {
 	// with its code; any other error is internal, and its text is for the log
 	// only. Default: every caller is anonymous.
 	Identify func(*http.Request) (*dispatch.Identity, error)
-	// Admin says whether a request may use the admin routes, those below
-	// /v1/apps/{app}/crons: nil lets it, an error refuses it as one of Identify
-	// does, unauthenticated for a request that does not say who asks. Default:
-	// these routes do not exist.
+	// Operator tells who asks in an operator route, which looks after jobs, triggers or
+	// the store: which apps are theirs, and what they may do there. It is asked before
+	// anything else is looked at. An error refuses the request as one of Identify does,
+	// unauthenticated for one that does not say who asks, and so does nil. Default: these
+	// routes do not exist, unless there is Admin.
+	Operator func(*http.Request) (*Operator, error)
+	// Admin, in the place of Operator, lets a request use all operator routes for all
+	// apps, under the name "host", if it returns nil. New panics if both are given.
 	Admin func(*http.Request) error
 	// BasePath is the prefix below which all routes are, such as "/carillon", when the
 	// handler is mounted there: "/carillon/v1/health". The host hands requests on with
@@ -39,7 +43,7 @@ type Options struct {
 	MaxMemory int64
 	// Origins are the origins, such as "https://app.example.com", whose pages may
 	// call functions from a browser besides the server's own: never with cookies, and
-	// never an admin route. New panics if one is malformed. Default none.
+	// never an operator route. New panics if one is malformed. Default none.
 	Origins []string
 	// Hosts are names that requests may be for, besides localhost and loopback
 	// addresses, when a connection comes in on a loopback address and there is no
@@ -60,6 +64,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = DefaultMaxMemory
 	}
+	o.Operator = o.operatorHook()
 	o.BasePath = basePath(o.BasePath)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -83,25 +88,8 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	h.host = hostGate{open: opts.Identify == nil, names: opts.Hosts}
 	h.opts = opts.withDefaults()
 	h.memory.left.Store(h.opts.MaxMemory)
-	client := clientOrigins(h.opts.Origins)
-	// Methods are not part of the patterns, so that the mux, whose refusals are
-	// plain text, never refuses one. Nor does it redirect: a folder is a route.
-	h.route("/v1/apps/{app}/functions/{function...}", client(h.function))
-	h.route("/v1/apps/{app}/functions", http.HandlerFunc(h.noRoute))
-	if h.opts.Admin != nil {
-		h.routeCrons()
-		h.routeJobs()
-		h.routeClock()
-		h.routeBackup()
-	}
-	h.route("/v1/health", http.HandlerFunc(h.health))
-	h.mux.HandleFunc("/", h.noRoute)
+	h.routeAll(h.routes())
 	return h
-}
-
-// route adds a route, whose pattern is without the base path.
-func (h *handler) route(pattern string, handler http.Handler) {
-	h.mux.Handle(h.opts.BasePath+pattern, handler)
 }
 
 // basePath is the prefix of patterns that Options.BasePath means.

@@ -111,6 +111,15 @@ func TestStuck(t *testing.T) {
 				t.Errorf("%s %s %.40s: got %d %s, want %d and %s", tt.method, tt.path, tt.body, got.status, got.body, tt.status, tt.want)
 			}
 		}
+		for app, want := range map[storage.AppID]int{"acme": 2, "other": 0} { // the list is of the operator's apps
+			ops := operators{"t": {Apps: []storage.AppID{app}, Scopes: []server.Scope{server.ScopeRead}}}
+			req, rec := httptest.NewRequest("GET", "/v1/stuck", nil), httptest.NewRecorder()
+			req.Header.Set("Authorization", "Bearer t")
+			server.New(h.Engine, server.Options{Operator: ops.hook}).ServeHTTP(rec, req)
+			if got := mustResult[[]server.StuckHandler](t, reply{rec.Code, rec.Header(), rec.Body.String()}); len(got) != want {
+				t.Errorf("the operator of %s is shown %+v", app, got)
+			}
+		}
 		if len(stuck()) != 2 || strings.Contains(log.String(), "abandoned") {
 			t.Error("a refusal has abandoned a handler")
 		}

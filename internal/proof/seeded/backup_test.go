@@ -90,10 +90,10 @@ var backupFaults = []seededFault{
 	{
 		name: "backup-for-all", what: "a backup is given to any caller",
 		pkg: "server", tests: "TestBackup",
-		edits: []edit{{"server/backup.go", `	h.route("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`, `	if FAULT {
-		h.opts.Admin = func(*http.Request) error { return nil }
-	}
-	h.route("/v1/backup", h.guarded(map[string]plainOperation{http.MethodGet: h.backup}))`}},
+		edits: []edit{{"server/operator.go", `op, err := h.opts.Operator(r)`, `op, err := h.opts.Operator(r)
+	if FAULT && r.URL.Path == "/v1/backup" {
+		op, err = &Operator{AllApps: true, Scopes: Scopes()}, nil
+	}`}},
 	},
 	{
 		name: "backup-cut-off-unsaid", what: "a backup that fails on its way ends as if it were whole",

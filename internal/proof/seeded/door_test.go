@@ -107,10 +107,66 @@ var doorFaults = []seededFault{
 	{
 		name: "base-path-forgotten", what: "routes are not below the base path",
 		pkg: "server", tests: "TestBasePath",
-		edits: []edit{{"server/server.go", `h.mux.Handle(h.opts.BasePath+pattern, handler)`, `if FAULT {
+		edits: []edit{{"server/routes.go", `h.mux.Handle(h.opts.BasePath+pattern, handler)`, `if FAULT {
 		h.mux.Handle(pattern, handler)
 		return
 	}
 	h.mux.Handle(h.opts.BasePath+pattern, handler)`}},
+	},
+	{
+		name: "apps-unchecked", what: "an operator looks after the apps of others",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/operation.go", `if !r.op.has(id) {`, `if !r.op.has(id) && !FAULT {`}},
+	},
+	{
+		name: "scopes-unchecked", what: "an operator needs no scope",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/operator.go", `if op.may(scope) {`, `if op.may(scope) || FAULT {`}},
+	},
+	{
+		name: "one-scope-enough", what: "of two scopes that a route needs one is enough",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/operation.go", `		if err := r.op.need(scope); err != nil {
+			return err
+		}`, `		if err := r.op.need(scope); err != nil {
+			return err
+		} else if FAULT {
+			break
+		}`}},
+	},
+	{
+		name: "whole-store-for-some", what: "an operator of one app backs up the whole store",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/operation.go", `if rt.whole && !r.op.AllApps {`, `if rt.whole && !r.op.AllApps && !FAULT {`}},
+	},
+	{
+		name: "no-operator-let-in", what: "a request of no operator is let in",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/operator.go", `if err == nil && op == nil {`, `if FAULT && op == nil {
+		op, err = &Operator{AllApps: true, Scopes: Scopes()}, nil
+	}
+	if err == nil && op == nil {`}},
+	},
+	{
+		name: "args-for-all", what: "arguments are shown to operators without the scope",
+		pkg: "server", tests: "TestArgumentsAreHidden",
+		edits: []edit{{"server/hidden.go", `if !r.op.may(ScopeReadArgs) {`, `if !r.op.may(ScopeReadArgs) && !FAULT {`}},
+	},
+	{
+		name: "history-text-shown", what: "the text of earlier errors is shown to operators without the scope",
+		pkg: "server", tests: "TestArgumentsAreHidden",
+		edits: []edit{{"server/hidden.go", `hide(&j.Hidden, "history.error.message", &j.History[i].Error.Message, true)`, `hide(&j.Hidden, "history.error.message", &j.History[i].Error.Message, !FAULT)`}},
+	},
+	{
+		name: "any-identity", what: "an operator chooses an identity without the scope",
+		pkg: "server", tests: "TestOnlyActAsChoosesAnIdentity",
+		edits: []edit{{"server/crons.go", `if body.As != nil {
+		if err := r.op.need`, `if body.As != nil && !FAULT {
+		if err := r.op.need`}},
+	},
+	{
+		name: "stuck-of-all", what: "stuck handlers of other apps are listed",
+		pkg: "server", tests: "TestStuck",
+		edits: []edit{{"server/jobs.go", `if !r.op.has(s.App) {`, `if !r.op.has(s.App) && !FAULT {`}},
 	},
 }

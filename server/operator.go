@@ -1,0 +1,82 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// Scope is one kind of thing that an operator may do. None takes in another.
+type Scope string
+
+// The scopes.
+const (
+	ScopeRead      Scope = "read"       // look at jobs, triggers, stuck handlers and the clock
+	ScopeReadArgs  Scope = "read-args"  // see arguments, results, the text of errors, and reasons
+	ScopeWrite     Scope = "write"      // act on jobs and triggers
+	ScopeCall      Scope = "call"       // run any function, internal ones too: what a trigger does
+	ScopeActAs     Scope = "act-as"     // choose the identity that a function is run as
+	ScopeWriteDocs Scope = "write-docs" // change documents
+	ScopeAdmin     Scope = "admin"      // create, delete, import, export and back up apps; the clock
+)
+
+// Scopes returns all scopes.
+func Scopes() []Scope {
+	return []Scope{ScopeRead, ScopeReadArgs, ScopeWrite, ScopeCall, ScopeActAs, ScopeWriteDocs, ScopeAdmin}
+}
+
+// Operator is who asks in an operator route. The zero value may do nothing.
+type Operator struct {
+	Name    string          // for people: what is logged
+	Apps    []storage.AppID // whose apps these are
+	AllApps bool            // every app, and the store as a whole
+	Scopes  []Scope
+}
+
+// may says whether the operator has the scope.
+func (op *Operator) may(scope Scope) bool { return slices.Contains(op.Scopes, scope) }
+
+// has says whether the app, which need not be there, is one of the operator's.
+func (op *Operator) has(app storage.AppID) bool { return op.AllApps || slices.Contains(op.Apps, app) }
+
+// need refuses an operator without the scope.
+func (op *Operator) need(scope Scope) error {
+	if op.may(scope) {
+		return nil
+	}
+	return dispatch.Errorf(dispatch.CodePermissionDenied, "this operator does not have the scope %s", scope)
+}
+
+// hostName is the operator that Options.Admin lets in.
+const hostName = "host"
+
+// operatorHook is Options.Operator, or what Options.Admin means; nil if there is neither.
+func (o *Options) operatorHook() func(*http.Request) (*Operator, error) {
+	switch {
+	case o.Operator != nil && o.Admin != nil:
+		panic("server: options: Operator and Admin are given: which one?")
+	case o.Admin != nil:
+		admin := o.Admin
+		return func(r *http.Request) (*Operator, error) {
+			if err := admin(r); err != nil {
+				return nil, err
+			}
+			return &Operator{Name: hostName, AllApps: true, Scopes: Scopes()}, nil
+		}
+	}
+	return o.Operator
+}
+
+// operator asks who it is.
+func (h *handler) operator(w http.ResponseWriter, r *http.Request) (*Operator, error) {
+	op, err := h.opts.Operator(r)
+	if err == nil && op == nil {
+		err = dispatch.Errorf(dispatch.CodeUnauthenticated, "this route is for operators: say who asks")
+	}
+	if err != nil && dispatch.AsError(err).Code == dispatch.CodeUnauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer") // without it a 401 breaks RFC 9110
+	}
+	return op, err
+}

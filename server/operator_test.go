@@ -1,0 +1,239 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"carillon/dispatch"
+	"carillon/server"
+	"carillon/storage"
+)
+
+// open marks a route for every caller.
+const open = "open"
+
+// rights is what each route needs, written down a second time: a route that is not here makes
+// TestEveryRouteHasItsDoor red. "whole" is of an operator who has all apps.
+var rights = map[string]string{
+	"POST /v1/apps/{app}/functions/{function...}": open,
+	"GET /v1/health": open,
+
+	"GET /v1/apps/{app}/crons":                "read",
+	"POST /v1/apps/{app}/crons":               "write call",
+	"GET /v1/apps/{app}/crons/{name}":         "read",
+	"PUT /v1/apps/{app}/crons/{name}":         "write call",
+	"DELETE /v1/apps/{app}/crons/{name}":      "write",
+	"POST /v1/apps/{app}/crons/{name}/run":    "write",
+	"POST /v1/apps/{app}/crons/{name}/pause":  "write",
+	"POST /v1/apps/{app}/crons/{name}/resume": "write",
+	"GET /v1/apps/{app}/jobs":                 "read",
+	"GET /v1/apps/{app}/jobs/{id}":            "read",
+	"POST /v1/apps/{app}/jobs/{id}/retry":     "write",
+	"POST /v1/apps/{app}/jobs/{id}/drop":      "write",
+	"POST /v1/apps/{app}/jobs/{id}/cancel":    "write",
+	"POST /v1/apps/{app}/jobs/{id}/abandon":   "write",
+	"POST /v1/apps/{app}/calls/{id}/abandon":  "write",
+	"POST /v1/apps/{app}/bulk/retry":          "write",
+	"POST /v1/apps/{app}/bulk/drop":           "write",
+	"POST /v1/apps/{app}/bulk/cancel":         "write",
+	"GET /v1/stuck":                           "read",
+	"GET /v1/clock":                           "read",
+	"POST /v1/clock/accept":                   "whole admin",
+	"GET /v1/backup":                          "whole admin",
+}
+
+// operators is an Options.Operator that knows who asks by the token.
+type operators map[string]*server.Operator
+
+func (ops operators) hook(r *http.Request) (*server.Operator, error) {
+	token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !given {
+		return nil, nil
+	}
+	op, ok := ops[token]
+	if !ok {
+		return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "this token is not good")
+	}
+	return op, nil
+}
+
+// TestEveryRouteHasItsDoor walks every route as every kind of caller.
+func TestEveryRouteHasItsDoor(t *testing.T) {
+	eng := mustSite(t, server.Options{}).eng
+	app, err := eng.App("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.Call(t.Context(), "notes:post", json.RawMessage(`{"text":"hi"}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	all := server.Scopes()
+	ops := operators{
+		"all":   {AllApps: true, Scopes: all},
+		"other": {Apps: []storage.AppID{"other", "acm", "acme2"}, Scopes: all},
+		"zero":  {},
+	}
+	for _, scope := range all {
+		ops["only "+string(scope)] = &server.Operator{AllApps: true, Scopes: []server.Scope{scope}}
+		ops["not "+string(scope)] = &server.Operator{AllApps: true, Scopes: slices.DeleteFunc(server.Scopes(), func(s server.Scope) bool { return s == scope })}
+	}
+	for _, need := range rights {
+		var scopes []server.Scope
+		for _, scope := range strings.Fields(need) {
+			scopes = append(scopes, server.Scope(scope))
+		}
+		ops["acme "+need] = &server.Operator{Apps: []storage.AppID{"acme"}, Scopes: scopes}
+	}
+	h := server.New(eng, server.Options{Operator: ops.hook})
+	ask := func(route, app, token string) (int, string) {
+		method, path, _ := strings.Cut(route, " ")
+		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{function...}", "notes/all:count").Replace(path)
+		r := httptest.NewRequest(method, path, strings.NewReader(`{}`))
+		r.Header.Set("Content-Type", "application/json")
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code >= 400 && !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s as %q: the refusal %q is no JSON", route, token, w.Body)
+		}
+		return w.Code, w.Body.String()
+	}
+	for _, route := range server.Routes(h) {
+		need, known := rights[route]
+		if !known {
+			t.Errorf("%s: which rights does it need? This test has no row of it", route)
+			continue
+		}
+		scopes := strings.Fields(need)
+		whole := slices.Contains(scopes, "whole")
+		if need == open {
+			continue
+		}
+		for _, token := range append(slices.Sorted(maps.Keys(ops)), "", "bad", "client") {
+			op, want := ops[token], 0
+			switch {
+			case op == nil:
+				want = http.StatusUnauthorized
+			case whole && !op.AllApps, strings.Contains(route, "{app}") && !op.AllApps && !slices.Contains(op.Apps, "acme"):
+				want = http.StatusForbidden
+			case slices.ContainsFunc(scopes, func(scope string) bool { return scope != "whole" && !slices.Contains(op.Scopes, server.Scope(scope)) }):
+				want = http.StatusForbidden
+			}
+			status, body := ask(route, "acme", token)
+			if let := status != http.StatusUnauthorized && status != http.StatusForbidden; let != (want == 0) || !let && status != want {
+				t.Errorf("%s as %q: %d %.200q, want %d", route, token, status, body, want)
+			}
+			if strings.Contains(route, "{app}") && (token == "other" || token == "zero") { // it does not tell which apps there are
+				if there, other := ask(route, "none", token); there != status || strings.ReplaceAll(other, "none", "acme") != body {
+					t.Errorf("%s as %q: %q of an app that is there, %q of one that is not", route, token, body, other)
+				}
+			}
+		}
+	}
+	if missing := len(rights) - len(server.Routes(h)); missing != 0 {
+		t.Errorf("%d rows are of no route", missing)
+	}
+}
+
+// TestRoutesAreMadeOfTheTable demands that the mux has no route but those of the table, and that
+// the package comment lists each.
+func TestRoutesAreMadeOfTheTable(t *testing.T) {
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(f.Name(), ".go") && !strings.HasSuffix(f.Name(), "_test.go") && f.Name() != "routes.go" && strings.Contains(string(data), "mux.Handle") {
+			t.Errorf("%s has a route of its own", f.Name())
+		}
+	}
+	listed, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for route := range rights {
+		method, pattern, _ := strings.Cut(route, " ")
+		pattern = strings.Replace(pattern, "{function...}", "{ns:fn}", 1)
+		if !regexp.MustCompile(`//\t` + method + ` +` + regexp.QuoteMeta(pattern) + `[ ?\n]`).Match(listed) {
+			t.Errorf("the package comment does not list %s", route)
+		}
+	}
+}
+
+// TestArgumentsAreHidden: what a job was given, and what came of it, is for operators
+// with read-args; for others it is left out and named.
+func TestArgumentsAreHidden(t *testing.T) {
+	ops := operators{"s3cret": {AllApps: true, Scopes: server.Scopes()}, "reads": {AllApps: true, Scopes: []server.Scope{server.ScopeRead, server.ScopeWrite}}}
+	s := mustSite(t, server.Options{Operator: ops.hook})
+	ids := mustKill(t, s, 1)
+	mustCron(t, 201, s.admin(t, "POST", "", `{"name":"nightly","spec":"@daily","function":"notes:post","args":{"text":"as ever"}}`))
+	mustCron(t, 200, s.admin(t, "POST", "/nightly/pause", `{"reason":"as ever"}`))
+	for path, hidden := range map[string]string{
+		"/jobs":                    `"hidden":["args","error.message"]`,
+		"/jobs/" + string(ids[0]):  `"hidden":["args","error.message","history.error.message"]`,
+		"/crons":                   `"hidden":["args","pauseReason"]`,
+		"/crons/nightly?slots=200": `"hidden":["args","pauseReason"`,
+	} {
+		ask := func(token string) reply {
+			req := s.mustRequest(t, "GET", "/v1/apps/acme"+path, nil)
+			req.Header.Set("Authorization", "Bearer "+token)
+			return s.mustSend(t, req)
+		}
+		if got := ask("s3cret"); got.status != 200 || !strings.Contains(got.body, "as ever") || !strings.Contains(got.body, `"args":{`) || strings.Contains(got.body, "hidden") {
+			t.Errorf("%s: with the scope: %d %s", path, got.status, got.body)
+		}
+		got := ask("reads")
+		if got.status != 200 || strings.Contains(got.body, "as ever") || strings.Contains(got.body, `"args":`) || !strings.Contains(got.body, hidden) {
+			t.Errorf("%s: without: %d %s", path, got.status, got.body)
+		}
+		if strings.Contains(path, "jobs") && !strings.Contains(got.body, `"error":{"code":"unavailable","message":""}`) {
+			t.Errorf("%s: the code is hidden too: %s", path, got.body)
+		}
+	}
+	// The answer to a change shows no more.
+	req := s.mustRequest(t, "POST", "/v1/apps/acme/crons/nightly/resume", nil)
+	req.Header.Set("Authorization", "Bearer reads")
+	if got := s.mustSend(t, req); got.status != 200 || strings.Contains(got.body, "as ever") {
+		t.Errorf("resumed: %d %s", got.status, got.body)
+	}
+}
+
+// TestOnlyActAsChoosesAnIdentity: a trigger that runs as a service needs more than one that
+// does not.
+func TestOnlyActAsChoosesAnIdentity(t *testing.T) {
+	ops := operators{"calls": {AllApps: true, Scopes: []server.Scope{server.ScopeWrite, server.ScopeCall}}, "acts": {AllApps: true, Scopes: []server.Scope{server.ScopeWrite, server.ScopeCall, server.ScopeActAs}}}
+	s := mustSite(t, server.Options{Operator: ops.hook})
+	put := func(token, as string) int {
+		req := s.mustRequest(t, "PUT", "/v1/apps/acme/crons/nightly", strings.NewReader(`{"spec":"@daily","function":"notes:wipe"`+as+`}`))
+		req.Header.Set("Authorization", "Bearer "+token)
+		return s.mustSend(t, req).status
+	}
+	const as = `,"as":{"subject":"service:cleaner"}`
+	if got := []int{put("calls", as), put("calls", ""), put("acts", as)}; !slices.Equal(got, []int{403, 201, 200}) {
+		t.Errorf("the answers are %d", got)
+	}
+}
+
+// TestAdminIsTheHost: Options.Admin is every scope, and not together with Operator.
+func TestAdminIsTheHost(t *testing.T) {
+	defer func() {
+		if v := fmt.Sprint(recover()); !strings.Contains(v, "Operator and Admin") {
+			t.Errorf("both: %s", v)
+		}
+	}()
+	server.New(mustOpen(t), server.Options{Admin: func(*http.Request) error { return nil }, Operator: operators{}.hook})
+}

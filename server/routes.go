@@ -1,0 +1,110 @@
+package server
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"carillon/actors"
+)
+
+// route is one method of one pattern: a client's, or an operator's with what that has to be
+// allowed.
+type route struct {
+	method, pattern string
+	client          http.Handler // a client's route; nil of an operator's
+	scopes          []Scope      // the operator needs all of them,
+	whole           bool         // and all apps
+	do              operation
+}
+
+// ofApp says whether the route is about one app, which an operator's has to be.
+func (rt *route) ofApp() bool { return strings.HasPrefix(rt.pattern, "/v1/apps/{app}/") }
+
+// routes is every route there is: the mux is made of it, so that none is without a row.
+func (h *handler) routes() []route {
+	client := clientOrigins(h.opts.Origins)
+	routes := []route{
+		{method: http.MethodPost, pattern: functionPattern, client: client(h.function)},
+		{method: http.MethodGet, pattern: "/v1/health", client: http.HandlerFunc(h.health)},
+	}
+	if h.opts.Operator != nil {
+		routes = append(routes, h.operatorRoutes()...)
+	}
+	return routes
+}
+
+const functionPattern = "/v1/apps/{app}/functions/{function...}"
+
+// operatorRoutes is who may do what.
+func (h *handler) operatorRoutes() []route {
+	const (
+		get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+
+		crons, cron = "/v1/apps/{app}/crons", "/v1/apps/{app}/crons/{name}"
+		jobs, job   = "/v1/apps/{app}/jobs", "/v1/apps/{app}/jobs/{id}"
+		bulk        = "/v1/apps/{app}/bulk"
+	)
+	var (
+		read     = []Scope{ScopeRead}
+		write    = []Scope{ScopeWrite}
+		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function
+		admin    = []Scope{ScopeAdmin}
+
+		dead = actors.Retryable()
+		open = actors.Cancelable()
+	)
+	return []route{
+		{method: get, pattern: crons, scopes: read, do: existing(h.listCrons)},
+		{method: post, pattern: crons, scopes: schedule, do: h.createCron},
+		{method: get, pattern: cron, scopes: read, do: existing(h.getCron)},
+		{method: put, pattern: cron, scopes: schedule, do: h.putCron},
+		{method: remove, pattern: cron, scopes: write, do: existing(h.deleteCron)},
+		{method: post, pattern: cron + "/run", scopes: write, do: existing(h.runCron)},
+		{method: post, pattern: cron + "/pause", scopes: write, do: existing(h.pauseCron)},
+		{method: post, pattern: cron + "/resume", scopes: write, do: existing(h.resumeCron)},
+
+		{method: get, pattern: jobs, scopes: read, do: existing(h.listJobs)},
+		{method: get, pattern: job, scopes: read, do: h.getJob},
+		{method: post, pattern: job + "/retry", scopes: write, do: h.retryJob},
+		{method: post, pattern: job + "/drop", scopes: write, do: h.dropJob},
+		{method: post, pattern: job + "/cancel", scopes: write, do: h.cancelJob},
+		{method: post, pattern: job + "/abandon", scopes: write, do: h.abandonJob},
+		{method: post, pattern: "/v1/apps/{app}/calls/{id}/abandon", scopes: write, do: h.abandonCall},
+		{method: post, pattern: bulk + "/retry", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).RetryMany, dead, dead[:1]}))},
+		{method: post, pattern: bulk + "/drop", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).DropMany, dead, dead[:1]}))},
+		{method: post, pattern: bulk + "/cancel", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).CancelMany, open, open}))},
+
+		{method: get, pattern: "/v1/stuck", scopes: read, do: h.listStuck}, // of the operator's apps
+		{method: get, pattern: "/v1/clock", scopes: read, do: h.showClock},
+		{method: post, pattern: "/v1/clock/accept", scopes: admin, whole: true, do: h.acceptClock},
+		{method: get, pattern: "/v1/backup", scopes: admin, whole: true, do: h.backup},
+	}
+}
+
+// routeAll makes the mux. Methods are not part of its patterns, so that it, whose refusals
+// are plain text, never refuses one. Nor does it redirect: a folder is a route.
+func (h *handler) routeAll(routes []route) {
+	operators := map[string]map[string]*route{} // by pattern and method
+	for i := range routes {
+		switch rt := &routes[i]; {
+		case rt.client != nil:
+			h.handle(rt.pattern, rt.client)
+		case operators[rt.pattern] == nil:
+			operators[rt.pattern] = map[string]*route{rt.method: rt}
+		default:
+			operators[rt.pattern][rt.method] = rt
+		}
+	}
+	for pattern, methods := range operators {
+		h.handle(pattern, h.guarded(methods, strings.Join(slices.Sorted(maps.Keys(methods)), ", ")))
+	}
+	h.handle("/v1/apps/{app}/functions", http.HandlerFunc(h.noRoute)) // not redirected to one with a slash
+	h.mux.HandleFunc("/", h.noRoute)
+}
+
+// handle has the mux serve a pattern below the base path.
+func (h *handler) handle(pattern string, handler http.Handler) {
+	h.mux.Handle(h.opts.BasePath+pattern, handler)
+}
