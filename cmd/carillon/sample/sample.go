@@ -29,6 +29,7 @@ func Functions() *dispatch.Registry {
 	handleCampaigns(reg)
 	handleRefunds(reg)
 	handleExports(reg)
+	handlePhotos(reg)
 	return reg
 }
 
