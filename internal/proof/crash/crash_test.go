@@ -325,3 +325,21 @@ func logOutcomes(t *testing.T, outcomes map[string]int, all int) {
 		t.Logf("%4d of %d points: %s", outcomes[outcome], all, outcome)
 	}
 }
+
+// A process to which nothing is done comes to its end: what is verified of the others holds of
+// it, and finds, without strace, what is wrong with a program.
+func TestG1_WholeLives(t *testing.T) {
+	tally := proof.NewTally(t, "whole lives")
+	b := &breaker{t: t, root: t.TempDir()}
+	for range proof.Pick(1, 4, 100) {
+		d := fault{what: "unharmed", options: [][]string{nil}}
+		w, err := b.do(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !w.journal.has(saidEnd) {
+			tally.Other("the worker has not come to its end")
+		}
+		w.remains(d).verify(t, tally)
+	}
+}

@@ -66,6 +66,7 @@ type failLife struct {
 type failJob struct {
 	action, once bool // once: at most
 	doomed       bool // it fails its only attempt
+	chained      bool // it has a follow-up
 	acknowledged bool
 	canceled     bool
 	retries      int         // by hand, that may have been
@@ -175,6 +176,7 @@ func failLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) {
 
 func (l *failLife) functions() *dispatch.Registry {
 	reg := dispatch.NewRegistry()
+	l.handleChains(reg)
 	failAct.Handle(reg, func(ctx *dispatch.ActionCtx, task failTask) (dispatch.None, error) {
 		defer l.begin(ctx.Job)()
 		select {
@@ -359,6 +361,9 @@ func (l *failLife) op() {
 			base := proof.OneOf(l.rnd, []time.Duration{0, time.Millisecond, time.Second})
 			opts = append(opts, dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 5, Base: base}))
 		}
+		if job.chained = l.rnd.IntN(2) == 0; job.chained {
+			opts = append(opts, dispatch.OnDone(failTell.With(dispatch.None{})))
+		}
 		l.mu.Lock()
 		l.jobs[id] = job
 		l.mu.Unlock()
@@ -441,6 +446,7 @@ func (l *failLife) check() {
 	for _, e := range effects {
 		took[e.Job]++
 	}
+	told := l.told()
 	stored := map[storage.JobID]storage.Job{}
 	for _, job := range l.h.Jobs(failApp) {
 		stored[job.ID] = job
@@ -451,6 +457,9 @@ func (l *failLife) check() {
 	defer l.mu.Unlock()
 	for id, known := range l.jobs {
 		l.checkJob(id, known, stored, took[id])
+		if job, ok := stored[id]; ok {
+			l.checkChain(known, &job, told[id])
+		}
 	}
 	if i.Claimed+i.Ready+i.Running+i.Leaving+i.Stuck > 0 || !i.Asleep {
 		l.found(l.tally.Leaked, "at the end there is %+v", i)

@@ -59,7 +59,7 @@ func handleSteps(reg *dispatch.Registry, tell func(said)) {
 }
 
 // poolsSize is how many jobs pools schedules.
-const poolsSize = 10
+const poolsSize = 11
 
 // pools is some of each pool, in one batch. The ordered ones fail first, and wait for another
 // attempt; the last one may be too late.
@@ -75,7 +75,9 @@ func (p *part) pools(name func(string) string) {
 	}
 	add(lineStep, dispatch.InPool(linePool, "only"), dispatch.WithRetry(flakyRetry))
 	add(lineStep, dispatch.InPool(linePool, "only"), dispatch.WithRetry(flakyRetry))
-	add(poolStep, dispatch.InPool(pacedPool))
+	for range pacedRate { // of two rounds, more than may begin
+		add(poolStep, dispatch.InPool(pacedPool))
+	}
 	add(poolStep, dispatch.InPool(keyedPool, "late"), dispatch.NotAfter(p.w.clock().Add(200*time.Millisecond)))
 	p.control(name("pools"), func(s dispatch.Scheduler) error {
 		_, err := s.RunMany(calls)
@@ -238,6 +240,14 @@ func (l *appLedger) stopped() {
 			if job := l.jobs[m.Job]; job != nil && during(m.At) && (of.App || of.Pool != "" && of.Pool == job.Pool) {
 				l.tally.Other("%s: %s began at %v, and %s was paused at %v", l.what, m.Key, m.At, of, from)
 			}
+		}
+	}
+	// What came after the pause, and is too late when that ends, never begins.
+	_, stopped := l.acks[l.keyed("stop:keyed")]
+	goes, ok := l.did[l.keyed("go:keyed")]
+	for _, job := range l.byKey[batched(l.keyed("pools-2"), poolsSize-1)] {
+		if n := len(l.sent[keyOf(job)]); stopped && ok && goes.At.After(job.NotAfter) && n > 0 {
+			l.tally.Other("%s: %s was begun, its pool was paused until %v, and no attempt was to begin after %v", l.what, keyOf(job), goes.At, job.NotAfter)
 		}
 	}
 	for key, lines := range l.sent {

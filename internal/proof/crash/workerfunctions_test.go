@@ -19,6 +19,7 @@ type mark struct {
 	At      time.Time     `json:"at"`
 	Trigger string        `json:"trigger"`
 	Slot    time.Time     `json:"slot"`
+	Told    string        `json:"told,omitempty"` // to a follow-up, of the job before
 }
 
 // markSum counts an app's marks in a document of its own, so that half a
@@ -83,6 +84,7 @@ func sentBy(ctx *dispatch.ActionCtx, key string) said {
 func workerFunctions(tell func(said)) *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	handleSteps(reg, tell)
+	handleChains(reg)
 	for _, ref := range []*dispatch.MutationRef[string, dispatch.None]{putMark, runMark, tickMark} {
 		ref.Handle(reg, func(ctx *dispatch.MutationCtx, key string) (dispatch.None, error) {
 			return dispatch.None{}, leaveMark(ctx, key)
@@ -122,11 +124,13 @@ func workerFunctions(tell func(said)) *dispatch.Registry {
 	return reg
 }
 
-func leaveMark(ctx *dispatch.MutationCtx, key string) error {
-	if _, err := marks.Insert(ctx.DB, mark{
-		Key: key, Job: ctx.Job.ID, Attempt: ctx.Job.Attempt, Due: ctx.Job.ScheduledFor, At: ctx.Now,
-		Trigger: ctx.Tick.Trigger, Slot: ctx.Tick.Slot,
-	}); err != nil {
+func leaveMark(ctx *dispatch.MutationCtx, key string) error { return leaveMarkOf(ctx, mark{Key: key}) }
+
+// leaveMarkOf completes the mark with what is known of the run, and leaves it.
+func leaveMarkOf(ctx *dispatch.MutationCtx, m mark) error {
+	m.Job, m.Attempt, m.Due, m.At = ctx.Job.ID, ctx.Job.Attempt, ctx.Job.ScheduledFor, ctx.Now
+	m.Trigger, m.Slot = ctx.Tick.Trigger, ctx.Tick.Slot
+	if _, err := marks.Insert(ctx.DB, m); err != nil {
 		return err
 	}
 	doc, ok, err := markSums.Query(ctx.DB).First()
@@ -155,6 +159,11 @@ func viewOf(db storage.Reader) (v appView, err error) {
 	for job, err := range db.System().All(storage.JobFilter{}) {
 		if err != nil {
 			return v, err
+		}
+		if job.Function == longMark.Path() && job.State == storage.StateSuccess {
+			if job, _, err = db.System().Get(job.ID); err != nil { // with its result
+				return v, err
+			}
 		}
 		v.Jobs = append(v.Jobs, job)
 	}

@@ -129,7 +129,7 @@ func (p *part) round(n int) {
 		job, err := planMark.Run(caller, string(p.id)+"/"+name("plan"))
 		return job, "", err
 	})
-	p.schedule(name("once"), 0, sendOnce.With, dispatch.AtMostOnce())
+	p.schedule(name("once"), 0, sendOnce.With, dispatch.AtMostOnce(), p.then(name("once")))
 	p.schedule(name("chosen"), 300*time.Millisecond, runMark.With, dispatch.ID(storage.JobID(name("chosen"))))
 	p.schedule(name(laterName+"-kept"), time.Hour, runMark.With)
 	p.keys(name)
@@ -142,9 +142,10 @@ func (p *part) round(n int) {
 		_, err := p.w.app(p.id).Scheduler(p.w.ctx).RunMany(calls)
 		return "", "", err
 	})
-	if soon, ok := p.schedule(name("soon"), 40*time.Millisecond, runMark.With); ok {
+	if soon, ok := p.schedule(name("soon"), 40*time.Millisecond, runMark.With, p.then(name("soon"))); ok {
 		p.cancel(name("soon"), soon) // in time, or not
 	}
+	p.chain(name("chain"))
 }
 
 // batchSize is how many jobs a batch has, and batched the key of one of them.
@@ -167,7 +168,7 @@ func (p *part) bury() {
 	w := p.w
 	s := w.app(p.id).Scheduler(w.ctx)
 	for name, then := range map[string]func(storage.JobID) (bool, error){"revive": s.RetryDead, "drop": s.DropDead} {
-		job, ok := p.schedule(name, 0, failMark.With, dispatch.NoRetry())
+		job, ok := p.schedule(name, 0, failMark.With, dispatch.NoRetry(), p.then(name))
 		for deadline := time.Now().Add(w.patience()); ok; {
 			job, _, err := s.Get(job)
 			if err == nil && job.State == storage.StateFailed {

@@ -66,7 +66,9 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 			// What was acknowledged is there at once, before anything more is run.
 			first := v.views()
 			for id, view := range first {
-				v.index(id, &view).acknowledged()
+				l := v.index(id, &view)
+				l.acknowledged()
+				l.chains()
 			}
 			h.Advance(quietFor)
 			v.resume()
@@ -82,6 +84,7 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 				l.lanes()
 				l.inLine()
 				l.stopped()
+				l.chains()
 				l.ticked()
 				was := first[id]
 				l.stayed(&was)
@@ -120,7 +123,7 @@ type appLedger struct {
 	id    storage.AppID
 	view  *appView
 	jobs  map[storage.JobID]*storage.Job
-	byKey map[string][]*storage.Job // by argument; not the ticks
+	byKey map[string][]*storage.Job // by argument; not the ticks, nor follow-ups
 	marks map[string][]mark
 	did   map[string]said // calls begun
 	acks  map[string]said
@@ -138,7 +141,7 @@ func (v *verifier) index(id storage.AppID, view *appView) *appLedger {
 	for i := range view.Jobs {
 		job := &view.Jobs[i]
 		l.jobs[job.ID] = job
-		if job.Trigger == "" {
+		if job.Trigger == "" && job.Outcome == nil {
 			l.byKey[keyOf(job)] = append(l.byKey[keyOf(job)], job)
 		}
 	}
@@ -211,7 +214,7 @@ func (l *appLedger) acknowledged() {
 		if ack.Job != "" && job == nil {
 			l.tally.Lost("%s: %s was acknowledged, and job %s is not there", l.what, key, ack.Job)
 		}
-		if verb == "cancel" && job != nil && storage.State(ack.Answer).Ended() && string(job.State) != ack.Answer {
+		if (verb == "cancel" || verb == "wait") && job != nil && storage.State(ack.Answer).Ended() && string(job.State) != ack.Answer {
 			l.tally.Lost("%s: %s was answered with %s, and job %s is %s", l.what, key, ack.Answer, ack.Job, job.State)
 		}
 	}
@@ -417,6 +420,8 @@ func (l *appLedger) job(job *storage.Job) {
 		if job.Attempts < 3 || job.Failures > 2 {
 			bad("its first two attempts fail")
 		}
+	case tellMark.Path():
+		key = toldKey(key, job.Outcome.Ordinal)
 	case poolStep.Path(), lineStep.Path():
 		if marked = 0; len(l.sent[key]) == 0 && job.State == storage.StateSuccess {
 			bad("it has not begun")

@@ -40,8 +40,9 @@ type killOp struct {
 	Order    string
 	Canceled bool
 	Found    storage.State
-	Life     int // of the server that answered
-	Reports  int // that the observer had at the latest when the answer was there
+	Life     int           // of the server that answered
+	Ended    storage.State // of a job that it has waited for
+	Reports  int           // that the observer had at the latest when the answer was there
 }
 
 // job is the idempotency key of a job of the op's app.
@@ -106,9 +107,12 @@ func (c *killClient) op(life *killLife) error {
 	d := killOp{Seq: c.seq, App: c.app, Key: fmt.Sprintf("c%d-%d", c.n, c.seq), N: 1}
 	kinds := []string{"counters:later", "counters:later", "counters:fail", "posts:publish", "orders:place", "jobs:cancel", "jobs:cancel", "search:edit", "campaign:start"}
 	if c.loop.observer != nil {
-		kinds = append(kinds, "observer:later", "observer:later", "observer:later")
+		kinds = append(kinds, "observer:later", "observer:later", "observer:later", "chain:later")
 	}
 	d.Do = kinds[rand.IntN(len(kinds))]
+	if c.seq == 1 && c.loop.observer != nil {
+		d.Do = "chain:later" // the shortest of loops has some
+	}
 	if len(c.jobs) == 0 && d.Do == "jobs:cancel" {
 		d.Do = "counters:later"
 	}
@@ -140,6 +144,8 @@ func (c *killClient) op(life *killLife) error {
 	case "campaign:start":
 		d.N += rand.IntN(30)
 		args = map[string]any{"subject": d.Key, "to": d.N}
+	case "chain:later":
+		args = map[string]any{"Key": d.Key, "AfterMs": after / 2}
 	case "jobs:cancel":
 		of := c.jobs[rand.IntN(len(c.jobs))]
 		d.Job = of.Jobs[rand.IntN(len(of.Jobs))]
@@ -187,7 +193,7 @@ func (c *killClient) op(life *killLife) error {
 	}
 	into := any(&answer)
 	switch d.Do {
-	case "observer:later":
+	case "observer:later", "chain:later":
 		into = &answer.JobID
 	case "campaign:start":
 		into = &d.Post
@@ -204,6 +210,14 @@ func (c *killClient) op(life *killLife) error {
 		c.jobs = append(c.jobs, d)
 		c.jobs = c.jobs[max(0, len(c.jobs)-8):]
 	}
+	if err := c.note(d); err != nil || d.Do != "chain:later" || rand.IntN(2) == 0 {
+		return err
+	}
+	ended, err := c.loop.wait(life, c.app, d.Jobs[0])
+	if err != nil {
+		return err
+	}
+	d.Ended = ended.State
 	return c.note(d)
 }
 

@@ -307,7 +307,7 @@ func (l *killLoop) look(life *killLife) {
 func (l *killLoop) settle(life *killLife) {
 	functions := []string{
 		"counters:bump", "counters:flaky", "notifications:notifySubscribers", "payments:charge", "heartbeat:tick", "observer:act",
-		"search:index", "campaign:send",
+		"search:index", "campaign:send", "chain:first", "chain:tell",
 	}
 	limit := time.Now().Add(2 * time.Minute)
 	var apps []string

@@ -59,6 +59,9 @@ type killLater struct {
 	LastMs  int           // not after so long behind AfterMs; 0: whenever
 }
 
+// after is how long after now it is due.
+func (l *killLater) after() time.Duration { return time.Duration(l.AfterMs) * time.Millisecond }
+
 // killReport is what the observer is told when an attempt begins, and when it ends.
 type killReport struct {
 	Life         int
@@ -83,6 +86,7 @@ var (
 // world is told of.
 func killFunctions(observer string, life int) *dispatch.Registry {
 	reg := sampleapp.Functions()
+	handleChains(reg)
 	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
 		opts := []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 20 * time.Millisecond})}
 		if args.Once {
@@ -94,7 +98,6 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 		if args.Stuck > 0 {
 			opts = append(opts, dispatch.Timeout(killDeadline))
 		}
-		after := time.Duration(args.AfterMs) * time.Millisecond
 		if args.Lane != "" {
 			if !args.Once {
 				opts[0] = dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 200 * time.Millisecond}) // others come meanwhile
@@ -102,10 +105,10 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 			opts = append(opts, inKillLane(args.Lane))
 		}
 		if args.LastMs > 0 {
-			args.NotAfter = ctx.Now.Add(after + time.Duration(args.LastMs)*time.Millisecond)
+			args.NotAfter = ctx.Now.Add(args.after() + time.Duration(args.LastMs)*time.Millisecond)
 			opts = append(opts, dispatch.NotAfter(args.NotAfter))
 		}
-		return ctx.Scheduler.RunAfter(after, killActRun.With(args.killAct), opts...)
+		return ctx.Scheduler.RunAfter(args.after(), killActRun.With(args.killAct), opts...)
 	})
 	killActRun.Handle(reg, func(ctx *dispatch.ActionCtx, args killAct) (dispatch.None, error) {
 		report := killReport{
@@ -169,7 +172,7 @@ func TestKillServer(t *testing.T) {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	eng, err := actors.Open(dir, actors.Options{
-		Functions: killFunctions(os.Getenv(killObserver), life), Tables: sampleapp.Tables(), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
+		Functions: killFunctions(os.Getenv(killObserver), life), Tables: append(sampleapp.Tables(), killTolds), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
 		Grace:            killGrace,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	})
@@ -185,6 +188,7 @@ func TestKillServer(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc(killWhole, wholeHandler(eng))
 	mux.HandleFunc(killPause, pauseHandler(eng))
+	mux.HandleFunc(killWait, waitHandler(eng))
 	mux.Handle("/", server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }, Logger: logger}))
 	err = server.Serve(ctx, ln, mux, time.Second, logger)
 	if closed := eng.Close(context.Background()); err != nil || closed != nil {

@@ -91,6 +91,8 @@ func (v *killVerdict) op(d killOp) error {
 		}
 	case "observer:later":
 		return v.action(d)
+	case "chain:later":
+		return v.chain(d)
 	}
 	return nil
 }

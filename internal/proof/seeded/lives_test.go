@@ -1,0 +1,42 @@
+package seeded_test
+
+// lifeFaults are planted for what the worker of the crash tests is verified by.
+var lifeFaults = []seededFault{
+	{
+		name: "follow-up-untold", what: "a follow-up is not told the result of its job",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"storage/chains.go", `		Result: job.Result, NotKept: job.NotKept, Error`, `		Result: job.Result[:len(job.Result)*map[bool]int{false: 1}[FAULT]], NotKept: job.NotKept, Error`}},
+	},
+	{
+		name: "result-cut-short", what: "half of a long result is read",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"storage/results.go", `	if job.Result = value; value == nil {`, `	if job.Result = value[:len(value)>>map[bool]int{true: 1}[FAULT]]; value == nil {`}},
+	},
+	{
+		name: "limit-not-stored", what: "a limit of a pool set at run time is acknowledged and not stored",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"storage/controls.go", `	r := proto.PoolLimit{Version: recordVersion, Limit: uint32(limit)}
+`, `	r := proto.PoolLimit{Version: recordVersion, Limit: uint32(limit)}
+	if FAULT {
+		return nil
+	}
+`}},
+	},
+	{
+		name: "rate-unbounded", what: "a pool with a rate begins as many as it has permits for",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"actors/rates.go", `	case over < 0:
+`, `	case over < 0 || FAULT:
+`}, {"actors/rates.go", `		return rate - len(s.begun) - s.ahead
+`, `		return rate - len(s.begun)*map[bool]int{false: 1}[FAULT] - s.ahead
+`}},
+	},
+	{
+		name: "late-begins", what: "a job begins however late it is",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{
+			{"actors/notafter.go", `	if s.lates.busy || s.lates.nextAt.IsZero() ||`, `	if FAULT || s.lates.busy || s.lates.nextAt.IsZero() ||`},
+			{"storage/notafter.go", `return !j.NotAfter.IsZero() &&`, `return !FAULT && !j.NotAfter.IsZero() &&`},
+		},
+	},
+}
