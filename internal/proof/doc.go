@@ -3,7 +3,7 @@
 // one; what is here is how a method is sized and how it reports.
 //
 //	package     method                                               attacks
-//	model       model: random histories beside a model of the engine G1 to G5, G8 to G11, G13 to G17, G19, G20, G22, G26, G38
+//	model       model: random histories beside a model of the engine G1 to G5, G8 to G11, G13 to G17, G19, G20, G22, G26, G32, G33, G38
 //	linear      linearizability: what concurrent callers were told   G1, G2, G3, G8, G9, G26
 //	kill        kill -9 loop: a server, its clients, kills           G1 to G5, G8, G9, G11, G19, G26, G32, G33
 //	crash       crash points, disk errors, short writes,             G1 to G7, G9, G15, G19, G20, G23, G32, G33

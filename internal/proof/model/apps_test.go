@@ -228,5 +228,6 @@ func (m *model) uncharged(a *app, j *job, at time.Time) {
 	j.attempts, j.history, j.code, j.changedAt = j.attempts+1, j.history+1, dispatch.CodeAborted, at
 	if j.state, j.readyAt = storage.StatePending, at; j.order.Once {
 		j.state, j.endedAt = storage.StateFailed, m.wall(at)
+		m.over(a, j, at)
 	}
 }

@@ -204,6 +204,10 @@ func orderIn(l *line) *order {
 			o.Priority, _ = strconv.Atoi(value)
 		case "unique":
 			o.Key = value
+		case "on-done":
+			o.Then = thenIn(value)
+		case "keep-result":
+			o.Toss = value == "false"
 		case "not-after":
 			o.Last = value
 		case "attempts":

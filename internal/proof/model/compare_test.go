@@ -61,6 +61,8 @@ func (m *model) compare(a *app, now time.Time) {
 	m.compareJobs(a)
 	m.compareOrder(a)
 	m.compareTimes(a)
+	m.compareChains(a)
+	m.compareResults(a)
 	m.compareTriggers(a, now)
 	m.comparePauses(a)
 	for _, j := range a.jobs {

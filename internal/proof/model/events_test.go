@@ -120,6 +120,9 @@ func (m *model) adopt(a *app, r *run, h event) {
 	if a.job(r.job.ID) == nil {
 		m.adoptTick(a, r, h)
 	}
+	if a.job(r.job.ID) == nil {
+		m.expiredFirst(a, r, h.at)
+	}
 	for i, by := range m.begun {
 		if o := by.op.Run; by.run.app == a.id && o != nil && child(o.Do.Name, by.run.job.Attempt, by.run.tick) == r.prog.Name {
 			m.begun = slices.Delete(m.begun, i, i+1)
@@ -184,6 +187,7 @@ func (m *model) startedJob(a *app, j *job, h event) {
 	m.inOrder(a, j, h)
 	m.inRank(a, j, h)
 	m.replaces(a, j, h.at)
+	m.startedFollowing(j, r)
 	j.state, j.run, j.was = storage.StateRunning, r, nil
 }
 
@@ -262,7 +266,7 @@ func (m *model) mutated(a *app, h event) {
 	if ended == nil {
 		m.mutate(a, r, r.prog, h)
 		if j != nil && j.state == storage.StateRunning {
-			m.succeed(a, j, h.at)
+			m.succeed(a, j, h.at, h.answers)
 			j.endedAt = r.wall
 		}
 	} else if want := r.prog.end(r.job.Attempt); want == nil && dispatch.AsError(ended).Code != dispatch.CodeDeadlineExceeded && !m.cut && r.toldAt.IsZero() {
@@ -272,7 +276,7 @@ func (m *model) mutated(a *app, h event) {
 	m.free(r)
 	r.end(h.at)
 	if ended != nil && j != nil {
-		m.settle(a, ending{r, ended}, h.at)
+		m.settle(a, ending{run: r, err: ended}, h.at)
 	}
 	m.turnFree(a, h.at)
 }
@@ -306,7 +310,7 @@ func (m *model) acted(a *app, h event) {
 		if h.at.Sub(r.began) >= j.timeout() {
 			err = late(err)
 		}
-		m.ended(a, ending{r, err}, h.at)
+		m.ended(a, ending{r, err, h.answers}, h.at)
 	}
 }
 
@@ -380,7 +384,7 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 		return now.State == storage.StateSuccess && now.Attempts == attempt
 	}
 	if e.err == nil {
-		m.succeed(a, j, at)
+		m.succeed(a, j, at, e.answers)
 		// A wrong order of what happened at one moment is found out here, not at the end
 		// of the command, when too many others are to be tried first.
 		if now := m.seen[a.id].of(j); !m.cut && now.State == j.state && now.Attempts == j.attempts {
@@ -396,9 +400,11 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 	a.end(true)
 }
 
-func (m *model) succeed(a *app, j *job, at time.Time) {
+func (m *model) succeed(a *app, j *job, at time.Time, answers []string) {
 	a.touch(j)
+	j.returned(answers)
 	j.state, j.code, j.attempts, j.changedAt, j.endedAt = storage.StateSuccess, "", j.attempts+1, at, m.wall(at)
+	m.over(a, j, at)
 }
 
 // fail ends an attempt that did not succeed: the job is dead, or tried again.
@@ -413,6 +419,7 @@ func (m *model) fail(a *app, j *job, err error, at time.Time) {
 	wait, again := policy.Next(j.failures)
 	if !again || j.order.Once || dispatch.IsPermanent(err) {
 		j.state, j.endedAt = storage.StateFailed, m.wall(at)
+		m.over(a, j, at)
 		return
 	}
 	j.state, j.due, j.readyAt = storage.StatePending, ceil(m.wall(at).Add(wait)), at
@@ -468,7 +475,7 @@ func (m *model) overrun(r *run) {
 			m.left = append(m.left, r)
 		}
 		if j != nil {
-			m.settle(a, ending{r, errDeadline}, r.freed)
+			m.settle(a, ending{run: r, err: errDeadline}, r.freed)
 		}
 		m.turnFree(a, r.freed)
 		return
@@ -476,7 +483,7 @@ func (m *model) overrun(r *run) {
 	m.left = append(m.left, r)
 	m.goOn(a, r, r.freed) // as far as a tick that replaces it is concerned
 	if j != nil && !canceled {
-		m.ended(a, ending{r, errDeadline}, r.freed)
+		m.ended(a, ending{run: r, err: errDeadline}, r.freed)
 	}
 }
 
@@ -604,6 +611,7 @@ func (m *model) interrupted(a *app, at time.Time) {
 		j.attempts, j.history, j.crashes, j.code, j.changedAt = j.attempts+1, j.history+1, j.crashes+1, dispatch.CodeAborted, at
 		if j.order.Once || j.crashes >= modelCrashes {
 			j.state, j.endedAt = storage.StateFailed, m.wall(at)
+			m.over(a, j, at)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -35,11 +36,11 @@ func (m *model) tooLate(j *job, at time.Time) bool {
 // expires notes which of the jobs that are too late have expired: all, unless something has
 // the turn, or the wall is in doubt.
 func (m *model) expires(a *app, now time.Time) {
-	for _, j := range a.jobs {
+	for _, j := range slices.Clone(a.jobs) {
 		switch seen := m.seen[a.id].of(j).State; {
 		case !m.tooLate(j, now):
 		case seen == storage.StateExpired:
-			j.state, j.changedAt, j.endedAt = storage.StateExpired, now, time.Time{}
+			m.expired(a, j, now)
 		case a.holder == nil && a.turnSince.Before(now) && m.openedAt.Before(now) && !m.doubted.After(now) &&
 			!m.steppedAt.Add(modelCheck).After(now) && m.wall(now).Sub(j.notAfter) > modelAhead:
 			m.found("other", "app %s: job %s (%s) is %s, and was not to begin after %s", a.id, j.id, j.name, seen, j.notAfter.Format(stamp))

@@ -100,6 +100,8 @@ func drawOrder(t *rapid.T, depth int) order {
 	o.drawPlace(t)
 	o.drawLast(t)
 	o.Do = drawProgram(t, o.Acts, depth)
+	o.drawFill(t)
+	o.Then = drawThen(t, depth)
 	return o
 }
 
@@ -205,7 +207,11 @@ func (g *generator) schedule(s *step) string {
 			line += " base=" + o.Base
 		}
 	}
-	return fmt.Sprintf("%s%s %s %s", line, o.placeWords(), o.path(), g.json(a, o.Do))
+	prog := g.json(a, o.Do)
+	if o.Toss {
+		line += " keep-result=false"
+	}
+	return fmt.Sprintf("%s%s%s %s %s", line, o.placeWords(), o.thenWord(programIn(prog).Name), o.path(), prog)
 }
 
 func (g *generator) advance(s *step) string {

@@ -55,6 +55,7 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 		AppConcurrency: 2, Concurrency: 3, MaxJobs: modelMaxJobs,
 		MutationTimeout: modelTurn, TurnWait: modelWait, ActionTimeout: modelDeadline, Grace: modelGrace,
 		IdleAfter: modelIdle, ClaimAhead: modelAhead, ClockCheck: modelCheck, MaxInterruptions: modelCrashes,
+		MaxResult: modelMaxResult, MaxResultBytes: modelResults,
 		Retention: 200 * 365 * 24 * time.Hour, DeadRetention: -1, Logger: slog.New(slog.DiscardHandler),
 	}
 	defer func() {

@@ -87,6 +87,8 @@ func (m *model) refusal(a *app, by *run, o *order, at time.Time) (code dispatch.
 	switch {
 	case m.unknown(o.path()) != "":
 		return m.unknown(o.path()), false
+	case m.unknownThen(o):
+		return dispatch.CodeInvalidArgument, false
 	case o.Once && !o.Acts, o.Once && retried && policy.MaxAttempts > 1, o.onceRefusal(by) != "":
 		return dispatch.CodeInvalidArgument, false
 	case born:
@@ -104,6 +106,11 @@ func (m *model) refusal(a *app, by *run, o *order, at time.Time) (code dispatch.
 		}
 	}
 	least, most := m.live(a, at)
+	for _, j := range a.jobs {
+		if j.told != nil && j.addedAt.Equal(at) {
+			least-- // it may not have come yet
+		}
+	}
 	if least >= modelMaxJobs {
 		return dispatch.CodeResourceExhausted, false
 	}
@@ -144,6 +151,9 @@ func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *
 	}
 	j := newJob(o, storage.JobID(answer), name, ceil(h.wall.Add(span(o.After))), h.at)
 	j.addedBy, j.notAfter = by, o.last(h.wall)
+	if by != nil {
+		j.parent = by.job.ID
+	}
 	a.add(j)
 	a.bear(by, o, j.id)
 	return j
@@ -225,6 +235,7 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	a.touch(j)
 	if found == storage.StateRunning && j.was != nil && j.changedAt.Equal(at) {
 		// Its handler had returned, but that was not settled yet.
+		a.notOver(j)
 		was := *j.was
 		was.run = j.run
 		*j = was
@@ -241,10 +252,13 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	if by != nil && !by.acts && !by.wall.IsZero() {
 		j.endedAt = by.wall
 	}
+	if found == storage.StateRunning {
+		j.attempts++
+	}
+	m.over(a, j, at)
 	if found != storage.StateRunning {
 		return
 	}
-	j.attempts++
 	if r := j.run; r != nil && (r != by || r.acts) {
 		over, overAt, freed := r.over, r.overAt, r.freed
 		a.undoing(func() { r.over, r.overAt, r.freed = over, overAt, freed })

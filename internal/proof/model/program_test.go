@@ -24,6 +24,7 @@ type program struct {
 	Does  []op   `json:"does,omitempty"`
 	Ends  string `json:"ends,omitempty"`  // error, permanent, panic or goexit; "" is well
 	Until int    `json:"until,omitempty"` // only the attempts up to this one end so; 0: all
+	Fills int    `json:"fills,omitempty"` // how many bytes more it returns than what it was answered
 }
 
 // op is one thing that a program does. One field is set.
@@ -48,6 +49,8 @@ type order struct {
 	Key      string  `json:"key,omitempty"`   // unique: KEY,keep or KEY,refuse
 	Child    string  `json:"child,omitempty"` // scheduled once under that name, by a job
 	Last     string  `json:"last,omitempty"`  // no attempt begins so long after now
+	Toss     bool    `json:"toss,omitempty"`  // its result is not to be kept
+	Then     *order  `json:"then,omitempty"`  // its follow-up, of which no more counts than acts, do and then
 	Do       program `json:"do"`
 }
 
@@ -259,7 +262,10 @@ func schedule(s dispatch.Scheduler, now time.Time, o *order, name string) (stora
 	prog := o.Do
 	prog.Name = name
 	call := dispatch.Path(o.path()).With(prog)
-	opts := o.placeOptions()
+	opts := append(o.placeOptions(), o.thenOptions(name)...)
+	if o.Toss {
+		opts = append(opts, dispatch.KeepResult(false))
+	}
 	if o.Last != "" {
 		opts = append(opts, dispatch.NotAfter(now.Add(span(o.Last))))
 	}
@@ -389,7 +395,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 		r := begin(appOf(p.Name), &p, false, ctx.Job, dispatch.Tick{})
 		answers, err := mutate(ctx, j.wall, &p)
 		j.note(event{what: "ran", run: r, answers: answers, err: err})
-		return answers, leave(err)
+		return p.fill(answers), leave(err)
 	})
 	modelNest.Handle(reg, func(ctx *dispatch.MutationCtx, p program) ([]string, error) {
 		answers, err := mutate(ctx, j.wall, &p)
@@ -400,7 +406,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 			r := begin(appOf(p.Name), &p, true, ctx.Job, dispatch.Tick{})
 			answers, err := act(ctx, j, r)
 			j.note(event{what: "end", run: r, answers: answers, err: err})
-			return answers, leave(err)
+			return p.fill(answers), leave(err)
 		})
 	}
 	if !slices.Contains(lacks, modelTick.Path()) {

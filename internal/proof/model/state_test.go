@@ -102,8 +102,9 @@ type app struct {
 
 // ending is an action's run that has ended, and how.
 type ending struct {
-	run *run
-	err error
+	run     *run
+	err     error
+	answers []string
 }
 
 // job is what a job must be like.
@@ -138,6 +139,11 @@ type job struct {
 	mayStart   bool                     // canceled while it was starting
 	children   map[string]storage.JobID // what it has scheduled once, by name; replaced as a whole
 	unnamed    bool                     // its id has named a later job, which was dropped
+	parent     storage.JobID            // whose handler has scheduled it, or that it follows
+	ends       int                      // that have had a follow-up
+	told       *told                    // what it must be told, if it follows another
+	widowed    bool                     // its end has no follow-up
+	result     string                   // of a success, as JSON; "" if that is not known
 }
 
 func (j *job) timeout() time.Duration {

@@ -40,3 +40,41 @@ var lifeFaults = []seededFault{
 		},
 	},
 }
+
+// followFaults are planted where the model alone, or first, must find them: in what follows from
+// the ends of jobs.
+var followFaults = []seededFault{
+	{
+		name: "follow-up-of-the-canceled", what: "a canceled job has no follow-up",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/ends.go", `	return answer, tx.finish(&job, StateCanceled, trigger, key)`, `	if FAULT {
+		job.Then = nil
+	}
+	return answer, tx.finish(&job, StateCanceled, trigger, key)`}},
+	},
+	{
+		name: "follow-up-of-the-expired", what: "a job that has expired has no follow-up",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/notafter.go", `	return tx.finish(job, StateExpired, trigger, key)`, `	if FAULT {
+		job.Then = nil
+	}
+	return tx.finish(job, StateExpired, trigger, key)`}},
+	},
+	{
+		name: "follow-up-of-another", what: "the follow-up of a follow-up has the first job as its parent",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/chains.go", `	next.ID, next.Parent, next.State = "", job.ID, StatePending
+`, `	next.ID, next.Parent, next.State = "", job.ID, StatePending
+	if FAULT && job.Parent != "" {
+		next.Parent = job.Parent
+	}
+`}},
+	},
+	{
+		name: "short-results-take-room", what: "a result that is a part of its record has others make room for it",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/results.go", `	size := len(end.Result)
+	if size <= shortResult {`, `	size := len(end.Result)
+	if size <= shortResult && !FAULT {`}},
+	},
+}
