@@ -97,6 +97,9 @@ func (r *Result) line(b *strings.Builder) {
 	if r.BytesPerApp != nil {
 		rss += fmt.Sprintf(", %s B an app", cell("bytes_per_app"))
 	}
+	if r.BytesPerWaiter != nil {
+		rss += fmt.Sprintf(", %s B a call that waits", cell("bytes_per_waiter"))
+	}
 	if r.FileMB != nil {
 		rss += fmt.Sprintf(", files %s MB", cell("file_mb"))
 	}

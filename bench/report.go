@@ -45,7 +45,7 @@ type Report struct {
 
 // figures are the figures of a row that medians are taken of.
 func figures(r *workload.Row) map[string]*float64 {
-	all := map[string]*float64{"seconds": &r.Seconds, "per_second": &r.PerSecond, "p50_ms": r.P50, "p99_ms": r.P99, "max_ms": r.Max, "rss_mb": r.RSS, "bytes_per_job": r.BytesPerJob, "bytes_per_app": r.BytesPerApp, "file_mb": r.FileMB}
+	all := map[string]*float64{"seconds": &r.Seconds, "per_second": &r.PerSecond, "p50_ms": r.P50, "p99_ms": r.P99, "max_ms": r.Max, "rss_mb": r.RSS, "bytes_per_job": r.BytesPerJob, "bytes_per_app": r.BytesPerApp, "bytes_per_waiter": r.BytesPerWaiter, "file_mb": r.FileMB}
 	for name, f := range all {
 		if f == nil || *f == 0 {
 			delete(all, name)
@@ -137,7 +137,7 @@ func medianOf(rows []workload.Row, durable bool) Result {
 		res.Spread[name] = Span{values[0], values[len(values)-1]}
 	}
 	res.Seconds, res.PerSecond = medians["seconds"], medians["per_second"]
-	for name, f := range map[string]**float64{"p50_ms": &res.P50, "p99_ms": &res.P99, "max_ms": &res.Max, "rss_mb": &res.RSS, "bytes_per_job": &res.BytesPerJob, "bytes_per_app": &res.BytesPerApp, "file_mb": &res.FileMB} {
+	for name, f := range map[string]**float64{"p50_ms": &res.P50, "p99_ms": &res.P99, "max_ms": &res.Max, "rss_mb": &res.RSS, "bytes_per_job": &res.BytesPerJob, "bytes_per_app": &res.BytesPerApp, "bytes_per_waiter": &res.BytesPerWaiter, "file_mb": &res.FileMB} {
 		if m, ok := medians[name]; ok {
 			*f = &m
 		}

@@ -29,17 +29,19 @@ func riverSystem(at server) workload.System {
 		Name: "river",
 		// Processes of the server end all the time, and take their counts along.
 		Written: func() (int64, bool) { return 0, false },
-		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools},
+		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults},
 		Open: func(ctx context.Context, dir string, work workload.Work) (workload.Queue, error) {
 			return openRiver(ctx, at, dir, work)
 		},
 	}
 }
 
-// Why only Carillon is in W4 and W8, and in W9.
+// Why only Carillon is in W4 and W8, in W9, and in W10.
 const (
 	absentApps  = "it has no apps that sleep, nor a trigger in each of thousands"
 	absentPools = "it has no limits among the jobs of one queue, or not in what is free"
+
+	absentResults = "it keeps no results that could be waited for, or does so by polling"
 )
 
 func (task) Kind() string { return "noop" }

@@ -19,7 +19,7 @@ import (
 // benchFields are the fields that a row may have, and no others.
 var benchFields = []string{
 	"workload", "callers", "apps", "jobs", "seconds", "per_second", "p50_ms", "p99_ms", "max_ms",
-	"early", "rss_mb", "flushes", "bytes_written", "bytes_per_job", "bytes_per_app", "file_mb",
+	"early", "rss_mb", "flushes", "bytes_written", "bytes_per_job", "bytes_per_app", "bytes_per_waiter", "file_mb",
 }
 
 // TestBench runs all workloads, very small.
@@ -70,6 +70,7 @@ func TestBench(t *testing.T) {
 		"W1a": 1, "W1b": 2, "W1c": 1, "W1s": 1, "W1u": 1, "W1u-held": 1, "W2": 1, "W3": 1, "W3-loaded": 1, "W4": 1, "W4-idle": 1, "W4-herd": 1,
 		"W5": 2, "W6": 1, "W6-W1b": 1, "W6-W3": 1, "W7": 1, "W7-bbolt": 1, "W7-append": 1, "W8": 1, "W8-due": 1,
 		"W9": 1, "W9-64": 1, "W9-1": 1, "W9-quiet": 1,
+		"W10": 1, "W10-64k": 1, "W10-wait": 1,
 	}
 	for name, n := range want {
 		if seen[name] != n {

@@ -60,6 +60,10 @@ func functions(started func(due time.Time)) *dispatch.Registry {
 		started(ctx.Job.ScheduledFor)
 		return dispatch.None{}, nil
 	})
+	large.Handle(reg, func(ctx *dispatch.MutationCtx, _ Payload) (string, error) {
+		started(ctx.Job.ScheduledFor)
+		return largeResult, nil
+	})
 	noise.Handle(reg, func(*dispatch.MutationCtx, Payload) (dispatch.None, error) { return dispatch.None{}, nil })
 	fill.Handle(reg, func(ctx *dispatch.MutationCtx, n int) ([]storage.ID[Doc], error) {
 		ids := make([]storage.ID[Doc], n)
@@ -133,13 +137,15 @@ func (e *engine) ScheduleOnce(ctx context.Context, job Job, key string) (bool, e
 }
 
 // Batch implements Queue.
-func (e *engine) Batch(ctx context.Context, jobs []Job) error { return e.batch(ctx, 0, noop, jobs) }
+func (e *engine) Batch(ctx context.Context, jobs []Job) error {
+	return e.batch(ctx, 0, noop.With, jobs)
+}
 
-// batch stores jobs of a function in an app.
-func (e *engine) batch(ctx context.Context, app int, fn *dispatch.MutationRef[Payload, dispatch.None], jobs []Job, opts ...dispatch.RunOption) error {
+// batch stores jobs of a call in an app.
+func (e *engine) batch(ctx context.Context, app int, call func(Payload) dispatch.Call, jobs []Job, opts ...dispatch.RunOption) error {
 	calls := make([]dispatch.Scheduled, len(jobs))
 	for i, job := range jobs {
-		calls[i] = dispatch.At(job.Due, fn.With(job.Payload), opts...)
+		calls[i] = dispatch.At(job.Due, call(job.Payload), opts...)
 	}
 	_, err := e.apps[app].Scheduler(ctx).RunMany(calls)
 	return err

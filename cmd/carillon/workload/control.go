@@ -32,8 +32,8 @@ func control(ctx context.Context, r *Harness) error {
 		{"-64", []dispatch.RunOption{dispatch.InPool(pool64)}},
 		{"-1", []dispatch.RunOption{dispatch.InPool(pool1)}},
 	} {
-		err := r.drained(ctx, r.name+way.name, func(q Queue, ctx context.Context, jobs []Job) error {
-			return q.(*engine).batch(ctx, 0, noop, jobs, way.opts...)
+		err := r.drained(ctx, r.name+way.name, manyJobs, func(q Queue, ctx context.Context, jobs []Job) error {
+			return q.(*engine).batch(ctx, 0, noop.With, jobs, way.opts...)
 		})
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (r *Harness) quietBesideNoise(ctx context.Context) error {
 		}, func(e *engine) error {
 			first, rnd := time.Now().Add(lateLead+scale(noisyLead)), random()
 			for app := range noisyApps {
-				store := func(ctx context.Context, jobs []Job) error { return e.batch(ctx, app, noise, jobs) }
+				store := func(ctx context.Context, jobs []Job) error { return e.batch(ctx, app, noise.With, jobs) }
 				if _, err := r.batches(ctx, store, each, func(i int) Job { return jobAt(first, i) }); err != nil {
 					return err
 				}
@@ -67,7 +67,7 @@ func (r *Harness) quietBesideNoise(ctx context.Context) error {
 				quiet[i] = jobAt(first.Add(time.Duration(rnd.Int64N(int64(scale(quietSpan))))), i)
 			}
 			return measure(e, &row, func() error {
-				if err := e.batch(ctx, noisyApps, noop, quiet); err != nil {
+				if err := e.batch(ctx, noisyApps, noop.With, quiet); err != nil {
 					return err
 				}
 				return late.wait(ctx, time.Until(first)+scale(quietSpan)+lateWait)

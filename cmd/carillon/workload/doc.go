@@ -1,5 +1,5 @@
 // Package workload is what Carillon and its peers are measured by: the workloads
-// W1a to W9, one for each promise about speed. The command runs them on Carillon
+// W1a to W10, one for each promise about speed. The command runs them on Carillon
 // alone, the module in bench/ on Carillon and its peers side by side.
 //
 //	list, err := workload.Select("W1b,W3")
@@ -13,8 +13,8 @@
 //	         ◄──Work.Started───── handler of a job, in its first statement
 //
 // What only some can do is an interface of its own: Documents, Keyed. A system is left
-// out of the workloads that its System.Absent names; W4, W8 and W9 are about the engine's own
-// sleep, cron and pools, and run on nothing else.
+// out of the workloads that its System.Absent names; W4 and W8 to W10 are about the engine's own
+// sleep, cron, pools and results, and run on nothing else.
 //
 // A Series is what a store has more and more of, at several sizes: Harness.Grow tells
 // by how much each figure grows with them. It is about the engine only.

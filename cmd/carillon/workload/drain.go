@@ -8,11 +8,13 @@ import (
 
 // drain is W2. The jobs are stored while no engine runs them; the clock starts
 // when the system is opened to do so, and stops when all are durably done.
-func drain(ctx context.Context, r *Harness) error { return r.drained(ctx, r.name, Queue.Batch) }
+func drain(ctx context.Context, r *Harness) error {
+	return r.drained(ctx, r.name, manyJobs, Queue.Batch)
+}
 
-// drained is drain, of jobs that are stored in another way.
-func (r *Harness) drained(ctx context.Context, name string, store func(Queue, context.Context, []Job) error) error {
-	n := r.scaled(manyJobs)
+// drained is drain, of so many jobs that are stored in another way.
+func (r *Harness) drained(ctx context.Context, name string, jobs int, store func(Queue, context.Context, []Job) error) error {
+	n := r.scaled(jobs)
 	row := Row{Workload: name, Jobs: n}
 	err := r.within(func(dir string) error {
 		r.Meter.begin(name+" store", n)

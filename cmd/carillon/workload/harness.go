@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Workload is one of W1a to W9.
+// Workload is one of W1a to W10.
 type Workload struct {
 	Name string
 	What string
@@ -37,6 +37,7 @@ func All() []Workload {
 		{"W7", "latency of an RPC mutation, 1 caller, and of an update of a bbolt file and an append to a plain one", latency},
 		{"W8", "calls of one app beside 20,000 with a heartbeat: as they come into being, and after a start with all due", crowd},
 		{"W9", "W2 again, through a pool of 64, and behind a pool of 1; lateness of an app beside the backlogs of 100", control},
+		{"W10", "run 10,000 jobs, without results and with 64 KiB each; 10,000 calls that wait for the ends of jobs", results},
 	}
 }
 

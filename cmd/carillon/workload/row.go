@@ -28,8 +28,9 @@ type Row struct {
 	BytesPerJob  *float64 `json:"bytes_per_job,omitempty"`
 	wroteFor     int      // how many jobs those are of, if not Jobs; negative: of none
 
-	BytesPerApp *float64 `json:"bytes_per_app,omitempty"` // memory of an app that sleeps
-	FileMB      *float64 `json:"file_mb,omitempty"`       // size of the data on disk
+	BytesPerApp    *float64 `json:"bytes_per_app,omitempty"`    // memory of an app that sleeps
+	BytesPerWaiter *float64 `json:"bytes_per_waiter,omitempty"` // memory of a call that waits, and of its goroutine
+	FileMB         *float64 `json:"file_mb,omitempty"`          // size of the data on disk
 }
 
 // spent sets how long the row's work took, and the rate of n.

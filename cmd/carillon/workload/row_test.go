@@ -70,7 +70,7 @@ func TestTable(t *testing.T) {
 	table.Print(Row{Workload: "W3", Jobs: 20, Early: new(0)})
 	lines := strings.Split(out.String(), "\n")
 	for i, want := range []string{
-		"workload callers apps jobs seconds per second p50 ms p99 ms max ms early rss MB flushes MB written B/job file MB B/app",
+		"workload callers apps jobs seconds per second p50 ms p99 ms max ms early rss MB flushes MB written B/job file MB B/app B/wait",
 		"W1b 64 100,000 2.50 40,000 0.123 12.3 1,235 3.00 31.5",
 		"W3 20 0",
 	} {
@@ -89,7 +89,7 @@ func TestSelect(t *testing.T) {
 		return strings.Join(names, " ")
 	}
 	for _, tt := range []struct{ only, want string }{
-		{"", "W1a W1b W1c W1s W1u W2 W3 W4 W5 W6 W7 W8 W9"},
+		{"", "W1a W1b W1c W1s W1u W2 W3 W4 W5 W6 W7 W8 W9 W10"},
 		{"W3, w1B,W3", "W1b W3"},
 	} {
 		list, err := Select(tt.only)

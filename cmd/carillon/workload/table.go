@@ -56,6 +56,7 @@ func columns() []column {
 		{"B/job", 7, func(r *Row) string { return figure(r.BytesPerJob) }},
 		{"file MB", 7, func(r *Row) string { return figure(r.FileMB) }},
 		{"B/app", 6, func(r *Row) string { return figure(r.BytesPerApp) }},
+		{"B/wait", 6, func(r *Row) string { return figure(r.BytesPerWaiter) }},
 	}
 }
 
