@@ -3367,6 +3367,109 @@ func (x *BackupPlace) GetChain() uint32 {
 	return 0
 }
 
+// Token lets an operator in. It is kept under its id, in volume 0.
+type Token struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Apps    []string               `protobuf:"bytes,3,rep,name=apps,proto3" json:"apps,omitempty"`
+	AllApps bool                   `protobuf:"varint,4,opt,name=all_apps,json=allApps,proto3" json:"all_apps,omitempty"`
+	Scopes  []string               `protobuf:"bytes,5,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// Hash is the SHA-256 of the secret, which is not kept.
+	Hash      []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
+	CreatedMs int64  `protobuf:"varint,7,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	// It is good for nothing from then on; 0: for ever.
+	ExpiresMs     int64 `protobuf:"varint,8,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_carillon_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Token) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Token) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Token) GetApps() []string {
+	if x != nil {
+		return x.Apps
+	}
+	return nil
+}
+
+func (x *Token) GetAllApps() bool {
+	if x != nil {
+		return x.AllApps
+	}
+	return false
+}
+
+func (x *Token) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Token) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Token) GetCreatedMs() int64 {
+	if x != nil {
+		return x.CreatedMs
+	}
+	return 0
+}
+
+func (x *Token) GetExpiresMs() int64 {
+	if x != nil {
+		return x.ExpiresMs
+	}
+	return 0
+}
+
 var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
@@ -3655,7 +3758,18 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06places\x18\x03 \x03(\v2\x15.carillon.BackupPlaceR\x06places\"5\n" +
 	"\vBackupPlace\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
-	"\x05chain\x18\x02 \x01(\aR\x05chain*w\n" +
+	"\x05chain\x18\x02 \x01(\aR\x05chain\"\xce\x01\n" +
+	"\x05Token\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04apps\x18\x03 \x03(\tR\x04apps\x12\x19\n" +
+	"\ball_apps\x18\x04 \x01(\bR\aallApps\x12\x16\n" +
+	"\x06scopes\x18\x05 \x03(\tR\x06scopes\x12\x12\n" +
+	"\x04hash\x18\x06 \x01(\fR\x04hash\x12\x1d\n" +
+	"\n" +
+	"created_ms\x18\a \x01(\x03R\tcreatedMs\x12\x1d\n" +
+	"\n" +
+	"expires_ms\x18\b \x01(\x03R\texpiresMs*w\n" +
 	"\fUniquePolicy\x12\x16\n" +
 	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
 	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +
@@ -3687,7 +3801,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -3726,6 +3840,7 @@ var file_carillon_proto_goTypes = []any{
 	(*BackupEnd)(nil),      // 34: carillon.BackupEnd
 	(*BackupPosition)(nil), // 35: carillon.BackupPosition
 	(*BackupPlace)(nil),    // 36: carillon.BackupPlace
+	(*Token)(nil),          // 37: carillon.Token
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -3770,7 +3885,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,6 +39,9 @@
 //	POST   /v1/apps/{app}/bulk/cancel           pending, running and held ones; the same body
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it; admin of all apps
+//	GET    /v1/tokens                           tokens of operators; admin of all apps
+//	POST   /v1/tokens                           body: {"name","apps" or "allApps","scopes","expiresAt"}: 201 {"token":…}, once; the same
+//	DELETE /v1/tokens/{id}                      it is good for nothing from now on; the same
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON; admin of all apps
 //
 // A filter is storage.JobFilter: {"states","function","trigger","error","tags","pool","poolKey",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"strings"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -22,6 +23,11 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 	app, err := h.eng.App(storage.AppID(r.PathValue("app")))
 	if err != nil {
 		h.fail(w, r, 0, err)
+		return
+	}
+	if text, _ := bearer(r); strings.HasPrefix(text, tokenPrefix) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		refuse(w, 0, dispatch.Errorf(dispatch.CodeUnauthenticated, "this is an operator's token: functions are for clients"))
 		return
 	}
 	identity, err := h.opts.Identify(r)

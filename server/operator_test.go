@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/storage"
@@ -47,6 +49,9 @@ var rights = map[string]string{
 	"GET /v1/stuck":                           "read",
 	"GET /v1/clock":                           "read",
 	"POST /v1/clock/accept":                   "whole admin",
+	"GET /v1/tokens":                          "whole admin",
+	"POST /v1/tokens":                         "whole admin",
+	"DELETE /v1/tokens/{id}":                  "whole admin",
 	"GET /v1/backup":                          "whole admin",
 }
 
@@ -65,7 +70,9 @@ func (ops operators) hook(r *http.Request) (*server.Operator, error) {
 	return op, nil
 }
 
-// TestEveryRouteHasItsDoor walks every route as every kind of caller.
+// TestEveryRouteHasItsDoor walks every route as every kind of caller: none, with no token, one
+// that is expired, revoked, a client's or made up, of another app, with each scope alone and
+// with all but one, and with what the route needs for the app alone.
 func TestEveryRouteHasItsDoor(t *testing.T) {
 	eng := mustSite(t, server.Options{}).eng
 	app, err := eng.App("acme")
@@ -79,7 +86,6 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 	ops := operators{
 		"all":   {AllApps: true, Scopes: all},
 		"other": {Apps: []storage.AppID{"other", "acm", "acme2"}, Scopes: all},
-		"zero":  {},
 	}
 	for _, scope := range all {
 		ops["only "+string(scope)] = &server.Operator{AllApps: true, Scopes: []server.Scope{scope}}
@@ -90,16 +96,33 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 		for _, scope := range strings.Fields(need) {
 			scopes = append(scopes, server.Scope(scope))
 		}
-		ops["acme "+need] = &server.Operator{Apps: []storage.AppID{"acme"}, Scopes: scopes}
+		scopes = slices.DeleteFunc(scopes, func(s server.Scope) bool { return !slices.Contains(all, s) })
+		if len(scopes) > 0 {
+			ops["acme "+need] = &server.Operator{Apps: []storage.AppID{"acme"}, Scopes: scopes}
+		}
 	}
-	h := server.New(eng, server.Options{Operator: ops.hook})
+	texts := map[string]string{"bad": "carillon_aaaaaaaaaa_BBBBBBBBBBBBBBBBBBBBBBBBBB", "client": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", "odd": "carillon_", "": ""}
+	now := time.Now()
+	for name, op := range ops {
+		op.Name = name
+		texts[name], _ = mustToken(t, eng, *op, now, time.Time{})
+	}
+	texts["expired"], _ = mustToken(t, eng, *ops["all"], now.Add(-time.Hour), now.Add(-time.Millisecond))
+	revoked, id := mustToken(t, eng, *ops["all"], now, time.Time{})
+	if known, err := eng.Tokens().Remove(id); !known || err != nil {
+		t.Fatal(known, err)
+	}
+	texts["revoked"] = revoked
+	texts["another secret"] = texts["all"][:len(texts["all"])-1] + "0"
+	texts["without its prefix"] = strings.TrimPrefix(texts["all"], "carillon_")
+	h := server.New(eng, server.Options{Operator: server.Tokens(eng)})
 	ask := func(route, app, token string) (int, string) {
 		method, path, _ := strings.Cut(route, " ")
 		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{function...}", "notes/all:count").Replace(path)
 		r := httptest.NewRequest(method, path, strings.NewReader(`{}`))
 		r.Header.Set("Content-Type", "application/json")
-		if token != "" {
-			r.Header.Set("Authorization", "Bearer "+token)
+		if texts[token] != "" {
+			r.Header.Set("Authorization", "Bearer "+texts[token])
 		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
@@ -119,7 +142,8 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 		if need == open {
 			continue
 		}
-		for _, token := range append(slices.Sorted(maps.Keys(ops)), "", "bad", "client") {
+		refusals := map[string]bool{}
+		for token := range texts {
 			op, want := ops[token], 0
 			switch {
 			case op == nil:
@@ -133,16 +157,39 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 			if let := status != http.StatusUnauthorized && status != http.StatusForbidden; let != (want == 0) || !let && status != want {
 				t.Errorf("%s as %q: %d %.200q, want %d", route, token, status, body, want)
 			}
-			if strings.Contains(route, "{app}") && (token == "other" || token == "zero") { // it does not tell which apps there are
+			if op == nil && token != "" {
+				refusals[body] = true
+			}
+			if strings.Contains(route, "{app}") && token == "other" { // it does not tell which apps there are
 				if there, other := ask(route, "none", token); there != status || strings.ReplaceAll(other, "none", "acme") != body {
 					t.Errorf("%s as %q: %q of an app that is there, %q of one that is not", route, token, body, other)
 				}
 			}
 		}
+		if len(refusals) != 1 {
+			t.Errorf("%s: tokens that are not good are told apart: %q", route, slices.Collect(maps.Keys(refusals)))
+		}
+	}
+	// The door of clients takes no operator's token, whatever may be wrong with it.
+	for token := range texts {
+		status, body := ask("POST /v1/apps/{app}/functions/{function...}", "acme", token)
+		if want := strings.HasPrefix(texts[token], "carillon_"); want != (status == http.StatusUnauthorized) || !want && status != http.StatusOK {
+			t.Errorf("a call with %q: %d %s", token, status, body)
+		}
 	}
 	if missing := len(rights) - len(server.Routes(h)); missing != 0 {
 		t.Errorf("%d rows are of no route", missing)
 	}
+}
+
+// mustToken makes a token of the operator.
+func mustToken(tb testing.TB, eng *actors.Engine, op server.Operator, now, expiresAt time.Time) (text, id string) {
+	tb.Helper()
+	text, token, err := server.NewToken(eng.Tokens(), op, now, expiresAt)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text, token.ID
 }
 
 // TestRoutesAreMadeOfTheTable demands that the mux has no route but those of the table, and that

@@ -79,6 +79,9 @@ func (h *handler) operatorRoutes() []route {
 		{method: get, pattern: "/v1/stuck", scopes: read, do: h.listStuck}, // of the operator's apps
 		{method: get, pattern: "/v1/clock", scopes: read, do: h.showClock},
 		{method: post, pattern: "/v1/clock/accept", scopes: admin, whole: true, do: h.acceptClock},
+		{method: get, pattern: "/v1/tokens", scopes: admin, whole: true, do: h.listTokens},
+		{method: post, pattern: "/v1/tokens", scopes: admin, whole: true, do: h.createToken},
+		{method: remove, pattern: "/v1/tokens/{id}", scopes: admin, whole: true, do: h.revokeToken},
 		{method: get, pattern: "/v1/backup", scopes: admin, whole: true, do: h.backup},
 	}
 }

@@ -81,6 +81,7 @@ func (v *volume) check(pin *kv.Pin, faults error, schema map[string]*tableInfo, 
 	part("", func() { c.entries(seen) })
 	part("", c.numbers)
 	part("", c.alarmIndex)
+	part("", c.tokens)
 	for n, id := range c.apps {
 		part(fmt.Sprintf("app %s: ", id), func() { c.app(n, id, schema) })
 	}

@@ -23,9 +23,9 @@
 // For functions and their hosts: AppID, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
 // JobID, JobPage, MaxBackfill, MaxCatchUp, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
-// MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTriggerName, MaxTriggers,
+// MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Query, Reader, Rescheduling, Restore,
-// Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Told,
+// Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
 // Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
 //

@@ -186,6 +186,7 @@ type Store struct {
 	claims  *claimIDs                   // so have they
 	salt    EraID
 	backups chan struct{} // held by the one Backup that is made
+	book    tokenBook
 }
 
 // Open opens the store in dir, making the directory and its volumes as needed,

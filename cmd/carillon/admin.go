@@ -5,14 +5,15 @@ import (
 	"crypto/subtle"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"carillon/dispatch"
+	"carillon/server"
 )
 
 // tokenVariable is where a token is taken from that no flag gives: unlike a
@@ -36,33 +37,69 @@ func tokenFlag(flags *flag.FlagSet, name, usage string) func() (string, error) {
 	}
 }
 
-// adminGate decides who may use the admin routes of a server that listens on
-// addr. With a token it asks for that. Without one it lets every client on this
-// machine, and it is nil, which lets none, if others can reach the address.
-func adminGate(token string, addr net.Addr) func(*http.Request) error {
-	switch {
-	case token != "":
-		return bearerGate(token)
-	case isLoopback(addr):
-		return func(*http.Request) error { return nil } // package server checks the host
+// siteToken declares the flags of the token that a server is shown, and returns what reads it.
+// It is that of --token, $CARILLON_ADMIN_TOKEN or --token-file; or else, for a server on this
+// machine, the first one of ./data, which belongs to a server that was started here.
+func siteToken(flags *flag.FlagSet, site *string) func() (string, error) {
+	given := tokenFlag(flags, "token", "`TOKEN` of an operator of the server")
+	file := flags.String("token-file", "", "`FILE` that has the token; ./data/"+tokenFile+", if there is one and the server is on this machine, if no token is given")
+	return func() (string, error) {
+		token, err := given()
+		if err != nil || token != "" {
+			return token, err
+		}
+		path := *file
+		if path == "" {
+			if u, err := url.Parse(*site); err != nil || !isLocal(u.Hostname()) {
+				return "", nil
+			}
+			path = filepath.Join("data", tokenFile)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil && *file == "" {
+			return "", nil // there is none, or it is not for this user
+		}
+		return strings.TrimSpace(string(text)), err
 	}
-	return nil
 }
 
-// bearerGate lets requests that carry the token. What is compared are digests:
-// they are of one length, so that the time it takes tells nothing of the token.
-func bearerGate(token string) func(*http.Request) error {
-	want := sha256.Sum256([]byte(token))
-	return func(r *http.Request) error {
-		scheme, given, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !ok || !strings.EqualFold(scheme, "Bearer") {
-			return dispatch.Errorf(dispatch.CodeUnauthenticated, `admin operations need the header "Authorization: Bearer …" with the admin token`)
+// isLocal says whether a host's name means this machine.
+func isLocal(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// proxied says whether a request says that it comes from elsewhere.
+func proxied(h http.Header) bool {
+	for name := range h {
+		if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") {
+			return true
 		}
-		got := sha256.Sum256([]byte(strings.TrimSpace(given)))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			return dispatch.Errorf(dispatch.CodePermissionDenied, "this is not the admin token")
+	}
+	return false
+}
+
+// operatorGate decides who is an operator: the tokens of the store; with a token of its own
+// also that; and if it is open, for which the address is a loopback one, every client on this
+// machine that shows no token. Package server checks the host.
+func operatorGate(tokens func(*http.Request) (*server.Operator, error), own string, open bool) func(*http.Request) (*server.Operator, error) {
+	all := &server.Operator{Name: "host", AllApps: true, Scopes: server.Scopes()}
+	want := sha256.Sum256([]byte(own))
+	return func(r *http.Request) (*server.Operator, error) {
+		given := r.Header.Get("Authorization")
+		if open && given == "" {
+			if proxied(r.Header) {
+				return nil, dispatch.Errorf(dispatch.CodePermissionDenied, "a request that came by a proxy needs a token: this server is open to its own machine only")
+			}
+			return all, nil
 		}
-		return nil
+		scheme, text, _ := strings.Cut(given, " ")
+		// Digests are of one length, so that the time it takes tells nothing of the token.
+		got := sha256.Sum256([]byte(strings.TrimSpace(text)))
+		if own != "" && strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+			return all, nil
+		}
+		return tokens(r)
 	}
 }
 
@@ -70,16 +107,4 @@ func bearerGate(token string) func(*http.Request) error {
 func isLoopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
-}
-
-// greetAdmin says who may look after the triggers.
-func greetAdmin(w io.Writer, token string, addr net.Addr) {
-	switch {
-	case token != "":
-		fmt.Fprintln(w, "Cron triggers are looked after with the admin token; see carillon help crons.")
-	case isLoopback(addr):
-		fmt.Fprintln(w, "Cron triggers are looked after from this machine, without a token; see carillon help crons.")
-	default:
-		fmt.Fprintf(w, "Admin operations are not served: %s is not loopback only, and there is no --admin-token.\n", addr)
-	}
 }

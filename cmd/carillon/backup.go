@@ -20,7 +20,7 @@ func backup(flags *flag.FlagSet) func(context.Context, stdio) error {
 	path := flags.String("to", "", "`FILE` to write, which must not exist")
 	since := flags.String("since", "", "only what came after this `BACKUP`: a file, or the position that was printed")
 	site := flags.String("server", "", "`URL` of the server that has the data open, in the place of DIR")
-	token := tokenFlag(flags, "token", "admin `TOKEN` of the server")
+	token := siteToken(flags, site)
 	return func(ctx context.Context, std stdio) error {
 		switch {
 		case *path == "":

@@ -140,11 +140,11 @@ func (c *client) unreachable(err error) error {
 	return &dispatch.Error{Code: dispatch.CodeUnavailable, Message: err.Error(), Err: err}
 }
 
-// refused is the server's refusal. One that has no admin routes takes their
-// paths for mistakes.
+// refused is the server's refusal. One that has no operator routes takes their paths for
+// mistakes.
 func (c *client) refused(err *dispatch.Error) error {
 	if err.Code == dispatch.CodeNotFound && strings.HasPrefix(err.Message, "no route ") {
-		err.Message = fmt.Sprintf("%s serves no admin operations: without a token it does on a loopback address only", c.site)
+		err.Message = c.site + " serves no routes for operators"
 	}
 	return err
 }

@@ -28,7 +28,8 @@ type stdio struct {
 // commands returns all commands, in the order that help lists them.
 func commands() []command {
 	return slices.Concat([]command{
-		{"demo", "serve the sample app over HTTP", demo},
+		{"demo", "serve the sample app over HTTP, to try it", demo},
+		{"serve", "serve the sample app over HTTP, with tokens for operators", serve},
 		{"apps", "list the apps of a data directory", apps},
 		{"check", "verify every structure of a data directory", check},
 		{"export", "write one app as a stream", export},
@@ -41,7 +42,7 @@ func commands() []command {
 		{"store own", "make a data directory that of another program", storeOwn},
 		{"bench", "measure how fast it is on this machine", bench},
 		{"version", "print the version", version},
-	}, jobCommands(), cronCommands(), clockCommands())
+	}, jobCommands(), cronCommands(), clockCommands(), tokenCommands())
 }
 
 // find returns the command that the line begins with, of one word or two, and
@@ -77,9 +78,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return cmd.run(ctx, args, std)
 	}
 	word := args[0]
-	if word == "serve" {
-		return usageError{errors.New(`serve: the sample app is served by "carillon demo"; an app server of your own opens its data itself`)}
-	}
 	if len(group(word)) == 0 {
 		return usageError{fmt.Errorf(`unknown command %q; "carillon help" lists them`, word)}
 	}

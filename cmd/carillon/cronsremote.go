@@ -27,11 +27,12 @@ type remote struct {
 
 // siteFlags declares those of any such command.
 func siteFlags(flags *flag.FlagSet) *remote {
-	return &remote{
+	r := &remote{
 		site:   flags.String("server", "http://"+defaultListen, "`URL` of the server"),
-		token:  tokenFlag(flags, "token", "admin `TOKEN` of the server"),
 		output: outputFlag(flags),
 	}
+	r.token = siteToken(flags, r.site)
+	return r
 }
 
 // remoteFlags declares them. The trigger's name is also taken as an argument.

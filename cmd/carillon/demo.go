@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
-	"carillon/actors"
-	"carillon/cmd/carillon/sample"
 	"carillon/dispatch"
-	"carillon/server"
 )
 
 // defaultListen is loopback only, because the sample app does not ask callers who they are.
@@ -28,60 +22,16 @@ const resultLimit = 16 << 20
 // demoDir is where the sample app keeps its data, apart from any other program's.
 const demoDir = "./carillon-demo"
 
-// demo serves the sample app until ctx ends, and then lets requests and jobs
-// under way finish.
+// demo serves the sample app to try it: on a loopback address its operators are all clients
+// of this machine.
 func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
-	dir := flags.String("data", demoDir, "`DIR` of the sample app's data, made if there is none")
-	listen := flags.String("listen", defaultListen, "`ADDR` to listen on, host:port; port 0 is any that is free")
-	adminToken := tokenFlag(flags, "admin-token", "`TOKEN` that admin operations need")
-	drain := flags.Duration("drain", 10*time.Second, "`TIME` that requests and jobs have to finish at the end")
+	s := serverFlags(flags, demoDir)
+	token := tokenFlag(flags, "admin-token", "`TOKEN` that operators need, beside those of carillon tokens")
 	return func(ctx context.Context, std stdio) (err error) {
-		if *drain < 0 {
-			return usageError{fmt.Errorf("--drain is %v, want 0s or more", *drain)}
-		}
-		token, err := adminToken()
-		if err != nil {
+		if s.token, err = token(); err != nil {
 			return err
 		}
-		if err := refuseForeign(*dir); err != nil {
-			return err
-		}
-		logger := slog.New(slog.NewTextHandler(std.err, nil))
-		// The address first: if it is taken, no job may have run.
-		ln, err := net.Listen("tcp", *listen)
-		if err != nil {
-			return err
-		}
-		eng, err := actors.Open(*dir, actors.Options{
-			Program:    sample.Program,
-			AdoptEmpty: true, // it never takes to be its own what another has left
-			Functions:  sample.Functions(),
-			Tables:     sample.Tables(),
-			Pools:      sample.Pools(),
-			Crons:      sample.Crons(),
-			MaxApps:    sample.MaxApps,
-			Admit:      sample.Admit(),
-			Limits:     dispatch.Limits{Result: resultLimit},
-			Logger:     logger,
-		})
-		if err != nil {
-			return errors.Join(openError(*dir, err), ln.Close())
-		}
-		greet(std.out, ln.Addr(), *dir)
-		greetAdmin(std.out, token, ln.Addr())
-		handler := server.New(eng, server.Options{Admin: adminGate(token, ln.Addr()), Logger: logger})
-		// One limit for requests and jobs together, from the first word of the end.
-		limit, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		defer cancel()
-		forget := context.AfterFunc(ctx, func() { time.AfterFunc(*drain, cancel) })
-		err = server.Serve(ctx, ln, handler, *drain, logger)
-		if forget() {
-			time.AfterFunc(*drain, cancel) // the listener has failed
-		}
-		if err = errors.Join(err, eng.Close(limit)); err == nil {
-			fmt.Fprintln(std.out, "stopped; what was not due yet runs after the next start")
-		}
-		return err
+		return s.run(ctx, std, func(addr net.Addr) (bool, error) { return s.token == "" && isLoopback(addr), nil })
 	}
 }
 

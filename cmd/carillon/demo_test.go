@@ -31,11 +31,17 @@ type served struct {
 // mustServe starts the command on a free port and waits until it says where.
 func mustServe(t *testing.T, ctx context.Context, dir string, args ...string) *served {
 	t.Helper()
+	return mustServeAs(t, ctx, "demo", dir, args...)
+}
+
+// mustServeAs starts demo or serve.
+func mustServeAs(t *testing.T, ctx context.Context, command, dir string, args ...string) *served {
+	t.Helper()
 	ctx, stop := context.WithCancel(ctx)
 	t.Cleanup(stop)
 	r, w := io.Pipe()
 	s := &served{stop: stop, done: make(chan error, 1), client: &http.Client{Transport: &http.Transport{}}, out: new(transcript)}
-	args = append([]string{"demo", "--data", dir, "--listen", "127.0.0.1:0"}, args...)
+	args = append([]string{command, "--data", dir, "--listen", "127.0.0.1:0"}, args...)
 	go func() {
 		err := run(ctx, args, strings.NewReader(""), w, io.Discard)
 		w.CloseWithError(err)
@@ -44,7 +50,7 @@ func mustServe(t *testing.T, ctx context.Context, dir string, args ...string) *s
 	lines := bufio.NewReader(r)
 	first, err := lines.ReadString('\n')
 	if err != nil {
-		t.Fatalf("demo said %q and ended with %v", first, err)
+		t.Fatalf("%s said %q and ended with %v", command, first, err)
 	}
 	go func() { _, _ = io.Copy(s.out, lines) }()
 	s.url = mustAddress(t, first) + "/v1/apps/"

@@ -2,6 +2,7 @@
 // directories: any that an engine has made, of whatever app server.
 //
 //	carillon demo   [--data DIR] [--listen ADDR] [--drain D] [--admin-token T]
+//	carillon serve  [--data DIR] [--listen ADDR] [--drain D] [--open-loopback]
 //	carillon apps   --data DIR
 //	carillon check  --data DIR
 //	carillon export --data DIR --app APP [--out FILE]
@@ -10,6 +11,9 @@
 //	carillon store salvage --data DIR [--accept-loss]
 //	carillon store acknowledge --data DIR
 //	carillon bench  [--only NAMES] [--scale FACTOR] [-o table|json]
+//	carillon tokens create --apps APPS|--all-apps --scopes SCOPES [--expires D] [--data DIR|--server URL] NAME
+//	carillon tokens list [--data DIR|--server URL] [-o text|json]
+//	carillon tokens revoke [--data DIR|--server URL] ID
 //	carillon version
 //	carillon help [COMMAND]
 //
@@ -25,9 +29,9 @@
 // apps, check, export and import open the directory without an engine, so no job
 // of it runs meanwhile. A directory has one owner at a time: while it is served
 // they are told that it is in use. The commands about jobs and crons open none: crons
-// check and next need no data, the others ask a server that is running. That answers those
-// who have the token of its --admin-token; without one, every client on the
-// same machine, and none if others can reach the address it listens on.
+// check and next need no data, the others ask a server that is running. That answers
+// operators, who have a token (--token, $CARILLON_ADMIN_TOKEN, --token-file); demo on a
+// loopback address answers every client on the same machine.
 //
 // The exit code is 0, 2 for wrong usage, the code of package dispatch's table
 // for an error that has one (24, unavailable, for a directory in use), and else

@@ -169,4 +169,73 @@ var doorFaults = []seededFault{
 		pkg: "server", tests: "TestStuck",
 		edits: []edit{{"server/jobs.go", `if !r.op.has(s.App) {`, `if !r.op.has(s.App) && !FAULT {`}},
 	},
+	{
+		name: "expired-token-good", what: "a token that has expired lets in",
+		pkg: "server", tests: "TestTokensLife",
+		edits: []edit{{"server/tokens.go", `return !token.ExpiresAt.IsZero() && !now.Before(token.ExpiresAt)`, `return !token.ExpiresAt.IsZero() && !now.Before(token.ExpiresAt) && !FAULT`}},
+	},
+	{
+		name: "any-secret", what: "the secret of a token is not looked at",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/tokens.go", `ConstantTimeCompare(hash[:], token.Hash[:]) == 1`, `ConstantTimeCompare(hash[:], token.Hash[:]) == 1 || FAULT`}},
+	},
+	{
+		name: "scopes-given-away", what: "an operator makes a token that may more than they may",
+		pkg: "server", tests: "TestTokensLife",
+		edits: []edit{{"server/tokens.go", `if slices.Contains(Scopes(), scope) {`, `if slices.Contains(Scopes(), scope) && !FAULT {`}},
+	},
+	{
+		name: "operator-as-client", what: "an operator's token calls functions",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/function.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
+	},
+	{
+		name: "token-stays", what: "a token that was revoked is good until the store is opened again",
+		pkg: "server", tests: "TestTokensLife",
+		edits: []edit{{"storage/tokens.go", `		delete(byID, id)
+`, `		if !FAULT {
+			delete(byID, id)
+		}
+`}},
+	},
+	{
+		name: "token-comes-back", what: "a token that was revoked is good after a restart",
+		pkg: "storage", tests: "TestTokensAreKept",
+		edits: []edit{{"storage/tokens.go", `return tx.Delete(kv.Meta, tokenKey(id))`, `if FAULT {
+				return nil
+			}
+			return tx.Delete(kv.Meta, tokenKey(id))`}},
+	},
+	{
+		name: "tokens-unbounded", what: "any number of tokens is kept",
+		pkg: "storage", tests: "TestTokensAreBounded",
+		edits: []edit{{"storage/tokens.go", `if len(byID) >= MaxTokens {`, `if len(byID) >= MaxTokens && !FAULT {`}},
+	},
+	{
+		name: "tokens-unchecked", what: "a check does not look at tokens",
+		pkg: "storage", tests: "TestTokensAreChecked",
+		edits: []edit{{"storage/check.go", `	part("", c.tokens)
+`, `	if !FAULT {
+		part("", c.tokens)
+	}
+`}},
+	},
+	{
+		name: "open-by-proxy", what: "a server that is open to its machine is open to what a proxy passes on",
+		pkg: "cmd/carillon", tests: "TestOperatorGate",
+		edits: []edit{{"cmd/carillon/admin.go", `if proxied(r.Header) {`, `if proxied(r.Header) && !FAULT {`}},
+	},
+	{
+		name: "open-to-bad-token", what: "who shows a bad token is let in as if they had shown none",
+		pkg: "cmd/carillon", tests: "TestOperatorGate",
+		edits: []edit{{"cmd/carillon/admin.go", `if open && given == "" {`, `if open && (given == "" || FAULT) {`}},
+	},
+	{
+		name: "token-file-for-all", what: "the file of the first token can be read by others",
+		pkg: "cmd/carillon", tests: "TestServeMakesAToken",
+		edits: []edit{{"cmd/carillon/serve.go", `	_, err = f.WriteString(text`, `	if FAULT {
+		_ = f.Chmod(0o644)
+	}
+	_, err = f.WriteString(text`}},
+	},
 }
