@@ -220,22 +220,4 @@ var doorFaults = []seededFault{
 	}
 `}},
 	},
-	{
-		name: "open-by-proxy", what: "a server that is open to its machine is open to what a proxy passes on",
-		pkg: "cmd/carillon", tests: "TestOperatorGate",
-		edits: []edit{{"cmd/carillon/admin.go", `if proxied(r.Header) {`, `if proxied(r.Header) && !FAULT {`}},
-	},
-	{
-		name: "open-to-bad-token", what: "who shows a bad token is let in as if they had shown none",
-		pkg: "cmd/carillon", tests: "TestOperatorGate",
-		edits: []edit{{"cmd/carillon/admin.go", `if open && given == "" {`, `if open && (given == "" || FAULT) {`}},
-	},
-	{
-		name: "token-file-for-all", what: "the file of the first token can be read by others",
-		pkg: "cmd/carillon", tests: "TestServeMakesAToken",
-		edits: []edit{{"cmd/carillon/serve.go", `	_, err = f.WriteString(text`, `	if FAULT {
-		_ = f.Chmod(0o644)
-	}
-	_, err = f.WriteString(text`}},
-	},
 }
