@@ -10,19 +10,20 @@ import (
 // AppLimits are limits of one app, for Options.AppLimits. A zero field is what the
 // Options say for every app, within the same bounds.
 type AppLimits struct {
-	MaxJobs         int              // instead of Options.MaxJobs
-	MaxArgBytes     int64            // instead of Options.MaxArgBytes
-	MaxResultBytes  int64            // instead of Options.MaxResultBytes
-	Concurrency     int              // instead of Options.AppConcurrency
-	StartsPerSecond int              // instead of Options.AppStartsPerSecond
-	TxLimits        storage.TxLimits // each field instead of that of Options.TxLimits
+	MaxJobs            int              // instead of Options.MaxJobs
+	MaxArgBytes        int64            // instead of Options.MaxArgBytes
+	MaxResultBytes     int64            // instead of Options.MaxResultBytes
+	MaxCheckpointBytes int64            // instead of Options.MaxCheckpointBytes
+	Concurrency        int              // instead of Options.AppConcurrency
+	StartsPerSecond    int              // instead of Options.AppStartsPerSecond
+	TxLimits           storage.TxLimits // each field instead of that of Options.TxLimits
 }
 
 // limitsOf asks for the limits of the app. Ones that are out of bounds, and a panic, are
 // logged, and those of every app stand: a slip in a number must not stop an app's jobs.
 func (e *Engine) limitsOf(id storage.AppID) AppLimits {
 	o := &e.opts
-	every := AppLimits{o.MaxJobs, o.MaxArgBytes, o.MaxResultBytes, o.AppConcurrency, o.AppStartsPerSecond, o.TxLimits}
+	every := AppLimits{o.MaxJobs, o.MaxArgBytes, o.MaxResultBytes, o.MaxCheckpointBytes, o.AppConcurrency, o.AppStartsPerSecond, o.TxLimits}
 	if e.opts.AppLimits == nil {
 		return every
 	}
@@ -52,6 +53,9 @@ func (e *Engine) limitsOf(id storage.AppID) AppLimits {
 	if own.MaxResultBytes == 0 {
 		own.MaxResultBytes = every.MaxResultBytes
 	}
+	if own.MaxCheckpointBytes == 0 {
+		own.MaxCheckpointBytes = every.MaxCheckpointBytes
+	}
 	return own
 }
 
@@ -74,6 +78,9 @@ func (l *AppLimits) check() error {
 	}
 	if l.MaxResultBytes < 0 {
 		err = errors.Join(err, fmt.Errorf("field MaxResultBytes is %d, want 1 or more", l.MaxResultBytes))
+	}
+	if l.MaxCheckpointBytes < 0 {
+		err = errors.Join(err, fmt.Errorf("field MaxCheckpointBytes is %d, want 1 or more", l.MaxCheckpointBytes))
 	}
 	if l.StartsPerSecond < 0 || l.StartsPerSecond > maxStartRate {
 		err = errors.Join(err, fmt.Errorf("field StartsPerSecond is %d, want 1 to 100,000", l.StartsPerSecond))

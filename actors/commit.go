@@ -172,6 +172,7 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 		canceled[r] = true
 		started := s.runs.live(id)
 		r.src.end(dispatch.CodeCanceled, "the job was canceled")
+		r.notes.end()
 		s.forgetRun(r)
 		if started {
 			if err := s.logStart(tx, r); err != nil {

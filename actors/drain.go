@@ -102,6 +102,7 @@ func (s *scheduler) close(err error) {
 		if r.expires != nil {
 			r.expires.Stop()
 		}
+		r.notes.hush()
 	}
 	if s.holder != nil {
 		lost := dispatch.AsError(err)

@@ -40,6 +40,10 @@ type Engine struct {
 	cancel  context.CancelCauseFunc
 	closing atomic.Bool
 
+	// progressed is told at once how far a job has come that runs, from its handler's goroutine;
+	// it must not block. nil: nothing is. It is set before anything runs.
+	progressed func(storage.AppID, *storage.Job, storage.Progress)
+
 	waiters  waiters
 	overdues overdues
 	aborted  atomic.Bool // by abort: nothing more is written
@@ -123,7 +127,7 @@ func (o *Options) check() (plans []storage.Trigger, err error) {
 // storage are the options of the store.
 func (o *Options) storage() storage.Options {
 	opts := storage.Options{
-		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs, MaxArgBytes: o.MaxArgBytes, MaxResultBytes: o.MaxResultBytes,
+		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs, MaxArgBytes: o.MaxArgBytes, MaxResultBytes: o.MaxResultBytes, MaxCheckpointBytes: o.MaxCheckpointBytes,
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
 		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.Testing.NoSync, Fault: o.Testing.Fault,
 		LogMemory: o.Testing.LogMemory, LogSegment: o.Testing.LogSegment, LogKeep: o.LogKeep,

@@ -3,6 +3,7 @@ package actors_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -393,6 +394,54 @@ func ExampleApp_Wait() {
 		return err
 	})
 	// Output: 144 success 144
+}
+
+// A long action saves where it is; the attempt after one that has failed goes on there.
+func ExampleApp_Wait_checkpoint() {
+	reg := dispatch.NewRegistry()
+	write := dispatch.InternalAction[int, dispatch.None]("export:write", dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Millisecond}))
+	send := func(ctx *dispatch.ActionCtx, page int) error {
+		if page == 2 && ctx.Job.Attempt == 1 {
+			return errors.New("the peer is down")
+		}
+		fmt.Println("attempt", ctx.Job.Attempt, "sends page", page)
+		return nil
+	}
+	write.Handle(reg, func(ctx *dispatch.ActionCtx, pages int) (dispatch.None, error) {
+		done, _, err := dispatch.CheckpointOf[int](ctx) // 0 if it begins anew
+		if err != nil {
+			return dispatch.None{}, err
+		}
+		for ; done < pages; done++ {
+			if err := send(ctx, done); err != nil {
+				return dispatch.None{}, err // tried again, from this page on
+			}
+			if err := ctx.Checkpoint(done + 1); err != nil {
+				return dispatch.None{}, err
+			}
+			ctx.Progress(int64(done+1), int64(pages), "sending")
+		}
+		return dispatch.None{}, nil
+	})
+	withEngine(actors.Options{Functions: reg}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		id, err := app.Scheduler(ctx).RunAfter(0, write.With(4))
+		if err != nil {
+			return err
+		}
+		job, err := app.Wait(ctx, id)
+		fmt.Println(job.State)
+		return err
+	})
+	// Output:
+	// attempt 1 sends page 0
+	// attempt 1 sends page 1
+	// attempt 2 sends page 2
+	// attempt 2 sends page 3
+	// success
 }
 
 // A follow-up is told how its job has ended.

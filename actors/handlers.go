@@ -197,6 +197,9 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		src = &inv.job.src
 		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, inv.now, ctx, inv.timeout})
 	} else {
+		if inv.from != nil {
+			src.notes = inv.from.notes
+		}
 		giveUp = time.AfterFunc(inv.timeout+h.eng.opts.Grace, func() {
 			app.leaveCall(inv, true, 0)
 			inv.reply(result{err: blame(inv.Path, inv.timeout, overran(inv.Path, inv.timeout, nil), context.Cause(ctx))})
@@ -206,6 +209,9 @@ func (h *handlers) action(app *appState, inv *invocation) {
 	h.spawn(inv.Path, func() result {
 		env := h.env(app, inv, marked)
 		env.Invoker = &actionInvoker{eng: h.eng, app: app.id, from: src}
+		if src.notes != nil {
+			env.Notes = src.notes
+		}
 		planner := env.Planner()
 		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: marked, from: src, planner: planner}
 		app.noteStart(inv.job)

@@ -24,12 +24,14 @@ type Inspection struct {
 	ArgBytes int64
 	// ResultBytes is how many bytes the results have that Options.MaxResultBytes bounds.
 	ResultBytes int64
-	Claimed     int // jobs claimed whose handler has not started
-	Ready       int // of those, jobs that wait for their instant or a permit
-	Running     int // jobs that hold a permit
-	Permits     int // permits the app has of the engine-wide limit
-	Leaving     int // handlers that were given up and have Options.Grace to return
-	Stuck       int // handlers that were given up and have not returned: Engine.Stuck names them
+	// CheckpointBytes is how many bytes the checkpoints of its jobs have.
+	CheckpointBytes int64
+	Claimed         int // jobs claimed whose handler has not started
+	Ready           int // of those, jobs that wait for their instant or a permit
+	Running         int // jobs that hold a permit
+	Permits         int // permits the app has of the engine-wide limit
+	Leaving         int // handlers that were given up and have Options.Grace to return
+	Stuck           int // handlers that were given up and have not returned: Engine.Stuck names them
 
 	// Overdue is how many triggers have been without a success for longer than their
 	// SuccessWithin. It is told of sleeping apps, too, unless the engine has not taken
@@ -93,7 +95,7 @@ func (s *scheduler) inspection() Inspection {
 		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
 		Ready: s.runQueue.len(), Running: s.started, Permits: s.permits, Stuck: len(s.runs.stuck()),
 	}
-	i.Held, i.ArgBytes, i.ResultBytes = s.store.HeldNow(), s.store.ArgBytes(), s.store.ResultBytes()
+	i.Held, i.ArgBytes, i.ResultBytes, i.CheckpointBytes = s.store.HeldNow(), s.store.ArgBytes(), s.store.ResultBytes(), s.store.CheckpointBytes()
 	i.Leaving = s.runs.leaving()
 	for _, r := range s.runs.all() {
 		if !s.runs.live(r.job.ID) {

@@ -47,8 +47,9 @@ func (inv *invocation) reply(r result) {
 // source by a cancel, so that what the action does is wholly before or wholly
 // after the cancel.
 type source struct {
-	over atomic.Pointer[dispatch.Error]
-	cut  atomic.Pointer[interruption] // why something that the action asked for was not done, through no fault of either
+	over  atomic.Pointer[dispatch.Error]
+	notes *notes                       // of the job that it is, or that has run it; nil: it is no part of one
+	cut   atomic.Pointer[interruption] // why something that the action asked for was not done, through no fault of either
 }
 
 // note takes note of how something ended that the action asked for.

@@ -74,6 +74,9 @@ type Options struct {
 	// those of up to 256 bytes not counted: a new one takes the place of the oldest.
 	// Default 256 MiB.
 	MaxResultBytes int64
+	// MaxCheckpointBytes is how many bytes the checkpoints of an app's jobs may have together,
+	// those of dead jobs among them (ActionCtx.Checkpoint). Default 64 MiB.
+	MaxCheckpointBytes int64
 	// MaxWaiters is how many calls of App.Wait an app may have at once. Default 100,000.
 	MaxWaiters int
 	// TxLimits bound what one mutation writes, with all that is nested in it. The
@@ -173,6 +176,9 @@ func (o Options) withDefaults() Options {
 	setInt(&o.MaxResult, 64<<10)
 	if o.MaxResultBytes == 0 {
 		o.MaxResultBytes = 256 << 20
+	}
+	if o.MaxCheckpointBytes == 0 {
+		o.MaxCheckpointBytes = 64 << 20
 	}
 	setInt(&o.MaxWaiters, 100_000)
 	setInt(&o.Concurrency, 1024)

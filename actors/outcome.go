@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -12,12 +13,13 @@ import (
 // ending is how a job's run came to its end outside the turn: an action's
 // always, a mutation's if it failed.
 type ending struct {
-	run     *run
-	err     error // nil: success
-	result  []byte
-	notKept *storage.NotKept
-	unfit   error // this program cannot run it: the handler has not started
-	unbegun bool  // the handler has not started and was interrupted: no attempt
+	run        *run
+	err        error // nil: success
+	result     []byte
+	notKept    *storage.NotKept
+	unfit      error            // this program cannot run it: the handler has not started
+	checkpoint *json.RawMessage // its last, if that was not written yet
+	unbegun    bool             // the handler has not started and was interrupted: no attempt
 }
 
 // endRun takes note of a run's end. What it means for the job is written down with
@@ -28,6 +30,7 @@ func (s *scheduler) endRun(end ending) {
 		r.expires.Stop()
 	}
 	r.src.end(dispatch.CodeAborted, "the attempt is over")
+	end.checkpoint = r.notes.end()
 	was := s.end(r)
 	if s.runs.get(r.job.ID) != r || was.over() {
 		return // canceled, or given up: only the permit was left
@@ -102,7 +105,10 @@ func (s *scheduler) applyEnded() {
 			s.claimFrom(r.job.Place())
 		} else {
 			if err = errors.Join(s.logStart(tx, r), s.logPutOff(tx, r, end.err)); err == nil {
-				_, err = tx.EndAttempt(r.job, s.outcome(tx, at, end))
+				out := s.outcome(tx, at, end)
+				if err = s.saveLast(tx, &end, out); err == nil {
+					_, err = tx.EndAttempt(r.job, out)
+				}
 			}
 		}
 		if errors.Is(err, storage.ErrUnavailable) {

@@ -79,6 +79,8 @@ func (s *scheduler) launch(r *run) *invocation {
 	cancel := context.CancelCauseFunc(func(error) {})
 	if !r.mutation {
 		inv.ctx, cancel = context.WithCancelCause(s.eng.ctx)
+		r.notes = &notes{run: r}
+		r.src.notes = r.notes
 		if !s.runs.start(r, cancel) {
 			cancel(nil)
 			return nil // parked until a cancel is decided

@@ -23,6 +23,7 @@ type run struct {
 	expires   *time.Timer // of an action: gives it up after deadline and grace
 	expiresAt time.Time
 	src       source // of an action
+	notes     *notes // the same; set before its handler begins
 	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.

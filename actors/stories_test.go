@@ -75,6 +75,19 @@ func storyFunctions() *dispatch.Registry {
 			return none{}, ctx.Err()
 		}
 	})
+	dispatch.InternalAction[int, none]("work:export", eager).Handle(reg, func(ctx *dispatch.ActionCtx, pages int) (none, error) {
+		done, _, err := dispatch.CheckpointOf[int](ctx)
+		for ; err == nil && done < pages; done++ {
+			ctx.Progress(int64(done), int64(pages), "writing")
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return none{}, ctx.Err()
+			}
+			err = ctx.Checkpoint(done + 1)
+		}
+		return none{}, err
+	})
 	dispatch.Mutation[order, storage.JobID]("work:order").Handle(reg, func(ctx *dispatch.MutationCtx, o order) (storage.JobID, error) {
 		after, err := time.ParseDuration(o.After)
 		if err != nil {

@@ -92,6 +92,14 @@ func (f *frame) over(path string) error {
 	return nil
 }
 
+// path is that of the function, "" if the context was not made by an engine.
+func (f *frame) path() string {
+	if f == nil {
+		return ""
+	}
+	return f.fn.Path
+}
+
 // nest prepares a run inside this one, in the same transaction or snapshot.
 func (f *frame) nest(ctx context.Context, path string, kind Kind) (*Function, Env, error) {
 	if err := f.over(path); err != nil {

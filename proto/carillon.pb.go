@@ -214,9 +214,13 @@ type App struct {
 	Controls uint64 `protobuf:"varint,70,opt,name=controls,proto3" json:"controls,omitempty"`
 	Paused   bool   `protobuf:"varint,71,opt,name=paused,proto3" json:"paused,omitempty"`
 	// ResultBytes is how many bytes of results are kept beside the records of their jobs.
-	ResultBytes   uint64 `protobuf:"varint,80,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ResultBytes uint64 `protobuf:"varint,80,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
+	// Notes counts the keys with checkpoints and progress of jobs, and checkpoint_bytes is how
+	// many bytes those checkpoints have.
+	Notes           uint64 `protobuf:"varint,81,opt,name=notes,proto3" json:"notes,omitempty"`
+	CheckpointBytes uint64 `protobuf:"varint,82,opt,name=checkpoint_bytes,json=checkpointBytes,proto3" json:"checkpoint_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -357,6 +361,20 @@ func (x *App) GetPaused() bool {
 func (x *App) GetResultBytes() uint64 {
 	if x != nil {
 		return x.ResultBytes
+	}
+	return 0
+}
+
+func (x *App) GetNotes() uint64 {
+	if x != nil {
+		return x.Notes
+	}
+	return 0
+}
+
+func (x *App) GetCheckpointBytes() uint64 {
+	if x != nil {
+		return x.CheckpointBytes
 	}
 	return 0
 }
@@ -1346,6 +1364,161 @@ func (x *Start) GetIncarnation() uint64 {
 	return 0
 }
 
+// Checkpoint is what an attempt of a job has left for the next one; its key has the length.
+type Checkpoint struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Revision is that of the job whose attempt it was.
+	Revision      uint32 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_carillon_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Checkpoint) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetRevision() uint32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// Progress is how far an attempt of a job had come.
+type Progress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Revision      uint32                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	AtMs          int64                  `protobuf:"varint,4,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Done          int64                  `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	Total         int64                  `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"`
+	Note          string                 `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_carillon_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Progress) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Progress) GetRevision() uint32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Progress) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Progress) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Progress) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Progress) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Progress) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 // NotKept is why the result of a success cannot be kept.
 type NotKept struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1358,7 +1531,7 @@ type NotKept struct {
 
 func (x *NotKept) Reset() {
 	*x = NotKept{}
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1543,7 @@ func (x *NotKept) String() string {
 func (*NotKept) ProtoMessage() {}
 
 func (x *NotKept) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1556,7 @@ func (x *NotKept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotKept.ProtoReflect.Descriptor instead.
 func (*NotKept) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{9}
+	return file_carillon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NotKept) GetBytes() int64 {
@@ -1414,7 +1587,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1599,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1612,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{10}
+	return file_carillon_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Retry) GetLimit() uint32 {
@@ -1487,7 +1660,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1672,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1685,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{11}
+	return file_carillon_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JobError) GetCode() string {
@@ -1544,7 +1717,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1729,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1742,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{12}
+	return file_carillon_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Attempt) GetNumber() uint32 {
@@ -1630,7 +1803,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1815,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1828,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{13}
+	return file_carillon_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Claim) GetVersion() uint32 {
@@ -1761,7 +1934,7 @@ type Trigger struct {
 
 func (x *Trigger) Reset() {
 	*x = Trigger{}
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1946,7 @@ func (x *Trigger) String() string {
 func (*Trigger) ProtoMessage() {}
 
 func (x *Trigger) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1959,7 @@ func (x *Trigger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
 func (*Trigger) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{14}
+	return file_carillon_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Trigger) GetVersion() uint32 {
@@ -2097,7 +2270,7 @@ type Backfill struct {
 
 func (x *Backfill) Reset() {
 	*x = Backfill{}
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2282,7 @@ func (x *Backfill) String() string {
 func (*Backfill) ProtoMessage() {}
 
 func (x *Backfill) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2295,7 @@ func (x *Backfill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backfill.ProtoReflect.Descriptor instead.
 func (*Backfill) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{15}
+	return file_carillon_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Backfill) GetNumber() uint64 {
@@ -2230,7 +2403,7 @@ type TriggerMark struct {
 
 func (x *TriggerMark) Reset() {
 	*x = TriggerMark{}
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2415,7 @@ func (x *TriggerMark) String() string {
 func (*TriggerMark) ProtoMessage() {}
 
 func (x *TriggerMark) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2428,7 @@ func (x *TriggerMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerMark.ProtoReflect.Descriptor instead.
 func (*TriggerMark) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{16}
+	return file_carillon_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TriggerMark) GetEra() uint64 {
@@ -2299,7 +2472,7 @@ type SlotSpan struct {
 
 func (x *SlotSpan) Reset() {
 	*x = SlotSpan{}
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2311,7 +2484,7 @@ func (x *SlotSpan) String() string {
 func (*SlotSpan) ProtoMessage() {}
 
 func (x *SlotSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2324,7 +2497,7 @@ func (x *SlotSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotSpan.ProtoReflect.Descriptor instead.
 func (*SlotSpan) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{17}
+	return file_carillon_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SlotSpan) GetFromMs() int64 {
@@ -2368,7 +2541,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +2553,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +2566,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{18}
+	return file_carillon_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Slot) GetVersion() uint32 {
@@ -2463,7 +2636,7 @@ type Losses struct {
 
 func (x *Losses) Reset() {
 	*x = Losses{}
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2648,7 @@ func (x *Losses) String() string {
 func (*Losses) ProtoMessage() {}
 
 func (x *Losses) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2661,7 @@ func (x *Losses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Losses.ProtoReflect.Descriptor instead.
 func (*Losses) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{19}
+	return file_carillon_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Losses) GetVersion() uint32 {
@@ -2519,7 +2692,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2704,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2717,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{20}
+	return file_carillon_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Loss) GetAtMs() int64 {
@@ -2586,7 +2759,7 @@ type Clock struct {
 
 func (x *Clock) Reset() {
 	*x = Clock{}
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +2771,7 @@ func (x *Clock) String() string {
 func (*Clock) ProtoMessage() {}
 
 func (x *Clock) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +2784,7 @@ func (x *Clock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clock.ProtoReflect.Descriptor instead.
 func (*Clock) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{21}
+	return file_carillon_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Clock) GetVersion() uint32 {
@@ -2646,7 +2819,7 @@ type Era struct {
 
 func (x *Era) Reset() {
 	*x = Era{}
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2831,7 @@ func (x *Era) String() string {
 func (*Era) ProtoMessage() {}
 
 func (x *Era) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2844,7 @@ func (x *Era) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Era.ProtoReflect.Descriptor instead.
 func (*Era) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{22}
+	return file_carillon_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Era) GetId() uint64 {
@@ -2722,7 +2895,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2734,7 +2907,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2747,7 +2920,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{23}
+	return file_carillon_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -2778,7 +2951,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2963,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2976,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{24}
+	return file_carillon_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TableIndex) GetName() string {
@@ -2845,7 +3018,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +3030,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +3043,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{25}
+	return file_carillon_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -2898,7 +3071,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2910,7 +3083,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2923,7 +3096,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{26}
+	return file_carillon_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -2951,7 +3124,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2963,7 +3136,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2976,7 +3149,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{27}
+	return file_carillon_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -3007,7 +3180,7 @@ type BackupHeader struct {
 
 func (x *BackupHeader) Reset() {
 	*x = BackupHeader{}
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3192,7 @@ func (x *BackupHeader) String() string {
 func (*BackupHeader) ProtoMessage() {}
 
 func (x *BackupHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3205,7 @@ func (x *BackupHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupHeader.ProtoReflect.Descriptor instead.
 func (*BackupHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{28}
+	return file_carillon_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BackupHeader) GetVersion() uint32 {
@@ -3083,7 +3256,7 @@ type BackupRows struct {
 
 func (x *BackupRows) Reset() {
 	*x = BackupRows{}
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3095,7 +3268,7 @@ func (x *BackupRows) String() string {
 func (*BackupRows) ProtoMessage() {}
 
 func (x *BackupRows) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3108,7 +3281,7 @@ func (x *BackupRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRows.ProtoReflect.Descriptor instead.
 func (*BackupRows) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{29}
+	return file_carillon_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BackupRows) GetVolume() uint32 {
@@ -3151,7 +3324,7 @@ type BackupRecord struct {
 
 func (x *BackupRecord) Reset() {
 	*x = BackupRecord{}
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3163,7 +3336,7 @@ func (x *BackupRecord) String() string {
 func (*BackupRecord) ProtoMessage() {}
 
 func (x *BackupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3176,7 +3349,7 @@ func (x *BackupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRecord.ProtoReflect.Descriptor instead.
 func (*BackupRecord) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{30}
+	return file_carillon_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BackupRecord) GetVolume() uint32 {
@@ -3211,7 +3384,7 @@ type BackupEnd struct {
 
 func (x *BackupEnd) Reset() {
 	*x = BackupEnd{}
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3223,7 +3396,7 @@ func (x *BackupEnd) String() string {
 func (*BackupEnd) ProtoMessage() {}
 
 func (x *BackupEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3236,7 +3409,7 @@ func (x *BackupEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupEnd.ProtoReflect.Descriptor instead.
 func (*BackupEnd) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{31}
+	return file_carillon_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BackupEnd) GetRows() uint64 {
@@ -3265,7 +3438,7 @@ type BackupPosition struct {
 
 func (x *BackupPosition) Reset() {
 	*x = BackupPosition{}
-	mi := &file_carillon_proto_msgTypes[32]
+	mi := &file_carillon_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3277,7 +3450,7 @@ func (x *BackupPosition) String() string {
 func (*BackupPosition) ProtoMessage() {}
 
 func (x *BackupPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[32]
+	mi := &file_carillon_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3290,7 +3463,7 @@ func (x *BackupPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPosition.ProtoReflect.Descriptor instead.
 func (*BackupPosition) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{32}
+	return file_carillon_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BackupPosition) GetVersion() uint32 {
@@ -3325,7 +3498,7 @@ type BackupPlace struct {
 
 func (x *BackupPlace) Reset() {
 	*x = BackupPlace{}
-	mi := &file_carillon_proto_msgTypes[33]
+	mi := &file_carillon_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3337,7 +3510,7 @@ func (x *BackupPlace) String() string {
 func (*BackupPlace) ProtoMessage() {}
 
 func (x *BackupPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[33]
+	mi := &file_carillon_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3350,7 +3523,7 @@ func (x *BackupPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPlace.ProtoReflect.Descriptor instead.
 func (*BackupPlace) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{33}
+	return file_carillon_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BackupPlace) GetSeq() uint64 {
@@ -3386,7 +3559,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_carillon_proto_msgTypes[34]
+	mi := &file_carillon_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3398,7 +3571,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[34]
+	mi := &file_carillon_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3411,7 +3584,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{34}
+	return file_carillon_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Token) GetVersion() uint32 {
@@ -3474,7 +3647,7 @@ var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xad\x03\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xee\x03\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -3492,7 +3665,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\targ_bytes\x18K \x01(\x04R\bargBytes\x12\x1a\n" +
 	"\bcontrols\x18F \x01(\x04R\bcontrols\x12\x16\n" +
 	"\x06paused\x18G \x01(\bR\x06paused\x12!\n" +
-	"\fresult_bytes\x18P \x01(\x04R\vresultBytes\"d\n" +
+	"\fresult_bytes\x18P \x01(\x04R\vresultBytes\x12\x14\n" +
+	"\x05notes\x18Q \x01(\x04R\x05notes\x12)\n" +
+	"\x10checkpoint_bytes\x18R \x01(\x04R\x0fcheckpointBytes\"d\n" +
 	"\x05Pause\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -3589,7 +3764,20 @@ const file_carillon_proto_rawDesc = "" +
 	"\n" +
 	"elapsed_ms\x18\x04 \x01(\x03R\telapsedMs\x12\x17\n" +
 	"\await_ms\x18\x05 \x01(\x03R\x06waitMs\x12 \n" +
-	"\vincarnation\x18\x06 \x01(\x06R\vincarnation\"7\n" +
+	"\vincarnation\x18\x06 \x01(\x06R\vincarnation\"X\n" +
+	"\n" +
+	"Checkpoint\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\rR\brevision\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\"\xad\x01\n" +
+	"\bProgress\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\rR\brevision\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x13\n" +
+	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\x03R\x04done\x12\x14\n" +
+	"\x05total\x18\x06 \x01(\x03R\x05total\x12\x12\n" +
+	"\x04note\x18\a \x01(\tR\x04note\"7\n" +
 	"\aNotKept\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"}\n" +
@@ -3801,7 +3989,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -3815,57 +4003,59 @@ var file_carillon_proto_goTypes = []any{
 	(*Unique)(nil),         // 9: carillon.Unique
 	(*KeyHolder)(nil),      // 10: carillon.KeyHolder
 	(*Start)(nil),          // 11: carillon.Start
-	(*NotKept)(nil),        // 12: carillon.NotKept
-	(*Retry)(nil),          // 13: carillon.Retry
-	(*JobError)(nil),       // 14: carillon.JobError
-	(*Attempt)(nil),        // 15: carillon.Attempt
-	(*Claim)(nil),          // 16: carillon.Claim
-	(*Trigger)(nil),        // 17: carillon.Trigger
-	(*Backfill)(nil),       // 18: carillon.Backfill
-	(*TriggerMark)(nil),    // 19: carillon.TriggerMark
-	(*SlotSpan)(nil),       // 20: carillon.SlotSpan
-	(*Slot)(nil),           // 21: carillon.Slot
-	(*Losses)(nil),         // 22: carillon.Losses
-	(*Loss)(nil),           // 23: carillon.Loss
-	(*Clock)(nil),          // 24: carillon.Clock
-	(*Era)(nil),            // 25: carillon.Era
-	(*Table)(nil),          // 26: carillon.Table
-	(*TableIndex)(nil),     // 27: carillon.TableIndex
-	(*ExportHeader)(nil),   // 28: carillon.ExportHeader
-	(*ExportEntry)(nil),    // 29: carillon.ExportEntry
-	(*ExportTrailer)(nil),  // 30: carillon.ExportTrailer
-	(*BackupHeader)(nil),   // 31: carillon.BackupHeader
-	(*BackupRows)(nil),     // 32: carillon.BackupRows
-	(*BackupRecord)(nil),   // 33: carillon.BackupRecord
-	(*BackupEnd)(nil),      // 34: carillon.BackupEnd
-	(*BackupPosition)(nil), // 35: carillon.BackupPosition
-	(*BackupPlace)(nil),    // 36: carillon.BackupPlace
-	(*Token)(nil),          // 37: carillon.Token
+	(*Checkpoint)(nil),     // 12: carillon.Checkpoint
+	(*Progress)(nil),       // 13: carillon.Progress
+	(*NotKept)(nil),        // 14: carillon.NotKept
+	(*Retry)(nil),          // 15: carillon.Retry
+	(*JobError)(nil),       // 16: carillon.JobError
+	(*Attempt)(nil),        // 17: carillon.Attempt
+	(*Claim)(nil),          // 18: carillon.Claim
+	(*Trigger)(nil),        // 19: carillon.Trigger
+	(*Backfill)(nil),       // 20: carillon.Backfill
+	(*TriggerMark)(nil),    // 21: carillon.TriggerMark
+	(*SlotSpan)(nil),       // 22: carillon.SlotSpan
+	(*Slot)(nil),           // 23: carillon.Slot
+	(*Losses)(nil),         // 24: carillon.Losses
+	(*Loss)(nil),           // 25: carillon.Loss
+	(*Clock)(nil),          // 26: carillon.Clock
+	(*Era)(nil),            // 27: carillon.Era
+	(*Table)(nil),          // 28: carillon.Table
+	(*TableIndex)(nil),     // 29: carillon.TableIndex
+	(*ExportHeader)(nil),   // 30: carillon.ExportHeader
+	(*ExportEntry)(nil),    // 31: carillon.ExportEntry
+	(*ExportTrailer)(nil),  // 32: carillon.ExportTrailer
+	(*BackupHeader)(nil),   // 33: carillon.BackupHeader
+	(*BackupRows)(nil),     // 34: carillon.BackupRows
+	(*BackupRecord)(nil),   // 35: carillon.BackupRecord
+	(*BackupEnd)(nil),      // 36: carillon.BackupEnd
+	(*BackupPosition)(nil), // 37: carillon.BackupPosition
+	(*BackupPlace)(nil),    // 38: carillon.BackupPlace
+	(*Token)(nil),          // 39: carillon.Token
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
-	13, // 1: carillon.Job.retry:type_name -> carillon.Retry
-	14, // 2: carillon.Job.error:type_name -> carillon.JobError
-	15, // 3: carillon.Job.history:type_name -> carillon.Attempt
-	12, // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
+	15, // 1: carillon.Job.retry:type_name -> carillon.Retry
+	16, // 2: carillon.Job.error:type_name -> carillon.JobError
+	17, // 3: carillon.Job.history:type_name -> carillon.Attempt
+	14, // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
 	9,  // 5: carillon.Job.unique:type_name -> carillon.Unique
 	8,  // 6: carillon.Job.outcome:type_name -> carillon.Outcome
 	1,  // 7: carillon.Outcome.state:type_name -> carillon.JobState
-	12, // 8: carillon.Outcome.not_kept:type_name -> carillon.NotKept
-	14, // 9: carillon.Outcome.error:type_name -> carillon.JobError
+	14, // 8: carillon.Outcome.not_kept:type_name -> carillon.NotKept
+	16, // 9: carillon.Outcome.error:type_name -> carillon.JobError
 	0,  // 10: carillon.Unique.policy:type_name -> carillon.UniquePolicy
-	14, // 11: carillon.Attempt.error:type_name -> carillon.JobError
-	13, // 12: carillon.Trigger.retry:type_name -> carillon.Retry
+	16, // 11: carillon.Attempt.error:type_name -> carillon.JobError
+	15, // 12: carillon.Trigger.retry:type_name -> carillon.Retry
 	1,  // 13: carillon.Trigger.last_state:type_name -> carillon.JobState
-	14, // 14: carillon.Trigger.last_error:type_name -> carillon.JobError
-	19, // 15: carillon.Trigger.marks:type_name -> carillon.TriggerMark
-	20, // 16: carillon.Trigger.spent:type_name -> carillon.SlotSpan
-	18, // 17: carillon.Trigger.backfill:type_name -> carillon.Backfill
-	23, // 18: carillon.Losses.losses:type_name -> carillon.Loss
-	25, // 19: carillon.Clock.eras:type_name -> carillon.Era
-	27, // 20: carillon.Table.indexes:type_name -> carillon.TableIndex
+	16, // 14: carillon.Trigger.last_error:type_name -> carillon.JobError
+	21, // 15: carillon.Trigger.marks:type_name -> carillon.TriggerMark
+	22, // 16: carillon.Trigger.spent:type_name -> carillon.SlotSpan
+	20, // 17: carillon.Trigger.backfill:type_name -> carillon.Backfill
+	25, // 18: carillon.Losses.losses:type_name -> carillon.Loss
+	27, // 19: carillon.Clock.eras:type_name -> carillon.Era
+	29, // 20: carillon.Table.indexes:type_name -> carillon.TableIndex
 	2,  // 21: carillon.TableIndex.state:type_name -> carillon.IndexState
-	36, // 22: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
+	38, // 22: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
 	23, // [23:23] is the sub-list for method output_type
 	23, // [23:23] is the sub-list for method input_type
 	23, // [23:23] is the sub-list for extension type_name
@@ -3885,7 +4075,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -31,6 +31,8 @@ type counts struct {
 
 	argBytes int64  // of the arguments of pending and held jobs; -1: not known (argbytes.go)
 	results  uint64 // bytes of results beside the records of their jobs
+	notes    uint64 // keys of checkpoints and progress
+	saved    uint64 // bytes of those checkpoints
 	oldest   place  // no result lies before it; not in the counters
 	controls uint64 // pauses, and limits of pools that were set at run time
 	paused   bool   // the app as a whole
@@ -59,6 +61,7 @@ type App struct {
 	broken   atomic.Bool   // a change set failed: nothing more is applied until Reload
 	live     atomic.Pointer[func(JobID) bool]
 	waitsFor atomic.Pointer[func(*Job) (Wait, string)]
+	progress atomic.Pointer[func(JobID) *Progress]
 	clock    atomic.Pointer[func() (time.Time, EraID)]
 	stops    atomic.Pointer[func(string) JobID]
 	names    atomic.Pointer[func(string) []string]
@@ -69,6 +72,7 @@ type App struct {
 	maxJobs   atomic.Int64
 	maxArgs   atomic.Int64 // SetMaxArgBytes
 	mostKept  atomic.Int64 // SetMaxResultBytes
+	mostSaved atomic.Int64 // SetMaxCheckpointBytes
 	retention atomic.Int64
 	registry  string // SetRegistry
 
@@ -80,6 +84,8 @@ type App struct {
 	heldNow       atomic.Int64  // counts.held, for readers
 	argsNow       atomic.Int64  // counts.argBytes, for readers
 	resultsNow    atomic.Int64  // counts.results, for readers
+	notesNow      atomic.Int64  // counts.notes, for readers
+	savedNow      atomic.Int64  // counts.saved, for readers
 	corrected     atomic.Uint64 // counts.corrected, for readers
 
 	// Below: the committer's.
@@ -124,6 +130,8 @@ func (a *App) publish() {
 	a.heldNow.Store(int64(a.counts.held))
 	a.argsNow.Store(a.counts.argBytes)
 	a.resultsNow.Store(int64(a.counts.results))
+	a.notesNow.Store(int64(a.counts.notes))
+	a.savedNow.Store(int64(a.counts.saved))
 	corrected := a.counts.corrected
 	if !a.stored {
 		corrected = math.MaxUint64 // nothing of it is older than a step
@@ -313,7 +321,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results, Notes: c.notes, CheckpointBytes: c.saved}
 	return encoded(p.MarshalVT())
 }
 
@@ -322,7 +330,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes, notes: p.Notes, saved: p.CheckpointBytes}, nil
 }
 
 // load reads what of the app is in the file into a.

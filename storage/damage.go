@@ -110,6 +110,8 @@ func keyText(space kv.Space, key []byte) string {
 		}
 	case tagChild:
 		return "child of job " + name(0)
+	case tagNotes:
+		return "checkpoint or progress of a job"
 	case tagOnce:
 		return "what a job has scheduled once"
 	case tagControl:

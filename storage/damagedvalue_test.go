@@ -80,6 +80,7 @@ func everyKind(tb testing.TB) (dir string) {
 			{ID: "last", NotAfter: testNow.Add(time.Hour)},
 			{ID: "turn", Pool: "stairs", Ordered: true},
 			{ID: "result"},
+			{ID: "noted"},
 		} {
 			job.Function, job.Due = "bells:toll", testNow.Add(time.Hour)
 			if _, err := w.Schedule(job); err != nil {
@@ -87,6 +88,10 @@ func everyKind(tb testing.TB) (dir string) {
 			}
 		}
 		mustEnd(tb, tx, "result", storage.End{State: storage.StateSuccess, Result: []byte(`"` + strings.Repeat("ding", 100) + `"`)})
+		noted := mustClaim(tb, tx, "noted")
+		if ok, err := tx.SaveCheckpoint(&noted, []byte(`{"page":7}`)); !ok || err != nil {
+			tb.Fatal(ok, err)
+		}
 		mustEnd(tb, tx, "turn", storage.End{State: storage.StatePending, Due: testNow.Add(time.Hour), Error: errOops})
 	})
 	mustTx(tb, mustApp(tb, s, "acme"), testNow.Add(2*time.Second), func(tx *storage.Tx) {
@@ -206,7 +211,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 		'k': `place of job "`, 'c': `trigger "toll"`, 'l': `slot of trigger "toll"`, 'b': `backlog of trigger "toll"`,
 		'e': "last instant of a job", 'j': "turn of a job", 'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
-		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ",
+		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ", 'n': "checkpoint or progress of a job",
 	}
 	made := everyKind(t)
 	s := mustOpen(t, made, withDingbats)

@@ -51,6 +51,9 @@ func (tx *Tx) gone(job *Job) error {
 		}
 		tx.endKey(job, key, StateFailed)
 	}
+	if err := tx.dropNotes(job, false); err != nil {
+		return err
+	}
 	_, err := tx.dropOnce(job)
 	return err
 }

@@ -22,9 +22,9 @@
 //
 // For functions and their hosts: AppID, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, MaxBackfill, MaxCatchUp, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// JobID, JobPage, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
-// MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Query, Reader, Rescheduling, Restore,
+// MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
 // Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
@@ -155,4 +155,7 @@
 //	     the sum of their bytes (G33).
 //	S25  While the record of a job with a parent is kept, the children of the parent have it;
 //	     one that has a follow-up has it in the commit of each end (G32).
+//	S26  Only the attempt that a job is claimed for saves a checkpoint, and its progress. The
+//	     job has the checkpoint until it has ended for good, and the progress until the attempt
+//	     has; the counters have the number of both, and the bytes of the former (G34).
 package storage

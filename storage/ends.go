@@ -55,6 +55,11 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 			end.Error = &JobError{e.Code, fmt.Sprintf("%s; it is not tried again, since job %s has its unique key", e.Message, key.follower.ID)}
 		}
 	}
+	if !end.State.Ended() {
+		if err := tx.dropNotes(&job, true); err != nil {
+			return Job{}, err
+		}
+	}
 	if end.State == StateHeld {
 		tx.retakeKey(&job, key)
 		tx.takePending(&job)
@@ -172,6 +177,9 @@ func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) erro
 	if err := tx.follow(job); err != nil {
 		return err
 	}
+	if err := tx.dropNotes(job, state == StateFailed); err != nil {
+		return err
+	}
 	if state != StateFailed {
 		job.Outcome = job.Outcome.told()
 	}
@@ -263,7 +271,11 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	if job.Then != nil { // it is scheduled, and is a child
 		writes += 2 + len(tx.app.keys.laneKeys(job.Then))
 	}
-	if err := w.v.spare(0, writes, 2*len(data)+len(id)); err != nil {
+	notes, err := tx.notesOf(p.seq)
+	if err != nil {
+		return Cancellation{}, err
+	}
+	if err := w.v.spare(0, writes+len(notes), 2*len(data)+len(id)); err != nil {
 		return Cancellation{}, err
 	}
 	answer := Cancellation{Canceled: true, Found: job.State}

@@ -88,6 +88,11 @@ type Job struct {
 	Ends    int
 	Outcome *Outcome
 
+	// Progress is how far the attempt that runs has come; nil: its handler has not told.
+	// CheckpointSize is how many bytes the next attempt is given of an earlier one; 0: nothing.
+	Progress       *Progress
+	CheckpointSize int
+
 	// Superseded says that a later job was given this one's chosen ID: Get and Cancel
 	// mean that one, and only a listing still shows this one.
 	Superseded bool

@@ -11,18 +11,19 @@ import (
 // jobCheck verifies one app's counters, job regions, claims, id index and triggers. The
 // methods count what there is; finish compares.
 type jobCheck struct {
-	n         keyspace
-	snap      *kv.Snapshot
-	want, got counts          // by the counters, and by the keys
-	byID      map[JobID]tag   // where the newest job of each id lies
-	backlog   map[string]bool // keys that the backlog may have
-	lanes     map[string]bool // keys that the lanes have to have
-	located   int             // jobs that the id index has to have
-	keys      map[string]*keyRow
-	orphans   map[uint64]bool // jobs that have scheduled others once, and have not been met
-	children  map[string]bool // keys that the children of jobs may have
-	results   map[place]int   // bytes of the results that jobs have, which need not be there
-	errs      []error
+	n                     keyspace
+	snap                  *kv.Snapshot
+	want, got             counts          // by the counters, and by the keys
+	byID                  map[JobID]tag   // where the newest job of each id lies
+	backlog               map[string]bool // keys that the backlog may have
+	lanes                 map[string]bool // keys that the lanes have to have
+	located               int             // jobs that the id index has to have
+	keys                  map[string]*keyRow
+	orphans               map[uint64]bool // jobs that have scheduled others once, and have not been met
+	children              map[string]bool // keys that the children of jobs may have
+	progress, checkpoints map[uint64]bool // numbers of jobs that have such notes, and have not been met
+	results               map[place]int   // bytes of the results that jobs have, which need not be there
+	errs                  []error
 }
 
 func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
@@ -33,10 +34,14 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	c := &jobCheck{
 		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{}, lanes: map[string]bool{},
 		keys: map[string]*keyRow{}, orphans: map[uint64]bool{}, results: map[place]int{}, children: map[string]bool{},
+		progress: map[uint64]bool{}, checkpoints: map[uint64]bool{},
 		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
 	}
 	c.uniqueKeys()
 	c.onces()
+	for k, v := range n.all(snap, tagNotes) {
+		c.note(k, v)
+	}
 	c.starts()
 	for _, t := range regions {
 		c.eachPlace(t, func(p place, value []byte) { c.job(t, p, value) })
@@ -97,6 +102,12 @@ func (c *jobCheck) job(t tag, p place, value []byte) {
 		c.bad("job %s is %s in region %c", job.ID, job.State, t)
 	}
 	delete(c.orphans, p.seq)
+	if t == tagQueue {
+		delete(c.progress, p.seq)
+	}
+	if t != tagHistory {
+		delete(c.checkpoints, p.seq)
+	}
 	if job.Parent != "" {
 		c.children[string(c.n.child(&job))] = true
 	}
@@ -280,6 +291,12 @@ func (c *jobCheck) finish() {
 	}
 	for seq := range c.orphans {
 		c.bad("job number %d has scheduled others once, and is not there", seq)
+	}
+	for seq := range c.progress {
+		c.bad("job number %d is not pending, and has progress", seq)
+	}
+	for seq := range c.checkpoints {
+		c.bad("job number %d is not tried again, and has a checkpoint", seq)
 	}
 	if c.want.argBytes < 0 {
 		c.got.argBytes = -1

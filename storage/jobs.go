@@ -164,6 +164,9 @@ func (tx *Tx) freeID(id JobID) error {
 			if _, err := tx.dropOnce(&job); err != nil {
 				return err
 			}
+			if err := tx.dropNotes(&job, false); err != nil {
+				return err
+			}
 			tx.dropDead(&job)
 			found = false
 		}

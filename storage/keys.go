@@ -29,6 +29,7 @@ import (
 //	number ‖ 'y' ‖ …                           unique keys: unique.go
 //	number ‖ 'o' ‖ seq ‖ name                  what a job has scheduled once: once.go
 //	number ‖ 'f' ‖ parent ‖ 0 ‖ seq            id of a job that another one scheduled: chains.go
+//	number ‖ 'n' ‖ seq ‖ …                     checkpoint and progress of a job: notes.go
 //	number ‖ 'g' ‖ kind ‖ name                 what is paused, limits of pools: controls.go
 //	number ‖ 'v' ‖ …                           when attempts of a pool began: startlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
@@ -60,10 +61,11 @@ const (
 	tagControl  tag = 'g'
 	tagResult   tag = 'R'
 	tagChild    tag = 'f'
+	tagNotes    tag = 'n'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

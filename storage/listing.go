@@ -65,6 +65,11 @@ func (v *view) present(t tag, job *Job) error {
 	if t == tagHeld {
 		job.Wait = WaitHeld
 	}
+	if t != tagHistory && v.app.notesNow.Load() > 0 {
+		if err := v.noted(job); err != nil {
+			return fmt.Errorf("app %s: job %s: %w", v.app.id, job.ID, err)
+		}
+	}
 	if t != tagQueue {
 		return nil
 	}
@@ -73,6 +78,9 @@ func (v *view) present(t tag, job *Job) error {
 			job.Wait, job.Reason = (*waits)(job)
 		}
 		return nil
+	}
+	if told := v.app.progress.Load(); told != nil {
+		job.Progress = (*told)(job.ID)
 	}
 	claim, err := v.get(v.keys.place(tagClaim, job.place))
 	if err != nil || claim == nil {

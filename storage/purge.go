@@ -73,6 +73,9 @@ func (tx *Tx) PurgeDead(before time.Time, keep, limit int) (n int, more bool, er
 	return tx.purge(tagDead, expired, limit, func(job *Job) (int, error) {
 		dropped, err := tx.dropOnce(job)
 		if err == nil {
+			err = tx.dropNotes(job, false)
+		}
+		if err == nil {
 			tx.dropDead(job)
 		}
 		return dropped, err

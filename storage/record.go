@@ -244,6 +244,36 @@ func decodeNotKept(n *proto.NotKept) *NotKept {
 	return &NotKept{Bytes: int(n.Bytes), Reason: n.Reason}
 }
 
+func encodeCheckpoint(job *Job, value []byte) []byte {
+	p := proto.Checkpoint{Version: recordVersion, Revision: uint32(job.Revision), Value: value}
+	return encoded(p.MarshalVT())
+}
+
+func decodeCheckpoint(data []byte) (value []byte, revision int, err error) {
+	var p proto.Checkpoint
+	if err := unmarshal(data, &p, &p.Version); err != nil {
+		return nil, 0, fmt.Errorf("checkpoint: %w", err)
+	}
+	return p.Value, int(p.Revision), nil
+}
+
+// encodeProgress is that of the attempt that the job, as it was before, is claimed for.
+func encodeProgress(job *Job, p Progress) []byte {
+	r := proto.Progress{
+		Version: recordVersion, Revision: uint32(job.Revision), Attempt: uint32(job.Attempts + 1),
+		AtMs: msOf(p.At), Done: p.Done, Total: p.Total, Note: p.Note,
+	}
+	return encoded(r.MarshalVT())
+}
+
+func decodeProgress(data []byte) (p Progress, revision, attempt int, err error) {
+	var r proto.Progress
+	if err := unmarshal(data, &r, &r.Version); err != nil {
+		return Progress{}, 0, 0, fmt.Errorf("progress: %w", err)
+	}
+	return Progress{Done: r.Done, Total: r.Total, Note: r.Note, At: timeOf(r.AtMs)}, int(r.Revision), int(r.Attempt), nil
+}
+
 func encodeOutcome(o *Outcome) *proto.Outcome {
 	if o == nil {
 		return nil

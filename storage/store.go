@@ -51,6 +51,9 @@ type Options struct {
 	// MaxResultBytes is how many bytes the results of an app's finished jobs may have
 	// together; the oldest make room for new ones. Default 256 MiB.
 	MaxResultBytes int64
+	// MaxCheckpointBytes is how many bytes the checkpoints of an app's jobs may have together.
+	// Default 64 MiB.
+	MaxCheckpointBytes int64
 	// Logger is told what cannot be returned: failed commits. Default: discarded.
 	Logger *slog.Logger
 	// Progress is told while Open reads the log for more than a second, about once a second,
@@ -90,6 +93,7 @@ const (
 	defaultMaxArgs = 16 << 30
 
 	defaultMaxResults = 256 << 20
+	defaultMaxSaved   = 64 << 20
 
 	defaultLogMemory = 64 << 20
 	minLogMemory     = 64 << 10
@@ -116,6 +120,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxResultBytes == 0 {
 		o.MaxResultBytes = defaultMaxResults
+	}
+	if o.MaxCheckpointBytes == 0 {
+		o.MaxCheckpointBytes = defaultMaxSaved
 	}
 	if o.LogMemory == 0 {
 		o.LogMemory = defaultLogMemory
@@ -155,6 +162,9 @@ func (o Options) Check() error {
 	}
 	if o.MaxResultBytes < 1 {
 		bad("MaxResultBytes is %d, want 1 or more", o.MaxResultBytes)
+	}
+	if o.MaxCheckpointBytes < 1 {
+		bad("MaxCheckpointBytes is %d, want 1 or more", o.MaxCheckpointBytes)
 	}
 	if o.LogMemory < minLogMemory {
 		bad("LogMemory is %d, want %d or more", o.LogMemory, minLogMemory)
@@ -421,6 +431,7 @@ func (s *Store) App(id AppID) (*App, error) {
 	a.maxJobs.Store(int64(s.opts.MaxJobs))
 	a.maxArgs.Store(s.opts.MaxArgBytes)
 	a.mostKept.Store(s.opts.MaxResultBytes)
+	a.mostSaved.Store(s.opts.MaxCheckpointBytes)
 	if err := a.read(a.load); err != nil {
 		return nil, err
 	}

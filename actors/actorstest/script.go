@@ -44,6 +44,7 @@ import (
 //	shared-pools              the pools that all apps share
 //	job APP ID                one job, with its attempts that did not succeed
 //	wait APP ID D             wait for its end, for D at most; prints the job with its result
+//	progress APP ID           how far it has come, and how large its checkpoint is
 //	cancel APP ID [cascade]   prints whether that was in time
 //	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
 //	dead APP | retry APP ID | drop APP ID
@@ -220,7 +221,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "wait", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
+	case "wait", "progress", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
 		"pause-work", "resume-work", "pauses", "limit-pool":
 		if err := app.Check(); err != nil {
 			return "", err
@@ -247,6 +248,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.jobs(app, storage.JobFilter{States: []storage.State{storage.StateFailed}})
 	case "job":
 		return s.job(app, id)
+	case "progress":
+		return s.progress(app, id)
 	case "wait":
 		return s.wait(app, id, arg(words, 3))
 	case "cancel":

@@ -173,6 +173,22 @@ func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.
 	return nil, err
 }
 
+// progress prints what the job's attempt has told, and what the next one is given.
+func (s *script) progress(app storage.AppID, id storage.JobID) (string, error) {
+	job, ok, err := s.h.Scheduler(app).Get(id)
+	if err != nil || !ok {
+		return "no such job", err
+	}
+	line := fmt.Sprintf("%s %s attempts %d", job.ID, job.State, job.Attempts)
+	if p := job.Progress; p != nil {
+		line += strings.TrimSuffix(fmt.Sprintf(" at %d of %d %s", p.Done, p.Total, p.Note), " ")
+	}
+	if job.CheckpointSize > 0 {
+		line += fmt.Sprintf(" checkpoint of %d bytes", job.CheckpointSize)
+	}
+	return line, nil
+}
+
 // filterOf reads a filter.
 func filterOf(words []string) (f storage.JobFilter) {
 	for _, word := range words {
