@@ -17,6 +17,7 @@
 //	refunds    a pool and a rate for a provider that answers 429 when it is busy
 //	exports    a pool with keys: one job of a user at a time
 //	photos     a chain of three jobs, each told what the one before has made
+//	archives   a long export that tells how far it is, and goes on there after a crash
 //
 // Use:
 //

@@ -25,6 +25,7 @@ type JobRow struct {
 	StartedAt    *time.Time        `json:"startedAt"`
 	CompletedAt  *time.Time        `json:"completedAt"`
 	Error        *storage.JobError `json:"error"`
+	Progress     *storage.Progress `json:"progress,omitempty"`   // of the attempt that runs
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
 }
 
@@ -98,7 +99,7 @@ func rowOf(job *storage.Job) JobRow {
 	return JobRow{
 		ID: job.ID, Function: job.Function, Args: job.Args,
 		ScheduledFor: job.ScheduledFor, EnqueuedAt: job.EnqueuedAt,
-		Attempts: job.Attempts, State: job.State, Error: job.Error, Superseded: job.Superseded,
+		Attempts: job.Attempts, State: job.State, Error: job.Error, Progress: job.Progress, Superseded: job.Superseded,
 		StartedAt: instant(job.StartedAt), CompletedAt: instant(job.CompletedAt),
 	}
 }

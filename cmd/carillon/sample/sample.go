@@ -30,6 +30,7 @@ func Functions() *dispatch.Registry {
 	handleRefunds(reg)
 	handleExports(reg)
 	handlePhotos(reg)
+	handleArchives(reg)
 	return reg
 }
 
