@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 )
 
@@ -64,7 +65,7 @@ func (l *limitedListener) accept() (net.Conn, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		host := hostOf(conn)
+		host := hostOf(conn.RemoteAddr().String())
 		if l.admit(host) {
 			return conn, host, nil
 		}
@@ -72,12 +73,22 @@ func (l *limitedListener) accept() (net.Conn, string, error) {
 	}
 }
 
-// hostOf is the host that the connection is counted for.
-func hostOf(conn net.Conn) string {
-	if host, _, err := net.SplitHostPort(conn.RemoteAddr().String()); err == nil {
-		return host
+// hostOf is the host that a connection from the address is counted for. Of IPv6 the first 64
+// bits are one: a network of that size is what one customer has.
+func hostOf(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return "" // not of a network: all are one
 	}
-	return "" // not of a network: all are one
+	host := at.Addr().Unmap().WithZone("")
+	if host.Is4() {
+		return host.String()
+	}
+	network, err := host.Prefix(64)
+	if err != nil {
+		return ""
+	}
+	return network.String()
 }
 
 // admit counts one more connection of the host, unless it has its share and none of

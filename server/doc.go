@@ -81,14 +81,14 @@
 //	    that goes away cancels its call.
 //	H5  A page of another origin cannot call, unless Options.Origins has it: then it calls
 //	    functions, without cookies, and reads the answers (CORS). No operator route
-//	    answers another origin.
+//	    answers another origin, to read either, and no route upgrades for one.
 //	H6  A panic anywhere in the handling is one caller's error and nothing else's.
 //	H7  A request that Options.Operator or Admin does not let learns of jobs and triggers
 //	    neither names nor number, and changes nothing; and an operator learns of other
 //	    apps than theirs not even whether they are there. Each route has a row that says
 //	    which scopes it needs, and the mux is made of the rows.
-//	H8  Where no one is asked who they are, a request that comes in on a loopback
-//	    address is for this machine or a name of Options.Hosts (DNS rebinding).
+//	H8  In an operator route, and where no one is asked who they are, a request that comes
+//	    in on a loopback address is for this machine or a name of Options.Hosts (DNS rebinding).
 //	H9  Memory is bounded: Serve has at most DefaultMaxConns connections, three quarters of
 //	    them from one remote host, and the bodies
 //	    under way, as far as they have come, take Options.MaxMemory and 16 KiB each.

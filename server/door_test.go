@@ -66,8 +66,26 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s: credentials are let in", name)
 		}
 	}
-	if got := ask("POST", crons, "Origin", friend, "Sec-Fetch-Site", "cross-site", "Content-Type", "application/json").StatusCode; got != http.StatusForbidden {
-		t.Errorf("a page of an allowed origin calls an admin route: %d", got)
+	for _, method := range []string{"POST", "GET", "HEAD"} {
+		if got := ask(method, crons, "Origin", friend, "Sec-Fetch-Site", "cross-site", "Content-Type", "application/json").StatusCode; got != http.StatusForbidden {
+			t.Errorf("a page of an allowed origin calls an operator route with %s: %d", method, got)
+		}
+	}
+	for header, want := range map[string]int{"Sec-Fetch-Site: same-origin": 404, "Origin: http://api.example.com": 404, "Origin: https://evil.example.com": 403, "Sec-Fetch-Site: cross-site": 403, "Sec-Fetch-Site: same-site": 403} {
+		name, value, _ := strings.Cut(header, ": ")
+		if got := ask("GET", crons, name, value).StatusCode; got != want {
+			t.Errorf("an operator route with %s: %d, want %d", header, got, want)
+		}
+	}
+	// An upgrade that names an origin needs it to be its own, or allowed.
+	for origin, want := range map[string]int{"": 405, friend: 405, "http://api.example.com": 405, "https://evil.example.com": 403, "null": 403} {
+		header := []string{"Connection", "Upgrade", "Upgrade", "websocket"}
+		if origin != "" {
+			header = append(header, "Origin", origin)
+		}
+		if got := ask("GET", function, header...).StatusCode; got != want {
+			t.Errorf("an upgrade with the origin %q: %d, want %d", origin, got, want)
+		}
 	}
 }
 
@@ -106,9 +124,29 @@ func TestLoopbackChecksHost(t *testing.T) {
 			r.Host = tt.host
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.addr)))
-			if got := w.Code != http.StatusForbidden; got != tt.want {
+			want := tt.want && (tt.opts.Identify == nil || !strings.HasSuffix(url, "crons")) // of operators it is checked all the same
+			if got := w.Code != http.StatusForbidden; got != want {
 				t.Errorf("%s: %s is answered with %d", tt.name, url, w.Code)
 			}
+		}
+	}
+}
+
+// H9: an IPv6 network of 64 bits is one remote host.
+func TestHostsAreCountedByNetwork(t *testing.T) {
+	for remote, want := range map[string]string{
+		"192.0.2.1:80":            "192.0.2.1",
+		"192.0.2.2:81":            "192.0.2.2",
+		"[::ffff:192.0.2.1]:80":   "192.0.2.1",
+		"[2001:db8:1:2::1]:80":    "2001:db8:1:2::/64",
+		"[2001:db8:1:2:ffff::]:9": "2001:db8:1:2::/64",
+		"[2001:db8:1:3::1]:80":    "2001:db8:1:3::/64",
+		"[fe80::1%eth0]:80":       "fe80::/64",
+		"@":                       "",
+		"":                        "",
+	} {
+		if got := server.HostOf(remote); got != want {
+			t.Errorf("%s is counted for %q, want %q", remote, got, want)
 		}
 	}
 }

@@ -25,7 +25,11 @@ type operation func(w http.ResponseWriter, r *request) (status int, result any, 
 // guarded is the handler of the operator routes of a pattern, by method. Who asks is looked at
 // before anything else, so that who may not learns nothing.
 func (h *handler) guarded(methods map[string]*route, allow string) http.Handler {
-	return sameOrigin(http.NewCrossOriginProtection(), func(w http.ResponseWriter, r *http.Request) {
+	return ownOrigin(func(w http.ResponseWriter, r *http.Request) {
+		if err := h.host.check(r, true); err != nil {
+			refuse(w, 0, err)
+			return
+		}
 		op, err := h.operator(w, r)
 		if err != nil {
 			h.fail(w, r, 0, err)

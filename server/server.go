@@ -46,9 +46,9 @@ type Options struct {
 	// never an operator route. New panics if one is malformed. Default none.
 	Origins []string
 	// Hosts are names that requests may be for, besides localhost and loopback
-	// addresses, when a connection comes in on a loopback address and there is no
-	// Identify: otherwise a page whose name was made to resolve to this machine could
-	// call. Default none.
+	// addresses, when a connection comes in on a loopback address, and the route is an
+	// operator's or there is no Identify: otherwise a page whose name was made to resolve
+	// to this machine could call. Default none.
 	Hosts []string
 	// Logger is told the faults whose request ids callers are given. Default slog.Default().
 	Logger *slog.Logger
@@ -108,7 +108,7 @@ func basePath(given string) string {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
 	setDeadlines(w)
-	if err := h.host.check(r); err != nil {
+	if err := h.host.check(r, false); err != nil {
 		refuse(w, 0, err)
 		return
 	}

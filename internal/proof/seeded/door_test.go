@@ -44,7 +44,7 @@ var doorFaults = []seededFault{
 	{
 		name: "host-unchecked", what: "a page whose name was made to resolve to this machine can call",
 		pkg: "server", tests: "TestLoopbackChecksHost",
-		edits: []edit{{"server/origin.go", `if !g.open || !ok ||`, `if FAULT || !g.open || !ok ||`}},
+		edits: []edit{{"server/origin.go", `if !g.open && !operators || !ok ||`, `if FAULT || !g.open && !operators || !ok ||`}},
 	},
 	{
 		name: "preflight-unanswered", what: "preflights of allowed origins are not answered",
@@ -219,5 +219,25 @@ var doorFaults = []seededFault{
 		part("", c.tokens)
 	}
 `}},
+	},
+	{
+		name: "operators-read-elsewhere", what: "a page of another origin reads an operator route",
+		pkg: "server", tests: "TestCORS",
+		edits: []edit{{"server/origin.go", `func(*http.Request) bool { return true }, next)`, `func(*http.Request) bool { return !FAULT }, next)`}},
+	},
+	{
+		name: "upgrade-for-any-page", what: "a page of another origin upgrades its connection",
+		pkg: "server", tests: "TestCORS",
+		edits: []edit{{"server/origin.go", `return r.Header.Get("Upgrade") != "" && r`, `return !FAULT && r.Header.Get("Upgrade") != "" && r`}},
+	},
+	{
+		name: "operators-host-unchecked", what: "the host of an operator's request is not looked at where clients say who they are",
+		pkg: "server", tests: "TestLoopbackChecksHost",
+		edits: []edit{{"server/operation.go", `if err := h.host.check(r, true); err != nil {`, `if err := h.host.check(r, !FAULT); err != nil {`}},
+	},
+	{
+		name: "network-is-many-hosts", what: "each address of an IPv6 network is a remote host of its own",
+		pkg: "server", tests: "TestHostsAreCountedByNetwork",
+		edits: []edit{{"server/conns.go", `host.Prefix(64)`, `host.Prefix(map[bool]int{false: 64, true: 128}[FAULT])`}},
 	},
 }
