@@ -178,6 +178,50 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
+// BenchmarkGroup drains 10,000 jobs that are the members of one group, and as many that are of none.
+func BenchmarkGroup(b *testing.B) {
+	const n = 10_000
+	for _, grouped := range []bool{false, true} {
+		b.Run(fmt.Sprintf("grouped=%t", grouped), func(b *testing.B) {
+			be := openBench(b, actors.Options{})
+			app := be.app(b, "acme")
+			sched := app.Scheduler(context.Background())
+			spent := time.Duration(0)
+			for b.Loop() {
+				b.StopTimer()
+				due := time.Now().Add(2 * time.Second)
+				var in []dispatch.RunOption
+				var group storage.GroupID
+				if grouped {
+					var err error
+					if group, err = sched.NewGroup(benchNoop.With(dispatch.None{})); err != nil {
+						b.Fatal(err)
+					}
+					in = append(in, dispatch.InGroup(group))
+				}
+				calls := make([]dispatch.Scheduled, n)
+				for i := range calls {
+					calls[i] = dispatch.At(due, benchNoop.With(dispatch.None{}), in...)
+				}
+				if _, err := sched.RunMany(calls); err != nil {
+					b.Fatal(err)
+				}
+				if grouped {
+					if err := sched.Seal(group); err != nil {
+						b.Fatal(err)
+					}
+				}
+				time.Sleep(time.Until(due) - 150*time.Millisecond)
+				due = time.Now()
+				b.StartTimer()
+				be.drained(b, app)
+				spent += time.Since(due) - 150*time.Millisecond
+			}
+			perSecond(b, b.N*n, spent)
+		})
+	}
+}
+
 func BenchmarkLateness(b *testing.B) {
 	be := openBench(b, actors.Options{})
 	be.timed.Store(true)

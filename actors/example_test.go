@@ -476,6 +476,47 @@ func ExampleHostScheduler_RunAfter() {
 	// false success
 }
 
+// When all members of a group have ended one job more is scheduled, and told how they did.
+func ExampleHostScheduler_NewGroup() {
+	reg := dispatch.NewRegistry()
+	square := dispatch.InternalAction[int, int]("math:square")
+	square.Handle(reg, func(_ *dispatch.ActionCtx, n int) (int, error) {
+		if n > 3 {
+			return 0, dispatch.Permanent(errors.New("too hard"))
+		}
+		return n * n, nil
+	})
+	summary := dispatch.InternalAction[string, dispatch.None]("math:summary")
+	told := make(chan string, 1)
+	summary.Handle(reg, func(ctx *dispatch.ActionCtx, to string) (dispatch.None, error) {
+		o := ctx.Job.GroupOutcome
+		told <- fmt.Sprintf("%s: %d were squared, %d were not", to, o.Success, o.Failed)
+		return dispatch.None{}, nil
+	})
+	withEngine(actors.Options{Functions: reg}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		s := app.Scheduler(ctx)
+		g, err := s.NewGroup(summary.With("ann"))
+		if err != nil {
+			return err
+		}
+		for n := range 5 {
+			if _, err := s.RunAfter(0, square.With(n), dispatch.InGroup(g)); err != nil {
+				return err
+			}
+		}
+		if err := s.Seal(g); err != nil { // these were all
+			return err
+		}
+		fmt.Println(<-told)
+		return nil
+	})
+	// Output: ann: 4 were squared, 1 were not
+}
+
 // A pool has another limit than the declared one until that is cleared.
 func ExampleApp_LimitPool() {
 	stripe := dispatch.NewPool("stripe", 5)

@@ -30,7 +30,7 @@ func (s *scheduler) purgeDue() bool {
 	if held, _ := s.store.Held(); o.HoldFor > 0 {
 		history += held
 	}
-	return (history+dead+s.store.Lasting() > 0 || s.store.HasStarts()) && s.eng.clock.elapsed() >= s.purgeAt && idle
+	return (history+dead+s.store.EndedGroups()+s.store.Lasting() > 0 || s.store.HasStarts()) && s.eng.clock.elapsed() >= s.purgeAt && idle
 }
 
 // purge deletes a chunk of expired history and dead jobs. Expired held ones are dead.
@@ -45,6 +45,11 @@ func (s *scheduler) purge() {
 		var deadErr error
 		dead, more, deadErr = tx.PurgeDead(expiry.Dead, o.KeepDead, purgeChunk-n)
 		err = errors.Join(err, deadErr)
+	}
+	if !more {
+		var groupErr error
+		_, more, groupErr = tx.PurgeGroups(expiry.History, o.KeepFinished, purgeChunk)
+		err = errors.Join(err, groupErr)
 	}
 	if !more && o.HoldFor > 0 {
 		var expired int

@@ -68,7 +68,7 @@ func (s *scheduler) soon(wall time.Time) bool {
 // counts as started from here; a mutation's when it gets the turn. It is nil if
 // the run is not to start.
 func (s *scheduler) launch(r *run) *invocation {
-	job := dispatch.JobRun{App: s.id, ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor, Tags: r.job.Tags, Revision: r.job.Revision, Outcome: r.job.Outcome}
+	job := dispatch.JobRun{App: s.id, ID: r.job.ID, Attempt: r.attempt, ScheduledFor: r.job.ScheduledFor, Tags: r.job.Tags, Revision: r.job.Revision, Outcome: r.job.Outcome, Group: r.job.Group, GroupOutcome: r.job.GroupOutcome}
 	inv := &invocation{
 		Invocation: dispatch.Invocation{
 			Path: r.job.Function, Args: r.job.Args, Origin: dispatch.OriginJob, Job: job, Tick: r.tick,

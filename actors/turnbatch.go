@@ -157,6 +157,9 @@ func (r *turnBatch) submit(t *turn) bool {
 	if job != nil && job.job.Then != nil {
 		return false // its follow-up is due
 	}
+	if job != nil && t.tx.EndsGroup(&job.job) {
+		return false // so is what follows its group
+	}
 	if job != nil && t.complete(r.app) != nil {
 		return false
 	}

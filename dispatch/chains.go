@@ -37,6 +37,8 @@ func (p Planner) follow(job *storage.Job, now time.Time, onDone *Scheduled) erro
 		return fmt.Errorf("OnDone: %w", err)
 	case then.ID != "" || then.Unique != nil || then.Once != "":
 		return errors.New("OnDone: a follow-up has no ID, no Unique and no Once: they could keep the job from ending")
+	case then.Group != 0 && then.Group != job.Group:
+		return errors.New("OnDone: a follow-up is InGroup of the job's own group, or of none")
 	}
 	job.Then = &then
 	if n, most := job.ArgLen(), p.Limits.withDefaults().Args; n > most {

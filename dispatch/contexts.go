@@ -13,13 +13,15 @@ import (
 // JobRun is which job a function runs for. The zero JobRun is a call that is no
 // job. A function that another one runs is part of the same job.
 type JobRun struct {
-	App          storage.AppID    // whose job it is
-	ID           storage.JobID    // the same for every attempt, and the app's only: another app may have a job of this id
-	Attempt      int              // 1 is the first
-	ScheduledFor time.Time        // the instant first asked for, whatever retries and lateness made of it
-	Tags         []string         // see Tags; not to be written to
-	Outcome      *storage.Outcome // how the job has ended that this one follows (OnDone); nil: it follows none
-	Revision     int              // how often other arguments took the place of those of an attempt (Replace); 0: never
+	App          storage.AppID         // whose job it is
+	ID           storage.JobID         // the same for every attempt, and the app's only: another app may have a job of this id
+	Attempt      int                   // 1 is the first
+	ScheduledFor time.Time             // the instant first asked for, whatever retries and lateness made of it
+	Tags         []string              // see Tags; not to be written to
+	Outcome      *storage.Outcome      // how the job has ended that this one follows (OnDone); nil: it follows none
+	Group        storage.GroupID       // the group that it is a member of (InGroup); 0: of none
+	GroupOutcome *storage.GroupOutcome // how the group has ended that it follows (NewGroup); nil: it follows none
+	Revision     int                   // how often other arguments took the place of those of an attempt (Replace); 0: never
 }
 
 // IdempotencyKey is what to hand to another service, so that what an action asks

@@ -11,7 +11,7 @@ import (
 // as a trigger has such an option; an option that a job is scheduled with wins over the one
 // here that says the same. They are put into a job when it is scheduled. It panics for a
 // query, which is never a job, for options that are at fault, and for those of one job
-// alone: ID, Once, Tell, and NotAfter, in whose place there is ExpiresAfter.
+// alone: ID, Once, Tell, InGroup, and NotAfter, in whose place there is ExpiresAfter.
 func Defaults(opts ...RunOption) FunctionOption {
 	return functionOption(func(info *Info) {
 		if err := checkDefaults(info, opts); err != nil {
@@ -35,6 +35,8 @@ func checkDefaults(info *Info, opts []RunOption) error {
 	switch {
 	case o.id != nil:
 		return fmt.Errorf("an ID is of one job alone")
+	case o.group != nil:
+		return fmt.Errorf("InGroup is of one job alone")
 	case o.once != nil:
 		return fmt.Errorf("Once is of one job alone")
 	case o.notAfter != nil:

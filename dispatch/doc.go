@@ -55,7 +55,7 @@
 // Caller, CancelOption, Cascade, ChangeOption, CheckpointOf, Code, Codes, CronInfo,
 // Crons, Deadline, DefaultLimit, DefaultRetry, Defaults, DueAt, DueIn, Error, Errorf,
 // ExpiresAfter, Formerly, FunctionOption, HandlerRun, HoldWhileStuck, ID, Identity,
-// InPool, InternalAction, InternalMutation, InternalQuery, IsPermanent, JobOption,
+// InGroup, InPool, InternalAction, InternalMutation, InternalQuery, IsPermanent, JobOption,
 // JobRun, JobWaiter, Keep, KeepResult, KeepResultOption, Limits, MaxAttempts, MaxBatch,
 // MaxChain, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
 // MaxPoolLimit, MaxProgressNote, MaxRate, MaxRateSpan, MaxRetryAfter, MaxUniqueSpan,

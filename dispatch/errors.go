@@ -146,6 +146,7 @@ var sentinelCodes = [...]struct {
 	{storage.ErrLimit, CodeResourceExhausted, true},
 	{storage.ErrTxLimit, CodeResourceExhausted, true},
 	{storage.ErrReentrant, CodeFailedPrecondition, true},
+	{storage.ErrSealed, CodeFailedPrecondition, true},
 	{storage.ErrUndeclared, CodeFailedPrecondition, true},
 	{storage.ErrTxDone, CodeAborted, false},
 	{storage.ErrUnknownOutcome, CodeUnknown, false},

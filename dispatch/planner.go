@@ -125,6 +125,9 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 		return err
 	}
 	job.KeepResult = o.keepResult
+	if o.group != nil {
+		job.Group = *o.group
+	}
 	if o.retry != nil {
 		if err := o.retry.check(); err != nil {
 			return err

@@ -62,6 +62,26 @@ type Scheduler interface {
 	LimitPool(pool string, limit int) error
 	// ClearPoolLimit has the declared limit count again. cleared is false if it did.
 	ClearPoolLimit(pool string) (cleared bool, err error)
+	// NewGroup makes a group of jobs, for InGroup. When it is sealed and all of its members
+	// have ended, onEnd is scheduled in that very commit, and is told by ctx.Job.GroupOutcome
+	// how many ended how. The options are those of onEnd, by the rules of OnDone. At most
+	// storage.MaxGroups that have not ended in an app, else resource_exhausted.
+	NewGroup(onEnd Call, opts ...RunOption) (storage.GroupID, error)
+	// Seal says that the group has all of its first members: from then on only members add
+	// members, and it can end. One that has no member that has not ended ends at once. To
+	// seal one that is sealed changes nothing; not_found if there is none.
+	Seal(id storage.GroupID) error
+	// CancelGroup seals the group, has no job added to it any more, not by members either, and
+	// cancels those that have not ended. The group ends with them. It returns how many it has
+	// canceled. In a mutation it is part of the transaction, or refused with
+	// resource_exhausted if that has no room for it, and reads all jobs of the app that have not
+	// ended; from elsewhere it goes in steps like HostScheduler.CancelMany.
+	CancelGroup(id storage.GroupID) (n int, err error)
+	// Group returns a group. ok is false if none of that id is known: it never was, or it ended
+	// longer ago than jobs are kept.
+	Group(id storage.GroupID) (g storage.Group, ok bool, err error)
+	// Groups returns one page of the groups that the filter chooses, in the order they were made.
+	Groups(filter storage.GroupFilter) ([]storage.Group, error)
 	// Crons are the app's cron triggers, under the same rules.
 	Crons() Crons
 }
@@ -88,6 +108,7 @@ type runOptions struct {
 	once       *string
 	keepResult *bool
 	onDone     *Scheduled
+	group      *storage.GroupID
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a

@@ -45,6 +45,7 @@ type Job struct {
 	UniqueKey    string            `json:"uniqueKey,omitempty"`
 	Revision     int               `json:"revision,omitempty"` // how often another call took its place after an attempt had begun
 	Parent       storage.JobID     `json:"parent,omitempty"`   // the job that scheduled it
+	Group        storage.GroupID   `json:"group,omitempty"`    // that it is a member of
 	Trigger      string            `json:"trigger,omitempty"`
 	Slot         *time.Time        `json:"slot,omitempty"`
 	Superseded   bool              `json:"superseded,omitempty"` // its id was chosen again, and means the later job
@@ -89,7 +90,7 @@ func jobOf(job *storage.Job) Job {
 		NotAfter: instant(job.NotAfter), StartedAt: instant(job.StartedAt), EndedAt: instant(job.CompletedAt),
 		Attempts: job.Attempts, Failures: job.Failures, Error: job.Error, Trigger: job.Trigger, Slot: instant(job.Slot),
 		Superseded: job.Superseded, Tags: job.Tags, Pool: job.Pool, PoolKey: job.PoolKey, Priority: job.Priority,
-		Wait: job.Wait, Reason: job.Reason, HeldAt: instant(job.HeldAt), Revision: job.Revision, Parent: job.Parent,
+		Wait: job.Wait, Reason: job.Reason, HeldAt: instant(job.HeldAt), Revision: job.Revision, Parent: job.Parent, Group: job.Group,
 	}
 	if job.Unique != nil {
 		shown.UniqueKey = job.Unique.Key

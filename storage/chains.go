@@ -50,26 +50,35 @@ func (tx *Tx) follow(job *Job) error {
 	if job.Then == nil {
 		return nil
 	}
-	at, era := tx.now, tx.era
-	if read := tx.app.clock.Load(); read != nil {
-		at, era = (*read)()
-	}
 	job.Ends++
 	next := *job.Then
 	if job.State != StateFailed {
 		job.Then = nil // it is the last end of the job
 	}
-	next.ID, next.Parent, next.State = "", job.ID, StatePending
-	next.Due, next.Era = timeOf(min(max(at.UnixMilli(), 1), maxInstantMs)), era
-	next.ScheduledFor, next.AskedEra, next.EnqueuedAt = next.Due, era, timeOf(tx.now.UnixMilli())
+	next.Parent = job.ID
+	if next.Group != job.Group {
+		next.Group = 0 // the job has left its group, or never had it
+	}
 	next.Outcome = &Outcome{
 		Job: job.ID, Function: job.Function, State: job.State, Ordinal: job.Ends,
 		Result: job.Result, NotKept: job.NotKept, Error: job.Error, Reason: job.Reason,
 	}
-	if _, err := tx.view().insert(next); err != nil {
+	if _, err := tx.insertNow(next); err != nil {
 		return fmt.Errorf("follow-up of job %s: %w", job.ID, err)
 	}
 	return nil
+}
+
+// insertNow schedules a follow-up, due at once.
+func (tx *Tx) insertNow(job Job) (JobID, error) {
+	at, era := tx.now, tx.era
+	if read := tx.app.clock.Load(); read != nil {
+		at, era = (*read)()
+	}
+	job.ID, job.State = "", StatePending
+	job.Due, job.Era = timeOf(min(max(at.UnixMilli(), 1), maxInstantMs)), era
+	job.ScheduledFor, job.AskedEra, job.EnqueuedAt = job.Due, era, timeOf(tx.now.UnixMilli())
+	return tx.view().insert(job)
 }
 
 // told is the outcome as a job keeps it that needs it no more.

@@ -87,6 +87,14 @@ func everyKind(tb testing.TB) (dir string) {
 				tb.Fatal(err)
 			}
 		}
+		for _, member := range []storage.JobID{"", "member"} { // the group of none ends at once
+			g, err := w.NewGroup(storage.Job{Function: "bells:toll", Due: testNow})
+			must(tb, err)
+			if member != "" {
+				mustInsert(tb, w, storage.Job{ID: member, Group: g, Due: testNow.Add(time.Hour)})
+			}
+			must(tb, w.SealGroup(g))
+		}
 		mustEnd(tb, tx, "result", storage.End{State: storage.StateSuccess, Result: []byte(`"` + strings.Repeat("ding", 100) + `"`)})
 		noted := mustClaim(tb, tx, "noted")
 		if ok, err := tx.SaveCheckpoint(&noted, []byte(`{"page":7}`)); !ok || err != nil {
@@ -175,6 +183,8 @@ func readAll(tb testing.TB, s *storage.Store, id storage.AppID) (said []string) 
 			said = append(said, p.Reason)
 		}
 	}
+	_, err = system.Groups(storage.GroupFilter{})
+	failed(err)
 	_, err = system.PoolLimits()
 	failed(err)
 	for _, err := range dingbats.Query(r).All() {
@@ -211,7 +221,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 		'k': `place of job "`, 'c': `trigger "toll"`, 'l': `slot of trigger "toll"`, 'b': `backlog of trigger "toll"`,
 		'e': "last instant of a job", 'j': "turn of a job", 'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
-		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ", 'n': "checkpoint or progress of a job",
+		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ", 'n': "checkpoint or progress of a job", 'G': "group ",
 	}
 	made := everyKind(t)
 	s := mustOpen(t, made, withDingbats)

@@ -21,6 +21,7 @@ func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
 		job.Attempts, job.Failures, job.Interruptions = 0, 0, 0
 		job.Postponed, job.PutOffSince = 0, time.Time{}
 		job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
+		job.Group = 0 // which knows of its end
 	}
 	job.Due, job.Era = due, tx.era // it counts from a reading of the clock
 	tx.keepApart(&job)
@@ -50,6 +51,9 @@ func (tx *Tx) gone(job *Job) error {
 			return err
 		}
 		tx.endKey(job, key, StateFailed)
+		if err := tx.leaveGroup(job, StateCanceled); err != nil {
+			return err
+		}
 	}
 	if err := tx.dropNotes(job, false); err != nil {
 		return err

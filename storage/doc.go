@@ -21,8 +21,8 @@
 // # Names
 //
 // For functions and their hosts: AppID, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
-// CatchUpMode, DefaultPriority, Doc, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxControls, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// CatchUpMode, DefaultPriority, Doc, Group, GroupEnds, GroupFilter, GroupID, GroupOutcome, ID, Index, IndexDecl, Job, JobError, JobFilter,
+// JobID, JobPage, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxControls, MaxGroupMembers, MaxGroups, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
@@ -158,4 +158,7 @@
 //	S26  Only the attempt that a job is claimed for saves a checkpoint, and its progress. The
 //	     job has the checkpoint until it has ended for good, and the progress until the attempt
 //	     has; the counters have the number of both, and the bytes of the former (G34).
+//	S27  A group counts as pending those of the pending and held jobs that have its number; it has
+//	     ended exactly if it is sealed and they are none, in the commit in which that came to
+//	     be so, with its one follow-up (G32).
 package storage

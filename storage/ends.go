@@ -180,6 +180,9 @@ func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) erro
 	if err := tx.dropNotes(job, state == StateFailed); err != nil {
 		return err
 	}
+	if err := tx.leaveGroup(job, state); err != nil {
+		return err
+	}
 	if state != StateFailed {
 		job.Outcome = job.Outcome.told()
 	}
@@ -270,6 +273,9 @@ func (w JobWriter) CancelJob(id JobID) (Cancellation, error) {
 	}
 	if job.Then != nil { // it is scheduled, and is a child
 		writes += 2 + len(tx.app.keys.laneKeys(job.Then))
+	}
+	if job.Group != 0 { // its row, and, of the last member, what ends a group
+		writes += groupWrites
 	}
 	notes, err := tx.notesOf(p.seq)
 	if err != nil {

@@ -12,6 +12,8 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrLimit is returned when a documented size or count would be exceeded.
 	ErrLimit = errors.New("limit exceeded")
+	// ErrSealed is returned when a group takes no more members, or not from this caller.
+	ErrSealed = errors.New("group is sealed")
 	// ErrPermanent is matched, beside the sentinel of its kind, by an error that stays
 	// the same however often the call is repeated: a document is too large, or cannot
 	// be encoded; a transaction would write more than one may.

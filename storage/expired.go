@@ -11,7 +11,7 @@ import (
 
 // Expiry says which rows of an app are past their time. For engines.
 type Expiry struct {
-	History time.Time // finished jobs that ended before; zero: none
+	History time.Time // finished jobs, and groups, that ended before; zero: none
 	Dead    time.Time // dead jobs that ended before; zero: none
 	Held    time.Time // jobs that were held before; zero: none
 	Keys    time.Time // unique keys that are void then; zero: none
@@ -66,6 +66,9 @@ func (n keyspace) expired(snap *kv.Snapshot, e Expiry) bool {
 		return false
 	}
 	if c.done > uint64(max(e.KeepFinished, 0)) || e.KeepDead >= 0 && c.dead > uint64(e.KeepDead) {
+		return true
+	}
+	if c.over > uint64(max(e.KeepFinished, 0)) || c.over > 0 && !e.History.IsZero() && n.firstGroup(snap) < e.History.UnixMilli() {
 		return true
 	}
 	if c.dead > 0 && c.deadSince == 0 && !e.Dead.IsZero() {

@@ -204,3 +204,26 @@ func (tx *Tx) Writes() (n int) {
 	}
 	return n
 }
+
+// SetGroupEnds has the group be one whose members have ended so.
+func (w JobWriter) SetGroupEnds(id GroupID, ends GroupEnds) error {
+	g, err := w.v.tx.group(id)
+	if err == nil {
+		g.Ends = ends
+		w.v.tx.putGroup(g)
+	}
+	return err
+}
+
+// CountGroups counts n groups more as some that have not ended.
+func (w JobWriter) CountGroups(n int) { w.v.tx.top().counts.groups += uint64(n) }
+
+// EditGroup is the record of a group after edit.
+func EditGroup(data []byte, edit func(*Group)) ([]byte, error) {
+	g, err := decodeGroup(0, data)
+	if err != nil {
+		return nil, err
+	}
+	edit(g)
+	return encodeGroup(g), nil
+}

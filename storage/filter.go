@@ -17,6 +17,7 @@ type JobFilter struct {
 	Function string    `json:"function,omitempty"` // path; "" means every function
 	Trigger  string    `json:"trigger,omitempty"`  // the ticks and runs by hand of a trigger; "" means all jobs
 	Parent   JobID     `json:"parent,omitempty"`   // only jobs that this one has scheduled; "" means all jobs
+	Group    GroupID   `json:"group,omitempty"`    // only members of the group; 0 means all jobs
 	Error    string    `json:"error,omitempty"`    // code of the latest error; "" means any, and none
 	Tags     []string  `json:"tags,omitempty"`     // only jobs that have all of them; see CheckTags
 	Pool     string    `json:"pool,omitempty"`     // only jobs of the pool; "" means all jobs
@@ -73,6 +74,7 @@ func (f *JobFilter) Chooses(job *Job) bool {
 		(f.Function == "" || job.Function == f.Function) &&
 		(f.Trigger == "" || job.Trigger == f.Trigger) &&
 		(f.Parent == "" || job.Parent == f.Parent) &&
+		(f.Group == 0 || job.Group == f.Group) &&
 		(f.Error == "" || job.Error != nil && job.Error.Code == f.Error) &&
 		hasTags(job, f.Tags) &&
 		(f.Pool == "" || job.Pool == f.Pool) && strings.HasPrefix(job.PoolKey, f.PoolKey) &&

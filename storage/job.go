@@ -93,6 +93,11 @@ type Job struct {
 	Progress       *Progress
 	CheckpointSize int
 
+	// Group is the group that the job is a member of; 0: of none. GroupOutcome is how the group
+	// has ended that this job follows; nil: it follows none.
+	Group        GroupID
+	GroupOutcome *GroupOutcome
+
 	// Superseded says that a later job was given this one's chosen ID: Get and Cancel
 	// mean that one, and only a listing still shows this one.
 	Superseded bool

@@ -22,6 +22,7 @@ type jobCheck struct {
 	orphans               map[uint64]bool // jobs that have scheduled others once, and have not been met
 	children              map[string]bool // keys that the children of jobs may have
 	progress, checkpoints map[uint64]bool // numbers of jobs that have such notes, and have not been met
+	members               map[GroupID]int // that have not ended
 	results               map[place]int   // bytes of the results that jobs have, which need not be there
 	errs                  []error
 }
@@ -33,7 +34,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	}
 	c := &jobCheck{
 		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{}, lanes: map[string]bool{},
-		keys: map[string]*keyRow{}, orphans: map[uint64]bool{}, results: map[place]int{}, children: map[string]bool{},
+		keys: map[string]*keyRow{}, orphans: map[uint64]bool{}, results: map[place]int{}, children: map[string]bool{}, members: map[GroupID]int{},
 		progress: map[uint64]bool{}, checkpoints: map[uint64]bool{},
 		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
 	}
@@ -48,6 +49,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	}
 	c.eachPlace(tagClaim, c.claim)
 	c.eachPlace(tagResult, c.result)
+	c.groups()
 	for k, v := range n.all(snap, tagControl) {
 		c.control(tail(k), v)
 	}
@@ -125,6 +127,7 @@ func (c *jobCheck) count(t tag, job *Job) {
 	switch t {
 	case tagQueue:
 		c.got.pending++
+		c.member(job)
 		c.got.addArgs(job, 1)
 		c.backlog[string(c.n.backlogKey(job))] = true
 		if c.snap.Get(kv.Data, c.n.place(tagClaim, job.place)) == nil {
@@ -134,6 +137,7 @@ func (c *jobCheck) count(t tag, job *Job) {
 		}
 	case tagHeld:
 		c.got.held++
+		c.member(job)
 		c.got.addArgs(job, 1)
 		if !job.NotAfter.IsZero() {
 			c.lanes[string(c.n.lastKey(tagHeld, job))] = true

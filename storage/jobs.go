@@ -78,6 +78,10 @@ func (v *view) insert(job Job) (JobID, error) {
 	} else if err := tx.freeID(job.ID); err != nil {
 		return "", err
 	}
+	group, err := tx.joins(&job)
+	if err != nil {
+		return "", err
+	}
 	data := encodeJob(&job)
 	writes, size := 1, numberLen+1+placeLen+len(data)
 	if home, ok := job.ID.home(); !ok || home != job.place {
@@ -97,8 +101,15 @@ func (v *view) insert(job Job) (JobID, error) {
 	if job.Parent != "" {
 		writes, size = writes+1, size+numberLen+1+len(job.Parent)+1+8+len(job.ID)
 	}
+	if group != nil {
+		writes, size = writes+1, size+groupWeight
+	}
 	if err := v.spare(1, writes, size); err != nil {
 		return "", err
+	}
+	if group != nil {
+		group.Pending++
+		tx.putGroup(group)
 	}
 	if job.Parent != "" {
 		tx.put(tx.app.keys.child(&job), []byte(job.ID))

@@ -30,6 +30,7 @@ import (
 //	number ‖ 'o' ‖ seq ‖ name                  what a job has scheduled once: once.go
 //	number ‖ 'f' ‖ parent ‖ 0 ‖ seq            id of a job that another one scheduled: chains.go
 //	number ‖ 'n' ‖ seq ‖ …                     checkpoint and progress of a job: notes.go
+//	number ‖ 'G' ‖ kind ‖ …                    groups of jobs: groups.go
 //	number ‖ 'g' ‖ kind ‖ name                 what is paused, limits of pools: controls.go
 //	number ‖ 'v' ‖ …                           when attempts of a pool began: startlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
@@ -62,10 +63,11 @@ const (
 	tagResult   tag = 'R'
 	tagChild    tag = 'f'
 	tagNotes    tag = 'n'
+	tagGroup    tag = 'G'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes, tagGroup}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -96,6 +96,8 @@ func encodeJob(job *Job) []byte {
 		KeepResult:    job.KeepResult,
 		Ends:          uint32(job.Ends),
 		Outcome:       encodeOutcome(job.Outcome),
+		Group:         uint64(job.Group),
+		GroupOutcome:  encodeGroupOutcome(job.GroupOutcome),
 	}
 	if job.Then != nil {
 		p.Then = encodeJob(job.Then)
@@ -183,6 +185,8 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Ends:          int(r.Ends),
 		Result:        r.Result,
 		ResultSize:    len(r.Result) + int(r.ResultBytes),
+		Group:         GroupID(r.Group),
+		GroupOutcome:  decodeGroupOutcome(r.GroupOutcome),
 		place:         p,
 	}
 	if r.Priority != 0 {

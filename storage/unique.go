@@ -288,6 +288,7 @@ func (v *view) replace(job, was Job, t tag) (Told, error) {
 	}
 	job.ID, job.EnqueuedAt, job.HeldAt, job.place.seq = was.ID, was.EnqueuedAt, was.HeldAt, was.place.seq
 	job.Parent, job.Once, job.Outcome, job.Ends = was.Parent, was.Once, was.Outcome, was.Ends
+	job.Group, job.GroupOutcome = was.Group, was.GroupOutcome
 	job.Attempts, job.StartedAt, job.Error, job.History, job.Forgotten = was.Attempts, was.StartedAt, was.Error, was.History, was.Forgotten
 	job.Failures, job.Interruptions, job.Revision = was.Failures, was.Interruptions, was.Revision
 	job.Postponed, job.PutOffSince = was.Postponed, was.PutOffSince

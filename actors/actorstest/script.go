@@ -50,6 +50,8 @@ import (
 //	dead APP | retry APP ID | drop APP ID
 //	count APP [FILTER…]       how many jobs that are
 //	cancel-many APP [FILTER…] | retry-many APP [FILTER…] | drop-many APP [FILTER…]  prints how many it was on
+//	group APP PATH [ARGS]     make a group that the call follows; prints its number
+//	seal APP GROUP | cancel-group APP GROUP | groups APP
 //	at +D | advance D         let time pass: until D after the beginning, or for D
 //	drain                     let time pass until nothing is due or under way
 //	clock ±D                  step the wall clock
@@ -71,8 +73,8 @@ import (
 //	export APP | import APP   keep a copy of the app; make an app of the copy that was kept last
 //	delete-app APP [WITHIN]   remove the app; give up if it has not stopped within that time
 //
-// A filter is of states, function=PATH, trigger=NAME, error=CODE and tags=A,B.
-// Options of a job are id=I, once, timeout=D, keep-result=true|false, on-done=PATH[,ARGS], not-after=D (from now), tags=A,B, pool=NAME[/KEY], priority=N,
+// A filter is of states, function=PATH, trigger=NAME, error=CODE, group=N and tags=A,B.
+// Options of a job are id=I, once, timeout=D, keep-result=true|false, on-done=PATH[,ARGS], group=N, not-after=D (from now), tags=A,B, pool=NAME[/KEY], priority=N,
 // unique=KEY,POLICY, attempts=N, base=D, max=D, linear and jitter; those of a trigger overlap=O, catch-up=C and paused.
 // POLICY is keep, replace, throttle=D or refuse, and after another comma each app-wide,
 // pending-only, held=D and wait=D. That no job was stored is printed as kept or replaced.
@@ -222,7 +224,7 @@ func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
 	case "wait", "progress", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
-		"pause-work", "resume-work", "pauses", "limit-pool":
+		"pause-work", "resume-work", "pauses", "limit-pool", "group", "seal", "cancel-group", "groups":
 		if err := app.Check(); err != nil {
 			return "", err
 		}
@@ -307,6 +309,8 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.crons(words)
 	case "pause-work", "resume-work", "pauses", "limit-pool":
 		return s.pauses(words)
+	case "group", "seal", "cancel-group", "groups":
+		return s.groups(words, line)
 	case "drain":
 		s.h.Drain()
 		return "", nil

@@ -148,6 +148,9 @@ func (s *script) runOption(word string, retry **dispatch.RetryPolicy) (dispatch.
 	case "on-done":
 		path, args, _ := strings.Cut(value, ",")
 		return dispatch.OnDone(dispatch.Path(path).With(json.RawMessage(args))), nil
+	case "group":
+		g, err := groupID(value)
+		return dispatch.InGroup(g), err
 	case "keep-result":
 		keep, err := strconv.ParseBool(value)
 		return dispatch.KeepResult(keep), err
@@ -200,6 +203,8 @@ func filterOf(words []string) (f storage.JobFilter) {
 			f.Function = value
 		case name == "trigger":
 			f.Trigger = value
+		case name == "group":
+			f.Group, _ = groupID(value) // 0 is all
 		case name == "error":
 			f.Error = value
 		case name == "tags":

@@ -193,6 +193,9 @@ func showJob(w io.Writer, job server.Job) {
 	if job.Parent != "" {
 		row("parent", "%s", job.Parent)
 	}
+	if job.Group != 0 {
+		row("group", "%d", job.Group)
+	}
 	if len(job.Tags) > 0 {
 		row("tags", "%s", strings.Join(job.Tags, ", "))
 	}

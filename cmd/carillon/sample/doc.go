@@ -18,6 +18,7 @@
 //	exports    a pool with keys: one job of a user at a time
 //	photos     a chain of three jobs, each told what the one before has made
 //	archives   a long export that tells how far it is, and goes on there after a crash
+//	surveys    a thousand jobs at once, and one for the end of them all
 //
 // Use:
 //

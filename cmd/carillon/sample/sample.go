@@ -31,6 +31,7 @@ func Functions() *dispatch.Registry {
 	handleExports(reg)
 	handlePhotos(reg)
 	handleArchives(reg)
+	handleSurveys(reg)
 	return reg
 }
 

@@ -28,11 +28,11 @@ var chainFaults = []seededFault{
 	{
 		name: "follow-up-within-quotas", what: "a follow-up is held to the quotas of the app",
 		pkg: "actors", tests: "TestG32_AFollowUpIsToldHowTheJobEnded",
-		edits: []edit{{"storage/chains.go", `	if _, err := tx.view().insert(next); err != nil {
+		edits: []edit{{"storage/chains.go", `	if _, err := tx.insertNow(next); err != nil {
 `, `	if err := tx.room(&next); FAULT && err != nil {
 		return err
 	}
-	if _, err := tx.view().insert(next); err != nil {
+	if _, err := tx.insertNow(next); err != nil {
 `}},
 	},
 	{

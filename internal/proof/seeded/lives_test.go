@@ -63,8 +63,8 @@ var followFaults = []seededFault{
 	{
 		name: "follow-up-of-another", what: "the follow-up of a follow-up has the first job as its parent",
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
-		edits: []edit{{"storage/chains.go", `	next.ID, next.Parent, next.State = "", job.ID, StatePending
-`, `	next.ID, next.Parent, next.State = "", job.ID, StatePending
+		edits: []edit{{"storage/chains.go", `	next.Parent = job.ID
+`, `	next.Parent = job.ID
 	if FAULT && job.Parent != "" {
 		next.Parent = job.Parent
 	}
