@@ -80,8 +80,11 @@ func hostOf(remote string) string {
 	if err != nil {
 		return "" // not of a network: all are one
 	}
-	host := at.Addr().Unmap().WithZone("")
-	if host.Is4() {
+	return networkOf(at.Addr())
+}
+
+func networkOf(host netip.Addr) string {
+	if host = host.Unmap().WithZone(""); host.Is4() {
 		return host.String()
 	}
 	network, err := host.Prefix(64)

@@ -55,7 +55,8 @@
 // "retry":{"maxAttempts","backoff","baseMs","maxMs","jitter"} and, where one is made, "paused".
 // Type Cron is what is answered.
 //
-// What a call goes through, and what each step refuses it with:
+// What a call goes through, and what each step refuses it with (before all of it, with 429, the
+// requests of a client that are beyond Options.RequestsPerSecond):
 //
 //	request ── host ── route ── origin ── method ── content type ── Identify ── size ── engine ── 200 {"result":…}
 //	             │       │         │         │           │             │          │        │

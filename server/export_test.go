@@ -1,6 +1,26 @@
 package server
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// ClientOf is whom a request is counted for.
+func ClientOf(r *http.Request, trusted []netip.Prefix) string { return clientOf(r, trusted) }
+
+// Rated is how many clients the handler remembers after n more have asked.
+func Rated(h http.Handler, n int) int {
+	r := &h.(*handler).rates
+	for i := range n {
+		r.take(fmt.Sprint(i), time.Now())
+	}
+	if len(r.byClient) != r.recent.Len() {
+		return -1
+	}
+	return r.recent.Len()
+}
 
 // HostOf is the host that a connection from the address is counted for.
 func HostOf(remote string) string { return hostOf(remote) }

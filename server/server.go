@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 
@@ -41,6 +42,13 @@ type Options struct {
 	// in bytes, of each what is beyond its first 16 KiB. A request that is too much is
 	// refused (unavailable, with Retry-After). Default 128 MiB.
 	MaxMemory int64
+	// RequestsPerSecond bounds what one client asks, each second and at once: a remote
+	// host, or network of 64 bits if it is IPv6. Those beyond are refused
+	// (resource_exhausted, with Retry-After). Default 0, no bound.
+	RequestsPerSecond int
+	// TrustedProxies are the networks of proxies in front: of a request that comes from
+	// one, the client is the last hop in X-Forwarded-For that is in none. Default none.
+	TrustedProxies []netip.Prefix
 	// Origins are the origins, such as "https://app.example.com", whose pages may
 	// call functions from a browser besides the server's own: never with cookies, and
 	// never an operator route. New panics if one is malformed. Default none.
@@ -80,6 +88,7 @@ type handler struct {
 	host hostGate
 
 	memory memory // of Options.MaxMemory
+	rates  rates  // of Options.RequestsPerSecond
 }
 
 // New returns the handler of the engine's routes. It does not close the engine.
@@ -88,6 +97,7 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	h.host = hostGate{open: opts.Identify == nil, names: opts.Hosts}
 	h.opts = opts.withDefaults()
 	h.memory.left.Store(h.opts.MaxMemory)
+	h.rates.init(h.opts.RequestsPerSecond)
 	h.routeAll(h.routes())
 	return h
 }
@@ -108,6 +118,10 @@ func basePath(given string) string {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
 	setDeadlines(w)
+	if err := h.rated(r); err != nil {
+		refuse(w, 0, err)
+		return
+	}
 	if err := h.host.check(r, false); err != nil {
 		refuse(w, 0, err)
 		return

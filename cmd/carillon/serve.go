@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -26,6 +27,9 @@ type serving struct {
 	dir, listen *string
 	drain       *time.Duration
 	token       string // of operators, beside those of the store; "": none
+
+	rate    int
+	proxies []netip.Prefix
 }
 
 // serverFlags declares the flags that demo and serve have.
@@ -41,7 +45,21 @@ func serverFlags(flags *flag.FlagSet, dir string) *serving {
 func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 	s := serverFlags(flags, "./data")
 	open := flags.Bool("open-loopback", false, "let every client on this machine be an operator, without a token; for a loopback address only")
+	flags.IntVar(&s.rate, "rate", 0, "`N` requests of one client that are answered in a second; 0 is any number")
+	flags.Func("trusted-proxies", "`NETWORKS` of proxies in front, such as 10.0.0.0/8, with commas between: X-Forwarded-For then says who the client is", func(text string) error {
+		for _, word := range listOf(text) {
+			network, err := netip.ParsePrefix(word)
+			if err != nil {
+				return err
+			}
+			s.proxies = append(s.proxies, network)
+		}
+		return nil
+	})
 	return func(ctx context.Context, std stdio) error {
+		if s.rate < 0 {
+			return usageError{fmt.Errorf("--rate is %d, want 0 or more", s.rate)}
+		}
 		return s.run(ctx, std, func(addr net.Addr) (bool, error) {
 			if *open && !isLoopback(addr) {
 				return false, usageError{fmt.Errorf("--open-loopback: others than this machine can reach %s", addr)}
@@ -91,7 +109,9 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 	forget := context.AfterFunc(ctx, func() { time.AfterFunc(*s.drain, cancel) })
 	greet(std.out, ln.Addr(), *s.dir)
 	if err = s.greetOperators(std.out, eng, open); err == nil {
-		handler := server.New(eng, server.Options{Operator: operatorGate(server.Tokens(eng), s.token, open), Logger: logger})
+		handler := server.New(eng, server.Options{
+			Operator: operatorGate(server.Tokens(eng), s.token, open), Logger: logger, RequestsPerSecond: s.rate, TrustedProxies: s.proxies,
+		})
 		err = server.Serve(ctx, ln, handler, *s.drain, logger)
 	} else {
 		err = errors.Join(err, ln.Close())

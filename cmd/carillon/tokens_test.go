@@ -86,7 +86,7 @@ func TestServeMakesAToken(t *testing.T) {
 	if _, err := runs(t, "tokens", "revoke", "none", "--data", dir); exitCode(err) != dispatch.CodeNotFound.ExitCode() {
 		t.Errorf("one that there is not: %v", err)
 	}
-	s = mustServeAs(t, t.Context(), "serve", dir)
+	s = mustServeAs(t, t.Context(), "serve", dir, "--rate", "1000", "--trusted-proxies", "10.0.0.0/8, 2001:db8::/32")
 	site, _, _ = strings.Cut(s.url, "/v1/")
 	if err := crons("--token", bob); err != nil {
 		t.Errorf("with a token that was made offline: %v", err)
@@ -177,6 +177,11 @@ func TestOpenLoopbackIsForThisMachine(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it has made the directory: %v", err)
+	}
+	for _, args := range []string{"--rate -1", "--trusted-proxies 10.0.0.0/33", "--trusted-proxies 10.0.0.1", "--rate x"} {
+		if _, err := runs(t, append([]string{"serve", "--data", dir}, strings.Fields(args)...)...); exitCode(err) != 2 {
+			t.Errorf("serve %s: %v", args, err)
+		}
 	}
 	for addr, want := range map[net.Addr]bool{
 		&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}: true, &net.TCPAddr{IP: net.IPv6loopback}: true,

@@ -240,4 +240,19 @@ var doorFaults = []seededFault{
 		pkg: "server", tests: "TestHostsAreCountedByNetwork",
 		edits: []edit{{"server/conns.go", `host.Prefix(64)`, `host.Prefix(map[bool]int{false: 64, true: 128}[FAULT])`}},
 	},
+	{
+		name: "clients-unrated", what: "a client asks as often as it likes",
+		pkg: "server", tests: "TestG24_ClientsAskSoManyTimesASecond",
+		edits: []edit{{"server/rate.go", `ahead > r.burst {`, `ahead > r.burst && !FAULT {`}},
+	},
+	{
+		name: "clients-remembered", what: "every client that has ever asked is remembered",
+		pkg: "server", tests: "TestG24_ClientsAskSoManyTimesASecond",
+		edits: []edit{{"server/rate.go", `if r.recent.Len() >= maxRated {`, `if r.recent.Len() >= maxRated && !FAULT {`}},
+	},
+	{
+		name: "hops-believed", what: "a client says itself who it is",
+		pkg: "server", tests: "TestClientsBehindProxies",
+		edits: []edit{{"server/rate.go", `if !slices.ContainsFunc(trusted,`, `if !FAULT && !slices.ContainsFunc(trusted,`}},
+	},
 }
