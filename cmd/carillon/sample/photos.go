@@ -12,7 +12,7 @@ import (
 type Photo struct {
 	Name  string `json:"name"`
 	State string `json:"state"` // PhotoPending until its chain of jobs has ended
-	Text  string `json:"text"`  // what is to be seen on it, or why it is not shown
+	Text  string `json:"text"`  // what is on it, or why it is not shown
 }
 
 // The states of a photo.
