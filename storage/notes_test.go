@@ -55,7 +55,7 @@ func TestG34_NotesInTheStore(t *testing.T) {
 		t.Errorf("%d bytes are counted", n)
 	}
 	mustTx(t, a, now, func(tx *storage.Tx) {
-		if _, err := tx.EndAttempt(first, storage.End{State: storage.StatePending, Due: testNow.Add(time.Hour), Error: errOops}); err != nil {
+		if _, err := tx.EndAttempt(first, storage.End{State: storage.StatePending, Due: first.Due, Error: errOops, Interrupted: true}); err != nil {
 			t.Fatal(err)
 		}
 		save(t, tx, &first, `"late"`, false)
