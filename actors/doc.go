@@ -166,7 +166,7 @@
 //	A21 Of a lane whose pool has a rate, those claimed that have not begun, and those that have begun within the span by monotonic time, are no more than the rate says, unless it was declared anew; what of that is durable is a claim, or a start that its end has logged. Of a pool that all apps share so it is over all apps, with the permits that no job has yet (sharedrates.go).
 //	A22 A backfill that goes on has one tick that is not claimed, unless its trigger is paused or faulty; of its ticks one runs at a time (backfill.go).
 //	A23 Who waits for a job is told its end when that is durable; after a commit whose outcome is not known they look (waiters.go).
-//	A24  Of a job at most one checkpoint and one progress is written in a second, and the checkpoint that an attempt leaves with its end (notes.go).
+//	A24  Of an attempt at most one checkpoint and one progress is written in a second, and the checkpoint that it leaves with its end (notes.go).
 //
 // Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu and notes.mu are each a leaf of its own.
 package actors

@@ -11,7 +11,7 @@ import (
 	"carillon/storage"
 )
 
-// noteEvery is how far apart the checkpoints of a job are written, and so is its progress.
+// noteEvery is how far apart the checkpoints of an attempt are written, and so is its progress.
 const noteEvery = time.Second
 
 // notes are what an action notes while it runs as a job: its checkpoints, and how far it has come.

@@ -27,8 +27,8 @@ type Notes interface {
 // the job has ended as a success, canceled or expired, or other arguments have taken the place of
 // its own (JobRun.Revision).
 //
-// It is durable when Checkpoint returns, unless a checkpoint of the job was written less than a
-// second before: then it returns at once, and the latest is written when the second is over, or in
+// It is durable when Checkpoint returns, unless the attempt has written one less than a second
+// before: then it returns at once, and the latest is written when the second is over, or in
 // the commit that ends the attempt; a crash meanwhile takes it. So it may be called as often as
 // there is something to save. It is also for a handler that is told to stop, as long as it has not
 // been given up. In an action that another one runs it is the checkpoint of the job of both; in a
