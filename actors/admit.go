@@ -50,8 +50,9 @@ func (c *claimPass) admit(at storage.Lane) bool {
 		return true
 	}
 	l := laneReader{tx: c.tx, lane: at, wall: c.wall, ordered: c.pools.ordered(at.Pool)}
-	for p, from := range c.pools.begin(at) {
-		l.of[p].from = from
+	from, none := c.pools.begin(at)
+	for p := range from {
+		l.of[p].from, l.of[p].over, l.of[p].none = from[p], none[p], none[p]
 	}
 	if l.ordered {
 		return c.admitNext(&l)
@@ -59,7 +60,8 @@ func (c *claimPass) admit(at storage.Lane) bool {
 	passed, late, skipped, more, crowded := 0, 0, 0, true, false
 	c.timed = false
 	defer func() {
-		c.pools.settle(at, l.rest(), more || passed > 0, crowded || (!more || passed >= admitMost) && !c.timed, "")
+		rest, none := l.rest()
+		c.pools.settle(at, rest, none, more || passed > 0, crowded || (!more || passed >= admitMost) && !c.timed, "")
 	}()
 	for c.pools.room(at) > 0 && passed < admitMost {
 		if skipped >= skipMost {
@@ -91,7 +93,7 @@ func (c *claimPass) admit(at storage.Lane) bool {
 			c.passedBy = true
 			continue
 		}
-		if !c.claims.room(job) || !hasRoom(c.tx, c.held) {
+		if !c.hasRoom(job) {
 			l.pass(job)
 			return false
 		}
@@ -126,6 +128,7 @@ type laneReader struct {
 		rest   storage.Place // of the first job that was passed, if one was
 		passed bool
 		over   bool
+		none   bool // there are none at all
 	}
 }
 
@@ -141,6 +144,7 @@ func (l *laneReader) first(about int) (job *storage.Job, err error) {
 			if of.over = !more || bad != nil; bad != nil {
 				err = bad
 			}
+			of.none = of.over && bad == nil && len(of.jobs) == 0
 		}
 		switch {
 		case len(of.jobs) == 0:
@@ -175,10 +179,11 @@ func (l *laneReader) pass(job *storage.Job) {
 	}
 }
 
-// rest is where the jobs begin that are left, by priority.
-func (l *laneReader) rest() (from [storage.MaxPriority + 1]storage.Place) {
+// rest is where the jobs begin that are left, by priority, and of which there are none.
+func (l *laneReader) rest() (from [storage.MaxPriority + 1]storage.Place, none [storage.MaxPriority + 1]bool) {
 	for p := range l.of {
 		of := &l.of[p]
+		none[p] = of.none && !of.passed
 		switch {
 		case of.passed:
 			from[p] = of.rest
@@ -188,5 +193,5 @@ func (l *laneReader) rest() (from [storage.MaxPriority + 1]storage.Place) {
 			from[p] = of.from
 		}
 	}
-	return from
+	return from, none
 }

@@ -10,14 +10,15 @@ import (
 // permitBroker is the actor that shares the engine-wide limit of running jobs over
 // the apps. An app asks for permits when it has due work and keeps them while it
 // has; while an app waits, a permit goes back with each run that ends. A free permit
-// goes to the waiting app that has been given none for longest (G18): an app keeps
-// its place in that circle until it has all it asked for.
+// goes to an app that has none, else to the one that has been given none for longest
+// (G18): an app keeps its place in that circle until it has all it asked for.
 type permitBroker struct {
 	sys       *system
 	self      *actor.PID
 	free      int
-	waiting   list.List                // of claimants, in the order they are given permits
-	places    map[string]*list.Element // those in waiting, by the app's address
+	none      list.List                // of claimants that have no permit, in the order they are given one
+	waiting   list.List                // of the others, likewise
+	places    map[string]*list.Element // those in both, by the app's address
 	held      map[string]int           // permits of each live app, with those on their way to it
 	contended atomic.Bool              // an app waits
 }
@@ -62,7 +63,7 @@ func (g *permitBroker) Receive(c actor.Context) {
 		if at, waits := g.places[m.app.Id]; waits {
 			at.Value.(*claimant).n += m.n
 		} else {
-			g.places[m.app.Id] = g.waiting.PushBack(&m.claimant)
+			g.wait(&m.claimant)
 		}
 	case *dropAsk:
 		g.drop(m.app)
@@ -70,6 +71,10 @@ func (g *permitBroker) Receive(c actor.Context) {
 		g.free += m.n
 		if g.held[m.app.Id] -= m.n; g.held[m.app.Id] == 0 {
 			delete(g.held, m.app.Id)
+			if at, waits := g.places[m.app.Id]; waits {
+				g.drop(m.app)
+				g.wait(at.Value.(*claimant))
+			}
 		}
 	case *endPermits:
 		g.drop(m.app)
@@ -78,29 +83,41 @@ func (g *permitBroker) Receive(c actor.Context) {
 	default:
 		return
 	}
-	for g.free > 0 && g.waiting.Len() > 0 {
-		first := g.waiting.Front()
+	for g.free > 0 && len(g.places) > 0 {
+		first := g.none.Front()
+		if first == nil {
+			first = g.waiting.Front()
+		}
 		w := first.Value.(*claimant)
 		// A lone claimant gets all it asks for; of several each gets one in turn.
 		n := min(w.n, g.free)
-		if g.waiting.Len() > 1 {
+		if len(g.places) > 1 {
 			n = 1
 		}
-		if w.n -= n; w.n > 0 {
-			g.waiting.MoveToBack(first)
-		} else {
-			g.drop(w.app)
-		}
+		g.drop(w.app)
 		g.free -= n
 		g.held[w.app.Id] += n
+		if w.n -= n; w.n > 0 {
+			g.wait(w)
+		}
 		g.sys.tell(w.app, &permitsGiven{claimant{w.app, n}})
 	}
-	g.contended.Store(g.waiting.Len() > 0)
+	g.contended.Store(len(g.places) > 0)
+}
+
+// wait puts the claimant behind those that wait as it does.
+func (g *permitBroker) wait(w *claimant) {
+	if g.held[w.app.Id] == 0 {
+		g.places[w.app.Id] = g.none.PushBack(w)
+	} else {
+		g.places[w.app.Id] = g.waiting.PushBack(w)
+	}
 }
 
 // drop takes the app from those who wait, if it does.
 func (g *permitBroker) drop(app *actor.PID) {
 	if at, waits := g.places[app.Id]; waits {
+		g.none.Remove(at) // of one of the two
 		g.waiting.Remove(at)
 		delete(g.places, app.Id)
 	}

@@ -17,6 +17,10 @@ const (
 	claimBytes = 8 << 20
 )
 
+// claimsAtOnce is how many jobs are claimed in one change set: others that have much to
+// claim come in between.
+const claimsAtOnce = 128
+
 // claimPage is how many jobs one read of the sorted job bucket brings.
 const claimPage = 256
 
@@ -72,16 +76,33 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(at reading) bool {
+	if !s.mayClaim(at) {
+		return false
+	}
+	tx := s.begin(at)
+	tx.Pin()
+	var cancelings []*run
+	tx.OnCancel(s.noteCancels(&cancelings))
+	claimed := s.claimIn(tx, at)
+	if tx.Unchanged() {
+		s.rollback(tx, cancelings, nil)
+		return true
+	}
+	s.commitRuns(tx, cancelings, runChanges{claimed: claimed}, nil)
+	return true
+}
+
+// mayClaim says whether there may be a job to claim.
+func (s *scheduler) mayClaim(at reading) bool {
 	if s.pools.anyOpens() {
 		s.walks[ofPools].look(at.wall)
 	}
-	if !s.phase().begins() || s.uncorrected() || !s.walks.ready(at.wall) || s.controls().app != nil {
-		return false
-	}
-	c := claimPass{scheduler: s, tx: s.begin(at), wall: at.wall}
-	c.tx.Pin()
-	var cancelings []*run
-	c.tx.OnCancel(s.noteCancels(&cancelings))
+	return s.phase().begins() && !s.uncorrected() && s.walks.ready(at.wall) && s.controls().app == nil
+}
+
+// claimIn claims the jobs that are due soon, as far as the transaction has room.
+func (s *scheduler) claimIn(tx *storage.Tx, at reading) []*run {
+	c := claimPass{scheduler: s, tx: tx, wall: at.wall}
 	c.suspects, c.most = s.suspects()
 	for p := storage.MinPriority; p <= storage.MaxPriority; p++ {
 		if c.walk = &s.walks[p]; !c.ready(at.wall) {
@@ -101,15 +122,10 @@ func (s *scheduler) claimDue(at reading) bool {
 		s.pools.rouse(storage.Place{})
 		s.walks.lookAgain(c.wall)
 	}
-	if c.tx.Unchanged() {
-		s.rollback(c.tx, cancelings, nil)
-		return true
-	}
 	for _, r := range c.claimed {
 		s.runs.add(r)
 	}
-	s.commitRuns(c.tx, cancelings, runChanges{claimed: c.claimed}, nil)
-	return true
+	return c.claimed
 }
 
 // claimPass is one walk through the jobs that are due soon.
@@ -124,6 +140,11 @@ type claimPass struct {
 	suspects, most int            // that are claimed, and may be
 	held           int            // jobs that were held
 	again          bool           // another job may have waited for one that is gone
+}
+
+// hasRoom says whether the job may be claimed, or held, in this pass.
+func (c *claimPass) hasRoom(job *storage.Job) bool {
+	return len(c.claimed) < claimsAtOnce && c.claims.room(job) && hasRoom(c.tx, c.held)
 }
 
 // passMost bounds how many jobs a walk looks at that wait elsewhere, before the app's
@@ -178,7 +199,7 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 				pass(job) // it expires
 				continue
 			}
-			if job.Due.Add(-c.eng.opts.ClaimAhead).After(c.wall) || !c.claims.room(job) || !hasRoom(c.tx, c.held) {
+			if job.Due.Add(-c.eng.opts.ClaimAhead).After(c.wall) || !c.hasRoom(job) {
 				stop(job.Place())
 				c.keep(job, c.claimAt(job))
 				more = false

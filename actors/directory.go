@@ -410,7 +410,7 @@ func (p *supervisor) Receive(c actor.Context) {
 	}
 	sys := p.app.eng.sys
 	spawn := func(name string, producer func() actor.Actor) *actor.PID {
-		member := sys.gate.Member(p.app.ref.awaited)
+		member := sys.gate.Member(&p.app.share, p.app.ref.awaited)
 		p.app.members = append(p.app.members, member)
 		pid, err := c.SpawnNamed(sys.memberProps(name, member, producer), name)
 		if err != nil {

@@ -26,7 +26,10 @@ func (c *claimPass) admitNext(l *laneReader) bool {
 	var ahead storage.JobID
 	waits, stalled := true, false
 	c.timed = false
-	defer func() { c.pools.settle(l.lane, l.rest(), waits, stalled && !c.timed, ahead) }()
+	defer func() {
+		rest, none := l.rest()
+		c.pools.settle(l.lane, rest, none, waits, stalled && !c.timed, ahead)
+	}()
 	for i := 0; i < admitMost && c.pools.room(l.lane) > 0; i++ {
 		job, turn, err := c.next(l)
 		if err != nil {
@@ -45,7 +48,7 @@ func (c *claimPass) admitNext(l *laneReader) bool {
 		case job.State == storage.StateHeld || job.Due.After(c.wall) || job.TooLate(c.wall) || c.functionPaused(job) != nil:
 			ahead, stalled = job.ID, true // until it has gone, is due, or is resumed
 			return true
-		case !c.claims.room(job) || !hasRoom(c.tx, c.held):
+		case !c.hasRoom(job):
 			return false
 		}
 		if c.pools.isShared(l.lane.Pool) && c.isCrowded(job) {

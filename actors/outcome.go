@@ -85,13 +85,15 @@ func (s *scheduler) giveUp(r *run) {
 }
 
 // applyEnded writes down what became of jobs whose runs have ended, in one change
-// set: of the first of them, as many as it has room for.
+// set: of the first of them, as many as it has room for. It claims what is due as well:
+// those that have waited for the permits of the ended ones need not wait for another commit.
 func (s *scheduler) applyEnded() {
 	ended := s.ended
 	at := s.eng.clock.look()
 	tx := s.begin(at)
 	tx.Pin()
-	var over []*run
+	var cancelings, over []*run
+	tx.OnCancel(s.noteCancels(&cancelings))
 	n := 0
 	for ; n < len(ended) && hasRoom(tx, n); n++ {
 		end := ended[n]
@@ -128,7 +130,12 @@ func (s *scheduler) applyEnded() {
 	for _, r := range over {
 		s.forgetRun(r)
 	}
-	s.commitRuns(tx, nil, runChanges{ended: over}, nil)
+	s.leaveOrder(tx.Left())
+	changes := runChanges{ended: over}
+	if len(s.ended) == 0 && s.mayClaim(at) {
+		changes.claimed = s.claimIn(tx, at)
+	}
+	s.commitRuns(tx, cancelings, changes, nil)
 }
 
 // outcome says what follows from how a run ended. A retry waits by the wall,

@@ -40,6 +40,7 @@ type lane struct {
 	ahead   storage.JobID // of an ordered lane: the job that they wait for; "" if none is known
 
 	from [storage.MaxPriority + 1]storage.Place // by priority: no job that waits lies before it
+	none [storage.MaxPriority + 1]bool          // nor behind it, until one arrives
 
 	starts startLog
 }
@@ -83,22 +84,24 @@ func (ps *pools) arrive(job *storage.Job) {
 	if from := &l.from[job.Priority]; job.Place().Less(*from) {
 		*from = job.Place()
 	}
+	l.none[job.Priority] = false
 	l.waits, l.stalled = true, false
 }
 
-// begin is where the jobs of the lane begin.
-func (ps *pools) begin(at storage.Lane) [storage.MaxPriority + 1]storage.Place {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	return ps.at(at).from
-}
-
-// settle notes what is left of a lane after it was looked through.
-func (ps *pools) settle(at storage.Lane, from [storage.MaxPriority + 1]storage.Place, waits, stalled bool, ahead storage.JobID) {
+// begin is where the jobs of the lane begin, by priority, and of which there are none.
+func (ps *pools) begin(at storage.Lane) (from [storage.MaxPriority + 1]storage.Place, none [storage.MaxPriority + 1]bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	l := ps.at(at)
-	l.from = from
+	return l.from, l.none
+}
+
+// settle notes what is left of a lane after it was looked through.
+func (ps *pools) settle(at storage.Lane, from [storage.MaxPriority + 1]storage.Place, none [storage.MaxPriority + 1]bool, waits, stalled bool, ahead storage.JobID) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	l := ps.at(at)
+	l.from, l.none = from, none
 	l.waits, l.stalled = waits, waits && stalled
 	if ps.isShared(at.Pool) {
 		ps.shared.giveBack(ps.app, at, l.waits && !l.stalled)
@@ -213,7 +216,7 @@ func (ps *pools) rouse(from storage.Place) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, l := range ps.lanes {
-		l.stalled = false
+		l.stalled, l.none = false, [storage.MaxPriority + 1]bool{}
 		for p := range l.from {
 			if from.Less(l.from[p]) {
 				l.from[p] = from

@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -218,6 +219,48 @@ func TestG27_APermitComesBack(t *testing.T) {
 		h.Advance(time.Minute)
 		if k.count("next cancel") != 1 {
 			t.Errorf("after a cancel the next job did not begin")
+		}
+	})
+}
+
+// TestG31_APriorityThatHadNoJobs: a pool that was found without jobs of a priority is looked
+// at again when one comes.
+func TestG31_APriorityThatHadNoJobs(t *testing.T) {
+	k := newKit()
+	pool := dispatch.NewPool("one", 1)
+	work := k.worker("t:work", dispatch.InPool(pool))
+	actorstest.Run(t, actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}}, func(h *actorstest.Harness) {
+		for _, name := range []string{"a", "b", "c"} {
+			mustAfter(t, h, "acme", 0, work.With(name))
+		}
+		h.Advance(1100 * time.Millisecond) // b runs, and c waits
+		for p := storage.MinPriority; p <= storage.MaxPriority; p++ {
+			mustAfter(t, h, "acme", 0, work.With(fmt.Sprint(p)), dispatch.Priority(p))
+		}
+		h.Drain()
+		if got := k.args("work "); got != "a b 1 c 2 3 4" {
+			t.Errorf("%q have begun, want a b 1 c 2 3 4", got)
+		}
+	})
+}
+
+// TestG27_ARetryOfAPoolIsClaimedOnce: an attempt that fails leaves a job that is due at once,
+// in the change set that looks for what may begin.
+func TestG27_ARetryOfAPoolIsClaimedOnce(t *testing.T) {
+	k := newKit()
+	pool := dispatch.NewPool("stripe", 1)
+	fail := k.action("t:fail", func(ctx *dispatch.ActionCtx, name string) error {
+		k.note("fail "+name, ctx.Job)
+		return errors.New("not yet")
+	}, dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 3}), dispatch.InPool(pool))
+	actorstest.Run(t, actors.Options{Functions: k.reg, Pools: []*dispatch.Pool{pool}, Logger: quiet}, func(h *actorstest.Harness) {
+		for _, name := range []string{"a", "b"} {
+			mustAfter(t, h, "acme", time.Second, fail.With(name))
+		}
+		h.Advance(time.Minute)
+		h.Drain()
+		if got := k.args("fail "); got != "a b a b a b" {
+			t.Errorf("%q have begun, want three attempts of each, by turns: one that is tried again is due later", got)
 		}
 	})
 }

@@ -75,7 +75,8 @@ type appState struct {
 	ref         *appRef
 	scheduler   *actor.PID
 	runner      *actor.PID
-	members     []*pool.Member // of those two
+	members     []*pool.Member // of those two; the SchedulerActor's is the last
+	share       pool.Share     // of the processor
 	outstanding atomic.Int64   // change sets submitted and not answered
 	queued      atomic.Int64   // what those weigh (storage.Tx.Weight)
 	full        atomic.Bool    // the SchedulerActor waits for that to be less than maxQueued
@@ -229,6 +230,7 @@ func (s *scheduler) step() {
 	s.followControls()
 work:
 	for s.holder == nil && s.phase().read() {
+		s.members[len(s.members)-1].Step() // a herd of others may have become due
 		switch {
 		case s.yields && len(s.queue) > 0:
 			s.yields = false

@@ -33,10 +33,14 @@ func (s *scheduler) nextTurn() {
 		s.operate(op)
 		return
 	}
+	most := batchTurns
+	if r := s.queue[0].inv.job; r != nil && r.job.Pool != "" {
+		most = poolTurns
+	}
 	// Deadlines do not decrease within a batch, so one timer armed for the first turn
 	// covers all.
 	n := 1
-	for n < min(len(s.queue), batchTurns) && s.queue[n].op == nil && s.queue[n].inv.timeout >= s.queue[n-1].inv.timeout {
+	for n < min(len(s.queue), most) && s.queue[n].op == nil && s.queue[n].inv.timeout >= s.queue[n-1].inv.timeout {
 		n++
 	}
 	r := newTurnBatch(s.appState, s.queue[:n])

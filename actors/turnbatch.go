@@ -12,8 +12,12 @@ import (
 
 // batchTurns and batchSpan bound how many turns a batch has, and for how long it
 // holds the turn, so that the app's other operations wait no longer than that.
+//
+// One that begins with a job of a pool has poolTurns at most: the jobs that wait for its permits
+// are claimed when it has ended, and their claims are on the way to the disk during the next.
 const (
 	batchTurns = 64
+	poolTurns  = 16
 	batchSpan  = 2 * time.Millisecond
 )
 
@@ -192,6 +196,7 @@ func (r *turnBatch) lose() *turn {
 
 // finishBatch takes note of what a batch has done, and finishes what it has left.
 func (s *scheduler) finishBatch(r *turnBatch) {
+	s.eng.sys.gate.Spend(&s.share, time.Since(r.began))
 	for _, job := range r.untimely {
 		if s.runs.get(job.job.ID) == job && !s.runs.isOver(job) {
 			s.runs.mustMove(job, turnTooSoon)

@@ -252,8 +252,8 @@ func locate(get func([]byte) ([]byte, error), keys keyspace, id JobID) (p place,
 
 // Claim records, durably once committed, that an attempt of the pending job is
 // about to begin. The transaction must have read the job by Due, or inserted it,
-// and it must not be claimed already. ok is false if it is not in the bucket any
-// more: the transaction itself has canceled it.
+// and it must not be claimed by an earlier one. ok is false if the transaction itself
+// has canceled it, so that it is not in the bucket any more, or has claimed it.
 func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	if err := tx.lockTop(); err != nil {
 		return false, err
@@ -265,8 +265,12 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 	if w, known := tx.written(string(tx.app.keys.place(tagQueue, job.place))); known && w.deleted {
 		return false, nil
 	}
+	key := tx.app.keys.place(tagClaim, job.place)
+	if w, known := tx.written(string(key)); known && !w.deleted {
+		return false, nil
+	}
 	job.claim = tx.app.vol.claims.next()
-	tx.put(tx.app.keys.place(tagClaim, job.place), encodeClaim(job.claim, job.Attempts+1, tx.now))
+	tx.put(key, encodeClaim(job.claim, job.Attempts+1, tx.now))
 	tx.removeLanes(job)
 	tx.top().counts.claimed++
 	return true, nil

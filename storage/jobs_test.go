@@ -537,6 +537,25 @@ func TestChosenIDIsFreeAgainWhenItsJobHasFinished(t *testing.T) {
 	}
 }
 
+// TestG27_AJobIsClaimedOnce: a transaction that has claimed a job, and comes upon it again,
+// is told that there is nothing to claim.
+func TestG27_AJobIsClaimedOnce(t *testing.T) {
+	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{NoSync: true}), "acme")
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		job := mustClaim(t, tx, mustInsert(t, tx.JobWriter(), storage.Job{}))
+		again := job
+		if ok, err := tx.Claim(&again); ok || err != nil {
+			t.Errorf("claimed again: %t, %v", ok, err)
+		}
+		if _, err := tx.EndAttempt(job, storage.End{State: storage.StatePending, Due: testNow, Error: &storage.JobError{Code: "internal", Message: "oops"}}); err != nil {
+			t.Errorf("the claim that stands is %v", err)
+		}
+		if job := mustClaim(t, tx, job.ID); job.Attempts != 1 {
+			t.Errorf("after its end the job is claimed for attempt %d, want the second", job.Attempts+1)
+		}
+	})
+}
+
 // TestG10_OnlyAClaimedJobEnds: an attempt whose claim is gone cannot end, however
 // old the copy of the job is that its holder has, and however long the end of
 // the claim has been durable (S5): a canceled job does not become a success.

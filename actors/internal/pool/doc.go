@@ -22,6 +22,9 @@
 //	P4  No more members of a gate run at once than it has permits.
 //	P5  A member that a caller waits for passes the others, yet each lane moves: the
 //	    two take turns.
-//	P6  A member with much to do lets those that wait go first, every few messages.
+//	P6  A member with much to do lets those that wait go first, every few messages, and
+//	    every millisecond.
 //	P7  However a member's run ends, its permit goes on.
+//	P8  Of the members that no caller waits for the one enters first whose app has used
+//	    the least of the processor; an app that was idle has saved nothing by that.
 package pool

@@ -1,9 +1,11 @@
 package pool
 
 import (
+	"container/heap"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Gate bounds how many of its members run at once. Without it ten thousand that are
@@ -11,7 +13,8 @@ import (
 // for a round of all of them.
 //
 // Members wait in two lanes that take turns (P5): those with a caller that waits for
-// them in the urgent one, all others in the patient one.
+// them in the urgent one, in the order they came, all others in the patient one, whoever has
+// used the least of the processor first.
 //
 //	           permit ┌──── step aside ────┐
 //	Schedule ──┬─────►│ running ──► ended  │
@@ -23,18 +26,41 @@ type Gate struct {
 	mu      sync.Mutex
 	permits int // free ones; 0 while a member waits
 	urgent  lane
-	patient lane
-	turn    bool         // the next permit is for the patient lane
-	waiting atomic.Int32 // in both lanes
+	patient fairLane
+	now     time.Duration // what the last that the patient lane let in had used
+	turn    bool          // the next permit is for the patient lane
+	waiting atomic.Int32  // in both lanes
+}
+
+// Share is what the members of one app have used of the processor together, for the
+// gate to be fair by. It counts no time before they came to wait among others: who was
+// idle has saved nothing.
+type Share struct{ used time.Duration } // guarded by gate.mu
+
+// Spend adds what was used outside the gate.
+func (g *Gate) Spend(s *Share, d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.used += d
 }
 
 // lane is the members that wait, in the order they came.
 type lane struct{ places []place }
 
+// fairLane is the members that wait, by what they had used when they came, and in that
+// order among equals.
+type fairLane struct {
+	places  []place
+	arrived uint64
+}
+
 // place is that of a member. It is void if the member has had another one since.
 type place struct {
 	member *Member
 	number uint64
+
+	used    time.Duration // of a fairLane
+	arrived uint64
 }
 
 // NewGate returns a gate in front of the pool, for about as many at a time as keep
@@ -46,10 +72,12 @@ func newGate(p *Pool, permits int) *Gate { return &Gate{pool: p, permits: permit
 // Member is the dispatcher of one actor behind the gate.
 type Member struct {
 	gate   *Gate
+	share  *Share
 	urgent func() bool
 	start  func() // m.run, bound once
 	fn     func()
 	steps  int           // since it was last let in
+	since  time.Time     // it was
 	resume chan struct{} // lets it go on after it has stepped aside
 
 	parked atomic.Bool // in the patient lane
@@ -57,13 +85,17 @@ type Member struct {
 	aside  bool        // it waits in the middle of a run; guarded by gate.mu
 }
 
-// stepsAtOnce is how many messages a member handles before it steps aside for others.
-const stepsAtOnce = 16
+// stepsAtOnce is how many messages a member handles before it steps aside for others, and
+// spanAtOnce for how long, if it is asked after each part of what it does.
+const (
+	stepsAtOnce = 16
+	spanAtOnce  = time.Millisecond
+)
 
-// Member returns a new member. urgent says whether a caller waits for it; it is
-// called from any goroutine and must not block.
-func (g *Gate) Member(urgent func() bool) *Member {
-	m := &Member{gate: g, urgent: urgent}
+// Member returns a new member that uses the share. urgent says whether a caller waits for
+// it; it is called from any goroutine and must not block.
+func (g *Gate) Member(share *Share, urgent func() bool) *Member {
+	m := &Member{gate: g, share: share, urgent: urgent}
 	m.start = m.run
 	return m
 }
@@ -81,24 +113,25 @@ func (m *Member) Schedule(fn func()) {
 }
 
 func (m *Member) run() {
-	m.steps = 0
-	defer m.gate.release()
+	m.steps, m.since = 0, time.Now()
+	defer m.gate.release(m)
 	m.fn()
 }
 
-// Step is called by what runs behind the gate before each message. It blocks while
-// it is the turn of others.
+// Step is called by what runs behind the gate before each message, and each part of
+// one. It blocks while it is the turn of others.
 func (m *Member) Step() {
-	if m.steps++; m.steps <= stepsAtOnce || m.gate.waiting.Load() == 0 {
+	m.steps++
+	if m.gate.waiting.Load() == 0 || m.steps <= stepsAtOnce && time.Since(m.since) < spanAtOnce {
 		return
 	}
-	m.steps = 0
 	if m.resume == nil {
 		m.resume = make(chan struct{}, 1)
 	}
 	if !m.gate.stepAside(m) {
 		<-m.resume
 	}
+	m.steps, m.since = 0, time.Now()
 }
 
 // Hurry moves a member that waits to the urgent lane: a caller waits for it now.
@@ -122,6 +155,7 @@ func (g *Gate) acquire(m *Member, aside bool) bool {
 	defer g.mu.Unlock()
 	if g.permits > 0 {
 		g.permits--
+		m.share.used = max(m.share.used, g.now)
 		return true
 	}
 	g.wait(m, aside)
@@ -138,6 +172,7 @@ func (g *Gate) wait(m *Member, aside bool) {
 		g.urgent.push(m)
 		return
 	}
+	m.share.used = max(m.share.used, g.now)
 	g.patient.push(m)
 }
 
@@ -145,6 +180,7 @@ func (g *Gate) wait(m *Member, aside bool) {
 // other waits, and the member keeps the permit.
 func (g *Gate) stepAside(m *Member) bool {
 	g.mu.Lock()
+	m.share.used += time.Since(m.since)
 	next := g.next()
 	if next == nil {
 		g.mu.Unlock()
@@ -157,9 +193,10 @@ func (g *Gate) stepAside(m *Member) bool {
 	return false
 }
 
-// release passes a permit on, or gives it back.
-func (g *Gate) release() {
+// release passes the permit of the member on, or gives it back.
+func (g *Gate) release(m *Member) {
 	g.mu.Lock()
+	m.share.used += time.Since(m.since)
 	next := g.next()
 	if next == nil {
 		g.permits++
@@ -173,21 +210,32 @@ func (g *Gate) release() {
 
 // next takes the first of the lane whose turn it is, or else of the other.
 func (g *Gate) next() *Member {
-	first, second := &g.urgent, &g.patient
+	var m *Member
 	if g.turn {
-		first, second = second, first
-	}
-	m := first.pop()
-	if m == nil {
-		if m = second.pop(); m == nil {
-			return nil
+		if m = g.takePatient(); m == nil {
+			m = g.urgent.pop()
+		} else {
+			g.turn = false
 		}
 	} else {
-		g.turn = !g.turn
+		if m = g.urgent.pop(); m == nil {
+			m = g.takePatient()
+		} else {
+			g.turn = true
+		}
+	}
+	if m == nil {
+		return nil
 	}
 	g.waiting.Add(-1)
 	m.parked.Store(false)
 	m.number++
+	return m
+}
+
+func (g *Gate) takePatient() *Member {
+	m, used := g.patient.pop()
+	g.now = max(g.now, used)
 	return m
 }
 
@@ -208,7 +256,7 @@ func (g *Gate) begin(m *Member) {
 	}
 }
 
-func (l *lane) push(m *Member) { l.places = append(l.places, place{m, m.number}) }
+func (l *lane) push(m *Member) { l.places = append(l.places, place{member: m, number: m.number}) }
 
 // pop takes the first away; nil if none waits.
 func (l *lane) pop() *Member {
@@ -223,4 +271,44 @@ func (l *lane) pop() *Member {
 		}
 	}
 	return nil
+}
+
+func (l *fairLane) push(m *Member) {
+	l.arrived++
+	heap.Push(l, place{m, m.number, m.share.used, l.arrived})
+}
+
+// pop takes the first away, and says what it had used; nil if none waits.
+func (l *fairLane) pop() (*Member, time.Duration) {
+	for len(l.places) > 0 {
+		if p := heap.Pop(l).(place); p.number == p.member.number {
+			return p.member, p.used
+		}
+	}
+	l.places = nil
+	return nil, 0
+}
+
+// Len implements heap.Interface, as the methods that follow do.
+func (l *fairLane) Len() int { return len(l.places) }
+
+// Less says which place is before the other.
+func (l *fairLane) Less(i, j int) bool {
+	a, b := &l.places[i], &l.places[j]
+	return a.used < b.used || a.used == b.used && a.arrived < b.arrived
+}
+
+// Swap exchanges two places.
+func (l *fairLane) Swap(i, j int) { l.places[i], l.places[j] = l.places[j], l.places[i] }
+
+// Push adds a place at the end.
+func (l *fairLane) Push(p any) { l.places = append(l.places, p.(place)) }
+
+// Pop takes the last place away.
+func (l *fairLane) Pop() any {
+	last := len(l.places) - 1
+	p := l.places[last]
+	l.places[last] = place{}
+	l.places = l.places[:last]
+	return p
 }

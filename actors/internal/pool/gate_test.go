@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // crowd is some members of one gate, and what they have done.
@@ -27,7 +28,7 @@ func inBubble(t *testing.T, permits int, fn func(*testing.T, *crowd)) {
 // begin has a member of that name run until the channel is closed.
 func (c *crowd) begin(name string, urgent bool) (m *Member, end chan struct{}) {
 	end = make(chan struct{})
-	m = c.gate.Member(func() bool { return urgent })
+	m = c.gate.Member(new(Share), func() bool { return urgent })
 	m.Schedule(func() {
 		c.running.Add(1)
 		c.entered = append(c.entered, name)
@@ -116,12 +117,82 @@ func TestGateHurriesOneThatWaits(t *testing.T) {
 	})
 }
 
+// P8: of those that wait patiently who has used less of the processor enters first, whether
+// that was behind the gate or not. Who was idle has saved nothing by that.
+func TestGateLetsInWhoHasUsedTheLeast(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, c *crowd) {
+		shares := map[string]*Share{"noisy": {}, "outside": {}, "quiet": {}, "late": {}}
+		begin := func(name string) (end chan struct{}) {
+			end = make(chan struct{})
+			c.gate.Member(shares[name], func() bool { return false }).Schedule(func() {
+				c.entered = append(c.entered, name)
+				<-end
+			})
+			synctest.Wait()
+			return end
+		}
+		first := begin("noisy")
+		time.Sleep(5 * time.Millisecond)
+		c.gate.Spend(shares["outside"], 2*time.Millisecond)
+		close(first)
+		synctest.Wait()
+		var ends []chan struct{}
+		for _, name := range []string{"quiet", "noisy", "outside", "quiet"} { // the first has the permit
+			ends = append(ends, begin(name))
+		}
+		ends = append(ends[:1], ends[3], ends[2], ends[1])
+		for _, end := range ends {
+			close(end)
+			synctest.Wait()
+		}
+		c.mustHaveEntered("noisy", "quiet", "quiet", "outside", "noisy")
+		holder := begin("outside")
+		last := []chan struct{}{begin("noisy"), begin("late")}
+		for _, end := range append(last, holder) {
+			close(end)
+		}
+		c.mustHaveEntered("noisy", "quiet", "quiet", "outside", "noisy", "outside", "noisy", "late")
+	})
+}
+
+// P6: a member that has run for long steps aside between the parts of what it does.
+func TestGateMembersStepAsideInTime(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, c *crowd) {
+		parts := make(chan struct{})
+		done := 0
+		busy := c.gate.Member(new(Share), func() bool { return false })
+		busy.Schedule(func() {
+			for range parts {
+				busy.Step()
+				done++
+			}
+		})
+		synctest.Wait()
+		_, end := c.begin("other", false)
+		time.Sleep(spanAtOnce - 1)
+		parts <- struct{}{}
+		c.mustRun(0)
+		time.Sleep(1)
+		parts <- struct{}{}
+		c.mustRun(1)
+		if done != 1 {
+			t.Errorf("%d parts were done, want one before it stood aside", done)
+		}
+		close(end)
+		c.mustRun(0)
+		if done != 2 {
+			t.Errorf("%d parts were done, want both", done)
+		}
+		close(parts)
+	})
+}
+
 // P6: a member with much to do steps aside for those that wait, at the bound and not
 // before, and goes on after them.
 func TestGateMembersStepAside(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *crowd) {
 		step := make(chan struct{})
-		busy := c.gate.Member(func() bool { return false })
+		busy := c.gate.Member(new(Share), func() bool { return false })
 		steps := 0
 		busy.Schedule(func() {
 			for range step {
@@ -155,7 +226,7 @@ func TestGateMembersStepAside(t *testing.T) {
 // P7: a panic, and the end of the goroutine, give the permit back.
 func TestGateOutlivesWhatRuns(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *crowd) {
-		m := c.gate.Member(func() bool { return false })
+		m := c.gate.Member(new(Share), func() bool { return false })
 		func() {
 			defer func() { _ = recover() }()
 			m.gate.acquire(m, false)

@@ -39,6 +39,7 @@ var (
 
 	noise  = dispatch.InternalMutation[Payload, dispatch.None]("bench:noise")
 	noop   = dispatch.InternalMutation[Payload, dispatch.None]("bench:noop")
+	send   = dispatch.InternalAction[Payload, dispatch.None]("bench:send")
 	fill   = dispatch.InternalMutation[int, []storage.ID[Doc]]("bench:fill")
 	update = dispatch.Mutation[target, int]("bench:update")
 	act    = dispatch.Mutation[target, int]("bench:act")
@@ -65,6 +66,10 @@ func functions(started func(due time.Time)) *dispatch.Registry {
 		return largeResult, nil
 	})
 	noise.Handle(reg, func(*dispatch.MutationCtx, Payload) (dispatch.None, error) { return dispatch.None{}, nil })
+	send.Handle(reg, func(ctx *dispatch.ActionCtx, _ Payload) (dispatch.None, error) {
+		started(ctx.Job.ScheduledFor)
+		return dispatch.None{}, nil
+	})
 	fill.Handle(reg, func(ctx *dispatch.MutationCtx, n int) ([]storage.ID[Doc], error) {
 		ids := make([]storage.ID[Doc], n)
 		for i := range ids {

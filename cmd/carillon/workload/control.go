@@ -26,14 +26,17 @@ var (
 func control(ctx context.Context, r *Harness) error {
 	for _, way := range []struct {
 		name string
+		call func(Payload) dispatch.Call
 		opts []dispatch.RunOption
 	}{
-		{"", nil},
-		{"-64", []dispatch.RunOption{dispatch.InPool(pool64)}},
-		{"-1", []dispatch.RunOption{dispatch.InPool(pool1)}},
+		{"", noop.With, nil},
+		{"-64", noop.With, []dispatch.RunOption{dispatch.InPool(pool64)}},
+		{"-1", noop.With, []dispatch.RunOption{dispatch.InPool(pool1)}},
+		{"-actions", send.With, nil},
+		{"-actions-64", send.With, []dispatch.RunOption{dispatch.InPool(pool64)}},
 	} {
 		err := r.drained(ctx, r.name+way.name, manyJobs, func(q Queue, ctx context.Context, jobs []Job) error {
-			return q.(*engine).batch(ctx, 0, noop.With, jobs, way.opts...)
+			return q.(*engine).batch(ctx, 0, way.call, jobs, way.opts...)
 		})
 		if err != nil {
 			return err

@@ -42,7 +42,7 @@ var clockFaults = []seededFault{
 `, `	case FAULT && s.claimDue(s.eng.clock.look()):
 	case (!FAULT || s.runs.len() == 0) && s.correct():
 `},
-			{"actors/claims.go", `if !s.phase().begins() || s.uncorrected() || !s.walks`, `if !s.phase().begins() || s.uncorrected() && !FAULT || !s.walks`},
+			{"actors/claims.go", `s.phase().begins() && !s.uncorrected() && s.walks`, `s.phase().begins() && (!s.uncorrected() || FAULT) && s.walks`},
 			{"actors/release.go", `s.phase().begins() && !s.uncorrected() {`, `s.phase().begins() && (!s.uncorrected() || FAULT) {`},
 		},
 	},

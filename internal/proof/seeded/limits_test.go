@@ -4,6 +4,42 @@ package seeded_test
 // follows a renamed function (G29).
 var limitsFaults = []seededFault{
 	{
+		name: "permit-to-who-has-some", what: "an app that has no permit waits behind those that have some",
+		pkg: "actors", tests: "TestG18_AnAppWithoutAPermitComesFirst",
+		edits: []edit{{"actors/broker.go", `	if g.held[w.app.Id] == 0 {`, `	if g.held[w.app.Id] == 0 && !FAULT {`}},
+	},
+	{
+		name: "gate-by-arrival", what: "apps have their turn in the order they come, however much they have used",
+		pkg: "actors/internal/pool", tests: "TestGateLetsInWhoHasUsedTheLeast",
+		edits: []edit{{"actors/internal/pool/gate.go", `	return a.used < b.used || a.used == b.used && a.arrived < b.arrived`, `	return a.used < b.used && !FAULT || (FAULT || a.used == b.used) && a.arrived < b.arrived`}},
+	},
+	{
+		name: "idleness-saved-up", what: "an app that was idle for long comes before all others for as long",
+		pkg: "actors/internal/pool", tests: "TestGateLetsInWhoHasUsedTheLeast",
+		edits: []edit{{"actors/internal/pool/gate.go", `	m.share.used = max(m.share.used, g.now)
+	g.patient.push(m)`, `	if !FAULT {
+		m.share.used = max(m.share.used, g.now)
+	}
+	g.patient.push(m)`}},
+	},
+	{
+		name: "gate-by-messages-only", what: "an app steps aside after some messages only, however long each takes",
+		pkg: "actors/internal/pool", tests: "TestGateMembersStepAsideInTime",
+		edits: []edit{{"actors/internal/pool/gate.go", `time.Since(m.since) < spanAtOnce {`, `(FAULT || time.Since(m.since) < spanAtOnce) {`}},
+	},
+	{
+		name: "claimed-twice", what: "a job is claimed twice in the change set that it is put back in",
+		pkg: "storage", tests: "TestG27_AJobIsClaimedOnce",
+		edits: []edit{{"storage/jobs.go", `	if w, known := tx.written(string(key)); known && !w.deleted {
+		return false, nil`, `	if w, known := tx.written(string(key)); known && !w.deleted && !FAULT {
+		return false, nil`}},
+	},
+	{
+		name: "lane-empty-for-ever", what: "a priority of a pool that had no jobs is not looked at again",
+		pkg: "actors", tests: "TestG31_APriorityThatHadNoJobs",
+		edits: []edit{{"actors/pools.go", `	l.none[job.Priority] = false`, `	l.none[job.Priority] = l.none[job.Priority] && FAULT`}},
+	},
+	{
 		name: "arg-bytes-off", what: "the arguments of an app's jobs may be of any size together",
 		pkg: "actors", tests: "TestG18_ArgBytes",
 		edits: []edit{{"storage/argbytes.go", `	if args <= 0 || n+int64(args) <= most {`, `	if args <= 0 || n+int64(args) <= most || FAULT {`}},
