@@ -246,7 +246,7 @@ func (p *planner) withdrawBackfill(w storage.JobWriter, t *storage.Trigger, reas
 	case err != nil || !ok:
 		return err
 	case job.Attempts > 0:
-		_, err := w.CancelJob(held)
+		_, err := p.cancelBegun(w, t, held)
 		return err
 	}
 	if _, _, err := w.DropHeld(held); err != nil {

@@ -242,3 +242,47 @@ func TestG19_ByDefaultATickIsRetriedBeforeTheNextSlotOnly(t *testing.T) {
 		})
 	}
 }
+
+// A retry that is canceled since its trigger goes on without it is the last end that the trigger
+// tells of: one that the next tick replaces, and one that an edit drops when it is claimed, or
+// while it is held.
+func TestG20_ACanceledRetryIsTheLastEndOfItsTrigger(t *testing.T) {
+	for name, end := range map[string]func(r *cronHarness, def dispatch.Trigger){
+		"replaced": func(r *cronHarness, _ dispatch.Trigger) { r.Advance(8 * time.Second) },
+		"edited while it is claimed": func(r *cronHarness, def dispatch.Trigger) {
+			r.Advance(5*time.Second - 20*time.Millisecond)
+			def.Schedule = cron.Expr("*/7 * * * * *")
+			r.must(r.crons("acme").Update(def))
+		},
+		"edited while it is held": func(r *cronHarness, def dispatch.Trigger) {
+			r.Reconfigure(func(o *actors.Options) {
+				o.Functions = r.functions()
+				o.Functions.Without(cronFlaky.Path())
+			})
+			r.Advance(8 * time.Second)
+			def.Schedule = cron.Expr("*/7 * * * * *")
+			r.must(r.crons("acme").Update(def))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withCrons(t, actors.Options{}, func(r *cronHarness) {
+				r.fails = func(beat) error { return dispatch.Errorf(dispatch.CodeUnavailable, "down") }
+				def := everyTen(cronFlaky.With("w"), storage.OverlapReplace)
+				def.Retry = &dispatch.RetryPolicy{MaxAttempts: 5, Base: 7 * time.Second}
+				if name == "replaced" {
+					def.Retry.Base = time.Hour
+				}
+				r.create("acme", def)
+				r.Advance(12 * time.Second)
+				tick := r.log("acme", "ten")[0].Job
+				end(r, def)
+				if job := r.Job("acme", tick); job.State != storage.StateCanceled {
+					t.Fatalf("the tick is %s", job.State)
+				}
+				if info := r.info("acme", "ten"); info.LastJob != tick || info.LastState != storage.StateCanceled || info.LastError == nil {
+					t.Errorf("the last end is that of job %q: %s, %+v", info.LastJob, info.LastState, info.LastError)
+				}
+			})
+		})
+	}
+}

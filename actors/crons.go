@@ -229,11 +229,16 @@ func copyState(to, from *storage.Trigger) {
 	to.Paused, to.PauseReason, to.Fault = from.Paused, from.PauseReason, from.Fault
 	to.CreatedAt, to.Seq, to.Anchor = from.CreatedAt, from.Seq, from.Anchor
 	to.Next, to.NextJob, to.Decided = from.Next, from.NextJob, from.Decided
+	copyEnds(to, from)
+	to.HeldJob, to.Started, to.Marks, to.Spent = from.HeldJob, from.Started, from.Marks, from.Spent
+	to.Backfill = from.Backfill
+}
+
+// copyEnds copies how its ticks have ended, which storage writes down with their ends.
+func copyEnds(to, from *storage.Trigger) {
 	to.LastSlot, to.LastJob, to.LastState = from.LastSlot, from.LastJob, from.LastState
 	to.LastEndedAt, to.LastError = from.LastEndedAt, from.LastError
 	to.LastSuccess, to.LastSuccessSeq, to.LastSuccessAt = from.LastSuccess, from.LastSuccessSeq, from.LastSuccessAt
-	to.HeldJob, to.Started, to.Marks, to.Spent = from.HeldJob, from.Started, from.Marks, from.Spent
-	to.Backfill = from.Backfill
 }
 
 // definition is the trigger without its state.

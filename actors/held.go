@@ -121,7 +121,7 @@ func (p *planner) dropHeld(w storage.JobWriter, t *storage.Trigger, reason strin
 	case err != nil || !ok:
 		return err
 	case job.Attempts > 0:
-		_, err := w.CancelJob(id)
+		_, err := p.cancelBegun(w, t, id)
 		return err
 	}
 	if _, _, err := w.DropHeld(id); err != nil {

@@ -68,7 +68,7 @@ func (p *planner) replace(w storage.JobWriter, t *storage.Trigger, slot time.Tim
 			}
 			continue
 		}
-		answer, err := w.CancelJob(job.ID)
+		answer, err := p.cancelBegun(w, t, job.ID)
 		if answer.Found == storage.StateRunning {
 			leaving++
 		}

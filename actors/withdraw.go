@@ -66,6 +66,20 @@ func (p *planner) comesAgain(w storage.JobWriter, t *storage.Trigger, slot time.
 	return w.PutTrigger(&stored)
 }
 
+// cancelBegun cancels a job of the trigger that has begun. The trigger as it is stored has its
+// end then, and so has t, which the caller is about to store.
+func (p *planner) cancelBegun(w storage.JobWriter, t *storage.Trigger, id storage.JobID) (storage.Cancellation, error) {
+	answer, err := w.CancelJob(id)
+	if err != nil || !answer.Canceled {
+		return answer, err
+	}
+	stored, ok, err := w.System().Trigger(t.Name)
+	if err == nil && ok {
+		copyEnds(t, &stored)
+	}
+	return answer, err
+}
+
 // withdraw takes back what of the trigger is pending or claimed and has not
 // begun: the next tick, and one that was claimed ahead of its instant. A slot
 // that has passed already is skipped for the reason. If changed, the trigger
@@ -117,7 +131,7 @@ func (p *planner) recall(w storage.JobWriter, t *storage.Trigger, job *storage.J
 		if !changed {
 			return nil
 		}
-		_, err := w.CancelJob(job.ID)
+		_, err := p.cancelBegun(w, t, job.ID)
 		return err
 	}
 	ok, err := w.RemoveTick(job.ID)

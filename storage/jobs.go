@@ -138,11 +138,22 @@ func (tx *Tx) checkNew(job *Job) error {
 	if at := job.ScheduledFor.UnixMilli(); at < 1 || at > maxInstantMs {
 		return fmt.Errorf("%w: instant asked for %v is not between 1970 and %v", ErrInvalid, job.ScheduledFor, MaxInstant)
 	}
-	if !utf8.ValidString(job.Function) {
-		return fmt.Errorf("%w: function %s is not UTF-8", ErrInvalid, quote(job.Function))
-	}
 	if job.Priority == 0 {
 		job.Priority = DefaultPriority
+	}
+	for then := job.Then; then != nil; then = then.Then {
+		if err := checkStored(then); err != nil {
+			return fmt.Errorf("follow-up: %w", err)
+		}
+	}
+	return checkStored(job)
+}
+
+// checkStored says what is wrong with a job whatever the instants are that it is due at. A
+// follow-up with which nothing is cannot keep its job from ending.
+func checkStored(job *Job) error {
+	if !utf8.ValidString(job.Function) {
+		return fmt.Errorf("%w: function %s is not UTF-8", ErrInvalid, quote(job.Function))
 	}
 	if at := job.NotAfter.UnixMilli(); !job.NotAfter.IsZero() && (at < 1 || at > maxInstantMs) {
 		return fmt.Errorf("%w: NotAfter %v is not between 1970 and %v", ErrInvalid, job.NotAfter, MaxInstant)

@@ -218,6 +218,9 @@ func decodeJob(p place, data []byte) (Job, error) {
 		if err != nil {
 			return Job{}, fmt.Errorf("follow-up: %w", err)
 		}
+		if err := checkStored(&then); err != nil { // the job could not end
+			return Job{}, fmt.Errorf("%w: follow-up: %w", ErrCorrupt, err)
+		}
 		job.Then = &then
 	}
 	job.Outcome = decodeOutcome(r.Outcome, job.Parent)

@@ -73,4 +73,16 @@ var chainFaults = []seededFault{
 		tx.delete`, `	if job.Parent != "" && !FAULT {
 		tx.delete`}},
 	},
+	{
+		name: "follow-up-of-any-kind", what: "a job may be stored with a follow-up that cannot be one",
+		pkg: "storage", tests: "TestG32_AFollowUpThatCannotBeIsRefused",
+		edits: []edit{{"storage/jobs.go", `	for then := job.Then; then != nil; then = then.Then {
+		if err`, `	for then := job.Then; then != nil && !FAULT; then = then.Then {
+		if err`}},
+	},
+	{
+		name: "follow-up-read-as-it-is", what: "a job is read whose follow-up would keep it from ending",
+		pkg: "storage", tests: "TestG32_AFollowUpThatCannotBeIsRefused",
+		edits: []edit{{"storage/record.go", `if err := checkStored(&then); err != nil {`, `if err := checkStored(&then); err != nil && !FAULT {`}},
+	},
 }

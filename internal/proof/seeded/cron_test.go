@@ -1,6 +1,6 @@
 package seeded_test
 
-// cronFaults are planted in package cron.
+// cronFaults are planted in package cron, and where triggers follow their ticks.
 var cronFaults = []seededFault{
 	{
 		name: "next-is-now", what: "Next(t) may be t",
@@ -16,5 +16,12 @@ var cronFaults = []seededFault{
 		edits: []edit{{"cron/next.go", `seen = max(seen, at+before.off)`, `if !FAULT {
 			seen = max(seen, at+before.off)
 		}`}},
+	},
+	{
+		name: "canceled-retry-forgotten", what: "a trigger that cancels a retry tells of the end before",
+		pkg: "actors", tests: "TestG20_ACanceledRetryIsTheLastEndOfItsTrigger",
+		edits: []edit{{"actors/withdraw.go", `	if err == nil && ok {
+		copyEnds(`, `	if err == nil && ok && !FAULT {
+		copyEnds(`}},
 	},
 }
