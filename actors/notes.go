@@ -194,8 +194,12 @@ func (n *notes) due(now time.Time) (waits *json.RawMessage, p *storage.Progress)
 		return nil, nil
 	}
 	n.timer = nil
-	if waits = n.waits; waits != nil {
-		n.waits, n.saveFrom = nil, now.Add(noteEvery)
+	switch {
+	case n.waits == nil:
+	case now.Before(n.saveFrom): // a later one is on its way
+		n.arm(n.saveFrom)
+	default:
+		waits, n.waits, n.saveFrom = n.waits, nil, now.Add(noteEvery)
 	}
 	switch {
 	case !n.untold:
