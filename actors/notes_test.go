@@ -177,9 +177,14 @@ func TestG34_WhatIsOverSavesNothing(t *testing.T) {
 	errs := map[string]error{}
 	var kept *dispatch.ActionCtx
 	var given []int
+	locked := func(do func()) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		do()
+	}
 	act := k.action("t:late", func(ctx *dispatch.ActionCtx, how string) error {
 		was, _, _ := dispatch.CheckpointOf[int](ctx)
-		given = append(given, was)
+		locked(func() { given = append(given, was) })
 		if ctx.Job.Attempt > 1 {
 			err := ctx.Checkpoint(2)
 			time.Sleep(50 * time.Second)
@@ -189,12 +194,13 @@ func TestG34_WhatIsOverSavesNothing(t *testing.T) {
 			return err
 		}
 		if how == "returned" {
-			kept = ctx
+			locked(func() { kept = ctx })
 			return nil
 		}
 		<-ctx.Done()
 		time.Sleep(30 * time.Second)
-		errs[how] = ctx.Checkpoint(99)
+		err := ctx.Checkpoint(99)
+		locked(func() { errs[how] = err })
 		ctx.Progress(99, 99, "late")
 		return ctx.Err()
 	}, dispatch.Deadline(time.Minute), eager)
