@@ -13,8 +13,8 @@ import (
 // for a round of all of them.
 //
 // Members wait in two lanes that take turns (P5): those with a caller that waits for
-// them in the urgent one, in the order they came, all others in the patient one, whoever has
-// used the least of the processor first.
+// them in the urgent one, in the order they came, all others in the patient one, first the
+// member whose app has used the least of the processor.
 //
 //	           permit ┌──── step aside ────┐
 //	Schedule ──┬─────►│ running ──► ended  │
@@ -33,8 +33,7 @@ type Gate struct {
 }
 
 // Share is what the members of one app have used of the processor together, for the
-// gate to be fair by. It counts no time before they came to wait among others: who was
-// idle has saved nothing.
+// gate to be fair by. An app that was idle has saved nothing by that.
 type Share struct{ used time.Duration } // guarded by gate.mu
 
 // Spend adds what was used outside the gate.
