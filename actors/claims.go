@@ -67,7 +67,7 @@ func (s *scheduler) noLongerAhead(r *run) { s.walks.of(&r.job).claims.drop(r) }
 // claimAt is when to claim the job: a little ahead of its instant, so
 // that its durable claim costs no lateness.
 func (s *scheduler) claimAt(job *storage.Job) time.Time {
-	if job.AtMostOnce || job.Interruptions >= suspectAfter || job.Pool != "" {
+	if job.AtMostOnce || job.Interruptions >= suspectAfter || job.Pool != "" || job.PendingOutside() {
 		return job.Due
 	}
 	return job.Due.Add(-s.eng.opts.ClaimAhead)
@@ -209,6 +209,11 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 				pass(job) // another walk's
 				continue
 			}
+			if job.PendingOutside() {
+				stop(job.Place())
+				c.timeOut(job)
+				continue
+			}
 			if c.functionPaused(job) != nil && !c.pools.ordered(job.Pool) {
 				pass(job)
 				c.passedBy = true
@@ -252,6 +257,10 @@ func (c *claimPass) keep(job *storage.Job, at time.Time) {
 
 // consider claims a job that is due soon, unless something keeps it.
 func (c *claimPass) consider(job *storage.Job) {
+	if job.PendingOutside() {
+		c.timeOut(job)
+		return
+	}
 	suspect := job.Interruptions >= suspectAfter
 	switch at := c.claimAt(job); {
 	case at.After(c.wall):
@@ -365,7 +374,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	wall := s.eng.clock.wall()
 	for i := range jobs {
 		job := &jobs[i]
-		soon := job.Trigger == "" && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall) && s.paused(job) == nil
+		soon := job.Trigger == "" && !job.PendingOutside() && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall) && s.paused(job) == nil
 		if s.comesFirst(tx, job) && soon && !s.phase().draining() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {

@@ -60,6 +60,9 @@
 //	     └── taken back (no attempt) ◄──────────────────────────────────────────────────┤                    │
 //	     └── retry, or interrupted ◄────────────────────────────────────────────────────┴────────────────────┘
 //
+// An action that ends from outside is back in the bucket when its handler has returned, until it is
+// answered or times out (outside.go).
+//
 // These are the phases of its run (runphase.go). A mutation is launched and waits for its
 // turn, an action begins at once. A run is dropped whose handler never begins: its job was
 // canceled, cannot run, or its claim is taken back, when the app drains or its volume failed.
@@ -167,6 +170,7 @@
 //	A22 A backfill that goes on has one tick that is not claimed, unless its trigger is paused or faulty; of its ticks one runs at a time (backfill.go).
 //	A23 Who waits for a job is told its end when that is durable; after a commit whose outcome is not known they look (waiters.go).
 //	A24  Of an attempt at most one checkpoint and one progress is written in a second, and the checkpoint that it leaves with its end (notes.go).
+//	A25 Of an attempt that is pending outside nothing is in memory: the walk that finds its job due ends it, and it is not claimed. An answer that comes while the handler runs is in the store, and the attempt ends by it (outside.go).
 //
 // Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu and notes.mu are each a leaf of its own.
 package actors

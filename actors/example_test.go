@@ -587,3 +587,44 @@ func ExampleEngine_SharedPools() {
 	// payments: 1 of 1, at most 100 in 1s
 	// other pays
 }
+
+// An approval: the job waits for an answer from outside, holds no permit meanwhile, and ends with it.
+func ExampleApp_Complete() {
+	reg := dispatch.NewRegistry()
+	approve := dispatch.InternalAction[string, bool]("expenses:approve")
+	tokens := make(chan string, 1)
+	mail := func(what, token string) error { tokens <- token; return nil }
+	approve.Handle(reg, func(ctx *dispatch.ActionCtx, what string) (bool, error) {
+		token, err := ctx.Pending(48 * time.Hour) // how long the answer may take
+		if err != nil {
+			return false, err
+		}
+		if err := mail(what, token); err != nil {
+			return false, err
+		}
+		return false, dispatch.ErrPending
+	})
+	withEngine(actors.Options{Functions: reg}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		id, err := app.Scheduler(ctx).RunAfter(0, approve.With("a new desk"))
+		if err != nil {
+			return err
+		}
+		token := <-tokens
+		ok, err := app.Complete(ctx, token, true) // a success, with that result
+		if err != nil {
+			return err
+		}
+		again, err := app.Complete(ctx, token, false)
+		if err != nil {
+			return err
+		}
+		approved, err := approve.Await(ctx, app, id)
+		fmt.Println(ok, again, approved)
+		return err
+	})
+	// Output: true false true
+}

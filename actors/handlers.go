@@ -208,6 +208,9 @@ func (h *handlers) action(app *appState, inv *invocation) {
 	marked := context.WithValue(ctx, actionKey{app.id}, src)
 	h.spawn(inv.Path, func() result {
 		env := h.env(app, inv, marked)
+		if inv.job != nil {
+			env.Pending = func(timeout time.Duration) (string, error) { return app.pendingOutside(inv.job, timeout) }
+		}
 		env.Invoker = &actionInvoker{eng: h.eng, app: app.id, from: src}
 		if src.notes != nil {
 			env.Notes = src.notes

@@ -111,6 +111,7 @@ type operation struct {
 	from   *source
 	change func(*storage.Tx) error
 	sheds  bool // refused while the app is overloaded
+	frees  bool // jobs may have waited for the one that it ends
 	start  start
 	answer func(error) // called once, must not block
 }

@@ -106,8 +106,9 @@ func (s *scheduler) applyEnded() {
 			err = tx.Unclaim(&r.job)
 			s.claimFrom(r.job.Place())
 		} else {
-			if err = errors.Join(s.logStart(tx, r), s.logPutOff(tx, r, end.err)); err == nil {
-				out := s.outcome(tx, at, end)
+			var out storage.End
+			out, err = s.endOf(tx, at, end)
+			if err = errors.Join(err, s.logStart(tx, r), s.logPutOff(tx, r, end.err)); err == nil {
 				if err = s.saveLast(tx, &end, out); err == nil {
 					_, err = tx.EndAttempt(r.job, out)
 				}
@@ -138,17 +139,36 @@ func (s *scheduler) applyEnded() {
 	s.commitRuns(tx, cancelings, changes, nil)
 }
 
-// outcome says what follows from how a run ended. A retry waits by the wall,
-// like whatever is due: what is written down may be ahead of it.
-func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End {
-	r := end.run
-	if end.err == nil {
-		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, Result: end.result, NotKept: end.notKept}
+// endOf says what follows from how a run ended, or was said to end outside.
+func (s *scheduler) endOf(tx *storage.Tx, at reading, end ending) (storage.End, error) {
+	hash, _ := s.runs.tokenOf(end.run)
+	if hash != nil {
+		job, _, _, err := tx.Unended(end.run.job.ID)
+		if err != nil {
+			return storage.End{}, err
+		}
+		if answer := job.Answer(); answer != nil {
+			end = answered(end.run, answer)
+		} else if errors.Is(end.err, dispatch.ErrPending) {
+			return s.leaveOutside(end.run, at, hash), nil
+		}
 	}
 	if end.unfit != nil {
 		reason := dispatch.AsError(end.unfit).Message
-		s.warnHeld(&r.job, reason)
-		return storage.End{State: storage.StateHeld, Reason: reason}
+		s.warnHeld(&end.run.job, reason)
+		return storage.End{State: storage.StateHeld, Reason: reason}, nil
+	}
+	out := s.outcome(tx, at, end)
+	out.Token = hash
+	return out, nil
+}
+
+// outcome says what follows from how an attempt ended. A retry waits by the wall,
+// like whatever is due: what is written down may be ahead of it.
+func (app *appState) outcome(tx *storage.Tx, at reading, end ending) storage.End {
+	r := end.run
+	if end.err == nil {
+		return storage.End{State: storage.StateSuccess, StartedAt: r.startedAt, Result: end.result, NotKept: end.notKept}
 	}
 	e := dispatch.AsError(end.err)
 	out := storage.End{
@@ -156,13 +176,13 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 		StartedAt: r.startedAt,
 		Error:     &storage.JobError{Code: string(e.Code), Message: e.Message},
 	}
-	log := s.eng.opts.Logger.With(s.attrsOf(&r.job, "attempt", r.attempt, "err", e)...)
+	log := app.eng.opts.Logger.With(app.attrsOf(&r.job, "attempt", r.attempt, "err", e)...)
 	cut := interrupted(end.err)
 	if cut == nil && volumeFailed(end.err) {
 		cut = cutByVolume
 	}
 	if cut != nil && !dispatch.IsPermanent(end.err) {
-		out := s.interruption(&r.job, cut, false)
+		out := app.interruption(&r.job, cut, false)
 		out.StartedAt = r.startedAt
 		if cut.lasts && out.State == storage.StatePending {
 			out.Due = at.wall.Add(afterLasting) // not again and again while that lasts
@@ -174,7 +194,7 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 		log.Warn("job failed for good")
 		return out
 	}
-	policy := s.eng.opts.Functions.RetryOf(r.job.Function, r.job.Retry)
+	policy := app.eng.opts.Functions.RetryOf(r.job.Function, r.job.Retry)
 	log = log.With("of", policy.MaxAttempts)
 	putOff := postponement(end.err)
 	out.Postponed = putOff != nil && mayPutOff(&r.job, at.now)
@@ -183,7 +203,7 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 		log.Warn("job failed, and its attempts are spent")
 		return out
 	}
-	wait = policy.Jittered(wait, string(s.id)+"/"+string(r.job.ID), r.attempt)
+	wait = policy.Jittered(wait, string(app.id)+"/"+string(r.job.ID), r.attempt)
 	switch {
 	case out.Postponed:
 		wait = putOff.After
@@ -195,7 +215,7 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 		// Rounded up like every due instant; one past the last possible is dead (storage).
 		out.Due = at.wall.Add(wait).Add(time.Millisecond - 1)
 	}
-	if s.isPast(tx, &r.job, out.Due) {
+	if app.isPast(tx, &r.job, out.Due) {
 		out.State, out.Postponed = storage.StateFailed, false
 		log.Warn("job failed, and its trigger's next slot comes before another attempt")
 		return out
@@ -213,7 +233,7 @@ func (s *scheduler) outcome(tx *storage.Tx, at reading, end ending) storage.End 
 const afterLasting = time.Second
 
 // interruption says what follows from an attempt that was interrupted.
-func (s *scheduler) interruption(job *storage.Job, cut *interruption, crashed bool) storage.End {
+func (app *appState) interruption(job *storage.Job, cut *interruption, crashed bool) storage.End {
 	end := storage.End{
 		State: storage.StatePending, Due: job.Due, Interrupted: true, Crashed: crashed,
 		Error: &storage.JobError{Code: string(dispatch.CodeAborted), Message: cut.Error()},
@@ -222,7 +242,7 @@ func (s *scheduler) interruption(job *storage.Job, cut *interruption, crashed bo
 	case job.AtMostOnce:
 		end.State = storage.StateFailed
 		end.Error.Message = "interrupted, and to be run at most once"
-	case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:
+	case crashed && job.Interruptions+1 >= app.eng.opts.MaxInterruptions:
 		end.State = storage.StateFailed
 		end.Error.Message = fmt.Sprintf("suspected poison: %d crashes in a row cut it off", job.Interruptions+1)
 	}

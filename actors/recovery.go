@@ -48,7 +48,12 @@ func (s *scheduler) recover() error {
 			tx.Pin()
 		}
 		crashed := !s.store.Ours(job.ClaimID())
-		if crashed || s.runs.lostEnd(job.ClaimID()) {
+		if answer := job.Answer(); answer != nil {
+			end := answered(&run{job: *job, attempt: job.Attempts + 1}, answer)
+			if err = s.logCrash(tx, job); err == nil {
+				_, err = tx.EndAttempt(*job, s.outcome(tx, s.eng.clock.look(), end))
+			}
+		} else if crashed || s.runs.lostEnd(job.ClaimID()) {
 			end := s.interruption(job, cutByStop, crashed)
 			told = append(told, func() { s.logInterruption(job, end, crashed) })
 			if err = s.logCrash(tx, job); err == nil {

@@ -15,8 +15,13 @@ func (app *appState) keep(inv *invocation, result []byte) ([]byte, *storage.NotK
 			"app", app.id, "function", inv.Path, "job", inv.Job.ID, "attempt", inv.Job.Attempt, "bytes", n.Bytes, "reason", n.Reason)
 		return nil, n
 	}
-	switch {
-	case opts.MaxResult < 0 || !opts.Functions.KeepsResult(inv.Path, inv.job.job.KeepResult):
+	return app.eng.kept(inv.Path, &inv.job.job, result)
+}
+
+// kept is what is kept of the result that a job of the function at the path has come to.
+func (e *Engine) kept(path string, job *storage.Job, result []byte) ([]byte, *storage.NotKept) {
+	switch opts := &e.opts; {
+	case opts.MaxResult < 0 || !opts.Functions.KeepsResult(path, job.KeepResult):
 		return nil, &storage.NotKept{Bytes: len(result), Reason: "it is not to be kept"}
 	case len(result) > opts.MaxResult:
 		return nil, &storage.NotKept{Bytes: len(result), Reason: fmt.Sprintf("it is larger than %d bytes (MaxResult)", opts.MaxResult)}

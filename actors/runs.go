@@ -27,9 +27,11 @@ type run struct {
 	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.
-	phase  runPhase
-	handle handle
-	cancel context.CancelCauseFunc // of the handler's context, once started
+	phase   runPhase
+	handle  handle
+	cancel  context.CancelCauseFunc // of the handler's context, once started
+	token   string                  // with which it ends from outside; "": its handler has asked for none
+	pending time.Duration           // how long that may take
 
 	// Below: guarded by pools.mu.
 	counted bool       // among the starts of its lane, or it never will be

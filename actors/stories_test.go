@@ -53,7 +53,8 @@ type order struct {
 }
 
 // storyFunctions are work:order, which schedules an action that takes its time
-// and then writes down that it is done; work:done, the list of what is done; and
+// and then writes down that it is done; work:done, the list of what is done;
+// work:ask, which ends from outside, and lists its token; and
 // work:stop, a mutation that cancels a job and then fails, if it is told to.
 func storyFunctions() *dispatch.Registry {
 	reg := dispatch.NewRegistry()
@@ -87,6 +88,17 @@ func storyFunctions() *dispatch.Registry {
 			err = ctx.Checkpoint(done + 1)
 		}
 		return none{}, err
+	})
+	ask := dispatch.InternalAction[string, string]("work:ask")
+	ask.Handle(reg, func(ctx *dispatch.ActionCtx, what string) (string, error) {
+		token, err := ctx.Pending(time.Hour)
+		if err == nil {
+			_, err = done.Run(ctx, what+" "+token)
+		}
+		if err != nil {
+			return "", err
+		}
+		return "", dispatch.ErrPending
 	})
 	dispatch.Mutation[order, storage.JobID]("work:order").Handle(reg, func(ctx *dispatch.MutationCtx, o order) (storage.JobID, error) {
 		after, err := time.ParseDuration(o.After)

@@ -104,6 +104,10 @@ func (s *scheduler) operate(op *operation) {
 		return
 	}
 	s.commit(tx, cancelings, op.answer)
+	if op.frees {
+		s.planner.unlooked.Store(true)
+		s.lookAgain()
+	}
 }
 
 // begin opens a transaction of the app's turn at the reading of the clock.

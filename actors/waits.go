@@ -40,6 +40,8 @@ func (app *appState) waits(job *storage.Job) (storage.Wait, string) {
 		return storage.WaitVolume, "the volume has failed, and is tried again"
 	case app.unwell.Load():
 		return storage.WaitVolume, "pages of the app are damaged"
+	case job.PendingOutside():
+		return storage.WaitOutside, "its end comes from outside, by " + job.Due.Format(time.RFC3339)
 	}
 	if p := app.paused(job); p != nil {
 		return storage.WaitPaused, p.String()
@@ -79,7 +81,7 @@ func (app *appState) waitsUnclaimed(job *storage.Job) (storage.Wait, string) {
 	const tickBefore = "waits for an earlier tick of its trigger to end"
 	switch {
 	case app.phase().draining():
-		return storage.WaitOutside, "the app comes to rest"
+		return storage.WaitClaim, "the app comes to rest"
 	case app.planner.waited(job):
 		return storage.WaitPredecessor, tickBefore
 	case job.Interruptions >= suspectAfter:
@@ -99,7 +101,7 @@ func (app *appState) waitsUnclaimed(job *storage.Job) (storage.Wait, string) {
 	if job.Backfill != 0 && why == "" {
 		return storage.WaitPredecessor, tickBefore
 	}
-	return storage.WaitOutside, why
+	return storage.WaitClaim, why
 }
 
 // shortOfPermits is which permits the app's due jobs wait for; "" if for none.

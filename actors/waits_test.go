@@ -106,11 +106,11 @@ func TestG35_EveryPendingJobSaysWhatItWaitsFor(t *testing.T) {
 		for _, job := range h.Jobs("acme") {
 			waits[job.Wait]++
 		}
-		if waits[""] != 1 || waits[storage.WaitAppCap] < 500 || waits[storage.WaitOutside] < 100 || len(waits) != 3 {
+		if waits[""] != 1 || waits[storage.WaitAppCap] < 500 || waits[storage.WaitClaim] < 100 || len(waits) != 3 {
 			t.Errorf("jobs wait for %v", waits)
 		}
 		last := h.Jobs("acme")[1199].ID
-		wantWait(t, h, "acme", last, storage.WaitOutside, "1 of 1 permits of the app are taken")
+		wantWait(t, h, "acme", last, storage.WaitClaim, "1 of 1 permits of the app are taken")
 		if err := h.App("acme").Pause(h.Context(), dispatch.OfApp(), "", ""); err != nil {
 			t.Fatal(err)
 		}

@@ -53,11 +53,11 @@
 // For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After,
 // AsCaller, AsError, At, AtMostOnce, Auth, Await, Backfill, Backoff, Because, Call,
 // Caller, CancelOption, Cascade, ChangeOption, CheckpointOf, Code, Codes, CronInfo,
-// Crons, Deadline, DefaultLimit, DefaultRetry, Defaults, DueAt, DueIn, Error, Errorf,
+// Crons, Deadline, DefaultLimit, DefaultPending, DefaultRetry, Defaults, DueAt, DueIn, Error, Errorf,
 // ExpiresAfter, Formerly, FunctionOption, HandlerRun, HoldWhileStuck, ID, Identity,
 // InGroup, InPool, InternalAction, InternalMutation, InternalQuery, IsPermanent, JobOption,
 // JobRun, JobWaiter, Keep, KeepResult, KeepResultOption, Limits, MaxAttempts, MaxBatch,
-// MaxChain, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
+// MaxChain, MaxDepth, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath, MaxPending,
 // MaxPoolLimit, MaxProgressNote, MaxRate, MaxRateSpan, MaxRetryAfter, MaxUniqueSpan,
 // Middleware, Mutation, MutationCtx, MutationRef, MutationRunner, NewArgs, NewPool,
 // NewRegistry, NewSharedPool, NoRetry, None, NotAfter, OfApp, OfFunction, OfPool,
@@ -68,7 +68,7 @@
 // TriggerFault, TriggerFaults, Unique, UniquePolicy, Upcoming, WholePool, WithRetry.
 //
 // For engines, and they change with the engine: Cascades, Changes, CheckStored,
-// DecodeIdentity, Env, Function, Info, InsertMany, Invocation, Invoker, Kind,
+// DecodeIdentity, EncodeResult, Env, Function, Info, InsertMany, Invocation, Invoker, Kind,
 // NewCaller, Notes, Origin, Placement, Planner, ScheduleOf, StoredArgs, TellMany,
 // TellScheduled.
 //

@@ -48,6 +48,9 @@ type Env struct {
 	// they are from the outside, and have to fit exactly.
 	Stored *StoredArgs
 
+	// Pending is ActionCtx.Pending, of a timeout within its bounds; default: it is refused.
+	Pending func(time.Duration) (string, error)
+
 	Depth int // Depth of the Invocation; default 0
 }
 

@@ -199,7 +199,7 @@ func (a *ActionRef[A, R]) Path() string { return a.info.Path }
 func (a *ActionRef[A, R]) Handle(reg *Registry, handler func(*ActionCtx, A) (R, error)) {
 	checkHandler(a.info, handler == nil)
 	args := newDecoder[A](a.info)
-	reg.add(&Function{Info: a.info, args: args, action: func(ctx *ActionCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
+	reg.add(&Function{Info: a.info, args: args, result: fitsResult[R], action: func(ctx *ActionCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
 		return handle(args, handler, ctx, raw, limits)
 	}})
 }

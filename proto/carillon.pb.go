@@ -654,8 +654,10 @@ type Job struct {
 	Outcome *Outcome `protobuf:"bytes,87,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// Group is the group that the job is a member of; 0 is none. group_outcome is how the
 	// group has ended that this job follows.
-	Group         uint64        `protobuf:"varint,110,opt,name=group,proto3" json:"group,omitempty"`
-	GroupOutcome  *GroupOutcome `protobuf:"bytes,111,opt,name=group_outcome,json=groupOutcome,proto3" json:"group_outcome,omitempty"`
+	Group        uint64        `protobuf:"varint,110,opt,name=group,proto3" json:"group,omitempty"`
+	GroupOutcome *GroupOutcome `protobuf:"bytes,111,opt,name=group_outcome,json=groupOutcome,proto3" json:"group_outcome,omitempty"`
+	// Outside is of an attempt that ends from outside, or has.
+	Outside       *Outside `protobuf:"bytes,125,opt,name=outside,proto3" json:"outside,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1033,6 +1035,13 @@ func (x *Job) GetGroupOutcome() *GroupOutcome {
 	return nil
 }
 
+func (x *Job) GetOutside() *Outside {
+	if x != nil {
+		return x.Outside
+	}
+	return nil
+}
+
 // Group is a number of jobs of which the end of the last one is followed by a job. It is
 // written with the end of each member.
 type Group struct {
@@ -1239,6 +1248,149 @@ func (x *GroupOutcome) GetExpired() uint64 {
 	return 0
 }
 
+// Outside is what an attempt has that ends from outside.
+type Outside struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Token is the SHA-256 of its token.
+	Token []byte `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// Since is when its handler returned, pending; 0: it has not, or the job has ended.
+	SinceMs int64 `protobuf:"varint,2,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// Answer is how it ends, if that was said before the handler returned.
+	Answer *Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Due is when the attempt was due, set with since.
+	DueMs         int64 `protobuf:"varint,4,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outside) Reset() {
+	*x = Outside{}
+	mi := &file_carillon_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outside) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outside) ProtoMessage() {}
+
+func (x *Outside) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outside.ProtoReflect.Descriptor instead.
+func (*Outside) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Outside) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *Outside) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *Outside) GetAnswer() *Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *Outside) GetDueMs() int64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+// Answer is how an attempt has ended outside.
+type Answer struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Result  []byte                 `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	NotKept *NotKept               `protobuf:"bytes,2,opt,name=not_kept,json=notKept,proto3" json:"not_kept,omitempty"`
+	// Error is why it failed; absent: it is a success.
+	Error         *JobError `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Permanent     bool      `protobuf:"varint,4,opt,name=permanent,proto3" json:"permanent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_carillon_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Answer) GetResult() []byte {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Answer) GetNotKept() *NotKept {
+	if x != nil {
+		return x.NotKept
+	}
+	return nil
+}
+
+func (x *Answer) GetError() *JobError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *Answer) GetPermanent() bool {
+	if x != nil {
+		return x.Permanent
+	}
+	return false
+}
+
 // Outcome is how a job has ended, as its follow-up is told.
 type Outcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1255,7 +1407,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1419,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[7]
+	mi := &file_carillon_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1432,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{7}
+	return file_carillon_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Outcome) GetFunction() string {
@@ -1353,7 +1505,7 @@ type Unique struct {
 
 func (x *Unique) Reset() {
 	*x = Unique{}
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1517,7 @@ func (x *Unique) String() string {
 func (*Unique) ProtoMessage() {}
 
 func (x *Unique) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[8]
+	mi := &file_carillon_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1530,7 @@ func (x *Unique) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unique.ProtoReflect.Descriptor instead.
 func (*Unique) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{8}
+	return file_carillon_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Unique) GetKey() string {
@@ -1454,7 +1606,7 @@ type KeyHolder struct {
 
 func (x *KeyHolder) Reset() {
 	*x = KeyHolder{}
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1618,7 @@ func (x *KeyHolder) String() string {
 func (*KeyHolder) ProtoMessage() {}
 
 func (x *KeyHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[9]
+	mi := &file_carillon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1631,7 @@ func (x *KeyHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyHolder.ProtoReflect.Descriptor instead.
 func (*KeyHolder) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{9}
+	return file_carillon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *KeyHolder) GetVersion() uint32 {
@@ -1535,7 +1687,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1699,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[10]
+	mi := &file_carillon_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1712,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{10}
+	return file_carillon_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Start) GetVersion() uint32 {
@@ -1618,7 +1770,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +1782,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[11]
+	mi := &file_carillon_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +1795,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{11}
+	return file_carillon_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Checkpoint) GetVersion() uint32 {
@@ -1683,7 +1835,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1847,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[12]
+	mi := &file_carillon_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1860,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{12}
+	return file_carillon_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Progress) GetVersion() uint32 {
@@ -1772,7 +1924,7 @@ type NotKept struct {
 
 func (x *NotKept) Reset() {
 	*x = NotKept{}
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1936,7 @@ func (x *NotKept) String() string {
 func (*NotKept) ProtoMessage() {}
 
 func (x *NotKept) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[13]
+	mi := &file_carillon_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1949,7 @@ func (x *NotKept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotKept.ProtoReflect.Descriptor instead.
 func (*NotKept) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{13}
+	return file_carillon_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NotKept) GetBytes() int64 {
@@ -1828,7 +1980,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +1992,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[14]
+	mi := &file_carillon_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +2005,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{14}
+	return file_carillon_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Retry) GetLimit() uint32 {
@@ -1901,7 +2053,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +2065,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[15]
+	mi := &file_carillon_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2078,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{15}
+	return file_carillon_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JobError) GetCode() string {
@@ -1958,7 +2110,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2122,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[16]
+	mi := &file_carillon_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2135,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{16}
+	return file_carillon_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Attempt) GetNumber() uint32 {
@@ -2044,7 +2196,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2208,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[17]
+	mi := &file_carillon_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2221,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{17}
+	return file_carillon_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Claim) GetVersion() uint32 {
@@ -2175,7 +2327,7 @@ type Trigger struct {
 
 func (x *Trigger) Reset() {
 	*x = Trigger{}
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2339,7 @@ func (x *Trigger) String() string {
 func (*Trigger) ProtoMessage() {}
 
 func (x *Trigger) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[18]
+	mi := &file_carillon_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2352,7 @@ func (x *Trigger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
 func (*Trigger) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{18}
+	return file_carillon_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Trigger) GetVersion() uint32 {
@@ -2511,7 +2663,7 @@ type Backfill struct {
 
 func (x *Backfill) Reset() {
 	*x = Backfill{}
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2675,7 @@ func (x *Backfill) String() string {
 func (*Backfill) ProtoMessage() {}
 
 func (x *Backfill) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[19]
+	mi := &file_carillon_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2688,7 @@ func (x *Backfill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backfill.ProtoReflect.Descriptor instead.
 func (*Backfill) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{19}
+	return file_carillon_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Backfill) GetNumber() uint64 {
@@ -2644,7 +2796,7 @@ type TriggerMark struct {
 
 func (x *TriggerMark) Reset() {
 	*x = TriggerMark{}
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2656,7 +2808,7 @@ func (x *TriggerMark) String() string {
 func (*TriggerMark) ProtoMessage() {}
 
 func (x *TriggerMark) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[20]
+	mi := &file_carillon_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2669,7 +2821,7 @@ func (x *TriggerMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerMark.ProtoReflect.Descriptor instead.
 func (*TriggerMark) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{20}
+	return file_carillon_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TriggerMark) GetEra() uint64 {
@@ -2713,7 +2865,7 @@ type SlotSpan struct {
 
 func (x *SlotSpan) Reset() {
 	*x = SlotSpan{}
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2725,7 +2877,7 @@ func (x *SlotSpan) String() string {
 func (*SlotSpan) ProtoMessage() {}
 
 func (x *SlotSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[21]
+	mi := &file_carillon_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2738,7 +2890,7 @@ func (x *SlotSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotSpan.ProtoReflect.Descriptor instead.
 func (*SlotSpan) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{21}
+	return file_carillon_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SlotSpan) GetFromMs() int64 {
@@ -2782,7 +2934,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2794,7 +2946,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[22]
+	mi := &file_carillon_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2807,7 +2959,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{22}
+	return file_carillon_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Slot) GetVersion() uint32 {
@@ -2877,7 +3029,7 @@ type Losses struct {
 
 func (x *Losses) Reset() {
 	*x = Losses{}
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +3041,7 @@ func (x *Losses) String() string {
 func (*Losses) ProtoMessage() {}
 
 func (x *Losses) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[23]
+	mi := &file_carillon_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,7 +3054,7 @@ func (x *Losses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Losses.ProtoReflect.Descriptor instead.
 func (*Losses) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{23}
+	return file_carillon_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Losses) GetVersion() uint32 {
@@ -2933,7 +3085,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2945,7 +3097,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[24]
+	mi := &file_carillon_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2958,7 +3110,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{24}
+	return file_carillon_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Loss) GetAtMs() int64 {
@@ -3000,7 +3152,7 @@ type Clock struct {
 
 func (x *Clock) Reset() {
 	*x = Clock{}
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3012,7 +3164,7 @@ func (x *Clock) String() string {
 func (*Clock) ProtoMessage() {}
 
 func (x *Clock) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[25]
+	mi := &file_carillon_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3025,7 +3177,7 @@ func (x *Clock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clock.ProtoReflect.Descriptor instead.
 func (*Clock) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{25}
+	return file_carillon_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Clock) GetVersion() uint32 {
@@ -3060,7 +3212,7 @@ type Era struct {
 
 func (x *Era) Reset() {
 	*x = Era{}
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3072,7 +3224,7 @@ func (x *Era) String() string {
 func (*Era) ProtoMessage() {}
 
 func (x *Era) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[26]
+	mi := &file_carillon_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3085,7 +3237,7 @@ func (x *Era) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Era.ProtoReflect.Descriptor instead.
 func (*Era) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{26}
+	return file_carillon_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Era) GetId() uint64 {
@@ -3136,7 +3288,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3148,7 +3300,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[27]
+	mi := &file_carillon_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3161,7 +3313,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{27}
+	return file_carillon_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Table) GetVersion() uint32 {
@@ -3192,7 +3344,7 @@ type TableIndex struct {
 
 func (x *TableIndex) Reset() {
 	*x = TableIndex{}
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3204,7 +3356,7 @@ func (x *TableIndex) String() string {
 func (*TableIndex) ProtoMessage() {}
 
 func (x *TableIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[28]
+	mi := &file_carillon_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3217,7 +3369,7 @@ func (x *TableIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableIndex.ProtoReflect.Descriptor instead.
 func (*TableIndex) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{28}
+	return file_carillon_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TableIndex) GetName() string {
@@ -3259,7 +3411,7 @@ type ExportHeader struct {
 
 func (x *ExportHeader) Reset() {
 	*x = ExportHeader{}
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3271,7 +3423,7 @@ func (x *ExportHeader) String() string {
 func (*ExportHeader) ProtoMessage() {}
 
 func (x *ExportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[29]
+	mi := &file_carillon_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3284,7 +3436,7 @@ func (x *ExportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportHeader.ProtoReflect.Descriptor instead.
 func (*ExportHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{29}
+	return file_carillon_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExportHeader) GetVersion() uint32 {
@@ -3312,7 +3464,7 @@ type ExportEntry struct {
 
 func (x *ExportEntry) Reset() {
 	*x = ExportEntry{}
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3324,7 +3476,7 @@ func (x *ExportEntry) String() string {
 func (*ExportEntry) ProtoMessage() {}
 
 func (x *ExportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[30]
+	mi := &file_carillon_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3337,7 +3489,7 @@ func (x *ExportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEntry.ProtoReflect.Descriptor instead.
 func (*ExportEntry) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{30}
+	return file_carillon_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExportEntry) GetKey() []byte {
@@ -3365,7 +3517,7 @@ type ExportTrailer struct {
 
 func (x *ExportTrailer) Reset() {
 	*x = ExportTrailer{}
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3377,7 +3529,7 @@ func (x *ExportTrailer) String() string {
 func (*ExportTrailer) ProtoMessage() {}
 
 func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[31]
+	mi := &file_carillon_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3390,7 +3542,7 @@ func (x *ExportTrailer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportTrailer.ProtoReflect.Descriptor instead.
 func (*ExportTrailer) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{31}
+	return file_carillon_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExportTrailer) GetEntries() uint64 {
@@ -3421,7 +3573,7 @@ type BackupHeader struct {
 
 func (x *BackupHeader) Reset() {
 	*x = BackupHeader{}
-	mi := &file_carillon_proto_msgTypes[32]
+	mi := &file_carillon_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3585,7 @@ func (x *BackupHeader) String() string {
 func (*BackupHeader) ProtoMessage() {}
 
 func (x *BackupHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[32]
+	mi := &file_carillon_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3598,7 @@ func (x *BackupHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupHeader.ProtoReflect.Descriptor instead.
 func (*BackupHeader) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{32}
+	return file_carillon_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BackupHeader) GetVersion() uint32 {
@@ -3497,7 +3649,7 @@ type BackupRows struct {
 
 func (x *BackupRows) Reset() {
 	*x = BackupRows{}
-	mi := &file_carillon_proto_msgTypes[33]
+	mi := &file_carillon_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3509,7 +3661,7 @@ func (x *BackupRows) String() string {
 func (*BackupRows) ProtoMessage() {}
 
 func (x *BackupRows) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[33]
+	mi := &file_carillon_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3522,7 +3674,7 @@ func (x *BackupRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRows.ProtoReflect.Descriptor instead.
 func (*BackupRows) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{33}
+	return file_carillon_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BackupRows) GetVolume() uint32 {
@@ -3565,7 +3717,7 @@ type BackupRecord struct {
 
 func (x *BackupRecord) Reset() {
 	*x = BackupRecord{}
-	mi := &file_carillon_proto_msgTypes[34]
+	mi := &file_carillon_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3729,7 @@ func (x *BackupRecord) String() string {
 func (*BackupRecord) ProtoMessage() {}
 
 func (x *BackupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[34]
+	mi := &file_carillon_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3742,7 @@ func (x *BackupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRecord.ProtoReflect.Descriptor instead.
 func (*BackupRecord) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{34}
+	return file_carillon_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BackupRecord) GetVolume() uint32 {
@@ -3625,7 +3777,7 @@ type BackupEnd struct {
 
 func (x *BackupEnd) Reset() {
 	*x = BackupEnd{}
-	mi := &file_carillon_proto_msgTypes[35]
+	mi := &file_carillon_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3637,7 +3789,7 @@ func (x *BackupEnd) String() string {
 func (*BackupEnd) ProtoMessage() {}
 
 func (x *BackupEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[35]
+	mi := &file_carillon_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3650,7 +3802,7 @@ func (x *BackupEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupEnd.ProtoReflect.Descriptor instead.
 func (*BackupEnd) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{35}
+	return file_carillon_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *BackupEnd) GetRows() uint64 {
@@ -3679,7 +3831,7 @@ type BackupPosition struct {
 
 func (x *BackupPosition) Reset() {
 	*x = BackupPosition{}
-	mi := &file_carillon_proto_msgTypes[36]
+	mi := &file_carillon_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3691,7 +3843,7 @@ func (x *BackupPosition) String() string {
 func (*BackupPosition) ProtoMessage() {}
 
 func (x *BackupPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[36]
+	mi := &file_carillon_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3704,7 +3856,7 @@ func (x *BackupPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPosition.ProtoReflect.Descriptor instead.
 func (*BackupPosition) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{36}
+	return file_carillon_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BackupPosition) GetVersion() uint32 {
@@ -3739,7 +3891,7 @@ type BackupPlace struct {
 
 func (x *BackupPlace) Reset() {
 	*x = BackupPlace{}
-	mi := &file_carillon_proto_msgTypes[37]
+	mi := &file_carillon_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3751,7 +3903,7 @@ func (x *BackupPlace) String() string {
 func (*BackupPlace) ProtoMessage() {}
 
 func (x *BackupPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[37]
+	mi := &file_carillon_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3764,7 +3916,7 @@ func (x *BackupPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPlace.ProtoReflect.Descriptor instead.
 func (*BackupPlace) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{37}
+	return file_carillon_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BackupPlace) GetSeq() uint64 {
@@ -3800,7 +3952,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_carillon_proto_msgTypes[38]
+	mi := &file_carillon_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3812,7 +3964,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_carillon_proto_msgTypes[38]
+	mi := &file_carillon_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3825,7 +3977,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_carillon_proto_rawDescGZIP(), []int{38}
+	return file_carillon_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Token) GetVersion() uint32 {
@@ -3921,7 +4073,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xfb\v\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xa8\f\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -3977,7 +4129,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\x04ends\x18V \x01(\rR\x04ends\x12+\n" +
 	"\aoutcome\x18W \x01(\v2\x11.carillon.OutcomeR\aoutcome\x12\x14\n" +
 	"\x05group\x18n \x01(\x04R\x05group\x12;\n" +
-	"\rgroup_outcome\x18o \x01(\v2\x16.carillon.GroupOutcomeR\fgroupOutcomeB\x0e\n" +
+	"\rgroup_outcome\x18o \x01(\v2\x16.carillon.GroupOutcomeR\fgroupOutcome\x12+\n" +
+	"\aoutside\x18} \x01(\v2\x11.carillon.OutsideR\aoutsideB\x0e\n" +
 	"\f_keep_result\"\xb6\x02\n" +
 	"\x05Group\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\"\n" +
@@ -3997,7 +4150,17 @@ const file_carillon_proto_rawDesc = "" +
 	"\asuccess\x18\x02 \x01(\x04R\asuccess\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x04R\x06failed\x12\x1a\n" +
 	"\bcanceled\x18\x04 \x01(\x04R\bcanceled\x12\x18\n" +
-	"\aexpired\x18\x05 \x01(\x04R\aexpired\"\xf1\x01\n" +
+	"\aexpired\x18\x05 \x01(\x04R\aexpired\"{\n" +
+	"\aOutside\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\x12\x19\n" +
+	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\x12(\n" +
+	"\x06answer\x18\x03 \x01(\v2\x10.carillon.AnswerR\x06answer\x12\x15\n" +
+	"\x06due_ms\x18\x04 \x01(\x03R\x05dueMs\"\x96\x01\n" +
+	"\x06Answer\x12\x16\n" +
+	"\x06result\x18\x01 \x01(\fR\x06result\x12,\n" +
+	"\bnot_kept\x18\x02 \x01(\v2\x11.carillon.NotKeptR\anotKept\x12(\n" +
+	"\x05error\x18\x03 \x01(\v2\x12.carillon.JobErrorR\x05error\x12\x1c\n" +
+	"\tpermanent\x18\x04 \x01(\bR\tpermanent\"\xf1\x01\n" +
 	"\aOutcome\x12\x1a\n" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12(\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x12.carillon.JobStateR\x05state\x12\x18\n" +
@@ -4253,7 +4416,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -4265,69 +4428,75 @@ var file_carillon_proto_goTypes = []any{
 	(*Job)(nil),            // 7: carillon.Job
 	(*Group)(nil),          // 8: carillon.Group
 	(*GroupOutcome)(nil),   // 9: carillon.GroupOutcome
-	(*Outcome)(nil),        // 10: carillon.Outcome
-	(*Unique)(nil),         // 11: carillon.Unique
-	(*KeyHolder)(nil),      // 12: carillon.KeyHolder
-	(*Start)(nil),          // 13: carillon.Start
-	(*Checkpoint)(nil),     // 14: carillon.Checkpoint
-	(*Progress)(nil),       // 15: carillon.Progress
-	(*NotKept)(nil),        // 16: carillon.NotKept
-	(*Retry)(nil),          // 17: carillon.Retry
-	(*JobError)(nil),       // 18: carillon.JobError
-	(*Attempt)(nil),        // 19: carillon.Attempt
-	(*Claim)(nil),          // 20: carillon.Claim
-	(*Trigger)(nil),        // 21: carillon.Trigger
-	(*Backfill)(nil),       // 22: carillon.Backfill
-	(*TriggerMark)(nil),    // 23: carillon.TriggerMark
-	(*SlotSpan)(nil),       // 24: carillon.SlotSpan
-	(*Slot)(nil),           // 25: carillon.Slot
-	(*Losses)(nil),         // 26: carillon.Losses
-	(*Loss)(nil),           // 27: carillon.Loss
-	(*Clock)(nil),          // 28: carillon.Clock
-	(*Era)(nil),            // 29: carillon.Era
-	(*Table)(nil),          // 30: carillon.Table
-	(*TableIndex)(nil),     // 31: carillon.TableIndex
-	(*ExportHeader)(nil),   // 32: carillon.ExportHeader
-	(*ExportEntry)(nil),    // 33: carillon.ExportEntry
-	(*ExportTrailer)(nil),  // 34: carillon.ExportTrailer
-	(*BackupHeader)(nil),   // 35: carillon.BackupHeader
-	(*BackupRows)(nil),     // 36: carillon.BackupRows
-	(*BackupRecord)(nil),   // 37: carillon.BackupRecord
-	(*BackupEnd)(nil),      // 38: carillon.BackupEnd
-	(*BackupPosition)(nil), // 39: carillon.BackupPosition
-	(*BackupPlace)(nil),    // 40: carillon.BackupPlace
-	(*Token)(nil),          // 41: carillon.Token
+	(*Outside)(nil),        // 10: carillon.Outside
+	(*Answer)(nil),         // 11: carillon.Answer
+	(*Outcome)(nil),        // 12: carillon.Outcome
+	(*Unique)(nil),         // 13: carillon.Unique
+	(*KeyHolder)(nil),      // 14: carillon.KeyHolder
+	(*Start)(nil),          // 15: carillon.Start
+	(*Checkpoint)(nil),     // 16: carillon.Checkpoint
+	(*Progress)(nil),       // 17: carillon.Progress
+	(*NotKept)(nil),        // 18: carillon.NotKept
+	(*Retry)(nil),          // 19: carillon.Retry
+	(*JobError)(nil),       // 20: carillon.JobError
+	(*Attempt)(nil),        // 21: carillon.Attempt
+	(*Claim)(nil),          // 22: carillon.Claim
+	(*Trigger)(nil),        // 23: carillon.Trigger
+	(*Backfill)(nil),       // 24: carillon.Backfill
+	(*TriggerMark)(nil),    // 25: carillon.TriggerMark
+	(*SlotSpan)(nil),       // 26: carillon.SlotSpan
+	(*Slot)(nil),           // 27: carillon.Slot
+	(*Losses)(nil),         // 28: carillon.Losses
+	(*Loss)(nil),           // 29: carillon.Loss
+	(*Clock)(nil),          // 30: carillon.Clock
+	(*Era)(nil),            // 31: carillon.Era
+	(*Table)(nil),          // 32: carillon.Table
+	(*TableIndex)(nil),     // 33: carillon.TableIndex
+	(*ExportHeader)(nil),   // 34: carillon.ExportHeader
+	(*ExportEntry)(nil),    // 35: carillon.ExportEntry
+	(*ExportTrailer)(nil),  // 36: carillon.ExportTrailer
+	(*BackupHeader)(nil),   // 37: carillon.BackupHeader
+	(*BackupRows)(nil),     // 38: carillon.BackupRows
+	(*BackupRecord)(nil),   // 39: carillon.BackupRecord
+	(*BackupEnd)(nil),      // 40: carillon.BackupEnd
+	(*BackupPosition)(nil), // 41: carillon.BackupPosition
+	(*BackupPlace)(nil),    // 42: carillon.BackupPlace
+	(*Token)(nil),          // 43: carillon.Token
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
-	17, // 1: carillon.Job.retry:type_name -> carillon.Retry
-	18, // 2: carillon.Job.error:type_name -> carillon.JobError
-	19, // 3: carillon.Job.history:type_name -> carillon.Attempt
-	16, // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
-	11, // 5: carillon.Job.unique:type_name -> carillon.Unique
-	10, // 6: carillon.Job.outcome:type_name -> carillon.Outcome
+	19, // 1: carillon.Job.retry:type_name -> carillon.Retry
+	20, // 2: carillon.Job.error:type_name -> carillon.JobError
+	21, // 3: carillon.Job.history:type_name -> carillon.Attempt
+	18, // 4: carillon.Job.not_kept:type_name -> carillon.NotKept
+	13, // 5: carillon.Job.unique:type_name -> carillon.Unique
+	12, // 6: carillon.Job.outcome:type_name -> carillon.Outcome
 	9,  // 7: carillon.Job.group_outcome:type_name -> carillon.GroupOutcome
-	1,  // 8: carillon.Outcome.state:type_name -> carillon.JobState
-	16, // 9: carillon.Outcome.not_kept:type_name -> carillon.NotKept
-	18, // 10: carillon.Outcome.error:type_name -> carillon.JobError
-	0,  // 11: carillon.Unique.policy:type_name -> carillon.UniquePolicy
-	18, // 12: carillon.Attempt.error:type_name -> carillon.JobError
-	17, // 13: carillon.Trigger.retry:type_name -> carillon.Retry
-	1,  // 14: carillon.Trigger.last_state:type_name -> carillon.JobState
-	18, // 15: carillon.Trigger.last_error:type_name -> carillon.JobError
-	23, // 16: carillon.Trigger.marks:type_name -> carillon.TriggerMark
-	24, // 17: carillon.Trigger.spent:type_name -> carillon.SlotSpan
-	22, // 18: carillon.Trigger.backfill:type_name -> carillon.Backfill
-	27, // 19: carillon.Losses.losses:type_name -> carillon.Loss
-	29, // 20: carillon.Clock.eras:type_name -> carillon.Era
-	31, // 21: carillon.Table.indexes:type_name -> carillon.TableIndex
-	2,  // 22: carillon.TableIndex.state:type_name -> carillon.IndexState
-	40, // 23: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	10, // 8: carillon.Job.outside:type_name -> carillon.Outside
+	11, // 9: carillon.Outside.answer:type_name -> carillon.Answer
+	18, // 10: carillon.Answer.not_kept:type_name -> carillon.NotKept
+	20, // 11: carillon.Answer.error:type_name -> carillon.JobError
+	1,  // 12: carillon.Outcome.state:type_name -> carillon.JobState
+	18, // 13: carillon.Outcome.not_kept:type_name -> carillon.NotKept
+	20, // 14: carillon.Outcome.error:type_name -> carillon.JobError
+	0,  // 15: carillon.Unique.policy:type_name -> carillon.UniquePolicy
+	20, // 16: carillon.Attempt.error:type_name -> carillon.JobError
+	19, // 17: carillon.Trigger.retry:type_name -> carillon.Retry
+	1,  // 18: carillon.Trigger.last_state:type_name -> carillon.JobState
+	20, // 19: carillon.Trigger.last_error:type_name -> carillon.JobError
+	25, // 20: carillon.Trigger.marks:type_name -> carillon.TriggerMark
+	26, // 21: carillon.Trigger.spent:type_name -> carillon.SlotSpan
+	24, // 22: carillon.Trigger.backfill:type_name -> carillon.Backfill
+	29, // 23: carillon.Losses.losses:type_name -> carillon.Loss
+	31, // 24: carillon.Clock.eras:type_name -> carillon.Era
+	33, // 25: carillon.Table.indexes:type_name -> carillon.TableIndex
+	2,  // 26: carillon.TableIndex.state:type_name -> carillon.IndexState
+	42, // 27: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -4342,7 +4511,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   39,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,6 +22,7 @@ func (tx *Tx) RetryDeadAt(id JobID, due time.Time) (ok bool, err error) {
 		job.Postponed, job.PutOffSince = 0, time.Time{}
 		job.CompletedAt, job.StartedAt = time.Time{}, time.Time{}
 		job.Group = 0 // which knows of its end
+		job.outside = nil
 	}
 	job.Due, job.Era = due, tx.era // it counts from a reading of the clock
 	tx.keepApart(&job)

@@ -29,11 +29,11 @@
 // Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
 //
-// For engines, and they change with the engine: App, BackfillID, Change, CheckPoolKey, CheckPoolName,
+// For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobWriter,
 // Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,
-// Snapshot, Start, StartCursor, StartID, Stats, Store, TickID, TickPriority, TriggerMark,
+// Snapshot, Start, StartCursor, StartID, Stats, Store, TickID, TickPriority, TokenHash, TriggerMark,
 // Tx.
 //
 // # Jobs
@@ -60,6 +60,9 @@
 //	     └─────────────────────────────────────────────────────────────────────────┘
 //
 //	key  sorted job bucket (due, sequence)   history (rank, sequence)   dead (rank, sequence)
+//
+// A job whose handler has returned, and whose attempt ends from outside, is pending again in the
+// meantime (EndAttempt with End.Outside), and then its attempt ends without a claim (EndAttempt).
 //
 // A pending job that this program cannot run is held (HoldJob, or EndAttempt of one
 // that was claimed): it lies beside the bucket, under (rank, sequence), due at no
@@ -101,7 +104,7 @@
 //	S3   An app has one open Tx at a time; its opener holds the app's turn.
 //	S4   A minted job id spells the place (due, sequence) the job was first put at. Ids,
 //	     keys and Places order jobs alike (G13).
-//	S5   Only a claimed job's attempt ends. A claim ends once: with its attempt, by
+//	S5   Only the attempt of a job that is claimed, or pending outside, ends. A claim ends once: with its attempt, by
 //	     Unclaim, or with a cancel, after which the attempt counts no more (G9, G10).
 //	S6   A job lies in one region. Pending and claimed ones lie in the sorted job bucket,
 //	     held ones beside it, success, canceled and expired in the history, failed among
@@ -161,4 +164,7 @@
 //	S27  A group counts as pending those of the pending and held jobs that have its number; it has
 //	     ended exactly if it is sealed and they are none, in the commit in which that came to
 //	     be so, with its one follow-up (G32).
+//	S28  A job that is pending outside is not claimed, has its unique key, if it has one, and is due when its
+//	     attempt times out. Its record, and that of a claimed one that was answered, has the
+//	     hash of the attempt's token; one that waits for another attempt has none (G33).
 package storage

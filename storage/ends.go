@@ -21,13 +21,15 @@ type End struct {
 	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
 	Crashed     bool      // it was a crash: one more of those in a row
 	Postponed   bool      // the handler has put the job off to Due: the retry budget is not spent
+	Token       []byte    // hash of the attempt's token; nil: it has none
+	Outside     bool      // if State is StatePending: the attempt goes on outside, until Due
 }
 
 // maxHistory is how many attempts a job keeps.
 const maxHistory = 100
 
-// EndAttempt records the end of the claimed job's attempt. job must be as it was
-// when claimed. It returns the job as it is now.
+// EndAttempt records the end of the attempt of a job that is claimed, or pending outside. job must
+// be as it was when claimed, or as Unended or Due has returned it. It returns the job as it is now.
 func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	if err := tx.lockTop(); err != nil {
 		return Job{}, err
@@ -44,13 +46,16 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	if err := tx.makeRoom(&end); err != nil {
 		return Job{}, err
 	}
-	if err := tx.dropClaim(&job); err != nil {
+	outside := job.PendingOutside() // the attempt counts already
+	if outside {
+		end.StartedAt = job.StartedAt
+	} else if err := tx.dropClaim(&job); err != nil {
 		return Job{}, err
 	}
 	tx.removeBacklog(&job)
 	if key.superseded() && (end.State == StatePending || end.State == StateHeld) {
 		// The later job of the key does for it.
-		end.State = StateCanceled
+		end.State, end.Outside = StateCanceled, false
 		if e := end.Error; e != nil {
 			end.Error = &JobError{e.Code, fmt.Sprintf("%s; it is not tried again, since job %s has its unique key", e.Message, key.follower.ID)}
 		}
@@ -66,12 +71,20 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		tx.hold(&job, end.Reason, trigger)
 		return job, nil
 	}
-	job.Attempts++
+	if !outside {
+		job.Attempts++
+	}
 	job.StartedAt = end.StartedAt
 	if job.Unique != nil && end.StartedAt.IsZero() {
 		job.Unique = job.Unique.started(tx.now)
 	} else {
 		job.Unique = job.Unique.started(end.StartedAt)
+	}
+	if end.Outside {
+		job.boundInstants(tx.now)
+		tx.takePending(&job)
+		tx.leave(&job, &end, key)
+		return job, nil
 	}
 	if end.Error != nil {
 		e := JobError{Code: errorText(end.Error.Code), Message: errorText(end.Error.Message)}
@@ -108,6 +121,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 		job.Postponed, job.PutOffSince = 0, time.Time{}
 	}
 	tx.takePending(&job)
+	job.endOutside(end.Token)
 	if end.State != StatePending {
 		err := tx.finish(&job, end.State, trigger, key)
 		return job, err
@@ -120,6 +134,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	if !job.Due.Equal(timeOf(due)) { // else it is due as before
 		job.Due, job.Era = timeOf(due), tx.era
 	}
+	job.outside = nil // its token is good for nothing now
 	tx.retakeKey(&job, key)
 	job.Unique = job.Unique.begunAnew(tx.now)
 	tx.keepApart(&job)
@@ -170,6 +185,7 @@ func (tx *Tx) finish(job *Job, state State, trigger *Trigger, key keyState) erro
 		c.done++
 	}
 	tx.noteTick(job, state, trigger)
+	job.endOutside(nil)
 	job.State = state
 	job.CompletedAt = timeOf(tx.now.UnixMilli())
 	job.boundInstants(job.CompletedAt)

@@ -35,7 +35,7 @@ type Job struct {
 	Args     []byte // JSON
 	State    State
 
-	Due          time.Time // instant of the next attempt, or of the last one
+	Due          time.Time // instant of the next attempt, or of the last one; while PendingOutside, when that fails
 	ScheduledFor time.Time // instant first asked for; a retry leaves it alone
 	Era          EraID     // the clock era that Due counts from; 0: it is absolute
 	AskedEra     EraID     // the same of ScheduledFor
@@ -109,8 +109,9 @@ type Job struct {
 	Reason string
 	HeldAt time.Time // when it was last held; zero if it never was
 
-	place place   // where the job lies in its region
-	claim ClaimID // the latest, if it is claimed
+	place   place    // where the job lies in its region
+	claim   ClaimID  // the latest, if it is claimed
+	outside *outside // of an attempt that ends from outside; nil: of none
 }
 
 // JobError is why an attempt did not succeed.

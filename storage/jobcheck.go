@@ -103,6 +103,7 @@ func (c *jobCheck) job(t tag, p place, value []byte) {
 	if !belongs(job.State, t) {
 		c.bad("job %s is %s in region %c", job.ID, job.State, t)
 	}
+	c.outside(t, &job)
 	delete(c.orphans, p.seq)
 	if t == tagQueue {
 		delete(c.progress, p.seq)

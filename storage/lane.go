@@ -127,7 +127,7 @@ func (n keyspace) laneKeys(job *Job) (keys [][]byte) {
 	if job.Pool != "" {
 		keys = append(keys, job.place.append(append(n.lane(job.Lane()), byte(job.Priority))))
 	}
-	if !job.NotAfter.IsZero() {
+	if !job.NotAfter.IsZero() && !job.PendingOutside() {
 		keys = append(keys, n.lastKey(tagQueue, job))
 	}
 	if key := n.turnKey(job); key != nil {

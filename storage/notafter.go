@@ -34,8 +34,11 @@ func (n keyspace) lastAt(key []byte) int64 {
 	return int64(binary.BigEndian.Uint64(tail(key))) + 1
 }
 
-// TooLate says whether no attempt of the job may begin at the instant.
-func (j *Job) TooLate(at time.Time) bool { return !j.NotAfter.IsZero() && at.After(j.NotAfter) }
+// TooLate says whether no attempt of the job may begin at the instant. One that is pending outside
+// has begun.
+func (j *Job) TooLate(at time.Time) bool {
+	return !j.NotAfter.IsZero() && at.After(j.NotAfter) && !j.PendingOutside()
+}
 
 // Lasts says whether there may be jobs with a NotAfter.
 func (a *App) Lasts() bool { return a.lasts.Load() }

@@ -98,6 +98,7 @@ func encodeJob(job *Job) []byte {
 		Outcome:       encodeOutcome(job.Outcome),
 		Group:         uint64(job.Group),
 		GroupOutcome:  encodeGroupOutcome(job.GroupOutcome),
+		Outside:       encodeOutside(job.outside),
 	}
 	if job.Then != nil {
 		p.Then = encodeJob(job.Then)
@@ -187,6 +188,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		ResultSize:    len(r.Result) + int(r.ResultBytes),
 		Group:         GroupID(r.Group),
 		GroupOutcome:  decodeGroupOutcome(r.GroupOutcome),
+		outside:       decodeOutside(r.Outside),
 		place:         p,
 	}
 	if r.Priority != 0 {

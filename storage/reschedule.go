@@ -22,7 +22,7 @@ type Rescheduling struct {
 
 // RescheduleJob changes a pending or held job in the transaction of w, which keeps its id
 // and is pending then; the answer says whether it did, and which state it found. One that
-// runs, or has ended, stays as it is. A claim of one that has not begun is taken back
+// runs, is pending outside (the answer says that it runs), or has ended, stays as it is. A claim of one that has not begun is taken back
 // (CanceledClaims). Other arguments, once an attempt has begun, are a new Revision, with
 // failures counted anew. A job of a throttled key is due no sooner than its key lets it.
 // ErrInvalid for an instant or a priority out of bounds, an instant after the job's NotAfter,
@@ -49,6 +49,9 @@ func (w JobWriter) RescheduleJob(id JobID, change Change) (Rescheduling, error) 
 	answer := Rescheduling{Found: was.State}
 	if was.State.Ended() {
 		return answer, nil
+	}
+	if was.PendingOutside() {
+		return Rescheduling{Found: StateRunning}, nil
 	}
 	if tx.app.started(id) {
 		answer.Found = StateRunning

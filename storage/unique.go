@@ -136,6 +136,8 @@ func (v *view) admitBeside(job Job, row *keyRow) (Told, error) {
 	case running:
 		tx.putOff(&job)
 		return v.own(job, row)
+	case holder.PendingOutside():
+		return Told{}, keyHeld(u.Key, holder.ID, "is pending outside")
 	}
 	done, err := v.replace(job, holder, t)
 	if err == nil && row.key != job.UniqueKey() {

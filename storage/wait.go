@@ -20,5 +20,6 @@ const (
 	WaitSuspect     Wait = "suspect"          // the end of other jobs that crashes have cut off
 	WaitClaimed     Wait = "claimed"          // nothing but its instant: its handler is about to begin
 	WaitClock       Wait = "clock in doubt"   // that the wall clock is believed: by it the job is too late
-	WaitOutside     Wait = "pending outside"  // its claim: others are due before it, and are claimed first
+	WaitClaim       Wait = "not claimed"      // its claim: others are due before it, and are claimed first
+	WaitOutside     Wait = "pending outside"  // an end from outside, or its timeout
 )

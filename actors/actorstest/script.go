@@ -46,6 +46,7 @@ import (
 //	wait APP ID D             wait for its end, for D at most; prints the job with its result
 //	progress APP ID           how far it has come, and how large its checkpoint is
 //	cancel APP ID [cascade]   prints whether that was in time
+//	complete APP TOKEN RESULT | fail APP TOKEN MESSAGE…  end an attempt from outside; prints whether it did
 //	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
 //	dead APP | retry APP ID | drop APP ID
 //	count APP [FILTER…]       how many jobs that are
@@ -80,7 +81,7 @@ import (
 // pending-only, held=D and wait=D. That no job was stored is printed as kept or replaced.
 //
 // Minted ids differ from run to run, so they are printed, and may be written, as
-// doc1, doc2, … and job1, job2, … in the order of their first appearance.
+// doc1, doc2, … and job1, job2, …, tokens as token1, token2, …, in the order of their first appearance.
 // Instants are printed as the time since the beginning, by the wall clock; those
 // of slots as the clock shows them in the trigger's zone.
 type Scripts struct {
@@ -223,7 +224,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "wait", "progress", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
+	case "wait", "progress", "complete", "fail", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
 		"pause-work", "resume-work", "pauses", "limit-pool", "group", "seal", "cancel-group", "groups":
 		if err := app.Check(); err != nil {
 			return "", err
@@ -272,6 +273,8 @@ func (s *script) command(words []string, line string) (string, error) {
 			return "no such job", nil
 		}
 		return fmt.Sprintf("too late, it is %s", answer.Found), nil
+	case "complete", "fail":
+		return s.endOutside(app, words)
 	case "reschedule":
 		return s.reschedule(app, id, words[3:])
 	case "retry":
@@ -468,11 +471,12 @@ func (s *script) since(t time.Time) string {
 	return text
 }
 
-// minted matches the ids that the engine makes: a job's or a document's.
-var minted = regexp.MustCompile(`\bj?[0-9a-v]{24}\b`)
+// minted matches the ids that the engine makes, a job's or a document's, and the token of an attempt
+// of a job that has such an id.
+var minted = regexp.MustCompile(`[0-9A-Za-z_-]{66,}|\bj?[0-9a-v]{24}\b`)
 
 // aliased matches what stands for one of them.
-var aliased = regexp.MustCompile(`\b(doc|job)[0-9]+\b`)
+var aliased = regexp.MustCompile(`\b(doc|job|token)[0-9]+\b`)
 
 // hide puts aliases in the place of ids.
 func (s *script) hide(text string) string {
@@ -481,8 +485,11 @@ func (s *script) hide(text string) string {
 			return alias
 		}
 		kind := "doc"
-		if len(id) == 25 {
+		switch {
+		case len(id) == 25:
 			kind = "job"
+		case len(id) > 25:
+			kind = "token"
 		}
 		n := 1
 		for s.ids[kind+strconv.Itoa(n)] != "" {

@@ -403,3 +403,23 @@ func (s *script) reschedule(app storage.AppID, id storage.JobID, words []string)
 	}
 	return fmt.Sprintf("too late, it is %s", answer.Found), nil
 }
+
+// endOutside runs "complete APP TOKEN RESULT" and "fail APP TOKEN MESSAGE…".
+func (s *script) endOutside(app storage.AppID, words []string) (string, error) {
+	token, rest := arg(words, 2), strings.Join(words[min(3, len(words)):], " ")
+	var ok bool
+	var err error
+	if words[0] == "complete" {
+		ok, err = s.h.App(app).Complete(s.h.Context(), token, json.RawMessage(rest))
+	} else {
+		ok, err = s.h.App(app).Fail(s.h.Context(), token, dispatch.Errorf(dispatch.CodeUnavailable, "%s", rest))
+	}
+	s.h.Settle()
+	switch {
+	case err != nil:
+		return "", err
+	case ok:
+		return "ended", nil
+	}
+	return "it had ended", nil
+}

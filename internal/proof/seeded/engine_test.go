@@ -367,7 +367,7 @@ var engineFaults = []seededFault{
 	{
 		name: "poison-for-ever", what: "a job that crashes the process is run for ever",
 		pkg: "actors", tests: "TestG5_MaxInterruptions",
-		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= s.eng.opts.MaxInterruptions && !FAULT:`}},
+		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= app.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= app.eng.opts.MaxInterruptions && !FAULT:`}},
 	},
 	{
 		name: "stuck-forgotten", what: "a job runs again beside a handler that was given up",
