@@ -16,6 +16,7 @@
 //	campaign   many jobs of one call that can be called off together, by their tag
 //	refunds    a pool and a rate for a provider that answers 429 when it is busy
 //	exports    a pool with keys: one job of a user at a time
+//	approvals  a job that ends from outside, when that was decided
 //	photos     a chain of three jobs, each told what the one before has made
 //	archives   a long export that tells how far it is, and goes on there after a crash
 //	surveys    a thousand jobs at once, and one for the end of them all

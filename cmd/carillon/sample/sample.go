@@ -29,6 +29,7 @@ func Functions() *dispatch.Registry {
 	handleCampaigns(reg)
 	handleRefunds(reg)
 	handleExports(reg)
+	handleApprovals(reg)
 	handlePhotos(reg)
 	handleArchives(reg)
 	handleSurveys(reg)
