@@ -80,8 +80,10 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 	err := tx.Commit(func(err error) {
 		if err == nil {
 			app.eng.waiters.tell(app.id, tx)
+			app.eng.feeds.tell(app.id, tx, app.store.Committed(), weight)
 		} else {
 			app.eng.waiters.doubt(app.id)
+			app.eng.feeds.doubt(app.id)
 			// Noted before the state can be read again.
 			for _, r := range append(runs.ended, runs.stop...) {
 				app.runs.lose(r)

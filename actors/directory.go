@@ -285,6 +285,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 		return nil, err
 	}
 	d.eng.waiters.lookAgain(id, false)
+	d.eng.feeds.lookAgain(id, "")
 	ref := &appRef{id: id, fresh: !store.Stored(), listed: make(chan struct{})}
 	if ref.fresh {
 		if _, named := d.eng.declared.of(id); m.answer == nil && !named {

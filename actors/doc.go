@@ -171,6 +171,7 @@
 //	A23 Who waits for a job is told its end when that is durable; after a commit whose outcome is not known they look (waiters.go).
 //	A24  Of an attempt at most one checkpoint and one progress is written in a second, and the checkpoint that it leaves with its end (notes.go).
 //	A25 Of an attempt that is pending outside nothing is in memory: the walk that finds its job due ends it, and it is not claimed. An answer that comes while the handler runs is in the store, and the attempt ends by it (outside.go).
+//	A26 Who watches an app is told of a change when it is durable, once and in the order of the commits; where that cannot be they begin again with what is there (feed.go).
 //
-// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu and notes.mu are each a leaf of its own.
+// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu and notes.mu are each a leaf of its own; feed.mu comes before feeds.mu, a leaf.
 package actors

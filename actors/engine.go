@@ -45,6 +45,7 @@ type Engine struct {
 	progressed func(storage.AppID, *storage.Job, storage.Progress)
 
 	waiters  waiters
+	feeds    feeds
 	overdues overdues
 	aborted  atomic.Bool // by abort: nothing more is written
 	close    sync.Once
@@ -85,6 +86,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
+	e.progressed = e.feeds.progressed
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
 	e.sharedPools = newSharedPools(e.pools, clock, func(app *appState, at storage.Lane) { e.sys.tell(app.scheduler, &poolGiven{at}) })
 	e.sharedPools.remember(store.Starts, opts.Logger)
@@ -210,6 +212,7 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 	if err := e.store.Import(ctx, id, r); err != nil {
 		return asError(err)
 	}
+	e.feeds.lookAgain(id, resetMade)
 	e.waker.wakeUp(id) // as soon as it is released, to look at the declared triggers
 	return nil
 }
@@ -232,6 +235,7 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	err = e.store.Delete(id)
 	if err == nil {
 		e.waiters.lookAgain(id, true)
+		e.feeds.lookAgain(id, resetDeleted)
 		e.overdues.set(id, nil)
 	}
 	return asError(err)
@@ -469,6 +473,7 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	<-e.waker.gone
 	err := closeStore()
 	e.waiters.close()
+	e.feeds.close()
 	root.Stop(e.broker.self)
 	e.sys.actors.Shutdown()
 	e.timers.Close()

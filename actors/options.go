@@ -79,6 +79,10 @@ type Options struct {
 	MaxCheckpointBytes int64
 	// MaxWaiters is how many calls of App.Wait an app may have at once. Default 100,000.
 	MaxWaiters int
+	// MaxWatchers is how many calls of App.Watch the engine may have at once. Default 10,000.
+	MaxWatchers int
+	// MaxWatched is how many jobs the snapshot of one of them may have. Default 10,000.
+	MaxWatched int
 	// TxLimits bound what one mutation writes, with all that is nested in it. The
 	// call that would pass one is refused with resource_exhausted, which a job is
 	// not retried for. Default 10,000 jobs scheduled, 48,000 writes, 16 MiB.
@@ -181,6 +185,8 @@ func (o Options) withDefaults() Options {
 		o.MaxCheckpointBytes = 64 << 20
 	}
 	setInt(&o.MaxWaiters, 100_000)
+	setInt(&o.MaxWatchers, 10_000)
+	setInt(&o.MaxWatched, 10_000)
 	setInt(&o.Concurrency, 1024)
 	setInt(&o.KeepFinished, 100_000)
 	setInt(&o.KeepDead, 100_000)
@@ -242,6 +248,12 @@ func (o Options) validate() error {
 	}
 	if o.MaxWaiters < 1 {
 		bad("MaxWaiters", o.MaxWaiters, "1 or more")
+	}
+	if o.MaxWatchers < 1 {
+		bad("MaxWatchers", o.MaxWatchers, "1 or more")
+	}
+	if o.MaxWatched < 1 {
+		bad("MaxWatched", o.MaxWatched, "1 or more")
 	}
 	if o.KeepFinished < 1 {
 		bad("KeepFinished", o.KeepFinished, "1 or more")

@@ -137,6 +137,7 @@ func (s *scheduler) reload() bool {
 	if err == nil {
 		s.loads++
 		s.eng.waiters.lookAgain(s.id, false)
+		s.eng.feeds.lookAgain(s.id, "")
 		// A claim without a run is told from one whose run ended meanwhile.
 		s.walks, s.lates = walks{}, lates{busy: s.lates.busy}
 		if s.unrecovered = s.backingOff(); s.unrecovered {

@@ -232,6 +232,7 @@ func (h *handlers) batch(app *appState, r *turnBatch) {
 	h.spawn(t.inv.Path, func() result {
 		for t != nil {
 			app.noteStart(t.inv.job)
+			app.tellStart(t.inv.job)
 			value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.writer, t.inv.Args)
 			h.noteIgnored(app, t.inv)
 			h.log(t.inv.Path, err)

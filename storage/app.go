@@ -91,6 +91,7 @@ type App struct {
 	corrected     atomic.Uint64 // counts.corrected, for readers
 
 	// Below: the committer's.
+	commit   uint64 // number of the volume's latest commit that has a change set of the app
 	filed    filed
 	filing   filed  // what it will say if the batch is committed
 	counters counts // the counters after the batch
@@ -207,7 +208,7 @@ func (a *App) BeginIn(era EraID, now time.Time) *Tx {
 		a.keys = a.vol.nextNumber()
 	}
 	a.trim()
-	tx := &Tx{app: a, era: era, now: now}
+	tx := &Tx{app: a, era: era, now: now, began: a.counts.seq}
 	tx.base.counts = a.counts
 	if !a.stored && a.vol.clock.Load().stepped() {
 		tx.base.counts.corrected = era // nothing of it is older
@@ -261,16 +262,34 @@ func (a *App) Settle(fn func()) {
 	a.vol.submit(&changeSet{app: a, n: a.submitted, done: func(error) { fn() }})
 }
 
+// Committed is the number of the commit of the change set that is being answered: one of
+// those of the app's volume, which ascend, over restarts, too. It is for the done of a Commit.
+func (a *App) Committed() uint64 { return a.commit }
+
 // Snapshot opens the app's committed state. It does not wait for the turn.
 func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
 	pin, err := a.vol.begin()
 	if err != nil {
 		return nil, err
 	}
+	return a.snapshot(pin, now)
+}
+
+// SnapshotAt is Snapshot that says which commit is the last that it has.
+func (a *App) SnapshotAt(now time.Time) (*Snapshot, uint64, error) {
+	pin, commit, err := a.vol.beginAt()
+	if err != nil {
+		return nil, 0, err
+	}
+	snap, err := a.snapshot(pin, now)
+	return snap, commit, err
+}
+
+func (a *App) snapshot(pin *kv.Pin, now time.Time) (*Snapshot, error) {
 	// a.keys is the turn's. An app that is not in the file has number 0 here,
 	// under which there is nothing.
 	var n keyspace
-	err = pin.Read(func(snap *kv.Snapshot) (err error) {
+	err := pin.Read(func(snap *kv.Snapshot) (err error) {
 		if entry := snap.Get(kv.Apps, []byte(a.id)); entry != nil {
 			n, err = decodeEntry(entry)
 		}

@@ -134,6 +134,7 @@ func (v *volume) commitBatch(batch []*changeSet) {
 	for _, cs := range batch {
 		if cs.writes != nil {
 			cs.app.durable.Store(cs.n)
+			cs.app.commit = v.last
 		}
 	}
 	for _, cs := range batch {
@@ -296,6 +297,7 @@ func (v *volume) commit(batch []*changeSet) error {
 		app.filed, app.requeued, app.enqueued = app.filing, false, ""
 		app.relasted, app.lasted = false, ""
 	}
+	v.last = v.db.Last()
 	v.backoff.succeed()
 	return nil
 }

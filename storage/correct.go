@@ -65,7 +65,7 @@ func (tx *Tx) Amend(job *Job) error {
 
 // Follow gives a job that is under way the instants and the place that Amend has stored.
 func (j *Job) Follow(stored Job) {
-	j.place, j.Due, j.Era = stored.place, stored.Due, stored.Era
+	j.place.ms, j.Due, j.Era = stored.place.ms, stored.Due, stored.Era
 	j.ScheduledFor, j.AskedEra = stored.ScheduledFor, stored.AskedEra
 	j.EnqueuedAt, j.StartedAt, j.History = stored.EnqueuedAt, stored.StartedAt, stored.History
 }

@@ -46,7 +46,7 @@ func (tx *Tx) DropDead(id JobID) (ok bool, err error) {
 // gone takes away what is stored of a job beside its record, which was taken away.
 func (tx *Tx) gone(job *Job) error {
 	if job.State == StateHeld {
-		tx.top().vanished = append(tx.top().vanished, job.place.seq)
+		tx.noteGone(job)
 		key, err := tx.keyOf(job)
 		if err != nil {
 			return err
@@ -109,6 +109,7 @@ func (tx *Tx) dropDead(job *Job) {
 	tx.delete(tx.app.keys.place(tagDead, job.place))
 	tx.delete(tx.app.keys.name(tagID, string(job.ID)))
 	tx.top().counts.dead--
+	tx.noteGone(job)
 }
 
 // deadExpired says whether a dead job is past the retention: gone for every reader,

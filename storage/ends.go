@@ -140,6 +140,7 @@ func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
 	tx.keepApart(&job)
 	job.place.ms = job.Due.UnixMilli()
 	tx.putPending(&job)
+	tx.retried = append(tx.retried, job.place.seq)
 	return job, nil
 }
 

@@ -13,6 +13,7 @@ import (
 // every job of the app: pending and running ones by due instant, then held ones in
 // the order they came to be, then dead, then finished ones, each in the order they ended.
 type JobFilter struct {
+	ID       JobID     `json:"id,omitempty"`       // only this job; "" means all jobs
 	States   []State   `json:"states,omitempty"`   // none means all
 	Function string    `json:"function,omitempty"` // path; "" means every function
 	Trigger  string    `json:"trigger,omitempty"`  // the ticks and runs by hand of a trigger; "" means all jobs
@@ -70,16 +71,22 @@ func (r TimeRange) check(name string) error {
 
 // Chooses says whether the job, as readers see it, meets every condition.
 func (f *JobFilter) Chooses(job *Job) bool {
-	return f.wants(job.State) &&
+	return f.wants(job.State) && f.Concerns(job) &&
+		(f.Error == "" || job.Error != nil && job.Error.Code == f.Error) &&
+		f.Due.has(job.Due) &&
+		(f.Ended == TimeRange{} || job.State.Ended() && f.Ended.has(job.CompletedAt))
+}
+
+// Concerns says whether the job meets the conditions that hold for its life: all but those on
+// its state, its error and its instants. For engines.
+func (f *JobFilter) Concerns(job *Job) bool {
+	return (f.ID == "" || job.ID == f.ID) &&
 		(f.Function == "" || job.Function == f.Function) &&
 		(f.Trigger == "" || job.Trigger == f.Trigger) &&
 		(f.Parent == "" || job.Parent == f.Parent) &&
 		(f.Group == 0 || job.Group == f.Group) &&
-		(f.Error == "" || job.Error != nil && job.Error.Code == f.Error) &&
 		hasTags(job, f.Tags) &&
-		(f.Pool == "" || job.Pool == f.Pool) && strings.HasPrefix(job.PoolKey, f.PoolKey) &&
-		f.Due.has(job.Due) &&
-		(f.Ended == TimeRange{} || job.State.Ended() && f.Ended.has(job.CompletedAt))
+		(f.Pool == "" || job.Pool == f.Pool) && strings.HasPrefix(job.PoolKey, f.PoolKey)
 }
 
 func (f *JobFilter) wants(s State) bool {

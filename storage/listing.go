@@ -106,10 +106,22 @@ func (v *view) superseded(job *Job) (bool, error) {
 	return err == nil && !bytes.Equal(loc, encodeLocation(tagHistory, job.place)), err
 }
 
+// oneJob is the page of a filter with an ID.
+func (v *view) oneJob(f JobFilter) (JobPage, error) {
+	job, ok, err := v.job(f.ID)
+	if err != nil || !ok || !f.Chooses(&job) {
+		return JobPage{}, err
+	}
+	return JobPage{Jobs: []Job{job}}, nil
+}
+
 // jobs returns one page of the jobs that the filter chooses.
 func (v *view) jobs(f JobFilter) (JobPage, error) {
 	if err := f.Check(); err != nil {
 		return JobPage{}, err
+	}
+	if f.ID != "" {
+		return v.oneJob(f)
 	}
 	if f.Limit == 0 {
 		f.Limit = defaultPage

@@ -46,6 +46,7 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (n int, more bool,
 			tx.delete(tx.app.keys.name(tagID, string(job.ID)))
 		}
 		c.done--
+		tx.noteGone(job)
 		return dropped, nil
 	})
 }

@@ -139,7 +139,12 @@ func (tx *Tx) Ended(want func(seq uint64) bool) (ended []Job, vanished []uint64)
 			return true
 		})
 	}
-	return ended, l.vanished
+	for i := range l.gone {
+		if job := &l.gone[i]; !job.State.Ended() {
+			vanished = append(vanished, job.place.seq)
+		}
+	}
+	return ended, vanished
 }
 
 // result verifies that the bytes are the result of the job at the same place.

@@ -551,7 +551,7 @@ func (w JobWriter) RemoveTick(id JobID) (ok bool, err error) {
 		tx.top().counts.argBytes = -1 // what it had is not known
 	}
 	tx.takePending(&job)
-	tx.top().vanished = append(tx.top().vanished, p.seq)
+	tx.noteGone(&job)
 	tx.delete(keys.name(tagID, string(id)))
 	return true, nil
 }

@@ -31,6 +31,10 @@ type Tx struct {
 	pin      *kv.Pin // of a pinned transaction, from its first read on
 	read     row     // what was last read from the file, which does not change meanwhile
 	onCancel func(JobID) (started bool)
+
+	began   uint64   // the last sequence number assigned before it
+	retried []uint64 // sequence numbers of jobs that are pending again after an attempt
+	number  keyspace // the app's, once it was committed
 }
 
 // layer is the private buffer of a transaction or of one nested in it.
@@ -39,11 +43,11 @@ type layer struct {
 	counts   counts
 	jobs     int // how many it has scheduled
 	inserted []Job
-	canceled []JobID  // claimed jobs that were canceled
-	ticks    []Job    // ticks of triggers that were canceled
-	moved    bool     // a job may be in inserted more than once
-	left     []Lane   // ordered, of jobs that are where they were no more
-	vanished []uint64 // sequence numbers of jobs that were taken away and have not ended
+	canceled []JobID // claimed jobs that were canceled
+	ticks    []Job   // ticks of triggers that were canceled
+	moved    bool    // a job may be in inserted more than once
+	left     []Lane  // ordered, of jobs that are where they were no more
+	gone     []Job   // jobs whose records were taken away, as they were
 }
 
 // Nested runs fn on a transaction nested in w's. If fn returns nil its writes
@@ -81,7 +85,7 @@ func (w JobWriter) Nested(fn func(JobWriter) error) error {
 		parent.ticks = append(parent.ticks, child.ticks...)
 		parent.moved = parent.moved || child.moved
 		parent.left = append(parent.left, child.left...)
-		parent.vanished = append(parent.vanished, child.vanished...)
+		parent.gone = append(parent.gone, child.gone...)
 	}()
 	inner := JobWriter{&view{keys: tx.app.keys, now: tx.now, app: tx.app, tx: tx, depth: depth + 1, limits: w.v.limits}}
 	if err := fn(inner); err != nil {
@@ -322,7 +326,7 @@ func (tx *Tx) Commit(done func(error)) error {
 	}
 	// A nested transaction that was left open is dropped.
 	tx.layers[0].counts.seq = tx.top().counts.seq
-	tx.over = true
+	tx.over, tx.number = true, tx.app.keys
 	tx.app.tx = nil
 	tx.unpin()
 	if tx.latest.Before(tx.now) {

@@ -67,6 +67,7 @@ type volume struct {
 
 	batchApps []*App // scratch of the committer
 	lone      bool   // its last batch was one change set
+	last      uint64 // the record of its last batch, in the log; the committer's
 	commits   atomic.Int64
 	written   atomic.Int64 // bytes of the file
 }
@@ -223,6 +224,20 @@ func (v *volume) begin() (*kv.Pin, error) {
 	}
 	pin, err := v.db.Begin()
 	return pin, readError(err)
+}
+
+// beginAt is begin, with the number of the last record that is shown.
+func (v *volume) beginAt() (*kv.Pin, uint64, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.db == nil {
+		return nil, 0, v.downError()
+	}
+	pins, places, err := kv.Moment([]*kv.DB{v.db})
+	if err != nil {
+		return nil, 0, readError(err)
+	}
+	return pins[0], places[0].Seq, nil
 }
 
 // read runs fn on a snapshot of the file.

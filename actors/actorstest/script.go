@@ -45,6 +45,8 @@ import (
 //	job APP ID                one job, with its attempts that did not succeed
 //	wait APP ID D             wait for its end, for D at most; prints the job with its result
 //	progress APP ID           how far it has come, and how large its checkpoint is
+//	watch APP [FILTER…]       begin to watch the app
+//	events APP                what the watch was told since
 //	cancel APP ID [cascade]   prints whether that was in time
 //	complete APP TOKEN RESULT | fail APP TOKEN MESSAGE…  end an attempt from outside; prints whether it did
 //	reschedule APP ID CHANGE… the same; a change is in=D, priority=N or, as the last one, args=PATH [ARGS]
@@ -145,6 +147,8 @@ type script struct {
 	aliases map[string]string // of ids
 	ids     map[string]string // of aliases
 
+	watches map[storage.AppID]*scriptWatch
+
 	exported []byte // the copy of an app that was kept last
 }
 
@@ -224,7 +228,7 @@ func arg(words []string, i int) string {
 func (s *script) command(words []string, line string) (string, error) {
 	app, id := storage.AppID(arg(words, 1)), storage.JobID(arg(words, 2))
 	switch arg(words, 0) {
-	case "wait", "progress", "complete", "fail", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
+	case "wait", "progress", "watch", "events", "complete", "fail", "pools", "schedule", "schedule-many", "count", "cancel-many", "retry-many", "drop-many", "jobs", "dead", "job", "cancel", "reschedule", "retry", "drop", "cron", "recron", "crons", "slots", "backfill", "cancel-backfill", "pause", "resume", "run-now", "delete",
 		"pause-work", "resume-work", "pauses", "limit-pool", "group", "seal", "cancel-group", "groups":
 		if err := app.Check(); err != nil {
 			return "", err
@@ -255,6 +259,11 @@ func (s *script) command(words []string, line string) (string, error) {
 		return s.progress(app, id)
 	case "wait":
 		return s.wait(app, id, arg(words, 3))
+	case "watch":
+		s.watch(app, filterOf(words[2:]))
+		return "", nil
+	case "events":
+		return s.events(app)
 	case "cancel":
 		var opts []dispatch.CancelOption
 		if arg(words, 3) == "cascade" {

@@ -20,6 +20,7 @@
 //	photos     a chain of three jobs, each told what the one before has made
 //	archives   a long export that tells how far it is, and goes on there after a crash
 //	surveys    a thousand jobs at once, and one for the end of them all
+//	live       a page of a user's jobs that is up to date without asking
 //
 // Use:
 //

@@ -67,11 +67,11 @@ var resultFaults = []seededFault{
 	{
 		name: "waiter-of-a-dropped-job", what: "who waits for a held job that is dropped waits for ever",
 		pkg: "actors", tests: "TestG33_WaitersThatLeave",
-		edits: []edit{{"storage/dead.go", `		tx.top().vanished = append(tx.top().vanished, job.place.seq)
-`, `		if !FAULT {
-			tx.top().vanished = append(tx.top().vanished, job.place.seq)
+		edits: []edit{{"storage/dead.go", `		tx.noteGone(job)
+		key, err :=`, `		if !FAULT {
+			tx.noteGone(job)
 		}
-`}},
+		key, err :=`}},
 	},
 	{
 		name: "waiters-that-left-count", what: "calls that wait no more count",

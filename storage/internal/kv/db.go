@@ -406,6 +406,14 @@ func (db *DB) publish(change *overlay.Change, record []byte) {
 	}
 }
 
+// Last is the number of the latest record that is shown. It never becomes less, also where
+// the volume is opened anew.
+func (db *DB) Last() uint64 {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.last
+}
+
 // Uncopied is how many records of the log the copy does not have.
 func (db *DB) Uncopied() uint64 {
 	db.mu.Lock()

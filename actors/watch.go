@@ -1,0 +1,144 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"carillon/dispatch"
+	"carillon/internal/inturn"
+	"carillon/storage"
+)
+
+// Watch yields the jobs of the app that the filter chooses, and then each change of theirs
+// when it is durable, in the order of the commits: none is left out, and none of those that
+// the snapshot has is told again. A job has one event a commit.
+//
+//	for e, err := range app.Watch(ctx, storage.JobFilter{Tags: []string{"ann"}}) {
+//		switch {
+//		case err != nil:
+//			return err
+//		case e.Kind == actors.EventReset:
+//			clear(jobs)
+//		case e.Left:
+//			delete(jobs, e.Job.ID)
+//		case e.Job.ID != "":
+//			jobs[e.Job.ID] = e.Job
+//		}
+//	}
+//
+// It begins with EventReset, an EventJob for each job, by the regions of a listing, and
+// EventReady. It does so again, with the Reason, if it could not go on without a gap: the loop
+// was too slow (16,384 events were waiting), a commit's outcome was not known, the app was
+// deleted or imported. The events after a snapshot know no such distinction: a job that the
+// filter chooses no more has one with Left. A change of a function's run that is not durable,
+// EventStarted or EventProgressed, may be missing.
+//
+// The watch ends with the loop, or with an error: that of ctx; resource_exhausted for a
+// snapshot of more than Options.MaxWatched jobs, and if the engine has Options.MaxWatchers
+// calls that watch; invalid_argument for a filter with Due, Ended, Error, Limit or Cursor;
+// failed_precondition inside a mutation of the app; unavailable when the engine closes, or if
+// the snapshot cannot be read. It neither slows the app nor keeps it awake.
+func (a *App) Watch(ctx context.Context, f storage.JobFilter) iter.Seq2[Event, error] {
+	return a.WatchAfter(ctx, f, Position{})
+}
+
+// WatchAfter is Watch that goes on behind the event of the position, without a snapshot, if
+// what came since is in memory: of an app that is watched, or was within the last minute, up
+// to 10,000 changes and 1 MiB. Else it begins with EventReset. The filter is that of the watch
+// that the position is of.
+func (a *App) WatchAfter(ctx context.Context, f storage.JobFilter, after Position) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if err := a.watch(ctx, f, after, func(e Event) bool { return yield(e, nil) }); err != nil {
+			yield(Event{}, err)
+		}
+	}
+}
+
+// watch is WatchAfter. It returns nil once yield has returned false.
+func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yield func(Event) bool) error {
+	if err := checkWatch(&f); err != nil {
+		return err
+	}
+	if inturn.In(ctx, string(a.id)) {
+		return &dispatch.Error{
+			Code: dispatch.CodeFailedPrecondition, Err: storage.ErrReentrant,
+			Message: "called from inside a mutation of the same app, which keeps its jobs from changing",
+		}
+	}
+	feeds := &a.eng.feeds
+	w, err := feeds.join(a.id, f, after, a.eng.opts.MaxWatchers)
+	if err != nil {
+		return err
+	}
+	defer feeds.leave(w)
+	for {
+		told, reset, err := feeds.take(ctx, w)
+		switch {
+		case err != nil:
+			return err
+		case reset != "":
+			if !yield(Event{Kind: EventReset, Reason: reset}) {
+				return nil
+			}
+			jobs, commit, err := a.chosen(ctx, f)
+			if err != nil {
+				return err
+			}
+			at := feeds.ready(w, commit)
+			for i := range jobs {
+				if !yield(Event{Kind: EventJob, Job: jobs[i]}) {
+					return nil
+				}
+			}
+			if !yield(Event{Kind: EventReady, Position: at}) {
+				return nil
+			}
+		}
+		for _, ch := range told {
+			if !yield(ch.to(&f)) {
+				return nil
+			}
+		}
+	}
+}
+
+// checkWatch says why the filter is not one to watch with, or nil.
+func checkWatch(f *storage.JobFilter) error {
+	if f.Limit != 0 || f.Cursor != "" || f.Error != "" || f.Due != (storage.TimeRange{}) || f.Ended != (storage.TimeRange{}) {
+		return dispatch.Errorf(dispatch.CodeInvalidArgument, "due, ended, error, limit and cursor are for listings: a watch is of the jobs that the rest of the filter chooses")
+	}
+	if err := f.Check(); err != nil {
+		return dispatch.AsError(err)
+	}
+	return nil
+}
+
+// chosen reads the jobs that the filter chooses, and the commit that this is as of.
+func (a *App) chosen(ctx context.Context, f storage.JobFilter) (jobs []storage.Job, commit uint64, err error) {
+	ref, err := a.eng.acquire(ctx, a.id, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer ref.release()
+	snap, commit, err := ref.app.store.SnapshotAt(a.eng.clock.now())
+	if err != nil {
+		return nil, 0, asError(err)
+	}
+	defer snap.Close()
+	for job, err := range snap.Reader().System().All(f) {
+		switch {
+		case err != nil:
+			return nil, 0, asError(err)
+		case ctx.Err() != nil:
+			return nil, 0, contextError(ctx, "")
+		case len(jobs) == a.eng.opts.MaxWatched:
+			return nil, 0, &dispatch.Error{
+				Code: dispatch.CodeResourceExhausted, Err: storage.ErrLimit,
+				Message: fmt.Sprintf("the filter chooses more than %d jobs, as many as a watch begins with (MaxWatched): have it choose fewer, by a tag or by states, say", len(jobs)),
+			}
+		}
+		jobs = append(jobs, job.Brief())
+	}
+	return jobs, commit, nil
+}

@@ -1,0 +1,166 @@
+package seeded_test
+
+// watchFaults are planted where changes of jobs are told to those who watch (G36).
+var watchFaults = []seededFault{
+	{
+		name: "failed-change-told", what: "a change is told whose commit has failed",
+		pkg: "actors", tests: "TestG36_OnlyWhatIsDurable",
+		edits: []edit{{"actors/commit.go", `			app.eng.feeds.doubt(app.id)
+`, `			if app.eng.feeds.doubt(app.id); FAULT {
+				app.eng.feeds.tell(app.id, tx, app.store.Committed()+1, weight)
+			}
+`}},
+	},
+	{
+		name: "unknown-change-forgotten", what: "after a commit whose outcome is not known a watch goes on as if nothing had been",
+		pkg: "actors", tests: "TestG36_OnlyWhatIsDurable",
+		edits: []edit{{"actors/feeds.go", `		f.doubtful = true
+`, `		f.doubtful = !FAULT
+`}},
+	},
+	{
+		name: "change-told-twice", what: "a change that the snapshot has is told behind it",
+		pkg: "actors", tests: "TestG36_NothingIsToldTwice",
+		edits: []edit{{"actors/feed.go", `			case ch.event.Position.Compare(w.after) <= 0:
+`, `			case ch.event.Position.Compare(w.after) <= 0 && !FAULT:
+`}},
+	},
+	{
+		name: "change-lost-behind-the-snapshot", what: "what comes while the snapshot is read is not told",
+		pkg: "actors", tests: "TestG36_NothingIsToldTwice",
+		edits: []edit{{"actors/feed.go", `		return ch.event.Ephemeral() ||`, `		return FAULT || ch.event.Ephemeral() ||`}},
+	},
+	{
+		name: "stale-start-told", what: "a start is told behind a snapshot that has the end",
+		pkg: "actors", tests: "TestG36_NothingIsToldTwice",
+		edits: []edit{{"actors/feed.go", `nth <= w.nth ||`, `nth <= w.nth && !FAULT ||`}},
+	},
+	{
+		name: "snapshot-before-the-gap", what: "a snapshot counts that was read before a gap",
+		pkg: "actors", tests: "TestG36_NothingIsToldTwice",
+		edits: []edit{{"actors/feed.go", `	if w.reset != "" {
+		return Position{}
+`, `	if w.reset != "" && !FAULT {
+		return Position{}
+`}},
+	},
+	{
+		name: "purge-not-told", what: "it is not told that a job is kept no more",
+		pkg: "actors", tests: "TestG36_KindsOfChanges",
+		edits: []edit{{"storage/changes.go", `return c.was == 0 && c.is == 0 })`, `return (c.was == 0 || FAULT) && c.is == 0 })`}},
+	},
+	{
+		name: "rewritten-job-is-new", what: "a job that is written anew where it lies is told as a new one",
+		pkg: "actors", tests: "TestG36_KindsOfChanges",
+		edits: []edit{{"storage/changes.go", `		case c.was == 0:
+`, `		case c.was == 0 && !FAULT:
+`}},
+	},
+	{
+		name: "retry-told-as-rescheduled", what: "a retry is told as another instant",
+		pkg: "actors", tests: "TestG36_KindsOfChanges",
+		edits: []edit{{"storage/changes.go", `	for _, seq := range tx.retried {
+`, `	for _, seq := range tx.retried[:len(tx.retried)*map[bool]int{false: 1}[FAULT]] {
+`}},
+	},
+	{
+		name: "left-not-told", what: "it is not told that a job has left the states of the filter",
+		pkg: "actors", tests: "TestG36_ASnapshotAndEveryChange",
+		edits: []edit{{"actors/events.go", `ch.was != "" && wants(`, `ch.was != "" && !FAULT && wants(`}},
+	},
+	{
+		name: "positions-not-told-apart", what: "the changes of a commit have one position",
+		pkg: "actors", tests: "TestG36_ASnapshotAndEveryChange",
+		edits: []edit{{"actors/feed.go", `		if f.last.Commit == u.commit {
+`, `		if f.last.Commit == u.commit && !FAULT {
+`}},
+	},
+	{
+		name: "watch-goes-on-too-far", what: "a watch goes on from a position behind which changes are kept no more",
+		pkg: "actors", tests: "TestG36_WhatIsKeptHasBounds",
+		edits: []edit{{"actors/feed.go", `w.after.Compare(f.from) < 0:`, `w.after.Compare(f.from) < 0 && !FAULT:`}},
+	},
+	{
+		name: "position-of-another-feed", what: "a watch goes on from a position of another process",
+		pkg: "actors", tests: "TestG36_GoingOn",
+		edits: []edit{{"actors/feed.go", `|| w.after.Feed != f.id ||`, `|| w.after.Feed != f.id && !FAULT ||`}},
+	},
+	{
+		name: "changes-kept-for-ever", what: "any number of changes is kept",
+		pkg: "actors", tests: "TestG36_WhatIsKeptHasBounds",
+		edits: []edit{{"actors/feed.go", `len(f.kept) > keptChanges || f.bytes > keptBytes {`, `!FAULT && (len(f.kept) > keptChanges || f.bytes > keptBytes) {`}},
+	},
+	{
+		name: "slow-watcher-without-end", what: "any number of changes is left to a slow watcher",
+		pkg: "actors", tests: "TestG36_ASlowWatcherBeginsAgain",
+		edits: []edit{{"actors/feed.go", `			case len(w.told) == maxUntold:
+`, `			case len(w.told) == maxUntold && !FAULT:
+`}},
+	},
+	{
+		name: "starts-take-the-room", what: "starts of jobs take the room of changes",
+		pkg: "actors", tests: "TestG36_ASlowWatcherBeginsAgain",
+		edits: []edit{{"actors/feed.go", `len(w.told) >= maxUntold/2 {`, `len(w.told) >= maxUntold/2 && !FAULT {`}},
+	},
+	{
+		name: "unread-without-end", what: "any number of commits waits for being read",
+		pkg: "actors", tests: "TestG36_ADormantFeedIsDropped",
+		edits: []edit{{"actors/feeds.go", `f.weight > maxUnread && len(f.unread) > 0 {`, `f.weight > maxUnread && len(f.unread) > 0 && !FAULT {`}},
+	},
+	{
+		name: "feed-for-ever", what: "an app that was watched once has a feed for ever",
+		pkg: "actors", tests: "TestG36_ADormantFeedIsDropped",
+		edits: []edit{{"actors/feeds.go", `	if f.n == 0 && fs.apps[f.app] == f {
+`, `	if f.n == 0 && fs.apps[f.app] == f && !FAULT {
+`}},
+	},
+	{
+		name: "watchers-by-one-tag", what: "who watches for a job's second tag is not told",
+		pkg: "actors", tests: "TestG36_WatchersAreFound",
+		edits: []edit{{"actors/feed.go", `	for _, tag := range job.Tags {
+`, `	for i, tag := range job.Tags {
+		if FAULT && i > 0 {
+			break
+		}
+`}},
+	},
+	{
+		name: "wakings-at-once", what: "a thousand watchers are woken as often as something changes",
+		pkg: "actors", tests: "TestG36_WakingsAreSpread",
+		edits: []edit{{"actors/feed.go", `	if len(f.due) > crowd {
+`, `	if len(f.due) > crowd && !FAULT {
+`}},
+	},
+	{
+		name: "watchers-without-end", what: "an engine may have any number of watchers",
+		pkg: "actors", tests: "TestG36_WatchersThatEnd",
+		edits: []edit{{"actors/feeds.go", `	if fs.closed || fs.watchers >= most {
+`, `	if fs.closed || fs.watchers >= most && !FAULT {
+`}},
+	},
+	{
+		name: "snapshot-without-end", what: "a watch may begin with any number of jobs",
+		pkg: "actors", tests: "TestG36_WatchersThatEnd",
+		edits: []edit{{"actors/watch.go", `		case len(jobs) == a.eng.opts.MaxWatched:
+`, `		case len(jobs) == a.eng.opts.MaxWatched && !FAULT:
+`}},
+	},
+	{
+		name: "deleted-app-watched-on", what: "a watch goes on when its app was deleted",
+		pkg: "actors", tests: "TestG36_WatchersThatEnd",
+		edits: []edit{{"actors/engine.go", `		e.feeds.lookAgain(id, resetDeleted)
+`, `		if !FAULT {
+			e.feeds.lookAgain(id, resetDeleted)
+		}
+`}},
+	},
+	{
+		name: "imported-app-not-told", what: "a watch does not see that its app was imported",
+		pkg: "actors", tests: "TestG36_WatchersThatEnd",
+		edits: []edit{{"actors/engine.go", `	e.feeds.lookAgain(id, resetMade)
+`, `	if !FAULT {
+		e.feeds.lookAgain(id, resetMade)
+	}
+`}},
+	},
+}
