@@ -76,7 +76,7 @@ type Member struct {
 	start  func() // m.run, bound once
 	fn     func()
 	steps  int           // since it was last let in
-	since  time.Time     // it was
+	spell  *spell        // since then
 	resume chan struct{} // lets it go on after it has stepped aside
 
 	parked atomic.Bool // in the patient lane
@@ -111,9 +111,14 @@ func (m *Member) Schedule(fn func()) {
 	}
 }
 
+// spell is a time in which a member runs. The next run of a member may begin before the one
+// before it has given its permit back.
+type spell struct{ since time.Time }
+
 func (m *Member) run() {
-	m.steps, m.since = 0, time.Now()
-	defer m.gate.release(m)
+	s := &spell{time.Now()}
+	m.steps, m.spell = 0, s
+	defer m.gate.release(m, s)
 	m.fn()
 }
 
@@ -121,7 +126,7 @@ func (m *Member) run() {
 // one. It blocks while it is the turn of others.
 func (m *Member) Step() {
 	m.steps++
-	if m.gate.waiting.Load() == 0 || m.steps <= stepsAtOnce && time.Since(m.since) < spanAtOnce {
+	if m.gate.waiting.Load() == 0 || m.steps <= stepsAtOnce && time.Since(m.spell.since) < spanAtOnce {
 		return
 	}
 	if m.resume == nil {
@@ -130,7 +135,7 @@ func (m *Member) Step() {
 	if !m.gate.stepAside(m) {
 		<-m.resume
 	}
-	m.steps, m.since = 0, time.Now()
+	m.steps, m.spell.since = 0, time.Now()
 }
 
 // Hurry moves a member that waits to the urgent lane: a caller waits for it now.
@@ -179,7 +184,7 @@ func (g *Gate) wait(m *Member, aside bool) {
 // other waits, and the member keeps the permit.
 func (g *Gate) stepAside(m *Member) bool {
 	g.mu.Lock()
-	m.share.used += time.Since(m.since)
+	m.share.used += time.Since(m.spell.since)
 	next := g.next()
 	if next == nil {
 		g.mu.Unlock()
@@ -193,9 +198,9 @@ func (g *Gate) stepAside(m *Member) bool {
 }
 
 // release passes the permit of the member on, or gives it back.
-func (g *Gate) release(m *Member) {
+func (g *Gate) release(m *Member, s *spell) {
 	g.mu.Lock()
-	m.share.used += time.Since(m.since)
+	m.share.used += time.Since(s.since)
 	next := g.next()
 	if next == nil {
 		g.permits++

@@ -25,7 +25,7 @@ var limitsFaults = []seededFault{
 	{
 		name: "gate-by-messages-only", what: "an app steps aside after some messages only, however long each takes",
 		pkg: "actors/internal/pool", tests: "TestGateMembersStepAsideInTime",
-		edits: []edit{{"actors/internal/pool/gate.go", `time.Since(m.since) < spanAtOnce {`, `(FAULT || time.Since(m.since) < spanAtOnce) {`}},
+		edits: []edit{{"actors/internal/pool/gate.go", `time.Since(m.spell.since) < spanAtOnce {`, `(FAULT || time.Since(m.spell.since) < spanAtOnce) {`}},
 	},
 	{
 		name: "claimed-twice", what: "a job is claimed twice in the change set that it is put back in",
