@@ -79,6 +79,7 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 	}
 	err := tx.Commit(func(err error) {
 		if err == nil {
+			app.tellDead(tx) // first: the engine's close, for one, waits for hooks that were called
 			app.eng.waiters.tell(app.id, tx)
 			app.eng.feeds.tell(app.id, tx, app.store.Committed(), weight)
 		} else {

@@ -44,6 +44,7 @@ type Engine struct {
 	// it must not block. nil: nothing is. It is set before anything runs.
 	progressed func(storage.AppID, *storage.Job, storage.Progress)
 
+	hooks    hooks
 	waiters  waiters
 	feeds    feeds
 	overdues overdues
@@ -87,6 +88,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
 	e.progressed = e.feeds.progressed
+	e.hooks = hooks{opts.Functions.DeadHooks(), opts.Functions.StuckHooks()}
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
 	e.sharedPools = newSharedPools(e.pools, clock, func(app *appState, at storage.Lane) { e.sys.tell(app.scheduler, &poolGiven{at}) })
 	e.sharedPools.remember(store.Starts, opts.Logger)

@@ -315,6 +315,7 @@ func (app *appState) stick(h *handle) {
 	app.eng.sharedPools.stick(s.lane, 1)
 	app.eng.opts.Logger.Warn("a handler is stuck: it was given up, and has not returned within its grace",
 		s.attrs()...)
+	app.eng.tellStuck(&s)
 	app.eng.sys.tell(app.scheduler, &handlersMoved{})
 }
 

@@ -338,6 +338,29 @@ func ExampleRegistry_Use() {
 	// hello:greet: invalid_argument: nobody to greet
 }
 
+// A hook is told of jobs that are dead, and one of handlers that do not return.
+func ExampleRegistry_OnDead() {
+	reg := dispatch.NewRegistry()
+	charge := dispatch.InternalAction[string, dispatch.None]("orders:charge", dispatch.Retry(dispatch.RetryPolicy{MaxAttempts: 1}))
+	charge.Handle(reg, func(*dispatch.ActionCtx, string) (dispatch.None, error) {
+		return dispatch.None{}, dispatch.Errorf(dispatch.CodeFailedPrecondition, "the card has expired")
+	})
+	reg.OnDead(func(ctx context.Context, app storage.AppID, job storage.Job) {
+		fmt.Println(app, job.Function, "is dead:", job.Error.Message)
+	})
+	reg.OnStuck(func(ctx context.Context, stuck dispatch.StuckRun) {
+		fmt.Println(stuck.App, stuck.Path, "does not return")
+	})
+	withFunctions(reg, func(ctx context.Context, app *actors.App) error {
+		id, err := app.Scheduler(ctx).RunAfter(0, charge.With("order 7"))
+		if err == nil {
+			_, err = app.Wait(ctx, id)
+		}
+		return err
+	})
+	// Output: acme orders:charge is dead: the card has expired
+}
+
 // What is true of all jobs of a function is said once, where that is declared.
 func ExampleDefaults() {
 	mailCode := dispatch.InternalAction[string, dispatch.None]("otp:mail", dispatch.Defaults(

@@ -73,6 +73,8 @@ type Registry struct {
 	binders   map[string]bool      // the packages that have bound handlers
 	without   map[string]bool      // the paths that Without names
 	around    []Middleware         // the outermost first
+	dead      []DeadHook
+	stuck     []StuckHook
 	sealed    atomic.Bool
 }
 

@@ -85,6 +85,32 @@ func (tx *Tx) Changes() []JobChange {
 	return changes
 }
 
+// MayLeaveDead says whether the transaction, which was committed, has written a dead job. For
+// engines.
+func (tx *Tx) MayLeaveDead() (may bool) {
+	prefix := string(tx.number.prefix(tagDead))
+	tx.layers[0].m.Ascend(prefix, func(key string, w write) bool {
+		may = strings.HasPrefix(key, prefix) && !w.deleted
+		return !may && strings.HasPrefix(key, prefix)
+	})
+	return may
+}
+
+// LeftDead returns the jobs that the transaction, which was committed, has left dead and that
+// were not before, with their arguments. For engines.
+func (tx *Tx) LeftDead() (dead []Job) {
+	for _, c := range tx.Changes() {
+		if c.is != tagDead || c.was == tagDead {
+			continue
+		}
+		if job, err := decodeJob(c.place, c.record); err == nil {
+			job.Args = shownArgs(job.Args)
+			dead = append(dead, job)
+		}
+	}
+	return dead
+}
+
 // Weight is how many bytes of memory the change holds, about.
 func (c *JobChange) Weight() int {
 	return 96 + len(c.record) + 512*map[bool]int{true: 1}[c.gone != nil]

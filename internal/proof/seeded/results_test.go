@@ -54,8 +54,8 @@ var resultFaults = []seededFault{
 		name: "failed-end-told", what: "an end is told whose commit has failed",
 		pkg: "actors", tests: "TestG33_NoEndIsToldBeforeItIsDurable",
 		edits: []edit{{"actors/commit.go", `		if err == nil {
-			app.eng.waiters.tell`, `		if err == nil || FAULT {
-			app.eng.waiters.tell`}},
+			app.tellDead`, `		if err == nil || FAULT {
+			app.tellDead`}},
 	},
 	{
 		name: "unknown-end-forgotten", what: "after a commit that has failed no waiter looks whether it is durable",
