@@ -121,13 +121,13 @@ func TestG19_NoSlotFiresTwiceThoughTheWallIsSetBack(t *testing.T) {
 	for _, overlap := range []storage.Overlap{storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace} {
 		withCrons(t, actors.Options{ClockCheck: 10 * time.Second}, func(r *cronHarness) {
 			r.create("acme", everyTen(cronBeat.With("w"), overlap))
-			r.Advance(70 * time.Minute)
-			for _, d := range []time.Duration{-time.Hour, 30 * time.Minute, -7 * time.Minute, time.Hour} {
+			r.Advance(25 * time.Minute)
+			for _, d := range []time.Duration{-20 * time.Minute, 10 * time.Minute, -3 * time.Minute, 20 * time.Minute} {
 				r.StepClock(d)
 				r.Engine.Clock()
-				r.Advance(8 * time.Minute)
+				r.Advance(4 * time.Minute)
 			}
-			r.Advance(time.Hour)
+			r.Advance(20 * time.Minute)
 			for at, n := range r.slotCounts("acme", "ten") {
 				if n != 1 {
 					t.Errorf("%s: slot %v took effect %d times", overlap, at, n)

@@ -185,7 +185,7 @@ func TestG3_ScheduledMutationsAreExactlyOnceThoughTheirHandlersAreCutOff(t *test
 
 // G3: with crashes at arbitrary instants, during claims, completions and retries.
 func TestG3_ScheduledMutationsAreExactlyOnceAtArbitraryInstants(t *testing.T) {
-	const jobs = 200
+	const jobs = 100
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 3))

@@ -69,7 +69,7 @@ func TestBench(t *testing.T) {
 	want := map[string]int{
 		"W1a": 1, "W1b": 2, "W1c": 1, "W1s": 1, "W1u": 1, "W1u-held": 1, "W2": 1, "W3": 1, "W3-loaded": 1, "W4": 1, "W4-idle": 1, "W4-herd": 1,
 		"W5": 2, "W6": 1, "W6-W1b": 1, "W6-W3": 1, "W7": 1, "W7-bbolt": 1, "W7-append": 1, "W8": 1, "W8-due": 1,
-		"W9": 1, "W9-64": 1, "W9-1": 1, "W9-quiet": 1,
+		"W9": 1, "W9-64": 1, "W9-actions": 1, "W9-actions-64": 1, "W9-1": 1, "W9-quiet": 1,
 		"W10": 1, "W10-64k": 1, "W10-wait": 1,
 	}
 	for name, n := range want {

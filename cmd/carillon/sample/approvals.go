@@ -17,7 +17,7 @@ type Approval struct {
 }
 
 // approvalTakes is how long the one who decides has for it.
-const approvalTakes = 48 * time.Hour
+const approvalTakes = 8 * time.Hour
 
 type (
 	wanted struct {

@@ -9,7 +9,7 @@ import (
 	"carillon/storage"
 )
 
-// TestAnApprovalEndsFromOutside: days later and over a crash, with what was said; without an answer it is
+// TestAnApprovalEndsFromOutside: hours later and over a crash, with what was said; without an answer it is
 // asked for twice.
 func TestAnApprovalEndsFromOutside(t *testing.T) {
 	type approving struct {
@@ -26,7 +26,7 @@ func TestAnApprovalEndsFromOutside(t *testing.T) {
 		lamp := call[approving](w, "approvals:request", `{"userId":"ada","what":"a lamp"}`)
 		w.pass(time.Second)
 		w.crash()
-		w.pass(40 * time.Hour)
+		w.pass(7 * time.Hour)
 		for of, approved := range map[approving]bool{desk: true, boat: false} {
 			if ok, err := w.app.Complete(context.Background(), read(of).Token, approved); !ok || err != nil {
 				t.Fatal(ok, err)
@@ -40,11 +40,11 @@ func TestAnApprovalEndsFromOutside(t *testing.T) {
 			t.Errorf("the boat is %q", got)
 		}
 		first := read(lamp).Token
-		w.pass(9 * time.Hour)
+		w.pass(2 * time.Hour)
 		if job := w.job(lamp.JobID); job.Attempts != 2 || read(lamp).Token == first || first == "" {
 			t.Errorf("it was asked for %d times, with token %q", job.Attempts, read(lamp).Token)
 		}
-		w.pass(48 * time.Hour)
+		w.pass(8 * time.Hour)
 		if got := read(lamp).Answer; !strings.HasPrefix(got, "not decided") {
 			t.Errorf("the lamp is %q", got)
 		}

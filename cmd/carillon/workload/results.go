@@ -52,7 +52,7 @@ func (r *Harness) waiting(ctx context.Context) error {
 	r.Meter.begin(row.Workload, n)
 	ran := make([]time.Time, n) // each is written before its job ends, and read after that
 	reg := dispatch.NewRegistry()
-	reg.Without(noise.Path(), fill.Path(), update.Path(), act.Path(), large.Path())
+	reg.Without(noise.Path(), send.Path(), fill.Path(), update.Path(), act.Path(), large.Path())
 	noop.Handle(reg, func(_ *dispatch.MutationCtx, p Payload) (dispatch.None, error) {
 		ran[p.N] = time.Now()
 		return dispatch.None{}, nil

@@ -294,7 +294,7 @@ func TestG1_CrashPoints(t *testing.T) {
 		}
 	}
 	all := len(faults)
-	faults = sample(faults, proof.Pick(24, 1000, all))
+	faults = sample(faults, proof.Pick(12, 1000, all))
 	outcomes := b.tryAll(tally, faults, workerBudget()/2)
 	logOutcomes(t, outcomes, all)
 	if died := outcomes[diedLate] + outcomes[diedEarly]; died == 0 && outcomes[ranToItsEnd] >= 8 {

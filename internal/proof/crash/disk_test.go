@@ -73,7 +73,7 @@ func TestG6_DiskErrors(t *testing.T) {
 		}
 	}
 	all := len(faults)
-	faults = sample(faults, proof.Pick(24, 1000, all))
+	faults = sample(faults, proof.Pick(12, 1000, all))
 	b.breakAll(tally, faults, all)
 }
 
@@ -92,6 +92,6 @@ func TestG6_ShortWrites(t *testing.T) {
 		})
 	}
 	all := len(faults)
-	faults = sample(faults, proof.Pick(24, 1000, all))
+	faults = sample(faults, proof.Pick(12, 1000, all))
 	b.breakAll(tally, faults, all)
 }

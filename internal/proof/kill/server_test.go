@@ -105,8 +105,9 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 			opts = append(opts, inKillLane(args.Lane))
 		}
 		if args.LastMs > 0 {
-			args.NotAfter = ctx.Now.Add(args.after() + time.Duration(args.LastMs)*time.Millisecond)
-			opts = append(opts, dispatch.NotAfter(args.NotAfter))
+			due := ctx.Now.Add(args.after())
+			args.NotAfter = due.Add(time.Duration(args.LastMs) * time.Millisecond)
+			return ctx.Scheduler.RunAt(due, killActRun.With(args.killAct), append(opts, dispatch.NotAfter(args.NotAfter))...)
 		}
 		return ctx.Scheduler.RunAfter(args.after(), killActRun.With(args.killAct), opts...)
 	})
