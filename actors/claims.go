@@ -97,8 +97,11 @@ func (s *scheduler) mayClaim(at reading) bool {
 	if s.pools.anyOpens() {
 		s.walks[ofPools].look(at.wall)
 	}
-	return s.phase().begins() && !s.uncorrected() && s.walks.ready(at.wall) && s.controls().app == nil
+	return s.phase().begins() && !s.uncorrected() && s.walks.ready(at.wall) && s.controls().app == nil && !s.stops()
 }
+
+// stops says whether the engine stops, so that what is claimed would be cut off.
+func (s *scheduler) stops() bool { return s.eng.ctx.Err() != nil }
 
 // claimIn claims the jobs that are due soon, as far as the transaction has room.
 func (s *scheduler) claimIn(tx *storage.Tx, at reading) []*run {
@@ -375,7 +378,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	for i := range jobs {
 		job := &jobs[i]
 		soon := job.Trigger == "" && !job.PendingOutside() && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall) && s.paused(job) == nil
-		if s.comesFirst(tx, job) && soon && !s.phase().draining() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
+		if s.comesFirst(tx, job) && soon && !s.phase().draining() && !s.stops() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {
 				s.noteUnclaimed(job)

@@ -148,8 +148,8 @@ func (c *JobChange) Was(job *Job) State {
 }
 
 // Brief is the job without what can be long, its Args, Result, Claims and History, and what
-// follows it; and without what no change tells: what a pending one waits for, and the size of
-// its checkpoint.
+// follows it; and without what no change tells: what a pending one waits for, the size of
+// its checkpoint, and whether a later job has its id.
 func (j *Job) Brief() Job {
 	b := *j
 	if b.State.keyedByDue() {
@@ -158,7 +158,7 @@ func (j *Job) Brief() Job {
 	if b.State != StateRunning {
 		b.Progress = nil
 	}
-	b.claim, b.CheckpointSize = ClaimID{}, 0
+	b.claim, b.CheckpointSize, b.Superseded = ClaimID{}, 0, false
 	b.Args, b.Result, b.Claims, b.History, b.Then, b.Outcome, b.GroupOutcome = nil, nil, nil, nil, nil, nil, nil
 	return b
 }
