@@ -17,9 +17,9 @@ const (
 	claimBytes = 8 << 20
 )
 
-// claimsAtOnce is how many jobs are claimed in one change set: others that have much to
+// claimsAtOnce is how many jobs are claimed in one change set: other apps that have much to
 // claim come in between.
-const claimsAtOnce = 128
+const claimsAtOnce = 512
 
 // claimPage is how many jobs one read of the sorted job bucket brings.
 const claimPage = 256
