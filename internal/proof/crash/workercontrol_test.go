@@ -78,7 +78,7 @@ func (p *part) pools(name func(string) string) {
 	for range pacedRate { // of two rounds, more than may begin
 		add(poolStep, dispatch.InPool(pacedPool))
 	}
-	add(poolStep, dispatch.InPool(keyedPool, "late"), dispatch.NotAfter(p.w.clock().Add(200*time.Millisecond)))
+	add(poolStep, dispatch.InPool(keyedPool, "late"), dispatch.ExpiresAfter(200*time.Millisecond))
 	p.control(name("pools"), func(s dispatch.Scheduler) error {
 		_, err := s.RunMany(calls)
 		return err

@@ -93,7 +93,8 @@ var outsideFaults = []seededFault{
 	{
 		name: "outside-hash-not-kept", what: "a second end of a job that has ended is told that there is none",
 		pkg: "actors", tests: "TestG33_AnEndFromOutside",
-		edits: []edit{{"storage/outside.go", `		j.outside = &outside{token: j.outside.token}`, `		if j.outside = &outside{token: j.outside.token}; FAULT {
+		edits: []edit{{"storage/outside.go", `		j.outside = &outside{token: j.outside.token}`, `		j.outside = &outside{token: j.outside.token}
+		if FAULT {
 			j.outside = nil
 		}`}},
 	},
