@@ -569,7 +569,10 @@ func ExampleEngine_SharedPools() {
 		if err != nil {
 			return err
 		}
-		job, _, err := other.Scheduler(ctx).Get(id)
+		var job storage.Job
+		for job.Reason == "" && err == nil { // it is due within a millisecond
+			job, _, err = other.Scheduler(ctx).Get(id)
+		}
 		if err != nil {
 			return err
 		}
