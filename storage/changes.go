@@ -90,8 +90,11 @@ func (tx *Tx) Changes() []JobChange {
 func (tx *Tx) MayLeaveDead() (may bool) {
 	prefix := string(tx.number.prefix(tagDead))
 	tx.layers[0].m.Ascend(prefix, func(key string, w write) bool {
-		may = strings.HasPrefix(key, prefix) && !w.deleted
-		return !may && strings.HasPrefix(key, prefix)
+		if !strings.HasPrefix(key, prefix) {
+			return false
+		}
+		may = !w.deleted
+		return !may
 	})
 	return may
 }
@@ -113,7 +116,11 @@ func (tx *Tx) LeftDead() (dead []Job) {
 
 // Weight is how many bytes of memory the change holds, about.
 func (c *JobChange) Weight() int {
-	return 96 + len(c.record) + 512*map[bool]int{true: 1}[c.gone != nil]
+	weight := 96 + len(c.record)
+	if c.gone != nil {
+		weight += 512
+	}
+	return weight
 }
 
 // Job is the job as it is now, or as it was if it is gone: Brief.

@@ -34,10 +34,6 @@ func backup(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		write := func(w io.Writer) error { return backupDir(ctx, std, *dir, w, from) }
 		if *site != "" {
-			token, err := token()
-			if err != nil {
-				return err
-			}
 			c, err := newClient(*site, token)
 			if err != nil {
 				return err

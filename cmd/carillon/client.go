@@ -32,7 +32,12 @@ type client struct {
 	transport   *http.Transport
 }
 
-func newClient(site, token string) (*client, error) {
+// newClient returns a client of the server, with the token that is found for it.
+func newClient(site string, find func() (string, error)) (*client, error) {
+	token, err := find()
+	if err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(site)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, usageError{fmt.Errorf("--server is %q, want a URL such as http://%s", site, defaultListen)}

@@ -77,11 +77,7 @@ func send[R any](ctx context.Context, r *remote, std stdio, method, path string,
 	if err != nil {
 		return err
 	}
-	token, err := r.token()
-	if err != nil {
-		return err
-	}
-	c, err := newClient(*r.site, token)
+	c, err := newClient(*r.site, r.token)
 	if err != nil {
 		return err
 	}

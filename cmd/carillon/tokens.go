@@ -53,11 +53,7 @@ func (p *tokenPlace) do(std stdio, online func(*client) error, offline func(stor
 		}
 		return err
 	}
-	token, err := p.token()
-	if err != nil {
-		return err
-	}
-	c, err := newClient(*p.site, token)
+	c, err := newClient(*p.site, p.token)
 	if err != nil {
 		return err
 	}

@@ -1,37 +1,8 @@
 package seeded_test
 
-// limitsFaults are planted where an app's limits are kept (G18), and in what of unique keys
-// follows a renamed function (G29).
+// limitsFaults are planted where an app's limits are kept (G18), where apps share the engine's
+// permits and the processor, and in what of unique keys follows a renamed function (G29).
 var limitsFaults = []seededFault{
-	{
-		name: "dead-untold", what: "the hooks are told of no dead job",
-		pkg: "actors", tests: "TestG5_HooksAreToldOfTheDead",
-		edits: []edit{{"actors/hooks.go", `|| !tx.MayLeaveDead() {`, `|| !tx.MayLeaveDead() || FAULT {`}},
-	},
-	{
-		name: "failed-death-told", what: "the hooks are told of a dead job whose end is not durable",
-		pkg: "actors", tests: "TestG5_HooksAreToldOfTheDead",
-		edits: []edit{{"actors/commit.go", `			app.eng.waiters.doubt(app.id)
-`, `			app.eng.waiters.doubt(app.id)
-			if FAULT {
-				app.tellDead(tx)
-			}
-`}},
-	},
-	{
-		name: "hook-ends-hooks", what: "a hook that panics keeps those behind it from being told",
-		pkg: "actors", tests: "TestG5_HooksAreToldOfTheDead",
-		edits: []edit{{"actors/hooks.go", `				callHook(eng, "OnDead", func() { hook(eng.ctx, id, job) })`, `				if FAULT {
-					hook(eng.ctx, id, job)
-				} else {
-					callHook(eng, "OnDead", func() { hook(eng.ctx, id, job) })
-				}`}},
-	},
-	{
-		name: "stuck-untold", what: "the hooks are told of no stuck handler",
-		pkg: "actors", tests: "TestG17_HooksAreToldOfTheStuck",
-		edits: []edit{{"actors/hooks.go", `	if len(e.hooks.stuck) == 0 {`, `	if len(e.hooks.stuck) == 0 || FAULT {`}},
-	},
 	{
 		name: "permit-to-who-has-some", what: "an app that has no permit waits behind those that have some",
 		pkg: "actors", tests: "TestG18_AnAppWithoutAPermitComesFirst",

@@ -1,6 +1,6 @@
 package seeded_test
 
-// middlewareFaults are those of what stands around handlers, and of the options that
+// middlewareFaults are those of what stands around handlers, of hooks, and of the options that
 // functions have for their jobs.
 var middlewareFaults = []seededFault{
 	{
@@ -46,5 +46,34 @@ var middlewareFaults = []seededFault{
 		name: "expires-rounded-down", what: "ExpiresAfter is cut to whole milliseconds",
 		pkg: "dispatch", tests: "TestG12_ExpiresAfter",
 		edits: []edit{{"dispatch/defaults.go", `due.Add(ceil(*o.expires))`, `due.Add(map[bool]time.Duration{true: o.expires.Truncate(time.Millisecond), false: ceil(*o.expires)}[FAULT])`}},
+	},
+	{
+		name: "dead-untold", what: "the hooks are told of no dead job",
+		pkg: "actors", tests: "TestG5_HooksAreToldOfTheDead",
+		edits: []edit{{"actors/hooks.go", `|| !tx.MayLeaveDead() {`, `|| !tx.MayLeaveDead() || FAULT {`}},
+	},
+	{
+		name: "failed-death-told", what: "the hooks are told of a dead job whose end is not durable",
+		pkg: "actors", tests: "TestG5_HooksAreToldOfTheDead",
+		edits: []edit{{"actors/commit.go", `			app.eng.waiters.doubt(app.id)
+`, `			app.eng.waiters.doubt(app.id)
+			if FAULT {
+				app.tellDead(tx)
+			}
+`}},
+	},
+	{
+		name: "hook-ends-hooks", what: "a hook that panics keeps those behind it from being told",
+		pkg: "actors", tests: "TestG5_HooksAreToldOfTheDead",
+		edits: []edit{{"actors/hooks.go", `				callHook(eng, "OnDead", func() { hook(eng.ctx, id, job) })`, `				if FAULT {
+					hook(eng.ctx, id, job)
+				} else {
+					callHook(eng, "OnDead", func() { hook(eng.ctx, id, job) })
+				}`}},
+	},
+	{
+		name: "stuck-untold", what: "the hooks are told of no stuck handler",
+		pkg: "actors", tests: "TestG17_HooksAreToldOfTheStuck",
+		edits: []edit{{"actors/hooks.go", `	if len(e.hooks.stuck) == 0 {`, `	if len(e.hooks.stuck) == 0 || FAULT {`}},
 	},
 }
