@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -20,15 +21,9 @@ const bulkTime = 2 * time.Millisecond
 // CountJobs returns how many jobs the filter chooses, whatever its Limit and Cursor: with
 // the States of CancelMany, RetryMany or DropMany, on how many that would be.
 func (s *HostScheduler) CountJobs(f storage.JobFilter) (n int, err error) {
-	f.Limit, f.Cursor = 0, ""
-	err = s.eng.read(s.ctx, s.app, nil, func(r storage.Reader) error {
-		for _, err := range r.System().All(f) {
-			if err != nil {
-				return err
-			}
-			n++
-		}
-		return nil
+	err = s.eng.read(s.ctx, s.app, nil, func(r storage.Reader) (err error) {
+		n, _, err = r.System().Count(f, math.MaxInt, nil)
+		return err
 	})
 	return n, err
 }

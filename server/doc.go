@@ -44,11 +44,11 @@
 //	DELETE /v1/tokens/{id}                      it is good for nothing from now on; the same
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON; admin of all apps
 //
-// A filter is storage.JobFilter: {"states","function","trigger","error","tags","pool","poolKey",
-// "due":{"from","before"},"ended":{"from","before"}}. In a URL it is state and tag (more
-// than once for several), function, trigger, error, dueFrom, dueBefore, endedFrom,
-// endedBefore, and limit and cursor. Types Job, JobPage, Bulk and
-// StuckHandler are what is answered.
+// A filter is storage.JobFilter: {"id","idContains","states","function","trigger","parent","group","error","tags",
+// "pool","poolKey","priority","argsContains","due":{"from","before"},"ended":{"from","before"}}. In a
+// URL it is state and tag (more than once for several), dueFrom, dueBefore, endedFrom,
+// endedBefore, the others by these names, limit and cursor, and count=true. Types Job,
+// JobPage, Bulk and StuckHandler are what is answered.
 //
 // A definition is {"name","spec","function"}, and if wanted "zone", "args",
 // "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs", "tags",

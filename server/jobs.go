@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -64,8 +62,23 @@ type Job struct {
 
 // JobPage is one page of a listing.
 type JobPage struct {
-	Jobs []Job  `json:"jobs"`
-	Next string `json:"next,omitempty"` // cursor of the next page; none if this is the last
+	Jobs   []Job     `json:"jobs"`             // none does not say that no later page has any
+	Next   string    `json:"next,omitempty"`   // cursor of the next page; none if this is the last
+	Looked *Looked   `json:"looked,omitempty"` // how far the page has looked; none if it is the last
+	Count  *JobCount `json:"count,omitempty"`  // if count=true asks for it
+}
+
+// Looked is storage.Looked in JSON.
+type Looked struct {
+	Jobs int            `json:"jobs"`
+	In   storage.Region `json:"in"`
+	To   time.Time      `json:"to"`
+}
+
+// JobCount is how many jobs of the app the filter chooses.
+type JobCount struct {
+	Jobs int  `json:"jobs"`           // on all pages
+	More bool `json:"more,omitempty"` // there may be more: the count stops at 10,000, and when its time is over
 }
 
 // Bulk is how many jobs a bulk operation has changed, or would change.
@@ -96,59 +109,6 @@ func jobOf(job *storage.Job) Job {
 		shown.UniqueKey = job.Unique.Key
 	}
 	return shown
-}
-
-// filterKeys are the parameters of a listing's URL.
-var filterKeys = []string{"state", "function", "trigger", "error", "tag", "pool", "poolKey", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor"}
-
-// filterOf makes the filter of a URL's parameters.
-func filterOf(query url.Values) (f storage.JobFilter, err error) {
-	for key, values := range query {
-		if !slices.Contains(filterKeys, key) {
-			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "unknown parameter %.32q, want any of %q", key, filterKeys)
-		}
-		if key != "state" && key != "tag" && len(values) > 1 {
-			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is given twice", key)
-		}
-	}
-	for _, s := range query["state"] {
-		f.States = append(f.States, storage.State(s))
-	}
-	f.Tags = query["tag"]
-	f.Pool, f.PoolKey = query.Get("pool"), query.Get("poolKey")
-	f.Function, f.Trigger, f.Error, f.Cursor = query.Get("function"), query.Get("trigger"), query.Get("error"), query.Get("cursor")
-	for key, into := range map[string]*time.Time{
-		"dueFrom": &f.Due.From, "dueBefore": &f.Due.Before, "endedFrom": &f.Ended.From, "endedBefore": &f.Ended.Before,
-	} {
-		if text := query.Get(key); text != "" {
-			if *into, err = time.Parse(time.RFC3339, text); err != nil {
-				return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %.64q, want an instant in RFC 3339, such as 2026-03-08T07:00:00Z", key, text)
-			}
-		}
-	}
-	if text := query.Get("limit"); text != "" {
-		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit == 0 {
-			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "limit is %.32q, want 1 to 1000", text)
-		}
-	}
-	return f, nil
-}
-
-func (h *handler) listJobs(_ http.ResponseWriter, r *request) (int, any, error) {
-	filter, err := filterOf(r.URL.Query())
-	if err != nil {
-		return 0, nil, err
-	}
-	page, err := r.app.Scheduler(r.Context()).List(filter)
-	if err != nil {
-		return 0, nil, err
-	}
-	shown := JobPage{Jobs: make([]Job, len(page.Jobs)), Next: page.Next}
-	for i := range page.Jobs {
-		shown.Jobs[i] = jobOf(&page.Jobs[i])
-		r.veil(&shown.Jobs[i])
-	}
-	return http.StatusOK, shown, nil
 }
 
 func (h *handler) getJob(_ http.ResponseWriter, r *request) (int, any, error) {
@@ -272,7 +232,10 @@ func (h *handler) bulk(b bulkOperation) operation {
 		if status, err := h.decodeBody(w, r, &body); err != nil {
 			return status, nil, err
 		}
-		if none := onlyStates(&body.Filter); none != body.All {
+		if err := r.mayFilter(&body.Filter); err != nil {
+			return 0, nil, err
+		}
+		if none := onlyStates(body.Filter); none != body.All {
 			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "want a filter that chooses some jobs, or all: true")
 		}
 		s := r.app.Scheduler(r.Context())
@@ -300,9 +263,4 @@ func (h *handler) bulk(b bulkOperation) operation {
 		}
 		return http.StatusOK, Bulk{n}, nil
 	}
-}
-
-// onlyStates says whether the filter has no condition but states.
-func onlyStates(f *storage.JobFilter) bool {
-	return f.Function == "" && f.Trigger == "" && f.Error == "" && len(f.Tags) == 0 && f.Due == storage.TimeRange{} && f.Ended == storage.TimeRange{}
 }

@@ -85,10 +85,18 @@ func TestJobsLife(t *testing.T) {
 		"function=bad:job": 5, "function=notes:post": 0, "error=unavailable": 5, "error=internal": 0, "trigger=t": 0,
 		"tag=bad": 5, "tag=bad&tag=x": 5, "tag=bad&tag=good": 0,
 		"endedFrom=" + ended: 5, "state=pending": 0,
+		"id=" + string(ids[0]): 1, "id=x": 0, "idContains=" + string(ids[0][1:]): 1, "priority=2": 5, "priority=1": 0,
+		"parent=x": 0, "group=7": 0, "pool=p": 0, "argsContains={": 5, "argsContains=text": 0,
 	} {
 		if got := list(query); got != want {
 			t.Errorf("%s: %d jobs, want %d", query, got, want)
 		}
+	}
+
+	counted := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?count=true&limit=2&function=bad:job", ""))
+	if c := counted.Count; c == nil || *c != (server.JobCount{Jobs: 5}) || len(counted.Jobs) != 2 || counted.Looked == nil ||
+		counted.Looked.Jobs != 2 || counted.Looked.In != storage.RegionDead || counted.Looked.To.Before(*counted.Jobs[1].EndedAt) {
+		t.Errorf("a page that counts: %+v, looked at %+v, counted %+v", counted, counted.Looked, c)
 	}
 
 	bulk := func(verb, body string) int {
@@ -162,7 +170,14 @@ func TestJobsRefusals(t *testing.T) {
 		{"GET", "/jobs?stat=failed", "", `unknown parameter \"stat\"`, 400},
 		{"GET", "/jobs?state=done", "", "unknown state", 400},
 		{"GET", "/jobs?limit=0", "", "limit is", 400},
-		{"GET", "/jobs?limit=1001", "", "limit 1001", 400},
+		{"GET", "/jobs?limit=1001", "", "limit is", 400},
+		{"GET", "/jobs?limit=-1", "", "limit is", 400},
+		{"GET", "/jobs?priority=5", "", "priority is", 400},
+		{"GET", "/jobs?group=0", "", "group is", 400},
+		{"GET", "/jobs?group=9223372036854775808", "", "group is", 400},
+		{"GET", "/jobs?count=1", "", "count is", 400},
+		{"GET", "/jobs?idContains=" + strings.Repeat("x", 257), "", "want at most 256", 400},
+		{"GET", "/jobs?argsContains=" + strings.Repeat("x", 257), "", "want at most 256", 400},
 		{"GET", "/jobs?function=a:b&function=a:c", "", "given twice", 400},
 		{"GET", "/jobs?dueFrom=tomorrow", "", "RFC 3339", 400},
 		{"GET", "/jobs?dueFrom=2020-01-02T00:00:00Z&dueBefore=2020-01-01T00:00:00Z", "", "is not before", 400},

@@ -251,6 +251,18 @@ func TestArgumentsAreHidden(t *testing.T) {
 			t.Errorf("%s: the code is hidden too: %s", path, got.body)
 		}
 	}
+	// Nor does a filter tell what is in them.
+	for _, ask := range []struct{ method, path, body string }{
+		{"GET", "/jobs?argsContains=u", ""}, {"POST", "/bulk/drop", `{"filter":{"argsContains":"u"},"dryRun":true}`},
+	} {
+		for token, want := range map[string]int{"s3cret": 200, "reads": 403} {
+			req := s.mustRequest(t, ask.method, "/v1/apps/acme"+ask.path, strings.NewReader(ask.body))
+			req.Header.Set("Authorization", "Bearer "+token)
+			if got := s.mustSend(t, req); got.status != want {
+				t.Errorf("%s %s as %s: %d %s", ask.method, ask.path, token, got.status, got.body)
+			}
+		}
+	}
 	// The answer to a change shows no more.
 	req := s.mustRequest(t, "POST", "/v1/apps/acme/crons/nightly/resume", nil)
 	req.Header.Set("Authorization", "Bearer reads")

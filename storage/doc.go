@@ -22,9 +22,9 @@
 //
 // For functions and their hosts: AppID, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, Group, GroupEnds, GroupFilter, GroupID, GroupOutcome, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxControls, MaxGroupMembers, MaxGroups, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// JobID, JobPage, Looked, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers, MaxGroups, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
-// MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Rescheduling, Restore,
+// MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
 // Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.

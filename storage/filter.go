@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -25,6 +26,12 @@ type JobFilter struct {
 	PoolKey  string    `json:"poolKey,omitempty"`  // only jobs whose key in the pool begins so
 	Due      TimeRange `json:"due,omitzero"`       // instant of the next attempt, or of the last one
 	Ended    TimeRange `json:"ended,omitzero"`     // only jobs that have ended have this one
+	Priority int       `json:"priority,omitempty"` // 1 to 4; 0 means every one
+
+	// Only jobs whose id, or whose arguments as they are stored, have this text in them: up to
+	// MaxContains bytes. "" means all jobs. There is no index of it: see System.Scan.
+	IDContains   string `json:"idContains,omitempty"`
+	ArgsContains string `json:"argsContains,omitempty"`
 
 	// Of a listing:
 	Limit  int    `json:"limit,omitempty"`  // rows a page, 1 to 1,000, fewer if they are large; 0 means 100
@@ -37,11 +44,35 @@ type TimeRange struct {
 	Before time.Time `json:"before,omitzero"`
 }
 
+// MaxContains bounds JobFilter.IDContains and ArgsContains, in bytes.
+const MaxContains = 256
+
 // JobPage is one page of a listing.
 type JobPage struct {
-	Jobs []Job
-	Next string // cursor of the next page; "" means there is none
+	Jobs   []Job
+	Next   string // cursor of the next page; "" means there is none
+	Looked Looked // how far the listing has looked, chosen or not
 }
+
+// Looked is how far a page has looked.
+type Looked struct {
+	Jobs int       // rows read for it
+	In   Region    // where the last of them lies; "" if there was none
+	To   time.Time // by which that is sorted there: when it is due, or was held, or about when it has ended
+}
+
+// Region is one of the places where jobs lie. A listing goes through them in this order.
+type Region string
+
+// The regions.
+const (
+	RegionOpen     Region = "open"     // pending and running
+	RegionHeld     Region = "held"     // held
+	RegionDead     Region = "dead"     // failed
+	RegionFinished Region = "finished" // success, canceled and expired
+)
+
+var regionNames = map[tag]Region{tagQueue: RegionOpen, tagHeld: RegionHeld, tagDead: RegionDead, tagHistory: RegionFinished}
 
 // Check says what is wrong with the filter, with ErrInvalid, or nil.
 func (f *JobFilter) Check() error {
@@ -55,6 +86,14 @@ func (f *JobFilter) Check() error {
 	}
 	if err := CheckTags(f.Tags); err != nil {
 		return err
+	}
+	if f.Priority < 0 || f.Priority > MaxPriority {
+		return fmt.Errorf("%w: priority %d, want %d to %d", ErrInvalid, f.Priority, MinPriority, MaxPriority)
+	}
+	for _, part := range []string{f.IDContains, f.ArgsContains} {
+		if len(part) > MaxContains {
+			return fmt.Errorf("%w: a text of %d bytes is looked for, want at most %d", ErrInvalid, len(part), MaxContains)
+		}
 	}
 	if err := f.Due.check("due"); err != nil {
 		return err
@@ -74,13 +113,15 @@ func (f *JobFilter) Chooses(job *Job) bool {
 	return f.wants(job.State) && f.Concerns(job) &&
 		(f.Error == "" || job.Error != nil && job.Error.Code == f.Error) &&
 		f.Due.has(job.Due) &&
+		(f.Priority == 0 || job.Priority == f.Priority) &&
+		bytes.Contains(job.Args, []byte(f.ArgsContains)) &&
 		(f.Ended == TimeRange{} || job.State.Ended() && f.Ended.has(job.CompletedAt))
 }
 
 // Concerns says whether the job meets the conditions that hold for its life: all but those on
-// its state, its error and its instants. For engines.
+// its state, its error, its instants, its priority and its arguments. For engines.
 func (f *JobFilter) Concerns(job *Job) bool {
-	return (f.ID == "" || job.ID == f.ID) &&
+	return (f.ID == "" || job.ID == f.ID) && strings.Contains(string(job.ID), f.IDContains) &&
 		(f.Function == "" || job.Function == f.Function) &&
 		(f.Trigger == "" || job.Trigger == f.Trigger) &&
 		(f.Parent == "" || job.Parent == f.Parent) &&

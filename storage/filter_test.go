@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // TestFilterChoosesWhatMeetsEveryCondition: a listing has exactly the jobs that meet
 // the filter one by one, in the order and pages of the whole listing.
 func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
+	tb := t
 	s := mustOpen(t, t.TempDir(), storage.Options{})
 	app := mustApp(t, s, "acme")
 	states := []storage.State{storage.StatePending, storage.StateSuccess, storage.StateFailed, storage.StateCanceled}
@@ -28,6 +30,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 					job.Trigger = "tick"
 				}
 				job.Tags = [][]string{nil, {"eu"}, {"us", "eu"}}[i/2%3]
+				job.Priority, job.Args = 1+i%4, []byte(fmt.Sprintf(`{"user":"u%d"}`, n))
 				id := mustInsert(t, tx.JobWriter(), job)
 				switch state := states[i%4]; state {
 				case storage.StatePending:
@@ -83,15 +86,21 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 			Trigger:  rapid.SampledFrom([]string{"", "", "tick", "tock"}).Draw(t, "trigger"),
 			Error:    rapid.SampledFrom([]string{"", "", "internal", "unavailable"}).Draw(t, "error"),
 			Tags:     rapid.SampledFrom([][]string{nil, nil, {"eu"}, {"eu", "us"}, {"e"}}).Draw(t, "tags"),
+			Priority: rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "priority"),
 			Due:      span.Draw(t, "due"),
 			Ended:    span.Draw(t, "ended"),
 			Limit:    rapid.IntRange(1, 30).Draw(t, "limit"),
+
+			IDContains:   rapid.SampledFrom([]string{"", "", "1", "none"}).Draw(t, "id"),
+			ArgsContains: rapid.SampledFrom([]string{"", "", `"u1`, "u144", "x"}).Draw(t, "args"),
 		}
 		var want, got []storage.JobID
 		for _, job := range list(t, storage.JobFilter{}) {
 			if (len(f.States) == 0 || slices.Contains(f.States, job.State)) &&
 				(f.Function == "" || f.Function == job.Function) && (f.Trigger == "" || f.Trigger == job.Trigger) &&
 				(f.Error == "" || job.Error != nil && f.Error == job.Error.Code) && has(f.Due, job.Due) &&
+				(f.Priority == 0 || f.Priority == job.Priority) &&
+				strings.Contains(string(job.ID), f.IDContains) && strings.Contains(string(job.Args), f.ArgsContains) &&
 				!slices.ContainsFunc(f.Tags, func(tag string) bool { return !slices.Contains(job.Tags, tag) }) &&
 				(f.Ended == storage.TimeRange{} || !job.CompletedAt.IsZero() && has(f.Ended, job.CompletedAt)) {
 				want = append(want, job.ID)
@@ -103,11 +112,52 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("%+v chooses %d jobs, want %d", f, len(got), len(want))
 		}
+		// However little time a page has, all pages together are the listing.
+		f.Cursor, got = "", nil
+		rows := rapid.IntRange(0, 30).Draw(t, "rows")
+		mustRead(tb, app, func(r storage.Reader) {
+			for {
+				left := rows
+				page, err := r.System().Scan(f, func() bool { left--; return left >= 0 })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if page.Looked.Jobs > rows+1 || page.Next != "" && (page.Looked.Jobs == 0 || page.Looked.In == "" || page.Looked.To.Before(testNow)) {
+					t.Fatalf("with time for %d rows more a page has looked at %+v", rows, page.Looked)
+				}
+				for _, job := range page.Jobs {
+					got = append(got, job.ID)
+				}
+				if f.Cursor = page.Next; f.Cursor == "" {
+					break
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%+v: in scans of %d rows it chooses %d jobs, want %d", f, rows, len(got), len(want))
+			}
+			f.Cursor = "x" // which a count does not look at
+			for most, all := range map[int]bool{len(want) + 1: true, len(want): true, len(want) - 1: false} {
+				if most < 0 {
+					continue
+				}
+				n, gotAll, err := r.System().Count(f, most, nil)
+				if err != nil || n != min(most, len(want)) || gotAll && !all || !gotAll && most > len(want) {
+					t.Fatalf("%+v: of %d jobs %d are counted, and that is all: %t, %v", f, len(want), n, gotAll, err)
+				}
+			}
+			if n, all, err := r.System().Count(f, len(want)+1, func() bool { return false }); n > 1 || err != nil || all && len(want) > 1 {
+				t.Fatalf("%+v: without time %d are counted, and that is all: %t, %v", f, n, all, err)
+			}
+		})
 	})
 	for _, f := range []storage.JobFilter{
 		{Limit: -1},
 		{Limit: 1001},
 		{States: []storage.State{"done"}},
+		{Priority: -1},
+		{Priority: 5},
+		{IDContains: strings.Repeat("x", storage.MaxContains+1)},
+		{ArgsContains: strings.Repeat("x", storage.MaxContains+1)},
 		{Cursor: "x"},
 		{Tags: []string{""}},
 		{Due: storage.TimeRange{From: testNow, Before: testNow}},

@@ -115,8 +115,9 @@ func (v *view) oneJob(f JobFilter) (JobPage, error) {
 	return JobPage{Jobs: []Job{job}}, nil
 }
 
-// jobs returns one page of the jobs that the filter chooses.
-func (v *view) jobs(f JobFilter) (JobPage, error) {
+// jobs returns one page of the jobs that the filter chooses, and stops before its end once more,
+// unless that is nil, says so.
+func (v *view) jobs(f JobFilter, more func() bool) (page JobPage, err error) {
 	if err := f.Check(); err != nil {
 		return JobPage{}, err
 	}
@@ -130,8 +131,60 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 	if err != nil {
 		return JobPage{}, err
 	}
-	var page JobPage
-	examined, bytesShown := 0, 0
+	bytesShown := 0
+	full := func() bool {
+		n := page.Looked.Jobs
+		return len(page.Jobs) == f.Limit || bytesShown >= maxPageBytes || n == maxExamined || more != nil && n > 0 && !more()
+	}
+	page.Next, err = v.walkJobs(&f, region, from, full, func(t tag, job *Job, size int) {
+		page.Looked.Jobs++
+		page.Looked.In, page.Looked.To = regionNames[t], shown(job.place.ms)
+		if !f.Chooses(job) || v.expired(t, job) {
+			return
+		}
+		job.Args = shownArgs(job.Args)
+		var err error
+		if t == tagHistory {
+			if job.Superseded, err = v.superseded(job); err != nil {
+				job.Error = unreadable(t, job.place, err).Error
+			}
+		}
+		if err := readResult(v.get, v.keys, job); err != nil {
+			job.Error = unreadable(t, job.place, err).Error
+		}
+		page.Jobs = append(page.Jobs, *job)
+		bytesShown += size + len(job.Result)
+	})
+	if err != nil {
+		return JobPage{}, err
+	}
+	return page, nil
+}
+
+// count counts the jobs that the filter chooses, whatever its Limit and Cursor, up to most of
+// them, and while more, unless that is nil, says so. all says that those are all.
+func (v *view) count(f JobFilter, most int, more func() bool) (n int, all bool, err error) {
+	if err := f.Check(); err != nil {
+		return 0, false, err
+	}
+	if f.ID != "" {
+		page, err := v.oneJob(f)
+		return len(page.Jobs), true, err
+	}
+	looked := 0
+	full := func() bool { return n == most || more != nil && looked > 0 && !more() }
+	next, err := v.walkJobs(&f, 0, nil, full, func(t tag, job *Job, _ int) {
+		if looked++; f.Chooses(job) && !v.expired(t, job) {
+			n++
+		}
+	})
+	return n, next == "" && err == nil, err
+}
+
+// walkJobs goes through the rows where jobs lie that the filter can choose, from a place on, as
+// readers see them, with the size of each. It stops before a row at which it is full, and returns
+// the cursor of that.
+func (v *view) walkJobs(f *JobFilter, region int, from []byte, full func() bool, each func(t tag, job *Job, size int)) (next string, err error) {
 	for ; region < len(regions); region, from = region+1, nil {
 		t := regions[region]
 		if !f.wantsRegion(t) {
@@ -143,41 +196,24 @@ func (v *view) jobs(f JobFilter) (JobPage, error) {
 		}
 		for r, err := range v.scan(start, end, false) {
 			if err != nil {
-				return JobPage{}, err
+				return "", err
 			}
-			if len(page.Jobs) == f.Limit || bytesShown >= maxPageBytes || examined == maxExamined {
+			if full() {
 				from := tail(r.key)
-				page.Next = encodeCursor(region, from[:min(len(from), placeLen)])
-				return page, nil
+				return encodeCursor(region, from[:min(len(from), placeLen)]), nil
 			}
-			examined++
 			p := placeOf(r.key)
 			job, err := decodeJob(p, r.value)
 			if err != nil {
 				job = unreadable(t, p, err)
 			}
-			if v.expired(t, &job) {
-				continue
-			}
 			if err := v.present(t, &job); err != nil {
 				job.Error = unreadable(t, p, err).Error
 			}
-			if f.Chooses(&job) {
-				job.Args = shownArgs(job.Args)
-				if t == tagHistory {
-					if job.Superseded, err = v.superseded(&job); err != nil {
-						job.Error = unreadable(t, p, err).Error
-					}
-				}
-				if err := readResult(v.get, v.keys, &job); err != nil {
-					job.Error = unreadable(t, p, err).Error
-				}
-				page.Jobs = append(page.Jobs, job)
-				bytesShown += len(r.value) + len(job.Result)
-			}
+			each(t, &job, len(r.value))
 		}
 	}
-	return page, nil
+	return "", nil
 }
 
 // unreadable stands in a listing for a row that cannot be read, so that it does not

@@ -48,14 +48,24 @@ type System struct{ of *view } // of another shape than JobWriter, into which it
 func (s System) Get(id JobID) (job Job, ok bool, err error) { return s.of.job(id) }
 
 // List returns one page of the jobs that the filter chooses.
-func (s System) List(f JobFilter) (JobPage, error) { return s.of.jobs(f) }
+func (s System) List(f JobFilter) (JobPage, error) { return s.of.jobs(f, nil) }
+
+// Scan is List that ends its page, which may have no job then, when more says no: it is asked
+// before each row but the first, so that pages lead on. JobPage.Looked says how far it has looked.
+func (s System) Scan(f JobFilter, more func() bool) (JobPage, error) { return s.of.jobs(f, more) }
+
+// Count counts the jobs that the filter chooses, whatever its Limit and Cursor, until it has most
+// of them, or more, which may be nil, says no. all says that there are no others.
+func (s System) Count(f JobFilter, most int, more func() bool) (n int, all bool, err error) {
+	return s.of.count(f, most, more)
+}
 
 // All yields every job that the filter chooses, across pages; the filter's
 // Limit sizes the pages only. It stops after an error.
 func (s System) All(f JobFilter) iter.Seq2[Job, error] {
 	return func(yield func(Job, error) bool) {
 		for {
-			page, err := s.of.jobs(f)
+			page, err := s.of.jobs(f, nil)
 			if err != nil {
 				yield(Job{}, err)
 				return

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// filterKeys are the parameters of a listing's URL.
+var filterKeys = []string{
+	"id", "idContains", "state", "function", "trigger", "parent", "group", "error", "tag", "pool", "poolKey", "priority", "argsContains",
+	"dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor", "count",
+}
+
+// filterOf makes the filter of a URL's parameters. count says whether the jobs are counted.
+func filterOf(query url.Values) (f storage.JobFilter, count bool, err error) {
+	for key, values := range query {
+		if !slices.Contains(filterKeys, key) {
+			return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "unknown parameter %.32q, want any of %q", key, filterKeys)
+		}
+		if key != "state" && key != "tag" && len(values) > 1 {
+			return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is given twice", key)
+		}
+	}
+	for _, s := range query["state"] {
+		f.States = append(f.States, storage.State(s))
+	}
+	f.Tags = query["tag"]
+	f.ID, f.Parent = storage.JobID(query.Get("id")), storage.JobID(query.Get("parent"))
+	for key, into := range map[string]*string{
+		"idContains": &f.IDContains, "argsContains": &f.ArgsContains, "pool": &f.Pool, "poolKey": &f.PoolKey,
+		"function": &f.Function, "trigger": &f.Trigger, "error": &f.Error, "cursor": &f.Cursor,
+	} {
+		*into = query.Get(key)
+	}
+	for key, into := range map[string]*time.Time{
+		"dueFrom": &f.Due.From, "dueBefore": &f.Due.Before, "endedFrom": &f.Ended.From, "endedBefore": &f.Ended.Before,
+	} {
+		if text := query.Get(key); text != "" {
+			if *into, err = time.Parse(time.RFC3339, text); err != nil {
+				return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %.64q, want an instant in RFC 3339, such as 2026-03-08T07:00:00Z", key, text)
+			}
+		}
+	}
+	var group, limit, priority uint64
+	for _, n := range []struct {
+		key  string
+		most uint64
+		into *uint64
+	}{{"limit", 1000, &limit}, {"priority", storage.MaxPriority, &priority}, {"group", 1<<63 - 1, &group}} {
+		if text := query.Get(n.key); text != "" {
+			if *n.into, err = strconv.ParseUint(text, 10, 63); err != nil || *n.into < 1 || *n.into > n.most {
+				return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %.32q, want 1 to %d", n.key, text, n.most)
+			}
+		}
+	}
+	f.Limit, f.Priority, f.Group = int(limit), int(priority), storage.GroupID(group)
+	switch text := query.Get("count"); text {
+	case "", "false":
+	case "true":
+		count = true
+	default:
+		return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "count is %.32q, want true or false", text)
+	}
+	return f, count, nil
+}
+
+// mayFilter says why the operator may not use the filter: by what is in arguments one learns
+// what they are.
+func (r *request) mayFilter(f *storage.JobFilter) error {
+	if f.ArgsContains == "" {
+		return nil
+	}
+	return r.op.need(ScopeReadArgs)
+}
+
+// onlyStates says whether the filter has no condition but states.
+func onlyStates(f storage.JobFilter) bool {
+	f.States, f.Limit, f.Cursor = nil, 0, "" // the latter two are refused by name
+	if len(f.Tags) == 0 {
+		f.Tags = nil
+	}
+	return reflect.ValueOf(f).IsZero()
+}
+
+func (h *handler) listJobs(_ http.ResponseWriter, r *request) (int, any, error) {
+	filter, count, err := filterOf(r.URL.Query())
+	if err == nil {
+		err = r.mayFilter(&filter)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	scan, err := r.app.Scheduler(r.Context()).Scan(filter, count)
+	if err != nil {
+		return 0, nil, err
+	}
+	shown := JobPage{Jobs: make([]Job, len(scan.Jobs)), Next: scan.Next}
+	for i := range scan.Jobs {
+		shown.Jobs[i] = jobOf(&scan.Jobs[i])
+		r.veil(&shown.Jobs[i])
+	}
+	if scan.Next != "" {
+		shown.Looked = &Looked{scan.Looked.Jobs, scan.Looked.In, scan.Looked.To.UTC()}
+	}
+	if count {
+		shown.Count = &JobCount{scan.Count, !scan.CountedAll}
+	}
+	return http.StatusOK, shown, nil
+}
