@@ -17,8 +17,9 @@ import (
 // interruption is the cause of what the engine has ended itself. It is neither a
 // failure nor a crash, and spends no attempt of a job's policy.
 type interruption struct {
-	why   string
-	lasts bool // its cause may last: the job waits before it is tried again
+	why     string
+	lasts   bool // its cause may last: the job waits before it is tried again
+	unbegun bool // the handler has not been called
 }
 
 // Error implements error.
@@ -29,10 +30,10 @@ var (
 	cutByClose  = &interruption{why: "the engine was closed before the attempt had ended"}
 	cutByHold   = &interruption{why: "the app was held before the attempt had ended"}
 	cutByStuck  = &interruption{why: "too many handlers of the function are stuck"}
-	cutByPause  = &interruption{why: "it was paused before the attempt had begun"}
+	cutByPause  = &interruption{why: "it was paused before the attempt had begun", unbegun: true}
 	cutByPutOff = &interruption{why: "its pool waits, since a job of it was answered so"}
 	cutByVolume = &interruption{why: "the volume failed during the attempt", lasts: true}
-	cutByTime   = &interruption{why: "it was not begun in time"}
+	cutByTime   = &interruption{why: "it was not begun in time", unbegun: true}
 	cutByLoad   = &interruption{why: "a call of the attempt was refused, since its volume was overloaded", lasts: true}
 	cutByWait   = &interruption{why: "a call of the attempt was refused, since it had waited too long for its turn", lasts: true}
 )

@@ -190,10 +190,19 @@ func (h *handlers) action(app *appState, inv *invocation) {
 	base, stop := context.WithCancelCause(inv.ctx)
 	ctx, cancel := context.WithTimeout(base, inv.timeout)
 	unlink := context.AfterFunc(h.eng.ctx, func() { stop(context.Cause(h.eng.ctx)) })
-	inv.now = h.eng.clock.now()
+	at := h.eng.clock.look()
+	inv.now = at.now
 	src := new(source)
 	var giveUp *time.Timer
 	if inv.job != nil {
+		if cut := app.cutHere(inv.job, at.wall); cut != nil {
+			unlink()
+			cancel()
+			stop(nil)
+			app.returnedFrom(inv)
+			inv.reply(result{err: cut})
+			return
+		}
 		src = &inv.job.src
 		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, inv.now, ctx, inv.timeout})
 	} else {

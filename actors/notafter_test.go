@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -360,4 +361,61 @@ func TestG12_NoAttemptBeginsAfterItsInstant(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestG12_AHandlerBeginsInTimeOrNotAtAll: what the host's hook takes of the time is not given to
+// the handler. Neither has begun then, so the job has spent no attempt.
+func TestG12_AHandlerBeginsInTimeOrNotAtAll(t *testing.T) {
+	k, w := newKit(), &whoami{}
+	m, _, act := w.functions(k)
+	wake := make(chan bool)
+	opts := actors.Options{Functions: k.reg, Logger: quiet, Reauthorize: func(ctx context.Context, _ storage.AppID, id *dispatch.Identity) (*dispatch.Identity, error) {
+		<-wake
+		return id, nil
+	}}
+	k.plan = func(ctx *dispatch.MutationCtx) error {
+		for i, call := range []dispatch.Call{m.With("late"), act.With("late"), m.With("paused"), act.With("paused")} {
+			more := []dispatch.RunOption{dispatch.AsCaller(), dispatch.ID(storage.JobID(fmt.Sprint("job", i)))}
+			if i%2 == 1 {
+				more = append(more, dispatch.AtMostOnce())
+			}
+			if i < 2 {
+				more = append(more, dispatch.NotAfter(ctx.Now.Add(time.Second)))
+			}
+			if _, err := ctx.Scheduler.RunAfter(0, call, more...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		wake = make(chan bool)
+		must[none](t)(runPlan.Run(h.CallerAs("acme", ada), none{}))
+		h.Settle()
+		until := h.Now().Add(time.Second)
+		h.Advance(2 * time.Second)
+		if err := h.App("acme").Pause(h.Context(), dispatch.OfApp(), "ann", "stop"); err != nil {
+			t.Fatal(err)
+		}
+		close(wake)
+		h.Advance(time.Second)
+		for i := range 4 {
+			id := storage.JobID(fmt.Sprint("job", i))
+			if i >= 2 {
+				wantState(t, h, "acme", id, storage.StatePending, 0)
+			} else if job := wantState(t, h, "acme", id, storage.StateExpired, 0); job.CompletedAt.Before(until) {
+				t.Errorf("%s has expired at %v", id, job.CompletedAt)
+			}
+		}
+		if len(w.seen) != 0 {
+			t.Errorf("handlers ran: %+v", w.seen)
+		}
+		if _, err := h.App("acme").Resume(h.Context(), dispatch.OfApp()); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(time.Second)
+		for i := range 2 {
+			wantState(t, h, "acme", storage.JobID(fmt.Sprint("job", i+2)), storage.StateSuccess, 1)
+		}
+	})
 }

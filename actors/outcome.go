@@ -35,10 +35,11 @@ func (s *scheduler) endRun(end ending) {
 	if s.runs.get(r.job.ID) != r || was.over() {
 		return // canceled, or given up: only the permit was left
 	}
+	cut := interrupted(end.err)
 	if !was.begun() {
 		s.noLongerAhead(r) // a mutation that has ended before it had the turn
-		end.unbegun = interrupted(end.err) != nil
 	}
+	end.unbegun = cut != nil && (cut.unbegun || !was.begun())
 	s.putOffPool(r, end.err)
 	s.ended = append(s.ended, end)
 }

@@ -58,6 +58,18 @@ func (app *appState) cutBefore(r *run) error {
 	return nil
 }
 
+// cutHere is why the handler of an action must not be called after all, or nil: the way from
+// release to here leads through a mailbox and the host's hook, which may take any time.
+func (app *appState) cutHere(r *run, wall time.Time) error {
+	switch {
+	case r.job.Due.After(wall), r.job.TooLate(wall):
+		return cutByTime
+	case app.paused(&r.job) != nil:
+		return cutByPause
+	}
+	return nil
+}
+
 // soon says whether the first of the claimed jobs is as near as its claim is
 // ahead of it. A wall that was stepped back puts it off.
 func (s *scheduler) soon(wall time.Time) bool {

@@ -329,7 +329,7 @@ var engineFaults = []seededFault{
 	{
 		name: "waiting-is-an-attempt", what: "a mutation that Close finds waiting for the turn has had an attempt",
 		pkg: "actors", tests: "TestG5_TenDeploysInARowKillNoJob",
-		edits: []edit{{"actors/outcome.go", `end.unbegun = interrupted(end.err) != nil`, `end.unbegun = interrupted(end.err) != nil && !FAULT`}},
+		edits: []edit{{"actors/outcome.go", ` !was.begun())`, ` !was.begun() && !FAULT)`}},
 	},
 	{
 		name: "volume-failure-charged", what: "an action that a volume failed spends an attempt",

@@ -13,6 +13,21 @@ var expireFaults = []seededFault{
 		edits: []edit{{"actors/turnbatch.go", `job.job.TooLate(at.wall)) {`, `job.job.TooLate(at.wall) && !FAULT) {`}},
 	},
 	{
+		name: "late-after-the-hook", what: "the handler of an action is called after its instant if the host's hook took so long",
+		pkg: "actors", tests: "TestG12_AHandlerBeginsInTimeOrNotAtAll",
+		edits: []edit{{"actors/release.go", `case r.job.Due.After(wall), r.job.TooLate(wall):`, `case !FAULT && (r.job.Due.After(wall) || r.job.TooLate(wall)):`}},
+	},
+	{
+		name: "paused-under-the-hook", what: "the handler of an action is called during a pause that came while the host's hook ran",
+		pkg: "actors", tests: "TestG12_AHandlerBeginsInTimeOrNotAtAll",
+		edits: []edit{{"actors/release.go", `case app.paused(&r.job) != nil:`, `case !FAULT && app.paused(&r.job) != nil:`}},
+	},
+	{
+		name: "unbegun-counted", what: "an attempt is counted whose handler was not called in time",
+		pkg: "actors", tests: "TestG12_AHandlerBeginsInTimeOrNotAtAll",
+		edits: []edit{{"actors/outcome.go", `(cut.unbegun ||`, `(cut.unbegun && !FAULT ||`}},
+	},
+	{
 		name: "late-unnoticed", what: "a job that waits expires when something else happens in its app",
 		pkg: "actors", tests: "TestG12_AJobThatIsNotBegunInTimeExpires",
 		edits: []edit{{"actors/alarm.go", `if at := s.lates.nextAt; !at.IsZero() &&`, `if at := s.lates.nextAt; !FAULT && !at.IsZero() &&`}},
