@@ -280,7 +280,7 @@ func (e *Engine) acquire(ctx context.Context, id storage.AppID, from *source) (*
 
 // admit asks Options.Admit.
 func (e *Engine) admit(ctx context.Context, id storage.AppID) error {
-	if e.opts.Admit == nil {
+	if e.opts.Admit == nil || ctx.Value(made{}) != nil {
 		return nil
 	}
 	err := e.store.Free(id)

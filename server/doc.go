@@ -18,6 +18,14 @@
 // And if there is Options.Operator or Admin, for operators of the app who have the scope, which
 // is read for GET and else write, unless it says more (routes.go has the table):
 //
+//	GET    /v1/apps?prefix=&contains=           a page of the operator's apps, by name; limit and cursor; wakes none
+//	POST   /v1/apps                             body: {"name"}: make one: 201; admin
+//	GET    /v1/apps/{app}                       what there is to say of it without waking it
+//	DELETE /v1/apps/{app}                       body: {"name"}, the same once more: gone for good; admin
+//	POST   /v1/apps/{app}/pause                 body: {"reason":…} or none: no job of it begins
+//	POST   /v1/apps/{app}/resume
+//	GET    /v1/apps/{app}/export                all of it as of one moment; not JSON; admin
+//	POST   /v1/apps/{app}/import                body: an export, up to Options.MaxImport: make one of it: 201; admin
 //	GET    /v1/apps/{app}/crons                 all triggers of the app, by name
 //	POST   /v1/apps/{app}/crons                 make one: 201; write and call, and act-as for "as"
 //	GET    /v1/apps/{app}/crons/{name}?slots=20 one, with how its latest slots ended

@@ -45,7 +45,7 @@ func (h *handler) guarded(methods map[string]*route, allow string) http.Handler 
 			h.fail(w, r, 0, err)
 			return
 		}
-		if r.Method == http.MethodPost || r.Method == http.MethodPut {
+		if (r.Method == http.MethodPost || r.Method == http.MethodPut) && !rt.stream {
 			if err := checkContentType(r); err != nil {
 				refuse(w, http.StatusUnsupportedMediaType, err)
 				return
@@ -76,7 +76,7 @@ func (h *handler) admit(rt *route, r *request) (err error) {
 	if rt.ofApp() {
 		id := storage.AppID(r.PathValue("app"))
 		if !r.op.has(id) {
-			return dispatch.Errorf(dispatch.CodePermissionDenied, "app %.128q is not one of this operator's", string(id))
+			return notTheirs(id)
 		}
 		if r.app, err = h.eng.App(id); err != nil {
 			return err
@@ -99,13 +99,21 @@ func existing(do operation) operation {
 	return func(w http.ResponseWriter, r *request) (int, any, error) {
 		there, err := r.app.Exists()
 		if err == nil && !there {
-			err = dispatch.Errorf(dispatch.CodeNotFound, "no such app %q", r.app.ID())
+			err = noApp(r.app.ID())
 		}
 		if err != nil {
 			return 0, nil, err
 		}
 		return do(w, r)
 	}
+}
+
+func notTheirs(id storage.AppID) error {
+	return dispatch.Errorf(dispatch.CodePermissionDenied, "app %.128q is not one of this operator's", string(id))
+}
+
+func noApp(id storage.AppID) error {
+	return dispatch.Errorf(dispatch.CodeNotFound, "no such app %q", id)
 }
 
 // decodeBody decodes an operator's JSON object strictly; no body is {}. The status

@@ -16,11 +16,12 @@ type route struct {
 	client          http.Handler // a client's route; nil of an operator's
 	scopes          []Scope      // the operator needs all of them,
 	whole           bool         // and all apps
+	stream          bool         // its body is no JSON, and has a bound of its own
 	do              operation
 }
 
 // ofApp says whether the route is about one app, which an operator's has to be.
-func (rt *route) ofApp() bool { return strings.HasPrefix(rt.pattern, "/v1/apps/{app}/") }
+func (rt *route) ofApp() bool { return strings.HasPrefix(rt.pattern+"/", "/v1/apps/{app}/") }
 
 // routes is every route there is: the mux is made of it, so that none is without a row.
 func (h *handler) routes() []route {
@@ -42,6 +43,7 @@ func (h *handler) operatorRoutes() []route {
 	const (
 		get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 
+		apps, app   = "/v1/apps", "/v1/apps/{app}"
 		crons, cron = "/v1/apps/{app}/crons", "/v1/apps/{app}/crons/{name}"
 		jobs, job   = "/v1/apps/{app}/jobs", "/v1/apps/{app}/jobs/{id}"
 		bulk        = "/v1/apps/{app}/bulk"
@@ -56,6 +58,15 @@ func (h *handler) operatorRoutes() []route {
 		open = actors.Cancelable()
 	)
 	return []route{
+		{method: get, pattern: apps, scopes: read, do: h.listApps}, // of the operator's
+		{method: post, pattern: apps, scopes: admin, do: h.createApp},
+		{method: get, pattern: app, scopes: read, do: h.getApp},
+		{method: remove, pattern: app, scopes: admin, do: existing(h.deleteApp)},
+		{method: post, pattern: app + "/pause", scopes: write, do: existing(h.pauseApp)},
+		{method: post, pattern: app + "/resume", scopes: write, do: existing(h.resumeApp)},
+		{method: get, pattern: app + "/export", scopes: admin, do: existing(h.exportApp)},
+		{method: post, pattern: app + "/import", scopes: admin, stream: true, do: h.importApp},
+
 		{method: get, pattern: crons, scopes: read, do: existing(h.listCrons)},
 		{method: post, pattern: crons, scopes: schedule, do: h.createCron},
 		{method: get, pattern: cron, scopes: read, do: existing(h.getCron)},

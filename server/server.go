@@ -38,6 +38,9 @@ type Options struct {
 	BasePath string
 	// MaxBody bounds the body of a call, in bytes. Default 1 MiB.
 	MaxBody int64
+	// MaxImport bounds the body of an import of an app, in bytes. It is not held in memory.
+	// Default 4 GiB.
+	MaxImport int64
 	// MaxMemory bounds the bodies of requests and answers that are held at one time,
 	// in bytes, of each what is beyond its first 16 KiB. A request that is too much is
 	// refused (unavailable, with Retry-After). Default 128 MiB.
@@ -68,6 +71,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
+	}
+	if o.MaxImport == 0 {
+		o.MaxImport = DefaultMaxImport
 	}
 	if o.MaxMemory == 0 {
 		o.MaxMemory = DefaultMaxMemory

@@ -20,7 +20,7 @@
 //
 // # Names
 //
-// For functions and their hosts: AppID, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
+// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, Group, GroupEnds, GroupFilter, GroupID, GroupOutcome, ID, Index, IndexDecl, Job, JobError, JobFilter,
 // JobID, JobPage, Looked, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers, MaxGroups, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,

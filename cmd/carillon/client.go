@@ -102,6 +102,24 @@ func (c *client) stream(ctx context.Context, path string, w io.Writer) error {
 	return c.unreachable(err)
 }
 
+// send sends content, which is no JSON and may take any time.
+func (c *client) send(ctx context.Context, path string, content io.Reader) error {
+	req, err := c.request(ctx, http.MethodPost, path, io.NopCloser(content))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	patient := *c.http
+	patient.Timeout = 0
+	resp, err := patient.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	var result json.RawMessage
+	return c.decode(resp, &result)
+}
+
 func (c *client) request(ctx context.Context, method, path string, content io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.site+path, content)
 	if err != nil {

@@ -42,19 +42,20 @@ func commands() []command {
 		{"store own", "make a data directory that of another program", storeOwn},
 		{"bench", "measure how fast it is on this machine", bench},
 		{"version", "print the version", version},
-	}, jobCommands(), cronCommands(), clockCommands(), tokenCommands())
+	}, appCommands(), jobCommands(), cronCommands(), clockCommands(), tokenCommands())
 }
 
 // find returns the command that the line begins with, of one word or two, and
 // what follows it.
 func find(line []string) (cmd command, args []string, ok bool) {
-	for _, cmd := range commands() {
-		words := strings.Fields(cmd.name)
-		if len(line) >= len(words) && slices.Equal(line[:len(words)], words) {
-			return cmd, line[len(words):], true
+	most := 0
+	for _, c := range commands() {
+		words := strings.Fields(c.name)
+		if len(words) > most && len(line) >= len(words) && slices.Equal(line[:len(words)], words) {
+			cmd, args, ok, most = c, line[len(words):], true, len(words)
 		}
 	}
-	return command{}, nil, false
+	return cmd, args, ok
 }
 
 // group returns the commands of two words that begin with the word.

@@ -26,6 +26,7 @@ const demoDir = "./carillon-demo"
 // of this machine.
 func demo(flags *flag.FlagSet) func(context.Context, stdio) error {
 	s := serverFlags(flags, demoDir)
+	s.autoCreate = true
 	token := tokenFlag(flags, "admin-token", "`TOKEN` that operators need, beside those of carillon tokens")
 	return func(ctx context.Context, std stdio) (err error) {
 		if s.token, err = token(); err != nil {
@@ -51,7 +52,7 @@ func refuseForeign(dir string) error {
 }
 
 // greet says where the server is and what to try.
-func greet(w io.Writer, addr net.Addr, dir string) {
+func greet(w io.Writer, addr net.Addr, dir string, autoCreate bool) {
 	host := addr.String()
 	public := false
 	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
@@ -64,9 +65,13 @@ func greet(w io.Writer, addr net.Addr, dir string) {
 	if public {
 		fmt.Fprintf(w, "Whoever can reach %s can call it: the sample app asks nobody who they are.\n", addr)
 	}
+	create := ""
+	if !autoCreate {
+		create = fmt.Sprintf("\n  carillon apps create demo --server http://%s", host)
+	}
 	fmt.Fprintf(w, `
 Try this in a second terminal; Ctrl-C here stops, and nothing is lost.
-
+%s
   call() { curl -sS http://%s/v1/apps/demo/functions/$1 -H 'Content-Type: application/json' -d "$2"; }
   call reminders:set '{"text":"tea is ready","afterMs":5000}'
   call jobs:list '{"state":"pending"}'
@@ -75,5 +80,5 @@ Try this in a second terminal; Ctrl-C here stops, and nothing is lost.
   sleep 6; call reminders:list '{}'; call counters:get '{"key":"chimes"}'
   call heartbeat:list '{}'
 
-`, host)
+`, create, host)
 }

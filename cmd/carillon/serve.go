@@ -17,6 +17,7 @@ import (
 	"carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/storage"
 )
 
 // tokenFile is where the first token is written, in the data directory.
@@ -27,6 +28,7 @@ type serving struct {
 	dir, listen *string
 	drain       *time.Duration
 	token       string // of operators, beside those of the store; "": none
+	autoCreate  bool   // an app comes into being when a client first writes to it
 
 	rate    int
 	proxies []netip.Prefix
@@ -45,6 +47,7 @@ func serverFlags(flags *flag.FlagSet, dir string) *serving {
 func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 	s := serverFlags(flags, "./data")
 	open := flags.Bool("open-loopback", false, "let every client on this machine be an operator, without a token; for a loopback address only")
+	flags.BoolVar(&s.autoCreate, "auto-create", false, "let an app come into being when a client first calls it; else operators make apps: carillon help apps")
 	flags.IntVar(&s.rate, "rate", 0, "`N` requests of one client that are answered in a second; 0 is any number")
 	flags.Func("trusted-proxies", "`NETWORKS` of proxies in front, such as 10.0.0.0/8, with commas between: X-Forwarded-For then says who the client is", func(text string) error {
 		for _, word := range listOf(text) {
@@ -96,7 +99,7 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 		Pools:      sample.Pools(),
 		Crons:      sample.Crons(),
 		MaxApps:    sample.MaxApps,
-		Admit:      sample.Admit(),
+		Admit:      s.admit(),
 		Limits:     dispatch.Limits{Result: resultLimit},
 		Logger:     logger,
 	})
@@ -107,7 +110,7 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 	limit, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	forget := context.AfterFunc(ctx, func() { time.AfterFunc(*s.drain, cancel) })
-	greet(std.out, ln.Addr(), *s.dir)
+	greet(std.out, ln.Addr(), *s.dir, s.autoCreate)
 	if err = s.greetOperators(std.out, eng, open); err == nil {
 		handler := server.New(eng, server.Options{
 			Operator: operatorGate(server.Tokens(eng), s.token, open), Logger: logger, RequestsPerSecond: s.rate, TrustedProxies: s.proxies,
@@ -123,6 +126,19 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 		fmt.Fprintln(std.out, "stopped; what was not due yet runs after the next start")
 	}
 	return err
+}
+
+// admit says which apps may come into being because they are called.
+func (s *serving) admit() func(context.Context, storage.AppID, bool) error {
+	if s.autoCreate {
+		return sample.Admit()
+	}
+	return func(_ context.Context, app storage.AppID, exists bool) error {
+		if exists {
+			return nil
+		}
+		return dispatch.Errorf(dispatch.CodeNotFound, "no such app %q: an operator makes it with carillon apps create", app)
+	}
 }
 
 // greetOperators says who operators are, and makes the first token if they need one and there

@@ -20,8 +20,12 @@ func TestServeMakesAToken(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := mustServeAs(t, t.Context(), "serve", dir)
 	site, _, _ := strings.Cut(s.url, "/v1/")
-	s.mustCall(t, "acme", "presence:ping", `{"userId":"ann"}`)
 	path := filepath.Join(dir, tokenFile)
+	eventually(t, "the token is there", func() bool { return strings.Contains(s.out.String(), "is not shown again") })
+	if out, err := runs(t, "apps", "create", "acme", "--server", site, "--token-file", path); err != nil || out != "made acme\n" {
+		t.Fatalf("apps create: %s, %v", out, err)
+	}
+	s.mustCall(t, "acme", "presence:ping", `{"userId":"ann"}`)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 
 	"carillon/storage"
@@ -32,6 +33,8 @@ func export(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data")
 	app := appFlag(flags, "`APP` to export")
 	path := flags.String("out", "", "`FILE` to write, which must not exist; standard output if not given")
+	site := flags.String("server", "", "`URL` of the server that has the data open, in the place of DIR")
+	token := siteToken(flags, site)
 	return func(ctx context.Context, std stdio) error {
 		id, err := checkApp(*app)
 		if err != nil {
@@ -39,6 +42,14 @@ func export(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		write := func(w io.Writer) error {
 			return readStore(std, *dir, func(store *storage.Store) error { return store.Export(ctx, id, w) })
+		}
+		if *site != "" {
+			c, err := newClient(*site, token)
+			if err != nil {
+				return err
+			}
+			defer c.close()
+			write = func(w io.Writer) error { return c.stream(ctx, "/v1/apps/"+url.PathEscape(string(id))+"/export", w) }
 		}
 		if *path == "" {
 			return write(std.out)
@@ -65,6 +76,8 @@ func importApp(flags *flag.FlagSet) func(context.Context, stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data, which must exist")
 	app := appFlag(flags, "`APP` to make, a name that is free")
 	path := flags.String("in", "", "`FILE` to read; standard input if not given")
+	site := flags.String("server", "", "`URL` of the server that has the data open, in the place of DIR")
+	token := siteToken(flags, site)
 	return func(ctx context.Context, std stdio) error {
 		id, err := checkApp(*app)
 		if err != nil {
@@ -78,6 +91,18 @@ func importApp(flags *flag.FlagSet) func(context.Context, stdio) error {
 			}
 			defer f.Close()
 			in = f
+		}
+		if *site != "" {
+			c, err := newClient(*site, token)
+			if err != nil {
+				return err
+			}
+			defer c.close()
+			if err := c.send(ctx, "/v1/apps/"+url.PathEscape(string(id))+"/import", in); err != nil {
+				return err
+			}
+			fmt.Fprintf(std.out, "imported %s\n", id)
+			return nil
 		}
 		return withStore(std, *dir, func(store *storage.Store) error {
 			if err := store.Import(ctx, id, bufio.NewReader(in)); err != nil {

@@ -42,6 +42,41 @@ var doorFaults = []seededFault{
 `}},
 	},
 	{
+		name: "apps-of-others-listed", what: "an operator lists the apps of others",
+		pkg: "server", tests: "TestAppsAreTheOperators",
+		edits: []edit{{"server/apps.go", `if !r.op.AllApps {`, `if !r.op.AllApps && !FAULT {`}},
+	},
+	{
+		name: "apps-of-others-made", what: "an operator makes an app that is not one of theirs",
+		pkg: "server", tests: "TestAppsAreTheOperators",
+		edits: []edit{{"server/apps.go", `if !r.op.has(body.Name) {`, `if !r.op.has(body.Name) && !FAULT {`}},
+	},
+	{
+		name: "deleted-unconfirmed", what: "an app is deleted though the body names another",
+		pkg: "server", tests: "TestAppsLife",
+		edits: []edit{{"server/apps.go", `if body.Name != r.app.ID() {`, `if body.Name != r.app.ID() && !FAULT {`}},
+	},
+	{
+		name: "import-unbounded", what: "an import is read to its end, however long it is",
+		pkg: "server", tests: "TestImportIsBounded",
+		edits: []edit{
+			{"server/apps.go", `if r.ContentLength > h.opts.MaxImport {`, `if r.ContentLength > h.opts.MaxImport && !FAULT {`},
+			{"server/apps.go", `http.MaxBytesReader(w, r.Body, h.opts.MaxImport)`, `http.MaxBytesReader(w, r.Body, 1<<40)`},
+		},
+	},
+	{
+		name: "created-admits", what: "an app that an operator has made is admitted as long as it is live",
+		pkg: "actors", tests: "TestCreate",
+		edits: []edit{{"actors/apps.go", `live {
+		v.(`, `live && !FAULT {
+		v.(`}},
+	},
+	{
+		name: "names-unbounded", what: "a page of apps reads names until it is full",
+		pkg: "storage", tests: "TestListAppsReadsABoundedPart",
+		edits: []edit{{"storage/apps.go", `|| examined == share {`, `|| examined == share && !FAULT {`}},
+	},
+	{
 		name: "host-unchecked", what: "a page whose name was made to resolve to this machine can call",
 		pkg: "server", tests: "TestLoopbackChecksHost",
 		edits: []edit{{"server/origin.go", `if !g.open && !operators || !ok ||`, `if FAULT || !g.open && !operators || !ok ||`}},

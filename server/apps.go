@@ -1,0 +1,309 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// DefaultMaxImport is the default of Options.MaxImport.
+const DefaultMaxImport = 4 << 30
+
+// importMemory is what an import under way takes of Options.MaxMemory: it holds a record and
+// a few MiB of others at one time.
+const importMemory = 20 << 20
+
+// App is an app as a listing shows it: what the file says, for which it is not woken.
+type App struct {
+	Name     storage.AppID `json:"name"`
+	Pending  int           `json:"pending"` // jobs that are pending or running
+	Held     int           `json:"held"`
+	Dead     int           `json:"dead"`
+	Finished int           `json:"finished"` // that are kept
+	Paused   bool          `json:"paused"`
+	Fault    string        `json:"fault,omitempty"` // why the numbers cannot be read
+}
+
+// AppPage is one page of apps, by name.
+type AppPage struct {
+	Apps    []App    `json:"apps"`
+	Next    string   `json:"next,omitempty"`    // cursor of the next page; none if this is the last
+	Missing []string `json:"missing,omitempty"` // volumes that cannot be read, whose apps are left out
+}
+
+// AppStatus is all that there is to say of an app without waking it.
+type AppStatus struct {
+	App
+	Volume          int   `json:"volume"`
+	Asleep          bool  `json:"asleep"`
+	Running         int   `json:"running"`  // jobs that hold a permit; 0 of a sleeping app
+	Stuck           int   `json:"stuck"`    // handlers that were given up and have not returned
+	Overdue         int   `json:"overdue"`  // triggers without a success for too long
+	ArgBytes        int64 `json:"argBytes"` // -1: not counted yet
+	ResultBytes     int64 `json:"resultBytes"`
+	CheckpointBytes int64 `json:"checkpointBytes"`
+	Groups          int   `json:"groups"` // that have not ended
+
+	AlarmAt *time.Time `json:"alarmAt"` // when it is looked at next; null: it waits to be called
+
+	Limits     AppLimits      `json:"limits"`
+	PoolLimits map[string]int `json:"poolLimits,omitempty"` // those that were set at run time
+	Pauses     []AppPause     `json:"pauses,omitempty"`
+	Hidden     []string       `json:"hidden,omitempty"` // what an operator without the scope read-args is not shown
+}
+
+// AppLimits is actors.AppLimits in JSON.
+type AppLimits struct {
+	MaxJobs            int   `json:"maxJobs"`
+	MaxArgBytes        int64 `json:"maxArgBytes"`
+	MaxResultBytes     int64 `json:"maxResultBytes"`
+	MaxCheckpointBytes int64 `json:"maxCheckpointBytes"`
+	Concurrency        int   `json:"concurrency"`
+	StartsPerSecond    int   `json:"startsPerSecond"` // 0: any number
+}
+
+// AppPause is storage.Pause in JSON: of a function, of a pool or a key of one, or else of the app.
+type AppPause struct {
+	Function string    `json:"function,omitempty"`
+	Pool     string    `json:"pool,omitempty"`
+	PoolKey  string    `json:"poolKey,omitempty"`
+	By       string    `json:"by,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	Since    time.Time `json:"since"`
+}
+
+// NewApp is what an app is made of.
+type NewApp struct {
+	Name storage.AppID `json:"name"`
+}
+
+// DeleteApp is the body of a deletion, which repeats the name of the path.
+type DeleteApp struct {
+	Name storage.AppID `json:"name"`
+}
+
+// PauseApp says why an app is paused.
+type PauseApp struct {
+	Reason string `json:"reason"`
+}
+
+func appOf(info *storage.AppInfo) App {
+	return App{
+		Name: info.ID, Pending: info.Pending, Held: info.Held, Dead: info.Dead, Finished: info.Finished,
+		Paused: info.Paused, Fault: info.Fault,
+	}
+}
+
+func (s *AppStatus) hideArgs() {
+	for i := range s.Pauses {
+		hide(&s.Hidden, "pauses.reason", &s.Pauses[i].Reason, s.Pauses[i].Reason != "")
+	}
+	s.Hidden = slices.Compact(s.Hidden)
+}
+
+// appParameters are those of the URL of a listing of apps.
+var appParameters = []string{"prefix", "contains", "limit", "cursor"}
+
+// appFilter makes the filter of a URL's parameters.
+func (r *request) appFilter() (f storage.AppFilter, err error) {
+	query := r.URL.Query()
+	if err := onlyOnce(query, appParameters); err != nil {
+		return f, err
+	}
+	f.Prefix, f.Contains, f.After = query.Get("prefix"), query.Get("contains"), storage.AppID(query.Get("cursor"))
+	if text := query.Get("limit"); text != "" {
+		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit == 0 {
+			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "limit is %.32q, want 1 to 1000", text)
+		}
+	}
+	if !r.op.AllApps {
+		f.Among = append([]storage.AppID{}, r.op.Apps...)
+	}
+	return f, nil
+}
+
+// onlyOnce refuses parameters of a URL that are not among the known ones, or given twice.
+func onlyOnce(query url.Values, known []string) error {
+	for key, values := range query {
+		if !slices.Contains(known, key) {
+			return dispatch.Errorf(dispatch.CodeInvalidArgument, "unknown parameter %.32q, want any of %q", key, known)
+		}
+		if len(values) > 1 {
+			return dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is given twice", key)
+		}
+	}
+	return nil
+}
+
+func (h *handler) listApps(_ http.ResponseWriter, r *request) (int, any, error) {
+	filter, err := r.appFilter()
+	if err != nil {
+		return 0, nil, err
+	}
+	page, err := h.eng.ListApps(filter)
+	if err != nil {
+		return 0, nil, err
+	}
+	shown := AppPage{Apps: make([]App, len(page.Apps)), Next: string(page.Next)}
+	for i := range page.Apps {
+		shown.Apps[i] = appOf(&page.Apps[i])
+	}
+	for _, err := range page.Missing {
+		shown.Missing = append(shown.Missing, dispatch.AsError(err).Message)
+	}
+	return http.StatusOK, shown, nil
+}
+
+// createApp makes an app that is one of the operator's.
+func (h *handler) createApp(w http.ResponseWriter, r *request) (int, any, error) {
+	var body NewApp
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	app, err := h.eng.App(body.Name)
+	if err != nil {
+		return 0, nil, err
+	}
+	if !r.op.has(body.Name) {
+		return 0, nil, notTheirs(body.Name)
+	}
+	if err := h.eng.Create(r.Context(), body.Name); err != nil {
+		return 0, nil, err
+	}
+	r.app = app
+	w.Header().Set("Location", r.URL.EscapedPath()+"/"+url.PathEscape(string(body.Name)))
+	return r.appShown(http.StatusCreated)
+}
+
+func (h *handler) getApp(_ http.ResponseWriter, r *request) (int, any, error) {
+	return r.appShown(http.StatusOK)
+}
+
+// appShown is the answer that shows the app as it is now.
+func (r *request) appShown(status int) (int, any, error) {
+	of, there, err := r.app.Status(r.Context())
+	if err == nil && !there {
+		err = noApp(r.app.ID())
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	shown := appStatusOf(&of)
+	r.veil(&shown)
+	return status, shown, nil
+}
+
+func appStatusOf(of *actors.AppStatus) AppStatus {
+	in, l := &of.Inspection, &of.Limits
+	shown := AppStatus{
+		App: appOf(&of.AppInfo), Volume: of.Volume, Asleep: in.Asleep, Running: in.Running, Stuck: in.Stuck, Overdue: in.Overdue,
+		ArgBytes: of.ArgBytes, ResultBytes: of.ResultBytes, CheckpointBytes: of.CheckpointBytes, Groups: of.Groups,
+		AlarmAt: instant(in.AlarmAt), PoolLimits: of.PoolLimits,
+		Limits: AppLimits{l.MaxJobs, l.MaxArgBytes, l.MaxResultBytes, l.MaxCheckpointBytes, l.Concurrency, l.StartsPerSecond},
+	}
+	for _, p := range of.Pauses {
+		shown.Pauses = append(shown.Pauses, AppPause{p.Of.Function, p.Of.Pool, p.Of.PoolKey, p.By, p.Reason, p.Since.UTC()})
+	}
+	return shown
+}
+
+// deleteApp removes an app for good, if the body says its name once more.
+func (h *handler) deleteApp(w http.ResponseWriter, r *request) (int, any, error) {
+	var body DeleteApp
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	if body.Name != r.app.ID() {
+		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, `to delete an app for good the body has to say its name: {"name":%q}`, string(r.app.ID()))
+	}
+	if err := h.eng.Delete(r.Context(), r.app.ID()); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, struct{}{}, nil
+}
+
+func (h *handler) pauseApp(w http.ResponseWriter, r *request) (int, any, error) {
+	var body PauseApp
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	if err := r.app.Pause(r.Context(), dispatch.OfApp(), r.op.Name, body.Reason); err != nil {
+		return 0, nil, err
+	}
+	return r.appShown(http.StatusOK)
+}
+
+func (h *handler) resumeApp(w http.ResponseWriter, r *request) (int, any, error) {
+	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+		return status, nil, err
+	}
+	if _, err := r.app.Resume(r.Context(), dispatch.OfApp()); err != nil {
+		return 0, nil, err
+	}
+	return r.appShown(http.StatusOK)
+}
+
+// exportApp streams an app. If that fails on the way, the connection is cut.
+func (h *handler) exportApp(w http.ResponseWriter, r *request) (int, any, error) {
+	liftReadDeadline(w)
+	stream := &backupStream{w: w}
+	err := h.eng.Export(r.Context(), r.app.ID(), stream)
+	if err != nil && stream.begun {
+		panic(http.ErrAbortHandler)
+	}
+	return 0, answered{}, err
+}
+
+// importApp makes an app of what exportApp wrote.
+func (h *handler) importApp(w http.ResponseWriter, r *request) (int, any, error) {
+	tooLarge := dispatch.Errorf(dispatch.CodeResourceExhausted, "the body has more than %d bytes, which is the limit: the app was not made", h.opts.MaxImport)
+	if r.ContentLength > h.opts.MaxImport {
+		w.Header().Set("Connection", "close") // rather than read on
+		return http.StatusRequestEntityTooLarge, nil, tooLarge
+	}
+	held := holding{memory: &h.memory}
+	defer held.release()
+	if !held.grow(0, min(importMemory, h.opts.MaxMemory)) {
+		return 0, nil, errNoMemory
+	}
+	body := &patientBody{w, http.MaxBytesReader(w, r.Body, h.opts.MaxImport), nil}
+	err := h.eng.Import(r.Context(), r.app.ID(), body)
+	if err == nil {
+		liftReadDeadline(w)
+		return r.appShown(http.StatusCreated)
+	}
+	w.Header().Set("Connection", "close") // the rest of the body is of no use
+	if _, large := errors.AsType[*http.MaxBytesError](body.err); large {
+		return http.StatusRequestEntityTooLarge, nil, tooLarge
+	}
+	switch {
+	case body.err != nil && !errors.Is(body.err, io.EOF):
+		err = &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the body could not be read to its end: the app was not made", Err: body.err}
+	case errors.Is(err, storage.ErrCorrupt), errors.Is(err, storage.ErrFormat):
+		err = &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: dispatch.AsError(err).Message, Err: err}
+	}
+	return 0, nil, err
+}
+
+// patientBody is a body that may take any time in all, and readTimeout for each piece.
+type patientBody struct {
+	w    http.ResponseWriter
+	body io.Reader
+	err  error // why there is no more of it
+}
+
+// Read implements io.Reader.
+func (b *patientBody) Read(p []byte) (n int, err error) {
+	_ = http.NewResponseController(b.w).SetReadDeadline(time.Now().Add(readTimeout))
+	n, err = b.body.Read(p)
+	b.err = err
+	return n, err
+}
