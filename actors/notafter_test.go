@@ -368,44 +368,44 @@ func TestG12_NoAttemptBeginsAfterItsInstant(t *testing.T) {
 func TestG12_AHandlerBeginsInTimeOrNotAtAll(t *testing.T) {
 	k, w := newKit(), &whoami{}
 	m, _, act := w.functions(k)
-	wake := make(chan bool)
-	opts := actors.Options{Functions: k.reg, Logger: quiet, Reauthorize: func(ctx context.Context, _ storage.AppID, id *dispatch.Identity) (*dispatch.Identity, error) {
+	var wake chan bool
+	opts := actors.Options{Functions: k.reg, Logger: quiet, Reauthorize: func(_ context.Context, _ storage.AppID, id *dispatch.Identity) (*dispatch.Identity, error) {
 		<-wake
 		return id, nil
 	}}
-	k.plan = func(ctx *dispatch.MutationCtx) error {
-		for i, call := range []dispatch.Call{m.With("late"), act.With("late"), m.With("paused"), act.With("paused")} {
-			more := []dispatch.RunOption{dispatch.AsCaller(), dispatch.ID(storage.JobID(fmt.Sprint("job", i)))}
-			if i%2 == 1 {
-				more = append(more, dispatch.AtMostOnce())
-			}
-			if i < 2 {
-				more = append(more, dispatch.NotAfter(ctx.Now.Add(time.Second)))
-			}
-			if _, err := ctx.Scheduler.RunAfter(0, call, more...); err != nil {
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		// hooked has a mutation and an action wait for their hook.
+		hooked := func(what string, opts ...dispatch.RunOption) []storage.JobID {
+			wake = make(chan bool)
+			ids := []storage.JobID{storage.JobID(what + "-mutation"), storage.JobID(what + "-action")}
+			k.plan = func(ctx *dispatch.MutationCtx) error {
+				opts = append(opts, dispatch.AsCaller())
+				_, err := ctx.Scheduler.RunAfter(0, m.With(what), append(opts, dispatch.ID(ids[0]))...)
+				if err == nil {
+					_, err = ctx.Scheduler.RunAfter(0, act.With(what), append(opts, dispatch.ID(ids[1]), dispatch.AtMostOnce())...)
+				}
 				return err
 			}
+			must[none](t)(runPlan.Run(h.CallerAs("acme", ada), none{}))
+			h.Settle()
+			return ids
 		}
-		return nil
-	}
-	actorstest.Run(t, opts, func(h *actorstest.Harness) {
-		wake = make(chan bool)
-		must[none](t)(runPlan.Run(h.CallerAs("acme", ada), none{}))
-		h.Settle()
 		until := h.Now().Add(time.Second)
+		late := hooked("late", dispatch.NotAfter(until))
 		h.Advance(2 * time.Second)
+		close(wake)
+		h.Advance(time.Second)
+		for _, id := range late {
+			wantState(t, h, "acme", id, storage.StateExpired, 0)
+		}
+		stopped := hooked("stopped")
 		if err := h.App("acme").Pause(h.Context(), dispatch.OfApp(), "ann", "stop"); err != nil {
 			t.Fatal(err)
 		}
 		close(wake)
 		h.Advance(time.Second)
-		for i := range 4 {
-			id := storage.JobID(fmt.Sprint("job", i))
-			if i >= 2 {
-				wantState(t, h, "acme", id, storage.StatePending, 0)
-			} else if job := wantState(t, h, "acme", id, storage.StateExpired, 0); job.CompletedAt.Before(until) {
-				t.Errorf("%s has expired at %v", id, job.CompletedAt)
-			}
+		for _, id := range stopped {
+			wantState(t, h, "acme", id, storage.StatePending, 0)
 		}
 		if len(w.seen) != 0 {
 			t.Errorf("handlers ran: %+v", w.seen)
@@ -414,8 +414,8 @@ func TestG12_AHandlerBeginsInTimeOrNotAtAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.Advance(time.Second)
-		for i := range 2 {
-			wantState(t, h, "acme", storage.JobID(fmt.Sprint("job", i+2)), storage.StateSuccess, 1)
+		for _, id := range stopped {
+			wantState(t, h, "acme", id, storage.StateSuccess, 1)
 		}
 	})
 }
