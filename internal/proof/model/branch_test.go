@@ -152,6 +152,10 @@ func (m *model) save(noted []event) (back func()) {
 			saved = append(saved, func() { *j = was })
 			runs[j.run] = true
 		}
+		for _, j := range a.shown {
+			was := *j
+			saved = append(saved, func() { *j = was })
+		}
 		for _, e := range a.unsettled {
 			runs[e.run] = true
 		}
@@ -171,6 +175,6 @@ func (m *model) save(noted []event) (back func()) {
 
 // copy makes what the app is made of its own.
 func (a *app) copy() {
-	a.jobs, a.unsettled, a.window = slices.Clone(a.jobs), slices.Clone(a.unsettled), slices.Clone(a.window)
+	a.jobs, a.shown, a.unsettled, a.window = slices.Clone(a.jobs), slices.Clone(a.shown), slices.Clone(a.unsettled), slices.Clone(a.window)
 	a.counters, a.effects, a.triggers, a.queued = maps.Clone(a.counters), maps.Clone(a.effects), maps.Clone(a.triggers), maps.Clone(a.queued)
 }

@@ -119,7 +119,8 @@ func (a *app) notOver(j *job) {
 			continue
 		}
 		a.drop(f)
-		a.undoing(func() { a.jobs = append(a.jobs, f) })
+		f.unmade = true
+		a.undoing(func() { a.jobs, f.unmade = append(a.jobs, f), false })
 	}
 }
 
@@ -138,6 +139,7 @@ func (m *model) expiredFirst(a *app, r *run, at time.Time) {
 
 // expired is a job that has.
 func (m *model) expired(a *app, j *job, at time.Time) {
+	j.mayHold = j.state == storage.StatePending && m.mayBeHeld(j, at)
 	j.state, j.changedAt, j.endedAt = storage.StateExpired, at, time.Time{}
 	m.over(a, j, at)
 }

@@ -76,6 +76,8 @@ func commands() []command {
 		{word: "limits", draws: 1, make: (*generator).limits, before: beforeLimits, after: afterOpening},
 		{word: "starts", draws: 2, make: (*generator).starts, before: beforeStarts, after: afterOpening},
 		{word: "turn-wait", draws: 4, make: (*generator).turnWait, before: beforeTurnWait, after: afterOpening},
+		{word: "unwatch", draws: 2, make: (*generator).unwatch},
+		{word: "rewatch", make: (*generator).unwatch},
 		{word: "cron", draws: 2, make: (*generator).cron, before: beforeCron},
 		{word: "recron", draws: 1, make: (*generator).cron, before: beforeCron},
 		{word: "pause", draws: 1, make: (*generator).cronCommand, before: beforePause},
@@ -105,7 +107,7 @@ func commandOf(text string) (command, bool) {
 // calls says whether the command does what it says as it begins, or by what it calls.
 func (c *command) calls() bool {
 	switch c.word {
-	case "call", "advance", "crash", "restart", "limits", "release", "starts", "turn-wait", "clock", "export", "import", "delete-app":
+	case "call", "advance", "crash", "restart", "limits", "release", "starts", "turn-wait", "unwatch", "rewatch", "clock", "export", "import", "delete-app":
 		return true
 	}
 	return false

@@ -20,6 +20,7 @@ func (m *model) follow(seen []event, now time.Time) {
 		m.rest = seen
 		m.pass(h.at, true)
 		m.happened(h)
+		m.tell(h.at)
 		m.refresh(h.at)
 		m.reached++
 	}
@@ -447,6 +448,7 @@ func (m *model) pass(to time.Time, happens bool) {
 			continue
 		}
 		m.overrun(first)
+		m.tell(first.freed)
 		m.refresh(first.freed)
 	}
 }

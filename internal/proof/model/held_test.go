@@ -19,6 +19,9 @@ func (x *history) perform(l *line) string {
 	case "starts":
 		x.starts(l)
 		return ""
+	case "unwatch", "rewatch":
+		x.unwatch(l)
+		return ""
 	case "turn-wait":
 		x.turnWait(l)
 		return ""

@@ -40,6 +40,7 @@ type history struct {
 	player    *actorstest.Player
 	notes     *journal
 	lines     []string
+	audiences map[storage.AppID]*audience
 	noted     []event // by handlers during the last command
 
 	playing atomic.Int64 // the number of the command
@@ -67,8 +68,15 @@ func onHistory(t *testing.T, play func(*history)) (x *history) {
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		notes.wall = h.Now
 		x.h, x.m, x.player = h, newModel(time.Now(), 2, 3, modelApps...), actorstest.NewPlayer(h)
+		x.audiences = map[storage.AppID]*audience{}
+		x.m.audiences = x.audiences
+		x.goOn()
 		x.generator = &generator{m: x.m, player: x.player}
 		play(x)
+		for _, p := range x.audiences {
+			p.all.leave()
+			p.some.leave()
+		}
 		h.Advance(10 * time.Second) // handlers that were deaf when a crash cut them off come to their end
 	})
 	return x
@@ -90,6 +98,9 @@ func (x *history) play(text string) {
 	l.began = l.at
 	watchdog := time.AfterFunc(1000*time.Hour, func() { panic("this does not end:\n" + strings.Join(x.lines, "\n")) })
 	defer watchdog.Stop()
+	for _, p := range x.audiences {
+		p.keeps = p.left
+	}
 	command := x.playing.Add(1)
 	x.player.Opening = func() {
 		if command == x.playing.Load() { // else it is the first commit long after
@@ -102,6 +113,7 @@ func (x *history) play(text string) {
 	}
 	l.done = time.Now()
 	h.Settle()
+	x.goOn()
 	asleep := map[storage.AppID]actors.Inspection{}
 	for _, id := range modelApps {
 		asleep[id] = h.Inspect(id)
@@ -127,6 +139,13 @@ func (x *history) play(text string) {
 		}
 		m.seen[id] = s
 	}
+	x.hear(l)
+	m.untold()
+	for _, id := range modelApps {
+		for _, job := range m.seen[id].all {
+			x.audiences[id].seqs[keyOf(job.ID, nameOf(&job))] = job.Seq()
+		}
+	}
 	life := m.life
 	m.now, m.cut, m.graceful, m.crashed, m.acked = now, false, false, false, ""
 	seen := x.notes.take()
@@ -139,10 +158,12 @@ func (x *history) play(text string) {
 		n := m.place(&c, l, seen, n)
 		m.follow(seen[:n], l.at)
 		m.before(&c, l)
+		m.tell(l.at)
 		m.follow(seen[n:], now)
 		if c.after != nil {
 			c.after(m, l)
 		}
+		m.tell(now)
 		if len(m.findings) > 0 {
 			return
 		}
@@ -150,11 +171,16 @@ func (x *history) play(text string) {
 			m.apps[id].window = nil
 			m.ticks(m.apps[id], now)
 			m.holds(m.apps[id], now)
+			m.tell(time.Time{}) // of what is seen by now
 			m.expires(m.apps[id], now)
+			m.tell(time.Time{})
+			m.holds(m.apps[id], now) // what follows them, too
+			m.tell(time.Time{})
 		}
 		for _, id := range modelApps {
 			a := m.apps[id]
 			m.compare(a, now)
+			m.compareEvents(a)
 			if m.life == life && !a.reborn {
 				m.compareAlarm(a, asleep[a.id], now)
 			}
@@ -179,7 +205,7 @@ func TestG3_Model(t *testing.T) {
 			report(t, tally, last, scripts)
 		}
 	}()
-	steps, ran, slept, held, ticks, refused, turned := 0, 0, 0, 0, 0, 0, 0
+	steps, ran, slept, held, ticks, refused, turned, told, anew := 0, 0, 0, 0, 0, 0, 0, 0, 0
 	began, span := time.Now(), proof.For(time.Hour, time.Hour, 24*time.Hour)
 	rapid.Check(t, func(rt *rapid.T) {
 		if last == nil && time.Since(began) > span {
@@ -198,16 +224,18 @@ func TestG3_Model(t *testing.T) {
 		})
 		steps, ran, slept, held, ticks = steps+len(x.lines), ran+x.m.ran, slept+x.m.hibernated, held+x.m.heldJobs, ticks+x.m.heldTicks
 		refused, turned = refused+x.m.refusals, turned+x.m.turned
+		told, anew = told+x.m.told, anew+x.m.begunAnew
 		tally.Tried(len(x.lines))
 		if len(x.m.findings) > 0 {
 			last = x
 			rt.Fatalf("%s", x.m.findings[0].text)
 		}
 	})
+	t.Logf("%d events were predicted, and told then; watches began anew %d times", told, anew)
 	t.Logf("%d calls were refused since they had waited too long, and %d jobs interrupted by that", refused, turned)
 	t.Logf("%d steps, %d runs of functions, %d jobs were held, %d of them ticks, an app was asleep after %d", steps, ran, held, ticks, slept)
-	if ran == 0 || slept == 0 || held == 0 && proof.Pick(false, true, true) {
-		tally.Other("nothing ran, nothing slept, or nothing was held")
+	if ran == 0 || slept == 0 || told == 0 || anew == 0 || held == 0 && proof.Pick(false, true, true) {
+		tally.Other("nothing ran, nothing slept, nothing was held, or nothing was told")
 	}
 }
 

@@ -243,6 +243,7 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	switch {
 	case found == j.state:
 	case found == storage.StateHeld && m.mayBeHeld(j, at):
+		m.heldFirst(j, at)
 	case found == storage.StateRunning && j.state == storage.StatePending && !j.due.After(m.wall(at)):
 		j.mayStart = true // it was on its way to its handler
 	default:

@@ -38,6 +38,9 @@ func beforeReschedule(m *model, l *line) {
 		m.found("other", "%s: %s, and there is no such job", l.text, l.printed)
 	case j.trigger != "": // its tick may be another one by now
 	case changed && !j.state.Ended() && (j.state == storage.State(was) || was == string(storage.StateHeld) && m.mayBeHeld(j, l.at)) && j.state != storage.StateRunning:
+		if was == string(storage.StateHeld) {
+			m.heldFirst(j, l.at)
+		}
 		m.moved(j, l)
 	case isLate && (j.state == storage.State(late) || expired && storage.State(late) == storage.StateExpired):
 	case code == dispatch.CodeInvalidArgument && !j.notAfter.IsZero(): // it would be due behind its last instant
@@ -60,6 +63,7 @@ func (m *model) moved(j *job, l *line) {
 	if j.attempts == 0 && j.history == 0 {
 		j.scheduledFor = j.due
 	}
+	j.moves++
 	j.state, j.addedBy = storage.StatePending, nil
 	j.readyAt, j.addedAt, j.changedAt = l.at, l.at, l.at
 }

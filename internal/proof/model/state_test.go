@@ -60,9 +60,12 @@ type model struct {
 	wait, waits     time.Duration // of the engine for the turn, and of the next one
 	noted           []event       // during this command
 	heldJobs        int
+	audiences       map[storage.AppID]*audience
 	refusals        int // of calls and of the host that had waited too long
 	turned          int // jobs that were interrupted since their calls were refused
 	heldTicks       int
+	told            int // events of which the model knew that they come, and when
+	begunAnew       int // watches
 }
 
 // finding is something that is wrong.
@@ -98,6 +101,7 @@ type app struct {
 	poolLimits map[string]int         // likewise: set at run time
 	starts     []time.Time            // likewise: of the pool with a rate, the latest first
 	turnSince  time.Time              // nothing has had the turn since then
+	shown      []*job                 // of which those who watch were told
 }
 
 // ending is an action's run that has ended, and how.
@@ -144,6 +148,12 @@ type job struct {
 	told       *told                    // what it must be told, if it follows another
 	widowed    bool                     // its end has no follow-up
 	result     string                   // of a success, as JSON; "" if that is not known
+	shown      durable                  // what those who watch were told last
+	tells      []tell                   // what they must be told of this command; replaced as a whole
+	gone       bool                     // its record was taken away, and they were told
+	moves      int                      // how often it was given another instant, be it the same
+	mayHold    bool                     // it may have been held before it expired
+	unmade     bool                     // it was a follow-up of an end that was none
 }
 
 func (j *job) timeout() time.Duration {

@@ -77,4 +77,16 @@ var followFaults = []seededFault{
 	if size <= shortResult {`, `	size := len(end.Result)
 	if size <= shortResult && !FAULT {`}},
 	},
+	{
+		name: "expiry-not-told", what: "those who watch are not told that a job has expired",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/events.go", `	job, err := c.Job()
+	if err != nil {`, `	job, err := c.Job()
+	if err != nil || FAULT && job.State == storage.StateExpired {`}},
+	},
+	{
+		name: "goes-on-with-the-last", what: "a watch that goes on is told again what it was told last",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/feed.go", `k.at.Compare(w.after) > 0 {`, `k.at.Compare(w.after) > 0 || FAULT && k.at == w.after {`}},
+	},
 }
