@@ -55,6 +55,9 @@ type Event struct {
 // resumption: it is of what is not durable.
 func (e *Event) Ephemeral() bool { return e.Kind == EventStarted || e.Kind == EventProgressed }
 
+// Lagged says whether everything is told anew because the loop was too slow.
+func (e *Event) Lagged() bool { return e.Kind == EventReset && e.Reason == resetLagged }
+
 // Position is where in an app's changes an event stands: the commit, one of those of the
 // app's volume, and which of the app's changes in it. They ascend in the order of the
 // commits, over restarts, too. Feed is the memory that a watch can go on from: it ends a

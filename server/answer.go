@@ -54,13 +54,18 @@ func write(w http.ResponseWriter, status int, f failure) {
 // fail answers with an error of a hook, the body or the engine. Status 0 is that
 // of the code.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int, err error) {
+	write(w, status, h.failureOf(r, err))
+}
+
+// failureOf is what the caller is told of an error. A fault is logged.
+func (h *handler) failureOf(r *http.Request, err error) failure {
 	e := dispatch.AsError(err)
 	f := failure{Error: e}
 	if isFault(e) {
 		f.RequestID = rand.Text()
 		h.opts.Logger.Error("request failed", "request", f.RequestID, "method", r.Method, "url", r.URL.Path, "err", e)
 	}
-	write(w, status, f)
+	return f
 }
 
 // isFault says whether the error belongs in the log, with the cause that the caller does

@@ -36,6 +36,7 @@
 //	POST   /v1/apps/{app}/crons/{name}/resume
 //	GET    /v1/apps/{app}/jobs?state=failed     a page of jobs; see below
 //	GET    /v1/apps/{app}/jobs/{id}             one, with its attempts
+//	GET    /v1/apps/{app}/events?state=failed   server-sent events: the jobs that a filter chooses, and each change of theirs
 //	POST   /v1/apps/{app}/jobs/{id}/retry       a dead or held one is pending again
 //	POST   /v1/apps/{app}/jobs/{id}/drop        a dead or held one is gone
 //	POST   /v1/apps/{app}/jobs/{id}/cancel      a pending, running or held one does not begin, or ends
@@ -103,4 +104,6 @@
 //	    under way, as far as they have come, take Options.MaxMemory and 16 KiB each.
 //	H10 Arguments, results, the text of errors and reasons are shown to operators with
 //	    the scope read-args only; for others they are left out, and "hidden" names them.
+//	H11 A stream of events ends when its server begins to shut down, within a second of
+//	    its operator's rights, and when its client reads nothing for 30 s. It slows no app.
 package server

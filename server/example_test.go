@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"time"
 
 	"carillon/actors"
 	"carillon/dispatch"
@@ -102,4 +105,61 @@ func ExampleNew_refused() {
 	r.URL.Path = "/v1/apps/acme/functions/site:nothing"
 	serve(server.Options{}, r)
 	// Output: 404 {"code":"not_found","path":"site:nothing","message":"no function \"site:nothing\""}
+}
+
+// What happens to an app's jobs is told as server-sent events: the jobs that there are, and
+// then each change. A page reads them with an EventSource.
+func ExampleNew_events() {
+	reg := dispatch.NewRegistry()
+	greet := dispatch.InternalMutation[string, dispatch.None]("site:later")
+	greet.Handle(reg, func(*dispatch.MutationCtx, string) (dispatch.None, error) { return dispatch.None{}, nil })
+	dir, err := os.MkdirTemp("", "carillon-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	eng, err := actors.Open(dir, actors.Options{Functions: reg})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer eng.Close(context.Background())
+	app, err := eng.App("acme")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := app.Scheduler(context.Background()).RunAfter(time.Hour, greet.With("world"), dispatch.ID("hello")); err != nil {
+		fmt.Println(err)
+		return
+	}
+	site := httptest.NewServer(server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }}))
+	defer site.Close()
+	resp, err := http.Get(site.URL + "/v1/apps/acme/events?state=pending")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() && lines.Text() != "event: ready" {
+		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
+		case "event":
+			fmt.Println(value)
+		case "data":
+			var e server.JobEvent
+			if err := json.Unmarshal([]byte(value), &e); err != nil {
+				fmt.Println(err)
+				return
+			}
+			if e.Job != nil {
+				fmt.Println(e.ID, "is", e.Job.State)
+			}
+		}
+	}
+	// Output:
+	// reset
+	// job
+	// hello is pending
 }

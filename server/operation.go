@@ -14,8 +14,9 @@ import (
 // request is what an operator asks.
 type request struct {
 	*http.Request
-	op  *Operator
-	app *actors.App // nil if the route is not about one
+	route *route
+	op    *Operator
+	app   *actors.App // nil if the route is not about one
 }
 
 // operation is what an operator route does. It answers with status and result, or is
@@ -40,7 +41,7 @@ func (h *handler) guarded(methods map[string]*route, allow string) http.Handler 
 			wrongMethod(w, r, allow)
 			return
 		}
-		asked := &request{Request: r, op: op}
+		asked := &request{Request: r, route: rt, op: op}
 		if err := h.admit(rt, asked); err != nil {
 			h.fail(w, r, 0, err)
 			return

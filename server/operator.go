@@ -69,12 +69,18 @@ func (o *Options) operatorHook() func(*http.Request) (*Operator, error) {
 	return o.Operator
 }
 
-// operator asks who it is.
-func (h *handler) operator(w http.ResponseWriter, r *http.Request) (*Operator, error) {
+// operatorOf asks who it is.
+func (h *handler) operatorOf(r *http.Request) (*Operator, error) {
 	op, err := h.opts.Operator(r)
 	if err == nil && op == nil {
 		err = dispatch.Errorf(dispatch.CodeUnauthenticated, "this route is for operators: say who asks")
 	}
+	return op, err
+}
+
+// operator is operatorOf, and tells the client how to say who asks.
+func (h *handler) operator(w http.ResponseWriter, r *http.Request) (*Operator, error) {
+	op, err := h.operatorOf(r)
 	if err != nil && dispatch.AsError(err).Code == dispatch.CodeUnauthenticated {
 		w.Header().Set("WWW-Authenticate", "Bearer") // without it a 401 breaks RFC 9110
 	}

@@ -77,6 +77,7 @@ func (h *handler) operatorRoutes() []route {
 		{method: post, pattern: cron + "/resume", scopes: write, do: existing(h.resumeCron)},
 
 		{method: get, pattern: jobs, scopes: read, do: existing(h.listJobs)},
+		{method: get, pattern: "/v1/apps/{app}/events", scopes: read, do: existing(h.watchJobs)},
 		{method: get, pattern: job, scopes: read, do: h.getJob},
 		{method: post, pattern: job + "/retry", scopes: write, do: h.retryJob},
 		{method: post, pattern: job + "/drop", scopes: write, do: h.dropJob},

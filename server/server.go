@@ -25,7 +25,7 @@ type Options struct {
 	Identify func(*http.Request) (*dispatch.Identity, error)
 	// Operator tells who asks in an operator route, which looks after jobs, triggers or
 	// the store: which apps are theirs, and what they may do there. It is asked before
-	// anything else is looked at. An error refuses the request as one of Identify does,
+	// anything else is looked at, and each second while a stream of events goes on. An error refuses the request as one of Identify does,
 	// unauthenticated for one that does not say who asks, and so does nil. Default: these
 	// routes do not exist, unless there is Admin.
 	Operator func(*http.Request) (*Operator, error)
@@ -52,6 +52,10 @@ type Options struct {
 	// TrustedProxies are the networks of proxies in front: of a request that comes from
 	// one, the client is the last hop in X-Forwarded-For that is in none. Default none.
 	TrustedProxies []netip.Prefix
+	// MaxStreams bounds the streams of events that are open at once; one client, and one
+	// operator, has three quarters of them at most. More are refused (resource_exhausted).
+	// Default 1,024.
+	MaxStreams int
 	// Origins are the origins, such as "https://app.example.com", whose pages may
 	// call functions from a browser besides the server's own: never with cookies, and
 	// never an operator route. New panics if one is malformed. Default none.
@@ -78,6 +82,9 @@ func (o Options) withDefaults() Options {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = DefaultMaxMemory
 	}
+	if o.MaxStreams == 0 {
+		o.MaxStreams = DefaultMaxStreams
+	}
 	o.Operator = o.operatorHook()
 	o.BasePath = basePath(o.BasePath)
 	if o.Logger == nil {
@@ -93,8 +100,9 @@ type handler struct {
 	mux  *http.ServeMux
 	host hostGate
 
-	memory memory // of Options.MaxMemory
-	rates  rates  // of Options.RequestsPerSecond
+	memory  memory  // of Options.MaxMemory
+	rates   rates   // of Options.RequestsPerSecond
+	streams streams // of Options.MaxStreams
 }
 
 // New returns the handler of the engine's routes. It does not close the engine.
@@ -104,6 +112,7 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	h.opts = opts.withDefaults()
 	h.memory.left.Store(h.opts.MaxMemory)
 	h.rates.init(h.opts.RequestsPerSecond)
+	h.streams.init(h.opts.MaxStreams)
 	h.routeAll(h.routes())
 	return h
 }
