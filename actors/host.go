@@ -3,12 +3,21 @@ package actors
 import (
 	"context"
 
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
 // HostScheduler is a dispatch.Scheduler for the host, with what only the host
-// may do. AsCaller stores no identity: the host has none.
+// may do. AsCaller stores no identity, since the host has none, unless As gives it one.
 type HostScheduler struct{ remoteScheduler }
+
+// As returns the scheduler whose AsCaller stores the identity with a job, which runs as that; nil
+// is anonymous. The host answers for it.
+func (s *HostScheduler) As(identity *dispatch.Identity) *HostScheduler {
+	as := *s
+	as.planner.Identity = identity
+	return &as
+}
 
 // RetryDead makes a dead or held job pending again, due at once; a dead one with a new
 // budget of retries. A held one that still cannot run is held again. ok is false if no

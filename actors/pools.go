@@ -356,6 +356,12 @@ func (a *App) Pools(ctx context.Context) ([]PoolStatus, error) {
 	return list, err
 }
 
+// Pool returns the declared pool (Options.Pools) that is called so, and whether there is one.
+func (e *Engine) Pool(name string) (*dispatch.Pool, bool) {
+	p, ok := e.pools[name]
+	return p, ok
+}
+
 // pools are the declared pools by name.
 func (o *Options) pools() map[string]*dispatch.Pool {
 	byName := make(map[string]*dispatch.Pool, len(o.Pools))

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"carillon/cron"
@@ -183,16 +182,8 @@ type cronDefinition struct {
 	SuccessWithinMs int64              `json:"successWithinMs"`
 	Tags            []string           `json:"tags"`
 
-	// Retry has to name its attempts and base: a zero in the place of what was left out
-	// would mean no wait.
-	Retry *struct {
-		MaxAttempts *int   `json:"maxAttempts"`
-		Backoff     string `json:"backoff"`
-		BaseMs      *int64 `json:"baseMs"`
-		MaxMs       int64  `json:"maxMs"`
-		Jitter      bool   `json:"jitter"`
-	} `json:"retry"`
-	Paused *bool `json:"paused"` // only where one is made
+	Retry  *RetryRequest `json:"retry"`
+	Paused *bool         `json:"paused"` // only where one is made
 }
 
 // cron is the definition for the engine, which checks what is not checked here.
@@ -203,8 +194,8 @@ func (d *cronDefinition) cron() (dispatch.Trigger, error) {
 	if d.Name == "." || d.Name == ".." {
 		return bad("name: no URL can have %q in its path", d.Name)
 	}
-	if d.As != nil && (!strings.HasPrefix(d.As.Subject, servicePrefix) || d.As.Subject == servicePrefix) {
-		return bad("as: the subject is %.64q, want the name of a service, such as %q", d.As.Subject, servicePrefix+"cleaner")
+	if err := checkService(d.As); err != nil {
+		return dispatch.Trigger{}, err
 	}
 	def := dispatch.Trigger{Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Overlap: d.Overlap, AtMostOnce: d.AtMostOnce, As: d.As, Tags: d.Tags}
 	if d.Args == nil {
@@ -225,40 +216,16 @@ func (d *cronDefinition) cron() (dispatch.Trigger, error) {
 			return dispatch.Trigger{}, err
 		}
 	}
-	r := d.Retry
-	if r == nil {
-		return def, nil
-	}
-	if r.MaxAttempts == nil || r.BaseMs == nil {
-		return bad("retry: maxAttempts and baseMs have to be given")
-	}
-	if *r.MaxAttempts == 0 {
-		return bad("retry: 0 attempts are not in 1 to %d", dispatch.MaxAttempts)
-	}
-	retry := dispatch.RetryPolicy{MaxAttempts: *r.MaxAttempts, Jitter: r.Jitter}
-	switch r.Backoff {
-	case "", backoffExponential:
-	case backoffLinear:
-		retry.Backoff = dispatch.Linear
-	default:
-		return bad("retry.backoff %.64q, want %s or %s", r.Backoff, backoffExponential, backoffLinear)
-	}
-	if retry.Base, err = milliseconds("retry.baseMs", *r.BaseMs); err != nil {
+	if def.Retry, err = d.Retry.policy(); err != nil {
 		return dispatch.Trigger{}, err
 	}
-	if retry.Max, err = milliseconds("retry.maxMs", r.MaxMs); err != nil {
-		return dispatch.Trigger{}, err
-	}
-	def.Retry = &retry
 	return def, nil
 }
 
 // trigger is the definition, if the operator may have it run as it says.
 func (r *request) trigger(body *cronDefinition) (dispatch.Trigger, error) {
-	if body.As != nil {
-		if err := r.op.need(ScopeActAs); err != nil {
-			return dispatch.Trigger{}, err
-		}
+	if err := r.mayActAs(body.As); err != nil {
+		return dispatch.Trigger{}, err
 	}
 	return body.cron()
 }

@@ -35,11 +35,14 @@
 //	POST   /v1/apps/{app}/crons/{name}/pause    body: {"reason":…} or none
 //	POST   /v1/apps/{app}/crons/{name}/resume
 //	GET    /v1/apps/{app}/jobs?state=failed     a page of jobs; see below
+//	POST   /v1/apps/{app}/jobs                  schedule one: 201 {"jobId":…}, 200 if its unique key was held; write and call, and act-as for "as"
 //	GET    /v1/apps/{app}/jobs/{id}             one, with its attempts
+//	POST   /v1/apps/{app}/jobs/{id}/run         a pending or held one is due now
+//	POST   /v1/apps/{app}/jobs/{id}/reschedule  body: {"at" or "afterMs","priority","args"}; call for args
 //	GET    /v1/apps/{app}/events?state=failed   server-sent events: the jobs that a filter chooses, and each change of theirs
 //	POST   /v1/apps/{app}/jobs/{id}/retry       a dead or held one is pending again
 //	POST   /v1/apps/{app}/jobs/{id}/drop        a dead or held one is gone
-//	POST   /v1/apps/{app}/jobs/{id}/cancel      a pending, running or held one does not begin, or ends
+//	POST   /v1/apps/{app}/jobs/{id}/cancel      a pending, running or held one does not begin, or ends; body: {"cascade":true} or none
 //	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
 //	POST   /v1/apps/{app}/calls/{id}/abandon    forget the stuck handler of a call; the same body
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps

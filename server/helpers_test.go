@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"carillon/actors"
 	"carillon/dispatch"
@@ -46,7 +47,10 @@ func mustSite(tb testing.TB, opts server.Options) *site {
 		release: make(chan struct{}),
 	}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
-	eng, err := actors.Open(tb.TempDir(), actors.Options{Functions: s.functions(), Volumes: 1, Logger: logger})
+	eng, err := actors.Open(tb.TempDir(), actors.Options{
+		Functions: s.functions(), Volumes: 1, Logger: logger,
+		Pools: []*dispatch.Pool{dispatch.NewPool("mail", 2, dispatch.Rate(100, time.Second)), dispatch.NewPool("none", 1)},
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}

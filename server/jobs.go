@@ -138,24 +138,6 @@ func (h *handler) dropJob(w http.ResponseWriter, r *request) (int, any, error) {
 	return h.ofDead(w, r, (*actors.HostScheduler).DropDead)
 }
 
-func (h *handler) cancelJob(w http.ResponseWriter, r *request) (int, any, error) {
-	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
-		return status, nil, err
-	}
-	id := storage.JobID(r.PathValue("id"))
-	answer, err := r.app.Scheduler(r.Context()).Cancel(id)
-	switch {
-	case err == nil && answer.Found == "":
-		err = noJob(id)
-	case err == nil && !answer.Canceled:
-		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "job %s is %s: it is too late to cancel it", id, answer.Found)
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	return http.StatusOK, Bulk{1}, nil
-}
-
 func (h *handler) listStuck(_ http.ResponseWriter, r *request) (int, any, error) {
 	shown := []StuckHandler{}
 	for _, s := range h.eng.Stuck() {

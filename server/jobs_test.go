@@ -184,7 +184,7 @@ func TestJobsRefusals(t *testing.T) {
 		{"GET", "/jobs/nobody", "", `no job \"nobody\"`, 404},
 		{"POST", "/jobs/nobody/retry", "", `no job \"nobody\"`, 404},
 		{"POST", "/jobs/" + string(pending) + "/drop", "", "is pending", 400},
-		{"POST", "/jobs", "", "want GET", 405},
+		{"PUT", "/jobs", "", "want GET, POST", 405},
 		{"GET", "/bulk/drop", "", "want POST", 405},
 		{"POST", "/bulk/drop", "", "want a filter", 400},
 		{"POST", "/bulk/drop", `{}`, "want a filter", 400},

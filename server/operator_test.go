@@ -63,6 +63,10 @@ var rights = map[string]string{
 	"POST /v1/tokens":                         "whole admin",
 	"DELETE /v1/tokens/{id}":                  "whole admin",
 	"GET /v1/backup":                          "whole admin",
+
+	"POST /v1/apps/{app}/jobs":                 "write call",
+	"POST /v1/apps/{app}/jobs/{id}/run":        "write",
+	"POST /v1/apps/{app}/jobs/{id}/reschedule": "write",
 }
 
 // operators is an Options.Operator that knows who asks by the token.

@@ -51,7 +51,7 @@ func (h *handler) operatorRoutes() []route {
 	var (
 		read     = []Scope{ScopeRead}
 		write    = []Scope{ScopeWrite}
-		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function
+		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function, and so does a job; act-as for another identity
 		admin    = []Scope{ScopeAdmin}
 
 		dead = actors.Retryable()
@@ -77,8 +77,11 @@ func (h *handler) operatorRoutes() []route {
 		{method: post, pattern: cron + "/resume", scopes: write, do: existing(h.resumeCron)},
 
 		{method: get, pattern: jobs, scopes: read, do: existing(h.listJobs)},
+		{method: post, pattern: jobs, scopes: schedule, do: h.scheduleJob},
 		{method: get, pattern: "/v1/apps/{app}/events", scopes: read, do: existing(h.watchJobs)},
 		{method: get, pattern: job, scopes: read, do: h.getJob},
+		{method: post, pattern: job + "/run", scopes: write, do: h.runJob},
+		{method: post, pattern: job + "/reschedule", scopes: write, do: h.rescheduleJob}, // and call for other arguments
 		{method: post, pattern: job + "/retry", scopes: write, do: h.retryJob},
 		{method: post, pattern: job + "/drop", scopes: write, do: h.dropJob},
 		{method: post, pattern: job + "/cancel", scopes: write, do: h.cancelJob},

@@ -195,9 +195,7 @@ var doorFaults = []seededFault{
 	{
 		name: "any-identity", what: "an operator chooses an identity without the scope",
 		pkg: "server", tests: "TestOnlyActAsChoosesAnIdentity",
-		edits: []edit{{"server/crons.go", `if body.As != nil {
-		if err := r.op.need`, `if body.As != nil && !FAULT {
-		if err := r.op.need`}},
+		edits: []edit{{"server/schedule.go", `if as == nil {`, `if as == nil || FAULT {`}},
 	},
 	{
 		name: "stuck-of-all", what: "stuck handlers of other apps are listed",

@@ -17,4 +17,14 @@ var jobDoorFaults = []seededFault{
 		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
 		edits: []edit{{"storage/listing.go", `return n == most || more`, `return n == most && !FAULT || more`}},
 	},
+	{
+		name: "args-without-call", what: "an operator who may not call a function chooses what it is given",
+		pkg: "server", tests: "TestReschedulingArgumentsIsCalling",
+		edits: []edit{{"server/schedule.go", `if err := r.op.need(ScopeCall); err != nil {`, `if err := r.op.need(ScopeCall); err != nil && !FAULT {`}},
+	},
+	{
+		name: "users-name-taken", what: "an operator schedules a job in the name of a user",
+		pkg: "server", tests: "TestScheduleRefusals",
+		edits: []edit{{"server/schedule.go", `if as != nil && (!strings`, `if !FAULT && as != nil && (!strings`}},
+	},
 }
