@@ -36,7 +36,7 @@ func killReturned(key string) string { return strings.Repeat(key+" ", 100) }
 
 func handleChains(reg *dispatch.Registry) {
 	killChainLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
-		return ctx.Scheduler.RunAfter(args.after(), killChainFirst.With(args.Key), dispatch.OnDone(killChainTell.With(args.Key)))
+		return ctx.Scheduler.RunAfter(args.after(), killChainFirst.With(args.Key), dispatch.OnDone(killChainTell.With(args.Key)), dispatch.Tags(killWatched))
 	})
 	killChainFirst.Handle(reg, func(_ *dispatch.MutationCtx, key string) (string, error) { return killReturned(key), nil })
 	killChainTell.Handle(reg, func(ctx *dispatch.MutationCtx, key string) (dispatch.None, error) {

@@ -35,6 +35,10 @@ type killOp struct {
 	Lane  string        // of an action, which nobody cancels then
 	Late  bool          // it may be too late
 
+	Adds    bool // of a group: its first member adds another
+	Open    bool // it is sealed by a call of its own
+	Cancels bool // or canceled
+
 	// What it was answered.
 	Jobs     []storage.JobID
 	Order    string
@@ -42,7 +46,9 @@ type killOp struct {
 	Found    storage.State
 	Life     int           // of the server that answered
 	Ended    storage.State // of a job that it has waited for
-	Reports  int           // that the observer had at the latest when the answer was there
+	Group    storage.GroupID
+	Sealed   bool // the call that seals or cancels the group was acknowledged
+	Reports  int  // that the observer had at the latest when the answer was there
 }
 
 // job is the idempotency key of a job of the op's app.
@@ -107,11 +113,12 @@ func (c *killClient) op(life *killLife) error {
 	d := killOp{Seq: c.seq, App: c.app, Key: fmt.Sprintf("c%d-%d", c.n, c.seq), N: 1}
 	kinds := []string{"counters:later", "counters:later", "counters:fail", "posts:publish", "orders:place", "jobs:cancel", "jobs:cancel", "search:edit", "campaign:start"}
 	if c.loop.observer != nil {
-		kinds = append(kinds, "observer:later", "observer:later", "observer:later", "chain:later")
+		kinds = append(kinds, "observer:later", "observer:later", "observer:later", "chain:later",
+			"group:start", "export:later", "ask:later")
 	}
 	d.Do = kinds[rand.IntN(len(kinds))]
 	if c.seq == 1 && c.loop.observer != nil {
-		d.Do = "chain:later" // the shortest of loops has some
+		d.Do = []string{"chain:later", "group:start", "export:later", "ask:later"}[c.n/2%4] // the shortest of loops has some
 	}
 	if len(c.jobs) == 0 && d.Do == "jobs:cancel" {
 		d.Do = "counters:later"
@@ -146,6 +153,18 @@ func (c *killClient) op(life *killLife) error {
 		args = map[string]any{"subject": d.Key, "to": d.N}
 	case "chain:later":
 		args = map[string]any{"Key": d.Key, "AfterMs": after / 2}
+	case "group:start":
+		d.N, d.Adds, d.Open = rand.IntN(12), rand.IntN(2) == 0, rand.IntN(3) == 0
+		d.Adds, d.Cancels = d.Adds && d.N > 0, d.Open && rand.IntN(3) == 0
+		args = map[string]any{"Key": d.Key, "N": d.N, "AfterMs": after / 2, "Adds": d.Adds, "Open": d.Open}
+	case "export:later":
+		d.N, d.Fails = 1+rand.IntN(6), 0
+		args = map[string]any{"Key": d.Key, "Pages": d.N, "Ms": rand.IntN(40), "Fails": rand.IntN(3), "AfterMs": after / 4}
+		if rand.IntN(2) == 0 {
+			args["ID"] = fmt.Sprintf("export%d-%d", c.n/killApps, c.seq)
+		}
+	case "ask:later":
+		args = map[string]any{"Key": d.Key, "Ms": rand.IntN(20), "AfterMs": after / 4}
 	case "jobs:cancel":
 		of := c.jobs[rand.IntN(len(c.jobs))]
 		d.Job = of.Jobs[rand.IntN(len(of.Jobs))]
@@ -190,10 +209,11 @@ func (c *killClient) op(life *killLife) error {
 		OrderID  string
 		Canceled bool
 		State    storage.State
+		Group    storage.GroupID
 	}
 	into := any(&answer)
 	switch d.Do {
-	case "observer:later", "chain:later":
+	case "observer:later", "chain:later", "export:later", "ask:later":
 		into = &answer.JobID
 	case "campaign:start":
 		into = &d.Post
@@ -202,6 +222,7 @@ func (c *killClient) op(life *killLife) error {
 		return err
 	}
 	d.Acked, d.Jobs, d.Order, d.Canceled, d.Found, d.Life = true, answer.JobIDs, answer.OrderID, answer.Canceled, answer.State, life.number
+	d.Group = answer.Group
 	if answer.JobID != "" {
 		d.Jobs = []storage.JobID{answer.JobID}
 	}
@@ -209,6 +230,9 @@ func (c *killClient) op(life *killLife) error {
 	if len(d.Jobs) > 0 && d.Lane == "" {
 		c.jobs = append(c.jobs, d)
 		c.jobs = c.jobs[max(0, len(c.jobs)-8):]
+	}
+	if d.Open {
+		return c.endGroup(life, &d)
 	}
 	if err := c.note(d); err != nil || d.Do != "chain:later" || rand.IntN(2) == 0 {
 		return err

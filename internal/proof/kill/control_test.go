@@ -12,7 +12,6 @@ import (
 
 	"carillon/actors"
 	"carillon/dispatch"
-	"carillon/internal/proof"
 	"carillon/storage"
 )
 
@@ -56,7 +55,7 @@ func inKillLane(lane string) dispatch.RunOption {
 // verifyLanes demands of what the observer has heard that no more of a lane have run at once
 // than its limit, that an ordered one has kept its order over all lives, and that no span has
 // more starts than the rate; and that nothing has begun after its last instant.
-func (j *killJournal) verifyLanes(tally *proof.Tally) {
+func (j *killJournal) verifyLanes(tally killFinder) {
 	type lane struct {
 		app, name string
 	}

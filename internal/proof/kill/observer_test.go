@@ -7,9 +7,16 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"carillon/internal/proof"
 )
+
+// killFinder is told what a check finds: it is a *proof.Tally, or a test of the check.
+type killFinder interface {
+	Lost(format string, args ...any)
+	Doubled(format string, args ...any)
+	Early(format string, args ...any)
+	Leaked(format string, args ...any)
+	Other(format string, args ...any)
+}
 
 // killJournal is the observer: the world outside of the server, which no kill
 // undoes. It writes down what actions report, in the order it hears of it.
@@ -18,6 +25,8 @@ type killJournal struct {
 	mu  sync.Mutex
 
 	reports []killHeard
+	notes   []killNote    // of checkpoints
+	tokens  []killAsked   // of attempts that end from outside
 	began   chan struct{} // told when an attempt has begun, if somebody listens
 }
 
@@ -28,10 +37,44 @@ type killHeard struct {
 
 func newJournal(t *testing.T) *killJournal {
 	j := &killJournal{began: make(chan struct{})}
-	srv := httptest.NewServer(j)
+	mux := http.NewServeMux()
+	mux.Handle("/", j)
+	mux.HandleFunc(killNotes, func(_ http.ResponseWriter, r *http.Request) { hear(j, r, &j.notes) })
+	mux.HandleFunc(killTokens, func(_ http.ResponseWriter, r *http.Request) { hear(j, r, &j.tokens) })
+	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	j.url = srv.URL
 	return j
+}
+
+// hear writes down what was said, behind what was heard before.
+func hear[T any](j *killJournal, r *http.Request, list *[]T) {
+	var said T
+	if err := json.NewDecoder(r.Body).Decode(&said); err != nil {
+		return // it was killed while it spoke
+	}
+	j.mu.Lock()
+	*list = append(*list, said)
+	j.mu.Unlock()
+	j.tellBegan()
+}
+
+// tellBegan tells who waits for an attempt that has begun.
+func (j *killJournal) tellBegan() {
+	select {
+	case j.began <- struct{}{}:
+	default:
+	}
+}
+
+// token is the n-th that was heard of, if there is one yet.
+func (j *killJournal) token(n int) (asked killAsked, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if n >= len(j.tokens) {
+		return killAsked{}, false
+	}
+	return j.tokens[n], true
 }
 
 // ServeHTTP implements http.Handler.
@@ -44,10 +87,7 @@ func (j *killJournal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	j.reports = append(j.reports, heard)
 	j.mu.Unlock()
 	if !heard.Ended {
-		select {
-		case j.began <- struct{}{}:
-		default:
-		}
+		j.tellBegan()
 	}
 }
 
@@ -84,7 +124,7 @@ func (j *killJournal) late() (n int) {
 }
 
 // verify checks what can be said of the reports alone, and sorts them by job.
-func (j *killJournal) verify(tally *proof.Tally) map[string]*killAttempts {
+func (j *killJournal) verify(tally killFinder) map[string]*killAttempts {
 	jobs := map[string]*killAttempts{}
 	if j == nil {
 		return jobs

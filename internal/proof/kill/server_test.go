@@ -82,13 +82,19 @@ var (
 	killActRun   = dispatch.InternalAction[killAct, dispatch.None]("observer:act")
 )
 
+// killRetry is how often actions are tried, and how soon.
+var killRetry = dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 20 * time.Millisecond})
+
 // killFunctions are the sample app's functions and an action that the outside
 // world is told of.
 func killFunctions(observer string, life int) *dispatch.Registry {
 	reg := sampleapp.Functions()
 	handleChains(reg)
+	handleGroups(reg)
+	handlePages(reg, observer, life)
+	handleAsks(reg, observer, life)
 	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
-		opts := []dispatch.RunOption{dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 11, Base: 20 * time.Millisecond})}
+		opts := []dispatch.RunOption{killRetry}
 		if args.Once {
 			opts[0] = dispatch.AtMostOnce()
 		}
@@ -143,12 +149,15 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 
 // send tells the observer and waits until it has taken note, whatever has become
 // of the action meanwhile.
-func (r killReport) send(observer string) error {
-	body, err := json.Marshal(r)
+func (r killReport) send(observer string) error { return tellObserver(observer, r) }
+
+// tellObserver tells the observer something at one of its addresses.
+func tellObserver(url string, what any) error {
+	body, err := json.Marshal(what)
 	if err != nil {
 		return err
 	}
-	resp, err := http.Post(observer, "application/json", bytes.NewReader(body))
+	resp, err := http.Post(url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -173,8 +182,9 @@ func TestKillServer(t *testing.T) {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	eng, err := actors.Open(dir, actors.Options{
-		Functions: killFunctions(os.Getenv(killObserver), life), Tables: append(sampleapp.Tables(), killTolds), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
+		Functions: killFunctions(os.Getenv(killObserver), life), Tables: append(sampleapp.Tables(), killTolds, killGroupsMade, killGroupsTold), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
 		Grace:            killGrace,
+		MaxWatched:       1_000_000,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	})
 	if err != nil {
@@ -190,6 +200,8 @@ func TestKillServer(t *testing.T) {
 	mux.HandleFunc(killWhole, wholeHandler(eng))
 	mux.HandleFunc(killPause, pauseHandler(eng))
 	mux.HandleFunc(killWait, waitHandler(eng))
+	mux.HandleFunc(killAnswer, answerHandler(eng))
+	mux.HandleFunc(killWatch, watchHandler(eng))
 	mux.Handle("/", server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }, Logger: logger}))
 	err = server.Serve(ctx, ln, mux, time.Second, logger)
 	if closed := eng.Close(context.Background()); err != nil || closed != nil {

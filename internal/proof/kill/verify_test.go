@@ -20,6 +20,7 @@ type killVerdict struct {
 	life     *killLife
 	attempts map[string]*killAttempts // by idempotency key
 	canceled map[string]bool          // likewise: somebody has asked for it
+	saved    map[string]int           // likewise: pages
 }
 
 // verify reads all logs and looks at each op.
@@ -37,6 +38,11 @@ func (l *killLoop) verify(life *killLife) (ops int) {
 				v.canceled[d.job(d.Job)] = true
 			}
 		}
+	}
+	if l.observer != nil {
+		v.saved = checkNotes(l.tally, l.observer.notes)
+		l.answers.verify(life, v.canceled)
+		l.watchers.verify(v, logs)
 	}
 	var work sync.WaitGroup
 	for _, log := range logs {
@@ -93,6 +99,12 @@ func (v *killVerdict) op(d killOp) error {
 		return v.action(d)
 	case "chain:later":
 		return v.chain(d)
+	case "group:start":
+		return v.group(d)
+	case "export:later":
+		return v.pages(d)
+	case "ask:later":
+		return v.ask(d)
 	}
 	return nil
 }
