@@ -102,6 +102,7 @@ func (s *remoteScheduler) insert(job storage.Job, opts []dispatch.RunOption, err
 	var done storage.Told // the actor's, until it answers: a caller who gives up must not touch it
 	err = s.eng.add(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
 		done, err = tx.JobWriter().Schedule(job)
+		tx.Concerns(string(done.ID))
 		return err
 	})
 	if err != nil {

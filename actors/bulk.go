@@ -184,6 +184,7 @@ func (c *chunk) run(tx *storage.Tx, f *storage.JobFilter, jobs []storage.Job, ol
 			return err
 		case changed:
 			c.changed++
+			tx.Concerns(string(job.ID))
 		}
 	}
 	return nil

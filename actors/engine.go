@@ -211,7 +211,7 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 		return err
 	}
 	defer release()
-	if err := e.store.Import(ctx, id, r); err != nil {
+	if err := e.store.Import(ctx, id, r, e.auditOf(ctx, id)...); err != nil {
 		return asError(err)
 	}
 	e.feeds.lookAgain(id, resetMade)
@@ -234,7 +234,7 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 		return err
 	}
 	defer release()
-	err = e.store.Delete(id)
+	err = e.store.Delete(id, e.auditOf(ctx, id)...)
 	if err == nil {
 		e.waiters.lookAgain(id, true)
 		e.feeds.lookAgain(id, resetDeleted)

@@ -155,7 +155,7 @@ func (e *Engine) AcceptClock(ctx context.Context) error {
 	id := e.clock.look().era
 	done := make(chan error, 1)
 	e.handlers.spawn("", func() result {
-		return result{err: e.settle(id, true)}
+		return result{err: e.settle(id, true, e.auditOf(ctx, "")...)}
 	}, func(res result) { done <- res.err })
 	select {
 	case err := <-done:
@@ -167,12 +167,12 @@ func (e *Engine) AcceptClock(ctx context.Context) error {
 
 // settle remembers that the eras up to id are believed, and if accepted that a
 // person has said so. It blocks until that is durable.
-func (e *Engine) settle(id storage.EraID, accepted bool) error {
+func (e *Engine) settle(id storage.EraID, accepted bool, by ...storage.AuditEntry) error {
 	if err := e.store.SetMark(storage.EraSettled, id); err != nil {
 		return dispatch.AsError(err)
 	}
 	if accepted {
-		if err := e.store.SetMark(storage.EraAccepted, id); err != nil {
+		if err := e.store.SetMark(storage.EraAccepted, id, by...); err != nil {
 			return dispatch.AsError(err)
 		}
 	}

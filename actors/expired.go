@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+
 	"carillon/storage"
 )
 
@@ -29,6 +31,7 @@ func (w *waker) lookForExpired() {
 	var found expiredFound
 	eng.handlers.spawn("", func() result {
 		found.ids, found.next, found.err = eng.store.Expired(from, e, expiredScan)
+		found.err = errors.Join(found.err, eng.purgeAudit())
 		return result{}
 	}, func(result) {
 		eng.sys.tell(w.self, &found)

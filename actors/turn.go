@@ -94,6 +94,7 @@ func (s *scheduler) operate(op *operation) {
 	if err == nil {
 		err = s.follow(tx)
 	}
+	s.eng.audit(op, tx)
 	if err != nil {
 		s.rollback(tx, cancelings, func(lost error) {
 			if lost != nil {

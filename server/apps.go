@@ -253,6 +253,9 @@ func (h *handler) resumeApp(w http.ResponseWriter, r *request) (int, any, error)
 
 // exportApp streams an app. If that fails on the way, the connection is cut.
 func (h *handler) exportApp(w http.ResponseWriter, r *request) (int, any, error) {
+	if err := h.eng.Audit(r.Context(), r.app.ID()); err != nil {
+		return 0, nil, err
+	}
 	liftReadDeadline(w)
 	stream := &backupStream{w: w}
 	err := h.eng.Export(r.Context(), r.app.ID(), stream)

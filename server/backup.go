@@ -10,6 +10,9 @@ type answered struct{}
 // backup streams a backup. If it fails on the way, the connection is cut: what has come of it
 // does not have its end.
 func (h *handler) backup(w http.ResponseWriter, r *request) (int, any, error) {
+	if err := h.eng.Audit(r.Context(), ""); err != nil {
+		return 0, nil, err
+	}
 	liftReadDeadline(w)
 	stream := &backupStream{w: w}
 	_, err := h.eng.Backup(r.Context(), stream, r.URL.Query().Get("since"))

@@ -84,6 +84,9 @@ func hostOf(remote string) string {
 }
 
 func networkOf(host netip.Addr) string {
+	if !host.IsValid() {
+		return ""
+	}
 	if host = host.Unmap().WithZone(""); host.Is4() {
 		return host.String()
 	}

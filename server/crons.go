@@ -262,6 +262,7 @@ func (h *handler) createCron(w http.ResponseWriter, r *request) (int, any, error
 		return 0, nil, err
 	}
 	def.Paused = body.Paused != nil && *body.Paused
+	r.entry.IDs = append(r.entry.IDs, def.Name)
 	crons := r.app.Scheduler(r.Context()).Crons()
 	if err := crons.Create(def); err != nil {
 		return 0, nil, err

@@ -8,7 +8,9 @@ import (
 )
 
 // ClientOf is whom a request is counted for.
-func ClientOf(r *http.Request, trusted []netip.Prefix) string { return clientOf(r, trusted) }
+func ClientOf(r *http.Request, trusted []netip.Prefix) string {
+	return networkOf(addressOf(r, trusted))
+}
 
 // Rated is how many clients the handler remembers after n more have asked.
 func Rated(h http.Handler, n int) int {

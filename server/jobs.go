@@ -172,6 +172,9 @@ func (h *handler) abandon(w http.ResponseWriter, r *request, what string, done a
 	if err == nil && !ok {
 		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "%s %.64q has no stuck handler", what, r.PathValue("id"))
 	}
+	if err == nil {
+		err = h.eng.Audit(r.Context(), r.app.ID()) // nothing else of it is stored
+	}
 	if err != nil {
 		return 0, nil, err
 	}

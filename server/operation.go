@@ -16,7 +16,8 @@ type request struct {
 	*http.Request
 	route *route
 	op    *Operator
-	app   *actors.App // nil if the route is not about one
+	app   *actors.App         // nil if the route is not about one
+	entry *storage.AuditEntry // of what it changes; more ids may be added before that
 }
 
 // operation is what an operator route does. It answers with status and result, or is
@@ -52,6 +53,7 @@ func (h *handler) guarded(methods map[string]*route, allow string) http.Handler 
 				return
 			}
 		}
+		h.audited(rt, asked)
 		status, result, err := rt.do(w, asked)
 		if err != nil {
 			h.fail(w, r, status, err)

@@ -62,6 +62,7 @@ var rights = map[string]string{
 	"GET /v1/tokens":                          "whole admin",
 	"POST /v1/tokens":                         "whole admin",
 	"DELETE /v1/tokens/{id}":                  "whole admin",
+	"GET /v1/audit":                           "admin",
 	"GET /v1/backup":                          "whole admin",
 
 	"POST /v1/apps/{app}/jobs":                 "write call",

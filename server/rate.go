@@ -77,12 +77,17 @@ func (h *handler) rated(r *http.Request) *dispatch.Error {
 	return err
 }
 
-// clientOf is whom a request is counted for: the peer, or if that is a trusted proxy the last
-// hop that is none. What is before that hop it has made up itself, for all that is known.
+// clientOf is whom a request is counted for.
 func clientOf(r *http.Request, trusted []netip.Prefix) string {
+	return networkOf(addressOf(r, trusted))
+}
+
+// addressOf is where a request comes from: the peer, or if that is a trusted proxy the last
+// hop that is none. What is before that hop it has made up itself, for all that is known.
+func addressOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return ""
+		return netip.Addr{}
 	}
 	client := peer.Addr().Unmap()
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -96,5 +101,5 @@ func clientOf(r *http.Request, trusted []netip.Prefix) string {
 		}
 		client = addr.Unmap()
 	}
-	return networkOf(client)
+	return client
 }

@@ -97,6 +97,7 @@ func (h *handler) operatorRoutes() []route {
 		{method: get, pattern: "/v1/tokens", scopes: admin, whole: true, do: h.listTokens},
 		{method: post, pattern: "/v1/tokens", scopes: admin, whole: true, do: h.createToken},
 		{method: remove, pattern: "/v1/tokens/{id}", scopes: admin, whole: true, do: h.revokeToken},
+		{method: get, pattern: "/v1/audit", scopes: admin, do: h.listAudit}, // of the operator's apps
 		{method: get, pattern: "/v1/backup", scopes: admin, whole: true, do: h.backup},
 	}
 }

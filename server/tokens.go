@@ -151,7 +151,7 @@ func (h *handler) createToken(w http.ResponseWriter, r *request) (int, any, erro
 		}
 	}
 	now := h.eng.Clock().Wall
-	text, token, err := NewToken(h.eng.Tokens(), Operator{body.Name, body.Apps, body.AllApps, body.Scopes}, now, body.ExpiresAt)
+	text, token, err := NewToken(h.tokens(r), Operator{body.Name, body.Apps, body.AllApps, body.Scopes}, now, body.ExpiresAt)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -162,7 +162,7 @@ func (h *handler) createToken(w http.ResponseWriter, r *request) (int, any, erro
 
 func (h *handler) revokeToken(w http.ResponseWriter, r *request) (int, any, error) {
 	id := r.PathValue("id")
-	known, err := h.eng.Tokens().Remove(id)
+	known, err := h.tokens(r).Remove(id)
 	if err == nil && !known {
 		err = dispatch.Errorf(dispatch.CodeNotFound, "no token %.64q", id)
 	}

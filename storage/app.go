@@ -306,18 +306,18 @@ func (a *App) snapshot(pin *kv.Pin, now time.Time) (*Snapshot, error) {
 
 // enqueue makes the buffer a change set, lays it over the app's state and gives it
 // to the committer.
-func (a *App) enqueue(l *layer, era EraID, now time.Time, awaited bool, done func(error)) {
+func (a *App) enqueue(l *layer, cs *changeSet) {
 	l.counts.seq = max(l.counts.seq, a.counts.seq)
 	if l.m.Len() == 0 {
 		a.counts.seq = l.counts.seq
-		a.vol.submit(&changeSet{app: a, n: a.submitted, awaited: awaited, done: done})
+		a.vol.submit(&changeSet{app: a, n: a.submitted, awaited: cs.awaited, done: cs.done})
 		return
 	}
 	a.counts = l.counts
 	a.stored = true
 	a.publish()
 	a.submitted++
-	cs := &changeSet{app: a, n: a.submitted, era: era, at: now, counts: a.counts, writes: &l.buffer, awaited: awaited, done: done}
+	cs.app, cs.n, cs.counts, cs.writes = a, a.submitted, a.counts, &l.buffer
 	a.overlay.newer.join(&l.buffer)
 	a.noteClaims(&l.buffer)
 	a.noteControls(&l.buffer)

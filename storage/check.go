@@ -82,6 +82,7 @@ func (v *volume) check(pin *kv.Pin, faults error, schema map[string]*tableInfo, 
 	part("", c.numbers)
 	part("", c.alarmIndex)
 	part("", c.tokens)
+	part("", c.audit)
 	for n, id := range c.apps {
 		part(fmt.Sprintf("app %s: ", id), func() { c.app(n, id, schema) })
 	}

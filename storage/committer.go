@@ -20,7 +20,8 @@ type changeSet struct {
 	done   func(error)
 	weight int // what it costs the committer; about bytes
 
-	awaited bool // a caller waits for it
+	awaited bool     // a caller waits for it
+	audit   [][]byte // rows of the audit log, if it writes anything
 
 	special func(*kv.Txn) error // a transaction that is not an app's, run on its own
 }
@@ -232,6 +233,7 @@ func (v *volume) commit(batch []*changeSet) error {
 	writes := make([]batchWrite, 0, n)
 	apps := v.batchApps[:0]
 	clock, latest := v.clock.Load(), int64(0)
+	var audit [][]byte
 	for _, cs := range batch {
 		if cs.writes == nil {
 			continue
@@ -241,6 +243,7 @@ func (v *volume) commit(batch []*changeSet) error {
 			cs.app.filing = cs.app.filed
 		}
 		cs.app.counters = cs.counts
+		audit = append(audit, cs.audit...)
 		if cs.era == clock.id() {
 			latest = max(latest, cs.at.UnixMilli())
 		}
@@ -284,6 +287,9 @@ func (v *volume) commit(batch []*changeSet) error {
 			if err := app.apply(tx); err != nil {
 				return ofApp(app, err)
 			}
+		}
+		if err := v.audit(tx, audit...); err != nil {
+			return err
 		}
 		return v.noteInstant(tx, clock, latest)
 	})

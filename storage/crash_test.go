@@ -93,6 +93,13 @@ func stateOf(tb testing.TB, s *storage.Store) string {
 			b.WriteString(strings.Join(triggerTexts(tb, r), "\n"))
 		})
 	}
+	page, err := s.AuditLog(storage.AuditFilter{Limit: 1000})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, e := range page.Entries {
+		fmt.Fprintf(&b, "audit: %+v\n", e)
+	}
 	return b.String()
 }
 

@@ -196,12 +196,14 @@ func script() (steps []scriptStep) {
 			if err := s.Export(context.Background(), "b", &b); err != nil {
 				return err
 			}
-			return s.Import(context.Background(), "c", &b)
+			return s.Import(context.Background(), "c", &b, storage.AuditEntry{At: testNow, Operator: "ann", Action: "import", App: "c"})
 		},
 		applied: func(s *storage.Store) (bool, error) { return holds(s, "c") },
 	}, scriptStep{
-		wait:    true,
-		special: func(s *storage.Store) error { return s.Delete("b") },
+		wait: true,
+		special: func(s *storage.Store) error {
+			return s.Delete("b", storage.AuditEntry{At: testNow, Operator: "ann", Action: "delete", App: "b"})
+		},
 		applied: func(s *storage.Store) (bool, error) {
 			held, err := holds(s, "b")
 			return !held, err
@@ -266,6 +268,7 @@ func (p *player) submit(k int, step scriptStep) error {
 		tx.Rollback(nil)
 		return err
 	}
+	tx.Audit(storage.AuditEntry{Operator: "ann", Action: fmt.Sprint("call ", k)})
 	return tx.Commit(func(err error) { p.answer <- err })
 }
 

@@ -20,9 +20,9 @@
 //
 // # Names
 //
-// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, Attempt, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
+// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, Attempt, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
 // CatchUpMode, DefaultPriority, Doc, Group, GroupEnds, GroupFilter, GroupID, GroupOutcome, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, Looked, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers, MaxGroups, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// JobID, JobPage, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers, MaxGroups, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
@@ -167,4 +167,6 @@
 //	S28  A job that is pending outside is not claimed, has its unique key, if it has one, and is due when its
 //	     attempt times out. Its record, and that of a claimed one that was answered, has the
 //	     hash of the attempt's token; one that waits for another attempt has none (G33).
+//	S29  The entry of a Tx.Audit is in the commit of what the Tx has changed. The audit log is no part of
+//	     an app, and the file has the sum of its bytes.
 package storage

@@ -167,10 +167,11 @@ func (s *Store) Mark(m EraMark) (id EraID, err error) {
 	return id, err
 }
 
-// SetMark remembers, durably when it returns, that it has been done up to the era.
-func (s *Store) SetMark(m EraMark, id EraID) error {
+// SetMark remembers, durably when it returns, that it has been done up to the era. Entries of
+// the audit log are written in the same commit.
+func (s *Store) SetMark(m EraMark, id EraID, by ...AuditEntry) error {
 	return s.volumes[0].do(0, func(tx *kv.Txn) error {
-		return errors.Join(s.volumes[0].noteInstant(tx, s.clock.Load(), 0), tx.Put(kv.Meta, m.key(), u64(uint64(id))))
+		return errors.Join(s.volumes[0].noteInstant(tx, s.clock.Load(), 0), tx.Put(kv.Meta, m.key(), u64(uint64(id))), s.volumes[0].auditAll(tx, by))
 	})
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"carillon/storage/internal/kv"
 )
@@ -226,4 +227,17 @@ func EditGroup(data []byte, edit func(*Group)) ([]byte, error) {
 	}
 	edit(g)
 	return encodeGroup(g), nil
+}
+
+// FillAudit writes n entries, of which the first is by "first".
+func (s *Store) FillAudit(tx *kv.Txn, n int, at time.Time) error {
+	rows := make([][]byte, n)
+	for i := range rows {
+		e := AuditEntry{At: at, Operator: "ann", Action: "fill"}
+		if i == 0 {
+			e.Operator = "first"
+		}
+		rows[i] = e.encode()
+	}
+	return s.volumes[0].audit(tx, rows...)
 }

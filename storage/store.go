@@ -51,6 +51,9 @@ type Options struct {
 	// MaxResultBytes is how many bytes the results of an app's finished jobs may have
 	// together; the oldest make room for new ones. Default 256 MiB.
 	MaxResultBytes int64
+	// MaxAuditBytes is how many bytes the audit log may have in each volume: at more the oldest
+	// entries are dropped, though they are younger than AuditFor. Default 64 MiB.
+	MaxAuditBytes int64
 	// MaxCheckpointBytes is how many bytes the checkpoints of an app's jobs may have together.
 	// Default 64 MiB.
 	MaxCheckpointBytes int64
@@ -120,6 +123,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxResultBytes == 0 {
 		o.MaxResultBytes = defaultMaxResults
+	}
+	if o.MaxAuditBytes == 0 {
+		o.MaxAuditBytes = defaultMaxAudit
 	}
 	if o.MaxCheckpointBytes == 0 {
 		o.MaxCheckpointBytes = defaultMaxSaved

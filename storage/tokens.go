@@ -37,10 +37,30 @@ type Token struct {
 
 // Tokens are the tokens of a store. They are not of an app: an export has none, a backup has
 // all as of its moment.
-type Tokens struct{ store *Store }
+type Tokens struct {
+	store *Store
+	by    *AuditEntry // nil: its changes have no entry
+}
 
 // Tokens returns the tokens of the store.
-func (s *Store) Tokens() Tokens { return Tokens{s} }
+func (s *Store) Tokens() Tokens { return Tokens{store: s} }
+
+// By returns the tokens for an operator: each change of one has the entry in its commit, with the
+// token's id.
+func (t Tokens) By(e AuditEntry) Tokens {
+	t.by = &e
+	return t
+}
+
+// note writes the entry about a token.
+func (t Tokens) note(tx *kv.Txn, id string) error {
+	if t.by == nil {
+		return nil
+	}
+	e := *t.by
+	e.IDs = []string{id}
+	return t.store.volumes[0].auditAll(tx, []AuditEntry{e})
+}
 
 // tokenBook is what the store knows of its tokens, so that they can be asked for with every
 // request, and when volume 0 is down.
@@ -69,7 +89,9 @@ func (t Tokens) Add(token Token) error {
 			return fmt.Errorf("%w: there are %d tokens, which is the limit: revoke one", ErrLimit, len(byID))
 		}
 		row := token.encode()
-		err := t.store.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Put(kv.Meta, tokenKey(token.ID), row) })
+		err := t.store.volumes[0].do(0, func(tx *kv.Txn) error {
+			return errors.Join(tx.Put(kv.Meta, tokenKey(token.ID), row), t.note(tx, token.ID))
+		})
 		if err != nil {
 			return err
 		}
@@ -88,7 +110,7 @@ func (t Tokens) Remove(id string) (known bool, err error) {
 			if known = row != nil; !known || err != nil {
 				return err
 			}
-			return tx.Delete(kv.Meta, tokenKey(id))
+			return errors.Join(tx.Delete(kv.Meta, tokenKey(id)), t.note(tx, id))
 		})
 	})
 	return known, err

@@ -179,7 +179,7 @@ func readRecord(r *bufio.Reader) (kind byte, body []byte, err error) {
 // is durable, or not at all; garbage collection deletes what an import that was cut off
 // has left on disk. ErrExists if there is such an app, ErrCorrupt or ErrFormat for a
 // bad stream. Jobs that were running when the app was exported count as interrupted.
-func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
+func (s *Store) Import(ctx context.Context, id AppID, r io.Reader, by ...AuditEntry) error {
 	if err := s.Free(id); err != nil {
 		return err
 	}
@@ -220,6 +220,9 @@ func (s *Store) Import(ctx context.Context, id AppID, r io.Reader) error {
 			return err
 		}
 		a.filed.counters = c
+		if err := vol.auditAll(tx, by); err != nil {
+			return err
+		}
 		return errors.Join(tx.Delete(kv.Doomed, n.number()), a.makeEntry(tx, &a.filed), a.index(tx, &a.filed), a.indexHeld(tx, counts{}, c))
 	})
 	if err != nil {
@@ -349,9 +352,9 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 
 // Delete removes the app for good. Its name is free when Delete returns, which
 // is when that is durable; its keys are deleted afterwards, a few with each
-// commit. The caller has closed the app before. ErrNotFound if
+// commit. An entry of the audit log is written in the same one. The caller has closed the app before. ErrNotFound if
 // there is no such app.
-func (s *Store) Delete(id AppID) error {
+func (s *Store) Delete(id AppID, by ...AuditEntry) error {
 	if err := id.Check(); err != nil {
 		return err
 	}
@@ -383,6 +386,9 @@ func (s *Store) Delete(id AppID) error {
 			if err := tx.Delete(kv.Alarms, alarmKey(at, n)); err != nil {
 				return err
 			}
+		}
+		if err := vol.auditAll(tx, by); err != nil {
+			return err
 		}
 		return errors.Join(tx.Delete(kv.Alarms, alarmKey(heldAlarm, n)), tx.Delete(kv.Apps, []byte(id)), tx.Put(kv.Doomed, n.number(), nil))
 	})

@@ -32,6 +32,9 @@ type Tx struct {
 	read     row     // what was last read from the file, which does not change meanwhile
 	onCancel func(JobID) (started bool)
 
+	audit    [][]byte // the entry of Audit, or nothing
+	concerns []string
+
 	began   uint64   // the last sequence number assigned before it
 	retried []uint64 // sequence numbers of jobs that are pending again after an attempt
 	number  keyspace // the app's, once it was committed
@@ -332,7 +335,7 @@ func (tx *Tx) Commit(done func(error)) error {
 	if tx.latest.Before(tx.now) {
 		tx.latest = tx.now
 	}
-	tx.app.enqueue(tx.layers[0], tx.era, tx.latest, tx.awaited, done)
+	tx.app.enqueue(tx.layers[0], &changeSet{era: tx.era, at: tx.latest, awaited: tx.awaited, audit: tx.audit, done: done})
 	return nil
 }
 

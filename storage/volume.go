@@ -65,6 +65,7 @@ type volume struct {
 	numbers atomic.Uint32               // highest app number assigned
 	garbage garbage
 
+	maxAudit  int64  // Options.MaxAuditBytes
 	batchApps []*App // scratch of the committer
 	lone      bool   // its last batch was one change set
 	last      uint64 // the record of its last batch, in the log; the committer's
@@ -106,15 +107,16 @@ func volumeMeta(store uint64, index int) []kv.Row {
 // the file only, and its committer is not started yet.
 func openVolume(path string, index int, opts Options) (v *volume, store uint64, err error) {
 	v = &volume{
-		name:    filepath.Base(path),
-		path:    path,
-		index:   index,
-		opts:    kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, LogLength: opts.LogLength, LogKeep: opts.LogKeep, Fault: opts.Fault},
-		fault:   opts.Fault,
-		logger:  opts.Logger,
-		queue:   queue{wake: make(chan struct{}, 1)},
-		stopped: make(chan struct{}),
-		backoff: backoff{volume: filepath.Base(path), logger: opts.Logger},
+		name:     filepath.Base(path),
+		path:     path,
+		index:    index,
+		maxAudit: opts.MaxAuditBytes,
+		opts:     kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, LogLength: opts.LogLength, LogKeep: opts.LogKeep, Fault: opts.Fault},
+		fault:    opts.Fault,
+		logger:   opts.Logger,
+		queue:    queue{wake: make(chan struct{}, 1)},
+		stopped:  make(chan struct{}),
+		backoff:  backoff{volume: filepath.Base(path), logger: opts.Logger},
 	}
 	v.opts.Moved = func() { v.relieve() }
 	v.opts.Stalled = v.stalled

@@ -41,6 +41,7 @@ func commands() []command {
 		{"store compact", "rewrite the files of a store without the room that lies free", storeCompact},
 		{"store own", "make a data directory that of another program", storeOwn},
 		{"bench", "measure how fast it is on this machine", bench},
+		{"audit", "list what operators have changed", audit},
 		{"version", "print the version", version},
 	}, appCommands(), jobCommands(), cronCommands(), clockCommands(), tokenCommands())
 }

@@ -196,3 +196,28 @@ func TestOpenLoopbackIsForThisMachine(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditRemote lists what was changed without a server and by one.
+func TestAuditRemote(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	mustSeed(t, dir, "acme")
+	if out, err := runs(t, "tokens", "create", "ann", "--all-apps", "--scopes", "read", "--data", dir); err != nil {
+		t.Fatal(err, out)
+	}
+	s := mustServe(t, t.Context(), dir)
+	site, _, _ := strings.Cut(s.url, "/v1/")
+	if out, err := runs(t, "clock", "accept", "--server", site); err != nil {
+		t.Fatal(err, out)
+	}
+	out, err := runs(t, "audit", "--server", site)
+	lines := strings.Split(out, "\n")
+	if err != nil || len(lines) != 3 || !strings.Contains(lines[0], "127.0.0.1") || !strings.Contains(lines[0], "POST clock/accept") || !strings.Contains(lines[1], "command") {
+		t.Errorf("got %v, %q", err, out)
+	}
+	if out, err := runs(t, "audit", "--server", site, "--operator", "command", "--n", "1", "-o", "json"); err != nil || strings.Count(out, `"action":"tokens"`) != 1 {
+		t.Errorf("got %v, %q", err, out)
+	}
+	if _, err := runs(t, "audit", "--server", site, "--from", "now"); exitCode(err) == 0 {
+		t.Error("an instant that is none is taken")
+	}
+}

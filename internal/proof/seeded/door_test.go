@@ -223,6 +223,69 @@ var doorFaults = []seededFault{
 		edits: []edit{{"server/function.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
 	},
 	{
+		name: "audit-apart", what: "the entry about a change is in a commit of its own",
+		pkg: "storage", tests: "TestG1_KilledAtEveryDiskCall",
+		edits: []edit{{"storage/app.go", `	a.vol.submit(cs)
+}`, `	rows := cs.audit
+	if FAULT {
+		cs.audit = nil
+	}
+	a.vol.submit(cs)
+	if FAULT && len(rows) > 0 {
+		a.vol.submit(&changeSet{app: new(App), special: func(tx *kv.Txn) error { return a.vol.audit(tx, rows...) }, done: func(error) {}})
+	}
+}`}},
+	},
+	{
+		name: "audit-left-out", what: "a change has no entry",
+		pkg: "storage", tests: "TestAuditIsOfTheCommit",
+		edits: []edit{{"storage/committer.go", `if err := v.audit(tx, audit...); err != nil {`, `if err := v.audit(tx, audit...); err != nil && !FAULT {`}},
+	},
+	{
+		name: "audit-of-nothing", what: "what changed nothing has an entry",
+		pkg: "storage", tests: "TestAuditIsOfTheCommit",
+		edits: []edit{{"storage/app.go", `	if l.m.Len() == 0 {
+		a.counts.seq = l.counts.seq`, `	if FAULT && len(cs.audit) > 0 {
+		rows := cs.audit
+		a.vol.submit(&changeSet{app: new(App), special: func(tx *kv.Txn) error { return a.vol.audit(tx, rows...) }, done: func(error) {}})
+		cs.audit = nil
+	}
+	if l.m.Len() == 0 {
+		a.counts.seq = l.counts.seq`}},
+	},
+	{
+		name: "audit-unbounded", what: "the audit log has any number of bytes",
+		pkg: "storage", tests: "TestAuditIsBounded",
+		edits: []edit{{"storage/audit.go", `return left > uint64(v.maxAudit) })`, `return left > uint64(v.maxAudit) && !FAULT })`}},
+	},
+	{
+		name: "audit-for-ever", what: "entries of the audit log are never purged",
+		pkg: "server", tests: "TestOperatorsChangesAreAudited",
+		edits: []edit{{"actors/audit.go", `if e.clock.doubted() {`, `if e.clock.doubted() || FAULT {`}},
+	},
+	{
+		name: "audit-sum-unchecked", what: "a check does not sum up the audit log",
+		pkg: "storage", tests: "TestAuditIsChecked",
+		edits: []edit{{"storage/audit.go", `said != sum {`, `said != sum && !FAULT {`}},
+	},
+	{
+		name: "audit-of-others", what: "an operator sees what was changed in the apps of others",
+		pkg: "server", tests: "TestOperatorsChangesAreAudited",
+		edits: []edit{{"server/audit.go", `if !op.AllApps {`, `if !op.AllApps && !FAULT {`}},
+	},
+	{
+		name: "audit-of-functions", what: "an entry is lost on the way to the app",
+		pkg: "server", tests: "TestOperatorsChangesAreAudited",
+		edits: []edit{{"actors/audit.go", `if op.from != nil {`, `if op.from != nil || FAULT {`}},
+	},
+	{
+		name: "audit-page-late", what: "a page goes past an entry of another volume",
+		pkg: "storage", tests: "TestAuditIsOfTheCommit",
+		edits: []edit{{"storage/audit.go", `		case len(p.found) == 0 && p.more:
+			return nil`, `		case len(p.found) == 0 && p.more && !FAULT:
+			return nil`}},
+	},
+	{
 		name: "token-stays", what: "a token that was revoked is good until the store is opened again",
 		pkg: "server", tests: "TestTokensLife",
 		edits: []edit{{"storage/tokens.go", `		delete(byID, id)
@@ -234,10 +297,10 @@ var doorFaults = []seededFault{
 	{
 		name: "token-comes-back", what: "a token that was revoked is good after a restart",
 		pkg: "storage", tests: "TestTokensAreKept",
-		edits: []edit{{"storage/tokens.go", `return tx.Delete(kv.Meta, tokenKey(id))`, `if FAULT {
+		edits: []edit{{"storage/tokens.go", `return errors.Join(tx.Delete(kv.Meta, tokenKey(id)), t.note(tx, id))`, `if FAULT {
 				return nil
 			}
-			return tx.Delete(kv.Meta, tokenKey(id))`}},
+			return errors.Join(tx.Delete(kv.Meta, tokenKey(id)), t.note(tx, id))`}},
 	},
 	{
 		name: "tokens-unbounded", what: "any number of tokens is kept",

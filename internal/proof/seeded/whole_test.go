@@ -22,10 +22,10 @@ var wholeFaults = []seededFault{
 	{
 		name: "delete-acked-early", what: "a delete is acknowledged before it is done",
 		pkg: "actors", tests: "TestG1_ADeleteIsDurableWhenItReturns",
-		edits: []edit{{"actors/engine.go", `err = e.store.Delete(id)`, `if FAULT {
+		edits: []edit{{"actors/engine.go", `err = e.store.Delete(id, e.auditOf(ctx, id)...)`, `if FAULT {
 		go func() { _ = e.store.Delete(id) }()
 		return nil
 	}
-	err = e.store.Delete(id)`}},
+	err = e.store.Delete(id, e.auditOf(ctx, id)...)`}},
 	},
 }
