@@ -63,7 +63,11 @@ func (h *handler) failureOf(r *http.Request, err error) failure {
 	f := failure{Error: e}
 	if isFault(e) {
 		f.RequestID = rand.Text()
-		h.opts.Logger.Error("request failed", "request", f.RequestID, "method", r.Method, "url", r.URL.Path, "err", e)
+		url := r.URL.Path
+		if r.PathValue("token") != "" {
+			url = r.Pattern // the token of an attempt is a secret
+		}
+		h.opts.Logger.Error("request failed", "request", f.RequestID, "method", r.Method, "url", url, "err", e)
 	}
 	return f
 }

@@ -18,7 +18,7 @@ func (h *handler) audited(rt *route, r *request) {
 		Operator: r.op.Name, Action: rt.method + " " + strings.TrimPrefix(strings.TrimPrefix(rt.pattern, "/v1/"), "apps/{app}/"),
 		From: addressOf(r.Request, h.opts.TrustedProxies).String(),
 	}
-	for _, name := range []string{"id", "name"} {
+	for _, name := range []string{"id", "name", "group", "pool"} {
 		if value := r.PathValue(name); value != "" {
 			r.entry.IDs = append(r.entry.IDs, value)
 		}

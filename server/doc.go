@@ -12,6 +12,8 @@
 // The routes, below Options.BasePath:
 //
 //	POST /v1/apps/{app}/functions/{ns:fn}   body: the arguments as JSON, none is {}
+//	POST /v1/apps/{app}/outside/{token}/complete  ends the attempt of the token (ctx.Pending); body: {"result":…} or none
+//	POST /v1/apps/{app}/outside/{token}/fail      the same as a failure; body: {"code","message","permanent"} or none
 //	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;
 //	                                        200 {"status":"degraded"} while all are, and Engine.Warnings is not nil
 //
@@ -37,6 +39,7 @@
 //	GET    /v1/apps/{app}/jobs?state=failed     a page of jobs; see below
 //	POST   /v1/apps/{app}/jobs                  schedule one: 201 {"jobId":…}, 200 if its unique key was held; write and call, and act-as for "as"
 //	GET    /v1/apps/{app}/jobs/{id}             one, with its attempts
+//	GET    /v1/apps/{app}/jobs/{id}/result?wait=30s how it has ended, waiting for that up to a minute
 //	POST   /v1/apps/{app}/jobs/{id}/run         a pending or held one is due now
 //	POST   /v1/apps/{app}/jobs/{id}/reschedule  body: {"at" or "afterMs","priority","args"}; call for args
 //	GET    /v1/apps/{app}/events?state=failed   server-sent events: the jobs that a filter chooses, and each change of theirs
@@ -45,6 +48,15 @@
 //	POST   /v1/apps/{app}/jobs/{id}/cancel      a pending, running or held one does not begin, or ends; body: {"cascade":true} or none
 //	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
 //	POST   /v1/apps/{app}/calls/{id}/abandon    forget the stuck handler of a call; the same body
+//	GET    /v1/apps/{app}/groups?going=true     groups of jobs in the order they were made; limit, and after for the next page
+//	GET    /v1/apps/{app}/groups/{group}        one, with how many members have ended how
+//	POST   /v1/apps/{app}/groups/{group}/cancel its members that have not ended, and none join it any more
+//	GET    /v1/apps/{app}/pools                 what each pool does, its limit and its rate
+//	PUT    /v1/apps/{app}/pools/{pool}/limit    body: {"limit":…}, which wins over the declared one
+//	DELETE /v1/apps/{app}/pools/{pool}/limit    the declared one counts again
+//	GET    /v1/apps/{app}/pauses                what is paused
+//	POST   /v1/apps/{app}/pauses                body: {"app":true} or {"function"} or {"pool","poolKey"}, and "reason"
+//	DELETE /v1/apps/{app}/pauses?function=      the same by parameters: it is paused no more
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps
 //	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses, or held ones
 //	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts

@@ -36,6 +36,7 @@ type site struct {
 	started chan struct{} // told when slow:wait has begun
 	ended   chan error    // told why slow:wait's context ended
 	release chan struct{} // lets slow:wait return
+	tokens  chan string   // those of world:ask
 }
 
 func mustSite(tb testing.TB, opts server.Options) *site {
@@ -45,6 +46,7 @@ func mustSite(tb testing.TB, opts server.Options) *site {
 		started: make(chan struct{}, 1),
 		ended:   make(chan error, 1),
 		release: make(chan struct{}),
+		tokens:  make(chan string, 1),
 	}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
 	eng, err := actors.Open(tb.TempDir(), actors.Options{
@@ -108,6 +110,23 @@ func (s *site) functions() *dispatch.Registry {
 			return dispatch.None{}, dispatch.Errorf(code, "as asked")
 		})
 	}
+	dispatch.Action[dispatch.None, string]("slow:save").Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (string, error) {
+		ctx.Progress(1, 3, "the secret note")
+		if err := ctx.Checkpoint(note{"the secret checkpoint"}); err != nil {
+			return "", err
+		}
+		s.started <- struct{}{}
+		<-s.release
+		return "the secret result", nil
+	})
+	dispatch.Action[dispatch.None, int]("world:ask").Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (int, error) {
+		token, err := ctx.Pending(time.Hour)
+		if err != nil {
+			return 0, err
+		}
+		s.tokens <- token
+		return 0, dispatch.ErrPending
+	})
 	dispatch.Action[dispatch.None, string]("slow:wait").Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (string, error) {
 		s.started <- struct{}{}
 		select {

@@ -41,7 +41,17 @@ func (j *Job) hideArgs() {
 	for i := range j.History {
 		hide(&j.Hidden, "history.error.message", &j.History[i].Error.Message, true)
 	}
+	if j.JobDetail != nil {
+		j.JobDetail.hideArgs(&j.Hidden)
+	}
 	j.Hidden = slices.Compact(j.Hidden)
+}
+
+func (d *JobDetail) hideArgs(hidden *[]string) {
+	hide(hidden, "checkpoint", &d.Checkpoint, d.Checkpoint != nil)
+	if d.Progress != nil {
+		hide(hidden, "progress.note", &d.Progress.Note, d.Progress.Note != "")
+	}
 }
 
 func (c *Cron) hideArgs() {

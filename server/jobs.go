@@ -58,6 +58,7 @@ type Job struct {
 	History []storage.Attempt `json:"history,omitempty"`
 	Result  json.RawMessage   `json:"result,omitempty"`  // of a success
 	NotKept *storage.NotKept  `json:"notKept,omitempty"` // why it has none
+	*JobDetail
 }
 
 // JobPage is one page of a listing.
@@ -109,21 +110,6 @@ func jobOf(job *storage.Job) Job {
 		shown.UniqueKey = job.Unique.Key
 	}
 	return shown
-}
-
-func (h *handler) getJob(_ http.ResponseWriter, r *request) (int, any, error) {
-	id := storage.JobID(r.PathValue("id"))
-	job, known, err := r.app.Scheduler(r.Context()).Get(id)
-	if err == nil && !known {
-		err = noJob(id)
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	shown := jobOf(&job)
-	shown.History, shown.Result, shown.NotKept = job.History, job.Result, job.NotKept
-	r.veil(&shown)
-	return http.StatusOK, shown, nil
 }
 
 func noJob(id storage.JobID) error {

@@ -68,6 +68,20 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/jobs":                 "write call",
 	"POST /v1/apps/{app}/jobs/{id}/run":        "write",
 	"POST /v1/apps/{app}/jobs/{id}/reschedule": "write",
+
+	"POST /v1/apps/{app}/outside/{token}/complete": open,
+	"POST /v1/apps/{app}/outside/{token}/fail":     open,
+
+	"GET /v1/apps/{app}/jobs/{id}/result":       "read",
+	"GET /v1/apps/{app}/groups":                 "read",
+	"GET /v1/apps/{app}/groups/{group}":         "read",
+	"POST /v1/apps/{app}/groups/{group}/cancel": "write",
+	"GET /v1/apps/{app}/pools":                  "read",
+	"PUT /v1/apps/{app}/pools/{pool}/limit":     "write",
+	"DELETE /v1/apps/{app}/pools/{pool}/limit":  "write",
+	"GET /v1/apps/{app}/pauses":                 "read",
+	"POST /v1/apps/{app}/pauses":                "write",
+	"DELETE /v1/apps/{app}/pauses":              "write",
 }
 
 // operators is an Options.Operator that knows who asks by the token.
@@ -133,7 +147,7 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 	h := server.New(eng, server.Options{Operator: server.Tokens(eng)})
 	ask := func(route, app, token string) (int, string) {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{function...}", "notes/all:count").Replace(path)
+		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{token}", "none", "{pool}", "none", "{group}", "7", "{function...}", "notes/all:count").Replace(path)
 		r := httptest.NewRequest(method, path, strings.NewReader(`{}`))
 		r.Header.Set("Content-Type", "application/json")
 		if texts[token] != "" {

@@ -28,6 +28,8 @@ func (h *handler) routes() []route {
 	client := clientOrigins(h.opts.Origins)
 	routes := []route{
 		{method: http.MethodPost, pattern: functionPattern, client: client(h.function)},
+		{method: http.MethodPost, pattern: outsidePattern + "/complete", client: client(h.completeOutside)},
+		{method: http.MethodPost, pattern: outsidePattern + "/fail", client: client(h.failOutside)},
 		{method: http.MethodGet, pattern: "/v1/health", client: http.HandlerFunc(h.health)},
 	}
 	if h.opts.Operator != nil {
@@ -47,6 +49,8 @@ func (h *handler) operatorRoutes() []route {
 		crons, cron = "/v1/apps/{app}/crons", "/v1/apps/{app}/crons/{name}"
 		jobs, job   = "/v1/apps/{app}/jobs", "/v1/apps/{app}/jobs/{id}"
 		bulk        = "/v1/apps/{app}/bulk"
+
+		groups, pools, pauses = "/v1/apps/{app}/groups", "/v1/apps/{app}/pools", "/v1/apps/{app}/pauses"
 	)
 	var (
 		read     = []Scope{ScopeRead}
@@ -80,6 +84,7 @@ func (h *handler) operatorRoutes() []route {
 		{method: post, pattern: jobs, scopes: schedule, do: h.scheduleJob},
 		{method: get, pattern: "/v1/apps/{app}/events", scopes: read, do: existing(h.watchJobs)},
 		{method: get, pattern: job, scopes: read, do: h.getJob},
+		{method: get, pattern: job + "/result", scopes: read, do: h.jobResult},
 		{method: post, pattern: job + "/run", scopes: write, do: h.runJob},
 		{method: post, pattern: job + "/reschedule", scopes: write, do: h.rescheduleJob}, // and call for other arguments
 		{method: post, pattern: job + "/retry", scopes: write, do: h.retryJob},
@@ -90,6 +95,16 @@ func (h *handler) operatorRoutes() []route {
 		{method: post, pattern: bulk + "/retry", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).RetryMany, dead, dead[:1]}))},
 		{method: post, pattern: bulk + "/drop", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).DropMany, dead, dead[:1]}))},
 		{method: post, pattern: bulk + "/cancel", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).CancelMany, open, open}))},
+
+		{method: get, pattern: groups, scopes: read, do: existing(h.listGroups)},
+		{method: get, pattern: groups + "/{group}", scopes: read, do: h.getGroup},
+		{method: post, pattern: groups + "/{group}/cancel", scopes: write, do: h.cancelGroup},
+		{method: get, pattern: pools, scopes: read, do: existing(h.listPools)},
+		{method: put, pattern: pools + "/{pool}/limit", scopes: write, do: existing(h.limitPool)},
+		{method: remove, pattern: pools + "/{pool}/limit", scopes: write, do: existing(h.clearPoolLimit)},
+		{method: get, pattern: pauses, scopes: read, do: existing(h.listPauses)},
+		{method: post, pattern: pauses, scopes: write, do: existing(h.pause)},
+		{method: remove, pattern: pauses, scopes: write, do: existing(h.resume)},
 
 		{method: get, pattern: "/v1/stuck", scopes: read, do: h.listStuck}, // of the operator's apps
 		{method: get, pattern: "/v1/clock", scopes: read, do: h.showClock},

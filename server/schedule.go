@@ -317,6 +317,7 @@ func (h *handler) scheduleJob(w http.ResponseWriter, r *request) (int, any, erro
 	if err != nil {
 		return 0, nil, err
 	}
+	r.entry.IDs = append(r.entry.IDs, body.Function)
 	var told storage.Told
 	opts = append(opts, dispatch.Tell(&told))
 	s, call := r.app.Scheduler(r.Context()).As(body.As), callOf(body.Function, body.Args)

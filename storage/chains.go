@@ -108,6 +108,23 @@ func (tx *Tx) DescendantsOf(id JobID) *Descendants {
 // DescendantsOf is that of the transaction.
 func (w JobWriter) DescendantsOf(id JobID) *Descendants { return w.v.tx.DescendantsOf(id) }
 
+// Children returns the ids of up to limit jobs that the job has scheduled and whose records are kept,
+// those that were made first, and whether there are more.
+func (s System) Children(id JobID, limit int) (ids []JobID, more bool, err error) {
+	prefix := s.of.keys.children(id)
+	rows, err := s.of.rows(prefix, after(prefix), false, limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, r := range rows[:min(len(rows), limit)] {
+		if err := s.of.app.damageOf(r.value); err != nil {
+			return nil, false, err
+		}
+		ids = append(ids, JobID(r.value))
+	}
+	return ids, len(rows) > limit, nil
+}
+
 // CancelDescendants cancels those of the descendants that have not ended, in the transaction of
 // w: of up to limit of them. It returns how many it has canceled; more is false if it came to the
 // end. One that was canceled schedules no others; one that has ended may have.

@@ -176,9 +176,12 @@ func (tx *Tx) dropNote(key []byte) {
 
 // Checkpoint returns what the latest attempt of the job has saved that has saved anything, as
 // committed; nil if there is nothing, or if other arguments have taken the place of its own since.
-func (s *Snapshot) Checkpoint(job *Job) ([]byte, error) {
-	prefix := s.v.keys.notes(job.place.seq)
-	rows, err := s.v.rows(prefix, after(prefix), false, 8)
+func (s *Snapshot) Checkpoint(job *Job) ([]byte, error) { return s.v.System().Checkpoint(job) }
+
+// Checkpoint is that of the snapshot.
+func (s System) Checkpoint(job *Job) ([]byte, error) {
+	prefix := s.of.keys.notes(job.place.seq)
+	rows, err := s.of.rows(prefix, after(prefix), false, 8)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +191,7 @@ func (s *Snapshot) Checkpoint(job *Job) ([]byte, error) {
 		}
 		value, of, err := decodeCheckpoint(r.value)
 		if err != nil {
-			return nil, fmt.Errorf("app %s: job %s: %w", s.v.app.id, job.ID, err)
+			return nil, fmt.Errorf("app %s: job %s: %w", s.of.app.id, job.ID, err)
 		}
 		if of == job.Revision {
 			return value, nil

@@ -23,6 +23,21 @@ var jobDoorFaults = []seededFault{
 		edits: []edit{{"server/schedule.go", `if err := r.op.need(ScopeCall); err != nil {`, `if err := r.op.need(ScopeCall); err != nil && !FAULT {`}},
 	},
 	{
+		name: "checkpoint-shown", what: "an operator who may not read arguments reads a checkpoint",
+		pkg: "server", tests: "TestOneJobInFull",
+		edits: []edit{{"server/hidden.go", `&d.Checkpoint, d.Checkpoint != nil)`, `&d.Checkpoint, d.Checkpoint != nil && !FAULT)`}},
+	},
+	{
+		name: "poll-outlives-rights", what: "an operator whose token has expired is told the end of a job",
+		pkg: "server", tests: "TestG33_ResultByLongPoll",
+		edits: []edit{{"server/result.go", `if err := h.stillMay(r); err != nil {`, `if err := h.stillMay(r); err != nil && !FAULT {`}},
+	},
+	{
+		name: "operators-token-outside", what: "the route of an attempt's token takes an operator's",
+		pkg: "server", tests: "TestOutsideOverHTTP",
+		edits: []edit{{"server/outside.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
+	},
+	{
 		name: "users-name-taken", what: "an operator schedules a job in the name of a user",
 		pkg: "server", tests: "TestScheduleRefusals",
 		edits: []edit{{"server/schedule.go", `if as != nil && (!strings`, `if !FAULT && as != nil && (!strings`}},
