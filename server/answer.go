@@ -60,6 +60,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int, err e
 // failureOf is what the caller is told of an error. A fault is logged.
 func (h *handler) failureOf(r *http.Request, err error) failure {
 	e := dispatch.AsError(err)
+	h.noteRefused(r, e)
 	f := failure{Error: e}
 	if isFault(e) {
 		f.RequestID = rand.Text()

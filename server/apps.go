@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -257,7 +258,7 @@ func (h *handler) exportApp(w http.ResponseWriter, r *request) (int, any, error)
 		return 0, nil, err
 	}
 	liftReadDeadline(w)
-	stream := &backupStream{w: w}
+	stream := &backupStream{w: w, ctx: r.Context()}
 	err := h.eng.Export(r.Context(), r.app.ID(), stream)
 	if err != nil && stream.begun {
 		panic(http.ErrAbortHandler)
@@ -277,7 +278,7 @@ func (h *handler) importApp(w http.ResponseWriter, r *request) (int, any, error)
 	if !held.grow(0, min(importMemory, h.opts.MaxMemory)) {
 		return 0, nil, errNoMemory
 	}
-	body := &patientBody{w, http.MaxBytesReader(w, r.Body, h.opts.MaxImport), nil}
+	body := &patientBody{r.Context(), w, http.MaxBytesReader(w, r.Body, h.opts.MaxImport), nil}
 	err := h.eng.Import(r.Context(), r.app.ID(), body)
 	if err == nil {
 		liftReadDeadline(w)
@@ -298,6 +299,7 @@ func (h *handler) importApp(w http.ResponseWriter, r *request) (int, any, error)
 
 // patientBody is a body that may take any time in all, and readTimeout for each piece.
 type patientBody struct {
+	ctx  context.Context
 	w    http.ResponseWriter
 	body io.Reader
 	err  error // why there is no more of it
@@ -306,6 +308,9 @@ type patientBody struct {
 // Read implements io.Reader.
 func (b *patientBody) Read(p []byte) (n int, err error) {
 	_ = http.NewResponseController(b.w).SetReadDeadline(time.Now().Add(readTimeout))
+	if b.err = b.ctx.Err(); b.err != nil {
+		return 0, b.err
+	}
 	n, err = b.body.Read(p)
 	b.err = err
 	return n, err

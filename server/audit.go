@@ -16,7 +16,9 @@ import (
 func (h *handler) audited(rt *route, r *request) {
 	r.entry = &storage.AuditEntry{
 		Operator: r.op.Name, Action: rt.method + " " + strings.TrimPrefix(strings.TrimPrefix(rt.pattern, "/v1/"), "apps/{app}/"),
-		From: addressOf(r.Request, h.opts.TrustedProxies).String(),
+	}
+	if from := addressOf(r.Request, h.opts.TrustedProxies); from.IsValid() {
+		r.entry.From = from.String()
 	}
 	for _, name := range []string{"id", "name", "group", "pool"} {
 		if value := r.PathValue(name); value != "" {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 )
 
@@ -14,7 +15,7 @@ func (h *handler) backup(w http.ResponseWriter, r *request) (int, any, error) {
 		return 0, nil, err
 	}
 	liftReadDeadline(w)
-	stream := &backupStream{w: w}
+	stream := &backupStream{w: w, ctx: r.Context()}
 	_, err := h.eng.Backup(r.Context(), stream, r.URL.Query().Get("since"))
 	if err != nil && stream.begun {
 		panic(http.ErrAbortHandler)
@@ -25,6 +26,7 @@ func (h *handler) backup(w http.ResponseWriter, r *request) (int, any, error) {
 // backupStream is the answer of the route. A client has writeTimeout for each piece.
 type backupStream struct {
 	w     http.ResponseWriter
+	ctx   context.Context
 	begun bool
 }
 
@@ -37,7 +39,14 @@ func (s *backupStream) Write(p []byte) (int, error) {
 		head.Set("Cache-Control", "no-store")
 		head.Set("X-Content-Type-Options", "nosniff")
 		setDiscardDeadline(s.w)
+		setWriteDeadline(s.w)
+		_ = http.NewResponseController(s.w).Flush() // what it discards of a body it discards now
+		// Past a deadline to read, net/http takes the client to be gone, and ends the context.
+		liftReadDeadline(s.w)
 	}
 	setWriteDeadline(s.w)
+	if err := s.ctx.Err(); err != nil {
+		return 0, err // looked at after the deadline was set, which its end has set anew
+	}
 	return s.w.Write(p)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -21,8 +22,6 @@ import (
 const (
 	// heartbeat is how often a stream has a comment, so that proxies do not take it for dead.
 	heartbeat = 15 * time.Second
-	// recheckEvery is how often the operator of a stream is asked for again.
-	recheckEvery = time.Second
 	// headersAfter is when a stream begins that has nothing to tell. What is refused is
 	// refused before.
 	headersAfter = 100 * time.Millisecond
@@ -127,10 +126,8 @@ func (h *handler) stream(s *eventStream, filter storage.JobFilter, after actors.
 			events <- told{e, err}
 		}
 	}()
-	beat, recheck := time.NewTicker(heartbeat), time.NewTicker(recheckEvery)
+	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	defer recheck.Stop()
-	checked := time.Now()
 	for begin := time.After(headersAfter); ; {
 		s.text.Reset()
 		var next *told
@@ -141,21 +138,15 @@ func (h *handler) stream(s *eventStream, filter storage.JobFilter, after actors.
 			s.text.WriteString(": hello\n\n")
 		case <-beat.C:
 			s.text.WriteString(":\n\n")
-		case <-recheck.C:
 		case <-s.closing.Done():
 		case <-ctx.Done():
 		}
 		// A write may have taken long, and what is ready is chosen from at random.
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return cmp.Or(revokedOf(ctx), ctx.Err())
 		case s.closing.Err() != nil:
 			return dispatch.Errorf(dispatch.CodeUnavailable, "the server stops")
-		case time.Since(checked) >= recheckEvery:
-			if err := h.stillMay(s.request); err != nil {
-				return err
-			}
-			checked = time.Now()
 		}
 		if next != nil {
 			if next.err != nil {
@@ -243,7 +234,7 @@ func (s *eventStream) setDeadline(in time.Duration) {
 // end tells the client why the stream ends, unless it has gone: then err is nil, or of its
 // request.
 func (s *eventStream) end(h *handler, err error) {
-	if err == nil || s.request.Context().Err() != nil {
+	if ctx := s.request.Context(); err == nil || ctx.Err() != nil && revokedOf(ctx) == nil {
 		return
 	}
 	s.text.Reset()

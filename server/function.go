@@ -27,7 +27,7 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 	}
 	if text, _ := bearer(r); strings.HasPrefix(text, tokenPrefix) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		refuse(w, 0, dispatch.Errorf(dispatch.CodeUnauthenticated, "this is an operator's token: functions are for clients"))
+		h.refuse(w, r, 0, dispatch.Errorf(dispatch.CodeUnauthenticated, "this is an operator's token: functions are for clients"))
 		return
 	}
 	identity, err := h.opts.Identify(r)

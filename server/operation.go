@@ -27,9 +27,9 @@ type operation func(w http.ResponseWriter, r *request) (status int, result any, 
 // guarded is the handler of the operator routes of a pattern, by method. Who asks is looked at
 // before anything else, so that who may not learns nothing.
 func (h *handler) guarded(methods map[string]*route, allow string) http.Handler {
-	return ownOrigin(func(w http.ResponseWriter, r *http.Request) {
+	return h.ownOrigin(func(w http.ResponseWriter, r *http.Request) {
 		if err := h.host.check(r, true); err != nil {
-			refuse(w, 0, err)
+			h.refuse(w, r, 0, err)
 			return
 		}
 		op, err := h.operator(w, r)
@@ -54,8 +54,12 @@ func (h *handler) guarded(methods map[string]*route, allow string) http.Handler 
 			}
 		}
 		h.audited(rt, asked)
+		defer h.recheck(w, asked)()
 		status, result, err := rt.do(w, asked)
 		if err != nil {
+			if why := revokedOf(asked.Context()); why != nil {
+				status, err = 0, why
+			}
 			h.fail(w, r, status, err)
 			return
 		}

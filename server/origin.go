@@ -22,14 +22,14 @@ const preflightAge = 600
 // clientOrigins makes what guards client routes: pages of the server's own origin
 // and of the allowed ones may call, and are told so (CORS); all others may not.
 // Cookies are never let in, since no identity of ours is in one.
-func clientOrigins(allowed []string) func(http.HandlerFunc) http.Handler {
+func (h *handler) clientOrigins(allowed []string) func(http.HandlerFunc) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range allowed {
 		if err := protection.AddTrustedOrigin(origin); err != nil {
 			panic(fmt.Sprintf("server: options: Origins: %v", err))
 		}
 	}
-	gate := func(next http.HandlerFunc) http.Handler { return sameOrigin(protection, next) }
+	gate := func(next http.HandlerFunc) http.Handler { return h.sameOrigin(protection, next) }
 	if len(allowed) == 0 {
 		return gate
 	}
@@ -42,17 +42,17 @@ func clientOrigins(allowed []string) func(http.HandlerFunc) http.Handler {
 
 // sameOrigin refuses what a page of another origin sends. The protection lets such a page read,
 // since without CORS it is not shown what it reads; an upgrade is more than that.
-func sameOrigin(protection *http.CrossOriginProtection, next http.HandlerFunc) http.Handler {
-	return originGate(protection, func(r *http.Request) bool { return r.Header.Get("Upgrade") != "" && r.Header.Get("Origin") != "" }, next)
+func (h *handler) sameOrigin(protection *http.CrossOriginProtection, next http.HandlerFunc) http.Handler {
+	return h.originGate(protection, func(r *http.Request) bool { return r.Header.Get("Upgrade") != "" && r.Header.Get("Origin") != "" }, next)
 }
 
 // ownOrigin refuses whatever a page of another origin sends, to read as well.
-func ownOrigin(next http.HandlerFunc) http.Handler {
-	return originGate(http.NewCrossOriginProtection(), func(*http.Request) bool { return true }, next)
+func (h *handler) ownOrigin(next http.HandlerFunc) http.Handler {
+	return h.originGate(http.NewCrossOriginProtection(), func(*http.Request) bool { return true }, next)
 }
 
 // originGate asks the protection, of requests that are strict as if they were a POST.
-func originGate(protection *http.CrossOriginProtection, strict func(*http.Request) bool, next http.HandlerFunc) http.Handler {
+func (h *handler) originGate(protection *http.CrossOriginProtection, strict func(*http.Request) bool, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := r
 		if strict(r) {
@@ -60,7 +60,7 @@ func originGate(protection *http.CrossOriginProtection, strict func(*http.Reques
 			asked.Method = http.MethodPost
 		}
 		if err := protection.Check(asked); err != nil {
-			refuse(w, 0, &dispatch.Error{
+			h.refuse(w, r, 0, &dispatch.Error{
 				Code: dispatch.CodePermissionDenied, Message: "a page of another origin may not call", Err: err,
 			})
 			return

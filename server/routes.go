@@ -25,7 +25,7 @@ func (rt *route) ofApp() bool { return strings.HasPrefix(rt.pattern+"/", "/v1/ap
 
 // routes is every route there is: the mux is made of it, so that none is without a row.
 func (h *handler) routes() []route {
-	client := clientOrigins(h.opts.Origins)
+	client := h.clientOrigins(h.opts.Origins)
 	routes := []route{
 		{method: http.MethodPost, pattern: functionPattern, client: client(h.function)},
 		{method: http.MethodPost, pattern: outsidePattern + "/complete", client: client(h.completeOutside)},
@@ -124,6 +124,7 @@ func (h *handler) routeAll(routes []route) {
 	for i := range routes {
 		switch rt := &routes[i]; {
 		case rt.client != nil:
+			h.doors[h.opts.BasePath+rt.pattern] = clientDoor
 			h.handle(rt.pattern, rt.client)
 		case operators[rt.pattern] == nil:
 			operators[rt.pattern] = map[string]*route{rt.method: rt}
@@ -132,6 +133,7 @@ func (h *handler) routeAll(routes []route) {
 		}
 	}
 	for pattern, methods := range operators {
+		h.doors[h.opts.BasePath+pattern] = operatorDoor
 		h.handle(pattern, h.guarded(methods, strings.Join(slices.Sorted(maps.Keys(methods)), ", ")))
 	}
 	h.handle("/v1/apps/{app}/functions", http.HandlerFunc(h.noRoute)) // not redirected to one with a slash

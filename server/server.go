@@ -26,8 +26,10 @@ type Options struct {
 	// Operator tells who asks in an operator route, which looks after jobs, triggers or
 	// the store: which apps are theirs, and what they may do there. It is asked before
 	// anything else is looked at, and each second while a stream of events goes on. An error refuses the request as one of Identify does,
-	// unauthenticated for one that does not say who asks, and so does nil. Default: these
-	// routes do not exist, unless there is Admin.
+	// unauthenticated for one that does not say who asks, and so does nil. While a request
+	// lasts it is asked again about it each second, in another goroutine, and must not read
+	// the body: when it refuses, or the operator has other rights, the request ends. Default:
+	// these routes do not exist, unless there is Admin.
 	Operator func(*http.Request) (*Operator, error)
 	// Admin, in the place of Operator, lets a request use all operator routes for all
 	// apps, under the name "host", if it returns nil. New panics if both are given.
@@ -65,7 +67,11 @@ type Options struct {
 	// operator's or there is no Identify: otherwise a page whose name was made to resolve
 	// to this machine could call. Default none.
 	Hosts []string
-	// Logger is told the faults whose request ids callers are given. Default slog.Default().
+	// Refusals counts the requests that are refused because of who asks, or how often.
+	// Default: a counter of the handler's own, for its log.
+	Refusals *Refusals
+	// Logger is told the faults whose request ids callers are given, and of what Refusals counts
+	// a line a second of each kind. Default slog.Default().
 	Logger *slog.Logger
 }
 
@@ -90,6 +96,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Refusals == nil {
+		o.Refusals = new(Refusals)
+	}
 	return o
 }
 
@@ -100,6 +109,8 @@ type handler struct {
 	mux  *http.ServeMux
 	host hostGate
 
+	doors map[string]string // by the mux's pattern: whose route it is
+
 	memory  memory  // of Options.MaxMemory
 	rates   rates   // of Options.RequestsPerSecond
 	streams streams // of Options.MaxStreams
@@ -107,7 +118,7 @@ type handler struct {
 
 // New returns the handler of the engine's routes. It does not close the engine.
 func New(eng *actors.Engine, opts Options) http.Handler {
-	h := &handler{eng: eng, mux: http.NewServeMux()}
+	h := &handler{eng: eng, mux: http.NewServeMux(), doors: map[string]string{}}
 	h.host = hostGate{open: opts.Identify == nil, names: opts.Hosts}
 	h.opts = opts.withDefaults()
 	h.memory.left.Store(h.opts.MaxMemory)
@@ -134,11 +145,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
 	setDeadlines(w)
 	if err := h.rated(r); err != nil {
-		refuse(w, 0, err)
+		h.refuse(w, r, 0, err)
 		return
 	}
 	if err := h.host.check(r, false); err != nil {
-		refuse(w, 0, err)
+		h.refuse(w, r, 0, err)
 		return
 	}
 	if !canonical(r.URL.Path) {

@@ -91,19 +91,3 @@ func (s *streams) places(app storage.AppID, filter *storage.JobFilter, op *Opera
 	}
 	return places{key: s.key, stream: fmt.Appendf(nil, "%s %t %s\x00", app, op.may(ScopeReadArgs), of)}
 }
-
-// stillMay says why what the operator was let do is not for them any more, or nil: for routes
-// that take long.
-func (h *handler) stillMay(r *request) error {
-	op, err := h.operatorOf(r.Request)
-	if err != nil {
-		return err
-	}
-	if err := h.admit(r.route, &request{Request: r.Request, route: r.route, op: op}); err != nil {
-		return err
-	}
-	if op.may(ScopeReadArgs) != r.op.may(ScopeReadArgs) {
-		return dispatch.Errorf(dispatch.CodePermissionDenied, "the operator's scopes are others now: begin again")
-	}
-	return nil
-}

@@ -39,7 +39,7 @@ func TestStuck(t *testing.T) {
 			return nil
 		}})
 		send := func(method, path, token, body string) reply {
-			req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+			req := httptest.NewRequestWithContext(h.Context(), method, path, strings.NewReader(body))
 			req.Header.Set("Content-Type", "application/json")
 			if token != "" {
 				req.Header.Set("Authorization", "Bearer "+token)

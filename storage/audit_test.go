@@ -202,24 +202,27 @@ func TestAuditIsBounded(t *testing.T) {
 // TestAuditIsPurgedInSteps: of thousands of entries each commit drops some hundred, and a page
 // looks at some thousand of those that are not chosen.
 func TestAuditIsPurgedInSteps(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), storage.Options{Volumes: 1, NoSync: true})
+	s := mustOpen(t, t.TempDir(), storage.Options{Volumes: 2, NoSync: true})
 	defer mustClose(t, s)
-	if err := s.WriteVolume(0, func(tx *kv.Txn) error { return s.FillAudit(tx, 5000, testNow) }); err != nil {
-		t.Fatal(err)
+	for volume, n := range []int{5000, 1} { // the one is an hour earlier, and must not be shown before
+		at := testNow.Add(-time.Duration(volume) * time.Hour)
+		if err := s.WriteVolume(volume, func(tx *kv.Txn) error { return s.FillAudit(tx, volume, n, at) }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	page, err := s.AuditLog(storage.AuditFilter{Operator: "first"})
 	if err != nil || len(page.Entries) != 0 || page.Next == "" {
 		t.Fatalf("the first page: %+v, %v", page, err)
 	}
 	page, err = s.AuditLog(storage.AuditFilter{Operator: "first", Cursor: page.Next})
-	if err != nil || len(page.Entries) != 1 || page.Next != "" {
+	if err != nil || len(page.Entries) != 2 || !page.Entries[0].At.Equal(testNow) || page.Next != "" {
 		t.Errorf("the second page: %+v, %v", page, err)
 	}
 	before := s.Stats().Commits
 	if err := s.PurgeAudit(testNow.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.Stats().Commits - before; n != 20 {
+	if n := s.Stats().Commits - before; n != 21 {
 		t.Errorf("purged with %d commits", n)
 	}
 	if left := mustAudit(t, s, storage.AuditFilter{}); len(left) != 0 {

@@ -229,8 +229,8 @@ func EditGroup(data []byte, edit func(*Group)) ([]byte, error) {
 	return encodeGroup(g), nil
 }
 
-// FillAudit writes n entries, of which the first is by "first".
-func (s *Store) FillAudit(tx *kv.Txn, n int, at time.Time) error {
+// FillAudit writes n entries to the volume, of which the first is by "first".
+func (s *Store) FillAudit(tx *kv.Txn, volume, n int, at time.Time) error {
 	rows := make([][]byte, n)
 	for i := range rows {
 		e := AuditEntry{At: at, Operator: "ann", Action: "fill"}
@@ -239,5 +239,5 @@ func (s *Store) FillAudit(tx *kv.Txn, n int, at time.Time) error {
 		}
 		rows[i] = e.encode()
 	}
-	return s.volumes[0].audit(tx, rows...)
+	return s.volumes[volume].audit(tx, rows...)
 }

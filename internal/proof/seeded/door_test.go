@@ -223,6 +223,45 @@ var doorFaults = []seededFault{
 		edits: []edit{{"server/function.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
 	},
 	{
+		name: "under-way-goes-on", what: "what a revoked operator has under way goes on",
+		pkg: "server", tests: "TestRevocationEndsWhatIsUnderWay",
+		edits: []edit{{"server/recheck.go", `cancel(&revoked{err})`, `if FAULT {
+			return
+		}
+		cancel(&revoked{err})`}},
+	},
+	{
+		name: "slow-reader-goes-on", what: "a client that does not read keeps a revoked request open",
+		pkg: "server", tests: "TestRevocationEndsWhatIsUnderWay",
+		edits: []edit{{"server/recheck.go", `_ = conn.SetReadDeadline(time.Now().Add(cutAfter))`, `if FAULT {
+			return
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(cutAfter))`}},
+	},
+	{
+		name: "long-answer-cut", what: "an answer that takes more than a second is cut off",
+		pkg: "server", tests: "TestRevocationEndsWhatIsUnderWay",
+		edits: []edit{{"server/backup.go", `ends the context.
+		liftReadDeadline(s.w)`, `ends the context.
+		if !FAULT {
+			liftReadDeadline(s.w)
+		}`}},
+	},
+	{
+		name: "refusals-uncounted", what: "a refusal is not counted",
+		pkg: "server", tests: "TestRefusalsAreCounted",
+		edits: []edit{{"server/refused.go", `	of.count++
+`, `	if !FAULT {
+		of.count++
+	}
+`}},
+	},
+	{
+		name: "refusals-fill-the-log", what: "each refusal has a line in the log",
+		pkg: "server", tests: "TestRefusalsAreCounted",
+		edits: []edit{{"server/refused.go", `if !of.logged.IsZero() && now.Sub`, `if !FAULT && !of.logged.IsZero() && now.Sub`}},
+	},
+	{
 		name: "audit-apart", what: "the entry about a change is in a commit of its own",
 		pkg: "storage", tests: "TestG1_KilledAtEveryDiskCall",
 		edits: []edit{{"storage/app.go", `	a.vol.submit(cs)
@@ -239,7 +278,10 @@ var doorFaults = []seededFault{
 	{
 		name: "audit-left-out", what: "a change has no entry",
 		pkg: "storage", tests: "TestAuditIsOfTheCommit",
-		edits: []edit{{"storage/committer.go", `if err := v.audit(tx, audit...); err != nil {`, `if err := v.audit(tx, audit...); err != nil && !FAULT {`}},
+		edits: []edit{{"storage/committer.go", `if err := v.audit(tx, audit...); err != nil {`, `if FAULT {
+			audit = nil
+		}
+		if err := v.audit(tx, audit...); err != nil {`}},
 	},
 	{
 		name: "audit-of-nothing", what: "what changed nothing has an entry",
@@ -280,7 +322,7 @@ var doorFaults = []seededFault{
 	},
 	{
 		name: "audit-page-late", what: "a page goes past an entry of another volume",
-		pkg: "storage", tests: "TestAuditIsOfTheCommit",
+		pkg: "storage", tests: "TestAuditIsPurgedInSteps",
 		edits: []edit{{"storage/audit.go", `		case len(p.found) == 0 && p.more:
 			return nil`, `		case len(p.found) == 0 && p.more && !FAULT:
 			return nil`}},

@@ -88,12 +88,12 @@ func init() {
 	{
 		name: "revoked-listens-on", what: "a stream goes on when its operator was revoked",
 		pkg: "server", tests: "TestARevokedOperatorHearsNoMore",
-		edits: []edit{{"server/events.go", `		case time.Since(checked) >= recheckEvery:`, `		case time.Since(checked) >= recheckEvery && !FAULT:`}},
+		edits: []edit{{"server/recheck.go", `if err == nil || ctx.Err() != nil {`, `if err == nil || ctx.Err() != nil || FAULT {`}},
 	},
 	{
 		name: "scopes-taken-on-sight", what: "a stream goes on as it was begun when its operator may read no more",
 		pkg: "server", tests: "TestARevokedOperatorHearsNoMore",
-		edits: []edit{{"server/streams.go", `	if op.may(ScopeReadArgs) != r.op.may(ScopeReadArgs) {`, `	if op.may(ScopeReadArgs) != r.op.may(ScopeReadArgs) && !FAULT {`}},
+		edits: []edit{{"server/recheck.go", `	if op.may(ScopeReadArgs) != r.op.may(ScopeReadArgs) {`, `	if op.may(ScopeReadArgs) != r.op.may(ScopeReadArgs) && !FAULT {`}},
 	},
 	{
 		name: "streams-without-end", what: "any number of streams may be open",

@@ -280,7 +280,7 @@ var storageFaults = []seededFault{
 	tx.app.tx = nil
 	tx.unpin()
 	if FAULT {
-		tx.app.enqueue(tx.layers[0], tx.era, tx.now, false, func(error) {})
+		tx.app.enqueue(tx.layers[0], &changeSet{era: tx.era, at: tx.now, done: func(error) {}})
 	}`}},
 	},
 	{
