@@ -86,22 +86,39 @@ var _ dispatch.Scheduler = (*remoteScheduler)(nil)
 // RunAfter implements dispatch.Scheduler. The job is durable when it returns.
 func (s *remoteScheduler) RunAfter(d time.Duration, call dispatch.Call, opts ...dispatch.RunOption) (storage.JobID, error) {
 	job, err := s.planner.After(d, call, opts...)
-	return s.insert(job, opts, err)
+	return s.insert(job, opts, err, func(k *dispatch.KeyedCall) (storage.IdempotencyKey, error) {
+		return k.OfAfter(s.planner, d, call, opts)
+	})
 }
 
 // RunAt implements dispatch.Scheduler. The job is durable when it returns.
 func (s *remoteScheduler) RunAt(t time.Time, call dispatch.Call, opts ...dispatch.RunOption) (storage.JobID, error) {
 	job, err := s.planner.At(t, call, opts...)
-	return s.insert(job, opts, err)
+	return s.insert(job, opts, err, func(k *dispatch.KeyedCall) (storage.IdempotencyKey, error) { return k.OfAt(s.planner, t, call, opts) })
 }
 
-func (s *remoteScheduler) insert(job storage.Job, opts []dispatch.RunOption, err error) (storage.JobID, error) {
+// insert schedules the job. keyOf makes the idempotency key of the call, if it has one.
+func (s *remoteScheduler) insert(job storage.Job, opts []dispatch.RunOption, err error, keyOf func(*dispatch.KeyedCall) (storage.IdempotencyKey, error)) (storage.JobID, error) {
 	if err != nil {
 		return "", err
 	}
+	ctx, keyed, err := dispatch.TakeIdempotencyKey(s.ctx)
+	if err != nil {
+		return "", err
+	}
+	var key storage.IdempotencyKey
+	if keyed != nil {
+		if key, err = keyOf(keyed); err != nil {
+			return "", err
+		}
+	}
 	var done storage.Told // the actor's, until it answers: a caller who gives up must not touch it
-	err = s.eng.add(s.ctx, s.app, s.from, func(tx *storage.Tx) (err error) {
-		done, err = tx.JobWriter().Schedule(job)
+	err = s.eng.operate(ctx, s.app, &operation{from: s.from, sheds: true}, func(app *appState, tx *storage.Tx) (err error) {
+		if keyed == nil {
+			done, err = tx.JobWriter().Schedule(job)
+		} else {
+			done, err = app.scheduleOnce(tx, &key, job)
+		}
 		tx.Concerns(string(done.ID))
 		return err
 	})
@@ -117,6 +134,9 @@ func (s *remoteScheduler) RunMany(calls []dispatch.Scheduled) ([]storage.JobID, 
 	jobs, err := s.planner.Many(calls)
 	if err != nil || len(jobs) == 0 {
 		return nil, err
+	}
+	if _, keyed, err := dispatch.TakeIdempotencyKey(s.ctx); err != nil || keyed != nil {
+		return nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "an idempotency key is of one call: RunMany has none")
 	}
 	var told []storage.Told // the actor's, until it answers
 	err = s.eng.operate(s.ctx, s.app, &operation{from: s.from, sheds: true}, func(app *appState, tx *storage.Tx) (err error) {

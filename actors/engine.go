@@ -300,12 +300,16 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 			Message: "called from inside a mutation of the same app: run it through the mutation's context",
 		}
 	}
+	ctx, key, err := dispatch.TakeIdempotencyKey(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ref, err := e.acquire(ctx, id, from)
 	if err != nil {
 		return nil, err
 	}
 	done := make(chan result, 1)
-	inv := &invocation{Invocation: call, ctx: ctx, from: from}
+	inv := &invocation{Invocation: call, ctx: ctx, from: from, key: key}
 	inv.answer = func(r result) {
 		ref.release()
 		done <- r

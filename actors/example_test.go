@@ -631,3 +631,23 @@ func ExampleApp_Complete() {
 	})
 	// Output: true false true
 }
+
+// A call that may have been applied, since its answer was lost, is repeated with its key.
+func Example_idempotencyKey() {
+	withEngine(actors.Options{}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		for range 2 {
+			keyed := dispatch.WithIdempotencyKey(ctx, "visit-7f3a")
+			if _, err := exampleVisit.Run(app.As(keyed, nil), "/pricing"); err != nil {
+				return err
+			}
+		}
+		visits, err := exampleVisits.Run(app.As(ctx, nil), dispatch.None{})
+		fmt.Println(visits, "visit")
+		return err
+	})
+	// Output: 1 visit
+}

@@ -26,12 +26,16 @@ type Inspection struct {
 	ResultBytes int64
 	// CheckpointBytes is how many bytes the checkpoints of its jobs have.
 	CheckpointBytes int64
-	Claimed         int // jobs claimed whose handler has not started
-	Ready           int // of those, jobs that wait for their instant or a permit
-	Running         int // jobs that hold a permit
-	Permits         int // permits the app has of the engine-wide limit
-	Leaving         int // handlers that were given up and have Options.Grace to return
-	Stuck           int // handlers that were given up and have not returned: Engine.Stuck names them
+	// IdempotencyKeys and IdempotencyBytes are how many idempotency keys are kept, and how many
+	// bytes those are that storage.MaxIdempotencyBytes bounds.
+	IdempotencyKeys  int
+	IdempotencyBytes int64
+	Claimed          int // jobs claimed whose handler has not started
+	Ready            int // of those, jobs that wait for their instant or a permit
+	Running          int // jobs that hold a permit
+	Permits          int // permits the app has of the engine-wide limit
+	Leaving          int // handlers that were given up and have Options.Grace to return
+	Stuck            int // handlers that were given up and have not returned: Engine.Stuck names them
 
 	// Overdue is how many triggers have been without a success for longer than their
 	// SuccessWithin. It is told of sleeping apps, too, unless the engine has not taken
@@ -95,6 +99,7 @@ func (s *scheduler) inspection() Inspection {
 		TurnHeld: s.holder != nil, History: s.store.History(), Queue: len(s.queue),
 		Ready: s.runQueue.len(), Running: s.started, Permits: s.permits, Stuck: len(s.runs.stuck()),
 	}
+	i.IdempotencyKeys, i.IdempotencyBytes = s.store.IdempotencyKeys()
 	i.Held, i.ArgBytes, i.ResultBytes, i.CheckpointBytes = s.store.HeldNow(), s.store.ArgBytes(), s.store.ResultBytes(), s.store.CheckpointBytes()
 	i.Leaving = s.runs.leaving()
 	for _, r := range s.runs.all() {

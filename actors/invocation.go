@@ -27,6 +27,7 @@ type invocation struct {
 	now      time.Time           // clock.now when its handler started
 	job      *run                // of a due job
 	from     *source             // of a run from an action
+	key      *dispatch.KeyedCall // the idempotency key of a call; nil: it has none
 	notKept  storage.NotKept     // of a due job: why its result cannot be kept
 	stored   dispatch.StoredArgs // of a due job: how its arguments fit
 	handle   handle              // of a call's handler

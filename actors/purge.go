@@ -30,7 +30,8 @@ func (s *scheduler) purgeDue() bool {
 	if held, _ := s.store.Held(); o.HoldFor > 0 {
 		history += held
 	}
-	return (history+dead+s.store.EndedGroups()+s.store.Lasting() > 0 || s.store.HasStarts()) && s.eng.clock.elapsed() >= s.purgeAt && idle
+	keyed, _ := s.store.IdempotencyKeys()
+	return (history+dead+keyed+s.store.EndedGroups()+s.store.Lasting() > 0 || s.store.HasStarts()) && s.eng.clock.elapsed() >= s.purgeAt && idle
 }
 
 // purge deletes a chunk of expired history and dead jobs. Expired held ones are dead.
@@ -64,6 +65,11 @@ func (s *scheduler) purge() {
 		var keysErr error
 		_, more, keysErr = tx.PurgeKeys(expiry.Keys, purgeChunk)
 		err = errors.Join(err, keysErr)
+	}
+	if !more {
+		var keyedErr error
+		_, more, keyedErr = tx.PurgeIdempotencyKeys(expiry.Keys, purgeChunk)
+		err = errors.Join(err, keyedErr)
 	}
 	if !more {
 		var startsErr error

@@ -86,6 +86,10 @@ func (r *runner) accept(inv *invocation) *turn {
 		return nil
 	}
 	inv.fn = fn
+	if err := inv.mayBeKeyed(); err != nil {
+		inv.reply(result{err: err})
+		return nil
+	}
 	if inv.job == nil {
 		if err := r.app.runs.blocks(fn.Path); err != nil {
 			inv.reply(result{err: err})

@@ -233,7 +233,7 @@ func (h *handlers) batch(app *appState, r *turnBatch) {
 		for t != nil {
 			app.noteStart(t.inv.job)
 			app.tellStart(t.inv.job)
-			value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.writer, t.inv.Args)
+			value, err := h.mutate(app, t)
 			h.noteIgnored(app, t.inv)
 			h.log(t.inv.Path, err)
 			r.end(t, result{value, err})

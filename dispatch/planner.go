@@ -21,7 +21,8 @@ type Planner struct {
 	Now      time.Time                         // what RunAfter counts from, and when a job is enqueued
 	Clock    func() (time.Time, storage.EraID) // reads the wall, and its era, in place of Now; default nil
 
-	chain int // how many jobs it is the follow-up of, each of the one before
+	chain int  // how many jobs it is the follow-up of, each of the one before
+	bare  bool // without what the function's declaration says of its jobs
 }
 
 // After plans a call for d from now. The error is an *Error.
@@ -62,6 +63,9 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 	fn, args, err := p.Registry.schedulable(call, p.Limits)
 	if err != nil {
 		return storage.Job{}, err
+	}
+	if p.bare {
+		fn = &Function{Info: Info{Path: call.path, Kind: fn.Kind}}
 	}
 	job := storage.Job{
 		Function: fn.Path, Args: args, State: storage.StatePending,

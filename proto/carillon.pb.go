@@ -220,10 +220,14 @@ type App struct {
 	Notes           uint64 `protobuf:"varint,81,opt,name=notes,proto3" json:"notes,omitempty"`
 	CheckpointBytes uint64 `protobuf:"varint,82,opt,name=checkpoint_bytes,json=checkpointBytes,proto3" json:"checkpoint_bytes,omitempty"`
 	// Groups counts the groups that have not ended, and ended_groups those that have.
-	Groups        uint64 `protobuf:"varint,85,opt,name=groups,proto3" json:"groups,omitempty"`
-	EndedGroups   uint64 `protobuf:"varint,86,opt,name=ended_groups,json=endedGroups,proto3" json:"ended_groups,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Groups      uint64 `protobuf:"varint,85,opt,name=groups,proto3" json:"groups,omitempty"`
+	EndedGroups uint64 `protobuf:"varint,86,opt,name=ended_groups,json=endedGroups,proto3" json:"ended_groups,omitempty"`
+	// IdempotencyKeys counts the idempotency keys that are kept, and idempotency_bytes is how many
+	// bytes their rows have.
+	IdempotencyKeys  uint64 `protobuf:"varint,100,opt,name=idempotency_keys,json=idempotencyKeys,proto3" json:"idempotency_keys,omitempty"`
+	IdempotencyBytes uint64 `protobuf:"varint,101,opt,name=idempotency_bytes,json=idempotencyBytes,proto3" json:"idempotency_bytes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -392,6 +396,20 @@ func (x *App) GetGroups() uint64 {
 func (x *App) GetEndedGroups() uint64 {
 	if x != nil {
 		return x.EndedGroups
+	}
+	return 0
+}
+
+func (x *App) GetIdempotencyKeys() uint64 {
+	if x != nil {
+		return x.IdempotencyKeys
+	}
+	return 0
+}
+
+func (x *App) GetIdempotencyBytes() uint64 {
+	if x != nil {
+		return x.IdempotencyBytes
 	}
 	return 0
 }
@@ -4137,11 +4155,90 @@ func (x *AuditEntry) GetFrom() string {
 	return ""
 }
 
+// IdempotencyKey is what became of a call with an idempotency key. Its key names it.
+type IdempotencyKey struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Fingerprint is the SHA-256 of what was asked.
+	Fingerprint []byte `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	UntilMs     int64  `protobuf:"varint,3,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	// Result is what the call has returned, as JSON. Of a longer one result_bytes is all.
+	Result        []byte `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	ResultBytes   uint64 `protobuf:"varint,5,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdempotencyKey) Reset() {
+	*x = IdempotencyKey{}
+	mi := &file_carillon_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdempotencyKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdempotencyKey) ProtoMessage() {}
+
+func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdempotencyKey.ProtoReflect.Descriptor instead.
+func (*IdempotencyKey) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *IdempotencyKey) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *IdempotencyKey) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *IdempotencyKey) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *IdempotencyKey) GetResult() []byte {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *IdempotencyKey) GetResultBytes() uint64 {
+	if x != nil {
+		return x.ResultBytes
+	}
+	return 0
+}
+
 var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xa9\x04\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\x81\x05\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -4163,7 +4260,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05notes\x18Q \x01(\x04R\x05notes\x12)\n" +
 	"\x10checkpoint_bytes\x18R \x01(\x04R\x0fcheckpointBytes\x12\x16\n" +
 	"\x06groups\x18U \x01(\x04R\x06groups\x12!\n" +
-	"\fended_groups\x18V \x01(\x04R\vendedGroups\"d\n" +
+	"\fended_groups\x18V \x01(\x04R\vendedGroups\x12)\n" +
+	"\x10idempotency_keys\x18d \x01(\x04R\x0fidempotencyKeys\x12+\n" +
+	"\x11idempotency_bytes\x18e \x01(\x04R\x10idempotencyBytes\"d\n" +
 	"\x05Pause\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -4495,7 +4594,13 @@ const file_carillon_proto_rawDesc = "" +
 	"\x03app\x18\x05 \x01(\tR\x03app\x12\x10\n" +
 	"\x03ids\x18\x06 \x03(\tR\x03ids\x12\x14\n" +
 	"\x05count\x18\a \x01(\rR\x05count\x12\x12\n" +
-	"\x04from\x18\b \x01(\tR\x04from*w\n" +
+	"\x04from\x18\b \x01(\tR\x04from\"\xa2\x01\n" +
+	"\x0eIdempotencyKey\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12 \n" +
+	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x19\n" +
+	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x16\n" +
+	"\x06result\x18\x04 \x01(\fR\x06result\x12!\n" +
+	"\fresult_bytes\x18\x05 \x01(\x04R\vresultBytes*w\n" +
 	"\fUniquePolicy\x12\x16\n" +
 	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
 	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +
@@ -4527,7 +4632,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -4574,6 +4679,7 @@ var file_carillon_proto_goTypes = []any{
 	(*BackupPlace)(nil),    // 42: carillon.BackupPlace
 	(*Token)(nil),          // 43: carillon.Token
 	(*AuditEntry)(nil),     // 44: carillon.AuditEntry
+	(*IdempotencyKey)(nil), // 45: carillon.IdempotencyKey
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -4623,7 +4729,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

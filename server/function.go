@@ -35,6 +35,11 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, 0, err)
 		return
 	}
+	ctx, err := keyed(r, nil)
+	if err != nil {
+		h.fail(w, r, 0, err)
+		return
+	}
 	held := holding{memory: &h.memory}
 	defer held.release()
 	args, status, err := h.readBody(w, r, &held)
@@ -43,7 +48,7 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	liftReadDeadline(w)
-	result, err := app.Call(r.Context(), r.PathValue("function"), args, identity)
+	result, err := app.Call(ctx, r.PathValue("function"), args, identity)
 	if err != nil {
 		h.fail(w, r, 0, err)
 		return

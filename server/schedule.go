@@ -318,9 +318,13 @@ func (h *handler) scheduleJob(w http.ResponseWriter, r *request) (int, any, erro
 		return 0, nil, err
 	}
 	r.entry.IDs = append(r.entry.IDs, body.Function)
+	ctx, err := keyed(r.Request, r.op)
+	if err != nil {
+		return 0, nil, err
+	}
 	var told storage.Told
 	opts = append(opts, dispatch.Tell(&told))
-	s, call := r.app.Scheduler(r.Context()).As(body.As), callOf(body.Function, body.Args)
+	s, call := r.app.Scheduler(ctx).As(body.As), callOf(body.Function, body.Args)
 	if at != nil {
 		_, err = s.RunAt(*at, call, opts...)
 	} else {

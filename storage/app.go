@@ -29,15 +29,17 @@ type counts struct {
 	lasting     uint64 // unique keys whose jobs have ended
 	onceParents uint64 // jobs that have scheduled others once
 
-	argBytes int64  // of the arguments of pending and held jobs; -1: not known (argbytes.go)
-	results  uint64 // bytes of results beside the records of their jobs
-	notes    uint64 // keys of checkpoints and progress
-	saved    uint64 // bytes of those checkpoints
-	groups   uint64 // that have not ended
-	over     uint64 // groups that have
-	oldest   place  // no result lies before it; not in the counters
-	controls uint64 // pauses, and limits of pools that were set at run time
-	paused   bool   // the app as a whole
+	argBytes   int64  // of the arguments of pending and held jobs; -1: not known (argbytes.go)
+	results    uint64 // bytes of results beside the records of their jobs
+	notes      uint64 // keys of checkpoints and progress
+	saved      uint64 // bytes of those checkpoints
+	groups     uint64 // that have not ended
+	over       uint64 // groups that have
+	keyed      uint64 // idempotency keys
+	keyedBytes uint64 // bytes of their rows
+	oldest     place  // no result lies before it; not in the counters
+	controls   uint64 // pauses, and limits of pools that were set at run time
+	paused     bool   // the app as a whole
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -70,25 +72,27 @@ type App struct {
 
 	controls atomic.Pointer[Controls] // as of the last change submitted; nil: there are none
 
-	schema    map[string]*tableInfo // the tables the store was opened with
-	maxJobs   atomic.Int64
-	maxArgs   atomic.Int64 // SetMaxArgBytes
-	mostKept  atomic.Int64 // SetMaxResultBytes
-	mostSaved atomic.Int64 // SetMaxCheckpointBytes
-	retention atomic.Int64
-	registry  string // SetRegistry
+	schema                    map[string]*tableInfo // the tables the store was opened with
+	maxJobs                   atomic.Int64
+	maxArgs                   atomic.Int64 // SetMaxArgBytes
+	mostKept                  atomic.Int64 // SetMaxResultBytes
+	mostSaved                 atomic.Int64 // SetMaxCheckpointBytes
+	mostKeyed, mostKeyedBytes uint64       // MaxIdempotencyKeys and MaxIdempotencyBytes
+	retention                 atomic.Int64
+	registry                  string // SetRegistry
 
 	waits waits // in the committer's queue, and guarded by it
 
-	deadRetention atomic.Int64
-	deadSince     atomic.Int64  // counts.deadSince, for readers
-	finished      atomic.Int64  // counts.done, for readers
-	heldNow       atomic.Int64  // counts.held, for readers
-	argsNow       atomic.Int64  // counts.argBytes, for readers
-	resultsNow    atomic.Int64  // counts.results, for readers
-	notesNow      atomic.Int64  // counts.notes, for readers
-	savedNow      atomic.Int64  // counts.saved, for readers
-	corrected     atomic.Uint64 // counts.corrected, for readers
+	deadRetention           atomic.Int64
+	deadSince               atomic.Int64  // counts.deadSince, for readers
+	finished                atomic.Int64  // counts.done, for readers
+	heldNow                 atomic.Int64  // counts.held, for readers
+	argsNow                 atomic.Int64  // counts.argBytes, for readers
+	resultsNow              atomic.Int64  // counts.results, for readers
+	notesNow                atomic.Int64  // counts.notes, for readers
+	savedNow                atomic.Int64  // counts.saved, for readers
+	keyedNow, keyedBytesNow atomic.Int64  // counts.keyed and keyedBytes, for readers
+	corrected               atomic.Uint64 // counts.corrected, for readers
 
 	// Below: the committer's.
 	commit   uint64 // number of the volume's latest commit that has a change set of the app
@@ -135,6 +139,8 @@ func (a *App) publish() {
 	a.resultsNow.Store(int64(a.counts.results))
 	a.notesNow.Store(int64(a.counts.notes))
 	a.savedNow.Store(int64(a.counts.saved))
+	a.keyedNow.Store(int64(a.counts.keyed))
+	a.keyedBytesNow.Store(int64(a.counts.keyedBytes))
 	corrected := a.counts.corrected
 	if !a.stored {
 		corrected = math.MaxUint64 // nothing of it is older than a step
@@ -342,7 +348,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results, Notes: c.notes, CheckpointBytes: c.saved, Groups: c.groups, EndedGroups: c.over}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results, Notes: c.notes, CheckpointBytes: c.saved, Groups: c.groups, EndedGroups: c.over, IdempotencyKeys: c.keyed, IdempotencyBytes: c.keyedBytes}
 	return encoded(p.MarshalVT())
 }
 
@@ -351,7 +357,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes, notes: p.Notes, saved: p.CheckpointBytes, groups: p.Groups, over: p.EndedGroups}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes, notes: p.Notes, saved: p.CheckpointBytes, groups: p.Groups, over: p.EndedGroups, keyed: p.IdempotencyKeys, keyedBytes: p.IdempotencyBytes}, nil
 }
 
 // load reads what of the app is in the file into a.

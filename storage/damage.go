@@ -112,6 +112,8 @@ func keyText(space kv.Space, key []byte) string {
 		return "child of job " + name(0)
 	case tagNotes:
 		return "checkpoint or progress of a job"
+	case tagIdempotency:
+		return "idempotency key"
 	case tagGroup:
 		return groupName(rest)
 	case tagOnce:

@@ -100,6 +100,7 @@ func everyKind(tb testing.TB) (dir string) {
 		if ok, err := tx.SaveCheckpoint(&noted, []byte(`{"page":7}`)); !ok || err != nil {
 			tb.Fatal(ok, err)
 		}
+		must(tb, tx.KeepIdempotentCall(keyOf("north", "toll"), []byte("1"), testNow))
 		mustEnd(tb, tx, "turn", storage.End{State: storage.StatePending, Due: testNow.Add(time.Hour), Error: errOops})
 	})
 	mustTx(tb, mustApp(tb, s, "acme"), testNow.Add(2*time.Second), func(tx *storage.Tx) {
@@ -200,6 +201,8 @@ func readAll(tb testing.TB, s *storage.Store, id storage.AppID) (said []string) 
 	tx := app.Begin(testNow)
 	defer tx.Rollback(nil)
 	w := tx.JobWriter()
+	_, err = tx.IdempotentCall(keyOf("north", "toll"), testNow)
+	failed(err)
 	_, _, _, err = tx.DueIn(storage.Lane{Pool: "tower", Key: "north"}, 1, storage.Place{}, 10)
 	failed(err)
 	_, _, err = w.CancelDescendants(w.DescendantsOf("laned"), 10)
@@ -221,7 +224,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 		'k': `place of job "`, 'c': `trigger "toll"`, 'l': `slot of trigger "toll"`, 'b': `backlog of trigger "toll"`,
 		'e': "last instant of a job", 'j': "turn of a job", 'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
-		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ", 'n': "checkpoint or progress of a job", 'G': "group ",
+		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ", 'n': "checkpoint or progress of a job", 'G': "group ", 'I': "idempotency key",
 	}
 	made := everyKind(t)
 	s := mustOpen(t, made, withDingbats)

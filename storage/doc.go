@@ -21,8 +21,8 @@
 // # Names
 //
 // For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, Attempt, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
-// CatchUpMode, DefaultPriority, Doc, Group, GroupEnds, GroupFilter, GroupID, GroupOutcome, ID, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers, MaxGroups, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// CatchUpMode, DefaultPriority, Doc, Group, GroupEnds, GroupFilter, GroupID, GroupOutcome, ID, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter,
+// JobID, JobPage, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers, MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
@@ -31,7 +31,7 @@
 //
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
-// Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, JobChange, JobWriter,
+// Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, IdempotencyKey, IdempotentResult, JobChange, JobWriter,
 // Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,
 // Snapshot, Start, StartCursor, StartID, Stats, Store, TickID, TickPriority, TokenHash, TriggerMark,
 // Tx.

@@ -14,7 +14,7 @@ type Expiry struct {
 	History time.Time // finished jobs, and groups, that ended before; zero: none
 	Dead    time.Time // dead jobs that ended before; zero: none
 	Held    time.Time // jobs that were held before; zero: none
-	Keys    time.Time // unique keys that are void then; zero: none
+	Keys    time.Time // unique and idempotency keys that are void then; zero: none
 
 	KeepFinished int // finished jobs beyond that many
 	KeepDead     int // dead jobs beyond that many; negative: none
@@ -89,6 +89,12 @@ func (n keyspace) expired(snap *kv.Snapshot, e Expiry) bool {
 	if c.lasting > 0 && !e.Keys.IsZero() {
 		prefix := append(n.prefix(tagUnique), keyUntil)
 		if k, _ := snap.Cursor(kv.Data).Seek(prefix); bytes.HasPrefix(k, prefix) && bytes.Compare(k, n.keyUntil(e.Keys.UnixMilli()+1, "")) < 0 {
+			return true
+		}
+	}
+	if c.keyed > 0 && !e.Keys.IsZero() {
+		prefix := n.keptUntils()
+		if k, _ := snap.Cursor(kv.Data).Seek(prefix); bytes.HasPrefix(k, prefix) && bytes.Compare(k, n.keptUntil(e.Keys.UnixMilli()+1, 0, nil)) < 0 {
 			return true
 		}
 	}

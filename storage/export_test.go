@@ -241,3 +241,8 @@ func (s *Store) FillAudit(tx *kv.Txn, volume, n int, at time.Time) error {
 	}
 	return s.volumes[volume].audit(tx, rows...)
 }
+
+// SetMaxIdempotency sets bounds in the place of MaxIdempotencyKeys and MaxIdempotencyBytes.
+func (a *App) SetMaxIdempotency(keys, bytes int) {
+	a.mostKeyed, a.mostKeyedBytes = uint64(keys), uint64(bytes)
+}

@@ -43,6 +43,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	for k, v := range n.all(snap, tagNotes) {
 		c.note(k, v)
 	}
+	c.keptCalls()
 	c.starts()
 	for _, t := range regions {
 		c.eachPlace(t, func(p place, value []byte) { c.job(t, p, value) })

@@ -31,6 +31,7 @@ import (
 //	number ‖ 'f' ‖ parent ‖ 0 ‖ seq            id of a job that another one scheduled: chains.go
 //	number ‖ 'n' ‖ seq ‖ …                     checkpoint and progress of a job: notes.go
 //	number ‖ 'G' ‖ kind ‖ …                    groups of jobs: groups.go
+//	number ‖ 'I' ‖ kind ‖ …                    idempotency keys: idempotency.go
 //	number ‖ 'g' ‖ kind ‖ name                 what is paused, limits of pools: controls.go
 //	number ‖ 'v' ‖ …                           when attempts of a pool began: startlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
@@ -64,10 +65,12 @@ const (
 	tagChild    tag = 'f'
 	tagNotes    tag = 'n'
 	tagGroup    tag = 'G'
+
+	tagIdempotency tag = 'I'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes, tagGroup}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes, tagGroup, tagIdempotency}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -438,6 +438,7 @@ func (s *Store) App(id AppID) (*App, error) {
 	a.maxArgs.Store(s.opts.MaxArgBytes)
 	a.mostKept.Store(s.opts.MaxResultBytes)
 	a.mostSaved.Store(s.opts.MaxCheckpointBytes)
+	a.mostKeyed, a.mostKeyedBytes = MaxIdempotencyKeys, MaxIdempotencyBytes
 	if err := a.read(a.load); err != nil {
 		return nil, err
 	}
