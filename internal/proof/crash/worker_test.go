@@ -81,7 +81,9 @@ type worker struct {
 	from    time.Time
 	stepped atomic.Int64 // how far the clock is from there, in steps
 	bad     bool
+	heals   bool // what another has left
 	ctx     context.Context
+	answers sync.WaitGroup
 
 	mu   sync.Mutex
 	seen map[string]bool // what was said to have been seen
@@ -92,7 +94,7 @@ func runWorker(dir string) error {
 	if err != nil {
 		return err
 	}
-	w := &worker{from: from, bad: os.Getenv(workerBad) != "", seen: map[string]bool{}}
+	w := &worker{from: from, bad: os.Getenv(workerBad) != "", heals: os.Getenv(workerHeals) != "", seen: map[string]bool{}}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	w.ctx = ctx
@@ -110,7 +112,12 @@ func runWorker(dir string) error {
 	var others, wg sync.WaitGroup
 	others.Go(func() { w.watch(stop) })
 	others.Go(func() { w.step(stop) })
-	if os.Getenv(workerHeals) == "" {
+	watching, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	for _, id := range workerApps {
+		others.Go(func() { w.listen(watching, id) })
+	}
+	if !w.heals {
 		for _, id := range workerApps {
 			wg.Go(func() { w.play(id) })
 		}
@@ -118,6 +125,8 @@ func runWorker(dir string) error {
 		wg.Wait()
 	}
 	w.quiet()
+	w.answers.Wait()
+	unwatch()
 	close(stop)
 	others.Wait()
 	if w.bad {
@@ -138,7 +147,7 @@ func (w *worker) open(dir string) (err error) {
 	runtime.LockOSThread() // for good, lest it become a committer's
 	for range 3 {
 		w.eng, err = actors.Open(dir, actors.Options{
-			Functions: workerFunctions(w.say), Pools: workerPools, Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
+			Functions: workerFunctions(w.hear), Pools: workerPools, Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
 			Testing: actors.Testing{Clock: w.clock, Fault: storagetest.OwnThreads(), LogMemory: workerMemory, LogSegment: workerSegment},
 			Logger:  slog.New(slog.DiscardHandler), ClockCheck: time.Millisecond,
 		})
@@ -225,6 +234,27 @@ func (w *worker) watch(stop <-chan struct{}) {
 	})
 }
 
+// listen says of some jobs that a watch has told of them: what anybody was told must stay.
+func (w *worker) listen(ctx context.Context, id storage.AppID) {
+	for e, err := range w.app(id).Watch(ctx, storage.JobFilter{}) {
+		if err != nil {
+			return // the disk is broken, or there is no more to hear
+		}
+		w.mu.Lock()
+		key := string(id) + "/" + string(e.Kind)
+		switch what := key + string(e.Job.ID); {
+		case w.seen[what] || e.Ephemeral() || !slices.Contains(toldFunctions, e.Job.Function):
+		default:
+			w.seen[what] = true
+			w.say(said{Kind: saidTold, Key: key, Job: e.Job.ID, Answer: string(e.Job.State)})
+		}
+		w.mu.Unlock()
+	}
+}
+
+// toldFunctions are those of the jobs that a watch tells of.
+var toldFunctions = []string{longMark.Path(), tellMark.Path(), overMark.Path(), saveMark.Path(), askMark.Path()}
+
 // tell says what of the view was not seen before.
 func (w *worker) tell(id storage.AppID, v *appView) {
 	w.mu.Lock()
@@ -273,6 +303,7 @@ func (w *worker) quiet() {
 	for _, id := range workerApps {
 		for time.Now().Before(deadline) {
 			v, err := w.view(id)
+			v.left = w.heals
 			if err == nil && restingApp(&v) {
 				w.tell(id, &v)
 				break

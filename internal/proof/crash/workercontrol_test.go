@@ -111,7 +111,7 @@ func (p *part) goOn(what string) {
 
 // mayWait says whether the job may have good reason not to have run yet.
 func (v *appView) mayWait(job *storage.Job) bool {
-	return job.Pool == "paced" || slices.ContainsFunc(v.Pauses, func(p storage.Pause) bool {
+	return job.Pool == "paced" || job.Wait == storage.WaitOutside && v.left || slices.ContainsFunc(v.Pauses, func(p storage.Pause) bool {
 		return p.Of.App || p.Of.Function == job.Function || p.Of.Pool != "" && p.Of.Pool == job.Pool
 	})
 }

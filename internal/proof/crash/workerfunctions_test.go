@@ -59,6 +59,9 @@ type appView struct {
 	Slots    map[string][]storage.Slot // by trigger, the latest first
 	Pauses   []storage.Pause
 	Limits   map[string]int // of pools, set at run time
+	Groups   []storage.Group
+
+	left bool // by a worker before: no answer comes for what was asked then
 }
 
 // maxSlots is how many entries of a trigger's log are looked at: all it keeps.
@@ -85,6 +88,9 @@ func workerFunctions(tell func(said)) *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	handleSteps(reg, tell)
 	handleChains(reg)
+	handleGroups(reg)
+	handleSaves(reg, tell)
+	handleAsks(reg, tell)
 	for _, ref := range []*dispatch.MutationRef[string, dispatch.None]{putMark, runMark, tickMark} {
 		ref.Handle(reg, func(ctx *dispatch.MutationCtx, key string) (dispatch.None, error) {
 			return dispatch.None{}, leaveMark(ctx, key)
@@ -160,7 +166,7 @@ func viewOf(db storage.Reader) (v appView, err error) {
 		if err != nil {
 			return v, err
 		}
-		if job.Function == longMark.Path() && job.State == storage.StateSuccess {
+		if (job.Function == longMark.Path() || job.Function == askMark.Path()) && job.State == storage.StateSuccess {
 			if job, _, err = db.System().Get(job.ID); err != nil { // with its result
 				return v, err
 			}
@@ -171,6 +177,9 @@ func viewOf(db storage.Reader) (v appView, err error) {
 		return v, err
 	}
 	if v.Pauses, err = db.System().Pauses(); err != nil {
+		return v, err
+	}
+	if v.Groups, err = db.System().Groups(storage.GroupFilter{Limit: 1000}); err != nil {
 		return v, err
 	}
 	if v.Limits, err = db.System().PoolLimits(); err != nil {

@@ -146,6 +146,9 @@ func (p *part) round(n int) {
 		p.cancel(name("soon"), soon) // in time, or not
 	}
 	p.chain(name("chain"))
+	p.groups(name)
+	p.schedule(name("save"), 0, saveMark.With, dispatch.WithRetry(flakyRetry))
+	p.schedule(name("ask"), 0, askMark.With, dispatch.WithRetry(flakyRetry))
 }
 
 // batchSize is how many jobs a batch has, and batched the key of one of them.

@@ -23,6 +23,10 @@ const (
 	saidFailed saidKind = "failed" // it has returned an error
 	saidSaw    saidKind = "saw"    // a query has shown a job at its end, or a mark
 	saidSent   saidKind = "sent"   // an action has had its effect on the world outside
+	saidTold   saidKind = "told"   // a watch has told of a job
+	saidSaved  saidKind = "saved"  // an action has saved how far it has come
+	saidFails  saidKind = "fails"  // it is about to fail
+	saidAsked  saidKind = "asked"  // it has a token, the answer, by which it ends
 	saidDone   saidKind = "done"   // it is about to return
 	saidQuit   saidKind = "quit"   // the worker gives up, because the engine does not open
 	saidEnd    saidKind = "end"    // the worker has done all it had to do
@@ -37,6 +41,7 @@ type said struct {
 	Job     storage.JobID `json:"job,omitempty"`     // that the call has made, or that ran
 	Attempt int           `json:"attempt,omitempty"` // of the job
 	Answer  string        `json:"answer,omitempty"`  // or the error's code, or the state that was seen
+	Of      string        `json:"of,omitempty"`      // of a checkpoint: the key that it says
 	At      time.Time     `json:"at"`                // by the worker's wall clock
 	Now     time.Time     `json:"now,omitzero"`      // when the action's attempt began
 	Life    int           `json:"-"`                 // of the workers; the verifier's is their number

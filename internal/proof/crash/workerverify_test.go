@@ -62,18 +62,24 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 			return
 		}
 		actorstest.RunIn(t, dir, opts, func(h *actorstest.Harness) {
-			v := &verifier{remains: r, tally: tally, h: h, opened: h.Now()}
+			v := &verifier{remains: r, tally: tally, h: h, opened: h.Now(), answered: map[storage.JobID][]string{}}
 			// What was acknowledged is there at once, before anything more is run.
 			first := v.views()
 			for id, view := range first {
 				l := v.index(id, &view)
 				l.acknowledged()
 				l.chains()
+				l.groups(false)
+				l.ends()
 			}
 			h.Advance(quietFor)
 			v.resume()
-			h.Advance(time.Second)
-			h.Drain()
+			v.seal()
+			for range 2 { // the second time there are those that have begun by then
+				h.Advance(time.Second)
+				v.answer(&after)
+				h.Drain()
+			}
 			v.journal = append(slices.Clone(r.journal), after.lines...)
 			last := v.views()
 			for id, view := range last {
@@ -85,6 +91,9 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 				l.inLine()
 				l.stopped()
 				l.chains()
+				l.groups(true)
+				l.saves()
+				l.ends()
 				l.ticked()
 				was := first[id]
 				l.stayed(&was)
@@ -101,6 +110,8 @@ type verifier struct {
 	h       *actorstest.Harness
 	opened  time.Time
 	resumed bool // what the workers have left paused
+
+	answered map[storage.JobID][]string // by the verifier, and it was told that the attempt has ended by that
 }
 
 func (v *verifier) views() map[storage.AppID]appView {
@@ -129,6 +140,7 @@ type appLedger struct {
 	acks  map[string]said
 	fails map[string]said
 	saw   []said
+	told  []said
 	sent  map[string][]said
 }
 
@@ -161,6 +173,8 @@ func (v *verifier) index(id storage.AppID, view *appView) *appLedger {
 			l.fails[d.Key] = d
 		case saidSaw:
 			l.saw = append(l.saw, d)
+		case saidTold:
+			l.told = append(l.told, d)
 		case saidSent:
 			l.sent[d.Key] = append(l.sent[d.Key], d)
 		}
@@ -230,6 +244,11 @@ func (l *appLedger) acknowledged() {
 			l.tally.Other("%s: %s has failed with %s, and there are %d jobs and %d marks", l.what, key, failure.Answer, n, m)
 		}
 	}
+	for _, d := range l.told {
+		if job := l.jobs[d.Job]; job == nil || storage.State(d.Answer).Ended() && string(job.State) != d.Answer {
+			l.tally.Lost("%s: a watch has told of job %s, %s, that it is %s, and it is %+v", l.what, d.Job, d.Key, d.Answer, job)
+		}
+	}
 	for _, saw := range l.saw {
 		if saw.Answer == "" {
 			if !slices.ContainsFunc(l.marks[saw.Key], func(m mark) bool { return m.Job == saw.Job }) {
@@ -269,6 +288,8 @@ func (l *appLedger) batch(key string) {
 	switch verb, _ := split(key); {
 	case strings.HasPrefix(verb, "pools"):
 		size = poolsSize
+	case strings.HasPrefix(verb, "group"):
+		size = groupSize
 	case !strings.HasPrefix(verb, "batch"):
 		return
 	}
@@ -426,6 +447,8 @@ func (l *appLedger) job(job *storage.Job) {
 		if marked = 0; len(l.sent[key]) == 0 && job.State == storage.StateSuccess {
 			bad("it has not begun")
 		}
+	case saveMark.Path(), askMark.Path():
+		marked = 0 // see saves and ends
 	case sendMark.Path():
 		marked = 0
 		if len(l.byKey[childOf(key)]) != 1 {
