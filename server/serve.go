@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,11 @@ const (
 // for handlers that ignore their context. logger, which may be nil, is told what
 // net/http has to say of connections.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, drain time.Duration, logger *slog.Logger) error {
+	return serve(ctx, ln, h, nil, drain, logger)
+}
+
+// serve is Serve, or with a config ServeTLS.
+func serve(ctx context.Context, ln net.Listener, h http.Handler, config *tls.Config, drain time.Duration, logger *slog.Logger) error {
 	if logger == nil {
 		logger = slog.Default()
 	}
@@ -33,6 +39,8 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, drain time.Dura
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		TLSConfig:         config,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequestsOfConn},
 		// "OPTIONS *" is answered by the handler like everything else.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
@@ -42,10 +50,16 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, drain time.Dura
 		limited = LimitConns(ln, DefaultMaxConns).(*limitedListener)
 	}
 	srv.ConnState = func(conn net.Conn, state http.ConnState) {
-		limited.note(conn.(*refusingConn).Conn.(*limitedConn), state)
+		limited.note(limitedOf(conn), state)
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(jsonRefusals{limited}) }()
+	go func() {
+		if config != nil {
+			served <- srv.ServeTLS(limited, "", "")
+			return
+		}
+		served <- srv.Serve(jsonRefusals{limited})
+	}()
 	select {
 	case err := <-served:
 		return err // the listener failed; nothing was taken since

@@ -52,7 +52,7 @@ func refuseForeign(dir string) error {
 }
 
 // greet says where the server is and what to try.
-func greet(w io.Writer, addr net.Addr, dir string, autoCreate bool) {
+func greet(w io.Writer, scheme string, addr net.Addr, dir string, autoCreate bool) {
 	host := addr.String()
 	public := false
 	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
@@ -61,18 +61,19 @@ func greet(w io.Writer, addr net.Addr, dir string, autoCreate bool) {
 			host = net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
 		}
 	}
-	fmt.Fprintf(w, "carillon serves the sample app on http://%s, data in %s\n", host, dir)
+	site := scheme + "://" + host
+	fmt.Fprintf(w, "carillon serves the sample app on %s, data in %s\n", site, dir)
 	if public {
 		fmt.Fprintf(w, "Whoever can reach %s can call it: the sample app asks nobody who they are.\n", addr)
 	}
 	create := ""
 	if !autoCreate {
-		create = fmt.Sprintf("\n  carillon apps create demo --server http://%s", host)
+		create = fmt.Sprintf("\n  carillon apps create demo --server %s", site)
 	}
 	fmt.Fprintf(w, `
 Try this in a second terminal; Ctrl-C here stops, and nothing is lost.
 %s
-  call() { curl -sS http://%s/v1/apps/demo/functions/$1 -H 'Content-Type: application/json' -d "$2"; }
+  call() { curl -sS %s/v1/apps/demo/functions/$1 -H 'Content-Type: application/json' -d "$2"; }
   call reminders:set '{"text":"tea is ready","afterMs":5000}'
   call jobs:list '{"state":"pending"}'
   call orders:place '{"sku":"teapot"}'
@@ -80,5 +81,5 @@ Try this in a second terminal; Ctrl-C here stops, and nothing is lost.
   sleep 6; call reminders:list '{}'; call counters:get '{"key":"chimes"}'
   call heartbeat:list '{}'
 
-`, create, host)
+`, create, site)
 }

@@ -253,7 +253,7 @@ func TestServeWarns(t *testing.T) {
 		{net.IPv4(192, 0, 2, 1), true, "http://192.0.2.1:8377"},
 	} {
 		var out bytes.Buffer
-		greet(&out, &net.TCPAddr{IP: tt.ip, Port: 8377}, "data", true)
+		greet(&out, "http", &net.TCPAddr{IP: tt.ip, Port: 8377}, "data", true)
 		if got := strings.Contains(out.String(), "Whoever can reach"); got != tt.warns {
 			t.Errorf("%v: warns %v", tt.ip, got)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -32,6 +33,8 @@ type serving struct {
 
 	rate    int
 	proxies []netip.Prefix
+
+	cert, key string // files; "": without TLS
 }
 
 // serverFlags declares the flags that demo and serve have.
@@ -59,7 +62,12 @@ func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		return nil
 	})
+	flags.StringVar(&s.cert, "tls-cert", "", "`FILE` of the certificate, or chain of them, in PEM, to serve https; it is read again when it changes")
+	flags.StringVar(&s.key, "tls-key", "", "`FILE` of the certificate's key, in PEM")
 	return func(ctx context.Context, std stdio) error {
+		if (s.cert == "") != (s.key == "") {
+			return usageError{errors.New("--tls-cert and --tls-key go together")}
+		}
 		if s.rate < 0 {
 			return usageError{fmt.Errorf("--rate is %d, want 0 or more", s.rate)}
 		}
@@ -82,6 +90,18 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
+	listen := server.Serve
+	scheme := "http"
+	if s.cert != "" {
+		config, err := server.TLSFiles(s.cert, s.key, logger)
+		if err != nil {
+			return err
+		}
+		scheme = "https"
+		listen = func(ctx context.Context, ln net.Listener, h http.Handler, drain time.Duration, logger *slog.Logger) error {
+			return server.ServeTLS(ctx, ln, h, config, drain, logger)
+		}
+	}
 	// The address first: if it is taken, no job may have run.
 	ln, err := net.Listen("tcp", *s.listen)
 	if err != nil {
@@ -110,12 +130,12 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 	limit, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	forget := context.AfterFunc(ctx, func() { time.AfterFunc(*s.drain, cancel) })
-	greet(std.out, ln.Addr(), *s.dir, s.autoCreate)
+	greet(std.out, scheme, ln.Addr(), *s.dir, s.autoCreate)
 	if err = s.greetOperators(std.out, eng, open); err == nil {
 		handler := server.New(eng, server.Options{
 			Operator: operatorGate(server.Tokens(eng), s.token, open), Logger: logger, RequestsPerSecond: s.rate, TrustedProxies: s.proxies,
 		})
-		err = server.Serve(ctx, ln, handler, *s.drain, logger)
+		err = listen(ctx, ln, handler, *s.drain, logger)
 	} else {
 		err = errors.Join(err, ln.Close())
 	}

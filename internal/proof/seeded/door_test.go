@@ -223,6 +223,40 @@ var doorFaults = []seededFault{
 		edits: []edit{{"server/function.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
 	},
 	{
+		name: "certificate-stays", what: "a new certificate is used after a restart only",
+		pkg: "server", tests: "TestACertificateFollowsItsFiles",
+		edits: []edit{{"server/tls.go", `stamps != f.seen {`, `stamps != f.seen && !FAULT {`}},
+	},
+	{
+		name: "bad-certificate-taken", what: "files that are no pair take the certificate away",
+		pkg: "server", tests: "TestACertificateFollowsItsFiles",
+		edits: []edit{{"server/tls.go", `LoadX509KeyPair(f.cert, f.key); err != nil {`, `LoadX509KeyPair(f.cert, f.key); err != nil {
+				if FAULT {
+					f.pair = &tls.Certificate{Leaf: &x509.Certificate{SerialNumber: new(big.Int)}}
+				}`}, {"server/tls.go", `	"crypto/tls"
+`, `	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+`}},
+	},
+	{
+		name: "certificate-error-repeated", what: "a bad certificate fills the log",
+		pkg: "server", tests: "TestACertificateFollowsItsFiles",
+		edits: []edit{{"server/tls.go", `			f.seen = stamps
+			if pair`, `			if !FAULT {
+				f.seen = stamps
+			}
+			if pair`}},
+	},
+	{
+		name: "tls-idle-unseen", what: "idle connections with TLS make no room for new ones",
+		pkg: "server", tests: "TestServeTLS",
+		edits: []edit{{"server/serve.go", `		limited.note(limitedOf(conn), state)`, `		if _, ok := conn.(*tls.Conn); ok && FAULT {
+			return
+		}
+		limited.note(limitedOf(conn), state)`}},
+	},
+	{
 		name: "under-way-goes-on", what: "what a revoked operator has under way goes on",
 		pkg: "server", tests: "TestRevocationEndsWhatIsUnderWay",
 		edits: []edit{{"server/recheck.go", `cancel(&revoked{err})`, `if FAULT {
