@@ -74,6 +74,7 @@ func (a *app) clone() *app {
 	for _, j := range a.jobs {
 		was := *j
 		was.run, was.was, was.addedBy, was.canceledBy, was.mayStart, was.endedAt = nil, nil, nil, nil, false, time.Time{}
+		was.shown, was.tells, was.gone = durable{}, nil, false
 		kept.jobs = append(kept.jobs, &was)
 	}
 	return kept

@@ -141,6 +141,9 @@ func (m *model) expiredFirst(a *app, r *run, at time.Time) {
 func (m *model) expired(a *app, j *job, at time.Time) {
 	j.mayHold = j.state == storage.StatePending && m.mayBeHeld(j, at)
 	j.state, j.changedAt, j.endedAt = storage.StateExpired, at, time.Time{}
+	if j.shown.state != "" {
+		j.tell(time.Time{}) // it may have expired before
+	}
 	m.over(a, j, at)
 }
 

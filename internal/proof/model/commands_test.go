@@ -34,6 +34,7 @@ type line struct {
 	done    time.Time
 	at      time.Time // when it was done what it says: at its end, if it has waited for the turn
 	id      func(alias string) storage.JobID
+	asked   *asked // whose token the command has; nil: of none
 }
 
 // app is the app that the command is about.
@@ -76,6 +77,10 @@ func commands() []command {
 		{word: "limits", draws: 1, make: (*generator).limits, before: beforeLimits, after: afterOpening},
 		{word: "starts", draws: 2, make: (*generator).starts, before: beforeStarts, after: afterOpening},
 		{word: "turn-wait", draws: 4, make: (*generator).turnWait, before: beforeTurnWait, after: afterOpening},
+		{word: "complete", draws: 3, make: (*generator).sayOutside, before: beforeSayOutside},
+		{word: "complete-large", draws: 1, make: (*generator).sayOutside, before: beforeSayOutside},
+		{word: "fail-outside", draws: 2, make: (*generator).sayOutside, before: beforeSayOutside},
+		{word: "fail-for-good", draws: 1, make: (*generator).sayOutside, before: beforeSayOutside},
 		{word: "unwatch", draws: 2, make: (*generator).unwatch},
 		{word: "rewatch", make: (*generator).unwatch},
 		{word: "cron", draws: 2, make: (*generator).cron, before: beforeCron},
@@ -305,7 +310,7 @@ func beforeRetry(m *model, l *line) {
 	case j != nil && most >= modelMaxJobs && code == dispatch.CodeResourceExhausted:
 	case j != nil && least < modelMaxJobs && l.printed == "":
 		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0
-		j.due, j.changedAt, j.readyAt = m.wall(l.at), l.at, l.at
+		j.due, j.changedAt, j.readyAt, j.token = m.wall(l.at), l.at, l.at, ""
 	default:
 		m.found("other", "%s: %q (failed: %v), dead %v, %d to %d jobs", l.text, l.printed, failed, j != nil, least, most)
 	}

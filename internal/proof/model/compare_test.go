@@ -65,6 +65,7 @@ func (m *model) compare(a *app, now time.Time) {
 	m.compareResults(a)
 	m.compareTriggers(a, now)
 	m.comparePauses(a)
+	m.compareOutside(a, now)
 	for _, j := range a.jobs {
 		if j.state != storage.StatePending || j.due.After(m.wall(now)) {
 			continue
@@ -156,13 +157,18 @@ func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 		return // it waits for no instant
 	}
 	var due time.Time
+	var first *job
 	for _, j := range a.jobs {
 		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || m.leaves(a, j)) {
 			continue // it waits for something else than an instant
 		}
 		waits := j.state == storage.StatePending || i.Asleep && !j.state.Ended() && j.state != storage.StateHeld || j.state == storage.StateHeld && !j.notAfter.IsZero()
-		if at := j.wakesAt(); waits && (due.IsZero() || at.Before(due)) {
-			due = at
+		at := j.wakesAt()
+		if at.Before(j.due) || j.state == storage.StateHeld {
+			waits = waits && (i.Asleep || !m.doubted.After(now)) // nothing expires while the wall is in doubt
+		}
+		if waits && (due.IsZero() || at.Before(due)) {
+			due, first = at, j
 		}
 	}
 	if i.Asleep {
@@ -182,7 +188,7 @@ func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 		return
 	}
 	if i.AlarmAt.IsZero() || i.AlarmAt.After(due) {
-		m.found("other", "app %s has its alarm at %s, its first job is due %s", a.id, i.AlarmAt.Format(stamp), due.Format(stamp))
+		m.found("other", "app %s has its alarm at %s, its first job, %s (%s), is due %s", a.id, i.AlarmAt.Format(stamp), first.id, first.name, due.Format(stamp))
 	}
 }
 

@@ -19,6 +19,7 @@ func (m *model) follow(seen []event, now time.Time) {
 		seen = slices.Delete(seen, i, i+1)
 		m.rest = seen
 		m.pass(h.at, true)
+		m.timesOut(h.at)
 		m.happened(h)
 		m.tell(h.at)
 		m.refresh(h.at)
@@ -28,6 +29,7 @@ func (m *model) follow(seen []event, now time.Time) {
 		return
 	}
 	m.pass(now, false)
+	m.timesOut(now)
 	m.refresh(now)
 }
 
@@ -57,6 +59,10 @@ func (m *model) happened(h event) {
 		m.started(a, h)
 	case "ran":
 		m.mutated(a, h)
+	case "asked":
+		if !h.run.over {
+			h.run.token = h.answers[0]
+		}
 	case "doing":
 		m.begun = append(m.begun, h)
 	case "did":
@@ -151,6 +157,8 @@ func (m *model) startedJob(a *app, j *job, h event) {
 		m.found("doubled", "job %s (%s) had succeeded and began again", j.id, j.name)
 	case j.state != storage.StatePending:
 		m.found("other", "job %s (%s) was %s and began", j.id, j.name, j.state)
+	case j.outside != nil:
+		m.found("doubled", "job %s (%s) is pending outside and began again", j.id, j.name)
 	case j.attempts+1 != r.job.Attempt:
 		m.found("other", "job %s (%s) began attempt %d after %d", j.id, j.name, r.job.Attempt, j.attempts)
 	}
@@ -200,7 +208,7 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 	if j.order.Pool != "" && !lane.free || m.keyBusy(a, j) || a.waitsForResume(j) || !known || m.tooLate(j, at) {
 		return 0, false
 	}
-	if !a.free || j.crashes >= 2 || m.leaves(a, j) || j.trigger != "" && !m.alone(a, j) {
+	if j.outside != nil || !a.free || j.crashes >= 2 || m.leaves(a, j) || j.trigger != "" && !m.alone(a, j) {
 		return 0, false
 	}
 	could := at.Add(-m.wall(at).Sub(j.due)) // when it came to be due
@@ -384,6 +392,25 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 		}
 		return now.State == storage.StateSuccess && now.Attempts == attempt
 	}
+	if j.said != nil {
+		m.endOutside(a, j, *j.said, at)
+		a.end(true)
+		return
+	}
+	if isPending(e.run, e.err) {
+		c.durable = func() bool {
+			now := m.seen[a.id].of(j)
+			return now.Attempts >= attempt && (len(now.History) <= history || !now.History[history].Interrupted)
+		}
+		m.leave(a, j, e.run, at)
+		a.end(true)
+		return
+	}
+	defer func() {
+		if j.token = e.run.token; !j.state.Ended() {
+			j.token = ""
+		}
+	}()
 	if e.err == nil {
 		m.succeed(a, j, at, e.answers)
 		// A wrong order of what happened at one moment is found out here, not at the end
@@ -401,9 +428,11 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 	a.end(true)
 }
 
-func (m *model) succeed(a *app, j *job, at time.Time, answers []string) {
+func (m *model) succeed(a *app, j *job, at time.Time, answers []string, said ...string) {
 	a.touch(j)
-	j.returned(answers)
+	if j.returned(answers); len(said) > 0 {
+		j.result = said[0]
+	}
 	j.state, j.code, j.attempts, j.changedAt, j.endedAt = storage.StateSuccess, "", j.attempts+1, at, m.wall(at)
 	m.over(a, j, at)
 }
@@ -540,6 +569,9 @@ func (m *model) opened(at time.Time) {
 		}
 		a.holder, a.unsettled, a.held = nil, nil, false
 		a.window = nil
+		if at.Sub(m.steppedAt) <= modelSpan {
+			a.starts = nil // by the wall that is logged by, they may be further ago
+		}
 	}
 	for _, id := range modelApps {
 		m.apps[id].release(at, m.lacks != m.released)
@@ -598,13 +630,18 @@ func (m *model) interrupted(a *app, at time.Time) {
 		switch {
 		case cutOff && !began && j.due.After(latest.Add(ahead)):
 			m.found("other", "app %s: job %s (%s) has an attempt that was cut off, and cannot have been claimed", a.id, j.id, j.name)
-		case !cutOff && began:
+		case !cutOff && began && j.said == nil:
 			m.found("other", "app %s: job %s (%s) was running, and the attempt is not counted", a.id, j.id, j.name)
 		}
 		if j.run != nil {
 			j.run.end(at)
-			j.run = nil
 		}
+		if began && j.said != nil && !cutOff {
+			m.endOutside(a, j, *j.said, at)
+			j.endedAt, j.run, j.mayStart, j.was = time.Time{}, nil, false, nil
+			continue
+		}
+		j.run, j.said = nil, nil
 		j.state, j.readyAt, j.mayStart, j.was = storage.StatePending, at, false, nil
 		if !cutOff {
 			continue

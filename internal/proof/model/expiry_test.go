@@ -30,7 +30,7 @@ func (o *order) last(wall time.Time) time.Time {
 
 // tooLate says whether the job waits and may have expired.
 func (m *model) tooLate(j *job, at time.Time) bool {
-	return (j.state == storage.StatePending || j.state == storage.StateHeld) && !j.notAfter.IsZero() && m.wall(at).After(j.notAfter)
+	return (j.state == storage.StatePending || j.state == storage.StateHeld) && !j.notAfter.IsZero() && m.wall(at).After(j.notAfter) && j.outside == nil
 }
 
 // expires notes which of the jobs that are too late have expired: all, unless something has
@@ -57,6 +57,9 @@ func (m *model) doubt(at time.Time, by time.Duration) {
 
 // wakesAt is when the job's app has something to do for it.
 func (j *job) wakesAt() time.Time {
+	if j.outside != nil {
+		return j.due
+	}
 	if last := j.notAfter.Add(time.Millisecond); !j.notAfter.IsZero() && (j.state == storage.StateHeld || last.Before(j.due)) {
 		return last
 	}

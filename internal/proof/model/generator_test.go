@@ -101,6 +101,7 @@ func drawOrder(t *rapid.T, depth int) order {
 	o.drawLast(t)
 	o.Do = drawProgram(t, o.Acts, depth)
 	o.drawFill(t)
+	o.drawPending(t)
 	o.Then = drawThen(t, depth)
 	return o
 }
@@ -130,6 +131,7 @@ func drawStep(t *rapid.T) step {
 type generator struct {
 	m      *model
 	player *actorstest.Player
+	tokens func(storage.AppID, storage.JobID) []*asked
 	names  int  // given so far
 	steps  bool // of the wall may be any
 }

@@ -19,6 +19,8 @@ func (x *history) perform(l *line) string {
 	case "starts":
 		x.starts(l)
 		return ""
+	case "complete", "complete-large", "fail-outside", "fail-for-good":
+		return x.sayOutside(l)
 	case "unwatch", "rewatch":
 		x.unwatch(l)
 		return ""
@@ -80,7 +82,7 @@ func beforeRelease(m *model, l *line) {
 
 // mayBeHeld says whether the pending job is one that the engine holds by now.
 func (m *model) mayBeHeld(j *job, at time.Time) bool {
-	return j.state == storage.StatePending && j.path == m.lacks && !j.due.After(m.wall(at))
+	return j.state == storage.StatePending && j.outside == nil && j.path == m.lacks && !j.due.After(m.wall(at))
 }
 
 // holds notes which of the jobs that may be held are. That the others could not have

@@ -253,6 +253,7 @@ func (m *model) canceled(a *app, j *job, found storage.State, by *run, at time.T
 	if by != nil && !by.acts && !by.wall.IsZero() {
 		j.endedAt = by.wall
 	}
+	j.canceledOutside()
 	if found == storage.StateRunning {
 		j.attempts++
 	}

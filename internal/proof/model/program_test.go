@@ -22,8 +22,9 @@ type program struct {
 	Takes string `json:"takes,omitempty"` // time that passes before it does anything
 	Deaf  bool   `json:"deaf,omitempty"`  // it does not look at its context meanwhile
 	Does  []op   `json:"does,omitempty"`
-	Ends  string `json:"ends,omitempty"`  // error, permanent, panic or goexit; "" is well
+	Ends  string `json:"ends,omitempty"`  // error, permanent, panic, goexit or pending; "" is well
 	Until int    `json:"until,omitempty"` // only the attempts up to this one end so; 0: all
+	Pends string `json:"pends,omitempty"` // an action's: it asks for a token, and how long the end may take
 	Fills int    `json:"fills,omitempty"` // how many bytes more it returns than what it was answered
 }
 
@@ -91,6 +92,8 @@ func (p *program) end(attempt int) error {
 		return dispatch.Errorf(dispatch.CodeUnavailable, "told to fail")
 	case "permanent":
 		return dispatch.Permanent(dispatch.Errorf(dispatch.CodeFailedPrecondition, "told to fail for good"))
+	case "pending":
+		return dispatch.ErrPending
 	case "panic":
 		return errPanic
 	case "goexit":
@@ -153,12 +156,12 @@ const hasteTakes = 1307 * time.Millisecond
 
 // event is something that a handler noted in the journal.
 type event struct {
-	what    string // open, start, doing, did, ran or end
+	what    string // open, start, asked, doing, did, ran or end
 	at      time.Time
 	wall    time.Time
 	run     *run
 	op      *op      // of doing and did: what an action does in a transaction of its own
-	answers []string // of did: one; of ran: of each op
+	answers []string // of did: one; of ran: of each op; of asked: the token
 	err     error    // of ran and end
 }
 
@@ -184,6 +187,7 @@ type run struct {
 	refused bool // the model's: something that it asked for was, since it had waited too long
 	overAt  time.Time
 	toldAt  time.Time // the model's: when a Delete of its app told it to stop
+	token   string    // the model's: with which its attempt ends from outside
 	pool    string    // the model's: the lane of its job
 	key     string    // and its unique key
 	freed   time.Time // the model's: when its slot, or its turn, is given back at the latest
@@ -201,6 +205,8 @@ type journal struct {
 	mu   sync.Mutex
 	wall func() time.Time
 	seen []event
+
+	asked []*asked
 }
 
 func (j *journal) note(h event) {
@@ -467,6 +473,7 @@ func tickProgram(tick dispatch.Tick, job dispatch.JobRun) program {
 // act carries a program out in an action: each op is a transaction of its own.
 func act(ctx *dispatch.ActionCtx, j *journal, r *run) ([]string, error) {
 	p := r.prog
+	ask(ctx, j, r)
 	if err := pause(ctx, span(p.Takes), p.Deaf); err != nil {
 		return nil, err
 	}

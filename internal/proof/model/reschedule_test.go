@@ -37,11 +37,15 @@ func beforeReschedule(m *model, l *line) {
 	case j == nil:
 		m.found("other", "%s: %s, and there is no such job", l.text, l.printed)
 	case j.trigger != "": // its tick may be another one by now
-	case changed && !j.state.Ended() && (j.state == storage.State(was) || was == string(storage.StateHeld) && m.mayBeHeld(j, l.at)) && j.state != storage.StateRunning:
+	case changed && j.outside == nil && !j.state.Ended() && (j.state == storage.State(was) || was == string(storage.StateHeld) && m.mayBeHeld(j, l.at)) && j.state != storage.StateRunning:
 		if was == string(storage.StateHeld) {
 			m.heldFirst(j, l.at)
 		}
 		m.moved(j, l)
+	case j.outside != nil && j.state == storage.StatePending:
+		if late != string(storage.StateRunning) {
+			m.found("other", "%s: %q (%s), and it is pending outside", l.text, l.printed, code)
+		}
 	case isLate && (j.state == storage.State(late) || expired && storage.State(late) == storage.StateExpired):
 	case code == dispatch.CodeInvalidArgument && !j.notAfter.IsZero(): // it would be due behind its last instant
 	case isLate && late == string(storage.StateRunning) && j.state == storage.StatePending && !j.due.After(m.wall(l.at)): // it was on its way to its handler

@@ -66,6 +66,7 @@ type model struct {
 	heldTicks       int
 	told            int // events of which the model knew that they come, and when
 	begunAnew       int // watches
+	outside         int // attempts that ended from outside, or timed out
 }
 
 // finding is something that is wrong.
@@ -148,6 +149,9 @@ type job struct {
 	told       *told                    // what it must be told, if it follows another
 	widowed    bool                     // its end has no follow-up
 	result     string                   // of a success, as JSON; "" if that is not known
+	outside    *pendingOutside          // its attempt goes on outside; nil: none does
+	said       *said                    // how the attempt that runs was said to end; nil: it was not
+	token      string                   // of its last attempt, if it has ended
 	shown      durable                  // what those who watch were told last
 	tells      []tell                   // what they must be told of this command; replaced as a whole
 	gone       bool                     // its record was taken away, and they were told

@@ -189,7 +189,7 @@ func (w *watch) early(id storage.AppID, now *sight) {
 			continue
 		}
 		job, ok := now.jobs[h.run.job.ID]
-		if ok && nameOf(&job) == h.run.prog.Name && job.Attempts == 1 && len(job.History) == 0 && h.wall.Before(job.Due) {
+		if ok && nameOf(&job) == h.run.prog.Name && job.Attempts == 1 && len(job.History) == 0 && !job.PendingOutside() && h.wall.Before(job.Due) {
 			w.x.m.found("early", "job %s (%s) is due %s and began at %s", job.ID, h.run.prog.Name, job.Due.Format(stamp), h.wall.Format(stamp))
 		}
 	}

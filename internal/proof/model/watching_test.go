@@ -320,10 +320,11 @@ type durable struct {
 	priority          int
 	attempts, history int
 	moves             int
+	outside           bool
 }
 
 func (j *job) durable() durable {
-	return durable{lasting(j.state), j.due, j.scheduledFor, j.order.Priority, j.attempts, j.history, j.moves}
+	return durable{lasting(j.state), j.due, j.scheduledFor, j.order.Priority, j.attempts, j.history, j.moves, j.outside != nil}
 }
 
 // kindOf is what those who watch are told of the change.
@@ -337,7 +338,7 @@ func kindOf(was, is durable) actors.EventKind {
 			return actors.EventScheduled
 		case was.state == storage.StateHeld:
 			return actors.EventReleased
-		case was.state == storage.StateFailed, was.attempts != is.attempts:
+		case was.state == storage.StateFailed, was.outside && !is.outside, was.attempts != is.attempts && !is.outside:
 			return actors.EventRetried
 		}
 		return actors.EventRescheduled
@@ -379,6 +380,9 @@ func (m *model) tell(at time.Time) {
 // tell is that of one job.
 func (j *job) tell(at time.Time) {
 	if is := j.durable(); is != j.shown {
+		if j.shown.state == "" && j.told != nil && j.told.state == storage.StateExpired {
+			at = time.Time{} // as the end of which it is told
+		}
 		j.tells = append(slices.Clip(j.tells), tell{kindOf(j.shown, is), at, j.shown, is})
 		j.shown = is
 	}

@@ -89,4 +89,19 @@ var followFaults = []seededFault{
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
 		edits: []edit{{"actors/feed.go", `k.at.Compare(w.after) > 0 {`, `k.at.Compare(w.after) > 0 || FAULT && k.at == w.after {`}},
 	},
+	{
+		name: "outside-answer-counts", what: "an end that comes before the handler has returned counts as an attempt",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/outside.go", `	job.outside = &outside{token: bytes.Clone(token), answer: &answer}
+`, `	job.outside = &outside{token: bytes.Clone(token), answer: &answer}
+	if FAULT {
+		job.Attempts++
+	}
+`}},
+	},
+	{
+		name: "outside-due-forgotten", what: "a job that has ended outside is due when its attempt would have timed out",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/outside.go", `o != nil && !o.due.IsZero() {`, `o != nil && !o.due.IsZero() && !FAULT {`}},
+	},
 }
