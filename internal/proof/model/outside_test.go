@@ -223,7 +223,7 @@ func (m *model) timesOut(at time.Time) {
 			}
 			e := now.History[j.history]
 			ended, known := at.Add(e.EndedAt.Sub(m.wall(at))), true
-			if ended.After(at) && !m.wall(at).Before(j.due) { // it bears an instant that the wall has shown before
+			if m.peak.Add(modelBridged).After(e.EndedAt) && !m.wall(at).Before(j.due) { // it bears an instant that the wall has shown before
 				known = false
 				if ended = at.Add(j.due.Sub(m.wall(at))); ended.Before(m.steppedAt.Add(modelCheck)) {
 					ended = at
