@@ -103,6 +103,7 @@ func (m *model) over(a *app, j *job, at time.Time) {
 	f.id = seen.all[i].ID
 	f.scheduledFor = seen.all[i].ScheduledFor.UTC()
 	f.due = f.scheduledFor
+	m.cutOff(a, f)
 	a.add(f)
 }
 
