@@ -3,6 +3,7 @@ package dispatch
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -112,7 +113,7 @@ func (q *QueryRef[A, R]) Path() string { return q.info.Path }
 func (q *QueryRef[A, R]) Handle(reg *Registry, handler func(*QueryCtx, A) (R, error)) {
 	checkHandler(q.info, handler == nil)
 	args := newDecoder[A](q.info)
-	reg.add(&Function{Info: q.info, args: args, query: func(ctx *QueryCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
+	reg.add(&Function{Info: q.info, args: args, returns: reflect.TypeFor[R](), query: func(ctx *QueryCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
 		return handle(args, handler, ctx, raw, limits)
 	}})
 }
@@ -153,7 +154,7 @@ func (m *MutationRef[A, R]) Path() string { return m.info.Path }
 func (m *MutationRef[A, R]) Handle(reg *Registry, handler func(*MutationCtx, A) (R, error)) {
 	checkHandler(m.info, handler == nil)
 	args := newDecoder[A](m.info)
-	reg.add(&Function{Info: m.info, args: args, mutation: func(ctx *MutationCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
+	reg.add(&Function{Info: m.info, args: args, returns: reflect.TypeFor[R](), mutation: func(ctx *MutationCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
 		return handle(args, handler, ctx, raw, limits)
 	}})
 }
@@ -199,7 +200,7 @@ func (a *ActionRef[A, R]) Path() string { return a.info.Path }
 func (a *ActionRef[A, R]) Handle(reg *Registry, handler func(*ActionCtx, A) (R, error)) {
 	checkHandler(a.info, handler == nil)
 	args := newDecoder[A](a.info)
-	reg.add(&Function{Info: a.info, args: args, result: fitsResult[R], action: func(ctx *ActionCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
+	reg.add(&Function{Info: a.info, args: args, returns: reflect.TypeFor[R](), result: fitsResult[R], action: func(ctx *ActionCtx, raw json.RawMessage, limits Limits) (json.RawMessage, error) {
 		return handle(args, handler, ctx, raw, limits)
 	}})
 }

@@ -34,8 +34,9 @@ type Info struct {
 // Function is a declared function with its handler. For engines.
 type Function struct {
 	Info
-	args   argsType
-	result func(json.RawMessage) error // of an action: why the JSON does not fit
+	args    argsType
+	returns reflect.Type
+	result  func(json.RawMessage) error // of an action: why the JSON does not fit
 
 	// Invariant: exactly the one that Kind says is set.
 	query    func(*QueryCtx, json.RawMessage, Limits) (json.RawMessage, error)

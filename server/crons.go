@@ -120,18 +120,21 @@ type CronSlot struct {
 	At      time.Time           `json:"at"`
 }
 
-// cronOf is the trigger in JSON, without its slots.
-func cronOf(info *dispatch.CronInfo) *Cron {
-	retry := info.Policy
+func retryOf(p dispatch.RetryPolicy) CronRetry {
 	backoff := backoffExponential
-	if retry.Backoff == dispatch.Linear {
+	if p.Backoff == dispatch.Linear {
 		backoff = backoffLinear
 	}
+	return CronRetry{p.MaxAttempts, backoff, p.Base.Milliseconds(), p.Max.Milliseconds(), p.Jitter}
+}
+
+// cronOf is the trigger in JSON, without its slots.
+func cronOf(info *dispatch.CronInfo) *Cron {
 	c := &Cron{
 		Name: info.Name, Spec: info.Spec, Zone: info.Zone, Function: info.Function, Args: info.Args, Overlap: info.Overlap,
 		CatchUp:  CronCatchUp{info.CatchUp.Mode, info.CatchUp.Limit, info.CatchUp.Window.Milliseconds()},
 		JitterMs: info.Jitter.Milliseconds(),
-		Retry:    CronRetry{retry.MaxAttempts, backoff, retry.Base.Milliseconds(), retry.Max.Milliseconds(), retry.Jitter},
+		Retry:    retryOf(info.Policy),
 		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, HeldJob: string(info.HeldJob), Description: info.Description,
 		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
 		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: info.As,

@@ -38,7 +38,10 @@ func (h *handler) routes() []route {
 	return routes
 }
 
-const functionPattern = "/v1/apps/{app}/functions/{function...}"
+const (
+	functionsPattern = "/v1/apps/{app}/functions"
+	functionPattern  = functionsPattern + "/{function...}"
+)
 
 // operatorRoutes is who may do what.
 func (h *handler) operatorRoutes() []route {
@@ -106,6 +109,7 @@ func (h *handler) operatorRoutes() []route {
 		{method: post, pattern: pauses, scopes: write, do: existing(h.pause)},
 		{method: remove, pattern: pauses, scopes: write, do: existing(h.resume)},
 
+		{method: get, pattern: functionsPattern, scopes: read, do: h.listFunctions},
 		{method: get, pattern: "/v1/stuck", scopes: read, do: h.listStuck}, // of the operator's apps
 		{method: get, pattern: "/v1/clock", scopes: read, do: h.showClock},
 		{method: post, pattern: "/v1/clock/accept", scopes: admin, whole: true, do: h.acceptClock},
@@ -136,7 +140,9 @@ func (h *handler) routeAll(routes []route) {
 		h.doors[h.opts.BasePath+pattern] = operatorDoor
 		h.handle(pattern, h.guarded(methods, strings.Join(slices.Sorted(maps.Keys(methods)), ", ")))
 	}
-	h.handle("/v1/apps/{app}/functions", http.HandlerFunc(h.noRoute)) // not redirected to one with a slash
+	if operators[functionsPattern] == nil {
+		h.handle(functionsPattern, http.HandlerFunc(h.noRoute)) // not redirected to one with a slash
+	}
 	h.mux.HandleFunc("/", h.noRoute)
 }
 
