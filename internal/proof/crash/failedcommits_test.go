@@ -60,6 +60,7 @@ type failLife struct {
 	engines int // opened so far
 	broken  bool
 	jobs    map[storage.JobID]*failJob
+	groups  []failGroup
 }
 
 // failJob is what is known of a job.
@@ -140,7 +141,7 @@ func TestG6_FailedCommits(t *testing.T) {
 	}
 	t.Logf("%d lives: %v", lives, seen)
 	for _, what := range []string{
-		"acknowledged", "not acknowledged", "canceled", "cancel lost", "retried", "interrupted", "killed", "restarted", "at most once", "mutation",
+		"acknowledged", "not acknowledged", "canceled", "cancel lost", "retried", "interrupted", "killed", "restarted", "at most once", "mutation", "group",
 	} {
 		if seen[what] == 0 && lives >= 20 {
 			tally.Other("it never came about that something was, or is, %s", what)
@@ -160,7 +161,10 @@ func failLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) {
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		l.h = h
 		mortal := seed%2 == 1
-		for range failSteps {
+		for n := range failSteps {
+			if n%16 == 8 {
+				l.group()
+			}
 			if l.step(mortal); l.over() {
 				break
 			}
@@ -177,6 +181,7 @@ func failLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) {
 func (l *failLife) functions() *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	l.handleChains(reg)
+	l.handleGroups(reg)
 	failAct.Handle(reg, func(ctx *dispatch.ActionCtx, task failTask) (dispatch.None, error) {
 		defer l.begin(ctx.Job)()
 		select {
@@ -446,7 +451,7 @@ func (l *failLife) check() {
 	for _, e := range effects {
 		took[e.Job]++
 	}
-	told := l.told()
+	told, overs := l.told(), l.overs()
 	stored := map[storage.JobID]storage.Job{}
 	for _, job := range l.h.Jobs(failApp) {
 		stored[job.ID] = job
@@ -460,6 +465,9 @@ func (l *failLife) check() {
 		if job, ok := stored[id]; ok {
 			l.checkChain(known, &job, told[id])
 		}
+	}
+	for i := range l.groups {
+		l.checkGroup(&l.groups[i], stored, overs[l.groups[i].Members[0]])
 	}
 	if i.Claimed+i.Ready+i.Running+i.Leaving+i.Stuck > 0 || !i.Asleep {
 		l.found(l.tally.Leaked, "at the end there is %+v", i)
