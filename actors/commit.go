@@ -45,6 +45,9 @@ func (s *scheduler) commitRuns(tx *storage.Tx, cancelings []*run, runs runChange
 	if err := s.windBorn(tx); err != nil {
 		s.eng.opts.Logger.Error("declared triggers", "app", s.id, "err", err)
 	}
+	if err := s.alertDead(tx); err != nil {
+		s.eng.opts.Logger.Error("scheduling the alert of a dead job", "app", s.id, "err", err)
+	}
 	if len(tx.CanceledTicks()) > 0 {
 		s.lookAgain() // the next one may have waited for it
 	}

@@ -308,7 +308,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 		ref.app.runs.lost = lost
 		delete(d.lost, id)
 	}
-	ref.app.planner = newPlanner(id, store.Epoch(), ref.app.runs, d.eng.opts.Functions, d.eng.opts.Logger)
+	ref.app.planner = newPlanner(id, store.Epoch(), ref.app.runs, d.eng)
 	ref.app.crons = ref.app.newCrons
 	// Readers do not wait for the SchedulerActor.
 	store.SetMaxJobs(ref.app.limits.MaxJobs)

@@ -45,6 +45,7 @@ type Engine struct {
 	progressed func(storage.AppID, *storage.Job, storage.Progress)
 
 	hooks    hooks
+	alerts   *alerts
 	waiters  waiters
 	feeds    feeds
 	overdues overdues
@@ -89,6 +90,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.handlers = &handlers{eng: e}
 	e.progressed = e.feeds.progressed
 	e.hooks = hooks{opts.Functions.DeadHooks(), opts.Functions.StuckHooks()}
+	e.alerts = e.newAlerts()
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
 	e.sharedPools = newSharedPools(e.pools, clock, func(app *appState, at storage.Lane) { e.sys.tell(app.scheduler, &poolGiven{at}) })
 	e.sharedPools.remember(store.Starts, opts.Logger)
@@ -123,7 +125,7 @@ func (o *Options) check() (plans []storage.Trigger, err error) {
 	errs := []error{o.validate(), o.storage().Check(), o.checkPools()}
 	if o.Functions != nil {
 		plans, err = o.planner().CheckTriggers(o.Crons)
-		errs = append(errs, o.Functions.Check(), err)
+		errs = append(errs, o.Functions.Check(), err, o.checkAlerts())
 	}
 	return plans, errors.Join(errs...)
 }

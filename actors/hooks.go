@@ -34,6 +34,7 @@ func (app *appState) tellDead(tx *storage.Tx) {
 
 // tellStuck tells the hooks of the stuck handler.
 func (e *Engine) tellStuck(s *StuckHandler) {
+	e.alertStuck(s)
 	if len(e.hooks.stuck) == 0 {
 		return
 	}

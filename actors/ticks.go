@@ -34,6 +34,8 @@ type planner struct {
 	runs  *runs  // the app's
 	log   *slog.Logger
 
+	alerts *alerts // of missed slots
+
 	functions *dispatch.Registry
 
 	watched  atomic.Bool // one of the triggers can become overdue, or could
@@ -57,8 +59,8 @@ type compiled struct {
 	asked, next time.Time // the latest answer of nextOf: each tick asks twice
 }
 
-func newPlanner(app storage.AppID, epoch uint64, runs *runs, functions *dispatch.Registry, log *slog.Logger) *planner {
-	return &planner{app: app, epoch: epoch, runs: runs, functions: functions, log: log}
+func newPlanner(app storage.AppID, epoch uint64, runs *runs, eng *Engine) *planner {
+	return &planner{app: app, epoch: epoch, runs: runs, functions: eng.opts.Functions, log: eng.opts.Logger, alerts: eng.alerts}
 }
 
 // forget drops what is in memory of a trigger that is deleted.
@@ -353,6 +355,11 @@ func (p *planner) apply(w storage.JobWriter, c *ticks.Case, d *ticks.Decision, n
 		}
 		if err == nil {
 			err = p.skip(w, t, s.From, s.To, s.Reason, now)
+		}
+		if err == nil && d.Lost {
+			err = p.alerts.schedule(w, dispatch.Alert{
+				Kind: dispatch.AlertMissed, App: p.app, At: now, Function: t.Function, Message: s.Reason, Trigger: t.Name, From: s.From.UTC(), To: s.To.UTC(),
+			})
 		}
 	}
 	for _, at := range d.Late {

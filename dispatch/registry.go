@@ -76,6 +76,7 @@ type Registry struct {
 	around    []Middleware         // the outermost first
 	dead      []DeadHook
 	stuck     []StuckHook
+	alerts    AlertTarget
 	sealed    atomic.Bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -230,17 +231,17 @@ func mustToken(tb testing.TB, eng *actors.Engine, op server.Operator, now, expir
 // TestRoutesAreMadeOfTheTable demands that the mux has no route but those of the table, and that
 // the package comment lists each.
 func TestRoutesAreMadeOfTheTable(t *testing.T) {
-	files, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
 	}
 	for _, f := range files {
-		data, err := os.ReadFile(f.Name())
+		data, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasSuffix(f.Name(), ".go") && !strings.HasSuffix(f.Name(), "_test.go") && f.Name() != "routes.go" && strings.Contains(string(data), "mux.Handle") {
-			t.Errorf("%s has a route of its own", f.Name())
+		if !strings.HasSuffix(f, "_test.go") && f != "routes.go" && strings.Contains(string(data), "mux.Handle") {
+			t.Errorf("%s has a route of its own", f)
 		}
 	}
 	listed, err := os.ReadFile("doc.go")

@@ -69,8 +69,22 @@ func (tx *Tx) follow(job *Job) error {
 	return nil
 }
 
+// InsertNow stores the job in the transaction of w, due at once, as a follow-up is: held to no
+// limit, and without a name or a key of its own. For engines.
+func (w JobWriter) InsertNow(job Job) (JobID, error) {
+	tx, depth := w.writer()
+	if err := tx.lock(depth); err != nil {
+		return "", err
+	}
+	defer tx.mu.Unlock()
+	return w.v.insert(tx.dueNow(job))
+}
+
 // insertNow schedules a follow-up, due at once.
-func (tx *Tx) insertNow(job Job) (JobID, error) {
+func (tx *Tx) insertNow(job Job) (JobID, error) { return tx.view().insert(tx.dueNow(job)) }
+
+// dueNow is the job as one that is new and due by the wall.
+func (tx *Tx) dueNow(job Job) Job {
 	at, era := tx.now, tx.era
 	if read := tx.app.clock.Load(); read != nil {
 		at, era = (*read)()
@@ -78,7 +92,7 @@ func (tx *Tx) insertNow(job Job) (JobID, error) {
 	job.ID, job.State = "", StatePending
 	job.Due, job.Era = timeOf(min(max(at.UnixMilli(), 1), maxInstantMs)), era
 	job.ScheduledFor, job.AskedEra, job.EnqueuedAt = job.Due, era, timeOf(tx.now.UnixMilli())
-	return tx.view().insert(job)
+	return job
 }
 
 // told is the outcome as a job keeps it that needs it no more.

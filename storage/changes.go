@@ -23,7 +23,8 @@ type JobChange struct {
 
 // Changes returns what the transaction has done to jobs, by their sequence numbers. One that
 // it has made and taken away again is not among them, nor is one that it has only claimed.
-// The transaction was committed; any goroutine may ask.
+// The transaction was committed, and any goroutine may ask; or it is as it is going to be, and
+// who has the turn does.
 func (tx *Tx) Changes() []JobChange {
 	l := tx.layers[0]
 	if l.m.Len() == 0 {
@@ -40,11 +41,12 @@ func (tx *Tx) Changes() []JobChange {
 		}
 		return &changes[i]
 	}
+	keys := tx.keyspace()
 	// A job that has moved twice was pending in between, so what it was is known last.
 	for _, t := range [...]tag{tagQueue, tagHeld, tagHistory, tagDead} {
-		prefix := string(tx.number.prefix(t))
+		prefix := string(keys.prefix(t))
 		l.m.Ascend(prefix, func(key string, w write) bool {
-			p, ok := tx.number.placeIn(t, []byte(key))
+			p, ok := keys.placeIn(t, []byte(key))
 			if !ok {
 				return strings.HasPrefix(key, prefix)
 			}
@@ -85,10 +87,18 @@ func (tx *Tx) Changes() []JobChange {
 	return changes
 }
 
-// MayLeaveDead says whether the transaction, which was committed, has written a dead job. For
-// engines.
+// keyspace is the app's, also when that has the next transaction's.
+func (tx *Tx) keyspace() keyspace {
+	if tx.over {
+		return tx.number
+	}
+	return tx.app.keys
+}
+
+// MayLeaveDead says whether the transaction, of which Changes could be asked, has written a dead
+// job. For engines.
 func (tx *Tx) MayLeaveDead() (may bool) {
-	prefix := string(tx.number.prefix(tagDead))
+	prefix := string(tx.keyspace().prefix(tagDead))
 	tx.layers[0].m.Ascend(prefix, func(key string, w write) bool {
 		if !strings.HasPrefix(key, prefix) {
 			return false
@@ -99,8 +109,8 @@ func (tx *Tx) MayLeaveDead() (may bool) {
 	return may
 }
 
-// LeftDead returns the jobs that the transaction, which was committed, has left dead and that
-// were not before, with their arguments. For engines.
+// LeftDead returns the jobs that the transaction, of which Changes could be asked, has left dead
+// and that were not before, with their arguments. For engines.
 func (tx *Tx) LeftDead() (dead []Job) {
 	for _, c := range tx.Changes() {
 		if c.is != tagDead || c.was == tagDead {

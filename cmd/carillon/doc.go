@@ -2,7 +2,7 @@
 // directories: any that an engine has made, of whatever app server.
 //
 //	carillon demo   [--data DIR] [--listen ADDR] [--drain D] [--admin-token T]
-//	carillon serve  [--data DIR] [--listen ADDR] [--drain D] [--open-loopback] [--rate N] [--trusted-proxies NETWORKS]
+//	carillon serve  [--data DIR] [--listen ADDR] [--drain D] [--open-loopback] [--rate N] [--trusted-proxies NETWORKS] [--webhook URL --webhook-secret FILE]
 //	carillon apps   --data DIR
 //	carillon check  --data DIR
 //	carillon export --data DIR --app APP [--out FILE]

@@ -12,12 +12,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"carillon/actors"
 	"carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/webhook"
 	"carillon/storage"
 )
 
@@ -30,6 +32,8 @@ type serving struct {
 	drain       *time.Duration
 	token       string // of operators, beside those of the store; "": none
 	autoCreate  bool   // an app comes into being when a client first writes to it
+
+	webhook, secretFile string // where alerts go; "": nowhere
 
 	rate    int
 	proxies []netip.Prefix
@@ -64,6 +68,8 @@ func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 	})
 	flags.StringVar(&s.cert, "tls-cert", "", "`FILE` of the certificate, or chain of them, in PEM, to serve https; it is read again when it changes")
 	flags.StringVar(&s.key, "tls-key", "", "`FILE` of the certificate's key, in PEM")
+	flags.StringVar(&s.webhook, "webhook", "", "`URL` that is told of dead jobs, missed slots and stuck handlers; with --webhook-secret")
+	flags.StringVar(&s.secretFile, "webhook-secret", "", "`FILE` with the secret, whsec_…, that each request to the webhook is signed with")
 	return func(ctx context.Context, std stdio) error {
 		if (s.cert == "") != (s.key == "") {
 			return usageError{errors.New("--tls-cert and --tls-key go together")}
@@ -87,6 +93,10 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 		return usageError{fmt.Errorf("--drain is %v, want 0s or more", *s.drain)}
 	}
 	if err := refuseForeign(*s.dir); err != nil {
+		return err
+	}
+	functions, err := s.functions()
+	if err != nil {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(std.err, nil))
@@ -114,7 +124,7 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 	eng, err := actors.Open(*s.dir, actors.Options{
 		Program:    sample.Program,
 		AdoptEmpty: true, // it never takes to be its own what another has left
-		Functions:  sample.Functions(),
+		Functions:  functions,
 		Tables:     sample.Tables(),
 		Pools:      sample.Pools(),
 		Crons:      sample.Crons(),
@@ -146,6 +156,25 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 		fmt.Fprintln(std.out, "stopped; what was not due yet runs after the next start")
 	}
 	return err
+}
+
+// functions are the sample's, and the webhook if there is one.
+func (s *serving) functions() (*dispatch.Registry, error) {
+	reg := sample.Functions()
+	if s.webhook == "" && s.secretFile == "" {
+		return reg, nil
+	}
+	if s.webhook == "" || s.secretFile == "" {
+		return nil, usageError{errors.New("--webhook and --webhook-secret go together")}
+	}
+	secret, err := os.ReadFile(s.secretFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := webhook.Register(reg, webhook.Options{URL: s.webhook, Secret: strings.TrimSpace(string(secret))}); err != nil {
+		return nil, usageError{err}
+	}
+	return reg, nil
 }
 
 // admit says which apps may come into being because they are called.

@@ -176,13 +176,17 @@ func TestOperatorGate(t *testing.T) {
 // not begin.
 func TestOpenLoopbackIsForThisMachine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("whsec_"+strings.Repeat("k", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := runs(t, "serve", "--data", dir, "--open-loopback", "--listen", "0.0.0.0:0"); exitCode(err) != 2 || !strings.Contains(err.Error(), "others than this machine") {
 		t.Errorf("it began: %v", err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it has made the directory: %v", err)
 	}
-	for _, args := range []string{"--rate -1", "--trusted-proxies 10.0.0.0/33", "--trusted-proxies 10.0.0.1", "--rate x"} {
+	for _, args := range []string{"--rate -1", "--trusted-proxies 10.0.0.0/33", "--trusted-proxies 10.0.0.1", "--rate x", "--webhook https://ops.example.com/", "--webhook-secret x", "--webhook http://ops.example.com/ --webhook-secret " + secret} {
 		if _, err := runs(t, append([]string{"serve", "--data", dir}, strings.Fields(args)...)...); exitCode(err) != 2 {
 			t.Errorf("serve %s: %v", args, err)
 		}

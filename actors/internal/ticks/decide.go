@@ -65,6 +65,7 @@ type Decision struct {
 	Replace bool        // what it overlaps ends first; while handlers of that are there, it waits
 	Skip    []Span      // slots that are skipped: before Late, or after the tick's own
 	Late    []time.Time // slots that run late, oldest first
+	Lost    bool        // they were missed, and no tick stands for them
 	Missed  string      // why one of those is skipped that has fired
 	Note    string      // about the slot that fires
 	Wind    time.Time   // the trigger goes on after it; zero: it stays as it is
@@ -232,6 +233,7 @@ func (c *Case) catchUp() Decision {
 	}
 	if !skipTo.IsZero() {
 		d.Skip = []Span{{slot, skipTo, d.Missed}}
+		d.Lost = len(d.Late) == 0 || t.CatchUp.Mode == storage.CatchUpAll
 	}
 	return d
 }

@@ -100,18 +100,18 @@ func TestG19_WhatBecomesOfATick(t *testing.T) {
 			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(30), Reason: caughtUp}), Late: []time.Time{at(40)}, Missed: caughtUp, Wind: at(40),
 		}},
 		{"one: beyond the window", []change{catchUp(storage.CatchUpOne, 0, time.Second), wall(41.001)}, ticks.Decision{
-			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(40), Reason: "missed: beyond the catch-up window"}), Missed: "missed: beyond the catch-up window", Wind: at(40),
+			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(40), Reason: "missed: beyond the catch-up window"}), Lost: true, Missed: "missed: beyond the catch-up window", Wind: at(40),
 		}},
 		{"none: but what is not missed", []change{catchUp(storage.CatchUpNone, 0, 0), wall(41)}, ticks.Decision{
-			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(30), Reason: "missed: not caught up"}), Missed: "missed: not caught up", Wind: at(30),
+			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(30), Reason: "missed: not caught up"}), Lost: true, Missed: "missed: not caught up", Wind: at(30),
 		}},
 		{"all: up to the limit", []change{catchUp(storage.CatchUpAll, 2, 0), wall(41)}, ticks.Decision{
 			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(20), Reason: "missed: beyond the catch-up limit"}),
-			Late: []time.Time{at(30), at(40)}, Missed: "missed: beyond the catch-up limit", Wind: at(40),
+			Late: []time.Time{at(30), at(40)}, Lost: true, Missed: "missed: beyond the catch-up limit", Wind: at(40),
 		}},
 		{"all: within the window", []change{catchUp(storage.CatchUpAll, 9, 11*time.Second), wall(41)}, ticks.Decision{
 			Verb: ticks.Drop, Skip: spans(ticks.Span{From: at(10), To: at(20), Reason: "missed: beyond the catch-up limit"}),
-			Late: []time.Time{at(30), at(40)}, Missed: "missed: beyond the catch-up limit", Wind: at(40),
+			Late: []time.Time{at(30), at(40)}, Lost: true, Missed: "missed: beyond the catch-up limit", Wind: at(40),
 		}},
 
 		{"spent, and not due", []change{spent, wall(9.9)}, ticks.Decision{Verb: ticks.Wait, Until: at(10)}},

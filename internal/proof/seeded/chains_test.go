@@ -85,4 +85,44 @@ var chainFaults = []seededFault{
 		pkg: "storage", tests: "TestG32_AFollowUpThatCannotBeIsRefused",
 		edits: []edit{{"storage/record.go", `if err := checkStored(&then); err != nil {`, `if err := checkStored(&then); err != nil && !FAULT {`}},
 	},
+	{
+		name: "alert-lost", what: "a job that comes to be dead has no alert",
+		pkg: "actors", tests: "TestG32_AlertsOfTheDead",
+		edits: []edit{{"actors/alerts.go", `s.eng.alerts.to == nil || !tx`, `s.eng.alerts.to == nil || FAULT || !tx`}},
+	},
+	{
+		name: "alert-of-an-alert", what: "an alert that is dead makes another one",
+		pkg: "actors", tests: "TestG32_AlertsOfTheDead",
+		edits: []edit{{"actors/alerts.go", `if s.eng.pathOf(job.Function) == s.eng.alerts.path {`, `if s.eng.pathOf(job.Function) == s.eng.alerts.path && !FAULT {`}},
+	},
+	{
+		name: "alert-within-the-quota", what: "an app with as many jobs as it may have alerts of none",
+		pkg: "actors", tests: "TestG32_AlertsOfTheDead",
+		edits: []edit{{"actors/alerts.go", `	_, err = w.InsertNow(job)
+`, `	if FAULT {
+		_, err = w.InsertJob(job)
+	} else {
+		_, err = w.InsertNow(job)
+	}
+`}},
+	},
+	{
+		name: "alert-of-caught-up-slots", what: "slots that a later tick stands for are told of as missed",
+		pkg: "actors", tests: "TestG22_AlertsOfMissedSlots",
+		edits: []edit{{"actors/internal/ticks/decide.go", `d.Lost = len(d.Late) == 0 ||`, `d.Lost = FAULT || len(d.Late) == 0 ||`}},
+	},
+	{
+		name: "alert-of-missed-lost", what: "slots that were missed are told of by nothing",
+		pkg: "actors", tests: "TestG22_AlertsOfMissedSlots",
+		edits: []edit{{"actors/ticks.go", `if err == nil && d.Lost {`, `if err == nil && d.Lost && !FAULT {`}},
+	},
+	{
+		name: "alert-of-the-stuck-lost", what: "nothing tells of a stuck handler",
+		pkg: "actors", tests: "TestG17_AlertsOfTheStuck",
+		edits: []edit{{"actors/hooks.go", `	e.alertStuck(s)
+`, `	if !FAULT {
+		e.alertStuck(s)
+	}
+`}},
+	},
 }
