@@ -134,6 +134,7 @@ func checkNotes(to killFinder, notes []killNote) map[string]int {
 				to.Lost("attempt %d of job %s (%s) was given the checkpoint of page %d in life %d, and page %d had been saved", n.Attempt, n.Job, n.Key, n.Saved.Done, n.Life, j.durable)
 			}
 			j.durable = max(j.durable, n.Saved.Done)
+			most[n.Job] = max(most[n.Job], n.Saved.Done) // it may have been cut off before it could tell
 			j.life, j.attempt, j.failed, j.saved = n.Life, n.Attempt, false, n.Saved.Done
 		case "saved":
 			if j.saved = n.Saved.Done; n.First {

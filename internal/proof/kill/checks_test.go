@@ -106,8 +106,12 @@ func TestChecksOfCheckpoints(t *testing.T) {
 		{"an attempt twice", "doubled", []killNote{begins(2, 1, 1)}},
 	} {
 		found(t, tt.name, tt.want, func(to killFinder) {
-			if saved := checkNotes(to, append(first[:3:3], tt.more...)); saved["demo0/a"] < 2 {
-				t.Errorf("%s: %v was saved", tt.name, saved)
+			want := 2
+			for _, n := range tt.more {
+				want = max(want, n.Saved.Done)
+			}
+			if saved := checkNotes(to, append(first[:3:3], tt.more...)); saved["demo0/a"] != want {
+				t.Errorf("%s: %v was saved, want %d", tt.name, saved, want)
 			}
 		})
 	}
@@ -153,6 +157,8 @@ func TestChecksOfAnswers(t *testing.T) {
 		{"refused otherwise", "other", []killAnswered{refused(again, dispatch.CodeInternal), good}, success, false},
 		{"ended by nothing", "other", []killAnswered{again}, success, true},
 		{"canceled", "", []killAnswered{again}, killEnded{State: storage.StateCanceled}, true},
+		{"canceled before its handler had returned", "", []killAnswered{good}, killEnded{State: storage.StateCanceled}, true},
+		{"canceled by nothing", "lost", []killAnswered{good}, killEnded{State: storage.StateCanceled}, false},
 	} {
 		found(t, tt.name, tt.want, func(to killFinder) {
 			checkAnswers(to, tt.told, map[string]killEnded{job: tt.end}, map[string]bool{job: tt.canceled})

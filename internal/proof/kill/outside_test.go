@@ -223,6 +223,9 @@ func checkAnswers(to killFinder, told []killAnswered, ends map[string]killEnded,
 	}
 	for job, a := range over {
 		var result string
+		if canceled[job] && ends[job].State == storage.StateCanceled {
+			continue // before its handler had returned
+		}
 		if end := ends[job]; end.State != storage.StateSuccess || json.Unmarshal(end.Result, &result) != nil || result != a.Result {
 			to.Lost("job %s (%s) was told to end by %q, and it is %s with %s", job, a.Key, a.Result, end.State, end.Result)
 		}
