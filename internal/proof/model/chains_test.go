@@ -81,6 +81,7 @@ type told struct {
 
 // over takes in the follow-up of a job that has just come to its end. The job is changed: a.touch.
 func (m *model) over(a *app, j *job, at time.Time) {
+	j.forgets()
 	if j.order.Then == nil {
 		return
 	}

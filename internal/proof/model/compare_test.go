@@ -66,6 +66,7 @@ func (m *model) compare(a *app, now time.Time) {
 	m.compareTriggers(a, now)
 	m.comparePauses(a)
 	m.compareOutside(a, now)
+	m.compareCheckpoints(a)
 	for _, j := range a.jobs {
 		if j.state != storage.StatePending || j.due.After(m.wall(now)) {
 			continue

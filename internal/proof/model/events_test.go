@@ -63,6 +63,10 @@ func (m *model) happened(h event) {
 		if !h.run.over {
 			h.run.token = h.answers[0]
 		}
+	case "saving", "saved":
+		m.saving(a, h)
+	case "resumed":
+		m.resumed(a, h)
 	case "doing":
 		m.begun = append(m.begun, h)
 	case "did":
@@ -384,6 +388,7 @@ func (m *model) settle(a *app, e ending, at time.Time) {
 	was := *j
 	j.was = &was
 	c := a.begin("end of " + j.name)
+	a.savedLast(j, e.run)
 	attempt, history := e.run.job.Attempt, j.history
 	c.durable = func() bool {
 		now := m.seen[a.id].of(j)

@@ -102,6 +102,7 @@ func drawOrder(t *rapid.T, depth int) order {
 	o.Do = drawProgram(t, o.Acts, depth)
 	o.drawFill(t)
 	o.drawPending(t)
+	o.Do.Saves = o.Acts && rapid.IntRange(0, 3).Draw(t, "saves") == 3
 	o.Then = drawThen(t, depth)
 	return o
 }

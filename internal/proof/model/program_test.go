@@ -25,6 +25,7 @@ type program struct {
 	Ends  string `json:"ends,omitempty"`  // error, permanent, panic, goexit or pending; "" is well
 	Until int    `json:"until,omitempty"` // only the attempts up to this one end so; 0: all
 	Pends string `json:"pends,omitempty"` // an action's: it asks for a token, and how long the end may take
+	Saves bool   `json:"saves,omitempty"` // an action's: it saves a checkpoint before its time passes, and one after it
 	Fills int    `json:"fills,omitempty"` // how many bytes more it returns than what it was answered
 }
 
@@ -156,7 +157,7 @@ const hasteTakes = 1307 * time.Millisecond
 
 // event is something that a handler noted in the journal.
 type event struct {
-	what    string // open, start, asked, doing, did, ran or end
+	what    string // open, start, asked, resumed, saving, saved, doing, did, ran or end
 	at      time.Time
 	wall    time.Time
 	run     *run
@@ -187,10 +188,13 @@ type run struct {
 	refused bool // the model's: something that it asked for was, since it had waited too long
 	overAt  time.Time
 	toldAt  time.Time // the model's: when a Delete of its app told it to stop
-	token   string    // the model's: with which its attempt ends from outside
-	pool    string    // the model's: the lane of its job
-	key     string    // and its unique key
-	freed   time.Time // the model's: when its slot, or its turn, is given back at the latest
+	// the model's: when it has saved a checkpoint last, and whether one has failed
+	savedAt    time.Time
+	saveFailed bool
+	token      string    // the model's: with which its attempt ends from outside
+	pool       string    // the model's: the lane of its job
+	key        string    // and its unique key
+	freed      time.Time // the model's: when its slot, or its turn, is given back at the latest
 }
 
 // end notes that what the run does from here on counts no more.
@@ -474,9 +478,12 @@ func tickProgram(tick dispatch.Tick, job dispatch.JobRun) program {
 func act(ctx *dispatch.ActionCtx, j *journal, r *run) ([]string, error) {
 	p := r.prog
 	ask(ctx, j, r)
+	j.resume(ctx, r)
+	j.save(ctx, r, 1)
 	if err := pause(ctx, span(p.Takes), p.Deaf); err != nil {
 		return nil, err
 	}
+	j.save(ctx, r, 2)
 	answers := []string{}
 	for i := range p.Does {
 		d := &p.Does[i]

@@ -152,6 +152,8 @@ type job struct {
 	outside    *pendingOutside          // its attempt goes on outside; nil: none does
 	said       *said                    // how the attempt that runs was said to end; nil: it was not
 	token      string                   // of its last attempt, if it has ended
+	saved      string                   // its checkpoint; "": it has none
+	unsaved    string                   // what may be its checkpoint; "": that is known
 	shown      durable                  // what those who watch were told last
 	tells      []tell                   // what they must be told of this command; replaced as a whole
 	gone       bool                     // its record was taken away, and they were told

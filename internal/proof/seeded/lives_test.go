@@ -104,4 +104,9 @@ var followFaults = []seededFault{
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
 		edits: []edit{{"storage/outside.go", `o != nil && !o.due.IsZero() {`, `o != nil && !o.due.IsZero() && !FAULT {`}},
 	},
+	{
+		name: "outside-without-checkpoint", what: "an attempt that goes on outside loses its checkpoint",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/ends.go", `tx.dropNotes(&job, true)`, `tx.dropNotes(&job, !FAULT || !end.Outside)`}},
+	},
 }
