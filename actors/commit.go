@@ -179,6 +179,7 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 		started := s.runs.live(id)
 		r.src.end(dispatch.CodeCanceled, "the job was canceled")
 		r.notes.end()
+		s.saveLog(tx, r)
 		s.forgetRun(r)
 		if started {
 			if err := s.logStart(tx, r); err != nil {

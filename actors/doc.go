@@ -169,9 +169,9 @@
 //	A21 Of a lane whose pool has a rate, those claimed that have not begun, and those that have begun within the span by monotonic time, are no more than the rate says, unless it was declared anew; what of that is durable is a claim, or a start that its end has logged. Of a pool that all apps share so it is over all apps, with the permits that no job has yet (sharedrates.go).
 //	A22 A backfill that goes on has one tick that is not claimed, unless its trigger is paused or faulty; of its ticks one runs at a time (backfill.go).
 //	A23 Who waits for a job is told its end when that is durable; after a commit whose outcome is not known they look (waiters.go).
-//	A24  Of an attempt at most one checkpoint and one progress is written in a second, and the checkpoint that it leaves with its end (notes.go).
+//	A24  Of an attempt at most one checkpoint, one progress and the log lines once are written in a second, and the checkpoint and the lines that it leaves with its end (notes.go, lines.go).
 //	A25 Of an attempt that is pending outside nothing is in memory: the walk that finds its job due ends it, and it is not claimed. An answer that comes while the handler runs is in the store, and the attempt ends by it (outside.go).
 //	A26 Who watches an app is told of a change when it is durable, once and in the order of the commits; where that cannot be they begin again with what is there (feed.go).
 //
-// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu and notes.mu are each a leaf of its own; feed.mu comes before feeds.mu, a leaf.
+// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu, notes.mu and runLog.mu are each a leaf of its own; feed.mu comes before feeds.mu, a leaf.
 package actors

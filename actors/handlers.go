@@ -136,8 +136,12 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		Depth:    inv.Depth,
 		NewCrons: app.crons,
 	}
-	if inv.job != nil {
+	switch {
+	case inv.job != nil:
 		env.NotKept, env.Stored = &inv.notKept, &inv.stored
+		env.Lines = inv.job.log.add
+	case inv.from != nil && inv.from.log != nil:
+		env.Lines = inv.from.log.add
 	}
 	return env
 }
@@ -207,7 +211,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, inv.now, ctx, inv.timeout})
 	} else {
 		if inv.from != nil {
-			src.notes = inv.from.notes
+			src.notes, src.log = inv.from.notes, inv.from.log
 		}
 		giveUp = time.AfterFunc(inv.timeout+h.eng.opts.Grace, func() {
 			app.leaveCall(inv, true, 0)

@@ -49,6 +49,7 @@ func (inv *invocation) reply(r result) {
 // after the cancel.
 type source struct {
 	over  atomic.Pointer[dispatch.Error]
+	log   *runLog                      // the same
 	notes *notes                       // of the job that it is, or that has run it; nil: it is no part of one
 	cut   atomic.Pointer[interruption] // why something that the action asked for was not done, through no fault of either
 }

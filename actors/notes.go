@@ -28,6 +28,8 @@ type notes struct {
 	progress *storage.Progress
 	untold   bool      // it has not been written down
 	tellFrom time.Time // when that may be
+	unlogged bool      // there are lines of the log that were not written down
+	logFrom  time.Time // when they may be
 	timer    *time.Timer
 	timerAt  time.Time
 }
@@ -144,6 +146,20 @@ func (n *notes) tell(p *storage.Progress) bool {
 	return true
 }
 
+// logged has the lines of the log written down.
+func (n *notes) logged() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.over || n.unlogged && n.timer != nil {
+		return
+	}
+	n.unlogged = true
+	if now := time.Now(); n.logFrom.Before(now) {
+		n.logFrom = now.Add(noteEvery)
+	}
+	n.arm(n.logFrom)
+}
+
 // arm has what waits written down at the instant, if not before. The lock is held.
 func (n *notes) arm(at time.Time) {
 	if n.timer != nil {
@@ -163,13 +179,21 @@ func (n *notes) flush() {
 		return
 	}
 	var waits *json.RawMessage
+	var logs bool
 	app.eng.sys.tell(app.scheduler, &operation{
 		ctx: context.Background(), from: &n.run.src,
 		change: func(tx *storage.Tx) error {
 			var p *storage.Progress
-			if waits, p = n.due(time.Now()); waits != nil {
+			if waits, p, logs = n.due(time.Now()); waits != nil {
 				if err := n.run.save(tx, *waits); err != nil {
 					return err
+				}
+			}
+			if logs {
+				if log, ok := n.run.log.take(false); ok {
+					if _, err := tx.SaveLog(&n.run.job, log); err != nil {
+						return err
+					}
 				}
 			}
 			if p == nil {
@@ -181,17 +205,20 @@ func (n *notes) flush() {
 		answer: func(err error) {
 			if err != nil {
 				n.giveBack(waits)
+				if logs {
+					n.run.log.giveBack()
+				}
 			}
 		},
 	})
 }
 
 // due takes what may be written now; nil is nothing of the kind.
-func (n *notes) due(now time.Time) (waits *json.RawMessage, p *storage.Progress) {
+func (n *notes) due(now time.Time) (waits *json.RawMessage, p *storage.Progress, logs bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.over {
-		return nil, nil
+		return nil, nil, false
 	}
 	n.timer = nil
 	switch {
@@ -208,7 +235,14 @@ func (n *notes) due(now time.Time) (waits *json.RawMessage, p *storage.Progress)
 	default:
 		p, n.untold, n.tellFrom = n.progress, false, now.Add(noteEvery)
 	}
-	return waits, p
+	switch {
+	case !n.unlogged:
+	case now.Before(n.logFrom):
+		n.arm(n.logFrom)
+	default:
+		logs, n.unlogged, n.logFrom = true, false, now.Add(noteEvery)
+	}
+	return waits, p, logs
 }
 
 // hush stops the timer: the app's actors stop.

@@ -89,10 +89,11 @@ func (s *scheduler) launch(r *run) *invocation {
 		job: r,
 	}
 	cancel := context.CancelCauseFunc(func(error) {})
+	r.log = &runLog{run: r}
 	if !r.mutation {
 		inv.ctx, cancel = context.WithCancelCause(s.eng.ctx)
 		r.notes = &notes{run: r}
-		r.src.notes = r.notes
+		r.src.notes, r.src.log = r.notes, r.log
 		if !s.runs.start(r, cancel) {
 			cancel(nil)
 			return nil // parked until a cancel is decided

@@ -22,8 +22,9 @@ type run struct {
 	timeout   time.Duration
 	expires   *time.Timer // of an action: gives it up after deadline and grace
 	expiresAt time.Time
-	src       source // of an action
-	notes     *notes // the same; set before its handler begins
+	src       source  // of an action
+	notes     *notes  // the same; set before its handler begins
+	log       *runLog // the same, of a mutation, too
 	tick      dispatch.Tick
 
 	// Below: guarded by runs.mu.

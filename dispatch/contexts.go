@@ -69,9 +69,9 @@ type MutationCtx struct {
 	context.Context
 	DB        storage.Writer
 	Auth      Auth
-	Scheduler Scheduler // part of the transaction: sees its own jobs, and rolls back with it
-	Now       time.Time // the instant the run began
-	Log       *slog.Logger
+	Scheduler Scheduler    // part of the transaction: sees its own jobs, and rolls back with it
+	Now       time.Time    // the instant the run began
+	Log       *slog.Logger // what a job logs is kept with it, too: the last storage.MaxLogLines of an attempt
 	Job       JobRun
 	Tick      Tick
 	run       *frame
@@ -83,9 +83,9 @@ type MutationCtx struct {
 type ActionCtx struct {
 	context.Context
 	Auth      Auth
-	Scheduler Scheduler // each call is its own transaction, durable when it returns
-	Now       time.Time // the instant the run began
-	Log       *slog.Logger
+	Scheduler Scheduler    // each call is its own transaction, durable when it returns
+	Now       time.Time    // the instant the run began
+	Log       *slog.Logger // as that of a MutationCtx
 	Job       JobRun
 	Tick      Tick
 	run       *frame

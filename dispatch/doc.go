@@ -70,9 +70,9 @@
 // Upcoming, WholePool, WithIdempotencyKey, WithOperatorKey, WithRetry.
 //
 // For engines, and they change with the engine: Cascades, Changes, CheckStored,
-// DecodeIdentity, EncodeResult, Env, Function, Info, InsertMany, Invocation, Invoker,
-// KeyedCall, Kind, NewCaller, Notes, Origin, Placement, Planner, ScheduleOf, StoredArgs,
-// TakeIdempotencyKey, TellMany, TellScheduled.
+// DecodeIdentity, EncodeResult, Env, Function, Info, InsertMany, Invocation, Invoker, KeptLevel,
+// KeyedCall, Kind, Lines, NewCaller, Notes, Origin, Placement, Planner, ScheduleOf,
+// StoredArgs, TakeIdempotencyKey, TellMany, TellScheduled.
 //
 // # Triggers
 //

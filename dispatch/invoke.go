@@ -30,6 +30,7 @@ type Env struct {
 	Invoker   Invoker          // runs what an action runs
 	Scheduler Scheduler        // ctx.Scheduler of an action
 	Notes     Notes            // of an action that is, or is run by, a job; default: none are kept
+	Lines     Lines            // of what is, or is run by, a job; default: none are kept
 
 	// Clock reads the wall, and in which clock era that was: RunAfter of a mutation counts
 	// from it. Default: always Now.

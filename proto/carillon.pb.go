@@ -222,6 +222,9 @@ type App struct {
 	// Groups counts the groups that have not ended, and ended_groups those that have.
 	Groups      uint64 `protobuf:"varint,85,opt,name=groups,proto3" json:"groups,omitempty"`
 	EndedGroups uint64 `protobuf:"varint,86,opt,name=ended_groups,json=endedGroups,proto3" json:"ended_groups,omitempty"`
+	// Logs counts the attempts whose log lines are kept, and log_bytes is how many bytes those have.
+	Logs     uint64 `protobuf:"varint,87,opt,name=logs,proto3" json:"logs,omitempty"`
+	LogBytes uint64 `protobuf:"varint,88,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
 	// IdempotencyKeys counts the idempotency keys that are kept, and idempotency_bytes is how many
 	// bytes their rows have.
 	IdempotencyKeys  uint64 `protobuf:"varint,100,opt,name=idempotency_keys,json=idempotencyKeys,proto3" json:"idempotency_keys,omitempty"`
@@ -396,6 +399,20 @@ func (x *App) GetGroups() uint64 {
 func (x *App) GetEndedGroups() uint64 {
 	if x != nil {
 		return x.EndedGroups
+	}
+	return 0
+}
+
+func (x *App) GetLogs() uint64 {
+	if x != nil {
+		return x.Logs
+	}
+	return 0
+}
+
+func (x *App) GetLogBytes() uint64 {
+	if x != nil {
+		return x.LogBytes
 	}
 	return 0
 }
@@ -4234,11 +4251,134 @@ func (x *IdempotencyKey) GetResultBytes() uint64 {
 	return 0
 }
 
+// AttemptLog is the last lines that an attempt has logged. Its key has job, attempt and length.
+type AttemptLog struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Lines   []*LogLine             `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	// Dropped is how many were logged before those.
+	Dropped       uint64 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttemptLog) Reset() {
+	*x = AttemptLog{}
+	mi := &file_carillon_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttemptLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttemptLog) ProtoMessage() {}
+
+func (x *AttemptLog) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttemptLog.ProtoReflect.Descriptor instead.
+func (*AttemptLog) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *AttemptLog) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *AttemptLog) GetLines() []*LogLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *AttemptLog) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+// LogLine is one of them.
+type LogLine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AtMs          int64                  `protobuf:"varint,1,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Level         int32                  `protobuf:"zigzag32,2,opt,name=level,proto3" json:"level,omitempty"`
+	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogLine) Reset() {
+	*x = LogLine{}
+	mi := &file_carillon_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogLine) ProtoMessage() {}
+
+func (x *LogLine) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
+func (*LogLine) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *LogLine) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *LogLine) GetLevel() int32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *LogLine) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\x81\x05\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xb2\x05\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -4260,7 +4400,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05notes\x18Q \x01(\x04R\x05notes\x12)\n" +
 	"\x10checkpoint_bytes\x18R \x01(\x04R\x0fcheckpointBytes\x12\x16\n" +
 	"\x06groups\x18U \x01(\x04R\x06groups\x12!\n" +
-	"\fended_groups\x18V \x01(\x04R\vendedGroups\x12)\n" +
+	"\fended_groups\x18V \x01(\x04R\vendedGroups\x12\x12\n" +
+	"\x04logs\x18W \x01(\x04R\x04logs\x12\x1b\n" +
+	"\tlog_bytes\x18X \x01(\x04R\blogBytes\x12)\n" +
 	"\x10idempotency_keys\x18d \x01(\x04R\x0fidempotencyKeys\x12+\n" +
 	"\x11idempotency_bytes\x18e \x01(\x04R\x10idempotencyBytes\"d\n" +
 	"\x05Pause\x12\x18\n" +
@@ -4600,7 +4742,16 @@ const file_carillon_proto_rawDesc = "" +
 	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x19\n" +
 	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x16\n" +
 	"\x06result\x18\x04 \x01(\fR\x06result\x12!\n" +
-	"\fresult_bytes\x18\x05 \x01(\x04R\vresultBytes*w\n" +
+	"\fresult_bytes\x18\x05 \x01(\x04R\vresultBytes\"i\n" +
+	"\n" +
+	"AttemptLog\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
+	"\x05lines\x18\x02 \x03(\v2\x11.carillon.LogLineR\x05lines\x12\x18\n" +
+	"\adropped\x18\x03 \x01(\x04R\adropped\"H\n" +
+	"\aLogLine\x12\x13\n" +
+	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\x11R\x05level\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text*w\n" +
 	"\fUniquePolicy\x12\x16\n" +
 	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
 	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +
@@ -4632,7 +4783,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -4680,6 +4831,8 @@ var file_carillon_proto_goTypes = []any{
 	(*Token)(nil),          // 43: carillon.Token
 	(*AuditEntry)(nil),     // 44: carillon.AuditEntry
 	(*IdempotencyKey)(nil), // 45: carillon.IdempotencyKey
+	(*AttemptLog)(nil),     // 46: carillon.AttemptLog
+	(*LogLine)(nil),        // 47: carillon.LogLine
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -4710,11 +4863,12 @@ var file_carillon_proto_depIdxs = []int32{
 	33, // 25: carillon.Table.indexes:type_name -> carillon.TableIndex
 	2,  // 26: carillon.TableIndex.state:type_name -> carillon.IndexState
 	42, // 27: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	47, // 28: carillon.AttemptLog.lines:type_name -> carillon.LogLine
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -4729,7 +4883,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

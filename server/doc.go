@@ -119,7 +119,7 @@
 //	H9  Memory is bounded: Serve has at most DefaultMaxConns connections, three quarters of
 //	    them from one remote host, and the bodies
 //	    under way, as far as they have come, take Options.MaxMemory and 16 KiB each.
-//	H10 Arguments, results, the text of errors and reasons are shown to operators with
+//	H10 Arguments, results, checkpoints, log lines, the text of errors and reasons are shown to operators with
 //	    the scope read-args only; for others they are left out, and "hidden" names them.
 //	H11 A stream of events ends when its server begins to shut down, within a second of
 //	    its operator's rights, and when its client reads nothing for 30 s. It slows no app.

@@ -112,6 +112,7 @@ func (s *site) functions() *dispatch.Registry {
 	}
 	dispatch.Action[dispatch.None, string]("slow:save").Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (string, error) {
 		ctx.Progress(1, 3, "the secret note")
+		ctx.Log.Info("the secret line")
 		if err := ctx.Checkpoint(note{"the secret checkpoint"}); err != nil {
 			return "", err
 		}

@@ -49,6 +49,7 @@ func (j *Job) hideArgs() {
 
 func (d *JobDetail) hideArgs(hidden *[]string) {
 	hide(hidden, "checkpoint", &d.Checkpoint, d.Checkpoint != nil)
+	hide(hidden, "logs", &d.Logs, d.Logs != nil)
 	if d.Progress != nil {
 		hide(hidden, "progress.note", &d.Progress.Note, d.Progress.Note != "")
 	}

@@ -16,18 +16,19 @@ const shownChildren = 20
 
 // JobDetail is what else there is to say of one job.
 type JobDetail struct {
-	Timeline     []Moment           `json:"timeline"`               // what has happened to it, in order
-	Forgotten    int                `json:"forgotten,omitempty"`    // attempts that did not succeed, before those of the history
-	Retry        *CronRetry         `json:"retry,omitempty"`        // its own; none: its function's
-	TimeoutMs    int64              `json:"timeoutMs,omitempty"`    // its own
-	AtMostOnce   bool               `json:"atMostOnce,omitempty"`   // an attempt that has begun is its last
-	As           *dispatch.Identity `json:"as,omitempty"`           // who it runs as; none: anonymously
-	Progress     *storage.Progress  `json:"progress,omitempty"`     // of the attempt that runs
-	Checkpoint   json.RawMessage    `json:"checkpoint,omitempty"`   // what the next attempt goes on from
-	Follows      *Follows           `json:"follows,omitempty"`      // the job whose end has scheduled it
-	FollowUps    []string           `json:"followUps,omitempty"`    // functions that are scheduled when it ends, each when the one before has
-	Children     []storage.JobID    `json:"children,omitempty"`     // the first jobs that it has scheduled
-	MoreChildren bool               `json:"moreChildren,omitempty"` // there are others: jobs?parent= lists all
+	Timeline     []Moment             `json:"timeline"`               // what has happened to it, in order
+	Forgotten    int                  `json:"forgotten,omitempty"`    // attempts that did not succeed, before those of the history
+	Retry        *CronRetry           `json:"retry,omitempty"`        // its own; none: its function's
+	TimeoutMs    int64                `json:"timeoutMs,omitempty"`    // its own
+	AtMostOnce   bool                 `json:"atMostOnce,omitempty"`   // an attempt that has begun is its last
+	As           *dispatch.Identity   `json:"as,omitempty"`           // who it runs as; none: anonymously
+	Progress     *storage.Progress    `json:"progress,omitempty"`     // of the attempt that runs
+	Checkpoint   json.RawMessage      `json:"checkpoint,omitempty"`   // what the next attempt goes on from
+	Logs         []storage.AttemptLog `json:"logs,omitempty"`         // what its attempts have logged
+	Follows      *Follows             `json:"follows,omitempty"`      // the job whose end has scheduled it
+	FollowUps    []string             `json:"followUps,omitempty"`    // functions that are scheduled when it ends, each when the one before has
+	Children     []storage.JobID      `json:"children,omitempty"`     // the first jobs that it has scheduled
+	MoreChildren bool                 `json:"moreChildren,omitempty"` // there are others: jobs?parent= lists all
 }
 
 // Moment is something that has happened to a job.
@@ -123,6 +124,9 @@ func detailOf(job *storage.Job, system storage.System) (*JobDetail, error) {
 		}
 	}
 	if d.Checkpoint, err = system.Checkpoint(job); err != nil {
+		return nil, err
+	}
+	if d.Logs, err = system.Logs(job); err != nil {
 		return nil, err
 	}
 	d.Children, d.MoreChildren, err = system.Children(job.ID, shownChildren)

@@ -41,12 +41,17 @@ func TestOneJobInFull(t *testing.T) {
 		t.Errorf("the result is %+v", result)
 	}
 	d = mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/w", "")).JobDetail
-	if n := len(d.Timeline); n != 3 || d.Timeline[2].What != server.MomentEnded || d.Timeline[2].State != storage.StateSuccess || len(d.Children) != 1 || d.Checkpoint != nil {
+	if n := len(d.Timeline); n != 3 || d.Timeline[2].What != server.MomentEnded || d.Timeline[2].State != storage.StateSuccess || len(d.Children) != 1 || d.Checkpoint != nil ||
+		len(d.Logs) != 1 || d.Logs[0].Attempt != 1 || d.Logs[0].Lines[0].Text != "the secret line" {
 		t.Fatalf("ended it is %+v", d)
 	}
 	child := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/"+string(d.Children[0]), ""))
 	if f := child.Follows; f == nil || *f != (server.Follows{Job: "w", Function: "slow:save", State: storage.StateSuccess, Ordinal: 1}) || child.Parent != "w" {
 		t.Errorf("the follow-up is %+v, and follows %+v", child, f)
+	}
+	req.URL.RawQuery = ""
+	if got := s.mustSend(t, req); strings.Contains(got.body, "secret") || !strings.Contains(got.body, `"logs"`) {
+		t.Errorf("ended, without read-args: %d %s", got.status, got.body)
 	}
 	ids := mustKill(t, s, 1)
 	dead := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/"+string(ids[0]), "")).Timeline

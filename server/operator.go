@@ -14,7 +14,7 @@ type Scope string
 // The scopes.
 const (
 	ScopeRead      Scope = "read"       // look at jobs, triggers, stuck handlers and the clock
-	ScopeReadArgs  Scope = "read-args"  // see arguments, results, the text of errors, and reasons
+	ScopeReadArgs  Scope = "read-args"  // see arguments, results, checkpoints, log lines, the text of errors, and reasons
 	ScopeWrite     Scope = "write"      // act on jobs and triggers
 	ScopeCall      Scope = "call"       // run any function, internal ones too: what a trigger does
 	ScopeActAs     Scope = "act-as"     // choose the identity that a function is run as

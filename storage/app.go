@@ -33,6 +33,8 @@ type counts struct {
 	results    uint64 // bytes of results beside the records of their jobs
 	notes      uint64 // keys of checkpoints and progress
 	saved      uint64 // bytes of those checkpoints
+	logs       uint64 // attempts with log lines
+	logged     uint64 // bytes of those
 	groups     uint64 // that have not ended
 	over       uint64 // groups that have
 	keyed      uint64 // idempotency keys
@@ -77,6 +79,7 @@ type App struct {
 	maxArgs                   atomic.Int64 // SetMaxArgBytes
 	mostKept                  atomic.Int64 // SetMaxResultBytes
 	mostSaved                 atomic.Int64 // SetMaxCheckpointBytes
+	mostLogged                atomic.Int64 // SetMaxLogBytes
 	mostKeyed, mostKeyedBytes uint64       // MaxIdempotencyKeys and MaxIdempotencyBytes
 	retention                 atomic.Int64
 	registry                  string // SetRegistry
@@ -91,6 +94,7 @@ type App struct {
 	resultsNow              atomic.Int64  // counts.results, for readers
 	notesNow                atomic.Int64  // counts.notes, for readers
 	savedNow                atomic.Int64  // counts.saved, for readers
+	loggedNow               atomic.Int64  // counts.logged, for readers
 	keyedNow, keyedBytesNow atomic.Int64  // counts.keyed and keyedBytes, for readers
 	corrected               atomic.Uint64 // counts.corrected, for readers
 
@@ -139,6 +143,7 @@ func (a *App) publish() {
 	a.resultsNow.Store(int64(a.counts.results))
 	a.notesNow.Store(int64(a.counts.notes))
 	a.savedNow.Store(int64(a.counts.saved))
+	a.loggedNow.Store(int64(a.counts.logged))
 	a.keyedNow.Store(int64(a.counts.keyed))
 	a.keyedBytesNow.Store(int64(a.counts.keyedBytes))
 	corrected := a.counts.corrected
@@ -348,7 +353,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results, Notes: c.notes, CheckpointBytes: c.saved, Groups: c.groups, EndedGroups: c.over, IdempotencyKeys: c.keyed, IdempotencyBytes: c.keyedBytes}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results, Notes: c.notes, CheckpointBytes: c.saved, Groups: c.groups, EndedGroups: c.over, IdempotencyKeys: c.keyed, IdempotencyBytes: c.keyedBytes, Logs: c.logs, LogBytes: c.logged}
 	return encoded(p.MarshalVT())
 }
 
@@ -357,7 +362,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes, notes: p.Notes, saved: p.CheckpointBytes, groups: p.Groups, over: p.EndedGroups, keyed: p.IdempotencyKeys, keyedBytes: p.IdempotencyBytes}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes, notes: p.Notes, saved: p.CheckpointBytes, groups: p.Groups, over: p.EndedGroups, keyed: p.IdempotencyKeys, keyedBytes: p.IdempotencyBytes, logs: p.Logs, logged: p.LogBytes}, nil
 }
 
 // load reads what of the app is in the file into a.

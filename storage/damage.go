@@ -116,6 +116,8 @@ func keyText(space kv.Space, key []byte) string {
 		return "idempotency key"
 	case tagGroup:
 		return groupName(rest)
+	case tagLog:
+		return "log lines of a job"
 	case tagOnce:
 		return "what a job has scheduled once"
 	case tagControl:

@@ -59,7 +59,7 @@ func (tx *Tx) gone(job *Job) error {
 	if err := tx.dropNotes(job, false); err != nil {
 		return err
 	}
-	_, err := tx.dropOnce(job)
+	_, err := tx.dropBeside(job)
 	return err
 }
 

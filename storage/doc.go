@@ -20,9 +20,9 @@
 //
 // # Names
 //
-// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, Attempt, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp,
-// CatchUpMode, DefaultPriority, Doc, Group, GroupEnds, GroupFilter, GroupID, GroupOutcome, ID, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter,
-// JobID, JobPage, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers, MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstant, MaxKey, MaxOnce, MaxPauseBy,
+// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, Attempt, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, DefaultMaxLogBytes, DefaultPriority, Doc, Group, GroupEnds, GroupFilter,
+// GroupID, GroupOutcome, ID, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
+// MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,

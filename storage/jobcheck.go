@@ -21,6 +21,7 @@ type jobCheck struct {
 	keys                  map[string]*keyRow
 	orphans               map[uint64]bool // jobs that have scheduled others once, and have not been met
 	children              map[string]bool // keys that the children of jobs may have
+	logged                map[uint64]bool // numbers of jobs that have log lines, and have not been met
 	progress, checkpoints map[uint64]bool // numbers of jobs that have such notes, and have not been met
 	members               map[GroupID]int // that have not ended
 	results               map[place]int   // bytes of the results that jobs have, which need not be there
@@ -35,13 +36,16 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	c := &jobCheck{
 		n: n, snap: snap, want: want, byID: map[JobID]tag{}, backlog: map[string]bool{}, lanes: map[string]bool{},
 		keys: map[string]*keyRow{}, orphans: map[uint64]bool{}, results: map[place]int{}, children: map[string]bool{}, members: map[GroupID]int{},
-		progress: map[uint64]bool{}, checkpoints: map[uint64]bool{},
+		logged: map[uint64]bool{}, progress: map[uint64]bool{}, checkpoints: map[uint64]bool{},
 		got: counts{seq: want.seq, deadSince: want.deadSince, heldBy: want.heldBy, corrected: want.corrected},
 	}
 	c.uniqueKeys()
 	c.onces()
 	for k, v := range n.all(snap, tagNotes) {
 		c.note(k, v)
+	}
+	for k, v := range n.all(snap, tagLog) {
+		c.log(k, v)
 	}
 	c.keptCalls()
 	c.starts()
@@ -106,6 +110,7 @@ func (c *jobCheck) job(t tag, p place, value []byte) {
 	}
 	c.outside(t, &job)
 	delete(c.orphans, p.seq)
+	delete(c.logged, p.seq)
 	if t == tagQueue {
 		delete(c.progress, p.seq)
 	}
@@ -297,6 +302,9 @@ func (c *jobCheck) finish() {
 	}
 	for seq := range c.orphans {
 		c.bad("job number %d has scheduled others once, and is not there", seq)
+	}
+	for seq := range c.logged {
+		c.bad("job number %d has log lines, and is not there", seq)
 	}
 	for seq := range c.progress {
 		c.bad("job number %d is not pending, and has progress", seq)

@@ -183,7 +183,7 @@ func (tx *Tx) freeID(id JobID) error {
 		}
 		// One that cannot be read keeps its id.
 		if job, err := decodeJob(p, data); err == nil && tx.app.deadExpired(&job, tx.now) {
-			if _, err := tx.dropOnce(&job); err != nil {
+			if _, err := tx.dropBeside(&job); err != nil {
 				return err
 			}
 			if err := tx.dropNotes(&job, false); err != nil {

@@ -32,6 +32,7 @@ import (
 //	number ‖ 'n' ‖ seq ‖ …                     checkpoint and progress of a job: notes.go
 //	number ‖ 'G' ‖ kind ‖ …                    groups of jobs: groups.go
 //	number ‖ 'I' ‖ kind ‖ …                    idempotency keys: idempotency.go
+//	number ‖ 'L' ‖ seq ‖ …                     log lines of a job's attempts: joblog.go
 //	number ‖ 'g' ‖ kind ‖ name                 what is paused, limits of pools: controls.go
 //	number ‖ 'v' ‖ …                           when attempts of a pool began: startlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
@@ -65,12 +66,13 @@ const (
 	tagChild    tag = 'f'
 	tagNotes    tag = 'n'
 	tagGroup    tag = 'G'
+	tagLog      tag = 'L'
 
 	tagIdempotency tag = 'I'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes, tagGroup, tagIdempotency}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes, tagGroup, tagLog, tagIdempotency}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -32,7 +32,7 @@ func (tx *Tx) PurgeHistory(before time.Time, keep, limit int) (n int, more bool,
 			}
 			names = found && t == tagHistory && p == job.place
 		}
-		dropped, err := tx.dropOnce(job)
+		dropped, err := tx.dropBeside(job)
 		if err != nil {
 			return 0, err
 		}
@@ -72,7 +72,7 @@ func (tx *Tx) PurgeDead(before time.Time, keep, limit int) (n int, more bool, er
 		return old || keep >= 0 && c.dead > uint64(keep)
 	}
 	return tx.purge(tagDead, expired, limit, func(job *Job) (int, error) {
-		dropped, err := tx.dropOnce(job)
+		dropped, err := tx.dropBeside(job)
 		if err == nil {
 			err = tx.dropNotes(job, false)
 		}

@@ -439,6 +439,7 @@ func (s *Store) App(id AppID) (*App, error) {
 	a.mostKept.Store(s.opts.MaxResultBytes)
 	a.mostSaved.Store(s.opts.MaxCheckpointBytes)
 	a.mostKeyed, a.mostKeyedBytes = MaxIdempotencyKeys, MaxIdempotencyBytes
+	a.mostLogged.Store(DefaultMaxLogBytes)
 	if err := a.read(a.load); err != nil {
 		return nil, err
 	}

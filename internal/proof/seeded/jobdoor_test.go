@@ -38,6 +38,50 @@ var jobDoorFaults = []seededFault{
 		edits: []edit{{"server/outside.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
 	},
 	{
+		name: "logs-shown", what: "an operator who may not read arguments reads what a handler has logged",
+		pkg: "server", tests: "TestOneJobInFull",
+		edits: []edit{{"server/hidden.go", `&d.Logs, d.Logs != nil)`, `&d.Logs, d.Logs != nil && !FAULT)`}},
+	},
+	{
+		name: "logs-outlive-the-job", what: "the log lines of a job stay when its record is purged",
+		pkg: "storage", tests: "TestLogLinesInTheStore",
+		edits: []edit{{"storage/joblog.go", `rows, err := tx.logsOf(job.place.seq)
+	for`, `rows, err := tx.logsOf(job.place.seq)
+	if FAULT {
+		rows = nil
+	}
+	for`}},
+	},
+	{
+		name: "late-log", what: "an attempt that is over stores log lines",
+		pkg: "storage", tests: "TestLogLinesInTheStore",
+		edits: []edit{{"storage/joblog.go", `if ok, err := tx.attempts(job); err != nil || !ok {`, `if ok, err := tx.attempts(job); err != nil || !ok && !FAULT {`}},
+	},
+	{
+		name: "logs-unbounded", what: "the log lines of an app have more bytes than they may",
+		pkg: "storage", tests: "TestLogLinesAreBounded",
+		edits: []edit{{"storage/joblog.go", `c.logged+uint64(len(value)) > most; {`, `c.logged+uint64(len(value)) > most && !FAULT; {`}},
+	},
+	{
+		name: "log-every-line", what: "each line that an action logs is a commit",
+		pkg: "actors", tests: "TestLogLinesAreBounded",
+		edits: []edit{{"actors/notes.go", `n.logFrom = now.Add(noteEvery)
+	}
+	n.arm(n.logFrom)`, `n.logFrom = now.Add(noteEvery)
+		if FAULT {
+			n.logFrom = now
+		}
+	}
+	n.arm(n.logFrom)`}},
+	},
+	{
+		name: "last-lines-lost", what: "what an attempt has logged last is not written with its end",
+		pkg: "actors", tests: "TestLogLinesOfEachAttempt",
+		edits: []edit{{"actors/lines.go", `log, ok := r.log.take(true)
+	if !ok {`, `log, ok := r.log.take(true)
+	if !ok || FAULT {`}},
+	},
+	{
 		name: "users-name-taken", what: "an operator schedules a job in the name of a user",
 		pkg: "server", tests: "TestScheduleRefusals",
 		edits: []edit{{"server/schedule.go", `if as != nil && (!strings`, `if !FAULT && as != nil && (!strings`}},
