@@ -23,13 +23,16 @@ func (f *Function) Schemas() (args, result json.RawMessage) {
 		return text
 	}
 	args = of(jsonschema.Maker{}, func(m *jsonschema.Maker) jsonschema.Schema { return argsSchema(m, f.args.typ()) })
-	result = of(jsonschema.Maker{Encoded: true}, func(m *jsonschema.Maker) jsonschema.Schema {
-		if f.returns == reflect.TypeFor[None]() {
-			return jsonschema.Schema{{Name: "type", Value: "null"}}
-		}
-		return m.Of(f.returns)
-	})
+	result = of(jsonschema.Maker{Encoded: true}, func(m *jsonschema.Maker) jsonschema.Schema { return resultSchema(m, f.returns) })
 	return args, result
+}
+
+// resultSchema is the schema of a result, which is null if there is none.
+func resultSchema(m *jsonschema.Maker, t reflect.Type) jsonschema.Schema {
+	if t == reflect.TypeFor[None]() {
+		return jsonschema.Schema{{Name: "type", Value: "null"}}
+	}
+	return m.Of(t)
 }
 
 // argsSchema is the schema of arguments, of which null stands for {} or nil, or for nothing.

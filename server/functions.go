@@ -41,6 +41,19 @@ func (h *handler) listFunctions(http.ResponseWriter, *request) (int, any, error)
 	return http.StatusOK, shown, nil
 }
 
+// functionTypes answers with the types of the functions in TypeScript. Parameter internal says
+// whether internal ones are among them.
+func (h *handler) functionTypes(w http.ResponseWriter, r *request) (int, any, error) {
+	text := h.eng.Functions().TypeScript(r.URL.Query().Get("internal") == "true")
+	head := w.Header()
+	head.Set("Content-Type", "text/plain; charset=utf-8")
+	head.Set("Cache-Control", "no-store")
+	head.Set("X-Content-Type-Options", "nosniff")
+	setWriteDeadline(w)
+	_, _ = w.Write([]byte(text)) // a client that has gone is no fault
+	return 0, answered{}, nil
+}
+
 func functionOf(reg *dispatch.Registry, info *dispatch.Info) Function {
 	f := Function{
 		Path: info.Path, Kind: info.Kind, Internal: info.Internal, Formerly: info.Formerly, DeadlineMs: info.Deadline.Milliseconds(),

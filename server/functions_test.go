@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -48,5 +49,25 @@ func TestFunctionsAreListed(t *testing.T) {
 	}
 	if got := s.call(t, "acme", "", `{}`); got.status != 404 && got.status != 400 {
 		t.Errorf("a call of no function: %d %s", got.status, got.body)
+	}
+}
+
+// TestTypesOfFunctions: the types in TypeScript, without internal functions unless they are asked for.
+func TestTypesOfFunctions(t *testing.T) {
+	h := server.New(mustSite(t, server.Options{}).eng, server.Options{Operator: eventsOperators.hook})
+	ask := func(query string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "/v1/apps/acme/functions/api.d.ts"+query, nil)
+		r.Header.Set("Authorization", "Bearer reads")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	got := ask("")
+	if text := got.Body.String(); got.Code != 200 || !strings.HasPrefix(got.Header().Get("Content-Type"), "text/plain") ||
+		!strings.Contains(text, "\"notes:read\": {\n    kind: \"query\";\n    args: Args_noteRef | null;\n    result: Result_note;\n") || strings.Contains(text, "notes:wipe") {
+		t.Errorf("the types are %d %v %s", got.Code, got.Header(), text)
+	}
+	if got := ask("?internal=true").Body.String(); !strings.Contains(got, `"notes:wipe": {`) {
+		t.Errorf("with internal ones: %s", got)
 	}
 }

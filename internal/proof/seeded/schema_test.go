@@ -54,4 +54,14 @@ var schemaFaults = []seededFault{
 		}
 		return`}},
 	},
+	{
+		name: "types-of-internal", what: "the types for clients have internal functions",
+		pkg: "dispatch", tests: "TestTypeScriptOfFunctions",
+		edits: []edit{{"dispatch/typescript.go", `		if info.Internal && !internal {`, `		if info.Internal && !internal && !FAULT {`}},
+	},
+	{
+		name: "types-without-question-marks", what: "a field of arguments must be given, as its type in TypeScript says",
+		pkg: "dispatch", tests: "TestTypeScriptOfFunctions",
+		edits: []edit{{"internal/jsonschema/typescript.go", `name, mark := p.Name, "?"`, `name, mark := p.Name, map[bool]string{false: "?"}[FAULT]`}},
+	},
 }
