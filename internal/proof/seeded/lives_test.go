@@ -32,6 +32,24 @@ var lifeFaults = []seededFault{
 `}},
 	},
 	{
+		name: "group-told-nothing", what: "the follow-up of a group is told that none of its members has ended",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"storage/groups.go", `		next.GroupOutcome = &GroupOutcome{g.ID, g.Ends}`, `		next.GroupOutcome = &GroupOutcome{g.ID, g.Ends}
+		if FAULT {
+			next.GroupOutcome.GroupEnds = GroupEnds{}
+		}`}},
+	},
+	{
+		name: "outside-result-lost", what: "an end from outside is a success without the result that it was told",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"actors/outside.go", `	end := ending{run: of, result: say.Result, notKept: say.NotKept}
+`, `	end := ending{run: of, result: say.Result, notKept: say.NotKept}
+	if FAULT {
+		end.result = []byte("null")
+	}
+`}},
+	},
+	{
 		name: "late-begins", what: "a job begins however late it is",
 		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
 		edits: []edit{
