@@ -42,12 +42,12 @@ func (g *generator) deleteApp(s *step) string {
 
 // empty says whether the app has nothing.
 func (a *app) empty() bool {
-	return len(a.jobs)+len(a.effects)+len(a.counters)+len(a.triggers)+len(a.paused)+len(a.poolLimits) == 0
+	return len(a.jobs)+len(a.effects)+len(a.counters)+len(a.triggers)+len(a.paused)+len(a.poolLimits)+len(a.groups) == 0
 }
 
 // empty says whether nothing of the app is to be seen.
 func (s *sight) empty() bool {
-	return len(s.all)+len(s.docs)+len(s.state.Counters)+len(s.crons)+len(s.pauses)+len(s.limits) == 0
+	return len(s.all)+len(s.docs)+len(s.state.Counters)+len(s.crons)+len(s.pauses)+len(s.limits)+len(s.groups) == 0
 }
 
 func beforeExport(m *model, l *line) {
@@ -64,7 +64,7 @@ func beforeExport(m *model, l *line) {
 // clone is all that the app has, as it is written down.
 func (a *app) clone() *app {
 	kept := &app{
-		id: a.id, seq: a.seq, counters: maps.Clone(a.counters), effects: maps.Clone(a.effects),
+		id: a.id, seq: a.seq, groups: a.groups, counters: maps.Clone(a.counters), effects: maps.Clone(a.effects),
 		triggers: map[string]*trigger{}, ends: maps.Clone(a.ends), paused: a.paused, poolLimits: a.poolLimits,
 	}
 	for name, t := range a.triggers {
@@ -98,7 +98,7 @@ func beforeImport(m *model, l *line) {
 func (m *model) imported(a, kept *app, at time.Time) {
 	is := kept.clone()
 	a.jobs, a.counters, a.effects, a.triggers, a.ends, a.seq = is.jobs, is.counters, is.effects, is.triggers, is.ends, a.seq+is.seq
-	a.touched, a.paused, a.poolLimits = at, is.paused, is.poolLimits
+	a.touched, a.paused, a.poolLimits, a.groups = at, is.paused, is.poolLimits, is.groups
 	for _, j := range a.jobs {
 		j.addedAt, j.readyAt = at, at
 	}
@@ -171,7 +171,7 @@ func (m *model) gone(a *app, l *line) {
 		a.queued[j.id] = a.holder != nil && j.state == storage.StatePending && !j.due.After(m.wall(l.began)) && !j.acts()
 	}
 	a.jobs, a.counters, a.effects, a.triggers, a.ends = nil, map[string]int{}, map[string]int{}, map[string]*trigger{}, nil
-	a.unsettled, a.window, a.paused, a.poolLimits, a.starts = nil, nil, nil, nil, nil
+	a.unsettled, a.window, a.paused, a.poolLimits, a.starts, a.groups = nil, nil, nil, nil, nil, nil
 	for _, r := range slices.Concat(m.runs, m.left, []*run{a.holder}) {
 		if r == nil || r.app != a.id {
 			continue

@@ -82,6 +82,7 @@ type told struct {
 // over takes in the follow-up of a job that has just come to its end. The job is changed: a.touch.
 func (m *model) over(a *app, j *job, at time.Time) {
 	j.forgets()
+	m.leavesGroup(a, j, at)
 	if j.order.Then == nil {
 		return
 	}
@@ -128,6 +129,13 @@ func (a *app) notOver(j *job) {
 
 // expiredFirst takes in the end of a job that was too late, whose follow-up has begun.
 func (m *model) expiredFirst(a *app, r *run, at time.Time) {
+	if of := r.job.GroupOutcome; of != nil {
+		for _, j := range slices.Clone(a.jobs) {
+			if j.group == of.Group && m.tooLate(j, at) && m.seen[a.id].of(j).State == storage.StateExpired {
+				m.expired(a, j, at)
+			}
+		}
+	}
 	o := r.job.Outcome
 	if o == nil || o.State != storage.StateExpired {
 		return

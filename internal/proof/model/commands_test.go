@@ -81,6 +81,8 @@ func commands() []command {
 		{word: "complete-large", draws: 1, make: (*generator).sayOutside, before: beforeSayOutside},
 		{word: "fail-outside", draws: 2, make: (*generator).sayOutside, before: beforeSayOutside},
 		{word: "fail-for-good", draws: 1, make: (*generator).sayOutside, before: beforeSayOutside},
+		{word: "group", draws: 3, make: (*generator).groupCommand, before: beforeGroup},
+		{word: "seal", draws: 3, make: (*generator).groupCommand, before: beforeSeal},
 		{word: "unwatch", draws: 2, make: (*generator).unwatch},
 		{word: "rewatch", make: (*generator).unwatch},
 		{word: "cron", draws: 2, make: (*generator).cron, before: beforeCron},
@@ -215,6 +217,8 @@ func orderIn(l *line) *order {
 			o.Then = thenIn(value)
 		case "keep-result":
 			o.Toss = value == "false"
+		case "group":
+			o.Group, _ = strconv.ParseUint(value, 10, 64)
 		case "not-after":
 			o.Last = value
 		case "attempts":
@@ -310,6 +314,7 @@ func beforeRetry(m *model, l *line) {
 	case j != nil && most >= modelMaxJobs && code == dispatch.CodeResourceExhausted:
 	case j != nil && least < modelMaxJobs && l.printed == "":
 		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0
+		// A member that has ended is one no more, whatever becomes of it.
 		j.due, j.changedAt, j.readyAt, j.token = m.wall(l.at), l.at, l.at, ""
 	default:
 		m.found("other", "%s: %q (failed: %v), dead %v, %d to %d jobs", l.text, l.printed, failed, j != nil, least, most)
@@ -326,6 +331,9 @@ func beforeDrop(m *model, l *line) {
 		return
 	}
 	l.app(m).drop(j)
+	if j.group != 0 {
+		m.droppedMember(l.app(m), j, l.at)
+	}
 	for _, old := range l.app(m).jobs {
 		old.unnamed = old.unnamed || old.id == j.id
 	}

@@ -35,6 +35,9 @@ func look(h *actorstest.Harness, id storage.AppID) (*sight, error) {
 			return s, err
 		}
 	}
+	if s.groups, err = h.Scheduler(id).Groups(storage.GroupFilter{Limit: 1000}); err != nil {
+		return s, err
+	}
 	h.Read(id, func(r storage.Reader) { err = s.pausesOf(r) })
 	return s, err
 }
@@ -67,6 +70,7 @@ func (m *model) compare(a *app, now time.Time) {
 	m.comparePauses(a)
 	m.compareOutside(a, now)
 	m.compareCheckpoints(a)
+	m.compareGroups(a)
 	for _, j := range a.jobs {
 		if j.state != storage.StatePending || j.due.After(m.wall(now)) {
 			continue

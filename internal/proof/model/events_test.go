@@ -201,6 +201,7 @@ func (m *model) startedJob(a *app, j *job, h event) {
 	m.inRank(a, j, h)
 	m.replaces(a, j, h.at)
 	m.startedFollowing(j, r)
+	m.startedInGroup(a, j, r)
 	j.state, j.run, j.was = storage.StateRunning, r, nil
 }
 

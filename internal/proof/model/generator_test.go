@@ -67,6 +67,7 @@ func drawProgram(t *rapid.T, acts bool, depth int) program {
 			if o.Child = rapid.SampledFrom([]string{"", "", "x", "y"}).Draw(t, "child"); o.Child != "" {
 				o.Key = ""
 			}
+			o.drawGroup(t)
 			d.Run = &o
 		case "cancel":
 			d.Cancel = fmt.Sprintf("#%d", rapid.IntRange(0, 20).Draw(t, "cancel"))
@@ -122,7 +123,7 @@ func drawStep(t *rapid.T) step {
 		M:    rapid.IntRange(0, 100).Draw(t, "m"),
 	}
 	switch s.Word {
-	case "call", "schedule", "schedule-many", "crash-at":
+	case "call", "schedule", "schedule-many", "crash-at", "group":
 		s.Order = drawOrder(t, 2)
 	}
 	return s
@@ -214,6 +215,7 @@ func (g *generator) schedule(s *step) string {
 	if o.Toss {
 		line += " keep-result=false"
 	}
+	line += g.groupWord(a, s)
 	return fmt.Sprintf("%s%s%s %s %s", line, o.placeWords(), o.thenWord(programIn(prog).Name), o.path(), prog)
 }
 

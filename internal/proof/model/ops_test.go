@@ -82,6 +82,18 @@ func (a *app) count(key string) int {
 // refusal is why an order must be refused; "" is why not. maybe says that it
 // hangs on what happened at this very moment, in an order that nobody has told.
 func (m *model) refusal(a *app, by *run, o *order, at time.Time) (code dispatch.Code, maybe bool) {
+	code, maybe = m.refusalBut(a, by, o, at)
+	if of, open := m.groupRefusal(a, by, o, at); of != "" || open {
+		if code == "" && !maybe {
+			return of, open
+		}
+		maybe = true // which of two reasons is told, or whether one is
+	}
+	return code, maybe
+}
+
+// refusalBut is refusal but for what is about groups.
+func (m *model) refusalBut(a *app, by *run, o *order, at time.Time) (code dispatch.Code, maybe bool) {
 	policy, retried := o.retry()
 	_, born := a.child(by, o)
 	switch {
@@ -150,7 +162,7 @@ func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *
 		return j
 	}
 	j := newJob(o, storage.JobID(answer), name, ceil(h.wall.Add(span(o.After))), h.at)
-	j.addedBy, j.notAfter = by, o.last(h.wall)
+	j.addedBy, j.notAfter, j.group = by, o.last(h.wall), o.groupOf(by)
 	if by != nil {
 		j.parent = by.job.ID
 	}

@@ -228,6 +228,9 @@ func (m *model) timesOut(at time.Time) {
 				if ended = at.Add(j.due.Sub(m.wall(at))); ended.Before(m.steppedAt.Add(modelCheck)) {
 					ended = at
 				}
+				if wait := j.waitAfterFailure(); wait > 0 && len(now.History) == j.history+1 && !now.State.Ended() && now.State != storage.StateHeld {
+					ended = at.Add(now.Due.Add(-wait).Sub(m.wall(at))) // it was tried again, or will be
+				}
 			}
 			if e.Number != j.attempts || e.Interrupted || e.Error.Code != string(dispatch.CodeDeadlineExceeded) || ended.After(at) {
 				continue
@@ -273,4 +276,17 @@ func (j *job) canceledOutside() {
 		j.token = j.run.token
 	}
 	j.outside, j.said = nil, nil
+}
+
+// waitAfterFailure is how long the job waits when its next attempt fails; 0: not, or it is dead.
+func (j *job) waitAfterFailure() time.Duration {
+	policy := dispatch.DefaultRetry()
+	if p, ok := j.order.retry(); ok {
+		policy = p
+	}
+	wait, again := policy.Next(j.failures + 1)
+	if !again || j.order.Once {
+		return 0
+	}
+	return wait
 }

@@ -53,6 +53,8 @@ type order struct {
 	Last     string  `json:"last,omitempty"`  // no attempt begins so long after now
 	Toss     bool    `json:"toss,omitempty"`  // its result is not to be kept
 	Then     *order  `json:"then,omitempty"`  // its follow-up, of which no more counts than acts, do and then
+	Group    uint64  `json:"group,omitempty"` // its group
+	Joins    bool    `json:"joins,omitempty"` // it is of the group of the job that schedules it
 	Do       program `json:"do"`
 }
 
@@ -268,13 +270,16 @@ func answerOf(answer string, err error) string {
 }
 
 // schedule does what an order says.
-func schedule(s dispatch.Scheduler, now time.Time, o *order, name string) (storage.JobID, error) {
+func schedule(s dispatch.Scheduler, now time.Time, o *order, of storage.GroupID, name string) (storage.JobID, error) {
 	prog := o.Do
 	prog.Name = name
 	call := dispatch.Path(o.path()).With(prog)
 	opts := append(o.placeOptions(), o.thenOptions(name)...)
 	if o.Toss {
 		opts = append(opts, dispatch.KeepResult(false))
+	}
+	if o.Joins {
+		opts = append(opts, dispatch.InGroup(of))
 	}
 	if o.Last != "" {
 		opts = append(opts, dispatch.NotAfter(now.Add(span(o.Last))))
@@ -364,7 +369,7 @@ func mutate(ctx *dispatch.MutationCtx, wall func() time.Time, p *program) ([]str
 			answer = fmt.Sprint(n)
 		case d.Run != nil:
 			var id storage.JobID
-			id, err = schedule(ctx.Scheduler, wall(), d.Run, child(d.Run.Do.Name, ctx.Job.Attempt, ctx.Tick))
+			id, err = schedule(ctx.Scheduler, wall(), d.Run, ctx.Job.Group, child(d.Run.Do.Name, ctx.Job.Attempt, ctx.Tick))
 			answer = string(id)
 		case d.Cancel != "":
 			answer, err = cancel(ctx.Scheduler, d.Cancel)
@@ -493,7 +498,7 @@ func act(ctx *dispatch.ActionCtx, j *journal, r *run) ([]string, error) {
 		switch {
 		case d.Run != nil:
 			var id storage.JobID
-			id, err = schedule(ctx.Scheduler, j.wall(), d.Run, child(d.Run.Do.Name, ctx.Job.Attempt, ctx.Tick))
+			id, err = schedule(ctx.Scheduler, j.wall(), d.Run, ctx.Job.Group, child(d.Run.Do.Name, ctx.Job.Attempt, ctx.Tick))
 			answer = string(id)
 		case d.Cancel != "":
 			answer, err = cancel(ctx.Scheduler, d.Cancel)

@@ -66,6 +66,7 @@ type model struct {
 	heldTicks       int
 	told            int // events of which the model knew that they come, and when
 	begunAnew       int // watches
+	groupsEnded     int
 	outside         int // attempts that ended from outside, or timed out
 }
 
@@ -102,6 +103,7 @@ type app struct {
 	poolLimits map[string]int         // likewise: set at run time
 	starts     []time.Time            // likewise: of the pool with a rate, the latest first
 	turnSince  time.Time              // nothing has had the turn since then
+	groups     []*group               // likewise: in the order they were made
 	shown      []*job                 // of which those who watch were told
 }
 
@@ -154,6 +156,9 @@ type job struct {
 	token      string                   // of its last attempt, if it has ended
 	saved      string                   // its checkpoint; "": it has none
 	unsaved    string                   // what may be its checkpoint; "": that is known
+	group      storage.GroupID          // that it is, or was, a member of
+	leftAs     storage.State            // how it ended first, as a member
+	ofGroup    storage.GroupID          // that it follows
 	shown      durable                  // what those who watch were told last
 	tells      []tell                   // what they must be told of this command; replaced as a whole
 	gone       bool                     // its record was taken away, and they were told
@@ -311,6 +316,7 @@ type sight struct {
 	crons []dispatch.CronInfo
 	slots map[string][]storage.Slot
 
+	groups []storage.Group
 	pauses []storage.Pause
 	limits map[string]int // of pools, set at run time
 }

@@ -127,4 +127,13 @@ var followFaults = []seededFault{
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
 		edits: []edit{{"storage/ends.go", `tx.dropNotes(&job, true)`, `tx.dropNotes(&job, !FAULT || !end.Outside)`}},
 	},
+	{
+		name: "expired-counts-as-canceled", what: "a member of a group that has expired counts as canceled",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/groups.go", `	case StateExpired:
+		g.Ends.Expired++
+`, `	case map[bool]State{false: StateExpired}[FAULT]:
+		g.Ends.Expired++
+`}},
+	},
 }
