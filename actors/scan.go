@@ -6,8 +6,12 @@ import (
 	"carillon/storage"
 )
 
-// scanTime is how long one Scan looks; the row that it is at is its last.
-const scanTime = 20 * time.Millisecond
+// scanTime is how long one Scan looks. A page, and a count, look at scanRows jobs whatever time that
+// takes, so that what is short is whole on a busy machine, too.
+const (
+	scanTime = 20 * time.Millisecond
+	scanRows = 256
+)
 
 // MaxCounted is where the count of a Scan stops.
 const MaxCounted = 10_000
@@ -25,16 +29,22 @@ type JobScan struct {
 
 // Scan is List for a filter that may choose few of many jobs: it looks for 20 ms and answers
 // what it has found by then, which may be nothing, with the cursor to go on from and how far it
-// has looked. It reads committed state, of one moment. The time is that of the page and the count
+// has looked: at 256 jobs, if there are as many, however long that takes. It reads committed state, of one moment. The time is that of the page and the count
 // together.
 func (s *HostScheduler) Scan(f storage.JobFilter, count bool) (scan JobScan, err error) {
 	err = s.eng.read(s.ctx, s.app, nil, func(r storage.Reader) (err error) {
 		until := s.eng.clock.elapsed() + scanTime
-		more := func() bool { return s.eng.clock.elapsed() < until }
-		if scan.JobPage, err = r.System().Scan(f, more); err != nil || !count {
+		more := func() func() bool {
+			rows := 0
+			return func() bool {
+				rows++
+				return rows < scanRows || s.eng.clock.elapsed() < until
+			}
+		}
+		if scan.JobPage, err = r.System().Scan(f, more()); err != nil || !count {
 			return err
 		}
-		scan.Count, scan.CountedAll, err = r.System().Count(f, MaxCounted, more)
+		scan.Count, scan.CountedAll, err = r.System().Count(f, MaxCounted, more())
 		scan.Count = max(scan.Count, len(scan.Jobs))
 		return err
 	})
