@@ -83,6 +83,7 @@ func commands() []command {
 		{word: "fail-for-good", draws: 1, make: (*generator).sayOutside, before: beforeSayOutside},
 		{word: "group", draws: 3, make: (*generator).groupCommand, before: beforeGroup},
 		{word: "seal", draws: 3, make: (*generator).groupCommand, before: beforeSeal},
+		{word: "cancel-group", draws: 1, make: (*generator).groupCommand, before: beforeCancelGroup},
 		{word: "unwatch", draws: 2, make: (*generator).unwatch},
 		{word: "rewatch", make: (*generator).unwatch},
 		{word: "cron", draws: 2, make: (*generator).cron, before: beforeCron},

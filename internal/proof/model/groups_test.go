@@ -192,6 +192,57 @@ func beforeSeal(m *model, l *line) {
 	a.end(true)
 }
 
+// beforeCancelGroup seals the group, and cancels the members that have not ended. Which of them ran
+// the store tells.
+func beforeCancelGroup(m *model, l *line) {
+	a := l.app(m)
+	a.touched = l.at
+	n, _ := strconv.ParseUint(l.words[2], 10, 64)
+	g := a.group(storage.GroupID(n))
+	code, failed := l.failed()
+	if g == nil || failed {
+		if (g == nil) != (code == dispatch.CodeNotFound) && code != dispatch.CodeUnavailable {
+			m.found("other", "%s: %q, there %t", l.text, l.printed, g != nil)
+		}
+		if g == nil || !slices.ContainsFunc(m.seen[a.id].groups, func(k storage.Group) bool { return k.ID == g.id && k.Canceled }) {
+			m.refusals++
+			return
+		}
+	}
+	if pending, _ := a.tally(g); g.sealed && pending == 0 {
+		if l.printed != "0 canceled" {
+			m.found("other", "%s: %q, and it has ended", l.text, l.printed)
+		}
+		return
+	}
+	a.begin("cancel of the group")
+	canceled := *g
+	canceled.sealed, canceled.canceled = true, true
+	a.changeGroup(canceled)
+	m.endsGroup(a, &canceled, l.at)
+	a.end(true)
+	count := 0
+	for _, j := range slices.Clone(a.jobs) {
+		now := m.seen[a.id].of(j)
+		if j.group != g.id || j.leftAs != "" || now.State != storage.StateCanceled {
+			continue
+		}
+		count++
+		found := j.state
+		if found == storage.StatePending && now.Attempts > j.attempts {
+			found = storage.StateRunning
+		} else if m.mayBeHeld(j, l.at) {
+			found = storage.StateHeld
+		}
+		a.begin("cancel of " + j.name)
+		m.canceled(a, j, found, nil, l.at)
+		a.end(true)
+	}
+	if want := fmt.Sprintf("%d canceled", count); !failed && l.printed != want {
+		m.found("other", "%s: %q, want %q", l.text, l.printed, want)
+	}
+}
+
 // droppedMember is a job of a group that is dropped: its end counts, and one that was held has ended
 // as if it were canceled.
 func (m *model) droppedMember(a *app, j *job, at time.Time) {
