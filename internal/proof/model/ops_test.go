@@ -83,6 +83,12 @@ func (a *app) count(key string) int {
 // hangs on what happened at this very moment, in an order that nobody has told.
 func (m *model) refusal(a *app, by *run, o *order, at time.Time) (code dispatch.Code, maybe bool) {
 	code, maybe = m.refusalBut(a, by, o, at)
+	_, born := a.child(by, o)
+	_, uncertain, decided := m.keyRefusal(a, o, at)
+	if born || decided && !uncertain {
+		return code, maybe // what is kept off joins nothing
+	}
+	maybe = maybe || decided
 	if of, open := m.groupRefusal(a, by, o, at); of != "" || open {
 		if code == "" && !maybe {
 			return of, open
