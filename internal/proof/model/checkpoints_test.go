@@ -3,6 +3,7 @@ package model_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"carillon/dispatch"
@@ -51,10 +52,10 @@ func (m *model) saving(a *app, h event) {
 		}
 	case h.err == nil && r.over && r.overAt.Before(h.at):
 		m.found("other", "job %s (%s) was over, and has saved %s", j.id, j.name, value)
-	case h.err == nil && !r.over && (r.savedAt.IsZero() || h.at.Sub(r.savedAt) >= modelSaved):
+	case h.err == nil && !r.over && !r.saveFailed && (r.savedAt.IsZero() || h.at.Sub(r.savedAt) >= modelSaved):
 		j.saved, j.unsaved, r.savedAt = value, "", h.at
 	case h.err != nil && !r.over:
-		r.saveFailed = true
+		r.saveFailed, j.unknown = true, true
 		code := dispatch.AsError(h.err).Code
 		if r.toldAt.IsZero() && !m.cut && !m.closing && m.wait >= modelWait && h.at.Sub(r.began) < j.timeout() && !errors.Is(h.err, dispatch.ErrPending) {
 			m.found("other", "job %s (%s) could not save %s: %s", j.id, j.name, value, code)
@@ -68,10 +69,10 @@ func (m *model) resumed(a *app, h event) {
 	if j == nil || j.run != h.run || h.run.over {
 		return
 	}
-	if got := h.answers[0]; h.err != nil || got != j.saved && (got != j.unsaved || got == "") {
+	if got := h.answers[0]; h.err != nil || got != j.saved && (got != j.unsaved || got == "") && !(j.unknown && strings.HasPrefix(got, j.name+"#")) {
 		m.found("lost", "job %s (%s), attempt %d, was given the checkpoint %q (%v), want %q, or perhaps %q", j.id, j.name, h.run.job.Attempt, got, h.err, j.saved, j.unsaved)
 	}
-	j.saved, j.unsaved = h.answers[0], ""
+	j.saved, j.unsaved, j.unknown = h.answers[0], "", false
 }
 
 // savedLast is an attempt that has come to its end: its last checkpoint is written with it.
@@ -86,7 +87,7 @@ func (a *app) savedLast(j *job, r *run) {
 // forgets is a job at its end, whose checkpoint goes unless it is dead.
 func (j *job) forgets() {
 	if j.state != storage.StateFailed {
-		j.saved, j.unsaved = "", ""
+		j.saved, j.unsaved, j.unknown = "", "", false
 	}
 }
 
@@ -103,7 +104,7 @@ func (m *model) compareCheckpoints(a *app) {
 		if stored := m.seen[a.id].of(j); !ok || stored.ID != j.id || stored.Seq() != job.Seq() {
 			continue
 		}
-		if n := job.CheckpointSize; n != size(j.saved) && (j.unsaved == "" || n != size(j.unsaved)) {
+		if n := job.CheckpointSize; n != size(j.saved) && !j.unknown && (j.unsaved == "" || n != size(j.unsaved)) {
 			m.found("lost", "app %s: job %s (%s), which is %s, has a checkpoint of %d bytes, want %q, or perhaps %q", a.id, j.id, j.name, j.state, n, j.saved, j.unsaved)
 		}
 	}

@@ -155,6 +155,7 @@ type job struct {
 	said       *said                    // how the attempt that runs was said to end; nil: it was not
 	token      string                   // of its last attempt, if it has ended
 	saved      string                   // its checkpoint; "": it has none
+	unknown    bool                     // it could not be written, or that is not known: any of its own may be there
 	unsaved    string                   // what may be its checkpoint; "": that is known
 	group      storage.GroupID          // that it is, or was, a member of
 	leftAs     storage.State            // how it ended first, as a member
