@@ -131,7 +131,7 @@ func TestACertificateFollowsItsFiles(t *testing.T) {
 		write(other, otherKey, 3)
 		time.Sleep(time.Second - 1)
 		serves("a nanosecond early", 2)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		serves("a second later", 3)
 		write(cert, otherKey, 4) // of which the key is not there yet
 		for range 5 {
@@ -186,7 +186,7 @@ func TestServeTLS(t *testing.T) {
 	client := func(http2 bool, most uint16) *http.Client {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS10, MaxVersion: most}, ForceAttemptHTTP2: http2}
 		t.Cleanup(transport.CloseIdleConnections)
-		return &http.Client{Transport: transport}
+		return &http.Client{Transport: transport, Timeout: 3 * time.Second}
 	}
 	get := func(c *http.Client, path string) string {
 		resp, err := c.Get("https://" + ln.Addr().String() + path)

@@ -39,6 +39,8 @@ type serving struct {
 	proxies []netip.Prefix
 
 	cert, key string // files; "": without TLS
+
+	clients *clients // nil, or without an issuer: no one is asked who they are
 }
 
 // serverFlags declares the flags that demo and serve have.
@@ -66,11 +68,15 @@ func serve(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		return nil
 	})
+	s.clients = clientFlags(flags)
 	flags.StringVar(&s.cert, "tls-cert", "", "`FILE` of the certificate, or chain of them, in PEM, to serve https; it is read again when it changes")
 	flags.StringVar(&s.key, "tls-key", "", "`FILE` of the certificate's key, in PEM")
 	flags.StringVar(&s.webhook, "webhook", "", "`URL` that is told of dead jobs, missed slots and stuck handlers; with --webhook-secret")
 	flags.StringVar(&s.secretFile, "webhook-secret", "", "`FILE` with the secret, whsec_…, that each request to the webhook is signed with")
 	return func(ctx context.Context, std stdio) error {
+		if err := s.clients.check(); err != nil {
+			return err
+		}
 		if (s.cert == "") != (s.key == "") {
 			return usageError{errors.New("--tls-cert and --tls-key go together")}
 		}
@@ -141,9 +147,14 @@ func (s *serving) run(ctx context.Context, std stdio, isOpen func(net.Addr) (boo
 	defer cancel()
 	forget := context.AfterFunc(ctx, func() { time.AfterFunc(*s.drain, cancel) })
 	greet(std.out, scheme, ln.Addr(), *s.dir, s.autoCreate)
+	var identify func(*http.Request) (*dispatch.Identity, error)
+	if s.clients != nil && s.clients.issuer != "" {
+		identify = s.clients.identify
+		fmt.Fprintf(std.out, "Clients call with tokens of %s.\n", s.clients.issuer)
+	}
 	if err = s.greetOperators(std.out, eng, open); err == nil {
 		handler := server.New(eng, server.Options{
-			Operator: operatorGate(server.Tokens(eng), s.token, open), Logger: logger, RequestsPerSecond: s.rate, TrustedProxies: s.proxies,
+			Identify: identify, Operator: operatorGate(server.Tokens(eng), s.token, open), Logger: logger, RequestsPerSecond: s.rate, TrustedProxies: s.proxies,
 		})
 		err = listen(ctx, ln, handler, *s.drain, logger)
 	} else {
