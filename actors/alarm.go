@@ -36,6 +36,9 @@ func (s *scheduler) rearm() {
 	if opens := s.pools.nextOpens(); opens > 0 && !s.backingOff() && !s.phase().draining() && s.holder == nil {
 		sooner(opens - elapsed)
 	}
+	if s.goesOn() && !s.operating.busy && s.phase().begins() && !s.backingOff() {
+		sooner(s.operating.at - elapsed)
+	}
 	busy := wait // of what there is to do, not counting sleep
 	if s.idle() {
 		idleAt := s.touched + s.eng.opts.IdleAfter
@@ -76,7 +79,7 @@ func (s *scheduler) rearm() {
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&
-		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.awaits() && !s.lates.busy && s.phase().begins()
+		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.awaits() && !s.lates.busy && !s.goesOn() && s.phase().begins()
 }
 
 // nextWork is when there may be jobs to claim, or to have expire; zero is never.

@@ -31,7 +31,7 @@ func (s *scheduler) purgeDue() bool {
 		history += held
 	}
 	keyed, _ := s.store.IdempotencyKeys()
-	return (history+dead+keyed+s.store.EndedGroups()+s.store.Lasting() > 0 || s.store.HasStarts()) && s.eng.clock.elapsed() >= s.purgeAt && idle
+	return (history+dead+keyed+s.store.EndedOperations()+s.store.EndedGroups()+s.store.Lasting() > 0 || s.store.HasStarts()) && s.eng.clock.elapsed() >= s.purgeAt && idle
 }
 
 // purge deletes a chunk of expired history and dead jobs. Expired held ones are dead.
@@ -65,6 +65,10 @@ func (s *scheduler) purge() {
 		var keysErr error
 		_, more, keysErr = tx.PurgeKeys(expiry.Keys, purgeChunk)
 		err = errors.Join(err, keysErr)
+	}
+	if !more && !s.eng.clock.doubted() {
+		_, operationsErr := tx.PurgeOperations(at.now.Add(-operationsKept))
+		err = errors.Join(err, operationsErr)
 	}
 	if !more {
 		var keyedErr error

@@ -52,6 +52,8 @@ type scheduler struct {
 	resumeAt    time.Duration
 	unrecovered bool // what was claimed at the last reload is still to be looked at
 
+	operating operating
+
 	drained []func() // told when the drain has come to its end
 
 	followed *controls // that the app has followed; nil: it has yet to look
@@ -197,6 +199,8 @@ func (s *scheduler) Receive(c actor.Context) {
 	case *handlersMoved:
 		s.claimFrom(storage.Place{})
 	case *retryReload, *startNoted:
+	case *operationMoved:
+		s.stepAnswered(m.err)
 	case *tidyOn:
 		s.tidying = false
 	case *lateOn:
@@ -257,6 +261,7 @@ work:
 		s.step() // jobs that are kept back after all
 		return
 	}
+	s.moveOperation()
 	s.giveBackShared()
 	s.tellReaders()
 	s.rearm()

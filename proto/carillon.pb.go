@@ -229,8 +229,12 @@ type App struct {
 	// bytes their rows have.
 	IdempotencyKeys  uint64 `protobuf:"varint,100,opt,name=idempotency_keys,json=idempotencyKeys,proto3" json:"idempotency_keys,omitempty"`
 	IdempotencyBytes uint64 `protobuf:"varint,101,opt,name=idempotency_bytes,json=idempotencyBytes,proto3" json:"idempotency_bytes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Operations counts the operations on many jobs that have not ended, and ended_operations
+	// those that have.
+	Operations      uint64 `protobuf:"varint,105,opt,name=operations,proto3" json:"operations,omitempty"`
+	EndedOperations uint64 `protobuf:"varint,106,opt,name=ended_operations,json=endedOperations,proto3" json:"ended_operations,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -427,6 +431,20 @@ func (x *App) GetIdempotencyKeys() uint64 {
 func (x *App) GetIdempotencyBytes() uint64 {
 	if x != nil {
 		return x.IdempotencyBytes
+	}
+	return 0
+}
+
+func (x *App) GetOperations() uint64 {
+	if x != nil {
+		return x.Operations
+	}
+	return 0
+}
+
+func (x *App) GetEndedOperations() uint64 {
+	if x != nil {
+		return x.EndedOperations
 	}
 	return 0
 }
@@ -4374,11 +4392,182 @@ func (x *LogLine) GetText() string {
 	return ""
 }
 
+// Operation is something that is done to every job that a filter chooses, in steps.
+type Operation struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Action  string                 `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	// Filter is storage.JobFilter in JSON.
+	Filter      []byte `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	By          string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	CreatedAtMs int64  `protobuf:"varint,5,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	// It is on jobs up to this number, or on those that had ended, or were held, by this rank.
+	AsOfSeq  uint64 `protobuf:"varint,6,opt,name=as_of_seq,json=asOfSeq,proto3" json:"as_of_seq,omitempty"`
+	AsOfRank uint64 `protobuf:"varint,7,opt,name=as_of_rank,json=asOfRank,proto3" json:"as_of_rank,omitempty"`
+	// Counted is how many the filter chose then; not all of them if counted_more.
+	Counted     uint64 `protobuf:"varint,8,opt,name=counted,proto3" json:"counted,omitempty"`
+	CountedMore bool   `protobuf:"varint,9,opt,name=counted_more,json=countedMore,proto3" json:"counted_more,omitempty"`
+	// Done counts the jobs that it has changed, and damaged those that it cannot read.
+	Done    uint64 `protobuf:"varint,10,opt,name=done,proto3" json:"done,omitempty"`
+	Damaged uint64 `protobuf:"varint,11,opt,name=damaged,proto3" json:"damaged,omitempty"`
+	// Cursor is where the next step looks on; changed: this round through the jobs has changed one.
+	Cursor  string `protobuf:"bytes,12,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Changed bool   `protobuf:"varint,13,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Outcome is empty while it goes on.
+	Outcome       string    `protobuf:"bytes,14,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	EndedAtMs     int64     `protobuf:"varint,15,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
+	Error         *JobError `protobuf:"bytes,16,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Operation) Reset() {
+	*x = Operation{}
+	mi := &file_carillon_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Operation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Operation) ProtoMessage() {}
+
+func (x *Operation) ProtoReflect() protoreflect.Message {
+	mi := &file_carillon_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Operation.ProtoReflect.Descriptor instead.
+func (*Operation) Descriptor() ([]byte, []int) {
+	return file_carillon_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Operation) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Operation) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Operation) GetFilter() []byte {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *Operation) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Operation) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *Operation) GetAsOfSeq() uint64 {
+	if x != nil {
+		return x.AsOfSeq
+	}
+	return 0
+}
+
+func (x *Operation) GetAsOfRank() uint64 {
+	if x != nil {
+		return x.AsOfRank
+	}
+	return 0
+}
+
+func (x *Operation) GetCounted() uint64 {
+	if x != nil {
+		return x.Counted
+	}
+	return 0
+}
+
+func (x *Operation) GetCountedMore() bool {
+	if x != nil {
+		return x.CountedMore
+	}
+	return false
+}
+
+func (x *Operation) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Operation) GetDamaged() uint64 {
+	if x != nil {
+		return x.Damaged
+	}
+	return 0
+}
+
+func (x *Operation) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *Operation) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+func (x *Operation) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Operation) GetEndedAtMs() int64 {
+	if x != nil {
+		return x.EndedAtMs
+	}
+	return 0
+}
+
+func (x *Operation) GetError() *JobError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
 	"\n" +
-	"\x0ecarillon.proto\x12\bcarillon\"\xb2\x05\n" +
+	"\x0ecarillon.proto\x12\bcarillon\"\xfd\x05\n" +
 	"\x03App\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x18\n" +
@@ -4404,7 +4593,11 @@ const file_carillon_proto_rawDesc = "" +
 	"\x04logs\x18W \x01(\x04R\x04logs\x12\x1b\n" +
 	"\tlog_bytes\x18X \x01(\x04R\blogBytes\x12)\n" +
 	"\x10idempotency_keys\x18d \x01(\x04R\x0fidempotencyKeys\x12+\n" +
-	"\x11idempotency_bytes\x18e \x01(\x04R\x10idempotencyBytes\"d\n" +
+	"\x11idempotency_bytes\x18e \x01(\x04R\x10idempotencyBytes\x12\x1e\n" +
+	"\n" +
+	"operations\x18i \x01(\x04R\n" +
+	"operations\x12)\n" +
+	"\x10ended_operations\x18j \x01(\x04R\x0fendedOperations\"d\n" +
 	"\x05Pause\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -4751,7 +4944,26 @@ const file_carillon_proto_rawDesc = "" +
 	"\aLogLine\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\x11R\x05level\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text*w\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"\xc4\x03\n" +
+	"\tOperation\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12\x16\n" +
+	"\x06filter\x18\x03 \x01(\fR\x06filter\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\"\n" +
+	"\rcreated_at_ms\x18\x05 \x01(\x03R\vcreatedAtMs\x12\x1a\n" +
+	"\tas_of_seq\x18\x06 \x01(\x04R\aasOfSeq\x12\x1c\n" +
+	"\n" +
+	"as_of_rank\x18\a \x01(\x04R\basOfRank\x12\x18\n" +
+	"\acounted\x18\b \x01(\x04R\acounted\x12!\n" +
+	"\fcounted_more\x18\t \x01(\bR\vcountedMore\x12\x12\n" +
+	"\x04done\x18\n" +
+	" \x01(\x04R\x04done\x12\x18\n" +
+	"\adamaged\x18\v \x01(\x04R\adamaged\x12\x16\n" +
+	"\x06cursor\x18\f \x01(\tR\x06cursor\x12\x18\n" +
+	"\achanged\x18\r \x01(\bR\achanged\x12\x18\n" +
+	"\aoutcome\x18\x0e \x01(\tR\aoutcome\x12\x1e\n" +
+	"\vended_at_ms\x18\x0f \x01(\x03R\tendedAtMs\x12(\n" +
+	"\x05error\x18\x10 \x01(\v2\x12.carillon.JobErrorR\x05error*w\n" +
 	"\fUniquePolicy\x12\x16\n" +
 	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
 	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +
@@ -4783,7 +4995,7 @@ func file_carillon_proto_rawDescGZIP() []byte {
 }
 
 var file_carillon_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_carillon_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_carillon_proto_goTypes = []any{
 	(UniquePolicy)(0),      // 0: carillon.UniquePolicy
 	(JobState)(0),          // 1: carillon.JobState
@@ -4833,6 +5045,7 @@ var file_carillon_proto_goTypes = []any{
 	(*IdempotencyKey)(nil), // 45: carillon.IdempotencyKey
 	(*AttemptLog)(nil),     // 46: carillon.AttemptLog
 	(*LogLine)(nil),        // 47: carillon.LogLine
+	(*Operation)(nil),      // 48: carillon.Operation
 }
 var file_carillon_proto_depIdxs = []int32{
 	1,  // 0: carillon.Job.state:type_name -> carillon.JobState
@@ -4864,11 +5077,12 @@ var file_carillon_proto_depIdxs = []int32{
 	2,  // 26: carillon.TableIndex.state:type_name -> carillon.IndexState
 	42, // 27: carillon.BackupPosition.places:type_name -> carillon.BackupPlace
 	47, // 28: carillon.AttemptLog.lines:type_name -> carillon.LogLine
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	20, // 29: carillon.Operation.error:type_name -> carillon.JobError
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_carillon_proto_init() }
@@ -4883,7 +5097,7 @@ func file_carillon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_carillon_proto_rawDesc), len(file_carillon_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

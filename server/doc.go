@@ -28,6 +28,10 @@
 //	POST   /v1/apps/{app}/resume
 //	GET    /v1/apps/{app}/export                all of it as of one moment; not JSON; admin
 //	POST   /v1/apps/{app}/import                body: an export, up to Options.MaxImport: make one of it: 201; admin
+//	GET    /v1/apps/{app}/operations            what is done, or was, to many jobs, the latest first; going, limit, cursor
+//	POST   /v1/apps/{app}/operations            body: {"action","filter" or "all","asOf","dryRun"}: 201, or a count; see below
+//	GET    /v1/apps/{app}/operations/{id}       one, and how far it has come
+//	POST   /v1/apps/{app}/operations/{id}/cancel it goes no further; what was done stays done
 //	GET    /v1/apps/{app}/crons                 all triggers of the app, by name
 //	POST   /v1/apps/{app}/crons                 make one: 201; write and call, and act-as for "as"
 //	GET    /v1/apps/{app}/crons/{name}?slots=20 one, with how its latest slots ended
@@ -76,6 +80,9 @@
 // URL it is state and tag (more than once for several), dueFrom, dueBefore, endedFrom,
 // endedBefore, the others by these names, limit and cursor, and count=true. Types Job,
 // JobPage, Bulk and StuckHandler are what is answered.
+//
+// An operation is done by the app itself, in steps, also after a restart; bulk routes are done
+// within their request. Both are on jobs that were there when they began.
 //
 // A definition is {"name","spec","function"}, and if wanted "zone", "args",
 // "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs", "tags",

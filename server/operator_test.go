@@ -30,6 +30,11 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/functions/{function...}": open,
 	"GET /v1/health": open,
 
+	"GET /v1/apps/{app}/operations":              "read",
+	"POST /v1/apps/{app}/operations":             "write",
+	"GET /v1/apps/{app}/operations/{id}":         "read",
+	"POST /v1/apps/{app}/operations/{id}/cancel": "write",
+
 	"GET /v1/apps":                            "read",
 	"POST /v1/apps":                           "admin",
 	"GET /v1/apps/{app}":                      "read",

@@ -49,6 +49,7 @@ func (h *handler) operatorRoutes() []route {
 		get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 
 		apps, app   = "/v1/apps", "/v1/apps/{app}"
+		operations  = "/v1/apps/{app}/operations"
 		crons, cron = "/v1/apps/{app}/crons", "/v1/apps/{app}/crons/{name}"
 		jobs, job   = "/v1/apps/{app}/jobs", "/v1/apps/{app}/jobs/{id}"
 		bulk        = "/v1/apps/{app}/bulk"
@@ -73,6 +74,11 @@ func (h *handler) operatorRoutes() []route {
 		{method: post, pattern: app + "/resume", scopes: write, do: existing(h.resumeApp)},
 		{method: get, pattern: app + "/export", scopes: admin, do: existing(h.exportApp)},
 		{method: post, pattern: app + "/import", scopes: admin, stream: true, do: h.importApp},
+
+		{method: get, pattern: operations, scopes: read, do: existing(h.listOperations)},
+		{method: post, pattern: operations, scopes: write, do: existing(h.createOperation)},
+		{method: get, pattern: operations + "/{id}", scopes: read, do: existing(h.getOperation)},
+		{method: post, pattern: operations + "/{id}/cancel", scopes: write, do: existing(h.cancelOperation)},
 
 		{method: get, pattern: crons, scopes: read, do: existing(h.listCrons)},
 		{method: post, pattern: crons, scopes: schedule, do: h.createCron},

@@ -42,6 +42,9 @@ type counts struct {
 	oldest     place  // no result lies before it; not in the counters
 	controls   uint64 // pauses, and limits of pools that were set at run time
 	paused     bool   // the app as a whole
+
+	operations     uint64 // that go on
+	overOperations uint64 // that have ended
 }
 
 // App is the state of one app. Exactly one owner at a time calls Begin, Commit
@@ -97,6 +100,7 @@ type App struct {
 	loggedNow               atomic.Int64  // counts.logged, for readers
 	keyedNow, keyedBytesNow atomic.Int64  // counts.keyed and keyedBytes, for readers
 	corrected               atomic.Uint64 // counts.corrected, for readers
+	operationsNow           atomic.Uint64 // counts.operations, for readers
 
 	// Below: the committer's.
 	commit   uint64 // number of the volume's latest commit that has a change set of the app
@@ -146,6 +150,7 @@ func (a *App) publish() {
 	a.loggedNow.Store(int64(a.counts.logged))
 	a.keyedNow.Store(int64(a.counts.keyed))
 	a.keyedBytesNow.Store(int64(a.counts.keyedBytes))
+	a.operationsNow.Store(a.counts.operations)
 	corrected := a.counts.corrected
 	if !a.stored {
 		corrected = math.MaxUint64 // nothing of it is older than a step
@@ -353,7 +358,7 @@ func (a *App) noteClaims(b *buffer) {
 }
 
 func (c counts) encode() []byte {
-	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results, Notes: c.notes, CheckpointBytes: c.saved, Groups: c.groups, EndedGroups: c.over, IdempotencyKeys: c.keyed, IdempotencyBytes: c.keyedBytes, Logs: c.logs, LogBytes: c.logged}
+	p := proto.App{Version: recordVersion, Seq: c.seq, Pending: c.pending, Claimed: c.claimed, Done: c.done, Dead: c.dead, DeadSinceMs: c.deadSince, Held: c.held, HeldBy: c.heldBy, Corrected: uint64(c.corrected), Lasting: c.lasting, OnceParents: c.onceParents, ArgBytes: uint64(c.argBytes + 1), Controls: c.controls, Paused: c.paused, ResultBytes: c.results, Notes: c.notes, CheckpointBytes: c.saved, Groups: c.groups, EndedGroups: c.over, IdempotencyKeys: c.keyed, IdempotencyBytes: c.keyedBytes, Logs: c.logs, LogBytes: c.logged, Operations: c.operations, EndedOperations: c.overOperations}
 	return encoded(p.MarshalVT())
 }
 
@@ -362,7 +367,7 @@ func decodeCounts(data []byte) (counts, error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return counts{}, fmt.Errorf("counters: %w", err)
 	}
-	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes, notes: p.Notes, saved: p.CheckpointBytes, groups: p.Groups, over: p.EndedGroups, keyed: p.IdempotencyKeys, keyedBytes: p.IdempotencyBytes, logs: p.Logs, logged: p.LogBytes}, nil
+	return counts{seq: p.Seq, pending: p.Pending, claimed: p.Claimed, done: p.Done, dead: p.Dead, deadSince: p.DeadSinceMs, held: p.Held, heldBy: p.HeldBy, corrected: EraID(p.Corrected), lasting: p.Lasting, onceParents: p.OnceParents, argBytes: int64(p.ArgBytes) - 1, controls: p.Controls, paused: p.Paused, results: p.ResultBytes, notes: p.Notes, saved: p.CheckpointBytes, groups: p.Groups, over: p.EndedGroups, keyed: p.IdempotencyKeys, keyedBytes: p.IdempotencyBytes, logs: p.Logs, logged: p.LogBytes, operations: p.Operations, overOperations: p.EndedOperations}, nil
 }
 
 // load reads what of the app is in the file into a.
@@ -473,8 +478,11 @@ func (n keyspace) alarms(snap *kv.Snapshot) (due, last int64) {
 }
 
 // alarm is the instant in ms at which the alarm index has the app, by those that alarms has
-// found. What is paused is not due.
+// found. What is paused is not due. What has an operation that goes on is, at once.
 func (c counts) alarm(due, last int64) int64 {
+	if c.operations > 0 {
+		return operationAlarm
+	}
 	if c.paused {
 		due = 0
 	}

@@ -320,7 +320,8 @@ func requeue(key string, w write, any *bool, first *string) {
 // after the batch.
 func (a *App) apply(tx *kv.Txn) error {
 	f := &a.filing
-	fresh, repaused := !f.entered, a.counters.paused != f.counters.paused
+	fresh := !f.entered
+	realarmed := a.counters.paused != f.counters.paused || (a.counters.operations > 0) != (f.counters.operations > 0)
 	if err := a.makeEntry(tx, f); err != nil {
 		return err
 	}
@@ -333,7 +334,7 @@ func (a *App) apply(tx *kv.Txn) error {
 		}
 		f.counters = a.counters
 	}
-	if !a.requeued && !a.relasted && !repaused {
+	if !a.requeued && !a.relasted && !realarmed {
 		return nil
 	}
 	return a.index(tx, f)

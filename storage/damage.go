@@ -118,6 +118,8 @@ func keyText(space kv.Space, key []byte) string {
 		return groupName(rest)
 	case tagLog:
 		return "log lines of a job"
+	case tagOperation:
+		return operationName(rest)
 	case tagOnce:
 		return "what a job has scheduled once"
 	case tagControl:

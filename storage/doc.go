@@ -20,11 +20,11 @@
 //
 // # Names
 //
-// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, Attempt, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, DefaultMaxLogBytes, DefaultPriority, Doc, Group, GroupEnds, GroupFilter,
-// GroupID, GroupOutcome, ID, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
-// MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxPauseBy,
+// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, AsOf, Attempt, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, DefaultMaxLogBytes, DefaultPriority, Doc, Group, GroupEnds, GroupFilter,
+// GroupID, GroupOutcome, ID, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
+// MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxOperations, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
-// MinPriority, NewTable, NotKept, Outcome, Overlap, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
+// MinPriority, NewTable, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
 // Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
@@ -169,4 +169,6 @@
 //	     hash of the attempt's token; one that waits for another attempt has none (G33).
 //	S29  The entry of a Tx.Audit is in the commit of what the Tx has changed. The audit log is no part of
 //	     an app, and the file has the sum of its bytes.
+//	S30  A step of an operation is one change set: what it does to jobs, and how far the operation
+//	     has come. While one goes on, the alarm index has the app as due at once.
 package storage

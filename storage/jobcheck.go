@@ -55,6 +55,7 @@ func (n keyspace) checkJobs(snap *kv.Snapshot) []error {
 	c.eachPlace(tagClaim, c.claim)
 	c.eachPlace(tagResult, c.result)
 	c.groups()
+	c.operations()
 	for k, v := range n.all(snap, tagControl) {
 		c.control(tail(k), v)
 	}

@@ -33,6 +33,7 @@ import (
 //	number ‖ 'G' ‖ kind ‖ …                    groups of jobs: groups.go
 //	number ‖ 'I' ‖ kind ‖ …                    idempotency keys: idempotency.go
 //	number ‖ 'L' ‖ seq ‖ …                     log lines of a job's attempts: joblog.go
+//	number ‖ 'O' ‖ kind ‖ operation            operations on many jobs: operations.go
 //	number ‖ 'g' ‖ kind ‖ name                 what is paused, limits of pools: controls.go
 //	number ‖ 'v' ‖ …                           when attempts of a pool began: startlog.go
 //	number ‖ 's' ‖ table                       what indexes the table has
@@ -69,10 +70,11 @@ const (
 	tagLog      tag = 'L'
 
 	tagIdempotency tag = 'I'
+	tagOperation   tag = 'O'
 )
 
 // tags are all there are: an import refuses keys of any other.
-var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes, tagGroup, tagLog, tagIdempotency}
+var tags = []tag{tagMeta, tagQueue, tagClaim, tagHeld, tagHistory, tagDead, tagID, tagSchema, tagTrigger, tagSlot, tagBacklog, tagLane, tagLast, tagTurn, tagDocument, tagIndex, tagMisfit, tagUnique, tagOnce, tagStart, tagControl, tagResult, tagChild, tagNotes, tagGroup, tagLog, tagIdempotency, tagOperation}
 
 // numberLen is the length of an app's number in a key.
 const numberLen = 4

@@ -61,7 +61,12 @@ var doorFaults = []seededFault{
 		pkg: "server", tests: "TestImportIsBounded",
 		edits: []edit{
 			{"server/apps.go", `if r.ContentLength > h.opts.MaxImport {`, `if r.ContentLength > h.opts.MaxImport && !FAULT {`},
-			{"server/apps.go", `http.MaxBytesReader(w, r.Body, h.opts.MaxImport)`, `http.MaxBytesReader(w, r.Body, 1<<40)`},
+			{"server/apps.go", `http.MaxBytesReader(w, r.Body, h.opts.MaxImport)`, `http.MaxBytesReader(w, r.Body, func() int64 {
+			if FAULT {
+				return 1 << 40
+			}
+			return h.opts.MaxImport
+		}())`},
 		},
 	},
 	{

@@ -57,7 +57,7 @@ var pauseFaults = []seededFault{
 	{
 		name: "paused-app-in-the-alarm-index", what: "the pause of an app leaves its alarm",
 		pkg: "actors", tests: "TestG35_EveryCrash",
-		edits: []edit{{"storage/committer.go", `a.relasted && !repaused {`, `a.relasted && (!repaused || FAULT) {`}},
+		edits: []edit{{"storage/committer.go", `a.relasted && !realarmed {`, `a.relasted && (!realarmed || FAULT) {`}},
 	},
 	{
 		name: "pause-by-the-old-path", what: "the pause of a function ends when it is renamed",

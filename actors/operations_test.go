@@ -1,0 +1,297 @@
+package actors_test
+
+import (
+	"bytes"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"carillon/actors"
+	"carillon/actors/actorstest"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// mustSchedule schedules n jobs that are due in an hour, with the tags.
+func mustSchedule(t *testing.T, h *actorstest.Harness, n int, tags ...string) []storage.JobID {
+	t.Helper()
+	var calls []dispatch.Scheduled
+	for i := range n {
+		calls = append(calls, dispatch.After(time.Hour+time.Duration(i)*time.Millisecond, addEntry.With(fmt.Sprint(i)), dispatch.Tags(tags...)))
+	}
+	return must[[]storage.JobID](t)(h.Scheduler("acme").RunMany(calls))
+}
+
+// mustOperation returns the operation as it is now.
+func mustOperation(t *testing.T, h *actorstest.Harness, id storage.OperationID) storage.Operation {
+	t.Helper()
+	o, ok, err := h.Scheduler("acme").Operation(id)
+	if err != nil || !ok {
+		t.Fatalf("operation %d: %v, %v", id, ok, err)
+	}
+	return o
+}
+
+// TestOperationIsOnWhatWasCounted: an operation is on the jobs that the filter chose when they
+// were counted, and on none that came later; what it has done and how many there were is told.
+func TestOperationIsOnWhatWasCounted(t *testing.T) {
+	k := newKit()
+	fails := k.mutation("t:fails", func(*dispatch.MutationCtx, string) error {
+		return dispatch.Errorf(dispatch.CodeInternal, "as ever")
+	})
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet}, func(h *actorstest.Harness) {
+		s := h.Scheduler("acme")
+		mustSchedule(t, h, 200, "a")
+		mustSchedule(t, h, 50, "b")
+		cancel := actors.Operation{Action: storage.OperationCancel, Filter: storage.JobFilter{Tags: []string{"a"}}, By: "ann"}
+		count := must[actors.OperationCount](t)(s.CountOperation(cancel))
+		if count.Jobs != 200 || !count.All {
+			t.Errorf("counted: %+v", count)
+		}
+		late := mustSchedule(t, h, 10, "a")
+		cancel.AsOf = count.AsOf
+		made := must[storage.Operation](t)(s.Operate(cancel))
+		if made.Counted != 200 || !made.CountedAll || made.By != "ann" || !made.Going() || made.CreatedAt.IsZero() {
+			t.Errorf("made: %+v", made)
+		}
+		h.Settle()
+		if o := mustOperation(t, h, made.ID); o.Outcome != storage.OperationDone || o.Done != 200 || o.Damaged != 0 || o.EndedAt.IsZero() {
+			t.Errorf("at the end: %+v", o)
+		}
+		if n := len(h.Jobs("acme", storage.StatePending)); n != 60 {
+			t.Errorf("%d jobs are left, want 60", n)
+		}
+		wantState(t, h, "acme", late[0], storage.StatePending, 0)
+
+		// Dead ones: those that die later are not counted.
+		die := func() {
+			mustAfter(t, h, "acme", 0, fails.With("x"), dispatch.NoRetry())
+			h.Settle()
+		}
+		for range 3 {
+			die()
+		}
+		retry := actors.Operation{Action: storage.OperationRetry, Filter: storage.JobFilter{Function: "t:fails"}}
+		retry.AsOf = must[actors.OperationCount](t)(s.CountOperation(retry)).AsOf
+		die()
+		again := must[storage.Operation](t)(s.Operate(retry))
+		h.Settle()
+		if o := mustOperation(t, h, again.ID); o.Outcome != storage.OperationDone || o.Done != 3 || o.Counted != 3 {
+			t.Errorf("retried: %+v", o)
+		}
+		drop := must[storage.Operation](t)(s.Operate(actors.Operation{Action: storage.OperationDrop, Filter: storage.JobFilter{}}))
+		h.Settle()
+		if o := mustOperation(t, h, drop.ID); o.Done != 4 || len(h.Jobs("acme", storage.StateFailed)) != 0 {
+			t.Errorf("dropped: %+v", o)
+		}
+		list := must[[]storage.Operation](t)(s.Operations(storage.OperationFilter{Limit: 2}))
+		if len(list) != 2 || list[0].ID != drop.ID || list[1].ID != again.ID {
+			t.Errorf("listed: %+v", list)
+		}
+		list = must[[]storage.Operation](t)(s.Operations(storage.OperationFilter{Before: list[1].ID}))
+		if len(list) != 1 || list[0].ID != made.ID {
+			t.Errorf("the next page: %+v", list)
+		}
+		for _, o := range []actors.Operation{
+			{Action: "burn"},
+			{Action: storage.OperationCancel, Filter: storage.JobFilter{Limit: 1}},
+			{Action: storage.OperationCancel, Filter: storage.JobFilter{Cursor: "x"}},
+			{Action: storage.OperationCancel, Filter: storage.JobFilter{States: []storage.State{storage.StateFailed}}},
+			{Action: storage.OperationDrop, Filter: storage.JobFilter{States: []storage.State{storage.StatePending}}},
+			{Action: storage.OperationDrop, By: string(make([]byte, 257))},
+			{Action: storage.OperationDrop, AsOf: must[storage.AsOf](t)(storage.ParseAsOf("1000000-0"))},
+		} {
+			_, err := s.Operate(o)
+			wantCode(t, err, dispatch.CodeInvalidArgument)
+		}
+		if list := must[[]storage.Operation](t)(s.Operations(storage.OperationFilter{})); len(list) != 3 {
+			t.Errorf("what was refused is among %d", len(list))
+		}
+	})
+}
+
+// TestOperationGoesOnAfterACrash crashes the engine at every commit of an operation, which goes on
+// by itself and ends with the same jobs canceled, each counted once.
+func TestOperationGoesOnAfterACrash(t *testing.T) {
+	for _, point := range []string{"commit", "committed"} {
+		for n, crashed := 1, true; crashed; n++ {
+			k := newKit()
+			opts := actors.Options{Functions: k.reg, Logger: quiet, IdleAfter: time.Second}
+			actorstest.Run(t, opts, func(h *actorstest.Harness) {
+				mustSchedule(t, h, 150, "a")
+				kept := mustSchedule(t, h, 20, "b")
+				crashed = h.CrashAt(point, n, func() {
+					_, _ = h.Scheduler("acme").Operate(actors.Operation{Action: storage.OperationCancel, Filter: storage.JobFilter{Tags: []string{"a"}}})
+				})
+				// The app is not called: what is due wakes it, and the operation does.
+				h.Advance(time.Minute)
+				list := must[[]storage.Operation](t)(h.Scheduler("acme").Operations(storage.OperationFilter{}))
+				pending := len(h.Jobs("acme", storage.StatePending))
+				switch {
+				case len(list) == 0 && n == 1 && point == "commit" && pending == 170: // it was not written down
+				case len(list) != 1 || list[0].Outcome != storage.OperationDone || list[0].Done != 150 || pending != 20:
+					t.Errorf("%s %d: %d jobs are left, the operation is %+v", point, n, pending, list)
+				}
+				wantState(t, h, "acme", kept[0], storage.StatePending, 0)
+				if n > 20 {
+					t.Fatal("it has no end")
+				}
+			})
+		}
+	}
+}
+
+// TestOperationOfAPausedAppAndACopy: an operation goes on in an app that is paused, and in a copy
+// of the app; the app sleeps when it has ended, and not before.
+func TestOperationOfAPausedAppAndACopy(t *testing.T) {
+	k := newKit()
+	slow := func(point string) error {
+		if point == "commit" {
+			time.Sleep(4 * time.Millisecond)
+		}
+		return nil
+	}
+	opts := actors.Options{Functions: k.reg, Logger: quiet, IdleAfter: time.Second, Testing: actors.Testing{Fault: slow}}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		mustSchedule(t, h, 200, "a")
+		if err := h.App("acme").Pause(h.Context(), dispatch.OfApp(), "ann", ""); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(time.Minute)
+		s := h.Scheduler("acme")
+		first := must[storage.Operation](t)(s.Operate(actors.Operation{Action: storage.OperationCancel, Filter: storage.JobFilter{Tags: []string{"a"}}}))
+		second := must[storage.Operation](t)(s.Operate(actors.Operation{Action: storage.OperationDrop}))
+		if canceled := must[bool](t)(s.CancelOperation(second.ID)); !canceled {
+			t.Error("the second is not canceled")
+		}
+		if canceled := must[bool](t)(s.CancelOperation(second.ID)); canceled {
+			t.Error("it is canceled twice")
+		}
+		var stream bytes.Buffer
+		if err := h.Engine.Export(h.Context(), "acme", &stream); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(500 * time.Millisecond)
+		if o := mustOperation(t, h, second.ID); o.Outcome != storage.OperationCanceled || o.Done != 0 {
+			t.Errorf("the second: %+v", o)
+		}
+		if o := mustOperation(t, h, first.ID); o.Outcome != storage.OperationDone || o.Done != 200 {
+			t.Errorf("the first: %+v", o)
+		}
+		h.Advance(time.Minute)
+		if !h.Inspect("acme").Asleep {
+			t.Error("the app does not sleep")
+		}
+		if err := h.Engine.Import(h.Context(), "copy", &stream); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(time.Minute)
+		if o, ok, err := h.Scheduler("copy").Operation(first.ID); err != nil || !ok || o.Outcome != storage.OperationDone || o.Done != 200 {
+			t.Errorf("of the copy: %+v, %v, %v", o, ok, err)
+		}
+	})
+}
+
+// TestOperationsAreBounded: an app has so many operations that go on, and keeps so many others.
+func TestOperationsAreBounded(t *testing.T) {
+	k := newKit()
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet, IdleAfter: time.Second}, func(h *actorstest.Harness) {
+		s := h.Scheduler("acme")
+		mustSchedule(t, h, 1)
+		var last storage.Operation
+		for range storage.KeepOperations + 1 {
+			last = must[storage.Operation](t)(s.Operate(actors.Operation{Action: storage.OperationDrop}))
+			h.Settle()
+		}
+		list := must[[]storage.Operation](t)(s.Operations(storage.OperationFilter{Limit: 1000}))
+		if len(list) != storage.KeepOperations || list[0].ID != last.ID {
+			t.Errorf("%d are kept, the latest %d, want %d", len(list), list[0].ID, last.ID)
+		}
+		h.Advance(91 * 24 * time.Hour)
+		mustAfter(t, h, "acme", 0, addEntry.With("x"))
+		h.Advance(2 * time.Minute)
+		if list := must[[]storage.Operation](t)(s.Operations(storage.OperationFilter{})); len(list) != 0 {
+			t.Errorf("after 90 days %d are kept", len(list))
+		}
+	})
+}
+
+// TestOperationLetsDueWorkThrough: while an operation is on many jobs, what is due in the app and
+// beside it begins within 20 ms, and a caller has its turn, on a disk whose commits take 4 ms.
+func TestOperationLetsDueWorkThrough(t *testing.T) {
+	const jobs, timers = 3000, 60
+	k := newKit()
+	var slow atomic.Bool
+	opts := actors.Options{Functions: k.reg, Volumes: 1, Logger: quiet, Testing: actors.Testing{Fault: func(point string) error {
+		if point == "commit" && slow.Load() {
+			time.Sleep(4 * time.Millisecond)
+		}
+		return nil
+	}}}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		mustSchedule(t, h, jobs, "a")
+		due := map[storage.JobID]time.Time{}
+		for i := range timers {
+			at := h.Now().Add(20*time.Millisecond + time.Duration(i)*time.Millisecond)
+			for _, app := range []storage.AppID{"acme", "other"} {
+				id := must[storage.JobID](t)(h.Scheduler(app).RunAt(at, addEntry.With("timer"), dispatch.ID(storage.JobID(fmt.Sprint(app, i)))))
+				due[id] = at
+			}
+		}
+		slow.Store(true)
+		o := must[storage.Operation](t)(h.Scheduler("acme").Operate(actors.Operation{Action: storage.OperationCancel, Filter: storage.JobFilter{Tags: []string{"a"}}}))
+		begun := h.Now()
+		must[storage.ID[entry]](t)(addEntry.Run(h.Caller("acme"), "call"))
+		if took := h.Now().Sub(begun); took > 20*time.Millisecond {
+			t.Errorf("a call has waited for %v", took)
+		}
+		if o := mustOperation(t, h, o.ID); !o.Going() || o.Done == jobs {
+			t.Errorf("it was over before: %+v", o)
+		}
+		h.Advance(2 * time.Second)
+		slow.Store(false)
+		if o := mustOperation(t, h, o.ID); o.Done != jobs || o.EndedAt.Sub(o.CreatedAt) < timers*time.Millisecond {
+			t.Fatalf("at the end: %+v", o)
+		}
+		n := 0
+		for _, e := range k.events("add timer") {
+			n++
+			if late := e.At.Sub(due[e.Job]); late > 20*time.Millisecond {
+				t.Errorf("%s is %v late", e.Job, late)
+			}
+		}
+		if n != 2*timers {
+			t.Errorf("%d timers came, want %d", n, 2*timers)
+		}
+	})
+}
+
+// TestOperationFindsWhatMoves: a job that was put off and comes due earlier meanwhile, so that it
+// is where the operation has looked already, is canceled all the same.
+func TestOperationFindsWhatMoves(t *testing.T) {
+	k := newKit()
+	opts := actors.Options{Functions: k.reg, Logger: quiet, Testing: actors.Testing{Fault: func(point string) error {
+		if point == "commit" {
+			time.Sleep(4 * time.Millisecond)
+		}
+		return nil
+	}}}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		s := h.Scheduler("acme")
+		ids := mustSchedule(t, h, 300, "a")
+		o := must[storage.Operation](t)(s.Operate(actors.Operation{Action: storage.OperationCancel, Filter: storage.JobFilter{Tags: []string{"a"}}}))
+		h.Advance(8 * time.Millisecond)
+		if now := mustOperation(t, h, o.ID); now.Done == 0 || now.Done > 200 {
+			t.Fatalf("it has come too far, or nowhere: %+v", now)
+		}
+		if _, err := s.Reschedule(ids[299], dispatch.DueAt(h.Now().Add(time.Minute))); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(2 * time.Second)
+		if now := mustOperation(t, h, o.ID); now.Done != 300 || now.Outcome != storage.OperationDone {
+			t.Errorf("at the end: %+v", now)
+		}
+		wantState(t, h, "acme", ids[299], storage.StateCanceled, 0)
+	})
+}

@@ -1,0 +1,59 @@
+package seeded_test
+
+// operationFaults are planted where something is done to many jobs.
+var operationFaults = []seededFault{
+	{
+		name: "operation-on-later-jobs", what: "an operation is on jobs that came after the count",
+		pkg: "actors", tests: "TestOperationIsOnWhatWasCounted",
+		edits: []edit{{"storage/operations.go", `	if action == OperationCancel {
+		return`, `	if FAULT {
+		return true
+	}
+	if action == OperationCancel {
+		return`}},
+	},
+	{
+		name: "operation-sleeps", what: "an operation does not go on after a crash before its app is called",
+		pkg: "actors", tests: "TestOperationGoesOnAfterACrash",
+		edits: []edit{{"storage/app.go", `if c.operations > 0 {`, `if c.operations > 0 && !FAULT {`}},
+	},
+	{
+		name: "operation-once-through", what: "an operation looks for jobs once, and misses what moves meanwhile",
+		pkg: "actors", tests: "TestOperationFindsWhatMoves",
+		edits: []edit{{"actors/operations.go", `o.Action == storage.OperationCancel && o.Changed:`, `o.Action == storage.OperationCancel && o.Changed && !FAULT:`}},
+	},
+	{
+		name: "operation-counts-rounds", what: "an operation begins its count anew with each round",
+		pkg: "actors", tests: "TestOperationIsOnWhatWasCounted",
+		edits: []edit{{"actors/operations.go", `		o.Changed = false //`, `		if FAULT {
+			o.Done = 0
+		}
+		o.Changed = false //`}},
+	},
+	{
+		name: "operation-stays-canceled", what: "an operation that was canceled is done all the same",
+		pkg: "actors", tests: "TestOperationOfAPausedAppAndACopy",
+		edits: []edit{{"actors/operations.go", `o.Outcome, o.EndedAt = storage.OperationCanceled, tx.Now()`, `if FAULT {
+			return true, nil
+		}
+		o.Outcome, o.EndedAt = storage.OperationCanceled, tx.Now()`}},
+	},
+	{
+		name: "operations-kept", what: "any number of operations that have ended is kept",
+		pkg: "actors", tests: "TestOperationsAreBounded",
+		edits: []edit{{"storage/operations.go", `excess := int(c.overOperations) - keep`, `excess := int(c.overOperations) - keep
+	if FAULT {
+		excess = 0
+	}`}},
+	},
+	{
+		name: "operations-looked-for-args", what: "an operator without read-args has an operation look for text in arguments",
+		pkg: "server", tests: "TestOperationsHideArguments",
+		edits: []edit{{"server/operations.go", `	if err := r.mayFilter(&body.Filter); err != nil {`, `	if err := r.mayFilter(&body.Filter); err != nil && !FAULT {`}},
+	},
+	{
+		name: "operation-filter-shown", what: "the text that an operation looks for in arguments is shown without read-args",
+		pkg: "server", tests: "TestOperationsHideArguments",
+		edits: []edit{{"server/operations.go", `o.Filter.ArgsContains != "")`, `o.Filter.ArgsContains != "" && !FAULT)`}},
+	},
+}
