@@ -67,7 +67,7 @@ func (v *verifier) answer(after *diary) {
 			v.tally.Other("%s: answering attempt %d of %s: %v", v.what, d.Attempt, d.Key, err)
 		}
 		if ok {
-			v.answered[d.Job] = append(v.answered[d.Job], answerFor(d.Key, d.Attempt))
+			v.answered[d.Key] = append(v.answered[d.Key], answerFor(d.Key, d.Attempt))
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (l *appLedger) ends() {
 		}
 	}
 	for _, d := range l.journal {
-		if d.Kind == saidAsked {
+		if d.Kind == saidAsked && d.app() == l.id {
 			if asked[d.Job] == nil {
 				asked[d.Job] = map[string]bool{}
 			}
@@ -98,7 +98,7 @@ func (l *appLedger) ends() {
 		if job.Function != askMark.Path() {
 			continue
 		}
-		by := append(acked[job.ID], l.answered[job.ID]...)
+		by := append(acked[job.ID], l.answered[keyOf(job)]...)
 		var result string
 		if job.State == storage.StateSuccess && (json.Unmarshal(job.Result, &result) != nil || !asked[job.ID][result]) {
 			l.tally.Other("%s: job %s (%s) is a success with %s, and was not answered with that", l.what, job.ID, keyOf(job), job.Result)

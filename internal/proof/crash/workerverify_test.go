@@ -62,7 +62,7 @@ func (r remains) verify(t *testing.T, tally *proof.Tally) {
 			return
 		}
 		actorstest.RunIn(t, dir, opts, func(h *actorstest.Harness) {
-			v := &verifier{remains: r, tally: tally, h: h, opened: h.Now(), answered: map[storage.JobID][]string{}}
+			v := &verifier{remains: r, tally: tally, h: h, opened: h.Now(), answered: map[string][]string{}}
 			// What was acknowledged is there at once, before anything more is run.
 			first := v.views()
 			for id, view := range first {
@@ -111,7 +111,7 @@ type verifier struct {
 	opened  time.Time
 	resumed bool // what the workers have left paused
 
-	answered map[storage.JobID][]string // by the verifier, and it was told that the attempt has ended by that
+	answered map[string][]string // by the key of the call: ids are an app's own. By the verifier, and it was told that the attempt has ended by that
 }
 
 func (v *verifier) views() map[storage.AppID]appView {
