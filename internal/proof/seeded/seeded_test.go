@@ -181,7 +181,11 @@ func seededSources() (map[string]string, error) {
 		}
 		sources[file] = source
 		dir := path.Dir(file)
-		sources[dir+"/seededswitch.go"] = fmt.Sprintf(seededSwitch, path.Base(dir))
+		name := path.Base(dir)
+		if dir == "cmd/carillon" {
+			name = "main"
+		}
+		sources[dir+"/seededswitch.go"] = fmt.Sprintf(seededSwitch, name)
 	}
 	return sources, nil
 }
