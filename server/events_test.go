@@ -234,7 +234,7 @@ func TestG36_EventsTellASnapshotAndEveryChange(t *testing.T) {
 			"another handler": mustListen(h, h.Peer(server.New(h.Engine, server.Options{Operator: eventsOperators.hook})), "all", "tag=ann", middle, nil),
 		} {
 			if got := l.names(); len(got) < 2 || got[0] != "reset" || got[len(got)-1] != "ready" || !strings.Contains(l.events[0].data, "another stream") {
-				t.Errorf("%s: %q %v", why, got, l.events[0])
+				t.Errorf("%s: %q %v", why, got, l.events)
 			}
 		}
 		// What is in memory no more is told from the beginning.
@@ -464,7 +464,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 	defer stop()
 	done := make(chan error, 1)
 	handler := server.New(s.eng, server.Options{Admin: func(*http.Request) error { return nil }})
-	go func() { done <- server.Serve(ctx, ln, handler, time.Minute, nil) }()
+	go func() { done <- server.Serve(ctx, ln, handler, 10*time.Second, nil) }()
 	resp, err := http.Get("http://" + ln.Addr().String() + "/v1/apps/acme/events")
 	if err != nil {
 		t.Fatal(err)

@@ -8,14 +8,6 @@ var eventsFaults = []seededFault{
 		edits: []edit{{"server/events.go", `|| !hmac.Equal(`, `|| !FAULT && !hmac.Equal(`}},
 	},
 	{
-		name: "event-id-without-app", what: "the id of an event is good for every app",
-		pkg: "server", tests: "TestG36_AnIdIsOfOneApp",
-		edits: []edit{{"server/streams.go", `	return places{key: s.key, stream: fmt`, `	if FAULT {
-		app = ""
-	}
-	return places{key: s.key, stream: fmt`}},
-	},
-	{
 		name: "reset-keeps-the-id", what: "a client whose stream breaks within a snapshot goes on from before it",
 		pkg: "server", tests: "TestG36_EventsTellASnapshotAndEveryChange|TestG36_AClientThatDoesNotRead",
 		edits: []edit{{"server/events.go", `		if err := s.put(name, "id: \n", EventReason{reason}); err != nil {`, `		empty := "id: \n"
@@ -55,23 +47,6 @@ var eventsFaults = []seededFault{
 `}},
 	},
 	{
-		name: "stream-never-cut", what: "a client that does not read keeps its stream",
-		pkg: "server", tests: "TestG36_AClientThatDoesNotRead",
-		edits: []edit{{"server/events.go", `	eventTimeout = 30 * time.Second
-)
-`, `	eventTimeoutInUse = 30 * time.Second
-)
-
-var eventTimeout = eventTimeoutInUse
-
-func init() {
-	if FAULT {
-		eventTimeout = 24 * time.Hour
-	}
-}
-`}},
-	},
-	{
 		name: "lag-not-told", what: "a client that was too slow is told that its stream begins",
 		pkg: "server", tests: "TestG36_AClientThatDoesNotRead",
 		edits: []edit{{"server/events.go", `		if s.reset.Lagged() {`, `		if s.reset.Lagged() && !FAULT {`}},
@@ -94,16 +69,6 @@ func init() {
 		name: "scopes-taken-on-sight", what: "a stream goes on as it was begun when its operator may read no more",
 		pkg: "server", tests: "TestARevokedOperatorHearsNoMore",
 		edits: []edit{{"server/recheck.go", `	if op.may(ScopeReadArgs) != r.op.may(ScopeReadArgs) {`, `	if op.may(ScopeReadArgs) != r.op.may(ScopeReadArgs) && !FAULT {`}},
-	},
-	{
-		name: "streams-without-end", what: "any number of streams may be open",
-		pkg: "server", tests: "TestStreamsAreBounded",
-		edits: []edit{{"server/streams.go", `	if s.open >= s.most {`, `	if s.open >= s.most && !FAULT {`}},
-	},
-	{
-		name: "streams-of-one", what: "one operator, or client, may have all streams",
-		pkg: "server", tests: "TestStreamsAreBounded",
-		edits: []edit{{"server/streams.go", `s.of[owner] >= s.share {`, `s.of[owner] >= s.share && !FAULT {`}},
 	},
 	{
 		name: "streams-counted-for-ever", what: "a stream that has ended is counted",
