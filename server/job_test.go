@@ -140,7 +140,7 @@ func TestOutsideOverHTTP(t *testing.T) {
 		{"acme/outside/" + first + "/complete", `{"result":"five"}`, "", "does not fit", 400},
 		{"acme/outside/" + first + "/complete", `5`, "", "no JSON object", 400},
 		{"acme/outside/" + first + "/complete", `{"outcome":5}`, "", "outcome", 400},
-		{"acme/outside/" + first + "/complete", `{"result":5}`, "carillon_x", "operator's token", 401},
+		{"acme/outside/none/complete", `{"result":5}`, "carillon_x", "operator's token", 401},
 		{"acme/outside/" + first + "/fail", `{"code":"odd"}`, "", "want any of", 400},
 		{"acme/outside/" + first + "/fail", `{"message":"` + strings.Repeat("x", dispatch.MaxMessage+1) + `"}`, "", "want at most", 400},
 		{"acme/outside/" + first + "/fail", `{"code":"unavailable","message":"later"}`, "", `{"result":{"ended":true}}`, 200},
