@@ -208,6 +208,9 @@ func TestOperationsAreBounded(t *testing.T) {
 		if len(list) != storage.KeepOperations || list[0].ID != last.ID {
 			t.Errorf("%d are kept, the latest %d, want %d", len(list), list[0].ID, last.ID)
 		}
+		if more := must[[]storage.Operation](t)(s.Operations(storage.OperationFilter{Before: list[len(list)-1].ID})); len(more) != 0 {
+			t.Errorf("%d more are kept", len(more))
+		}
 		h.Advance(91 * 24 * time.Hour)
 		mustAfter(t, h, "acme", 0, addEntry.With("x"))
 		h.Advance(2 * time.Minute)
