@@ -68,7 +68,9 @@ func (a *App) Read(ctx context.Context, fn func(storage.Reader) error) error {
 // Scheduler returns the host's scheduler of the app: what a function's
 // ctx.Scheduler does, each call durable when it returns, and the dead jobs.
 func (a *App) Scheduler(ctx context.Context) *HostScheduler {
-	return &HostScheduler{remoteScheduler{eng: a.eng, app: a.id, ctx: ctx, planner: a.eng.planner()}}
+	planner := a.eng.planner()
+	planner.Trace = dispatch.TraceIn(ctx)
+	return &HostScheduler{remoteScheduler{eng: a.eng, app: a.id, ctx: ctx, planner: planner}}
 }
 
 // remoteScheduler is the scheduler outside of a transaction: each call is one

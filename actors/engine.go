@@ -311,7 +311,7 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 		return nil, err
 	}
 	done := make(chan result, 1)
-	inv := &invocation{Invocation: call, ctx: ctx, from: from, key: key}
+	inv := &invocation{Invocation: call, ctx: dispatch.TraceRun(ctx, nil), from: from, key: key}
 	inv.answer = func(r result) {
 		ref.release()
 		done <- r

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"carillon/actors"
@@ -650,4 +652,44 @@ func Example_idempotencyKey() {
 		return err
 	})
 	// Output: 1 visit
+}
+
+// A handler hands on the trace that it is in; the jobs that it schedules are linked to it.
+func Example_tracing() {
+	reg := dispatch.NewRegistry()
+	welcome := dispatch.InternalAction[string, dispatch.None]("mail:welcome")
+	signUp := dispatch.Mutation[string, dispatch.None]("users:signUp")
+	signUp.Handle(reg, func(ctx *dispatch.MutationCtx, user string) (dispatch.None, error) {
+		_, err := ctx.Scheduler.RunAfter(0, welcome.With(user))
+		return dispatch.None{}, err
+	})
+	done := make(chan dispatch.Trace, 1)
+	welcome.Handle(reg, func(ctx *dispatch.ActionCtx, user string) (dispatch.None, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://mail.example.com/send", strings.NewReader(user))
+		if err != nil {
+			return dispatch.None{}, err
+		}
+		if span := dispatch.TraceOf(ctx).Span; span != nil {
+			req.Header.Set("traceparent", span.Traceparent())
+		}
+		done <- dispatch.TraceOf(ctx)
+		return dispatch.None{}, nil
+	})
+	withEngine(actors.Options{Functions: reg}, func(ctx context.Context, eng *actors.Engine) error {
+		app, err := eng.App("acme")
+		if err != nil {
+			return err
+		}
+		caller := storage.ParseTrace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "")
+		if _, err := signUp.Run(app.As(dispatch.WithTrace(ctx, caller), nil), "ann"); err != nil {
+			return err
+		}
+		run := <-done
+		fmt.Println("of another trace:", run.Span.ID != caller.ID, "sampled:", run.Span.Sampled)
+		fmt.Println("linked to a span of the caller's:", run.Link.ID == caller.ID)
+		return nil
+	})
+	// Output:
+	// of another trace: true sampled: true
+	// linked to a span of the caller's: true
 }

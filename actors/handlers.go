@@ -135,6 +135,7 @@ func (h *handlers) env(app *appState, inv *invocation, ctx context.Context) disp
 		Clock:    h.eng.clock.due,
 		Depth:    inv.Depth,
 		NewCrons: app.crons,
+		Trace:    dispatch.TraceIn(inv.ctx),
 	}
 	switch {
 	case inv.job != nil:

@@ -130,7 +130,7 @@ func TestG39_WhoAKeyBelongsTo(t *testing.T) {
 
 		_, err := keyed(ctx, h, "", "k", "y")
 		wantCode(t, err, dispatch.CodeInvalidArgument)
-		if e := dispatch.AsError(err); e.Path != "kit:add" || !strings.Contains(e.Message, "another call") {
+		if e := dispatch.AsError(err); e == nil || e.Path != "kit:add" || !strings.Contains(e.Message, "another call") {
 			t.Errorf("another call is refused with %+v", e)
 		}
 		for key, ok := range map[string]bool{

@@ -88,10 +88,13 @@ func (s *scheduler) launch(r *run) *invocation {
 		ctx: s.eng.ctx,
 		job: r,
 	}
+	if link := r.job.Trace; link != nil {
+		inv.ctx = dispatch.TraceRun(inv.ctx, link)
+	}
 	cancel := context.CancelCauseFunc(func(error) {})
 	r.log = &runLog{run: r}
 	if !r.mutation {
-		inv.ctx, cancel = context.WithCancelCause(s.eng.ctx)
+		inv.ctx, cancel = context.WithCancelCause(inv.ctx)
 		r.notes = &notes{run: r}
 		r.src.notes, r.src.log = r.notes, r.log
 		if !s.runs.start(r, cancel) {

@@ -63,7 +63,7 @@ func runMutation(env Env, fn *Function, tx storage.JobWriter, args json.RawMessa
 	run.ctx = MutationCtx{
 		Context: &run.turn, DB: db, Auth: Auth{env.Identity}, Now: env.Now, Log: run.logger(), Job: env.Job, Tick: env.Tick, run: &run.frame,
 	}
-	run.scheduler = txScheduler{w: tx, planner: env.Planner(), newCrons: env.NewCrons}
+	run.scheduler = txScheduler{w: tx, planner: run.env.Planner(), newCrons: env.NewCrons}
 	run.ctx.Scheduler = &run.scheduler
 	return border(&run.frame, &run.ctx, fn.mutation, args)
 }
@@ -113,6 +113,10 @@ func (f *frame) nest(ctx context.Context, path string, kind Kind) (*Function, En
 	env.Context = ctx
 	env.NotKept = nil // a function's result is the outer one's to use
 	env.Stored = nil  // the outer one, which is of this program, gives it its arguments
+	if env.Trace != nil {
+		own := *env.Trace
+		env.Trace = &own
+	}
 	env.Depth++
 	return fn, env, nil
 }

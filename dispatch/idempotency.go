@@ -95,7 +95,7 @@ var epoch = time.UnixMilli(1).UTC()
 // What the function's declaration says is no part of it: it may change between a call and its repeat.
 func (k *KeyedCall) ofSchedule(p Planner, how string, due time.Time, call Call, opts []RunOption) (storage.IdempotencyKey, error) {
 	name := k.name(call.path, p.Identity)
-	p.bare, p.Clock, p.Now, p.Parent = true, nil, epoch, ""
+	p.bare, p.Clock, p.Now, p.Parent, p.Trace = true, nil, epoch, "", nil
 	job, err := p.plan(epoch, due, call, opts)
 	if err != nil {
 		return storage.IdempotencyKey{}, err

@@ -52,6 +52,10 @@ type Env struct {
 	// Pending is ActionCtx.Pending, of a timeout within its bounds; default: it is refused.
 	Pending func(time.Duration) (string, error)
 
+	// Trace is where the run is; a middleware that knows better has it changed. Default nil:
+	// nowhere.
+	Trace *Trace
+
 	Depth int // Depth of the Invocation; default 0
 }
 
@@ -68,7 +72,10 @@ type StoredArgs struct {
 
 // Planner returns the planner that checks what this run schedules.
 func (env *Env) Planner() Planner {
-	return Planner{Registry: env.Registry, Identity: env.Identity, Limits: env.Limits, Pools: env.Pools, Parent: env.Job.ID, Now: env.Now, Clock: env.Clock}
+	if env.Trace == nil && env.Registry != nil && len(env.Registry.around) > 0 {
+		env.Trace = new(Trace) // for what a middleware says
+	}
+	return Planner{Registry: env.Registry, Identity: env.Identity, Limits: env.Limits, Pools: env.Pools, Parent: env.Job.ID, Now: env.Now, Clock: env.Clock, Trace: env.Trace}
 }
 
 // RunQuery runs the query on the snapshot and returns its result as JSON, or an

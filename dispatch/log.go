@@ -3,6 +3,7 @@ package dispatch
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"log/slog"
 	"strings"
 	"sync"
@@ -41,6 +42,9 @@ func (h *tagHandler) tagged() slog.Handler {
 		if len(job.Tags) > 0 {
 			attrs = append(attrs, slog.Any("tags", job.Tags))
 		}
+	}
+	if t := h.run.env.Trace; t != nil && t.Span != nil {
+		attrs = append(attrs, slog.String("trace", hex.EncodeToString(t.Span.ID[:])))
 	}
 	base := h.base.WithAttrs(attrs)
 	if h.run.env.Lines == nil {

@@ -59,6 +59,9 @@ func (f *frame) around(ctx *context.Context, handler func() (json.RawMessage, er
 	var out json.RawMessage
 	next := func(inside context.Context) (err error) {
 		*ctx = inside
+		if t := TraceIn(inside); t != nil && f.env.Trace != nil && t != f.env.Trace {
+			*f.env.Trace = *t
+		}
 		out, err = handler()
 		return err
 	}

@@ -21,6 +21,8 @@ type Planner struct {
 	Now      time.Time                         // what RunAfter counts from, and when a job is enqueued
 	Clock    func() (time.Time, storage.EraID) // reads the wall, and its era, in place of Now; default nil
 
+	Trace *Trace // where what schedules is; nil: nowhere
+
 	chain int  // how many jobs it is the follow-up of, each of the one before
 	bare  bool // without what the function's declaration says of its jobs
 }
@@ -70,6 +72,9 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 	job := storage.Job{
 		Function: fn.Path, Args: args, State: storage.StatePending,
 		Due: due, ScheduledFor: due, EnqueuedAt: time.UnixMilli(now.UnixMilli()).UTC(), Parent: p.Parent,
+	}
+	if p.Trace != nil {
+		job.Trace = p.Trace.Span
 	}
 	o := fn.options(opts)
 	if err := o.apply(&job, fn); err != nil {

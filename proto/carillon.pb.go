@@ -710,7 +710,11 @@ type Job struct {
 	Group        uint64        `protobuf:"varint,110,opt,name=group,proto3" json:"group,omitempty"`
 	GroupOutcome *GroupOutcome `protobuf:"bytes,111,opt,name=group_outcome,json=groupOutcome,proto3" json:"group_outcome,omitempty"`
 	// Outside is of an attempt that ends from outside, or has.
-	Outside       *Outside `protobuf:"bytes,125,opt,name=outside,proto3" json:"outside,omitempty"`
+	Outside *Outside `protobuf:"bytes,125,opt,name=outside,proto3" json:"outside,omitempty"`
+	// Trace is the span that has scheduled the job: of its trace 16 bytes, of itself 8, and 1 if it
+	// is sampled. Trace_state is what vendors add.
+	Trace         []byte `protobuf:"bytes,145,opt,name=trace,proto3" json:"trace,omitempty"`
+	TraceState    string `protobuf:"bytes,146,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1093,6 +1097,20 @@ func (x *Job) GetOutside() *Outside {
 		return x.Outside
 	}
 	return nil
+}
+
+func (x *Job) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+func (x *Job) GetTraceState() string {
+	if x != nil {
+		return x.TraceState
+	}
+	return ""
 }
 
 // Group is a number of jobs of which the end of the last one is followed by a job. It is
@@ -4608,7 +4626,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xa8\f\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xe1\f\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -4665,7 +4683,10 @@ const file_carillon_proto_rawDesc = "" +
 	"\aoutcome\x18W \x01(\v2\x11.carillon.OutcomeR\aoutcome\x12\x14\n" +
 	"\x05group\x18n \x01(\x04R\x05group\x12;\n" +
 	"\rgroup_outcome\x18o \x01(\v2\x16.carillon.GroupOutcomeR\fgroupOutcome\x12+\n" +
-	"\aoutside\x18} \x01(\v2\x11.carillon.OutsideR\aoutsideB\x0e\n" +
+	"\aoutside\x18} \x01(\v2\x11.carillon.OutsideR\aoutside\x12\x15\n" +
+	"\x05trace\x18\x91\x01 \x01(\fR\x05trace\x12 \n" +
+	"\vtrace_state\x18\x92\x01 \x01(\tR\n" +
+	"traceStateB\x0e\n" +
 	"\f_keep_result\"\xb6\x02\n" +
 	"\x05Group\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\"\n" +

@@ -25,6 +25,7 @@ type JobDetail struct {
 	Progress     *storage.Progress    `json:"progress,omitempty"`     // of the attempt that runs
 	Checkpoint   json.RawMessage      `json:"checkpoint,omitempty"`   // what the next attempt goes on from
 	Logs         []storage.AttemptLog `json:"logs,omitempty"`         // what its attempts have logged
+	Trace        *JobTrace            `json:"trace,omitempty"`        // the span that has scheduled it; none: it was in none
 	Follows      *Follows             `json:"follows,omitempty"`      // the job whose end has scheduled it
 	FollowUps    []string             `json:"followUps,omitempty"`    // functions that are scheduled when it ends, each when the one before has
 	Children     []storage.JobID      `json:"children,omitempty"`     // the first jobs that it has scheduled
@@ -53,6 +54,12 @@ const (
 	MomentHeld        MomentKind = "held"
 	MomentEnded       MomentKind = "ended"
 )
+
+// JobTrace is a span, as the headers of those names have it.
+type JobTrace struct {
+	Traceparent string `json:"traceparent"`
+	Tracestate  string `json:"tracestate,omitempty"`
+}
 
 // Follows is how the job has ended that another one follows.
 type Follows struct {
@@ -110,6 +117,9 @@ func detailOf(job *storage.Job, system storage.System) (*JobDetail, error) {
 		if r.Linear {
 			d.Retry.Backoff = backoffLinear
 		}
+	}
+	if t := job.Trace; t != nil {
+		d.Trace = &JobTrace{t.Traceparent(), t.State}
 	}
 	if o := job.Outcome; o != nil {
 		d.Follows = &Follows{o.Job, o.Function, o.State, o.Ordinal}

@@ -13,7 +13,7 @@ import (
 )
 
 // clientHeaders are what a page of an allowed origin may send.
-var clientHeaders = []string{"Authorization", "Content-Type", "Convex-Client", "Idempotency-Key"}
+var clientHeaders = []string{"Authorization", "Content-Type", "Convex-Client", "Idempotency-Key", "Traceparent", "Tracestate"}
 
 // preflightAge is how long a browser may remember the answer to a preflight, in
 // seconds.

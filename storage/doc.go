@@ -23,10 +23,10 @@
 // For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, AsOf, Attempt, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, DefaultMaxLogBytes, DefaultPriority, Doc, Group, GroupEnds, GroupFilter,
 // GroupID, GroupOutcome, ID, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
 // MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxOperations, MaxPauseBy,
-// MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTriggerName, MaxTriggers,
-// MinPriority, NewTable, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
+// MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTraceState, MaxTriggerName, MaxTriggers,
+// MinPriority, NewTable, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, ParseTrace, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
-// Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
+// Trace, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, Wait, Writer, and
 // every error.
 //
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,

@@ -98,6 +98,9 @@ type Job struct {
 	Group        GroupID
 	GroupOutcome *GroupOutcome
 
+	// Trace is the span that has scheduled the job; nil: it was in none.
+	Trace *Trace
+
 	// Superseded says that a later job was given this one's chosen ID: Get and Cancel
 	// mean that one, and only a listing still shows this one.
 	Superseded bool

@@ -100,6 +100,9 @@ func encodeJob(job *Job) []byte {
 		GroupOutcome:  encodeGroupOutcome(job.GroupOutcome),
 		Outside:       encodeOutside(job.outside),
 	}
+	if t := job.Trace; t != nil {
+		p.Trace, p.TraceState = t.encode(), t.State
+	}
 	if job.Then != nil {
 		p.Then = encodeJob(job.Then)
 	}
@@ -189,6 +192,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Group:         GroupID(r.Group),
 		GroupOutcome:  decodeGroupOutcome(r.GroupOutcome),
 		outside:       decodeOutside(r.Outside),
+		Trace:         decodeTrace(r.Trace, r.TraceState),
 		place:         p,
 	}
 	if r.Priority != 0 {

@@ -100,9 +100,9 @@ var idempotencyFaults = []seededFault{
 	{
 		name: "keyed-before-identity", what: "an idempotency key over HTTP is of the app alone",
 		pkg: "server", tests: "TestG39_ARepeatOverHTTP",
-		edits: []edit{{"server/idempotency.go", `		return dispatch.WithIdempotencyKey(r.Context(), keys[0]), nil`, `		if FAULT {
-			return dispatch.WithOperatorKey(r.Context(), "", keys[0]), nil
+		edits: []edit{{"server/idempotency.go", `		return dispatch.WithIdempotencyKey(ctx, keys[0]), nil`, `		if FAULT {
+			return dispatch.WithOperatorKey(ctx, "", keys[0]), nil
 		}
-		return dispatch.WithIdempotencyKey(r.Context(), keys[0]), nil`}},
+		return dispatch.WithIdempotencyKey(ctx, keys[0]), nil`}},
 	},
 }
