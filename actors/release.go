@@ -62,7 +62,7 @@ func (app *appState) cutBefore(r *run) error {
 // release to here leads through a mailbox and the host's hook, which may take any time.
 func (app *appState) cutHere(r *run, wall time.Time) error {
 	switch {
-	case r.job.Due.After(wall), r.job.TooLate(wall):
+	case r.job.TooLate(wall):
 		return cutByTime
 	case app.paused(&r.job) != nil:
 		return cutByPause

@@ -88,27 +88,8 @@ func (h *handler) await(r *request, job storage.Job, wait time.Duration) (storag
 	over := func() { stop(errWaited) }
 	defer time.AfterFunc(wait, over).Stop()
 	defer context.AfterFunc(h.streams.closingOf(r.Request), over)()
-	checked := make(chan struct{})
-	go func() {
-		defer close(checked)
-		recheck := time.NewTicker(recheckEvery)
-		defer recheck.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-recheck.C:
-				if err := h.stillMay(r); err != nil {
-					stop(err)
-					return
-				}
-			}
-		}
-	}()
 	ended, err := r.app.Wait(ctx, job.ID)
 	cause := context.Cause(ctx)
-	stop(nil)
-	<-checked // stillMay uses the request
 	switch {
 	case err == nil:
 		return ended, nil
@@ -118,8 +99,6 @@ func (h *handler) await(r *request, job storage.Job, wait time.Duration) (storag
 			err = noJob(job.ID)
 		}
 		return now, err
-	case cause != nil && r.Context().Err() == nil:
-		return job, cause
 	}
 	return job, err
 }

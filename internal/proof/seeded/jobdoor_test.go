@@ -28,11 +28,6 @@ var jobDoorFaults = []seededFault{
 		edits: []edit{{"server/hidden.go", `&d.Checkpoint, d.Checkpoint != nil)`, `&d.Checkpoint, d.Checkpoint != nil && !FAULT)`}},
 	},
 	{
-		name: "poll-outlives-rights", what: "an operator whose token has expired is told the end of a job",
-		pkg: "server", tests: "TestG33_ResultByLongPoll",
-		edits: []edit{{"server/result.go", `if err := h.stillMay(r); err != nil {`, `if err := h.stillMay(r); err != nil && !FAULT {`}},
-	},
-	{
 		name: "operators-token-outside", what: "the route of an attempt's token takes an operator's",
 		pkg: "server", tests: "TestOutsideOverHTTP",
 		edits: []edit{{"server/outside.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
@@ -72,7 +67,9 @@ var jobDoorFaults = []seededFault{
 			n.logFrom = now
 		}
 	}
-	n.arm(n.logFrom)`}},
+	n.arm(n.logFrom)`}, {"actors/notes.go", `logs, n.unlogged, n.logFrom = true, false, now.Add(noteEvery)`, `if logs, n.unlogged, n.logFrom = true, false, now.Add(noteEvery); FAULT {
+			n.logFrom = now
+		}`}},
 	},
 	{
 		name: "last-lines-lost", what: "what an attempt has logged last is not written with its end",

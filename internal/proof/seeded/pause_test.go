@@ -17,7 +17,7 @@ var pauseFaults = []seededFault{
 	{
 		name: "pause-spares-the-claimed", what: "a job that was claimed ahead begins though it is paused",
 		pkg: "actors", tests: "TestG35_AClaimedJobDoesNotBegin",
-		edits: []edit{{"actors/controls.go", `return s.paused(&r.job) != nil })`, `return s.paused(&r.job) != nil && !FAULT })`}},
+		edits: []edit{{"actors/controls.go", `return s.paused(&r.job) != nil })`, `return s.paused(&r.job) != nil && !FAULT })`}, {"actors/handlers.go", `if cut := app.cutHere(inv.job, at.wall); cut != nil {`, `if cut := app.cutHere(inv.job, at.wall); cut != nil && !FAULT {`}},
 	},
 	{
 		name: "pause-spares-the-turn", what: "a mutation that waits for its turn begins though it is paused",
