@@ -335,16 +335,25 @@ func TestG39_UnknownOutcomes(t *testing.T) {
 			must[storage.ID[entry]](t)(keyed(h.Context(), h, "", "first", "0"))
 			f.fail(point, 1)
 			var wg sync.WaitGroup
+			acknowledged := make(chan storage.ID[entry], 2)
 			for range 2 {
 				wg.Go(func() {
-					if _, err := keyed(h.Context(), h, "", "k", "x"); err == nil {
-						t.Errorf("%s: it was acknowledged", point)
+					if id, err := keyed(h.Context(), h, "", "k", "x"); err == nil {
+						acknowledged <- id
 					}
 				})
 			}
 			wg.Wait()
+			if close(acknowledged); len(acknowledged) == 2 {
+				t.Errorf("%s: both were acknowledged, and one commit has failed", point)
+			}
 			h.Advance(time.Minute)
 			id := must[storage.ID[entry]](t)(keyed(h.Context(), h, "", "k", "x"))
+			for told := range acknowledged { // of one that came after the failure
+				if told != id {
+					t.Errorf("%s: %s was acknowledged, and a repeat has %s", point, told, id)
+				}
+			}
 			wantRepeat(t, h, "k", "x", id)
 			wantEntries(t, h, "acme", "0", "x")
 		})
