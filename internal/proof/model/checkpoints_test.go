@@ -19,19 +19,19 @@ import (
 const modelSaved = time.Second
 
 // save saves a checkpoint if the program says so, and notes how that ended.
-func (j *journal) save(ctx *dispatch.ActionCtx, r *run, nth int) {
-	if !r.prog.Saves {
+func (j *journal) save(ctx *dispatch.ActionCtx, r *run, p *program, nth int) {
+	if !p.Saves {
 		return
 	}
-	value := fmt.Sprintf("%s#%d.%d", r.prog.Name, r.job.Attempt, nth)
+	value := fmt.Sprintf("%s#%d.%d", p.Name, ctx.Job.Attempt, nth)
 	j.note(event{what: "saving", run: r, answers: []string{value}})
 	err := ctx.Checkpoint(value)
 	j.note(event{what: "saved", run: r, answers: []string{value}, err: err})
 }
 
 // resume notes which checkpoint the attempt is given.
-func (j *journal) resume(ctx *dispatch.ActionCtx, r *run) {
-	if !r.prog.Saves {
+func (j *journal) resume(ctx *dispatch.ActionCtx, r *run, p *program) {
+	if !p.Saves {
 		return
 	}
 	value, _, err := dispatch.CheckpointOf[string](ctx)

@@ -42,11 +42,11 @@ type asked struct {
 }
 
 // ask asks for a token, if the program says so.
-func ask(ctx *dispatch.ActionCtx, j *journal, r *run) {
-	if r.prog.Pends == "" {
+func ask(ctx *dispatch.ActionCtx, j *journal, r *run, p *program) {
+	if p.Pends == "" {
 		return
 	}
-	token, err := ctx.Pending(span(r.prog.Pends))
+	token, err := ctx.Pending(span(p.Pends))
 	if err != nil {
 		return
 	}

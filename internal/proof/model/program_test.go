@@ -419,7 +419,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 	if !slices.Contains(lacks, modelAct.Path()) {
 		modelAct.Handle(reg, func(ctx *dispatch.ActionCtx, p program) ([]string, error) {
 			r := begin(appOf(p.Name), &p, true, ctx.Job, dispatch.Tick{})
-			answers, err := act(ctx, j, r)
+			answers, err := act(ctx, j, r, &p)
 			j.note(event{what: "end", run: r, answers: answers, err: err})
 			return p.fill(answers), leave(err)
 		})
@@ -439,7 +439,7 @@ func modelFunctions(j *journal, lacks ...string) *dispatch.Registry {
 			p.Takes = hasteTakes.String()
 			p.Does = nil
 			r := begin(appOf(p.Name), &p, true, ctx.Job, ctx.Tick)
-			answers, err := act(ctx, j, r)
+			answers, err := act(ctx, j, r, &p)
 			j.note(event{what: "end", run: r, answers: answers, err: err})
 			return dispatch.None{}, leave(err)
 		})
@@ -479,16 +479,16 @@ func tickProgram(tick dispatch.Tick, job dispatch.JobRun) program {
 	return program{Name: name, Does: []op{{Count: tick.Trigger}}}
 }
 
-// act carries a program out in an action: each op is a transaction of its own.
-func act(ctx *dispatch.ActionCtx, j *journal, r *run) ([]string, error) {
-	p := r.prog
-	ask(ctx, j, r)
-	j.resume(ctx, r)
-	j.save(ctx, r, 1)
+// act carries a program out in an action: each op is a transaction of its own. The run is the
+// model's from its start on, which may set it back while this goes on: nothing here reads it.
+func act(ctx *dispatch.ActionCtx, j *journal, r *run, p *program) ([]string, error) {
+	ask(ctx, j, r, p)
+	j.resume(ctx, r, p)
+	j.save(ctx, r, p, 1)
 	if err := pause(ctx, span(p.Takes), p.Deaf); err != nil {
 		return nil, err
 	}
-	j.save(ctx, r, 2)
+	j.save(ctx, r, p, 2)
 	answers := []string{}
 	for i := range p.Does {
 		d := &p.Does[i]
