@@ -40,6 +40,9 @@ func (s *scheduler) endRun(end ending) {
 		s.noLongerAhead(r) // a mutation that has ended before it had the turn
 	}
 	end.unbegun = cut != nil && (cut.unbegun || !was.begun())
+	if s.eng.aborted.Load() {
+		return // as if the process had died: nothing that a handler returns counts
+	}
 	s.putOffPool(r, end.err)
 	s.ended = append(s.ended, end)
 }

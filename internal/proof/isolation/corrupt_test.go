@@ -178,6 +178,9 @@ func isoFurnish(t *testing.T, tally *proof.Tally) (furnished string, interrupted
 	}) {
 		time.Sleep(time.Millisecond) // for the next look
 	}
+	// They are claimed, and a later commit that is durable says that so are their claims.
+	_, err = isoNothing.Run(app.As(t.Context(), nil), isoNone{})
+	must(err)
 	must(s.abort())
 	// What is in the log only is brought into the files.
 	store, err := storage.Open(dir, storage.Options{})
