@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"carillon/actors"
@@ -120,28 +119,13 @@ func (r *request) appFilter() (f storage.AppFilter, err error) {
 		return f, err
 	}
 	f.Prefix, f.Contains, f.After = query.Get("prefix"), query.Get("contains"), storage.AppID(query.Get("cursor"))
-	if text := query.Get("limit"); text != "" {
-		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit == 0 {
-			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "limit is %.32q, want 1 to 1000", text)
-		}
+	if f.Limit, err = limitOf(query, 0); err != nil {
+		return f, err
 	}
 	if !r.op.AllApps {
 		f.Among = append([]storage.AppID{}, r.op.Apps...)
 	}
 	return f, nil
-}
-
-// onlyOnce refuses parameters of a URL that are not among the known ones, or given twice.
-func onlyOnce(query url.Values, known []string) error {
-	for key, values := range query {
-		if !slices.Contains(known, key) {
-			return dispatch.Errorf(dispatch.CodeInvalidArgument, "unknown parameter %.32q, want any of %q", key, known)
-		}
-		if len(values) > 1 {
-			return dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is given twice", key)
-		}
-	}
-	return nil
 }
 
 func (h *handler) listApps(_ http.ResponseWriter, r *request) (int, any, error) {

@@ -3,12 +3,10 @@ package server
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"carillon/actors"
-	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -65,17 +63,9 @@ func auditFilter(query url.Values, op *Operator) (f storage.AuditFilter, err err
 		f.Apps = []storage.AppID{app}
 	}
 	f.Operator, f.Cursor = query.Get("operator"), query.Get("cursor")
-	for key, into := range map[string]*time.Time{"from": &f.Span.From, "before": &f.Span.Before} {
-		if text := query.Get(key); text != "" {
-			if *into, err = time.Parse(time.RFC3339, text); err != nil {
-				return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %.64q, want an instant in RFC 3339, such as 2026-03-08T07:00:00Z", key, text)
-			}
-		}
+	if err := instantsOf(query, map[string]*time.Time{"from": &f.Span.From, "before": &f.Span.Before}); err != nil {
+		return f, err
 	}
-	if text := query.Get("limit"); text != "" {
-		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit == 0 {
-			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "limit is %.32q, want 1 to 1000", text)
-		}
-	}
-	return f, nil
+	f.Limit, err = limitOf(query, 0)
+	return f, err
 }

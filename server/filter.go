@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"slices"
 	"strconv"
 	"time"
 
@@ -20,13 +19,8 @@ var filterKeys = []string{
 
 // filterOf makes the filter of a URL's parameters. count says whether the jobs are counted.
 func filterOf(query url.Values) (f storage.JobFilter, count bool, err error) {
-	for key, values := range query {
-		if !slices.Contains(filterKeys, key) {
-			return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "unknown parameter %.32q, want any of %q", key, filterKeys)
-		}
-		if key != "state" && key != "tag" && len(values) > 1 {
-			return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is given twice", key)
-		}
+	if err := onlyOnce(query, filterKeys, "state", "tag"); err != nil {
+		return f, false, err
 	}
 	for _, s := range query["state"] {
 		f.States = append(f.States, storage.State(s))
@@ -39,21 +33,18 @@ func filterOf(query url.Values) (f storage.JobFilter, count bool, err error) {
 	} {
 		*into = query.Get(key)
 	}
-	for key, into := range map[string]*time.Time{
+	err = instantsOf(query, map[string]*time.Time{
 		"dueFrom": &f.Due.From, "dueBefore": &f.Due.Before, "endedFrom": &f.Ended.From, "endedBefore": &f.Ended.Before,
-	} {
-		if text := query.Get(key); text != "" {
-			if *into, err = time.Parse(time.RFC3339, text); err != nil {
-				return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %.64q, want an instant in RFC 3339, such as 2026-03-08T07:00:00Z", key, text)
-			}
-		}
+	})
+	if err != nil {
+		return f, false, err
 	}
 	var group, limit, priority uint64
 	for _, n := range []struct {
 		key  string
 		most uint64
 		into *uint64
-	}{{"limit", 1000, &limit}, {"priority", storage.MaxPriority, &priority}, {"group", 1<<63 - 1, &group}} {
+	}{{"limit", maxLimit, &limit}, {"priority", storage.MaxPriority, &priority}, {"group", 1<<63 - 1, &group}} {
 		if text := query.Get(n.key); text != "" {
 			if *n.into, err = strconv.ParseUint(text, 10, 63); err != nil || *n.into < 1 || *n.into > n.most {
 				return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is %.32q, want 1 to %d", n.key, text, n.most)
@@ -61,14 +52,8 @@ func filterOf(query url.Values) (f storage.JobFilter, count bool, err error) {
 		}
 	}
 	f.Limit, f.Priority, f.Group = int(limit), int(priority), storage.GroupID(group)
-	switch text := query.Get("count"); text {
-	case "", "false":
-	case "true":
-		count = true
-	default:
-		return f, false, dispatch.Errorf(dispatch.CodeInvalidArgument, "count is %.32q, want true or false", text)
-	}
-	return f, count, nil
+	count, err = flagOf(query, "count")
+	return f, count, err
 }
 
 // mayFilter says why the operator may not use the filter: by what is in arguments one learns

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -35,11 +36,7 @@ func groupOf(g *storage.Group) Group {
 const defaultGroups = 100
 
 func (h *handler) listGroups(_ http.ResponseWriter, r *request) (int, any, error) {
-	query := r.URL.Query()
-	if err := onlyOnce(query, []string{"going", "after", "limit"}); err != nil {
-		return 0, nil, err
-	}
-	filter, err := groupFilter(query.Get("going"), query.Get("after"), query.Get("limit"))
+	filter, err := groupFilter(r.URL.Query())
 	if err != nil {
 		return 0, nil, err
 	}
@@ -58,26 +55,20 @@ func (h *handler) listGroups(_ http.ResponseWriter, r *request) (int, any, error
 }
 
 // groupFilter makes the filter of a URL's parameters.
-func groupFilter(going, after, limit string) (f storage.GroupFilter, err error) {
-	f.Limit = defaultGroups
-	switch going {
-	case "", "false":
-	case "true":
-		f.Going = true
-	default:
-		return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "going is %.32q, want true or false", going)
+func groupFilter(query url.Values) (f storage.GroupFilter, err error) {
+	if err := onlyOnce(query, []string{"going", "after", "limit"}); err != nil {
+		return f, err
 	}
-	if after != "" {
+	if f.Going, err = flagOf(query, "going"); err != nil {
+		return f, err
+	}
+	if after := query.Get("after"); after != "" {
 		if f.After, err = groupID(after); err != nil {
 			return f, err
 		}
 	}
-	if limit != "" {
-		if f.Limit, err = strconv.Atoi(limit); err != nil || f.Limit < 1 || f.Limit > 1000 {
-			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "limit is %.32q, want 1 to 1000", limit)
-		}
-	}
-	return f, nil
+	f.Limit, err = limitOf(query, defaultGroups)
+	return f, err
 }
 
 func groupID(text string) (storage.GroupID, error) {

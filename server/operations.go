@@ -3,7 +3,6 @@ package server
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -106,14 +105,11 @@ func operationFilter(query url.Values) (f storage.OperationFilter, err error) {
 	if err := onlyOnce(query, operationParameters); err != nil {
 		return f, err
 	}
-	if text := query.Get("going"); !slices.Contains([]string{"", "true", "false"}, text) {
-		return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "going is %.32q, want true or false", text)
+	if f.Going, err = flagOf(query, "going"); err != nil {
+		return f, err
 	}
-	f.Going, f.Limit = query.Get("going") == "true", 100
-	if text := query.Get("limit"); text != "" {
-		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit < 1 || f.Limit > 1000 {
-			return f, dispatch.Errorf(dispatch.CodeInvalidArgument, "limit is %.32q, want 1 to 1000", text)
-		}
+	if f.Limit, err = limitOf(query, 100); err != nil {
+		return f, err
 	}
 	if text := query.Get("cursor"); text != "" {
 		before, err := strconv.ParseUint(text, 10, 63)
