@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"carillon/storage"
 )
 
 // Health returns what is wrong with the engine, nil if nothing is: volumes that apply
@@ -24,6 +26,13 @@ func (e *Engine) Health() error {
 	}
 	return asError(err)
 }
+
+// Volumes returns which volumes are served, and why the others are not: all are refused
+// once Close has closed them. Like Health it waits for the file system.
+func (e *Engine) Volumes() []storage.VolumeHealth { return e.store.Volumes() }
+
+// Closing says whether Close was called: the engine serves no new calls.
+func (e *Engine) Closing() bool { return e.closing.Load() }
 
 // Warnings returns what needs a person though all apps are served; nil if nothing does. Each
 // of its lines names a volume: one whose file cannot be written, on a full disk for one, so that

@@ -16,6 +16,9 @@
 //	POST /v1/apps/{app}/outside/{token}/fail      the same as a failure; body: {"code","message","permanent"} or none
 //	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;
 //	                                        200 {"status":"degraded"} while all are, and Engine.Warnings is not nil
+//	GET  /livez                             200 {"status":"ok"} while the process answers
+//	GET  /readyz                            200 {"status":"ok"} or "degraded" while anything can be served; 503 "starting",
+//	                                        "draining" or "failing"; with "reasons". Both come before all below
 //
 // And if there is Options.Operator or Admin, for operators of the app who have the scope, which
 // is read for GET and else write, unless it says more (routes.go has the table):

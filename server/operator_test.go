@@ -29,6 +29,8 @@ const open = "open"
 var rights = map[string]string{
 	"POST /v1/apps/{app}/functions/{function...}": open,
 	"GET /v1/health": open,
+	"GET /livez":     open,
+	"GET /readyz":    open,
 
 	"GET /v1/apps/{app}/operations":              "read",
 	"POST /v1/apps/{app}/operations":             "write",

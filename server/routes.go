@@ -17,6 +17,7 @@ type route struct {
 	scopes          []Scope      // the operator needs all of them,
 	whole           bool         // and all apps
 	stream          bool         // its body is no JSON, and has a bound of its own
+	probe           bool         // it is answered before anything else is looked at
 	do              operation
 }
 
@@ -30,7 +31,9 @@ func (h *handler) routes() []route {
 		{method: http.MethodPost, pattern: functionPattern, client: client(h.function)},
 		{method: http.MethodPost, pattern: outsidePattern + "/complete", client: client(h.completeOutside)},
 		{method: http.MethodPost, pattern: outsidePattern + "/fail", client: client(h.failOutside)},
-		{method: http.MethodGet, pattern: "/v1/health", client: http.HandlerFunc(h.health)},
+		{method: http.MethodGet, pattern: "/v1/health", client: toRead(h.health)},
+		{method: http.MethodGet, pattern: livePath, probe: true, client: toRead(live)},
+		{method: http.MethodGet, pattern: readyPath, probe: true, client: toRead(h.ready)},
 	}
 	if h.opts.Operator != nil {
 		routes = append(routes, h.operatorRoutes()...)
@@ -136,6 +139,7 @@ func (h *handler) routeAll(routes []route) {
 		switch rt := &routes[i]; {
 		case rt.client != nil:
 			h.doors[h.opts.BasePath+rt.pattern] = clientDoor
+			h.probes[h.opts.BasePath+rt.pattern] = rt.probe
 			h.handle(rt.pattern, rt.client)
 		case operators[rt.pattern] == nil:
 			operators[rt.pattern] = map[string]*route{rt.method: rt}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -67,6 +68,10 @@ type Options struct {
 	// operator's or there is no Identify: otherwise a page whose name was made to resolve
 	// to this machine could call. Default none.
 	Hosts []string
+	// Draining ends when the server is about to stop: GET /readyz is red from then on, and
+	// streams of events and waits for results end, while all else is answered as before. So
+	// a load balancer can look elsewhere before Serve takes no more connections. Default: never.
+	Draining context.Context
 	// Refusals counts the requests that are refused because of who asks, or how often.
 	// Default: a counter of the handler's own, for its log.
 	Refusals *Refusals
@@ -96,6 +101,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Draining == nil {
+		o.Draining = context.Background()
+	}
 	if o.Refusals == nil {
 		o.Refusals = new(Refusals)
 	}
@@ -109,7 +117,8 @@ type handler struct {
 	mux  *http.ServeMux
 	host hostGate
 
-	doors map[string]string // by the mux's pattern: whose route it is
+	doors  map[string]string // by the mux's pattern: whose route it is
+	probes map[string]bool   // paths that are answered to every caller, and however often
 
 	memory  memory  // of Options.MaxMemory
 	rates   rates   // of Options.RequestsPerSecond
@@ -118,12 +127,12 @@ type handler struct {
 
 // New returns the handler of the engine's routes. It does not close the engine.
 func New(eng *actors.Engine, opts Options) http.Handler {
-	h := &handler{eng: eng, mux: http.NewServeMux(), doors: map[string]string{}}
+	h := &handler{eng: eng, mux: http.NewServeMux(), doors: map[string]string{}, probes: map[string]bool{}}
 	h.host = hostGate{open: opts.Identify == nil, names: opts.Hosts}
 	h.opts = opts.withDefaults()
 	h.memory.left.Store(h.opts.MaxMemory)
 	h.rates.init(h.opts.RequestsPerSecond)
-	h.streams.init(h.opts.MaxStreams)
+	h.streams.init(h.opts.MaxStreams, h.opts.Draining)
 	h.routeAll(h.routes())
 	return h
 }
@@ -144,6 +153,10 @@ func basePath(given string) string {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
 	setDeadlines(w)
+	if h.probes[r.URL.Path] {
+		h.mux.ServeHTTP(w, r)
+		return
+	}
 	if err := h.rated(r); err != nil {
 		h.refuse(w, r, 0, err)
 		return
@@ -162,25 +175,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // canonical says whether the mux takes the path as it is.
 func canonical(p string) bool {
 	return strings.HasPrefix(p, "/") && (path.Clean(p) == p || path.Clean(p)+"/" == p)
-}
-
-// health answers whether the engine serves all apps, and whether it needs a person though it
-// does. What is wrong is in the log, and Engine.Health and Warnings say it: this route is open
-// to every caller.
-func (h *handler) health(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		wrongMethod(w, r, "GET, HEAD")
-		return
-	}
-	if h.eng.Health() != nil {
-		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"failing"}`))
-		return
-	}
-	if h.eng.Warnings() != nil {
-		answer(w, http.StatusOK, []byte(`{"status":"degraded"}`))
-		return
-	}
-	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
 }
 
 func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) {

@@ -19,6 +19,7 @@ const DefaultMaxStreams = 1024
 type streams struct {
 	most, share int    // share is of one client, and of one operator
 	key         []byte // of the ids of events: they are good for as long as the handler
+	draining    context.Context
 
 	mu      sync.Mutex
 	open    int
@@ -26,8 +27,8 @@ type streams struct {
 	servers map[*http.Server]context.Context
 }
 
-func (s *streams) init(most int) {
-	s.most, s.share = most, most-most/4
+func (s *streams) init(most int, draining context.Context) {
+	s.most, s.share, s.draining = most, most-most/4, draining
 	s.key = make([]byte, 32)
 	_, _ = rand.Read(s.key) // it never fails
 	s.of, s.servers = map[string]int{}, map[*http.Server]context.Context{}
@@ -64,19 +65,19 @@ func (s *streams) count(n int, owners []string) {
 	}
 }
 
-// closingOf is a context that ends when the server of the request begins to shut down, which
-// waits for requests under way: a stream has no end of its own.
+// closingOf is a context that ends when the server of the request begins to drain, or to shut
+// down, which waits for requests under way: a stream has no end of its own.
 func (s *streams) closingOf(r *http.Request) context.Context {
 	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok {
-		return context.Background() // a test's recorder
+		return s.draining // a test's recorder
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	closing, known := s.servers[srv]
 	if !known {
 		var end context.CancelFunc
-		closing, end = context.WithCancel(context.Background())
+		closing, end = context.WithCancel(s.draining)
 		s.servers[srv] = closing
 		srv.RegisterOnShutdown(end)
 	}

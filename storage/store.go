@@ -410,10 +410,25 @@ func (s *Store) each(fn func(*volume) error) error {
 // or removed is lost from then on.
 func (s *Store) Health() error {
 	var errs []error
-	for _, v := range s.volumes {
-		errs = append(errs, v.health())
+	for _, v := range s.Volumes() {
+		errs = append(errs, v.Err)
 	}
 	return errors.Join(errs...)
+}
+
+// VolumeHealth is a volume, and why its apps are not served now; nil: they are.
+type VolumeHealth struct {
+	Volume string // the name of its file
+	Err    error
+}
+
+// Volumes is Health of each volume, in their order.
+func (s *Store) Volumes() []VolumeHealth {
+	list := make([]VolumeHealth, len(s.volumes))
+	for i, v := range s.volumes {
+		list[i] = VolumeHealth{v.name, v.health()}
+	}
+	return list
 }
 
 // Abort closes the files without making durable what was submitted: it is

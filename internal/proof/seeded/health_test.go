@@ -1,0 +1,35 @@
+package seeded_test
+
+// healthFaults are planted where machines are told whether the server works, and how it goes.
+var healthFaults = []seededFault{
+	{
+		name: "drains-unsaid", what: "a server that is about to stop says that it is ready",
+		pkg: "server", tests: "TestDrainingComesBeforeTheEnd",
+		edits: []edit{{"server/health.go", `if h.opts.Draining.Err() != nil {`, `if h.opts.Draining.Err() != nil && !FAULT {`}},
+	},
+	{
+		name: "drains-with-streams", what: "streams go on until the server ends",
+		pkg: "server", tests: "TestDrainingComesBeforeTheEnd",
+		edits: []edit{{"server/streams.go", `context.WithCancel(s.draining)`, `context.WithCancel(map[bool]context.Context{false: s.draining, true: context.Background()}[FAULT])`}},
+	},
+	{
+		name: "volume-down-unready", what: "a server is not ready for the apps that it serves, since one volume is down",
+		pkg: "server", tests: "TestReadiness",
+		edits: []edit{{"server/health.go", `if down == len(volumes) {`, `if down == len(volumes) || FAULT && down > 0 {`}},
+	},
+	{
+		name: "closed-and-ready", what: "a server whose engine is closing says only that volumes are down",
+		pkg: "server", tests: "TestReadiness",
+		edits: []edit{{"server/health.go", `if h.eng.Closing() {`, `if h.eng.Closing() && !FAULT {`}},
+	},
+	{
+		name: "probes-at-the-door", what: "a load balancer's probe is refused as one request too many, or for the name it asks for",
+		pkg: "server", tests: "TestProbesAreAlwaysAnswered",
+		edits: []edit{{"server/server.go", `if h.probes[r.URL.Path] {`, `if h.probes[r.URL.Path] && !FAULT {`}},
+	},
+	{
+		name: "ready-too-early", what: "a server says that it is ready before its engine is open",
+		pkg: "server", tests: "TestStartup",
+		edits: []edit{{"server/health.go", `Readiness{StatusStarting, `, `Readiness{map[bool]ReadyStatus{false: StatusStarting, true: StatusOK}[FAULT], `}},
+	},
+}

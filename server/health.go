@@ -1,0 +1,144 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"carillon/dispatch"
+)
+
+// This file is what machines are told that ask whether the server works: every caller may ask,
+// so that no error's text, path or name of an app is in it. What is wrong is in the log, and
+// Engine.Health and Warnings say it.
+
+const (
+	livePath  = "/livez"
+	readyPath = "/readyz"
+)
+
+// ReadyStatus says whether requests should be sent to the server.
+type ReadyStatus string
+
+// The statuses. With the first two the answer is 200, with the others 503.
+const (
+	StatusOK       ReadyStatus = "ok"
+	StatusDegraded ReadyStatus = "degraded" // it serves what it can, and a person is needed
+	StatusStarting ReadyStatus = "starting" // the engine is being opened
+	StatusDraining ReadyStatus = "draining" // the server is about to stop
+	StatusFailing  ReadyStatus = "failing"  // nothing can be served
+)
+
+// Readiness is the answer of GET /readyz, and with StatusOK that of GET /livez.
+type Readiness struct {
+	Status  ReadyStatus `json:"status"`
+	Reasons []string    `json:"reasons,omitempty"` // for people; none with StatusOK
+}
+
+func (rd Readiness) answer(w http.ResponseWriter) {
+	body, err := json.Marshal(rd)
+	if err != nil {
+		panic(err) // strings have a JSON form
+	}
+	status := http.StatusServiceUnavailable
+	if rd.Status == StatusOK || rd.Status == StatusDegraded {
+		status = http.StatusOK
+	}
+	answer(w, status, body)
+}
+
+// toRead is a handler that refuses all methods but those that only read.
+func toRead(do http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			wrongMethod(w, r, "GET, HEAD")
+			return
+		}
+		do(w, r)
+	})
+}
+
+// live answers that the process does.
+func live(w http.ResponseWriter, _ *http.Request) { Readiness{Status: StatusOK}.answer(w) }
+
+// ready answers whether requests should come here.
+func (h *handler) ready(w http.ResponseWriter, _ *http.Request) { h.readiness().answer(w) }
+
+func (h *handler) readiness() Readiness {
+	if h.opts.Draining.Err() != nil {
+		return Readiness{StatusDraining, []string{"the server is about to stop"}}
+	}
+	if h.eng.Closing() {
+		return Readiness{StatusDraining, []string{"the engine is closing"}}
+	}
+	volumes, down := h.eng.Volumes(), 0
+	for _, v := range volumes {
+		if v.Err != nil {
+			down++
+		}
+	}
+	if down == len(volumes) {
+		return Readiness{StatusFailing, []string{fmt.Sprintf("all %d volumes are down", down)}}
+	}
+	var reasons []string
+	switch {
+	case down > 0:
+		reasons = append(reasons, fmt.Sprintf("%d of %d volumes are down: their apps are not served", down, len(volumes)))
+	case h.eng.Health() != nil:
+		reasons = append(reasons, "a part of the engine has panicked: the log says which")
+	}
+	if h.eng.Warnings() != nil {
+		reasons = append(reasons, "a volume needs a person: the log says why")
+	}
+	if len(reasons) > 0 {
+		return Readiness{StatusDegraded, reasons}
+	}
+	return Readiness{Status: StatusOK}
+}
+
+// health answers whether the engine serves all apps, and whether it needs a person though it
+// does. Unlike /readyz it is red while apps of one volume are not served.
+func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
+	if h.eng.Health() != nil {
+		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"failing"}`))
+		return
+	}
+	if h.eng.Warnings() != nil {
+		answer(w, http.StatusOK, []byte(`{"status":"degraded"}`))
+		return
+	}
+	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
+}
+
+// Startup is a handler for the time before the engine is open, which takes a while when much
+// of the log must be read again: GET /livez is green and /readyz is red, and all else is
+// refused (unavailable, with Retry-After). From Serve on it is the handler that it is given.
+// The zero value is ready for use, at BasePath "".
+type Startup struct {
+	BasePath string // as that of Options
+	handler  atomic.Pointer[http.Handler]
+}
+
+// Serve has the handler, one of New, answer from now on. It may be called while requests come.
+func (s *Startup) Serve(h http.Handler) { s.handler.Store(&h) }
+
+// ServeHTTP implements http.Handler.
+func (s *Startup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h := s.handler.Load(); h != nil {
+		(*h).ServeHTTP(w, r)
+		return
+	}
+	setDeadlines(w)
+	switch base := basePath(s.BasePath); r.URL.Path {
+	case base + livePath:
+		toRead(live).ServeHTTP(w, r)
+	case base + readyPath:
+		toRead(func(w http.ResponseWriter, _ *http.Request) {
+			Readiness{StatusStarting, []string{"the engine is being opened"}}.answer(w)
+		}).ServeHTTP(w, r)
+	default:
+		refuse(w, 0, &dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the server is starting", RetryAfter: time.Second})
+	}
+}
