@@ -281,3 +281,53 @@ func TestChecksOfWatches(t *testing.T) {
 		found(t, tt.name, tt.want, func(to killFinder) { viewOf(to, nil, killWatchedLife{1, tt.events}).order(to, ops, 1) })
 	}
 }
+
+func TestChecksOfLoad(t *testing.T) {
+	acked := func(do string) *loadOp { return &loadOp{do: do, key: "k", keyed: do != "load:ask", acked: true} }
+	job := acked("load:job")
+	job.job = "j"
+	canceled := *job
+	canceled.canceled = true
+	unanswered := loadOp{do: "load:ask", key: "k"}
+	dropped := *acked("load:add")
+	dropped.acked = false
+	for _, tt := range []struct {
+		name, want string
+		op         *loadOp
+		docs       int
+		state      storage.State
+	}{
+		{"once", "", acked("load:add"), 1, ""},
+		{"twice", "doubled", acked("load:add"), 2, ""},
+		{"lost", "lost", acked("load:add"), 0, ""},
+		{"never answered", "other", &dropped, 1, ""},
+		{"an action without an answer", "", &unanswered, 0, ""},
+		{"that was applied", "", &unanswered, 1, ""},
+		{"twice, of no key", "doubled", &unanswered, 2, ""},
+		{"a job", "", job, 1, storage.StateSuccess},
+		{"a job that is gone", "lost", job, 1, ""},
+		{"a job that has failed", "other", job, 1, storage.StateFailed},
+		{"canceled", "", &canceled, 0, storage.StateCanceled},
+		{"canceled, and it has run", "other", &canceled, 1, storage.StateCanceled},
+	} {
+		found(t, tt.name, tt.want, func(to killFinder) {
+			checkLoad(to, []*loadOp{tt.op}, map[string]int{"k": tt.docs}, map[string]storage.State{"k": tt.state})
+		})
+	}
+	found(t, "not asked for", "other", func(to killFinder) { checkLoad(to, nil, map[string]int{"k": 1}, nil) })
+
+	life := func(first, step int) (heap []int) {
+		for i := range 12 {
+			heap = append(heap, (first+i*step)<<20)
+		}
+		return heap
+	}
+	for name, tt := range map[string]struct {
+		want string
+		heap []int
+	}{
+		"flat": {"", life(40, 0)}, "within the slack": {"", life(40, 3)}, "ever more": {"leaked", life(40, 8)}, "too few": {"", life(40, 99)[:8]},
+	} {
+		found(t, name, tt.want, func(to killFinder) { checkHeap(to, [][]int{life(1, 0), tt.heap}) })
+	}
+}

@@ -93,6 +93,7 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 	handleGroups(reg)
 	handlePages(reg, observer, life)
 	handleAsks(reg, observer, life)
+	handleLoad(reg)
 	killActLater.Handle(reg, func(ctx *dispatch.MutationCtx, args killLater) (storage.JobID, error) {
 		opts := []dispatch.RunOption{killRetry}
 		if args.Once {
@@ -164,7 +165,7 @@ func tellObserver(url string, what any) error {
 	return resp.Body.Close()
 }
 
-// TestKillServer is not a test but a server that TestG1_KillLoop kills: the
+// TestKillServer is not a test but a server that TestG1_KillLoop and TestG39_Load kill: the
 // sample app with actions that have an observer, served as the command serves it.
 // It ends when whoever has started it is gone.
 func TestKillServer(t *testing.T) {
@@ -181,12 +182,7 @@ func TestKillServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	eng, err := actors.Open(dir, actors.Options{
-		Functions: killFunctions(os.Getenv(killObserver), life), Tables: append(sampleapp.Tables(), killTolds, killGroupsMade, killGroupsTold), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
-		Grace:            killGrace,
-		MaxWatched:       1_000_000,
-		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
-	})
+	eng, err := actors.Open(dir, killOptions(os.Getenv(killObserver), life, logger))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +198,22 @@ func TestKillServer(t *testing.T) {
 	mux.HandleFunc(killWait, waitHandler(eng))
 	mux.HandleFunc(killAnswer, answerHandler(eng))
 	mux.HandleFunc(killWatch, watchHandler(eng))
+	mux.HandleFunc(loadHeap, heapHandler)
 	mux.Handle("/", server.New(eng, server.Options{Admin: func(*http.Request) error { return nil }, Logger: logger}))
 	err = server.Serve(ctx, ln, mux, time.Second, logger)
 	if closed := eng.Close(context.Background()); err != nil || closed != nil {
 		t.Errorf("%v, %v", err, closed)
+	}
+}
+
+// killOptions are those of the engine that TestKillServer serves.
+func killOptions(observer string, life int, logger *slog.Logger) actors.Options {
+	return actors.Options{
+		Functions: killFunctions(observer, life), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
+		Tables:           append(sampleapp.Tables(), killTolds, killGroupsMade, killGroupsTold),
+		Grace:            killGrace,
+		MaxWatched:       1_000_000,
+		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed
 	}
 }
 

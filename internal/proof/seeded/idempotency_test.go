@@ -14,6 +14,13 @@ var idempotencyFaults = []seededFault{
 	return value, tx.Keep`}},
 	},
 	{
+		name: "keyed-apart", what: "the outcome of a call with an idempotency key is not in the call's commit",
+		pkg: "internal/proof/kill", tests: "TestG39_Load",
+		edits: []edit{{"storage/idempotency.go", `	tx.put(keys.keptCall(key.Name[:]), row)`, `	if !FAULT {
+		tx.put(keys.keptCall(key.Name[:]), row)
+	}`}},
+	},
+	{
 		name: "keyed-of-all", what: "all principals share their idempotency keys",
 		pkg: "actors", tests: "TestG39_WhoAKeyBelongsTo",
 		edits: []edit{{"dispatch/idempotency.go", `	case identity != nil:`, `	case identity != nil && !FAULT:`}},
