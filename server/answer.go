@@ -10,12 +10,29 @@ import (
 	"time"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 )
 
-// failure is the JSON form of a refusal.
+// failure is a refusal, and the id of its line in the log.
 type failure struct {
 	*dispatch.Error
-	RequestID string `json:"requestId,omitempty"`
+	RequestID string
+}
+
+func (f *failure) shown() api.Error {
+	return api.Error{Code: api.Code(f.Code), Path: f.Path, Message: f.Message, RequestID: f.RequestID}
+}
+
+// each is what of makes of each element; of nil it is nil.
+func each[A, B any](list []A, of func(A) B) []B {
+	if list == nil {
+		return nil
+	}
+	out := make([]B, len(list))
+	for i, a := range list {
+		out[i] = of(a)
+	}
+	return out
 }
 
 // answer writes a JSON body. A client that has gone is no fault.
@@ -40,7 +57,7 @@ func write(w http.ResponseWriter, status int, f failure) {
 	if status == 0 {
 		status = f.Code.HTTPStatus()
 	}
-	body, err := json.Marshal(f)
+	body, err := json.Marshal(f.shown())
 	if err != nil {
 		panic(err) // strings have a JSON form
 	}

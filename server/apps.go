@@ -11,6 +11,7 @@ import (
 
 	"carillon/actors"
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -21,88 +22,14 @@ const DefaultMaxImport = 4 << 30
 // a few MiB of others at one time.
 const importMemory = 20 << 20
 
-// App is an app as a listing shows it: what the file says, for which it is not woken.
-type App struct {
-	Name     storage.AppID `json:"name"`
-	Pending  int           `json:"pending"` // jobs that are pending or running
-	Held     int           `json:"held"`
-	Dead     int           `json:"dead"`
-	Finished int           `json:"finished"` // that are kept
-	Paused   bool          `json:"paused"`
-	Fault    string        `json:"fault,omitempty"` // why the numbers cannot be read
-}
-
-// AppPage is one page of apps, by name.
-type AppPage struct {
-	Apps    []App    `json:"apps"`
-	Next    string   `json:"next,omitempty"`    // cursor of the next page; none if this is the last
-	Missing []string `json:"missing,omitempty"` // volumes that cannot be read, whose apps are left out
-}
-
-// AppStatus is all that there is to say of an app without waking it.
-type AppStatus struct {
-	App
-	Volume          int   `json:"volume"`
-	Asleep          bool  `json:"asleep"`
-	Running         int   `json:"running"`  // jobs that hold a permit; 0 of a sleeping app
-	Stuck           int   `json:"stuck"`    // handlers that were given up and have not returned
-	Overdue         int   `json:"overdue"`  // triggers without a success for too long
-	ArgBytes        int64 `json:"argBytes"` // -1: not counted yet
-	ResultBytes     int64 `json:"resultBytes"`
-	CheckpointBytes int64 `json:"checkpointBytes"`
-	Groups          int   `json:"groups"` // that have not ended
-
-	AlarmAt *time.Time `json:"alarmAt"` // when it is looked at next; null: it waits to be called
-
-	Limits     AppLimits      `json:"limits"`
-	PoolLimits map[string]int `json:"poolLimits,omitempty"` // those that were set at run time
-	Pauses     []AppPause     `json:"pauses,omitempty"`
-	Hidden     []string       `json:"hidden,omitempty"` // what an operator without the scope read-args is not shown
-}
-
-// AppLimits is actors.AppLimits in JSON.
-type AppLimits struct {
-	MaxJobs            int   `json:"maxJobs"`
-	MaxArgBytes        int64 `json:"maxArgBytes"`
-	MaxResultBytes     int64 `json:"maxResultBytes"`
-	MaxCheckpointBytes int64 `json:"maxCheckpointBytes"`
-	Concurrency        int   `json:"concurrency"`
-	StartsPerSecond    int   `json:"startsPerSecond"` // 0: any number
-}
-
-// AppPause is storage.Pause in JSON: of a function, of a pool or a key of one, or else of the app.
-type AppPause struct {
-	Function string    `json:"function,omitempty"`
-	Pool     string    `json:"pool,omitempty"`
-	PoolKey  string    `json:"poolKey,omitempty"`
-	By       string    `json:"by,omitempty"`
-	Reason   string    `json:"reason,omitempty"`
-	Since    time.Time `json:"since"`
-}
-
-// NewApp is what an app is made of.
-type NewApp struct {
-	Name storage.AppID `json:"name"`
-}
-
-// DeleteApp is the body of a deletion, which repeats the name of the path.
-type DeleteApp struct {
-	Name storage.AppID `json:"name"`
-}
-
-// PauseApp says why an app is paused.
-type PauseApp struct {
-	Reason string `json:"reason"`
-}
-
-func appOf(info *storage.AppInfo) App {
-	return App{
-		Name: info.ID, Pending: info.Pending, Held: info.Held, Dead: info.Dead, Finished: info.Finished,
+func appOf(info *storage.AppInfo) api.App {
+	return api.App{
+		Name: string(info.ID), Pending: info.Pending, Held: info.Held, Dead: info.Dead, Finished: info.Finished,
 		Paused: info.Paused, Fault: info.Fault,
 	}
 }
 
-func (s *AppStatus) hideArgs() {
+func hideInApp(s *api.AppStatus) {
 	for i := range s.Pauses {
 		hide(&s.Hidden, "pauses.reason", &s.Pauses[i].Reason, s.Pauses[i].Reason != "")
 	}
@@ -137,7 +64,7 @@ func (h *handler) listApps(_ http.ResponseWriter, r *request) (int, any, error) 
 	if err != nil {
 		return 0, nil, err
 	}
-	shown := AppPage{Apps: make([]App, len(page.Apps)), Next: string(page.Next)}
+	shown := api.AppPage{Apps: make([]api.App, len(page.Apps)), Next: string(page.Next)}
 	for i := range page.Apps {
 		shown.Apps[i] = appOf(&page.Apps[i])
 	}
@@ -149,22 +76,23 @@ func (h *handler) listApps(_ http.ResponseWriter, r *request) (int, any, error) 
 
 // createApp makes an app that is one of the operator's.
 func (h *handler) createApp(w http.ResponseWriter, r *request) (int, any, error) {
-	var body NewApp
+	var body api.NewApp
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
-	app, err := h.eng.App(body.Name)
+	id := storage.AppID(body.Name)
+	app, err := h.eng.App(id)
 	if err != nil {
 		return 0, nil, err
 	}
-	if !r.op.has(body.Name) {
-		return 0, nil, notTheirs(body.Name)
+	if !r.op.has(id) {
+		return 0, nil, notTheirs(id)
 	}
-	if err := h.eng.Create(r.Context(), body.Name); err != nil {
+	if err := h.eng.Create(r.Context(), id); err != nil {
 		return 0, nil, err
 	}
 	r.app = app
-	w.Header().Set("Location", r.URL.EscapedPath()+"/"+url.PathEscape(string(body.Name)))
+	w.Header().Set("Location", r.URL.EscapedPath()+"/"+url.PathEscape(body.Name))
 	return r.appShown(http.StatusCreated)
 }
 
@@ -182,41 +110,44 @@ func (r *request) appShown(status int) (int, any, error) {
 		return 0, nil, err
 	}
 	shown := appStatusOf(&of)
-	r.veil(&shown)
+	veil(r, &shown, hideInApp)
 	return status, shown, nil
 }
 
-func appStatusOf(of *actors.AppStatus) AppStatus {
+func appStatusOf(of *actors.AppStatus) api.AppStatus {
 	in, l := &of.Inspection, &of.Limits
-	shown := AppStatus{
+	shown := api.AppStatus{
 		App: appOf(&of.AppInfo), Volume: of.Volume, Asleep: in.Asleep, Running: in.Running, Stuck: in.Stuck, Overdue: in.Overdue,
 		ArgBytes: of.ArgBytes, ResultBytes: of.ResultBytes, CheckpointBytes: of.CheckpointBytes, Groups: of.Groups,
 		AlarmAt: instant(in.AlarmAt), PoolLimits: of.PoolLimits,
-		Limits: AppLimits{l.MaxJobs, l.MaxArgBytes, l.MaxResultBytes, l.MaxCheckpointBytes, l.Concurrency, l.StartsPerSecond},
+		Limits: api.AppLimits{
+			MaxJobs: l.MaxJobs, MaxArgBytes: l.MaxArgBytes, MaxResultBytes: l.MaxResultBytes, MaxCheckpointBytes: l.MaxCheckpointBytes,
+			Concurrency: l.Concurrency, StartsPerSecond: l.StartsPerSecond,
+		},
 	}
-	for _, p := range of.Pauses {
-		shown.Pauses = append(shown.Pauses, AppPause{p.Of.Function, p.Of.Pool, p.Of.PoolKey, p.By, p.Reason, p.Since.UTC()})
+	for i := range of.Pauses {
+		shown.Pauses = append(shown.Pauses, pauseOf(&of.Pauses[i]))
 	}
 	return shown
 }
 
 // deleteApp removes an app for good, if the body says its name once more.
 func (h *handler) deleteApp(w http.ResponseWriter, r *request) (int, any, error) {
-	var body DeleteApp
+	var body api.DeleteApp
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
-	if body.Name != r.app.ID() {
+	if body.Name != string(r.app.ID()) {
 		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, `to delete an app for good the body has to say its name: {"name":%q}`, string(r.app.ID()))
 	}
 	if err := h.eng.Delete(r.Context(), r.app.ID()); err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, struct{}{}, nil
+	return http.StatusOK, api.Empty{}, nil
 }
 
 func (h *handler) pauseApp(w http.ResponseWriter, r *request) (int, any, error) {
-	var body PauseApp
+	var body api.PauseApp
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -227,7 +158,7 @@ func (h *handler) pauseApp(w http.ResponseWriter, r *request) (int, any, error) 
 }
 
 func (h *handler) resumeApp(w http.ResponseWriter, r *request) (int, any, error) {
-	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+	if status, err := h.decodeBody(w, r, &api.Empty{}); err != nil {
 		return status, nil, err
 	}
 	if _, err := r.app.Resume(r.Context(), dispatch.OfApp()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -59,26 +60,26 @@ func TestAppsLife(t *testing.T) {
 	if at := made.header.Get("Location"); at != "/v1/apps/acme" {
 		t.Errorf("it is made at %q", at)
 	}
-	if status := mustDecode[server.AppStatus](t, made); status.Name != "acme" || status.Limits.MaxJobs != 10_000_000 {
+	if status := mustDecode[api.AppStatus](t, made); status.Name != "acme" || status.Limits.MaxJobs != 10_000_000 {
 		t.Errorf("made: %+v", status)
 	}
 	ask(409, "POST", "", `{"name":"acme"}`)
 	mustKill(t, s, 2)
-	if app := mustResult[server.AppStatus](t, ask(200, "GET", "/acme", "")); app.Dead != 2 || app.Paused {
+	if app := mustResult[api.AppStatus](t, ask(200, "GET", "/acme", "")); app.Dead != 2 || app.Paused {
 		t.Errorf("shown: %+v", app)
 	}
-	paused := mustResult[server.AppStatus](t, ask(200, "POST", "/acme/pause", `{"reason":"the disk is full"}`))
+	paused := mustResult[api.AppStatus](t, ask(200, "POST", "/acme/pause", `{"reason":"the disk is full"}`))
 	if !paused.Paused || len(paused.Pauses) != 1 || paused.Pauses[0].Reason != "the disk is full" || paused.Pauses[0].By != "host" {
 		t.Errorf("paused: %+v", paused)
 	}
-	if page := mustResult[server.AppPage](t, ask(200, "GET", "?contains=cm", "")); len(page.Apps) != 1 || !page.Apps[0].Paused || page.Apps[0].Dead != 2 {
+	if page := mustResult[api.AppPage](t, ask(200, "GET", "?contains=cm", "")); len(page.Apps) != 1 || !page.Apps[0].Paused || page.Apps[0].Dead != 2 {
 		t.Errorf("listed: %+v", page)
 	}
-	if app := mustResult[server.AppStatus](t, ask(200, "POST", "/acme/resume", "")); app.Paused || len(app.Pauses) != 0 {
+	if app := mustResult[api.AppStatus](t, ask(200, "POST", "/acme/resume", "")); app.Paused || len(app.Pauses) != 0 {
 		t.Errorf("resumed: %+v", app)
 	}
 	stream := ask(200, "GET", "/acme/export", "").body
-	if app := mustDecode[server.AppStatus](t, ask(201, "POST", "/copy/import", stream)); app.Name != "copy" || app.Dead != 2 {
+	if app := mustDecode[api.AppStatus](t, ask(201, "POST", "/copy/import", stream)); app.Name != "copy" || app.Dead != 2 {
 		t.Errorf("imported: %+v", app)
 	}
 	ask(409, "POST", "/copy/import", stream)
@@ -92,7 +93,7 @@ func TestAppsLife(t *testing.T) {
 	ask(404, "DELETE", "/acme", `{"name":"acme"}`)
 	ask(404, "POST", "/acme/pause", "")
 	ask(404, "POST", "/acme/resume", "")
-	if page := mustResult[server.AppPage](t, ask(200, "GET", "?limit=1", "")); len(page.Apps) != 1 || page.Apps[0].Name != "copy" || page.Next != "" {
+	if page := mustResult[api.AppPage](t, ask(200, "GET", "?limit=1", "")); len(page.Apps) != 1 || page.Apps[0].Name != "copy" || page.Next != "" {
 		t.Errorf("at last: %+v", page)
 	}
 	for _, tt := range [][3]string{
@@ -117,7 +118,7 @@ func TestAppsLife(t *testing.T) {
 	} {
 		ask(400, tt[0], tt[1], tt[2])
 	}
-	if page := mustResult[server.AppPage](t, ask(200, "GET", "", "")); len(page.Apps) != 1 {
+	if page := mustResult[api.AppPage](t, ask(200, "GET", "", "")); len(page.Apps) != 1 {
 		t.Errorf("what was refused has made apps: %+v", page)
 	}
 }
@@ -136,7 +137,7 @@ func TestAppsAreTheOperators(t *testing.T) {
 		}
 	}
 	for token, want := range map[string]int{"all": 3, "ann": 1, "bob": 0} {
-		page := mustResult[server.AppPage](t, s.ask(t, token, "GET", "/v1/apps", ""))
+		page := mustResult[api.AppPage](t, s.ask(t, token, "GET", "/v1/apps", ""))
 		if len(page.Apps) != want || want == 1 && page.Apps[0].Name != "acme" {
 			t.Errorf("%s lists %+v", token, page)
 		}

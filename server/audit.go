@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -44,7 +45,12 @@ func (h *handler) listAudit(_ http.ResponseWriter, r *request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, page, nil
+	return http.StatusOK, api.AuditPage{
+		Entries: each(page.Entries, func(e storage.AuditEntry) api.AuditEntry {
+			return api.AuditEntry{At: e.At, Operator: e.Operator, Action: e.Action, App: string(e.App), IDs: e.IDs, Count: e.Count, From: e.From}
+		}),
+		Next: page.Next,
+	}, nil
 }
 
 // auditFilter is what the URL asks for, of the operator's apps. Only one who has all sees what is

@@ -12,6 +12,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -90,7 +91,7 @@ func TestOperatorsChangesAreAudited(t *testing.T) {
 		}
 		must("POST", "/v1/apps/acme/bulk/cancel", `{"filter":{"function":"notes:keep","states":["pending"]}}`)
 		must("POST", "/v1/clock/accept", "")
-		var made struct{ Result server.Token }
+		var made struct{ Result api.Token }
 		if err := json.Unmarshal([]byte(must("POST", "/v1/tokens", `{"name":"carl","apps":["acme"],"scopes":["read"]}`)), &made); err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"carillon/server"
+	"carillon/server/api"
 )
 
 // TestClock looks at the engine's wall clock and accepts it, as an admin.
@@ -23,7 +23,7 @@ func TestClock(t *testing.T) {
 	}
 	for method, path := range map[string]string{"GET": "", "POST": "/accept"} {
 		got := ask(method, path, "s3cret", "")
-		var body struct{ Result server.Clock }
+		var body struct{ Result api.Clock }
 		if err := json.Unmarshal([]byte(got.body), &body); err != nil || got.status != http.StatusOK || body.Result.Notes == nil ||
 			len(body.Result.Notes) != 0 || time.Since(body.Result.Wall).Abs() > time.Minute || body.Result.DoubtedMs != 0 {
 			t.Errorf("%s %s: got %d %s, %v", method, path, got.status, got.body, err)

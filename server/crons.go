@@ -10,6 +10,7 @@ import (
 
 	"carillon/cron"
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -24,131 +25,41 @@ const (
 // act for the service and not for a user, so that no user's name is taken here.
 const servicePrefix = "service:"
 
-// Cron is a trigger as the operator routes show it. Instants are RFC 3339 in UTC; null
-// means none.
-type Cron struct {
-	Name     string          `json:"name"`
-	Spec     string          `json:"spec"`
-	Zone     string          `json:"zone"`
-	AtStart  bool            `json:"atStart"` // it has no spec, and ticks when the program starts
-	Function string          `json:"function"`
-	Args     json.RawMessage `json:"args,omitempty"`
-	Overlap  storage.Overlap `json:"overlap"`
-	CatchUp  CronCatchUp     `json:"catchUp"`
-	JitterMs int64           `json:"jitterMs"`
-	Retry    CronRetry       `json:"retry"`
-
-	AtMostOnce      bool               `json:"atMostOnce"`
-	TimeoutMs       int64              `json:"timeoutMs"`       // 0: the function's own
-	As              *dispatch.Identity `json:"as"`              // who its ticks run as; null is anonymous
-	SuccessWithinMs int64              `json:"successWithinMs"` // how long without a success is too long; 0: nothing is
-	Tags            []string           `json:"tags,omitempty"`  // of its ticks
-
-	Declared    bool       `json:"declared"` // by the program, which alone can change or delete it
-	Paused      bool       `json:"paused"`
-	PauseReason string     `json:"pauseReason"`
-	Fault       string     `json:"fault"`       // why it cannot tick; "" if it can
-	HeldJob     string     `json:"heldJob"`     // the tick that this program cannot run; "" if it can
-	Description string     `json:"description"` // the spec in English
-	CreatedAt   time.Time  `json:"createdAt"`
-	Next        []CronNext `json:"next"`        // the next three ticks; none while it is paused or faulty
-	Last        *CronLast  `json:"last"`        // the last tick that ended; null if none has
-	LastSuccess *time.Time `json:"lastSuccess"` // the slot
-	// LastSuccessAt is when a tick, or a run by hand, last ended as a success, and
-	// Overdue whether that is too long ago.
-	LastSuccessAt *time.Time `json:"lastSuccessAt"`
-	Overdue       bool       `json:"overdue"`
-
-	Backfill *CronBackfill `json:"backfill,omitempty"` // the latest that was asked for
-	Slots    []CronSlot    `json:"slots,omitempty"`    // the latest first; only where one trigger is asked for
-	// Hidden names what an operator without the scope read-args is not shown.
-	Hidden []string `json:"hidden,omitempty"`
-}
-
-// CronBackfill is storage.Backfill in JSON.
-type CronBackfill struct {
-	From    time.Time               `json:"from"`
-	To      time.Time               `json:"to"`
-	Again   bool                    `json:"again,omitempty"`
-	Reason  string                  `json:"reason,omitempty"`
-	AskedAt time.Time               `json:"askedAt"`
-	Slots   int                     `json:"slots"`
-	Begun   int                     `json:"begun"`
-	Outcome storage.BackfillOutcome `json:"outcome"` // "" while it goes on
-	EndedAt *time.Time              `json:"endedAt"`
-}
-
-// CronCatchUp is storage.CatchUp in JSON.
-type CronCatchUp struct {
-	Mode     storage.CatchUpMode `json:"mode"`
-	Limit    int                 `json:"limit,omitempty"`
-	WindowMs int64               `json:"windowMs,omitempty"`
-}
-
-// CronRetry is dispatch.RetryPolicy in JSON.
-type CronRetry struct {
-	MaxAttempts int    `json:"maxAttempts"`
-	Backoff     string `json:"backoff"` // exponential or linear
-	BaseMs      int64  `json:"baseMs"`
-	MaxMs       int64  `json:"maxMs,omitempty"`
-	Jitter      bool   `json:"jitter,omitempty"`
-}
-
-// CronNext is dispatch.Upcoming in JSON.
-type CronNext struct {
-	Slot time.Time `json:"slot"`
-	At   time.Time `json:"at"` // when it is to run
-}
-
-// CronLast is how the last tick of a trigger that has ended did.
-type CronLast struct {
-	Slot    *time.Time        `json:"slot"` // null of a run by hand
-	JobID   storage.JobID     `json:"jobId"`
-	State   storage.State     `json:"state"`
-	EndedAt *time.Time        `json:"endedAt"`
-	Error   *storage.JobError `json:"error"`
-}
-
-// CronSlot is storage.Slot in JSON.
-type CronSlot struct {
-	From    time.Time           `json:"from"`
-	To      time.Time           `json:"to"`
-	Count   int                 `json:"count"`   // 0: too many to count
-	Outcome storage.SlotOutcome `json:"outcome"` // how a fired one ended is the state of its job
-	Reason  string              `json:"reason,omitempty"`
-	JobID   storage.JobID       `json:"jobId,omitempty"`
-	At      time.Time           `json:"at"`
-}
-
-func retryOf(p dispatch.RetryPolicy) CronRetry {
-	backoff := backoffExponential
+func retryOf(p dispatch.RetryPolicy) api.Retry {
+	backoff := api.BackoffExponential
 	if p.Backoff == dispatch.Linear {
-		backoff = backoffLinear
+		backoff = api.BackoffLinear
 	}
-	return CronRetry{p.MaxAttempts, backoff, p.Base.Milliseconds(), p.Max.Milliseconds(), p.Jitter}
+	return api.Retry{MaxAttempts: p.MaxAttempts, Backoff: backoff, BaseMs: p.Base.Milliseconds(), MaxMs: p.Max.Milliseconds(), Jitter: p.Jitter}
 }
 
 // cronOf is the trigger in JSON, without its slots.
-func cronOf(info *dispatch.CronInfo) *Cron {
-	c := &Cron{
-		Name: info.Name, Spec: info.Spec, Zone: info.Zone, Function: info.Function, Args: info.Args, Overlap: info.Overlap,
-		CatchUp:  CronCatchUp{info.CatchUp.Mode, info.CatchUp.Limit, info.CatchUp.Window.Milliseconds()},
+func cronOf(info *dispatch.CronInfo) *api.Cron {
+	c := &api.Cron{
+		Name: info.Name, Spec: info.Spec, Zone: info.Zone, Function: info.Function, Args: info.Args, Overlap: api.Overlap(info.Overlap),
+		CatchUp:  api.CatchUp{Mode: api.CatchUpMode(info.CatchUp.Mode), Limit: info.CatchUp.Limit, WindowMs: info.CatchUp.Window.Milliseconds()},
 		JitterMs: info.Jitter.Milliseconds(),
 		Retry:    retryOf(info.Policy),
 		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, HeldJob: string(info.HeldJob), Description: info.Description,
-		CreatedAt: info.CreatedAt.UTC(), Next: []CronNext{}, LastSuccess: instant(info.LastSuccess),
-		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: info.As,
+		CreatedAt: info.CreatedAt.UTC(), Next: []api.CronNext{}, LastSuccess: instant(info.LastSuccess),
+		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: (*api.Identity)(info.As),
 		SuccessWithinMs: info.SuccessWithin.Milliseconds(), LastSuccessAt: instant(info.LastSuccessAt), Overdue: info.Overdue,
 		Tags: info.Tags,
 	}
 	for _, at := range info.Upcoming {
-		c.Next = append(c.Next, CronNext{at.Slot.UTC(), at.At.UTC()})
+		c.Next = append(c.Next, api.CronNext{Slot: at.Slot.UTC(), At: at.At.UTC()})
 	}
 	if b := info.Backfill; b != nil {
-		c.Backfill = &CronBackfill{b.From.UTC(), b.To.UTC(), b.Again, b.Reason, b.AskedAt.UTC(), b.Slots, b.Begun, b.Outcome, instant(b.EndedAt)}
+		c.Backfill = &api.CronBackfill{
+			From: b.From.UTC(), To: b.To.UTC(), Again: b.Again, Reason: b.Reason, AskedAt: b.AskedAt.UTC(), Slots: b.Slots, Begun: b.Begun,
+			Outcome: api.BackfillOutcome(b.Outcome), EndedAt: instant(b.EndedAt),
+		}
 	}
 	if info.LastState != "" {
-		c.Last = &CronLast{instant(info.LastSlot), info.LastJob, info.LastState, instant(info.LastEndedAt), info.LastError}
+		c.Last = &api.CronLast{
+			Slot: instant(info.LastSlot), JobID: string(info.LastJob), State: api.State(info.LastState),
+			EndedAt: instant(info.LastEndedAt), Error: errorOf(info.LastError),
+		}
 	}
 	return c
 }
@@ -162,35 +73,8 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-// The names of dispatch.Backoff.
-const (
-	backoffExponential = "exponential"
-	backoffLinear      = "linear"
-)
-
-// cronDefinition is what a trigger is made of, as an operator writes it.
-type cronDefinition struct {
-	Name     string          `json:"name"`
-	Spec     string          `json:"spec"`
-	Zone     string          `json:"zone"`
-	Function string          `json:"function"`
-	Args     json.RawMessage `json:"args"`
-	Overlap  storage.Overlap `json:"overlap"`
-	CatchUp  CronCatchUp     `json:"catchUp"`
-	JitterMs int64           `json:"jitterMs"`
-
-	AtMostOnce      bool               `json:"atMostOnce"`
-	TimeoutMs       int64              `json:"timeoutMs"`
-	As              *dispatch.Identity `json:"as"`
-	SuccessWithinMs int64              `json:"successWithinMs"`
-	Tags            []string           `json:"tags"`
-
-	Retry  *RetryRequest `json:"retry"`
-	Paused *bool         `json:"paused"` // only where one is made
-}
-
-// cron is the definition for the engine, which checks what is not checked here.
-func (d *cronDefinition) cron() (dispatch.Trigger, error) {
+// triggerOf is the definition for the engine, which checks what is not checked here.
+func triggerOf(d *api.CronDefinition) (dispatch.Trigger, error) {
 	bad := func(format string, args ...any) (dispatch.Trigger, error) {
 		return dispatch.Trigger{}, dispatch.Errorf(dispatch.CodeInvalidArgument, format, args...)
 	}
@@ -200,12 +84,15 @@ func (d *cronDefinition) cron() (dispatch.Trigger, error) {
 	if err := checkService(d.As); err != nil {
 		return dispatch.Trigger{}, err
 	}
-	def := dispatch.Trigger{Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Overlap: d.Overlap, AtMostOnce: d.AtMostOnce, As: d.As, Tags: d.Tags}
+	def := dispatch.Trigger{
+		Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Overlap: storage.Overlap(d.Overlap), AtMostOnce: d.AtMostOnce,
+		As: (*dispatch.Identity)(d.As), Tags: d.Tags,
+	}
 	if d.Args == nil {
 		d.Args = json.RawMessage("{}")
 	}
 	def.Call = dispatch.Path(d.Function).With(d.Args)
-	def.CatchUp = storage.CatchUp{Mode: d.CatchUp.Mode, Limit: d.CatchUp.Limit}
+	def.CatchUp = storage.CatchUp{Mode: storage.CatchUpMode(d.CatchUp.Mode), Limit: d.CatchUp.Limit}
 	var err error
 	if def.CatchUp.Window, err = milliseconds("catchUp.windowMs", d.CatchUp.WindowMs); err != nil {
 		return dispatch.Trigger{}, err
@@ -219,18 +106,18 @@ func (d *cronDefinition) cron() (dispatch.Trigger, error) {
 			return dispatch.Trigger{}, err
 		}
 	}
-	if def.Retry, err = d.Retry.policy(); err != nil {
+	if def.Retry, err = policyOf(d.Retry); err != nil {
 		return dispatch.Trigger{}, err
 	}
 	return def, nil
 }
 
 // trigger is the definition, if the operator may have it run as it says.
-func (r *request) trigger(body *cronDefinition) (dispatch.Trigger, error) {
+func (r *request) trigger(body *api.CronDefinition) (dispatch.Trigger, error) {
 	if err := r.mayActAs(body.As); err != nil {
 		return dispatch.Trigger{}, err
 	}
-	return body.cron()
+	return triggerOf(body)
 }
 
 // milliseconds is a span that a field gives.
@@ -247,16 +134,16 @@ func (h *handler) listCrons(_ http.ResponseWriter, r *request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	crons := make([]*Cron, len(infos))
+	crons := make([]*api.Cron, len(infos))
 	for i := range infos {
 		crons[i] = cronOf(&infos[i])
-		r.veil(crons[i])
+		veil(r, crons[i], hideInCron)
 	}
 	return http.StatusOK, crons, nil
 }
 
 func (h *handler) createCron(w http.ResponseWriter, r *request) (int, any, error) {
-	var body cronDefinition
+	var body api.CronDefinition
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -288,25 +175,28 @@ func (h *handler) getCron(_ http.ResponseWriter, r *request) (int, any, error) {
 		return 0, nil, err
 	}
 	if limit == 0 {
-		r.veil(cron)
+		veil(r, cron, hideInCron)
 		return http.StatusOK, cron, nil
 	}
 	slots, err := crons.Slots(name, limit)
 	if err != nil {
 		return 0, nil, err
 	}
-	cron.Slots = make([]CronSlot, len(slots))
+	cron.Slots = make([]api.CronSlot, len(slots))
 	for i, s := range slots {
-		cron.Slots[i] = CronSlot{s.From.UTC(), s.To.UTC(), s.Count, s.Outcome, s.Reason, s.Job, s.At.UTC()}
+		cron.Slots[i] = api.CronSlot{
+			From: s.From.UTC(), To: s.To.UTC(), Count: s.Count, Outcome: api.SlotOutcome(s.Outcome), Reason: s.Reason,
+			JobID: string(s.Job), At: s.At.UTC(),
+		}
 	}
-	r.veil(cron)
+	veil(r, cron, hideInCron)
 	return http.StatusOK, cron, nil
 }
 
 // putCron makes a trigger or gives it another definition. It leaves out whether the
 // trigger is paused, which is no part of the definition and has routes of its own.
 func (h *handler) putCron(w http.ResponseWriter, r *request) (int, any, error) {
-	var body cronDefinition
+	var body api.CronDefinition
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -339,29 +229,22 @@ func (h *handler) deleteCron(_ http.ResponseWriter, r *request) (int, any, error
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, struct{}{}, nil
+	return http.StatusOK, api.Empty{}, nil
 }
 
 func (h *handler) runCron(w http.ResponseWriter, r *request) (int, any, error) {
-	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+	if status, err := h.decodeBody(w, r, &api.Empty{}); err != nil {
 		return status, nil, err
 	}
 	id, err := r.app.Scheduler(r.Context()).Crons().RunNow(r.PathValue("name"))
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, CronRun{id}, nil
-}
-
-// CronRun is the answer to a trigger that was run by hand.
-type CronRun struct {
-	JobID storage.JobID `json:"jobId"`
+	return http.StatusOK, api.CronRun{JobID: string(id)}, nil
 }
 
 func (h *handler) pauseCron(w http.ResponseWriter, r *request) (int, any, error) {
-	var body struct {
-		Reason string `json:"reason"`
-	}
+	var body api.PauseCron
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -376,7 +259,7 @@ func (h *handler) pauseCron(w http.ResponseWriter, r *request) (int, any, error)
 }
 
 func (h *handler) resumeCron(w http.ResponseWriter, r *request) (int, any, error) {
-	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+	if status, err := h.decodeBody(w, r, &api.Empty{}); err != nil {
 		return status, nil, err
 	}
 	crons, name := r.app.Scheduler(r.Context()).Crons(), r.PathValue("name")
@@ -392,12 +275,12 @@ func (r *request) shown(status int, crons dispatch.Crons, name string) (int, any
 	if err != nil {
 		return 0, nil, err
 	}
-	r.veil(cron)
+	veil(r, cron, hideInCron)
 	return status, cron, nil
 }
 
 // lookup returns an existing trigger, or not_found.
-func lookup(crons dispatch.Crons, name string) (*Cron, error) {
+func lookup(crons dispatch.Crons, name string) (*api.Cron, error) {
 	info, ok, err := crons.Get(name)
 	if err == nil && !ok {
 		err = dispatch.Errorf(dispatch.CodeNotFound, "no trigger %.64q", name)

@@ -10,6 +10,7 @@ import (
 
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -37,9 +38,9 @@ func (s *site) admin(tb testing.TB, method, path, body string) reply {
 }
 
 // mustCron decodes the trigger that a request is answered with.
-func mustCron(tb testing.TB, status int, r reply) server.Cron {
+func mustCron(tb testing.TB, status int, r reply) api.Cron {
 	tb.Helper()
-	var body struct{ Result server.Cron }
+	var body struct{ Result api.Cron }
 	if err := json.Unmarshal([]byte(r.body), &body); err != nil || r.status != status {
 		tb.Fatalf("got %d %s, %v, want status %d", r.status, r.body, err, status)
 	}
@@ -63,8 +64,8 @@ func TestCronsLife(t *testing.T) {
 		t.Errorf("location %s", got)
 	}
 	if c.Name != "nightly" || c.Zone != "Europe/Rome" || c.Description != "at 03:00 every day, Europe/Rome" || string(c.Args) != `{"text":"hi"}` ||
-		c.Overlap != storage.OverlapQueue || c.CatchUp != (server.CronCatchUp{Mode: "all", Limit: 5, WindowMs: 3600000}) || c.JitterMs != 1000 ||
-		c.Retry != (server.CronRetry{MaxAttempts: 2, Backoff: "linear", BaseMs: 100, MaxMs: 900, Jitter: true}) || c.Declared || c.Paused || len(c.Next) != 3 || c.Last != nil {
+		c.Overlap != api.OverlapQueue || c.CatchUp != (api.CatchUp{Mode: "all", Limit: 5, WindowMs: 3600000}) || c.JitterMs != 1000 ||
+		c.Retry != (api.Retry{MaxAttempts: 2, Backoff: "linear", BaseMs: 100, MaxMs: 900, Jitter: true}) || c.Declared || c.Paused || len(c.Next) != 3 || c.Last != nil {
 		t.Errorf("made %+v", c)
 	}
 	rome, _ := time.LoadLocation("Europe/Rome")
@@ -101,13 +102,13 @@ func TestCronsLife(t *testing.T) {
 	}
 	updated := mustCron(t, 200, s.admin(t, "PUT", "/nightly", `{"spec":"@every 90s","function":"notes:wipe"}`))
 	if updated.Spec != "@every 90s" || updated.Zone != "UTC" || updated.Function != "notes:wipe" || string(updated.Args) != "{}" ||
-		updated.Overlap != storage.OverlapSkip || updated.Retry.MaxAttempts != 6 || !updated.Paused {
+		updated.Overlap != api.OverlapSkip || updated.Retry.MaxAttempts != 6 || !updated.Paused {
 		t.Errorf("updated %+v", updated)
 	}
 	if got := mustCron(t, 200, s.admin(t, "POST", "/nightly/resume", "")); got.Paused || len(got.Next) != 3 {
 		t.Errorf("resumed %+v", got)
 	}
-	var list struct{ Result []server.Cron }
+	var list struct{ Result []api.Cron }
 	if err := json.Unmarshal([]byte(s.admin(t, "GET", "", "").body), &list); err != nil || len(list.Result) != 1 || list.Result[0].Name != "nightly" {
 		t.Errorf("list %+v, %v", list, err)
 	}
@@ -145,7 +146,7 @@ func TestCronsRunNow(t *testing.T) {
 	s := mustAdminSite(t)
 	before := mustCron(t, 201, s.admin(t, "POST", "", `{"name":"yearly","spec":"@yearly","function":"notes:post","args":{"text":"hi"},"paused":false}`))
 	got := s.admin(t, "POST", "/yearly/run", "{}")
-	var run struct{ Result server.CronRun }
+	var run struct{ Result api.CronRun }
 	if err := json.Unmarshal([]byte(got.body), &run); err != nil || got.status != 200 || run.Result.JobID == "" {
 		t.Fatalf("got %d %s, %v", got.status, got.body, err)
 	}
@@ -164,7 +165,7 @@ func TestCronsRunNow(t *testing.T) {
 func TestCronsSlots(t *testing.T) {
 	s := mustAdminSite(t)
 	mustCron(t, 201, s.admin(t, "POST", "", `{"name":"tick","spec":"* * * * * *","function":"notes:post","args":{"text":"hi"}}`))
-	var c server.Cron
+	var c api.Cron
 	for end := time.Now().Add(10 * time.Second); len(c.Slots) < 2 || c.Last == nil; c = mustCron(t, 200, s.admin(t, "GET", "/tick", "")) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not tick: %+v", c)
@@ -172,14 +173,14 @@ func TestCronsSlots(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	for i, slot := range c.Slots[:2] {
-		if slot.Outcome != storage.SlotFired || slot.Count != 1 || slot.JobID != storage.TickID("tick", slot.From) || !slot.To.Equal(slot.From) {
+		if slot.Outcome != api.SlotFired || slot.Count != 1 || storage.JobID(slot.JobID) != storage.TickID("tick", slot.From) || !slot.To.Equal(slot.From) {
 			t.Errorf("slot %d: %+v", i, slot)
 		}
 	}
 	if c.Slots[0].From.Sub(c.Slots[1].From) != time.Second {
 		t.Errorf("the slots are %+v", c.Slots)
 	}
-	if c.Last.State != storage.StateSuccess || c.Last.Slot == nil || c.Last.JobID != storage.TickID("tick", *c.Last.Slot) || c.LastSuccess == nil {
+	if c.Last.State != api.StateSuccess || c.Last.Slot == nil || storage.JobID(c.Last.JobID) != storage.TickID("tick", *c.Last.Slot) || c.LastSuccess == nil {
 		t.Errorf("last %+v", c.Last)
 	}
 	if got := mustCron(t, 200, s.admin(t, "GET", "/tick?slots=1", "")); len(got.Slots) != 1 {

@@ -15,6 +15,7 @@ import (
 
 	"carillon/actors"
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -32,33 +33,12 @@ const (
 // eventsAhead is how many events of a stream may be read before the first of them is written.
 const eventsAhead = 64
 
-// JobEvent is the data of an event that is about a job; the event's name is its
-// actors.EventKind.
-type JobEvent struct {
-	Seq      uint64            `json:"seq"` // tells jobs apart: a chosen id may be given to a later one
-	ID       storage.JobID     `json:"id"`
-	Left     bool              `json:"left,omitempty"`     // the filter chooses the job no more
-	Job      *Job              `json:"job,omitempty"`      // as it is now, without what can be long; none of "progressed"
-	Progress *storage.Progress `json:"progress,omitempty"` // of an attempt that runs
-	Hidden   []string          `json:"hidden,omitempty"`   // what an operator without the scope read-args is not shown
-}
-
-// EventReason is the data of the events reset and lagged: why a snapshot follows.
-type EventReason struct {
-	Reason string `json:"reason"`
-}
-
-// Ready is the data of the event ready: that was the snapshot.
-type Ready struct{}
-
-func (e *JobEvent) hideArgs() {
+func hideInEvent(e *api.JobEvent) {
 	if e.Job != nil {
-		e.Job.hideArgs()
+		hideInJob(e.Job)
 	}
-	if e.Progress != nil && e.Progress.Note != "" {
-		shown := *e.Progress
-		shown.Note = ""
-		e.Progress, e.Hidden = &shown, append(e.Hidden, "progress.note")
+	if e.Progress != nil {
+		hide(&e.Hidden, "progress.note", &e.Progress.Note, e.Progress.Note != "")
 	}
 }
 
@@ -171,14 +151,14 @@ func (s *eventStream) add(e *actors.Event) error {
 	if s.reset != nil {
 		name, reason := string(actors.EventReset), s.reset.Reason
 		if s.reset.Lagged() {
-			name = "lagged"
+			name = string(api.EventLagged)
 		}
 		if s.odd {
 			reason, s.odd = "the Last-Event-ID is of another stream", false
 		}
 		// Its id is empty: a client whose connection breaks within the snapshot, and has
 		// forgotten what it knew, must not go on from where it was before.
-		if err := s.put(name, "id: \n", EventReason{reason}); err != nil {
+		if err := s.put(name, "id: \n", api.EventReason{Reason: reason}); err != nil {
 			return err
 		}
 		s.reset = nil
@@ -188,14 +168,14 @@ func (s *eventStream) add(e *actors.Event) error {
 		id = "id: " + s.places.name(e.Position) + "\n"
 	}
 	if e.Kind == actors.EventReady {
-		return s.put(string(e.Kind), id, Ready{})
+		return s.put(string(e.Kind), id, api.Ready{})
 	}
-	data := JobEvent{Seq: e.Job.Seq(), ID: e.Job.ID, Left: e.Left, Progress: e.Job.Progress}
+	data := api.JobEvent{Seq: e.Job.Seq(), ID: string(e.Job.ID), Left: e.Left, Progress: progressOf(e.Job.Progress)}
 	if e.Kind != actors.EventProgressed {
 		job := jobOf(&e.Job)
 		data.Job = &job
 	}
-	s.request.veil(&data)
+	veil(s.request, &data, hideInEvent)
 	return s.put(string(e.Kind), id, data)
 }
 
@@ -238,7 +218,8 @@ func (s *eventStream) end(h *handler, err error) {
 		return
 	}
 	s.text.Reset()
-	if s.put("end", "", h.failureOf(s.request.Request, err)) != nil {
+	failed := h.failureOf(s.request.Request, err)
+	if s.put(string(api.EventEnd), "", failed.shown()) != nil {
 		return
 	}
 	s.setDeadline(discardTimeout)

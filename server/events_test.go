@@ -21,6 +21,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -197,14 +198,14 @@ func TestG36_EventsTellASnapshotAndEveryChange(t *testing.T) {
 					t.Errorf("%s: event %d, %s, has the id %q", who, i, e.name, e.id)
 				}
 				before = e.id
-				var data server.JobEvent
+				var data api.JobEvent
 				if err := json.Unmarshal([]byte(e.data), &data); err != nil {
 					t.Errorf("%s: %s: %v", e.name, e.data, err)
 				}
 				if (e.name == "progressed") != (data.Progress != nil && data.Progress.Done == 1 && data.Job == nil) && e.name != "ended" {
 					t.Errorf("%s: %s", e.name, e.data)
 				}
-				if i > 2 && (data.Seq == 0 || data.ID == "" || (i < 6) != (data.ID == first)) {
+				if i > 2 && (data.Seq == 0 || data.ID == "" || (i < 6) != (data.ID == string(first))) {
 					t.Errorf("%s is of no job, or of another: %s", e.name, e.data)
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -148,7 +149,7 @@ func ExampleNew_events() {
 		case "event":
 			fmt.Println(value)
 		case "data":
-			var e server.JobEvent
+			var e api.JobEvent
 			if err := json.Unmarshal([]byte(value), &e); err != nil {
 				fmt.Println(err)
 				return

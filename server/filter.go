@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -56,6 +57,26 @@ func filterOf(query url.Values) (f storage.JobFilter, count bool, err error) {
 	return f, count, err
 }
 
+// askedFilter is the filter of a body.
+func askedFilter(f *api.JobFilter) storage.JobFilter {
+	return storage.JobFilter{
+		ID: storage.JobID(f.ID), States: each(f.States, func(s api.State) storage.State { return storage.State(s) }),
+		Function: f.Function, Trigger: f.Trigger, Parent: storage.JobID(f.Parent), Group: storage.GroupID(f.Group), Error: f.Error,
+		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, Due: storage.TimeRange(f.Due), Ended: storage.TimeRange(f.Ended),
+		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor,
+	}
+}
+
+// shownFilter is the filter in an answer.
+func shownFilter(f *storage.JobFilter) api.JobFilter {
+	return api.JobFilter{
+		ID: string(f.ID), States: each(f.States, func(s storage.State) api.State { return api.State(s) }),
+		Function: f.Function, Trigger: f.Trigger, Parent: string(f.Parent), Group: uint64(f.Group), Error: f.Error,
+		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, Due: api.TimeRange(f.Due), Ended: api.TimeRange(f.Ended),
+		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor,
+	}
+}
+
 // mayFilter says why the operator may not use the filter: by what is in arguments one learns
 // what they are.
 func (r *request) mayFilter(f *storage.JobFilter) error {
@@ -86,16 +107,16 @@ func (h *handler) listJobs(_ http.ResponseWriter, r *request) (int, any, error) 
 	if err != nil {
 		return 0, nil, err
 	}
-	shown := JobPage{Jobs: make([]Job, len(scan.Jobs)), Next: scan.Next}
+	shown := api.JobPage{Jobs: make([]api.Job, len(scan.Jobs)), Next: scan.Next}
 	for i := range scan.Jobs {
 		shown.Jobs[i] = jobOf(&scan.Jobs[i])
-		r.veil(&shown.Jobs[i])
+		veil(r, &shown.Jobs[i], hideInJob)
 	}
 	if scan.Next != "" {
-		shown.Looked = &Looked{scan.Looked.Jobs, scan.Looked.In, scan.Looked.To.UTC()}
+		shown.Looked = &api.Looked{Jobs: scan.Looked.Jobs, In: api.Region(scan.Looked.In), To: scan.Looked.To.UTC()}
 	}
 	if count {
-		shown.Count = &JobCount{scan.Count, !scan.CountedAll}
+		shown.Count = &api.JobCount{Jobs: scan.Count, More: !scan.CountedAll}
 	}
 	return http.StatusOK, shown, nil
 }

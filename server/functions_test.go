@@ -8,8 +8,8 @@ import (
 
 	validate "github.com/santhosh-tekuri/jsonschema/v6"
 
-	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 )
 
 // TestFunctionsAreListed: each with what it takes and returns as JSON Schemas, and internal ones
@@ -20,8 +20,8 @@ func TestFunctionsAreListed(t *testing.T) {
 	req := s.mustRequest(t, "GET", "/v1/apps/acme/functions", nil)
 	req.Header.Set("Authorization", "Bearer reads")
 	got := s.mustSend(t, req)
-	functions := map[string]server.Function{}
-	for _, f := range mustResult[[]server.Function](t, got) {
+	functions := map[string]api.Function{}
+	for _, f := range mustResult[[]api.Function](t, got) {
 		functions[f.Path] = f
 		for _, schema := range []json.RawMessage{f.Args, f.Result} {
 			doc, err := validate.UnmarshalJSON(strings.NewReader(string(schema)))
@@ -37,10 +37,10 @@ func TestFunctionsAreListed(t *testing.T) {
 			}
 		}
 	}
-	if f := functions["notes:read"]; f.Kind != dispatch.KindQuery || f.Retry != nil || !strings.Contains(string(f.Args), `"id":{"type":["string","null"]}`) || !strings.Contains(string(f.Result), `"required":["text"]`) {
+	if f := functions["notes:read"]; f.Kind != api.KindQuery || f.Retry != nil || !strings.Contains(string(f.Args), `"id":{"type":["string","null"]}`) || !strings.Contains(string(f.Result), `"required":["text"]`) {
 		t.Errorf("notes:read is %+v, takes %s and returns %s", f, f.Args, f.Result)
 	}
-	if f := functions["notes:wipe"]; !f.Internal || f.Kind != dispatch.KindMutation || f.Retry == nil || f.Retry.MaxAttempts != 6 || !f.KeepsResult {
+	if f := functions["notes:wipe"]; !f.Internal || f.Kind != api.KindMutation || f.Retry == nil || f.Retry.MaxAttempts != 6 || !f.KeepsResult {
 		t.Errorf("notes:wipe is %+v", f)
 	}
 	// A name that is none, and a client, get no list.

@@ -4,32 +4,17 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
-// Group is storage.Group in JSON.
-type Group struct {
-	ID        storage.GroupID   `json:"id"`
-	CreatedAt time.Time         `json:"createdAt"`
-	Sealed    bool              `json:"sealed"`   // only its members add members
-	Canceled  bool              `json:"canceled"` // none are added
-	Pending   int               `json:"pending"`  // members that have not ended
-	Ends      storage.GroupEnds `json:"ends"`     // how many have ended how
-	EndedAt   *time.Time        `json:"endedAt"`
-	FollowUp  storage.JobID     `json:"followUp,omitempty"` // the job that was scheduled when it ended
-}
-
-// GroupPage is one page of groups, in the order they were made.
-type GroupPage struct {
-	Groups []Group         `json:"groups"`
-	Next   storage.GroupID `json:"next,omitempty"` // after of the next page; none if this is the last
-}
-
-func groupOf(g *storage.Group) Group {
-	return Group{g.ID, g.CreatedAt.UTC(), g.Sealed, g.Canceled, g.Pending, g.Ends, instant(g.EndedAt), g.FollowUp}
+func groupOf(g *storage.Group) api.Group {
+	return api.Group{
+		ID: uint64(g.ID), CreatedAt: g.CreatedAt.UTC(), Sealed: g.Sealed, Canceled: g.Canceled, Pending: g.Pending,
+		Ends: api.GroupEnds(g.Ends), EndedAt: instant(g.EndedAt), FollowUp: string(g.FollowUp),
+	}
 }
 
 // defaultGroups is how many a page has that does not say.
@@ -44,12 +29,12 @@ func (h *handler) listGroups(_ http.ResponseWriter, r *request) (int, any, error
 	if err != nil {
 		return 0, nil, err
 	}
-	page := GroupPage{Groups: make([]Group, len(groups))}
+	page := api.GroupPage{Groups: make([]api.Group, len(groups))}
 	for i := range groups {
 		page.Groups[i] = groupOf(&groups[i])
 	}
 	if len(groups) == filter.Limit {
-		page.Next = groups[len(groups)-1].ID
+		page.Next = uint64(groups[len(groups)-1].ID)
 	}
 	return http.StatusOK, page, nil
 }
@@ -101,7 +86,7 @@ func (h *handler) getGroup(_ http.ResponseWriter, r *request) (int, any, error) 
 }
 
 func (h *handler) cancelGroup(w http.ResponseWriter, r *request) (int, any, error) {
-	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+	if status, err := h.decodeBody(w, r, &api.Empty{}); err != nil {
 		return status, nil, err
 	}
 	g, err := r.group()
@@ -115,5 +100,5 @@ func (h *handler) cancelGroup(w http.ResponseWriter, r *request) (int, any, erro
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, Bulk{n}, nil
+	return http.StatusOK, api.Affected{Jobs: n}, nil
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -47,21 +47,21 @@ func TestG38_HeldJobsOverHTTP(t *testing.T) {
 	if err := s.eng.Import(t.Context(), "acme", &stream); err != nil {
 		t.Fatal(err)
 	}
-	held := func() []server.Job {
+	held := func() []api.Job {
 		t.Helper()
-		return mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?state=held", "")).Jobs
+		return mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs?state=held", "")).Jobs
 	}
 	for len(held()) < 3 {
 		time.Sleep(time.Millisecond)
 	}
-	job := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/job1", ""))
-	if job.State != storage.StateHeld || !strings.Contains(job.Reason, `no function "gone:fn"`) || job.HeldAt == nil || job.EndedAt != nil || job.Attempts != 0 || job.Error != nil {
+	job := mustResult[api.Job](t, s.jobs(t, "GET", "/jobs/job1", ""))
+	if job.State != api.StateHeld || !strings.Contains(job.Reason, `no function "gone:fn"`) || job.HeldAt == nil || job.EndedAt != nil || job.Attempts != 0 || job.Error != nil {
 		t.Errorf("got %+v", job)
 	}
-	if n := mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/job0/drop", "")).Jobs; n != 1 || len(held()) != 2 {
+	if n := mustResult[api.Affected](t, s.jobs(t, "POST", "/jobs/job0/drop", "")).Jobs; n != 1 || len(held()) != 2 {
 		t.Errorf("dropped %d, held are %d", n, len(held()))
 	}
-	if n := mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/job1/retry", "")).Jobs; n != 1 {
+	if n := mustResult[api.Affected](t, s.jobs(t, "POST", "/jobs/job1/retry", "")).Jobs; n != 1 {
 		t.Errorf("retried %d", n)
 	}
 	for len(held()) < 2 { // again
@@ -76,7 +76,7 @@ func TestG38_HeldJobsOverHTTP(t *testing.T) {
 		{"drop", `{"filter":{"states":["held"],"function":"gone:fn"},"dryRun":true}`, 2},
 		{"drop", `{"filter":{"states":["held"],"function":"gone:fn"}}`, 2},
 	} {
-		if n := mustResult[server.Bulk](t, s.jobs(t, "POST", "/bulk/"+tt.verb, tt.body)).Jobs; n != tt.want {
+		if n := mustResult[api.Affected](t, s.jobs(t, "POST", "/bulk/"+tt.verb, tt.body)).Jobs; n != tt.want {
 			t.Errorf("%s %s: %d, want %d", tt.verb, tt.body, n, tt.want)
 		}
 	}

@@ -3,15 +3,15 @@ package server
 import (
 	"slices"
 
-	"carillon/storage"
+	"carillon/server/api"
 )
 
 // veil leaves out of what is shown to an operator without the scope read-args what a job or a
 // trigger was given, what came of it, and what people and handlers have written. The fields
 // that had something are named in "hidden", so that they are not taken for empty.
-func (r *request) veil(shown interface{ hideArgs() }) {
+func veil[T any](r *request, shown *T, hideIn func(*T)) {
 	if !r.op.may(ScopeReadArgs) {
-		shown.hideArgs()
+		hideIn(shown)
 	}
 }
 
@@ -25,15 +25,15 @@ func hide[T any](hidden *[]string, name string, field *T, there bool) {
 }
 
 // hideMessage leaves the text of an error out; its code stays.
-func hideMessage(hidden *[]string, err *storage.JobError) *storage.JobError {
+func hideMessage(hidden *[]string, err *api.JobError) *api.JobError {
 	if err == nil {
 		return nil
 	}
 	*hidden = append(*hidden, "error.message")
-	return &storage.JobError{Code: err.Code}
+	return &api.JobError{Code: err.Code}
 }
 
-func (j *Job) hideArgs() {
+func hideInJob(j *api.Job) {
 	hide(&j.Hidden, "args", &j.Args, true)
 	hide(&j.Hidden, "result", &j.Result, j.Result != nil)
 	hide(&j.Hidden, "reason", &j.Reason, j.Reason != "")
@@ -42,12 +42,12 @@ func (j *Job) hideArgs() {
 		hide(&j.Hidden, "history.error.message", &j.History[i].Error.Message, true)
 	}
 	if j.JobDetail != nil {
-		j.JobDetail.hideArgs(&j.Hidden)
+		hideInDetail(j.JobDetail, &j.Hidden)
 	}
 	j.Hidden = slices.Compact(j.Hidden)
 }
 
-func (d *JobDetail) hideArgs(hidden *[]string) {
+func hideInDetail(d *api.JobDetail, hidden *[]string) {
 	hide(hidden, "checkpoint", &d.Checkpoint, d.Checkpoint != nil)
 	hide(hidden, "logs", &d.Logs, d.Logs != nil)
 	if d.Progress != nil {
@@ -55,7 +55,7 @@ func (d *JobDetail) hideArgs(hidden *[]string) {
 	}
 }
 
-func (c *Cron) hideArgs() {
+func hideInCron(c *api.Cron) {
 	hide(&c.Hidden, "args", &c.Args, true)
 	hide(&c.Hidden, "pauseReason", &c.PauseReason, c.PauseReason != "")
 	if c.Last != nil {

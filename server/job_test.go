@@ -11,6 +11,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -22,12 +23,12 @@ func TestOneJobInFull(t *testing.T) {
 	mustScheduleBy(t, s, 201, `{"function":"slow:save","id":"w","as":{"subject":"service:x"},"timeoutMs":60000,
 		"retry":{"maxAttempts":3,"baseMs":5},"onDone":{"function":"notes:wipe","onDone":{"function":"bad:job","atMostOnce":false}}}`)
 	<-s.started
-	job := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/w", ""))
+	job := mustResult[api.Job](t, s.jobs(t, "GET", "/jobs/w", ""))
 	d := job.JobDetail
-	if d == nil || len(d.Timeline) != 2 || d.Timeline[0].What != server.MomentScheduled || d.Timeline[1].What != server.MomentBegun || d.Timeline[1].Attempt != 1 || d.Timeline[1].At != nil ||
-		d.Retry == nil || *d.Retry != (server.CronRetry{MaxAttempts: 3, Backoff: "exponential", BaseMs: 5}) || d.TimeoutMs != 60_000 || d.As == nil || d.As.Subject != "service:x" ||
+	if d == nil || len(d.Timeline) != 2 || d.Timeline[0].What != api.MomentScheduled || d.Timeline[1].What != api.MomentBegun || d.Timeline[1].Attempt != 1 || d.Timeline[1].At != nil ||
+		d.Retry == nil || *d.Retry != (api.Retry{MaxAttempts: 3, Backoff: "exponential", BaseMs: 5}) || d.TimeoutMs != 60_000 || d.As == nil || d.As.Subject != "service:x" ||
 		d.Progress == nil || d.Progress.Done != 1 || d.Progress.Note != "the secret note" || string(d.Checkpoint) != `{"text":"the secret checkpoint"}` ||
-		fmt.Sprint(d.FollowUps) != "[notes:wipe bad:job]" || len(d.Children) != 0 || job.State != storage.StateRunning {
+		fmt.Sprint(d.FollowUps) != "[notes:wipe bad:job]" || len(d.Children) != 0 || job.State != api.StateRunning {
 		t.Errorf("got %+v, %+v", job, d)
 	}
 	req := s.mustRequest(t, "GET", "/v1/apps/acme/jobs/w", nil)
@@ -36,17 +37,17 @@ func TestOneJobInFull(t *testing.T) {
 		t.Errorf("without read-args: %d %s", got.status, got.body)
 	}
 	s.release <- struct{}{}
-	result := mustResult[server.JobResult](t, s.jobs(t, "GET", "/jobs/w/result?wait=30s", ""))
-	if !result.Ended || result.State != storage.StateSuccess || string(result.Result) != `"the secret result"` || result.EndedAt == nil {
+	result := mustResult[api.JobResult](t, s.jobs(t, "GET", "/jobs/w/result?wait=30s", ""))
+	if !result.Ended || result.State != api.StateSuccess || string(result.Result) != `"the secret result"` || result.EndedAt == nil {
 		t.Errorf("the result is %+v", result)
 	}
-	d = mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/w", "")).JobDetail
-	if n := len(d.Timeline); n != 3 || d.Timeline[2].What != server.MomentEnded || d.Timeline[2].State != storage.StateSuccess || len(d.Children) != 1 || d.Checkpoint != nil ||
+	d = mustResult[api.Job](t, s.jobs(t, "GET", "/jobs/w", "")).JobDetail
+	if n := len(d.Timeline); n != 3 || d.Timeline[2].What != api.MomentEnded || d.Timeline[2].State != api.StateSuccess || len(d.Children) != 1 || d.Checkpoint != nil ||
 		len(d.Logs) != 1 || d.Logs[0].Attempt != 1 || d.Logs[0].Lines[0].Text != "the secret line" {
 		t.Fatalf("ended it is %+v", d)
 	}
-	child := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/"+string(d.Children[0]), ""))
-	if f := child.Follows; f == nil || *f != (server.Follows{Job: "w", Function: "slow:save", State: storage.StateSuccess, Ordinal: 1}) || child.Parent != "w" {
+	child := mustResult[api.Job](t, s.jobs(t, "GET", "/jobs/"+string(d.Children[0]), ""))
+	if f := child.Follows; f == nil || *f != (api.Follows{Job: "w", Function: "slow:save", State: api.StateSuccess, Ordinal: 1}) || child.Parent != "w" {
 		t.Errorf("the follow-up is %+v, and follows %+v", child, f)
 	}
 	req.URL.RawQuery = ""
@@ -54,8 +55,8 @@ func TestOneJobInFull(t *testing.T) {
 		t.Errorf("ended, without read-args: %d %s", got.status, got.body)
 	}
 	ids := mustKill(t, s, 1)
-	dead := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/"+string(ids[0]), "")).Timeline
-	if len(dead) != 4 || dead[2].What != server.MomentFailed || dead[2].Code != "unavailable" || dead[3].State != storage.StateFailed {
+	dead := mustResult[api.Job](t, s.jobs(t, "GET", "/jobs/"+string(ids[0]), "")).Timeline
+	if len(dead) != 4 || dead[2].What != api.MomentFailed || dead[2].Code != "unavailable" || dead[3].State != api.StateFailed {
 		t.Errorf("of one that is dead: %+v", dead)
 	}
 	for _, path := range []string{"/jobs/" + string(ids[0]) + "/result", "/jobs/w/result"} {
@@ -89,7 +90,7 @@ func TestG33_ResultByLongPoll(t *testing.T) {
 		}
 		type answered struct {
 			status int
-			result server.JobResult
+			result api.JobResult
 			after  time.Duration
 		}
 		ask := func(token, wait string) <-chan answered {
@@ -103,7 +104,7 @@ func TestG33_ResultByLongPoll(t *testing.T) {
 		}
 		soon, refused, late, at := ask(good, "30s"), ask(expires, "60s"), ask(good, "60s"), ask(good, "0s")
 		h.Advance(time.Minute)
-		if a := <-at; a.status != 200 || a.result.Ended || a.after != 0 || a.result.State != storage.StatePending {
+		if a := <-at; a.status != 200 || a.result.Ended || a.after != 0 || a.result.State != api.StatePending {
 			t.Errorf("without a wait: %+v", a)
 		}
 		if a := <-soon; a.status != 200 || a.result.Ended || a.after != 30*time.Second {
@@ -169,7 +170,7 @@ func TestOutsideOverHTTP(t *testing.T) {
 	if got := end("acme/outside/"+<-s.tokens+"/fail", `{"permanent":true}`, ""); got.status != 200 {
 		t.Errorf("failed: %d %s", got.status, got.body)
 	}
-	if job := mustResult[server.JobResult](t, s.jobs(t, "GET", "/jobs/b/result?wait=30s", "")); job.State != storage.StateFailed || job.Error.Code != "unknown" {
+	if job := mustResult[api.JobResult](t, s.jobs(t, "GET", "/jobs/b/result?wait=30s", "")); job.State != api.StateFailed || job.Error.Code != "unknown" {
 		t.Errorf("the job is %+v", job)
 	}
 	// A closed engine is a fault of none: but were it logged, the token is not.
@@ -197,19 +198,19 @@ func TestGroupsPoolsAndPauses(t *testing.T) {
 		groups = append(groups, id)
 		mustScheduleBy(t, s, 201, fmt.Sprintf(`{"function":"slow:wait","afterMs":3600000,"group":%d,"pool":"none"}`, id))
 	}
-	page := mustResult[server.GroupPage](t, s.jobs(t, "GET", "/groups?limit=2", ""))
-	rest := mustResult[server.GroupPage](t, s.jobs(t, "GET", fmt.Sprintf("/groups?limit=2&going=true&after=%d", page.Next), ""))
-	if len(page.Groups) != 2 || page.Groups[0].ID != groups[0] || page.Groups[0].Pending != 1 || len(rest.Groups) != 1 || rest.Groups[0].ID != groups[2] || rest.Next != 0 {
+	page := mustResult[api.GroupPage](t, s.jobs(t, "GET", "/groups?limit=2", ""))
+	rest := mustResult[api.GroupPage](t, s.jobs(t, "GET", fmt.Sprintf("/groups?limit=2&going=true&after=%d", page.Next), ""))
+	if len(page.Groups) != 2 || page.Groups[0].ID != uint64(groups[0]) || page.Groups[0].Pending != 1 || len(rest.Groups) != 1 || rest.Groups[0].ID != uint64(groups[2]) || rest.Next != 0 {
 		t.Errorf("pages %+v and %+v", page, rest)
 	}
 	one := fmt.Sprintf("/groups/%d", groups[0])
-	if n := mustResult[server.Bulk](t, s.jobs(t, "POST", one+"/cancel", "")).Jobs; n != 1 {
+	if n := mustResult[api.Affected](t, s.jobs(t, "POST", one+"/cancel", "")).Jobs; n != 1 {
 		t.Errorf("%d members are canceled", n)
 	}
-	if g := mustResult[server.Group](t, s.jobs(t, "GET", one, "")); !g.Canceled || !g.Sealed || g.EndedAt == nil || g.Ends.Canceled != 1 || g.FollowUp == "" {
+	if g := mustResult[api.Group](t, s.jobs(t, "GET", one, "")); !g.Canceled || !g.Sealed || g.EndedAt == nil || g.Ends.Canceled != 1 || g.FollowUp == "" {
 		t.Errorf("the canceled group is %+v", g)
 	}
-	if page := mustResult[server.GroupPage](t, s.jobs(t, "GET", "/groups?going=true", "")); len(page.Groups) != 2 {
+	if page := mustResult[api.GroupPage](t, s.jobs(t, "GET", "/groups?going=true", "")); len(page.Groups) != 2 {
 		t.Errorf("that have not ended: %+v", page)
 	}
 
@@ -217,12 +218,12 @@ func TestGroupsPoolsAndPauses(t *testing.T) {
 	mustResult[struct{}](t, s.jobs(t, "POST", "/pauses", `{"function":"slow:wait"}`))
 	mustResult[struct{}](t, s.jobs(t, "POST", "/pauses", `{"pool":"mail","poolKey":"ann"}`))
 	mustResult[struct{}](t, s.jobs(t, "POST", "/pauses", `{"app":true}`))
-	if list := mustResult[server.PauseList](t, s.jobs(t, "GET", "/pauses", "")).Pauses; len(list) != 4 || list[1].Function != "slow:wait" || list[1].By != "ann" {
+	if list := mustResult[api.PauseList](t, s.jobs(t, "GET", "/pauses", "")).Pauses; len(list) != 4 || list[1].Function != "slow:wait" || list[1].By != "ann" {
 		t.Errorf("paused are %+v", list)
 	}
-	mustResult[server.PoolLimit](t, s.jobs(t, "PUT", "/pools/none/limit", `{"limit":7}`))
-	pools := mustResult[[]server.Pool](t, s.jobs(t, "GET", "/pools", ""))
-	if len(pools) != 2 || pools[0].Name != "mail" || pools[0].Rate == nil || *pools[0].Rate != (server.PoolRate{Starts: 100, SpanMs: 1000}) || pools[0].Paused != nil ||
+	mustResult[api.PoolLimit](t, s.jobs(t, "PUT", "/pools/none/limit", `{"limit":7}`))
+	pools := mustResult[[]api.Pool](t, s.jobs(t, "GET", "/pools", ""))
+	if len(pools) != 2 || pools[0].Name != "mail" || pools[0].Rate == nil || *pools[0].Rate != (api.PoolRate{Starts: 100, SpanMs: 1000}) || pools[0].Paused != nil ||
 		pools[1].Limit != 7 || pools[1].Declared != 1 || pools[1].Rate != nil || pools[1].Paused == nil || pools[1].Paused.Reason != "the secret reason" || pools[1].Queued != 0 {
 		t.Errorf("the pools are %+v", pools)
 	}
@@ -245,11 +246,11 @@ func TestGroupsPoolsAndPauses(t *testing.T) {
 		{"DELETE", "/pauses?pool=mail", false},
 		{"DELETE", "/pauses?pool=none", true},
 	} {
-		if got := mustResult[server.Changed](t, s.jobs(t, tt.method, tt.path, "")); got.Changed != tt.want {
+		if got := mustResult[api.Changed](t, s.jobs(t, tt.method, tt.path, "")); got.Changed != tt.want {
 			t.Errorf("%s %s has changed something: %t", tt.method, tt.path, got.Changed)
 		}
 	}
-	if pools := mustResult[[]server.Pool](t, s.jobs(t, "GET", "/pools", "")); pools[1].Limit != 1 || pools[1].Paused != nil {
+	if pools := mustResult[[]api.Pool](t, s.jobs(t, "GET", "/pools", "")); pools[1].Limit != 1 || pools[1].Paused != nil {
 		t.Errorf("the pools are %+v", pools)
 	}
 	for _, tt := range []struct {
@@ -284,26 +285,26 @@ func TestGroupsPoolsAndPauses(t *testing.T) {
 			t.Errorf("%s %s %.60s: %d %s, want %d", tt.method, tt.path, tt.body, got.status, got.body, tt.status)
 		}
 	}
-	if list := mustResult[server.PauseList](t, s.jobs(t, "GET", "/pauses", "")).Pauses; len(list) != 0 {
+	if list := mustResult[api.PauseList](t, s.jobs(t, "GET", "/pauses", "")).Pauses; len(list) != 0 {
 		t.Errorf("a refusal has paused %+v", list)
 	}
 }
 
 // mustPoll sends one request about the app acme, and returns its status and what it is answered.
-func mustPoll(h *actorstest.Harness, client *http.Client, token, path string) (int, server.JobResult) {
+func mustPoll(h *actorstest.Harness, client *http.Client, token, path string) (int, api.JobResult) {
 	req, err := http.NewRequestWithContext(h.Context(), "GET", "http://site/v1/apps/acme"+path, nil)
 	if err != nil {
 		h.TB().Error(err)
-		return 0, server.JobResult{}
+		return 0, api.JobResult{}
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := client.Do(req)
 	if err != nil {
 		h.TB().Error(err)
-		return 0, server.JobResult{}
+		return 0, api.JobResult{}
 	}
 	defer resp.Body.Close()
-	var body struct{ Result server.JobResult }
+	var body struct{ Result api.JobResult }
 	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
 		h.TB().Error(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"carillon/dispatch"
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -66,19 +66,19 @@ func TestJobsLife(t *testing.T) {
 	if got := s.jobs(t, "GET", "/jobs?state=success", ""); got.status != 200 || got.body != `{"result":{"jobs":[]}}`+"\n" {
 		t.Errorf("no jobs: got %d %s", got.status, got.body)
 	}
-	first := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&limit=3", ""))
-	rest := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&state=success&cursor="+url.QueryEscape(first.Next), ""))
+	first := mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&limit=3", ""))
+	rest := mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs?state=failed&state=success&cursor="+url.QueryEscape(first.Next), ""))
 	if len(first.Jobs) != 3 || len(rest.Jobs) != 2 || rest.Next != "" {
 		t.Errorf("pages of %d and %d, then %q", len(first.Jobs), len(rest.Jobs), rest.Next)
 	}
-	job := mustResult[server.Job](t, s.jobs(t, "GET", "/jobs/"+string(ids[0]), ""))
-	if job.ID != ids[0] || job.State != storage.StateFailed || job.Function != "bad:job" || string(job.Args) != "{}" ||
+	job := mustResult[api.Job](t, s.jobs(t, "GET", "/jobs/"+string(ids[0]), ""))
+	if job.ID != string(ids[0]) || job.State != api.StateFailed || job.Function != "bad:job" || string(job.Args) != "{}" ||
 		job.EndedAt == nil || job.Attempts != 1 || job.Error == nil || job.Error.Code != "unavailable" || len(job.History) != 1 || fmt.Sprint(job.Tags) != "[bad x]" {
 		t.Errorf("got %+v", job)
 	}
 	list := func(query string) int {
 		t.Helper()
-		return len(mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?"+query, "")).Jobs)
+		return len(mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs?"+query, "")).Jobs)
 	}
 	ended := url.QueryEscape(job.EndedAt.Format(time.RFC3339Nano))
 	for query, want := range map[string]int{
@@ -93,20 +93,20 @@ func TestJobsLife(t *testing.T) {
 		}
 	}
 
-	counted := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs?count=true&limit=2&function=bad:job", ""))
-	if c := counted.Count; c == nil || *c != (server.JobCount{Jobs: 5}) || len(counted.Jobs) != 2 || counted.Looked == nil ||
-		counted.Looked.Jobs != 2 || counted.Looked.In != storage.RegionDead || counted.Looked.To.Before(*counted.Jobs[1].EndedAt) {
+	counted := mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs?count=true&limit=2&function=bad:job", ""))
+	if c := counted.Count; c == nil || *c != (api.JobCount{Jobs: 5}) || len(counted.Jobs) != 2 || counted.Looked == nil ||
+		counted.Looked.Jobs != 2 || counted.Looked.In != api.RegionDead || counted.Looked.To.Before(*counted.Jobs[1].EndedAt) {
 		t.Errorf("a page that counts: %+v, looked at %+v, counted %+v", counted, counted.Looked, c)
 	}
 
 	bulk := func(verb, body string) int {
 		t.Helper()
-		return mustResult[server.Bulk](t, s.jobs(t, "POST", "/bulk/"+verb, body)).Jobs
+		return mustResult[api.Affected](t, s.jobs(t, "POST", "/bulk/"+verb, body)).Jobs
 	}
 	if n := bulk("drop", `{"filter":{"function":"bad:job"},"dryRun":true}`); n != 5 || list("") != 5 {
 		t.Errorf("a dry run is on %d jobs, and leaves %d", n, list(""))
 	}
-	if n := mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/"+string(ids[0])+"/drop", "")).Jobs; n != 1 || list("") != 4 {
+	if n := mustResult[api.Affected](t, s.jobs(t, "POST", "/jobs/"+string(ids[0])+"/drop", "")).Jobs; n != 1 || list("") != 4 {
 		t.Errorf("one drop is of %d, and leaves %d", n, list(""))
 	}
 	if n := bulk("drop", `{"filter":{"tags":["good"]}}`); n != 0 {
@@ -115,7 +115,7 @@ func TestJobsLife(t *testing.T) {
 	if n := bulk("retry", `{"filter":{"error":"unavailable","ended":{"from":"2020-01-01T00:00:00Z"}}}`); n != 4 {
 		t.Errorf("%d were retried, want 4", n)
 	}
-	mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs", ""))
+	mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs", ""))
 	for list("state=failed") < 4 {
 		time.Sleep(time.Millisecond)
 	}
@@ -138,7 +138,7 @@ func TestJobsLife(t *testing.T) {
 	if n := bulk("cancel", `{"filter":{"tags":["t0"]}}`); n != 2 || list("state=pending") != 2 {
 		t.Errorf("%d were canceled, and %d are pending", n, list("state=pending"))
 	}
-	mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/j2/cancel", ""))
+	mustResult[api.Affected](t, s.jobs(t, "POST", "/jobs/j2/cancel", ""))
 	if got := s.jobs(t, "POST", "/jobs/j2/cancel", ""); got.status != 412 && got.status != 400 || !strings.Contains(got.body, "too late") {
 		t.Errorf("a second cancel: %d %s", got.status, got.body)
 	}
@@ -210,7 +210,7 @@ func TestJobsRefusals(t *testing.T) {
 			t.Errorf("%s %s of no app: got %d %s", method, path, got.status, got.body)
 		}
 	}
-	if got := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs", "")); len(got.Jobs) != 2 {
+	if got := mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs", "")); len(got.Jobs) != 2 {
 		t.Errorf("%d jobs are left, want the 2 of %v", len(got.Jobs), ids)
 	}
 	for _, path := range []string{"/jobs", "/jobs/x", "/bulk/drop"} {

@@ -8,6 +8,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/internal/strictjson"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -66,9 +67,7 @@ func (h *handler) guarded(methods map[string]*route, allow string) http.Handler 
 		if _, done := result.(answered); done {
 			return
 		}
-		body, err := json.Marshal(struct {
-			Result any `json:"result"`
-		}{result})
+		body, err := json.Marshal(api.Answer[any]{Result: result})
 		if err != nil {
 			h.fail(w, r, 0, err)
 			return

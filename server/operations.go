@@ -4,91 +4,50 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"carillon/actors"
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
-// Operation is storage.Operation in JSON: something that is done to every job that a filter
-// chooses, and how far it has come.
-type Operation struct {
-	ID         storage.OperationID      `json:"id"`
-	Action     storage.OperationAction  `json:"action"`
-	Filter     storage.JobFilter        `json:"filter"`
-	By         string                   `json:"by,omitempty"`
-	CreatedAt  time.Time                `json:"createdAt"`
-	AsOf       string                   `json:"asOf"`       // it is on no job that came later
-	Counted    int                      `json:"counted"`    // jobs that it is on
-	CountedAll bool                     `json:"countedAll"` // false: there are more than counted
-	Done       int                      `json:"done"`       // jobs that were changed so far
-	Damaged    int                      `json:"damaged,omitempty"`
-	Outcome    storage.OperationOutcome `json:"outcome"` // "" while it goes on
-	EndedAt    *time.Time               `json:"endedAt"`
-	Error      *storage.JobError        `json:"error,omitempty"` // of one that failed
-	Hidden     []string                 `json:"hidden,omitempty"`
-}
-
-// OperationPage is one page of operations, the latest first.
-type OperationPage struct {
-	Operations []Operation `json:"operations"`
-	Next       string      `json:"next,omitempty"` // cursor of the next page; none if this is the last
-}
-
-// NewOperation is what an operation is made of. It has either a filter that chooses some jobs, or
-// All.
-type NewOperation struct {
-	Action storage.OperationAction `json:"action"`
-	Filter storage.JobFilter       `json:"filter"`
-	All    bool                    `json:"all"`
-	AsOf   string                  `json:"asOf"`   // of a count: on no job that came later; "": now
-	DryRun bool                    `json:"dryRun"` // only count
-}
-
-// OperationCount is how many jobs an operation would be on.
-type OperationCount struct {
-	Jobs int    `json:"jobs"`
-	More bool   `json:"more"` // there are more than that
-	AsOf string `json:"asOf"`
-}
-
-func (o *Operation) hideArgs() {
+func hideInOperation(o *api.Operation) {
 	hide(&o.Hidden, "filter.argsContains", &o.Filter.ArgsContains, o.Filter.ArgsContains != "")
 }
 
-func (r *request) operationShown(o *storage.Operation) Operation {
-	shown := Operation{
-		ID: o.ID, Action: o.Action, Filter: o.Filter, By: o.By, CreatedAt: o.CreatedAt.UTC(), AsOf: o.AsOf.String(),
-		Counted: o.Counted, CountedAll: o.CountedAll, Done: o.Done, Damaged: o.Damaged, Outcome: o.Outcome,
-		EndedAt: instant(o.EndedAt), Error: o.Error,
+func (r *request) operationShown(o *storage.Operation) api.Operation {
+	shown := api.Operation{
+		ID: uint64(o.ID), Action: api.OperationAction(o.Action), Filter: shownFilter(&o.Filter), By: o.By, CreatedAt: o.CreatedAt.UTC(), AsOf: o.AsOf.String(),
+		Counted: o.Counted, CountedAll: o.CountedAll, Done: o.Done, Damaged: o.Damaged, Outcome: api.OperationOutcome(o.Outcome),
+		EndedAt: instant(o.EndedAt), Error: errorOf(o.Error),
 	}
-	r.veil(&shown)
+	veil(r, &shown, hideInOperation)
 	return shown
 }
 
 func (h *handler) createOperation(w http.ResponseWriter, r *request) (int, any, error) {
-	var body NewOperation
+	var body api.NewOperation
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
-	if err := r.mayFilter(&body.Filter); err != nil {
+	filter := askedFilter(&body.Filter)
+	if err := r.mayFilter(&filter); err != nil {
 		return 0, nil, err
 	}
-	if none := onlyStates(body.Filter); none != body.All {
+	if none := onlyStates(filter); none != body.All {
 		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "want a filter that chooses some jobs, or all: true")
 	}
 	asOf, err := storage.ParseAsOf(body.AsOf)
 	if err != nil {
 		return 0, nil, err
 	}
-	s, ask := r.app.Scheduler(r.Context()), actors.Operation{Action: body.Action, Filter: body.Filter, By: r.op.Name, AsOf: asOf}
+	s, ask := r.app.Scheduler(r.Context()), actors.Operation{Action: storage.OperationAction(body.Action), Filter: filter, By: r.op.Name, AsOf: asOf}
 	if body.DryRun {
 		count, err := s.CountOperation(ask)
 		if err != nil {
 			return 0, nil, err
 		}
-		return http.StatusOK, OperationCount{count.Jobs, !count.All, count.AsOf.String()}, nil
+		return http.StatusOK, api.OperationCount{Jobs: count.Jobs, More: !count.All, AsOf: count.AsOf.String()}, nil
 	}
 	made, err := s.Operate(ask)
 	if err != nil {
@@ -130,7 +89,7 @@ func (h *handler) listOperations(_ http.ResponseWriter, r *request) (int, any, e
 	if err != nil {
 		return 0, nil, err
 	}
-	page := OperationPage{Operations: make([]Operation, len(list))}
+	page := api.OperationPage{Operations: make([]api.Operation, len(list))}
 	for i := range list {
 		page.Operations[i] = r.operationShown(&list[i])
 	}
@@ -170,7 +129,7 @@ func (h *handler) getOperation(_ http.ResponseWriter, r *request) (int, any, err
 }
 
 func (h *handler) cancelOperation(w http.ResponseWriter, r *request) (int, any, error) {
-	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+	if status, err := h.decodeBody(w, r, &api.Empty{}); err != nil {
 		return status, nil, err
 	}
 	id, err := r.operationID()

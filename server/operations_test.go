@@ -8,7 +8,7 @@ import (
 
 	"carillon/dispatch"
 	"carillon/server"
-	"carillon/storage"
+	"carillon/server/api"
 )
 
 // TestOperationsOverHTTP: an operator counts, starts an operation on what was counted, follows it,
@@ -36,13 +36,13 @@ func TestOperationsOverHTTP(t *testing.T) {
 		}
 		return got
 	}
-	count := mustDecode[server.OperationCount](t, ask(200, "POST", "", `{"action":"cancel","filter":{"tags":["a"]},"dryRun":true}`))
+	count := mustDecode[api.OperationCount](t, ask(200, "POST", "", `{"action":"cancel","filter":{"tags":["a"]},"dryRun":true}`))
 	if count.Jobs != 5 || count.More || count.AsOf == "" {
 		t.Errorf("counted: %+v", count)
 	}
 	schedule(2)
 	got := ask(201, "POST", "", fmt.Sprintf(`{"action":"cancel","filter":{"tags":["a"]},"asOf":%q}`, count.AsOf))
-	made := mustDecode[server.Operation](t, got)
+	made := mustDecode[api.Operation](t, got)
 	path := fmt.Sprintf("/%d", made.ID)
 	if at := got.header.Get("Location"); at != "/v1/apps/acme/operations"+path {
 		t.Errorf("it is at %q", at)
@@ -50,20 +50,20 @@ func TestOperationsOverHTTP(t *testing.T) {
 	if made.Counted != 5 || !made.CountedAll || made.AsOf != count.AsOf || made.By != "host" || len(made.Filter.Tags) != 1 || made.EndedAt != nil {
 		t.Errorf("made: %+v", made)
 	}
-	var o server.Operation
+	var o api.Operation
 	for deadline := time.Now().Add(10 * time.Second); o.Outcome == "" && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		o = mustDecode[server.Operation](t, ask(200, "GET", path, ""))
+		o = mustDecode[api.Operation](t, ask(200, "GET", path, ""))
 	}
-	if o.Outcome != storage.OperationDone || o.Done != 5 || o.EndedAt == nil {
+	if o.Outcome != api.OperationDone || o.Done != 5 || o.EndedAt == nil {
 		t.Errorf("at the end: %+v", o)
 	}
 	ask(400, "POST", path+"/cancel", "")
-	second := mustDecode[server.Operation](t, ask(201, "POST", "", `{"action":"drop","all":true}`))
-	page := mustDecode[server.OperationPage](t, ask(200, "GET", "?limit=1", ""))
+	second := mustDecode[api.Operation](t, ask(201, "POST", "", `{"action":"drop","all":true}`))
+	page := mustDecode[api.OperationPage](t, ask(200, "GET", "?limit=1", ""))
 	if len(page.Operations) != 1 || page.Operations[0].ID != second.ID || page.Next == "" {
 		t.Errorf("a page: %+v", page)
 	}
-	page = mustDecode[server.OperationPage](t, ask(200, "GET", "?cursor="+page.Next, ""))
+	page = mustDecode[api.OperationPage](t, ask(200, "GET", "?cursor="+page.Next, ""))
 	if len(page.Operations) != 1 || page.Operations[0].ID != made.ID || page.Next != "" {
 		t.Errorf("the next: %+v", page)
 	}

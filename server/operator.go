@@ -5,21 +5,22 @@ import (
 	"slices"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
 // Scope is one kind of thing that an operator may do. None takes in another.
-type Scope string
+type Scope = api.Scope
 
 // The scopes.
 const (
-	ScopeRead      Scope = "read"       // look at jobs, triggers, stuck handlers and the clock
-	ScopeReadArgs  Scope = "read-args"  // see arguments, results, checkpoints, log lines, the text of errors, and reasons
-	ScopeWrite     Scope = "write"      // act on jobs and triggers
-	ScopeCall      Scope = "call"       // run any function, internal ones too: what a trigger does
-	ScopeActAs     Scope = "act-as"     // choose the identity that a function is run as
-	ScopeWriteDocs Scope = "write-docs" // change documents
-	ScopeAdmin     Scope = "admin"      // create, delete, import, export and back up apps; the clock
+	ScopeRead      = api.ScopeRead
+	ScopeReadArgs  = api.ScopeReadArgs
+	ScopeWrite     = api.ScopeWrite
+	ScopeCall      = api.ScopeCall
+	ScopeActAs     = api.ScopeActAs
+	ScopeWriteDocs = api.ScopeWriteDocs
+	ScopeAdmin     = api.ScopeAdmin
 )
 
 // Scopes returns all scopes.

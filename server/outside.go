@@ -2,7 +2,7 @@ package server
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,31 +10,15 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/internal/strictjson"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
 // outsidePattern is that of the routes by which the world ends an attempt that is pending outside.
 const outsidePattern = "/v1/apps/{app}/outside/{token}"
 
-// OutsideResult ends an attempt as a success.
-type OutsideResult struct {
-	Result json.RawMessage `json:"result"` // none is null
-}
-
-// OutsideFailure ends an attempt as a failed one.
-type OutsideFailure struct {
-	Code      dispatch.Code `json:"code"` // of the table of codes; none is unknown
-	Message   string        `json:"message"`
-	Permanent bool          `json:"permanent"` // the job is not tried again
-}
-
-// OutsideEnd is what became of the end of an attempt.
-type OutsideEnd struct {
-	Ended bool `json:"ended"` // false: it was ended before, and this end counts for nothing
-}
-
 func (h *handler) completeOutside(w http.ResponseWriter, r *http.Request) {
-	var body OutsideResult
+	var body api.OutsideResult
 	h.outside(w, r, &body, func(app *actors.App, token string) (bool, error) {
 		var result any
 		if body.Result != nil {
@@ -45,18 +29,16 @@ func (h *handler) completeOutside(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) failOutside(w http.ResponseWriter, r *http.Request) {
-	var body OutsideFailure
+	var body api.OutsideFailure
 	h.outside(w, r, &body, func(app *actors.App, token string) (bool, error) {
-		if body.Code == "" {
-			body.Code = dispatch.CodeUnknown
-		}
-		if !slices.Contains(dispatch.Codes(), body.Code) {
-			return false, dispatch.Errorf(dispatch.CodeInvalidArgument, "code %.32q, want any of %q", string(body.Code), dispatch.Codes())
+		code := cmp.Or(dispatch.Code(body.Code), dispatch.CodeUnknown)
+		if !slices.Contains(dispatch.Codes(), code) {
+			return false, dispatch.Errorf(dispatch.CodeInvalidArgument, "code %.32q, want any of %q", string(code), dispatch.Codes())
 		}
 		if len(body.Message) > dispatch.MaxMessage {
 			return false, dispatch.Errorf(dispatch.CodeInvalidArgument, "the message has %d bytes, want at most %d", len(body.Message), dispatch.MaxMessage)
 		}
-		var failure error = &dispatch.Error{Code: body.Code, Message: body.Message}
+		var failure error = &dispatch.Error{Code: code, Message: body.Message}
 		if body.Permanent {
 			failure = dispatch.Permanent(failure)
 		}

@@ -2,32 +2,19 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
 // maxWait bounds how long one request waits for the end of a job; a client asks again.
 const maxWait = time.Minute
 
-// JobResult is how a job has ended, if it has.
-type JobResult struct {
-	ID      storage.JobID     `json:"id"`
-	State   storage.State     `json:"state"`
-	Ended   bool              `json:"ended"` // else ask again
-	EndedAt *time.Time        `json:"endedAt"`
-	Result  json.RawMessage   `json:"result,omitempty"`  // of a success
-	NotKept *storage.NotKept  `json:"notKept,omitempty"` // why it has none
-	Error   *storage.JobError `json:"error,omitempty"`   // of the last attempt
-	Reason  string            `json:"reason,omitempty"`  // why it has expired
-	Hidden  []string          `json:"hidden,omitempty"`
-}
-
-func (j *JobResult) hideArgs() {
+func hideInResult(j *api.JobResult) {
 	hide(&j.Hidden, "result", &j.Result, j.Result != nil)
 	hide(&j.Hidden, "reason", &j.Reason, j.Reason != "")
 	j.Error = hideMessage(&j.Hidden, j.Error)
@@ -71,13 +58,13 @@ func (h *handler) jobResult(w http.ResponseWriter, r *request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	shown := &JobResult{
-		ID: job.ID, State: job.State, Ended: job.State.Ended(), EndedAt: instant(job.CompletedAt), Result: job.Result, NotKept: job.NotKept,
+	shown := &api.JobResult{
+		ID: string(job.ID), State: api.State(job.State), Ended: job.State.Ended(), EndedAt: instant(job.CompletedAt), Result: job.Result, NotKept: (*api.NotKept)(job.NotKept),
 	}
 	if shown.Ended {
-		shown.Error, shown.Reason = job.Error, job.Reason
+		shown.Error, shown.Reason = errorOf(job.Error), job.Reason
 	}
-	r.veil(shown)
+	veil(r, shown, hideInResult)
 	return http.StatusOK, shown, nil
 }
 

@@ -8,92 +8,12 @@ import (
 	"time"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
-// JobRequest is a call to schedule, as an operator writes it. The defaults of what is left out
-// are the function's.
-type JobRequest struct {
-	Function string          `json:"function"`
-	Args     json.RawMessage `json:"args"` // none are {}
-	JobOptions
-
-	At        *time.Time         `json:"at"`        // when it is due,
-	AfterMs   *int64             `json:"afterMs"`   // or how long from now; with neither it is at once
-	ID        *storage.JobID     `json:"id"`        // in the place of one that is made
-	NotAfter  *time.Time         `json:"notAfter"`  // no attempt begins after it,
-	ExpiresMs *int64             `json:"expiresMs"` // or so long after it is due
-	As        *dispatch.Identity `json:"as"`        // who it runs as, a service; null is anonymous
-	Unique    *UniqueRequest     `json:"unique"`
-}
-
-// JobOptions are those that a job and its follow-ups have.
-type JobOptions struct {
-	AtMostOnce bool            `json:"atMostOnce"`
-	TimeoutMs  *int64          `json:"timeoutMs"`
-	Retry      *RetryRequest   `json:"retry"`
-	Tags       *[]string       `json:"tags"`
-	Pool       *string         `json:"pool"` // name; "" is none
-	PoolKey    string          `json:"poolKey"`
-	Priority   int             `json:"priority"` // 1 (first) to 4
-	KeepResult *bool           `json:"keepResult"`
-	Group      storage.GroupID `json:"group"`
-	OnDone     *FollowUp       `json:"onDone"`
-}
-
-// FollowUp is the call that is scheduled when a job ends.
-type FollowUp struct {
-	Function string          `json:"function"`
-	Args     json.RawMessage `json:"args"`
-	JobOptions
-
-	AsJob bool `json:"asJob"` // it runs as the job does
-}
-
-// UniqueRequest is dispatch.Unique in JSON.
-type UniqueRequest struct {
-	Key         string               `json:"key"`
-	Policy      storage.UniquePolicy `json:"policy"`    // keep, replace, throttle or refuse
-	EveryMs     *int64               `json:"everyMs"`   // of throttle
-	MaxWaitMs   *int64               `json:"maxWaitMs"` // of replace
-	HeldForMs   *int64               `json:"heldForMs"` // of keep and refuse
-	AppWide     bool                 `json:"appWide"`
-	PendingOnly bool                 `json:"pendingOnly"`
-}
-
-// RetryRequest is dispatch.RetryPolicy in JSON. It has to name its attempts and base: a zero in
-// the place of what was left out would mean no wait.
-type RetryRequest struct {
-	MaxAttempts *int   `json:"maxAttempts"`
-	Backoff     string `json:"backoff"` // exponential or linear
-	BaseMs      *int64 `json:"baseMs"`
-	MaxMs       int64  `json:"maxMs"`
-	Jitter      bool   `json:"jitter"`
-}
-
-// Scheduled is what became of a call that was to be scheduled.
-type Scheduled struct {
-	JobID    storage.JobID `json:"jobId"`              // the job that does it
-	Kept     bool          `json:"kept,omitempty"`     // it was there: nothing was stored
-	Replaced bool          `json:"replaced,omitempty"` // it was there, and is this call now
-	Holder   storage.JobID `json:"holder,omitempty"`   // the job that the unique key belonged to
-}
-
-// JobChange is what of a pending job is changed. What is left out stays.
-type JobChange struct {
-	At       *time.Time      `json:"at"`      // when it is due,
-	AfterMs  *int64          `json:"afterMs"` // or how long from now
-	Priority int             `json:"priority"`
-	Args     json.RawMessage `json:"args"`
-}
-
-// CancelRequest is how a job is canceled.
-type CancelRequest struct {
-	Cascade bool `json:"cascade"` // along with what has come of it
-}
-
-// policy is the request for the engine, which checks what is not checked here; nil is nil.
-func (r *RetryRequest) policy() (*dispatch.RetryPolicy, error) {
+// policyOf is the request for the engine, which checks what is not checked here; nil is nil.
+func policyOf(r *api.RetryRequest) (*dispatch.RetryPolicy, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -108,11 +28,11 @@ func (r *RetryRequest) policy() (*dispatch.RetryPolicy, error) {
 	}
 	policy := &dispatch.RetryPolicy{MaxAttempts: *r.MaxAttempts, Jitter: r.Jitter}
 	switch r.Backoff {
-	case "", backoffExponential:
-	case backoffLinear:
+	case "", api.BackoffExponential:
+	case api.BackoffLinear:
 		policy.Backoff = dispatch.Linear
 	default:
-		return bad("retry.backoff %.64q, want %s or %s", r.Backoff, backoffExponential, backoffLinear)
+		return bad("retry.backoff %.64q, want %s or %s", string(r.Backoff), api.BackoffExponential, api.BackoffLinear)
 	}
 	var err error
 	if policy.Base, err = milliseconds("retry.baseMs", *r.BaseMs); err != nil {
@@ -126,7 +46,7 @@ func (r *RetryRequest) policy() (*dispatch.RetryPolicy, error) {
 
 // checkService says why an operator may not choose the identity: it is of a user, whose name is
 // not theirs to take.
-func checkService(as *dispatch.Identity) error {
+func checkService(as *api.Identity) error {
 	if as != nil && (!strings.HasPrefix(as.Subject, servicePrefix) || as.Subject == servicePrefix) {
 		return dispatch.Errorf(dispatch.CodeInvalidArgument, "as: the subject is %.64q, want the name of a service, such as %q", as.Subject, servicePrefix+"cleaner")
 	}
@@ -134,7 +54,7 @@ func checkService(as *dispatch.Identity) error {
 }
 
 // mayActAs says why the operator may not have something run as the identity.
-func (r *request) mayActAs(as *dispatch.Identity) error {
+func (r *request) mayActAs(as *api.Identity) error {
 	if as == nil {
 		return nil
 	}
@@ -150,7 +70,7 @@ func callOf(function string, args json.RawMessage) dispatch.Call {
 }
 
 // options are those of the request, which the engine checks further.
-func (h *handler) options(o *JobOptions) (opts []dispatch.RunOption, err error) {
+func (h *handler) options(o *api.JobOptions) (opts []dispatch.RunOption, err error) {
 	if o.AtMostOnce {
 		opts = append(opts, dispatch.AtMostOnce())
 	}
@@ -161,7 +81,7 @@ func (h *handler) options(o *JobOptions) (opts []dispatch.RunOption, err error) 
 		}
 		opts = append(opts, dispatch.Timeout(timeout))
 	}
-	retry, err := o.Retry.policy()
+	retry, err := policyOf(o.Retry)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +108,7 @@ func (h *handler) options(o *JobOptions) (opts []dispatch.RunOption, err error) 
 		opts = append(opts, dispatch.KeepResult(*o.KeepResult))
 	}
 	if o.Group != 0 {
-		opts = append(opts, dispatch.InGroup(o.Group))
+		opts = append(opts, dispatch.InGroup(storage.GroupID(o.Group)))
 	}
 	if then := o.OnDone; then != nil {
 		also, err := h.options(&then.JobOptions)
@@ -203,8 +123,8 @@ func (h *handler) options(o *JobOptions) (opts []dispatch.RunOption, err error) 
 	return opts, nil
 }
 
-// unique is the option of the request.
-func (u *UniqueRequest) option() (dispatch.RunOption, error) {
+// uniqueOf is the option of the request.
+func uniqueOf(u *api.UniqueRequest) (dispatch.RunOption, error) {
 	var policy dispatch.UniquePolicy
 	spans := map[string]time.Duration{}
 	for _, s := range []struct {
@@ -212,14 +132,14 @@ func (u *UniqueRequest) option() (dispatch.RunOption, error) {
 		ms    *int64
 		fits  bool
 	}{
-		{"unique.everyMs", u.EveryMs, u.Policy == storage.UniqueThrottle},
+		{"unique.everyMs", u.EveryMs, u.Policy == api.UniqueThrottle},
 		{"unique.maxWaitMs", u.MaxWaitMs, true},
 		{"unique.heldForMs", u.HeldForMs, true},
 	} {
 		switch {
 		case s.ms == nil:
 		case !s.fits:
-			return nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is for the policy %s", s.field, storage.UniqueThrottle)
+			return nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s is for the policy %s", s.field, api.UniqueThrottle)
 		default:
 			span, err := milliseconds(s.field, *s.ms)
 			if err != nil {
@@ -229,13 +149,13 @@ func (u *UniqueRequest) option() (dispatch.RunOption, error) {
 		}
 	}
 	switch u.Policy {
-	case storage.UniqueKeep:
+	case api.UniqueKeep:
 		policy = dispatch.Keep()
-	case storage.UniqueReplace:
+	case api.UniqueReplace:
 		policy = dispatch.Replace()
-	case storage.UniqueThrottle:
+	case api.UniqueThrottle:
 		policy = dispatch.Throttle(spans["unique.everyMs"])
-	case storage.UniqueRefuse:
+	case api.UniqueRefuse:
 		policy = dispatch.Refuse()
 	default:
 		return nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "unique.policy %.32q, want keep, replace, throttle or refuse", string(u.Policy))
@@ -256,7 +176,7 @@ func (u *UniqueRequest) option() (dispatch.RunOption, error) {
 }
 
 // scheduling is the request for the engine: due at an instant, or else after a while.
-func (h *handler) scheduling(body *JobRequest) (at *time.Time, after time.Duration, opts []dispatch.RunOption, err error) {
+func (h *handler) scheduling(body *api.JobRequest) (at *time.Time, after time.Duration, opts []dispatch.RunOption, err error) {
 	bad := func(text string) (*time.Time, time.Duration, []dispatch.RunOption, error) {
 		return nil, 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "%s", text)
 	}
@@ -280,7 +200,7 @@ func (h *handler) scheduling(body *JobRequest) (at *time.Time, after time.Durati
 		return nil, 0, nil, err
 	}
 	if body.ID != nil {
-		opts = append(opts, dispatch.ID(*body.ID))
+		opts = append(opts, dispatch.ID(storage.JobID(*body.ID)))
 	}
 	if body.As != nil {
 		opts = append(opts, dispatch.AsCaller())
@@ -296,7 +216,7 @@ func (h *handler) scheduling(body *JobRequest) (at *time.Time, after time.Durati
 		opts = append(opts, dispatch.ExpiresAfter(expires))
 	}
 	if body.Unique != nil {
-		unique, err := body.Unique.option()
+		unique, err := uniqueOf(body.Unique)
 		if err != nil {
 			return nil, 0, nil, err
 		}
@@ -306,7 +226,7 @@ func (h *handler) scheduling(body *JobRequest) (at *time.Time, after time.Durati
 }
 
 func (h *handler) scheduleJob(w http.ResponseWriter, r *request) (int, any, error) {
-	var body JobRequest
+	var body api.JobRequest
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -324,7 +244,7 @@ func (h *handler) scheduleJob(w http.ResponseWriter, r *request) (int, any, erro
 	}
 	var told storage.Told
 	opts = append(opts, dispatch.Tell(&told))
-	s, call := r.app.Scheduler(ctx).As(body.As), callOf(body.Function, body.Args)
+	s, call := r.app.Scheduler(ctx).As((*dispatch.Identity)(body.As)), callOf(body.Function, body.Args)
 	if at != nil {
 		_, err = s.RunAt(*at, call, opts...)
 	} else {
@@ -338,11 +258,11 @@ func (h *handler) scheduleJob(w http.ResponseWriter, r *request) (int, any, erro
 	if told.Kept || told.Replaced {
 		status = http.StatusOK
 	}
-	return status, Scheduled{told.ID, told.Kept, told.Replaced, told.Holder}, nil
+	return status, api.Scheduled{JobID: string(told.ID), Kept: told.Kept, Replaced: told.Replaced, Holder: string(told.Holder)}, nil
 }
 
 func (h *handler) rescheduleJob(w http.ResponseWriter, r *request) (int, any, error) {
-	var body JobChange
+	var body api.JobChange
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -380,7 +300,7 @@ func (h *handler) rescheduleJob(w http.ResponseWriter, r *request) (int, any, er
 }
 
 func (h *handler) runJob(w http.ResponseWriter, r *request) (int, any, error) {
-	if status, err := h.decodeBody(w, r, &struct{}{}); err != nil {
+	if status, err := h.decodeBody(w, r, &api.Empty{}); err != nil {
 		return status, nil, err
 	}
 	return r.change(dispatch.DueIn(0))
@@ -399,11 +319,11 @@ func (r *request) change(changes ...dispatch.ChangeOption) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, Bulk{1}, nil
+	return http.StatusOK, api.Affected{Jobs: 1}, nil
 }
 
 func (h *handler) cancelJob(w http.ResponseWriter, r *request) (int, any, error) {
-	var body CancelRequest
+	var body api.CancelRequest
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -426,5 +346,5 @@ func (h *handler) cancelJob(w http.ResponseWriter, r *request) (int, any, error)
 	if answer.Canceled {
 		n++
 	}
-	return http.StatusOK, Bulk{n}, nil
+	return http.StatusOK, api.Affected{Jobs: n}, nil
 }

@@ -10,31 +10,32 @@ import (
 
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
 // mustScheduleBy schedules what the body says, and returns the answer.
-func mustScheduleBy(tb testing.TB, s *site, status int, body string) server.Scheduled {
+func mustScheduleBy(tb testing.TB, s *site, status int, body string) api.Scheduled {
 	tb.Helper()
 	got := s.jobs(tb, "POST", "/jobs", body)
-	var made struct{ Result server.Scheduled }
+	var made struct{ Result api.Scheduled }
 	if err := json.Unmarshal([]byte(got.body), &made); err != nil || got.status != status {
 		tb.Fatalf("%s: %d %s, %v, want %d", body, got.status, got.body, err, status)
 	}
-	if want := "/v1/apps/acme/jobs/" + string(made.Result.JobID); got.header.Get("Location") != want {
+	if want := "/v1/apps/acme/jobs/" + made.Result.JobID; got.header.Get("Location") != want {
 		tb.Errorf("the location is %q, want %s", got.header.Get("Location"), want)
 	}
 	return made.Result
 }
 
 // mustJob reads the job of the app acme.
-func mustJob(tb testing.TB, s *site, id storage.JobID) storage.Job {
+func mustJob(tb testing.TB, s *site, id string) storage.Job {
 	tb.Helper()
 	app, err := s.eng.App("acme")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	job, ok, err := app.Scheduler(tb.Context()).Get(id)
+	job, ok, err := app.Scheduler(tb.Context()).Get(storage.JobID(id))
 	if err != nil || !ok {
 		tb.Fatalf("job %s: %t, %v", id, ok, err)
 	}
@@ -76,7 +77,7 @@ func TestScheduleWithAllOptions(t *testing.T) {
 		t.Errorf("the follow-up is %+v", then)
 	}
 	kept := mustScheduleBy(t, s, 200, `{"function":"notes:post","args":{"text":"again"},"unique":{"key":"k","policy":"keep"}}`)
-	if kept != (server.Scheduled{JobID: "mine", Kept: true, Holder: "mine"}) {
+	if kept != (api.Scheduled{JobID: "mine", Kept: true, Holder: "mine"}) {
 		t.Errorf("of a key that is held: %+v", kept)
 	}
 	if got := s.jobs(t, "POST", "/jobs", `{"function":"notes:post","args":{"text":"hi"},"unique":{"key":"k","policy":"refuse"}}`); got.status != http.StatusConflict {
@@ -173,7 +174,7 @@ func TestScheduleRefusals(t *testing.T) {
 			t.Errorf("%s %s: got %d %s, want %d and %s", tt.path, tt.body, got.status, got.body, tt.status, tt.want)
 		}
 	}
-	if page := mustResult[server.JobPage](t, s.jobs(t, "GET", "/jobs", "")); len(page.Jobs) != 1 || page.Jobs[0].Due.Before(time.Now().Add(50*time.Minute)) {
+	if page := mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs", "")); len(page.Jobs) != 1 || page.Jobs[0].Due.Before(time.Now().Add(50*time.Minute)) {
 		t.Errorf("there are %+v", page.Jobs)
 	}
 }
@@ -185,7 +186,7 @@ func TestActOnOneJob(t *testing.T) {
 	mustScheduleBy(t, s, 201, `{"function":"notes:post","args":{"text":"hi"},"afterMs":3600000,"id":"a","onDone":{"function":"notes:wipe"}}`)
 	act := func(path, body string) int {
 		t.Helper()
-		return mustResult[server.Bulk](t, s.jobs(t, "POST", "/jobs/"+path, body)).Jobs
+		return mustResult[api.Affected](t, s.jobs(t, "POST", "/jobs/"+path, body)).Jobs
 	}
 	act("a/reschedule", `{"at":"2222-02-02T02:02:02Z","priority":4,"args":{"text":"later"}}`)
 	if job := mustJob(t, s, "a"); job.Due.Year() != 2222 || job.Priority != 4 || string(job.Args) != `{"text":"later"}` {

@@ -13,6 +13,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -48,9 +49,9 @@ func TestStuck(t *testing.T) {
 			site.ServeHTTP(rec, req)
 			return reply{rec.Code, rec.Header(), rec.Body.String()}
 		}
-		stuck := func() []server.StuckHandler {
+		stuck := func() []api.StuckHandler {
 			t.Helper()
-			return mustResult[[]server.StuckHandler](t, send("GET", "/v1/stuck", "s3cret", ""))
+			return mustResult[[]api.StuckHandler](t, send("GET", "/v1/stuck", "s3cret", ""))
 		}
 		if got := send("GET", "/v1/stuck", "s3cret", ""); got.body != `{"result":[]}`+"\n" {
 			t.Errorf("none is stuck: got %s", got.body)
@@ -71,7 +72,7 @@ func TestStuck(t *testing.T) {
 			switch {
 			case s.App != "acme" || s.Function != "bad:hang" || s.Since.IsZero():
 				t.Errorf("stuck: %+v", s)
-			case s.Job == id && s.Attempt == 1 && s.Call == "":
+			case s.Job == string(id) && s.Attempt == 1 && s.Call == "":
 				jobs++
 			case s.Job == "" && s.Attempt == 0 && s.Call != "":
 				call = "/v1/apps/acme/calls/" + string(s.Call)
@@ -116,25 +117,25 @@ func TestStuck(t *testing.T) {
 			req, rec := httptest.NewRequest("GET", "/v1/stuck", nil), httptest.NewRecorder()
 			req.Header.Set("Authorization", "Bearer t")
 			server.New(h.Engine, server.Options{Operator: ops.hook}).ServeHTTP(rec, req)
-			if got := mustResult[[]server.StuckHandler](t, reply{rec.Code, rec.Header(), rec.Body.String()}); len(got) != want {
+			if got := mustResult[[]api.StuckHandler](t, reply{rec.Code, rec.Header(), rec.Body.String()}); len(got) != want {
 				t.Errorf("the operator of %s is shown %+v", app, got)
 			}
 		}
 		if len(stuck()) != 2 || strings.Contains(log.String(), "abandoned") {
 			t.Error("a refusal has abandoned a handler")
 		}
-		if n := mustResult[server.Bulk](t, send("POST", job+"/abandon", "s3cret", `{"by":"ada"}`)).Jobs; n != 1 {
+		if n := mustResult[api.Affected](t, send("POST", job+"/abandon", "s3cret", `{"by":"ada"}`)).Jobs; n != 1 {
 			t.Errorf("abandoned those of %d jobs", n)
 		}
 		h.Settle()
-		shown := mustResult[server.Job](t, send("GET", job, "s3cret", ""))
-		if shown.State != storage.StateSuccess || shown.Reason != "" || len(stuck()) != 1 {
+		shown := mustResult[api.Job](t, send("GET", job, "s3cret", ""))
+		if shown.State != api.StateSuccess || shown.Reason != "" || len(stuck()) != 1 {
 			t.Errorf("afterwards: %+v, stuck %+v", shown, stuck())
 		}
 		if !strings.Contains(log.String(), `by="ada from `) {
 			t.Errorf("the log does not say who: %s", log)
 		}
-		if n := mustResult[server.Bulk](t, send("POST", call+"/abandon", "s3cret", `{"by":"bob"}`)); n.Jobs != 0 {
+		if n := mustResult[api.Affected](t, send("POST", call+"/abandon", "s3cret", `{"by":"bob"}`)); n.Jobs != 0 {
 			t.Errorf("abandoned those of %d jobs", n.Jobs)
 		}
 		if got := stuck(); len(got) != 0 || !strings.Contains(log.String(), `by="bob from `) {

@@ -11,6 +11,7 @@ import (
 
 	"carillon/actors"
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -98,23 +99,11 @@ func NewToken(tokens storage.Tokens, op Operator, now, expiresAt time.Time) (tex
 	return tokenPrefix + token.ID + "_" + secret, token, nil
 }
 
-// Token is a token as the operator routes show it.
-type Token struct {
-	ID        string          `json:"id"`
-	Name      string          `json:"name"` // of the operator
-	Apps      []storage.AppID `json:"apps,omitempty"`
-	AllApps   bool            `json:"allApps,omitempty"`
-	Scopes    []string        `json:"scopes"`
-	CreatedAt time.Time       `json:"createdAt"`
-	ExpiresAt *time.Time      `json:"expiresAt"` // null: never
-	Expired   bool            `json:"expired,omitempty"`
-	Token     string          `json:"token,omitempty"` // only in the answer to its making
-}
-
 // TokenOf is a token of a store in JSON, as of an instant.
-func TokenOf(t *storage.Token, now time.Time) Token {
-	return Token{
-		ID: t.ID, Name: t.Name, Apps: t.Apps, AllApps: t.AllApps, Scopes: t.Scopes, CreatedAt: t.CreatedAt.UTC(),
+func TokenOf(t *storage.Token, now time.Time) api.Token {
+	return api.Token{
+		ID: t.ID, Name: t.Name, Apps: each(t.Apps, func(app storage.AppID) string { return string(app) }), AllApps: t.AllApps,
+		Scopes: each(t.Scopes, func(scope string) api.Scope { return api.Scope(scope) }), CreatedAt: t.CreatedAt.UTC(),
 		ExpiresAt: instant(t.ExpiresAt), Expired: expired(t, now),
 	}
 }
@@ -124,7 +113,7 @@ func (h *handler) listTokens(http.ResponseWriter, *request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	shown, now := []Token{}, h.eng.Clock().Wall
+	shown, now := []api.Token{}, h.eng.Clock().Wall
 	for i := range all {
 		shown = append(shown, TokenOf(&all[i], now))
 	}
@@ -133,13 +122,7 @@ func (h *handler) listTokens(http.ResponseWriter, *request) (int, any, error) {
 
 // createToken makes a token with no more scopes than its maker has.
 func (h *handler) createToken(w http.ResponseWriter, r *request) (int, any, error) {
-	var body struct {
-		Name      string          `json:"name"`
-		Apps      []storage.AppID `json:"apps"`
-		AllApps   bool            `json:"allApps"`
-		Scopes    []Scope         `json:"scopes"`
-		ExpiresAt time.Time       `json:"expiresAt"`
-	}
+	var body api.NewToken
 	if status, err := h.decodeBody(w, r, &body); err != nil {
 		return status, nil, err
 	}
@@ -151,7 +134,7 @@ func (h *handler) createToken(w http.ResponseWriter, r *request) (int, any, erro
 		}
 	}
 	now := h.eng.Clock().Wall
-	text, token, err := NewToken(h.tokens(r), Operator{body.Name, body.Apps, body.AllApps, body.Scopes}, now, body.ExpiresAt)
+	text, token, err := NewToken(h.tokens(r), Operator{body.Name, each(body.Apps, func(app string) storage.AppID { return storage.AppID(app) }), body.AllApps, body.Scopes}, now, body.ExpiresAt)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -169,5 +152,5 @@ func (h *handler) revokeToken(w http.ResponseWriter, r *request) (int, any, erro
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, struct{}{}, nil
+	return http.StatusOK, api.Empty{}, nil
 }

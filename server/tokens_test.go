@@ -11,6 +11,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 )
 
 // TestTokensLife: a token is made, let in, listed without its secret, and good for nothing from
@@ -28,7 +29,7 @@ func TestTokensLife(t *testing.T) {
 		in := func(token string) bool { return send("GET", "/v1/clock", token, "").status == 200 }
 		expires := time.Now().Add(time.Hour).UTC()
 		got := send("POST", "/v1/tokens", first, `{"name":"ann","apps":["acme"],"scopes":["read"],"expiresAt":"`+expires.Format(time.RFC3339Nano)+`"}`)
-		var made struct{ Result server.Token }
+		var made struct{ Result api.Token }
 		if err := json.Unmarshal([]byte(got.body), &made); err != nil || got.status != 201 || !made.Result.ExpiresAt.Equal(expires) || made.Result.Name != "ann" {
 			t.Fatalf("made: %d %s, %v", got.status, got.body, err)
 		}

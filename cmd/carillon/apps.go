@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -57,7 +57,7 @@ func appsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 				query.Set(key, text)
 			}
 		}
-		return send(ctx, r, std, http.MethodGet, "/v1/apps?"+query.Encode(), nil, func(w io.Writer, page server.AppPage) {
+		return send(ctx, r, std, http.MethodGet, "/v1/apps?"+query.Encode(), nil, func(w io.Writer, page api.AppPage) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, app := range page.Apps {
 				fmt.Fprintf(table, "%s\tpending %d\theld %d\tdead %d\t%s\n", app.Name, app.Pending, app.Held, app.Dead, stateOfApp(&app))
@@ -73,7 +73,7 @@ func appsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 	}
 }
 
-func stateOfApp(app *server.App) string {
+func stateOfApp(app *api.App) string {
 	switch {
 	case app.Fault != "":
 		return app.Fault
@@ -94,7 +94,7 @@ func appsShow(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // showApp prints an app for people.
-func showApp(w io.Writer, app server.AppStatus) {
+func showApp(w io.Writer, app api.AppStatus) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
@@ -131,7 +131,7 @@ func appsCreate(flags *flag.FlagSet) func(context.Context, stdio) error {
 		if err != nil {
 			return err
 		}
-		return send(ctx, r, std, http.MethodPost, "/v1/apps", server.NewApp{Name: app}, func(w io.Writer, app server.AppStatus) {
+		return send(ctx, r, std, http.MethodPost, "/v1/apps", api.NewApp{Name: string(app)}, func(w io.Writer, app api.AppStatus) {
 			fmt.Fprintf(w, "made %s\n", app.Name)
 		})
 	}
@@ -147,7 +147,7 @@ func appsDelete(flags *flag.FlagSet) func(context.Context, stdio) error {
 		if *again != *r.app {
 			return usageError{fmt.Errorf("the app is gone for good then: --confirm %s says that it is this one", *r.app)}
 		}
-		return ask(ctx, r, std, http.MethodDelete, "", server.DeleteApp{Name: storage.AppID(*r.app)}, func(w io.Writer, _ struct{}) {
+		return ask(ctx, r, std, http.MethodDelete, "", api.DeleteApp{Name: *r.app}, func(w io.Writer, _ struct{}) {
 			fmt.Fprintf(w, "deleted %s\n", *r.app)
 		})
 	}
@@ -160,7 +160,7 @@ func appsPause(flags *flag.FlagSet) func(context.Context, stdio) error {
 		if err := r.needName(); err != nil {
 			return err
 		}
-		return ask(ctx, r, std, http.MethodPost, "/pause", server.PauseApp{Reason: *reason}, showApp)
+		return ask(ctx, r, std, http.MethodPost, "/pause", api.PauseApp{Reason: *reason}, showApp)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -35,7 +35,7 @@ func clockAccept(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // showClock prints the state for people.
-func showClock(w io.Writer, c server.Clock) {
+func showClock(w io.Writer, c api.Clock) {
 	fmt.Fprintln(w, c.Wall.Format(time.RFC3339Nano))
 	if ahead := c.Written.Sub(c.Wall).Truncate(time.Second); ahead > 0 {
 		fmt.Fprintf(w, "what is written down is %v ahead until the wall clock has caught up\n", ahead)

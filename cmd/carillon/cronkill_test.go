@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"carillon/server"
-	"carillon/storage"
+	"carillon/server/api"
 )
 
 // cronsURL is where the process serves the triggers of the tests' app.
@@ -21,7 +20,7 @@ func (p *process) cronsURL() string {
 }
 
 // mustTrigger asks for a trigger, or changes it, and returns what it is then.
-func (p *process) mustTrigger(t *testing.T, client *http.Client, method, path, body string) server.Cron {
+func (p *process) mustTrigger(t *testing.T, client *http.Client, method, path, body string) api.Cron {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, p.cronsURL()+path, strings.NewReader(body))
 	if err != nil {
@@ -37,7 +36,7 @@ func (p *process) mustTrigger(t *testing.T, client *http.Client, method, path, b
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer struct{ Result server.Cron }
+	var answer struct{ Result api.Cron }
 	if err := json.Unmarshal(data, &answer); err != nil || resp.StatusCode >= 300 {
 		t.Fatalf("%s %s: got %d %s, %v", method, path, resp.StatusCode, data, err)
 	}
@@ -71,9 +70,9 @@ func TestG20_KillWhileTicking(t *testing.T) {
 	fired := 0
 	for i, slot := range slots {
 		switch {
-		case slot.Outcome == storage.SlotFired:
+		case slot.Outcome == api.SlotFired:
 			fired++
-		case slot.Outcome != storage.SlotSkipped || !strings.HasPrefix(slot.Reason, "paused"):
+		case slot.Outcome != api.SlotSkipped || !strings.HasPrefix(slot.Reason, "paused"):
 			t.Errorf("slot %+v", slot)
 		}
 		if i > 0 && !slot.To.Add(time.Second).Equal(slots[i-1].From) {

@@ -15,7 +15,7 @@ import (
 	"carillon/cmd/carillon/sample"
 	"carillon/cron"
 	"carillon/dispatch"
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -176,7 +176,7 @@ func TestCronsRemote(t *testing.T) {
 	must("next      paused: too loud\n", append(append([]string{"show"}, at...), "presence")...)
 	must("presence ticks next at 2", append([]string{"resume", "--name", "presence"}, at...)...)
 
-	var shown server.Cron
+	var shown api.Cron
 	out := must(`"name":"heartbeat"`, append([]string{"show", "-o", "json", "heartbeat"}, at...)...)
 	if err := json.Unmarshal([]byte(out), &shown); err != nil || !shown.Declared || len(shown.Next) != 3 {
 		t.Errorf("got %v, %+v", err, shown)
@@ -275,7 +275,7 @@ func TestAnotherServer(t *testing.T) {
 func TestShownSlotsSayWhatFiredMeans(t *testing.T) {
 	for outcome, want := range map[storage.SlotOutcome]bool{storage.SlotFired: true, storage.SlotSkipped: false} {
 		var out strings.Builder
-		showCron(&out, server.Cron{Name: "t", Slots: []server.CronSlot{{Count: 1, Outcome: outcome, JobID: "j1"}}})
+		showCron(&out, api.Cron{Name: "t", Slots: []api.CronSlot{{Count: 1, Outcome: api.SlotOutcome(outcome), JobID: "j1"}}})
 		if got := strings.Contains(out.String(), "what came of it: carillon jobs show"); got != want {
 			t.Errorf("a slot that is %s: %s", outcome, out.String())
 		}

@@ -14,7 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -100,7 +100,7 @@ func send[R any](ctx context.Context, r *remote, std stdio, method, path string,
 func cronsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 	r := remoteFlags(flags, false)
 	return func(ctx context.Context, std stdio) error {
-		return do(ctx, r, std, http.MethodGet, "", nil, func(w io.Writer, crons []server.Cron) {
+		return do(ctx, r, std, http.MethodGet, "", nil, func(w io.Writer, crons []api.Cron) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, c := range crons {
 				fmt.Fprintf(table, "%s\t%s\t%s\tnext %s\tlast %s%s\n", c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c), overdueOf(&c))
@@ -121,7 +121,7 @@ func cronsShow(flags *flag.FlagSet) func(context.Context, stdio) error {
 func cronsRun(flags *flag.FlagSet) func(context.Context, stdio) error {
 	r := remoteFlags(flags, true)
 	return func(ctx context.Context, std stdio) error {
-		return do(ctx, r, std, http.MethodPost, "/run", nil, func(w io.Writer, run server.CronRun) {
+		return do(ctx, r, std, http.MethodPost, "/run", nil, func(w io.Writer, run api.CronRun) {
 			fmt.Fprintln(w, run.JobID)
 		})
 	}
@@ -132,7 +132,7 @@ func cronsPause(flags *flag.FlagSet) func(context.Context, stdio) error {
 	reason := flags.String("reason", "", "`TEXT` that says why")
 	return func(ctx context.Context, std stdio) error {
 		body := map[string]string{"reason": *reason}
-		return do(ctx, r, std, http.MethodPost, "/pause", body, func(w io.Writer, c server.Cron) {
+		return do(ctx, r, std, http.MethodPost, "/pause", body, func(w io.Writer, c api.Cron) {
 			fmt.Fprintf(w, "%s is %s\n", c.Name, nextOf(&c))
 		})
 	}
@@ -141,14 +141,14 @@ func cronsPause(flags *flag.FlagSet) func(context.Context, stdio) error {
 func cronsResume(flags *flag.FlagSet) func(context.Context, stdio) error {
 	r := remoteFlags(flags, true)
 	return func(ctx context.Context, std stdio) error {
-		return do(ctx, r, std, http.MethodPost, "/resume", nil, func(w io.Writer, c server.Cron) {
+		return do(ctx, r, std, http.MethodPost, "/resume", nil, func(w io.Writer, c api.Cron) {
 			fmt.Fprintf(w, "%s ticks next at %s\n", c.Name, nextOf(&c))
 		})
 	}
 }
 
 // showCron prints a trigger for people.
-func showCron(w io.Writer, c server.Cron) {
+func showCron(w io.Writer, c api.Cron) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
@@ -200,13 +200,13 @@ func showCron(w io.Writer, c server.Cron) {
 		}
 		row(name, "%s", slotLine(&s))
 	}
-	if slices.ContainsFunc(c.Slots, func(s server.CronSlot) bool { return s.Outcome == storage.SlotFired }) {
+	if slices.ContainsFunc(c.Slots, func(s api.CronSlot) bool { return s.Outcome == api.SlotFired }) {
 		row("", "fired: a run was begun; what came of it: carillon jobs show")
 	}
 	_ = table.Flush() // to standard output, which may be gone
 }
 
-func attemptsOf(r *server.CronRetry) string {
+func attemptsOf(r *api.Retry) string {
 	if r.MaxAttempts == 1 {
 		return "1"
 	}
@@ -220,7 +220,7 @@ func attemptsOf(r *server.CronRetry) string {
 	return text
 }
 
-func catchUpOf(c *server.Cron) string {
+func catchUpOf(c *api.Cron) string {
 	text := string(c.CatchUp.Mode)
 	if c.CatchUp.Limit > 0 {
 		text += fmt.Sprintf(", at most %d", c.CatchUp.Limit)
@@ -232,7 +232,7 @@ func catchUpOf(c *server.Cron) string {
 }
 
 // nextOf is the next slot, or why there is none.
-func nextOf(c *server.Cron) string {
+func nextOf(c *api.Cron) string {
 	switch {
 	case c.Paused && c.PauseReason != "":
 		return "paused: " + strings.Join(strings.Fields(c.PauseReason), " ")
@@ -249,7 +249,7 @@ func nextOf(c *server.Cron) string {
 }
 
 // tickOf is a slot, and when it is run if that is later.
-func tickOf(next server.CronNext) string {
+func tickOf(next api.CronNext) string {
 	text := next.Slot.Format(time.RFC3339Nano)
 	if !next.At.Equal(next.Slot) {
 		text += ", run at " + next.At.Format(time.RFC3339Nano)
@@ -258,7 +258,7 @@ func tickOf(next server.CronNext) string {
 }
 
 // overdueOf says that the last success is too long ago, if it is.
-func overdueOf(c *server.Cron) string {
+func overdueOf(c *api.Cron) string {
 	switch {
 	case !c.Overdue:
 		return ""
@@ -269,7 +269,7 @@ func overdueOf(c *server.Cron) string {
 }
 
 // lastOf is how the last tick ended.
-func lastOf(c *server.Cron) string {
+func lastOf(c *api.Cron) string {
 	if c.Last == nil {
 		return "none yet"
 	}
@@ -284,7 +284,7 @@ func lastOf(c *server.Cron) string {
 }
 
 // slotLine is one slot, or a run of them that ended alike.
-func slotLine(s *server.CronSlot) string {
+func slotLine(s *api.CronSlot) string {
 	text := s.From.Format(time.RFC3339Nano)
 	switch {
 	case s.Count == 0:

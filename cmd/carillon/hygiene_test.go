@@ -18,7 +18,7 @@ import (
 )
 
 // exports are the packages whose API is the library's.
-var exports = []string{"storage", "dispatch", "cron", "actors", "actors/actorstest", "server", "server/webhook"}
+var exports = []string{"storage", "dispatch", "cron", "actors", "actors/actorstest", "server", "server/api", "server/webhook"}
 
 // TestExportedAPIsShowNoForeignTypes demands that what a user sees is made of the
 // standard library's types and of ours: a third party can then be replaced, and

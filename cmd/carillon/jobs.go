@@ -14,7 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -104,7 +104,7 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 				query.Set(key, at.Format(time.RFC3339Nano))
 			}
 		}
-		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page server.JobPage) {
+		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page api.JobPage) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, job := range page.Jobs {
 				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, stateOf(&job), job.Function, whenOf(&job), whyOf(&job))
@@ -118,7 +118,7 @@ func jobsList(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // stateOf is the state, and whether the id means another job by now.
-func stateOf(job *server.Job) string {
+func stateOf(job *api.Job) string {
 	if job.Superseded {
 		return string(job.State) + " (superseded)"
 	}
@@ -126,29 +126,29 @@ func stateOf(job *server.Job) string {
 }
 
 // whenOf is the instant that matters about a job in its state.
-func whenOf(job *server.Job) string {
+func whenOf(job *api.Job) string {
 	switch {
 	case job.EndedAt != nil:
 		return "ended " + job.EndedAt.Format(time.RFC3339)
-	case job.State == storage.StateHeld && job.HeldAt != nil:
+	case job.State == api.StateHeld && job.HeldAt != nil:
 		return "held since " + job.HeldAt.Format(time.RFC3339)
 	}
 	return "due " + job.Due.Format(time.RFC3339)
 }
 
 // whyOf is why the job is held, waits or has expired, or its latest error.
-func whyOf(job *server.Job) string {
+func whyOf(job *api.Job) string {
 	if job.Reason != "" {
 		return job.Reason
 	}
 	return errorOf(job.Error)
 }
 
-func errorOf(err *storage.JobError) string {
+func errorOf(err *api.JobError) string {
 	if err == nil {
 		return ""
 	}
-	return err.Code + ": " + strings.Join(strings.Fields(err.Message), " ")
+	return string(err.Code) + ": " + strings.Join(strings.Fields(err.Message), " ")
 }
 
 func jobsShow(flags *flag.FlagSet) func(context.Context, stdio) error {
@@ -162,7 +162,7 @@ func jobsShow(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // showJob prints a job for people.
-func showJob(w io.Writer, job server.Job) {
+func showJob(w io.Writer, job api.Job) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
@@ -252,7 +252,7 @@ func jobsBulk(flags *flag.FlagSet, verb, which, done string) func(context.Contex
 		case chosen == *all:
 			return usageError{errors.New("want a job's id, a filter that chooses some jobs, or --all")}
 		}
-		return ask(ctx, r, std, http.MethodPost, path, body, func(w io.Writer, n server.Bulk) {
+		return ask(ctx, r, std, http.MethodPost, path, body, func(w io.Writer, n api.Affected) {
 			switch {
 			case *dryRun:
 				fmt.Fprintf(w, "that would be %d jobs\n", n.Jobs)
@@ -273,7 +273,7 @@ func jobsStuck(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // showStuck prints the handlers for people.
-func showStuck(w io.Writer, list []server.StuckHandler) {
+func showStuck(w io.Writer, list []api.StuckHandler) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range list {
 		whose := "call " + string(s.Call)
@@ -305,7 +305,7 @@ func jobsAbandon(flags *flag.FlagSet) func(context.Context, stdio) error {
 				fmt.Fprintf(w, "the stuck handler of call %s counts no more\n", *call)
 			})
 		}
-		return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/abandon", body, func(w io.Writer, _ server.Bulk) {
+		return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/abandon", body, func(w io.Writer, _ api.Affected) {
 			fmt.Fprintf(w, "%s waits no more for its stuck handler\n", *id)
 		})
 	}

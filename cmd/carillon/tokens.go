@@ -14,6 +14,7 @@ import (
 
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -95,7 +96,7 @@ func tokensCreate(flags *flag.FlagSet) func(context.Context, stdio) error {
 		}
 		return p.do(std, func(c *client) error {
 			body := map[string]any{"name": op.Name, "apps": op.Apps, "allApps": op.AllApps, "scopes": op.Scopes, "expiresAt": expiresAt}
-			var made server.Token
+			var made api.Token
 			err := c.do(ctx, http.MethodPost, "/v1/tokens", body, &made)
 			if err == nil {
 				fmt.Fprintln(std.out, made.Token)
@@ -137,7 +138,7 @@ func tokensList(flags *flag.FlagSet) func(context.Context, stdio) error {
 		if err != nil {
 			return err
 		}
-		shown := []server.Token{}
+		shown := []api.Token{}
 		err = p.do(std, func(c *client) error {
 			return c.do(ctx, http.MethodGet, "/v1/tokens", nil, &shown)
 		}, func(tokens storage.Tokens) error {
@@ -159,7 +160,7 @@ func tokensList(flags *flag.FlagSet) func(context.Context, stdio) error {
 }
 
 // showTokens prints them for people.
-func showTokens(w io.Writer, tokens []server.Token) {
+func showTokens(w io.Writer, tokens []api.Token) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, t := range tokens {
 		apps, until := "all apps", "for ever"
@@ -172,7 +173,11 @@ func showTokens(w io.Writer, tokens []server.Token) {
 		if t.Expired {
 			until = "expired"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, apps, strings.Join(t.Scopes, ","), until)
+		scopes := make([]string, len(t.Scopes))
+		for i, scope := range t.Scopes {
+			scopes[i] = string(scope)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, apps, strings.Join(scopes, ","), until)
 	}
 	_ = table.Flush() // to standard output, which may be gone
 }

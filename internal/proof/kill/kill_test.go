@@ -17,7 +17,7 @@ import (
 	sampleapp "carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/internal/proof"
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -110,8 +110,8 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 			l.t.Fatal(err)
 		}
 		l.slots = append(l.slots,
-			&killSlots{app, "second", time.Second, map[time.Time]storage.SlotOutcome{}},
-			&killSlots{app, "heartbeat", 5 * time.Second, map[time.Time]storage.SlotOutcome{}})
+			&killSlots{app, "second", time.Second, map[time.Time]api.SlotOutcome{}},
+			&killSlots{app, "heartbeat", 5 * time.Second, map[time.Time]api.SlotOutcome{}})
 	}
 	var clients sync.WaitGroup
 	for n := range killClients {
@@ -282,7 +282,7 @@ func (l *killLoop) pause(d time.Duration) {
 }
 
 // stuck returns the handlers that are stuck in all apps.
-func (l *killLoop) stuck(life *killLife) (list []server.StuckHandler, err error) {
+func (l *killLoop) stuck(life *killLife) (list []api.StuckHandler, err error) {
 	err = l.send(life, http.MethodGet, "/v1/stuck", nil, &list)
 	return list, err
 }

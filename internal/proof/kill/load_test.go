@@ -23,7 +23,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/internal/proof"
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -149,7 +149,7 @@ func (l *loadRun) settle(life *killLife) {
 	for limit := time.Now().Add(30 * time.Second); ; l.pause(20 * time.Millisecond) {
 		open := 0
 		for n := range loadApps {
-			var page server.JobPage
+			var page api.JobPage
 			if err := l.ask(life, http.MethodGet, fmt.Sprint("load", n), path, nil, &page); err != nil {
 				l.t.Fatal(err)
 			}
@@ -398,17 +398,17 @@ func (c *loadClient) act() error {
 func (c *loadClient) put(after time.Duration) (*loadOp, error) {
 	op := c.op("load:job")
 	op.keyed = true
-	body := server.JobRequest{Function: op.do, Args: must(json.Marshal(op.args())), AfterMs: new(after.Milliseconds())}
-	var made, once server.Scheduled
+	body := api.JobRequest{Function: op.do, Args: must(json.Marshal(op.args())), AfterMs: new(after.Milliseconds())}
+	var made, once api.Scheduled
 	if err := c.until(op.key, "/jobs", body, &made); err != nil {
 		return nil, err
 	}
-	op.acked, op.job = true, made.JobID
+	op.acked, op.job = true, storage.JobID(made.JobID)
 	if rand.IntN(4) == 0 {
 		if err := c.until(op.key, "/jobs", body, &once); err != nil {
 			return nil, err
 		}
-		c.same(op, string(made.JobID), string(once.JobID))
+		c.same(op, made.JobID, once.JobID)
 	}
 	return op, nil
 }
@@ -427,7 +427,7 @@ func (c *loadClient) cancel() error {
 	if err != nil {
 		return err
 	}
-	err = c.until("", "/jobs/"+string(op.job)+"/cancel", struct{}{}, new(server.Bulk))
+	err = c.until("", "/jobs/"+string(op.job)+"/cancel", struct{}{}, new(api.Affected))
 	var refused *killRefusal
 	if errors.As(err, &refused) && refused.Code == dispatch.CodeFailedPrecondition && strings.Contains(refused.Message, "is canceled") {
 		err = nil // by a request that was cut off
@@ -442,22 +442,22 @@ func (c *loadClient) await() error {
 	if op == nil {
 		return c.list()
 	}
-	var end server.JobResult
+	var end api.JobResult
 	err := c.look("/jobs/"+string(op.job)+"/result?wait=2s", &end)
-	if err == nil && end.Ended && end.State != storage.StateSuccess {
+	if err == nil && end.Ended && end.State != api.StateSuccess {
 		c.run.tally.Other("job %s has ended as %+v", op.job, end)
 	}
 	return err
 }
 
-func (c *loadClient) list() error { return c.look("/jobs?state=success&limit=20", new(server.JobPage)) }
+func (c *loadClient) list() error { return c.look("/jobs?state=success&limit=20", new(api.JobPage)) }
 
 func (c *loadClient) get() error {
 	op := drawn(c.scheduled)
 	if op == nil {
 		return c.list()
 	}
-	return c.look("/jobs/"+string(op.job), new(server.Job))
+	return c.look("/jobs/"+string(op.job), new(api.Job))
 }
 
 // look is a GET that is repeated until there is an answer.

@@ -9,7 +9,7 @@ import (
 
 	sampleapp "carillon/cmd/carillon/sample"
 	"carillon/dispatch"
-	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -260,12 +260,12 @@ func (v *killVerdict) job(app string, id storage.JobID) (row sampleapp.JobRow, k
 type killSlots struct {
 	app, trigger string
 	every        time.Duration
-	outcomes     map[time.Time]storage.SlotOutcome
+	outcomes     map[time.Time]api.SlotOutcome
 }
 
 // look takes in the latest slots. What was once told of a slot is final.
 func (s *killSlots) look(l *killLoop, life *killLife) {
-	var info server.Cron
+	var info api.Cron
 	if err := l.ask(life, http.MethodGet, s.app, "/crons/"+s.trigger+"?slots=200", nil, &info); err != nil {
 		l.tally.Other("the slots of %s of app %s: %v", s.trigger, s.app, err)
 		return
@@ -293,7 +293,7 @@ func (s *killSlots) verify(l *killLoop, life *killLife) {
 		if at.After(last) {
 			last = at
 		}
-		if outcome == storage.SlotFired {
+		if outcome == api.SlotFired {
 			fired++
 		}
 	}
@@ -310,7 +310,7 @@ func (s *killSlots) verify(l *killLoop, life *killLife) {
 		}
 		count = len(beats)
 		for _, beat := range beats {
-			if s.outcomes[beat.Slot.UTC()] != storage.SlotFired {
+			if s.outcomes[beat.Slot.UTC()] != api.SlotFired {
 				l.tally.Other("app %s has a beat of slot %v, which is %q", s.app, beat.Slot, s.outcomes[beat.Slot.UTC()])
 			}
 		}

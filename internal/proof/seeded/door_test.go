@@ -49,12 +49,12 @@ var doorFaults = []seededFault{
 	{
 		name: "apps-of-others-made", what: "an operator makes an app that is not one of theirs",
 		pkg: "server", tests: "TestAppsAreTheOperators",
-		edits: []edit{{"server/apps.go", `if !r.op.has(body.Name) {`, `if !r.op.has(body.Name) && !FAULT {`}},
+		edits: []edit{{"server/apps.go", `if !r.op.has(id) {`, `if !r.op.has(id) && !FAULT {`}},
 	},
 	{
 		name: "deleted-unconfirmed", what: "an app is deleted though the body names another",
 		pkg: "server", tests: "TestAppsLife",
-		edits: []edit{{"server/apps.go", `if body.Name != r.app.ID() {`, `if body.Name != r.app.ID() && !FAULT {`}},
+		edits: []edit{{"server/apps.go", `if body.Name != string(r.app.ID()) {`, `if body.Name != string(r.app.ID()) && !FAULT {`}},
 	},
 	{
 		name: "import-unbounded", what: "an import is read to its end, however long it is",

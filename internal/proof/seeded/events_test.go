@@ -10,16 +10,16 @@ var eventsFaults = []seededFault{
 	{
 		name: "reset-keeps-the-id", what: "a client whose stream breaks within a snapshot goes on from before it",
 		pkg: "server", tests: "TestG36_EventsTellASnapshotAndEveryChange",
-		edits: []edit{{"server/events.go", `		if err := s.put(name, "id: \n", EventReason{reason}); err != nil {`, `		empty := "id: \n"
+		edits: []edit{{"server/events.go", `		if err := s.put(name, "id: \n", api.EventReason{Reason: reason}); err != nil {`, `		empty := "id: \n"
 		if FAULT {
 			empty = ""
 		}
-		if err := s.put(name, empty, EventReason{reason}); err != nil {`}},
+		if err := s.put(name, empty, api.EventReason{Reason: reason}); err != nil {`}},
 	},
 	{
 		name: "progress-note-shown", what: "the note of a progress is shown to who may not read arguments",
 		pkg: "server", tests: "TestG36_EventsTellASnapshotAndEveryChange",
-		edits: []edit{{"server/events.go", `e.Progress != nil && e.Progress.Note != "" {`, `e.Progress != nil && e.Progress.Note != "" && !FAULT {`}},
+		edits: []edit{{"server/events.go", `&e.Progress.Note, e.Progress.Note != "")`, `&e.Progress.Note, e.Progress.Note != "" && !FAULT)`}},
 	},
 	{
 		name: "event-args-shown", what: "the text of a job's error is in the events of who may not read it",

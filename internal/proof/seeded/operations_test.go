@@ -49,7 +49,7 @@ var operationFaults = []seededFault{
 	{
 		name: "operations-looked-for-args", what: "an operator without read-args has an operation look for text in arguments",
 		pkg: "server", tests: "TestOperationsHideArguments",
-		edits: []edit{{"server/operations.go", `	if err := r.mayFilter(&body.Filter); err != nil {`, `	if err := r.mayFilter(&body.Filter); err != nil && !FAULT {`}},
+		edits: []edit{{"server/operations.go", `	if err := r.mayFilter(&filter); err != nil {`, `	if err := r.mayFilter(&filter); err != nil && !FAULT {`}},
 	},
 	{
 		name: "operation-filter-shown", what: "the text that an operation looks for in arguments is shown without read-args",
