@@ -229,13 +229,13 @@ var doorFaults = []seededFault{
 	},
 	{
 		name: "app-claim-unread", what: "a client's token is good for every app",
-		pkg: "cmd/carillon", tests: "TestOIDCLetsGoodTokensIn",
-		edits: []edit{{"cmd/carillon/oidc.go", `!c.anyApp && !claimNames(`, `!c.anyApp && !FAULT && !claimNames(`}},
+		pkg: "cmd/oidc", tests: "TestOIDCLetsGoodTokensIn",
+		edits: []edit{{"cmd/oidc/oidc.go", `!c.anyApp && !claimNames(`, `!c.anyApp && !FAULT && !claimNames(`}},
 	},
 	{
 		name: "bad-token-anonymous", what: "a bad token of a client is no token",
-		pkg: "cmd/carillon", tests: "TestOIDCLetsGoodTokensIn",
-		edits: []edit{{"cmd/carillon/oidc.go", `	case err != nil:
+		pkg: "cmd/oidc", tests: "TestOIDCLetsGoodTokensIn",
+		edits: []edit{{"cmd/oidc/oidc.go", `	case err != nil:
 		return nil, unauthenticated("this token is not good", err)`, `	case err != nil && FAULT && c.anonymous:
 		return nil, nil
 	case err != nil:
@@ -243,13 +243,13 @@ var doorFaults = []seededFault{
 	},
 	{
 		name: "audience-unchecked", what: "a token for another audience is good",
-		pkg: "cmd/carillon", tests: "TestOIDCLetsGoodTokensIn",
-		edits: []edit{{"cmd/carillon/oidc.go", `ClientID: c.audience,`, `ClientID: c.audience, SkipClientIDCheck: FAULT,`}},
+		pkg: "cmd/oidc", tests: "TestOIDCLetsGoodTokensIn",
+		edits: []edit{{"cmd/oidc/oidc.go", `ClientID: c.audience,`, `ClientID: c.audience, SkipClientIDCheck: FAULT,`}},
 	},
 	{
 		name: "any-algorithm", what: "a token is signed by an algorithm that was not chosen",
-		pkg: "cmd/carillon", tests: "TestOIDCLetsGoodTokensIn",
-		edits: []edit{{"cmd/carillon/oidc.go", `	asked := &keyLookup{KeySet: keys}
+		pkg: "cmd/oidc", tests: "TestOIDCLetsGoodTokensIn",
+		edits: []edit{{"cmd/oidc/oidc.go", `	asked := &keyLookup{KeySet: keys}
 `, `	asked := &keyLookup{KeySet: keys}
 	if FAULT {
 		signatures = append(signatures, oidc.RS512)
@@ -258,23 +258,23 @@ var doorFaults = []seededFault{
 	},
 	{
 		name: "subject-missing", what: "a token of no one is good",
-		pkg: "cmd/carillon", tests: "TestOIDCLetsGoodTokensIn",
-		edits: []edit{{"cmd/carillon/oidc.go", `case token.Subject == "":`, `case token.Subject == "" && !FAULT:`}},
+		pkg: "cmd/oidc", tests: "TestOIDCLetsGoodTokensIn",
+		edits: []edit{{"cmd/oidc/oidc.go", `case token.Subject == "":`, `case token.Subject == "" && !FAULT:`}},
 	},
 	{
 		name: "issuer-flooded", what: "the issuer is asked for each token that is made up",
-		pkg: "cmd/carillon", tests: "TestOIDCFollowsItsIssuer",
-		edits: []edit{{"cmd/carillon/oidc.go", `if !k.askedAt.IsZero() && time.Since`, `if !FAULT && !k.askedAt.IsZero() && time.Since`}},
+		pkg: "cmd/oidc", tests: "TestOIDCFollowsItsIssuer",
+		edits: []edit{{"cmd/oidc/oidc.go", `if !k.askedAt.IsZero() && time.Since`, `if !FAULT && !k.askedAt.IsZero() && time.Since`}},
 	},
 	{
 		name: "withdrawn-key-good", what: "a key that the issuer has withdrawn is good until a restart",
-		pkg: "cmd/carillon", tests: "TestOIDCFollowsItsIssuer",
-		edits: []edit{{"cmd/carillon/oidc.go", `if time.Since(k.fresh) >= keysFor && `, `if !FAULT && time.Since(k.fresh) >= keysFor && `}},
+		pkg: "cmd/oidc", tests: "TestOIDCFollowsItsIssuer",
+		edits: []edit{{"cmd/oidc/oidc.go", `if time.Since(k.fresh) >= keysFor && `, `if !FAULT && time.Since(k.fresh) >= keysFor && `}},
 	},
 	{
 		name: "issuer-down-all-refused", what: "known keys are no good while the issuer is down",
-		pkg: "cmd/carillon", tests: "TestOIDCFollowsItsIssuer",
-		edits: []edit{{"cmd/carillon/oidc.go", `if !asksInVain(err) {`, `if !asksInVain(err) || FAULT {`}},
+		pkg: "cmd/oidc", tests: "TestOIDCFollowsItsIssuer",
+		edits: []edit{{"cmd/oidc/oidc.go", `if !asksInVain(err) {`, `if !asksInVain(err) || FAULT {`}},
 	},
 	{
 		name: "certificate-stays", what: "a new certificate is used after a restart only",

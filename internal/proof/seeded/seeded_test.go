@@ -181,11 +181,7 @@ func seededSources() (map[string]string, error) {
 		}
 		sources[file] = source
 		dir := path.Dir(file)
-		name := path.Base(dir)
-		if dir == "cmd/carillon" {
-			name = "main"
-		}
-		sources[dir+"/seededswitch.go"] = fmt.Sprintf(seededSwitch, name)
+		sources[dir+"/seededswitch.go"] = fmt.Sprintf(seededSwitch, path.Base(dir))
 	}
 	return sources, nil
 }

@@ -1,0 +1,127 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"carillon/actors"
+	"carillon/cmd/carillon/workload"
+	"carillon/dispatch"
+	"carillon/server"
+)
+
+// Options are what the command of a program serves. The zero value serves no functions, and
+// looks after any program's data directories and servers.
+type Options struct {
+	// Name is the command's name in help and messages. Default: that of the executable,
+	// in Main, and else "carillon".
+	Name string
+	// About says in a few words what is served. Default: "the functions of NAME".
+	About string
+	// Engine is what a data directory is opened with: the program's functions, triggers,
+	// tables, pools and limits. Program should be set. AdoptEmpty is always true, Logger is
+	// that of the command if it is nil, and Admit counts only where clients may make apps:
+	// with demo and serve --auto-create.
+	Engine actors.Options
+	// Server is what the engine is served with. Identify counts unless Clients says who
+	// clients are; Operator, Logger, RequestsPerSecond and TrustedProxies are set by the
+	// flags of serve.
+	Server server.Options
+	// Clients says who calls functions, as flags of serve have it. Package carillon/cmd/oidc
+	// has one for the tokens of OpenID Connect. Default: Server.Identify says it.
+	Clients Clients
+	// Try returns what demo and serve suggest to try with the server at the site, such as
+	// lines for a shell. Default: nothing.
+	Try func(site string) string
+	// Verbs are verbs of the program's own, beside those of this package. One that has the
+	// name of another replaces it.
+	Verbs []Verb
+}
+
+// Clients says who the clients of a server are.
+type Clients interface {
+	// Flags declares the flags of serve.
+	Flags(*flag.FlagSet)
+	// Identify returns server.Options.Identify, after the flags are parsed, and whose
+	// clients those are, for people; or nil if the flags ask for none. An error says what
+	// is wrong with the flags.
+	Identify() (identify func(*http.Request) (*dispatch.Identity, error), whose string, err error)
+}
+
+// program is what runs one command line.
+type program struct{ Options }
+
+// Main runs the command line of the process: it ends with the exit code when that is done.
+// An interrupt or SIGTERM asks a server to finish what is under way; a second one ends the
+// process at once. Unless GOGC is set, the garbage collector is given the room that a server
+// needs.
+func Main(opts Options) {
+	if os.Getenv("GOGC") == "" {
+		workload.TuneGC()
+	}
+	if opts.Name == "" {
+		opts.Name = strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	err := Run(ctx, opts, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	var reported reportedError
+	if err != nil && !errors.As(err, &reported) {
+		fmt.Fprintln(os.Stderr, opts.Name+": "+oneLine(err))
+	}
+	os.Exit(ExitCode(err))
+}
+
+// Run runs one command line, without the command's own name, and returns what went wrong.
+// It blocks until the verb is done; a server serves until ctx ends, and then lets requests
+// and jobs under way finish for as long as its flag --drain says.
+func Run(ctx context.Context, opts Options, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if opts.Name == "" {
+		opts.Name = "carillon"
+	}
+	if opts.About == "" {
+		opts.About = "the functions of " + opts.Name
+	}
+	p := &program{opts}
+	root := p.tree(Stdio{stdin, stdout, stderr, opts.Name})
+	args = doubled(root, args)
+	if len(args) > 0 && args[0] == "--version" {
+		args = append([]string{"version"}, args[1:]...)
+	}
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+// reportedError is one that the command has told about on standard error itself.
+type reportedError struct{ error }
+
+// ExitCode is the exit code of a process whose Run returned the error: 0 for none, 2 for
+// wrong usage, the code of package dispatch's table for an error that has one, and else 1.
+func ExitCode(err error) int {
+	var usage usageError
+	var reported reportedError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return 2
+	case errors.As(err, &reported):
+		return 1
+	}
+	if code := dispatch.AsError(err).Code; code != dispatch.CodeInternal {
+		return code.ExitCode()
+	}
+	return 1
+}

@@ -1,0 +1,132 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"carillon/cron"
+	"carillon/dispatch"
+)
+
+// cronCommands are the commands about cron triggers.
+func (p *program) cronCommands() []Verb {
+	return []Verb{
+		{"crons check", "", "verify the triggers that this program declares", p.cronsCheck},
+		{"crons next", "", "print the next instants of a spec", cronsNext},
+		{"crons list", "", "list the triggers of an app that is served", cronsList},
+		{"crons show", "name", "show a trigger and how its latest slots ended", cronsShow},
+		{"crons run", "name", "run what a trigger runs now; its next slot stays", cronsRun},
+		{"crons pause", "name", "let a trigger tick no more until it is resumed", cronsPause},
+		{"crons resume", "name", "let a paused trigger tick again", cronsResume},
+	}
+}
+
+// cronsCheck verifies what serve opens with.
+func (p *program) cronsCheck(*flag.FlagSet) func(context.Context, Stdio) error {
+	return func(_ context.Context, std Stdio) error {
+		return checkCrons(std, p.Engine.Functions, p.Engine.Crons)
+	}
+}
+
+// checkCrons prints each fault of the triggers on a line of standard error, and
+// nothing but "ok" if there is none.
+func checkCrons(std Stdio, reg *dispatch.Registry, triggers []dispatch.Trigger) error {
+	plans, err := dispatch.Planner{Registry: reg, Now: time.Now()}.CheckTriggers(triggers)
+	var faults dispatch.TriggerFaults
+	switch {
+	case errors.As(err, &faults):
+		for _, fault := range faults {
+			fmt.Fprintln(std.Err, oneLine(fault))
+		}
+		return reportedError{err}
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(std.Out, "ok, triggers: %d\n", len(plans))
+	return nil
+}
+
+// maxNext bounds crons next -n.
+const maxNext = 1000
+
+// cronsNext prints the instants of a spec that nothing need have declared.
+func cronsNext(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	spec := flags.String("spec", "", "`SPEC` of five or six fields, @daily and the like, or @every 90s")
+	zone := flags.String("zone", "", "`ZONE`, an IANA name such as Europe/Rome; UTC if not given")
+	from := flags.String("from", "", "`INSTANT` in RFC 3339 after which they are, and from which @every counts; now if not given")
+	n := flags.Int("n", 5, "`N` instants, 1 to 1000")
+	output := outputFlag(flags)
+	return func(_ context.Context, std Stdio) error {
+		if *n < 1 || *n > maxNext {
+			return usageError{fmt.Errorf("-n is %d, want 1 to %d", *n, maxNext)}
+		}
+		asJSON, err := output()
+		if err != nil {
+			return err
+		}
+		at := time.Now()
+		if *from != "" {
+			if at, err = time.Parse(time.RFC3339, *from); err != nil {
+				return usageError{fmt.Errorf("--from is %q, want an instant in RFC 3339, such as 2026-03-08T07:00:00Z", *from)}
+			}
+		}
+		schedule, err := cron.Expr(*spec).Compile(*zone)
+		if err != nil {
+			return usageError{err}
+		}
+		schedule = schedule.WithAnchor(at)
+		instants := make([]time.Time, 0, *n)
+		for at = schedule.Next(at); !at.IsZero() && len(instants) < *n; at = schedule.Next(at) {
+			instants = append(instants, at.UTC())
+		}
+		if asJSON {
+			return printJSON(std.Out, instants)
+		}
+		loc, err := time.LoadLocation(schedule.Zone()) // package cron has accepted it, and embeds all zones
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(std.Out, schedule.Describe())
+		for _, at := range instants {
+			fmt.Fprintln(std.Out, wallClock(at, loc))
+		}
+		return nil
+	}
+}
+
+// wallClock is an instant as people in the zone read it, and in UTC.
+func wallClock(at time.Time, loc *time.Location) string {
+	local := at.In(loc).Format("Mon 2006-01-02 15:04:05.999 -07:00")
+	if loc == time.UTC {
+		return local
+	}
+	return local + "  " + at.UTC().Format(time.RFC3339Nano)
+}
+
+// outputFlag declares the flag -o, and returns what reads it once the flags are
+// parsed: whether the output is JSON.
+func outputFlag(flags *flag.FlagSet) func() (asJSON bool, err error) {
+	form := flags.String("o", "text", "`FORM` of the output, text or json")
+	return func() (bool, error) {
+		switch *form {
+		case "text", "json":
+			return *form == "json", nil
+		}
+		return false, usageError{fmt.Errorf("-o is %q, want text or json", *form)}
+	}
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// oneLine is the error's text without line breaks.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

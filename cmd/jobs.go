@@ -1,0 +1,312 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"carillon/server/api"
+	"carillon/storage"
+)
+
+// jobCommands are the commands about jobs.
+func jobCommands() []Verb {
+	return []Verb{
+		{"jobs list", "", "list the jobs of an app that is served", jobsList},
+		{"jobs show", "name", "show a job with all its attempts", jobsShow},
+		{"jobs retry", "name", "make dead or held jobs pending again: one, or all that a filter chooses", jobsRetry},
+		{"jobs cancel", "name", "cancel jobs that have not ended: one, or all that a filter chooses", jobsCancel},
+		{"jobs drop", "name", "remove dead or held jobs for good: one, or all that a filter chooses", jobsDrop},
+		{"jobs stuck", "", "list the handlers of a server that were given up and have not returned", jobsStuck},
+		{"jobs abandon", "name", "have a job wait no more for its stuck handler, or forget that of a call", jobsAbandon},
+	}
+}
+
+// filterFlags declares the flags of a filter, and returns what reads it once the
+// flags are parsed.
+func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
+	var f storage.JobFilter
+	state := flags.String("state", "", "only jobs in the `STATE`, or in any of several with commas between: pending, running, held, success, failed, canceled, expired")
+	flags.StringVar(&f.Function, "function", "", "only jobs of the function `PATH`")
+	flags.StringVar(&f.Trigger, "trigger", "", "only ticks and runs of the trigger `NAME`")
+	flags.StringVar(&f.Error, "error", "", "only jobs whose latest error has the `CODE`, such as unavailable")
+	flags.StringVar(&f.Pool, "pool", "", "only jobs of the pool `NAME`")
+	flags.StringVar(&f.PoolKey, "pool-key", "", "only jobs whose key in their pool begins with `TEXT`")
+	flags.Func("tag", "only jobs with the `TAG`; given several times, with all of them", func(tag string) error {
+		f.Tags = append(f.Tags, tag)
+		return nil
+	})
+	instants := map[string]*time.Time{
+		"due-from": &f.Due.From, "due-before": &f.Due.Before, "ended-from": &f.Ended.From, "ended-before": &f.Ended.Before,
+	}
+	for name, into := range instants {
+		what, which, _ := strings.Cut(name, "-")
+		flags.Func(name, fmt.Sprintf("only jobs %s %s the `INSTANT`, in RFC 3339", map[string]string{"due": "that are due", "ended": "that have ended"}[what],
+			map[string]string{"from": "at or after", "before": "before"}[which]), func(text string) (err error) {
+			if *into, err = time.Parse(time.RFC3339, text); err != nil {
+				err = errors.New("want an instant in RFC 3339, such as 2026-03-08T07:00:00Z")
+			}
+			return err
+		})
+	}
+	return func() (storage.JobFilter, error) {
+		if *state != "" {
+			for s := range strings.SplitSeq(*state, ",") {
+				f.States = append(f.States, storage.State(s))
+			}
+		}
+		if err := f.Check(); err != nil {
+			return f, usageError{err}
+		}
+		return f, nil
+	}
+}
+
+// jobFlags declares the flags of a command about one app's jobs. The job's id is
+// also taken as an argument.
+func jobFlags(flags *flag.FlagSet) (r *remote, id *string) {
+	r = remoteFlags(flags, false)
+	return r, flags.String("name", "", "`ID` of the job, with or without the flag")
+}
+
+func jobsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r, filter := remoteFlags(flags, false), filterFlags(flags)
+	limit := flags.Int("n", 100, "`N` jobs at most, 1 to 1000")
+	cursor := flags.String("cursor", "", "`CURSOR` that the page before ended with")
+	return func(ctx context.Context, std Stdio) error {
+		f, err := filter()
+		if err != nil {
+			return err
+		}
+		query := url.Values{"limit": {strconv.Itoa(*limit)}}
+		for _, s := range f.States {
+			query.Add("state", string(s))
+		}
+		for _, tag := range f.Tags {
+			query.Add("tag", tag)
+		}
+		for key, text := range map[string]string{"function": f.Function, "trigger": f.Trigger, "error": f.Error, "pool": f.Pool, "poolKey": f.PoolKey, "cursor": *cursor} {
+			if text != "" {
+				query.Set(key, text)
+			}
+		}
+		for key, at := range map[string]time.Time{"dueFrom": f.Due.From, "dueBefore": f.Due.Before, "endedFrom": f.Ended.From, "endedBefore": f.Ended.Before} {
+			if !at.IsZero() {
+				query.Set(key, at.Format(time.RFC3339Nano))
+			}
+		}
+		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page api.JobPage) {
+			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, job := range page.Jobs {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, stateOf(&job), job.Function, whenOf(&job), whyOf(&job))
+			}
+			_ = table.Flush() // to standard output, which may be gone
+			if page.Next != "" {
+				fmt.Fprintf(w, "there are more: --cursor %s\n", page.Next)
+			}
+		})
+	}
+}
+
+// stateOf is the state, and whether the id means another job by now.
+func stateOf(job *api.Job) string {
+	if job.Superseded {
+		return string(job.State) + " (superseded)"
+	}
+	return string(job.State)
+}
+
+// whenOf is the instant that matters about a job in its state.
+func whenOf(job *api.Job) string {
+	switch {
+	case job.EndedAt != nil:
+		return "ended " + job.EndedAt.Format(time.RFC3339)
+	case job.State == api.StateHeld && job.HeldAt != nil:
+		return "held since " + job.HeldAt.Format(time.RFC3339)
+	}
+	return "due " + job.Due.Format(time.RFC3339)
+}
+
+// whyOf is why the job is held, waits or has expired, or its latest error.
+func whyOf(job *api.Job) string {
+	if job.Reason != "" {
+		return job.Reason
+	}
+	return errorOf(job.Error)
+}
+
+func errorOf(err *api.JobError) string {
+	if err == nil {
+		return ""
+	}
+	return string(err.Code) + ": " + strings.Join(strings.Fields(err.Message), " ")
+}
+
+func jobsShow(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r, id := jobFlags(flags)
+	return func(ctx context.Context, std Stdio) error {
+		if *id == "" {
+			return usageError{errors.New("the job's id is missing")}
+		}
+		return ask(ctx, r, std, http.MethodGet, "/jobs/"+url.PathEscape(*id), nil, showJob)
+	}
+}
+
+// showJob prints a job for people.
+func showJob(w io.Writer, job api.Job) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	row("id", "%s", job.ID)
+	row("state", "%s", job.State)
+	row("function", "%s %s", job.Function, job.Args)
+	row("when", "%s", whenOf(&job))
+	row("asked for", "%s, on %s", job.ScheduledFor.Format(time.RFC3339Nano), job.EnqueuedAt.Format(time.RFC3339))
+	if job.NotAfter != nil {
+		row("not after", "%s", job.NotAfter.Format(time.RFC3339Nano))
+	}
+	if job.Trigger != "" {
+		row("trigger", "%s", job.Trigger)
+	}
+	if job.Pool != "" {
+		row("pool", "%s", strings.TrimSuffix(job.Pool+" "+job.PoolKey, " "))
+	}
+	if job.Priority != storage.DefaultPriority {
+		row("priority", "%d", job.Priority)
+	}
+	if job.UniqueKey != "" {
+		row("unique key", "%s", job.UniqueKey)
+	}
+	if job.Revision > 0 {
+		row("revision", "%d", job.Revision)
+	}
+	if job.Parent != "" {
+		row("parent", "%s", job.Parent)
+	}
+	if job.Group != 0 {
+		row("group", "%d", job.Group)
+	}
+	if len(job.Tags) > 0 {
+		row("tags", "%s", strings.Join(job.Tags, ", "))
+	}
+	if job.Reason != "" {
+		row("reason", "%s", job.Reason)
+	}
+	row("attempts", "%d, of which %d failed", job.Attempts, job.Failures)
+	if job.Error != nil {
+		row("error", "%s", errorOf(job.Error))
+	}
+	if job.Result != nil {
+		row("result", "%s", job.Result)
+	}
+	if n := job.NotKept; n != nil {
+		row("result", "not kept, %d bytes: %s", n.Bytes, n.Reason)
+	}
+	for i := range job.History {
+		a := &job.History[i]
+		row(fmt.Sprint("attempt ", a.Number), "ended %s, %s", a.EndedAt.Format(time.RFC3339), errorOf(&a.Error))
+	}
+	_ = table.Flush() // to standard output, which may be gone
+}
+
+func jobsRetry(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	return jobsBulk(flags, "retry", "dead", "pending again")
+}
+
+func jobsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	return jobsBulk(flags, "cancel", "pending, running and held", "canceled")
+}
+
+func jobsDrop(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	return jobsBulk(flags, "drop", "dead", "gone")
+}
+
+// jobsBulk is a command on one job, or on all that a filter chooses.
+func jobsBulk(flags *flag.FlagSet, verb, which, done string) func(context.Context, Stdio) error {
+	r, id := jobFlags(flags)
+	filter := filterFlags(flags)
+	all := flags.Bool("all", false, "all "+which+" jobs of the app, where no filter says which")
+	dryRun := flags.Bool("dry-run", false, "only say how many jobs that would be")
+	return func(ctx context.Context, std Stdio) error {
+		f, err := filter()
+		if err != nil {
+			return err
+		}
+		chosen := f.Function != "" || f.Trigger != "" || f.Error != "" || len(f.Tags) > 0 || f.Due != storage.TimeRange{} || f.Ended != storage.TimeRange{}
+		path, body := "/bulk/"+verb, any(map[string]any{"filter": f, "all": *all, "dryRun": *dryRun})
+		switch {
+		case *id != "" && (chosen || *all || *dryRun || len(f.States) > 0):
+			return usageError{errors.New("want either a job's id or a filter")}
+		case *id != "":
+			path, body = "/jobs/"+url.PathEscape(*id)+"/"+verb, nil
+		case chosen == *all:
+			return usageError{errors.New("want a job's id, a filter that chooses some jobs, or --all")}
+		}
+		return ask(ctx, r, std, http.MethodPost, path, body, func(w io.Writer, n api.Affected) {
+			switch {
+			case *dryRun:
+				fmt.Fprintf(w, "that would be %d jobs\n", n.Jobs)
+			case n.Jobs == 1:
+				fmt.Fprintf(w, "1 job is %s\n", done)
+			default:
+				fmt.Fprintf(w, "%d jobs are %s\n", n.Jobs, done)
+			}
+		})
+	}
+}
+
+func jobsStuck(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r := siteFlags(flags)
+	return func(ctx context.Context, std Stdio) error {
+		return send(ctx, r, std, http.MethodGet, "/v1/stuck", nil, showStuck)
+	}
+}
+
+// showStuck prints the handlers for people.
+func showStuck(w io.Writer, list []api.StuckHandler) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range list {
+		whose := "call " + string(s.Call)
+		if s.Job != "" {
+			whose = fmt.Sprintf("%s attempt %d", s.Job, s.Attempt)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\tsince %s\n", s.App, s.Function, whose, s.Since.Format(time.RFC3339))
+	}
+	_ = table.Flush() // to standard output, which may be gone
+}
+
+func jobsAbandon(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r, id := jobFlags(flags)
+	call := flags.String("call", "", "`ID` of a call, as jobs stuck lists it, in place of a job's")
+	by := flags.String("by", "", "`NAME` of the person who decides it, for the server's log; $USER if not given")
+	return func(ctx context.Context, std Stdio) error {
+		switch {
+		case *id == "" && *call == "":
+			return usageError{errors.New("the job's id is missing, or --call")}
+		case *id != "" && *call != "":
+			return usageError{errors.New("want either a job's id or --call")}
+		}
+		if *by == "" {
+			*by = os.Getenv("USER")
+		}
+		body := map[string]string{"by": *by}
+		if *call != "" {
+			return ask(ctx, r, std, http.MethodPost, "/calls/"+url.PathEscape(*call)+"/abandon", body, func(w io.Writer, _ struct{}) {
+				fmt.Fprintf(w, "the stuck handler of call %s counts no more\n", *call)
+			})
+		}
+		return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/abandon", body, func(w io.Writer, _ api.Affected) {
+			fmt.Fprintf(w, "%s waits no more for its stuck handler\n", *id)
+		})
+	}
+}

@@ -1,0 +1,86 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// progress shows on a terminal, in one line that it writes over, how far a run
+// is. On anything else it shows nothing.
+type progress struct {
+	w     io.Writer                                // nil: not a terminal
+	now   func() (label string, done, total int64) // total is 0 if it is not known
+	began time.Time
+
+	mu    sync.Mutex // of w
+	end   sync.Once
+	ended chan struct{}
+	gone  sync.WaitGroup
+}
+
+const (
+	progressEvery = 200 * time.Millisecond
+	clearLine     = "\r\x1b[K"
+)
+
+func newProgress(w io.Writer, now func() (label string, done, total int64)) *progress {
+	p := &progress{now: now, began: time.Now(), ended: make(chan struct{})}
+	if !isTerminal(w) {
+		return p
+	}
+	p.w = w
+	p.gone.Go(p.run)
+	return p
+}
+
+// isTerminal says whether w is a device that characters go to.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (p *progress) run() {
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		p.clear(func() { fmt.Fprint(p.w, p.line()) })
+		select {
+		case <-tick.C:
+		case <-p.ended:
+			p.clear(func() {})
+			return
+		}
+	}
+}
+
+func (p *progress) line() string {
+	label, done, total := p.now()
+	elapsed := time.Since(p.began).Round(time.Second)
+	if total == 0 {
+		return fmt.Sprintf("%v  %s …", elapsed, label)
+	}
+	return fmt.Sprintf("%v  %s %d%% (%d of %d)", elapsed, label, done*100/total, done, total)
+}
+
+// clear takes the line away and has fn write.
+func (p *progress) clear(fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.w != nil {
+		fmt.Fprint(p.w, clearLine)
+	}
+	fn()
+}
+
+// stop takes the line away for good. A second stop does nothing.
+func (p *progress) stop() {
+	p.end.Do(func() { close(p.ended) })
+	p.gone.Wait()
+}

@@ -1,0 +1,250 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/server"
+	"carillon/server/webhook"
+	"carillon/storage"
+)
+
+// tokenFile is where the first token is written, in the data directory.
+const tokenFile = "operator-token"
+
+// serving is what a server of the program is told.
+type serving struct {
+	*program
+	dir, listen *string
+	drain       *time.Duration
+	token       string // of operators, beside those of the store; "": none
+	autoCreate  bool   // an app comes into being when a client first writes to it
+
+	webhook, secretFile string // where alerts go; "": nowhere
+
+	rate    int
+	proxies []netip.Prefix
+
+	cert, key string // files; "": without TLS
+
+	identify func(*http.Request) (*dispatch.Identity, error) // who a client is; nil: no client is asked
+	whose    string                                          // clients those are, if flags say so
+}
+
+// serverFlags declares the flags that demo and serve have.
+func (p *program) serverFlags(flags *flag.FlagSet, dir string) *serving {
+	return &serving{
+		program: p, identify: p.Server.Identify,
+		dir:    flags.String("data", dir, "`DIR` of the data, made if there is none"),
+		listen: flags.String("listen", defaultListen, "`ADDR` to listen on, host:port; port 0 is any that is free"),
+		drain:  flags.Duration("drain", 10*time.Second, "`TIME` that requests and jobs have to finish at the end"),
+	}
+}
+
+// serve serves the program as one that matters is: operators need a token.
+func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	s := p.serverFlags(flags, "./data")
+	open := flags.Bool("open-loopback", false, "let every client on this machine be an operator, without a token; for a loopback address only")
+	flags.BoolVar(&s.autoCreate, "auto-create", false, "let an app come into being when a client first calls it; else operators make apps: see apps create")
+	flags.IntVar(&s.rate, "rate", 0, "`N` requests of one client that are answered in a second; 0 is any number")
+	flags.Func("trusted-proxies", "`NETWORKS` of proxies in front, such as 10.0.0.0/8, with commas between: X-Forwarded-For then says who the client is", func(text string) error {
+		for _, word := range listOf(text) {
+			network, err := netip.ParsePrefix(word)
+			if err != nil {
+				return err
+			}
+			s.proxies = append(s.proxies, network)
+		}
+		return nil
+	})
+	if p.Clients != nil {
+		p.Clients.Flags(flags)
+	}
+	flags.StringVar(&s.cert, "tls-cert", "", "`FILE` of the certificate, or chain of them, in PEM, to serve https; it is read again when it changes")
+	flags.StringVar(&s.key, "tls-key", "", "`FILE` of the certificate's key, in PEM")
+	flags.StringVar(&s.webhook, "webhook", "", "`URL` that is told of dead jobs, missed slots and stuck handlers; with --webhook-secret")
+	flags.StringVar(&s.secretFile, "webhook-secret", "", "`FILE` with the secret, whsec_…, that each request to the webhook is signed with")
+	return func(ctx context.Context, std Stdio) error {
+		if (s.cert == "") != (s.key == "") {
+			return usageError{errors.New("--tls-cert and --tls-key go together")}
+		}
+		if s.rate < 0 {
+			return usageError{fmt.Errorf("--rate is %d, want 0 or more", s.rate)}
+		}
+		if p.Clients != nil {
+			identify, of, err := p.Clients.Identify()
+			if err != nil {
+				return usageError{err}
+			}
+			if identify != nil {
+				s.identify, s.whose = identify, of
+			}
+		}
+		return s.run(ctx, std, func(addr net.Addr) (bool, error) {
+			if *open && !isLoopback(addr) {
+				return false, usageError{fmt.Errorf("--open-loopback: others than this machine can reach %s", addr)}
+			}
+			return *open, nil
+		})
+	}
+}
+
+// run serves until ctx ends, and then lets requests and jobs under way finish. isOpen says
+// whether operators need no token at the address.
+func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (bool, error)) (err error) {
+	if *s.drain < 0 {
+		return usageError{fmt.Errorf("--drain is %v, want 0s or more", *s.drain)}
+	}
+	if err := refuseForeign(*s.dir); err != nil {
+		return err
+	}
+	engine, err := s.engine()
+	if err != nil {
+		return err
+	}
+	if engine.Logger == nil {
+		engine.Logger = slog.New(slog.NewTextHandler(std.Err, nil))
+	}
+	logger := engine.Logger
+	listen := server.Serve
+	scheme := "http"
+	if s.cert != "" {
+		config, err := server.TLSFiles(s.cert, s.key, logger)
+		if err != nil {
+			return err
+		}
+		scheme = "https"
+		listen = func(ctx context.Context, ln net.Listener, h http.Handler, drain time.Duration, logger *slog.Logger) error {
+			return server.ServeTLS(ctx, ln, h, config, drain, logger)
+		}
+	}
+	// The address first: if it is taken, no job may have run.
+	ln, err := net.Listen("tcp", *s.listen)
+	if err != nil {
+		return err
+	}
+	open, err := isOpen(ln.Addr())
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	eng, err := actors.Open(*s.dir, engine)
+	if err != nil {
+		return errors.Join(openError(std, *s.dir, err), ln.Close())
+	}
+	// One limit for requests and jobs together, from the first word of the end.
+	limit, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	forget := context.AfterFunc(ctx, func() { time.AfterFunc(*s.drain, cancel) })
+	s.greet(std.Out, scheme, ln.Addr())
+	if s.whose != "" {
+		fmt.Fprintf(std.Out, "Clients call with %s.\n", s.whose)
+	}
+	if err = s.greetOperators(std.Out, eng, open); err == nil {
+		opts := s.Server
+		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), s.token, open), logger
+		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
+		err = listen(ctx, ln, server.New(eng, opts), *s.drain, logger)
+	} else {
+		err = errors.Join(err, ln.Close())
+	}
+	if forget() {
+		time.AfterFunc(*s.drain, cancel) // the listener has failed
+	}
+	if err = errors.Join(err, eng.Close(limit)); err == nil {
+		fmt.Fprintln(std.Out, "stopped; what was not due yet runs after the next start")
+	}
+	return err
+}
+
+// engine is what the program says, with the webhook if there is one. It never takes to be
+// its own what another program has left.
+func (s *serving) engine() (actors.Options, error) {
+	opts := s.Engine
+	opts.AdoptEmpty = true
+	if !s.autoCreate {
+		opts.Admit = s.admit
+	}
+	if s.webhook == "" && s.secretFile == "" {
+		return opts, nil
+	}
+	if s.webhook == "" || s.secretFile == "" {
+		return opts, usageError{errors.New("--webhook and --webhook-secret go together")}
+	}
+	secret, err := os.ReadFile(s.secretFile)
+	if err != nil {
+		return opts, err
+	}
+	if opts.Functions == nil {
+		opts.Functions = dispatch.NewRegistry()
+	}
+	if err := webhook.Register(opts.Functions, webhook.Options{URL: s.webhook, Secret: strings.TrimSpace(string(secret))}); err != nil {
+		return opts, usageError{err}
+	}
+	return opts, nil
+}
+
+// admit lets no app come into being because it is called.
+func (s *serving) admit(_ context.Context, app storage.AppID, exists bool) error {
+	if exists {
+		return nil
+	}
+	return dispatch.Errorf(dispatch.CodeNotFound, "no such app %q: an operator makes it with %s apps create", app, s.Name)
+}
+
+// greetOperators says who operators are, and makes the first token if they need one and there
+// is none.
+func (s *serving) greetOperators(w io.Writer, eng *actors.Engine, open bool) error {
+	switch {
+	case s.token != "":
+		fmt.Fprintf(w, "Jobs and triggers are looked after with the admin token; see %s help crons.\n", s.Name)
+		return nil
+	case open:
+		fmt.Fprintf(w, "Warning: every client on this machine looks after jobs and triggers, without a token; see %s help crons.\n", s.Name)
+		return nil
+	}
+	all, err := eng.Tokens().List()
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		fmt.Fprintf(w, "Jobs and triggers are looked after with a token; see %s help tokens.\n", s.Name)
+		return nil
+	}
+	text, token, err := server.NewToken(eng.Tokens(), server.Operator{Name: "first", AllApps: true, Scopes: server.Scopes()}, eng.Clock().Wall, time.Time{})
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(*s.dir, tokenFile)
+	if err := writeToken(path, text); err != nil {
+		_, undo := eng.Tokens().Remove(token.ID)
+		return errors.Join(err, undo)
+	}
+	fmt.Fprintf(w, "Jobs and triggers are looked after with a token. The first, which is in %s and is not shown again:\n  %s\n", path, text)
+	return nil
+}
+
+// writeToken writes the file, which its owner alone can read, in the place of one that there was.
+func writeToken(path, text string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
+}
