@@ -30,9 +30,15 @@ const (
 // Operation is what HostScheduler.Operate is asked to do.
 type Operation struct {
 	Action storage.OperationAction
-	Filter storage.JobFilter // without Limit and Cursor; States are those of CancelMany, RetryMany or DropMany
-	By     string            // who asks, at most 256 bytes of UTF-8
-	AsOf   storage.AsOf      // of a count, for jobs that were there then; the zero one is now
+	// Filter is without Limit and Cursor. Its States are those of CancelMany, RetryMany or DropMany;
+	// of a reschedule or a run they are pending, which is what none means, and held.
+	Filter storage.JobFilter
+	By     string       // who asks, at most 256 bytes of UTF-8
+	AsOf   storage.AsOf // of a count, for jobs that were there then; the zero one is now
+
+	// Of a reschedule, which has one of them at least.
+	Due      time.Time // zero: as it is
+	Priority int       // 1 to 4; 0: as it is
 }
 
 // OperationCount is how many jobs an operation would be on.
@@ -45,37 +51,48 @@ type OperationCount struct {
 // operationMoved is the message that a step was answered.
 type operationMoved struct{ err error }
 
-// check says what is wrong with the operation, and fills in the filter's states.
-func (o *Operation) check() error {
-	b := bulk{states: Cancelable(), byDefault: Cancelable()}
+// plan is the operation as it is written down, if nothing is wrong with it.
+func (o *Operation) plan() (storage.Operation, error) {
+	made := storage.Operation{Action: o.Action, Filter: o.Filter, By: o.By, AsOf: o.AsOf, Priority: o.Priority}
+	if !o.Due.IsZero() {
+		made.Due = wholeMillis(o.Due)
+	}
+	if err := made.Check(); err != nil {
+		return made, dispatch.AsError(err)
+	}
+	var b bulk
 	switch o.Action {
 	case storage.OperationCancel:
+		b = bulk{states: Cancelable(), byDefault: Cancelable()}
 	case storage.OperationRetry, storage.OperationDrop:
 		b = bulk{states: Retryable(), byDefault: Retryable()[:1]}
 	default:
-		return dispatch.Errorf(dispatch.CodeInvalidArgument, "action %.32q, want cancel, retry or drop", string(o.Action))
+		pending := []storage.State{storage.StatePending, storage.StateHeld}
+		b = bulk{states: pending, byDefault: pending[:1]}
 	}
-	return asError(b.check(&o.Filter))
+	return made, asError(b.check(&made.Filter))
 }
 
 // CountOperation returns how many jobs the operation would be on, and the moment that this is
 // true of: an Operation with it is on no job that came later.
-func (s *HostScheduler) CountOperation(o Operation) (count OperationCount, err error) {
-	if err := o.check(); err != nil {
+func (s *HostScheduler) CountOperation(o Operation) (OperationCount, error) {
+	plan, err := o.plan()
+	if err != nil {
 		return OperationCount{}, err
 	}
-	if count.AsOf = o.AsOf; count.AsOf == (storage.AsOf{}) {
-		err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) error {
-			count.AsOf = tx.AsOf()
-			return nil
-		})
-		if err != nil {
-			return OperationCount{}, err
-		}
-	}
+	return s.count(&plan)
+}
+
+// count counts the jobs of the operation.
+func (s *HostScheduler) count(o *storage.Operation) (count OperationCount, err error) {
 	f := o.Filter
 	f.Limit = operationChunk
-	err = s.eng.read(s.ctx, s.app, nil, func(r storage.Reader) error {
+	err = s.eng.read(s.ctx, s.app, nil, func(r storage.Reader) (err error) {
+		if count.AsOf = o.AsOf; count.AsOf == (storage.AsOf{}) {
+			if count.AsOf, err = r.System().AsOf(); err != nil {
+				return err
+			}
+		}
 		until := s.eng.clock.elapsed() + countTime
 		for job, err := range r.System().All(f) {
 			if err != nil {
@@ -103,18 +120,18 @@ func (s *HostScheduler) CountOperation(o Operation) (count OperationCount, err e
 // when they were counted, and that the filter still chooses when their turn has come. An app that
 // is paused does it all the same. resource_exhausted says that storage.MaxOperations go on.
 func (s *HostScheduler) Operate(o Operation) (storage.Operation, error) {
-	count, err := s.CountOperation(o)
-	if err == nil {
-		err = o.check() // its states, too
-	}
+	plan, err := o.plan()
 	if err != nil {
 		return storage.Operation{}, err
 	}
+	count, err := s.count(&plan)
+	if err != nil {
+		return storage.Operation{}, err
+	}
+	plan.AsOf, plan.Counted, plan.CountedAll = count.AsOf, count.Jobs, count.All
 	var made storage.Operation // the actor's, until it answers
 	err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
-		made, err = tx.JobWriter().NewOperation(storage.Operation{
-			Action: o.Action, Filter: o.Filter, By: o.By, AsOf: count.AsOf, Counted: count.Jobs, CountedAll: count.All,
-		})
+		made, err = tx.JobWriter().NewOperation(plan)
 		return err
 	})
 	if err != nil {
@@ -233,7 +250,7 @@ func (s *scheduler) workOff(tx *storage.Tx, o *storage.Operation) error {
 		if !o.AsOf.Covers(o.Action, job) {
 			continue
 		}
-		changed, err := s.actOn(tx, o.Action, job.ID)
+		changed, err := s.actOn(tx, o, job)
 		switch {
 		case errors.Is(err, storage.ErrLimit):
 			end(o, tx, err)
@@ -249,7 +266,7 @@ func (s *scheduler) workOff(tx *storage.Tx, o *storage.Operation) error {
 	}
 	switch o.Cursor = page.Next; {
 	case page.Next != "":
-	case o.Action == storage.OperationCancel && o.Changed:
+	case o.Action != storage.OperationRetry && o.Action != storage.OperationDrop && o.Changed:
 		o.Changed = false // jobs may have moved to before the cursor: once more from the beginning
 	default:
 		o.Outcome, o.EndedAt = storage.OperationDone, tx.Now()
@@ -257,18 +274,36 @@ func (s *scheduler) workOff(tx *storage.Tx, o *storage.Operation) error {
 	return nil
 }
 
-// actOn does the action to a job.
-func (s *scheduler) actOn(tx *storage.Tx, action storage.OperationAction, id storage.JobID) (changed bool, err error) {
-	switch action {
+// actOn does what the operation does to a job.
+func (s *scheduler) actOn(tx *storage.Tx, o *storage.Operation, job *storage.Job) (changed bool, err error) {
+	w := tx.JobWriter()
+	switch o.Action {
 	case storage.OperationCancel:
-		answer, err := tx.JobWriter().CancelJob(id)
+		answer, err := w.CancelJob(job.ID)
 		return answer.Canceled, err
 	case storage.OperationDrop:
-		return tx.DropDead(id)
+		return tx.DropDead(job.ID)
+	case storage.OperationReschedule:
+		return changeJob(w, job.ID, storage.Change{Due: o.Due, Priority: o.Priority, Operation: o.ID})
+	case storage.OperationRun:
+		now := wholeMillis(s.eng.clock.wall())
+		if job.State == storage.StatePending && !job.Due.After(now) {
+			return false, nil // it is due, and keeps its place among those that are
+		}
+		return changeJob(w, job.ID, storage.Change{Due: now, Era: w.Era(), Operation: o.ID})
 	}
-	changed, err = tx.RetryDeadAt(id, s.eng.clock.wall())
+	changed, err = tx.RetryDeadAt(job.ID, s.eng.clock.wall())
 	if errors.Is(err, storage.ErrExists) {
 		return false, nil // another job has its unique key: it stays dead
 	}
 	return changed, err
+}
+
+// changeJob reschedules a job. One that cannot be, such as a tick that has not begun, stays as it is.
+func changeJob(w storage.JobWriter, id storage.JobID, to storage.Change) (changed bool, err error) {
+	answer, err := w.RescheduleJob(id, to)
+	if errors.Is(err, storage.ErrInvalid) {
+		return false, nil
+	}
+	return answer.Changed, err
 }

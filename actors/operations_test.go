@@ -9,6 +9,7 @@ import (
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
+	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
 )
@@ -95,6 +96,14 @@ func TestOperationIsOnWhatWasCounted(t *testing.T) {
 		}
 		for _, o := range []actors.Operation{
 			{Action: "burn"},
+			{Action: storage.OperationCancel, Priority: 1},
+			{Action: storage.OperationRun, Due: h.Now()},
+			{Action: storage.OperationReschedule},
+			{Action: storage.OperationReschedule, Priority: 5},
+			{Action: storage.OperationReschedule, Priority: -1},
+			{Action: storage.OperationReschedule, Due: time.UnixMilli(0)},
+			{Action: storage.OperationReschedule, Due: storage.MaxInstant.Add(time.Second)},
+			{Action: storage.OperationReschedule, Priority: 1, Filter: storage.JobFilter{States: []storage.State{storage.StateRunning}}},
 			{Action: storage.OperationCancel, Filter: storage.JobFilter{Limit: 1}},
 			{Action: storage.OperationCancel, Filter: storage.JobFilter{Cursor: "x"}},
 			{Action: storage.OperationCancel, Filter: storage.JobFilter{States: []storage.State{storage.StateFailed}}},
@@ -104,6 +113,10 @@ func TestOperationIsOnWhatWasCounted(t *testing.T) {
 		} {
 			_, err := s.Operate(o)
 			wantCode(t, err, dispatch.CodeInvalidArgument)
+			if o.AsOf == (storage.AsOf{}) && o.By == "" {
+				_, err = s.CountOperation(o)
+				wantCode(t, err, dispatch.CodeInvalidArgument)
+			}
 		}
 		if list := must[[]storage.Operation](t)(s.Operations(storage.OperationFilter{})); len(list) != 3 {
 			t.Errorf("what was refused is among %d", len(list))
@@ -111,9 +124,94 @@ func TestOperationIsOnWhatWasCounted(t *testing.T) {
 	})
 }
 
+// TestOperationReschedules: a reschedule gives the jobs that were counted another instant, another
+// priority or both, each once, and leaves those as they are that cannot have it.
+func TestOperationReschedules(t *testing.T) {
+	k := newKit()
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet}, func(h *actorstest.Harness) {
+		s, due := h.Scheduler("acme"), h.Now().Add(5*time.Minute)
+		none := must[actors.OperationCount](t)(s.CountOperation(actors.Operation{Action: storage.OperationRun}))
+		chosen := storage.JobFilter{Tags: []string{"a"}}
+		ids := mustSchedule(t, h, 200, "a")
+		tooLate := mustAfter(t, h, "acme", time.Minute, addEntry.With("x"), dispatch.Tags("a"), dispatch.NotAfter(h.Now().Add(2*time.Minute)))
+		other := mustSchedule(t, h, 1, "b")
+		ask := actors.Operation{Action: storage.OperationReschedule, Filter: chosen, Due: due.Add(-time.Microsecond), Priority: 1}
+		ask.AsOf = must[actors.OperationCount](t)(s.CountOperation(ask)).AsOf
+		late := mustSchedule(t, h, 1, "a")
+		wantOperation := func(ask actors.Operation, counted, done int) {
+			t.Helper()
+			made := must[storage.Operation](t)(s.Operate(ask))
+			h.Settle()
+			if o := mustOperation(t, h, made.ID); o.Outcome != storage.OperationDone || o.Counted != counted || o.Done != done || o.Priority != ask.Priority {
+				t.Errorf("%s: %+v, want %d of %d done", ask.Action, o, done, counted)
+			}
+		}
+		wantJob := func(id storage.JobID, due time.Time, priority int) {
+			t.Helper()
+			if job := h.Job("acme", id); !job.Due.Equal(due) || job.Priority != priority || job.State != storage.StatePending || job.Attempts != 0 {
+				t.Errorf("job %s: due %v, priority %d, %s", id, job.Due, job.Priority, job.State)
+			}
+		}
+		wantOperation(ask, 201, 200)
+		wantJob(ids[0], due, 1)
+		wantJob(ids[199], due, 1)
+		wantJob(tooLate, h.Now().Add(time.Minute), storage.DefaultPriority)
+		wantJob(late[0], h.Now().Add(time.Hour), storage.DefaultPriority)
+		wantJob(other[0], h.Now().Add(time.Hour), storage.DefaultPriority)
+		wantOperation(actors.Operation{Action: storage.OperationReschedule, Filter: chosen, Priority: 4}, 202, 202)
+		wantJob(ids[1], due, 4)
+		wantJob(tooLate, h.Now().Add(time.Minute), 4)
+		wantOperation(actors.Operation{Action: storage.OperationRun, AsOf: none.AsOf}, 0, 0) // nothing was there then
+		wantJob(other[0], h.Now().Add(time.Hour), storage.DefaultPriority)
+	})
+}
+
+// TestOperationRunsEachJobOnce: a run has each of the jobs begin at once and no more often than
+// that, also those that fail while it goes on and wait for their retry; a tick that has not begun
+// stays as it is, and so does what is due already.
+func TestOperationRunsEachJobOnce(t *testing.T) {
+	k := newKit()
+	fails := k.mutation("t:fails", func(*dispatch.MutationCtx, string) error {
+		return dispatch.Errorf(dispatch.CodeInternal, "as ever")
+	})
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet}, func(h *actorstest.Harness) {
+		s := h.Scheduler("acme")
+		if err := s.Crons().Create(dispatch.Trigger{Name: "tick", Schedule: cron.Expr("@every 2h"), Call: addEntry.With("tick")}); err != nil {
+			t.Fatal(err)
+		}
+		var calls []dispatch.Scheduled
+		for range 150 {
+			calls = append(calls, dispatch.After(time.Hour, fails.With("x"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Hour})))
+		}
+		ids := must[[]storage.JobID](t)(s.RunMany(calls))
+		begun := h.Now()
+		made := must[storage.Operation](t)(s.Operate(actors.Operation{Action: storage.OperationRun}))
+		h.Settle()
+		if o := mustOperation(t, h, made.ID); o.Outcome != storage.OperationDone || o.Counted != 151 || o.Done != 150 {
+			t.Errorf("at the end: %+v", o)
+		}
+		for _, id := range ids {
+			if job := h.Job("acme", id); job.State != storage.StatePending || job.Attempts != 1 || !job.History[0].EndedAt.Equal(begun) {
+				t.Fatalf("job %s: %s, %d attempts", id, job.State, job.Attempts)
+			}
+		}
+	})
+}
+
 // TestOperationGoesOnAfterACrash crashes the engine at every commit of an operation, which goes on
-// by itself and ends with the same jobs canceled, each counted once.
+// by itself and ends with the same jobs canceled, or rescheduled, each counted once.
 func TestOperationGoesOnAfterACrash(t *testing.T) {
+	t.Run("cancel", func(t *testing.T) {
+		crashOperation(t, actors.Operation{Action: storage.OperationCancel}, 20)
+	})
+	t.Run("reschedule", func(t *testing.T) {
+		crashOperation(t, actors.Operation{Action: storage.OperationReschedule, Priority: 2}, 170)
+	})
+}
+
+// crashOperation has the operation on 150 of 170 jobs, of which so many are pending then.
+func crashOperation(t *testing.T, ask actors.Operation, left int) {
+	ask.Filter.Tags = []string{"a"}
 	for _, point := range []string{"commit", "committed"} {
 		for n, crashed := 1, true; crashed; n++ {
 			k := newKit()
@@ -121,16 +219,14 @@ func TestOperationGoesOnAfterACrash(t *testing.T) {
 			actorstest.Run(t, opts, func(h *actorstest.Harness) {
 				mustSchedule(t, h, 150, "a")
 				kept := mustSchedule(t, h, 20, "b")
-				crashed = h.CrashAt(point, n, func() {
-					_, _ = h.Scheduler("acme").Operate(actors.Operation{Action: storage.OperationCancel, Filter: storage.JobFilter{Tags: []string{"a"}}})
-				})
+				crashed = h.CrashAt(point, n, func() { _, _ = h.Scheduler("acme").Operate(ask) })
 				// The app is not called: what is due wakes it, and the operation does.
 				h.Advance(time.Minute)
 				list := must[[]storage.Operation](t)(h.Scheduler("acme").Operations(storage.OperationFilter{}))
 				pending := len(h.Jobs("acme", storage.StatePending))
 				switch {
 				case len(list) == 0 && n == 1 && point == "commit" && pending == 170: // it was not written down
-				case len(list) != 1 || list[0].Outcome != storage.OperationDone || list[0].Done != 150 || pending != 20:
+				case len(list) != 1 || list[0].Outcome != storage.OperationDone || list[0].Done != 150 || pending != left:
 					t.Errorf("%s %d: %d jobs are left, the operation is %+v", point, n, pending, list)
 				}
 				wantState(t, h, "acme", kept[0], storage.StatePending, 0)

@@ -713,8 +713,10 @@ type Job struct {
 	Outside *Outside `protobuf:"bytes,125,opt,name=outside,proto3" json:"outside,omitempty"`
 	// Trace is the span that has scheduled the job: of its trace 16 bytes, of itself 8, and 1 if it
 	// is sampled. Trace_state is what vendors add.
-	Trace         []byte `protobuf:"bytes,145,opt,name=trace,proto3" json:"trace,omitempty"`
-	TraceState    string `protobuf:"bytes,146,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"`
+	Trace      []byte `protobuf:"bytes,145,opt,name=trace,proto3" json:"trace,omitempty"`
+	TraceState string `protobuf:"bytes,146,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"`
+	// Operation is the one that has rescheduled it last; 0 is none.
+	Operation     uint64 `protobuf:"varint,150,opt,name=operation,proto3" json:"operation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1111,6 +1113,13 @@ func (x *Job) GetTraceState() string {
 		return x.TraceState
 	}
 	return ""
+}
+
+func (x *Job) GetOperation() uint64 {
+	if x != nil {
+		return x.Operation
+	}
+	return 0
 }
 
 // Group is a number of jobs of which the end of the last one is followed by a job. It is
@@ -4432,9 +4441,12 @@ type Operation struct {
 	Cursor  string `protobuf:"bytes,12,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	Changed bool   `protobuf:"varint,13,opt,name=changed,proto3" json:"changed,omitempty"`
 	// Outcome is empty while it goes on.
-	Outcome       string    `protobuf:"bytes,14,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	EndedAtMs     int64     `protobuf:"varint,15,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
-	Error         *JobError `protobuf:"bytes,16,opt,name=error,proto3" json:"error,omitempty"`
+	Outcome   string    `protobuf:"bytes,14,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	EndedAtMs int64     `protobuf:"varint,15,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
+	Error     *JobError `protobuf:"bytes,16,opt,name=error,proto3" json:"error,omitempty"`
+	// Of a reschedule: when the jobs are due then, and their priority; 0: it stays.
+	DueMs         int64  `protobuf:"varint,17,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	Priority      uint32 `protobuf:"varint,18,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4581,6 +4593,20 @@ func (x *Operation) GetError() *JobError {
 	return nil
 }
 
+func (x *Operation) GetDueMs() int64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+func (x *Operation) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
 var File_carillon_proto protoreflect.FileDescriptor
 
 const file_carillon_proto_rawDesc = "" +
@@ -4626,7 +4652,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xe1\f\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x80\r\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -4686,7 +4712,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\aoutside\x18} \x01(\v2\x11.carillon.OutsideR\aoutside\x12\x15\n" +
 	"\x05trace\x18\x91\x01 \x01(\fR\x05trace\x12 \n" +
 	"\vtrace_state\x18\x92\x01 \x01(\tR\n" +
-	"traceStateB\x0e\n" +
+	"traceState\x12\x1d\n" +
+	"\toperation\x18\x96\x01 \x01(\x04R\toperationB\x0e\n" +
 	"\f_keep_result\"\xb6\x02\n" +
 	"\x05Group\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\"\n" +
@@ -4965,7 +4992,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\aLogLine\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\x11R\x05level\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"\xc4\x03\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"\xf7\x03\n" +
 	"\tOperation\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\tR\x06action\x12\x16\n" +
@@ -4984,7 +5011,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\achanged\x18\r \x01(\bR\achanged\x12\x18\n" +
 	"\aoutcome\x18\x0e \x01(\tR\aoutcome\x12\x1e\n" +
 	"\vended_at_ms\x18\x0f \x01(\x03R\tendedAtMs\x12(\n" +
-	"\x05error\x18\x10 \x01(\v2\x12.carillon.JobErrorR\x05error*w\n" +
+	"\x05error\x18\x10 \x01(\v2\x12.carillon.JobErrorR\x05error\x12\x15\n" +
+	"\x06due_ms\x18\x11 \x01(\x03R\x05dueMs\x12\x1a\n" +
+	"\bpriority\x18\x12 \x01(\rR\bpriority*w\n" +
 	"\fUniquePolicy\x12\x16\n" +
 	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
 	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +

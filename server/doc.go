@@ -32,7 +32,7 @@
 //	GET    /v1/apps/{app}/export                all of it as of one moment; not JSON; admin
 //	POST   /v1/apps/{app}/import                body: an export, up to Options.MaxImport: make one of it: 201; admin
 //	GET    /v1/apps/{app}/operations            what is done, or was, to many jobs, the latest first; going, limit, cursor
-//	POST   /v1/apps/{app}/operations            body: {"action","filter" or "all","asOf","dryRun"}: 201, or a count; see below
+//	POST   /v1/apps/{app}/operations            body: {"action","filter" or "all","at","priority","asOf","dryRun"}: 201, or a count; see below
 //	GET    /v1/apps/{app}/operations/{id}       one, and how far it has come
 //	POST   /v1/apps/{app}/operations/{id}/cancel it goes no further; what was done stays done
 //	GET    /v1/apps/{app}/crons                 all triggers of the app, by name

@@ -19,7 +19,7 @@ func (r *request) operationShown(o *storage.Operation) api.Operation {
 	shown := api.Operation{
 		ID: uint64(o.ID), Action: api.OperationAction(o.Action), Filter: shownFilter(&o.Filter), By: o.By, CreatedAt: o.CreatedAt.UTC(), AsOf: o.AsOf.String(),
 		Counted: o.Counted, CountedAll: o.CountedAll, Done: o.Done, Damaged: o.Damaged, Outcome: api.OperationOutcome(o.Outcome),
-		EndedAt: instant(o.EndedAt), Error: errorOf(o.Error),
+		EndedAt: instant(o.EndedAt), Error: errorOf(o.Error), At: instant(o.Due), Priority: o.Priority,
 	}
 	veil(r, &shown, hideInOperation)
 	return shown
@@ -41,7 +41,10 @@ func (h *handler) createOperation(w http.ResponseWriter, r *request) (int, any, 
 	if err != nil {
 		return 0, nil, err
 	}
-	s, ask := r.app.Scheduler(r.Context()), actors.Operation{Action: storage.OperationAction(body.Action), Filter: filter, By: r.op.Name, AsOf: asOf}
+	s, ask := r.app.Scheduler(r.Context()), actors.Operation{Action: storage.OperationAction(body.Action), Filter: filter, By: r.op.Name, AsOf: asOf, Priority: body.Priority}
+	if body.At != nil {
+		ask.Due = *body.At
+	}
 	if body.DryRun {
 		count, err := s.CountOperation(ask)
 		if err != nil {

@@ -58,13 +58,24 @@ func TestOperationsOverHTTP(t *testing.T) {
 		t.Errorf("at the end: %+v", o)
 	}
 	ask(400, "POST", path+"/cancel", "")
+	other := mustDecode[api.Operation](t, ask(201, "POST", "", `{"action":"reschedule","all":true,"at":"2222-02-02T02:02:02Z","priority":1}`))
+	for at := fmt.Sprintf("/%d", other.ID); other.Outcome == ""; time.Sleep(time.Millisecond) {
+		other = mustDecode[api.Operation](t, ask(200, "GET", at, ""))
+	}
+	if other.Done != 2 || other.Priority != 1 || other.At == nil || other.At.Year() != 2222 {
+		t.Errorf("rescheduled: %+v", other)
+	}
+	jobs := mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs?state=pending", "")).Jobs
+	if len(jobs) != 2 || jobs[0].Due.Year() != 2222 || jobs[1].Priority != 1 {
+		t.Errorf("rescheduled: %+v", jobs)
+	}
 	second := mustDecode[api.Operation](t, ask(201, "POST", "", `{"action":"drop","all":true}`))
 	page := mustDecode[api.OperationPage](t, ask(200, "GET", "?limit=1", ""))
 	if len(page.Operations) != 1 || page.Operations[0].ID != second.ID || page.Next == "" {
 		t.Errorf("a page: %+v", page)
 	}
 	page = mustDecode[api.OperationPage](t, ask(200, "GET", "?cursor="+page.Next, ""))
-	if len(page.Operations) != 1 || page.Operations[0].ID != made.ID || page.Next != "" {
+	if len(page.Operations) != 2 || page.Operations[1].ID != made.ID || page.Next != "" {
 		t.Errorf("the next: %+v", page)
 	}
 	for _, path := range []string{"/0", "/x", "/-1", "/999", "/99999999999999999999"} {
@@ -79,7 +90,9 @@ func TestOperationsOverHTTP(t *testing.T) {
 		`{"action":"cancel","all":true,"filter":{"states":["failed"]}}`, `{"action":"drop","all":true,"filter":{"states":["pending"]}}`,
 		`{"action":"cancel","all":true,"filter":{"limit":5}}`, `{"action":"cancel","all":true,"asOf":"yesterday"}`, `{"action":"cancel","all":true,"asOf":"1-2-3"}`,
 		`{"action":"cancel","all":true,"asOf":"900000000-0"}`, `{"action":"cancel","all":true,"x":1}`, `{"action":7,"all":true}`,
-		`{"action":"burn","all":true,"dryRun":true}`,
+		`{"action":"burn","all":true,"dryRun":true}`, `{"action":"reschedule","all":true}`, `{"action":"reschedule","all":true,"at":"soon"}`,
+		`{"action":"reschedule","all":true,"at":"1969-01-01T00:00:00Z"}`, `{"action":"reschedule","all":true,"priority":5,"dryRun":true}`,
+		`{"action":"run","all":true,"priority":1}`, `{"action":"run","all":true,"filter":{"states":["failed"]}}`,
 	} {
 		ask(400, "POST", "", body)
 	}

@@ -196,6 +196,11 @@ func TestActOnOneJob(t *testing.T) {
 	if job := mustJob(t, s, "a"); time.Until(job.Due) > time.Minute+time.Millisecond || job.Priority != 4 {
 		t.Errorf("changed again it is %+v", job)
 	}
+	before := mustJob(t, s, "a").Due
+	act("a/reschedule", `{"priority":2}`)
+	if job := mustJob(t, s, "a"); !job.Due.Equal(before) || job.Priority != 2 || string(job.Args) != `{"text":"later"}` {
+		t.Errorf("with another priority it is %+v", job)
+	}
 	act("a/run", "")
 	for mustJob(t, s, "a").State != storage.StateSuccess {
 		time.Sleep(time.Millisecond)

@@ -98,6 +98,9 @@ type Job struct {
 	Group        GroupID
 	GroupOutcome *GroupOutcome
 
+	// Operation is the one that has rescheduled the job last; 0: none has.
+	Operation OperationID
+
 	// Trace is the span that has scheduled the job; nil: it was in none.
 	Trace *Trace
 

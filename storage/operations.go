@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"carillon/proto"
+	"carillon/storage/internal/kv"
 )
 
 // An operation is something that is done to every job that a filter chooses, and that was there
@@ -48,6 +49,9 @@ const (
 	OperationCancel OperationAction = "cancel" // pending, running and held ones
 	OperationRetry  OperationAction = "retry"  // dead or held ones are pending again
 	OperationDrop   OperationAction = "drop"   // dead or held ones are gone
+
+	OperationReschedule OperationAction = "reschedule" // pending or held ones are due at another instant, or have another priority
+	OperationRun        OperationAction = "run"        // pending ones that are due later, or held ones, are due now
 )
 
 // OperationOutcome is how an operation ended.
@@ -90,22 +94,46 @@ func ParseAsOf(text string) (a AsOf, err error) {
 	return a, nil
 }
 
-// Covers says whether the action is on a job that was there by then: cancel is on one that had been
-// scheduled, the others on one that had ended or was held.
+// Covers says whether the action is on a job that was there by then: retry and drop are on one that
+// had ended or was held, the others on one that had been scheduled.
 func (a AsOf) Covers(action OperationAction, job *Job) bool {
-	if action == OperationCancel {
-		return job.place.seq <= a.seq
+	if action == OperationRetry || action == OperationDrop {
+		return uint64(job.place.ms) <= a.rank
 	}
-	return uint64(job.place.ms) <= a.rank
+	return job.place.seq <= a.seq
 }
 
-// AsOf is the moment of the transaction, without what it writes itself later.
-func (tx *Tx) AsOf() AsOf {
-	if err := tx.lockTop(); err != nil {
-		return AsOf{}
+// moment is the one that the counters are of. It is never the zero one.
+func (c *counts) moment() AsOf {
+	return AsOf{c.seq, max(c.ended, 1)}
+}
+
+// AsOf is the moment of what s reads: of all that was committed when a snapshot was taken.
+func (s System) AsOf() (at AsOf, err error) {
+	if tx := s.of.tx; tx != nil {
+		if err := tx.lock(s.of.depth); err != nil {
+			return at, err
+		}
+		defer tx.mu.Unlock()
+		return tx.top().counts.moment(), nil
 	}
-	defer tx.mu.Unlock()
-	return AsOf{tx.top().counts.seq, tx.top().counts.ended}
+	if err := s.of.snap.lock(); err != nil {
+		return at, err
+	}
+	defer s.of.snap.mu.Unlock()
+	n := s.of.keys
+	err = s.of.snap.read(func(snap *kv.Snapshot) error {
+		var c counts
+		if data := snap.Get(kv.Data, n.prefix(tagMeta)); data != nil { // else there is no app yet
+			if c, err = decodeCounts(data); err != nil {
+				return err
+			}
+		}
+		c.ended = n.lastRank(snap)
+		at = c.moment()
+		return nil
+	})
+	return at, err
 }
 
 // Operation is an operation, and how far it has come.
@@ -116,6 +144,10 @@ type Operation struct {
 	By        string    // who has asked for it, at most 256 bytes of UTF-8
 	CreatedAt time.Time
 	AsOf      AsOf
+
+	// Of a reschedule, which has one of them at least.
+	Due      time.Time // of the jobs then; zero: it stays
+	Priority int       // of the jobs then, 1 to 4; 0: it stays
 
 	Counted    int  // how many jobs the filter chose then
 	CountedAll bool // false: at least so many
@@ -136,10 +168,17 @@ type Operation struct {
 // Going says whether it has not ended.
 func (o *Operation) Going() bool { return o.Outcome == "" }
 
-func (o *Operation) check() error {
-	switch {
-	case !slices.Contains([]OperationAction{OperationCancel, OperationRetry, OperationDrop}, o.Action):
-		return invalid("action %s, want cancel, retry or drop", quote(string(o.Action)))
+// Check says what is wrong with an operation that is asked for, or nil: ErrInvalid.
+func (o *Operation) Check() error {
+	switch due := msOf(o.Due); {
+	case !slices.Contains([]OperationAction{OperationCancel, OperationRetry, OperationDrop, OperationReschedule, OperationRun}, o.Action):
+		return invalid("action %s, want cancel, retry, drop, reschedule or run", quote(string(o.Action)))
+	case (o.Action == OperationReschedule) != (!o.Due.IsZero() || o.Priority != 0):
+		return invalid("a reschedule has an instant or a priority, and no other operation has: this one is %s", quote(string(o.Action)))
+	case !o.Due.IsZero() && (due < 1 || due > maxInstantMs):
+		return invalid("due instant %v is not between 1970 and %v", o.Due, MaxInstant)
+	case o.Priority < 0 || o.Priority > MaxPriority:
+		return invalid("priority %d, want %d to %d", o.Priority, MinPriority, MaxPriority)
 	case len(o.By) > MaxPauseBy || !utf8.ValidString(o.By):
 		return invalid("who asks for an operation is %d bytes, want at most %d of UTF-8", len(o.By), MaxPauseBy)
 	case o.Filter.Limit != 0 || o.Filter.Cursor != "":
@@ -177,7 +216,7 @@ func encodeOperation(o *Operation) ([]byte, error) {
 		Version: recordVersion, Action: string(o.Action), Filter: filter, By: o.By, CreatedAtMs: msOf(o.CreatedAt),
 		AsOfSeq: o.AsOf.seq, AsOfRank: o.AsOf.rank, Counted: uint64(o.Counted), CountedMore: !o.CountedAll,
 		Done: uint64(o.Done), Damaged: uint64(o.Damaged), Cursor: o.Cursor, Changed: o.Changed,
-		Outcome: string(o.Outcome), EndedAtMs: msOf(o.EndedAt),
+		Outcome: string(o.Outcome), EndedAtMs: msOf(o.EndedAt), DueMs: msOf(o.Due), Priority: uint32(o.Priority),
 	}
 	if o.Error != nil {
 		p.Error = &proto.JobError{Code: o.Error.Code, Message: errorText(o.Error.Message)}
@@ -194,6 +233,7 @@ func decodeOperation(id OperationID, data []byte) (*Operation, error) {
 		ID: id, Action: OperationAction(p.Action), By: p.By, CreatedAt: timeOf(p.CreatedAtMs), AsOf: AsOf{p.AsOfSeq, p.AsOfRank},
 		Counted: int(p.Counted), CountedAll: !p.CountedMore, Done: int(p.Done), Damaged: int(p.Damaged),
 		Cursor: p.Cursor, Changed: p.Changed, Outcome: OperationOutcome(p.Outcome), EndedAt: timeOf(p.EndedAtMs),
+		Due: timeOf(p.DueMs), Priority: int(p.Priority),
 	}
 	if p.Error != nil {
 		o.Error = &JobError{Code: p.Error.Code, Message: p.Error.Message}
@@ -207,7 +247,7 @@ func decodeOperation(id OperationID, data []byte) (*Operation, error) {
 // NewOperation writes an operation down that goes on from then on, as of the moment that it
 // names or else of this one. It returns it with its ID. ErrInvalid; ErrLimit if MaxOperations go on.
 func (w JobWriter) NewOperation(o Operation) (Operation, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return Operation{}, err
 	}
 	tx, depth := w.writer()
@@ -219,7 +259,7 @@ func (w JobWriter) NewOperation(o Operation) (Operation, error) {
 	if c.operations >= MaxOperations {
 		return Operation{}, fmt.Errorf("%w: app %s has %d operations that go on, as many as it may", ErrLimit, tx.app.id, c.operations)
 	}
-	now := AsOf{c.seq, c.ended}
+	now := c.moment()
 	switch {
 	case o.AsOf == AsOf{}:
 		o.AsOf = now

@@ -98,6 +98,7 @@ func encodeJob(job *Job) []byte {
 		Outcome:       encodeOutcome(job.Outcome),
 		Group:         uint64(job.Group),
 		GroupOutcome:  encodeGroupOutcome(job.GroupOutcome),
+		Operation:     uint64(job.Operation),
 		Outside:       encodeOutside(job.outside),
 	}
 	if t := job.Trace; t != nil {
@@ -191,6 +192,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		ResultSize:    len(r.Result) + int(r.ResultBytes),
 		Group:         GroupID(r.Group),
 		GroupOutcome:  decodeGroupOutcome(r.GroupOutcome),
+		Operation:     OperationID(r.Operation),
 		outside:       decodeOutside(r.Outside),
 		Trace:         decodeTrace(r.Trace, r.TraceState),
 		place:         p,

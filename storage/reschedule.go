@@ -12,6 +12,8 @@ type Change struct {
 	Era      EraID // that Due counts from; 0: it is absolute
 	Priority int
 	Args     []byte
+	// Operation is the one that asks for it, which changes a job once; 0: none does.
+	Operation OperationID
 }
 
 // Rescheduling is the true answer to a reschedule.
@@ -22,7 +24,8 @@ type Rescheduling struct {
 
 // RescheduleJob changes a pending or held job in the transaction of w, which keeps its id
 // and is pending then; the answer says whether it did, and which state it found. One that
-// runs, is pending outside (the answer says that it runs), or has ended, stays as it is. A claim of one that has not begun is taken back
+// runs, is pending outside (the answer says that it runs), or has ended, stays as it is, and so does one that the
+// operation has changed already. A claim of one that has not begun is taken back
 // (CanceledClaims). Other arguments, once an attempt has begun, are a new Revision, with
 // failures counted anew. A job of a throttled key is due no sooner than its key lets it.
 // ErrInvalid for an instant or a priority out of bounds, an instant after the job's NotAfter,
@@ -48,6 +51,9 @@ func (w JobWriter) RescheduleJob(id JobID, change Change) (Rescheduling, error) 
 	}
 	answer := Rescheduling{Found: was.State}
 	if was.State.Ended() {
+		return answer, nil
+	}
+	if change.Operation != 0 && change.Operation == was.Operation {
 		return answer, nil
 	}
 	if was.PendingOutside() {
@@ -123,6 +129,9 @@ func (c *Change) of(job Job) (Job, error) {
 	}
 	if c.Priority != 0 {
 		job.Priority = c.Priority
+	}
+	if c.Operation != 0 {
+		job.Operation = c.Operation
 	}
 	if c.Args != nil && !bytes.Equal(c.Args, job.Args) {
 		job.Args = c.Args

@@ -14,6 +14,8 @@ type Operation struct {
 	CountedAll bool             `json:"countedAll"` // false: there are more than counted, which stops at 10,000
 	Done       int              `json:"done"`       // jobs that were changed so far
 	Damaged    int              `json:"damaged,omitempty"`
+	At         *time.Time       `json:"at,omitempty"`       // of a reschedule: when its jobs are due then
+	Priority   int              `json:"priority,omitempty"` // of a reschedule
 	Outcome    OperationOutcome `json:"outcome"`
 	EndedAt    *time.Time       `json:"endedAt"`
 	Error      *JobError        `json:"error,omitempty"` // of one that failed
@@ -28,6 +30,9 @@ const (
 	OperationCancel OperationAction = "cancel" // pending, running and held ones
 	OperationRetry  OperationAction = "retry"  // dead or held ones are pending again
 	OperationDrop   OperationAction = "drop"   // dead or held ones are gone
+
+	OperationReschedule OperationAction = "reschedule" // pending or held ones are due at another instant, or have another priority
+	OperationRun        OperationAction = "run"        // pending ones that are due later, or held ones, are due now
 )
 
 // Enum returns all actions.
@@ -64,6 +69,10 @@ type NewOperation struct {
 	All    bool            `json:"all"`
 	AsOf   string          `json:"asOf"`   // of a count: on no job that came later; "": now
 	DryRun bool            `json:"dryRun"` // only count
+
+	// Of a reschedule, which has one of them at least.
+	At       *time.Time `json:"at,omitempty"`       // when the jobs are due then; null: it stays
+	Priority int        `json:"priority,omitempty"` // 1 (first) to 4; 0: it stays
 }
 
 // OperationCount is how many jobs an operation would be on.

@@ -5,11 +5,11 @@ var operationFaults = []seededFault{
 	{
 		name: "operation-on-later-jobs", what: "an operation is on jobs that came after the count",
 		pkg: "actors", tests: "TestOperationIsOnWhatWasCounted",
-		edits: []edit{{"storage/operations.go", `	if action == OperationCancel {
+		edits: []edit{{"storage/operations.go", `	if action == OperationRetry || action == OperationDrop {
 		return`, `	if FAULT {
 		return true
 	}
-	if action == OperationCancel {
+	if action == OperationRetry || action == OperationDrop {
 		return`}},
 	},
 	{
@@ -20,7 +20,7 @@ var operationFaults = []seededFault{
 	{
 		name: "operation-once-through", what: "an operation looks for jobs once, and misses what moves meanwhile",
 		pkg: "actors", tests: "TestOperationFindsWhatMoves",
-		edits: []edit{{"actors/operations.go", `o.Action == storage.OperationCancel && o.Changed:`, `o.Action == storage.OperationCancel && o.Changed && !FAULT:`}},
+		edits: []edit{{"actors/operations.go", `o.Action != storage.OperationDrop && o.Changed:`, `o.Action != storage.OperationDrop && o.Changed && !FAULT:`}},
 	},
 	{
 		name: "operation-counts-rounds", what: "an operation begins its count anew with each round",
@@ -29,6 +29,39 @@ var operationFaults = []seededFault{
 			o.Done = 0
 		}
 		o.Changed = false //`}},
+	},
+	{
+		name: "operation-changes-twice", what: "a reschedule or run of many changes a job again that it finds again",
+		pkg: "actors", tests: "TestOperationRunsEachJobOnce",
+		edits: []edit{{"storage/reschedule.go", `change.Operation == was.Operation {`, `change.Operation == was.Operation && !FAULT {`}},
+	},
+	{
+		name: "operation-as-of-nothing", what: "an operation on what was there when nothing was is on what came since",
+		pkg: "actors", tests: "TestOperationReschedules",
+		edits: []edit{{"storage/operations.go", `	return AsOf{c.seq, max(c.ended, 1)}`, `	if FAULT {
+		return AsOf{c.seq, c.ended}
+	}
+	return AsOf{c.seq, max(c.ended, 1)}`}},
+	},
+	{
+		name: "operation-refuses-all", what: "a reschedule of many jobs ends with the first that cannot be rescheduled",
+		pkg: "actors", tests: "TestOperationReschedules",
+		edits: []edit{{"actors/operations.go", `if errors.Is(err, storage.ErrInvalid) {
+		return false, nil`, `if errors.Is(err, storage.ErrInvalid) && FAULT {
+		return false, storage.ErrLimit
+	}
+	if errors.Is(err, storage.ErrInvalid) {
+		return false, nil`}},
+	},
+	{
+		name: "operation-loses-what-it-sets", what: "a reschedule of many jobs is written down without their instant",
+		pkg: "actors", tests: "TestOperationReschedules",
+		edits: []edit{{"storage/operations.go", `		Due: timeOf(p.DueMs), Priority: int(p.Priority),
+	}`, `		Due: timeOf(p.DueMs), Priority: int(p.Priority),
+	}
+	if FAULT {
+		o.Due = time.Time{}
+	}`}},
 	},
 	{
 		name: "operation-stays-canceled", what: "an operation that was canceled is done all the same",
