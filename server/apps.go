@@ -188,10 +188,10 @@ func (h *handler) importApp(w http.ResponseWriter, r *request) (int, any, error)
 		w.Header().Set("Connection", "close") // rather than read on
 		return http.StatusRequestEntityTooLarge, nil, tooLarge
 	}
-	held := holding{memory: &h.memory}
+	held := h.hold(r.Request)
 	defer held.release()
-	if !held.grow(0, min(importMemory, h.opts.MaxMemory)) {
-		return 0, nil, errNoMemory
+	if err := held.grow(0, min(importMemory, h.opts.MaxMemory, h.opts.MaxClientMemory)); err != nil {
+		return 0, nil, err
 	}
 	body := &patientBody{r.Context(), w, http.MaxBytesReader(w, r.Body, h.opts.MaxImport), nil}
 	err := h.eng.Import(r.Context(), r.app.ID(), body)

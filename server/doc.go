@@ -129,7 +129,8 @@
 //	    in on a loopback address is for this machine or a name of Options.Hosts (DNS rebinding).
 //	H9  Memory is bounded: Serve has at most DefaultMaxConns connections, three quarters of
 //	    them from one remote host, and the bodies
-//	    under way, as far as they have come, take Options.MaxMemory and 16 KiB each.
+//	    under way, as far as they have come, take Options.MaxMemory and 16 KiB each. Of
+//	    that one client has Options.MaxClientMemory, and MaxClientRequests under way.
 //	H10 Arguments, results, checkpoints, log lines, the text of errors and reasons are shown to operators with
 //	    the scope read-args only; for others they are left out, and "hidden" names them.
 //	H11 A stream of events ends when its server begins to shut down, within a second of

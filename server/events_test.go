@@ -419,7 +419,7 @@ func TestStreamsAreBounded(t *testing.T) {
 		if w.Code != 200 {
 			t.Errorf("a fourth, of another operator: %d %s", w.Code, w.Body)
 		}
-		if w, _ := open("192.0.2.10", "reads"); w.Code != 429 || !strings.Contains(w.Body.String(), "4 streams of events are open") {
+		if w, _ := open("192.0.2.10", "reads"); w.Code != 429 || !strings.Contains(w.Body.String(), "4 streams of events and long polls are open") {
 			t.Errorf("a fifth: %d %s", w.Code, w.Body)
 		}
 		for _, stop := range stops {

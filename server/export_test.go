@@ -24,6 +24,9 @@ func Rated(h http.Handler, n int) int {
 	return r.recent.Len()
 }
 
+// UnderWay is how many clients have something under way.
+func UnderWay(h http.Handler) int { return len(h.(*handler).clients.by) }
+
 // HostOf is the host that a connection from the address is counted for.
 func HostOf(remote string) string { return hostOf(remote) }
 

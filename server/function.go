@@ -40,7 +40,7 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, 0, err)
 		return
 	}
-	held := holding{memory: &h.memory}
+	held := h.hold(r)
 	defer held.release()
 	args, status, err := h.readBody(w, r, &held)
 	if err != nil {
@@ -54,7 +54,7 @@ func (h *handler) function(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The result and the answer that is made of it are held until it is sent.
-	if size := 2 * int64(len(result)); !held.grow(0, size) {
+	if held.grow(0, 2*int64(len(result))) != nil {
 		h.fail(w, r, 0, dispatch.Errorf(dispatch.CodeUnknown, "the function has run, but too many large answers are under way to send its result"))
 		return
 	}
@@ -87,7 +87,7 @@ func (h *handler) readBody(w http.ResponseWriter, r *http.Request, held *holding
 	body, err = held.read(http.MaxBytesReader(w, r.Body, h.opts.MaxBody), r.ContentLength)
 	var exceeded *http.MaxBytesError
 	switch {
-	case errors.Is(err, errNoMemory):
+	case isRefusal(err):
 		w.Header().Set("Connection", "close") // rather than read on
 		return nil, 0, err
 	case errors.As(err, &exceeded):
@@ -97,6 +97,12 @@ func (h *handler) readBody(w http.ResponseWriter, r *http.Request, held *holding
 		return nil, 0, &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the body could not be read to its end", Err: err}
 	}
 	return body, 0, nil
+}
+
+// isRefusal says whether there was no room for a body.
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*dispatch.Error](err)
+	return ok
 }
 
 func (h *handler) tooLarge() error {

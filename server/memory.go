@@ -30,24 +30,37 @@ func (m *memory) take(n int64) bool {
 
 // holding is what one request has taken.
 type holding struct {
-	memory *memory
-	bytes  int64
+	memory  *memory
+	clients *clients
+	client  string // whose request it is
+	bytes   int64
 }
 
 // grow takes what a body of n bytes needs beyond what was taken for it, which is
-// for one of before bytes.
-func (h *holding) grow(before, n int64) bool {
+// for one of before bytes. The error, if there is no room, is an *dispatch.Error.
+func (h *holding) grow(before, n int64) error {
 	more := max(n-smallBody, 0) - max(before-smallBody, 0)
+	if more == 0 {
+		return nil
+	}
+	if err := h.clients.take(h.client, more); err != nil {
+		return err
+	}
 	if !h.memory.take(more) {
-		return false
+		_ = h.clients.take(h.client, -more)
+		return errNoMemory
 	}
 	h.bytes += more
-	return true
+	return nil
 }
 
 // release gives back all that the request has taken.
 func (h *holding) release() {
+	if h.bytes == 0 {
+		return
+	}
 	h.memory.left.Add(h.bytes)
+	_ = h.clients.take(h.client, -h.bytes)
 	h.bytes = 0
 }
 
@@ -66,8 +79,8 @@ func (h *holding) read(r io.Reader, length int64) ([]byte, error) {
 			if length >= 0 {
 				size = min(size, length+1)
 			}
-			if !h.grow(int64(cap(buf)), size) {
-				return nil, errNoMemory
+			if err := h.grow(int64(cap(buf)), size); err != nil {
+				return nil, err
 			}
 			buf = append(make([]byte, 0, size), buf...)
 		}

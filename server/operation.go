@@ -125,7 +125,7 @@ func noApp(id storage.AppID) error {
 // decodeBody decodes an operator's JSON object strictly; no body is {}. The status
 // is what readBody says of an error.
 func (h *handler) decodeBody(w http.ResponseWriter, r *request, into any) (status int, err error) {
-	held := holding{memory: &h.memory}
+	held := h.hold(r.Request)
 	defer held.release()
 	body, status, err := h.readBody(w, r.Request, &held)
 	if err != nil {

@@ -72,7 +72,7 @@ func (h *handler) endOutside(w http.ResponseWriter, r *http.Request, body any, e
 	if err != nil {
 		return false, 0, err
 	}
-	held := holding{memory: &h.memory}
+	held := h.hold(r)
 	defer held.release()
 	text, status, err := h.readBody(w, r, &held)
 	if err != nil {

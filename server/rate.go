@@ -67,8 +67,8 @@ func (r *rates) take(client string, now time.Time) (wait time.Duration) {
 }
 
 // rated refuses a request of a client that asks too often.
-func (h *handler) rated(r *http.Request) *dispatch.Error {
-	wait := h.rates.take(clientOf(r, h.opts.TrustedProxies), time.Now())
+func (h *handler) rated(client string) *dispatch.Error {
+	wait := h.rates.take(client, time.Now())
 	if wait == 0 {
 		return nil
 	}

@@ -52,6 +52,11 @@ func (h *handler) jobResult(w http.ResponseWriter, r *request) (int, any, error)
 		err = noJob(id)
 	}
 	if err == nil && !job.State.Ended() && wait > 0 {
+		leave, full := h.streams.enter(clientOf(r.Request, h.opts.TrustedProxies), r.op.Name)
+		if full != nil {
+			return 0, nil, full
+		}
+		defer leave()
 		liftReadDeadline(w)
 		job, err = h.await(r, job, wait)
 	}

@@ -52,11 +52,19 @@ type Options struct {
 	// host, or network of 64 bits if it is IPv6. Those beyond are refused
 	// (resource_exhausted, with Retry-After). Default 0, no bound.
 	RequestsPerSecond int
+	// MaxClientRequests bounds the requests of one client that are under way at once, streams and
+	// long polls among them, by whatever connections they come: of those behind a proxy that is
+	// one host. More are refused (resource_exhausted, with Retry-After). Default 2,048.
+	MaxClientRequests int
+	// MaxClientMemory bounds what one client takes of MaxMemory, in bytes. A request that is too
+	// much is refused (resource_exhausted, with Retry-After). Default 64 MiB.
+	MaxClientMemory int64
 	// TrustedProxies are the networks of proxies in front: of a request that comes from
 	// one, the client is the last hop in X-Forwarded-For that is in none. Default none.
 	TrustedProxies []netip.Prefix
-	// MaxStreams bounds the streams of events that are open at once; one client, and one
-	// operator, has three quarters of them at most. More are refused (resource_exhausted).
+	// MaxStreams bounds the streams of events, and the requests that wait for a job's end (long
+	// polls), that are open at once; one client, and one operator, has three quarters of them at
+	// most. More are refused (resource_exhausted).
 	// Default 1,024.
 	MaxStreams int
 	// Origins are the origins, such as "https://app.example.com", whose pages may
@@ -93,6 +101,12 @@ func (o Options) withDefaults() Options {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = DefaultMaxMemory
 	}
+	if o.MaxClientRequests == 0 {
+		o.MaxClientRequests = DefaultMaxClientRequests
+	}
+	if o.MaxClientMemory == 0 {
+		o.MaxClientMemory = DefaultMaxClientMemory
+	}
 	if o.MaxStreams == 0 {
 		o.MaxStreams = DefaultMaxStreams
 	}
@@ -122,6 +136,7 @@ type handler struct {
 
 	memory  memory  // of Options.MaxMemory
 	rates   rates   // of Options.RequestsPerSecond
+	clients clients // of Options.MaxClientRequests and MaxClientMemory
 	streams streams // of Options.MaxStreams
 }
 
@@ -132,6 +147,7 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	h.opts = opts.withDefaults()
 	h.memory.left.Store(h.opts.MaxMemory)
 	h.rates.init(h.opts.RequestsPerSecond)
+	h.clients.init(h.opts.MaxClientRequests, h.opts.MaxClientMemory)
 	h.streams.init(h.opts.MaxStreams, h.opts.Draining)
 	h.routeAll(h.routes())
 	return h
@@ -157,10 +173,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.mux.ServeHTTP(w, r)
 		return
 	}
-	if err := h.rated(r); err != nil {
+	client := clientOf(r, h.opts.TrustedProxies)
+	if err := h.rated(client); err != nil {
 		h.refuse(w, r, 0, err)
 		return
 	}
+	if err := h.clients.enter(client); err != nil {
+		h.refuse(w, r, 0, err)
+		return
+	}
+	defer h.clients.leave(client)
 	if err := h.host.check(r, false); err != nil {
 		h.refuse(w, r, 0, err)
 		return

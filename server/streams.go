@@ -15,7 +15,7 @@ import (
 // DefaultMaxStreams is the default of Options.MaxStreams.
 const DefaultMaxStreams = 1024
 
-// streams counts the streams of events, and ends them with their server.
+// streams counts the streams of events and the long polls, and ends them with their server.
 type streams struct {
 	most, share int    // share is of one client, and of one operator
 	key         []byte // of the ids of events: they are good for as long as the handler
@@ -34,17 +34,17 @@ func (s *streams) init(most int, draining context.Context) {
 	s.of, s.servers = map[string]int{}, map[*http.Server]context.Context{}
 }
 
-// enter counts one more stream of the client and of the operator, until leave is called.
+// enter counts one more of the client and of the operator, until leave is called.
 func (s *streams) enter(client, operator string) (leave func(), err error) {
 	owners := [...]string{"client " + client, "operator " + operator}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open >= s.most {
-		return nil, dispatch.Errorf(dispatch.CodeResourceExhausted, "%d streams of events are open, as many as there may be (MaxStreams)", s.open)
+		return nil, dispatch.Errorf(dispatch.CodeResourceExhausted, "%d streams of events and long polls are open, as many as there may be (MaxStreams)", s.open)
 	}
 	for _, owner := range owners {
 		if s.share < s.most && s.of[owner] >= s.share {
-			return nil, dispatch.Errorf(dispatch.CodeResourceExhausted, "%.128s has %d streams of events, as many as one may have", owner, s.of[owner])
+			return nil, dispatch.Errorf(dispatch.CodeResourceExhausted, "%.128s has %d streams of events and long polls, as many as one may have", owner, s.of[owner])
 		}
 	}
 	s.count(1, owners[:])

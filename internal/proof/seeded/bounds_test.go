@@ -136,6 +136,30 @@ var boundsFaults = []seededFault{
 	buf := make([]byte, 0, size)`}},
 	},
 	{
+		name: "client-requests-unbounded", what: "one client has any number of requests under way",
+		pkg: "server", tests: "TestG24_RequestsOfAClientAreBounded",
+		edits: []edit{{"server/clients.go", `	case of.requests >= c.mostRequests:`, `	case of.requests >= c.mostRequests && !FAULT:`}},
+	},
+	{
+		name: "client-remembered", what: "a client that has nothing under way is remembered",
+		pkg: "server", tests: "TestG24_RequestsOfAClientAreBounded",
+		edits: []edit{{"server/clients.go", `of.requests == 0 {`, `of.requests == 0 && !FAULT {`}},
+	},
+	{
+		name: "client-bytes-off-by-one", what: "the bodies of one client take a byte more than they may",
+		pkg: "server", tests: "TestG24_BytesOfAClientAreBounded",
+		edits: []edit{{"server/clients.go", `of.bytes+n > c.mostBytes {`, `of.bytes+n > c.mostBytes+map[bool]int64{true: 1}[FAULT] {`}},
+	},
+	{
+		name: "polls-uncounted", what: "any number of requests wait for the ends of jobs",
+		pkg: "server", tests: "TestLongPollsAreBounded",
+		edits: []edit{{"server/result.go", `		defer leave()`, `		if FAULT {
+			leave()
+			leave = func() {}
+		}
+		defer leave()`}},
+	},
+	{
 		name: "idle-connection-kept", what: "an idle connection keeps a new one out",
 		pkg: "server", tests: "TestG24_ConnectionsAreBounded",
 		edits: []edit{{"server/conns.go", `drop := state == http.StateIdle && l.waiting`, `drop := state == http.StateIdle && l.waiting && !FAULT`}},
