@@ -50,10 +50,7 @@ func cronOf(info *dispatch.CronInfo) *api.Cron {
 		c.Next = append(c.Next, api.CronNext{Slot: at.Slot.UTC(), At: at.At.UTC()})
 	}
 	if b := info.Backfill; b != nil {
-		c.Backfill = &api.CronBackfill{
-			From: b.From.UTC(), To: b.To.UTC(), Again: b.Again, Reason: b.Reason, AskedAt: b.AskedAt.UTC(), Slots: b.Slots, Begun: b.Begun,
-			Outcome: api.BackfillOutcome(b.Outcome), EndedAt: instant(b.EndedAt),
-		}
+		c.Backfill = backfillOf(b)
 	}
 	if info.LastState != "" {
 		c.Last = &api.CronLast{
@@ -62,6 +59,13 @@ func cronOf(info *dispatch.CronInfo) *api.Cron {
 		}
 	}
 	return c
+}
+
+func backfillOf(b *storage.Backfill) *api.CronBackfill {
+	return &api.CronBackfill{
+		From: b.From.UTC(), To: b.To.UTC(), Again: b.Again, Reason: b.Reason, AskedAt: b.AskedAt.UTC(), Slots: b.Slots, Begun: b.Begun,
+		Outcome: api.BackfillOutcome(b.Outcome), EndedAt: instant(b.EndedAt),
+	}
 }
 
 // instant is t, or nil if there is none.
@@ -264,6 +268,30 @@ func (h *handler) resumeCron(w http.ResponseWriter, r *request) (int, any, error
 	}
 	crons, name := r.app.Scheduler(r.Context()).Crons(), r.PathValue("name")
 	if err := crons.Resume(name); err != nil {
+		return 0, nil, err
+	}
+	return r.shown(http.StatusOK, crons, name)
+}
+
+func (h *handler) backfillCron(w http.ResponseWriter, r *request) (int, any, error) {
+	var body api.BackfillRequest
+	if status, err := h.decodeBody(w, r, &body); err != nil {
+		return status, nil, err
+	}
+	b, err := r.app.Scheduler(r.Context()).Crons().Backfill(r.PathValue("name"), dispatch.Backfill(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, backfillOf(&b), nil
+}
+
+func (h *handler) cancelBackfill(_ http.ResponseWriter, r *request) (int, any, error) {
+	crons, name := r.app.Scheduler(r.Context()).Crons(), r.PathValue("name")
+	canceled, err := crons.CancelBackfill(name)
+	if err == nil && !canceled {
+		err = dispatch.Errorf(dispatch.CodeFailedPrecondition, "trigger %s has no backfill that goes on", name)
+	}
+	if err != nil {
 		return 0, nil, err
 	}
 	return r.shown(http.StatusOK, crons, name)

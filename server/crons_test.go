@@ -120,24 +120,62 @@ func TestCronsLife(t *testing.T) {
 	}
 }
 
-// TestCronsShowTheirBackfill: how far a backfill is shows with its trigger.
-func TestCronsShowTheirBackfill(t *testing.T) {
+// TestCronsBackfill: an operator has a trigger run for slots that have passed, sees with the trigger
+// how far that is, and ends it.
+func TestCronsBackfill(t *testing.T) {
 	s := mustAdminSite(t)
 	if c := mustCron(t, 201, s.admin(t, "POST", "", `{"name":"daily","spec":"@daily","function":"notes:wipe","paused":true}`)); c.Backfill != nil {
 		t.Errorf("one that has none: %+v", c.Backfill)
 	}
-	app, err := s.eng.App("acme")
-	if err != nil {
-		t.Fatal(err)
+	mustCron(t, 201, s.admin(t, "POST", "", `{"name":"often","spec":"* * * * * *","function":"notes:wipe","paused":true}`))
+	const span = `"from":"2024-02-28T00:00:00Z","to":"2024-03-02T00:00:00Z"`
+	for _, tt := range []struct {
+		method, path, body, want string
+		status                   int
+	}{
+		{"POST", "/none/backfill", `{` + span + `}`, "no trigger", 404},
+		{"DELETE", "/none/backfill", "", "no trigger", 404},
+		{"DELETE", "/daily/backfill", "", "no backfill that goes on", 400},
+		{"POST", "/daily/backfill", "", "before 1970", 400},
+		{"POST", "/daily/backfill", `{"from":"2024-02-28T00:00:00Z"}`, "no slot", 400},
+		{"POST", "/daily/backfill", `{"from":"2024-02-28","to":"2024-03-02"}`, "body", 400},
+		{"POST", "/daily/backfill", `{"from":"2024-02-28T00:00:00Z","to":"9999-01-01T00:00:00Z"}`, "yet to come", 400},
+		{"POST", "/daily/backfill", `{` + span + `,"reason":"` + strings.Repeat("x", storage.MaxPauseReason+1) + `"}`, "reason", 400},
+		{"POST", "/daily/backfill", `{` + span + `,"slots":1}`, "slots", 400},
+		{"POST", "/daily/backfill", `[]`, "no JSON object", 400},
+		{"POST", "/often/backfill", `{"from":"2024-02-28T00:00:00Z","to":"2024-02-28T02:46:41Z"}`, "more than 10000 slots", 429},
+		{"GET", "/daily/backfill", "", "want DELETE, POST", 405},
+	} {
+		if got := s.admin(t, tt.method, tt.path, tt.body); got.status != tt.status || !strings.Contains(got.body, tt.want) {
+			t.Errorf("%s %s %s: %d %s, want %d and %s", tt.method, tt.path, tt.body, got.status, got.body, tt.status, tt.want)
+		}
 	}
-	from := time.Date(2024, 2, 28, 0, 0, 0, 0, time.UTC)
-	_, err = app.Scheduler(t.Context()).Crons().Backfill("daily", dispatch.Backfill{From: from, To: from.AddDate(0, 0, 3), Reason: "why"})
-	if err != nil {
-		t.Fatal(err)
+	check := func(b *api.CronBackfill, outcome api.BackfillOutcome) {
+		t.Helper()
+		if b == nil || b.From.Format(time.DateOnly) != "2024-02-28" || b.To.Format(time.DateOnly) != "2024-03-02" || !b.Again || b.Reason != "why" ||
+			b.Slots != 3 || b.Begun != 0 || b.Outcome != outcome || (b.EndedAt == nil) != (outcome == "") {
+			t.Errorf("it is %+v, want it %q", b, outcome)
+		}
 	}
-	b := mustCron(t, 200, s.admin(t, "GET", "/daily", "")).Backfill
-	if b == nil || !b.From.Equal(from) || b.Reason != "why" || b.Slots != 3 || b.Begun != 0 || b.Outcome != "" || b.EndedAt != nil {
-		t.Errorf("it shows %+v", b)
+	got := s.admin(t, "POST", "/daily/backfill", `{`+span+`,"again":true,"reason":"why"}`)
+	if got.status != 201 {
+		t.Fatalf("asked for: %d %s", got.status, got.body)
+	}
+	made := mustDecode[api.CronBackfill](t, got)
+	check(&made, api.BackfillGoing)
+	check(mustCron(t, 200, s.admin(t, "GET", "/daily", "")).Backfill, api.BackfillGoing)
+	if got := s.admin(t, "POST", "/daily/backfill", `{`+span+`}`); got.status != 409 {
+		t.Errorf("a second: %d %s", got.status, got.body)
+	}
+	check(mustCron(t, 200, s.admin(t, "DELETE", "/daily/backfill", "")).Backfill, api.BackfillCanceled)
+	mustCron(t, 200, s.admin(t, "POST", "/daily/resume", ""))
+	if got := s.admin(t, "POST", "/daily/backfill", `{`+span+`}`); got.status != 201 {
+		t.Fatalf("asked for again: %d %s", got.status, got.body)
+	}
+	for end := time.Now().Add(10 * time.Second); mustCron(t, 200, s.admin(t, "GET", "/daily", "")).Backfill.Begun < 3; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it has not run")
+		}
 	}
 }
 

@@ -41,6 +41,8 @@
 //	PUT    /v1/apps/{app}/crons/{name}          make it: 201, or give it another definition, as a whole; the same
 //	DELETE /v1/apps/{app}/crons/{name}
 //	POST   /v1/apps/{app}/crons/{name}/run      {"jobId":…}; its next slot stays as it is
+//	POST   /v1/apps/{app}/crons/{name}/backfill body: {"from","to","again","reason"}: 201, it runs for slots that have passed
+//	DELETE /v1/apps/{app}/crons/{name}/backfill the rest of those slots do not run
 //	POST   /v1/apps/{app}/crons/{name}/pause    body: {"reason":…} or none
 //	POST   /v1/apps/{app}/crons/{name}/resume
 //	GET    /v1/apps/{app}/jobs?state=failed     a page of jobs; see below

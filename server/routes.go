@@ -89,6 +89,8 @@ func (h *handler) operatorRoutes() []route {
 		{method: put, pattern: cron, scopes: schedule, do: h.putCron},
 		{method: remove, pattern: cron, scopes: write, do: existing(h.deleteCron)},
 		{method: post, pattern: cron + "/run", scopes: write, do: existing(h.runCron)},
+		{method: post, pattern: cron + "/backfill", scopes: write, do: existing(h.backfillCron)},
+		{method: remove, pattern: cron + "/backfill", scopes: write, do: existing(h.cancelBackfill)},
 		{method: post, pattern: cron + "/pause", scopes: write, do: existing(h.pauseCron)},
 		{method: post, pattern: cron + "/resume", scopes: write, do: existing(h.resumeCron)},
 

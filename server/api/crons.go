@@ -95,6 +95,14 @@ type CronBackfill struct {
 	EndedAt *time.Time      `json:"endedAt"`
 }
 
+// BackfillRequest asks that a trigger be run for slots that have passed, up to 10,000.
+type BackfillRequest struct {
+	From   time.Time `json:"from"`   // its slots are those from here, not before 1970,
+	To     time.Time `json:"to"`     // until before here, which is not after now
+	Again  bool      `json:"again"`  // slots that have run already run once more
+	Reason string    `json:"reason"` // up to 1,024 bytes
+}
+
 // BackfillOutcome is how a backfill ended.
 type BackfillOutcome string
 

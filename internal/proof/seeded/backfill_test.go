@@ -105,4 +105,17 @@ var backfillFaults = []seededFault{
 				trigger.Backfill.MoveOn(job)
 			}`}},
 	},
+	{
+		name: "backfill-canceled-at-no-time", what: "ending a backfill over HTTP that does not go on is answered as if it had",
+		pkg: "server", tests: "TestCronsBackfill",
+		edits: []edit{{"server/crons.go", `if err == nil && !canceled {`, `if err == nil && !canceled && !FAULT {`}},
+	},
+	{
+		name: "backfill-without-span", what: "a backfill over HTTP is of all that has passed, whatever it asks for",
+		pkg: "server", tests: "TestCronsBackfill",
+		edits: []edit{{"server/crons.go", `	b, err := r.app.Scheduler(r.Context()).Crons().Backfill(`, `	if FAULT {
+		body.From, body.To = time.UnixMilli(1), time.Now()
+	}
+	b, err := r.app.Scheduler(r.Context()).Crons().Backfill(`}},
+	},
 }
