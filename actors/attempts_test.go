@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,6 +92,36 @@ func TestG4_AtMostOnceAtEveryCommit(t *testing.T) {
 		}
 		if jobs[0].State == storage.StateSuccess && k.count("start") != 1 {
 			t.Error("it succeeded without having started")
+		}
+	})
+}
+
+// G4: while the claim is on its way to the disk nothing begins, however long that takes.
+func TestG4_NothingBeginsBeforeItsClaimIsDurable(t *testing.T) {
+	k := newKit()
+	run := k.fails("t:run")
+	var held atomic.Bool
+	var let chan struct{}
+	opts := actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: func(point string) error {
+		if point == "commit" && held.Load() {
+			<-let
+		}
+		return nil
+	}}}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		id := mustAfter(t, h, "acme", time.Second, run.With("x"), dispatch.AtMostOnce())
+		h.Settle()
+		let = make(chan struct{})
+		held.Store(true)
+		h.Advance(time.Minute)
+		if n := k.count("start"); n != 0 {
+			t.Errorf("the handler has started %d times before its claim is durable", n)
+		}
+		close(let)
+		h.Settle()
+		wantState(t, h, "acme", id, storage.StateFailed, 1)
+		if n := k.count("start"); n != 1 {
+			t.Errorf("the handler has started %d times", n)
 		}
 	})
 }

@@ -24,7 +24,7 @@ func TestG18_ManyWaitingAppsAreServedInOrder(t *testing.T) {
 	pids := make([]*actor.PID, apps)
 	for i := range pids {
 		pids[i] = g.sys.address(fmt.Sprint("app/", i, "/scheduler"))
-		g.Receive(mailless{message: &askPermits{claimant{pids[i], 1}}})
+		g.Receive(mailless{message: &askPermits{claimant{app: pids[i], n: 1}}})
 	}
 	for i := 0; i < apps; i += 2 {
 		g.Receive(mailless{message: &dropAsk{pids[i]}})
@@ -33,7 +33,7 @@ func TestG18_ManyWaitingAppsAreServedInOrder(t *testing.T) {
 		if !g.contended.Load() {
 			t.Fatalf("nobody waits before app %d has its permit", i)
 		}
-		g.Receive(mailless{message: &returnPermits{claimant{pids[0], 1}}})
+		g.Receive(mailless{message: &returnPermits{claimant{app: pids[0], n: 1}}})
 		if g.held[pids[i].Id] != 1 {
 			t.Fatalf("app %d has no permit when it is its turn", i)
 		}
@@ -43,38 +43,40 @@ func TestG18_ManyWaitingAppsAreServedInOrder(t *testing.T) {
 	}
 }
 
-// TestG18_AnAppWithoutAPermitComesFirst: a permit goes to an app that has none before those
-// that have some, and among these to the one that has waited the longest.
-func TestG18_AnAppWithoutAPermitComesFirst(t *testing.T) {
-	g := newPermitBroker(newSystem(nil), 4)
+// TestG18_TheAppWithTheFewestPermitsComesFirst: a permit goes to the app that has the fewest,
+// and among equals to the one that has waited the longest.
+func TestG18_TheAppWithTheFewestPermitsComesFirst(t *testing.T) {
+	g := newPermitBroker(newSystem(nil), 6)
 	defer g.sys.workers.Close(true)
 	ask := func(name string, n int) *actor.PID {
 		pid := g.sys.address("app/" + name + "/scheduler")
-		g.Receive(mailless{message: &askPermits{claimant{pid, n}}})
+		g.Receive(mailless{message: &askPermits{claimant{app: pid, n: n}}})
 		return pid
 	}
-	giveBack := func(pid *actor.PID) { g.Receive(mailless{message: &returnPermits{claimant{pid, 1}}}) }
-	want := func(pid *actor.PID, n int) {
+	giveBack := func(pid *actor.PID, n int) {
+		g.Receive(mailless{message: &returnPermits{claimant{app: pid, n: n}}})
+	}
+	var first, second, quiet *actor.PID
+	want := func(after string, permits ...int) {
 		t.Helper()
-		if got := g.held[pid.Id]; got != n {
-			t.Fatalf("%s has %d permits, want %d", pid.Id, got, n)
+		for i, pid := range []*actor.PID{first, second, quiet} {
+			if pid != nil && g.held[pid.Id] != permits[i] {
+				t.Errorf("after %s app %d has %d permits, want %v", after, i+1, g.held[pid.Id], permits)
+			}
 		}
 	}
-	first := ask("first", 8)
-	want(first, 4)
-	second, quiet := ask("second", 8), ask("quiet", 1)
-	giveBack(first)
-	want(second, 1)
-	giveBack(first)
-	want(quiet, 1)
-	giveBack(first)
-	want(first, 2) // it has waited the longest of those that have some
-	giveBack(quiet)
-	want(second, 2)
-	late := ask("late", 1)
-	giveBack(first)
-	want(late, 1)
-	want(first, 1)
-	giveBack(first) // with none left it comes before those that have some
-	want(first, 1)
+	first = ask("first", 8)
+	want("a lone one asked", 6)
+	second = ask("second", 8)
+	giveBack(first, 1)
+	want("one came back", 5, 1)
+	giveBack(first, 2)
+	want("two came back", 3, 3)
+	quiet = ask("quiet", 2)
+	giveBack(second, 3)
+	want("three came back", 3, 2, 1) // one for each that had none, and the second had waited longer
+	giveBack(first, 1)
+	want("one more came back", 2, 2, 2)
+	giveBack(second, 2)
+	want("it came to have the fewest", 2, 2, 2)
 }

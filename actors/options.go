@@ -53,7 +53,7 @@ type Options struct {
 
 	// AppConcurrency is how many jobs of one app run at once, 1 to 100,000. Default 64.
 	AppConcurrency int
-	// Concurrency is how many jobs of all apps run at once, shared round-robin
+	// Concurrency is how many jobs of all apps run at once, shared evenly
 	// over the apps with due work, 1 to 1,000,000. Default 1,024.
 	Concurrency int
 	// AppStartsPerSecond is how many attempts of one app's jobs begin in any second, ticks

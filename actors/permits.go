@@ -21,17 +21,27 @@ func (s *scheduler) end(r *run) (was runPhase) {
 	return was
 }
 
-// releasePermit gives back the permit of a run.
+// releasePermit gives up the permit of a run, for returnPermits.
 func (s *scheduler) releasePermit() {
 	s.started--
 	if s.eng.broker.contended.Load() {
 		s.permits--
-		s.eng.broker.giveBack(s.self, 1)
+		s.unused++
+	}
+}
+
+// returnPermits gives back the permits that releasePermit has set aside, all at once: a
+// message for each would be one for each job of a backlog.
+func (s *scheduler) returnPermits() {
+	if s.unused > 0 {
+		s.eng.broker.giveBack(s.self, s.unused)
+		s.unused = 0
 	}
 }
 
 // askPermits keeps as many permits as there is work for, and no more.
 func (s *scheduler) askPermits(wall time.Time) {
+	s.returnPermits()
 	want := s.started
 	if s.soon(wall) {
 		may, _ := s.starts.left(s.eng.clock.elapsed())

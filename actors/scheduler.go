@@ -88,6 +88,7 @@ type appState struct {
 	// Permits of the engine-wide limit; the SchedulerActor's.
 	permits, started int
 	asked            int // for so many more
+	unused           int // given up with the broker contended, and not given back yet
 
 	ended []ending      // to be written down with the next turn; the SchedulerActor's
 	life  atomic.Uint32 // its phase
@@ -216,6 +217,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		return
 	}
 	s.step()
+	s.returnPermits()
 }
 
 func (s *scheduler) touch() { s.touched = s.eng.clock.elapsed() }

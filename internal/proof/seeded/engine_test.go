@@ -179,7 +179,7 @@ var engineFaults = []seededFault{
 	},
 	{
 		name: "start-before-durable", what: "a claim is released before it is durable",
-		pkg: "actors", tests: "TestG4_AtMostOnceAtEveryCommit",
+		pkg: "actors", tests: "TestG4_NothingBeginsBeforeItsClaimIsDurable",
 		edits: []edit{{"actors/commit.go", `s.submit(tx, runs, reply)`, `if FAULT {
 		s.noteCommitted(&committed{runs: runs})
 		runs.claimed = nil

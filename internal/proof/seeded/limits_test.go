@@ -4,9 +4,16 @@ package seeded_test
 // permits and the processor, and in what of unique keys follows a renamed function (G29).
 var limitsFaults = []seededFault{
 	{
-		name: "permit-to-who-has-some", what: "an app that has no permit waits behind those that have some",
-		pkg: "actors", tests: "TestG18_AnAppWithoutAPermitComesFirst",
-		edits: []edit{{"actors/broker.go", `	if g.held[w.app.Id] == 0 {`, `	if g.held[w.app.Id] == 0 && !FAULT {`}},
+		name: "permit-to-who-has-some", what: "an app waits behind those that have more permits",
+		pkg: "actors", tests: "TestG18_TheAppWithTheFewestPermitsComesFirst",
+		edits: []edit{{"actors/broker.go", `	return a.held < b.held || a.held == b.held && a.arrived < b.arrived`, `	return a.held < b.held && !FAULT || (FAULT || a.held == b.held) && a.arrived < b.arrived`}},
+	},
+	{
+		name: "permits-held-as-of-asking", what: "the place of an app that waits is by the permits it had when it came to wait",
+		pkg: "actors", tests: "TestG18_TheAppWithTheFewestPermitsComesFirst",
+		edits: []edit{{"actors/broker.go", `	if w := g.places[app.Id]; w != nil {
+		w.held`, `	if w := g.places[app.Id]; w != nil && !FAULT {
+		w.held`}},
 	},
 	{
 		name: "gate-by-arrival", what: "apps have their turn in the order they come, however much they have used",
