@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"carillon/actors"
+	goclient "carillon/client"
 	"carillon/server"
 )
 
@@ -68,7 +69,7 @@ func TestEveryBoundIsOnThePageOfLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	for prefix, options := range map[string]any{"": actors.Options{}, "server.Options.": server.Options{}} {
+	for prefix, options := range map[string]any{"": actors.Options{}, "server.Options.": server.Options{}, "client.Options.": goclient.Options{}} {
 		for f := range reflect.TypeOf(options).Fields() {
 			kind := f.Type.Kind()
 			if kind != reflect.Int && kind != reflect.Int64 && !strings.HasSuffix(f.Type.Name(), "Limits") {
@@ -115,7 +116,7 @@ func TestDocsLinksLead(t *testing.T) {
 }
 
 // sourceFile matches a file or folder that a page names in backquotes.
-var sourceFile = regexp.MustCompile("`((?:actors|cron|dispatch|proto|server|storage|cmd|testdata|docs)/[A-Za-z0-9_/.]*)`")
+var sourceFile = regexp.MustCompile("`((?:actors|cron|dispatch|proto|server|client|storage|cmd|testdata|docs)/[A-Za-z0-9_/.]*)`")
 
 // TestArchitectureNamesWhatIsThere demands that each file and folder that the map
 // names is there.

@@ -18,7 +18,7 @@ import (
 )
 
 // exports are the packages whose API is the library's.
-var exports = []string{"storage", "dispatch", "cron", "actors", "actors/actorstest", "server", "server/api", "server/webhook", "cmd", "cmd/oidc"}
+var exports = []string{"storage", "dispatch", "cron", "actors", "actors/actorstest", "server", "server/api", "server/webhook", "client", "cmd", "cmd/oidc"}
 
 // TestExportedAPIsShowNoForeignTypes demands that what a user sees is made of the
 // standard library's types and of ours: a third party can then be replaced, and
@@ -68,7 +68,7 @@ func TestEveryPackageLooksForLeaks(t *testing.T) {
 func mustLoader(t *testing.T) func(*testing.T, string) *types.Package {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Export", "carillon/cmd/oidc", "carillon/cmd", "carillon/server/webhook", "carillon/server", "carillon/actors/actorstest")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Export", "carillon/client", "carillon/cmd/oidc", "carillon/cmd", "carillon/server/webhook", "carillon/server", "carillon/actors/actorstest")
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {

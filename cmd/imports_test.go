@@ -13,7 +13,7 @@ import (
 
 // order is the one way that imports flow: a package may import what stands
 // before it, and what is in its own directory.
-var order = []string{"internal", "proto", "cron", "storage", "dispatch", "actors", "server", "cmd"}
+var order = []string{"internal", "proto", "cron", "storage", "dispatch", "actors", "server", "client", "cmd"}
 
 // ground are the packages that import none of ours.
 var ground = []string{"internal", "proto", "cron"}

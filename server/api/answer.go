@@ -36,6 +36,10 @@ const (
 	CodeUnauthenticated    Code = "unauthenticated"     // it does not say who asks
 )
 
+// Error returns the code, which so is a target for errors.Is: package client's errors are those of
+// their codes.
+func (c Code) Error() string { return string(c) }
+
 // Enum returns all codes.
 func (Code) Enum() []string {
 	return enum(CodeCanceled, CodeUnknown, CodeInvalidArgument, CodeDeadlineExceeded, CodeNotFound, CodeAlreadyExists,

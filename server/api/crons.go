@@ -165,7 +165,7 @@ type CronDefinition struct {
 	Spec     string          `json:"spec"` // up to 256 bytes
 	Zone     string          `json:"zone"` // an IANA name; none is UTC
 	Function string          `json:"function"`
-	Args     json.RawMessage `json:"args"` // none are {}
+	Args     json.RawMessage `json:"args,omitempty"` // none are {}
 	Overlap  Overlap         `json:"overlap"`
 	CatchUp  CatchUp         `json:"catchUp"`
 	JitterMs int64           `json:"jitterMs"` // up to 24 h

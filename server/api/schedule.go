@@ -7,8 +7,8 @@ import (
 
 // JobRequest is a call to schedule. The defaults of what is left out are the function's.
 type JobRequest struct {
-	Function string          `json:"function"` // of a mutation or an action
-	Args     json.RawMessage `json:"args"`     // none are {}
+	Function string          `json:"function"`       // of a mutation or an action
+	Args     json.RawMessage `json:"args,omitempty"` // none are {}
 	JobOptions
 
 	At        *time.Time     `json:"at"`        // when it is due,
@@ -37,7 +37,7 @@ type JobOptions struct {
 // FollowUp is the call that is scheduled when a job ends.
 type FollowUp struct {
 	Function string          `json:"function"`
-	Args     json.RawMessage `json:"args"` // none are {}
+	Args     json.RawMessage `json:"args,omitempty"` // none are {}
 	JobOptions
 
 	AsJob bool `json:"asJob"` // it runs as the job does
@@ -83,7 +83,7 @@ type JobChange struct {
 	At       *time.Time      `json:"at"`       // when it is due,
 	AfterMs  *int64          `json:"afterMs"`  // or how long from now
 	Priority int             `json:"priority"` // 1 (first) to 4
-	Args     json.RawMessage `json:"args"`
+	Args     json.RawMessage `json:"args,omitempty"`
 }
 
 // CancelRequest is how a job is canceled.

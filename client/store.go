@@ -1,0 +1,117 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+
+	"carillon/server/api"
+)
+
+// Health returns whether the server serves all apps. HealthFailing is an answer, and no error.
+func (c *Client) Health(ctx context.Context) (health api.HealthStatus, err error) {
+	r := get("health")
+	failed := c.repeated(ctx, r.repeat, func(ctx context.Context) *Error {
+		resp, failed := c.attempt(ctx, &r, nil)
+		if failed != nil {
+			return failed
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(resp.Body, c.opts.MaxAnswer))
+		if err != nil {
+			return unanswered(err)
+		}
+		var told api.Health
+		if json.Unmarshal(body, &told) != nil || told.Status == "" {
+			return refusal(resp, body)
+		}
+		health = told.Status
+		return nil
+	})
+	if failed != nil {
+		return "", failed
+	}
+	return health, nil
+}
+
+// Stuck returns the handlers that were given up and have not returned, of the operator's apps.
+func (c *Client) Stuck(ctx context.Context) (stuck []api.StuckHandler, err error) {
+	err = c.do(ctx, get("stuck"), &stuck)
+	return stuck, err
+}
+
+// Clock returns what the server knows of the wall clock.
+func (c *Client) Clock(ctx context.Context) (clock api.Clock, err error) {
+	err = c.do(ctx, get("clock"), &clock)
+	return clock, err
+}
+
+// AcceptClock says that the wall clock is right, which ends every caution because of it.
+func (c *Client) AcceptClock(ctx context.Context) (clock api.Clock, err error) {
+	err = c.do(ctx, request{method: http.MethodPost, path: []string{"clock", "accept"}, repeat: always}, &clock)
+	return clock, err
+}
+
+// Tokens returns the tokens of operators, without their secrets.
+func (c *Client) Tokens(ctx context.Context) (tokens []api.Token, err error) {
+	err = c.do(ctx, get("tokens"), &tokens)
+	return tokens, err
+}
+
+// CreateToken makes a token, with no more scopes than its maker has. Its text, in Token, is told here and
+// never again.
+func (c *Client) CreateToken(ctx context.Context, token api.NewToken) (made api.Token, err error) {
+	err = c.do(ctx, request{method: http.MethodPost, path: []string{"tokens"}, body: &token, repeat: ifNotDone}, &made)
+	return made, err
+}
+
+// RevokeToken has the token be good for nothing from now on.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.do(ctx, request{method: http.MethodDelete, path: []string{"tokens", id}, repeat: ifNotDone}, nil)
+}
+
+// AuditFilter chooses entries of the audit log.
+type AuditFilter struct {
+	App      string // "": all of the operator's apps, and the store
+	Operator string
+	Span     api.TimeRange
+	Limit    int    // entries a page, 1 to 1,000; 0 is 100
+	Cursor   string // where to go on; "" is the beginning
+}
+
+// Audit yields what operators have changed, the latest first, page by page.
+func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[api.AuditEntry, error] {
+	of := pages(f.Cursor, func(cursor string) (*api.AuditPage, string, error) {
+		r := get("audit")
+		r.query = url.Values{}
+		set(r.query, "app", f.App)
+		set(r.query, "operator", f.Operator)
+		set(r.query, "cursor", cursor)
+		setInstants(r.query, map[string]time.Time{"from": f.Span.From, "before": f.Span.Before})
+		setNumber(r.query, "limit", f.Limit)
+		page := new(api.AuditPage)
+		err := c.do(ctx, r, page)
+		return page, page.Next, err
+	})
+	return rows(of, func(p *api.AuditPage) []api.AuditEntry { return p.Entries })
+}
+
+// Backup returns the whole store as of one moment, or what has come since the backup that ended with
+// since. The caller closes it. One that does not come to its end, an error of Read that is not
+// io.EOF, is of no use.
+func (c *Client) Backup(ctx context.Context, since string) (io.ReadCloser, error) {
+	r := get("backup")
+	if since != "" {
+		r.query = url.Values{"since": {since}}
+	}
+	return c.open(ctx, r, streamType)
+}
+
+// get is a request that reads of the store.
+func get(segments ...string) request {
+	return request{method: http.MethodGet, path: segments, repeat: always}
+}
