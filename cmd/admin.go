@@ -50,7 +50,7 @@ func siteToken(flags *flag.FlagSet, site *string) func() (string, error) {
 		}
 		path := *file
 		if path == "" {
-			if u, err := url.Parse(*site); err != nil || !isLocal(u.Hostname()) {
+			if u, err := url.Parse(siteURL(*site)); err != nil || !isLocal(u.Hostname()) {
 				return "", nil
 			}
 			path = filepath.Join("data", tokenFile)

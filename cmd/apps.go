@@ -46,6 +46,7 @@ func (r *remote) needName() error {
 
 func appsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := siteFlags(flags)
+	r.rows = "apps"
 	prefix := flags.String("prefix", "", "only apps whose names begin with `TEXT`")
 	contains := flags.String("contains", "", "only apps whose names have `TEXT` in them")
 	limit := flags.Int("n", 100, "`N` apps at most, 1 to 1000")
@@ -58,17 +59,15 @@ func appsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			}
 		}
 		return send(ctx, r, std, http.MethodGet, "/v1/apps?"+query.Encode(), nil, func(w io.Writer, page api.AppPage) {
-			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			for _, app := range page.Apps {
-				fmt.Fprintf(table, "%s\tpending %d\theld %d\tdead %d\t%s\n", app.Name, app.Pending, app.Held, app.Dead, stateOfApp(&app))
-			}
-			_ = table.Flush() // to standard output, which may be gone
+			printTable(w, "NAME PENDING HELD DEAD STATE", func(row func(...any)) {
+				for _, app := range page.Apps {
+					row(app.Name, app.Pending, app.Held, app.Dead, stateOfApp(&app))
+				}
+			})
 			for _, volume := range page.Missing {
 				fmt.Fprintf(w, "apps are left out: %s\n", volume)
 			}
-			if page.Next != "" {
-				fmt.Fprintf(w, "there are more: --cursor %s\n", page.Next)
-			}
+			sayMore(w, page.Next)
 		})
 	}
 }

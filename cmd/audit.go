@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"carillon/storage"
@@ -18,6 +17,7 @@ import (
 // audit lists what operators have changed.
 func audit(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := siteFlags(flags)
+	r.rows = "entries"
 	query := url.Values{}
 	for name, usage := range map[string]string{
 		"app": "only changes of the `APP`", "operator": "only changes by the operator of that `NAME`",
@@ -33,18 +33,16 @@ func audit(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	return func(ctx context.Context, std Stdio) error {
 		query.Set("limit", strconv.Itoa(*limit))
 		return send(ctx, r, std, http.MethodGet, "/v1/audit?"+query.Encode(), nil, func(w io.Writer, page storage.AuditPage) {
-			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			for _, e := range page.Entries {
-				what := strings.Join(e.IDs, " ")
-				if e.Count > len(e.IDs) {
-					what += fmt.Sprintf(" and %d more", e.Count-len(e.IDs))
+			printTable(w, "AT OPERATOR FROM APP ACTION WHAT", func(row func(...any)) {
+				for _, e := range page.Entries {
+					what := strings.Join(e.IDs, " ")
+					if e.Count > len(e.IDs) {
+						what += fmt.Sprintf(" and %d more", e.Count-len(e.IDs))
+					}
+					row(e.At.Format(time.RFC3339), e.Operator, e.From, e.App, e.Action, what)
 				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.At.Format(time.RFC3339), e.Operator, e.From, e.App, e.Action, what)
-			}
-			_ = table.Flush() // to standard output, which may be gone
-			if page.Next != "" {
-				fmt.Fprintf(w, "there are more: --cursor %s\n", page.Next)
-			}
+			})
+			sayMore(w, page.Next)
 		})
 	}
 }

@@ -30,6 +30,8 @@ type client struct {
 	site, token string
 	http        *http.Client
 	transport   *http.Transport
+
+	idempotencyKey string
 }
 
 // newClient returns a client of the server, with the token that is found for it.
@@ -38,9 +40,10 @@ func newClient(site string, find func() (string, error)) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	site = siteURL(site)
 	u, err := url.Parse(site)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, usageError{fmt.Errorf("--server is %q, want a URL such as http://%s", site, defaultListen)}
+		return nil, usageError{fmt.Errorf("--server is %q, want host:port, or a URL such as http://%s", site, defaultListen)}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	return &client{
@@ -52,6 +55,14 @@ func newClient(site string, find func() (string, error)) (*client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
+}
+
+// siteURL is the URL of a server that is given as host:port, or as a URL.
+func siteURL(site string) string {
+	if site == "" || strings.Contains(site, "://") {
+		return site
+	}
+	return "http://" + site
 }
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
@@ -120,12 +131,33 @@ func (c *client) send(ctx context.Context, path string, content io.Reader) error
 	return c.decode(resp, &result)
 }
 
+// text copies an answer that is text for people to w.
+func (c *client) text(ctx context.Context, path string, w io.Writer) error {
+	req, err := c.request(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+		return c.decode(resp, nil)
+	}
+	_, err = io.Copy(w, io.LimitReader(resp.Body, maxAnswer))
+	return err
+}
+
 func (c *client) request(ctx context.Context, method, path string, content io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.site+path, content)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if c.idempotencyKey != "" {
+		req.Header.Set("Idempotency-Key", c.idempotencyKey)
+	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}

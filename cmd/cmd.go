@@ -42,6 +42,8 @@ type Options struct {
 	// Try returns what demo and serve suggest to try with the server at the site, such as
 	// lines for a shell. Default: nothing.
 	Try func(site string) string
+	// Getenv returns a variable of the environment, "" if it is not set. Default: os.Getenv.
+	Getenv func(name string) string
 	// Verbs are verbs of the program's own, beside those of this package. One that has the
 	// name of another replaces it.
 	Verbs []Verb
@@ -90,6 +92,9 @@ func Run(ctx context.Context, opts Options, args []string, stdin io.Reader, stdo
 	}
 	if opts.About == "" {
 		opts.About = "the functions of " + opts.Name
+	}
+	if opts.Getenv == nil {
+		opts.Getenv = os.Getenv
 	}
 	p := &program{opts}
 	root := p.tree(Stdio{stdin, stdout, stderr, opts.Name})

@@ -79,7 +79,8 @@ func TestHelp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, v := range (&program{}).verbs() {
-			word, second, two := strings.Cut(v.Name, " ")
+			name, _, _ := strings.Cut(v.Name, "|")
+			word, second, two := strings.Cut(name, " ")
 			if !strings.Contains(out, "\n  "+word+" ") {
 				t.Errorf("%s does not list %s: %s", args, word, out)
 			}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"carillon/cron"
@@ -24,6 +22,9 @@ func (p *program) cronCommands() []Verb {
 		{"crons run", "name", "run what a trigger runs now; its next slot stays", cronsRun},
 		{"crons pause", "name", "let a trigger tick no more until it is resumed", cronsPause},
 		{"crons resume", "name", "let a paused trigger tick again", cronsResume},
+		{"crons upsert", "name", "make a trigger, or change one that the program does not declare", cronsUpsert},
+		{"crons backfill", "name", "have a trigger run for slots that have passed, or end that", cronsBackfill},
+		{"crons delete", "name", "remove a trigger that the program does not declare", cronsDelete},
 	}
 }
 
@@ -66,7 +67,7 @@ func cronsNext(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if *n < 1 || *n > maxNext {
 			return usageError{fmt.Errorf("-n is %d, want 1 to %d", *n, maxNext)}
 		}
-		asJSON, err := output()
+		form, err := output()
 		if err != nil {
 			return err
 		}
@@ -85,8 +86,12 @@ func cronsNext(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		for at = schedule.Next(at); !at.IsZero() && len(instants) < *n; at = schedule.Next(at) {
 			instants = append(instants, at.UTC())
 		}
-		if asJSON {
-			return printJSON(std.Out, instants)
+		if form != formTable {
+			all, err := json.Marshal(instants)
+			if err != nil {
+				return err
+			}
+			return printAs(std.Out, form, all, "")
 		}
 		loc, err := time.LoadLocation(schedule.Zone()) // package cron has accepted it, and embeds all zones
 		if err != nil {
@@ -108,25 +113,3 @@ func wallClock(at time.Time, loc *time.Location) string {
 	}
 	return local + "  " + at.UTC().Format(time.RFC3339Nano)
 }
-
-// outputFlag declares the flag -o, and returns what reads it once the flags are
-// parsed: whether the output is JSON.
-func outputFlag(flags *flag.FlagSet) func() (asJSON bool, err error) {
-	form := flags.String("o", "text", "`FORM` of the output, text or json")
-	return func() (bool, error) {
-		switch *form {
-		case "text", "json":
-			return *form == "json", nil
-		}
-		return false, usageError{fmt.Errorf("-o is %q, want text or json", *form)}
-	}
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-// oneLine is the error's text without line breaks.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

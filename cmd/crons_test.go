@@ -127,7 +127,7 @@ func TestCronsUsage(t *testing.T) {
 		{[]string{"crons", "next", "--spec", "@daily", "--zone", "Mars/Base"}, `crons next: spec "@daily": zone: `},
 		{[]string{"crons", "next", "--spec", "@daily", "-n", "0"}, `crons next: -n is 0, want 1 to 1000` + more},
 		{[]string{"crons", "next", "--spec", "@daily", "-n", "1001"}, `crons next: -n is 1001, want 1 to 1000` + more},
-		{[]string{"crons", "next", "--spec", "@daily", "-o", "xml"}, `crons next: -o is "xml", want text or json` + more},
+		{[]string{"crons", "next", "--spec", "@daily", "-o", "xml"}, `crons next: -o is "xml", want table, json or jsonl` + more},
 		{[]string{"crons", "next", "--spec", "@daily", "--from", "today"}, `crons next: --from is "today", want an instant in RFC 3339`},
 		{[]string{"crons", "next", "@daily"}, `crons next: unexpected argument "@daily"` + more},
 		{[]string{"crons", "list"}, `crons list: --app is missing` + more},
@@ -135,7 +135,7 @@ func TestCronsUsage(t *testing.T) {
 		{[]string{"crons", "show", "--app", "acme"}, `crons show: the trigger's name is missing` + more},
 		{[]string{"crons", "show", "a", "b", "--app", "acme"}, `crons show: unexpected argument "b"` + more},
 		{[]string{"crons", "show", "a/b", "--app", "acme"}, `crons show: invalid argument: trigger name "a/b"`},
-		{[]string{"crons", "run", "a", "--app", "acme", "--server", "127.0.0.1:80"}, `crons run: --server is "127.0.0.1:80", want a URL`},
+		{[]string{"crons", "run", "a", "--app", "acme", "--server", "ftp://127.0.0.1"}, `crons run: --server is "ftp://127.0.0.1", want host:port, or a URL`},
 		{[]string{"crons", "run", "a", "--app", "acme", "--token", "a b"}, `crons run: the admin token has a space`},
 		{[]string{"demo", "--admin-token", "a\nb"}, `demo: the admin token has a space`},
 	} {

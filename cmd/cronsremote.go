@@ -22,13 +22,14 @@ import (
 type remote struct {
 	app, site, trigger *string
 	token              func() (string, error)
-	output             func() (bool, error)
+	output             func() (string, error)
+	rows               string // field of the answer that has the rows of a list; "": the answer is the list
 }
 
 // siteFlags declares those of any such command.
 func siteFlags(flags *flag.FlagSet) *remote {
 	r := &remote{
-		site:   flags.String("server", "http://"+defaultListen, "`URL` of the server"),
+		site:   flags.String("server", "http://"+defaultListen, "`ADDRESS` of the server, host:port or URL"),
 		output: outputFlag(flags),
 	}
 	r.token = siteToken(flags, r.site)
@@ -38,7 +39,7 @@ func siteFlags(flags *flag.FlagSet) *remote {
 // remoteFlags declares them. The trigger's name is also taken as an argument.
 func remoteFlags(flags *flag.FlagSet, named bool) *remote {
 	r := siteFlags(flags)
-	r.app = appFlag(flags, "`APP` that has the trigger")
+	r.app = appFlag(flags, "`APP` that it is about")
 	if named {
 		r.trigger = flags.String("name", "", "`NAME` of the trigger, with or without the flag")
 	}
@@ -73,7 +74,7 @@ func ask[R any](ctx context.Context, r *remote, std Stdio, method, path string, 
 
 // send asks the server and prints the answer as JSON, or else with text.
 func send[R any](ctx context.Context, r *remote, std Stdio, method, path string, body any, text func(io.Writer, R)) error {
-	asJSON, err := r.output()
+	form, err := r.output()
 	if err != nil {
 		return err
 	}
@@ -82,12 +83,12 @@ func send[R any](ctx context.Context, r *remote, std Stdio, method, path string,
 		return err
 	}
 	defer c.close()
-	if asJSON {
+	if form != formTable {
 		var result json.RawMessage // as the server wrote it, numbers of any size included
 		if err := c.do(ctx, method, path, body, &result); err != nil {
 			return err
 		}
-		return printJSON(std.Out, result)
+		return printAs(std.Out, form, result, r.rows)
 	}
 	var result R
 	if err := c.do(ctx, method, path, body, &result); err != nil {
@@ -101,11 +102,11 @@ func cronsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := remoteFlags(flags, false)
 	return func(ctx context.Context, std Stdio) error {
 		return do(ctx, r, std, http.MethodGet, "", nil, func(w io.Writer, crons []api.Cron) {
-			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			for _, c := range crons {
-				fmt.Fprintf(table, "%s\t%s\t%s\tnext %s\tlast %s%s\n", c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c), overdueOf(&c))
-			}
-			_ = table.Flush() // to standard output, which may be gone
+			printTable(w, "NAME RUNS FUNCTION NEXT LAST", func(row func(...any)) {
+				for _, c := range crons {
+					row(c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c)+overdueOf(&c))
+				}
+			})
 		})
 	}
 }
@@ -143,6 +144,79 @@ func cronsResume(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	return func(ctx context.Context, std Stdio) error {
 		return do(ctx, r, std, http.MethodPost, "/resume", nil, func(w io.Writer, c api.Cron) {
 			fmt.Fprintf(w, "%s ticks next at %s\n", c.Name, nextOf(&c))
+		})
+	}
+}
+
+// cronsUpsert makes a trigger, or makes one another that is there.
+func cronsUpsert(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r := remoteFlags(flags, true)
+	var c api.CronDefinition
+	flags.StringVar(&c.Spec, "spec", "", "`SPEC` of five or six fields, @daily and the like, or @every 90s")
+	flags.StringVar(&c.Zone, "zone", "", "`ZONE`, an IANA name such as Europe/Rome; UTC if not given")
+	flags.StringVar(&c.Function, "function", "", "`PATH` of the mutation or action that it runs")
+	args := flags.String("args", "", "`JSON` of its arguments, - for standard input; {} if not given")
+	overlap := flags.String("overlap", "", "`WAY` of a slot while the run before goes on: skip, queue, allow, replace")
+	timeout := flags.Duration("timeout", 0, "`TIME` that an attempt may take")
+	jitter := flags.Duration("jitter", 0, "`TIME` by which a slot is put off at most")
+	success := flags.Duration("success-within", 0, "`TIME` without a success that is too long")
+	flags.BoolVar(&c.AtMostOnce, "at-most-once", false, "an attempt that has begun is its last")
+	flags.Func("tag", "`TAG` of its jobs, up to 8 times", func(tag string) error {
+		c.Tags = append(c.Tags, tag)
+		return nil
+	})
+	return func(ctx context.Context, std Stdio) (err error) {
+		switch {
+		case c.Spec == "":
+			return usageError{errors.New("--spec is missing")}
+		case c.Function == "":
+			return usageError{errors.New("--function is missing")}
+		}
+		if c.Args, err = argsOf(std, *args); err != nil {
+			return err
+		}
+		c.Overlap, c.Name = api.Overlap(*overlap), *r.trigger
+		c.TimeoutMs, c.JitterMs, c.SuccessWithinMs = timeout.Milliseconds(), jitter.Milliseconds(), success.Milliseconds()
+		return do(ctx, r, std, http.MethodPut, "", c, func(w io.Writer, c api.Cron) {
+			fmt.Fprintf(w, "%s ticks next at %s\n", c.Name, nextOf(&c))
+		})
+	}
+}
+
+func cronsBackfill(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r := remoteFlags(flags, true)
+	from := instantFlag(flags, "from", "`INSTANT` in RFC 3339 from which slots are run")
+	to := instantFlag(flags, "to", "`INSTANT` in RFC 3339 before which they are")
+	again := flags.Bool("again", false, "slots that have run already run once more")
+	reason := flags.String("reason", "", "`TEXT` that says why")
+	cancel := flags.Bool("cancel", false, "end the one that goes on, in the place of beginning one")
+	return func(ctx context.Context, std Stdio) error {
+		if *cancel {
+			return do(ctx, r, std, http.MethodDelete, "/backfill", nil, func(w io.Writer, c api.Cron) {
+				if b := c.Backfill; b != nil {
+					fmt.Fprintf(w, "%s: %d of %d slots have begun\n", b.Outcome, b.Begun, b.Slots)
+				}
+			})
+		}
+		if from() == nil || to() == nil {
+			return usageError{errors.New("want --from and --to, or --cancel")}
+		}
+		body := api.BackfillRequest{From: *from(), To: *to(), Again: *again, Reason: *reason}
+		return do(ctx, r, std, http.MethodPost, "/backfill", body, func(w io.Writer, b api.CronBackfill) {
+			fmt.Fprintf(w, "%d slots are run, one after the other\n", b.Slots)
+		})
+	}
+}
+
+func cronsDelete(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r := remoteFlags(flags, true)
+	yes := yesFlag(flags)
+	return func(ctx context.Context, std Stdio) error {
+		if err := confirm(std, *yes, "remove the trigger "+*r.trigger); err != nil {
+			return err
+		}
+		return do(ctx, r, std, http.MethodDelete, "", nil, func(w io.Writer, _ json.RawMessage) {
+			fmt.Fprintf(w, "deleted %s\n", *r.trigger)
 		})
 	}
 }

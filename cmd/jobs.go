@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,7 +23,11 @@ import (
 func jobCommands() []Verb {
 	return []Verb{
 		{"jobs list", "", "list the jobs of an app that is served", jobsList},
-		{"jobs show", "name", "show a job with all its attempts", jobsShow},
+		{"jobs get|show", "name", "show a job with all its attempts", jobsShow},
+		{"jobs schedule", "function args", "have a function run at once, or later", jobsSchedule},
+		{"jobs run", "name", "make pending or held jobs due now: one, or all that a filter chooses", jobsRun},
+		{"jobs reschedule", "name", "change when pending jobs are due, their priority, or the arguments of one", jobsReschedule},
+		{"jobs result", "name", "print what a job has come to, and wait for its end if asked to", jobsResult},
 		{"jobs retry", "name", "make dead or held jobs pending again: one, or all that a filter chooses", jobsRetry},
 		{"jobs cancel", "name", "cancel jobs that have not ended: one, or all that a filter chooses", jobsCancel},
 		{"jobs drop", "name", "remove dead or held jobs for good: one, or all that a filter chooses", jobsDrop},
@@ -80,6 +85,7 @@ func jobFlags(flags *flag.FlagSet) (r *remote, id *string) {
 
 func jobsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r, filter := remoteFlags(flags, false), filterFlags(flags)
+	r.rows = "jobs"
 	limit := flags.Int("n", 100, "`N` jobs at most, 1 to 1000")
 	cursor := flags.String("cursor", "", "`CURSOR` that the page before ended with")
 	return func(ctx context.Context, std Stdio) error {
@@ -105,14 +111,12 @@ func jobsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			}
 		}
 		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page api.JobPage) {
-			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			for _, job := range page.Jobs {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", job.ID, stateOf(&job), job.Function, whenOf(&job), whyOf(&job))
-			}
-			_ = table.Flush() // to standard output, which may be gone
-			if page.Next != "" {
-				fmt.Fprintf(w, "there are more: --cursor %s\n", page.Next)
-			}
+			printTable(w, "ID STATE FUNCTION WHEN WHY", func(row func(...any)) {
+				for _, job := range page.Jobs {
+					row(job.ID, stateOf(&job), job.Function, whenOf(&job), whyOf(&job))
+				}
+			})
+			sayMore(w, page.Next)
 		})
 	}
 }
@@ -227,41 +231,54 @@ func jobsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	return jobsBulk(flags, "cancel", "pending, running and held", "canceled")
 }
 
+func jobsRun(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	return jobsBulk(flags, "run", "pending and held", "due now")
+}
+
 func jobsDrop(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	return jobsBulk(flags, "drop", "dead", "gone")
 }
 
-// jobsBulk is a command on one job, or on all that a filter chooses.
+// choosesSome says whether a filter says more than in which states jobs are.
+func choosesSome(f storage.JobFilter) bool {
+	f.States = nil
+	return !reflect.ValueOf(f).IsZero()
+}
+
+// jobsBulk is a command on one job, or, as an operation, on all that a filter chooses.
 func jobsBulk(flags *flag.FlagSet, verb, which, done string) func(context.Context, Stdio) error {
 	r, id := jobFlags(flags)
 	filter := filterFlags(flags)
 	all := flags.Bool("all", false, "all "+which+" jobs of the app, where no filter says which")
 	dryRun := flags.Bool("dry-run", false, "only say how many jobs that would be")
+	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
 		f, err := filter()
 		if err != nil {
 			return err
 		}
-		chosen := f.Function != "" || f.Trigger != "" || f.Error != "" || len(f.Tags) > 0 || f.Due != storage.TimeRange{} || f.Ended != storage.TimeRange{}
-		path, body := "/bulk/"+verb, any(map[string]any{"filter": f, "all": *all, "dryRun": *dryRun})
+		chosen := choosesSome(f)
+		tell := func(w io.Writer, n int) { fmt.Fprintf(w, "%s %s\n", jobsAre(n), done) }
 		switch {
 		case *id != "" && (chosen || *all || *dryRun || len(f.States) > 0):
 			return usageError{errors.New("want either a job's id or a filter")}
 		case *id != "":
-			path, body = "/jobs/"+url.PathEscape(*id)+"/"+verb, nil
+			if verb == "drop" {
+				if err := confirm(std, *yes, "remove the job "+*id+" for good"); err != nil {
+					return err
+				}
+			}
+			return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/"+verb, nil, func(w io.Writer, n api.Affected) { tell(w, n.Jobs) })
 		case chosen == *all:
 			return usageError{errors.New("want a job's id, a filter that chooses some jobs, or --all")}
 		}
-		return ask(ctx, r, std, http.MethodPost, path, body, func(w io.Writer, n api.Affected) {
-			switch {
-			case *dryRun:
-				fmt.Fprintf(w, "that would be %d jobs\n", n.Jobs)
-			case n.Jobs == 1:
-				fmt.Fprintf(w, "1 job is %s\n", done)
-			default:
-				fmt.Fprintf(w, "%d jobs are %s\n", n.Jobs, done)
-			}
-		})
+		o := api.NewOperation{Action: api.OperationAction(verb), Filter: shownFilter(&f), All: *all, DryRun: true}
+		if *dryRun {
+			return ask(ctx, r, std, http.MethodPost, "/operations", o, func(w io.Writer, n api.OperationCount) {
+				fmt.Fprintf(w, "that would be %s\n", countOf(n.Jobs, n.More))
+			})
+		}
+		return operate(ctx, r, std, o, *yes, tell)
 	}
 }
 
@@ -274,15 +291,15 @@ func jobsStuck(flags *flag.FlagSet) func(context.Context, Stdio) error {
 
 // showStuck prints the handlers for people.
 func showStuck(w io.Writer, list []api.StuckHandler) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, s := range list {
-		whose := "call " + string(s.Call)
-		if s.Job != "" {
-			whose = fmt.Sprintf("%s attempt %d", s.Job, s.Attempt)
+	printTable(w, "APP FUNCTION WHOSE SINCE", func(row func(...any)) {
+		for _, s := range list {
+			whose := "call " + s.Call
+			if s.Job != "" {
+				whose = fmt.Sprintf("%s attempt %d", s.Job, s.Attempt)
+			}
+			row(s.App, s.Function, whose, s.Since.Format(time.RFC3339))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\tsince %s\n", s.App, s.Function, whose, s.Since.Format(time.RFC3339))
-	}
-	_ = table.Flush() // to standard output, which may be gone
+	})
 }
 
 func jobsAbandon(flags *flag.FlagSet) func(context.Context, Stdio) error {

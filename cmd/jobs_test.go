@@ -24,7 +24,7 @@ func TestJobsRemote(t *testing.T) {
 	// The sample's triggers have a tick each that waits.
 	must("pending", "list", "--state", "pending")
 	must("there are more: --cursor ", "list", "-n", "1")
-	line := must("presence:sweep", "list", "--function", "presence:sweep", "--trigger", "presence", "--due-from", "2020-01-01T00:00:00Z")
+	_, line, _ := strings.Cut(must("presence:sweep", "list", "--function", "presence:sweep", "--trigger", "presence", "--due-from", "2020-01-01T00:00:00Z"), "\n")
 	id, _, _ := strings.Cut(line, " ")
 	must("presence:sweep {}", "show", id)
 	must(`"state":"pending"`, "show", "-o", "json", "--name", id)

@@ -36,9 +36,9 @@ func newProgress(w io.Writer, now func() (label string, done, total int64)) *pro
 	return p
 }
 
-// isTerminal says whether w is a device that characters go to.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal says whether what is read or written is a device of characters.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

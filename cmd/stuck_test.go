@@ -43,7 +43,7 @@ func TestStuckRemote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := runs(t, "jobs", "stuck", "--server", srv.URL); err != nil || out != "" {
+	if out, err := runs(t, "jobs", "stuck", "--server", srv.URL); err != nil || strings.Count(out, "\n") != 1 {
 		t.Errorf("none is stuck: got %v, %s", err, out)
 	}
 	id, err := app.Scheduler(t.Context()).RunAfter(0, hang.With(dispatch.None{}))
@@ -54,7 +54,7 @@ func TestStuckRemote(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	abandon := []string{"jobs", "abandon", "--app", "acme", "--server", srv.URL, "--by", "ada"}
-	if out, err := runs(t, "jobs", "stuck", "--server", srv.URL); err != nil || !strings.HasPrefix(out, "acme  bad:hang  "+string(id)+" attempt 1  since ") {
+	if out, err := runs(t, "jobs", "stuck", "--server", srv.URL); err != nil || !strings.Contains(out, "\nacme  bad:hang  "+string(id)+" attempt 1  ") {
 		t.Errorf("got %v, %s", err, out)
 	}
 	if out, err := runs(t, "jobs", "list", "--app", "acme", "--server", srv.URL); err != nil || !strings.Contains(out, "waits for the handler of the attempt before") {
@@ -77,7 +77,7 @@ func TestStuckRemote(t *testing.T) {
 		t.Fatalf("stuck are %+v", stuck)
 	}
 	call := string(stuck[0].Call)
-	if out, err := runs(t, "jobs", "stuck", "--server", srv.URL); err != nil || !strings.HasPrefix(out, "acme  bad:hang  call "+call+"  since ") {
+	if out, err := runs(t, "jobs", "stuck", "--server", srv.URL); err != nil || !strings.Contains(out, "\nacme  bad:hang  call "+call+"  ") {
 		t.Errorf("got %v, %s", err, out)
 	}
 	if _, err := runs(t, append(abandon, "--call", call, string(id))...); err == nil || !strings.Contains(err.Error(), "want either") {

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"carillon/dispatch"
@@ -39,7 +39,7 @@ type tokenPlace struct {
 func tokenPlaceFlags(flags *flag.FlagSet) *tokenPlace {
 	p := &tokenPlace{
 		dir:  dataFlag(flags, "`DIR` of the data, if it is not being served"),
-		site: flags.String("server", "", "`URL` of the server that has the data open, in the place of DIR"),
+		site: flags.String("server", "", "`ADDRESS` of the server that has the data open, in the place of DIR"),
 	}
 	p.token = siteToken(flags, p.site)
 	return p
@@ -134,7 +134,7 @@ func tokensList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	p := tokenPlaceFlags(flags)
 	output := outputFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
-		asJSON, err := output()
+		form, err := output()
 		if err != nil {
 			return err
 		}
@@ -148,11 +148,15 @@ func tokensList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			}
 			return err
 		})
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case asJSON:
-			return printJSON(std.Out, shown)
+		}
+		if form != formTable {
+			all, err := json.Marshal(shown)
+			if err != nil {
+				return err
+			}
+			return printAs(std.Out, form, all, "")
 		}
 		showTokens(std.Out, shown)
 		return nil
@@ -161,33 +165,37 @@ func tokensList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 
 // showTokens prints them for people.
 func showTokens(w io.Writer, tokens []api.Token) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, t := range tokens {
-		apps, until := "all apps", "for ever"
-		if !t.AllApps {
-			apps = fmt.Sprint(t.Apps)
+	printTable(w, "ID NAME APPS SCOPES GOOD", func(row func(...any)) {
+		for _, t := range tokens {
+			apps, until := "all apps", "for ever"
+			if !t.AllApps {
+				apps = fmt.Sprint(t.Apps)
+			}
+			if t.ExpiresAt != nil {
+				until = "until " + t.ExpiresAt.Format(time.RFC3339)
+			}
+			if t.Expired {
+				until = "expired"
+			}
+			scopes := make([]string, len(t.Scopes))
+			for i, scope := range t.Scopes {
+				scopes[i] = string(scope)
+			}
+			row(t.ID, t.Name, apps, strings.Join(scopes, ","), until)
 		}
-		if t.ExpiresAt != nil {
-			until = "until " + t.ExpiresAt.Format(time.RFC3339)
-		}
-		if t.Expired {
-			until = "expired"
-		}
-		scopes := make([]string, len(t.Scopes))
-		for i, scope := range t.Scopes {
-			scopes[i] = string(scope)
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, apps, strings.Join(scopes, ","), until)
-	}
-	_ = table.Flush() // to standard output, which may be gone
+	})
 }
 
 func tokensRevoke(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	p := tokenPlaceFlags(flags)
 	id := flags.String("name", "", "`ID` of the token, as tokens list has it, with or without the flag")
+	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
 		if *id == "" {
 			return usageError{errors.New("the token's id is missing")}
+		}
+		if err := confirm(std, *yes, "make the token "+*id+" good for nothing"); err != nil {
+			return err
 		}
 		err := p.do(std, func(c *client) error {
 			return c.do(ctx, http.MethodDelete, "/v1/tokens/"+url.PathEscape(*id), nil, &struct{}{})

@@ -215,7 +215,7 @@ func TestAuditRemote(t *testing.T) {
 	}
 	out, err := runs(t, "audit", "--server", site)
 	lines := strings.Split(out, "\n")
-	if err != nil || len(lines) != 3 || !strings.Contains(lines[0], "127.0.0.1") || !strings.Contains(lines[0], "POST clock/accept") || !strings.Contains(lines[1], "command") {
+	if err != nil || len(lines) != 4 || !strings.Contains(lines[1], "127.0.0.1") || !strings.Contains(lines[1], "POST clock/accept") || !strings.Contains(lines[2], "command") {
 		t.Errorf("got %v, %q", err, out)
 	}
 	if out, err := runs(t, "audit", "--server", site, "--operator", "command", "--n", "1", "-o", "json"); err != nil || strings.Count(out, `"action":"tokens"`) != 1 {

@@ -15,7 +15,8 @@ import (
 
 // A Verb is one word of the command line, or two.
 type Verb struct {
-	// Name is the word, or the two with a space between: "orders", "orders replay".
+	// Name is the word, or the two with a space between: "orders", "orders replay". What
+	// follows a "|" is another word for the last.
 	Name string
 	// Args are the names of the flags whose values may also be given as arguments, in this
 	// order, with a space between. "..." after the last has it take all that follow.
@@ -37,12 +38,16 @@ type Stdio struct {
 
 // groups are the words that verbs of two words begin with.
 var groups = map[string]string{
-	"apps":   "look after apps",
-	"clock":  "look after the wall clock of a server",
-	"crons":  "look after cron triggers",
-	"jobs":   "look after jobs",
-	"store":  "look after the files of a store",
-	"tokens": "look after the tokens of operators",
+	"apps":       "look after apps",
+	"clock":      "look after the wall clock of a server",
+	"crons":      "look after cron triggers",
+	"functions":  "look at the functions of a server",
+	"groups":     "look after groups of jobs",
+	"operations": "look after what is done to many jobs at once",
+	"pools":      "look after pools",
+	"jobs":       "look after jobs",
+	"store":      "look after the files of a store",
+	"tokens":     "look after the tokens of operators",
 }
 
 // verbs returns all verbs.
@@ -62,15 +67,22 @@ func (p *program) verbs() []Verb {
 		{"store own", "", "make a data directory that of another program", storeOwn},
 		{"bench", "", "measure how fast it is on this machine", bench},
 		{"audit", "", "list what operators have changed", audit},
+		{"healthcheck", "", "say whether a server is ready, and exit with 0 if it is", healthcheck},
 		{"version", "", "print the version", p.version},
-	}, appCommands(), jobCommands(), p.cronCommands(), clockCommands(), tokenCommands(), p.Verbs)
+		{"apps export", "", "write one app as a stream", export},
+		{"apps import", "", "make an app from an exported stream", importApp},
+		{"store check", "", "verify every structure of a data directory", check},
+		{"store backup", "data", "write the whole store to a file, or what came since", backup},
+		{"store restore", "backup...", "make a data directory of backups", restore},
+	}, functionCommands(), operationCommands(), poolCommands(), appCommands(), jobCommands(), p.cronCommands(), clockCommands(), tokenCommands(), p.Verbs)
 }
 
 // tree returns cobra's command of the whole line, with a child for each verb.
 func (p *program) tree(std Stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use: p.Name, Short: p.About,
-		Long: p.Name + " serves " + p.About + " and looks after\nservers and data directories, of whatever program.",
+		Long: p.Name + " serves " + p.About + " and looks after\nservers and data directories, of whatever program.\n\n" +
+			"What a flag says can be in the environment: of --drain in " + variable("drain") + ".",
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(std.In)
@@ -83,7 +95,12 @@ func (p *program) tree(std Stdio) *cobra.Command {
 	for i, v := range verbs {
 		replaced := func(own Verb) bool { return own.Name == v.Name }
 		if !slices.ContainsFunc(verbs[i+1:], replaced) {
-			v.grow(node(root, strings.Fields(v.Name)), std)
+			words, other, _ := strings.Cut(v.Name, "|")
+			c := node(root, strings.Fields(words))
+			if other != "" {
+				c.Aliases = []string{other}
+			}
+			p.grow(c, v, std)
 		}
 	}
 	return root
@@ -124,7 +141,7 @@ func branch(c *cobra.Command) {
 }
 
 // grow makes the command that of the verb.
-func (v Verb) grow(c *cobra.Command, std Stdio) {
+func (p *program) grow(c *cobra.Command, v Verb, std Stdio) {
 	flags := flag.NewFlagSet(v.Name, flag.ContinueOnError)
 	do := v.Declare(flags)
 	adopt(c.Flags(), flags)
@@ -139,6 +156,9 @@ func (v Verb) grow(c *cobra.Command, std Stdio) {
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := v.take(c.Flags(), args); err != nil {
+			return wrong(c, err)
+		}
+		if err := p.fill(c.Flags()); err != nil {
 			return wrong(c, err)
 		}
 		err := do(c.Context(), std)

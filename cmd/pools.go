@@ -1,0 +1,176 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"carillon/server/api"
+)
+
+// poolCommands are the commands about pools and groups.
+func poolCommands() []Verb {
+	return []Verb{
+		{"pools list", "", "list the pools of an app, and how full they are", poolsList},
+		{"pools limit", "name limit", "set how many attempts of a pool there are at once, until it is cleared", poolsLimit},
+		{"pools clear", "name", "have a pool have the limit again that the program gives it", poolsClear},
+		{"groups list", "", "list the groups of an app, in the order they were made", groupsList},
+		{"groups get", "name", "show a group and how its jobs have ended", groupsGet},
+		{"groups cancel", "name", "cancel the jobs of a group that have not ended", groupsCancel},
+	}
+}
+
+func poolsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r := remoteFlags(flags, false)
+	return func(ctx context.Context, std Stdio) error {
+		return ask(ctx, r, std, http.MethodGet, "/pools", nil, func(w io.Writer, pools []api.Pool) {
+			printTable(w, "NAME LIMIT RUNNING QUEUED OLDEST STATE", func(row func(...any)) {
+				for i := range pools {
+					p := &pools[i]
+					oldest, state := "-", "open"
+					if p.Oldest != nil {
+						oldest = p.Oldest.Format(time.RFC3339)
+					}
+					if p.Paused != nil {
+						state = "paused " + p.Paused.Reason
+					}
+					row(p.Name, p.Limit, p.Running, p.Queued, oldest, state)
+				}
+			})
+		})
+	}
+}
+
+// poolFlags declares the flags of a command about one pool's limit.
+func poolFlags(flags *flag.FlagSet) (r *remote, path func() (string, error)) {
+	r = remoteFlags(flags, false)
+	name := flags.String("name", "", "`NAME` of the pool, with or without the flag")
+	return r, func() (string, error) {
+		if *name == "" {
+			return "", usageError{errors.New("the pool's name is missing")}
+		}
+		return "/pools/" + url.PathEscape(*name) + "/limit", nil
+	}
+}
+
+func poolsLimit(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r, path := poolFlags(flags)
+	limit := flags.Int("limit", 0, "`N` attempts at once, with or without the flag")
+	return func(ctx context.Context, std Stdio) error {
+		path, err := path()
+		if err != nil {
+			return err
+		}
+		if *limit < 1 {
+			return usageError{fmt.Errorf("the limit is %d, want 1 or more", *limit)}
+		}
+		return ask(ctx, r, std, http.MethodPut, path, api.PoolLimit{Limit: *limit}, func(w io.Writer, _ api.Empty) {
+			fmt.Fprintf(w, "at most %d at once\n", *limit)
+		})
+	}
+}
+
+func poolsClear(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r, path := poolFlags(flags)
+	return func(ctx context.Context, std Stdio) error {
+		path, err := path()
+		if err != nil {
+			return err
+		}
+		return ask(ctx, r, std, http.MethodDelete, path, nil, func(w io.Writer, c api.Changed) {
+			if c.Changed {
+				fmt.Fprintln(w, "it has the limit of the program again")
+			} else {
+				fmt.Fprintln(w, "it had the limit of the program")
+			}
+		})
+	}
+}
+
+func groupsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r := remoteFlags(flags, false)
+	r.rows = "groups"
+	limit := flags.Int("n", 100, "`N` groups at most, 1 to 1000")
+	after := flags.Uint64("cursor", 0, "`CURSOR` that the page before ended with")
+	return func(ctx context.Context, std Stdio) error {
+		query := url.Values{"limit": {strconv.Itoa(*limit)}}
+		if *after > 0 {
+			query.Set("after", strconv.FormatUint(*after, 10))
+		}
+		return ask(ctx, r, std, http.MethodGet, "/groups?"+query.Encode(), nil, func(w io.Writer, page api.GroupPage) {
+			printTable(w, "ID STATE PENDING SUCCESS FAILED CANCELED EXPIRED CREATED", func(row func(...any)) {
+				for i := range page.Groups {
+					g := &page.Groups[i]
+					row(g.ID, stateOfGroup(g), g.Pending, g.Ends.Success, g.Ends.Failed, g.Ends.Canceled, g.Ends.Expired, g.CreatedAt.Format(time.RFC3339))
+				}
+			})
+			if page.Next > 0 {
+				sayMore(w, strconv.FormatUint(page.Next, 10))
+			}
+		})
+	}
+}
+
+func stateOfGroup(g *api.Group) string {
+	switch {
+	case g.EndedAt != nil:
+		return "ended"
+	case g.Canceled:
+		return "canceled"
+	case g.Sealed:
+		return "sealed"
+	}
+	return "open"
+}
+
+// groupFlags declares the flags of a command about one group.
+func groupFlags(flags *flag.FlagSet) (r *remote, path func() (string, error)) {
+	r = remoteFlags(flags, false)
+	id := flags.String("name", "", "`ID` of the group, with or without the flag")
+	return r, func() (string, error) {
+		if *id == "" {
+			return "", usageError{errors.New("the group's id is missing")}
+		}
+		return "/groups/" + url.PathEscape(*id), nil
+	}
+}
+
+func groupsGet(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r, path := groupFlags(flags)
+	return func(ctx context.Context, std Stdio) error {
+		path, err := path()
+		if err != nil {
+			return err
+		}
+		return ask(ctx, r, std, http.MethodGet, path, nil, func(w io.Writer, g api.Group) {
+			fmt.Fprintf(w, "group %d is %s: %d pending, %d success, %d failed, %d canceled, %d expired\n",
+				g.ID, stateOfGroup(&g), g.Pending, g.Ends.Success, g.Ends.Failed, g.Ends.Canceled, g.Ends.Expired)
+			if g.FollowUp != "" {
+				fmt.Fprintf(w, "when it ended it has scheduled %s\n", g.FollowUp)
+			}
+		})
+	}
+}
+
+func groupsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	r, path := groupFlags(flags)
+	yes := yesFlag(flags)
+	return func(ctx context.Context, std Stdio) error {
+		path, err := path()
+		if err != nil {
+			return err
+		}
+		if err := confirm(std, *yes, "cancel what has not ended of the group"); err != nil {
+			return err
+		}
+		return ask(ctx, r, std, http.MethodPost, path+"/cancel", nil, func(w io.Writer, n api.Affected) {
+			fmt.Fprintf(w, "%s canceled\n", jobsAre(n.Jobs))
+		})
+	}
+}
