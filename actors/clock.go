@@ -34,6 +34,7 @@ type clock struct {
 	base      time.Time // a monotonic reading
 	store     *storage.Store
 
+	steps      atomic.Int64  // that were noticed
 	latestStep atomic.Uint64 // the storage.EraID that the latest step began, noticed or on record
 
 	mu      sync.Mutex
@@ -154,6 +155,7 @@ func (c *clock) step() (wall time.Time, elapsed time.Duration) {
 	if by < 0 {
 		c.shown = wall
 	}
+	c.steps.Add(1)
 	c.latestStep.Store(uint64(c.eras.latest().ID))
 	c.stepped(c.eras.latest())
 	return wall, elapsed

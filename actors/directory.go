@@ -341,6 +341,7 @@ func (d *directory) spawn(c actor.Context, m *acquireApp) (*appRef, error) {
 	d.byPID[ref.pid.Id] = ref
 	d.live.Store(id, ref)
 	close(ref.listed)
+	d.eng.meters.wakes.Add(1)
 	return ref, nil
 }
 
@@ -377,6 +378,7 @@ func (d *directory) forget(c actor.Context, ref *appRef) {
 	}
 	d.letIn(c, ref.id)
 	if p, _ := ref.door.load(); p == doorAsleep {
+		d.eng.meters.hibernations.Add(1)
 		asleep := &appAsleep{at: ref.next}
 		if ref.app.uncorrected() {
 			asleep.again = ref.id

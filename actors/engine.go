@@ -56,6 +56,7 @@ type Engine struct {
 
 	purgedDead atomic.Int64
 	shed       atomic.Int64
+	meters     meters
 }
 
 // Open opens the directory, making it as needed, and becomes its only owner. It
@@ -84,6 +85,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger), pools: opts.pools()}
 	e.timers = timing.NewTimers()
+	e.meters.late.Unit = int64(time.Millisecond)
 	e.declared = declare(plans, opts.Crons)
 	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
@@ -243,22 +245,6 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 		e.overdues.set(id, nil)
 	}
 	return asError(err)
-}
-
-// Stats are what an engine has written, and cleared away, since Open.
-type Stats struct {
-	storage.Stats
-	PurgedDead int64 // dead jobs past their retention (Options.DeadRetention, Options.KeepDead)
-	Overdue    int   // triggers without a success for too long now, as Inspection.Overdue has them
-	Shed       int64 // mutations of clients, the host and actions that were refused since their volume was overloaded
-}
-
-// Stats returns what the engine has written, and cleared away, since Open.
-func (e *Engine) Stats() Stats {
-	return Stats{
-		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Shed: e.shed.Load(),
-		Overdue: e.overdues.count("", e.clock.wall()),
-	}
 }
 
 // Check verifies every structure of the store (G7); it may run beside traffic.

@@ -231,7 +231,9 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		}
 		planner := env.Planner()
 		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: marked, from: src, planner: planner}
-		app.noteStart(inv.job)
+		if app.noteStart(inv.job); inv.job != nil {
+			h.eng.noteLate(&inv.job.job, at.wall)
+		}
 		value, err := inv.fn.RunAction(env, inv.Args)
 		h.noteIgnored(app, inv)
 		return result{value, err}

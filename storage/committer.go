@@ -111,7 +111,12 @@ func (v *volume) commitLoop() {
 			v.commitBatch(batch[:n])
 			batch = batch[n:]
 		}
-		v.queue.noteBatch(sets, weight, time.Since(began))
+		took := time.Since(began)
+		v.queue.noteBatch(sets, weight, took)
+		if weight > 0 { // else they only waited for what was before them
+			v.batchTime.Observe(int64(took))
+			v.batchBytes.Observe(int64(weight))
+		}
 	}
 }
 

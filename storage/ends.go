@@ -31,6 +31,14 @@ const maxHistory = 100
 // EndAttempt records the end of the attempt of a job that is claimed, or pending outside. job must
 // be as it was when claimed, or as Unended or Due has returned it. It returns the job as it is now.
 func (tx *Tx) EndAttempt(job Job, end End) (Job, error) {
+	job, err := tx.endAttempt(job, end)
+	if err == nil {
+		tx.ends.count(job.State, &end)
+	}
+	return job, err
+}
+
+func (tx *Tx) endAttempt(job Job, end End) (Job, error) {
 	if err := tx.lockTop(); err != nil {
 		return Job{}, err
 	}

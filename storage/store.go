@@ -599,22 +599,3 @@ func (s *Store) Declared() (fingerprint string, err error) {
 func (s *Store) SetDeclared(fingerprint string) error {
 	return s.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Put(kv.Meta, metaDeclared, []byte(fingerprint)) })
 }
-
-// Stats are what a store has written since Open. For engines.
-type Stats struct {
-	Commits int64 // records of the log: the group commit's measure
-	Syncs   int64 // of the log: commits of several volumes may share one
-	Written int64 // bytes of the log, and of the files' pages
-}
-
-// Stats returns what the store has written since Open.
-func (s *Store) Stats() Stats {
-	var st Stats
-	for _, v := range s.volumes {
-		st.Commits += v.commits.Load()
-		st.Written += v.written.Load()
-	}
-	log := s.log.Stats()
-	st.Syncs, st.Written = log.Syncs, st.Written+log.Bytes
-	return st
-}

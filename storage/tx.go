@@ -34,6 +34,7 @@ type Tx struct {
 
 	audit    [][]byte // the entry of Audit, or nothing
 	concerns []string
+	ends     AttemptEnds
 
 	began   uint64   // the last sequence number assigned before it
 	retried []uint64 // sequence numbers of jobs that are pending again after an attempt

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"carillon/internal/histogram"
 	"carillon/proto"
 	"carillon/storage/internal/kv"
 )
@@ -71,6 +72,8 @@ type volume struct {
 	last      uint64 // the record of its last batch, in the log; the committer's
 	commits   atomic.Int64
 	written   atomic.Int64 // bytes of the file
+
+	batchTime, batchBytes, checkpoints histogram.Histogram
 }
 
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -117,10 +120,15 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 		queue:    queue{wake: make(chan struct{}, 1)},
 		stopped:  make(chan struct{}),
 		backoff:  backoff{volume: filepath.Base(path), logger: opts.Logger},
+
+		batchTime:   histogram.Histogram{Unit: timeUnit},
+		batchBytes:  histogram.Histogram{Unit: bytesUnit},
+		checkpoints: histogram.Histogram{Unit: timeUnit},
 	}
 	v.opts.Moved = func() { v.relieve() }
 	v.opts.Stalled = v.stalled
 	v.opts.Replaying = opts.replaying(v.name)
+	v.opts.Checkpointed = v.checkpoints.Since
 	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
 	v.mark.Store(new(instantMark)) // until the file is read
 	db, err := kv.Open(path, v.opts)

@@ -32,4 +32,19 @@ var healthFaults = []seededFault{
 		pkg: "server", tests: "TestStartup",
 		edits: []edit{{"server/health.go", `Readiness{StatusStarting, `, `Readiness{map[bool]ReadyStatus{false: StatusStarting, true: StatusOK}[FAULT], `}},
 	},
+	{
+		name: "late-since-asked", what: "a retry is counted as late by the time since its job was first due",
+		pkg: "actors", tests: "TestStatsCountWhatHappens",
+		edits: []edit{{"actors/stats.go", `int64(wall.Sub(job.Due))`, `int64(wall.Sub(map[bool]time.Time{false: job.Due, true: job.ScheduledFor}[FAULT]))`}},
+	},
+	{
+		name: "retry-counted-dead", what: "an attempt that is tried again is counted as dead",
+		pkg: "actors", tests: "TestStatsCountWhatHappens",
+		edits: []edit{{"storage/attemptends.go", `case left == StateFailed:`, `case left == StateFailed || FAULT && left != StateSuccess:`}},
+	},
+	{
+		name: "stops-uncounted", what: "a job that is canceled while it runs is counted nowhere",
+		pkg: "actors", tests: "TestStatsCountWhatHappens",
+		edits: []edit{{"actors/commit.go", `add(tx.Ends(), len(runs.stop))`, `add(tx.Ends(), map[bool]int{false: len(runs.stop)}[FAULT])`}},
+	},
 }

@@ -108,7 +108,7 @@ func (db *DB) freeze() bool {
 
 // copy writes the frozen layer to the copy.
 func (db *DB) copy(fault func(string) error) error {
-	layer, last, chain := db.frozen.layer, db.frozen.last, db.frozen.chain
+	layer, last, chain, began := db.frozen.layer, db.frozen.last, db.frozen.chain, time.Now()
 	err := fault("checkpoint")
 	if err == nil {
 		err = db.file.Update(func(tx *boltfile.Txn) error {
@@ -135,6 +135,7 @@ func (db *DB) copy(fault func(string) error) error {
 	if db.stall.Swap(nil) != nil {
 		db.stalled(nil)
 	}
+	db.checkpointed(began)
 	signal(db.room)
 	db.trim()
 	db.moved()

@@ -26,6 +26,8 @@ type Options struct {
 	Fault func(point string) error
 	// Copied is told how many bytes a checkpoint has written. Default: it is not.
 	Copied func(bytes int64)
+	// Checkpointed is told when a checkpoint that has worked began. Default: it is not.
+	Checkpointed func(began time.Time)
 	// Stalled is told of each checkpoint that has failed and will be tried again, and nil of
 	// the one that works at last. It does not block. Default: it is not.
 	Stalled func(*Stall)
@@ -45,14 +47,15 @@ type Options struct {
 // DB is one volume: a log, layers over a copy, and the copy. Its methods may be called from
 // any goroutine.
 type DB struct {
-	name   string
-	file   *boltfile.DB
-	log    wal.Log
-	volume wal.Volume
-	claim  wal.Claim
-	share  int // bytes that the layers may have
-	fault  func(point string) error
-	copied func(bytes int64)
+	name         string
+	file         *boltfile.DB
+	log          wal.Log
+	volume       wal.Volume
+	claim        wal.Claim
+	share        int // bytes that the layers may have
+	fault        func(point string) error
+	copied       func(bytes int64)
+	checkpointed func(began time.Time)
 
 	moved   func()
 	stalled func(*Stall)
@@ -105,6 +108,9 @@ func Open(path string, opts Options) (*DB, error) {
 	if opts.Copied == nil {
 		opts.Copied = func(int64) {}
 	}
+	if opts.Checkpointed == nil {
+		opts.Checkpointed = func(time.Time) {}
+	}
 	if opts.Moved == nil {
 		opts.Moved = func() {}
 	}
@@ -115,17 +121,18 @@ func Open(path string, opts Options) (*DB, error) {
 		opts.Replaying = func(int, int) {}
 	}
 	return &DB{
-		name:    filepath.Base(path),
-		file:    file,
-		fault:   opts.Fault,
-		copied:  opts.Copied,
-		moved:   opts.Moved,
-		stalled: opts.Stalled,
-		replays: opts.Replaying,
-		stack:   overlay.NewStack(spaces, pin.ID()),
-		wake:    make(chan struct{}, 1),
-		room:    make(chan struct{}, 1),
-		stop:    make(chan struct{}),
+		name:         filepath.Base(path),
+		file:         file,
+		fault:        opts.Fault,
+		copied:       opts.Copied,
+		checkpointed: opts.Checkpointed,
+		moved:        opts.Moved,
+		stalled:      opts.Stalled,
+		replays:      opts.Replaying,
+		stack:        overlay.NewStack(spaces, pin.ID()),
+		wake:         make(chan struct{}, 1),
+		room:         make(chan struct{}, 1),
+		stop:         make(chan struct{}),
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"carillon/internal/histogram"
 	"carillon/storage/internal/osdir"
 )
 
@@ -135,7 +136,7 @@ func (v *volume) needed() []place { return v.places[v.trimmed:] }
 // read, and whether it holds what was durable last cannot be told.
 func OpenFile(path string, opts Options) (*File, error) {
 	f := &File{opts: opts.withDefaults(path), turn: make(chan struct{}, 1), volumes: map[Volume]*volume{}}
-	f.meter = &meter{Disk: f.opts.Disk, noSync: opts.NoSync}
+	f.meter = &meter{Disk: f.opts.Disk, noSync: opts.NoSync, synced: histogram.Histogram{Unit: int64(64 * time.Microsecond)}}
 	f.opts.Disk = f.meter
 	err := osdir.Await(opts.LockTimeout, func() (err error) {
 		f.unlock, err = f.opts.Disk.Lock(opts.ReadOnly)

@@ -1,18 +1,28 @@
 package wal
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+
+	"carillon/internal/histogram"
+)
 
 // Stats is what a File has written since it was opened.
 type Stats struct {
-	Batches int64 // each is one write and one sync
-	Syncs   int64 // of batches, of segments that were made, of names; none with NoSync
-	Bytes   int64 // of batches, padding included, and of zeros that segments were filled with
+	Batches int64            // each is one write and one sync
+	Syncs   int64            // of batches, of segments that were made, of names; none with NoSync
+	Bytes   int64            // of batches, padding included, and of zeros that segments were filled with
+	Length  int64            // bytes of the log now
+	Synced  histogram.Counts // how long the Syncs took, in nanoseconds
 }
 
 // Stats may be called at any time.
 func (f *File) Stats() Stats {
 	m := f.meter
-	return Stats{Batches: m.batches.Load(), Syncs: m.syncs.Load(), Bytes: m.bytes.Load()}
+	f.mu.Lock()
+	length := f.length()
+	f.mu.Unlock()
+	return Stats{Batches: m.batches.Load(), Syncs: m.syncs.Load(), Bytes: m.bytes.Load(), Length: length, Synced: m.synced.Counts()}
 }
 
 // meter is a Disk that counts what is written to another one. With noSync it syncs nothing.
@@ -20,6 +30,7 @@ type meter struct {
 	Disk
 	noSync                bool
 	batches, syncs, bytes atomic.Int64
+	synced                histogram.Histogram
 }
 
 // sync counts the sync and makes it.
@@ -28,6 +39,7 @@ func (m *meter) sync(sync func() error) error {
 		return nil
 	}
 	m.syncs.Add(1)
+	defer m.synced.Since(time.Now())
 	return sync()
 }
 

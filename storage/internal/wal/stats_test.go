@@ -28,7 +28,7 @@ func TestTheLogSaysWhatItWrites(t *testing.T) {
 			return waltest.Succeed
 		}
 		log := b.open(t)
-		if got := log.Stats(); got != (wal.Stats{}) {
+		if got := log.Stats(); got.Batches != 0 || got.Syncs != 0 || got.Bytes != 0 || got.Length != 0 {
 			t.Errorf("a new log has written %+v", got)
 		}
 		spoil(t, log, w, 0, 0, 0, 0)
@@ -40,6 +40,9 @@ func TestTheLogSaysWhatItWrites(t *testing.T) {
 		}
 		if after.Batches != 5 || after.Syncs != syncs || !noSync && after.Batches != datasyncs || noSync && syncs > 0 {
 			t.Errorf("no sync %v: %+v, on the disk %d syncs, %d of batches", noSync, after, syncs, datasyncs)
+		}
+		if n := int64(after.Synced.Total()); n != syncs || after.Length == 0 {
+			t.Errorf("%d syncs were measured, want %d; the log has %d bytes", n, syncs, after.Length)
 		}
 		b.disk = b.disk.Kill()
 		log = b.open(t)

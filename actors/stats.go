@@ -1,0 +1,105 @@
+package actors
+
+import (
+	"sync/atomic"
+	"time"
+
+	"carillon/internal/histogram"
+	"carillon/storage"
+)
+
+// meters are what the engine counts always: each count is an atomic addition.
+type meters struct {
+	late                histogram.Histogram // ns from when an attempt was due until its handler began
+	ends                attemptEnds
+	wakes, hibernations atomic.Int64
+}
+
+// attemptEnds is storage.AttemptEnds of all that was committed.
+type attemptEnds struct {
+	success, retried, dead, postponed, interrupted, held, canceled atomic.Int64
+}
+
+// add adds the ends of a transaction that is durable, which has canceled so many that had begun.
+// The committer calls it.
+func (a *attemptEnds) add(n storage.AttemptEnds, stopped int) {
+	if n == (storage.AttemptEnds{}) && stopped == 0 {
+		return
+	}
+	a.success.Add(int64(n.Success))
+	a.retried.Add(int64(n.Retried))
+	a.dead.Add(int64(n.Dead))
+	a.postponed.Add(int64(n.Postponed))
+	a.interrupted.Add(int64(n.Interrupted))
+	a.held.Add(int64(n.Held))
+	a.canceled.Add(int64(n.Canceled) + int64(stopped))
+}
+
+// noteLate notes that the handler of a job begins at the instant, by the wall.
+func (e *Engine) noteLate(job *storage.Job, wall time.Time) {
+	e.meters.late.Observe(int64(wall.Sub(job.Due)))
+}
+
+// Stats are what an engine has done, and cleared away, since Open.
+type Stats struct {
+	storage.Stats
+	PurgedDead int64 // dead jobs past their retention (Options.DeadRetention, Options.KeepDead)
+	Overdue    int   // triggers without a success for too long now, as Inspection.Overdue has them
+	Shed       int64 // mutations of clients, the host and actions that were refused since their volume was overloaded
+
+	Lateness    storage.Histogram // nanoseconds from when an attempt of a job was due until its handler began
+	Attempts    AttemptCounts     // that have ended, and are durable
+	ClockSteps, // steps of the wall clock of more than five minutes
+	Wakes, Hibernations int64 // of apps
+}
+
+// AttemptCounts are how many attempts have ended how, as storage.AttemptEnds has them.
+type AttemptCounts struct{ Success, Retried, Dead, Postponed, Interrupted, Held, Canceled int64 }
+
+// Stats returns what the engine has done, and cleared away, since Open. It waits for a volume
+// that is being opened anew.
+func (e *Engine) Stats() Stats {
+	m := &e.meters
+	return Stats{
+		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Shed: e.shed.Load(),
+		Overdue:  e.overdues.count("", e.clock.wall()),
+		Lateness: storage.Histogram(m.late.Counts()),
+		Attempts: AttemptCounts{
+			m.ends.success.Load(), m.ends.retried.Load(), m.ends.dead.Load(), m.ends.postponed.Load(),
+			m.ends.interrupted.Load(), m.ends.held.Load(), m.ends.canceled.Load(),
+		},
+		ClockSteps: e.clock.steps.Load(), Wakes: m.wakes.Load(), Hibernations: m.hibernations.Load(),
+	}
+}
+
+// Depth is what there is to do, in all apps.
+type Depth struct {
+	storage.Depth
+	Awake   int // apps that are in memory
+	Running int // jobs whose handlers have begun, of those that are pending
+	Stuck   int // handlers, as Engine.Stuck names them
+}
+
+// Depth returns what there is to do. It reads the counters of all apps, a few microseconds for
+// each, and wakes none: with many apps ask every few seconds at most.
+func (e *Engine) Depth() Depth {
+	d := Depth{Depth: e.store.Depth()}
+	e.directory.each(func(ref *appRef) {
+		d.Awake++
+		d.Running += ref.app.runs.begun()
+		d.Stuck += len(ref.app.runs.stuck())
+	})
+	return d
+}
+
+// begun is how many jobs' handlers have begun whose runs are not over.
+func (rs *runs) begun() (n int) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, r := range rs.byID {
+		if r.phase == runBegun {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,93 @@
+package storage
+
+import (
+	"time"
+
+	"carillon/internal/histogram"
+	"carillon/storage/internal/kv"
+)
+
+// Histogram is how many values there were of each size.
+type Histogram struct {
+	Unit   int64      // the first bound
+	Counts [21]uint64 // of values up to Bound(i) and above the bound before; at last of those above all
+	Sum    int64      // of the values
+}
+
+// Bound is the bound of Counts[i]: twice that before it.
+func (h *Histogram) Bound(i int) int64 { return (*histogram.Counts)(h).Bound(i) }
+
+// Total is how many values there were.
+func (h *Histogram) Total() uint64 { return (*histogram.Counts)(h).Total() }
+
+// The first bounds of a store's histograms.
+const (
+	timeUnit  = int64(64 * time.Microsecond)
+	bytesUnit = 256
+)
+
+// Stats are what a store has written since Open. For engines.
+type Stats struct {
+	Commits int64 // records of the log: the group commit's measure
+	Syncs   int64 // of the log: commits of several volumes may share one
+	Written int64 // bytes of the log, and of the files' pages
+
+	LogBytes int64  // of the log now, what it keeps for backups included
+	Uncopied uint64 // records of the log that the files do not have yet
+
+	BatchTime   Histogram // nanoseconds from when change sets were taken together until they were answered
+	BatchBytes  Histogram // what they weighed together, about bytes
+	SyncTime    Histogram // nanoseconds of each of the Syncs
+	Checkpoints Histogram // nanoseconds that it took to bring a file up to date
+}
+
+// Stats returns what the store has written since Open. It waits for a volume that is being
+// opened anew.
+func (s *Store) Stats() Stats {
+	var st Stats
+	for _, v := range s.volumes {
+		st.Commits += v.commits.Load()
+		st.Written += v.written.Load()
+		for into, of := range map[*Histogram]*histogram.Histogram{&st.BatchTime: &v.batchTime, &st.BatchBytes: &v.batchBytes, &st.Checkpoints: &v.checkpoints} {
+			counts := of.Counts()
+			(*histogram.Counts)(into).Add(&counts)
+		}
+	}
+	log := s.log.Stats()
+	st.Syncs, st.Written = log.Syncs, st.Written+log.Bytes
+	st.LogBytes, st.SyncTime, st.Uncopied = log.Length, Histogram(log.Synced), s.Uncopied()
+	return st
+}
+
+// Depth is how much there is in all apps together.
+type Depth struct {
+	Apps                         int
+	Pending, Held, Dead, History int // jobs; those that run are pending here
+	Groups                       int // that have not ended
+	Unreadable                   int // apps, and volumes, whose counters are not in it
+}
+
+// Depth adds the counters of all apps up, which it reads: with many apps that takes a while, a
+// few microseconds for each. It opens no app.
+func (s *Store) Depth() (d Depth) {
+	for i, v := range s.volumes {
+		err := v.read(func(snap *kv.Snapshot) error {
+			c := snap.Cursor(kv.Apps)
+			for k, entry := c.First(); k != nil; k, entry = c.Next() {
+				at := foundAt(AppID(k), i, entry)
+				info := at.info(snap)
+				d.Apps++
+				if info.Fault != "" {
+					d.Unreadable++
+				}
+				d.Pending, d.Held, d.Dead = d.Pending+info.Pending, d.Held+info.Held, d.Dead+info.Dead
+				d.History, d.Groups = d.History+info.Finished, d.Groups+info.Groups
+			}
+			return nil
+		})
+		if err != nil {
+			d.Unreadable++
+		}
+	}
+	return d
+}
