@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -118,7 +119,8 @@ func (s *HostScheduler) count(o *storage.Operation) (count OperationCount, err e
 // It is then done by the app itself, also after a restart of the process, and beside what is
 // due: in steps, each a commit that has how far it has come. It is on jobs only that were there
 // when they were counted, and that the filter still chooses when their turn has come. An app that
-// is paused does it all the same. resource_exhausted says that storage.MaxOperations go on.
+// is paused does it all the same. With a context of WithAudit the audit log has an entry of how it
+// ends, too, in the same commit. resource_exhausted says that storage.MaxOperations go on.
 func (s *HostScheduler) Operate(o Operation) (storage.Operation, error) {
 	plan, err := o.plan()
 	if err != nil {
@@ -129,9 +131,13 @@ func (s *HostScheduler) Operate(o Operation) (storage.Operation, error) {
 		return storage.Operation{}, err
 	}
 	plan.AsOf, plan.Counted, plan.CountedAll = count.AsOf, count.Jobs, count.All
+	if by := s.eng.auditOf(s.ctx, s.app); len(by) > 0 {
+		plan.By, plan.Audited = cmp.Or(plan.By, by[0].Operator), true
+	}
 	var made storage.Operation // the actor's, until it answers
 	err = s.eng.change(s.ctx, s.app, nil, func(tx *storage.Tx) (err error) {
 		made, err = tx.JobWriter().NewOperation(plan)
+		tx.Concerns(made.ID.String())
 		return err
 	})
 	if err != nil {

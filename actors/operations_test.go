@@ -2,7 +2,9 @@ package actors_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -209,6 +211,57 @@ func TestOperationGoesOnAfterACrash(t *testing.T) {
 	})
 }
 
+// asAnn is a context of the operator ann, who asks for an operation.
+func asAnn(h *actorstest.Harness, ids ...string) context.Context {
+	return actors.WithAudit(h.Context(), &storage.AuditEntry{Operator: "ann", Action: "POST operations", IDs: ids, From: "192.0.2.1"})
+}
+
+// auditLog returns the actions of ann that are about an operation of acme, the latest first.
+func auditLog(t *testing.T, h *actorstest.Harness) (actions []string) {
+	t.Helper()
+	page, err := h.Engine.AuditLog(storage.AuditFilter{Apps: []storage.AppID{"acme"}, Operator: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range page.Entries {
+		actions = append(actions, e.Action)
+		latest := must[[]storage.Operation](t)(h.Scheduler("acme").Operations(storage.OperationFilter{Limit: 1}))
+		if len(latest) != 1 || len(e.IDs) != 1 || e.IDs[0] != latest[0].ID.String() {
+			t.Errorf("%s is about %q, want the latest of %v", e.Action, e.IDs, latest)
+		}
+	}
+	return actions
+}
+
+// TestOperationIsAudited: the audit log is told how an operation ends that an operator has asked
+// for, also one that was canceled, and nothing of one that the program asks for itself.
+func TestOperationIsAudited(t *testing.T) {
+	k := newKit()
+	slow := func(string) error {
+		time.Sleep(time.Millisecond)
+		return nil
+	}
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet, Testing: actors.Testing{Fault: slow}}, func(h *actorstest.Harness) {
+		mustSchedule(t, h, 300, "a")
+		must[storage.Operation](t)(h.Scheduler("acme").Operate(actors.Operation{Action: storage.OperationDrop}))
+		h.Advance(time.Second)
+		if told := auditLog(t, h); len(told) != 0 {
+			t.Errorf("of the program's own it has %q", told)
+		}
+		made := must[storage.Operation](t)(h.App("acme").Scheduler(asAnn(h)).Operate(actors.Operation{Action: storage.OperationCancel}))
+		if made.By != "ann" || !made.Audited {
+			t.Errorf("made: %+v", made)
+		}
+		if canceled := must[bool](t)(h.App("acme").Scheduler(asAnn(h, made.ID.String())).CancelOperation(made.ID)); !canceled {
+			t.Error("it has ended before")
+		}
+		end := fmt.Sprintf("operation cancel canceled: %d jobs", mustOperation(t, h, made.ID).Done)
+		if told := auditLog(t, h); !slices.Equal(told, []string{"POST operations", end, "POST operations"}) {
+			t.Errorf("it has %q, want %q", told, end)
+		}
+	})
+}
+
 // crashOperation has the operation on 150 of 170 jobs, of which so many are pending then.
 func crashOperation(t *testing.T, ask actors.Operation, left int) {
 	ask.Filter.Tags = []string{"a"}
@@ -219,7 +272,7 @@ func crashOperation(t *testing.T, ask actors.Operation, left int) {
 			actorstest.Run(t, opts, func(h *actorstest.Harness) {
 				mustSchedule(t, h, 150, "a")
 				kept := mustSchedule(t, h, 20, "b")
-				crashed = h.CrashAt(point, n, func() { _, _ = h.Scheduler("acme").Operate(ask) })
+				crashed = h.CrashAt(point, n, func() { _, _ = h.App("acme").Scheduler(asAnn(h)).Operate(ask) })
 				// The app is not called: what is due wakes it, and the operation does.
 				h.Advance(time.Minute)
 				list := must[[]storage.Operation](t)(h.Scheduler("acme").Operations(storage.OperationFilter{}))
@@ -230,6 +283,9 @@ func crashOperation(t *testing.T, ask actors.Operation, left int) {
 					t.Errorf("%s %d: %d jobs are left, the operation is %+v", point, n, pending, list)
 				}
 				wantState(t, h, "acme", kept[0], storage.StatePending, 0)
+				if told := auditLog(t, h); len(list) == 1 && !slices.Equal(told, []string{fmt.Sprintf("operation %s done: 150 jobs", ask.Action), "POST operations"}) {
+					t.Errorf("%s %d: the audit log has %q", point, n, told)
+				}
 				if n > 20 {
 					t.Fatal("it has no end")
 				}

@@ -4445,8 +4445,10 @@ type Operation struct {
 	EndedAtMs int64     `protobuf:"varint,15,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
 	Error     *JobError `protobuf:"bytes,16,opt,name=error,proto3" json:"error,omitempty"`
 	// Of a reschedule: when the jobs are due then, and their priority; 0: it stays.
-	DueMs         int64  `protobuf:"varint,17,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
-	Priority      uint32 `protobuf:"varint,18,opt,name=priority,proto3" json:"priority,omitempty"`
+	DueMs    int64  `protobuf:"varint,17,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	Priority uint32 `protobuf:"varint,18,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Audited: by is an operator, and the audit log is told how it ends.
+	Audited       bool `protobuf:"varint,19,opt,name=audited,proto3" json:"audited,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4605,6 +4607,13 @@ func (x *Operation) GetPriority() uint32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *Operation) GetAudited() bool {
+	if x != nil {
+		return x.Audited
+	}
+	return false
 }
 
 var File_carillon_proto protoreflect.FileDescriptor
@@ -4992,7 +5001,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\aLogLine\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\x11R\x05level\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"\xf7\x03\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"\x91\x04\n" +
 	"\tOperation\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\tR\x06action\x12\x16\n" +
@@ -5013,7 +5022,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\vended_at_ms\x18\x0f \x01(\x03R\tendedAtMs\x12(\n" +
 	"\x05error\x18\x10 \x01(\v2\x12.carillon.JobErrorR\x05error\x12\x15\n" +
 	"\x06due_ms\x18\x11 \x01(\x03R\x05dueMs\x12\x1a\n" +
-	"\bpriority\x18\x12 \x01(\rR\bpriority*w\n" +
+	"\bpriority\x18\x12 \x01(\rR\bpriority\x12\x18\n" +
+	"\aaudited\x18\x13 \x01(\bR\aaudited*w\n" +
 	"\fUniquePolicy\x12\x16\n" +
 	"\x12UNIQUE_POLICY_KEEP\x10\x00\x12\x19\n" +
 	"\x15UNIQUE_POLICY_REPLACE\x10\x01\x12\x1a\n" +

@@ -56,7 +56,7 @@ func (h *handler) createOperation(w http.ResponseWriter, r *request) (int, any, 
 	if err != nil {
 		return 0, nil, err
 	}
-	w.Header().Set("Location", r.URL.EscapedPath()+"/"+strconv.FormatUint(uint64(made.ID), 10))
+	w.Header().Set("Location", r.URL.EscapedPath()+"/"+made.ID.String())
 	return http.StatusCreated, r.operationShown(&made), nil
 }
 
@@ -97,7 +97,7 @@ func (h *handler) listOperations(_ http.ResponseWriter, r *request) (int, any, e
 		page.Operations[i] = r.operationShown(&list[i])
 	}
 	if len(list) == filter.Limit {
-		page.Next = strconv.FormatUint(uint64(list[len(list)-1].ID), 10)
+		page.Next = list[len(list)-1].ID.String()
 	}
 	return http.StatusOK, page, nil
 }

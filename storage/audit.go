@@ -80,7 +80,7 @@ func (tx *Tx) Audit(e AuditEntry) {
 	}
 	e.At, e.App = tx.now, tx.app.id
 	e.IDs = append(slices.Clone(e.IDs), tx.concerns...)
-	tx.audit = [][]byte{e.encode()}
+	tx.audit = append(tx.audit, e.encode())
 }
 
 // Concerns adds ids to those that the transaction's entry names.

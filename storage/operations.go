@@ -41,6 +41,9 @@ const operationAlarm = 1
 // OperationID names an operation within its app; 0 names none.
 type OperationID uint64
 
+// String is the number.
+func (id OperationID) String() string { return strconv.FormatUint(uint64(id), 10) }
+
 // OperationAction is what is done to the jobs.
 type OperationAction string
 
@@ -142,6 +145,7 @@ type Operation struct {
 	Action    OperationAction
 	Filter    JobFilter // without Limit and Cursor
 	By        string    // who has asked for it, at most 256 bytes of UTF-8
+	Audited   bool      // By is an operator: when it ends the audit log is told, in the same commit
 	CreatedAt time.Time
 	AsOf      AsOf
 
@@ -216,7 +220,7 @@ func encodeOperation(o *Operation) ([]byte, error) {
 		Version: recordVersion, Action: string(o.Action), Filter: filter, By: o.By, CreatedAtMs: msOf(o.CreatedAt),
 		AsOfSeq: o.AsOf.seq, AsOfRank: o.AsOf.rank, Counted: uint64(o.Counted), CountedMore: !o.CountedAll,
 		Done: uint64(o.Done), Damaged: uint64(o.Damaged), Cursor: o.Cursor, Changed: o.Changed,
-		Outcome: string(o.Outcome), EndedAtMs: msOf(o.EndedAt), DueMs: msOf(o.Due), Priority: uint32(o.Priority),
+		Outcome: string(o.Outcome), EndedAtMs: msOf(o.EndedAt), DueMs: msOf(o.Due), Priority: uint32(o.Priority), Audited: o.Audited,
 	}
 	if o.Error != nil {
 		p.Error = &proto.JobError{Code: o.Error.Code, Message: errorText(o.Error.Message)}
@@ -233,7 +237,7 @@ func decodeOperation(id OperationID, data []byte) (*Operation, error) {
 		ID: id, Action: OperationAction(p.Action), By: p.By, CreatedAt: timeOf(p.CreatedAtMs), AsOf: AsOf{p.AsOfSeq, p.AsOfRank},
 		Counted: int(p.Counted), CountedAll: !p.CountedMore, Done: int(p.Done), Damaged: int(p.Damaged),
 		Cursor: p.Cursor, Changed: p.Changed, Outcome: OperationOutcome(p.Outcome), EndedAt: timeOf(p.EndedAtMs),
-		Due: timeOf(p.DueMs), Priority: int(p.Priority),
+		Due: timeOf(p.DueMs), Priority: int(p.Priority), Audited: p.Audited,
 	}
 	if p.Error != nil {
 		o.Error = &JobError{Code: p.Error.Code, Message: p.Error.Message}
@@ -300,6 +304,11 @@ func (w JobWriter) PutOperation(o *Operation) (ok bool, err error) {
 	}
 	tx.delete(key)
 	tx.put(tx.app.keys.operation(operationOver, o.ID), data)
+	if o.Audited {
+		end := AuditEntry{At: tx.now, App: tx.app.id, Operator: o.By, IDs: []string{o.ID.String()}, Count: o.Done}
+		end.Action = fmt.Sprintf("operation %s %s: %d jobs", o.Action, o.Outcome, o.Done)
+		tx.audit = append(tx.audit, end.encode())
+	}
 	c.operations--
 	c.overOperations++
 	_, err = tx.purgeOperations(time.Time{}, KeepOperations)

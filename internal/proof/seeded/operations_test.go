@@ -56,8 +56,8 @@ var operationFaults = []seededFault{
 	{
 		name: "operation-loses-what-it-sets", what: "a reschedule of many jobs is written down without their instant",
 		pkg: "actors", tests: "TestOperationReschedules",
-		edits: []edit{{"storage/operations.go", `		Due: timeOf(p.DueMs), Priority: int(p.Priority),
-	}`, `		Due: timeOf(p.DueMs), Priority: int(p.Priority),
+		edits: []edit{{"storage/operations.go", `		Due: timeOf(p.DueMs), Priority: int(p.Priority), Audited: p.Audited,
+	}`, `		Due: timeOf(p.DueMs), Priority: int(p.Priority), Audited: p.Audited,
 	}
 	if FAULT {
 		o.Due = time.Time{}
@@ -70,6 +70,27 @@ var operationFaults = []seededFault{
 			return true, nil
 		}
 		o.Outcome, o.EndedAt = storage.OperationCanceled, tx.Now()`}},
+	},
+	{
+		name: "operation-ends-unaudited", what: "the audit log is not told how an operation ends",
+		pkg: "actors", tests: "TestOperationGoesOnAfterACrash",
+		edits: []edit{{"storage/operations.go", `if o.Audited {`, `if o.Audited && !FAULT {`}},
+	},
+	{
+		name: "operation-of-the-program-audited", what: "an operation that no operator has asked for is in the audit log",
+		pkg: "actors", tests: "TestOperationIsAudited",
+		edits: []edit{{"actors/operations.go", `if by := s.eng.auditOf(s.ctx, s.app); len(by) > 0 {`, `if FAULT {
+		plan.By, plan.Audited = "ann", true
+	}
+	if by := s.eng.auditOf(s.ctx, s.app); len(by) > 0 {`}},
+	},
+	{
+		name: "audit-of-one-entry", what: "who cancels an operation takes the place of how it ends in the audit log",
+		pkg: "actors", tests: "TestOperationIsAudited",
+		edits: []edit{{"storage/audit.go", `	tx.audit = append(tx.audit, e.encode())`, `	if FAULT {
+		tx.audit = nil
+	}
+	tx.audit = append(tx.audit, e.encode())`}},
 	},
 	{
 		name: "operations-kept", what: "any number of operations that have ended is kept",
