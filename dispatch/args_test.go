@@ -59,6 +59,11 @@ func TestArgumentsAreDecodedStrictly(t *testing.T) {
 		{"number for string", object, `{"s":1}`, `args: field "s": want string, got number`},
 		{"object for array", object, `{"list":{}}`, `args: field "list": want array, got object`},
 		{"array for object", object, `{"map":[]}`, `args: field "map": want object, got array`},
+		{"as many as an array has", checkerOf[[2]int](), `[1,2]`, ""},
+		{"more than an array has room for", checkerOf[[2]int](), `[1,2,3]`, `args: want array of 2 elements, got another number of them`},
+		{"fewer, inside", checkerOf[struct {
+			Pair [2]int `json:"pair"`
+		}](), `{"pair":[1]}`, `args: field "pair": want array of 2 elements, got another number of them`},
 		{"inside an array", object, `{"list":[{"b":1}]}`, `args: field "list.0.b": want boolean, got number`},
 		{"inside a pointer", object, `{"in":{"b":"x"}}`, `args: field "in.b": want boolean, got string`},
 		{"number for bytes", object, `{"raw":1}`, `args: field "raw": want base64 string, got number`},

@@ -253,11 +253,7 @@ func (m *Maker) shape(t reflect.Type) Schema {
 		}
 		return Schema{{"type", "array"}, {"items", m.Of(t.Elem())}}
 	case reflect.Array:
-		s := Schema{{"type", "array"}, {"items", m.Of(t.Elem())}, {"maxItems", t.Len()}}
-		if m.Encoded {
-			s = append(s, Member{"minItems", t.Len()})
-		}
-		return s
+		return Schema{{"type", "array"}, {"items", m.Of(t.Elem())}, {"maxItems", t.Len()}, {"minItems", t.Len()}}
 	case reflect.Map:
 		return m.mapping(t)
 	case reflect.Struct:

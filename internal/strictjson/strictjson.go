@@ -27,6 +27,7 @@ var strictOptions = jsonv2.JoinOptions(
 	jsontext.AllowInvalidUTF8(false), // lone surrogates are none
 	jsonv2.MatchCaseInsensitiveNames(false),
 	jsonv2.RejectUnknownMembers(true),
+	jsonv1.UnmarshalArrayFromAnyLength(false),
 	jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(decodeNumber)),
 )
 
@@ -39,7 +40,8 @@ func Encode(v any) ([]byte, error) { return jsonv2.Marshal(v, exactOptions) }
 
 // Decode decodes one JSON value of the outside world: by the rules of
 // encoding/json, but of UTF-8 only and without half a surrogate pair, with names in
-// their own case, none twice and none unknown, and nothing after the value. The
+// their own case, none twice and none unknown, as many elements as a Go array has, and nothing
+// after the value. The
 // error says what is wrong in JSON's words and may be told to the sender.
 func Decode(raw []byte, into any) error {
 	err := jsonv2.Unmarshal(raw, into, strictOptions)
@@ -55,6 +57,9 @@ func Decode(raw []byte, into any) error {
 			got = "boolean" + rest
 		}
 		text := fmt.Sprintf("want %s, got %s", Want(wrong.Type, got), brief.Cut(got, 64))
+		if got == "array" && wrong.Type.Kind() == reflect.Array {
+			text = fmt.Sprintf("want array of %d elements, got another number of them", wrong.Type.Len())
+		}
 		if wrong.Field != "" {
 			text = fmt.Sprintf("field %s: %s", brief.Quote(wrong.Field), text)
 		}

@@ -3,6 +3,11 @@ package seeded_test
 // schemaFaults are planted where JSON Schemas are made of Go types.
 var schemaFaults = []seededFault{
 	{
+		name: "arrays-of-any-length", what: "more elements than an array has room for are dropped",
+		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
+		edits: []edit{{"internal/strictjson/strictjson.go", `jsonv1.UnmarshalArrayFromAnyLength(false)`, `jsonv1.UnmarshalArrayFromAnyLength(FAULT)`}},
+	},
+	{
 		name: "schema-refuses-null", what: "the schema of arguments takes no null, which is the zero value",
 		pkg: "internal/jsonschema", tests: "TestSchemasAreOfWhatIsDecoded",
 		edits: []edit{{"internal/jsonschema/schema.go", `m.value(t, !m.Encoded) }`, `m.value(t, !m.Encoded && !FAULT) }`}},
