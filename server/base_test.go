@@ -36,7 +36,7 @@ func TestBasePath(t *testing.T) {
 		{"GET", "/v1/apps/acme/jobs/1"},
 		{"POST", "/v1/apps/acme/jobs/1/retry"},
 		{"POST", "/v1/apps/acme/calls/1/abandon"},
-		{"POST", "/v1/apps/acme/bulk/drop"},
+		{"POST", "/v1/apps/acme/operations/1/cancel"},
 		{"GET", "/v1/stuck"},
 		{"PUT", "/v1/clock/accept"},
 	} {

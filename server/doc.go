@@ -69,9 +69,6 @@
 //	GET    /v1/apps/{app}/functions             all functions, with JSON Schemas of what they take and return
 //	GET    /v1/apps/{app}/functions/api.d.ts    the same as types of TypeScript, not JSON; ?internal=true for internal ones too
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps
-//	POST   /v1/apps/{app}/bulk/retry            all dead ones that a filter chooses, or held ones
-//	POST   /v1/apps/{app}/bulk/drop             body: {"filter":{…}} or {"all":true}, "dryRun":true only counts
-//	POST   /v1/apps/{app}/bulk/cancel           pending, running and held ones; the same body
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it; admin of all apps
 //	GET    /v1/tokens                           tokens of operators; admin of all apps
@@ -84,10 +81,10 @@
 // "pool","poolKey","priority","argsContains","due":{"from","before"},"ended":{"from","before"}}. In a
 // URL it is state and tag (more than once for several), dueFrom, dueBefore, endedFrom,
 // endedBefore, the others by these names, limit and cursor, and count=true. Types Job,
-// JobPage, Bulk and StuckHandler are what is answered.
+// JobPage, Affected and StuckHandler are what is answered.
 //
-// An operation is done by the app itself, in steps, also after a restart; bulk routes are done
-// within their request. Both are on jobs that were there when they began.
+// An operation is done by the app itself, in steps, also after a restart. It is on jobs that were
+// there when it was asked for.
 //
 // A definition is {"name","spec","function"}, and if wanted "zone", "args",
 // "overlap", "catchUp":{"mode","limit","windowMs"}, "jitterMs", "tags",

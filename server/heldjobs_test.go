@@ -68,16 +68,16 @@ func TestG38_HeldJobsOverHTTP(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	for _, tt := range []struct {
-		verb, body string
-		want       int
+		body string
+		want int
 	}{
-		{"drop", `{"all":true}`, 0}, // of the dead
-		{"drop", `{"filter":{"states":["held"],"function":"other:fn"}}`, 0},
-		{"drop", `{"filter":{"states":["held"],"function":"gone:fn"},"dryRun":true}`, 2},
-		{"drop", `{"filter":{"states":["held"],"function":"gone:fn"}}`, 2},
+		{`{"action":"drop","all":true}`, 0}, // of the dead
+		{`{"action":"drop","filter":{"states":["held"],"function":"other:fn"}}`, 0},
+		{`{"action":"drop","filter":{"states":["held"],"function":"gone:fn"},"dryRun":true}`, 2},
+		{`{"action":"drop","filter":{"states":["held"],"function":"gone:fn"}}`, 2},
 	} {
-		if n := mustResult[api.Affected](t, s.jobs(t, "POST", "/bulk/"+tt.verb, tt.body)).Jobs; n != tt.want {
-			t.Errorf("%s %s: %d, want %d", tt.verb, tt.body, n, tt.want)
+		if n := mustOperate(t, s, tt.body); n != tt.want {
+			t.Errorf("%s: %d, want %d", tt.body, n, tt.want)
 		}
 	}
 	if n := len(held()); n != 0 {

@@ -2,9 +2,7 @@ package server
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"carillon/actors"
@@ -12,12 +10,6 @@ import (
 	"carillon/server/api"
 	"carillon/storage"
 )
-
-// bulkOperation is on every job that the filter chooses.
-type bulkOperation struct {
-	do             func(*actors.HostScheduler, storage.JobFilter) (int, error)
-	states, ifNone []storage.State // that the filter may have, and what it means without
-}
 
 func jobOf(job *storage.Job) api.Job {
 	shown := api.Job{
@@ -119,46 +111,4 @@ func (h *handler) ofDead(w http.ResponseWriter, r *request, change func(*actors.
 		return 0, nil, err
 	}
 	return http.StatusOK, api.Affected{Jobs: 1}, nil
-}
-
-// bulk runs the operation on every job that the body's filter chooses, or on all jobs if
-// the body says "all": a forgotten filter is not taken for that.
-func (h *handler) bulk(b bulkOperation) operation {
-	return func(w http.ResponseWriter, r *request) (int, any, error) {
-		var body api.BulkRequest
-		if status, err := h.decodeBody(w, r, &body); err != nil {
-			return status, nil, err
-		}
-		filter := askedFilter(&body.Filter)
-		if err := r.mayFilter(&filter); err != nil {
-			return 0, nil, err
-		}
-		if none := onlyStates(filter); none != body.All {
-			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "want a filter that chooses some jobs, or all: true")
-		}
-		s := r.app.Scheduler(r.Context())
-		if body.DryRun {
-			for _, state := range filter.States {
-				if !slices.Contains(b.states, state) {
-					return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "state %.32q: this bulk operation is on jobs that are %q", string(state), b.states)
-				}
-			}
-			if len(filter.States) == 0 {
-				filter.States = b.ifNone
-			}
-			n, err := s.CountJobs(filter)
-			if err != nil {
-				return 0, nil, err
-			}
-			return http.StatusOK, api.Affected{Jobs: n}, nil
-		}
-		n, err := b.do(s, filter)
-		if err != nil {
-			if e := dispatch.AsError(err); n > 0 {
-				err = &dispatch.Error{Code: e.Code, Message: fmt.Sprintf("after %d jobs: %s", n, e.Message), Err: err}
-			}
-			return 0, nil, err
-		}
-		return http.StatusOK, api.Affected{Jobs: n}, nil
-	}
 }

@@ -99,27 +99,23 @@ func TestJobsLife(t *testing.T) {
 		t.Errorf("a page that counts: %+v, looked at %+v, counted %+v", counted, counted.Looked, c)
 	}
 
-	bulk := func(verb, body string) int {
-		t.Helper()
-		return mustResult[api.Affected](t, s.jobs(t, "POST", "/bulk/"+verb, body)).Jobs
-	}
-	if n := bulk("drop", `{"filter":{"function":"bad:job"},"dryRun":true}`); n != 5 || list("") != 5 {
+	if n := mustOperate(t, s, `{"action":"drop","filter":{"function":"bad:job"},"dryRun":true}`); n != 5 || list("") != 5 {
 		t.Errorf("a dry run is on %d jobs, and leaves %d", n, list(""))
 	}
 	if n := mustResult[api.Affected](t, s.jobs(t, "POST", "/jobs/"+string(ids[0])+"/drop", "")).Jobs; n != 1 || list("") != 4 {
 		t.Errorf("one drop is of %d, and leaves %d", n, list(""))
 	}
-	if n := bulk("drop", `{"filter":{"tags":["good"]}}`); n != 0 {
+	if n := mustOperate(t, s, `{"action":"drop","filter":{"tags":["good"]}}`); n != 0 {
 		t.Errorf("%d jobs with another tag were dropped", n)
 	}
-	if n := bulk("retry", `{"filter":{"error":"unavailable","ended":{"from":"2020-01-01T00:00:00Z"}}}`); n != 4 {
+	if n := mustOperate(t, s, `{"action":"retry","filter":{"error":"unavailable","ended":{"from":"2020-01-01T00:00:00Z"}}}`); n != 4 {
 		t.Errorf("%d were retried, want 4", n)
 	}
 	mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs", ""))
 	for list("state=failed") < 4 {
 		time.Sleep(time.Millisecond)
 	}
-	if n := bulk("drop", `{"all":true}`); n != 4 || list("") != 0 {
+	if n := mustOperate(t, s, `{"action":"drop","all":true}`); n != 4 || list("") != 0 {
 		t.Errorf("%d were dropped, and %d are left", n, list(""))
 	}
 
@@ -132,10 +128,10 @@ func TestJobsLife(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := bulk("cancel", `{"filter":{"tags":["t0"]},"dryRun":true}`); n != 2 || list("state=pending") != 4 {
+	if n := mustOperate(t, s, `{"action":"cancel","filter":{"tags":["t0"]},"dryRun":true}`); n != 2 || list("state=pending") != 4 {
 		t.Errorf("a dry run of a cancel is on %d jobs, and leaves %d", n, list("state=pending"))
 	}
-	if n := bulk("cancel", `{"filter":{"tags":["t0"]}}`); n != 2 || list("state=pending") != 2 {
+	if n := mustOperate(t, s, `{"action":"cancel","filter":{"tags":["t0"]}}`); n != 2 || list("state=pending") != 2 {
 		t.Errorf("%d were canceled, and %d are pending", n, list("state=pending"))
 	}
 	mustResult[api.Affected](t, s.jobs(t, "POST", "/jobs/j2/cancel", ""))
@@ -145,7 +141,7 @@ func TestJobsLife(t *testing.T) {
 	if got := s.jobs(t, "POST", "/jobs/j9/cancel", ""); got.status != 404 {
 		t.Errorf("a cancel of no job: %d %s", got.status, got.body)
 	}
-	if n := bulk("cancel", `{"all":true}`); n != 1 || list("state=pending") != 0 || list("state=canceled") != 4 {
+	if n := mustOperate(t, s, `{"action":"cancel","all":true}`); n != 1 || list("state=pending") != 0 || list("state=canceled") != 4 {
 		t.Errorf("%d were canceled, and %d are", n, list("state=canceled"))
 	}
 }
@@ -185,17 +181,17 @@ func TestJobsRefusals(t *testing.T) {
 		{"POST", "/jobs/nobody/retry", "", `no job \"nobody\"`, 404},
 		{"POST", "/jobs/" + string(pending) + "/drop", "", "is pending", 400},
 		{"PUT", "/jobs", "", "want GET, POST", 405},
-		{"GET", "/bulk/drop", "", "want POST", 405},
-		{"POST", "/bulk/drop", "", "want a filter", 400},
-		{"POST", "/bulk/drop", `{}`, "want a filter", 400},
-		{"POST", "/bulk/drop", `{"filter":{"states":["failed"]}}`, "want a filter", 400},
-		{"POST", "/bulk/drop", `{"filter":{"function":"a:b"},"all":true}`, "want a filter", 400},
-		{"POST", "/bulk/drop", `{"filter":{"func":"a:b"}}`, "func", 400},
-		{"POST", "/bulk/retry", `{"all":true,"filter":{"states":["pending"]}}`, "on jobs that are", 400},
-		{"POST", "/bulk/retry", `{"all":true,"dryRun":true,"filter":{"states":["pending"]}}`, "on jobs that are", 400},
-		{"POST", "/bulk/cancel", `{"all":true,"filter":{"states":["failed"]}}`, "on jobs that are", 400},
-		{"POST", "/bulk/cancel", `{}`, "want a filter", 400},
-		{"POST", "/bulk/retry", `{"all":true,"filter":{"limit":5}}`, "for listings", 400},
+		{"PUT", "/operations", "", "want GET, POST", 405},
+		{"POST", "/bulk/drop", `{"all":true}`, "no route", 404},
+		{"POST", "/operations", "", "want a filter", 400},
+		{"POST", "/operations", `{"action":"drop"}`, "want a filter", 400},
+		{"POST", "/operations", `{"action":"drop","filter":{"states":["failed"]}}`, "want a filter", 400},
+		{"POST", "/operations", `{"action":"drop","filter":{"function":"a:b"},"all":true}`, "want a filter", 400},
+		{"POST", "/operations", `{"action":"drop","filter":{"func":"a:b"}}`, "func", 400},
+		{"POST", "/operations", `{"action":"retry","all":true,"filter":{"states":["pending"]}}`, "on jobs that are", 400},
+		{"POST", "/operations", `{"action":"retry","all":true,"dryRun":true,"filter":{"states":["pending"]}}`, "on jobs that are", 400},
+		{"POST", "/operations", `{"action":"cancel","all":true,"filter":{"states":["failed"]}}`, "on jobs that are", 400},
+		{"POST", "/operations", `{"action":"retry","all":true,"filter":{"limit":5}}`, "for listings", 400},
 	} {
 		got := s.jobs(t, tt.method, tt.path, tt.body)
 		if got.status != tt.status || !strings.Contains(got.body, tt.want) {
@@ -203,7 +199,7 @@ func TestJobsRefusals(t *testing.T) {
 		}
 	}
 	// What would be empty or nothing of an app that there is not, is refused.
-	for path, method := range map[string]string{"/jobs": "GET", "/bulk/drop": "POST", "/bulk/retry": "POST"} {
+	for path, method := range map[string]string{"/jobs": "GET", "/operations": "POST"} {
 		req := s.mustRequest(t, method, "/v1/apps/nowhere"+path, strings.NewReader(`{"all":true}`))
 		req.Header.Set("Authorization", "Bearer s3cret")
 		if got := s.mustSend(t, req); got.status != 404 || !strings.Contains(got.body, `no such app \"nowhere\"`) {
@@ -213,7 +209,7 @@ func TestJobsRefusals(t *testing.T) {
 	if got := mustResult[api.JobPage](t, s.jobs(t, "GET", "/jobs", "")); len(got.Jobs) != 2 {
 		t.Errorf("%d jobs are left, want the 2 of %v", len(got.Jobs), ids)
 	}
-	for _, path := range []string{"/jobs", "/jobs/x", "/bulk/drop"} {
+	for _, path := range []string{"/jobs", "/jobs/x", "/operations"} {
 		req := s.mustRequest(t, "POST", "/v1/apps/acme"+path, strings.NewReader(`{"all":true}`))
 		if got := s.mustSend(t, req); got.status != http.StatusUnauthorized {
 			t.Errorf("%s without a token: got %d", path, got.status)

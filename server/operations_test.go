@@ -11,6 +11,24 @@ import (
 	"carillon/server/api"
 )
 
+// mustOperate has an operation of acme be done, and returns how many jobs it has changed, or would
+// change in a dry run.
+func mustOperate(t *testing.T, s *site, body string) int {
+	t.Helper()
+	got := s.jobs(t, "POST", "/operations", body)
+	if got.status == 200 {
+		return mustDecode[api.OperationCount](t, got).Jobs
+	}
+	if got.status != 201 {
+		t.Fatalf("%s: %d %s", body, got.status, got.body)
+	}
+	o := mustDecode[api.Operation](t, got)
+	for path := fmt.Sprintf("/operations/%d", o.ID); o.Outcome == ""; time.Sleep(time.Millisecond) {
+		o = mustResult[api.Operation](t, s.jobs(t, "GET", path, ""))
+	}
+	return o.Done
+}
+
 // TestOperationsOverHTTP: an operator counts, starts an operation on what was counted, follows it,
 // lists operations, and cannot cancel one that has ended.
 func TestOperationsOverHTTP(t *testing.T) {

@@ -65,9 +65,6 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/jobs/{id}/cancel":        "write",
 	"POST /v1/apps/{app}/jobs/{id}/abandon":       "write",
 	"POST /v1/apps/{app}/calls/{id}/abandon":      "write",
-	"POST /v1/apps/{app}/bulk/retry":              "write",
-	"POST /v1/apps/{app}/bulk/drop":               "write",
-	"POST /v1/apps/{app}/bulk/cancel":             "write",
 	"GET /v1/stuck":                               "read",
 	"GET /v1/clock":                               "read",
 	"POST /v1/clock/accept":                       "whole admin",
@@ -299,7 +296,7 @@ func TestArgumentsAreHidden(t *testing.T) {
 	}
 	// Nor does a filter tell what is in them.
 	for _, ask := range []struct{ method, path, body string }{
-		{"GET", "/jobs?argsContains=u", ""}, {"POST", "/bulk/drop", `{"filter":{"argsContains":"u"},"dryRun":true}`},
+		{"GET", "/jobs?argsContains=u", ""}, {"POST", "/operations", `{"action":"drop","filter":{"argsContains":"u"},"dryRun":true}`},
 	} {
 		for token, want := range map[string]int{"s3cret": 200, "reads": 403} {
 			req := s.mustRequest(t, ask.method, "/v1/apps/acme"+ask.path, strings.NewReader(ask.body))

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"carillon/actors"
 )
 
 // route is one method of one pattern: a client's, or an operator's with what that has to be
@@ -55,7 +53,6 @@ func (h *handler) operatorRoutes() []route {
 		operations  = "/v1/apps/{app}/operations"
 		crons, cron = "/v1/apps/{app}/crons", "/v1/apps/{app}/crons/{name}"
 		jobs, job   = "/v1/apps/{app}/jobs", "/v1/apps/{app}/jobs/{id}"
-		bulk        = "/v1/apps/{app}/bulk"
 
 		groups, pools, pauses = "/v1/apps/{app}/groups", "/v1/apps/{app}/pools", "/v1/apps/{app}/pauses"
 	)
@@ -64,9 +61,6 @@ func (h *handler) operatorRoutes() []route {
 		write    = []Scope{ScopeWrite}
 		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function, and so does a job; act-as for another identity
 		admin    = []Scope{ScopeAdmin}
-
-		dead = actors.Retryable()
-		open = actors.Cancelable()
 	)
 	return []route{
 		{method: get, pattern: apps, scopes: read, do: h.listApps}, // of the operator's
@@ -106,9 +100,6 @@ func (h *handler) operatorRoutes() []route {
 		{method: post, pattern: job + "/cancel", scopes: write, do: h.cancelJob},
 		{method: post, pattern: job + "/abandon", scopes: write, do: h.abandonJob},
 		{method: post, pattern: "/v1/apps/{app}/calls/{id}/abandon", scopes: write, do: h.abandonCall},
-		{method: post, pattern: bulk + "/retry", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).RetryMany, dead, dead[:1]}))},
-		{method: post, pattern: bulk + "/drop", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).DropMany, dead, dead[:1]}))},
-		{method: post, pattern: bulk + "/cancel", scopes: write, do: existing(h.bulk(bulkOperation{(*actors.HostScheduler).CancelMany, open, open}))},
 
 		{method: get, pattern: groups, scopes: read, do: existing(h.listGroups)},
 		{method: get, pattern: groups + "/{group}", scopes: read, do: h.getGroup},

@@ -95,10 +95,3 @@ type CancelRequest struct {
 type AbandonRequest struct {
 	By string `json:"by"` // none: the operator
 }
-
-// BulkRequest says on which jobs a bulk route is: on those that a filter chooses, or on all.
-type BulkRequest struct {
-	Filter JobFilter `json:"filter"`
-	All    bool      `json:"all"`
-	DryRun bool      `json:"dryRun"` // only count
-}

@@ -74,8 +74,8 @@ func handleCampaigns(reg *dispatch.Registry) {
 
 	// A step at a time, between which due jobs and other calls have their turn. What is cut
 	// off has called the first ones off, and goes on when it is called again. From outside
-	// of functions HostScheduler.CancelMany does the same, and so do POST
-	// /v1/apps/{app}/bulk/cancel and carillon jobs cancel.
+	// of functions HostScheduler.CancelMany does the same, and so do
+	// operations over HTTP and carillon jobs cancel.
 	campaignStop.Handle(reg, func(ctx *dispatch.ActionCtx, args campaignRef) (calledOff, error) {
 		var all calledOff
 		for {
