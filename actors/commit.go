@@ -84,7 +84,7 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 		if err == nil {
 			app.tellDead(tx) // first: the engine's close, for one, waits for hooks that were called
 			app.eng.waiters.tell(app.id, tx)
-			app.eng.feeds.tell(app.id, tx, app.store.Committed(), weight)
+			app.eng.feeds.tell(app.id, tx, app.store.Committed())
 			app.eng.meters.ends.add(tx.Ends(), len(runs.stop))
 		} else {
 			app.eng.waiters.doubt(app.id)

@@ -61,7 +61,7 @@ func (e *Event) Lagged() bool { return e.Kind == EventReset && e.Reason == reset
 // Position is where in an app's changes an event stands: the commit, one of those of the
 // app's volume, and which of the app's changes in it. They ascend in the order of the
 // commits, over restarts, too. Feed is the memory that a watch can go on from: it ends a
-// minute after the last watch of the app, and with the process.
+// minute after the last watch of the app, or with more than is kept, and with the process.
 type Position struct {
 	Feed   uint64
 	Commit uint64
@@ -142,12 +142,14 @@ type change struct {
 
 // changeOf makes the change at the position. ok is false if its record cannot be read.
 func changeOf(at Position, c *storage.JobChange) (ch *change, ok bool) {
-	job, err := c.Job()
-	if err != nil {
+	ch = &change{event: Event{Position: at}}
+	job := &ch.event.Job
+	if c.Job(job) != nil {
 		return nil, false
 	}
-	was := c.Was(&job)
-	return &change{Event{Kind: kindOf(c, &job, was), Position: at, Job: job}, was}, true
+	ch.was = c.Was(job)
+	ch.event.Kind = kindOf(c, job, ch.was)
+	return ch, true
 }
 
 // chosenBy says whether those who watch with the filter are told: the filter chooses the job,

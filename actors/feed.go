@@ -29,20 +29,22 @@ type feed struct {
 	n         int // watchers
 	given     uint64
 	unread    []unread
-	weight    int
+	weight    int         // of that
+	since     int         // of what was given since the last watcher left
+	held      int         // and all that it has held since then, about
 	making    bool        // a goroutine reads it
 	overflown bool        // some of it was dropped
 	doubtful  bool        // a change set has failed
-	idle      *time.Timer // drops the feed, which is not watched
+	idle      *time.Timer // drops it when it was not watched for long
 
 	life uint64 // how often it has begun; changed under both locks
 
 	// mu comes before feeds.mu. Below: guarded by it.
 	mu       sync.Mutex
-	id       uint64                           // random; another one after each gap
-	watchers map[string]map[*watcher]struct{} // by indexKey
-	keys     []string                         // scratch
-	kept     []kept                           // the latest changes, in order
+	id       uint64 // random; another one after each gap
+	watchers map[indexKey]map[*watcher]struct{}
+	keys     []indexKey // scratch
+	kept     []kept     // the latest changes, in order
 	bytes    int
 	last     Position
 	from     Position // if rooted: a watch can go on from there, and from what is behind it
@@ -64,7 +66,7 @@ type kept struct {
 type watcher struct {
 	feed   *feed
 	filter storage.JobFilter
-	key    string
+	key    indexKey
 	wake   chan struct{}
 
 	// Below: guarded by feed.mu.
@@ -75,35 +77,40 @@ type watcher struct {
 	due   bool
 }
 
-// indexKey is the key by which the watchers with the filter are found: that of the condition
-// which the fewest jobs meet.
-func indexKey(f *storage.JobFilter) string {
+// indexKey is by what the watchers are found with one filter.
+type indexKey struct {
+	of    byte // 'i', 't', 'p', 'g' or 'f'; 0: all jobs
+	value string
+}
+
+// indexKeyOf is that of the condition which the fewest jobs meet.
+func indexKeyOf(f *storage.JobFilter) indexKey {
 	switch {
 	case f.ID != "":
-		return "i" + string(f.ID)
+		return indexKey{'i', string(f.ID)}
 	case len(f.Tags) > 0:
-		return "t" + f.Tags[0]
+		return indexKey{'t', f.Tags[0]}
 	case f.Parent != "":
-		return "p" + string(f.Parent)
+		return indexKey{'p', string(f.Parent)}
 	case f.Trigger != "":
-		return "g" + f.Trigger
+		return indexKey{'g', f.Trigger}
 	case f.Function != "":
-		return "f" + f.Function
+		return indexKey{'f', f.Function}
 	}
-	return ""
+	return indexKey{}
 }
 
 // keysOf are the keys by which the watchers are found whose filter may choose the job.
-func (f *feed) keysOf(job *storage.Job) []string {
-	f.keys = append(f.keys[:0], "", "i"+string(job.ID), "f"+job.Function)
+func (f *feed) keysOf(job *storage.Job) []indexKey {
+	f.keys = append(f.keys[:0], indexKey{}, indexKey{'i', string(job.ID)}, indexKey{'f', job.Function})
 	for _, tag := range job.Tags {
-		f.keys = append(f.keys, "t"+tag)
+		f.keys = append(f.keys, indexKey{'t', tag})
 	}
 	if job.Parent != "" {
-		f.keys = append(f.keys, "p"+string(job.Parent))
+		f.keys = append(f.keys, indexKey{'p', string(job.Parent)})
 	}
 	if job.Trigger != "" {
-		f.keys = append(f.keys, "g"+job.Trigger)
+		f.keys = append(f.keys, indexKey{'g', job.Trigger})
 	}
 	return f.keys
 }
@@ -134,7 +141,8 @@ func (f *feed) add(w *watcher) {
 	}
 }
 
-func (f *feed) remove(w *watcher) {
+// remove has the watcher be told no more, and returns what the changes weigh that are kept.
+func (f *feed) remove(w *watcher) (kept int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.watchers[w.key], w)
@@ -144,21 +152,22 @@ func (f *feed) remove(w *watcher) {
 	if w.due {
 		f.due = slices.DeleteFunc(f.due, func(d *watcher) bool { return d == w })
 	}
+	return f.bytes
 }
 
 // tell makes events of what the feed was given in that life, and leaves them to the watchers.
 func (f *feed) tell(u *unread, life uint64) {
 	var changes []storage.JobChange
-	if u.tx != nil {
-		changes = u.tx.Changes()
+	if u.written != nil {
+		changes = u.written.Changes()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.life != life {
 		return
 	}
-	if u.job != nil {
-		f.leave(&change{Event{Kind: u.kind, Job: *u.job}, storage.StatePending}, u.nth)
+	if u.ephemeral != nil {
+		f.leave(u.ephemeral, u.nth)
 	}
 	for i := range changes {
 		at := Position{Feed: f.id, Commit: u.commit}

@@ -12,12 +12,12 @@ import (
 
 // newTestFeed is a feed that a watch can go on from, from the beginning on.
 func newTestFeed() *feed {
-	return &feed{id: 1, watchers: map[string]map[*watcher]struct{}{}, from: Position{Feed: 1}, rooted: true}
+	return &feed{id: 1, watchers: map[indexKey]map[*watcher]struct{}{}, from: Position{Feed: 1}, rooted: true}
 }
 
 // watch has one more watch the feed, from behind the commit on.
 func (f *feed) watch(filter storage.JobFilter, commit uint64) *watcher {
-	w := &watcher{feed: f, filter: filter, key: indexKey(&filter), wake: make(chan struct{}, 1), after: Position{1, commit, 0}}
+	w := &watcher{feed: f, filter: filter, key: indexKeyOf(&filter), wake: make(chan struct{}, 1), after: Position{1, commit, 0}}
 	f.add(w)
 	return w
 }
@@ -199,21 +199,23 @@ func TestG36_WakingsAreSpread(t *testing.T) {
 func TestG36_ADormantFeedIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs := &feeds{}
-		w, err := fs.join("acme", storage.JobFilter{}, Position{}, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := mustJoin(t, fs, "acme")
 		if _, reset, _ := w.take(); reset != resetBegins {
 			t.Errorf("it begins because of %q", reset)
 		}
+		give := func(weight int) {
+			fs.mu.Lock()
+			defer fs.mu.Unlock()
+			fs.give(w.feed, unread{ephemeral: &change{}, weight: weight})
+		}
 		w.feed.making = true // as if its reader did not come to it
 		for range 2 {
-			fs.give("acme", unread{job: &storage.Job{}}, maxUnread/2)
+			give(maxUnread / 2)
 		}
 		if len(w.feed.unread) != 2 || w.feed.overflown {
 			t.Errorf("%d are to be read, too many: %v", len(w.feed.unread), w.feed.overflown)
 		}
-		fs.give("acme", unread{job: &storage.Job{}}, 1)
+		give(1)
 		if len(w.feed.unread) != 0 || !w.feed.overflown {
 			t.Errorf("%d are to be read, too many: %v", len(w.feed.unread), w.feed.overflown)
 		}
@@ -229,9 +231,94 @@ func TestG36_ADormantFeedIsDropped(t *testing.T) {
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if fs.n.Load() != 0 || len(fs.apps) != 0 {
-			t.Error("it is not forgotten")
+		fs.wantFeeds(t)
+	})
+}
+
+// mustJoin has one more watch the app.
+func mustJoin(t *testing.T, fs *feeds, app storage.AppID) *watcher {
+	t.Helper()
+	w, err := fs.join(app, storage.JobFilter{}, Position{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// wantFeeds demands that those apps have feeds, none of which is watched.
+func (fs *feeds) wantFeeds(t *testing.T, want ...storage.AppID) {
+	t.Helper()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	var got []storage.AppID
+	weight := 0
+	for _, f := range fs.left {
+		got = append(got, f.app)
+		weight += f.held
+	}
+	if !slices.Equal(got, want) || len(fs.apps) != len(want) || int(fs.n.Load()) != len(want) || fs.weight != weight {
+		t.Errorf("there are feeds of %v, want %v; %d, of %d bytes for %d", got, want, fs.n.Load(), weight, fs.weight)
+	}
+}
+
+// TestG36_WithoutWatchersNothingIsRead: what is written after the last watcher has left lies
+// there as it is, up to a bound, and then the feed goes; feeds that were left first go before
+// others when all of them hold too much.
+func TestG36_WithoutWatchersNothingIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := &feeds{}
+		give := func(f *feed, weight int) {
+			fs.mu.Lock()
+			fs.give(f, unread{ephemeral: &change{}, weight: weight})
+			fs.mu.Unlock()
+			synctest.Wait()
 		}
+		w := mustJoin(t, fs, "acme")
+		f := w.feed
+		if give(f, 1); len(f.unread) != 0 {
+			t.Errorf("%d are not read", len(f.unread))
+		}
+		if fs.note("acme", &change{}); f.given != 2 {
+			t.Errorf("%d were given", f.given)
+		}
+		synctest.Wait()
+		fs.leave(w)
+		if fs.note("acme", &change{}); f.given != 2 || fs.watches("acme") {
+			t.Error("it is told how far a job is, without a watcher")
+		}
+		give(f, maxUnwatched-1)
+		give(f, 1)
+		if len(f.unread) != 2 || f.making {
+			t.Errorf("%d are not read, without a watcher", len(f.unread))
+		}
+		fs.wantFeeds(t, "acme")
+		w = mustJoin(t, fs, "acme")
+		synctest.Wait()
+		if w.feed != f || len(f.unread) != 0 {
+			t.Errorf("%d are not read, now that there is a watcher", len(f.unread))
+		}
+		fs.leave(w)
+		give(f, maxUnwatched)
+		fs.wantFeeds(t, "acme")
+		give(f, 1)
+		fs.wantFeeds(t)
+
+		var apps []storage.AppID
+		for n := range maxLeftWeight / maxUnwatched {
+			apps = append(apps, storage.AppID(fmt.Sprint("app", n)))
+			w = mustJoin(t, fs, apps[n])
+			fs.leave(w)
+			give(w.feed, maxUnwatched)
+		}
+		fs.wantFeeds(t, apps...)
+		w = mustJoin(t, fs, "one-more")
+		fs.leave(w)
+		fs.wantFeeds(t, append(apps, "one-more")...)
+		give(w.feed, 1)
+		fs.wantFeeds(t, append(apps[1:], "one-more")...)
+		time.Sleep(keptFor)
+		synctest.Wait()
+		fs.wantFeeds(t)
 	})
 }
 

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,21 +12,30 @@ import (
 	"carillon/storage"
 )
 
-// feeds hand what was committed to those who watch apps. An app has a feed from when it is
-// first watched until keptFor after it was last, whether it sleeps or not. The committer only
-// leaves its transactions there; a goroutine that lives while there are some makes events of
-// them, once for all watchers. The lock is a leaf.
+// feeds hand what was committed to those who watch apps. The committer only leaves what was
+// written there; a goroutine that lives while there is some makes events of it, once for all
+// watchers. When the last watcher of an app has left, its feed stays for keptFor, whether the
+// app sleeps or not, so that a watch can go on: what is written meanwhile lies there unread,
+// and when that is too much the feed goes, for no position is given out that a watch could go
+// on from. The lock is a leaf.
 type feeds struct {
-	n        atomic.Int64 // 0: a commit looks no further
+	n        atomic.Int64 // of apps; 0: a commit looks no further
 	mu       sync.Mutex
 	apps     map[storage.AppID]*feed
+	left     []*feed // those without watchers, in the order in which they were left
+	weight   int     // of those
 	watchers int
 	closed   bool
 	making   sync.WaitGroup
 }
 
-// maxUnread is what the transactions may weigh that wait for being read.
-const maxUnread = 8 << 20
+// These bound what lies in a feed that is watched until it is read, what is written after the
+// last watcher has left it, and what all feeds without watchers weigh.
+const (
+	maxUnread     = 8 << 20
+	maxUnwatched  = 4 << 20
+	maxLeftWeight = 64 << 20
+)
 
 // Why a watch begins with a snapshot.
 const (
@@ -37,19 +47,19 @@ const (
 	resetMade    = "the app was imported"
 )
 
-// unread is a transaction that is durable, or what a job does that runs.
+// unread is what a transaction has written that is durable, or what a job does that runs.
 type unread struct {
-	commit uint64
-	tx     *storage.Tx
-	job    *storage.Job // of an event that is ephemeral
-	kind   EventKind
-	nth    uint64 // among all that the feed was given
+	commit    uint64
+	written   *storage.JobWrites
+	ephemeral *change
+	weight    int
+	nth       uint64 // among all that the feed was given
 }
 
 // join has the caller watch the app, from behind the position on if that is possible.
 func (fs *feeds) join(id storage.AppID, f storage.JobFilter, after Position, most int) (*watcher, error) {
 	f.States, f.Tags = append([]storage.State(nil), f.States...), append([]string(nil), f.Tags...)
-	w := &watcher{filter: f, key: indexKey(&f), wake: make(chan struct{}, 1), after: after}
+	w := &watcher{filter: f, key: indexKeyOf(&f), wake: make(chan struct{}, 1), after: after}
 	fs.mu.Lock()
 	if fs.closed || fs.watchers >= most {
 		defer fs.mu.Unlock()
@@ -60,73 +70,126 @@ func (fs *feeds) join(id storage.AppID, f storage.JobFilter, after Position, mos
 	}
 	w.feed = fs.apps[id]
 	if w.feed == nil {
-		w.feed = &feed{app: id, id: rand.Uint64(), watchers: map[string]map[*watcher]struct{}{}}
+		w.feed = &feed{app: id, id: rand.Uint64(), watchers: map[indexKey]map[*watcher]struct{}{}}
 		if fs.apps == nil {
 			fs.apps = map[storage.AppID]*feed{}
 		}
 		fs.apps[id] = w.feed
 		fs.n.Add(1)
 	}
-	if w.feed.idle != nil {
-		w.feed.idle.Stop()
-		w.feed.idle = nil
-	}
+	fs.take(w.feed)
 	w.feed.n++
 	fs.watchers++
 	fs.mu.Unlock()
 	w.feed.add(w)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.makeEvents(w.feed) // of what was written while it had no watchers
 	return w, nil
 }
 
 // leave has the caller watch no more. The last one leaves the feed for some time.
 func (fs *feeds) leave(w *watcher) {
 	f := w.feed
-	f.remove(w)
+	kept := f.remove(w)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.watchers--
-	if f.n--; f.n == 0 && !fs.closed {
-		f.idle = time.AfterFunc(keptFor, func() { fs.drop(f) })
+	if f.n--; f.n > 0 || fs.closed {
+		return
+	}
+	f.since = 0
+	fs.left = append(fs.left, f)
+	fs.weigh(f, kept+f.weight)
+	f.idle = time.AfterFunc(keptFor, func() {
+		fs.mu.Lock()
+		defer fs.mu.Unlock()
+		if f.n == 0 {
+			fs.drop(f)
+		}
+	})
+}
+
+// weigh adds to the weight of a feed without watchers, and drops those that were left first
+// if all of them weigh too much. The lock is held.
+func (fs *feeds) weigh(f *feed, more int) {
+	f.held += more
+	fs.weight += more
+	for fs.weight > maxLeftWeight {
+		fs.drop(fs.left[0])
 	}
 }
 
-// drop forgets a feed that is not watched.
+// take takes the feed from those without watchers, if it is one. The lock is held.
+func (fs *feeds) take(f *feed) {
+	if i := slices.Index(fs.left, f); i >= 0 {
+		fs.left = slices.Delete(fs.left, i, i+1)
+		fs.weight -= f.held
+		f.held = 0
+		f.idle.Stop()
+	}
+}
+
+// drop forgets a feed without watchers. The lock is held.
 func (fs *feeds) drop(f *feed) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if f.n == 0 && fs.apps[f.app] == f {
+	if fs.apps[f.app] == f {
+		fs.take(f)
 		delete(fs.apps, f.app)
 		fs.n.Add(-1)
 	}
 }
 
-// tell hands the feed of the app what the transaction has done, now that this is durable
+// tell hands the feed of the app what the transaction has written, now that this is durable
 // as of the commit. The committer calls it.
-func (fs *feeds) tell(id storage.AppID, tx *storage.Tx, commit uint64, weight int64) {
-	if fs.n.Load() > 0 {
-		fs.give(id, unread{commit: commit, tx: tx}, int(weight))
+func (fs *feeds) tell(id storage.AppID, tx *storage.Tx, commit uint64) {
+	if fs.n.Load() == 0 {
+		return
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.apps[id]; f != nil {
+		written := tx.JobWrites()
+		fs.give(f, unread{commit: commit, written: written, weight: written.Weight()})
 	}
 }
 
 // started tells those who watch the app that a handler of the job begins. The caller has the
 // turn, or is the SchedulerActor.
 func (fs *feeds) started(r *run) {
-	if fs.n.Load() == 0 {
-		return
+	if fs.watches(r.app.id) {
+		job := r.job.Brief()
+		job.State, job.Attempts, job.StartedAt = storage.StateRunning, r.attempt, r.startedAt
+		fs.note(r.app.id, &change{Event{Kind: EventStarted, Job: job}, storage.StatePending})
 	}
-	job := r.job.Brief()
-	job.State, job.Attempts, job.StartedAt = storage.StateRunning, r.attempt, r.startedAt
-	fs.give(r.app.id, unread{job: &job, kind: EventStarted}, 1<<10)
 }
 
 // progressed is Engine.progressed.
 func (fs *feeds) progressed(id storage.AppID, of *storage.Job, p storage.Progress) {
-	if fs.n.Load() == 0 {
-		return
+	if fs.watches(id) {
+		job := of.Named()
+		job.State, job.Progress = storage.StateRunning, &p
+		fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
 	}
-	job := of.Named()
-	job.State, job.Progress = storage.StateRunning, &p
-	fs.give(id, unread{job: &job, kind: EventProgressed}, 1<<10)
+}
+
+// watches says whether the app has watchers.
+func (fs *feeds) watches(id storage.AppID) bool {
+	if fs.n.Load() == 0 {
+		return false
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.apps[id]
+	return f != nil && f.n > 0
+}
+
+// note hands the feed of the app an ephemeral event, if it has watchers.
+func (fs *feeds) note(id storage.AppID, ch *change) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.apps[id]; f != nil && f.n > 0 {
+		fs.give(f, unread{ephemeral: ch, weight: 1 << 10})
+	}
 }
 
 // tellStart is that of a mutation, which is no job if r is nil.
@@ -136,37 +199,45 @@ func (app *appState) tellStart(r *run) {
 	}
 }
 
-func (fs *feeds) give(id storage.AppID, u unread, weight int) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	f := fs.apps[id]
-	if f == nil || fs.closed {
-		return
-	}
+// give leaves something in the feed. The lock is held.
+func (fs *feeds) give(f *feed, u unread) {
 	f.given++
 	u.nth = f.given
-	if f.weight += weight; f.weight > maxUnread && len(f.unread) > 0 {
+	switch {
+	case f.n > 0 && f.weight+u.weight > maxUnread && len(f.unread) > 0:
 		f.unread, f.weight, f.overflown = nil, 0, true
-	} else {
+	default:
 		f.unread = append(f.unread, u)
+		f.weight += u.weight
 	}
-	if !f.making {
+	if f.n > 0 {
+		fs.makeEvents(f)
+	} else if f.since += u.weight; f.since > maxUnwatched {
+		fs.drop(f)
+	} else {
+		fs.weigh(f, u.weight)
+	}
+}
+
+// makeEvents has events be made of what lies in a feed with watchers. The lock is held.
+func (fs *feeds) makeEvents(f *feed) {
+	if !f.making && !fs.closed && (len(f.unread) > 0 || f.overflown) {
 		f.making = true
 		fs.making.Go(func() { fs.read(f) })
 	}
 }
 
-// read makes events of what the feed was given, until there is nothing more.
+// read makes events of what the feed was given, until there is nothing more, or no watcher.
 func (fs *feeds) read(f *feed) {
 	for {
 		fs.mu.Lock()
 		given, life, overflown := f.unread, f.life, f.overflown
-		f.unread, f.weight, f.overflown = nil, 0, false
-		if len(given) == 0 && !overflown {
+		if f.n == 0 || len(given) == 0 && !overflown {
 			f.making = false
 			fs.mu.Unlock()
 			return
 		}
+		f.unread, f.weight, f.overflown = nil, 0, false
 		fs.mu.Unlock()
 		if overflown {
 			fs.restart(f, resetLagged)
@@ -226,17 +297,15 @@ func (fs *feeds) close() {
 	fs.making.Wait()
 	for _, f := range apps {
 		fs.mu.Lock()
-		if f.idle != nil {
-			f.idle.Stop()
-		}
+		fs.take(f)
 		fs.mu.Unlock()
 		f.end()
 	}
 }
 
-// take waits for what the watcher has to be told. reset says why it must begin again, "" that
+// next waits for what the watcher has to be told. reset says why it must begin again, "" that
 // it need not.
-func (fs *feeds) take(ctx context.Context, w *watcher) (told []*change, reset string, err error) {
+func (fs *feeds) next(ctx context.Context, w *watcher) (told []*change, reset string, err error) {
 	for {
 		if told, reset, over := w.take(); reset != "" || len(told) > 0 {
 			return told, reset, nil

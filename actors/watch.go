@@ -44,9 +44,10 @@ func (a *App) Watch(ctx context.Context, f storage.JobFilter) iter.Seq2[Event, e
 }
 
 // WatchAfter is Watch that goes on behind the event of the position, without a snapshot, if
-// what came since is in memory: of an app that is watched, or was within the last minute, up
-// to 10,000 changes and 1 MiB. Else it begins with EventReset. The filter is that of the watch
-// that the position is of.
+// what came since is in memory: of an app that is watched, up to 10,000 changes and 1 MiB; of
+// one that was watched within the last minute as much, and what was written since then, up to
+// 4 MiB. Else it begins with EventReset. The filter is that of the watch that the position is
+// of.
 func (a *App) WatchAfter(ctx context.Context, f storage.JobFilter, after Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if err := a.watch(ctx, f, after, func(e Event) bool { return yield(e, nil) }); err != nil {
@@ -73,7 +74,7 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 	}
 	defer feeds.leave(w)
 	for {
-		told, reset, err := feeds.take(ctx, w)
+		told, reset, err := feeds.next(ctx, w)
 		switch {
 		case err != nil:
 			return err

@@ -21,70 +21,101 @@ type JobChange struct {
 	gone    *Job   // as it was
 }
 
+// JobWrites is what a transaction has written, without what only the transaction needed: its app,
+// and the jobs that it has scheduled. For engines.
+type JobWrites struct {
+	keys    keyspace
+	writes  buffer // no more changes
+	gone    []Job
+	retried []uint64
+	began   uint64
+}
+
+// JobWrites returns what the transaction has written. The transaction was committed, and any
+// goroutine may ask; or it is as it is going to be, and who has the turn does.
+func (tx *Tx) JobWrites() *JobWrites {
+	l := tx.layers[0]
+	return &JobWrites{keys: tx.keyspace(), writes: l.buffer, gone: l.gone, retried: tx.retried, began: tx.began}
+}
+
+// Weight is how many bytes of memory it holds, about.
+func (w *JobWrites) Weight() int { return w.writes.weight() + goneWeight*len(w.gone) }
+
+// goneWeight is what a Job weighs whose record was taken away.
+const goneWeight = 1 << 10
+
 // Changes returns what the transaction has done to jobs, by their sequence numbers. One that
 // it has made and taken away again is not among them, nor is one that it has only claimed.
-// The transaction was committed, and any goroutine may ask; or it is as it is going to be, and
-// who has the turn does.
-func (tx *Tx) Changes() []JobChange {
-	l := tx.layers[0]
-	if l.m.Len() == 0 {
+// Any goroutine may ask.
+func (w *JobWrites) Changes() []JobChange {
+	if w.writes.m.Len() == 0 {
 		return nil
 	}
-	var changes []JobChange
-	index := map[uint64]int{}
-	of := func(seq uint64) *JobChange {
-		i, ok := index[seq]
-		if !ok {
-			i = len(changes)
-			index[seq] = i
-			changes = append(changes, JobChange{seq: seq})
-		}
-		return &changes[i]
-	}
-	keys := tx.keyspace()
 	// A job that has moved twice was pending in between, so what it was is known last.
+	var moves []move
 	for _, t := range [...]tag{tagQueue, tagHeld, tagHistory, tagDead} {
-		prefix := string(keys.prefix(t))
-		l.m.Ascend(prefix, func(key string, w write) bool {
-			p, ok := keys.placeIn(t, []byte(key))
-			if !ok {
-				return strings.HasPrefix(key, prefix)
+		prefix := string(w.keys.prefix(t))
+		w.writes.m.Ascend(prefix, func(key string, wr write) bool {
+			if !strings.HasPrefix(key, prefix) {
+				return false
 			}
-			c := of(p.seq)
-			if w.deleted {
-				c.was = t
-				if c.is == 0 {
-					c.place = p
-				}
-			} else {
-				c.is, c.place, c.record = t, p, w.value
+			if len(key) == len(prefix)+placeLen {
+				moves = append(moves, move{t, placeOf([]byte(key)), wr})
 			}
 			return true
 		})
 	}
-	for i := range l.gone {
-		if at, ok := index[l.gone[i].place.seq]; ok && changes[at].is == 0 {
-			changes[at].gone = &l.gone[i]
+	slices.SortStableFunc(moves, func(a, b move) int { return cmp.Compare(a.place.seq, b.place.seq) })
+	changes := make([]JobChange, 0, len(moves))
+	for i := 0; i < len(moves); {
+		c := JobChange{seq: moves[i].place.seq}
+		for ; i < len(moves) && moves[i].place.seq == c.seq; i++ {
+			switch m := &moves[i]; {
+			case !m.deleted:
+				c.is, c.place, c.record = m.tag, m.place, m.value
+			default:
+				c.was = m.tag
+				if c.is == 0 {
+					c.place = m.place
+				}
+			}
 		}
-	}
-	for _, seq := range tx.retried {
-		if at, ok := index[seq]; ok {
-			changes[at].Retried = true
-		}
-	}
-	for i := range changes {
-		c := &changes[i]
-		switch fresh := c.seq > tx.began; {
+		switch fresh := c.seq > w.began; {
 		case fresh:
 			c.was = 0
 		case c.was == 0:
 			c.was = c.is // its record was written anew where it lies
 		}
 		c.Gone = c.is == 0
+		if c.was != 0 || c.is != 0 {
+			changes = append(changes, c)
+		}
 	}
-	changes = slices.DeleteFunc(changes, func(c JobChange) bool { return c.was == 0 && c.is == 0 })
-	slices.SortFunc(changes, func(a, b JobChange) int { return cmp.Compare(a.seq, b.seq) })
+	of := func(seq uint64) (*JobChange, bool) {
+		i, ok := slices.BinarySearchFunc(changes, seq, func(c JobChange, seq uint64) int { return cmp.Compare(c.seq, seq) })
+		if !ok {
+			return nil, false
+		}
+		return &changes[i], true
+	}
+	for i := range w.gone {
+		if c, ok := of(w.gone[i].place.seq); ok && c.Gone {
+			c.gone = &w.gone[i]
+		}
+	}
+	for _, seq := range w.retried {
+		if c, ok := of(seq); ok {
+			c.Retried = true
+		}
+	}
 	return changes
+}
+
+// move is a write of a job's record, or of its end, in a region.
+type move struct {
+	tag
+	place
+	write
 }
 
 // keyspace is the app's, also when that has the next transaction's.
@@ -112,7 +143,7 @@ func (tx *Tx) MayLeaveDead() (may bool) {
 // LeftDead returns the jobs that the transaction, of which Changes could be asked, has left dead
 // and that were not before, with their arguments. For engines.
 func (tx *Tx) LeftDead() (dead []Job) {
-	for _, c := range tx.Changes() {
+	for _, c := range tx.JobWrites().Changes() {
 		if c.is != tagDead || c.was == tagDead {
 			continue
 		}
@@ -133,19 +164,24 @@ func (c *JobChange) Weight() int {
 	return weight
 }
 
-// Job is the job as it is now, or as it was if it is gone: Brief.
-func (c *JobChange) Job() (Job, error) {
-	if c.gone != nil {
-		return *c.gone, nil
+// Job makes job the job as it is now, or as it was if it is gone: Brief.
+func (c *JobChange) Job(job *Job) (err error) {
+	switch {
+	case c.gone != nil:
+		*job = *c.gone
+		return nil
+	case c.Gone: // of a record that could not be read
+		*job = unreadable(c.was, c.place, ErrCorrupt)
+		return nil
 	}
-	if c.Gone { // of a record that could not be read
-		return unreadable(c.was, c.place, ErrCorrupt), nil
+	if *job, err = decodeJob(c.place, c.record); err != nil {
+		return err
 	}
-	job, err := decodeJob(c.place, c.record)
 	if c.is == tagHeld {
 		job.Wait = WaitHeld
 	}
-	return job.Brief(), err
+	job.shorten()
+	return nil
 }
 
 // Was is the state that the job was in before, "" if there was no such job. job is Job.
@@ -169,15 +205,20 @@ func (c *JobChange) Was(job *Job) State {
 // its checkpoint, and whether a later job has its id.
 func (j *Job) Brief() Job {
 	b := *j
-	if b.State.keyedByDue() {
-		b.Wait, b.Reason = "", ""
-	}
-	if b.State != StateRunning {
-		b.Progress = nil
-	}
-	b.claim, b.CheckpointSize, b.Superseded = ClaimID{}, 0, false
-	b.Args, b.Result, b.Claims, b.History, b.Then, b.Outcome, b.GroupOutcome = nil, nil, nil, nil, nil, nil, nil
+	b.shorten()
 	return b
+}
+
+// shorten makes the job its Brief.
+func (j *Job) shorten() {
+	if j.State.keyedByDue() {
+		j.Wait, j.Reason = "", ""
+	}
+	if j.State != StateRunning {
+		j.Progress = nil
+	}
+	j.claim, j.CheckpointSize, j.Superseded = ClaimID{}, 0, false
+	j.Args, j.Result, j.Claims, j.History, j.Then, j.Outcome, j.GroupOutcome = nil, nil, nil, nil, nil, nil, nil
 }
 
 // Named is what of the job stays the same for its life. It may be asked while the job follows

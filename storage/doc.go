@@ -31,7 +31,7 @@
 //
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
-// Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, IdempotencyKey, IdempotentResult, JobChange, JobWriter,
+// Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites,
 // Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,
 // Snapshot, Start, StartCursor, StartID, Stats, Store, TickID, TickPriority, TokenHash, TriggerMark,
 // Tx.

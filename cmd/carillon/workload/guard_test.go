@@ -3,12 +3,16 @@ package workload_test
 import (
 	"context"
 	"runtime"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"carillon/actors"
 	"carillon/cmd/carillon/workload"
+	"carillon/dispatch"
+	"carillon/storage"
 )
 
 // BenchmarkGuard counts what does not depend on the machine: allocations,
@@ -85,7 +89,96 @@ func BenchmarkGuard(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(allocations()-before)/(batches*batchJobs), "allocs/job")
-	})
+	}) // Watchers may cost a drain some, those that have left nothing.
+	for _, watch := range []string{"none", "left", "tags"} {
+		b.Run("watch-"+watch, func(b *testing.B) {
+			const jobs, tags = batches * batchJobs, 500
+			var left atomic.Int64
+			left.Store(jobs)
+			all := make(chan struct{})
+			q := mustOpenIn(b, b.TempDir(), workload.Work{Started: func(time.Time) {
+				if left.Add(-1) == 0 {
+					close(all)
+				}
+			}})
+			w := mustWatch(b, q, watch, tags)
+			s := w.app.Scheduler(b.Context())
+			if err := s.Pause(dispatch.OfApp(), "", ""); err != nil {
+				b.Fatal(err)
+			}
+			w.schedule(b, batches, batchJobs)
+			before := allocations()
+			if _, err := s.Resume(dispatch.OfApp()); err != nil {
+				b.Fatal(err)
+			}
+			<-all
+			if err := q.Close(); err != nil { // waits until they are durably done, and watchers were told
+				b.Fatal(err)
+			}
+			w.Wait()
+			b.ReportMetric(float64(allocations()-before)/jobs, "allocs/job")
+		})
+	}
+}
+
+// watching is an app with jobs of some tags, and those who watch them.
+type watching struct {
+	sync.WaitGroup
+	app  *actors.App
+	tags int
+}
+
+// mustWatch has watchers watch one tag each: "none", or "tags" until the engine closes, or
+// "left", which leave at once.
+func mustWatch(tb testing.TB, q workload.Queue, kind string, tags int) *watching {
+	tb.Helper()
+	app, err := q.(interface {
+		App(storage.AppID) (*actors.App, error)
+	}).App("app-00000")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := &watching{app: app, tags: tags}
+	if kind == "none" {
+		return w
+	}
+	ctx, stop := context.WithCancel(tb.Context())
+	var ready sync.WaitGroup
+	for tag := range tags {
+		ready.Add(1)
+		w.Go(func() {
+			var once sync.Once
+			for e, err := range app.Watch(ctx, storage.JobFilter{Tags: []string{strconv.Itoa(tag)}}) {
+				if err != nil {
+					return
+				}
+				if e.Kind == actors.EventReady {
+					once.Do(ready.Done) // it may begin again
+				}
+			}
+		})
+	}
+	ready.Wait()
+	if kind == "left" {
+		stop()
+		w.Wait()
+	}
+	tb.Cleanup(stop)
+	return w
+}
+
+// schedule schedules jobs that are due, of each tag in turn.
+func (w *watching) schedule(tb testing.TB, batches, jobs int) {
+	tb.Helper()
+	calls := make([]dispatch.Scheduled, jobs)
+	for batch := range batches {
+		for i := range calls {
+			calls[i] = dispatch.After(0, dispatch.Path("bench:noop").With(workload.Payload{}), dispatch.Tags(strconv.Itoa((batch*jobs+i)%w.tags)))
+		}
+		if _, err := w.app.Scheduler(tb.Context()).RunMany(calls); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }
 
 // count does n jobs, one after the other, and reports what each has cost.

@@ -98,9 +98,7 @@ var followFaults = []seededFault{
 	{
 		name: "expiry-not-told", what: "those who watch are not told that a job has expired",
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
-		edits: []edit{{"actors/events.go", `	job, err := c.Job()
-	if err != nil {`, `	job, err := c.Job()
-	if err != nil || FAULT && job.State == storage.StateExpired {`}},
+		edits: []edit{{"actors/events.go", `	if c.Job(job) != nil {`, `	if c.Job(job) != nil || FAULT && job.State == storage.StateExpired {`}},
 	},
 	{
 		name: "goes-on-with-the-last", what: "a watch that goes on is told again what it was told last",

@@ -7,7 +7,7 @@ var watchFaults = []seededFault{
 		pkg: "actors", tests: "TestG36_OnlyWhatIsDurable",
 		edits: []edit{{"actors/commit.go", `			app.eng.feeds.doubt(app.id)
 `, `			if app.eng.feeds.doubt(app.id); FAULT {
-				app.eng.feeds.tell(app.id, tx, app.store.Committed()+1, weight)
+				app.eng.feeds.tell(app.id, tx, app.store.Committed()+1)
 			}
 `}},
 	},
@@ -47,7 +47,7 @@ var watchFaults = []seededFault{
 	{
 		name: "purge-not-told", what: "it is not told that a job is kept no more",
 		pkg: "actors", tests: "TestG36_KindsOfChanges",
-		edits: []edit{{"storage/changes.go", `return c.was == 0 && c.is == 0 })`, `return (c.was == 0 || FAULT) && c.is == 0 })`}},
+		edits: []edit{{"storage/changes.go", `if c.was != 0 || c.is != 0 {`, `if c.was != 0 && !FAULT || c.is != 0 {`}},
 	},
 	{
 		name: "rewritten-job-is-new", what: "a job that is written anew where it lies is told as a new one",
@@ -59,8 +59,8 @@ var watchFaults = []seededFault{
 	{
 		name: "retry-told-as-rescheduled", what: "a retry is told as another instant",
 		pkg: "actors", tests: "TestG36_KindsOfChanges",
-		edits: []edit{{"storage/changes.go", `	for _, seq := range tx.retried {
-`, `	for _, seq := range tx.retried[:len(tx.retried)*map[bool]int{false: 1}[FAULT]] {
+		edits: []edit{{"storage/changes.go", `	for _, seq := range w.retried {
+`, `	for _, seq := range w.retried[:len(w.retried)*map[bool]int{false: 1}[FAULT]] {
 `}},
 	},
 	{
@@ -105,14 +105,48 @@ var watchFaults = []seededFault{
 	{
 		name: "unread-without-end", what: "any number of commits waits for being read",
 		pkg: "actors", tests: "TestG36_ADormantFeedIsDropped",
-		edits: []edit{{"actors/feeds.go", `f.weight > maxUnread && len(f.unread) > 0 {`, `f.weight > maxUnread && len(f.unread) > 0 && !FAULT {`}},
+		edits: []edit{{"actors/feeds.go", `f.weight+u.weight > maxUnread && len(f.unread) > 0:`, `f.weight+u.weight > maxUnread && len(f.unread) > 0 && !FAULT:`}},
 	},
 	{
 		name: "feed-for-ever", what: "an app that was watched once has a feed for ever",
 		pkg: "actors", tests: "TestG36_ADormantFeedIsDropped",
-		edits: []edit{{"actors/feeds.go", `	if f.n == 0 && fs.apps[f.app] == f {
-`, `	if f.n == 0 && fs.apps[f.app] == f && !FAULT {
+		edits: []edit{{"actors/feeds.go", `		if f.n == 0 {
+			fs.drop(f)
+`, `		if f.n == 0 && !FAULT {
+			fs.drop(f)
 `}},
+	},
+	{
+		name: "read-without-watchers", what: "what an app writes is read when its watchers have left",
+		pkg: "actors", tests: "TestG36_WithoutWatchersNothingIsRead",
+		edits: []edit{
+			{"actors/feeds.go", `	if f.n > 0 {
+		fs.makeEvents(f)
+`, `	if f.n > 0 || FAULT {
+		fs.makeEvents(f)
+`},
+			{"actors/feeds.go", `		if f.n == 0 || len(given) == 0`, `		if f.n == 0 && !FAULT || len(given) == 0`},
+		},
+	},
+	{
+		name: "unwatched-without-end", what: "what an app writes is kept for a minute, however much it is, when its watchers have left",
+		pkg: "actors", tests: "TestG36_WithoutWatchersNothingIsRead",
+		edits: []edit{{"actors/feeds.go", `f.since > maxUnwatched {`, `f.since > maxUnwatched && !FAULT {`}},
+	},
+	{
+		name: "unwatched-feeds-without-end", what: "apps whose watchers have left keep any memory together",
+		pkg: "actors", tests: "TestG36_WithoutWatchersNothingIsRead",
+		edits: []edit{{"actors/feeds.go", `	for fs.weight > maxLeftWeight {
+`, `	for fs.weight > maxLeftWeight && !FAULT {
+`}},
+	},
+	{
+		name: "unread-forgotten", what: "a watch that goes on is not told what was written while the app had no watchers",
+		pkg: "actors", tests: "TestG36_GoingOn",
+		edits: []edit{{"actors/feeds.go", `	fs.makeEvents(w.feed) // of what`, `	if FAULT {
+		return w, nil
+	}
+	fs.makeEvents(w.feed) // of what`}},
 	},
 	{
 		name: "watchers-by-one-tag", what: "who watches for a job's second tag is not told",
