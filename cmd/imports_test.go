@@ -29,6 +29,7 @@ var homes = map[string]string{
 	"github.com/go-json-experiment/json": "internal",
 	"github.com/rs/cors":                 "server",
 	"github.com/santhosh-tekuri":         "",    // tests
+	"github.com/pb33f":                   "",    // tests
 	"github.com/coreos/go-oidc":          "cmd", // of which cmd/oidc alone: see below
 	"github.com/spf13":                   "cmd",
 }

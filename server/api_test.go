@@ -1,50 +1,85 @@
 package server_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
-	"carillon/actors"
-	"carillon/dispatch"
 	"carillon/server/api"
-	"carillon/storage"
 )
 
-// TestTheAPIHasTheEnginesWords: package api, which imports nothing of the engine, has its values.
+// TestTheAPIHasTheEnginesWords: package api, which imports nothing of the engine, has the values of
+// its types of strings, and no others.
 func TestTheAPIHasTheEnginesWords(t *testing.T) {
-	same := func(name string, got []string, want ...string) {
-		t.Helper()
+	for _, tt := range []struct {
+		dir, name string
+		of        interface{ Enum() []string }
+		also      []string // that only the API has
+	}{
+		{"../dispatch", "Code", api.Code(""), nil},
+		{"../dispatch", "Kind", api.Kind(""), nil},
+		{"../storage", "State", api.State(""), nil},
+		{"../storage", "Wait", api.Wait(""), nil},
+		{"../storage", "Region", api.Region(""), []string{""}},
+		{"../storage", "Overlap", api.Overlap(""), nil},
+		{"../storage", "CatchUpMode", api.CatchUpMode(""), nil},
+		{"../storage", "SlotOutcome", api.SlotOutcome(""), nil},
+		{"../storage", "BackfillOutcome", api.BackfillOutcome(""), []string{""}},
+		{"../storage", "OperationAction", api.OperationAction(""), nil},
+		{"../storage", "OperationOutcome", api.OperationOutcome(""), []string{""}},
+		{"../storage", "UniquePolicy", api.UniquePolicy(""), nil},
+		{"../actors", "EventKind", api.EventKind(""), []string{"lagged", "end"}},
+		// And Enum has all that the package itself declares.
+		{"api", "HealthStatus", api.HealthStatus(""), nil},
+		{"api", "Scope", api.Scope(""), nil},
+		{"api", "Backoff", api.Backoff(""), nil},
+		{"api", "MomentKind", api.MomentKind(""), nil},
+	} {
+		got, want := tt.of.Enum(), append(wordsOf(t, tt.dir, tt.name), tt.also...)
 		slices.Sort(got)
-		if slices.Sort(want); !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", name, got, want)
+		if slices.Sort(want); !slices.Equal(got, want) || len(want) == 0 {
+			t.Errorf("%s: %q, the engine has %q", tt.name, got, want)
+		}
+		declared := wordsOf(t, "api", tt.name)
+		if slices.Sort(declared); !slices.Equal(declared, got) {
+			t.Errorf("%s: %q, its constants are %q", tt.name, got, declared)
 		}
 	}
-	texts := func(codes []dispatch.Code) (list []string) {
-		for _, c := range codes {
-			list = append(list, string(c))
-		}
-		return list
-	}
-	same("Code", api.Code("").Enum(), texts(dispatch.Codes())...)
-	same("Kind", api.Kind("").Enum(), string(dispatch.KindQuery), string(dispatch.KindMutation), string(dispatch.KindAction))
-	same("State", api.State("").Enum(), words(storage.StatePending, storage.StateRunning, storage.StateHeld, storage.StateSuccess, storage.StateFailed, storage.StateCanceled, storage.StateExpired)...)
-	same("Wait", api.Wait("").Enum(), words(storage.WaitHeld, storage.WaitVolume, storage.WaitPaused, storage.WaitStuck, storage.WaitPredecessor, storage.WaitNotDue, storage.WaitBackoff, storage.WaitPool,
-		storage.WaitRate, storage.WaitAppCap, storage.WaitEngineCap, storage.WaitSuspect, storage.WaitClaimed, storage.WaitClock, storage.WaitClaim, storage.WaitOutside)...)
-	same("Region", api.Region("").Enum(), words("", storage.RegionOpen, storage.RegionHeld, storage.RegionDead, storage.RegionFinished)...)
-	same("Overlap", api.Overlap("").Enum(), words(storage.OverlapSkip, storage.OverlapQueue, storage.OverlapAllow, storage.OverlapReplace)...)
-	same("CatchUpMode", api.CatchUpMode("").Enum(), words(storage.CatchUpOne, storage.CatchUpNone, storage.CatchUpAll)...)
-	same("SlotOutcome", api.SlotOutcome("").Enum(), words(storage.SlotFired, storage.SlotSkipped, storage.SlotCanceled, storage.SlotUndone)...)
-	same("BackfillOutcome", api.BackfillOutcome("").Enum(), words("", storage.BackfillDone, storage.BackfillCanceled, storage.BackfillChanged)...)
-	same("OperationAction", api.OperationAction("").Enum(), words(storage.OperationCancel, storage.OperationRetry, storage.OperationDrop)...)
-	same("OperationOutcome", api.OperationOutcome("").Enum(), words("", storage.OperationDone, storage.OperationCanceled, storage.OperationFailed)...)
-	same("UniquePolicy", api.UniquePolicy("").Enum(), words(storage.UniqueKeep, storage.UniqueReplace, storage.UniqueThrottle, storage.UniqueRefuse)...)
-	same("EventKind", api.EventKind("").Enum(), append(words(actors.EventReset, actors.EventJob, actors.EventReady, actors.EventScheduled, actors.EventRescheduled, actors.EventRetried, actors.EventHeld, actors.EventReleased,
-		actors.EventEnded, actors.EventCanceled, actors.EventExpired, actors.EventCorrected, actors.EventPurged, actors.EventStarted, actors.EventProgressed), "lagged", "end")...)
 }
 
-func words[T ~string](values ...T) (list []string) {
-	for _, v := range values {
-		list = append(list, string(v))
+// wordsOf are the constants of the type in the package's source.
+func wordsOf(t *testing.T, dir, name string) (words []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return list
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			if of, ok := spec.Type.(*ast.Ident); !ok || of.Name != name || len(spec.Values) != 1 {
+				return false
+			}
+			if text, ok := spec.Values[0].(*ast.BasicLit); ok {
+				word, err := strconv.Unquote(text.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				words = append(words, word)
+			}
+			return false
+		})
+	}
+	return words
 }

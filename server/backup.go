@@ -11,12 +11,16 @@ type answered struct{}
 // backup streams a backup. If it fails on the way, the connection is cut: what has come of it
 // does not have its end.
 func (h *handler) backup(w http.ResponseWriter, r *request) (int, any, error) {
+	query := r.URL.Query()
+	if err := onlyOnce(query, []string{"since"}); err != nil {
+		return 0, nil, err
+	}
 	if err := h.eng.Audit(r.Context(), ""); err != nil {
 		return 0, nil, err
 	}
 	liftReadDeadline(w)
 	stream := &backupStream{w: w, ctx: r.Context()}
-	_, err := h.eng.Backup(r.Context(), stream, r.URL.Query().Get("since"))
+	_, err := h.eng.Backup(r.Context(), stream, query.Get("since"))
 	if err != nil && stream.begun {
 		panic(http.ErrAbortHandler)
 	}

@@ -166,8 +166,11 @@ func (h *handler) createCron(w http.ResponseWriter, r *request) (int, any, error
 }
 
 func (h *handler) getCron(_ http.ResponseWriter, r *request) (int, any, error) {
-	name, limit := r.PathValue("name"), defaultSlots
-	if text := r.URL.Query().Get("slots"); text != "" {
+	name, limit, query := r.PathValue("name"), defaultSlots, r.URL.Query()
+	if err := onlyOnce(query, []string{"slots"}); err != nil {
+		return 0, nil, err
+	}
+	if text := query.Get("slots"); text != "" {
 		var err error
 		if limit, err = strconv.Atoi(text); err != nil || limit < 0 || limit > maxSlots {
 			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "slots is %.32q, want 0 to %d", text, maxSlots)

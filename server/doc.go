@@ -19,6 +19,7 @@
 //	GET  /livez                             200 {"status":"ok"} while the process answers
 //	GET  /readyz                            200 {"status":"ok"} or "degraded" while anything can be served; 503 "starting",
 //	                                        "draining" or "failing"; with "reasons". Both come before all below
+//	GET  /v1/openapi.json                   these routes as an OpenAPI 3.1 document; docs/openapi.json is that of all
 //
 // And if there is Options.Operator or Admin, for operators of the app who have the scope, which
 // is read for GET and else write, unless it says more (routes.go has the table):

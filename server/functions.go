@@ -20,7 +20,15 @@ func (h *handler) listFunctions(http.ResponseWriter, *request) (int, any, error)
 // functionTypes answers with the types of the functions in TypeScript. Parameter internal says
 // whether internal ones are among them.
 func (h *handler) functionTypes(w http.ResponseWriter, r *request) (int, any, error) {
-	text := h.eng.Functions().TypeScript(r.URL.Query().Get("internal") == "true")
+	query := r.URL.Query()
+	if err := onlyOnce(query, []string{"internal"}); err != nil {
+		return 0, nil, err
+	}
+	internal, err := flagOf(query, "internal")
+	if err != nil {
+		return 0, nil, err
+	}
+	text := h.eng.Functions().TypeScript(internal)
 	head := w.Header()
 	head.Set("Content-Type", "text/plain; charset=utf-8")
 	head.Set("Cache-Control", "no-store")

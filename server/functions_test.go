@@ -70,4 +70,9 @@ func TestTypesOfFunctions(t *testing.T) {
 	if got := ask("?internal=true").Body.String(); !strings.Contains(got, `"notes:wipe": {`) {
 		t.Errorf("with internal ones: %s", got)
 	}
+	for _, query := range []string{"?internal=yes", "?internal=true&internal=true", "?Internal=true"} {
+		if got := ask(query); got.Code != 400 {
+			t.Errorf("%s: %d %s", query, got.Code, got.Body)
+		}
+	}
 }

@@ -58,7 +58,7 @@ func mustSite(tb testing.TB, opts server.Options) *site {
 	}
 	s.eng = eng
 	opts.Logger = logger
-	srv := httptest.NewUnstartedServer(server.New(eng, opts))
+	srv := httptest.NewUnstartedServer(documented(tb, server.New(eng, opts), opts.BasePath))
 	srv.Config.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 	srv.Start()
 	s.url, s.client = srv.URL, srv.Client()

@@ -30,6 +30,7 @@ func (h *handler) routes() []route {
 		{method: http.MethodPost, pattern: outsidePattern + "/complete", client: client(h.completeOutside)},
 		{method: http.MethodPost, pattern: outsidePattern + "/fail", client: client(h.failOutside)},
 		{method: http.MethodGet, pattern: "/v1/health", client: toRead(h.health)},
+		{method: http.MethodGet, pattern: openapiPath, client: toRead(h.openapi)},
 		{method: http.MethodGet, pattern: livePath, probe: true, client: toRead(live)},
 		{method: http.MethodGet, pattern: readyPath, probe: true, client: toRead(h.ready)},
 	}

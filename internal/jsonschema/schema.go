@@ -76,6 +76,11 @@ type Maker struct {
 	Encoded bool   // the schemas are of what is encoded, and else of what is decoded
 	Defs    Schema // by name, of the types that have one, in the order they were met
 
+	// Special has the last word on a type, unless its ok is false; nil: it has none.
+	Special func(t reflect.Type, encoded bool) (s Schema, ok bool)
+	// Name is the name of a type's definition; nil: its own.
+	Name func(reflect.Type) string
+
 	names map[reflect.Type]string
 	taken map[string]bool
 }
@@ -158,6 +163,11 @@ func nullable(s Schema, null bool) Schema {
 
 // special is the schema of a type that has a say in its JSON.
 func (m *Maker) special(t reflect.Type) (s Schema, ok bool) {
+	if m.Special != nil {
+		if s, ok := m.Special(t, m.Encoded); ok {
+			return s, true
+		}
+	}
 	switch t {
 	case reflect.TypeFor[time.Time]():
 		return Schema{{"type", "string"}, {"format", "date-time"}, {"pattern", timePattern}}, true
@@ -205,6 +215,9 @@ func (m *Maker) define(t reflect.Type) (name string, ok bool) {
 		m.names, m.taken = map[reflect.Type]string{}, map[string]bool{}
 	}
 	base := nameOf(t)
+	if m.Name != nil {
+		base = m.Name(t)
+	}
 	name = base
 	for n := 2; m.taken[name]; n++ {
 		name = base + strconv.Itoa(n)

@@ -36,7 +36,9 @@ const (
 )
 
 // Enum returns all actions.
-func (OperationAction) Enum() []string { return enum(OperationCancel, OperationRetry, OperationDrop) }
+func (OperationAction) Enum() []string {
+	return enum(OperationCancel, OperationRetry, OperationDrop, OperationReschedule, OperationRun)
+}
 
 // OperationOutcome is how an operation ended.
 type OperationOutcome string
