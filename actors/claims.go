@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"sync/atomic"
 	"time"
 
 	"carillon/actors/internal/ticks"
@@ -15,6 +16,17 @@ import (
 const (
 	claimBatch = 1024
 	claimBytes = 8 << 20
+)
+
+// engineClaims and engineClaimBytes are what the claimed jobs of all apps that wait to be
+// started may come to. When they do, an app has fewClaims, of fewClaimBytes, and no more: it
+// has few permits then, and what it claims beyond them only keeps the claims of others from
+// the processor and the disk.
+const (
+	engineClaims     = 4096
+	engineClaimBytes = 64 << 20
+	fewClaims        = 32
+	fewClaimBytes    = claimBytes / 32
 )
 
 // claimsAtOnce is how many jobs are claimed in one change set: other apps that have much to
@@ -35,13 +47,56 @@ type claims struct{ runs, bytes int }
 func (c *claims) add(r *run)  { c.runs, c.bytes = c.runs+1, c.bytes+claimSize(&r.job) }
 func (c *claims) drop(r *run) { c.runs, c.bytes = c.runs-1, c.bytes-claimSize(&r.job) }
 
-// room says whether the job may be claimed beside them.
-func (c *claims) room(job *storage.Job) bool {
-	return c.runs == 0 || c.runs < claimBatch && c.bytes+claimSize(job) <= claimBytes
+// room says whether the job may be claimed beside them, if there may be so many.
+func (c *claims) room(job *storage.Job, most claims) bool {
+	return c.runs == 0 || c.runs < most.runs && c.bytes+claimSize(job) <= most.bytes
 }
 
-// low says whether so few are left that more are claimed.
-func (c *claims) low() bool { return c.runs <= claimBatch/2 && c.bytes <= claimBytes/2 }
+// low says whether so few are left of so many that more are claimed.
+func (c *claims) low(most claims) bool { return c.runs <= most.runs/2 && c.bytes <= most.bytes/2 }
+
+// minus is what is left of c without o.
+func (c claims) minus(o claims) claims { return claims{c.runs - o.runs, c.bytes - o.bytes} }
+
+// claimTotal is the claims of all apps.
+type claimTotal struct {
+	limit       int // of jobs; engineClaims but in tests
+	ofApp       int // bytes that an app may have; claimBytes but in tests
+	runs, bytes atomic.Int64
+}
+
+func (t *claimTotal) add(c claims) {
+	t.runs.Add(int64(c.runs))
+	t.bytes.Add(int64(c.bytes))
+}
+
+// most is what an app may have that has so much of the total.
+func (t *claimTotal) most(own claims) claims {
+	others := claims{int(t.runs.Load()), int(t.bytes.Load())}.minus(own)
+	return claims{
+		min(max(t.limit-others.runs, fewClaims), claimBatch),
+		min(max(engineClaimBytes-others.bytes, fewClaimBytes), t.ofApp),
+	}
+}
+
+// boundClaims has the total follow the app's claims, and these have room for what the
+// total leaves them.
+func (s *scheduler) boundClaims() {
+	if now := s.walks.claimed(); now != s.counted {
+		s.eng.claimed.add(now.minus(s.counted))
+		s.counted = now
+	}
+	most := s.eng.claimed.most(s.counted)
+	for i := range s.walks {
+		s.walks[i].most = most
+	}
+}
+
+// uncountClaims takes the app's claims from the total, for good.
+func (s *scheduler) uncountClaims() {
+	s.eng.claimed.add(claims{}.minus(s.counted))
+	s.counted = claims{}
+}
 
 // claimSize is what a claimed job keeps in memory that its caller has chosen.
 func claimSize(job *storage.Job) int { return len(job.Args) + len(job.Claims) }
@@ -76,6 +131,7 @@ func (s *scheduler) claimAt(job *storage.Job) time.Time {
 // claimDue claims the jobs that are due soon, in one change set. It is false if
 // there was nothing to do.
 func (s *scheduler) claimDue(at reading) bool {
+	s.boundClaims()
 	if !s.mayClaim(at) {
 		return false
 	}
@@ -106,7 +162,7 @@ func (s *scheduler) stops() bool { return s.eng.ctx.Err() != nil }
 // claimIn claims the jobs that are due soon, as far as the transaction has room.
 func (s *scheduler) claimIn(tx *storage.Tx, at reading) []*run {
 	c := claimPass{scheduler: s, tx: tx, wall: at.wall}
-	c.suspects, c.most = s.suspects()
+	c.suspects, c.bearable = s.suspects()
 	for p := storage.MinPriority; p <= storage.MaxPriority; p++ {
 		if c.walk = &s.walks[p]; !c.ready(at.wall) {
 			continue
@@ -134,25 +190,28 @@ func (s *scheduler) claimIn(tx *storage.Tx, at reading) []*run {
 // claimPass is one walk through the jobs that are due soon.
 type claimPass struct {
 	*scheduler
-	*walk          // the one that it makes
-	tx             *storage.Tx
-	wall           time.Time
-	claimed        []*run
-	kept           *storage.Place // the first job that stays unclaimed
-	timed          bool           // one does until an instant
-	suspects, most int            // that are claimed, and may be
-	held           int            // jobs that were held
-	again          bool           // another job may have waited for one that is gone
+	*walk              // the one that it makes
+	tx                 *storage.Tx
+	wall               time.Time
+	claimed            []*run
+	kept               *storage.Place // the first job that stays unclaimed
+	timed              bool           // one does until an instant
+	suspects, bearable int            // that are claimed, and may be
+	held               int            // jobs that were held
+	again              bool           // another job may have waited for one that is gone
 }
 
 // hasRoom says whether the job may be claimed, or held, in this pass.
 func (c *claimPass) hasRoom(job *storage.Job) bool {
-	return len(c.claimed) < claimsAtOnce && c.claims.room(job) && hasRoom(c.tx, c.held)
+	return len(c.claimed) < claimsAtOnce && c.walk.hasRoom(job) && hasRoom(c.tx, c.held)
 }
 
 // passMost bounds how many jobs a walk looks at that wait elsewhere, before the app's
 // callers have a turn.
 const passMost = 4096
+
+// page is how many jobs to read next: more than there is room for is read in vain.
+func (c *claimPass) page() int { return min(max(c.most.runs-c.claims.runs, fewClaims), claimPage) }
 
 // through looks at the jobs that read returns, from the place on, and returns where the
 // next pass begins.
@@ -185,7 +244,7 @@ func (c *claimPass) through(read func(storage.Place, int) ([]storage.Job, storag
 			stop(from)
 			from = to
 		}
-		if jobs, from, more, err = read(from, claimPage); err != nil {
+		if jobs, from, more, err = read(from, c.page()); err != nil {
 			c.eng.opts.Logger.Error("reading due jobs", "app", c.id, "err", err)
 			if len(jobs) == 0 {
 				c.look(c.wall.Add(time.Second)) // neither forgotten nor tried in a loop
@@ -268,7 +327,7 @@ func (c *claimPass) consider(job *storage.Job) {
 	switch at := c.claimAt(job); {
 	case at.After(c.wall):
 		c.keep(job, at)
-	case suspect && c.suspects >= min(c.most, suspectsAtOnce(job.Interruptions)), c.keptBack(job):
+	case suspect && c.suspects >= min(c.bearable, suspectsAtOnce(job.Interruptions)), c.keptBack(job):
 		c.keep(job, time.Time{})
 	case c.eng.unrunnable(job) != "":
 		c.holdIfDue(job)
@@ -311,7 +370,7 @@ func (c *claimPass) claim(job *storage.Job, suspect bool) {
 		return
 	}
 	if suspect {
-		c.suspects, c.most = c.suspects+1, min(c.most, suspectsAtOnce(job.Interruptions))
+		c.suspects, c.bearable = c.suspects+1, min(c.bearable, suspectsAtOnce(job.Interruptions))
 	}
 	r := c.newRun(*job, suspect)
 	r.tick = c.planner.tickOf(c.tx, job)
@@ -378,7 +437,7 @@ func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	for i := range jobs {
 		job := &jobs[i]
 		soon := job.Trigger == "" && !job.PendingOutside() && s.eng.unrunnable(job) == "" && !s.claimAt(job).After(wall) && job.Interruptions < suspectAfter && !s.keptBack(job) && !job.TooLate(wall) && s.paused(job) == nil
-		if s.comesFirst(tx, job) && soon && !s.phase().draining() && !s.stops() && !s.uncorrected() && s.walks.of(job).claims.room(job) {
+		if s.comesFirst(tx, job) && soon && !s.phase().draining() && !s.stops() && !s.uncorrected() && s.walks.of(job).hasRoom(job) {
 			ok, err := tx.Claim(job)
 			if err != nil {
 				s.noteUnclaimed(job)

@@ -159,7 +159,7 @@ func (s *scheduler) correct() bool {
 func (s *scheduler) correctSome(tx *storage.Tx, c *correction, at reading) error {
 	switch {
 	case c.none():
-	case s.walks.claimed() > 0:
+	case s.walks.claimed().runs > 0:
 		return s.unclaim(tx)
 	case !c.allJobs:
 		jobs, next, more, err := tx.Due(c.jobs, correctJobs)

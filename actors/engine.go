@@ -28,6 +28,7 @@ type Engine struct {
 	sys      *system
 	handlers *handlers
 	broker   *permitBroker
+	claimed  claimTotal
 
 	sharedPools *sharedPools
 	directory   *directory
@@ -94,6 +95,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.hooks = hooks{opts.Functions.DeadHooks(), opts.Functions.StuckHooks()}
 	e.alerts = e.newAlerts()
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)
+	e.claimed.limit, e.claimed.ofApp = opts.Testing.Claims, opts.Testing.ClaimBytes
 	e.sharedPools = newSharedPools(e.pools, clock, func(app *appState, at storage.Lane) { e.sys.tell(app.scheduler, &poolGiven{at}) })
 	e.sharedPools.remember(store.Starts, opts.Logger)
 	e.directory = &directory{

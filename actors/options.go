@@ -213,6 +213,8 @@ func (o Options) withDefaults() Options {
 	if o.systemClock = o.Testing.Clock == nil; o.systemClock {
 		o.Testing.Clock = time.Now
 	}
+	setInt(&o.Testing.Claims, engineClaims)
+	setInt(&o.Testing.ClaimBytes, claimBytes)
 	if o.Testing.Suspended == nil {
 		o.Testing.Suspended = timing.Suspended
 	}

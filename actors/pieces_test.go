@@ -169,16 +169,16 @@ func TestG24_WhatOneAppHasQueuedIsBounded(t *testing.T) {
 // are claimed ahead and no more, whether their claims are read from the bucket or made
 // where the jobs are; the others are claimed as those begin, and all run.
 func TestG24_ClaimsAheadAreBoundedInBytes(t *testing.T) {
-	const mib = 1 << 20
-	large := func(n int) []int { return slices.Repeat([]int{mib}, n) }
+	const piece = 16 << 10
+	large := func(n int) []int { return slices.Repeat([]int{piece}, n) }
 	for _, tt := range []struct {
 		name  string
 		sizes []int // of the jobs' arguments, in the order they are due
 		want  int   // claimed ahead
 	}{
 		{"at the bound", append(large(8), 3), 8},
-		{"one below it", append(large(7), mib-3, 3, 3), 9},
-		{"one above it", append(large(7), mib-2, 3), 8},
+		{"one below it", append(large(7), piece-3, 3, 3), 9},
+		{"one above it", append(large(7), piece-2, 3), 8},
 	} {
 		for _, inserted := range []bool{false, true} {
 			t.Run(fmt.Sprint(tt.name, " ", inserted), func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestG24_ClaimsAheadAreBoundedInBytes(t *testing.T) {
 					}
 					return nil
 				})
-				opts := actors.Options{Functions: k.reg, AppConcurrency: 1, ActionTimeout: 2 * time.Hour, ClaimAhead: time.Second, Logger: quiet}
+				opts := actors.Options{Functions: k.reg, AppConcurrency: 1, ActionTimeout: 2 * time.Hour, ClaimAhead: time.Second, Logger: quiet, Testing: actors.Testing{ClaimBytes: 8 * piece}}
 				actorstest.Run(t, opts, func(h *actorstest.Harness) {
 					free = make(chan struct{})
 					after := time.Hour

@@ -25,6 +25,7 @@ type scheduler struct {
 	// The sorted job bucket, as far as memory needs to know it.
 	runQueue runQueue // claimed durably, waiting for their instant or a permit
 	walks    walks
+	counted  claims         // of the walks, in the total of the engine
 	given    []storage.Lane // of pools that all apps share: permits that came since the last step
 	lates    lates
 
@@ -141,10 +142,12 @@ func (s *scheduler) Receive(c actor.Context) {
 		s.cutOff()
 		s.runs.stopLeaving()
 		s.eng.broker.forget(s.self)
+		s.uncountClaims()
 		s.eng.sharedPools.forget(s.appState)
 		s.move(actorsStopped)
 		return
 	case *actor.Restarting:
+		s.uncountClaims()
 		s.close(&dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the app was restarted; nothing was changed"})
 		return
 	case *turn:
@@ -218,6 +221,7 @@ func (s *scheduler) Receive(c actor.Context) {
 	}
 	s.step()
 	s.returnPermits()
+	s.boundClaims()
 }
 
 func (s *scheduler) touch() { s.touched = s.eng.clock.elapsed() }

@@ -45,6 +45,7 @@ type Stats struct {
 	storage.Stats
 	PurgedDead int64 // dead jobs past their retention (Options.DeadRetention, Options.KeepDead)
 	Overdue    int   // triggers without a success for too long now, as Inspection.Overdue has them
+	Claimed    int64 // jobs of all apps that are claimed now and wait to be started
 	Shed       int64 // mutations of clients, the host and actions that were refused since their volume was overloaded
 
 	Lateness    storage.Histogram // nanoseconds from when an attempt of a job was due until its handler began
@@ -61,7 +62,7 @@ type AttemptCounts struct{ Success, Retried, Dead, Postponed, Interrupted, Held,
 func (e *Engine) Stats() Stats {
 	m := &e.meters
 	return Stats{
-		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Shed: e.shed.Load(),
+		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Claimed: e.claimed.runs.Load(), Shed: e.shed.Load(),
 		Overdue:  e.overdues.count("", e.clock.wall()),
 		Lateness: storage.Histogram(m.late.Counts()),
 		Attempts: AttemptCounts{

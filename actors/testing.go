@@ -18,6 +18,12 @@ type Testing struct {
 	NoSync bool
 	// LogMemory and LogSegment are those of storage.Options. Default: theirs.
 	LogMemory, LogSegment int
+	// Claims is how many claimed jobs of all apps may wait to be started before an app may
+	// have a few only. Default 4,096.
+	Claims int
+	// ClaimBytes is what the claimed jobs of one app that wait to be started may have of
+	// arguments and identities. Default 8 MiB.
+	ClaimBytes int
 	// Opened is called by Open, when the engine is open, with what stops it as a crash
 	// would: nothing is drained, nothing more is committed, and what was not durable is
 	// lost. That returns when nothing of the engine runs. Default none.

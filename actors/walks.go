@@ -12,14 +12,18 @@ type walk struct {
 	from    storage.Place // no unclaimed job of the priority lies before it
 	nextAt  time.Time     // when to claim next; zero: nothing to claim
 	claims  claims        // ahead of their start
+	most    claims        // that there may be
 	blocked bool          // a job that is due waits for another one to end
 	passed  stretches     // behind a job that is kept
 }
 
 // ready says whether there may be something to claim at the instant.
 func (w *walk) ready(wall time.Time) bool {
-	return !w.nextAt.IsZero() && !w.nextAt.After(wall) && w.claims.low()
+	return !w.nextAt.IsZero() && !w.nextAt.After(wall) && w.claims.low(w.most)
 }
+
+// hasRoom says whether the job may be claimed beside those that are.
+func (w *walk) hasRoom(job *storage.Job) bool { return w.claims.room(job, w.most) }
 
 // look has the walk made at the instant, or sooner.
 func (w *walk) look(at time.Time) {
@@ -77,7 +81,7 @@ func (ws *walks) ready(wall time.Time) bool {
 // next is when there may be something to claim, as far as there is room; zero is never.
 func (ws *walks) next() (at time.Time) {
 	for i := range ws {
-		if w := &ws[i]; w.claims.low() && !w.nextAt.IsZero() && (at.IsZero() || w.nextAt.Before(at)) {
+		if w := &ws[i]; w.claims.low(w.most) && !w.nextAt.IsZero() && (at.IsZero() || w.nextAt.Before(at)) {
 			at = w.nextAt
 		}
 	}
@@ -94,12 +98,13 @@ func (ws *walks) blocked() bool {
 	return false
 }
 
-// claimed is how many claimed jobs wait to be started.
-func (ws *walks) claimed() (n int) {
+// claimed is the claimed jobs that wait to be started.
+func (ws *walks) claimed() (all claims) {
 	for i := range ws {
-		n += ws[i].claims.runs
+		all.runs += ws[i].claims.runs
+		all.bytes += ws[i].claims.bytes
 	}
-	return n
+	return all
 }
 
 // forget is what follows when the app's state was lost.

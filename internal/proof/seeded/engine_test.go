@@ -411,7 +411,7 @@ var engineFaults = []seededFault{
 	{
 		name: "claims-without-bytes", what: "claims made ahead are bounded by their number only",
 		pkg: "actors", tests: "TestG24_ClaimsAheadAreBoundedInBytes",
-		edits: []edit{{"actors/claims.go", `c.bytes+claimSize(job) <= claimBytes`, `(c.bytes+claimSize(job) <= claimBytes || FAULT)`}},
+		edits: []edit{{"actors/claims.go", `c.bytes+claimSize(job) <= most.bytes`, `(c.bytes+claimSize(job) <= most.bytes || FAULT)`}},
 	},
 	{
 		name: "panic-of-the-directory-is-internal", what: "an app whose records make the directory panic is refused as internal",

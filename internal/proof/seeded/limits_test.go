@@ -9,6 +9,24 @@ var limitsFaults = []seededFault{
 		edits: []edit{{"actors/broker.go", `	return a.held < b.held || a.held == b.held && a.arrived < b.arrived`, `	return a.held < b.held && !FAULT || (FAULT || a.held == b.held) && a.arrived < b.arrived`}},
 	},
 	{
+		name: "claims-of-all-unbounded", what: "claims made ahead are bounded for each app only",
+		pkg: "actors", tests: "TestG24_ClaimsOfAllAppsAreBounded",
+		edits: []edit{{"actors/claims.go", `	others := claims{`, `	if FAULT {
+		return (claims{claimBatch, t.ofApp})
+	}
+	others := claims{`}},
+	},
+	{
+		name: "claims-of-all-bar-some", what: "an app may claim nothing while others have claimed all that all may",
+		pkg: "actors", tests: "TestG24_ClaimsOfAllAppsAreBounded",
+		edits: []edit{{"actors/claims.go", `min(max(t.limit-others.runs, fewClaims), claimBatch)`, `min(max(t.limit-others.runs, fewClaims), claimBatch) - func() int {
+			if FAULT {
+				return min(max(fewClaims-t.limit+others.runs, 0), fewClaims-1)
+			}
+			return 0
+		}()`}},
+	},
+	{
 		name: "permits-held-as-of-asking", what: "the place of an app that waits is by the permits it had when it came to wait",
 		pkg: "actors", tests: "TestG18_TheAppWithTheFewestPermitsComesFirst",
 		edits: []edit{{"actors/broker.go", `	if w := g.places[app.Id]; w != nil {
