@@ -32,14 +32,14 @@ func (c *Client) AppPages(ctx context.Context, f AppFilter) iter.Seq2[*api.AppPa
 		set(q, "cursor", cursor)
 		setNumber(q, "limit", f.Limit)
 		page := new(api.AppPage)
-		err := c.do(ctx, request{method: http.MethodGet, path: []string{"apps"}, query: q, repeat: always}, page)
+		err := c.do(ctx, request{method: http.MethodGet, path: v1("apps"), query: q, repeat: always}, page)
 		return page, page.Next, err
 	})
 }
 
 // CreateApp makes an app. It is already_exists if there is one of the name.
 func (c *Client) CreateApp(ctx context.Context, name string) (*api.AppStatus, error) {
-	return c.app(ctx, request{method: http.MethodPost, path: []string{"apps"}, body: &api.NewApp{Name: name}, repeat: ifNotDone})
+	return c.app(ctx, request{method: http.MethodPost, path: v1("apps"), body: &api.NewApp{Name: name}, repeat: ifNotDone})
 }
 
 // Status returns what there is to say of the app without waking it.

@@ -79,7 +79,7 @@ func (o *Options) validate() error {
 
 // Client asks one server. It is for any number of goroutines.
 type Client struct {
-	base string // of all routes: the server's URL with /v1
+	base string // the server's URL, without a slash at its end
 	opts Options
 	own  *http.Transport // nil if Options.HTTP was given
 }
@@ -96,7 +96,7 @@ func New(site string, opts Options) (*Client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, invalid("the server's URL is %.256q, want one such as http://127.0.0.1:8377", site)
 	}
-	c := &Client{base: u.Scheme + "://" + u.Host + strings.TrimRight(u.EscapedPath(), "/") + "/v1", opts: opts}
+	c := &Client{base: u.Scheme + "://" + u.Host + strings.TrimRight(u.EscapedPath(), "/"), opts: opts}
 	if opts.HTTP == nil {
 		c.own = &http.Transport{Proxy: http.ProxyFromEnvironment}
 		if t, ok := http.DefaultTransport.(*http.Transport); ok {

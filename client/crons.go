@@ -46,6 +46,19 @@ func (a *App) RunCron(ctx context.Context, name string) (jobID string, err error
 	return run.JobID, err
 }
 
+// BackfillCron has the trigger run for slots that have passed, up to 10,000 of them, one after the other. Cron says how
+// far that has come. It is already_exists while another backfill of it goes on.
+func (a *App) BackfillCron(ctx context.Context, name string, span api.BackfillRequest) (backfill api.CronBackfill, err error) {
+	err = a.c.do(ctx, a.post(ifNotDone, &span, "crons", name, "backfill"), &backfill)
+	return backfill, err
+}
+
+// CancelBackfill ends the backfill of the trigger: slots that have begun go on. It is failed_precondition if
+// there is none.
+func (a *App) CancelBackfill(ctx context.Context, name string) (*api.Cron, error) {
+	return a.cron(ctx, request{method: http.MethodDelete, path: a.path("crons", name, "backfill"), repeat: ifNotDone})
+}
+
 // PauseCron pauses the trigger. reason is for people, up to 500 bytes.
 func (a *App) PauseCron(ctx context.Context, name, reason string) (*api.Cron, error) {
 	return a.cron(ctx, a.post(always, &api.PauseCron{Reason: reason}, "crons", name, "pause"))

@@ -66,10 +66,7 @@ func (a *App) Events(ctx context.Context, f api.JobFilter, after string) iter.Se
 				yield(Event{}, err)
 				return
 			}
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-			}
+			pause(ctx, wait)
 		}
 	}
 }

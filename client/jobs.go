@@ -147,7 +147,7 @@ func (a *App) Wait(ctx context.Context, id string) (api.JobResult, error) {
 		}
 		// A server that stops answers at once.
 		if rest := a.c.opts.MaxBackoff - time.Since(asked); rest > 0 {
-			sleep(ctx, min(rest, time.Second))
+			pause(ctx, min(rest, time.Second))
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 // request is what is asked of the server, in one attempt or several.
 type request struct {
 	method string
-	path   []string // below /v1, each one a segment
+	path   []string // below the server's URL, each one a segment
 	query  url.Values
 	body   any       // as JSON; nil: none
 	stream io.Reader // the body, if it is no JSON
@@ -30,8 +30,11 @@ type request struct {
 
 // path is that of a request about the app.
 func (a *App) path(segments ...string) []string {
-	return append([]string{"apps", a.name}, segments...)
+	return append(v1("apps", a.name), segments...)
 }
+
+// v1 is a path below /v1.
+func v1(segments ...string) []string { return append([]string{"v1"}, segments...) }
 
 // do sends the request until it is answered, and decodes the result into result unless that is nil.
 func (c *Client) do(ctx context.Context, r request, result any) error {

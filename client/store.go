@@ -13,8 +13,34 @@ import (
 )
 
 // Health returns whether the server serves all apps. HealthFailing is an answer, and no error.
-func (c *Client) Health(ctx context.Context) (health api.HealthStatus, err error) {
-	r := get("health")
+func (c *Client) Health(ctx context.Context) (api.HealthStatus, error) {
+	told, err := c.state(ctx, v1("health"))
+	return api.HealthStatus(told.Status), err
+}
+
+// Ready returns whether requests should be sent to the server, and what is wrong with it, for people. It is not
+// while it starts, before it ends, and when it can serve nothing.
+func (c *Client) Ready(ctx context.Context) (ready bool, reasons []string, err error) {
+	told, err := c.state(ctx, []string{"readyz"})
+	return told.served, told.Reasons, err
+}
+
+// Live returns nil if the server's process answers, whatever it can do.
+func (c *Client) Live(ctx context.Context) error {
+	_, err := c.state(ctx, []string{"livez"})
+	return err
+}
+
+// state is what the server says of itself.
+type state struct {
+	Status  string   `json:"status"`
+	Reasons []string `json:"reasons"`
+	served  bool     // the answer has status 200
+}
+
+// state asks for it, which is an answer with another status than 200, too.
+func (c *Client) state(ctx context.Context, path []string) (told state, err error) {
+	r := request{method: http.MethodGet, path: path, repeat: always}
 	failed := c.repeated(ctx, r.repeat, func(ctx context.Context) *Error {
 		resp, failed := c.attempt(ctx, &r, nil)
 		if failed != nil {
@@ -25,17 +51,21 @@ func (c *Client) Health(ctx context.Context) (health api.HealthStatus, err error
 		if err != nil {
 			return unanswered(err)
 		}
-		var told api.Health
 		if json.Unmarshal(body, &told) != nil || told.Status == "" {
 			return refusal(resp, body)
 		}
-		health = told.Status
+		told.served = resp.StatusCode == http.StatusOK
 		return nil
 	})
 	if failed != nil {
-		return "", failed
+		return told, failed
 	}
-	return health, nil
+	return told, nil
+}
+
+// OpenAPI returns the OpenAPI 3.1 document of the server's routes.
+func (c *Client) OpenAPI(ctx context.Context) (json.RawMessage, error) {
+	return c.answer(ctx, get("openapi.json"), jsonType)
 }
 
 // Stuck returns the handlers that were given up and have not returned, of the operator's apps.
@@ -52,7 +82,7 @@ func (c *Client) Clock(ctx context.Context) (clock api.Clock, err error) {
 
 // AcceptClock says that the wall clock is right, which ends every caution because of it.
 func (c *Client) AcceptClock(ctx context.Context) (clock api.Clock, err error) {
-	err = c.do(ctx, request{method: http.MethodPost, path: []string{"clock", "accept"}, repeat: always}, &clock)
+	err = c.do(ctx, request{method: http.MethodPost, path: v1("clock", "accept"), repeat: always}, &clock)
 	return clock, err
 }
 
@@ -65,13 +95,13 @@ func (c *Client) Tokens(ctx context.Context) (tokens []api.Token, err error) {
 // CreateToken makes a token, with no more scopes than its maker has. Its text, in Token, is told here and
 // never again.
 func (c *Client) CreateToken(ctx context.Context, token api.NewToken) (made api.Token, err error) {
-	err = c.do(ctx, request{method: http.MethodPost, path: []string{"tokens"}, body: &token, repeat: ifNotDone}, &made)
+	err = c.do(ctx, request{method: http.MethodPost, path: v1("tokens"), body: &token, repeat: ifNotDone}, &made)
 	return made, err
 }
 
 // RevokeToken has the token be good for nothing from now on.
 func (c *Client) RevokeToken(ctx context.Context, id string) error {
-	return c.do(ctx, request{method: http.MethodDelete, path: []string{"tokens", id}, repeat: ifNotDone}, nil)
+	return c.do(ctx, request{method: http.MethodDelete, path: v1("tokens", id), repeat: ifNotDone}, nil)
 }
 
 // AuditFilter chooses entries of the audit log.
@@ -113,5 +143,5 @@ func (c *Client) Backup(ctx context.Context, since string) (io.ReadCloser, error
 
 // get is a request that reads of the store.
 func get(segments ...string) request {
-	return request{method: http.MethodGet, path: segments, repeat: always}
+	return request{method: http.MethodGet, path: v1(segments...), repeat: always}
 }
