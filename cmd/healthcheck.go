@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"carillon/dispatch"
-	"carillon/server"
+	"carillon/server/api"
 )
 
 // healthcheck asks whether requests should be sent to a server: the exit code says it, too.
@@ -39,7 +39,7 @@ func healthcheck(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err != nil {
 			return c.unreachable(err)
 		}
-		var is server.Readiness
+		var is api.Readiness
 		if err := json.Unmarshal(data, &is); err != nil || is.Status == "" {
 			return c.decode(&http.Response{StatusCode: resp.StatusCode, Body: http.NoBody}, nil)
 		}

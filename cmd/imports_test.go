@@ -28,9 +28,10 @@ var homes = map[string]string{
 	"github.com/tidwall/btree":           "storage",
 	"github.com/go-json-experiment/json": "internal",
 	"github.com/rs/cors":                 "server",
-	"github.com/santhosh-tekuri":         "",    // tests
-	"github.com/pb33f":                   "",    // tests
-	"github.com/coreos/go-oidc":          "cmd", // of which cmd/oidc alone: see below
+	"github.com/santhosh-tekuri":         "",       // tests
+	"github.com/pb33f":                   "",       // tests
+	"github.com/coreos/go-oidc":          "cmd",    // of which cmd/oidc alone: see below
+	"github.com/prometheus":              "server", // of which server/metrics alone: its test
 	"github.com/spf13":                   "cmd",
 }
 

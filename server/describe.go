@@ -130,8 +130,9 @@ var descriptions = map[string]description{
 		id: "health", summary: "Whether all apps are served: 503 while those of a volume are not.",
 		answers: []described{bare[api.Health](200), bare[api.Health](503)},
 	},
-	"GET " + livePath:  {id: "live", summary: "Whether the process answers.", answers: []described{bare[Readiness](200)}},
-	"GET " + readyPath: {id: "ready", summary: "Whether requests should be sent here: 503 if not.", answers: []described{bare[Readiness](200), bare[Readiness](503)}},
+	"GET " + livePath:  {id: "live", summary: "Whether the process answers.", answers: []described{bare[api.Readiness](200)}},
+	"GET " + readyPath: {id: "ready", summary: "Whether requests should be sent here: 503 if not.", answers: []described{bare[api.Readiness](200), bare[api.Readiness](503)}},
+	"GET /metrics":     {id: "metrics", summary: "The metrics, in a format of Prometheus.", answers: []described{raw("text/plain")}},
 	"GET " + openapiPath: {
 		id: "openapi", summary: "This document.", answers: []described{raw("application/json")},
 	},

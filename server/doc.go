@@ -76,6 +76,7 @@
 //	POST   /v1/tokens                           body: {"name","apps" or "allApps","scopes","expiresAt"}: 201 {"token":…}, once; the same
 //	DELETE /v1/tokens/{id}                      it is good for nothing from now on; the same
 //	GET    /v1/audit?app=&operator=&from=&before=&limit=&cursor=   {"entries":[…],"next"}: what operators have changed; admin, of their apps
+//	GET    /metrics                             Options.Metrics, if there is one; not JSON; read, of all apps
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON; admin of all apps
 //
 // A filter is storage.JobFilter: {"id","idContains","states","function","trigger","parent","group","error","tags",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 )
 
 // This file is what machines are told that ask whether the server works: every caller may ask,
@@ -19,31 +20,13 @@ const (
 	readyPath = "/readyz"
 )
 
-// ReadyStatus says whether requests should be sent to the server.
-type ReadyStatus string
-
-// The statuses. With the first two the answer is 200, with the others 503.
-const (
-	StatusOK       ReadyStatus = "ok"
-	StatusDegraded ReadyStatus = "degraded" // it serves what it can, and a person is needed
-	StatusStarting ReadyStatus = "starting" // the engine is being opened
-	StatusDraining ReadyStatus = "draining" // the server is about to stop
-	StatusFailing  ReadyStatus = "failing"  // nothing can be served
-)
-
-// Readiness is the answer of GET /readyz, and with StatusOK that of GET /livez.
-type Readiness struct {
-	Status  ReadyStatus `json:"status"`
-	Reasons []string    `json:"reasons,omitempty"` // for people; none with StatusOK
-}
-
-func (rd Readiness) answer(w http.ResponseWriter) {
+func answerReady(w http.ResponseWriter, rd api.Readiness) {
 	body, err := json.Marshal(rd)
 	if err != nil {
 		panic(err) // strings have a JSON form
 	}
 	status := http.StatusServiceUnavailable
-	if rd.Status == StatusOK || rd.Status == StatusDegraded {
+	if rd.Status == api.ReadyOK || rd.Status == api.ReadyDegraded {
 		status = http.StatusOK
 	}
 	answer(w, status, body)
@@ -61,17 +44,19 @@ func toRead(do http.HandlerFunc) http.Handler {
 }
 
 // live answers that the process does.
-func live(w http.ResponseWriter, _ *http.Request) { Readiness{Status: StatusOK}.answer(w) }
+func live(w http.ResponseWriter, _ *http.Request) {
+	answerReady(w, api.Readiness{Status: api.ReadyOK})
+}
 
 // ready answers whether requests should come here.
-func (h *handler) ready(w http.ResponseWriter, _ *http.Request) { h.readiness().answer(w) }
+func (h *handler) ready(w http.ResponseWriter, _ *http.Request) { answerReady(w, h.readiness()) }
 
-func (h *handler) readiness() Readiness {
+func (h *handler) readiness() api.Readiness {
 	if h.opts.Draining.Err() != nil {
-		return Readiness{StatusDraining, []string{"the server is about to stop"}}
+		return api.Readiness{Status: api.ReadyDraining, Reasons: []string{"the server is about to stop"}}
 	}
 	if h.eng.Closing() {
-		return Readiness{StatusDraining, []string{"the engine is closing"}}
+		return api.Readiness{Status: api.ReadyDraining, Reasons: []string{"the engine is closing"}}
 	}
 	volumes, down := h.eng.Volumes(), 0
 	for _, v := range volumes {
@@ -80,7 +65,7 @@ func (h *handler) readiness() Readiness {
 		}
 	}
 	if down == len(volumes) {
-		return Readiness{StatusFailing, []string{fmt.Sprintf("all %d volumes are down", down)}}
+		return api.Readiness{Status: api.ReadyFailing, Reasons: []string{fmt.Sprintf("all %d volumes are down", down)}}
 	}
 	var reasons []string
 	switch {
@@ -93,9 +78,9 @@ func (h *handler) readiness() Readiness {
 		reasons = append(reasons, "a volume needs a person: the log says why")
 	}
 	if len(reasons) > 0 {
-		return Readiness{StatusDegraded, reasons}
+		return api.Readiness{Status: api.ReadyDegraded, Reasons: reasons}
 	}
-	return Readiness{Status: StatusOK}
+	return api.Readiness{Status: api.ReadyOK}
 }
 
 // health answers whether the engine serves all apps, and whether it needs a person though it
@@ -136,9 +121,17 @@ func (s *Startup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		toRead(live).ServeHTTP(w, r)
 	case base + readyPath:
 		toRead(func(w http.ResponseWriter, _ *http.Request) {
-			Readiness{StatusStarting, []string{"the engine is being opened"}}.answer(w)
+			answerReady(w, api.Readiness{Status: api.ReadyStarting, Reasons: []string{"the engine is being opened"}})
 		}).ServeHTTP(w, r)
 	default:
 		refuse(w, 0, &dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the server is starting", RetryAfter: time.Second})
 	}
+}
+
+// metrics has Options.Metrics answer.
+func (h *handler) metrics(w http.ResponseWriter, r *request) (int, any, error) {
+	setDiscardDeadline(w)
+	setWriteDeadline(w)
+	h.opts.Metrics.ServeHTTP(w, r.Request)
+	return 0, answered{}, nil
 }

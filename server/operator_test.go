@@ -32,6 +32,7 @@ var rights = map[string]string{
 	"GET /v1/openapi.json": open,
 	"GET /livez":           open,
 	"GET /readyz":          open,
+	"GET /metrics":         "whole read",
 
 	"GET /v1/apps/{app}/operations":              "read",
 	"POST /v1/apps/{app}/operations":             "write",
@@ -154,7 +155,7 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 	texts["revoked"] = revoked
 	texts["another secret"] = texts["all"][:len(texts["all"])-1] + "0"
 	texts["without its prefix"] = strings.TrimPrefix(texts["all"], "carillon_")
-	h := server.New(eng, server.Options{Operator: server.Tokens(eng)})
+	h := server.New(eng, server.Options{Operator: server.Tokens(eng), Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
 	ask := func(route, app, token string) (int, string) {
 		method, path, _ := strings.Cut(route, " ")
 		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{token}", "none", "{pool}", "none", "{group}", "7", "{function...}", "notes/all:count").Replace(path)

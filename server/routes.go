@@ -46,7 +46,10 @@ const (
 )
 
 // operatorRoutes is who may do what.
-func (h *handler) operatorRoutes() []route {
+func (h *handler) operatorRoutes() (routes []route) {
+	if h.opts.Metrics != nil {
+		routes = append(routes, route{method: http.MethodGet, pattern: "/metrics", scopes: []Scope{ScopeRead}, whole: true, do: h.metrics})
+	}
 	const (
 		get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 
@@ -63,7 +66,7 @@ func (h *handler) operatorRoutes() []route {
 		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function, and so does a job; act-as for another identity
 		admin    = []Scope{ScopeAdmin}
 	)
-	return []route{
+	return append(routes, []route{
 		{method: get, pattern: apps, scopes: read, do: h.listApps}, // of the operator's
 		{method: post, pattern: apps, scopes: admin, do: h.createApp},
 		{method: get, pattern: app, scopes: read, do: h.getApp},
@@ -122,7 +125,7 @@ func (h *handler) operatorRoutes() []route {
 		{method: remove, pattern: "/v1/tokens/{id}", scopes: admin, whole: true, do: h.revokeToken},
 		{method: get, pattern: "/v1/audit", scopes: admin, do: h.listAudit}, // of the operator's apps
 		{method: get, pattern: "/v1/backup", scopes: admin, whole: true, do: h.backup},
-	}
+	}...)
 }
 
 // routeAll makes the mux. Methods are not part of its patterns, so that it, whose refusals

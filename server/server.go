@@ -83,6 +83,9 @@ type Options struct {
 	// Refusals counts the requests that are refused because of who asks, or how often.
 	// Default: a counter of the handler's own, for its log.
 	Refusals *Refusals
+	// Metrics, if there is Operator or Admin, answers GET /metrics, which is for operators of all
+	// apps with ScopeRead: package server/metrics has one. Default: there is no such route.
+	Metrics http.Handler
 	// Logger is told the faults whose request ids callers are given, and of what Refusals counts
 	// a line a second of each kind. Default slog.Default().
 	Logger *slog.Logger

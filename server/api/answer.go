@@ -92,3 +92,26 @@ const (
 
 // Enum returns all kinds of health.
 func (HealthStatus) Enum() []string { return enum(HealthOK, HealthDegraded, HealthFailing) }
+
+// Readiness is whether requests should be sent to the server; GET /livez answers with ReadyOK only.
+type Readiness struct {
+	Status  ReadyStatus `json:"status"`
+	Reasons []string    `json:"reasons,omitempty"` // for people; none with ReadyOK
+}
+
+// ReadyStatus is a kind of Readiness. With the first two the status is 200, with the others 503.
+type ReadyStatus string
+
+// The kinds of readiness.
+const (
+	ReadyOK       ReadyStatus = "ok"
+	ReadyDegraded ReadyStatus = "degraded" // it serves what it can, and a person is needed
+	ReadyStarting ReadyStatus = "starting" // the engine is being opened
+	ReadyDraining ReadyStatus = "draining" // the server is about to stop
+	ReadyFailing  ReadyStatus = "failing"  // nothing can be served
+)
+
+// Enum are all of them.
+func (ReadyStatus) Enum() []string {
+	return enum(ReadyOK, ReadyDegraded, ReadyStarting, ReadyDraining, ReadyFailing)
+}

@@ -30,7 +30,27 @@ var healthFaults = []seededFault{
 	{
 		name: "ready-too-early", what: "a server says that it is ready before its engine is open",
 		pkg: "server", tests: "TestStartup",
-		edits: []edit{{"server/health.go", `Readiness{StatusStarting, `, `Readiness{map[bool]ReadyStatus{false: StatusStarting, true: StatusOK}[FAULT], `}},
+		edits: []edit{{"server/health.go", `Status: api.ReadyStarting`, `Status: map[bool]api.ReadyStatus{false: api.ReadyStarting, true: api.ReadyOK}[FAULT]`}},
+	},
+	{
+		name: "metrics-unguarded", what: "an operator of one app reads the metrics of all",
+		pkg: "server/metrics", tests: "TestMetricsTellWhatHappened",
+		edits: []edit{{"server/routes.go", `pattern: "/metrics", scopes: []Scope{ScopeRead}, whole: true`, `pattern: "/metrics", scopes: []Scope{ScopeRead}, whole: !FAULT`}},
+	},
+	{
+		name: "panics-unmeasured", what: "a handler that panics is counted as one that has worked",
+		pkg: "server/metrics", tests: "TestMetricsTellWhatHappened",
+		edits: []edit{{"server/metrics/metrics.go", `began, code := time.Now(), dispatch.CodeInternal`, `began, code := time.Now(), map[bool]dispatch.Code{false: dispatch.CodeInternal}[FAULT]`}},
+	},
+	{
+		name: "running-counted-twice", what: "jobs that run are counted as pending, too",
+		pkg: "server/metrics", tests: "TestMetricsTellWhatHappened",
+		edits: []edit{{"server/metrics/collector.go", `max(d.Pending-d.Running, 0)`, `max(d.Pending-map[bool]int{false: d.Running}[FAULT], 0)`}},
+	},
+	{
+		name: "scrapes-read-all", what: "each scrape reads the counters of all apps",
+		pkg: "server/metrics", tests: "TestMetricsTellWhatHappened",
+		edits: []edit{{"server/metrics/metrics.go", `if began.Before(w.until) {`, `if began.Before(w.until) && !FAULT {`}},
 	},
 	{
 		name: "late-since-asked", what: "a retry is counted as late by the time since its job was first due",
