@@ -100,7 +100,16 @@ func everyKind(tb testing.TB) (dir string) {
 		if ok, err := tx.SaveCheckpoint(&noted, []byte(`{"page":7}`)); !ok || err != nil {
 			tb.Fatal(ok, err)
 		}
+		if ok, err := tx.SaveLog(&noted, logOf(1, "up the stairs")); !ok || err != nil {
+			tb.Fatal(ok, err)
+		}
 		must(tb, tx.KeepIdempotentCall(keyOf("north", "toll"), []byte("1"), testNow))
+		o, err := w.NewOperation(storage.Operation{Action: storage.OperationCancel})
+		must(tb, err)
+		o.Outcome = storage.OperationDone
+		if ok, err := w.PutOperation(&o); !ok || err != nil {
+			tb.Fatal(ok, err)
+		}
 		mustEnd(tb, tx, "turn", storage.End{State: storage.StatePending, Due: testNow.Add(time.Hour), Error: errOops})
 	})
 	mustTx(tb, mustApp(tb, s, "acme"), testNow.Add(2*time.Second), func(tx *storage.Tx) {
@@ -156,6 +165,20 @@ func readAll(tb testing.TB, s *storage.Store, id storage.AppID) (said []string) 
 		}
 		if _, _, err := system.Get(job.ID); err != nil {
 			said = append(said, err.Error())
+		}
+		logs, err := system.Logs(&job)
+		failed(err)
+		for _, log := range logs {
+			if line := log.Lines[0]; line.Level == 8 { // others than those that were logged
+				said = append(said, line.Text)
+			}
+		}
+	}
+	operations, err := system.Operations(storage.OperationFilter{})
+	failed(err)
+	for _, o := range operations {
+		if o.Error != nil {
+			said = append(said, o.Error.Message)
 		}
 	}
 	triggers, err := system.Triggers()
@@ -225,6 +248,7 @@ func TestG37_ADamagedValueOfEachKind(t *testing.T) {
 		'e': "last instant of a job", 'j': "turn of a job", 'p': "lane of a job", 'y': `unique key "north"`, 'o': "what a job has scheduled once",
 		's': `schema of table "dingbats"`, 't': `document "`, 'i': `entry of index "by_name" of table "dingbats"`,
 		'g': "record of the ", 'f': `child of job "laned"`, 'R': "result of the job at ", 'n': "checkpoint or progress of a job", 'G': "group ", 'I': "idempotency key",
+		'L': "log lines of a job", 'O': "operation ",
 	}
 	made := everyKind(t)
 	s := mustOpen(t, made, withDingbats)

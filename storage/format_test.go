@@ -22,7 +22,8 @@ import (
 // stay for ever. Of the store of the second one a part is in its log only.
 const formatDir = "../testdata/format"
 
-// writeFixture has TestG26_FormatV2, and those named WithWork, WithPauses, WithResults and WithGroups,
+// writeFixture has TestG26_FormatV2, and those named WithWork, WithPauses, WithResults, WithGroups and
+// WithTheDoor,
 // as far as -run chooses them, write their files anew. It is for the time before the first release only.
 const writeFixture = "CARILLON_WRITE_FIXTURE"
 

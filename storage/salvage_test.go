@@ -268,3 +268,32 @@ func TestG24_ASalvageThatIsKilled(t *testing.T) {
 		}
 	}
 }
+
+// TestG24_SalvageKeepsLogLines: of the lines of an attempt those are kept that were stored before what
+// is lost, and are counted.
+func TestG24_SalvageKeepsLogLines(t *testing.T) {
+	u := mustUnclean(t, 4)
+	s, err := storage.Open(u.dir, threeVolumes)
+	must(t, err)
+	app := mustApp(t, s, u.apps[0])
+	var job storage.Job
+	mustTx(t, app, testNow, func(tx *storage.Tx) {
+		mustInsert(t, tx.JobWriter(), storage.Job{ID: "logged", Function: "a:x", Due: testNow})
+		job = mustClaim(t, tx, "logged")
+	})
+	for _, text := range []string{"before", u.token(0, 99)} {
+		mustTx(t, app, testNow, func(tx *storage.Tx) {
+			if ok, err := tx.SaveLog(&job, logOf(1, text)); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+		})
+	}
+	must(t, s.Abort())
+	u.spoil(t, 0, 99)
+	found, err := storage.Salvage(u.dir, true, testNow)
+	if must(t, err); lostIn(found) != "0" {
+		t.Fatalf("it finds %+v", found)
+	}
+	s = mustOpen(t, u.dir, threeVolumes)
+	wantLogs(t, s, mustApp(t, s, u.apps[0]), "logged", "1before")
+}

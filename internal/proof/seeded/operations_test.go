@@ -64,6 +64,23 @@ var operationFaults = []seededFault{
 	}`}},
 	},
 	{
+		name: "job-forgets-its-operation", what: "a job does not keep which operation has changed it, and is changed again",
+		pkg: "actors", tests: "TestOperationRunsEachJobOnce",
+		edits: []edit{{"storage/record.go", `	if job.Then != nil {
+		p.Then`, `	if FAULT {
+		p.Operation = 0
+	}
+	if job.Then != nil {
+		p.Then`}},
+	},
+	{
+		name: "operation-unnamed-when-damaged", what: "an operation whose record is damaged is a key of no kind",
+		pkg: "storage", tests: "TestG37_ADamagedValueOfEachKind",
+		edits: []edit{{"storage/damage.go", `		return operationName(rest)`, `		if !FAULT {
+			return operationName(rest)
+		}`}},
+	},
+	{
 		name: "operation-stays-canceled", what: "an operation that was canceled is done all the same",
 		pkg: "actors", tests: "TestOperationOfAPausedAppAndACopy",
 		edits: []edit{{"actors/operations.go", `o.Outcome, o.EndedAt = storage.OperationCanceled, tx.Now()`, `if FAULT {
