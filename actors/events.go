@@ -24,6 +24,8 @@ const (
 	EventScheduled   EventKind = "scheduled"   // the job is new
 	EventRescheduled EventKind = "rescheduled" // its instant, its arguments or its priority are others
 	EventRetried     EventKind = "retried"     // it is pending again: after an attempt, or a person has retried it
+	EventOutside     EventKind = "outside"     // its handler has returned, and its end comes from outside, by Job.Due
+	EventAnswered    EventKind = "answered"    // its end has come from outside, and counts when its handler has returned
 	EventHeld        EventKind = "held"        // this program cannot run it
 	EventReleased    EventKind = "released"    // it was held, and is pending again
 	EventEnded       EventKind = "ended"       // as a success, or dead: Job.State
@@ -120,6 +122,10 @@ func kindOf(c *storage.JobChange, job *storage.Job, was storage.State) EventKind
 		return EventReleased
 	case job.State == storage.StatePending && (c.Retried || was == storage.StateFailed):
 		return EventRetried
+	case job.State == storage.StatePending && job.PendingOutside():
+		return EventOutside
+	case job.State == storage.StatePending && job.Answer() != nil:
+		return EventAnswered
 	case job.State == storage.StatePending:
 		return EventRescheduled
 	case job.State == was:

@@ -15,6 +15,8 @@ const (
 	EventScheduled   EventKind = "scheduled"   // the job is new
 	EventRescheduled EventKind = "rescheduled" // its instant, its arguments or its priority are others
 	EventRetried     EventKind = "retried"     // it is pending again: after an attempt, or a person has retried it
+	EventOutside     EventKind = "outside"     // its handler has returned, and its end comes from outside, by its due
+	EventAnswered    EventKind = "answered"    // its end has come from outside, and counts when its handler has returned
 	EventHeld        EventKind = "held"        // this program cannot run it
 	EventReleased    EventKind = "released"    // it was held, and is pending again
 	EventEnded       EventKind = "ended"       // as a success, or dead
@@ -30,7 +32,7 @@ const (
 // Enum returns the names of all events.
 func (EventKind) Enum() []string {
 	return enum(EventReset, EventLagged, EventJob, EventReady, EventEnd, EventScheduled, EventRescheduled, EventRetried,
-		EventHeld, EventReleased, EventEnded, EventCanceled, EventExpired, EventCorrected, EventPurged, EventStarted, EventProgressed)
+		EventOutside, EventAnswered, EventHeld, EventReleased, EventEnded, EventCanceled, EventExpired, EventCorrected, EventPurged, EventStarted, EventProgressed)
 }
 
 // JobEvent is the data of an event that is about a job.

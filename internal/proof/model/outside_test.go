@@ -161,7 +161,6 @@ func beforeSayOutside(m *model, l *line) {
 			want = "ended"
 			a.touch(j)
 			j.said = &say
-			j.moves++ // its record has it
 		}
 	case j.outside != nil && j.outside.token == l.asked.token:
 		want = "ended"

@@ -320,11 +320,11 @@ type durable struct {
 	priority          int
 	attempts, history int
 	moves             int
-	outside           bool
+	outside, answered bool
 }
 
 func (j *job) durable() durable {
-	return durable{lasting(j.state), j.due, j.scheduledFor, j.order.Priority, j.attempts, j.history, j.moves, j.outside != nil}
+	return durable{lasting(j.state), j.due, j.scheduledFor, j.order.Priority, j.attempts, j.history, j.moves, j.outside != nil, j.said != nil}
 }
 
 // kindOf is what those who watch are told of the change.
@@ -340,6 +340,10 @@ func kindOf(was, is durable) actors.EventKind {
 			return actors.EventReleased
 		case was.state == storage.StateFailed, was.outside && !is.outside, was.attempts != is.attempts && !is.outside:
 			return actors.EventRetried
+		case is.outside:
+			return actors.EventOutside
+		case is.answered:
+			return actors.EventAnswered
 		}
 		return actors.EventRescheduled
 	case is.state == was.state:

@@ -64,6 +64,16 @@ var watchFaults = []seededFault{
 `}},
 	},
 	{
+		name: "outside-told-as-rescheduled", what: "it is told as another instant that the end of a job is awaited from outside",
+		pkg: "actors", tests: "TestG36_EndsFromOutside",
+		edits: []edit{{"actors/events.go", `job.PendingOutside():`, `job.PendingOutside() && !FAULT:`}},
+	},
+	{
+		name: "answer-told-as-rescheduled", what: "it is told as another instant that the end of a job has come before its handler returned",
+		pkg: "actors", tests: "TestG36_EndsFromOutside",
+		edits: []edit{{"actors/events.go", `job.Answer() != nil:`, `job.Answer() != nil && !FAULT:`}},
+	},
+	{
 		name: "left-not-told", what: "it is not told that a job has left the states of the filter",
 		pkg: "actors", tests: "TestG36_ASnapshotAndEveryChange",
 		edits: []edit{{"actors/events.go", `ch.was != "" && wants(`, `ch.was != "" && !FAULT && wants(`}},
