@@ -269,9 +269,9 @@ func checkNames(t *testing.T, got scraped) {
 	}
 }
 
-// TestOnlyThoseWhoAskLinkMetrics: of this module's packages only this one imports the library, and
-// neither the engine nor the server imports this one.
-func TestOnlyThoseWhoAskLinkMetrics(t *testing.T) {
+// TestOnlyThoseWhoAskLinkThem: of this module's packages only this one and server/otel import what they
+// are for, and neither the engine nor the server imports them.
+func TestOnlyThoseWhoAskLinkThem(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "carillon/...").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -280,10 +280,12 @@ func TestOnlyThoseWhoAskLinkMetrics(t *testing.T) {
 		words := strings.Fields(line)
 		pkg, imports := words[0], words[1:]
 		for _, imported := range imports {
-			if strings.HasPrefix(imported, "github.com/prometheus/") && pkg != "carillon/server/metrics" {
-				t.Errorf("%s imports %s", pkg, imported)
+			for party, home := range map[string]string{"github.com/prometheus/": "carillon/server/metrics", "go.opentelemetry.io/": "carillon/server/otel"} {
+				if strings.HasPrefix(imported, party) && pkg != home {
+					t.Errorf("%s imports %s", pkg, imported)
+				}
 			}
-			if imported == "carillon/server/metrics" && !strings.HasPrefix(pkg, "carillon/cmd") {
+			if (imported == "carillon/server/metrics" || imported == "carillon/server/otel") && !strings.HasPrefix(pkg, "carillon/cmd") {
 				t.Errorf("%s imports %s", pkg, imported)
 			}
 		}

@@ -53,6 +53,16 @@ var healthFaults = []seededFault{
 		edits: []edit{{"server/metrics/metrics.go", `if began.Before(w.until) {`, `if began.Before(w.until) && !FAULT {`}},
 	},
 	{
+		name: "spans-unlinked", what: "the span of a job's attempt is linked to nothing",
+		pkg: "server/otel", tests: "TestRunsAreSpans",
+		edits: []edit{{"server/otel/otel.go", `if at.Link != nil {`, `if at.Link != nil && !FAULT {`}},
+	},
+	{
+		name: "spans-untold", what: "a handler schedules within the engine's span in the place of its own",
+		pkg: "server/otel", tests: "TestRunsAreSpans",
+		edits: []edit{{"server/otel/otel.go", `if own := span.SpanContext(); own.IsValid() {`, `if own := span.SpanContext(); own.IsValid() && !FAULT {`}},
+	},
+	{
 		name: "late-since-asked", what: "a retry is counted as late by the time since its job was first due",
 		pkg: "actors", tests: "TestStatsCountWhatHappens",
 		edits: []edit{{"actors/stats.go", `int64(wall.Sub(job.Due))`, `int64(wall.Sub(map[bool]time.Time{false: job.Due, true: job.ScheduledFor}[FAULT]))`}},
