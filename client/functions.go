@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -58,6 +59,11 @@ func (a *App) TypeScript(ctx context.Context, internal bool) (string, error) {
 	}
 	text, err := a.c.answer(ctx, r, "text/plain")
 	return string(text), err
+}
+
+// FunctionsOpenAPI returns the OpenAPI 3.1 document of the app's public functions, each as a path.
+func (a *App) FunctionsOpenAPI(ctx context.Context) (json.RawMessage, error) {
+	return a.c.answer(ctx, a.get("functions", "openapi.json"), jsonType)
 }
 
 // get is a request that reads of the app.

@@ -91,6 +91,8 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	is("functions", len(functions) > 10 && functions[0].Args != nil, err)
 	text, err := acme.TypeScript(ctx, true)
 	is("types", strings.Contains(text, "notes:wipe"), err)
+	functionsDocument, err := acme.FunctionsOpenAPI(ctx)
+	is("OpenAPI of the functions", bytes.Contains(functionsDocument, []byte(`"/notes:post"`)) && !bytes.Contains(functionsDocument, []byte("notes:wipe")), err)
 
 	// Jobs.
 	later := api.JobRequest{

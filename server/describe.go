@@ -216,7 +216,8 @@ var descriptions = map[string]description{
 		query: []parameter{flag("app", "The app."), text("function", "Path of a function."), text("pool", "Name of a pool."), text("poolKey", "A key of the pool.")}, answers: []described{ok[api.Changed]()},
 	},
 
-	"GET " + functionsPattern: {id: "listFunctions", summary: "All functions, with JSON Schemas of what they take and return.", answers: []described{ok[[]api.Function]()}},
+	"GET " + functionsPattern:                   {id: "listFunctions", summary: "All functions, with JSON Schemas of what they take and return.", answers: []described{ok[[]api.Function]()}},
+	"GET " + functionsPattern + "/openapi.json": {id: "functionsOpenapi", summary: "The public functions as an OpenAPI 3.1 document.", answers: []described{raw("application/json")}},
 	"GET " + functionsPattern + "/api.d.ts": {
 		id: "functionTypes", summary: "What functions take and return, as types of TypeScript.", query: []parameter{flag("internal", "Whether internal functions are among them.")}, answers: []described{raw("text/plain")},
 	},

@@ -68,6 +68,7 @@
 //	POST   /v1/apps/{app}/pauses                body: {"app":true} or {"function"} or {"pool","poolKey"}, and "reason"
 //	DELETE /v1/apps/{app}/pauses?function=      the same by parameters: it is paused no more
 //	GET    /v1/apps/{app}/functions             all functions, with JSON Schemas of what they take and return
+//	GET    /v1/apps/{app}/functions/openapi.json the public ones as an OpenAPI 3.1 document, each as a path
 //	GET    /v1/apps/{app}/functions/api.d.ts    the same as types of TypeScript, not JSON; ?internal=true for internal ones too
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps
 //	GET    /v1/clock                            what the engine knows of the wall clock

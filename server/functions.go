@@ -38,6 +38,13 @@ func (h *handler) functionTypes(w http.ResponseWriter, r *request) (int, any, er
 	return 0, answered{}, nil
 }
 
+// functionsDocument answers with the OpenAPI document of the app's public functions.
+func (h *handler) functionsDocument(w http.ResponseWriter, r *request) (int, any, error) {
+	url := h.opts.BasePath + "/v1/apps/" + string(r.app.ID()) + "/functions"
+	answer(w, http.StatusOK, h.eng.Functions().OpenAPI(url))
+	return 0, answered{}, nil
+}
+
 func functionOf(reg *dispatch.Registry, info *dispatch.Info) api.Function {
 	f := api.Function{
 		Path: info.Path, Kind: api.Kind(info.Kind), Internal: info.Internal, Formerly: info.Formerly, DeadlineMs: info.Deadline.Milliseconds(),

@@ -51,6 +51,51 @@ func TestTheOpenAPIDocumentIsCommitted(t *testing.T) {
 	}
 }
 
+// TestTheFunctionsOpenAPIDocument: each public function is a path, with what it takes and answers,
+// as testdata/functions.json has it, which package api's tests have a validator look at.
+func TestTheFunctionsOpenAPIDocument(t *testing.T) {
+	s := mustSite(t, server.Options{Admin: func(*http.Request) error { return nil }, BasePath: "/x"})
+	got := s.mustSend(t, s.mustRequest(t, "GET", "/x/v1/apps/acme/functions/openapi.json", nil))
+	var out bytes.Buffer
+	if err := json.Indent(&out, []byte(got.body), "", "  "); err != nil || got.status != 200 {
+		t.Fatal(got.status, got.body, err)
+	}
+	const file = "testdata/functions.json"
+	if *rewrite {
+		if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(file); err != nil || !bytes.Equal(out.Bytes(), want) {
+		t.Errorf("%s is not what is served (%v): go test ./server -run OpenAPI -rewrite", file, err)
+	}
+	whole, err := validate.UnmarshalJSON(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := validate.NewCompiler()
+	if err := c.AddResource("mem:///functions", whole); err != nil {
+		t.Fatal(err)
+	}
+	fits := func(pointer, text string) bool {
+		schema, err := c.Compile("mem:///functions#/paths/" + pointer + "/content/application~1json/schema")
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := validate.UnmarshalJSON(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return schema.Validate(value) == nil
+	}
+	const args, refusal = `{"text":"hi"}`, `{"texts":"hi"}`
+	answer := s.mustSend(t, s.mustRequest(t, "POST", "/x/v1/apps/acme/functions/text:length", strings.NewReader(args)))
+	const post = "~1text:length/post/"
+	if !fits(post+"requestBody", args) || fits(post+"requestBody", refusal) || !fits(post+"responses/200", answer.body) || fits(post+"responses/200", `{"result":"2"}`) {
+		t.Errorf("the document of text:length, which answers %s, is not of what it takes and answers", answer.body)
+	}
+}
+
 // TestTheOpenAPIDocumentIsOfTheHandlersRoutes: below the base path, and of a handler without
 // operators only what clients may ask.
 func TestTheOpenAPIDocumentIsOfTheHandlersRoutes(t *testing.T) {

@@ -59,6 +59,7 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/crons/{name}/resume":     "write",
 	"GET /v1/apps/{app}/jobs":                     "read",
 	"GET /v1/apps/{app}/functions":                "read",
+	"GET /v1/apps/{app}/functions/openapi.json":   "read",
 	"GET /v1/apps/{app}/functions/api.d.ts":       "read",
 	"GET /v1/apps/{app}/events":                   "read",
 	"GET /v1/apps/{app}/jobs/{id}":                "read",

@@ -116,6 +116,7 @@ func (h *handler) operatorRoutes() (routes []route) {
 		{method: remove, pattern: pauses, scopes: write, do: existing(h.resume)},
 
 		{method: get, pattern: functionsPattern, scopes: read, do: h.listFunctions},
+		{method: get, pattern: functionsPattern + "/openapi.json", scopes: read, do: h.functionsDocument},
 		{method: get, pattern: functionsPattern + "/api.d.ts", scopes: read, do: h.functionTypes},
 		{method: get, pattern: "/v1/stuck", scopes: read, do: h.listStuck}, // of the operator's apps
 		{method: get, pattern: "/v1/clock", scopes: read, do: h.showClock},

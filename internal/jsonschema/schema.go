@@ -214,7 +214,7 @@ func (m *Maker) define(t reflect.Type) (name string, ok bool) {
 	if m.names == nil {
 		m.names, m.taken = map[reflect.Type]string{}, map[string]bool{}
 	}
-	base := nameOf(t)
+	base := NameOf(t)
 	if m.Name != nil {
 		base = m.Name(t)
 	}
@@ -235,8 +235,8 @@ var (
 	marks = regexp.MustCompile(`\W+`)
 )
 
-// nameOf is the type's name, without packages.
-func nameOf(t reflect.Type) string {
+// NameOf is the type's name, without packages.
+func NameOf(t reflect.Type) string {
 	return strings.Trim(marks.ReplaceAllString(paths.ReplaceAllString(t.Name(), ""), "_"), "_")
 }
 

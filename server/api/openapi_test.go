@@ -9,21 +9,28 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 )
 
-// openapiFile is what the server has at /v1/openapi.json, as a test of it says.
-const openapiFile = "../../docs/openapi.json"
+// Documents that are what the server has at /v1/openapi.json and at …/functions/openapi.json, as tests
+// of it say.
+const (
+	openapiFile   = "../../docs/openapi.json"
+	functionsFile = "../testdata/functions.json"
+)
 
-// TestTheOpenAPIDocumentIsValid: a validator of OpenAPI 3.1 takes the document, and does not take
+// TestTheOpenAPIDocumentsAreValid: a validator of OpenAPI 3.1 takes the documents, and does not take
 // one that is at fault.
-func TestTheOpenAPIDocumentIsValid(t *testing.T) {
-	text, err := os.ReadFile(openapiFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(text, []byte(`"openapi": "3.1.`)) {
-		t.Error("it is not of OpenAPI 3.1")
-	}
-	for _, fault := range faults(t, text) {
-		t.Error(fault)
+func TestTheOpenAPIDocumentsAreValid(t *testing.T) {
+	var text []byte
+	for _, file := range []string{functionsFile, openapiFile} {
+		var err error
+		if text, err = os.ReadFile(file); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte(`"openapi": "3.1.`)) {
+			t.Errorf("%s is not of OpenAPI 3.1", file)
+		}
+		for _, fault := range faults(t, text) {
+			t.Errorf("%s: %s", file, fault)
+		}
 	}
 	for was, is := range map[string]string{`"in": "path"`: `"in": "URL"`, `"required": true`: `"required": "yes"`, `"#/components/responses/Error"`: `"#/components/responses/Fault"`} {
 		if len(faults(t, bytes.Replace(text, []byte(was), []byte(is), 1))) == 0 {

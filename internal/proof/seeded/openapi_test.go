@@ -23,6 +23,11 @@ var openapiFaults = []seededFault{
 	if job.Unique != nil {`}},
 	},
 	{
+		name: "openapi-of-internal", what: "the OpenAPI document of the functions has internal ones",
+		pkg: "server", tests: "TestTheFunctionsOpenAPIDocument",
+		edits: []edit{{"dispatch/openapi.go", `		if info.Internal {`, `		if info.Internal && !FAULT {`}},
+	},
+	{
 		name: "parameter-taken-for-false", what: "a parameter that is neither true nor false is taken for false",
 		pkg: "server", tests: "TestTypesOfFunctions",
 		edits: []edit{{"server/functions.go", `	internal, err := flagOf(query, "internal")
