@@ -16,6 +16,10 @@ func (s *scheduler) rearm() {
 		}
 	}
 	wall, elapsed := s.eng.clock.wall(), s.eng.clock.elapsed()
+	if s.eng.opts.Still {
+		s.rearmStill(elapsed)
+		return
+	}
 	if s.runQueue.len() > 0 && !s.phase().draining() {
 		due := s.runQueue.first().job.Due.Sub(wall)
 		may, wait := s.starts.left(elapsed)
@@ -74,6 +78,16 @@ func (s *scheduler) rearm() {
 	sys, self := s.eng.sys, s.self
 	s.alarm.Set(wait, func(gen uint64) { sys.tell(self, &alarmFired{gen}) })
 	s.alarm.At, s.alarm.Idle = at, idle
+}
+
+// rearmStill sets the alarm of an app that begins nothing by itself: for an operation.
+func (s *scheduler) rearmStill(elapsed time.Duration) {
+	if s.operating.busy || !s.goesOn() || !s.phase().begins() {
+		s.alarm.Clear()
+		return
+	}
+	sys, self := s.eng.sys, s.self
+	s.alarm.Set(max(s.operating.at-elapsed, 0), func(gen uint64) { sys.tell(self, &alarmFired{gen}) })
 }
 
 // idle says whether nothing is under way, except perhaps to the disk.

@@ -430,7 +430,7 @@ func (s *scheduler) newRun(job storage.Job, suspect bool) *run {
 // due now and come before every unclaimed one; the alarm learns of the rest.
 func (s *scheduler) claimInserted(tx *storage.Tx) (claimed []*run) {
 	jobs := tx.Inserted()
-	if len(jobs) == 0 {
+	if len(jobs) == 0 || s.eng.opts.Still {
 		return nil
 	}
 	wall := s.eng.clock.wall()

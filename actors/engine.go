@@ -138,7 +138,7 @@ func (o *Options) check() (plans []storage.Trigger, err error) {
 func (o *Options) storage() storage.Options {
 	opts := storage.Options{
 		Volumes: o.Volumes, LockTimeout: o.LockTimeout, Tables: o.Tables, MaxJobs: o.MaxJobs, MaxArgBytes: o.MaxArgBytes, MaxResultBytes: o.MaxResultBytes, MaxCheckpointBytes: o.MaxCheckpointBytes,
-		Program: o.Program, AdoptEmpty: o.AdoptEmpty,
+		Program: o.Program, AdoptEmpty: o.AdoptEmpty, ReadOnly: o.ReadOnly,
 		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.Testing.NoSync, Fault: o.Testing.Fault,
 		LogMemory: o.Testing.LogMemory, LogSegment: o.Testing.LogSegment, LogKeep: o.LogKeep,
 	}
@@ -289,6 +289,9 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 			Code: dispatch.CodeFailedPrecondition, Path: call.Path, Err: storage.ErrReentrant,
 			Message: "called from inside a mutation of the same app: run it through the mutation's context",
 		}
+	}
+	if e.opts.Still {
+		return nil, &dispatch.Error{Code: dispatch.CodeFailedPrecondition, Path: call.Path, Message: "the engine is still: it calls no function"}
 	}
 	ctx, key, err := dispatch.TakeIdempotencyKey(ctx)
 	if err != nil {

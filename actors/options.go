@@ -157,6 +157,17 @@ type Options struct {
 	// Logger is told what no caller can be. Default slog.Default().
 	Logger *slog.Logger
 
+	// Still has the engine begin nothing by itself, for what looks after a directory that is
+	// not served: no job is claimed, no trigger ticks or is brought in line with Crons, no index
+	// is built, nothing is purged and no app is woken. Functions are not called, which is
+	// failed_precondition. What the host asks for is done: jobs are scheduled, changed and
+	// canceled, triggers and pauses changed, operations worked off. Default false.
+	Still bool
+	// ReadOnly is Still, and opens an existing directory, of any program, for reading
+	// (storage.Options.ReadOnly): nothing is written, not even what Open writes else, and each
+	// change is refused. Several processes may have it open so. Default false.
+	ReadOnly bool
+
 	// Testing is for tests. Default: none of it.
 	Testing Testing
 }
@@ -209,6 +220,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Still = o.Still || o.ReadOnly; o.Still {
+		o.Crons = nil // an app that comes into being has those of the program when that serves it
 	}
 	if o.systemClock = o.Testing.Clock == nil; o.systemClock {
 		o.Testing.Clock = time.Now

@@ -277,6 +277,9 @@ work:
 // purges rows. The next one is done only after all messages that have come meanwhile,
 // and not while much waits for the committer. It is false if no chunk was done.
 func (s *scheduler) tidy() bool {
+	if s.eng.opts.Still {
+		return false
+	}
 	if s.tidying || !s.mayQueue() {
 		return false
 	}
@@ -295,6 +298,8 @@ func (s *scheduler) tidy() bool {
 // It is false if there is none to do.
 func (s *scheduler) ownWork() bool {
 	switch {
+	case s.eng.opts.Still:
+		return false
 	case s.unrecovered:
 		s.unrecovered = false
 		if err := s.recover(); err != nil {

@@ -94,6 +94,9 @@ func (s *scheduler) operate(op *operation) {
 	if err == nil {
 		err = s.follow(tx)
 	}
+	if err == nil && s.eng.opts.Still && !s.store.Stored() && !tx.Unchanged() {
+		err = dispatch.Errorf(dispatch.CodeNotFound, "no such app %q: one is made where the directory is served", s.id)
+	}
 	s.eng.audit(op, tx)
 	if err != nil {
 		s.rollback(tx, cancelings, func(lost error) {

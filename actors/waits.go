@@ -36,7 +36,7 @@ func (s *scheduler) tellReaders() {
 // it is the first.
 func (app *appState) waits(job *storage.Job) (storage.Wait, string) {
 	switch {
-	case app.phase().stage() == phaseFailed || app.store.RetryIn() > 0:
+	case app.phase().stage() == phaseFailed || !app.eng.opts.ReadOnly && app.store.RetryIn() > 0:
 		return storage.WaitVolume, "the volume has failed, and is tried again"
 	case app.unwell.Load():
 		return storage.WaitVolume, "pages of the app are damaged"

@@ -86,6 +86,12 @@ func (w *waker) wakeUp(id storage.AppID) { w.eng.sys.tell(w.self, &wakeApp{id}) 
 
 // Receive implements the actor.
 func (w *waker) Receive(c actor.Context) {
+	if w.eng.opts.Still {
+		if _, stopped := c.Message().(*actor.Stopped); stopped {
+			close(w.gone)
+		}
+		return
+	}
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		w.moves = w.eng.clock.check()

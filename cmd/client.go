@@ -32,6 +32,7 @@ type client struct {
 	transport   *http.Transport
 
 	idempotencyKey string
+	shut           func() // nil: it asks a server
 }
 
 // newClient returns a client of the server, with the token that is found for it.
@@ -65,7 +66,12 @@ func siteURL(site string) string {
 	return "http://" + site
 }
 
-func (c *client) close() { c.transport.CloseIdleConnections() }
+func (c *client) close() {
+	c.transport.CloseIdleConnections()
+	if c.shut != nil {
+		c.shut()
+	}
+}
 
 // do sends body, if there is one, as JSON and decodes the result. What the
 // server refuses is its *dispatch.Error.

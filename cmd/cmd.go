@@ -97,7 +97,7 @@ func Run(ctx context.Context, opts Options, args []string, stdin io.Reader, stdo
 		opts.Getenv = os.Getenv
 	}
 	p := &program{opts}
-	root := p.tree(Stdio{stdin, stdout, stderr, opts.Name})
+	root := p.tree(Stdio{stdin, stdout, stderr, opts.Name, &p.Engine})
 	args = doubled(root, args)
 	if len(args) > 0 && args[0] == "--version" {
 		args = append([]string{"version"}, args[1:]...)

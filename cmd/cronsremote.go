@@ -18,18 +18,20 @@ import (
 	"carillon/storage"
 )
 
-// remote is the flags of a command that asks a server, about an app if it has app.
+// remote is the flags of a command that asks a server, or a data directory that is not served,
+// about an app if it has app.
 type remote struct {
-	app, site, trigger *string
-	token              func() (string, error)
-	output             func() (string, error)
-	rows               string // field of the answer that has the rows of a list; "": the answer is the list
+	app, site, dir, trigger *string
+	token                   func() (string, error)
+	output                  func() (string, error)
+	rows                    string // field of the answer that has the rows of a list; "": the answer is the list
 }
 
 // siteFlags declares those of any such command.
 func siteFlags(flags *flag.FlagSet) *remote {
 	r := &remote{
 		site:   flags.String("server", "http://"+defaultListen, "`ADDRESS` of the server, host:port or URL"),
+		dir:    flags.String("data", "", "`DIR` of the data in the place of a server, if it is not being served"),
 		output: outputFlag(flags),
 	}
 	r.token = siteToken(flags, r.site)
@@ -44,6 +46,14 @@ func remoteFlags(flags *flag.FlagSet, named bool) *remote {
 		r.trigger = flags.String("name", "", "`NAME` of the trigger, with or without the flag")
 	}
 	return r
+}
+
+// client returns what is asked. reads says that nothing is changed.
+func (r *remote) client(std Stdio, reads bool) (*client, error) {
+	if *r.dir != "" {
+		return openDirectory(std, *r.dir, reads)
+	}
+	return newClient(*r.site, r.token)
 }
 
 // do asks the server about triggers. path follows the trigger's name, if there is one.
@@ -78,7 +88,7 @@ func send[R any](ctx context.Context, r *remote, std Stdio, method, path string,
 	if err != nil {
 		return err
 	}
-	c, err := newClient(*r.site, r.token)
+	c, err := r.client(std, method == http.MethodGet)
 	if err != nil {
 		return err
 	}

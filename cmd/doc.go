@@ -11,8 +11,8 @@
 // What the command has beyond that only links with a program that names it: package
 // carillon/cmd/oidc lets clients in with the tokens of an OpenID Connect issuer.
 //
-// Verbs that read or change data either open a data directory (--data), without an engine,
-// so no job of it runs meanwhile, or ask a server that is running (--server). A directory
+// Verbs that read or change data either open a data directory (--data), where nothing is
+// begun meanwhile: no job, no tick; or ask a server that is running (--server). A directory
 // has one owner at a time: while it is served, a verb that opens it is told that it is in
 // use. A server answers operators, who have a token (--token, $CARILLON_ADMIN_TOKEN,
 // --token-file); demo on a loopback address answers every client on the same machine.

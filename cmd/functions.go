@@ -90,7 +90,7 @@ func functionTypes(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err != nil {
 			return err
 		}
-		c, err := newClient(*r.site, r.token)
+		c, err := r.client(std, true)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func operate(ctx context.Context, r *remote, std Stdio, o api.NewOperation, yes 
 	if err != nil {
 		return err
 	}
-	c, err := newClient(*r.site, r.token)
+	c, err := r.client(std, false)
 	if err != nil {
 		return err
 	}

@@ -178,6 +178,9 @@ func jobsResult(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			return err
 		}
 		path += "/result"
+		if *wait && *r.dir != "" {
+			return usageError{errors.New("--wait is for a server: no job of a directory ends that is not served")}
+		}
 		if *wait {
 			path += "?wait=" + resultWait.String()
 		}

@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,10 +34,7 @@ func withStore(std Stdio, dir string, fn func(*storage.Store) error) error {
 
 // openStore says on a terminal how far it is while it reads a long log.
 func openStore(std Stdio, dir string, opts storage.Options, fn func(*storage.Store) error) (err error) {
-	if _, err := os.Stat(filepath.Join(dir, "volume-000.db")); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("%s is no data directory: %w", dir, storage.ErrNotFound)
-		}
+	if err := checkDirectory(dir); err != nil {
 		return err
 	}
 	said := func() {}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"carillon/actors"
 )
 
 // A Verb is one word of the command line, or two.
@@ -33,7 +35,8 @@ type Stdio struct {
 	In       io.Reader
 	Out, Err io.Writer
 
-	name string // of the command
+	name   string          // of the command
+	engine *actors.Options // of the program
 }
 
 // groups are the words that verbs of two words begin with.
