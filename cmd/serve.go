@@ -18,6 +18,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/metrics"
 	"carillon/server/webhook"
 	"carillon/storage"
 )
@@ -140,6 +141,10 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	m := metrics.New()
+	if engine.Functions != nil {
+		engine.Functions.Use(m.Middleware)
+	}
 	eng, err := actors.Open(*s.dir, engine)
 	if err != nil {
 		return errors.Join(openError(std, *s.dir, err), ln.Close())
@@ -156,6 +161,11 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		opts := s.Server
 		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), s.token, open), logger
 		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
+		opts.Draining, opts.Metrics = ctx, m.Handler()
+		if opts.Refusals == nil {
+			opts.Refusals = new(server.Refusals)
+		}
+		m.Watch(eng, opts.Refusals)
 		err = listen(ctx, ln, server.New(eng, opts), *s.drain, logger)
 	} else {
 		err = errors.Join(err, ln.Close())
