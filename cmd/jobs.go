@@ -232,7 +232,7 @@ func jobsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
 }
 
 func jobsRun(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return jobsBulk(flags, "run", "pending and held", "due now")
+	return jobsBulk(flags, "run", "pending", "due now")
 }
 
 func jobsDrop(flags *flag.FlagSet) func(context.Context, Stdio) error {

@@ -131,7 +131,7 @@ func jobsReschedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	after := spanFlag(flags, "after", "`TIME` from now when it is due, such as 90s")
 	args := flags.String("args", "", "`JSON` of its arguments, - for standard input; of one job")
 	priority := flags.Int("priority", 0, "`N`, 1 (first) to 4")
-	all := flags.Bool("all", false, "all pending and held jobs of the app, where no filter says which")
+	all := flags.Bool("all", false, "all pending jobs of the app, where no filter says which")
 	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
 		f, err := filter()
