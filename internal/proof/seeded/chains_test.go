@@ -67,6 +67,16 @@ var chainFaults = []seededFault{
 `}},
 	},
 	{
+		name: "cascade-in-one-commit", what: "any number of descendants is canceled in one transaction",
+		pkg: "actors", tests: "TestG32_ACascadeOfMany",
+		edits: []edit{{"actors/app.go", `CancelDescendants(of, bulkChunk)`, `CancelDescendants(of, bulkChunk*map[bool]int{false: 1, true: 100}[FAULT])`}},
+	},
+	{
+		name: "cascade-ends-early", what: "a cascade ends with its first transaction",
+		pkg: "actors", tests: "TestG32_ACascadeOfMany",
+		edits: []edit{{"storage/chains.go", `			return n, true, nil`, `			return n, !FAULT, nil`}},
+	},
+	{
 		name: "children-stay", what: "whose child a job was is kept when its record is purged",
 		pkg: "actors", tests: "TestG32_CascadeTakesDescendantsAlong",
 		edits: []edit{{"storage/once.go", `	if job.Parent != "" {
