@@ -3,6 +3,9 @@ package server
 import (
 	"context"
 	"net/http"
+
+	"carillon/dispatch"
+	"carillon/storage"
 )
 
 // answered is the result of an operation that has written its answer.
@@ -15,12 +18,18 @@ func (h *handler) backup(w http.ResponseWriter, r *request) (int, any, error) {
 	if err := onlyOnce(query, []string{"since"}); err != nil {
 		return 0, nil, err
 	}
+	since := query.Get("since")
+	if since != "" {
+		if err := storage.CheckPosition(since); err != nil {
+			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "since: %w", err)
+		}
+	}
 	if err := h.eng.Audit(r.Context(), ""); err != nil {
 		return 0, nil, err
 	}
 	liftReadDeadline(w)
 	stream := &backupStream{w: w, ctx: r.Context()}
-	_, err := h.eng.Backup(r.Context(), stream, query.Get("since"))
+	_, err := h.eng.Backup(r.Context(), stream, since)
 	if err != nil && stream.begun {
 		panic(http.ErrAbortHandler)
 	}

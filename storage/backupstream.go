@@ -187,6 +187,13 @@ func (p position) String() string {
 	return base64.RawURLEncoding.EncodeToString(encoded(m.MarshalVT()))
 }
 
+// CheckPosition says why the text is no BackupInfo.Position: ErrInvalid, or ErrFormat of one of a
+// later release. It is nil for one of any store. For engines.
+func CheckPosition(text string) error {
+	_, err := parsePosition(text)
+	return err
+}
+
 func parsePosition(text string) (position, error) {
 	var m proto.BackupPosition
 	data, err := base64.RawURLEncoding.DecodeString(text)

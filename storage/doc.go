@@ -29,7 +29,7 @@
 // Trace, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, VolumeHealth, Wait, Writer, and
 // every error.
 //
-// For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,
+// For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName, CheckPosition,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites,
 // Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,

@@ -3,6 +3,16 @@ package seeded_test
 // jobDoorFaults are planted where operators look at jobs and act on them.
 var jobDoorFaults = []seededFault{
 	{
+		name: "parameters-ignored", what: "a parameter that a route does not know is ignored",
+		pkg: "server", tests: "TestEveryRouteRefusesBadInput",
+		edits: []edit{{"server/query.go", `if !slices.Contains(known, key) {`, `if !slices.Contains(known, key) && !FAULT {`}},
+	},
+	{
+		name: "refused-backup-audited", what: "a backup that is refused is in the audit log",
+		pkg: "server", tests: "TestEveryRouteRefusesBadInput",
+		edits: []edit{{"server/backup.go", `if since != "" {`, `if since != "" && !FAULT {`}},
+	},
+	{
 		name: "args-looked-for", what: "an operator who may not read arguments looks for what is in them",
 		pkg: "server", tests: "TestArgumentsAreHidden",
 		edits: []edit{{"server/filter.go", `if f.ArgsContains == "" {`, `if f.ArgsContains == "" || FAULT {`}},
