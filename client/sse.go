@@ -10,7 +10,7 @@ import (
 )
 
 // maxEvent bounds an event of a stream, in bytes, and a line of one.
-const maxEvent = 1 << 20
+const maxEvent = 256 << 10
 
 // frame is one server-sent event.
 type frame struct {
