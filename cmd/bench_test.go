@@ -209,7 +209,12 @@ func TestProgressIsForTerminals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	for _, w := range []io.Writer{file, &bytes.Buffer{}} {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0) // what cron and systemd give a command to read
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for _, w := range []io.Writer{file, null, &bytes.Buffer{}} {
 		if isTerminal(w) {
 			t.Errorf("%T is a terminal", w)
 		}

@@ -36,14 +36,19 @@ func newProgress(w io.Writer, now func() (label string, done, total int64)) *pro
 	return p
 }
 
-// isTerminal says whether what is read or written is a device of characters.
+// isTerminal says whether what is read or written is a device of characters, with a person at its
+// other end: the null device is one too, and has none.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 func (p *progress) run() {
