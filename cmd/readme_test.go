@@ -58,7 +58,7 @@ func TestReadmeCommands(t *testing.T) {
 	if len(blocks) < 2 || blocks[0] != "go run ./cmd/carillon demo\n" || blocks[1] != "go test ./...\n" {
 		t.Fatalf("README begins with the commands %q", blocks[:min(2, len(blocks))])
 	}
-	for _, long := range []string{"go test -race -timeout 15m ./...", "CARILLON_TESTS=all go test -timeout 15m ./storage/..."} {
+	for _, long := range []string{"go test -race -timeout 15m ./actors ./storage ./...", "CARILLON_TESTS=all go test -timeout 15m ./storage/..."} {
 		if ci := mustRead(t, ".ci/run"); !strings.Contains(ci, "\n"+long+"\n") {
 			t.Errorf(".ci/run does not have the line %s", long)
 		}
