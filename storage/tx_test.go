@@ -112,7 +112,8 @@ func TestStatsCountWhatIsWritten(t *testing.T) {
 		}
 	}
 	mustUpdateJobs(t, app, func(storage.JobWriter) {})
-	if again := s.Stats(); again != after {
+	// The histograms of batches follow their answers.
+	if again := s.Stats(); again.Commits != after.Commits || again.Written != after.Written {
 		t.Errorf("nothing was written, yet %+v became %+v", after, again)
 	}
 }
