@@ -48,6 +48,19 @@ func remoteFlags(flags *flag.FlagSet, named bool) *remote {
 	return r
 }
 
+// itemFlags declares the flags of a command about one thing of an app, which has an id or a
+// name, and returns what says where that is, below base.
+func itemFlags(flags *flag.FlagSet, what, id, base string) (r *remote, path func() (string, error)) {
+	r = remoteFlags(flags, false)
+	name := flags.String("name", "", "`"+strings.ToUpper(id)+"` of the "+what+", with or without the flag")
+	return r, func() (string, error) {
+		if *name == "" {
+			return "", usageError{fmt.Errorf("the %s's %s is missing", what, id)}
+		}
+		return base + url.PathEscape(*name), nil
+	}
+}
+
 // client returns what is asked. reads says that nothing is changed.
 func (r *remote) client(std Stdio, reads bool) (*client, error) {
 	if *r.dir != "" {

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -151,18 +150,6 @@ func outcomeOf(o *api.Operation) string {
 	return string(o.Outcome)
 }
 
-// operationFlags declares the flags of a command about one operation.
-func operationFlags(flags *flag.FlagSet) (r *remote, path func() (string, error)) {
-	r = remoteFlags(flags, false)
-	id := flags.String("name", "", "`ID` of the operation, with or without the flag")
-	return r, func() (string, error) {
-		if *id == "" {
-			return "", usageError{errors.New("the operation's id is missing")}
-		}
-		return "/operations/" + url.PathEscape(*id), nil
-	}
-}
-
 func operationsGet(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	return operationsDo(flags, http.MethodGet, "")
 }
@@ -172,7 +159,7 @@ func operationsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
 }
 
 func operationsDo(flags *flag.FlagSet, method, then string) func(context.Context, Stdio) error {
-	r, path := operationFlags(flags)
+	r, path := itemFlags(flags, "operation", "id", "/operations/")
 	return func(ctx context.Context, std Stdio) error {
 		path, err := path()
 		if err != nil {

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -47,20 +46,8 @@ func poolsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	}
 }
 
-// poolFlags declares the flags of a command about one pool's limit.
-func poolFlags(flags *flag.FlagSet) (r *remote, path func() (string, error)) {
-	r = remoteFlags(flags, false)
-	name := flags.String("name", "", "`NAME` of the pool, with or without the flag")
-	return r, func() (string, error) {
-		if *name == "" {
-			return "", usageError{errors.New("the pool's name is missing")}
-		}
-		return "/pools/" + url.PathEscape(*name) + "/limit", nil
-	}
-}
-
 func poolsLimit(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := poolFlags(flags)
+	r, path := itemFlags(flags, "pool", "name", "/pools/")
 	limit := flags.Int("limit", 0, "`N` attempts at once, with or without the flag")
 	return func(ctx context.Context, std Stdio) error {
 		path, err := path()
@@ -70,20 +57,20 @@ func poolsLimit(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if *limit < 1 {
 			return usageError{fmt.Errorf("the limit is %d, want 1 or more", *limit)}
 		}
-		return ask(ctx, r, std, http.MethodPut, path, api.PoolLimit{Limit: *limit}, func(w io.Writer, _ api.Empty) {
+		return ask(ctx, r, std, http.MethodPut, path+"/limit", api.PoolLimit{Limit: *limit}, func(w io.Writer, _ api.Empty) {
 			fmt.Fprintf(w, "at most %d at once\n", *limit)
 		})
 	}
 }
 
 func poolsClear(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := poolFlags(flags)
+	r, path := itemFlags(flags, "pool", "name", "/pools/")
 	return func(ctx context.Context, std Stdio) error {
 		path, err := path()
 		if err != nil {
 			return err
 		}
-		return ask(ctx, r, std, http.MethodDelete, path, nil, func(w io.Writer, c api.Changed) {
+		return ask(ctx, r, std, http.MethodDelete, path+"/limit", nil, func(w io.Writer, c api.Changed) {
 			if c.Changed {
 				fmt.Fprintln(w, "it has the limit of the program again")
 			} else {
@@ -129,20 +116,8 @@ func stateOfGroup(g *api.Group) string {
 	return "open"
 }
 
-// groupFlags declares the flags of a command about one group.
-func groupFlags(flags *flag.FlagSet) (r *remote, path func() (string, error)) {
-	r = remoteFlags(flags, false)
-	id := flags.String("name", "", "`ID` of the group, with or without the flag")
-	return r, func() (string, error) {
-		if *id == "" {
-			return "", usageError{errors.New("the group's id is missing")}
-		}
-		return "/groups/" + url.PathEscape(*id), nil
-	}
-}
-
 func groupsGet(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := groupFlags(flags)
+	r, path := itemFlags(flags, "group", "id", "/groups/")
 	return func(ctx context.Context, std Stdio) error {
 		path, err := path()
 		if err != nil {
@@ -159,7 +134,7 @@ func groupsGet(flags *flag.FlagSet) func(context.Context, Stdio) error {
 }
 
 func groupsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := groupFlags(flags)
+	r, path := itemFlags(flags, "group", "id", "/groups/")
 	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
 		path, err := path()

@@ -116,14 +116,6 @@ func jobPath(id string) (string, error) {
 	return "/jobs/" + url.PathEscape(id), nil
 }
 
-// jobChange is api.JobChange without what stays.
-type jobChange struct {
-	At       *time.Time      `json:"at,omitempty"`
-	AfterMs  *int64          `json:"afterMs,omitempty"`
-	Priority int             `json:"priority,omitempty"`
-	Args     json.RawMessage `json:"args,omitempty"`
-}
-
 func jobsReschedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r, id := jobFlags(flags)
 	filter := filterFlags(flags)
@@ -138,7 +130,7 @@ func jobsReschedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err != nil {
 			return err
 		}
-		change := jobChange{At: at(), AfterMs: after(), Priority: *priority}
+		change := api.JobChange{At: at(), AfterMs: after(), Priority: *priority}
 		if *args != "" {
 			if change.Args, err = argsOf(std, *args); err != nil {
 				return err
