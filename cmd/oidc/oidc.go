@@ -175,7 +175,7 @@ func (c *Issuer) discover() (*issuerKeys, error) {
 		slog.Warn("the issuer of tokens cannot be asked", "issuer", c.issuer, "err", err)
 		return nil, err
 	}
-	c.keys = &issuerKeys{ctx: ctx, url: metadata.Keys}
+	c.keys = &issuerKeys{client: &http.Client{Transport: &c.transport, Timeout: issuerTimeout}, url: metadata.Keys}
 	return c.keys, nil
 }
 
@@ -192,94 +192,4 @@ func (*issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}{io.LimitReader(resp.Body, issuerAnswer), resp.Body}
 	}
 	return resp, err
-}
-
-// issuerKeys are the keys of an issuer. It is asked for them when a token names one that is not
-// known, and in each keysFor, so that one that it has withdrawn is forgotten.
-type issuerKeys struct {
-	ctx context.Context // with the client
-	url string
-
-	mu      sync.Mutex
-	set     *oidc.RemoteKeySet
-	askedAt time.Time // of the issuer; no matter what it answered
-	failed  error     // what it answered
-	fresh   time.Time // when set was asked for
-}
-
-// pausing is the transport of a key set: it asks once in issuerPause at most.
-type pausing struct{ keys *issuerKeys }
-
-var errPause = errors.New("the keys were asked for a moment ago")
-
-// RoundTrip implements http.RoundTripper.
-func (p pausing) RoundTrip(r *http.Request) (*http.Response, error) {
-	k := p.keys
-	k.mu.Lock()
-	if !k.askedAt.IsZero() && time.Since(k.askedAt) < issuerPause {
-		k.mu.Unlock()
-		return nil, errPause
-	}
-	k.askedAt = time.Now()
-	k.mu.Unlock()
-	resp, err := (&issuerTransport{}).RoundTrip(r)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("its keys are answered with %s", resp.Status)
-		resp.Body.Close()
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.failed = err; err != nil {
-		return nil, err
-	}
-	return resp, nil
-}
-
-// newSet is a set that has no keys yet.
-func (k *issuerKeys) newSet() *oidc.RemoteKeySet {
-	return oidc.NewRemoteKeySet(oidc.ClientContext(k.ctx, &http.Client{Transport: pausing{k}, Timeout: issuerTimeout}), k.url)
-}
-
-// verify is KeySet.VerifySignature. down is not nil if the issuer could not be asked for keys.
-func (k *issuerKeys) verify(ctx context.Context, jwt string) (payload []byte, err, down error) {
-	k.mu.Lock()
-	if k.set == nil {
-		k.set, k.fresh = k.newSet(), time.Now()
-	}
-	set, next := k.set, (*oidc.RemoteKeySet)(nil)
-	if time.Since(k.fresh) >= keysFor && time.Since(k.askedAt) >= issuerPause {
-		next = k.newSet()
-	}
-	k.mu.Unlock()
-	if next != nil {
-		payload, err = next.VerifySignature(ctx, jwt)
-		if !asksInVain(err) {
-			k.mu.Lock()
-			k.set, k.fresh = next, time.Now()
-			k.mu.Unlock()
-			return payload, err, nil
-		}
-	}
-	payload, err = set.VerifySignature(ctx, jwt)
-	if asksInVain(err) {
-		k.mu.Lock()
-		down = k.failed
-		k.mu.Unlock()
-	}
-	return payload, err, down
-}
-
-// asksInVain says whether an error of a key set is that it could not ask for keys.
-func asksInVain(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "fetching keys") }
-
-// keyLookup is the oidc.KeySet of one token.
-type keyLookup struct {
-	KeySet *issuerKeys
-	down   error // the issuer could not be asked
-}
-
-// VerifySignature implements oidc.KeySet.
-func (l *keyLookup) VerifySignature(ctx context.Context, jwt string) (payload []byte, err error) {
-	payload, err, l.down = l.KeySet.verify(ctx, jwt)
-	return payload, err
 }

@@ -264,17 +264,20 @@ var doorFaults = []seededFault{
 	{
 		name: "issuer-flooded", what: "the issuer is asked for each token that is made up",
 		pkg: "cmd/oidc", tests: "TestOIDCFollowsItsIssuer",
-		edits: []edit{{"cmd/oidc/oidc.go", `if !k.askedAt.IsZero() && time.Since`, `if !FAULT && !k.askedAt.IsZero() && time.Since`}},
+		edits: []edit{{"cmd/oidc/keys.go", `!k.askedAt.IsZero() && ago`, `!FAULT && !k.askedAt.IsZero() && ago`}},
 	},
 	{
 		name: "withdrawn-key-good", what: "a key that the issuer has withdrawn is good until a restart",
 		pkg: "cmd/oidc", tests: "TestOIDCFollowsItsIssuer",
-		edits: []edit{{"cmd/oidc/oidc.go", `if time.Since(k.fresh) >= keysFor && `, `if !FAULT && time.Since(k.fresh) >= keysFor && `}},
+		edits: []edit{{"cmd/oidc/keys.go", `time.Since(k.fresh) < keysFor, k.failed`, `FAULT || time.Since(k.fresh) < keysFor, k.failed`}},
 	},
 	{
 		name: "issuer-down-all-refused", what: "known keys are no good while the issuer is down",
 		pkg: "cmd/oidc", tests: "TestOIDCFollowsItsIssuer",
-		edits: []edit{{"cmd/oidc/oidc.go", `if !asksInVain(err) {`, `if !asksInVain(err) || FAULT {`}},
+		edits: []edit{{"cmd/oidc/keys.go", `if err == nil && !current {`, `if err == nil && !current && FAULT {
+		return nil, failed, failed
+	}
+	if err == nil && !current {`}},
 	},
 	{
 		name: "certificate-stays", what: "a new certificate is used after a restart only",
