@@ -83,7 +83,8 @@ func Main(opts Options) {
 	os.Exit(ExitCode(err))
 }
 
-// Run runs one command line, without the command's own name, and returns what went wrong.
+// Run runs one command line, without the command's own name, and returns what went wrong,
+// which includes that stdout cannot be written.
 // It blocks until the verb is done; a server serves until ctx ends, and then lets requests
 // and jobs under way finish for as long as its flag --drain says.
 func Run(ctx context.Context, opts Options, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -97,13 +98,17 @@ func Run(ctx context.Context, opts Options, args []string, stdin io.Reader, stdo
 		opts.Getenv = os.Getenv
 	}
 	p := &program{opts}
-	root := p.tree(Stdio{stdin, stdout, stderr, opts.Name, &p.Engine})
+	out := &standardOutput{Writer: stdout}
+	root := p.tree(Stdio{stdin, out, stderr, opts.Name, &p.Engine})
 	args = doubled(root, args)
 	if len(args) > 0 && args[0] == "--version" {
 		args = append([]string{"version"}, args[1:]...)
 	}
 	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return err
+	}
+	return out.failed
 }
 
 // usageError is a command line that makes no sense.
