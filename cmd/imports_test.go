@@ -31,6 +31,7 @@ var homes = map[string]string{
 	"go.opentelemetry.io":                "server", // of which server/otel alone
 	"github.com/santhosh-tekuri":         "",       // tests
 	"github.com/pb33f":                   "",       // tests
+	"go.yaml.in":                         "",       // tests
 	"github.com/coreos/go-oidc":          "cmd",    // of which cmd/oidc alone: see below
 	"github.com/prometheus":              "server", // of which server/metrics alone: its test
 	"github.com/spf13":                   "cmd",
