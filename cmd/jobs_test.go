@@ -21,12 +21,12 @@ func TestJobsRemote(t *testing.T) {
 		}
 		return out
 	}
-	// The sample's triggers have a tick each that waits.
+	// The sample's triggers have a tick each that waits, this one for the night.
 	must("pending", "list", "--state", "pending")
 	must("there are more: --cursor ", "list", "-n", "1")
-	_, line, _ := strings.Cut(must("presence:sweep", "list", "--function", "presence:sweep", "--trigger", "presence", "--due-from", "2020-01-01T00:00:00Z"), "\n")
+	_, line, _ := strings.Cut(must("cleanup:cleanupOldMessages", "list", "--function", "cleanup:cleanupOldMessages", "--trigger", "cleanup", "--due-from", "2020-01-01T00:00:00Z"), "\n")
 	id, _, _ := strings.Cut(line, " ")
-	must("presence:sweep {}", "show", id)
+	must("cleanup:cleanupOldMessages {", "show", id)
 	must(`"state":"pending"`, "show", "-o", "json", "--name", id)
 	must("that would be 0 jobs", "drop", "--all", "--dry-run")
 	must("0 jobs are pending again", "retry", "--function", "presence:sweep")

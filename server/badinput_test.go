@@ -30,14 +30,15 @@ func pathOf(pattern, app, segment string) string {
 
 // sender sends requests to all routes of a site, as an operator who may do everything.
 type sender struct {
-	h      http.Handler
-	routes []string // methods and patterns
+	h        http.Handler
+	routes   []string      // methods and patterns
+	patience time.Duration // with what is answered when something happens
 }
 
-func newSender(tb testing.TB) *sender {
+func newSender(tb testing.TB, patience time.Duration) *sender {
 	tb.Helper()
 	opts := server.Options{Operator: operators{"": {AllApps: true, Scopes: server.Scopes()}}.hook, MaxBody: 4096}
-	s := &sender{h: server.New(mustSite(tb, server.Options{}).eng, opts)}
+	s := &sender{h: server.New(mustSite(tb, server.Options{}).eng, opts), patience: patience}
 	s.routes = server.Routes(s.h)
 	for path, body := range map[string]string{
 		"/jobs": `{"function":"bad:job","afterMs":3600000,"id":"there"}`, "/crons": `{"name":"there","spec":"@yearly","function":"notes:wipe"}`,
@@ -49,7 +50,7 @@ func newSender(tb testing.TB) *sender {
 	return s
 }
 
-// ask sends a request. One that would be answered when something happens is given up soon.
+// ask sends a request. One that would be answered when something happens is given up some time.
 func (s *sender) ask(method, path, query, body string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Host, r.RemoteAddr = "localhost", "127.0.0.1:1"
@@ -59,7 +60,7 @@ func (s *sender) ask(method, path, query, body string, header ...string) *httpte
 	}
 	r.URL.RawQuery = query
 	if strings.HasSuffix(path, "/events") || strings.HasSuffix(path, "/result") {
-		ctx, stop := context.WithTimeout(r.Context(), 20*time.Millisecond)
+		ctx, stop := context.WithTimeout(r.Context(), s.patience)
 		defer stop()
 		r = r.WithContext(ctx)
 	}
@@ -86,7 +87,7 @@ func (s *sender) state() string {
 // TestEveryRouteRefusesBadInput: what is wrong in the method, the path, the parameters, the headers or the
 // body is refused in JSON, by every route of the table, and changes nothing.
 func TestEveryRouteRefusesBadInput(t *testing.T) {
-	s := newSender(t)
+	s := newSender(t, time.Minute) // what is refused is not waited for
 	before := s.state()
 	wantRefused := func(route, what string, w *httptest.ResponseRecorder, want ...int) {
 		t.Helper()
@@ -152,7 +153,7 @@ func TestEveryRouteRefusesBadInput(t *testing.T) {
 // FuzzRoutes demands of any request to any route that it is answered, or refused in JSON, and is never a
 // fault of the server.
 func FuzzRoutes(f *testing.F) {
-	s := newSender(f)
+	s := newSender(f, 20*time.Millisecond)
 	for i := range s.routes {
 		for _, seed := range [][3]string{
 			{"there", "", `{}`},

@@ -3,11 +3,14 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"carillon/actors"
+	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/server/api"
@@ -201,32 +204,31 @@ func TestCronsRunNow(t *testing.T) {
 
 // TestCronsSlots asks for the slots of a trigger that ticks.
 func TestCronsSlots(t *testing.T) {
-	s := mustAdminSite(t)
-	mustCron(t, 201, s.admin(t, "POST", "", `{"name":"tick","spec":"* * * * * *","function":"notes:post","args":{"text":"hi"}}`))
-	var c api.Cron
-	for end := time.Now().Add(10 * time.Second); len(c.Slots) < 2 || c.Last == nil; c = mustCron(t, 200, s.admin(t, "GET", "/tick", "")) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not tick: %+v", c)
+	actorstest.Run(t, actors.Options{Functions: new(site).functions(), Logger: slog.New(slog.DiscardHandler)}, func(h *actorstest.Harness) {
+		t := h.TB()
+		admin := server.New(h.Engine, server.Options{Admin: func(*http.Request) error { return nil }})
+		s := &site{url: "http://site", client: h.Peer(documented(t, admin, ""))}
+		mustCron(t, 201, s.admin(t, "POST", "", `{"name":"tick","spec":"* * * * * *","function":"notes:post","args":{"text":"hi"}}`))
+		h.Advance(2 * time.Second)
+		c := mustCron(t, 200, s.admin(t, "GET", "/tick", ""))
+		if len(c.Slots) != 2 || c.Slots[0].From.Sub(c.Slots[1].From) != time.Second {
+			t.Fatalf("the slots are %+v", c.Slots)
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	for i, slot := range c.Slots[:2] {
-		if slot.Outcome != api.SlotFired || slot.Count != 1 || storage.JobID(slot.JobID) != storage.TickID("tick", slot.From) || !slot.To.Equal(slot.From) {
-			t.Errorf("slot %d: %+v", i, slot)
+		for i, slot := range c.Slots {
+			if slot.Outcome != api.SlotFired || slot.Count != 1 || storage.JobID(slot.JobID) != storage.TickID("tick", slot.From) || !slot.To.Equal(slot.From) {
+				t.Errorf("slot %d: %+v", i, slot)
+			}
 		}
-	}
-	if c.Slots[0].From.Sub(c.Slots[1].From) != time.Second {
-		t.Errorf("the slots are %+v", c.Slots)
-	}
-	if c.Last.State != api.StateSuccess || c.Last.Slot == nil || storage.JobID(c.Last.JobID) != storage.TickID("tick", *c.Last.Slot) || c.LastSuccess == nil {
-		t.Errorf("last %+v", c.Last)
-	}
-	if got := mustCron(t, 200, s.admin(t, "GET", "/tick?slots=1", "")); len(got.Slots) != 1 {
-		t.Errorf("one slot: %+v", got.Slots)
-	}
-	if got := mustCron(t, 200, s.admin(t, "GET", "/tick?slots=0", "")); got.Slots != nil {
-		t.Errorf("no slots: %+v", got.Slots)
-	}
+		if c.Last == nil || c.Last.State != api.StateSuccess || c.Last.Slot == nil || c.Last.JobID != c.Slots[0].JobID || c.LastSuccess == nil {
+			t.Errorf("last %+v", c.Last)
+		}
+		if got := mustCron(t, 200, s.admin(t, "GET", "/tick?slots=1", "")); len(got.Slots) != 1 {
+			t.Errorf("one slot: %+v", got.Slots)
+		}
+		if got := mustCron(t, 200, s.admin(t, "GET", "/tick?slots=0", "")); got.Slots != nil {
+			t.Errorf("no slots: %+v", got.Slots)
+		}
+	})
 }
 
 func TestCronsRefuse(t *testing.T) {

@@ -186,7 +186,7 @@ func TestServeTLS(t *testing.T) {
 	client := func(http2 bool, most uint16) *http.Client {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS10, MaxVersion: most}, ForceAttemptHTTP2: http2}
 		t.Cleanup(transport.CloseIdleConnections)
-		return &http.Client{Transport: transport, Timeout: 3 * time.Second}
+		return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 	}
 	get := func(c *http.Client, path string) string {
 		resp, err := c.Get("https://" + ln.Addr().String() + path)
