@@ -18,7 +18,12 @@ type GroupFilter struct {
 
 // Groups yields the groups that the filter chooses, in the order they were made, page by page.
 func (a *App) Groups(ctx context.Context, f GroupFilter) iter.Seq2[api.Group, error] {
-	of := pages(f.After, func(after uint64) (*api.GroupPage, uint64, error) {
+	return rows(a.GroupPages(ctx, f), func(p *api.GroupPage) []api.Group { return p.Groups })
+}
+
+// GroupPages is Groups by pages, of which Next is the After that another GroupPages goes on from.
+func (a *App) GroupPages(ctx context.Context, f GroupFilter) iter.Seq2[*api.GroupPage, error] {
+	return pages(f.After, func(after uint64) (*api.GroupPage, uint64, error) {
 		r := a.get("groups")
 		r.query = url.Values{}
 		setFlag(r.query, "going", f.Going)
@@ -28,7 +33,6 @@ func (a *App) Groups(ctx context.Context, f GroupFilter) iter.Seq2[api.Group, er
 		err := a.c.do(ctx, r, page)
 		return page, page.Next, err
 	})
-	return rows(of, func(p *api.GroupPage) []api.Group { return p.Groups })
 }
 
 // Group returns the group, with how many of its members have ended how.

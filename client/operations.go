@@ -18,7 +18,13 @@ type OperationFilter struct {
 
 // Operations yields what is done, or was, to many jobs of the app, the latest first, page by page.
 func (a *App) Operations(ctx context.Context, f OperationFilter) iter.Seq2[api.Operation, error] {
-	of := pages(f.Cursor, func(cursor string) (*api.OperationPage, string, error) {
+	return rows(a.OperationPages(ctx, f), func(p *api.OperationPage) []api.Operation { return p.Operations })
+}
+
+// OperationPages is Operations by pages, of which Next is the Cursor that another OperationPages goes on
+// from.
+func (a *App) OperationPages(ctx context.Context, f OperationFilter) iter.Seq2[*api.OperationPage, error] {
+	return pages(f.Cursor, func(cursor string) (*api.OperationPage, string, error) {
 		r := a.get("operations")
 		r.query = url.Values{}
 		setFlag(r.query, "going", f.Going)
@@ -28,7 +34,6 @@ func (a *App) Operations(ctx context.Context, f OperationFilter) iter.Seq2[api.O
 		err := a.c.do(ctx, r, page)
 		return page, page.Next, err
 	})
-	return rows(of, func(p *api.OperationPage) []api.Operation { return p.Operations })
 }
 
 // CountOperation returns how many jobs the operation would be on. With the AsOf of that in its turn,

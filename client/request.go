@@ -42,10 +42,16 @@ func (c *Client) do(ctx context.Context, r request, result any) error {
 	if err != nil || result == nil {
 		return err
 	}
-	answer := struct {
-		Result any `json:"result"`
-	}{result}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	var answer struct {
+		Result json.RawMessage `json:"result"`
+	}
+	if err = json.Unmarshal(body, &answer); err == nil {
+		if answer.Result == nil {
+			return &Error{Code: api.CodeUnimplemented, Message: "the answer has no result, and is none of the server's", Status: http.StatusOK}
+		}
+		err = json.Unmarshal(answer.Result, result)
+	}
+	if err != nil {
 		return &Error{Code: api.CodeUnknown, Message: "the answer does not decode: " + err.Error(), Status: http.StatusOK, Err: err}
 	}
 	return nil

@@ -18,11 +18,11 @@ func (c *Client) Health(ctx context.Context) (api.HealthStatus, error) {
 	return api.HealthStatus(told.Status), err
 }
 
-// Ready returns whether requests should be sent to the server, and what is wrong with it, for people. It is not
-// while it starts, before it ends, and when it can serve nothing.
-func (c *Client) Ready(ctx context.Context) (ready bool, reasons []string, err error) {
+// Ready returns whether requests should be sent to the server, and what is wrong with it, for people. They
+// should not while it starts, before it ends, and when it can serve nothing.
+func (c *Client) Ready(ctx context.Context) (ready bool, is api.Readiness, err error) {
 	told, err := c.state(ctx, []string{"readyz"})
-	return told.served, told.Reasons, err
+	return told.served, api.Readiness{Status: api.ReadyStatus(told.Status), Reasons: told.Reasons}, err
 }
 
 // Live returns nil if the server's process answers, whatever it can do.
@@ -115,7 +115,12 @@ type AuditFilter struct {
 
 // Audit yields what operators have changed, the latest first, page by page.
 func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[api.AuditEntry, error] {
-	of := pages(f.Cursor, func(cursor string) (*api.AuditPage, string, error) {
+	return rows(c.AuditPages(ctx, f), func(p *api.AuditPage) []api.AuditEntry { return p.Entries })
+}
+
+// AuditPages is Audit by pages, of which Next is the Cursor that another AuditPages goes on from.
+func (c *Client) AuditPages(ctx context.Context, f AuditFilter) iter.Seq2[*api.AuditPage, error] {
+	return pages(f.Cursor, func(cursor string) (*api.AuditPage, string, error) {
 		r := get("audit")
 		r.query = url.Values{}
 		set(r.query, "app", f.App)
@@ -127,7 +132,6 @@ func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[api.AuditEn
 		err := c.do(ctx, r, page)
 		return page, page.Next, err
 	})
-	return rows(of, func(p *api.AuditPage) []api.AuditEntry { return p.Entries })
 }
 
 // Backup returns the whole store as of one moment, or what has come since the backup that ended with

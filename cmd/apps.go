@@ -6,12 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
+	"carillon/client"
 	"carillon/server/api"
 	"carillon/storage"
 )
@@ -36,12 +34,12 @@ func namedApp(flags *flag.FlagSet) *remote {
 	return r
 }
 
-// needName refuses a command without the app's name.
-func (r *remote) needName() error {
+// askNamed is ask with an app that an argument names.
+func askNamed[R any](ctx context.Context, r *remote, std Stdio, how access, do func(*client.App, context.Context) (R, error), text func(io.Writer, R)) error {
 	if *r.app == "" {
 		return usageError{errors.New("the app's name is missing")}
 	}
-	return nil
+	return ask(ctx, r, std, how, do, text)
 }
 
 func appsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
@@ -49,16 +47,12 @@ func appsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r.rows = "apps"
 	prefix := flags.String("prefix", "", "only apps whose names begin with `TEXT`")
 	contains := flags.String("contains", "", "only apps whose names have `TEXT` in them")
-	limit := flags.Int("n", 100, "`N` apps at most, 1 to 1000")
-	cursor := flags.String("cursor", "", "`CURSOR` that the page before ended with")
+	limit, cursor := pageFlags(flags, "apps")
 	return func(ctx context.Context, std Stdio) error {
-		query := url.Values{"limit": {strconv.Itoa(*limit)}}
-		for key, text := range map[string]string{"prefix": *prefix, "contains": *contains, "cursor": *cursor} {
-			if text != "" {
-				query.Set(key, text)
-			}
+		list := func(c *client.Client, ctx context.Context) (*api.AppPage, error) {
+			return first(c.AppPages(ctx, client.AppFilter{Prefix: *prefix, Contains: *contains, Limit: *limit, Cursor: *cursor}))
 		}
-		return send(ctx, r, std, http.MethodGet, "/v1/apps?"+query.Encode(), nil, func(w io.Writer, page api.AppPage) {
+		return askStore(ctx, r, std, reading, list, func(w io.Writer, page *api.AppPage) {
 			printTable(w, "NAME PENDING HELD DEAD STATE", func(row func(...any)) {
 				for _, app := range page.Apps {
 					row(app.Name, app.Pending, app.Held, app.Dead, stateOfApp(&app))
@@ -85,15 +79,12 @@ func stateOfApp(app *api.App) string {
 func appsShow(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := namedApp(flags)
 	return func(ctx context.Context, std Stdio) error {
-		if err := r.needName(); err != nil {
-			return err
-		}
-		return ask(ctx, r, std, http.MethodGet, "", nil, showApp)
+		return askNamed(ctx, r, std, reading, (*client.App).Status, showApp)
 	}
 }
 
 // showApp prints an app for people.
-func showApp(w io.Writer, app api.AppStatus) {
+func showApp(w io.Writer, app *api.AppStatus) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
@@ -123,14 +114,14 @@ func showApp(w io.Writer, app api.AppStatus) {
 func appsCreate(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := namedApp(flags)
 	return func(ctx context.Context, std Stdio) error {
-		if err := r.needName(); err != nil {
+		create := func(c *client.Client, ctx context.Context) (*api.AppStatus, error) { return c.CreateApp(ctx, *r.app) }
+		if *r.app == "" {
+			return usageError{errors.New("the app's name is missing")}
+		}
+		if _, err := checkApp(*r.app); err != nil {
 			return err
 		}
-		app, err := checkApp(*r.app)
-		if err != nil {
-			return err
-		}
-		return send(ctx, r, std, http.MethodPost, "/v1/apps", api.NewApp{Name: string(app)}, func(w io.Writer, app api.AppStatus) {
+		return askStore(ctx, r, std, changing, create, func(w io.Writer, app *api.AppStatus) {
 			fmt.Fprintf(w, "made %s\n", app.Name)
 		})
 	}
@@ -140,13 +131,11 @@ func appsDelete(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := namedApp(flags)
 	again := flags.String("confirm", "", "`NAME` of the app once more: it is gone for good")
 	return func(ctx context.Context, std Stdio) error {
-		if err := r.needName(); err != nil {
-			return err
-		}
 		if *again != *r.app {
 			return usageError{fmt.Errorf("the app is gone for good then: --confirm %s says that it is this one", *r.app)}
 		}
-		return ask(ctx, r, std, http.MethodDelete, "", api.DeleteApp{Name: *r.app}, func(w io.Writer, _ struct{}) {
+		remove := func(app *client.App, ctx context.Context) (api.Empty, error) { return api.Empty{}, app.Delete(ctx) }
+		return askNamed(ctx, r, std, changing, remove, func(w io.Writer, _ api.Empty) {
 			fmt.Fprintf(w, "deleted %s\n", *r.app)
 		})
 	}
@@ -156,19 +145,14 @@ func appsPause(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := namedApp(flags)
 	reason := flags.String("reason", "", "`TEXT` that says why")
 	return func(ctx context.Context, std Stdio) error {
-		if err := r.needName(); err != nil {
-			return err
-		}
-		return ask(ctx, r, std, http.MethodPost, "/pause", api.PauseApp{Reason: *reason}, showApp)
+		pause := func(app *client.App, ctx context.Context) (*api.AppStatus, error) { return app.Pause(ctx, *reason) }
+		return askNamed(ctx, r, std, changing, pause, showApp)
 	}
 }
 
 func appsResume(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := namedApp(flags)
 	return func(ctx context.Context, std Stdio) error {
-		if err := r.needName(); err != nil {
-			return err
-		}
-		return ask(ctx, r, std, http.MethodPost, "/resume", nil, showApp)
+		return askNamed(ctx, r, std, changing, (*client.App).Resume, showApp)
 	}
 }

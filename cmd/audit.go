@@ -5,34 +5,34 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
-	"carillon/storage"
+	"carillon/client"
+	"carillon/server/api"
 )
 
 // audit lists what operators have changed.
 func audit(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := siteFlags(flags)
 	r.rows = "entries"
-	query := url.Values{}
-	for name, usage := range map[string]string{
-		"app": "only changes of the `APP`", "operator": "only changes by the operator of that `NAME`",
-		"from": "only changes at or after the `INSTANT`, in RFC 3339", "before": "only changes before the `INSTANT`, in RFC 3339",
-		"cursor": "`CURSOR` that the page before ended with",
-	} {
-		flags.Func(name, usage, func(text string) error {
-			query.Set(name, text)
-			return nil
-		})
-	}
-	limit := flags.Int("n", 100, "`N` changes at most, 1 to 1000")
+	app := appFlag(flags, "only changes of the `APP`")
+	operator := flags.String("operator", "", "only changes by the operator of that `NAME`")
+	from := instantFlag(flags, "from", "only changes at or after the `INSTANT`, in RFC 3339")
+	before := instantFlag(flags, "before", "only changes before the `INSTANT`, in RFC 3339")
+	limit, cursor := pageFlags(flags, "changes")
 	return func(ctx context.Context, std Stdio) error {
-		query.Set("limit", strconv.Itoa(*limit))
-		return send(ctx, r, std, http.MethodGet, "/v1/audit?"+query.Encode(), nil, func(w io.Writer, page storage.AuditPage) {
+		f := client.AuditFilter{App: *app, Operator: *operator, Limit: *limit, Cursor: *cursor}
+		if at := from(); at != nil {
+			f.Span.From = *at
+		}
+		if at := before(); at != nil {
+			f.Span.Before = *at
+		}
+		list := func(c *client.Client, ctx context.Context) (*api.AuditPage, error) {
+			return first(c.AuditPages(ctx, f))
+		}
+		return askStore(ctx, r, std, reading, list, func(w io.Writer, page *api.AuditPage) {
 			printTable(w, "AT OPERATOR FROM APP ACTION WHAT", func(row func(...any)) {
 				for _, e := range page.Entries {
 					what := strings.Join(e.IDs, " ")

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"strings"
 
@@ -34,12 +33,14 @@ func backup(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		}
 		write := func(w io.Writer) error { return backupDir(ctx, std, *dir, w, from) }
 		if *site != "" {
-			c, err := newClient(*site, token)
+			at, err := openSite(*site, token, false)
 			if err != nil {
 				return err
 			}
-			defer c.close()
-			write = func(w io.Writer) error { return c.stream(ctx, "/v1/backup?since="+url.QueryEscape(from), w) }
+			defer at.close()
+			write = func(w io.Writer) error {
+				return at.copy(w, func() (io.ReadCloser, error) { return at.Backup(ctx, from) })
+			}
 		}
 		var info storage.BackupInfo
 		err = createFile(*path, func(w io.Writer) (err error) {

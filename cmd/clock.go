@@ -5,9 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
+	"carillon/client"
 	"carillon/server/api"
 	"carillon/storage"
 )
@@ -23,14 +23,14 @@ func clockCommands() []Verb {
 func clockShow(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := siteFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return send(ctx, r, std, http.MethodGet, "/v1/clock", nil, showClock)
+		return askStore(ctx, r, std, reading, (*client.Client).Clock, showClock)
 	}
 }
 
 func clockAccept(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := siteFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return send(ctx, r, std, http.MethodPost, "/v1/clock/accept", nil, showClock)
+		return askStore(ctx, r, std, changing, (*client.Client).AcceptClock, showClock)
 	}
 }
 

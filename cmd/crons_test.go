@@ -215,6 +215,9 @@ func TestCronsRemote(t *testing.T) {
 	}
 }
 
+// noSuchApp is the error of a verb about one that is not there.
+const noSuchApp = `not_found: no such app "acme"; "apps list" lists those that there are`
+
 // TestAdminToken asks a server that has a token.
 func TestAdminToken(t *testing.T) {
 	s := mustServe(t, t.Context(), t.TempDir(), "--admin-token", "s3cret")
@@ -230,12 +233,12 @@ func TestAdminToken(t *testing.T) {
 		t.Errorf("with another token: %v", err)
 	}
 	// There is no such app yet: it is told from one that has no triggers.
-	if err := list("--token", "s3cret"); err == nil || err.Error() != `not_found: no such app "acme"` || ExitCode(err) != 15 {
+	if err := list("--token", "s3cret"); err == nil || err.Error() != noSuchApp || ExitCode(err) != 15 {
 		t.Errorf("with the token, of no app: %v, code %d", err, ExitCode(err))
 	}
 	for _, args := range [][]string{{"show", "x"}, {"run", "x"}, {"pause", "x"}, {"resume", "x"}} {
 		_, err := runs(t, append([]string{"crons"}, append(args, "--app", "acme", "--server", site, "--token", "s3cret")...)...)
-		if err == nil || err.Error() != `not_found: no such app "acme"` {
+		if err == nil || err.Error() != noSuchApp {
 			t.Errorf("%v of no app: %v", args, err)
 		}
 	}
@@ -256,11 +259,19 @@ func TestAdminToken(t *testing.T) {
 // TestAnotherServer demands plain words from a server that is none of ours.
 func TestAnotherServer(t *testing.T) {
 	answer := ""
-	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(answer)) }))
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if strings.HasPrefix(answer, "{") {
+			w.Header().Set("Content-Type", "application/json")
+		}
+		if strings.Contains(answer, "code") {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = w.Write([]byte(answer))
+	}))
 	defer other.Close()
 	for _, answer = range []string{"", "<html>", "{}", `{"results":[]}`} {
 		_, err := runs(t, "crons", "list", "--app", "acme", "--server", other.URL)
-		if err == nil || !strings.Contains(err.Error(), "is it another server?") || ExitCode(err) != 1 {
+		if err == nil || !strings.Contains(err.Error(), "is it another server?") || ExitCode(err) != 22 {
 			t.Errorf("%q: got %v", answer, err)
 		}
 	}
@@ -275,7 +286,7 @@ func TestAnotherServer(t *testing.T) {
 func TestShownSlotsSayWhatFiredMeans(t *testing.T) {
 	for outcome, want := range map[storage.SlotOutcome]bool{storage.SlotFired: true, storage.SlotSkipped: false} {
 		var out strings.Builder
-		showCron(&out, api.Cron{Name: "t", Slots: []api.CronSlot{{Count: 1, Outcome: api.SlotOutcome(outcome), JobID: "j1"}}})
+		showCron(&out, &api.Cron{Name: "t", Slots: []api.CronSlot{{Count: 1, Outcome: api.SlotOutcome(outcome), JobID: "j1"}}})
 		if got := strings.Contains(out.String(), "what came of it: jobs show"); got != want {
 			t.Errorf("a slot that is %s: %s", outcome, out.String())
 		}

@@ -2,129 +2,23 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"carillon/client"
 	"carillon/server/api"
-	"carillon/storage"
 )
 
-// remote is the flags of a command that asks a server, or a data directory that is not served,
-// about an app if it has app.
-type remote struct {
-	app, site, dir, trigger *string
-	token                   func() (string, error)
-	output                  func() (string, error)
-	rows                    string // field of the answer that has the rows of a list; "": the answer is the list
-}
-
-// siteFlags declares those of any such command.
-func siteFlags(flags *flag.FlagSet) *remote {
-	r := &remote{
-		site:   flags.String("server", "http://"+defaultListen, "`ADDRESS` of the server, host:port or URL"),
-		dir:    flags.String("data", "", "`DIR` of the data in the place of a server, if it is not being served"),
-		output: outputFlag(flags),
-	}
-	r.token = siteToken(flags, r.site)
-	return r
-}
-
-// remoteFlags declares them. The trigger's name is also taken as an argument.
-func remoteFlags(flags *flag.FlagSet, named bool) *remote {
-	r := siteFlags(flags)
-	r.app = appFlag(flags, "`APP` that it is about")
-	if named {
-		r.trigger = flags.String("name", "", "`NAME` of the trigger, with or without the flag")
-	}
-	return r
-}
-
-// itemFlags declares the flags of a command about one thing of an app, which has an id or a
-// name, and returns what says where that is, below base.
-func itemFlags(flags *flag.FlagSet, what, id, base string) (r *remote, path func() (string, error)) {
-	r = remoteFlags(flags, false)
-	name := flags.String("name", "", "`"+strings.ToUpper(id)+"` of the "+what+", with or without the flag")
-	return r, func() (string, error) {
-		if *name == "" {
-			return "", usageError{fmt.Errorf("the %s's %s is missing", what, id)}
-		}
-		return base + url.PathEscape(*name), nil
-	}
-}
-
-// client returns what is asked. reads says that nothing is changed.
-func (r *remote) client(std Stdio, reads bool) (*client, error) {
-	if *r.dir != "" {
-		return openDirectory(std, *r.dir, reads)
-	}
-	return newClient(*r.site, r.token)
-}
-
-// do asks the server about triggers. path follows the trigger's name, if there is one.
-func do[R any](ctx context.Context, r *remote, std Stdio, method, path string, body any, text func(io.Writer, R)) error {
-	where := "/crons"
-	if r.trigger != nil {
-		if *r.trigger == "" {
-			return usageError{errors.New("the trigger's name is missing")}
-		}
-		if err := storage.CheckTriggerName(*r.trigger); err != nil {
-			return usageError{err}
-		}
-		where += "/" + *r.trigger
-	}
-	return ask(ctx, r, std, method, where+path, body, text)
-}
-
-// ask asks the server about the app and prints the answer as JSON, or else with text.
-// path follows the app's.
-func ask[R any](ctx context.Context, r *remote, std Stdio, method, path string, body any, text func(io.Writer, R)) error {
-	app, err := checkApp(*r.app)
-	if err != nil {
-		return err
-	}
-	path = "/v1/apps/" + url.PathEscape(string(app)) + path
-	return send(ctx, r, std, method, path, body, text)
-}
-
-// send asks the server and prints the answer as JSON, or else with text.
-func send[R any](ctx context.Context, r *remote, std Stdio, method, path string, body any, text func(io.Writer, R)) error {
-	form, err := r.output()
-	if err != nil {
-		return err
-	}
-	c, err := r.client(std, method == http.MethodGet)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	if form != formTable {
-		var result json.RawMessage // as the server wrote it, numbers of any size included
-		if err := c.do(ctx, method, path, body, &result); err != nil {
-			return err
-		}
-		return printAs(std.Out, form, result, r.rows)
-	}
-	var result R
-	if err := c.do(ctx, method, path, body, &result); err != nil {
-		return err
-	}
-	text(std.Out, result)
-	return nil
-}
-
 func cronsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return do(ctx, r, std, http.MethodGet, "", nil, func(w io.Writer, crons []api.Cron) {
+		return ask(ctx, r, std, reading, (*client.App).Crons, func(w io.Writer, crons []api.Cron) {
 			printTable(w, "NAME RUNS FUNCTION NEXT LAST", func(row func(...any)) {
 				for _, c := range crons {
 					row(c.Name, c.Description, c.Function, nextOf(&c), lastOf(&c)+overdueOf(&c))
@@ -134,46 +28,66 @@ func cronsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	}
 }
 
+// askCron asks about the trigger of the flags.
+func askCron[R any](ctx context.Context, r *remote, name func() (string, error), std Stdio, how access, do func(*client.App, context.Context, string) (R, error), text func(io.Writer, R)) error {
+	trigger, err := name()
+	if err != nil {
+		return err
+	}
+	of := func(app *client.App, ctx context.Context) (R, error) { return do(app, ctx, trigger) }
+	return ask(ctx, r, std, how, of, text)
+}
+
 func cronsShow(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, true)
+	r, name := triggerFlags(flags)
 	slots := flags.Int("slots", 20, "`N` latest slots, 0 to 200")
 	return func(ctx context.Context, std Stdio) error {
-		return do(ctx, r, std, http.MethodGet, fmt.Sprintf("?slots=%d", *slots), nil, showCron)
+		show := func(app *client.App, ctx context.Context, trigger string) (*api.Cron, error) {
+			return app.Cron(ctx, trigger, *slots)
+		}
+		return askCron(ctx, r, name, std, reading, show, showCron)
 	}
 }
 
 func cronsRun(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, true)
+	r, name := triggerFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return do(ctx, r, std, http.MethodPost, "/run", nil, func(w io.Writer, run api.CronRun) {
+		run := func(app *client.App, ctx context.Context, trigger string) (api.CronRun, error) {
+			id, err := app.RunCron(ctx, trigger)
+			return api.CronRun{JobID: id}, err
+		}
+		return askCron(ctx, r, name, std, changing, run, func(w io.Writer, run api.CronRun) {
 			fmt.Fprintln(w, run.JobID)
 		})
 	}
 }
 
 func cronsPause(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, true)
+	r, name := triggerFlags(flags)
 	reason := flags.String("reason", "", "`TEXT` that says why")
 	return func(ctx context.Context, std Stdio) error {
-		body := map[string]string{"reason": *reason}
-		return do(ctx, r, std, http.MethodPost, "/pause", body, func(w io.Writer, c api.Cron) {
-			fmt.Fprintf(w, "%s is %s\n", c.Name, nextOf(&c))
+		pause := func(app *client.App, ctx context.Context, trigger string) (*api.Cron, error) {
+			return app.PauseCron(ctx, trigger, *reason)
+		}
+		return askCron(ctx, r, name, std, changing, pause, func(w io.Writer, c *api.Cron) {
+			fmt.Fprintf(w, "%s is %s\n", c.Name, nextOf(c))
 		})
 	}
 }
 
 func cronsResume(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, true)
+	r, name := triggerFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return do(ctx, r, std, http.MethodPost, "/resume", nil, func(w io.Writer, c api.Cron) {
-			fmt.Fprintf(w, "%s ticks next at %s\n", c.Name, nextOf(&c))
-		})
+		return askCron(ctx, r, name, std, changing, (*client.App).ResumeCron, sayNext)
 	}
 }
 
+// sayNext says when a trigger ticks next.
+func sayNext(w io.Writer, c *api.Cron) { fmt.Fprintf(w, "%s ticks next at %s\n", c.Name, nextOf(c)) }
+
 // cronsUpsert makes a trigger, or makes one another that is there.
 func cronsUpsert(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, true)
+	r, name := triggerFlags(flags)
 	var c api.CronDefinition
 	flags.StringVar(&c.Spec, "spec", "", "`SPEC` of five or six fields, @daily and the like, or @every 90s")
 	flags.StringVar(&c.Zone, "zone", "", "`ZONE`, an IANA name such as Europe/Rome; UTC if not given")
@@ -198,16 +112,18 @@ func cronsUpsert(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if c.Args, err = argsOf(std, *args); err != nil {
 			return err
 		}
-		c.Overlap, c.Name = api.Overlap(*overlap), *r.trigger
+		c.Overlap = api.Overlap(*overlap)
 		c.TimeoutMs, c.JitterMs, c.SuccessWithinMs = timeout.Milliseconds(), jitter.Milliseconds(), success.Milliseconds()
-		return do(ctx, r, std, http.MethodPut, "", c, func(w io.Writer, c api.Cron) {
-			fmt.Fprintf(w, "%s ticks next at %s\n", c.Name, nextOf(&c))
-		})
+		put := func(app *client.App, ctx context.Context, trigger string) (*api.Cron, error) {
+			c.Name = trigger
+			return app.PutCron(ctx, c)
+		}
+		return askCron(ctx, r, name, std, changing, put, sayNext)
 	}
 }
 
 func cronsBackfill(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, true)
+	r, name := triggerFlags(flags)
 	from := instantFlag(flags, "from", "`INSTANT` in RFC 3339 from which slots are run")
 	to := instantFlag(flags, "to", "`INSTANT` in RFC 3339 before which they are")
 	again := flags.Bool("again", false, "slots that have run already run once more")
@@ -215,7 +131,7 @@ func cronsBackfill(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	cancel := flags.Bool("cancel", false, "end the one that goes on, in the place of beginning one")
 	return func(ctx context.Context, std Stdio) error {
 		if *cancel {
-			return do(ctx, r, std, http.MethodDelete, "/backfill", nil, func(w io.Writer, c api.Cron) {
+			return askCron(ctx, r, name, std, changing, (*client.App).CancelBackfill, func(w io.Writer, c *api.Cron) {
 				if b := c.Backfill; b != nil {
 					fmt.Fprintf(w, "%s: %d of %d slots have begun\n", b.Outcome, b.Begun, b.Slots)
 				}
@@ -224,28 +140,37 @@ func cronsBackfill(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if from() == nil || to() == nil {
 			return usageError{errors.New("want --from and --to, or --cancel")}
 		}
-		body := api.BackfillRequest{From: *from(), To: *to(), Again: *again, Reason: *reason}
-		return do(ctx, r, std, http.MethodPost, "/backfill", body, func(w io.Writer, b api.CronBackfill) {
+		begin := func(app *client.App, ctx context.Context, trigger string) (api.CronBackfill, error) {
+			return app.BackfillCron(ctx, trigger, api.BackfillRequest{From: *from(), To: *to(), Again: *again, Reason: *reason})
+		}
+		return askCron(ctx, r, name, std, changing, begin, func(w io.Writer, b api.CronBackfill) {
 			fmt.Fprintf(w, "%d slots are run, one after the other\n", b.Slots)
 		})
 	}
 }
 
 func cronsDelete(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, true)
+	r, name := triggerFlags(flags)
 	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
-		if err := confirm(std, *yes, "remove the trigger "+*r.trigger); err != nil {
+		trigger, err := name()
+		if err != nil {
 			return err
 		}
-		return do(ctx, r, std, http.MethodDelete, "", nil, func(w io.Writer, _ json.RawMessage) {
-			fmt.Fprintf(w, "deleted %s\n", *r.trigger)
+		if err := confirm(std, *yes, "remove the trigger "+trigger); err != nil {
+			return err
+		}
+		remove := func(app *client.App, ctx context.Context) (api.Empty, error) {
+			return api.Empty{}, app.DeleteCron(ctx, trigger)
+		}
+		return ask(ctx, r, std, changing, remove, func(w io.Writer, _ api.Empty) {
+			fmt.Fprintf(w, "deleted %s\n", trigger)
 		})
 	}
 }
 
 // showCron prints a trigger for people.
-func showCron(w io.Writer, c api.Cron) {
+func showCron(w io.Writer, c *api.Cron) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t"+format+"\n", append([]any{name}, args...)...)
@@ -263,7 +188,7 @@ func showCron(w io.Writer, c api.Cron) {
 	row("made", "%s, %s", made, c.CreatedAt.Format(time.RFC3339))
 	row("overlap", "%s", c.Overlap)
 	if !c.AtStart {
-		row("catch-up", "%s", catchUpOf(&c))
+		row("catch-up", "%s", catchUpOf(c))
 	}
 	row("jitter", "up to %v", time.Duration(c.JitterMs)*time.Millisecond)
 	row("attempts", "%s", attemptsOf(&c.Retry))
@@ -279,16 +204,16 @@ func showCron(w io.Writer, c api.Cron) {
 	if len(c.Tags) > 0 {
 		row("tags", "%s", strings.Join(c.Tags, ", "))
 	}
-	row("next", "%s", nextOf(&c))
+	row("next", "%s", nextOf(c))
 	for _, at := range c.Next[min(1, len(c.Next)):] {
 		row("", "%s", tickOf(at))
 	}
 	if c.HeldJob != "" {
 		row("held", "%s, and skips its other slots", c.HeldJob)
 	}
-	row("last", "%s", lastOf(&c))
+	row("last", "%s", lastOf(c))
 	if c.SuccessWithinMs > 0 {
-		row("success", "wanted every %v%s", time.Duration(c.SuccessWithinMs)*time.Millisecond, overdueOf(&c))
+		row("success", "wanted every %v%s", time.Duration(c.SuccessWithinMs)*time.Millisecond, overdueOf(c))
 	}
 	for i, s := range c.Slots {
 		name := ""

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/client"
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/storage"
@@ -30,7 +31,7 @@ func checkDirectory(dir string) error {
 // openDirectory answers the routes of a server for a data directory that is not served. The
 // engine begins nothing by itself. With reads it changes nothing, and the directory may be
 // any program's.
-func openDirectory(std Stdio, dir string, reads bool) (*client, error) {
+func openDirectory(std Stdio, dir string, reads bool) (*place, error) {
 	if err := checkDirectory(dir); err != nil {
 		return nil, err
 	}
@@ -57,19 +58,21 @@ func openDirectory(std Stdio, dir string, reads bool) (*client, error) {
 	served := &http.Server{Handler: handler, ReadHeaderTimeout: requestTimeout}
 	var gone sync.WaitGroup
 	gone.Go(func() { _ = served.Serve(ln) })
-	c, err := newClient("http://127.0.0.1", func() (string, error) { return "", nil })
-	if err != nil {
-		return nil, err
-	}
-	c.transport.Proxy, c.transport.DialContext = nil, ln.dial
-	c.shut = func() {
+	transport := &http.Transport{DialContext: ln.dial}
+	at := &place{site: dir}
+	at.shut = func() {
+		transport.CloseIdleConnections()
 		_ = served.Close()
 		gone.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 		defer cancel()
 		_ = eng.Close(ctx) // what was answered is durable
 	}
-	return c, nil
+	if at.Client, err = client.New("http://127.0.0.1", client.Options{HTTP: &http.Client{Transport: transport}, Attempts: 1, NoKeys: true}); err != nil {
+		at.shut()
+		return nil, err
+	}
+	return at, nil
 }
 
 // pipes is a listener within the process.

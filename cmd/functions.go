@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 
+	"carillon/client"
 	"carillon/dispatch"
 	"carillon/server/api"
 )
@@ -26,9 +24,9 @@ func functionCommands() []Verb {
 }
 
 func functionsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return ask(ctx, r, std, http.MethodGet, "/functions", nil, func(w io.Writer, functions []api.Function) {
+		return ask(ctx, r, std, reading, (*client.App).Functions, func(w io.Writer, functions []api.Function) {
 			printTable(w, "PATH KIND FOR POOL TAGS", func(row func(...any)) {
 				for i := range functions {
 					f := &functions[i]
@@ -54,48 +52,51 @@ type schemas struct {
 }
 
 func functionsSchema(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	path := flags.String("name", "", "`PATH` of the function, with or without the flag")
 	return func(ctx context.Context, std Stdio) error {
 		if *path == "" {
 			return usageError{errors.New("the function's path is missing")}
 		}
-		var failed error
-		form, err := r.output()
-		if err != nil {
-			return err
-		}
-		r.output = func() (string, error) { return formTable, nil }
-		err = ask(ctx, r, std, http.MethodGet, "/functions", nil, func(w io.Writer, functions []api.Function) {
-			failed = dispatch.Errorf(dispatch.CodeNotFound, "no function %.256q", *path)
+		find := func(app *client.App, ctx context.Context) (schemas, error) {
+			functions, err := app.Functions(ctx)
+			if err != nil {
+				return schemas{}, err
+			}
 			for i := range functions {
 				if f := &functions[i]; f.Path == *path {
-					enc := json.NewEncoder(w)
-					if form == formTable {
-						enc.SetIndent("", "  ")
-					}
-					failed = enc.Encode(schemas{f.Path, f.Args, f.Result})
+					return schemas{f.Path, f.Args, f.Result}, nil
 				}
 			}
+			return schemas{}, dispatch.Errorf(dispatch.CodeNotFound, `no function %.256q; "functions list" lists them`, *path)
+		}
+		return ask(ctx, r, std, reading, find, func(w io.Writer, of schemas) {
+			enc := json.NewEncoder(w)
+			enc.SetIndent("", "  ")
+			_ = enc.Encode(of) // to standard output, which may be gone
 		})
-		return errors.Join(err, failed)
 	}
 }
 
 func functionTypes(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	internal := flags.Bool("internal", false, "internal functions, too")
 	return func(ctx context.Context, std Stdio) error {
-		app, err := checkApp(*r.app)
+		app, err := r.appOf()
 		if err != nil {
 			return err
 		}
-		c, err := r.client(std, true)
+		at, err := r.open(std, reading)
 		if err != nil {
 			return err
 		}
-		defer c.close()
-		return c.text(ctx, fmt.Sprintf("/v1/apps/%s/functions/api.d.ts?internal=%t", url.PathEscape(string(app)), *internal), std.Out)
+		defer at.close()
+		text, err := at.App(app).TypeScript(ctx, *internal)
+		if err != nil {
+			return at.told(err)
+		}
+		_, err = io.WriteString(std.Out, text)
+		return err
 	}
 }
 
@@ -118,17 +119,18 @@ func call(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err != nil {
 			return err
 		}
-		c, err := newClient(*site, func() (string, error) { return *token, nil })
+		at, err := openSite(*site, func() (string, error) { return *token, nil }, false)
 		if err != nil {
 			return err
 		}
-		defer c.close()
-		c.http.Timeout = 0 // an action may take long, and its server bounds it
-		c.idempotencyKey = *key
-		var result json.RawMessage
-		path := "/v1/apps/" + url.PathEscape(string(app)) + "/functions/" + url.PathEscape(*function)
-		if err := c.do(ctx, http.MethodPost, path, body, &result); err != nil {
-			return err
+		defer at.close()
+		if *key != "" {
+			ctx = client.WithIdempotencyKey(ctx, *key)
+		}
+		// It may be an action, which may take long: its server bounds it.
+		result, err := client.Call[json.RawMessage](ctx, at.App(string(app)), *function, body)
+		if err != nil {
+			return at.told(err)
 		}
 		return printJSON(std.Out, result)
 	}

@@ -6,15 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"reflect"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"carillon/client"
 	"carillon/server/api"
 	"carillon/storage"
 )
@@ -79,38 +77,25 @@ func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
 // jobFlags declares the flags of a command about one app's jobs. The job's id is
 // also taken as an argument.
 func jobFlags(flags *flag.FlagSet) (r *remote, id *string) {
-	r = remoteFlags(flags, false)
+	r = remoteFlags(flags)
 	return r, flags.String("name", "", "`ID` of the job, with or without the flag")
 }
 
 func jobsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, filter := remoteFlags(flags, false), filterFlags(flags)
+	r, filter := remoteFlags(flags), filterFlags(flags)
 	r.rows = "jobs"
-	limit := flags.Int("n", 100, "`N` jobs at most, 1 to 1000")
-	cursor := flags.String("cursor", "", "`CURSOR` that the page before ended with")
+	limit, cursor := pageFlags(flags, "jobs")
 	return func(ctx context.Context, std Stdio) error {
 		f, err := filter()
 		if err != nil {
 			return err
 		}
-		query := url.Values{"limit": {strconv.Itoa(*limit)}}
-		for _, s := range f.States {
-			query.Add("state", string(s))
+		chosen := shownFilter(&f)
+		chosen.Limit, chosen.Cursor = *limit, *cursor
+		list := func(app *client.App, ctx context.Context) (*api.JobPage, error) {
+			return first(app.JobPages(ctx, chosen))
 		}
-		for _, tag := range f.Tags {
-			query.Add("tag", tag)
-		}
-		for key, text := range map[string]string{"function": f.Function, "trigger": f.Trigger, "error": f.Error, "pool": f.Pool, "poolKey": f.PoolKey, "cursor": *cursor} {
-			if text != "" {
-				query.Set(key, text)
-			}
-		}
-		for key, at := range map[string]time.Time{"dueFrom": f.Due.From, "dueBefore": f.Due.Before, "endedFrom": f.Ended.From, "endedBefore": f.Ended.Before} {
-			if !at.IsZero() {
-				query.Set(key, at.Format(time.RFC3339Nano))
-			}
-		}
-		return ask(ctx, r, std, http.MethodGet, "/jobs?"+query.Encode(), nil, func(w io.Writer, page api.JobPage) {
+		return ask(ctx, r, std, reading, list, func(w io.Writer, page *api.JobPage) {
 			printTable(w, "ID STATE FUNCTION WHEN WHY", func(row func(...any)) {
 				for _, job := range page.Jobs {
 					row(job.ID, stateOf(&job), job.Function, whenOf(&job), whyOf(&job))
@@ -156,12 +141,14 @@ func errorOf(err *api.JobError) string {
 }
 
 func jobsShow(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, id := jobFlags(flags)
+	r, id := itemFlags(flags, "job", "id")
 	return func(ctx context.Context, std Stdio) error {
-		if *id == "" {
-			return usageError{errors.New("the job's id is missing")}
+		job, err := id()
+		if err != nil {
+			return err
 		}
-		return ask(ctx, r, std, http.MethodGet, "/jobs/"+url.PathEscape(*id), nil, showJob)
+		get := func(app *client.App, ctx context.Context) (api.Job, error) { return app.Job(ctx, job) }
+		return ask(ctx, r, std, reading, get, showJob)
 	}
 }
 
@@ -224,19 +211,33 @@ func showJob(w io.Writer, job api.Job) {
 }
 
 func jobsRetry(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return jobsBulk(flags, "retry", "dead", "pending again")
+	return jobsBulk(flags, api.OperationRetry, "dead", "pending again", alone((*client.App).Retry))
 }
 
 func jobsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return jobsBulk(flags, "cancel", "pending, running and held", "canceled")
+	cancel := func(app *client.App, ctx context.Context, id string) (api.Affected, error) {
+		n, err := app.Cancel(ctx, id, false)
+		return api.Affected{Jobs: n}, err
+	}
+	return jobsBulk(flags, api.OperationCancel, "pending, running and held", "canceled", cancel)
 }
 
 func jobsRun(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return jobsBulk(flags, "run", "pending", "due now")
+	return jobsBulk(flags, api.OperationRun, "pending", "due now", alone((*client.App).Run))
 }
 
 func jobsDrop(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return jobsBulk(flags, "drop", "dead", "gone")
+	return jobsBulk(flags, api.OperationDrop, "dead", "gone", alone((*client.App).Drop))
+}
+
+// onJob is a change of one job.
+type onJob func(app *client.App, ctx context.Context, id string) (api.Affected, error)
+
+// alone is a change that is of the job alone.
+func alone(do func(*client.App, context.Context, string) error) onJob {
+	return func(app *client.App, ctx context.Context, id string) (api.Affected, error) {
+		return affected(do(app, ctx, id))
+	}
 }
 
 // choosesSome says whether a filter says more than in which states jobs are.
@@ -246,7 +247,7 @@ func choosesSome(f storage.JobFilter) bool {
 }
 
 // jobsBulk is a command on one job, or, as an operation, on all that a filter chooses.
-func jobsBulk(flags *flag.FlagSet, verb, which, done string) func(context.Context, Stdio) error {
+func jobsBulk(flags *flag.FlagSet, action api.OperationAction, which, done string, one onJob) func(context.Context, Stdio) error {
 	r, id := jobFlags(flags)
 	filter := filterFlags(flags)
 	all := flags.Bool("all", false, "all "+which+" jobs of the app, where no filter says which")
@@ -263,18 +264,22 @@ func jobsBulk(flags *flag.FlagSet, verb, which, done string) func(context.Contex
 		case *id != "" && (chosen || *all || *dryRun || len(f.States) > 0):
 			return usageError{errors.New("want either a job's id or a filter")}
 		case *id != "":
-			if verb == "drop" {
+			if action == api.OperationDrop {
 				if err := confirm(std, *yes, "remove the job "+*id+" for good"); err != nil {
 					return err
 				}
 			}
-			return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/"+verb, nil, func(w io.Writer, n api.Affected) { tell(w, n.Jobs) })
+			do := func(app *client.App, ctx context.Context) (api.Affected, error) { return one(app, ctx, *id) }
+			return ask(ctx, r, std, changing, do, func(w io.Writer, n api.Affected) { tell(w, n.Jobs) })
 		case chosen == *all:
 			return usageError{errors.New("want a job's id, a filter that chooses some jobs, or --all")}
 		}
-		o := api.NewOperation{Action: api.OperationAction(verb), Filter: shownFilter(&f), All: *all, DryRun: true}
+		o := api.NewOperation{Action: action, Filter: shownFilter(&f), All: *all}
 		if *dryRun {
-			return ask(ctx, r, std, http.MethodPost, "/operations", o, func(w io.Writer, n api.OperationCount) {
+			count := func(app *client.App, ctx context.Context) (api.OperationCount, error) {
+				return app.CountOperation(ctx, o)
+			}
+			return ask(ctx, r, std, changing, count, func(w io.Writer, n api.OperationCount) {
 				fmt.Fprintf(w, "that would be %s\n", countOf(n.Jobs, n.More))
 			})
 		}
@@ -285,7 +290,7 @@ func jobsBulk(flags *flag.FlagSet, verb, which, done string) func(context.Contex
 func jobsStuck(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := siteFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return send(ctx, r, std, http.MethodGet, "/v1/stuck", nil, showStuck)
+		return askStore(ctx, r, std, reading, (*client.Client).Stuck, showStuck)
 	}
 }
 
@@ -316,13 +321,18 @@ func jobsAbandon(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if *by == "" {
 			*by = os.Getenv("USER")
 		}
-		body := map[string]string{"by": *by}
 		if *call != "" {
-			return ask(ctx, r, std, http.MethodPost, "/calls/"+url.PathEscape(*call)+"/abandon", body, func(w io.Writer, _ struct{}) {
+			abandon := func(app *client.App, ctx context.Context) (api.Empty, error) {
+				return api.Empty{}, app.AbandonCall(ctx, *call, *by)
+			}
+			return ask(ctx, r, std, changing, abandon, func(w io.Writer, _ api.Empty) {
 				fmt.Fprintf(w, "the stuck handler of call %s counts no more\n", *call)
 			})
 		}
-		return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/abandon", body, func(w io.Writer, _ api.Affected) {
+		abandon := func(app *client.App, ctx context.Context) (api.Affected, error) {
+			return affected(app.Abandon(ctx, *id, *by))
+		}
+		return ask(ctx, r, std, changing, abandon, func(w io.Writer, _ api.Affected) {
 			fmt.Fprintf(w, "%s waits no more for its stuck handler\n", *id)
 		})
 	}

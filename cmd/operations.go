@@ -5,11 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
+	"carillon/client"
 	"carillon/server/api"
 	"carillon/storage"
 )
@@ -33,42 +31,40 @@ func operate(ctx context.Context, r *remote, std Stdio, o api.NewOperation, yes 
 	if err != nil {
 		return err
 	}
-	app, err := checkApp(*r.app)
+	name, err := r.appOf()
 	if err != nil {
 		return err
 	}
-	c, err := r.client(std, false)
+	at, err := r.open(std, changing)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	path := "/v1/apps/" + url.PathEscape(string(app)) + "/operations"
+	defer at.close()
+	app := at.App(name)
 	if !yes && isTerminal(std.In) {
-		var n api.OperationCount
-		if err := c.do(ctx, http.MethodPost, path, o, &n); err != nil {
-			return err
+		n, err := app.CountOperation(ctx, o)
+		if err != nil {
+			return at.told(err)
 		}
-		if err := confirm(std, yes, string(o.Action)+" "+countOf(n.Jobs, n.More)+" of "+string(app)); err != nil {
+		if err := confirm(std, yes, string(o.Action)+" "+countOf(n.Jobs, n.More)+" of "+name); err != nil {
 			return err
 		}
 		o.AsOf = n.AsOf
 	}
-	o.DryRun = false
-	var going api.Operation
-	if err := c.do(ctx, http.MethodPost, path, o, &going); err != nil {
-		return err
+	going, err := app.StartOperation(ctx, o)
+	if err != nil {
+		return at.told(err)
 	}
 	show := newProgress(std.Err, func() (string, int64, int64) { return string(o.Action), 0, 0 })
 	defer show.stop()
-	path += "/" + strconv.FormatUint(going.ID, 10)
 	for going.Outcome == api.OperationGoing {
 		select {
 		case <-time.After(operationPause):
 		case <-ctx.Done():
-			return fmt.Errorf("operation %d goes on; %s operations cancel --app %s %d stops it: %w", going.ID, std.name, app, going.ID, ctx.Err())
+			return fmt.Errorf("operation %d goes on; %s operations cancel --app %s %d stops it: %w", going.ID, std.name, name, going.ID, ctx.Err())
 		}
-		if err := c.do(ctx, http.MethodGet, path, nil, &going); err != nil {
-			return err
+		if going, err = app.Operation(ctx, going.ID); err != nil {
+			return at.told(err)
 		}
 	}
 	show.stop()
@@ -118,20 +114,15 @@ func shownFilter(f *storage.JobFilter) api.JobFilter {
 }
 
 func operationsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	r.rows = "operations"
 	going := flags.Bool("going", false, "only operations that go on")
-	limit := flags.Int("n", 100, "`N` operations at most, 1 to 1000")
-	cursor := flags.String("cursor", "", "`CURSOR` that the page before ended with")
+	limit, cursor := pageFlags(flags, "operations")
 	return func(ctx context.Context, std Stdio) error {
-		query := url.Values{"limit": {strconv.Itoa(*limit)}}
-		if *going {
-			query.Set("going", "true")
+		list := func(app *client.App, ctx context.Context) (*api.OperationPage, error) {
+			return first(app.OperationPages(ctx, client.OperationFilter{Going: *going, Limit: *limit, Cursor: *cursor}))
 		}
-		if *cursor != "" {
-			query.Set("cursor", *cursor)
-		}
-		return ask(ctx, r, std, http.MethodGet, "/operations?"+query.Encode(), nil, func(w io.Writer, page api.OperationPage) {
+		return ask(ctx, r, std, reading, list, func(w io.Writer, page *api.OperationPage) {
 			printTable(w, "ID ACTION OUTCOME DONE OF BY CREATED", func(row func(...any)) {
 				for i := range page.Operations {
 					o := &page.Operations[i]
@@ -151,22 +142,23 @@ func outcomeOf(o *api.Operation) string {
 }
 
 func operationsGet(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return operationsDo(flags, http.MethodGet, "")
+	return operationsDo(flags, reading, (*client.App).Operation)
 }
 
 func operationsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return operationsDo(flags, http.MethodPost, "/cancel")
+	return operationsDo(flags, changing, (*client.App).CancelOperation)
 }
 
-func operationsDo(flags *flag.FlagSet, method, then string) func(context.Context, Stdio) error {
-	r, path := itemFlags(flags, "operation", "id", "/operations/")
+func operationsDo(flags *flag.FlagSet, how access, do func(*client.App, context.Context, uint64) (*api.Operation, error)) func(context.Context, Stdio) error {
+	r, id := numberFlags(flags, "operation")
 	return func(ctx context.Context, std Stdio) error {
-		path, err := path()
+		operation, err := id()
 		if err != nil {
 			return err
 		}
-		return ask(ctx, r, std, method, path+then, nil, func(w io.Writer, o api.Operation) {
-			text := fmt.Sprintf("%s of %s: %s, %d done", o.Action, countOf(o.Counted, !o.CountedAll), outcomeOf(&o), o.Done)
+		of := func(app *client.App, ctx context.Context) (*api.Operation, error) { return do(app, ctx, operation) }
+		return ask(ctx, r, std, how, of, func(w io.Writer, o *api.Operation) {
+			text := fmt.Sprintf("%s of %s: %s, %d done", o.Action, countOf(o.Counted, !o.CountedAll), outcomeOf(o), o.Done)
 			if o.Error != nil {
 				text += ", " + o.Error.Message
 			}

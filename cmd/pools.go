@@ -5,11 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
+	"carillon/client"
 	"carillon/server/api"
 )
 
@@ -26,9 +25,9 @@ func poolCommands() []Verb {
 }
 
 func poolsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
-		return ask(ctx, r, std, http.MethodGet, "/pools", nil, func(w io.Writer, pools []api.Pool) {
+		return ask(ctx, r, std, reading, (*client.App).Pools, func(w io.Writer, pools []api.Pool) {
 			printTable(w, "NAME LIMIT RUNNING QUEUED OLDEST STATE", func(row func(...any)) {
 				for i := range pools {
 					p := &pools[i]
@@ -47,30 +46,37 @@ func poolsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 }
 
 func poolsLimit(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := itemFlags(flags, "pool", "name", "/pools/")
+	r, name := itemFlags(flags, "pool", "name")
 	limit := flags.Int("limit", 0, "`N` attempts at once, with or without the flag")
 	return func(ctx context.Context, std Stdio) error {
-		path, err := path()
+		pool, err := name()
 		if err != nil {
 			return err
 		}
 		if *limit < 1 {
 			return usageError{fmt.Errorf("the limit is %d, want 1 or more", *limit)}
 		}
-		return ask(ctx, r, std, http.MethodPut, path+"/limit", api.PoolLimit{Limit: *limit}, func(w io.Writer, _ api.Empty) {
+		set := func(app *client.App, ctx context.Context) (api.Empty, error) {
+			return api.Empty{}, app.LimitPool(ctx, pool, *limit)
+		}
+		return ask(ctx, r, std, changing, set, func(w io.Writer, _ api.Empty) {
 			fmt.Fprintf(w, "at most %d at once\n", *limit)
 		})
 	}
 }
 
 func poolsClear(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := itemFlags(flags, "pool", "name", "/pools/")
+	r, name := itemFlags(flags, "pool", "name")
 	return func(ctx context.Context, std Stdio) error {
-		path, err := path()
+		pool, err := name()
 		if err != nil {
 			return err
 		}
-		return ask(ctx, r, std, http.MethodDelete, path+"/limit", nil, func(w io.Writer, c api.Changed) {
+		unset := func(app *client.App, ctx context.Context) (api.Changed, error) {
+			changed, err := app.ClearPoolLimit(ctx, pool)
+			return api.Changed{Changed: changed}, err
+		}
+		return ask(ctx, r, std, changing, unset, func(w io.Writer, c api.Changed) {
 			if c.Changed {
 				fmt.Fprintln(w, "it has the limit of the program again")
 			} else {
@@ -81,16 +87,15 @@ func poolsClear(flags *flag.FlagSet) func(context.Context, Stdio) error {
 }
 
 func groupsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	r.rows = "groups"
-	limit := flags.Int("n", 100, "`N` groups at most, 1 to 1000")
+	limit := limitFlag(flags, "groups")
 	after := flags.Uint64("cursor", 0, "`CURSOR` that the page before ended with")
 	return func(ctx context.Context, std Stdio) error {
-		query := url.Values{"limit": {strconv.Itoa(*limit)}}
-		if *after > 0 {
-			query.Set("after", strconv.FormatUint(*after, 10))
+		list := func(app *client.App, ctx context.Context) (*api.GroupPage, error) {
+			return first(app.GroupPages(ctx, client.GroupFilter{Limit: *limit, After: *after}))
 		}
-		return ask(ctx, r, std, http.MethodGet, "/groups?"+query.Encode(), nil, func(w io.Writer, page api.GroupPage) {
+		return ask(ctx, r, std, reading, list, func(w io.Writer, page *api.GroupPage) {
 			printTable(w, "ID STATE PENDING SUCCESS FAILED CANCELED EXPIRED CREATED", func(row func(...any)) {
 				for i := range page.Groups {
 					g := &page.Groups[i]
@@ -117,13 +122,14 @@ func stateOfGroup(g *api.Group) string {
 }
 
 func groupsGet(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := itemFlags(flags, "group", "id", "/groups/")
+	r, id := numberFlags(flags, "group")
 	return func(ctx context.Context, std Stdio) error {
-		path, err := path()
+		group, err := id()
 		if err != nil {
 			return err
 		}
-		return ask(ctx, r, std, http.MethodGet, path, nil, func(w io.Writer, g api.Group) {
+		get := func(app *client.App, ctx context.Context) (api.Group, error) { return app.Group(ctx, group) }
+		return ask(ctx, r, std, reading, get, func(w io.Writer, g api.Group) {
 			fmt.Fprintf(w, "group %d is %s: %d pending, %d success, %d failed, %d canceled, %d expired\n",
 				g.ID, stateOfGroup(&g), g.Pending, g.Ends.Success, g.Ends.Failed, g.Ends.Canceled, g.Ends.Expired)
 			if g.FollowUp != "" {
@@ -134,17 +140,21 @@ func groupsGet(flags *flag.FlagSet) func(context.Context, Stdio) error {
 }
 
 func groupsCancel(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, path := itemFlags(flags, "group", "id", "/groups/")
+	r, id := numberFlags(flags, "group")
 	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
-		path, err := path()
+		group, err := id()
 		if err != nil {
 			return err
 		}
-		if err := confirm(std, *yes, "cancel what has not ended of the group"); err != nil {
+		if err := confirm(std, *yes, fmt.Sprintf("cancel what has not ended of group %d", group)); err != nil {
 			return err
 		}
-		return ask(ctx, r, std, http.MethodPost, path+"/cancel", nil, func(w io.Writer, n api.Affected) {
+		cancel := func(app *client.App, ctx context.Context) (api.Affected, error) {
+			n, err := app.CancelGroup(ctx, group)
+			return api.Affected{Jobs: n}, err
+		}
+		return ask(ctx, r, std, changing, cancel, func(w io.Writer, n api.Affected) {
 			fmt.Fprintf(w, "%s canceled\n", jobsAre(n.Jobs))
 		})
 	}

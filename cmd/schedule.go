@@ -7,11 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
+	"carillon/client"
 	"carillon/server/api"
 )
 
@@ -43,13 +42,16 @@ func spanFlag(flags *flag.FlagSet, name, usage string) func() *int64 {
 	return func() *int64 { return ms }
 }
 
+// maxArgs bounds arguments that are read of standard input: a server takes less.
+const maxArgs = 64 << 20
+
 // argsOf is JSON that is given on the command line, or on standard input as "-"; {} for none.
 func argsOf(std Stdio, text string) (json.RawMessage, error) {
 	switch text {
 	case "":
 		return json.RawMessage("{}"), nil
 	case "-":
-		data, err := io.ReadAll(io.LimitReader(std.In, maxAnswer))
+		data, err := io.ReadAll(io.LimitReader(std.In, maxArgs))
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +64,7 @@ func argsOf(std Stdio, text string) (json.RawMessage, error) {
 }
 
 func jobsSchedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r := remoteFlags(flags, false)
+	r := remoteFlags(flags)
 	var job api.JobRequest
 	flags.StringVar(&job.Function, "function", "", "`PATH` of the mutation or action, with or without the flag")
 	args := flags.String("args", "", "`JSON` of its arguments, with or without the flag, - for standard input; {} if not given")
@@ -104,16 +106,9 @@ func jobsSchedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if *unique != "" {
 			job.Unique = &api.UniqueRequest{Key: *unique, Policy: api.UniqueKeep}
 		}
-		return ask(ctx, r, std, http.MethodPost, "/jobs", job, func(w io.Writer, s api.Scheduled) { fmt.Fprintln(w, s.JobID) })
+		schedule := func(app *client.App, ctx context.Context) (api.Scheduled, error) { return app.Schedule(ctx, job, nil) }
+		return ask(ctx, r, std, changing, schedule, func(w io.Writer, s api.Scheduled) { fmt.Fprintln(w, s.JobID) })
 	}
-}
-
-// jobPath is where the job of the flags is.
-func jobPath(id string) (string, error) {
-	if id == "" {
-		return "", usageError{errors.New("the job's id is missing")}
-	}
-	return "/jobs/" + url.PathEscape(id), nil
 }
 
 func jobsReschedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
@@ -144,7 +139,10 @@ func jobsReschedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		case *id != "" && many:
 			return usageError{errors.New("want either a job's id or a filter")}
 		case *id != "":
-			return ask(ctx, r, std, http.MethodPost, "/jobs/"+url.PathEscape(*id)+"/reschedule", change, func(w io.Writer, n api.Affected) { tell(w, n.Jobs) })
+			do := func(app *client.App, ctx context.Context) (api.Affected, error) {
+				return affected(app.Reschedule(ctx, *id, change))
+			}
+			return ask(ctx, r, std, changing, do, func(w io.Writer, n api.Affected) { tell(w, n.Jobs) })
 		case choosesSome(f) == *all:
 			return usageError{errors.New("want a job's id, a filter that chooses some jobs, or --all")}
 		case change.Args != nil:
@@ -153,64 +151,50 @@ func jobsReschedule(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if change.AfterMs != nil {
 			change.At = new(time.Now().Add(time.Duration(*change.AfterMs) * time.Millisecond))
 		}
-		o := api.NewOperation{Action: api.OperationReschedule, Filter: shownFilter(&f), All: *all, DryRun: true, At: change.At, Priority: change.Priority}
+		o := api.NewOperation{Action: api.OperationReschedule, Filter: shownFilter(&f), All: *all, At: change.At, Priority: change.Priority}
 		return operate(ctx, r, std, o, *yes, tell)
 	}
 }
 
-// resultWait is how long one request waits for the end of a job: less than requestTimeout.
-const resultWait = 20 * time.Second
-
 func jobsResult(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, id := jobFlags(flags)
+	r, id := itemFlags(flags, "job", "id")
 	wait := flags.Bool("wait", false, "wait until the job has ended")
 	return func(ctx context.Context, std Stdio) error {
-		path, err := jobPath(*id)
+		job, err := id()
 		if err != nil {
 			return err
 		}
-		path += "/result"
+		form, err := r.output()
+		if err != nil {
+			return err
+		}
+		app, err := r.appOf()
+		if err != nil {
+			return err
+		}
 		if *wait && *r.dir != "" {
 			return usageError{errors.New("--wait is for a server: no job of a directory ends that is not served")}
 		}
+		r.patient = *wait
+		at, err := r.open(std, reading)
+		if err != nil {
+			return err
+		}
+		defer at.close()
+		result := func(ctx context.Context, id string) (api.JobResult, error) { return at.App(app).Result(ctx, id, 0) }
 		if *wait {
-			path += "?wait=" + resultWait.String()
+			result = at.App(app).Wait
 		}
-		for {
-			ended := !*wait
-			var failed error
-			again := *r
-			again.output = func() (string, error) { return formTable, nil }
-			err := ask(ctx, &again, std, http.MethodGet, path, nil, func(w io.Writer, all json.RawMessage) {
-				var end api.JobResult
-				if failed = json.Unmarshal(all, &end); failed != nil {
-					return
-				}
-				if ended = ended || end.Ended; !ended {
-					return
-				}
-				form, err := r.output()
-				switch {
-				case err != nil:
-					failed = err
-				case form != formTable:
-					failed = printJSON(w, all)
-				case end.State == api.StateSuccess && end.Result != nil:
-					failed = printJSON(w, end.Result)
-				default:
-					fmt.Fprintln(w, strings.TrimSpace(string(end.State)+" "+end.Reason+jobErrorOf(end.Error)))
-				}
-			})
-			if err := errors.Join(err, failed); err != nil || ended {
-				return err
-			}
+		end, err := result(ctx, job)
+		switch {
+		case err != nil:
+			return at.told(err)
+		case form != formTable:
+			return printJSON(std.Out, end)
+		case end.State == api.StateSuccess && end.Result != nil:
+			return printJSON(std.Out, end.Result)
 		}
+		_, err = fmt.Fprintln(std.Out, strings.TrimSpace(string(end.State)+" "+end.Reason+errorOf(end.Error)))
+		return err
 	}
-}
-
-func jobErrorOf(err *api.JobError) string {
-	if err == nil {
-		return ""
-	}
-	return fmt.Sprintf("%s: %s", err.Code, err.Message)
 }

@@ -7,11 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
+	"carillon/client"
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/server/api"
@@ -46,7 +45,7 @@ func tokenPlaceFlags(flags *flag.FlagSet) *tokenPlace {
 }
 
 // do has the server do it, if one is named, or else does it to the tokens of the directory.
-func (p *tokenPlace) do(std Stdio, online func(*client) error, offline func(storage.Tokens) error) error {
+func (p *tokenPlace) do(std Stdio, online func(*client.Client) error, offline func(storage.Tokens) error) error {
 	if *p.site == "" {
 		err := withStore(std, *p.dir, func(store *storage.Store) error {
 			// Of what a server has not done, the log can say no more than where it was done.
@@ -57,12 +56,12 @@ func (p *tokenPlace) do(std Stdio, online func(*client) error, offline func(stor
 		}
 		return err
 	}
-	c, err := newClient(*p.site, p.token)
+	at, err := openSite(*p.site, p.token, false)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	return online(c)
+	defer at.close()
+	return at.told(online(at.Client))
 }
 
 func tokensCreate(flags *flag.FlagSet) func(context.Context, Stdio) error {
@@ -94,10 +93,8 @@ func tokensCreate(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if *expires > 0 {
 			expiresAt = now.Add(*expires)
 		}
-		return p.do(std, func(c *client) error {
-			body := map[string]any{"name": op.Name, "apps": op.Apps, "allApps": op.AllApps, "scopes": op.Scopes, "expiresAt": expiresAt}
-			var made api.Token
-			err := c.do(ctx, http.MethodPost, "/v1/tokens", body, &made)
+		return p.do(std, func(c *client.Client) error {
+			made, err := c.CreateToken(ctx, api.NewToken{Name: op.Name, Apps: listOf(*apps), AllApps: op.AllApps, Scopes: op.Scopes, ExpiresAt: expiresAt})
 			if err == nil {
 				fmt.Fprintln(std.Out, made.Token)
 			}
@@ -139,8 +136,9 @@ func tokensList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			return err
 		}
 		shown := []api.Token{}
-		err = p.do(std, func(c *client) error {
-			return c.do(ctx, http.MethodGet, "/v1/tokens", nil, &shown)
+		err = p.do(std, func(c *client.Client) (err error) {
+			shown, err = c.Tokens(ctx)
+			return err
 		}, func(tokens storage.Tokens) error {
 			all, err := tokens.List()
 			for i := range all {
@@ -197,8 +195,8 @@ func tokensRevoke(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err := confirm(std, *yes, "make the token "+*id+" good for nothing"); err != nil {
 			return err
 		}
-		err := p.do(std, func(c *client) error {
-			return c.do(ctx, http.MethodDelete, "/v1/tokens/"+url.PathEscape(*id), nil, &struct{}{})
+		err := p.do(std, func(c *client.Client) error {
+			return c.RevokeToken(ctx, *id)
 		}, func(tokens storage.Tokens) error {
 			known, err := tokens.Remove(*id)
 			if err == nil && !known {

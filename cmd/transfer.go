@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 
 	"carillon/storage"
@@ -44,18 +43,31 @@ func export(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			return readStore(std, *dir, func(store *storage.Store) error { return store.Export(ctx, id, w) })
 		}
 		if *site != "" {
-			c, err := newClient(*site, token)
+			at, err := openSite(*site, token, false)
 			if err != nil {
 				return err
 			}
-			defer c.close()
-			write = func(w io.Writer) error { return c.stream(ctx, "/v1/apps/"+url.PathEscape(string(id))+"/export", w) }
+			defer at.close()
+			write = func(w io.Writer) error {
+				return at.copy(w, func() (io.ReadCloser, error) { return at.App(string(id)).Export(ctx) })
+			}
 		}
 		if *path == "" {
 			return write(std.Out)
 		}
 		return createFile(*path, write)
 	}
+}
+
+// copy copies a stream of the server to w.
+func (p *place) copy(w io.Writer, open func() (io.ReadCloser, error)) error {
+	stream, err := open()
+	if err != nil {
+		return p.told(err)
+	}
+	defer stream.Close()
+	_, err = io.Copy(w, stream)
+	return p.told(err)
 }
 
 // createFile makes a file that there must not be yet, and removes it if write
@@ -93,13 +105,13 @@ func importApp(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			in = f
 		}
 		if *site != "" {
-			c, err := newClient(*site, token)
+			at, err := openSite(*site, token, false)
 			if err != nil {
 				return err
 			}
-			defer c.close()
-			if err := c.send(ctx, "/v1/apps/"+url.PathEscape(string(id))+"/import", in); err != nil {
-				return err
+			defer at.close()
+			if _, err := at.App(string(id)).Import(ctx, in); err != nil {
+				return at.told(err)
 			}
 			fmt.Fprintf(std.Out, "imported %s\n", id)
 			return nil

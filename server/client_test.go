@@ -242,8 +242,8 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	// The store.
 	health, err := c.Health(ctx)
 	is("health", health == api.HealthOK, err)
-	ready, reasons, err := c.Ready(ctx)
-	is("ready", ready && reasons == nil, err)
+	ready, readiness, err := c.Ready(ctx)
+	is("ready", ready && readiness.Status == api.ReadyOK && readiness.Reasons == nil, err)
 	is("live", true, c.Live(ctx))
 	document, err := c.OpenAPI(ctx)
 	is("OpenAPI", bytes.Contains(document, []byte(`"openapi":"3.1`)), err)
