@@ -228,65 +228,6 @@ func BenchmarkGroup(b *testing.B) {
 	}
 }
 
-// BenchmarkWatchers drains 10,000 jobs with one of 1,000 tags each, on which a thousand watchers
-// look: "tag" each at those of a tag, "stopped" none any more.
-func BenchmarkWatchers(b *testing.B) {
-	const n, watchers = 10_000, 1000
-	for _, kind := range []string{"none", "stopped", "tag"} {
-		b.Run("watch="+kind, func(b *testing.B) {
-			be := openBench(b, actors.Options{})
-			app := be.app(b, "acme")
-			sched := app.Scheduler(context.Background())
-			ctx, stop := context.WithCancel(b.Context())
-			defer stop()
-			var events atomic.Int64
-			var ready, over sync.WaitGroup
-			if kind != "none" {
-				for i := range watchers {
-					ready.Add(1)
-					over.Go(func() {
-						var once sync.Once
-						for e, err := range app.Watch(ctx, storage.JobFilter{Tags: []string{fmt.Sprint(i)}}) {
-							if err != nil {
-								return
-							}
-							switch e.Kind {
-							case actors.EventReady:
-								once.Do(ready.Done) // it may begin again
-							case actors.EventReset:
-							default:
-								events.Add(1)
-							}
-						}
-					})
-				}
-				ready.Wait()
-			}
-			if kind == "stopped" {
-				stop()
-				over.Wait()
-			}
-			spent := time.Duration(0)
-			for b.Loop() {
-				b.StopTimer()
-				due := time.Now().Add(2 * time.Second)
-				calls := make([]dispatch.Scheduled, n)
-				for i := range calls {
-					calls[i] = dispatch.At(due, benchNoop.With(dispatch.None{}), dispatch.Tags(fmt.Sprint(i%watchers)))
-				}
-				if _, err := sched.RunMany(calls); err != nil {
-					b.Fatal(err)
-				}
-				spent += be.timeDrain(b, app, due)
-			}
-			stop()
-			over.Wait()
-			perSecond(b, b.N*n, spent)
-			b.ReportMetric(float64(events.Load())/float64(b.N), "events/op")
-		})
-	}
-}
-
 func BenchmarkLateness(b *testing.B) {
 	be := openBench(b, actors.Options{})
 	be.timed.Store(true)

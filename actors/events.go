@@ -176,9 +176,12 @@ func wants(f *storage.JobFilter, was storage.State) bool {
 		was == storage.StatePending && slices.Contains(f.States, storage.StateRunning)
 }
 
-// to is the event as those are told who watch with the filter.
-func (ch *change) to(f *storage.JobFilter) Event {
+// to is the event as those are told who watch with the filter. It may be that of all.
+func (ch *change) to(f *storage.JobFilter) *Event {
+	if !ch.event.leaves(f) {
+		return &ch.event
+	}
 	e := ch.event
-	e.Left = e.leaves(f)
-	return e
+	e.Left = true
+	return &e
 }

@@ -42,9 +42,10 @@ type feed struct {
 	// mu comes before feeds.mu. Below: guarded by it.
 	mu       sync.Mutex
 	id       uint64 // random; another one after each gap
-	watchers map[indexKey]map[*watcher]struct{}
+	watchers map[indexKey][]*watcher
 	keys     []indexKey // scratch
 	kept     []kept     // the latest changes, in order
+	room     []kept     // they lie in it; what is before them is free
 	bytes    int
 	last     Position
 	from     Position // if rooted: a watch can go on from there, and from what is behind it
@@ -70,6 +71,7 @@ type watcher struct {
 	wake   chan struct{}
 
 	// Below: guarded by feed.mu.
+	place int      // among those of its key
 	after Position // it knows what is not behind that
 	nth   uint64   // and what the feed was given up to there
 	told  []*change
@@ -119,12 +121,8 @@ func (f *feed) keysOf(job *storage.Job) []indexKey {
 func (f *feed) add(w *watcher) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	among := f.watchers[w.key]
-	if among == nil {
-		among = map[*watcher]struct{}{}
-		f.watchers[w.key] = among
-	}
-	among[w] = struct{}{}
+	w.place = len(f.watchers[w.key])
+	f.watchers[w.key] = append(f.watchers[w.key], w)
 	switch {
 	case w.after.IsZero():
 		w.reset = resetBegins
@@ -145,8 +143,11 @@ func (f *feed) add(w *watcher) {
 func (f *feed) remove(w *watcher) (kept int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.watchers[w.key], w)
-	if len(f.watchers[w.key]) == 0 {
+	among := f.watchers[w.key]
+	last := among[len(among)-1]
+	among[w.place], last.place = last, w.place
+	among[len(among)-1] = nil
+	if f.watchers[w.key] = among[:len(among)-1]; len(among) == 1 {
 		delete(f.watchers, w.key)
 	}
 	if w.due {
@@ -187,6 +188,15 @@ func (f *feed) tell(u *unread, life uint64) {
 
 // keep keeps the change, and as many of those before it as there is room for.
 func (f *feed) keep(k kept) {
+	if len(f.kept) == cap(f.kept) {
+		if free := len(f.room) - len(f.kept); free > len(f.kept)/4 {
+			f.kept = f.room[:copy(f.room, f.kept)]
+			clear(f.room[len(f.kept):])
+		} else {
+			f.kept = slices.Grow(f.kept, 1)
+			f.room = f.kept[:cap(f.kept)]
+		}
+	}
 	f.kept = append(f.kept, k)
 	f.bytes += k.weight
 	for len(f.kept) > keptChanges || f.bytes > keptBytes {
@@ -202,7 +212,7 @@ func (f *feed) keep(k kept) {
 // leave leaves the change to those watchers whose filter chooses its job.
 func (f *feed) leave(ch *change, nth uint64) {
 	for _, key := range f.keysOf(&ch.event.Job) {
-		for w := range f.watchers[key] {
+		for _, w := range f.watchers[key] {
 			switch {
 			case w.reset != "" || !ch.chosenBy(&w.filter):
 				continue
@@ -269,9 +279,9 @@ func (f *feed) wake() {
 // begin forgets what is kept, and has all watchers begin again. The lock is held.
 func (f *feed) begin(reason string) {
 	f.id++
-	f.kept, f.bytes, f.rooted = nil, 0, false
+	f.kept, f.room, f.bytes, f.rooted = nil, nil, 0, false
 	for _, among := range f.watchers {
-		for w := range among {
+		for _, w := range among {
 			w.begin(reason)
 			f.hurry(w)
 		}
@@ -292,7 +302,7 @@ func (f *feed) end() {
 		f.waking = nil
 	}
 	for _, among := range f.watchers {
-		for w := range among {
+		for _, w := range among {
 			f.hurry(w)
 		}
 	}

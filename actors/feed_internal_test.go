@@ -12,7 +12,7 @@ import (
 
 // newTestFeed is a feed that a watch can go on from, from the beginning on.
 func newTestFeed() *feed {
-	return &feed{id: 1, watchers: map[indexKey]map[*watcher]struct{}{}, from: Position{Feed: 1}, rooted: true}
+	return &feed{id: 1, watchers: map[indexKey][]*watcher{}, from: Position{Feed: 1}, rooted: true}
 }
 
 // watch has one more watch the feed, from behind the commit on.
@@ -39,15 +39,17 @@ func TestG36_WhatIsKeptHasBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newTestFeed()
-			for n := 1; n <= tt.most+2; n++ {
+			last := 3*tt.most + 2 // more than they have room for, several times
+			for n := 1; n <= last; n++ {
 				f.keep(kept{at: Position{1, uint64(n), 0}, weight: tt.weight})
 				gone := max(n-tt.most, 0)
-				if len(f.kept) != n-gone || f.from.Commit != uint64(gone) {
+				if len(f.kept) != n-gone || f.from.Commit != uint64(gone) || f.kept[0].at.Commit != uint64(gone+1) || f.kept[n-gone-1].at.Commit != uint64(n) {
 					t.Fatalf("after %d changes %d are kept, behind %v", n, len(f.kept), f.from)
 				}
 			}
-			for from, want := range map[uint64]string{1: resetGone, 2: "", 3: ""} {
-				if w := f.watch(storage.JobFilter{}, from); w.reset != want {
+			for from, want := range map[int]string{1: resetGone, 2: "", 3: ""} {
+				from += last - tt.most - 2
+				if w := f.watch(storage.JobFilter{}, uint64(from)); w.reset != want {
 					t.Errorf("a watch that goes on from behind %d begins again: %q, want %q", from, w.reset, want)
 				}
 			}

@@ -70,7 +70,7 @@ func (fs *feeds) join(id storage.AppID, f storage.JobFilter, after Position, mos
 	}
 	w.feed = fs.apps[id]
 	if w.feed == nil {
-		w.feed = &feed{app: id, id: rand.Uint64(), watchers: map[indexKey]map[*watcher]struct{}{}}
+		w.feed = &feed{app: id, id: rand.Uint64(), watchers: map[indexKey][]*watcher{}}
 		if fs.apps == nil {
 			fs.apps = map[storage.AppID]*feed{}
 		}
@@ -157,9 +157,10 @@ func (fs *feeds) tell(id storage.AppID, tx *storage.Tx, commit uint64) {
 // turn, or is the SchedulerActor.
 func (fs *feeds) started(r *run) {
 	if fs.watches(r.app.id) {
-		job := r.job.Brief()
+		ch := &change{Event{Kind: EventStarted, Job: r.job.Brief()}, storage.StatePending}
+		job := &ch.event.Job
 		job.State, job.Attempts, job.StartedAt = storage.StateRunning, r.attempt, r.startedAt
-		fs.note(r.app.id, &change{Event{Kind: EventStarted, Job: job}, storage.StatePending})
+		fs.note(r.app.id, ch)
 	}
 }
 

@@ -50,14 +50,14 @@ func (a *App) Watch(ctx context.Context, f storage.JobFilter) iter.Seq2[Event, e
 // of.
 func (a *App) WatchAfter(ctx context.Context, f storage.JobFilter, after Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		if err := a.watch(ctx, f, after, func(e Event) bool { return yield(e, nil) }); err != nil {
+		if err := a.watch(ctx, f, after, func(e *Event) bool { return yield(*e, nil) }); err != nil {
 			yield(Event{}, err)
 		}
 	}
 }
 
 // watch is WatchAfter. It returns nil once yield has returned false.
-func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yield func(Event) bool) error {
+func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yield func(*Event) bool) error {
 	if err := checkWatch(&f); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 		case err != nil:
 			return err
 		case reset != "":
-			if !yield(Event{Kind: EventReset, Reason: reset}) {
+			if !yield(&Event{Kind: EventReset, Reason: reset}) {
 				return nil
 			}
 			jobs, commit, err := a.chosen(ctx, f)
@@ -88,11 +88,11 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 			}
 			at := feeds.ready(w, commit)
 			for i := range jobs {
-				if !yield(Event{Kind: EventJob, Job: jobs[i]}) {
+				if !yield(&Event{Kind: EventJob, Job: jobs[i]}) {
 					return nil
 				}
 			}
-			if !yield(Event{Kind: EventReady, Position: at}) {
+			if !yield(&Event{Kind: EventReady, Position: at}) {
 				return nil
 			}
 		}
