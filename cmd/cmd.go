@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"carillon/actors"
 	"carillon/cmd/carillon/workload"
@@ -28,7 +29,8 @@ type Options struct {
 	// About says in a few words what is served. Default: "the functions of NAME".
 	About string
 	// Engine is what a data directory is opened with: the program's functions, triggers,
-	// tables, pools and limits. Program should be set. AdoptEmpty is always true, Logger is
+	// tables, pools and limits. Program should be set. Functions may be served more than
+	// once: each server has a clone of them. AdoptEmpty is always true, Logger is
 	// that of the command if it is nil, and Admit counts only where clients may make apps:
 	// with demo and serve --auto-create.
 	Engine actors.Options
@@ -60,7 +62,10 @@ type Clients interface {
 }
 
 // program is what runs one command line.
-type program struct{ Options }
+type program struct {
+	Options
+	after func(time.Duration) <-chan time.Time // time.After, but in tests
+}
 
 // Main runs the command line of the process: it ends with the exit code when that is done.
 // An interrupt or SIGTERM asks a server to finish what is under way; a second one ends the
@@ -86,7 +91,8 @@ func Main(opts Options) {
 // Run runs one command line, without the command's own name, and returns what went wrong,
 // which includes that stdout cannot be written.
 // It blocks until the verb is done; a server serves until ctx ends, and then lets requests
-// and jobs under way finish for as long as its flag --drain says.
+// and jobs under way finish for as long as its flag --drain says; with --drain-notice it is
+// not ready for that long before, and serves as ever.
 func Run(ctx context.Context, opts Options, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if opts.Name == "" {
 		opts.Name = "carillon"
@@ -97,7 +103,7 @@ func Run(ctx context.Context, opts Options, args []string, stdin io.Reader, stdo
 	if opts.Getenv == nil {
 		opts.Getenv = os.Getenv
 	}
-	p := &program{opts}
+	p := &program{opts, time.After}
 	out := &standardOutput{Writer: stdout}
 	root := p.tree(Stdio{stdin, out, stderr, opts.Name, &p.Engine})
 	args = doubled(root, args)

@@ -254,7 +254,7 @@ func TestServeWarns(t *testing.T) {
 		{net.IPv4(192, 0, 2, 1), true, "http://192.0.2.1:8377"},
 	} {
 		var out bytes.Buffer
-		s := (&program{sampleOptions()}).serverFlags(flag.NewFlagSet("", flag.ContinueOnError), "data")
+		s := (&program{Options: sampleOptions()}).serverFlags(flag.NewFlagSet("", flag.ContinueOnError), "data")
 		s.autoCreate = true
 		s.greet(&out, "http", &net.TCPAddr{IP: tt.ip, Port: 8377})
 		if got := strings.Contains(out.String(), "Whoever can reach"); got != tt.warns {

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,7 +17,6 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server"
-	"carillon/server/metrics"
 	"carillon/server/webhook"
 	"carillon/storage"
 )
@@ -31,8 +29,9 @@ type serving struct {
 	*program
 	dir, listen *string
 	drain       *time.Duration
-	token       string // of operators, beside those of the store; "": none
-	autoCreate  bool   // an app comes into being when a client first writes to it
+	notice      time.Duration // from when it is not ready any more until it takes no more requests
+	token       string        // of operators, beside those of the store; "": none
+	autoCreate  bool          // an app comes into being when a client first writes to it
 
 	webhook, secretFile string // where alerts go; "": nowhere
 
@@ -76,6 +75,7 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	}
 	flags.StringVar(&s.cert, "tls-cert", "", "`FILE` of the certificate, or chain of them, in PEM, to serve https; it is read again when it changes")
 	flags.StringVar(&s.key, "tls-key", "", "`FILE` of the certificate's key, in PEM")
+	flags.DurationVar(&s.notice, "drain-notice", 0, "`TIME` at the end in which /readyz is red and requests are served as ever, for a load balancer to look elsewhere; then comes --drain")
 	flags.StringVar(&s.webhook, "webhook", "", "`URL` that is told of dead jobs, missed slots and stuck handlers; with --webhook-secret")
 	flags.StringVar(&s.secretFile, "webhook-secret", "", "`FILE` with the secret, whsec_…, that each request to the webhook is signed with")
 	return func(ctx context.Context, std Stdio) error {
@@ -103,82 +103,6 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	}
 }
 
-// run serves until ctx ends, and then lets requests and jobs under way finish. isOpen says
-// whether operators need no token at the address.
-func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (bool, error)) (err error) {
-	if *s.drain < 0 {
-		return usageError{fmt.Errorf("--drain is %v, want 0s or more", *s.drain)}
-	}
-	if err := refuseForeign(*s.dir); err != nil {
-		return err
-	}
-	engine, err := s.engine()
-	if err != nil {
-		return err
-	}
-	if engine.Logger == nil {
-		engine.Logger = slog.New(slog.NewTextHandler(std.Err, nil))
-	}
-	logger := engine.Logger
-	listen := server.Serve
-	scheme := "http"
-	if s.cert != "" {
-		config, err := server.TLSFiles(s.cert, s.key, logger)
-		if err != nil {
-			return err
-		}
-		scheme = "https"
-		listen = func(ctx context.Context, ln net.Listener, h http.Handler, drain time.Duration, logger *slog.Logger) error {
-			return server.ServeTLS(ctx, ln, h, config, drain, logger)
-		}
-	}
-	// The address first: if it is taken, no job may have run.
-	ln, err := net.Listen("tcp", *s.listen)
-	if err != nil {
-		return err
-	}
-	open, err := isOpen(ln.Addr())
-	if err != nil {
-		return errors.Join(err, ln.Close())
-	}
-	m := metrics.New()
-	if engine.Functions != nil {
-		engine.Functions.Use(m.Middleware)
-	}
-	eng, err := actors.Open(*s.dir, engine)
-	if err != nil {
-		return errors.Join(openError(std, *s.dir, err), ln.Close())
-	}
-	// One limit for requests and jobs together, from the first word of the end.
-	limit, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	forget := context.AfterFunc(ctx, func() { time.AfterFunc(*s.drain, cancel) })
-	s.greet(std.Out, scheme, ln.Addr())
-	if s.whose != "" {
-		fmt.Fprintf(std.Out, "Clients call with %s.\n", s.whose)
-	}
-	if err = s.greetOperators(std.Out, eng, open); err == nil {
-		opts := s.Server
-		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), s.token, open), logger
-		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
-		opts.Draining, opts.Metrics = ctx, m.Handler()
-		if opts.Refusals == nil {
-			opts.Refusals = new(server.Refusals)
-		}
-		m.Watch(eng, opts.Refusals)
-		err = listen(ctx, ln, server.New(eng, opts), *s.drain, logger)
-	} else {
-		err = errors.Join(err, ln.Close())
-	}
-	if forget() {
-		time.AfterFunc(*s.drain, cancel) // the listener has failed
-	}
-	if err = errors.Join(err, eng.Close(limit)); err == nil {
-		fmt.Fprintln(std.Out, "stopped; what was not due yet runs after the next start")
-	}
-	return err
-}
-
 // engine is what the program says, with the webhook if there is one. It never takes to be
 // its own what another program has left.
 func (s *serving) engine() (actors.Options, error) {
@@ -187,6 +111,10 @@ func (s *serving) engine() (actors.Options, error) {
 	if !s.autoCreate {
 		opts.Admit = s.admit
 	}
+	if opts.Functions == nil {
+		opts.Functions = dispatch.NewRegistry()
+	}
+	opts.Functions = opts.Functions.Clone()
 	if s.webhook == "" && s.secretFile == "" {
 		return opts, nil
 	}
@@ -196,9 +124,6 @@ func (s *serving) engine() (actors.Options, error) {
 	secret, err := os.ReadFile(s.secretFile)
 	if err != nil {
 		return opts, err
-	}
-	if opts.Functions == nil {
-		opts.Functions = dispatch.NewRegistry()
 	}
 	if err := webhook.Register(opts.Functions, webhook.Options{URL: s.webhook, Secret: strings.TrimSpace(string(secret))}); err != nil {
 		return opts, usageError{err}

@@ -89,6 +89,16 @@ func NewRegistry() *Registry {
 // registry it is opened with. Sealing twice is the same as once.
 func (r *Registry) Seal() { r.sealed.Store(true) }
 
+// Clone returns a registry with the same functions, middleware, hooks and alerts that is not
+// sealed, whether or not r is: what is added to it does not come into r. It must not be called
+// while handlers are bound in r.
+func (r *Registry) Clone() *Registry {
+	return &Registry{
+		functions: maps.Clone(r.functions), binders: maps.Clone(r.binders), without: maps.Clone(r.without),
+		around: slices.Clone(r.around), dead: slices.Clone(r.dead), stuck: slices.Clone(r.stuck), alerts: r.alerts,
+	}
+}
+
 func (r *Registry) add(fn *Function) {
 	if r.sealed.Load() {
 		panic(fmt.Sprintf("dispatch: %s: handlers are bound before the registry is in use", fn.Path))

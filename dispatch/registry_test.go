@@ -1,12 +1,14 @@
 package dispatch_test
 
 import (
+	"context"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"carillon/dispatch"
+	"carillon/storage"
 )
 
 type none = dispatch.None
@@ -28,6 +30,22 @@ func TestSealedRegistryTakesNoHandler(t *testing.T) {
 	reg.Seal()
 	reg.Seal()
 	mustPanic(t, "before the registry is in use", func() { handleNothing[none](reg, "a:b") })
+}
+
+// TestACloneIsOfItsOwn: it has what the sealed registry has, and what it is given is its alone.
+func TestACloneIsOfItsOwn(t *testing.T) {
+	reg := dispatch.NewRegistry()
+	handleNothing[none](reg, "a:b")
+	reg.Seal()
+	clone := reg.Clone()
+	handleNothing[none](clone, "a:c")
+	clone.OnDead(func(context.Context, storage.AppID, storage.Job) {})
+	clone.Seal()
+	if len(clone.Functions()) != 2 || len(reg.Functions()) != 1 || len(clone.DeadHooks()) != 1 || len(reg.DeadHooks()) != 0 {
+		t.Errorf("the clone has %v, the registry %v", clone.Functions(), reg.Functions())
+	}
+	mustPanic(t, "before the registry is in use", func() { handleNothing[none](reg, "a:d") })
+	mustPanic(t, "before the registry is in use", func() { handleNothing[none](clone, "a:d") })
 }
 
 func TestLookupFollowsARename(t *testing.T) {

@@ -77,4 +77,14 @@ var healthFaults = []seededFault{
 		pkg: "actors", tests: "TestStatsCountWhatHappens",
 		edits: []edit{{"actors/commit.go", `add(tx.Ends(), len(runs.stop))`, `add(tx.Ends(), map[bool]int{false: len(runs.stop)}[FAULT])`}},
 	},
+	{
+		name: "notice-skipped", what: "a server that is told to stop takes no more requests at once, whatever notice it was asked to give",
+		pkg: "cmd", tests: "TestServeFromStartToEnd",
+		edits: []edit{{"cmd/serverun.go", `if s.notice > 0 {`, `if s.notice > 0 && !FAULT {`}},
+	},
+	{
+		name: "notice-before-ready", what: "a server that is told to stop while it opens greets, and gives notice to nothing",
+		pkg: "cmd", tests: "TestServeIsStoppedWhileItOpens",
+		edits: []edit{{"cmd/serverun.go", `if ctx.Err() == nil {`, `if ctx.Err() == nil || FAULT {`}},
+	},
 }

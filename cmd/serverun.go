@@ -1,0 +1,141 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"carillon/actors"
+	"carillon/server"
+	"carillon/server/metrics"
+)
+
+// run serves until ctx ends, and then lets requests and jobs under way finish. isOpen says
+// whether operators need no token at the address.
+func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (bool, error)) error {
+	if *s.drain < 0 {
+		return usageError{fmt.Errorf("--drain is %v, want 0s or more", *s.drain)}
+	}
+	if s.notice < 0 {
+		return usageError{fmt.Errorf("--drain-notice is %v, want 0s or more", s.notice)}
+	}
+	if err := refuseForeign(*s.dir); err != nil {
+		return err
+	}
+	engine, err := s.engine()
+	if err != nil {
+		return err
+	}
+	if engine.Logger == nil {
+		engine.Logger = slog.New(slog.NewTextHandler(std.Err, nil))
+	}
+	logger := engine.Logger
+	listen, scheme, err := s.listener(logger)
+	if err != nil {
+		return err
+	}
+	// The address first: if it is taken, no job may have run.
+	ln, err := net.Listen("tcp", *s.listen)
+	if err != nil {
+		return err
+	}
+	open, err := isOpen(ln.Addr())
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	start := &server.Startup{BasePath: s.Server.BasePath}
+	door := listening(ctx, func(ctx context.Context) error { return listen(ctx, ln, start, *s.drain, logger) })
+	logger.Info("opening the store", "data", *s.dir, "listen", ln.Addr().String())
+	m := metrics.New()
+	engine.Functions.Use(m.Middleware)
+	eng, err := actors.Open(*s.dir, engine)
+	if err != nil {
+		return errors.Join(openError(std, *s.dir, err), door.end())
+	}
+	if ctx.Err() == nil {
+		opts := s.Server
+		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), s.token, open), logger
+		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
+		opts.Draining, opts.Metrics = ctx, m.Handler()
+		if opts.Refusals == nil {
+			opts.Refusals = new(server.Refusals)
+		}
+		m.Watch(eng, opts.Refusals)
+		start.Serve(server.New(eng, opts))
+		s.greet(std.Out, scheme, ln.Addr())
+		if s.whose != "" {
+			fmt.Fprintf(std.Out, "Clients call with %s.\n", s.whose)
+		}
+		if err = s.greetOperators(std.Out, eng, open); err == nil {
+			s.wait(ctx, door, logger)
+		}
+	}
+	// One limit for requests and jobs together.
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *s.drain)
+	defer cancel()
+	if err = errors.Join(err, door.end(), eng.Close(limit)); err == nil {
+		fmt.Fprintln(std.Out, "stopped; what was not due yet runs after the next start")
+	}
+	return err
+}
+
+// wait returns when the server should take no more requests: ctx has ended and the notice is over, or
+// the listener has failed.
+func (s *serving) wait(ctx context.Context, door *listener, logger *slog.Logger) {
+	select {
+	case <-ctx.Done():
+		logger.Info("told to stop", "notice", s.notice, "drain", *s.drain)
+	case <-door.done:
+		return
+	}
+	if s.notice > 0 {
+		select {
+		case <-s.after(s.notice):
+		case <-door.done:
+		}
+	}
+}
+
+// listener returns what serves connections, and the scheme of its URLs.
+func (s *serving) listener(logger *slog.Logger) (serve func(context.Context, net.Listener, http.Handler, time.Duration, *slog.Logger) error, scheme string, err error) {
+	if s.cert == "" {
+		return server.Serve, "http", nil
+	}
+	config, err := server.TLSFiles(s.cert, s.key, logger)
+	if err != nil {
+		return nil, "", err
+	}
+	return func(ctx context.Context, ln net.Listener, h http.Handler, drain time.Duration, logger *slog.Logger) error {
+		return server.ServeTLS(ctx, ln, h, config, drain, logger)
+	}, "https", nil
+}
+
+// listener is one that is served beside what began it.
+type listener struct {
+	stop context.CancelFunc
+	done chan struct{} // closed when it is served no more
+	err  error         // how it ended; after done
+}
+
+// listening has serve go on until end is called, whatever becomes of ctx.
+func listening(ctx context.Context, serve func(context.Context) error) *listener {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l := &listener{stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		l.err = serve(ctx)
+	}()
+	return l
+}
+
+// end has no more connections taken, waits for requests under way as serve does, and returns how
+// that went.
+func (l *listener) end() error {
+	l.stop()
+	<-l.done
+	return l.err
+}
