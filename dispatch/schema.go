@@ -27,6 +27,9 @@ func (f *Function) Schemas() (args, result json.RawMessage) {
 	return args, result
 }
 
+// Types are the Go types of the arguments and of the result. For engines.
+func (f *Function) Types() (args, result reflect.Type) { return f.args.typ(), f.returns }
+
 // resultSchema is the schema of a result, which is null if there is none.
 func resultSchema(m *jsonschema.Maker, t reflect.Type) jsonschema.Schema {
 	if t == reflect.TypeFor[None]() {

@@ -61,11 +61,16 @@ func write(w http.ResponseWriter, status int, f failure) {
 	if err != nil {
 		panic(err) // strings have a JSON form
 	}
-	if f.RetryAfter > 0 {
-		seconds := (f.RetryAfter + time.Second - 1) / time.Second
+	setRetryAfter(w, f.Error)
+	answer(w, status, body)
+}
+
+// setRetryAfter says when it may be asked again, if the error does.
+func setRetryAfter(w http.ResponseWriter, err *dispatch.Error) {
+	if err.RetryAfter > 0 {
+		seconds := (err.RetryAfter + time.Second - 1) / time.Second
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
-	answer(w, status, body)
 }
 
 // fail answers with an error of a hook, the body or the engine. Status 0 is that

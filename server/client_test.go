@@ -282,7 +282,7 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	routes := map[string]bool{}
 	for _, route := range server.Routes(handler) {
 		routes[route] = true
-		if !asked[route] {
+		if !asked[route] && !strings.Contains(route, "/{app}/api/") { // npm convex is the client of these
 			t.Errorf("package client has no method that asks %s", route)
 		}
 	}

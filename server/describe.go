@@ -6,6 +6,7 @@ import (
 
 	"carillon/internal/jsonschema"
 	"carillon/server/api"
+	"carillon/server/convex"
 	"carillon/storage"
 )
 
@@ -112,6 +113,14 @@ var watchParameters = slices.DeleteFunc(slices.Clone(jobParameters), func(p para
 	return slices.Contains([]string{"error", "priority", "argsContains", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor", "count"}, p.name)
 })
 
+// convexDescription is that of a route of npm convex: an error of the function has the status 200, too.
+func convexDescription(id, summary string) description {
+	return description{
+		id: "convex" + id, summary: summary, body: reflect.TypeFor[convex.Call](), needed: []string{"path"},
+		answers: []described{bare[convex.Answer](200)}, keyed: true,
+	}
+}
+
 const octets = "application/octet-stream"
 
 // descriptions is what there is to say of each route, by its method and pattern.
@@ -120,6 +129,10 @@ var descriptions = map[string]description{
 		id: "callFunction", summary: "Call a public function. The body is its arguments, {} if there is none.",
 		body: reflect.TypeFor[any](), answers: []described{ok[any]()}, conflict: true, keyed: true,
 	},
+	"POST " + convexPattern + "/query":    convexDescription("Query", "Run a public query, for npm convex."),
+	"POST " + convexPattern + "/mutation": convexDescription("Mutation", "Run a public mutation, for npm convex."),
+	"POST " + convexPattern + "/action":   convexDescription("Action", "Run a public action, for npm convex."),
+	"POST " + convexPattern + "/function": convexDescription("Function", "Run a public function of any kind, for npm convex."),
 	"POST " + outsidePattern + "/complete": {
 		id: "completeOutside", summary: "End the attempt of the token as a success.", body: reflect.TypeFor[api.OutsideResult](), answers: []described{ok[api.OutsideEnd]()},
 	},

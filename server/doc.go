@@ -12,6 +12,10 @@
 // The routes, below Options.BasePath:
 //
 //	POST /v1/apps/{app}/functions/{ns:fn}   body: the arguments as JSON, none is {}
+//	POST /v1/apps/{app}/api/query           and the next three are what clients of npm convex ask for below the address
+//	POST /v1/apps/{app}/api/mutation        …/v1/apps/{app}: body {"path","format","args"}; docs/clients.md
+//	POST /v1/apps/{app}/api/action
+//	POST /v1/apps/{app}/api/function        of any kind
 //	POST /v1/apps/{app}/outside/{token}/complete  ends the attempt of the token (ctx.Pending); body: {"result":…} or none
 //	POST /v1/apps/{app}/outside/{token}/fail      the same as a failure; body: {"code","message","permanent"} or none
 //	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;
@@ -108,6 +112,10 @@
 // The code's status is that of package dispatch's table. Only what HTTP itself
 // refuses has a status of its own beside the code: 405 is unimplemented, 413
 // resource_exhausted, 415 invalid_argument.
+//
+// What clients of npm convex are answered once a function was looked for has the status 200, errors among
+// it: {"status":"success","value":…} or {"status":"error","errorMessage","errorData":{"code","path","message"}}.
+// With "Authorization: Convex TOKEN" an operator who has the scope act-as calls, with call internal functions too.
 //
 // Invariants:
 //

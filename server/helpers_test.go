@@ -27,6 +27,12 @@ type noteRef struct {
 	ID storage.ID[note] `json:"id"`
 }
 
+// values are of types that JSON does not tell apart from others.
+type values struct {
+	N int64  `json:"n"`
+	B []byte `json:"b"`
+}
+
 // site is a server over an engine with a few functions, on a loopback port.
 type site struct {
 	url     string
@@ -95,6 +101,13 @@ func (s *site) functions() *dispatch.Registry {
 	dispatch.Query[dispatch.None, string]("who:ami").Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (string, error) {
 		id, err := ctx.Auth.Require()
 		return id.Subject, err
+	})
+	dispatch.Query[values, values]("values:of").Handle(reg, func(_ *dispatch.QueryCtx, v values) (values, error) { return v, nil })
+	dispatch.Query[dispatch.None, map[string]int]("values:keys").Handle(reg, func(*dispatch.QueryCtx, dispatch.None) (map[string]int, error) {
+		return map[string]int{"é": 1}, nil
+	})
+	dispatch.Mutation[dispatch.None, dispatch.None]("bad:none").Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) {
+		return dispatch.None{}, nil
 	})
 	dispatch.Query[dispatch.None, dispatch.None]("bad:error").Handle(reg, func(*dispatch.QueryCtx, dispatch.None) (dispatch.None, error) {
 		return dispatch.None{}, errors.New("the secret detail")

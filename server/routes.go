@@ -34,6 +34,7 @@ func (h *handler) routes() []route {
 		{method: http.MethodGet, pattern: livePath, probe: true, client: toRead(live)},
 		{method: http.MethodGet, pattern: readyPath, probe: true, client: toRead(h.ready)},
 	}
+	routes = append(routes, h.convexRoutes(client)...)
 	if h.opts.Operator != nil {
 		routes = append(routes, h.operatorRoutes()...)
 	}

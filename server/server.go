@@ -203,6 +203,11 @@ func canonical(p string) bool {
 }
 
 func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) {
+	if address, route, ok := strings.Cut(r.URL.Path, "//api/"); ok {
+		refuse(w, 0, dispatch.Errorf(dispatch.CodeNotFound,
+			"the client's address ends with a slash, so that it asks for //api/%.64s: give it %.128q", route, address))
+		return
+	}
 	refuse(w, 0, dispatch.Errorf(dispatch.CodeNotFound,
 		"no route %.128q: functions are at %s/v1/apps/{app}/functions/{namespace:function}", r.URL.Path, h.opts.BasePath))
 }

@@ -17,6 +17,31 @@ type field struct {
 	index    []int
 }
 
+// Field is a field of a struct as encoding/json writes and reads it.
+type Field struct {
+	Name   string
+	Type   reflect.Type
+	Quoted bool // its value is text
+}
+
+// Fields are the struct's.
+func Fields(t reflect.Type) []Field {
+	var fields []Field
+	for _, f := range fieldsOf(t) {
+		fields = append(fields, Field{Name: f.name, Type: f.typ, Quoted: f.quoted})
+	}
+	return fields
+}
+
+// IsBytes says whether the type is written as base64.
+func IsBytes(t reflect.Type) bool { return isBytes(t) }
+
+// HasItsOwn says whether the type, or a pointer to it, has a method that says how it is written or read.
+func HasItsOwn(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(marshaler) || p.Implements(textMarshaler) || p.Implements(unmarshaler) || p.Implements(textUnmarshaler)
+}
+
 // fieldsOf are the fields that encoding/json writes and reads, those of embedded structs among
 // them: of those with one name the least deep, of these the one with a tag, and of several none.
 func fieldsOf(t reflect.Type) []field {

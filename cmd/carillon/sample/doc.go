@@ -21,6 +21,7 @@
 //	archives   a long export that tells how far it is, and goes on there after a crash
 //	surveys    a thousand jobs at once, and one for the end of them all
 //	live       a page of a user's jobs that is up to date without asking
+//	echo       what clients in other languages send comes back as it was
 //
 // Use:
 //

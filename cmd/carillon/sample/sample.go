@@ -33,6 +33,7 @@ func Functions() *dispatch.Registry {
 	handlePhotos(reg)
 	handleArchives(reg)
 	handleSurveys(reg)
+	handleEcho(reg)
 	return reg
 }
 
