@@ -89,8 +89,9 @@ func TestOIDCLetsGoodTokensIn(t *testing.T) {
 		}
 		return c.identify(r)
 	}
+	end := time.Now().Add(time.Hour).Unix()
 	claims := func(change string) string {
-		of := fmt.Sprintf(`"iss":%q,"aud":"carillon","sub":"ann","exp":%d,"apps":["acme","globex"],"name":"Ann"`, i.url, time.Now().Add(time.Hour).Unix())
+		of := fmt.Sprintf(`"iss":%q,"aud":"carillon","sub":"ann","exp":%d,"apps":["acme","globex"],"name":"Ann"`, i.url, end)
 		if before, after, ok := strings.Cut(change, " -> "); ok {
 			of = strings.Replace(of, before, after, 1)
 		}
@@ -118,7 +119,7 @@ func TestOIDCLetsGoodTokensIn(t *testing.T) {
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims(""))) + "."
 	good := sign("")
 	past := func(d time.Duration) string { return fmt.Sprintf("exp\":%d", time.Now().Add(-d).Unix()) }
-	now := fmt.Sprintf("exp\":%d", time.Now().Add(time.Hour).Unix())
+	now := fmt.Sprintf("exp\":%d", end)
 	for name, tt := range map[string]struct {
 		app, credential string
 		code            dispatch.Code
