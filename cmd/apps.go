@@ -17,12 +17,12 @@ import (
 // appCommands are the commands about the apps of a server.
 func appCommands() []Verb {
 	return []Verb{
-		{"apps list", "", "list the apps of a server, by name", appsList},
-		{"apps show", "name", "show an app of a server, without waking it", appsShow},
-		{"apps create", "name", "make an app on a server", appsCreate},
-		{"apps delete", "name", "remove an app of a server for good", appsDelete},
-		{"apps pause", "name", "have no job of an app begin", appsPause},
-		{"apps resume", "name", "end the pause of an app", appsResume},
+		{"apps list", "", "list the apps of a server, by name", "apps list --prefix eu-", appsList},
+		{"apps show", "name", "show an app of a server, without waking it", "apps show acme", appsShow},
+		{"apps create", "name", "make an app on a server", "apps create acme", appsCreate},
+		{"apps delete", "name", "remove an app of a server for good", "apps delete acme --yes", appsDelete},
+		{"apps pause", "name", "have no job of an app begin", "apps pause acme --reason 'moving house'", appsPause},
+		{"apps resume", "name", "end the pause of an app", "apps resume acme", appsResume},
 	}
 }
 
@@ -129,10 +129,13 @@ func appsCreate(flags *flag.FlagSet) func(context.Context, Stdio) error {
 
 func appsDelete(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	r := namedApp(flags)
-	again := flags.String("confirm", "", "`NAME` of the app once more: it is gone for good")
+	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
-		if *again != *r.app {
-			return usageError{fmt.Errorf("the app is gone for good then: --confirm %s says that it is this one", *r.app)}
+		if _, err := checkApp(*r.app); err != nil {
+			return err
+		}
+		if err := confirm(std, *yes, "remove the app "+*r.app+" with all that it has"); err != nil {
+			return err
 		}
 		remove := func(app *client.App, ctx context.Context) (api.Empty, error) { return api.Empty{}, app.Delete(ctx) }
 		return askNamed(ctx, r, std, changing, remove, func(w io.Writer, _ api.Empty) {

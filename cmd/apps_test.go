@@ -48,10 +48,9 @@ func TestAppCommands(t *testing.T) {
 		t.Errorf("an export that was refused leaves a file: %v", err)
 	}
 	refused(2, "apps", "delete", "acme")
-	refused(2, "apps", "delete", "acme", "--confirm", "copy")
 	refused(2, "apps", "create")
 	refused(2, "apps", "create", "a/b")
-	want("deleted acme", "apps", "delete", "acme", "--confirm", "acme")
+	want("deleted acme", "apps", "delete", "acme", "--yes")
 	want("copy", "apps", "list", "-n", "1")
 	if _, err := callURL(s.client, s.url+"acme/functions/presence:ping", `{"userId":"ann"}`); err == nil || !strings.Contains(err.Error(), "an operator makes it") {
 		t.Errorf("a client's call of an app that is not there: %v", err)

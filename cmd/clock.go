@@ -15,8 +15,8 @@ import (
 // clockCommands are the commands about the wall clock of an engine.
 func clockCommands() []Verb {
 	return []Verb{
-		{"clock show", "", "print what a server knows of its wall clock", clockShow},
-		{"clock accept", "", "say that the wall clock is right as it is", clockAccept},
+		{"clock show", "", "print what a server knows of its wall clock", "clock show", clockShow},
+		{"clock accept", "", "say that the wall clock is right as it is", "clock accept", clockAccept},
 	}
 }
 

@@ -15,16 +15,16 @@ import (
 // cronCommands are the commands about cron triggers.
 func (p *program) cronCommands() []Verb {
 	return []Verb{
-		{"crons check", "", "verify the triggers that this program declares", p.cronsCheck},
-		{"crons next", "", "print the next instants of a spec", cronsNext},
-		{"crons list", "", "list the triggers of an app that is served", cronsList},
-		{"crons show", "name", "show a trigger and how its latest slots ended", cronsShow},
-		{"crons run", "name", "run what a trigger runs now; its next slot stays", cronsRun},
-		{"crons pause", "name", "let a trigger tick no more until it is resumed", cronsPause},
-		{"crons resume", "name", "let a paused trigger tick again", cronsResume},
-		{"crons upsert", "name", "make a trigger, or change one that the program does not declare", cronsUpsert},
-		{"crons backfill", "name", "have a trigger run for slots that have passed, or end that", cronsBackfill},
-		{"crons delete", "name", "remove a trigger that the program does not declare", cronsDelete},
+		{"crons check", "", "verify the triggers that this program declares", "crons check", p.cronsCheck},
+		{"crons next", "", "print the next instants of a spec", "crons next --spec '0 3 * * *' --zone Europe/Rome -n 3", cronsNext},
+		{"crons list", "", "list the triggers of an app that is served", "crons list --app acme", cronsList},
+		{"crons show", "name", "show a trigger and how its latest slots ended", "crons show nightly --app acme", cronsShow},
+		{"crons run", "name", "run what a trigger runs now; its next slot stays", "crons run nightly --app acme", cronsRun},
+		{"crons pause", "name", "let a trigger tick no more until it is resumed", "crons pause nightly --app acme --reason 'too loud'", cronsPause},
+		{"crons resume", "name", "let a paused trigger tick again", "crons resume nightly --app acme", cronsResume},
+		{"crons upsert", "name", "make a trigger, or change one that the program does not declare", "crons upsert nightly --app acme --spec '0 3 * * *' --function counters:bump --args '{\"key\":\"k\"}'", cronsUpsert},
+		{"crons backfill", "name", "have a trigger run for slots that have passed, or end that", "crons backfill nightly --app acme --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z", cronsBackfill},
+		{"crons delete", "name", "remove a trigger that the program does not declare", "crons delete nightly --app acme --yes", cronsDelete},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // deliberate are flags that the environment cannot give: they say that a person means just
 // this line.
-var deliberate = map[string]bool{"accept-loss": true, "all": true, "confirm": true, "help": true, "name": true}
+var deliberate = map[string]bool{"accept-loss": true, "all": true, "help": true, "name": true, "yes": true}
 
 // variable is where the value of a flag may be in the environment.
 func variable(flag string) string {

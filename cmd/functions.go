@@ -16,10 +16,10 @@ import (
 // functionCommands are the commands about functions.
 func functionCommands() []Verb {
 	return []Verb{
-		{"functions list", "", "list the functions that an app's server has", functionsList},
-		{"functions schema", "name", "print the JSON Schemas of what a function takes and returns", functionsSchema},
-		{"types", "", "print types of TypeScript for the functions (api.d.ts)", functionTypes},
-		{"call", "app function args", "call a function as a client, and print what it returns", call},
+		{"functions list", "", "list the functions that an app's server has", "functions list --app acme", functionsList},
+		{"functions schema", "name", "print the JSON Schemas of what a function takes and returns", "functions schema counters:bump --app acme", functionsSchema},
+		{"types", "", "print types of TypeScript for the functions (api.d.ts)", "types --app acme >api.d.ts", functionTypes},
+		{"call", "app function args", "call a function as a client, and print what it returns", "call acme counters:get '{\"key\":\"k\"}'", call},
 	}
 }
 

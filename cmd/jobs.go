@@ -20,17 +20,17 @@ import (
 // jobCommands are the commands about jobs.
 func jobCommands() []Verb {
 	return []Verb{
-		{"jobs list", "", "list the jobs of an app that is served", jobsList},
-		{"jobs get|show", "name", "show a job with all its attempts", jobsShow},
-		{"jobs schedule", "function args", "have a function run at once, or later", jobsSchedule},
-		{"jobs run", "name", "make pending or held jobs due now: one, or all that a filter chooses", jobsRun},
-		{"jobs reschedule", "name", "change when pending jobs are due, their priority, or the arguments of one", jobsReschedule},
-		{"jobs result", "name", "print what a job has come to, and wait for its end if asked to", jobsResult},
-		{"jobs retry", "name", "make dead or held jobs pending again: one, or all that a filter chooses", jobsRetry},
-		{"jobs cancel", "name", "cancel jobs that have not ended: one, or all that a filter chooses", jobsCancel},
-		{"jobs drop", "name", "remove dead or held jobs for good: one, or all that a filter chooses", jobsDrop},
-		{"jobs stuck", "", "list the handlers of a server that were given up and have not returned", jobsStuck},
-		{"jobs abandon", "name", "have a job wait no more for its stuck handler, or forget that of a call", jobsAbandon},
+		{"jobs list", "", "list the jobs of an app that is served", "jobs list --app acme --state failed --error unavailable -o jsonl", jobsList},
+		{"jobs get|show", "name", "show a job with all its attempts", "jobs get order-17 --app acme", jobsShow},
+		{"jobs schedule", "function args", "have a function run at once, or later", "jobs schedule counters:bump '{\"key\":\"k\"}' --app acme --after 90s --tag night", jobsSchedule},
+		{"jobs run", "name", "make pending or held jobs due now: one, or all that a filter chooses", "jobs run order-17 --app acme", jobsRun},
+		{"jobs reschedule", "name", "change when pending jobs are due, their priority, or the arguments of one", "jobs reschedule --app acme --tag night --after 30m --yes", jobsReschedule},
+		{"jobs result", "name", "print what a job has come to, and wait for its end if asked to", "jobs result order-17 --app acme --wait", jobsResult},
+		{"jobs retry", "name", "make dead or held jobs pending again: one, or all that a filter chooses", "jobs retry --app acme --function payments:charge --dry-run", jobsRetry},
+		{"jobs cancel", "name", "cancel jobs that have not ended: one, or all that a filter chooses", "jobs cancel --app acme --tag night --yes", jobsCancel},
+		{"jobs drop", "name", "remove dead or held jobs for good: one, or all that a filter chooses", "jobs drop --app acme --ended-before 2026-01-01T00:00:00Z --yes", jobsDrop},
+		{"jobs stuck", "", "list the handlers of a server that were given up and have not returned", "jobs stuck", jobsStuck},
+		{"jobs abandon", "name", "have a job wait no more for its stuck handler, or forget that of a call", "jobs abandon order-17 --app acme --by ann", jobsAbandon},
 	}
 }
 

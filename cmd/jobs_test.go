@@ -30,7 +30,7 @@ func TestJobsRemote(t *testing.T) {
 	must(`"state":"pending"`, "show", "-o", "json", "--name", id)
 	must("that would be 0 jobs", "drop", "--all", "--dry-run")
 	must("0 jobs are pending again", "retry", "--function", "presence:sweep")
-	must("0 jobs are gone", "drop", "--ended-before", "2020-01-01T00:00:00Z", "--state", "failed")
+	must("0 jobs are gone", "drop", "--ended-before", "2020-01-01T00:00:00Z", "--state", "failed", "--yes")
 
 	for want, args := range map[string][]string{
 		"want a job's id, a filter":       {"drop"},
@@ -47,7 +47,7 @@ func TestJobsRemote(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"is pending: only a dead or held one can be retried or dropped": {"drop", id},
+		"is pending: only a dead or held one can be retried or dropped": {"drop", id, "--yes"},
 		`no job "nobody"`: {"show", "nobody"},
 	} {
 		_, err := runs(t, append([]string{"jobs"}, append(args, at...)...)...)

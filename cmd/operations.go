@@ -15,9 +15,9 @@ import (
 // operationCommands are the commands about what is done to many jobs.
 func operationCommands() []Verb {
 	return []Verb{
-		{"operations list", "", "list what is and was done to many jobs at once, the latest first", operationsList},
-		{"operations get", "name", "show an operation and how far it is", operationsGet},
-		{"operations cancel", "name", "stop an operation where it is", operationsCancel},
+		{"operations list", "", "list what is and was done to many jobs at once, the latest first", "operations list --app acme --going", operationsList},
+		{"operations get", "name", "show an operation and how far it is", "operations get 7 --app acme", operationsGet},
+		{"operations cancel", "name", "stop an operation where it is", "operations cancel 7 --app acme", operationsCancel},
 	}
 }
 
@@ -25,11 +25,18 @@ func operationCommands() []Verb {
 const operationPause = 100 * time.Millisecond
 
 // operate starts an operation and waits for its end. On a terminal it asks first, with the
-// number of jobs; the operation then is on none that came later.
+// number of jobs; the operation then is on none that came later. Elsewhere one that cannot be undone
+// needs --yes.
 func operate(ctx context.Context, r *remote, std Stdio, o api.NewOperation, yes bool, tell func(io.Writer, int)) error {
 	form, err := r.output()
 	if err != nil {
 		return err
+	}
+	final := o.Action == api.OperationCancel || o.Action == api.OperationDrop
+	if final && !isTerminal(std.In) {
+		if err := confirm(std, yes, string(o.Action)+" jobs (--dry-run says how many)"); err != nil {
+			return err
+		}
 	}
 	name, err := r.appOf()
 	if err != nil {
@@ -46,7 +53,7 @@ func operate(ctx context.Context, r *remote, std Stdio, o api.NewOperation, yes 
 		if err != nil {
 			return at.told(err)
 		}
-		if err := confirm(std, yes, string(o.Action)+" "+countOf(n.Jobs, n.More)+" of "+name); err != nil {
+		if err := askPerson(std, string(o.Action)+" "+countOf(n.Jobs, n.More)+" of "+name); err != nil {
 			return err
 		}
 		o.AsOf = n.AsOf

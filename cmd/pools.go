@@ -15,12 +15,12 @@ import (
 // poolCommands are the commands about pools and groups.
 func poolCommands() []Verb {
 	return []Verb{
-		{"pools list", "", "list the pools of an app, and how full they are", poolsList},
-		{"pools limit", "name limit", "set how many attempts of a pool there are at once, until it is cleared", poolsLimit},
-		{"pools clear", "name", "have a pool have the limit again that the program gives it", poolsClear},
-		{"groups list", "", "list the groups of an app, in the order they were made", groupsList},
-		{"groups get", "name", "show a group and how its jobs have ended", groupsGet},
-		{"groups cancel", "name", "cancel the jobs of a group that have not ended", groupsCancel},
+		{"pools list", "", "list the pools of an app, and how full they are", "pools list --app acme", poolsList},
+		{"pools limit", "name limit", "set how many attempts of a pool there are at once, until it is cleared", "pools limit refunds 3 --app acme", poolsLimit},
+		{"pools clear", "name", "have a pool have the limit again that the program gives it", "pools clear refunds --app acme", poolsClear},
+		{"groups list", "", "list the groups of an app, in the order they were made", "groups list --app acme", groupsList},
+		{"groups get", "name", "show a group and how its jobs have ended", "groups get 7 --app acme", groupsGet},
+		{"groups cancel", "name", "cancel the jobs of a group that have not ended", "groups cancel 7 --app acme --yes", groupsCancel},
 	}
 }
 

@@ -2,12 +2,15 @@ package cmd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 // TestScripts runs testdata/scripts/cmd: what each verb prints, against a server of the sample
@@ -59,13 +62,15 @@ func scriptLine(t *testing.T, ts *testscript.TestScript, neg bool, args []string
 	}
 }
 
-// TestEachVerbIsInAScript demands that, but of those that have tests of their own.
-func TestEachVerbIsInAScript(t *testing.T) {
+// TestEachVerbIsShown demands of each command that a script runs it, but of those that have tests of
+// their own; that its help has an example, which is a line that it takes; and that docs/command.md
+// names it.
+func TestEachVerbIsShown(t *testing.T) {
 	elsewhere := map[string]bool{
 		"bench": true, "demo": true, "serve": true, // TestBench…, all tests against a server
 		"store salvage": true, "store acknowledge": true, // TestSalvage…
-		"backup": true, "restore": true, "export": true, "import": true, // the same as those of store and apps
 	}
+	same := map[string]bool{"backup": true, "restore": true, "export": true, "import": true} // as those of store and apps
 	paths, err := filepath.Glob(filepath.Join(root, "testdata", "scripts", "cmd", "*.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -74,10 +79,79 @@ func TestEachVerbIsInAScript(t *testing.T) {
 	for _, path := range paths {
 		scripts.WriteString(mustRead(t, strings.TrimPrefix(path, root)))
 	}
-	for _, v := range (&program{}).verbs() {
-		name, _, _ := strings.Cut(v.Name, "|")
-		if !elsewhere[name] && !strings.Contains(scripts.String(), "carillon "+name) {
+	named := namedInPage(mustRead(t, "docs/command.md"))
+	tree := mustTree(t)
+	n := 0
+	_ = walk(tree, func(c *cobra.Command) error {
+		name := name(c)
+		own := c.HasParent() && (c.Parent() == tree || c.Parent().Name() != "completion")
+		if _, group := groups[name]; group && name != "apps" || !own || !c.IsAvailableCommand() {
+			return nil
+		}
+		n++
+		if !elsewhere[name] && !same[name] && !strings.Contains(scripts.String(), "carillon "+name) {
 			t.Errorf("no script of testdata/scripts/cmd has carillon %s", name)
 		}
+		if !same[name] && !named[name] {
+			t.Errorf("docs/command.md does not name %s", name)
+		}
+		if c.Name() == "completion" || c.Name() == "help" { // cobra's
+			return nil
+		}
+		if c.Example == "" {
+			t.Errorf("%s has no example", name)
+		}
+		for line := range strings.Lines(c.Example) {
+			if err := takesLine(tree, strings.TrimSpace(line)); err != nil {
+				t.Errorf("the example of %s, %q: %v", name, line, err)
+			}
+		}
+		return nil
+	})
+	if n < 65 {
+		t.Errorf("only %d commands were looked at", n)
 	}
+}
+
+// tableRow matches a row of a table.
+var tableRow = regexp.MustCompile(`(?m)^\|.*$`)
+
+// namedInPage is the verbs that the tables of the page name in backquotes; one word after "jobs list" is of jobs, too.
+func namedInPage(page string) map[string]bool {
+	named := map[string]bool{}
+	group := ""
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(strings.Join(tableRow.FindAllString(page, -1), "\n"), -1) {
+		words := append(strings.Fields(m[1]), "")
+		if _, ok := groups[words[0]]; ok {
+			group = words[0]
+			named[words[0]+" "+words[1]] = true
+		}
+		named[words[0]], named[group+" "+words[0]] = true, true
+	}
+	return named
+}
+
+// takesLine says why a line of the command makes no sense, without running it.
+func takesLine(tree *cobra.Command, line string) error {
+	line, _, _ = strings.Cut(line, " >") // of a shell
+	var words []string
+	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
+		words = append(words, m[1]+m[2])
+	}
+	if words[0] != tree.Name() {
+		return errors.New("it is of another command")
+	}
+	c, rest, err := tree.Find(words[1:])
+	if err != nil {
+		return err
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		return err
+	}
+	for _, v := range (&program{Options: sampleOptions()}).verbs() {
+		if word, _, _ := strings.Cut(v.Name, "|"); word == name(c) {
+			return v.take(c.Flags(), c.Flags().Args())
+		}
+	}
+	return errors.New("there is no such verb")
 }

@@ -23,9 +23,9 @@ const defaultExpiry = 90 * 24 * time.Hour
 // tokenCommands are the commands about the tokens of operators.
 func tokenCommands() []Verb {
 	return []Verb{
-		{"tokens create", "name", "make a token that lets an operator in, and print it", tokensCreate},
-		{"tokens list", "", "list the tokens of operators", tokensList},
-		{"tokens revoke", "name", "make a token good for nothing, at once", tokensRevoke},
+		{"tokens create", "name", "make a token that lets an operator in, and print it", "tokens create ann --apps acme --scopes read,write --data ./data", tokensCreate},
+		{"tokens list", "", "list the tokens of operators", "tokens list --server 127.0.0.1:8377", tokensList},
+		{"tokens revoke", "name", "make a token good for nothing, at once", "tokens revoke 4f6c --data ./data --yes", tokensRevoke},
 	}
 }
 

@@ -78,7 +78,7 @@ func TestServeMakesAToken(t *testing.T) {
 			t.Errorf("the list does not have %q: %s", want, list)
 		}
 	}
-	tokens("revoke", id)
+	tokens("revoke", id, "--yes")
 	if err := crons("--token", ann); ExitCode(err) != dispatch.CodeUnauthenticated.ExitCode() {
 		t.Errorf("with a token that was revoked: %v", err)
 	}
@@ -86,8 +86,8 @@ func TestServeMakesAToken(t *testing.T) {
 
 	at = []string{"--data", dir}
 	bob := tokens("create", "bob", "--all-apps", "--scopes", "read", "--expires", "0")
-	tokens("revoke", strings.Split(first, "_")[1])
-	if _, err := runs(t, "tokens", "revoke", "none", "--data", dir); ExitCode(err) != dispatch.CodeNotFound.ExitCode() {
+	tokens("revoke", strings.Split(first, "_")[1], "--yes")
+	if _, err := runs(t, "tokens", "revoke", "none", "--yes", "--data", dir); ExitCode(err) != dispatch.CodeNotFound.ExitCode() {
 		t.Errorf("one that there is not: %v", err)
 	}
 	s = mustServeAs(t, t.Context(), "serve", dir, "--rate", "1000", "--trusted-proxies", "10.0.0.0/8, 2001:db8::/32")

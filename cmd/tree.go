@@ -25,6 +25,8 @@ type Verb struct {
 	Args string
 	// Summary says in a few words what it does.
 	Summary string
+	// Example is one use of it, or one a line, without the command's own name.
+	Example string
 	// Declare adds the verb's flags and returns what runs it after they are parsed. It may
 	// be called without that following, for help.
 	Declare func(*flag.FlagSet) func(context.Context, Stdio) error
@@ -56,27 +58,28 @@ var groups = map[string]string{
 // verbs returns all verbs.
 func (p *program) verbs() []Verb {
 	return slices.Concat([]Verb{
-		{"demo", "", "serve on a loopback address without tokens, to try it", p.demo},
-		{"serve", "", "serve over HTTP, with tokens for operators", p.serve},
-		{"apps", "", "list the apps of a data directory", apps},
-		{"check", "", "verify every structure of a data directory", check},
-		{"export", "", "write one app as a stream", export},
-		{"import", "", "make an app from an exported stream", importApp},
-		{"backup", "data", "write the whole store to a file, or what came since", backup},
-		{"restore", "backup...", "make a data directory of backups", restore},
-		{"store salvage", "", "say what a store that cannot be opened still has, and go on with it", storeSalvage},
-		{"store acknowledge", "", "have health say no more that a loss was accepted", storeAcknowledge},
-		{"store compact", "data", "rewrite the files of a store without the room that lies free", storeCompact},
-		{"store own", "", "make a data directory that of another program", storeOwn},
-		{"bench", "", "measure how fast it is on this machine", bench},
-		{"audit", "", "list what operators have changed", audit},
-		{"healthcheck", "", "say whether a server is ready, and exit with 0 if it is", healthcheck},
-		{"version", "", "print the version", p.version},
-		{"apps export", "", "write one app as a stream", export},
-		{"apps import", "", "make an app from an exported stream", importApp},
-		{"store check", "", "verify every structure of a data directory", check},
-		{"store backup", "data", "write the whole store to a file, or what came since", backup},
-		{"store restore", "backup...", "make a data directory of backups", restore},
+		{"demo", "", "serve on a loopback address without tokens, to try it", "demo --listen 127.0.0.1:0", p.demo},
+		{"serve", "", "serve over HTTP, with tokens for operators", "serve --data ./data --listen 127.0.0.1:8377", p.serve},
+		{"apps", "", "list the apps of a data directory", "apps --data ./data", apps},
+		{"check", "", "verify every structure of a data directory", "check --data ./data", check},
+		{"export", "", "write one app as a stream", "export --data ./data --app acme --out acme.app", export},
+		{"import", "", "make an app from an exported stream", "import --data ./data --app copy --in acme.app", importApp},
+		{"backup", "data", "write the whole store to a file, or what came since", "backup ./data --to all.backup", backup},
+		{"restore", "backup...", "make a data directory of backups", "restore --data ./restored all.backup", restore},
+		{"store salvage", "", "say what a store that cannot be opened still has, and go on with it", "store salvage --data ./data", storeSalvage},
+		{"store acknowledge", "", "have health say no more that a loss was accepted", "store acknowledge --data ./data", storeAcknowledge},
+		{"store compact", "data", "rewrite the files of a store without the room that lies free", "store compact ./data", storeCompact},
+		{"store own", "", "make a data directory that of another program", "store own --data ./data --as acme/notes", storeOwn},
+		{"bench", "", "measure how fast it is on this machine", "bench --only W1b,W3 --scale 0.1", bench},
+		{"audit", "", "list what operators have changed", "audit --app acme --from 2026-03-01T00:00:00Z", audit},
+		{"healthcheck", "", "say whether a server is ready, and exit with 0 if it is", "healthcheck --server 127.0.0.1:8377", healthcheck},
+		{"man", "dir", "write a manual page for each command", "man ./man1", p.man},
+		{"version", "", "print the version", "version", p.version},
+		{"apps export", "", "write one app as a stream", "apps export --data ./data --app acme --out acme.app", export},
+		{"apps import", "", "make an app from an exported stream", "apps import --data ./data --app copy --in acme.app", importApp},
+		{"store check", "", "verify every structure of a data directory", "store check --data ./data", check},
+		{"store backup", "data", "write the whole store to a file, or what came since", "store backup ./data --to all.backup\nstore backup --server 127.0.0.1:8377 --to since.backup --since all.backup", backup},
+		{"store restore", "backup...", "make a data directory of backups", "store restore --data ./restored all.backup since.backup", restore},
 	}, functionCommands(), operationCommands(), poolCommands(), appCommands(), jobCommands(), p.cronCommands(), clockCommands(), tokenCommands(), p.Verbs)
 }
 
@@ -85,7 +88,9 @@ func (p *program) tree(std Stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use: p.Name, Short: p.About,
 		Long: p.Name + " serves " + p.About + " and looks after\nservers and data directories, of whatever program.\n\n" +
-			"What a flag says can be in the environment: of --drain in " + variable("drain") + ".",
+			"What a flag says can be in the environment: of --drain in " + variable("drain") + ".\n" +
+			"The exit code is 0; 2 for wrong usage; 15 for an app, a job or what else there is not; 24 for a\n" +
+			"server that is not there, or a directory in use; and else that of the error in docs/command.md.",
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(std.In)
@@ -149,6 +154,9 @@ func (p *program) grow(c *cobra.Command, v Verb, std Stdio) {
 	do := v.Declare(flags)
 	adopt(c.Flags(), flags)
 	c.Short = v.Summary
+	for line := range strings.Lines(v.Example) {
+		c.Example += "  " + p.Name + " " + line
+	}
 	for _, arg := range strings.Fields(v.Args) {
 		word, more := strings.CutSuffix(arg, "...")
 		kind, _ := flag.UnquoteUsage(flags.Lookup(word))

@@ -1,0 +1,71 @@
+package cmd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// mustTerminal returns both ends of a terminal: what a person types, and what a program reads.
+func mustTerminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("this machine has no terminals: %v", err)
+	}
+	t.Cleanup(func() { person.Close() })
+	var locked, n int32
+	for request, value := range map[uintptr]*int32{syscall.TIOCSPTLCK: &locked, syscall.TIOCGPTN: &n} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, person.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 {
+			t.Skipf("this machine has no terminals: %v", errno)
+		}
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("this machine has no terminals: %v", err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return person, program
+}
+
+// TestWhatCannotBeUndoneAsks: on a terminal it does what is answered with yes, and nothing
+// after anything else; without a terminal it needs --yes.
+func TestWhatCannotBeUndoneAsks(t *testing.T) {
+	dir := t.TempDir()
+	mustSeed(t, dir, "acme")
+	line := []string{"jobs", "cancel", "--function", "reminders:fire", "--app", "acme", "--data", dir}
+	for _, tt := range []struct {
+		answer string
+		done   bool
+	}{{"\n", false}, {"n\n", false}, {"yess\n", false}, {"YES\n", true}} {
+		person, program := mustTerminal(t)
+		if _, err := person.WriteString(tt.answer); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		err := run(t.Context(), line, program, &out, &errs)
+		if asked := strings.HasPrefix(errs.String(), "cancel 1 job of acme? [y/N] "); !asked || (err == nil) != tt.done {
+			t.Errorf("%q: %v, %s%s", tt.answer, err, &out, &errs)
+		}
+		if !tt.done && (!errors.Is(err, errDeclined) || ExitCode(err) != 1 || out.Len() > 0) {
+			t.Errorf("%q: %v, code %d, %s", tt.answer, err, ExitCode(err), &out)
+		}
+	}
+	for _, line := range []string{
+		"jobs cancel --all --app acme", "jobs drop --all --app acme", "jobs drop x --app acme", "groups cancel 1 --app acme",
+		"crons delete x --app acme", "apps delete acme", "tokens revoke x",
+	} {
+		_, err := runs(t, append(strings.Fields(line), "--data", dir)...)
+		if ExitCode(err) != 2 || !strings.Contains(err.Error(), "--yes says that it is meant") {
+			t.Errorf("%s without a terminal: %v", line, err)
+		}
+	}
+	if _, err := runs(t, "apps", "delete", "acme", "--yes", "--data", dir); err != nil {
+		t.Errorf("with --yes: %v", err)
+	}
+}
