@@ -41,7 +41,8 @@ type history struct {
 	notes     *journal
 	lines     []string
 	audiences map[storage.AppID]*audience
-	noted     []event // by handlers during the last command
+	noted     []event         // by handlers during the last command
+	nested    map[string]bool // the names of the programs that actions have called
 
 	playing atomic.Int64 // the number of the command
 }
@@ -50,7 +51,7 @@ type history struct {
 func onHistory(t *testing.T, play func(*history)) (x *history) {
 	t.Helper()
 	notes := &journal{}
-	x = &history{notes: notes}
+	x = &history{notes: notes, nested: map[string]bool{}}
 	opts := actors.Options{
 		Functions: modelFunctions(notes), Tables: []storage.Schema{counterTable}, Pools: modelPools,
 		AppConcurrency: 2, Concurrency: 3, MaxJobs: modelMaxJobs,
@@ -191,6 +192,7 @@ func (x *history) play(text string) {
 			a.reborn = false
 		}
 	})
+	x.compareEphemeral()
 	if err := h.Engine.Check(); err != nil {
 		m.found("other", "check: %v", err)
 	}

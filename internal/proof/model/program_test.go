@@ -159,7 +159,7 @@ const hasteTakes = 1307 * time.Millisecond
 
 // event is something that a handler noted in the journal.
 type event struct {
-	what    string // open, start, asked, resumed, saving, saved, doing, did, ran or end
+	what    string // open, start, asked, resumed, saving, saved, progressed, untroubled, doing, did, ran or end
 	at      time.Time
 	wall    time.Time
 	run     *run
@@ -485,10 +485,12 @@ func act(ctx *dispatch.ActionCtx, j *journal, r *run, p *program) ([]string, err
 	ask(ctx, j, r, p)
 	j.resume(ctx, r, p)
 	j.save(ctx, r, p, 1)
+	j.progress(ctx, r, p, 1)
 	if err := pause(ctx, span(p.Takes), p.Deaf); err != nil {
 		return nil, err
 	}
 	j.save(ctx, r, p, 2)
+	j.progress(ctx, r, p, 2)
 	answers := []string{}
 	for i := range p.Does {
 		d := &p.Does[i]
@@ -511,5 +513,6 @@ func act(ctx *dispatch.ActionCtx, j *journal, r *run, p *program) ([]string, err
 	// No mutation that was due together with it, or that it has scheduled for now,
 	// begins at the moment at which it ends: which of the two comes first nobody could tell.
 	time.Sleep(time.Millisecond)
+	j.untroubled(ctx, r)
 	return answers, p.end(ctx.Job.Attempt)
 }

@@ -101,6 +101,30 @@ var followFaults = []seededFault{
 		edits: []edit{{"actors/events.go", `	if c.Job(job) != nil {`, `	if c.Job(job) != nil || FAULT && job.State == storage.StateExpired {`}},
 	},
 	{
+		name: "second-start-not-told", what: "those who watch are told only of the first attempt of a job that it begins",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/feeds.go", `	if fs.watches(r.app.id) {
+`, `	if fs.watches(r.app.id) && (!FAULT || r.attempt < 2) {
+`}},
+	},
+	{
+		name: "progress-told-once", what: "those who watch are told the first step of an attempt's progress alone",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/notes.go", `	if eng.progressed != nil {
+`, `	if eng.progressed != nil && (!FAULT || done < 2) {
+`}},
+	},
+	{
+		name: "progress-told-twice", what: "those who watch are told each step of an attempt's progress twice",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"actors/feeds.go", `		fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
+`, `		fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
+		if FAULT {
+			fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
+		}
+`}},
+	},
+	{
 		name: "goes-on-with-the-last", what: "a watch that goes on is told again what it was told last",
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
 		edits: []edit{{"actors/feed.go", `k.at.Compare(w.after) > 0 {`, `k.at.Compare(w.after) > 0 || FAULT && k.at == w.after {`}},
