@@ -85,10 +85,12 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 			app.tellDead(tx) // first: the engine's close, for one, waits for hooks that were called
 			app.eng.waiters.tell(app.id, tx)
 			app.eng.feeds.tell(app.id, tx, app.store.Committed())
+			app.eng.lives.tell(app.id, tx, app.store.Committed())
 			app.eng.meters.ends.add(tx.Ends(), len(runs.stop))
 		} else {
 			app.eng.waiters.doubt(app.id)
 			app.eng.feeds.doubt(app.id)
+			app.eng.lives.doubt(app.id)
 			// Noted before the state can be read again.
 			for _, r := range append(runs.ended, runs.stop...) {
 				app.runs.lose(r)

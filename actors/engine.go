@@ -49,6 +49,8 @@ type Engine struct {
 	alerts   *alerts
 	waiters  waiters
 	feeds    feeds
+	lives    lives
+	instants instants
 	overdues overdues
 	aborted  atomic.Bool // by abort: nothing more is written
 	close    sync.Once
@@ -221,6 +223,8 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 		return asError(err)
 	}
 	e.feeds.lookAgain(id, resetMade)
+	e.instants.forget(id)
+	e.lives.gone(id, dispatch.Errorf(dispatch.CodeAborted, "app %s was imported", id))
 	e.waker.wakeUp(id) // as soon as it is released, to look at the declared triggers
 	return nil
 }
@@ -244,6 +248,8 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	if err == nil {
 		e.waiters.lookAgain(id, true)
 		e.feeds.lookAgain(id, resetDeleted)
+		e.instants.forget(id)
+		e.lives.gone(id, dispatch.Errorf(dispatch.CodeNotFound, "app %s was deleted", id))
 		e.overdues.set(id, nil)
 	}
 	return asError(err)
@@ -297,6 +303,7 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 	if err != nil {
 		return nil, err
 	}
+	ctx, commit := takeCommit(ctx)
 	ref, err := e.acquire(ctx, id, from)
 	if err != nil {
 		return nil, err
@@ -311,6 +318,9 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 	r, err := await(ctx, e, id, call.Path, &inv.start, done)
 	if err != nil {
 		return nil, err
+	}
+	if commit != nil {
+		*commit = r.commit
 	}
 	return r.value, asError(r.err)
 }
@@ -470,6 +480,8 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	root.Stop(e.directory.self)
 	<-e.directory.gone
 	<-e.waker.gone
+	e.lives.close()
+	e.instants.forget("")
 	err := closeStore()
 	e.waiters.close()
 	e.feeds.close()

@@ -197,6 +197,7 @@ func (fs *feeds) note(id storage.AppID, ch *change) {
 func (app *appState) tellStart(r *run) {
 	if r != nil {
 		app.eng.feeds.started(r)
+		app.eng.lives.started(r)
 	}
 }
 

@@ -159,27 +159,33 @@ func (h *handlers) noteIgnored(app *appState, inv *invocation) {
 	}
 }
 
-// query runs a query on a snapshot of its own. At its deadline the snapshot is
-// closed and the caller told, whatever the handler does.
+// query runs a query on a snapshot of its own, or on the one that it was given. At its deadline
+// its own is closed and the caller told, whatever the handler does.
 func (h *handlers) query(app *appState, inv *invocation) {
 	base, stop := context.WithCancelCause(inv.ctx)
 	ctx, cancel := context.WithTimeout(base, inv.timeout)
 	unlink := context.AfterFunc(h.eng.ctx, func() { stop(context.Cause(h.eng.ctx)) })
-	inv.now = h.eng.clock.now()
+	if inv.on == nil {
+		inv.now = h.eng.clock.now()
+	}
 	h.spawn(inv.Path, func() result {
-		snap, err := app.store.Snapshot(inv.now)
-		if err != nil {
-			return result{err: err}
+		reader, end := inv.on, func() {}
+		if reader == nil {
+			snap, err := app.store.Snapshot(inv.now)
+			if err != nil {
+				return result{err: err}
+			}
+			reader, end = snap.Reader(), snap.Close
 		}
-		defer snap.Close()
+		defer end()
 		late := context.AfterFunc(ctx, func() {
-			snap.Close()
+			end()
 			app.leaveCall(inv, errors.Is(context.Cause(ctx), context.DeadlineExceeded), h.eng.opts.Grace)
 			inv.reply(result{err: blame(inv.Path, inv.timeout, contextError(ctx, inv.Path), context.Cause(ctx))})
 		})
 		defer late()
-		value, err := inv.fn.RunQuery(h.env(app, inv, ctx), snap.Reader(), inv.Args)
-		return result{value, err}
+		value, err := inv.fn.RunQuery(h.env(app, inv, ctx), reader, inv.Args)
+		return result{value: value, err: err}
 	}, func(res result) {
 		unlink()
 		cancel()
@@ -236,7 +242,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		}
 		value, err := inv.fn.RunAction(env, inv.Args)
 		h.noteIgnored(app, inv)
-		return result{value, err}
+		return result{value: value, err: err}
 	}, func(res result) {
 		cause := context.Cause(ctx)
 		if inv.job != nil {

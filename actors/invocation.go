@@ -13,8 +13,9 @@ import (
 
 // result is what an invocation or a host's operation comes to.
 type result struct {
-	value json.RawMessage
-	err   error
+	value  json.RawMessage
+	err    error
+	commit uint64 // of a mutation: a commit that has it
 }
 
 // invocation is the message to the Runner: a call of a client, the host, a
@@ -28,6 +29,8 @@ type invocation struct {
 	job      *run                // of a due job
 	from     *source             // of a run from an action
 	key      *dispatch.KeyedCall // the idempotency key of a call; nil: it has none
+	on       storage.Reader      // of a query: what it reads, at inv.now; nil: what is committed
+	store    *storage.App        // set by the Runner
 	notKept  storage.NotKept     // of a due job: why its result cannot be kept
 	stored   dispatch.StoredArgs // of a due job: how its arguments fit
 	handle   handle              // of a call's handler

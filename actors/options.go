@@ -83,6 +83,13 @@ type Options struct {
 	MaxWatchers int
 	// MaxWatched is how many jobs the snapshot of one of them may have. Default 10,000.
 	MaxWatched int
+	// MaxSubscriptions is how many live queries (App.Live, App.Subscribe) the engine may have at
+	// once, and MaxAppSubscriptions one app of it. Defaults 100,000 and 10,000.
+	MaxSubscriptions, MaxAppSubscriptions int
+	// MaxSubscriptionBytes is how many bytes the live queries of the engine may take together,
+	// with their arguments, latest results and read sets; those of one app a quarter of it. 1 KiB
+	// or more. Default 256 MiB.
+	MaxSubscriptionBytes int64
 	// TxLimits bound what one mutation writes, with all that is nested in it. The
 	// call that would pass one is refused with resource_exhausted, which a job is
 	// not retried for. Default 10,000 jobs scheduled, 48,000 writes, 16 MiB.
@@ -198,6 +205,11 @@ func (o Options) withDefaults() Options {
 	setInt(&o.MaxWaiters, 100_000)
 	setInt(&o.MaxWatchers, 10_000)
 	setInt(&o.MaxWatched, 10_000)
+	setInt(&o.MaxSubscriptions, 100_000)
+	setInt(&o.MaxAppSubscriptions, 10_000)
+	if o.MaxSubscriptionBytes == 0 {
+		o.MaxSubscriptionBytes = 256 << 20
+	}
 	setInt(&o.Concurrency, 1024)
 	setInt(&o.KeepFinished, 100_000)
 	setInt(&o.KeepDead, 100_000)
@@ -270,6 +282,15 @@ func (o Options) validate() error {
 	}
 	if o.MaxWatched < 1 {
 		bad("MaxWatched", o.MaxWatched, "1 or more")
+	}
+	if o.MaxSubscriptions < 1 {
+		bad("MaxSubscriptions", o.MaxSubscriptions, "1 or more")
+	}
+	if o.MaxAppSubscriptions < 1 {
+		bad("MaxAppSubscriptions", o.MaxAppSubscriptions, "1 or more")
+	}
+	if o.MaxSubscriptionBytes < 1<<10 {
+		bad("MaxSubscriptionBytes", o.MaxSubscriptionBytes, "1 KiB or more")
 	}
 	if o.KeepFinished < 1 {
 		bad("KeepFinished", o.KeepFinished, "1 or more")

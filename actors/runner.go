@@ -85,7 +85,7 @@ func (r *runner) accept(inv *invocation) *turn {
 		inv.reply(result{err: err})
 		return nil
 	}
-	inv.fn = fn
+	inv.fn, inv.store = fn, r.app.store
 	if err := inv.mayBeKeyed(); err != nil {
 		inv.reply(result{err: err})
 		return nil

@@ -174,6 +174,7 @@ func (s *scheduler) Receive(c actor.Context) {
 		m.run.startedAt, m.run.ctx, m.run.timeout = m.at, m.ctx, m.timeout
 		if !s.runs.isOver(m.run) {
 			s.eng.feeds.started(m.run)
+			s.eng.lives.started(m.run)
 			s.expireAfter(m.run, m.timeout+s.eng.opts.Grace)
 		}
 	case *runExpired:

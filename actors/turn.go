@@ -178,6 +178,8 @@ func (s *scheduler) finishTurn(t *turn) {
 func (t *turn) replyDurable(err error) {
 	if err != nil {
 		t.result = result{err: err}
+	} else {
+		t.result.commit = t.inv.store.Committed()
 	}
 	t.inv.reply(t.result)
 }

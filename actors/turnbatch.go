@@ -237,7 +237,7 @@ func (h *handlers) batch(app *appState, r *turnBatch) {
 			value, err := h.mutate(app, t)
 			h.noteIgnored(app, t.inv)
 			h.log(t.inv.Path, err)
-			r.end(t, result{value, err})
+			r.end(t, result{value: value, err: err})
 			t = r.next()
 		}
 		return result{}

@@ -88,7 +88,9 @@ func (v *volume) revive() {
 // set, of all apps, in one transaction of the file, then answers all of them.
 func (v *volume) commitLoop() {
 	defer close(v.stopped)
+	defer v.answered.end()
 	for {
+		v.noteAnswered()
 		batch := v.take()
 		if batch == nil {
 			return
@@ -102,6 +104,7 @@ func (v *volume) commitLoop() {
 			n := slices.IndexFunc(batch, func(cs *changeSet) bool { return cs.special != nil })
 			if n == 0 {
 				v.commitSpecial(batch[0])
+				v.noteAnswered()
 				batch = batch[1:]
 				continue
 			}
@@ -109,6 +112,7 @@ func (v *volume) commitLoop() {
 				n = len(batch)
 			}
 			v.commitBatch(batch[:n])
+			v.noteAnswered()
 			batch = batch[n:]
 		}
 		took := time.Since(began)

@@ -32,8 +32,8 @@
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName, CheckPosition,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites,
-// Lane, LateCursor, Loss, Misfits, Open, Options, Place, Remains, Salvage, SlotSpan,
-// Snapshot, Start, StartCursor, StartID, Stats, Store, TickID, TickPriority, TokenHash, TriggerMark,
+// KeySet, Lane, LateCursor, Loss, Misfits, Open, Options, Place, ReadSet, Remains, Salvage, SlotSpan,
+// Snapshot, Start, StartCursor, StartID, StartOf, Stats, Store, TickID, TickPriority, TokenHash, TriggerMark,
 // Tx.
 //
 // # Jobs

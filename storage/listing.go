@@ -65,6 +65,13 @@ func (v *view) present(t tag, job *Job) error {
 	if t == tagHeld {
 		job.Wait = WaitHeld
 	}
+	if v.reads != nil && t != tagHistory {
+		// What memory answers now is asked of these keys after they were written.
+		v.reads.addUnder(v.keys.notes(job.place.seq))
+		if t == tagQueue {
+			v.reads.addKey(v.keys.place(tagClaim, job.place))
+		}
+	}
 	if t != tagHistory && v.app.notesNow.Load() > 0 {
 		if err := v.noted(job); err != nil {
 			return fmt.Errorf("app %s: job %s: %w", v.app.id, job.ID, err)

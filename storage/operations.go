@@ -125,6 +125,7 @@ func (s System) AsOf() (at AsOf, err error) {
 	}
 	defer s.of.snap.mu.Unlock()
 	n := s.of.keys
+	s.of.reads.addUnder(n.number())
 	err = s.of.snap.read(func(snap *kv.Snapshot) error {
 		var c counts
 		if data := snap.Get(kv.Data, n.prefix(tagMeta)); data != nil { // else there is no app yet

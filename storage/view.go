@@ -24,6 +24,8 @@ type view struct {
 	// limits hold what is written through the view; nil: none do.
 	limits *TxLimits
 	snap   *Snapshot
+	// reads takes note of what is read through a view of a Snapshot; nil: nothing does.
+	reads *ReadSet
 }
 
 func (v *view) System() System { return System{v} }
@@ -42,6 +44,7 @@ func (v *view) get(key []byte) ([]byte, error) {
 			return nil, err
 		}
 		defer v.snap.mu.Unlock()
+		v.reads.addKey(key)
 		var value []byte
 		err := v.snap.read(func(snap *kv.Snapshot) error {
 			value = bytes.Clone(snap.Get(kv.Data, key))
@@ -72,6 +75,10 @@ func (v *view) readPage(from, to []byte, reverse bool, most extent) (rows []row,
 			rows, more = collect(snap, nil, from, to, reverse, most)
 			return nil
 		})
+		if more && len(rows) > 0 {
+			from, to = upTo(from, to, rows[len(rows)-1].key, reverse)
+		}
+		v.reads.add(from, to)
 		return rows, more, err
 	}
 	if err := v.tx.lock(v.depth); err != nil {
@@ -79,6 +86,14 @@ func (v *view) readPage(from, to []byte, reverse bool, most extent) (rows []row,
 	}
 	defer v.tx.mu.Unlock()
 	return v.tx.readPage(from, to, reverse, most)
+}
+
+// upTo is what a read of [from, to) has looked at that ended with the key.
+func upTo(from, to, last []byte, reverse bool) (readFrom, readTo []byte) {
+	if reverse {
+		return last, to
+	}
+	return from, append(bytes.Clone(last), 0)
 }
 
 // extent bounds a read. The row that passes the bytes is the last, so that a large one

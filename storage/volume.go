@@ -53,8 +53,9 @@ type volume struct {
 	mu gate   // guards db; held for reading only while a snapshot is opened
 	db *kv.DB // nil while the volume is down, and after close
 
-	queue   queue
-	stopped chan struct{}
+	queue    queue
+	answered answered
+	stopped  chan struct{}
 
 	backoff backoff
 	suspect atomic.Bool // its file may not be the one that has its name any more

@@ -23,12 +23,15 @@ const countChunk = 4096
 // transaction is locked. frozen, if not nil, stands for the buffers of the
 // transaction, as freeze returned them. look makes the cursor of the file.
 func (v *view) walk(look func(*kv.Snapshot) *kv.Cursor, frozen []*buffer, from, to []byte, reverse bool, visit func(key string, value []byte) bool) error {
-	each := func(snap *kv.Snapshot, newestFirst []*buffer) {
+	each := func(snap *kv.Snapshot, newestFirst []*buffer) (last string) {
 		m := newMerge(look(snap), newestFirst, from, to, reverse)
 		for {
 			key, value, ok := m.next()
-			if !ok || !reverse && to != nil && key >= string(to) || reverse && key < string(from) || !visit(key, value) {
-				return
+			if !ok || !reverse && to != nil && key >= string(to) || reverse && key < string(from) {
+				return ""
+			}
+			if !visit(key, value) {
+				return key
 			}
 		}
 	}
@@ -37,10 +40,16 @@ func (v *view) walk(look func(*kv.Snapshot) *kv.Cursor, frozen []*buffer, from, 
 			return err
 		}
 		defer v.snap.mu.Unlock()
-		return v.snap.read(func(snap *kv.Snapshot) error {
-			each(snap, nil)
+		last := ""
+		err := v.snap.read(func(snap *kv.Snapshot) error {
+			last = each(snap, nil)
 			return nil
 		})
+		if last != "" {
+			from, to = upTo(from, to, []byte(last), reverse)
+		}
+		v.reads.add(from, to)
+		return err
 	}
 	if err := v.tx.lock(v.depth); err != nil {
 		return err
