@@ -4,15 +4,10 @@ package main
 
 import (
 	"carillon/actors"
+	"carillon/cmd"
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
-	"context"
-	"errors"
-	"fmt"
-	"log"
-	"os"
-	"os/signal"
 	"time"
 )
 
@@ -23,10 +18,10 @@ type Ring struct {
 }
 
 var (
-	rings = storage.NewTable[Ring]("rings")
+	rings = storage.NewTable[Ring]("rings", storage.Index("by_text", "text"))
 
 	ring  = dispatch.InternalMutation[string, dispatch.None]("bells:ring")
-	count = dispatch.Query[dispatch.None, int]("bells:count")
+	count = dispatch.Query[string, int]("bells:count")
 )
 
 func functions() *dispatch.Registry {
@@ -35,46 +30,20 @@ func functions() *dispatch.Registry {
 		_, err := rings.Insert(ctx.DB, Ring{Text: text, At: ctx.Now})
 		return dispatch.None{}, err
 	})
-	count.Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (int, error) {
-		return rings.Query(ctx.DB).Count()
+	count.Handle(reg, func(ctx *dispatch.QueryCtx, text string) (int, error) {
+		return rings.Query(ctx.DB).By("by_text").Eq(text).Count()
 	})
 	return reg
 }
 
-func run(ctx context.Context, dir string) (err error) {
-	eng, err := actors.Open(dir, actors.Options{
-		Functions: functions(),
-		Crons:     []dispatch.Trigger{{Name: "hourly", Schedule: cron.Hourly(0), Call: ring.With("the hour")}},
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, eng.Close(context.WithoutCancel(ctx))) }()
-	app, err := eng.App("tower")
-	if err != nil {
-		return err
-	}
-	if _, err := app.Scheduler(ctx).RunAfter(time.Second, ring.With("a second later")); err != nil {
-		return err
-	}
-	for {
-		n, err := count.Run(app.As(ctx, nil), dispatch.None{})
-		if err != nil || ctx.Err() != nil {
-			return err
-		}
-		fmt.Println("rung", n, "times so far")
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(2 * time.Second):
-		}
-	}
-}
-
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, "bells-data"); err != nil {
-		log.Fatal(err)
-	}
+	cmd.Main(cmd.Options{
+		About: "the bells of a tower",
+		Engine: actors.Options{
+			Program:   "bells",
+			Functions: functions(),
+			Tables:    []storage.Schema{rings},
+			Crons:     []dispatch.Trigger{{Name: "hourly", Schedule: cron.Hourly(0), Call: ring.With("the hour")}},
+		},
+	})
 }
