@@ -38,13 +38,19 @@ func mustServe(t *testing.T, ctx context.Context, dir string, args ...string) *s
 // mustServeAs starts demo or serve.
 func mustServeAs(t *testing.T, ctx context.Context, command, dir string, args ...string) *served {
 	t.Helper()
+	return mustServeWith(t, ctx, sampleOptions(), command, dir, args...)
+}
+
+// mustServeWith starts demo or serve of a program.
+func mustServeWith(t *testing.T, ctx context.Context, opts Options, command, dir string, args ...string) *served {
+	t.Helper()
 	ctx, stop := context.WithCancel(ctx)
 	t.Cleanup(stop)
 	r, w := io.Pipe()
 	s := &served{stop: stop, done: make(chan error, 1), client: &http.Client{Transport: &http.Transport{}}, out: new(transcript)}
 	args = append([]string{command, "--data", dir, "--listen", "127.0.0.1:0"}, args...)
 	go func() {
-		err := run(ctx, args, strings.NewReader(""), w, io.Discard)
+		err := Run(ctx, opts, args, strings.NewReader(""), w, io.Discard)
 		w.CloseWithError(err)
 		s.done <- err
 	}()
