@@ -84,7 +84,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	if clock.eras.behind > 0 {
-		opts.Logger.Warn("the wall clock is behind what was written down last", "by", clock.eras.behind)
+		opts.Logger.Warn("the wall clock is behind what was written down last", "step", -clock.eras.behind)
 	}
 	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger), pools: opts.pools()}
 	e.timers = timing.NewTimers()

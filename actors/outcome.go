@@ -192,7 +192,7 @@ func (app *appState) outcome(tx *storage.Tx, at reading, end ending) storage.End
 		if cut.lasts && out.State == storage.StatePending {
 			out.Due = at.wall.Add(afterLasting) // not again and again while that lasts
 		}
-		log.Info("job was interrupted", "then", out.State)
+		log.Info("job was interrupted", "state", out.State)
 		return out
 	}
 	if dispatch.IsPermanent(end.err) || r.job.AtMostOnce {
@@ -200,7 +200,7 @@ func (app *appState) outcome(tx *storage.Tx, at reading, end ending) storage.End
 		return out
 	}
 	policy := app.eng.opts.Functions.RetryOf(r.job.Function, r.job.Retry)
-	log = log.With("of", policy.MaxAttempts)
+	log = log.With("attempts", policy.MaxAttempts)
 	putOff := postponement(end.err)
 	out.Postponed = putOff != nil && mayPutOff(&r.job, at.now)
 	wait, again := policy.Next(r.job.Failures + 1)
@@ -226,10 +226,10 @@ func (app *appState) outcome(tx *storage.Tx, at reading, end ending) storage.End
 		return out
 	}
 	if out.Postponed {
-		log.Info("job was put off by its handler", "for", wait)
+		log.Info("job was put off by its handler", "wait", wait)
 		return out
 	}
-	log.Info("job failed, and will be tried again", "in", wait)
+	log.Info("job failed, and will be tried again", "wait", wait)
 	return out
 }
 

@@ -88,7 +88,7 @@ func (app *appState) logInterruption(job *storage.Job, end storage.End, crashed 
 		level = slog.LevelDebug // of a volume that keeps failing, say: it has been told
 	}
 	app.eng.opts.Logger.Log(context.Background(), level, "job was interrupted",
-		app.attrsOf(job, "attempt", job.Attempts+1, "then", end.State)...)
+		app.attrsOf(job, "attempt", job.Attempts+1, "state", end.State)...)
 }
 
 // commitMended submits what recover has written of the claims.

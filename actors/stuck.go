@@ -417,7 +417,7 @@ func (s *HostScheduler) abandon(job storage.JobID, call CallID, by string) (ok b
 	list := app.runs.abandon(job, call)
 	for i := range list {
 		app.eng.sharedPools.stick(list[i].lane, -1)
-		app.eng.opts.Logger.Warn("a stuck handler was abandoned", append(list[i].attrs(), "by", by)...)
+		app.eng.opts.Logger.Warn("a stuck handler was abandoned", append(list[i].attrs(), "operator", by)...)
 	}
 	if len(list) > 0 {
 		app.eng.sys.tell(app.scheduler, &handlersMoved{})

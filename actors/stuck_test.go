@@ -309,7 +309,7 @@ func TestG5_AbandonLetsAJobGoOn(t *testing.T) {
 		abandon(id, false)
 		h.Settle()
 		wantState(t, h, "acme", id, storage.StateSuccess, 2)
-		if log.count("WARN", "abandoned", "job="+string(id), "by=ada") != 1 || len(h.Engine.Stuck()) != 0 || h.Inspect("acme").Stuck != 0 {
+		if log.count("WARN", "abandoned", "job="+string(id), "operator=ada") != 1 || len(h.Engine.Stuck()) != 0 || h.Inspect("acme").Stuck != 0 {
 			t.Errorf("the log has %d lines; stuck %+v", log.count("abandoned"), h.Engine.Stuck())
 		}
 		h.Advance(time.Minute)
@@ -495,7 +495,7 @@ func TestG17_AStuckCallCanBeAbandoned(t *testing.T) {
 				t.Errorf("abandon %.20s of %s: %v, %v, want %v, %s", tt.id, tt.app, ok, err, tt.want, tt.code)
 			}
 		}
-		if log.count("WARN", "abandoned", "call="+string(one), "by=ada") != 1 || log.count("abandoned") != 1 {
+		if log.count("WARN", "abandoned", "call="+string(one), "operator=ada") != 1 || log.count("abandoned") != 1 {
 			t.Errorf("the log has %d lines", log.count("abandoned"))
 		}
 		if log.count("WARN", "is stuck", "call="+string(one)) != 1 {

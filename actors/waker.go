@@ -152,7 +152,7 @@ func (w *waker) Receive(c actor.Context) {
 		w.moves = moves
 		w.recheckClocks()
 	case *clockStepped:
-		w.eng.opts.Logger.Warn("the wall clock was set", "by", m.era.Step, "to", m.era.Began)
+		w.eng.opts.Logger.Warn("the wall clock was set", "step", m.era.Step, "to", m.era.Began)
 		w.beginRollout()
 		w.recheckClocks()
 	case *actor.Stopping, *actor.Restarting:

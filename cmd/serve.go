@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -27,11 +28,13 @@ const tokenFile = "operator-token"
 // serving is what a server of the program is told.
 type serving struct {
 	*program
-	dir, listen *string
-	drain       *time.Duration
-	notice      time.Duration // from when it is not ready any more until it takes no more requests
-	token       string        // of operators, beside those of the store; "": none
-	autoCreate  bool          // an app comes into being when a client first writes to it
+	dir, listen         *string
+	drain               *time.Duration
+	notice              time.Duration // from when it is not ready any more until it takes no more requests
+	metrics             string        // an address of their own; "": none
+	logFormat, logLevel string        // not if the program has a logger of its own
+	token               string        // of operators, beside those of the store; "": none
+	autoCreate          bool          // an app comes into being when a client first writes to it
 
 	webhook, secretFile string // where alerts go; "": nowhere
 
@@ -46,12 +49,37 @@ type serving struct {
 
 // serverFlags declares the flags that demo and serve have.
 func (p *program) serverFlags(flags *flag.FlagSet, dir string) *serving {
-	return &serving{
+	s := &serving{
 		program: p, identify: p.Server.Identify,
 		dir:    flags.String("data", dir, "`DIR` of the data, made if there is none"),
 		listen: flags.String("listen", defaultListen, "`ADDR` to listen on, host:port; port 0 is any that is free"),
 		drain:  flags.Duration("drain", 10*time.Second, "`TIME` that requests and jobs have to finish at the end"),
 	}
+	if p.Engine.Logger == nil {
+		flags.StringVar(&s.logFormat, "log-format", "text", "`FORMAT` of the log on standard error: text or json")
+		flags.StringVar(&s.logLevel, "log-level", "info", "`LEVEL` from which on there are lines in it: debug, info, warn or error")
+	}
+	return s
+}
+
+// logger is that of the program, or else what the flags say.
+func (s *serving) logger(w io.Writer) (*slog.Logger, error) {
+	if s.Engine.Logger != nil {
+		return s.Engine.Logger, nil
+	}
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	level, ok := levels[s.logLevel]
+	if !ok {
+		return nil, usageError{fmt.Errorf("--log-level is %q, want debug, info, warn or error", s.logLevel)}
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, usageError{fmt.Errorf("--log-format is %q, want text or json", s.logFormat)}
 }
 
 // serve serves the program as one that matters is: operators need a token.
@@ -75,6 +103,7 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	}
 	flags.StringVar(&s.cert, "tls-cert", "", "`FILE` of the certificate, or chain of them, in PEM, to serve https; it is read again when it changes")
 	flags.StringVar(&s.key, "tls-key", "", "`FILE` of the certificate's key, in PEM")
+	flags.StringVar(&s.metrics, "metrics-listen", "", "`ADDR`, host:port, where /metrics, /livez and /readyz are answered without a token, until the very end")
 	flags.DurationVar(&s.notice, "drain-notice", 0, "`TIME` at the end in which /readyz is red and requests are served as ever, for a load balancer to look elsewhere; then comes --drain")
 	flags.StringVar(&s.webhook, "webhook", "", "`URL` that is told of dead jobs, missed slots and stuck handlers; with --webhook-secret")
 	flags.StringVar(&s.secretFile, "webhook-secret", "", "`FILE` with the secret, whsec_…, that each request to the webhook is signed with")

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,13 +21,14 @@ import (
 
 // operated is a run of "carillon serve" inside the test, whose notice is over when the test says so.
 type operated struct {
-	site   string // once it is known
-	stop   context.CancelFunc
-	done   chan error
-	out    *bufio.Reader
-	log    *bufio.Reader
-	notice chan time.Duration // that it waits for
-	over   chan time.Time     // ends it
+	site    string // once it is known
+	metrics string // likewise
+	stop    context.CancelFunc
+	done    chan error
+	out     *bufio.Reader
+	log     *bufio.Reader
+	notice  chan time.Duration // that it waits for
+	over    chan time.Time     // ends it
 }
 
 // mustOperate runs serve and waits until it listens.
@@ -54,12 +56,12 @@ func mustOperate(t *testing.T, opts Options, dir string, args ...string) *operat
 		s.done <- err
 	}()
 	line, err := s.log.ReadString('\n')
-	_, addr, ok := strings.Cut(strings.TrimSpace(line), "listen=")
+	metrics, addr, ok := strings.Cut(strings.TrimSpace(line), " listen=")
 	if err != nil || !ok {
 		t.Fatalf("it said %q, %v, and ended with %v", line, err, <-s.done)
 	}
 	go func() { _, _ = io.Copy(io.Discard, s.log) }()
-	s.site = "http://" + addr
+	s.site, s.metrics = "http://"+addr, "http://"+metrics[strings.LastIndex(metrics, "=")+1:]
 	return s
 }
 
@@ -158,6 +160,77 @@ func TestServeIsStoppedWhileItOpens(t *testing.T) {
 		t.Errorf("it said %q, %v", text, err)
 	}
 	s.mustEnd(t)
+}
+
+// TestMetricsHaveAnAddressOfTheirOwn from before there is a store until the server has ended; and
+// an address that is taken is an error before anything is made.
+func TestMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
+	opts := sampleOptions()
+	opts.Server.BasePath = "/x"
+	s := mustOperate(t, opts, filepath.Join(t.TempDir(), "data"), "--drain-notice", "1h", "--metrics-listen", "127.0.0.1:0")
+	s.mustBeReady(t)
+	mustSay(t, s.metrics+"/livez", 200, `"ok"`)
+	mustSay(t, s.metrics+"/readyz", 200, `"ok"`)
+	mustSay(t, s.metrics+"/metrics", 200, "carillon_apps ")
+	mustSay(t, s.metrics+"/v1/apps", 404, "/readyz and /metrics")
+	dir := filepath.Join(t.TempDir(), "another")
+	if _, err := runs(t, "serve", "--data", dir, "--listen", "127.0.0.1:0", "--metrics-listen", strings.TrimPrefix(s.metrics, "http://")); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("an address that is taken: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory was made: %v", err)
+	}
+	s.stop()
+	<-s.notice
+	mustSay(t, s.metrics+"/readyz", 503, `"draining"`)
+	s.over <- time.Time{}
+	s.mustEnd(t)
+	if conn, err := net.Dial("tcp", strings.TrimPrefix(s.metrics, "http://")); err == nil {
+		conn.Close()
+		t.Error("it still takes connections")
+	}
+}
+
+// TestTheLogIsAsAsked: in its format, from its level on, and with what is wrong refused.
+func TestTheLogIsAsAsked(t *testing.T) {
+	for _, tt := range []struct {
+		format, level, want string // of a line of info; "": there is none
+		refused             string
+	}{
+		{"text", "info", `level=INFO msg=hi app=acme`, ""},
+		{"json", "debug", `"level":"INFO","msg":"hi","app":"acme"}`, ""},
+		{"json", "warn", "", ""},
+		{"text", "error", "", ""},
+		{"xml", "info", "", "--log-format is \"xml\", want text or json"},
+		{"text", "INFO", "", "--log-level is \"INFO\", want debug, info, warn or error"},
+		{"text", "", "", "--log-level is \"\""},
+	} {
+		var out bytes.Buffer
+		flags := flag.NewFlagSet("", flag.ContinueOnError)
+		s := (&program{Options: sampleOptions()}).serverFlags(flags, "data")
+		if err := flags.Parse([]string{"--log-format", tt.format, "--log-level", tt.level}); err != nil {
+			t.Fatal(err)
+		}
+		logger, err := s.logger(&out)
+		if tt.refused != "" {
+			if ExitCode(err) != 2 || !strings.HasPrefix(err.Error(), tt.refused) {
+				t.Errorf("%s %s: %v, want %s", tt.format, tt.level, err, tt.refused)
+			}
+			continue
+		}
+		logger.Info("hi", "app", "acme")
+		if !strings.Contains(out.String(), tt.want) || (out.Len() == 0) != (tt.want == "") {
+			t.Errorf("%s %s: %s, want %s", tt.format, tt.level, &out, tt.want)
+		}
+	}
+	opts := sampleOptions()
+	opts.Engine.Logger = slog.New(slog.DiscardHandler)
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	if s := (&program{Options: opts}).serverFlags(flags, "data"); flags.Lookup("log-level") != nil {
+		t.Error("a program with a logger of its own has flags of another")
+	} else if logger, err := s.logger(io.Discard); err != nil || logger != opts.Engine.Logger {
+		t.Errorf("it logs to %v, %v", logger, err)
+	}
 }
 
 // TestServeTwice: one program's registry may be served again, by the same process.

@@ -23,6 +23,10 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 	if s.notice < 0 {
 		return usageError{fmt.Errorf("--drain-notice is %v, want 0s or more", s.notice)}
 	}
+	logger, err := s.logger(std.Err)
+	if err != nil {
+		return err
+	}
 	if err := refuseForeign(*s.dir); err != nil {
 		return err
 	}
@@ -30,10 +34,7 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 	if err != nil {
 		return err
 	}
-	if engine.Logger == nil {
-		engine.Logger = slog.New(slog.NewTextHandler(std.Err, nil))
-	}
-	logger := engine.Logger
+	engine.Logger = logger
 	listen, scheme, err := s.listener(logger)
 	if err != nil {
 		return err
@@ -48,9 +49,14 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		return errors.Join(err, ln.Close())
 	}
 	start := &server.Startup{BasePath: s.Server.BasePath}
-	door := listening(ctx, func(ctx context.Context) error { return listen(ctx, ln, start, *s.drain, logger) })
-	logger.Info("opening the store", "data", *s.dir, "listen", ln.Addr().String())
 	m := metrics.New()
+	side, at, err := s.serveMetrics(ctx, start.Probes(m.Handler(), s.Server.Hosts...), logger)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	defer side.end()
+	door := listening(ctx, func(ctx context.Context) error { return listen(ctx, ln, start, *s.drain, logger) })
+	logger.Info("opening the store", "data", *s.dir, "metrics", at, "listen", ln.Addr().String())
 	engine.Functions.Use(m.Middleware)
 	eng, err := actors.Open(*s.dir, engine)
 	if err != nil {
@@ -67,6 +73,9 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		m.Watch(eng, opts.Refusals)
 		start.Serve(server.New(eng, opts))
 		s.greet(std.Out, scheme, ln.Addr())
+		if at != "" {
+			fmt.Fprintf(std.Out, "Metrics are on http://%s/metrics, without a token.\n", at)
+		}
 		if s.whose != "" {
 			fmt.Fprintf(std.Out, "Clients call with %s.\n", s.whose)
 		}
@@ -81,6 +90,27 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		fmt.Fprintln(std.Out, "stopped; what was not due yet runs after the next start")
 	}
 	return err
+}
+
+// metricsConns bounds the connections to the address of the metrics.
+const metricsConns = 64
+
+// serveMetrics answers at the address of the metrics, if there is one.
+func (s *serving) serveMetrics(ctx context.Context, h http.Handler, logger *slog.Logger) (door *listener, at string, err error) {
+	if s.metrics == "" {
+		return listening(ctx, func(context.Context) error { return nil }), "", nil
+	}
+	ln, err := net.Listen("tcp", s.metrics)
+	if err != nil {
+		return nil, "", err
+	}
+	return listening(ctx, func(ctx context.Context) error {
+		err := server.Serve(ctx, server.LimitConns(ln, metricsConns), h, time.Second, logger)
+		if err != nil {
+			logger.Warn("the address of the metrics", "err", err) // nothing else needs it
+		}
+		return err
+	}), ln.Addr().String(), nil
 }
 
 // wait returns when the server should take no more requests: ctx has ended and the notice is over, or

@@ -16,8 +16,9 @@ import (
 // Engine.Health and Warnings say it.
 
 const (
-	livePath  = "/livez"
-	readyPath = "/readyz"
+	livePath    = "/livez"
+	readyPath   = "/readyz"
+	metricsPath = "/metrics"
 )
 
 func answerReady(w http.ResponseWriter, rd api.Readiness) {
@@ -126,6 +127,36 @@ func (s *Startup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, 0, &dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the server is starting", RetryAfter: time.Second})
 	}
+}
+
+// Probes returns a handler for a listener of its own, where no token is asked for: GET /livez
+// and /readyz are answered as s answers them below its BasePath, and GET /metrics, which must
+// not be nil, has metrics answer. On a loopback address that one is for requests to this machine only, or to one of hosts,
+// as those of operators are (Options.Hosts).
+func (s *Startup) Probes(metrics http.Handler, hosts ...string) http.Handler {
+	base, gate := basePath(s.BasePath), hostGate{names: hosts}
+	scrape := toRead(func(w http.ResponseWriter, r *http.Request) {
+		if err := gate.check(r, true); err != nil {
+			refuse(w, 0, err)
+			return
+		}
+		setDiscardDeadline(w)
+		setWriteDeadline(w)
+		metrics.ServeHTTP(w, r)
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setDeadlines(w)
+		switch r.URL.Path {
+		case livePath, readyPath:
+			probe := r.Clone(r.Context())
+			probe.URL.Path = base + r.URL.Path
+			s.ServeHTTP(w, probe)
+		case metricsPath:
+			scrape.ServeHTTP(w, r)
+		default:
+			refuse(w, 0, dispatch.Errorf(dispatch.CodeNotFound, "no route %.128q: here are %s, %s and %s", r.URL.Path, livePath, readyPath, metricsPath))
+		}
+	})
 }
 
 // metrics has Options.Metrics answer.

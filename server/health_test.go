@@ -106,6 +106,36 @@ func TestStartup(t *testing.T) {
 	}
 }
 
+// TestProbesOfTheirOwn are answered as below the base path, and metrics to this machine by name.
+func TestProbesOfTheirOwn(t *testing.T) {
+	s := &server.Startup{BasePath: "/x"}
+	h := s.Probes(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }), "gauge.internal")
+	for _, tt := range []struct {
+		method, host, path string
+		status             int
+		body               string
+	}{
+		{"GET", "evil.example", "/livez", 200, `{"status":"ok"}`},
+		{"GET", "localhost", "/readyz", 503, `{"status":"starting","reasons":["the engine is being opened"]}`},
+		{"GET", "localhost", "/metrics", 200, "metrics"},
+		{"GET", "gauge.internal:9377", "/metrics", 200, "metrics"},
+		{"GET", "evil.example", "/metrics", 403, `{"code":"permission_denied","message":"host \"evil.example\" is not this machine: use localhost or 127.0.0.1"}`},
+		{"POST", "localhost", "/metrics", 405, `{"code":"unimplemented","message":"method \"POST\" is not for this route, want GET, HEAD"}`},
+		{"POST", "localhost", "/readyz", 405, `{"code":"unimplemented","message":"method \"POST\" is not for this route, want GET, HEAD"}`},
+		{"GET", "localhost", "/x/livez", 404, `{"code":"not_found","message":"no route \"/x/livez\": here are /livez, /readyz and /metrics"}`},
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(tt.method, "http://"+tt.host+tt.path, nil)
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})))
+		if body := strings.TrimSuffix(w.Body.String(), "\n"); w.Code != tt.status || body != tt.body {
+			t.Errorf("%s %s of %s: %d %s, want %d %s", tt.method, tt.path, tt.host, w.Code, body, tt.status, tt.body)
+		}
+	}
+	s.Serve(server.New(mustOpen(t), server.Options{BasePath: "/x"}))
+	if status, body := probe(h, "GET", "/readyz"); status != 200 {
+		t.Errorf("with an engine: %d %s", status, body)
+	}
+}
+
 // TestDrainingComesBeforeTheEnd: first the server says that it is about to stop and ends its streams, and
 // answers calls as before; then it ends.
 func TestDrainingComesBeforeTheEnd(t *testing.T) {

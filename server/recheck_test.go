@@ -171,7 +171,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 		}
 		h.Advance(1)
 		ask(1, 401, "GET", "/v1/clock", "")
-		if n := strings.Count(log.String(), "a request was refused"); n != 5 || !strings.Contains(log.String(), `door=operator code=unauthenticated why="this token is not good" from=192.0.2.1 method=GET route=/x/v1/clock app="" more=0`) ||
+		if n := strings.Count(log.String(), "a request was refused"); n != 5 || !strings.Contains(log.String(), `door=operator code=unauthenticated reason="this token is not good" client=192.0.2.1 method=GET route=/x/v1/clock app="" more=0`) ||
 			!strings.Contains(log.String(), "route=/x/v1/clock app=\"\" more=3") {
 			t.Errorf("a second later there are %d lines:\n%s", n, log)
 		}

@@ -93,8 +93,8 @@ func (h *handler) noteRefused(r *http.Request, err *dispatch.Error) {
 	}
 	kind := Refused{h.doors[r.Pattern], err.Code}
 	if log, silent := h.opts.Refusals.count(kind, time.Now()); log {
-		h.opts.Logger.Warn("a request was refused", "door", kind.Door, "code", err.Code, "why", fmt.Sprintf("%.256s", err.Message),
-			"from", addressOf(r, h.opts.TrustedProxies), "method", fmt.Sprintf("%.16s", r.Method), "route", r.Pattern, "app", fmt.Sprintf("%.64s", r.PathValue("app")), "more", silent) // a path may have a secret in it
+		h.opts.Logger.Warn("a request was refused", "door", kind.Door, "code", err.Code, "reason", fmt.Sprintf("%.256s", err.Message),
+			"client", addressOf(r, h.opts.TrustedProxies), "method", fmt.Sprintf("%.16s", r.Method), "route", r.Pattern, "app", fmt.Sprintf("%.64s", r.PathValue("app")), "more", silent) // a path may have a secret in it
 	}
 }
 

@@ -49,7 +49,7 @@ const (
 // operatorRoutes is who may do what.
 func (h *handler) operatorRoutes() (routes []route) {
 	if h.opts.Metrics != nil {
-		routes = append(routes, route{method: http.MethodGet, pattern: "/metrics", scopes: []Scope{ScopeRead}, whole: true, do: h.metrics})
+		routes = append(routes, route{method: http.MethodGet, pattern: metricsPath, scopes: []Scope{ScopeRead}, whole: true, do: h.metrics})
 	}
 	const (
 		get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete

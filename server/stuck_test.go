@@ -132,13 +132,13 @@ func TestStuck(t *testing.T) {
 		if shown.State != api.StateSuccess || shown.Reason != "" || len(stuck()) != 1 {
 			t.Errorf("afterwards: %+v, stuck %+v", shown, stuck())
 		}
-		if !strings.Contains(log.String(), `by="ada from `) {
+		if !strings.Contains(log.String(), `operator="ada from `) {
 			t.Errorf("the log does not say who: %s", log)
 		}
 		if n := mustResult[api.Affected](t, send("POST", call+"/abandon", "s3cret", `{"by":"bob"}`)); n.Jobs != 0 {
 			t.Errorf("abandoned those of %d jobs", n.Jobs)
 		}
-		if got := stuck(); len(got) != 0 || !strings.Contains(log.String(), `by="bob from `) {
+		if got := stuck(); len(got) != 0 || !strings.Contains(log.String(), `operator="bob from `) {
 			t.Errorf("afterwards: stuck %+v, and the log says %s", got, log)
 		}
 	})

@@ -97,7 +97,7 @@ func (b *backoff) succeed() {
 		return
 	}
 	if b.failures > 1 {
-		b.logger.Info("volume is up again", "volume", b.volume, "after", time.Since(b.since), "failed", b.failures)
+		b.logger.Info("volume is up again", "volume", b.volume, "after", time.Since(b.since), "failures", b.failures)
 	}
 	b.failures, b.until, b.cause = 0, time.Time{}, nil
 }

@@ -20,6 +20,6 @@ func (o Options) replaying(volume string) func(done, total int) {
 			o.Progress(volume, done, total)
 			return
 		}
-		o.Logger.Info("reading what a file lacks from the log", "volume", volume, "records", done, "of", total)
+		o.Logger.Info("reading what a file lacks from the log", "volume", volume, "records", done, "total", total)
 	}
 }

@@ -112,7 +112,7 @@ func TestAnOpeningTellsOfALongLog(t *testing.T) {
 	}
 	opts.Progress = nil
 	open()
-	if lines := log.lines(); len(lines) != 15 || !strings.Contains(lines[0], "volume=volume-000.db records=1 of=5") {
+	if lines := log.lines(); len(lines) != 15 || !strings.Contains(lines[0], "volume=volume-000.db records=1 total=5") {
 		t.Errorf("the log says %q", lines)
 	}
 }

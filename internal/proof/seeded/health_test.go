@@ -35,7 +35,7 @@ var healthFaults = []seededFault{
 	{
 		name: "metrics-unguarded", what: "an operator of one app reads the metrics of all",
 		pkg: "server/metrics", tests: "TestMetricsTellWhatHappened",
-		edits: []edit{{"server/routes.go", `pattern: "/metrics", scopes: []Scope{ScopeRead}, whole: true`, `pattern: "/metrics", scopes: []Scope{ScopeRead}, whole: !FAULT`}},
+		edits: []edit{{"server/routes.go", `pattern: metricsPath, scopes: []Scope{ScopeRead}, whole: true`, `pattern: metricsPath, scopes: []Scope{ScopeRead}, whole: !FAULT`}},
 	},
 	{
 		name: "panics-unmeasured", what: "a handler that panics is counted as one that has worked",
@@ -86,5 +86,18 @@ var healthFaults = []seededFault{
 		name: "notice-before-ready", what: "a server that is told to stop while it opens greets, and gives notice to nothing",
 		pkg: "cmd", tests: "TestServeIsStoppedWhileItOpens",
 		edits: []edit{{"cmd/serverun.go", `if ctx.Err() == nil {`, `if ctx.Err() == nil || FAULT {`}},
+	},
+	{
+		name: "scraped-by-a-page", what: "a page whose name was made to resolve to this machine reads the metrics",
+		pkg: "server", tests: "TestProbesOfTheirOwn",
+		edits: []edit{{"server/health.go", `if err := gate.check(r, true); err != nil {`, `if err := gate.check(r, true); err != nil && !FAULT {`}},
+	},
+	{
+		name: "metrics-end-first", what: "the address of the metrics is gone while requests are under way at the end",
+		pkg: "cmd", tests: "TestMetricsHaveAnAddressOfTheirOwn",
+		edits: []edit{{"cmd/serverun.go", `s.wait(ctx, door, logger)`, `s.wait(ctx, door, logger)
+			if FAULT {
+				_ = side.end()
+			}`}},
 	},
 }
