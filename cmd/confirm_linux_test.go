@@ -34,7 +34,7 @@ func mustTerminal(t *testing.T) (person, program *os.File) {
 }
 
 // TestWhatCannotBeUndoneAsks: on a terminal it does what is answered with yes, and nothing
-// after anything else; without a terminal it needs --yes.
+// after anything else.
 func TestWhatCannotBeUndoneAsks(t *testing.T) {
 	dir := t.TempDir()
 	mustSeed(t, dir, "acme")
@@ -55,17 +55,5 @@ func TestWhatCannotBeUndoneAsks(t *testing.T) {
 		if !tt.done && (!errors.Is(err, errDeclined) || ExitCode(err) != 1 || out.Len() > 0) {
 			t.Errorf("%q: %v, code %d, %s", tt.answer, err, ExitCode(err), &out)
 		}
-	}
-	for _, line := range []string{
-		"jobs cancel --all --app acme", "jobs drop --all --app acme", "jobs drop x --app acme", "groups cancel 1 --app acme",
-		"crons delete x --app acme", "apps delete acme", "tokens revoke x",
-	} {
-		_, err := runs(t, append(strings.Fields(line), "--data", dir)...)
-		if ExitCode(err) != 2 || !strings.Contains(err.Error(), "--yes says that it is meant") {
-			t.Errorf("%s without a terminal: %v", line, err)
-		}
-	}
-	if _, err := runs(t, "apps", "delete", "acme", "--yes", "--data", dir); err != nil {
-		t.Errorf("with --yes: %v", err)
 	}
 }

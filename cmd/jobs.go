@@ -23,6 +23,7 @@ func jobCommands() []Verb {
 		{"jobs list", "", "list the jobs of an app that is served", "jobs list --app acme --state failed --error unavailable -o jsonl", jobsList},
 		{"jobs get|show", "name", "show a job with all its attempts", "jobs get order-17 --app acme", jobsShow},
 		{"jobs schedule", "function args", "have a function run at once, or later", "jobs schedule counters:bump '{\"key\":\"k\"}' --app acme --after 90s --tag night", jobsSchedule},
+		{"jobs watch", "name", "print what happens to jobs that have not ended, as it happens", "jobs watch --app acme --function counters:bump -o jsonl\njobs watch order-17 --app acme --until-ended --for 10m", jobsWatch},
 		{"jobs run", "name", "make pending or held jobs due now: one, or all that a filter chooses", "jobs run order-17 --app acme", jobsRun},
 		{"jobs reschedule", "name", "change when pending jobs are due, their priority, or the arguments of one", "jobs reschedule --app acme --tag night --after 30m --yes", jobsReschedule},
 		{"jobs result", "name", "print what a job has come to, and wait for its end if asked to", "jobs result order-17 --app acme --wait", jobsResult},

@@ -228,6 +228,18 @@ var doorFaults = []seededFault{
 		edits: []edit{{"server/function.go", `strings.HasPrefix(text, tokenPrefix) {`, `strings.HasPrefix(text, tokenPrefix) && !FAULT {`}},
 	},
 	{
+		name: "undone-unasked", what: "a script removes for good what it did not say --yes to",
+		pkg: "cmd", tests: "TestWhatCannotBeUndoneNeedsYes",
+		edits: []edit{{"cmd/confirm.go", `	case yes:
+`, `	case yes || FAULT:
+`}},
+	},
+	{
+		name: "watch-waits-for-left", what: "jobs watch waits for the end of a job that it hears of no more",
+		pkg: "cmd", tests: "TestWatchKnowsWhatHasEnded",
+		edits: []edit{{"cmd/watch.go", `e.Left || e.Job.EndedAt`, `e.Left && !FAULT || e.Job.EndedAt`}},
+	},
+	{
 		name: "app-claim-unread", what: "a client's token is good for every app",
 		pkg: "cmd/oidc", tests: "TestOIDCLetsGoodTokensIn",
 		edits: []edit{{"cmd/oidc/oidc.go", `!c.anyApp && !claimNames(`, `!c.anyApp && !FAULT && !claimNames(`}},
