@@ -217,6 +217,60 @@ func TestChecksOfGroups(t *testing.T) {
 	}
 }
 
+func TestChecksOfRevisions(t *testing.T) {
+	seen := func(asked, ran []int) *killRevisionSeen { return &killRevisionSeen{Asked: asked, Ran: ran} }
+	replace := killOp{Kind: "replace", Key: "c0-replace-0", Revision: 2, Acked: true}
+	args := killOp{Kind: "args", Key: "c0-1", Revision: 2, Acked: true, Changes: true, Told: true, Changed: true}
+	late, cut, unasked := args, args, args
+	late.Changed, cut.Told, unasked.Acked = false, false, false
+	unasked.Told, unasked.Changes, unasked.Revision = false, false, 1
+	for _, tt := range []struct {
+		name, want string
+		op         killOp
+		seen       *killRevisionSeen
+	}{
+		{"replaced", "", replace, seen([]int{1, 2, 3}, []int{3})},
+		{"each has run", "", replace, seen([]int{1, 2, 3}, []int{3, 1, 2})},
+		{"the one before has run", "lost", replace, seen([]int{1, 2, 3}, []int{2})},
+		{"none has run", "lost", replace, seen([]int{1, 2}, nil)},
+		{"acknowledged, and not there", "lost", replace, seen([]int{1}, []int{1})},
+		{"run twice", "doubled", replace, seen([]int{1, 2}, []int{2, 1, 2})},
+		{"what was rolled back has run", "other", replace, seen([]int{1, 2}, []int{2, 3})},
+		{"changed", "", args, seen([]int{1, 2}, []int{2})},
+		{"changed, and it has run as it was", "lost", args, seen([]int{1, 2}, []int{1})},
+		{"changed, and it has run as both", "doubled", args, seen([]int{1, 2}, []int{1, 2})},
+		{"too late", "", late, seen([]int{1}, []int{1})},
+		{"said to be too late", "other", late, seen([]int{1, 2}, []int{2})},
+		{"cut off, and changed", "", cut, seen([]int{1, 2}, []int{2})},
+		{"cut off, and not changed", "", cut, seen([]int{1}, []int{1})},
+		{"never there", "", unasked, seen(nil, nil)},
+	} {
+		found(t, tt.name, tt.want, func(to killFinder) { checkRevisions(to, tt.op, tt.seen) })
+	}
+	slots := func(n int) (list []time.Time) {
+		for i := range n {
+			list = append(list, killPastFrom.AddDate(0, i, 0))
+		}
+		return list
+	}
+	done := &storage.Backfill{Slots: killPastEach, Begun: killPastEach, Outcome: storage.BackfillDone}
+	for _, tt := range []struct {
+		name, want string
+		acked      bool
+		seen       killRevisionSeen
+	}{
+		{"each once", "", true, killRevisionSeen{Slots: slots(killPastEach), Backfill: done}},
+		{"never there", "", false, killRevisionSeen{}},
+		{"acknowledged, and not there", "lost", true, killRevisionSeen{}},
+		{"slots of none", "other", false, killRevisionSeen{Slots: slots(1)}},
+		{"one is missing", "lost", true, killRevisionSeen{Slots: slots(killPastEach - 1), Backfill: done}},
+		{"one has run twice", "doubled", true, killRevisionSeen{Slots: append(slots(killPastEach), killPastFrom), Backfill: done}},
+		{"it goes on", "lost", true, killRevisionSeen{Slots: slots(killPastEach), Backfill: &storage.Backfill{Slots: killPastEach, Begun: killPastEach}}},
+	} {
+		found(t, "a backfill: "+tt.name, tt.want, func(to killFinder) { checkPast(to, killOp{Acked: tt.acked}, &tt.seen) })
+	}
+}
+
 func TestChecksOfWatches(t *testing.T) {
 	commit := uint64(10)
 	event := func(kind actors.EventKind, seq uint64, state storage.State) killEvent {

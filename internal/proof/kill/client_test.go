@@ -39,6 +39,10 @@ type killOp struct {
 	Open    bool // it is sealed by a call of its own
 	Cancels bool // or canceled
 
+	Kind     string // of a revision: replace, throttle or args
+	Revision int    // that it asks for
+	Changes  bool   // it asks for other arguments of Job, which is scheduled
+
 	// What it was answered.
 	Jobs     []storage.JobID
 	Order    string
@@ -48,6 +52,8 @@ type killOp struct {
 	Ended    storage.State // of a job that it has waited for
 	Group    storage.GroupID
 	Sealed   bool // the call that seals or cancels the group was acknowledged
+	Told     bool // what became of the change
+	Changed  bool // Job has the other arguments
 	Reports  int  // that the observer had at the latest when the answer was there
 }
 
@@ -64,6 +70,8 @@ type killClient struct {
 	log  *os.File
 	seq  int
 	jobs []killOp // acknowledged lately: there is something to cancel
+
+	revisions map[string]int // by kind
 }
 
 // killRefusal is an error that the server has answered with.
@@ -114,11 +122,16 @@ func (c *killClient) op(life *killLife) error {
 	kinds := []string{"counters:later", "counters:later", "counters:fail", "posts:publish", "orders:place", "jobs:cancel", "jobs:cancel", "search:edit", "campaign:start"}
 	if c.loop.observer != nil {
 		kinds = append(kinds, "observer:later", "observer:later", "observer:later", "chain:later",
-			"group:start", "export:later", "ask:later")
+			"group:start", "export:later", "ask:later", "revised:ask", "revised:ask")
 	}
 	d.Do = kinds[rand.IntN(len(kinds))]
 	if c.seq == 1 && c.loop.observer != nil {
 		d.Do = []string{"chain:later", "group:start", "export:later", "ask:later"}[c.n/2%4] // the shortest of loops has some
+	}
+	if c.seq == 2 && c.loop.observer != nil {
+		if d.Do = killRevise.Path(); c.n < killApps {
+			d.Do = killPastStart.Path()
+		}
 	}
 	if len(c.jobs) == 0 && d.Do == "jobs:cancel" {
 		d.Do = "counters:later"
@@ -126,6 +139,8 @@ func (c *killClient) op(life *killLife) error {
 	after := rand.IntN(400)
 	var args map[string]any
 	switch d.Do {
+	case "revised:ask":
+		return c.revise(life, &d)
 	case "counters:later":
 		if d.N += rand.IntN(3); rand.IntN(20) == 0 {
 			d.N = 50

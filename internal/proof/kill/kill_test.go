@@ -60,7 +60,8 @@ type killLoop struct {
 // was canceled has not run, every slot is accounted for, what was deleted is gone
 // and what was imported is one instant of what was exported. Groups have one follow-up
 // with the right counts, no checkpoint is lost, no end from outside either, and a watch
-// has no gap and nothing twice (G32 to G34, G36). The server is
+// has no gap and nothing twice (G32 to G34, G36). The last arguments that a job is given are those
+// that it runs with (G8, G29), and a backfill runs each of its slots once (G22). The server is
 // first the command itself, then the sample app with actions that have an observer.
 func TestG1_KillLoop(t *testing.T) {
 	if testing.Short() {
@@ -326,7 +327,7 @@ func (l *killLoop) look(life *killLife) {
 func (l *killLoop) settle(life *killLife) {
 	functions := []string{
 		"counters:bump", "counters:flaky", "notifications:notifySubscribers", "payments:charge", "heartbeat:tick", "observer:act",
-		"search:index", "campaign:send", "chain:first", "group:member", "group:end", "export:run", "ask:run", "chain:tell",
+		"search:index", "campaign:send", "chain:first", "group:member", "group:end", "export:run", "ask:run", "chain:tell", "revised:run",
 	}
 	limit := time.Now().Add(2 * time.Minute)
 	var apps []string

@@ -91,6 +91,7 @@ func killFunctions(observer string, life int) *dispatch.Registry {
 	reg := sampleapp.Functions()
 	handleChains(reg)
 	handleGroups(reg)
+	handleRevisions(reg)
 	handlePages(reg, observer, life)
 	handleAsks(reg, observer, life)
 	handleLoad(reg)
@@ -210,7 +211,7 @@ func TestKillServer(t *testing.T) {
 func killOptions(observer string, life int, logger *slog.Logger) actors.Options {
 	return actors.Options{
 		Functions: killFunctions(observer, life), Pools: append(sampleapp.Pools(), killPools...), Crons: sampleapp.Crons(), Logger: logger,
-		Tables:           append(sampleapp.Tables(), killTolds, killGroupsMade, killGroupsTold),
+		Tables:           append(sampleapp.Tables(), killTolds, killGroupsMade, killGroupsTold, killRevisions),
 		Grace:            killGrace,
 		MaxWatched:       1_000_000,
 		MaxInterruptions: 1000, // none of its jobs is a poison, however often it is killed

@@ -105,6 +105,10 @@ func (v *killVerdict) op(d killOp) error {
 		return v.pages(d)
 	case "ask:later":
 		return v.ask(d)
+	case "revised:ask":
+		return v.revised(d)
+	case "past:start":
+		return v.past(d)
 	}
 	return nil
 }
