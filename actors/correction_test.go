@@ -168,7 +168,7 @@ func TestG19_ASlotThatWasReplacedInAWrongFutureComes(t *testing.T) {
 		def.CatchUp = storage.CatchUp{Mode: storage.CatchUpAll, Limit: 5}
 		r.create("acme", def)
 		r.Advance(time.Minute)
-		r.wrongFor(2*time.Hour, 30*time.Second, false, func() {})
+		r.wrongFor(20*time.Minute, 30*time.Second, false, func() {})
 		replaced := map[time.Time]bool{}
 		for _, s := range r.log("acme", "ten") {
 			if s.Outcome == storage.SlotUndone && strings.HasPrefix(s.Reason, "overlap: replaced") {
@@ -178,7 +178,7 @@ func TestG19_ASlotThatWasReplacedInAWrongFutureComes(t *testing.T) {
 		if len(replaced) == 0 {
 			t.Fatal("none was replaced")
 		}
-		r.Advance(3 * time.Hour)
+		r.Advance(30 * time.Minute)
 		counts := r.slotCounts("acme", "ten")
 		for at := range replaced {
 			if counts[at] != 1 {
@@ -333,7 +333,7 @@ func TestG19_ASlotThatWasClaimedInAWrongFutureComes(t *testing.T) {
 		r.create("acme", everyTen(cronSlow.With("w"), storage.OverlapAllow))
 		r.Advance(time.Minute)
 		undone := map[time.Time]bool{}
-		r.wrongFor(2*time.Hour, 0, false, func() {
+		r.wrongFor(20*time.Minute, 0, false, func() {
 			r.Advance(5 * time.Second)
 			mustAfter(t, r.Harness, "acme", 0, cronSlow.With("long"))
 			r.Advance(35 * time.Second)
@@ -356,7 +356,7 @@ func TestG19_ASlotThatWasClaimedInAWrongFutureComes(t *testing.T) {
 		if n < 3 {
 			t.Fatalf("%d ticks were claimed and had not begun", n)
 		}
-		r.Advance(3 * time.Hour)
+		r.Advance(30 * time.Minute)
 		counts := r.slotCounts("acme", "ten")
 		for at, waited := range undone {
 			if waited && counts[at] != 1 {
