@@ -68,8 +68,8 @@ type program struct {
 }
 
 // Main runs the command line of the process: it ends with the exit code when that is done.
-// An interrupt or SIGTERM asks a server to finish what is under way; a second one ends the
-// process at once. Unless GOGC is set, the garbage collector is given the room that a server
+// An interrupt or SIGTERM asks a server to finish what is under way; another one, a second
+// later or more, ends the process at once. Unless GOGC is set, the garbage collector is given the room that a server
 // needs.
 func Main(opts Options) {
 	if os.Getenv("GOGC") == "" {
@@ -79,7 +79,8 @@ func Main(opts Options) {
 		opts.Name = strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	// Two in one instant are one: a supervisor hands on what the terminal has sent already.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	err := Run(ctx, opts, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	var reported reportedError
 	if err != nil && !errors.As(err, &reported) {
