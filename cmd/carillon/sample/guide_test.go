@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/metrics"
 	"carillon/storage"
 )
 
@@ -268,37 +270,64 @@ func TestOrderExpires(t *testing.T) {
 	})
 }
 
-// serveOrders is a server of one's own.
-func serveOrders(ctx context.Context, dir, addr string, login func(*http.Request) (user string, apps []string, err error)) error {
-	eng, err := actors.Open(dir, guideOptions())
+// login is how a server of one's own knows its users.
+type login func(*http.Request) (user string, apps []string, err error)
+
+// serveOrders is a server of one's own, until ctx ends.
+func serveOrders(ctx context.Context, dir, addr string, notice time.Duration, login login) error {
+	ln, err := net.Listen("tcp", addr) // first: if the address is taken, no job may have run
 	if err != nil {
 		return err
 	}
-	api := server.New(eng, server.Options{
-		Identify: func(r *http.Request) (*dispatch.Identity, error) {
-			user, apps, err := login(r)
-			if err != nil {
-				return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "sign in first")
-			}
-			for _, app := range apps {
-				if r.PathValue("app") == app {
-					return &dispatch.Identity{Subject: user}, nil
-				}
-			}
-			return nil, dispatch.Errorf(dispatch.CodePermissionDenied, "not an app of yours")
-		},
-	})
+	probes := new(server.Startup) // says that it is starting, until it is given the handler
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "my own page") })
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
+	for _, path := range []string{"/v1/", "/livez", "/readyz", "/metrics"} {
+		mux.Handle(path, probes)
 	}
-	err = server.Serve(ctx, ln, mux, 10*time.Second, nil) // until ctx ends, and the calls under way are answered
-	closing, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "my own page") })
+
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	context.AfterFunc(ctx, func() { time.AfterFunc(notice, stop) }) // red first, and closed later
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(serving, ln, mux, 10*time.Second, nil) }()
+
+	opts := guideOptions()
+	m := metrics.New()
+	opts.Functions.Use(m.Middleware)
+	eng, err := actors.Open(dir, opts) // jobs run from here on
+	if err != nil {
+		stop()
+		return errors.Join(err, <-served)
+	}
+	refusals := new(server.Refusals)
+	m.Watch(eng, refusals)
+	probes.Serve(server.New(eng, server.Options{
+		Identify: identify(login),
+		Operator: server.Tokens(eng), // the tokens that carillon tokens create makes
+		Draining: ctx,                // when it ends, /readyz is red and streams end
+		Metrics:  m.Handler(),
+		Refusals: refusals,
+	}))
+
+	err = <-served // the calls under way are answered
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	return errors.Join(err, eng.Close(closing))
+	return errors.Join(err, eng.Close(closing)) // the jobs that run have ended
+}
+
+// identify says who calls, and that the app is one of theirs.
+func identify(login login) func(*http.Request) (*dispatch.Identity, error) {
+	return func(r *http.Request) (*dispatch.Identity, error) {
+		user, apps, err := login(r)
+		if err != nil {
+			return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "sign in first")
+		}
+		if !slices.Contains(apps, r.PathValue("app")) {
+			return nil, dispatch.Errorf(dispatch.CodePermissionDenied, "not an app of yours")
+		}
+		return &dispatch.Identity{Subject: user}, nil
+	}
 }
 
 func TestGuideSchedules(t *testing.T) {
@@ -352,14 +381,21 @@ func TestGuideServes(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- serveOrders(ctx, t.TempDir(), addr, func(r *http.Request) (string, []string, error) { return "ann", []string{"acme"}, nil })
+		done <- serveOrders(ctx, t.TempDir(), addr, 0, func(r *http.Request) (string, []string, error) { return "ann", []string{"acme"}, nil })
 	}()
-	status := func(app string) int {
+	status := func(method, path string) int {
 		for {
-			resp, err := http.Post("http://"+addr+"/v1/apps/"+app+"/functions/orders:byUser", "application/json", nil)
+			req, err := http.NewRequest(method, "http://"+addr+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultClient.Do(req)
 			if err == nil {
 				resp.Body.Close()
-				return resp.StatusCode
+				if resp.StatusCode != http.StatusServiceUnavailable { // it is starting
+					return resp.StatusCode
+				}
 			}
 			select {
 			case err := <-done:
@@ -368,11 +404,20 @@ func TestGuideServes(t *testing.T) {
 			}
 		}
 	}
-	if got := status("acme"); got != http.StatusBadRequest { // no arguments: the app is let in
-		t.Errorf("ann's own app answers %d", got)
-	}
-	if got := status("other"); got != http.StatusForbidden {
-		t.Errorf("another app answers %d", got)
+	for _, tt := range []struct {
+		method, path string
+		want         int
+	}{
+		{"GET", "/readyz", http.StatusOK},
+		{"GET", "/livez", http.StatusOK},
+		{"GET", "/", http.StatusOK},
+		{"GET", "/metrics", http.StatusUnauthorized},                             // it is for operators
+		{"POST", "/v1/apps/acme/functions/orders:byUser", http.StatusBadRequest}, // no arguments: the app is let in
+		{"POST", "/v1/apps/other/functions/orders:byUser", http.StatusForbidden},
+	} {
+		if got := status(tt.method, tt.path); got != tt.want {
+			t.Errorf("%s %s answers %d, want %d", tt.method, tt.path, got, tt.want)
+		}
 	}
 	stop()
 	if err := <-done; err != nil {
