@@ -8,13 +8,19 @@ import (
 	"runtime/debug"
 )
 
+// release is the version and the commit of a binary that was made to be given away: .ci/dist has
+// the linker set it, since what Go writes by itself depends on the clone it is built in.
+var release string
+
 // version prints what the binary was built from.
 func (p *program) version(*flag.FlagSet) func(context.Context, Stdio) error {
 	return func(_ context.Context, std Stdio) error {
-		release, commit := "devel", ""
-		if info, ok := debug.ReadBuildInfo(); ok {
+		of, commit := "devel", ""
+		if info, ok := debug.ReadBuildInfo(); release != "" {
+			of = release
+		} else if ok {
 			if v := info.Main.Version; v != "" && v != "(devel)" {
-				release = v
+				of = v
 			}
 			for _, s := range info.Settings {
 				if s.Key == "vcs.revision" {
@@ -22,7 +28,7 @@ func (p *program) version(*flag.FlagSet) func(context.Context, Stdio) error {
 				}
 			}
 		}
-		fmt.Fprintf(std.Out, "%s %s%s %s %s/%s\n", p.Name, release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintf(std.Out, "%s %s%s %s %s/%s\n", p.Name, of, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return nil
 	}
 }
