@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// deliberate are flags that the environment cannot give: they say that a person means just
-// this line.
+// deliberate are flags that neither the environment nor a file can give: they say that a person
+// means just this line.
 var deliberate = map[string]bool{"accept-loss": true, "all": true, "help": true, "name": true, "yes": true}
 
 // variable is where the value of a flag may be in the environment.
@@ -16,12 +17,41 @@ func variable(flag string) string {
 	return "CARILLON_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fill gives the flags that the line does not have the values of the environment. A server
-// and a data directory exclude each other: with one in the line the other is not looked for,
-// and of both in the environment it is the server.
-func (p *program) fill(flags *pflag.FlagSet) (err error) {
+// found is a value of a flag that the line does not have, and where it is.
+type found struct{ value, where string }
+
+// fill gives the flags that the line does not have the values of the environment, and then those
+// of the file that --config names. sources says where each that is not of the line is from.
+func (p *program) fill(c *cobra.Command) (sources map[string]found, err error) {
+	flags, sources := c.Flags(), map[string]found{}
+	err = fillFrom(flags, sources, func(name string) (found, bool) {
+		text := p.Getenv(variable(name))
+		return found{text, "$" + variable(name)}, text != ""
+	})
+	if err != nil || flags.Lookup(configFlag) == nil {
+		return sources, err
+	}
+	path := flags.Lookup(configFlag).Value.String()
+	if path == "" {
+		return sources, nil
+	}
+	file, err := readConfig(path, c.Root())
+	if err != nil {
+		return sources, err
+	}
+	return sources, fillFrom(flags, sources, func(name string) (found, bool) {
+		f, ok := file[name]
+		return f, ok
+	})
+}
+
+// fillFrom gives the flags that have no value yet those that look finds. A server and a data
+// directory exclude each other: with one already given the other is not looked for, and of both
+// it is the server.
+func fillFrom(flags *pflag.FlagSet, sources map[string]found, look func(name string) (found, bool)) (err error) {
 	place := flags.Changed("server") || flags.Changed("data")
-	served := flags.Lookup("server") != nil && p.Getenv(variable("server")) != ""
+	_, served := look("server")
+	served = served && flags.Lookup("server") != nil
 	flags.VisitAll(func(f *pflag.Flag) {
 		switch {
 		case err != nil || f.Changed || deliberate[f.Name]:
@@ -29,10 +59,11 @@ func (p *program) fill(flags *pflag.FlagSet) (err error) {
 		case place && (f.Name == "server" || f.Name == "data"), served && f.Name == "data":
 			return
 		}
-		if text := p.Getenv(variable(f.Name)); text != "" {
-			if failed := flags.Set(f.Name, text); failed != nil {
-				err = fmt.Errorf("$%s: %w", variable(f.Name), failed)
+		if in, ok := look(f.Name); ok {
+			if failed := flags.Set(f.Name, in.value); failed != nil {
+				err = fmt.Errorf("%s: %w", in.where, failed)
 			}
+			sources[f.Name] = in
 		}
 	})
 	return err

@@ -73,6 +73,7 @@ func (p *program) verbs() []Verb {
 		{"bench", "", "measure how fast it is on this machine", "bench --only W1b,W3 --scale 0.1", bench},
 		{"audit", "", "list what operators have changed", "audit --app acme --from 2026-03-01T00:00:00Z", audit},
 		{"healthcheck", "", "say whether a server is ready, and exit with 0 if it is", "healthcheck --server 127.0.0.1:8377", healthcheck},
+		{"config", "of...", "print what the flags of a verb say without the line, and where from", "config serve --config carillon.json", p.config},
 		{"man", "dir", "write a manual page for each command", "man ./man1", p.man},
 		{"version", "", "print the version", "version", p.version},
 		{"apps export", "", "write one app as a stream", "apps export --data ./data --app acme --out acme.app", export},
@@ -88,7 +89,8 @@ func (p *program) tree(std Stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use: p.Name, Short: p.About,
 		Long: p.Name + " serves " + p.About + " and looks after\nservers and data directories, of whatever program.\n\n" +
-			"What a flag says can be in the environment: of --drain in " + variable("drain") + ".\n" +
+			"What a flag says can be in the environment: of --drain in " + variable("drain") + ",\n" +
+			"and in a file: --config. The line goes first, then the environment.\n" +
 			"The exit code is 0; 2 for wrong usage; 15 for an app, a job or what else there is not; 24 for a\n" +
 			"server that is not there, or a directory in use; and else that of the error in docs/command.md.",
 	}
@@ -152,6 +154,7 @@ func branch(c *cobra.Command) {
 func (p *program) grow(c *cobra.Command, v Verb, std Stdio) {
 	flags := flag.NewFlagSet(v.Name, flag.ContinueOnError)
 	do := v.Declare(flags)
+	addConfig(flags)
 	adopt(c.Flags(), flags)
 	c.Short = v.Summary
 	for line := range strings.Lines(v.Example) {
@@ -169,7 +172,7 @@ func (p *program) grow(c *cobra.Command, v Verb, std Stdio) {
 		if err := v.take(c.Flags(), args); err != nil {
 			return wrong(c, err)
 		}
-		if err := p.fill(c.Flags()); err != nil {
+		if _, err := p.fill(c); err != nil {
 			return wrong(c, err)
 		}
 		err := do(c.Context(), std)

@@ -93,11 +93,13 @@ var healthFaults = []seededFault{
 		edits: []edit{{"server/health.go", `if err := gate.check(r, true); err != nil {`, `if err := gate.check(r, true); err != nil && !FAULT {`}},
 	},
 	{
-		name: "metrics-end-first", what: "the address of the metrics is gone while requests are under way at the end",
-		pkg: "cmd", tests: "TestMetricsHaveAnAddressOfTheirOwn",
-		edits: []edit{{"cmd/serverun.go", `s.wait(ctx, door, logger)`, `s.wait(ctx, door, logger)
-			if FAULT {
-				_ = side.end()
-			}`}},
+		name: "file-before-environment", what: "a value of the config file goes before that of the environment",
+		pkg: "cmd", tests: "TestEnvironmentGoesBeforeTheFile",
+		edits: []edit{{"cmd/environment.go", `case err != nil || f.Changed || deliberate[f.Name]:`, `case err != nil || f.Changed && !(FAULT && sources[f.Name].value != "") || deliberate[f.Name]:`}},
+	},
+	{
+		name: "typo-passed-over", what: "a key of the config file that is no flag is passed over",
+		pkg: "cmd", tests: "TestEnvironmentGoesBeforeTheFile",
+		edits: []edit{{"cmd/config.go", `case !known[name]:`, `case !known[name] && !FAULT:`}},
 	},
 }
