@@ -224,14 +224,16 @@ func checkRevisions(to killFinder, d killOp, seen *killRevisionSeen) {
 	}
 }
 
-// past waits until the backfill of an op is over, and looks at its slots.
+// past waits until the backfill of an op is over and its last tick, which has begun by then, has run,
+// and looks at its slots.
 func (v *killVerdict) past(d killOp) error {
 	for limit := time.Now().Add(killTimeout); ; v.pause(50 * time.Millisecond) {
 		var seen killRevisionSeen
 		if err := v.call(v.life, d.App, killPastLook.Path(), nil, &seen); err != nil {
 			return err
 		}
-		if !seen.Backfill.Active() || time.Now().After(limit) {
+		b := seen.Backfill
+		if over := b == nil || !b.Active() && len(seen.Slots) >= b.Begun; over || time.Now().After(limit) {
 			checkPast(v.tally, d, &seen)
 			return nil
 		}
