@@ -39,7 +39,9 @@ func backup(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			}
 			defer at.close()
 			write = func(w io.Writer) error {
-				return at.copy(w, func() (io.ReadCloser, error) { return at.Backup(ctx, from) })
+				return writing(std, "backing up", w, func(w io.Writer) error {
+					return at.copy(w, func() (io.ReadCloser, error) { return at.Backup(ctx, from) })
+				})
 			}
 		}
 		var info storage.BackupInfo
@@ -63,8 +65,10 @@ func backupDir(ctx context.Context, std Stdio, dir string, w io.Writer, since st
 		dir = "./data"
 	}
 	err := readStore(std, dir, func(store *storage.Store) error {
-		_, err := store.Backup(ctx, w, since)
-		return err
+		return writing(std, "backing up", w, func(w io.Writer) error {
+			_, err := store.Backup(ctx, w, since)
+			return err
+		})
 	})
 	if errors.Is(err, storage.ErrLocked) {
 		return fmt.Errorf("%w; %s backup --server URL asks the server for one", err, std.name)
@@ -125,16 +129,23 @@ func restore(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if len(files) == 0 {
 			return usageError{errors.New("no backup is given")}
 		}
+		p := &passing{Writer: io.Discard}
 		var backups []io.Reader
+		var total int64
 		for _, path := range files {
 			f, err := os.Open(path)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			backups = append(backups, f)
+			backups = append(backups, io.TeeReader(f, p))
+			total += sizeOf(f)
 		}
-		info, err := storage.Restore(ctx, *dir, backups...)
+		var info storage.BackupInfo
+		err := p.showing(std, "restoring", total, func() (err error) {
+			info, err = storage.Restore(ctx, *dir, backups...)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("restore into %s: %w", *dir, err)
 		}

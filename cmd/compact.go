@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"os"
 	"sync"
 
 	"carillon/storage"
@@ -13,6 +15,25 @@ import (
 // storeCompact rewrites the files of a store that is not served, and says how much smaller
 // each has become.
 func storeCompact(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	return storeRewrite(flags, func(w io.Writer, before, after int64) {
+		if after < before {
+			fmt.Fprintf(w, "%s smaller\n", size(before-after))
+		} else {
+			fmt.Fprintln(w, "no smaller: there was nothing to gain")
+		}
+	})
+}
+
+// storeUpgrade rewrites them, too: then nothing in them is as an earlier release wrote it, where serve
+// upgrades what it writes only.
+func storeUpgrade(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	return storeRewrite(flags, func(w io.Writer, _, _ int64) {
+		fmt.Fprintln(w, "all of it is as this release writes it: an earlier one may not open it any more")
+	})
+}
+
+// storeRewrite rewrites the files of a store, and says what that has come to.
+func storeRewrite(flags *flag.FlagSet, say func(w io.Writer, before, after int64)) func(context.Context, Stdio) error {
 	dir := flags.String("data", "", "`DIR` of the data, with or without the flag; ./data if not given")
 	return func(ctx context.Context, std Stdio) error {
 		if *dir == "" {
@@ -29,15 +50,12 @@ func storeCompact(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			before, after = before+c.Before, after+c.After
 		}
 		switch {
-		case errors.Is(err, storage.ErrNotFound):
+		case errors.Is(err, storage.ErrNotFound), errors.Is(err, os.ErrNotExist) && len(done) == 0:
 			return fmt.Errorf("%s is no data directory: %w", *dir, storage.ErrNotFound)
 		case err != nil:
 			return openError(std, *dir, err)
-		case after < before:
-			fmt.Fprintf(std.Out, "%s smaller\n", size(before-after))
-		default:
-			fmt.Fprintln(std.Out, "no smaller: there was nothing to gain")
 		}
+		say(std.Out, before, after)
 		return nil
 	}
 }

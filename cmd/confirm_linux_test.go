@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -54,6 +55,32 @@ func TestWhatCannotBeUndoneAsks(t *testing.T) {
 		}
 		if !tt.done && (!errors.Is(err, errDeclined) || ExitCode(err) != 1 || out.Len() > 0) {
 			t.Errorf("%q: %v, code %d, %s", tt.answer, err, ExitCode(err), &out)
+		}
+	}
+}
+
+// TestLongWorkShowsHowFarItIs on a terminal, on standard error, and takes that away at the end.
+func TestLongWorkShowsHowFarItIs(t *testing.T) {
+	dir := t.TempDir()
+	data, app, all := dir+"/data", dir+"/acme.app", dir+"/all.backup"
+	mustSeed(t, data, "acme")
+	for _, tt := range []struct{ line, shown string }{
+		{"check --data " + data, "verifying " + data},
+		{"export --app acme --out " + app + " --data " + data, "exporting acme"},
+		{"import --app copy --in " + app + " --data " + data, "importing copy "},
+		{"backup " + data + " --to " + all, "backing up"},
+		{"restore " + all + " --data " + dir + "/restored", "restoring "},
+	} {
+		person, program := mustTerminal(t)
+		if err := run(t.Context(), strings.Fields(tt.line), strings.NewReader(""), &bytes.Buffer{}, program); err != nil {
+			t.Fatalf("%s: %v", tt.line, err)
+		}
+		if err := program.Close(); err != nil {
+			t.Fatal(err)
+		}
+		shown, _ := io.ReadAll(person) // to the end of the terminal, which is an error
+		if text := string(shown); !strings.Contains(text, tt.shown) || !strings.HasSuffix(text, clearLine) {
+			t.Errorf("%s has shown %q, want %s", tt.line, text, tt.shown)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -88,4 +89,56 @@ func (p *progress) clear(fn func()) {
 func (p *progress) stop() {
 	p.end.Do(func() { close(p.ended) })
 	p.gone.Wait()
+}
+
+// passing counts the bytes that are read or written through it.
+type passing struct {
+	io.Reader
+	io.Writer
+	n atomic.Int64
+}
+
+// Read implements io.Reader.
+func (p *passing) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.n.Add(int64(n))
+	return n, err
+}
+
+// Write implements io.Writer.
+func (p *passing) Write(b []byte) (int, error) {
+	n, err := p.Writer.Write(b)
+	p.n.Add(int64(n))
+	return n, err
+}
+
+// showing shows on a terminal, while fn runs, how many bytes have passed, of total if that is not 0.
+func (p *passing) showing(std Stdio, doing string, total int64, fn func() error) error {
+	show := newProgress(std.Err, func() (string, int64, int64) {
+		switch n := p.n.Load(); {
+		case total > 0:
+			return doing, min(n, total), total
+		case n > 0:
+			return doing + ", " + size(n), 0, 0
+		}
+		return doing, 0, 0
+	})
+	defer show.stop()
+	return fn()
+}
+
+// writing is showing of what fn writes to w.
+func writing(std Stdio, doing string, w io.Writer, fn func(io.Writer) error) error {
+	p := &passing{Writer: w}
+	return p.showing(std, doing, 0, func() error { return fn(p) })
+}
+
+// sizeOf is the size of what is read, 0 if it is not known.
+func sizeOf(r io.Reader) int64 {
+	if f, ok := r.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return info.Size()
+		}
+	}
+	return 0
 }

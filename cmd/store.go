@@ -101,7 +101,7 @@ func check(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	dir := dataFlag(flags, "`DIR` of the data")
 	return func(_ context.Context, std Stdio) error {
 		return readStore(std, *dir, func(store *storage.Store) error {
-			if err := store.Check(); err != nil {
+			if err := new(passing).showing(std, "verifying "+*dir, 0, store.Check); err != nil {
 				faults := strings.Split(err.Error(), "\n")
 				for _, fault := range faults {
 					fmt.Fprintln(std.Err, fault)

@@ -39,8 +39,14 @@ func export(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err != nil {
 			return err
 		}
+		doing := "exporting " + string(id)
+		if *path == "" && isTerminal(std.Out) {
+			return usageError{errors.New("an export is no text for a terminal: write it to a file with --out, or into a pipe")}
+		}
 		write := func(w io.Writer) error {
-			return readStore(std, *dir, func(store *storage.Store) error { return store.Export(ctx, id, w) })
+			return readStore(std, *dir, func(store *storage.Store) error {
+				return writing(std, doing, w, func(w io.Writer) error { return store.Export(ctx, id, w) })
+			})
 		}
 		if *site != "" {
 			at, err := openSite(*site, token, false)
@@ -49,7 +55,9 @@ func export(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			}
 			defer at.close()
 			write = func(w io.Writer) error {
-				return at.copy(w, func() (io.ReadCloser, error) { return at.App(string(id)).Export(ctx) })
+				return writing(std, doing, w, func(w io.Writer) error {
+					return at.copy(w, func() (io.ReadCloser, error) { return at.App(string(id)).Export(ctx) })
+				})
 			}
 		}
 		if *path == "" {
@@ -103,21 +111,28 @@ func importApp(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			}
 			defer f.Close()
 			in = f
+		} else if isTerminal(in) {
+			return usageError{errors.New("nothing is piped in: give the file with --in")}
 		}
+		p, doing, total := &passing{Reader: in}, "importing "+string(id), sizeOf(in)
 		if *site != "" {
 			at, err := openSite(*site, token, false)
 			if err != nil {
 				return err
 			}
 			defer at.close()
-			if _, err := at.App(string(id)).Import(ctx, in); err != nil {
+			err = p.showing(std, doing, total, func() error {
+				_, err := at.App(string(id)).Import(ctx, p)
+				return err
+			})
+			if err != nil {
 				return at.told(err)
 			}
 			fmt.Fprintf(std.Out, "imported %s\n", id)
 			return nil
 		}
 		return withStore(std, *dir, func(store *storage.Store) error {
-			if err := store.Import(ctx, id, bufio.NewReader(in)); err != nil {
+			if err := p.showing(std, doing, total, func() error { return store.Import(ctx, id, bufio.NewReader(p)) }); err != nil {
 				return err
 			}
 			fmt.Fprintf(std.Out, "imported %s\n", id)

@@ -69,6 +69,7 @@ func (p *program) verbs() []Verb {
 		{"store salvage", "", "say what a store that cannot be opened still has, and go on with it", "store salvage --data ./data", storeSalvage},
 		{"store acknowledge", "", "have health say no more that a loss was accepted", "store acknowledge --data ./data", storeAcknowledge},
 		{"store compact", "data", "rewrite the files of a store without the room that lies free", "store compact ./data", storeCompact},
+		{"store upgrade", "data", "have a store that an earlier release wrote be wholly of this one's format", "store upgrade ./data", storeUpgrade},
 		{"store own", "", "make a data directory that of another program", "store own --data ./data --as acme/notes", storeOwn},
 		{"bench", "", "measure how fast it is on this machine", "bench --only W1b,W3 --scale 0.1", bench},
 		{"audit", "", "list what operators have changed", "audit --app acme --from 2026-03-01T00:00:00Z", audit},
