@@ -38,7 +38,7 @@ func TestAssetsRunWhatThereIs(t *testing.T) {
 	if unit := mustRead(t, filepath.Join("deploy", "carillon.service")); !line.MatchString(unit) || !strings.Contains(unit, "\nStateDirectory=carillon\n") {
 		t.Error("the unit does not serve the directory that it may write")
 	}
-	variables := regexp.MustCompile(`\bCARILLON_([A-Z_]+)=`)
+	variables := regexp.MustCompile(`\bCARILLON_([A-Z_]+)(?:=|, value:)`)
 	for asset, most := range map[string]int{"deploy/carillon.service": 3, "deploy/Dockerfile": 1, "docs/deploying.md": 4} {
 		found := variables.FindAllStringSubmatch(mustRead(t, asset), -1)
 		if len(found) < most {

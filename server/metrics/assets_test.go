@@ -369,13 +369,26 @@ func TestEachAlertHasWhatToDo(t *testing.T) {
 	}
 }
 
-// TestPromtoolTakesTheRules: where Prometheus is there, its own tool reads them.
+// TestPromtoolTakesTheRules: each rule has a case that raises it, and where Prometheus is there its own
+// tool tries them.
 func TestPromtoolTakesTheRules(t *testing.T) {
+	const cases = "../../deploy/prometheus/alerts_test.yaml"
+	text, err := os.ReadFile(cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range mustAlerts(t) {
+		if !strings.Contains(string(text), "alertname: "+r.Alert+"\n") {
+			t.Errorf("no case raises %s", r.Alert)
+		}
+	}
 	tool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("there is no promtool")
 	}
-	if out, err := exec.CommandContext(t.Context(), tool, "check", "rules", alertsFile).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, args := range [][]string{{"check", "rules", alertsFile}, {"test", "rules", cases}} {
+		if out, err := exec.CommandContext(t.Context(), tool, args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %q: %v\n%s", args, err, out)
+		}
 	}
 }
