@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +26,13 @@ func TestJobsRemote(t *testing.T) {
 	// The sample's triggers have a tick each that waits, this one for the night.
 	must("pending", "list", "--state", "pending")
 	must("there are more: --cursor ", "list", "-n", "1")
+	for n, more := range map[string]bool{"1": true, "1000": false} {
+		var said bytes.Buffer
+		err := Run(t.Context(), sampleOptions(), append([]string{"jobs", "list", "-n", n, "-o", "jsonl"}, at...), nil, io.Discard, &said)
+		if err != nil || strings.Contains(said.String(), "there are more: --cursor ") != more {
+			t.Errorf("%s lines of JSON: %v, said %q", n, err, said.String())
+		}
+	}
 	_, line, _ := strings.Cut(must("cleanup:cleanupOldMessages", "list", "--function", "cleanup:cleanupOldMessages", "--trigger", "cleanup", "--due-from", "2020-01-01T00:00:00Z"), "\n")
 	id, _, _ := strings.Cut(line, " ")
 	must("cleanup:cleanupOldMessages {", "show", id)

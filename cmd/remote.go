@@ -225,7 +225,16 @@ func askStore[R any](ctx context.Context, r *remote, std Stdio, how access, do f
 		if err != nil {
 			return err
 		}
-		return printAs(std.Out, form, all, r.rows)
+		if err := printAs(std.Out, form, all, r.rows); err != nil {
+			return err
+		}
+		if form == formLines && r.rows != "" {
+			var page struct{ Next string }
+			if json.Unmarshal(all, &page) == nil { // the rows do not tell that the list goes on
+				sayMore(std.Err, page.Next)
+			}
+		}
+		return nil
 	}
 	text(std.Out, result)
 	return nil
