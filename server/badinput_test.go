@@ -87,7 +87,7 @@ func (s *sender) state() string {
 // TestEveryRouteRefusesBadInput: what is wrong in the method, the path, the parameters, the headers or the
 // body is refused in JSON, by every route of the table, and changes nothing.
 func TestEveryRouteRefusesBadInput(t *testing.T) {
-	s := newSender(t, time.Minute) // what is refused is not waited for
+	s := newSender(t, 5*time.Second) // what is refused is not waited for
 	before := s.state()
 	wantRefused := func(route, what string, w *httptest.ResponseRecorder, want ...int) {
 		t.Helper()

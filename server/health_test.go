@@ -147,7 +147,7 @@ func TestDrainingComesBeforeTheEnd(t *testing.T) {
 	if got := s.call(t, "acme", "notes:post", `{"text":"hi"}`); got.status != 200 {
 		t.Fatal(got)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
 	resp, err := s.client.Do(s.mustRequest(t, "GET", "/v1/apps/acme/events", nil).WithContext(ctx))
 	if err != nil {

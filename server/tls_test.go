@@ -186,7 +186,7 @@ func TestServeTLS(t *testing.T) {
 	client := func(http2 bool, most uint16) *http.Client {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS10, MaxVersion: most}, ForceAttemptHTTP2: http2}
 		t.Cleanup(transport.CloseIdleConnections)
-		return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+		return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	}
 	get := func(c *http.Client, path string) string {
 		resp, err := c.Get("https://" + ln.Addr().String() + path)
@@ -199,10 +199,10 @@ func TestServeTLS(t *testing.T) {
 	}
 	for range 3 { // each leaves an idle connection, of which there may be two
 		if got := get(client(true, 0), "/"); got != "HTTP/2.0 true" {
-			t.Errorf("by HTTP/2: %s", got)
+			t.Fatalf("by HTTP/2: %s", got)
 		}
 		if got := get(client(false, tls.VersionTLS12), "/"); got != "HTTP/1.1 true" {
-			t.Errorf("by HTTP/1.1: %s", got)
+			t.Fatalf("by HTTP/1.1: %s", got)
 		}
 	}
 	if got := get(client(false, tls.VersionTLS11), "/"); !strings.Contains(got, "protocol version") {
