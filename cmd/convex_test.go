@@ -2,13 +2,22 @@ package cmd
 
 import (
 	"bytes"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 )
 
@@ -77,7 +86,7 @@ func TestNPMConvexOverHTTP(t *testing.T) {
 	}
 	s, address, token := mustConvexSite(t)
 	out := mustNode(t, "http.mjs", "", address, token)
-	if n := strings.Count(out, "ok "); n < 33 {
+	if n := strings.Count(out, "ok "); n < 36 {
 		t.Errorf("only %d checks:\n%s", n, out)
 	}
 	s.mustStop(t)
@@ -97,4 +106,133 @@ func TestNPMConvexPage(t *testing.T) {
 		}
 	}
 	s.mustStop(t)
+}
+
+// lossyProxy is between a client and a server that may be killed.
+type lossyProxy struct {
+	ln   net.Listener
+	deaf atomic.Bool // nothing of what the server says comes through
+	all  sync.WaitGroup
+
+	mu      sync.Mutex
+	backend string
+	conns   map[net.Conn]bool
+}
+
+func mustLossyProxy(t *testing.T) *lossyProxy {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &lossyProxy{ln: ln, conns: map[net.Conn]bool{}}
+	p.all.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			p.all.Go(func() { p.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		p.cut()
+		p.all.Wait()
+	})
+	return p
+}
+
+func (p *lossyProxy) serve(client net.Conn) {
+	defer client.Close()
+	p.mu.Lock()
+	backend := p.backend
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", backend)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	p.mu.Lock()
+	p.conns[client] = true
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, client)
+	}()
+	p.all.Go(func() {
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
+	})
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := server.Read(buf)
+		if err != nil {
+			return
+		}
+		if p.deaf.Load() {
+			continue
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// cut ends all connections.
+func (p *lossyProxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
+}
+
+// TestG40_NPMConvexLive drives the unmodified reactive client over a proxy that drops answers, and kills the
+// server under its open queries.
+func TestG40_NPMConvexLive(t *testing.T) {
+	if os.Getenv(nodeClients) == "" {
+		mustNode(t, "", "")
+	}
+	binary, dir := mustBuild(t), filepath.Join(t.TempDir(), "data")
+	client := mustClient(t)
+	proxy := mustLossyProxy(t)
+	var p *process
+	start := func() {
+		p = mustStart(t, binary, dir)
+		at, _ := url.Parse(p.url)
+		proxy.mu.Lock()
+		proxy.backend = at.Host
+		proxy.mu.Unlock()
+	}
+	start()
+	control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/deaf":
+			proxy.deaf.Store(true)
+		case "/cut":
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				jobs, err := query[[]sample.JobRow](client, p, "jobs:list", `{"function":"reminders:fire","state":"pending"}`)
+				if err == nil && len(jobs) == 5 {
+					break
+				}
+				if time.Now().After(deadline) {
+					http.Error(w, fmt.Sprint("the mutation has not come: ", len(jobs), err), 500)
+					return
+				}
+			}
+			proxy.cut()
+			proxy.deaf.Store(false)
+		case "/kill":
+			p.kill()
+			start()
+		}
+	}))
+	defer control.Close()
+	out := mustNode(t, "live.mjs", "", "http://"+proxy.ln.Addr().String()+"/v1/apps/demo", control.URL)
+	if n := strings.Count(out, "ok "); n < 19 {
+		t.Errorf("only %d checks:\n%s", n, out)
+	}
+	p.kill()
 }

@@ -28,6 +28,7 @@ var homes = map[string]string{
 	"github.com/tidwall/btree":           "storage",
 	"github.com/go-json-experiment/json": "internal",
 	"github.com/rs/cors":                 "server",
+	"github.com/coder/websocket":         "server",
 	"go.opentelemetry.io":                "server", // of which server/otel alone
 	"github.com/santhosh-tekuri":         "",       // tests
 	"github.com/pb33f":                   "",       // tests

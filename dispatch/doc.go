@@ -61,13 +61,13 @@
 // MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath, MaxPending, MaxPoolLimit,
 // MaxProgressNote, MaxRate, MaxRateSpan, MaxRetryAfter, MaxUniqueSpan, Middleware, Mutation,
 // MutationCtx, MutationRef, MutationRunner, NewArgs, NewPool, NewRegistry, NewSharedPool,
-// NoRetry, None, NotAfter, OfApp, OfFunction, OfPool, OnDone, Once, Ordered, PanicError,
-// Path, Permanent, Pool, PoolOption, Postponement, Priority, Query, QueryCtx, QueryRef,
-// QueryRunner, Rate, Refuse, Registry, Replace, ResultOf, Retry, RetryAfter,
-// RetryAfterOption, RetryPolicy, RunOption, Scheduled, Scheduler, StrictArgs, StuckHook,
-// StuckRun, Tags, TagsOption, Tell, Throttle, Tick, Timeout, Trace, TraceOf, Trigger,
-// TriggerFault, TriggerFaults, Unique, UniquePolicy, Upcoming, WholePool,
-// WithIdempotencyKey, WithOperatorKey, WithRetry, WithTrace.
+// NoRetry, None, NotAfter, OfApp, OfFunction, OfPool, OnDone, Once, Ordered, PanicError, Path,
+// Permanent, Pool, PoolOption, Postponement, Priority, Query, QueryCtx, QueryRef, QueryRunner,
+// Rate, Refuse, Registry, Replace, ResultOf, Retry, RetryAfter, RetryAfterOption, RetryPolicy,
+// RunOption, Scheduled, Scheduler, SessionKeyFor, StrictArgs, StuckHook, StuckRun, Tags,
+// TagsOption, Tell, Throttle, Tick, Timeout, Trace, TraceOf, Trigger, TriggerFault,
+// TriggerFaults, Unique, UniquePolicy, Upcoming, WholePool, WithIdempotencyKey,
+// WithOperatorKey, WithRetry, WithSessionKey, WithTrace.
 //
 // For engines, and they change with the engine: Cascades, Changes, CheckStored,
 // DecodeIdentity, EncodeResult, Env, Function, Info, InsertMany, Invocation, Invoker,

@@ -41,12 +41,24 @@ func WithOperatorKey(ctx context.Context, operator, key string) context.Context 
 	return context.WithValue(ctx, idempotencyKey{}, &KeyedCall{Key: key, Operator: &operator})
 }
 
+// SessionKeyFor is how long the key of a session's call is kept.
+const SessionKeyFor = time.Hour
+
+// WithSessionKey is WithIdempotencyKey of a request of a client's session, whichever identity it has by
+// then. The keys of a session are apart from all others, and kept for SessionKeyFor: a client sends again
+// only what was not answered when its connection was lost.
+func WithSessionKey(ctx context.Context, session, request string) context.Context {
+	return context.WithValue(ctx, idempotencyKey{}, &KeyedCall{Key: request, session: &session})
+}
+
 type idempotencyKey struct{}
 
 // KeyedCall is the idempotency key that a context has. For engines.
 type KeyedCall struct {
 	Key      string
 	Operator *string // on behalf of whom; nil: of the identity that calls
+
+	session *string // of which it is; nil: of none
 }
 
 // TakeIdempotencyKey returns the key that the context has, nil if it has none, and the context
@@ -75,7 +87,11 @@ func (k *KeyedCall) Of(path string, identity *Identity, args json.RawMessage) st
 	if len(args) == 0 || string(args) == "null" {
 		args = json.RawMessage("{}")
 	}
-	return storage.IdempotencyKey{Name: k.name(path, identity), Fingerprint: digest("call", string(args))}
+	key := storage.IdempotencyKey{Name: k.name(path, identity), Fingerprint: digest("call", string(args))}
+	if k.session != nil {
+		key.For = SessionKeyFor
+	}
+	return key
 }
 
 // OfAfter is the key of a call of RunAfter, which the planner has planned.
@@ -107,6 +123,8 @@ func (k *KeyedCall) ofSchedule(p Planner, how string, due time.Time, call Call, 
 func (k *KeyedCall) name(path string, identity *Identity) [32]byte {
 	kind, who := "anonymous", ""
 	switch {
+	case k.session != nil:
+		kind, who = "session", *k.session
 	case k.Operator != nil:
 		kind, who = "operator", *k.Operator
 	case identity != nil:

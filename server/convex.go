@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -27,7 +28,13 @@ func (h *handler) convexRoutes(client func(http.HandlerFunc) http.Handler) (rout
 		rt.client = client(func(w http.ResponseWriter, r *http.Request) { h.convexCall(w, r, &rt, kind) })
 		routes = append(routes, rt)
 	}
-	return routes
+	instant := route{method: http.MethodPost, pattern: convexPattern + "/query_ts"}
+	instant.client = client(func(w http.ResponseWriter, r *http.Request) { h.convexInstant(w, r, &instant) })
+	at := route{method: http.MethodPost, pattern: convexPattern + "/query_at_ts"}
+	at.client = client(func(w http.ResponseWriter, r *http.Request) { h.convexCall(w, r, &at, dispatch.KindQuery) })
+	sync := route{method: http.MethodGet, pattern: convexPattern + "/{version}/sync"}
+	sync.client = client(func(w http.ResponseWriter, r *http.Request) { h.convexConnect(w, r, &sync) })
+	return append(routes, instant, at, sync)
 }
 
 // convexCaller is who calls a function with npm convex.
@@ -99,6 +106,41 @@ func convexIdentity(as string) (*dispatch.Identity, error) {
 	return &dispatch.Identity{Subject: subject, Claims: claims}, nil
 }
 
+// convexInstant keeps the app's state for queries that are to see the same. It needs the same credentials as
+// they do.
+func (h *handler) convexInstant(w http.ResponseWriter, r *http.Request, rt *route) {
+	if r.Method != http.MethodPost {
+		wrongMethod(w, r, http.MethodPost)
+		return
+	}
+	if err := checkContentType(r); err != nil {
+		refuse(w, http.StatusUnsupportedMediaType, err)
+		return
+	}
+	app, err := h.eng.App(storage.AppID(r.PathValue("app")))
+	if err == nil {
+		_, err = h.convexCaller(w, r, rt)
+	}
+	if err != nil {
+		h.fail(w, r, 0, err)
+		return
+	}
+	if status, err := h.decodeBody(w, &request{Request: r}, &struct{}{}); err != nil {
+		h.fail(w, r, status, err)
+		return
+	}
+	commit, err := app.Instant(r.Context())
+	if err != nil {
+		h.fail(w, r, 0, err)
+		return
+	}
+	body, err := json.Marshal(convex.Instant{TS: convex.TS(commit)})
+	if err != nil {
+		panic(err) // it is made of text
+	}
+	answer(w, http.StatusOK, body)
+}
+
 // convexCall runs a function of the kind.
 func (h *handler) convexCall(w http.ResponseWriter, r *http.Request, rt *route, kind dispatch.Kind) {
 	if r.Method != http.MethodPost {
@@ -139,8 +181,8 @@ func (h *handler) convexCall(w http.ResponseWriter, r *http.Request, rt *route, 
 	}
 	liftReadDeadline(w)
 	call, err := convex.Parse(body)
-	if err == nil && call.TS != "" {
-		err = dispatch.Errorf(dispatch.CodeInvalidArgument, "ts is for query_at_ts")
+	if at := strings.HasSuffix(rt.pattern, "/query_at_ts"); err == nil && at != (call.TS != nil) {
+		err = errors.New("a ts is for query_at_ts, and that needs one")
 	}
 	if err != nil {
 		h.fail(w, r, 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "%w", err))
@@ -166,7 +208,7 @@ func (h *handler) convexRun(r *http.Request, app *actors.App, who convexCaller, 
 	if err != nil {
 		return nil, err
 	}
-	takes, returns := fn.Types()
+	takes, _ := fn.Types()
 	args, err := convex.Arguments(call.Args, takes, call.Format)
 	if err != nil {
 		return nil, &dispatch.Error{Code: dispatch.CodeInvalidArgument, Path: fn.Path, Message: "args: " + err.Error()}
@@ -181,11 +223,21 @@ func (h *handler) convexRun(r *http.Request, app *actors.App, who convexCaller, 
 			return nil, err
 		}
 	}
+	if call.TS != nil {
+		result, err := app.CallAt(r.Context(), uint64(*call.TS), call.Path, args, identity)
+		return convexValue(fn, result, call.Format, err)
+	}
 	result, err := app.Invoke(r.Context(), dispatch.Invocation{Path: call.Path, Kind: kind, Args: args, Identity: identity, Origin: who.origin})
+	return convexValue(fn, result, call.Format, err)
+}
+
+// convexValue is the function's result as a client takes it.
+func convexValue(fn *dispatch.Function, result json.RawMessage, format convex.Format, err error) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	value, err := convex.Value(result, returns, call.Format)
+	_, returns := fn.Types()
+	value, err := convex.Value(result, returns, format)
 	if err != nil {
 		return nil, &dispatch.Error{Code: dispatch.CodeFailedPrecondition, Path: fn.Path, Message: "the " + string(fn.Kind) + " has run, but a Convex client cannot hold its result: " + err.Error()}
 	}

@@ -70,7 +70,7 @@ func TestConvexCalls(t *testing.T) {
 
 	for body, want := range map[string]string{
 		`{"path":"notes:post","format":"xml"}`:      `format \"xml\", want convex_encoded_json or json`,
-		`{"path":"notes:post","ts":"AAAAAAAAAAA="}`: "ts is for query_at_ts",
+		`{"path":"notes:post","ts":"AAAAAAAAAAA="}`: "a ts is for query_at_ts",
 		`{"path":"a:b","componentPath":"x"}`:        "there are no components here",
 	} {
 		if got := s.mustSend(t, s.mustRequest(t, "POST", "/v1/apps/acme/api/query", strings.NewReader(body))); got.status != 400 || !strings.Contains(got.body, want) {
@@ -173,5 +173,40 @@ func TestConvexOperatorIsRevoked(t *testing.T) {
 	}()
 	if w := recorded(h, req); w.Code != 401 || !strings.Contains(w.Body.String(), "revoked") {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// TestConvexInstants: queries at an instant see what there was, and one that is not kept is refused with a
+// word of what to do.
+func TestConvexInstants(t *testing.T) {
+	s := mustSite(t, server.Options{Identify: func(r *http.Request) (*dispatch.Identity, error) {
+		if r.Header.Get("Authorization") != "Bearer good" {
+			return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "sign in first")
+		}
+		return nil, nil
+	}})
+	ask := func(path, body string, header ...string) reply {
+		req := s.mustRequest(t, "POST", "/v1/apps/acme/api/"+path, strings.NewReader(body))
+		if len(header) == 0 {
+			req.Header.Set("Authorization", "Bearer good")
+		}
+		return s.mustSend(t, req)
+	}
+	ts := strings.TrimSpace(ask("query_ts", ``).body)
+	s.post(t)
+	at := func(ts string) reply {
+		return ask("query_at_ts", `{"path":"notes/all:count","format":"convex_encoded_json","args":[{}],`+strings.TrimPrefix(ts, "{"))
+	}
+	wantConvex(t, at(ts), 200, `{"status":"success","value":0}`)
+	wantConvex(t, at(strings.TrimSpace(ask("query_ts", `{}`).body)), 200, `{"status":"success","value":1}`)
+	wantConvex(t, at(ts), 200, `{"status":"success","value":0}`)
+	wantConvex(t, at(`{"ts":"//////////8="}`), 200, failed("aborted", "", "the instant 18446744073709551615 is not kept any more: ask for another one, and begin again"))
+	for _, got := range []reply{ask("query_ts", ``, "none"), ask("query_at_ts", `{"path":"notes/all:count"}`, "none")} {
+		wantConvex(t, got, 401, `{"code":"unauthenticated","message":"sign in first"}`)
+	}
+	for _, got := range []reply{ask("query_at_ts", `{"path":"notes/all:count"}`), at(`{"ts":"AA=="}`), ask("query_ts", `{"x":1}`)} {
+		if got.status != 400 {
+			t.Errorf("%d %s", got.status, got.body)
+		}
 	}
 }

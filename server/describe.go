@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"reflect"
 	"slices"
 
@@ -65,6 +66,7 @@ func number(name string, low, high int, about string) parameter {
 
 // pathParameters are what stands in braces in the patterns.
 var pathParameters = map[string]parameter{
+	"version":  text("version", "That of the client, which is not looked at."),
 	"app":      text("app", "The app's name: 1 to 64 of A-Z, a-z, 0-9, _, - and ."),
 	"function": text("function", "The function's path, namespace:function, with slashes as they are."),
 	"token":    text("token", "What ctx.Pending has given the attempt: a secret."),
@@ -129,10 +131,19 @@ var descriptions = map[string]description{
 		id: "callFunction", summary: "Call a public function. The body is its arguments, {} if there is none.",
 		body: reflect.TypeFor[any](), answers: []described{ok[any]()}, conflict: true, keyed: true,
 	},
-	"POST " + convexPattern + "/query":    convexDescription("Query", "Run a public query, for npm convex."),
-	"POST " + convexPattern + "/mutation": convexDescription("Mutation", "Run a public mutation, for npm convex."),
-	"POST " + convexPattern + "/action":   convexDescription("Action", "Run a public action, for npm convex."),
-	"POST " + convexPattern + "/function": convexDescription("Function", "Run a public function of any kind, for npm convex."),
+	"POST " + convexPattern + "/query":       convexDescription("Query", "Run a public query, for npm convex."),
+	"POST " + convexPattern + "/mutation":    convexDescription("Mutation", "Run a public mutation, for npm convex."),
+	"POST " + convexPattern + "/action":      convexDescription("Action", "Run a public action, for npm convex."),
+	"POST " + convexPattern + "/function":    convexDescription("Function", "Run a public function of any kind, for npm convex."),
+	"POST " + convexPattern + "/query_at_ts": convexDescription("QueryAt", "Run a public query at an instant, for npm convex."),
+	"POST " + convexPattern + "/query_ts": {
+		id: "convexInstant", summary: "Keep the app's state for up to 30 seconds, for queries that are to see the same.",
+		body: reflect.TypeFor[struct{}](), answers: []described{bare[convex.Instant](200)}, keyed: true,
+	},
+	"GET " + convexPattern + "/{version}/sync": {
+		id: "convexSync", summary: "The WebSocket of npm convex: mutations, actions, and queries whose results are kept up to date.",
+		answers: []described{{status: http.StatusSwitchingProtocols}},
+	},
 	"POST " + outsidePattern + "/complete": {
 		id: "completeOutside", summary: "End the attempt of the token as a success.", body: reflect.TypeFor[api.OutsideResult](), answers: []described{ok[api.OutsideEnd]()},
 	},

@@ -16,6 +16,9 @@
 //	POST /v1/apps/{app}/api/mutation        …/v1/apps/{app}: body {"path","format","args"}; docs/clients.md
 //	POST /v1/apps/{app}/api/action
 //	POST /v1/apps/{app}/api/function        of any kind
+//	POST /v1/apps/{app}/api/query_ts        {"ts":…}: an instant, kept for up to 30 s, and
+//	POST /v1/apps/{app}/api/query_at_ts     with "ts" a query as of it
+//	GET  /v1/apps/{app}/api/{version}/sync  the WebSocket of npm convex: its queries are kept up to date
 //	POST /v1/apps/{app}/outside/{token}/complete  ends the attempt of the token (ctx.Pending); body: {"result":…} or none
 //	POST /v1/apps/{app}/outside/{token}/fail      the same as a failure; body: {"code","message","permanent"} or none
 //	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;

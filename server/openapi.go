@@ -207,6 +207,10 @@ func (d *document) responses(rt *route, said *description) object {
 	byStatus := map[int]object{}
 	for _, a := range said.answers {
 		o := object{{Name: "description", Value: http.StatusText(a.status)}}
+		if a.status == http.StatusSwitchingProtocols {
+			byStatus[a.status] = o
+			continue
+		}
 		var what object
 		switch {
 		case a.media == "application/json":

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -36,6 +37,8 @@ const spareExpired = 64
 type IdempotencyKey struct {
 	Name        [32]byte // of the principal, the function and the key itself
 	Fingerprint [32]byte // of all else that was asked
+	// For is how long it is kept, at most IdempotencyFor, which 0 means.
+	For time.Duration
 }
 
 // IdempotentResult is what a call with an idempotency key has returned. For engines.
@@ -100,7 +103,7 @@ func (tx *Tx) KeepIdempotentCall(key *IdempotencyKey, result []byte, at time.Tim
 	defer tx.mu.Unlock()
 	p := proto.IdempotencyKey{
 		Version: recordVersion, Fingerprint: key.Fingerprint[:], ResultBytes: uint64(len(result)),
-		UntilMs: ceilMs(tx.now.Add(IdempotencyFor)),
+		UntilMs: ceilMs(tx.now.Add(cmp.Or(key.For, IdempotencyFor))),
 	}
 	if len(result) <= MaxIdempotentResult {
 		p.Result = result

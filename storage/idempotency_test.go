@@ -152,6 +152,27 @@ func TestG39_KeysAreBounded(t *testing.T) {
 	}
 }
 
+// TestG39_AKeyIsKeptForItsOwnTime: a shorter one than the others have, to its end and not after.
+func TestG39_AKeyIsKeptForItsOwnTime(t *testing.T) {
+	a := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{}), "acme")
+	mustTx(t, a, testNow, func(tx *storage.Tx) {
+		key := keyOf("short", "short")
+		key.For = time.Hour
+		must(t, tx.KeepIdempotentCall(key, []byte("1"), tx.Now()))
+		keep(t, tx, "long", "1")
+	})
+	end := testNow.Add(time.Hour)
+	wantKept(t, a, end.Add(-time.Millisecond), "short", "1")
+	wantKept(t, a, end, "short", "")
+	wantKept(t, a, end, "long", "1")
+	mustTx(t, a, end, func(tx *storage.Tx) {
+		if n, more, err := tx.PurgeIdempotencyKeys(end, 10); n != 1 || more || err != nil {
+			t.Errorf("%d are purged, more %v, %v", n, more, err)
+		}
+	})
+	wantKeys(t, a, 1)
+}
+
 // TestG39_VoidKeysArePurged: in steps, those alone; and those of a clock that was set back last no
 // longer from then on than any.
 func TestG39_VoidKeysArePurged(t *testing.T) {

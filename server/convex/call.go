@@ -35,7 +35,12 @@ type Call struct {
 	// ComponentPath is "" or null: there are no components here.
 	ComponentPath string `json:"componentPath"`
 	// TS is the instant at which a query is asked, of a call at one.
-	TS string `json:"ts"`
+	TS *TS `json:"ts"`
+}
+
+// Instant is what queries are asked at that are to see the same.
+type Instant struct {
+	TS TS `json:"ts"`
 }
 
 // Parse decodes a call and makes it regular. An error may be told to the client.
@@ -53,6 +58,12 @@ func Parse(body []byte) (call Call, err error) {
 	default:
 		return call, fmt.Errorf("format %.64q, want %s or %s", string(call.Format), Encoded, Plain)
 	}
+	return call.regular()
+}
+
+// regular is the call in its one form.
+func (c *Call) regular() (call Call, err error) {
+	call = *c
 	if call.ComponentPath != "" {
 		return call, fmt.Errorf("componentPath %.64q: there are no components here", call.ComponentPath)
 	}

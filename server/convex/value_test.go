@@ -150,13 +150,15 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+var instant convex.TS = 513
+
 // TestParse: a call has one form, or is refused.
 func TestParse(t *testing.T) {
 	for body, want := range map[string]convex.Call{
 		`{"path":"notes:list","format":"convex_encoded_json","args":[{"a":1}]}`: {Path: "notes:list", Format: convex.Encoded, Args: json.RawMessage(`{"a":1}`)},
 		`{"path":"a/b.js:list","args":{}}`:                                      {Path: "a/b:list", Format: convex.Plain, Args: json.RawMessage(`{}`)},
 		`{"path":"notes","format":"json","args":[]}`:                            {Path: "notes:default", Format: convex.Plain, Args: json.RawMessage(`{}`)},
-		`{"path":"notes","args":null,"componentPath":null,"ts":"AQ=="}`:         {Path: "notes:default", Format: convex.Plain, Args: json.RawMessage(`{}`), TS: "AQ=="},
+		`{"path":"notes","args":null,"componentPath":null,"ts":"AQIAAAAAAAA="}`: {Path: "notes:default", Format: convex.Plain, Args: json.RawMessage(`{}`), TS: &instant},
 	} {
 		if got, err := convex.Parse([]byte(body)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", body, got, err)
@@ -165,7 +167,7 @@ func TestParse(t *testing.T) {
 	for body, want := range map[string]string{
 		``: "no JSON object", `[]`: "no JSON object", `{}`: "path is missing", `{"path":"a:b","x":1}`: `unknown`, `{"path":"a:b","path":"a:b"}`: "twice",
 		`{"path":"a:b","format":"xml"}`: `format "xml", want convex_encoded_json or json`, `{"path":"a:b","componentPath":"c"}`: "no components",
-		`{"path":"a:b","args":[{},{}]}`: "args is an array of 2", `{"path":"a:b","args":[1]}`: "args is no object", `{"path":"a:b","args":"x"}`: "args is no object", `{} {}`: "more than one",
+		`{"path":"a:b","args":[{},{}]}`: "args is an array of 2", `{"path":"a:b","args":[1]}`: "args is no object", `{"path":"a:b","args":"x"}`: "args is no object", `{} {}`: "more than one", `{"path":"a:b","ts":"AQ=="}`: "no instant",
 	} {
 		if got, err := convex.Parse([]byte(body)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, %v, want %s", body, got, err, want)

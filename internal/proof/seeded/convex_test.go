@@ -42,4 +42,73 @@ var convexFaults = []seededFault{
 		pkg: "server", tests: "TestConvexCallers",
 		edits: []edit{{"server/convex.go", `if who.op != nil && fn.Kind != dispatch.KindQuery {`, `if who.op != nil && fn.Kind != dispatch.KindQuery && !FAULT {`}},
 	},
+	{
+		name: "convex-instant-is-now", what: "a consistent query is answered as of now",
+		pkg: "server", tests: "TestConvexInstants",
+		edits: []edit{{"server/convex.go", `	if call.TS != nil {
+		result`, `	if call.TS != nil && !FAULT {
+		result`}},
+	},
+	{
+		name: "convex-sent-again-twice", what: "a mutation that a session sends again is applied again",
+		pkg: "server", tests: "TestG40_ASessionsMutationIsAppliedOnce",
+		edits: []edit{{"server/convexsync.go", `		value, err := s.call(keyed, dispatch.KindMutation, m)`, `		if FAULT {
+			keyed = ctx
+		}
+		value, err := s.call(keyed, dispatch.KindMutation, m)`}},
+	},
+	{
+		name: "convex-answer-behind", what: "a mutation is answered behind the transition that shows it, and resolves with some later one",
+		pkg: "server", tests: "TestG40_ASessionsMutationIsAppliedOnce",
+		edits: []edit{{"server/convexsync.go", `		for _, r := range responses {
+			if s.send(ctx, r) != nil {
+				return
+			}
+		}
+`, `		if FAULT {
+			_ = s.send(ctx, transition)
+			transition.StartVersion = transition.EndVersion
+		}
+		for _, r := range responses {
+			if s.send(ctx, r) != nil {
+				return
+			}
+		}
+		if FAULT {
+			continue
+		}
+`}},
+	},
+	{
+		name: "convex-not-asked-again", what: "the host is not asked who a client is before it is told something",
+		pkg: "server", tests: "TestG40_NothingIsToldOfAnotherIdentity",
+		edits: []edit{{"server/convexsync.go", `	if err := s.look(); err != nil && was == nil {
+		return`, `	if FAULT {
+	} else if err := s.look(); err != nil && was == nil {
+		return`}},
+	},
+	{
+		name: "convex-cookies-kept", what: "the host is shown the cookies of the request that was upgraded",
+		pkg: "server", tests: "TestG40_NothingIsToldOfAnotherIdentity",
+		edits: []edit{{"server/convexsync.go", `	asked.Header.Del("Cookie")`, `	if !FAULT {
+		asked.Header.Del("Cookie")
+	}`}},
+	},
+	{
+		name: "session-key-of-identity", what: "the key of a session's request is another one for another identity",
+		pkg: "dispatch", tests: "TestG39_ASessionsKeyIsOfTheSession",
+		edits: []edit{{"dispatch/idempotency.go", `	case k.session != nil:
+`, `	case k.session != nil && !FAULT:
+`}},
+	},
+	{
+		name: "session-key-for-a-day", what: "a key is kept for a day though it has a time of its own",
+		pkg: "storage", tests: "TestG39_AKeyIsKeptForItsOwnTime",
+		edits: []edit{{"storage/idempotency.go", `		UntilMs: ceilMs(tx.now.Add(cmp.Or(key.For, IdempotencyFor))),`, `		UntilMs: ceilMs(tx.now.Add(func() time.Duration {
+			if FAULT {
+				return IdempotencyFor
+			}
+			return cmp.Or(key.For, IdempotencyFor)
+		}())),`}},
+	},
 }

@@ -34,6 +34,19 @@ is("canceled", (await client.mutation(anyApi.jobs.cancel, { id: set.jobId })).ca
 const many = await Promise.all(Array.from({ length: 20 }, (_, i) => client.mutation(anyApi.orders.place, { sku: `s${i}` }, { skipQueue: i % 2 === 0 })));
 is("twenty at once", new Set(many.map((o) => o.orderId)).size, 20);
 
+// Queries at one instant.
+const then = new ConvexHttpClient(base);
+const atThen = (await then.consistentQuery(anyApi.jobs.list, { function: "payments:charge" })).length;
+await client.mutation(anyApi.orders.place, { sku: "late" });
+is("a consistent query sees what there was", (await then.consistentQuery(anyApi.jobs.list, { function: "payments:charge" })).length, atThen);
+is("and another client what there is", (await new ConvexHttpClient(base).consistentQuery(anyApi.jobs.list, { function: "payments:charge" })).length, atThen + 1);
+for (let i = 0; i < 8; i++) {
+  await client.mutation(anyApi.orders.place, { sku: "late" });
+  await new ConvexHttpClient(base).consistentQuery(anyApi.jobs.list, { limit: 1, function: "no" });
+}
+const gone = await fails(then.consistentQuery(anyApi.jobs.list, {}));
+is("one that is not kept says so", [gone instanceof ConvexError, gone.data.code], [true, "aborted"]);
+
 // References of every kind.
 is("by its path", (await client.query(makeFunctionReference("orders:get"), { orderId: order.orderId })).sku, "teapot");
 is("of any kind", (await client.function("orders:get", undefined, { orderId: order.orderId })).sku, "teapot");
