@@ -56,6 +56,10 @@ type shared struct {
 
 // Receive implements the actor.
 func (s *shared) Receive(c actor.Context) {
+	if p, ok := c.Message().(*ping); ok {
+		p.answer()
+		return
+	}
 	err := s.eng.guard(s.name, c.Message(), func() { s.Actor.Receive(c) })
 	if w, ok := s.Actor.(*waker); ok && err != nil {
 		w.wakeBy(w.eng.clock.wall().Add(wakeLead + time.Second)) // it may have cleared its alarm

@@ -37,6 +37,9 @@ func mustOperate(t *testing.T, opts Options, dir string, args ...string) *operat
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	s := &operated{stop: stop, done: make(chan error, 1), notice: make(chan time.Duration, 1), over: make(chan time.Time)}
+	if opts.Getenv == nil {
+		opts.Getenv = func(string) string { return "" }
+	}
 	p := &program{opts, func(d time.Duration) <-chan time.Time {
 		s.notice <- d
 		return s.over

@@ -27,6 +27,11 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 	if err != nil {
 		return err
 	}
+	span, err := s.watchdog()
+	if err != nil {
+		return usageError{err}
+	}
+	manager := notifier{s.Getenv("NOTIFY_SOCKET"), logger}
 	if err := refuseForeign(*s.dir); err != nil {
 		return err
 	}
@@ -80,7 +85,24 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 			fmt.Fprintf(std.Out, "Clients call with %s.\n", s.whose)
 		}
 		if err = s.greetOperators(std.Out, eng, open); err == nil {
-			s.wait(ctx, door, logger)
+			manager.tell("READY=1")
+			beats := listening(ctx, func(ctx context.Context) error {
+				if span == 0 || manager.socket == "" {
+					return nil
+				}
+				keepAlive(ctx, span, func(ctx context.Context) error {
+					if eng.Closing() {
+						return nil // it has until the end of --drain
+					}
+					return eng.Ping(ctx)
+				}, func() { manager.tell("WATCHDOG=1") }, logger)
+				return nil
+			})
+			defer beats.end()
+			s.wait(ctx, door, func() {
+				logger.Info("told to stop", "notice", s.notice, "drain", *s.drain)
+				manager.tell("STOPPING=1")
+			})
 		}
 	}
 	// One limit for requests and jobs together.
@@ -114,11 +136,11 @@ func (s *serving) serveMetrics(ctx context.Context, h http.Handler, logger *slog
 }
 
 // wait returns when the server should take no more requests: ctx has ended and the notice is over, or
-// the listener has failed.
-func (s *serving) wait(ctx context.Context, door *listener, logger *slog.Logger) {
+// the listener has failed. told is called between the two.
+func (s *serving) wait(ctx context.Context, door *listener, told func()) {
 	select {
 	case <-ctx.Done():
-		logger.Info("told to stop", "notice", s.notice, "drain", *s.drain)
+		told()
 	case <-door.done:
 		return
 	}

@@ -102,4 +102,19 @@ var healthFaults = []seededFault{
 		pkg: "cmd", tests: "TestEnvironmentGoesBeforeTheFile",
 		edits: []edit{{"cmd/config.go", `case !known[name]:`, `case !known[name] && !FAULT:`}},
 	},
+	{
+		name: "beats-by-timer", what: "the service manager is told that a server is alive whose engine does not answer",
+		pkg: "cmd", tests: "TestTheWatchdogAsksTheEngine",
+		edits: []edit{{"cmd/notify.go", `case err == nil:`, `case err == nil || FAULT:`}},
+	},
+	{
+		name: "ping-of-nothing", what: "an engine of which an actor is held up answers the watchdog",
+		pkg: "actors", tests: "TestPingIsAnsweredByTheActors",
+		edits: []edit{{"actors/ping.go", `		case <-ctx.Done():
+`, `		case <-ctx.Done():
+			if FAULT {
+				return nil
+			}
+`}},
+	},
 }
