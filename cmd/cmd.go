@@ -36,7 +36,7 @@ type Options struct {
 	Engine actors.Options
 	// Server is what the engine is served with. Identify counts unless Clients says who
 	// clients are; Operator, Logger, RequestsPerSecond and TrustedProxies are set by the
-	// flags of serve.
+	// flags of serve, and bounds of both may be set otherwise by them.
 	Server server.Options
 	// Clients says who calls functions, as flags of serve have it. Package carillon/cmd/oidc
 	// has one for the tokens of OpenID Connect. Default: Server.Identify says it.

@@ -39,6 +39,7 @@ type serving struct {
 	webhook, secretFile string // where alerts go; "": nowhere
 
 	rate    int
+	conns   int // 0: server.DefaultMaxConns
 	proxies []netip.Prefix
 
 	cert, key string // files; "": without TLS
@@ -88,6 +89,8 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	open := flags.Bool("open-loopback", false, "let every client on this machine be an operator, without a token; for a loopback address only")
 	flags.BoolVar(&s.autoCreate, "auto-create", false, "let an app come into being when a client first calls it; else operators make apps: see apps create")
 	flags.IntVar(&s.rate, "rate", 0, "`N` requests of one client that are answered in a second; 0 is any number")
+	flags.IntVar(&s.conns, "max-conns", server.DefaultMaxConns, "`N` connections are open at once")
+	p.limitFlags(flags)
 	flags.Func("trusted-proxies", "`NETWORKS` of proxies in front, such as 10.0.0.0/8, with commas between: X-Forwarded-For then says who the client is", func(text string) error {
 		for _, word := range listOf(text) {
 			network, err := netip.ParsePrefix(word)
@@ -113,6 +116,9 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 		}
 		if s.rate < 0 {
 			return usageError{fmt.Errorf("--rate is %d, want 0 or more", s.rate)}
+		}
+		if s.conns < 1 || s.conns > 1_000_000 {
+			return usageError{fmt.Errorf("--max-conns is %d, want 1 to 1000000", s.conns)}
 		}
 		if p.Clients != nil {
 			identify, of, err := p.Clients.Identify()

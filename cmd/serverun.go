@@ -53,6 +53,9 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	if s.conns > 0 {
+		ln = server.LimitConns(ln, s.conns)
+	}
 	start := &server.Startup{BasePath: s.Server.BasePath}
 	m := metrics.New()
 	side, at, err := s.serveMetrics(ctx, start.Probes(m.Handler(), s.Server.Hosts...), logger)

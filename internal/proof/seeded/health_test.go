@@ -117,4 +117,9 @@ var healthFaults = []seededFault{
 			}
 `}},
 	},
+	{
+		name: "bounds-of-flags-unchecked", what: "a flag takes a bound that its option does not",
+		pkg: "cmd", tests: "TestLimitsAreFlags",
+		edits: []edit{{"cmd/servelimits.go", `if n < b.least || n > b.most {`, `if (n < b.least || n > b.most) && !FAULT {`}},
+	},
 }
