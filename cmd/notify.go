@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// tellTimeout bounds how long a server waits for its manager to take a state.
+const tellTimeout = time.Second
+
 // notifier tells the service manager how the server is, by systemd's protocol (sd_notify): a
 // datagram to the socket that the environment names.
 type notifier struct {
@@ -24,6 +27,7 @@ func (n notifier) tell(state string) {
 	}
 	conn, err := net.Dial("unixgram", n.socket)
 	if err == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(tellTimeout)) // the manager may not read
 		_, err = conn.Write([]byte(state))
 		_ = conn.Close()
 	}

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// manager is a socket as systemd has it.
+// manager is a socket as systemd has it, which is read all the time.
 type manager struct {
-	path string
-	conn *net.UnixConn
+	path   string
+	states chan string
 }
 
 func mustManage(t *testing.T) *manager {
@@ -28,27 +28,27 @@ func mustManage(t *testing.T) *manager {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	m := &manager{path: filepath.Join(dir, "n")}
-	m.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"})
+	m := &manager{path: filepath.Join(dir, "n"), states: make(chan string, 1<<16)}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { m.conn.Close() })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for text := make([]byte, 1024); ; {
+			n, err := conn.Read(text)
+			if err != nil {
+				return
+			}
+			m.states <- string(text[:n])
+		}
+	}()
+	t.Cleanup(func() {
+		conn.Close()
+		<-done
+	})
 	return m
-}
-
-// mustHear waits for the next state.
-func (m *manager) mustHear(t *testing.T) string {
-	t.Helper()
-	text := make([]byte, 1024)
-	if err := m.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	n, err := m.conn.Read(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text[:n])
 }
 
 // TestTheManagerIsTold that the server is ready, when it can be called; that it is alive; and that
@@ -61,21 +61,23 @@ func TestTheManagerIsTold(t *testing.T) {
 	}
 	s := mustOperate(t, opts, filepath.Join(t.TempDir(), "data"), "--drain-notice", "1h")
 	s.mustBeReady(t)
-	if got := m.mustHear(t); got != "READY=1" {
+	if got := <-m.states; got != "READY=1" {
 		t.Fatalf("it said %s", got)
 	}
 	mustSay(t, s.site+"/readyz", 200, `"ok"`)
 	for range 2 {
-		if got := m.mustHear(t); got != "WATCHDOG=1" {
+		if got := <-m.states; got != "WATCHDOG=1" {
 			t.Fatalf("it said %s", got)
 		}
 	}
 	s.stop()
 	<-s.notice
 	for {
-		if got := m.mustHear(t); got == "STOPPING=1" {
+		got := <-m.states
+		if got == "STOPPING=1" {
 			break
-		} else if got != "WATCHDOG=1" {
+		}
+		if got != "WATCHDOG=1" {
 			t.Fatalf("it said %s", got)
 		}
 	}
