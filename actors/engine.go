@@ -297,7 +297,7 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 		}
 	}
 	if e.opts.Still {
-		return nil, &dispatch.Error{Code: dispatch.CodeFailedPrecondition, Path: call.Path, Message: "the engine is still: it calls no function"}
+		return nil, errStill(call.Path)
 	}
 	ctx, key, err := dispatch.TakeIdempotencyKey(ctx)
 	if err != nil {
@@ -323,6 +323,11 @@ func (e *Engine) invoke(ctx context.Context, id storage.AppID, call dispatch.Inv
 		*commit = r.commit
 	}
 	return r.value, asError(r.err)
+}
+
+// errStill answers a call of a function of an engine that is still.
+func errStill(path string) error {
+	return &dispatch.Error{Code: dispatch.CodeFailedPrecondition, Path: path, Message: "the engine is still: it calls no function"}
 }
 
 // change has the app's SchedulerActor make a change and waits until it is

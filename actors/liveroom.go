@@ -19,7 +19,7 @@ import (
 // rests after a round that took so long, and when it tries again if the app cannot be read.
 const (
 	liveRuns  = 4
-	liveRest  = 3
+	liveRest  = 1
 	liveRetry = 250 * time.Millisecond
 )
 
@@ -236,6 +236,9 @@ func (r *liveRoom) retry(g *liveGroup) {
 		g.failed = 0
 		return
 	}
+	if g.again != nil {
+		g.again.Stop()
+	}
 	g.again = time.AfterFunc(time.Second<<min(g.failed, 6), func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -335,6 +338,12 @@ func (r *liveRoom) remove(l *Live, err error) {
 		r.drop(sub)
 	}
 	delete(r.all, l)
+	if l.wanted == r.wanted {
+		r.wanted = 0
+		for l := range r.all {
+			r.wanted = max(r.wanted, l.wanted)
+		}
+	}
 	l.hurry()
 }
 
@@ -443,7 +452,7 @@ func (r *liveRoom) rounds() {
 }
 
 // rest waits so long, half a second at most, unless the room ends: rounds take no more than a
-// part of one processor.
+// part of the time.
 func (r *liveRoom) rest(d time.Duration) {
 	if d = min(d, 500*time.Millisecond); d < time.Millisecond {
 		return
@@ -550,9 +559,13 @@ func (r *liveRoom) runAll(hold *liveHold, snap *storage.Snapshot, now time.Time,
 // run runs the group's query on the snapshot, the way that any call of it goes.
 func (r *liveRoom) run(hold *liveHold, snap *storage.Snapshot, now time.Time, g *liveGroup) liveRun {
 	reader, reads := snap.Recording()
+	identity, err := g.identity.Normalize() // a copy, since a function may do with it what it likes
+	if err != nil {
+		return liveRun{newOutcome(nil, err), reads}
+	}
 	hold.n.Add(1)
 	value, err := r.app.eng.queryOn(r.ctx, hold.ref, reader, now, dispatch.Invocation{
-		Path: g.path, Kind: dispatch.KindQuery, Args: g.args, Identity: g.identity, Origin: r.origin,
+		Path: g.path, Kind: dispatch.KindQuery, Args: g.args, Identity: identity, Origin: r.origin,
 	}, hold.release)
 	return liveRun{newOutcome(value, err), reads}
 }
@@ -569,6 +582,10 @@ func newOutcome(value json.RawMessage, err error) *liveOutcome {
 // queryOn has the app's Runner run the query on what the reader shows. over is called when it was
 // answered, which may be after queryOn has returned.
 func (e *Engine) queryOn(ctx context.Context, ref *appRef, reader storage.Reader, now time.Time, call dispatch.Invocation, over func()) (json.RawMessage, error) {
+	if e.opts.Still {
+		over()
+		return nil, errStill(call.Path)
+	}
 	done := make(chan result, 1)
 	inv := &invocation{Invocation: call, ctx: dispatch.TraceRun(ctx, nil), on: reader, now: now}
 	inv.answer = func(r result) {

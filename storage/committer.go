@@ -44,6 +44,7 @@ func (v *volume) take() []*changeSet {
 			return nil
 		}
 		if v.collectGarbage() {
+			v.noteAnswered() // it has written, too
 			continue
 		}
 		v.await()
