@@ -61,6 +61,7 @@ type failLife struct {
 	broken  bool
 	jobs    map[storage.JobID]*failJob
 	groups  []failGroup
+	saved   map[failSaved]int // of each job: the latest attempt whose checkpoint is known to be durable
 }
 
 // failJob is what is known of a job.
@@ -129,7 +130,7 @@ func (d *failDisk) ask(point string) error {
 // canceled, retried by hand, run and end, and while it is killed and restarted.
 // Every attempt is begun once, and, unless the engine was killed, every attempt that
 // is counted was begun; no two of a job run at once; mutations take effect exactly
-// once; what was acknowledged holds; nothing is left behind.
+// once; what was acknowledged holds, checkpoints too (G34); nothing is left behind.
 func TestG6_FailedCommits(t *testing.T) {
 	tally := proof.NewTally(t, "failed commits")
 	seen := map[string]int{}
@@ -141,7 +142,7 @@ func TestG6_FailedCommits(t *testing.T) {
 	}
 	t.Logf("%d lives: %v", lives, seen)
 	for _, what := range []string{
-		"acknowledged", "not acknowledged", "canceled", "cancel lost", "retried", "interrupted", "killed", "restarted", "at most once", "mutation", "group",
+		"acknowledged", "not acknowledged", "canceled", "cancel lost", "retried", "interrupted", "killed", "restarted", "at most once", "mutation", "group", "checkpoint", "checkpoint not saved",
 	} {
 		if seen[what] == 0 && lives >= 20 {
 			tally.Other("it never came about that something was, or is, %s", what)
@@ -152,7 +153,7 @@ func TestG6_FailedCommits(t *testing.T) {
 // failLive lives one life.
 func failLive(t *testing.T, tally *proof.Tally, seed int, seen map[string]int) {
 	l := &failLife{
-		tally: tally, seed: seed, seen: seen, rnd: rand.New(rand.NewPCG(uint64(seed), 6)), jobs: map[storage.JobID]*failJob{},
+		tally: tally, seed: seed, seen: seen, rnd: rand.New(rand.NewPCG(uint64(seed), 6)), jobs: map[storage.JobID]*failJob{}, saved: map[failSaved]int{},
 	}
 	opts := actors.Options{
 		Functions: l.functions(), Testing: actors.Testing{Fault: l.disk.ask}, Volumes: 1, AppConcurrency: 1 + seed%3, Logger: slog.New(slog.DiscardHandler),
@@ -184,6 +185,7 @@ func (l *failLife) functions() *dispatch.Registry {
 	l.handleGroups(reg)
 	failAct.Handle(reg, func(ctx *dispatch.ActionCtx, task failTask) (dispatch.None, error) {
 		defer l.begin(ctx.Job)()
+		l.saves(ctx)
 		select {
 		case <-time.After(task.Takes):
 		case <-ctx.Done():
