@@ -3,6 +3,7 @@ package actors_test
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +82,38 @@ func TestG24_ClaimsOfAnAppThatIsGoneAreNotCounted(t *testing.T) {
 		}
 		if n := h.Engine.Stats().Claimed; n != 0 {
 			t.Errorf("%d are counted as claimed of an app that is gone", n)
+		}
+	})
+}
+
+// TestG24_ClaimsOfAnAppThatIsRestartedAreCountedOnce: an app whose SchedulerActor has panicked has
+// those that it takes over, and no others.
+func TestG24_ClaimsOfAnAppThatIsRestartedAreCountedOnce(t *testing.T) {
+	k := newKit()
+	var armed atomic.Bool
+	clock := func() time.Time {
+		if armed.Load() && inScheduler() && armed.CompareAndSwap(true, false) {
+			panic("a bug")
+		}
+		return time.Now()
+	}
+	hang := k.hangs("t:hang")
+	opts := actors.Options{Functions: k.reg, AppConcurrency: 1, ActionTimeout: 2 * time.Hour, Logger: quiet, Testing: actors.Testing{Clock: clock}}
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		for range 9 {
+			mustAfter(t, h, "acme", 0, hang.With("x"))
+		}
+		h.Settle()
+		for range 3 {
+			armed.Store(true)
+			go func() { _, _ = h.App("acme").Scheduler(h.Context()).Cancel("none") }()
+			h.Advance(time.Minute)
+			if armed.Load() {
+				t.Fatal("the actor has not panicked")
+			}
+			if n, of := h.Engine.Stats().Claimed, h.Inspect("acme").Claimed; int(n) != of || of == 0 {
+				t.Errorf("the engine counts %d claims, and the app has %d", n, of)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package actors_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -145,4 +146,51 @@ func watchTags(b *testing.B, app *actors.App, watchers int) (stop func() (told i
 func median(of []float64) float64 {
 	slices.Sort(of)
 	return of[len(of)/2]
+}
+
+// BenchmarkManyAppsAsleep measures the heap that an app has which sleeps and has a job ahead: one
+// that nothing has watched, and one that was watched and was left more than a minute ago.
+func BenchmarkManyAppsAsleep(b *testing.B) {
+	const apps = 2000
+	for _, watched := range []bool{false, true} {
+		b.Run(fmt.Sprintf("watched=%t", watched), func(b *testing.B) {
+			for b.Loop() {
+				be := openBench(b, actors.Options{IdleAfter: 100 * time.Millisecond})
+				before := heap()
+				callers(b, 16, apps, func(i int) error {
+					app := be.app(b, fmt.Sprintf("app-%d", i))
+					stop := func() int64 { return 1 }
+					if watched {
+						stop = watchTags(b, app, 1)
+					}
+					_, err := app.Scheduler(context.Background()).RunAfter(time.Hour, benchNoop.With(dispatch.None{}), dispatch.Tags("0"))
+					stop()
+					return err
+				})
+				for i := range apps {
+					for {
+						seen, err := be.app(b, fmt.Sprintf("app-%d", i)).Inspect(context.Background())
+						if err != nil {
+							b.Fatal(err)
+						}
+						if seen.Asleep {
+							break
+						}
+						time.Sleep(10 * time.Millisecond)
+					}
+				}
+				time.Sleep(65 * time.Second) // what is kept for those who go on with a watch is gone
+				b.ReportMetric(float64(heap()-before)/apps, "heap-B/app")
+			}
+		})
+	}
+}
+
+// heap is how much of the heap is in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what has finalizers is freed by the second collection
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

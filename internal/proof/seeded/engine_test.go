@@ -525,6 +525,15 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/permits.go", `if s.eng.broker.contended.Load() {`, `if s.eng.broker.contended.Load() && !FAULT {`}},
 	},
 	{
+		name: "claims-counted-again", what: "the claims of an app whose actor was restarted are counted once more",
+		pkg: "actors", tests: "TestG24_ClaimsOfAnAppThatIsRestartedAreCountedOnce",
+		edits: []edit{{"actors/scheduler.go", `		s.uncountClaims()
+		s.close(&dispatch.Error`, `		if !FAULT {
+			s.uncountClaims()
+		}
+		s.close(&dispatch.Error`}},
+	},
+	{
 		name: "claimant-forgotten", what: "an app that got some of the permits it asked for gets no more",
 		pkg: "actors", tests: "TestG18_ANoisyAppStarvesNoOther",
 		edits: []edit{{"actors/broker.go", `if w.n -= n; w.n > 0 {`, `if w.n -= n; w.n > 0 && !FAULT {`}},
