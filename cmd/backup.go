@@ -64,16 +64,12 @@ func backupDir(ctx context.Context, std Stdio, dir string, w io.Writer, since st
 	if dir == "" {
 		dir = "./data"
 	}
-	err := readStore(std, dir, func(store *storage.Store) error {
+	return readStore(std, dir, func(store *storage.Store) error {
 		return writing(std, "backing up", w, func(w io.Writer) error {
 			_, err := store.Backup(ctx, w, since)
 			return err
 		})
 	})
-	if errors.Is(err, storage.ErrLocked) {
-		return fmt.Errorf("%w; %s backup --server URL asks the server for one", err, std.name)
-	}
-	return err
 }
 
 // positionOf is the position that is given, or that of the backup in the file.

@@ -284,7 +284,7 @@ func TestDemoLeavesOthersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, who := range map[string]string{theirs: "it is that of acme/notes, not of carillon-demo", old: "it has apps and bears no name, so carillon-demo does not take it on"} {
-		_, err := runs(t, "demo", "--data", dir, "--listen", "127.0.0.1:0")
+		err := run(t.Context(), []string{"demo", "--data", dir, "--listen", "127.0.0.1:0"}, strings.NewReader(""), io.Discard, io.Discard)
 		want := "data directory " + dir + ": open " + dir + ": store of another program: " + who +
 			"; if it is to be this one's: carillon store own --data " + dir + " --as NAME"
 		if err == nil || err.Error() != want || ExitCode(err) != dispatch.CodeFailedPrecondition.ExitCode() {

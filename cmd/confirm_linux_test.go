@@ -59,6 +59,19 @@ func TestWhatCannotBeUndoneAsks(t *testing.T) {
 	}
 }
 
+// TestNoStreamForATerminal: a terminal is neither written an export to, nor read one of.
+func TestNoStreamForATerminal(t *testing.T) {
+	dir := t.TempDir()
+	mustSeed(t, dir, "acme")
+	_, program := mustTerminal(t)
+	if err := run(t.Context(), []string{"export", "--app", "acme", "--data", dir}, strings.NewReader(""), program, io.Discard); ExitCode(err) != 2 || !strings.Contains(err.Error(), "--out") {
+		t.Errorf("export: %v", err)
+	}
+	if err := run(t.Context(), []string{"import", "--app", "copy", "--data", dir}, program, io.Discard, io.Discard); ExitCode(err) != 2 || !strings.Contains(err.Error(), "--in") {
+		t.Errorf("import: %v", err)
+	}
+}
+
 // TestLongWorkShowsHowFarItIs on a terminal, on standard error, and takes that away at the end.
 func TestLongWorkShowsHowFarItIs(t *testing.T) {
 	dir := t.TempDir()

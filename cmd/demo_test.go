@@ -160,14 +160,14 @@ func TestG1_ServeKeepsItsData(t *testing.T) {
 func TestG23_OneOwner(t *testing.T) {
 	dir := t.TempDir()
 	s := mustServe(t, t.Context(), dir)
-	want := "data directory " + dir + " is in use: is it being served already? (volume is in use)"
+	want := "data directory " + dir + " is in use: is it being served already? (volume is in use); ask its server, with --server URL, where the verb can, or stop it"
 	for _, args := range [][]string{
 		{"demo", "--listen", "127.0.0.1:0"},
 		{"check"},
 		{"export", "--app", "acme"},
 		{"import", "--app", "acme"},
 	} {
-		_, err := runs(t, append(args, "--data", dir)...)
+		err := run(t.Context(), append(args, "--data", dir), strings.NewReader(""), io.Discard, io.Discard)
 		if err == nil || err.Error() != want || ExitCode(err) != 24 {
 			t.Errorf("%s: got %v, code %d", args[0], err, ExitCode(err))
 		}

@@ -43,11 +43,7 @@ func openDirectory(std Stdio, dir string, reads bool) (*place, error) {
 	}
 	eng, err := actors.Open(dir, opts)
 	if err != nil {
-		err = openError(std, dir, err)
-		if errors.Is(err, storage.ErrLocked) {
-			err = fmt.Errorf("%w; --server asks the server", err)
-		}
-		return nil, err
+		return nil, openError(std, dir, err)
 	}
 	operator := &server.Operator{Name: "command", AllApps: true, Scopes: server.Scopes()}
 	handler := server.New(eng, server.Options{

@@ -40,6 +40,9 @@ func newProgress(w io.Writer, now func() (label string, done, total int64)) *pro
 // isTerminal says whether what is read or written is a device of characters, with a person at its
 // other end: the null device is one too, and has none.
 func isTerminal(stream any) bool {
+	if out, ok := stream.(*standardOutput); ok {
+		stream = out.Writer
+	}
 	f, ok := stream.(*os.File)
 	if !ok {
 		return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"time"
 
 	"carillon/storage"
@@ -17,7 +18,7 @@ func storeSalvage(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	accept := flags.Bool("accept-loss", false, "go on without what is lost; there is no way back")
 	return func(_ context.Context, std Stdio) error {
 		found, err := storage.Salvage(*dir, *accept, time.Now())
-		if errors.Is(err, storage.ErrNotFound) {
+		if errors.Is(err, storage.ErrNotFound) || errors.Is(err, os.ErrNotExist) && len(found) == 0 {
 			return fmt.Errorf("%s is no data directory: %w", *dir, storage.ErrNotFound)
 		}
 		if err != nil {

@@ -92,6 +92,13 @@ func TestEachVerbIsShown(t *testing.T) {
 		if !elsewhere[name] && !same[name] && !strings.Contains(scripts.String(), "carillon "+name) {
 			t.Errorf("no script of testdata/scripts/cmd has carillon %s", name)
 		}
+		both := c.Flags().Lookup("server") != nil && c.Flags().Lookup("data") != nil
+		if both && !same[name] {
+			server, directory := ranAgainst(scripts.String(), name)
+			if !server || !directory {
+				t.Errorf("a script runs carillon %s against a server (%t) and a directory (%t)", name, server, directory)
+			}
+		}
 		if !same[name] && !named[name] {
 			t.Errorf("docs/command.md does not name %s", name)
 		}
@@ -111,6 +118,17 @@ func TestEachVerbIsShown(t *testing.T) {
 	if n < 65 {
 		t.Errorf("only %d commands were looked at", n)
 	}
+}
+
+// ranAgainst says whether a line runs the verb against a server, and one against a directory.
+func ranAgainst(scripts, name string) (server, directory bool) {
+	for line := range strings.Lines(scripts) {
+		if strings.HasPrefix(strings.TrimPrefix(line, "! "), "carillon "+name) {
+			data := strings.Contains(line, " --data ./") || strings.HasPrefix(name, "store ") && strings.Contains(line, " ./data")
+			server, directory = server || !data, directory || data
+		}
+	}
+	return server, directory
 }
 
 // tableRow matches a row of a table.

@@ -64,7 +64,7 @@ func openError(std Stdio, dir string, err error) error {
 	case errors.Is(err, storage.ErrProgram):
 		return fmt.Errorf(`data directory %s: %w; if it is to be this one's: %s store own --data %s --as NAME`, dir, err, std.name, dir)
 	case errors.Is(err, storage.ErrLocked):
-		return fmt.Errorf("data directory %s is in use: is it being served already? (%w)", dir, storage.ErrLocked)
+		return fmt.Errorf("data directory %s is in use: is it being served already? (%w); ask its server, with --server URL, where the verb can, or stop it", dir, storage.ErrLocked)
 	}
 	return fmt.Errorf("data directory %s: %w", dir, err)
 }

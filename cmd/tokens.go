@@ -47,14 +47,10 @@ func tokenPlaceFlags(flags *flag.FlagSet) *tokenPlace {
 // do has the server do it, if one is named, or else does it to the tokens of the directory.
 func (p *tokenPlace) do(std Stdio, online func(*client.Client) error, offline func(storage.Tokens) error) error {
 	if *p.site == "" {
-		err := withStore(std, *p.dir, func(store *storage.Store) error {
+		return withStore(std, *p.dir, func(store *storage.Store) error {
 			// Of what a server has not done, the log can say no more than where it was done.
 			return offline(store.Tokens().By(storage.AuditEntry{At: time.Now(), Operator: "command", Action: "tokens", From: "data directory"}))
 		})
-		if errors.Is(err, storage.ErrLocked) {
-			return fmt.Errorf("%w; --server URL asks the server", err)
-		}
-		return err
 	}
 	at, err := openSite(*p.site, p.token, false)
 	if err != nil {
