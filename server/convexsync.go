@@ -26,6 +26,7 @@ const (
 	syncWrite   = 30 * time.Second // how long a client may take to read a message
 	syncWaiting = 64               // mutations that wait for the one before, and actions at once
 	syncSession = 128              // bytes of a session's id
+	syncUntold  = 4096             // changes of queries, and answers of mutations, that wait for a transition
 )
 
 // convexSync is one connection of a client that is told of changes.
@@ -51,7 +52,10 @@ type convexSync struct {
 	wanted  convex.Version // with all that the client has asked for
 	sent    convex.Version // what it has
 	asked   []convexAsked  // what is not in sent, in the order of their versions
+	untold  int            // how much that is
+	told    *sync.Cond     // of mu: it has become less
 	queries []convexQuery  // those of the client; while it is refused they are not live
+	size    int64          // bytes of their arguments
 }
 
 // convexQuery is a query that the client is told the results of.
@@ -116,11 +120,21 @@ func (h *handler) convexConnect(w http.ResponseWriter, r *http.Request, rt *rout
 		h: h, app: app, w: w, r: asked, rt: rt, conn: conn, live: app.Live(nil),
 		mutations: make(chan convex.ClientMessage, syncWaiting), actions: make(chan struct{}, syncWaiting),
 	}
+	s.told = sync.NewCond(&s.mu)
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.told.Broadcast()
+	})()
 	defer s.live.Close()
 	var all sync.WaitGroup
-	all.Go(func() { s.ping(ctx); conn.CloseNow() })
-	all.Go(func() { s.tell(ctx); conn.CloseNow() })
-	all.Go(func() { s.mutate(ctx) })
+	for _, part := range []func(context.Context){s.ping, s.tell, s.mutate} {
+		all.Go(func() {
+			part(ctx)
+			cancel() // what waits for it waits no more
+			conn.CloseNow()
+		})
+	}
 	if err := s.read(ctx, &all); err != nil {
 		if e := dispatch.AsError(err); e.Code == dispatch.CodeInvalidArgument {
 			_ = s.send(ctx, convex.FatalError{Type: "FatalError", Error: e.Message})
@@ -228,7 +242,13 @@ func (s *convexSync) do(ctx context.Context, all *sync.WaitGroup, m convex.Clien
 		s.mu.Unlock()
 		s.authenticate(ctx, auth)
 	case "ModifyQuerySet":
-		s.modify(m)
+		refused, err := s.modify(ctx, m)
+		if err != nil {
+			return err
+		}
+		if refused != nil { // one that authenticates later knows that this is not about it
+			s.tellRefused(ctx, refused, false)
+		}
 	case "Mutation":
 		select {
 		case s.mutations <- m:
@@ -271,6 +291,7 @@ func (s *convexSync) ask(asked convexAsked) {
 	}
 	asked.live, asked.version = v, s.wanted
 	s.asked = append(s.asked, asked)
+	s.untold += 1 + len(asked.tell)
 }
 
 // look asks who the client is. Of one that is refused no query is live; for another one than before all
@@ -349,10 +370,17 @@ func (s *convexSync) tellRefused(ctx context.Context, err error, attempted bool)
 	_ = s.send(ctx, convex.AuthError{Type: "AuthError", Error: f.Message, BaseVersion: base, AuthUpdateAttempted: attempted})
 }
 
-// modify changes which queries the client has.
-func (s *convexSync) modify(m convex.ClientMessage) {
+// modify changes which queries the client has. A client that does not read what it is told waits.
+// refused is why nothing of them is told now.
+func (s *convexSync) modify(ctx context.Context, m convex.ClientMessage) (refused, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.untold >= syncUntold && s.refused == nil && ctx.Err() == nil {
+		s.told.Wait()
+	}
+	if s.untold >= syncUntold {
+		return nil, dispatch.Errorf(dispatch.CodeResourceExhausted, "%d changes of queries wait, as many as may", s.untold)
+	}
 	s.wanted.QuerySet = m.NewVersion
 	var asked convexAsked
 	var add []convexQuery
@@ -364,18 +392,29 @@ func (s *convexSync) modify(m convex.ClientMessage) {
 			continue
 		}
 		q, err := s.query(&mod)
+		if s.size += int64(len(q.Args)); err == nil && s.size > s.h.opts.MaxBody {
+			err = dispatch.Errorf(dispatch.CodeResourceExhausted, "the arguments of a connection's queries have more than %d bytes, which is the limit", s.h.opts.MaxBody)
+		}
 		if err != nil {
+			s.size -= int64(len(q.Args))
 			asked.tell = append(asked.tell, s.result(actors.LiveResult{ID: mod.QueryID, Err: err}))
 			continue
 		}
 		add = append(add, q)
 	}
-	s.queries = slices.DeleteFunc(s.queries, func(q convexQuery) bool { return slices.Contains(remove, q.ID) })
+	s.queries = slices.DeleteFunc(s.queries, func(q convexQuery) bool {
+		gone := slices.Contains(remove, q.ID)
+		if gone {
+			s.size -= int64(len(q.Args))
+		}
+		return gone
+	})
 	s.queries = append(s.queries, add...)
 	if s.refused == nil {
 		s.add(add, remove, &asked)
 	}
 	s.ask(asked)
+	return s.refused, nil
 }
 
 // query is the query that the client adds.
@@ -465,6 +504,7 @@ func (s *convexSync) transition(t *actors.Transition) (out *convex.Transition, r
 	n := 0
 	for ; n < len(s.asked) && s.asked[n].live <= t.Version; n++ {
 		asked := &s.asked[n]
+		s.untold -= 1 + len(asked.tell)
 		s.sent.QuerySet, s.sent.Identity = asked.version.QuerySet, asked.version.Identity
 		out.Modifications = append(out.Modifications, asked.tell...)
 		if asked.response != nil {
@@ -473,6 +513,7 @@ func (s *convexSync) transition(t *actors.Transition) (out *convex.Transition, r
 		}
 	}
 	s.asked = slices.Delete(s.asked, 0, n)
+	s.told.Broadcast()
 	for _, r := range t.Changed {
 		if slices.ContainsFunc(s.queries, func(q convexQuery) bool { return q.ID == r.ID }) {
 			out.Modifications = append(out.Modifications, s.result(r))

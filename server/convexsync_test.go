@@ -57,9 +57,12 @@ func (c *syncClient) send(message string) {
 // next is the next message. A transition begins where the one before has ended.
 func (c *syncClient) next() string {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
 	defer cancel()
 	_, text, err := c.conn.Read(ctx)
+	for err == nil && string(text) == `{"type":"Ping"}` {
+		_, text, err = c.conn.Read(ctx)
+	}
 	if err != nil {
 		return "closed: " + websocket.CloseStatus(err).String()
 	}
@@ -271,5 +274,47 @@ func TestConvexSessionsRefuse(t *testing.T) {
 	}
 	if got := refused(nil); got != 503 {
 		t.Errorf("a connection to a server that stops: %d", got)
+	}
+}
+
+// TestConvexSessionsAreBounded: what waits for a client that is not told, and what its queries are asked with.
+func TestConvexSessionsAreBounded(t *testing.T) {
+	modify := func(c *syncClient, version string, ids int, path, args string) {
+		var mods []string
+		for i := range ids {
+			id, _ := json.Marshal(i)
+			mods = append(mods, `{"type":"Add","queryId":`+version+string(id)+`,"udfPath":"`+path+`","args":[`+args+`]}`)
+		}
+		c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":` + version + `,"modifications":[` + strings.Join(mods, ",") + `]}`)
+	}
+	_, url := syncSite(t, server.Options{Identify: func(*http.Request) (*dispatch.Identity, error) {
+		return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "not good")
+	}})
+	c := mustDial(t, url, "a", nil)
+	for _, ids := range []int{4094, 0} { // 1 + 4094, and 1
+		modify(c, "1", ids, "no:such", "{}")
+		if got := c.next(); got != `{"type":"AuthError","error":"not good","baseVersion":0,"authUpdateAttempted":false}` {
+			t.Fatal(got)
+		}
+	}
+	modify(c, "1", 0, "", "")
+	if got := c.next(); got != "closed: StatusPolicyViolation" {
+		t.Error(got)
+	}
+
+	_, url = syncSite(t, server.Options{MaxBody: 1000})
+	c = mustDial(t, url, "a", nil)
+	text := func(n int) string { return `{"text":"` + strings.Repeat("a", n-len(`{"text":""}`)) + `"}` }
+	modify(c, "1", 1, "text:length", text(600))
+	if got := c.next(); !strings.Contains(got, `"value":589`) {
+		t.Error(got)
+	}
+	modify(c, "2", 1, "text:length", text(401))
+	if got := c.next(); !strings.Contains(got, `"QueryFailed","queryId":20,"errorMessage":"the arguments of a connection's queries have more than 1000 bytes, which is the limit"`) {
+		t.Error(got)
+	}
+	modify(c, "3", 1, "text:length", text(400))
+	if got := c.next(); !strings.Contains(got, `"value":389`) {
+		t.Error(got)
 	}
 }
