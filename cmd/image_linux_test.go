@@ -147,7 +147,7 @@ func TestImageServes(t *testing.T) {
 	lines.Scan()
 	site := "CARILLON_SERVER=" + mustAddress(t, lines.Text())
 	healthy := func(site string) error {
-		out, err := m.process(t, m.healthy, site).CombinedOutput()
+		out, err := m.process(t, m.healthy, site, "CARILLON_TIMEOUT=1m").CombinedOutput()
 		if (err == nil) != (string(out) == "ok\n") {
 			t.Errorf("the check has said %q, %v", out, err)
 		}
