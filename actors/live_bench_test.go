@@ -73,11 +73,11 @@ func BenchmarkLive(b *testing.B) {
 				before, began := cronCPU(b), time.Now()
 				for time.Since(began) < seconds*time.Second {
 					time.Sleep(time.Duration(n)*time.Second/rate - time.Since(began))
-					at := n % shelves
 					n++
+					at, number := n%shelves, n
 					calls.Go(func() {
 						var ack benchAck
-						if _, err := liveStepOf.Run(app.As(actors.TellCommit(context.Background(), &ack.commit), nil), liveStep{Insert: []piece{{fmt.Sprint(at), n}}}); err != nil {
+						if _, err := liveStepOf.Run(app.As(actors.TellCommit(context.Background(), &ack.commit), nil), liveStep{Insert: []piece{{fmt.Sprint(at), number}}}); err != nil {
 							b.Error(err)
 						}
 						ack.at = time.Now()

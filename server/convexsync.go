@@ -40,7 +40,7 @@ type convexSync struct {
 	live *actors.Live
 
 	session   string // of the reader
-	mutations chan convex.ClientMessage
+	mutations chan convexMutation
 	actions   chan struct{} // a place for each that runs
 
 	writing sync.Mutex // one message at a time
@@ -56,6 +56,13 @@ type convexSync struct {
 	told    *sync.Cond     // of mu: it has become less
 	queries []convexQuery  // those of the client; while it is refused they are not live
 	size    int64          // bytes of their arguments
+	kept    holding        // for those
+}
+
+// convexMutation is a mutation that waits for the one before, and what its message takes.
+type convexMutation struct {
+	convex.ClientMessage
+	held holding
 }
 
 // convexQuery is a query that the client is told the results of.
@@ -118,8 +125,9 @@ func (h *handler) convexConnect(w http.ResponseWriter, r *http.Request, rt *rout
 	asked.Header.Del("Authorization")
 	s := &convexSync{
 		h: h, app: app, w: w, r: asked, rt: rt, conn: conn, live: app.Live(nil),
-		mutations: make(chan convex.ClientMessage, syncWaiting), actions: make(chan struct{}, syncWaiting),
+		mutations: make(chan convexMutation, syncWaiting), actions: make(chan struct{}, syncWaiting), kept: h.hold(asked),
 	}
+	defer s.kept.release()
 	s.told = sync.NewCond(&s.mu)
 	defer context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -185,7 +193,7 @@ func (s *convexSync) ping(ctx context.Context) {
 func (s *convexSync) read(ctx context.Context, all *sync.WaitGroup) error {
 	for {
 		_, reader, err := s.conn.Reader(ctx)
-		if err != nil {
+		if err != nil || !s.turn(ctx) {
 			return nil
 		}
 		held := s.h.hold(s.r)
@@ -201,7 +209,7 @@ func (s *convexSync) read(ctx context.Context, all *sync.WaitGroup) error {
 		if err != nil {
 			err = dispatch.Errorf(dispatch.CodeInvalidArgument, "%w", err)
 		} else {
-			err = s.do(ctx, all, message)
+			err = s.do(ctx, all, message, &held)
 		}
 		held.release()
 		if err != nil {
@@ -210,8 +218,25 @@ func (s *convexSync) read(ctx context.Context, all *sync.WaitGroup) error {
 	}
 }
 
-// do does what one message says.
-func (s *convexSync) do(ctx context.Context, all *sync.WaitGroup, m convex.ClientMessage) error {
+// turn waits until the client may ask again: what comes too soon over a connection can wait, where a request is
+// refused.
+func (s *convexSync) turn(ctx context.Context) bool {
+	client := clientOf(s.r, s.h.opts.TrustedProxies)
+	for {
+		wait := s.h.rates.take(client, time.Now())
+		if wait == 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// do does what one message says. A call takes over what is held for the message.
+func (s *convexSync) do(ctx context.Context, all *sync.WaitGroup, m convex.ClientMessage, held *holding) error {
 	if s.session == "" && m.Type != "Connect" {
 		return dispatch.Errorf(dispatch.CodeInvalidArgument, "the first message is no Connect")
 	}
@@ -250,15 +275,19 @@ func (s *convexSync) do(ctx context.Context, all *sync.WaitGroup, m convex.Clien
 			s.tellRefused(ctx, refused, false)
 		}
 	case "Mutation":
+		mutation := convexMutation{m, held.move()}
 		select {
-		case s.mutations <- m:
+		case s.mutations <- mutation:
 		case <-ctx.Done():
+			mutation.held.release()
 		}
 	case "Action":
 		select {
 		case s.actions <- struct{}{}:
+			held := held.move()
 			all.Go(func() {
 				defer func() { <-s.actions }()
+				defer held.release()
 				s.act(ctx, m)
 			})
 		default:
@@ -395,6 +424,9 @@ func (s *convexSync) modify(ctx context.Context, m convex.ClientMessage) (refuse
 		if s.size += int64(len(q.Args)); err == nil && s.size > s.h.opts.MaxBody {
 			err = dispatch.Errorf(dispatch.CodeResourceExhausted, "the arguments of a connection's queries have more than %d bytes, which is the limit", s.h.opts.MaxBody)
 		}
+		if err == nil {
+			err = s.kept.grow(s.size-int64(len(q.Args)), s.size)
+		}
 		if err != nil {
 			s.size -= int64(len(q.Args))
 			asked.tell = append(asked.tell, s.result(actors.LiveResult{ID: mod.QueryID, Err: err}))
@@ -402,6 +434,7 @@ func (s *convexSync) modify(ctx context.Context, m convex.ClientMessage) (refuse
 		}
 		add = append(add, q)
 	}
+	before := s.size
 	s.queries = slices.DeleteFunc(s.queries, func(q convexQuery) bool {
 		gone := slices.Contains(remove, q.ID)
 		if gone {
@@ -409,6 +442,7 @@ func (s *convexSync) modify(ctx context.Context, m convex.ClientMessage) (refuse
 		}
 		return gone
 	})
+	_ = s.kept.grow(before, s.size) // which is less
 	s.queries = append(s.queries, add...)
 	if s.refused == nil {
 		s.add(add, remove, &asked)
@@ -524,25 +558,28 @@ func (s *convexSync) transition(t *actors.Transition) (out *convex.Transition, r
 	return out, responses, nil
 }
 
-// mutate runs the mutations, one after the other.
+// mutate runs the mutations, one after the other, until there will be no more.
 func (s *convexSync) mutate(ctx context.Context) {
 	for m := range s.mutations {
-		if ctx.Err() != nil {
-			return
+		if ctx.Err() == nil && !s.mutation(ctx, m.ClientMessage) {
+			s.conn.CloseNow() // then the reader ends, which says that no more will come
 		}
-		// A client that has lost the answer sends the mutation again, perhaps to another process.
-		keyed := dispatch.WithSessionKey(ctx, s.session, strconv.FormatUint(uint64(m.RequestID), 10))
-		value, err := s.call(keyed, dispatch.KindMutation, m)
-		if err == nil {
-			s.mu.Lock()
-			s.ask(convexAsked{response: &convex.MutationResponse{Type: "MutationResponse", RequestID: m.RequestID, Success: true, Result: value, LogLines: []string{}}})
-			s.mu.Unlock()
-			continue
-		}
-		if s.send(ctx, s.failure("MutationResponse", m.RequestID, err)) != nil {
-			return
-		}
+		m.held.release()
 	}
+}
+
+// mutation runs one, and says whether the client can be told of it.
+func (s *convexSync) mutation(ctx context.Context, m convex.ClientMessage) bool {
+	// A client that has lost the answer sends the mutation again, perhaps to another process.
+	keyed := dispatch.WithSessionKey(ctx, s.session, strconv.FormatUint(uint64(m.RequestID), 10))
+	value, err := s.call(keyed, dispatch.KindMutation, m)
+	if err != nil {
+		return s.send(ctx, s.failure("MutationResponse", m.RequestID, err)) == nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ask(convexAsked{response: &convex.MutationResponse{Type: "MutationResponse", RequestID: m.RequestID, Success: true, Result: value, LogLines: []string{}}})
+	return true
 }
 
 func (s *convexSync) act(ctx context.Context, m convex.ClientMessage) {

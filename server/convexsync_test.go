@@ -318,3 +318,59 @@ func TestConvexSessionsAreBounded(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestConvexCallsThatWaitAreCounted: what the messages of a connection take is in the sum of all bodies until
+// their calls have ended, and is given back then.
+func TestConvexCallsThatWaitAreCounted(t *testing.T) {
+	const each = 131_072 - 16<<10 // a message of 100,000 bytes is read into so much, beyond what is free
+	s, url := syncSite(t, server.Options{})
+	h := server.New(s.eng, server.Options{MaxMemory: 2*each + 50_000})
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	c := mustDial(t, "ws"+strings.TrimPrefix(srv.URL, "http")+strings.TrimPrefix(url, url[:strings.Index(url, "/v1/")]), "a", nil)
+	call := func(kind, id, path string) {
+		c.send(`{"type":"` + kind + `","requestId":` + id + `,"udfPath":"` + path + `","args":[` + padded(100_000) + `]}`)
+	}
+	large := func() int { // there is room for it if nothing else is under way
+		r, w := httptest.NewRequest("POST", "/v1/apps/acme/functions/notes/all:count", strings.NewReader(padded(2*each))), httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, id := range []string{"1", "2"} {
+		call("Action", id, "slow:wait")
+		<-s.started
+		call("Mutation", id, "slow:post")
+		<-s.started
+		if got := large(); got != 503 {
+			t.Errorf("a large request while an action and a mutation run: %d", got)
+		}
+		s.release <- struct{}{}
+		s.release <- struct{}{}
+		got := c.next() + c.next()
+		for !strings.Contains(got, "ActionResponse") || !strings.Contains(got, "MutationResponse") {
+			got += c.next()
+		}
+		for wait := time.Now().Add(10 * time.Second); large() != 200; { // it is given back behind the answer
+			if time.Now().After(wait) {
+				t.Fatal("what the calls took is not given back")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// TestConvexMessagesHaveTheRateOfRequests: what comes too soon over a connection waits.
+func TestConvexMessagesHaveTheRateOfRequests(t *testing.T) {
+	const rate, messages = 50, 65
+	began := time.Now()
+	_, url := syncSite(t, server.Options{RequestsPerSecond: rate})
+	c := mustDial(t, url, "a", nil) // with Connect, these are two
+	for range messages - 3 {
+		c.send(`{"type":"Event","eventType":"x","event":{}}`)
+	}
+	c.query(1, "0", "no:such")
+	c.until("QueryFailed")
+	if took, want := time.Since(began), (messages-rate)*time.Second/rate; took < want {
+		t.Errorf("%d messages and requests in %v, sooner than in %v", messages, took, want)
+	}
+}

@@ -64,6 +64,13 @@ func (h *holding) release() {
 	h.bytes = 0
 }
 
+// move has what it returns answer for all that the request has taken.
+func (h *holding) move() holding {
+	moved := *h
+	h.bytes = 0
+	return moved
+}
+
 // read reads a body of length bytes, or of any number if that is negative. What is
 // taken grows with what has come in, since a client may be slow to send what it
 // announces.

@@ -52,10 +52,10 @@ var convexFaults = []seededFault{
 	{
 		name: "convex-sent-again-twice", what: "a mutation that a session sends again is applied again",
 		pkg: "server", tests: "TestG40_ASessionsMutationIsAppliedOnce",
-		edits: []edit{{"server/convexsync.go", `		value, err := s.call(keyed, dispatch.KindMutation, m)`, `		if FAULT {
-			keyed = ctx
-		}
-		value, err := s.call(keyed, dispatch.KindMutation, m)`}},
+		edits: []edit{{"server/convexsync.go", `	value, err := s.call(keyed, dispatch.KindMutation, m)`, `	if FAULT {
+		keyed = ctx
+	}
+	value, err := s.call(keyed, dispatch.KindMutation, m)`}},
 	},
 	{
 		name: "convex-answer-behind", what: "a mutation is answered behind the transition that shows it, and resolves with some later one",
@@ -93,6 +93,30 @@ var convexFaults = []seededFault{
 		edits: []edit{{"server/convexsync.go", `	asked.Header.Del("Cookie")`, `	if !FAULT {
 		asked.Header.Del("Cookie")
 	}`}},
+	},
+	{
+		name: "convex-waiting-uncounted", what: "mutations that wait on a WebSocket take memory that is not counted",
+		pkg: "server", tests: "TestConvexCallsThatWaitAreCounted",
+		edits: []edit{{"server/convexsync.go", `			err = s.do(ctx, all, message, &held)`, `			if FAULT {
+				held.release()
+			}
+			err = s.do(ctx, all, message, &held)`}},
+	},
+	{
+		name: "convex-waiting-kept", what: "what a mutation on a WebSocket takes is never given back",
+		pkg: "server", tests: "TestConvexCallsThatWaitAreCounted",
+		edits: []edit{{"server/convexsync.go", `		m.held.release()
+	}`, `		if !FAULT {
+			m.held.release()
+		}
+	}`}},
+	},
+	{
+		name: "convex-rate-passed-by", what: "over a WebSocket a client asks as often as it likes",
+		pkg: "server", tests: "TestConvexMessagesHaveTheRateOfRequests",
+		edits: []edit{{"server/convexsync.go", `		if wait == 0 {
+			return true`, `		if wait == 0 || FAULT {
+			return true`}},
 	},
 	{
 		name: "session-key-of-identity", what: "the key of a session's request is another one for another identity",
