@@ -21,11 +21,8 @@ func backup(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	site := flags.String("server", "", "`URL` of the server that has the data open, in the place of DIR")
 	token := siteToken(flags, site)
 	return func(ctx context.Context, std Stdio) error {
-		switch {
-		case *path == "":
+		if *path == "" {
 			return usageError{errors.New("--to is missing")}
-		case *dir != "" && *site != "":
-			return usageError{errors.New("--data and --server are given: which one?")}
 		}
 		from, err := positionOf(*since)
 		if err != nil {

@@ -61,7 +61,7 @@ func TestBackupOfADirectory(t *testing.T) {
 		want string
 	}{
 		{[]string{"backup", dir}, "--to is missing"},
-		{[]string{"backup", dir, "--to", file("x"), "--server", "http://localhost:1"}, "which one?"},
+		{[]string{"backup", dir, "--to", file("x"), "--server", "http://localhost:1"}, "want either --server or --data"},
 		{[]string{"backup", dir, "--to", file("x"), "--since", "nonsense"}, "no position of a backup"},
 		{[]string{"backup", dir, "--to", file("x"), "--since", file("missing")}, "no such file"},
 		{[]string{"backup", dir, "--to", file("all")}, "exists"},

@@ -16,7 +16,7 @@ import (
 func (p *program) cronCommands() []Verb {
 	return []Verb{
 		{"crons check", "", "verify the triggers that this program declares", "crons check", p.cronsCheck},
-		{"crons next", "", "print the next instants of a spec", "crons next --spec '0 3 * * *' --zone Europe/Rome -n 3", cronsNext},
+		{"crons next", "spec", "print the next instants of a spec", "crons next '0 3 * * *' --zone Europe/Rome -n 3", cronsNext},
 		{"crons list", "", "list the triggers of an app that is served", "crons list --app acme", cronsList},
 		{"crons show", "name", "show a trigger and how its latest slots ended", "crons show nightly --app acme", cronsShow},
 		{"crons run", "name", "run what a trigger runs now; its next slot stays", "crons run nightly --app acme", cronsRun},
@@ -58,7 +58,7 @@ const maxNext = 1000
 
 // cronsNext prints the instants of a spec that nothing need have declared.
 func cronsNext(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	spec := flags.String("spec", "", "`SPEC` of five or six fields, @daily and the like, or @every 90s")
+	spec := flags.String("spec", "", "`SPEC` of five or six fields, @daily and the like, or @every 90s, with or without the flag")
 	zone := flags.String("zone", "", "`ZONE`, an IANA name such as Europe/Rome; UTC if not given")
 	from := flags.String("from", "", "`INSTANT` in RFC 3339 after which they are, and from which @every counts; now if not given")
 	n := flags.Int("n", 5, "`N` instants, 1 to 1000")

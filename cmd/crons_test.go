@@ -129,7 +129,7 @@ func TestCronsUsage(t *testing.T) {
 		{[]string{"crons", "next", "--spec", "@daily", "-n", "1001"}, `crons next: -n is 1001, want 1 to 1000` + more},
 		{[]string{"crons", "next", "--spec", "@daily", "-o", "xml"}, `crons next: -o is "xml", want table, json or jsonl` + more},
 		{[]string{"crons", "next", "--spec", "@daily", "--from", "today"}, `crons next: --from is "today", want an instant in RFC 3339`},
-		{[]string{"crons", "next", "@daily"}, `crons next: unexpected argument "@daily"` + more},
+		{[]string{"crons", "next", "@daily", "@hourly"}, `crons next: unexpected argument "@hourly"` + more},
 		{[]string{"crons", "list"}, `crons list: --app is missing` + more},
 		{[]string{"crons", "list", "--app", "acme", "x"}, `crons list: unexpected argument "x"` + more},
 		{[]string{"crons", "show", "--app", "acme"}, `crons show: the trigger's name is missing` + more},
@@ -210,7 +210,7 @@ func TestCronsRemote(t *testing.T) {
 	}
 	s.mustStop(t)
 	_, err = runs(t, append([]string{"crons", "list"}, at...)...)
-	if want := "unavailable: connection refused: nothing listens at " + site + "; is \"carillon demo\", or a server of yours, running there?"; err == nil || err.Error() != want || ExitCode(err) != 24 {
+	if want := "unavailable: connection refused: nothing listens at " + site + ": does the server run, and is it the one that --server names?"; err == nil || err.Error() != want || ExitCode(err) != 24 {
 		t.Errorf("a server that has stopped: %v, code %d", err, ExitCode(err))
 	}
 }

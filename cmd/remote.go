@@ -58,9 +58,9 @@ func remoteFlags(flags *flag.FlagSet) *remote {
 	return r
 }
 
-// itemFlags declares the flags of a command about one thing of an app, which has an id or a name,
+// namedFlags declares the flags of a command about one thing of an app, which has an id or a name,
 // and returns what says which.
-func itemFlags(flags *flag.FlagSet, what, id string) (r *remote, name func() (string, error)) {
+func namedFlags(flags *flag.FlagSet, what, id string) (r *remote, name func() (string, error)) {
 	r = remoteFlags(flags)
 	given := flags.String("name", "", "`"+strings.ToUpper(id)+"` of the "+what+", with or without the flag")
 	return r, func() (string, error) {
@@ -71,9 +71,21 @@ func itemFlags(flags *flag.FlagSet, what, id string) (r *remote, name func() (st
 	}
 }
 
-// numberFlags is itemFlags of what has a number.
+// itemFlags is namedFlags of what a path may name: one that would lead elsewhere is refused.
+func itemFlags(flags *flag.FlagSet, what, id string) (r *remote, name func() (string, error)) {
+	r, given := namedFlags(flags, what, id)
+	return r, func() (string, error) {
+		text, err := given()
+		if err == nil && (strings.Contains(text, "/") || strings.Trim(text, ".") == "") {
+			err = usageError{fmt.Errorf("the %s's %s is %.64q, which cannot be one", what, id, text)}
+		}
+		return text, err
+	}
+}
+
+// numberFlags is namedFlags of what has a number.
 func numberFlags(flags *flag.FlagSet, what string) (r *remote, id func() (uint64, error)) {
-	r, given := itemFlags(flags, what, "id")
+	r, given := namedFlags(flags, what, "id")
 	return r, func() (uint64, error) {
 		text, err := given()
 		if err != nil {
@@ -87,9 +99,9 @@ func numberFlags(flags *flag.FlagSet, what string) (r *remote, id func() (uint64
 	}
 }
 
-// triggerFlags is itemFlags of a trigger.
+// triggerFlags is namedFlags of a trigger.
 func triggerFlags(flags *flag.FlagSet) (r *remote, name func() (string, error)) {
-	r, given := itemFlags(flags, "trigger", "name")
+	r, given := namedFlags(flags, "trigger", "name")
 	return r, func() (string, error) {
 		text, err := given()
 		if err == nil {
@@ -253,7 +265,7 @@ func (p *place) told(err error) error {
 	message := e.Message
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		message = fmt.Sprintf(`connection refused: nothing listens at %s; is "carillon demo", or a server of yours, running there?`, p.site)
+		message = fmt.Sprintf(`connection refused: nothing listens at %s: does the server run, and is it the one that --server names?`, p.site)
 	case e.Code == api.CodeDeadlineExceeded && e.Status == 0:
 		message = fmt.Sprintf("%s has not answered within %v: what was asked may have been done", p.site, requestTimeout)
 	case e.Status == 0 && p.shut == nil:

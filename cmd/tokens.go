@@ -44,10 +44,15 @@ func tokenPlaceFlags(flags *flag.FlagSet) *tokenPlace {
 	return p
 }
 
-// do has the server do it, if one is named, or else does it to the tokens of the directory.
-func (p *tokenPlace) do(std Stdio, online func(*client.Client) error, offline func(storage.Tokens) error) error {
+// do has the server do it, if one is named, or else does it to the tokens of the directory, or with them
+// if it only reads.
+func (p *tokenPlace) do(std Stdio, how access, online func(*client.Client) error, offline func(storage.Tokens) error) error {
 	if *p.site == "" {
-		return withStore(std, *p.dir, func(store *storage.Store) error {
+		open := withStore
+		if how == reading {
+			open = readStore
+		}
+		return open(std, *p.dir, func(store *storage.Store) error {
 			// Of what a server has not done, the log can say no more than where it was done.
 			return offline(store.Tokens().By(storage.AuditEntry{At: time.Now(), Operator: "command", Action: "tokens", From: "data directory"}))
 		})
@@ -89,7 +94,7 @@ func tokensCreate(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if *expires > 0 {
 			expiresAt = now.Add(*expires)
 		}
-		return p.do(std, func(c *client.Client) error {
+		return p.do(std, changing, func(c *client.Client) error {
 			made, err := c.CreateToken(ctx, api.NewToken{Name: op.Name, Apps: listOf(*apps), AllApps: op.AllApps, Scopes: op.Scopes, ExpiresAt: expiresAt})
 			if err == nil {
 				fmt.Fprintln(std.Out, made.Token)
@@ -132,7 +137,7 @@ func tokensList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			return err
 		}
 		shown := []api.Token{}
-		err = p.do(std, func(c *client.Client) (err error) {
+		err = p.do(std, reading, func(c *client.Client) (err error) {
 			shown, err = c.Tokens(ctx)
 			return err
 		}, func(tokens storage.Tokens) error {
@@ -191,7 +196,7 @@ func tokensRevoke(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err := confirm(std, *yes, "make the token "+*id+" good for nothing"); err != nil {
 			return err
 		}
-		err := p.do(std, func(c *client.Client) error {
+		err := p.do(std, changing, func(c *client.Client) error {
 			return c.RevokeToken(ctx, *id)
 		}, func(tokens storage.Tokens) error {
 			known, err := tokens.Remove(*id)

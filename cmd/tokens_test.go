@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"errors"
+	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -87,6 +89,10 @@ func TestServeMakesAToken(t *testing.T) {
 	at = []string{"--data", dir}
 	bob := tokens("create", "bob", "--all-apps", "--scopes", "read", "--expires", "0")
 	tokens("revoke", strings.Split(first, "_")[1], "--yes")
+	before := contentOf(t, dir)
+	if list := tokens("list"); !strings.Contains(list, "bob") || !maps.Equal(contentOf(t, dir), before) {
+		t.Errorf("to list them has changed the directory, or is %s", list)
+	}
 	if _, err := runs(t, "tokens", "revoke", "none", "--yes", "--data", dir); ExitCode(err) != dispatch.CodeNotFound.ExitCode() {
 		t.Errorf("one that there is not: %v", err)
 	}
@@ -224,4 +230,22 @@ func TestAuditRemote(t *testing.T) {
 	if _, err := runs(t, "audit", "--server", site, "--from", "now"); ExitCode(err) == 0 {
 		t.Error("an instant that is none is taken")
 	}
+}
+
+// contentOf is what the files below the directory have.
+func contentOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(dir, path))
+		all[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

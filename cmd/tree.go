@@ -173,6 +173,9 @@ func (p *program) grow(c *cobra.Command, v Verb, std Stdio) {
 		if err := v.take(c.Flags(), args); err != nil {
 			return wrong(c, err)
 		}
+		if c.Flags().Changed("server") && c.Flags().Changed("data") {
+			return wrong(c, errors.New("want either --server or --data"))
+		}
 		if _, err := p.fill(c); err != nil {
 			return wrong(c, err)
 		}
