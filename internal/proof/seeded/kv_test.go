@@ -187,6 +187,11 @@ var kvFaults = []seededFault{
 		edits: []edit{{"storage/internal/boltfile/commit.go", `if tx.ID() < id {`, `if tx.ID() < id || FAULT {`}},
 	},
 	{
+		name: "check-taken-for-a-commit", what: "a file that is checked cannot be closed, and stays locked",
+		pkg: "storage/internal/boltfile", tests: "TestG6_AFileIsClosedBesideACheck",
+		edits: []edit{{"storage/internal/boltfile/file.go", `	if !db.updating.TryLock() {`, `	if !db.updating.TryLock() || FAULT && !db.commit.TryLock() {`}},
+	},
+	{
 		name: "closed-without-checkpoint", what: "a volume is closed with what is in the log only",
 		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
 		edits: []edit{{"storage/internal/kv/db.go", `db.halt(checkpointWait) && clean &&`, `db.halt(checkpointWait) && clean && !FAULT &&`}},

@@ -28,6 +28,8 @@ const (
 // After an error nothing was changed, and Update may be called again, unless it is ErrUnsure
 // (K3).
 func (db *DB) Update(fn func(*Txn) error) error {
+	db.updating.Lock()
+	defer db.updating.Unlock()
 	db.commit.Lock()
 	defer db.commit.Unlock()
 	return db.bbolt(func() error {

@@ -69,7 +69,8 @@ type DB struct {
 	head     []byte         // the two meta pages, mapped; nil where that is not needed
 	base     atomic.Uintptr // where bbolt has mapped the file
 	readOnly bool
-	commit   sync.RWMutex  // held by Update
+	updating sync.Mutex    // held by Update, and by Close
+	commit   sync.RWMutex  // held by Update, and by readers that it must not commit beside
 	trust    trust         // for Update
 	size     atomic.Int64  // of what was committed when it was opened, or an Update last began
 	writing  atomic.Uint64 // number of the commit that was begun last; 0 if there is none
@@ -274,10 +275,10 @@ func (db *DB) Close() error {
 	if !db.closed.CompareAndSwap(false, true) {
 		return nil
 	}
-	if !db.commit.TryLock() {
+	if !db.updating.TryLock() {
 		return fmt.Errorf("%s: a commit is under way", filepath.Base(db.path))
 	}
-	defer db.commit.Unlock()
+	defer db.updating.Unlock()
 	if db.Unpinned() {
 		if db.readOnly {
 			// bbolt does not: it trusts that closing does, which the mapped head keeps it from.
