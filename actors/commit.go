@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -101,6 +102,10 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 		}
 		app.outstanding.Add(-1)
 		less := app.queued.Add(-weight) < maxQueued && app.full.Load()
+		if err == nil && reply != nil && runs.stopAsker() {
+			reply(nil) // before its context ends, with which it would wait no more
+			reply = nil
+		}
 		// Told first: who is answered that it failed may call again at once.
 		if err != nil || less || app.phase().awaits() || len(runs.claimed)+len(runs.stop) > 0 {
 			app.eng.sys.tell(app.scheduler, &committed{err: err, loads: loads, runs: runs, own: runs.own || reply == nil})
@@ -223,5 +228,11 @@ type runChanges struct {
 	claimed []*run // may start once it is durable
 	stop    []*run // canceled: their handlers are told once it is durable
 	ended   []*run
-	own     bool // the app's own work, though something is done when it is answered
+	own     bool    // the app's own work, though something is done when it is answered
+	by      *source // the action that has asked for it, or nil
+}
+
+// stopAsker says whether the action that has asked for it is told to stop.
+func (c *runChanges) stopAsker() bool {
+	return slices.ContainsFunc(c.stop, func(r *run) bool { return &r.src == c.by })
 }

@@ -107,7 +107,7 @@ func (s *scheduler) operate(op *operation) {
 		})
 		return
 	}
-	s.commit(tx, cancelings, op.answer)
+	s.commitRuns(tx, cancelings, runChanges{by: op.from}, op.answer)
 	if op.frees {
 		s.planner.unlooked.Store(true)
 		s.lookAgain()
