@@ -489,6 +489,11 @@ func (r *liveRoom) round() error {
 	hold := &liveHold{ref: ref}
 	hold.n.Store(1)
 	defer hold.release()
+	r.mu.Lock()
+	for l := range r.all {
+		l.changing = l.version // not what comes later: it may have seen more than the snapshot shows
+	}
+	r.mu.Unlock()
 	now := eng.clock.now()
 	snap, commit, err := ref.app.store.SnapshotAnswered(r.ctx, now)
 	if err != nil {
@@ -504,9 +509,6 @@ func (r *liveRoom) round() error {
 		if g.dirty {
 			dirty = append(dirty, g)
 		}
-	}
-	for l := range r.all {
-		l.changing = l.version
 	}
 	r.mu.Unlock()
 
