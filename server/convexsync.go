@@ -303,7 +303,7 @@ func (s *convexSync) authenticate(ctx context.Context, auth string) {
 	s.auth = auth
 	err := s.look()
 	if err == nil {
-		s.ask(convexAsked{}) // the next transition says so
+		s.ask(0, convexAsked{}) // the next transition says so
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -312,13 +312,15 @@ func (s *convexSync) authenticate(ctx context.Context, auth string) {
 }
 
 // ask has the next transition but those under way have what is asked, and what the live queries have
-// committed until now. The lock is held.
-func (s *convexSync) ask(asked convexAsked) {
-	v, err := s.live.Change(nil, nil)
-	if err != nil {
-		return // it is over, and the connection ends
+// committed until now. version is that of the live queries that it comes with, or 0. The lock is held.
+func (s *convexSync) ask(version uint64, asked convexAsked) {
+	if version == 0 {
+		var err error
+		if version, err = s.live.Change(nil, nil); err != nil {
+			return // it is over, and the connection ends
+		}
 	}
-	asked.live, asked.version = v, s.wanted
+	asked.live, asked.version = version, s.wanted
 	s.asked = append(s.asked, asked)
 	s.untold += 1 + len(asked.tell)
 }
@@ -349,8 +351,7 @@ func (s *convexSync) look() error {
 		return nil // it is over, and the connection ends
 	}
 	asks := convexAsked{}
-	s.add(s.queries, nil, &asks)
-	s.ask(asks)
+	s.ask(s.add(s.queries, nil, &asks), asks)
 	return nil
 }
 
@@ -364,17 +365,19 @@ func (s *convexSync) rest() {
 }
 
 // add has queries be live, and others not. Those that there is no room for have failed. The lock is held.
-func (s *convexSync) add(queries []convexQuery, remove []uint64, asked *convexAsked) {
+func (s *convexSync) add(queries []convexQuery, remove []uint64, asked *convexAsked) (version uint64) {
 	var add []actors.LiveQuery
 	for _, q := range queries {
 		add = append(add, q.LiveQuery)
 	}
-	if _, err := s.live.Change(add, remove); err != nil && len(add) > 0 {
-		_, _ = s.live.Change(nil, remove)
+	version, err := s.live.Change(add, remove)
+	if err != nil && len(add) > 0 {
+		version, _ = s.live.Change(nil, remove)
 		for _, q := range add {
 			asked.tell = append(asked.tell, s.result(actors.LiveResult{ID: q.ID, Err: err}))
 		}
 	}
+	return version
 }
 
 // caller is who the client is now.
@@ -444,10 +447,11 @@ func (s *convexSync) modify(ctx context.Context, m convex.ClientMessage) (refuse
 	})
 	_ = s.kept.grow(before, s.size) // which is less
 	s.queries = append(s.queries, add...)
+	var version uint64
 	if s.refused == nil {
-		s.add(add, remove, &asked)
+		version = s.add(add, remove, &asked)
 	}
-	s.ask(asked)
+	s.ask(version, asked)
 	return s.refused, nil
 }
 
@@ -507,15 +511,12 @@ func (s *convexSync) tell(ctx context.Context) {
 		if refused != nil {
 			s.tellRefused(ctx, refused, false)
 		}
-		if transition == nil {
-			continue
-		}
 		for _, r := range responses {
 			if s.send(ctx, r) != nil {
 				return
 			}
 		}
-		if s.send(ctx, transition) != nil {
+		if transition != nil && s.send(ctx, transition) != nil {
 			return
 		}
 	}
@@ -554,7 +555,9 @@ func (s *convexSync) transition(t *actors.Transition) (out *convex.Transition, r
 		}
 	}
 	s.sent.TS = max(s.sent.TS, ts)
-	out.EndVersion = s.sent
+	if out.EndVersion = s.sent; out.EndVersion == out.StartVersion && len(out.Modifications)+len(responses) == 0 {
+		out = nil // it says nothing
+	}
 	return out, responses, nil
 }
 
@@ -578,7 +581,7 @@ func (s *convexSync) mutation(ctx context.Context, m convex.ClientMessage) bool 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ask(convexAsked{response: &convex.MutationResponse{Type: "MutationResponse", RequestID: m.RequestID, Success: true, Result: value, LogLines: []string{}}})
+	s.ask(0, convexAsked{response: &convex.MutationResponse{Type: "MutationResponse", RequestID: m.RequestID, Success: true, Result: value, LogLines: []string{}}})
 	return true
 }
 

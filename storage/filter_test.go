@@ -48,7 +48,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 			}
 		})
 	}
-	list := func(t *rapid.T, f storage.JobFilter) (jobs []storage.Job) {
+	list := func(t rapid.TB, f storage.JobFilter) (jobs []storage.Job) {
 		snap, err := app.Snapshot(testNow)
 		if err != nil {
 			t.Fatal(err)
@@ -61,6 +61,9 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 			jobs = append(jobs, job)
 		}
 		return jobs
+	}
+	if got := len(list(t, storage.JobFilter{Tags: []string{"us"}})); got != 48 {
+		t.Errorf("%d jobs have a tag that 48 have", got)
 	}
 	instant := rapid.Custom(func(t *rapid.T) time.Time {
 		at := rapid.SampledFrom([]int{-1, 0, 1, 2, 3, 4, 5, 6}).Draw(t, "ms")

@@ -206,7 +206,7 @@ func FuzzValues(f *testing.F) {
 			if !json.Valid(value) {
 				t.Fatalf("%s is no JSON, of %s", value, raw)
 			}
-			if format == convex.Plain && !typed {
+			if format == convex.Plain && (!typed || !strings.Contains(string(raw), `"any":null`)) {
 				continue // a text may be a number then
 			}
 			back, err := convex.Arguments(value, of, format)
