@@ -150,15 +150,7 @@ func (p *program) config(flags *flag.FlagSet) func(context.Context, Stdio) error
 			return usageError{err}
 		}
 		list := settings(own, sources)
-		if form != formTable {
-			rows, err := json.Marshal(list)
-			if err != nil {
-				return err
-			}
-			return printAs(std.Out, form, rows, "")
-		}
-		printSettings(std.Out, list)
-		return nil
+		return printList(std.Out, form, list, func() { printSettings(std.Out, list) })
 	}
 }
 

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -86,22 +85,16 @@ func cronsNext(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		for at = schedule.Next(at); !at.IsZero() && len(instants) < *n; at = schedule.Next(at) {
 			instants = append(instants, at.UTC())
 		}
-		if form != formTable {
-			all, err := json.Marshal(instants)
-			if err != nil {
-				return err
-			}
-			return printAs(std.Out, form, all, "")
-		}
 		loc, err := time.LoadLocation(schedule.Zone()) // package cron has accepted it, and embeds all zones
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(std.Out, schedule.Describe())
-		for _, at := range instants {
-			fmt.Fprintln(std.Out, wallClock(at, loc))
-		}
-		return nil
+		return printList(std.Out, form, instants, func() {
+			fmt.Fprintln(std.Out, schedule.Describe())
+			for _, at := range instants {
+				fmt.Fprintln(std.Out, wallClock(at, loc))
+			}
+		})
 	}
 }
 

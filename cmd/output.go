@@ -37,6 +37,19 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
+// printList prints the list as JSON, or for people by table.
+func printList(w io.Writer, form string, list any, table func()) error {
+	if form == formTable {
+		table()
+		return nil
+	}
+	rows, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return printAs(w, form, rows, "")
+}
+
 // printAs prints v as JSON, or each row of it on a line. The rows are v itself, or its field
 // of the name.
 func printAs(w io.Writer, form string, v json.RawMessage, field string) error {

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -150,15 +149,7 @@ func tokensList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if err != nil {
 			return err
 		}
-		if form != formTable {
-			all, err := json.Marshal(shown)
-			if err != nil {
-				return err
-			}
-			return printAs(std.Out, form, all, "")
-		}
-		showTokens(std.Out, shown)
-		return nil
+		return printList(std.Out, form, shown, func() { showTokens(std.Out, shown) })
 	}
 }
 

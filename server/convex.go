@@ -12,7 +12,6 @@ import (
 	"carillon/dispatch"
 	"carillon/internal/strictjson"
 	"carillon/server/convex"
-	"carillon/storage"
 )
 
 // anyKind is the kind of a call that does not say which.
@@ -109,19 +108,11 @@ func convexIdentity(as string) (*dispatch.Identity, error) {
 // convexInstant keeps the app's state for queries that are to see the same. It needs the same credentials as
 // they do.
 func (h *handler) convexInstant(w http.ResponseWriter, r *http.Request, rt *route) {
-	if r.Method != http.MethodPost {
-		wrongMethod(w, r, http.MethodPost)
+	app := h.called(w, r)
+	if app == nil {
 		return
 	}
-	if err := checkContentType(r); err != nil {
-		refuse(w, http.StatusUnsupportedMediaType, err)
-		return
-	}
-	app, err := h.eng.App(storage.AppID(r.PathValue("app")))
-	if err == nil {
-		_, err = h.convexCaller(w, r, rt)
-	}
-	if err != nil {
+	if _, err := h.convexCaller(w, r, rt); err != nil {
 		h.fail(w, r, 0, err)
 		return
 	}
@@ -143,17 +134,8 @@ func (h *handler) convexInstant(w http.ResponseWriter, r *http.Request, rt *rout
 
 // convexCall runs a function of the kind.
 func (h *handler) convexCall(w http.ResponseWriter, r *http.Request, rt *route, kind dispatch.Kind) {
-	if r.Method != http.MethodPost {
-		wrongMethod(w, r, http.MethodPost)
-		return
-	}
-	if err := checkContentType(r); err != nil {
-		refuse(w, http.StatusUnsupportedMediaType, err)
-		return
-	}
-	app, err := h.eng.App(storage.AppID(r.PathValue("app")))
-	if err != nil {
-		h.fail(w, r, 0, err)
+	app := h.called(w, r)
+	if app == nil {
 		return
 	}
 	who, err := h.convexCaller(w, r, rt)

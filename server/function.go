@@ -6,23 +6,34 @@ import (
 	"net/http"
 	"strings"
 
+	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/storage"
 )
 
-// function runs a public function for a client.
-func (h *handler) function(w http.ResponseWriter, r *http.Request) {
+// called is the app that a client's request calls, or nil if the request is answered: it does not
+// call one.
+func (h *handler) called(w http.ResponseWriter, r *http.Request) *actors.App {
 	if r.Method != http.MethodPost {
 		wrongMethod(w, r, http.MethodPost)
-		return
+		return nil
 	}
 	if err := checkContentType(r); err != nil {
 		refuse(w, http.StatusUnsupportedMediaType, err)
-		return
+		return nil
 	}
 	app, err := h.eng.App(storage.AppID(r.PathValue("app")))
 	if err != nil {
 		h.fail(w, r, 0, err)
+		return nil
+	}
+	return app
+}
+
+// function runs a public function for a client.
+func (h *handler) function(w http.ResponseWriter, r *http.Request) {
+	app := h.called(w, r)
+	if app == nil {
 		return
 	}
 	if text, _ := bearer(r); strings.HasPrefix(text, tokenPrefix) {
