@@ -60,7 +60,7 @@ var convexFaults = []seededFault{
 	{
 		name: "convex-answer-behind", what: "a mutation is answered behind the transition that shows it, and resolves with some later one",
 		pkg: "server", tests: "TestG40_ASessionsMutationIsAppliedOnce",
-		edits: []edit{{"server/convexsync.go", `		for _, r := range responses {
+		edits: []edit{{"server/convexqueries.go", `		for _, r := range responses {
 			if s.send(ctx, r) != nil {
 				return
 			}
@@ -82,7 +82,7 @@ var convexFaults = []seededFault{
 	{
 		name: "convex-not-asked-again", what: "the host is not asked who a client is before it is told something",
 		pkg: "server", tests: "TestG40_NothingIsToldOfAnotherIdentity",
-		edits: []edit{{"server/convexsync.go", `	if err := s.look(); err != nil && was == nil {
+		edits: []edit{{"server/convexqueries.go", `	if err := s.look(); err != nil && was == nil {
 		return`, `	if FAULT {
 	} else if err := s.look(); err != nil && was == nil {
 		return`}},
