@@ -69,7 +69,7 @@ var liveFaults = []seededFault{
 	{
 		name: "each-query-its-snapshot", what: "the queries of a round run each on a snapshot of its own",
 		pkg: "actors", tests: "TestG40_AllOfOneSnapshot",
-		edits: []edit{{"actors/liveroom.go", `	reader, reads := snap.Recording()
+		edits: []edit{{"actors/liverounds.go", `	reader, reads := snap.Recording()
 `, `	if FAULT {
 		if own, _, err := hold.ref.app.store.SnapshotAt(now); err == nil {
 			defer own.Close()
@@ -82,7 +82,7 @@ var liveFaults = []seededFault{
 	{
 		name: "later-writes-forgotten", what: "what is written while a round runs is forgotten",
 		pkg: "actors", tests: "TestG40_AllOfOneSnapshot",
-		edits: []edit{{"actors/liveroom.go", `		case err == nil:
+		edits: []edit{{"actors/liverounds.go", `		case err == nil:
 			r.rest(liveRest`, `		case err == nil:
 			if FAULT {
 				r.in.takeUpTo(1 << 63)
@@ -92,7 +92,7 @@ var liveFaults = []seededFault{
 	{
 		name: "unknown-outcome-not-looked-at", what: "after a commit whose outcome is not known live queries stay as they are",
 		pkg: "actors", tests: "TestG40_AfterACommitOfUnknownOutcome",
-		edits: []edit{{"actors/liveroom.go", `	r.in.lost = true
+		edits: []edit{{"actors/liverounds.go", `	r.in.lost = true
 	r.work()
 `, `	r.in.lost = !FAULT
 	r.work()
@@ -151,7 +151,7 @@ var liveFaults = []seededFault{
 	{
 		name: "failed-run-stays", what: "a live query that was not available is not tried again",
 		pkg: "actors", tests: "TestG40_WhatCouldNotRunIsTriedAgain",
-		edits: []edit{{"actors/liveroom.go", `		if r.groups[g.key] == g {
+		edits: []edit{{"actors/liverounds.go", `		if r.groups[g.key] == g {
 			g.dirty = true
 `, `		if r.groups[g.key] == g && !FAULT {
 			g.dirty = true
@@ -176,12 +176,12 @@ var liveFaults = []seededFault{
 	{
 		name: "live-results-without-end", what: "results of live queries take any memory",
 		pkg: "actors", tests: "TestG40_LimitsOfLiveQueries",
-		edits: []edit{{"actors/liveroom.go", `more > 0 && (sum+more`, `more > 0 && !FAULT && (sum+more`}},
+		edits: []edit{{"actors/liverounds.go", `more > 0 && (sum+more`, `more > 0 && !FAULT && (sum+more`}},
 	},
 	{
 		name: "live-inbox-without-end", what: "any number of bytes lies before a round that takes long",
 		pkg: "actors", tests: "TestG40_WhatLiesInARoomIsBounded",
-		edits: []edit{{"actors/liveroom.go", `r.in.weight > maxUnread && len`, `r.in.weight > maxUnread && !FAULT && len`}},
+		edits: []edit{{"actors/liverounds.go", `r.in.weight > maxUnread && len`, `r.in.weight > maxUnread && !FAULT && len`}},
 	},
 	{
 		name: "instants-without-end", what: "any number of snapshots of an app is kept",
