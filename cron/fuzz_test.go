@@ -70,8 +70,12 @@ func FuzzNext(f *testing.F) {
 		from := time.Unix(u, int64(ns%1e9))
 		began := time.Now()
 		next := s.Next(from)
-		if took := time.Since(began); took > time.Second {
-			t.Fatalf("C3: %v: Next(%v) took %v", s, from, took)
+		for tries := 1; time.Since(began) > time.Second; tries++ { // a busy machine is slow once
+			if tries == 3 {
+				t.Fatalf("C3: %v: Next(%v) took %v", s, from, time.Since(began))
+			}
+			began = time.Now()
+			s.Next(from)
 		}
 		if next.IsZero() {
 			if from.Year() < 9950 {
