@@ -74,6 +74,12 @@ func (c *Client) Stuck(ctx context.Context) (stuck []api.StuckHandler, err error
 	return stuck, err
 }
 
+// Operator returns who the token makes the client, and what that operator may do.
+func (c *Client) Operator(ctx context.Context) (operator api.Operator, err error) {
+	err = c.do(ctx, get("operator"), &operator)
+	return operator, err
+}
+
 // Clock returns what the server knows of the wall clock.
 func (c *Client) Clock(ctx context.Context) (clock api.Clock, err error) {
 	err = c.do(ctx, get("clock"), &clock)

@@ -30,6 +30,7 @@ var homes = map[string]string{
 	"github.com/rs/cors":                 "server",
 	"github.com/coder/websocket":         "server",
 	"go.opentelemetry.io":                "server", // of which server/otel alone
+	"github.com/modelcontextprotocol":    "client", // of which client/mcp alone: the test of server/metrics
 	"github.com/santhosh-tekuri":         "",       // tests
 	"github.com/pb33f":                   "",       // tests
 	"go.yaml.in":                         "",       // tests
@@ -82,8 +83,8 @@ func TestImportsFlowOneWay(t *testing.T) {
 // Connect only if the program asks for it.
 func TestEngineAndServerLinkNothingOfTheCommand(t *testing.T) {
 	for packages, forbidden := range map[string][]string{
-		"carillon/actors carillon/server carillon/server/webhook": {"github.com/spf13/", "github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "carillon/cmd"},
-		"carillon/cmd": {"github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "carillon/cmd/oidc", "carillon/cmd/carillon/sample"},
+		"carillon/actors carillon/server carillon/server/webhook": {"github.com/spf13/", "github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "carillon/cmd"},
+		"carillon/cmd": {"github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "carillon/client/mcp", "carillon/cmd/oidc", "carillon/cmd/carillon/sample"},
 	} {
 		out, err := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, strings.Fields(packages)...)...).Output()
 		if err != nil {

@@ -249,6 +249,8 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	is("OpenAPI", bytes.Contains(document, []byte(`"openapi":"3.1`)), err)
 	stuck, err := c.Stuck(ctx)
 	is("stuck", len(stuck) == 0, err)
+	operator, err := c.Operator(ctx)
+	is("operator", operator.Name == "ann" && operator.AllApps && slices.Equal(operator.Scopes, server.Scopes()), err)
 	clock, err := c.Clock(ctx)
 	is("clock", !clock.Wall.IsZero(), err)
 	clock, err = c.AcceptClock(ctx)

@@ -157,6 +157,10 @@ var descriptions = map[string]description{
 	"GET " + livePath:  {id: "live", summary: "Whether the process answers.", answers: []described{bare[api.Readiness](200)}},
 	"GET " + readyPath: {id: "ready", summary: "Whether requests should be sent here: 503 if not.", answers: []described{bare[api.Readiness](200), bare[api.Readiness](503)}},
 	"GET /metrics":     {id: "metrics", summary: "The metrics, in a format of Prometheus.", answers: []described{raw("text/plain")}},
+	"POST " + mcpPath: {
+		id: "mcp", summary: "A message of the Model Context Protocol, as its streamable HTTP transport has it, without sessions.",
+		body: reflect.TypeFor[any](), answers: []described{raw("application/json"), {status: http.StatusAccepted}},
+	},
 	"GET " + openapiPath: {
 		id: "openapi", summary: "This document.", answers: []described{raw("application/json")},
 	},
@@ -246,6 +250,7 @@ var descriptions = map[string]description{
 		id: "functionTypes", summary: "What functions take and return, as types of TypeScript.", query: []parameter{flag("internal", "Whether internal functions are among them.")}, answers: []described{raw("text/plain")},
 	},
 	"GET /v1/stuck":          {id: "listStuck", summary: "Handlers that were given up and have not returned, of the operator's apps.", answers: []described{ok[[]api.StuckHandler]()}},
+	"GET /v1/operator":       {id: "getOperator", summary: "Who the operator is that asks, and what they may do.", answers: []described{ok[api.Operator]()}},
 	"GET /v1/clock":          {id: "getClock", summary: "What the engine knows of the wall clock.", answers: []described{ok[api.Clock]()}},
 	"POST /v1/clock/accept":  {id: "acceptClock", summary: "The wall clock is right: every caution because of it ends.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.Clock]()}},
 	"GET /v1/tokens":         {id: "listTokens", summary: "Tokens of operators.", answers: []described{ok[[]api.Token]()}},

@@ -78,6 +78,7 @@
 //	GET    /v1/apps/{app}/functions/openapi.json the public ones as an OpenAPI 3.1 document, each as a path
 //	GET    /v1/apps/{app}/functions/api.d.ts    the same as types of TypeScript, not JSON; ?internal=true for internal ones too
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps
+//	GET    /v1/operator                         who the operator is that asks, and what they may do
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it; admin of all apps
 //	GET    /v1/tokens                           tokens of operators; admin of all apps
@@ -85,6 +86,7 @@
 //	DELETE /v1/tokens/{id}                      it is good for nothing from now on; the same
 //	GET    /v1/audit?app=&operator=&from=&before=&limit=&cursor=   {"entries":[…],"next"}: what operators have changed; admin, of their apps
 //	GET    /metrics                             Options.Metrics, if there is one; not JSON; read, of all apps
+//	POST   /mcp                                 Options.MCP, if there is one: a message of the Model Context Protocol; read, and what its tools need
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON; admin of all apps
 //
 // A filter is storage.JobFilter: {"id","idContains","states","function","trigger","parent","group","error","tags",

@@ -207,7 +207,7 @@ func (d *document) responses(rt *route, said *description) object {
 	byStatus := map[int]object{}
 	for _, a := range said.answers {
 		o := object{{Name: "description", Value: http.StatusText(a.status)}}
-		if a.status == http.StatusSwitchingProtocols {
+		if a == (described{status: a.status}) { // it has no body
 			byStatus[a.status] = o
 			continue
 		}

@@ -22,6 +22,11 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the OpenAPI document into its file")
 
+// noAgents is an Options.MCP that says nothing.
+func noAgents(http.Handler) http.Handler {
+	return http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+}
+
 const openapiFile = "../docs/openapi.json"
 
 // servedDocument is the document that the handler serves, indented.
@@ -40,7 +45,7 @@ func servedDocument(tb testing.TB, h http.Handler, path string) []byte {
 // /v1/openapi.json. Package api's tests have a validator look at it.
 func TestTheOpenAPIDocumentIsCommitted(t *testing.T) {
 	eng := mustOpen(t)
-	got := servedDocument(t, server.New(eng, server.Options{Operator: eventsOperators.hook, Metrics: http.NotFoundHandler()}), "/v1/openapi.json")
+	got := servedDocument(t, server.New(eng, server.Options{Operator: eventsOperators.hook, Metrics: http.NotFoundHandler(), MCP: noAgents}), "/v1/openapi.json")
 	if *rewrite {
 		if err := os.WriteFile(openapiFile, got, 0o644); err != nil {
 			t.Fatal(err)
@@ -119,7 +124,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	if got := s.call(t, "acme", "notes:post", `{"text":"hi"}`); got.status != 200 { // which makes the app
 		t.Fatal(got.body)
 	}
-	h := server.New(s.eng, server.Options{Admin: func(*http.Request) error { return nil }, Metrics: http.NotFoundHandler()})
+	h := server.New(s.eng, server.Options{Admin: func(*http.Request) error { return nil }, Metrics: http.NotFoundHandler(), MCP: noAgents})
 	doc := mustDocument(t)
 	left := map[string]bool{}
 	for path, item := range doc.Paths {

@@ -40,6 +40,7 @@ var rights = map[string]string{
 	"GET /livez":                                  open,
 	"GET /readyz":                                 open,
 	"GET /metrics":                                "whole read",
+	"POST /mcp":                                   "read",
 
 	"GET /v1/apps/{app}/operations":              "read",
 	"POST /v1/apps/{app}/operations":             "write",
@@ -76,6 +77,7 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/jobs/{id}/abandon":       "write",
 	"POST /v1/apps/{app}/calls/{id}/abandon":      "write",
 	"GET /v1/stuck":                               "read",
+	"GET /v1/operator":                            "read",
 	"GET /v1/clock":                               "read",
 	"POST /v1/clock/accept":                       "whole admin",
 	"GET /v1/tokens":                              "whole admin",
@@ -163,7 +165,7 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 	texts["revoked"] = revoked
 	texts["another secret"] = texts["all"][:len(texts["all"])-1] + "0"
 	texts["without its prefix"] = strings.TrimPrefix(texts["all"], "carillon_")
-	h := server.New(eng, server.Options{Operator: server.Tokens(eng), Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
+	h := server.New(eng, server.Options{Operator: server.Tokens(eng), Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), MCP: noAgents})
 	ask := func(route, app, token string) (int, string) {
 		method, path, _ := strings.Cut(route, " ")
 		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{token}", "none", "{pool}", "none", "{group}", "7", "{function...}", "notes/all:count").Replace(path)

@@ -51,6 +51,9 @@ func (h *handler) operatorRoutes() (routes []route) {
 	if h.opts.Metrics != nil {
 		routes = append(routes, route{method: http.MethodGet, pattern: metricsPath, scopes: []Scope{ScopeRead}, whole: true, do: h.metrics})
 	}
+	if h.agents != nil {
+		routes = append(routes, route{method: http.MethodPost, pattern: mcpPath, scopes: []Scope{ScopeRead}, do: h.mcp})
+	}
 	const (
 		get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 
@@ -120,6 +123,7 @@ func (h *handler) operatorRoutes() (routes []route) {
 		{method: get, pattern: functionsPattern + "/openapi.json", scopes: read, do: h.functionsDocument},
 		{method: get, pattern: functionsPattern + "/api.d.ts", scopes: read, do: h.functionTypes},
 		{method: get, pattern: "/v1/stuck", scopes: read, do: h.listStuck}, // of the operator's apps
+		{method: get, pattern: "/v1/operator", scopes: read, do: h.showOperator},
 		{method: get, pattern: "/v1/clock", scopes: read, do: h.showClock},
 		{method: post, pattern: "/v1/clock/accept", scopes: admin, whole: true, do: h.acceptClock},
 		{method: get, pattern: "/v1/tokens", scopes: admin, whole: true, do: h.listTokens},

@@ -86,6 +86,11 @@ type Options struct {
 	// Metrics, if there is Operator or Admin, answers GET /metrics, which is for operators of all
 	// apps with ScopeRead: package server/metrics has one. Default: there is no such route.
 	Metrics http.Handler
+	// MCP, if there is Operator or Admin, returns what answers POST /mcp, which is for operators with
+	// ScopeRead: package client/mcp has one. New gives it the routes of the handler, which it
+	// asks in the name of the one who asks it: with their request's headers and address.
+	// Default: there is no such route.
+	MCP func(routes http.Handler) http.Handler
 	// Logger is told the faults whose request ids callers are given, and of what Refusals counts
 	// a line a second of each kind. Default slog.Default().
 	Logger *slog.Logger
@@ -134,6 +139,8 @@ type handler struct {
 	mux  *http.ServeMux
 	host hostGate
 
+	agents http.Handler // of Options.MCP; nil: there is none
+
 	doors  map[string]string // by the mux's pattern: whose route it is
 	probes map[string]bool   // paths that are answered to every caller, and however often
 
@@ -152,6 +159,9 @@ func New(eng *actors.Engine, opts Options) http.Handler {
 	h.rates.init(h.opts.RequestsPerSecond)
 	h.clients.init(h.opts.MaxClientRequests, h.opts.MaxClientMemory)
 	h.streams.init(h.opts.MaxStreams, h.opts.Draining)
+	if h.opts.MCP != nil {
+		h.agents = h.opts.MCP(http.HandlerFunc(h.admitted))
+	}
 	h.routeAll(h.routes())
 	return h
 }

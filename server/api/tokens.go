@@ -15,6 +15,14 @@ type Token struct {
 	Token     string     `json:"token,omitempty"` // with the secret: only in the answer to its making
 }
 
+// Operator is who asks, and what they may do.
+type Operator struct {
+	Name    string   `json:"name"`
+	Apps    []string `json:"apps,omitempty"`
+	AllApps bool     `json:"allApps,omitempty"`
+	Scopes  []Scope  `json:"scopes"`
+}
+
 // NewToken is what a token is made of. It is for some apps, or for all.
 type NewToken struct {
 	Name      string    `json:"name"` // of the operator

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -269,23 +270,27 @@ func checkNames(t *testing.T, got scraped) {
 	}
 }
 
-// TestOnlyThoseWhoAskLinkThem: of this module's packages only this one and server/otel import what they
-// are for, and neither the engine nor the server imports them.
+// TestOnlyThoseWhoAskLinkThem: of this module's packages only this one, server/otel and client/mcp import
+// what they are for, and none but the command imports them.
 func TestOnlyThoseWhoAskLinkThem(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "carillon/...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	homes := map[string]string{
+		"github.com/prometheus/": "carillon/server/metrics", "go.opentelemetry.io/": "carillon/server/otel", "github.com/modelcontextprotocol/": "carillon/client/mcp",
+	}
+	optIn := slices.Collect(maps.Values(homes))
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		pkg, imports := words[0], words[1:]
 		for _, imported := range imports {
-			for party, home := range map[string]string{"github.com/prometheus/": "carillon/server/metrics", "go.opentelemetry.io/": "carillon/server/otel"} {
+			for party, home := range homes {
 				if strings.HasPrefix(imported, party) && pkg != home {
 					t.Errorf("%s imports %s", pkg, imported)
 				}
 			}
-			if (imported == "carillon/server/metrics" || imported == "carillon/server/otel") && !strings.HasPrefix(pkg, "carillon/cmd") {
+			if slices.Contains(optIn, imported) && !strings.HasPrefix(pkg, "carillon/cmd") {
 				t.Errorf("%s imports %s", pkg, imported)
 			}
 		}
