@@ -108,7 +108,8 @@ func TestSeededFaults(t *testing.T) {
 	for _, f := range seededFaults {
 		byPackage[f.pkg] = append(byPackage[f.pkg], f.tests)
 	}
-	// Only for packages with a fault that -run chooses.
+	// Only for packages with a fault that -run chooses, which differ in the faults that come first: those
+	// of one package would wait for the same run.
 	green := map[string]func() error{}
 	for pkg, tests := range byPackage {
 		green[pkg] = sync.OnceValue(func() error {
@@ -119,7 +120,7 @@ func TestSeededFaults(t *testing.T) {
 			return nil
 		})
 	}
-	for _, f := range seededFaults {
+	for _, f := range inTurn(seededFaults) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			if err := green[f.pkg](); err != nil {
@@ -141,6 +142,16 @@ func TestSeededFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inTurn has the first fault of each package before the second of any.
+func inTurn(faults []seededFault) []seededFault {
+	turns, of := map[string]int{}, map[string]int{}
+	for _, f := range faults {
+		of[f.name] = turns[f.pkg]
+		turns[f.pkg]++
+	}
+	return slices.SortedStableFunc(slices.Values(faults), func(a, b seededFault) int { return of[a.name] - of[b.name] })
 }
 
 // failedTest matches what a test says that has turned red.
@@ -232,12 +243,13 @@ func buildSeeded(t *testing.T) (dir string) {
 // runSeeded runs tests of the package, as go test would, with the fault planted.
 func runSeeded(t *testing.T, bin, pkg, fault string, tests ...string) (out string, err error) {
 	t.Helper()
-	limit := "60s"
+	args := []string{"-test.run", "^(" + strings.Join(tests, "|") + ")$", "-test.v"}
 	if fault == "" {
-		limit = "4m" // all of them, one after the other
+		args = append(args, "-test.timeout", "6m") // all of them, one after the other
+	} else {
+		args = append(args, "-test.timeout", "60s", "-test.failfast") // the first that is red has found it
 	}
-	run := exec.CommandContext(t.Context(), filepath.Join(bin, filepath.Base(pkg)+".test"),
-		"-test.run", "^("+strings.Join(tests, "|")+")$", "-test.timeout", limit, "-test.v")
+	run := exec.CommandContext(t.Context(), filepath.Join(bin, filepath.Base(pkg)+".test"), args...)
 	run.Dir = filepath.Join(moduleRoot, pkg)
 	// The tests are those of "go test", whatever form the proof has.
 	run.Env = append(os.Environ(), "CARILLON_SEEDED="+fault, "CARILLON_PROOF=", "CARILLON_PROOF_REPORT=")
