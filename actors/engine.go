@@ -89,6 +89,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger), pools: opts.pools()}
 	e.timers = timing.NewTimers()
 	e.meters.late.Unit = int64(time.Millisecond)
+	e.lives.stale.Unit = int64(time.Millisecond)
 	e.declared = declare(plans, opts.Crons)
 	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())

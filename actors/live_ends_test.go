@@ -471,3 +471,39 @@ func TestG40_AMutationTellsItsCommit(t *testing.T) {
 		}
 	})
 }
+
+// TestLiveQueriesAreCounted: how many there are, how often they have run, and how stale their
+// results were.
+func TestLiveQueriesAreCounted(t *testing.T) {
+	k := newLiveKit()
+	k.slow = 100 * time.Millisecond
+	actorstest.Run(t, k.options(), func(h *actorstest.Harness) {
+		c := newLiveClient(h, nil)
+		version := c.add(0, liveQuery("live:slow", 1), liveQuery("live:slow", 1), liveQuery("live:other", nil))
+		c.reach(version, 0)
+		time.Sleep(time.Second)
+		look := func(what string, runs int64, shown uint64, stale time.Duration) {
+			t.Helper()
+			st := h.Engine.Stats()
+			if st.LiveQueries != 3 || st.LiveRuns != runs || st.Staleness.Total() != shown || st.Staleness.Sum != int64(stale) {
+				t.Errorf("%s there are %d live queries, %d runs, and results were stale %d times, for %v: want 3, %d, %d, %v", what,
+					st.LiveQueries, st.LiveRuns, st.Staleness.Total(), time.Duration(st.Staleness.Sum), runs, shown, stale)
+			}
+		}
+		look("at first", 2, 0, 0)
+		k.step(h, liveStep{Jobs: 1})
+		time.Sleep(time.Second)
+		look("after what they do not read", 2, 0, 0)
+		k.step(h, liveStep{Insert: []piece{{"a", 1}}})
+		time.Sleep(30 * time.Millisecond)
+		k.step(h, liveStep{Insert: []piece{{"a", 2}}})
+		time.Sleep(time.Second)
+		// The second one waits for the first round, for the rest after it, and for its own.
+		look("after two of them", 4, 2, 100*time.Millisecond+270*time.Millisecond)
+		weight := h.Engine.Stats().LiveBytes
+		c.live.Close()
+		if st := h.Engine.Stats(); weight < 200 || st.LiveQueries != 0 || st.LiveBytes != 0 {
+			t.Errorf("they take %d bytes, and %d queries of %d bytes are there after all were closed", weight, st.LiveQueries, st.LiveBytes)
+		}
+	})
+}

@@ -30,9 +30,10 @@ type liveRoom struct {
 	mu      sync.Mutex // before lives.mu and the inbox's
 	groups  map[string]*liveGroup
 	all     map[*Live]struct{}
-	at      uint64 // the commit of the latest round
-	wanted  uint64 // the highest that is awaited
-	weight  int64  // of what is retained
+	at      uint64    // the commit of the latest round
+	stale   time.Time // when that was written which the next round shows; zero: nothing was
+	wanted  uint64    // the highest that is awaited
+	weight  int64     // of what is retained
 	queries int
 	over    bool
 }

@@ -36,6 +36,7 @@ type liveInbox struct {
 type liveWrite struct {
 	commit  uint64
 	written *storage.JobWrites
+	at      time.Time
 }
 
 // give leaves what was written. The committer calls it.
@@ -45,6 +46,7 @@ func (r *liveRoom) give(w liveWrite, weight int) {
 	if r.in.weight += weight; r.in.weight > maxUnread && len(r.in.written) > 0 {
 		r.in.written, r.in.weight, r.in.lost = nil, 0, true
 	} else {
+		w.at = time.Now()
 		r.in.written = append(r.in.written, w)
 	}
 	r.work()
@@ -154,9 +156,15 @@ func (r *liveRoom) mark(written []liveWrite, lost bool) (any bool) {
 	for i := range written {
 		keys.Add(written[i].written)
 	}
+	met := false
 	for _, g := range r.groups {
-		g.dirty = g.dirty || lost || keys.Len() > 0 && g.reads.Meets(&keys)
+		if !g.dirty && (lost || keys.Len() > 0 && g.reads.Meets(&keys)) {
+			g.dirty, met = true, true
+		}
 		any = any || g.dirty
+	}
+	if met && r.stale.IsZero() && len(written) > 0 {
+		r.stale = written[0].at
 	}
 	return any
 }
@@ -248,6 +256,7 @@ func (r *liveRoom) run(hold *liveHold, snap *storage.Snapshot, now time.Time, g 
 		return liveRun{newOutcome(nil, err), reads}
 	}
 	hold.n.Add(1)
+	r.lives.runs.Add(1)
 	value, err := r.app.eng.queryOn(r.ctx, hold.ref, reader, now, dispatch.Invocation{
 		Path: g.path, Kind: dispatch.KindQuery, Args: g.args, Identity: identity, Origin: r.origin,
 	}, hold.release)
@@ -292,6 +301,10 @@ func (r *liveRoom) show(commit uint64, groups []*liveGroup, ran []liveRun) {
 		return
 	}
 	r.at = max(r.at, commit)
+	if !r.stale.IsZero() {
+		r.lives.stale.Since(r.stale)
+		r.stale = time.Time{}
+	}
 	for i, g := range groups {
 		g.dirty = false
 		if r.groups[g.key] != g {

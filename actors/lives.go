@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"carillon/dispatch"
+	"carillon/internal/histogram"
 	"carillon/storage"
 )
 
@@ -19,6 +20,9 @@ type lives struct {
 	weight  int64
 	closed  bool
 	working sync.WaitGroup
+
+	runs  atomic.Int64        // of queries
+	stale histogram.Histogram // ns from when something was written until a round has shown it
 }
 
 // liveKey is of whom a room is: what the host may call, clients may not.

@@ -52,6 +52,11 @@ type Stats struct {
 	Attempts    AttemptCounts     // that have ended, and are durable
 	ClockSteps, // steps of the wall clock of more than five minutes
 	Wakes, Hibernations int64 // of apps
+
+	LiveQueries int               // that are subscribed to now, in all apps; equal ones count each
+	LiveBytes   int64             // what is retained of their results and of what they have read, about
+	LiveRuns    int64             // runs of queries that are subscribed to, which equal ones share
+	Staleness   storage.Histogram // nanoseconds from when the first of what a live query reads was written, durably, until the results of a round have it
 }
 
 // AttemptCounts are how many attempts have ended how, as storage.AttemptEnds has them.
@@ -61,6 +66,7 @@ type AttemptCounts struct{ Success, Retried, Dead, Postponed, Interrupted, Held,
 // that is being opened anew.
 func (e *Engine) Stats() Stats {
 	m := &e.meters
+	queries, bytes := e.lives.sums()
 	return Stats{
 		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Claimed: e.claimed.runs.Load(), Shed: e.shed.Load(),
 		Overdue:  e.overdues.count("", e.clock.wall()),
@@ -70,6 +76,7 @@ func (e *Engine) Stats() Stats {
 			m.ends.interrupted.Load(), m.ends.held.Load(), m.ends.canceled.Load(),
 		},
 		ClockSteps: e.clock.steps.Load(), Wakes: m.wakes.Load(), Hibernations: m.hibernations.Load(),
+		LiveQueries: queries, LiveBytes: bytes, LiveRuns: e.lives.runs.Load(), Staleness: storage.Histogram(e.lives.stale.Counts()),
 	}
 }
 

@@ -44,6 +44,10 @@ var (
 	volumes    = metric("volumes", "Volumes of the store.")
 	down       = metric("volumes_down", "Volumes whose apps are not served.")
 	warnings   = metric("warnings", "Lines of what needs a person though all apps are served.")
+	live       = metric("live_queries", "Live queries of all apps.")
+	liveBytes  = metric("live_bytes", "What is retained of live queries, about.")
+	liveRuns   = metric("live_runs_total", "Runs of live queries; equal ones share a run.")
+	staleness  = metric("live_staleness_seconds", "From when something that a live query reads was written until the results had it.")
 	refusals   = metric("refusals_total", "Requests that were refused because of who asks, or how often.", "door", "code")
 )
 
@@ -105,6 +109,10 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		lines = 1 + strings.Count(err.Error(), "\n")
 	}
 	gauge(warnings, lines)
+	gauge(live, st.LiveQueries)
+	gauge(liveBytes, int(st.LiveBytes))
+	count(liveRuns, st.LiveRuns)
+	to <- histogram(staleness, &st.Staleness, time.Second)
 	if w.refusals != nil {
 		for _, r := range w.refusals.Counts() {
 			count(refusals, r.Count, r.Door, string(r.Code))

@@ -184,6 +184,25 @@ var liveFaults = []seededFault{
 		edits: []edit{{"actors/liverounds.go", `r.in.weight > maxUnread && len`, `r.in.weight > maxUnread && !FAULT && len`}},
 	},
 	{
+		name: "staleness-from-the-round", what: "how stale results of live queries are is counted from when they are run",
+		pkg: "actors", tests: "TestLiveQueriesAreCounted",
+		edits: []edit{{"actors/liverounds.go", `		r.stale = written[0].at
+`, `		if r.stale = written[0].at; FAULT {
+			r.stale = time.Now()
+		}
+`}},
+	},
+	{
+		name: "equal-queries-run-each", what: "of queries that are equal each has a run of its own",
+		pkg: "actors", tests: "TestLiveQueriesAreCounted",
+		edits: []edit{{"actors/liveroom.go", `	g := r.groups[key]
+	if g == nil {`, `	if FAULT {
+		key += string(rune(sub.id))
+	}
+	g := r.groups[key]
+	if g == nil {`}},
+	},
+	{
 		name: "instants-without-end", what: "any number of snapshots of an app is kept",
 		pkg: "actors", tests: "TestG40_QueriesAtAnInstant",
 		edits: []edit{{"actors/instants.go", `n == appInstants ||`, `n == appInstants && !FAULT ||`}},
