@@ -18,16 +18,17 @@ import (
 	"carillon/storage"
 )
 
-// desk is what is outside: the tokens that an action has handed on, in order.
+// desk is what is outside: the tokens that an action has handed on, in order, and the last of each job.
 type desk struct {
 	mu     sync.Mutex
 	tokens []string
+	of     map[storage.JobID]string
 	ask    *dispatch.ActionRef[string, string]
 }
 
 // desk binds t:ask, which asks for a token and then does what its argument says.
 func (k *kit) desk(opts ...dispatch.FunctionOption) *desk {
-	d := &desk{ask: dispatch.InternalAction[string, string]("t:ask", opts...)}
+	d := &desk{of: map[storage.JobID]string{}, ask: dispatch.InternalAction[string, string]("t:ask", opts...)}
 	d.ask.Handle(k.reg, func(ctx *dispatch.ActionCtx, what string) (string, error) {
 		k.note("ask "+what, ctx.Job)
 		timeout := time.Hour
@@ -39,7 +40,7 @@ func (k *kit) desk(opts ...dispatch.FunctionOption) *desk {
 			return "", err
 		}
 		d.mu.Lock()
-		d.tokens = append(d.tokens, token)
+		d.tokens, d.of[ctx.Job.ID] = append(d.tokens, token), token
 		d.mu.Unlock()
 		if strings.HasPrefix(what, "slow") {
 			time.Sleep(time.Minute)
@@ -302,21 +303,17 @@ func TestG33_AnEndFromOutsideBeforeTheHandlerReturns(t *testing.T) {
 		retried := mustAfter(t, h, "acme", 0, d.ask.With("slow crash"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Hour}))
 		dead := mustAfter(t, h, "acme", 0, d.ask.With("slow crash"))
 		h.Settle()
-		of := map[storage.JobID]string{}
-		for i, e := range k.events("ask") {
-			of[e.Job] = d.token(t, i+1)
-		}
-		complete(t, h, of[stuck], "yes", true, "")
-		complete(t, h, of[canceled], "yes", true, "")
-		fail(t, h, of[retried], dispatch.Errorf(dispatch.CodeUnavailable, "declined"), true, "")
-		fail(t, h, of[dead], dispatch.Permanent(errors.New("no")), true, "")
+		complete(t, h, d.of[stuck], "yes", true, "")
+		complete(t, h, d.of[canceled], "yes", true, "")
+		fail(t, h, d.of[retried], dispatch.Errorf(dispatch.CodeUnavailable, "declined"), true, "")
+		fail(t, h, d.of[dead], dispatch.Permanent(errors.New("no")), true, "")
 		if answer, err := h.Scheduler("acme").Cancel(canceled); !answer.Canceled || err != nil {
 			t.Fatal(answer, err)
 		}
 		h.Advance(32 * time.Second)
 		wantState(t, h, "acme", stuck, storage.StateSuccess, 1)
 		wantState(t, h, "acme", canceled, storage.StateCanceled, 1)
-		complete(t, h, of[canceled], "yes", false, "")
+		complete(t, h, d.of[canceled], "yes", false, "")
 		h.Advance(time.Minute)
 		if job := wantState(t, h, "acme", retried, storage.StatePending, 1); job.Failures != 1 || job.Error.Message != "declined" {
 			t.Errorf("it failed %d times: %v", job.Failures, job.Error)
