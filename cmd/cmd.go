@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/client"
 	"carillon/cmd/carillon/workload"
 	"carillon/dispatch"
 	"carillon/server"
@@ -41,6 +42,9 @@ type Options struct {
 	// Clients says who calls functions, as flags of serve have it. Package carillon/cmd/oidc
 	// has one for the tokens of OpenID Connect. Default: Server.Identify says it.
 	Clients Clients
+	// Agents gives agents tools: there is the verb mcp, and serve has the flag --mcp. Package
+	// carillon/client/mcp has one. Default: there are none.
+	Agents Agents
 	// Try returns what demo and serve suggest to try with the server at the site, such as
 	// lines for a shell. Default: nothing.
 	Try func(site string) string
@@ -59,6 +63,15 @@ type Clients interface {
 	// clients those are, for people; or nil if the flags ask for none. An error says what
 	// is wrong with the flags.
 	Identify() (identify func(*http.Request) (*dispatch.Identity, error), whose string, err error)
+}
+
+// Agents gives agents tools to look at jobs, and with write to change them as far as their token
+// may.
+type Agents interface {
+	// Handler returns server.Options.MCP.
+	Handler(write bool) func(routes http.Handler) http.Handler
+	// Serve answers one agent, which has the rights of the client, until in or ctx ends.
+	Serve(ctx context.Context, c *client.Client, in io.Reader, out io.Writer, write bool) error
 }
 
 // program is what runs one command line.

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"carillon/client/mcp"
 	"carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/storage"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sampleOptions is the command of the sample app.
 func sampleOptions() Options {
-	return Options{Name: "carillon", About: "the sample app", Engine: sample.Engine(), Try: sample.Try}
+	return Options{Name: "carillon", About: "the sample app", Engine: sample.Engine(), Try: sample.Try, Agents: mcp.Agents{}}
 }
 
 // run runs a command line of the sample app's command.

@@ -68,7 +68,7 @@ func TestEveryPackageLooksForLeaks(t *testing.T) {
 func mustLoader(t *testing.T) func(*testing.T, string) *types.Package {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Export", "carillon/client", "carillon/cmd/oidc", "carillon/cmd", "carillon/server/webhook", "carillon/server", "carillon/actors/actorstest")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Export", "carillon/client", "carillon/client/mcp", "carillon/cmd/oidc", "carillon/cmd", "carillon/server/webhook", "carillon/server", "carillon/actors/actorstest")
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"carillon/client/mcp"
 )
 
 // codeBlock matches a block of code, with its language.
@@ -20,7 +22,7 @@ var inlineLine = regexp.MustCompile("`carillon ([a-z][^`]*)`")
 // that there is, flags that it takes and arguments that it knows: what follows "$ " or
 // stands in a block of sh, and what stands in running text, where the name of a group will do.
 func TestDocsShowLinesThatParse(t *testing.T) {
-	opts := Options{Getenv: func(string) string { return "" }}
+	opts := Options{Agents: mcp.Agents{}, Getenv: func(string) string { return "" }}
 	for _, v := range (&program{Options: opts}).verbs() {
 		declare := v.Declare
 		v.Declare = func(flags *flag.FlagSet) func(context.Context, Stdio) error {

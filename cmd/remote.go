@@ -42,10 +42,16 @@ const (
 
 // siteFlags declares those of any such command.
 func siteFlags(flags *flag.FlagSet) *remote {
+	r := placeFlags(flags)
+	r.output = outputFlag(flags)
+	return r
+}
+
+// placeFlags declares those that say what is asked.
+func placeFlags(flags *flag.FlagSet) *remote {
 	r := &remote{
-		site:   flags.String("server", "http://"+defaultListen, "`ADDRESS` of the server, host:port or URL"),
-		dir:    flags.String("data", "", "`DIR` of the data in the place of a server, if it is not being served"),
-		output: outputFlag(flags),
+		site: flags.String("server", "http://"+defaultListen, "`ADDRESS` of the server, host:port or URL"),
+		dir:  flags.String("data", "", "`DIR` of the data in the place of a server, if it is not being served"),
 	}
 	r.token = siteToken(flags, r.site)
 	return r

@@ -36,6 +36,8 @@ type serving struct {
 	token               string        // of operators, beside those of the store; "": none
 	autoCreate          bool          // an app comes into being when a client first writes to it
 
+	mcp, mcpWrite bool // agents have tools, and such that change something
+
 	webhook, secretFile string // where alerts go; "": nowhere
 
 	rate    int
@@ -104,6 +106,10 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	if p.Clients != nil {
 		p.Clients.Flags(flags)
 	}
+	if p.Agents != nil {
+		flags.BoolVar(&s.mcp, "mcp", false, "give agents tools at /mcp, which only read; they show the token of an operator")
+		flags.BoolVar(&s.mcpWrite, "mcp-allow-write", false, "with --mcp, give those whose token has the scope write tools that change something, too")
+	}
 	flags.StringVar(&s.cert, "tls-cert", "", "`FILE` of the certificate, or chain of them, in PEM, to serve https; it is read again when it changes")
 	flags.StringVar(&s.key, "tls-key", "", "`FILE` of the certificate's key, in PEM")
 	flags.StringVar(&s.metrics, "metrics-listen", "", "`ADDR`, host:port, where /metrics, /livez and /readyz are answered without a token, until the very end")
@@ -113,6 +119,9 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	return func(ctx context.Context, std Stdio) error {
 		if (s.cert == "") != (s.key == "") {
 			return usageError{errors.New("--tls-cert and --tls-key go together")}
+		}
+		if s.mcpWrite && !s.mcp {
+			return usageError{errors.New("--mcp-allow-write is for --mcp")}
 		}
 		if s.rate < 0 {
 			return usageError{fmt.Errorf("--rate is %d, want 0 or more", s.rate)}

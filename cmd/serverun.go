@@ -75,12 +75,18 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), s.token, open), logger
 		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
 		opts.Draining, opts.Metrics = ctx, m.Handler()
+		if s.mcp { // off unless it is asked for: it is one more door
+			opts.MCP = s.Agents.Handler(s.mcpWrite)
+		}
 		if opts.Refusals == nil {
 			opts.Refusals = new(server.Refusals)
 		}
 		m.Watch(eng, opts.Refusals)
 		start.Serve(server.New(eng, opts))
 		s.greet(std.Out, scheme, ln.Addr())
+		if s.mcp {
+			fmt.Fprintf(std.Out, "Agents have tools at %s/mcp.\n", opts.BasePath)
+		}
 		if at != "" {
 			fmt.Fprintf(std.Out, "Metrics are on http://%s/metrics, without a token.\n", at)
 		}

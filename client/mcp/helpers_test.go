@@ -158,6 +158,9 @@ func (a agent) all(tb testing.TB) []*sdk.Tool {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if list.CacheScope != "private" {
+		tb.Errorf("the list of tools may be kept: %q", list.CacheScope)
+	}
 	return list.Tools
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"time"
 
@@ -22,6 +23,19 @@ type Options struct {
 	Name string
 	// Version is that of the program. Default "1".
 	Version string
+}
+
+// Agents is a cmd.Options.Agents: it gives the command of a program the verb mcp, and serve its flag.
+type Agents struct{}
+
+// Handler is that of the package, with tools that change something if write is set.
+func (Agents) Handler(write bool) func(routes http.Handler) http.Handler {
+	return Handler(Options{AllowWrite: write})
+}
+
+// Serve is that of the package, with tools that change something if write is set.
+func (Agents) Serve(ctx context.Context, c *client.Client, in io.Reader, out io.Writer, write bool) error {
+	return Serve(ctx, c, in, out, Options{AllowWrite: write})
 }
 
 // Bounds of what agents send and wait for.
@@ -56,6 +70,8 @@ func (t *toolset) server(ctx context.Context, c *client.Client) (*sdk.Server, er
 		Instructions: "Tools of a job scheduler with many tenants, called apps. " + preface,
 		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
 		SchemaCache:  t.schemas,
+		// Which tools there are is the token's: no proxy may keep the list for another.
+		SetCacheable: func(_ context.Context, _ sdk.Request, c *sdk.Cacheable) { c.CacheScope = "private" },
 	})
 	addReading(s, c)
 	if t.opts.AllowWrite && may(&operator, api.ScopeWrite) {
@@ -76,7 +92,9 @@ func may(operator *api.Operator, scope api.Scope) bool {
 // begins, by the scopes that the client's token has then; an error before the first message is
 // the client's.
 func Serve(ctx context.Context, c *client.Client, in io.Reader, out io.Writer, opts Options) error {
-	s, err := newToolset(opts).server(ctx, c)
+	asked, cancel := context.WithTimeout(ctx, callTimeout)
+	s, err := newToolset(opts).server(asked, c)
+	cancel()
 	if err != nil {
 		return err
 	}

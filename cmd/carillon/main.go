@@ -4,6 +4,7 @@
 package main
 
 import (
+	"carillon/client/mcp"
 	"carillon/cmd"
 	"carillon/cmd/carillon/sample"
 	"carillon/cmd/oidc"
@@ -15,6 +16,7 @@ func main() {
 		About:   "the sample app",
 		Engine:  sample.Engine(),
 		Clients: new(oidc.Issuer),
+		Agents:  mcp.Agents{},
 		Try:     sample.Try,
 	})
 }

@@ -69,4 +69,14 @@ var agentFaults = []seededFault{
 		pkg: "client/mcp", tests: "TestAMessageIsOneRequest",
 		edits: []edit{{"server/server.go", `h.opts.MCP(http.HandlerFunc(h.admitted))`, `h.opts.MCP(map[bool]http.Handler{false: http.HandlerFunc(h.admitted), true: h}[FAULT])`}},
 	},
+	{
+		name: "agents-served-unasked", what: "a server gives agents tools though it was not asked to",
+		pkg: "cmd", tests: "TestAgents",
+		edits: []edit{{"cmd/serverun.go", `if s.mcp { // off unless it is asked for: it is one more door`, `if s.mcp || FAULT {`}},
+	},
+	{
+		name: "agents-of-the-command-write", what: "the command gives agents tools that write without its flag",
+		pkg: "cmd", tests: "TestAgents",
+		edits: []edit{{"cmd/agents.go", `std.In, std.Out, *write)`, `std.In, std.Out, *write || FAULT)`}},
+	},
 }
