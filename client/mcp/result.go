@@ -44,6 +44,7 @@ const (
 type result struct {
 	Notice string          `json:"notice"`
 	Next   string          `json:"next,omitempty"` // what the next page goes on from; none: there is no other
+	Left   int             `json:"left,omitempty"` // rows that come after these, where it is known
 	Error  *failure        `json:"error,omitempty"`
 	Data   json.RawMessage `json:"data,omitempty"`
 }
@@ -59,14 +60,15 @@ type answer struct {
 	one  any
 	rows []json.RawMessage // as they are shown; nil: it is no list
 	next string
+	left int
 }
 
 // text is the answer as agents are given it.
 func (a *answer) text(err error) (*sdk.CallToolResult, error) {
-	r := result{Notice: notice, Next: a.next}
+	r := result{Notice: notice, Next: a.next, Left: a.left}
 	switch {
 	case err != nil:
-		r.Next, r.Error = "", failureOf(err)
+		r.Next, r.Left, r.Error = "", 0, failureOf(err)
 	case a.rows != nil:
 		r.Data = slicesOf(a.rows)
 	default:
@@ -254,7 +256,8 @@ func paged[R any](limit int, ask func(limit int) (rows []R, next string, err err
 	}
 }
 
-// listed is a page of a listing that the server answers as a whole, and that is sorted by name.
+// listed is a page of a listing that the server answers as a whole, and that is sorted by name. One
+// without names has no other page, but it is said how many rows that would have.
 func listed[R any](rows []R, name func(*R) string, after string, limit int) (a answer, err error) {
 	if limit, err = numbered(limit); err != nil {
 		return a, err
@@ -269,7 +272,8 @@ func listed[R any](rows []R, name func(*R) string, after string, limit int) (a a
 		return a, err
 	}
 	a.rows = a.rows[:fitting(a.rows)]
-	if n := len(a.rows); n > 0 && n < len(rows) {
+	n := len(a.rows)
+	if a.left = len(rows) - n; n > 0 && a.left > 0 {
 		a.next = begin(name(&rows[n-1]), maxNext)
 	}
 	return a, nil

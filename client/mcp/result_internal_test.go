@@ -91,3 +91,34 @@ func TestEverythingIsCutThatIsTooLong(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// TestAListSaysWhatIsLeft: of as many rows as a result may have none is left, and of one more, one, on
+// the next page, if rows have names.
+func TestAListSaysWhatIsLeft(t *testing.T) {
+	rows := make([]api.Function, MaxRows+1)
+	for i := range rows {
+		rows[i].Path = fmt.Sprintf("a:%03d", i)
+	}
+	path, none := func(f *api.Function) string { return f.Path }, func(*api.Function) string { return "" }
+	for _, tt := range []struct {
+		rows       int
+		name       func(*api.Function) string
+		after      string
+		want, left int
+		next       string
+	}{
+		{MaxRows, path, "", MaxRows, 0, ""},
+		{MaxRows + 1, path, "", MaxRows, 1, "a:099"},
+		{MaxRows + 1, path, "a:099", 1, 0, ""},
+		{MaxRows + 1, path, "b", 0, 0, ""},
+		{MaxRows + 1, none, "", MaxRows, 1, ""},
+	} {
+		a, err := listed(rows[:tt.rows], tt.name, tt.after, MaxRows)
+		if err != nil || len(a.rows) != tt.want || a.left != tt.left || a.next != tt.next {
+			t.Errorf("%d rows after %q: %d, next %q, left %d, %v", tt.rows, tt.after, len(a.rows), a.next, a.left, err)
+		}
+		if text := textOf(t, a, err); strings.Contains(text, `"left":1`) != (tt.left == 1) {
+			t.Errorf("%d rows after %q: %.200s", tt.rows, tt.after, text)
+		}
+	}
+}
