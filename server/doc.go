@@ -89,6 +89,18 @@
 //	POST   /mcp                                 Options.MCP, if there is one: a message of the Model Context Protocol; read, and what its tools need
 //	GET    /v1/backup?since=                    the whole store as of one moment, or what came since; not JSON; admin of all apps
 //
+// And for the same operators with a browser the dashboard, whose pages are package ui's: they do what the
+// rows above do, with their scopes. A session, which begins with a token in a form, lets in there and nowhere else.
+//
+//	GET    /ui/                                 what there is to say at a glance
+//	GET    /ui/apps?prefix=&contains=
+//	GET    /ui/apps/{app}
+//	POST   /ui/apps/{app}/pause                 a form, as are the next ones: 303
+//	POST   /ui/apps/{app}/resume
+//	POST   /ui/login                            a token: begins a session of up to 12 hours
+//	POST   /ui/logout
+//	GET    /ui/style.css                        for every caller
+//
 // A filter is storage.JobFilter: {"id","idContains","states","function","trigger","parent","group","error","tags",
 // "pool","poolKey","priority","argsContains","due":{"from","before"},"ended":{"from","before"}}. In a
 // URL it is state and tag (more than once for several), dueFrom, dueBefore, endedFrom,
@@ -126,7 +138,7 @@
 //
 //	H1  To a client an internal function is an unknown one, byte for byte.
 //	H2  Every answer, and every refusal, is JSON of the two forms above; with Serve also
-//	    what net/http refuses itself.
+//	    what net/http refuses itself. Pages of the dashboard, and what they refuse, are HTML.
 //	H3  A fault (internal, unknown, data_loss) carries a request id; its cause is
 //	    logged under that id and not told to the caller.
 //	H4  At most Options.MaxBody bytes of a body are read, and a client has 30 s to
@@ -150,4 +162,6 @@
 //	    the scope read-args only; for others they are left out, and "hidden" names them.
 //	H11 A stream of events ends when its server begins to shut down, within a second of
 //	    its operator's rights, and when its client reads nothing for 30 s. It slows no app.
+//	H12 A page of the dashboard shows and does nothing that the JSON API refuses its operator. A form is of its
+//	    own origin, and a session ends with its token, and after 12 hours.
 package server

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -30,10 +31,18 @@ func UnderWay(h http.Handler) int { return len(h.(*handler).clients.by) }
 // HostOf is the host that a connection from the address is counted for.
 func HostOf(remote string) string { return hostOf(remote) }
 
-// Routes are the method and the pattern of each route of a handler that New returned.
-func Routes(h http.Handler) (routes []string) {
+// Routes are the method and the pattern of each route of a handler that New returned, but for those of the
+// dashboard.
+func Routes(h http.Handler) (routes []string) { return routesOf(h, false) }
+
+// Pages are those of the dashboard.
+func Pages(h http.Handler) (routes []string) { return routesOf(h, true) }
+
+func routesOf(h http.Handler, pages bool) (routes []string) {
 	for _, rt := range h.(*handler).routes() {
-		routes = append(routes, rt.method+" "+rt.pattern)
+		if pages == strings.HasPrefix(rt.pattern, dashboardPattern) {
+			routes = append(routes, rt.method+" "+rt.pattern)
+		}
 	}
 	return routes
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"carillon/server/ui"
 )
 
 // route is one method of one pattern: a client's, or an operator's with what that has to be
@@ -16,6 +18,7 @@ type route struct {
 	whole           bool         // and all apps
 	stream          bool         // its body is no JSON, and has a bound of its own
 	probe           bool         // it is answered before anything else is looked at
+	page            *ui.Page     // of the dashboard, which does what other rows do
 	do              operation
 }
 
@@ -37,6 +40,7 @@ func (h *handler) routes() []route {
 	routes = append(routes, h.convexRoutes(client)...)
 	if h.opts.Operator != nil {
 		routes = append(routes, h.operatorRoutes()...)
+		routes = append(routes, h.dashboardRoutes()...)
 	}
 	return routes
 }
@@ -138,17 +142,29 @@ func (h *handler) operatorRoutes() (routes []route) {
 // are plain text, never refuses one. Nor does it redirect: a folder is a route.
 func (h *handler) routeAll(routes []route) {
 	operators := map[string]map[string]*route{} // by pattern and method
+	pages := map[string]map[string]*route{}
+	add := func(to map[string]map[string]*route, rt *route) {
+		if to[rt.pattern] == nil {
+			to[rt.pattern] = map[string]*route{}
+		}
+		to[rt.pattern][rt.method] = rt
+	}
 	for i := range routes {
+		h.rows[routes[i].method+" "+routes[i].pattern] = &routes[i]
 		switch rt := &routes[i]; {
+		case rt.page != nil:
+			add(pages, rt)
 		case rt.client != nil:
 			h.doors[h.opts.BasePath+rt.pattern] = clientDoor
 			h.probes[h.opts.BasePath+rt.pattern] = rt.probe
 			h.handle(rt.pattern, rt.client)
-		case operators[rt.pattern] == nil:
-			operators[rt.pattern] = map[string]*route{rt.method: rt}
 		default:
-			operators[rt.pattern][rt.method] = rt
+			add(operators, rt)
 		}
+	}
+	for pattern, methods := range pages {
+		h.doors[h.opts.BasePath+pattern] = operatorDoor
+		h.handle(pattern, h.dashboard(methods))
 	}
 	for pattern, methods := range operators {
 		h.doors[h.opts.BasePath+pattern] = operatorDoor

@@ -142,6 +142,7 @@ type handler struct {
 	agents http.Handler // of Options.MCP; nil: there is none
 
 	doors  map[string]string // by the mux's pattern: whose route it is
+	rows   map[string]*route // by method and pattern: those of the table
 	probes map[string]bool   // paths that are answered to every caller, and however often
 
 	memory  memory  // of Options.MaxMemory
@@ -152,7 +153,7 @@ type handler struct {
 
 // New returns the handler of the engine's routes. It does not close the engine.
 func New(eng *actors.Engine, opts Options) http.Handler {
-	h := &handler{eng: eng, mux: http.NewServeMux(), doors: map[string]string{}, probes: map[string]bool{}}
+	h := &handler{eng: eng, mux: http.NewServeMux(), doors: map[string]string{}, rows: map[string]*route{}, probes: map[string]bool{}}
 	h.host = hostGate{open: opts.Identify == nil, names: opts.Hosts}
 	h.opts = opts.withDefaults()
 	h.memory.left.Store(h.opts.MaxMemory)

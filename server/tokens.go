@@ -23,11 +23,14 @@ const (
 )
 
 // Tokens is an Options.Operator for the tokens of the engine's store, in the header
-// "Authorization: Bearer …". A token that is unknown, expired or revoked is refused, from the
+// "Authorization: Bearer …", and for sessions of the dashboard that began with one. A token that is unknown, expired or revoked is refused, from the
 // next request on, and all of them alike.
 func Tokens(eng *actors.Engine) func(*http.Request) (*Operator, error) {
 	return func(r *http.Request) (*Operator, error) {
 		text, given := bearer(r)
+		if session := sessionOf(r.Context()); !given && session != "" {
+			return ofSession(eng, session)
+		}
 		if !given {
 			return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, `operators need the header "Authorization: Bearer …" with a token`)
 		}

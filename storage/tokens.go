@@ -67,6 +67,8 @@ func (t Tokens) note(tx *kv.Txn, id string) error {
 type tokenBook struct {
 	mu   sync.Mutex
 	byID map[string]Token // nil: it has to be read
+
+	session []byte // the key of sessions; nil: it has to be read
 }
 
 // tokenPrefix begins the key of a token in the Meta space of volume 0.

@@ -1,0 +1,233 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"carillon/dispatch"
+	"carillon/server/ui"
+)
+
+// dashboardPattern is below what the pages of the dashboard are.
+const dashboardPattern = "/ui/"
+
+// dashboardRoutes are those of package ui, and the two for which no operator is asked.
+func (h *handler) dashboardRoutes() []route {
+	routes := []route{
+		{method: http.MethodGet, pattern: dashboardPattern + "style.css", client: toRead(h.pageOf(ui.Style))},
+		{method: http.MethodPost, pattern: dashboardPattern + "login", client: h.pageOf(h.login)},
+		{method: http.MethodPost, pattern: dashboardPattern + "logout", client: h.pageOf(h.logout)},
+		{method: http.MethodGet, pattern: dashboardPattern + "{rest...}", page: &ui.Page{
+			Do: func(r *ui.Request) (*ui.Answer, error) { return ui.NotFound(r), nil },
+		}},
+	}
+	for _, page := range ui.Pages() {
+		routes = append(routes, route{method: page.Method, pattern: strings.TrimSuffix(dashboardPattern, "/") + page.Pattern, page: &page})
+	}
+	return routes
+}
+
+// pageOf is what goes before all of the dashboard: a form of another origin is refused. Another
+// origin's page may have a link, whose reader then arrives signed in.
+func (h *handler) pageOf(next http.HandlerFunc) http.HandlerFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(w http.ResponseWriter, r *http.Request) {
+		ui.SetHeaders(w.Header(), r)
+		if err := h.host.check(r, true); err != nil {
+			h.failPage(w, h.pageRequest(r, nil), err)
+			return
+		}
+		if err := protection.Check(r); err != nil {
+			h.failPage(w, h.pageRequest(r, nil), &dispatch.Error{
+				Code: dispatch.CodePermissionDenied, Message: "a page of another origin may not send a form here", Err: err,
+			})
+			return
+		}
+		next(w, r)
+	}
+}
+
+// dashboard is the handler of the pages of a pattern, by method.
+func (h *handler) dashboard(methods map[string]*route) http.Handler {
+	return h.pageOf(func(w http.ResponseWriter, r *http.Request) {
+		r, err := h.withSession(r)
+		var op *Operator
+		if err == nil {
+			op, err = h.operator(w, r)
+		}
+		asked := h.pageRequest(r, op)
+		if err != nil {
+			h.failPage(w, asked, err)
+			return
+		}
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		rt, ok := methods[method]
+		if !ok {
+			h.failPage(w, asked, dispatch.Errorf(dispatch.CodeNotFound, "no page and no form has this address"))
+			return
+		}
+		if r.Method == http.MethodPost {
+			if err := readForm(w, r); err != nil {
+				h.failPage(w, asked, err)
+				return
+			}
+		}
+		page, err := rt.page.Do(asked)
+		if err != nil {
+			h.failPage(w, asked, err)
+			return
+		}
+		h.writePage(w, page)
+	})
+}
+
+// pageRequest is the request for package ui. If op is nil no one is known to ask.
+func (h *handler) pageRequest(r *http.Request, op *Operator) *ui.Request {
+	asked := &ui.Request{HTTP: r, Base: strings.TrimSuffix(h.opts.BasePath+dashboardPattern, "/"), Ready: h.readiness()}
+	if op != nil {
+		asked.Operator, asked.Scopes, asked.Session = op.Name, op.Scopes, sessionOf(r.Context()) != ""
+		asked.Ask = func(c ui.Call) (any, error) { return h.ask(r, op, c) }
+	}
+	return asked
+}
+
+// ask does what a row of operators does, as if the operator had asked for it.
+func (h *handler) ask(r *http.Request, op *Operator, c ui.Call) (any, error) {
+	rt := h.rows[c.Route]
+	body := []byte("{}")
+	if c.Body != nil {
+		var err error
+		if body, err = json.Marshal(c.Body); err != nil {
+			return nil, err
+		}
+	}
+	inner := r.Clone(r.Context())
+	inner.Method, inner.Header = rt.method, http.Header{}
+	inner.URL = &url.URL{Path: h.opts.BasePath + rt.pattern, RawQuery: c.Query.Encode()}
+	inner.Body, inner.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	for name, value := range c.Path {
+		inner.SetPathValue(name, value)
+	}
+	asked := &request{Request: inner, route: rt, op: op}
+	if err := h.admit(rt, asked); err != nil {
+		return nil, err
+	}
+	h.audited(rt, asked)
+	_, result, err := rt.do(headersOnly{http.Header{}}, asked)
+	return result, err
+}
+
+// headersOnly is the writer of a row that is done for a page, which has another answer.
+type headersOnly struct{ header http.Header }
+
+func (w headersOnly) Header() http.Header         { return w.header }
+func (w headersOnly) Write(p []byte) (int, error) { return len(p), nil }
+func (w headersOnly) WriteHeader(int)             {}
+
+// writePage answers with the page.
+func (h *handler) writePage(w http.ResponseWriter, page *ui.Answer) {
+	setDiscardDeadline(w)
+	setWriteDeadline(w)
+	page.Write(w)
+}
+
+// failPage answers with the error: as the form to sign in if that may help.
+func (h *handler) failPage(w http.ResponseWriter, r *ui.Request, err error) {
+	f := h.failureOf(r.HTTP, err)
+	if f.Code == dispatch.CodeUnauthenticated {
+		next := r.Base + "/"
+		if r.HTTP.Method == http.MethodGet {
+			next = r.HTTP.URL.RequestURI()
+		}
+		message := ""
+		if _, none := r.HTTP.Cookie(sessionCookie); none == nil {
+			message = "Your session is over, or its token is not good any more."
+		}
+		h.signIn(w, next, message)
+		return
+	}
+	setRetryAfter(w, f.Error)
+	h.writePage(w, ui.Failed(r, f.Code.HTTPStatus(), f.shown()))
+}
+
+// signIn answers with the form to sign in, which says so if that has been tried.
+func (h *handler) signIn(w http.ResponseWriter, next, message string) {
+	w.Header().Set("WWW-Authenticate", "Bearer") // without it a 401 breaks RFC 9110
+	h.writePage(w, ui.SignIn(strings.TrimSuffix(h.opts.BasePath+dashboardPattern, "/"), next, message))
+}
+
+// readForm reads what a form sends.
+func readForm(w http.ResponseWriter, r *http.Request) error {
+	err := ui.Form(w, r)
+	if err == nil {
+		liftReadDeadline(w)
+		return nil
+	}
+	w.Header().Set("Connection", "close") // the rest of the body is of no use
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return dispatch.Errorf(dispatch.CodeResourceExhausted, "the form has more than %d bytes, which is the limit", large.Limit)
+	}
+	return &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the form could not be read to its end", Err: err}
+}
+
+// login begins a session for one who has a token, whose text is in the form.
+func (h *handler) login(w http.ResponseWriter, r *http.Request) {
+	asked := h.pageRequest(r, nil)
+	if r.Method != http.MethodPost {
+		h.writePage(w, ui.Go(asked.Base+"/"))
+		return
+	}
+	if err := readForm(w, r); err != nil {
+		h.failPage(w, asked, err)
+		return
+	}
+	next := h.localPage(r.PostForm.Get("next"))
+	text := strings.TrimSpace(r.PostForm.Get("token"))
+	shown := r.Clone(r.Context())
+	shown.Header.Set("Authorization", "Bearer "+text)
+	_, err := Tokens(h.eng)(shown) // a session names a token of the store, whatever else the hook lets in
+	if err == nil {
+		_, err = h.operatorOf(shown)
+	}
+	var cookie *http.Cookie
+	if err == nil {
+		id, _, _ := strings.Cut(strings.TrimPrefix(text, tokenPrefix), "_")
+		cookie, err = h.newSession(r, id)
+	}
+	if err != nil && dispatch.AsError(err).Code == dispatch.CodeUnauthenticated {
+		h.signIn(w, next, h.failureOf(r, err).Message)
+		return
+	}
+	if err != nil {
+		h.failPage(w, asked, err)
+		return
+	}
+	http.SetCookie(w, cookie)
+	h.writePage(w, ui.Go(next))
+}
+
+// localPage is the address if it is one of the dashboard, and else its first page.
+func (h *handler) localPage(address string) string {
+	base := h.opts.BasePath + dashboardPattern
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, base) || !canonical(u.Path) {
+		return base
+	}
+	return u.RequestURI()
+}
+
+// logout has the browser forget its session.
+func (h *handler) logout(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		http.SetCookie(w, h.cookie(r, "", -1))
+	}
+	h.writePage(w, ui.Go(h.opts.BasePath+dashboardPattern))
+}

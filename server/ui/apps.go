@@ -1,0 +1,95 @@
+package ui
+
+import (
+	"net/url"
+
+	"carillon/server/api"
+)
+
+// listed is a page of a listing whose filter is in the URL.
+type listed[T any] struct {
+	Page  T
+	Query url.Values // the filter
+	First string     // address of the first page; "" if this is it
+	Next  string     // address of the next one; "" if this is the last
+}
+
+// listing is the page, whose next one begins behind the cursor.
+func listing[T any](page T, query url.Values, next string) listed[T] {
+	l := listed[T]{Page: page, Query: query}
+	at := url.Values{}
+	for key, values := range query {
+		at[key] = values
+	}
+	if at.Has("cursor") {
+		at.Del("cursor")
+		l.First = "?" + at.Encode()
+	}
+	if next != "" {
+		at.Set("cursor", next)
+		l.Next = "?" + at.Encode()
+	}
+	return l
+}
+
+func apps(r *Request) (*Answer, error) {
+	query := r.given()
+	page, err := ask[api.AppPage](r, Call{Route: "GET /v1/apps", Query: query})
+	if err != nil {
+		return nil, err
+	}
+	return r.show("apps", "Apps", nil, listing(page, query, page.Next)), nil
+}
+
+// appFailures is how many of its failures the page of an app shows.
+const appFailures = 10
+
+type appData struct {
+	App      api.AppStatus
+	Pools    []*api.Pool
+	Crons    []*api.Cron
+	Running  []api.Job
+	Failures []api.Job
+}
+
+func app(r *Request) (*Answer, error) {
+	path := r.inPath("app")
+	var d appData
+	var err error
+	if d.App, err = ask[api.AppStatus](r, Call{Route: "GET /v1/apps/{app}", Path: path}); err != nil {
+		return nil, err
+	}
+	if d.Pools, err = ask[[]*api.Pool](r, Call{Route: "GET /v1/apps/{app}/pools", Path: path}); err != nil {
+		return nil, err
+	}
+	if d.Crons, err = ask[[]*api.Cron](r, Call{Route: "GET /v1/apps/{app}/crons", Path: path}); err != nil {
+		return nil, err
+	}
+	running, err := ask[api.JobPage](r, Call{Route: "GET /v1/apps/{app}/jobs", Path: path, Query: url.Values{"state": {string(api.StateRunning)}, "limit": {"10"}}})
+	if err != nil {
+		return nil, err
+	}
+	d.Running = running.Jobs
+	if d.Failures, err = latestFailures(r, path["app"], appFailures); err != nil {
+		return nil, err
+	}
+	return r.show("app", path["app"], []crumb{{"Apps", r.Base + "/apps"}}, d), nil
+}
+
+// pauseApp pauses the app, for the reason of the form.
+func pauseApp(r *Request) (*Answer, error) {
+	return r.changeApp("POST /v1/apps/{app}/pause", api.PauseApp{Reason: r.field("reason")})
+}
+
+func resumeApp(r *Request) (*Answer, error) {
+	return r.changeApp("POST /v1/apps/{app}/resume", nil)
+}
+
+// changeApp changes the app and goes back to its page.
+func (r *Request) changeApp(route string, body any) (*Answer, error) {
+	path := r.inPath("app")
+	if _, err := r.Ask(Call{Route: route, Path: path, Body: body}); err != nil {
+		return nil, err
+	}
+	return Go(r.Base + "/apps/" + escaped(path["app"])), nil
+}

@@ -1,0 +1,196 @@
+package ui
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"carillon/server/api"
+)
+
+// Call is a request to a row of the JSON API.
+type Call struct {
+	Route string            // method and pattern, such as "GET /v1/apps/{app}/jobs"
+	Path  map[string]string // what stands in braces there
+	Query url.Values
+	Body  any // nil: none; else it is made JSON
+}
+
+// Request is what a browser asks of a page.
+type Request struct {
+	HTTP *http.Request
+	Base string // where the pages are, such as "/ui"
+
+	Operator string // the name of who asks
+	Scopes   []api.Scope
+	Session  bool // it is one of a session, which can be ended
+
+	Ready api.Readiness // of the server
+
+	// Ask does what the row does, with the operator's rights, and returns the result of its answer: a
+	// type of package api, or a pointer to one. Errors are those of the row.
+	Ask func(Call) (any, error)
+}
+
+// May says whether the operator has the scope. It is for what is offered; what is done is for Ask to refuse.
+func (r *Request) May(scope api.Scope) bool { return slices.Contains(r.Scopes, scope) }
+
+// Page is a route of the dashboard.
+type Page struct {
+	Method  string
+	Pattern string // below Request.Base
+	Do      func(*Request) (*Answer, error)
+}
+
+// Pages returns all pages but those for which no operator is asked: the form to sign in, and the
+// style sheet.
+func Pages() []Page {
+	const get, post = http.MethodGet, http.MethodPost
+	return []Page{
+		{get, "/{$}", overview},
+		{get, "/apps", apps},
+		{get, "/apps/{app}", app},
+		{post, "/apps/{app}/pause", pauseApp},
+		{post, "/apps/{app}/resume", resumeApp},
+	}
+}
+
+// Answer is a page, or the way to another one.
+type Answer struct {
+	status int
+	body   []byte
+	to     string // if it is not "", the browser goes there
+}
+
+// Write answers the request with it. A client that has gone is no fault.
+func (a *Answer) Write(w http.ResponseWriter) {
+	head := w.Header()
+	if a.to != "" {
+		head.Set("Location", a.to)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	head.Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body)
+}
+
+// SetHeaders says what the browser may do with any answer of the dashboard: neither run nor load what
+// does not come from here, nor show it in a frame, nor keep it, nor tell others of its address.
+func SetHeaders(h http.Header, r *http.Request) {
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	// With no-referrer a browser hides the origin of a form as well. One that says where a request comes from
+	// in Sec-Fetch-Site is known by that; others, as all are over plain HTTP to another machine, are not.
+	if r.Header.Get("Sec-Fetch-Site") != "" {
+		h.Set("Referrer-Policy", "no-referrer")
+	} else {
+		h.Set("Referrer-Policy", "same-origin")
+	}
+}
+
+// Failed is the page of an error.
+func Failed(r *Request, status int, e api.Error) *Answer {
+	title := "That did not work"
+	switch status {
+	case http.StatusNotFound:
+		title = "There is nothing here"
+	case http.StatusForbidden:
+		title = "You may not do that"
+	}
+	a := r.show("failed", title, nil, e)
+	a.status = status
+	return a
+}
+
+// SignIn is the form to sign in, after which the browser goes to next. The message says why an
+// attempt before has failed; "" if there was none.
+func SignIn(base, next, message string) *Answer {
+	r := &Request{Base: base}
+	a := r.show("signin", "Sign in", nil, struct{ Next, Message string }{next, message})
+	a.status = http.StatusUnauthorized
+	return a
+}
+
+// Go is the answer that sends the browser to the address.
+func Go(to string) *Answer { return &Answer{to: to} }
+
+// NotFound is the page of an address below Base that is none.
+func NotFound(r *Request) *Answer {
+	return Failed(r, http.StatusNotFound, api.Error{Code: api.CodeNotFound, Message: "No page has this address."})
+}
+
+// ask is Ask, for a result of the type.
+func ask[T any](r *Request, c Call) (T, error) {
+	var none T
+	result, err := r.Ask(c)
+	if err != nil {
+		return none, err
+	}
+	switch result := result.(type) {
+	case T:
+		return result, nil
+	case *T:
+		return *result, nil
+	}
+	panic("ui: " + c.Route + " answers with another type")
+}
+
+// inPath is the value of a wildcard of the page's pattern, for that of the row.
+func (r *Request) inPath(names ...string) map[string]string {
+	path := map[string]string{}
+	for _, name := range names {
+		path[name] = r.HTTP.PathValue(name)
+	}
+	return path
+}
+
+// given are the parameters of the page's URL with something in them: a form sends empty fields, too.
+func (r *Request) given() url.Values {
+	query := url.Values{}
+	for key, values := range r.HTTP.URL.Query() {
+		for _, v := range values {
+			if v != "" {
+				query.Add(key, v)
+			}
+		}
+	}
+	return query
+}
+
+// maxForm bounds the body of a form, in bytes.
+const maxForm = 64 << 10
+
+// field is a field of the form that was sent.
+func (r *Request) field(name string) string { return r.HTTP.PostForm.Get(name) }
+
+// Form reads the form that was sent: at most 64 KiB. The error is for the one who sent it.
+func Form(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	return r.ParseForm()
+}
+
+// crumb is a step of the way to a page.
+type crumb struct{ Text, To string }
+
+// frame is what the layout shows around a page.
+type frame struct {
+	*Request
+	Title  string
+	Crumbs []crumb
+	Data   any
+}
+
+// show renders a page.
+func (r *Request) show(name, title string, crumbs []crumb, data any) *Answer {
+	var body bytes.Buffer
+	if err := templates()[name].ExecuteTemplate(&body, "layout", frame{r, title, crumbs, data}); err != nil {
+		panic(err) // a template that does not fit its data
+	}
+	return &Answer{status: http.StatusOK, body: body.Bytes()}
+}
