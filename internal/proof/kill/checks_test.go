@@ -247,6 +247,28 @@ func TestChecksOfRevisions(t *testing.T) {
 	} {
 		found(t, tt.name, tt.want, func(to killFinder) { checkRevisions(to, tt.op, tt.seen) })
 	}
+	throttled := func(runs ...int) *killRevisionSeen { // asked for at once; in ms
+		s := seen([]int{1, 2, 3, 4}[:len(runs)], []int{1, 2, 3, 4}[:len(runs)])
+		for _, ms := range runs {
+			s.AskedAt = append(s.AskedAt, killPastTo)
+			s.RanAt = append(s.RanAt, killPastTo.Add(time.Duration(ms)*time.Millisecond))
+		}
+		return s
+	}
+	for _, tt := range []struct {
+		name, want string
+		seen       *killRevisionSeen
+	}{
+		{"one", "", throttled(0)},
+		{"apart", "", throttled(0, 100, 201, 350)},
+		{"the first has waited for its turn", "", throttled(99, 100, 200)},
+		{"heard of in another order", "", throttled(200, 0, 100)},
+		{"two at once", "doubled", throttled(0, 94)},
+		{"two at once behind the first", "doubled", throttled(0, 110, 150)},
+		{"not asked for", "", &killRevisionSeen{Ran: []int{7}, RanAt: []time.Time{killPastTo}}},
+	} {
+		found(t, "throttled: "+tt.name, tt.want, func(to killFinder) { checkApart(to, killOp{}, tt.seen) })
+	}
 	slots := func(n int) (list []time.Time) {
 		for i := range n {
 			list = append(list, killPastFrom.AddDate(0, i, 0))

@@ -30,14 +30,16 @@ type killRevised struct {
 	Key   string    `json:"key"`
 	N     int       `json:"n"`
 	Asked bool      `json:"asked"`
+	At    time.Time `json:"at"`   // when its transaction began
 	Slot  time.Time `json:"slot"` // of a tick
 }
 
 // killRevisionSeen is what there is of a key.
 type killRevisionSeen struct {
-	Asked, Ran []int
-	Slots      []time.Time
-	Backfill   *storage.Backfill
+	Asked, Ran     []int
+	AskedAt, RanAt []time.Time // of each
+	Slots          []time.Time
+	Backfill       *storage.Backfill
 }
 
 var (
@@ -90,12 +92,13 @@ func handleRevisions(reg *dispatch.Registry) {
 			made.Job, err = ctx.Scheduler.RunAfter(time.Duration(args.AfterMs)*time.Millisecond, call, opts...)
 		}
 		if err == nil && made.Changed {
-			run.Asked = true
+			run.Asked, run.At = true, ctx.Now
 			_, err = killRevisions.Insert(ctx.DB, run)
 		}
 		return made, err
 	})
 	killRevisedRun.Handle(reg, func(ctx *dispatch.MutationCtx, run killRevised) (dispatch.None, error) {
+		run.At = ctx.Now
 		_, err := killRevisions.Insert(ctx.DB, run)
 		return dispatch.None{}, err
 	})
@@ -132,9 +135,9 @@ func revisionsOf(db storage.Reader, key string) (seen killRevisionSeen, err erro
 				seen.Slots = append(seen.Slots, slot)
 			}
 		case doc.Value.Asked:
-			seen.Asked = append(seen.Asked, doc.Value.N)
+			seen.Asked, seen.AskedAt = append(seen.Asked, doc.Value.N), append(seen.AskedAt, doc.Value.At)
 		default:
-			seen.Ran = append(seen.Ran, doc.Value.N)
+			seen.Ran, seen.RanAt = append(seen.Ran, doc.Value.N), append(seen.RanAt, doc.Value.At)
 		}
 	}
 	return seen, nil
@@ -143,10 +146,28 @@ func revisionsOf(db storage.Reader, key string) (seen killRevisionSeen, err erro
 // killRevisionsEach is how many revisions a client asks for of one key.
 const killRevisionsEach = 10
 
-// revise asks for a revision.
+// revise asks for a revision; of a throttled key for three, so that they come too soon.
 func (c *killClient) revise(life *killLife, d *killOp) error {
-	d.Kind = []string{"replace", "throttle", "args"}[rand.IntN(3)]
+	kind := []string{"replace", "throttle", "args"}[rand.IntN(3)]
+	if kind == "throttle" {
+		for range 2 {
+			one := *d
+			if err := c.reviseOne(life, &one, kind); err != nil {
+				return err
+			}
+			c.seq++
+			d.Seq = c.seq
+		}
+	}
+	return c.reviseOne(life, d, kind)
+}
+
+func (c *killClient) reviseOne(life *killLife, d *killOp, kind string) error {
+	d.Kind = kind
 	args := killRevision{Kind: d.Kind, AfterMs: rand.IntN(200)}
+	if kind == "throttle" {
+		args.AfterMs = rand.IntN(20)
+	}
 	if d.Revision = 1; d.Kind != "args" {
 		if c.revisions == nil {
 			c.revisions = map[string]int{}
@@ -186,8 +207,34 @@ func (v *killVerdict) revised(d killOp) error {
 	if err := v.call(v.life, d.App, killRevisedLook.Path(), d.Key, &seen); err != nil {
 		return err
 	}
+	if d.Kind == "throttle" {
+		checkApart(v.tally, d, &seen)
+	}
 	checkRevisions(v.tally, d, &seen)
 	return nil
+}
+
+// checkApart demands that the starts of a throttled key are apart, over kills, too. A run begins no
+// earlier than the call that asked for it, and the one after it that much later; by when its own
+// transaction begins it has. So, however long a run waits for its turn, of two runs the later one
+// has its transaction no sooner than so many spans after the former was asked for.
+func checkApart(to killFinder, d killOp, seen *killRevisionSeen) {
+	type ran struct{ asked, at time.Time }
+	var runs []ran
+	for i, n := range seen.Ran {
+		if k := slices.Index(seen.Asked, n); k >= 0 { // else checkRevisions tells
+			runs = append(runs, ran{seen.AskedAt[k], seen.RanAt[i]})
+		}
+	}
+	slices.SortFunc(runs, func(a, b ran) int { return a.at.Compare(b.at) })
+	for i, last := range runs {
+		for k, first := range runs[:i] {
+			if span, least := last.at.Sub(first.asked), time.Duration(i-k)*killThrottle-killClock; span < least {
+				to.Doubled("of %s, that starts once in %v, run %d began %v after run %d was asked for, want %v: %+v", d.Key, killThrottle, i, span, k, least, seen)
+				return
+			}
+		}
+	}
 }
 
 // checkRevisions demands that what was acknowledged was asked for, that no revision has run twice

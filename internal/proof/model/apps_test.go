@@ -230,5 +230,7 @@ func (m *model) uncharged(a *app, j *job, at time.Time) {
 	if j.state, j.readyAt = storage.StatePending, at; j.order.Once {
 		j.state, j.endedAt = storage.StateFailed, m.wall(at)
 		m.over(a, j, at)
+		return
 	}
+	m.givesWay(a, j, at)
 }

@@ -87,7 +87,7 @@ func (m *model) over(a *app, j *job, at time.Time) {
 		return
 	}
 	j.ends++
-	f := newJob(j.order.Then, "", j.name+thenSuffix, time.Time{}, at)
+	f := newJob(j.order.Then, "", j.called()+thenSuffix, time.Time{}, at)
 	f.parent, f.told = j.id, &told{j.id, j.name, j.state, j.ends, j.code, ""}
 	if j.state == storage.StateSuccess {
 		f.told.code = ""
@@ -141,7 +141,7 @@ func (m *model) expiredFirst(a *app, r *run, at time.Time) {
 		return
 	}
 	for _, j := range slices.Clone(a.jobs) {
-		if j.id == o.Job && j.name+thenSuffix == r.prog.Name && m.tooLate(j, at) {
+		if j.id == o.Job && j.called()+thenSuffix == r.prog.Name && m.tooLate(j, at) {
 			m.expired(a, j, at)
 		}
 	}

@@ -57,6 +57,9 @@ func (m *model) saving(a *app, h event) {
 	case h.err != nil && !r.over:
 		r.saveFailed, j.unknown = true, true
 		code := dispatch.AsError(h.err).Code
+		if code == dispatch.CodeUnavailable && m.wait < modelWait && strings.Contains(h.err.Error(), "for its turn") {
+			r.refused = true
+		}
 		if r.toldAt.IsZero() && !m.cut && !m.closing && m.wait >= modelWait && h.at.Sub(r.began) < j.timeout() && !errors.Is(h.err, dispatch.ErrPending) {
 			m.found("other", "job %s (%s) could not save %s: %s", j.id, j.name, value, code)
 		}

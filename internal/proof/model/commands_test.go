@@ -250,7 +250,7 @@ func beforeSchedule(m *model, l *line) {
 	_, failed := l.failed()
 	answer := l.answer()
 	if !failed {
-		answer = string(l.id(strings.TrimSuffix(l.printed, " kept")))
+		answer = string(l.id(toldID(l.printed)))
 	}
 	a.touched = l.at
 	if m.cut {
@@ -316,7 +316,7 @@ func beforeRetry(m *model, l *line) {
 	case j != nil && least < modelMaxJobs && l.printed == "":
 		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0
 		// A member that has ended is one no more, whatever becomes of it.
-		j.due, j.changedAt, j.readyAt, j.token = m.wall(l.at), l.at, l.at, ""
+		j.due, j.changedAt, j.readyAt, j.token, j.since = m.wall(l.at), l.at, l.at, "", m.wall(l.at)
 	default:
 		m.found("other", "%s: %q (failed: %v), dead %v, %d to %d jobs", l.text, l.printed, failed, j != nil, least, most)
 	}

@@ -164,7 +164,7 @@ func (m *model) compareAlarm(a *app, i actors.Inspection, now time.Time) {
 	var due time.Time
 	var first *job
 	for _, j := range a.jobs {
-		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || m.leaves(a, j)) {
+		if !i.Asleep && (j.trigger != "" && m.awaits(a, j, now) || m.leaves(a, j) || a.waitsForResume(j)) {
 			continue // it waits for something else than an instant
 		}
 		waits := j.state == storage.StatePending || i.Asleep && !j.state.Ended() && j.state != storage.StateHeld || j.state == storage.StateHeld && !j.notAfter.IsZero()

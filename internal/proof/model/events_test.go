@@ -163,6 +163,8 @@ func (m *model) startedJob(a *app, j *job, h event) {
 		m.found("other", "job %s (%s) was %s and began", j.id, j.name, j.state)
 	case j.outside != nil:
 		m.found("doubled", "job %s (%s) is pending outside and began again", j.id, j.name)
+	case j.revision != r.job.Revision:
+		m.found("other", "job %s (%s) began revision %d, want %d", j.id, j.name, r.job.Revision, j.revision)
 	case j.attempts+1 != r.job.Attempt:
 		m.found("other", "job %s (%s) began attempt %d after %d", j.id, j.name, r.job.Attempt, j.attempts)
 	}
@@ -224,6 +226,13 @@ func (m *model) late(a *app, j *job, at time.Time) (by time.Duration, late bool)
 		if t.After(could) {
 			could = t
 		}
+	}
+	waits, since := a.followsKey(j)
+	if waits {
+		return 0, false
+	}
+	if since.After(could) {
+		could = since
 	}
 	for _, k := range a.jobs { // a tick waits for the one before it
 		if j.trigger != "" && k.trigger == j.trigger && k.changedAt.After(could) {
@@ -319,6 +328,9 @@ func (m *model) acted(a *app, h event) {
 		return
 	}
 	r.end(h.at)
+	if r.key != "" {
+		m.goOn(a, r, h.at)
+	}
 	if j != nil {
 		err := h.err
 		if h.at.Sub(r.began) >= j.timeout() {
@@ -357,7 +369,7 @@ func (m *model) leaves(a *app, j *job) bool {
 func (m *model) returned(a *app, r *run, at time.Time) {
 	m.left = slices.DeleteFunc(m.left, func(x *run) bool { return x == r })
 	m.goOn(a, r, at)
-	if j := a.own(r); j != nil && j.run == r {
+	if j := a.job(r.job.ID); j != nil && j.run == r { // it may have another program by now
 		j.run = nil
 	}
 }
@@ -456,6 +468,10 @@ func (m *model) fail(a *app, j *job, err error, at time.Time) {
 	if !again || j.order.Once || dispatch.IsPermanent(err) {
 		j.state, j.endedAt = storage.StateFailed, m.wall(at)
 		m.over(a, j, at)
+		return
+	}
+	if m.givesWay(a, j, at) {
+		j.failures-- // its end is no failure
 		return
 	}
 	j.state, j.due, j.readyAt = storage.StatePending, ceil(m.wall(at).Add(wait)), at
@@ -657,6 +673,8 @@ func (m *model) interrupted(a *app, at time.Time) {
 		if j.order.Once || j.crashes >= modelCrashes {
 			j.state, j.endedAt = storage.StateFailed, m.wall(at)
 			m.over(a, j, at)
+			continue
 		}
+		m.givesWay(a, j, at)
 	}
 }

@@ -123,7 +123,7 @@ func drawStep(t *rapid.T) step {
 		M:    rapid.IntRange(0, 100).Draw(t, "m"),
 	}
 	switch s.Word {
-	case "call", "schedule", "schedule-many", "crash-at", "group":
+	case "call", "schedule", "schedule-many", "reschedule", "crash-at", "group":
 		s.Order = drawOrder(t, 2)
 	}
 	return s

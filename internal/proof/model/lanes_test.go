@@ -36,7 +36,7 @@ func (o *order) drawPlace(t *rapid.T) {
 	o.Pool = rapid.SampledFrom([]string{"", "", "", "one", "two", "user/a", "user/b", "line", "rated"}).Draw(t, "pool")
 	o.Priority = rapid.SampledFrom([]int{0, 0, 0, 1, 3, 4}).Draw(t, "priority")
 	if o.ID == "" {
-		o.Key = rapid.SampledFrom([]string{"", "", "", "k,keep", "k,refuse", "l,keep"}).Draw(t, "key")
+		o.Key = rapid.SampledFrom([]string{"", "", "", "k,keep", "k,refuse", "l,keep", "n,replace", "n,replace", "n,replace,wait=1113ms", "n,keep"}).Draw(t, "key")
 	}
 }
 
@@ -73,8 +73,13 @@ func (o *order) placeOptions() (opts []dispatch.RunOption) {
 	}
 	if o.Key != "" {
 		policy := dispatch.Keep()
-		if o.refuses() {
+		switch {
+		case o.refuses():
 			policy = dispatch.Refuse()
+		case o.replaces():
+			if policy = dispatch.Replace(); strings.Contains(o.Key, ",wait=") {
+				policy = policy.MaxWait(o.maxWait())
+			}
 		}
 		opts = append(opts, dispatch.Unique(o.key(), policy))
 	}
@@ -87,6 +92,12 @@ func (o *order) placeOptions() (opts []dispatch.RunOption) {
 func (o *order) key() string {
 	key, _, _ := strings.Cut(o.Key, ",")
 	return key
+}
+
+// toldID is the id in what was printed of a call that was scheduled.
+func toldID(printed string) string {
+	id, _, _ := strings.Cut(printed, " ")
+	return id
 }
 
 func (o *order) refuses() bool { return strings.HasSuffix(o.Key, ",refuse") }
@@ -205,7 +216,7 @@ func (m *model) keyBusy(a *app, j *job) bool {
 // time of this moment.
 func (m *model) keyHolder(a *app, o *order, at time.Time) (holder *job, sure bool) {
 	key := o.path() + " " + o.key()
-	for _, j := range a.jobs {
+	for _, j := range slices.Backward(a.jobs) {
 		if j.uniqueKey() != key {
 			continue
 		}
@@ -213,7 +224,7 @@ func (m *model) keyHolder(a *app, o *order, at time.Time) (holder *job, sure boo
 		case m.tooLate(j, at):
 			holder = j // it may have expired
 		case !j.state.Ended():
-			return j, !j.changedAt.Equal(at)
+			return j, holder == nil && !j.changedAt.Equal(at)
 		case j.changedAt.Equal(at) && holder == nil:
 			holder = j // it may not have ended yet
 		}
@@ -231,6 +242,10 @@ func (m *model) keyRefusal(a *app, o *order, at time.Time) (code dispatch.Code, 
 	switch {
 	case holder != nil && o.refuses():
 		return dispatch.CodeAlreadyExists, !sure, true
+	case holder != nil && o.replaces() && holder.state == storage.StateRunning:
+		return "", !sure, false
+	case holder != nil && o.replaces():
+		return "", !sure || !holder.due.After(m.wall(at)), true
 	case holder != nil:
 		return "", !sure, true
 	}
@@ -238,12 +253,15 @@ func (m *model) keyRefusal(a *app, o *order, at time.Time) (code dispatch.Code, 
 }
 
 // keptBy is the job that was there, if the answer to the order names it.
-func (m *model) keptBy(a *app, o *order, name string, id storage.JobID, at time.Time) (j *job, kept bool) {
+func (m *model) keptBy(a *app, by *run, o *order, name string, id storage.JobID, h event) (j *job, kept bool) {
 	if o.Key == "" {
 		return nil, false
 	}
-	holder, sure := m.keyHolder(a, o, at)
+	holder, sure := m.keyHolder(a, o, h.at)
 	if j = a.job(id); j == nil {
+		if sure && o.replaces() { // it may have begun, or is on its way to its handler
+			sure = holder.state == storage.StateHeld || holder.state == storage.StatePending && holder.due.After(m.wall(h.at))
+		}
 		if holder != nil && sure {
 			m.found("doubled", "%s was scheduled as job %s, and job %s (%s) has its key", name, id, holder.id, holder.name)
 		}
@@ -252,7 +270,14 @@ func (m *model) keptBy(a *app, o *order, name string, id storage.JobID, at time.
 	if holder == nil {
 		m.found("other", "%s was answered with job %s (%s), which is %s and has no key", name, id, j.name, j.state)
 	}
-	return j, true
+	if !o.replaces() {
+		return j, true
+	}
+	if j.state == storage.StateRunning || j.state.Ended() && !m.tooLate(j, h.at) {
+		m.found("other", "%s took the place of job %s (%s), which is %s", name, id, j.name, j.state)
+	}
+	m.replace(a, by, j, o, name, h)
+	return nil, true
 }
 
 // keyTaken says whether a dead job cannot be tried again, since another one has its key, or
@@ -319,7 +344,7 @@ func beforeScheduleMany(m *model, l *line) {
 			m.found("lost", "%s: %q", l.text, l.printed)
 			break
 		}
-		id := l.id(strings.TrimSuffix(ids[i], " kept"))
+		id := l.id(toldID(ids[i]))
 		if j := m.order(a, r, o, o.Do.Name, string(id), h); j != nil {
 			made = append(made, j)
 		}

@@ -164,10 +164,12 @@ func (m *model) order(a *app, by *run, o *order, name, answer string, h event) *
 		}
 		return nil
 	}
-	if j, kept := m.keptBy(a, o, name, storage.JobID(answer), h.at); kept {
+	if j, kept := m.keptBy(a, by, o, name, storage.JobID(answer), h); kept {
 		return j
 	}
 	j := newJob(o, storage.JobID(answer), name, ceil(h.wall.Add(span(o.After))), h.at)
+	j.since = m.enqueuedAt(by, h)
+	j.due = m.putOff(a, by, o, j.due, j.since, h)
 	j.addedBy, j.notAfter, j.group = by, o.last(h.wall), o.groupOf(by)
 	if by != nil {
 		j.parent = by.job.ID

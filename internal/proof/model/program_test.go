@@ -48,7 +48,7 @@ type order struct {
 	Timeout  string  `json:"timeout,omitempty"`
 	Pool     string  `json:"pool,omitempty"` // or POOL/KEY
 	Priority int     `json:"priority,omitempty"`
-	Key      string  `json:"key,omitempty"`   // unique: KEY,keep or KEY,refuse
+	Key      string  `json:"key,omitempty"`   // unique: KEY,POLICY
 	Child    string  `json:"child,omitempty"` // scheduled once under that name, by a job
 	Last     string  `json:"last,omitempty"`  // no attempt begins so long after now
 	Toss     bool    `json:"toss,omitempty"`  // its result is not to be kept

@@ -68,6 +68,9 @@ type model struct {
 	begunAnew       int // watches
 	groupsEnded     int
 	outside         int // attempts that ended from outside, or timed out
+	replacedCalls   int // jobs that another call of their key has taken the place of
+	superseded      int // jobs that were tried no more, since a later one had their key
+	revised         int // jobs that were given other arguments once an attempt had begun
 }
 
 // finding is something that is wrong.
@@ -118,6 +121,7 @@ type ending struct {
 type job struct {
 	id    storage.JobID
 	name  string // of its program
+	base  string // of its first one; "": it has had no other
 	path  string
 	prog  program
 	order order
@@ -128,12 +132,14 @@ type job struct {
 	attempts          int // that have ended
 	failures          int
 	crashes           int // in a row
+	revision          int // how often other arguments took the place of those of an attempt
 	history           int // attempts that did not succeed
 	code              dispatch.Code
 
 	trigger string
 	slot    time.Time
 
+	since      time.Time // the wall, when calls of its key began to replace each other
 	seq        int
 	addedAt    time.Time // the bubble's
 	addedBy    *run
@@ -324,7 +330,7 @@ type sight struct {
 
 // of finds the record of the job, though its id may have come to name another one.
 func (s *sight) of(j *job) (found storage.Job) {
-	if found = s.jobs[j.id]; nameOf(&found) == j.name {
+	if found = s.jobs[j.id]; nameOf(&found) == j.name || j.order.Key != "" { // it has had another program, perhaps
 		return found
 	}
 	for _, job := range s.all {

@@ -450,6 +450,9 @@ func (m *model) compareEvents(a *app) {
 		m.compareTells(a, j, before[seq], after[seq], p, order)
 	}
 	for _, h := range p.told {
+		if names[keyOf(h.Job.ID, nameOf(&h.Job))] > 1 {
+			continue // one of several, of which no seq is known
+		}
 		if seq := h.Job.Seq(); seq != 0 && !known[seq] && h.Job.Slot.IsZero() && !p.begins && !h.Ephemeral() {
 			m.found("doubled", "app %s: those who watch were told %v, of which the model knows nothing", a.id, h)
 		}

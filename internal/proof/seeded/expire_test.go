@@ -67,6 +67,11 @@ var expireFaults = []seededFault{
 `}},
 	},
 	{
+		name: "moved-with-its-failures", what: "a job with other arguments has the failures of its attempts before",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/reschedule.go", `			job.Failures, job.Interruptions, job.Revision = 0, 0, job.Revision+1`, `			job.Failures, job.Interruptions, job.Revision = map[bool]int{true: job.Failures}[FAULT], 0, job.Revision+1`}},
+	},
+	{
 		name: "moved-past-its-last-instant", what: "a job is moved to after its NotAfter",
 		pkg: "actors", tests: "TestG18_ARescheduleThatIsRefusedChangesNothing",
 		edits: []edit{{"storage/reschedule.go", `if job.TooLate(c.Due) {`, `if job.TooLate(c.Due) && !FAULT {`}},

@@ -65,6 +65,19 @@ var uniqueFaults = []seededFault{
 		edits: []edit{{"actors/uniquekeys.go", `		if l.key == key && h.phase == handlerLeaving {`, `		if l.key == key && h.phase == handlerLeaving && !FAULT {`}},
 	},
 	{
+		name: "unique-replaced-failures", what: "a call that takes the place of a job has the failures of its attempts",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/unique.go", `		job.Failures, job.Interruptions, job.Revision = 0, 0, was.Revision+1`, `		job.Failures, job.Interruptions, job.Revision = map[bool]int{true: was.Failures}[FAULT], 0, was.Revision+1`}},
+	},
+	{
+		name: "unique-replaced-options", what: "a call that takes the place of a job has that one's follow-up",
+		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
+		edits: []edit{{"storage/unique.go", `	job.Parent, job.Once, job.Outcome, job.Ends = was.Parent, was.Once, was.Outcome, was.Ends`, `	if FAULT {
+		job.Then = was.Then
+	}
+	job.Parent, job.Once, job.Outcome, job.Ends = was.Parent, was.Once, was.Outcome, was.Ends`}},
+	},
+	{
 		name: "revision-same-key", what: "a job with other arguments has the idempotency key of the attempts before",
 		pkg: "actors", tests: "TestG29_ARevisionHasAnIdempotencyKeyOfItsOwn",
 		edits: []edit{{"dispatch/contexts.go", `	if j.Revision > 0 {`, `	if j.Revision > 0 && !FAULT {`}},
