@@ -18,6 +18,7 @@ const (
 	tickingName = "ticking" // made, and given other arguments
 	pausedName  = "paused"  // made, and paused for a while
 	briefName   = "brief"   // made, and deleted
+	pastName    = "past"    // made, and run for months that have passed
 	laterName   = "later"   // part of the keys of jobs that are due in an hour
 
 	oldWord, newWord = "old", "new" // in the arguments of the ticks
@@ -31,6 +32,14 @@ var (
 	flakyRetry = dispatch.RetryPolicy{MaxAttempts: 6, Base: 200 * time.Millisecond}
 	failRetry  = dispatch.RetryPolicy{MaxAttempts: 3, Base: 100 * time.Millisecond}
 )
+
+// The slots that a trigger is run for afterwards: one a month.
+var (
+	monthly  = cron.Monthly(1, 0, 0)
+	pastFrom = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+const pastMonths = 3
 
 // play is the script of one app. A call that builds upon one that has failed is
 // left out.
@@ -64,6 +73,16 @@ func (w *worker) play(id storage.AppID) {
 	}
 	if paused {
 		paused = cron("pause:"+pausedName, func() error { return s.Crons().Pause(pausedName, "for a while") })
+	}
+	if id == workerApps[0] && cron("create:"+pastName, func() error {
+		def := ticks(pastName, oldWord)
+		def.Schedule = monthly
+		return s.Crons().Create(def)
+	}) {
+		cron("backfill:"+pastName, func() error {
+			_, err := s.Crons().Backfill(pastName, dispatch.Backfill{From: pastFrom, To: pastFrom.AddDate(0, pastMonths, 0)})
+			return err
+		})
 	}
 	p.stop("keyed")
 	p.stop("function")
@@ -133,6 +152,7 @@ func (p *part) round(n int) {
 	p.schedule(name("chosen"), 300*time.Millisecond, runMark.With, dispatch.ID(storage.JobID(name("chosen"))))
 	p.schedule(name(laterName+"-kept"), time.Hour, runMark.With)
 	p.keys(name)
+	p.revise(name)
 	p.pools(name)
 	p.w.do(p.id, name("batch"), func() (storage.JobID, string, error) {
 		calls := make([]dispatch.Scheduled, batchSize)
@@ -164,6 +184,19 @@ func (p *part) keys(name func(string) string) {
 	p.schedule(name("again"), 100*time.Millisecond, runMark.With, keep)
 	p.schedule(name("burst"), 100*time.Millisecond, runMark.With, replace)
 	p.schedule(name("last"), 100*time.Millisecond, runMark.With, replace)
+}
+
+// revise gives a job other arguments: those of the call that does, which it is then. It is due now.
+func (p *part) revise(name func(string) string) {
+	job, ok := p.schedule(name(laterName+"-revised"), time.Hour, runMark.With)
+	if !ok {
+		return
+	}
+	p.w.do(p.id, name("last-revision"), func() (storage.JobID, string, error) {
+		call := runMark.With(string(p.id) + "/" + name("last-revision"))
+		answer, err := p.w.app(p.id).Scheduler(p.w.ctx).Reschedule(job, dispatch.NewArgs(call), dispatch.DueIn(0))
+		return job, string(answer.Found), err
+	})
 }
 
 // bury has jobs die, and then brings one back and removes the other for good.

@@ -209,6 +209,9 @@ func (l *appLedger) acknowledged() {
 		case verb == "stop" || verb == "go" || verb == "limit":
 			l.controlled(verb, object)
 			continue
+		case verb == "backfill":
+			l.backfill(object, false)
+			continue
 		case verb == "delete" || verb == "create" || verb == "update" || verb == "pause" || verb == "resume":
 			l.edited(verb, object, ack)
 			continue
@@ -533,6 +536,10 @@ func (l *appLedger) ticked() {
 		}
 	}
 	for _, t := range l.view.Triggers {
+		if t.Name == pastName {
+			l.backfill(t.Name, true)
+			continue
+		}
 		log := slices.Clone(l.view.Slots[t.Name])
 		slices.SortFunc(log, func(a, b storage.Slot) int { return a.From.Compare(b.From) })
 		next := t.CreatedAt.Truncate(time.Second).Add(time.Second)
@@ -573,6 +580,37 @@ func (l *appLedger) ticked() {
 		if !t.Paused && (!t.Next.Equal(next) || !t.Next.After(l.h.Now())) {
 			l.tally.Other("%s: app %s: trigger %s waits for %v, want %v; it is %v", l.what, l.id, t.Name, t.Next, next, l.h.Now())
 		}
+	}
+}
+
+// backfill verifies that a backfill that was acknowledged is there, and in the end that one that is
+// there is over, and has run each of its slots once (G22).
+func (l *appLedger) backfill(name string, over bool) {
+	_, acked := l.acks[l.keyed("backfill:"+name)]
+	i := slices.IndexFunc(l.view.Triggers, func(t storage.Trigger) bool { return t.Name == name })
+	if i < 0 || l.view.Triggers[i].Backfill == nil {
+		if acked {
+			l.tally.Lost("%s: app %s: the backfill of %s was acknowledged, and is not there", l.what, l.id, name)
+		}
+		return
+	}
+	b := l.view.Triggers[i].Backfill
+	if !over {
+		return
+	}
+	ran := map[time.Time]bool{}
+	for _, m := range l.view.Marks {
+		if m.Trigger == name && !m.Slot.IsZero() {
+			ran[m.Slot.UTC()] = true // more than once is told of all triggers
+		}
+	}
+	for n := range pastMonths {
+		if slot := pastFrom.AddDate(0, n, 0); !ran[slot] {
+			l.tally.Lost("%s: app %s: slot %v of the backfill of %s has not run: %+v", l.what, l.id, slot, name, b)
+		}
+	}
+	if b.Active() || b.Begun != pastMonths || len(ran) != pastMonths {
+		l.tally.Other("%s: app %s: the backfill of %s is %+v, and has run %d slots of %d", l.what, l.id, name, b, len(ran), pastMonths)
 	}
 }
 

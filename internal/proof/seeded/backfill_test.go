@@ -77,6 +77,13 @@ var backfillFaults = []seededFault{
 			tick.PreviousSuccess`}},
 	},
 	{
+		name: "backfill-not-stored", what: "a trigger forgets its backfill when the process ends",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"storage/trigger.go", `	p.Backfill = encodeBackfill(t.Backfill)`, `	if !FAULT {
+		p.Backfill = encodeBackfill(t.Backfill)
+	}`}},
+	},
+	{
 		name: "backfill-without-end", what: "a backfill may have any number of slots",
 		pkg: "actors", tests: "TestG18_ABackfillHasBounds",
 		edits: []edit{{"actors/backfill.go", `		if b.Slots++; b.Slots > storage.MaxBackfill {`, `		if b.Slots++; b.Slots > storage.MaxBackfill && !FAULT {`}},

@@ -67,6 +67,11 @@ var expireFaults = []seededFault{
 `}},
 	},
 	{
+		name: "moved-without-its-arguments", what: "a job that was given other arguments runs with those before",
+		pkg: "internal/proof/crash", tests: "TestG1_WholeLives",
+		edits: []edit{{"storage/reschedule.go", `	if c.Args != nil && !bytes.Equal(c.Args, job.Args) {`, `	if c.Args != nil && !FAULT && !bytes.Equal(c.Args, job.Args) {`}},
+	},
+	{
 		name: "moved-with-its-failures", what: "a job with other arguments has the failures of its attempts before",
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
 		edits: []edit{{"storage/reschedule.go", `			job.Failures, job.Interruptions, job.Revision = 0, 0, job.Revision+1`, `			job.Failures, job.Interruptions, job.Revision = map[bool]int{true: job.Failures}[FAULT], 0, job.Revision+1`}},
