@@ -70,6 +70,8 @@ func commands() []command {
 		{word: "reschedule", draws: 2, make: (*generator).reschedule, before: beforeReschedule},
 		{word: "retry", draws: 2, make: (*generator).jobCommand, before: beforeRetry},
 		{word: "drop", draws: 1, make: (*generator).jobCommand, before: beforeDrop},
+		{word: "cancel-many", draws: 1, make: (*generator).bulk, before: beforeCancelMany},
+		{word: "retry-many", draws: 2, make: (*generator).bulk, before: beforeRetryMany},
 		{word: "clock", draws: 2, make: (*generator).clock, before: beforeClock},
 		{word: "crash", draws: 2, make: func(*generator, *step) string { return "crash" }, before: beforeCrash, after: afterOpening},
 		{word: "crash-at", draws: 4, make: (*generator).crashAt, before: beforeCrashAt, after: afterCrashAt},
@@ -119,6 +121,11 @@ func (c *command) calls() bool {
 		return true
 	}
 	return false
+}
+
+// waitsTwice says whether the command waits for the turn more than once.
+func (c *command) waitsTwice() bool {
+	return c.word == "cancel-group" || c.word == "cancel-many" || c.word == "retry-many"
 }
 
 // waited says whether the command had to wait for the turn, and how much of what
@@ -314,9 +321,7 @@ func beforeRetry(m *model, l *line) {
 	case j != nil && j.state == storage.StateFailed && code == dispatch.CodeAlreadyExists && m.keyTaken(a, j, l.at):
 	case j != nil && most >= modelMaxJobs && code == dispatch.CodeResourceExhausted:
 	case j != nil && least < modelMaxJobs && l.printed == "":
-		j.state, j.attempts, j.failures, j.crashes = storage.StatePending, 0, 0, 0
-		// A member that has ended is one no more, whatever becomes of it.
-		j.due, j.changedAt, j.readyAt, j.token, j.since = m.wall(l.at), l.at, l.at, "", m.wall(l.at)
+		m.revive(j, l)
 	default:
 		m.found("other", "%s: %q (failed: %v), dead %v, %d to %d jobs", l.text, l.printed, failed, j != nil, least, most)
 	}

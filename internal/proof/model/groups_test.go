@@ -221,23 +221,7 @@ func beforeCancelGroup(m *model, l *line) {
 	a.changeGroup(canceled)
 	m.endsGroup(a, &canceled, l.at)
 	a.end(true)
-	count := 0
-	for _, j := range slices.Clone(a.jobs) {
-		now := m.seen[a.id].of(j)
-		if j.group != g.id || j.leftAs != "" || now.State != storage.StateCanceled {
-			continue
-		}
-		count++
-		found := j.state
-		if found == storage.StatePending && now.Attempts > j.attempts {
-			found = storage.StateRunning
-		} else if m.mayBeHeld(j, l.at) {
-			found = storage.StateHeld
-		}
-		a.begin("cancel of " + j.name)
-		m.canceled(a, j, found, nil, l.at)
-		a.end(true)
-	}
+	count := m.canceledMany(a, l, func(j *job) bool { return j.group == g.id && j.leftAs == "" })
 	if want := fmt.Sprintf("%d canceled", count); !failed && l.printed != want {
 		m.found("other", "%s: %q, want %q", l.text, l.printed, want)
 	}

@@ -68,6 +68,7 @@ type model struct {
 	begunAnew       int // watches
 	groupsEnded     int
 	outside         int // attempts that ended from outside, or timed out
+	bulks           int // jobs that were canceled, or tried again, with others
 	replacedCalls   int // jobs that another call of their key has taken the place of
 	superseded      int // jobs that were tried no more, since a later one had their key
 	revised         int // jobs that were given other arguments once an attempt had begun

@@ -128,24 +128,19 @@ func (w *watch) replaced(l *line, id storage.AppID) bool {
 
 // lost demands that the jobs that were there are, and that what has ended stays so.
 func (w *watch) lost(l *line, id storage.AppID, now *sight) {
-	type key struct {
-		id   storage.JobID
-		name string
-	}
-	there := map[key][]storage.State{}
+	there := map[uint64][]storage.State{} // by what no other job of the app has, whatever its arguments are by now
 	for _, job := range now.all {
-		k := key{job.ID, nameOf(&job)}
-		there[k] = append(there[k], job.State)
+		there[job.Seq()] = append(there[job.Seq()], job.State)
 	}
 	for _, job := range w.seen[id].all {
-		k := key{job.ID, nameOf(&job)}
+		k := job.Seq()
 		dropped := slices.Contains(l.words, "drop") && len(l.words) > 2 && l.id(l.words[2]) == job.ID
 		switch {
 		case !job.Slot.IsZero() && job.Attempts == 0, dropped:
 		case len(there[k]) == 0:
-			w.x.m.found("lost", "app %s: job %s (%s) was %s and is gone", id, job.ID, k.name, job.State)
+			w.x.m.found("lost", "app %s: job %s (%s) was %s and is gone", id, job.ID, nameOf(&job), job.State)
 		case (job.State == storage.StateSuccess || job.State == storage.StateCanceled) && !slices.Contains(there[k], job.State):
-			w.x.m.found("doubled", "app %s: job %s (%s) was %s and is %s", id, job.ID, k.name, job.State, there[k])
+			w.x.m.found("doubled", "app %s: job %s (%s) was %s and is %s", id, job.ID, nameOf(&job), job.State, there[k])
 		}
 	}
 }

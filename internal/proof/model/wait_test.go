@@ -36,7 +36,7 @@ func beforeTurnWait(m *model, l *line) {
 // before does to the model what the command does, unless the host was refused since it
 // had waited too long.
 func (m *model) before(c *command, l *line) {
-	if took := l.done.Sub(l.began); !c.calls() && c.word != "crash-at" && c.word != "cancel-group" { // which waits twice
+	if took := l.done.Sub(l.began); !c.calls() && c.word != "crash-at" && !c.waitsTwice() {
 		code, _ := l.failed()
 		refused := code == dispatch.CodeUnavailable && strings.Contains(l.printed, "for its turn")
 		if !m.cut && (took > m.wait || refused && took < m.wait) {
