@@ -156,6 +156,7 @@ func (p *planner) jobOf(t *storage.Trigger) storage.Job {
 	}
 	if fn, ok := p.functions.Lookup(t.Function); ok {
 		fn.Place(&job)
+		job.Remote = fn.Remote
 	}
 	return job
 }

@@ -25,6 +25,7 @@ type Engine struct {
 	store    *storage.Store
 	clock    *clock
 	timers   *timing.Timers // nil: Go's own
+	drains   chan struct{}  // closed when Close begins
 	sys      *system
 	handlers *handlers
 	broker   *permitBroker
@@ -87,7 +88,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 		opts.Logger.Warn("the wall clock is behind what was written down last", "step", -clock.eras.behind)
 	}
 	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger), pools: opts.pools()}
-	e.timers = timing.NewTimers()
+	e.timers, e.drains = timing.NewTimers(), make(chan struct{})
 	e.meters.late.Unit = int64(time.Millisecond)
 	e.lives.stale.Unit = int64(time.Millisecond)
 	e.declared = declare(plans, opts.Crons)
@@ -365,6 +366,9 @@ func (e *Engine) operate(ctx context.Context, id storage.AppID, op *operation, f
 	op.ctx = ctx
 	op.change = func(tx *storage.Tx) error { return fn(ref.app, tx) }
 	op.answer = func(err error) {
+		if err == nil && op.durable != nil {
+			op.durable(ref.app)
+		}
 		ref.release()
 		done <- err
 	}
@@ -406,6 +410,7 @@ var ErrHandlers = errors.New("handlers have not returned")
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
 		e.closing.Store(true)
+		close(e.drains)
 		e.closed = e.shutdown(ctx)
 	})
 	return e.closed
@@ -470,6 +475,7 @@ func (e *Engine) drain() {
 func (e *Engine) abort() error {
 	e.close.Do(func() {
 		e.closing.Store(true)
+		close(e.drains)
 		e.aborted.Store(true)
 		over, forget := e.grace()
 		defer forget()

@@ -230,6 +230,12 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		env := h.env(app, inv, marked)
 		if inv.job != nil {
 			env.Pending = func(timeout time.Duration) (string, error) { return app.pendingOutside(inv.job, timeout) }
+			if inv.fn.Remote {
+				env.Remote = &dispatch.RemoteJob{
+					Due: inv.job.job.Due, Pool: inv.job.job.Pool,
+					Held: func(ctx context.Context) error { return app.held(ctx, inv.job) },
+				}
+			}
 		}
 		env.Invoker = &actionInvoker{eng: h.eng, app: app.id, from: src}
 		if src.notes != nil {

@@ -21,6 +21,12 @@ const heldChunk = 256
 // Whether its arguments fit is known when it has been tried.
 func (e *Engine) unrunnable(job *storage.Job) string {
 	switch fn, ok := e.opts.Functions.Lookup(job.Function); {
+	case !ok && job.Remote:
+		return fmt.Sprintf("no remote function %q", job.Function)
+	case ok && job.Remote != fn.Remote && job.Remote:
+		return fmt.Sprintf("function %q is one of this program, and the job is of a remote one", job.Function)
+	case ok && job.Remote != fn.Remote:
+		return fmt.Sprintf("function %q is remote, and the job is of one of the program's", job.Function)
 	case !ok:
 		return fmt.Sprintf("no function %q", job.Function)
 	case fn.Kind == dispatch.KindQuery:

@@ -118,7 +118,9 @@ type operation struct {
 	sheds  bool // refused while the app is overloaded
 	frees  bool // jobs may have waited for the one that it ends
 	start  start
-	answer func(error) // called once, must not block
+	// durable is called when the change is; default: nothing is.
+	durable func(*appState)
+	answer  func(error) // called once, must not block
 }
 
 // errShutdown answers what comes while, or waits when, the engine closes.

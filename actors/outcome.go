@@ -210,7 +210,7 @@ func (app *appState) outcome(tx *storage.Tx, at reading, end ending) storage.End
 	}
 	wait = policy.Jittered(wait, string(app.id)+"/"+string(r.job.ID), r.attempt)
 	switch {
-	case out.Postponed:
+	case out.Postponed && !putOff.Backoff:
 		wait = putOff.After
 	case putOff != nil:
 		wait = max(wait, putOff.After)

@@ -111,6 +111,7 @@ func (a *App) endOutside(ctx context.Context, token string, answer func(*storage
 		return false, err
 	}
 	op := &operation{frees: job.Trigger != "" || job.Unique != nil}
+	op.durable = func(app *appState) { app.runs.tellAnswered(id) }
 	var done bool // the actor's, until it answers: a caller who gives up must not touch it
 	err = a.eng.operate(ctx, a.id, op, func(app *appState, tx *storage.Tx) (err error) {
 		done, err = app.answer(tx, id, hash, say)
@@ -200,6 +201,9 @@ func (app *appState) pendingOutside(r *run, timeout time.Duration) (string, erro
 		r.token = token
 	}
 	r.pending = timeout
+	if r.answered == nil {
+		r.answered = make(chan struct{})
+	}
 	return r.token, nil
 }
 

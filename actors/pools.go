@@ -389,7 +389,7 @@ func (o *Options) checkPools() error {
 		}
 	}
 	if o.Functions != nil {
-		for _, fn := range o.Functions.Functions() {
+		for _, fn := range slices.Concat(o.Functions.Functions(), o.Functions.Remotes()) {
 			if err := fn.Placement.Check(byName); err != nil {
 				bad("function %s: %w", fn.Path, err)
 			}

@@ -33,6 +33,8 @@ type run struct {
 	cancel  context.CancelCauseFunc // of the handler's context, once started
 	token   string                  // with which it ends from outside; "": its handler has asked for none
 	pending time.Duration           // how long that may take
+	// answered is closed when its end from outside is durable; nil: it has no token.
+	answered chan struct{}
 
 	// Below: guarded by pools.mu.
 	counted bool       // among the starts of its lane, or it never will be

@@ -40,6 +40,8 @@ type serving struct {
 
 	webhook, secretFile string // where alerts go; "": nowhere
 
+	workers workers
+
 	rate    int
 	conns   int // 0: server.DefaultMaxConns
 	proxies []netip.Prefix
@@ -116,6 +118,7 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	flags.DurationVar(&s.notice, "drain-notice", 0, "`TIME` at the end in which /readyz is red and requests are served as ever, for a load balancer to look elsewhere; then comes --drain")
 	flags.StringVar(&s.webhook, "webhook", "", "`URL` that is told of dead jobs, missed slots and stuck handlers; with --webhook-secret")
 	flags.StringVar(&s.secretFile, "webhook-secret", "", "`FILE` with the secret, whsec_…, that each request to the webhook is signed with")
+	s.workers.flags(flags)
 	return func(ctx context.Context, std Stdio) error {
 		if (s.cert == "") != (s.key == "") {
 			return usageError{errors.New("--tls-cert and --tls-key go together")}
@@ -147,7 +150,7 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	}
 }
 
-// engine is what the program says, with the webhook if there is one. It never takes to be
+// engine is what the program says, with the webhook and the workers if there are any. It never takes to be
 // its own what another program has left.
 func (s *serving) engine() (actors.Options, error) {
 	opts := s.Engine
@@ -159,6 +162,9 @@ func (s *serving) engine() (actors.Options, error) {
 		opts.Functions = dispatch.NewRegistry()
 	}
 	opts.Functions = opts.Functions.Clone()
+	if err := s.workers.register(opts.Functions); err != nil {
+		return opts, err
+	}
 	if s.webhook == "" && s.secretFile == "" {
 		return opts, nil
 	}

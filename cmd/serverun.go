@@ -36,6 +36,7 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		return err
 	}
 	engine, err := s.engine()
+	defer s.workers.close()
 	if err != nil {
 		return err
 	}

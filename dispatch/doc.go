@@ -52,27 +52,29 @@
 //
 // For functions and their hosts: Action, ActionCtx, ActionRef, ActionRunner, After, Alert,
 // AlertKind, AlertTarget, AsCaller, AsError, At, AtMostOnce, Auth, Await, Backfill, Backoff,
-// Because, Call, Caller, CancelOption, Cascade, ChangeOption, CheckpointOf, Code, Codes,
-// CronInfo, Crons, DeadHook, Deadline, DefaultLimit, DefaultPending, DefaultRetry, Defaults,
-// DueAt, DueIn, Error, Errorf, ExpiresAfter, Formerly, FunctionOption, HandlerRun,
-// HoldWhileStuck, ID, Identity, InGroup, InPool, InternalAction, InternalMutation,
-// InternalQuery, IsPermanent, JobOption, JobRun, JobWaiter, Keep, KeepResult,
-// KeepResultOption, Limits, MaxAttempts, MaxBatch, MaxChain, MaxDepth, MaxIdempotencyKey,
-// MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath, MaxPending, MaxPoolLimit,
-// MaxProgressNote, MaxRate, MaxRateSpan, MaxRetryAfter, MaxUniqueSpan, Middleware, Mutation,
-// MutationCtx, MutationRef, MutationRunner, NewArgs, NewPool, NewRegistry, NewSharedPool,
-// NoRetry, None, NotAfter, OfApp, OfFunction, OfPool, OnDone, Once, Ordered, PanicError, Path,
-// Permanent, Pool, PoolOption, Postponement, Priority, Query, QueryCtx, QueryRef, QueryRunner,
-// Rate, Refuse, Registry, Replace, ResultOf, Retry, RetryAfter, RetryAfterOption, RetryPolicy,
-// RunOption, Scheduled, Scheduler, SessionKeyFor, StrictArgs, StuckHook, StuckRun, Tags,
-// TagsOption, Tell, Throttle, Tick, Timeout, Trace, TraceOf, Trigger, TriggerFault,
-// TriggerFaults, Unique, UniquePolicy, Upcoming, WholePool, WithIdempotencyKey,
-// WithOperatorKey, WithRetry, WithSessionKey, WithTrace.
+// Because, Call, Caller, CancelOption, Cascade, ChangeOption, CheckRemotePrefix,
+// CheckpointOf, Code, Codes, CronInfo, Crons, DeadHook, Deadline, DeclineWait, DefaultLimit,
+// DefaultPending, DefaultRetry, Defaults, DueAt, DueIn, Error, Errorf, ExpiresAfter,
+// Formerly, FunctionOption, HandlerRun, HoldWhileStuck, ID, Identity, InGroup, InPool,
+// InternalAction, InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun,
+// JobWaiter, Keep, KeepResult, KeepResultOption, Limits, MaxAttempts, MaxBatch, MaxChain,
+// MaxDepth, MaxIdempotencyKey, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,
+// MaxPending, MaxPoolLimit, MaxProgressNote, MaxRate, MaxRateSpan, MaxRetryAfter,
+// MaxUniqueSpan, Middleware, Mutation, MutationCtx, MutationRef, MutationRunner, NewArgs,
+// NewPool, NewRegistry, NewSharedPool, NoRetry, None, NotAfter, OfApp, OfFunction, OfPool,
+// OnDone, Once, Ordered, PanicError, Path, Permanent, Pool, PoolOption, Postponement,
+// Priority, Query, QueryCtx, QueryRef, QueryRunner, Rate, Refuse, Registry, RemoteCall,
+// RemoteCaller, RemoteTooLarge, Replace, ResultOf, Retry, RetryAfter, RetryAfterOption,
+// RetryPolicy, RunOption, Scheduled, Scheduler, SessionKeyFor, StrictArgs, StuckHook,
+// StuckRun, Tags, TagsOption, Tell, Throttle, Tick, Timeout, Trace, TraceOf, Trigger,
+// TriggerFault, TriggerFaults, Unique, UniquePolicy, Upcoming, WholePool,
+// WithIdempotencyKey, WithOperatorKey, WithRetry, WithSessionKey, WithTrace, Workflows.
 //
 // For engines, and they change with the engine: Cascades, Changes, CheckStored,
 // DecodeIdentity, EncodeResult, Env, Function, Info, InsertMany, Invocation, Invoker,
-// KeptLevel, KeyedCall, Kind, Lines, NewCaller, Notes, Origin, Placement, Planner,
-// ScheduleOf, StoredArgs, TakeIdempotencyKey, TellMany, TellScheduled, TraceIn, TraceRun.
+// IsWorkflow, KeptLevel, KeyedCall, Kind, Lines, NewCaller, Notes, Origin, Placement,
+// Planner, RemoteJob, ScheduleOf, StoredArgs, TakeIdempotencyKey, TellMany, TellScheduled,
+// TraceIn, TraceRun.
 //
 // # Triggers
 //

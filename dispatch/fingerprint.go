@@ -25,6 +25,9 @@ func (r *Registry) Fingerprint() string {
 		describe(h, fn.args.typ(), map[reflect.Type]bool{})
 		fmt.Fprintln(h)
 	}
+	for _, of := range r.remotes {
+		fmt.Fprintf(h, "%q remote\n", of.info.Path)
+	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

@@ -112,7 +112,8 @@ func (f *frame) nest(ctx context.Context, path string, kind Kind) (*Function, En
 	env := f.env
 	env.Context = ctx
 	env.NotKept = nil // a function's result is the outer one's to use
-	env.Stored = nil  // the outer one, which is of this program, gives it its arguments
+	env.Remote = nil
+	env.Stored = nil // the outer one, which is of this program, gives it its arguments
 	if env.Trace != nil {
 		own := *env.Trace
 		env.Trace = &own

@@ -52,6 +52,9 @@ type Env struct {
 	// Pending is ActionCtx.Pending, of a timeout within its bounds; default: it is refused.
 	Pending func(time.Duration) (string, error)
 
+	// Remote is of a job whose function is remote; default: it is told of no job.
+	Remote *RemoteJob
+
 	// Trace is where the run is; a middleware that knows better has it changed. Default nil:
 	// nowhere.
 	Trace *Trace

@@ -69,7 +69,7 @@ func EncodeResult(result any, limits Limits) (json.RawMessage, error) {
 // CheckResult says with an *Error why the JSON is no result of the function at the path; nil: it
 // is, or the function is not known. For engines.
 func (r *Registry) CheckResult(path string, result json.RawMessage) error {
-	fn, ok := r.functions[path]
+	fn, ok := r.Lookup(path)
 	if !ok || fn.result == nil {
 		return nil
 	}

@@ -67,10 +67,10 @@ func (p Planner) plan(now, at time.Time, call Call, opts []RunOption) (storage.J
 		return storage.Job{}, err
 	}
 	if p.bare {
-		fn = &Function{Info: Info{Path: call.path, Kind: fn.Kind}}
+		fn = &Function{Info: Info{Path: call.path, Kind: fn.Kind, Remote: fn.Remote}}
 	}
 	job := storage.Job{
-		Function: fn.Path, Args: args, State: storage.StatePending,
+		Function: fn.Path, Remote: fn.Remote, Args: args, State: storage.StatePending,
 		Due: due, ScheduledFor: due, EnqueuedAt: time.UnixMilli(now.UnixMilli()).UTC(), Parent: p.Parent,
 	}
 	if p.Trace != nil {

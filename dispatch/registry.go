@@ -27,6 +27,7 @@ type Info struct {
 
 	StrictArgs bool // jobs run only with arguments that fit exactly
 	NoResult   bool // of its jobs that do not say else no result is kept
+	Remote     bool // another program runs it (Registry.Remote)
 
 	Placement // of its jobs that say nothing else
 }
@@ -71,6 +72,7 @@ func (f *Function) checkArgs(args json.RawMessage) (err error) {
 // registry is given to an engine; from then on any number of goroutines read it.
 type Registry struct {
 	functions map[string]*Function // by path, and by former path
+	remotes   []*remote            // what is under their prefixes is in no function's path
 	binders   map[string]bool      // the packages that have bound handlers
 	without   map[string]bool      // the paths that Without names
 	around    []Middleware         // the outermost first
@@ -95,7 +97,8 @@ func (r *Registry) Seal() { r.sealed.Store(true) }
 func (r *Registry) Clone() *Registry {
 	return &Registry{
 		functions: maps.Clone(r.functions), binders: maps.Clone(r.binders), without: maps.Clone(r.without),
-		around: slices.Clone(r.around), dead: slices.Clone(r.dead), stuck: slices.Clone(r.stuck), alerts: r.alerts,
+		remotes: slices.Clone(r.remotes),
+		around:  slices.Clone(r.around), dead: slices.Clone(r.dead), stuck: slices.Clone(r.stuck), alerts: r.alerts,
 	}
 }
 
@@ -105,7 +108,7 @@ func (r *Registry) add(fn *Function) {
 	}
 	paths := append([]string{fn.Path}, fn.Formerly...)
 	for _, path := range paths {
-		if other, ok := r.functions[path]; ok {
+		if other, ok := r.Lookup(path); ok {
 			panic(fmt.Sprintf("dispatch: %s: path %s belongs to %s %s already", fn.Path, path, other.Kind, other.Path))
 		}
 	}
@@ -117,13 +120,15 @@ func (r *Registry) add(fn *Function) {
 	}
 }
 
-// Lookup returns the function with the path, or which formerly had it.
+// Lookup returns the function with the path, or which formerly had it, or the remote one.
 func (r *Registry) Lookup(path string) (*Function, bool) {
-	fn, ok := r.functions[path]
-	return fn, ok
+	if fn, ok := r.functions[path]; ok {
+		return fn, true
+	}
+	return r.remoteOf(path)
 }
 
-// Functions returns what is registered, sorted by path.
+// Functions returns what is registered, sorted by path, without what is remote.
 func (r *Registry) Functions() []Info {
 	infos := make([]Info, 0, len(r.functions))
 	for path, fn := range maps.All(r.functions) {
@@ -146,7 +151,7 @@ func (r *Registry) Functions() []Info {
 // internal function is exactly like an unknown one. kind is the kind the caller
 // expects, or "" for any. The error is an *Error.
 func (r *Registry) Resolve(path string, origin Origin, kind Kind) (*Function, error) {
-	fn, ok := r.functions[path]
+	fn, ok := r.Lookup(path)
 	if !ok || origin == OriginClient && fn.Internal {
 		return nil, &Error{Code: CodeNotFound, Path: brief.Cut(path, MaxPath), Message: "no function " + brief.Quote(path)}
 	}

@@ -31,7 +31,7 @@ func (r *Registry) KeepsResult(path string, stored *bool) bool {
 	if stored != nil {
 		return *stored
 	}
-	fn, ok := r.functions[path]
+	fn, ok := r.Lookup(path)
 	return !ok || !fn.NoResult
 }
 

@@ -66,7 +66,7 @@ func Retry(policy RetryPolicy) FunctionOption {
 // with the job, or if that is nil the function's own, or DefaultRetry.
 func (r *Registry) RetryOf(path string, stored *storage.Retry) RetryPolicy {
 	if stored == nil {
-		if fn, ok := r.functions[path]; ok && fn.Retry != nil {
+		if fn, ok := r.Lookup(path); ok && fn.Retry != nil {
 			return *fn.Retry
 		}
 		return DefaultRetry()

@@ -13,6 +13,7 @@ const MaxRetryAfter = 24 * time.Hour
 type Postponement struct {
 	After     time.Duration // 0 to MaxRetryAfter
 	WholePool bool          // all of the job's pool waits, or of its key
+	Backoff   bool          // it waits as the job's policy has it, if that is longer
 	Err       error         // the cause; may be nil
 }
 

@@ -30,7 +30,7 @@ func (r *Registry) Without(paths ...string) {
 func (r *Registry) Check() error {
 	var errs []error
 	for _, d := range declarations.Of(r.Packages()) {
-		fn, bound := r.functions[d.What.Path]
+		fn, bound := r.Lookup(d.What.Path)
 		switch {
 		case bound && fn.Kind != d.What.Kind:
 			errs = append(errs, Errorf(CodeInvalidArgument, "reference %q (%s, %s) is declared as a %s, and a %s is bound to it",

@@ -716,7 +716,9 @@ type Job struct {
 	Trace      []byte `protobuf:"bytes,145,opt,name=trace,proto3" json:"trace,omitempty"`
 	TraceState string `protobuf:"bytes,146,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"`
 	// Operation is the one that has rescheduled it last; 0 is none.
-	Operation     uint64 `protobuf:"varint,150,opt,name=operation,proto3" json:"operation,omitempty"`
+	Operation uint64 `protobuf:"varint,150,opt,name=operation,proto3" json:"operation,omitempty"`
+	// Remote: another program runs its function.
+	Remote        bool `protobuf:"varint,170,opt,name=remote,proto3" json:"remote,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1120,6 +1122,13 @@ func (x *Job) GetOperation() uint64 {
 		return x.Operation
 	}
 	return 0
+}
+
+func (x *Job) GetRemote() bool {
+	if x != nil {
+		return x.Remote
+	}
+	return false
 }
 
 // Group is a number of jobs of which the end of the last one is followed by a job. It is
@@ -4661,7 +4670,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x80\r\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x99\r\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -4722,7 +4731,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05trace\x18\x91\x01 \x01(\fR\x05trace\x12 \n" +
 	"\vtrace_state\x18\x92\x01 \x01(\tR\n" +
 	"traceState\x12\x1d\n" +
-	"\toperation\x18\x96\x01 \x01(\x04R\toperationB\x0e\n" +
+	"\toperation\x18\x96\x01 \x01(\x04R\toperation\x12\x17\n" +
+	"\x06remote\x18\xaa\x01 \x01(\bR\x06remoteB\x0e\n" +
 	"\f_keep_result\"\xb6\x02\n" +
 	"\x05Group\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\"\n" +

@@ -394,6 +394,18 @@ func (m *Job) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Remote {
+		i--
+		if m.Remote {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0xa
+		i--
+		dAtA[i] = 0xd0
+	}
 	if m.Operation != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Operation))
 		i--
@@ -4121,6 +4133,9 @@ func (m *Job) SizeVT() (n int) {
 	if m.Operation != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Operation))
 	}
+	if m.Remote {
+		n += 3
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -7626,6 +7641,26 @@ func (m *Job) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 170:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Remote", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Remote = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -32,6 +32,7 @@ func (s State) keyedByDue() bool { return s == StatePending || s == StateRunning
 type Job struct {
 	ID       JobID
 	Function string // path, "namespace:function"
+	Remote   bool   // another program runs it, as was said when the job was scheduled
 	Args     []byte // JSON
 	State    State
 

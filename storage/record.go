@@ -100,6 +100,7 @@ func encodeJob(job *Job) []byte {
 		GroupOutcome:  encodeGroupOutcome(job.GroupOutcome),
 		Operation:     uint64(job.Operation),
 		Outside:       encodeOutside(job.outside),
+		Remote:        job.Remote,
 	}
 	if t := job.Trace; t != nil {
 		p.Trace, p.TraceState = t.encode(), t.State
@@ -194,6 +195,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 		GroupOutcome:  decodeGroupOutcome(r.GroupOutcome),
 		Operation:     OperationID(r.Operation),
 		outside:       decodeOutside(r.Outside),
+		Remote:        r.Remote,
 		Trace:         decodeTrace(r.Trace, r.TraceState),
 		place:         p,
 	}

@@ -297,7 +297,7 @@ var engineFaults = []seededFault{
 	{
 		name: "function-retry-ignored", what: "a function's own retry policy is not looked at",
 		pkg: "actors", tests: "TestG5_AFunctionsOwnRetry",
-		edits: []edit{{"dispatch/retry.go", `if fn, ok := r.functions[path]; ok && fn.Retry != nil {`, `if fn, ok := r.functions[path]; ok && fn.Retry != nil && !FAULT {`}},
+		edits: []edit{{"dispatch/retry.go", `if fn, ok := r.Lookup(path); ok && fn.Retry != nil {`, `if fn, ok := r.functions[path]; ok && fn.Retry != nil && !FAULT {`}},
 	},
 	{
 		name: "jitter-forgotten", what: "jobs that failed together are retried together, jitter or not",
