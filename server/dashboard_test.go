@@ -33,6 +33,12 @@ var pageRights = map[string]string{
 	"GET /ui/apps/{app}":         "read",
 	"POST /ui/apps/{app}/pause":  "write",
 	"POST /ui/apps/{app}/resume": "write",
+
+	"GET /ui/apps/{app}/jobs":              "read",
+	"GET /ui/apps/{app}/jobs/{id}":         "read",
+	"POST /ui/apps/{app}/jobs/{id}/cancel": "write",
+	"POST /ui/apps/{app}/jobs/{id}/retry":  "write",
+	"POST /ui/apps/{app}/jobs/{id}/run":    "write",
 }
 
 // hostile is text that does harm where it is not escaped.
@@ -60,7 +66,7 @@ func inBrowser(t *testing.T, test func(t *testing.T, b *browser)) {
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		t, b := h.TB().(*testing.T), &browser{h: h}
 		b.mount()
-		id, err := h.Scheduler("acme").RunAfter(0, say.With(note{hostile}), dispatch.Tags(hostile))
+		id, err := h.Scheduler("acme").RunAfter(0, say.With(note{hostile}), dispatch.Tags(strings.ReplaceAll(hostile, "alert", "print")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,6 +285,43 @@ func TestSignInGoesToPagesAlone(t *testing.T) {
 	})
 }
 
+// TestFormsActOnJobs: the forms of a job's page do what the rows of the JSON API do, and say why when those refuse.
+func TestFormsActOnJobs(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		text, _ := b.token(t, allOperator(), time.Time{})
+		b.signIn(t, text)
+		id, err := b.h.Scheduler("acme").RunAfter(time.Hour, dispatch.Path("bad:say").With(note{"later"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := "/ui/apps/acme/jobs/" + string(id)
+		if body := b.ask("GET", at, nil).Body.String(); !strings.Contains(body, "It is not due yet.") || !strings.Contains(body, at+"/run") || strings.Contains(body, at+"/retry") {
+			t.Errorf("the page of a job that is not due: %s", body)
+		}
+		if body := b.ask("GET", "/ui/apps/acme/jobs?state=pending&function=&tag=", nil).Body.String(); !strings.Contains(body, at) || strings.Contains(body, b.job) {
+			t.Errorf("the pending ones are: %s", body)
+		}
+		for _, step := range []struct {
+			form  string
+			code  int
+			state storage.State
+		}{{"retry", 400, storage.StatePending}, {"run", 303, storage.StateFailed}, {"retry", 303, storage.StateFailed}, {"run", 400, storage.StateFailed}, {"cancel", 400, storage.StateFailed}} {
+			w := b.ask("POST", at+"/"+step.form, nil)
+			b.h.Advance(time.Second)
+			if job := b.h.Job("acme", id); w.Code != step.code || job.State != step.state || w.Code == 303 && w.Header().Get("Location") != at {
+				t.Errorf("%s: %d %v, and the job is %s: %s", step.form, w.Code, w.Header(), job.State, w.Body)
+			}
+		}
+		id, err = b.h.Scheduler("acme").RunAfter(time.Hour, dispatch.Path("bad:say").With(note{"later"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := b.ask("POST", "/ui/apps/acme/jobs/"+string(id)+"/cancel", nil); w.Code != 303 || b.h.Job("acme", id).State != storage.StateCanceled {
+			t.Errorf("canceled: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
 // TestSignInNeedsATokenOfTheStore: whatever else the host lets in, a session is of a token of the store, whole.
 func TestSignInNeedsATokenOfTheStore(t *testing.T) {
 	inBrowser(t, func(t *testing.T, b *browser) {
@@ -445,7 +488,7 @@ func TestPagesHideWhatOperatorsMayNotSee(t *testing.T) {
 		reads, _ := b.token(t, server.Operator{Name: "bob", AllApps: true, Scopes: []server.Scope{server.ScopeRead}}, time.Time{})
 		b.signIn(t, full)
 		b.ask("POST", "/ui/apps/acme/pause", url.Values{"reason": {"the alert(1) of it"}})
-		for _, path := range []string{"/ui/", "/ui/apps/acme"} {
+		for _, path := range []string{"/ui/", "/ui/apps/acme", "/ui/apps/acme/jobs", "/ui/apps/acme/jobs/" + b.job} {
 			b.signIn(t, full)
 			if body := b.ask("GET", path, nil).Body.String(); !strings.Contains(body, "alert(1)") {
 				t.Errorf("%s: with the scope there is nothing to see: %s", path, body)

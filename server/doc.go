@@ -97,6 +97,11 @@
 //	GET    /ui/apps/{app}
 //	POST   /ui/apps/{app}/pause                 a form, as are the next ones: 303
 //	POST   /ui/apps/{app}/resume
+//	GET    /ui/apps/{app}/jobs?state=           the parameters are those of a listing
+//	GET    /ui/apps/{app}/jobs/{id}
+//	POST   /ui/apps/{app}/jobs/{id}/cancel
+//	POST   /ui/apps/{app}/jobs/{id}/retry
+//	POST   /ui/apps/{app}/jobs/{id}/run
 //	POST   /ui/login                            a token: begins a session of up to 12 hours
 //	POST   /ui/logout
 //	GET    /ui/style.css                        for every caller

@@ -53,6 +53,11 @@ func Pages() []Page {
 		{get, "/apps/{app}", app},
 		{post, "/apps/{app}/pause", pauseApp},
 		{post, "/apps/{app}/resume", resumeApp},
+		{get, "/apps/{app}/jobs", jobs},
+		{get, "/apps/{app}/jobs/{id}", job},
+		{post, "/apps/{app}/jobs/{id}/cancel", cancelJob},
+		{post, "/apps/{app}/jobs/{id}/retry", retryJob},
+		{post, "/apps/{app}/jobs/{id}/run", runJob},
 	}
 }
 

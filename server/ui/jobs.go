@@ -1,0 +1,111 @@
+package ui
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"carillon/server/api"
+)
+
+// jobsPerPage is how many jobs a page lists if its address does not say.
+const jobsPerPage = "50"
+
+type jobsData struct {
+	App    string
+	States []string
+	listed[api.JobPage]
+}
+
+// Chosen says whether the filter has the state.
+func (d jobsData) Chosen(state string) bool { return slices.Contains(d.Query["state"], state) }
+
+func jobs(r *Request) (*Answer, error) {
+	path, query := r.inPath("app"), r.given()
+	asked := r.given()
+	if !asked.Has("limit") {
+		asked.Set("limit", jobsPerPage)
+	}
+	page, err := ask[api.JobPage](r, Call{Route: "GET /v1/apps/{app}/jobs", Path: path, Query: asked})
+	if err != nil {
+		return nil, err
+	}
+	return r.show("jobs", "Jobs", r.inApp(), jobsData{path["app"], api.State("").Enum(), listing(page, query, page.Next)}), nil
+}
+
+// inApp is the way to a page of an app.
+func (r *Request) inApp(more ...crumb) []crumb {
+	name := r.HTTP.PathValue("app")
+	return append([]crumb{{"Apps", r.Base + "/apps"}, {name, r.Base + "/apps/" + escaped(name)}}, more...)
+}
+
+type jobData struct {
+	App string
+	api.Job
+	Why string // it waits, in a sentence; "" if it does not
+}
+
+func job(r *Request) (*Answer, error) {
+	shown, err := ask[api.Job](r, Call{Route: "GET /v1/apps/{app}/jobs/{id}", Path: r.inPath("app", "id")})
+	if err != nil {
+		return nil, err
+	}
+	name := r.HTTP.PathValue("app")
+	list := crumb{"Jobs", r.Base + "/apps/" + escaped(name) + "/jobs"}
+	return r.show("job", shown.Function, r.inApp(list), jobData{name, shown, whyItWaits(shown.Wait)}), nil
+}
+
+// whyItWaits is a sentence about what a job waits for.
+func whyItWaits(w api.Wait) string {
+	if w == "" {
+		return ""
+	}
+	sentences := map[api.Wait]string{
+		api.WaitHeld:        "It is held until a program that can run it is there, or a person decides.",
+		api.WaitVolume:      "Its volume is down, or has damage that has to be mended first.",
+		api.WaitPaused:      "The app, its function or its pool is paused.",
+		api.WaitStuck:       "Handlers that were given up have not returned, and it waits for them.",
+		api.WaitPredecessor: "Another job has to end first: of its trigger, of its unique key, or before it in an ordered pool.",
+		api.WaitNotDue:      "It is not due yet.",
+		api.WaitBackoff:     "Its last attempt failed, and the next one is not due yet.",
+		api.WaitPool:        "All permits of its pool are taken.",
+		api.WaitRate:        "As many jobs have begun as the rate of its app or pool lets begin.",
+		api.WaitAppCap:      "As many jobs of the app run as may at once.",
+		api.WaitEngineCap:   "As many jobs of all apps run as may at once.",
+		api.WaitSuspect:     "Crashes have cut off its attempts, so that it runs when other such jobs have ended.",
+		api.WaitClaimed:     "It is claimed: its handler is about to begin.",
+		api.WaitClock:       "The wall clock is in doubt, and by it the job would be too late.",
+		api.WaitClaim:       "Others are due before it, and are claimed first.",
+		api.WaitOutside:     "It waits for its end from outside, or for its timeout.",
+	}
+	if s := sentences[w]; s != "" {
+		return s
+	}
+	return "It waits: " + string(w) + "."
+}
+
+// indented is the JSON for people, as it is if it is none.
+func indented(text json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Indent(&b, text, "", "  ") != nil {
+		return string(text)
+	}
+	return b.String()
+}
+
+func cancelJob(r *Request) (*Answer, error) {
+	return r.changeJob("POST /v1/apps/{app}/jobs/{id}/cancel")
+}
+
+func retryJob(r *Request) (*Answer, error) { return r.changeJob("POST /v1/apps/{app}/jobs/{id}/retry") }
+
+func runJob(r *Request) (*Answer, error) { return r.changeJob("POST /v1/apps/{app}/jobs/{id}/run") }
+
+// changeJob changes the job and goes back to its page.
+func (r *Request) changeJob(route string) (*Answer, error) {
+	path := r.inPath("app", "id")
+	if _, err := r.Ask(Call{Route: route, Path: path}); err != nil {
+		return nil, err
+	}
+	return Go(r.Base + "/apps/" + escaped(path["app"]) + "/jobs/" + escaped(path["id"])), nil
+}
