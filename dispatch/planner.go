@@ -134,6 +134,7 @@ func (o *runOptions) apply(job *storage.Job, fn *Function) error {
 		return err
 	}
 	job.KeepResult = o.keepResult
+	job.Instance, job.ShardKey = o.instance, o.shardKey
 	if o.group != nil {
 		job.Group = *o.group
 	}

@@ -109,6 +109,8 @@ type runOptions struct {
 	keepResult *bool
 	onDone     *Scheduled
 	group      *storage.GroupID
+	instance   string
+	shardKey   string
 }
 
 // ID chooses the job's id instead of having one minted. It is refused while a
@@ -153,6 +155,12 @@ func NotAfter(t time.Time) RunOption {
 // WithRetry gives the job a retry policy instead of its function's (Retry), or DefaultRetry.
 func WithRetry(policy RetryPolicy) RunOption {
 	return runOption(func(o *runOptions) { o.retry = &policy })
+}
+
+// FromInstance notes with the job what a client of the reference scheduler's protocol has said
+// (storage.Job.Instance and ShardKey), each at most storage.MaxInstance bytes of UTF-8. For servers.
+func FromInstance(instance, shardKey string) RunOption {
+	return runOption(func(o *runOptions) { o.instance, o.shardKey = instance, shardKey })
 }
 
 // NoRetry has the first failure of the job be its last.

@@ -718,7 +718,10 @@ type Job struct {
 	// Operation is the one that has rescheduled it last; 0 is none.
 	Operation uint64 `protobuf:"varint,150,opt,name=operation,proto3" json:"operation,omitempty"`
 	// Remote: another program runs its function.
-	Remote        bool `protobuf:"varint,170,opt,name=remote,proto3" json:"remote,omitempty"`
+	Remote bool `protobuf:"varint,170,opt,name=remote,proto3" json:"remote,omitempty"`
+	// Instance and shard_key are what a client of the reference scheduler's protocol has said.
+	Instance      string `protobuf:"bytes,175,opt,name=instance,proto3" json:"instance,omitempty"`
+	ShardKey      string `protobuf:"bytes,176,opt,name=shard_key,json=shardKey,proto3" json:"shard_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1129,6 +1132,20 @@ func (x *Job) GetRemote() bool {
 		return x.Remote
 	}
 	return false
+}
+
+func (x *Job) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Job) GetShardKey() string {
+	if x != nil {
+		return x.ShardKey
+	}
+	return ""
 }
 
 // Group is a number of jobs of which the end of the last one is followed by a job. It is
@@ -4670,7 +4687,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"B\n" +
 	"\bAppEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\x99\r\n" +
+	"\x06number\x18\x02 \x01(\rR\x06numberJ\x04\b\x03\x10\x04\"\xd4\r\n" +
 	"\x03Job\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -4732,7 +4749,9 @@ const file_carillon_proto_rawDesc = "" +
 	"\vtrace_state\x18\x92\x01 \x01(\tR\n" +
 	"traceState\x12\x1d\n" +
 	"\toperation\x18\x96\x01 \x01(\x04R\toperation\x12\x17\n" +
-	"\x06remote\x18\xaa\x01 \x01(\bR\x06remoteB\x0e\n" +
+	"\x06remote\x18\xaa\x01 \x01(\bR\x06remote\x12\x1b\n" +
+	"\binstance\x18\xaf\x01 \x01(\tR\binstance\x12\x1c\n" +
+	"\tshard_key\x18\xb0\x01 \x01(\tR\bshardKeyB\x0e\n" +
 	"\f_keep_result\"\xb6\x02\n" +
 	"\x05Group\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\"\n" +

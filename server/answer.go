@@ -57,7 +57,11 @@ func write(w http.ResponseWriter, status int, f failure) {
 	if status == 0 {
 		status = f.Code.HTTPStatus()
 	}
-	body, err := json.Marshal(f.shown())
+	var shown any = f.shown()
+	if foreign, ok := w.(*lunoraWriter); ok {
+		status, shown = foreign.refuse(status, f)
+	}
+	body, err := json.Marshal(shown)
 	if err != nil {
 		panic(err) // strings have a JSON form
 	}

@@ -8,6 +8,7 @@ import (
 	"carillon/internal/jsonschema"
 	"carillon/server/api"
 	"carillon/server/convex"
+	"carillon/server/lunora"
 	"carillon/storage"
 )
 
@@ -20,6 +21,7 @@ type description struct {
 	needed   []string     // fields without which the body is refused
 	answers  []described  // of the statuses that are no error
 	conflict bool         // it may be refused with 409
+	foreign  bool         // what is refused is told as lunora.Refusal
 	keyed    bool         // it takes an idempotency key
 	events   bool         // it is a stream of them
 }
@@ -123,6 +125,18 @@ func convexDescription(id, summary string) description {
 	}
 }
 
+var (
+	lunoraByID  = description{body: reflect.TypeFor[lunora.ByID](), needed: []string{"id"}}
+	lunoraPaged = description{query: []parameter{text("cursor", "That of the page before.")}}
+)
+
+// lunoraDescription is that of a route of Lunora's scheduler.
+func lunoraDescription[T any](id, summary string, said description) description {
+	said.id, said.summary = "scheduler"+id, summary+" For clients of Lunora's scheduler."
+	said.answers, said.foreign = []described{bare[T](200)}, true
+	return said
+}
+
 const octets = "application/octet-stream"
 
 // descriptions is what there is to say of each route, by its method and pattern.
@@ -139,6 +153,28 @@ var descriptions = map[string]description{
 	"POST " + convexPattern + "/query_ts": {
 		id: "convexInstant", summary: "Keep the app's state for up to 30 seconds, for queries that are to see the same.",
 		body: reflect.TypeFor[struct{}](), answers: []described{bare[convex.Instant](200)}, keyed: true,
+	},
+	"POST " + lunoraPattern + "/schedule": lunoraDescription[lunora.Scheduled]("Schedule", "Schedule a job.", description{
+		body: reflect.TypeFor[lunora.Call](), needed: []string{"scheduledFor"}, conflict: true, keyed: true,
+	}),
+	"POST " + lunoraPattern + "/cancel": lunoraDescription[lunora.Canceled]("Cancel", "Cancel a pending or running job.", lunoraByID),
+	"GET " + lunoraPattern + "/get": lunoraDescription[lunora.Found]("Get", "Show a job that has not ended.", description{
+		query: []parameter{text("id", "The job's id.")},
+	}),
+	"GET " + lunoraPattern + "/list":         lunoraDescription[lunora.Page]("List", "List the jobs that have not ended, 100 a page, by id.", lunoraPaged),
+	"GET " + lunoraPattern + "/dead":         lunoraDescription[lunora.Page]("Dead", "List the dead jobs, 100 a page, by id.", lunoraPaged),
+	"POST " + lunoraPattern + "/dead/retry":  lunoraDescription[lunora.Retried]("RetryDead", "Have a dead job tried again, at once.", lunoraByID),
+	"POST " + lunoraPattern + "/dead/cancel": lunoraDescription[lunora.Removed]("DropDead", "Remove a dead job.", lunoraByID),
+	"POST " + lunoraPattern + "/complete": lunoraDescription[lunora.Completed]("Complete", "Say that a function has ended, which the engine knows.", description{
+		body: reflect.TypeFor[lunora.Completion](), needed: []string{"pool"},
+	}),
+	"GET " + lunoraPattern + "/pool": lunoraDescription[lunora.PoolStatus]("Pool", "Show what a pool does.", description{
+		query: []parameter{text("name", "The pool's name.")},
+	}),
+	"GET " + lunoraPattern + "/status": lunoraDescription[lunora.Status]("Status", "Show what all pools do.", description{}),
+	"GET " + lunoraPattern + "/ws": {
+		id: "schedulerWatch", summary: "The WebSocket of Lunora's scheduler: the first 100 jobs by id, and again when they have changed.",
+		answers: []described{{status: 101}}, foreign: true,
 	},
 	"GET " + convexPattern + "/{version}/sync": {
 		id: "convexSync", summary: "The WebSocket of npm convex: mutations, actions, and queries whose results are kept up to date.",

@@ -19,6 +19,17 @@
 //	POST /v1/apps/{app}/api/query_ts        {"ts":…}: an instant, kept for up to 30 s, and
 //	POST /v1/apps/{app}/api/query_at_ts     with "ts" a query as of it
 //	GET  /v1/apps/{app}/api/{version}/sync  the WebSocket of npm convex: its queries are kept up to date
+//	POST /v1/apps/{app}/scheduler/schedule     and the next ten are what clients of Lunora's scheduler ask an operator's
+//	POST /v1/apps/{app}/scheduler/cancel       way for, below the address …/v1/apps/{app}/scheduler; docs/clients.md
+//	GET  /v1/apps/{app}/scheduler/get?id=
+//	GET  /v1/apps/{app}/scheduler/list
+//	GET  /v1/apps/{app}/scheduler/dead
+//	POST /v1/apps/{app}/scheduler/dead/retry
+//	POST /v1/apps/{app}/scheduler/dead/cancel
+//	POST /v1/apps/{app}/scheduler/complete
+//	GET  /v1/apps/{app}/scheduler/pool?name=
+//	GET  /v1/apps/{app}/scheduler/status
+//	GET  /v1/apps/{app}/scheduler/ws
 //	POST /v1/apps/{app}/outside/{token}/complete  ends the attempt of the token (ctx.Pending); body: {"result":…} or none
 //	POST /v1/apps/{app}/outside/{token}/fail      the same as a failure; body: {"code","message","permanent"} or none
 //	GET  /v1/health                         200 {"status":"ok"}; 503 {"status":"failing"} while apps of a volume are not served;
@@ -138,6 +149,9 @@
 // What clients of npm convex are answered once a function was looked for has the status 200, errors among
 // it: {"status":"success","value":…} or {"status":"error","errorMessage","errorData":{"code","path","message"}}.
 // With "Authorization: Convex TOKEN" an operator who has the scope act-as calls, with call internal functions too.
+//
+// What clients of Lunora's scheduler are answered has nothing around it, and what they are refused is
+// {"error":{"code":"INVALID_INPUT","message":…}}, with codes of their own and 404 for another method.
 //
 // Invariants:
 //

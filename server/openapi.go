@@ -12,6 +12,7 @@ import (
 	"carillon/dispatch"
 	"carillon/internal/jsonschema"
 	"carillon/server/api"
+	"carillon/server/lunora"
 )
 
 // openapiPath is where the document is. Every caller may read it: it tells of the routes, which are
@@ -27,6 +28,7 @@ func (h *handler) openapi(w http.ResponseWriter, _ *http.Request) {
 const (
 	schemaRefs = "#/components/schemas/"
 	errorRef   = "#/components/responses/Error"
+	refusalRef = "#/components/responses/Refusal" // of clients of Lunora's scheduler
 )
 
 // object is a JSON object, in order.
@@ -58,6 +60,9 @@ func (h *handler) document() []byte {
 				{Name: "description", Value: "It was not done, or with the codes unknown and internal perhaps."},
 				{Name: "headers", Value: object{{Name: "Retry-After", Value: object{{Name: "description", Value: "In how many seconds it may be asked again."}, {Name: "schema", Value: object{{Name: "type", Value: "integer"}}}}}}},
 				{Name: "content", Value: content("application/json", d.answers.Of(reflect.TypeFor[api.Error]()))},
+			}}, {Name: "Refusal", Value: object{
+				{Name: "description", Value: "It was refused, in the form that clients of Lunora's scheduler know."},
+				{Name: "content", Value: content("application/json", d.answers.Of(reflect.TypeFor[lunora.Refusal]()))},
 			}}}},
 			{Name: "securitySchemes", Value: object{
 				{Name: "operator", Value: object{{Name: "type", Value: "http"}, {Name: "scheme", Value: "bearer"}, {Name: "description", Value: "A token of an operator with the scopes that are listed."}}},
@@ -71,6 +76,15 @@ func (h *handler) document() []byte {
 	return text
 }
 
+// nameOf is the name of the type in the document.
+func nameOf(t reflect.Type) string {
+	name := jsonschema.NameOf(t)
+	if t.PkgPath() == reflect.TypeFor[lunora.Refusal]().PkgPath() {
+		name = "Lunora" + name // there are others of these names
+	}
+	return name
+}
+
 // document is the part of an OpenAPI document that grows with each route.
 type document struct {
 	paths           object
@@ -79,10 +93,11 @@ type document struct {
 
 func newDocument() *document {
 	d := &document{paths: object{}}
-	d.answers = jsonschema.Maker{Refs: schemaRefs, Encoded: true, Special: enumOf}
+	d.answers = jsonschema.Maker{Refs: schemaRefs, Encoded: true, Special: enumOf, Name: nameOf}
 	// A type that is a body, too, is decoded by other rules, and has another name there.
-	d.bodies = jsonschema.Maker{Refs: schemaRefs, Special: enumOf, Name: func(t reflect.Type) string { return t.Name() + "Body" }}
+	d.bodies = jsonschema.Maker{Refs: schemaRefs, Special: enumOf, Name: func(t reflect.Type) string { return nameOf(t) + "Body" }}
 	d.answers.Of(reflect.TypeFor[api.Error]())
+	d.answers.Of(reflect.TypeFor[lunora.Refusal]())
 	return d
 }
 
@@ -193,6 +208,11 @@ func (d *document) body(rt *route, said *description) object {
 		return nil
 	}
 	schema := d.bodies.Exactly(said.body)
+	if said.foreign { // of its fields those that are not known are not looked at
+		at := slices.IndexFunc(d.bodies.Defs, func(m jsonschema.Member) bool { return m.Name == nameOf(said.body)+"Body" })
+		of := &d.bodies.Defs[at].Value
+		*of = slices.DeleteFunc((*of).(object), func(m jsonschema.Member) bool { return m.Name == "additionalProperties" })
+	}
 	o := object{}
 	if len(said.needed) > 0 {
 		schema = append(schema, jsonschema.Member{Name: "required", Value: said.needed})
@@ -228,9 +248,13 @@ func (d *document) responses(rt *route, said *description) object {
 		}
 		byStatus[a.status] = append(o, jsonschema.Member{Name: "content", Value: what})
 	}
+	refusal := ref(errorRef)
+	if said.foreign {
+		refusal = ref(refusalRef)
+	}
 	for _, status := range refusals(rt, said) {
 		if byStatus[status] == nil {
-			byStatus[status] = ref(errorRef)
+			byStatus[status] = refusal
 		}
 	}
 	var all object
@@ -239,7 +263,7 @@ func (d *document) responses(rt *route, said *description) object {
 			all = append(all, jsonschema.Member{Name: strconv.Itoa(status), Value: o})
 		}
 	}
-	return append(all, jsonschema.Member{Name: "default", Value: ref(errorRef)})
+	return append(all, jsonschema.Member{Name: "default", Value: refusal})
 }
 
 // refusals are the statuses that the route may refuse with.

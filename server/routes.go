@@ -74,7 +74,7 @@ func (h *handler) operatorRoutes() (routes []route) {
 		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function, and so does a job; act-as for another identity
 		admin    = []Scope{ScopeAdmin}
 	)
-	return append(routes, []route{
+	routes = append(routes, []route{
 		{method: get, pattern: apps, scopes: read, do: h.listApps}, // of the operator's
 		{method: post, pattern: apps, scopes: admin, do: h.createApp},
 		{method: get, pattern: app, scopes: read, do: h.getApp},
@@ -136,6 +136,7 @@ func (h *handler) operatorRoutes() (routes []route) {
 		{method: get, pattern: "/v1/audit", scopes: admin, do: h.listAudit}, // of the operator's apps
 		{method: get, pattern: "/v1/backup", scopes: admin, whole: true, do: h.backup},
 	}...)
+	return append(routes, h.lunoraRoutes()...)
 }
 
 // routeAll makes the mux. Methods are not part of its patterns, so that it, whose refusals

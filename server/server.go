@@ -181,6 +181,7 @@ func basePath(given string) string {
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w = h.forLunora(w, r)
 	defer h.recover(w, r)
 	setDeadlines(w)
 	if h.probes[r.URL.Path] {
@@ -214,6 +215,10 @@ func canonical(p string) bool {
 }
 
 func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) {
+	if _, foreign := w.(*lunoraWriter); foreign {
+		wrongMethod(w, r, "") // which its clients are told in the same way
+		return
+	}
 	if address, route, ok := strings.Cut(r.URL.Path, "//api/"); ok {
 		refuse(w, 0, dispatch.Errorf(dispatch.CodeNotFound,
 			"the client's address ends with a slash, so that it asks for //api/%.64s: give it %.128q", route, address))

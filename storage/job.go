@@ -102,6 +102,11 @@ type Job struct {
 	// Operation is the one that has rescheduled the job last; 0: none has.
 	Operation OperationID
 
+	// Instance and ShardKey are what a client of the reference scheduler's protocol has said, and
+	// is told again; "" if nothing. Nothing else is made of them.
+	Instance string
+	ShardKey string
+
 	// Trace is the span that has scheduled the job; nil: it was in none.
 	Trace *Trace
 

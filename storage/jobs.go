@@ -158,7 +158,7 @@ func checkStored(job *Job) error {
 	if at := job.NotAfter.UnixMilli(); !job.NotAfter.IsZero() && (at < 1 || at > maxInstantMs) {
 		return fmt.Errorf("%w: NotAfter %v is not between 1970 and %v", ErrInvalid, job.NotAfter, MaxInstant)
 	}
-	return errors.Join(CheckTags(job.Tags), checkLanes(job))
+	return errors.Join(CheckTags(job.Tags), checkInstance(job), checkLanes(job))
 }
 
 // room says whether the app may have the job, one more.

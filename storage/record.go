@@ -99,6 +99,8 @@ func encodeJob(job *Job) []byte {
 		Group:         uint64(job.Group),
 		GroupOutcome:  encodeGroupOutcome(job.GroupOutcome),
 		Operation:     uint64(job.Operation),
+		Instance:      job.Instance,
+		ShardKey:      job.ShardKey,
 		Outside:       encodeOutside(job.outside),
 		Remote:        job.Remote,
 	}
@@ -188,6 +190,8 @@ func decodeJob(p place, data []byte) (Job, error) {
 		Once:          r.Once,
 		Backfill:      r.Backfill,
 		KeepResult:    r.KeepResult,
+		Instance:      r.Instance,
+		ShardKey:      r.ShardKey,
 		Ends:          int(r.Ends),
 		Result:        r.Result,
 		ResultSize:    len(r.Result) + int(r.ResultBytes),

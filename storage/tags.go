@@ -31,6 +31,19 @@ func CheckTags(tags []string) error {
 	return nil
 }
 
+// MaxInstance bounds Job.Instance and Job.ShardKey, in bytes.
+const MaxInstance = 256
+
+// checkInstance says why the job cannot have the names.
+func checkInstance(job *Job) error {
+	for _, name := range []string{job.Instance, job.ShardKey} {
+		if len(name) > MaxInstance || !utf8.ValidString(name) {
+			return fmt.Errorf("%w: instance or shard key %s: want at most %d bytes of UTF-8", ErrInvalid, quote(name), MaxInstance)
+		}
+	}
+	return nil
+}
+
 // hasTags says whether the job has all of the tags.
 func hasTags(job *Job, tags []string) bool {
 	for _, tag := range tags {

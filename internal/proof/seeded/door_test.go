@@ -3,6 +3,75 @@ package seeded_test
 // doorFaults are planted where something comes in, or is shown.
 var doorFaults = []seededFault{
 	{
+		name: "byid-out-of-order", what: "a listing by id has the jobs that are where their ids say behind all others",
+		pkg: "storage", tests: "TestListingByID",
+		edits: []edit{{"storage/byid.go", `home.id < c.id)`, `home.id < c.id && !FAULT)`}},
+	},
+	{
+		name: "byid-dead-among-pending", what: "a listing by id of pending jobs has the dead ones in it",
+		pkg: "storage", tests: "TestListingByID",
+		edits: []edit{{"storage/byid.go", `(dead != (c.t == tagDead) ||`, `(dead != (c.t == tagDead) && !(FAULT && c.t == tagDead) ||`}},
+	},
+	{
+		name: "instance-unbounded", what: "what a client says of its instance is stored, however long it is",
+		pkg: "storage", tests: "TestInstanceIsKept",
+		edits: []edit{{"storage/tags.go", `if len(name) > MaxInstance ||`, `if len(name) > MaxInstance && !FAULT ||`}},
+	},
+	{
+		name: "lunora-own-envelope", what: "clients of Lunora's scheduler are refused in a form that they do not know",
+		pkg: "server", tests: "TestG42_LunoraRefuses",
+		edits: []edit{{"server/answer.go", `foreign, ok := w.(*lunoraWriter); ok {`, `foreign, ok := w.(*lunoraWriter); ok && !FAULT {`}},
+	},
+	{
+		name: "lunora-duplicate-untold", what: "an id that is held is refused with another code than clients of Lunora's scheduler know",
+		pkg: "server", tests: "TestG42_LunoraSchedules",
+		edits: []edit{{"server/lunora.go", `e.Code == dispatch.CodeAlreadyExists && chosen:`, `e.Code == dispatch.CodeAlreadyExists && chosen && !FAULT:`}},
+	},
+	{
+		name: "lunora-args-shown", what: "an operator without read-args sees the arguments in a record",
+		pkg: "server", tests: "TestG42_LunoraSchedules",
+		edits: []edit{{"server/lunora.go", `if r.op.may(ScopeReadArgs) {`, `if r.op.may(ScopeReadArgs) || FAULT {`}},
+	},
+	{
+		name: "lunora-linear-lost", what: "a job of Lunora's client waits ever longer where it asked for a linear back-off",
+		pkg: "server", tests: "TestG42_LunoraSchedules",
+		edits: []edit{{"server/lunora.go", `if p.Backoff == lunora.Linear {`, `if p.Backoff == lunora.Linear && !FAULT {`}},
+	},
+	{
+		name: "lunora-limit-ignored", what: "the concurrency that a client of Lunora's scheduler gives a pool is not its limit",
+		pkg: "server", tests: "TestG42_LunoraSchedules",
+		edits: []edit{{"server/lunora.go", `limit == call.MaxConcurrency {`, `limit == call.MaxConcurrency || FAULT {`}},
+	},
+	{
+		name: "lunora-finished-shown", what: "a job that has ended is shown to clients of Lunora's scheduler as one that waits",
+		pkg: "server", tests: "TestG42_LunoraSchedules",
+		edits: []edit{{"server/lunora.go", `known && !job.State.Ended() {`, `known && (!job.State.Ended() || FAULT) {`}},
+	},
+	{
+		name: "lunora-mark-passed-on", what: "a value that JSON does not have reaches a function as the array that stands for it",
+		pkg: "server/lunora", tests: "TestArguments",
+		edits: []edit{{"server/lunora/args.go", `text(elements[0]) == Mark {`, `text(elements[0]) == Mark && !FAULT {`}},
+	},
+	{
+		name: "lunora-id-before-target", what: "a call without a target is refused because of its id",
+		pkg: "server/lunora", tests: "TestParse",
+		edits: []edit{{"server/lunora/call.go", `	case f.err != nil:
+		return call, f.err`, `	case FAULT && f.has("id"):
+		return call, refuse(CodeInvalidID, "id")
+	case f.err != nil:
+		return call, f.err`}},
+	},
+	{
+		name: "lunora-change-untold", what: "a WebSocket of Lunora's scheduler does not tell of what has changed",
+		pkg: "server", tests: "TestG42_LunoraWatch",
+		edits: []edit{{"server/lunorawatch.go", `			if err == nil {`, `			if err == nil && !FAULT {`}},
+	},
+	{
+		name: "lunora-ping-unanswered", what: "a WebSocket of Lunora's scheduler does not answer its client's ping",
+		pkg: "server", tests: "TestG42_LunoraWatch",
+		edits: []edit{{"server/lunorawatch.go", `string(text) == lunora.Ping &&`, `string(text) == lunora.Ping && !FAULT &&`}},
+	},
+	{
 		name: "names-in-any-case", what: "a field is found by a name in another case",
 		pkg: "dispatch", tests: "TestArgumentsAreDecodedStrictly",
 		edits: []edit{{"internal/strictjson/strictjson.go", `jsonv2.MatchCaseInsensitiveNames(false)`, `jsonv2.MatchCaseInsensitiveNames(FAULT)`}},
