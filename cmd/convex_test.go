@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -57,7 +59,7 @@ func mustNode(t *testing.T, module, text string, args ...string) string {
 
 // mustConvexSite serves the sample app, whose clients may be anonymous, ann, or what a JWT would be. It
 // returns the address for npm convex and the operator's token.
-func mustConvexSite(t *testing.T) (s *served, address, token string) {
+func mustConvexSite(t *testing.T, args ...string) (s *served, address, token string) {
 	t.Helper()
 	opts := sampleOptions()
 	opts.Server.Identify = func(r *http.Request) (*dispatch.Identity, error) {
@@ -70,7 +72,7 @@ func mustConvexSite(t *testing.T) (s *served, address, token string) {
 		return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "this token is not good")
 	}
 	dir := filepath.Join(t.TempDir(), "data")
-	s = mustServeWith(t, t.Context(), opts, "serve", dir, "--auto-create")
+	s = mustServeWith(t, t.Context(), opts, "serve", dir, append(args, "--auto-create")...)
 	eventually(t, "the token is there", func() bool { return strings.Contains(s.out.String(), "is not shown again") })
 	text, err := os.ReadFile(filepath.Join(dir, tokenFile))
 	if err != nil {
@@ -104,6 +106,37 @@ func TestNPMConvexPage(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not print %s:\n%s", want, out)
 		}
+	}
+	s.mustStop(t)
+}
+
+// TestNPMConvexReactOverTLS drives the unmodified convex/react, with hooks, over wss, and calls over https: the
+// server's certificate is of an authority that Node is told of.
+func TestNPMConvexReactOverTLS(t *testing.T) {
+	if os.Getenv(nodeClients) == "" {
+		mustNode(t, "", "")
+	}
+	tlsServer := httptest.NewTLSServer(nil) // which has one for 127.0.0.1
+	own := tlsServer.TLS.Certificates[0]
+	tlsServer.Close()
+	secret, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: own.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("NODE_EXTRA_CA_CERTS", cert)
+	s, address, _ := mustConvexSite(t, "--tls-cert", cert, "--tls-key", key)
+	if !strings.HasPrefix(address, "https://") {
+		t.Fatal(address)
+	}
+	out := mustNode(t, "react.mjs", "", address)
+	if n := strings.Count(out, "ok "); n < 10 {
+		t.Errorf("only %d checks:\n%s", n, out)
 	}
 	s.mustStop(t)
 }

@@ -69,7 +69,7 @@ func mustAddress(t *testing.T, line string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(line, " on ")
 	url, _, ok2 := strings.Cut(rest, ",")
-	if !ok || !ok2 || !strings.HasPrefix(url, "http://127.0.0.1:") {
+	if !ok || !ok2 || !strings.HasPrefix(strings.Replace(url, "https:", "http:", 1), "http://127.0.0.1:") {
 		t.Fatalf("no address in %q", line)
 	}
 	return url

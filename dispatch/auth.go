@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"maps"
+	"time"
 	"unicode/utf8"
 
 	"carillon/internal/strictjson"
@@ -20,6 +21,9 @@ const MaxIdentity = 64 << 10
 type Identity struct {
 	Subject string         `json:"subject"` // Invariant: not empty, and UTF-8
 	Claims  map[string]any `json:"claims,omitempty"`
+	// ExpiresAt is when what the identity was read from ends, zero if that is not known: what lasts
+	// longer than a call, such as a WebSocket, is asked then who it is. Functions and jobs do not have it.
+	ExpiresAt time.Time `json:"-"`
 }
 
 // Normalize returns a copy of the identity with its claims as a function sees

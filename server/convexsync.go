@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,12 +42,14 @@ type convexSync struct {
 	mutations chan convexMutation
 	actions   chan struct{} // a place for each that runs
 
-	writing sync.Mutex // one message at a time
+	writing sync.Mutex    // one message at a time
+	sooner  chan struct{} // again is now before what it was
 
 	mu      sync.Mutex
 	auth    string // the header that says who calls
 	who     convexCaller
 	refused error          // why nothing is told until there is another credential
+	again   time.Time      // when it is asked again who calls; zero: no sooner than before a message
 	wanted  convex.Version // with all that the client has asked for
 	sent    convex.Version // what it has
 	asked   []convexAsked  // what is not in sent, in the order of their versions
@@ -111,7 +112,7 @@ func (h *handler) convexConnect(w http.ResponseWriter, r *http.Request, rt *rout
 	asked.Header.Del("Authorization")
 	s := &convexSync{
 		h: h, app: app, w: w, r: asked, rt: rt, conn: conn, live: app.Live(nil),
-		mutations: make(chan convexMutation, syncWaiting), actions: make(chan struct{}, syncWaiting), kept: h.hold(asked),
+		mutations: make(chan convexMutation, syncWaiting), actions: make(chan struct{}, syncWaiting), sooner: make(chan struct{}, 1), kept: h.hold(asked),
 	}
 	defer s.kept.release()
 	s.told = sync.NewCond(&s.mu)
@@ -122,7 +123,7 @@ func (h *handler) convexConnect(w http.ResponseWriter, r *http.Request, rt *rout
 	})()
 	defer s.live.Close()
 	var all sync.WaitGroup
-	for _, part := range []func(context.Context){s.ping, s.tell, s.mutate} {
+	for _, part := range []func(context.Context){s.ping, s.watch, s.tell, s.mutate} {
 		all.Go(func() {
 			part(ctx)
 			cancel() // what waits for it waits no more
@@ -283,72 +284,6 @@ func (s *convexSync) do(ctx context.Context, all *sync.WaitGroup, m convex.Clien
 	return nil
 }
 
-// authenticate has the client be who the header says.
-func (s *convexSync) authenticate(ctx context.Context, auth string) {
-	s.mu.Lock()
-	s.auth = auth
-	err := s.look()
-	if err == nil {
-		s.ask(0, convexAsked{}) // the next transition says so
-	}
-	s.mu.Unlock()
-	if err != nil {
-		s.tellRefused(ctx, err, true)
-	}
-}
-
-// look asks who the client is. Of one that is refused no query is live; for another one than before all
-// are run anew, and told anew. The lock is held.
-func (s *convexSync) look() error {
-	asked := s.r.Clone(s.r.Context())
-	if s.auth != "" {
-		asked.Header.Set("Authorization", s.auth)
-	}
-	who, err := s.h.convexCaller(s.w, asked, s.rt)
-	if err == nil {
-		who.identity, err = who.identity.Normalize()
-	}
-	was := s.refused
-	if s.refused = err; err != nil {
-		s.rest()
-		return err
-	}
-	before := s.who.identity
-	s.who = who
-	if was == nil && reflect.DeepEqual(before, who.identity) {
-		return nil
-	}
-	s.rest()
-	if _, err := s.live.SetIdentity(who.identity); err != nil {
-		return nil // it is over, and the connection ends
-	}
-	asks := convexAsked{}
-	s.ask(s.add(s.queries, nil, &asks), asks)
-	return nil
-}
-
-// caller is who the client is now.
-func (s *convexSync) caller(ctx context.Context) (convexCaller, error) {
-	s.mu.Lock()
-	was := s.refused
-	err := s.look()
-	who := s.who
-	s.mu.Unlock()
-	if err != nil && was == nil {
-		s.tellRefused(ctx, err, false)
-	}
-	return who, err
-}
-
-// tellRefused tells the client that its credential is not good, or not any more: it has to bring another one.
-func (s *convexSync) tellRefused(ctx context.Context, err error, attempted bool) {
-	s.mu.Lock()
-	base := max(s.wanted.Identity, 1) - 1
-	s.mu.Unlock()
-	f := s.h.failureOf(s.r, err)
-	_ = s.send(ctx, convex.AuthError{Type: "AuthError", Error: f.Message, BaseVersion: base, AuthUpdateAttempted: attempted})
-}
-
 // mutate runs the mutations, one after the other, until there will be no more.
 func (s *convexSync) mutate(ctx context.Context) {
 	for m := range s.mutations {
@@ -396,9 +331,14 @@ func (s *convexSync) call(ctx context.Context, kind dispatch.Kind, m convex.Clie
 	if who.op != nil {
 		who.op.Request = who.op.WithContext(ctx)
 		s.h.audited(&route{method: http.MethodPost, pattern: convexPattern + "/" + string(kind)}, who.op)
+		defer s.h.recheck(nil, who.op)() // the connection goes on
 		r = who.op.Request
 	}
-	return s.h.convexRun(r, s.app, who, kind, &call)
+	value, err := s.h.convexRun(r, s.app, who, kind, &call)
+	if why := revokedOf(r.Context()); err != nil && why != nil {
+		err = why
+	}
+	return value, err
 }
 
 // failure is the response of a call that has failed.

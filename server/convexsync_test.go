@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,19 +30,25 @@ func syncSite(t *testing.T, opts server.Options) (s *site, url string) {
 
 // syncClient is a client of npm convex, as far as the messages go.
 type syncClient struct {
-	*testing.T
+	testing.TB
 	conn *websocket.Conn
-	at   string // the end of the latest transition
+	at   string        // the end of the latest transition
+	wait time.Duration // for a message; default 10 s
 }
 
-func mustDial(t *testing.T, url, session string, header http.Header) *syncClient {
+func mustDial(t testing.TB, url, session string, header http.Header) *syncClient {
 	t.Helper()
-	conn, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: header})
+	return mustDialBy(t, http.DefaultClient, url, session, header)
+}
+
+func mustDialBy(t testing.TB, client *http.Client, url, session string, header http.Header) *syncClient {
+	t.Helper()
+	conn, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPClient: client, HTTPHeader: header})
 	if err != nil {
 		t.Fatal(resp, err)
 	}
 	t.Cleanup(func() { _ = conn.CloseNow() })
-	c := &syncClient{T: t, conn: conn, at: `{"querySet":0,"identity":0,"ts":"AAAAAAAAAAA="}`}
+	c := &syncClient{TB: t, conn: conn, at: `{"querySet":0,"identity":0,"ts":"AAAAAAAAAAA="}`}
 	if session != "" {
 		c.send(`{"type":"Connect","sessionId":"` + session + `","connectionCount":0,"lastCloseReason":null,"clientTs":1}`)
 	}
@@ -57,7 +65,7 @@ func (c *syncClient) send(message string) {
 // next is the next message. A transition begins where the one before has ended.
 func (c *syncClient) next() string {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.Context(), cmp.Or(c.wait, 10*time.Second))
 	defer cancel()
 	_, text, err := c.conn.Read(ctx)
 	for err == nil && string(text) == `{"type":"Ping"}` {
@@ -258,6 +266,13 @@ func TestConvexSessionsRefuse(t *testing.T) {
 	}
 	if got := refused(http.Header{"Origin": {"https://evil.example"}}); got != 403 {
 		t.Errorf("a page of another origin: %d", got)
+	}
+	_, resp, err := websocket.Dial(t.Context(), strings.Replace(url, "/api/", "//api/", 1), nil)
+	if err == nil {
+		t.Fatal("an address with a slash at its end has a connection")
+	}
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 404 || !strings.Contains(string(body), `the client's address ends with a slash, so that it asks for //api/1.49.0/sync: give it \"/v1/apps/acme\"`) {
+		t.Errorf("a slash at the end of the address: %d %s", resp.StatusCode, body)
 	}
 	c := mustDial(t, url, "a", http.Header{"Origin": {"https://page.example"}})
 	other := mustDial(t, url, "b", nil)

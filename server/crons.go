@@ -42,7 +42,7 @@ func cronOf(info *dispatch.CronInfo) *api.Cron {
 		Retry:    retryOf(info.Policy),
 		Declared: info.Declared, Paused: info.Paused, PauseReason: info.PauseReason, Fault: info.Fault, HeldJob: string(info.HeldJob), Description: info.Description,
 		CreatedAt: info.CreatedAt.UTC(), Next: []api.CronNext{}, LastSuccess: instant(info.LastSuccess),
-		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: (*api.Identity)(info.As),
+		AtStart: info.AtStart, AtMostOnce: info.AtMostOnce, TimeoutMs: info.Timeout.Milliseconds(), As: identityOf(info.As),
 		SuccessWithinMs: info.SuccessWithin.Milliseconds(), LastSuccessAt: instant(info.LastSuccessAt), Overdue: info.Overdue,
 		Tags: info.Tags,
 	}
@@ -90,7 +90,7 @@ func triggerOf(d *api.CronDefinition) (dispatch.Trigger, error) {
 	}
 	def := dispatch.Trigger{
 		Name: d.Name, Schedule: cron.Expr(d.Spec), Zone: d.Zone, Overlap: storage.Overlap(d.Overlap), AtMostOnce: d.AtMostOnce,
-		As: (*dispatch.Identity)(d.As), Tags: d.Tags,
+		As: actsAs(d.As), Tags: d.Tags,
 	}
 	if d.Args == nil {
 		d.Args = json.RawMessage("{}")

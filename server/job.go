@@ -77,7 +77,7 @@ func detailOf(job *storage.Job, system storage.System) (*api.JobDetail, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.As = (*api.Identity)(as)
+		d.As = identityOf(as)
 	}
 	if d.Checkpoint, err = system.Checkpoint(job); err != nil {
 		return nil, err
@@ -129,4 +129,20 @@ func (h *handler) getJob(_ http.ResponseWriter, r *request) (int, any, error) {
 	}
 	veil(r, &shown, hideInJob)
 	return http.StatusOK, shown, nil
+}
+
+// identityOf is an identity as clients see it, nil for nil.
+func identityOf(as *dispatch.Identity) *api.Identity {
+	if as == nil {
+		return nil
+	}
+	return &api.Identity{Subject: as.Subject, Claims: as.Claims}
+}
+
+// actsAs is the identity that a client names, nil for nil.
+func actsAs(as *api.Identity) *dispatch.Identity {
+	if as == nil {
+		return nil
+	}
+	return &dispatch.Identity{Subject: as.Subject, Claims: as.Claims}
 }

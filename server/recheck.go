@@ -32,7 +32,7 @@ func revokedOf(ctx context.Context) error {
 }
 
 // recheck ends the request's context once its operator may not make it any more, whatever it
-// waits for. stop is called when it has been served.
+// waits for, and its connection, that of w, unless w is nil. stop is called when it has been served.
 func (h *handler) recheck(w http.ResponseWriter, r *request) (stop func()) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	r.Request = r.WithContext(ctx)
@@ -53,6 +53,9 @@ func (h *handler) recheck(w http.ResponseWriter, r *request) (stop func()) {
 			return
 		}
 		cancel(&revoked{err})
+		if w == nil {
+			return
+		}
 		conn := http.NewResponseController(w)
 		_ = conn.SetReadDeadline(time.Now().Add(cutAfter))
 		_ = conn.SetWriteDeadline(time.Now().Add(cutAfter))

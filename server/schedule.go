@@ -244,7 +244,7 @@ func (h *handler) scheduleJob(w http.ResponseWriter, r *request) (int, any, erro
 	}
 	var told storage.Told
 	opts = append(opts, dispatch.Tell(&told))
-	s, call := r.app.Scheduler(ctx).As((*dispatch.Identity)(body.As)), callOf(body.Function, body.Args)
+	s, call := r.app.Scheduler(ctx).As(actsAs(body.As)), callOf(body.Function, body.Args)
 	if at != nil {
 		_, err = s.RunAt(*at, call, opts...)
 	} else {

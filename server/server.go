@@ -22,7 +22,8 @@ type Options struct {
 	// Identify tells who calls, nil being anonymous. It is asked for every call, in
 	// the call's goroutine, before the body is read. An *Error refuses the call
 	// with its code; any other error is internal, and its text is for the log
-	// only. Default: every caller is anonymous.
+	// only. A WebSocket's client is asked for before each message to it and each call, and at the
+	// identity's ExpiresAt. Default: every caller is anonymous.
 	Identify func(*http.Request) (*dispatch.Identity, error)
 	// Operator tells who asks in an operator route, which looks after jobs, triggers or
 	// the store: which apps are theirs, and what they may do there. It is asked before
@@ -80,6 +81,9 @@ type Options struct {
 	// streams of events and waits for results end, while all else is answered as before. So
 	// a load balancer can look elsewhere before Serve takes no more connections. Default: never.
 	Draining context.Context
+	// Connections is how the host says that Identify would answer otherwise now, for connections
+	// of clients that last. Default: of the handler's own.
+	Connections *Connections
 	// Refusals counts the requests that are refused because of who asks, or how often.
 	// Default: a counter of the handler's own, for its log.
 	Refusals *Refusals
@@ -125,6 +129,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Draining == nil {
 		o.Draining = context.Background()
+	}
+	if o.Connections == nil {
+		o.Connections = new(Connections)
 	}
 	if o.Refusals == nil {
 		o.Refusals = new(Refusals)

@@ -155,5 +155,6 @@ func (h *handler) revokeToken(w http.ResponseWriter, r *request) (int, any, erro
 	if err != nil {
 		return 0, nil, err
 	}
+	h.opts.Connections.Recheck()
 	return http.StatusOK, api.Empty{}, nil
 }

@@ -131,7 +131,7 @@ func (c *Issuer) identify(r *http.Request) (*dispatch.Identity, error) {
 	for _, name := range protocolClaims {
 		delete(claims, name)
 	}
-	return &dispatch.Identity{Subject: token.Subject, Claims: claims}, nil
+	return &dispatch.Identity{Subject: token.Subject, Claims: claims, ExpiresAt: token.Expiry.Add(clockSkew)}, nil
 }
 
 // claimNames says whether a claim is the app, or a list that has it.

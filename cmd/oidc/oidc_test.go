@@ -106,7 +106,7 @@ func TestOIDCLetsGoodTokensIn(t *testing.T) {
 		oidc.EdDSA: "Bearer " + oidctest.SignIDToken(ed, "ed", oidc.EdDSA, claims("")),
 	} {
 		id, err := ask(c, "globex", token)
-		if err != nil || id.Subject != "ann" || id.Claims["name"] != "Ann" || id.Claims["aud"] != nil {
+		if err != nil || id.Subject != "ann" || id.Claims["name"] != "Ann" || id.Claims["aud"] != nil || id.ExpiresAt.Unix() != end+int64(clockSkew.Seconds()) {
 			t.Errorf("%s: %+v, %v", alg, id, err)
 		}
 	}

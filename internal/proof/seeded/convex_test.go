@@ -119,6 +119,50 @@ var convexFaults = []seededFault{
 			return true`}},
 	},
 	{
+		name: "convex-end-not-noticed", what: "the queries of a client go on behind the end of its credential, until there is something to tell",
+		pkg: "server", tests: "TestG40_ACredentialEndsByItself",
+		edits: []edit{{"server/convexidentity.go", `	default:
+		s.again = until`, `	case FAULT:
+	default:
+		s.again = until`}},
+	},
+	{
+		name: "convex-change-not-noticed", what: "a client is told nothing of a credential that the host has revoked, until there is something to tell",
+		pkg: "server", tests: "TestG40_ACredentialEndsByItself",
+		edits: []edit{{"server/convexidentity.go", `so that no change is missed
+			_, _ = s.caller(ctx)`, `so that no change is missed
+			if !FAULT {
+				_, _ = s.caller(ctx)
+			}`}},
+	},
+	{
+		name: "convex-operator-not-cut", what: "an action that an operator runs over a WebSocket goes on behind the end of their token",
+		pkg: "server", tests: "TestConvexOperatorsEnd",
+		edits: []edit{{"server/convexsync.go", `		defer s.h.recheck(nil, who.op)() // the connection goes on`, `		if !FAULT {
+			defer s.h.recheck(nil, who.op)()
+		}`}},
+	},
+	{
+		name: "convex-operator-not-asked", what: "the queries of an operator go on behind the end of their token, until there is something to tell",
+		pkg: "server", tests: "TestConvexOperatorsEnd",
+		edits: []edit{{"server/convexidentity.go", `	case operator ||`, `	case operator && !FAULT ||`}},
+	},
+	{
+		name: "convex-revocation-untold", what: "connections are not told that a token was revoked over HTTP",
+		pkg: "server", tests: "TestConvexOperatorsEnd",
+		edits: []edit{{"server/tokens.go", `	h.opts.Connections.Recheck()`, `	if !FAULT {
+		h.opts.Connections.Recheck()
+	}`}},
+	},
+	{
+		name: "oidc-end-unsaid", what: "an identity does not say when its token of an issuer ends",
+		pkg: "cmd/oidc", tests: "TestOIDCLetsGoodTokensIn",
+		edits: []edit{{"cmd/oidc/oidc.go", `	return &dispatch.Identity{Subject: token.Subject,`, `	if FAULT {
+		token.Expiry = time.Time{}
+	}
+	return &dispatch.Identity{Subject: token.Subject,`}},
+	},
+	{
 		name: "session-key-of-identity", what: "the key of a session's request is another one for another identity",
 		pkg: "dispatch", tests: "TestG39_ASessionsKeyIsOfTheSession",
 		edits: []edit{{"dispatch/idempotency.go", `	case k.session != nil:
