@@ -227,7 +227,7 @@ func (m *model) timesOut(at time.Time) {
 				if ended = at.Add(j.due.Sub(m.wall(at))); ended.Before(m.steppedAt.Add(modelCheck)) {
 					ended = at
 				}
-				if wait := j.waitAfterFailure(); wait > 0 && len(now.History) == j.history+1 {
+				if wait := j.waitAfterFailure(); wait > 0 && len(now.History) == j.history+1 && !now.PendingOutside() {
 					ended = at.Add(now.Due.Add(-wait).Sub(m.wall(at))) // it was tried again, or will be
 				}
 			}
