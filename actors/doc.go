@@ -172,7 +172,7 @@
 //	A24  Of an attempt at most one checkpoint, one progress and the log lines once are written in a second, and the checkpoint and the lines that it leaves with its end (notes.go, lines.go).
 //	A25 Of an attempt that is pending outside nothing is in memory: the walk that finds its job due ends it, and it is not claimed. An answer that comes while the handler runs is in the store, and the attempt ends by it (outside.go).
 //	A26 Who watches an app is told of a change when it is durable, once and in the order of the commits; where that cannot be they begin again with what is there (feed.go).
-//	A27 What the live queries of an app show is of one snapshot, whose commit does not go back: of a commit that it has nothing is shown before all that the commit has written was compared with what each query has read (liverounds.go).
+//	A27 What the live queries of a client show is of one snapshot, whose commit does not go back: of a commit that it has nothing is shown before all that the commit has written was compared with what each query has read (liverounds.go).
 //
 // Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu, notes.mu and runLog.mu are each a leaf of its own; feed.mu comes before feeds.mu, a leaf, and liveRoom.mu before lives.mu and that of its inbox, leaves; instants.mu is a leaf but for that of a snapshot.
 package actors

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"time"
 
 	"carillon/dispatch"
 	"carillon/internal/inturn"
@@ -45,6 +46,9 @@ type Live struct {
 	wake chan struct{}
 
 	// Below: guarded by room.mu.
+	lane     *liveLane
+	from     uint64    // the round of the lane that is the first to have it, 0 since it was
+	stays    time.Time // in the slow lane until then at least
 	identity *dispatch.Identity
 	who      string // the same, as a part of keys
 	subs     map[uint64]*liveSub

@@ -17,7 +17,8 @@ import (
 // liveRoom keeps the live queries of one app up to date, in rounds: a goroutine that lives while
 // there is something to do opens a snapshot, runs on it those queries whose read sets meet what
 // was written, and then shows all results at once. So whatever is shown is of one snapshot, at
-// any time, and one that is slow to take it takes the latest.
+// any time, and one that is slow to take it takes the latest. Those who have a query that is slow
+// to run have rounds of their own, so that the others do not wait for it.
 type liveRoom struct {
 	lives  *lives
 	app    *App
@@ -25,17 +26,98 @@ type liveRoom struct {
 	ctx    context.Context
 	stop   context.CancelCauseFunc
 
-	in liveInbox
+	quick, slow *liveLane
 
-	mu      sync.Mutex // before lives.mu and the inbox's
-	groups  map[string]*liveGroup
-	all     map[*Live]struct{}
-	at      uint64    // the commit of the latest round
-	stale   time.Time // when that was written which the next round shows; zero: nothing was
-	wanted  uint64    // the highest that is awaited
-	weight  int64     // of what is retained
+	mu      sync.Mutex // before lives.mu and the inboxes'
+	weight  int64      // of what is retained
 	queries int
 	over    bool
+}
+
+// liveLane are those of a room who have their rounds together. Each has its own groups: a query of
+// both lanes runs in both.
+type liveLane struct {
+	*liveRoom
+	in liveInbox
+
+	// Below: guarded by the room's mu.
+	groups map[string]*liveGroup
+	all    map[*Live]struct{}
+	begun  uint64    // rounds
+	at     uint64    // the commit of the latest round
+	stale  time.Time // when that was written which the next round shows; zero: nothing was
+	wanted uint64    // the highest commit that is awaited
+}
+
+func newLiveRoom(ls *lives, a *App, origin dispatch.Origin) *liveRoom {
+	r := &liveRoom{lives: ls, app: a, origin: origin}
+	r.ctx, r.stop = context.WithCancelCause(context.Background())
+	for _, n := range [...]**liveLane{&r.quick, &r.slow} {
+		*n = &liveLane{liveRoom: r, groups: map[string]*liveGroup{}, all: map[*Live]struct{}{}}
+	}
+	return r
+}
+
+// put has the Live be of the lane. The lock is held.
+func (n *liveLane) put(l *Live) {
+	l.lane, n.all[l] = n, struct{}{}
+	n.wanted = max(n.wanted, l.wanted)
+	n.in.use(true)
+}
+
+// take takes the Live out of the lane. The lock is held.
+func (n *liveLane) take(l *Live) {
+	delete(n.all, l)
+	if l.wanted == n.wanted {
+		n.wanted = 0
+		for l := range n.all {
+			n.wanted = max(n.wanted, l.wanted)
+		}
+	}
+	if len(n.all) == 0 {
+		n.in.use(false)
+	}
+}
+
+// move has the Live be of another lane, which gives it nothing before a round that has begun later
+// has all of its queries. The lock is held.
+func (r *liveRoom) move(l *Live, to *liveLane) {
+	l.lane.take(l)
+	for _, sub := range l.subs {
+		l.lane.quit(sub)
+	}
+	to.put(l)
+	for _, sub := range l.subs {
+		to.enter(sub, sub.group.path, sub.group.args)
+		l.changed[sub] = struct{}{}
+	}
+	l.from = to.begun + 1
+	l.stays = time.Now().Add(liveStay)
+	to.ask()
+}
+
+// place has the Live be in the slow lane if it has a query that is known to be slow, and asks for
+// a round. The lock is held.
+func (r *liveRoom) place(l *Live) {
+	if l.lane == r.quick {
+		for _, sub := range l.subs {
+			if g := r.slow.groups[sub.group.key]; g != nil && g.took >= liveSlow {
+				r.move(l, r.slow)
+				return
+			}
+		}
+	}
+	l.lane.ask()
+}
+
+// isSlow says whether one of the queries was slow when it was run last. The lock is held.
+func (l *Live) isSlow() bool {
+	for _, sub := range l.subs {
+		if sub.group.took >= liveSlow {
+			return true
+		}
+	}
+	return false
 }
 
 // liveGroup are those who want the same: one query, with the same arguments, as the same identity.
@@ -49,8 +131,9 @@ type liveGroup struct {
 	reads    *storage.ReadSet
 	result   *liveOutcome // nil: it has not run yet
 	weight   int64
-	failed   int         // how often in a row it was not the query that has failed
-	again    *time.Timer // has it run again then
+	took     time.Duration // the latest run
+	failed   int           // how often in a row it was not the query that has failed
+	again    *time.Timer   // has it run again then
 }
 
 // liveOutcome is what a query has come to. It does not change.
@@ -120,9 +203,9 @@ func (r *liveRoom) change(l *Live, add []LiveQuery, remove []uint64) (version ui
 		sub := &liveSub{id: q.ID, live: l, since: l.version}
 		l.subs[q.ID] = sub
 		r.count(1)
-		r.enter(sub, q.Path, compactArgs(q.Args))
+		l.lane.enter(sub, q.Path, compactArgs(q.Args))
 	}
-	r.ask()
+	r.place(l)
 	return l.version, nil
 }
 
@@ -175,13 +258,13 @@ func (r *liveRoom) weigh(g *liveGroup, weight int64) {
 }
 
 // enter puts the query into its group. The lock is held.
-func (r *liveRoom) enter(sub *liveSub, path string, args json.RawMessage) {
+func (n *liveLane) enter(sub *liveSub, path string, args json.RawMessage) {
 	key := path + "\x00" + sub.live.who + "\x00" + string(args)
-	g := r.groups[key]
+	g := n.groups[key]
 	if g == nil {
 		g = &liveGroup{key: key, path: path, args: args, identity: sub.live.identity, subs: map[*liveSub]struct{}{}, dirty: true}
-		r.groups[key] = g
-		r.weigh(g, g.least())
+		n.groups[key] = g
+		n.weigh(g, g.least())
 	}
 	g.subs[sub] = struct{}{}
 	sub.group = g
@@ -191,11 +274,11 @@ func (r *liveRoom) enter(sub *liveSub, path string, args json.RawMessage) {
 func (g *liveGroup) least() int64 { return int64(len(g.key) + len(g.args)) }
 
 // quit takes the query out of its group. The lock is held.
-func (r *liveRoom) quit(sub *liveSub) {
+func (n *liveLane) quit(sub *liveSub) {
 	g := sub.group
 	if delete(g.subs, sub); len(g.subs) == 0 {
-		delete(r.groups, g.key)
-		r.weigh(g, 0)
+		delete(n.groups, g.key)
+		n.weigh(g, 0)
 		if g.again != nil {
 			g.again.Stop()
 		}
@@ -204,7 +287,7 @@ func (r *liveRoom) quit(sub *liveSub) {
 
 // drop removes the query. The lock is held.
 func (r *liveRoom) drop(sub *liveSub) {
-	r.quit(sub)
+	sub.live.lane.quit(sub)
 	delete(sub.live.subs, sub.id)
 	delete(sub.live.changed, sub)
 	r.count(-1)
@@ -222,10 +305,10 @@ func (r *liveRoom) setIdentity(l *Live, identity *dispatch.Identity) (version ui
 	l.identity, l.who = identity, liveWho(identity)
 	for _, sub := range l.subs {
 		g := sub.group
-		r.quit(sub)
-		r.enter(sub, g.path, g.args)
+		l.lane.quit(sub)
+		l.lane.enter(sub, g.path, g.args)
 	}
-	r.ask()
+	r.place(l)
 	return l.version, nil
 }
 
@@ -233,10 +316,14 @@ func (r *liveRoom) setIdentity(l *Live, identity *dispatch.Identity) (version ui
 func (r *liveRoom) await(l *Live, commit uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if l.err != nil {
+		return
+	}
 	l.wanted = max(l.wanted, commit)
-	r.wanted = max(r.wanted, commit)
-	if r.at < commit {
-		r.ask()
+	n := l.lane
+	n.wanted = max(n.wanted, commit)
+	if n.at < commit {
+		n.ask()
 	} else {
 		l.hurry()
 	}
@@ -249,10 +336,10 @@ func (r *liveRoom) take(l *Live) (t Transition, ok bool, err error) {
 	switch {
 	case l.err != nil:
 		return Transition{}, false, l.err
-	case l.covered < l.changes:
-		return Transition{}, false, nil // no round has run the queries as who it is now
+	case l.covered < l.changes || l.from != 0:
+		return Transition{}, false, nil // no round has run the queries as who it is now, or where
 	}
-	t = Transition{Commit: r.at, Version: l.covered}
+	t = Transition{Commit: l.lane.at, Version: l.covered}
 	for sub := range l.changed {
 		if sub.since > l.covered {
 			continue
@@ -263,7 +350,7 @@ func (r *liveRoom) take(l *Live) (t Transition, ok bool, err error) {
 			t.Changed = append(t.Changed, LiveResult{ID: sub.id, Value: res.value, Err: res.err})
 		}
 	}
-	if len(t.Changed) == 0 && l.covered == l.told.Version && !(l.wanted > l.told.Commit && r.at >= l.wanted) {
+	if len(t.Changed) == 0 && l.covered == l.told.Version && !(l.wanted > l.told.Commit && l.lane.at >= l.wanted) {
 		return Transition{}, false, nil
 	}
 	slices.SortFunc(t.Changed, func(a, b LiveResult) int { return cmp.Compare(a.ID, b.ID) })
@@ -275,8 +362,10 @@ func (r *liveRoom) take(l *Live) (t Transition, ok bool, err error) {
 func (r *liveRoom) end(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for l := range r.all {
-		r.remove(l, err)
+	for _, n := range [...]*liveLane{r.quick, r.slow} {
+		for l := range n.all {
+			r.remove(l, err)
+		}
 	}
 	r.finish(err)
 }
@@ -289,12 +378,8 @@ func (r *liveRoom) remove(l *Live, err error) {
 	for _, sub := range l.subs {
 		r.drop(sub)
 	}
-	delete(r.all, l)
-	if l.wanted == r.wanted {
-		r.wanted = 0
-		for l := range r.all {
-			r.wanted = max(r.wanted, l.wanted)
-		}
+	if l.lane != nil {
+		l.lane.take(l)
 	}
 	l.hurry()
 }
@@ -302,8 +387,10 @@ func (r *liveRoom) remove(l *Live, err error) {
 // finish has the room end. The lock is held.
 func (r *liveRoom) finish(err error) {
 	r.over = true
-	r.in.mu.Lock()
-	r.in.over, r.in.written = true, nil
-	r.in.mu.Unlock()
+	for _, n := range [...]*liveLane{r.quick, r.slow} {
+		n.in.mu.Lock()
+		n.in.over, n.in.written = true, nil
+		n.in.mu.Unlock()
+	}
 	r.stop(err)
 }

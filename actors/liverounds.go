@@ -13,16 +13,20 @@ import (
 )
 
 // These bound how many queries of an app run at once to be kept up to date, how long the room
-// rests after a round that took so long, and when it tries again if the app cannot be read.
+// rests after a round that took so long, and when it tries again if the app cannot be read. A query
+// that takes liveSlow is slow, and has those who have it be in the slow lane for liveStay at least.
 const (
 	liveRuns  = 4
 	liveRest  = 1
 	liveRetry = 250 * time.Millisecond
+	liveSlow  = 250 * time.Millisecond
+	liveStay  = time.Minute
 )
 
-// liveInbox is what the committer leaves for the room. Its lock is a leaf.
+// liveInbox is what the committer leaves for a lane. Its lock is a leaf.
 type liveInbox struct {
 	mu      sync.Mutex
+	used    bool // there is a Live in the lane: nothing is left for none
 	written []liveWrite
 	weight  int
 	lost    bool // something was written that is not there
@@ -39,40 +43,62 @@ type liveWrite struct {
 	at      time.Time
 }
 
+// use notes whether there is a Live in the lane.
+func (in *liveInbox) use(used bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.used = used; !used {
+		in.written, in.weight, in.lost = nil, 0, false
+	}
+}
+
 // give leaves what was written. The committer calls it.
 func (r *liveRoom) give(w liveWrite, weight int) {
-	r.in.mu.Lock()
-	defer r.in.mu.Unlock()
-	if r.in.weight += weight; r.in.weight > maxUnread && len(r.in.written) > 0 {
-		r.in.written, r.in.weight, r.in.lost = nil, 0, true
-	} else {
-		w.at = time.Now()
-		r.in.written = append(r.in.written, w)
+	w.at = time.Now()
+	for _, n := range [...]*liveLane{r.quick, r.slow} {
+		n.give(w, weight)
 	}
-	r.work()
+}
+
+func (n *liveLane) give(w liveWrite, weight int) {
+	n.in.mu.Lock()
+	defer n.in.mu.Unlock()
+	if !n.in.used {
+		return
+	}
+	if n.in.weight += weight; n.in.weight > maxUnread && len(n.in.written) > 0 {
+		n.in.written, n.in.weight, n.in.lost = nil, 0, true
+	} else {
+		n.in.written = append(n.in.written, w)
+	}
+	n.work()
 }
 
 // lose notes that it is not known what was written.
 func (r *liveRoom) lose() {
-	r.in.mu.Lock()
-	defer r.in.mu.Unlock()
-	r.in.lost = true
-	r.work()
+	for _, n := range [...]*liveLane{r.quick, r.slow} {
+		n.in.mu.Lock()
+		if n.in.used {
+			n.in.lost = true
+			n.work()
+		}
+		n.in.mu.Unlock()
+	}
 }
 
 // ask asks for a round.
-func (r *liveRoom) ask() {
-	r.in.mu.Lock()
-	defer r.in.mu.Unlock()
-	r.in.asked = true
-	r.work()
+func (n *liveLane) ask() {
+	n.in.mu.Lock()
+	defer n.in.mu.Unlock()
+	n.in.asked = true
+	n.work()
 }
 
 // work has the goroutine be there. The inbox is locked.
-func (r *liveRoom) work() {
-	if !r.in.working && !r.in.over {
-		r.in.working = true
-		r.lives.working.Go(r.rounds)
+func (n *liveLane) work() {
+	if !n.in.working && !n.in.over {
+		n.in.working = true
+		n.lives.working.Go(n.rounds)
 	}
 }
 
@@ -104,32 +130,32 @@ func (in *liveInbox) takeUpTo(commit uint64) (written []liveWrite, lost bool) {
 }
 
 // rounds does what there is to do.
-func (r *liveRoom) rounds() {
+func (n *liveLane) rounds() {
 	for {
-		written, lost, asked, more := r.in.takeAll()
+		written, lost, asked, more := n.in.takeAll()
 		if !more {
 			return
 		}
-		r.mu.Lock()
-		due := r.mark(written, lost) || asked || r.wanted > r.at
-		r.mu.Unlock()
+		n.mu.Lock()
+		due := n.mark(written, lost) || asked || n.wanted > n.at
+		n.mu.Unlock()
 		if !due {
 			continue
 		}
 		began := time.Now()
-		switch err := r.round(); {
+		switch err := n.round(); {
 		case err == nil:
-			r.rest(liveRest * time.Since(began))
-		case r.ctx.Err() != nil:
-		case r.app.eng.closing.Load():
-			r.lives.end(r, errShutdown())
+			n.rest(liveRest * time.Since(began))
+		case n.ctx.Err() != nil:
+		case n.app.eng.closing.Load():
+			n.lives.end(n.liveRoom, errShutdown())
 		default:
 			switch dispatch.AsError(err).Code {
 			case dispatch.CodeUnavailable, dispatch.CodeDeadlineExceeded, dispatch.CodeAborted:
-				r.rest(liveRetry)
-				r.ask()
+				n.rest(liveRetry)
+				n.ask()
 			default:
-				r.lives.end(r, dispatch.AsError(err))
+				n.lives.end(n.liveRoom, dispatch.AsError(err))
 			}
 		}
 	}
@@ -137,7 +163,7 @@ func (r *liveRoom) rounds() {
 
 // rest waits so long, half a second at most, unless the room ends: rounds take no more than a
 // part of the time.
-func (r *liveRoom) rest(d time.Duration) {
+func (n *liveLane) rest(d time.Duration) {
 	if d = min(d, 500*time.Millisecond); d < time.Millisecond {
 		return
 	}
@@ -145,69 +171,75 @@ func (r *liveRoom) rest(d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-r.ctx.Done():
+	case <-n.ctx.Done():
 	}
 }
 
 // mark has those groups run that may have read what was written, and says whether any will. The
 // lock is held.
-func (r *liveRoom) mark(written []liveWrite, lost bool) (any bool) {
+func (n *liveLane) mark(written []liveWrite, lost bool) (any bool) {
 	var keys storage.KeySet
 	for i := range written {
 		keys.Add(written[i].written)
 	}
 	met := false
-	for _, g := range r.groups {
+	for _, g := range n.groups {
 		if !g.dirty && (lost || keys.Len() > 0 && g.reads.Meets(&keys)) {
 			g.dirty, met = true, true
 		}
 		any = any || g.dirty
 	}
-	if met && r.stale.IsZero() && len(written) > 0 {
-		r.stale = written[0].at
+	if met && n.stale.IsZero() && len(written) > 0 {
+		n.stale = written[0].at
 	}
 	return any
 }
 
 // round runs what is to run on a snapshot, and shows it.
-func (r *liveRoom) round() error {
-	eng := r.app.eng
-	ref, err := eng.acquire(r.ctx, r.app.id, nil)
+func (n *liveLane) round() error {
+	eng := n.app.eng
+	ref, err := eng.acquire(n.ctx, n.app.id, nil)
 	if err != nil {
 		return err
 	}
 	hold := &liveHold{ref: ref}
 	hold.n.Store(1)
 	defer hold.release()
-	r.mu.Lock()
-	for l := range r.all {
+	n.mu.Lock()
+	n.begun++
+	number := n.begun
+	for l := range n.all {
+		if n == n.slow && l.from == 0 && time.Now().After(l.stays) && !l.isSlow() {
+			n.move(l, n.quick)
+			continue
+		}
 		l.changing = l.version // not what comes later: it may have seen more than the snapshot shows
 	}
-	r.mu.Unlock()
+	n.mu.Unlock()
 	now := eng.clock.now()
-	snap, commit, err := ref.app.store.SnapshotAnswered(r.ctx, now)
+	snap, commit, err := ref.app.store.SnapshotAnswered(n.ctx, now)
 	if err != nil {
 		return asError(err)
 	}
 	defer snap.Close()
-	written, lost := r.in.takeUpTo(commit)
+	written, lost := n.in.takeUpTo(commit)
 
-	r.mu.Lock()
-	r.mark(written, lost)
+	n.mu.Lock()
+	n.mark(written, lost)
 	var dirty []*liveGroup
-	for _, g := range r.groups {
+	for _, g := range n.groups {
 		if g.dirty {
 			dirty = append(dirty, g)
 		}
 	}
-	r.mu.Unlock()
+	n.mu.Unlock()
 
 	ran := make([]liveRun, len(dirty))
-	r.runAll(hold, snap, now, dirty, ran)
-	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
+	n.runAll(hold, snap, now, dirty, ran)
+	if n.ctx.Err() != nil {
+		return context.Cause(n.ctx)
 	}
-	r.show(commit, dirty, ran)
+	n.show(number, commit, dirty, ran)
 	return nil
 }
 
@@ -228,16 +260,20 @@ func (h *liveHold) release() {
 type liveRun struct {
 	outcome *liveOutcome
 	reads   *storage.ReadSet
+	took    time.Duration
 }
 
 // runAll runs the groups, a few at a time.
-func (r *liveRoom) runAll(hold *liveHold, snap *storage.Snapshot, now time.Time, groups []*liveGroup, ran []liveRun) {
+func (n *liveLane) runAll(hold *liveHold, snap *storage.Snapshot, now time.Time, groups []*liveGroup, ran []liveRun) {
 	next := make(chan int)
 	var runs sync.WaitGroup
 	for range min(liveRuns, len(groups)) {
 		runs.Go(func() {
 			for i := range next {
-				ran[i] = r.run(hold, snap, now, groups[i])
+				if n.left(groups[i]) {
+					continue
+				}
+				ran[i] = n.run(hold, snap, now, groups[i])
 			}
 		})
 	}
@@ -248,19 +284,50 @@ func (r *liveRoom) runAll(hold *liveHold, snap *storage.Snapshot, now time.Time,
 	runs.Wait()
 }
 
+// left says whether none is left who has the query.
+func (n *liveLane) left(g *liveGroup) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.groups[g.key] != g
+}
+
 // run runs the group's query on the snapshot, the way that any call of it goes.
-func (r *liveRoom) run(hold *liveHold, snap *storage.Snapshot, now time.Time, g *liveGroup) liveRun {
+func (n *liveLane) run(hold *liveHold, snap *storage.Snapshot, now time.Time, g *liveGroup) liveRun {
 	reader, reads := snap.Recording()
 	identity, err := g.identity.Normalize() // a copy, since a function may do with it what it likes
 	if err != nil {
-		return liveRun{newOutcome(nil, err), reads}
+		return liveRun{newOutcome(nil, err), reads, 0}
 	}
 	hold.n.Add(1)
-	r.lives.runs.Add(1)
-	value, err := r.app.eng.queryOn(r.ctx, hold.ref, reader, now, dispatch.Invocation{
-		Path: g.path, Kind: dispatch.KindQuery, Args: g.args, Identity: identity, Origin: r.origin,
+	n.lives.runs.Add(1)
+	ctx := n.ctx
+	if n == n.quick {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		defer time.AfterFunc(liveSlow, func() {
+			n.giveUp(g)
+			stop()
+		}).Stop()
+	}
+	began := time.Now()
+	value, err := n.app.eng.queryOn(ctx, hold.ref, reader, now, dispatch.Invocation{
+		Path: g.path, Kind: dispatch.KindQuery, Args: g.args, Identity: identity, Origin: n.origin,
 	}, hold.release)
-	return liveRun{newOutcome(value, err), reads}
+	return liveRun{newOutcome(value, err), reads, time.Since(began)}
+}
+
+// giveUp has the round end without the group, whose query is slow: those who have it go to the slow
+// lane, where it begins anew.
+func (n *liveLane) giveUp(g *liveGroup) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.groups[g.key] != g || n.over {
+		return
+	}
+	for sub := range g.subs {
+		n.move(sub.live, n.slow)
+	}
 }
 
 func newOutcome(value json.RawMessage, err error) *liveOutcome {
@@ -293,26 +360,26 @@ func (e *Engine) queryOn(ctx context.Context, ref *appRef, reader storage.Reader
 	return res.value, asError(res.err)
 }
 
-// show shows the results of a round.
-func (r *liveRoom) show(commit uint64, groups []*liveGroup, ran []liveRun) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over {
+// show shows the results of the round of that number.
+func (n *liveLane) show(number, commit uint64, groups []*liveGroup, ran []liveRun) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.over {
 		return
 	}
-	r.at = max(r.at, commit)
-	if !r.stale.IsZero() {
-		r.lives.stale.Since(r.stale)
-		r.stale = time.Time{}
+	n.at = max(n.at, commit)
+	if !n.stale.IsZero() {
+		n.lives.stale.Since(n.stale)
+		n.stale = time.Time{}
 	}
 	for i, g := range groups {
 		g.dirty = false
-		if r.groups[g.key] != g {
+		if n.groups[g.key] != g {
 			continue // all have left it
 		}
-		g.reads = ran[i].reads
-		r.retain(g, ran[i].outcome)
-		r.retry(g)
+		g.reads, g.took = ran[i].reads, ran[i].took
+		n.retain(g, ran[i].outcome)
+		n.retry(g)
 		for sub := range g.subs {
 			if g.result.sum != sub.given {
 				sub.live.changed[sub] = struct{}{}
@@ -320,7 +387,14 @@ func (r *liveRoom) show(commit uint64, groups []*liveGroup, ran []liveRun) {
 			}
 		}
 	}
-	for l := range r.all {
+	for l := range n.all {
+		switch {
+		case l.from > number:
+			continue
+		case l.from != 0:
+			l.from = 0
+			l.hurry()
+		}
 		if l.covered < l.changing {
 			l.covered = l.changing
 			for _, sub := range l.subs {
@@ -330,7 +404,7 @@ func (r *liveRoom) show(commit uint64, groups []*liveGroup, ran []liveRun) {
 			}
 			l.hurry()
 		}
-		if l.wanted > l.told.Commit && r.at >= l.wanted {
+		if l.wanted > l.told.Commit && n.at >= l.wanted {
 			l.hurry()
 		}
 	}
@@ -338,7 +412,7 @@ func (r *liveRoom) show(commit uint64, groups []*liveGroup, ran []liveRun) {
 
 // retry has a group run again after a while that could not be run, or not to its end: that need
 // not be because of what it has read. The lock is held.
-func (r *liveRoom) retry(g *liveGroup) {
+func (n *liveLane) retry(g *liveGroup) {
 	e, failed := g.result.err.(*dispatch.Error)
 	if !failed || e.Code != dispatch.CodeUnavailable && e.Code != dispatch.CodeDeadlineExceeded {
 		g.failed = 0
@@ -348,11 +422,11 @@ func (r *liveRoom) retry(g *liveGroup) {
 		g.again.Stop()
 	}
 	g.again = time.AfterFunc(time.Second<<min(g.failed, 6), func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.groups[g.key] == g {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.groups[g.key] == g {
 			g.dirty = true
-			r.ask()
+			n.ask()
 		}
 	})
 	g.failed++
@@ -360,14 +434,14 @@ func (r *liveRoom) retry(g *liveGroup) {
 
 // retain makes the outcome the result of the group, or an error if there is no room for it. The
 // lock is held.
-func (r *liveRoom) retain(g *liveGroup, outcome *liveOutcome) {
+func (n *liveLane) retain(g *liveGroup, outcome *liveOutcome) {
 	weight := g.least() + int64(g.reads.Weight()+len(outcome.value))
-	_, sum := r.lives.sums()
-	most := r.app.eng.opts.MaxSubscriptionBytes
-	if more := weight - g.weight; more > 0 && (sum+more > most || r.weight+more > most/4) {
+	_, sum := n.lives.sums()
+	most := n.app.eng.opts.MaxSubscriptionBytes
+	if more := weight - g.weight; more > 0 && (sum+more > most || n.weight+more > most/4) {
 		outcome = newOutcome(nil, liveLimit("there is no room for a result of %d bytes beside those of other live queries (MaxSubscriptionBytes)", len(outcome.value)))
 		weight = g.least() + int64(g.reads.Weight())
 	}
 	g.result = outcome
-	r.weigh(g, weight)
+	n.weigh(g, weight)
 }

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 
@@ -38,8 +37,7 @@ func (ls *lives) join(a *App, l *Live, origin dispatch.Origin) {
 		key := liveKey{a.id, origin}
 		r := ls.rooms[key]
 		if r == nil {
-			r = &liveRoom{lives: ls, app: a, origin: origin, groups: map[string]*liveGroup{}, all: map[*Live]struct{}{}}
-			r.ctx, r.stop = context.WithCancelCause(context.Background())
+			r = newLiveRoom(ls, a, origin)
 			if ls.closed {
 				r.finish(errShutdown())
 			} else {
@@ -59,7 +57,7 @@ func (ls *lives) join(a *App, l *Live, origin dispatch.Origin) {
 		}
 		r.mu.Lock()
 		if !r.over {
-			r.all[l] = struct{}{}
+			r.quick.put(l)
 			r.mu.Unlock()
 			return
 		}
@@ -74,7 +72,7 @@ func (ls *lives) leave(l *Live, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(l, err)
-	if len(r.all) == 0 && !r.over {
+	if len(r.quick.all)+len(r.slow.all) == 0 && !r.over {
 		r.finish(err)
 		ls.forget(r)
 	}

@@ -31,8 +31,8 @@ func TestG40_WithoutLiveQueriesNothingIsLookedAt(t *testing.T) {
 // TestG40_WhatLiesInARoomIsBounded: what the committer leaves while a round takes long is
 // forgotten at 8 MiB, and then everything runs anew.
 func TestG40_WhatLiesInARoomIsBounded(t *testing.T) {
-	r := &liveRoom{}
-	r.in.working = true // so that it lies there
+	r := newLiveRoom(new(lives), nil, "client").quick
+	r.in.used, r.in.working = true, true // so that it lies there
 	for range 8 {
 		r.give(liveWrite{commit: 1, written: new(storage.JobWrites)}, 1<<20)
 	}

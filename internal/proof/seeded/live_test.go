@@ -83,25 +83,25 @@ var liveFaults = []seededFault{
 		name: "later-writes-forgotten", what: "what is written while a round runs is forgotten",
 		pkg: "actors", tests: "TestG40_AllOfOneSnapshot",
 		edits: []edit{{"actors/liverounds.go", `		case err == nil:
-			r.rest(liveRest`, `		case err == nil:
+			n.rest(liveRest`, `		case err == nil:
 			if FAULT {
-				r.in.takeUpTo(1 << 63)
+				n.in.takeUpTo(1 << 63)
 			}
-			r.rest(liveRest`}},
+			n.rest(liveRest`}},
 	},
 	{
 		name: "unknown-outcome-not-looked-at", what: "after a commit whose outcome is not known live queries stay as they are",
 		pkg: "actors", tests: "TestG40_AfterACommitOfUnknownOutcome",
-		edits: []edit{{"actors/liverounds.go", `	r.in.lost = true
-	r.work()
-`, `	r.in.lost = !FAULT
-	r.work()
+		edits: []edit{{"actors/liverounds.go", `			n.in.lost = true
+			n.work()
+`, `			n.in.lost = !FAULT
+			n.work()
 `}},
 	},
 	{
 		name: "commit-goes-back", what: "a transition is of an earlier commit than the one before",
 		pkg: "actors", tests: "TestG40_AsIfRunFromScratch",
-		edits: []edit{{"actors/liveroom.go", `t = Transition{Commit: r.at, Version: l.covered}`, `t = Transition{Commit: r.at, Version: l.covered}
+		edits: []edit{{"actors/liveroom.go", `t = Transition{Commit: l.lane.at, Version: l.covered}`, `t = Transition{Commit: l.lane.at, Version: l.covered}
 	if FAULT && t.Commit == l.told.Commit+1 {
 		t.Commit -= 2
 	}`}},
@@ -111,13 +111,13 @@ var liveFaults = []seededFault{
 		pkg: "actors", tests: "TestG40_AnotherIdentity",
 		edits: []edit{{"actors/liveroom.go", `	for _, sub := range l.subs {
 		g := sub.group
-		r.quit(sub)
+		l.lane.quit(sub)
 `, `	for _, sub := range l.subs {
 		if FAULT {
 			break
 		}
 		g := sub.group
-		r.quit(sub)
+		l.lane.quit(sub)
 `}},
 	},
 	{
@@ -151,9 +151,9 @@ var liveFaults = []seededFault{
 	{
 		name: "failed-run-stays", what: "a live query that was not available is not tried again",
 		pkg: "actors", tests: "TestG40_WhatCouldNotRunIsTriedAgain",
-		edits: []edit{{"actors/liverounds.go", `		if r.groups[g.key] == g {
+		edits: []edit{{"actors/liverounds.go", `		if n.groups[g.key] == g {
 			g.dirty = true
-`, `		if r.groups[g.key] == g && !FAULT {
+`, `		if n.groups[g.key] == g && !FAULT {
 			g.dirty = true
 `}},
 	},
@@ -181,26 +181,54 @@ var liveFaults = []seededFault{
 	{
 		name: "live-inbox-without-end", what: "any number of bytes lies before a round that takes long",
 		pkg: "actors", tests: "TestG40_WhatLiesInARoomIsBounded",
-		edits: []edit{{"actors/liverounds.go", `r.in.weight > maxUnread && len`, `r.in.weight > maxUnread && !FAULT && len`}},
+		edits: []edit{{"actors/liverounds.go", `n.in.weight > maxUnread && len`, `n.in.weight > maxUnread && !FAULT && len`}},
 	},
 	{
 		name: "staleness-from-the-round", what: "how stale results of live queries are is counted from when they are run",
 		pkg: "actors", tests: "TestLiveQueriesAreCounted",
-		edits: []edit{{"actors/liverounds.go", `		r.stale = written[0].at
-`, `		if r.stale = written[0].at; FAULT {
-			r.stale = time.Now()
+		edits: []edit{{"actors/liverounds.go", `		n.stale = written[0].at
+`, `		if n.stale = written[0].at; FAULT {
+			n.stale = time.Now()
 		}
 `}},
 	},
 	{
 		name: "equal-queries-run-each", what: "of queries that are equal each has a run of its own",
 		pkg: "actors", tests: "TestLiveQueriesAreCounted",
-		edits: []edit{{"actors/liveroom.go", `	g := r.groups[key]
+		edits: []edit{{"actors/liveroom.go", `	g := n.groups[key]
 	if g == nil {`, `	if FAULT {
 		key += string(rune(sub.id))
 	}
-	g := r.groups[key]
+	g := n.groups[key]
 	if g == nil {`}},
+	},
+	{
+		name: "slow-query-holds-up-all", what: "a round waits for a query that is slow",
+		pkg: "actors", tests: "TestG40_ASlowQueryHoldsUpItsClientsAlone",
+		edits: []edit{{"actors/liverounds.go", `	if n == n.quick {
+`, `	if n == n.quick && !FAULT {
+`}},
+	},
+	{
+		name: "slow-for-ever", what: "who has had a slow query waits for those of others for ever",
+		pkg: "actors", tests: "TestG40_ASlowQueryHoldsUpItsClientsAlone",
+		edits: []edit{{"actors/liverounds.go", `if n == n.slow && l.from == 0 &&`, `if n == n.slow && !FAULT && l.from == 0 &&`}},
+	},
+	{
+		name: "known-to-be-slow-tried-again", what: "a query that is known to be slow is given up once more for each client that comes",
+		pkg: "actors", tests: "TestG40_ASlowQueryHoldsUpItsClientsAlone",
+		edits: []edit{{"actors/liveroom.go", `	if l.lane == r.quick {
+`, `	if l.lane == r.quick && !FAULT {
+`}},
+	},
+	{
+		name: "slow-lane-not-told", what: "who has a slow query is not told what is written",
+		pkg: "actors", tests: "TestG40_SlowQueriesAsIfRunFromScratch",
+		edits: []edit{{"actors/liverounds.go", `		n.give(w, weight)
+`, `		if n == r.quick || !FAULT {
+			n.give(w, weight)
+		}
+`}},
 	},
 	{
 		name: "instants-without-end", what: "any number of snapshots of an app is kept",
