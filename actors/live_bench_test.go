@@ -17,7 +17,7 @@ import (
 // as that of the latest hundredth, and how many seconds of processor time the process has used in
 // a second: the subscriptions cost what the two differ by.
 func BenchmarkLive(b *testing.B) {
-	const shelves, rate, seconds = 1000, 2000, 3
+	const shelves, rate, seconds = 1000, 5000, 3
 	for _, clients := range []int{0, shelves} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			k := newLiveKit()
