@@ -20,6 +20,7 @@ func (s *scheduler) drain(m *drain) {
 	s.drained = append(s.drained, m.done)
 	s.askPermits(s.eng.clock.wall())
 	if !m.hold {
+		s.runs.dropHeld()
 		return
 	}
 	for _, r := range s.runs.all() {

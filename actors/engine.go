@@ -25,7 +25,6 @@ type Engine struct {
 	store    *storage.Store
 	clock    *clock
 	timers   *timing.Timers // nil: Go's own
-	drains   chan struct{}  // closed when Close begins
 	sys      *system
 	handlers *handlers
 	broker   *permitBroker
@@ -88,7 +87,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 		opts.Logger.Warn("the wall clock is behind what was written down last", "step", -clock.eras.behind)
 	}
 	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger), pools: opts.pools()}
-	e.timers, e.drains = timing.NewTimers(), make(chan struct{})
+	e.timers = timing.NewTimers()
 	e.meters.late.Unit = int64(time.Millisecond)
 	e.lives.stale.Unit = int64(time.Millisecond)
 	e.declared = declare(plans, opts.Crons)
@@ -410,7 +409,6 @@ var ErrHandlers = errors.New("handlers have not returned")
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
 		e.closing.Store(true)
-		close(e.drains)
 		e.closed = e.shutdown(ctx)
 	})
 	return e.closed
@@ -475,7 +473,6 @@ func (e *Engine) drain() {
 func (e *Engine) abort() error {
 	e.close.Do(func() {
 		e.closing.Store(true)
-		close(e.drains)
 		e.aborted.Store(true)
 		over, forget := e.grace()
 		defer forget()

@@ -35,6 +35,7 @@ type run struct {
 	pending time.Duration           // how long that may take
 	// answered is closed when its end from outside is durable; nil: it has no token.
 	answered chan struct{}
+	held     bool // its handler waits for that alone: of a workflow
 
 	// Below: guarded by pools.mu.
 	counted bool       // among the starts of its lane, or it never will be

@@ -76,14 +76,35 @@ func (rs *runs) tellAnswered(id storage.JobID) {
 }
 
 // held returns when the attempt has been ended from outside; the error is why it does not go on.
-// An engine that closes waits for no workflow.
+// An app that comes to rest waits for no workflow.
 func (app *appState) held(ctx context.Context, r *run) error {
+	app.runs.hold(r)
+	if app.phase().draining() {
+		return cutByClose
+	}
 	select {
 	case <-r.answered:
 		return nil
-	case <-app.eng.drains:
-		return cutByClose
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// hold notes that the handler of the run waits for the end from outside alone.
+func (rs *runs) hold(r *run) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r.held = true
+}
+
+// dropHeld interrupts the runs whose handlers wait for an end from outside alone: the worker is asked
+// again after the next start. The app claims nothing any more, or it would ask again at once.
+func (rs *runs) dropHeld() {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, r := range rs.byID {
+		if r.held && r.cancel != nil {
+			r.cancel(cutByClose)
+		}
 	}
 }

@@ -45,11 +45,7 @@ var remoteFaults = []seededFault{
 	{
 		name: "remote-close-waits", what: "an engine that closes waits for workflows until its time is over",
 		pkg: "actors", tests: "TestG41_AWorkflowHoldsItsSlot",
-		edits: []edit{{"actors/workflow.go", `		return cutByClose`, `		if !FAULT {
-			return cutByClose
-		}
-		<-ctx.Done()
-		return cutByClose`}},
+		edits: []edit{{"actors/workflow.go", `if r.held && r.cancel != nil {`, `if r.held && r.cancel != nil && !FAULT {`}},
 	},
 	{
 		name: "remote-workflow-short", what: "a workflow has the time of any action",
