@@ -95,7 +95,11 @@ func runWorker(dir string) error {
 		return err
 	}
 	w := &worker{from: from, bad: os.Getenv(workerBad) != "", heals: os.Getenv(workerHeals) != "", seen: map[string]bool{}}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	patience := 2 * time.Minute // a disk that is slow on a busy machine is not a bad one
+	if w.bad {
+		patience = 20 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	w.ctx = ctx
 	if err := w.open(dir); err != nil {
