@@ -183,8 +183,14 @@ func (h *handler) lunoraSchedule(w http.ResponseWriter, r *request) (int, any, e
 	if err != nil {
 		return status, nil, err
 	}
-	r.entry.IDs = append(r.entry.IDs, call.FunctionPath)
+	path := call.FunctionPath
 	if call.Workflow != "" {
+		path = dispatch.Workflows + ":" + call.Workflow
+	}
+	r.entry.IDs = append(r.entry.IDs, path)
+	fn, known := h.eng.Functions().Lookup(path)
+	remote := known && fn.Remote
+	if call.Workflow != "" && !remote {
 		return http.StatusInternalServerError, nil, refusedBy(dispatch.CodeFailedPrecondition, &lunora.Error{
 			Code: lunora.CodeOriginNotConfigured, Message: "no origin is declared that workflows are started at",
 		})
@@ -193,9 +199,11 @@ func (h *handler) lunoraSchedule(w http.ResponseWriter, r *request) (int, any, e
 	if err != nil {
 		return 0, nil, err
 	}
-	args, err := lunora.Arguments(call.Args)
-	if err != nil {
-		return 0, nil, refusedBy(dispatch.CodeInvalidArgument, err)
+	args := call.Args
+	if !remote { // whose worker knows the marks itself
+		if args, err = lunora.Arguments(call.Args); err != nil {
+			return 0, nil, refusedBy(dispatch.CodeInvalidArgument, err)
+		}
 	}
 	at := time.UnixMilli(call.ScheduledFor).UTC()
 	if at.After(storage.MaxInstant) {
@@ -208,7 +216,7 @@ func (h *handler) lunoraSchedule(w http.ResponseWriter, r *request) (int, any, e
 	if err := h.lunoraLimit(r, &call); err != nil {
 		return 0, nil, err
 	}
-	id, err := r.app.Scheduler(ctx).RunAt(at, callOf(call.FunctionPath, args), opts...)
+	id, err := r.app.Scheduler(ctx).RunAt(at, callOf(path, args), opts...)
 	if err != nil {
 		return 0, nil, lunoraRefusal(err, call.ID != nil)
 	}
@@ -269,6 +277,10 @@ func recordOf(r *request, job *storage.Job) lunora.Record {
 	record := lunora.Record{
 		ID: string(job.ID), EnqueuedAt: job.EnqueuedAt.UnixMilli(), ScheduledFor: job.Due.UnixMilli(), FunctionPath: job.Function,
 		Attempts: job.Failures, InstanceName: job.Instance, Pool: job.Pool, ShardKey: job.ShardKey,
+	}
+	if dispatch.IsWorkflow(job) {
+		_, record.Workflow, _ = strings.Cut(job.Function, ":")
+		record.FunctionPath = ""
 	}
 	if job.PendingOutside() {
 		record.ScheduledFor = job.ScheduledFor.UnixMilli()
@@ -462,12 +474,21 @@ func (h *handler) lunoraStatus(_ http.ResponseWriter, r *request) (int, any, err
 	return http.StatusOK, status, nil
 }
 
-// lunoraComplete frees nothing: what a function holds of its pool it gives back when it has ended.
+// lunoraComplete ends the attempt of a workflow in the pool. What any other function holds of its pool
+// it gives back when it has ended, so that there is nothing to do.
 func (h *handler) lunoraComplete(w http.ResponseWriter, r *request) (int, any, error) {
-	pool, status, err := h.lunoraField(w, r, "pool")
+	var done lunora.Completion
+	status, err := h.lunoraBody(w, r, func(body []byte) (err error) {
+		done, err = lunora.ParseCompletion(body)
+		return err
+	})
 	if err != nil {
 		return status, nil, err
 	}
-	of, err := h.lunoraPoolNamed(r, pool)
+	r.entry.IDs = append(r.entry.IDs, done.Pool, done.ID)
+	if _, err := r.app.CompleteWorkflow(r.Context(), done.Pool, storage.JobID(done.ID)); err != nil {
+		return 0, nil, err
+	}
+	of, err := h.lunoraPoolNamed(r, done.Pool)
 	return http.StatusOK, lunora.Completed{InFlight: of.InFlight}, err
 }

@@ -1,14 +1,19 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"carillon/actors"
+	"carillon/dispatch"
 	"carillon/server"
 	"carillon/storage"
 )
@@ -243,4 +248,71 @@ func (s *lunoraSite) ended(t *testing.T, id string) {
 	if _, err := app.Wait(t.Context(), storage.JobID(id)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// workflows is a worker that starts any workflow, and tells of each.
+type workflows chan dispatch.RemoteCall
+
+func (w workflows) Call(_ context.Context, call dispatch.RemoteCall) (json.RawMessage, error) {
+	w <- call
+	return nil, nil
+}
+
+// TestG42_LunoraWorkflows: a workflow is one below a remote prefix, whose worker is given the arguments
+// as they came; it holds its slot until it is completed.
+func TestG42_LunoraWorkflows(t *testing.T) {
+	started, reg := make(workflows, 1), dispatch.NewRegistry()
+	reg.Remote("workflow:*", started)
+	eng, err := actors.Open(t.TempDir(), actors.Options{Functions: reg, Volumes: 1, Pools: []*dispatch.Pool{dispatch.NewPool("flows", 1)}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := eng.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	ops := operators{"all": {Name: "all", AllApps: true, Scopes: server.Scopes()}}
+	srv := httptest.NewServer(documented(t, server.New(eng, server.Options{Operator: ops.hook}), ""))
+	t.Cleanup(srv.Close)
+	s := &lunoraSite{&site{url: srv.URL, client: srv.Client()}, "all"}
+
+	const args = `{"n":["$lunora.wire$","bigint","9007199254740993"],"set":["$lunora.wire$","set",[]]}`
+	for _, id := range []string{"now", "late"} {
+		at := map[string]string{"now": "1", "late": far}[id]
+		if status, text := s.ask(t, "schedule", `{"args":`+args+`,"workflow":"ORDERS","id":"`+id+`","pool":"flows","scheduledFor":`+at+`}`); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+	}
+	var call dispatch.RemoteCall
+	select {
+	case call = <-started:
+	case <-time.After(time.Minute):
+		t.Fatal("no worker was asked")
+	}
+	if call.Workflow != "ORDERS" || string(call.Args) != args || call.Job != "now" {
+		t.Errorf("%+v is asked for", call)
+	}
+	s.want(t, "pool?name=flows", "", 200, `{"inFlight":1,"maxConcurrency":1,"queued":1}`)
+	s.want(t, "complete", `{"pool":"flows","id":"late"}`, 200, `{"inFlight":1}`)
+	if _, text := s.ask(t, "get?id=late", ""); !strings.Contains(text, `"workflow":"ORDERS"`) || strings.Contains(text, "functionPath") || !strings.Contains(text, args) {
+		t.Errorf("shown as %s", text)
+	}
+	s.refused(t, "complete", `{"pool":"flows","id":1}`, 400, "INVALID_INPUT", "id: want a text")
+	if _, text := s.ask(t, "get?id=now", ""); !strings.Contains(text, `"id":"now"`) {
+		t.Errorf("it has ended before it was completed: %s", text)
+	}
+	if status, text := s.ask(t, "complete", `{"pool":"flows","id":"now"}`); status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	app, err := eng.App("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.Wait(ctx, "now"); err != nil {
+		t.Fatalf("it has not ended, though it was completed: %v", err)
+	}
+	s.want(t, "get?id=now", "", 200, `{}`)
 }

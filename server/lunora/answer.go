@@ -10,9 +10,10 @@ type Record struct {
 	ID           string          `json:"id"`
 	Args         json.RawMessage `json:"args,omitempty"` // JSON as the function is given it
 	EnqueuedAt   int64           `json:"enqueuedAt"`
-	ScheduledFor int64           `json:"scheduledFor"` // of the next attempt, or of the last one
-	FunctionPath string          `json:"functionPath"`
-	Attempts     int             `json:"attempts,omitempty"` // that have failed
+	ScheduledFor int64           `json:"scheduledFor"`           // of the next attempt, or of the last one
+	FunctionPath string          `json:"functionPath,omitempty"` // "" if it is a workflow
+	Workflow     string          `json:"workflow,omitempty"`     // "" if it is a function
+	Attempts     int             `json:"attempts,omitempty"`     // that have failed
 	InstanceName string          `json:"instanceName,omitempty"`
 	Pool         string          `json:"pool,omitempty"`
 	Retry        *Retry          `json:"retry,omitempty"`
@@ -88,7 +89,7 @@ type Status struct {
 // Completion says that a function has ended.
 type Completion struct {
 	Pool string `json:"pool"`
-	ID   string `json:"id"`
+	ID   string `json:"id"` // of its job; "": of the workflow in the pool that began first
 }
 
 // Completed is the answer for that.

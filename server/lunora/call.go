@@ -88,6 +88,20 @@ func Parse(body []byte) (call Call, err error) {
 	return call, f.failed()
 }
 
+// ParseCompletion decodes what a worker sends of a function that has ended. An error is an *Error.
+func ParseCompletion(body []byte) (done Completion, err error) {
+	if done.Pool, err = Field(body, "pool"); err != nil {
+		return done, err
+	}
+	fields, err := object(body)
+	if err != nil {
+		return done, err
+	}
+	f := reader{fields: fields}
+	f.text("id", &done.ID)
+	return done, f.failed()
+}
+
 // Field is a field of a body that has to be a text of one character or more.
 func Field(body []byte, name string) (string, error) {
 	fields, err := object(body)

@@ -53,6 +53,17 @@ var doorFaults = []seededFault{
 		edits: []edit{{"server/lunora/args.go", `text(elements[0]) == Mark {`, `text(elements[0]) == Mark && !FAULT {`}},
 	},
 	{
+		name: "lunora-remote-args-decoded", what: "arguments of a remote function are not passed on as the client of Lunora's scheduler has sent them",
+		pkg: "server", tests: "TestG42_LunoraWorkflows",
+		edits: []edit{{"server/lunora.go", `if !remote {`, `if !remote || FAULT {`}},
+	},
+	{
+		name: "lunora-workflow-not-completed", what: "a client of Lunora's scheduler completes a workflow, whose slot is held further on",
+		pkg: "server", tests: "TestG42_LunoraWorkflows",
+		edits: []edit{{"server/lunora.go", `if _, err := r.app.CompleteWorkflow(`, `if FAULT {
+	} else if _, err := r.app.CompleteWorkflow(`}},
+	},
+	{
 		name: "lunora-id-before-target", what: "a call without a target is refused because of its id",
 		pkg: "server/lunora", tests: "TestParse",
 		edits: []edit{{"server/lunora/call.go", `	case f.err != nil:
