@@ -46,7 +46,8 @@ const SessionKeyFor = time.Hour
 
 // WithSessionKey is WithIdempotencyKey of a request of a client's session, whichever identity it has by
 // then. The keys of a session are apart from all others, and kept for SessionKeyFor: a client sends again
-// only what was not answered when its connection was lost.
+// only what was not answered when its connection was lost. When an app keeps as many keys as it may, those
+// of sessions give way to any new one, the oldest first: they have no call be refused.
 func WithSessionKey(ctx context.Context, session, request string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, &KeyedCall{Key: request, session: &session})
 }
@@ -89,7 +90,7 @@ func (k *KeyedCall) Of(path string, identity *Identity, args json.RawMessage) st
 	}
 	key := storage.IdempotencyKey{Name: k.name(path, identity), Fingerprint: digest("call", string(args))}
 	if k.session != nil {
-		key.For = SessionKeyFor
+		key.For, key.Spare = SessionKeyFor, true
 	}
 	return key
 }

@@ -4251,8 +4251,10 @@ type IdempotencyKey struct {
 	Fingerprint []byte `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	UntilMs     int64  `protobuf:"varint,3,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
 	// Result is what the call has returned, as JSON. Of a longer one result_bytes is all.
-	Result        []byte `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
-	ResultBytes   uint64 `protobuf:"varint,5,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
+	Result      []byte `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	ResultBytes uint64 `protobuf:"varint,5,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
+	// Spare ones give way when there is no room for another.
+	Spare         bool `protobuf:"varint,6,opt,name=spare,proto3" json:"spare,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4320,6 +4322,13 @@ func (x *IdempotencyKey) GetResultBytes() uint64 {
 		return x.ResultBytes
 	}
 	return 0
+}
+
+func (x *IdempotencyKey) GetSpare() bool {
+	if x != nil {
+		return x.Spare
+	}
+	return false
 }
 
 // AttemptLog is the last lines that an attempt has logged. Its key has job, attempt and length.
@@ -5015,13 +5024,14 @@ const file_carillon_proto_rawDesc = "" +
 	"\x03app\x18\x05 \x01(\tR\x03app\x12\x10\n" +
 	"\x03ids\x18\x06 \x03(\tR\x03ids\x12\x14\n" +
 	"\x05count\x18\a \x01(\rR\x05count\x12\x12\n" +
-	"\x04from\x18\b \x01(\tR\x04from\"\xa2\x01\n" +
+	"\x04from\x18\b \x01(\tR\x04from\"\xb8\x01\n" +
 	"\x0eIdempotencyKey\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x19\n" +
 	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x16\n" +
 	"\x06result\x18\x04 \x01(\fR\x06result\x12!\n" +
-	"\fresult_bytes\x18\x05 \x01(\x04R\vresultBytes\"i\n" +
+	"\fresult_bytes\x18\x05 \x01(\x04R\vresultBytes\x12\x14\n" +
+	"\x05spare\x18\x06 \x01(\bR\x05spare\"i\n" +
 	"\n" +
 	"AttemptLog\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +

@@ -3511,6 +3511,16 @@ func (m *IdempotencyKey) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Spare {
+		i--
+		if m.Spare {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x30
+	}
 	if m.ResultBytes != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ResultBytes))
 		i--
@@ -5275,6 +5285,9 @@ func (m *IdempotencyKey) SizeVT() (n int) {
 	}
 	if m.ResultBytes != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.ResultBytes))
+	}
+	if m.Spare {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -14696,6 +14709,26 @@ func (m *IdempotencyKey) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Spare", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Spare = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -93,9 +93,11 @@ func (n keyspace) expired(snap *kv.Snapshot, e Expiry) bool {
 		}
 	}
 	if c.keyed > 0 && !e.Keys.IsZero() {
-		prefix := n.keptUntils()
-		if k, _ := snap.Cursor(kv.Data).Seek(prefix); bytes.HasPrefix(k, prefix) && bytes.Compare(k, n.keptUntil(e.Keys.UnixMilli()+1, 0, nil)) < 0 {
-			return true
+		for _, end := range keptEnds {
+			prefix := n.keptUntils(end)
+			if k, _ := snap.Cursor(kv.Data).Seek(prefix); bytes.HasPrefix(k, prefix) && bytes.Compare(k, n.keptUntil(end, e.Keys.UnixMilli()+1, 0, nil)) < 0 {
+				return true
+			}
 		}
 	}
 	ended := func(job *Job) int64 { return msOf(job.CompletedAt) }

@@ -17,10 +17,15 @@ import (
 //
 //	number ‖ 'I' ‖ 'k' ‖ name                    what became of the call
 //	number ‖ 'I' ‖ 'e' ‖ until ‖ size ‖ name     (empty) when that row is void, and its bytes
+//	number ‖ 'I' ‖ 's' ‖ until ‖ size ‖ name     (empty) the same, of one that is spare
 const (
 	keptCall  byte = 'k'
 	keptUntil byte = 'e'
+	keptSpare byte = 's'
 )
+
+// keptEnds are the kinds of rows that say when a key is void.
+var keptEnds = [...]byte{keptUntil, keptSpare}
 
 // Bounds of what is kept of calls with an idempotency key.
 const (
@@ -30,8 +35,8 @@ const (
 	MaxIdempotentResult = 64 << 10       // of one result; of a longer one only the length is kept
 )
 
-// spareExpired is how many void rows a call takes away that has met a bound.
-const spareExpired = 64
+// keptAtOnce is how many rows a call takes away at once that has met a bound.
+const keptAtOnce = 64
 
 // IdempotencyKey says which key of an app a call has, and which call it is. For engines.
 type IdempotencyKey struct {
@@ -39,6 +44,18 @@ type IdempotencyKey struct {
 	Fingerprint [32]byte // of all else that was asked
 	// For is how long it is kept, at most IdempotencyFor, which 0 means.
 	For time.Duration
+	// Spare says that it gives way when there is no room for another key, the oldest first.
+	Spare bool
+}
+
+// end is the kind of the row that says when the key is void.
+func (key *IdempotencyKey) end() byte { return keptEnd(key.Spare) }
+
+func keptEnd(spare bool) byte {
+	if spare {
+		return keptSpare
+	}
+	return keptUntil
 }
 
 // IdempotentResult is what a call with an idempotency key has returned. For engines.
@@ -51,15 +68,15 @@ func (n keyspace) keptCall(name []byte) []byte {
 	return append(append(n.prefix(tagIdempotency), keptCall), name...)
 }
 
-func (n keyspace) keptUntil(ms int64, size int, name []byte) []byte {
-	b := append(n.prefix(tagIdempotency), keptUntil)
+func (n keyspace) keptUntil(end byte, ms int64, size int, name []byte) []byte {
+	b := n.keptUntils(end)
 	b = binary.BigEndian.AppendUint64(b, uint64(ms))
 	return append(binary.BigEndian.AppendUint32(b, uint32(size)), name...)
 }
 
 // keptUntilOf takes the rest of such a key apart.
 func keptUntilOf(rest []byte) (ms int64, size int, name []byte, ok bool) {
-	if len(rest) != 1+8+4+32 || rest[0] != keptUntil {
+	if len(rest) != 1+8+4+32 || slices.Index(keptEnds[:], rest[0]) < 0 {
 		return 0, 0, nil, false
 	}
 	return int64(binary.BigEndian.Uint64(rest[1:])), int(binary.BigEndian.Uint32(rest[9:])), rest[13:], true
@@ -103,7 +120,7 @@ func (tx *Tx) KeepIdempotentCall(key *IdempotencyKey, result []byte, at time.Tim
 	defer tx.mu.Unlock()
 	p := proto.IdempotencyKey{
 		Version: recordVersion, Fingerprint: key.Fingerprint[:], ResultBytes: uint64(len(result)),
-		UntilMs: ceilMs(tx.now.Add(cmp.Or(key.For, IdempotencyFor))),
+		UntilMs: ceilMs(tx.now.Add(cmp.Or(key.For, IdempotencyFor))), Spare: key.Spare,
 	}
 	if len(result) <= MaxIdempotentResult {
 		p.Result = result
@@ -114,20 +131,21 @@ func (tx *Tx) KeepIdempotentCall(key *IdempotencyKey, result []byte, at time.Tim
 		return err
 	}
 	if was != nil { // it is void
-		tx.dropKeptCall(was.UntilMs, size, key.Name[:])
+		tx.dropKeptCall(keptEnd(was.Spare), was.UntilMs, size, key.Name[:])
 	}
 	if err := tx.roomForKey(at, len(row)); err != nil {
 		return err
 	}
 	c, keys := &tx.top().counts, tx.app.keys
 	tx.put(keys.keptCall(key.Name[:]), row)
-	tx.put(keys.keptUntil(p.UntilMs, len(row), key.Name[:]), nil)
+	tx.put(keys.keptUntil(key.end(), p.UntilMs, len(row), key.Name[:]), nil)
 	c.keyed++
 	c.keyedBytes += uint64(len(row))
 	return nil
 }
 
-// roomForKey says why there is no room for another key whose row has that many bytes.
+// roomForKey says why there is no room for another key whose row has that many bytes, after it has taken
+// away what is void, and then what is spare.
 func (tx *Tx) roomForKey(at time.Time, size int) error {
 	full := func() error {
 		c := &tx.top().counts
@@ -140,13 +158,23 @@ func (tx *Tx) roomForKey(at time.Time, size int) error {
 		return nil
 	}
 	err := full()
-	if err == nil || at.IsZero() {
-		return err
+	if err != nil && !at.IsZero() {
+		if _, err := tx.purgeKeptCalls(at, keptAtOnce); err != nil {
+			return err
+		}
+		err = full()
 	}
-	if _, err := tx.purgeKeptCalls(at, spareExpired); err != nil {
-		return err
+	for err != nil {
+		n, failed := tx.dropKeptCalls(keptSpare, nil, keptAtOnce)
+		if failed != nil {
+			return failed
+		}
+		if n == 0 {
+			return err
+		}
+		err = full()
 	}
-	return full()
+	return nil
 }
 
 // keptCall reads the row of the name, which has size bytes; nil if there is none.
@@ -170,10 +198,10 @@ func decodeKeptCall(data []byte) (*proto.IdempotencyKey, error) {
 }
 
 // dropKeptCall takes the rows of a name away, which are there.
-func (tx *Tx) dropKeptCall(ms int64, size int, name []byte) {
+func (tx *Tx) dropKeptCall(end byte, ms int64, size int, name []byte) {
 	c, keys := &tx.top().counts, tx.app.keys
 	tx.delete(keys.keptCall(name))
-	tx.delete(keys.keptUntil(ms, size, name))
+	tx.delete(keys.keptUntil(end, ms, size, name))
 	c.keyed -= min(c.keyed, 1)
 	c.keyedBytes -= min(c.keyedBytes, uint64(size))
 }
@@ -191,49 +219,73 @@ func (tx *Tx) PurgeIdempotencyKeys(at time.Time, limit int) (n int, more bool, e
 	if n, err = tx.purgeKeptCalls(at, limit); err != nil || n == limit {
 		return n, err == nil, err
 	}
-	// The last ones may be of a clock that has been set back since.
-	keys, most := tx.app.keys, ceilMs(tx.now.Add(IdempotencyFor))
-	rows, err := tx.rows(keys.keptUntil(most+1, 0, nil), after(keys.keptUntils()), true, limit-n)
+	for _, end := range keptEnds {
+		moved, err := tx.hastenKeptCalls(end, ceilMs(tx.now.Add(IdempotencyFor)), limit-n)
+		if n += moved; err != nil || n == limit {
+			return n, err == nil, err
+		}
+	}
+	return n, false, nil
+}
+
+// hastenKeptCalls has those that are void later than at the instant be so then, up to limit of them: the
+// clock has been set back since.
+func (tx *Tx) hastenKeptCalls(end byte, most int64, limit int) (n int, err error) {
+	keys := tx.app.keys
+	rows, err := tx.rows(keys.keptUntil(end, most+1, 0, nil), after(keys.keptUntils(end)), true, limit)
 	for _, r := range rows {
 		ms, size, name, ok := keptUntilOf(tail(r.key))
 		if !ok {
 			continue
 		}
+		n++
 		p, _, err := tx.keptCall(name)
 		if err != nil || p == nil {
-			tx.dropKeptCall(ms, size, name)
-			n++
+			tx.dropKeptCall(end, ms, size, name)
 			continue
 		}
-		tx.dropKeptCall(ms, size, name)
+		tx.dropKeptCall(end, ms, size, name)
 		p.UntilMs = most
 		row := encoded(p.MarshalVT())
 		tx.put(keys.keptCall(name), row)
-		tx.put(keys.keptUntil(most, len(row), name), nil)
+		tx.put(keys.keptUntil(end, most, len(row), name), nil)
 		c := &tx.top().counts
 		c.keyed++
 		c.keyedBytes += uint64(len(row))
-		n++
 	}
-	return n, n == limit, err
+	return n, err
 }
 
-// keptUntils is what the keys begin with that say until when a row is kept.
-func (n keyspace) keptUntils() []byte { return append(n.prefix(tagIdempotency), keptUntil) }
+// keptUntils is what the keys of a kind begin with that say until when a row is kept.
+func (n keyspace) keptUntils(end byte) []byte { return append(n.prefix(tagIdempotency), end) }
 
 // purgeKeptCalls is PurgeIdempotencyKeys of those that are void.
 func (tx *Tx) purgeKeptCalls(at time.Time, limit int) (n int, err error) {
+	for _, end := range keptEnds {
+		dropped, err := tx.dropKeptCalls(end, tx.app.keys.keptUntil(end, at.UnixMilli()+1, 0, nil), limit-n)
+		if n += dropped; err != nil || n == limit {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// dropKeptCalls takes away those of a kind that are void first, up to limit and before the key; nil is none.
+func (tx *Tx) dropKeptCalls(end byte, before []byte, limit int) (n int, err error) {
 	if tx.top().counts.keyed == 0 {
 		return 0, nil
 	}
-	keys := tx.app.keys
-	rows, err := tx.rows(keys.keptUntils(), keys.keptUntil(at.UnixMilli()+1, 0, nil), false, limit)
+	from := tx.app.keys.keptUntils(end)
+	if before == nil {
+		before = after(from)
+	}
+	rows, err := tx.rows(from, before, false, limit)
 	for _, r := range rows {
 		ms, size, name, ok := keptUntilOf(tail(r.key))
 		if !ok {
 			tx.delete(r.key)
 		} else {
-			tx.dropKeptCall(ms, size, slices.Clone(name))
+			tx.dropKeptCall(end, ms, size, slices.Clone(name))
 		}
 		n++
 	}
@@ -250,7 +302,7 @@ func (c *jobCheck) keptCalls() {
 			if err := damageOf(v); err != nil {
 				c.failed(err)
 			}
-			untils[string(c.n.keptUntil(ms, size, name))] = true
+			untils[string(c.n.keptUntil(rest[0], ms, size, name))] = true
 			c.got.keyed++
 			c.got.keyedBytes += uint64(size)
 			continue
@@ -268,7 +320,7 @@ func (c *jobCheck) keptCalls() {
 		if n := len(p.Result); len(p.Fingerprint) != 32 || n > MaxIdempotentResult || n > 0 && (uint64(n) != p.ResultBytes || !wellFormed(p.Result)) {
 			c.bad("an idempotency key has a fingerprint of %d bytes, and %d bytes of a result of %d", len(p.Fingerprint), n, p.ResultBytes)
 		}
-		sizes[string(rest[1:])] = string(c.n.keptUntil(p.UntilMs, len(v), rest[1:]))
+		sizes[string(rest[1:])] = string(c.n.keptUntil(keptEnd(p.Spare), p.UntilMs, len(v), rest[1:]))
 	}
 	for name, end := range sizes {
 		if end != "" && !untils[end] {

@@ -173,6 +173,65 @@ func TestG39_AKeyIsKeptForItsOwnTime(t *testing.T) {
 	wantKeys(t, a, 1)
 }
 
+// TestG39_SpareKeysGiveWay: to any other, the oldest first and when there is no room alone; those that are
+// not spare give way to none.
+func TestG39_SpareKeysGiveWay(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), storage.Options{})
+	a := mustApp(t, s, "acme")
+	a.SetMaxIdempotency(100, 1<<20)
+	spare := func(name string, now time.Time) error {
+		tx := a.Begin(now)
+		defer tx.Rollback(nil)
+		key := keyOf(name, name)
+		key.For, key.Spare = time.Hour, true
+		if got, err := tx.IdempotentCall(key, now); got != nil || err != nil {
+			return fmt.Errorf("%s: %+v, %w", name, got, err)
+		}
+		if err := tx.KeepIdempotentCall(key, []byte("1"), now); err != nil {
+			return err
+		}
+		mustCommit(t, tx)
+		return nil
+	}
+	second := func(i int) time.Time { return testNow.Add(time.Duration(i) * time.Second) }
+	mustTx(t, a, testNow, func(tx *storage.Tx) { keep(t, tx, "kept", "1") })
+	for i := range 99 {
+		must(t, spare(fmt.Sprint(i), second(i)))
+	}
+	wantKeys(t, a, 100)
+	wantKept(t, a, second(99), "0", "1")
+	must(t, spare("99", second(99)))
+	wantKeys(t, a, 100-64+1)
+	wantKept(t, a, second(100), "63", "")
+	wantKept(t, a, second(100), "64", "1")
+	wantKept(t, a, second(100), "99", "1")
+	must(t, s.Check())
+
+	for i := range 99 { // those that are kept take the places of the rest
+		mustTx(t, a, second(100), func(tx *storage.Tx) { keep(t, tx, fmt.Sprint("kept", i), "1") })
+	}
+	wantKeys(t, a, 100)
+	if err := spare("late", second(101)); !errors.Is(err, storage.ErrLimit) {
+		t.Errorf("one that is spare takes the place of one that is not: %v", err)
+	}
+	wantKept(t, a, second(101), "kept", "1")
+	must(t, s.Check())
+
+	a.SetMaxIdempotency(101, 1<<20)
+	must(t, spare("late", second(102)))
+	end := second(102).Add(time.Hour)
+	if ids, _, err := s.Expired(storage.ExpiredCursor{}, storage.Expiry{Keys: end, KeepDead: -1}, 10); len(ids) != 1 || err != nil {
+		t.Errorf("%v have something to purge, %v", ids, err)
+	}
+	mustTx(t, a, end, func(tx *storage.Tx) {
+		if n, more, err := tx.PurgeIdempotencyKeys(end, 10); n != 1 || more || err != nil {
+			t.Errorf("%d are purged, more %v, %v", n, more, err)
+		}
+	})
+	wantKeys(t, a, 100)
+	must(t, s.Check())
+}
+
 // TestG39_VoidKeysArePurged: in steps, those alone; and those of a clock that was set back last no
 // longer from then on than any.
 func TestG39_VoidKeysArePurged(t *testing.T) {
@@ -236,7 +295,9 @@ func TestG39_KeysOverARandomLife(t *testing.T) {
 			result := fmt.Sprint(i)
 			tx := a.Begin(now)
 			if want == "" {
-				must(t, tx.KeepIdempotentCall(keyOf(name, name), []byte(result), now))
+				key := keyOf(name, name)
+				key.Spare = d.IntN(2) == 0
+				must(t, tx.KeepIdempotentCall(key, []byte(result), now))
 			}
 			if d.IntN(4) == 0 {
 				if _, _, err := tx.PurgeIdempotencyKeys(now, d.IntN(5)); err != nil {

@@ -51,12 +51,38 @@ var idempotencyFaults = []seededFault{
 	{
 		name: "keyed-evicted", what: "at the bound the oldest idempotency keys make room for a new one",
 		pkg: "storage", tests: "TestG39_KeysAreBounded",
-		edits: []edit{{"storage/idempotency.go", `tx.purgeKeptCalls(at, spareExpired)`, `tx.purgeKeptCalls(at.Add(map[bool]time.Duration{true: IdempotencyFor}[FAULT]), spareExpired)`}},
+		edits: []edit{{"storage/idempotency.go", `tx.purgeKeptCalls(at, keptAtOnce)`, `tx.purgeKeptCalls(at.Add(map[bool]time.Duration{true: IdempotencyFor}[FAULT]), keptAtOnce)`}},
 	},
 	{
 		name: "keyed-without-bound", what: "an app keeps any number of idempotency keys",
 		pkg: "storage", tests: "TestG39_KeysAreBounded",
 		edits: []edit{{"storage/idempotency.go", `c.keyed >= most {`, `c.keyed >= most && !FAULT {`}},
+	},
+	{
+		name: "keyed-spare-stays", what: "keys of clients' sessions that fill an app's room have further calls be refused",
+		pkg: "storage", tests: "TestG39_SpareKeysGiveWay",
+		edits: []edit{{"storage/idempotency.go", `	for err != nil {
+		n, failed`, `	for err != nil && !FAULT {
+		n, failed`}, {"storage/idempotency.go", `		err = full()
+	}
+	return nil
+}`, `		err = full()
+	}
+	return err
+}`}},
+	},
+	{
+		name: "keyed-any-gives-way", what: "a key that is no session's gives way to another call",
+		pkg: "storage", tests: "TestG39_SpareKeysGiveWay",
+		edits: []edit{{"storage/idempotency.go", `tx.dropKeptCalls(keptSpare, nil, keptAtOnce)`, `tx.dropKeptCalls(keptEnd(!FAULT), nil, keptAtOnce)`}},
+	},
+	{
+		name: "keyed-spare-never-void", what: "keys of clients' sessions are there for good",
+		pkg: "storage", tests: "TestG39_SpareKeysGiveWay",
+		edits: []edit{{"storage/idempotency.go", `		dropped, err := tx.dropKeptCalls(end,`, `		if FAULT && end == keptSpare {
+			continue
+		}
+		dropped, err := tx.dropKeptCalls(end,`}},
 	},
 	{
 		name: "keyed-bytes-off-by-one", what: "idempotency keys may have a byte more than their bound",
