@@ -37,10 +37,10 @@ func byID(t *testing.T, app *storage.App, dead bool, after storage.JobID, limit 
 	return ids
 }
 
-// TestListingByID: a listing by id has the jobs that have not ended, or the dead ones, each once and in the
+// TestG42_ListingByID: a listing by id has the jobs that have not ended, or the dead ones, each once and in the
 // order of their ids, wherever a page begins: of ids that are chosen and of ones that are minted, of jobs
 // that have moved since, that are claimed, or whose id an ended one had before.
-func TestListingByID(t *testing.T) {
+func TestG42_ListingByID(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), storage.Options{})
 	app := mustApp(t, s, "acme")
 	var open, dead []storage.JobID

@@ -4,12 +4,12 @@ package seeded_test
 var doorFaults = []seededFault{
 	{
 		name: "byid-out-of-order", what: "a listing by id has the jobs that are where their ids say behind all others",
-		pkg: "storage", tests: "TestListingByID",
+		pkg: "storage", tests: "TestG42_ListingByID",
 		edits: []edit{{"storage/byid.go", `home.id < c.id)`, `home.id < c.id && !FAULT)`}},
 	},
 	{
 		name: "byid-dead-among-pending", what: "a listing by id of pending jobs has the dead ones in it",
-		pkg: "storage", tests: "TestListingByID",
+		pkg: "storage", tests: "TestG42_ListingByID",
 		edits: []edit{{"storage/byid.go", `(dead != (c.t == tagDead) ||`, `(dead != (c.t == tagDead) && !(FAULT && c.t == tagDead) ||`}},
 	},
 	{
