@@ -102,7 +102,7 @@ func TestNPMConvexPage(t *testing.T) {
 	s, address, token := mustConvexSite(t)
 	text := "const jwt = \"ann\", operatorToken = process.argv[2];\n" + strings.Join(fenced(t, "docs/clients.md", "js"), "\n")
 	out := mustNode(t, "page.mjs", strings.ReplaceAll(text, "http://127.0.0.1:8377/v1/apps/demo", address), token)
-	for _, want := range []string{"sku: 'teapot'", "5n 3"} {
+	for _, want := range []string{"sku: 'teapot'", "5n 3", "\ntea\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not print %s:\n%s", want, out)
 		}
