@@ -71,8 +71,8 @@ func BenchmarkLive(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				before, began := cronCPU(b), time.Now()
-				for time.Since(began) < seconds*time.Second {
-					time.Sleep(time.Duration(n)*time.Second/rate - time.Since(began))
+				for first := n; time.Since(began) < seconds*time.Second; {
+					time.Sleep(time.Duration(n-first)*time.Second/rate - time.Since(began))
 					n++
 					at, number := n%shelves, n
 					calls.Go(func() {
