@@ -32,6 +32,15 @@ func pages[P any, C comparable](cursor C, get func(cursor C) (page P, next C, er
 	}
 }
 
+// FirstPage is the first page of a listing by pages, such as App.JobPages. It asks once, and blocks as
+// long as that does; the error is the listing's.
+func FirstPage[P any](pages iter.Seq2[*P, error]) (*P, error) {
+	for page, err := range pages {
+		return page, err
+	}
+	return new(P), nil
+}
+
 // rows yields the rows of the pages.
 func rows[P, R any](of iter.Seq2[P, error], in func(P) []R) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {

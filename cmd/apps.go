@@ -50,7 +50,7 @@ func appsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	limit, cursor := pageFlags(flags, "apps")
 	return func(ctx context.Context, std Stdio) error {
 		list := func(c *client.Client, ctx context.Context) (*api.AppPage, error) {
-			return first(c.AppPages(ctx, client.AppFilter{Prefix: *prefix, Contains: *contains, Limit: *limit, Cursor: *cursor}))
+			return client.FirstPage(c.AppPages(ctx, client.AppFilter{Prefix: *prefix, Contains: *contains, Limit: *limit, Cursor: *cursor}))
 		}
 		return askStore(ctx, r, std, reading, list, func(w io.Writer, page *api.AppPage) {
 			printTable(w, "NAME PENDING HELD DEAD STATE", func(row func(...any)) {

@@ -30,7 +30,7 @@ func audit(flags *flag.FlagSet) func(context.Context, Stdio) error {
 			f.Span.Before = *at
 		}
 		list := func(c *client.Client, ctx context.Context) (*api.AuditPage, error) {
-			return first(c.AuditPages(ctx, f))
+			return client.FirstPage(c.AuditPages(ctx, f))
 		}
 		return askStore(ctx, r, std, reading, list, func(w io.Writer, page *api.AuditPage) {
 			printTable(w, "AT OPERATOR FROM APP ACTION WHAT", func(row func(...any)) {

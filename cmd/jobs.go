@@ -94,7 +94,7 @@ func jobsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		chosen := shownFilter(&f)
 		chosen.Limit, chosen.Cursor = *limit, *cursor
 		list := func(app *client.App, ctx context.Context) (*api.JobPage, error) {
-			return first(app.JobPages(ctx, chosen))
+			return client.FirstPage(app.JobPages(ctx, chosen))
 		}
 		return ask(ctx, r, std, reading, list, func(w io.Writer, page *api.JobPage) {
 			printTable(w, "ID STATE FUNCTION WHEN WHY", func(row func(...any)) {

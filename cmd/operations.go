@@ -127,7 +127,7 @@ func operationsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	limit, cursor := pageFlags(flags, "operations")
 	return func(ctx context.Context, std Stdio) error {
 		list := func(app *client.App, ctx context.Context) (*api.OperationPage, error) {
-			return first(app.OperationPages(ctx, client.OperationFilter{Going: *going, Limit: *limit, Cursor: *cursor}))
+			return client.FirstPage(app.OperationPages(ctx, client.OperationFilter{Going: *going, Limit: *limit, Cursor: *cursor}))
 		}
 		return ask(ctx, r, std, reading, list, func(w io.Writer, page *api.OperationPage) {
 			printTable(w, "ID ACTION OUTCOME DONE OF BY CREATED", func(row func(...any)) {

@@ -93,7 +93,7 @@ func groupsList(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	after := flags.Uint64("cursor", 0, "`CURSOR` that the page before ended with")
 	return func(ctx context.Context, std Stdio) error {
 		list := func(app *client.App, ctx context.Context) (*api.GroupPage, error) {
-			return first(app.GroupPages(ctx, client.GroupFilter{Limit: *limit, After: *after}))
+			return client.FirstPage(app.GroupPages(ctx, client.GroupFilter{Limit: *limit, After: *after}))
 		}
 		return ask(ctx, r, std, reading, list, func(w io.Writer, page *api.GroupPage) {
 			printTable(w, "ID STATE PENDING SUCCESS FAILED CANCELED EXPIRED CREATED", func(row func(...any)) {

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"iter"
 	"strconv"
 	"strings"
 	"syscall"
@@ -146,14 +145,6 @@ func limitFlag(flags *flag.FlagSet, what string) *int {
 // pageFlags declares the flags of a list that has pages.
 func pageFlags(flags *flag.FlagSet, what string) (limit *int, cursor *string) {
 	return limitFlag(flags, what), flags.String("cursor", "", "`CURSOR` that the page before ended with")
-}
-
-// first is the first page of a listing.
-func first[P any](pages iter.Seq2[*P, error]) (*P, error) {
-	for page, err := range pages {
-		return page, err
-	}
-	return new(P), nil
 }
 
 // place is what answers a verb: a server, or an engine upon a data directory.

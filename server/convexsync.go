@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -77,35 +75,21 @@ func (h *handler) convexConnect(w http.ResponseWriter, r *http.Request, rt *rout
 		h.fail(w, r, 0, err)
 		return
 	}
-	header := func(name, want string) bool {
-		return slices.ContainsFunc(strings.Split(strings.Join(r.Header.Values(name), ","), ","), func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), want) })
-	}
-	if r.ProtoMajor != 1 || !header("Connection", "upgrade") || !header("Upgrade", "websocket") || !header("Sec-WebSocket-Version", "13") || r.Header.Get("Sec-WebSocket-Key") == "" {
+	if !upgrades(r) {
 		refuse(w, 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "this route is for the WebSocket of npm convex"))
 		return
 	}
-	closing := h.streams.closingOf(r)
-	if closing.Err() != nil {
-		refuse(w, 0, dispatch.Errorf(dispatch.CodeUnavailable, "the server stops"))
-		return
-	}
-	client := clientOf(r, h.opts.TrustedProxies)
-	leave, err := h.streams.enter(client, client)
+	conn, end, err := h.acceptWebSocket(w, r, clientOf(r, h.opts.TrustedProxies), h.opts.MaxBody)
 	if err != nil {
 		h.fail(w, r, 0, err)
 		return
 	}
-	defer leave()
-	// Whose page it is was looked at by the route's gate.
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
-	if err != nil {
-		return // it has been answered
+	if conn == nil {
+		return
 	}
-	defer conn.CloseNow()
-	conn.SetReadLimit(h.opts.MaxBody)
+	defer end()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	defer context.AfterFunc(closing, func() { _ = conn.Close(websocket.StatusGoingAway, "the server stops") })()
 	asked := r.Clone(ctx)
 	asked.Method = http.MethodPost // to the gate of operators it is more than to read
 	asked.Header.Del("Cookie")

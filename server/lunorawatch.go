@@ -5,13 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 
-	"carillon/dispatch"
 	"carillon/server/lunora"
 	"carillon/storage"
 )
@@ -22,37 +20,18 @@ const (
 	lunoraLook  = time.Second            // between two looks at an app that has too many jobs to be watched
 )
 
-// upgrades says whether the request asks for a WebSocket.
-func upgrades(r *http.Request) bool {
-	return r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
-		strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade") &&
-		r.Header.Get("Sec-WebSocket-Version") == "13" && r.Header.Get("Sec-WebSocket-Key") != ""
-}
-
 // lunoraWatch tells a client of the first jobs by id, and again when they have changed.
 func (h *handler) lunoraWatch(w http.ResponseWriter, r *request) (int, any, error) {
 	if !upgrades(r.Request) {
 		wrongMethod(w, r.Request, "")
 		return 0, answered{}, nil
 	}
-	closing := h.streams.closingOf(r.Request)
-	if closing.Err() != nil {
-		return 0, nil, dispatch.Errorf(dispatch.CodeUnavailable, "the server stops")
+	conn, end, err := h.acceptWebSocket(w, r.Request, r.op.Name, lunora.MaxFrame)
+	if err != nil || conn == nil {
+		return 0, answered{}, err
 	}
-	leave, err := h.streams.enter(clientOf(r.Request, h.opts.TrustedProxies), r.op.Name)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer leave()
-	// Whose page it is was looked at by the route's gate.
-	conn, err := websocket.Accept(w, r.Request, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
-	if err != nil {
-		return 0, answered{}, nil // which it was
-	}
-	defer conn.CloseNow()
-	conn.SetReadLimit(lunora.MaxFrame)
+	defer end()
 	ctx, cancel := context.WithCancel(r.Context())
-	defer context.AfterFunc(closing, func() { _ = conn.Close(websocket.StatusGoingAway, "the server stops") })()
 	changed := make(chan struct{}, 1)
 	var all sync.WaitGroup
 	all.Go(func() {

@@ -78,7 +78,7 @@ func addReading(s *sdk.Server, c *client.Client) {
 
 	reading(s, "list_apps", "List the apps with how many jobs they have in which state.", func(ctx context.Context, in appsLike) (answer, error) {
 		return paged(in.Limit, func(limit int) ([]api.App, string, error) {
-			page, err := first(c.AppPages(ctx, client.AppFilter{Prefix: in.Prefix, Contains: in.Contains, Limit: limit, Cursor: in.Cursor}))
+			page, err := client.FirstPage(c.AppPages(ctx, client.AppFilter{Prefix: in.Prefix, Contains: in.Contains, Limit: limit, Cursor: in.Cursor}))
 			if err != nil {
 				return nil, "", err
 			}
@@ -92,7 +92,7 @@ func addReading(s *sdk.Server, c *client.Client) {
 		return paged(in.Limit, func(limit int) ([]api.Job, string, error) {
 			f := in.JobFilter
 			f.Limit = limit
-			page, err := first(c.App(in.App).JobPages(ctx, f))
+			page, err := client.FirstPage(c.App(in.App).JobPages(ctx, f))
 			if err != nil {
 				return nil, "", err
 			}
@@ -161,12 +161,4 @@ func addReading(s *sdk.Server, c *client.Client) {
 		}
 		return listed(rows, func(*api.StuckHandler) string { return "" }, "", MaxRows)
 	})
-}
-
-// first is the first page of a listing.
-func first[P any](pages func(func(*P, error) bool)) (*P, error) {
-	for page, err := range pages {
-		return page, err
-	}
-	return new(P), nil
 }

@@ -79,6 +79,7 @@ func TestParse(t *testing.T) {
 		`{"functionPath":"a:b","scheduledFor":null}`:                                   lunora.CodeInvalidInput,
 		`{"functionPath":"a:b","scheduledFor":0,"id":7}`:                               lunora.CodeInvalidInput,
 		`{"functionPath":"a:b","scheduledFor":1,"id":7,"args":7}`:                      lunora.CodeInvalidID,
+
 		`{"scheduledFor":1}`:                       lunora.CodeInvalidInput,
 		`{"functionPath":7,"id":7}`:                lunora.CodeInvalidInput,
 		`[]`:                                       lunora.CodeInvalidInput,

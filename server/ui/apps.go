@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"maps"
 	"net/url"
 
 	"carillon/server/api"
@@ -17,10 +18,7 @@ type listed[T any] struct {
 // listing is the page, whose next one begins behind the cursor.
 func listing[T any](page T, query url.Values, next string) listed[T] {
 	l := listed[T]{Page: page, Query: query}
-	at := url.Values{}
-	for key, values := range query {
-		at[key] = values
-	}
+	at := maps.Clone(query)
 	if at.Has("cursor") {
 		at.Del("cursor")
 		l.First = "?" + at.Encode()
