@@ -144,6 +144,7 @@ func kindOf(c *storage.JobChange, job *storage.Job, was storage.State) EventKind
 type change struct {
 	event Event
 	was   storage.State
+	nth   uint64 // of an ephemeral one: among all that the feed was given
 }
 
 // changeOf makes the change at the position. ok is false if its record cannot be read.

@@ -168,7 +168,7 @@ func (f *feed) tell(u *unread, life uint64) {
 		return
 	}
 	if u.ephemeral != nil {
-		f.leave(u.ephemeral, u.nth)
+		f.leave(u.ephemeral)
 	}
 	for i := range changes {
 		at := Position{Feed: f.id, Commit: u.commit}
@@ -181,7 +181,7 @@ func (f *feed) tell(u *unread, life uint64) {
 			continue
 		}
 		if ch, ok := changeOf(at, &changes[i]); ok {
-			f.leave(ch, u.nth)
+			f.leave(ch)
 		}
 	}
 }
@@ -210,14 +210,14 @@ func (f *feed) keep(k kept) {
 }
 
 // leave leaves the change to those watchers whose filter chooses its job.
-func (f *feed) leave(ch *change, nth uint64) {
+func (f *feed) leave(ch *change) {
 	for _, key := range f.keysOf(&ch.event.Job) {
 		for _, w := range f.watchers[key] {
 			switch {
 			case w.reset != "" || !ch.chosenBy(&w.filter):
 				continue
 			case ch.event.Ephemeral():
-				if nth <= w.nth || len(w.told) >= maxUntold/2 {
+				if ch.nth <= w.nth || len(w.told) >= maxUntold/2 {
 					continue
 				}
 			case ch.event.Position.Compare(w.after) <= 0:
@@ -318,7 +318,8 @@ func (w *watcher) take() (told []*change, reset string, over bool) {
 	return told, reset, w.feed.over
 }
 
-// ready is feeds.ready, at which the feed had been given so much.
+// ready notes that the watcher has a snapshot as of the commit, when the feed had been given so
+// much, and returns its position.
 func (f *feed) ready(w *watcher, commit, given uint64) Position {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -331,7 +332,10 @@ func (f *feed) ready(w *watcher, commit, given uint64) Position {
 	}
 	w.after, w.nth = at, given
 	w.told = slices.DeleteFunc(w.told, func(ch *change) bool {
-		return ch.event.Ephemeral() || ch.event.Position.Compare(at) <= 0
+		if ch.event.Ephemeral() {
+			return ch.nth <= given
+		}
+		return ch.event.Position.Compare(at) <= 0
 	})
 	return at
 }

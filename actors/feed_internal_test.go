@@ -27,7 +27,7 @@ func (f *feed) scheduled(commit int, job storage.Job) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	job.State = storage.StatePending
-	f.leave(&change{Event{Kind: EventScheduled, Position: Position{1, uint64(commit), 0}, Job: job}, ""}, 0)
+	f.leave(&change{event: Event{Kind: EventScheduled, Position: Position{1, uint64(commit), 0}, Job: job}})
 }
 
 // TestG36_WhatIsKeptHasBounds: 10,000 changes, and a megabyte of them. A watch goes on from
@@ -66,7 +66,7 @@ func TestG36_ASlowWatcherBeginsAgain(t *testing.T) {
 	for n := range maxUntold {
 		f.scheduled(n+1, job)
 		f.mu.Lock()
-		f.leave(&change{Event{Kind: EventStarted, Job: job}, storage.StatePending}, 1)
+		f.leave(&change{event: Event{Kind: EventStarted, Job: job}, was: storage.StatePending, nth: 1})
 		f.mu.Unlock()
 		if told, _, _ := quick.take(); len(told) != 2 {
 			t.Fatalf("the quick one is told %d", len(told))
@@ -336,9 +336,10 @@ func TestG36_NothingIsToldTwice(t *testing.T) {
 	start := func(nth uint64) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.leave(&change{Event{Kind: EventStarted, Job: storage.Job{State: storage.StateRunning}}, storage.StatePending}, nth)
+		f.leave(&change{event: Event{Kind: EventStarted, Job: storage.Job{State: storage.StateRunning}}, was: storage.StatePending, nth: nth})
 	}
 	start(1)
+	start(6)
 	for commit := range 3 {
 		f.scheduled(commit+1, storage.Job{})
 	}
@@ -348,13 +349,13 @@ func TestG36_NothingIsToldTwice(t *testing.T) {
 	f.scheduled(2, storage.Job{})
 	start(5)
 	f.scheduled(4, storage.Job{})
-	start(6)
+	start(7)
 	told, reset, _ := w.take()
 	var commits []uint64
 	for _, ch := range told {
 		commits = append(commits, ch.event.Position.Commit)
 	}
-	if !slices.Equal(commits, []uint64{3, 4, 0}) || reset != "" {
+	if !slices.Equal(commits, []uint64{0, 3, 4, 0}) || reset != "" {
 		t.Errorf("after a snapshot of commit 2 it is told of commits %d, and begins again: %q", commits, reset)
 	}
 	f.begin(resetUnknown)

@@ -53,7 +53,6 @@ type unread struct {
 	written   *storage.JobWrites
 	ephemeral *change
 	weight    int
-	nth       uint64 // among all that the feed was given
 }
 
 // join has the caller watch the app, from behind the position on if that is possible.
@@ -157,7 +156,7 @@ func (fs *feeds) tell(id storage.AppID, tx *storage.Tx, commit uint64) {
 // turn, or is the SchedulerActor.
 func (fs *feeds) started(r *run) {
 	if fs.watches(r.app.id) {
-		ch := &change{Event{Kind: EventStarted, Job: r.job.Brief()}, storage.StatePending}
+		ch := &change{event: Event{Kind: EventStarted, Job: r.job.Brief()}, was: storage.StatePending}
 		job := &ch.event.Job
 		job.State, job.Attempts, job.StartedAt = storage.StateRunning, r.attempt, r.startedAt
 		fs.note(r.app.id, ch)
@@ -169,7 +168,7 @@ func (fs *feeds) progressed(id storage.AppID, of *storage.Job, p storage.Progres
 	if fs.watches(id) {
 		job := of.Named()
 		job.State, job.Progress = storage.StateRunning, &p
-		fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
+		fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
 	}
 }
 
@@ -204,7 +203,9 @@ func (app *appState) tellStart(r *run) {
 // give leaves something in the feed. The lock is held.
 func (fs *feeds) give(f *feed, u unread) {
 	f.given++
-	u.nth = f.given
+	if u.ephemeral != nil {
+		u.ephemeral.nth = f.given
+	}
 	switch {
 	case f.n > 0 && f.weight+u.weight > maxUnread && len(f.unread) > 0:
 		f.unread, f.weight, f.overflown = nil, 0, true
@@ -322,10 +323,9 @@ func (fs *feeds) next(ctx context.Context, w *watcher) (told []*change, reset st
 	}
 }
 
-// ready notes that the watcher has a snapshot as of the commit, and returns its position.
-func (fs *feeds) ready(w *watcher, commit uint64) Position {
+// given is how much the feed was given.
+func (fs *feeds) given(f *feed) uint64 {
 	fs.mu.Lock()
-	given := w.feed.given
-	fs.mu.Unlock()
-	return w.feed.ready(w, commit, given)
+	defer fs.mu.Unlock()
+	return f.given
 }

@@ -82,11 +82,11 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 			if !yield(&Event{Kind: EventReset, Reason: reset}) {
 				return nil
 			}
-			jobs, commit, err := a.chosen(ctx, f)
+			jobs, commit, given, err := a.chosen(ctx, w)
 			if err != nil {
 				return err
 			}
-			at := feeds.ready(w, commit)
+			at := w.feed.ready(w, commit, given)
 			for i := range jobs {
 				if !yield(&Event{Kind: EventJob, Job: jobs[i]}) {
 					return nil
@@ -115,31 +115,33 @@ func checkWatch(f *storage.JobFilter) error {
 	return nil
 }
 
-// chosen reads the jobs that the filter chooses, and the commit that this is as of.
-func (a *App) chosen(ctx context.Context, f storage.JobFilter) (jobs []storage.Job, commit uint64, err error) {
+// chosen reads the jobs that the watcher's filter chooses, the commit that this is as of, and how
+// much the feed had been given by then: the jobs are read later, and show what was told before.
+func (a *App) chosen(ctx context.Context, w *watcher) (jobs []storage.Job, commit, given uint64, err error) {
 	ref, err := a.eng.acquire(ctx, a.id, nil)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	defer ref.release()
 	snap, commit, err := ref.app.store.SnapshotAt(a.eng.clock.now())
 	if err != nil {
-		return nil, 0, asError(err)
+		return nil, 0, 0, asError(err)
 	}
 	defer snap.Close()
-	for job, err := range snap.Reader().System().All(f) {
+	given = a.eng.feeds.given(w.feed)
+	for job, err := range snap.Reader().System().All(w.filter) {
 		switch {
 		case err != nil:
-			return nil, 0, asError(err)
+			return nil, 0, 0, asError(err)
 		case ctx.Err() != nil:
-			return nil, 0, contextError(ctx, "")
+			return nil, 0, 0, contextError(ctx, "")
 		case len(jobs) == a.eng.opts.MaxWatched:
-			return nil, 0, &dispatch.Error{
+			return nil, 0, 0, &dispatch.Error{
 				Code: dispatch.CodeResourceExhausted, Err: storage.ErrLimit,
 				Message: fmt.Sprintf("the filter chooses more than %d jobs, as many as a watch begins with (MaxWatched): have it choose fewer, by a tag or by states, say", len(jobs)),
 			}
 		}
 		jobs = append(jobs, job.Brief())
 	}
-	return jobs, commit, nil
+	return jobs, commit, given, nil
 }

@@ -374,6 +374,52 @@ func watchRandomly(t *testing.T, seed uint64) {
 	})
 }
 
+// seenCtx is told whenever it is asked whether it has ended.
+type seenCtx struct {
+	context.Context
+	asked func()
+}
+
+func (c seenCtx) Err() error {
+	c.asked()
+	return c.Context.Err()
+}
+
+// TestG36_ProgressWhileTheSnapshotIsRead: a snapshot is read one job after another. What a job
+// tells when it was read already is told behind the snapshot.
+func TestG36_ProgressWhileTheSnapshotIsRead(t *testing.T) {
+	k := newKit()
+	var tells, told, ends chan struct{}
+	act := k.action("t:tells", func(ctx *dispatch.ActionCtx, _ string) error {
+		<-tells
+		ctx.Progress(1, 2, "half")
+		close(told)
+		<-ends
+		return nil
+	})
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet}, func(h *actorstest.Harness) {
+		tells, told, ends = make(chan struct{}), make(chan struct{}), make(chan struct{})
+		mustAfter(t, h, "acme", 0, act.With(""))
+		h.Settle()
+		asked := sync.OnceFunc(func() { close(tells); <-told })
+		ctx, stop := context.WithCancel(h.Context())
+		defer stop()
+		var kinds []actors.EventKind
+		go func() {
+			for e := range h.App("acme").Watch(seenCtx{ctx, asked}, storage.JobFilter{}) {
+				kinds = append(kinds, e.Kind)
+			}
+		}()
+		h.Settle()
+		if want := []actors.EventKind{actors.EventReset, actors.EventJob, actors.EventReady, actors.EventProgressed}; !slices.Equal(kinds, want) {
+			t.Errorf("the watch tells %v, want %v", kinds, want)
+		}
+		stop()
+		close(ends)
+		h.Drain()
+	})
+}
+
 // TestG36_KindsOfChanges: what each event says has become of the job, in a commit that each
 // has one event of.
 func TestG36_KindsOfChanges(t *testing.T) {

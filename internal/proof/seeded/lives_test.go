@@ -117,10 +117,10 @@ var followFaults = []seededFault{
 	{
 		name: "progress-told-twice", what: "those who watch are told each step of an attempt's progress twice",
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
-		edits: []edit{{"actors/feeds.go", `		fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
-`, `		fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
+		edits: []edit{{"actors/feeds.go", `		fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
+`, `		fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
 		if FAULT {
-			fs.note(id, &change{Event{Kind: EventProgressed, Job: job}, storage.StatePending})
+			fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
 		}
 `}},
 	},

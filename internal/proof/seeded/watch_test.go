@@ -28,12 +28,29 @@ var watchFaults = []seededFault{
 	{
 		name: "change-lost-behind-the-snapshot", what: "what comes while the snapshot is read is not told",
 		pkg: "actors", tests: "TestG36_NothingIsToldTwice",
-		edits: []edit{{"actors/feed.go", `		return ch.event.Ephemeral() ||`, `		return FAULT || ch.event.Ephemeral() ||`}},
+		edits: []edit{{"actors/feed.go", `		return ch.event.Position.Compare(at) <= 0
+`, `		return FAULT || ch.event.Position.Compare(at) <= 0
+`}},
+	},
+	{
+		name: "start-lost-behind-the-snapshot", what: "a start that comes while the snapshot is read is not told",
+		pkg: "actors", tests: "TestG36_NothingIsToldTwice",
+		edits: []edit{{"actors/feed.go", `return ch.nth <= given`, `return ch.nth <= given || FAULT`}},
+	},
+	{
+		name: "snapshot-counted-late", what: "what is told while the snapshot is read counts as in it",
+		pkg: "actors", tests: "TestG36_ProgressWhileTheSnapshotIsRead",
+		edits: []edit{{"actors/watch.go", `			at := w.feed.ready(w, commit, given)
+`, `			if FAULT {
+				given = feeds.given(w.feed)
+			}
+			at := w.feed.ready(w, commit, given)
+`}},
 	},
 	{
 		name: "stale-start-told", what: "a start is told behind a snapshot that has the end",
 		pkg: "actors", tests: "TestG36_NothingIsToldTwice",
-		edits: []edit{{"actors/feed.go", `nth <= w.nth ||`, `nth <= w.nth && !FAULT ||`}},
+		edits: []edit{{"actors/feed.go", `ch.nth <= w.nth ||`, `ch.nth <= w.nth && !FAULT ||`}},
 	},
 	{
 		name: "snapshot-before-the-gap", what: "a snapshot counts that was read before a gap",
