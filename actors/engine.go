@@ -41,10 +41,6 @@ type Engine struct {
 	cancel  context.CancelCauseFunc
 	closing atomic.Bool
 
-	// progressed is told at once how far a job has come that runs, from its handler's goroutine;
-	// it must not block. nil: nothing is. It is set before anything runs.
-	progressed func(storage.AppID, *storage.Job, storage.Progress)
-
 	hooks    hooks
 	alerts   *alerts
 	waiters  waiters
@@ -94,7 +90,6 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.handlers = &handlers{eng: e}
-	e.progressed = e.feeds.progressed
 	e.hooks = hooks{opts.Functions.DeadHooks(), opts.Functions.StuckHooks()}
 	e.alerts = e.newAlerts()
 	e.broker = newPermitBroker(e.sys, opts.Concurrency)

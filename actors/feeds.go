@@ -163,12 +163,13 @@ func (fs *feeds) started(r *run) {
 	}
 }
 
-// progressed is Engine.progressed.
-func (fs *feeds) progressed(id storage.AppID, of *storage.Job, p storage.Progress) {
-	if fs.watches(id) {
-		job := of.Named()
-		job.State, job.Progress = storage.StateRunning, &p
-		fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
+// progressed tells those who watch the app how far the job has come, step by step. The caller is
+// the SchedulerActor.
+func (fs *feeds) progressed(r *run, steps []storage.Progress) {
+	for i := range steps {
+		job := r.job.Named()
+		job.State, job.Progress = storage.StateRunning, &steps[i]
+		fs.note(r.app.id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
 	}
 }
 

@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"carillon/dispatch"
 	"carillon/storage"
 )
+
+// maxSteps bounds the steps of an attempt's progress that wait for the SchedulerActor.
+const maxSteps = 64
 
 // noteEvery is how far apart the checkpoints of an attempt are written, and so is its progress.
 const noteEvery = time.Second
@@ -26,10 +30,11 @@ type notes struct {
 	waits    *json.RawMessage
 	saveFrom time.Time // when the next checkpoint may be written
 	progress *storage.Progress
-	untold   bool      // it has not been written down
-	tellFrom time.Time // when that may be
-	unlogged bool      // there are lines of the log that were not written down
-	logFrom  time.Time // when they may be
+	untold   bool               // it has not been written down
+	tellFrom time.Time          // when that may be
+	unlogged bool               // there are lines of the log that were not written down
+	logFrom  time.Time          // when they may be
+	steps    []storage.Progress // the latest that those who watch were not told, in order
 	timer    *time.Timer
 	timerAt  time.Time
 }
@@ -122,9 +127,30 @@ func (n *notes) Progress(done, total int64, note string) {
 	if n.run.src.refusal() != nil || !n.tell(p) {
 		return
 	}
-	if eng.progressed != nil {
-		eng.progressed(n.run.app.id, &n.run.job, *p)
+	if eng.feeds.watches(n.run.app.id) && n.step(p) {
+		eng.sys.tell(n.run.app.scheduler, &runProgressed{n.run})
 	}
+}
+
+// step has those who watch be told, and says whether the SchedulerActor has to hear of that: it
+// tells them, behind the start and before the end.
+func (n *notes) step(p *storage.Progress) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.steps) == maxSteps {
+		n.steps = slices.Delete(n.steps, 0, 1)
+	}
+	n.steps = append(n.steps, *p)
+	return len(n.steps) == 1
+}
+
+// takeSteps returns what step was given since.
+func (n *notes) takeSteps() []storage.Progress {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	steps := n.steps
+	n.steps = nil
+	return steps
 }
 
 // tell notes the progress, and has it written down. It is false if the attempt is over.

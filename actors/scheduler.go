@@ -108,6 +108,7 @@ type (
 		timeout time.Duration
 	}
 	runExpired    struct{ run *run }          // an action is past deadline and grace
+	runProgressed struct{ run *run }          // it has told how far it has come, and is watched
 	alarmFired    struct{ gen uint64 }        // the alarm, of that generation
 	permitsGiven  struct{ claimant }          // by the permit broker
 	poolGiven     struct{ lane storage.Lane } // a permit of a pool that all apps share
@@ -176,6 +177,10 @@ func (s *scheduler) Receive(c actor.Context) {
 			s.eng.feeds.started(m.run)
 			s.eng.lives.started(m.run)
 			s.expireAfter(m.run, m.timeout+s.eng.opts.Grace)
+		}
+	case *runProgressed:
+		if steps := m.run.notes.takeSteps(); !s.runs.isOver(m.run) {
+			s.eng.feeds.progressed(m.run, steps)
 		}
 	case *runExpired:
 		if m.run.app == s.appState {

@@ -401,7 +401,11 @@ func TestG36_ProgressWhileTheSnapshotIsRead(t *testing.T) {
 		tells, told, ends = make(chan struct{}), make(chan struct{}), make(chan struct{})
 		mustAfter(t, h, "acme", 0, act.With(""))
 		h.Settle()
-		asked := sync.OnceFunc(func() { close(tells); <-told })
+		asked := sync.OnceFunc(func() {
+			close(tells)
+			<-told
+			time.Sleep(time.Second) // those who watch were told by then
+		})
 		ctx, stop := context.WithCancel(h.Context())
 		defer stop()
 		var kinds []actors.EventKind
@@ -410,13 +414,56 @@ func TestG36_ProgressWhileTheSnapshotIsRead(t *testing.T) {
 				kinds = append(kinds, e.Kind)
 			}
 		}()
-		h.Settle()
+		h.Advance(time.Minute)
 		if want := []actors.EventKind{actors.EventReset, actors.EventJob, actors.EventReady, actors.EventProgressed}; !slices.Equal(kinds, want) {
 			t.Errorf("the watch tells %v, want %v", kinds, want)
 		}
 		stop()
 		close(ends)
 		h.Drain()
+	})
+}
+
+// TestG36_ProgressBehindItsStart: those who watch are told that an attempt has started, then each
+// step of its progress, and nothing of a call that is no job. Of steps without a pause between
+// them that are more than 64, the latest are told.
+func TestG36_ProgressBehindItsStart(t *testing.T) {
+	k := newKit()
+	count := dispatch.Action[int64, none]("t:count")
+	count.Handle(k.reg, func(ctx *dispatch.ActionCtx, n int64) (none, error) {
+		for i := range n {
+			ctx.Progress(i+1, n, "counting")
+		}
+		time.Sleep(time.Minute)
+		return none{}, nil
+	})
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet}, func(h *actorstest.Harness) {
+		w := watch(h, storage.JobFilter{}, actors.Position{})
+		for _, n := range []int64{3, 64, 1000} {
+			id := mustAfter(t, h, "acme", time.Second, count.With(n))
+			if _, err := count.Run(h.Caller("acme"), n); err != nil {
+				t.Fatal(err)
+			}
+			h.Advance(10 * time.Minute)
+			w.want(t, h)
+			kinds := w.kinds(id)
+			if len(kinds) < 4 || !slices.Equal(kinds[:2], []actors.EventKind{actors.EventScheduled, actors.EventStarted}) || kinds[len(kinds)-1] != actors.EventEnded {
+				t.Fatalf("the watch tells %v", kinds)
+			}
+			latest := int64(0)
+			for _, e := range w.events {
+				if e.Kind != actors.EventProgressed || e.Job.ID != id {
+					continue
+				}
+				if p := e.Job.Progress; p.Done <= latest || p.Total != n || p.Note != "counting" {
+					t.Errorf("%+v of %d is told behind step %d", p, n, latest)
+				}
+				latest = e.Job.Progress.Done
+			}
+			if steps := len(kinds) - 3; latest != n || n <= 64 && steps != int(n) {
+				t.Errorf("of %d steps %d are told, the last is %d", n, steps, latest)
+			}
+		}
 	})
 }
 

@@ -110,18 +110,35 @@ var followFaults = []seededFault{
 	{
 		name: "progress-told-once", what: "those who watch are told the first step of an attempt's progress alone",
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
-		edits: []edit{{"actors/notes.go", `	if eng.progressed != nil {
-`, `	if eng.progressed != nil && (!FAULT || done < 2) {
+		edits: []edit{{"actors/notes.go", `	n.steps = append(n.steps, *p)
+`, `	if FAULT && p.Done > 1 {
+		return false
+	}
+	n.steps = append(n.steps, *p)
+`}},
+	},
+	{
+		name: "progress-before-its-start", what: "those who watch are told that an attempt has started behind its progress",
+		pkg: "actors", tests: "TestG36_ProgressBehindItsStart",
+		edits: []edit{{"actors/handlers.go", `		h.eng.sys.tell(app.scheduler, &runStarted{inv.job, inv.now, ctx, inv.timeout})
+`, `		started := &runStarted{inv.job, inv.now, ctx, inv.timeout}
+		if FAULT {
+			time.AfterFunc(time.Second, func() { h.eng.sys.tell(app.scheduler, started) })
+		} else {
+			h.eng.sys.tell(app.scheduler, started)
+		}
 `}},
 	},
 	{
 		name: "progress-told-twice", what: "those who watch are told each step of an attempt's progress twice",
 		pkg: "internal/proof/model", tests: "TestG3_ModelScripts",
-		edits: []edit{{"actors/feeds.go", `		fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
-`, `		fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
-		if FAULT {
-			fs.note(id, &change{event: Event{Kind: EventProgressed, Job: job}, was: storage.StatePending})
+		edits: []edit{{"actors/feeds.go", `	for i := range steps {
+`, `	if FAULT {
+		for i := range len(steps) {
+			steps = append(steps, steps[i])
 		}
+	}
+	for i := range steps {
 `}},
 	},
 	{
