@@ -56,6 +56,7 @@ type Engine struct {
 	purgedDead atomic.Int64
 	shed       atomic.Int64
 	meters     meters
+	history    history
 }
 
 // Open opens the directory, making it as needed, and becomes its only owner. It

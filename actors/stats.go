@@ -45,6 +45,7 @@ type Stats struct {
 	storage.Stats
 	PurgedDead int64 // dead jobs past their retention (Options.DeadRetention, Options.KeepDead)
 	Overdue    int   // triggers without a success for too long now, as Inspection.Overdue has them
+	Slots      int   // jobs of all apps that may run at once (Options.Concurrency)
 	Claimed    int64 // jobs of all apps that are claimed now and wait to be started
 	Shed       int64 // mutations of clients, the host and actions that were refused since their volume was overloaded
 
@@ -68,13 +69,10 @@ func (e *Engine) Stats() Stats {
 	m := &e.meters
 	queries, bytes := e.lives.sums()
 	return Stats{
-		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Claimed: e.claimed.runs.Load(), Shed: e.shed.Load(),
-		Overdue:  e.overdues.count("", e.clock.wall()),
-		Lateness: storage.Histogram(m.late.Counts()),
-		Attempts: AttemptCounts{
-			m.ends.success.Load(), m.ends.retried.Load(), m.ends.dead.Load(), m.ends.postponed.Load(),
-			m.ends.interrupted.Load(), m.ends.held.Load(), m.ends.canceled.Load(),
-		},
+		Stats: e.store.Stats(), PurgedDead: e.purgedDead.Load(), Slots: e.opts.Concurrency, Claimed: e.claimed.runs.Load(), Shed: e.shed.Load(),
+		Overdue:    e.overdues.count("", e.clock.wall()),
+		Lateness:   storage.Histogram(m.late.Counts()),
+		Attempts:   m.ends.counts(),
 		ClockSteps: e.clock.steps.Load(), Wakes: m.wakes.Load(), Hibernations: m.hibernations.Load(),
 		LiveQueries: queries, LiveBytes: bytes, LiveRuns: e.lives.runs.Load(), Staleness: storage.Histogram(e.lives.stale.Counts()),
 	}

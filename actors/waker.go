@@ -145,6 +145,7 @@ func (w *waker) Receive(c actor.Context) {
 		w.lookForExpired()
 		w.checkFiles()
 		w.eng.believe()
+		w.eng.sample()
 		moves := w.eng.clock.check()
 		if moves == w.moves {
 			return

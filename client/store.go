@@ -74,6 +74,13 @@ func (c *Client) Stuck(ctx context.Context) (stuck []api.StuckHandler, err error
 	return stuck, err
 }
 
+// Stats returns what there is to do in all apps, what the server has done since its start, and the last hour of
+// that. It needs an operator of all apps.
+func (c *Client) Stats(ctx context.Context) (stats api.Stats, err error) {
+	err = c.do(ctx, get("stats"), &stats)
+	return stats, err
+}
+
 // Operator returns who the token makes the client, and what that operator may do.
 func (c *Client) Operator(ctx context.Context) (operator api.Operator, err error) {
 	err = c.do(ctx, get("operator"), &operator)

@@ -249,6 +249,8 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	is("OpenAPI", bytes.Contains(document, []byte(`"openapi":"3.1`)), err)
 	stuck, err := c.Stuck(ctx)
 	is("stuck", len(stuck) == 0, err)
+	stats, err := c.Stats(ctx)
+	is("stats", stats.Apps.Total > 0 && stats.Begun > 0 && stats.Slots.Total == 1024 && len(stats.Volumes) > 0 && stats.Volumes[0].Served, err)
 	operator, err := c.Operator(ctx)
 	is("operator", operator.Name == "ann" && operator.AllApps && slices.Equal(operator.Scopes, server.Scopes()), err)
 	clock, err := c.Clock(ctx)

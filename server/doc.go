@@ -89,6 +89,7 @@
 //	GET    /v1/apps/{app}/functions/openapi.json the public ones as an OpenAPI 3.1 document, each as a path
 //	GET    /v1/apps/{app}/functions/api.d.ts    the same as types of TypeScript, not JSON; ?internal=true for internal ones too
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps
+//	GET    /v1/stats                            what there is to do, what was done, and the last hour of that; read, of all apps
 //	GET    /v1/operator                         who the operator is that asks, and what they may do
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it; admin of all apps

@@ -156,6 +156,7 @@ type handler struct {
 	rates   rates   // of Options.RequestsPerSecond
 	clients clients // of Options.MaxClientRequests and MaxClientMemory
 	streams streams // of Options.MaxStreams
+	depth   lately  // of GET /v1/stats
 }
 
 // New returns the handler of the engine's routes. It does not close the engine.

@@ -21,7 +21,7 @@
 // # Names
 //
 // For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, AsOf, Attempt, AttemptEnds, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, DefaultMaxLogBytes, DefaultPriority, Depth, Doc, Group, GroupEnds, GroupFilter,
-// GroupID, GroupOutcome, Histogram, ID, IDPage, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
+// GroupID, GroupOutcome, Histogram, ID, IDPage, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, Latency, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
 // MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstance, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxOperations, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTraceState, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, ParseTrace, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,

@@ -20,6 +20,47 @@ func (h *Histogram) Bound(i int) int64 { return (*histogram.Counts)(h).Bound(i) 
 // Total is how many values there were.
 func (h *Histogram) Total() uint64 { return (*histogram.Counts)(h).Total() }
 
+// Since is what was counted after before, which the same histogram had at an earlier instant.
+func (h *Histogram) Since(before *Histogram) Histogram {
+	d := Histogram{Unit: h.Unit, Sum: h.Sum - before.Sum}
+	for i := range d.Counts {
+		d.Counts[i] = h.Counts[i] - before.Counts[i]
+	}
+	return d
+}
+
+// Quantile is what so many of a thousand of the values are not above, as far as the buckets tell: within one
+// the values are taken to lie evenly, and beyond the last bound to be that bound. Of no values it is 0.
+func (h *Histogram) Quantile(permille int) int64 {
+	total := h.Total()
+	rank, below := float64(total)*float64(permille)/1000, uint64(0)
+	for i, n := range h.Counts[:len(h.Counts)-1] {
+		if n > 0 && float64(below+n) >= rank {
+			from := int64(0)
+			if i > 0 {
+				from = h.Bound(i - 1)
+			}
+			return from + int64(float64(h.Bound(i)-from)*(rank-float64(below))/float64(n))
+		}
+		below += n
+	}
+	if total == 0 {
+		return 0
+	}
+	return h.Bound(len(h.Counts) - 2)
+}
+
+// Latency is how long things took, as far as the buckets of a histogram tell.
+type Latency struct {
+	Count    int64
+	P50, P99 time.Duration // Histogram.Quantile; 0 if Count is
+}
+
+// Latency is that of a histogram of nanoseconds.
+func (h *Histogram) Latency() Latency {
+	return Latency{int64(h.Total()), time.Duration(h.Quantile(500)), time.Duration(h.Quantile(990))}
+}
+
 // The first bounds of a store's histograms.
 const (
 	timeUnit  = int64(64 * time.Microsecond)
@@ -57,6 +98,15 @@ func (s *Store) Stats() Stats {
 	st.Syncs, st.Written = log.Syncs, st.Written+log.Bytes
 	st.LogBytes, st.SyncTime, st.Uncopied = log.Length, Histogram(log.Synced), s.Uncopied()
 	return st
+}
+
+// CommitTimes is Stats.BatchTime alone, for which it waits for nothing.
+func (s *Store) CommitTimes() (all Histogram) {
+	for _, v := range s.volumes {
+		counts := v.batchTime.Counts()
+		(*histogram.Counts)(&all).Add(&counts)
+	}
+	return all
 }
 
 // Depth is how much there is in all apps together.
