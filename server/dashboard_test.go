@@ -39,6 +39,15 @@ var pageRights = map[string]string{
 	"POST /ui/apps/{app}/jobs/{id}/cancel": "write",
 	"POST /ui/apps/{app}/jobs/{id}/retry":  "write",
 	"POST /ui/apps/{app}/jobs/{id}/run":    "write",
+
+	"GET /ui/apps/{app}/triggers":                         "read",
+	"GET /ui/apps/{app}/triggers/{name}":                  "read",
+	"POST /ui/apps/{app}/triggers/{name}/pause":           "write",
+	"POST /ui/apps/{app}/triggers/{name}/resume":          "write",
+	"POST /ui/apps/{app}/triggers/{name}/run":             "write",
+	"POST /ui/apps/{app}/triggers/{name}/backfill":        "write",
+	"POST /ui/apps/{app}/triggers/{name}/backfill/cancel": "write",
+	"POST /ui/apps/{app}/triggers/{name}/delete":          "write",
 }
 
 // hostile is text that does harm where it is not escaped.

@@ -58,6 +58,14 @@ func Pages() []Page {
 		{post, "/apps/{app}/jobs/{id}/cancel", cancelJob},
 		{post, "/apps/{app}/jobs/{id}/retry", retryJob},
 		{post, "/apps/{app}/jobs/{id}/run", runJob},
+		{get, "/apps/{app}/triggers", triggers},
+		{get, "/apps/{app}/triggers/{name}", triggerPage},
+		{post, "/apps/{app}/triggers/{name}/pause", pauseTrigger},
+		{post, "/apps/{app}/triggers/{name}/resume", resumeTrigger},
+		{post, "/apps/{app}/triggers/{name}/run", runTrigger},
+		{post, "/apps/{app}/triggers/{name}/backfill", backfillTrigger},
+		{post, "/apps/{app}/triggers/{name}/backfill/cancel", cancelBackfill},
+		{post, "/apps/{app}/triggers/{name}/delete", deleteTrigger},
 	}
 }
 
