@@ -48,6 +48,15 @@ var pageRights = map[string]string{
 	"POST /ui/apps/{app}/triggers/{name}/backfill":        "write",
 	"POST /ui/apps/{app}/triggers/{name}/backfill/cancel": "write",
 	"POST /ui/apps/{app}/triggers/{name}/delete":          "write",
+	"GET /ui/apps/{app}/pools":                            "read",
+	"POST /ui/apps/{app}/pools/{pool}/limit":              "write",
+	"POST /ui/apps/{app}/pools/{pool}/limit/clear":        "write",
+	"GET /ui/apps/{app}/groups":                           "read",
+	"GET /ui/apps/{app}/groups/{group}":                   "read",
+	"POST /ui/apps/{app}/groups/{group}/cancel":           "write",
+	"GET /ui/apps/{app}/pauses":                           "read",
+	"POST /ui/apps/{app}/pauses":                          "write",
+	"POST /ui/apps/{app}/pauses/end":                      "write",
 }
 
 // hostile is text that does harm where it is not escaped.
@@ -141,7 +150,7 @@ func allOperator() server.Operator { return server.Operator{AllApps: true, Scope
 
 // pathOfPage is the address that a pattern stands for.
 func (b *browser) pathOfPage(pattern, app string) string {
-	return strings.NewReplacer("{$}", "", "{app}", app, "{id}", b.job, "{name}", "none", "{rest...}", "no/such/page").Replace(pattern)
+	return strings.NewReplacer("{$}", "", "{app}", app, "{id}", b.job, "{name}", "none", "{pool}", "mail", "{group}", "1", "{rest...}", "no/such/page").Replace(pattern)
 }
 
 // TestEveryPageHasItsDoor walks every page of the dashboard as callers without a token, with a bad one, with

@@ -17,14 +17,19 @@ type listed[T any] struct {
 
 // listing is the page, whose next one begins behind the cursor.
 func listing[T any](page T, query url.Values, next string) listed[T] {
+	return listingBy("cursor", page, query, next)
+}
+
+// listingBy is listing for a listing whose cursor has the name.
+func listingBy[T any](cursor string, page T, query url.Values, next string) listed[T] {
 	l := listed[T]{Page: page, Query: query}
 	at := maps.Clone(query)
-	if at.Has("cursor") {
-		at.Del("cursor")
+	if at.Has(cursor) {
+		at.Del(cursor)
 		l.First = "?" + at.Encode()
 	}
 	if next != "" {
-		at.Set("cursor", next)
+		at.Set(cursor, next)
 		l.Next = "?" + at.Encode()
 	}
 	return l

@@ -49,6 +49,15 @@ func Pages() []Page {
 	const get, post = http.MethodGet, http.MethodPost
 	return []Page{
 		{get, "/{$}", overview},
+		{get, "/apps/{app}/pools", pools},
+		{post, "/apps/{app}/pools/{pool}/limit", limitPool},
+		{post, "/apps/{app}/pools/{pool}/limit/clear", clearPoolLimit},
+		{get, "/apps/{app}/groups", groups},
+		{get, "/apps/{app}/groups/{group}", group},
+		{post, "/apps/{app}/groups/{group}/cancel", cancelGroup},
+		{get, "/apps/{app}/pauses", pauses},
+		{post, "/apps/{app}/pauses", pause},
+		{post, "/apps/{app}/pauses/end", endPause},
 		{get, "/apps", apps},
 		{get, "/apps/{app}", app},
 		{post, "/apps/{app}/pause", pauseApp},
