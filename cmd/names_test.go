@@ -69,7 +69,7 @@ func TestUsersNeedNoNamesOfEngines(t *testing.T) {
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		name := strings.TrimPrefix(path, root+"/")
 		if err != nil || entry.IsDir() {
-			if entry != nil && (entry.Name() == ".git" || name == "docs/adr") {
+			if entry != nil && (entry.Name() == ".git" || entry.Name() == "node_modules" || name == "docs/adr") {
 				return fs.SkipDir
 			}
 			return err

@@ -1,0 +1,109 @@
+package browser
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"carillon/server/api"
+	"carillon/server/ui"
+)
+
+// perKind is how many pages of a kind are looked at, such as those of jobs.
+const perKind = 2
+
+// kindOf is what the pages of the dashboard are told apart by: their pattern, "" of what is no page.
+func kindOf(patterns *http.ServeMux, path string) string {
+	r, err := http.NewRequest(http.MethodGet, "http://localhost"+path, nil)
+	if err != nil {
+		return ""
+	}
+	_, pattern := patterns.Handler(r)
+	return pattern
+}
+
+// pages walks the dashboard by its links, and returns the addresses of pages: of each kind up to perKind.
+// A kind that no link leads to fails the test.
+func pages(b *tab) []string {
+	b.Helper()
+	patterns, none := http.NewServeMux(), http.NotFoundHandler()
+	left := map[string]bool{}
+	for _, p := range ui.Pages() {
+		if p.Method == http.MethodGet {
+			patterns.Handle("GET /ui"+p.Pattern, none)
+			left["GET /ui"+p.Pattern] = true
+		}
+	}
+	var found []string
+	seen, kinds := map[string]bool{}, map[string]int{}
+	queue := []string{"/ui/", "/ui/apps/acme", "/ui/apps/acme/jobs?state=failed"}
+	for len(queue) > 0 {
+		next := queue[0]
+		queue = queue[1:]
+		path, _, _ := strings.Cut(next, "?")
+		kind := kindOf(patterns, path)
+		if seen[next] || kind == "" || kinds[kind] == perKind {
+			continue
+		}
+		seen[next] = true
+		b.see(next)
+		if !strings.HasPrefix(value[string](b, "document.contentType"), "text/html") {
+			delete(left, kind)
+			continue
+		}
+		kinds[kind]++
+		delete(left, kind)
+		found = append(found, next)
+		queue = append(queue, value[[]string](b, `[...document.links].filter(a => a.origin === location.origin && !a.hasAttribute("download")).map(a => a.pathname + a.search)`)...)
+	}
+	for kind := range left {
+		b.Errorf("no link leads to a page of %s", kind)
+	}
+	return found
+}
+
+func TestEveryPageIsForEveryReader(t *testing.T) {
+	b := open(t)
+	b.see("/ui/")
+	b.accessible()
+	b.in()
+	for _, address := range pages(b) {
+		b.dark(false)
+		b.see(address)
+		b.accessible()
+		b.dark(true)
+		b.accessible("color-contrast") // all else is as it was
+		b.wide(390)
+		if wide := value[int](b, "document.documentElement.scrollWidth"); wide > 390 {
+			b.Errorf("%s is %d pixels wide on a phone of 390", address, wide)
+		}
+		b.wide(1280)
+	}
+}
+
+func TestHostileTextRunsNothing(t *testing.T) {
+	b := open(t)
+	b.in()
+	failed := first(t, api.JobFilter{Function: "billing:charge", ArgsContains: "onerror"})
+	for _, address := range []string{"/ui/", "/ui/apps", "/ui/apps/acme", "/ui/apps/bakery", "/ui/apps/acme/jobs", "/ui/apps/acme/jobs/" + failed} {
+		b.see(address)
+	}
+	b.has("main", `<script>alert(1)</script>`) // as text
+	if n := value[int](b, `document.querySelectorAll("main script, main img").length`); n != 0 {
+		t.Errorf("%d elements came from a job", n)
+	}
+}
+
+// first is the id of a job of acme.
+func first(t *testing.T, f api.JobFilter) string {
+	t.Helper()
+	for job, err := range site.API.App("acme").Jobs(context.Background(), f) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return job.ID
+	}
+	t.Fatalf("no job is as %+v says", f)
+	return ""
+}

@@ -1,0 +1,57 @@
+package browser
+
+import (
+	"time"
+
+	"carillon/actors"
+	"carillon/cmd"
+	"carillon/cron"
+	"carillon/dispatch"
+	"carillon/storage"
+)
+
+// hostile is text that does harm where it is not escaped.
+const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)>{{.}}`
+
+// order is what the functions take, and a document.
+type order struct {
+	ID   string `json:"id"`
+	Note string `json:"note"`
+}
+
+// program is what the server serves: a bit of everything that a page shows.
+func program() cmd.Options {
+	reg := dispatch.NewRegistry()
+	mail := dispatch.NewPool("mail", 2)
+	orders := storage.NewTable[order]("orders", storage.Index("by_id", "id"))
+
+	place := dispatch.Mutation[order, dispatch.None]("orders:place")
+	place.Handle(reg, func(ctx *dispatch.MutationCtx, o order) (none dispatch.None, err error) {
+		ctx.Log.Info("placed", "order", o.ID)
+		_, err = orders.Insert(ctx.DB, o)
+		return none, err
+	})
+	dispatch.Query[dispatch.None, int]("orders:count").Handle(reg, func(ctx *dispatch.QueryCtx, _ dispatch.None) (int, error) {
+		return orders.Query(ctx.DB).By("by_id").Count()
+	})
+	dispatch.InternalAction[order, dispatch.None]("mail:send", dispatch.InPool(mail)).Handle(reg, func(ctx *dispatch.ActionCtx, _ order) (none dispatch.None, err error) {
+		<-ctx.Done() // until the job is canceled
+		return none, ctx.Err()
+	})
+	dispatch.InternalMutation[order, dispatch.None]("billing:charge").Handle(reg, func(_ *dispatch.MutationCtx, o order) (none dispatch.None, err error) {
+		return none, dispatch.Permanent(dispatch.Errorf(dispatch.CodeFailedPrecondition, "the card of order %s was declined: %s", o.ID, o.Note))
+	})
+	report := dispatch.InternalMutation[dispatch.None, dispatch.None]("reports:daily")
+	report.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (none dispatch.None, err error) { return none, nil })
+
+	return cmd.Options{
+		Name: "bells",
+		Engine: actors.Options{
+			Program: "bells", Functions: reg, Tables: []storage.Schema{orders}, Pools: []*dispatch.Pool{mail},
+			Crons: []dispatch.Trigger{
+				{Name: "daily-report", Schedule: cron.Daily(3, 0), Zone: "Europe/Berlin", Call: report.With(dispatch.None{})},
+				{Name: "pulse", Schedule: cron.Every(30 * time.Second), Call: report.With(dispatch.None{})},
+			},
+		},
+	}
+}

@@ -1,0 +1,56 @@
+package browser
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// notInNames is what has no place in the name of a file.
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// TestScreenshots makes pictures of each page: light, dark, and as wide as a phone.
+func TestScreenshots(t *testing.T) {
+	if *shots == "" {
+		t.Skip("without -shots none are made")
+	}
+	b := open(t)
+	b.see("/ui/")
+	b.shoot("sign-in")
+	b.in()
+	for _, address := range pages(b) {
+		b.see(address)
+		path := strings.TrimPrefix(address, "/ui")
+		if len(path) > 60 {
+			path = path[:60]
+		}
+		if path == "/" {
+			path = "overview"
+		}
+		b.shoot(strings.Trim(notInNames.ReplaceAllString(path, "-"), "-"))
+	}
+}
+
+// shoot makes the pictures of the page that is shown.
+func (b *tab) shoot(name string) {
+	b.Helper()
+	for _, kind := range []string{"light", "dark", "phone"} {
+		b.dark(kind == "dark")
+		if kind == "phone" {
+			b.wide(390)
+		}
+		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(*shots, name+"-"+kind+".png"), picture, 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.wide(1280)
+	b.dark(false)
+}
