@@ -22,6 +22,13 @@ func (a *App) Cron(ctx context.Context, name string, slots int) (*api.Cron, erro
 	return a.cron(ctx, r)
 }
 
+// PreviewCron returns what the spec says in words, and the first five slots of a trigger that is made of it now in the zone, ""
+// being UTC. It is invalid_argument of a spec or a zone that no trigger can have.
+func (c *Client) PreviewCron(ctx context.Context, spec, zone string) (preview api.CronPreview, err error) {
+	err = c.do(ctx, request{method: http.MethodGet, path: v1("crons", "preview"), query: url.Values{"spec": {spec}, "zone": {zone}}, repeat: always}, &preview)
+	return preview, err
+}
+
 // CreateCron makes a trigger. It is already_exists if there is one of the name.
 func (a *App) CreateCron(ctx context.Context, cron api.CronDefinition) (*api.Cron, error) {
 	return a.cron(ctx, a.post(ifNotDone, &cron, "crons"))

@@ -200,6 +200,8 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	is("end it again", !changed, err)
 
 	// Triggers.
+	preview, err := c.PreviewCron(ctx, "0 * * * *", "Europe/Rome")
+	is("preview a trigger", preview.Zone == "Europe/Rome" && len(preview.Next) == 5, err)
 	hourly := api.CronDefinition{Name: "hourly", Spec: "0 * * * *", Function: "notes:wipe"}
 	cron, err := acme.CreateCron(ctx, hourly)
 	is("create a trigger", err == nil && cron.Name == "hourly" && !cron.Paused, err)

@@ -19,6 +19,7 @@ const (
 	defaultSlots = 20
 	maxSlots     = 200 // as many as are kept
 	maxReason    = 500 // bytes of why a trigger is paused
+	previewSlots = 5   // of a spec that no trigger has yet
 )
 
 // servicePrefix begins the subjects that an operator may have a trigger run as. Operators
@@ -144,6 +145,27 @@ func (h *handler) listCrons(_ http.ResponseWriter, r *request) (int, any, error)
 		veil(r, crons[i], hideInCron)
 	}
 	return http.StatusOK, crons, nil
+}
+
+// previewCron answers with what a trigger that is made now of the spec and zone says, and its first slots.
+func (h *handler) previewCron(_ http.ResponseWriter, r *request) (int, any, error) {
+	query := r.URL.Query()
+	if err := onlyOnce(query, []string{"spec", "zone"}); err != nil {
+		return 0, nil, err
+	}
+	spec := cron.Expr(query.Get("spec"))
+	schedule, err := spec.Compile(query.Get("zone"))
+	if err != nil {
+		return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "%w", err)
+	}
+	at := h.eng.Clock().Wall.Truncate(time.Millisecond)
+	schedule = schedule.WithAnchor(at)
+	p := api.CronPreview{Spec: spec.String(), Zone: schedule.Zone(), Description: schedule.Describe(), Next: []api.PreviewSlot{}}
+	for range previewSlots {
+		at = schedule.Next(at)
+		p.Next = append(p.Next, api.PreviewSlot{Slot: at.UTC(), Local: schedule.In(at).Format("Mon 2006-01-02 15:04:05 MST")})
+	}
+	return http.StatusOK, p, nil
 }
 
 func (h *handler) createCron(w http.ResponseWriter, r *request) (int, any, error) {

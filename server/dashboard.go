@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"carillon/dispatch"
+	"carillon/server/api"
 	"carillon/server/ui"
 )
 
@@ -95,6 +96,10 @@ func (h *handler) pageRequest(r *http.Request, op *Operator) *ui.Request {
 	if op != nil {
 		asked.Operator, asked.Scopes, asked.Session = op.Name, op.Scopes, sessionOf(r.Context()) != ""
 		asked.Ask = func(c ui.Call) (any, error) { return h.ask(r, op, c) }
+		asked.Refused = func(err error) (int, api.Error) {
+			f := h.failureOf(r, err)
+			return f.Code.HTTPStatus(), f.shown()
+		}
 	}
 	return asked
 }

@@ -1,8 +1,13 @@
 package server_test
 
 import (
+	"html"
+	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,5 +150,105 @@ func TestFormsActOnTriggers(t *testing.T) {
 			t.Errorf("it is deleted: %t, %v", known, err)
 		}
 		post("/delete", nil, 404, "")
+	})
+}
+
+// TestFormsMakeTriggers: the form to make a trigger and that to change one show the next five slots of what was typed, or what is
+// wrong about it, keep what was typed, and save what an operator may.
+func TestFormsMakeTriggers(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		text, _ := b.token(t, allOperator(), time.Time{})
+		b.signIn(t, text)
+		crons, made := b.h.Scheduler("acme").Crons(), "/ui/apps/acme/new-trigger"
+		post := func(at string, form url.Values, code int, wants ...string) {
+			t.Helper()
+			w := b.ask("POST", at, form)
+			if w.Code != code {
+				t.Errorf("%s with %v: %d %v %s", at, form, w.Code, w.Header(), w.Body)
+			}
+			if bad := harmIn(w.Body.String()); bad != "" {
+				t.Errorf("%s has %q", at, bad)
+			}
+			wantIn(t, at, w.Body.String()+w.Header().Get("Location"), wants...)
+		}
+		wantIn(t, "the empty form", b.ask("GET", made, nil).Body.String(), `name="spec"`, `value="bad:say"`)
+		form := url.Values{
+			"name": {"new"}, "function": {"bad:say"}, "spec": {"@every 7h"}, "zone": {"Europe/Rome"}, "args": {`{"text":"a<b>"}`}, "overlap": {"queue"}, "mode": {"all"},
+			"window": {"36h"}, "limit": {"7"}, "jitter": {"1m30s"}, "success": {"48h"}, "attempts": {"4"}, "base": {"2s"}, "max": {"1m"}, "backoff": {"linear"}, "spread": {"true"},
+			"once": {""}, "timeout": {"5s"}, "as": {"service:cleaner"}, "tags": {"one\r\ntwo, three\r\n"}, "do": {"preview"},
+		}
+		five := []string{"every 7 h", "a&lt;b&gt;"}
+		for i := range 5 {
+			five = append(five, b.h.Now().Add(time.Duration(i+1)*7*time.Hour).Format("Mon 2006-01-02 15:04:05"))
+		}
+		post(made, form, 200, five...)
+		with := func(field, text string) url.Values {
+			other := maps.Clone(form)
+			other.Set(field, text)
+			return other
+		}
+		post(made, with("spec", "61 * * * *"), 400, "61", `value="61 * * * *"`, "a&lt;b&gt;")
+		post(made, with("zone", hostile), 400, "zone", "&lt;script&gt;")
+		if _, known, err := crons.Get("new"); known || err != nil {
+			t.Errorf("what was only shown is there: %v", err)
+		}
+		form.Set("do", "save")
+		for field, wrong := range map[string]string{"args": `{"text":`, "limit": "many", "jitter": "1 day", "as": "ann", "name": hostile, "overlap": "x"} {
+			post(made, with(field, wrong), 400, `role="alert"`, "two, three")
+		}
+		post(made, with("function", "no:such"), 404, `role="alert"`, "two, three")
+		post(made, form, 303, "/ui/apps/acme/triggers/new")
+		info, _, err := crons.Get("new")
+		if err != nil || info.Spec != "@every 7h" || info.Overlap != storage.OverlapQueue || info.CatchUp != (storage.CatchUp{Mode: storage.CatchUpAll, Limit: 7, Window: 36 * time.Hour}) || info.Jitter != 90*time.Second ||
+			info.As.Subject != "service:cleaner" || !slices.Equal(info.Tags, []string{"one", "two, three"}) || info.Timeout != 5*time.Second || info.SuccessWithin != 48*time.Hour ||
+			info.Policy != (dispatch.RetryPolicy{MaxAttempts: 4, Backoff: dispatch.Linear, Base: 2 * time.Second, Max: time.Minute, Jitter: true}) {
+			t.Fatalf("made: %+v, %v", info, err)
+		}
+		post(made, form, 409, "already") // there is one
+
+		// An edit that changes nothing leaves the trigger as it is: no field is without its place in the form.
+		b.h.Advance(time.Second)
+		at := "/ui/apps/acme/triggers/new/edit"
+		page := b.ask("GET", at, nil).Body.String()
+		same := url.Values{"do": {"save"}}
+		for _, field := range regexp.MustCompile(`<input[^>]* name="([^"]*)"[^>]* value="([^"]*)"( checked)?`).FindAllStringSubmatch(page, -1) {
+			if !strings.Contains(field[0], "checkbox") || field[3] != "" {
+				same.Set(field[1], html.UnescapeString(field[2]))
+			}
+		}
+		for _, field := range regexp.MustCompile(`(?s)<textarea[^>]* name="([^"]*)"[^>]*>(.*?)</textarea>`).FindAllStringSubmatch(page, -1) {
+			same.Set(field[1], html.UnescapeString(field[2]))
+		}
+		for _, field := range regexp.MustCompile(`(?s)<select[^>]* name="([^"]*)">.*?<option selected>([^<]*)<`).FindAllStringSubmatch(page, -1) {
+			same.Set(field[1], field[2])
+		}
+		post(at, same, 303, "/ui/apps/acme/triggers/new")
+		after, _, err := crons.Get("new")
+		if err != nil || !reflect.DeepEqual(after, info) {
+			t.Errorf("saved as it was: %v\n%+v\nwas\n%+v", err, after, info)
+		}
+		same.Set("spec", "0 4 * * *")
+		same.Set("do", "preview")
+		post(at, same, 200, "at 04:00 every day, Europe/Rome", "04:00:00 CET")
+		same.Set("do", "save")
+		post(at, same, 303, "/ui/apps/acme/triggers/new")
+		if after, _, err = crons.Get("new"); err != nil || after.Spec != "0 4 * * *" {
+			t.Errorf("changed: %+v, %v", after, err)
+		}
+
+		// One who may not see the arguments cannot replace them without knowing.
+		blind, _ := b.token(t, server.Operator{AllApps: true, Scopes: []server.Scope{server.ScopeRead, server.ScopeWrite, server.ScopeCall}}, time.Time{})
+		b.signIn(t, blind)
+		if w := b.ask("GET", at, nil); w.Code != 403 || strings.Contains(w.Body.String(), "a&lt;b&gt;") {
+			t.Errorf("edited without read-args: %d %s", w.Code, w.Body)
+		}
+		post(at, same, 403)
+		same.Set("as", "")
+		post(at, same, 403)
+		reads, _ := b.token(t, server.Operator{AllApps: true, Scopes: []server.Scope{server.ScopeRead, server.ScopeReadArgs}}, time.Time{})
+		b.signIn(t, reads)
+		post(at, same, 403)
+		form.Set("name", "other")
+		post(made, form, 403)
 	})
 }

@@ -224,6 +224,10 @@ var descriptions = map[string]description{
 	"GET /v1/apps/{app}/operations/{id}":         {id: "getOperation", summary: "How far an operation has come.", answers: []described{ok[api.Operation]()}},
 	"POST /v1/apps/{app}/operations/{id}/cancel": {id: "cancelOperation", summary: "The operation goes no further; what was done stays done.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.Operation]()}},
 
+	"GET /v1/crons/preview": {
+		id: "previewCron", summary: "What a spec says in words, and its first five slots, before a trigger has it.",
+		query: []parameter{text("spec", "The spec, up to 256 bytes."), text("zone", "An IANA name; none is UTC.")}, answers: []described{ok[api.CronPreview]()},
+	},
 	"GET /v1/apps/{app}/crons":  {id: "listCrons", summary: "All triggers of the app, by name.", answers: []described{ok[[]api.Cron]()}},
 	"POST /v1/apps/{app}/crons": {id: "createCron", summary: "Make a trigger. An identity in as needs act-as.", body: reflect.TypeFor[api.CronDefinition](), needed: []string{"name", "spec", "function"}, answers: []described{made[api.Cron]()}, conflict: true},
 	"GET /v1/apps/{app}/crons/{name}": {

@@ -57,6 +57,7 @@
 //	GET    /v1/apps/{app}/crons                 all triggers of the app, by name
 //	POST   /v1/apps/{app}/crons                 make one: 201; write and call, and act-as for "as"
 //	GET    /v1/apps/{app}/crons/{name}?slots=20 one, with how its latest slots ended
+//	GET    /v1/crons/preview?spec=&zone=        what a spec says in words, and the first five slots of a trigger that is made of it now
 //	PUT    /v1/apps/{app}/crons/{name}          make it: 201, or give it another definition, as a whole; the same
 //	DELETE /v1/apps/{app}/crons/{name}
 //	POST   /v1/apps/{app}/crons/{name}/run      {"jobId":…}; its next slot stays as it is
@@ -114,6 +115,11 @@
 //	POST   /ui/apps/{app}/jobs/{id}/cancel
 //	POST   /ui/apps/{app}/jobs/{id}/retry
 //	POST   /ui/apps/{app}/jobs/{id}/run
+//	GET    /ui/apps/{app}/triggers
+//	GET    /ui/apps/{app}/triggers/{name}
+//	POST   /ui/apps/{app}/triggers/{name}/pause, resume, run, backfill, backfill/cancel, delete
+//	GET    /ui/apps/{app}/triggers/{name}/edit  the form that is posted there
+//	GET    /ui/apps/{app}/new-trigger           the same
 //	POST   /ui/login                            a token: begins a session of up to 12 hours
 //	POST   /ui/logout
 //	GET    /ui/style.css                        for every caller

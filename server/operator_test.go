@@ -66,6 +66,7 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/resume":                  "write",
 	"GET /v1/apps/{app}/export":                   "admin",
 	"POST /v1/apps/{app}/import":                  "admin",
+	"GET /v1/crons/preview":                       "read",
 	"GET /v1/apps/{app}/crons":                    "read",
 	"POST /v1/apps/{app}/crons":                   "write call",
 	"GET /v1/apps/{app}/crons/{name}":             "read",

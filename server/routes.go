@@ -89,6 +89,7 @@ func (h *handler) operatorRoutes() (routes []route) {
 		{method: get, pattern: operations + "/{id}", scopes: read, do: existing(h.getOperation)},
 		{method: post, pattern: operations + "/{id}/cancel", scopes: write, do: existing(h.cancelOperation)},
 
+		{method: get, pattern: "/v1/crons/preview", scopes: read, do: h.previewCron},
 		{method: get, pattern: crons, scopes: read, do: existing(h.listCrons)},
 		{method: post, pattern: crons, scopes: schedule, do: h.createCron},
 		{method: get, pattern: cron, scopes: read, do: existing(h.getCron)},

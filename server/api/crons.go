@@ -125,6 +125,20 @@ type CronNext struct {
 	At   time.Time `json:"at"` // when it runs: the slot, and its delay
 }
 
+// CronPreview is what a spec and a zone say, before a trigger has them.
+type CronPreview struct {
+	Spec        string        `json:"spec"`        // as a trigger would have it
+	Zone        string        `json:"zone"`        // an IANA name
+	Description string        `json:"description"` // the spec in English
+	Next        []PreviewSlot `json:"next"`        // the first five slots of a trigger that is made now
+}
+
+// PreviewSlot is a slot that a trigger would have.
+type PreviewSlot struct {
+	Slot  time.Time `json:"slot"`
+	Local string    `json:"local"` // as a clock of the zone shows it, such as "Mon 2026-11-30 09:00:00 CET"
+}
+
 // CronLast is how the last tick of a trigger that has ended did.
 type CronLast struct {
 	Slot    *time.Time `json:"slot"` // null of a run by hand

@@ -31,6 +31,9 @@ type Request struct {
 	// Ask does what the row does, with the operator's rights, and returns the result of its answer: a
 	// type of package api, or a pointer to one. Errors are those of the row.
 	Ask func(Call) (any, error)
+
+	// Refused is the status and the text of an error, for a page that shows it beside a form.
+	Refused func(error) (status int, shown api.Error)
 }
 
 // May says whether the operator has the scope. It is for what is offered; what is done is for Ask to refuse.
@@ -68,6 +71,10 @@ func Pages() []Page {
 		{post, "/apps/{app}/jobs/{id}/retry", retryJob},
 		{post, "/apps/{app}/jobs/{id}/run", runJob},
 		{get, "/apps/{app}/triggers", triggers},
+		{get, "/apps/{app}/new-trigger", newTrigger}, // a trigger may be called new
+		{post, "/apps/{app}/new-trigger", createTrigger},
+		{get, "/apps/{app}/triggers/{name}/edit", editTrigger},
+		{post, "/apps/{app}/triggers/{name}/edit", updateTrigger},
 		{get, "/apps/{app}/triggers/{name}", triggerPage},
 		{post, "/apps/{app}/triggers/{name}/pause", pauseTrigger},
 		{post, "/apps/{app}/triggers/{name}/resume", resumeTrigger},

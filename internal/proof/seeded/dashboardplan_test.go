@@ -30,4 +30,28 @@ var planFaults = []seededFault{
 		pkg: "server/ui", tests: "TestSlotsSayHowTheyEnded",
 		edits: []edit{{"server/ui/triggers.go", `late > lateAfter {`, `late > lateAfter && !FAULT {`}},
 	},
+	{
+		name: "preview-saves", what: "the button that shows the next five slots makes the trigger",
+		pkg: "server", tests: "TestFormsMakeTriggers",
+		edits: []edit{{"server/ui/triggerform.go", `if r.field("do") == "preview" {`, `if r.field("do") == "preview" && !FAULT {`}},
+	},
+	{
+		name: "edit-drops-a-field", what: "an edit that changes nothing has missed slots run by another limit",
+		pkg: "server", tests: "TestFormsMakeTriggers",
+		edits: []edit{{"server/ui/triggerform.go", `	if c.CatchUp.Limit != 0 {`, `	if c.CatchUp.Limit != 0 && !FAULT {`}},
+	},
+	{
+		name: "edit-blind", what: "an edit of one who may not see the arguments of a trigger replaces them by none",
+		pkg: "server", tests: "TestFormsMakeTriggers",
+		edits: []edit{{"server/ui/triggerform.go", `	case c.Args == nil:`, `	case c.Args == nil && !FAULT:`}},
+	},
+	{
+		name: "preview-of-another-phase", what: "the first slots of an interval that is made now are those of one made in 1970",
+		pkg: "server", tests: "TestFormsMakeTriggers",
+		edits: []edit{{"server/crons.go", `	schedule = schedule.WithAnchor(at)
+`, `	if !FAULT {
+		schedule = schedule.WithAnchor(at)
+	}
+`}},
+	},
 }
