@@ -61,6 +61,11 @@ var pageRights = map[string]string{
 	"POST /ui/apps/{app}/triggers/{name}/edit":            "read", // which tells that this one is not there
 	"GET /ui/apps/{app}/new-trigger":                      "read",
 	"POST /ui/apps/{app}/new-trigger":                     "write call",
+	"GET /ui/apps/{app}/operations":                       "read",
+	"POST /ui/apps/{app}/operations":                      "write",
+	"GET /ui/apps/{app}/operations/new":                   "write",
+	"GET /ui/apps/{app}/operations/{id}":                  "read",
+	"POST /ui/apps/{app}/operations/{id}/cancel":          "write",
 }
 
 // hostile is text that does harm where it is not escaped.

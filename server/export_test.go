@@ -35,6 +35,9 @@ func HostOf(remote string) string { return hostOf(remote) }
 // dashboard.
 func Routes(h http.Handler) (routes []string) { return routesOf(h, false) }
 
+// FilterKeys are the parameters of a listing of jobs.
+func FilterKeys() []string { return filterKeys }
+
 // Pages are those of the dashboard.
 func Pages(h http.Handler) (routes []string) { return routesOf(h, true) }
 

@@ -3,6 +3,8 @@ package ui
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"net/url"
 	"slices"
 
 	"carillon/server/api"
@@ -14,7 +16,13 @@ const jobsPerPage = "50"
 type jobsData struct {
 	App    string
 	States []string
+	Filter url.Values // the query without what says which page it is
 	listed[api.JobPage]
+}
+
+// Folded says whether the filter has none of the fields that are folded away.
+func (d jobsData) Folded() bool {
+	return !slices.ContainsFunc([]string{"error", "group", "poolKey", "parent", "trigger", "priority", "dueFrom", "dueBefore", "endedFrom", "endedBefore"}, d.Query.Has)
 }
 
 // Chosen says whether the filter has the state.
@@ -22,7 +30,15 @@ func (d jobsData) Chosen(state string) bool { return slices.Contains(d.Query["st
 
 func jobs(r *Request) (*Answer, error) {
 	path, query := r.inPath("app"), r.given()
-	asked := r.given()
+	for _, key := range []string{"dueFrom", "dueBefore", "endedFrom", "endedBefore"} {
+		if query.Has(key) {
+			query.Set(key, utc(query.Get(key)))
+		}
+	}
+	asked, filter := maps.Clone(query), maps.Clone(query)
+	for _, key := range []string{"limit", "cursor", "count"} {
+		filter.Del(key)
+	}
 	if !asked.Has("limit") {
 		asked.Set("limit", jobsPerPage)
 	}
@@ -30,7 +46,7 @@ func jobs(r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.show("jobs", "Jobs", r.inApp(), jobsData{path["app"], api.State("").Enum(), listing(page, query, page.Next)}), nil
+	return r.show("jobs", "Jobs", r.inApp(), jobsData{path["app"], api.State("").Enum(), filter, listing(page, query, page.Next)}), nil
 }
 
 // inApp is the way to a page of an app.

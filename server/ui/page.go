@@ -65,6 +65,11 @@ func Pages() []Page {
 		{get, "/apps/{app}", app},
 		{post, "/apps/{app}/pause", pauseApp},
 		{post, "/apps/{app}/resume", resumeApp},
+		{get, "/apps/{app}/operations", operations},
+		{post, "/apps/{app}/operations", makeChange},
+		{get, "/apps/{app}/operations/new", askChange},
+		{get, "/apps/{app}/operations/{id}", operation},
+		{post, "/apps/{app}/operations/{id}/cancel", cancelOperation},
 		{get, "/apps/{app}/jobs", jobs},
 		{get, "/apps/{app}/jobs/{id}", job},
 		{post, "/apps/{app}/jobs/{id}/cancel", cancelJob},
@@ -180,16 +185,19 @@ func (r *Request) inPath(names ...string) map[string]string {
 }
 
 // given are the parameters of the page's URL with something in them: a form sends empty fields, too.
-func (r *Request) given() url.Values {
-	query := url.Values{}
-	for key, values := range r.HTTP.URL.Query() {
+func (r *Request) given() url.Values { return filled(r.HTTP.URL.Query()) }
+
+// filled are the fields with something in them.
+func filled(fields url.Values) url.Values {
+	some := url.Values{}
+	for key, values := range fields {
 		for _, v := range values {
 			if v != "" {
-				query.Add(key, v)
+				some.Add(key, v)
 			}
 		}
 	}
-	return query
+	return some
 }
 
 // maxForm bounds the body of a form, in bytes.
