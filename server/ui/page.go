@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"carillon/server/api"
 )
@@ -221,12 +222,46 @@ type frame struct {
 	Title  string
 	Crumbs []crumb
 	Data   any
+	failed bool // the page is that of an error
+}
+
+// At says whether the page has the path, which is below Base.
+func (f frame) At(path string) bool { return f.HTTP != nil && f.HTTP.URL.Path == f.Base+path }
+
+// In says whether the page is somewhere below the path.
+func (f frame) In(path string) bool {
+	return f.HTTP != nil && strings.HasPrefix(f.HTTP.URL.Path, f.Base+path+"/")
+}
+
+// tab leads to another page of the same app. Current is what aria-current says of it, "" of others.
+type tab struct{ Text, To, Current string }
+
+// Tabs are those of the app that the page is of; none if it is of none, or could not be shown.
+func (f frame) Tabs() []tab {
+	if f.HTTP == nil || f.HTTP.PathValue("app") == "" || f.failed {
+		return nil
+	}
+	app := "/apps/" + url.PathEscape(f.HTTP.PathValue("app"))
+	var tabs []tab
+	for _, t := range []crumb{
+		{"App", ""}, {"Jobs", "/jobs"}, {"Triggers", "/triggers"}, {"Pools", "/pools"}, {"Groups", "/groups"}, {"Pauses", "/pauses"}, {"Operations", "/operations"},
+	} {
+		current, here := "", f.HTTP.URL.EscapedPath()
+		switch to := f.Base + app + t.To; {
+		case here == to:
+			current = "page"
+		case t.To != "" && strings.HasPrefix(here, to+"/"):
+			current = "true"
+		}
+		tabs = append(tabs, tab{t.Text, f.Base + app + t.To, current})
+	}
+	return tabs
 }
 
 // show renders a page.
 func (r *Request) show(name, title string, crumbs []crumb, data any) *Answer {
 	var body bytes.Buffer
-	if err := templates()[name].ExecuteTemplate(&body, "layout", frame{r, title, crumbs, data}); err != nil {
+	if err := templates()[name].ExecuteTemplate(&body, "layout", frame{r, title, crumbs, data, name == "failed"}); err != nil {
 		panic(err) // a template that does not fit its data
 	}
 	return &Answer{status: http.StatusOK, body: body.Bytes()}

@@ -186,6 +186,15 @@ func fill() error {
 	if _, err := acme.Wait(ctx, last); err != nil {
 		return err
 	}
+	if _, err := acme.Schedule(ctx, api.JobRequest{Function: "campaign:start"}, nil); err != nil {
+		return err
+	}
+	if _, err := acme.CreateCron(ctx, api.CronDefinition{Name: "bread", Spec: "0 6 * * MON-FRI", Function: "orders:place"}); err != nil {
+		return err
+	}
+	if _, err := acme.StartOperation(ctx, api.NewOperation{Action: "cancel", Filter: api.JobFilter{Function: "reports:none"}}); err != nil {
+		return err
+	}
 	for _, note := range []string{"insufficient funds", "expired", hostile} {
 		made, err := acme.Schedule(ctx, api.JobRequest{Function: "billing:charge", JobOptions: api.JobOptions{Tags: &[]string{strings.ReplaceAll(hostile, "alert", "print")}}}, order{ID: "A-7", Note: note})
 		if err != nil {

@@ -41,6 +41,17 @@ func program() cmd.Options {
 	dispatch.InternalMutation[order, dispatch.None]("billing:charge").Handle(reg, func(_ *dispatch.MutationCtx, o order) (none dispatch.None, err error) {
 		return none, dispatch.Permanent(dispatch.Errorf(dispatch.CodeFailedPrecondition, "the card of order %s was declined: %s", o.ID, o.Note))
 	})
+	dispatch.Mutation[dispatch.None, storage.GroupID]("campaign:start").Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (group storage.GroupID, err error) {
+		if group, err = ctx.Scheduler.NewGroup(place.With(order{ID: "the campaign is over"})); err != nil {
+			return group, err
+		}
+		for i := range 4 {
+			if _, err := ctx.Scheduler.RunAfter(time.Duration(i)*time.Hour, place.With(order{ID: "member"}), dispatch.InGroup(group)); err != nil {
+				return group, err
+			}
+		}
+		return group, ctx.Scheduler.Seal(group)
+	})
 	report := dispatch.InternalMutation[dispatch.None, dispatch.None]("reports:daily")
 	report.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (none dispatch.None, err error) { return none, nil })
 
