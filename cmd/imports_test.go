@@ -26,6 +26,7 @@ var homes = map[string]string{
 	"google.golang.org/protobuf":         "proto storage",
 	"github.com/klauspost/compress":      "storage",
 	"github.com/tidwall/btree":           "storage",
+	"github.com/jackc/pgx":               "storage", // of which storage/internal/pglog alone: see below
 	"github.com/go-json-experiment/json": "internal",
 	"github.com/rs/cors":                 "server",
 	"github.com/coder/websocket":         "server",
@@ -79,11 +80,11 @@ func TestImportsFlowOneWay(t *testing.T) {
 }
 
 // TestEngineAndServerLinkNothingOfTheCommand: who embeds the engine, or serves it, links
-// nothing that only the command needs; and the command has what verifies tokens of OpenID
+// nothing that only the command needs, nor what speaks to PostgreSQL; and the command has what verifies tokens of OpenID
 // Connect only if the program asks for it.
 func TestEngineAndServerLinkNothingOfTheCommand(t *testing.T) {
 	for packages, forbidden := range map[string][]string{
-		"carillon/actors carillon/server carillon/server/webhook": {"github.com/spf13/", "github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "carillon/cmd"},
+		"carillon/actors carillon/server carillon/server/webhook": {"github.com/spf13/", "github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "github.com/jackc/", "carillon/cmd"},
 		"carillon/cmd": {"github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "carillon/client/mcp", "carillon/cmd/oidc", "carillon/cmd/carillon/sample"},
 	} {
 		out, err := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, strings.Fields(packages)...)...).Output()

@@ -1,0 +1,70 @@
+package seeded_test
+
+// pgFaults are planted in the log in PostgreSQL.
+var pgFaults = []seededFault{
+	{
+		name: "pg-no-predecessor", what: "a record is appended whatever stands before it",
+		pkg: "storage/internal/pglog", tests: "TestG23_ClaimIDFencesWhereTheEpochDoesNot",
+		edits: []edit{{"storage/internal/pglog/statements.go", `JOIN log p ON p.shard = w.shard AND p.seq = w.seq - 1 `, "` + map[bool]string{true: `LEFT JOIN log p ON p.shard = w.shard AND p.seq = w.seq - 1 `, false: `JOIN log p ON p.shard = w.shard AND p.seq = w.seq - 1 `}[FAULT] + `"}},
+	},
+	{
+		name: "pg-claim-id-ignored", what: "a record is appended behind one of its epoch, of another claim",
+		pkg: "storage/internal/pglog", tests: "TestG23_ClaimIDFencesWhereTheEpochDoesNot",
+		edits: []edit{{"storage/internal/pglog/statements.go", `AND p.claim = w.claim`, "` + map[bool]string{true: `AND p.epoch = w.epoch`, false: `AND p.claim = w.claim`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-takeover-trimmed", what: "a trim takes takeover records away",
+		pkg: "storage/internal/pglog", tests: "TestG23_StaleAppendAfterTakeoverFoldAndTrim",
+		edits: []edit{{"storage/internal/pglog/statements.go", `AND log.data <> ''`, "` + map[bool]string{true: ``, false: `AND log.data <> ''`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-last-trimmed", what: "a trim takes the last record away",
+		pkg: "storage/internal/pglog", tests: "TestTrimOfALogInPostgres",
+		edits: []edit{{"storage/internal/pglog/statements.go", `AND log.seq < (SELECT max(seq) FROM log WHERE shard = $1)`, "` + map[bool]string{true: ``, false: `AND log.seq < (SELECT max(seq) FROM log WHERE shard = $1)`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-trim-out-of-order", what: "a trim begins in the middle",
+		pkg: "storage/internal/pglog", tests: "TestTrimOfALogInPostgres",
+		edits: []edit{{"storage/internal/pglog/statements.go", `AND log.seq <= $3 `, "` + map[bool]string{true: `AND log.seq > $3 + 2 AND log.seq <= $3 + 4 `, false: `AND log.seq <= $3 `}[FAULT] + `"}},
+	},
+	{
+		name: "pg-no-takeover", what: "a claim appends no takeover record",
+		pkg: "storage/internal/pglog", tests: "TestG23_ClaimIDFencesWhereTheEpochDoesNot",
+		edits: []edit{{"storage/internal/pglog/claim.go", `ok, err := l.ask(ctx, "takeover", []any{int64(v), h.id[:]}, &seq); ok || err != nil {`, `ok, err := l.ask(ctx, map[bool]string{true: "look", false: "takeover"}[FAULT], []any{int64(v), h.id[:]}, &seq); ok || err != nil {`}, {"storage/internal/pglog/statements.go", `"position":`, "\"look\": `SELECT coalesce(max(seq), 1) FROM log WHERE shard = $1 AND $2::bytea IS NOT NULL`,\n\t\"position\":"}},
+	},
+	{
+		name: "pg-takeover-unfenced", what: "a takeover is appended though the shard was claimed again",
+		pkg: "storage/internal/pglog", tests: "TestG23_StaleTakeoverFindsItsPlaceTaken",
+		edits: []edit{{"storage/internal/pglog/statements.go", "\"takeover\": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id, epoch)", "\"takeover\": map[bool]string{true: `WITH mine AS (SELECT id, epoch FROM shard WHERE id = $1 AND claim = $2)`, false: `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id, epoch)`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-fold-unfenced", what: "an owner of before changes the checkpoint",
+		pkg: "storage/internal/pglog", tests: "TestG23_FoldIsFenced",
+		edits: []edit{{"storage/internal/pglog/statements.go", "\"foldput\": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id)", "\"foldput\": map[bool]string{true: `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND $2::bytea IS NOT NULL RETURNING id)`, false: `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id)`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-unknown-refused", what: "an append whose answer is lost is said to be refused",
+		pkg: "storage/internal/pglog", tests: "TestG1_AppendIsGivenUpAndNotCanceled",
+		edits: []edit{{"storage/internal/pglog/conn.go", `case pgconn.SafeToRetry(err), errors.Is(err, wal.ErrRefused):`, `case pgconn.SafeToRetry(err), errors.Is(err, wal.ErrRefused), FAULT:`}},
+	},
+	{
+		name: "pg-append-canceled", what: "the server is asked to cancel an append that is given up",
+		pkg: "storage/internal/pglog", tests: "TestG1_AppendIsGivenUpAndNotCanceled",
+		edits: []edit{{"storage/internal/pglog/conn.go", `if connected.Load() {`, `if connected.Load() && !FAULT {`}},
+	},
+	{
+		name: "pg-warning-ignored", what: "what was committed without the standby is acknowledged",
+		pkg: "storage/internal/pglog", tests: "TestG1_WarningOfAStandbyThatDidNotAnswer",
+		edits: []edit{{"storage/internal/pglog/append.go", `if err == nil && c.warned {`, `if err == nil && c.warned && !FAULT {`}},
+	},
+	{
+		name: "pg-load-once", what: "a reader that a trim has overtaken gives up",
+		pkg: "storage/internal/pglog", tests: "TestLoadBeginsAgain",
+		edits: []edit{{"storage/internal/pglog/fold.go", `if !errors.Is(err, wal.ErrTrimmed) {`, `if FAULT || !errors.Is(err, wal.ErrTrimmed) {`}},
+	},
+	{
+		name: "pg-server-unchecked", what: "a server that forgets what it acknowledges is taken",
+		pkg: "storage/internal/pglog", tests: "TestServerIsChecked",
+		edits: []edit{{"storage/internal/pglog/conn.go", `if !l.target.unsafe {`, `if !l.target.unsafe && !FAULT {`}},
+	},
+}

@@ -1,0 +1,280 @@
+package pglog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"carillon/storage/internal/wal"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// leastVersion is the oldest PostgreSQL whose promises were read.
+const leastVersion = 130000
+
+// ErrUnfit says that a server cannot keep what a log promises.
+var ErrUnfit = errors.New("PostgreSQL server is not fit for a log")
+
+// target is where a log is.
+type target struct {
+	config *pgx.ConnConfig
+	schema string
+	unsafe bool
+}
+
+// parse reads an address.
+func parse(address string) (target, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return target{}, fmt.Errorf("address of PostgreSQL: %w", err)
+	}
+	t := target{config: config, schema: "carillon"}
+	params := config.RuntimeParams
+	if schema, ok := params["schema"]; ok {
+		t.schema = schema
+	}
+	if unsafe, ok := params["unsafe"]; ok {
+		if t.unsafe, err = strconv.ParseBool(unsafe); err != nil {
+			return target{}, fmt.Errorf("address of PostgreSQL: unsafe=%s: %w", unsafe, err)
+		}
+	}
+	delete(params, "schema")
+	delete(params, "unsafe")
+	if t.schema == "" || len(t.schema) > 63 {
+		return target{}, fmt.Errorf("address of PostgreSQL: a schema has 1 to 63 bytes, not %d", len(t.schema))
+	}
+	params["search_path"] = pgx.Identifier{t.schema}.Sanitize()
+	params["application_name"] = "carillon"
+	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		params[timeout] = "0" // what is given up is decided here
+	}
+	if config.ValidateConnect == nil { // of several hosts, the one that can be written to
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+		if t.unsafe {
+			config.ValidateConnect = nil
+		}
+	}
+	return t, nil
+}
+
+// conn is a connection to the server.
+type conn struct {
+	*pgx.Conn
+	warned bool            // by the server, since the latest statement began
+	known  map[string]bool // statements that it was told
+}
+
+// errNoDial keeps pgx from asking a server to cancel: where an append waits for a standby,
+// canceled means committed, and not replicated.
+var errNoDial = errors.New("nothing is canceled")
+
+// connect makes a connection and checks the server.
+func (l *Log) connect(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.opts.ConnectTimeout*time.Duration(1+len(l.target.config.Fallbacks)))
+	defer cancel()
+	config, c := l.target.config.Copy(), &conn{known: map[string]bool{}}
+	var connected atomic.Bool
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if connected.Load() {
+			return nil, errNoDial
+		}
+		return dial(ctx, network, addr)
+	}
+	config.ConnectTimeout = l.opts.ConnectTimeout
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		c.warned = c.warned || n.SeverityUnlocalized == "WARNING"
+	}
+	var err error
+	if c.Conn, err = pgx.ConnectConfig(ctx, config); err != nil {
+		return nil, err
+	}
+	connected.Store(true)
+	if !l.target.unsafe {
+		err = l.check(ctx, c)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// server is what a server says of itself.
+type server struct {
+	commit, fsync string
+	recovery      bool
+	version       int
+	process       int // that answers
+	told          int // that was said to answer
+	timeline      int
+}
+
+// check refuses a server that would forget what it has acknowledged, or that is not the one
+// which speaks.
+func (l *Log) check(ctx context.Context, c *conn) error {
+	s := server{told: int(c.PgConn().PID())}
+	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
+		current_setting('server_version_num')::int, pg_backend_pid(),
+		CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END`).
+		Scan(&s.commit, &s.fsync, &s.recovery, &s.version, &s.process, &s.timeline)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if why := s.unfit(l.timeline); why != "" {
+		return fmt.Errorf("%w: %s (with unsafe=1 in its address it is taken as it is)", ErrUnfit, why)
+	}
+	l.timeline = s.timeline
+	return nil
+}
+
+// unfit says why the server is of no use where a timeline was seen, "" if it is.
+func (s server) unfit(timeline int) string {
+	switch {
+	case s.version < leastVersion:
+		return fmt.Sprintf("its version is %d, the least is %d", s.version, leastVersion)
+	case s.recovery:
+		return "it is in recovery, a standby"
+	case s.fsync != "on":
+		return fmt.Sprintf("fsync is %s: what it acknowledges may be lost with its power", s.fsync)
+	case s.commit != "on" && s.commit != "remote_apply":
+		return fmt.Sprintf("synchronous_commit is %s: what it acknowledges may be lost", s.commit)
+	case s.process != s.told:
+		return fmt.Sprintf("a pooler such as PgBouncer stands between (it gives number %d to process %d): in transaction mode it forgets prepared statements, and settings of a session; connect to PostgreSQL itself", s.told, s.process)
+	case s.timeline < timeline:
+		return fmt.Sprintf("it is on timeline %d, and %d was seen: it is an old primary", s.timeline, timeline)
+	}
+	return ""
+}
+
+// close closes the connection. What a statement under way does there is not known.
+func (c *conn) close() {
+	p := c.PgConn()
+	if !p.IsClosed() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = c.Close(ctx)
+	}
+	_ = p.Conn().Close()
+	<-p.CleanupDone()
+}
+
+// timed calls fn, and closes the connection if that takes longer than the limit, if there is
+// one, or than ctx lives.
+func (c *conn) timed(ctx context.Context, limit time.Duration, fn func() error) error {
+	c.warned = false
+	hangUp := func() { _ = c.PgConn().Conn().Close() }
+	if limit > 0 {
+		defer time.AfterFunc(limit, hangUp).Stop()
+	}
+	defer context.AfterFunc(ctx, hangUp)()
+	return fn()
+}
+
+// take returns a connection for anything but appends.
+func (l *Log) take(ctx context.Context) (*conn, error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, wal.ErrClosed
+	}
+	if n := len(l.idle); n > 0 {
+		c := l.idle[n-1]
+		l.idle = l.idle[:n-1]
+		l.mu.Unlock()
+		return c, nil
+	}
+	l.mu.Unlock()
+	return l.connect(ctx)
+}
+
+// prepare has the server know a statement.
+func (c *conn) prepare(name string) error {
+	if c.known[name] {
+		return nil
+	}
+	_, err := c.Prepare(context.Background(), name, statements[name])
+	c.known[name] = err == nil
+	return err
+}
+
+// query runs a statement. The caller closes the rows.
+func (c *conn) query(name string, args ...any) (pgx.Rows, error) {
+	if err := c.prepare(name); err != nil {
+		return nil, refused(err) // it was not run
+	}
+	return c.Query(context.Background(), name, args...)
+}
+
+// maxIdle is how many connections wait for use.
+const maxIdle = 4
+
+// give takes a connection back. One whose statement has failed is closed.
+func (l *Log) give(c *conn, err error) {
+	l.mu.Lock()
+	keep := err == nil && !l.closed && len(l.idle) < maxIdle && !c.PgConn().IsClosed()
+	if keep {
+		l.idle = append(l.idle, c)
+	}
+	l.mu.Unlock()
+	if !keep {
+		c.close()
+	}
+}
+
+// ask runs a statement that yields at most one row, on a connection of its own. ok says
+// whether there was one. An error is ErrRefused or ErrUnknown.
+func (l *Log) ask(ctx context.Context, name string, args []any, into ...any) (ok bool, err error) {
+	c, err := l.take(ctx)
+	if err != nil {
+		return false, refused(err)
+	}
+	err = c.timed(ctx, l.opts.AnswerTimeout, func() error {
+		rows, err := c.query(name, args...)
+		if err == nil {
+			ok, err = rowOf(rows, into...)
+		}
+		return err
+	})
+	if c.warned && err == nil {
+		err = errWarned
+	}
+	l.give(c, err)
+	return ok, outcome(err)
+}
+
+// errWarned is the answer of a server that has not waited for its standby.
+var errWarned = errors.New("the server has answered with a warning")
+
+// refused is an error before which nothing was sent.
+func refused(err error) error {
+	if err == nil || errors.Is(err, wal.ErrRefused) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", wal.ErrRefused, err)
+}
+
+// outcome tells of an error in a statement whether it certainly has done nothing.
+func outcome(err error) error {
+	var said *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case pgconn.SafeToRetry(err), errors.Is(err, wal.ErrRefused):
+		return refused(err)
+	case errors.As(err, &said) && said.SeverityUnlocalized == "ERROR" && said.Code != unknownCompletion:
+		return refused(err) // its transaction was rolled back
+	}
+	return fmt.Errorf("%w: %w", wal.ErrUnknown, err)
+}
+
+// unknownCompletion is statement_completion_unknown, of servers that are many.
+const unknownCompletion = "40003"

@@ -1,0 +1,63 @@
+// Package pglog is a wal.Log in PostgreSQL: each record is a row, fenced by the row before
+// it. It is the first part of a cluster; no engine opens it yet.
+//
+//	log, err := pglog.Open(ctx, "postgres://db/carillon", pglog.Options{})
+//	claim, err := log.Claim(ctx, shard) // as in package wal
+//	errs := log.Append(wal.Record{Volume: shard, Epoch: claim.Epoch, Seq: claim.Last + 1, Data: data})
+//	err = log.Fold(claim, upTo, rows) // into the checkpoint that others begin from
+//	err = log.Trim(claim, upTo)
+//	last, err := log.Load(ctx, shard, begin, row, record) // checkpoint, then the log behind it
+//
+// A shard is a volume. How many there are is fixed when the log is made.
+//
+// # Tables
+//
+//	meta    version of the schema, id of the store, number of shards
+//	shard   one row each: epoch and id of the latest claim, up to where it is folded and trimmed
+//	log     shard, number, epoch, claim id, data: empty in a takeover, else a byte that says how it is packed
+//	point   the checkpoint: shard, key, value
+//
+// # Why it is safe
+//
+//	shard row   claim X ───────────────► claim Y: X folds and trims no more
+//	log         X  X  X  X  X │ takeover of Y │ Y  Y
+//	                       ▲                  ▲
+//	                       X goes on until the takeover is in, and not beyond
+//
+// The primary key makes the log of a shard one sequence. A record but a takeover is accepted
+// only behind one with its own claim id. So behind the takeover of Y nothing of X is ever
+// accepted: its place is taken, and the row before any later place is not X's. The claimer
+// reads the log behind its takeover, so that it sees all that was accepted before; an
+// acknowledgement comes after. No clock is in it. The epoch orders claims; the id fences them,
+// also where a database lost its last moments and hands an epoch out twice.
+//
+// A statement may have begun before what it meets at the end of its way: PostgreSQL sees no
+// conflict with a row that was inserted and deleted since. Therefore a trim leaves takeovers,
+// and the last row; and a takeover holds the row of its shard until it is in, so that no later
+// claim has trimmed its place.
+//
+// A fold is of several statements and is not atomic. Its rows may be ahead of the position that
+// the checkpoint says it has, never behind: a reader then reads the log from that
+// position on, where each later value stands, and setting a key twice changes nothing.
+//
+// # Invariants
+//
+//	P1  An append is one statement with a Sync of its own. It is not canceled and has no
+//	    timeout at the server: after AnswerTimeout its connection is closed, and its outcome
+//	    is unknown. A warning makes it unknown too: a wait for a standby was given up.
+//	P2  An append is refused if nothing was sent, if the server has rolled it back, or if it
+//	    has accepted no row. Everything else is unknown, and spends the claim.
+//	P3  A shard has one append on its way. Two connections carry those of all shards.
+//	P4  What changes the checkpoint, or trims, changes the row of the shard in the same
+//	    statement, where it is the latest claim's.
+//	P5  Nothing is trimmed that is not folded. The last record and takeovers stay for ever.
+//	P6  A new connection is used once its server is seen to be durable, no standby, on no lower
+//	    timeline than was seen, and without a pooler between.
+//	P7  The schema grows; a step that was released does not change. One of several that come
+//	    at once takes the steps.
+//
+// The SQL is what CockroachDB and YugabyteDB have too, but for the checks of a connection,
+// which unsafe=1 leaves out: unique keys, joins on the row before, unnest of arrays, ON
+// CONFLICT, RETURNING, changes in WITH (of a table once), SELECT … FOR UPDATE when the schema is
+// made, REPEATABLE READ. It was tried on PostgreSQL 15 alone.
+package pglog

@@ -1,0 +1,198 @@
+package pglog
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"carillon/storage/internal/wal"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Bounds of a log.
+const (
+	// MaxShards is how many shards a log may have.
+	MaxShards = 4096
+	// DefaultShards is how many a log has if its maker does not say.
+	DefaultShards = 64
+
+	maxRecord    = 64 << 20 // bytes of data, as in a file
+	maxStatement = 32 << 20 // bytes of data from which an append takes no further record
+	maxPiece     = 1 << 20  // bytes of keys and values in a statement of a fold
+	maxKey       = 2560     // bytes of a key of a checkpoint: a row of an index has 2,704 at most
+	pageRows     = 256      // records that one statement reads
+	pageBytes    = 8 << 20  // bytes of data from which a page takes no further record
+)
+
+// lanes is how many connections carry appends.
+const lanes = 2
+
+// Options of Open. The zero value is ready for use.
+type Options struct {
+	// Shards is how many shards a log is made with; one that exists keeps what it has.
+	// Default DefaultShards.
+	Shards int
+	// ConnectTimeout bounds an attempt to connect. Default 5 s.
+	ConnectTimeout time.Duration
+	// AnswerTimeout is how long a statement may take before its connection is closed.
+	// Default 30 s.
+	AnswerTimeout time.Duration
+	// TrimRows is how many numbers one statement of a trim covers. Default 10,000.
+	TrimRows int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Shards == 0 {
+		o.Shards = DefaultShards
+	}
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = 5 * time.Second
+	}
+	if o.AnswerTimeout == 0 {
+		o.AnswerTimeout = 30 * time.Second
+	}
+	if o.TrimRows == 0 {
+		o.TrimRows = 10_000
+	}
+	return o
+}
+
+// claimID tells a claim from every other one, also of an earlier life of the database.
+type claimID [16]byte
+
+// Log is a wal.Log whose records are rows of a table. Its methods may be called from any
+// goroutine.
+type Log struct {
+	opts   Options
+	target target
+	store  uint64
+	shards int
+
+	mu     sync.Mutex
+	more   sync.Cond // the queue has grown, a shard is free, or the log was closed
+	queue  []*pending
+	claims map[wal.Volume]*held
+	closed bool
+	idle   []*conn // for everything but appends
+
+	timeline int // the highest seen
+
+	workers sync.WaitGroup
+}
+
+// held is a claim that this process has made.
+type held struct {
+	id    claimID
+	epoch uint64
+	last  uint64 // number of the latest record that is known to be in the log
+	spent bool   // its outcome is unknown, or it is fenced
+	busy  bool   // an append of it is under way
+	fold  sync.Mutex
+}
+
+// Open connects, makes the schema if there is none or brings it up to date, and returns the
+// log. The address is a URL or a list of settings as psql takes it; besides theirs it may have
+// schema (default carillon) and unsafe=1, with which the server is not checked. It blocks for
+// ConnectTimeout at most for each host.
+func Open(ctx context.Context, address string, opts Options) (*Log, error) {
+	opts = opts.withDefaults()
+	if opts.Shards < 1 || opts.Shards > MaxShards {
+		return nil, fmt.Errorf("a log has 1 to %d shards, not %d", MaxShards, opts.Shards)
+	}
+	target, err := parse(address)
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{opts: opts, target: target, claims: map[wal.Volume]*held{}}
+	l.more.L = &l.mu
+	c, err := l.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.store, l.shards, err = migrate(ctx, c.Conn, target.schema, opts.Shards)
+	l.give(c, err)
+	if err != nil {
+		return nil, err
+	}
+	for range lanes {
+		l.workers.Go(l.carry)
+	}
+	return l, nil
+}
+
+// ID tells the log from every other one.
+func (l *Log) ID() uint64 { return l.store }
+
+// Shards is how many shards the log has: volumes 0 to Shards-1 can be claimed.
+func (l *Log) Shards() int { return l.shards }
+
+// MaxRecord is wal.Log's.
+func (l *Log) MaxRecord() int { return maxRecord }
+
+// Close is wal.Log's. An append whose answer does not come is given up after AnswerTimeout.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	idle, queue := l.idle, l.queue
+	l.idle, l.queue = nil, nil
+	l.more.Broadcast()
+	l.mu.Unlock()
+	for _, p := range queue {
+		p.answer(wal.ErrClosed)
+	}
+	for _, c := range idle {
+		c.close()
+	}
+	l.workers.Wait()
+	return nil
+}
+
+// isClosed says whether Close was called.
+func (l *Log) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// inForce returns what is held under the claim, or why it cannot be used.
+func (l *Log) inForce(c wal.Claim) (*held, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.claims[c.Volume]
+	switch {
+	case l.closed:
+		return nil, wal.ErrClosed
+	case h == nil || h.spent || h.epoch != c.Epoch:
+		return nil, wal.ErrFenced
+	}
+	return h, nil
+}
+
+// spend says that the claim is of no use any more.
+func (l *Log) spend(h *held) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h.spent = true
+}
+
+// newClaimID draws the id of a claim.
+func newClaimID() (id claimID) {
+	_, _ = rand.Read(id[:]) // it does not fail
+	return id
+}
+
+// rowOf reads the one row of a statement. ok is false if there was none.
+func rowOf(rows pgx.Rows, into ...any) (ok bool, err error) {
+	defer rows.Close()
+	if rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return false, err
+		}
+		ok = true
+	}
+	rows.Close()
+	return ok, rows.Err()
+}
