@@ -61,6 +61,9 @@ var pageRights = map[string]string{
 	"POST /ui/apps/{app}/triggers/{name}/edit":            "read", // which tells that this one is not there
 	"GET /ui/apps/{app}/new-trigger":                      "read",
 	"POST /ui/apps/{app}/new-trigger":                     "write call",
+	"POST /ui/apps/{app}/jobs/{id}/reschedule":            "write",
+	"POST /ui/apps/{app}/jobs/{id}/drop":                  "write",
+	"POST /ui/apps/{app}/jobs/{id}/abandon":               "write",
 	"GET /ui/apps/{app}/operations":                       "read",
 	"POST /ui/apps/{app}/operations":                      "write",
 	"GET /ui/apps/{app}/operations/new":                   "write",

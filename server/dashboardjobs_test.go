@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"html"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"carillon/actors"
+	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/storage"
@@ -281,6 +284,143 @@ func TestListedJobsAreThoseChanged(t *testing.T) {
 			if said := fmt.Sprintf(`name="counted" value="%d"`, want); change.Code != 200 || !strings.Contains(change.Body.String(), said) {
 				t.Errorf("%s would change others than %d: %d %s", query, want, change.Code, change.Body)
 			}
+		}
+	})
+}
+
+// TestJobPageActs: the forms of a job's page reschedule it, drop it and cancel what has come of it as the rows of the JSON API do.
+func TestJobPageActs(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signedIn(t)
+		id := b.later(t)
+		at := "/ui/apps/acme/jobs/" + string(id)
+		page := b.ask("GET", at, nil).Body.String()
+		if !strings.Contains(page, at+"/reschedule") || strings.Contains(page, at+"/drop") || strings.Contains(page, at+"/abandon") || !strings.Contains(page, "carillon jobs get") {
+			t.Errorf("the page of a job that is not due: %s", page)
+		}
+		if cookie := strings.Split(b.cookie, "=")[1]; strings.Contains(page, cookie) || strings.Contains(page, "Bearer carillon") {
+			t.Errorf("its page has a secret: %s", page)
+		}
+		for _, step := range []struct {
+			form string
+			with url.Values
+			code int
+		}{
+			{"reschedule", url.Values{"at": {"2030-01-02T03:04"}, "to": {""}}, 303},
+			{"reschedule", url.Values{"at": {""}, "to": {"1"}}, 303},
+			{"reschedule", url.Values{"at": {"soon"}, "to": {"1"}}, 400},
+			{"reschedule", url.Values{"to": {"9"}}, 400},
+			{"abandon", nil, 400},
+			{"drop", nil, 400},
+		} {
+			w := b.ask("POST", at+"/"+step.form, step.with)
+			if job := b.h.Job("acme", id); w.Code != step.code || !job.Due.Equal(time.Date(2030, 1, 2, 3, 4, 0, 0, time.UTC)) {
+				t.Errorf("%s with %v: %d, and the job is due %v: %s", step.form, step.with, w.Code, job.Due, w.Body)
+			}
+		}
+		if job := b.h.Job("acme", id); job.Priority != 1 {
+			t.Errorf("its priority is %d", job.Priority)
+		}
+		at = "/ui/apps/acme/jobs/" + b.job
+		if page := b.ask("GET", at, nil).Body.String(); !strings.Contains(page, at+"/drop") || strings.Contains(page, at+"/reschedule") {
+			t.Errorf("the page of one that has failed: %s", page)
+		}
+		if w := b.ask("POST", at+"/drop", nil); w.Code != 303 || w.Header().Get("Location") != "/ui/apps/acme/jobs" || b.ask("GET", at, nil).Code != 404 {
+			t.Errorf("dropped: %d %v", w.Code, w.Header())
+		}
+	})
+}
+
+// branch is how many jobs one schedules, in how many generations.
+type branch struct {
+	Width       int `json:"width"`
+	Generations int `json:"generations"`
+}
+
+// TestJobPageShowsTheTree: the page of a job has what it came of and what came of it, up to three generations and 40 jobs,
+// and says where there are more.
+func TestJobPageShowsTheTree(t *testing.T) {
+	reg := dispatch.NewRegistry()
+	grow := dispatch.InternalMutation[branch, dispatch.None]("tree:grow")
+	grow.Handle(reg, func(ctx *dispatch.MutationCtx, n branch) (none dispatch.None, err error) {
+		for range n.Width {
+			due := time.Duration(0)
+			if n.Generations == 1 {
+				due = time.Hour
+			}
+			if n.Generations > 0 {
+				if _, err := ctx.Scheduler.RunAfter(due, grow.With(branch{n.Width, n.Generations - 1})); err != nil {
+					return none, err
+				}
+			}
+		}
+		return none, nil
+	})
+	work := dispatch.InternalAction[dispatch.None, dispatch.None]("tree:work")
+	work.Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (none dispatch.None, err error) {
+		ctx.Progress(3, 10, "")
+		<-ctx.Done()
+		return none, ctx.Err()
+	})
+	actorstest.Run(t, actors.Options{Functions: reg, Logger: slog.New(slog.DiscardHandler)}, func(h *actorstest.Harness) {
+		t, b := h.TB().(*testing.T), &browser{h: h}
+		b.mount()
+		run := func(n branch) (root string) {
+			id, err := h.Scheduler("acme").RunAfter(0, grow.With(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Advance(time.Second)
+			return string(id)
+		}
+		run(branch{0, 0})
+		text, _ := b.token(t, allOperator(), time.Time{})
+		b.signIn(t, text)
+		child := func(id string) string {
+			t.Helper()
+			page := b.ask("GET", "/v1/apps/acme/jobs?parent="+id, nil, "Authorization", "Bearer "+text).Body.String()
+			found := regexp.MustCompile(`"id":"([^"]*)"`).FindStringSubmatch(page)
+			if found == nil {
+				t.Fatalf("job %s has no child: %s", id, page)
+			}
+			return found[1]
+		}
+		tree := func(id string) (jobs, more int) {
+			page := b.ask("GET", "/ui/apps/acme/jobs/"+id, nil).Body.String()
+			_, tree, _ := strings.Cut(page, `<ul class="tree">`)
+			tree, _, _ = strings.Cut(tree, "</section>")
+			return strings.Count(tree, `<span class="state`), strings.Count(tree, "All that it has scheduled")
+		}
+		alone := run(branch{0, 0})
+		if jobs, _ := tree(alone); jobs != 0 {
+			t.Errorf("a job that stands alone has a tree of %d", jobs)
+		}
+		deep := run(branch{1, 6}) // seven in a row
+		if jobs, more := tree(deep); jobs != 4 || more != 1 {
+			t.Errorf("the first of a row of 7 has %d and %d more, want itself and 3, and more", jobs, more)
+		}
+		if jobs, more := tree(child(child(deep))); jobs != 6 || more != 1 {
+			t.Errorf("the third of a row of 7 has %d and %d more, want 2 before, itself and 3, and more", jobs, more)
+		}
+		wide := run(branch{6, 2}) // 1 + 6 + 36, of which 43 are shown up to 40
+		if jobs, more := tree(wide); jobs != 40 || more != 1 {
+			t.Errorf("of 43 there are %d, with %d that have more, want 40 and 1", jobs, more)
+		}
+		if jobs, more := tree(run(branch{21, 1})); jobs != 21 || more != 1 {
+			t.Errorf("of 22 there are %d, with %d that have more, want 21, as a job tells 20 of its children, and 1", jobs, more)
+		}
+		page := b.ask("POST", "/ui/apps/acme/jobs/"+wide+"/cancel", url.Values{"cascade": {"true"}})
+		left := len(h.Jobs("acme", storage.StatePending))
+		if page.Code != 303 || left != 1+21 {
+			t.Errorf("canceled with what has come of it: %d, and %d of other trees are left, want 22", page.Code, left)
+		}
+		id, err := h.Scheduler("acme").RunAfter(0, dispatch.Path("tree:work").With(dispatch.None{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(time.Second)
+		if page := b.ask("GET", "/ui/apps/acme/jobs/"+string(id), nil).Body.String(); !strings.Contains(page, `<progress max="10" value="3"`) || !strings.Contains(page, "3 of 10") {
+			t.Errorf("the page of a job that runs: %s", page)
 		}
 	})
 }

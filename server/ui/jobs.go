@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"carillon/server/api"
 )
@@ -58,7 +59,10 @@ func (r *Request) inApp(more ...crumb) []crumb {
 type jobData struct {
 	App string
 	api.Job
-	Why string // it waits, in a sentence; "" if it does not
+	Why      string // it waits, in a sentence; "" if it does not
+	Stuck    bool   // a handler of it was given up and has not returned
+	Tree     *node  // nil if it stands alone
+	Commands commands
 }
 
 func job(r *Request) (*Answer, error) {
@@ -68,7 +72,22 @@ func job(r *Request) (*Answer, error) {
 	}
 	name := r.HTTP.PathValue("app")
 	list := crumb{"Jobs", r.Base + "/apps/" + escaped(name) + "/jobs"}
-	return r.show("job", shown.Function, r.inApp(list), jobData{name, shown, whyItWaits(shown.Wait)}), nil
+	stuck, err := ask[[]api.StuckHandler](r, Call{Route: "GET /v1/stuck"})
+	if err != nil {
+		return nil, err
+	}
+	d := jobData{App: name, Job: shown, Why: whyItWaits(shown.Wait), Tree: treeOf(r, &shown), Commands: commandsOf(r.address(), name, &shown)}
+	d.Stuck = slices.ContainsFunc(stuck, func(s api.StuckHandler) bool { return s.App == name && s.Job == shown.ID })
+	return r.show("job", shown.Function, r.inApp(list), d), nil
+}
+
+// address is where the browser has found the JSON API.
+func (r *Request) address() string {
+	scheme := "http://"
+	if r.HTTP.TLS != nil {
+		scheme = "https://"
+	}
+	return scheme + r.HTTP.Host + strings.TrimSuffix(r.Base, "/ui")
 }
 
 // whyItWaits is a sentence about what a job waits for.
@@ -110,17 +129,38 @@ func indented(text json.RawMessage) string {
 }
 
 func cancelJob(r *Request) (*Answer, error) {
-	return r.changeJob("POST /v1/apps/{app}/jobs/{id}/cancel")
+	return r.changeJob("cancel", api.CancelRequest{Cascade: r.field("cascade") == "true"})
 }
 
-func retryJob(r *Request) (*Answer, error) { return r.changeJob("POST /v1/apps/{app}/jobs/{id}/retry") }
+func retryJob(r *Request) (*Answer, error) { return r.changeJob("retry", nil) }
 
-func runJob(r *Request) (*Answer, error) { return r.changeJob("POST /v1/apps/{app}/jobs/{id}/run") }
+func runJob(r *Request) (*Answer, error) { return r.changeJob("run", nil) }
+
+// abandonJob has the job wait no more for its stuck handler.
+func abandonJob(r *Request) (*Answer, error) { return r.changeJob("abandon", nil) }
+
+// rescheduleJob changes when the job is due, or its priority, as the form says.
+func rescheduleJob(r *Request) (*Answer, error) {
+	c := change{At: r.field("at"), To: r.field("to")}
+	body, err := c.jobChange()
+	if err != nil {
+		return nil, err
+	}
+	return r.changeJob("reschedule", body)
+}
+
+// dropJob removes the job, and goes to the list of those that are left.
+func dropJob(r *Request) (*Answer, error) {
+	if _, err := r.changeJob("drop", nil); err != nil {
+		return nil, err
+	}
+	return Go(r.List(nil)), nil
+}
 
 // changeJob changes the job and goes back to its page.
-func (r *Request) changeJob(route string) (*Answer, error) {
+func (r *Request) changeJob(what string, body any) (*Answer, error) {
 	path := r.inPath("app", "id")
-	if _, err := r.Ask(Call{Route: route, Path: path}); err != nil {
+	if _, err := r.Ask(Call{Route: "POST /v1/apps/{app}/jobs/{id}/" + what, Path: path, Body: body}); err != nil {
 		return nil, err
 	}
 	return Go(r.Base + "/apps/" + escaped(path["app"]) + "/jobs/" + escaped(path["id"])), nil

@@ -76,6 +76,9 @@ func Pages() []Page {
 		{post, "/apps/{app}/jobs/{id}/cancel", cancelJob},
 		{post, "/apps/{app}/jobs/{id}/retry", retryJob},
 		{post, "/apps/{app}/jobs/{id}/run", runJob},
+		{post, "/apps/{app}/jobs/{id}/reschedule", rescheduleJob},
+		{post, "/apps/{app}/jobs/{id}/drop", dropJob},
+		{post, "/apps/{app}/jobs/{id}/abandon", abandonJob},
 		{get, "/apps/{app}/triggers", triggers},
 		{get, "/apps/{app}/new-trigger", newTrigger}, // a trigger may be called new
 		{post, "/apps/{app}/new-trigger", createTrigger},

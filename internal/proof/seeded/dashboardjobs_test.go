@@ -71,4 +71,33 @@ var dashboardJobsFaults = []seededFault{
 		pkg: "server", tests: "TestOperationsHideWhatTheyWereChosenBy",
 		edits: []edit{{"server/ui/operations.go", `	if len(o.Hidden) > 0 {`, `	if len(o.Hidden) > 0 && !FAULT {`}},
 	},
+	{
+		name: "command-unquoted", what: "a shell runs what is in a job's name or arguments, when a command of its page is copied",
+		pkg: "server/ui", tests: "TestCommandsAreWhatAShellReads",
+		edits: []edit{{"server/ui/shell.go", "		command += \" '\" + strings.ReplaceAll(", `		if FAULT {
+			command += " '" + arg + "'"
+			continue
+		}
+		command += " '" + strings.ReplaceAll(`}},
+	},
+	{
+		name: "command-to-the-terminal", what: "a command that is copied from a page has characters that a terminal acts on",
+		pkg: "server/ui", tests: "TestCommandsAreWhatAShellReads",
+		edits: []edit{{"server/ui/shell.go", `	return r == ' ' || unicode.IsGraphic`, `	return FAULT || r == ' ' || unicode.IsGraphic`}},
+	},
+	{
+		name: "tree-unbounded", what: "the page of a job asks for all that has come of it",
+		pkg: "server", tests: "TestJobPageShowsTheTree",
+		edits: []edit{{"server/ui/tree.go", `min(len(children), max(t.left, 0))`, `min(len(children), max(t.left, 0)+map[bool]int{FAULT: 100}[true])`}},
+	},
+	{
+		name: "tree-cut-off", what: "the tree of a job does not say where there are more jobs",
+		pkg: "server", tests: "TestJobPageShowsTheTree",
+		edits: []edit{{"server/ui/tree.go", `n.More = len(shown) < len(children) ||`, `n.More = !FAULT && len(shown) < len(children) ||`}},
+	},
+	{
+		name: "cascade-ignored", what: "a job is canceled alone, although its form says with what has come of it",
+		pkg: "server", tests: "TestJobPageShowsTheTree",
+		edits: []edit{{"server/ui/jobs.go", `Cascade: r.field("cascade") == "true"`, `Cascade: r.field("cascade") == "true" && !FAULT`}},
+	},
 }
