@@ -19,9 +19,10 @@ import (
 // one. errors.Is tells its code: errors.Is(err, api.CodeNotFound).
 type Error struct {
 	Code      api.Code
-	Path      string // the function that was called; "" before one is known
-	Message   string // for people
-	RequestID string // of a fault of the server, whose cause is in its log under that id
+	Path      string        // the function that was called; "" before one is known
+	Message   string        // for people
+	RequestID string        // of a fault of the server, whose cause is in its log under that id
+	Present   *api.Document // of a refused change of a document: as it is; else nil
 	// Status is that of the answer. 0: there was none. Then the code is unavailable if the
 	// request has not reached a server, and else unknown: it may or may not have been done.
 	Status int
@@ -118,6 +119,7 @@ func refusal(resp *http.Response, body []byte) *Error {
 	var told api.Error
 	if json.Unmarshal(body, &told) == nil && told.Code != "" {
 		e.Code, e.Path, e.Message, e.RequestID, e.own = told.Code, told.Path, told.Message, told.RequestID, true
+		e.Present = told.Present
 		return e
 	}
 	e.Code, e.Message = codeOf(resp.StatusCode), "the answer has status "+resp.Status+", and is none of the server's"

@@ -148,6 +148,7 @@ var sentinelCodes = [...]struct {
 	{storage.ErrReentrant, CodeFailedPrecondition, true},
 	{storage.ErrSealed, CodeFailedPrecondition, true},
 	{storage.ErrUndeclared, CodeFailedPrecondition, true},
+	{storage.ErrConflict, CodeAborted, true},
 	{storage.ErrTxDone, CodeAborted, false},
 	{storage.ErrUnknownOutcome, CodeUnknown, false},
 	{storage.ErrNotApplied, CodeUnavailable, false},

@@ -11,6 +11,7 @@ import (
 
 	"carillon/dispatch"
 	"carillon/server/api"
+	"carillon/storage"
 )
 
 // failure is a refusal, and the id of its line in the log.
@@ -20,7 +21,12 @@ type failure struct {
 }
 
 func (f *failure) shown() api.Error {
-	return api.Error{Code: api.Code(f.Code), Path: f.Path, Message: f.Message, RequestID: f.RequestID}
+	e := api.Error{Code: api.Code(f.Code), Path: f.Path, Message: f.Message, RequestID: f.RequestID}
+	if conflict, ok := errors.AsType[*storage.ConflictError](f.Error); ok {
+		present := documentOf(&conflict.Present)
+		e.Present = &present
+	}
+	return e
 }
 
 // each is what of makes of each element; of nil it is nil.

@@ -19,7 +19,7 @@ func (h *handler) audited(rt *route, r *request) {
 	if from := addressOf(r.Request, h.opts.TrustedProxies); from.IsValid() {
 		r.entry.From = from.String()
 	}
-	for _, name := range []string{"id", "name", "group", "pool"} {
+	for _, name := range []string{"table", "id", "name", "group", "pool"} {
 		if value := r.PathValue(name); value != "" {
 			r.entry.IDs = append(r.entry.IDs, value)
 		}

@@ -109,7 +109,8 @@ func TestEveryRouteRefusesBadInput(t *testing.T) {
 	parameters := map[string]string{
 		"GET /v1/apps": "limit=0", "GET /v1/apps/{app}/operations": "going=1", "GET /v1/apps/{app}/crons/{name}": "slots=-1", "GET /v1/apps/{app}/jobs": "dueFrom=now",
 		"GET /v1/apps/{app}/events": "limit=3", "GET /v1/apps/{app}/jobs/{id}/result": "wait=61s", "GET /v1/apps/{app}/groups": "after=x",
-		"DELETE /v1/apps/{app}/pauses": "app=1", "GET /v1/audit": "from=now", "GET /v1/crons/preview": "spec=x", "GET /v1/apps/{app}/scheduler/get": "id=", "GET /v1/apps/{app}/scheduler/list": "cursor=x", "GET /v1/apps/{app}/scheduler/dead": "cursor=id:x", "GET /v1/apps/{app}/scheduler/pool": "name=", "GET /v1/backup": "since=x", "GET /v1/apps/{app}/functions/api.d.ts": "internal=yes",
+		"GET /v1/apps/{app}/tables/{table}/documents": "desc=1",
+		"DELETE /v1/apps/{app}/pauses":                "app=1", "GET /v1/audit": "from=now", "GET /v1/crons/preview": "spec=x", "GET /v1/apps/{app}/scheduler/get": "id=", "GET /v1/apps/{app}/scheduler/list": "cursor=x", "GET /v1/apps/{app}/scheduler/dead": "cursor=id:x", "GET /v1/apps/{app}/scheduler/pool": "name=", "GET /v1/backup": "since=x", "GET /v1/apps/{app}/functions/api.d.ts": "internal=yes",
 	}
 	for _, route := range s.routes {
 		method, pattern, _ := strings.Cut(route, " ")

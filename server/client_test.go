@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -186,6 +187,20 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	canceled, err = acme.CancelGroup(ctx, uint64(groupID))
 	is("cancel a group", canceled == 1, err)
 	is("limit", true, acme.LimitPool(ctx, "mail", 1))
+	doc, err := acme.CreateDocument(ctx, "notes", json.RawMessage(`{"text":"by hand"}`))
+	is("create a document", doc.Version != "", err)
+	put, err := acme.PutDocument(ctx, "notes", doc.ID, doc.Version, json.RawMessage(`{"text":"once more"}`))
+	is("put a document", string(put.Value) == `{"text":"once more"}`, err)
+	_, err = acme.PutDocument(ctx, "notes", doc.ID, doc.Version, json.RawMessage(`{"text":"too late"}`))
+	var conflict *client.Error
+	is("put an old version", errors.As(err, &conflict) && errors.Is(err, api.CodeAborted) && conflict.Present != nil && conflict.Present.Version == put.Version, nil)
+	tables, err := acme.Tables(ctx)
+	is("tables", len(tables) == 1 && tables[0].Name == "notes" && tables[0].Type == "server_test.note", err)
+	docs, err := all(acme.Documents(ctx, "notes", client.DocumentFilter{Desc: true}))
+	is("documents", len(docs) == tables[0].Documents && docs[0].ID == doc.ID, err)
+	doc, err = acme.Document(ctx, "notes", doc.ID)
+	is("document", doc.Version == put.Version, err)
+	is("delete a document", true, acme.DeleteDocument(ctx, "notes", doc.ID, doc.Version))
 	pools, err := acme.Pools(ctx)
 	is("pools", len(pools) == 2 && pools[0].Name == "mail" && pools[0].Limit == 1 && pools[0].Declared == 2, err)
 	changed, err := acme.ClearPoolLimit(ctx, "mail")

@@ -73,9 +73,10 @@ var pathParameters = map[string]parameter{
 	"function": text("function", "The function's path, namespace:function, with slashes as they are."),
 	"token":    text("token", "What ctx.Pending has given the attempt: a secret."),
 	"name":     text("name", "The trigger's name."),
-	"id":       text("id", "The id of the job, the call, the operation or the token."),
+	"id":       text("id", "The id of the job, the call, the operation, the document or the token."),
 	"group":    number("group", 0, 1<<53, "The group's number."),
 	"pool":     text("pool", "The pool's name."),
+	"table":    text("table", "The table's name: a letter, then up to 63 of A-Z, a-z, 0-9 and _."),
 }
 
 var (
@@ -110,6 +111,19 @@ var jobParameters = []parameter{
 	limitParameter,
 	cursorParameter,
 	flag("count", "Whether they are counted, on all pages."),
+}
+
+// documentParameters are a storage.DocumentQuery in a URL.
+var documentParameters = []parameter{
+	text("index", "Name of the index to read through; in the order of insertion if it is not said."),
+	{name: "eq", about: "Value of the index's first field, then of the second, and so on; text may go without quotes.", often: true, schema: jsonschema.Schema{{Name: "type", Value: "string"}}},
+	text("from", "The least value of the field after those of eq."),
+	text("after", "What the field's value is more than."),
+	text("to", "The greatest value of the field."),
+	text("before", "What the field's value is less than."),
+	flag("desc", "Whether the order is turned around."),
+	limitParameter,
+	cursorParameter,
 }
 
 // watchParameters are those of them that a stream may have.
@@ -282,6 +296,21 @@ var descriptions = map[string]description{
 	"DELETE /v1/apps/{app}/pauses": {
 		id: "resume", summary: "What the parameters name is paused no more.",
 		query: []parameter{flag("app", "The app."), text("function", "Path of a function."), text("pool", "Name of a pool."), text("poolKey", "A key of the pool.")}, answers: []described{ok[api.Changed]()},
+	},
+
+	"GET /v1/apps/{app}/tables": {id: "listTables", summary: "The app's tables, with their indexes.", answers: []described{ok[[]api.Table]()}},
+	"GET /v1/apps/{app}/tables/{table}/documents": {
+		id: "listDocuments", summary: "A page of a table's documents, which ends early once it has 1 MiB of them.", query: documentParameters, answers: []described{ok[api.DocumentPage]()},
+	},
+	"POST /v1/apps/{app}/tables/{table}/documents": {
+		id: "createDocument", summary: "Make a document, which decodes into the type that the program declares.", body: reflect.TypeFor[api.NewDocument](), needed: []string{"value"}, answers: []described{made[api.Document]()},
+	},
+	"GET /v1/apps/{app}/tables/{table}/documents/{id}": {id: "getDocument", summary: "A document, with its version.", answers: []described{ok[api.Document]()}},
+	"PUT /v1/apps/{app}/tables/{table}/documents/{id}": {
+		id: "putDocument", summary: "Replace a document, if it has the version.", body: reflect.TypeFor[api.DocumentChange](), needed: []string{"version", "value"}, answers: []described{ok[api.Document]()}, conflict: true,
+	},
+	"DELETE /v1/apps/{app}/tables/{table}/documents/{id}": {
+		id: "deleteDocument", summary: "Delete a document, if it has the version.", body: reflect.TypeFor[api.DeleteDocument](), needed: []string{"version"}, answers: []described{ok[api.Empty]()}, conflict: true,
 	},
 
 	"GET " + functionsPattern:                   {id: "listFunctions", summary: "All functions, with JSON Schemas of what they take and return.", answers: []described{ok[[]api.Function]()}},

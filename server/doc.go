@@ -86,6 +86,12 @@
 //	GET    /v1/apps/{app}/pauses                what is paused
 //	POST   /v1/apps/{app}/pauses                body: {"app":true} or {"function"} or {"pool","poolKey"}, and "reason"
 //	DELETE /v1/apps/{app}/pauses?function=      the same by parameters: it is paused no more
+//	GET    /v1/apps/{app}/tables                tables, with their indexes and how many documents they have, up to 10,000
+//	GET    /v1/apps/{app}/tables/{table}/documents?index=&eq=&from= a page of documents; read-docs, as the next ones
+//	POST   /v1/apps/{app}/tables/{table}/documents body: {"value":…}: 201, a new one; write-docs too, as the next but one and two
+//	GET    /v1/apps/{app}/tables/{table}/documents/{id} one, with its version
+//	PUT    /v1/apps/{app}/tables/{table}/documents/{id} body: {"version","value"}: 409 with "present" if there is another version by now
+//	DELETE /v1/apps/{app}/tables/{table}/documents/{id} body: {"version"}, the same
 //	GET    /v1/apps/{app}/functions             all functions, with JSON Schemas of what they take and return
 //	GET    /v1/apps/{app}/functions/openapi.json the public ones as an OpenAPI 3.1 document, each as a path
 //	GET    /v1/apps/{app}/functions/api.d.ts    the same as types of TypeScript, not JSON; ?internal=true for internal ones too

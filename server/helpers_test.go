@@ -23,6 +23,8 @@ type note struct {
 	Text string `json:"text"`
 }
 
+var notes = storage.NewTable[note]("notes")
+
 type noteRef struct {
 	ID storage.ID[note] `json:"id"`
 }
@@ -56,7 +58,7 @@ func mustSite(tb testing.TB, opts server.Options) *site {
 	}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
 	eng, err := actors.Open(tb.TempDir(), actors.Options{
-		Functions: s.functions(), Volumes: 1, Logger: logger,
+		Functions: s.functions(), Volumes: 1, Logger: logger, Tables: []storage.Schema{notes},
 		Pools: []*dispatch.Pool{dispatch.NewPool("mail", 2, dispatch.Rate(100, time.Second)), dispatch.NewPool("none", 1)},
 	})
 	if err != nil {
@@ -81,7 +83,6 @@ func mustSite(tb testing.TB, opts server.Options) *site {
 }
 
 func (s *site) functions() *dispatch.Registry {
-	notes := storage.NewTable[note]("notes")
 	reg := dispatch.NewRegistry()
 	dispatch.Mutation[note, storage.ID[note]]("notes:post").Handle(reg, func(ctx *dispatch.MutationCtx, n note) (storage.ID[note], error) {
 		return notes.Insert(ctx.DB, n)

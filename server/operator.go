@@ -19,13 +19,14 @@ const (
 	ScopeWrite     = api.ScopeWrite
 	ScopeCall      = api.ScopeCall
 	ScopeActAs     = api.ScopeActAs
+	ScopeReadDocs  = api.ScopeReadDocs
 	ScopeWriteDocs = api.ScopeWriteDocs
 	ScopeAdmin     = api.ScopeAdmin
 )
 
 // Scopes returns all scopes.
 func Scopes() []Scope {
-	return []Scope{ScopeRead, ScopeReadArgs, ScopeWrite, ScopeCall, ScopeActAs, ScopeWriteDocs, ScopeAdmin}
+	return []Scope{ScopeRead, ScopeReadArgs, ScopeWrite, ScopeCall, ScopeActAs, ScopeReadDocs, ScopeWriteDocs, ScopeAdmin}
 }
 
 // Operator is who asks in an operator route. The zero value may do nothing.

@@ -116,6 +116,13 @@ var rights = map[string]string{
 	"GET /v1/apps/{app}/pauses":                 "read",
 	"POST /v1/apps/{app}/pauses":                "write",
 	"DELETE /v1/apps/{app}/pauses":              "write",
+
+	"GET /v1/apps/{app}/tables":                           "read",
+	"GET /v1/apps/{app}/tables/{table}/documents":         "read-docs",
+	"POST /v1/apps/{app}/tables/{table}/documents":        "read-docs write-docs",
+	"GET /v1/apps/{app}/tables/{table}/documents/{id}":    "read-docs",
+	"PUT /v1/apps/{app}/tables/{table}/documents/{id}":    "read-docs write-docs",
+	"DELETE /v1/apps/{app}/tables/{table}/documents/{id}": "read-docs write-docs",
 }
 
 // operators is an Options.Operator that knows who asks by the token.
@@ -181,7 +188,7 @@ func TestEveryRouteHasItsDoor(t *testing.T) {
 	h := server.New(eng, server.Options{Operator: server.Tokens(eng), Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), MCP: noAgents})
 	ask := func(route, app, token string) (int, string) {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{token}", "none", "{pool}", "none", "{group}", "7", "{function...}", "notes/all:count").Replace(path)
+		path = strings.NewReplacer("{app}", app, "{name}", "none", "{id}", "none", "{token}", "none", "{pool}", "none", "{table}", "none", "{group}", "7", "{function...}", "notes/all:count").Replace(path)
 		r := httptest.NewRequest(method, path, strings.NewReader(`{}`))
 		r.Header.Set("Content-Type", "application/json")
 		if texts[token] != "" {

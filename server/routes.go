@@ -66,6 +66,9 @@ func (h *handler) operatorRoutes() (routes []route) {
 		crons, cron = "/v1/apps/{app}/crons", "/v1/apps/{app}/crons/{name}"
 		jobs, job   = "/v1/apps/{app}/jobs", "/v1/apps/{app}/jobs/{id}"
 
+		tables    = "/v1/apps/{app}/tables"
+		documents = tables + "/{table}/documents"
+
 		groups, pools, pauses = "/v1/apps/{app}/groups", "/v1/apps/{app}/pools", "/v1/apps/{app}/pauses"
 	)
 	var (
@@ -73,6 +76,9 @@ func (h *handler) operatorRoutes() (routes []route) {
 		write    = []Scope{ScopeWrite}
 		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function, and so does a job; act-as for another identity
 		admin    = []Scope{ScopeAdmin}
+
+		readDocs  = []Scope{ScopeReadDocs}
+		writeDocs = []Scope{ScopeReadDocs, ScopeWriteDocs} // what a change is refused for has the document
 	)
 	routes = append(routes, []route{
 		{method: get, pattern: apps, scopes: read, do: h.listApps}, // of the operator's
@@ -123,6 +129,13 @@ func (h *handler) operatorRoutes() (routes []route) {
 		{method: get, pattern: pauses, scopes: read, do: existing(h.listPauses)},
 		{method: post, pattern: pauses, scopes: write, do: existing(h.pause)},
 		{method: remove, pattern: pauses, scopes: write, do: existing(h.resume)},
+
+		{method: get, pattern: tables, scopes: read, do: existing(h.listTables)},
+		{method: get, pattern: documents, scopes: readDocs, do: existing(h.listDocuments)},
+		{method: post, pattern: documents, scopes: writeDocs, do: existing(h.createDocument)},
+		{method: get, pattern: documents + "/{id}", scopes: readDocs, do: existing(h.getDocument)},
+		{method: put, pattern: documents + "/{id}", scopes: writeDocs, do: existing(h.putDocument)},
+		{method: remove, pattern: documents + "/{id}", scopes: writeDocs, do: existing(h.deleteDocument)},
 
 		{method: get, pattern: functionsPattern, scopes: read, do: h.listFunctions},
 		{method: get, pattern: functionsPattern + "/openapi.json", scopes: read, do: h.functionsDocument},

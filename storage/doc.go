@@ -20,18 +20,18 @@
 //
 // # Names
 //
-// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, AsOf, Attempt, AttemptEnds, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, DefaultMaxLogBytes, DefaultPriority, Depth, Doc, Group, GroupEnds, GroupFilter,
-// GroupID, GroupOutcome, Histogram, ID, IDPage, IdempotencyFor, Index, IndexDecl, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, Latency, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
+// For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, AsOf, Attempt, AttemptEnds, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, ConflictError, DefaultMaxLogBytes, DefaultPriority, Depth, Doc, Document, DocumentEdit, DocumentPage, DocumentQuery, GetDocument, Group, GroupEnds, GroupFilter,
+// GroupID, GroupOutcome, Histogram, ID, IDPage, IdempotencyFor, Index, IndexDecl, IndexField, IndexStatus, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, Latency, ListDocuments, ListTables, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
 // MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstance, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxOperations, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTraceState, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, ParseTrace, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
-// Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TimeRange, Token, Tokens, Told,
+// Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TableStatus, TimeRange, Token, Tokens, Told,
 // Trace, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, VolumeHealth, Wait, Writer, and
 // every error.
 //
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName, CheckPosition,
 // CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
-// Controls, Descendants, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites,
+// Controls, Descendants, EditDocument, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry, FitDocument, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites,
 // KeySet, Lane, LateCursor, Loss, Misfits, Open, Options, Place, ReadSet, Remains, Salvage, SlotSpan,
 // Snapshot, Start, StartCursor, StartID, StartOf, Stats, Store, TickID, TickPriority, TokenHash, TriggerMark,
 // Tx.

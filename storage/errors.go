@@ -21,6 +21,8 @@ var (
 	// ErrTxLimit is returned when a transaction would write more than one may
 	// (TxLimits). ErrPermanent is matched, too.
 	ErrTxLimit = permanent(errors.New("limit of one transaction exceeded"))
+	// ErrConflict is returned for a change to a version of a document that is not the present one.
+	ErrConflict = errors.New("not the present version")
 	// ErrUndeclared is returned when a table with indexes is used that the store was not opened with.
 	ErrUndeclared = errors.New("table is not declared")
 	// ErrNotBuilt is returned when an app's indexes are used before Tx.ReconcileIndexes

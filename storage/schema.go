@@ -40,6 +40,7 @@ func Index(name string, fields ...string) IndexDecl {
 // tableInfo is what is known of a table without its documents' type.
 type tableInfo struct {
 	name       string
+	doc        reflect.Type // of the documents
 	indexes    []*indexInfo // sorted by name
 	projection reflect.Type // what of a document the indexes need; nil without indexes
 	record     []byte       // what an app's schema says when all indexes are built
@@ -68,7 +69,7 @@ func declare(name string, doc reflect.Type, decls []IndexDecl) (*tableInfo, erro
 	if !tableNameOK(name) {
 		return nil, fmt.Errorf("table name %s: want a letter, then up to 63 of A-Z a-z 0-9 _", quote(name))
 	}
-	t := &tableInfo{name: name}
+	t := &tableInfo{name: name, doc: doc}
 	if err := checkDocumentType(doc); err != nil {
 		return nil, fmt.Errorf("table %s: %w", name, err)
 	}

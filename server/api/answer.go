@@ -11,6 +11,9 @@ type Error struct {
 	Path      string `json:"path,omitempty"`      // the function that was called; "" before one is known
 	Message   string `json:"message"`             // for people, up to 4,096 bytes
 	RequestID string `json:"requestId,omitempty"` // of a fault, whose cause is in the server's log under that id
+	// Present is, where a change of a document is refused as aborted because it was made of another
+	// version, the document as it is.
+	Present *Document `json:"present,omitempty"`
 }
 
 // Code is a kind of error, of which there is a fixed set. Each has one HTTP status, but for what HTTP itself refuses.

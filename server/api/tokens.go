@@ -42,11 +42,12 @@ const (
 	ScopeWrite     Scope = "write"      // act on jobs and triggers
 	ScopeCall      Scope = "call"       // run any function, internal ones too: what a trigger does
 	ScopeActAs     Scope = "act-as"     // choose the identity that a function is run as
-	ScopeWriteDocs Scope = "write-docs" // change documents
+	ScopeReadDocs  Scope = "read-docs"  // see documents
+	ScopeWriteDocs Scope = "write-docs" // change documents; with read-docs
 	ScopeAdmin     Scope = "admin"      // create, delete, import, export and back up apps; the clock
 )
 
 // Enum returns all scopes.
 func (Scope) Enum() []string {
-	return enum(ScopeRead, ScopeReadArgs, ScopeWrite, ScopeCall, ScopeActAs, ScopeWriteDocs, ScopeAdmin)
+	return enum(ScopeRead, ScopeReadArgs, ScopeWrite, ScopeCall, ScopeActAs, ScopeReadDocs, ScopeWriteDocs, ScopeAdmin)
 }
