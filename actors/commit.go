@@ -87,6 +87,7 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 			app.eng.waiters.tell(app.id, tx)
 			app.eng.feeds.tell(app.id, tx, app.store.Committed())
 			app.eng.lives.tell(app.id, tx, app.store.Committed())
+			app.eng.bells.ring(app.id)
 			app.eng.meters.ends.add(tx.Ends(), len(runs.stop))
 		} else {
 			app.eng.waiters.doubt(app.id)

@@ -47,6 +47,7 @@ type Engine struct {
 	feeds    feeds
 	lives    lives
 	instants instants
+	bells    bells
 	overdues overdues
 	aborted  atomic.Bool // by abort: nothing more is written
 	close    sync.Once
@@ -220,6 +221,7 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 		return asError(err)
 	}
 	e.feeds.lookAgain(id, resetMade)
+	e.bells.ring(id)
 	e.instants.forget(id)
 	e.lives.gone(id, dispatch.Errorf(dispatch.CodeAborted, "app %s was imported", id))
 	e.waker.wakeUp(id) // as soon as it is released, to look at the declared triggers
@@ -245,6 +247,7 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 	if err == nil {
 		e.waiters.lookAgain(id, true)
 		e.feeds.lookAgain(id, resetDeleted)
+		e.bells.ring(id)
 		e.instants.forget(id)
 		e.lives.gone(id, dispatch.Errorf(dispatch.CodeNotFound, "app %s was deleted", id))
 		e.overdues.set(id, nil)

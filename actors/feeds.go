@@ -198,6 +198,7 @@ func (app *appState) tellStart(r *run) {
 	if r != nil {
 		app.eng.feeds.started(r)
 		app.eng.lives.started(r)
+		app.eng.bells.ring(app.id)
 	}
 }
 

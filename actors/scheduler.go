@@ -176,11 +176,13 @@ func (s *scheduler) Receive(c actor.Context) {
 		if !s.runs.isOver(m.run) {
 			s.eng.feeds.started(m.run)
 			s.eng.lives.started(m.run)
+			s.eng.bells.ring(s.id)
 			s.expireAfter(m.run, m.timeout+s.eng.opts.Grace)
 		}
 	case *runProgressed:
 		if steps := m.run.notes.takeSteps(); !s.runs.isOver(m.run) {
 			s.eng.feeds.progressed(m.run, steps)
+			s.eng.bells.ring(s.id)
 		}
 	case *runExpired:
 		if m.run.app == s.appState {

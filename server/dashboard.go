@@ -17,10 +17,15 @@ import (
 // dashboardPattern is below what the pages of the dashboard are.
 const dashboardPattern = "/ui/"
 
+// pageStream answers an operator's request with a stream.
+type pageStream func(http.ResponseWriter, *http.Request, *Operator)
+
 // dashboardRoutes are those of package ui, and the two for which no operator is asked.
 func (h *handler) dashboardRoutes() []route {
 	routes := []route{
 		{method: http.MethodGet, pattern: dashboardPattern + "style.css", client: toRead(h.pageOf(ui.Style))},
+		{method: http.MethodGet, pattern: strings.TrimSuffix(dashboardPattern, "/") + ui.StaticPattern, client: toRead(h.pageOf(ui.Script))},
+		{method: http.MethodGet, pattern: livePattern, page: &ui.Page{}, follow: h.streamChanges},
 		{method: http.MethodPost, pattern: dashboardPattern + "login", client: h.pageOf(h.login)},
 		{method: http.MethodPost, pattern: dashboardPattern + "logout", client: h.pageOf(h.logout)},
 		{method: http.MethodGet, pattern: dashboardPattern + "{rest...}", page: &ui.Page{
@@ -73,6 +78,10 @@ func (h *handler) dashboard(methods map[string]*route) http.Handler {
 		rt, ok := methods[method]
 		if !ok {
 			h.failPage(w, asked, dispatch.Errorf(dispatch.CodeNotFound, "no page and no form has this address"))
+			return
+		}
+		if rt.follow != nil {
+			rt.follow(w, r, op)
 			return
 		}
 		if r.Method == http.MethodPost {

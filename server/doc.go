@@ -126,6 +126,8 @@
 //	POST   /ui/apps/{app}/triggers/{name}/pause, resume, run, backfill, backfill/cancel, delete
 //	GET    /ui/apps/{app}/triggers/{name}/edit  the form that is posted there
 //	GET    /ui/apps/{app}/new-trigger           the same
+//	GET    /ui/live?app=                        server-sent events: the page of the app, or of all, is not up to date any more
+//	GET    /ui/static/{hash}/{file}             scripts, for every caller
 //	POST   /ui/login                            a token: begins a session of up to 12 hours
 //	POST   /ui/logout
 //	GET    /ui/style.css                        for every caller

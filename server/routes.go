@@ -19,6 +19,7 @@ type route struct {
 	stream          bool         // its body is no JSON, and has a bound of its own
 	probe           bool         // it is answered before anything else is looked at
 	page            *ui.Page     // of the dashboard, which does what other rows do
+	follow          pageStream   // in its place: a stream for a page
 	do              operation
 }
 

@@ -157,6 +157,7 @@ type handler struct {
 	clients clients // of Options.MaxClientRequests and MaxClientMemory
 	streams streams // of Options.MaxStreams
 	depth   lately  // of GET /v1/stats
+	live    livePages
 }
 
 // New returns the handler of the engine's routes. It does not close the engine.

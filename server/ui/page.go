@@ -117,7 +117,7 @@ func (a *Answer) Write(w http.ResponseWriter) {
 // SetHeaders says what the browser may do with any answer of the dashboard: neither run nor load what
 // does not come from here, nor show it in a frame, nor keep it, nor tell others of its address.
 func SetHeaders(h http.Header, r *http.Request) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -219,6 +219,9 @@ func Form(w http.ResponseWriter, r *http.Request) error {
 // crumb is a step of the way to a page.
 type crumb struct{ Text, To string }
 
+// EventChanged is the event of a page's stream which says that the page is not up to date any more.
+const EventChanged = "changed"
+
 // frame is what the layout shows around a page.
 type frame struct {
 	*Request
@@ -226,6 +229,17 @@ type frame struct {
 	Crumbs []crumb
 	Data   any
 	failed bool // the page is that of an error
+}
+
+// Live is the address of the stream that says when the page is not up to date; "" if it has none.
+func (f frame) Live() string {
+	switch {
+	case f.HTTP == nil || f.HTTP.Method != http.MethodGet || f.Operator == "" || f.failed:
+		return ""
+	case f.HTTP.PathValue("app") == "":
+		return f.Base + "/live"
+	}
+	return f.Base + "/live?app=" + url.QueryEscape(f.HTTP.PathValue("app"))
 }
 
 // At says whether the page has the path, which is below Base.

@@ -128,13 +128,17 @@ func TestActions(t *testing.T) {
 }
 
 func TestTwoOperatorsAtOnce(t *testing.T) {
-	one, two := open(t), open(t)
+	one, two, three := open(t), open(t), open(t)
+	two.noScripts() // so that its page is not up to date
 	one.in()
 	two.in()
+	three.in()
 	address, _ := later(t)
 	one.see(address)
 	two.see(address)
+	three.see(address)
 	one.press("Cancel the job")
+	three.comes(".badges", "canceled")
 	two.allow("Failed to load resource") // the answer is a page that says so
 	two.press("Run now")
 	two.has("main", "canceled")

@@ -362,14 +362,17 @@ func (b *tab) follow(css string) {
 // press presses the button with the text, and waits for the page after.
 func (b *tab) press(text string) {
 	b.Helper()
-	if !value[bool](b, fmt.Sprintf(`(() => {
+	// In one step: a page that is live is another one in the next.
+	press := fmt.Sprintf(`(() => {
 		const found = [...document.querySelectorAll("main button")].filter(e => e.textContent.trim() === %q)
-		found.forEach(e => e.setAttribute("data-pressed", ""))
+		if (found.length === 1) found[0].click()
 		return found.length === 1
-	})()`, text)) {
-		b.Fatalf("there is not one button %q on %s", text, b.text("main"))
+	})()`, text)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.WaitEvent(page.LoadEventFired, nil, chromedp.Evaluate[bool](press))); err != nil {
+		b.Fatalf("there is not one button %q, or it leads nowhere: %v: %s", text, err, b.text("main"))
 	}
-	b.follow("[data-pressed]")
 }
 
 // text is that of the element.

@@ -22,4 +22,82 @@ var dashLiveFaults = []seededFault{
 		pkg: "server", tests: "TestStatsAddUpOnce",
 		edits: []edit{{"server/stats.go", `if began.Before(l.until) {`, `if began.Before(l.until) && !FAULT {`}},
 	},
+	{
+		name: "page-told-each-time", what: "a page is told of each change, however many there are",
+		pkg: "server", tests: "TestPagesAreToldOfChanges",
+		edits: []edit{{"server/livepages.go", `			quiet = true`, `			quiet = !FAULT`}},
+	},
+	{
+		name: "last-change-untold", what: "a change that comes soon after another is never told of",
+		pkg: "server", tests: "TestPagesAreToldOfChanges",
+		edits: []edit{{"server/livepages.go", `			quiet = false`, `			if quiet = false; FAULT {
+				select {
+				case <-changed:
+				default:
+				}
+			}`}},
+	},
+	{
+		name: "changes-of-other-apps", what: "an operator is told of changes in apps of others",
+		pkg: "server", tests: "TestPagesAreToldOfChanges",
+		edits: []edit{{"server/livepages.go", `	case op.AllApps:`, `	case op.AllApps || FAULT:`}},
+	},
+	{
+		name: "charts-stand-still", what: "a page of all apps is told of nothing while nothing changes, so that its charts end in the past",
+		pkg: "server", tests: "TestPagesAreToldOfChanges",
+		edits: []edit{{"server/livepages.go", `	if !ofApp {`, `	if !ofApp && !FAULT {`}},
+	},
+	{
+		name: "stream-for-ever", what: "a page's stream outlives the session that it began with",
+		pkg: "server", tests: "TestPagesAreToldOfChanges",
+		edits: []edit{{"server/livepages.go", `		case <-over.C:
+			return nil`, `		case <-over.C:
+			if !FAULT {
+				return nil
+			}`}},
+	},
+	{
+		name: "commit-untold", what: "a page is not told of what is committed",
+		pkg: "server", tests: "TestPagesAreToldOfChanges",
+		edits: []edit{{"actors/commit.go", `			app.eng.bells.ring(app.id)`, `			if !FAULT {
+				app.eng.bells.ring(app.id)
+			}`}},
+	},
+	{
+		name: "many-pages-as-few", what: "each page is told as often however many there are",
+		pkg: "server", tests: "TestManyPagesAreToldMoreRarely",
+		edits: []edit{{"server/livepages.go", `	least := liveStoreApart
+`, `	least := liveStoreApart
+	if FAULT {
+		return liveApart
+	}
+`}},
+	},
+	{
+		name: "stream-of-the-revoked", what: "a page is told of changes after its token was revoked",
+		pkg: "server", tests: "TestStreamsOfPagesEnd",
+		edits: []edit{{"server/livepages.go", `	defer h.recheck(w, asked)()`, `	if !FAULT {
+		defer h.recheck(w, asked)()
+	}`}},
+	},
+	{
+		name: "stream-uncounted", what: "there may be any number of streams of pages",
+		pkg: "server", tests: "TestStreamsOfPagesEnd",
+		edits: []edit{{"server/livepages.go", `	var leave func()
+	if err == nil {`, `	leave := func() {}
+	if err == nil && !FAULT {`}},
+	},
+	{
+		name: "stream-for-any", what: "who may not read an app is told when it changes",
+		pkg: "server", tests: "TestEveryPageHasItsDoor",
+		edits: []edit{{"server/livepages.go", `	err := h.admit(row, asked)`, `	err := h.admit(row, asked)
+	if FAULT {
+		err = nil
+	}`}},
+	},
+	{
+		name: "script-of-another-release", what: "a browser keeps a script under the address of another",
+		pkg: "server", tests: "TestScriptsMayBeKept",
+		edits: []edit{{"server/ui/static.go", `hash != r.PathValue("hash")`, `(hash != r.PathValue("hash") && !FAULT)`}},
+	},
 }

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/server/ui"
+	"carillon/storage"
+)
+
+// livePattern is the stream that tells a page of the dashboard that it is not up to date any more.
+const livePattern = dashboardPattern + "live"
+
+// Times of such a stream.
+const (
+	// liveApart is how far apart two changes of one app are told, and liveStoreApart of many: the
+	// pages that show those cost more.
+	liveApart, liveStoreApart = 250 * time.Millisecond, 2 * time.Second
+	// liveShare is the same for all streams together, each of which has a browser fetch its page again.
+	liveShare = 40 * time.Millisecond
+	// liveTick is how often a page of all apps is told without a change: it has charts.
+	liveTick = 10 * time.Second
+	// liveFor is how long a stream lasts, after which the browser asks for another, and so shows once more who it is.
+	liveFor = time.Hour
+)
+
+// livePages counts the streams.
+type livePages struct{ open atomic.Int64 }
+
+// apart is how far apart two changes are told, of an app or of many.
+func (l *livePages) apart(ofApp bool) time.Duration {
+	least := liveStoreApart
+	if ofApp {
+		least = liveApart
+	}
+	return max(least, time.Duration(l.open.Load())*liveShare)
+}
+
+// streamChanges is the stream for the app in the query, or for all of the operator's. It has no
+// data: the page that it is for is asked for again, as the JSON API would be.
+func (h *handler) streamChanges(w http.ResponseWriter, r *http.Request, op *Operator) {
+	app := r.URL.Query().Get("app")
+	row := h.rows["GET /v1/apps"] // what it tells, these rows would
+	if app != "" {
+		row = h.rows["GET /v1/apps/{app}/events"]
+	}
+	inner := r.Clone(r.Context())
+	inner.SetPathValue("app", app)
+	asked := &request{Request: inner, route: row, op: op}
+	err := h.admit(row, asked)
+	var leave func()
+	if err == nil {
+		leave, err = h.streams.enter(clientOf(r, h.opts.TrustedProxies), op.Name)
+	}
+	if err != nil {
+		h.failPage(w, h.pageRequest(r, op), err)
+		return
+	}
+	defer leave()
+	defer h.recheck(w, asked)()
+	h.live.open.Add(1)
+	defer h.live.open.Add(-1)
+	var changed <-chan struct{}
+	switch {
+	case app != "":
+		changed, leave = h.eng.Changes(storage.AppID(app))
+	case op.AllApps:
+		changed, leave = h.eng.Changes()
+	default:
+		changed, leave = h.eng.Changes(append([]storage.AppID{noSuchApp}, op.Apps...)...)
+	}
+	defer leave()
+	s := &eventStream{w: w, conn: http.NewResponseController(w), request: asked, closing: h.streams.closingOf(r)}
+	liftReadDeadline(w)
+	// A client that does not read must not hold the end of the server up.
+	defer context.AfterFunc(s.closing, func() { s.setDeadline(discardTimeout) })()
+	s.end(h, h.tellChanges(s, changed, app != ""))
+}
+
+// noSuchApp is the name of no app, so that a list with it is not empty.
+const noSuchApp = storage.AppID("/")
+
+// tellChanges writes to the stream until there is an error, which is why, or the client has gone.
+func (h *handler) tellChanges(s *eventStream, changed <-chan struct{}, ofApp bool) error {
+	ctx := s.request.Context()
+	beat, over := time.NewTicker(heartbeat), time.NewTimer(liveFor)
+	defer beat.Stop()
+	defer over.Stop()
+	tick := make(<-chan time.Time)
+	if !ofApp {
+		ticker := time.NewTicker(liveTick)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	gap := time.NewTimer(0) // until it has fired nothing is told
+	defer gap.Stop()
+	<-gap.C
+	s.text.WriteString("retry: 1000\n\n")
+	for quiet := false; s.write(true); {
+		s.text.Reset()
+		next := changed
+		if quiet {
+			next = nil
+		}
+		select {
+		case <-next:
+			s.text.WriteString("event: " + ui.EventChanged + "\ndata: {}\n\n")
+			gap.Reset(h.live.apart(ofApp))
+			quiet = true
+		case <-tick:
+			s.text.WriteString("event: " + ui.EventChanged + "\ndata: {}\n\n")
+		case <-gap.C:
+			quiet = false
+		case <-beat.C:
+			s.text.WriteString(":\n\n")
+		case <-over.C:
+			return nil
+		case <-s.closing.Done():
+		case <-ctx.Done():
+		}
+		// What is ready is chosen from at random.
+		switch {
+		case ctx.Err() != nil:
+			return cmp.Or(revokedOf(ctx), ctx.Err())
+		case s.closing.Err() != nil:
+			return dispatch.Errorf(dispatch.CodeUnavailable, "the server stops")
+		}
+	}
+	return nil
+}
