@@ -50,6 +50,17 @@ func (s *Server) Address(tb testing.TB) string {
 	return "postgres://postgres@/postgres?host=" + s.dir
 }
 
+// Restart has the server end at once, without a word to its clients or its files, as when it
+// is killed, and starts it again.
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+	_ = s.cmd.Wait() // its end is an error
+	if err := s.launch(binaries()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // Stop stops the server and removes what it has left.
 func (s *Server) Stop() {
 	if s.cmd != nil && s.cmd.Process != nil {
@@ -92,7 +103,17 @@ func (s *Server) start(bin string) error {
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	args := []string{"-D", data}
+	return s.launch(bin)
+}
+
+// launch starts the server of the data that is there, and waits until it answers.
+func (s *Server) launch(bin string) error {
+	dir := s.dir
+	owner, err := s.owner()
+	if err != nil {
+		return err
+	}
+	args := []string{"-D", filepath.Join(dir, "data")}
 	for _, set := range append([]string{"listen_addresses=", "unix_socket_directories=" + dir, "shared_buffers=32MB", "jit=off", "autovacuum=off", "max_wal_size=1GB", "dynamic_shared_memory_type=mmap"}, s.Settings...) {
 		args = append(args, "-c", set)
 	}
