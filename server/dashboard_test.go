@@ -71,10 +71,21 @@ var pageRights = map[string]string{
 	"GET /ui/apps/{app}/operations/new":                   "write",
 	"GET /ui/apps/{app}/operations/{id}":                  "read",
 	"POST /ui/apps/{app}/operations/{id}/cancel":          "write",
+
+	"GET /ui/apps/{app}/tables":                                "read",
+	"GET /ui/apps/{app}/tables/{table}":                        "read read-docs",
+	"GET /ui/apps/{app}/tables/{table}/new":                    "read",
+	"POST /ui/apps/{app}/tables/{table}/new":                   "read-docs write-docs",
+	"GET /ui/apps/{app}/tables/{table}/documents/{id}":         "read-docs",
+	"POST /ui/apps/{app}/tables/{table}/documents/{id}":        "read-docs write-docs",
+	"POST /ui/apps/{app}/tables/{table}/documents/{id}/delete": "read-docs write-docs",
 }
 
 // hostile is text that does harm where it is not escaped.
 const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)>{{.}}`
+
+// signs is a table of the app.
+var signs = storage.NewTable[note]("signs", storage.Index("by_text", "text"))
 
 // browser asks a server with a dashboard, on an engine with an app that has a bit of everything.
 type browser struct {
@@ -93,7 +104,7 @@ func inBrowser(t *testing.T, test func(t *testing.T, b *browser)) {
 		return none, dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "%s", n.Text))
 	})
 	opts := actors.Options{
-		Functions: reg, Logger: slog.New(slog.DiscardHandler), Pools: []*dispatch.Pool{dispatch.NewPool("mail", 2)},
+		Tables: []storage.Schema{signs}, Functions: reg, Logger: slog.New(slog.DiscardHandler), Pools: []*dispatch.Pool{dispatch.NewPool("mail", 2)},
 	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		t, b := h.TB().(*testing.T), &browser{h: h}
@@ -103,6 +114,9 @@ func inBrowser(t *testing.T, test func(t *testing.T, b *browser)) {
 			t.Fatal(err)
 		}
 		b.job = string(id)
+		if _, err := h.App("acme").EditDocument(h.Context(), storage.DocumentEdit{Table: signs.Name(), JSON: mustJSON(t, note{hostile})}); err != nil {
+			t.Fatal(err)
+		}
 		h.Advance(time.Second)
 		if job := h.Job("acme", id); job.State != storage.StateFailed {
 			t.Fatalf("the job is %s", job.State)
@@ -169,7 +183,7 @@ func allOperator() server.Operator { return server.Operator{AllApps: true, Scope
 
 // pathOfPage is the address that a pattern stands for.
 func (b *browser) pathOfPage(pattern, app string) string {
-	return strings.NewReplacer("{$}", "", "{app}", app, "{id}", b.job, "{name}", "none", "{pool}", "mail", "{group}", "1", "{rest...}", "no/such/page").Replace(pattern)
+	return strings.NewReplacer("{$}", "", "{app}", app, "{id}", b.job, "{name}", "none", "{pool}", "mail", "{group}", "1", "{table}", "signs", "{rest...}", "no/such/page").Replace(pattern)
 }
 
 // TestEveryPageHasItsDoor walks every page of the dashboard as callers without a token, with a bad one, with

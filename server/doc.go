@@ -128,6 +128,13 @@
 //	GET    /ui/apps/{app}/new-trigger           the same
 //	GET    /ui/live?app=                        server-sent events: the page of the app, or of all, is not up to date any more
 //	GET    /ui/static/{hash}/{file}             scripts, for every caller
+//	GET    /ui/apps/{app}/tables
+//	GET    /ui/apps/{app}/tables/{table}?index=&eq= the parameters are those of a listing
+//	GET    /ui/apps/{app}/tables/{table}/new
+//	POST   /ui/apps/{app}/tables/{table}/new
+//	GET    /ui/apps/{app}/tables/{table}/documents/{id}
+//	POST   /ui/apps/{app}/tables/{table}/documents/{id} 303, or the page with both versions
+//	POST   /ui/apps/{app}/tables/{table}/documents/{id}/delete
 //	POST   /ui/login                            a token: begins a session of up to 12 hours
 //	POST   /ui/logout
 //	GET    /ui/style.css                        for every caller

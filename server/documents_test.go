@@ -3,8 +3,10 @@ package server_test
 import (
 	"encoding/json"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"carillon/actors"
 	"carillon/actors/actorstest"
@@ -13,6 +15,16 @@ import (
 	"carillon/server/api"
 	"carillon/storage"
 )
+
+// mustJSON is the value as JSON.
+func mustJSON(tb testing.TB, v any) []byte {
+	tb.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data
+}
 
 // bell is a document of the tests of documents.
 type bell struct {
@@ -136,5 +148,87 @@ ann POST tables/{table}/documents acme bells ID`, "ID", made.ID); got != want {
 		if data, err := json.Marshal(log); err != nil || strings.Contains(string(data), "secret") {
 			t.Errorf("what is in the documents is in the log: %s, %v", data, err)
 		}
+	})
+}
+
+// TestDocumentPages: operators look at documents by index, and change them in forms. Of two at once the second sees both
+// versions and loses nothing of what they have typed; what is hostile is text.
+func TestDocumentPages(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		text, _ := b.token(t, allOperator(), time.Time{})
+		reads, _ := b.token(t, server.Operator{Name: "bob", AllApps: true, Scopes: []server.Scope{server.ScopeRead, server.ScopeReadDocs}}, time.Time{})
+		lists, _ := b.token(t, server.Operator{Name: "liz", AllApps: true, Scopes: []server.Scope{server.ScopeRead}}, time.Time{})
+		app := b.h.App("acme")
+		page, err := app.Documents(b.h.Context(), storage.DocumentQuery{Table: "signs"})
+		if err != nil || len(page.Documents) != 1 {
+			t.Fatal(page, err)
+		}
+		seen := page.Documents[0]
+		const table = "/ui/apps/acme/tables/signs"
+		one := table + "/documents/" + seen.ID
+		want := func(w *httptest.ResponseRecorder, status int, has, not []string) {
+			t.Helper()
+			body := w.Body.String()
+			if bad := harmIn(body); bad != "" {
+				t.Errorf("the page has %q", bad)
+			}
+			if w.Code != status {
+				t.Errorf("%d, want %d: %s", w.Code, status, body)
+			}
+			for _, text := range has {
+				if !strings.Contains(body, text) {
+					t.Errorf("the page does not have %q: %s", text, body)
+				}
+			}
+			for _, text := range not {
+				if strings.Contains(body, text) {
+					t.Errorf("the page has %q: %s", text, body)
+				}
+			}
+		}
+		forms := []string{`action="` + one + `"`, `action="` + one + `/delete"`, `value="` + seen.Version + `"`}
+		b.signIn(t, lists)
+		want(b.ask("GET", "/ui/apps/acme/tables", nil), 200, []string{"signs", "server_test.note", "by_text"}, []string{table})
+		want(b.ask("GET", table, nil), 403, nil, []string{"onerror"})
+		b.signIn(t, reads)
+		want(b.ask("GET", "/ui/apps/acme/tables", nil), 200, []string{table}, nil)
+		want(b.ask("GET", table, nil), 200, []string{one, "&lt;script&gt;"}, []string{table + "/new"})
+		want(b.ask("GET", table+"?index=by_text&eq=none&desc=true", nil), 200, []string{"No document is as the filter says.", "text is (string)"}, []string{one})
+		want(b.ask("GET", table+"?index=none", nil), 400, nil, nil)
+		want(b.ask("GET", one, nil), 200, []string{"&lt;script&gt;", seen.Version}, forms)
+		want(b.ask("POST", one, url.Values{"version": {seen.Version}, "value": {`{"text":"x"}`}}), 403, nil, nil)
+
+		b.signIn(t, text)
+		want(b.ask("GET", table, nil), 200, []string{one, table + "/new"}, nil)
+		want(b.ask("GET", one, nil), 200, append(forms, "&lt;script&gt;"), nil)
+		if w := b.ask("POST", one, url.Values{"version": {seen.Version}, "value": {"{\r\n\"text\": \"by ann\"}"}}); w.Code != 303 || w.Header().Get("Location") != one {
+			t.Errorf("saved: %d %v %s", w.Code, w.Header(), w.Body)
+		}
+		now, err := app.Document(b.h.Context(), "signs", seen.ID)
+		if err != nil || string(now.JSON) != `{"text":"by ann"}` {
+			t.Fatal(now, err)
+		}
+		both := []string{`<del>  &#34;text&#34;: &#34;by ann&#34;</del>`, `<ins>  &#34;text&#34;: &#34;by bob`, `value="` + now.Version + `"`, "Save mine over it"}
+		want(b.ask("POST", one, url.Values{"version": {seen.Version}, "value": {`{"text":"by bob` + "<script>alert(2)</script>" + `"}`}}), 409, both, []string{`value="` + seen.Version + `"`})
+		want(b.ask("POST", one+"/delete", url.Values{"version": {seen.Version}}), 409, []string{"is not deleted", `value="` + now.Version + `"`}, nil)
+		want(b.ask("POST", one, url.Values{"version": {now.Version}, "value": {`{"text":`}}), 400, []string{"no JSON", `{&#34;text&#34;:</textarea>`, `value="` + now.Version + `"`}, nil)
+		want(b.ask("POST", one, url.Values{"version": {now.Version}, "value": {`{"colour":"red"}`}}), 400, []string{"colour"}, nil)
+		want(b.ask("POST", one, url.Values{"value": {`{}`}}), 400, nil, nil)
+		if again, err := app.Document(b.h.Context(), "signs", seen.ID); err != nil || again.Version != now.Version {
+			t.Errorf("what was refused has changed it: %s, %v", again.JSON, err)
+		}
+		if w := b.ask("POST", one+"/delete", url.Values{"version": {now.Version}}); w.Code != 303 || w.Header().Get("Location") != table {
+			t.Errorf("deleted: %d %v %s", w.Code, w.Header(), w.Body)
+		}
+		want(b.ask("POST", one, url.Values{"version": {now.Version}, "value": {`{"text":"too late"}`}}), 404, []string{"was deleted", "too late", `action="` + table + `/new"`}, nil)
+
+		want(b.ask("GET", table+"/new", nil), 200, []string{`action="` + table + `/new"`}, nil)
+		want(b.ask("POST", table+"/new", url.Values{"value": {`{"colour":"red"}`}}), 400, []string{"colour", "red"}, nil)
+		w := b.ask("POST", table+"/new", url.Values{"value": {`{"text":"` + strings.Repeat("x", 2000) + `"}`}})
+		if w.Code != 303 || !strings.HasPrefix(w.Header().Get("Location"), table+"/documents/") {
+			t.Fatalf("made: %d %v %s", w.Code, w.Header(), w.Body)
+		}
+		want(b.ask("GET", w.Header().Get("Location"), nil), 200, []string{strings.Repeat("x", 2000)}, nil)
+		want(b.ask("GET", table+"?index=by_text&from=x", nil), 200, []string{"xxx…", "text from"}, []string{strings.Repeat("x", 200)})
 	})
 }

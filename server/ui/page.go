@@ -79,6 +79,13 @@ func Pages() []Page {
 		{post, "/apps/{app}/jobs/{id}/reschedule", rescheduleJob},
 		{post, "/apps/{app}/jobs/{id}/drop", dropJob},
 		{post, "/apps/{app}/jobs/{id}/abandon", abandonJob},
+		{get, "/apps/{app}/tables", tables},
+		{get, "/apps/{app}/tables/{table}", table},
+		{get, "/apps/{app}/tables/{table}/new", newDocument},
+		{post, "/apps/{app}/tables/{table}/new", createDocument},
+		{get, "/apps/{app}/tables/{table}/documents/{id}", documentPage},
+		{post, "/apps/{app}/tables/{table}/documents/{id}", saveDocument},
+		{post, "/apps/{app}/tables/{table}/documents/{id}/delete", deleteDocument},
 		{get, "/apps/{app}/triggers", triggers},
 		{get, "/apps/{app}/new-trigger", newTrigger}, // a trigger may be called new
 		{post, "/apps/{app}/new-trigger", createTrigger},
@@ -261,7 +268,7 @@ func (f frame) Tabs() []tab {
 	app := "/apps/" + url.PathEscape(f.HTTP.PathValue("app"))
 	var tabs []tab
 	for _, t := range []crumb{
-		{"App", ""}, {"Jobs", "/jobs"}, {"Triggers", "/triggers"}, {"Pools", "/pools"}, {"Groups", "/groups"}, {"Pauses", "/pauses"}, {"Operations", "/operations"},
+		{"App", ""}, {"Jobs", "/jobs"}, {"Triggers", "/triggers"}, {"Pools", "/pools"}, {"Groups", "/groups"}, {"Pauses", "/pauses"}, {"Operations", "/operations"}, {"Tables", "/tables"},
 	} {
 		current, here := "", f.HTTP.URL.EscapedPath()
 		switch to := f.Base + app + t.To; {

@@ -35,7 +35,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 var functions = template.FuncMap{
 	"count": count, "bytes": size, "path": escaped, "ago": func(t any) (stamp, error) { return stampOf(t, time.Now()) },
 	"span": func(ms int64) string { return span(time.Duration(ms) * time.Millisecond) },
-	"json": indented, "entered": entered, "priorities": func() []string { return []string{"1", "2", "3", "4"} },
+	"json": indented, "preview": preview, "entered": entered, "priorities": func() []string { return []string{"1", "2", "3", "4"} },
 	"field": func(args ...any) map[string]any { // of a part that is given more than one thing
 		m := map[string]any{}
 		for i := 0; i+1 < len(args); i += 2 {

@@ -69,4 +69,28 @@ var documentFaults = []seededFault{
 		pkg: "actors", tests: "TestEditDocumentIsSeen",
 		edits: []edit{{"actors/documents.go", `		if e.ID == "" {`, `		if e.ID == "" && !FAULT {`}},
 	},
+	{
+		name: "document-page-of-the-old-version", what: "the form with both versions of a document is refused again",
+		pkg: "server", tests: "TestDocumentPages",
+		edits: []edit{{"server/ui/documents.go", `		d.Doc, d.Version = e.Present, e.Present.Version
+`, `		if d.Doc = e.Present; !FAULT {
+			d.Version = e.Present.Version
+		}
+`}},
+	},
+	{
+		name: "document-page-forgets-what-was-typed", what: "the text of a refused change of a document is lost",
+		pkg: "server", tests: "TestDocumentPages",
+		edits: []edit{{"server/ui/documents.go", `documentForm{Version: r.field("version"), Text: r.field("value")}`, `documentForm{Version: r.field("version"), Text: r.field(map[bool]string{false: "value"}[FAULT])}`}},
+	},
+	{
+		name: "document-lines-unmarked", what: "a line that only the present version of a document has is not marked",
+		pkg: "server/ui", tests: "TestCompared",
+		edits: []edit{{"server/ui/documents.go", `inA[i].Alone = true`, `inA[i].Alone = !FAULT`}},
+	},
+	{
+		name: "document-lines-without-a-bound", what: "versions of any number of lines are compared",
+		pkg: "server/ui", tests: "TestCompared",
+		edits: []edit{{"server/ui/documents.go", `	if len(inA) > maxCompared || len(inB) > maxCompared {`, `	if !FAULT && (len(inA) > maxCompared || len(inB) > maxCompared) {`}},
+	},
 }
