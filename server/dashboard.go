@@ -95,6 +95,14 @@ func (h *handler) dashboard(methods map[string]*route) http.Handler {
 			h.failPage(w, asked, err)
 			return
 		}
+		if c := page.Stream(); c != nil {
+			page.SetName(w.Header())
+			if err := h.send(w, r, op, *c); err != nil {
+				w.Header().Del("Content-Disposition")
+				h.failPage(w, asked, err)
+			}
+			return
+		}
 		h.writePage(w, page)
 	})
 }
@@ -115,6 +123,28 @@ func (h *handler) pageRequest(r *http.Request, op *Operator) *ui.Request {
 
 // ask does what a row of operators does, as if the operator had asked for it.
 func (h *handler) ask(r *http.Request, op *Operator, c ui.Call) (any, error) {
+	asked, err := h.asking(r, op, c)
+	if err != nil {
+		return nil, err
+	}
+	_, result, err := asked.route.do(headersOnly{http.Header{}}, asked)
+	return result, err
+}
+
+// send has a row that streams answer in the place of a page, for as long as the operator may have it.
+func (h *handler) send(w http.ResponseWriter, r *http.Request, op *Operator, c ui.Call) error {
+	asked, err := h.asking(r, op, c)
+	if err != nil {
+		return err
+	}
+	asked.Header = r.Header // by which the operator is asked for again
+	defer h.recheck(w, asked)()
+	_, _, err = asked.route.do(w, asked)
+	return err
+}
+
+// asking is the request of a row as if the operator had made it, if they may.
+func (h *handler) asking(r *http.Request, op *Operator, c ui.Call) (*request, error) {
 	rt := h.rows[c.Route]
 	body := []byte("{}")
 	if c.Body != nil {
@@ -135,8 +165,7 @@ func (h *handler) ask(r *http.Request, op *Operator, c ui.Call) (any, error) {
 		return nil, err
 	}
 	h.audited(rt, asked)
-	_, result, err := rt.do(headersOnly{http.Header{}}, asked)
-	return result, err
+	return asked, nil
 }
 
 // headersOnly is the writer of a row that is done for a page, which has another answer.

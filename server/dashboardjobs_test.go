@@ -424,3 +424,44 @@ func TestJobPageShowsTheTree(t *testing.T) {
 		}
 	})
 }
+
+// TestAppIsExportedAndDeleted: an app is saved as the file that an import reads, by operators with the scope admin, and deleted if its
+// name was typed.
+func TestAppIsExportedAndDeleted(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		writes, _ := b.token(t, server.Operator{Name: "bob", AllApps: true, Scopes: []server.Scope{server.ScopeRead, server.ScopeWrite}}, time.Time{})
+		b.signIn(t, writes)
+		if page := b.ask("GET", "/ui/apps/acme", nil).Body.String(); strings.Contains(page, "/export") || strings.Contains(page, "/delete") {
+			t.Errorf("export and delete are offered to one who may not: %s", page)
+		}
+		if w := b.ask("GET", "/ui/apps/acme/export", nil); w.Code != 403 || w.Header().Get("Content-Disposition") != "" || !strings.Contains(w.Body.String(), "<h1>") {
+			t.Errorf("an export by one who may not: %d %v", w.Code, w.Header())
+		}
+		text, _ := b.token(t, allOperator(), time.Time{})
+		b.signIn(t, text)
+		if page := b.ask("GET", "/ui/apps/acme", nil).Body.String(); !strings.Contains(page, `href="/ui/apps/acme/export"`) || !strings.Contains(page, `action="/ui/apps/acme/delete"`) {
+			t.Errorf("export and delete are not offered: %s", page)
+		}
+		if w := b.ask("GET", "/ui/apps/none/export", nil); w.Code != 404 || w.Header().Get("Content-Disposition") != "" {
+			t.Errorf("an app that is not there: %d %v", w.Code, w.Header())
+		}
+		saved := b.ask("GET", "/ui/apps/acme/export", nil)
+		if h := saved.Header(); saved.Code != 200 || h.Get("Content-Disposition") != "attachment; filename=acme.carillon" || h.Get("Content-Type") != "application/octet-stream" || h.Get("Content-Security-Policy") == "" {
+			t.Errorf("exported: %d %v", saved.Code, h)
+		}
+		if err := b.h.Engine.Import(b.h.Context(), "copy", saved.Body); err != nil {
+			t.Errorf("what was saved is no export: %v", err)
+		}
+		if page, err := b.h.Engine.AuditLog(storage.AuditFilter{Apps: []storage.AppID{"acme"}}); err != nil || len(page.Entries) == 0 || page.Entries[0].Action != "GET export" {
+			t.Errorf("the audit log has %+v, %v", page.Entries, err)
+		}
+		for _, name := range []string{"", "Acme", "acme ", "copy"} {
+			if w := b.ask("POST", "/ui/apps/acme/delete", url.Values{"name": {name}}); w.Code != 400 || b.ask("GET", "/ui/apps/acme", nil).Code != 200 {
+				t.Errorf("deleted by the name %q: %d", name, w.Code)
+			}
+		}
+		if w := b.ask("POST", "/ui/apps/acme/delete", url.Values{"name": {"acme"}}); w.Code != 303 || w.Header().Get("Location") != "/ui/apps" || b.ask("GET", "/ui/apps/acme", nil).Code != 404 {
+			t.Errorf("deleted: %d %v", w.Code, w.Header())
+		}
+	})
+}

@@ -96,3 +96,18 @@ func (r *Request) changeApp(route string, body any) (*Answer, error) {
 	}
 	return Go(r.Base + "/apps/" + escaped(path["app"])), nil
 }
+
+// exportApp sends the app as a file, which the row of an import reads.
+func exportApp(r *Request) (*Answer, error) {
+	path := r.inPath("app")
+	return &Answer{stream: &Call{Route: "GET /v1/apps/{app}/export", Path: path}, name: path["app"] + ".carillon"}, nil
+}
+
+// deleteApp removes the app for good, if its name was typed.
+func deleteApp(r *Request) (*Answer, error) {
+	call := Call{Route: "DELETE /v1/apps/{app}", Path: r.inPath("app"), Body: api.DeleteApp{Name: r.field("name")}}
+	if _, err := r.Ask(call); err != nil {
+		return nil, err
+	}
+	return Go(r.Base + "/apps"), nil
+}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -66,6 +67,8 @@ func Pages() []Page {
 		{get, "/apps/{app}", app},
 		{post, "/apps/{app}/pause", pauseApp},
 		{post, "/apps/{app}/resume", resumeApp},
+		{get, "/apps/{app}/export", exportApp},
+		{post, "/apps/{app}/delete", deleteApp},
 		{get, "/apps/{app}/operations", operations},
 		{post, "/apps/{app}/operations", makeChange},
 		{get, "/apps/{app}/operations/new", askChange},
@@ -106,6 +109,16 @@ type Answer struct {
 	status int
 	body   []byte
 	to     string // if it is not "", the browser goes there
+	stream *Call  // if it is not nil, what that answers is what the browser saves,
+	name   string // as a file of this name
+}
+
+// Stream is the row whose answer takes the place of the page; nil if there is none.
+func (a *Answer) Stream() *Call { return a.stream }
+
+// SetName has the browser save the stream as a file.
+func (a *Answer) SetName(h http.Header) {
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": a.name}))
 }
 
 // Write answers the request with it. A client that has gone is no fault.

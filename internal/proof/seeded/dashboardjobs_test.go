@@ -100,4 +100,16 @@ var dashboardJobsFaults = []seededFault{
 		pkg: "server", tests: "TestJobPageShowsTheTree",
 		edits: []edit{{"server/ui/jobs.go", `Cascade: r.field("cascade") == "true"`, `Cascade: r.field("cascade") == "true" && !FAULT`}},
 	},
+	{
+		name: "delete-untyped", what: "an app is deleted whatever name was typed",
+		pkg: "server", tests: "TestAppIsExportedAndDeleted",
+		edits: []edit{{"server/ui/apps.go", `api.DeleteApp{Name: r.field("name")}`, `api.DeleteApp{Name: map[bool]string{false: r.field("name"), true: r.HTTP.PathValue("app")}[FAULT]}`}},
+	},
+	{
+		name: "export-saves-the-refusal", what: "the page that refuses an export is saved as if it were one",
+		pkg: "server", tests: "TestAppIsExportedAndDeleted",
+		edits: []edit{{"server/dashboard.go", `				w.Header().Del("Content-Disposition")`, `				if !FAULT {
+					w.Header().Del("Content-Disposition")
+				}`}},
+	},
 }
