@@ -33,8 +33,11 @@ const asServer = "CARILLON_BROWSER_SERVE"
 // patience bounds what a test waits for, which takes milliseconds unless something is wrong.
 const patience = 30 * time.Second
 
-// shots is where the screenshots go.
-var shots = flag.String("shots", "", "`DIR` for the screenshots of each page; without it none are made")
+// shots and docs are where the screenshots go.
+var (
+	shots = flag.String("shots", "", "`DIR` for the screenshots of each page; without it none are made")
+	docs  = flag.String("docs", "", "`DIR` for the screenshots of the documentation; without it none are made")
+)
 
 // What all tests share.
 var (
@@ -161,12 +164,19 @@ func (p *process) kill() error {
 func fill() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for _, name := range []string{"acme", "bakery", "quiet"} {
+	for _, name := range []string{"acme", "bakery", "quiet", "zoo"} {
 		if _, err := site.API.CreateApp(ctx, name); err != nil {
 			return err
 		}
 	}
-	acme, bakery := site.API.App("acme"), site.API.App("bakery")
+	acme, bakery, zoo := site.API.App("acme"), site.API.App("bakery"), site.API.App("zoo")
+	harm, err := zoo.Schedule(ctx, api.JobRequest{Function: "billing:charge", JobOptions: api.JobOptions{Tags: &[]string{strings.ReplaceAll(hostile, "alert", "print")}}}, order{ID: "Z-1", Note: hostile})
+	if err != nil {
+		return err
+	}
+	if _, err := zoo.Wait(ctx, harm.JobID); err != nil {
+		return err
+	}
 	due := time.Now().Add(time.Hour)
 	var last string
 	for i := range 12 {
@@ -195,8 +205,8 @@ func fill() error {
 	if _, err := acme.StartOperation(ctx, api.NewOperation{Action: "cancel", Filter: api.JobFilter{Function: "reports:none"}}); err != nil {
 		return err
 	}
-	for _, note := range []string{"insufficient funds", "expired", hostile} {
-		made, err := acme.Schedule(ctx, api.JobRequest{Function: "billing:charge", JobOptions: api.JobOptions{Tags: &[]string{strings.ReplaceAll(hostile, "alert", "print")}}}, order{ID: "A-7", Note: note})
+	for _, note := range []string{"insufficient funds", "expired", "stolen"} {
+		made, err := acme.Schedule(ctx, api.JobRequest{Function: "billing:charge", JobOptions: api.JobOptions{Tags: &[]string{"billing"}}}, order{ID: "A-7", Note: note})
 		if err != nil {
 			return err
 		}
@@ -209,7 +219,7 @@ func fill() error {
 			return err
 		}
 	}
-	_, err := bakery.Pause(ctx, "the oven is being mended: "+hostile)
+	_, err = bakery.Pause(ctx, "the oven is being mended: "+hostile)
 	return err
 }
 

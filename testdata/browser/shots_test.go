@@ -35,6 +35,37 @@ func TestScreenshots(t *testing.T) {
 	}
 }
 
+// TestScreenshotsOfDocs makes those that README and docs/dashboard.md show.
+func TestScreenshotsOfDocs(t *testing.T) {
+	if *docs == "" {
+		t.Skip("without -docs none are made")
+	}
+	b := open(t)
+	b.in()
+	for _, shot := range []struct {
+		name, address string
+		dark          bool
+	}{
+		{"overview", "/ui/", false},
+		{"jobs", "/ui/apps/acme/jobs?limit=12", true},
+		{"trigger", "/ui/apps/acme/triggers/daily-report", false},
+		{"job", "/ui/apps/acme/jobs/" + first(t, "acme"), false},
+	} {
+		b.dark(shot.dark)
+		b.see(shot.address)
+		picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(picture) > 100<<10 {
+			t.Errorf("%s has %d bytes, want 100 KiB at most", shot.name, len(picture))
+		}
+		if err := os.WriteFile(filepath.Join(*docs, shot.name+".png"), picture, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // shoot makes the pictures of the page that is shown.
 func (b *tab) shoot(name string) {
 	b.Helper()
