@@ -81,10 +81,10 @@ func itemFlags(flags *flag.FlagSet, what, id string) (r *remote, name func() (st
 	r, given := namedFlags(flags, what, id)
 	return r, func() (string, error) {
 		text, err := given()
-		if err == nil && (strings.Contains(text, "/") || strings.Trim(text, ".") == "") {
-			err = usageError{fmt.Errorf("the %s's %s is %.64q, which cannot be one", what, id, text)}
+		if err != nil {
+			return "", err
 		}
-		return text, err
+		return inPath(what+"'s "+id, text)
 	}
 }
 

@@ -46,6 +46,7 @@ var groups = map[string]string{
 	"apps":       "look after apps",
 	"clock":      "look after the wall clock of a server",
 	"crons":      "look after cron triggers",
+	"docs":       "look at the documents of an app, and change them",
 	"functions":  "look at the functions of a server",
 	"groups":     "look after groups of jobs",
 	"operations": "look after what is done to many jobs at once",
@@ -82,7 +83,7 @@ func (p *program) verbs() []Verb {
 		{"store check", "", "verify every structure of a data directory", "store check --data ./data", check},
 		{"store backup", "data", "write the whole store to a file, or what came since", "store backup ./data --to all.backup\nstore backup --server 127.0.0.1:8377 --to since.backup --since all.backup", backup},
 		{"store restore", "backup...", "make a data directory of backups", "store restore --data ./restored all.backup since.backup", restore},
-	}, functionCommands(), operationCommands(), poolCommands(), appCommands(), jobCommands(), p.cronCommands(), clockCommands(), tokenCommands(), p.agentCommands(), p.Verbs)
+	}, functionCommands(), operationCommands(), documentCommands(), poolCommands(), appCommands(), jobCommands(), p.cronCommands(), clockCommands(), tokenCommands(), p.agentCommands(), p.Verbs)
 }
 
 // tree returns cobra's command of the whole line, with a child for each verb.
