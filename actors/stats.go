@@ -78,6 +78,13 @@ func (e *Engine) Stats() Stats {
 	}
 }
 
+// VolumeStats returns what there is to say of each volume, in their order. It waits for a volume that is
+// being opened anew, and for the file system.
+func (e *Engine) VolumeStats() []storage.VolumeStats { return e.store.VolumeStats() }
+
+// Options returns the options in force: those of Open, with their defaults.
+func (e *Engine) Options() Options { return e.opts }
+
 // Depth is what there is to do, in all apps.
 type Depth struct {
 	storage.Depth

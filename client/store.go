@@ -81,6 +81,13 @@ func (c *Client) Stats(ctx context.Context) (stats api.Stats, err error) {
 	return stats, err
 }
 
+// System returns what the server runs on and with: its version, volumes, log and configuration in force. It needs
+// an operator of all apps with the scope admin.
+func (c *Client) System(ctx context.Context) (system api.System, err error) {
+	err = c.do(ctx, get("system"), &system)
+	return system, err
+}
+
 // Operator returns who the token makes the client, and what that operator may do.
 func (c *Client) Operator(ctx context.Context) (operator api.Operator, err error) {
 	err = c.do(ctx, get("operator"), &operator)

@@ -75,7 +75,7 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		opts := s.Server
 		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), s.token, open), logger
 		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
-		opts.Draining, opts.Metrics = ctx, m.Handler()
+		opts.Draining, opts.Metrics, opts.Version = ctx, m.Handler(), builtFrom()
 		if s.mcp { // off unless it is asked for: it is one more door
 			opts.MCP = s.Agents.Handler(s.mcpWrite)
 		}

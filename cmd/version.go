@@ -15,20 +15,25 @@ var release string
 // version prints what the binary was built from.
 func (p *program) version(*flag.FlagSet) func(context.Context, Stdio) error {
 	return func(_ context.Context, std Stdio) error {
-		of, commit := "devel", ""
-		if info, ok := debug.ReadBuildInfo(); release != "" {
-			of = release
-		} else if ok {
-			if v := info.Main.Version; v != "" && v != "(devel)" {
-				of = v
-			}
-			for _, s := range info.Settings {
-				if s.Key == "vcs.revision" {
-					commit = " commit " + s.Value[:min(12, len(s.Value))]
-				}
-			}
-		}
-		fmt.Fprintf(std.Out, "%s %s%s %s %s/%s\n", p.Name, of, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintf(std.Out, "%s %s %s %s/%s\n", p.Name, builtFrom(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return nil
 	}
+}
+
+// builtFrom is the version of the binary, and its commit if that is known.
+func builtFrom() string {
+	of, commit := "devel", ""
+	if info, ok := debug.ReadBuildInfo(); release != "" {
+		of = release
+	} else if ok {
+		if v := info.Main.Version; v != "" && v != "(devel)" {
+			of = v
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = " commit " + s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return of + commit
 }

@@ -268,6 +268,8 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	is("stuck", len(stuck) == 0, err)
 	stats, err := c.Stats(ctx)
 	is("stats", stats.Apps.Total > 0 && stats.Begun > 0 && stats.Slots.Total == 1024 && len(stats.Volumes) > 0 && stats.Volumes[0].Served, err)
+	system, err := c.System(ctx)
+	is("system", system.Health == api.HealthOK && len(system.Volumes) > 0 && system.Volumes[0].Epoch == 1 && system.Volumes[0].Bytes > 0 && len(system.Settings) > 20, err)
 	operator, err := c.Operator(ctx)
 	is("operator", operator.Name == "ann" && operator.AllApps && slices.Equal(operator.Scopes, server.Scopes()), err)
 	clock, err := c.Clock(ctx)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/server/api"
 	"carillon/storage"
 )
 
@@ -144,5 +146,62 @@ func TestGroupsAreShownAndCanceled(t *testing.T) {
 		}
 		b.signInAs(t, server.ScopeRead)
 		b.has(t, at+"/"+two, "!Cancel its")
+	})
+}
+
+// TestSystemIsForThoseWhoLookAfterIt: the page of the system shows volumes and the configuration to operators of all apps
+// with the scope admin alone, and no option in it is a secret or a part of the program.
+func TestSystemIsForThoseWhoLookAfterIt(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		settings := map[string]string{}
+		system := func() (s api.System) {
+			token, _ := b.token(t, allOperator(), time.Time{})
+			w := b.ask("GET", "/v1/system", nil, "Authorization", "Bearer "+token)
+			var answer struct{ Result api.System }
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			return answer.Result
+		}
+		s := system()
+		for _, of := range s.Settings {
+			settings[of.Of+"."+of.Name] = of.Value
+		}
+		for name, want := range map[string]string{
+			"engine.Concurrency": "1024", "engine.Retention": "168h0m0s", "engine.TxLimits.Jobs": "10000", "server.MaxStreams": "1024", "server.Hosts": "a.internal, b.internal",
+		} {
+			if settings[name] != want {
+				t.Errorf("%s is %q, want %q", name, settings[name], want)
+			}
+		}
+		for _, none := range []string{"server.Version", "server.BasePath", "engine.Logger", "server.Operator", "engine.Functions", "engine.Program"} {
+			if value, there := settings[none]; there {
+				t.Errorf("%s is told: %q", none, value)
+			}
+		}
+		v := s.Volumes[0]
+		if s.Health != api.HealthOK || s.Version != hostile || !v.Served || v.Epoch != 1 || v.Bytes < 4096 || v.FreeBytes >= v.Bytes || s.Log.Bytes == 0 {
+			t.Errorf("the system is %+v", s)
+		}
+		b.signInAs(t, server.Scopes()...)
+		b.has(t, "/ui/system", ">served<", "<code>Concurrency</code>", "a.internal, b.internal", "No handler is stuck.", `!action="/ui/system`, "!<script")
+		b.signInAs(t, server.ScopeRead, server.ScopeWrite)
+		b.has(t, "/ui/system", "Slots taken", "!Concurrency", "!a.internal", "!>served<")
+		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"acme"}, Scopes: server.Scopes()}, time.Time{})
+		b.signIn(t, text)
+		b.has(t, "/ui/system", "Wall clock", "!Slots taken", "!Concurrency")
+
+		b.h.StepClock(6 * time.Hour)
+		b.h.Advance(2 * time.Second)
+		b.has(t, "/ui/system", "notice warn", `!action="/ui/system/clock"`)
+		b.signInAs(t, server.Scopes()...)
+		b.has(t, "/ui/system", "notice warn", `action="/ui/system/clock"`)
+		b.mustGo(t, "/ui/system/clock", "/ui/system", nil)
+		b.has(t, "/ui/system", "!notice warn", `!action="/ui/system/clock"`)
+		b.h.Crash()
+		b.mount()
+		if again := system().Volumes[0]; again.Epoch != 2 {
+			t.Errorf("after a restart the volume is %+v", again)
+		}
 	})
 }

@@ -98,6 +98,7 @@
 //	GET    /v1/stuck                            handlers that were given up and have not returned, of the operator's apps
 //	GET    /v1/stats                            what there is to do, what was done, and the last hour of that; read, of all apps
 //	GET    /v1/operator                         who the operator is that asks, and what they may do
+//	GET    /v1/system                           version, volumes, log and configuration in force; admin of all apps
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it; admin of all apps
 //	GET    /v1/tokens                           tokens of operators; admin of all apps

@@ -90,6 +90,7 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/calls/{id}/abandon":      "write",
 	"GET /v1/stuck":                               "read",
 	"GET /v1/stats":                               "whole read",
+	"GET /v1/system":                              "whole admin",
 	"GET /v1/operator":                            "read",
 	"GET /v1/clock":                               "read",
 	"POST /v1/clock/accept":                       "whole admin",

@@ -95,6 +95,9 @@ type Options struct {
 	// asks in the name of the one who asks it: with their request's headers and address.
 	// Default: there is no such route.
 	MCP func(routes http.Handler) http.Handler
+	// Version is what GET /v1/system says that the program is. Default: the version of its main module, or
+	// "devel".
+	Version string
 	// Logger is told the faults whose request ids callers are given, and of what Refusals counts
 	// a line a second of each kind. Default slog.Default().
 	Logger *slog.Logger
@@ -124,6 +127,9 @@ func (o Options) withDefaults() Options {
 	}
 	o.Operator = o.operatorHook()
 	o.BasePath = basePath(o.BasePath)
+	if o.Version == "" {
+		o.Version = version()
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

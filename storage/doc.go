@@ -26,7 +26,7 @@
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTraceState, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, ParseTrace, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TableStatus, TimeRange, Token, Tokens, Told,
-// Trace, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, VolumeHealth, Wait, Writer, and
+// Trace, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, VolumeHealth, VolumeStats, Wait, Writer, and
 // every error.
 //
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName, CheckPosition,

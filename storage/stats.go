@@ -100,6 +100,35 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
+// VolumeStats is what there is to say of a volume.
+type VolumeStats struct {
+	VolumeHealth
+	Epoch     uint64 // how often the file has had an owner; 0 while the volume is down
+	Bytes     int64  // of the file, as it was when it was last brought up to date; 0 while the volume is down
+	FreeBytes int64  // of those: pages that are used again before the file grows
+	Uncopied  uint64 // records of the log that the file does not have yet
+	Commits   int64  // since Open
+	Written   int64  // bytes of the file's pages, since Open
+}
+
+// VolumeStats returns what there is to say of each volume, in their order. It waits for a volume that is
+// being opened anew, and for the file system as Volumes does.
+func (s *Store) VolumeStats() []VolumeStats {
+	list := make([]VolumeStats, len(s.volumes))
+	for i, v := range s.volumes {
+		st := &list[i]
+		st.VolumeHealth = VolumeHealth{v.name, v.health()}
+		st.Commits, st.Written = v.commits.Load(), v.written.Load()
+		v.mu.RLock()
+		if v.db != nil {
+			st.Epoch, st.Uncopied = v.epoch, v.db.Uncopied()
+			st.Bytes, st.FreeBytes = v.db.Sizes()
+		}
+		v.mu.RUnlock()
+	}
+	return list
+}
+
 // CommitTimes is Stats.BatchTime alone, for which it waits for nothing.
 func (s *Store) CommitTimes() (all Histogram) {
 	for _, v := range s.volumes {

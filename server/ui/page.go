@@ -54,6 +54,9 @@ func Pages() []Page {
 	const get, post = http.MethodGet, http.MethodPost
 	return []Page{
 		{get, "/{$}", overview},
+		{get, "/system", system},
+		{post, "/system/clock", acceptClock},
+		{post, "/apps/{app}/calls/{id}/abandon", abandonCall},
 		{get, "/apps/{app}/pools", pools},
 		{post, "/apps/{app}/pools/{pool}/limit", limitPool},
 		{post, "/apps/{app}/pools/{pool}/limit/clear", clearPoolLimit},

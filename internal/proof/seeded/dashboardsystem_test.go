@@ -22,4 +22,23 @@ var systemPageFaults = []seededFault{
 		at.Set(cursor, next)
 `}},
 	},
+	{
+		name: "settings-with-texts", what: "the configuration that is shown has options that may be secrets",
+		pkg: "server", tests: "TestSystemIsForThoseWhoLookAfterIt",
+		edits: []edit{{"server/system.go", `		case int, int64, bool:
+			text = fmt.Sprint(v)
+`, `		case string:
+			if !FAULT {
+				continue
+			}
+			text = v
+		case int, int64, bool:
+			text = fmt.Sprint(v)
+`}},
+	},
+	{
+		name: "system-for-one-app", what: "an operator of some apps is told the configuration of the server",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/routes.go", `pattern: "/v1/system", scopes: admin, whole: true,`, `pattern: "/v1/system", scopes: admin, whole: !FAULT,`}},
+	},
 }

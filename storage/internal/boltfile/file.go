@@ -389,6 +389,16 @@ func (db *DB) hasMeta() bool {
 // Update last began: nil, ErrReplaced or ErrDamaged.
 func (db *DB) Present() error { return db.present(db.size.Load()) }
 
+// Sizes returns the bytes of the file, as they were when an Update last began, and those of its pages that
+// are free, of which later Updates make use before the file grows. It waits for nothing.
+func (db *DB) Sizes() (all, free int64) {
+	if db.broken.Load() != nil {
+		return db.size.Load(), 0
+	}
+	st := db.bolt.Stats()
+	return db.size.Load(), int64(st.FreePageN+st.PendingPageN) * int64(db.pageSize)
+}
+
 // present says whether the file is still the one that has its name, and as long as
 // it must be.
 func (db *DB) present(size int64) error {

@@ -432,6 +432,9 @@ func (db *DB) Uncopied() uint64 {
 // ErrDamaged.
 func (db *DB) Present() error { return db.file.Present() }
 
+// Sizes returns the bytes of the copy, and those of them that are free for what will come.
+func (db *DB) Sizes() (all, free int64) { return db.file.Sizes() }
+
 // CheckPages verifies the structure of the copy, as it is. It may run beside Updates.
 func (db *DB) CheckPages() error { return db.file.CheckPages() }
 
