@@ -67,4 +67,9 @@ var pgFaults = []seededFault{
 		pkg: "storage/internal/pglog", tests: "TestServerIsChecked",
 		edits: []edit{{"storage/internal/pglog/conn.go", `if !l.target.unsafe {`, `if !l.target.unsafe && !FAULT {`}},
 	},
+	{
+		name: "pg-ended-connection-used", what: "an append is sent over a connection that the server has closed",
+		pkg: "storage/internal/pglog", tests: "TestConnectionThatHasEndedIsNotUsed",
+		edits: []edit{{"storage/internal/pglog/conn.go", `|| readable(c.PgConn().Conn())`, `|| readable(c.PgConn().Conn()) && !FAULT`}},
+	},
 }

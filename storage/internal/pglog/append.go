@@ -105,7 +105,11 @@ func (l *Log) next() (batch []*pending, ok bool) {
 // for a new one.
 func (l *Log) send(c *conn, batch []*pending) *conn {
 	var err error
-	if c == nil || c.PgConn().IsClosed() {
+	if c != nil && c.ended() {
+		c.close()
+		c = nil
+	}
+	if c == nil {
 		if c, err = l.connect(context.Background()); err == nil {
 			if err = c.prepare("append"); err != nil {
 				c.close()

@@ -167,6 +167,11 @@ func (c *conn) close() {
 	<-p.CleanupDone()
 }
 
+// ended says that the server, or what is between, has closed the connection while it had
+// nothing to do: what is sent over it would have no answer. A server that speaks unasked says why
+// it ends.
+func (c *conn) ended() bool { return c.PgConn().IsClosed() || readable(c.PgConn().Conn()) }
+
 // timed calls fn, and closes the connection if that takes longer than the limit, if there is
 // one, or than ctx lives.
 func (c *conn) timed(ctx context.Context, limit time.Duration, fn func() error) error {
@@ -186,14 +191,19 @@ func (l *Log) take(ctx context.Context) (*conn, error) {
 		l.mu.Unlock()
 		return nil, wal.ErrClosed
 	}
+	var c *conn
 	if n := len(l.idle); n > 0 {
-		c := l.idle[n-1]
-		l.idle = l.idle[:n-1]
-		l.mu.Unlock()
-		return c, nil
+		c, l.idle = l.idle[n-1], l.idle[:n-1]
 	}
 	l.mu.Unlock()
-	return l.connect(ctx)
+	switch {
+	case c == nil:
+		return l.connect(ctx)
+	case c.ended():
+		c.close()
+		return l.take(ctx)
+	}
+	return c, nil
 }
 
 // prepare has the server know a statement.

@@ -151,3 +151,31 @@ func TestNothingIsSentToAServerThatIsAway(t *testing.T) {
 	p.proxy.CutConnect(false)
 	mustAppend(t, log, record(c, 2, "b"))
 }
+
+// TestConnectionThatHasEndedIsNotUsed: what the server has closed while it had nothing to do makes
+// no append unknown.
+func TestConnectionThatHasEndedIsNotUsed(t *testing.T) {
+	p := mustPlace(t)
+	log := p.open(t, pglog.Options{})
+	claim := func() (c wal.Claim) {
+		err := wal.ErrUnknown
+		for err != nil {
+			c, err = log.Claim(t.Context(), 1)
+		}
+		return c
+	}
+	c, unknown := claim(), 0
+	for range 20 {
+		p.proxy.CutAll()
+		if err := log.Append(record(c, c.Last+1, "a"))[0]; err != nil {
+			wants(t, err, wal.ErrUnknown)
+			unknown++
+			c = claim()
+		} else {
+			c.Last++
+		}
+	}
+	if unknown > 4 { // where the end of a connection has not come yet; of all, half would be
+		t.Errorf("%d of 20 appends are unknown", unknown)
+	}
+}
