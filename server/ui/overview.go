@@ -17,6 +17,7 @@ const (
 	overviewTroubled = 10
 	overviewFailing  = 5
 	overviewFailures = 5
+	overviewBusy     = 5 // apps with the most jobs, of which it shows what runs
 )
 
 // failure is a job that has failed, of an app.
@@ -25,7 +26,17 @@ type failure struct {
 	api.Job
 }
 
+// alike are failures of one function with one code.
+type alike struct {
+	Jobs   int
+	Latest failure
+}
+
 type overviewData struct {
+	Slots    api.SlotCounts // if they are known, which they are to who has all apps
+	Charts   []chart
+	Running  []failure
+	Alike    []alike
 	Total    api.App // the sum of them
 	Apps     int
 	More     bool // there are others
@@ -52,6 +63,12 @@ func overview(r *Request) (*Answer, error) {
 			d.Troubled = append(d.Troubled, a)
 		}
 	}
+	stats, err := ask[api.Stats](r, Call{Route: "GET /v1/stats"})
+	if err == nil { // else it is for operators of all apps
+		d.Apps, d.More, d.Slots, d.Charts = stats.Apps.Total, false, stats.Slots, chartsOf(&stats)
+		d.Total = api.App{Pending: stats.Jobs.Pending + stats.Jobs.Running, Held: stats.Jobs.Held, Dead: stats.Jobs.Failed, Finished: stats.Jobs.Finished}
+	}
+	d.Running = runningIn(r, page.Apps)
 	slices.SortStableFunc(d.Troubled, func(a, b api.App) int { return cmp.Compare(b.Dead+b.Held, a.Dead+a.Held) })
 	d.Troubled = d.Troubled[:min(len(d.Troubled), overviewTroubled)]
 	for _, a := range d.Troubled[:min(len(d.Troubled), overviewFailing)] {
@@ -67,6 +84,7 @@ func overview(r *Request) (*Answer, error) {
 		}
 	}
 	slices.SortStableFunc(d.Failures, func(a, b failure) int { return endOf(b.Job).Compare(endOf(a.Job)) })
+	d.Alike = alikeOf(d.Failures)
 	if d.Stuck, err = ask[[]api.StuckHandler](r, Call{Route: "GET /v1/stuck"}); err != nil {
 		return nil, err
 	}
@@ -74,6 +92,46 @@ func overview(r *Request) (*Answer, error) {
 		return nil, err
 	}
 	return r.show("overview", "Overview", nil, d), nil
+}
+
+// runningIn is what runs in the apps with the most to do.
+func runningIn(r *Request, apps []api.App) (running []failure) {
+	busy := slices.Clone(apps)
+	slices.SortStableFunc(busy, func(a, b api.App) int { return cmp.Compare(b.Pending, a.Pending) })
+	for _, a := range busy[:min(len(busy), overviewBusy)] {
+		if a.Pending == 0 {
+			break
+		}
+		page, err := ask[api.JobPage](r, Call{
+			Route: "GET /v1/apps/{app}/jobs", Path: map[string]string{"app": a.Name},
+			Query: url.Values{"state": {string(api.StateRunning)}, "limit": {strconv.Itoa(overviewBusy)}},
+		})
+		if err != nil {
+			continue // as with failures
+		}
+		for _, job := range page.Jobs {
+			running = append(running, failure{a.Name, job})
+		}
+	}
+	return running
+}
+
+// alikeOf puts failures of one function with one code together, the latest first.
+func alikeOf(failures []failure) (groups []alike) {
+	at := map[[2]string]int{}
+	for _, f := range failures { // the latest first
+		key := [2]string{f.Function, ""}
+		if f.Error != nil {
+			key[1] = string(f.Error.Code)
+		}
+		i, known := at[key]
+		if !known {
+			i = len(groups)
+			at[key], groups = i, append(groups, alike{Latest: f})
+		}
+		groups[i].Jobs++
+	}
+	return groups
 }
 
 // endOf is when the job has ended, or the zero time.

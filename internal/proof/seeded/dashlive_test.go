@@ -23,6 +23,11 @@ var dashLiveFaults = []seededFault{
 		edits: []edit{{"server/stats.go", `if began.Before(l.until) {`, `if began.Before(l.until) && !FAULT {`}},
 	},
 	{
+		name: "chart-joins-gaps", what: "a chart draws a line through minutes that nothing is known of",
+		pkg: "server/ui", tests: "TestChartsHaveTheMinutesOfAnHour",
+		edits: []edit{{"server/ui/chart.go", `					joined = false`, `					joined = FAULT && joined`}},
+	},
+	{
 		name: "page-told-each-time", what: "a page is told of each change, however many there are",
 		pkg: "server", tests: "TestPagesAreToldOfChanges",
 		edits: []edit{{"server/livepages.go", `			quiet = true`, `			quiet = !FAULT`}},

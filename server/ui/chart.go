@@ -1,0 +1,152 @@
+package ui
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"carillon/server/api"
+)
+
+// The size of a chart's picture, in units of its own, and how many points it has: one a minute.
+const (
+	chartWide, chartHigh = 600, 100
+	chartPoints          = 60
+)
+
+// chart is a picture of an hour, and its numbers.
+type chart struct {
+	Title, Unit string
+	Top         string // what its upper edge stands for
+	Lines       []curve
+	Rows        []chartRow // from the latest on
+}
+
+// curve is one of a chart. The path is "" if it has no point.
+type curve struct{ Name, Kind, Path, Now string }
+
+// chartRow is a minute that a chart has something of.
+type chartRow struct {
+	At     time.Time
+	Values []string
+}
+
+// minute is what was done in a minute, of the samples that end there.
+type minute struct {
+	span                 time.Duration
+	begun, ended, failed int64
+	late, commits        slowest
+}
+
+// slowest is the latency of a minute: of its samples the greatest, since quantiles have no sum.
+type slowest struct {
+	any      bool
+	p50, p99 float64
+}
+
+func (s *slowest) add(l api.Latency) {
+	if l.Count > 0 {
+		s.any, s.p50, s.p99 = true, max(s.p50, l.P50Ms), max(s.p99, l.P99Ms)
+	}
+}
+
+// chartsOf are those of the overview, the last minute at their right edge.
+func chartsOf(stats *api.Stats) []chart {
+	var minutes [chartPoints]minute
+	for _, s := range stats.History {
+		at := chartPoints - 1 - int(stats.At.Sub(s.At)/time.Minute)
+		if at < 0 || at >= chartPoints || s.SpanMs <= 0 {
+			continue
+		}
+		m := &minutes[at]
+		m.span += time.Duration(s.SpanMs) * time.Millisecond
+		m.begun, m.ended, m.failed = m.begun+s.Begun, m.ended+s.Ended, m.failed+s.Failed
+		m.late.add(s.Lateness)
+		m.commits.add(s.Commits)
+	}
+	rate := func(n int64, m *minute) (float64, bool) { return float64(n) / m.span.Seconds(), m.span > 0 }
+	draw := func(title, unit string, names, kinds []string, of func(m *minute, line int) (float64, bool)) chart {
+		c := chart{Title: title, Unit: unit}
+		top := 0.0
+		for i := range minutes {
+			row := chartRow{At: stats.At.Add(-time.Duration(chartPoints-1-i) * time.Minute)}
+			some := false
+			for l := range names {
+				v, ok := of(&minutes[i], l)
+				text := "–"
+				if ok {
+					top, some, text = max(top, v), true, amount(v)
+				}
+				row.Values = append(row.Values, text)
+			}
+			if some {
+				c.Rows = append([]chartRow{row}, c.Rows...)
+			}
+		}
+		top = niceAbove(top)
+		c.Top = amount(top)
+		for l := range names {
+			added := curve{Name: names[l], Kind: kinds[l], Now: "–"}
+			var path strings.Builder
+			joined := false
+			for i := range minutes {
+				v, ok := of(&minutes[i], l)
+				if !ok {
+					joined = false
+					continue
+				}
+				x, y := float64(i)*chartWide/(chartPoints-1), chartHigh-v/top*chartHigh
+				if joined {
+					fmt.Fprintf(&path, "L%.1f %.1f", x, y)
+				} else {
+					fmt.Fprintf(&path, "M%.1f %.1fh0.1", x, y)
+				}
+				joined = true
+				added.Now = amount(v)
+			}
+			added.Path = path.String()
+			c.Lines = append(c.Lines, added)
+		}
+		return c
+	}
+	return []chart{
+		draw("Jobs per second", "", []string{"started", "ended", "failed"}, []string{"one", "two", "bad"}, func(m *minute, l int) (float64, bool) {
+			return rate([]int64{m.begun, m.ended, m.failed}[l], m)
+		}),
+		draw("Lateness", "ms", []string{"half are within", "99 % are within"}, []string{"one", "two"}, func(m *minute, l int) (float64, bool) {
+			return []float64{m.late.p50, m.late.p99}[l], m.late.any
+		}),
+		draw("Commits", "ms", []string{"half are within", "99 % are within"}, []string{"one", "two"}, func(m *minute, l int) (float64, bool) {
+			return []float64{m.commits.p50, m.commits.p99}[l], m.commits.any
+		}),
+	}
+}
+
+// niceAbove is 1, 2 or 5 times a power of ten, and not below v.
+func niceAbove(v float64) float64 {
+	if v <= 0 {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, n := range []float64{1, 2, 5} {
+		if v <= n*power {
+			return n * power
+		}
+	}
+	return 10 * power
+}
+
+// amount is the number with at most three digits behind what says its size.
+func amount(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case v >= 100:
+		return count(int64(math.Round(v)))
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 2, 64)
+}
