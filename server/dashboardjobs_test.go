@@ -86,6 +86,9 @@ func TestManyJobsAreChangedAsConfirmed(t *testing.T) {
 		if !strings.Contains(page, "Cancel 2 jobs") || form.Get("counted") != "2" || b.states(a, bb, other) != "pending pending pending" {
 			t.Fatalf("it asks: %s %s", page, b.states(a, bb, other))
 		}
+		if strings.Contains(page, "data-live") || !strings.Contains(list, "data-live") {
+			t.Errorf("the page that asks moves, or the listing does not: %s", page)
+		}
 		late := b.later(t, dispatch.Tags("x y"))
 		lost := url.Values{"action": form["action"], "of": form["of"], "asOf": form["asOf"], "counted": form["counted"]}
 		unknown := url.Values{"colour": {"red"}}
@@ -113,7 +116,7 @@ func TestManyJobsAreChangedAsConfirmed(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := b.ask("POST", base, form)
-		if to := w.Header().Get("Location"); w.Code != 303 || !strings.HasPrefix(to, base+"/new?") || !strings.Contains(b.ask("GET", to, nil).Body.String(), "Cancel 1 jobs") {
+		if to := w.Header().Get("Location"); w.Code != 303 || !strings.HasPrefix(to, base+"/new?") || !strings.Contains(b.ask("GET", to, nil).Body.String(), "Cancel 1 job<") {
 			t.Errorf("more than confirmed: %d %q", w.Code, to)
 		} else if again := b.ask("GET", to, nil).Body.String(); !strings.Contains(again, "0 jobs were confirmed") {
 			t.Errorf("it does not say that nothing was done: %s", again)
@@ -153,7 +156,7 @@ func TestAllJobsOfAnAppAreChangedIfThatWasSaid(t *testing.T) {
 		id := b.later(t)
 		page := b.ask("GET", "/ui/apps/acme/operations/new?of=filter&action=reschedule", nil).Body.String()
 		form := fields(page)
-		if !strings.Contains(page, "all jobs of the app") || form.Get("all") != "true" || !strings.Contains(page, "Change 1 jobs") {
+		if !strings.Contains(page, "all jobs of the app") || form.Get("all") != "true" || !strings.Contains(page, "Change 1 job<") {
 			t.Fatalf("it asks: %s", page)
 		}
 		if w := b.ask("POST", "/ui/apps/acme/operations", form); w.Code != 400 {

@@ -252,12 +252,13 @@ type frame struct {
 	Crumbs []crumb
 	Data   any
 	failed bool // the page is that of an error
+	asks   bool // its form confirms what the page said when it was loaded: it must not say more by the time of the click
 }
 
 // Live is the address of the stream that says when the page is not up to date; "" if it has none.
 func (f frame) Live() string {
 	switch {
-	case f.HTTP == nil || f.HTTP.Method != http.MethodGet || f.Operator == "" || f.failed:
+	case f.HTTP == nil || f.HTTP.Method != http.MethodGet || f.Operator == "" || f.failed || f.asks:
 		return ""
 	case f.HTTP.PathValue("app") == "":
 		return f.Base + "/live"
@@ -301,7 +302,7 @@ func (f frame) Tabs() []tab {
 // show renders a page.
 func (r *Request) show(name, title string, crumbs []crumb, data any) *Answer {
 	var body bytes.Buffer
-	if err := templates()[name].ExecuteTemplate(&body, "layout", frame{r, title, crumbs, data, name == "failed"}); err != nil {
+	if err := templates()[name].ExecuteTemplate(&body, "layout", frame{r, title, crumbs, data, name == "failed", name == "change"}); err != nil {
 		panic(err) // a template that does not fit its data
 	}
 	return &Answer{status: http.StatusOK, body: body.Bytes()}

@@ -112,4 +112,9 @@ var dashboardJobsFaults = []seededFault{
 					w.Header().Del("Content-Disposition")
 				}`}},
 	},
+	{
+		name: "confirmation-moves", what: "the page that asks says another count by itself, just before the click",
+		pkg: "server", tests: "TestManyJobsAreChangedAsConfirmed",
+		edits: []edit{{"server/ui/page.go", `f.failed || f.asks:`, `f.failed || f.asks && !FAULT:`}},
+	},
 }
