@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"carillon/server/api"
 )
@@ -273,6 +274,9 @@ func (f frame) At(path string) bool { return f.HTTP != nil && f.HTTP.URL.Path ==
 func (f frame) In(path string) bool {
 	return f.HTTP != nil && strings.HasPrefix(f.HTTP.URL.Path, f.Base+path+"/")
 }
+
+// Now is when the page was made, in milliseconds since 1970: a browser's clock may be another one.
+func (f frame) Now() int64 { return time.Now().UnixMilli() }
 
 // tab leads to another page of the same app. Current is what aria-current says of it, "" of others.
 type tab struct{ Text, To, Current string }

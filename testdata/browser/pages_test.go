@@ -52,6 +52,9 @@ func pages(b *tab) []string {
 			delete(left, kind)
 			continue
 		}
+		for _, file := range value[[]string](b, `[...document.querySelectorAll("a[download], main form[method=get]")].map(e => new URL(e.href ?? e.action).pathname)`) {
+			delete(left, kindOf(patterns, file)) // what leads to no page to look at
+		}
 		kinds[kind]++
 		delete(left, kind)
 		found = append(found, next)

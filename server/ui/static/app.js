@@ -1,0 +1,88 @@
+// Moves for those who keep their hands on the keys, and times that stay true. All that it leads to is a link of the page.
+(() => {
+  "use strict";
+
+  // Relative times, as the server writes them: stampOf in templates.go.
+  const units = [[31536000, "y"], [86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const span = (s) => {
+    const [of, name] = units.find(([of]) => s >= of) ?? units.at(-1);
+    return Math.floor(s / of) + " " + name;
+  };
+  const ahead = Date.now() - Number(document.documentElement.dataset.now); // of this clock, and of what the way here took
+  setInterval(() => {
+    if (document.hidden) return;
+    for (const time of document.querySelectorAll("time[datetime][title]")) {
+      const ago = (Date.now() - ahead - Date.parse(time.dateTime)) / 1000;
+      if (Number.isNaN(ago)) continue;
+      const near = ago < -1 ? "in " + span(-ago) : ago < 1 ? "now" : span(ago) + " ago";
+      if (time.textContent !== near) time.textContent = near;
+    }
+  }, 1000);
+
+  // The palette: the links of the page, and a search for an app.
+  const palette = document.createElement("dialog");
+  palette.className = "palette";
+  palette.setAttribute("aria-label", "Go to");
+  const input = document.createElement("input");
+  input.type = "search";
+  input.setAttribute("aria-label", "Go to");
+  input.placeholder = "A page, or an app";
+  const list = document.createElement("ul");
+  palette.append(input, list);
+  const base = document.querySelector(".brand")?.getAttribute("href");
+  const item = (text, href) => {
+    const link = document.createElement("a");
+    link.href = href;
+    link.textContent = text; // never as HTML: it may be a name that a client chose
+    const row = document.createElement("li");
+    row.append(link);
+    return row;
+  };
+  const fill = () => {
+    const word = input.value.trim().toLowerCase();
+    const links = new Map();
+    for (const link of document.querySelectorAll(".top nav a, .tabs a, .crumbs a, main th a")) {
+      if (!links.has(link.href)) links.set(link.href, link.textContent.trim());
+    }
+    const rows = [...links].filter(([, text]) => text.toLowerCase().includes(word)).slice(0, 12).map(([href, text]) => item(text, href));
+    if (word) rows.push(item("Apps with " + input.value.trim() + " in their name", base + "apps?contains=" + encodeURIComponent(input.value.trim())));
+    list.replaceChildren(...rows);
+  };
+  input.addEventListener("input", fill);
+  palette.addEventListener("keydown", (event) => {
+    const links = [...list.querySelectorAll("a")];
+    if (event.key === "Enter" && event.target === input && links.length) {
+      links[0].click();
+      event.preventDefault();
+    }
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const next = links.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
+      (links[next] ?? input).focus();
+      event.preventDefault();
+    }
+  });
+
+  // The row that j and k have come to is the one whose link has the focus: Enter follows it.
+  const move = (by) => {
+    const links = [...document.querySelectorAll("main tbody tr")].map((row) => row.querySelector("th a, a")).filter(Boolean);
+    if (!links.length) return;
+    const at = links.indexOf(document.activeElement);
+    links[at < 0 ? 0 : Math.min(Math.max(at + by, 0), links.length - 1)].focus();
+  };
+  addEventListener("keydown", (event) => {
+    const palettes = event.key === "k" && (event.ctrlKey || event.metaKey);
+    if (!palettes && (event.ctrlKey || event.metaKey || event.altKey)) return;
+    if (!palettes && event.target.closest?.("input, select, textarea, dialog, [contenteditable]")) return;
+    if (palettes || event.key === "/") {
+      if (!base || palette.open) return;
+      if (!palette.isConnected) document.body.append(palette);
+      input.value = "";
+      fill();
+      palette.showModal();
+      input.focus();
+      event.preventDefault();
+    } else if (event.key === "j" || event.key === "k") {
+      move(event.key === "j" ? 1 : -1);
+    }
+  });
+})();

@@ -1,0 +1,49 @@
+package browser
+
+import (
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+func TestKeysLeadToPages(t *testing.T) {
+	b := open(t)
+	b.in()
+	b.see("/ui/apps/acme")
+	b.do(chromedp.KeyEvent("k", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.SendKeys(chromedp.CSS(".palette input"), "pool"))
+	b.has(".palette li", "Pools")
+	b.accessible()
+	b.enter()
+	b.has("h1", "Pools")
+
+	b.see("/ui/apps/acme/jobs")
+	b.do(chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"))
+	if !value[bool](b, `document.activeElement === document.querySelector("main tbody th a")`) {
+		t.Error("j, j and k do not lead to the first row")
+	}
+	want := value[string](b, "document.activeElement.href")
+	b.enter()
+	if got := value[string](b, "location.href"); got != want {
+		t.Errorf("Enter led to %s, want %s", got, want)
+	}
+}
+
+func TestTimesGoOn(t *testing.T) {
+	b := open(t)
+	b.in()
+	b.see("/ui/apps/zoo/jobs?state=failed")
+	value[string](b, `(() => { const time = document.querySelector("main time"); time.textContent = "once"; return "" })()`)
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](`/^[0-9]+ (s|min) ago$/.test(document.querySelector("main time").textContent)`)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// enter presses Enter, and waits for the page that it leads to.
+func (b *tab) enter() {
+	b.Helper()
+	if _, err := chromedp.Run(b.ctx, chromedp.WaitEvent(page.LoadEventFired, nil, chromedp.KeyEvent(kb.Enter))); err != nil {
+		b.Fatal(err)
+	}
+}
