@@ -43,6 +43,18 @@ func (a *App) call(function string, args any) request {
 	return request{method: http.MethodPost, path: a.path(append([]string{"functions"}, strings.Split(function, "/")...)...), body: args}
 }
 
+// RunFunction runs a function of any kind as an operator, internal ones too, and returns its result. It waits until the function
+// has ended. It is repeated only if the function has not begun; WithIdempotencyKey makes one of a mutation.
+func (a *App) RunFunction(ctx context.Context, call api.CallRequest) (json.RawMessage, error) {
+	r := a.post(ifNotDone, &call, "calls")
+	if key, given := ctx.Value(keyKey{}).(string); given {
+		r.key = &key
+	}
+	var ran api.CallResult
+	err := a.c.do(ctx, r, &ran)
+	return ran.Result, err
+}
+
 // Functions returns what functions there are, by path, with JSON Schemas of what they take and return.
 // Every app has the same.
 func (a *App) Functions(ctx context.Context) (functions []api.Function, err error) {

@@ -214,6 +214,9 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	changed, err = acme.EndPause(ctx, key)
 	is("end it again", !changed, err)
 
+	ran, err := acme.RunFunction(ctx, api.CallRequest{Function: "text:length", Args: []byte(`{"text":"four"}`)})
+	is("run a function", string(ran) == "4", err)
+
 	// Triggers.
 	preview, err := c.PreviewCron(ctx, "0 * * * *", "Europe/Rome")
 	is("preview a trigger", preview.Zone == "Europe/Rome" && len(preview.Next) == 5, err)

@@ -61,6 +61,9 @@ var pageRights = map[string]string{
 	"POST /ui/apps/{app}/pauses/end":                      "write",
 	"GET /ui/apps/{app}/triggers/{name}/edit":             "read",
 	"POST /ui/apps/{app}/triggers/{name}/edit":            "read", // which tells that this one is not there
+	"GET /ui/apps/{app}/functions":                        "read",
+	"GET /ui/apps/{app}/functions/{function...}":          "read",
+	"POST /ui/apps/{app}/functions/{function...}":         "read write call read-args",
 	"GET /ui/apps/{app}/new-trigger":                      "read",
 	"POST /ui/apps/{app}/new-trigger":                     "write call",
 	"POST /ui/apps/{app}/jobs/{id}/reschedule":            "write",
@@ -188,7 +191,7 @@ func allOperator() server.Operator { return server.Operator{AllApps: true, Scope
 
 // pathOfPage is the address that a pattern stands for.
 func (b *browser) pathOfPage(pattern, app string) string {
-	return strings.NewReplacer("{$}", "", "{app}", app, "{id}", b.job, "{name}", "none", "{pool}", "mail", "{group}", "1", "{table}", "signs", "{rest...}", "no/such/page").Replace(pattern)
+	return strings.NewReplacer("{$}", "", "{app}", app, "{id}", b.job, "{name}", "none", "{pool}", "mail", "{group}", "1", "{function...}", "bad:say", "{table}", "signs", "{rest...}", "no/such/page").Replace(pattern)
 }
 
 // TestEveryPageHasItsDoor walks every page of the dashboard as callers without a token, with a bad one, with

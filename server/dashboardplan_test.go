@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"html"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"carillon/actors"
+	"carillon/actors/actorstest"
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/server"
@@ -250,5 +253,135 @@ func TestFormsMakeTriggers(t *testing.T) {
 		post(at, same, 403)
 		form.Set("name", "other")
 		post(made, form, 403)
+	})
+}
+
+// filled are the arguments of a function with a field of each kind.
+type filled struct {
+	Text string  `json:"text"`
+	N    int64   `json:"n"`
+	F    float64 `json:"f"`
+	Yes  bool    `json:"yes"`
+	In   note    `json:"in"`
+	List []int   `json:"list"`
+}
+
+// TestFormsRunFunctions: the form that is made of a function's schema gives it what was typed, as the identity that was chosen; what it
+// returns, or why it does not, stands beside the form with what was typed.
+func TestFormsRunFunctions(t *testing.T) {
+	reg := dispatch.NewRegistry()
+	var got filled
+	var as *dispatch.Identity
+	dispatch.Query[filled, filled]("deep/er:echo").Handle(reg, func(ctx *dispatch.QueryCtx, args filled) (filled, error) {
+		as = nil
+		if id, known := ctx.Auth.Identity(); known {
+			as = &id
+		}
+		if args.N == 7 {
+			return args, dispatch.Errorf(dispatch.CodePermissionDenied, "%s", hostile)
+		}
+		got = args
+		return args, nil
+	})
+	dispatch.InternalMutation[note, string]("in:side").Handle(reg, func(_ *dispatch.MutationCtx, n note) (string, error) { return n.Text, nil })
+	dispatch.InternalMutation[map[string]int, int]("in:map").Handle(reg, func(_ *dispatch.MutationCtx, m map[string]int) (int, error) { return m["a"], nil })
+	actorstest.Run(t, actors.Options{Functions: reg, Logger: slog.New(slog.DiscardHandler), Pools: []*dispatch.Pool{dispatch.NewPool("mail", 2)}}, func(h *actorstest.Harness) {
+		t, b := h.TB().(*testing.T), &browser{h: h}
+		b.mount()
+		text, _ := b.token(t, allOperator(), time.Time{})
+		b.signIn(t, text)
+		if _, err := h.Scheduler("acme").RunAfter(0, dispatch.Path("in:side").With(note{})); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(time.Second)
+		const echo, side = "/ui/apps/acme/functions/deep/er:echo", "/ui/apps/acme/functions/in:side"
+		post := func(at string, form url.Values, code int, wants ...string) {
+			t.Helper()
+			w := b.ask("POST", at, form)
+			if w.Code != code {
+				t.Errorf("%s with %v: %d %v %s", at, form, w.Code, w.Header(), w.Body)
+			}
+			if bad := harmIn(w.Body.String()); bad != "" {
+				t.Errorf("%s has %q", at, bad)
+			}
+			wantIn(t, at, w.Body.String()+w.Header().Get("Location"), wants...)
+		}
+		wantIn(t, "the list", b.ask("GET", "/ui/apps/acme/functions?contains=e", nil).Body.String(), echo, side, "query", "clients", "the program")
+		if body := b.ask("GET", "/ui/apps/acme/functions?contains=deep", nil).Body.String(); strings.Contains(body, side) {
+			t.Errorf("the list has what was not searched for: %s", body)
+		}
+		page := b.ask("GET", echo, nil).Body.String()
+		wantIn(t, "a query", page, `name="arg.text"`, `name="arg.n"`, `type="checkbox" name="arg.yes"`, `<textarea id="arg.in"`, `<textarea id="arg.list"`, `name="as"`)
+		if strings.Contains(page, `value="schedule"`) {
+			t.Errorf("a query is offered as a job: %s", page)
+		}
+		form := url.Values{
+			"arg.text": {hostile}, "arg.n": {"9007199254740993"}, "arg.f": {"1.5"}, "arg.yes": {"true"}, "arg.in": {`{"text":"x"}`}, "arg.list": {"[1,2]"},
+			"arg.no": {"1"}, "as": {"service:cleaner"}, "do": {"run"},
+		}
+		post(echo, form, 200, "It has run.", "9007199254740993", "&lt;script&gt;")
+		if want := (filled{hostile, 9007199254740993, 1.5, true, note{"x"}, []int{1, 2}}); !reflect.DeepEqual(got, want) || as == nil || as.Subject != "service:cleaner" {
+			t.Errorf("it was given %+v, as %+v", got, as)
+		}
+		post(echo, url.Values{}, 200, "It has run.")
+		if !reflect.DeepEqual(got, filled{}) || as != nil {
+			t.Errorf("of an empty form it was given %+v, as %+v", got, as)
+		}
+		with := func(field, text string) url.Values {
+			other := maps.Clone(form)
+			other.Set(field, text)
+			return other
+		}
+		for field, wrong := range map[string]string{"arg.n": `"1"`, "arg.f": "x", "arg.in": "{", "arg.list": `[1`, "as": "ann"} {
+			post(echo, with(field, wrong), 400, `role="alert"`, "&lt;script&gt;")
+		}
+		post(echo, with("arg.n", "1.5"), 400, `role="alert"`, `value="1.5"`) // the row says so
+		post(echo, with("arg.n", "7"), 403, `role="alert"`, `value="7"`, "deep/er:echo")
+
+		post(side, url.Values{"arg.text": {"hi"}, "do": {"run"}}, 200, "&#34;hi&#34;")
+		post("/ui/apps/acme/functions/in:map", url.Values{"args": {`{"a":3}`}}, 200, ">3<")
+		post("/ui/apps/acme/functions/in:map", url.Values{"args": {`{"a":`}}, 400, "{&#34;a&#34;:")
+		post("/ui/apps/acme/functions/no:such", nil, 404)
+		log, err := h.Engine.AuditLog(storage.AuditFilter{Apps: []storage.AppID{"acme"}})
+		if err != nil || len(log.Entries) != 2 || log.Entries[1].Action != "POST calls" || !slices.Contains(log.Entries[1].IDs, "in:side") {
+			t.Errorf("the audit log has %+v, %v", log.Entries, err)
+		}
+
+		job := url.Values{
+			"arg.text": {"later"}, "do": {"schedule"}, "after": {"24h"}, "tags": {"one\r\ntwo"}, "priority": {"1"}, "pool": {"mail"}, "poolKey": {"k"}, "key": {"u"}, "policy": {"refuse"},
+			"timeout": {"5s"}, "expires": {"1h"}, "attempts": {"4"}, "base": {"2s"}, "as": {"service:cleaner"},
+		}
+		post(side, job, 303, "/ui/apps/acme/jobs/")
+		jobs := h.Jobs("acme", storage.StatePending)
+		if len(jobs) != 1 || jobs[0].Due != h.Now().Add(24*time.Hour) || jobs[0].Priority != 1 || jobs[0].Pool != "mail" || jobs[0].PoolKey != "k" || !slices.Equal(jobs[0].Tags, []string{"one", "two"}) || string(jobs[0].Args) != `{"text":"later"}` {
+			t.Fatalf("scheduled: %+v", jobs)
+		}
+		post(side, job, 409, `role="alert"`, `value="24h"`)
+		at := maps.Clone(job)
+		at.Set("at", "2030-01-01T00:00")
+		post(side, at, 400, "at or afterMs")
+		at.Set("at", "soon")
+		post(side, at, 400, "want an instant")
+
+		// Rights: what a function returns is for one who may read arguments, an identity for one who may act as another.
+		for _, tt := range []struct {
+			scopes []server.Scope
+			form   url.Values
+			code   int
+		}{
+			{[]server.Scope{server.ScopeRead, server.ScopeReadArgs, server.ScopeWrite}, url.Values{}, 403},
+			{[]server.Scope{server.ScopeRead, server.ScopeReadArgs, server.ScopeCall}, url.Values{}, 403},
+			{[]server.Scope{server.ScopeRead, server.ScopeCall, server.ScopeWrite}, url.Values{}, 403},
+			{[]server.Scope{server.ScopeRead, server.ScopeCall, server.ScopeWrite}, url.Values{"do": {"schedule"}}, 303},
+			{[]server.Scope{server.ScopeRead, server.ScopeReadArgs, server.ScopeCall, server.ScopeWrite}, url.Values{}, 200},
+			{[]server.Scope{server.ScopeRead, server.ScopeReadArgs, server.ScopeCall, server.ScopeWrite}, url.Values{"as": {"service:cleaner"}}, 403},
+		} {
+			token, _ := b.token(t, server.Operator{AllApps: true, Scopes: tt.scopes}, time.Time{})
+			b.signIn(t, token)
+			post(side, tt.form, tt.code)
+			if page := b.ask("GET", side, nil).Body.String(); strings.Contains(page, `name="as"`) || strings.Contains(page, `value="run"`) != (tt.code == 200 || tt.form.Has("as")) {
+				t.Errorf("one with %v is offered: %s", tt.scopes, page)
+			}
+		}
 	})
 }

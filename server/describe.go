@@ -280,7 +280,11 @@ var descriptions = map[string]description{
 	"POST /v1/apps/{app}/jobs/{id}/drop":       {id: "dropJob", summary: "A dead or held job is gone.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.Affected]()}},
 	"POST /v1/apps/{app}/jobs/{id}/cancel":     {id: "cancelJob", summary: "A pending, running or held job does not begin, or ends.", body: reflect.TypeFor[api.CancelRequest](), answers: []described{ok[api.Affected]()}},
 	"POST /v1/apps/{app}/jobs/{id}/abandon":    {id: "abandonJob", summary: "Wait no more for the job's stuck handler.", body: reflect.TypeFor[api.AbandonRequest](), answers: []described{ok[api.Affected]()}},
-	"POST /v1/apps/{app}/calls/{id}/abandon":   {id: "abandonCall", summary: "Forget the stuck handler of a call.", body: reflect.TypeFor[api.AbandonRequest](), answers: []described{ok[api.Empty]()}},
+	"POST /v1/apps/{app}/calls": {
+		id: "runFunction", summary: "Run a function of any kind, internal ones too, and wait for it. An identity in as needs act-as.",
+		body: reflect.TypeFor[api.CallRequest](), needed: []string{"function"}, answers: []described{ok[api.CallResult]()}, conflict: true, keyed: true,
+	},
+	"POST /v1/apps/{app}/calls/{id}/abandon": {id: "abandonCall", summary: "Forget the stuck handler of a call.", body: reflect.TypeFor[api.AbandonRequest](), answers: []described{ok[api.Empty]()}},
 
 	"GET /v1/apps/{app}/groups": {
 		id: "listGroups", summary: "A page of groups, in the order they were made.",

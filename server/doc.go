@@ -76,6 +76,7 @@
 //	POST   /v1/apps/{app}/jobs/{id}/drop        a dead or held one is gone
 //	POST   /v1/apps/{app}/jobs/{id}/cancel      a pending, running or held one does not begin, or ends; body: {"cascade":true} or none
 //	POST   /v1/apps/{app}/jobs/{id}/abandon     wait no more for its stuck handler; body: {"by":…} or none
+//	POST   /v1/apps/{app}/calls                 body: {"function","args","as"}: {"result":…} of one of any kind; write, call and read-args, and act-as for "as"
 //	POST   /v1/apps/{app}/calls/{id}/abandon    forget the stuck handler of a call; the same body
 //	GET    /v1/apps/{app}/groups?going=true     groups of jobs in the order they were made; limit, and after for the next page
 //	GET    /v1/apps/{app}/groups/{group}        one, with how many members have ended how
@@ -127,6 +128,8 @@
 //	POST   /ui/apps/{app}/triggers/{name}/pause, resume, run, backfill, backfill/cancel, delete
 //	GET    /ui/apps/{app}/triggers/{name}/edit  the form that is posted there
 //	GET    /ui/apps/{app}/new-trigger           the same
+//	GET    /ui/apps/{app}/functions?contains=
+//	GET    /ui/apps/{app}/functions/{function}  with a form that is posted there
 //	GET    /ui/live?app=                        server-sent events: the page of the app, or of all, is not up to date any more
 //	GET    /ui/static/{hash}/{file}             scripts, for every caller
 //	GET    /ui/apps/{app}/tables

@@ -87,6 +87,7 @@ var rights = map[string]string{
 	"POST /v1/apps/{app}/jobs/{id}/drop":          "write",
 	"POST /v1/apps/{app}/jobs/{id}/cancel":        "write",
 	"POST /v1/apps/{app}/jobs/{id}/abandon":       "write",
+	"POST /v1/apps/{app}/calls":                   "write call read-args",
 	"POST /v1/apps/{app}/calls/{id}/abandon":      "write",
 	"GET /v1/stuck":                               "read",
 	"GET /v1/stats":                               "whole read",

@@ -75,7 +75,8 @@ func (h *handler) operatorRoutes() (routes []route) {
 	var (
 		read     = []Scope{ScopeRead}
 		write    = []Scope{ScopeWrite}
-		schedule = []Scope{ScopeWrite, ScopeCall} // a trigger calls any function, and so does a job; act-as for another identity
+		schedule = []Scope{ScopeWrite, ScopeCall}                // a trigger calls any function, and so does a job; act-as for another identity
+		run      = []Scope{ScopeWrite, ScopeCall, ScopeReadArgs} // the same, and it is shown what the function returns
 		admin    = []Scope{ScopeAdmin}
 
 		readDocs  = []Scope{ScopeReadDocs}
@@ -119,6 +120,7 @@ func (h *handler) operatorRoutes() (routes []route) {
 		{method: post, pattern: job + "/drop", scopes: write, do: h.dropJob},
 		{method: post, pattern: job + "/cancel", scopes: write, do: h.cancelJob},
 		{method: post, pattern: job + "/abandon", scopes: write, do: h.abandonJob},
+		{method: post, pattern: "/v1/apps/{app}/calls", scopes: run, do: existing(h.runFunction)},
 		{method: post, pattern: "/v1/apps/{app}/calls/{id}/abandon", scopes: write, do: h.abandonCall},
 
 		{method: get, pattern: groups, scopes: read, do: existing(h.listGroups)},

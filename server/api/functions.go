@@ -23,6 +23,18 @@ type Function struct {
 	Result json.RawMessage `json:"result"`
 }
 
+// CallRequest is the call of a function by an operator.
+type CallRequest struct {
+	Function string          `json:"function"`       // of any kind, also an internal one
+	Args     json.RawMessage `json:"args,omitempty"` // none are {}
+	As       *Identity       `json:"as"`             // who it runs as, a service; null is anonymous
+}
+
+// CallResult is what the function has returned.
+type CallResult struct {
+	Result json.RawMessage `json:"result"`
+}
+
 // Kind is a kind of function.
 type Kind string
 

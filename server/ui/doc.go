@@ -21,7 +21,8 @@
 // Invariants:
 //
 //	U1  A page has no data but what Ask returns, which leaves out what the operator may not see.
-//	U2  A GET changes nothing; a change is a form that works without JavaScript, and ends in a redirect.
+//	U2  A GET changes nothing; a change is a form that works without JavaScript, and ends in a redirect. But for
+//	    what a function that was run returns, which is nowhere else.
 //	U3  All text goes through html/template, which escapes it for where it stands. No template has the
 //	    text of a script, a style or a handler of events in it, so that the Content-Security-Policy lets
 //	    none run but the scripts of static, which need no data and make no text part of a page's tags.

@@ -105,6 +105,9 @@ func Pages() []Page {
 		{post, "/apps/{app}/triggers/{name}/backfill", backfillTrigger},
 		{post, "/apps/{app}/triggers/{name}/backfill/cancel", cancelBackfill},
 		{post, "/apps/{app}/triggers/{name}/delete", deleteTrigger},
+		{get, "/apps/{app}/functions", functionList},
+		{get, "/apps/{app}/functions/{function...}", functionPage},
+		{post, "/apps/{app}/functions/{function...}", callFunction},
 	}
 }
 
@@ -289,7 +292,7 @@ func (f frame) Tabs() []tab {
 	app := "/apps/" + url.PathEscape(f.HTTP.PathValue("app"))
 	var tabs []tab
 	for _, t := range []crumb{
-		{"App", ""}, {"Jobs", "/jobs"}, {"Triggers", "/triggers"}, {"Pools", "/pools"}, {"Groups", "/groups"}, {"Pauses", "/pauses"}, {"Operations", "/operations"}, {"Tables", "/tables"},
+		{"App", ""}, {"Jobs", "/jobs"}, {"Triggers", "/triggers"}, {"Functions", "/functions"}, {"Pools", "/pools"}, {"Groups", "/groups"}, {"Pauses", "/pauses"}, {"Operations", "/operations"}, {"Tables", "/tables"},
 	} {
 		current, here := "", f.HTTP.URL.EscapedPath()
 		switch to := f.Base + app + t.To; {

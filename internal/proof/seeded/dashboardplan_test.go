@@ -54,4 +54,33 @@ var planFaults = []seededFault{
 	}
 `}},
 	},
+	{
+		name: "call-unaudited", what: "a function that an operator runs has no entry in the audit log",
+		pkg: "server", tests: "TestFormsRunFunctions",
+		edits: []edit{{"server/call.go", `	if fn.Kind != dispatch.KindQuery {`, `	if fn.Kind != dispatch.KindQuery && !FAULT {`}},
+	},
+	{
+		name: "call-as-a-service", what: "an operator without act-as runs a function as a service",
+		pkg: "server", tests: "TestFormsRunFunctions",
+		edits: []edit{{"server/call.go", `	if err := r.mayActAs(body.As); err != nil {`, `	if err := r.mayActAs(body.As); err != nil && !FAULT {`}},
+	},
+	{
+		name: "call-as-a-user", what: "an operator runs a function as a user",
+		pkg: "server", tests: "TestFormsRunFunctions",
+		edits: []edit{{"server/call.go", `	if err := checkService(body.As); err != nil {`, `	if err := checkService(body.As); err != nil && !FAULT {`}},
+	},
+	{
+		name: "argument-typed-through", what: "what is typed in the field of a number is other arguments, too",
+		pkg: "server/ui", tests: "TestArgumentsAreOfTheSchema",
+		edits: []edit{{"server/ui/arguments.go", `		case !json.Valid(value), a.Kind`, `		case !FAULT && !json.Valid(value), a.Kind`}},
+	},
+	{
+		name: "form-forgets", what: "a form that is refused has forgotten what was typed",
+		pkg: "server", tests: "TestFormsRunFunctions",
+		edits: []edit{{"server/ui/functions.go", `	d.Error = &e
+`, `	if d.Error = &e; FAULT {
+		d.Fields = argumentsOf(d.Args, nil)
+	}
+`}},
+	},
 }

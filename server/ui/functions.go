@@ -1,0 +1,159 @@
+package ui
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/server/api"
+)
+
+type functionsData struct {
+	App       string
+	Functions []api.Function
+	Of        string // what their paths have
+	All       int
+}
+
+// functionList lists the functions whose path has the text of the address.
+func functionList(r *Request) (*Answer, error) {
+	list, err := ask[[]api.Function](r, Call{Route: "GET /v1/apps/{app}/functions", Path: r.inPath("app")})
+	if err != nil {
+		return nil, err
+	}
+	d := functionsData{App: r.HTTP.PathValue("app"), Of: r.given().Get("contains"), All: len(list)}
+	for _, f := range list {
+		if strings.Contains(f.Path, d.Of) {
+			d.Functions = append(d.Functions, f)
+		}
+	}
+	return r.show("functions", "Functions", r.inApp(), d), nil
+}
+
+type functionData struct {
+	App string
+	api.Function
+	Fields []argument // nil: the arguments are one text of JSON
+	Pools  []string
+	Form   url.Values
+
+	Ran      bool // it has been run, and has returned this
+	Returned json.RawMessage
+	Error    *api.Error
+}
+
+// Unshaped says whether the arguments are one text, since their schema does not name them.
+func (d *functionData) Unshaped() bool { return d.Fields == nil }
+
+// Policies are those of unique keys.
+func (d *functionData) Policies() []string { return api.UniquePolicy("").Enum() }
+
+// functionPage shows the function, and the forms to run and to schedule it.
+func functionPage(r *Request) (*Answer, error) {
+	d, err := r.functionData(url.Values{})
+	if err != nil {
+		return nil, err
+	}
+	return r.showFunction(d), nil
+}
+
+func (r *Request) functionData(form url.Values) (*functionData, error) {
+	list, err := ask[[]api.Function](r, Call{Route: "GET /v1/apps/{app}/functions", Path: r.inPath("app")})
+	if err != nil {
+		return nil, err
+	}
+	path := r.HTTP.PathValue("function")
+	for _, f := range list {
+		if f.Path != path {
+			continue
+		}
+		d := &functionData{App: r.HTTP.PathValue("app"), Function: f, Fields: argumentsOf(f.Args, form), Form: form}
+		if f.Kind == api.KindQuery {
+			return d, nil
+		}
+		pools, err := ask[[]*api.Pool](r, Call{Route: "GET /v1/apps/{app}/pools", Path: r.inPath("app")})
+		if err != nil && dispatch.AsError(err).Code != dispatch.CodeNotFound { // an app that has done nothing yet is not there
+			return nil, err
+		}
+		for _, p := range pools {
+			d.Pools = append(d.Pools, p.Name)
+		}
+		return d, nil
+	}
+	return nil, dispatch.Errorf(dispatch.CodeNotFound, "no function has the path %.128q", path)
+}
+
+func (r *Request) showFunction(d *functionData) *Answer {
+	here := r.Base + "/apps/" + escaped(d.App) + "/functions"
+	return r.show("function", d.Path, r.inApp(crumb{"Functions", here}), d)
+}
+
+// callFunction runs or schedules the function with the arguments of the form. What it returns is part of the page, and
+// kept nowhere.
+func callFunction(r *Request) (*Answer, error) {
+	d, err := r.functionData(r.HTTP.PostForm)
+	if err != nil {
+		return nil, err
+	}
+	args, err := argsIn(d.Fields, d.Form)
+	if err == nil && r.field("do") == "schedule" {
+		var job api.Scheduled
+		if job, err = r.schedule(d, args); err == nil {
+			return Go(r.Base + "/apps/" + escaped(d.App) + "/jobs/" + escaped(job.JobID)), nil
+		}
+	} else if err == nil {
+		f := fields{form: d.Form}
+		var ran api.CallResult
+		if ran, err = ask[api.CallResult](r, Call{
+			Route: "POST /v1/apps/{app}/calls", Path: r.inPath("app"), Body: api.CallRequest{Function: d.Path, Args: args, As: f.identity("as")},
+		}); err == nil {
+			d.Ran, d.Returned = true, ran.Result
+		}
+	}
+	if err == nil {
+		return r.showFunction(d), nil
+	}
+	status, e := r.Refused(err)
+	if e.Code == api.Code(dispatch.CodePermissionDenied) && e.Path == "" { // of the operator, and not of the function
+		return nil, err
+	}
+	d.Error = &e
+	a := r.showFunction(d)
+	a.status = status
+	return a, nil
+}
+
+// schedule schedules the function as the form says.
+func (r *Request) schedule(d *functionData, args []byte) (job api.Scheduled, err error) {
+	f := fields{form: d.Form}
+	body := api.JobRequest{Function: d.Path, Args: args, As: f.identity("as")}
+	body.Priority, body.PoolKey, body.Retry, body.AtMostOnce = f.number("priority"), f.text("poolKey"), f.retry(), f.text("once") != ""
+	if tags := f.lines("tags"); len(tags) > 0 {
+		body.Tags = &tags
+	}
+	if pool := f.text("pool"); pool != "" {
+		body.Pool = &pool
+	}
+	for name, into := range map[string]**int64{"after": &body.AfterMs, "timeout": &body.TimeoutMs, "expires": &body.ExpiresMs} {
+		if f.text(name) != "" {
+			ms := f.span(name)
+			*into = &ms
+		}
+	}
+	if key := f.text("key"); key != "" {
+		body.Unique = &api.UniqueRequest{Key: key, Policy: api.UniquePolicy(f.text("policy"))}
+	}
+	if text := f.text("at"); text != "" {
+		var at time.Time
+		if at, err = instantIn("at", text); err != nil {
+			return job, err
+		}
+		body.At = &at
+	}
+	if f.err != nil {
+		return job, f.err
+	}
+	return ask[api.Scheduled](r, Call{Route: "POST /v1/apps/{app}/jobs", Path: r.inPath("app"), Body: body})
+}
