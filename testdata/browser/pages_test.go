@@ -52,7 +52,7 @@ func pages(b *tab) []string {
 			delete(left, kind)
 			continue
 		}
-		for _, file := range value[[]string](b, `[...document.querySelectorAll("a[download], main form[method=get]")].map(e => new URL(e.href ?? e.action).pathname)`) {
+		for _, file := range value[[]string](b, `[...document.querySelectorAll("a[download], main form[method=get]")].map(e => new URL(e.getAttribute("href") ?? e.getAttribute("action") ?? "", location).pathname)`) {
 			delete(left, kindOf(patterns, file)) // what leads to no page to look at
 		}
 		kinds[kind]++

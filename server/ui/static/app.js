@@ -8,7 +8,7 @@
     const [of, name] = units.find(([of]) => s >= of) ?? units.at(-1);
     return Math.floor(s / of) + " " + name;
   };
-  const ahead = Date.now() - Number(document.documentElement.dataset.now); // of this clock, and of what the way here took
+  const ahead = Date.now() - Number(document.querySelector("meta[name=made]").content); // of this clock, and of what the way here took
   setInterval(() => {
     if (document.hidden) return;
     for (const time of document.querySelectorAll("time[datetime][title]")) {
