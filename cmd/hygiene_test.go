@@ -57,7 +57,7 @@ func TestEveryPackageLooksForLeaks(t *testing.T) {
 		}
 		if !slices.ContainsFunc(files, func(file string) bool {
 			data, err := os.ReadFile(file)
-			return err == nil && bytes.Contains(data, []byte("\nfunc TestMain(")) && bytes.Contains(data, []byte("goleak.VerifyTestMain(m)"))
+			return err == nil && bytes.Contains(data, []byte("\nfunc TestMain(")) && bytes.Contains(data, []byte("goleak.VerifyTestMain(m"))
 		}) {
 			t.Errorf("%s has tests and no TestMain with goleak.VerifyTestMain", p.ImportPath)
 		}
