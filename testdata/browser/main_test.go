@@ -375,13 +375,26 @@ func (b *tab) press(text string) {
 	// In one step: a page that is live is another one in the next.
 	press := fmt.Sprintf(`(() => {
 		const found = [...document.querySelectorAll("main button")].filter(e => e.textContent.trim() === %q)
-		if (found.length === 1) found[0].click()
+		if (found.length === 1) {
+			window.pressed = true
+			found[0].click()
+		}
 		return found.length === 1
 	})()`, text)
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.WaitEvent(page.LoadEventFired, nil, chromedp.Evaluate[bool](press))); err != nil {
-		b.Fatalf("there is not one button %q, or it leads nowhere: %v: %s", text, err, b.text("main"))
+	if one, err := chromedp.Run(ctx, chromedp.Evaluate[bool](press)); err != nil || !one {
+		b.Fatalf("there is not one button %q on %s: %v", text, b.text("main"), err)
+	}
+	// An event of loading may be that of the page before. While one gives way to the next there is none to ask.
+	for {
+		there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`!window.pressed && document.readyState === "complete"`))
+		if err == nil && there {
+			return
+		}
+		if ctx.Err() != nil {
+			b.Fatalf("the button %q leads nowhere: %v", text, err)
+		}
 	}
 }
 
