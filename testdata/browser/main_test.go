@@ -404,12 +404,17 @@ func (b *tab) text(css string) string {
 	return value[string](b, fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, css))
 }
 
-// has fails the test unless the element has the text.
+// has waits until the element has the text: that the page has loaded is told before all of it is there.
 func (b *tab) has(css, text string) {
 	b.Helper()
-	if got := b.text(css); !strings.Contains(got, text) {
-		b.Fatalf("%s: %q is not in %q", value[string](b, "location.href"), text, got)
+	got := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		got, _ = chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, css))) // a page that goes has no text
+		if strings.Contains(got, text) {
+			return
+		}
 	}
+	b.Fatalf("%s: %q is not in %q", value[string](b, "location.href"), text, got)
 }
 
 // violation is a rule of axe that the page breaks.
