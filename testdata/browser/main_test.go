@@ -288,6 +288,12 @@ func (b *tab) allow(part string) {
 	b.allowed = append(b.allowed, part)
 }
 
+// mayBeGone lets the page say that the server is gone, in whichever way, and that it is not up yet.
+func (b *tab) mayBeGone() {
+	b.allow("net::ERR_")
+	b.allow("status of 503")
+}
+
 // do does the steps.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
