@@ -58,6 +58,7 @@ type Engine struct {
 	shed       atomic.Int64
 	meters     meters
 	history    history
+	functions  map[*dispatch.Function]*functionMeter
 }
 
 // Open opens the directory, making it as needed, and becomes its only owner. It
@@ -91,6 +92,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.declared = declare(plans, opts.Crons)
 	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
+	e.functions = functionMeters(opts.Functions)
 	e.handlers = &handlers{eng: e}
 	e.hooks = hooks{opts.Functions.DeadHooks(), opts.Functions.StuckHooks()}
 	e.alerts = e.newAlerts()

@@ -184,7 +184,9 @@ func (h *handlers) query(app *appState, inv *invocation) {
 			inv.reply(result{err: blame(inv.Path, inv.timeout, contextError(ctx, inv.Path), context.Cause(ctx))})
 		})
 		defer late()
+		began := time.Now()
 		value, err := inv.fn.RunQuery(h.env(app, inv, ctx), reader, inv.Args)
+		h.eng.ran(inv.fn, began, err)
 		return result{value: value, err: err}
 	}, func(res result) {
 		unlink()
@@ -246,7 +248,9 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		if app.noteStart(inv.job); inv.job != nil {
 			h.eng.noteLate(&inv.job.job, at.wall)
 		}
+		began := time.Now()
 		value, err := inv.fn.RunAction(env, inv.Args)
+		h.eng.ran(inv.fn, began, err)
 		h.noteIgnored(app, inv)
 		return result{value: value, err: err}
 	}, func(res result) {

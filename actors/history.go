@@ -50,6 +50,9 @@ func (e *Engine) sample() {
 	if now-h.last.at < sampleSpan {
 		return
 	}
+	for _, m := range e.functions {
+		m.sample(now)
+	}
 	m := tally{now, storage.Histogram(e.meters.late.Counts()), e.store.CommitTimes(), e.meters.ends.counts()}
 	late, commits := m.late.Since(&h.last.late), m.commits.Since(&h.last.commits)
 	s := Sample{

@@ -34,7 +34,10 @@ func (inv *invocation) mayBeKeyed() error {
 // that has come to.
 func (h *handlers) mutate(app *appState, t *turn) (json.RawMessage, error) {
 	run := func() (json.RawMessage, error) {
-		return t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.writer, t.inv.Args)
+		began := time.Now()
+		value, err := t.inv.fn.RunMutation(h.env(app, t.inv, t.ctx), t.writer, t.inv.Args)
+		h.eng.ran(t.inv.fn, began, err)
+		return value, err
 	}
 	if t.inv.key == nil {
 		return run()

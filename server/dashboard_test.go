@@ -84,6 +84,8 @@ var pageRights = map[string]string{
 	"GET /ui/apps/{app}/tables/{table}/documents/{id}":         "read-docs",
 	"POST /ui/apps/{app}/tables/{table}/documents/{id}":        "read-docs write-docs",
 	"POST /ui/apps/{app}/tables/{table}/documents/{id}/delete": "read-docs write-docs",
+	"GET /ui/jump":                           "any",
+	"GET /ui/audit":                          "admin",
 	"GET /ui/system":                         "read",
 	"POST /ui/system/clock":                  "whole admin",
 	"POST /ui/apps/{app}/calls/{id}/abandon": "write",

@@ -108,6 +108,29 @@ func ExampleNew_refused() {
 	// Output: 404 {"code":"not_found","path":"site:nothing","message":"no function \"site:nothing\""}
 }
 
+// The dashboard stands in a site of the program's own: below /jobs/ui/, where operators sign in with tokens of
+// the store.
+func ExampleNew_dashboard() {
+	dir, err := os.MkdirTemp("", "carillon-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	eng, err := actors.Open(dir, actors.Options{Functions: dispatch.NewRegistry()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer eng.Close(context.Background())
+	site := http.NewServeMux()
+	site.Handle("/jobs/", server.New(eng, server.Options{BasePath: "/jobs", Operator: server.Tokens(eng)}))
+	w := httptest.NewRecorder()
+	site.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/jobs/ui/", nil))
+	fmt.Println(w.Code, strings.Contains(w.Body.String(), "Sign in"))
+	// Output: 401 true
+}
+
 // What happens to an app's jobs is told as server-sent events: the jobs that there are, and
 // then each change. A page reads them with an EventSource.
 func ExampleNew_events() {

@@ -2,19 +2,38 @@ package server
 
 import (
 	"net/http"
+	"time"
 
+	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server/api"
 )
 
-// listFunctions answers with all functions, by path: every app has the same.
-func (h *handler) listFunctions(http.ResponseWriter, *request) (int, any, error) {
+// listFunctions answers with all functions, by path: every app has the same. How often they run in all
+// apps is not for operators of some.
+func (h *handler) listFunctions(_ http.ResponseWriter, r *request) (int, any, error) {
 	shown := []api.Function{}
 	reg := h.eng.Functions()
+	stats := map[string]actors.FunctionStats{}
+	if r.op.AllApps {
+		stats = h.eng.FunctionStats()
+	}
 	for _, info := range reg.Functions() {
-		shown = append(shown, functionOf(reg, &info))
+		f := functionOf(reg, &info)
+		if s, ok := stats[info.Path]; ok {
+			f.Stats = functionStatsOf(&s)
+		}
+		shown = append(shown, f)
 	}
 	return http.StatusOK, shown, nil
+}
+
+func functionStatsOf(s *actors.FunctionStats) *api.FunctionStats {
+	ms := func(permille int) float64 { return time.Duration(s.Time.Quantile(permille)).Seconds() * 1e3 }
+	return &api.FunctionStats{
+		Runs: s.Runs, Errors: s.Errors, RunsPerSecond: s.RunsPerSecond, ErrorsPerSecond: s.ErrorsPerSecond,
+		P50Ms: ms(500), P99Ms: ms(990),
+	}
 }
 
 // functionTypes answers with the types of the functions in TypeScript. Parameter internal says

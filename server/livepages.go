@@ -21,7 +21,7 @@ const (
 	// pages that show those cost more.
 	liveApart, liveStoreApart = 250 * time.Millisecond, 2 * time.Second
 	// liveShare is the same for all streams together, each of which has a browser fetch its page again.
-	liveShare = 40 * time.Millisecond
+	liveShare = 100 * time.Millisecond
 	// liveTick is how often a page of all apps is told without a change: it has charts.
 	liveTick = 10 * time.Second
 	// liveFor is how long a stream lasts, after which the browser asks for another, and so shows once more who it is.

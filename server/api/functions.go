@@ -18,9 +18,22 @@ type Function struct {
 	StrictArgs  bool     `json:"strictArgs,omitempty"`  // they run only with arguments that fit exactly
 	KeepsResult bool     `json:"keepsResult,omitempty"` // what they return is kept
 
+	// For operators of all apps; remote functions have none.
+	Stats *FunctionStats `json:"stats,omitempty"`
+
 	// JSON Schemas (2020-12) of what it takes and returns.
 	Args   json.RawMessage `json:"args"`
 	Result json.RawMessage `json:"result"`
+}
+
+// FunctionStats is how often a function has run in all apps, by calls and as jobs, and how long that took.
+type FunctionStats struct {
+	Runs            int64   `json:"runs"`          // that have ended since the server was started
+	Errors          int64   `json:"errors"`        // of them
+	RunsPerSecond   float64 `json:"runsPerSecond"` // in about the last minute
+	ErrorsPerSecond float64 `json:"errorsPerSecond"`
+	P50Ms           float64 `json:"p50Ms"` // of the time of a run, since the start, as far as buckets tell; 0 without runs
+	P99Ms           float64 `json:"p99Ms"`
 }
 
 // CallRequest is the call of a function by an operator.

@@ -55,6 +55,8 @@ func Pages() []Page {
 	const get, post = http.MethodGet, http.MethodPost
 	return []Page{
 		{get, "/{$}", overview},
+		{get, "/jump", jump},
+		{get, "/audit", audit},
 		{get, "/system", system},
 		{post, "/system/clock", acceptClock},
 		{post, "/apps/{app}/calls/{id}/abandon", abandonCall},

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/chromedp/cdproto/page"
@@ -37,6 +38,37 @@ func TestTimesGoOn(t *testing.T) {
 	value[string](b, `(() => { const time = document.querySelector("main time"); time.textContent = "once"; return "" })()`)
 	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](`/^[0-9]+ (s|min) ago$/.test(document.querySelector("main time").textContent)`)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestTimesAreShownAsChosen: from now, in UTC or in the browser's zone, on the next page, too.
+func TestTimesAreShownAsChosen(t *testing.T) {
+	b := open(t)
+	b.in()
+	b.see("/ui/apps/zoo/jobs?state=failed")
+	choose := func(value string) {
+		b.run(`(() => { const times = document.querySelector(".who select"); times.value = "` + value + `"; times.dispatchEvent(new Event("change")) })()`)
+	}
+	for _, c := range []struct{ value, text string }{{"utc", "^[0-9-]+ [0-9:.]+ UTC$"}, {"local", "^[0-9-]+ [0-9:]+ [A-Z]"}, {"", " ago$"}, {"utc", "UTC$"}} {
+		choose(c.value)
+		if got := value[string](b, `document.querySelector("main time").textContent`); !regexp.MustCompile(c.text).MatchString(got) {
+			t.Errorf("as %q a time is %q", c.value, got)
+		}
+	}
+	b.accessible()
+	b.see("/ui/apps/zoo/jobs?state=failed&function=")
+	b.comes("main time", "UTC")
+}
+
+func TestTheJumpLeadsToAJob(t *testing.T) {
+	b := open(t)
+	b.in()
+	address, id := later(t)
+	b.see("/ui/")
+	b.do(chromedp.SendKeys(chromedp.CSS(".jump input"), string(id)))
+	b.enter()
+	if got := value[string](b, "location.pathname"); got != address {
+		t.Errorf("it led to %s, want %s", got, address)
 	}
 }
 

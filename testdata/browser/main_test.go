@@ -236,8 +236,8 @@ type tab struct {
 // open opens a tab, which fails the test at its end if a page of it did what it should not.
 func open(t *testing.T) *tab {
 	t.Helper()
-	// No page has an icon yet, and a form to sign in is the answer to who has no session.
-	b := &tab{T: t, allowed: []string{"favicon.ico", "status of 401"}}
+	// A form to sign in is the answer to who has no session.
+	b := &tab{T: t, allowed: []string{"status of 401"}}
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.heard))
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)

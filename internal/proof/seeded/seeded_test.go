@@ -34,7 +34,7 @@ type seededFault struct {
 type edit struct{ file, replace, by string }
 
 // seededFaults are all of them. docs/reliability.md shows this table.
-var seededFaults = slices.Concat(storageFaults, engineFaults, cronFaults, boundsFaults, heldFaults, uniqueFaults, rateFaults, resultFaults, watchFaults, eventsFaults, schemaFaults, openapiFaults, outsideFaults, idempotencyFaults, traceFaults, chainFaults, groupFaults, noteFaults, pauseFaults, backfillFaults, operationFaults, limitsFaults, expireFaults, orderFaults, sharedFaults, doorFaults, jobDoorFaults, wholeFaults, clockFaults, kvFaults, walFaults, overlayFaults, sealFaults, backupFaults, middlewareFaults, lifeFaults, followFaults, healthFaults, clientFaults, stillFaults, convexFaults, liveFaults, agentFaults, dashboardFaults, documentFaults, dashboardJobsFaults, systemPageFaults, dashLiveFaults, remoteFaults, planFaults, pgFaults)
+var seededFaults = slices.Concat(storageFaults, engineFaults, cronFaults, boundsFaults, heldFaults, uniqueFaults, rateFaults, resultFaults, watchFaults, eventsFaults, schemaFaults, openapiFaults, outsideFaults, idempotencyFaults, traceFaults, chainFaults, groupFaults, noteFaults, pauseFaults, backfillFaults, operationFaults, limitsFaults, expireFaults, orderFaults, sharedFaults, doorFaults, jobDoorFaults, wholeFaults, clockFaults, kvFaults, walFaults, overlayFaults, sealFaults, backupFaults, middlewareFaults, lifeFaults, followFaults, healthFaults, clientFaults, stillFaults, convexFaults, liveFaults, agentFaults, dashboardFaults, documentFaults, dashboardJobsFaults, systemPageFaults, findFaults, dashLiveFaults, remoteFaults, planFaults, pgFaults)
 
 // seededSwitch is the file that each package with faults is given besides.
 const seededSwitch = `package %s

@@ -2,22 +2,60 @@
 (() => {
   "use strict";
 
-  // Relative times, as the server writes them: stampOf in templates.go.
+  // Times stay true, and are shown as this browser was told to: relative to now, as the server writes them (stampOf in
+  // templates.go), or exactly, in UTC or in the browser's zone. What is not shown is behind the pointer.
   const units = [[31536000, "y"], [86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const span = (s) => {
     const [of, name] = units.find(([of]) => s >= of) ?? units.at(-1);
     return Math.floor(s / of) + " " + name;
   };
   const ahead = Date.now() - Number(document.querySelector("meta[name=made]").content); // of this clock, and of what the way here took
-  setInterval(() => {
-    if (document.hidden) return;
-    for (const time of document.querySelectorAll("time[datetime][title]")) {
-      const ago = (Date.now() - ahead - Date.parse(time.dateTime)) / 1000;
-      if (Number.isNaN(ago)) continue;
-      const near = ago < -1 ? "in " + span(-ago) : ago < 1 ? "now" : span(ago) + " ago";
-      if (time.textContent !== near) time.textContent = near;
+  const near = (at) => {
+    const ago = (Date.now() - ahead - at) / 1000;
+    return ago < -1 ? "in " + span(-ago) : ago < 1 ? "now" : span(ago) + " ago";
+  };
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const inZone = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: here }); // as ISO 8601 has it
+  const local = (at) => inZone.format(at) + " " + here;
+  const kept = (key, value) => { // a browser may forbid that anything is remembered
+    try {
+      if (value !== undefined) localStorage.setItem(key, value);
+      return localStorage.getItem(key);
+    } catch {
+      return null;
     }
-  }, 1000);
+  };
+  const zones = document.createElement("select");
+  zones.setAttribute("aria-label", "Times");
+  for (const [value, text] of [["", "Times from now"], ["utc", "Times in UTC"], ["local", "Times in " + here]]) zones.append(new Option(text, value));
+  zones.value = kept("carillon-times") ?? "";
+  if (zones.selectedIndex < 0) zones.value = "";
+  document.querySelector(".who")?.prepend(zones);
+  const told = new WeakMap(); // what was made of a time; the server may have put another one in its place
+  const tell = () => {
+    if (document.hidden) return;
+    for (const time of document.querySelectorAll("time[datetime]")) {
+      const at = Date.parse(time.dateTime);
+      if (Number.isNaN(at)) continue;
+      let made = told.get(time);
+      if (made?.of !== time.dateTime || made.title !== time.title) {
+        // One without a title is exact in any case.
+        made = { of: time.dateTime, utc: time.title || time.textContent, zone: time.title ? "" : "utc" };
+        told.set(time, made);
+      }
+      const zone = zones.value || made.zone;
+      const text = zone === "utc" ? made.utc : zone === "local" ? local(at) : near(at);
+      made.title = zone === "utc" ? local(at) : made.utc;
+      if (time.textContent !== text) time.textContent = text;
+      if (time.title !== made.title) time.title = made.title;
+    }
+  };
+  zones.addEventListener("change", () => {
+    kept("carillon-times", zones.value);
+    tell();
+  });
+  tell();
+  setInterval(tell, 1000);
 
   // The palette: the links of the page, and a search for an app.
   const palette = document.createElement("dialog");
@@ -45,6 +83,7 @@
       if (!links.has(link.href)) links.set(link.href, link.textContent.trim());
     }
     const rows = [...links].filter(([, text]) => text.toLowerCase().includes(word)).slice(0, 12).map(([href, text]) => item(text, href));
+    if (word) rows.push(item("The job or the app " + input.value.trim(), base + "jump?to=" + encodeURIComponent(input.value.trim())));
     if (word) rows.push(item("Apps with " + input.value.trim() + " in their name", base + "apps?contains=" + encodeURIComponent(input.value.trim())));
     list.replaceChildren(...rows);
   };

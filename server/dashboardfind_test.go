@@ -1,0 +1,98 @@
+package server_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/dispatch"
+	"carillon/server"
+	"carillon/storage"
+)
+
+// TestJumpFindsJobsAndApps: the name of an app leads to it, an id to the job, or to all that have it; one who has one app
+// finds nothing of others.
+func TestJumpFindsJobsAndApps(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		jump := func(to string) string { return "/ui/jump?" + url.Values{"to": {to}}.Encode() }
+		leads := func(to, page string) {
+			t.Helper()
+			if w := b.ask("GET", jump(to), nil); w.Code != 303 || w.Header().Get("Location") != page {
+				t.Errorf("%s leads to %q (%d), want %s", to, w.Header().Get("Location"), w.Code, page)
+			}
+		}
+		for _, app := range []storage.AppID{"other", "third"} {
+			for _, id := range []string{"mine-" + string(app), "both"} {
+				if _, err := b.h.App(app).Scheduler(b.h.Context()).RunAfter(time.Hour, dispatch.Path("bad:say").With(note{"x"}), dispatch.ID(storage.JobID(id))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		b.signInAs(t, server.ScopeRead)
+		leads("acme", "/ui/apps/acme")
+		leads(b.job, "/ui/apps/acme/jobs/"+b.job)
+		leads("mine-third", "/ui/apps/third/jobs/mine-third")
+		b.has(t, jump("both"), "/ui/apps/other/jobs/both", "/ui/apps/third/jobs/both", "3 apps were looked at")
+		b.has(t, jump("none"), "no job the id <code>none</code>", "3 apps")
+		b.has(t, "/ui/jump", "The id of a job", "!looked at")
+		b.has(t, jump(hostile), "no job the id")
+		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"other"}, Scopes: []server.Scope{server.ScopeRead}}, time.Time{})
+		b.signIn(t, text)
+		leads("both", "/ui/apps/other/jobs/both")
+		b.has(t, jump(b.job), "no job the id", "1 app was looked at")
+		b.has(t, jump("acme"), "No app has the name")
+	})
+}
+
+// TestAJumpLooksForSomeTime: through the apps behind its cursor, and says where it goes on.
+func TestAJumpLooksForSomeTime(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		for i := range 5 {
+			if _, err := b.h.App(storage.AppID(fmt.Sprint("b", i))).Scheduler(b.h.Context()).RunAfter(time.Hour, dispatch.Path("bad:say").With(note{"x"}), dispatch.ID("deep")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.signInAs(t, server.ScopeRead)
+		b.has(t, "/ui/jump?cursor=b2&to=deep", "!/ui/apps/b2/", "/ui/apps/b3/jobs/deep", "/ui/apps/b4/jobs/deep", "2 apps were looked at", "!Look on")
+		b.has(t, "/ui/jump?cursor=b3&to=deep", "/ui/apps/b4/jobs/deep") // and goes nowhere: others may have come before
+	})
+}
+
+// TestTheAuditLogIsShown: what was changed, the latest first, by the filter of the address; hostile text does no harm.
+func TestTheAuditLogIsShown(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signInAs(t, server.Scopes()...)
+		b.has(t, "/ui/audit", "Operators have changed nothing yet.")
+		b.mustGo(t, "/ui/apps/acme/pause", "/ui/apps/acme", url.Values{"reason": {hostile}})
+		b.mustGo(t, "/ui/apps/acme/pools/mail/limit", "/ui/apps/acme/pools", url.Values{"limit": {"7"}})
+		b.has(t, "/ui/audit", "POST pause", `href="/ui/apps/acme"`, "PUT pools/{pool}/limit", "mail")
+		b.has(t, "/ui/audit?app=acme", "POST pause", "PUT pools/{pool}/limit")
+		b.has(t, "/ui/audit?app=other", "!POST pause")
+		b.has(t, "/ui/audit?operator=nobody", "No entry is as the filter says.", "!POST pause")
+		b.has(t, "/ui/audit?limit=1", "Next page", "PUT pools/{pool}/limit", "!POST pause")
+		for _, bad := range []string{"?from=yesterday", "?limit=x", "?other=1", "?app=a&app=b"} {
+			if w := b.ask("GET", "/ui/audit"+bad, nil); w.Code != 400 {
+				t.Errorf("%s: %d %s", bad, w.Code, w.Body)
+			}
+		}
+		b.signInAs(t, server.ScopeRead)
+		if w := b.ask("GET", "/ui/", nil); strings.Contains(w.Body.String(), `href="/ui/audit"`) {
+			t.Error("the page is offered to one who may not see it")
+		}
+	})
+}
+
+// TestRatesOfFunctionsAreForOperatorsOfAllApps: they are of all apps.
+func TestRatesOfFunctionsAreForOperatorsOfAllApps(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signInAs(t, server.ScopeRead)
+		b.has(t, "/ui/apps/acme/functions", "p99", "100.0 %")
+		b.has(t, "/ui/apps/acme/functions/bad:say", "Errors a second", "Runs since the start")
+		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"acme"}, Scopes: []server.Scope{server.ScopeRead}}, time.Time{})
+		b.signIn(t, text)
+		b.has(t, "/ui/apps/acme/functions", "bad:say", "!p99", "!100.0 %")
+		b.has(t, "/ui/apps/acme/functions/bad:say", "!Errors a second")
+	})
+}
