@@ -55,6 +55,7 @@
     tell();
   });
   tell();
+  document.addEventListener("fresh", tell); // live.js has put other times here
   setInterval(tell, 1000);
 
   // The palette: the links of the page, and a search for an app.

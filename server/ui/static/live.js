@@ -61,6 +61,7 @@
         } else {
           await htmx.swap({sourceElement: main, target: main, text: fresh.innerHTML, swap: "innerMorph"});
           document.title = page.title;
+          document.dispatchEvent(new Event("fresh"));
           over = gone; // or signed out: what is shown now says so
           if (over) close("Not live");
           else if (source?.readyState === EventSource.OPEN) show("on", "Live");
