@@ -105,3 +105,18 @@ func TestARunsPhaseThatIsNotDrawnIsRefused(t *testing.T) {
 	}()
 	newRuns(dispatch.NewRegistry()).mustMove(r, turnAsked)
 }
+
+// TestLostEndsAreHandedOver: what the next App of the name is given is its own. A commit of the one that has stopped may
+// still be under way, and mends what that one knows.
+func TestLostEndsAreHandedOver(t *testing.T) {
+	rs, r := newRuns(dispatch.NewRegistry()), &run{app: &appState{id: "acme"}, job: storage.Job{ID: "a"}, phase: runBegun}
+	rs.add(r)
+	lost := rs.lostEnds()
+	rs.mended([]storage.ClaimID{r.job.ClaimID()})
+	if _, ok := lost[r.job.ClaimID()]; !ok || len(lost) != 1 {
+		t.Errorf("handed over is %v, want the claim", lost)
+	}
+	if rs.lostEnd(r.job.ClaimID()) {
+		t.Error("the claim whose end is durable is still lost")
+	}
+}

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -98,14 +99,15 @@ func (rs *runs) lose(r *run) {
 }
 
 // lostEnds are the claims whose handler began and whose end is not durable, for the App
-// of the name that is opened next: the actors of this one have stopped.
+// of the name that is opened next: the actors of this one have stopped. A commit of theirs that is
+// still under way may yet mend some, and has no part in what is returned.
 func (rs *runs) lostEnds() map[storage.ClaimID]struct{} {
 	for _, r := range rs.all() {
 		rs.lose(r)
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return rs.lost
+	return maps.Clone(rs.lost)
 }
 
 // lostEnd says whether the claim's handler began and its end was lost.

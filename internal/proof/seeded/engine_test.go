@@ -236,6 +236,16 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/recovery.go", `crashed := !s.store.Ours(job.ClaimID())`, `crashed := !s.store.Ours(job.ClaimID()) && !(FAULT && job.AtMostOnce)`}},
 	},
 	{
+		name: "lost-ends-shared", what: "what an app that has stopped knows of lost ends is that of the next one, too, without its lock",
+		pkg: "actors", tests: "TestLostEndsAreHandedOver",
+		edits: []edit{{"actors/runs.go", `	return maps.Clone(rs.lost)
+`, `	if FAULT {
+		return rs.lost
+	}
+	return maps.Clone(rs.lost)
+`}},
+	},
+	{
 		name: "lost-end-forgotten", what: "an attempt whose end was lost with a failed commit is not counted",
 		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
 		edits: []edit{{"actors/runs.go", `rs.unlist(r)
