@@ -88,7 +88,7 @@ func binaries() string {
 }
 
 func (s *Server) start(bin string) error {
-	dir, err := os.MkdirTemp("", "pgtest")
+	dir, err := os.MkdirTemp(within(), "pgtest")
 	if err != nil {
 		return err
 	}
@@ -136,6 +136,21 @@ func (s *Server) launch(bin string) error {
 	}
 	text, _ := os.ReadFile(filepath.Join(dir, "log"))
 	return fmt.Errorf("PostgreSQL does not start: %s", text)
+}
+
+// within is where the server's directory is: among temporary files, unless these are where the user whom the server runs
+// as in the place of root may not go.
+func within() string {
+	dir := os.TempDir()
+	for at := dir; os.Geteuid() == 0; at = filepath.Dir(at) {
+		if info, err := os.Stat(at); err != nil || info.Mode().Perm()&0o001 == 0 {
+			return "/tmp"
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+	}
+	return dir
 }
 
 // owner is the user that the server runs as, since it refuses to be root: the user postgres then, which
