@@ -175,26 +175,23 @@ func docsCreate(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	}
 }
 
-// versionFlag declares the flag of the version that a change is made of.
-func versionFlag(flags *flag.FlagSet) func() (string, error) {
+// seenFlags is documentFlags of a verb that changes the document, with the version that the change is made of.
+func seenFlags(flags *flag.FlagSet) (r *remote, which func() (table, id, version string, err error)) {
+	r, document := documentFlags(flags)
 	given := flags.String("version", "", "`VERSION` of the document that was seen: it is not changed if there is another")
-	return func() (string, error) {
-		if *given == "" {
-			return "", usageError{errors.New("--version is missing: docs get prints it")}
+	return r, func() (table, id, version string, err error) {
+		if table, id, err = document(); err == nil && *given == "" {
+			err = usageError{errors.New("--version is missing: docs get prints it")}
 		}
-		return *given, nil
+		return table, id, *given, err
 	}
 }
 
 func docsPut(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, which := documentFlags(flags)
-	seen, value := versionFlag(flags), valueFlag(flags)
+	r, which := seenFlags(flags)
+	value := valueFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
-		table, id, err := which()
-		if err != nil {
-			return err
-		}
-		version, err := seen()
+		table, id, version, err := which()
 		if err != nil {
 			return err
 		}
@@ -210,14 +207,10 @@ func docsPut(flags *flag.FlagSet) func(context.Context, Stdio) error {
 }
 
 func docsDelete(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	r, which := documentFlags(flags)
-	seen, yes := versionFlag(flags), yesFlag(flags)
+	r, which := seenFlags(flags)
+	yes := yesFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
-		table, id, err := which()
-		if err != nil {
-			return err
-		}
-		version, err := seen()
+		table, id, version, err := which()
 		if err != nil {
 			return err
 		}

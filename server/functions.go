@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"time"
 
 	"carillon/actors"
 	"carillon/dispatch"
@@ -29,10 +28,10 @@ func (h *handler) listFunctions(_ http.ResponseWriter, r *request) (int, any, er
 }
 
 func functionStatsOf(s *actors.FunctionStats) *api.FunctionStats {
-	ms := func(permille int) float64 { return time.Duration(s.Time.Quantile(permille)).Seconds() * 1e3 }
+	took := latencyOf(s.Time.Latency())
 	return &api.FunctionStats{
 		Runs: s.Runs, Errors: s.Errors, RunsPerSecond: s.RunsPerSecond, ErrorsPerSecond: s.ErrorsPerSecond,
-		P50Ms: ms(500), P99Ms: ms(990),
+		P50Ms: took.P50Ms, P99Ms: took.P99Ms,
 	}
 }
 

@@ -1,10 +1,6 @@
 package ui
 
-import (
-	"slices"
-
-	"carillon/server/api"
-)
+import "carillon/server/api"
 
 // Bounds of a tree of jobs: it has so many ancestors, so many generations of what came of the job, and so many jobs in all.
 const (
@@ -85,5 +81,5 @@ func childrenOf(job *api.Job) []string {
 	if job == nil || job.JobDetail == nil {
 		return nil
 	}
-	return slices.Clone(job.Children)
+	return job.Children
 }
