@@ -35,7 +35,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 var functions = template.FuncMap{
 	"count": count, "bytes": size, "path": escaped, "ago": func(t any) (stamp, error) { return stampOf(t, time.Now()) },
 	"span": func(ms int64) string { return span(time.Duration(ms) * time.Millisecond) },
-	"rate": rate, "share": share, "short": short,
+	"rate": amount, "share": share, "short": short,
 	"json": indented, "preview": preview, "entered": entered, "priorities": func() []string { return []string{"1", "2", "3", "4"} },
 	"field": func(args ...any) map[string]any { // of a part that is given more than one thing
 		m := map[string]any{}
@@ -112,21 +112,6 @@ func stampOf(t any, now time.Time) (stamp, error) {
 	return s, nil
 }
 
-// rate is so many a second, for people.
-func rate(perSecond float64) string {
-	switch {
-	case perSecond == 0:
-		return "0"
-	case perSecond < 0.01:
-		return "< 0.01"
-	case perSecond < 1:
-		return strconv.FormatFloat(perSecond, 'f', 2, 64)
-	case perSecond < 100:
-		return strconv.FormatFloat(perSecond, 'f', 1, 64)
-	}
-	return count(int64(perSecond))
-}
-
 // share is how many of a hundred of all the part is.
 func share(part, all int64) string {
 	switch {
@@ -138,19 +123,12 @@ func share(part, all int64) string {
 	return strconv.FormatFloat(float64(part)*100/float64(all), 'f', 1, 64) + " %"
 }
 
-// short is a time of so many milliseconds, to two digits.
+// short is a time of so many milliseconds; of none it is a dash.
 func short(ms float64) string {
-	switch {
-	case ms == 0:
+	if ms == 0 {
 		return "–"
-	case ms < 1:
-		return strconv.FormatFloat(ms, 'f', 2, 64) + " ms"
-	case ms < 10:
-		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
-	case ms < 1000:
-		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
 	}
-	return strconv.FormatFloat(ms/1000, 'f', 1, 64) + " s"
+	return amount(ms) + " ms"
 }
 
 // span is the length of time in its largest unit, rounded down.
