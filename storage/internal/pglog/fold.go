@@ -21,12 +21,6 @@ var (
 	ErrKeys = fmt.Errorf("%w: keys of a fold", wal.ErrRefused)
 )
 
-// Row is one key of a checkpoint.
-type Row struct {
-	Key, Value []byte
-	Deleted    bool // the key is taken away
-}
-
 // Fold lays the rows over the checkpoint of the shard, which then has what the records up to
 // and with the sequence number say. The rows are what these records have changed since the
 // last fold, in the order of their keys, each key once, with the value that it has now or had
@@ -35,7 +29,7 @@ type Row struct {
 // A statement has 1 MiB of keys and values, or one row, and is refused once the shard is claimed
 // by another. After an error the checkpoint may have some of the rows, and stands where it did;
 // a fold of the same rows mends it. ErrUnknown says that the claim is spent.
-func (l *Log) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[Row, error]) error {
+func (l *Log) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) error {
 	h, err := l.inForce(c)
 	if err != nil {
 		return err
@@ -98,7 +92,7 @@ type piece struct {
 	size         int
 }
 
-func (p *piece) add(key []byte, row Row) error {
+func (p *piece) add(key []byte, row wal.Row) error {
 	size := len(row.Key) + len(row.Value)
 	if p.size > 0 && p.size+size > maxPiece {
 		if err := p.flush(); err != nil {

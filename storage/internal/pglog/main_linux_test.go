@@ -115,8 +115,8 @@ func texts(t *testing.T, log wal.Log, v wal.Volume, from uint64) (all []string) 
 	return all
 }
 
-func rows(list ...pglog.Row) iter.Seq2[pglog.Row, error] {
-	return func(yield func(pglog.Row, error) bool) {
+func rows(list ...wal.Row) iter.Seq2[wal.Row, error] {
+	return func(yield func(wal.Row, error) bool) {
 		for _, row := range list {
 			if !yield(row, nil) {
 				return
@@ -125,8 +125,8 @@ func rows(list ...pglog.Row) iter.Seq2[pglog.Row, error] {
 	}
 }
 
-func put(key, value string) pglog.Row {
-	return pglog.Row{Key: []byte(key), Value: []byte(value)}
+func put(key, value string) wal.Row {
+	return wal.Row{Key: []byte(key), Value: []byte(value)}
 }
 
 // loaded is what Load returns of a volume: its rows, then its records, and how often it began.

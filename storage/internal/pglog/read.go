@@ -45,12 +45,14 @@ func (l *Log) page(ctx context.Context, v wal.Volume, from uint64, yield func(wa
 		defer rows.Close()
 		for size < pageBytes && rows.Next() {
 			var seq, epoch, trimmed int64
-			var data []byte
-			if err := rows.Scan(&seq, &epoch, &data, &trimmed); err != nil {
+			var claim, data []byte
+			if err := rows.Scan(&seq, &epoch, &claim, &data, &trimmed); err != nil {
 				return err
 			}
 			size += len(data)
-			recs = append(recs, wal.Record{Volume: v, Epoch: uint64(epoch), Seq: uint64(seq), Data: data})
+			rec := wal.Record{Volume: v, Epoch: uint64(epoch), Seq: uint64(seq), Data: data}
+			copy(rec.Fence[:], claim)
+			recs = append(recs, rec)
 			// The last record, and takeovers, are there though they were trimmed.
 			if want := from + uint64(len(recs)) - 1; want <= uint64(trimmed) {
 				return fmt.Errorf("%w: shard %d to %d, record %d is asked for", wal.ErrTrimmed, v, trimmed, want)

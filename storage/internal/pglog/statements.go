@@ -27,7 +27,7 @@ var statements = map[string]string{
 	// Whether the claim is the latest one, and whether the log has one that is not below it.
 	"standing": `SELECT s.claim = $2, EXISTS (SELECT FROM log WHERE shard = $1 AND epoch >= s.epoch) FROM shard s WHERE s.id = $1`,
 
-	"read": `SELECT l.seq, l.epoch, l.data, s.trimmed FROM log l JOIN shard s ON s.id = l.shard
+	"read": `SELECT l.seq, l.epoch, l.claim, l.data, s.trimmed FROM log l JOIN shard s ON s.id = l.shard
 		WHERE l.shard = $1 AND l.seq >= $2 ORDER BY l.seq LIMIT $3`,
 
 	"foldput": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id)

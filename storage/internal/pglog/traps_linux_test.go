@@ -140,7 +140,7 @@ func TestG23_ClaimIDFencesWhereTheEpochDoesNot(t *testing.T) {
 func TestG23_FoldIsFenced(t *testing.T) {
 	p := mustPlace(t)
 	a, b := p.open(t, pglog.Options{}), p.open(t, pglog.Options{})
-	for v, row := range []pglog.Row{put("k", "stale"), {Key: []byte("k"), Deleted: true}} {
+	for v, row := range []wal.Row{put("k", "stale"), {Key: []byte("k"), Deleted: true}} {
 		v := wal.Volume(v)
 		old := mustClaim(t, a, v)
 		wants(t, a.Fold(old, 1, rows(put("k", "v"))), nil)
@@ -212,7 +212,7 @@ func TestLoadBeginsAgain(t *testing.T) {
 	p.proxy.SetFate(func(name string) pgtest.Fate {
 		if name == "read" && once.CompareAndSwap(false, true) {
 			mustAppend(t, log, record(c, 4, "c"))
-			wants(t, log.Fold(c, 4, rows(pglog.Row{Key: []byte("gone"), Deleted: true}, put("k", "2"))), nil)
+			wants(t, log.Fold(c, 4, rows(wal.Row{Key: []byte("gone"), Deleted: true}, put("k", "2"))), nil)
 			wants(t, log.Trim(c, 4), nil)
 		}
 		return pgtest.Pass

@@ -2,7 +2,7 @@
 // durable in the order they were appended, read back from any sequence number on.
 //
 // Log is the seam. File is the log of a store on its own disk. One in a database can
-// stand in its place (package pglog): nothing in Log says where the records are, and each
+// stand in its place (package pglog), which several nodes reach (Shared): nothing in Log says where the records are, and each
 // append and each claim says whether it is in, is not, or may be.
 //
 // In storage/internal/kv a commit becomes a record here, and bbolt is the sorted copy that is

@@ -25,7 +25,10 @@ type Record struct {
 	Volume Volume
 	Epoch  uint64 // of the claim that it is appended under
 	Seq    uint64 // 1, 2, 3 … without a gap
-	Data   []byte // Invariant: empty in a takeover record, and in no other
+	// Fence is what a shared log tells claims apart by, also where it hands an epoch out
+	// twice. Read and Load set it; it is 0 in other logs.
+	Fence [16]byte
+	Data  []byte // Invariant: empty in a takeover record, and in no other
 }
 
 // Log keeps a dense sequence of records for each volume. Its methods may be called from
