@@ -45,7 +45,7 @@ func (l *Log) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) err
 		if err != nil {
 			return err
 		}
-		if len(row.Key) == 0 || len(row.Key) > maxKey || before != nil && bytes.Compare(before, row.Key) >= 0 {
+		if len(row.Key) == 0 || len(row.Key) > wal.MaxKey || before != nil && bytes.Compare(before, row.Key) >= 0 {
 			return fmt.Errorf("%w: %.20x behind %.20x", ErrKeys, row.Key, before)
 		}
 		before = bytes.Clone(row.Key)

@@ -22,7 +22,6 @@ const (
 	maxRecord    = 64 << 20 // bytes of data, as in a file
 	maxStatement = 32 << 20 // bytes of data from which an append takes no further record
 	maxPiece     = 1 << 20  // bytes of keys and values in a statement of a fold
-	maxKey       = 2560     // bytes of a key of a checkpoint: a row of an index has 2,704 at most
 	pageRows     = 256      // records that one statement reads
 	pageBytes    = 8 << 20  // bytes of data from which a page takes no further record
 )

@@ -44,6 +44,10 @@ type Shared interface {
 	Standing(ctx context.Context) (Standing, error)
 }
 
+// MaxKey is how many bytes a key of a checkpoint may have: a row of an index of PostgreSQL has
+// 2,704 at most.
+const MaxKey = 2560
+
 // Row is one key of a checkpoint.
 type Row struct {
 	Key, Value []byte

@@ -2,8 +2,10 @@ package waltest
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -33,21 +35,27 @@ type Memory struct {
 	Max int
 
 	mu      sync.Mutex
+	id      uint64
+	claims  uint64 // how many were made
 	volumes map[wal.Volume]*memoryVolume
 	next    []Outcome
 }
 
 type memoryVolume struct {
 	epoch   uint64
+	fence   [16]byte
 	records []wal.Record
 	first   uint64 // number of the first of them
 	spent   bool
 	limbo   []wal.Record // of unknown outcome, which the next claim finds in the log
+
+	point  map[string][]byte // the checkpoint
+	folded uint64            // it has the records up to this one
 }
 
 // NewMemory returns an empty log. Its Max is that of a wal.File.
 func NewMemory() *Memory {
-	return &Memory{Max: 64 << 20, volumes: map[wal.Volume]*memoryVolume{}}
+	return &Memory{Max: 64 << 20, id: rand.Uint64(), volumes: map[wal.Volume]*memoryVolume{}}
 }
 
 // Open returns the log. Two that are open at once fence each other by their claims.
@@ -108,7 +116,7 @@ func (l *memoryLog) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error)
 	defer l.m.mu.Unlock()
 	v := l.m.volumes[id]
 	if v == nil {
-		v = &memoryVolume{first: 1}
+		v = &memoryVolume{first: 1, point: map[string][]byte{}}
 		l.m.volumes[id] = v
 	}
 	switch {
@@ -123,7 +131,10 @@ func (l *memoryLog) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error)
 	v.records = append(v.records, v.limbo...)
 	v.limbo = nil
 	v.epoch++
-	rec := wal.Record{Volume: id, Epoch: v.epoch, Seq: v.last() + 1}
+	l.m.claims++
+	binary.BigEndian.PutUint64(v.fence[:], l.m.id)
+	binary.BigEndian.PutUint64(v.fence[8:], l.m.claims)
+	rec := wal.Record{Volume: id, Epoch: v.epoch, Seq: v.last() + 1, Fence: v.fence}
 	v.records = append(v.records, rec)
 	v.spent = outcome == Kept
 	if v.spent {
@@ -166,7 +177,7 @@ func (l *memoryLog) append(rec wal.Record, twice bool, outcome Outcome) error {
 	case outcome == Refused:
 		return wal.ErrRefused
 	}
-	rec.Data = append([]byte(nil), rec.Data...)
+	rec.Data, rec.Fence = append([]byte(nil), rec.Data...), v.fence
 	switch outcome {
 	case Lost:
 		v.spent = true
