@@ -81,11 +81,11 @@ func TestImportsFlowOneWay(t *testing.T) {
 
 // TestEngineAndServerLinkNothingOfTheCommand: who embeds the engine, or serves it, links
 // nothing that only the command needs, nor what speaks to PostgreSQL; and the command has what verifies tokens of OpenID
-// Connect only if the program asks for it.
+// Connect, or speaks to PostgreSQL, only if the program asks for it.
 func TestEngineAndServerLinkNothingOfTheCommand(t *testing.T) {
 	for packages, forbidden := range map[string][]string{
 		"carillon/actors carillon/server carillon/server/webhook": {"github.com/spf13/", "github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "github.com/jackc/", "carillon/cmd"},
-		"carillon/cmd": {"github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "carillon/client/mcp", "carillon/cmd/oidc", "carillon/cmd/carillon/sample"},
+		"carillon/cmd": {"github.com/jackc/", "github.com/coreos/", "github.com/go-jose/", "golang.org/x/oauth2", "github.com/modelcontextprotocol/", "carillon/client/mcp", "carillon/cmd/oidc", "carillon/cmd/carillon/sample"},
 	} {
 		out, err := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, strings.Fields(packages)...)...).Output()
 		if err != nil {

@@ -41,6 +41,9 @@ var migrations = []string{
 	);`,
 }
 
+// metaThere says whether a schema has a log.
+const metaThere = `SELECT EXISTS (SELECT FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'meta')`
+
 // migrate makes the schema, or brings it up to date, and returns what the log is. One of
 // several that come at once does it, the others wait for that one.
 func migrate(ctx context.Context, c *pgx.Conn, schema string, shards int) (store uint64, has int, err error) {
@@ -64,7 +67,7 @@ func migrateOnce(ctx context.Context, c *pgx.Conn, schema string, shards int) (s
 	fresh := int64(binary.BigEndian.Uint64(id[:]) >> 1)
 	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		var there bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'meta')`, schema).Scan(&there); err != nil {
+		if err := tx.QueryRow(ctx, metaThere, schema).Scan(&there); err != nil {
 			return err
 		}
 		if !there {

@@ -1,0 +1,64 @@
+package pglog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"carillon/storage/internal/wal"
+)
+
+// Answers of Check.
+var (
+	// ErrNone says that there is no log.
+	ErrNone = errors.New("there is no log")
+	// ErrEarlier says that the schema was made by an earlier release, and lacks steps.
+	ErrEarlier = errors.New("schema of the log was made by an earlier release")
+)
+
+// State is what a log is.
+type State struct {
+	Store   uint64 // its id
+	Shards  int
+	Version int // of the schema
+}
+
+// Check says what the log at the address is, and whether this release can use it and the server keeps
+// what a log promises. It changes nothing, and blocks as Open does.
+func Check(ctx context.Context, address string) (State, error) {
+	target, err := parse(address)
+	if err != nil {
+		return State{}, err
+	}
+	l := &Log{opts: Options{}.withDefaults(), target: target, claims: map[wal.Volume]*held{}}
+	c, err := l.connect(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	defer c.close()
+	s := State{}
+	err = c.timed(ctx, l.opts.AnswerTimeout, func() error {
+		var there bool
+		if err := c.QueryRow(ctx, metaThere, target.schema).Scan(&there); err != nil {
+			return err
+		}
+		if !there {
+			return ErrNone
+		}
+		var store int64
+		err := c.QueryRow(ctx, `SELECT version, store, shards FROM meta`).Scan(&s.Version, &store, &s.Shards)
+		s.Store = uint64(store)
+		return err
+	})
+	switch {
+	case err != nil:
+	case s.Version > len(migrations):
+		err = fmt.Errorf("%w: its version is %d, this one has %d", ErrLater, s.Version, len(migrations))
+	case s.Version < len(migrations):
+		err = fmt.Errorf("%w: its version is %d, this one has %d", ErrEarlier, s.Version, len(migrations))
+	}
+	if err != nil {
+		return s, fmt.Errorf("schema %s of PostgreSQL: %w", target.schema, err)
+	}
+	return s, nil
+}

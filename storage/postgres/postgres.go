@@ -1,0 +1,49 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"carillon/storage"
+	"carillon/storage/internal/pglog"
+	"carillon/storage/internal/wal"
+)
+
+// Log is the log in the PostgreSQL at the address, which is a URL or a list of settings as psql takes it.
+// Besides theirs it may have schema (default carillon), and unsafe=1, with which the server is not checked
+// for keeping what it acknowledges. Nothing is connected before the log is used; what is wrong with the
+// address is said then.
+func Log(address string) storage.SharedLog { return logAt(address) }
+
+// logAt is the log at an address.
+type logAt string
+
+// Migrate implements storage.SharedLog. The role must be one that may make the schema, or has made it.
+func (a logAt) Migrate(ctx context.Context, shards int) (storage.SharedState, error) {
+	log, err := pglog.Open(ctx, string(a), pglog.Options{Shards: shards})
+	if err != nil {
+		return storage.SharedState{}, err
+	}
+	if err := log.Close(); err != nil {
+		return storage.SharedState{}, err
+	}
+	return a.Check(ctx)
+}
+
+// Check implements storage.SharedLog.
+func (a logAt) Check(ctx context.Context) (storage.SharedState, error) {
+	s, err := pglog.Check(ctx, string(a))
+	return storage.SharedState{ID: s.Store, Shards: s.Shards, Version: s.Version}, err
+}
+
+// OpenShared implements storage.SharedLog.
+func (a logAt) OpenShared(ctx context.Context) (wal.Shared, error) {
+	log, err := pglog.Open(ctx, string(a), pglog.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if shared, ok := any(log).(wal.Shared); ok {
+		return shared, nil
+	}
+	return nil, errors.Join(errors.New("the log in PostgreSQL has no members yet"), log.Close())
+}

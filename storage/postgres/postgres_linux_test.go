@@ -1,0 +1,65 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"carillon/internal/pgtest"
+	"carillon/storage/internal/pglog"
+	"carillon/storage/postgres"
+
+	"go.uber.org/goleak"
+)
+
+// server is that of all tests.
+var server pgtest.Server
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		server.Stop()
+		os.Exit(code)
+	}))
+}
+
+// TestLogIsMadeAndChecked: a log is made with the shards that were asked for and keeps them, and a check
+// says what it is and makes nothing.
+func TestLogIsMadeAndChecked(t *testing.T) {
+	log := postgres.Log(server.Address(t) + "&schema=made")
+	for range 2 {
+		if _, err := log.Check(t.Context()); !errors.Is(err, pglog.ErrNone) {
+			t.Fatalf("before it is made: %v, want %v", err, pglog.ErrNone)
+		}
+	}
+	made, err := log.Migrate(t.Context(), 8)
+	if err != nil || made.Shards != 8 || made.ID == 0 || made.Version < 1 {
+		t.Fatalf("made: %+v, %v", made, err)
+	}
+	again, err := log.Migrate(t.Context(), 16)
+	if err != nil || again != made {
+		t.Errorf("made again: %+v, %v, want %+v", again, err, made)
+	}
+	is, err := log.Check(t.Context())
+	if err != nil || is != made {
+		t.Errorf("checked: %+v, %v, want %+v", is, err, made)
+	}
+	other, err := postgres.Log(server.Address(t)+"&schema=other").Migrate(t.Context(), 0)
+	if err != nil || other.Shards != pglog.DefaultShards || other.ID == made.ID {
+		t.Errorf("another one: %+v, %v", other, err)
+	}
+	for _, n := range []int{-1, pglog.MaxShards + 1} {
+		if _, err := postgres.Log(server.Address(t)+fmt.Sprintf("&schema=of%d", n)).Migrate(t.Context(), n); err == nil {
+			t.Errorf("a log with %d shards was made", n)
+		}
+	}
+}
+
+// TestAddressesThatAreWrong are told when the log is used.
+func TestAddressesThatAreWrong(t *testing.T) {
+	for _, address := range []string{"postgres://h:port/", "postgres://127.0.0.1:1/?unsafe=maybe"} {
+		if _, err := postgres.Log(address).Check(t.Context()); err == nil {
+			t.Errorf("%q: no error", address)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"carillon/storage/internal/wal"
+)
+
+// SharedLog is a log that several nodes reach: package storage/postgres has one. OpenShared has types of
+// this package alone, so that no other makes one. For engines.
+type SharedLog interface {
+	// Migrate makes the log with so many shards, 0 being 64, if there is none, or brings one that an
+	// earlier release has made up to date, which keeps the shards that it has. Nodes that have it open
+	// may go on meanwhile.
+	Migrate(ctx context.Context, shards int) (SharedState, error)
+	// Check says what the log is, without a change, or why it cannot be used.
+	Check(ctx context.Context) (SharedState, error)
+	// OpenShared migrates the log if it needs that, and opens it.
+	OpenShared(ctx context.Context) (wal.Shared, error)
+}
+
+// SharedState is what a shared log is. For engines.
+type SharedState struct {
+	ID      uint64 // tells it from every other one
+	Shards  int    // fixed when it was made
+	Version int    // of what it is made of; each release knows its own and those before
+}
+
+// Standing is which nodes share a log, and which of them owns what, as of one moment. For engines.
+type Standing struct {
+	Nodes  []NodeState  // by name, the latest incarnation of each first
+	Shards []ShardState // by number; those that were never owned are left out
+}
+
+// NodeState is one start of a node, from its joining on. For engines.
+type NodeState struct {
+	Name        string        // the same at each start
+	Incarnation string        // tells this start from all others: "a/5f0c…"
+	Address     string        // where clients find it; "": nowhere
+	Release     string        // of its program
+	TTL         time.Duration // of its lease
+	Silent      time.Duration // since its latest beat, on the log's clock
+	Leaving     bool          // it gives up what it owns, or has
+	Retired     bool          // another node has found it silent for longer than its TTL: it owns nothing
+}
+
+// Lease is how long its lease lasts unless it beats again; negative if it has ended. A node that is leaving
+// or retired has none.
+func (n NodeState) Lease() time.Duration { return n.TTL - n.Silent }
+
+// ShardState is a shard of a shared log. For engines.
+type ShardState struct {
+	Shard  int
+	Epoch  uint64    // how often it has had an owner
+	Owner  string    // incarnation of the node; "": none, it was released
+	Taken  time.Time // when the owner took it
+	Why    string    // it could: "free", "released", "expired", or "again" by the same node
+	Folded uint64    // number of the latest record that is in the checkpoint
+	Last   uint64    // number of the latest record
+}
+
+// StandingOf opens the log and asks it. For engines.
+func StandingOf(ctx context.Context, log SharedLog) (s Standing, err error) {
+	shared, err := log.OpenShared(ctx)
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = shared.Close() }() // nothing was written
+	return standingOf(ctx, shared)
+}
+
+func standingOf(ctx context.Context, shared wal.Shared) (s Standing, err error) {
+	is, err := shared.Standing(ctx)
+	if err != nil {
+		return s, err
+	}
+	for i := range is.Nodes {
+		n := &is.Nodes[i]
+		s.Nodes = append(s.Nodes, NodeState{n.Name, n.Incarnation, n.Address, n.Release, n.TTL, n.Silent, n.Leaving, n.Retired})
+	}
+	for _, sh := range is.Shards {
+		s.Shards = append(s.Shards, ShardState{int(sh.Shard), sh.Epoch, sh.Owner, sh.Taken, sh.Why, sh.Folded, sh.Last})
+	}
+	return s, nil
+}
