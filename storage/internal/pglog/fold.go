@@ -12,15 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Reasons why Fold or Trim has not done what it was asked for.
-var (
-	// ErrNotFolded says that a trim would take away what no checkpoint has.
-	ErrNotFolded = fmt.Errorf("%w: the checkpoint does not have it", wal.ErrRefused)
-	// ErrKeys says that the rows of a fold are not in the order of their keys, each once, or
-	// that a key has no byte or more than 2,560.
-	ErrKeys = fmt.Errorf("%w: keys of a fold", wal.ErrRefused)
-)
-
 // Fold lays the rows over the checkpoint of the shard, which then has what the records up to
 // and with the sequence number say. The rows are what these records have changed since the
 // last fold, in the order of their keys, each key once, with the value that it has now or had
@@ -46,7 +37,7 @@ func (l *Log) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) err
 			return err
 		}
 		if len(row.Key) == 0 || len(row.Key) > wal.MaxKey || before != nil && bytes.Compare(before, row.Key) >= 0 {
-			return fmt.Errorf("%w: %.20x behind %.20x", ErrKeys, row.Key, before)
+			return fmt.Errorf("%w: %.20x behind %.20x", wal.ErrKeys, row.Key, before)
 		}
 		before = bytes.Clone(row.Key)
 		if err := p.add(before, row); err != nil {
@@ -127,7 +118,7 @@ func (p *piece) flush() error {
 }
 
 // Trim is wal.Log's. It takes records away from the lowest on, some at a time, but for the
-// last one and takeovers. ErrNotFolded says that a fold has to come before.
+// last one and takeovers. wal.ErrNotFolded says that a fold has to come before.
 func (l *Log) Trim(c wal.Claim, upTo uint64) error {
 	h, err := l.inForce(c)
 	if err != nil {
@@ -144,7 +135,7 @@ func (l *Log) Trim(c wal.Claim, upTo uint64) error {
 		return err
 	}
 	if int64(upTo) > folded {
-		return fmt.Errorf("%w: shard %d is folded up to record %d", ErrNotFolded, c.Volume, folded)
+		return fmt.Errorf("%w: shard %d is folded up to record %d", wal.ErrNotFolded, c.Volume, folded)
 	}
 	for trimmed < int64(upTo) {
 		trimmed = min(trimmed+int64(l.opts.TrimRows), int64(upTo))

@@ -108,7 +108,7 @@ func TestFoldIsBounded(t *testing.T) {
 	_, _ = rand.Read(key)
 	wants(t, log.Fold(c, 1, rows(wal.Row{Key: key[:2560]})), nil)
 	for _, bad := range [][]wal.Row{{{Key: key}}, {put("", "x")}, {put("b", "1"), put("a", "2")}, {put("a", "1"), put("a", "2")}} {
-		wants(t, log.Fold(c, 1, rows(bad...)), pglog.ErrKeys)
+		wants(t, log.Fold(c, 1, rows(bad...)), wal.ErrKeys)
 	}
 	if got, _, _ := loaded(t, log, 1); len(got) != 3 || got["b"] != half+"v" || got[string(key[:2560])] != "" {
 		t.Errorf("the checkpoint has %d rows", len(got))

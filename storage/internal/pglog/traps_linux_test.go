@@ -160,10 +160,10 @@ func TestTrimOfALogInPostgres(t *testing.T) {
 	for seq := uint64(2); seq <= 9; seq++ {
 		mustAppend(t, log, record(c, seq, fmt.Sprint(seq)))
 	}
-	wants(t, log.Trim(c, 1), pglog.ErrNotFolded)
+	wants(t, log.Trim(c, 1), wal.ErrNotFolded)
 	wants(t, log.Fold(c, 10, rows()), wal.ErrOrder)
 	wants(t, log.Fold(c, 8, rows()), nil)
-	wants(t, log.Trim(c, 9), pglog.ErrNotFolded)
+	wants(t, log.Trim(c, 9), wal.ErrNotFolded)
 	statements := 0
 	p.proxy.SetFate(func(name string) pgtest.Fate {
 		if name == "trim" {

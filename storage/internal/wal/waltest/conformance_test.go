@@ -14,8 +14,65 @@ import (
 func TestG1_MemoryLogConforms(t *testing.T) {
 	waltest.Conformance(t, func(*testing.T) waltest.Bench {
 		m := waltest.NewMemory()
-		m.Max = 1 << 20
+		m.Max, m.Count = 1<<20, 4096
 		return m
+	})
+}
+
+// memoryBench is waltest's.
+type memoryBench struct{ *waltest.Memory }
+
+func (b memoryBench) Node(testing.TB) wal.Shared         { return b.Memory.Node() }
+func (b memoryBench) Pass(_ testing.TB, d time.Duration) { b.Memory.Pass(d) }
+func (b memoryBench) Restart(testing.TB)                 { b.Memory.Restart() }
+
+// TestG43_MemoryLogIsShared: the log in memory is one that several nodes reach.
+func TestG43_MemoryLogIsShared(t *testing.T) {
+	waltest.SharedConformance(t, func(*testing.T) waltest.SharedBench {
+		m := waltest.NewMemory()
+		m.Count = 4
+		return memoryBench{m}
+	})
+}
+
+// TestNodeIsCutOff: a node that is cut off reaches nothing, loses nothing, and is retired by
+// others once it has not beaten for its TTL of virtual time.
+func TestNodeIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := waltest.NewMemory()
+		a, b := m.Node(), m.Node()
+		for i, n := range []*waltest.Node{a, b} {
+			if err := n.Join(t.Context(), wal.Node{Name: []string{"a", "b"}[i], TTL: time.Second}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := a.Claim(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := wal.Record{Volume: 1, Epoch: c.Epoch, Seq: 2, Data: []byte("x")}
+		a.Cut(true)
+		_, claim := a.Claim(t.Context(), 1)
+		for what, err := range map[string]error{"append": a.Append(rec)[0], "beat": a.Beat(t.Context()), "claim": claim, "trim": a.Trim(c, 1)} {
+			if !errors.Is(err, wal.ErrRefused) || errors.Is(err, wal.ErrFenced) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		a.Cut(false)
+		if err := a.Append(rec)[0]; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second - 1)
+		if _, err := b.Claim(t.Context(), 1); !errors.Is(err, wal.ErrOwned) {
+			t.Errorf("before the TTL has passed: %v", err)
+		}
+		time.Sleep(time.Nanosecond)
+		if _, err := b.Claim(t.Context(), 1); err != nil {
+			t.Errorf("once it has passed: %v", err)
+		}
+		if err := a.Beat(t.Context()); !errors.Is(err, wal.ErrRetired) {
+			t.Errorf("a late beat: %v", err)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package waltest
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -33,33 +34,43 @@ type Memory struct {
 	Delay time.Duration
 	// Max is how many bytes of data a record may have.
 	Max int
+	// Count is how many shards there are.
+	Count int
 
-	mu      sync.Mutex
 	id      uint64
-	claims  uint64 // how many were made
+	mu      sync.Mutex
 	volumes map[wal.Volume]*memoryVolume
+	nodes   map[string]*memoryNode // by incarnation
 	next    []Outcome
 }
 
 type memoryVolume struct {
+	claim   [16]byte // in force
+	holder  *Node    // who made it
 	epoch   uint64
-	fence   [16]byte
 	records []wal.Record
 	first   uint64 // number of the first of them
 	spent   bool
 	limbo   []wal.Record // of unknown outcome, which the next claim finds in the log
 
+	owner  string // incarnation
+	taken  time.Time
+	why    string
+	folded uint64
 	point  map[string][]byte // the checkpoint
-	folded uint64            // it has the records up to this one
 }
 
-// NewMemory returns an empty log. Its Max is that of a wal.File.
+// NewMemory returns an empty log of 64 shards. Its Max is that of a wal.File.
 func NewMemory() *Memory {
-	return &Memory{Max: 64 << 20, id: rand.Uint64(), volumes: map[wal.Volume]*memoryVolume{}}
+	return &Memory{Max: 64 << 20, Count: 64, id: rand.Uint64() >> 1, volumes: map[wal.Volume]*memoryVolume{}, nodes: map[string]*memoryNode{}}
 }
 
-// Open returns the log. Two that are open at once fence each other by their claims.
-func (m *Memory) Open(testing.TB) wal.Log { return &memoryLog{m: m} }
+// Open returns the log. Two that are open at once fence each other by their claims. It trims
+// what was not folded, too, as the log of one node does.
+func (m *Memory) Open(testing.TB) wal.Log { return &Node{m: m} }
+
+// Node returns the log as another node has it.
+func (m *Memory) Node() *Node { return &Node{m: m, shared: true} }
 
 // Crash does nothing: what is acknowledged is in memory.
 func (m *Memory) Crash(testing.TB) {}
@@ -82,9 +93,36 @@ func (m *Memory) Heal() {
 	m.next = nil
 }
 
-type memoryLog struct {
+// Node is a Memory as one node has it. It is a wal.Shared.
+type Node struct {
 	m      *Memory
-	closed bool // under m.mu
+	shared bool // what is trimmed was folded
+
+	// These are under m.mu.
+	closed bool
+	cut    bool
+	me     string // incarnation, once joined
+}
+
+// Cut cuts the node off: nothing that it asks for is sent until it is not cut any more.
+func (l *Node) Cut(cut bool) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.cut = cut
+}
+
+// errCut is the answer to a node that is cut off.
+var errCut = fmt.Errorf("%w: the node is cut off", wal.ErrRefused)
+
+// away says why the log cannot be asked. The caller holds m.mu.
+func (l *Node) away() error {
+	switch {
+	case l.closed:
+		return wal.ErrClosed
+	case l.cut:
+		return errCut
+	}
+	return nil
 }
 
 // fate decides how the record ends.
@@ -107,34 +145,38 @@ func (m *Memory) fate(rec wal.Record) Outcome {
 	return o
 }
 
-func (l *memoryLog) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error) {
+func (l *Node) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error) {
 	if err := ctx.Err(); err != nil {
 		return wal.Claim{}, fmt.Errorf("%w: %w", wal.ErrRefused, err)
 	}
 	outcome := l.m.fate(wal.Record{Volume: id})
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
+	if err := l.away(); err != nil {
+		return wal.Claim{}, err
+	}
+	if int64(id) >= int64(l.m.Count) || outcome == Refused {
+		return wal.Claim{}, wal.ErrRefused
+	}
 	v := l.m.volumes[id]
 	if v == nil {
 		v = &memoryVolume{first: 1, point: map[string][]byte{}}
 		l.m.volumes[id] = v
 	}
-	switch {
-	case l.closed:
-		return wal.Claim{}, wal.ErrClosed
-	case id == ^wal.Volume(0) || outcome == Refused:
-		return wal.Claim{}, wal.ErrRefused
-	case outcome == Lost:
-		v.spent = true
+	if outcome == Lost {
+		v.spent = v.spent || v.holder == l
 		return wal.Claim{}, wal.ErrUnknown
+	}
+	if err := l.own(v); err != nil {
+		return wal.Claim{}, err
 	}
 	v.records = append(v.records, v.limbo...)
 	v.limbo = nil
 	v.epoch++
-	l.m.claims++
-	binary.BigEndian.PutUint64(v.fence[:], l.m.id)
-	binary.BigEndian.PutUint64(v.fence[8:], l.m.claims)
-	rec := wal.Record{Volume: id, Epoch: v.epoch, Seq: v.last() + 1, Fence: v.fence}
+	v.holder = l
+	binary.NativeEndian.PutUint64(v.claim[:], rand.Uint64())
+	binary.NativeEndian.PutUint64(v.claim[8:], rand.Uint64())
+	rec := wal.Record{Volume: id, Epoch: v.epoch, Seq: v.last() + 1, Fence: v.claim}
 	v.records = append(v.records, rec)
 	v.spent = outcome == Kept
 	if v.spent {
@@ -143,9 +185,14 @@ func (l *memoryLog) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error)
 	return wal.Claim{Volume: id, Epoch: v.epoch, Last: rec.Seq}, nil
 }
 
+// holds says that the node's claim of the epoch is in force.
+func (l *Node) holds(v *memoryVolume, epoch uint64) bool {
+	return v != nil && v.holder == l && !v.spent && v.epoch == epoch
+}
+
 func (v *memoryVolume) last() uint64 { return v.first + uint64(len(v.records)) - 1 }
 
-func (l *memoryLog) Append(recs ...wal.Record) []error {
+func (l *Node) Append(recs ...wal.Record) []error {
 	errs := make([]error, len(recs))
 	seen := map[wal.Volume]bool{}
 	for i, rec := range recs {
@@ -159,25 +206,26 @@ func (l *memoryLog) Append(recs ...wal.Record) []error {
 	return errs
 }
 
-func (l *memoryLog) append(rec wal.Record, twice bool, outcome Outcome) error {
+func (l *Node) append(rec wal.Record, twice bool, outcome Outcome) error {
+	if err := l.away(); err != nil {
+		return err
+	}
 	v := l.m.volumes[rec.Volume]
 	switch {
-	case l.closed:
-		return wal.ErrClosed
 	case len(rec.Data) == 0:
 		return wal.ErrEmpty
 	case len(rec.Data) > l.m.Max:
 		return wal.ErrTooLarge
 	case twice:
 		return wal.ErrOrder
-	case v == nil || v.spent || v.epoch != rec.Epoch:
+	case !l.holds(v, rec.Epoch):
 		return wal.ErrFenced
 	case rec.Seq != v.last()+1:
 		return wal.ErrOrder
 	case outcome == Refused:
 		return wal.ErrRefused
 	}
-	rec.Data, rec.Fence = append([]byte(nil), rec.Data...), v.fence
+	rec.Data, rec.Fence = append([]byte(nil), rec.Data...), v.claim
 	switch outcome {
 	case Lost:
 		v.spent = true
@@ -190,7 +238,7 @@ func (l *memoryLog) append(rec wal.Record, twice bool, outcome Outcome) error {
 	return nil
 }
 
-func (l *memoryLog) Read(ctx context.Context, id wal.Volume, from uint64) iter.Seq2[wal.Record, error] {
+func (l *Node) Read(ctx context.Context, id wal.Volume, from uint64) iter.Seq2[wal.Record, error] {
 	return func(yield func(wal.Record, error) bool) {
 		for seq := max(from, 1); ; seq++ {
 			rec, ok, err := l.read(ctx, id, seq)
@@ -204,15 +252,14 @@ func (l *memoryLog) Read(ctx context.Context, id wal.Volume, from uint64) iter.S
 	}
 }
 
-func (l *memoryLog) read(ctx context.Context, id wal.Volume, seq uint64) (rec wal.Record, ok bool, err error) {
+func (l *Node) read(ctx context.Context, id wal.Volume, seq uint64) (rec wal.Record, ok bool, err error) {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
+	if err := cmp.Or(ctx.Err(), l.away()); err != nil {
+		return rec, false, err
+	}
 	v := l.m.volumes[id]
 	switch {
-	case ctx.Err() != nil:
-		return rec, false, ctx.Err()
-	case l.closed:
-		return rec, false, wal.ErrClosed
 	case v == nil || seq > v.last():
 		return rec, false, nil
 	case seq < v.first:
@@ -223,17 +270,20 @@ func (l *memoryLog) read(ctx context.Context, id wal.Volume, seq uint64) (rec wa
 	return rec, true, nil
 }
 
-func (l *memoryLog) Trim(c wal.Claim, upTo uint64) error {
+func (l *Node) Trim(c wal.Claim, upTo uint64) error {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
+	if err := l.away(); err != nil {
+		return err
+	}
 	v := l.m.volumes[c.Volume]
 	switch {
-	case l.closed:
-		return wal.ErrClosed
-	case v == nil || v.spent || v.epoch != c.Epoch:
+	case !l.holds(v, c.Epoch):
 		return wal.ErrFenced
 	case upTo > v.last():
 		return wal.ErrOrder
+	case l.shared && upTo > v.folded:
+		return wal.ErrNotFolded
 	case upTo >= v.first:
 		v.records = append([]wal.Record(nil), v.records[upTo-v.first+1:]...)
 		v.first = upTo + 1
@@ -241,9 +291,9 @@ func (l *memoryLog) Trim(c wal.Claim, upTo uint64) error {
 	return nil
 }
 
-func (l *memoryLog) MaxRecord() int { return l.m.Max }
+func (l *Node) MaxRecord() int { return l.m.Max }
 
-func (l *memoryLog) Close() error {
+func (l *Node) Close() error {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	l.closed = true
