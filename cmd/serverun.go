@@ -73,7 +73,8 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 	}
 	if ctx.Err() == nil {
 		opts := s.Server
-		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), s.token, open), logger
+		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), open), logger
+		opts.Token = s.token
 		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
 		opts.Draining, opts.Metrics, opts.Version = ctx, m.Handler(), builtFrom()
 		if s.mcp { // off unless it is asked for: it is one more door

@@ -125,5 +125,5 @@ func (h *handler) recover(w http.ResponseWriter, r *http.Request) {
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}
-	h.fail(w, r, 0, &dispatch.PanicError{Value: v, Stack: debug.Stack()})
+	h.turnAway(w, r, &dispatch.PanicError{Value: v, Stack: debug.Stack()})
 }

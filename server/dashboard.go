@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"carillon/dispatch"
@@ -16,6 +18,11 @@ import (
 
 // dashboardPattern is below what the pages of the dashboard are.
 const dashboardPattern = "/ui/"
+
+// isPage says whether the request is for the dashboard, whatever is there.
+func (h *handler) isPage(r *http.Request) bool {
+	return h.opts.Operator != nil && strings.HasPrefix(path.Clean(r.URL.Path)+"/", h.opts.BasePath+dashboardPattern)
+}
 
 // pageStream answers an operator's request with a stream.
 type pageStream func(http.ResponseWriter, *http.Request, *Operator)
@@ -198,7 +205,11 @@ func (h *handler) failPage(w http.ResponseWriter, r *ui.Request, err error) {
 		return
 	}
 	setRetryAfter(w, f.Error)
-	h.writePage(w, ui.Failed(r, f.Code.HTTPStatus(), f.shown()))
+	status := f.Code.HTTPStatus()
+	if _, large := errors.AsType[*http.MaxBytesError](f.Error); large {
+		status = http.StatusRequestEntityTooLarge
+	}
+	h.writePage(w, ui.Failed(r, status, f.shown()))
 }
 
 // signIn answers with the form to sign in, which says so if that has been tried.
@@ -216,7 +227,7 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Connection", "close") // the rest of the body is of no use
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return dispatch.Errorf(dispatch.CodeResourceExhausted, "the form has more than %d bytes, which is the limit", large.Limit)
+		return &dispatch.Error{Code: dispatch.CodeResourceExhausted, Message: fmt.Sprintf("the form has more than %d bytes, which is the limit", large.Limit), Err: err}
 	}
 	return &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the form could not be read to its end", Err: err}
 }
@@ -236,13 +247,19 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 	text := strings.TrimSpace(r.PostForm.Get("token"))
 	shown := r.Clone(r.Context())
 	shown.Header.Set("Authorization", "Bearer "+text)
-	_, err := Tokens(h.eng)(shown) // a session names a token of the store, whatever else the hook lets in
+	var id string
+	var err error
+	if h.isHost(text) {
+		id, err = h.hostSessionID()
+	} else {
+		_, err = Tokens(h.eng)(shown) // a session names a token of the store, whatever else the hook lets in
+		id, _, _ = strings.Cut(strings.TrimPrefix(text, tokenPrefix), "_")
+	}
 	if err == nil {
 		_, err = h.operatorOf(shown)
 	}
 	var cookie *http.Cookie
 	if err == nil {
-		id, _, _ := strings.Cut(strings.TrimPrefix(text, tokenPrefix), "_")
 		cookie, err = h.newSession(r, id)
 	}
 	if err != nil && dispatch.AsError(err).Code == dispatch.CodeUnauthenticated {

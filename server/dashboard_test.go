@@ -444,8 +444,8 @@ func TestFormsAreOfTheSameOrigin(t *testing.T) {
 		if err != nil || len(page.Entries) != 4 || page.Entries[3].Action != "POST pause" {
 			t.Errorf("the audit log has %+v, %v", page.Entries, err)
 		}
-		if w := b.ask("POST", "/ui/apps/acme/pause", url.Values{"reason": {strings.Repeat("x", 64<<10)}}); w.Code != 429 {
-			t.Errorf("a form that is too large: %d", w.Code)
+		if w := b.ask("POST", "/ui/apps/acme/pause", url.Values{"reason": {strings.Repeat("x", 64<<10)}}); w.Code != 413 || !strings.Contains(w.Body.String(), "<h1>That is too large</h1>") {
+			t.Errorf("a form that is too large: %d %s", w.Code, w.Body)
 		}
 		for host, want := range map[string]int{"localhost:8377": 200, "evil.example": 403} {
 			for _, path := range []string{"/ui/apps", "/ui/style.css"} {

@@ -96,3 +96,23 @@ func TestRatesOfFunctionsAreForOperatorsOfAllApps(t *testing.T) {
 		b.has(t, "/ui/apps/acme/functions/bad:say", "!Errors a second")
 	})
 }
+
+// TestTheOverviewSaysWhatIsHeldUp: the job that has been due the longest, and why it does not run.
+func TestTheOverviewSaysWhatIsHeldUp(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signInAs(t, server.ScopeRead)
+		b.has(t, "/ui/", "!held up")
+		if err := b.h.Scheduler("acme").Pause(dispatch.OfFunction("bad:say"), "", ""); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []storage.JobID{"first", "second"} {
+			if _, err := b.h.Scheduler("acme").RunAfter(time.Second, dispatch.Path("bad:say").With(note{"x"}), dispatch.ID(id)); err != nil {
+				t.Fatal(err)
+			}
+			b.h.Advance(500 * time.Millisecond)
+		}
+		b.has(t, "/ui/", "!held up")
+		b.h.Advance(time.Minute)
+		b.has(t, "/ui/", "held up", "/ui/apps/acme/jobs/first", "!jobs/second", "The app, its function or its pool is paused.")
+	})
+}

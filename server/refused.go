@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"carillon/dispatch"
+	"carillon/server/ui"
 )
 
 // Refusals counts the requests that a handler has refused because of who asks, or how often:
@@ -96,6 +97,17 @@ func (h *handler) noteRefused(r *http.Request, err *dispatch.Error) {
 		h.opts.Logger.Warn("a request was refused", "door", kind.Door, "code", err.Code, "reason", fmt.Sprintf("%.256s", err.Message),
 			"client", addressOf(r, h.opts.TrustedProxies), "method", fmt.Sprintf("%.16s", r.Method), "route", r.Pattern, "app", fmt.Sprintf("%.64s", r.PathValue("app")), "more", silent) // a path may have a secret in it
 	}
+}
+
+// turnAway refuses a request whose route is not looked for: with a page if it is for the dashboard, so that a person
+// who has followed a link can read it.
+func (h *handler) turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	if !h.isPage(r) {
+		h.fail(w, r, 0, err)
+		return
+	}
+	ui.SetHeaders(w.Header(), r)
+	h.failPage(w, h.pageRequest(r, nil), err)
 }
 
 // refuse is refuse of a request that is counted.

@@ -36,6 +36,10 @@ type Options struct {
 	// Admin, in the place of Operator, lets a request use all operator routes for all
 	// apps, under the name "host", if it returns nil. New panics if both are given.
 	Admin func(*http.Request) error
+	// Token, if it is not "", is a secret of the host's own that lets an operator in besides those whom Operator or
+	// Admin lets in: with all apps and all scopes, under the name "host". It signs in to the dashboard, whose
+	// sessions end when the host has another. Default: there is none.
+	Token string
 	// BasePath is the prefix below which all routes are, such as "/carillon", when the
 	// handler is mounted there: "/carillon/v1/health". The host hands requests on with
 	// the path that they came with. New panics if it is malformed. Default "", none.
@@ -205,16 +209,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	client := clientOf(r, h.opts.TrustedProxies)
 	if err := h.rated(client); err != nil {
-		h.refuse(w, r, 0, err)
+		h.turnAway(w, r, err)
 		return
 	}
 	if err := h.clients.enter(client); err != nil {
-		h.refuse(w, r, 0, err)
+		h.turnAway(w, r, err)
 		return
 	}
 	defer h.clients.leave(client)
 	if err := h.host.check(r, false); err != nil {
-		h.refuse(w, r, 0, err)
+		h.turnAway(w, r, err)
 		return
 	}
 	if !canonical(r.URL.Path) {
@@ -232,6 +236,10 @@ func canonical(p string) bool {
 func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) {
 	if _, foreign := w.(*lunoraWriter); foreign {
 		wrongMethod(w, r, "") // which its clients are told in the same way
+		return
+	}
+	if h.isPage(r) {
+		h.turnAway(w, r, dispatch.Errorf(dispatch.CodeNotFound, "no page has this address"))
 		return
 	}
 	if address, route, ok := strings.Cut(r.URL.Path, "//api/"); ok {

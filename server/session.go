@@ -43,6 +43,15 @@ func ofSession(eng *actors.Engine, id string) (*Operator, error) {
 	return operatorOf(&token), nil
 }
 
+// hostSession begins what a session of Options.Token names: no id of a token has a dash.
+const hostSession = "host-"
+
+// hostSessionID is what a session of Options.Token names: not the same of another one, and nothing to guess the token by.
+func (h *handler) hostSessionID() (string, error) {
+	key, err := h.eng.Tokens().SessionKey()
+	return hostSession + seal(key, "host "+h.opts.Token), err
+}
+
 // newSession is the cookie of a session that begins now.
 func (h *handler) newSession(r *http.Request, id string) (*http.Cookie, error) {
 	key, err := h.eng.Tokens().SessionKey()

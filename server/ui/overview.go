@@ -17,7 +17,7 @@ const (
 	overviewTroubled = 10
 	overviewFailing  = 5
 	overviewFailures = 5
-	overviewBusy     = 5 // apps with the most jobs, of which it shows what runs
+	overviewBusy     = 5 // apps with the most jobs, of which it shows what runs, and what waits
 )
 
 // failure is a job that has failed, of an app.
@@ -32,10 +32,17 @@ type alike struct {
 	Latest failure
 }
 
+// overdue is a job that is due and does not run.
+type overdue struct {
+	failure
+	Why string
+}
+
 type overviewData struct {
 	Slots    api.SlotCounts // if they are known, which they are to who has all apps
 	Charts   []chart
 	Running  []failure
+	Overdue  []overdue
 	Alike    []alike
 	Total    api.App // the sum of them
 	Apps     int
@@ -68,7 +75,11 @@ func overview(r *Request) (*Answer, error) {
 		d.Apps, d.More, d.Slots, d.Charts = stats.Apps.Total, false, stats.Slots, chartsOf(&stats)
 		d.Total = api.App{Pending: stats.Jobs.Pending + stats.Jobs.Running, Held: stats.Jobs.Held, Dead: stats.Jobs.Failed, Finished: stats.Jobs.Finished}
 	}
-	d.Running = runningIn(r, page.Apps)
+	if d.Clock, err = ask[api.Clock](r, Call{Route: "GET /v1/clock"}); err != nil {
+		return nil, err
+	}
+	busy := busiest(page.Apps)
+	d.Running, d.Overdue = runningIn(r, busy), overdueIn(r, busy, d.Clock.Wall)
 	slices.SortStableFunc(d.Troubled, func(a, b api.App) int { return cmp.Compare(b.Dead+b.Held, a.Dead+a.Held) })
 	d.Troubled = d.Troubled[:min(len(d.Troubled), overviewTroubled)]
 	for _, a := range d.Troubled[:min(len(d.Troubled), overviewFailing)] {
@@ -88,20 +99,43 @@ func overview(r *Request) (*Answer, error) {
 	if d.Stuck, err = ask[[]api.StuckHandler](r, Call{Route: "GET /v1/stuck"}); err != nil {
 		return nil, err
 	}
-	if d.Clock, err = ask[api.Clock](r, Call{Route: "GET /v1/clock"}); err != nil {
-		return nil, err
-	}
 	return r.show("overview", "Overview", nil, d), nil
 }
 
-// runningIn is what runs in the apps with the most to do.
-func runningIn(r *Request, apps []api.App) (running []failure) {
-	busy := slices.Clone(apps)
+// busiest are the apps with the most to do.
+func busiest(apps []api.App) []api.App {
+	busy := slices.DeleteFunc(slices.Clone(apps), func(a api.App) bool { return a.Pending == 0 })
 	slices.SortStableFunc(busy, func(a, b api.App) int { return cmp.Compare(b.Pending, a.Pending) })
-	for _, a := range busy[:min(len(busy), overviewBusy)] {
-		if a.Pending == 0 {
-			break
+	return busy[:min(len(busy), overviewBusy)]
+}
+
+// overdueIn is of each app the job that has been due the longest and does not run, if something holds it up: that holds
+// up others as well.
+func overdueIn(r *Request, apps []api.App, now time.Time) (late []overdue) {
+	for _, a := range apps {
+		page, err := ask[api.JobPage](r, Call{
+			Route: "GET /v1/apps/{app}/jobs", Path: map[string]string{"app": a.Name},
+			Query: url.Values{"state": {string(api.StatePending)}, "dueBefore": {now.UTC().Format(time.RFC3339Nano)}, "limit": {"1"}},
+		})
+		if err != nil || len(page.Jobs) == 0 {
+			continue // as with failures
 		}
+		job, err := ask[api.Job](r, Call{Route: "GET /v1/apps/{app}/jobs/{id}", Path: map[string]string{"app": a.Name, "id": page.Jobs[0].ID}})
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		switch job.Wait {
+		case "", api.WaitClaimed, api.WaitClaim, api.WaitNotDue:
+		default:
+			late = append(late, overdue{failure{a.Name, job}, whyItWaits(job.Wait)})
+		}
+	}
+	return late
+}
+
+// runningIn is what runs in the apps.
+func runningIn(r *Request, apps []api.App) (running []failure) {
+	for _, a := range apps {
 		page, err := ask[api.JobPage](r, Call{
 			Route: "GET /v1/apps/{app}/jobs", Path: map[string]string{"app": a.Name},
 			Query: url.Values{"state": {string(api.StateRunning)}, "limit": {strconv.Itoa(overviewBusy)}},

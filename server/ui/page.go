@@ -169,6 +169,10 @@ func Failed(r *Request, status int, e api.Error) *Answer {
 		title = "There is nothing here"
 	case http.StatusForbidden:
 		title = "You may not do that"
+	case http.StatusTooManyRequests:
+		title = "Too many requests"
+	case http.StatusRequestEntityTooLarge:
+		title = "That is too large"
 	}
 	a := r.show("failed", title, nil, e)
 	a.status = status

@@ -61,6 +61,22 @@ func TestTimesAreShownAsChosen(t *testing.T) {
 	b.comes("main time", "UTC")
 }
 
+// TestTheNextFiveAreShownWhileTyping: and what is wrong with a spec.
+func TestTheNextFiveAreShownWhileTyping(t *testing.T) {
+	b := open(t)
+	b.in()
+	b.allow("status of 400") // the answer is a page that says why
+	b.see("/ui/apps/acme/new-trigger")
+	b.do(chromedp.SendKeys(chromedp.CSS("#spec"), "0 3 * *"))
+	b.comes("#slots", "field")
+	b.do(chromedp.SendKeys(chromedp.CSS("#spec"), " *"))
+	b.comes("#slots", "03:00")
+	if n := value[int](b, `document.querySelectorAll("#slots tbody tr").length`); n != 5 {
+		t.Errorf("%d slots are shown, want 5", n)
+	}
+	b.accessible()
+}
+
 func TestTheJumpLeadsToAJob(t *testing.T) {
 	b := open(t)
 	b.in()

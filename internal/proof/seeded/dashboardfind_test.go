@@ -1,6 +1,7 @@
 package seeded_test
 
-// findFaults are planted in what finds a job, and in what is told of functions.
+// findFaults are planted in what finds a job, in what is told of functions and of what is held up, and in what is said to
+// people before a page is looked for.
 var findFaults = []seededFault{
 	{
 		name: "jump-to-the-first", what: "the dashboard leads to the first of several jobs that have the id",
@@ -35,5 +36,42 @@ var findFaults = []seededFault{
 		t = runTally{}
 	}
 `}},
+	},
+	{
+		name: "held-up-before-due", what: "the overview says of a job that is not due that it is held up",
+		pkg: "server", tests: "TestTheOverviewSaysWhatIsHeldUp",
+		edits: []edit{
+			{"server/ui/overview.go", `now.UTC().Format(`, `map[bool]time.Time{true: now.AddDate(1, 0, 0), false: now}[FAULT].UTC().Format(`},
+			{"server/ui/overview.go", `api.WaitClaim, api.WaitNotDue:`, `api.WaitClaim, map[bool]api.Wait{false: api.WaitNotDue}[FAULT]:`},
+		},
+	},
+	{
+		name: "refusal-of-a-page-is-json", what: "a person who asks too often for a page is answered with JSON",
+		pkg: "server", tests: "TestRefusalsBeforeAPageArePages",
+		edits: []edit{{"server/refused.go", `	if !h.isPage(r) {`, `	if !h.isPage(r) || FAULT {`}},
+	},
+	{
+		name: "refusal-without-policy", what: "a refusal before a page says nothing of what it may run",
+		pkg: "server", tests: "TestRefusalsBeforeAPageArePages",
+		edits: []edit{{"server/refused.go", `	ui.SetHeaders(w.Header(), r)
+	h.failPage`, `	if !FAULT {
+		ui.SetHeaders(w.Header(), r)
+	}
+	h.failPage`}},
+	},
+	{
+		name: "hosts-token-of-none", what: "a host without a token of its own lets in one who shows an empty one",
+		pkg: "server", tests: "TestTheHostsTokenLetsIn",
+		edits: []edit{{"server/operator.go", `	return h.opts.Token != "" && subtle`, `	return (FAULT || h.opts.Token != "") && subtle`}},
+	},
+	{
+		name: "hosts-session-outlives-its-token", what: "a session that began with the host's token is good when the host has another one",
+		pkg: "server", tests: "TestTheHostsTokenLetsIn",
+		edits: []edit{{"server/operator.go", `err != nil || id == session {`, `err != nil || FAULT || id == session {`}},
+	},
+	{
+		name: "session-key-of-the-first", what: "a restart signs sessions with another key",
+		pkg: "storage", tests: "TestTheKeyOfSessionsStays",
+		edits: []edit{{"storage/sessionkey.go", `			if len(there) == sessionKeyLen {`, `			if len(there) == sessionKeyLen && !FAULT {`}},
 	},
 }

@@ -58,6 +58,31 @@
   document.addEventListener("fresh", tell); // live.js has put other times here
   setInterval(tell, 1000);
 
+  // What a button shows is shown while the fields that it is of are typed in, as if it had been pressed: the part of the
+  // page that has the id, or what was wrong. What comes late is not shown.
+  for (const button of document.querySelectorAll("button[data-shows]")) {
+    const part = document.getElementById(button.dataset.shows), form = button.form;
+    let timer = 0, latest = 0;
+    const show = async () => {
+      const nth = ++latest;
+      try {
+        const answer = await fetch(location.href, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (nth !== latest) return;
+        const fresh = page.getElementById(part.id)?.childNodes ?? [];
+        part.replaceChildren(...page.querySelectorAll("main .notice.bad"), ...fresh);
+        tell();
+      } catch {
+        // The server is away: the button says so.
+      }
+    };
+    form.addEventListener("input", (event) => {
+      if (!button.dataset.of.split(" ").includes(event.target.name)) return;
+      clearTimeout(timer);
+      timer = setTimeout(show, 300);
+    });
+  }
+
   // The palette: the links of the page, and a search for an app.
   const palette = document.createElement("dialog");
   palette.className = "palette";
