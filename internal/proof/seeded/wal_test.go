@@ -190,6 +190,14 @@ var walFaults = []seededFault{
 	}`}},
 	},
 	{
+		name: "wal-fill-not-synced", what: "a batch is acknowledged by the sync that makes its blocks the file's",
+		pkg: "storage/internal/wal", tests: "TestABatchIsWrittenIntoBlocksThatAreThere",
+		edits: []edit{{"storage/internal/wal/segment.go", `	if filled > s.filled && (err == nil || filled >= end) {`, `	if FAULT {
+		s.filled = filled
+	}
+	if filled > s.filled && (err == nil || filled >= end) {`}},
+	},
+	{
 		name: "wal-full-disk-unknown", what: "a batch is written though its blocks could not be had",
 		pkg: "storage/internal/wal", tests: "TestG6_AFillingThatFailsRefuses",
 		edits: []edit{{"storage/internal/wal/segment.go", `	case s.filled >= end:`, `	case FAULT, s.filled >= end:`}},

@@ -73,7 +73,7 @@
 //	    can be trimmed, one on its way, Spare, and Keep. A new log takes one step of filling.
 //	    What was moved apart is counted by itself: a file has one volume's records as they
 //	    were then.
-//	L10 A batch is written into blocks that its file has. When those cannot be had, the
+//	L10 A batch is written into blocks that its file has durably. When those cannot be had, the
 //	    batch is refused, and the next one goes to a segment that has them, or to a new one.
 //	L11 Before each batch the file that it goes to has its name, and its size, still. Once one
 //	    had not, nothing is appended until the log is opened anew (ErrReplaced).

@@ -10,7 +10,7 @@ import (
 )
 
 // TestABatchIsWrittenIntoBlocksThatAreThere: segments are filled in steps ahead of the
-// batches, in any life of a log, and no further than a step.
+// batches, durably, in any life of a log, and no further than a step.
 func TestABatchIsWrittenIntoBlocksThatAreThere(t *testing.T) {
 	for _, size := range []int{16 << 10, 32 << 10, 8 << 20} {
 		b, w := newBench(t), waltest.NewWitness()

@@ -99,7 +99,8 @@ func (d *Disk) Calls() int {
 	return d.calls
 }
 
-// Holes is how many blocks were written, other than with zeros, that their file had not.
+// Holes is how many blocks were written, other than with zeros, that their file did not have
+// durably.
 func (d *Disk) Holes() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -358,18 +359,18 @@ func (f *diskFile) WriteAt(p []byte, at int64) (int, error) {
 		}
 	}
 	for block := at / blockSize; block*blockSize < at+int64(len(p)); block++ {
-		switch {
-		case f.blocks[block]:
-			continue
-		case room <= 0:
+		if !f.blocks[block] && room <= 0 {
 			p = p[:max(block*blockSize-at, 0)]
 			err = errors.Join(err, syscall.ENOSPC)
 			continue
-		case name == "write":
+		}
+		if name == "write" && !f.synced[block] {
 			d.holes++
 		}
-		f.blocks[block] = true
-		room--
+		if !f.blocks[block] {
+			f.blocks[block] = true
+			room--
+		}
 	}
 	f.write(p, at)
 	if err != nil {
