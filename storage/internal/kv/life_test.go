@@ -41,12 +41,12 @@ func TestG1_LogLayersAndCopy(t *testing.T) {
 			}
 		}
 		for range 6 { // deaths
-			deadline, bad, mid := rnd.IntN(120)+v.disk.Calls(), rnd.IntN(4) == 0, rnd.IntN(6)
+			deadline, bad, mid := rnd.IntN(180)+v.disk.Calls(), rnd.IntN(4) == 0, rnd.IntN(6)
 			v.disk.SetFate(func(c waltest.Call) waltest.Fate {
 				switch {
 				case c.N == deadline:
 					return waltest.Die
-				case bad && c.N%17 == 0:
+				case bad && c.N%25 == 0:
 					return waltest.Fail
 				}
 				return waltest.Succeed
