@@ -112,12 +112,14 @@ var zeros [fillStep]byte
 
 // fill writes zeros up to the end of a batch that begins at the offset, and further, in
 // steps, and syncs them: a sync of blocks that were written before has no need of the file
-// system's journal, and a disk that is full shows before the batch is written. A sync that had
-// to make blocks the file's is not to be relied upon: as an ext4 shuts down, Linux (6.18)
-// answers one in 4,000 with success though its journal ended in the middle, and the blocks read
-// as zeros afterwards. Whatever is written next fails then; so it takes a write after that sync,
-// and a sync of its own, before a batch is acknowledged. One block more is for Close. If that
-// fails another segment is next, one that is filled if there is one.
+// system's journal, and a disk that is full shows before the batch is written. One block more
+// is for Close.
+//
+// A batch relies on no sync that has to make blocks the file's: on an ext4 that is shutting
+// down, Linux (6.18) answers some of these with success though its journal has ended in the
+// middle, and the blocks read as zeros afterwards. Whatever is written after such a sync fails.
+//
+// If filling fails another segment is next, one that is filled if there is one.
 func (f *File) fill(s *segment, at, end int) (err error) {
 	s.filled = max(s.filled, at)
 	end = min(end+blockSize, s.size)
