@@ -8,32 +8,47 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
-// Fate is what a proxy does with a statement.
+// Fate is what a proxy does with a statement or a message.
 type Fate int
 
-// The fates.
+// The fates. A message has been passed on, or has not, when its connection is cut; a statement
+// has been answered, in place of passed on.
 const (
 	Pass      Fate = iota
-	CutBefore      // the connection is cut, and the server never sees the statement
-	CutAfter       // the connection is cut when the server has answered, and the answer is lost
+	CutBefore      // the connection is cut, and the other side never sees it
+	CutAfter       // the connection is cut behind it; the answer to a statement is lost
 )
+
+// Message is one of PostgreSQL's protocol, on its way through a proxy.
+type Message struct {
+	ToServer  bool
+	Type      byte   // 0: the first one of a connection
+	Statement string // name of the prepared one that it binds
+}
 
 // Proxy stands between a client and a server, and knows where a message begins.
 type Proxy struct {
 	// Canceled counts the requests to cancel a statement, which are not passed on.
 	Canceled atomic.Int64
+	// Accepted counts connections.
+	Accepted atomic.Int64
 
-	socket   string
 	listener net.Listener
 	running  sync.WaitGroup
 
 	mu        sync.Mutex
+	socket    string
 	fate      func(statement string) Fate
+	message   func(Message) Fate
 	processID uint32
 	away      bool
-	conns     map[net.Conn]bool
+	deaf      bool
+	delay     time.Duration
+	held      chan struct{} // closed by Release; nil: nothing is held
+	links     map[*link]bool
 }
 
 // NewProxy starts a proxy for the socket of a server. It ends with the test.
@@ -43,7 +58,7 @@ func NewProxy(tb testing.TB, socket string) *Proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &Proxy{socket: socket, listener: listener, conns: map[net.Conn]bool{}}
+	p := &Proxy{socket: socket, listener: listener, links: map[*link]bool{}}
 	p.running.Go(p.accept)
 	tb.Cleanup(func() {
 		_ = listener.Close()
@@ -55,38 +70,55 @@ func NewProxy(tb testing.TB, socket string) *Proxy {
 
 // Address is that of the server, through the proxy.
 func (p *Proxy) Address() string {
-	return "postgres://postgres@" + p.listener.Addr().String() + "/postgres?sslmode=disable"
+	return "postgres://postgres@" + p.Host() + "/postgres?sslmode=disable"
 }
+
+// Host is where the proxy listens, with its port.
+func (p *Proxy) Host() string { return p.listener.Addr().String() }
+
+// set changes what becomes of messages that come from now on.
+func (p *Proxy) set(fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fn()
+}
+
+// SetServer has new connections go to that socket.
+func (p *Proxy) SetServer(socket string) { p.set(func() { p.socket = socket }) }
 
 // SetFate has fn decide what becomes of each prepared statement, by its name. It is called
 // before the server sees the statement, and may block.
-func (p *Proxy) SetFate(fn func(statement string) Fate) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fate = fn
-}
+func (p *Proxy) SetFate(fn func(statement string) Fate) { p.set(func() { p.fate = fn }) }
+
+// SetMessageFate has fn decide what becomes of each message, in either direction. It may block.
+func (p *Proxy) SetMessageFate(fn func(Message) Fate) { p.set(func() { p.message = fn }) }
 
 // SetProcessID has new connections be told that number of the server's process, as by a pooler.
-func (p *Proxy) SetProcessID(id uint32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.processID = id
-}
+func (p *Proxy) SetProcessID(id uint32) { p.set(func() { p.processID = id }) }
 
 // CutConnect has new connections, and none of before, be cut at once.
-func (p *Proxy) CutConnect(cut bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.away = cut
-}
+func (p *Proxy) CutConnect(cut bool) { p.set(func() { p.away = cut }) }
+
+// HalfOpen has new connections, and none of before, be accepted and never answered.
+func (p *Proxy) HalfOpen(deaf bool) { p.set(func() { p.deaf = deaf }) }
+
+// Delay has each message, in either direction, wait for that long.
+func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
+
+// Hold has all bytes of all connections wait for Release, which delivers them, also where the
+// one that has sent them has gone.
+func (p *Proxy) Hold() { p.set(func() { p.held = make(chan struct{}) }) }
+
+// Release ends a Hold.
+func (p *Proxy) Release() { p.set(func() { close(p.held); p.held = nil }) }
 
 // CutAll cuts all connections.
 func (p *Proxy) CutAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		_ = c.Close()
-	}
+	p.set(func() {
+		for l := range p.links {
+			l.cut()
+		}
+	})
 }
 
 func (p *Proxy) accept() {
@@ -95,10 +127,17 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
+		p.Accepted.Add(1)
 		p.mu.Lock()
-		away := p.away
+		away, deaf, socket := p.away, p.deaf, p.socket
 		p.mu.Unlock()
-		server, err := net.Dial("unix", p.socket)
+		l := &link{proxy: p, client: client, ended: make(chan struct{})}
+		if deaf {
+			p.set(func() { p.links[l] = true })
+			p.running.Go(func() { l.run(l.ignore) })
+			continue
+		}
+		server, err := net.Dial("unix", socket)
 		if err != nil || away {
 			if err == nil {
 				_ = server.Close()
@@ -106,10 +145,8 @@ func (p *Proxy) accept() {
 			_ = client.Close()
 			continue
 		}
-		p.mu.Lock()
-		p.conns[client], p.conns[server] = true, true
-		p.mu.Unlock()
-		l := &link{proxy: p, client: client, server: server}
+		l.server = server
+		p.set(func() { p.links[l] = true })
 		p.running.Go(func() { l.run(l.toServer) })
 		p.running.Go(func() { l.run(l.toClient) })
 	}
@@ -119,17 +156,73 @@ func (p *Proxy) accept() {
 type link struct {
 	proxy          *Proxy
 	client, server net.Conn
-	cut            atomic.Bool // when the server is ready
+	last           atomic.Bool // statement of the connection: its answer is lost
+	once           sync.Once
+	ended          chan struct{}
 }
 
 func (l *link) run(pass func() error) {
 	_ = pass() // it always ends in an error
-	_ = l.client.Close()
-	_ = l.server.Close()
-	l.proxy.mu.Lock()
-	defer l.proxy.mu.Unlock()
-	delete(l.proxy.conns, l.client)
-	delete(l.proxy.conns, l.server)
+	l.cut()
+	l.proxy.set(func() { delete(l.proxy.links, l) })
+}
+
+func (l *link) cut() {
+	l.once.Do(func() {
+		close(l.ended)
+		_ = l.client.Close()
+		if l.server != nil {
+			_ = l.server.Close()
+		}
+	})
+}
+
+// ignore reads, and does nothing.
+func (l *link) ignore() error {
+	_, err := io.Copy(io.Discard, l.client)
+	return err
+}
+
+// pass sends a message on to its other side, unless its fate is another one.
+func (l *link) pass(to net.Conn, m []byte, is Message) error {
+	p := l.proxy
+	p.mu.Lock()
+	decide, delay := p.message, p.delay
+	p.mu.Unlock()
+	fate := Pass
+	if decide != nil {
+		fate = decide(is)
+	}
+	if fate == CutBefore {
+		return io.EOF
+	}
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-l.ended:
+			return io.EOF
+		}
+	}
+	for {
+		p.mu.Lock()
+		held := p.held
+		p.mu.Unlock()
+		if held == nil {
+			break
+		}
+		select {
+		case <-held:
+		case <-l.ended:
+			return io.EOF
+		}
+	}
+	if _, err := to.Write(m); err != nil {
+		return err
+	}
+	if fate == CutAfter {
+		return io.EOF
+	}
+	return nil
 }
 
 // cancelRequest begins a connection that asks to cancel a statement of another one.
@@ -156,20 +249,24 @@ func (l *link) toServer() error {
 		if err != nil {
 			return err
 		}
+		is := Message{ToServer: true}
 		switch {
 		case typed == 0 && len(m) >= 8 && binary.BigEndian.Uint32(m[4:]) == cancelRequest:
 			l.proxy.Canceled.Add(1)
 			return io.EOF
-		case typed == 1 && m[0] == 'B': // bind: portal, statement
-			names := bytes.SplitN(m[5:], []byte{0}, 3)
-			switch l.proxy.fateOf(string(names[1])) {
+		case typed == 1:
+			is.Type = m[0]
+		}
+		if is.Type == 'B' { // bind: portal, statement
+			is.Statement = string(bytes.SplitN(m[5:], []byte{0}, 3)[1])
+			switch l.proxy.fateOf(is.Statement) {
 			case CutBefore:
 				return io.EOF
 			case CutAfter:
-				l.cut.Store(true)
+				l.last.Store(true)
 			}
 		}
-		if _, err := l.server.Write(m); err != nil {
+		if err := l.pass(l.server, m, is); err != nil {
 			return err
 		}
 	}
@@ -195,14 +292,14 @@ func (l *link) toClient() error {
 		id := l.proxy.processID
 		l.proxy.mu.Unlock()
 		switch {
-		case l.cut.Load() && m[0] == 'Z': // ready for the next
+		case l.last.Load() && m[0] == 'Z': // ready for the next
 			return io.EOF
-		case l.cut.Load():
+		case l.last.Load():
 			continue
 		case m[0] == 'K' && id != 0: // key to cancel with
 			binary.BigEndian.PutUint32(m[5:], id)
 		}
-		if _, err := l.client.Write(m); err != nil {
+		if err := l.pass(l.client, m, Message{Type: m[0]}); err != nil {
 			return err
 		}
 	}

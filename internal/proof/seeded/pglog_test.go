@@ -72,4 +72,34 @@ var pgFaults = []seededFault{
 		pkg: "storage/internal/pglog", tests: "TestConnectionThatHasEndedIsNotUsed",
 		edits: []edit{{"storage/internal/pglog/conn.go", `|| readable(c.PgConn().Conn())`, `|| readable(c.PgConn().Conn()) && !FAULT`}},
 	},
+	{
+		name: "pg-away-waited-for", what: "each append makes its own attempt at a server that is away",
+		pkg: "storage/internal/pglog", tests: "TestServerThatIsAway",
+		edits: []edit{{"storage/internal/pglog/reach.go", `if why == nil {`, `if why == nil || FAULT {`}},
+	},
+	{
+		name: "pg-tried-slowly", what: "a server that is wanted is tried every 2 s",
+		pkg: "storage/internal/pglog", tests: "TestAServerIsTriedAgain",
+		edits: []edit{{"storage/internal/pglog/reach.go", `min(pause, askedPause)`, `min(pause, map[bool]time.Duration{true: mostPause, false: askedPause}[FAULT])`}},
+	},
+	{
+		name: "pg-attempts-in-turn", what: "an attempt that hangs holds up the next",
+		pkg: "storage/internal/pglog", tests: "TestAServerIsTriedAgain",
+		edits: []edit{{"storage/internal/pglog/reach.go", `		under.Go(func() {`, `		if FAULT {
+			under.Wait()
+		}
+		under.Go(func() {`}},
+	},
+	{
+		name: "pg-late-kept", what: "a connection that comes too late is not closed",
+		pkg: "storage/internal/pglog", tests: "TestTryingEnds",
+		edits: []edit{{"storage/internal/pglog/reach.go", `				late(c)`, `				if !FAULT {
+					late(c)
+				}`}},
+	},
+	{
+		name: "pg-silence-waited-for", what: "an append waits behind others that have no answer",
+		pkg: "storage/internal/pglog", tests: "TestServerThatDoesNotAnswer",
+		edits: []edit{{"storage/internal/pglog/append.go", `case l.silent == lanes:`, `case l.silent == lanes && !FAULT:`}},
+	},
 }

@@ -2,7 +2,9 @@ package pglog
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	"carillon/storage/internal/wal"
 )
@@ -33,6 +35,8 @@ func (l *Log) Append(recs ...wal.Record) []error {
 		switch {
 		case l.closed:
 			errs[i] = wal.ErrClosed
+		case l.silent == lanes:
+			errs[i] = errSilent
 		case len(rec.Data) == 0:
 			errs[i] = wal.ErrEmpty
 		case len(rec.Data) > maxRecord:
@@ -110,8 +114,9 @@ func (l *Log) send(c *conn, batch []*pending) *conn {
 		c = nil
 	}
 	if c == nil {
-		if c, err = l.connect(context.Background()); err == nil {
-			if err = c.prepare("append"); err != nil {
+		if c, err = l.take(l.ending); err == nil {
+			err = c.timed(l.ending, l.opts.AnswerTimeout, func() error { return c.prepare("append") })
+			if err != nil {
 				c.close()
 				c = nil
 			}
@@ -161,6 +166,7 @@ func (l *Log) insert(c *conn, batch []*pending) (taken map[wal.Volume]bool, err 
 		ids[i], data[i] = p.held.id[:], pack(p.Data)
 	}
 	taken = map[wal.Volume]bool{}
+	defer l.listen()()
 	err = c.timed(context.Background(), l.opts.AnswerTimeout, func() error {
 		rows, err := c.query("append", shards, seqs, epochs, ids, data)
 		if err != nil {
@@ -180,4 +186,34 @@ func (l *Log) insert(c *conn, batch []*pending) (taken map[wal.Volume]bool, err 
 		err = errWarned // it may be on this server only
 	}
 	return taken, outcome(err)
+}
+
+// errSilent refuses what would wait behind appends that have no answer.
+var errSilent = fmt.Errorf("%w: it does not answer", ErrAway)
+
+// listen has appends refused once all lanes have waited for SilenceTimeout, until heard.
+func (l *Log) listen() (heard func()) {
+	counted, over := false, false
+	timer := time.AfterFunc(l.opts.SilenceTimeout, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if over {
+			return
+		}
+		if l.silent, counted = l.silent+1, true; l.silent < lanes {
+			return
+		}
+		for _, p := range l.queue {
+			p.answer(errSilent)
+		}
+		l.queue = nil
+	})
+	return func() {
+		timer.Stop()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if over = true; counted {
+			l.silent--
+		}
+	}
 }

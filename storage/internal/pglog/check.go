@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"carillon/storage/internal/wal"
 )
 
 // Answers of Check.
@@ -30,8 +28,9 @@ func Check(ctx context.Context, address string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	l := &Log{opts: Options{}.withDefaults(), target: target, claims: map[wal.Volume]*held{}}
-	c, err := l.connect(ctx)
+	l := newLog(target, Options{}.withDefaults())
+	defer l.end()
+	c, err := l.connect(ctx, l.opts.ConnectTimeout)
 	if err != nil {
 		return State{}, err
 	}

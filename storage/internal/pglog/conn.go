@@ -74,10 +74,11 @@ type conn struct {
 // canceled means committed, and not replicated.
 var errNoDial = errors.New("nothing is canceled")
 
-// connect makes a connection and checks the server.
-func (l *Log) connect(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.opts.ConnectTimeout*time.Duration(1+len(l.target.config.Fallbacks)))
+// connect makes a connection and checks the server, within the limit for each host.
+func (l *Log) connect(ctx context.Context, limit time.Duration) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit*time.Duration(1+len(l.target.config.Fallbacks)))
 	defer cancel()
+	defer context.AfterFunc(l.ending, cancel)()
 	config, c := l.target.config.Copy(), &conn{known: map[string]bool{}}
 	var connected atomic.Bool
 	dial := config.DialFunc
@@ -87,7 +88,7 @@ func (l *Log) connect(ctx context.Context) (*conn, error) {
 		}
 		return dial(ctx, network, addr)
 	}
-	config.ConnectTimeout = l.opts.ConnectTimeout
+	config.ConnectTimeout = limit
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		c.warned = c.warned || n.SeverityUnlocalized == "WARNING"
 	}
@@ -198,7 +199,7 @@ func (l *Log) take(ctx context.Context) (*conn, error) {
 	l.mu.Unlock()
 	switch {
 	case c == nil:
-		return l.connect(ctx)
+		return l.reach(ctx)
 	case c.ended():
 		c.close()
 		return l.take(ctx)

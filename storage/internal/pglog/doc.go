@@ -55,6 +55,8 @@
 //	    timeline than was seen, and without a pooler between.
 //	P7  The schema grows; a step that was released does not change. One of several that come
 //	    at once takes the steps.
+//	P8  While the server is away, what would need a new connection is refused at once. It is
+//	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms.
 //
 // The SQL is what CockroachDB and YugabyteDB have too, but for the checks of a connection,
 // which unsafe=1 leaves out: unique keys, joins on the row before, unnest of arrays, ON

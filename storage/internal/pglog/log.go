@@ -37,8 +37,11 @@ type Options struct {
 	// ConnectTimeout bounds an attempt to connect. Default 5 s.
 	ConnectTimeout time.Duration
 	// AnswerTimeout is how long a statement may take before its connection is closed.
-	// Default 30 s.
+	// Default 10 s.
 	AnswerTimeout time.Duration
+	// SilenceTimeout is how long both connections for appends may wait for an answer before
+	// other appends are refused. Default 2 s.
+	SilenceTimeout time.Duration
 	// TrimRows is how many numbers one statement of a trim covers. Default 10,000.
 	TrimRows int
 }
@@ -51,7 +54,10 @@ func (o Options) withDefaults() Options {
 		o.ConnectTimeout = 5 * time.Second
 	}
 	if o.AnswerTimeout == 0 {
-		o.AnswerTimeout = 30 * time.Second
+		o.AnswerTimeout = 10 * time.Second
+	}
+	if o.SilenceTimeout == 0 {
+		o.SilenceTimeout = 2 * time.Second
 	}
 	if o.TrimRows == 0 {
 		o.TrimRows = 10_000
@@ -79,6 +85,12 @@ type Log struct {
 
 	timeline int // the highest seen
 
+	away   error // why the server cannot be reached; nil if it was
+	silent int   // how many lanes wait for an answer, for longer than SilenceTimeout
+	asked  chan struct{}
+	ending context.Context // ends with Close
+	end    context.CancelFunc
+
 	workers sync.WaitGroup
 }
 
@@ -105,9 +117,8 @@ func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{opts: opts, target: target, claims: map[wal.Volume]*held{}}
-	l.more.L = &l.mu
-	c, err := l.connect(ctx)
+	l := newLog(target, opts)
+	c, err := l.connect(ctx, opts.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +131,14 @@ func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 		l.workers.Go(l.carry)
 	}
 	return l, nil
+}
+
+// newLog returns a log that has no connection yet.
+func newLog(target target, opts Options) *Log {
+	l := &Log{opts: opts, target: target, claims: map[wal.Volume]*held{}, asked: make(chan struct{}, 1)}
+	l.more.L = &l.mu
+	l.ending, l.end = context.WithCancel(context.Background())
+	return l
 }
 
 // ID tells the log from every other one.
@@ -139,6 +158,7 @@ func (l *Log) Close() error {
 	l.idle, l.queue = nil, nil
 	l.more.Broadcast()
 	l.mu.Unlock()
+	l.end()
 	for _, p := range queue {
 		p.answer(wal.ErrClosed)
 	}

@@ -140,18 +140,6 @@ func TestReadGoesOnBehindAPage(t *testing.T) {
 	}
 }
 
-// TestNothingIsSentToAServerThatIsAway: an append that cannot be sent is refused, and the claim
-// goes on.
-func TestNothingIsSentToAServerThatIsAway(t *testing.T) {
-	p := mustPlace(t)
-	log := p.open(t, pglog.Options{})
-	c := mustClaim(t, log, 1)
-	p.proxy.CutConnect(true)
-	wants(t, log.Append(record(c, 2, "a"))[0], wal.ErrRefused)
-	p.proxy.CutConnect(false)
-	mustAppend(t, log, record(c, 2, "b"))
-}
-
 // TestConnectionThatHasEndedIsNotUsed: what the server has closed while it had nothing to do makes
 // no append unknown.
 func TestConnectionThatHasEndedIsNotUsed(t *testing.T) {
