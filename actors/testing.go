@@ -1,10 +1,17 @@
 package actors
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"carillon/storage"
+)
 
 // Testing is what tests put in the place of the world around an engine, all of it in
 // one field of Options. The zero value is the world as it is.
 type Testing struct {
+	// Standing is what Engine.Standing asks. Default: the log of the store, if others share it.
+	Standing func(context.Context) (storage.Standing, error)
 	// Clock reads the wall clock. Default time.Now.
 	Clock func() time.Time
 	// Suspended is how long the machine has been suspended since it was booted, by

@@ -88,6 +88,19 @@ func (c *Client) System(ctx context.Context) (system api.System, err error) {
 	return system, err
 }
 
+// Nodes returns the nodes that share the log of the server's store, by name, the latest start of each first. There are
+// none if the store is in a data directory. It needs an operator of all apps.
+func (c *Client) Nodes(ctx context.Context) (nodes []api.Node, err error) {
+	err = c.do(ctx, get("nodes"), &nodes)
+	return nodes, err
+}
+
+// Shards returns the shards of that log which have had an owner, by number. It needs an operator of all apps.
+func (c *Client) Shards(ctx context.Context) (shards []api.Shard, err error) {
+	err = c.do(ctx, get("shards"), &shards)
+	return shards, err
+}
+
 // Operator returns who the token makes the client, and what that operator may do.
 func (c *Client) Operator(ctx context.Context) (operator api.Operator, err error) {
 	err = c.do(ctx, get("operator"), &operator)

@@ -19,6 +19,7 @@ import (
 	"carillon/cmd/carillon/workload"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/storage"
 )
 
 // Options are what the command of a program serves. The zero value serves no functions, and
@@ -45,6 +46,10 @@ type Options struct {
 	// Agents gives agents tools: there is the verb mcp, and serve has the flag --mcp. Package
 	// carillon/client/mcp has one. Default: there are none.
 	Agents Agents
+	// Log is the log at an address, which nodes may share: there is the verb store migrate, and nodes and
+	// shards look into a log that --store names. Log of package carillon/storage/postgres is one. Default:
+	// a store's log is in its data directory.
+	Log func(address string) storage.SharedLog
 	// Try returns what demo and serve suggest to try with the server at the site, such as
 	// lines for a shell. Default: nothing.
 	Try func(site string) string

@@ -17,13 +17,14 @@ import (
 	"carillon/cmd/carillon/sample"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/postgres"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sampleOptions is the command of the sample app.
 func sampleOptions() Options {
-	return Options{Name: "carillon", About: "the sample app", Engine: sample.Engine(), Try: sample.Try, Agents: mcp.Agents{}}
+	return Options{Name: "carillon", About: "the sample app", Engine: sample.Engine(), Try: sample.Try, Agents: mcp.Agents{}, Log: postgres.Log}
 }
 
 // run runs a command line of the sample app's command.

@@ -97,9 +97,12 @@ func (e *faultsError) Unwrap() error { return e.err }
 
 // check verifies the files and what is in them, and prints nothing but "ok" if
 // all is well. It prints each fault on standard error.
-func check(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	dir := dataFlag(flags, "`DIR` of the data")
-	return func(_ context.Context, std Stdio) error {
+func (p *program) check(flags *flag.FlagSet) func(context.Context, Stdio) error {
+	dir := dataFlag(flags, "`DIR` of the data, or the address of a log, postgres://…")
+	return func(ctx context.Context, std Stdio) error {
+		if isAddress(*dir) {
+			return p.checkShared(ctx, std, *dir)
+		}
 		return readStore(std, *dir, func(store *storage.Store) error {
 			if err := new(passing).showing(std, "verifying "+*dir, 0, store.Check); err != nil {
 				faults := strings.Split(err.Error(), "\n")

@@ -62,7 +62,7 @@ func (p *program) verbs() []Verb {
 		{"demo", "", "serve on a loopback address without tokens, to try it", "demo --listen 127.0.0.1:0", p.demo},
 		{"serve", "", "serve over HTTP, with tokens for operators", "serve --data ./data --listen 127.0.0.1:8377", p.serve},
 		{"apps", "", "list the apps of a data directory", "apps --data ./data", apps},
-		{"check", "", "verify every structure of a data directory", "check --data ./data", check},
+		{"check", "data", "verify every structure of a data directory", "check --data ./data", p.check},
 		{"export", "", "write one app as a stream", "export --data ./data --app acme --out acme.app", export},
 		{"import", "", "make an app from an exported stream", "import --data ./data --app copy --in acme.app", importApp},
 		{"backup", "data", "write the whole store to a file, or what came since", "backup ./data --to all.backup", backup},
@@ -80,10 +80,10 @@ func (p *program) verbs() []Verb {
 		{"version", "", "print the version", "version", p.version},
 		{"apps export", "", "write one app as a stream", "apps export --data ./data --app acme --out acme.app", export},
 		{"apps import", "", "make an app from an exported stream", "apps import --data ./data --app copy --in acme.app", importApp},
-		{"store check", "", "verify every structure of a data directory", "store check --data ./data", check},
+		{"store check", "data", "verify every structure of a data directory", "store check ./data", p.check},
 		{"store backup", "data", "write the whole store to a file, or what came since", "store backup ./data --to all.backup\nstore backup --server 127.0.0.1:8377 --to since.backup --since all.backup", backup},
 		{"store restore", "backup...", "make a data directory of backups", "store restore --data ./restored all.backup since.backup", restore},
-	}, functionCommands(), operationCommands(), documentCommands(), poolCommands(), appCommands(), jobCommands(), p.cronCommands(), clockCommands(), tokenCommands(), p.agentCommands(), p.Verbs)
+	}, functionCommands(), operationCommands(), documentCommands(), poolCommands(), appCommands(), jobCommands(), p.cronCommands(), clockCommands(), tokenCommands(), p.nodeCommands(), p.agentCommands(), p.Verbs)
 }
 
 // tree returns cobra's command of the whole line, with a child for each verb.
@@ -176,6 +176,9 @@ func (p *program) grow(c *cobra.Command, v Verb, std Stdio) {
 		}
 		if c.Flags().Changed("server") && c.Flags().Changed("data") {
 			return wrong(c, errors.New("want either --server or --data"))
+		}
+		if c.Flags().Changed("store") && (c.Flags().Changed("server") || c.Flags().Changed("data")) {
+			return wrong(c, errors.New("want either --store, or --server or --data"))
 		}
 		if _, err := p.fill(c); err != nil {
 			return wrong(c, err)

@@ -116,7 +116,7 @@ func (h *handler) dashboard(methods map[string]*route) http.Handler {
 
 // pageRequest is the request for package ui. If op is nil no one is known to ask.
 func (h *handler) pageRequest(r *http.Request, op *Operator) *ui.Request {
-	asked := &ui.Request{HTTP: r, Base: strings.TrimSuffix(h.opts.BasePath+dashboardPattern, "/"), Ready: h.readiness()}
+	asked := &ui.Request{HTTP: r, Base: strings.TrimSuffix(h.opts.BasePath+dashboardPattern, "/"), Ready: h.readiness(), Shared: h.eng.Shared()}
 	if op != nil {
 		asked.Operator, asked.Scopes, asked.Session = op.Name, op.Scopes, sessionOf(r.Context()) != ""
 		asked.Ask = func(c ui.Call) (any, error) { return h.ask(r, op, c) }

@@ -87,6 +87,7 @@ var pageRights = map[string]string{
 	"GET /ui/jump":                           "any",
 	"GET /ui/audit":                          "admin",
 	"GET /ui/system":                         "read",
+	"GET /ui/nodes":                          "whole read",
 	"POST /ui/system/clock":                  "whole admin",
 	"POST /ui/apps/{app}/calls/{id}/abandon": "write",
 }

@@ -325,6 +325,8 @@ var descriptions = map[string]description{
 	"GET /v1/stuck":          {id: "listStuck", summary: "Handlers that were given up and have not returned, of the operator's apps.", answers: []described{ok[[]api.StuckHandler]()}},
 	"GET /v1/stats":          {id: "getStats", summary: "What there is to do in all apps, what was done since the start, and the last hour of that.", answers: []described{ok[api.Stats]()}},
 	"GET /v1/system":         {id: "getSystem", summary: "What the server runs on and with: its version, volumes, log and configuration in force.", answers: []described{ok[api.System]()}},
+	"GET /v1/nodes":          {id: "listNodes", summary: "The nodes that share the log of the store, by name, the latest start of each first; none if the store is in a data directory.", answers: []described{ok[[]api.Node]()}},
+	"GET /v1/shards":         {id: "listShards", summary: "The shards of that log which have had an owner, by number.", answers: []described{ok[[]api.Shard]()}},
 	"GET /v1/operator":       {id: "getOperator", summary: "Who the operator is that asks, and what they may do.", answers: []described{ok[api.Operator]()}},
 	"GET /v1/clock":          {id: "getClock", summary: "What the engine knows of the wall clock.", answers: []described{ok[api.Clock]()}},
 	"POST /v1/clock/accept":  {id: "acceptClock", summary: "The wall clock is right: every caution because of it ends.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.Clock]()}},

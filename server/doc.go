@@ -100,6 +100,8 @@
 //	GET    /v1/stats                            what there is to do, what was done, and the last hour of that; read, of all apps
 //	GET    /v1/operator                         who the operator is that asks, and what they may do
 //	GET    /v1/system                           version, volumes, log and configuration in force; admin of all apps
+//	GET    /v1/nodes                            nodes that share the log of the store; read, of all apps
+//	GET    /v1/shards                           its shards, and who owns them; read, of all apps
 //	GET    /v1/clock                            what the engine knows of the wall clock
 //	POST   /v1/clock/accept                     it is right: ends every caution because of it; admin of all apps
 //	GET    /v1/tokens                           tokens of operators; admin of all apps

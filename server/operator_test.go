@@ -92,6 +92,8 @@ var rights = map[string]string{
 	"GET /v1/stuck":                               "read",
 	"GET /v1/stats":                               "whole read",
 	"GET /v1/system":                              "whole admin",
+	"GET /v1/nodes":                               "whole read",
+	"GET /v1/shards":                              "whole read",
 	"GET /v1/operator":                            "read",
 	"GET /v1/clock":                               "read",
 	"POST /v1/clock/accept":                       "whole admin",

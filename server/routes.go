@@ -146,6 +146,8 @@ func (h *handler) operatorRoutes() (routes []route) {
 		{method: get, pattern: "/v1/stuck", scopes: read, do: h.listStuck}, // of the operator's apps
 		{method: get, pattern: "/v1/stats", scopes: read, whole: true, do: h.showStats},
 		{method: get, pattern: "/v1/system", scopes: admin, whole: true, do: h.showSystem},
+		{method: get, pattern: "/v1/nodes", scopes: read, whole: true, do: h.listNodes},
+		{method: get, pattern: "/v1/shards", scopes: read, whole: true, do: h.listShards},
 		{method: get, pattern: "/v1/operator", scopes: read, do: h.showOperator},
 		{method: get, pattern: "/v1/clock", scopes: read, do: h.showClock},
 		{method: post, pattern: "/v1/clock/accept", scopes: admin, whole: true, do: h.acceptClock},

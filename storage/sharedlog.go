@@ -45,10 +45,6 @@ type NodeState struct {
 	Retired     bool          // another node has found it silent for longer than its TTL: it owns nothing
 }
 
-// Lease is how long its lease lasts unless it beats again; negative if it has ended. A node that is leaving
-// or retired has none.
-func (n NodeState) Lease() time.Duration { return n.TTL - n.Silent }
-
 // ShardState is a shard of a shared log. For engines.
 type ShardState struct {
 	Shard  int
@@ -60,8 +56,11 @@ type ShardState struct {
 	Last   uint64    // number of the latest record
 }
 
-// StandingOf opens the log and asks it. For engines.
+// StandingOf opens a log that there is and asks it; nothing is made or migrated. For engines.
 func StandingOf(ctx context.Context, log SharedLog) (s Standing, err error) {
+	if _, err := log.Check(ctx); err != nil {
+		return s, err
+	}
 	shared, err := log.OpenShared(ctx)
 	if err != nil {
 		return s, err

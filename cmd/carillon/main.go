@@ -8,15 +8,19 @@ import (
 	"carillon/cmd"
 	"carillon/cmd/carillon/sample"
 	"carillon/cmd/oidc"
+	"carillon/storage/postgres"
 )
 
-func main() {
-	cmd.Main(cmd.Options{
+func main() { cmd.Main(options()) }
+
+func options() cmd.Options {
+	return cmd.Options{
 		Name:    "carillon",
 		About:   "the sample app",
 		Engine:  sample.Engine(),
 		Clients: new(oidc.Issuer),
 		Agents:  mcp.Agents{},
+		Log:     postgres.Log,
 		Try:     sample.Try,
-	})
+	}
 }

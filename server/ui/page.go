@@ -29,7 +29,8 @@ type Request struct {
 	Scopes   []api.Scope
 	Session  bool // it is one of a session, which can be ended
 
-	Ready api.Readiness // of the server
+	Ready  api.Readiness // of the server
+	Shared bool          // the log of its store is one that nodes share
 
 	// Ask does what the row does, with the operator's rights, and returns the result of its answer: a
 	// type of package api, or a pointer to one. Errors are those of the row.
@@ -58,6 +59,7 @@ func Pages() []Page {
 		{get, "/jump", jump},
 		{get, "/audit", audit},
 		{get, "/system", system},
+		{get, "/nodes", nodes},
 		{post, "/system/clock", acceptClock},
 		{post, "/apps/{app}/calls/{id}/abandon", abandonCall},
 		{get, "/apps/{app}/pools", pools},

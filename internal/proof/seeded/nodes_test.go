@@ -1,0 +1,20 @@
+package seeded_test
+
+// nodeFaults are those of what tells which nodes share a log.
+var nodeFaults = []seededFault{
+	{
+		name: "nodes-for-one-app", what: "an operator of some apps is told the addresses of nodes",
+		pkg: "server", tests: "TestEveryRouteHasItsDoor",
+		edits: []edit{{"server/routes.go", `pattern: "/v1/nodes", scopes: read, whole: true,`, `pattern: "/v1/nodes", scopes: read, whole: !FAULT,`}},
+	},
+	{
+		name: "silent-owner", what: "a node whose lease has ended is shown as the owner",
+		pkg: "server", tests: "TestNodesAndShardsAreShown",
+		edits: []edit{{"server/nodes.go", `case lease <= 0:`, `case !FAULT && lease <= 0:`}},
+	},
+	{
+		name: "look-makes-a-log", what: "a list of the nodes of a log that is not there makes it",
+		pkg: "cmd/carillon", tests: "TestStoreInPostgreSQL",
+		edits: []edit{{"storage/sharedlog.go", `if _, err := log.Check(ctx); err != nil {`, `if _, err := log.Check(ctx); err != nil && !FAULT {`}},
+	},
+}
