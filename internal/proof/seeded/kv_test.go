@@ -143,19 +143,19 @@ var kvFaults = []seededFault{
 		name: "applied-too-high", what: "the copy says that it has what was made durable while it was written",
 		pkg: "storage/internal/kv", tests: "TestG1_ACheckpointHasWhatWasFrozen",
 		edits: []edit{{"storage/internal/kv/checkpoint.go", `			if err := write(tx, layer); err != nil {`, `			if FAULT {
-				last, chain = db.last, db.chain
+				at = db.position
 			}
 			if err := write(tx, layer); err != nil {`}},
 	},
 	{
 		name: "last-record-trimmed", what: "the log forgets the record that the copy has applied last",
 		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
-		edits: []edit{{"storage/internal/kv/checkpoint.go", `	if db.stopped != nil {
-		_ = db.log`, `	if FAULT {
-		upTo = db.inFile
+		edits: []edit{{"storage/internal/kv/checkpoint.go", `	if db.shard != nil {
+		signal`, `	if FAULT {
+		upTo = db.inFile.last
 	}
-	if db.stopped != nil {
-		_ = db.log`}},
+	if db.shard != nil {
+		signal`}},
 	},
 	{
 		name: "failed-checkpoint-goes-on", what: "a volume goes on after a checkpoint of which the copy shows what may not be durable",

@@ -64,9 +64,8 @@ func (db *DB) checkpoints() {
 // frozen is what a checkpoint writes to the copy.
 type frozen struct {
 	layer *overlay.Layer // nil if there is none
-	last  uint64         // number of the latest record in it
-	chain uint32
-	tail  int // of its records
+	at    position       // with it
+	tail  int            // of its records
 }
 
 // Checkpoint writes to the copy what is shown and not in it, then has the log forget it. If
@@ -94,21 +93,21 @@ func (db *DB) freeze() bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	freeze := db.stack.Freeze
-	if db.last != db.inFile {
+	if db.last != db.inFile.last {
 		freeze = db.stack.FreezeAny // of takeover records, which change nothing
 	}
 	layer := freeze(1)
 	if layer == nil {
 		return false
 	}
-	db.frozen = frozen{layer, db.last, db.chain, db.tail}
+	db.frozen = frozen{layer, db.position, db.tail}
 	db.tail = 0
 	return true
 }
 
 // copy writes the frozen layer to the copy.
 func (db *DB) copy(fault func(string) error) error {
-	layer, last, chain, began := db.frozen.layer, db.frozen.last, db.frozen.chain, time.Now()
+	layer, at, began := db.frozen.layer, db.frozen.at, time.Now()
 	err := fault("checkpoint")
 	if err == nil {
 		err = db.file.Update(func(tx *boltfile.Txn) error {
@@ -116,7 +115,7 @@ func (db *DB) copy(fault func(string) error) error {
 			if err := write(tx, layer); err != nil {
 				return err
 			}
-			return tx.Put(Meta, metaApplied, encodeApplied(last, chain))
+			return tx.Put(Meta, metaApplied, db.applies(at))
 		})
 	}
 	if err == nil {
@@ -129,7 +128,8 @@ func (db *DB) copy(fault func(string) error) error {
 		return err
 	}
 	db.mu.Lock()
-	db.inFile, db.frozen = last, frozen{}
+	db.inFile, db.frozen = at, frozen{}
+	db.copiedLayer(layer, at)
 	db.mu.Unlock()
 	db.stack.Drop()
 	if db.stall.Swap(nil) != nil {
@@ -146,8 +146,10 @@ func (db *DB) copy(fault func(string) error) error {
 // a log can be told from another one. If the log cannot forget now, it will with the next
 // checkpoint.
 func (db *DB) trim() {
-	upTo := db.inFile - min(db.inFile, 1)
-	if db.stopped != nil {
+	upTo := db.inFile.last - min(db.inFile.last, 1)
+	if db.shard != nil {
+		signal(db.shard.wake) // the log's checkpoint comes before
+	} else if db.claimed.Load() {
 		_ = db.log.Trim(db.claim, upTo)
 	} else if file := fileOf(db.log); file != nil {
 		_ = file.Forget(db.volume, upTo) // no claim is in force yet
@@ -180,11 +182,16 @@ func write(tx *boltfile.Txn, layer *overlay.Layer) error {
 // fail. A change that is larger than the share waits until it is alone.
 func (db *DB) await(c *overlay.Change) error {
 	for {
-		if db.hasRoom(c.Bytes()) {
+		if db.hasRoom(c) {
 			return nil
 		}
 		if stall := db.stall.Load(); stall != nil {
 			return noRoom(stall.Err)
+		}
+		if db.shard != nil {
+			if stall := db.shard.stall.Load(); stall != nil && db.foldsBehind() {
+				return fmt.Errorf("%w: %w: the log's checkpoint stays behind: %w", ErrNoRoom, ErrRefused, stall.Err)
+			}
 		}
 		db.Press()
 		<-db.room
@@ -194,9 +201,14 @@ func (db *DB) await(c *overlay.Change) error {
 	}
 }
 
-func (db *DB) hasRoom(bytes int) bool {
+// hasRoom says whether there is room for the change; nil: for a record that is shown already.
+func (db *DB) hasRoom(c *overlay.Change) bool {
+	bytes := 0
+	if c != nil {
+		bytes = c.Bytes()
+	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	used := db.stack.View().Bytes()
-	return (used == 0 || used+bytes <= db.share) && db.frozen.tail+db.tail < 2*db.share
+	return (used == 0 || used+bytes <= db.share) && db.frozen.tail+db.tail < 2*db.share && db.unfolded() < maxUnfolded
 }

@@ -51,8 +51,7 @@ type DB struct {
 	file         *boltfile.DB
 	log          wal.Log
 	volume       wal.Volume
-	claim        wal.Claim
-	share        int // bytes that the layers may have
+	shard        *shard // what it has besides if the log is shared; else nil
 	fault        func(point string) error
 	copied       func(bytes int64)
 	checkpointed func(began time.Time)
@@ -61,17 +60,18 @@ type DB struct {
 	stalled func(*Stall)
 	replays func(done, total int)
 
-	commit  sync.Mutex // held by Update
+	commit  turn       // held by Update
 	copying sync.Mutex // held by a checkpoint
 	stack   *overlay.Stack
 
-	mu    sync.Mutex // held while what follows and what the stack shows change together
-	last  uint64     // number of the latest record
-	chain uint32     // the checksum that the next record bears
-	tail  int        // what it costs to replay the records since the latest Freeze, as bytes of them
+	mu       sync.Mutex // held while what follows and what the stack shows change together
+	position            // of what is shown
+	tail     int        // what it costs to replay the records since the latest Freeze, as bytes of them
+	claim    wal.Claim
+	share    int // bytes that the layers may have
 
-	inFile uint64 // number of the latest record that the copy has; a checkpoint changes it
-	frozen frozen // what it does not have yet and will next; a checkpoint changes it
+	inFile position // of what the copy has; a checkpoint changes it
+	frozen frozen   // what it does not have yet and will next; a checkpoint changes it
 
 	stall atomic.Pointer[Stall] // nil unless the latest checkpoint has failed
 
@@ -81,13 +81,32 @@ type DB struct {
 	wake    chan struct{} // the checkpointer has something to do
 	room    chan struct{} // a layer was dropped, or will not be soon, or the DB has failed
 	stop    chan struct{}
-	stopped chan struct{} // nil before Claim
+	stopped chan struct{} // the checkpointer has; nil if there was none yet
+	claimed atomic.Bool
+}
+
+// position is how far a volume has come in its log.
+type position struct {
+	last  uint64   // number of the latest record
+	chain uint32   // of all records up to it, which the next one bears
+	sum   uint32   // of the latest one; 0: a takeover
+	fence [16]byte // the claim of the latest one, of a shared log
+}
+
+// after is the position behind the record, which comes next.
+func (p position) after(rec wal.Record) position {
+	p.last, p.sum, p.fence = rec.Seq, overlay.Chain(rec.Data), rec.Fence
+	if len(rec.Data) > 0 {
+		p.chain = p.sum
+	}
+	return p
 }
 
 func noFault(string) error { return nil }
 
 // metaApplied is the key of the copy that says which records it has: the number of the
-// latest one, 8 bytes, and the chain behind it, 4 bytes.
+// latest one, 8 bytes, and the chain behind it, 4 bytes. In that of a shard more stands behind
+// (label).
 var metaApplied = []byte("applied")
 
 // Open opens the copy at path, which must exist, and shows it. Join adds what is in the log,
@@ -133,6 +152,7 @@ func Open(path string, opts Options) (*DB, error) {
 		wake:         make(chan struct{}, 1),
 		room:         make(chan struct{}, 1),
 		stop:         make(chan struct{}),
+		commit:       newTurn(),
 	}, nil
 }
 
@@ -148,7 +168,8 @@ func (db *DB) Join(ctx context.Context, log wal.Log, volume wal.Volume) error {
 	if err != nil {
 		return err
 	}
-	db.last, db.chain, db.inFile = applied, chain, applied
+	db.position = position{last: applied, chain: chain}
+	db.inFile = db.position
 	if applied > 0 {
 		if err := db.verify(ctx, applied, chain); err != nil {
 			return err
@@ -231,7 +252,13 @@ func (db *DB) unread(err error) error {
 
 // Claim takes the volume over: an Update of an earlier owner fails from now on, and what was
 // unknown of it is decided and shown. share is how many bytes of memory the layers may have.
+//
+// Of a shared log, ErrOwned says that the owner is alive: go on with Follow. ErrBadFile says
+// that the shard is claimed, and the log has forgotten what the copy lacks: OpenCopy anew.
 func (db *DB) Claim(ctx context.Context, share int) (err error) {
+	if db.shard != nil {
+		return db.claimShard(ctx, share)
+	}
 	db.share = share
 	if err := db.upgrade(); err != nil {
 		return err
@@ -250,8 +277,9 @@ func (db *DB) Claim(ctx context.Context, share int) (err error) {
 	if err := db.replay(ctx); err != nil {
 		return err
 	}
-	empty := db.inFile == 0
+	empty := db.inFile.last == 0
 	db.stopped = make(chan struct{})
+	db.claimed.Store(true)
 	go db.checkpoints()
 	if empty {
 		// A copy that says which records it has is not opened without its log.
@@ -309,7 +337,7 @@ func (db *DB) writable() error {
 	if err := db.failed.Load(); err != nil {
 		return *err
 	}
-	if db.stopped == nil {
+	if !db.claimed.Load() {
 		return fmt.Errorf("%w: %s is not claimed", ErrRefused, db.name)
 	}
 	return db.open()
@@ -331,6 +359,8 @@ func signal(c chan struct{}) {
 // Update makes fn's writes durable together, then shows them. One Update runs at a time; fn
 // must not call Update. An error of fn, one that is ErrRefused, ErrDamaged or ErrReplaced,
 // has changed nothing; after any other see V3. After an ErrNoRoom the next one may have room.
+// Of a shared log, the outcome of an append that is unknown is found out before Update returns
+// (V13), and an ErrFenced says that another node owns the shard.
 func (db *DB) Update(fn func(*Txn) error) error {
 	db.commit.Lock()
 	defer db.commit.Unlock()
@@ -350,6 +380,9 @@ func (db *DB) Update(fn func(*Txn) error) error {
 	}
 	if err := db.await(t.change); err != nil {
 		return err
+	}
+	if db.shard != nil {
+		return db.appendShared(t.change, record)
 	}
 	rec := wal.Record{Volume: db.volume, Epoch: db.claim.Epoch, Seq: db.last + 1, Data: record}
 	err = db.log.Append(rec)[0]
@@ -399,9 +432,12 @@ func (db *DB) run(fn func(*Txn) error) (*Txn, error) {
 func (db *DB) publish(change *overlay.Change, record []byte) {
 	db.mu.Lock()
 	idle := db.stack.View().Latest() == 0
-	db.last++
-	db.chain = overlay.Chain(record)
+	sum := overlay.Chain(record)
+	db.position = position{last: db.last + 1, chain: sum, sum: sum, fence: db.fence}
 	db.tail += replayCost(record, change.Writes())
+	if db.shard != nil {
+		db.shard.bytes += replayCost(record, change.Writes())
+	}
 	db.stack.Publish(change)
 	wake := idle || db.full()
 	db.mu.Unlock()
@@ -425,7 +461,7 @@ func (db *DB) Last() uint64 {
 func (db *DB) Uncopied() uint64 {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.last - db.inFile
+	return db.last - db.inFile.last
 }
 
 // Present says whether the copy still has its name, and its bytes: nil, ErrReplaced or
@@ -451,6 +487,9 @@ func (db *DB) Abandon() error { return db.close(false) }
 func (db *DB) close(clean bool) error {
 	if !db.closed.CompareAndSwap(false, true) {
 		return nil
+	}
+	if db.shard != nil {
+		return db.closeShard(clean)
 	}
 	if !db.commit.TryLock() {
 		return fmt.Errorf("%s: a commit is under way", db.name)

@@ -13,6 +13,15 @@
 //		return nil
 //	})
 //
+// A log that several nodes reach (wal.Shared) has a checkpoint of each volume, a shard. A node
+// makes its copies of that, follows, and may become the owner:
+//
+//	log := kv.Over(shared, kv.Options{})
+//	db, rebuilt, err := kv.OpenCopy(ctx, path, log, shard, meta, kv.Options{})
+//	err = db.Follow(ctx)             // as a standby, again and again
+//	err = db.Claim(ctx, 16<<20)      // wal.ErrOwned: go on following
+//	err = db.Update(…)               // and the copy is folded into the log's checkpoint
+//
 // # The way of a change
 //
 //	Update ──► record ──► log, one sync for all volumes ──► shown ──► answered
@@ -60,4 +69,19 @@
 //	    by the frozen layer until then. The copy stays open if it still shows the commit before:
 //	    a full disk, and a sync of pages that failed, leave nothing that it refers to. If it may
 //	    show what is not durable (boltfile.ErrUnsure) or is damaged the DB has failed.
+//
+// Of a shared log, in the place of V5 and the last sentence of V3:
+//
+//	V12 The copy says of which store, shard and record it is, with the claim and the checksum of
+//	    that record, and is used if the log has it, else made anew, under another name until
+//	    it is whole.
+//	V13 An append of unknown outcome is found out before Update returns: the shard is claimed
+//	    again, and the log read. The DB stays open, and is read, meanwhile.
+//	V14 What a checkpoint has written to the copy is folded into the log's checkpoint, behind
+//	    the commits, a few shards at a time, each by one fold. One that failed is tried again,
+//	    with what has come since. The log is trimmed of what the fold before the latest had, so
+//	    that a copy which is a fold behind goes on. What an earlier owner left unfolded is read
+//	    of the log.
+//	V15 An Update waits while the records that are not folded take 64 MiB, and is refused while
+//	    folds fail.
 package kv

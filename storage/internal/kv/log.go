@@ -31,6 +31,9 @@ type Log struct {
 	id   uint64
 	wal.Log
 
+	shared wal.Shared    // the same, if its volumes are shards
+	folds  chan struct{} // held by each fold of a shared log
+
 	since atomic.Int64 // about how many bytes were appended
 }
 
@@ -49,6 +52,9 @@ func OpenLog(dir string, id uint64, opts Options) (*Log, error) {
 // Make makes the log if there is none. Of one that is there its name is made durable: the
 // process that has made it may have crashed before it was.
 func (l *Log) Make() error {
+	if l.shared != nil {
+		return nil
+	}
 	if _, missing := l.Log.(none); !missing {
 		return SyncDir(filepath.Dir(l.path))
 	}
@@ -108,6 +114,9 @@ func (l *Log) MoveApart(volume Volume) error {
 // grown takes account of a record, and says whether the log is longer by an eighth of its
 // bound since it last said so.
 func (l *Log) grown(size int) bool {
+	if l.shared != nil {
+		return false
+	}
 	n := int64(size) + 4096 // of a batch by itself, about
 	return l.since.Add(n) >= l.length()/8 && l.since.Swap(0) > 0
 }

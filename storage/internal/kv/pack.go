@@ -29,6 +29,9 @@ var packs = sync.Pool{New: func() any { return new([]byte) }}
 
 // Append is wal.Log's.
 func (l *Log) Append(recs ...wal.Record) []error {
+	if l.shared != nil {
+		return l.Log.Append(recs...) // it compresses by itself
+	}
 	buffers := make([]*[]byte, 0, 1)
 	for i := range recs {
 		data := recs[i].Data

@@ -32,6 +32,10 @@ const restoreChunk = 16 << 20
 // Restore makes the file of a volume with these rows in its Meta space, which stay as they
 // are whatever is put there.
 func Restore(path string, meta []Row) (*Restored, error) {
+	return restore(path, meta, boltfile.Options{})
+}
+
+func restore(path string, meta []Row, opts boltfile.Options) (*Restored, error) {
 	err := Create(path, func(tx *Fresh) error {
 		for _, r := range meta {
 			if err := tx.Put(Meta, r.Key, r.Value); err != nil {
@@ -43,7 +47,7 @@ func Restore(path string, meta []Row) (*Restored, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := boltfile.Open(path, boltfile.Options{})
+	file, err := boltfile.Open(path, opts)
 	if err != nil {
 		return nil, err
 	}

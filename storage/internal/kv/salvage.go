@@ -21,7 +21,7 @@ type Remains struct {
 
 // Remains returns it. The DB was joined, and not claimed.
 func (db *DB) Remains() Remains {
-	r := Remains{Copied: db.inFile, Applied: db.last}
+	r := Remains{Copied: db.inFile.last, Applied: db.last}
 	if file := fileOf(db.log); file != nil {
 		r.Last, r.Lost, r.Bytes = file.Behind(db.volume, db.last)
 	}
