@@ -176,7 +176,11 @@ func TestG44_RetiredIsForEver(t *testing.T) {
 		term := l.Term()
 		log.set(0, wal.ErrRetired)
 		after(time.Second)
-		<-l.Lost()
+		select {
+		case <-l.Lost():
+		default:
+			t.Fatal("it is not lost")
+		}
 		wants(t, "retired", l.Held(), lease.ErrRetired)
 		wants(t, "retired", l.Held(), lease.ErrNotHeld)
 		wants(t, "its term", context.Cause(term), lease.ErrRetired)

@@ -24,10 +24,11 @@ func (l *Log) Claim(ctx context.Context, v wal.Volume) (wal.Claim, error) {
 		return wal.Claim{}, fmt.Errorf("%w: the log has %d shards, and no shard %d", wal.ErrRefused, l.shards, v)
 	}
 	h := &held{id: newClaimID()}
-	var epoch, seq int64
-	if _, err := l.ask(ctx, "claim", []any{int64(v), h.id[:]}, &epoch); err != nil {
+	epoch, err := l.own(ctx, v, h.id)
+	if err != nil {
 		return wal.Claim{}, l.failed(v, err)
 	}
+	var seq int64
 	for seq == 0 {
 		// Without a row another record has taken the place: this is not the claim then, or
 		// the next place may be free.

@@ -66,6 +66,7 @@ func parse(address string) (target, error) {
 // conn is a connection to the server.
 type conn struct {
 	*pgx.Conn
+	server string          // as it runs now; "": not known
 	warned bool            // by the server, since the latest statement began
 	known  map[string]bool // statements that it was told
 }
@@ -115,6 +116,7 @@ type server struct {
 	process       int // that answers
 	told          int // that was said to answer
 	timeline      int
+	started       int64 // on its clock
 }
 
 // check refuses a server that would forget what it has acknowledged, or that is not the one
@@ -123,8 +125,9 @@ func (l *Log) check(ctx context.Context, c *conn) error {
 	s := server{told: int(c.PgConn().PID())}
 	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
 		current_setting('server_version_num')::int, pg_backend_pid(),
-		CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END`).
-		Scan(&s.commit, &s.fsync, &s.recovery, &s.version, &s.process, &s.timeline)
+		CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+		(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint`).
+		Scan(&s.commit, &s.fsync, &s.recovery, &s.version, &s.process, &s.timeline, &s.started)
 	if err != nil {
 		return err
 	}
@@ -134,6 +137,7 @@ func (l *Log) check(ctx context.Context, c *conn) error {
 		return fmt.Errorf("%w: %s (with unsafe=1 in its address it is taken as it is)", ErrUnfit, why)
 	}
 	l.timeline = s.timeline
+	c.server = fmt.Sprintf("%d/%d", s.timeline, s.started)
 	return nil
 }
 
@@ -241,12 +245,22 @@ func (l *Log) give(c *conn, err error) {
 	}
 }
 
+// theServer stands, among the arguments of a statement, for the server that runs it.
+const theServer = argument("the server")
+
+type argument string
+
 // ask runs a statement that yields at most one row, on a connection of its own. ok says
 // whether there was one. An error is ErrRefused or ErrUnknown.
 func (l *Log) ask(ctx context.Context, name string, args []any, into ...any) (ok bool, err error) {
 	c, err := l.take(ctx)
 	if err != nil {
 		return false, refused(err)
+	}
+	for i, arg := range args {
+		if arg == theServer {
+			args[i] = c.server
+		}
 	}
 	err = c.timed(ctx, l.opts.AnswerTimeout, func() error {
 		rows, err := c.query(name, args...)

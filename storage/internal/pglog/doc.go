@@ -1,5 +1,5 @@
 // Package pglog is a wal.Log in PostgreSQL: each record is a row, fenced by the row before
-// it. It is the first part of a cluster; no engine opens it yet.
+// it. Several nodes share it; it knows which of them owns what.
 //
 //	log, err := pglog.Open(ctx, "postgres://db/carillon", pglog.Options{})
 //	claim, err := log.Claim(ctx, shard) // as in package wal
@@ -8,12 +8,16 @@
 //	err = log.Trim(claim, upTo)
 //	last, err := log.Load(ctx, shard, begin, row, record) // checkpoint, then the log behind it
 //
+//	err := log.Join(ctx, wal.Node{Name: "a", TTL: 5 * time.Second}) // Claim asks the owner's row now
+//	err = log.Beat(ctx) // ErrRetired: another node has taken over
+//
 // A shard is a volume. How many there are is fixed when the log is made.
 //
 // # Tables
 //
-//	meta    version of the schema, id of the store, number of shards
-//	shard   one row each: epoch and id of the latest claim, up to where it is folded and trimmed
+//	meta    version of the schema, id of the store, number of shards, server that has heard the beats
+//	shard   one row each: epoch and id of the latest claim, its owner, up to where it is folded and trimmed
+//	node    one row for each start of a node: its latest beat, its TTL, when it was retired
 //	log     shard, number, epoch, claim id, data: empty in a takeover, else a byte that says how it is packed
 //	point   the checkpoint: shard, key, value
 //
@@ -40,6 +44,22 @@
 // the checkpoint says it has, never behind: a reader then reads the log from that
 // position on, where each later value stands, and setting a key twice changes nothing.
 //
+// # Who owns a shard
+//
+// That argument has no clock in it, and needs no owner. Reads do: a node answers from its copy,
+// and has to know that no other node has appended since. Package lease has the node trust itself
+// for a while after a beat; this package takes a shard from no node that may trust itself.
+//
+//	node row    joined ── beat ── beat ─────────► retired (for good): its beats have no row
+//	                                 └─ TTL ──┘ on the server's clock
+//	shard row   owner a ─────────────────────────────────► owner b
+//
+// The claimer retires the owner in the row that a beat writes, so that one of both comes first,
+// and the other one sees it. Only then it takes the shard, from an owner that it has seen to be
+// retired; what is retired stays so. A server that was started again, or promoted, may not have
+// heard the latest beats, and its clock is another one: the first node that finds it has all
+// nodes begin their TTL anew.
+//
 // # Invariants
 //
 //	P1  An append is one statement with a Sync of its own. It is not canceled and has no
@@ -58,8 +78,13 @@
 //	P8  While the server is away, what would need a new connection is refused at once. It is
 //	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms.
 //
+//	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node
+//	    is retired once its latest beat is a TTL old on the clock of the server that has heard it.
+//	P10 A beat, or a claim, of what was retired changes nothing. A node that owns a shard is not
+//	    forgotten.
+//
 // The SQL is what CockroachDB and YugabyteDB have too, but for the checks of a connection,
 // which unsafe=1 leaves out: unique keys, joins on the row before, unnest of arrays, ON
-// CONFLICT, RETURNING, changes in WITH (of a table once), SELECT … FOR UPDATE when the schema is
+// CONFLICT, RETURNING, foreign keys, changes in WITH (of a table once), SELECT … FOR UPDATE when the schema is
 // made, REPEATABLE READ. It was tried on PostgreSQL 15 alone.
 package pglog

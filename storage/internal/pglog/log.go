@@ -82,6 +82,7 @@ type Log struct {
 	claims map[wal.Volume]*held
 	closed bool
 	idle   []*conn // for everything but appends
+	me     string  // incarnation of the node; "": it has not joined
 
 	timeline int // the highest seen
 

@@ -39,6 +39,23 @@ var migrations = []string{
 		value bytea NOT NULL,
 		PRIMARY KEY (shard, key)
 	);`,
+	// A shard's owner refers to its node: none is forgotten that owns any.
+	`CREATE TABLE node (
+		id text PRIMARY KEY,
+		name text NOT NULL,
+		address text NOT NULL,
+		release text NOT NULL,
+		ttl interval NOT NULL,
+		joined timestamptz NOT NULL,
+		beat timestamptz NOT NULL,
+		leaving boolean NOT NULL DEFAULT false,
+		retired timestamptz,
+		gone boolean NOT NULL DEFAULT false
+	);
+	ALTER TABLE shard ADD COLUMN owner text REFERENCES node (id);
+	ALTER TABLE shard ADD COLUMN taken timestamptz NOT NULL DEFAULT 'epoch';
+	ALTER TABLE shard ADD COLUMN why text NOT NULL DEFAULT '';
+	ALTER TABLE meta ADD COLUMN server text NOT NULL DEFAULT '';`,
 }
 
 // metaThere says whether a schema has a log.

@@ -12,8 +12,55 @@ var statements = map[string]string{
 		JOIN log p ON p.shard = w.shard AND p.seq = w.seq - 1 AND p.claim = w.claim
 		ON CONFLICT DO NOTHING RETURNING shard`,
 
-	"claim": `INSERT INTO shard (id, epoch, claim) VALUES ($1, 1, $2)
-		ON CONFLICT (id) DO UPDATE SET epoch = shard.epoch + 1, claim = excluded.claim RETURNING epoch`,
+	// Of a log that has not joined: it takes what there is, and no node owns it.
+	"claim": `INSERT INTO shard (id, epoch, claim, taken, why) VALUES ($1, 1, $2, clock_timestamp(), 'again')
+		ON CONFLICT (id) DO UPDATE SET epoch = shard.epoch + 1, claim = excluded.claim, owner = NULL, taken = excluded.taken, why = excluded.why
+		RETURNING epoch`,
+
+	// Of a node. An owner of before is seen to be retired for good: this statement has not seen
+	// one that came since it began, and takes nothing from that one.
+	"claimfor": `INSERT INTO shard (id, epoch, claim, owner, taken, why)
+		SELECT $1, 1, $2, n.id, clock_timestamp(), 'free' FROM node n
+		WHERE n.id = $3 AND n.retired IS NULL
+			AND NOT EXISTS (SELECT FROM shard s JOIN node o ON o.id = s.owner WHERE s.id = $1 AND o.id <> $3 AND o.retired IS NULL)
+		ON CONFLICT (id) DO UPDATE SET epoch = shard.epoch + 1, claim = excluded.claim, owner = excluded.owner, taken = excluded.taken,
+			why = CASE WHEN shard.owner = excluded.owner THEN 'again' WHEN shard.owner IS NULL THEN 'released' ELSE 'expired' END
+		WHERE shard.owner IS NULL OR shard.owner = excluded.owner
+			OR EXISTS (SELECT FROM node o WHERE o.id = shard.owner AND o.retired IS NOT NULL)
+		RETURNING epoch`,
+
+	// In the row that the beat writes: one of both comes first, and the other one sees it. $3 is
+	// the server as it runs now, once all are known to have beaten there, or not to have.
+	"retire": `UPDATE node SET retired = clock_timestamp()
+		WHERE id = (SELECT owner FROM shard WHERE id = $1) AND id <> $2 AND retired IS NULL AND beat <= clock_timestamp() - ttl
+			AND ($3 = '' OR EXISTS (SELECT FROM meta WHERE server = $3))`,
+
+	// Another server, or one that was started again, has not heard all beats: each node has one
+	// more TTL on it.
+	"newserver": `WITH seen AS (UPDATE meta SET server = $1 WHERE server <> $1 RETURNING id)
+		UPDATE node SET beat = clock_timestamp() FROM seen WHERE node.retired IS NULL`,
+
+	"join": `INSERT INTO node (id, name, address, release, ttl, joined, beat)
+		VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp())`,
+	"rejoin": `UPDATE node SET retired = clock_timestamp() WHERE id = $1 AND retired IS NULL`,
+	"forget": `DELETE FROM node WHERE beat <= clock_timestamp() - $1::interval AND NOT EXISTS (SELECT FROM shard WHERE owner = node.id)`,
+
+	"beat": `UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL RETURNING id`,
+
+	"leave": `UPDATE node SET leaving = true, gone = NOT EXISTS (SELECT FROM shard WHERE owner = $1),
+			retired = CASE WHEN EXISTS (SELECT FROM shard WHERE owner = $1) THEN NULL ELSE clock_timestamp() END
+		WHERE id = $1 AND retired IS NULL RETURNING id`,
+
+	"release": `UPDATE shard SET owner = NULL WHERE owner = $1`,
+
+	"retired": `SELECT retired IS NOT NULL FROM node WHERE id = $1`,
+
+	"clock": `SELECT clock_timestamp()`,
+	"nodes": `SELECT id, name, address, release, ttl, clock_timestamp() - beat, leaving, retired IS NOT NULL, gone
+		FROM node ORDER BY name, joined DESC`,
+	"shards": `SELECT s.id, s.epoch, coalesce(s.owner, ''), s.taken, s.why, s.folded,
+			coalesce((SELECT max(seq) FROM log WHERE shard = s.id), 0)
+		FROM shard s ORDER BY s.id`,
 
 	// The row of the shard stays locked until the record is in: a later claim, and with it a
 	// trim, comes behind. What is read of the log is from after the claim.

@@ -1,0 +1,60 @@
+package seeded_test
+
+// memberFaults are planted in the membership of a shared log and in the lease of a node.
+var memberFaults = []seededFault{
+	{
+		name: "pg-beat-revives", what: "a beat that comes after a retirement is taken",
+		pkg: "storage/internal/pglog", tests: "TestG44_BeatAndRetirementMeetInOneRow",
+		edits: []edit{{"storage/internal/pglog/statements.go", "`UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL RETURNING id`", "map[bool]string{true: `UPDATE node SET beat = clock_timestamp(), retired = NULL WHERE id = $1 RETURNING id`, false: `UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL RETURNING id`}[FAULT]"}},
+	},
+	{
+		name: "pg-claim-without-retired", what: "a claim takes a shard whose owner was not retired",
+		pkg: "storage/internal/pglog", tests: "TestG43_ClaimMeetsAnOwnerItHasNotSeen",
+		edits: []edit{{"storage/internal/pglog/statements.go", `OR EXISTS (SELECT FROM node o WHERE o.id = shard.owner AND o.retired IS NOT NULL)`, "` + map[bool]string{true: `OR true`, false: `OR EXISTS (SELECT FROM node o WHERE o.id = shard.owner AND o.retired IS NOT NULL)`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-releases-anothers", what: "a node releases what another one owns, too",
+		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared",
+		edits: []edit{{"storage/internal/pglog/statements.go", "`UPDATE shard SET owner = NULL WHERE owner = $1`", "map[bool]string{true: `UPDATE shard SET owner = NULL WHERE owner IS NOT NULL OR owner = $1`, false: `UPDATE shard SET owner = NULL WHERE owner = $1`}[FAULT]"}},
+	},
+	{
+		name: "pg-restart-unheeded", what: "a node that could not beat while the server was away is retired as soon as it is back",
+		pkg: "storage/internal/pglog", tests: "TestG44_RestartOfPostgres",
+		edits: []edit{{"storage/internal/pglog/statements.go", `AND ($3 = '' OR EXISTS`, "AND (` + map[bool]string{true: `true OR `, false: ``}[FAULT] + `$3 = '' OR EXISTS"}},
+	},
+	{
+		name: "pg-release-keeps-claims", what: "a node appends to what it has released",
+		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared",
+		edits: []edit{{"storage/internal/pglog/members.go", "		return wal.ErrNotJoined\n	}\n	l.spendAll()", "		return wal.ErrNotJoined\n	}\n	if !FAULT {\n		l.spendAll()\n	}"}},
+	},
+	{
+		name: "lease-from-the-answer", what: "a lease is counted from the answer to a beat",
+		pkg: "storage/internal/lease", tests: "TestG44_LeaseCountsFromBeforeTheBeat",
+		edits: []edit{{"storage/internal/lease/lease.go", "		l.answer(sent, err)", "		if FAULT {\n			sent = l.clock.now()\n		}\n		l.answer(sent, err)"}},
+	},
+	{
+		name: "lease-joined-at-the-answer", what: "the lease of a new incarnation is counted from the answer to its join",
+		pkg: "storage/internal/lease", tests: "TestG44_LeaseCountsFromBeforeTheBeat",
+		edits: []edit{{"storage/internal/lease/lease.go", "	l.lost, l.again = make", "	if FAULT {\n		l.sent = l.clock.now()\n	}\n	l.lost, l.again = make"}},
+	},
+	{
+		name: "lease-without-margin", what: "a lease is trusted for the whole TTL",
+		pkg: "storage/internal/lease", tests: "TestG44_LeaseIsHeldWhileItBeats",
+		edits: []edit{{"storage/internal/lease/lease.go", `l.trust = n.TTL - n.TTL/5`, "l.trust = n.TTL - n.TTL/5\n	if FAULT {\n		l.trust = n.TTL\n	}"}},
+	},
+	{
+		name: "lease-suspend-unheeded", what: "time in which the machine was suspended does not count",
+		pkg: "storage/internal/lease", tests: "TestG44_SuspendEndsTheLease",
+		edits: []edit{{"storage/internal/lease/clock.go", `return max(now.boot-s.boot, `, `return max(map[bool]time.Duration{false: now.boot - s.boot}[FAULT], `}},
+	},
+	{
+		name: "lease-retired-goes-on", what: "a node that was retired goes on to beat",
+		pkg: "storage/internal/lease", tests: "TestG44_RetiredIsForEver",
+		edits: []edit{{"storage/internal/lease/lease.go", `case errors.Is(err, wal.ErrRetired):`, `case errors.Is(err, wal.ErrRetired) && !FAULT:`}},
+	},
+	{
+		name: "lease-term-outlives", what: "the context of a term goes on where nothing asks for the lease",
+		pkg: "storage/internal/lease", tests: "TestG44_LeaseIsHeldWhileItBeats",
+		edits: []edit{{"storage/internal/lease/lease.go", `if left := l.left(); left > 0 {`, `if left := l.left(); left > 0 && !FAULT {`}},
+	},
+}

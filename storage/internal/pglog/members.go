@@ -1,0 +1,181 @@
+package pglog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"carillon/storage/internal/wal"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var _ wal.Shared = (*Log)(nil)
+
+// Join implements wal.Shared.
+func (l *Log) Join(ctx context.Context, n wal.Node) error {
+	if err := n.Check(); err != nil {
+		return err
+	}
+	before := l.incarnation()
+	l.spendAll()
+	if before != "" {
+		if _, err := l.ask(ctx, "rejoin", []any{before}); err != nil {
+			return err
+		}
+	}
+	var said *pgconn.PgError
+	if _, err := l.ask(ctx, "forget", []any{wal.KeptFor}); err != nil && (!errors.As(err, &said) || said.Code != foreignKey) {
+		return err
+	}
+	if _, err := l.ask(ctx, "newserver", []any{theServer}); err != nil {
+		return err
+	}
+	me := n.NewIncarnation()
+	if _, err := l.ask(ctx, "join", []any{me, n.Name, n.Address, n.Release, n.TTL}); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.me = me
+	return nil
+}
+
+// foreignKey is foreign_key_violation: a node that is forgotten has claimed a shard.
+const foreignKey = "23503"
+
+// incarnation is what this node is, "" if it has not joined.
+func (l *Log) incarnation() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.me
+}
+
+// spendAll says that no claim of this node is of use any more.
+func (l *Log) spendAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.claims {
+		h.spent = true
+	}
+}
+
+// member runs a statement that yields a row if this incarnation was not retired.
+func (l *Log) member(ctx context.Context, name string) error {
+	me := l.incarnation()
+	if me == "" {
+		return wal.ErrNotJoined
+	}
+	var id string
+	ok, err := l.ask(ctx, name, []any{me}, &id)
+	if err == nil && !ok {
+		err = wal.ErrRetired
+	}
+	return err
+}
+
+// Beat implements wal.Shared.
+func (l *Log) Beat(ctx context.Context) error { return l.member(ctx, "beat") }
+
+// Leave implements wal.Shared.
+func (l *Log) Leave(ctx context.Context) error { return l.member(ctx, "leave") }
+
+// Release implements wal.Shared.
+func (l *Log) Release(ctx context.Context) error {
+	me := l.incarnation()
+	if me == "" {
+		return wal.ErrNotJoined
+	}
+	l.spendAll()
+	_, err := l.ask(ctx, "release", []any{me})
+	return err
+}
+
+// own takes the row of the shard for a new claim, and returns its epoch. The owner of before is
+// retired first, if it has not beaten for its TTL.
+func (l *Log) own(ctx context.Context, v wal.Volume, claim claimID) (epoch int64, err error) {
+	me := l.incarnation()
+	if me == "" {
+		_, err := l.ask(ctx, "claim", []any{int64(v), claim[:]}, &epoch)
+		return epoch, err
+	}
+	if _, err := l.ask(ctx, "retire", []any{int64(v), me, theServer}); err != nil {
+		return 0, notClaimed(err)
+	}
+	if ok, err := l.ask(ctx, "claimfor", []any{int64(v), claim[:], me}, &epoch); ok || err != nil {
+		return epoch, err
+	}
+	var retired bool
+	switch known, err := l.ask(ctx, "retired", []any{me}, &retired); {
+	case err != nil:
+		return 0, notClaimed(err)
+	case !known || retired:
+		return 0, fmt.Errorf("%w: %w", wal.ErrRefused, wal.ErrRetired)
+	}
+	if _, err := l.ask(ctx, "newserver", []any{theServer}); err != nil {
+		return 0, notClaimed(err)
+	}
+	return 0, wal.ErrOwned
+}
+
+// notClaimed is an error before a claim was sent: whatever its own outcome is, nothing is claimed.
+func notClaimed(err error) error {
+	if isUnknown(err) {
+		return fmt.Errorf("%w: %v", wal.ErrRefused, err)
+	}
+	return err
+}
+
+// Standing implements wal.Shared.
+func (l *Log) Standing(ctx context.Context) (s wal.Standing, err error) {
+	c, err := l.take(ctx)
+	if err != nil {
+		return s, err
+	}
+	err = c.timed(ctx, l.opts.AnswerTimeout, func() error {
+		tx, err := c.BeginTx(context.Background(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+		if err != nil {
+			return err
+		}
+		if err := c.all("nodes", func(rows pgx.Rows) error {
+			var n wal.NodeState
+			err := rows.Scan(&n.Incarnation, &n.Name, &n.Address, &n.Release, &n.TTL, &n.Silent, &n.Leaving, &n.Retired, &n.Gone)
+			s.Nodes = append(s.Nodes, n)
+			return err
+		}); err != nil {
+			return err
+		}
+		if err := c.all("shards", func(rows pgx.Rows) error {
+			var id, epoch, folded, last int64
+			var is wal.ShardState
+			err := rows.Scan(&id, &epoch, &is.Owner, &is.Taken, &is.Why, &folded, &last)
+			is.Shard, is.Epoch, is.Folded, is.Last = wal.Volume(id), uint64(epoch), uint64(folded), uint64(last)
+			s.Shards = append(s.Shards, is)
+			return err
+		}); err != nil {
+			return err
+		}
+		if err := c.all("clock", func(rows pgx.Rows) error { return rows.Scan(&s.At) }); err != nil {
+			return err
+		}
+		return tx.Commit(context.Background())
+	})
+	l.give(c, err) // with an error it is closed, and with it the transaction
+	return s, err
+}
+
+// all calls scan for each row of a statement without arguments.
+func (c *conn) all(name string, scan func(pgx.Rows) error) error {
+	rows, err := c.query(name)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,129 @@
+package pglog_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"carillon/storage/internal/pglog"
+	"carillon/storage/internal/wal"
+	"carillon/storage/internal/wal/waltest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// sharedBench is waltest's.
+type sharedBench struct {
+	*place
+	t *testing.T
+}
+
+func (b sharedBench) Node(testing.TB) wal.Shared { return b.open(b.t, pglog.Options{Shards: 4}) }
+
+func (b sharedBench) Pass(_ testing.TB, d time.Duration) {
+	b.exec(b.t, `UPDATE node SET beat = beat - $1::interval`, d)
+}
+
+// Restart has the log see another server than the one that has heard the beats.
+func (b sharedBench) Restart(testing.TB) { b.exec(b.t, `UPDATE meta SET server = 'another'`) }
+
+// TestG43_PostgresLogIsShared: the log in PostgreSQL is one that several nodes reach.
+func TestG43_PostgresLogIsShared(t *testing.T) {
+	waltest.SharedConformance(t, func(t *testing.T) waltest.SharedBench { return sharedBench{mustPlace(t), t} })
+}
+
+// mustJoin opens the log for a node.
+func (p *place) mustJoin(t *testing.T, name string) *pglog.Log {
+	t.Helper()
+	log := p.open(t, pglog.Options{})
+	wants(t, log.Join(t.Context(), wal.Node{Name: name, TTL: time.Hour}), nil)
+	return log
+}
+
+// during runs fn while a transaction is open that has run the statements, and commits once fn
+// waits for it. It returns what fn has.
+func (p *place) during(t *testing.T, fn func() error, statements ...string) (err error) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), postgres.Address(t)+"&search_path="+p.schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	exec := func(sql string) {
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`BEGIN`)
+	for _, sql := range statements {
+		exec(sql)
+	}
+	answer := make(chan error, 1)
+	go func() { answer <- fn() }()
+	for waits := 0; waits == 0 && len(answer) == 0; {
+		if err := p.admin.QueryRow(t.Context(), `SELECT count(*)::int FROM pg_locks WHERE locktype IN ('transactionid', 'tuple') AND NOT granted`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`COMMIT`)
+	return <-answer
+}
+
+// TestG44_BeatAndRetirementMeetInOneRow: a beat that waits for a retirement is told of it, and a
+// retirement that waits for a beat retires nothing.
+func TestG44_BeatAndRetirementMeetInOneRow(t *testing.T) {
+	p := mustPlace(t)
+	a, b := p.mustJoin(t, "a"), p.mustJoin(t, "b")
+	mustClaim(t, a, 1)
+	p.exec(t, `UPDATE node SET beat = beat - interval '1 h' WHERE name = 'a'`)
+	claim := func() error { _, err := b.Claim(t.Context(), 1); return err }
+	wants(t, p.during(t, claim, `UPDATE node SET beat = clock_timestamp() WHERE name = 'a'`), wal.ErrOwned)
+	wants(t, a.Beat(t.Context()), nil)
+	beat := func() error { return a.Beat(t.Context()) }
+	wants(t, p.during(t, beat, `UPDATE node SET retired = clock_timestamp() WHERE name = 'a'`), wal.ErrRetired)
+	wants(t, claim(), nil)
+}
+
+// TestG43_ClaimMeetsAnOwnerItHasNotSeen: a claim that waits for the shard does not take it from
+// a node that came, and took it, in between.
+func TestG43_ClaimMeetsAnOwnerItHasNotSeen(t *testing.T) {
+	p := mustPlace(t)
+	a, b := p.mustJoin(t, "a"), p.mustJoin(t, "b")
+	mustClaim(t, a, 1)
+	p.exec(t, `UPDATE node SET retired = clock_timestamp() WHERE name = 'a'`)
+	claim := func() error { _, err := b.Claim(t.Context(), 1); return err }
+	wants(t, p.during(t, claim,
+		`INSERT INTO node (id, name, address, release, ttl, joined, beat) VALUES ('c/1', 'c', '', '', '1 h', clock_timestamp(), clock_timestamp())`,
+		`UPDATE shard SET epoch = epoch + 1, claim = '\x01', owner = 'c/1' WHERE id = 1`), wal.ErrOwned)
+}
+
+// TestG44_RestartOfPostgres: for one TTL after PostgreSQL was started again no node is retired,
+// and what a node has released before is free.
+func TestG44_RestartOfPostgres(t *testing.T) {
+	p := mustPlace(t)
+	a, b := p.mustJoin(t, "a"), p.mustJoin(t, "b")
+	for v := range wal.Volume(2) {
+		mustClaim(t, a, v)
+	}
+	p.exec(t, `UPDATE shard SET owner = NULL WHERE id = 0`)
+	p.exec(t, `UPDATE node SET beat = beat - interval '1 day'`)
+	_ = p.admin.Close(t.Context())
+	postgres.Restart(t)
+	var err error
+	if p.admin, err = pgx.Connect(t.Context(), postgres.Address(t)+"&search_path="+p.schema); err != nil {
+		t.Fatal(err)
+	}
+	claim := func(v wal.Volume) error {
+		for {
+			_, err := b.Claim(t.Context(), v)
+			if err == nil || errors.Is(err, wal.ErrOwned) {
+				return err
+			}
+		}
+	}
+	wants(t, claim(1), wal.ErrOwned)
+	wants(t, claim(0), nil)
+	p.exec(t, `UPDATE node SET beat = beat - interval '1 h'`)
+	wants(t, claim(1), nil)
+}
