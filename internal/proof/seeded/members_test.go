@@ -5,7 +5,7 @@ var memberFaults = []seededFault{
 	{
 		name: "pg-beat-revives", what: "a beat that comes after a retirement is taken",
 		pkg: "storage/internal/pglog", tests: "TestG44_BeatAndRetirementMeetInOneRow",
-		edits: []edit{{"storage/internal/pglog/statements.go", "`UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL RETURNING id`", "map[bool]string{true: `UPDATE node SET beat = clock_timestamp(), retired = NULL WHERE id = $1 RETURNING id`, false: `UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL RETURNING id`}[FAULT]"}},
+		edits: []edit{{"storage/internal/pglog/statements.go", "`UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL\n", "`UPDATE node SET beat = clock_timestamp()` + map[bool]string{true: `, retired = NULL WHERE id = $1`, false: ` WHERE id = $1 AND retired IS NULL`}[FAULT] + `\n"}},
 	},
 	{
 		name: "pg-claim-without-retired", what: "a claim takes a shard whose owner was not retired",
@@ -26,6 +26,16 @@ var memberFaults = []seededFault{
 		name: "pg-release-keeps-claims", what: "a node appends to what it has released",
 		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared",
 		edits: []edit{{"storage/internal/pglog/members.go", "		return wal.ErrNotJoined\n	}\n	l.spendAll()", "		return wal.ErrNotJoined\n	}\n	if !FAULT {\n		l.spendAll()\n	}"}},
+	},
+	{
+		name: "pg-lost-claims-untold", what: "a node whose claims the server has lost goes on",
+		pkg: "storage/internal/pglog", tests: "TestG44_BeatFindsItsClaimsLost",
+		edits: []edit{{"storage/internal/pglog/members.go", `case int(there) == len(ids) || !unchanged():`, `case FAULT || int(there) == len(ids) || !unchanged():`}},
+	},
+	{
+		name: "pg-claim-beside-a-beat", what: "a claim that a beat overtakes is taken for one that the server has lost",
+		pkg: "storage/internal/pglog", tests: "TestG44_BeatBesideAClaim",
+		edits: []edit{{"storage/internal/pglog/members.go", `same := claims == l.claiming && claims.begun == claims.ended`, `same := FAULT || claims == l.claiming && claims.begun == claims.ended`}},
 	},
 	{
 		name: "lease-from-the-answer", what: "a lease is counted from the answer to a beat",

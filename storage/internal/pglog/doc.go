@@ -81,7 +81,7 @@
 //	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node
 //	    is retired once its latest beat is a TTL old on the clock of the server that has heard it.
 //	P10 A beat, or a claim, of what was retired changes nothing. A node that owns a shard is not
-//	    forgotten.
+//	    forgotten. One whose claims are not there any more learns it by its next beat.
 //
 // The SQL is what CockroachDB and YugabyteDB have too, but for the checks of a connection,
 // which unsafe=1 leaves out: unique keys, joins on the row before, unnest of arrays, ON

@@ -76,13 +76,14 @@ type Log struct {
 	store  uint64
 	shards int
 
-	mu     sync.Mutex
-	more   sync.Cond // the queue has grown, a shard is free, or the log was closed
-	queue  []*pending
-	claims map[wal.Volume]*held
-	closed bool
-	idle   []*conn // for everything but appends
-	me     string  // incarnation of the node; "": it has not joined
+	mu       sync.Mutex
+	more     sync.Cond // the queue has grown, a shard is free, or the log was closed
+	queue    []*pending
+	claims   map[wal.Volume]*held
+	closed   bool
+	idle     []*conn // for everything but appends
+	me       string  // incarnation of the node; "": it has not joined
+	claiming claiming
 
 	timeline int // the highest seen
 

@@ -21,7 +21,7 @@ func (l *Log) Join(ctx context.Context, n wal.Node) error {
 	before := l.incarnation()
 	l.spendAll()
 	if before != "" {
-		if _, err := l.ask(ctx, "rejoin", []any{before}); err != nil {
+		if _, err := l.ask(ctx, "retireself", []any{before}); err != nil {
 			return err
 		}
 	}
@@ -61,25 +61,65 @@ func (l *Log) spendAll() {
 	}
 }
 
-// member runs a statement that yields a row if this incarnation was not retired.
-func (l *Log) member(ctx context.Context, name string) error {
+// Beat implements wal.Shared. It is ErrRetired, too, if the server has lost claims that this node
+// holds, as a standby may that was promoted: another node can have them, and neither knows.
+func (l *Log) Beat(ctx context.Context) error {
+	me := l.incarnation()
+	if me == "" {
+		return wal.ErrNotJoined
+	}
+	ids, unchanged := l.standingClaims()
+	var there int64
+	switch ok, err := l.ask(ctx, "beat", []any{me, ids}, &there); {
+	case err != nil:
+		return err
+	case !ok:
+		return wal.ErrRetired
+	case int(there) == len(ids) || !unchanged():
+		return nil
+	}
+	l.spendAll()
+	_, _ = l.ask(ctx, "retireself", []any{me}) // or its TTL ends it
+	return fmt.Errorf("%w: of its %d claims the server has %d", wal.ErrRetired, len(ids), there)
+}
+
+// standingClaims are the ids of the claims in force, and a way to ask later whether they were
+// the same all along.
+func (l *Log) standingClaims() (ids [][]byte, unchanged func() bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids = [][]byte{}
+	var all []*held
+	for _, h := range l.claims {
+		if !h.spent {
+			ids, all = append(ids, h.id[:]), append(all, h)
+		}
+	}
+	claims := l.claiming
+	return ids, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		same := claims == l.claiming && claims.begun == claims.ended
+		for _, h := range all {
+			same = same && !h.spent
+		}
+		return same
+	}
+}
+
+// Leave implements wal.Shared.
+func (l *Log) Leave(ctx context.Context) error {
 	me := l.incarnation()
 	if me == "" {
 		return wal.ErrNotJoined
 	}
 	var id string
-	ok, err := l.ask(ctx, name, []any{me}, &id)
+	ok, err := l.ask(ctx, "leave", []any{me}, &id)
 	if err == nil && !ok {
 		err = wal.ErrRetired
 	}
 	return err
 }
-
-// Beat implements wal.Shared.
-func (l *Log) Beat(ctx context.Context) error { return l.member(ctx, "beat") }
-
-// Leave implements wal.Shared.
-func (l *Log) Leave(ctx context.Context) error { return l.member(ctx, "leave") }
 
 // Release implements wal.Shared.
 func (l *Log) Release(ctx context.Context) error {

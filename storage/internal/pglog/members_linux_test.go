@@ -3,9 +3,11 @@ package pglog_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"carillon/internal/pgtest"
 	"carillon/storage/internal/pglog"
 	"carillon/storage/internal/wal"
 	"carillon/storage/internal/wal/waltest"
@@ -126,4 +128,43 @@ func TestG44_RestartOfPostgres(t *testing.T) {
 	wants(t, claim(0), nil)
 	p.exec(t, `UPDATE node SET beat = beat - interval '1 h'`)
 	wants(t, claim(1), nil)
+}
+
+// TestG44_BeatFindsItsClaimsLost: a node whose claims the server has lost is told so by its next
+// beat, though it was not retired, and owns nothing from then on.
+func TestG44_BeatFindsItsClaimsLost(t *testing.T) {
+	p := mustPlace(t)
+	a, b := p.mustJoin(t, "a"), p.mustJoin(t, "b")
+	var c wal.Claim
+	for v := range wal.Volume(3) {
+		c = mustClaim(t, a, v)
+	}
+	for range 2 { // also where a claim was made again
+		mustClaim(t, a, 1)
+		wants(t, a.Beat(t.Context()), nil)
+	}
+	p.exec(t, `UPDATE shard SET claim = '\x01', epoch = epoch - 1 WHERE id = 1`) // as a server that was behind
+	wants(t, a.Beat(t.Context()), wal.ErrRetired)
+	wants(t, a.Beat(t.Context()), wal.ErrRetired)
+	wants(t, a.Append(record(c, c.Last+1, "late"))[0], wal.ErrFenced)
+	mustClaim(t, b, 0)
+}
+
+// TestG44_BeatBesideAClaim: a beat that does not find a claim which is being made is none of a
+// node that has lost any.
+func TestG44_BeatBesideAClaim(t *testing.T) {
+	p := mustPlace(t)
+	a := p.mustJoin(t, "a")
+	c := mustClaim(t, a, 1)
+	var once atomic.Bool
+	p.proxy.SetFate(func(name string) pgtest.Fate {
+		if name == "takeover" && once.CompareAndSwap(false, true) {
+			wants(t, a.Beat(t.Context()), nil) // the row has the next claim, which is not known yet
+		}
+		return pgtest.Pass
+	})
+	again := mustClaim(t, a, 1)
+	p.proxy.SetFate(nil)
+	wants(t, a.Append(record(again, c.Last+2, "mine"))[0], nil)
+	wants(t, a.Beat(t.Context()), nil)
 }

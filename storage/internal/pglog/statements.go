@@ -42,10 +42,12 @@ var statements = map[string]string{
 
 	"join": `INSERT INTO node (id, name, address, release, ttl, joined, beat)
 		VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp())`,
-	"rejoin": `UPDATE node SET retired = clock_timestamp() WHERE id = $1 AND retired IS NULL`,
-	"forget": `DELETE FROM node WHERE beat <= clock_timestamp() - $1::interval AND NOT EXISTS (SELECT FROM shard WHERE owner = node.id)`,
+	"retireself": `UPDATE node SET retired = clock_timestamp() WHERE id = $1 AND retired IS NULL`,
+	"forget":     `DELETE FROM node WHERE beat <= clock_timestamp() - $1::interval AND NOT EXISTS (SELECT FROM shard WHERE owner = node.id)`,
 
-	"beat": `UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL RETURNING id`,
+	// With how many of the claims are there still.
+	"beat": `UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL
+		RETURNING (SELECT count(*) FROM shard WHERE owner = $1 AND claim = ANY ($2::bytea[]))`,
 
 	"leave": `UPDATE node SET leaving = true, gone = NOT EXISTS (SELECT FROM shard WHERE owner = $1),
 			retired = CASE WHEN EXISTS (SELECT FROM shard WHERE owner = $1) THEN NULL ELSE clock_timestamp() END

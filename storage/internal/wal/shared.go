@@ -38,8 +38,9 @@ type Shared interface {
 	// ErrRetired, which is ErrRefused then, to one that was retired itself. A log that has not
 	// joined claims whatever there is.
 	Join(ctx context.Context, n Node) error
-	// Beat says that the incarnation is alive. ErrRetired: it was retired, has lost all that
-	// it owned and can do no more than to join anew. After any other error it may have beaten.
+	// Beat says that the incarnation is alive. ErrRetired: it was retired, or the log has lost
+	// claims of it, so that it has lost all that it owned and can do no more than to join anew.
+	// After any other error it may have beaten.
 	Beat(ctx context.Context) error
 	// Leave says that the incarnation is leaving or, where it owns nothing, gone: it was
 	// retired by itself then. Release spends its claims and gives up all its shards, which
