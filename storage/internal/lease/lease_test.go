@@ -3,6 +3,8 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,6 +12,7 @@ import (
 
 	"carillon/storage/internal/lease"
 	"carillon/storage/internal/wal"
+	"carillon/storage/internal/wal/waltest"
 
 	"go.uber.org/goleak"
 )
@@ -291,5 +294,92 @@ func BenchmarkHeld(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = l.Held()
+	}
+}
+
+// slow is a node's way to a log, which takes its time to each side.
+type slow struct {
+	*waltest.Node
+	rnd *rand.Rand
+}
+
+func (s *slow) Beat(ctx context.Context) error {
+	there, back := time.Duration(s.rnd.IntN(2500))*time.Millisecond, time.Duration(s.rnd.IntN(2500))*time.Millisecond
+	if s.rnd.IntN(2) == 0 {
+		there, back = there/100, back/100
+	}
+	time.Sleep(there)
+	err := s.Node.Beat(context.WithoutCancel(ctx)) // it arrives, also where it was given up
+	time.Sleep(back)
+	return err
+}
+
+// TestG44_NoTwoAnswer: however beats are late, and nodes cut off, no two nodes hold the lease of
+// a shard that both have claimed, and one does most of the time.
+func TestG44_NoTwoAnswer(t *testing.T) {
+	seed := rand.Uint64()
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		m, rnd := waltest.NewMemory(), rand.New(rand.NewPCG(seed, 1))
+		type node struct {
+			log   *slow
+			lease *lease.Lease
+			owns  bool
+		}
+		var nodes [3]node
+		takeovers, answered, rounds := 0, 0, 20_000
+		for i := range nodes {
+			nodes[i].log = &slow{m.Node(), rand.New(rand.NewPCG(seed, uint64(i)))}
+		}
+		for range rounds {
+			answer := 0
+			for i := range nodes {
+				n := &nodes[i]
+				switch { // as a host does
+				case n.lease != nil && isClosed(n.lease.Lost()):
+					_ = n.lease.Close()
+					n.lease, n.owns = nil, false
+				case n.lease == nil:
+					n.lease, _ = lease.Join(t.Context(), n.log, wal.Node{Name: fmt.Sprint("n", i), TTL: 5 * time.Second}, lease.Options{})
+				case !n.owns:
+					_, err := n.log.Claim(t.Context(), 1)
+					if n.owns = err == nil; n.owns {
+						takeovers++
+					}
+				}
+				if n.owns && n.lease.Held() == nil {
+					answer++
+				}
+				if rnd.IntN(200) == 0 {
+					n.log.Cut(rnd.IntN(2) == 0)
+				}
+			}
+			if answer > 1 {
+				t.Fatalf("after %d takeovers %d nodes answer at once", takeovers, answer)
+			}
+			answered += answer
+			time.Sleep(100 * time.Millisecond)
+		}
+		if takeovers < 3 || answered < rounds/4 {
+			t.Errorf("%d takeovers, and in %d of %d moments a node answers", takeovers, answered, rounds)
+		}
+		for _, n := range nodes {
+			if n.lease != nil {
+				_ = n.lease.Close()
+			}
+		}
+	})
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

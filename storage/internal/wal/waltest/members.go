@@ -117,6 +117,7 @@ func (l *Node) Join(ctx context.Context, n wal.Node) error {
 
 // spend has the node's claims be of no use any more. The caller holds m.mu.
 func (l *Node) spend() {
+	clear(l.claims)
 	for _, v := range l.m.volumes {
 		v.spent = v.spent || v.holder == l
 	}
@@ -138,7 +139,20 @@ func (l *Node) member(ctx context.Context, fn func(*memoryNode)) error {
 
 // Beat is wal.Shared's.
 func (l *Node) Beat(ctx context.Context) error {
-	return l.member(ctx, func(n *memoryNode) { n.beat = time.Now() })
+	lost := false
+	err := l.member(ctx, func(n *memoryNode) {
+		n.beat = time.Now()
+		for id := range l.claims {
+			lost = lost || l.m.volumes[id].holder != l
+		}
+		if n.retired = lost; lost {
+			l.spend()
+		}
+	})
+	if lost {
+		err = wal.ErrRetired
+	}
+	return err
 }
 
 // Leave is wal.Shared's.
@@ -202,7 +216,7 @@ func (l *Node) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) er
 		switch err := l.away(); {
 		case err != nil:
 			return err
-		case !l.holds(v, c.Epoch):
+		case !l.holds(v, c.Volume, c.Epoch):
 			return wal.ErrFenced
 		case upTo > v.last():
 			return wal.ErrOrder

@@ -67,10 +67,10 @@ func NewMemory() *Memory {
 
 // Open returns the log. Two that are open at once fence each other by their claims. It trims
 // what was not folded, too, as the log of one node does.
-func (m *Memory) Open(testing.TB) wal.Log { return &Node{m: m} }
+func (m *Memory) Open(testing.TB) wal.Log { return &Node{m: m, claims: map[wal.Volume]bool{}} }
 
 // Node returns the log as another node has it.
-func (m *Memory) Node() *Node { return &Node{m: m, shared: true} }
+func (m *Memory) Node() *Node { return &Node{m: m, shared: true, claims: map[wal.Volume]bool{}} }
 
 // Crash does nothing: what is acknowledged is in memory.
 func (m *Memory) Crash(testing.TB) {}
@@ -101,7 +101,8 @@ type Node struct {
 	// These are under m.mu.
 	closed bool
 	cut    bool
-	me     string // incarnation, once joined
+	me     string              // incarnation, once joined
+	claims map[wal.Volume]bool // of which it knows no end
 }
 
 // Cut cuts the node off: nothing that it asks for is sent until it is not cut any more.
@@ -165,6 +166,7 @@ func (l *Node) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error) {
 	}
 	if outcome == Lost {
 		v.spent = v.spent || v.holder == l
+		delete(l.claims, id)
 		return wal.Claim{}, wal.ErrUnknown
 	}
 	if err := l.own(v); err != nil {
@@ -180,13 +182,19 @@ func (l *Node) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error) {
 	v.records = append(v.records, rec)
 	v.spent = outcome == Kept
 	if v.spent {
+		delete(l.claims, id)
 		return wal.Claim{}, wal.ErrUnknown
 	}
+	l.claims[id] = true
 	return wal.Claim{Volume: id, Epoch: v.epoch, Last: rec.Seq}, nil
 }
 
-// holds says that the node's claim of the epoch is in force.
-func (l *Node) holds(v *memoryVolume, epoch uint64) bool {
+// holds says that the node's claim of the epoch is in force. If it was claimed by another one,
+// the node learns it.
+func (l *Node) holds(v *memoryVolume, id wal.Volume, epoch uint64) bool {
+	if v != nil && v.holder != l {
+		delete(l.claims, id)
+	}
 	return v != nil && v.holder == l && !v.spent && v.epoch == epoch
 }
 
@@ -218,7 +226,7 @@ func (l *Node) append(rec wal.Record, twice bool, outcome Outcome) error {
 		return wal.ErrTooLarge
 	case twice:
 		return wal.ErrOrder
-	case !l.holds(v, rec.Epoch):
+	case !l.holds(v, rec.Volume, rec.Epoch):
 		return wal.ErrFenced
 	case rec.Seq != v.last()+1:
 		return wal.ErrOrder
@@ -226,6 +234,9 @@ func (l *Node) append(rec wal.Record, twice bool, outcome Outcome) error {
 		return wal.ErrRefused
 	}
 	rec.Data, rec.Fence = append([]byte(nil), rec.Data...), v.claim
+	if outcome != Durable {
+		delete(l.claims, rec.Volume)
+	}
 	switch outcome {
 	case Lost:
 		v.spent = true
@@ -278,7 +289,7 @@ func (l *Node) Trim(c wal.Claim, upTo uint64) error {
 	}
 	v := l.m.volumes[c.Volume]
 	switch {
-	case !l.holds(v, c.Epoch):
+	case !l.holds(v, c.Volume, c.Epoch):
 		return wal.ErrFenced
 	case upTo > v.last():
 		return wal.ErrOrder

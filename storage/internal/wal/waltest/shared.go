@@ -291,7 +291,8 @@ func oneWins(t *testing.T, b SharedBench) {
 	wants(t, a.Append(record(c, c.Last+1, "late")), wal.ErrFenced)
 }
 
-// claimsUnjoined: what has not joined claims whatever there is, and owns nothing.
+// claimsUnjoined: what has not joined claims whatever there is, and owns nothing. The owner
+// learns it by its append, or by its next beat, and has lost all then.
 func claimsUnjoined(t *testing.T, b SharedBench) {
 	a, tool := mustJoin(t, b, "a"), b.Node(t)
 	c := mustClaim(t, a, 1)
@@ -299,8 +300,15 @@ func claimsUnjoined(t *testing.T, b SharedBench) {
 	wants(t, a.Append(record(c, c.Last+1, "late")), wal.ErrFenced)
 	wants(t, tool.Append(record(is, is.Last+1, "mine")), nil)
 	wantShard(t, tool, 1, "", "again")
+	wantErr(t, "a beat of one that knows", a.Beat(t.Context()), nil)
 	wantClaim(t, a, 1, nil)
 	wantShard(t, tool, 1, "a", "released")
+	kept := mustClaim(t, a, 2)
+	mustClaim(t, tool, 1)
+	wantErr(t, "a beat of one that does not know", a.Beat(t.Context()), wal.ErrRetired)
+	wants(t, a.Append(record(kept, kept.Last+1, "late")), wal.ErrFenced)
+	wantErr(t, "another beat", a.Beat(t.Context()), wal.ErrRetired)
+	wantClaim(t, mustJoin(t, b, "b"), 2, nil)
 }
 
 // checksNodes: what a node says of itself is bounded.
