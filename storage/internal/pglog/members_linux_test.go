@@ -168,3 +168,50 @@ func TestG44_BeatBesideAClaim(t *testing.T) {
 	wants(t, a.Append(record(again, c.Last+2, "mine"))[0], nil)
 	wants(t, a.Beat(t.Context()), nil)
 }
+
+// TestG43_MembershipOverCuts: wherever a connection is cut in what a node does as a member, a node
+// that tries again comes to what it wanted, and no shard has an owner that does not know of it.
+func TestG43_MembershipOverCuts(t *testing.T) {
+	p := mustPlace(t)
+	dead, log := p.mustJoin(t, "dead"), p.open(t, pglog.Options{})
+	var v wal.Volume
+	for _, statement := range []string{"join", "retire", "claimfor", "takeover", "beat", "release", "leave"} {
+		for _, fate := range []pgtest.Fate{pgtest.CutBefore, pgtest.CutAfter} {
+			wants(t, dead.Join(t.Context(), wal.Node{Name: "dead", TTL: time.Hour}), nil)
+			mustClaim(t, dead, v)
+			p.exec(t, `UPDATE node SET beat = beat - interval '1 h'`)
+			var once atomic.Bool
+			p.proxy.SetFate(func(name string) pgtest.Fate {
+				if name == statement && once.CompareAndSwap(false, true) {
+					return fate
+				}
+				return pgtest.Pass
+			})
+			until := func(what string, done error, fn func() error) {
+				for { // until it has another connection
+					if err := fn(); err == nil || done != nil && errors.Is(err, done) {
+						return
+					} else if !errors.Is(err, wal.ErrRefused) && !errors.Is(err, wal.ErrUnknown) || errors.Is(err, wal.ErrOwned) {
+						t.Fatalf("%s cut, %s: %v", statement, what, err)
+					}
+				}
+			}
+			var c wal.Claim
+			until("join", nil, func() error { return log.Join(t.Context(), wal.Node{Name: "n", TTL: time.Hour}) })
+			until("claim", nil, func() (err error) { c, err = log.Claim(t.Context(), v); return err })
+			until("beat", nil, func() error { return log.Beat(t.Context()) })
+			mustAppend(t, log, record(c, c.Last+1, "mine"))
+			until("release", nil, func() error { return log.Release(t.Context()) })
+			until("leave", wal.ErrRetired, func() error { return log.Leave(t.Context()) })
+			if !once.Load() {
+				t.Errorf("%s was not cut", statement)
+			}
+			p.proxy.SetFate(nil)
+			var owned int
+			if err := p.admin.QueryRow(t.Context(), `SELECT count(*)::int FROM shard WHERE owner IS NOT NULL`).Scan(&owned); err != nil || owned > 0 {
+				t.Errorf("%s cut: %d shards are owned, %v", statement, owned, err)
+			}
+			v++
+		}
+	}
+}
