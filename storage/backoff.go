@@ -15,6 +15,8 @@ import (
 const (
 	minBackoff = 10 * time.Millisecond
 	maxBackoff = 10 * time.Second
+
+	maxSharedBackoff = 200 * time.Millisecond // of a shard, whose log may be back at any time
 )
 
 // minCalm is how long after a failed commit the next one that fails counts as one of
@@ -33,6 +35,7 @@ const minCalm = time.Second
 type backoff struct {
 	volume string
 	logger *slog.Logger
+	most   time.Duration // maxBackoff, or that of a shard
 
 	mu       sync.Mutex
 	failures int       // in a row
@@ -76,7 +79,7 @@ func (b *backoff) fail(cause error) {
 	case 1:
 		b.since = now
 		what := "commit failed; reopening the volume"
-		if errors.Is(cause, kv.ErrNoRoom) {
+		if errors.Is(cause, kv.ErrNoRoom) || b.most == maxSharedBackoff && errors.Is(cause, kv.ErrRefused) {
 			what = "commit refused"
 		}
 		b.logger.Error(what, "volume", b.volume, "err", cause)
@@ -84,7 +87,7 @@ func (b *backoff) fail(cause error) {
 		b.logger.Error("volume is down: commits keep failing", "volume", b.volume, "err", cause)
 		fallthrough
 	default:
-		b.until = now.Add(min(minBackoff<<min(b.failures-2, 20), maxBackoff))
+		b.until = now.Add(min(minBackoff<<min(b.failures-2, 20), b.most))
 	}
 }
 

@@ -410,13 +410,14 @@ func (a *App) firstOf(tx *kv.Txn, t tag, alarm func(key []byte) int64, from, put
 // fail answers a batch whose commit returned an error. Unless the volume is lost, or the
 // commit was refused, and nothing of it was written, its outcome is unknown; everything
 // queued behind it was built upon it, so it is not applied. The file is closed and opened
-// anew before anything else is read or written (G6), but for a commit that had no room.
+// anew before anything else is read or written (G6), but for a commit that had no room, or that
+// a shared log has not taken: it may be away, and the file is what it was.
 func (v *volume) fail(batch []*changeSet, cause error) {
 	for _, cs := range batch {
 		cs.app.broken.Store(true)
 	}
 	v.failed(cause)
-	if !isLost(cause) && !errors.Is(cause, kv.ErrNoRoom) {
+	if sound := v.shard && errors.Is(cause, kv.ErrRefused); !sound && !isLost(cause) && !errors.Is(cause, kv.ErrNoRoom) {
 		if err := v.reopen(); err != nil {
 			v.failed(err)
 		}
@@ -444,6 +445,9 @@ func (v *volume) failed(cause error) {
 		return
 	}
 	v.backoff.lose(cause)
+	if v.shard {
+		v.lose(cause)
+	}
 	if err := v.drop(); err != nil {
 		v.logger.Error("closing a volume", "volume", v.name, "err", err)
 	}

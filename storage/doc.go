@@ -32,9 +32,9 @@
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,
 // CheckPosition, CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // Controls, Descendants, EditDocument, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry,
-// FitDocument, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites, KeySet, Lane, LateCursor,
-// Loss, Misfits, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,
-// SharedState, SlotSpan, Snapshot, Standing, StandingOf, Start, StartCursor, StartID, StartOf, Stats, Store,
+// FitDocument, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites, Join, KeySet, Lane, LateCursor, Lease,
+// Loss, Misfits, Node, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,
+// SharedState, SlotSpan, Snapshot, Standby, Standing, StandingOf, Start, StartCursor, StartID, StartOf, Stats, Store,
 // TickID, TickPriority, TokenHash, TriggerMark, Tx.
 //
 // # Jobs

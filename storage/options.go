@@ -9,8 +9,13 @@ import (
 // Options of Open. The zero value is ready for use. For engines.
 type Options struct {
 	// Volumes is how many volume files a new store gets, 1 to 64. A store that
-	// has more keeps them; one that has fewer is given more. Default 4.
+	// has more keeps them; one that has fewer is given more. Ignored with Log. Default 4.
 	Volumes int
+	// Log is the log that the nodes of a cluster have in common. A store that has one is not
+	// opened by Open but by Join and Standby.Own. Default none: the log is in the directory.
+	Log SharedLog
+	// Node is this node, if there is a Log. Its Name must be given then.
+	Node Node
 	// LockTimeout is how long Open waits for a volume that is in use. Default 1 s.
 	LockTimeout time.Duration
 	// Program is the name of the program that opens the store. A store without a
@@ -128,6 +133,9 @@ func (o Options) withDefaults() Options {
 	if o.LogKeep == 0 && o.LogSegment == 0 {
 		o.LogKeep = min(defaultLogKeep, o.LogLength/4)
 	}
+	if o.Node.TTL == 0 {
+		o.Node.TTL = defaultTTL
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -143,6 +151,12 @@ func (o Options) Check() error {
 	o = o.withDefaults()
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, invalid(format, args...)) }
+	if o.Log != nil {
+		o.Node.check(bad)
+	}
+	if o.Log != nil && o.ReadOnly {
+		bad("ReadOnly is set, and so is Log")
+	}
 	if o.Volumes < 1 || o.Volumes > maxVolumes {
 		bad("Volumes is %d, want 1 to %d", o.Volumes, maxVolumes)
 	}

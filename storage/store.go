@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"carillon/storage/internal/kv"
+	"carillon/storage/internal/lease"
 )
 
 // Store is the volumes of one directory and the apps in them. Its methods may
@@ -29,12 +30,21 @@ type Store struct {
 	salt    EraID
 	backups chan struct{} // held by the one Backup that is made
 	book    tokenBook
+
+	standby *Standby // whose the volumes are; nil without Options.Log
+	lease   *lease.Lease
+	lost    chan struct{}
+	losing  sync.Once
+	closing atomic.Bool
 }
 
 // Open opens the store in dir, making the directory and its volumes as needed,
 // and becomes their only owner. It does not touch any app. Errors: ErrLocked,
 // ErrFormat, ErrProgram, ErrInvalid for an option, or the file system's. For engines.
 func Open(dir string, opts Options) (*Store, error) {
+	if opts.Log != nil {
+		return nil, invalid("Log is set: Join opens such a store")
+	}
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
@@ -57,10 +67,13 @@ func open(dir string, opts Options) (*Store, error) {
 	schema, _ := schemaOf(opts.Tables)
 	began := time.Now()
 	opts.told = &began
+	if _, err := os.Stat(shardPath(dir, 0)); err == nil {
+		return nil, fmt.Errorf("%w: in %s a node keeps its copies of a store whose log is elsewhere", ErrFormat, dir)
+	}
 	if unfinished(dir) {
 		return nil, fmt.Errorf("%w: a restore into %s has not ended: run it again, or remove %s", ErrFormat, dir, filepath.Join(dir, restoring))
 	}
-	s := &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState]), claims: newClaimIDs(), backups: make(chan struct{}, 1)}
+	s := newStore(dir, opts, schema)
 	if err := s.openVolumes(dir); err != nil {
 		for _, v := range s.volumes {
 			err = errors.Join(err, v.drop())
@@ -82,6 +95,10 @@ func open(dir string, opts Options) (*Store, error) {
 		go v.commitLoop()
 	}
 	return s, nil
+}
+
+func newStore(dir string, opts Options, schema map[string]*tableInfo) *Store {
+	return &Store{opts: opts, dir: dir, schema: schema, clock: new(atomic.Pointer[clockState]), claims: newClaimIDs(), backups: make(chan struct{}, 1)}
 }
 
 func volumePath(dir string, i int) string {
@@ -133,8 +150,7 @@ func (s *Store) openVolumes(dir string) error {
 		if err != nil {
 			return err
 		}
-		s.volumes = append(s.volumes, v)
-		v.clock, v.claims, v.relieve = s.clock, s.claims, s.relieve
+		s.adopt(v)
 		if v.db != nil {
 			if sound++; sound == 1 {
 				store = id
@@ -150,9 +166,7 @@ func (s *Store) openVolumes(dir string) error {
 		if err := v.join(s.log); err != nil {
 			return err
 		}
-		if c := v.known; v.db != nil && c.id() > s.clock.Load().id() {
-			s.clock.Store(c)
-		}
+		s.raiseClock(v)
 		if i == 0 && v.db != nil {
 			err := v.read(func(snap *kv.Snapshot) error {
 				count = int(getU64(snap, metaVolumes))
@@ -203,11 +217,29 @@ func (s *Store) openVolumes(dir string) error {
 	return nil
 }
 
+// adopt takes the volume on as the next one.
+func (s *Store) adopt(v *volume) {
+	s.volumes = append(s.volumes, v)
+	v.clock, v.claims, v.relieve = s.clock, s.claims, s.relieve
+}
+
+// raiseClock has the store know of the clock what the volume does.
+func (s *Store) raiseClock(v *volume) {
+	if c := v.known; v.db != nil && c.id() > s.clock.Load().id() {
+		s.clock.Store(c)
+	}
+}
+
 // Close makes what was submitted durable and closes the files. It waits for open
 // snapshots for a second, and for the disk for ten: then it says what is not written.
 // A file whose commit is under way even then stays locked until the process ends. A
 // second Close returns nil. What the files do not have when it returns is in the log.
+// With Options.Log it gives the store up, so that another node may own it at once; the Standby
+// goes on.
 func (s *Store) Close() error {
+	if s.standby != nil {
+		return s.standby.giveUp(s)
+	}
 	return errors.Join(s.each((*volume).close), s.closeLog())
 }
 
@@ -260,6 +292,9 @@ func (s *Store) Volumes() []VolumeHealth {
 // Abort closes the files without making durable what was submitted: it is
 // answered with ErrClosed. It is for tests that need a crash.
 func (s *Store) Abort() error {
+	if s.standby != nil {
+		return s.standby.abandon(s)
+	}
 	return errors.Join(s.each((*volume).abort), s.closeLog())
 }
 
@@ -292,6 +327,9 @@ func (s *Store) find(id AppID) (*volume, error) {
 	h := fnv.New32a()
 	h.Write([]byte(id))
 	first := int(h.Sum32() % uint32(len(s.volumes)))
+	if s.standby != nil {
+		return s.volumes[first], nil // Import and all else puts it there
+	}
 	for i := range s.volumes {
 		v := s.volumes[(first+i)%len(s.volumes)]
 		held, err := v.holds(id)

@@ -14,6 +14,7 @@ import (
 	"carillon/internal/histogram"
 	"carillon/proto"
 	"carillon/storage/internal/kv"
+	"carillon/storage/internal/wal"
 )
 
 // recordVersion is the version of every record this code writes.
@@ -45,7 +46,10 @@ type volume struct {
 
 	index int
 	log   *kv.Log // the store's
-	share int     // bytes of memory for what the file does not have yet
+
+	shard bool              // of a shared log
+	lose  func(cause error) // Store.lose, of a shard
+	share int               // bytes of memory for what the file does not have yet
 
 	relieve   func() (holders []string) // Store.relieve
 	refreshed atomic.Bool               // refresh is under way
@@ -110,28 +114,7 @@ func volumeMeta(store uint64, index int) []kv.Row {
 // nothing in it. One that is damaged is lost, and its store not known: 0. It shows what is in
 // the file only, and its committer is not started yet.
 func openVolume(path string, index int, opts Options) (v *volume, store uint64, err error) {
-	v = &volume{
-		name:     filepath.Base(path),
-		path:     path,
-		index:    index,
-		maxAudit: opts.MaxAuditBytes,
-		opts:     kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, LogLength: opts.LogLength, LogKeep: opts.LogKeep, Fault: opts.Fault},
-		fault:    opts.Fault,
-		logger:   opts.Logger,
-		queue:    queue{wake: make(chan struct{}, 1)},
-		stopped:  make(chan struct{}),
-		backoff:  backoff{volume: filepath.Base(path), logger: opts.Logger},
-
-		batchTime:   histogram.Histogram{Unit: timeUnit},
-		batchBytes:  histogram.Histogram{Unit: bytesUnit},
-		checkpoints: histogram.Histogram{Unit: timeUnit},
-	}
-	v.opts.Moved = func() { v.relieve() }
-	v.opts.Stalled = v.stalled
-	v.opts.Replaying = opts.replaying(v.name)
-	v.opts.Checkpointed = v.checkpoints.Since
-	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
-	v.mark.Store(new(instantMark)) // until the file is read
+	v = newVolume(path, index, opts)
 	db, err := kv.Open(path, v.opts)
 	if errors.Is(err, kv.ErrDamaged) {
 		v.backoff.lose(err)
@@ -151,6 +134,33 @@ func openVolume(path string, index int, opts Options) (v *volume, store uint64, 
 	return v, store, v.lostOr(err)
 }
 
+// newVolume returns the volume, whose file is not open yet.
+func newVolume(path string, index int, opts Options) *volume {
+	v := &volume{
+		name:     filepath.Base(path),
+		path:     path,
+		index:    index,
+		maxAudit: opts.MaxAuditBytes,
+		opts:     kv.Options{LockTimeout: opts.LockTimeout, NoSync: opts.NoSync, ReadOnly: opts.ReadOnly, SegmentSize: opts.LogSegment, LogLength: opts.LogLength, LogKeep: opts.LogKeep, Fault: opts.Fault},
+		fault:    opts.Fault,
+		logger:   opts.Logger,
+		queue:    queue{wake: make(chan struct{}, 1)},
+		stopped:  make(chan struct{}),
+		backoff:  backoff{volume: filepath.Base(path), logger: opts.Logger, most: maxBackoff},
+
+		batchTime:   histogram.Histogram{Unit: timeUnit},
+		batchBytes:  histogram.Histogram{Unit: bytesUnit},
+		checkpoints: histogram.Histogram{Unit: timeUnit},
+	}
+	v.opts.Moved = func() { v.relieve() }
+	v.opts.Stalled = v.stalled
+	v.opts.Replaying = opts.replaying(v.name)
+	v.opts.Checkpointed = v.checkpoints.Since
+	v.opts.Copied = func(bytes int64) { v.written.Add(bytes) }
+	v.mark.Store(new(instantMark)) // until the file is read
+	return v
+}
+
 // join has the volume show what the log has of it, too.
 func (v *volume) join(log *kv.Log) error {
 	v.log = log
@@ -161,6 +171,11 @@ func (v *volume) join(log *kv.Log) error {
 	if err != nil {
 		return v.lostOr(mapOpenError(v.name, err))
 	}
+	return v.learn()
+}
+
+// learn reads what the volume says of itself. Its own epoch is the one after that.
+func (v *volume) learn() error {
 	return v.lostOr(v.read(func(snap *kv.Snapshot) error {
 		v.epoch = getU64(snap, metaEpoch) + 1
 		v.mark.Store(readMark(snap))
@@ -333,6 +348,14 @@ func (v *volume) update(fn func(*kv.Txn) error) error {
 	if err == nil {
 		v.commits.Add(1)
 	}
+	return v.ofShard(err)
+}
+
+// ofShard has an error of a shared log which says that another node owns the shard be ErrFenced.
+func (v *volume) ofShard(err error) error {
+	if v.shard && (errors.Is(err, wal.ErrFenced) || errors.Is(err, wal.ErrOwned) || errors.Is(err, wal.ErrRetired)) {
+		return fmt.Errorf("%w: %s: %w", ErrFenced, v.name, err)
+	}
 	return err
 }
 
@@ -379,7 +402,7 @@ func (v *volume) reopen() error {
 	}
 	opts := v.opts
 	opts.Replaying = nil // it takes as long as it must
-	db, err := kv.Open(v.path, opts)
+	db, err := v.open(opts)
 	if err != nil {
 		return mapOpenError(v.name, err)
 	}
@@ -390,14 +413,25 @@ func (v *volume) reopen() error {
 	return nil
 }
 
+// open opens the file anew, and has it show what the log has.
+func (v *volume) open(opts kv.Options) (db *kv.DB, err error) {
+	if v.shard {
+		db, _, err = kv.OpenCopy(context.Background(), v.path, v.log, kv.Volume(v.index), volumeMeta(v.log.ID(), v.index), opts)
+		return db, err
+	}
+	if db, err = kv.Open(v.path, opts); err != nil {
+		return nil, err
+	}
+	if err := db.Join(context.Background(), v.log, kv.Volume(v.index)); err != nil {
+		return nil, errors.Join(err, db.Abandon())
+	}
+	return db, nil
+}
+
 // retake has a file that was opened anew be written again.
 func (v *volume) retake(db *kv.DB) error {
-	err := db.Join(context.Background(), v.log, kv.Volume(v.index))
-	if err == nil {
-		err = db.Claim(context.Background(), v.share)
-	}
-	if err != nil {
-		return mapOpenError(v.name, err)
+	if err := db.Claim(context.Background(), v.share); err != nil {
+		return mapOpenError(v.name, v.ofShard(err))
 	}
 	return readFile(v.name, db, func(snap *kv.Snapshot) error {
 		if getU64(snap, metaEpoch) != v.epoch {
@@ -431,6 +465,12 @@ func (v *volume) finish(close func(*kv.DB) error) error {
 	case <-v.stopped:
 		return v.shut(close)
 	case <-late.C:
+		if v.shard {
+			// It waits for the log, which is away, and ends when the copy is closed.
+			err := v.shut((*kv.DB).Abandon)
+			<-v.stopped
+			return errors.Join(fmt.Errorf("%s: the log is away, and what was submitted is not written after %v", v.name, closeWait), err)
+		}
 		return fmt.Errorf("%s: what was submitted is not written after %v", v.name, closeWait)
 	}
 }

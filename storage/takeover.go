@@ -1,0 +1,179 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"carillon/storage/internal/kv"
+	"carillon/storage/internal/wal"
+)
+
+// Own blocks until this node owns all shards, and returns the store that they are. While
+// another node owns them it follows that one's log and tries to take them over: the
+// first shard decides which of several nodes that try succeeds. The first owner of all
+// gives the store what Open gives a new one. Errors: ErrLocked while a Store of this node is open,
+// ErrProgram, ErrFormat, ErrClosed, or the context's. An error of the log is logged, and it tries
+// again. For engines.
+func (st *Standby) Own(ctx context.Context) (*Store, error) {
+	var before string
+	for {
+		s, err := st.takeOver(ctx)
+		switch {
+		case err == nil:
+			return s, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, ErrLocked) || errors.Is(err, ErrProgram) || errors.Is(err, ErrFormat) || errors.Is(err, ErrClosed):
+			return nil, err
+		case !errors.Is(err, wal.ErrOwned) && err.Error() != before:
+			st.opts.Logger.Warn("this node cannot take the store over yet", "err", err)
+			before = err.Error()
+		}
+		if err := st.sleep(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// takeOver claims all shards, if they can be claimed, and makes a store of them.
+func (st *Standby) takeOver(ctx context.Context) (*Store, error) {
+	if err := st.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer st.leave()
+	if st.store != nil {
+		return nil, fmt.Errorf("%w: this node owns it", ErrLocked)
+	}
+	if err := st.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	share := st.opts.LogMemory / len(st.volumes)
+	if err := st.claim(ctx, st.volumes[0], share); errors.Is(err, wal.ErrUnknown) {
+		return nil, errors.Join(err, st.dropCopies(), st.release())
+	} else if err != nil {
+		return nil, err
+	}
+	err := st.each(func(v *volume) error {
+		if v.index == 0 {
+			return nil
+		}
+		return st.claim(ctx, v, share)
+	})
+	var s *Store
+	if err == nil {
+		s, err = st.newStore()
+	}
+	if err != nil {
+		// What was claimed is free for others, and followed again.
+		return nil, errors.Join(err, st.dropCopies(), st.release())
+	}
+	st.store, st.volumes = s, nil
+	for _, v := range s.volumes {
+		go v.commitLoop()
+	}
+	return s, nil
+}
+
+// claim claims a shard, whose copy then shows all that there is.
+func (st *Standby) claim(ctx context.Context, v *volume, share int) error {
+	v.share = share
+	err := v.db.Claim(ctx, share)
+	if mustReopen(err) { // the log has forgotten what comes next
+		if err = errors.Join(v.drop(), v.openCopy(ctx, st.shared.ID())); err == nil {
+			err = v.db.Claim(ctx, share)
+		}
+	}
+	if errors.Is(err, wal.ErrRetired) {
+		st.lease.End(err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
+	}
+	return nil
+}
+
+// newStore makes a store of the copies, which are all claimed.
+func (st *Standby) newStore() (*Store, error) {
+	s := newStore(st.dir, st.opts, st.schema)
+	s.standby, s.log, s.lease, s.lost = st, st.log, st.lease, make(chan struct{})
+	s.salt = EraID(st.shared.ID() % (1 << eraSalt))
+	for _, v := range st.volumes {
+		s.adopt(v)
+		v.lose = s.lose
+		if err := v.learn(); err != nil {
+			return nil, err
+		}
+		s.raiseClock(v)
+	}
+	if err := s.checkOwner(); err != nil {
+		return nil, err
+	}
+	return s, st.each(func(v *volume) error { return v.own(st.opts.Program) })
+}
+
+// release gives up all shards.
+func (st *Standby) release() error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
+	defer cancel()
+	return st.shared.Release(ctx)
+}
+
+// giveUp closes the store of this node: it says that it leaves, makes what was submitted durable,
+// and gives the shards up. The next round joins anew.
+func (st *Standby) giveUp(s *Store) error {
+	if s.closing.Swap(true) {
+		return nil
+	}
+	lost := s.lease.Held() != nil
+	if !lost {
+		ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
+		_ = st.shared.Leave(ctx) // so that others look more often
+		cancel()
+	}
+	err := s.each((*volume).close)
+	st.turn <- struct{}{}
+	defer st.leave()
+	s.lease.End(errGivenUp) // before another node may own it
+	if e := st.release(); e != nil && !lost && !errors.Is(e, wal.ErrRetired) {
+		err = errors.Join(err, fmt.Errorf("the store was not given up, so that other nodes wait for %v: %w", st.opts.Node.TTL, e))
+	}
+	if !lost {
+		ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
+		_ = st.shared.Leave(ctx) // it owns nothing any more
+		cancel()
+	}
+	st.store = nil
+	return err
+}
+
+// errGivenUp is why a lease is not held any more.
+var errGivenUp = errors.New("the store was closed")
+
+// abandon closes the store as a crash would, but for its claims, which the node's next Own takes again.
+func (st *Standby) abandon(s *Store) error {
+	if s.closing.Swap(true) {
+		return nil
+	}
+	err := s.each((*volume).abort)
+	st.turn <- struct{}{}
+	defer st.leave()
+	st.store = nil
+	return err
+}
+
+// openCopy opens the copy of the shard, which then shows what the log has. It makes it if there is
+// none, or none that can be used.
+func (v *volume) openCopy(ctx context.Context, store uint64) error {
+	db, rebuilt, err := kv.OpenCopy(ctx, v.path, v.log, kv.Volume(v.index), volumeMeta(store, v.index), v.opts)
+	if err != nil {
+		return mapOpenError(v.name, err)
+	}
+	if rebuilt {
+		v.logger.Info("a copy was made of the log", "volume", v.name)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.db = db
+	return nil
+}
