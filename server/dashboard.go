@@ -118,7 +118,7 @@ func (h *handler) dashboard(methods map[string]*route) http.Handler {
 func (h *handler) pageRequest(r *http.Request, op *Operator) *ui.Request {
 	asked := &ui.Request{HTTP: r, Base: strings.TrimSuffix(h.opts.BasePath+dashboardPattern, "/"), Ready: h.readiness(), Shared: h.eng.Shared()}
 	if op != nil {
-		asked.Operator, asked.Scopes, asked.Session = op.Name, op.Scopes, sessionOf(r.Context()) != ""
+		asked.Operator, asked.Scopes, asked.AllApps, asked.Session = op.Name, op.Scopes, op.AllApps, sessionOf(r.Context()) != ""
 		asked.Ask = func(c ui.Call) (any, error) { return h.ask(r, op, c) }
 		asked.Refused = func(err error) (int, api.Error) {
 			f := h.failureOf(r, err)

@@ -88,6 +88,9 @@ var pageRights = map[string]string{
 	"GET /ui/audit":                          "admin",
 	"GET /ui/system":                         "read",
 	"GET /ui/nodes":                          "whole read",
+	"GET /ui/tokens":                         "whole admin",
+	"POST /ui/tokens":                        "whole admin",
+	"POST /ui/tokens/{id}/revoke":            "whole admin",
 	"POST /ui/system/clock":                  "whole admin",
 	"POST /ui/apps/{app}/calls/{id}/abandon": "write",
 }
@@ -114,8 +117,14 @@ func inBrowser(t *testing.T, test func(t *testing.T, b *browser)) {
 	say.Handle(reg, func(_ *dispatch.MutationCtx, n note) (none dispatch.None, err error) {
 		return none, dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "%s", n.Text))
 	})
+	reg.Remote("ext:*", elsewhere{})
+	mail := dispatch.NewPool("mail", 2)
+	dispatch.InternalAction[dispatch.None, dispatch.None]("bad:hang", dispatch.InPool(mail)).Handle(reg, func(ctx *dispatch.ActionCtx, _ dispatch.None) (none dispatch.None, err error) {
+		<-ctx.Done()
+		return none, ctx.Err()
+	})
 	opts := actors.Options{
-		Tables: []storage.Schema{signs}, Functions: reg, Logger: slog.New(slog.DiscardHandler), Pools: []*dispatch.Pool{dispatch.NewPool("mail", 2)},
+		Tables: []storage.Schema{signs}, Functions: reg, Logger: slog.New(slog.DiscardHandler), Pools: []*dispatch.Pool{mail},
 	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		t, b := h.TB().(*testing.T), &browser{h: h}

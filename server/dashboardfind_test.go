@@ -101,7 +101,7 @@ func TestRatesOfFunctionsAreForOperatorsOfAllApps(t *testing.T) {
 func TestTheOverviewSaysWhatIsHeldUp(t *testing.T) {
 	inBrowser(t, func(t *testing.T, b *browser) {
 		b.signInAs(t, server.ScopeRead)
-		b.has(t, "/ui/", "!held up")
+		b.has(t, "/ui/", "!Held up", "!operators of all apps")
 		if err := b.h.Scheduler("acme").Pause(dispatch.OfFunction("bad:say"), "", ""); err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +111,22 @@ func TestTheOverviewSaysWhatIsHeldUp(t *testing.T) {
 			}
 			b.h.Advance(500 * time.Millisecond)
 		}
-		b.has(t, "/ui/", "!held up")
+		b.has(t, "/ui/", "Held up", "function <code>bad:say</code>", "It is paused.", "!/ui/apps/acme/jobs/first")
 		b.h.Advance(time.Minute)
-		b.has(t, "/ui/", "held up", "/ui/apps/acme/jobs/first", "!jobs/second", "The app, its function or its pool is paused.")
+		b.has(t, "/ui/", "/ui/apps/acme/jobs/first", "!jobs/second", "The app, its function or its pool is paused.")
+		if err := b.h.Scheduler("acme").Pause(dispatch.OfApp(), "ann", hostile); err != nil {
+			t.Fatal(err)
+		}
+		b.has(t, "/ui/", "It is paused by ann", "!print")
+		for range 3 {
+			if _, err := b.h.Scheduler("busy").RunAfter(0, dispatch.Path("bad:hang").With(dispatch.None{})); err != nil {
+				t.Fatal(err)
+			}
+			b.h.Advance(time.Millisecond)
+		}
+		b.has(t, "/ui/", `href="/ui/apps/busy/pools">pool <code>mail</code>`, "It is full: 2 of 2 run, and 1 wait.", "All permits of its pool are taken.")
+		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"other"}, Scopes: server.Scopes()}, time.Time{})
+		b.signIn(t, text)
+		b.has(t, "/ui/", "!Held up", "!bad:say", "for operators of all apps")
 	})
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"carillon/actors"
@@ -8,7 +9,8 @@ import (
 	"carillon/server/api"
 )
 
-// listFunctions answers with all functions, by path: every app has the same. How often they run in all
+// listFunctions answers with all functions, by path, and then with the prefixes of those that other programs run: every
+// app has the same. How often they run in all
 // apps is not for operators of some.
 func (h *handler) listFunctions(_ http.ResponseWriter, r *request) (int, any, error) {
 	shown := []api.Function{}
@@ -22,6 +24,11 @@ func (h *handler) listFunctions(_ http.ResponseWriter, r *request) (int, any, er
 		if s, ok := stats[info.Path]; ok {
 			f.Stats = functionStatsOf(&s)
 		}
+		shown = append(shown, f)
+	}
+	for _, info := range reg.Remotes() {
+		f := functionOf(reg, &info)
+		f.Remote = true
 		shown = append(shown, f)
 	}
 	return http.StatusOK, shown, nil
@@ -79,7 +86,9 @@ func functionOf(reg *dispatch.Registry, info *dispatch.Info) api.Function {
 		retry := retryOf(policy)
 		f.Retry, f.KeepsResult = &retry, !info.NoResult
 	}
-	fn, _ := reg.Lookup(info.Path)
-	f.Args, f.Result = fn.Schemas()
+	f.Args, f.Result = json.RawMessage(`{}`), json.RawMessage(`{}`)
+	if fn, ok := reg.Lookup(info.Path); ok { // else the path is a prefix, and what is taken and returned is for the other program to say
+		f.Args, f.Result = fn.Schemas()
+	}
 	return f
 }

@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
 	validate "github.com/santhosh-tekuri/jsonschema/v6"
 
+	"carillon/dispatch"
 	"carillon/server"
 	"carillon/server/api"
 )
@@ -75,4 +78,39 @@ func TestTypesOfFunctions(t *testing.T) {
 			t.Errorf("%s: %d %s", query, got.Code, got.Body)
 		}
 	}
+}
+
+// elsewhere stands for another program, which returns what it is given.
+type elsewhere struct{}
+
+func (elsewhere) Call(_ context.Context, c dispatch.RemoteCall) (json.RawMessage, error) {
+	return c.Args, nil
+}
+
+// TestRemoteFunctionsAreListed: by prefix, behind all others; the page of a prefix leads to that of a path under it, which can be
+// run and scheduled.
+func TestRemoteFunctionsAreListed(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signInAs(t, server.Scopes()...)
+		const list = "/ui/apps/acme/functions"
+		b.has(t, list, `/functions/ext:*"><code>ext:*</code>`, "run elsewhere")
+		b.has(t, list+"?contains=ext", "ext:*", "!bad:say", "!p99")
+		b.has(t, list+"/ext:*", "begin with <code>ext:</code>", `name="path" value="ext:"`, "!Schedule it", "!its jobs")
+		if w := b.ask("GET", list+"/ext:*?path=ext:echo", nil); w.Code != 303 || w.Header().Get("Location") != list+"/ext:echo" {
+			t.Errorf("to one of them: %d %v", w.Code, w.Header())
+		}
+		b.has(t, list+"/ext:echo", "<h1>ext:echo</h1>", "another program runs it", "its jobs")
+		if w := b.ask("GET", list+"/other:echo", nil); w.Code != 404 {
+			t.Errorf("one of no prefix: %d", w.Code)
+		}
+		if w := b.ask("POST", list+"/ext:echo", url.Values{"do": {"run"}, "args": {`{"a":7}`}}); w.Code != 200 || !strings.Contains(w.Body.String(), "It has run.") || !strings.Contains(w.Body.String(), "&#34;a&#34;: 7") {
+			t.Errorf("run: %d %s", w.Code, w.Body)
+		}
+		if w := b.ask("POST", list+"/ext:echo", url.Values{"do": {"schedule"}, "args": {`{"a":7}`}}); w.Code != 303 || !strings.HasPrefix(w.Header().Get("Location"), "/ui/apps/acme/jobs/") {
+			t.Errorf("scheduled: %d %s", w.Code, w.Body)
+		}
+		if w := b.ask("POST", list+"/ext:*", url.Values{"do": {"run"}, "args": {`{}`}}); w.Code != 400 && w.Code != 404 {
+			t.Errorf("a prefix was run: %d %s", w.Code, w.Body)
+		}
+	})
 }

@@ -6,7 +6,8 @@ import "encoding/json"
 type Function struct {
 	Path       string   `json:"path"` // namespace:function, up to 256 bytes
 	Kind       Kind     `json:"kind"`
-	Internal   bool     `json:"internal"` // to clients it does not exist
+	Internal   bool     `json:"internal"`         // to clients it does not exist
+	Remote     bool     `json:"remote,omitempty"` // another program runs all whose paths begin with what stands before the * of this one
 	Formerly   []string `json:"formerly,omitempty"`
 	DeadlineMs int64    `json:"deadlineMs,omitempty"` // of one run; none: the engine's own for the kind
 

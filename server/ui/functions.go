@@ -13,6 +13,7 @@ import (
 type functionsData struct {
 	App       string
 	Functions []api.Function
+	Rated     bool   // they have stats, which remote ones have not in any case
 	Of        string // what their paths have
 	All       int
 }
@@ -26,7 +27,7 @@ func functionList(r *Request) (*Answer, error) {
 	d := functionsData{App: r.HTTP.PathValue("app"), Of: r.given().Get("contains"), All: len(list)}
 	for _, f := range list {
 		if strings.Contains(f.Path, d.Of) {
-			d.Functions = append(d.Functions, f)
+			d.Functions, d.Rated = append(d.Functions, f), d.Rated || f.Stats != nil
 		}
 	}
 	return r.show("functions", "Functions", r.inApp(), d), nil
@@ -35,6 +36,7 @@ func functionList(r *Request) (*Answer, error) {
 type functionData struct {
 	App string
 	api.Function
+	Begin  string     // of a prefix, which is no function: what stands before its *
 	Fields []argument // nil: the arguments are one text of JSON
 	Pools  []string
 	Form   url.Values
@@ -52,6 +54,9 @@ func (d *functionData) Policies() []string { return api.UniquePolicy("").Enum() 
 
 // functionPage shows the function, and the forms to run and to schedule it.
 func functionPage(r *Request) (*Answer, error) {
+	if path := r.given().Get("path"); path != "" { // of one under a prefix
+		return Go(r.Base + "/apps/" + escaped(r.HTTP.PathValue("app")) + "/functions/" + escaped(path)), nil
+	}
 	d, err := r.functionData(url.Values{})
 	if err != nil {
 		return nil, err
@@ -66,10 +71,15 @@ func (r *Request) functionData(form url.Values) (*functionData, error) {
 	}
 	path := r.HTTP.PathValue("function")
 	for _, f := range list {
-		if f.Path != path {
+		begin, ofPrefix := strings.CutSuffix(f.Path, "*")
+		if f.Path != path && !(f.Remote && strings.HasPrefix(path, begin)) {
 			continue
 		}
-		d := &functionData{App: r.HTTP.PathValue("app"), Function: f, Fields: argumentsOf(f.Args, form), Form: form}
+		if ofPrefix = ofPrefix && f.Path == path; !ofPrefix {
+			begin = ""
+		}
+		f.Path = path
+		d := &functionData{Begin: begin, App: r.HTTP.PathValue("app"), Function: f, Fields: argumentsOf(f.Args, form), Form: form}
 		if f.Kind == api.KindQuery {
 			return d, nil
 		}

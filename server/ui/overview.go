@@ -32,17 +32,12 @@ type alike struct {
 	Latest failure
 }
 
-// overdue is a job that is due and does not run.
-type overdue struct {
-	failure
-	Why string
-}
-
 type overviewData struct {
-	Slots    api.SlotCounts // if they are known, which they are to who has all apps
+	All      bool // the operator has all apps, and so the next two
+	Slots    api.SlotCounts
 	Charts   []chart
 	Running  []failure
-	Overdue  []overdue
+	Held     []hold
 	Alike    []alike
 	Total    api.App // the sum of them
 	Apps     int
@@ -71,7 +66,7 @@ func overview(r *Request) (*Answer, error) {
 		}
 	}
 	stats, err := ask[api.Stats](r, Call{Route: "GET /v1/stats"})
-	if err == nil { // else it is for operators of all apps
+	if d.All = err == nil; d.All { // else it is for operators of all apps
 		d.Apps, d.More, d.Slots, d.Charts = stats.Apps.Total, false, stats.Slots, chartsOf(&stats)
 		d.Total = api.App{Pending: stats.Jobs.Pending + stats.Jobs.Running, Held: stats.Jobs.Held, Dead: stats.Jobs.Failed, Finished: stats.Jobs.Finished}
 	}
@@ -79,7 +74,7 @@ func overview(r *Request) (*Answer, error) {
 		return nil, err
 	}
 	busy := busiest(page.Apps)
-	d.Running, d.Overdue = runningIn(r, busy), overdueIn(r, busy, d.Clock.Wall)
+	d.Running = runningIn(r, busy)
 	slices.SortStableFunc(d.Troubled, func(a, b api.App) int { return cmp.Compare(b.Dead+b.Held, a.Dead+a.Held) })
 	d.Troubled = d.Troubled[:min(len(d.Troubled), overviewTroubled)]
 	for _, a := range d.Troubled[:min(len(d.Troubled), overviewFailing)] {
@@ -99,6 +94,8 @@ func overview(r *Request) (*Answer, error) {
 	if d.Stuck, err = ask[[]api.StuckHandler](r, Call{Route: "GET /v1/stuck"}); err != nil {
 		return nil, err
 	}
+	paused := slices.DeleteFunc(slices.Clone(page.Apps), func(a api.App) bool { return !a.Paused })
+	d.Held = heldUp(r, &d, stats.Volumes, paused[:min(len(paused), overviewBusy)], busy)
 	return r.show("overview", "Overview", nil, d), nil
 }
 
@@ -107,30 +104,6 @@ func busiest(apps []api.App) []api.App {
 	busy := slices.DeleteFunc(slices.Clone(apps), func(a api.App) bool { return a.Pending == 0 })
 	slices.SortStableFunc(busy, func(a, b api.App) int { return cmp.Compare(b.Pending, a.Pending) })
 	return busy[:min(len(busy), overviewBusy)]
-}
-
-// overdueIn is of each app the job that has been due the longest and does not run, if something holds it up: that holds
-// up others as well.
-func overdueIn(r *Request, apps []api.App, now time.Time) (late []overdue) {
-	for _, a := range apps {
-		page, err := ask[api.JobPage](r, Call{
-			Route: "GET /v1/apps/{app}/jobs", Path: map[string]string{"app": a.Name},
-			Query: url.Values{"state": {string(api.StatePending)}, "dueBefore": {now.UTC().Format(time.RFC3339Nano)}, "limit": {"1"}},
-		})
-		if err != nil || len(page.Jobs) == 0 {
-			continue // as with failures
-		}
-		job, err := ask[api.Job](r, Call{Route: "GET /v1/apps/{app}/jobs/{id}", Path: map[string]string{"app": a.Name, "id": page.Jobs[0].ID}})
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		switch job.Wait {
-		case "", api.WaitClaimed, api.WaitClaim, api.WaitNotDue:
-		default:
-			late = append(late, overdue{failure{a.Name, job}, whyItWaits(job.Wait)})
-		}
-	}
-	return late
 }
 
 // runningIn is what runs in the apps.

@@ -27,6 +27,7 @@ type Request struct {
 
 	Operator string // the name of who asks
 	Scopes   []api.Scope
+	AllApps  bool
 	Session  bool // it is one of a session, which can be ended
 
 	Ready  api.Readiness // of the server
@@ -58,6 +59,9 @@ func Pages() []Page {
 		{get, "/{$}", overview},
 		{get, "/jump", jump},
 		{get, "/audit", audit},
+		{get, "/tokens", tokens},
+		{post, "/tokens", createToken},
+		{post, "/tokens/{id}/revoke", revokeToken},
 		{get, "/system", system},
 		{get, "/nodes", nodes},
 		{post, "/system/clock", acceptClock},

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,4 +161,40 @@ func TestTheServerIsKilledUnderAnOpenPage(t *testing.T) {
 	until(t, site.API.App("quiet"), id, is(api.StateSuccess))
 	b.see(address)
 	b.has(".badges", "success")
+}
+
+// TestTokensAreMadeAndRevoked: the token that the page has made signs in, until it is revoked there.
+func TestTokensAreMadeAndRevoked(t *testing.T) {
+	b := open(t)
+	b.in()
+	b.see("/ui/tokens")
+	b.do(chromedp.SendKeys(chromedp.CSS("#name"), "guest of the page"), chromedp.Click(chromedp.CSS("input[name=all]")), chromedp.Click(chromedp.CSS("input[value=read]")))
+	b.press("Make the token")
+	b.has("#made", "carillon_")
+	b.accessible()
+	token := b.text("#made")
+	guest := open(t)
+	guest.signIn("/ui/apps", token)
+	guest.has("h1", "Apps")
+	guest.has(".who", "guest of the page")
+	if text := guest.text(".top nav"); strings.Contains(text, "Tokens") {
+		t.Errorf("one who may not see tokens is led to them: %s", text)
+	}
+	b.see("/ui/tokens")
+	b.run(`[...document.querySelectorAll("tbody tr")].find(row => row.textContent.includes("guest of the page")).querySelector("summary").click()`)
+	b.follow("tbody details[open] button")
+	guest.see("/ui/apps")
+	guest.has("main", "Your session is over")
+}
+
+// TestRefusalsArePages: a person who comes to a page that there is not, or by an address that is no page's, can read why.
+func TestRefusalsArePages(t *testing.T) {
+	b := open(t)
+	b.in()
+	b.allow("status of 404")
+	for _, address := range []string{"/ui/no/such/page", "/ui//apps"} {
+		b.see(address)
+		b.has("h1", "There is nothing here")
+		b.accessible()
+	}
 }

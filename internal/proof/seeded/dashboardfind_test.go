@@ -41,8 +41,8 @@ var findFaults = []seededFault{
 		name: "held-up-before-due", what: "the overview says of a job that is not due that it is held up",
 		pkg: "server", tests: "TestTheOverviewSaysWhatIsHeldUp",
 		edits: []edit{
-			{"server/ui/overview.go", `now.UTC().Format(`, `map[bool]time.Time{true: now.AddDate(1, 0, 0), false: now}[FAULT].UTC().Format(`},
-			{"server/ui/overview.go", `api.WaitClaim, api.WaitNotDue:`, `api.WaitClaim, map[bool]api.Wait{false: api.WaitNotDue}[FAULT]:`},
+			{"server/ui/held.go", `now.UTC().Format(`, `map[bool]time.Time{true: now.AddDate(1, 0, 0), false: now}[FAULT].UTC().Format(`},
+			{"server/ui/held.go", `api.WaitClaim, api.WaitNotDue:`, `api.WaitClaim, map[bool]api.Wait{false: api.WaitNotDue}[FAULT]:`},
 		},
 	},
 	{
@@ -73,5 +73,51 @@ var findFaults = []seededFault{
 		name: "session-key-of-the-first", what: "a restart signs sessions with another key",
 		pkg: "storage", tests: "TestTheKeyOfSessionsStays",
 		edits: []edit{{"storage/sessionkey.go", `			if len(there) == sessionKeyLen {`, `			if len(there) == sessionKeyLen && !FAULT {`}},
+	},
+	{
+		name: "pause-untold", what: "the overview says nothing of what is paused",
+		pkg: "server", tests: "TestTheOverviewSaysWhatIsHeldUp",
+		edits: []edit{{"server/ui/held.go", `		held = append(held, h)
+	}
+	return held
+}
+
+// fullPoolsIn`, `		if !FAULT {
+			held = append(held, h)
+		}
+	}
+	return held
+}
+
+// fullPoolsIn`}},
+	},
+	{
+		name: "full-pool-untold", what: "the overview says nothing of a pool that is full",
+		pkg: "server", tests: "TestTheOverviewSaysWhatIsHeldUp",
+		edits: []edit{{"server/ui/held.go", `if p.Queued == 0 ||`, `if FAULT || p.Queued == 0 ||`}},
+	},
+	{
+		name: "page-token-for-good", what: "a token that the page makes is good for longer than was chosen",
+		pkg: "server", tests: "TestThePageOfTokens",
+		edits: []edit{{"server/ui/tokens.go", `		if days > 0 {`, `		if days > 0 && !FAULT {`}},
+	},
+	{
+		name: "tokens-first-page", what: "the next page of tokens is the first one",
+		pkg: "server", tests: "TestThePageOfTokens",
+		edits: []edit{{"server/ui/tokens.go", `strconv.Atoi(query.Get("from"))`, `strconv.Atoi(map[bool]string{false: query.Get("from")}[FAULT])`}},
+	},
+	{
+		name: "remote-unlisted", what: "functions that another program runs are not in the list",
+		pkg: "server", tests: "TestRemoteFunctionsAreListed",
+		edits: []edit{{"server/functions.go", `		f.Remote = true
+		shown`, `		if f.Remote = true; FAULT {
+			continue
+		}
+		shown`}},
+	},
+	{
+		name: "remote-of-no-prefix", what: "a path under no prefix has the page of a remote function",
+		pkg: "server", tests: "TestRemoteFunctionsAreListed",
+		edits: []edit{{"server/ui/functions.go", `!(f.Remote && strings.HasPrefix(path, begin))`, `!(f.Remote && (FAULT || strings.HasPrefix(path, begin)))`}},
 	},
 }
