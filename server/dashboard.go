@@ -97,7 +97,7 @@ func (h *handler) dashboard(methods map[string]*route) http.Handler {
 				return
 			}
 		}
-		page, err := rt.page.Do(asked)
+		page, err := h.pageOnce(rt.page, asked, r, op)
 		if err != nil {
 			h.failPage(w, asked, err)
 			return

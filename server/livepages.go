@@ -22,6 +22,8 @@ const (
 	liveApart, liveStoreApart = 250 * time.Millisecond, 2 * time.Second
 	// liveShare is the same for all streams together, each of which has a browser fetch its page again.
 	liveShare = 100 * time.Millisecond
+	// liveTogether is from how many streams on they are told at the same instants.
+	liveTogether = 10
 	// liveTick is how often a page of all apps is told without a change: it has charts.
 	liveTick = 10 * time.Second
 	// liveFor is how long a stream lasts, after which the browser asks for another, and so shows once more who it is.
@@ -38,6 +40,16 @@ func (l *livePages) apart(ofApp bool) time.Duration {
 		least = liveApart
 	}
 	return max(least, time.Duration(l.open.Load())*liveShare)
+}
+
+// quiet is for how long after a change that was told now no other is told: until an instant that is the same for
+// all streams if there are many of them, so that their pages, asked for together, are made once.
+func (l *livePages) quiet(ofApp bool, now time.Time) time.Duration {
+	apart := l.apart(ofApp)
+	if l.open.Load() < liveTogether {
+		return apart
+	}
+	return now.Add(apart * 3 / 4).Truncate(apart).Add(apart).Sub(now)
 }
 
 // streamChanges is the stream for the app in the query, or for all of the operator's. It has no
@@ -109,7 +121,7 @@ func (h *handler) tellChanges(s *eventStream, changed <-chan struct{}, ofApp boo
 		select {
 		case <-next:
 			s.text.WriteString("event: " + ui.EventChanged + "\ndata: {}\n\n")
-			gap.Reset(h.live.apart(ofApp))
+			gap.Reset(h.live.quiet(ofApp, time.Now()))
 			quiet = true
 		case <-tick:
 			s.text.WriteString("event: " + ui.EventChanged + "\ndata: {}\n\n")

@@ -77,6 +77,7 @@ func BenchmarkViewers(b *testing.B) {
 	ask := func(ctx context.Context, w http.ResponseWriter, path string) {
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
 		r.Host = "localhost"
+		r.Header.Set("Carillon-Live", "1")
 		site.ServeHTTP(w, r)
 	}
 	for _, page := range []struct{ name, path, stream string }{

@@ -168,6 +168,7 @@ type handler struct {
 	streams streams // of Options.MaxStreams
 	depth   lately  // of GET /v1/stats
 	live    livePages
+	pages   sharedPages
 }
 
 // New returns the handler of the engine's routes. It does not close the engine.

@@ -105,4 +105,29 @@ var dashLiveFaults = []seededFault{
 		pkg: "server", tests: "TestScriptsMayBeKept",
 		edits: []edit{{"server/ui/static.go", `hash != r.PathValue("hash")`, `(hash != r.PathValue("hash") && !FAULT)`}},
 	},
+	{
+		name: "live-page-of-before", what: "a live page is one that was made before it was asked for",
+		pkg: "server", tests: "TestLivePagesAreMadeOnce",
+		edits: []edit{{"server/sharedpages.go", `	delete(s.next, key)`, `	if !FAULT {
+		delete(s.next, key)
+	}`}},
+	},
+	{
+		name: "live-page-of-others-rights", what: "a live page is one that was made for an operator with other rights",
+		pkg: "server", tests: "TestLivePagesAreMadeOnce",
+		edits: []edit{{"server/sharedpages.go", `	return h.pages.get(`, `	if FAULT {
+		key = r.URL.RequestURI()
+	}
+	return h.pages.get(`}},
+	},
+	{
+		name: "live-page-for-each", what: "a live page is made anew for each of those who look at it",
+		pkg: "server", tests: "TestLivePagesAreMadeOnce",
+		edits: []edit{{"server/sharedpages.go", `	if r.Method != http.MethodGet ||`, `	if FAULT || r.Method != http.MethodGet ||`}},
+	},
+	{
+		name: "many-pages-told-apart", what: "many pages of an app are told of a change at instants of their own",
+		pkg: "server", tests: "TestManyPagesAreToldMoreRarely",
+		edits: []edit{{"server/livepages.go", `	if l.open.Load() < liveTogether {`, `	if l.open.Load() < liveTogether || FAULT {`}},
+	},
 }

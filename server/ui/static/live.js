@@ -51,7 +51,7 @@
     stale = false;
     const began = performance.now();
     try {
-      const answer = await fetch(location.href, {headers: {Accept: "text/html"}, cache: "no-store"});
+      const answer = await fetch(location.href, {headers: {Accept: "text/html", "Carillon-Live": "1"}, cache: "no-store"});
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("main");
       const gone = [401, 403, 404].includes(answer.status);
