@@ -192,8 +192,8 @@ func (c *chunk) run(tx *storage.Tx, f *storage.JobFilter, jobs []storage.Job, ol
 
 // check says why the filter is not one for the operation, or nil, and fills in its states.
 func (b *bulk) check(f *storage.JobFilter) error {
-	if f.Limit != 0 || f.Cursor != "" {
-		return dispatch.Errorf(dispatch.CodeInvalidArgument, "limit and cursor are for listings: a bulk operation is on every job that the filter chooses")
+	if f.Limit != 0 || f.Cursor != "" || f.Desc {
+		return dispatch.Errorf(dispatch.CodeInvalidArgument, "limit, cursor and desc are for listings: a bulk operation is on every job that the filter chooses")
 	}
 	for _, state := range f.States {
 		if !slices.Contains(b.states, state) {

@@ -106,8 +106,8 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 
 // checkWatch says why the filter is not one to watch with, or nil.
 func checkWatch(f *storage.JobFilter) error {
-	if f.Limit != 0 || f.Cursor != "" || f.Error != "" || f.Due != (storage.TimeRange{}) || f.Ended != (storage.TimeRange{}) || f.Priority != 0 || f.ArgsContains != "" {
-		return dispatch.Errorf(dispatch.CodeInvalidArgument, "due, ended, error, priority, arguments, limit and cursor are for listings: a watch is of the jobs that the rest of the filter chooses")
+	if f.Limit != 0 || f.Cursor != "" || f.Desc || f.Error != "" || f.Due != (storage.TimeRange{}) || f.Ended != (storage.TimeRange{}) || f.Priority != 0 || f.ArgsContains != "" {
+		return dispatch.Errorf(dispatch.CodeInvalidArgument, "due, ended, error, priority, arguments, limit, cursor and desc are for listings: a watch is of the jobs that the rest of the filter chooses")
 	}
 	if err := f.Check(); err != nil {
 		return dispatch.AsError(err)

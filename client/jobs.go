@@ -94,6 +94,9 @@ func jobQuery(f *api.JobFilter) url.Values {
 	setNumber(q, "limit", f.Limit)
 	setNumber(q, "priority", f.Priority)
 	setNumber(q, "group", f.Group)
+	if f.Desc {
+		q.Set("desc", "true")
+	}
 	return q
 }
 

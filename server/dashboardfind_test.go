@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"fmt"
+	"html"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -128,5 +130,30 @@ func TestTheOverviewSaysWhatIsHeldUp(t *testing.T) {
 		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"other"}, Scopes: server.Scopes()}, time.Time{})
 		b.signIn(t, text)
 		b.has(t, "/ui/", "!Held up", "!bad:say", "for operators of all apps")
+	})
+}
+
+// TestTheLatestFailuresAreShown: of an app with more failures than a page shows, the latest, at first; and so does a list of jobs
+// that is asked for from its end, page by page.
+func TestTheLatestFailuresAreShown(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signInAs(t, server.Scopes()...)
+		for i := range 15 {
+			if _, err := b.h.Scheduler("acme").RunAfter(0, dispatch.Path("bad:say").With(note{fmt.Sprintf("failure %02d.", i)}), dispatch.ID(storage.JobID(fmt.Sprint("f", i)))); err != nil {
+				t.Fatal(err)
+			}
+			b.h.Advance(time.Minute)
+		}
+		b.has(t, "/ui/", "failure 14.", "1 min ago", "!failure 00.")
+		page := b.ask("GET", "/ui/apps/acme", nil).Body.String()
+		if first, last := strings.Index(page, "failure 14."), strings.Index(page, "failure 05."); first < 0 || last < first || strings.Contains(page, "failure 04.") {
+			t.Errorf("the page of the app has %s", page)
+		}
+		b.has(t, "/ui/apps/acme/jobs?state=failed&desc=true&limit=3", "failure 14.", "failure 12.", "!failure 11.", "selected>latest first")
+		next := regexp.MustCompile(`href="(\?[^"]*cursor=[^"]*)"`).FindStringSubmatch(b.ask("GET", "/ui/apps/acme/jobs?state=failed&desc=true&limit=3", nil).Body.String())
+		if next == nil {
+			t.Fatal("it has no next page")
+		}
+		b.has(t, "/ui/apps/acme/jobs"+html.UnescapeString(next[1]), "failure 11.", "failure 09.", "!failure 12.", "!failure 08.")
 	})
 }

@@ -266,7 +266,7 @@ func TestListedJobsAreThoseChanged(t *testing.T) {
 		b.later(t, dispatch.Tags("a"), dispatch.Priority(2))
 		b.later(t, dispatch.Priority(1))
 		for _, key := range server.FilterKeys() {
-			paging := slices.Contains([]string{"limit", "cursor", "count"}, key)
+			paging := slices.Contains([]string{"limit", "cursor", "count", "desc"}, key)
 			body := b.ask("GET", "/ui/apps/acme/operations/new?action=cancel&"+key+"=1", nil).Body.String()
 			if unknown := strings.Contains(body, "is no parameter of a filter"); unknown != paging {
 				t.Errorf("a change knows the parameter %s of a listing: %t: %s", key, !unknown, body)

@@ -111,6 +111,7 @@ var jobParameters = []parameter{
 	limitParameter,
 	cursorParameter,
 	flag("count", "Whether they are counted, on all pages."),
+	flag("desc", "Whether the order in each of the regions is turned around."),
 }
 
 // documentParameters are a storage.DocumentQuery in a URL.
@@ -128,7 +129,7 @@ var documentParameters = []parameter{
 
 // watchParameters are those of them that a stream may have.
 var watchParameters = slices.DeleteFunc(slices.Clone(jobParameters), func(p parameter) bool {
-	return slices.Contains([]string{"error", "priority", "argsContains", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor", "count"}, p.name)
+	return slices.Contains([]string{"error", "priority", "argsContains", "dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor", "count", "desc"}, p.name)
 })
 
 // convexDescription is that of a route of npm convex: an error of the function has the status 200, too.

@@ -15,7 +15,7 @@ import (
 // filterKeys are the parameters of a listing's URL.
 var filterKeys = []string{
 	"id", "idContains", "state", "function", "trigger", "parent", "group", "error", "tag", "pool", "poolKey", "priority", "argsContains",
-	"dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor", "count",
+	"dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor", "count", "desc",
 }
 
 // filterOf makes the filter of a URL's parameters. count says whether the jobs are counted.
@@ -53,6 +53,9 @@ func filterOf(query url.Values) (f storage.JobFilter, count bool, err error) {
 		}
 	}
 	f.Limit, f.Priority, f.Group = int(limit), int(priority), storage.GroupID(group)
+	if f.Desc, err = flagOf(query, "desc"); err != nil {
+		return f, false, err
+	}
 	count, err = flagOf(query, "count")
 	return f, count, err
 }
@@ -63,7 +66,7 @@ func askedFilter(f *api.JobFilter) storage.JobFilter {
 		ID: storage.JobID(f.ID), States: each(f.States, func(s api.State) storage.State { return storage.State(s) }),
 		Function: f.Function, Trigger: f.Trigger, Parent: storage.JobID(f.Parent), Group: storage.GroupID(f.Group), Error: f.Error,
 		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, Due: storage.TimeRange(f.Due), Ended: storage.TimeRange(f.Ended),
-		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor,
+		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor, Desc: f.Desc,
 	}
 }
 
@@ -73,7 +76,7 @@ func shownFilter(f *storage.JobFilter) api.JobFilter {
 		ID: string(f.ID), States: each(f.States, func(s storage.State) api.State { return api.State(s) }),
 		Function: f.Function, Trigger: f.Trigger, Parent: string(f.Parent), Group: uint64(f.Group), Error: f.Error,
 		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, Due: api.TimeRange(f.Due), Ended: api.TimeRange(f.Ended),
-		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor,
+		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor, Desc: f.Desc,
 	}
 }
 
@@ -88,7 +91,7 @@ func (r *request) mayFilter(f *storage.JobFilter) error {
 
 // onlyStates says whether the filter has no condition but states.
 func onlyStates(f storage.JobFilter) bool {
-	f.States, f.Limit, f.Cursor = nil, 0, "" // the latter two are refused by name
+	f.States, f.Limit, f.Cursor, f.Desc = nil, 0, "", false // the latter three are refused by name
 	if len(f.Tags) == 0 {
 		f.Tags = nil
 	}

@@ -36,6 +36,7 @@ type JobFilter struct {
 	// Of a listing:
 	Limit  int    `json:"limit,omitempty"`  // rows a page, 1 to 1,000, fewer if they are large; 0 means 100
 	Cursor string `json:"cursor,omitempty"` // Next of the page before; "" is the first page
+	Desc   bool   `json:"desc,omitempty"`   // the order in each of the regions is turned around
 }
 
 // TimeRange is the instants from From on and before Before. A zero one is no bound.

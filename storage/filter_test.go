@@ -93,11 +93,13 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 			Due:      span.Draw(t, "due"),
 			Ended:    span.Draw(t, "ended"),
 			Limit:    rapid.IntRange(1, 30).Draw(t, "limit"),
+			Desc:     rapid.Bool().Draw(t, "desc"),
 
 			IDContains:   rapid.SampledFrom([]string{"", "", "1", "none"}).Draw(t, "id"),
 			ArgsContains: rapid.SampledFrom([]string{"", "", `"u1`, "u144", "x"}).Draw(t, "args"),
 		}
 		var want, got []storage.JobID
+		var regions [4][]storage.JobID // of those
 		for _, job := range list(t, storage.JobFilter{}) {
 			if (len(f.States) == 0 || slices.Contains(f.States, job.State)) &&
 				(f.Function == "" || f.Function == job.Function) && (f.Trigger == "" || f.Trigger == job.Trigger) &&
@@ -107,7 +109,19 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 				!slices.ContainsFunc(f.Tags, func(tag string) bool { return !slices.Contains(job.Tags, tag) }) &&
 				(f.Ended == storage.TimeRange{} || !job.CompletedAt.IsZero() && has(f.Ended, job.CompletedAt)) {
 				want = append(want, job.ID)
+				of := map[storage.State]int{storage.StatePending: 0, storage.StateRunning: 0, storage.StateHeld: 1, storage.StateFailed: 2}
+				region, unfinished := of[job.State]
+				if !unfinished {
+					region = 3
+				}
+				regions[region] = append(regions[region], job.ID)
 			}
+		}
+		if f.Desc {
+			for i := range regions {
+				slices.Reverse(regions[i])
+			}
+			want = slices.Concat(regions[:]...)
 		}
 		for _, job := range list(t, f) {
 			got = append(got, job.ID)

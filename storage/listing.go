@@ -198,10 +198,14 @@ func (v *view) walkJobs(f *JobFilter, region int, from []byte, full func() bool,
 			continue
 		}
 		start, end := f.keys(v.keys, t)
-		if at := append(v.keys.prefix(t), from...); bytes.Compare(at, start) > 0 {
+		at := append(v.keys.prefix(t), from...)
+		switch {
+		case !f.Desc && bytes.Compare(at, start) > 0:
 			start = at
+		case f.Desc && len(from) > 0 && bytes.Compare(after(at), end) < 0:
+			end = after(at)
 		}
-		for r, err := range v.scan(start, end, false) {
+		for r, err := range v.scan(start, end, f.Desc) {
 			if err != nil {
 				return "", err
 			}

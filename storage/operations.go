@@ -186,8 +186,8 @@ func (o *Operation) Check() error {
 		return invalid("priority %d, want %d to %d", o.Priority, MinPriority, MaxPriority)
 	case len(o.By) > MaxPauseBy || !utf8.ValidString(o.By):
 		return invalid("who asks for an operation is %d bytes, want at most %d of UTF-8", len(o.By), MaxPauseBy)
-	case o.Filter.Limit != 0 || o.Filter.Cursor != "":
-		return invalid("limit and cursor are for listings: an operation is on every job that the filter chooses")
+	case o.Filter.Limit != 0 || o.Filter.Cursor != "" || o.Filter.Desc:
+		return invalid("limit, cursor and desc are for listings: an operation is on every job that the filter chooses")
 	}
 	return o.Filter.Check()
 }

@@ -259,6 +259,7 @@ type JobFilter struct {
 	// Of a listing, whose URL has them; a body may not.
 	Limit  int    `json:"limit,omitempty"`  // jobs a page, 1 to 1,000
 	Cursor string `json:"cursor,omitempty"` // next of the page before
+	Desc   bool   `json:"desc,omitempty"`   // the order is turned around among those that have not ended, and among those that have
 }
 
 // TimeRange is a span of instants; an end that is left out is open.

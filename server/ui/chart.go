@@ -115,10 +115,10 @@ func chartsOf(stats *api.Stats) []chart {
 		draw("Jobs per second", "", []string{"started", "ended", "failed"}, []string{"one", "two", "bad"}, func(m *minute, l int) (float64, bool) {
 			return rate([]int64{m.begun, m.ended, m.failed}[l], m)
 		}),
-		draw("Lateness", "ms", []string{"half are within", "99 % are within"}, []string{"one", "two"}, func(m *minute, l int) (float64, bool) {
+		draw("Lateness", "ms", []string{"p50", "p99"}, []string{"one", "two"}, func(m *minute, l int) (float64, bool) {
 			return []float64{m.late.p50, m.late.p99}[l], m.late.any
 		}),
-		draw("Commits", "ms", []string{"half are within", "99 % are within"}, []string{"one", "two"}, func(m *minute, l int) (float64, bool) {
+		draw("Commits", "ms", []string{"p50", "p99"}, []string{"one", "two"}, func(m *minute, l int) (float64, bool) {
 			return []float64{m.commits.p50, m.commits.p99}[l], m.commits.any
 		}),
 	}

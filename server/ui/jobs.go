@@ -37,7 +37,7 @@ func jobs(r *Request) (*Answer, error) {
 		}
 	}
 	asked, filter := maps.Clone(query), maps.Clone(query)
-	for _, key := range []string{"limit", "cursor", "count"} {
+	for _, key := range []string{"limit", "cursor", "count", "desc"} {
 		filter.Del(key)
 	}
 	if !asked.Has("limit") {

@@ -153,7 +153,7 @@ func endOf(job api.Job) time.Time {
 func latestFailures(r *Request, app string, limit int) ([]api.Job, error) {
 	page, err := ask[api.JobPage](r, Call{
 		Route: "GET /v1/apps/{app}/jobs", Path: map[string]string{"app": app},
-		Query: url.Values{"state": {string(api.StateFailed)}, "limit": {strconv.Itoa(limit)}},
+		Query: url.Values{"state": {string(api.StateFailed)}, "limit": {strconv.Itoa(limit)}, "desc": {"true"}},
 	})
 	return page.Jobs, err
 }

@@ -21,7 +21,25 @@ func TestKeysLeadToPages(t *testing.T) {
 	b.enter()
 	b.has("h1", "Pools")
 
+	for !value[bool](b, `document.querySelector(".palette")?.open ?? false`) { // as above
+		b.do(chromedp.KeyEvent("/"))
+	}
+	b.run(`document.activeElement.value = ""`) // the driver types what the page has kept from being typed
+	b.do(chromedp.SendKeys(chromedp.CSS(".palette input"), "au/dit"))
+	if got := value[string](b, `document.activeElement.value`); got != "au/dit" {
+		t.Errorf("a slash in the palette is not one of its text: %q", got)
+	}
+	b.do(chromedp.KeyEvent(kb.Escape), chromedp.KeyEvent(kb.Escape)) // the first one empties the field
+	if value[bool](b, `document.querySelector(".palette").open`) {
+		t.Error("Escape leaves the palette open")
+	}
+
 	b.see("/ui/apps/acme/jobs")
+	b.do(chromedp.SendKeys(chromedp.CSS(".jump input"), "j/k"))
+	if value[bool](b, `document.querySelector(".palette")?.open ?? false`) || value[string](b, `document.querySelector(".jump input").value`) != "j/k" {
+		t.Error("keys that are typed in a field move elsewhere")
+	}
+	b.run(`document.activeElement.blur()`)
 	b.do(chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"))
 	if !value[bool](b, `document.activeElement === document.querySelector("main tbody th a")`) {
 		t.Error("j, j and k do not lead to the first row")

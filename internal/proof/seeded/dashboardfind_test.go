@@ -120,4 +120,19 @@ var findFaults = []seededFault{
 		pkg: "server", tests: "TestRemoteFunctionsAreListed",
 		edits: []edit{{"server/ui/functions.go", `!(f.Remote && strings.HasPrefix(path, begin))`, `!(f.Remote && (FAULT || strings.HasPrefix(path, begin)))`}},
 	},
+	{
+		name: "latest-failures-are-the-first", what: "the overview shows the failures that were first as the latest",
+		pkg: "server", tests: "TestTheLatestFailuresAreShown",
+		edits: []edit{{"server/filter.go", `	if f.Desc, err = flagOf(query, "desc"); err != nil {`, `	if f.Desc, err = flagOf(query, "desc"); FAULT {
+		f.Desc = false
+	}
+	if err != nil {`}},
+	},
+	{
+		name: "desc-page-again", what: "the next page of a listing that is turned around begins with its end",
+		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
+		edits: []edit{{"storage/listing.go", `		case f.Desc && len(from) > 0 &&`, `		case f.Desc && FAULT && len(from) > 0 && bytes.Compare(at, end) < 0:
+			end = at
+		case f.Desc && len(from) > 0 &&`}},
+	},
 }
