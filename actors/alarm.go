@@ -24,6 +24,8 @@ func (s *scheduler) rearm() {
 		due := s.runQueue.first().job.Due.Sub(wall)
 		may, wait := s.starts.left(elapsed)
 		switch ahead := due - s.eng.opts.ClaimAhead; { // it asks for a permit then
+		case s.eng.lapse.held() != nil:
+			sooner(max(due, lapseLook))
 		case may == 0:
 			sooner(max(wait, ahead))
 		case s.started < s.permits:

@@ -28,6 +28,9 @@ func (a *App) ID() storage.AppID { return a.id }
 // the app.
 func (a *App) Exists() (bool, error) {
 	err := a.eng.store.Free(a.id)
+	if lapsed := a.eng.lapse.held(); lapsed != nil {
+		return false, lapsed
+	}
 	if errors.Is(err, storage.ErrExists) {
 		return true, nil
 	}

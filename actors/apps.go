@@ -11,7 +11,7 @@ import (
 // filter that is none is invalid_argument.
 func (e *Engine) ListApps(f storage.AppFilter) (storage.AppPage, error) {
 	page, err := e.store.ListApps(f)
-	return page, asError(err)
+	return page, asError(e.lapse.answer(err))
 }
 
 // AppStatus is what there is to say of an app that does not disturb it.
@@ -25,7 +25,7 @@ type AppStatus struct {
 // it waits for a sync that is under way.
 func (a *App) Status(ctx context.Context) (status AppStatus, there bool, err error) {
 	status.AppInfo, there, err = a.eng.store.AppInfo(a.id)
-	if err != nil || !there {
+	if err = a.eng.lapse.answer(err); err != nil || !there {
 		return AppStatus{}, false, asError(err)
 	}
 	status.Limits = a.eng.limitsOf(a.id)
@@ -42,7 +42,7 @@ type made struct{}
 // than Options.MaxApps.
 func (e *Engine) Create(ctx context.Context, id storage.AppID) error {
 	if err := e.store.Free(id); err != nil {
-		return asError(err)
+		return asError(e.lapse.answer(err))
 	}
 	ctx = context.WithValue(ctx, made{}, true)
 	err := e.change(ctx, id, nil, (*storage.Tx).Create)

@@ -43,7 +43,7 @@ func (e *Engine) Audit(ctx context.Context, app storage.AppID) error {
 // storage.Store.AuditLog does.
 func (e *Engine) AuditLog(f storage.AuditFilter) (storage.AuditPage, error) {
 	page, err := e.store.AuditLog(f)
-	return page, asError(err)
+	return page, asError(e.lapse.answer(err))
 }
 
 // audit has the operation's change be told of in its commit.

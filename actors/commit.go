@@ -81,6 +81,9 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 	if reply != nil {
 		tx.Await()
 	}
+	if app.eng.lapse.lease != nil && tx.Unchanged() {
+		reply = app.eng.lapse.whileHeld(reply)
+	}
 	err := tx.Commit(func(err error) {
 		if err == nil {
 			app.tellDead(tx) // first: the engine's close, for one, waits for hooks that were called
@@ -149,6 +152,7 @@ func (s *scheduler) rollback(tx *storage.Tx, cancelings []*run, reply func(error
 	}
 	s.outstanding.Add(1)
 	state, sys, loads := s.appState, s.eng.sys, s.loads
+	reply = s.eng.lapse.whileHeld(reply)
 	tx.Await()
 	tx.Rollback(func(err error) {
 		state.outstanding.Add(-1)

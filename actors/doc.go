@@ -87,7 +87,8 @@
 //
 //	success, Permanent, RetryAfter, a panic      stands
 //	the job was canceled                         canceled, whatever the handler returns
-//	Close, a hold, a volume that failed or shed  interrupted: no attempt of the policy; at most once: failed
+//	Close, a hold, the end of the lease          interrupted: no attempt of the policy; at most once: failed
+//	a volume that failed or shed                 the same
 //	a call of it that waited for TurnWait        the same
 //	its deadline                                 deadline_exceeded
 //	nothing of these                             the handler's error

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,8 +48,10 @@ type Engine struct {
 	instants instants
 	bells    bells
 	overdues overdues
-	aborted  atomic.Bool // by abort: nothing more is written
-	close    sync.Once
+	lapse    lapse
+	aborted  atomic.Bool   // by abort: nothing more is written
+	ends     atomic.Bool   // Close, or what ends it besides, has begun
+	ended    chan struct{} // closed when that has returned, with closed
 	closed   error
 	fault    atomic.Pointer[error] // of an actor that all apps share
 
@@ -93,6 +94,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.functions = functionMeters(opts.Functions)
+	e.lapse, e.ended = newLapse(opts.Testing.Lease), make(chan struct{})
 	e.handlers = &handlers{eng: e}
 	e.hooks = hooks{opts.Functions.DeadHooks(), opts.Functions.StuckHooks()}
 	e.alerts = e.newAlerts()
@@ -119,6 +121,9 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.sys.spawn("waker", func() actor.Actor { return &shared{e.waker, e, "waker"} })
 	clock.watch(func(era storage.Era) { e.sys.tell(e.waker.self, &clockStepped{era}) })
 	e.waker.rescan()
+	if e.lapse.lease != nil {
+		go e.watchLease()
+	}
 	if opts.Testing.Opened != nil {
 		opts.Testing.Opened(e.abort)
 	}
@@ -174,7 +179,7 @@ func (e *Engine) App(id storage.AppID) (*App, error) {
 // for a sync that is under way, so that it names no app that a crash could take.
 func (e *Engine) Apps() ([]storage.AppID, error) {
 	ids, err := e.store.Apps()
-	if err != nil {
+	if err = e.lapse.answer(err); err != nil {
 		return nil, dispatch.AsError(err)
 	}
 	return ids, nil
@@ -182,7 +187,7 @@ func (e *Engine) Apps() ([]storage.AppID, error) {
 
 // Export writes an app, as of one moment, to w, while it runs.
 func (e *Engine) Export(ctx context.Context, id storage.AppID, w io.Writer) error {
-	return asError(e.store.Export(ctx, id, w))
+	return asError(e.lapse.answer(e.store.Export(ctx, id, e.lapse.writer(w))))
 }
 
 // Backup writes the whole store, all apps, as of one moment, to w, while it runs. With since,
@@ -198,8 +203,8 @@ func (e *Engine) Backup(ctx context.Context, w io.Writer, since string) (storage
 	if e.closing.Load() {
 		return storage.BackupInfo{}, errShutdown()
 	}
-	info, err := e.store.Backup(ctx, w, since)
-	return info, asError(err)
+	info, err := e.store.Backup(ctx, e.lapse.writer(w), since)
+	return info, asError(e.lapse.answer(err))
 }
 
 // Import makes an app from what Export wrote, under any name that is free. It
@@ -211,7 +216,7 @@ func (e *Engine) Import(ctx context.Context, id storage.AppID, r io.Reader) erro
 	}
 	// Nothing is stopped for a name that is taken.
 	if err := e.store.Free(id); err != nil {
-		return asError(err)
+		return asError(e.lapse.answer(err))
 	}
 	// An app of that name may be live without existing, and must look again.
 	release, err := e.hold(ctx, id, true)
@@ -271,7 +276,7 @@ func asError(err error) error {
 // acquire finds or wakes the app for a caller.
 func (e *Engine) acquire(ctx context.Context, id storage.AppID, from *source) (*appRef, error) {
 	if e.closing.Load() && from == nil {
-		return nil, errShutdown()
+		return nil, e.lapse.refusal()
 	}
 	return e.directory.acquire(ctx, id, from)
 }
@@ -393,7 +398,7 @@ func (e *Engine) read(ctx context.Context, id storage.AppID, from *source, fn fu
 		return dispatch.AsError(err)
 	}
 	defer snap.Close()
-	return asError(fn(snap.Reader()))
+	return asError(e.lapse.answer(fn(snap.Reader())))
 }
 
 // ErrHandlers is part of Close's error if handlers have not returned.
@@ -408,10 +413,19 @@ var ErrHandlers = errors.New("handlers have not returned")
 // says how many. For stuck handlers (Engine.Stuck) it waits for Options.Grace only. A
 // second Close waits for the first and returns the same.
 func (e *Engine) Close(ctx context.Context) error {
-	e.close.Do(func() {
+	err := e.end(func() error { return e.shutdown(ctx) })
+	e.lapse.wait()
+	return err
+}
+
+// end ends the engine, in that way, if nothing has begun to, and returns when it has ended.
+func (e *Engine) end(way func() error) error {
+	if e.ends.CompareAndSwap(false, true) {
 		e.closing.Store(true)
-		e.closed = e.shutdown(ctx)
-	})
+		e.closed = way()
+		close(e.ended)
+	}
+	<-e.ended
 	return e.closed
 }
 
@@ -423,6 +437,7 @@ func (e *Engine) shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-quiet:
+	case <-e.ctx.Done(): // its lease has ended
 	case <-ctx.Done():
 		e.cancel(cutByClose)
 	}
@@ -472,14 +487,14 @@ func (e *Engine) drain() {
 
 // abort stops the engine as Testing.Opened says.
 func (e *Engine) abort() error {
-	e.close.Do(func() {
-		e.closing.Store(true)
+	err := e.end(func() error {
 		e.aborted.Store(true)
 		over, forget := e.grace()
 		defer forget()
-		e.closed = e.stop(e.store.Abort, over)
+		return e.stop(e.store.Abort, over)
 	})
-	return e.closed
+	e.lapse.wait()
+	return err
 }
 
 // stop ends the actors, closes the store, and waits for the handlers until over is closed.

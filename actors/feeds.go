@@ -310,7 +310,7 @@ func (fs *feeds) close() {
 
 // next waits for what the watcher has to be told. reset says why it must begin again, "" that
 // it need not.
-func (fs *feeds) next(ctx context.Context, w *watcher) (told []*change, reset string, err error) {
+func (fs *feeds) next(ctx context.Context, w *watcher, l *lapse) (told []*change, reset string, err error) {
 	for {
 		if told, reset, over := w.take(); reset != "" || len(told) > 0 {
 			return told, reset, nil
@@ -319,6 +319,8 @@ func (fs *feeds) next(ctx context.Context, w *watcher) (told []*change, reset st
 		}
 		select {
 		case <-w.wake:
+		case <-l.lost:
+			return nil, "", l.gone()
 		case <-ctx.Done():
 			return nil, "", contextError(ctx, "")
 		}

@@ -193,6 +193,9 @@ func (h *handlers) query(app *appState, inv *invocation) {
 		cancel()
 		stop(nil)
 		app.returnedFrom(inv)
+		if err := h.eng.lapse.held(); err != nil {
+			res = result{err: err}
+		}
 		inv.reply(res)
 	})
 }
@@ -203,6 +206,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 	base, stop := context.WithCancelCause(inv.ctx)
 	ctx, cancel := context.WithTimeout(base, inv.timeout)
 	unlink := context.AfterFunc(h.eng.ctx, func() { stop(context.Cause(h.eng.ctx)) })
+	unlease := h.eng.lapse.linked(stop)
 	at := h.eng.clock.look()
 	inv.now = at.now
 	src := new(source)
@@ -210,6 +214,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 	if inv.job != nil {
 		if cut := app.cutHere(inv.job, at.wall); cut != nil {
 			unlink()
+			unlease()
 			cancel()
 			stop(nil)
 			app.returnedFrom(inv)
@@ -228,7 +233,11 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		})
 	}
 	marked := context.WithValue(ctx, actionKey{app.id}, src)
+	var lapsed error // why its handler was not called
 	h.spawn(inv.Path, func() result {
+		if lapsed = h.eng.lapse.held(); lapsed != nil {
+			return result{err: lapsed}
+		}
 		env := h.env(app, inv, marked)
 		if inv.job != nil {
 			env.Pending = func(timeout time.Duration) (string, error) { return app.pendingOutside(inv.job, timeout) }
@@ -258,8 +267,14 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		if inv.job != nil {
 			cause = src.why(ctx)
 		}
-		res.err = blame(inv.Path, inv.timeout, res.err, cause)
+		switch {
+		case lapsed == nil:
+			res.err = blame(inv.Path, inv.timeout, res.err, cause)
+		case inv.job != nil:
+			res.err = notHeld
+		}
 		unlink()
+		unlease()
 		cancel()
 		stop(nil)
 		if giveUp != nil {

@@ -20,7 +20,7 @@ func (e *Engine) Health() error {
 	if e.closing.Load() {
 		return errShutdown()
 	}
-	err := e.store.Health()
+	err := errors.Join(e.lapse.held(), e.store.Health())
 	if fault := e.fault.Load(); fault != nil {
 		err = errors.Join(*fault, err)
 	}

@@ -58,7 +58,7 @@ type inspect struct{ answer func(Inspection) }
 func (a *App) Inspect(ctx context.Context) (Inspection, error) {
 	i, err := a.inspect(ctx)
 	i.Clock, i.Overdue = a.eng.Clock().Notes, a.eng.overdues.count(a.id, a.eng.clock.wall())
-	return i, err
+	return i, a.eng.lapse.answer(err)
 }
 
 func (a *App) inspect(ctx context.Context) (Inspection, error) {

@@ -57,6 +57,9 @@ func (a *App) Instant(ctx context.Context) (commit uint64, err error) {
 	if !a.eng.instants.keep(&instant{app: a.id, commit: commit, now: now, snap: snap}) {
 		return 0, errShutdown()
 	}
+	if err := a.eng.lapse.held(); err != nil {
+		return 0, err
+	}
 	return commit, nil
 }
 

@@ -61,6 +61,8 @@ type source struct {
 func (s *source) note(err error) error {
 	switch {
 	case s == nil:
+	case errors.Is(err, errLapsed):
+		s.cut.Store(cutByLapse)
 	case volumeFailed(err):
 		s.cut.Store(cutByVolume)
 	case errors.Is(err, errShed):

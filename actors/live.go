@@ -112,13 +112,19 @@ func (l *Live) Next(ctx context.Context) (Transition, error) {
 			Message: "called from inside a mutation of the same app, which keeps its data from changing",
 		}
 	}
+	lapse := &l.room.app.eng.lapse
 	for {
 		t, ok, err := l.room.take(l)
+		if lapsed := lapse.held(); lapsed != nil {
+			return Transition{}, lapsed
+		}
 		if ok || err != nil {
 			return t, err
 		}
 		select {
 		case <-l.wake:
+		case <-lapse.lost:
+			return Transition{}, lapse.gone()
 		case <-ctx.Done():
 			return Transition{}, contextError(ctx, "")
 		}

@@ -117,7 +117,8 @@ func (n *notes) Latest() (json.RawMessage, error) {
 		return nil, err
 	}
 	defer snap.Close()
-	return snap.Checkpoint(&n.run.job)
+	latest, err = snap.Checkpoint(&n.run.job)
+	return latest, app.eng.lapse.answer(err)
 }
 
 // Progress implements dispatch.Notes.

@@ -16,7 +16,7 @@ func (s *scheduler) release() {
 	wall := s.eng.clock.wall()
 	var due []*invocation
 	s.runQueue.ripen(wall)
-	for len(s.runQueue.due) > 0 && s.phase().begins() && !s.uncorrected() {
+	for len(s.runQueue.due) > 0 && s.eng.lapse.held() == nil && s.phase().begins() && !s.uncorrected() {
 		r := s.runQueue.first()
 		if s.runs.get(r.job.ID) != r || s.runs.isOver(r) {
 			s.runQueue.pop() // canceled meanwhile, or too late
@@ -50,6 +50,8 @@ func (s *scheduler) release() {
 // cutBefore is why the run must not begin though it is due and has a permit, or nil.
 func (app *appState) cutBefore(r *run) error {
 	switch {
+	case app.eng.lapse.held() != nil:
+		return notHeld
 	case app.runs.blocks(r.path) != nil:
 		return cutByStuck
 	case app.isPutOff(&r.job):

@@ -31,6 +31,13 @@ type Testing struct {
 	// ClaimBytes is what the claimed jobs of one app that wait to be started may have of
 	// arguments and identities. Default 8 MiB.
 	ClaimBytes int
+	// Lease is what the engine asks whether it may answer for its store. Default: that of the
+	// store, which has one if it shares its log with other nodes.
+	Lease interface {
+		Held() error
+		Term() context.Context
+		Lost() <-chan struct{}
+	}
 	// Opened is called by Open, when the engine is open, with what stops it as a crash
 	// would: nothing is drained, nothing more is committed, and what was not durable is
 	// lost. That returns when nothing of the engine runs. Default none.

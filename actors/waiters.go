@@ -73,9 +73,16 @@ func (a *App) Wait(ctx context.Context, id storage.JobID) (storage.Job, error) {
 		}
 		select {
 		case <-on.over:
-			if !on.again {
-				return on.job, nil
+			if on.again {
+				continue
 			}
+			if err := a.eng.lapse.held(); err != nil {
+				return storage.Job{}, err
+			}
+			return on.job, nil
+		case <-a.eng.lapse.lost:
+			a.eng.waiters.leave(a.id, seq, on)
+			return storage.Job{}, a.eng.lapse.gone()
 		case <-ctx.Done():
 			a.eng.waiters.leave(a.id, seq, on)
 			return storage.Job{}, contextError(ctx, "")

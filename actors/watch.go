@@ -73,14 +73,22 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 		return err
 	}
 	defer feeds.leave(w)
+	lapse := &a.eng.lapse
+	var lapsed error
+	tell := func(e *Event) bool {
+		if lapsed = lapse.held(); lapsed != nil {
+			return false
+		}
+		return yield(e)
+	}
 	for {
-		told, reset, err := feeds.next(ctx, w)
+		told, reset, err := feeds.next(ctx, w, lapse)
 		switch {
 		case err != nil:
 			return err
 		case reset != "":
-			if !yield(&Event{Kind: EventReset, Reason: reset}) {
-				return nil
+			if !tell(&Event{Kind: EventReset, Reason: reset}) {
+				return lapsed
 			}
 			jobs, commit, given, err := a.chosen(ctx, w)
 			if err != nil {
@@ -88,17 +96,17 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 			}
 			at := w.feed.ready(w, commit, given)
 			for i := range jobs {
-				if !yield(&Event{Kind: EventJob, Job: jobs[i]}) {
-					return nil
+				if !tell(&Event{Kind: EventJob, Job: jobs[i]}) {
+					return lapsed
 				}
 			}
-			if !yield(&Event{Kind: EventReady, Position: at}) {
-				return nil
+			if !tell(&Event{Kind: EventReady, Position: at}) {
+				return lapsed
 			}
 		}
 		for _, ch := range told {
-			if !yield(ch.to(&f)) {
-				return nil
+			if !tell(ch.to(&f)) {
+				return lapsed
 			}
 		}
 	}
