@@ -1,9 +1,15 @@
 package storage_test
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"carillon/storage"
 	"carillon/storage/memlog"
@@ -17,6 +23,7 @@ type node struct {
 	*storage.Standby
 	store *storage.Store
 	dir   string
+	log   *logs
 }
 
 func nodeOptions(log storage.SharedLog, name string) storage.Options {
@@ -26,11 +33,13 @@ func nodeOptions(log storage.SharedLog, name string) storage.Options {
 // mustJoin joins a node, which leaves when the test ends.
 func mustJoin(t *testing.T, log storage.SharedLog, name, dir string) *node {
 	t.Helper()
-	st, err := storage.Join(t.Context(), dir, nodeOptions(log, name))
+	opts, lines := nodeOptions(log, name), new(logs)
+	opts.Logger = lines.logger()
+	st, err := storage.Join(t.Context(), dir, opts)
 	if err != nil {
 		t.Fatalf("%s joins: %v", name, err)
 	}
-	n := &node{Standby: st, dir: dir}
+	n := &node{Standby: st, dir: dir, log: lines}
 	t.Cleanup(func() { n.mustLeave(t) })
 	return n
 }
@@ -77,21 +86,40 @@ func (n *node) mustLeave(t *testing.T) {
 // inAll are apps of which each shard has one at least.
 var inAll = []storage.AppID{"a", "b", "c", "d", "e", "f"}
 
-// TestG43_HandOver: what one node has written another one shows when it owns the store; and so back
-// again.
+// TestG43_HandOver: a standby owns the store as soon as the owner has given it up, and not before; it
+// shows all that the owner has written, what it has said of the store too, and so back again. No
+// copy is made twice.
 func TestG43_HandOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memlog.New(nodeShards)
 		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir())
 		s := a.mustOwn(t)
+		if _, err := a.Own(t.Context()); !errors.Is(err, storage.ErrLocked) {
+			t.Errorf("own what is owned: %v", err)
+		}
 		for _, id := range inAll {
 			mustAdd(t, s, id, "of a")
 		}
 		if err := s.SetDeclared("v1"); err != nil {
 			t.Fatal(err)
 		}
+		owns := b.owning(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		select {
+		case <-owns:
+			t.Fatal("b owns what a does")
+		default:
+		}
+		began := time.Now()
 		a.mustGiveUp(t)
-		b.mustOwn(t)
+		b.store = <-owns
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("b owned it %v after a began to give it up", took)
+		}
+		if err := s.Lease().Held(); err == nil {
+			t.Error("a holds its lease")
+		}
 		for _, id := range inAll {
 			mustAdd(t, b.store, id, "of b")
 		}
@@ -106,7 +134,307 @@ func TestG43_HandOver(t *testing.T) {
 		if got := mustDumpAll(t, a.mustOwn(t)); !slices.Equal(got, want) {
 			t.Errorf("a shows %q, want %q", got, want)
 		}
+		for _, n := range []*node{a, b} {
+			if made := n.copiesMade(); made != nodeShards {
+				t.Errorf("%d copies were made, want %d", made, nodeShards)
+			}
+		}
 	})
+}
+
+// TestG43_TakeOver: a node that does not reach the log any more is overtaken after its TTL, and not
+// before its own lease has ended; nothing that it writes later is taken, and it says so.
+func TestG43_TakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir())
+		s := a.mustOwn(t)
+		apps := map[storage.AppID]*storage.App{}
+		for _, id := range inAll {
+			mustAdd(t, s, id, "of a")
+			apps[id] = mustApp(t, s, id)
+		}
+		want := mustDumpAll(t, s)
+		owns := b.owning(t)
+		time.Sleep(10 * time.Second)
+		log.Cut("a")
+		began := time.Now()
+		b.store = <-owns
+		if took := time.Since(began); took < 4*time.Second || took > 5500*time.Millisecond {
+			t.Errorf("b owned it after %v, want the TTL, 5 s, and a little", took)
+		}
+		if err := s.Lease().Held(); err == nil {
+			t.Error("a holds its lease when b owns the store")
+		}
+		if got := mustDumpAll(t, b.store); !slices.Equal(got, want) {
+			t.Errorf("b shows %q, want %q", got, want)
+		}
+		// Away, and then back: refused either way.
+		err := tryAdd(t, apps["a"])
+		if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknownOutcome) {
+			t.Errorf("a change while a is cut off: %v", err)
+		}
+		log.Heal()
+		time.Sleep(time.Second)
+		if err := tryAdd(t, apps["b"]); !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, storage.ErrFenced) {
+			t.Errorf("a change of the former owner: %v", err)
+		}
+		<-s.Lost()
+		if got := mustDumpAll(t, b.store); !slices.Equal(got, want) {
+			t.Errorf("b shows %q, want %q", got, want)
+		}
+		for _, id := range inAll {
+			mustAdd(t, b.store, id, "of b")
+		}
+		want = mustDumpAll(t, b.store)
+		a.mustGiveUp(t)
+		b.mustGiveUp(t)
+		if got := mustDumpAll(t, a.mustOwn(t)); !slices.Equal(got, want) {
+			t.Errorf("a shows %q, want %q", got, want)
+		}
+	})
+}
+
+// TestG43_FencedBeforeItKnows: a commit of an owner that was overtaken while it took itself for the
+// owner is refused, certainly not applied, and loses the store; so are those behind it, in other
+// shards, too.
+func TestG43_FencedBeforeItKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir())
+		s := a.mustOwn(t)
+		mustAdd(t, s, "a", "of a")
+		mustAdd(t, s, "b", "of a")
+		first, second := mustApp(t, s, "a"), mustApp(t, s, "b")
+		log.Pass(time.Minute) // the log's clock is ahead
+		b.mustOwn(t)
+		if err := tryAdd(t, first); !errors.Is(err, storage.ErrFenced) || !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("the first change: %v", err)
+		}
+		select {
+		case <-s.Lost():
+		default:
+			t.Fatal("the store is not lost")
+		}
+		if err := s.Lease().Held(); !errors.Is(err, storage.ErrFenced) {
+			t.Errorf("the lease: %v", err)
+		}
+		if err := tryAdd(t, second); !errors.Is(err, storage.ErrFenced) || !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("a change of another shard: %v", err)
+		}
+		if got := mustDumpAll(t, b.store); len(got) != 4 {
+			t.Errorf("b shows %q", got)
+		}
+	})
+}
+
+// TestG2_UnknownIsFoundOut: of a commit whose outcome the log did not tell the caller is told what is
+// true, and the store goes on.
+func TestG2_UnknownIsFoundOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a := mustJoin(t, log, "a", t.TempDir())
+		s := a.mustOwn(t)
+		mustAdd(t, s, "a", "before")
+		for _, kept := range []bool{true, false} {
+			before := len(mustDump(t, s, "a"))
+			log.Unknown(kept)
+			err := tryAdd(t, mustApp(t, s, "a"))
+			if kept && err != nil || !kept && !errors.Is(err, storage.ErrUnavailable) {
+				t.Errorf("kept %v: %v", kept, err)
+			}
+			if added := len(mustDump(t, s, "a")) > before; added != kept {
+				t.Errorf("kept %v: it is there: %v", kept, added)
+			}
+			mustAdd(t, s, "a", "after")
+		}
+		if s.Health() != nil {
+			t.Error(s.Health())
+		}
+	})
+}
+
+// TestG1_LogIsAway: while the log is away changes are refused at once, and what is there is read; when
+// it is back, before the lease of another could begin, they go on.
+func TestG1_LogIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a := mustJoin(t, log, "a", t.TempDir())
+		s := a.mustOwn(t)
+		mustAdd(t, s, "a", "before")
+		want := mustDumpAll(t, s)
+		log.Cut("a")
+		for range 20 {
+			began := time.Now()
+			if err := tryAdd(t, mustApp(t, s, "a")); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrFenced) || time.Since(began) > 0 {
+				t.Fatalf("a change while the log is away: %v, after %v", err, time.Since(began))
+			}
+			time.Sleep(time.Second)
+		}
+		if got := mustDumpAll(t, s); !slices.Equal(got, want) {
+			t.Errorf("it shows %q, want %q", got, want)
+		}
+		log.Heal()
+		time.Sleep(500 * time.Millisecond)
+		mustAdd(t, s, "a", "after")
+		if err := s.Lease().Held(); err != nil {
+			t.Errorf("no other node has come, and the lease is not held: %v", err)
+		}
+	})
+}
+
+// TestG45_CopyOfAnotherNode: a cache that is another node's, or partly that of an earlier moment, is
+// made anew where it is not what the log says.
+func TestG45_CopyOfAnotherNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, dir, old := memlog.New(nodeShards), t.TempDir(), t.TempDir()
+		a := mustJoin(t, log, "a", dir)
+		s := a.mustOwn(t)
+		for _, id := range inAll {
+			mustAdd(t, s, id, "first")
+		}
+		a.mustLeave(t)
+		shard := func(in string, i int) string { return filepath.Join(in, fmt.Sprintf("shard-%03d.db", i)) }
+		mustCopy(t, shard(dir, 1), shard(old, 1))
+		a = mustJoin(t, log, "a", dir)
+		s = a.mustOwn(t)
+		for _, id := range inAll {
+			mustAdd(t, s, id, "second")
+		}
+		want := mustDumpAll(t, s)
+		a.mustLeave(t)
+		mustCopy(t, shard(old, 1), shard(dir, 1))
+		if err := os.Rename(shard(dir, 2), shard(dir, 0)); err != nil {
+			t.Fatal(err)
+		}
+		a = mustJoin(t, log, "a", dir)
+		if got := mustDumpAll(t, a.mustOwn(t)); !slices.Equal(got, want) {
+			t.Errorf("it shows %q, want %q", got, want)
+		}
+		if made := a.copiesMade(); made < 2 {
+			t.Errorf("%d copies were made, want 2 or more", made)
+		}
+	})
+}
+
+// TestNodesAreRefused: what is no node of the log, or no directory of a node's.
+func TestNodesAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, dir := memlog.New(nodeShards), t.TempDir()
+		for name, n := range map[string]storage.Node{
+			"no name":        {},
+			"a long name":    {Name: strings.Repeat("n", 65)},
+			"a name":         {Name: "a b"},
+			"a long address": {Name: "a", Address: strings.Repeat("n", 257)},
+			"a long release": {Name: "a", Release: strings.Repeat("n", 65)},
+			"a short TTL":    {Name: "a", TTL: time.Second - 1},
+			"a long TTL":     {Name: "a", TTL: time.Minute + 1},
+		} {
+			if _, err := storage.Join(t.Context(), dir, storage.Options{Log: log, Node: n}); !errors.Is(err, storage.ErrInvalid) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := storage.Join(t.Context(), dir, storage.Options{}); !errors.Is(err, storage.ErrInvalid) {
+			t.Errorf("no log: %v", err)
+		}
+		if _, err := storage.Open(dir, nodeOptions(log, "a")); !errors.Is(err, storage.ErrInvalid) {
+			t.Errorf("opened: %v", err)
+		}
+		a := mustJoin(t, log, strings.Repeat("n", 64), dir)
+		if _, err := storage.Join(t.Context(), dir, nodeOptions(log, "b")); !errors.Is(err, storage.ErrLocked) {
+			t.Errorf("joined twice in a directory: %v", err)
+		}
+		a.mustLeave(t)
+		if _, err := storage.Open(dir, storage.Options{}); !errors.Is(err, storage.ErrFormat) {
+			t.Errorf("a node's directory, opened: %v", err)
+		}
+		own := t.TempDir()
+		mustClose(t, mustOpen(t, own, storage.Options{}))
+		if _, err := storage.Join(t.Context(), own, nodeOptions(log, "a")); !errors.Is(err, storage.ErrFormat) {
+			t.Errorf("the directory of a store, joined: %v", err)
+		}
+		a = mustJoin(t, log, "a", t.TempDir())
+		a.mustOwn(t)
+		a.mustGiveUp(t)
+		opts := nodeOptions(log, "b")
+		opts.Program = "another"
+		b, err := storage.Join(t.Context(), t.TempDir(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Own(t.Context()); !errors.Is(err, storage.ErrProgram) {
+			t.Errorf("the store of another program: %v", err)
+		}
+		a.mustOwn(t) // and it was not kept
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := b.Own(t.Context()); !errors.Is(err, storage.ErrClosed) {
+			t.Errorf("own after it has left: %v", err)
+		}
+	})
+}
+
+// TestG15_ClockOfAllShards: an owner's clock is that of all shards, whichever node has moved it.
+func TestG15_ClockOfAllShards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir())
+		s := a.mustOwn(t)
+		s.BeginEra([]storage.Era{{ID: s.NextEra(), Began: testNow}})
+		late := testNow.Add(time.Hour)
+		for _, id := range inAll {
+			mustAdd(t, s, id, "now")
+		}
+		mustTx(t, mustApp(t, s, "e"), late, func(tx *storage.Tx) { mustInsert(t, tx.JobWriter(), storage.Job{Due: late}) })
+		want, eras := s.HighWater(), s.Eras()
+		if want.Before(late) {
+			t.Fatalf("the clock has come to %v", want)
+		}
+		a.mustGiveUp(t)
+		s = b.mustOwn(t)
+		if got := s.HighWater(); !got.Equal(want) || len(s.Eras()) != 1 || s.Eras()[0] != eras[0] {
+			t.Errorf("b has %v and %v, want %v and %v", got, s.Eras(), want, eras)
+		}
+	})
+}
+
+// copiesMade is how many copies the node has made since it has joined.
+func (n *node) copiesMade() (made int) {
+	for _, line := range n.log.lines() {
+		if strings.Contains(line, "a copy was made") {
+			made++
+		}
+	}
+	return made
+}
+
+// owning has the node wait until it owns the store.
+func (n *node) owning(t *testing.T) <-chan *storage.Store {
+	owns := make(chan *storage.Store, 1)
+	go func() {
+		s, err := n.Own(t.Context())
+		if err != nil {
+			t.Errorf("own: %v", err)
+		}
+		owns <- s
+	}()
+	return owns
+}
+
+// tryAdd adds a dingbat and returns how that has ended.
+func tryAdd(t *testing.T, app *storage.App) error {
+	t.Helper()
+	tx := app.Begin(testNow)
+	if _, err := dingbats.Insert(tx.Writer(), Dingbat{Name: "tried"}); err != nil {
+		tx.Rollback(nil)
+		return err
+	}
+	done := make(chan error, 1)
+	if err := tx.Commit(func(err error) { done <- err }); err != nil {
+		return err
+	}
+	return <-done
 }
 
 // mustDumpAll is what the store has of all its apps.
