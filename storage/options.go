@@ -80,7 +80,8 @@ type Options struct {
 	// "gc", "checkpoint", "checkpointed") for an error to fail with. Default: none.
 	Fault func(point string) error
 
-	told *time.Time // when Progress was told last, or the opening began
+	moving bool       // the store is moved into, or out of
+	told   *time.Time // when Progress was told last, or the opening began
 }
 
 const (

@@ -47,6 +47,9 @@ func (s *Store) SetProgram(name string) error {
 
 // checkOwner refuses a store that Options.Program must not open. It changes nothing.
 func (s *Store) checkOwner() error {
+	if err := s.checkMoved(); err != nil {
+		return err
+	}
 	if s.opts.Program == "" {
 		return nil
 	}
