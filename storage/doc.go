@@ -32,8 +32,8 @@
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,
 // CheckPosition, CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // Controls, Descendants, EditDocument, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry,
-// FitDocument, IdempotencyKey, IdempotentResult, JobChange, JobWriter, JobWrites, Join, KeySet, Lane, LateCursor, Lease,
-// Loss, Misfits, Node, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,
+// ExportStore, FitDocument, IdempotencyKey, IdempotentResult, ImportStore, JobChange, JobWriter, JobWrites, Join, KeySet, Lane, LateCursor, Lease,
+// Loss, Misfits, Moved, Node, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,
 // SharedState, SlotSpan, Snapshot, Standby, Standing, StandingOf, Start, StartCursor, StartID, StartOf, Stats, Store,
 // TickID, TickPriority, TokenHash, TriggerMark, Tx.
 //
