@@ -157,3 +157,53 @@ func TestTheLatestFailuresAreShown(t *testing.T) {
 		b.has(t, "/ui/apps/acme/jobs"+html.UnescapeString(next[1]), "failure 11.", "failure 09.", "!failure 12.", "!failure 08.")
 	})
 }
+
+// TestAppsAreListedWithWhatIsDue: and with what runs in them and their bytes, without waking one.
+func TestAppsAreListedWithWhatIsDue(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signInAs(t, server.ScopeRead)
+		if _, err := b.h.Scheduler("busy").RunAfter(0, dispatch.Path("bad:hang").With(dispatch.None{})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.h.Scheduler("sleepy").RunAfter(3*time.Hour, dispatch.Path("bad:say").With(note{strings.Repeat("x", 3000)})); err != nil {
+			t.Fatal(err)
+		}
+		b.h.Advance(time.Minute)
+		row := func(name string) string {
+			_, row, _ := strings.Cut(b.ask("GET", "/ui/apps", nil).Body.String(), `">`+name+`</a>`)
+			row, _, _ = strings.Cut(row, "</tr>")
+			return row
+		}
+		if busy := row("busy"); !strings.Contains(busy, `<td class="num">1</td><td class="num">1</td>`) {
+			t.Errorf("busy: %s", busy)
+		}
+		if sleepy := row("sleepy"); !strings.Contains(sleepy, ">in 2 h<") || !strings.Contains(sleepy, "2.9 KiB") {
+			t.Errorf("sleepy: %s", sleepy)
+		}
+		if in := b.h.Inspect("sleepy"); !in.Asleep {
+			t.Error("the list has waked it")
+		}
+	})
+}
+
+// TestAJobSaysHowLateItWasAndWhatIsToCome: when its next attempt is due, and how much later than that its last one began.
+func TestAJobSaysHowLateItWasAndWhatIsToCome(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signInAs(t, server.Scopes()...)
+		const at, due = "/ui/apps/acme/jobs/late", `<th scope="row">due</th><td class="num">1</td>`
+		if err := b.h.Scheduler("acme").Pause(dispatch.OfFunction("bad:say"), "", ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.h.Scheduler("acme").RunAfter(time.Second, dispatch.Path("bad:say").With(note{"x"}), dispatch.ID("late")); err != nil {
+			t.Fatal(err)
+		}
+		b.has(t, at, due, "!s late")
+		b.h.Advance(61 * time.Second)
+		if _, err := b.h.Scheduler("acme").Resume(dispatch.OfFunction("bad:say")); err != nil {
+			t.Fatal(err)
+		}
+		b.h.Advance(time.Second)
+		b.has(t, at, "1 min late", "!"+due)
+		b.has(t, "/ui/apps/acme/jobs/"+b.job, "! late", "!"+due)
+	})
+}

@@ -35,13 +35,43 @@ func listingBy[T any](cursor string, page T, query url.Values, next string) list
 	return l
 }
 
+// appsDetailed is of how many apps of a list it is shown what is not in the list of the JSON API: as many as that has if its
+// address does not say.
+const appsDetailed = 100
+
+// appRow is an app of a list, and what is known of it without waking it; nil if that is not known.
+type appRow struct {
+	api.App
+	Status *api.AppStatus
+}
+
+// Bytes is what the app has of arguments, results and checkpoints, if they are counted.
+func (a appRow) Bytes() int64 {
+	return max(a.Status.ArgBytes, 0) + a.Status.ResultBytes + a.Status.CheckpointBytes
+}
+
+type appsData struct {
+	listed[api.AppPage]
+	Rows []appRow
+}
+
 func apps(r *Request) (*Answer, error) {
 	query := r.given()
 	page, err := ask[api.AppPage](r, Call{Route: "GET /v1/apps", Query: query})
 	if err != nil {
 		return nil, err
 	}
-	return r.show("apps", "Apps", nil, listing(page, query, page.Next)), nil
+	d := appsData{listed: listing(page, query, page.Next)}
+	for i, a := range page.Apps {
+		row := appRow{App: a}
+		if i < appsDetailed {
+			if status, err := ask[api.AppStatus](r, Call{Route: "GET /v1/apps/{app}", Path: map[string]string{"app": a.Name}}); err == nil {
+				row.Status = &status // else it was deleted meanwhile, or cannot be read: its row says so
+			}
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	return r.show("apps", "Apps", nil, d), nil
 }
 
 // appFailures is how many of its failures the page of an app shows.

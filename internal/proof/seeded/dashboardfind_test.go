@@ -135,4 +135,14 @@ var findFaults = []seededFault{
 			end = at
 		case f.Desc && len(from) > 0 &&`}},
 	},
+	{
+		name: "apps-without-due", what: "the list of apps says of none what is due in it",
+		pkg: "server", tests: "TestAppsAreListedWithWhatIsDue",
+		edits: []edit{{"server/ui/apps.go", `		if i < appsDetailed {`, `		if i < appsDetailed && !FAULT {`}},
+	},
+	{
+		name: "lateness-since-the-start", what: "a job that begins in time is late",
+		pkg: "server", tests: "TestAJobSaysHowLateItWasAndWhatIsToCome",
+		edits: []edit{{"server/ui/jobs.go", `at.Sub(shown.Due) >= time.Millisecond {`, `(FAULT || at.Sub(shown.Due) >= time.Millisecond) {`}},
+	},
 }
