@@ -76,7 +76,7 @@ func standingOf(ctx context.Context, shared wal.Shared) (s Standing, err error) 
 	}
 	for i := range is.Nodes {
 		n := &is.Nodes[i]
-		s.Nodes = append(s.Nodes, NodeState{n.Name, n.Incarnation, n.Address, n.Release, n.TTL, n.Silent, n.Leaving, n.Retired})
+		s.Nodes = append(s.Nodes, NodeState{n.Name, n.Incarnation, n.Address, n.Release, n.TTL, n.Silent, n.Leaving, n.Retired && !n.Gone})
 	}
 	for _, sh := range is.Shards {
 		s.Shards = append(s.Shards, ShardState{int(sh.Shard), sh.Epoch, sh.Owner, sh.Taken, sh.Why, sh.Folded, sh.Last})
