@@ -3,23 +3,25 @@ package pgtest
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// startTime bounds how long the server may take to start.
+// startTime bounds how long a server may take to start.
 const startTime = 60 * time.Second
 
-// Server is one PostgreSQL of a test binary, on a socket in a directory of its own. It begins
-// with the first call of Address, and ends with Stop, or with the process.
+// Server is a PostgreSQL server, on a socket in a directory of its own. The zero value is the one of
+// a test binary: it begins with the first call of Address, and ends with Stop, or with the process.
 type Server struct {
 	// Settings are given to it, each as name=value, on top of its defaults.
 	Settings []string
@@ -28,6 +30,7 @@ type Server struct {
 	err  error
 	dir  string
 	cmd  *exec.Cmd
+	ends bool // with its test
 }
 
 // Socket is what it listens on, once Address was called.
@@ -36,6 +39,139 @@ func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") 
 // Address returns the address of its database. Without PostgreSQL it skips the test.
 func (s *Server) Address(tb testing.TB) string {
 	tb.Helper()
+	bin := mustBinaries(tb)
+	s.once.Do(func() { s.err = s.make(bin) })
+	if s.err != nil {
+		tb.Fatal(s.err)
+	}
+	return "postgres://postgres@/postgres?host=" + s.dir
+}
+
+// New starts a server that ends with the test. prepare, if it is not nil, is given its directory
+// before, and returns settings.
+func New(tb testing.TB, prepare func(dir string) []string) *Server {
+	tb.Helper()
+	bin := mustBinaries(tb)
+	s := &Server{ends: true}
+	tb.Cleanup(s.Stop)
+	err := s.copyTemplate(bin)
+	if err == nil && prepare != nil {
+		s.Settings = prepare(s.dir)
+		_, err = s.owner()
+	}
+	if err == nil {
+		err = s.launch(bin)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.once.Do(func() {})
+	return s
+}
+
+// Standby starts a standby of the server, which follows it, and ends with the test.
+func (s *Server) Standby(tb testing.TB) *Server {
+	tb.Helper()
+	bin := mustBinaries(tb)
+	standby := &Server{Settings: s.Settings, ends: true}
+	tb.Cleanup(standby.Stop)
+	err := standby.place()
+	if err == nil {
+		err = standby.run(bin, "pg_basebackup", "-D", filepath.Join(standby.dir, "data"), "-h", s.dir, "-U", "postgres", "-R", "-c", "fast", "-X", "stream", "--no-sync")
+	}
+	if err == nil {
+		err = standby.launch(bin)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	standby.once.Do(func() {})
+	return standby
+}
+
+// Promote makes a primary of a standby, and waits until it is one.
+func (s *Server) Promote(tb testing.TB) {
+	tb.Helper()
+	if err := s.run(mustBinaries(tb), "pg_ctl", "promote", "-D", filepath.Join(s.dir, "data"), "-w", "-t", "60"); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// StopNow has the server end at once, without a word to its clients or its files, as when it
+// is killed.
+func (s *Server) StopNow() {
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGCONT)
+	_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+	_ = s.cmd.Wait() // its end is an error
+}
+
+// Start starts it again.
+func (s *Server) Start(tb testing.TB) {
+	tb.Helper()
+	if err := s.launch(mustBinaries(tb)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Restart is StopNow and Start.
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	s.StopNow()
+	s.Start(tb)
+}
+
+// Freeze has none of the server's processes do anything, until Thaw.
+func (s *Server) Freeze(tb testing.TB) { s.signal(tb, syscall.SIGSTOP) }
+
+// Thaw has a frozen server go on.
+func (s *Server) Thaw(tb testing.TB) { s.signal(tb, syscall.SIGCONT) }
+
+// signal sends a signal to all processes of the server: its children lead groups of their own.
+func (s *Server) signal(tb testing.TB, sig syscall.Signal) {
+	tb.Helper()
+	first := s.cmd.Process.Pid
+	pids := []int{first}
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", first, first)); err == nil {
+		for _, child := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && pid == first {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// Stop stops the server and removes what it has left. That of the test binary is the last.
+func (s *Server) Stop() {
+	if s.cmd != nil && s.cmd.Process != nil {
+		s.StopNow()
+	}
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+	if !s.ends && template.dir != "" {
+		_ = os.RemoveAll(template.dir)
+	}
+}
+
+// FreePort is a port on loopback that was free a moment ago.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// mustBinaries is where PostgreSQL's programs are. Without them it skips the test.
+func mustBinaries(tb testing.TB) string {
+	tb.Helper()
 	bin := binaries()
 	if bin == "" {
 		if os.Getenv("CARILLON_POSTGRES") == "required" {
@@ -43,33 +179,7 @@ func (s *Server) Address(tb testing.TB) string {
 		}
 		tb.Skip("there is no PostgreSQL: install the Debian package postgresql")
 	}
-	s.once.Do(func() { s.err = s.start(bin) })
-	if s.err != nil {
-		tb.Fatal(s.err)
-	}
-	return "postgres://postgres@/postgres?host=" + s.dir
-}
-
-// Restart has the server end at once, without a word to its clients or its files, as when it
-// is killed, and starts it again.
-func (s *Server) Restart(tb testing.TB) {
-	tb.Helper()
-	_ = s.cmd.Process.Signal(syscall.SIGQUIT)
-	_ = s.cmd.Wait() // its end is an error
-	if err := s.launch(binaries()); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// Stop stops the server and removes what it has left.
-func (s *Server) Stop() {
-	if s.cmd != nil && s.cmd.Process != nil {
-		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended; its files are removed
-		_ = s.cmd.Wait()
-	}
-	if s.dir != "" {
-		_ = os.RemoveAll(s.dir)
-	}
+	return bin
 }
 
 // binaries is the directory of the programs of PostgreSQL, which Debian keeps out of the path.
@@ -87,23 +197,65 @@ func binaries() string {
 	return filepath.Dir(found[len(found)-1])
 }
 
-func (s *Server) start(bin string) error {
-	dir, err := os.MkdirTemp(within(), "pgtest")
-	if err != nil {
+// place makes the directory.
+func (s *Server) place() (err error) {
+	if s.dir, err = os.MkdirTemp(within(), "pgtest"); err != nil {
 		return err
 	}
-	s.dir = dir
+	_, err = s.owner()
+	return err
+}
+
+// run runs a program of PostgreSQL as the user of the server.
+func (s *Server) run(bin, name string, args ...string) error {
 	owner, err := s.owner()
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(dir, "data")
-	init := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
-	init.Dir, init.SysProcAttr = dir, &syscall.SysProcAttr{Credential: owner}
-	if out, err := init.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
+	cmd := exec.Command(filepath.Join(bin, name), args...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: owner}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}
+
+func (s *Server) initdb(bin string) error {
+	return s.run(bin, "initdb", "-D", filepath.Join(s.dir, "data"), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "--wal-segsize=1")
+}
+
+func (s *Server) make(bin string) error {
+	if err := s.copyTemplate(bin); err != nil {
+		return err
 	}
 	return s.launch(bin)
+}
+
+// template is what all servers of the process begin as.
+var template struct {
+	sync.Once
+	Server
+	err error
+}
+
+// copyTemplate makes the data of the server.
+func (s *Server) copyTemplate(bin string) error {
+	t := &template
+	t.Do(func() {
+		if t.err = t.place(); t.err == nil {
+			t.err = t.initdb(bin)
+		}
+	})
+	if t.err != nil {
+		return t.err
+	}
+	if err := s.place(); err != nil {
+		return err
+	}
+	if out, err := exec.Command("cp", "-a", filepath.Join(t.dir, "data"), s.dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy of a new server: %w: %s", err, out)
+	}
+	return nil
 }
 
 // launch starts the server of the data that is there, and waits until it answers.
@@ -114,7 +266,7 @@ func (s *Server) launch(bin string) error {
 		return err
 	}
 	args := []string{"-D", filepath.Join(dir, "data")}
-	for _, set := range append([]string{"listen_addresses=", "unix_socket_directories=" + dir, "shared_buffers=32MB", "jit=off", "autovacuum=off", "max_wal_size=1GB", "dynamic_shared_memory_type=mmap"}, s.Settings...) {
+	for _, set := range append([]string{"listen_addresses=", "unix_socket_directories=" + dir, "shared_buffers=32MB", "jit=off", "autovacuum=off", "max_wal_size=1GB", "wal_keep_size=64MB", "dynamic_shared_memory_type=mmap"}, s.Settings...) {
 		args = append(args, "-c", set)
 	}
 	said, err := os.Create(filepath.Join(dir, "log"))
@@ -154,7 +306,7 @@ func within() string {
 }
 
 // owner is the user that the server runs as, since it refuses to be root: the user postgres then, which
-// is given the directory. Otherwise it is nil.
+// is given the directory, and what a test has put into it. Otherwise it is nil.
 func (s *Server) owner() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -171,5 +323,14 @@ func (s *Server) owner() (*syscall.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(s.dir, uid, gid)
+	found, err := filepath.Glob(filepath.Join(s.dir, "*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range append(found, s.dir) {
+		if err := os.Lchown(path, uid, gid); err != nil {
+			return nil, err
+		}
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }

@@ -102,4 +102,36 @@ var pgFaults = []seededFault{
 		pkg: "storage/internal/pglog", tests: "TestServerThatDoesNotAnswer",
 		edits: []edit{{"storage/internal/pglog/append.go", `case l.silent == lanes:`, `case l.silent == lanes && !FAULT:`}},
 	},
+	{
+		name: "pg-timeline-forgotten", what: "the timeline that was seen is not kept over a start",
+		pkg: "storage/internal/pglog", tests: "TestG1_SynchronousFailover",
+		edits: []edit{{"storage/internal/pglog/conn.go", `s.remember(l.opts.TimelineFile)`, `s.remember(map[bool]string{true: "", false: l.opts.TimelineFile}[FAULT])`}},
+	},
+	{
+		name: "pg-old-primary-taken", what: "a server on a lower timeline than was seen is used",
+		pkg: "storage/internal/pglog", tests: "TestUnfitServers",
+		edits: []edit{{"storage/internal/pglog/timeline.go", `case s.timeline < h.timeline:`, `case s.timeline < h.timeline && !FAULT:`}},
+	},
+	{
+		name: "pg-tail-lost-unsaid", what: "a claim goes on where acknowledged records are gone",
+		pkg: "storage/internal/pglog", tests: "TestG1_AsynchronousFailoverIsNoticed",
+		edits: []edit{{"storage/internal/pglog/adopt.go", `	if behind {
+		h.spent`, `	if behind && !FAULT {
+		h.spent`}},
+	},
+	{
+		name: "pg-verify-gap", what: "a log that lacks a record is said to be sound",
+		pkg: "storage/internal/pglog", tests: "TestLogInPostgresIsVerified",
+		edits: []edit{{"storage/internal/pglog/verify.go", `case !next && `, `case !FAULT && !next && `}},
+	},
+	{
+		name: "pg-verify-claims", what: "a record of another claim than the one before is said to be sound",
+		pkg: "storage/internal/pglog", tests: "TestLogInPostgresIsVerified",
+		edits: []edit{{"storage/internal/pglog/verify.go", `case !takeover && next && `, `case !FAULT && !takeover && next && `}},
+	},
+	{
+		name: "pg-verify-checkpoint", what: "a checkpoint that is ahead of its log is said to be sound",
+		pkg: "storage/internal/pglog", tests: "TestLogInPostgresIsVerified",
+		edits: []edit{{"storage/internal/pglog/verify.go", `case s.folded > last.seq:`, `case s.folded > last.seq && !FAULT:`}},
+	},
 }

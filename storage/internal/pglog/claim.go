@@ -49,19 +49,7 @@ func (l *Log) Claim(ctx context.Context, v wal.Volume) (wal.Claim, error) {
 		}
 	}
 	h.epoch, h.last = uint64(epoch), uint64(seq)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return wal.Claim{}, wal.ErrClosed
-	}
-	if was := l.claims[v]; was != nil {
-		if was.epoch > h.epoch {
-			return wal.Claim{}, wal.ErrFenced
-		}
-		was.spent = true
-	}
-	l.claims[v] = h
-	return wal.Claim{Volume: v, Epoch: h.epoch, Last: h.last}, nil
+	return l.adopt(ctx, v, h)
 }
 
 // claiming counts calls of Claim: a beat under way beside one does not know what to find.

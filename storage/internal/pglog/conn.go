@@ -115,8 +115,8 @@ type server struct {
 	version       int
 	process       int // that answers
 	told          int // that was said to answer
-	timeline      int
 	started       int64 // on its clock
+	history
 }
 
 // check refuses a server that would forget what it has acknowledged, or that is not the one
@@ -126,23 +126,32 @@ func (l *Log) check(ctx context.Context, c *conn) error {
 	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
 		current_setting('server_version_num')::int, pg_backend_pid(),
 		CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
-		(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint`).
-		Scan(&s.commit, &s.fsync, &s.recovery, &s.version, &s.process, &s.timeline, &s.started)
+		(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, (SELECT system_identifier FROM pg_control_system())`).
+		Scan(&s.commit, &s.fsync, &s.recovery, &s.version, &s.process, &s.timeline, &s.started, &s.system)
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if why := s.unfit(l.timeline); why != "" {
+	l.seeing.Lock()
+	defer l.seeing.Unlock()
+	if l.shards == 0 && s.system != l.seen.system {
+		l.seen = history{} // the node was given another log
+	}
+	if why := s.unfit(l.seen); why != "" {
 		return fmt.Errorf("%w: %s (with unsafe=1 in its address it is taken as it is)", ErrUnfit, why)
 	}
-	l.timeline = s.timeline
 	c.server = fmt.Sprintf("%d/%d", s.timeline, s.started)
+	if s.history == l.seen {
+		return nil
+	}
+	if err := s.remember(l.opts.TimelineFile); err != nil { // before anything is built upon it
+		return err
+	}
+	l.seen = s.history
 	return nil
 }
 
-// unfit says why the server is of no use where a timeline was seen, "" if it is.
-func (s server) unfit(timeline int) string {
+// unfit says why the server is of no use behind what was seen, "" if it is.
+func (s server) unfit(seen history) string {
 	switch {
 	case s.version < leastVersion:
 		return fmt.Sprintf("its version is %d, the least is %d", s.version, leastVersion)
@@ -154,10 +163,8 @@ func (s server) unfit(timeline int) string {
 		return fmt.Sprintf("synchronous_commit is %s: what it acknowledges may be lost", s.commit)
 	case s.process != s.told:
 		return fmt.Sprintf("a pooler such as PgBouncer stands between (it gives number %d to process %d): in transaction mode it forgets prepared statements, and settings of a session; connect to PostgreSQL itself", s.told, s.process)
-	case s.timeline < timeline:
-		return fmt.Sprintf("it is on timeline %d, and %d was seen: it is an old primary", s.timeline, timeline)
 	}
-	return ""
+	return seen.ahead(s.history)
 }
 
 // close closes the connection. What a statement under way does there is not known.

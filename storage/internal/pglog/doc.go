@@ -6,6 +6,7 @@
 //	errs := log.Append(wal.Record{Volume: shard, Epoch: claim.Epoch, Seq: claim.Last + 1, Data: data})
 //	err = log.Fold(claim, upTo, rows) // into the checkpoint that others begin from
 //	err = log.Trim(claim, upTo)
+//	found, err := log.Verify(ctx) // all shards, while nodes are at work
 //	last, err := log.Load(ctx, shard, begin, row, record) // checkpoint, then the log behind it
 //
 //	err := log.Join(ctx, wal.Node{Name: "a", TTL: 5 * time.Second}) // Claim asks the owner's row now
@@ -73,10 +74,14 @@
 //	P5  Nothing is trimmed that is not folded. The last record and takeovers stay for ever.
 //	P6  A new connection is used once its server is seen to be durable, no standby, on no lower
 //	    timeline than was seen, and without a pooler between.
+//	    The highest timeline is kept in TimelineFile before anything is built upon it, so that an
+//	    old primary is refused after a start, too.
 //	P7  The schema grows; a step that was released does not change. One of several that come
 //	    at once takes the steps.
 //	P8  While the server is away, what would need a new connection is refused at once. It is
 //	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms.
+//	P9  A claim that finds less than this process was acknowledged is ErrTailLost, once: a
+//	    failover to an asynchronous standby has lost it. Nothing is appended a second time.
 //
 //	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node
 //	    is retired once its latest beat is a TTL old on the clock of the server that has heard it.

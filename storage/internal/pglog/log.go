@@ -42,6 +42,9 @@ type Options struct {
 	// SilenceTimeout is how long both connections for appends may wait for an answer before
 	// other appends are refused. Default 2 s.
 	SilenceTimeout time.Duration
+	// TimelineFile keeps the highest timeline of PostgreSQL that was seen, so that an old
+	// primary is refused after a start, too. "": for as long as the log is open.
+	TimelineFile string
 	// TrimRows is how many numbers one statement of a trim covers. Default 10,000.
 	TrimRows int
 }
@@ -85,7 +88,8 @@ type Log struct {
 	me       string  // incarnation of the node; "": it has not joined
 	claiming claiming
 
-	timeline int // the highest seen
+	seeing sync.Mutex // held while a server is compared with seen
+	seen   history
 
 	away   error // why the server cannot be reached; nil if it was
 	silent int   // how many lanes wait for an answer, for longer than SilenceTimeout
@@ -120,6 +124,9 @@ func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 		return nil, err
 	}
 	l := newLog(target, opts)
+	if l.seen, err = remembered(opts.TimelineFile); err != nil {
+		return nil, fmt.Errorf("timeline of PostgreSQL: %w", err)
+	}
 	c, err := l.connect(ctx, opts.ConnectTimeout)
 	if err != nil {
 		return nil, err

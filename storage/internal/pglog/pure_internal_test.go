@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 // TestUnfitServers: each setting that loses what was acknowledged is a reason by itself.
 func TestUnfitServers(t *testing.T) {
-	fit := server{commit: "on", fsync: "on", version: 130000, process: 7, told: 7, timeline: 3}
+	fit := server{commit: "on", fsync: "on", version: 130000, process: 7, told: 7, history: history{system: 5, timeline: 3}}
 	for _, tt := range []struct {
 		change func(*server)
 		why    string
@@ -26,12 +28,41 @@ func TestUnfitServers(t *testing.T) {
 		{func(s *server) { s.commit = "remote_write" }, "synchronous_commit"},
 		{func(s *server) { s.told = 8 }, "PgBouncer"},
 		{func(s *server) { s.timeline = 2 }, "old primary"},
+		{func(s *server) { s.system, s.timeline = 6, 4 }, "the log was on 5"},
 	} {
 		s := fit
 		tt.change(&s)
-		if why := s.unfit(3); (why == "") != (tt.why == "") || !strings.Contains(why, tt.why) {
+		if why := s.unfit(fit.history); (why == "") != (tt.why == "") || !strings.Contains(why, tt.why) {
 			t.Errorf("%+v: %q, want %q", s, why, tt.why)
 		}
+	}
+}
+
+// TestTimelineIsRemembered: what is written is read; of a file that is torn nothing is.
+func TestTimelineIsRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "timeline")
+	h := history{system: 7635542153906384817, timeline: 3}
+	if got, err := remembered(path); got != (history{}) || err != nil {
+		t.Errorf("of no file: %+v, %v", got, err)
+	}
+	for range 2 {
+		if err := h.remember(path); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := remembered(path); got != h || err != nil {
+			t.Errorf("of %+v: %+v, %v", h, got, err)
+		}
+		h.timeline++
+	}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, text[:len(text)-3], 0o600)
+	}
+	if got, torn := remembered(path); got != (history{}) || errors.Join(err, torn) != nil {
+		t.Errorf("of a torn file: %+v, %v, %v", got, err, torn)
+	}
+	if err := h.remember(filepath.Join(path, "x")); err == nil {
+		t.Error("it is remembered nowhere")
 	}
 }
 

@@ -99,6 +99,12 @@ var statements = map[string]string{
 			AND log.seq < (SELECT max(seq) FROM log WHERE shard = $1) RETURNING log.seq)
 		SELECT id FROM mine`,
 
+	"shardrow": `SELECT epoch, claim, trimmed, folded FROM shard WHERE id = $1`,
+	"logrows":  `SELECT seq, epoch, claim, data FROM log WHERE shard = $1 ORDER BY seq`,
+	"points":   `SELECT count(*), coalesce(sum(length(key) + length(value)), 0)::bigint FROM point WHERE shard = $1`,
+	"strange": `SELECT count(*) FROM (SELECT id FROM shard UNION SELECT shard FROM log UNION SELECT shard FROM point) AS s (id)
+		WHERE id < 0 OR id >= $1`,
+
 	"position": `SELECT folded FROM shard WHERE id = $1`,
 	"point":    `SELECT key, value FROM point WHERE shard = $1 ORDER BY key`,
 }

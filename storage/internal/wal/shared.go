@@ -133,6 +133,10 @@ type ShardState struct {
 var (
 	// ErrOwned says that the shard's owner is alive.
 	ErrOwned = fmt.Errorf("%w: its owner is alive", ErrRefused)
+	// ErrTailLost says that records which were acknowledged are gone from the end of a shared
+	// log, as after a failover to an asynchronous standby. It is ErrDamaged. What was built upon
+	// them is of no use.
+	ErrTailLost = fmt.Errorf("%w: records at its end, which were acknowledged, are gone", ErrDamaged)
 	// ErrRetired says that another node has taken this incarnation for dead.
 	ErrRetired = errors.New("this incarnation of the node was retired")
 	// ErrNotJoined says that the log was not joined.
