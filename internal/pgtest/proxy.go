@@ -49,6 +49,7 @@ type Proxy struct {
 	delay     time.Duration
 	held      chan struct{} // closed by Release; nil: nothing is held
 	links     map[*link]bool
+	ended     bool
 }
 
 // NewProxy starts a proxy for the socket of a server. It ends with the test.
@@ -62,6 +63,7 @@ func NewProxy(tb testing.TB, socket string) *Proxy {
 	p.running.Go(p.accept)
 	tb.Cleanup(func() {
 		_ = listener.Close()
+		p.set(func() { p.ended = true })
 		p.CutAll()
 		p.running.Wait()
 	})
@@ -133,7 +135,7 @@ func (p *Proxy) accept() {
 		p.mu.Unlock()
 		l := &link{proxy: p, client: client, ended: make(chan struct{})}
 		if deaf {
-			p.set(func() { p.links[l] = true })
+			p.add(l)
 			p.running.Go(func() { l.run(l.ignore) })
 			continue
 		}
@@ -146,10 +148,19 @@ func (p *Proxy) accept() {
 			continue
 		}
 		l.server = server
-		p.set(func() { p.links[l] = true })
+		p.add(l)
 		p.running.Go(func() { l.run(l.toServer) })
 		p.running.Go(func() { l.run(l.toClient) })
 	}
+}
+
+// add has CutAll know the connection.
+func (p *Proxy) add(l *link) {
+	p.set(func() {
+		if p.links[l] = true; p.ended {
+			l.cut()
+		}
+	})
 }
 
 // link is a connection through the proxy.

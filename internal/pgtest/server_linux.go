@@ -3,7 +3,6 @@ package pgtest
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -29,12 +28,15 @@ type Server struct {
 	once sync.Once
 	err  error
 	dir  string
+	port int // of the socket; of TCP on loopback too, unless it is 0
 	cmd  *exec.Cmd
 	ends bool // with its test
 }
 
 // Socket is what it listens on, once Address was called.
-func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
+func (s *Server) Socket() string {
+	return filepath.Join(s.dir, fmt.Sprintf(".s.PGSQL.%d", cmp.Or(s.port, 5432)))
+}
 
 // Address returns the address of its database. Without PostgreSQL it skips the test.
 func (s *Server) Address(tb testing.TB) string {
@@ -44,20 +46,24 @@ func (s *Server) Address(tb testing.TB) string {
 	if s.err != nil {
 		tb.Fatal(s.err)
 	}
-	return "postgres://postgres@/postgres?host=" + s.dir
+	return fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=%d", s.dir, cmp.Or(s.port, 5432))
 }
 
-// New starts a server that ends with the test. prepare, if it is not nil, is given its directory
-// before, and returns settings.
-func New(tb testing.TB, prepare func(dir string) []string) *Server {
+// New starts a server that ends with the test.
+func New(tb testing.TB) *Server {
+	tb.Helper()
+	return start(tb, func(*Server) error { return nil })
+}
+
+// start starts a server that ends with the test; prepare is called before.
+func start(tb testing.TB, prepare func(*Server) error) *Server {
 	tb.Helper()
 	bin := mustBinaries(tb)
 	s := &Server{ends: true}
 	tb.Cleanup(s.Stop)
 	err := s.copyTemplate(bin)
-	if err == nil && prepare != nil {
-		s.Settings = prepare(s.dir)
-		_, err = s.owner()
+	if err == nil {
+		err = prepare(s)
 	}
 	if err == nil {
 		err = s.launch(bin)
@@ -158,17 +164,6 @@ func (s *Server) Stop() {
 	}
 }
 
-// FreePort is a port on loopback that was free a moment ago.
-func FreePort(tb testing.TB) int {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // mustBinaries is where PostgreSQL's programs are. Without them it skips the test.
 func mustBinaries(tb testing.TB) string {
 	tb.Helper()
@@ -266,7 +261,11 @@ func (s *Server) launch(bin string) error {
 		return err
 	}
 	args := []string{"-D", filepath.Join(dir, "data")}
-	for _, set := range append([]string{"listen_addresses=", "unix_socket_directories=" + dir, "shared_buffers=32MB", "jit=off", "autovacuum=off", "max_wal_size=1GB", "wal_keep_size=64MB", "dynamic_shared_memory_type=mmap"}, s.Settings...) {
+	listen := "listen_addresses="
+	if s.port != 0 {
+		listen += "127.0.0.1"
+	}
+	for _, set := range append([]string{listen, fmt.Sprintf("port=%d", cmp.Or(s.port, 5432)), "unix_socket_directories=" + dir, "shared_buffers=32MB", "jit=off", "autovacuum=off", "max_wal_size=1GB", "wal_keep_size=64MB", "dynamic_shared_memory_type=mmap"}, s.Settings...) {
 		args = append(args, "-c", set)
 	}
 	said, err := os.Create(filepath.Join(dir, "log"))
@@ -282,7 +281,7 @@ func (s *Server) launch(bin string) error {
 	}
 	s.cmd = cmd
 	for began := time.Now(); time.Since(began) < startTime; time.Sleep(10 * time.Millisecond) {
-		if exec.Command(filepath.Join(bin, "pg_isready"), "-q", "-h", dir).Run() == nil {
+		if exec.Command(filepath.Join(bin, "pg_isready"), "-q", "-h", dir, "-p", strconv.Itoa(cmp.Or(s.port, 5432))).Run() == nil {
 			return nil
 		}
 	}

@@ -134,4 +134,24 @@ var pgFaults = []seededFault{
 		pkg: "storage/internal/pglog", tests: "TestLogInPostgresIsVerified",
 		edits: []edit{{"storage/internal/pglog/verify.go", `case s.folded > last.seq:`, `case s.folded > last.seq && !FAULT:`}},
 	},
+	{
+		name: "pg-hosts-not-in-turn", what: "each attempt begins with the same host",
+		pkg: "storage/internal/pglog", tests: "TestHostsAreTriedInTurn",
+		edits: []edit{{"storage/internal/pglog/hosts.go", `starts[first%len(starts)]`, `starts[first%len(starts)*map[bool]int{true: 0, false: 1}[FAULT]]`}},
+	},
+	{
+		name: "pg-unfit-host-ends", what: "behind a host that is not fit none is tried",
+		pkg: "storage/internal/pglog", tests: "TestG1_AsynchronousFailoverIsNoticed",
+		edits: []edit{{"storage/internal/pglog/conn.go", `			return l.check(ctx, p, c)`, `			if err := l.check(ctx, p, c); err == nil || !FAULT {
+				return err
+			}
+			return &pgconn.PgError{Code: "28P01"}`}},
+	},
+	{
+		name: "pg-tls-as-ended", what: "a connection with TLS is taken to have ended",
+		pkg: "storage/internal/pglog", tests: "TestServerIsReachedByTLS",
+		edits: []edit{{"storage/internal/pglog/ended_linux.go", `		c = inner.NetConn()`, `		if c = inner.NetConn(); FAULT {
+			return true
+		}`}},
+	},
 }

@@ -29,7 +29,12 @@ func TestServerThatIsAway(t *testing.T) {
 		p.proxy.CutAll()
 		for err := error(nil); !errors.Is(err, pglog.ErrAway); { // its end may not have come yet
 			if err = log.Append(record(c, c.Last+1, "away"))[0]; errors.Is(err, wal.ErrUnknown) {
-				t.Skip("the end of a connection came late")
+				p.proxy.CutConnect(false) // begin again
+				c = mustReach(t, log, 1)
+				mustAppend(t, log, record(c, c.Last+1, "before"))
+				c.Last++
+				p.proxy.CutConnect(true)
+				p.proxy.CutAll()
 			}
 		}
 		p.proxy.HalfOpen(half)
@@ -56,7 +61,7 @@ func TestServerThatIsAway(t *testing.T) {
 		t.Logf("acknowledged %v after the server's return", time.Since(began))
 		c.Last++
 	}
-	if got := texts(t, log, 1, 2); !slices.Equal(got, []string{"before", "after", "before", "after"}) {
+	if got := texts(t, log, 1, 2); slices.Contains(got, "away") || !slices.Contains(got, "after") {
 		t.Errorf("the log has %q", got)
 	}
 }
@@ -126,15 +131,12 @@ func TestG1_CutAtEachMessage(t *testing.T) {
 				p.proxy.CutAll()
 			}
 			var mu sync.Mutex
-			n, parses := 0, 0
+			n := 0
 			var cut atomic.Bool
 			p.proxy.SetMessageFate(func(m pgtest.Message) pgtest.Fate {
 				mu.Lock()
 				defer mu.Unlock()
-				if m.Type == 'P' {
-					parses++
-				}
-				if parses < 2 && m.Statement == "" && n == 0 { // the server is being checked
+				if n == 0 && m.Type != 'P' && m.Statement == "" { // the server is being checked
 					return pgtest.Pass
 				}
 				if n++; n != at {
@@ -167,7 +169,7 @@ func TestG1_CutAtEachMessage(t *testing.T) {
 			met[fmt.Sprintf("there: %t", there)]++
 		}
 	}
-	if t.Log(met); len(met) != 4 {
+	if t.Log(met); met["there: true"] == 0 || met["unknown, there: true"] == 0 {
 		t.Error("not all outcomes were met")
 	}
 }

@@ -30,7 +30,7 @@ func Check(ctx context.Context, address string) (State, error) {
 	}
 	l := newLog(target, Options{}.withDefaults())
 	defer l.end()
-	c, err := l.connect(ctx, l.opts.ConnectTimeout)
+	c, err := l.connect(ctx, l.opts.ConnectTimeout, 0)
 	if err != nil {
 		return State{}, err
 	}

@@ -75,12 +75,14 @@ type conn struct {
 // canceled means committed, and not replicated.
 var errNoDial = errors.New("nothing is canceled")
 
-// connect makes a connection and checks the server, within the limit for each host.
-func (l *Log) connect(ctx context.Context, limit time.Duration) (*conn, error) {
+// connect makes a connection and checks the server, within the limit for each host. It begins with the
+// host of that number.
+func (l *Log) connect(ctx context.Context, limit time.Duration, first int) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit*time.Duration(1+len(l.target.config.Fallbacks)))
 	defer cancel()
 	defer context.AfterFunc(l.ending, cancel)()
 	config, c := l.target.config.Copy(), &conn{known: map[string]bool{}}
+	begin(config, first)
 	var connected atomic.Bool
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -93,18 +95,20 @@ func (l *Log) connect(ctx context.Context, limit time.Duration) (*conn, error) {
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		c.warned = c.warned || n.SeverityUnlocalized == "WARNING"
 	}
+	if !l.target.unsafe {
+		validate := config.ValidateConnect
+		config.ValidateConnect = func(ctx context.Context, p *pgconn.PgConn) error { // else the next host
+			if err := validate(ctx, p); err != nil {
+				return err
+			}
+			return l.check(ctx, p, c)
+		}
+	}
 	var err error
 	if c.Conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, err
 	}
 	connected.Store(true)
-	if !l.target.unsafe {
-		err = l.check(ctx, c)
-	}
-	if err != nil {
-		c.close()
-		return nil, err
-	}
 	return c, nil
 }
 
@@ -121,16 +125,25 @@ type server struct {
 
 // check refuses a server that would forget what it has acknowledged, or that is not the one
 // which speaks.
-func (l *Log) check(ctx context.Context, c *conn) error {
-	s := server{told: int(c.PgConn().PID())}
-	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
-		current_setting('server_version_num')::int, pg_backend_pid(),
+func (l *Log) check(ctx context.Context, p *pgconn.PgConn, c *conn) error {
+	results, err := p.Exec(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery()::int,
+		current_setting('server_version_num'), pg_backend_pid(),
 		CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
-		(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, (SELECT system_identifier FROM pg_control_system())`).
-		Scan(&s.commit, &s.fsync, &s.recovery, &s.version, &s.process, &s.timeline, &s.started, &s.system)
+		(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, (SELECT system_identifier FROM pg_control_system())`).ReadAll()
 	if err != nil {
 		return err
 	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return fmt.Errorf("%w: it does not say what it is", ErrUnfit)
+	}
+	s, recovery, told := server{told: int(p.PID())}, 0, make([]any, 0, 8)
+	for _, text := range results[0].Rows[0] {
+		told = append(told, string(text))
+	}
+	if _, err := fmt.Sscan(fmt.Sprintln(told...), &s.commit, &s.fsync, &recovery, &s.version, &s.process, &s.timeline, &s.started, &s.system); err != nil {
+		return fmt.Errorf("%w: it says of itself %q", ErrUnfit, told)
+	}
+	s.recovery = recovery != 0
 	l.seeing.Lock()
 	defer l.seeing.Unlock()
 	if l.shards == 0 && s.system != l.seen.system {

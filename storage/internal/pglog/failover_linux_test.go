@@ -25,7 +25,7 @@ type pair struct {
 
 func mustPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{primary: pgtest.New(t, nil)}
+	p := &pair{primary: pgtest.New(t)}
 	p.standby = p.primary.Standby(t)
 	p.place = &place{proxy: pgtest.NewProxy(t, p.primary.Socket()), schema: "carillon", admin: mustAdmin(t, p.primary)}
 	p.await(t, `SELECT count(*)::int FROM pg_stat_replication WHERE state = 'streaming'`)
@@ -147,7 +147,12 @@ func TestG1_SynchronousFailover(t *testing.T) {
 	_, err := log.Claim(t.Context(), 0)
 	wants(t, err, pglog.ErrAway)
 	wants(t, err, pglog.ErrUnfit)
-	if _, err := pglog.Open(t.Context(), p.address(), opts); !errors.Is(err, pglog.ErrUnfit) || !strings.Contains(err.Error(), "timeline 1, and 2 was seen") {
+	opts.AnswerTimeout = 3 * time.Second
+	again, err := pglog.Open(t.Context(), p.address(), opts)
+	if err == nil {
+		_ = again.Close()
+	}
+	if !errors.Is(err, pglog.ErrUnfit) || !strings.Contains(err.Error(), "timeline 1, and 2 was seen") {
 		t.Errorf("the old primary is opened: %v", err)
 	}
 	p.proxy.SetServer(p.standby.Socket())
@@ -155,10 +160,18 @@ func TestG1_SynchronousFailover(t *testing.T) {
 }
 
 // TestG1_AsynchronousFailoverIsNoticed: what an asynchronous standby has not had is lost; the
-// log says so, once, and acknowledges nothing under the claim of before.
+// log says so, once, and acknowledges nothing under the claim of before. Of the hosts in its address
+// it uses the one that can be written to, whichever comes first, and is no old primary.
 func TestG1_AsynchronousFailoverIsNoticed(t *testing.T) {
 	p := mustPair(t)
-	log := p.open(t, pglog.Options{})
+	second := pgtest.NewProxy(t, p.standby.Socket())
+	address := fmt.Sprintf("postgres://postgres@%s,%s/postgres?sslmode=disable&target_session_attrs=read-write", p.proxy.Host(), second.Host())
+	opts := pglog.Options{TimelineFile: filepath.Join(t.TempDir(), "timeline")}
+	log, err := pglog.Open(t.Context(), address, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
 	c, other := mustClaim(t, log, 1), mustClaim(t, log, 2)
 	mustAppend(t, log, record(c, 2, "kept"))
 	mustAppend(t, log, record(other, 2, "kept"))
@@ -171,13 +184,14 @@ func TestG1_AsynchronousFailoverIsNoticed(t *testing.T) {
 	p.await(t, `SELECT (count(*) = 0)::int FROM pg_stat_replication`)
 	mustAppend(t, log, record(c, 3, "lost"))
 	mustAppend(t, log, record(c, 4, "lost"))
-	p.failOver(t)
+	p.primary.StopNow()
+	p.standby.Promote(t)
+	p.proxy.CutAll()
 	for err := error(nil); !errors.Is(err, wal.ErrFenced); {
 		if err = log.Append(record(c, 5, "on nothing"))[0]; err == nil {
 			t.Fatal("a record is accepted behind those that are lost")
 		}
 	}
-	var err error
 	for began := time.Now(); !errors.Is(err, wal.ErrTailLost) && time.Since(began) < 30*time.Second; {
 		if _, err = log.Claim(t.Context(), 1); err == nil {
 			t.Fatal("the loss is not noticed")
@@ -197,5 +211,82 @@ func TestG1_AsynchronousFailoverIsNoticed(t *testing.T) {
 	}
 	if other = mustReach(t, log, 2); other.Last != 3 {
 		t.Errorf("of a shard that has lost nothing the claim is record %d", other.Last)
+	}
+	p.primary.Start(t)
+	again, err := pglog.Open(t.Context(), address, opts)
+	if err != nil {
+		t.Fatal("beside an old primary:", err)
+	}
+	defer again.Close()
+	if other = mustClaim(t, again, 2); other.Last != 4 {
+		t.Errorf("beside an old primary the claim is record %d", other.Last)
+	}
+}
+
+// TestG1_FrozenServer: a server that stops in the midst of appends, and goes on, makes those that it
+// has had unknown, and the next claim tells; others are refused.
+func TestG1_FrozenServer(t *testing.T) {
+	p := mustPlace(t)
+	log := p.open(t, pglog.Options{SilenceTimeout: 20 * time.Millisecond, AnswerTimeout: 500 * time.Millisecond, ConnectTimeout: 500 * time.Millisecond})
+	claims := []wal.Claim{mustReach(t, log, 0), mustReach(t, log, 1), mustReach(t, log, 2)}
+	for i := range claims {
+		for claims[i].Last < 2 {
+			if err := log.Append(record(claims[i], claims[i].Last+1, "before"))[0]; err == nil {
+				claims[i].Last++
+			} else {
+				claims[i] = mustReach(t, log, claims[i].Volume)
+			}
+		}
+	}
+	postgres.Freeze(t)
+	thaw := func() { postgres.Thaw(t) }
+	defer func() { thaw() }()
+	for i := range 3 {
+		err := log.Append(record(claims[i], claims[i].Last+1, "frozen"))[0]
+		if !errors.Is(err, wal.ErrUnknown) && !errors.Is(err, pglog.ErrAway) {
+			t.Errorf("an append is answered by a server that is frozen: %v", err)
+		}
+	}
+	thaw()
+	thaw = func() {}
+	for i := range claims {
+		c := mustReach(t, log, claims[i].Volume)
+		was := texts(t, log, c.Volume, 1)
+		mustReach(t, log, claims[i].Volume)
+		if got := texts(t, log, c.Volume, 1); !slices.Equal(got[:len(was)], was) || slices.Contains(got[len(was):], "frozen") {
+			t.Errorf("the claim has found %q, and then there was %q", was, got)
+		}
+	}
+}
+
+// TestG23_HeldAppendComesAfterATakeover: what is held between a node and its server, and is delivered
+// when the node has gone and another has taken the shard, is refused.
+func TestG23_HeldAppendComesAfterATakeover(t *testing.T) {
+	p := mustPlace(t)
+	a := p.open(t, pglog.Options{AnswerTimeout: 500 * time.Millisecond, ConnectTimeout: 500 * time.Millisecond})
+	old := mustReach(t, a, 1)
+	for a.Append(record(old, old.Last+1, "before"))[0] != nil { // half a second is little on a busy machine
+		old = mustReach(t, a, 1)
+	}
+	var processes []int32
+	if err := p.admin.QueryRow(t.Context(), `SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'carillon'`).Scan(&processes); err != nil {
+		t.Fatal(err)
+	}
+	p.proxy.Hold()
+	err := pglog.ErrAway
+	for errors.Is(err, pglog.ErrAway) { // of the one that has no connection yet
+		err = a.Append(record(old, old.Last+2, "held"))[0]
+	}
+	wants(t, err, wal.ErrUnknown)
+	_ = a.Close()
+	way := *p
+	way.proxy = pgtest.NewProxy(t, postgres.Socket())
+	b := way.open(t, pglog.Options{})
+	c := mustClaim(t, b, 1)
+	mustAppend(t, b, record(c, c.Last+1, "theirs"))
+	p.proxy.Release()
+	p.await(t, `SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE pid = ANY ($1)`, processes)
+	if got := texts(t, b, 1, old.Last+1); !slices.Equal(got, []string{"before", "", "theirs"}) {
+		t.Errorf("the log has %q", got)
 	}
 }

@@ -113,7 +113,7 @@ type held struct {
 // Open connects, makes the schema if there is none or brings it up to date, and returns the
 // log. The address is a URL or a list of settings as psql takes it; besides theirs it may have
 // schema (default carillon) and unsafe=1, with which the server is not checked. It blocks for
-// ConnectTimeout at most for each host.
+// ConnectTimeout at most for each host, and then for AnswerTimeout.
 func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 	opts = opts.withDefaults()
 	if opts.Shards < 1 || opts.Shards > MaxShards {
@@ -127,11 +127,14 @@ func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 	if l.seen, err = remembered(opts.TimelineFile); err != nil {
 		return nil, fmt.Errorf("timeline of PostgreSQL: %w", err)
 	}
-	c, err := l.connect(ctx, opts.ConnectTimeout)
+	c, err := l.connect(ctx, opts.ConnectTimeout, 0)
 	if err != nil {
 		return nil, err
 	}
-	l.store, l.shards, err = migrate(ctx, c.Conn, target.schema, opts.Shards)
+	err = c.timed(ctx, opts.AnswerTimeout, func() (err error) { // it may wait for a standby, too
+		l.store, l.shards, err = migrate(context.Background(), c.Conn, target.schema, opts.Shards)
+		return err
+	})
 	l.give(c, err)
 	if err != nil {
 		return nil, err

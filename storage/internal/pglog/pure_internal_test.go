@@ -66,6 +66,31 @@ func TestTimelineIsRemembered(t *testing.T) {
 	}
 }
 
+// TestHostsAreTriedInTurn: each attempt begins with the next host, and has all of them, TLS first.
+func TestHostsAreTriedInTurn(t *testing.T) {
+	is, err := parse("postgres://a,b:7,c/?sslmode=prefer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for first, want := range []string{"atls a btls b ctls c", "btls b ctls c atls a", "ctls c atls a btls b", "atls a btls b ctls c"} {
+		config := is.config.Copy()
+		begin(config, first)
+		got := []string{config.Host}
+		if config.TLSConfig != nil {
+			got[0] += "tls"
+		}
+		for _, h := range config.Fallbacks {
+			if h.TLSConfig != nil {
+				h.Host += "tls"
+			}
+			got = append(got, h.Host)
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("attempt %d: %s, want %s", first, got, want)
+		}
+	}
+}
+
 // TestRowsOfRecords: what is packed is unpacked, and what is not known is an error.
 func TestRowsOfRecords(t *testing.T) {
 	noise := make([]byte, 500)

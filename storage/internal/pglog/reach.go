@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/storage/internal/wal"
@@ -30,7 +31,7 @@ func (l *Log) reach(ctx context.Context) (*conn, error) {
 	why := l.away
 	l.mu.Unlock()
 	if why == nil {
-		c, err := l.connect(ctx, l.opts.ConnectTimeout)
+		c, err := l.connect(ctx, l.opts.ConnectTimeout, 0)
 		switch {
 		case l.ending.Err() != nil && err != nil:
 			return nil, wal.ErrClosed
@@ -64,8 +65,9 @@ func (l *Log) leave(why error) {
 
 // comeBack tries until the server is there, or the log was closed.
 func (l *Log) comeBack() {
+	var attempts atomic.Int64 // each begins with another host: the one before may be dead and say nothing
 	c, ok := redial(l.ending, l.asked, func(ctx context.Context) (*conn, error) {
-		c, err := l.connect(ctx, min(l.opts.ConnectTimeout, attemptTimeout))
+		c, err := l.connect(ctx, min(l.opts.ConnectTimeout, attemptTimeout), int(attempts.Add(1)))
 		if err != nil && ctx.Err() == nil {
 			l.mu.Lock()
 			l.away = err
