@@ -154,4 +154,14 @@ var pgFaults = []seededFault{
 			return true
 		}`}},
 	},
+	{
+		name: "pg-append-reads-all", what: "an append reads the whole log, by a plan of when it was short",
+		pkg: "storage/internal/pglog", tests: "TestAppendFindsItsPlaceByKey",
+		edits: []edit{{"storage/internal/pglog/conn.go", `params[plan] = "off"`, `params[plan] = map[bool]string{true: "on", false: "off"}[FAULT]`}},
+	},
+	{
+		name: "pg-pooler-unnamed", what: "a pooler that refuses settings is not named",
+		pkg: "storage/internal/pglog", tests: "TestPoolerIsNamed",
+		edits: []edit{{"storage/internal/pglog/conn.go", `said.Code == pgerrProtocol`, `!FAULT && said.Code == pgerrProtocol`}},
+	},
 }

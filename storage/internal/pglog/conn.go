@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,11 @@ func parse(address string) (target, error) {
 	params["application_name"] = "carillon"
 	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
 		params[timeout] = "0" // what is given up is decided here
+	}
+	// A plan of a statement is kept while the log grows. One that was made when it was short
+	// would read all of it for each append.
+	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+		params[plan] = "off"
 	}
 	if config.ValidateConnect == nil { // of several hosts, the one that can be written to
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
@@ -106,11 +112,23 @@ func (l *Log) connect(ctx context.Context, limit time.Duration, first int) (*con
 	}
 	var err error
 	if c.Conn, err = pgx.ConnectConfig(ctx, config); err != nil {
-		return nil, err
+		return nil, pooled(err)
 	}
 	connected.Store(true)
 	return c, nil
 }
+
+// pooled gives the reason where a pooler refuses the settings of a session: PostgreSQL takes them.
+func pooled(err error) error {
+	var said *pgconn.PgError
+	if errors.As(err, &said) && said.Code == pgerrProtocol && strings.Contains(said.Message, "startup parameter") {
+		return fmt.Errorf("%w: a pooler such as PgBouncer stands between, and takes no settings of a session; connect to PostgreSQL itself: %w", ErrUnfit, err)
+	}
+	return err
+}
+
+// pgerrProtocol is protocol_violation.
+const pgerrProtocol = "08P01"
 
 // server is what a server says of itself.
 type server struct {

@@ -82,6 +82,7 @@
 //	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms.
 //	P9  A claim that finds less than this process was acknowledged is ErrTailLost, once: a
 //	    failover to an asynchronous standby has lost it. Nothing is appended a second time.
+//	P10 Statements find rows by key: a session's plans read no table in whole, and merge and hash none.
 //
 //	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node
 //	    is retired once its latest beat is a TTL old on the clock of the server that has heard it.

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // TestUnfitServers: each setting that loses what was acknowledged is a reason by itself.
@@ -63,6 +66,38 @@ func TestTimelineIsRemembered(t *testing.T) {
 	}
 	if err := h.remember(filepath.Join(path, "x")); err == nil {
 		t.Error("it is remembered nowhere")
+	}
+}
+
+// TestPoolerIsNamed: one that refuses a session's settings, as PgBouncer does, is told from other errors.
+func TestPoolerIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		code, message string
+		named         bool
+	}{
+		{"08P01", "unsupported startup parameter: statement_timeout", true},
+		{"08P01", "SASL authentication failed", false},
+		{"22023", "invalid value for startup parameter", false},
+	} {
+		err := error(&pgconn.PgError{Code: tt.code, Message: tt.message})
+		if got := pooled(err); errors.Is(got, ErrUnfit) != tt.named || !errors.Is(got, err) {
+			t.Errorf("%s %s: %v", tt.code, tt.message, got)
+		}
+	}
+	if err := pooled(io.EOF); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+// TestStatementsArePortable: of what CockroachDB or YugabyteDB lack, or run one by one, they have
+// nothing.
+func TestStatementsArePortable(t *testing.T) {
+	for name, sql := range statements {
+		for _, lacks := range []string{"advisory", "notify", "listen ", "lock table", "for share", "::regclass", "pg_", "ctid", "xmin", "skip locked", "lateral", "merge ", "$$", "create "} {
+			if strings.Contains(strings.ToLower(sql), lacks) {
+				t.Errorf("statement %s has %s", name, lacks)
+			}
+		}
 	}
 }
 
