@@ -20,6 +20,9 @@ type SharedLog interface {
 	OpenShared(ctx context.Context) (wal.Shared, error)
 }
 
+// keepsBeside is a SharedLog that keeps what it has seen of its server in a directory of the node.
+type keepsBeside interface{ In(dir string) SharedLog }
+
 // SharedState is what a shared log is. For engines.
 type SharedState struct {
 	ID      uint64 // tells it from every other one

@@ -78,7 +78,11 @@ func Join(ctx context.Context, dir string, opts Options) (*Standby, error) {
 		return nil, mapOpenError("directory", err)
 	}
 	st.unlock = unlock
-	if st.shared, err = st.opts.Log.OpenShared(ctx); err != nil {
+	log := st.opts.Log
+	if at, ok := log.(keepsBeside); ok {
+		log = at.In(dir)
+	}
+	if st.shared, err = log.OpenShared(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("log: %w", err), unlock())
 	}
 	st.log = kv.Over(st.shared, kv.Options{})

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"path/filepath"
 
 	"carillon/storage"
 	"carillon/storage/internal/pglog"
@@ -37,7 +38,22 @@ func (a logAt) Check(ctx context.Context) (storage.SharedState, error) {
 
 // OpenShared implements storage.SharedLog.
 func (a logAt) OpenShared(ctx context.Context) (wal.Shared, error) {
-	log, err := pglog.Open(ctx, string(a), pglog.Options{})
+	return beside{logAt: a}.OpenShared(ctx)
+}
+
+// In is the log as a node has it that keeps, in its directory, the highest timeline of PostgreSQL which
+// it has seen: an old primary is refused after its start, too.
+func (a logAt) In(dir string) storage.SharedLog { return beside{a, filepath.Join(dir, "timeline")} }
+
+// beside is a log with a file of the node.
+type beside struct {
+	logAt
+	timeline string // "": none
+}
+
+// OpenShared implements storage.SharedLog.
+func (b beside) OpenShared(ctx context.Context) (wal.Shared, error) {
+	log, err := pglog.Open(ctx, string(b.logAt), pglog.Options{TimelineFile: b.timeline})
 	if err != nil {
 		return nil, err
 	}

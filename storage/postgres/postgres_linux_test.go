@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"carillon/internal/pgtest"
+	"carillon/storage"
 	"carillon/storage/internal/pglog"
 	"carillon/storage/postgres"
 
@@ -61,5 +64,21 @@ func TestAddressesThatAreWrong(t *testing.T) {
 		if _, err := postgres.Log(address).Check(t.Context()); err == nil {
 			t.Errorf("%q: no error", address)
 		}
+	}
+}
+
+// TestTimelineIsKeptBesideTheCopies: a node that joins has the timeline of the server in its directory.
+func TestTimelineIsKeptBesideTheCopies(t *testing.T) {
+	log, dir := postgres.Log(server.Address(t)+"&schema=beside"), filepath.Join(t.TempDir(), "cache")
+	if _, err := log.Migrate(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	node, err := storage.Join(t.Context(), dir, storage.Options{Log: log, Node: storage.Node{Name: "a"}, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	if text, err := os.ReadFile(filepath.Join(dir, "timeline")); err != nil || !strings.HasSuffix(string(text), " timeline 1\n") {
+		t.Errorf("the node's directory has %q, %v", text, err)
 	}
 }

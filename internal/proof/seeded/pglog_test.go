@@ -164,4 +164,9 @@ var pgFaults = []seededFault{
 		pkg: "storage/internal/pglog", tests: "TestPoolerIsNamed",
 		edits: []edit{{"storage/internal/pglog/conn.go", `said.Code == pgerrProtocol`, `!FAULT && said.Code == pgerrProtocol`}},
 	},
+	{
+		name: "pg-timeline-nowhere", what: "a node does not keep the timeline in its directory",
+		pkg: "storage/postgres", tests: "TestTimelineIsKeptBesideTheCopies",
+		edits: []edit{{"storage/standby.go", `log.(keepsBeside); ok {`, `log.(keepsBeside); ok && !FAULT {`}},
+	},
 }

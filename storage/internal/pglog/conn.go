@@ -135,8 +135,8 @@ type server struct {
 	commit, fsync string
 	recovery      bool
 	version       int
-	process       int // that answers
-	told          int // that was said to answer
+	process       int   // that answers
+	told          int   // that was said to answer
 	started       int64 // on its clock
 	history
 }

@@ -80,14 +80,13 @@
 //	    at once takes the steps.
 //	P8  While the server is away, what would need a new connection is refused at once. It is
 //	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms.
-//	P9  A claim that finds less than this process was acknowledged is ErrTailLost, once: a
-//	    failover to an asynchronous standby has lost it. Nothing is appended a second time.
-//	P10 Statements find rows by key: a session's plans read no table in whole, and merge and hash none.
-//
 //	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node
 //	    is retired once its latest beat is a TTL old on the clock of the server that has heard it.
 //	P10 A beat, or a claim, of what was retired changes nothing. A node that owns a shard is not
 //	    forgotten. One whose claims are not there any more learns it by its next beat.
+//	P11 A claim that finds less than this process was acknowledged is ErrTailLost, once: a
+//	    failover to an asynchronous standby has lost it. Nothing is appended a second time.
+//	P12 Statements find rows by key: a session's plans read no table in whole, and merge and hash none.
 //
 // The SQL is what CockroachDB and YugabyteDB have too, but for the checks of a connection,
 // which unsafe=1 leaves out: unique keys, joins on the row before, unnest of arrays, ON
