@@ -50,7 +50,7 @@ func TestAServerIsTriedAgain(t *testing.T) {
 						}
 						return 0, errGone
 					}, func(time.Duration) { late.Add(1) })
-					if most := min(tt.most, max(50*time.Millisecond, 2*away)); !ok || got < away || got > away+most {
+					if most := min(tt.most, max(50*time.Millisecond, 4*away)); !ok || got < away || got > away+most {
 						t.Errorf("a server that is away for %v is found after %v: %t", away, got, ok)
 					}
 					if bound := int64(away/(125*time.Millisecond)) + 6; tries.Load() > bound || late.Load() > 0 {
