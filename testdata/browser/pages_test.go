@@ -37,7 +37,7 @@ func pages(b *tab) []string {
 	}
 	var found []string
 	seen, kinds := map[string]bool{}, map[string]int{}
-	queue := []string{"/ui/", "/ui/jump?to=none", "/ui/apps/acme", "/ui/apps/acme/jobs?state=failed", "/ui/apps/acme/operations/new?action=cancel&of=filter&state=pending"}
+	queue := []string{"/ui/", "/ui/nodes", "/ui/jump?to=none", "/ui/apps/acme", "/ui/apps/acme/jobs?state=failed", "/ui/apps/acme/operations/new?action=cancel&of=filter&state=pending"}
 	for len(queue) > 0 {
 		next := queue[0]
 		queue = queue[1:]
