@@ -14,7 +14,7 @@ var kvFaults = []seededFault{
 		name: "trimmed-before-copied", what: "the log forgets what the copy does not have durably",
 		pkg: "storage/internal/kv", tests: "TestG1_LogLayersAndCopy",
 		edits: []edit{{"storage/internal/kv/checkpoint.go", `	err := fault("checkpoint")`, `	if FAULT {
-		_ = db.log.Trim(db.claim, last-1)
+		_ = db.log.Trim(db.claim, at.last-1)
 	}
 	err := fault("checkpoint")`}},
 	},
