@@ -1,7 +1,12 @@
 package seeded_test
 
+import "slices"
+
 // kvFaults are planted where log, layers and copy meet.
-var kvFaults = []seededFault{
+var kvFaults = slices.Concat(volumeFaults, copyFaults)
+
+// volumeFaults are those of a volume of a log in files.
+var volumeFaults = []seededFault{
 	{
 		name: "shown-before-synced", what: "readers see a commit that is still being synced",
 		pkg: "storage/internal/kv", tests: "TestG2_NothingIsShownBeforeTheLogHasIt",

@@ -210,5 +210,5 @@ func (db *DB) hasRoom(c *overlay.Change) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	used := db.stack.View().Bytes()
-	return (used == 0 || used+bytes <= db.share) && db.frozen.tail+db.tail < 2*db.share && db.unfolded() < maxUnfolded
+	return (used == 0 || used+bytes <= db.share) && db.frozen.tail+db.tail < 2*db.share && (db.shard == nil || db.unfolded() < db.shard.bound)
 }

@@ -22,7 +22,8 @@ type Options struct {
 	ReadOnly    bool          // write nothing, and share the locks: Update is refused
 	SegmentSize int           // of the log, in bytes; default 8 MiB
 	// Fault, in tests, is asked at "checkpoint" and "checkpointed", before and after what is
-	// shown is written to the copy, for an error to fail with. Default: none.
+	// shown is written to the copy, and at "building", "marking" and "built" while that of a
+	// shard is made, for an error to fail with. Default: none.
 	Fault func(point string) error
 	// Copied is told how many bytes a checkpoint has written. Default: it is not.
 	Copied func(bytes int64)
@@ -198,6 +199,9 @@ func (db *DB) applied() (last uint64, chain uint32, err error) {
 
 // mismatch is the error of a copy and a log that do not belong together.
 func (db *DB) mismatch(format string, args ...any) error {
+	if db.shard != nil {
+		return fmt.Errorf("%w: %s does not go on in the log, and is made anew: "+format, append([]any{ErrBadFile, db.name}, args...)...)
+	}
 	return fmt.Errorf("%w: %s and the log are of different moments, or of two lives of a store (put back the directory as it was, volumes and log together, or see what is left: carillon store salvage): "+format, append([]any{ErrBadFile, db.name}, args...)...)
 }
 

@@ -79,7 +79,7 @@ func (db *DB) unfolded() int {
 func (db *DB) foldsBehind() bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.unfolded() >= maxUnfolded
+	return db.unfolded() >= db.shard.bound
 }
 
 // keepFolding folds what the copy has got, until the DB is closed.
@@ -153,7 +153,11 @@ func (db *DB) foldAll() error {
 			return nil // it is opened anew, or another's
 		}
 		if db.spent() {
-			db.commit.Lock()
+			select {
+			case db.commit <- struct{}{}:
+			case <-s.ctx.Done(): // Close holds it
+				return s.ctx.Err()
+			}
 			err := db.renew()
 			db.commit.Unlock()
 			if err != nil {
@@ -263,7 +267,7 @@ func (db *DB) toFold() (f folding, err error) {
 // readFolding reads the records of the log behind the one, up to the other or so many that
 // their keys take the room.
 func (db *DB) readFolding(f *folding, behind, upTo uint64) error {
-	room, known := foldRead, false
+	room, known := db.shard.read, false
 	for rec, err := range db.log.Read(db.foldContext(), db.volume, behind+1) {
 		if err != nil {
 			return err

@@ -26,6 +26,9 @@ type shard struct {
 	ctx  context.Context // ends when the DB is closed
 	stop context.CancelFunc
 
+	read  int // bytes of keys that a fold reads of the log: foldRead
+	bound int // maxUnfolded: bytes that the records may have which the log's checkpoint lacks
+
 	folding turn   // held by a fold, and what follows from it
 	spent   bool   // the outcome of a fold or a trim is unknown; under folding
 	trimTo  uint64 // what the fold before the latest had; under folding
@@ -200,8 +203,12 @@ func (db *DB) spent() bool {
 
 // renew claims the shard anew. The caller holds commit. ErrFenced says that another node owns it.
 func (db *DB) renew() error {
+	chain := db.chain
 	err := db.asking(func() (done bool, err error) {
-		if err = fenced(db.take(db.shard.ctx)); hopeless(err) {
+		if err = fenced(db.take(db.shard.ctx)); err == nil && db.chain != chain {
+			err = errMeanwhile
+		}
+		if hopeless(err) {
 			db.fail(err)
 			return true, err
 		}
@@ -230,6 +237,9 @@ func fenced(err error) error {
 	return err
 }
 
+// errMeanwhile says that what the owner knows of the shard is not what it holds.
+var errMeanwhile = fmt.Errorf("%w: another node has owned the shard meanwhile", wal.ErrFenced)
+
 // hopeless says that it is no use to claim the shard once more.
 func hopeless(err error) bool {
 	return another(err) || errors.Is(err, ErrBadFile) || errors.Is(err, ErrDamaged) || errors.Is(err, wal.ErrDamaged)
@@ -242,7 +252,7 @@ func hopeless(err error) bool {
 // nil says that the record is in the log, ErrRefused that it is not and never will be, and what
 // the append had said that it is not known.
 func (db *DB) resolve(rec wal.Record, unknown error) error {
-	in, fence := false, db.fence
+	in, fence, chain := false, db.fence, db.chain
 	var lost error
 	err := db.asking(func() (done bool, err error) {
 		claim, err := db.log.Claim(db.shard.ctx, db.volume)
@@ -261,7 +271,14 @@ func (db *DB) resolve(rec wal.Record, unknown error) error {
 			db.mu.Lock()
 			db.claim = claim
 			db.mu.Unlock()
-			if err := db.follow(db.shard.ctx); hopeless(err) {
+			if in {
+				chain = overlay.Chain(rec.Data)
+			}
+			err := db.follow(db.shard.ctx)
+			if err == nil && db.chain != chain {
+				err = errMeanwhile
+			}
+			if hopeless(err) {
 				lost = err
 			} else if err != nil {
 				return false, err

@@ -72,7 +72,7 @@ func openCopy(ctx context.Context, path string, log *Log, volume Volume, opts Op
 		return nil, err
 	}
 	db.log, db.volume, db.share = log, volume, followShare
-	db.shard = &shard{log: log, folding: newTurn(), wake: make(chan struct{}, 1)}
+	db.shard = &shard{log: log, bound: maxUnfolded, read: foldRead, folding: newTurn(), wake: make(chan struct{}, 1)}
 	db.shard.ctx, db.shard.stop = context.WithCancel(context.Background())
 	if err := db.agrees(ctx); err != nil {
 		db.shard.stop()
@@ -174,10 +174,17 @@ func (b *build) run(ctx context.Context) error {
 	if err == nil && !b.opts.NoSync {
 		err = syncFile(b.path)
 	}
-	if err == nil && b.opts.Fault != nil {
-		err = b.opts.Fault("built")
+	if err == nil {
+		err = b.fault("built")
 	}
 	return err
+}
+
+func (b *build) fault(point string) error {
+	if b.opts.Fault == nil {
+		return nil
+	}
+	return b.opts.Fault(point)
 }
 
 // begin begins, or begins again.
@@ -205,10 +212,8 @@ func (b *build) row(key, value []byte) error {
 		b.chained, b.at.chain = binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[8:])
 		return nil
 	}
-	if b.opts.Fault != nil {
-		if err := b.opts.Fault("building"); err != nil {
-			return err
-		}
+	if err := b.fault("building"); err != nil {
+		return err
 	}
 	return b.file.Put(Space(key[0]), key[1:], value)
 }
@@ -244,6 +249,9 @@ func (b *build) end(ctx context.Context, last uint64) error {
 		}
 	}
 	if err := b.file.Flush(); err != nil {
+		return err
+	}
+	if err := b.fault("marking"); err != nil {
 		return err
 	}
 	return b.file.file.Update(func(tx *boltfile.Txn) error {

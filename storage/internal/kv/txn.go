@@ -1,8 +1,11 @@
 package kv
 
 import (
+	"fmt"
+
 	"carillon/storage/internal/boltfile"
 	"carillon/storage/internal/overlay"
+	"carillon/storage/internal/wal"
 )
 
 // Txn is one Update. What it reads is what the volume holds after its own writes.
@@ -39,8 +42,12 @@ func (t *Txn) Seek(space Space, key []byte) (k, v []byte, err error) {
 	return k, v, nil
 }
 
-// Put stores value under key. It keeps neither.
+// Put stores value under key, which has fewer bytes than wal.MaxKey: with the space it is a key of
+// a checkpoint. It keeps neither.
 func (t *Txn) Put(space Space, key, value []byte) error {
+	if len(key) >= wal.MaxKey {
+		return fmt.Errorf("%w: a key of %d bytes, want fewer than %d", ErrRefused, len(key), wal.MaxKey)
+	}
 	if err := t.looker.Look(space, key, false); err != nil {
 		return err
 	}
