@@ -38,7 +38,9 @@ const (
 	MaxPauseBy     = 256
 )
 
-const maxScopeName = 4096 // bytes of a function's path
+// maxFunction bounds a function's path, which is part of keys (wal.MaxKey), in bytes. What can be
+// registered is shorter by far.
+const maxFunction = 2048
 
 // Scope is what of an app a pause is of: all of it, a function, or a pool or a key of one.
 // dispatch.OfApp, OfFunction and OfPool make one.
@@ -74,8 +76,8 @@ func (s Scope) Check() error {
 	switch {
 	case of != 1:
 		return fmt.Errorf("%w: a pause is of the app, a function or a pool: of one, and not of %d", ErrInvalid, of)
-	case len(s.Function) > maxScopeName || !utf8.ValidString(s.Function):
-		return fmt.Errorf("%w: function %s is not UTF-8 of at most %d bytes", ErrInvalid, quote(s.Function), maxScopeName)
+	case len(s.Function) > maxFunction || !utf8.ValidString(s.Function):
+		return fmt.Errorf("%w: function %s is not UTF-8 of at most %d bytes", ErrInvalid, quote(s.Function), maxFunction)
 	case s.Pool != "":
 		if err := CheckPoolName(s.Pool); err != nil {
 			return err

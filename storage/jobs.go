@@ -152,8 +152,8 @@ func (tx *Tx) checkNew(job *Job) error {
 // checkStored says what is wrong with a job whatever the instants are that it is due at. A
 // follow-up with which nothing is cannot keep its job from ending.
 func checkStored(job *Job) error {
-	if !utf8.ValidString(job.Function) {
-		return fmt.Errorf("%w: function %s is not UTF-8", ErrInvalid, quote(job.Function))
+	if len(job.Function) > maxFunction || !utf8.ValidString(job.Function) {
+		return fmt.Errorf("%w: function %s is not UTF-8 of at most %d bytes", ErrInvalid, quote(job.Function), maxFunction)
 	}
 	if at := job.NotAfter.UnixMilli(); !job.NotAfter.IsZero() && (at < 1 || at > maxInstantMs) {
 		return fmt.Errorf("%w: NotAfter %v is not between 1970 and %v", ErrInvalid, job.NotAfter, MaxInstant)
