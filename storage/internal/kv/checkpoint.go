@@ -194,7 +194,11 @@ func (db *DB) await(c *overlay.Change) error {
 			}
 		}
 		db.Press()
-		<-db.room
+		select {
+		case <-db.room:
+		case <-db.ending():
+			return fmt.Errorf("%w: %w", ErrRefused, db.open())
+		}
 		if err := db.failed.Load(); err != nil {
 			return *err
 		}

@@ -79,8 +79,8 @@
 //	    again, and the log read. The DB stays open, and is read, meanwhile.
 //	V14 What a checkpoint has written to the copy is folded into the log's checkpoint, behind
 //	    the commits, a few shards at a time, each by one fold. One that failed is tried again,
-//	    with what has come since. The log is trimmed of what the fold before the latest had, so
-//	    that a copy which is a fold behind goes on. What an earlier owner left unfolded is read
+//	    with what has come since. The log keeps what was folded in the last minute, up to 16
+//	    MiB of a shard, so that a copy which is somewhat behind goes on. What an earlier owner left unfolded is read
 //	    of the log.
 //	V15 An Update waits while the records that are not folded take 64 MiB, and is refused while
 //	    folds fail.

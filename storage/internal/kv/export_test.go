@@ -17,6 +17,12 @@ func (db *DB) SetUnfolded(bytes int) { db.shard.bound = bytes }
 // SetFoldRead bounds the bytes of keys that one fold reads of the log.
 func (db *DB) SetFoldRead(bytes int) { db.shard.read = bytes }
 
+// SetKept bounds the bytes of the records that are kept when they were folded.
+func (db *DB) SetKept(bytes int) { db.shard.kept = bytes }
+
+// KeptFor is how long they are kept else.
+const KeptFor = keptFor
+
 // Unfolded is about how many they are.
 func (db *DB) Unfolded() int {
 	db.mu.Lock()

@@ -23,6 +23,10 @@ const (
 	// foldRead is how many bytes of memory the keys take, about, that one fold reads of
 	// the log.
 	foldRead = 4 << 20
+	// The records of folds are kept for so long, and so many bytes of a shard, as replayCost: a
+	// standby that asks once in a while, and a node that starts again, go on from there.
+	keptFor   = time.Minute
+	keptBytes = 16 << 20
 	// foldPiece is how many bytes of rows are read of the copy at a time.
 	foldPiece = 1 << 20
 )
@@ -30,6 +34,13 @@ const (
 // foldedKey is the row of the log's checkpoint that says up to which record it was to be, and
 // the chain behind that: number 8, chain 4. No record has it.
 var foldedKey = append([]byte{byte(Meta)}, metaApplied...)
+
+// foldMark is a fold that was made.
+type foldMark struct {
+	last  uint64 // record up to which it was
+	bytes int    // shard.bytes then
+	at    time.Time
+}
 
 // copied is the layers that the copy has since the log's checkpoint, or some later record.
 type copied struct {
@@ -201,13 +212,28 @@ func (db *DB) fold() (more bool, err error) {
 	db.mu.Lock()
 	s.folded = f.at.last
 	s.foldedAt = max(s.foldedAt, f.recorded)
+	bytes := s.bytes
 	s.copied.drop(f.at.last)
 	more = s.folded < db.inFile.last
 	db.mu.Unlock()
-	// A copy that is one fold behind finds its record yet, and those behind it.
-	upTo := min(s.trimTo, f.at.last) - min(s.trimTo, 1)
-	s.trimTo = f.at.last
-	return more, s.log.Trim(f.claim, upTo)
+	s.folds = append(s.folds, foldMark{f.at.last, bytes, time.Now()})
+	return more, db.trimFolded(f.claim, bytes)
+}
+
+// trimFolded has the log forget what was folded a while ago. The last record of a fold stays:
+// a copy that has come so far is told by it.
+func (db *DB) trimFolded(claim wal.Claim, bytes int) error {
+	s := db.shard
+	old := 0
+	for i, f := range s.folds {
+		if time.Since(f.at) >= keptFor || bytes-f.bytes >= s.kept {
+			old = i
+		}
+	}
+	if s.folds = slices.Delete(s.folds, 0, old); s.folds[0].last <= 1 {
+		return nil
+	}
+	return s.log.Trim(claim, s.folds[0].last-1)
 }
 
 // whereFolded finds out where the fold of an earlier owner has left the log's checkpoint.
@@ -224,9 +250,10 @@ func (db *DB) whereFolded() error {
 	defer db.mu.Unlock()
 	for _, shard := range standing.Shards {
 		if shard.Shard == db.volume {
-			s.folded, s.trimTo = shard.Folded, shard.Folded
+			s.folded = shard.Folded
 		}
 	}
+	s.folds = []foldMark{{s.folded, s.bytes, time.Now()}}
 	s.known = true
 	return nil
 }

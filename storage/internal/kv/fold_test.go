@@ -29,6 +29,7 @@ type brittle struct {
 	folds func() foldFate // nil: they work
 	spent uint64          // an epoch of which a fold has ended in ErrUnknown
 	keys  []string        // of all rows that were folded
+	hold  chan struct{}   // not nil: folds wait until it is closed
 }
 
 // foldFate is how a fold ends.
@@ -51,6 +52,9 @@ func (b *brittle) claimSpent(epoch uint64) bool {
 }
 
 func (b *brittle) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) error {
+	if b.hold != nil {
+		<-b.hold
+	}
 	b.mu.Lock()
 	fate, spent := foldFate{}, b.spent >= c.Epoch
 	if b.folds != nil {
@@ -291,6 +295,30 @@ func TestG45_WhatIsNotFoldedHasABound(t *testing.T) {
 	})
 }
 
+// TestG45_CloseEndsTheWaitForRoom: an Update that waits for a fold is refused when the DB is closed.
+func TestG45_CloseEndsTheWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, brittle := newBrittle(t, waltest.NewMemory())
+		brittle.hold = make(chan struct{})
+		mustOpenNode(t, a)
+		mustClaim(t, a)
+		mustPut(t, &a.volume, "a", "1")
+		a.SetUnfolded(a.Unfolded())
+		updated, closed := make(chan error, 1), make(chan error, 1)
+		go func() { updated <- a.put("b", "1") }()
+		synctest.Wait()
+		go func() { closed <- a.Close() }()
+		if err := <-updated; !errors.Is(err, kv.ErrRefused) {
+			t.Errorf("the Update ends in %v, want ErrRefused", err)
+		}
+		close(brittle.hold)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		a.DB = nil
+	})
+}
+
 // TestG45_AKilledBuildBeginsAnew: a node that is killed while it makes its copy, at any point,
 // makes it anew.
 func TestG45_AKilledBuildBeginsAnew(t *testing.T) {
@@ -383,6 +411,7 @@ func mustTakeOver(tb testing.TB, n *node) {
 	if errors.Is(err, kv.ErrBadFile) {
 		n.end(tb, (*kv.DB).Abandon)
 		mustOpenNode(tb, n)
+		n.SetKept(4 << 10)
 		err = n.Claim(tb.Context(), share)
 	}
 	if err != nil {
@@ -412,6 +441,7 @@ func TestG45_ShardsLifes(t *testing.T) {
 				n := nodes[i]
 				if n.DB == nil {
 					mustOpenNode(t, n)
+					n.SetKept(4 << 10)
 				}
 				switch rnd.IntN(12) {
 				case 0: // killed
@@ -501,6 +531,50 @@ func TestG45_ShardsLifes(t *testing.T) {
 				}
 			}
 			wantCold(t, log, want)
+		})
+	}
+}
+
+// TestG45_AStandbyMayBeBehind: records that were folded are kept for a minute, or as long as they
+// are not many, and a standby goes on by them; then it is told that its copy is of no use.
+func TestG45_AStandbyMayBeBehind(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		kept int // bytes
+		wait time.Duration
+		ends bool
+	}{
+		{"a while", 1 << 20, kv.KeptFor - time.Second, false},
+		{"for longer", 1 << 20, kv.KeptFor, true},
+		{"many records", 1 << 10, 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := waltest.NewMemory()
+				a, b := newNode(t, log), newNode(t, log)
+				mustOpenNode(t, a)
+				mustOpenNode(t, b)
+				a.SetKept(tt.kept)
+				mustClaim(t, a)
+				put := func(key string) {
+					mustPut(t, &a.volume, key, "1")
+					if err := a.Fold(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				put("a")
+				put("b")
+				time.Sleep(tt.wait)
+				put("c")
+				err := b.Follow(t.Context())
+				if ends := errors.Is(err, kv.ErrBadFile); ends != tt.ends || !ends && err != nil {
+					t.Errorf("the standby is told %v", err)
+				}
+				if !tt.ends {
+					wantShown(t, &b.volume, table{"a": "1", "b": "1", "c": "1"})
+				}
+				wantCold(t, log, table{"a": "1", "b": "1", "c": "1"})
+			})
 		})
 	}
 }

@@ -26,12 +26,13 @@ type shard struct {
 	ctx  context.Context // ends when the DB is closed
 	stop context.CancelFunc
 
+	kept  int // keptBytes
 	read  int // bytes of keys that a fold reads of the log: foldRead
 	bound int // maxUnfolded: bytes that the records may have which the log's checkpoint lacks
 
-	folding turn   // held by a fold, and what follows from it
-	spent   bool   // the outcome of a fold or a trim is unknown; under folding
-	trimTo  uint64 // what the fold before the latest had; under folding
+	folding turn       // held by a fold, and what follows from it
+	spent   bool       // the outcome of a fold or a trim is unknown; under folding
+	folds   []foldMark // from the one on behind which the log has all records; under folding
 
 	// Under DB.mu:
 	bytes    int    // of the records since the shard was claimed, as replayCost
@@ -326,6 +327,14 @@ func (db *DB) asking(fn func() (done bool, err error)) error {
 			return errors.Join(db.open(), err)
 		}
 	}
+}
+
+// ending is closed when the DB of a shard is: no fold makes room any more.
+func (db *DB) ending() <-chan struct{} {
+	if db.shard == nil {
+		return nil
+	}
+	return db.shard.ctx.Done()
 }
 
 // closeShard is close of a shard. An append under way is waited for.

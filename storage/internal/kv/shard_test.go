@@ -129,6 +129,7 @@ func TestG45_FoldsAndLoads(t *testing.T) {
 	log := waltest.NewMemory()
 	a := newNode(t, log)
 	mustOpenNode(t, a)
+	a.SetKept(1)
 	mustClaim(t, a)
 	want := table{}
 	for i := range 200 {

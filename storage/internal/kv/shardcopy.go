@@ -72,7 +72,7 @@ func openCopy(ctx context.Context, path string, log *Log, volume Volume, opts Op
 		return nil, err
 	}
 	db.log, db.volume, db.share = log, volume, followShare
-	db.shard = &shard{log: log, bound: maxUnfolded, read: foldRead, folding: newTurn(), wake: make(chan struct{}, 1)}
+	db.shard = &shard{log: log, bound: maxUnfolded, read: foldRead, kept: keptBytes, folding: newTurn(), wake: make(chan struct{}, 1)}
 	db.shard.ctx, db.shard.stop = context.WithCancel(context.Background())
 	if err := db.agrees(ctx); err != nil {
 		db.shard.stop()
