@@ -29,6 +29,11 @@ var copyFaults = []seededFault{
 		},
 	},
 	{
+		name: "damaged-copy-kept", what: "a copy that is damaged is used again and again",
+		pkg: "storage/internal/kv", tests: "TestG45_ADamagedCopyIsThrownAway",
+		edits: []edit{{"storage/internal/kv/shard.go", `errors.Is(*why, ErrDamaged) {`, `errors.Is(*why, ErrDamaged) && !FAULT {`}},
+	},
+	{
 		name: "trimmed-before-folded", what: "the log forgets records that its checkpoint does not have yet",
 		pkg: "storage/internal/kv", tests: "TestG45_AFoldThatFails",
 		edits: []edit{{"storage/internal/kv/fold.go", `	if err := s.log.shared.Fold(`, `	if FAULT {

@@ -49,6 +49,7 @@ type Options struct {
 // any goroutine.
 type DB struct {
 	name         string
+	path         string
 	file         *boltfile.DB
 	log          wal.Log
 	volume       wal.Volume
@@ -142,6 +143,7 @@ func Open(path string, opts Options) (*DB, error) {
 	}
 	return &DB{
 		name:         filepath.Base(path),
+		path:         path,
 		file:         file,
 		fault:        opts.Fault,
 		copied:       opts.Copied,
@@ -322,7 +324,7 @@ func (db *DB) Begin() (*Pin, error) {
 			return nil, err
 		}
 		if view.Accepts(pin.ID()) {
-			return &Pin{pin: pin, snap: Snapshot{view: view}}, nil
+			return &Pin{db: db, pin: pin, snap: Snapshot{view: view}}, nil
 		}
 		pin.Close() // a checkpoint came between
 	}

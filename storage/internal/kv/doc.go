@@ -74,7 +74,8 @@
 //
 //	V12 The copy says of which store, shard and record it is, with the claim and the checksum of
 //	    that record, and is used if the log has it, else made anew, under another name until
-//	    it is whole.
+//	    it is whole. Once a page of it is found damaged the DB has failed, and Close throws
+//	    the copy away.
 //	V13 An append of unknown outcome is found out before Update returns: the shard is claimed
 //	    again, and the log read. The DB stays open, and is read, meanwhile.
 //	V14 What a checkpoint has written to the copy is folded into the log's checkpoint, behind

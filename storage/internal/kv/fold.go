@@ -403,5 +403,5 @@ func (db *DB) readRows(keys []string) (rows []wal.Row, err error) {
 		}
 		return nil
 	})
-	return rows, err
+	return rows, db.met(err)
 }

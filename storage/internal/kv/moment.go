@@ -41,7 +41,7 @@ func Moment(dbs []*DB) (pins []*Pin, places []Place, err error) {
 			if err != nil {
 				return pins, nil, err
 			}
-			pins[i] = &Pin{pin: below}
+			pins[i] = &Pin{db: db, pin: below}
 		}
 		look(dbs, pins, places)
 		fits := true

@@ -337,7 +337,8 @@ func (db *DB) ending() <-chan struct{} {
 	return db.shard.ctx.Done()
 }
 
-// closeShard is close of a shard. An append under way is waited for.
+// closeShard is close of a shard. An append under way is waited for. A copy that is damaged is
+// thrown away.
 func (db *DB) closeShard(clean bool) error {
 	db.shard.stop()
 	db.commit.Lock()
@@ -352,7 +353,19 @@ func (db *DB) closeShard(clean bool) error {
 			more, err = db.fold() // if it fails, the log has it
 		}
 	}
-	return db.file.Close()
+	err = db.file.Close()
+	if why := db.failed.Load(); why != nil && errors.Is(*why, ErrDamaged) {
+		err = errors.Join(err, RemoveCopy(db.path))
+	}
+	return err
+}
+
+// met takes note of damage of the copy of a shard: it is opened, and made, anew.
+func (db *DB) met(err error) error {
+	if db.shard != nil && errors.Is(err, ErrDamaged) {
+		db.fail(err)
+	}
+	return err
 }
 
 // turn is a mutex. What waits for it does so in the virtual time of testing/synctest, too.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"carillon/storage/internal/kv"
@@ -260,4 +261,72 @@ func TestG6_AnUnknownAppendIsFoundOut(t *testing.T) {
 	b := newNode(t, log)
 	mustOpenNode(t, b)
 	wantShown(t, &b.volume, want)
+}
+
+// TestG45_ADamagedCopyIsThrownAway: a copy in which a damaged page was met is not written any more,
+// and made anew when it is opened again.
+func TestG45_ADamagedCopyIsThrownAway(t *testing.T) {
+	log := waltest.NewMemory()
+	a := newNode(t, log)
+	mustOpenNode(t, a)
+	mustClaim(t, a)
+	want := table{}
+	for i := range 300 {
+		key := fmt.Sprintf("key%03d", i)
+		want[key] = strings.Repeat("x", 100)
+		mustPut(t, &a.volume, key, want[key])
+	}
+	var page int64
+	err := errors.Join(a.Checkpoint(), a.DB.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.DB = nil
+	mustOpenNode(t, a)
+	pin, err := a.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = pin.Read(func(snap *kv.Snapshot) error {
+		page = snap.PageOf(kv.Data, []byte("key200"))
+		return nil
+	})
+	pin.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.end(t, (*kv.DB).Abandon)
+	f, err := os.OpenFile(a.path, os.O_RDWR, 0)
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, 64), page*int64(os.Getpagesize()))
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustOpenNode(t, a)
+	mustClaim(t, a)
+	if a.rebuilt {
+		t.Error("the copy was made anew before the page was read")
+	}
+	if pin, err = a.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	err = pin.Read(func(snap *kv.Snapshot) error {
+		snap.Get(kv.Data, []byte("key200"))
+		return nil
+	})
+	pin.Close()
+	if !errors.Is(err, kv.ErrDamaged) {
+		t.Fatalf("the page is read: %v", err)
+	}
+	if err := a.put("a", "1"); !errors.Is(err, kv.ErrDamaged) {
+		t.Errorf("the copy is written: %v", err)
+	}
+	a.end(t, (*kv.DB).Abandon)
+	mustOpenNode(t, a)
+	if !a.rebuilt {
+		t.Error("the damaged copy is used")
+	}
+	wantShown(t, &a.volume, want)
 }

@@ -8,6 +8,7 @@ import (
 // Pin holds the volume at one moment. It keeps pages of the copy from being used again:
 // close it soon. Its methods may be called by one goroutine at a time.
 type Pin struct {
+	db   *DB
 	pin  *boltfile.Pin
 	snap Snapshot
 }
@@ -17,10 +18,10 @@ type Pin struct {
 // error that is ErrDamaged and names it. ErrAbandoned if the DB was closed meanwhile: what fn
 // has read may be anything.
 func (p *Pin) Read(fn func(*Snapshot) error) error {
-	return p.pin.Read(func(below *boltfile.Snapshot) error {
+	return p.db.met(p.pin.Read(func(below *boltfile.Snapshot) error {
 		p.snap.below = below
 		return fn(&p.snap)
-	})
+	}))
 }
 
 // Close lets the moment go. A second Close does nothing.
