@@ -242,7 +242,7 @@ func (db *DB) whereFolded() error {
 	if s.known {
 		return nil
 	}
-	standing, err := s.log.shared.Standing(context.Background())
+	standing, err := s.log.shared.Standing(db.foldContext())
 	if err != nil {
 		return err
 	}
