@@ -98,34 +98,62 @@ func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
 }
 
+// OwnerHeader is the header with the address of the node that owns the store, which a node that stands by
+// refuses requests with.
+const OwnerHeader = "Carillon-Owner"
+
 // Startup is a handler for the time before the engine is open, which takes a while when much
 // of the log must be read again: GET /livez is green and /readyz is red, and all else is
-// refused (unavailable, with Retry-After). From Serve on it is the handler that it is given.
-// The zero value is ready for use, at BasePath "".
+// refused (unavailable, with Retry-After). From Serve on it is the handler that it is given, until
+// StandBy. The zero value is ready for use, at BasePath "".
 type Startup struct {
 	BasePath string // as that of Options
-	handler  atomic.Pointer[http.Handler]
+	now      atomic.Pointer[startupState]
+}
+
+// startupState is what a Startup does.
+type startupState struct {
+	handler http.Handler  // nil: there is no engine
+	owner   func() string // where the owner of the store is found; nil: the engine is being opened
 }
 
 // Serve has the handler, one of New, answer from now on. It may be called while requests come.
-func (s *Startup) Serve(h http.Handler) { s.handler.Store(&h) }
+func (s *Startup) Serve(h http.Handler) { s.now.Store(&startupState{handler: h}) }
+
+// StandBy has no handler answer from now on, since another node owns the store: all is as before Serve, but that
+// /readyz says so, and what is refused has the address that owner returns, unless that is "", in the header
+// OwnerHeader. owner is called for each request and must not block.
+func (s *Startup) StandBy(owner func() string) { s.now.Store(&startupState{owner: owner}) }
 
 // ServeHTTP implements http.Handler.
 func (s *Startup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h := s.handler.Load(); h != nil {
-		(*h).ServeHTTP(w, r)
+	now := s.now.Load()
+	if now == nil {
+		now = &startupState{}
+	}
+	if now.handler != nil {
+		now.handler.ServeHTTP(w, r)
 		return
+	}
+	ready := api.Readiness{Status: api.ReadyStarting, Reasons: []string{"the engine is being opened"}}
+	why := "the server is starting"
+	if now.owner != nil {
+		ready = api.Readiness{Status: api.ReadyStandby, Reasons: []string{"another node owns the store, or none does yet"}}
+		why = "this node stands by: another one owns the store, or none does yet"
 	}
 	setDeadlines(w)
 	switch base := basePath(s.BasePath); r.URL.Path {
 	case base + livePath:
 		toRead(live).ServeHTTP(w, r)
 	case base + readyPath:
-		toRead(func(w http.ResponseWriter, _ *http.Request) {
-			answerReady(w, api.Readiness{Status: api.ReadyStarting, Reasons: []string{"the engine is being opened"}})
-		}).ServeHTTP(w, r)
+		toRead(func(w http.ResponseWriter, _ *http.Request) { answerReady(w, ready) }).ServeHTTP(w, r)
 	default:
-		refuse(w, 0, &dispatch.Error{Code: dispatch.CodeUnavailable, Message: "the server is starting", RetryAfter: time.Second})
+		if now.owner != nil {
+			if address := now.owner(); address != "" {
+				w.Header().Set(OwnerHeader, address)
+			}
+		}
+		refuse(w, 0, &dispatch.Error{Code: dispatch.CodeUnavailable, Message: why, RetryAfter: time.Second})
 	}
 }
 

@@ -106,6 +106,41 @@ func TestStartup(t *testing.T) {
 	}
 }
 
+// TestStandBy: a node that stands by is alive and not ready, and says where the owner is, also once it was the owner.
+func TestStandBy(t *testing.T) {
+	s, owner := &server.Startup{BasePath: "/x"}, ""
+	refused := func(want string) {
+		t.Helper()
+		for path, wanted := range map[string]string{
+			"/x/readyz":       `{"status":"standby","reasons":["another node owns the store, or none does yet"]}`,
+			"/x/v1/apps/acme": `{"code":"unavailable","message":"this node stands by: another one owns the store, or none does yet"}`,
+		} {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+			probes := path == "/x/readyz"
+			if w.Code != 503 || strings.TrimSpace(w.Body.String()) != wanted {
+				t.Errorf("%s: %d %s, want 503 %s", path, w.Code, w.Body, wanted)
+			}
+			if at, after := w.Header().Get(server.OwnerHeader), w.Header().Get("Retry-After"); !probes && (at != want || after != "1") {
+				t.Errorf("%s: the owner is at %q, and it may be asked after %q, want %q", path, at, after, want)
+			}
+		}
+		if status, body := probe(s, "GET", "/x/livez"); status != 200 {
+			t.Errorf("/x/livez: %d %s", status, body)
+		}
+	}
+	s.StandBy(func() string { return owner })
+	refused("")
+	owner = "http://10.0.0.1:8377"
+	refused(owner)
+	s.Serve(server.New(mustOpen(t), server.Options{BasePath: "/x"}))
+	if status, body := probe(s, "GET", "/x/readyz"); status != 200 {
+		t.Errorf("as the owner: %d %s", status, body)
+	}
+	s.StandBy(func() string { return owner })
+	refused(owner)
+}
+
 // TestProbesOfTheirOwn are answered as below the base path, and metrics to this machine by name.
 func TestProbesOfTheirOwn(t *testing.T) {
 	s := &server.Startup{BasePath: "/x"}

@@ -110,11 +110,12 @@ const (
 	ReadyOK       ReadyStatus = "ok"
 	ReadyDegraded ReadyStatus = "degraded" // it serves what it can, and a person is needed
 	ReadyStarting ReadyStatus = "starting" // the engine is being opened
+	ReadyStandby  ReadyStatus = "standby"  // another node owns the store, or none does yet
 	ReadyDraining ReadyStatus = "draining" // the server is about to stop
 	ReadyFailing  ReadyStatus = "failing"  // nothing can be served
 )
 
 // Enum are all of them.
 func (ReadyStatus) Enum() []string {
-	return enum(ReadyOK, ReadyDegraded, ReadyStarting, ReadyDraining, ReadyFailing)
+	return enum(ReadyOK, ReadyDegraded, ReadyStarting, ReadyStandby, ReadyDraining, ReadyFailing)
 }

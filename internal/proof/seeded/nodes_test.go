@@ -17,4 +17,11 @@ var nodeFaults = []seededFault{
 		pkg: "cmd/carillon", tests: "TestStoreInPostgreSQL",
 		edits: []edit{{"storage/sharedlog.go", `if _, err := log.Check(ctx); err != nil {`, `if _, err := log.Check(ctx); err != nil && !FAULT {`}},
 	},
+	{
+		name: "standby-answers", what: "a node that has lost the store goes on answering",
+		pkg: "server", tests: "TestStandBy",
+		edits: []edit{{"server/health.go", `s.now.Store(&startupState{owner: owner})`, `if before := s.now.Load(); !FAULT || before == nil || before.handler == nil {
+		s.now.Store(&startupState{owner: owner})
+	}`}},
+	},
 }
