@@ -78,6 +78,12 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
+	return openOn(store, opts, plans)
+}
+
+// openOn opens an engine on the store, which it closes when it cannot, and else when it ends. plans are the
+// declared triggers.
+func openOn(store *storage.Store, opts Options, plans []storage.Trigger) (*Engine, error) {
 	opts.Functions.Seal()
 	clock, err := newClock(&opts, store)
 	if err != nil {
@@ -94,7 +100,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	e.registry = opts.registry()
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.functions = functionMeters(opts.Functions)
-	e.lapse, e.ended = newLapse(opts.Testing.Lease), make(chan struct{})
+	e.lapse, e.ended = newLapse(opts.leaseOf(store)), make(chan struct{})
 	e.handlers = &handlers{eng: e}
 	e.hooks = hooks{opts.Functions.DeadHooks(), opts.Functions.StuckHooks()}
 	e.alerts = e.newAlerts()
@@ -148,6 +154,7 @@ func (o *Options) storage() storage.Options {
 		Program: o.Program, AdoptEmpty: o.AdoptEmpty, ReadOnly: o.ReadOnly,
 		CheckTrigger: dispatch.CheckStored, Logger: o.Logger, NoSync: o.Testing.NoSync, Fault: o.Testing.Fault,
 		LogMemory: o.Testing.LogMemory, LogSegment: o.Testing.LogSegment, LogKeep: o.LogKeep,
+		Log: o.Log, Node: o.Node,
 	}
 	if o.Functions != nil {
 		opts.Packages = o.Functions.Packages()

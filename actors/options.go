@@ -41,6 +41,12 @@ type Options struct {
 	// instead of marking it with Program. Default false.
 	AdoptEmpty bool
 
+	// Log is the log that the nodes of a cluster have in common, in the place of one in the directory: Join
+	// opens such a store, and Open refuses to. Log of package carillon/storage/postgres is one. Default none.
+	Log storage.SharedLog
+	// Node is this node, if there is a Log. Its Name must be given then.
+	Node storage.Node
+
 	// Volumes is how many files a new store gets, 1 to 64; an app stays in the
 	// volume it was made in. Default 4.
 	Volumes int

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"carillon/client/mcp"
+	"carillon/storage/postgres"
 )
 
 // codeBlock matches a block of code, with its language.
@@ -22,7 +23,7 @@ var inlineLine = regexp.MustCompile("`carillon ([a-z][^`]*)`")
 // that there is, flags that it takes and arguments that it knows: what follows "$ " or
 // stands in a block of sh, and what stands in running text, where the name of a group will do.
 func TestDocsShowLinesThatParse(t *testing.T) {
-	opts := Options{Agents: mcp.Agents{}, Getenv: func(string) string { return "" }}
+	opts := Options{Agents: mcp.Agents{}, Log: postgres.Log, Getenv: func(string) string { return "" }}
 	for _, v := range (&program{Options: opts}).verbs() {
 		declare := v.Declare
 		v.Declare = func(flags *flag.FlagSet) func(context.Context, Stdio) error {

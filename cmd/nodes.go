@@ -37,7 +37,7 @@ func (p *program) nodeCommands() []Verb {
 
 // nodes lists them.
 func (p *program) nodes(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return standing(p, flags, (*client.Client).Nodes, server.Nodes, func(w io.Writer, nodes []api.Node) {
+	return standingList(p, flags, (*client.Client).Nodes, server.Nodes, func(w io.Writer, nodes []api.Node) {
 		printTable(w, "NODE STATE SHARDS LEASE SILENT RELEASE ADDRESS", func(row func(...any)) {
 			for _, n := range nodes {
 				lease := "-"
@@ -52,7 +52,7 @@ func (p *program) nodes(flags *flag.FlagSet) func(context.Context, Stdio) error 
 
 // shards lists them.
 func (p *program) shards(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	return standing(p, flags, (*client.Client).Shards, server.Shards, func(w io.Writer, shards []api.Shard) {
+	return standingList(p, flags, (*client.Client).Shards, server.Shards, func(w io.Writer, shards []api.Shard) {
 		printTable(w, "SHARD OWNER EPOCH TAKEN WHY LAST UNFOLDED", func(row func(...any)) {
 			for _, s := range shards {
 				row(s.Shard, orDash(s.Owner), s.Epoch, s.Taken.Format(time.RFC3339), orDash(s.Why), s.Last, s.Unfolded)
@@ -61,8 +61,8 @@ func (p *program) shards(flags *flag.FlagSet) func(context.Context, Stdio) error
 	})
 }
 
-// standing asks a server, or the log of --store, and prints the list.
-func standing[R any](p *program, flags *flag.FlagSet, ask func(*client.Client, context.Context) ([]R, error), of func(storage.Standing) []R, text func(io.Writer, []R)) func(context.Context, Stdio) error {
+// standingList asks a server, or the log of --store, and prints the list.
+func standingList[R any](p *program, flags *flag.FlagSet, ask func(*client.Client, context.Context) ([]R, error), of func(storage.Standing) []R, text func(io.Writer, []R)) func(context.Context, Stdio) error {
 	r, address := siteFlags(flags), new("")
 	if p.Log != nil {
 		address = flags.String("store", "", "`ADDRESS` of the log in the place of a server, postgres://…")

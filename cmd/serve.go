@@ -41,6 +41,7 @@ type serving struct {
 	webhook, secretFile string // where alerts go; "": nowhere
 
 	workers workers
+	node    nodeFlags
 
 	rate    int
 	conns   int // 0: server.DefaultMaxConns
@@ -119,6 +120,9 @@ func (p *program) serve(flags *flag.FlagSet) func(context.Context, Stdio) error 
 	flags.StringVar(&s.webhook, "webhook", "", "`URL` that is told of dead jobs, missed slots and stuck handlers; with --webhook-secret")
 	flags.StringVar(&s.secretFile, "webhook-secret", "", "`FILE` with the secret, whsec_…, that each request to the webhook is signed with")
 	s.workers.flags(flags)
+	if p.Log != nil {
+		s.node.flags(flags)
+	}
 	return func(ctx context.Context, std Stdio) error {
 		if (s.cert == "") != (s.key == "") {
 			return usageError{errors.New("--tls-cert and --tls-key go together")}

@@ -32,7 +32,12 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 		return usageError{err}
 	}
 	manager := notifier{s.Getenv("NOTIFY_SOCKET"), logger}
-	if err := refuseForeign(*s.dir); err != nil {
+	if err := s.node.check(); err != nil {
+		return err
+	}
+	if s.node.log != "" {
+		s.dir = &s.node.cache
+	} else if err := refuseForeign(*s.dir); err != nil {
 		return err
 	}
 	engine, err := s.engine()
@@ -65,62 +70,103 @@ func (s *serving) run(ctx context.Context, std Stdio, isOpen func(net.Addr) (boo
 	}
 	defer side.end()
 	door := listening(ctx, func(ctx context.Context) error { return listen(ctx, ln, start, *s.drain, logger) })
-	logger.Info("opening the store", "data", *s.dir, "metrics", at, "listen", ln.Addr().String())
+	r := &running{
+		serving: s, std: std, logger: logger, manager: manager, span: span,
+		start: start, metrics: m, metricsAt: at, site: scheme, addr: ln.Addr(), open: open, door: door,
+	}
 	engine.Functions.Use(m.Middleware)
+	if s.node.log != "" {
+		return r.asNode(ctx, engine)
+	}
+	logger.Info("opening the store", "data", *s.dir, "metrics", at, "listen", ln.Addr().String())
 	eng, err := actors.Open(*s.dir, engine)
 	if err != nil {
 		return errors.Join(openError(std, *s.dir, err), door.end())
 	}
 	if ctx.Err() == nil {
-		opts := s.Server
-		opts.Identify, opts.Operator, opts.Logger = s.identify, operatorGate(server.Tokens(eng), open), logger
-		opts.Token = s.token
-		opts.RequestsPerSecond, opts.TrustedProxies = s.rate, s.proxies
-		opts.Draining, opts.Metrics, opts.Version = ctx, m.Handler(), builtFrom()
-		if s.mcp { // off unless it is asked for: it is one more door
-			opts.MCP = s.Agents.Handler(s.mcpWrite)
-		}
-		if opts.Refusals == nil {
-			opts.Refusals = new(server.Refusals)
-		}
-		m.Watch(eng, opts.Refusals)
-		start.Serve(server.New(eng, opts))
-		s.greet(std.Out, scheme, ln.Addr())
-		if s.mcp {
-			fmt.Fprintf(std.Out, "Agents have tools at %s/mcp.\n", opts.BasePath)
-		}
-		if at != "" {
-			fmt.Fprintf(std.Out, "Metrics are on http://%s/metrics, without a token.\n", at)
-		}
-		if s.whose != "" {
-			fmt.Fprintf(std.Out, "Clients call with %s.\n", s.whose)
-		}
-		if err = s.greetOperators(std.Out, eng, open); err == nil {
+		r.serve(ctx, eng)
+		if err = r.greetAll(eng); err == nil {
 			manager.tell("READY=1")
-			beats := listening(ctx, func(ctx context.Context) error {
-				if span == 0 || manager.socket == "" {
-					return nil
-				}
-				keepAlive(ctx, span, func(ctx context.Context) error {
-					if eng.Closing() {
-						return nil // it has until the end of --drain
-					}
-					return eng.Ping(ctx)
-				}, func() { manager.tell("WATCHDOG=1") }, logger)
-				return nil
-			})
-			defer beats.end()
-			s.wait(ctx, door, func() {
-				logger.Info("told to stop", "notice", s.notice, "drain", *s.drain)
-				manager.tell("STOPPING=1")
-			})
+			defer r.beat(ctx, func() *actors.Engine { return eng }).end()
+			r.wait(ctx, nil)
 		}
 	}
-	// One limit for requests and jobs together.
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *s.drain)
+	return r.end(ctx, eng, err)
+}
+
+// running is a server that has its address, and an engine from serve on.
+type running struct {
+	*serving
+	std     Stdio
+	logger  *slog.Logger
+	manager notifier
+	span    time.Duration // of the manager's watchdog; 0: none
+
+	start     *server.Startup
+	metrics   *metrics.Metrics
+	metricsAt string // "": nowhere
+	site      string // scheme of the URLs
+	addr      net.Addr
+	open      bool
+	door      *listener
+}
+
+// serve has the engine answer. Streams end when draining does.
+func (r *running) serve(draining context.Context, eng *actors.Engine) {
+	opts := r.Server
+	opts.Identify, opts.Operator, opts.Logger = r.identify, operatorGate(server.Tokens(eng), r.open), r.logger
+	opts.Token = r.token
+	opts.RequestsPerSecond, opts.TrustedProxies = r.rate, r.proxies
+	opts.Draining, opts.Metrics, opts.Version = draining, r.metrics.Handler(), builtFrom()
+	if r.mcp { // off unless it is asked for: it is one more door
+		opts.MCP = r.Agents.Handler(r.mcpWrite)
+	}
+	if opts.Refusals == nil {
+		opts.Refusals = new(server.Refusals)
+	}
+	r.metrics.Watch(eng, opts.Refusals)
+	r.start.Serve(server.New(eng, opts))
+}
+
+// greetAll says on standard output what is served, and how it is looked after.
+func (r *running) greetAll(eng *actors.Engine) error {
+	out := r.std.Out
+	r.greet(out, r.site, r.addr)
+	if r.mcp {
+		fmt.Fprintf(out, "Agents have tools at %s/mcp.\n", r.Server.BasePath)
+	}
+	if r.metricsAt != "" {
+		fmt.Fprintf(out, "Metrics are on http://%s/metrics, without a token.\n", r.metricsAt)
+	}
+	if r.whose != "" {
+		fmt.Fprintf(out, "Clients call with %s.\n", r.whose)
+	}
+	return r.greetOperators(out, eng, r.open)
+}
+
+// beat tells the manager that the server works, as long as the engine that there is answers.
+func (r *running) beat(ctx context.Context, engine func() *actors.Engine) *listener {
+	return listening(ctx, func(ctx context.Context) error {
+		if r.span == 0 || r.manager.socket == "" {
+			return nil
+		}
+		keepAlive(ctx, r.span, func(ctx context.Context) error {
+			eng := engine()
+			if eng == nil || eng.Closing() {
+				return nil // there is none, or it has until the end of --drain
+			}
+			return eng.Ping(ctx)
+		}, func() { r.manager.tell("WATCHDOG=1") }, r.logger)
+		return nil
+	})
+}
+
+// end has requests and jobs under way finish, and closes the engine, with one limit for all of it.
+func (r *running) end(ctx context.Context, eng *actors.Engine, err error) error {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *r.drain)
 	defer cancel()
-	if err = errors.Join(err, door.end(), eng.Close(limit)); err == nil {
-		fmt.Fprintln(std.Out, "stopped; what was not due yet runs after the next start")
+	if err = errors.Join(err, r.door.end(), eng.Close(limit)); err == nil {
+		fmt.Fprintln(r.std.Out, "stopped; what was not due yet runs after the next start")
 	}
 	return err
 }
@@ -146,21 +192,26 @@ func (s *serving) serveMetrics(ctx context.Context, h http.Handler, logger *slog
 	}), ln.Addr().String(), nil
 }
 
-// wait returns when the server should take no more requests: ctx has ended and the notice is over, or
-// the listener has failed. told is called between the two.
-func (s *serving) wait(ctx context.Context, door *listener, told func()) {
+// wait returns when the server should take no more requests: ctx has ended and the notice is over, or the
+// listener has failed; or, and then it returns true, when the engine has lost its store.
+func (r *running) wait(ctx context.Context, lost <-chan struct{}) bool {
 	select {
 	case <-ctx.Done():
-		told()
-	case <-door.done:
-		return
+		r.logger.Info("told to stop", "notice", r.notice, "drain", *r.drain)
+		r.manager.tell("STOPPING=1")
+	case <-r.door.done:
+		return false
+	case <-lost:
+		return true
 	}
-	if s.notice > 0 {
+	if r.notice > 0 {
 		select {
-		case <-s.after(s.notice):
-		case <-door.done:
+		case <-r.after(r.notice):
+		case <-r.door.done:
+		case <-lost:
 		}
 	}
+	return false
 }
 
 // listener returns what serves connections, and the scheme of its URLs.

@@ -24,7 +24,7 @@
 // GroupID, GroupOutcome, Histogram, ID, IDPage, IdempotencyFor, Index, IndexDecl, IndexField, IndexStatus, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, Latency, ListDocuments, ListTables, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
 // MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstance, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxOperations, MaxPauseBy,
 // MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTraceState, MaxTriggerName, MaxTriggers,
-// MinPriority, NewTable, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, ParseTrace, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
+// MinPriority, NewTable, Node, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, ParseTrace, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TableStatus, TimeRange, Token, Tokens, Told,
 // Trace, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, VolumeHealth, VolumeStats, Wait, Writer, and
 // every error.
@@ -33,7 +33,7 @@
 // CheckPosition, CheckTags, CheckTriggerName, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
 // Controls, Descendants, EditDocument, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry,
 // ExportStore, FitDocument, IdempotencyKey, IdempotentResult, ImportStore, JobChange, JobWriter, JobWrites, Join, KeySet, Lane, LateCursor, Lease,
-// Loss, Misfits, Moved, Node, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,
+// Loss, Misfits, Moved, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,
 // SharedState, SlotSpan, Snapshot, Standby, Standing, StandingOf, Start, StartCursor, StartID, StartOf, Stats, Store,
 // TickID, TickPriority, TokenHash, TriggerMark, Tx.
 //

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Node is what a node says of itself to the others that have the log in common. For engines.
+// Node is what a node says of itself to the others that have the log in common.
 type Node struct {
 	// Name is the same at each start, and no other node has it: 1 to 64 of A-Z a-z 0-9 _ - and
 	// ".". It must be given.

@@ -254,6 +254,14 @@ func (st *Standby) dropCopies() error {
 	return errors.Join(errs...)
 }
 
+// Standing is that of the Standby that the store is of, and nothing without Options.Log. For engines.
+func (s *Store) Standing(ctx context.Context) (Standing, error) {
+	if s.standby == nil {
+		return Standing{}, nil
+	}
+	return s.standby.Standing(ctx)
+}
+
 // Standing is all nodes that are known to the log and the shards, as of one moment. For engines.
 func (st *Standby) Standing(ctx context.Context) (Standing, error) { return standingOf(ctx, st.shared) }
 

@@ -56,6 +56,7 @@ func (collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(to chan<- prometheus.Metric) {
+	c.m.collectNode(to)
 	w := c.m.watched.Load()
 	if w == nil {
 		return

@@ -23,6 +23,7 @@ type Metrics struct {
 	errors    *prometheus.CounterVec
 	durations sync.Map // prometheus.Observer by the path of a function
 	watched   atomic.Pointer[watched]
+	node      atomic.Pointer[func() Node]
 }
 
 // New returns metrics of no engine yet, with those of the process and of Go's runtime.

@@ -72,7 +72,7 @@ var agentFaults = []seededFault{
 	{
 		name: "agents-served-unasked", what: "a server gives agents tools though it was not asked to",
 		pkg: "cmd", tests: "TestAgents",
-		edits: []edit{{"cmd/serverun.go", `if s.mcp { // off unless it is asked for: it is one more door`, `if s.mcp || FAULT {`}},
+		edits: []edit{{"cmd/serverun.go", `if r.mcp { // off unless it is asked for: it is one more door`, `if r.mcp || FAULT {`}},
 	},
 	{
 		name: "agents-of-the-command-write", what: "the command gives agents tools that write without its flag",

@@ -80,7 +80,7 @@ var healthFaults = []seededFault{
 	{
 		name: "notice-skipped", what: "a server that is told to stop takes no more requests at once, whatever notice it was asked to give",
 		pkg: "cmd", tests: "TestServeFromStartToEnd",
-		edits: []edit{{"cmd/serverun.go", `if s.notice > 0 {`, `if s.notice > 0 && !FAULT {`}},
+		edits: []edit{{"cmd/serverun.go", `if r.notice > 0 {`, `if r.notice > 0 && !FAULT {`}},
 	},
 	{
 		name: "notice-before-ready", what: "a server that is told to stop while it opens greets, and gives notice to nothing",

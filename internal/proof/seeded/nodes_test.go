@@ -24,4 +24,9 @@ var nodeFaults = []seededFault{
 		s.now.Store(&startupState{owner: owner})
 	}`}},
 	},
+	{
+		name: "lost-and-not-seen", what: "a node that has lost the store does not follow the log again",
+		pkg: "cmd/carillon", tests: "TestNodesTakeOver",
+		edits: []edit{{"cmd/servenode.go", `lost := r.wait(ctx, eng.Lost())`, `lost := r.wait(ctx, map[bool]<-chan struct{}{false: eng.Lost()}[FAULT])`}},
+	},
 }
