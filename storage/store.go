@@ -220,7 +220,10 @@ func (s *Store) openVolumes(dir string) error {
 // adopt takes the volume on as the next one.
 func (s *Store) adopt(v *volume) {
 	s.volumes = append(s.volumes, v)
-	v.clock, v.claims, v.relieve = s.clock, s.claims, s.relieve
+	v.clock, v.claims = s.clock, s.claims
+	if !v.shard { // whose copy is checkpointed already, beside this: no copy holds back a log that is elsewhere
+		v.relieve = s.relieve
+	}
 }
 
 // raiseClock has the store know of the clock what the volume does.

@@ -90,6 +90,11 @@ var leaseFaults = []seededFault{
 `}},
 	},
 	{
+		name: "lease-of-the-store-unused", what: "an engine of a store that another node may own does not ask for its lease",
+		pkg: "actors", tests: "TestG44_AnotherNodeTakesOver",
+		edits: []edit{{"actors/node.go", `if l := store.Lease(); l != nil {`, `if l := store.Lease(); l != nil && !FAULT {`}},
+	},
+	{
 		name: "lease-end-unheard", what: "an engine goes on when its lease is lost for good",
 		pkg: "actors", tests: "TestG44_ActionsEndWithTheLease",
 		edits: []edit{{"actors/lease.go", `	e.closing.Store(true)

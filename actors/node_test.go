@@ -1,0 +1,259 @@
+package actors_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"carillon/actors"
+	"carillon/dispatch"
+	"carillon/storage"
+	"carillon/storage/memlog"
+)
+
+// member is a node of a cluster under test.
+type member struct {
+	t    *testing.T
+	node *actors.Node
+	eng  *actors.Engine
+}
+
+// join joins the log, in the bubble that runs.
+func join(t *testing.T, log *memlog.Log, name string, opts actors.Options) *member {
+	t.Helper()
+	opts.Log, opts.Node = log, storage.Node{Name: name}
+	opts.Logger, opts.ClockCheck = quiet, time.Hour
+	opts.Testing.NoSync, opts.Testing.Clock, opts.Testing.Suspended = true, time.Now, func() time.Duration { return 0 }
+	node, err := actors.Join(t.Context(), t.TempDir(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &member{t: t, node: node}
+}
+
+// own waits until the node owns the store, and returns how long that took.
+func (m *member) own() time.Duration {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
+	defer cancel()
+	began := time.Now()
+	eng, err := m.node.Engine(ctx)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.eng = eng
+	return time.Since(began)
+}
+
+// giveUp closes the engine.
+func (m *member) giveUp() {
+	m.t.Helper()
+	if err := m.eng.Close(m.t.Context()); err != nil {
+		m.t.Errorf("close: %v", err)
+	}
+}
+
+func (m *member) leave() {
+	m.t.Helper()
+	if err := m.node.Close(); err != nil {
+		m.t.Errorf("leave: %v", err)
+	}
+}
+
+func (m *member) app() *actors.App {
+	m.t.Helper()
+	app, err := m.eng.App("acme")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return app
+}
+
+func (m *member) names() ([]string, error) {
+	return listEntries.Run(m.app().As(m.t.Context(), nil), none{})
+}
+
+func (m *member) add(name string) error {
+	_, err := addEntry.Run(m.app().As(m.t.Context(), nil), name)
+	return err
+}
+
+func (m *member) schedule(d time.Duration, call dispatch.Call, opts ...dispatch.RunOption) storage.JobID {
+	m.t.Helper()
+	id, err := m.app().Scheduler(m.t.Context()).RunAfter(d, call, opts...)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return id
+}
+
+func (m *member) job(id storage.JobID) storage.Job {
+	m.t.Helper()
+	job, _, err := m.app().Scheduler(m.t.Context()).Get(id)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return job
+}
+
+// TestG44_AnotherNodeTakesOver: of a node that does not reach the log any more. When the other one
+// owns the store, the first has told its actions to stop and answers nothing; nothing that it has
+// acknowledged is lost, what it had begun is interrupted, an at-most-once job is not run again, and
+// what is due goes on. When it reaches the log again it is lost, and stands by for the next turn.
+func TestG44_AnotherNodeTakesOver(t *testing.T) {
+	k := newLeaseKit()
+	k.opts.Testing.Lease = nil
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(2)
+		a, b := join(t, log, "a", k.opts), join(t, log, "b", k.opts)
+		defer a.leave()
+		defer b.leave()
+		a.own()
+		if err := a.add("of a"); err != nil {
+			t.Fatal(err)
+		}
+		again := a.schedule(0, leaseWait.With("again"))
+		once := a.schedule(0, leaseWait.With("once"), dispatch.AtMostOnce())
+		later := a.schedule(20*time.Second, addEntry.With("later"))
+		var position actors.Position
+		for e, err := range a.app().Watch(t.Context(), storage.JobFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if position = e.Position; e.Kind == actors.EventReady {
+				break
+			}
+		}
+		shown := a.show()
+		synctest.Wait()
+
+		log.Cut("a")
+		took := b.own()
+		synctest.Wait()
+		if got := k.noted("end"); len(got) != 2 || !strings.Contains(got[0], "lease on the log") {
+			t.Errorf("when b owns the store the actions of a have ended for %q", got)
+		}
+		if _, err := a.names(); !isLapsed(err) {
+			t.Errorf("then a query of a: %v", err)
+		}
+		if took > 7*time.Second {
+			t.Errorf("b owns the store after %v", took)
+		}
+		if names, err := b.names(); err != nil || !slices.Equal(names, []string{"of a"}) {
+			t.Errorf("b shows %q, %v", names, err)
+		}
+		if err := a.add("too late"); err == nil {
+			t.Error("a mutation of a is acknowledged")
+		}
+		if err := b.add("of b"); err != nil {
+			t.Errorf("a mutation of b: %v", err)
+		}
+		time.Sleep(30 * time.Second)
+		if job := b.job(once); job.State != storage.StateFailed || k.count("begin once") != 1 {
+			t.Errorf("the at-most-once job is %s and has begun %d times", job.State, k.count("begin once"))
+		}
+		if job := b.job(again); job.State != storage.StateRunning || k.count("begin again") != 2 {
+			t.Errorf("the other job is %s and has begun %d times", job.State, k.count("begin again"))
+		}
+		if job := b.job(later); job.State != storage.StateSuccess || job.Attempts != 1 {
+			t.Errorf("the job that was due later is %s after %d attempts", job.State, job.Attempts)
+		}
+		for e, err := range b.app().WatchAfter(t.Context(), storage.JobFilter{}, position) {
+			if err != nil || e.Kind != actors.EventReset {
+				t.Errorf("a watch that goes on at b begins with %v, %v", e.Kind, err)
+			}
+			break
+		}
+		if now := b.show(); now.Commit < shown.Commit {
+			t.Errorf("live queries are as of %d at b, and of %d at a", now.Commit, shown.Commit)
+		}
+
+		log.Heal()
+		select {
+		case <-a.eng.Lost():
+		case <-time.After(time.Minute):
+			t.Error("a does not know that it has lost the store")
+		}
+		a.giveUp()
+		b.giveUp()
+		if took := a.own(); took > time.Second {
+			t.Errorf("a owns the store %v after b has given it up", took)
+		}
+		if names, err := a.names(); err != nil || !slices.Equal(names, []string{"of a", "of b", "later"}) {
+			t.Errorf("a shows %q, %v", names, err)
+		}
+		a.giveUp()
+	})
+}
+
+// TestG44_AnOutageEnds: while no node reaches the log, or no other one takes the store over, the
+// owner answers for as long as its lease lasts, waits, and goes on when it reaches the log again.
+func TestG44_AnOutageEnds(t *testing.T) {
+	k := newLeaseKit()
+	k.opts.Testing.Lease = nil
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(2)
+		a := join(t, log, "a", k.opts)
+		defer a.leave()
+		a.own()
+		if err := a.add("before"); err != nil {
+			t.Fatal(err)
+		}
+		id := a.schedule(0, leaseWait.With("job"))
+		due := a.schedule(10*time.Second, addEntry.With("due"))
+		synctest.Wait()
+		log.Cut("a")
+		time.Sleep(2500 * time.Millisecond)
+		if names, err := a.names(); err != nil || len(names) != 1 {
+			t.Errorf("while the lease lasts: %q, %v", names, err)
+		}
+		time.Sleep(1700 * time.Millisecond)
+		synctest.Wait()
+		if _, err := a.names(); !isLapsed(err) || k.count("end") != 1 {
+			t.Errorf("when it has lapsed: %v, and the actions have ended for %q", err, k.noted("end"))
+		}
+		time.Sleep(20 * time.Second)
+		if got := k.noted(""); len(got) != 3 {
+			t.Errorf("meanwhile: %q", got)
+		}
+		log.Heal()
+		time.Sleep(10 * time.Second)
+		if names, err := a.names(); err != nil || !slices.Equal(names, []string{"before", "due"}) {
+			t.Errorf("after the outage: %q, %v", names, err)
+		}
+		if job := a.job(due); job.State != storage.StateSuccess || job.Attempts != 1 || job.Interruptions != 0 {
+			t.Errorf("the job that became due is %s after %d attempts", job.State, job.Attempts)
+		}
+		if job := a.job(id); job.State != storage.StateRunning || job.Interruptions != 0 {
+			t.Errorf("the job that was cut off is %s, with %d interruptions by crashes", job.State, job.Interruptions)
+		}
+		select {
+		case <-a.eng.Lost():
+			t.Error("the store is lost")
+		default:
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // the action waits to be told
+		if err := a.eng.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+}
+
+// show is the first transition of a live query.
+func (m *member) show() actors.Transition {
+	m.t.Helper()
+	live := m.app().Live(nil)
+	defer live.Close()
+	if _, err := live.Change([]actors.LiveQuery{{ID: 1, Path: "kit:list"}}, nil); err != nil {
+		m.t.Fatal(err)
+	}
+	tr, err := live.Next(m.t.Context())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return tr
+}
