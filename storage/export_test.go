@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -245,4 +246,9 @@ func (s *Store) FillAudit(tx *kv.Txn, volume, n int, at time.Time) error {
 // SetMaxIdempotency sets bounds in the place of MaxIdempotencyKeys and MaxIdempotencyBytes.
 func (a *App) SetMaxIdempotency(keys, bytes int) {
 	a.mostKeyed, a.mostKeyedBytes = uint64(keys), uint64(bytes)
+}
+
+// ImportStoreWith is ImportStore into the log that the options name, with their Fault.
+func ImportStoreWith(ctx context.Context, dir string, opts Options) (Moved, error) {
+	return importStore(ctx, dir, opts)
 }

@@ -32,13 +32,17 @@ var metaMoving = []byte("moving")
 // compared, and every structure verified, before it returns nil; no node owns the log's
 // store before that. It waits while a node owns it. After an error it can be run again, and begins anew. ErrExists if the
 // log has a store, ErrNotFound if dir has none. For engines.
-func ImportStore(ctx context.Context, dir string, log SharedLog) (m Moved, err error) {
+func ImportStore(ctx context.Context, dir string, log SharedLog) (Moved, error) {
+	return importStore(ctx, dir, Options{Log: log})
+}
+
+func importStore(ctx context.Context, dir string, opts Options) (m Moved, err error) {
 	from, err := Open(dir, Options{ReadOnly: true})
 	if err != nil {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	err = atLog(ctx, log, func(to *Store) error {
+	err = atLog(ctx, opts, func(to *Store) error {
 		m, err = moveStore(ctx, from, to)
 		return err
 	})
@@ -49,7 +53,7 @@ func ImportStore(ctx context.Context, dir string, log SharedLog) (m Moved, err e
 // node may own it meanwhile: it waits until none does. What is in dir after an error is refused by
 // Open, and goes on when it is run again. For engines.
 func ExportStore(ctx context.Context, log SharedLog, dir string) (m Moved, err error) {
-	err = atLog(ctx, log, func(from *Store) (err error) {
+	err = atLog(ctx, Options{Log: log}, func(from *Store) (err error) {
 		to, err := Open(dir, Options{moving: true})
 		if err != nil {
 			return err
@@ -62,13 +66,14 @@ func ExportStore(ctx context.Context, log SharedLog, dir string) (m Moved, err e
 }
 
 // atLog calls fn with the log's store, which this process owns meanwhile.
-func atLog(ctx context.Context, log SharedLog, fn func(*Store) error) (err error) {
+func atLog(ctx context.Context, opts Options, fn func(*Store) error) (err error) {
 	cache, err := os.MkdirTemp("", "carillon-move-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(cache)) }()
-	node, err := Join(ctx, cache, Options{Log: log, Node: Node{Name: "carillon-move"}, NoSync: true, moving: true})
+	opts.Node, opts.NoSync, opts.moving = Node{Name: "carillon-move"}, true, true
+	node, err := Join(ctx, cache, opts)
 	if err != nil {
 		return err
 	}

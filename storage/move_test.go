@@ -90,8 +90,8 @@ func TestG26_StoreIsMoved(t *testing.T) {
 func TestG26_HalfAMoveIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from, log := t.TempDir(), memlog.New(nodeShards)
-		s := mustOpen(t, from, storage.Options{Tables: withDingbats.Tables})
-		for _, id := range inAll {
+		s := mustOpen(t, from, storage.Options{Volumes: 2, Tables: withDingbats.Tables})
+		for _, id := range inAll[:2] {
 			mustAdd(t, s, id, "moved")
 		}
 		if err := s.Audit(storage.AuditEntry{At: time.Now(), Operator: "o", Action: "a"}); err != nil {
@@ -99,15 +99,21 @@ func TestG26_HalfAMoveIsRefused(t *testing.T) {
 		}
 		mustClose(t, s)
 		halves := 0
-		for after, whole := 1, false; !whole; after++ {
-			ctx := &ends{Context: t.Context()}
-			ctx.left.Store(int64(after))
-			m, err := storage.ImportStore(ctx, from, log)
-			if whole = err == nil; whole {
+		for after := 1; ; after++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			var commits atomic.Int64
+			m, err := storage.ImportStoreWith(ctx, from, storage.Options{Log: log, Fault: func(point string) error {
+				if point == "committed" && commits.Add(1) == int64(after) {
+					cancel()
+				}
+				return nil
+			}})
+			cancel()
+			if err == nil {
 				break
 			}
-			if !errors.Is(err, context.Canceled) {
-				t.Fatalf("it ends after %d looks: %v", after, err)
+			if !errors.Is(err, context.Canceled) || after == 20 {
+				t.Fatalf("it ends after %d commits: %v", after, err)
 			}
 			if m.Apps == 0 {
 				continue
@@ -124,24 +130,11 @@ func TestG26_HalfAMoveIsRefused(t *testing.T) {
 		}
 		a := mustJoin(t, log, "a", t.TempDir())
 		s = a.mustOwn(t)
-		if got := mustDumpAll(t, s); len(got) != 2*len(inAll) {
+		if got := mustDumpAll(t, s); len(got) != 4 {
 			t.Errorf("it shows %q", got)
 		}
 		if got := mustAudit(t, s, storage.AuditFilter{}); len(got) != 1 {
 			t.Errorf("audited %q", got)
 		}
 	})
-}
-
-// ends is a context that has ended once it was looked at so many times.
-type ends struct {
-	context.Context
-	left atomic.Int64
-}
-
-func (e *ends) Err() error {
-	if e.left.Add(-1) < 0 {
-		return context.Canceled
-	}
-	return nil
 }

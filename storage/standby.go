@@ -85,6 +85,7 @@ func Join(ctx context.Context, dir string, opts Options) (*Standby, error) {
 	if st.shared, err = log.OpenShared(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("log: %w", err), unlock())
 	}
+	removeSpools(dir)
 	st.log = kv.Over(st.shared, kv.Options{})
 	st.ctx, st.cancel = context.WithCancel(context.Background())
 	if err := st.catchUp(ctx); err != nil {

@@ -120,6 +120,15 @@ func TestG43_HandOver(t *testing.T) {
 		if err := s.Lease().Held(); err == nil {
 			t.Error("a holds its lease")
 		}
+		standing, err := b.Standing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shard := range standing.Shards {
+			if shard.Why != "released" {
+				t.Errorf("shard %d was taken over since it was %s", shard.Shard, shard.Why)
+			}
+		}
 		for _, id := range inAll {
 			mustAdd(t, b.store, id, "of b")
 		}
@@ -176,10 +185,14 @@ func TestG43_TakeOver(t *testing.T) {
 		}
 		log.Heal()
 		time.Sleep(time.Second)
+		select {
+		case <-s.Lost():
+		default:
+			t.Error("the former owner is not told")
+		}
 		if err := tryAdd(t, apps["b"]); !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, storage.ErrFenced) {
 			t.Errorf("a change of the former owner: %v", err)
 		}
-		<-s.Lost()
 		if got := mustDumpAll(t, b.store); !slices.Equal(got, want) {
 			t.Errorf("b shows %q, want %q", got, want)
 		}
@@ -363,7 +376,7 @@ func TestNodesAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := b.Own(t.Context()); !errors.Is(err, storage.ErrProgram) {
-			t.Errorf("the store of another program: %v", err)
+			t.Fatalf("the store of another program: %v", errors.Join(err, b.Close()))
 		}
 		a.mustOwn(t) // and it was not kept
 		if err := b.Close(); err != nil {

@@ -1,0 +1,78 @@
+package seeded_test
+
+// standbyFaults are planted where a node takes a store over, gives it up, loses it, and where a store
+// is moved.
+var standbyFaults = []seededFault{
+	{
+		name: "standby-fence-unheeded", what: "a store goes on whose commit another owner has fenced",
+		pkg: "storage", tests: "TestG43_FencedBeforeItKnows",
+		edits: []edit{{"storage/volume.go", `if v.shard && (errors.Is(err, wal.ErrFenced)`, `if v.shard && !FAULT && (errors.Is(err, wal.ErrFenced)`}},
+	},
+	{
+		name: "standby-fenced-answers", what: "a node whose commit was fenced answers until its next beat",
+		pkg: "storage", tests: "TestG43_FencedBeforeItKnows",
+		edits: []edit{{"storage/node.go", `		s.lease.End(cause)`, `		if !FAULT {
+			s.lease.End(cause)
+		}`}},
+	},
+	{
+		name: "standby-retired-untold", what: "a store is not told that its node was retired",
+		pkg: "storage", tests: "TestG43_TakeOver",
+		edits: []edit{{"storage/standby.go", `case <-s.lease.Lost():
+			s.lose(`, `case <-s.lease.Lost():
+			if FAULT {
+				return nil
+			}
+			s.lose(`}},
+	},
+	{
+		name: "standby-keeps-shards", what: "a store that is closed keeps its shards until the TTL has passed",
+		pkg: "storage", tests: "TestG43_HandOver",
+		edits: []edit{{"storage/takeover.go", `	return st.shared.Release(ctx)`, `	if FAULT {
+		return nil
+	}
+	return st.shared.Release(ctx)`}},
+	},
+	{
+		name: "standby-answers-after-release", what: "a node holds its lease after it has released its shards",
+		pkg: "storage", tests: "TestG43_HandOver",
+		edits: []edit{{"storage/takeover.go", `	s.lease.End(errGivenUp) //`, `	if !FAULT {
+		s.lease.End(errGivenUp)
+	} //`}},
+	},
+	{
+		name: "standby-copy-closed", what: "nothing is read while the log is away",
+		pkg: "storage", tests: "TestG1_LogIsAway",
+		edits: []edit{{"storage/committer.go", `sound := v.shard && errors.Is`, `sound := v.shard && !FAULT && errors.Is`}},
+	},
+	{
+		name: "standby-long-backoff", what: "a shard waits for as long as a disk would need before it tries the log again",
+		pkg: "storage", tests: "TestG1_LogIsAway",
+		edits: []edit{{"storage/standby.go", `v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff`, `v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff
+		if FAULT {
+			v.backoff.most = maxBackoff
+		}`}},
+	},
+	{
+		name: "standby-clock-of-none", what: "an owner does not take the clock of its shards over",
+		pkg: "storage", tests: "TestG15_ClockOfAllShards",
+		edits: []edit{{"storage/takeover.go", `		s.raiseClock(v)`, `		if !FAULT {
+			s.raiseClock(v)
+		}`}},
+	},
+	{
+		name: "move-half-opened", what: "a store into which a move has not ended is owned",
+		pkg: "storage", tests: "TestG26_HalfAMoveIsRefused",
+		edits: []edit{{"storage/move.go", `	if s.opts.moving || `, `	if FAULT || s.opts.moving || `}},
+	},
+	{
+		name: "move-over-a-store", what: "a store is moved into one that there is",
+		pkg: "storage", tests: "TestG26_StoreIsMoved",
+		edits: []edit{{"storage/move.go", `before == nil && len(apps) > 0 {`, `before == nil && len(apps) > 0 && !FAULT {`}},
+	},
+	{
+		name: "move-audited-twice", what: "a move that is run again has entries of the audit log twice",
+		pkg: "storage", tests: "TestG26_HalfAMoveIsRefused",
+		edits: []edit{{"storage/move.go", `for some := true; some && err == nil; {`, `for some := true; some && err == nil && !FAULT; {`}},
+	},
+}
