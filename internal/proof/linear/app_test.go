@@ -32,9 +32,9 @@ var (
 	linearFar   = dispatch.InternalMutation[int, dispatch.None]("linear:far")
 )
 
-// linearFunctions binds what the histories are made of.
-func linearFunctions(r *linearRun) *dispatch.Registry {
-	tally := r.tally
+// linearFunctions binds what the histories are made of. early is told of jobs that run before
+// they are due, ran of near jobs that run.
+func linearFunctions(early func(format string, args ...any), ran func(linearRan)) *dispatch.Registry {
 	reg := dispatch.NewRegistry()
 	linearWrite.Handle(reg, func(ctx *dispatch.MutationCtx, op linearOp) (seen []linearSeen, err error) {
 		for _, do := range op.Steps {
@@ -61,14 +61,14 @@ func linearFunctions(r *linearRun) *dispatch.Registry {
 	})
 	linearNear.Handle(reg, func(ctx *dispatch.MutationCtx, key int) (dispatch.None, error) {
 		if now := time.Now(); now.Before(ctx.Job.ScheduledFor) {
-			tally.Early("job %s of %v ran at %v", ctx.Job.ID, ctx.Job.ScheduledFor, now)
+			early("job %s of %v ran at %v", ctx.Job.ID, ctx.Job.ScheduledFor, now)
 		}
-		r.ran.Store(linearRan{ctx.Job.App, key}, true)
+		ran(linearRan{ctx.Job.App, key})
 		_, err := linearAdd(ctx.DB, key%linearDocs, 1)
 		return dispatch.None{}, err
 	})
 	linearFar.Handle(reg, func(ctx *dispatch.MutationCtx, _ int) (dispatch.None, error) {
-		tally.Early("job %s ran, an hour before it is due", ctx.Job.ID)
+		early("job %s ran, hours before it is due", ctx.Job.ID)
 		return dispatch.None{}, nil
 	})
 	return reg
@@ -99,7 +99,7 @@ func linearMutate(ctx *dispatch.MutationCtx, do linearStep) (linearSeen, error) 
 func linearSchedule(s dispatch.Scheduler, do linearStep) (linearSeen, error) {
 	switch do.Do {
 	case "schedule":
-		delay, call := time.Hour, linearFar.With(do.Key)
+		delay, call := 24*time.Hour, linearFar.With(do.Key)
 		if do.Near {
 			delay, call = time.Duration(do.Value)*time.Millisecond, linearNear.With(do.Key)
 		}

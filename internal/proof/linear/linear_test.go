@@ -49,6 +49,7 @@ type linearRun struct {
 	crashed atomic.Bool // this life of the engine is over, or about to be
 	ran     sync.Map    // of linearRan
 
+	skewed    bool // the clocks of owners differ
 	transfers bool // apps are deleted, exported and imported besides
 	seed      []byte
 	copies    *storage.Store // of exported apps
@@ -129,7 +130,7 @@ func (r *linearRun) check(app *linearApp) (decided bool) {
 func (r *linearRun) run() {
 	dir := r.t.TempDir()
 	opts := actors.Options{
-		Functions: linearFunctions(r), Tables: []storage.Schema{linearTable},
+		Functions: linearFunctions(r.tally.Early, func(ran linearRan) { r.ran.Store(ran, true) }), Tables: []storage.Schema{linearTable},
 		QueryTimeout: time.Minute, MutationTimeout: time.Minute, // of a machine that is busy otherwise, too
 		Volumes: 1, Testing: actors.Testing{NoSync: rand.IntN(4) > 0, Fault: r.fault}, Logger: slog.New(slog.DiscardHandler),
 		// In some histories apps go to sleep between any two calls.
@@ -150,7 +151,16 @@ func (r *linearRun) run() {
 		r.close(eng)
 	}
 	eng := r.mustOpen(dir, opts)
-	r.finish(eng)
+	r.finish(func(id storage.AppID, steps []linearStep) ([]linearSeen, error) {
+		host, err := eng.App(id)
+		if err != nil {
+			return nil, err
+		}
+		return linearRead.Run(host.As(r.t.Context(), nil), steps)
+	})
+	if err := eng.Check(); err != nil {
+		r.tally.Other("check at the end: %v", err)
+	}
 	r.close(eng)
 	if err := os.RemoveAll(dir); err != nil { // there are thousands
 		r.t.Error(err)
@@ -202,13 +212,18 @@ func (r *linearRun) mustOpen(dir string, opts actors.Options) *actors.Engine {
 	if err := eng.Check(); err != nil {
 		r.tally.Other("check after opening: %v", err)
 	}
+	r.decide()
+	return eng
+}
+
+// decide has what was left undecided have happened by now, or not at all.
+func (r *linearRun) decide() {
 	for _, app := range r.apps {
 		for _, i := range app.cut {
 			app.history[i].Return = r.now()
 		}
 		app.cut = nil
 	}
-	return eng
 }
 
 // live has all clients do their operations, or as many of them as they can
@@ -351,20 +366,24 @@ func (do linearStep) hosts() bool {
 	return slices.Contains([]string{"schedule", "cancel", "list", "job"}, do.Do)
 }
 
+// delay is how long after it was asked for a near job is due, at least.
+func (r *linearRun) delay(do linearStep) int64 {
+	if r.skewed {
+		return 0 // it may be due by the clock of the next owner
+	}
+	return int64(do.Value) * int64(time.Millisecond)
+}
+
 // finish waits until every near job has ended, and puts the runs of those that
 // have succeeded into the history: each at an instant from when it was due.
-func (r *linearRun) finish(eng *actors.Engine) {
+func (r *linearRun) finish(read func(storage.AppID, []linearStep) ([]linearSeen, error)) {
 	for _, app := range r.apps {
-		host, err := eng.App(app.id)
-		if err != nil {
-			r.t.Fatal(err)
-		}
 		look := []linearStep{{Do: "look"}}
 		began := time.Now()
 		var last porcupine.Operation
 		for {
 			call := r.now()
-			seen, err := linearRead.Run(host.As(r.t.Context(), nil), look)
+			seen, err := read(app.id, look)
 			if err == nil && !strings.Contains(string(seen[0].All.Near), "o") {
 				last = porcupine.Operation{Call: call, Input: look, Return: r.now(), Output: linearAnswer{Seen: seen}}
 				break
@@ -384,7 +403,7 @@ func (r *linearRun) finish(eng *actors.Engine) {
 				if do.Do == "schedule" && do.Near && all.Near.at(do.Key) == 's' {
 					app.history = append(app.history, porcupine.Operation{
 						ClientId: linearClients,
-						Call:     op.Call + int64(do.Value)*int64(time.Millisecond), Return: last.Return, // it may run while the look is under way
+						Call:     op.Call + r.delay(do), Return: last.Return, // it may run while the look is under way
 						Input:  []linearStep{{Do: "fire", Key: do.Key, Near: true}},
 						Output: linearAnswer{Seen: []linearSeen{{State: "o"}}},
 					})
@@ -392,8 +411,5 @@ func (r *linearRun) finish(eng *actors.Engine) {
 			}
 		}
 		app.history = append(app.history, last)
-	}
-	if err := eng.Check(); err != nil {
-		r.tally.Other("check at the end: %v", err)
 	}
 }

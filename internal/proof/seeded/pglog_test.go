@@ -148,6 +148,14 @@ var pgFaults = []seededFault{
 			return &pgconn.PgError{Code: "28P01"}`}},
 	},
 	{
+		name: "pg-look-waits-for-a-reader", what: "an append waits without end for a read that pgx has left on its connection",
+		pkg: "storage/internal/pglog", tests: "TestALookAtAConnectionWaitsForNoReader",
+		edits: []edit{{"storage/internal/pglog/ended_linux.go", `	// Not Read:`, `	if FAULT {
+		_ = raw.Read(func(uintptr) bool { return true })
+	}
+	// Not Read:`}},
+	},
+	{
 		name: "pg-tls-as-ended", what: "a connection with TLS is taken to have ended",
 		pkg: "storage/internal/pglog", tests: "TestServerIsReachedByTLS",
 		edits: []edit{{"storage/internal/pglog/ended_linux.go", `		c = inner.NetConn()`, `		if c = inner.NetConn(); FAULT {

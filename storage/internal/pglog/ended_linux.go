@@ -18,10 +18,10 @@ func readable(c net.Conn) (yes bool) {
 	if err != nil {
 		return true // it is closed
 	}
-	err = raw.Read(func(fd uintptr) bool {
+	// Not Read: a read of pgx's may wait in the background, since a write once took long.
+	err = raw.Control(func(fd uintptr) {
 		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		yes = err != syscall.EAGAIN && err != syscall.EINTR
-		return true
 	})
 	return yes || err != nil
 }

@@ -1,0 +1,346 @@
+package linear_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"carillon/dispatch"
+	"carillon/internal/pgtest"
+	"carillon/internal/proof"
+	"carillon/storage"
+	"carillon/storage/postgres"
+)
+
+// postgresql is the server of all histories.
+var postgresql pgtest.Server
+
+func init() { atExit = postgresql.Stop }
+
+// nodesRun is the making of the histories of two apps on two nodes.
+type nodesRun struct {
+	linearRun
+	client *http.Client
+	nodes  []*nodeProcess
+	owner  atomic.Int64 // of nodes, the one that was last seen to own the store
+}
+
+// nodeProcess is a node, by way of a proxy to the log.
+type nodeProcess struct {
+	run   *nodesRun
+	index int64 // in the nodes of the run
+	name  string
+	log   string // its address, by way of the proxy
+	cache string
+	skew  time.Duration
+	proxy *pgtest.Proxy
+
+	cmd   *exec.Cmd
+	stdin io.Closer
+	ended chan struct{} // closed when the process of cmd is no more
+
+	mu  sync.Mutex
+	url string
+}
+
+// G1, G5, G43, G44: what the clients of two nodes that share a log were told has a serial order,
+// whatever becomes of the nodes, of the connections to the log and of the server that has it:
+// nothing acknowledged is lost or done twice, no read is older than what was acknowledged before
+// it began, on any node, and no job runs before it is due.
+func TestG44_NodesAreOneStore(t *testing.T) {
+	postgresql.Address(t) // or the test is skipped
+	tally := proof.NewTally(t, "linearizability of two nodes")
+	operations, unknown, undecided, histories := 0, 0, 0, 0
+	began := time.Now()
+	for i := 0; i < proof.Pick(1, 200, 200) && time.Since(began) < proof.For(10*time.Second, 45*time.Second, 24*time.Hour); i++ {
+		r := &nodesRun{linearRun: linearRun{t: t, tally: tally, began: time.Now()}}
+		r.client = &http.Client{Transport: &http.Transport{}, Timeout: linearStall}
+		for _, id := range []storage.AppID{"acme", "globex"} {
+			r.apps = append(r.apps, &linearApp{id: id})
+		}
+		r.run(fmt.Sprint("linear", i))
+		r.client.CloseIdleConnections()
+		for _, app := range r.apps {
+			histories++
+			operations += len(app.history)
+			for _, op := range app.history {
+				if op.Output.(linearAnswer).Unknown {
+					unknown++
+				}
+			}
+			if r.check(app) {
+				tally.Tried(1)
+			} else {
+				undecided++
+			}
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("%d operations, of which %d have an unknown outcome; %d of %d histories were not decided", operations, unknown, undecided, histories)
+	if undecided > histories/10 {
+		tally.Other("%d of %d histories took too long to check", undecided, histories)
+	}
+}
+
+// nodeFault is what happens in one life, and is over when it returns.
+type nodeFault struct {
+	name   string
+	happen func(r *nodesRun, owner *nodeProcess)
+}
+
+// nodeFaults are in the order of the lives of a history, which begins anywhere.
+var nodeFaults = []nodeFault{
+	{"the owner is killed", func(r *nodesRun, owner *nodeProcess) {
+		owner.kill()
+		owner.mustStart()
+	}},
+	{"the owner is paused for longer than its lease", func(r *nodesRun, owner *nodeProcess) {
+		owner.signal(syscall.SIGSTOP)
+		time.Sleep(2 * nodeTTL)
+		owner.signal(syscall.SIGCONT)
+	}},
+	{"the connections of the owner are cut", func(_ *nodesRun, owner *nodeProcess) {
+		for range 5 {
+			owner.proxy.CutAll()
+			time.Sleep(20 * time.Millisecond)
+		}
+	}},
+	{"the owner is cut off for longer than its lease, and what was on its way comes then", func(_ *nodesRun, owner *nodeProcess) {
+		owner.proxy.Hold()
+		time.Sleep(2 * nodeTTL)
+		owner.proxy.Release()
+	}},
+	{"the server of the log ends at once, and is started", func(r *nodesRun, _ *nodeProcess) {
+		postgresql.Restart(r.t)
+	}},
+	{"the owner is told to stop", func(r *nodesRun, owner *nodeProcess) {
+		owner.signal(syscall.SIGTERM)
+		<-owner.ended
+		owner.mustStart()
+	}},
+}
+
+// nodeShards is how many shards the log has.
+const nodeShards = 8
+
+// nodeLives is how many faults a history has.
+const nodeLives = 3
+
+// run has the clients call the nodes through all faults of a history.
+func (r *nodesRun) run(schema string) {
+	if _, err := postgres.Log(postgresql.Address(r.t)+"&schema="+schema).Migrate(r.t.Context(), nodeShards); err != nil {
+		r.t.Fatal(err)
+	}
+	dir := r.t.TempDir()
+	skews := []time.Duration{0, 0}
+	if r.skewed = rand.IntN(2) == 0; r.skewed {
+		skews = []time.Duration{time.Hour, -time.Hour}
+	}
+	for i, name := range []string{"a", "b"} {
+		n := &nodeProcess{run: r, index: int64(i), name: name, cache: filepath.Join(dir, name), skew: skews[i], proxy: pgtest.NewProxy(r.t, postgresql.Socket())}
+		n.log = n.proxy.Address() + "&schema=" + schema
+		r.nodes = append(r.nodes, n)
+	}
+	for _, n := range r.nodes {
+		n.mustStart()
+		defer n.kill()
+	}
+	r.recover("two nodes have started")
+	first := rand.IntN(len(nodeFaults))
+	for life := range nodeLives {
+		fault := nodeFaults[(first+life)%len(nodeFaults)]
+		r.live(fault)
+		r.recover(fault.name)
+		r.decide()
+	}
+	r.finish(func(id storage.AppID, steps []linearStep) ([]linearSeen, error) {
+		answer, err := r.ask(nodeRequest{App: id, Steps: steps})
+		if err == nil && answer.Code != "" {
+			err = errors.New(answer.Text)
+		}
+		return answer.Seen, err
+	})
+	if answer, err := r.ask(nodeRequest{Check: true}); err != nil || answer.Code != "" {
+		r.tally.Other("check at the end: %v %s", err, answer.Text)
+	}
+}
+
+// live has all clients do their operations, while the fault happens.
+func (r *nodesRun) live(fault nodeFault) {
+	var clients sync.WaitGroup
+	for _, app := range r.apps {
+		for n := range linearClients {
+			clients.Go(func() {
+				for range linearOps() {
+					r.operate(app, n)
+				}
+			})
+		}
+	}
+	time.Sleep(rand.N(40 * time.Millisecond))
+	fault.happen(r, r.nodes[r.owner.Load()])
+	clients.Wait()
+}
+
+// recover waits until each app is written to.
+func (r *nodesRun) recover(after string) {
+	for _, app := range r.apps {
+		for began := time.Now(); ; r.pause() {
+			answer, err := r.ask(nodeRequest{App: app.id, Write: true})
+			if err == nil && answer.Code == "" {
+				break
+			}
+			if time.Since(began) > linearStall {
+				r.tally.Other("after %s app %s is not served again: %v %s", after, app.id, err, answer.Text)
+				return
+			}
+		}
+	}
+}
+
+// operate does one operation and writes it into the history.
+func (r *nodesRun) operate(app *linearApp, client int) {
+	steps, write, fail := app.choose()
+	req := nodeRequest{App: app.id, Steps: steps, Write: write, Fail: fail}
+	req.Direct = write && !fail && len(steps) == 1 && steps[0].hosts() && rand.IntN(2) == 0
+	for began := time.Now(); ; r.pause() {
+		op := porcupine.Operation{ClientId: client, Input: steps, Call: r.now()}
+		answer, err := r.ask(req)
+		op.Return = r.now()
+		switch {
+		case err == nil && answer.Code == "" && fail:
+			r.tally.Other("an operation that fails was acknowledged: %+v", steps)
+		case err == nil && answer.Code == "":
+			op.Output = linearAnswer{Seen: answer.Seen}
+			app.note(op, false)
+		case write && !fail && (err != nil || answer.Code == dispatch.CodeUnknown):
+			op.Output = linearAnswer{Unknown: true}
+			app.note(op, true)
+		case err == nil && answer.Code == dispatch.CodeUnavailable && time.Since(began) < linearStall:
+			continue // it was not done
+		case err != nil, answer.Code == dispatch.CodeUnknown, answer.Code == dispatch.CodeAborted, fail && answer.Code == dispatch.CodeFailedPrecondition:
+			// It has read, or was rolled back.
+		default:
+			r.tally.Other("%+v: %s", steps, answer.Text)
+		}
+		return
+	}
+}
+
+// ask asks the node that was last seen to own the store, or the other one.
+func (r *nodesRun) ask(req nodeRequest) (answer nodeAnswer, err error) {
+	at := r.owner.Load()
+	answer, err = r.nodes[at].ask(req)
+	if refused := errors.Is(err, syscall.ECONNREFUSED); refused || err == nil && answer.Code == dispatch.CodeUnavailable {
+		r.owner.CompareAndSwap(at, 1-at)
+		if refused { // it was not sent
+			answer, err = nodeAnswer{Code: dispatch.CodeUnavailable, Text: "the node is gone"}, nil
+		}
+	}
+	return answer, err
+}
+
+func (n *nodeProcess) ask(req nodeRequest) (answer nodeAnswer, err error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return answer, err
+	}
+	n.mu.Lock()
+	url := n.url
+	n.mu.Unlock()
+	r, err := http.NewRequestWithContext(n.run.t.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return answer, err
+	}
+	r.GetBody = nil // it is not sent a second time
+	resp, err := n.run.client.Do(r)
+	if os.IsTimeout(err) {
+		n.run.tally.Other("node %s does not answer %+v", n.name, req)
+		n.signal(syscall.SIGQUIT) // its goroutines tell why
+	}
+	if err != nil {
+		return answer, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return answer, json.NewDecoder(resp.Body).Decode(&answer)
+}
+
+// mustStart starts the process, and waits until it listens.
+func (n *nodeProcess) mustStart() {
+	t := n.run.t
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), workerEnv+"=node", nodeName+"="+n.name, nodeStore+"="+n.log, nodeCache+"="+n.cache,
+		nodeSkew+"="+n.skew.String(), "GORACE=atexit_sleep_ms=0")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	listens, ended := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			switch what, rest, _ := strings.Cut(lines.Text(), " "); what {
+			case "listens":
+				listens <- rest
+			case "owns":
+				n.run.owner.Store(n.index)
+			case "early":
+				n.run.tally.Early("node %s: %s", n.name, rest)
+			case "ended":
+				n.run.tally.Other("node %s has ended: %s", n.name, rest)
+			}
+		}
+		_ = cmd.Wait() // it was killed, or said why it has ended
+	}()
+	n.cmd, n.stdin, n.ended = cmd, stdin, ended
+	select {
+	case address := <-listens:
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.url = "http://" + address
+	case <-ended:
+		t.Errorf("node %s does not begin", n.name)
+	case <-time.After(linearStall):
+		t.Errorf("node %s does not listen", n.name)
+	}
+}
+
+func (n *nodeProcess) signal(sig syscall.Signal) {
+	if err := n.cmd.Process.Signal(sig); err != nil {
+		n.run.t.Error(err)
+	}
+}
+
+// kill ends the process, if it has not ended.
+func (n *nodeProcess) kill() {
+	_ = n.cmd.Process.Kill()
+	<-n.ended
+	_ = n.stdin.Close()
+}
