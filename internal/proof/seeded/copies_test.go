@@ -81,6 +81,11 @@ var copyFaults = []seededFault{
 		edits: []edit{{"storage/internal/kv/checkpoint.go", `db.unfolded() < db.shard.bound)`, `db.unfolded() < db.shard.bound || FAULT)`}},
 	},
 	{
+		name: "large-changes-unfolded", what: "changes that a fold has read of the log count for ever as not folded",
+		pkg: "storage/internal/kv", tests: "TestG45_LargeChangesAreFolded",
+		edits: []edit{{"storage/internal/kv/fold.go", `s.folded >= s.copied.from {`, `s.folded >= s.copied.from && !FAULT {`}},
+	},
+	{
 		name: "copy-a-fold-behind-dropped", what: "the log forgets at once what a copy lacks that is somewhat behind",
 		pkg: "storage/internal/kv", tests: "TestG45_AStandbyMayBeBehind",
 		edits: []edit{{"storage/internal/kv/fold.go", `if time.Since(f.at) >= keptFor ||`, `if FAULT || time.Since(f.at) >= keptFor ||`}},

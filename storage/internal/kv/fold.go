@@ -47,6 +47,8 @@ type copied struct {
 	layers []copiedLayer
 	bytes  int
 	from   uint64 // number of the last record before them
+
+	recorded int // shard.bytes behind that
 }
 
 type copiedLayer struct {
@@ -59,7 +61,7 @@ type copiedLayer struct {
 func (c *copied) drop(upTo uint64) {
 	for len(c.layers) > 0 && c.layers[0].at.last <= upTo {
 		c.bytes -= c.layers[0].Bytes()
-		c.from = c.layers[0].at.last
+		c.from, c.recorded = c.layers[0].at.last, c.layers[0].recorded
 		c.layers = slices.Delete(c.layers, 0, 1)
 	}
 }
@@ -70,13 +72,13 @@ func (db *DB) copiedLayer(layer *overlay.Layer, at position) {
 	if db.shard == nil || !db.claimed.Load() {
 		return
 	}
-	c := &db.shard.copied
+	c, recorded := &db.shard.copied, db.shard.bytes-db.tail
 	if c.bytes+layer.Bytes() > db.share {
-		*c = copied{from: at.last}
+		*c = copied{from: at.last, recorded: recorded}
 		return
 	}
 	c.bytes += layer.Bytes()
-	c.layers = append(c.layers, copiedLayer{layer, at, db.shard.bytes - db.tail})
+	c.layers = append(c.layers, copiedLayer{layer, at, recorded})
 }
 
 // unfolded is about how many bytes of records the log's checkpoint lacks. The caller holds mu.
@@ -213,7 +215,9 @@ func (db *DB) fold() (more bool, err error) {
 	s.folded = f.at.last
 	s.foldedAt = max(s.foldedAt, f.recorded)
 	bytes := s.bytes
-	s.copied.drop(f.at.last)
+	if s.copied.drop(f.at.last); s.folded >= s.copied.from {
+		s.foldedAt = max(s.foldedAt, s.copied.recorded) // also of records that were read of the log
+	}
 	more = s.folded < db.inFile.last
 	db.mu.Unlock()
 	s.folds = append(s.folds, foldMark{f.at.last, bytes, time.Now()})

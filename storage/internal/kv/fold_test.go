@@ -295,6 +295,37 @@ func TestG45_WhatIsNotFoldedHasABound(t *testing.T) {
 	})
 }
 
+// TestG45_LargeChangesAreFolded: changes whose layers are too large to be kept for a fold, which reads
+// them of the log, count as folded behind it, so that an Update has room again.
+func TestG45_LargeChangesAreFolded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := waltest.NewMemory()
+		a := newNode(t, log)
+		mustOpenNode(t, a)
+		if err := a.Claim(t.Context(), 1<<10); err != nil {
+			t.Fatal(err)
+		}
+		want, large := table{}, strings.Repeat("x", 4<<10)
+		for i := range 3 {
+			want[fmt.Sprint(i)] = large
+			mustPut(t, &a.volume, fmt.Sprint(i), large)
+			if err := a.Fold(); err != nil {
+				t.Fatal(err)
+			}
+			if n := a.Unfolded(); n != 0 {
+				t.Fatalf("all is folded, and %d bytes are said not to be", n)
+			}
+		}
+		a.SetUnfolded(20 << 10)
+		for i := range 30 {
+			want[fmt.Sprint(i)] = large
+			mustPut(t, &a.volume, fmt.Sprint(i), large)
+		}
+		wantCold(t, log, want)
+		a.end(t, (*kv.DB).Close)
+	})
+}
+
 // TestG45_CloseEndsTheWaitForRoom: an Update that waits for a fold is refused when the DB is closed.
 func TestG45_CloseEndsTheWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
