@@ -40,7 +40,12 @@ var pgFaults = []seededFault{
 	{
 		name: "pg-fold-unfenced", what: "an owner of before changes the checkpoint",
 		pkg: "storage/internal/pglog", tests: "TestG23_FoldIsFenced",
-		edits: []edit{{"storage/internal/pglog/statements.go", "\"foldput\": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id)", "\"foldput\": map[bool]string{true: `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND $2::bytea IS NOT NULL RETURNING id)`, false: `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id)`}[FAULT] + `"}},
+		edits: []edit{{"storage/internal/pglog/statements.go", "\"foldput\": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2", "\"foldput\": map[bool]string{true: `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND $2::bytea IS NOT NULL`, false: `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-lost-folded", what: "the checkpoint is said to have records that the server has lost",
+		pkg: "storage/internal/pglog", tests: "TestG1_LostRecordsAreNotFolded",
+		edits: []edit{{"storage/internal/pglog/statements.go", "greatest(folded, $3) WHERE id = $1 AND claim = $2\n\t\t\tAND (", "greatest(folded, $3) WHERE id = $1 AND claim = $2\n\t\t\tAND (` + map[bool]string{true: `true OR `}[FAULT] + `"}},
 	},
 	{
 		name: "pg-unknown-refused", what: "an append whose answer is lost is said to be refused",

@@ -70,7 +70,8 @@
 //	    has accepted no row. Everything else is unknown, and spends the claim.
 //	P3  A shard has one append on its way. Two connections carry those of all shards.
 //	P4  What changes the checkpoint, or trims, changes the row of the shard in the same
-//	    statement, where it is the latest claim's.
+//	    statement, where it is the latest claim's. The checkpoint takes nothing of a record that the
+//	    server does not have.
 //	P5  Nothing is trimmed that is not folded. The last record and takeovers stay for ever.
 //	P6  A new connection is used once its server is seen to be durable, no standby, on no lower
 //	    timeline than was seen, and without a pooler between.

@@ -18,7 +18,8 @@ import (
 // then: a later value is put in its place by its own record, which a reader of the checkpoint reads too.
 //
 // A statement has 1 MiB of keys and values, or one row, and is refused once the shard is claimed
-// by another. After an error the checkpoint may have some of the rows, and stands where it did;
+// by another, or wal.ErrTailLost if the server has lost the record of that number, which was
+// acknowledged. After an error the checkpoint may have some of the rows, and stands where it did;
 // a fold of the same rows mends it. ErrUnknown says that the claim is spent.
 func (l *Log) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) error {
 	h, err := l.inForce(c)
@@ -30,7 +31,7 @@ func (l *Log) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) err
 	if err := l.within(h, upTo); err != nil {
 		return err
 	}
-	p := piece{log: l, claim: c, held: h}
+	p := piece{log: l, shard: int64(c.Volume), upTo: int64(upTo), held: h}
 	var before []byte
 	for row, err := range rows {
 		if err != nil {
@@ -47,8 +48,7 @@ func (l *Log) Fold(c wal.Claim, upTo uint64, rows iter.Seq2[wal.Row, error]) err
 	if err := p.flush(); err != nil {
 		return err
 	}
-	var folded int64
-	return l.fenced(h, "folded", []any{int64(c.Volume), h.id[:], int64(upTo)}, &folded)
+	return p.run("folded")
 }
 
 // within says that the claim has appended, or found, a record of the number.
@@ -76,7 +76,7 @@ func (l *Log) fenced(h *held, name string, args []any, into ...any) error {
 // piece gathers rows of a fold for a statement.
 type piece struct {
 	log          *Log
-	claim        wal.Claim
+	shard, upTo  int64
 	held         *held
 	keys, values [][]byte
 	gone         [][]byte
@@ -101,20 +101,32 @@ func (p *piece) add(key []byte, row wal.Row) error {
 }
 
 func (p *piece) flush() error {
-	id, shard := p.held.id[:], int64(p.claim.Volume)
-	var got int64
 	if len(p.keys) > 0 {
-		if err := p.log.fenced(p.held, "foldput", []any{shard, id, p.keys, p.values}, &got); err != nil {
+		if err := p.run("foldput", p.keys, p.values); err != nil {
 			return err
 		}
 	}
 	if len(p.gone) > 0 {
-		if err := p.log.fenced(p.held, "folddelete", []any{shard, id, p.gone}, &got); err != nil {
+		if err := p.run("folddelete", p.gone); err != nil {
 			return err
 		}
 	}
 	p.keys, p.values, p.gone, p.size = nil, nil, nil, 0
 	return nil
+}
+
+// run runs a statement of the fold. Where it finds no row though the claim is the latest one, the
+// server lacks the record up to which the fold is.
+func (p *piece) run(name string, args ...any) error {
+	var got, trimmed, folded int64
+	err := p.log.fenced(p.held, name, append([]any{p.shard, p.held.id[:], p.upTo}, args...), &got)
+	if !errors.Is(err, wal.ErrFenced) {
+		return err
+	}
+	if latest, e := p.log.ask(context.Background(), "standat", []any{p.shard, p.held.id[:]}, &trimmed, &folded); latest && e == nil {
+		return fmt.Errorf("%w: shard %d has had record %d", wal.ErrTailLost, p.shard, p.upTo)
+	}
+	return err
 }
 
 // Trim is wal.Log's. It takes records away from the lowest on, some at a time, but for the

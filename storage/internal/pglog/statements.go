@@ -79,17 +79,21 @@ var statements = map[string]string{
 	"read": `SELECT l.seq, l.epoch, l.claim, l.data, s.trimmed FROM log l JOIN shard s ON s.id = l.shard
 		WHERE l.shard = $1 AND l.seq >= $2 ORDER BY l.seq LIMIT $3`,
 
-	"foldput": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id)
+	// A fold is of records that this server has: one that was promoted may have lost some.
+	"foldput": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2
+			AND (trimmed >= $3 OR EXISTS (SELECT FROM log WHERE shard = $1 AND seq = $3)) RETURNING id)
 		, put AS (INSERT INTO point (shard, key, value)
-			SELECT mine.id, w.key, w.value FROM mine, unnest($3::bytea[], $4::bytea[]) AS w (key, value)
+			SELECT mine.id, w.key, w.value FROM mine, unnest($4::bytea[], $5::bytea[]) AS w (key, value)
 			ON CONFLICT (shard, key) DO UPDATE SET value = excluded.value RETURNING shard)
 		SELECT id FROM mine`,
 
-	"folddelete": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2 RETURNING id)
-		, gone AS (DELETE FROM point USING mine WHERE point.shard = mine.id AND point.key = ANY ($3::bytea[]) RETURNING point.shard)
+	"folddelete": `WITH mine AS (UPDATE shard SET tries = tries + 1 WHERE id = $1 AND claim = $2
+			AND (trimmed >= $3 OR EXISTS (SELECT FROM log WHERE shard = $1 AND seq = $3)) RETURNING id)
+		, gone AS (DELETE FROM point USING mine WHERE point.shard = mine.id AND point.key = ANY ($4::bytea[]) RETURNING point.shard)
 		SELECT id FROM mine`,
 
-	"folded": `UPDATE shard SET folded = greatest(folded, $3) WHERE id = $1 AND claim = $2 RETURNING folded`,
+	"folded": `UPDATE shard SET folded = greatest(folded, $3) WHERE id = $1 AND claim = $2
+			AND (trimmed >= $3 OR EXISTS (SELECT FROM log WHERE shard = $1 AND seq = $3)) RETURNING folded`,
 
 	"standat": `SELECT trimmed, folded FROM shard WHERE id = $1 AND claim = $2`,
 
