@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -58,6 +59,10 @@ func (n *Node) Engine(ctx context.Context) (*Engine, error) {
 func (n *Node) Standing(ctx context.Context) (storage.Standing, error) {
 	return standingOf(n.standby.Standing(ctx))
 }
+
+// Lag is how long ago it was seen last that the copies of this node have all that the log has: a fraction of a
+// second, unless the log or the disk is away.
+func (n *Node) Lag() time.Duration { return n.standby.Lag() }
 
 // Close leaves the log. Close the engine before: without that it ends as after a crash. It waits for the log for a
 // second. A second Close returns nil.

@@ -25,6 +25,12 @@ func (p *program) nodeCommands() []Verb {
 		verbs = append(verbs, Verb{
 			"store migrate", "store", "make the log of a store in PostgreSQL, or bring it up to date",
 			"store migrate postgres://db/carillon --shards 64", p.storeMigrate,
+		}, Verb{
+			"store import", "data log", "move a store from a data directory into a log in PostgreSQL",
+			"store import ./data postgres://db/carillon", p.storeImport,
+		}, Verb{
+			"store export", "log data", "move a store from a log in PostgreSQL into a data directory",
+			"store export postgres://db/carillon ./data", p.storeExport,
 		})
 	}
 	of := func(verb string) string { return verb + strings.ReplaceAll(example, "%s", verb) }
@@ -104,13 +110,10 @@ func orDash(text string) string {
 // storeMigrate makes a log.
 func (p *program) storeMigrate(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	address := flags.String("store", "", "`ADDRESS` of the log, postgres://…, with or without the flag")
-	shards := flags.Int("shards", 64, "`N` shards, 1 to 4096, that it is made with; one that is there keeps its own")
+	shards := shardsFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
-		if *address == "" {
-			return usageError{errors.New("the address of the log is missing")}
-		}
-		if *shards < 1 || *shards > 4096 {
-			return usageError{fmt.Errorf("--shards is %d, want 1 to 4096", *shards)}
+		if err := errors.Join(checkAddress(*address), checkShards(*shards)); err != nil {
+			return usageError{err}
 		}
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
@@ -123,16 +126,45 @@ func (p *program) storeMigrate(flags *flag.FlagSet) func(context.Context, Stdio)
 	}
 }
 
-// checkShared says whether the log at the address can be used.
+func shardsFlag(flags *flag.FlagSet) *int {
+	return flags.Int("shards", 64, "`N` shards, 1 to 4096, that it is made with; one that is there keeps its own")
+}
+
+func checkShards(n int) error {
+	if n < 1 || n > 4096 {
+		return fmt.Errorf("--shards is %d, want 1 to 4096", n)
+	}
+	return nil
+}
+
+func checkAddress(log string) error {
+	if log == "" {
+		return errors.New("the address of the log is missing")
+	}
+	return nil
+}
+
+// checkShared verifies the log at the address.
 func (p *program) checkShared(ctx context.Context, std Stdio, address string) error {
 	if p.Log == nil {
 		return usageError{errors.New("this program has no log but in a data directory")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	asked, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	is, err := p.Log(address).Check(ctx)
+	log := p.Log(address)
+	is, err := log.Check(asked)
 	if err != nil {
 		return err
+	}
+	faults, err := log.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	for _, fault := range faults {
+		fmt.Fprintln(std.Err, fault)
+	}
+	if len(faults) > 0 {
+		return &faultsError{n: len(faults), err: storage.ErrCorrupt}
 	}
 	showShared(std.Out, is)
 	return nil

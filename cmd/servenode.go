@@ -182,7 +182,7 @@ func (s *standing) owner() string {
 
 // stats is what metrics tell.
 func (s *standing) stats() metrics.Node {
-	m := metrics.Node{Owner: s.eng.Load() != nil, Takeovers: s.taken.Load()}
+	m := metrics.Node{Owner: s.eng.Load() != nil, Takeovers: s.taken.Load(), Lag: s.node.Lag()}
 	if is, at := s.seen.Load(), s.at.Load(); is != nil {
 		for i := range is.Shards {
 			m.Unfolded += is.Shards[i].Last - min(is.Shards[i].Folded, is.Shards[i].Last)

@@ -85,12 +85,15 @@ func apps(flags *flag.FlagSet) func(context.Context, Stdio) error {
 
 // faultsError is what a check has found, and has printed a line each.
 type faultsError struct {
-	dir string
+	dir string // "": a log in a database
 	n   int
 	err error
 }
 
 func (e *faultsError) Error() string {
+	if e.dir == "" {
+		return fmt.Sprintf("the log: %d faults were found", e.n) // its address may have a password
+	}
 	return fmt.Sprintf("data directory %s: %d faults were found", e.dir, e.n)
 }
 func (e *faultsError) Unwrap() error { return e.err }

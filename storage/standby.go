@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/storage/internal/kv"
@@ -39,6 +40,8 @@ type Standby struct {
 	lease   *lease.Lease  // nil before it has joined, and once it has left
 	volumes []*volume     // the copies; one without a db is not open. nil while a Store has them
 	store   *Store        // that owns; nil if none does
+
+	followed atomic.Pointer[time.Time] // when the latest round began behind which no copy lacked anything
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -157,6 +160,7 @@ func (st *Standby) round() error {
 		case <-s.lease.Lost():
 			s.lose(fmt.Errorf("%w: %w", ErrFenced, s.lease.Held()))
 		default:
+			st.hasAll(time.Now())
 		}
 		return nil
 	}
@@ -169,6 +173,7 @@ func (st *Standby) catchUp(ctx context.Context) error {
 	if err := st.join(ctx); err != nil {
 		return err
 	}
+	began := time.Now()
 	for i := len(st.volumes); i < st.shared.Shards(); i++ {
 		v := newVolume(shardPath(st.dir, i), i, st.opts)
 		v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff
@@ -185,7 +190,7 @@ func (st *Standby) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return st.each(func(v *volume) error {
+	err = st.each(func(v *volume) error {
 		switch {
 		case v.db == nil:
 			return v.openCopy(ctx, st.shared.ID())
@@ -198,7 +203,18 @@ func (st *Standby) catchUp(ctx context.Context) error {
 		}
 		return err
 	})
+	if err == nil {
+		st.hasAll(began)
+	}
+	return err
 }
+
+// hasAll takes note that the copies had all of the log at that time.
+func (st *Standby) hasAll(at time.Time) { st.followed.Store(&at) }
+
+// Lag is how long ago it was seen last that the copies of this node have all that the log has. Where it
+// follows, or owns the store, that is a fraction of a second. For engines.
+func (st *Standby) Lag() time.Duration { return time.Since(*st.followed.Load()) }
 
 // mustReopen says whether a copy cannot go on: it is opened anew, and made anew if it is of no use.
 func mustReopen(err error) bool {

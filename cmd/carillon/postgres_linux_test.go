@@ -15,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"carillon/actors"
 	"carillon/cmd"
+	"carillon/dispatch"
 	"carillon/internal/pgtest"
+	"carillon/storage"
 
 	"go.uber.org/goleak"
 )
@@ -77,6 +80,58 @@ func TestStoreInPostgreSQL(t *testing.T) {
 			t.Errorf("carillon %s: exit code %d, %s\nwant %d and %q", tt.line, code, out, tt.code, tt.want)
 		}
 	}
+}
+
+// TestStoreMovesIntoALog: a store in a directory is moved into a log and back, with all that is in it; not while a node is
+// at work, nor over another store.
+func TestStoreMovesIntoALog(t *testing.T) {
+	store, dir := postgresql.Address(t)+"&schema=moves", t.TempDir()
+	data := filepath.Join(dir, "data")
+	engine := options().Engine
+	late := dispatch.InternalMutation[dispatch.None, dispatch.None]("moves:late")
+	late.Handle(engine.Functions, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) { return dispatch.None{}, nil })
+	eng, err := actors.Open(data, engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []storage.AppID{"acme", "globex"} {
+		app, err := eng.App(id)
+		if err == nil {
+			_, err = app.Scheduler(t.Context()).RunAfter(time.Hour, late.With(dispatch.None{}), dispatch.ID(storage.JobID("of-"+id)))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := eng.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		line, want string
+		code       int
+	}{
+		{"store export " + store + " " + dir + "/back", "there is no log", 1},
+		{"store import " + dir + "/none " + store, "is no data directory", 15},
+		{"store import " + data + " " + store + " --shards 0", "--shards is 0", 2},
+		{"store import " + data, "address of the log is missing", 2},
+		{"store import " + data + " " + store + " --shards 4", "ok, apps: 2, rows: ", 0},
+		{"store check " + store, "ok, shards: 4", 0},
+		{"store import " + data + " " + store, "exists", 16},
+		{"store export " + store + " " + data, "exists", 16},
+		{"store export " + store + " " + dir + "/back", "ok, apps: 2, rows: ", 0},
+		{"jobs list --app globex --data " + dir + "/back", "of-globex", 0},
+	} {
+		out, code := runs(t, strings.Fields(tt.line)...)
+		if !strings.Contains(out, tt.want) || code != tt.code {
+			t.Errorf("carillon %s: exit code %d, %s\nwant %d and %q", tt.line, code, out, tt.code, tt.want)
+		}
+	}
+	a := mustNode(t, store, "a")
+	if out, code := runs(t, "store", "export", store, filepath.Join(dir, "late")); code == 0 || !strings.Contains(out, "node a is at work") {
+		t.Errorf("beside a node: exit code %d, %s", code, out)
+	}
+	signal(t, a, syscall.SIGTERM)
+	_ = a.Wait() // it is no matter here how it ends
 }
 
 // node is a process that serves.

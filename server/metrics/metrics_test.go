@@ -53,6 +53,11 @@ var names = []string{
 	"carillon_log_bytes",
 	"carillon_log_sync_seconds",
 	"carillon_log_uncopied_records",
+	"carillon_node_lag_seconds",
+	"carillon_node_lease_seconds",
+	"carillon_node_owner",
+	"carillon_node_takeovers_total",
+	"carillon_node_unfolded_records",
 	"carillon_overdue_triggers",
 	"carillon_purged_dead_jobs_total",
 	"carillon_refusals_total{code,door}",
@@ -112,6 +117,7 @@ func (s scraped) value(family string, labels ...string) string {
 // names that stay.
 func TestMetricsTellWhatHappened(t *testing.T) {
 	m, reg, tries := metrics.New(), dispatch.NewRegistry(), 0
+	m.WatchNode(func() metrics.Node { return metrics.Node{Owner: true} })
 	reg.Use(m.Middleware)
 	again := dispatch.Mutation[dispatch.None, dispatch.None]("t:again")
 	again.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) {

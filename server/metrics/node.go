@@ -11,6 +11,7 @@ type Node struct {
 	Owner     bool          // it owns the store
 	Takeovers int64         // how often it has taken the store over, since the process began
 	Lease     time.Duration // left of its lease, when it was looked at last
+	Lag       time.Duration // since its copies were seen to have all that the log has
 	Unfolded  uint64        // records of all shards that no checkpoint has: what a node without a copy reads of the log
 }
 
@@ -18,6 +19,7 @@ var (
 	nodeOwner     = metric("node_owner", "1 if this node owns the store, 0 while it stands by.")
 	nodeTakeovers = metric("node_takeovers_total", "How often this node has taken the store over.")
 	nodeLease     = metric("node_lease_seconds", "What was left of this node's lease when it was looked at last; 0 if it has none.")
+	nodeLag       = metric("node_lag_seconds", "Since the copies of this node were seen to have all that the log has.")
 	nodeUnfolded  = metric("node_unfolded_records", "Records of the shared log that no checkpoint has.")
 )
 
@@ -38,5 +40,6 @@ func (m *Metrics) collectNode(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(nodeOwner, prometheus.GaugeValue, owner)
 	to <- prometheus.MustNewConstMetric(nodeTakeovers, prometheus.CounterValue, float64(n.Takeovers))
 	to <- prometheus.MustNewConstMetric(nodeLease, prometheus.GaugeValue, n.Lease.Seconds())
+	to <- prometheus.MustNewConstMetric(nodeLag, prometheus.GaugeValue, n.Lag.Seconds())
 	to <- prometheus.MustNewConstMetric(nodeUnfolded, prometheus.GaugeValue, float64(n.Unfolded))
 }

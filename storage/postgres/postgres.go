@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"carillon/storage"
@@ -34,6 +35,17 @@ func (a logAt) Migrate(ctx context.Context, shards int) (storage.SharedState, er
 func (a logAt) Check(ctx context.Context) (storage.SharedState, error) {
 	s, err := pglog.Check(ctx, string(a))
 	return storage.SharedState{ID: s.Store, Shards: s.Shards, Version: s.Version}, err
+}
+
+// Verify implements storage.SharedLog.
+func (a logAt) Verify(ctx context.Context) (faults []string, err error) {
+	log, err := pglog.Open(ctx, string(a), pglog.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	is, err := log.Verify(ctx)
+	return is.Faults, err
 }
 
 // OpenShared implements storage.SharedLog.

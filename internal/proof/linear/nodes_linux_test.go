@@ -65,7 +65,7 @@ type nodeProcess struct {
 // it began, on any node, and no job runs before it is due.
 func TestG44_NodesAreOneStore(t *testing.T) {
 	postgresql.Address(t) // or the test is skipped
-	tally := proof.NewTally(t, "linearizability of two nodes")
+	tally := proof.NewTally(t, "linearizability, two nodes")
 	operations, unknown, undecided, histories := 0, 0, 0, 0
 	began := time.Now()
 	for i := 0; i < proof.Pick(1, 200, 200) && time.Since(began) < proof.For(10*time.Second, 45*time.Second, 24*time.Hour); i++ {
