@@ -411,13 +411,13 @@ func (a *App) firstOf(tx *kv.Txn, t tag, alarm func(key []byte) int64, from, put
 // commit was refused, and nothing of it was written, its outcome is unknown; everything
 // queued behind it was built upon it, so it is not applied. The file is closed and opened
 // anew before anything else is read or written (G6), but for a commit that had no room, or that
-// a shared log has not taken: it may be away, and the file is what it was.
+// a shared log has not taken: it may be away, and the file is what it was, unless it is unsure.
 func (v *volume) fail(batch []*changeSet, cause error) {
 	for _, cs := range batch {
 		cs.app.broken.Store(true)
 	}
 	v.failed(cause)
-	if sound := v.shard && errors.Is(cause, kv.ErrRefused); !sound && !isLost(cause) && !errors.Is(cause, kv.ErrNoRoom) {
+	if sound := v.shard && errors.Is(cause, kv.ErrRefused) && v.db != nil && !v.db.Failed(); !sound && !isLost(cause) && !errors.Is(cause, kv.ErrNoRoom) {
 		if err := v.reopen(); err != nil {
 			v.failed(err)
 		}

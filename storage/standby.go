@@ -194,11 +194,11 @@ func (st *Standby) catchUp(ctx context.Context) error {
 		switch {
 		case v.db == nil:
 			return v.openCopy(ctx, st.shared.ID())
-		case !slices.Contains(behind, v.db):
+		case !slices.Contains(behind, v.db) && !v.db.Failed():
 			return nil
 		}
 		err := v.db.Follow(ctx)
-		if err != nil && mustReopen(err) {
+		if err != nil && (mustReopen(err) || v.db.Failed()) {
 			err = errors.Join(v.drop(), v.openCopy(ctx, st.shared.ID()))
 		}
 		return err

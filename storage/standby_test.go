@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -33,11 +34,17 @@ func nodeOptions(log storage.SharedLog, name string) storage.Options {
 // mustJoin joins a node, which leaves when the test ends.
 func mustJoin(t *testing.T, log storage.SharedLog, name, dir string) *node {
 	t.Helper()
-	opts, lines := nodeOptions(log, name), new(logs)
+	return mustJoinWith(t, nodeOptions(log, name), dir)
+}
+
+// mustJoinWith is mustJoin with these options.
+func mustJoinWith(t *testing.T, opts storage.Options, dir string) *node {
+	t.Helper()
+	lines := new(logs)
 	opts.Logger = lines.logger()
 	st, err := storage.Join(t.Context(), dir, opts)
 	if err != nil {
-		t.Fatalf("%s joins: %v", name, err)
+		t.Fatalf("%s joins: %v", opts.Node.Name, err)
 	}
 	n := &node{Standby: st, dir: dir, log: lines}
 	t.Cleanup(func() { n.mustLeave(t) })
@@ -292,6 +299,52 @@ func TestG1_LogIsAway(t *testing.T) {
 		mustAdd(t, s, "a", "after")
 		if err := s.Lease().Held(); err != nil {
 			t.Errorf("no other node has come, and the lease is not held: %v", err)
+		}
+	})
+}
+
+// TestG45_AnUnsureCopyIsOpenedAnew: a copy of which a checkpoint was not made durable is opened anew:
+// that of an owner goes on to be written, and that of a standby to follow, and is owned.
+func TestG45_AnUnsureCopyIsOpenedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		var nodes [2]*node
+		var faults [2]*faults
+		for i, name := range []string{"a", "b"} {
+			faults[i] = newFaults()
+			opts := nodeOptions(log, name)
+			opts.Fault = faults[i].at
+			nodes[i] = mustJoinWith(t, opts, t.TempDir())
+		}
+		a, b := nodes[0], nodes[1]
+		s := a.mustOwn(t)
+		for _, f := range faults {
+			f.fail("checkpointed", errDisk)
+		}
+		for _, id := range inAll {
+			mustAdd(t, s, id, "before")
+		}
+		time.Sleep(10 * time.Second) // a checkpoint of all is made meanwhile
+		for _, f := range faults {
+			f.fail("checkpointed", nil)
+		}
+		for _, id := range inAll {
+			_ = tryAdd(t, mustApp(t, s, id)) // it may be refused
+		}
+		time.Sleep(time.Second)
+		for _, id := range inAll {
+			mustAdd(t, s, id, "after")
+		}
+		want := mustDumpAll(t, s)
+		a.mustGiveUp(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var err error
+		if b.store, err = b.Own(ctx); err != nil {
+			t.Fatalf("own: %v", err)
+		}
+		if got := mustDumpAll(t, b.store); !slices.Equal(got, want) {
+			t.Errorf("b shows %q, want %q", got, want)
 		}
 	})
 }

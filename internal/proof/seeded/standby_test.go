@@ -46,6 +46,16 @@ var standbyFaults = []seededFault{
 		edits: []edit{{"storage/committer.go", `sound := v.shard && errors.Is`, `sound := v.shard && !FAULT && errors.Is`}},
 	},
 	{
+		name: "unsure-copy-kept", what: "an owner does not open a copy anew that may show what is not durable",
+		pkg: "storage", tests: "TestG45_AnUnsureCopyIsOpenedAnew",
+		edits: []edit{{"storage/committer.go", `!v.db.Failed(); !sound`, `(!v.db.Failed() || FAULT); !sound`}},
+	},
+	{
+		name: "unsure-copy-followed", what: "a standby does not open a copy anew that may show what is not durable",
+		pkg: "storage", tests: "TestG45_AnUnsureCopyIsOpenedAnew",
+		edits: []edit{{"storage/standby.go", `(mustReopen(err) || v.db.Failed())`, `(mustReopen(err) || v.db.Failed() && !FAULT)`}},
+	},
+	{
 		name: "standby-long-backoff", what: "a shard waits for as long as a disk would need before it tries the log again",
 		pkg: "storage", tests: "TestG1_LogIsAway",
 		edits: []edit{{"storage/standby.go", `v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff`, `v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff

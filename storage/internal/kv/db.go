@@ -349,6 +349,9 @@ func (db *DB) writable() error {
 	return db.open()
 }
 
+// Failed says that the DB writes, and follows, no more: Abandon it, and open it anew.
+func (db *DB) Failed() bool { return db.failed.Load() != nil }
+
 // fail has every Update refused from now on.
 func (db *DB) fail(err error) {
 	db.failed.CompareAndSwap(nil, &err)

@@ -68,7 +68,8 @@
 //	V11 A checkpoint that failed is tried again, after 100 ms to 30 s; what it was to copy is shown
 //	    by the frozen layer until then. The copy stays open if it still shows the commit before:
 //	    a full disk, and a sync of pages that failed, leave nothing that it refers to. If it may
-//	    show what is not durable (boltfile.ErrUnsure) or is damaged the DB has failed.
+//	    show what is not durable (boltfile.ErrUnsure) or is damaged the DB has failed, and is
+//	    opened anew (DB.Failed): by an owner, and by a standby, too.
 //
 // Of a shared log, in the place of V5 and the last sentence of V3:
 //
