@@ -27,6 +27,11 @@ func (e *Engine) Health() error {
 	return asError(err)
 }
 
+// Held returns nil while no other node can have taken the store over, and else why this one answers no calls: its
+// lease is not held, for now or for good (Lost). It is nil for a store that no other node can own. It does not
+// block.
+func (e *Engine) Held() error { return e.lapse.held() }
+
 // Volumes returns which volumes are served, and why the others are not: all are refused
 // once Close has closed them. Like Health it waits for the file system.
 func (e *Engine) Volumes() []storage.VolumeHealth { return e.store.Volumes() }

@@ -59,6 +59,9 @@ func (h *handler) readiness() api.Readiness {
 	if h.eng.Closing() {
 		return api.Readiness{Status: api.ReadyDraining, Reasons: []string{"the engine is closing"}}
 	}
+	if h.eng.Held() != nil { // calls are refused, and another node may serve them
+		return api.Readiness{Status: api.ReadyFailing, Reasons: []string{"this node's lease on the log is not held: another one may have taken over"}}
+	}
 	volumes, down := h.eng.Volumes(), 0
 	for _, v := range volumes {
 		if v.Err != nil {

@@ -3,6 +3,8 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -205,5 +207,66 @@ func TestDrainingComesBeforeTheEnd(t *testing.T) {
 	}
 	if got := s.call(t, "acme", "notes:post", `{"text":"hi"}`); got.status != 200 {
 		t.Errorf("a call while it drains: %d %s", got.status, got.body)
+	}
+}
+
+// aLease is one that was not held to the end, or that is.
+type aLease struct{ err error }
+
+func (l *aLease) Held() error           { return l.err }
+func (l *aLease) Lost() <-chan struct{} { return nil }
+func (l *aLease) Term() context.Context { return context.Background() }
+
+// TestNotReadyWithoutTheLease: a node whose lease is not held refuses calls, and says that it is not ready, so that a
+// load balancer sees no two owners.
+func TestNotReadyWithoutTheLease(t *testing.T) {
+	lease := new(aLease)
+	eng, err := actors.Open(t.TempDir(), actors.Options{Functions: dispatch.NewRegistry(), Volumes: 1, Logger: slog.New(slog.DiscardHandler), Testing: actors.Testing{Lease: lease}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = eng.Close(context.Background()) })
+	h := server.New(eng, server.Options{})
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{nil, `200 {"status":"ok"}`},
+		{errors.New("no answer"), `503 {"status":"failing","reasons":["this node's lease on the log is not held: another one may have taken over"]}`},
+		{nil, `200 {"status":"ok"}`},
+	} {
+		lease.err = tt.err
+		if status, body := probe(h, "GET", "/readyz"); fmt.Sprint(status, " ", body) != tt.want {
+			t.Errorf("ready: %d %s, want %s", status, body, tt.want)
+		}
+	}
+}
+
+// TestNoTokenIsJudgedWithoutTheLease: a node whose lease is not held cannot say that a token is not good, nor which there
+// are: the next owner may have made or revoked some.
+func TestNoTokenIsJudgedWithoutTheLease(t *testing.T) {
+	lease := new(aLease)
+	eng, err := actors.Open(t.TempDir(), actors.Options{Functions: dispatch.NewRegistry(), Volumes: 1, Logger: slog.New(slog.DiscardHandler), Testing: actors.Testing{Lease: lease}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = eng.Close(context.Background()) })
+	known, _, err := server.NewToken(eng.Tokens(), server.Operator{Name: "ann", AllApps: true, Scopes: []server.Scope{server.ScopeAdmin}}, time.Now(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := server.New(eng, server.Options{Operator: server.Tokens(eng)})
+	for _, tt := range []struct {
+		err         error
+		known, none int
+	}{{nil, 200, 401}, {errors.New("no answer"), 503, 503}} {
+		lease.err = tt.err
+		for token, want := range map[string]int{known: tt.known, "carillon_aaaaaaaaaa_b": tt.none} {
+			w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "http://localhost/v1/tokens", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			if h.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("with %s, lease %v: %d %s, want %d", token, tt.err, w.Code, w.Body, want)
+			}
+		}
 	}
 }

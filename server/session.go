@@ -38,6 +38,9 @@ func ofSession(eng *actors.Engine, id string) (*Operator, error) {
 		return nil, err
 	}
 	if !known || expired(&token, eng.Clock().Wall) {
+		if err := eng.Held(); err != nil { // the next owner may know it
+			return nil, err
+		}
 		return nil, dispatch.Errorf(dispatch.CodeUnauthenticated, "this session's token has expired or was revoked: sign in again")
 	}
 	return operatorOf(&token), nil

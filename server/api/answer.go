@@ -112,7 +112,7 @@ const (
 	ReadyStarting ReadyStatus = "starting" // the engine is being opened
 	ReadyStandby  ReadyStatus = "standby"  // another node owns the store, or none does yet
 	ReadyDraining ReadyStatus = "draining" // the server is about to stop
-	ReadyFailing  ReadyStatus = "failing"  // nothing can be served
+	ReadyFailing  ReadyStatus = "failing"  // nothing can be served, or another node may have taken over
 )
 
 // Enum are all of them.
