@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 
@@ -154,6 +155,24 @@ func (p *program) config(flags *flag.FlagSet) func(context.Context, Stdio) error
 	}
 }
 
+// notShown is shown in the place of a secret.
+const notShown = "(hidden)"
+
+// withoutPassword is the address of a log as it may be shown: nothing of it, where a password may be in it that is
+// not the user's.
+func withoutPassword(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || strings.Contains(strings.ToLower(address), "password") || u.User == nil && strings.Contains(address, "@") {
+		return notShown
+	}
+	for key := range u.Query() {
+		if strings.Contains(strings.ToLower(key), "password") { // of which letters were escaped
+			return notShown
+		}
+	}
+	return u.Redacted()
+}
+
 // settings are the flags with what they say.
 func settings(flags *pflag.FlagSet, sources map[string]found) (list []setting) {
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -164,8 +183,12 @@ func settings(flags *pflag.FlagSet, sources map[string]found) (list []setting) {
 		if from, ok := sources[f.Name]; ok {
 			s.Value, s.Source = from.value, from.where
 		}
-		if secret[f.Name] && s.Value != "" {
-			s.Value = "(hidden)"
+		switch {
+		case s.Value == "":
+		case secret[f.Name]:
+			s.Value = notShown
+		case f.Name == "store":
+			s.Value = withoutPassword(s.Value)
 		}
 		list = append(list, s)
 	})

@@ -35,3 +35,29 @@ func TestEnvironmentGoesBeforeTheFile(t *testing.T) {
 		}
 	}
 }
+
+// TestPasswordsOfAStoreAreHidden: what is in force shows where the log is, and no password of it.
+func TestPasswordsOfAStoreAreHidden(t *testing.T) {
+	for address, want := range map[string]string{
+		"postgres://carillon@db/x":                        "postgres://carillon@db/x",
+		"postgres://carillon:secret1@db/x?sslmode=prefer": "postgres://carillon:xxxxx@db/x?sslmode=prefer",
+		"postgres://db/x?user=a&password=secret1":         "(hidden)",
+		"postgres://db/x?user=a&passw%6Frd=secret1":       "(hidden)",
+		"postgres://db/x?sslpassword=secret1":             "(hidden)",
+		"host=db user=a PASSWORD=secret1":                 "(hidden)",
+		"postgres://a:1/secret1@db/x":                     "(hidden)",
+		"postgres://a:se#cret1@db/x":                      "(hidden)",
+	} {
+		opts := sampleOptions()
+		opts.Getenv = func(name string) string { return map[string]string{"CARILLON_STORE": address}[name] }
+		for _, verb := range []string{"serve", "nodes"} {
+			var out bytes.Buffer
+			if err := Run(t.Context(), opts, []string{"config", verb, "-o", "jsonl"}, strings.NewReader(""), &out, &out); err != nil {
+				t.Fatal(err)
+			}
+			if line := `{"flag":"store","value":"` + want + `","source":"$CARILLON_STORE"}`; !strings.Contains(out.String(), line) || strings.Contains(out.String(), "cret1") {
+				t.Errorf("%s of %s: want %s in %s", verb, address, line, &out)
+			}
+		}
+	}
+}

@@ -1,9 +1,13 @@
 package cmd
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
+
+	"carillon/storage"
+	"carillon/storage/memlog"
 )
 
 // TestNodesOfADirectory: what asks for nodes is told that a data directory has none.
@@ -35,5 +39,31 @@ func TestOptionsWithoutLog(t *testing.T) {
 	opts := Options{Log: sampleOptions().Log}
 	if err := Run(t.Context(), opts, []string{"store", "migrate"}, strings.NewReader(""), io.Discard, io.Discard); ExitCode(err) != 2 {
 		t.Errorf("without an address: %v", err)
+	}
+}
+
+// TestNodeIsToldToStopWhileItJoins: which is no failure of it.
+func TestNodeIsToldToStopWhileItJoins(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var out, errs strings.Builder
+	args := []string{"serve", "--store", "postgres://127.0.0.1:1/none", "--node", "a", "--cache", t.TempDir(), "--listen", "127.0.0.1:0"}
+	if err := run(ctx, args, strings.NewReader(""), &out, &errs); err != nil {
+		t.Errorf("%v, it printed %s", err, &out)
+	}
+}
+
+// TestReleaseOfANode: a version that is longer than a node's may be is cut, and the node is not refused for it.
+func TestReleaseOfANode(t *testing.T) {
+	before := release
+	defer func() { release = before }()
+	release = strings.Repeat("v", 60)
+	if got := nodeRelease(); got != builtFrom()[:min(64, len(builtFrom()))] {
+		t.Errorf("of %s it is %s", builtFrom(), got)
+	}
+	release = strings.Repeat("v", 65)
+	node := storage.Node{Name: "a", Release: nodeRelease()}
+	if err := (storage.Options{Log: memlog.New(1), Node: node}).Check(); err != nil {
+		t.Error(err)
 	}
 }

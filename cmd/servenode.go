@@ -49,6 +49,12 @@ func (n *nodeFlags) check() error {
 	return nil
 }
 
+// nodeRelease is the release that other nodes are told, with no more of it than a storage.Node may have.
+func nodeRelease() string {
+	of := builtFrom()
+	return of[:min(64, len(of))]
+}
+
 // address is where clients find the node.
 func (r *running) address() string {
 	tcp, ok := r.addr.(*net.TCPAddr)
@@ -62,11 +68,11 @@ func (r *running) address() string {
 // one takes over at once.
 func (r *running) asNode(ctx context.Context, engine actors.Options) (err error) {
 	engine.Log = r.Log(r.node.log)
-	engine.Node = storage.Node{Name: r.node.name, Address: r.address(), Release: builtFrom(), TTL: r.node.lease}
+	engine.Node = storage.Node{Name: r.node.name, Address: r.address(), Release: nodeRelease(), TTL: r.node.lease}
 	r.logger.Info("joining the log", "node", r.node.name, "cache", r.node.cache, "metrics", r.metricsAt, "listen", r.addr.String())
 	node, err := actors.Join(ctx, r.node.cache, engine)
 	if err != nil {
-		return errors.Join(err, r.door.end())
+		return errors.Join(r.toldToStop(ctx, err), r.door.end())
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
 	ctx, stop := context.WithCancel(ctx)
@@ -93,11 +99,7 @@ func (r *running) asNode(ctx context.Context, engine actors.Options) (err error)
 		r.logger.Info("standing by", "node", r.node.name)
 		eng, err := node.Engine(ctx)
 		if err != nil {
-			if ctx.Err() != nil { // told to stop
-				r.manager.tell("STOPPING=1")
-				err = nil
-			}
-			return errors.Join(err, r.door.end())
+			return errors.Join(r.toldToStop(ctx, err), r.door.end())
 		}
 		r.logger.Info("this node owns the store", "node", r.node.name)
 		is.taken.Add(1)
@@ -120,10 +122,20 @@ func (r *running) asNode(ctx context.Context, engine actors.Options) (err error)
 		r.start.StandBy(is.owner)
 		over()
 		is.eng.Store(nil)
+		r.metrics.Watch(nil, nil) // volumes of a store that was lost are not down
 		if err := closeLost(ctx, eng); err != nil {
 			r.logger.Warn("the engine of the store that was lost", "err", err)
 		}
 	}
+}
+
+// toldToStop is the error of what waited for the log, which is none if it was ctx that has ended.
+func (r *running) toldToStop(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	r.manager.tell("STOPPING=1")
+	return nil
 }
 
 // closeLost closes an engine that has ended by itself.
@@ -182,7 +194,8 @@ func (s *standing) owner() string {
 
 // stats is what metrics tell.
 func (s *standing) stats() metrics.Node {
-	m := metrics.Node{Owner: s.eng.Load() != nil, Takeovers: s.taken.Load(), Lag: s.node.Lag()}
+	eng := s.eng.Load()
+	m := metrics.Node{Owner: eng != nil && eng.Held() == nil, Takeovers: s.taken.Load(), Lag: s.node.Lag()}
 	if is, at := s.seen.Load(), s.at.Load(); is != nil {
 		for i := range is.Shards {
 			m.Unfolded += is.Shards[i].Last - min(is.Shards[i].Folded, is.Shards[i].Last)

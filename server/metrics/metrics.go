@@ -71,8 +71,12 @@ func (m *Metrics) duration(run *dispatch.HandlerRun) prometheus.Observer {
 }
 
 // Watch has the metrics be of the engine from now on, and of the refusals of its server, which may be
-// nil.
+// nil. They are of no engine from now on if eng is nil.
 func (m *Metrics) Watch(eng *actors.Engine, refusals *server.Refusals) {
+	if eng == nil {
+		m.watched.Store(nil)
+		return
+	}
 	m.watched.Store(&watched{eng: eng, refusals: refusals})
 }
 

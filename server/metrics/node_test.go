@@ -1,10 +1,13 @@
 package metrics_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
+	"carillon/actors"
+	"carillon/dispatch"
 	"carillon/server/metrics"
 )
 
@@ -27,4 +30,20 @@ func TestMetricsOfANode(t *testing.T) {
 	has("owner 0", "takeovers_total 0", "lease_seconds 4.5", "unfolded_records 7")
 	n.Owner, n.Takeovers = true, 1
 	has("owner 1", "takeovers_total 1")
+}
+
+// TestMetricsOfNoEngine: a node that has lost its store tells nothing of it, and so of no volume that is down.
+func TestMetricsOfNoEngine(t *testing.T) {
+	eng, err := actors.Open(t.TempDir(), actors.Options{Functions: dispatch.NewRegistry(), Volumes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = eng.Close(context.Background()) })
+	m := metrics.New()
+	for _, watched := range []*actors.Engine{eng, nil} {
+		m.Watch(watched, nil)
+		if _, text := mustScrape(t, m.Handler(), "/metrics", ""); strings.Contains(string(text), "carillon_volumes_down") != (watched != nil) {
+			t.Errorf("of %p: %s", watched, text)
+		}
+	}
 }
