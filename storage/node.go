@@ -14,8 +14,8 @@ type Node struct {
 	Address string
 	// Release is that of the program, at most 64 bytes. Default "".
 	Release string
-	// TTL is for how long the node owns what it owns without a sign of life; it gives one five
-	// times as often. 1 s to 1 min. Default 5 s.
+	// TTL is for how long the node owns what it owns without a sign of life; it gives one each
+	// second, and five times as often at least. 1 s to 1 min. Default 5 s.
 	TTL time.Duration
 }
 

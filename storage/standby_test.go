@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"carillon/storage"
+	"carillon/storage/internal/wal"
 	"carillon/storage/memlog"
 )
 
@@ -510,4 +511,45 @@ func mustDumpAll(t *testing.T, s *storage.Store) (lines []string) {
 		lines = append(append(lines, string(id)), mustDump(t, s, id)...)
 	}
 	return lines
+}
+
+// unreleased is a log that does not hear what one node gives up.
+type unreleased struct{ *memlog.Log }
+
+type unreleasedNode struct{ wal.Shared }
+
+// OpenShared implements storage.SharedLog.
+func (l unreleased) OpenShared(ctx context.Context) (wal.Shared, error) {
+	node, err := l.Log.OpenShared(ctx)
+	return unreleasedNode{node}, err
+}
+
+// Release implements wal.Shared.
+func (unreleasedNode) Release(context.Context) error { return errors.New("no answer") }
+
+// TestTakeOverThatFailsBlocksNoOthers: a node that has claimed shards, cannot have the store, and does not reach the log to
+// give them up, lets another one take over when its TTL has passed.
+func TestTakeOverThatFailsBlocksNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		b := mustJoin(t, log, "b", t.TempDir())
+		b.mustOwn(t)
+		b.mustGiveUp(t)
+		opts := nodeOptions(unreleased{log}, "a")
+		opts.Program = "another"
+		a, err := storage.Join(t.Context(), t.TempDir(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = a.Close() }()
+		if _, err := a.Own(t.Context()); !errors.Is(err, storage.ErrProgram) {
+			t.Fatalf("own what another program does: %v", err)
+		}
+		owns := b.owning(t)
+		select {
+		case b.store = <-owns:
+		case <-time.After(time.Minute):
+			t.Error("b does not own what a has no use for")
+		}
+	})
 }

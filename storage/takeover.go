@@ -50,7 +50,7 @@ func (st *Standby) takeOver(ctx context.Context) (*Store, error) {
 	}
 	share := st.opts.LogMemory / len(st.volumes)
 	if err := st.claim(ctx, st.volumes[0], share); errors.Is(err, wal.ErrUnknown) {
-		return nil, errors.Join(err, st.dropCopies(), st.release())
+		return nil, errors.Join(err, st.giveBack())
 	} else if err != nil {
 		return nil, err
 	}
@@ -65,14 +65,24 @@ func (st *Standby) takeOver(ctx context.Context) (*Store, error) {
 		s, err = st.newStore()
 	}
 	if err != nil {
-		// What was claimed is free for others, and followed again.
-		return nil, errors.Join(err, st.dropCopies(), st.release())
+		return nil, errors.Join(err, st.giveBack())
 	}
 	st.store, st.volumes = s, nil
 	for _, v := range s.volumes {
 		go v.commitLoop()
 	}
 	return s, nil
+}
+
+// giveBack has what was claimed be free for others, and followed again. If the log does not hear that, this incarnation
+// beats no more: it would own some shards for as long as it did, and no other node could have the store.
+func (st *Standby) giveBack() error {
+	err := st.dropCopies()
+	if e := st.release(); e != nil {
+		st.lease.End(e)
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // claim claims a shard, whose copy then shows all that there is.
