@@ -34,6 +34,13 @@ var standbyFaults = []seededFault{
 	return st.shared.Release(ctx)`}},
 	},
 	{
+		name: "standby-blocks-others", what: "a node that could not give up what it has claimed in vain keeps it for as long as it beats",
+		pkg: "storage", tests: "TestTakeOverThatFailsBlocksNoOthers",
+		edits: []edit{{"storage/takeover.go", `		st.lease.End(e)`, `		if !FAULT {
+			st.lease.End(e)
+		}`}},
+	},
+	{
 		name: "standby-answers-after-release", what: "a node holds its lease after it has released its shards",
 		pkg: "storage", tests: "TestG43_HandOver",
 		edits: []edit{{"storage/takeover.go", `	s.lease.End(errGivenUp) //`, `	if !FAULT {
