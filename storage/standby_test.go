@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -551,5 +552,80 @@ func TestTakeOverThatFailsBlocksNoOthers(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Error("b does not own what a has no use for")
 		}
+	})
+}
+
+// mute is a log in which the outcome of an append is unknown, and cannot be found out, until it is healed.
+type mute struct {
+	*memlog.Log
+	cut, healed atomic.Bool
+}
+
+type muteNode struct {
+	wal.Shared
+	log *mute
+}
+
+// OpenShared implements storage.SharedLog.
+func (l *mute) OpenShared(ctx context.Context) (wal.Shared, error) {
+	node, err := l.Log.OpenShared(ctx)
+	return &muteNode{node, l}, err
+}
+
+// Append implements wal.Log.
+func (n *muteNode) Append(records ...wal.Record) []error {
+	if n.log.healed.Load() {
+		return n.Shared.Append(records...)
+	}
+	n.log.cut.Store(true)
+	errs := make([]error, len(records))
+	for i := range errs {
+		errs[i] = wal.ErrUnknown
+	}
+	return errs
+}
+
+// Claim implements wal.Log.
+func (n *muteNode) Claim(ctx context.Context, v wal.Volume) (wal.Claim, error) {
+	if n.log.cut.Load() && !n.log.healed.Load() {
+		return wal.Claim{}, errors.New("no answer")
+	}
+	return n.Shared.Claim(ctx, v)
+}
+
+// TestOwnEndsThoughTheLogIsAway: a node that takes the store over, and does not learn whether what it has written is in the
+// log, can be told to stop, and closed.
+func TestOwnEndsThoughTheLogIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &mute{Log: memlog.New(nodeShards)}
+		a, err := storage.Join(t.Context(), t.TempDir(), nodeOptions(log, "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends := func(what string, begun func()) {
+			t.Helper()
+			ended := make(chan struct{})
+			go func() { defer close(ended); begun() }()
+			select {
+			case <-ended:
+			case <-time.After(time.Minute):
+				t.Errorf("%s does not end", what)
+				log.healed.Store(true)
+				<-ended
+			}
+		}
+		own := func(ctx context.Context) {
+			if s, err := a.Own(ctx); err == nil {
+				t.Error("it owns what it could not write")
+				_ = s.Close()
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		ends("Own with a context", func() { own(ctx) })
+		log.cut.Store(false)
+		go own(t.Context())
+		time.Sleep(time.Second)
+		ends("Close", func() { _ = a.Close() })
 	})
 }

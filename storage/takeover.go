@@ -48,6 +48,11 @@ func (st *Standby) takeOver(ctx context.Context) (*Store, error) {
 	if err := st.catchUp(ctx); err != nil {
 		return nil, err
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	defer context.AfterFunc(st.ctx, end)()
+	proceed := st.stopWith(ctx)
+	defer proceed()
 	share := st.opts.LogMemory / len(st.volumes)
 	if err := st.claim(ctx, st.volumes[0], share); errors.Is(err, wal.ErrUnknown) {
 		return nil, errors.Join(err, st.giveBack())
@@ -62,7 +67,10 @@ func (st *Standby) takeOver(ctx context.Context) (*Store, error) {
 	})
 	var s *Store
 	if err == nil {
-		s, err = st.newStore()
+		s, err = st.newStore(ctx)
+	}
+	if err == nil && !proceed() {
+		err = ctx.Err() // and the copies are stopped
 	}
 	if err != nil {
 		return nil, errors.Join(err, st.giveBack())
@@ -104,7 +112,7 @@ func (st *Standby) claim(ctx context.Context, v *volume, share int) error {
 }
 
 // newStore makes a store of the copies, which are all claimed.
-func (st *Standby) newStore() (*Store, error) {
+func (st *Standby) newStore(ctx context.Context) (*Store, error) {
 	s := newStore(st.dir, st.opts, st.schema)
 	s.standby, s.log, s.lease, s.lost = st, st.log, st.lease, make(chan struct{})
 	s.salt = EraID(st.shared.ID() % (1 << eraSalt))
@@ -119,7 +127,27 @@ func (st *Standby) newStore() (*Store, error) {
 	if err := s.checkOwner(); err != nil {
 		return nil, err
 	}
-	return s, st.each(func(v *volume) error { return v.own(st.opts.Program) })
+	return s, st.each(func(v *volume) error {
+		if err := ctx.Err(); err != nil { // a copy that was opened anew was not stopped with the others
+			return err
+		}
+		return v.own(st.opts.Program)
+	})
+}
+
+// stopWith has nothing wait for the log in the copies once ctx has ended. It goes on so until proceed is called, which
+// returns false if ctx has ended before.
+func (st *Standby) stopWith(ctx context.Context) (proceed func() bool) {
+	volumes := st.volumes
+	return context.AfterFunc(ctx, func() {
+		for _, v := range volumes {
+			v.mu.RLock()
+			if v.db != nil {
+				v.db.Stop()
+			}
+			v.mu.RUnlock()
+		}
+	})
 }
 
 // release gives up all shards.

@@ -34,6 +34,11 @@ var standbyFaults = []seededFault{
 	return st.shared.Release(ctx)`}},
 	},
 	{
+		name: "standby-waits-for-ever", what: "a node that is told to stop while it takes a store over waits for the log as long as that is away",
+		pkg: "storage", tests: "TestOwnEndsThoughTheLogIsAway",
+		edits: []edit{{"storage/takeover.go", `			if v.db != nil {`, `			if v.db != nil && !FAULT {`}},
+	},
+	{
 		name: "standby-blocks-others", what: "a node that could not give up what it has claimed in vain keeps it for as long as it beats",
 		pkg: "storage", tests: "TestTakeOverThatFailsBlocksNoOthers",
 		edits: []edit{{"storage/takeover.go", `		st.lease.End(e)`, `		if !FAULT {

@@ -324,10 +324,14 @@ func (db *DB) asking(fn func() (done bool, err error)) error {
 		case <-timer.C:
 		case <-db.shard.ctx.Done():
 			timer.Stop()
-			return errors.Join(db.open(), err)
+			return errors.Join(db.open(), db.shard.ctx.Err(), err)
 		}
 	}
 }
+
+// Stop has what waits for the log in the DB, which is one of a shard, wait no more: its outcome stays unknown. All that is
+// left to do with the DB then is to close it. It does not block.
+func (db *DB) Stop() { db.shard.stop() }
 
 // ending is closed when the DB of a shard is: no fold makes room any more.
 func (db *DB) ending() <-chan struct{} {
