@@ -3,6 +3,9 @@ package browser
 import (
 	"context"
 	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,9 +55,21 @@ func TestFormsOfAnApp(t *testing.T) {
 			b.has("#slots", "03:00:00")
 			b.press("Make the trigger")
 			b.has("h1", "mine")
-			b.do(chromedp.SetValue(chromedp.CSS(`form[action$="/pause"] [name=reason]`), "holidays"))
-			b.press("Pause the trigger")
+			b.see(at + "/triggers/mine/edit")
+			b.set("spec", "30 4 * * *")
+			b.press("Save")
+			b.see(at + "/triggers/mine")
+			b.has(".badges", "04:30")
+			b.send("/pause", "reason", "holidays")
 			b.has("main", "holidays")
+			today := time.Now().UTC().Truncate(24 * time.Hour).Format("2006-01-02T15:04")
+			before := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -2).Format("2006-01-02T15:04")
+			b.send("/backfill", "from", before, "to", today, "reason", "late books") // which waits for the end of the pause
+			b.has("main", "of 2 slots")
+			b.press("Cancel the backfill")
+			if c, err := app.Cron(ctx, "mine", 1); err != nil || c.Backfill == nil || c.Backfill.Outcome != api.BackfillCanceled {
+				t.Errorf("the trigger is %+v, %v", c, err)
+			}
 			b.press("Resume")
 			b.press("Run now")
 			b.see(at + "/triggers/mine")
@@ -67,6 +82,10 @@ func TestFormsOfAnApp(t *testing.T) {
 			b.set("limit", "7")
 			b.press("Set")
 			b.has("tbody", "7 declared 2")
+			b.press("As declared")
+			if text := b.text("tbody"); strings.Contains(text, "declared 2") {
+				t.Errorf("the limit is not as declared: %s", text)
+			}
 			b.see(at + "/pauses")
 			b.do(chromedp.SetValue(chromedp.CSS("#function"), "mail:send"))
 			b.press("Pause the function")
@@ -92,6 +111,16 @@ func TestFormsOfAnApp(t *testing.T) {
 				until(t, app, job.ID, is(api.StateCanceled))
 			}
 
+			b.see(at + "/tables/orders/new")
+			b.set("value", `{"id": "F-9", "note": "of the page"}`)
+			b.press("Make the document")
+			b.has("main", "of the page")
+			made := path.Base(value[string](b, "location.pathname"))
+			b.press("Delete it for good")
+			if d, err := app.Document(ctx, "orders", made); err == nil {
+				t.Errorf("document %q is still there: %s", made, d.Value)
+			}
+
 			var doc api.Document
 			for d, err := range app.Documents(ctx, "orders", client.DocumentFilter{}) {
 				if err != nil {
@@ -113,7 +142,26 @@ func TestFormsOfAnApp(t *testing.T) {
 				t.Errorf("the document is %s, %v", d.Value, err)
 			}
 
+			campaign, err := app.Schedule(ctx, api.JobRequest{Function: "campaign:start"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			until(t, app, campaign.JobID, is(api.StateSuccess))
+			for group, err := range app.Groups(ctx, client.GroupFilter{}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.see(fmt.Sprint(at, "/groups/", group.ID))
+				b.send("/cancel")
+				if group, err = app.Group(ctx, group.ID); err != nil || !group.Canceled {
+					t.Errorf("the group is %+v, %v", group, err)
+				}
+			}
+
 			b.see(at)
+			if file := b.save("a[download]"); len(file) == 0 {
+				t.Error("the export has nothing in it")
+			}
 			b.set("name", id)
 			b.press("Delete the app for good")
 			b.has("h1", "Apps")
@@ -121,5 +169,96 @@ func TestFormsOfAnApp(t *testing.T) {
 				t.Error("the app is still there")
 			}
 		})
+	}
+}
+
+// TestFormsOfAJob: what the page of a job offers besides what TestActions presses, with scripts and without.
+func TestFormsOfAJob(t *testing.T) {
+	for name, scripts := range map[string]bool{"with scripts": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			ctx, b, app := context.Background(), open(t), site.API.App("quiet")
+			if !scripts {
+				b.noScripts()
+			}
+			b.in()
+			address, id := later(t)
+			b.see(address)
+			b.send("/reschedule", "at", "2038-01-02T03:04", "to", "1")
+			if job, err := app.Job(ctx, id); err != nil || job.Priority != 1 || !job.Due.Equal(time.Date(2038, 1, 2, 3, 4, 0, 0, time.UTC)) {
+				t.Errorf("it is due %v, with priority %d, %v", job.Due, job.Priority, err)
+			}
+			b.press("Cancel all of them")
+			b.has(".badges", "canceled")
+
+			failed, err := app.Schedule(ctx, api.JobRequest{Function: "billing:charge"}, order{ID: "Q-3"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			until(t, app, failed.JobID, is(api.StateFailed))
+			b.see("/ui/apps/quiet/jobs/" + failed.JobID)
+			b.press("Drop the job")
+			b.has("h1", "Jobs")
+			if job, err := app.Job(ctx, failed.JobID); err == nil {
+				t.Errorf("the job is still there, and %s", job.State)
+			}
+		})
+	}
+}
+
+// TestSystemIsSetRight: stuck handlers are abandoned from the page of a job and from that of the system, and the clock of a server
+// that was two days ahead before it was started again is accepted.
+func TestSystemIsSetRight(t *testing.T) {
+	own := &process{dir: filepath.Join(t.TempDir(), "data"), listen: "127.0.0.1:0", env: []string{aheadBy + "=48h"}}
+	if err := own.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx := context.Background()
+	if _, err := own.API.CreateApp(ctx, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := own.kill(); err != nil {
+		t.Fatal(err)
+	}
+	own.env = []string{aheadBy + "=0s"}
+	if err := own.start(); err != nil {
+		t.Fatal(err)
+	}
+	app, timeout := own.API.App("acme"), int64(20)
+	for scripts, press := range map[bool]func(b *tab, job string){
+		true: func(b *tab, job string) {
+			b.see("/ui/apps/acme/jobs/" + job)
+			b.press("Wait no more for its stuck handler")
+		},
+		false: func(b *tab, _ string) {
+			b.see("/ui/system")
+			b.press("Abandon") // which leads to the job
+			b.see("/ui/system")
+			b.has("main", "No handler is stuck.")
+			b.press("The clock is right")
+		},
+	} {
+		b := open(t)
+		b.of = own
+		if !scripts {
+			b.noScripts()
+		}
+		b.in()
+		hangs, err := app.Schedule(ctx, api.JobRequest{Function: "stuck:hang", JobOptions: api.JobOptions{AtMostOnce: true, TimeoutMs: &timeout}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, app, hangs.JobID, is(api.StateFailed))
+		press(b, hangs.JobID)
+		if stuck, err := own.API.Stuck(ctx); err != nil || len(stuck) != 0 {
+			t.Errorf("stuck are %+v, %v", stuck, err)
+		}
+	}
+	if clock, err := own.API.Clock(ctx); err != nil || clock.Steps == 0 || len(clock.Notes) != 0 {
+		t.Errorf("the clock is %+v, %v", clock, err)
 	}
 }

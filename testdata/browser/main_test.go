@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	driver "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
@@ -29,6 +30,10 @@ import (
 
 // asServer is the variable that has the test binary be the server, on the directory that it names.
 const asServer = "CARILLON_BROWSER_SERVE"
+
+// aheadBy is the variable that has the clock of the server be ahead by so much, and gives its handlers no time to return
+// once their deadline is over.
+const aheadBy = "CARILLON_BROWSER_AHEAD"
 
 // patience bounds what a test waits for, which takes milliseconds unless something is wrong.
 const patience = 30 * time.Second
@@ -106,6 +111,7 @@ func run(m *testing.M) (code int, err error) {
 // process is the server.
 type process struct {
 	dir, listen string
+	env         []string // besides that of the tests
 	cmd         *exec.Cmd
 
 	URL   string
@@ -116,7 +122,7 @@ type process struct {
 // start starts the server and waits until it says where it is. A second one is where the first was.
 func (p *process) start() error {
 	p.cmd = exec.Command(os.Args[0], "serve", "--data", p.dir, "--listen", p.listen, "--log-level", "error")
-	p.cmd.Env = append(os.Environ(), asServer+"="+p.dir)
+	p.cmd.Env = append(append(os.Environ(), asServer+"="+p.dir), p.env...)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -227,6 +233,7 @@ func fill() error {
 type tab struct {
 	*testing.T
 	ctx context.Context
+	of  *process // whose pages it shows
 
 	mu      sync.Mutex
 	wrong   []string // what the page should not have done
@@ -237,7 +244,7 @@ type tab struct {
 func open(t *testing.T) *tab {
 	t.Helper()
 	// A form to sign in is the answer to who has no session.
-	b := &tab{T: t, allowed: []string{"status of 401"}}
+	b := &tab{T: t, of: site, allowed: []string{"status of 401"}}
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.heard))
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
@@ -320,7 +327,7 @@ func value[T any](b *tab, expression string) T {
 // see goes to the address, which begins with a slash.
 func (b *tab) see(address string) {
 	b.Helper()
-	b.do(chromedp.Navigate(site.URL + address))
+	b.do(chromedp.Navigate(b.of.URL + address))
 }
 
 // wide makes the tab so many pixels wide.
@@ -354,7 +361,7 @@ func (b *tab) noScripts() {
 // in has the tab be that of a session with the first token.
 func (b *tab) in() {
 	b.Helper()
-	b.signIn("/ui/", site.Token)
+	b.signIn("/ui/", b.of.Token)
 }
 
 // signIn goes to the address, and in with the token.
@@ -378,19 +385,41 @@ func (b *tab) follow(css string) {
 // press presses the button with the text, and waits for the page after.
 func (b *tab) press(text string) {
 	b.Helper()
+	b.leave(fmt.Sprintf("button %q", text), fmt.Sprintf(`[...document.querySelectorAll("main button")].filter(e => e.textContent.trim() === %q)`, text))
+}
+
+// send fills the fields of the form whose action ends so, names and values in turn, presses its button, and waits for the page
+// after.
+func (b *tab) send(action string, fields ...string) {
+	b.Helper()
+	filled, err := json.Marshal(slices.Collect(slices.Chunk(fields, 2)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.leave(fmt.Sprintf("form of %q", action), fmt.Sprintf(`[...document.querySelectorAll("main form")].filter(f => (f.getAttribute("action") ?? "").endsWith(%q)).map(f => {
+		for (const [name, value] of %s ?? []) f.elements[name].value = value
+		return f.querySelector("button")
+	})`, action, filled))
+}
+
+// leave presses the one button that the expression finds, and waits for the page after.
+func (b *tab) leave(what, buttons string) {
+	b.Helper()
 	// In one step: a page that is live is another one in the next.
 	press := fmt.Sprintf(`(() => {
-		const found = [...document.querySelectorAll("main button")].filter(e => e.textContent.trim() === %q)
+		const found = %s
 		if (found.length === 1) {
+			const folded = found[0].closest("details")
+			if (folded) folded.open = true
 			window.pressed = true
 			found[0].click()
 		}
 		return found.length === 1
-	})()`, text)
+	})()`, buttons)
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if one, err := chromedp.Run(ctx, chromedp.Evaluate[bool](press)); err != nil || !one {
-		b.Fatalf("there is not one button %q on %s: %v", text, b.text("main"), err)
+		b.Fatalf("there is not one %s on %s: %v", what, b.text("main"), err)
 	}
 	// An event of loading may be that of the page before. While one gives way to the next there is none to ask.
 	for {
@@ -399,9 +428,33 @@ func (b *tab) press(text string) {
 			return
 		}
 		if ctx.Err() != nil {
-			b.Fatalf("the button %q leads nowhere: %v", text, err)
+			b.Fatalf("the %s leads nowhere: %v", what, err)
 		}
 	}
+}
+
+// save clicks what leads to a file, and returns what the browser has saved.
+func (b *tab) save(css string) []byte {
+	b.Helper()
+	dir, told := b.TempDir(), true
+	if _, err := chromedp.Call(b.ctx, driver.SetDownloadBehavior, driver.SetDownloadBehaviorParams{
+		Behavior: driver.SetDownloadBehaviorBehaviorAllowAndName, BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID, DownloadPath: dir, EventsEnabled: &told,
+	}); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	saved, err := chromedp.Run(ctx, chromedp.WaitEvent(driver.DownloadProgress, func(e driver.EventDownloadProgress) bool {
+		return e.State != driver.DownloadProgressStateInProgress
+	}, chromedp.Click(chromedp.CSS(css))))
+	if err != nil || saved.State != driver.DownloadProgressStateCompleted {
+		b.Fatalf("%s is not saved: %+v, %v", css, saved, err)
+	}
+	file, err := os.ReadFile(filepath.Join(dir, saved.GUID))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return file
 }
 
 // text is that of the element.

@@ -71,9 +71,16 @@ func TestEveryPageIsForEveryReader(t *testing.T) {
 	b.see("/ui/")
 	b.accessible()
 	b.in()
+	plain := open(t)
+	plain.noScripts()
+	plain.in()
 	for _, address := range pages(b) {
 		b.dark(false)
 		b.see(address)
+		plain.see(address)
+		if title, text := b.text("h1"), plain.text("main"); title == "" || plain.text("h1") != title || len(text) <= len(title) {
+			b.Errorf("%s has the title %q, and without scripts only %q", address, title, text)
+		}
 		b.accessible()
 		b.dark(true)
 		b.accessible("color-contrast") // all else is as it was

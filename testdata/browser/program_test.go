@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"os"
 	"time"
 
 	"carillon/actors"
@@ -55,7 +56,11 @@ func program() cmd.Options {
 	report := dispatch.InternalMutation[dispatch.None, dispatch.None]("reports:daily")
 	report.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (none dispatch.None, err error) { return none, nil })
 
-	return cmd.Options{
+	dispatch.InternalAction[dispatch.None, dispatch.None]("stuck:hang").Handle(reg, func(*dispatch.ActionCtx, dispatch.None) (dispatch.None, error) {
+		select {} // whatever becomes of its job
+	})
+
+	opts := cmd.Options{
 		Name: "bells",
 		Engine: actors.Options{
 			Program: "bells", Functions: reg, Tables: []storage.Schema{orders}, Pools: []*dispatch.Pool{mail},
@@ -65,4 +70,9 @@ func program() cmd.Options {
 			},
 		},
 	}
+	if ahead, err := time.ParseDuration(os.Getenv(aheadBy)); err == nil {
+		opts.Engine.Grace = time.Millisecond
+		opts.Engine.Testing.Clock = func() time.Time { return time.Now().Add(ahead) }
+	}
+	return opts
 }
