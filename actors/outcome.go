@@ -208,19 +208,15 @@ func (app *appState) outcome(tx *storage.Tx, at reading, end ending) storage.End
 		log.Warn("job failed, and its attempts are spent")
 		return out
 	}
-	wait = policy.Jittered(wait, string(app.id)+"/"+string(r.job.ID), r.attempt)
+	wait = policy.Jittered(wait, retryKey(app.id, r.job.ID), r.attempt)
 	switch {
 	case out.Postponed && !putOff.Backoff:
 		wait = putOff.After
 	case putOff != nil:
 		wait = max(wait, putOff.After)
 	}
-	out.State, out.Due = storage.StatePending, at.wall
-	if wait > 0 {
-		// Rounded up like every due instant; one past the last possible is dead (storage).
-		out.Due = at.wall.Add(wait).Add(time.Millisecond - 1)
-	}
-	if app.isPast(tx, &r.job, out.Due) {
+	out.State, out.Due = storage.StatePending, dueAfter(at.wall, wait) // one past the last possible is dead (storage)
+	if app.eng.isPast(app.id, tx.JobWriter().System(), &r.job, out.Due) {
 		out.State, out.Postponed = storage.StateFailed, false
 		log.Warn("job failed, and its trigger's next slot comes before another attempt")
 		return out

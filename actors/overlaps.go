@@ -85,16 +85,16 @@ func (p *planner) replace(w storage.JobWriter, t *storage.Trigger, slot time.Tim
 // isPast says whether a retry of the job at the instant would be too late: it is a
 // tick, neither its trigger nor its function has a policy, and the next tick of
 // the trigger is due by then.
-func (app *appState) isPast(tx *storage.Tx, job *storage.Job, at time.Time) bool {
+func (e *Engine) isPast(app storage.AppID, s storage.System, job *storage.Job, at time.Time) bool {
 	if job.Backfill != 0 {
 		return false // no slot to come waits for it
 	}
 	if job.Slot.IsZero() || job.Retry != nil {
 		return false
 	}
-	if fn, ok := app.eng.opts.Functions.Lookup(job.Function); ok && fn.Retry != nil {
+	if fn, ok := e.opts.Functions.Lookup(job.Function); ok && fn.Retry != nil {
 		return false
 	}
-	t, ok, err := tx.JobWriter().System().Trigger(job.Trigger)
-	return err == nil && ok && !t.Next.IsZero() && !at.Before(t.Next.Add(app.planner.jitter(&t)))
+	t, ok, err := s.Trigger(job.Trigger)
+	return err == nil && ok && !t.Next.IsZero() && !at.Before(t.Next.Add(jitterOf(app, &t)))
 }

@@ -99,7 +99,7 @@ func (s *scheduler) launch(r *run) *invocation {
 		inv.ctx, cancel = context.WithCancelCause(inv.ctx)
 		r.notes = &notes{run: r}
 		r.src.notes, r.src.log = r.notes, r.log
-		if !s.runs.start(r, cancel) {
+		if !s.runs.start(r, s.eng.clock.now(), cancel) {
 			cancel(nil)
 			return nil // parked until a cancel is decided
 		}

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"testing"
+	"time"
 
 	"carillon/dispatch"
 	"carillon/storage"
@@ -74,22 +75,22 @@ func TestNoHandlerBegins(t *testing.T) {
 		return rs, r
 	}
 	rs, r := claimed()
-	if rs.start(r, cancel) || !rs.setDurable(r) || rs.setDurable(r) {
+	if rs.start(r, time.Time{}, cancel) || !rs.setDurable(r) || rs.setDurable(r) {
 		t.Error("a run has begun whose claim is not durable, or a claim is durable twice")
 	}
-	if _, begun := rs.beginCancel("a"); begun || rs.start(r, cancel) {
+	if _, begun := rs.beginCancel("a"); begun || rs.start(r, time.Time{}, cancel) {
 		t.Error("a run has begun whose cancel is not decided")
 	}
-	if !rs.revertCancel(r) || rs.revertCancel(r) || !rs.start(r, cancel) || !rs.live("a") {
+	if !rs.revertCancel(r) || rs.revertCancel(r) || !rs.start(r, time.Time{}, cancel) || !rs.live("a") {
 		t.Error("a run whose cancel was reverted does not wait once, or does not begin")
 	}
-	if was := rs.end(r); was != runBegun || rs.end(r) != runEnded || rs.start(r, cancel) {
+	if was := rs.end(r); was != runBegun || rs.end(r) != runEnded || rs.start(r, time.Time{}, cancel) {
 		t.Errorf("it was %s, and is %s", was, r.phase)
 	}
 	rs, r = claimed()
 	rs.setDurable(r)
 	rs.end(r)
-	if rs.start(r, cancel) || rs.live("a") || rs.setDurable(r) {
+	if rs.start(r, time.Time{}, cancel) || rs.live("a") || rs.setDurable(r) {
 		t.Error("a run has begun that is over")
 	}
 }

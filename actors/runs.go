@@ -32,6 +32,7 @@ type run struct {
 	phase   runPhase
 	handle  handle
 	cancel  context.CancelCauseFunc // of the handler's context, once started
+	begunAt time.Time               // and when that was
 	token   string                  // with which it ends from outside; "": its handler has asked for none
 	pending time.Duration           // how long that may take
 	// answered is closed when its end from outside is durable; nil: it has no token.
@@ -181,9 +182,9 @@ func (rs *runs) live(id storage.JobID) bool {
 	return r != nil && r.phase.begun()
 }
 
-// start lets the run's handler start, unless it is being canceled: then the
+// start lets the run's handler start at the instant, unless it is being canceled: then the
 // run is parked until that is decided.
-func (rs *runs) start(r *run, cancel context.CancelCauseFunc) bool {
+func (rs *runs) start(r *run, at time.Time, cancel context.CancelCauseFunc) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.byID[r.job.ID] != r {
@@ -192,7 +193,7 @@ func (rs *runs) start(r *run, cancel context.CancelCauseFunc) bool {
 	if r.move(handlerBegins); r.phase != runBegun {
 		return false
 	}
-	r.cancel = cancel
+	r.cancel, r.begunAt = cancel, at
 	return true
 }
 

@@ -104,7 +104,7 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 	}
 	r.deadline = now.Add(inv.timeout)
 	t.ctx = timing.NewLazyContext(inv.ctx, app.eng.ctx, r.deadline)
-	if job := inv.job; job != nil && !app.runs.start(job, t.ctx.Cancel) {
+	if job := inv.job; job != nil && !app.runs.start(job, at.now, t.ctx.Cancel) {
 		// Canceled while it waited; the cancel has answered its caller.
 		t.ctx.Cancel(nil)
 		return false

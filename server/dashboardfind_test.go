@@ -198,6 +198,10 @@ func TestAJobSaysHowLateItWasAndWhatIsToCome(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.has(t, at, due, "!s late")
+		if _, err := b.h.Scheduler("acme").RunAfter(time.Hour, dispatch.Path("bad:say").With(note{"x"}), dispatch.ID("tried")); err != nil {
+			t.Fatal(err)
+		}
+		b.has(t, "/ui/apps/acme/jobs/tried", due, `due</th><td class="num">6</td><td><span class="dim">if those before it fail at once`, `!<td class="num">7</td>`)
 		b.h.Advance(61 * time.Second)
 		if _, err := b.h.Scheduler("acme").Resume(dispatch.OfFunction("bad:say")); err != nil {
 			t.Fatal(err)

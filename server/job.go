@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server/api"
 	"carillon/storage"
@@ -14,8 +15,11 @@ import (
 // shownChildren is how many children of a job its full view names.
 const shownChildren = 20
 
-// timeline is what is kept of what has happened to the job.
-func timeline(job *storage.Job) []api.Moment {
+// plannedAttempts is how many attempts to come the full view of a job names.
+const plannedAttempts = 10
+
+// timeline is what is kept of what has happened to the job, whose attempt that runs began at the instant.
+func timeline(job *storage.Job, began time.Time) []api.Moment {
 	var moments []api.Moment
 	add := func(at time.Time, m api.Moment) {
 		if m.At = instant(at); m.At != nil {
@@ -43,15 +47,15 @@ func timeline(job *storage.Job) []api.Moment {
 	add(job.CompletedAt, api.Moment{What: api.MomentEnded, State: api.State(job.State)})
 	slices.SortStableFunc(moments, func(a, b api.Moment) int { return a.At.Compare(*b.At) })
 	if job.State == storage.StateRunning {
-		moments = append(moments, api.Moment{What: api.MomentBegun, Attempt: job.Attempts})
+		moments = append(moments, api.Moment{At: instant(began), What: api.MomentBegun, Attempt: job.Attempts})
 	}
 	return moments
 }
 
 // detailOf is what else there is to say of the job.
-func detailOf(job *storage.Job, system storage.System) (*api.JobDetail, error) {
+func detailOf(job *storage.Job, began time.Time, system storage.System) (*api.JobDetail, error) {
 	d := &api.JobDetail{
-		Timeline: timeline(job), Forgotten: job.Forgotten, TimeoutMs: job.Timeout.Milliseconds(), AtMostOnce: job.AtMostOnce,
+		Timeline: timeline(job, began), Forgotten: job.Forgotten, TimeoutMs: job.Timeout.Milliseconds(), AtMostOnce: job.AtMostOnce,
 	}
 	d.Progress = progressOf(job.Progress)
 	if r := job.Retry; r != nil {
@@ -121,8 +125,17 @@ func (h *handler) getJob(_ http.ResponseWriter, r *request) (int, any, error) {
 		}
 		shown = jobOf(&job)
 		shown.History, shown.Result, shown.NotKept = each(job.History, attemptOf), job.Result, (*api.NotKept)(job.NotKept)
-		shown.JobDetail, err = detailOf(&job, reader.System())
-		return err
+		var began time.Time
+		if attempt, at := r.app.Begun(id); job.State == storage.StateRunning && attempt == job.Attempts {
+			began, shown.StartedAt = at, instant(at)
+		}
+		if shown.JobDetail, err = detailOf(&job, began, reader.System()); err != nil {
+			return err
+		}
+		shown.Planned = each(r.app.Planned(reader, &job, plannedAttempts), func(p actors.PlannedAttempt) api.Planned {
+			return api.Planned{Attempt: p.Number, At: p.At.UTC()}
+		})
+		return nil
 	})
 	if err != nil {
 		return 0, nil, err

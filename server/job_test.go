@@ -25,7 +25,9 @@ func TestOneJobInFull(t *testing.T) {
 	<-s.started
 	job := mustResult[api.Job](t, s.jobs(t, "GET", "/jobs/w", ""))
 	d := job.JobDetail
-	if d == nil || len(d.Timeline) != 2 || d.Timeline[0].What != api.MomentScheduled || d.Timeline[1].What != api.MomentBegun || d.Timeline[1].Attempt != 1 || d.Timeline[1].At != nil ||
+	if d == nil || len(d.Timeline) != 2 || d.Timeline[0].What != api.MomentScheduled || d.Timeline[1].What != api.MomentBegun || d.Timeline[1].Attempt != 1 || d.Timeline[1].At == nil ||
+		job.StartedAt == nil || !job.StartedAt.Equal(*d.Timeline[1].At) || time.Since(*job.StartedAt).Abs() > time.Minute ||
+		len(d.Planned) != 2 || d.Planned[0].Attempt != 2 || d.Planned[1].Attempt != 3 || d.Planned[1].At.Sub(d.Planned[0].At) != 10*time.Millisecond ||
 		d.Retry == nil || *d.Retry != (api.Retry{MaxAttempts: 3, Backoff: "exponential", BaseMs: 5}) || d.TimeoutMs != 60_000 || d.As == nil || d.As.Subject != "service:x" ||
 		d.Progress == nil || d.Progress.Done != 1 || d.Progress.Note != "the secret note" || string(d.Checkpoint) != `{"text":"the secret checkpoint"}` ||
 		fmt.Sprint(d.FollowUps) != "[notes:wipe bad:job]" || len(d.Children) != 0 || job.State != api.StateRunning {

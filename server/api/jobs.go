@@ -139,6 +139,7 @@ type AttemptLog struct {
 // JobDetail is what else there is to say of one job.
 type JobDetail struct {
 	Timeline     []Moment        `json:"timeline"`               // what has happened to it, in order
+	Planned      []Planned       `json:"planned,omitempty"`      // attempts to come, if each fails at once; the first 10
 	Forgotten    int             `json:"forgotten,omitempty"`    // attempts that did not succeed, before those of the history
 	Retry        *Retry          `json:"retry,omitempty"`        // its own; none: its function's
 	TimeoutMs    int64           `json:"timeoutMs,omitempty"`    // its own
@@ -154,9 +155,15 @@ type JobDetail struct {
 	MoreChildren bool            `json:"moreChildren,omitempty"` // there are others: jobs?parent= lists all
 }
 
+// Planned is an attempt of a job that is to come.
+type Planned struct {
+	Attempt int       `json:"attempt"`
+	At      time.Time `json:"at"` // if those before it last, or are cut off or put off, it is later
+}
+
 // Moment is something that has happened to a job.
 type Moment struct {
-	At      *time.Time `json:"at"` // null of the beginning of an attempt that runs: it is written down with its end
+	At      *time.Time `json:"at"` // null of the beginning of an attempt that has ended since the rest was read
 	What    MomentKind `json:"what"`
 	Attempt int        `json:"attempt,omitempty"`
 	Code    Code       `json:"code,omitempty"`  // of the error that an attempt has failed with

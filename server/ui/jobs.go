@@ -62,7 +62,6 @@ type jobData struct {
 	api.Job
 	Why      string // it waits, in a sentence; "" if it does not
 	Late     string // how much later than it was due its last attempt began; "" if that was in time
-	Next     int    // the attempt that is to come; 0 if none is
 	Stuck    bool   // a handler of it was given up and has not returned
 	Tree     *node  // nil if it stands alone
 	Commands commands
@@ -83,9 +82,6 @@ func job(r *Request) (*Answer, error) {
 	d.Stuck = slices.ContainsFunc(stuck, func(s api.StuckHandler) bool { return s.App == name && s.Job == shown.ID })
 	if at := shown.StartedAt; at != nil && at.Sub(shown.Due) >= time.Millisecond {
 		d.Late = span(at.Sub(shown.Due))
-	}
-	if shown.State == api.StatePending {
-		d.Next = shown.Attempts + 1
 	}
 	return r.show("job", shown.Function, r.inApp(list), d), nil
 }

@@ -145,4 +145,34 @@ var findFaults = []seededFault{
 		pkg: "server", tests: "TestAJobSaysHowLateItWasAndWhatIsToCome",
 		edits: []edit{{"server/ui/jobs.go", `at.Sub(shown.Due) >= time.Millisecond {`, `(FAULT || at.Sub(shown.Due) >= time.Millisecond) {`}},
 	},
+	{
+		name: "plan-without-jitter", what: "the attempts to come of a job are planned without the jitter that they will have",
+		pkg: "actors", tests: "TestPlannedAttemptsAreThoseThatCome",
+		edits: []edit{{"actors/planned.go", `		at = dueAfter(at, policy.Jittered(`, `		if FAULT {
+			policy.Jitter = false
+		}
+		at = dueAfter(at, policy.Jittered(`}},
+	},
+	{
+		name: "plan-past-the-next-slot", what: "attempts are planned of a tick that come after the next slot of its trigger",
+		pkg: "actors", tests: "TestPlannedAttemptsAreThoseThatCome",
+		edits: []edit{{"actors/planned.go", `a.eng.isPast(`, `!FAULT && a.eng.isPast(`}},
+	},
+	{
+		name: "plan-too-late", what: "attempts are planned of a job that would begin too late",
+		pkg: "actors", tests: "TestPlannedAttemptsAreThoseThatCome",
+		edits: []edit{{"actors/planned.go", `if job.TooLate(at) ||`, `if job.TooLate(at) && !FAULT ||`}},
+	},
+	{
+		name: "plan-without-end", what: "more attempts are planned of a job than were asked for",
+		pkg: "actors", tests: "TestPlannedAttemptsAreThoseThatCome",
+		edits: []edit{{"actors/planned.go", `len(plan) < limit;`, `(FAULT || len(plan) < limit);`}},
+	},
+	{
+		name: "run-of-no-instant", what: "of a job that runs it is not known since when",
+		pkg: "actors", tests: "TestARunSaysWhenItBegan",
+		edits: []edit{{"actors/runs.go", `	r.cancel, r.begunAt = cancel, at`, `	if r.cancel = cancel; !FAULT {
+		r.begunAt = at
+	}`}},
+	},
 }

@@ -302,7 +302,7 @@ var engineFaults = []seededFault{
 	{
 		name: "retry-at-once", what: "a retry does not wait",
 		pkg: "actors", tests: "TestG5_RetryLadder",
-		edits: []edit{{"actors/outcome.go", `if wait > 0 {`, `if wait > 0 && !FAULT {`}},
+		edits: []edit{{"actors/outcome.go", `dueAfter(at.wall, wait)`, `dueAfter(at.wall, map[bool]time.Duration{false: wait}[FAULT])`}},
 	},
 	{
 		name: "function-retry-ignored", what: "a function's own retry policy is not looked at",
