@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"runtime/pprof"
 	"strings"
 
 	"carillon/dispatch"
@@ -67,7 +69,7 @@ func (h *handler) pageOf(next http.HandlerFunc) http.HandlerFunc {
 
 // dashboard is the handler of the pages of a pattern, by method.
 func (h *handler) dashboard(methods map[string]*route) http.Handler {
-	return h.pageOf(func(w http.ResponseWriter, r *http.Request) {
+	return h.pageOf(profiled(func(w http.ResponseWriter, r *http.Request) {
 		r, err := h.withSession(r)
 		var op *Operator
 		if err == nil {
@@ -111,7 +113,14 @@ func (h *handler) dashboard(methods map[string]*route) http.Handler {
 			return
 		}
 		h.writePage(w, page)
-	})
+	}))
+}
+
+// profiled has profiles of the processor say what of it is the dashboard's: the label carillon is dashboard.
+func profiled(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		pprof.Do(r.Context(), pprof.Labels("carillon", "dashboard"), func(context.Context) { next(w, r) })
+	}
 }
 
 // pageRequest is the request for package ui. If op is nil no one is known to ask.

@@ -2,16 +2,20 @@ package server_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"carillon/actors"
 	"carillon/dispatch"
@@ -46,9 +50,79 @@ func spent(tb testing.TB) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// fieldsOf calls do with each field of the message: a number, or a text.
+func fieldsOf(tb testing.TB, message []byte, do func(field protowire.Number, number uint64, text []byte)) {
+	for len(message) > 0 {
+		field, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			tb.Fatal(protowire.ParseError(n))
+		}
+		message = message[n:]
+		var number uint64
+		var text []byte
+		switch kind {
+		case protowire.VarintType:
+			number, n = protowire.ConsumeVarint(message)
+		case protowire.BytesType:
+			text, n = protowire.ConsumeBytes(message)
+		default:
+			n = protowire.ConsumeFieldValue(field, kind, message)
+		}
+		if n < 0 {
+			tb.Fatal(protowire.ParseError(n))
+		}
+		message = message[n:]
+		do(field, number, text)
+	}
+}
+
+// labeled is how long the processor was had by what has the label, by a profile of it as package pprof writes it.
+func labeled(tb testing.TB, profile io.Reader, key, value string) (spent time.Duration) {
+	unzipped, err := gzip.NewReader(profile)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	all, err := io.ReadAll(unzipped)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var samples [][]byte
+	var texts []string
+	fieldsOf(tb, all, func(field protowire.Number, _ uint64, text []byte) {
+		switch field {
+		case 2:
+			samples = append(samples, text)
+		case 6:
+			texts = append(texts, string(text))
+		}
+	})
+	for _, sample := range samples {
+		var took uint64 // the last of its values, in nanoseconds
+		has := false
+		fieldsOf(tb, sample, func(field protowire.Number, number uint64, text []byte) {
+			switch {
+			case field == 2 && text == nil:
+				took = number
+			case field == 3:
+				var of [2]string
+				fieldsOf(tb, text, func(field protowire.Number, number uint64, _ []byte) {
+					if field <= 2 {
+						of[field-1] = texts[number]
+					}
+				})
+				has = has || of == [2]string{key, value}
+			}
+		})
+		if has {
+			spent += time.Duration(took)
+		}
+	}
+	return spent
+}
+
 // BenchmarkViewers has 50 pages of one app, in which 20 jobs run each second, be told of changes and asked for again each
 // time: of the app, of its jobs, and the overview. It says what share of one processor that takes more than the same jobs
-// without viewers, and how many pages were made in a second.
+// without viewers, what share of one the profile has for the dashboard, and how many pages were made in a second.
 func BenchmarkViewers(b *testing.B) {
 	const viewers, jobs, span = 50, 20, 6 * time.Second
 	reg := dispatch.NewRegistry()
@@ -86,7 +160,7 @@ func BenchmarkViewers(b *testing.B) {
 		{"overview", "/ui/", ""},
 	} {
 		b.Run(page.name, func(b *testing.B) {
-			var alone, seen time.Duration
+			var alone, seen, labels time.Duration
 			var made atomic.Int64
 			for b.Loop() {
 				alone += work()
@@ -112,12 +186,19 @@ func BenchmarkViewers(b *testing.B) {
 				}
 				time.Sleep(100 * time.Millisecond) // until all are open
 				made.Store(0)
+				var profile bytes.Buffer
+				if err := pprof.StartCPUProfile(&profile); err != nil {
+					b.Fatal(err) // with -cpuprofile there is another one
+				}
 				seen += work()
+				pprof.StopCPUProfile()
+				labels += labeled(b, &profile, "carillon", "dashboard")
 				stop()
 				open.Wait()
 			}
 			total := float64(b.N) * float64(span)
 			b.ReportMetric(100*float64(seen-alone)/total, "%cpu")
+			b.ReportMetric(100*float64(labels)/total, "%cpu-labeled")
 			b.ReportMetric(float64(made.Load())*float64(time.Second)/float64(span), "pages/s")
 			b.ReportMetric(0, "ns/op")
 		})

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -241,4 +242,31 @@ func TestScriptsMayBeKept(t *testing.T) {
 			t.Errorf("the form to sign in: %d %s", w.Code, w.Body)
 		}
 	})
+}
+
+// TestProfilesTellTheDashboardApart: what serves a page has the label, and what serves the JSON API has not.
+func TestProfilesTellTheDashboardApart(t *testing.T) {
+	var labeled bool
+	site := server.New(mustOpen(t), server.Options{Operator: func(*http.Request) (*server.Operator, error) {
+		var all strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
+			return nil, err
+		}
+		for at := range strings.SplitSeq(all.String(), "\n\n") {
+			if strings.Contains(at, "TestProfilesTellTheDashboardApart.func") {
+				labeled = strings.Contains(at, `"carillon":"dashboard"`)
+			}
+		}
+		op := allOperator()
+		op.Name = "ann"
+		return &op, nil
+	}})
+	for path, want := range map[string]bool{"/ui/": true, "/v1/apps": false} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		r.Host = "localhost"
+		if site.ServeHTTP(w, r); w.Code != http.StatusOK || labeled != want {
+			t.Errorf("%s: %d, labeled %t, want %t", path, w.Code, labeled, want)
+		}
+	}
 }

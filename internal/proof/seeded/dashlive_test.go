@@ -130,4 +130,9 @@ var dashLiveFaults = []seededFault{
 		pkg: "server", tests: "TestManyPagesAreToldMoreRarely",
 		edits: []edit{{"server/livepages.go", `	if l.open.Load() < liveTogether {`, `	if l.open.Load() < liveTogether || FAULT {`}},
 	},
+	{
+		name: "dashboard-unlabeled", what: "profiles do not tell what the dashboard costs",
+		pkg: "server", tests: "TestProfilesTellTheDashboardApart",
+		edits: []edit{{"server/dashboard.go", `pprof.Labels("carillon", "dashboard")`, `map[bool]pprof.LabelSet{false: pprof.Labels("carillon", "dashboard")}[FAULT]`}},
+	},
 }
