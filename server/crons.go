@@ -20,6 +20,9 @@ const (
 	maxSlots     = 200 // as many as are kept
 	maxReason    = 500 // bytes of why a trigger is paused
 	previewSlots = 5   // of a spec that no trigger has yet
+
+	maxListedSlots = 20  // of each trigger in a list,
+	maxSlotted     = 100 // of so many of them
 )
 
 // servicePrefix begins the subjects that an operator may have a trigger run as. Operators
@@ -135,6 +138,10 @@ func milliseconds(field string, ms int64) (time.Duration, error) {
 }
 
 func (h *handler) listCrons(_ http.ResponseWriter, r *request) (int, any, error) {
+	limit, err := slotsIn(r.URL.Query(), 0, maxListedSlots)
+	if err != nil {
+		return 0, nil, err
+	}
 	infos, err := r.app.Scheduler(r.Context()).Crons().List()
 	if err != nil {
 		return 0, nil, err
@@ -142,7 +149,12 @@ func (h *handler) listCrons(_ http.ResponseWriter, r *request) (int, any, error)
 	crons := make([]*api.Cron, len(infos))
 	for i := range infos {
 		crons[i] = cronOf(&infos[i])
-		veil(r, crons[i], hideInCron)
+	}
+	if err := r.addSlots(limit, crons[:min(len(crons), maxSlotted)]...); err != nil {
+		return 0, nil, err
+	}
+	for _, c := range crons {
+		veil(r, c, hideInCron)
 	}
 	return http.StatusOK, crons, nil
 }
@@ -188,38 +200,63 @@ func (h *handler) createCron(w http.ResponseWriter, r *request) (int, any, error
 }
 
 func (h *handler) getCron(_ http.ResponseWriter, r *request) (int, any, error) {
-	name, limit, query := r.PathValue("name"), defaultSlots, r.URL.Query()
-	if err := onlyOnce(query, []string{"slots"}); err != nil {
-		return 0, nil, err
-	}
-	if text := query.Get("slots"); text != "" {
-		var err error
-		if limit, err = strconv.Atoi(text); err != nil || limit < 0 || limit > maxSlots {
-			return 0, nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "slots is %.32q, want 0 to %d", text, maxSlots)
-		}
-	}
-	crons := r.app.Scheduler(r.Context()).Crons()
-	cron, err := lookup(crons, name)
+	limit, err := slotsIn(r.URL.Query(), defaultSlots, maxSlots)
 	if err != nil {
 		return 0, nil, err
 	}
-	if limit == 0 {
-		veil(r, cron, hideInCron)
-		return http.StatusOK, cron, nil
-	}
-	slots, err := crons.Slots(name, limit)
+	cron, err := lookup(r.app.Scheduler(r.Context()).Crons(), r.PathValue("name"))
 	if err != nil {
 		return 0, nil, err
 	}
-	cron.Slots = make([]api.CronSlot, len(slots))
-	for i, s := range slots {
-		cron.Slots[i] = api.CronSlot{
-			From: s.From.UTC(), To: s.To.UTC(), Count: s.Count, Outcome: api.SlotOutcome(s.Outcome), Reason: s.Reason,
-			JobID: string(s.Job), At: s.At.UTC(),
-		}
+	if err := r.addSlots(limit, cron); err != nil {
+		return 0, nil, err
 	}
 	veil(r, cron, hideInCron)
 	return http.StatusOK, cron, nil
+}
+
+// slotsIn is how many slots of each trigger the query asks for, up to most.
+func slotsIn(query url.Values, byDefault, most int) (int, error) {
+	if err := onlyOnce(query, []string{"slots"}); err != nil {
+		return 0, err
+	}
+	text := query.Get("slots")
+	if text == "" {
+		return byDefault, nil
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 0 || limit > most {
+		return 0, dispatch.Errorf(dispatch.CodeInvalidArgument, "slots is %.32q, want 0 to %d", text, most)
+	}
+	return limit, nil
+}
+
+// addSlots gives the triggers so many of their latest slots each, with the states of their jobs.
+func (r *request) addSlots(limit int, crons ...*api.Cron) error {
+	if limit == 0 {
+		return nil
+	}
+	return r.app.Read(r.Context(), func(reader storage.Reader) error {
+		system := reader.System()
+		for _, c := range crons {
+			slots, err := system.Slots(c.Name, limit)
+			if err != nil {
+				return err
+			}
+			c.Slots = each(slots, func(s storage.Slot) api.CronSlot {
+				shown := api.CronSlot{
+					From: s.From.UTC(), To: s.To.UTC(), Count: s.Count, Outcome: api.SlotOutcome(s.Outcome), Reason: s.Reason,
+					JobID: string(s.Job), At: s.At.UTC(),
+				}
+				// What is not kept, or cannot be read, has none.
+				if job, known, err := system.Get(s.Job); err == nil && known {
+					shown.State = api.State(job.State)
+				}
+				return shown
+			})
+		}
+		return nil
+	})
 }
 
 // putCron makes a trigger or gives it another definition. It leaves out whether the

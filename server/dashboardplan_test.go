@@ -73,6 +73,16 @@ func TestTriggerPagesShowSlots(t *testing.T) {
 			t.Errorf("the page has a sixth slot: %s", page)
 		}
 		wantIn(t, "the page", page, `<li class="failed" title="`+next.Format(time.DateTime)+" failed", `<caption>Days of Europe/Rome`)
+		wantIn(t, "the list", b.ask("GET", "/ui/apps/acme/triggers", nil).Body.String(), `<li class="failed" title="`+next.Format(time.DateTime)+" failed")
+		for query, want := range map[string]int{"": 0, "?slots=0": 0, "?slots=20": 1, "?slots=21": -1, "?slots=x": -1} {
+			w := b.ask("GET", "/v1/apps/acme/crons"+query, nil, "Authorization", "Bearer "+text)
+			_, slots, _ := strings.Cut(w.Body.String(), `"name":"nightly"`)
+			slots, _, _ = strings.Cut(slots, `"name":"often"`)
+			_, slots, _ = strings.Cut(slots, `"slots":`)
+			if states := strings.Count(slots, `"state":"failed"`); (w.Code == http.StatusOK) != (want >= 0) || want >= 0 && states != want {
+				t.Errorf("%s: %d, with %d states of slots, want %d: %s", query, w.Code, states, want, w.Body)
+			}
+		}
 		if days := strings.Count(page, `<time datetime="20`) - strings.Count(page, "T"+next.Format("15")); days < calendarDays {
 			t.Errorf("the calendar has %d days", days)
 		}

@@ -243,7 +243,7 @@ var descriptions = map[string]description{
 		id: "previewCron", summary: "What a spec says in words, and its first five slots, before a trigger has it.",
 		query: []parameter{text("spec", "The spec, up to 256 bytes."), text("zone", "An IANA name; none is UTC.")}, answers: []described{ok[api.CronPreview]()},
 	},
-	"GET /v1/apps/{app}/crons":  {id: "listCrons", summary: "All triggers of the app, by name.", answers: []described{ok[[]api.Cron]()}},
+	"GET /v1/apps/{app}/crons":  {id: "listCrons", summary: "All triggers of the app, by name.", query: []parameter{number("slots", 0, maxListedSlots, "How many slots of each of the first 100; none if it is not said.")}, answers: []described{ok[[]api.Cron]()}},
 	"POST /v1/apps/{app}/crons": {id: "createCron", summary: "Make a trigger. An identity in as needs act-as.", body: reflect.TypeFor[api.CronDefinition](), needed: []string{"name", "spec", "function"}, answers: []described{made[api.Cron]()}, conflict: true},
 	"GET /v1/apps/{app}/crons/{name}": {
 		id: "getCron", summary: "A trigger, with how its latest slots ended.", query: []parameter{number("slots", 0, maxSlots, "How many slots; 20 if it is not said.")}, answers: []described{ok[api.Cron]()},

@@ -40,7 +40,7 @@ type Cron struct {
 	Overdue       bool       `json:"overdue"`
 
 	Backfill *CronBackfill `json:"backfill,omitempty"` // the latest that was asked for
-	Slots    []CronSlot    `json:"slots,omitempty"`    // the latest first; only where one trigger is asked for
+	Slots    []CronSlot    `json:"slots,omitempty"`    // the latest first; in a list if it was asked for, of the first 100
 	Hidden   []string      `json:"hidden,omitempty"`
 }
 
@@ -156,6 +156,7 @@ type CronSlot struct {
 	Outcome SlotOutcome `json:"outcome"`
 	Reason  string      `json:"reason,omitempty"`
 	JobID   string      `json:"jobId,omitempty"` // of a fired or canceled slot: its state is what came of it
+	State   State       `json:"state,omitempty"` // of that job, if it is kept
 	At      time.Time   `json:"at"`              // when that was decided
 }
 

@@ -13,6 +13,7 @@ import (
 // Bounds of the page of a trigger: the slots that have passed, and the next ones.
 const (
 	shownSlots = 60
+	listSlots  = 10 // of each in the list
 	nextSlots  = 5
 )
 
@@ -26,6 +27,7 @@ type instant struct {
 type trigger struct {
 	*api.Cron
 	Due      []instant // its next slots; none while it is paused or faulty
+	Latest   []slot
 	schedule *cron.Schedule
 }
 
@@ -33,6 +35,9 @@ type trigger struct {
 // to an interval by its spec alone: the slot that the row has told says it.
 func triggerOf(c *api.Cron, slots int) trigger {
 	t := trigger{Cron: c}
+	for _, s := range c.Slots {
+		t.Latest = append(t.Latest, slotOf(c, s))
+	}
 	if c.AtStart || len(c.Next) == 0 {
 		return t
 	}
@@ -61,7 +66,7 @@ type triggersData struct {
 
 func triggers(r *Request) (*Answer, error) {
 	path := r.inPath("app")
-	crons, err := ask[[]*api.Cron](r, Call{Route: "GET /v1/apps/{app}/crons", Path: path})
+	crons, err := ask[[]*api.Cron](r, Call{Route: "GET /v1/apps/{app}/crons", Path: path, Query: url.Values{"slots": {strconv.Itoa(listSlots)}}})
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +88,12 @@ type slot struct {
 // lateAfter is how long after its slot and its delay a tick is late.
 const lateAfter = time.Second
 
-// slotOf is the slot, whose job is in the state; "" if that is not known.
-func slotOf(c *api.Cron, s api.CronSlot, state api.State) slot {
+// slotOf is the slot of the trigger.
+func slotOf(c *api.Cron, s api.CronSlot) slot {
+	state := s.State
+	if last := c.Last; state == "" && last != nil && last.JobID == s.JobID {
+		state = last.State // whose job is not kept
+	}
 	shown := slot{CronSlot: s, Outcome: string(s.Outcome), Class: "held"}
 	if s.Outcome != api.SlotFired {
 		return shown
@@ -106,9 +115,8 @@ func slotOf(c *api.Cron, s api.CronSlot, state api.State) slot {
 type triggerData struct {
 	App string
 	trigger
-	Latest []slot
-	Weeks  []week
-	Zone   string // of the calendar
+	Weeks []week
+	Zone  string // of the calendar
 }
 
 func triggerPage(r *Request) (*Answer, error) {
@@ -118,20 +126,6 @@ func triggerPage(r *Request) (*Answer, error) {
 		return nil, err
 	}
 	d := triggerData{App: path["app"], trigger: triggerOf(&c, nextSlots), Zone: c.Zone}
-	jobs, err := ask[api.JobPage](r, Call{Route: "GET /v1/apps/{app}/jobs", Path: r.inPath("app"), Query: url.Values{"trigger": {c.Name}, "limit": {"200"}}})
-	if err != nil {
-		return nil, err
-	}
-	states := map[string]api.State{}
-	for _, job := range jobs.Jobs {
-		states[job.ID] = job.State
-	}
-	if c.Last != nil {
-		states[c.Last.JobID] = c.Last.State
-	}
-	for _, s := range c.Slots {
-		d.Latest = append(d.Latest, slotOf(&c, s, states[s.JobID]))
-	}
 	if d.schedule != nil {
 		d.Weeks = calendar(d.schedule, c.Next[0].Slot, time.Now())
 	}

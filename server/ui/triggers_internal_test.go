@@ -28,7 +28,7 @@ func TestSlotsSayHowTheyEnded(t *testing.T) {
 		{api.SlotSkipped, time.Hour, 0, "", "skipped", "held", ""},
 		{api.SlotCanceled, 0, 0, api.StateCanceled, "canceled", "held", ""},
 	} {
-		got := slotOf(&api.Cron{JitterMs: tt.jitter}, api.CronSlot{From: at, At: at.Add(tt.after), Outcome: tt.outcome}, tt.state)
+		got := slotOf(&api.Cron{JitterMs: tt.jitter}, api.CronSlot{From: at, At: at.Add(tt.after), Outcome: tt.outcome, State: tt.state})
 		if got.Outcome != tt.shown || got.Class != tt.class || got.Late != tt.lateBy {
 			t.Errorf("%+v: %q, %q, late by %q", tt, got.Outcome, got.Class, got.Late)
 		}

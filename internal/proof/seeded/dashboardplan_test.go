@@ -83,4 +83,9 @@ var planFaults = []seededFault{
 	}
 `}},
 	},
+	{
+		name: "slot-of-no-state", what: "the latest slots of a trigger do not say what came of their jobs",
+		pkg: "server", tests: "TestTriggerPagesShowSlots",
+		edits: []edit{{"server/crons.go", `system.Get(s.Job); err == nil && known {`, `system.Get(s.Job); err == nil && known && !FAULT {`}},
+	},
 }
