@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carillon/storage/internal/kv"
+	"carillon/storage/internal/wal"
 )
 
 // Bounds of the time in which a volume applies no change sets, after two or more
@@ -31,7 +32,7 @@ const minCalm = time.Second
 //	   ▲                       │                                    │    │ ▲
 //	   └───────────────────────┴── committed, after a while ────────┘    └─┘ 10 ms … 10 s
 //
-//	any ── damage of what every commit needs, another owner, another file ──► lost, for good
+//	any ── damage of what every commit needs, another owner, another file, a lost tail ──► lost, for good
 type backoff struct {
 	volume string
 	logger *slog.Logger
@@ -148,7 +149,7 @@ func lostError(volume string, cause error) error {
 	switch {
 	case errors.Is(cause, kv.ErrReplaced):
 		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrFenced, cause)
-	case errors.Is(cause, ErrFenced):
+	case errors.Is(cause, ErrFenced) || errors.Is(cause, wal.ErrTailLost):
 		return fmt.Errorf("%w: %w", ErrUnavailable, cause)
 	case errors.Is(cause, kv.ErrDamaged):
 		return readError(cause)
@@ -156,7 +157,8 @@ func lostError(volume string, cause error) error {
 	return fmt.Errorf("%w: %s: %w", ErrCorrupt, volume, cause)
 }
 
-// isLost says whether a commit that failed so leaves the volume lost.
+// isLost says whether a commit that failed so leaves the volume lost. What open apps know may be of
+// records that the log has lost.
 func isLost(cause error) bool {
-	return errors.Is(cause, kv.ErrDamaged) || errors.Is(cause, kv.ErrReplaced) || errors.Is(cause, ErrFenced)
+	return errors.Is(cause, kv.ErrDamaged) || errors.Is(cause, kv.ErrReplaced) || errors.Is(cause, ErrFenced) || errors.Is(cause, wal.ErrTailLost)
 }

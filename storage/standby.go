@@ -199,7 +199,7 @@ func (st *Standby) catchUp(ctx context.Context) error {
 		}
 		err := v.db.Follow(ctx)
 		if err != nil && (mustReopen(err) || v.db.Failed()) {
-			err = errors.Join(v.drop(), v.openCopy(ctx, st.shared.ID()))
+			err = st.copyAnew(ctx, v, err)
 		}
 		return err
 	})
@@ -215,6 +215,14 @@ func (st *Standby) hasAll(at time.Time) { st.followed.Store(&at) }
 // Lag is how long ago it was seen last that the copies of this node have all that the log has. Where it
 // follows, or owns the store, that is a fraction of a second. For engines.
 func (st *Standby) Lag() time.Duration { return time.Since(*st.followed.Load()) }
+
+// copyAnew opens a copy anew that cannot go on, and why.
+func (st *Standby) copyAnew(ctx context.Context, v *volume, why error) error {
+	if errors.Is(why, wal.ErrTailLost) {
+		v.logger.Error("the log has lost records that this node had; its copy of them is dropped", "volume", v.name, "err", why)
+	}
+	return errors.Join(v.drop(), v.openCopy(ctx, st.shared.ID()))
+}
 
 // mustReopen says whether a copy cannot go on: it is opened anew, and made anew if it is of no use.
 func mustReopen(err error) bool {

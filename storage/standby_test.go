@@ -351,6 +351,50 @@ func TestG45_AnUnsureCopyIsOpenedAnew(t *testing.T) {
 	})
 }
 
+// TestG45_LostTail: an owner that finds records of its own gone from the log is lost, with all that is
+// open of it, and shows afterwards what the log has; so does a standby which had them, that says so.
+func TestG45_LostTail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(1)
+		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir())
+		s := a.mustOwn(t)
+		mustAdd(t, s, "a", "kept")
+		want := mustDumpAll(t, s)
+		app := mustApp(t, s, "a")
+		if err := tryAdd(t, app); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // b has it, too
+		log.Lose(0, 1)
+		log.Unknown(false)
+		if err := tryAdd(t, app); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknownOutcome) {
+			t.Errorf("a change behind the lost one: %v", err)
+		}
+		select {
+		case <-s.Lost():
+		default:
+			t.Error("the store is not lost")
+		}
+		if err := tryAdd(t, app); !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("the next: %v", err)
+		}
+		a.mustGiveUp(t)
+		for _, n := range []*node{b, a} {
+			if got := mustDumpAll(t, n.mustOwn(t)); !slices.Equal(got, want) {
+				t.Errorf("it shows %q, want %q", got, want)
+			}
+			mustAdd(t, n.store, "a", "more")
+			want = mustDumpAll(t, n.store)
+			n.mustGiveUp(t)
+		}
+		if !slices.ContainsFunc(b.log.lines(), func(line string) bool {
+			return strings.Contains(line, "level=ERROR") && strings.Contains(line, "the log has lost records")
+		}) {
+			t.Error("the standby does not say so")
+		}
+	})
+}
+
 // TestG45_CopyOfAnotherNode: a cache that is another node's, or partly that of an earlier moment, is
 // made anew where it is not what the log says.
 func TestG45_CopyOfAnotherNode(t *testing.T) {

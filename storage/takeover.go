@@ -97,8 +97,8 @@ func (st *Standby) giveBack() error {
 func (st *Standby) claim(ctx context.Context, v *volume, share int) error {
 	v.share = share
 	err := v.db.Claim(ctx, share)
-	if mustReopen(err) { // the log has forgotten what comes next
-		if err = errors.Join(v.drop(), v.openCopy(ctx, st.shared.ID())); err == nil {
+	if mustReopen(err) { // the log has forgotten what comes next, or lost what the copy shows
+		if err = st.copyAnew(ctx, v, err); err == nil {
 			err = v.db.Claim(ctx, share)
 		}
 	}

@@ -58,6 +58,10 @@ func (l *Log) Unknown(kept bool) { l.memory.FailNext(kept) }
 // Pass has so much time pass on the log's clock alone: nodes seem to have been silent for longer.
 func (l *Log) Pass(d time.Duration) { l.memory.Pass(d) }
 
+// Lose takes away the latest records of a shard, as a failover to an asynchronous standby does. The
+// shard has more than n.
+func (l *Log) Lose(shard, n int) { l.memory.Lose(wal.Volume(shard), n) }
+
 // Migrate implements storage.SharedLog. There is nothing to make.
 func (l *Log) Migrate(ctx context.Context, _ int) (storage.SharedState, error) { return l.Check(ctx) }
 

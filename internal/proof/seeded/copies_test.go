@@ -91,6 +91,27 @@ var copyFaults = []seededFault{
 		edits: []edit{{"storage/internal/kv/fold.go", `if time.Since(f.at) >= keptFor ||`, `if FAULT || time.Since(f.at) >= keptFor ||`}},
 	},
 	{
+		name: "lost-tail-built-upon", what: "a node goes on from records that the log has lost",
+		pkg: "storage/internal/kv", tests: "TestG45_ACopyThatIsAheadOfTheLog",
+		edits: []edit{{"storage/internal/kv/shard.go", `	met := db.last == 0`, `	met := db.last == 0
+	if FAULT {
+		for rec, err := range db.log.Read(ctx, db.volume, db.last+1) {
+			if err == nil {
+				err = db.show(rec)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}`}},
+	},
+	{
+		name: "lost-tail-claimed-again", what: "an owner is told once that records are gone, and does not heed it",
+		pkg: "storage/internal/kv", tests: "TestG45_AnOwnerFindsItsTailLost",
+		edits: []edit{{"storage/internal/kv/shard.go", `		case hopeless(err): // what`, `		case hopeless(err) && !FAULT: // what`}},
+	},
+	{
 		name: "unknown-append-unasked", what: "an append of unknown outcome is said to be in a log that does not have it",
 		pkg: "storage/internal/kv", tests: "TestG6_AnUnknownAppendIsFoundOut",
 		edits: []edit{{"storage/internal/kv/shard.go", `		in = is.Fence == fence`, `		in = FAULT || is.Fence == fence`}},

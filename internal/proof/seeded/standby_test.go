@@ -68,6 +68,13 @@ var standbyFaults = []seededFault{
 		edits: []edit{{"storage/standby.go", `(mustReopen(err) || v.db.Failed())`, `(mustReopen(err) || v.db.Failed() && !FAULT)`}},
 	},
 	{
+		name: "lost-tail-reopened", what: "a store goes on whose apps know records that the log has lost",
+		pkg: "storage", tests: "TestG45_LostTail",
+		edits: []edit{{"storage/backoff.go", `errors.Is(cause, ErrFenced) || errors.Is(cause, wal.ErrTailLost)
+}`, `errors.Is(cause, ErrFenced) || errors.Is(cause, wal.ErrTailLost) && !FAULT
+}`}},
+	},
+	{
 		name: "standby-long-backoff", what: "a shard waits for as long as a disk would need before it tries the log again",
 		pkg: "storage", tests: "TestG1_LogIsAway",
 		edits: []edit{{"storage/standby.go", `v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff`, `v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff

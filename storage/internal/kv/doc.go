@@ -76,9 +76,11 @@
 //	V12 The copy says of which store, shard and record it is, with the claim and the checksum of
 //	    that record, and is used if the log has it, else made anew, under another name until
 //	    it is whole. Once a page of it is found damaged the DB has failed, and Close throws
-//	    the copy away.
+//	    the copy away. Follow and Claim see that the log has the record which is shown last,
+//	    too: what is shown and lost by the log (wal.ErrTailLost) is not built upon.
 //	V13 An append of unknown outcome is found out before Update returns: the shard is claimed
-//	    again, and the log read. The DB stays open, and is read, meanwhile.
+//	    again, and the log read. The DB stays open, and is read, meanwhile. It remains unknown
+//	    where another node owns the shard and has had the log forget the record.
 //	V14 What a checkpoint has written to the copy is folded into the log's checkpoint, behind
 //	    the commits, a few shards at a time, each by one fold. One that failed is tried again,
 //	    with what has come since. The log keeps what was folded in the last minute, up to 16

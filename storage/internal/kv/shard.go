@@ -61,7 +61,7 @@ func (l *Log) Close() error {
 }
 
 // Behind returns those of the DBs, which are shards of the log, that do not show all that it
-// has, by one question for all of them.
+// has, or show more, by one question for all of them.
 func (l *Log) Behind(ctx context.Context, dbs []*DB) ([]*DB, error) {
 	standing, err := l.shared.Standing(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func (l *Log) Behind(ctx context.Context, dbs []*DB) ([]*DB, error) {
 	}
 	var behind []*DB
 	for _, db := range dbs {
-		if last[db.volume] > db.Last() {
+		if last[db.volume] != db.Last() {
 			behind = append(behind, db)
 		}
 	}
@@ -83,7 +83,8 @@ func (l *Log) Behind(ctx context.Context, dbs []*DB) ([]*DB, error) {
 // Follow shows what the log has got since, without a claim: takeovers and changes of whichever
 // node owns the shard. It reads the log once, and waits for the copy while the layers are full
 // (ErrNoRoom while that fails). ErrBadFile says that the log has forgotten what comes next, or
-// that the copy is none of it any more: OpenCopy makes it anew. An owner that was fenced does
+// that the copy is none of it any more: OpenCopy makes it anew. Where it is ErrTailLost, too, the
+// log has lost what the DB shows. An owner that was fenced does
 // not follow: it is opened anew. After any other error it shows what it has read, and may be
 // called again.
 func (db *DB) Follow(ctx context.Context) error {
@@ -98,11 +99,19 @@ func (db *DB) Follow(ctx context.Context) error {
 	return db.follow(ctx)
 }
 
-// follow is Follow. The caller holds commit.
+// follow is Follow. The caller holds commit. The record that is shown last is read once more:
+// takeovers, which bear no chain, may have come in the place of what the log has lost.
 func (db *DB) follow(ctx context.Context) error {
-	for rec, err := range db.log.Read(ctx, db.volume, db.last+1) {
+	met := db.last == 0
+	for rec, err := range db.log.Read(ctx, db.volume, max(db.last, 1)) {
 		if err != nil {
 			return db.unread(err)
+		}
+		if !met {
+			if met = true; rec.Fence != db.fence || overlay.Chain(rec.Data) != db.sum {
+				return db.mismatch("%w: record %d is another one", wal.ErrTailLost, db.last)
+			}
+			continue
 		}
 		if err := db.show(rec); err != nil {
 			return err
@@ -110,6 +119,9 @@ func (db *DB) follow(ctx context.Context) error {
 		if err := db.await(nil); err != nil {
 			return err
 		}
+	}
+	if !met {
+		return db.mismatch("%w: it ends before record %d", wal.ErrTailLost, db.last)
 	}
 	return nil
 }
@@ -248,22 +260,30 @@ func hopeless(err error) bool {
 
 // resolve finds out whether the record, whose outcome is unknown, is in the log: it claims the
 // shard again, behind which it is there for good or never will be, and reads back. Another
-// node's claim tells as well. It goes on until the log can be asked, or the DB is closed.
+// node's claim tells as well, unless that node has trimmed the record. It goes on until the log
+// can be asked, or the DB is closed.
 //
 // nil says that the record is in the log, ErrRefused that it is not and never will be, and what
 // the append had said that it is not known.
 func (db *DB) resolve(rec wal.Record, unknown error) error {
-	in, fence, chain := false, db.fence, db.chain
+	in, untold, fence, chain := false, false, db.fence, db.chain
 	var lost error
 	err := db.asking(func() (done bool, err error) {
 		claim, err := db.log.Claim(db.shard.ctx, db.volume)
 		lost = nil
-		if another(err) {
+		switch {
+		case another(err):
 			lost = fenced(err)
-		} else if err != nil {
+		case hopeless(err): // what was before the record is gone, and so is that
+			lost = err
+			return true, nil
+		case err != nil:
 			return false, err
 		}
 		is, there, err := db.record(db.shard.ctx, rec.Seq)
+		if untold = lost != nil && errors.Is(err, wal.ErrTrimmed); untold {
+			return true, nil // another node has gone on for long
+		}
 		if err != nil || !there { // the claim of another is not in the log yet
 			return false, errors.Join(err, lost)
 		}
@@ -294,11 +314,16 @@ func (db *DB) resolve(rec wal.Record, unknown error) error {
 	case lost != nil:
 		db.fail(lost)
 	}
+	if untold {
+		return unknown
+	}
 	switch {
 	case in:
 		return nil
 	case lost != nil && errors.Is(lost, ErrRefused):
 		return lost
+	case lost != nil:
+		return fmt.Errorf("%w: %w", ErrRefused, lost)
 	}
 	return fmt.Errorf("%w: the log was asked", ErrRefused)
 }

@@ -67,10 +67,14 @@ func NewMemory() *Memory {
 
 // Open returns the log. Two that are open at once fence each other by their claims. It trims
 // what was not folded, too, as the log of one node does.
-func (m *Memory) Open(testing.TB) wal.Log { return &Node{m: m, claims: map[wal.Volume]bool{}} }
+func (m *Memory) Open(testing.TB) wal.Log {
+	return &Node{m: m, claims: map[wal.Volume]bool{}, seen: map[wal.Volume]uint64{}}
+}
 
 // Node returns the log as another node has it.
-func (m *Memory) Node() *Node { return &Node{m: m, shared: true, claims: map[wal.Volume]bool{}} }
+func (m *Memory) Node() *Node {
+	return &Node{m: m, shared: true, claims: map[wal.Volume]bool{}, seen: map[wal.Volume]uint64{}}
+}
 
 // Crash does nothing: what is acknowledged is in memory.
 func (m *Memory) Crash(testing.TB) {}
@@ -84,6 +88,15 @@ func (m *Memory) FailNext(kept bool) {
 	} else {
 		m.next = append(m.next, Lost)
 	}
+}
+
+// Lose takes away so many records from the end of the volume, as a failover to an asynchronous
+// standby does.
+func (m *Memory) Lose(id wal.Volume, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.volumes[id]
+	v.records = v.records[:len(v.records)-n]
 }
 
 // Heal is Bench's.
@@ -101,8 +114,9 @@ type Node struct {
 	// These are under m.mu.
 	closed bool
 	cut    bool
-	me     string              // incarnation, once joined
-	claims map[wal.Volume]bool // of which it knows no end
+	me     string                // incarnation, once joined
+	claims map[wal.Volume]bool   // of which it knows no end
+	seen   map[wal.Volume]uint64 // latest record that it was acknowledged
 }
 
 // Cut cuts the node off: nothing that it asks for is sent until it is not cut any more.
@@ -185,6 +199,11 @@ func (l *Node) Claim(ctx context.Context, id wal.Volume) (wal.Claim, error) {
 		delete(l.claims, id)
 		return wal.Claim{}, wal.ErrUnknown
 	}
+	before := l.seen[id]
+	if l.seen[id] = rec.Seq; before >= rec.Seq {
+		v.spent = true
+		return wal.Claim{}, wal.ErrTailLost
+	}
 	l.claims[id] = true
 	return wal.Claim{Volume: id, Epoch: v.epoch, Last: rec.Seq}, nil
 }
@@ -228,6 +247,11 @@ func (l *Node) append(rec wal.Record, twice bool, outcome Outcome) error {
 		return wal.ErrOrder
 	case !l.holds(v, rec.Volume, rec.Epoch):
 		return wal.ErrFenced
+	case l.seen[rec.Volume] > v.last() && outcome == Lost:
+		v.spent = true
+		return wal.ErrUnknown
+	case l.seen[rec.Volume] > v.last():
+		return wal.ErrFenced // what comes before it is gone
 	case rec.Seq != v.last()+1:
 		return wal.ErrOrder
 	case outcome == Refused:
@@ -246,6 +270,7 @@ func (l *Node) append(rec wal.Record, twice bool, outcome Outcome) error {
 		return wal.ErrUnknown
 	}
 	v.records = append(v.records, rec)
+	l.seen[rec.Volume] = rec.Seq
 	return nil
 }
 
