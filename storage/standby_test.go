@@ -603,6 +603,7 @@ func TestTakeOverThatFailsBlocksNoOthers(t *testing.T) {
 type mute struct {
 	*memlog.Log
 	cut, healed atomic.Bool
+	slow        atomic.Bool // a claim takes as long as it may
 }
 
 type muteNode struct {
@@ -631,6 +632,10 @@ func (n *muteNode) Append(records ...wal.Record) []error {
 
 // Claim implements wal.Log.
 func (n *muteNode) Claim(ctx context.Context, v wal.Volume) (wal.Claim, error) {
+	if n.log.slow.Load() {
+		<-ctx.Done()
+		return wal.Claim{}, ctx.Err()
+	}
 	if n.log.cut.Load() && !n.log.healed.Load() {
 		return wal.Claim{}, errors.New("no answer")
 	}
@@ -671,5 +676,27 @@ func TestOwnEndsThoughTheLogIsAway(t *testing.T) {
 		go own(t.Context())
 		time.Sleep(time.Second)
 		ends("Close", func() { _ = a.Close() })
+	})
+}
+
+// TestOwnThatWasEndedCanBeAskedAgain: the store that a later Own returns finds out what has become of its changes.
+func TestOwnThatWasEndedCanBeAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &mute{Log: memlog.New(nodeShards)}
+		log.healed.Store(true)
+		a := mustJoin(t, log, "a", t.TempDir())
+		log.slow.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := a.Own(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("own: %v", err)
+		}
+		synctest.Wait()
+		log.slow.Store(false)
+		app := mustApp(t, a.mustOwn(t), "a")
+		log.Unknown(true)
+		if err := tryAdd(t, app); err != nil {
+			t.Errorf("a change that is in the log: %v", err)
+		}
 	})
 }

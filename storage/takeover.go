@@ -57,6 +57,9 @@ func (st *Standby) takeOver(ctx context.Context) (*Store, error) {
 	if err := st.claim(ctx, st.volumes[0], share); errors.Is(err, wal.ErrUnknown) {
 		return nil, errors.Join(err, st.giveBack())
 	} else if err != nil {
+		if !proceed() { // the copies are stopped
+			err = errors.Join(err, st.dropCopies())
+		}
 		return nil, err
 	}
 	err := st.each(func(v *volume) error {
