@@ -227,6 +227,7 @@ func TestG1_AsynchronousFailoverIsNoticed(t *testing.T) {
 // has had unknown, and the next claim tells; others are refused.
 func TestG1_FrozenServer(t *testing.T) {
 	p := mustPlace(t)
+	_ = p.open(t, pglog.Options{}).Close() // makes the schema, which takes longer
 	log := p.open(t, pglog.Options{SilenceTimeout: 20 * time.Millisecond, AnswerTimeout: 500 * time.Millisecond, ConnectTimeout: 500 * time.Millisecond})
 	claims := []wal.Claim{mustReach(t, log, 0), mustReach(t, log, 1), mustReach(t, log, 2)}
 	for i := range claims {
@@ -263,6 +264,7 @@ func TestG1_FrozenServer(t *testing.T) {
 // when the node has gone and another has taken the shard, is refused.
 func TestG23_HeldAppendComesAfterATakeover(t *testing.T) {
 	p := mustPlace(t)
+	_ = p.open(t, pglog.Options{}).Close() // makes the schema, which takes longer
 	a := p.open(t, pglog.Options{AnswerTimeout: 500 * time.Millisecond, ConnectTimeout: 500 * time.Millisecond})
 	old := mustReach(t, a, 1)
 	for a.Append(record(old, old.Last+1, "before"))[0] != nil { // half a second is little on a busy machine

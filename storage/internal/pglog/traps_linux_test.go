@@ -226,7 +226,8 @@ func TestLoadBeginsAgain(t *testing.T) {
 // the server is not asked to cancel it: what waits for a standby would be committed by that.
 func TestG1_AppendIsGivenUpAndNotCanceled(t *testing.T) {
 	p := mustPlace(t)
-	log, other := p.open(t, pglog.Options{AnswerTimeout: 200 * time.Millisecond}), p.open(t, pglog.Options{})
+	other := p.open(t, pglog.Options{}) // first, since it makes the schema, which takes longer
+	log := p.open(t, pglog.Options{AnswerTimeout: 200 * time.Millisecond})
 	c, err := log.Claim(t.Context(), 1)
 	for err != nil { // on a busy machine that takes longer, too
 		c, err = log.Claim(t.Context(), 1)
