@@ -33,6 +33,11 @@ var memberFaults = []seededFault{
 		edits: []edit{{"storage/internal/pglog/members.go", `case int(there) == len(ids) || !unchanged():`, `case FAULT || int(there) == len(ids) || !unchanged():`}},
 	},
 	{
+		name: "pg-unchecked-gives-time", what: "a node that does not check its server gives a dead owner another TTL",
+		pkg: "storage/internal/pglog", tests: "TestG43_NodeThatChecksNothingBesideOthers",
+		edits: []edit{{"storage/internal/pglog/statements.go", "WHERE server <> $1 AND $1 <> ''", "WHERE server <> $1 AND (` + map[bool]string{true: `true OR `}[FAULT] + `$1 <> '')"}},
+	},
+	{
 		name: "pg-claim-beside-a-beat", what: "a claim that a beat overtakes is taken for one that the server has lost",
 		pkg: "storage/internal/pglog", tests: "TestG44_BeatBesideAClaim",
 		edits: []edit{{"storage/internal/pglog/members.go", `same := claims == l.claiming && claims.begun == claims.ended`, `same := FAULT || claims == l.claiming && claims.begun == claims.ended`}},

@@ -215,3 +215,20 @@ func TestG43_MembershipOverCuts(t *testing.T) {
 		}
 	}
 }
+
+// TestG43_NodeThatChecksNothingBesideOthers: a node that does not know which server it has reached
+// gives no owner another TTL.
+func TestG43_NodeThatChecksNothingBesideOthers(t *testing.T) {
+	p := mustPlace(t)
+	a, b := p.mustJoin(t, "a"), p.mustJoin(t, "b")
+	log, err := pglog.Open(t.Context(), p.address()+"&unsafe=1", pglog.Options{})
+	wants(t, err, nil)
+	defer log.Close()
+	mustClaim(t, a, 1)
+	p.exec(t, `UPDATE node SET beat = beat - interval '50 min' WHERE name = 'a'`)
+	wants(t, log.Join(t.Context(), wal.Node{Name: "c", TTL: time.Hour}), nil)
+	_, err = log.Claim(t.Context(), 1)
+	wants(t, err, wal.ErrOwned)
+	p.exec(t, `UPDATE node SET beat = beat - interval '20 min' WHERE name = 'a'`)
+	mustClaim(t, b, 1)
+}

@@ -36,8 +36,8 @@ var statements = map[string]string{
 			AND ($3 = '' OR EXISTS (SELECT FROM meta WHERE server = $3))`,
 
 	// Another server, or one that was started again, has not heard all beats: each node has one
-	// more TTL on it.
-	"newserver": `WITH seen AS (UPDATE meta SET server = $1 WHERE server <> $1 RETURNING id)
+	// more TTL on it. A connection that was not checked does not know which it is.
+	"newserver": `WITH seen AS (UPDATE meta SET server = $1 WHERE server <> $1 AND $1 <> '' RETURNING id)
 		UPDATE node SET beat = clock_timestamp() FROM seen WHERE node.retired IS NULL`,
 
 	"join": `INSERT INTO node (id, name, address, release, ttl, joined, beat)
