@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"carillon/storage/internal/kv"
 	"carillon/storage/internal/wal"
@@ -153,12 +154,25 @@ func (st *Standby) stopWith(ctx context.Context) (proceed func() bool) {
 	})
 }
 
-// release gives up all shards.
+// release gives up all shards. Others would wait for a TTL, so it is tried for leaveWait.
 func (st *Standby) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
 	defer cancel()
-	return st.shared.Release(ctx)
+	for {
+		err := st.shared.Release(ctx)
+		if err == nil || errors.Is(err, wal.ErrNotJoined) || !errors.Is(err, wal.ErrRefused) && !errors.Is(err, wal.ErrUnknown) {
+			return err
+		}
+		select {
+		case <-time.After(releasePause):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
+
+// releasePause is the time between attempts to give the shards up.
+const releasePause = 50 * time.Millisecond
 
 // giveUp closes the store of this node: it says that it leaves, makes what was submitted durable,
 // and gives the shards up. The next round joins anew.

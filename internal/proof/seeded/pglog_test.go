@@ -48,6 +48,16 @@ var pgFaults = []seededFault{
 		edits: []edit{{"storage/internal/pglog/statements.go", "greatest(folded, $3) WHERE id = $1 AND claim = $2\n\t\t\tAND (", "greatest(folded, $3) WHERE id = $1 AND claim = $2\n\t\t\tAND (` + map[bool]string{true: `true OR `}[FAULT] + `"}},
 	},
 	{
+		name: "pg-busy-unbounded", what: "a log makes as many connections as it has callers",
+		pkg: "storage/internal/pglog", tests: "TestConnectionsAreBounded",
+		edits: []edit{{"storage/internal/pglog/log.go", `places: make(chan struct{}, maxBusy)`, `places: make(chan struct{}, maxBusy*map[bool]int{true: 9, false: 1}[FAULT])`}},
+	},
+	{
+		name: "pg-full-as-away", what: "a server that has no connection left is taken to be away",
+		pkg: "storage/internal/pglog", tests: "TestServerThatIsFullIsNotAway",
+		edits: []edit{{"storage/internal/pglog/reach.go", `ctx.Err() != nil || full(err):`, `ctx.Err() != nil || full(err) && !FAULT:`}},
+	},
+	{
 		name: "pg-unknown-refused", what: "an append whose answer is lost is said to be refused",
 		pkg: "storage/internal/pglog", tests: "TestG1_AppendIsGivenUpAndNotCanceled",
 		edits: []edit{{"storage/internal/pglog/conn.go", `case pgconn.SafeToRetry(err), errors.Is(err, wal.ErrRefused):`, `case pgconn.SafeToRetry(err), errors.Is(err, wal.ErrRefused), FAULT:`}},

@@ -28,10 +28,15 @@ var standbyFaults = []seededFault{
 	{
 		name: "standby-keeps-shards", what: "a store that is closed keeps its shards until the TTL has passed",
 		pkg: "storage", tests: "TestG43_HandOver",
-		edits: []edit{{"storage/takeover.go", `	return st.shared.Release(ctx)`, `	if FAULT {
-		return nil
-	}
-	return st.shared.Release(ctx)`}},
+		edits: []edit{{"storage/takeover.go", `		err := st.shared.Release(ctx)`, `		if FAULT {
+			return nil
+		}
+		err := st.shared.Release(ctx)`}},
+	},
+	{
+		name: "standby-releases-once", what: "a node that cannot give its shards up at once keeps them until the TTL has passed",
+		pkg: "storage", tests: "TestG43_HandOverWhileTheLogIsAway",
+		edits: []edit{{"storage/takeover.go", `if err == nil || errors.Is(err, wal.ErrNotJoined)`, `if FAULT || err == nil || errors.Is(err, wal.ErrNotJoined)`}},
 	},
 	{
 		name: "standby-waits-for-ever", what: "a node that is told to stop while it takes a store over waits for the log as long as that is away",

@@ -379,7 +379,9 @@ func (db *DB) closeShard(clean bool) error {
 	}
 	if halted && clean && db.failed.Load() == nil && db.file.Unpinned() && db.Checkpoint() == nil && db.claimed.Load() {
 		for more := true; more && err == nil; {
+			db.shard.log.folds <- struct{}{}
 			more, err = db.fold() // if it fails, the log has it
+			<-db.shard.log.folds
 		}
 	}
 	err = db.file.Close()

@@ -114,7 +114,7 @@ func (l *Log) send(c *conn, batch []*pending) *conn {
 		c = nil
 	}
 	if c == nil {
-		if c, err = l.take(l.ending); err == nil {
+		if c, err = l.pick(l.ending); err == nil {
 			err = c.timed(l.ending, l.opts.AnswerTimeout, func() error { return c.prepare("append") })
 			if err != nil {
 				c.close()

@@ -227,8 +227,36 @@ func (c *conn) timed(ctx context.Context, limit time.Duration, fn func() error) 
 	return fn()
 }
 
-// take returns a connection for anything but appends.
+// maxBusy is how many connections are in use at a time, besides those for appends, and what must
+// not wait behind others: PostgreSQL has 100 for all nodes if it is not told otherwise.
+const maxBusy = 12
+
+// take returns a connection for anything but appends. It waits for one while maxBusy are in use,
+// unless the server is away.
 func (l *Log) take(ctx context.Context) (*conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	default:
+		if err := l.goneAway(); err != nil {
+			return nil, err
+		}
+		select {
+		case l.places <- struct{}{}:
+		case <-ctx.Done():
+			return nil, refused(ctx.Err())
+		case <-l.ending.Done():
+			return nil, wal.ErrClosed
+		}
+	}
+	c, err := l.pick(ctx)
+	if err != nil {
+		<-l.places
+	}
+	return c, err
+}
+
+// pick returns a connection, at once if one is there that is not in use.
+func (l *Log) pick(ctx context.Context) (*conn, error) {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -244,7 +272,7 @@ func (l *Log) take(ctx context.Context) (*conn, error) {
 		return l.reach(ctx)
 	case c.ended():
 		c.close()
-		return l.take(ctx)
+		return l.pick(ctx)
 	}
 	return c, nil
 }
@@ -267,13 +295,16 @@ func (c *conn) query(name string, args ...any) (pgx.Rows, error) {
 	return c.Query(context.Background(), name, args...)
 }
 
-// maxIdle is how many connections wait for use.
-const maxIdle = 4
-
-// give takes a connection back. One whose statement has failed is closed.
+// give takes a connection back that take has returned.
 func (l *Log) give(c *conn, err error) {
+	l.keep(c, err)
+	<-l.places
+}
+
+// keep has a connection wait for use. One whose statement has failed is closed.
+func (l *Log) keep(c *conn, err error) {
 	l.mu.Lock()
-	keep := err == nil && !l.closed && len(l.idle) < maxIdle && !c.PgConn().IsClosed()
+	keep := err == nil && !l.closed && len(l.idle) < maxBusy && !c.PgConn().IsClosed()
 	if keep {
 		l.idle = append(l.idle, c)
 	}
@@ -291,7 +322,11 @@ type argument string
 // ask runs a statement that yields at most one row, on a connection of its own. ok says
 // whether there was one. An error is ErrRefused or ErrUnknown.
 func (l *Log) ask(ctx context.Context, name string, args []any, into ...any) (ok bool, err error) {
-	c, err := l.take(ctx)
+	take, give := l.take, l.give
+	if name == "beat" || name == "leave" || name == "release" { // other nodes wait for them, or must not
+		take, give = l.pick, l.keep
+	}
+	c, err := take(ctx)
 	if err != nil {
 		return false, refused(err)
 	}
@@ -310,7 +345,7 @@ func (l *Log) ask(ctx context.Context, name string, args []any, into ...any) (ok
 	if c.warned && err == nil {
 		err = errWarned
 	}
-	l.give(c, err)
+	give(c, err)
 	return ok, outcome(err)
 }
 

@@ -81,6 +81,8 @@
 //	    at once takes the steps.
 //	P8  While the server is away, what would need a new connection is refused at once. It is
 //	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms.
+//	    A server that has no connection left is not away. Besides those for appends a log uses 12
+//	    at a time; a beat, and a release, wait for none of them.
 //	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node
 //	    is retired once its latest beat is a TTL old on the clock of the server that has heard it.
 //	P10 A beat, or a claim, of what was retired changes nothing. A node that owns a shard is not

@@ -84,15 +84,16 @@ type Log struct {
 	queue    []*pending
 	claims   map[wal.Volume]*held
 	closed   bool
-	idle     []*conn // for everything but appends
+	idle     []*conn // that wait for use
 	me       string  // incarnation of the node; "": it has not joined
 	claiming claiming
 
 	seeing sync.Mutex // held while a server is compared with seen
 	seen   history
 
-	away   error // why the server cannot be reached; nil if it was
-	silent int   // how many lanes wait for an answer, for longer than SilenceTimeout
+	places chan struct{} // one for each connection that take has returned
+	away   error         // why the server cannot be reached; nil if it was
+	silent int           // how many lanes wait for an answer, for longer than SilenceTimeout
 	asked  chan struct{}
 	ending context.Context // ends with Close
 	end    context.CancelFunc
@@ -135,7 +136,7 @@ func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 		l.store, l.shards, err = migrate(context.Background(), c.Conn, target.schema, opts.Shards)
 		return err
 	})
-	l.give(c, err)
+	l.keep(c, err)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 
 // newLog returns a log that has no connection yet.
 func newLog(target target, opts Options) *Log {
-	l := &Log{opts: opts, target: target, claims: map[wal.Volume]*held{}, asked: make(chan struct{}, 1)}
+	l := &Log{opts: opts, target: target, claims: map[wal.Volume]*held{}, asked: make(chan struct{}, 1), places: make(chan struct{}, maxBusy)}
 	l.more.L = &l.mu
 	l.ending, l.end = context.WithCancel(context.Background())
 	return l

@@ -2,6 +2,7 @@ package pglog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"carillon/storage/internal/wal"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // How a server that is away is tried again.
@@ -27,25 +30,47 @@ var ErrAway = fmt.Errorf("%w: PostgreSQL is away", wal.ErrRefused)
 // reach returns a new connection. While the server is away it returns ErrAway at once, and
 // has the next attempt made soon.
 func (l *Log) reach(ctx context.Context) (*conn, error) {
+	if err := l.goneAway(); err != nil {
+		return nil, err
+	}
+	c, err := l.connect(ctx, l.opts.ConnectTimeout, 0)
+	switch {
+	case l.ending.Err() != nil && err != nil:
+		return nil, wal.ErrClosed
+	case err == nil || ctx.Err() != nil || full(err):
+		return c, refused(err)
+	}
+	l.leave(err)
+	return nil, l.want(err)
+}
+
+// full says that the server is there, and has no connection left.
+func full(err error) bool {
+	var said *pgconn.PgError
+	return errors.As(err, &said) && said.Code == tooManyConnections
+}
+
+// tooManyConnections is too_many_connections.
+const tooManyConnections = "53300"
+
+// goneAway is ErrAway while the server is away, and nil else.
+func (l *Log) goneAway() error {
 	l.mu.Lock()
 	why := l.away
 	l.mu.Unlock()
 	if why == nil {
-		c, err := l.connect(ctx, l.opts.ConnectTimeout, 0)
-		switch {
-		case l.ending.Err() != nil && err != nil:
-			return nil, wal.ErrClosed
-		case err == nil || ctx.Err() != nil:
-			return c, refused(err)
-		}
-		l.leave(err)
-		why = err
+		return nil
 	}
+	return l.want(why)
+}
+
+// want has the next attempt made soon, and returns ErrAway.
+func (l *Log) want(why error) error {
 	select {
 	case l.asked <- struct{}{}:
 	default:
 	}
-	return nil, fmt.Errorf("%w: %w", ErrAway, why)
+	return fmt.Errorf("%w: %w", ErrAway, why)
 }
 
 // leave says that the server is away, and begins to try again.
@@ -81,7 +106,7 @@ func (l *Log) comeBack() {
 	l.mu.Lock()
 	l.away = nil
 	l.mu.Unlock()
-	l.give(c, nil)
+	l.keep(c, nil)
 }
 
 // redial makes attempts until one succeeds, or ctx has ended. The pauses between them double
