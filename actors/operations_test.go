@@ -182,14 +182,14 @@ func TestOperationRunsEachJobOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		var calls []dispatch.Scheduled
-		for range 150 {
+		for range 450 {
 			calls = append(calls, dispatch.After(time.Hour, fails.With("x"), dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Hour})))
 		}
 		ids := must[[]storage.JobID](t)(s.RunMany(calls))
 		begun := h.Now()
 		made := must[storage.Operation](t)(s.Operate(actors.Operation{Action: storage.OperationRun}))
 		h.Settle()
-		if o := mustOperation(t, h, made.ID); o.Outcome != storage.OperationDone || o.Counted != 151 || o.Done != 150 {
+		if o := mustOperation(t, h, made.ID); o.Outcome != storage.OperationDone || o.Counted != 451 || o.Done != 450 {
 			t.Errorf("at the end: %+v", o)
 		}
 		for _, id := range ids {

@@ -5,8 +5,13 @@ var copyFaults = []seededFault{
 	{
 		name: "copy-of-another-moment", what: "a copy is used though its last record is not the log's",
 		pkg: "storage/internal/kv", tests: "TestG45_ACopyOfAnotherHistory",
-		edits: []edit{{"storage/internal/kv/shardcopy.go", `case rec.Fence != at.fence ||`, `case FAULT: // it is
-	case rec.Fence != at.fence ||`}},
+		edits: []edit{
+			{"storage/internal/kv/shardcopy.go", `case rec.Fence != at.fence ||`, `case FAULT: // it is
+	case rec.Fence != at.fence ||`},
+			{"storage/internal/kv/shard.go", `if met = true; rec.Fence != db.fence ||`, `if met = true; FAULT {
+				// it is looked at where the copy is opened
+			} else if rec.Fence != db.fence ||`},
+		},
 	},
 	{
 		name: "half-built-copy-used", what: "a copy says what it is before it has all of it",
