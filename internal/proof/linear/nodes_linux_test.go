@@ -68,7 +68,7 @@ func TestG44_NodesAreOneStore(t *testing.T) {
 	tally := proof.NewTally(t, "linearizability, two nodes")
 	operations, unknown, undecided, histories := 0, 0, 0, 0
 	began := time.Now()
-	for i := 0; i < proof.Pick(1, 200, 200) && time.Since(began) < proof.For(10*time.Second, 45*time.Second, 24*time.Hour); i++ {
+	for i := 0; i < proof.Pick(1, 200, 200) && time.Since(began) < proof.For(10*time.Second, 20*time.Second, 24*time.Hour); i++ {
 		r := &nodesRun{linearRun: linearRun{t: t, tally: tally, began: time.Now()}}
 		r.client = &http.Client{Transport: &http.Transport{}, Timeout: linearStall}
 		for _, id := range []storage.AppID{"acme", "globex"} {
