@@ -77,14 +77,22 @@ func (r *linearRun) now() int64 { return int64(time.Since(r.began)) }
 // and imported besides, each in one instant too.
 func TestG2_Linearizability(t *testing.T) {
 	tally := proof.NewTally(t, "linearizability")
+	linearize(t, tally, proof.Pick(2, 25, 2500), proof.For(time.Hour, time.Hour, 24*time.Hour), func(i int) *linearRun {
+		r := newLinearRun(t, tally)
+		r.transfers = i%2 == 0
+		r.run()
+		return r
+	})
+}
+
+// linearize makes so many histories, unless that takes longer than it may, and demands a serial
+// order of each.
+func linearize(t *testing.T, tally *proof.Tally, most int, limit time.Duration, live func(i int) *linearRun) {
+	t.Helper()
 	histories, undecided, operations, unknown := 0, 0, 0, 0
 	began := time.Now()
-	for i := 0; i < proof.Pick(2, 25, 2500) && time.Since(began) < proof.For(time.Hour, time.Hour, 24*time.Hour); i++ {
-		r := &linearRun{t: t, tally: tally, began: time.Now(), transfers: i%2 == 0}
-		for _, id := range []storage.AppID{"acme", "globex"} {
-			r.apps = append(r.apps, &linearApp{id: id})
-		}
-		r.run()
+	for i := 0; i < most && time.Since(began) < limit && !t.Failed(); i++ {
+		r := live(i)
 		for _, app := range r.apps {
 			histories++
 			operations += len(app.history)
@@ -99,14 +107,20 @@ func TestG2_Linearizability(t *testing.T) {
 				undecided++
 			}
 		}
-		if t.Failed() {
-			break
-		}
 	}
 	t.Logf("%d operations, of which %d have an unknown outcome; %d of %d histories were not decided", operations, unknown, undecided, histories)
 	if undecided > histories/10 {
 		tally.Other("%d of %d histories took too long to check", undecided, histories)
 	}
+}
+
+// newLinearRun begins the histories of two apps.
+func newLinearRun(t *testing.T, tally *proof.Tally) *linearRun {
+	r := &linearRun{t: t, tally: tally, began: time.Now()}
+	for _, id := range []storage.AppID{"acme", "globex"} {
+		r.apps = append(r.apps, &linearApp{id: id})
+	}
+	return r
 }
 
 // linearSearch bounds the search for one serial order, which takes no time at all or, of a

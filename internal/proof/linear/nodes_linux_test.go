@@ -35,7 +35,7 @@ func init() { atExit = postgresql.Stop }
 
 // nodesRun is the making of the histories of two apps on two nodes.
 type nodesRun struct {
-	linearRun
+	*linearRun
 	client *http.Client
 	nodes  []*nodeProcess
 	owner  atomic.Int64 // of nodes, the one that was last seen to own the store
@@ -66,38 +66,13 @@ type nodeProcess struct {
 func TestG44_NodesAreOneStore(t *testing.T) {
 	postgresql.Address(t) // or the test is skipped
 	tally := proof.NewTally(t, "linearizability, two nodes")
-	operations, unknown, undecided, histories := 0, 0, 0, 0
-	began := time.Now()
-	for i := 0; i < proof.Pick(1, 200, 200) && time.Since(began) < proof.For(10*time.Second, 20*time.Second, 24*time.Hour); i++ {
-		r := &nodesRun{linearRun: linearRun{t: t, tally: tally, began: time.Now()}}
+	linearize(t, tally, proof.Pick(1, 200, 200), proof.For(10*time.Second, 20*time.Second, 24*time.Hour), func(i int) *linearRun {
+		r := &nodesRun{linearRun: newLinearRun(t, tally)}
 		r.client = &http.Client{Transport: &http.Transport{}, Timeout: linearStall}
-		for _, id := range []storage.AppID{"acme", "globex"} {
-			r.apps = append(r.apps, &linearApp{id: id})
-		}
 		r.run(fmt.Sprint("linear", i))
 		r.client.CloseIdleConnections()
-		for _, app := range r.apps {
-			histories++
-			operations += len(app.history)
-			for _, op := range app.history {
-				if op.Output.(linearAnswer).Unknown {
-					unknown++
-				}
-			}
-			if r.check(app) {
-				tally.Tried(1)
-			} else {
-				undecided++
-			}
-		}
-		if t.Failed() {
-			break
-		}
-	}
-	t.Logf("%d operations, of which %d have an unknown outcome; %d of %d histories were not decided", operations, unknown, undecided, histories)
-	if undecided > histories/10 {
-		tally.Other("%d of %d histories took too long to check", undecided, histories)
-	}
+		return r.linearRun
+	})
 }
 
 // nodeFault is what happens in one life, and is over when it returns.
