@@ -297,6 +297,9 @@ func TestG44_TheLeaseIsLookedAtAfterReading(t *testing.T) {
 			t.Errorf("a mutation that the log has taken: %v", err)
 		}
 		k.lease.lapse(false)
+		for range 2 { // an export of several pieces
+			mustAfter(t, h, "acme", time.Hour, leaseAct.With(strings.Repeat("x", 700<<10)))
+		}
 		w := &lapsingWriter{lease: k.lease}
 		if err := h.Engine.Export(h.Context(), "acme", w); !isLapsed(err) || w.n != 1 {
 			t.Errorf("an export: %v, and %d pieces of it behind the end of the lease", err, w.n-1)

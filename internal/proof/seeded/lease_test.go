@@ -26,6 +26,11 @@ var leaseFaults = []seededFault{
 		edits: []edit{{"actors/lease.go", `if l.lease == nil || reply == nil {`, `if l.lease == nil || reply == nil || FAULT {`}},
 	},
 	{
+		name: "lease-export-goes-on", what: "an export goes on behind the end of the lease",
+		pkg: "actors", tests: "TestG44_TheLeaseIsLookedAtAfterReading",
+		edits: []edit{{"actors/lease.go", `if err := w.lapse.held(); err != nil {`, `if err := w.lapse.held(); err != nil && !FAULT {`}},
+	},
+	{
 		name: "lease-listing-unchecked", what: "apps are listed though the lease has ended",
 		pkg: "actors", tests: "TestG44_NoAnswerWithoutTheLease",
 		edits: []edit{{"actors/apps.go", `	return page, asError(e.lapse.answer(err))

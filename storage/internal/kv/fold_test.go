@@ -111,7 +111,7 @@ func newBrittle(tb testing.TB, log *waltest.Memory) (*node, *brittle) {
 	tb.Helper()
 	n := newNode(tb, log)
 	b := &brittle{Shared: n.shared}
-	n.shared, n.over = b, kv.Over(b, kv.Options{})
+	n.by(b)
 	return n, b
 }
 
@@ -132,8 +132,7 @@ func TestG45_AFoldThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := waltest.NewMemory()
 		a, brittle := newBrittle(t, log)
-		mustOpenNode(t, a)
-		mustClaim(t, a)
+		mustOwn(t, a)
 		for i := range 20 {
 			mustPut(t, &a.volume, fmt.Sprint(i), "1")
 		}
@@ -174,8 +173,7 @@ func TestG45_AFoldSaysWhatTheCopyHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := waltest.NewMemory()
 		a, brittle := newBrittle(t, log)
-		mustOpenNode(t, a)
-		mustClaim(t, a)
+		mustOwn(t, a)
 		brittle.set(never)
 		mustPut(t, &a.volume, "copied", "1")
 		if err := a.Checkpoint(); err != nil {
@@ -248,8 +246,7 @@ func TestG45_AFoldOfUnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := waltest.NewMemory()
 		a, brittle := newBrittle(t, log)
-		mustOpenNode(t, a)
-		mustClaim(t, a)
+		mustOwn(t, a)
 		mustPut(t, &a.volume, "a", "1")
 		brittle.set(func() foldFate { return foldFate{rows: 1, err: wal.ErrUnknown} })
 		if err := a.Checkpoint(); err != nil {
@@ -276,8 +273,7 @@ func TestG45_WhatIsNotFoldedHasABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := waltest.NewMemory()
 		a, brittle := newBrittle(t, log)
-		mustOpenNode(t, a)
-		mustClaim(t, a)
+		mustOwn(t, a)
 		brittle.set(never)
 		mustPut(t, &a.volume, "a", "1")
 		a.SetUnfolded(a.Unfolded() + 1) // one more has room
@@ -331,8 +327,7 @@ func TestG45_CloseEndsTheWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, brittle := newBrittle(t, waltest.NewMemory())
 		brittle.hold = make(chan struct{})
-		mustOpenNode(t, a)
-		mustClaim(t, a)
+		mustOwn(t, a)
 		mustPut(t, &a.volume, "a", "1")
 		a.SetUnfolded(a.Unfolded())
 		updated, closed := make(chan error, 1), make(chan error, 1)
@@ -355,8 +350,7 @@ func TestG45_CloseEndsTheWaitForRoom(t *testing.T) {
 func TestG45_AKilledBuildBeginsAnew(t *testing.T) {
 	log := waltest.NewMemory()
 	a := newNode(t, log)
-	mustOpenNode(t, a)
-	mustClaim(t, a)
+	mustOwn(t, a)
 	want := table{}
 	for i := range 12 {
 		mustPut(t, &a.volume, fmt.Sprint(i), "1")
@@ -417,8 +411,7 @@ func TestG45_ACopyOfAnotherHistory(t *testing.T) {
 		n := newNode(t, waltest.NewMemory())
 		n.shared = sameID{n.shared}
 		n.over = kv.Over(n.shared, kv.Options{})
-		mustOpenNode(t, n)
-		mustClaim(t, n)
+		mustOwn(t, n)
 		mustPut(t, &n.volume, "whose", fmt.Sprint(i))
 		n.end(t, (*kv.DB).Close)
 		nodes[i] = n
@@ -615,8 +608,7 @@ func TestG45_NoFoldIsTooMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := waltest.NewMemory()
 		a, brittle := newBrittle(t, log)
-		mustOpenNode(t, a)
-		mustClaim(t, a)
+		mustOwn(t, a)
 		for i := range 10 {
 			mustPut(t, &a.volume, fmt.Sprint(i), "1")
 		}
@@ -673,8 +665,7 @@ func TestG45_AnotherHasOwnedItMeanwhile(t *testing.T) {
 // TestG45_AKeyThatNoCheckpointHas: a key that is too long for one is refused before it is durable.
 func TestG45_AKeyThatNoCheckpointHas(t *testing.T) {
 	a := newNode(t, waltest.NewMemory())
-	mustOpenNode(t, a)
-	mustClaim(t, a)
+	mustOwn(t, a)
 	longest := strings.Repeat("k", wal.MaxKey-1)
 	mustPut(t, &a.volume, longest, "1")
 	if err := a.put(longest+"k", "1"); !errors.Is(err, kv.ErrRefused) {

@@ -28,8 +28,8 @@ const nodeShard kv.Volume = 3
 // newNode makes a node that has no copy yet.
 func newNode(tb testing.TB, log *waltest.Memory) *node {
 	tb.Helper()
-	shared := log.Open(tb).(wal.Shared)
-	n := &node{shared: shared, opts: kv.Options{NoSync: true}, over: kv.Over(shared, kv.Options{})}
+	n := &node{opts: kv.Options{NoSync: true}}
+	n.by(log.Open(tb).(wal.Shared))
 	n.path = filepath.Join(tb.TempDir(), "volume.db")
 	tb.Cleanup(func() {
 		if n.DB != nil {
@@ -63,6 +63,16 @@ func mustClaim(tb testing.TB, n *node) {
 		tb.Fatal(err)
 	}
 }
+
+// mustOwn has the node open its copy and claim the shard.
+func mustOwn(tb testing.TB, n *node) {
+	tb.Helper()
+	mustOpenNode(tb, n)
+	mustClaim(tb, n)
+}
+
+// by has the node reach the log by another.
+func (n *node) by(shared wal.Shared) { n.shared, n.over = shared, kv.Over(shared, kv.Options{}) }
 
 func mustFollow(tb testing.TB, n *node) {
 	tb.Helper()
@@ -185,8 +195,7 @@ func TestG45_FoldsAndLoads(t *testing.T) {
 func TestG45_ACopyIsWhatTheLogSays(t *testing.T) {
 	log, other := waltest.NewMemory(), waltest.NewMemory()
 	write := func(n *node, keys ...string) {
-		mustOpenNode(t, n)
-		mustClaim(t, n)
+		mustOwn(t, n)
 		for _, key := range keys {
 			mustPut(t, &n.volume, key, "1")
 		}
@@ -240,8 +249,7 @@ func TestG45_ACopyIsWhatTheLogSays(t *testing.T) {
 func TestG6_AnUnknownAppendIsFoundOut(t *testing.T) {
 	log := waltest.NewMemory()
 	a := newNode(t, log)
-	mustOpenNode(t, a)
-	mustClaim(t, a)
+	mustOwn(t, a)
 	mustPut(t, &a.volume, "a", "1")
 	want := table{"a": "1"}
 	for i := range 6 {
@@ -268,8 +276,7 @@ func TestG6_AnUnknownAppendIsFoundOut(t *testing.T) {
 func TestG45_ADamagedCopyIsThrownAway(t *testing.T) {
 	log := waltest.NewMemory()
 	a := newNode(t, log)
-	mustOpenNode(t, a)
-	mustClaim(t, a)
+	mustOwn(t, a)
 	want := table{}
 	for i := range 300 {
 		key := fmt.Sprintf("key%03d", i)
@@ -304,8 +311,7 @@ func TestG45_ADamagedCopyIsThrownAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustOpenNode(t, a)
-	mustClaim(t, a)
+	mustOwn(t, a)
 	if a.rebuilt {
 		t.Error("the copy was made anew before the page was read")
 	}

@@ -32,7 +32,7 @@ func newUnanswered(tb testing.TB, log *waltest.Memory) (*node, *unanswered) {
 	tb.Helper()
 	n := newNode(tb, log)
 	u := &unanswered{Shared: n.shared}
-	n.shared, n.over = u, kv.Over(u, kv.Options{})
+	n.by(u)
 	return n, u
 }
 
@@ -68,8 +68,7 @@ func TestG45_ACopyThatIsAheadOfTheLog(t *testing.T) {
 			}
 		}
 		b.end(t, (*kv.DB).Abandon)
-		mustOpenNode(t, b)
-		mustClaim(t, b)
+		mustOwn(t, b)
 		mustPut(t, &b.volume, "more", "1")
 		want["more"] = "1"
 		wantShown(t, &b.volume, want)
@@ -83,8 +82,7 @@ func TestG45_AnOwnerFindsItsTailLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := waltest.NewMemory()
 		a, u := newUnanswered(t, log)
-		mustOpenNode(t, a)
-		mustClaim(t, a)
+		mustOwn(t, a)
 		for i := range 5 {
 			mustPut(t, &a.volume, fmt.Sprint(i), "1")
 		}
