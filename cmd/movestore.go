@@ -12,7 +12,8 @@ import (
 
 // storeImport moves a store into a log, which it makes if there is none.
 func (p *program) storeImport(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	dir, address, shards := moveFlags(flags)
+	dir, address := moveFlags(flags)
+	shards := shardsFlag(flags)
 	return func(ctx context.Context, std Stdio) error {
 		if err := errors.Join(checkAddress(*address), checkShards(*shards)); err != nil {
 			return usageError{err}
@@ -30,7 +31,7 @@ func (p *program) storeImport(flags *flag.FlagSet) func(context.Context, Stdio) 
 
 // storeExport moves a store out of a log.
 func (p *program) storeExport(flags *flag.FlagSet) func(context.Context, Stdio) error {
-	dir, address, _ := moveFlags(flags)
+	dir, address := moveFlags(flags)
 	return func(ctx context.Context, std Stdio) error {
 		if err := checkAddress(*address); err != nil {
 			return usageError{err}
@@ -43,10 +44,9 @@ func (p *program) storeExport(flags *flag.FlagSet) func(context.Context, Stdio) 
 	}
 }
 
-func moveFlags(flags *flag.FlagSet) (dir, address *string, shards *int) {
+func moveFlags(flags *flag.FlagSet) (dir, address *string) {
 	dir = dataFlag(flags, "`DIR` of the data, with or without the flag")
-	address = flags.String("log", "", "`ADDRESS` of the log, postgres://…, with or without the flag")
-	return dir, address, shardsFlag(flags)
+	return dir, flags.String("log", "", "`ADDRESS` of the log, postgres://…, with or without the flag")
 }
 
 // move has the store be moved, unless a node owns the log, which the move would wait for.

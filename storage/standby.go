@@ -321,9 +321,7 @@ func (st *Standby) close(leave bool) error {
 	if st.lease != nil {
 		_ = st.lease.Close()
 		if leave {
-			ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
-			defer cancel()
-			if err := st.shared.Leave(ctx); err != nil && !errors.Is(err, wal.ErrRetired) {
+			if err := st.sayLeaving(); err != nil && !errors.Is(err, wal.ErrRetired) {
 				errs = append(errs, fmt.Errorf("leave the log: %w", err))
 			}
 		}

@@ -171,6 +171,13 @@ func (st *Standby) release() error {
 	}
 }
 
+// sayLeaving tells the log that this node leaves, or is gone.
+func (st *Standby) sayLeaving() error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
+	defer cancel()
+	return st.shared.Leave(ctx)
+}
+
 // releasePause is the time between attempts to give the shards up.
 const releasePause = 50 * time.Millisecond
 
@@ -182,9 +189,7 @@ func (st *Standby) giveUp(s *Store) error {
 	}
 	lost := s.lease.Held() != nil
 	if !lost {
-		ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
-		_ = st.shared.Leave(ctx) // so that others look more often
-		cancel()
+		_ = st.sayLeaving() // so that others look more often
 	}
 	err := s.each((*volume).close)
 	st.turn <- struct{}{}
@@ -194,9 +199,7 @@ func (st *Standby) giveUp(s *Store) error {
 		err = errors.Join(err, fmt.Errorf("the store was not given up, so that other nodes wait for %v: %w", st.opts.Node.TTL, e))
 	}
 	if !lost {
-		ctx, cancel := context.WithTimeout(context.Background(), leaveWait)
-		_ = st.shared.Leave(ctx) // it owns nothing any more
-		cancel()
+		_ = st.sayLeaving() // it owns nothing any more
 	}
 	st.store = nil
 	return err
