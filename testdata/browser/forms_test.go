@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -205,7 +206,56 @@ func TestFormsOfAJob(t *testing.T) {
 	}
 }
 
-// TestSystemIsSetRight: stuck handlers are abandoned from the page of a job and from that of the system, and the clock of a server
+// TestARunningOperationIsCanceled: what it has done stays done, and it does no more.
+func TestARunningOperationIsCanceled(t *testing.T) {
+	ctx := context.Background()
+	slow := func(ms int) {
+		if _, err := site.API.App("quiet").RunFunction(ctx, api.CallRequest{Function: "disk:slow", Args: []byte(strconv.Itoa(ms))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, scripts := range map[string]bool{"with scripts": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			if !scripts {
+				b.noScripts()
+			}
+			b.in()
+			id := map[bool]string{true: "large", false: "plain-large"}[scripts]
+			app := site.API.App(id)
+			if _, err := site.API.CreateApp(ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := app.RunFunction(ctx, api.CallRequest{Function: "campaign:large"}); err != nil {
+				t.Fatal(err)
+			}
+			slow(200) // so that the operation goes on for seconds
+			defer slow(0)
+			o, err := app.StartOperation(ctx, api.NewOperation{Action: api.OperationCancel, Filter: api.JobFilter{Function: "orders:place"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if scripts {
+				b.see(fmt.Sprint("/ui/apps/", id, "/operations/", o.ID))
+				b.press("Cancel the operation")
+			} else {
+				b.see("/ui/apps/" + id + "/operations")
+				b.press("Cancel")
+			}
+			b.has("main", "canceled")
+			o, err = app.Operation(ctx, o.ID)
+			if err != nil || o.Outcome != api.OperationCanceled || o.Counted != large || o.Done >= large {
+				t.Errorf("the operation is %+v, %v", o, err)
+			}
+			slow(0)
+			if err := app.Delete(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestSystemIsSetRight: stuck handlers are abandoned from the page of a job and from that of the system, those of calls too, and the clock of a server
 // that was two days ahead before it was started again is accepted.
 func TestSystemIsSetRight(t *testing.T) {
 	own := &process{dir: filepath.Join(t.TempDir(), "data"), listen: "127.0.0.1:0", env: []string{aheadBy + "=48h"}}
@@ -228,7 +278,7 @@ func TestSystemIsSetRight(t *testing.T) {
 	if err := own.start(); err != nil {
 		t.Fatal(err)
 	}
-	app, timeout := own.API.App("acme"), int64(20)
+	app := own.API.App("acme")
 	for scripts, press := range map[bool]func(b *tab, job string){
 		true: func(b *tab, job string) {
 			b.see("/ui/apps/acme/jobs/" + job)
@@ -248,12 +298,19 @@ func TestSystemIsSetRight(t *testing.T) {
 			b.noScripts()
 		}
 		b.in()
-		hangs, err := app.Schedule(ctx, api.JobRequest{Function: "stuck:hang", JobOptions: api.JobOptions{AtMostOnce: true, TimeoutMs: &timeout}}, nil)
+		hangs, err := app.Schedule(ctx, api.JobRequest{Function: "stuck:hang", JobOptions: api.JobOptions{AtMostOnce: true}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		until(t, app, hangs.JobID, is(api.StateFailed))
 		press(b, hangs.JobID)
+		if _, err := app.RunFunction(ctx, api.CallRequest{Function: "stuck:hang"}); err == nil {
+			t.Error("a call that hangs has returned")
+		}
+		b.see("/ui/system")
+		b.has("tbody", "call")
+		b.press("Abandon")
+		b.has("main", "No handler is stuck.")
 		if stuck, err := own.API.Stuck(ctx); err != nil || len(stuck) != 0 {
 			t.Errorf("stuck are %+v, %v", stuck, err)
 		}

@@ -1,7 +1,9 @@
 package browser
 
 import (
+	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"carillon/actors"
@@ -13,6 +15,9 @@ import (
 
 // hostile is text that does harm where it is not escaped.
 const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)>{{.}}`
+
+// large is how many jobs campaign:large schedules: an operation has some twenty steps with them.
+const large = 1280
 
 // order is what the functions take, and a document.
 type order struct {
@@ -56,7 +61,20 @@ func program() cmd.Options {
 	report := dispatch.InternalMutation[dispatch.None, dispatch.None]("reports:daily")
 	report.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (none dispatch.None, err error) { return none, nil })
 
-	dispatch.InternalAction[dispatch.None, dispatch.None]("stuck:hang").Handle(reg, func(*dispatch.ActionCtx, dispatch.None) (dispatch.None, error) {
+	dispatch.InternalMutation[dispatch.None, dispatch.None]("campaign:large").Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (none dispatch.None, err error) {
+		for i := range large {
+			if _, err := ctx.Scheduler.RunAfter(time.Hour, place.With(order{ID: fmt.Sprint("L-", i)})); err != nil {
+				return none, err
+			}
+		}
+		return none, nil
+	})
+	var slow atomic.Int64 // how long each commit takes besides
+	dispatch.InternalAction[int64, dispatch.None]("disk:slow").Handle(reg, func(_ *dispatch.ActionCtx, ms int64) (none dispatch.None, err error) {
+		slow.Store(ms)
+		return none, nil
+	})
+	dispatch.InternalAction[dispatch.None, dispatch.None]("stuck:hang", dispatch.Deadline(20*time.Millisecond)).Handle(reg, func(*dispatch.ActionCtx, dispatch.None) (dispatch.None, error) {
 		select {} // whatever becomes of its job
 	})
 
@@ -69,6 +87,12 @@ func program() cmd.Options {
 				{Name: "pulse", Schedule: cron.Every(30 * time.Second), Call: report.With(dispatch.None{})},
 			},
 		},
+	}
+	opts.Engine.Testing.Fault = func(point string) error {
+		if point == "commit" {
+			time.Sleep(time.Duration(slow.Load()) * time.Millisecond)
+		}
+		return nil
 	}
 	if ahead, err := time.ParseDuration(os.Getenv(aheadBy)); err == nil {
 		opts.Engine.Grace = time.Millisecond
