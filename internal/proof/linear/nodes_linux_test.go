@@ -36,6 +36,9 @@ func init() { atExit = postgresql.Stop }
 // nodesRun is the making of the histories of two apps on two nodes.
 type nodesRun struct {
 	*linearRun
+	server *pgtest.Server // that has the log
+	schema string         // of the log
+	shards int            // of the log
 	client *http.Client
 	nodes  []*nodeProcess
 	owner  atomic.Int64 // of nodes, the one that was last seen to own the store
@@ -67,12 +70,21 @@ func TestG44_NodesAreOneStore(t *testing.T) {
 	postgresql.Address(t) // or the test is skipped
 	tally := proof.NewTally(t, "linearizability, two nodes")
 	linearize(t, tally, proof.Pick(1, 200, 200), proof.For(10*time.Second, 20*time.Second, 24*time.Hour), func(i int) *linearRun {
-		r := &nodesRun{linearRun: newLinearRun(t, tally)}
-		r.client = &http.Client{Transport: &http.Transport{}, Timeout: linearStall}
-		r.run(fmt.Sprint("linear", i))
-		r.client.CloseIdleConnections()
+		r := newNodesRun(t, tally, &postgresql)
+		r.schema = fmt.Sprint("linear", i)
+		if i%4 == 3 {
+			r.shards = 64
+		}
+		first := rand.IntN(len(nodeFaults))
+		r.run(func(life int) nodeFault { return nodeFaults[(first+life)%len(nodeFaults)] })
 		return r.linearRun
 	})
+}
+
+// newNodesRun begins the histories of two apps on a log that is made on the server.
+func newNodesRun(t *testing.T, tally *proof.Tally, server *pgtest.Server) *nodesRun {
+	client := &http.Client{Transport: &http.Transport{}, Timeout: linearStall}
+	return &nodesRun{linearRun: newLinearRun(t, tally), server: server, schema: "carillon", shards: 8, client: client}
 }
 
 // nodeFault is what happens in one life, and is over when it returns.
@@ -104,34 +116,82 @@ var nodeFaults = []nodeFault{
 		owner.proxy.Release()
 	}},
 	{"the server of the log ends at once, and is started", func(r *nodesRun, _ *nodeProcess) {
-		postgresql.Restart(r.t)
+		r.server.Restart(r.t)
 	}},
-	{"the owner is told to stop", func(r *nodesRun, owner *nodeProcess) {
-		owner.signal(syscall.SIGTERM)
-		<-owner.ended
+	{"the owner is told to stop", func(_ *nodesRun, owner *nodeProcess) {
+		owner.stop()
+		owner.mustStart()
+	}},
+	{"the owner is killed, and its cache removed", func(r *nodesRun, owner *nodeProcess) {
+		owner.kill()
+		r.no(os.RemoveAll(owner.cache))
+		owner.mustStart()
+	}},
+	{"both nodes are killed, and begin with each other's caches", func(r *nodesRun, _ *nodeProcess) {
+		for _, n := range r.nodes {
+			n.kill()
+		}
+		r.swap(r.nodes[0].cache, r.nodes[1].cache)
+		for _, n := range r.nodes {
+			n.mustStart()
+		}
+	}},
+	{"the owner is killed, and two files of its cache are swapped", func(r *nodesRun, owner *nodeProcess) {
+		owner.kill()
+		files, err := filepath.Glob(filepath.Join(owner.cache, "shard-*.db"))
+		if err != nil || len(files) != r.shards {
+			r.t.Errorf("the cache has %d files: %v", len(files), err)
+		}
+		r.swap(files[0], files[len(files)-1])
+		owner.mustStart()
+	}},
+	{"the cache of a node is what it was a while ago", func(r *nodesRun, owner *nodeProcess) {
+		owner.kill()
+		before := owner.cache + ".before"
+		r.no(os.CopyFS(before, os.DirFS(owner.cache)))
+		owner.mustStart()
+		time.Sleep(rand.N(nodeTTL))
+		owner.kill()
+		r.no(os.RemoveAll(owner.cache))
+		r.no(os.Rename(before, owner.cache))
 		owner.mustStart()
 	}},
 }
 
-// nodeShards is how many shards the log has.
-const nodeShards = 8
+// no demands that there is no error.
+func (r *nodesRun) no(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// swap has two files, or directories, have each other's names.
+func (r *nodesRun) swap(a, b string) {
+	r.t.Helper()
+	r.no(os.Rename(a, a+".swapped"))
+	r.no(os.Rename(b, a))
+	r.no(os.Rename(a+".swapped", b))
+}
 
 // nodeLives is how many faults a history has.
 const nodeLives = 3
 
 // run has the clients call the nodes through all faults of a history.
-func (r *nodesRun) run(schema string) {
-	if _, err := postgres.Log(postgresql.Address(r.t)+"&schema="+schema).Migrate(r.t.Context(), nodeShards); err != nil {
+func (r *nodesRun) run(fault func(life int) nodeFault) {
+	if _, err := postgres.Log(r.server.Address(r.t)+"&schema="+r.schema).Migrate(r.t.Context(), r.shards); err != nil {
 		r.t.Fatal(err)
 	}
+	defer r.client.CloseIdleConnections()
 	dir := r.t.TempDir()
+	defer func() { r.no(os.RemoveAll(dir)) }() // there are hundreds
 	skews := []time.Duration{0, 0}
 	if r.skewed = rand.IntN(2) == 0; r.skewed {
 		skews = []time.Duration{time.Hour, -time.Hour}
 	}
 	for i, name := range []string{"a", "b"} {
-		n := &nodeProcess{run: r, index: int64(i), name: name, cache: filepath.Join(dir, name), skew: skews[i], proxy: pgtest.NewProxy(r.t, postgresql.Socket())}
-		n.log = n.proxy.Address() + "&schema=" + schema
+		n := &nodeProcess{run: r, index: int64(i), name: name, cache: filepath.Join(dir, name), skew: skews[i], proxy: pgtest.NewProxy(r.t, r.server.Socket())}
+		n.log = n.proxy.Address() + "&schema=" + r.schema
 		r.nodes = append(r.nodes, n)
 	}
 	for _, n := range r.nodes {
@@ -139,9 +199,9 @@ func (r *nodesRun) run(schema string) {
 		defer n.kill()
 	}
 	r.recover("two nodes have started")
-	first := rand.IntN(len(nodeFaults))
 	for life := range nodeLives {
-		fault := nodeFaults[(first+life)%len(nodeFaults)]
+		fault := fault(life)
+		r.t.Logf("%s after %v: %s", r.schema, time.Since(r.began).Round(time.Millisecond), fault.name)
 		r.live(fault)
 		r.recover(fault.name)
 		r.decide()
@@ -311,6 +371,12 @@ func (n *nodeProcess) signal(sig syscall.Signal) {
 	if err := n.cmd.Process.Signal(sig); err != nil {
 		n.run.t.Error(err)
 	}
+}
+
+// stop has the process give its store up, and end.
+func (n *nodeProcess) stop() {
+	n.signal(syscall.SIGTERM)
+	<-n.ended
 }
 
 // kill ends the process, if it has not ended.
