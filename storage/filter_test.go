@@ -82,22 +82,9 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 	has := func(r storage.TimeRange, at time.Time) bool {
 		return (r.From.IsZero() || !at.Before(r.From)) && (r.Before.IsZero() || at.Before(r.Before))
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		f := storage.JobFilter{
-			States:   rapid.SliceOfNDistinct(rapid.SampledFrom(states), 0, 2, rapid.ID).Draw(t, "states"),
-			Function: rapid.SampledFrom([]string{"", "a:f0", "a:f", "a:f1"}).Draw(t, "function"),
-			Trigger:  rapid.SampledFrom([]string{"", "", "tick", "tock"}).Draw(t, "trigger"),
-			Error:    rapid.SampledFrom([]string{"", "", "internal", "unavailable"}).Draw(t, "error"),
-			Tags:     rapid.SampledFrom([][]string{nil, nil, {"eu"}, {"eu", "us"}, {"e"}}).Draw(t, "tags"),
-			Priority: rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "priority"),
-			Due:      span.Draw(t, "due"),
-			Ended:    span.Draw(t, "ended"),
-			Limit:    rapid.IntRange(1, 30).Draw(t, "limit"),
-			Desc:     rapid.Bool().Draw(t, "desc"),
-
-			IDContains:   rapid.SampledFrom([]string{"", "", "1", "none"}).Draw(t, "id"),
-			ArgsContains: rapid.SampledFrom([]string{"", "", `"u1`, "u144", "x"}).Draw(t, "args"),
-		}
+	// chooses lists by the filter, in pages of its limit, in scans of so many rows, and counts.
+	chooses := func(t rapid.TB, f storage.JobFilter, rows int) {
+		t.Helper()
 		var want, got []storage.JobID
 		var regions [4][]storage.JobID // of those
 		for _, job := range list(t, storage.JobFilter{}) {
@@ -131,7 +118,6 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 		}
 		// However little time a page has, all pages together are the listing.
 		f.Cursor, got = "", nil
-		rows := rapid.IntRange(0, 30).Draw(t, "rows")
 		mustRead(tb, app, func(r storage.Reader) {
 			for {
 				left := rows
@@ -166,6 +152,26 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 				t.Fatalf("%+v: without time %d are counted, and that is all: %t, %v", f, n, all, err)
 			}
 		})
+	}
+	chooses(t, storage.JobFilter{Limit: 7, Desc: false}, 5)
+	chooses(t, storage.JobFilter{Limit: 7, Desc: true}, 5)
+	rapid.Check(t, func(t *rapid.T) {
+		f := storage.JobFilter{
+			States:   rapid.SliceOfNDistinct(rapid.SampledFrom(states), 0, 2, rapid.ID).Draw(t, "states"),
+			Function: rapid.SampledFrom([]string{"", "a:f0", "a:f", "a:f1"}).Draw(t, "function"),
+			Trigger:  rapid.SampledFrom([]string{"", "", "tick", "tock"}).Draw(t, "trigger"),
+			Error:    rapid.SampledFrom([]string{"", "", "internal", "unavailable"}).Draw(t, "error"),
+			Tags:     rapid.SampledFrom([][]string{nil, nil, {"eu"}, {"eu", "us"}, {"e"}}).Draw(t, "tags"),
+			Priority: rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "priority"),
+			Due:      span.Draw(t, "due"),
+			Ended:    span.Draw(t, "ended"),
+			Limit:    rapid.IntRange(1, 30).Draw(t, "limit"),
+			Desc:     rapid.Bool().Draw(t, "desc"),
+
+			IDContains:   rapid.SampledFrom([]string{"", "", "1", "none"}).Draw(t, "id"),
+			ArgsContains: rapid.SampledFrom([]string{"", "", `"u1`, "u144", "x"}).Draw(t, "args"),
+		}
+		chooses(t, f, rapid.IntRange(0, 30).Draw(t, "rows"))
 	})
 	for _, f := range []storage.JobFilter{
 		{Limit: -1},

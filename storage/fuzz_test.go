@@ -144,6 +144,7 @@ func FuzzImport(f *testing.F) {
 	f.Add(sealStream(f, nil))
 	entries := streamEntries(f, stream)
 	f.Add(packEntries(entries))
+	f.Add(packEntries([]*proto.ExportEntry{{Key: append(slices.Clone(entries[0].Key), make([]byte, 3000)...)}}))
 	for i := range entries {
 		f.Add(packEntries(slices.Delete(slices.Clone(entries), i, i+1)))
 		changed := slices.Clone(entries)

@@ -13,6 +13,7 @@ import (
 
 	"carillon/proto"
 	"carillon/storage/internal/kv"
+	"carillon/storage/internal/wal"
 )
 
 // An exported app is a stream of length-prefixed records, each behind a byte
@@ -317,6 +318,9 @@ func (v *volume) importKeys(ctx context.Context, n keyspace, schema map[string]*
 			}
 			if !slices.Contains(tags, tag(e.Key[0])) {
 				return fmt.Errorf("%w: entry %d of the stream is of an unknown kind, %q", ErrCorrupt, entries, e.Key[0])
+			}
+			if len(n.number())+len(e.Key) >= wal.MaxKey {
+				return fmt.Errorf("%w: entry %d of the stream has a key of %d bytes", ErrCorrupt, entries, len(e.Key))
 			}
 			sum.Write(body)
 			entries++
