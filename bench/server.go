@@ -2,17 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"carillon/internal/pgserver"
 )
 
 // server is a server that the bench has started.
@@ -90,20 +91,19 @@ func postgresConf() []string {
 }
 
 func startPostgres(ctx context.Context, dir, addr string) (*process, error) {
-	initdb, err := postgresBinary("initdb")
-	if err != nil {
-		return nil, err
+	programs, ok := pgserver.Programs()
+	if !ok {
+		return nil, errors.New("river and others need PostgreSQL, of the Debian package postgresql; install it, or name the other -peers")
 	}
-	postgres, err := postgresBinary("postgres")
-	if err != nil {
-		return nil, err
+	owner, err := pgserver.Owner()
+	if err == nil && owner != nil {
+		err = os.Chown(dir, int(owner.Uid), int(owner.Gid))
 	}
-	owner, err := postgresOwner(dir)
 	if err != nil {
 		return nil, err
 	}
 	data := filepath.Join(dir, "data")
-	init := exec.CommandContext(ctx, initdb, "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+	init := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
 	init.SysProcAttr = &syscall.SysProcAttr{Credential: owner}
 	init.Dir = dir
 	if out, err := init.CombinedOutput(); err != nil {
@@ -114,43 +114,10 @@ func startPostgres(ctx context.Context, dir, addr string) (*process, error) {
 	for _, set := range postgresConf() {
 		args = append(args, "-c", set)
 	}
-	cmd := exec.Command(postgres, args...)
+	cmd := exec.Command(filepath.Join(programs, "postgres"), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner}
 	cmd.Dir = dir
 	return start(ctx, cmd, addr, syscall.SIGINT) // that is its fast shutdown
-}
-
-// postgresBinary finds a program of PostgreSQL, which Debian keeps out of the path.
-func postgresBinary(name string) (string, error) {
-	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if len(found) == 0 {
-		return "", fmt.Errorf("river needs PostgreSQL (%s), of the Debian package postgresql; install it, or name the other -peers", name)
-	}
-	return found[len(found)-1], nil
-}
-
-// postgresOwner is whom PostgreSQL runs as, since it refuses to be root: its
-// own user then, who is given the directory. Otherwise it is nil.
-func postgresOwner(dir string) (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no user postgres: %w", err)
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, uid, gid)
 }
 
 // start starts a server and waits until it listens. It is killed if the bench

@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"carillon/internal/pgserver"
 )
 
 // startTime bounds how long a server may take to start.
@@ -167,29 +167,14 @@ func (s *Server) Stop() {
 // mustBinaries is where PostgreSQL's programs are. Without them it skips the test.
 func mustBinaries(tb testing.TB) string {
 	tb.Helper()
-	bin := binaries()
-	if bin == "" {
+	bin, ok := pgserver.Programs()
+	if !ok {
 		if os.Getenv("CARILLON_POSTGRES") == "required" {
 			tb.Fatal("there is no PostgreSQL, of the Debian package postgresql, and CARILLON_POSTGRES says that it is required")
 		}
 		tb.Skip("there is no PostgreSQL: install the Debian package postgresql")
 	}
 	return bin
-}
-
-// binaries is the directory of the programs of PostgreSQL, which Debian keeps out of the path.
-func binaries() string {
-	if path, err := exec.LookPath("initdb"); err == nil {
-		if path, err = filepath.EvalSymlinks(path); err == nil {
-			return filepath.Dir(path)
-		}
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) == 0 {
-		return ""
-	}
-	slices.SortFunc(found, func(a, b string) int { return cmp.Or(len(a)-len(b), cmp.Compare(a, b)) })
-	return filepath.Dir(found[len(found)-1])
 }
 
 // place makes the directory.
@@ -307,19 +292,8 @@ func within() string {
 // owner is the user that the server runs as, since it refuses to be root: the user postgres then, which
 // is given the directory, and what a test has put into it. Otherwise it is nil.
 func (s *Server) owner() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL does not run as root: %w", err)
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
+	owner, err := pgserver.Owner()
+	if owner == nil || err != nil {
 		return nil, err
 	}
 	found, err := filepath.Glob(filepath.Join(s.dir, "*"))
@@ -327,9 +301,9 @@ func (s *Server) owner() (*syscall.Credential, error) {
 		return nil, err
 	}
 	for _, path := range append(found, s.dir) {
-		if err := os.Lchown(path, uid, gid); err != nil {
+		if err := os.Lchown(path, int(owner.Uid), int(owner.Gid)); err != nil {
 			return nil, err
 		}
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	return owner, nil
 }
