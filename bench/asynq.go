@@ -26,7 +26,7 @@ func asynqOn(name string, at server) workload.System {
 	return workload.System{
 		Name:    name,
 		Written: at.written,
-		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults, "W5": noDocuments, "W7": noDocuments},
+		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults, "W11": absentNodes, "W5": noDocuments, "W7": noDocuments},
 		Open: func(ctx context.Context, dir string, work workload.Work) (workload.Queue, error) {
 			return openAsynq(ctx, at, dir, work)
 		},

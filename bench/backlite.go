@@ -16,7 +16,7 @@ const backliteWorkers = 1_000
 // backliteSystem is backlite on SQLite.
 func backliteSystem() workload.System {
 	const scans = "each fetch sorts every task that waits, due or not, so that it comes to no end"
-	return workload.System{Name: "backlite", Absent: map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults, "W1u": "it has no unique keys", "W6": scans}, Open: openBacklite}
+	return workload.System{Name: "backlite", Absent: map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults, "W11": absentNodes, "W1u": "it has no unique keys", "W6": scans}, Open: openBacklite}
 }
 
 // Config implements backlite.Task.

@@ -131,7 +131,7 @@ func TestTurns(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"-only W99", "-only: there is no workload"},
-		{"-peers kafka", "-peers: there is no peer \"kafka\", but river, asynq, asynq-everysec, goqite, backlite, gocron"},
+		{"-peers kafka", "-peers: there is no peer \"kafka\", but river, asynq, asynq-everysec, goqite, backlite, gocron, carillon-postgres, carillon-postgres-8, insert"},
 		{"-scale -1", "-scale: scale is -1"},
 		{"-rounds 0", "-rounds is 0"},
 		{"-o xml", "-o is \"xml\""},
@@ -159,5 +159,46 @@ func TestMeasure(t *testing.T) {
 	var row workload.Row
 	if err := json.Unmarshal(out.Bytes(), &row); err != nil || row.System != "carillon" || row.Workload != "W1a" || row.Jobs != 10 || row.PerSecond <= 0 {
 		t.Errorf("got %v, %s", err, &out)
+	}
+}
+
+// TestTargets: what was measured of Carillon on PostgreSQL stands beside what is wanted, and what was not is left out.
+func TestTargets(t *testing.T) {
+	c := &contest{systems: contestants(), workloads: workload.All(), rounds: 1, scale: 1}
+	for system, perSecond := range map[string]float64{"carillon": 40_000, "carillon-postgres": 20_000, "carillon-postgres-8": 25_000, "river": 2_000, "insert": 1_000_000} {
+		c.rows = append(c.rows, workload.Row{System: system, Workload: "W1b", Callers: 64, Jobs: 100_000, PerSecond: perSecond})
+	}
+	c.rows = append(c.rows,
+		workload.Row{System: "carillon-postgres", Workload: "W1a", Callers: 1, Jobs: 5_000, P50: new(0.75)},
+		workload.Row{System: "insert", Workload: "W1a", Callers: 1, Jobs: 5_000, P50: new(0.5)},
+		workload.Row{System: "carillon-postgres", Workload: "W3", Jobs: 2_000, P99: new(4.0)},
+		workload.Row{System: "carillon-postgres", Workload: "W11-cold", Apps: 64, Jobs: 640_000, Seconds: 2.5},
+		workload.Row{System: "carillon-postgres-8", Workload: "W11", Apps: 8, Jobs: 80_000, Seconds: 0.2},
+	)
+	rep := c.report()
+	var b bytes.Buffer
+	if err := rep.markdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(b.String(), "### Carillon with its log in PostgreSQL\n\n")
+	const want = `| | measured | target | met |
+|---|---|---|---|
+| W1a, one call takes, times a bare INSERT | 1.50 | at most 2.00 | yes |
+| W1b, 64 callers, of embedded | 0.5 | at least 0.6 | no |
+| W1b, 64 callers, times River | 10.0 | at least 12.0 | no |
+| W1b, 64 callers, 64 shards of 8 | 0.8 | at least 0.75 | yes |
+| W3, start minus due, p99 in ms | 4.00 | at most 3.00 | no |
+| W11-cold, last app, s | 2.50 | at most 3.00 | yes |
+`
+	if table != want {
+		t.Errorf("the targets are\n%s\nwant\n%s", table, want)
+	}
+	for _, r := range rep.Results { // what stands aside is no peer
+		if r.System == "carillon" && r.RatioTo != "river" {
+			t.Errorf("%s is compared with %q", r.Workload, r.RatioTo)
+		}
+	}
+	if list, err := selectSystems(""); err != nil || len(list) != 7 {
+		t.Errorf("by default these are measured: %v, %v", list, err)
 	}
 }

@@ -42,7 +42,7 @@ CREATE INDEX IF NOT EXISTS goqite_queue_priority_created_idx ON goqite (queue, p
 // goqiteSystem is goqite on SQLite.
 func goqiteSystem() workload.System {
 	const scans = "each poll reads every message that waits, due or not, so that it comes to no end"
-	return workload.System{Name: "goqite", Absent: map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults, "W1u": "it has no unique keys", "W6": scans}, Open: openGoqite}
+	return workload.System{Name: "goqite", Absent: map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults, "W11": absentNodes, "W1u": "it has no unique keys", "W6": scans}, Open: openGoqite}
 }
 
 type goqiteQueue struct {

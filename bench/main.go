@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	rounds := flags.Int("rounds", 5, "how often each workload is run on each system, in an order that is turned round each time")
 	only := flags.String("only", "", "workloads, such as W1b,W3; all of them if not given")
-	peers := flags.String("peers", "", "peers to measure beside Carillon, or none; all of them if not given")
+	peers := flags.String("peers", "", "peers to measure beside Carillon, or none; all of them if not given, but carillon-postgres, carillon-postgres-8 and insert")
 	scale := flags.Float64("scale", 1, "what the numbers of jobs, apps and calls are multiplied by")
 	form := flags.String("o", "table", "form of the output, table or json")
 	svg := flags.String("svg", "", "directory to write the table and the plots to")

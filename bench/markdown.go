@@ -29,6 +29,7 @@ func (rep *Report) markdown(w io.Writer) error {
 			fmt.Fprintf(&b, "\nA call of W7 takes %s times as long at p50.\n", number(times))
 		}
 	}
+	rep.writeTargets(&b)
 	if len(rep.Absent) > 0 {
 		b.WriteString("\n### Left out\n\n| system | workload | reason |\n|---|---|---|\n")
 		for _, a := range merged(rep.Absent) {

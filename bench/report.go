@@ -61,6 +61,8 @@ func aspect(name string) (figure string, more bool) {
 		return "p99_ms", false
 	case "W7", "W7-bbolt", "W7-append":
 		return "p50_ms", false
+	case "W11", "W11-first", "W11-cold", "W11-cold-first":
+		return "seconds", false
 	case "W4-idle":
 		return "bytes_per_app", false
 	case "W6": // a server that is up has nothing to open
@@ -173,7 +175,7 @@ func compare(rows []Result) {
 	for i := range rows[1:] {
 		peer := &rows[1+i]
 		value := figures(&peer.Row)[figure]
-		if !peer.Durable || value == nil || peer.Early != nil && *peer.Early > 0 {
+		if c, _ := contestantOf(peer.System); c.aside || !peer.Durable || value == nil || peer.Early != nil && *peer.Early > 0 {
 			continue // what starts jobs before they are due is late by nothing
 		}
 		ratio := *own / *value

@@ -29,18 +29,19 @@ func riverSystem(at server) workload.System {
 		Name: "river",
 		// Processes of the server end all the time, and take their counts along.
 		Written: func() (int64, bool) { return 0, false },
-		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults},
+		Absent:  map[string]string{"W4": absentApps, "W8": absentApps, "W9": absentPools, "W10": absentResults, "W11": absentNodes},
 		Open: func(ctx context.Context, dir string, work workload.Work) (workload.Queue, error) {
 			return openRiver(ctx, at, dir, work)
 		},
 	}
 }
 
-// Why only Carillon is in W4 and W8, in W9, and in W10.
+// Why only Carillon is in W4 and W8, in W9, in W10, and in W11.
 const (
 	absentApps  = "it has no apps that sleep, nor a trigger in each of thousands"
 	absentPools = "it has no limits among the jobs of one queue, or not in what is free"
 
+	absentNodes   = "no node of it owns a store that another one takes over"
 	absentResults = "it keeps no results that could be waited for, or does so by polling"
 )
 
@@ -71,7 +72,7 @@ func openRiver(ctx context.Context, at server, dir string, work workload.Work) (
 		return nil, err
 	}
 	if fresh {
-		admin, err := pgx.Connect(ctx, "postgres://postgres@"+at.Addr+"/postgres")
+		admin, err := pgx.Connect(ctx, at.address("postgres"))
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +83,7 @@ func openRiver(ctx context.Context, at server, dir string, work workload.Work) (
 			}
 		}
 	}
-	config, err := pgxpool.ParseConfig("postgres://postgres@" + at.Addr + "/" + database)
+	config, err := pgxpool.ParseConfig(at.address(database))
 	if err != nil {
 		return nil, err
 	}

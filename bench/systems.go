@@ -14,18 +14,22 @@ type contestant struct {
 	durable bool // every call is durable before it returns
 	needs   string
 	open    func(at server) workload.System
+	aside   bool // only where it is named, and no peer that Carillon is compared with
 }
 
 // contestants are all systems; Carillon is the first.
 func contestants() []contestant {
 	return []contestant{
-		{"carillon", true, "", func(server) workload.System { return workload.Carillon() }},
-		{"river", true, "postgres", riverSystem},
-		{"asynq", true, "redis", func(at server) workload.System { return asynqOn("asynq", at) }},
-		{"asynq-everysec", false, "redis-everysec", func(at server) workload.System { return asynqOn("asynq-everysec", at) }},
-		{"goqite", true, "", func(server) workload.System { return goqiteSystem() }},
-		{"backlite", true, "", func(server) workload.System { return backliteSystem() }},
-		{"gocron", false, "", func(server) workload.System { return gocronSystem() }},
+		{"carillon", true, "", func(server) workload.System { return workload.Carillon() }, false},
+		{"river", true, "postgres", riverSystem, false},
+		{"asynq", true, "redis", func(at server) workload.System { return asynqOn("asynq", at) }, false},
+		{"asynq-everysec", false, "redis-everysec", func(at server) workload.System { return asynqOn("asynq-everysec", at) }, false},
+		{"goqite", true, "", func(server) workload.System { return goqiteSystem() }, false},
+		{"backlite", true, "", func(server) workload.System { return backliteSystem() }, false},
+		{"gocron", false, "", func(server) workload.System { return gocronSystem() }, false},
+		{inPostgres, true, "postgres", carillonOn(64), true},
+		{inPostgres + "-8", true, "postgres", carillonOn(8), true},
+		{"insert", true, "postgres", insertSystem, true},
 	}
 }
 
@@ -38,12 +42,12 @@ func contestantOf(name string) (contestant, bool) {
 	return all[i], true
 }
 
-// selectSystems returns Carillon and the peers named; "" is all of them.
+// selectSystems returns Carillon and the peers named; "" is all of them but what stands aside.
 func selectSystems(peers string) ([]contestant, error) {
 	all := contestants()
 	switch peers {
 	case "":
-		return all, nil
+		return slices.DeleteFunc(all, func(c contestant) bool { return c.aside }), nil
 	case "none":
 		return all[:1], nil
 	}

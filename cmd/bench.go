@@ -12,13 +12,18 @@ import (
 )
 
 // bench runs the workloads in a temporary directory and prints what came out.
-func bench(flags *flag.FlagSet) func(context.Context, Stdio) error {
+func (p *program) bench(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	only := flags.String("only", "", "`NAMES` of workloads, such as W1b,W3, or of series; all of them if not given")
 	scale := flags.Float64("scale", 1, "`FACTOR` to multiply the numbers of jobs, apps and calls by, more than 0 and at most 10")
 	form := flags.String("o", "table", "`FORM` of the output, table or json")
 	growth := flags.Bool("growth", false, "measure the series apps, jobs, documents and history at several sizes instead")
 	rounds := flags.Int("rounds", 3, "`HOW` often --growth measures each size; the least counts")
 	write := flags.String("write", "", "`DIR` to write the tables, figures and plots of --growth to, too")
+	address, shards := "", new(int)
+	if p.Log != nil {
+		flags.StringVar(&address, "store", "", "`ADDRESS` of a PostgreSQL, postgres://…, to keep the log in, in schemas that are made for it and removed; not in --growth")
+		shards = shardsFlag(flags)
+	}
 	profile := flags.String("cpuprofile", "", "`FILE` to write a profile of the processor's time to, for go tool pprof")
 	return func(ctx context.Context, std Stdio) (err error) {
 		if err := workload.CheckScale(*scale); err != nil {
@@ -27,8 +32,14 @@ func bench(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		if *form != "table" && *form != "json" {
 			return usageError{fmt.Errorf("-o is %q, want table or json", *form)}
 		}
+		system, err := p.benched(address, *shards)
+		if err != nil {
+			return usageError{err}
+		}
 		var measure func(*workload.Harness, *progress) error
 		switch {
+		case *growth && address != "":
+			return usageError{errors.New("--store is not for --growth")}
 		case *growth:
 			list, err := workload.SelectSeries(*only)
 			if err != nil {
@@ -59,7 +70,7 @@ func bench(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-		harness := &workload.Harness{System: workload.Carillon(), Dir: dir, Scale: *scale, Meter: &workload.Meter{}}
+		harness := &workload.Harness{System: system, Dir: dir, Scale: *scale, Meter: &workload.Meter{}}
 		show := newProgress(std.Err, harness.Meter.Now)
 		defer show.stop()
 		err = measure(harness, show)
@@ -71,6 +82,17 @@ func bench(flags *flag.FlagSet) func(context.Context, Stdio) error {
 		}
 		return nil
 	}
+}
+
+// benched is the engine that is measured: with its log in its directory, or there.
+func (p *program) benched(address string, shards int) (workload.System, error) {
+	if address == "" {
+		return workload.Carillon(), nil
+	}
+	if err := checkShards(shards); err != nil {
+		return workload.System{}, err
+	}
+	return workload.CarillonOn(p.Log(address), shards)
 }
 
 // startProfile writes a profile of the processor's time to a file, if there is a path, until

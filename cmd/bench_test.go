@@ -124,6 +124,8 @@ func TestBenchUsage(t *testing.T) {
 		{"--growth --only W1b", `bench: --only: there is no series "w1b", but jobs, documents, history, apps; "carillon help bench" says more`},
 		{"--growth --rounds 0", `bench: --rounds is 0, want 1 or more; "carillon help bench" says more`},
 		{"--growth --scale 11", `bench: --scale: scale is 11, want more than 0 and at most 10; "carillon help bench" says more`},
+		{"--growth --store postgres://h", `bench: --store is not for --growth; "carillon help bench" says more`},
+		{"--store postgres://h --shards 0", `bench: --shards is 0, want 1 to 4096; "carillon help bench" says more`},
 		{"--write out", `bench: --write is for --growth; "carillon help bench" says more`},
 		{"-o xml", `bench: -o is "xml", want table or json; "carillon help bench" says more`},
 		{"W1b", `bench: unexpected argument "W1b"; "carillon help bench" says more`},

@@ -72,7 +72,7 @@ func (p *program) verbs() []Verb {
 		{"store compact", "data", "rewrite the files of a store without the room that lies free", "store compact ./data", storeCompact},
 		{"store upgrade", "data", "have a store that an earlier release wrote be wholly of this one's format", "store upgrade ./data", storeUpgrade},
 		{"store own", "", "make a data directory that of another program", "store own --data ./data --as acme/notes", storeOwn},
-		{"bench", "", "measure how fast it is on this machine", "bench --only W1b,W3 --scale 0.1", bench},
+		{"bench", "", "measure how fast it is on this machine", "bench --only W1b,W3 --scale 0.1", p.bench},
 		{"audit", "", "list what operators have changed", "audit --app acme --from 2026-03-01T00:00:00Z", audit},
 		{"healthcheck", "", "say whether a server is ready, and exit with 0 if it is", "healthcheck --server 127.0.0.1:8377", healthcheck},
 		{"config", "of...", "print what the flags of a verb say without the line, and where from", "config serve --config carillon.json", p.config},

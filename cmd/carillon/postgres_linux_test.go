@@ -268,3 +268,11 @@ func TestNodesTakeOver(t *testing.T) {
 		t.Errorf("after b has left: %s", out)
 	}
 }
+
+// TestBenchInPostgreSQL: a workload runs with the log in a database.
+func TestBenchInPostgreSQL(t *testing.T) {
+	out, code := runs(t, "bench", "--only", "W1a", "--scale", "0.001", "--shards", "1", "--store", postgresql.Address(t))
+	if code != 0 || !strings.Contains(out, "\nW1a ") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+}

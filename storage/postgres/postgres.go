@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"errors"
+	"net/url"
 	"path/filepath"
+	"strings"
 
 	"carillon/storage"
 	"carillon/storage/internal/pglog"
@@ -47,6 +49,26 @@ func (a logAt) Verify(ctx context.Context) (faults []string, err error) {
 	is, err := log.Verify(ctx)
 	return is.Faults, err
 }
+
+// Beside is the log in the schema of that name, of the same database. Nothing is connected.
+func (a logAt) Beside(schema string) storage.SharedLog { return logAt(inSchema(string(a), schema)) }
+
+// inSchema is an address with another schema.
+func inSchema(address, schema string) string {
+	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
+		if u, err := url.Parse(address); err == nil { // else what is wrong is said when it is used
+			query := u.Query()
+			query.Set("schema", schema)
+			u.RawQuery = query.Encode()
+			return u.String()
+		}
+	}
+	return address + " schema=" + schema // of a name that is there twice the latter counts
+}
+
+// Remove takes the log away, with all that it has, if there is one. No node may be at work on it. The role must own the
+// schema.
+func (a logAt) Remove(ctx context.Context) error { return pglog.Remove(ctx, string(a)) }
 
 // OpenShared implements storage.SharedLog.
 func (a logAt) OpenShared(ctx context.Context) (wal.Shared, error) {

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -80,5 +81,37 @@ func TestTimelineIsKeptBesideTheCopies(t *testing.T) {
 	defer node.Close()
 	if text, err := os.ReadFile(filepath.Join(dir, "timeline")); err != nil || !strings.HasSuffix(string(text), " timeline 1\n") {
 		t.Errorf("the node's directory has %q, %v", text, err)
+	}
+}
+
+// TestLogBesideAnother is in a schema of its own, by either form of an address, and goes without the other.
+func TestLogBesideAnother(t *testing.T) {
+	type scratch interface {
+		storage.SharedLog
+		Beside(schema string) storage.SharedLog
+		Remove(context.Context) error
+	}
+	address := server.Address(t) + "&schema=first"
+	settings := "user=postgres dbname=postgres host=" + filepath.Dir(server.Socket()) + " schema=first"
+	first, err := postgres.Log(address).Migrate(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []string{address, strings.Replace(address, "postgres:", "postgresql:", 1), settings} {
+		beside := postgres.Log(at).(scratch).Beside("second").(scratch)
+		if is, err := beside.Migrate(t.Context(), 2); err != nil || is.Shards != 2 || is.ID == first.ID {
+			t.Fatalf("beside %s: %+v, %v", at, is, err)
+		}
+		for range 2 {
+			if err := beside.Remove(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := beside.Check(t.Context()); !errors.Is(err, pglog.ErrNone) {
+				t.Errorf("once it was removed: %v, want %v", err, pglog.ErrNone)
+			}
+		}
+		if is, err := postgres.Log(at).Check(t.Context()); err != nil || is != first {
+			t.Errorf("the other one: %+v, %v, want %+v", is, err, first)
+		}
 	}
 }

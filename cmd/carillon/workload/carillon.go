@@ -3,8 +3,8 @@ package workload
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"carillon/actors"
@@ -14,14 +14,31 @@ import (
 
 // Carillon is the engine, in this process and as it is by default.
 func Carillon() System {
-	return System{Name: "carillon", Open: func(_ context.Context, dir string, work Work) (Queue, error) {
+	s := carillon(nil)
+	s.Absent = map[string]string{"W11": "its log is in its directory, and no other node takes over"}
+	return s
+}
+
+// carillon is the engine with its logs there; nil: in its directories.
+func carillon(logs *scratches) System {
+	s := System{Name: "carillon", logs: logs}
+	s.Open = func(ctx context.Context, dir string, work Work) (Queue, error) {
 		opts := actors.Options{}
 		if work.Store {
 			// Its clock is behind, so that what is due now is not due yet.
 			opts.Testing.Clock = func() time.Time { return time.Now().Add(-time.Hour) }
 		}
-		return openEngine(dir, work, opts)
-	}}
+		return s.engine(ctx, dir, work, opts)
+	}
+	return s
+}
+
+// engine opens the engine, of a system that is one.
+func (s *System) engine(ctx context.Context, dir string, work Work, opts actors.Options) (*engine, error) {
+	if err := s.logs.node(ctx, dir, "bench", &opts); err != nil {
+		return nil, err
+	}
+	return openEngineIn(ctx, dir, work, opts)
 }
 
 // Doc is a document of the workloads.
@@ -100,6 +117,8 @@ type engine struct {
 	*actors.Engine
 	apps []*actors.App
 	args [][]json.RawMessage // by app and document: what update and act are called with
+
+	node *actors.Node // where other processes keep its log
 }
 
 var (
@@ -108,24 +127,44 @@ var (
 )
 
 func openEngine(dir string, work Work, opts actors.Options) (*engine, error) {
+	return openEngineIn(context.Background(), dir, work, opts)
+}
+
+// openEngineIn is openEngine for a log that nodes may share, which it waits for until ctx ends.
+func openEngineIn(ctx context.Context, dir string, work Work, opts actors.Options) (*engine, error) {
 	if opts.Functions == nil {
 		opts.Functions = functions(work.Started)
 	}
-	opts.Logger = slog.New(slog.DiscardHandler)
+	opts.Logger = quiet()
 	opts.Pools = []*dispatch.Pool{pool64, pool1}
 	// A disk that stands still for some seconds makes a call late, and ends no run.
 	opts.TurnWait, opts.MutationTimeout = time.Minute, time.Minute
-	eng, err := actors.Open(dir, opts)
-	if err != nil {
+	e := &engine{apps: make([]*actors.App, work.Apps)}
+	if err := e.open(ctx, dir, opts); err != nil {
 		return nil, err
 	}
-	e := &engine{Engine: eng, apps: make([]*actors.App, work.Apps)}
 	for i := range e.apps {
-		if e.apps[i], err = eng.App(storage.AppID(fmt.Sprintf("app-%05d", i))); err != nil {
-			return nil, err
+		var err error
+		if e.apps[i], err = e.App(storage.AppID(fmt.Sprintf("app-%05d", i))); err != nil {
+			return nil, errors.Join(err, e.Close())
 		}
 	}
 	return e, nil
+}
+
+// open opens the engine, as a node of its own if its log is elsewhere.
+func (e *engine) open(ctx context.Context, dir string, opts actors.Options) (err error) {
+	if opts.Log == nil {
+		e.Engine, err = actors.Open(dir, opts)
+		return err
+	}
+	if e.node, err = actors.Join(ctx, dir, opts); err != nil {
+		return err
+	}
+	if e.Engine, err = e.node.Engine(ctx); err != nil {
+		err = errors.Join(err, e.node.Close())
+	}
+	return err
 }
 
 // Schedule implements Queue.
@@ -206,7 +245,11 @@ func (e *engine) UpdateAndSchedule(ctx context.Context, tenant, document int) er
 
 // Usage implements Queue.
 func (e *engine) Usage() Usage {
-	return Usage{Flushes: e.Stats().Commits}
+	u := Usage{Flushes: e.Stats().Commits}
+	if e.node != nil {
+		u.RSS = -1
+	}
+	return u
 }
 
 // closeTime bounds how long jobs that run have to end when the engine is closed.
@@ -216,5 +259,9 @@ const closeTime = 10 * time.Second
 func (e *engine) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	return e.Engine.Close(ctx)
+	err := e.Engine.Close(ctx)
+	if e.node != nil {
+		err = errors.Join(err, e.node.Close())
+	}
+	return err
 }

@@ -56,7 +56,7 @@ func (r *Harness) quietBesideNoise(ctx context.Context) error {
 	reg := functions(func(due time.Time) { late.note(time.Since(due)) })
 	err := r.within(func(dir string) error {
 		return using(r, func() (*engine, error) {
-			return openEngine(dir, Work{Apps: noisyApps + 1}, actors.Options{Functions: reg})
+			return r.System.engine(ctx, dir, Work{Apps: noisyApps + 1}, actors.Options{Functions: reg})
 		}, func(e *engine) error {
 			first, rnd := time.Now().Add(lateLead+scale(noisyLead)), random()
 			for app := range noisyApps {

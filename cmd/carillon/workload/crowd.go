@@ -31,7 +31,7 @@ func crowd(ctx context.Context, r *Harness) error {
 	return r.within(func(dir string) error {
 		// The app called beside the crowd is the last one.
 		open := func(name string, run func(*engine) error) (err error) {
-			q, err := openEngine(dir, work, opts)
+			q, err := r.System.engine(ctx, dir, work, opts)
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Workload is one of W1a to W10.
+// Workload is one of W1a to W11.
 type Workload struct {
 	Name string
 	What string
@@ -38,6 +38,7 @@ func All() []Workload {
 		{"W8", "calls of one app beside 20,000 with a heartbeat: as they come into being, and after a start with all due", crowd},
 		{"W9", "W2 again, through a pool of 64, and behind a pool of 1; lateness of an app beside the backlogs of 100", control},
 		{"W10", "run 10,000 jobs, without results and with 64 KiB each; 10,000 calls that wait for the ends of jobs", results},
+		{"W11", "of a log that nodes share: seconds from the end of a dead owner's lease until another node answers", takeover},
 	}
 }
 
@@ -123,15 +124,21 @@ func (r *Harness) Run(ctx context.Context, list []Workload, emit func(Row)) erro
 // scaled is n at the harness's scale, 1 at least.
 func (r *Harness) scaled(n int) int { return max(1, int(math.Round(float64(n)*r.Scale))) }
 
-// within runs fn in a new directory that is removed afterwards.
-func (r *Harness) within(fn func(dir string) error) error {
-	dir, err := os.MkdirTemp(r.Dir, "data-")
+// within runs fn in a new directory that is removed afterwards, with what the system has elsewhere for it.
+func (r *Harness) within(fn func(dir string) error) (err error) {
+	dir, err := os.MkdirTemp(r.Dir, dirPrefix)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if r.System.Remove != nil {
+		defer func() { err = errors.Join(err, r.System.Remove(dir)) }()
+	}
 	return fn(dir)
 }
+
+// dirPrefix begins the names of directories.
+const dirPrefix = "data-"
 
 // opened opens the system for fn and closes it afterwards.
 func (r *Harness) opened(ctx context.Context, dir string, work Work, fn func(Queue) error) error {

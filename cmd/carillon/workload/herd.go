@@ -42,7 +42,7 @@ func herd(ctx context.Context, r *Harness) error {
 		Crons: []dispatch.Trigger{{Name: "nightly", Schedule: cron.Daily(3, 0), Call: noop.With(Payload{})}},
 	}
 	return r.within(func(dir string) error {
-		return using(r, func() (*engine, error) { return openEngine(dir, work, opts) }, func(q *engine) error {
+		return using(r, func() (*engine, error) { return r.System.engine(ctx, dir, work, opts) }, func(q *engine) error {
 			return r.herdOn(ctx, q, dir, ticks, clock, set)
 		})
 	})

@@ -59,7 +59,7 @@ func (r *Harness) waiting(ctx context.Context) error {
 	})
 	err := r.within(func(dir string) error {
 		return using(r, func() (*engine, error) {
-			return openEngine(dir, Work{Apps: 1}, actors.Options{Functions: reg})
+			return r.System.engine(ctx, dir, Work{Apps: 1}, actors.Options{Functions: reg})
 		}, func(e *engine) error { return r.waitOn(ctx, e, &row, time.Now().Add(lead), ran) })
 	})
 	if err != nil {

@@ -89,7 +89,7 @@ func TestSelect(t *testing.T) {
 		return strings.Join(names, " ")
 	}
 	for _, tt := range []struct{ only, want string }{
-		{"", "W1a W1b W1c W1s W1u W2 W3 W4 W5 W6 W7 W8 W9 W10"},
+		{"", "W1a W1b W1c W1s W1u W2 W3 W4 W5 W6 W7 W8 W9 W10 W11"},
 		{"W3, w1B,W3", "W1b W3"},
 	} {
 		list, err := Select(tt.only)

@@ -13,8 +13,12 @@ type System struct {
 	// Written is how many bytes the processes that keep its data have written so far,
 	// or that this cannot be told. Default: this process keeps it.
 	Written func() (n int64, ok bool)
+	// Remove takes away what the system has outside of dir for it. Default: nothing is there.
+	Remove func(dir string) error
 	// Absent says of workloads why the system is left out of them.
 	Absent map[string]string
+
+	logs *scratches // of the engine, where they are not in its directories
 }
 
 // Job is what is scheduled: an instant, in whole milliseconds, and a payload of
