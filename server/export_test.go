@@ -41,6 +41,19 @@ func FilterKeys() []string { return filterKeys }
 // Pages are those of the dashboard.
 func Pages(h http.Handler) (routes []string) { return routesOf(h, true) }
 
+// LiveCost is what live pages have taken lately.
+func LiveCost(h http.Handler) time.Duration { return time.Duration(h.(*handler).live.cost.Load()) }
+
+// LiveApart is how far apart changes of an app are told to so many open pages of which each in turn took so long, many times over.
+func LiveApart(open int, took ...time.Duration) time.Duration {
+	var l livePages
+	l.open.Store(int64(open))
+	for i := range 10_000 {
+		l.paid(took[i%len(took)])
+	}
+	return l.apart(true)
+}
+
 func routesOf(h http.Handler, pages bool) (routes []string) {
 	for _, rt := range h.(*handler).routes() {
 		if pages == strings.HasPrefix(rt.pattern, dashboardPattern) {

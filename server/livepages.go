@@ -22,6 +22,10 @@ const (
 	liveApart, liveStoreApart = 250 * time.Millisecond, 2 * time.Second
 	// liveShare is the same for all streams together, each of which has a browser fetch its page again.
 	liveShare = 100 * time.Millisecond
+	// liveBudget is for how many times as long as such pages take nothing is told: they have 4 % of one processor.
+	liveBudget = 25
+	// liveMost is how far apart two changes of an app are told for that.
+	liveMost = 15 * time.Second
 	// liveTogether is from how many streams on they are told at the same instants.
 	liveTogether = 10
 	// liveTick is how often a page of all apps is told without a change: it has charts.
@@ -30,16 +34,32 @@ const (
 	liveFor = time.Hour
 )
 
-// livePages counts the streams.
-type livePages struct{ open atomic.Int64 }
+// livePages counts the streams, and what their pages cost.
+type livePages struct {
+	open atomic.Int64
+	cost atomic.Int64 // ns that a page which was asked for has taken lately; none if another's was shared
+}
 
-// apart is how far apart two changes are told, of an app or of many.
+// paid takes note that a page was asked for which took so long to make.
+func (l *livePages) paid(took time.Duration) {
+	// What is lost to another at the same instant is made up for by the next.
+	before := l.cost.Load()
+	l.cost.Store(before + (int64(took)-before)/64)
+}
+
+// apart is how far apart two changes are told, of an app or of many: so that the pages that are asked for because of
+// them, all of the streams together, take no more than their share of a processor.
 func (l *livePages) apart(ofApp bool) time.Duration {
 	least := liveStoreApart
 	if ofApp {
 		least = liveApart
 	}
-	return max(least, time.Duration(l.open.Load())*liveShare)
+	open := time.Duration(l.open.Load())
+	apart := max(least, open*liveShare)
+	for enough := open * liveBudget * time.Duration(l.cost.Load()); apart < enough && apart < liveMost; {
+		apart *= 2 // so that those who are told at the same instants still are
+	}
+	return apart
 }
 
 // quiet is for how long after a change that was told now no other is told: until an instant that is the same for

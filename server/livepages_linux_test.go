@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/server"
+	"carillon/storage"
 )
 
 // viewer is a page that is told of changes, and is asked for again each time.
@@ -121,10 +123,10 @@ func labeled(tb testing.TB, profile io.Reader, key, value string) (spent time.Du
 }
 
 // BenchmarkViewers has 50 pages of one app, in which 20 jobs run each second, be told of changes and asked for again each
-// time: of the app, of its jobs, and the overview. It says what share of one processor that takes more than the same jobs
+// time: of the app, of its jobs, the overview, and of its jobs with 50 filters, of 50 jobs. It says what share of one processor that takes more than the same jobs
 // without viewers, what share of one the profile has for the dashboard, and how many pages were made in a second.
 func BenchmarkViewers(b *testing.B) {
-	const viewers, jobs, span = 50, 20, 6 * time.Second
+	const viewers, jobs, span = 50, 20, 10 * time.Second
 	reg := dispatch.NewRegistry()
 	do := dispatch.InternalMutation[note, dispatch.None]("notes:do")
 	do.Handle(reg, func(*dispatch.MutationCtx, note) (none dispatch.None, err error) { return none, nil })
@@ -154,10 +156,21 @@ func BenchmarkViewers(b *testing.B) {
 		r.Header.Set("Carillon-Live", "1")
 		site.ServeHTTP(w, r)
 	}
-	for _, page := range []struct{ name, path, stream string }{
-		{"app", "/ui/apps/acme", "?app=acme"},
-		{"jobs", "/ui/apps/acme/jobs", "?app=acme"},
-		{"overview", "/ui/", ""},
+	var ids [viewers]storage.JobID
+	for i := range ids {
+		if ids[i], err = app.Scheduler(b.Context()).RunAfter(time.Hour, do.With(note{"x"})); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, page := range []struct {
+		name, stream string
+		path         func(viewer int) string
+	}{
+		{"app", "?app=acme", func(int) string { return "/ui/apps/acme" }},
+		{"jobs", "?app=acme", func(int) string { return "/ui/apps/acme/jobs" }},
+		{"overview", "", func(int) string { return "/ui/" }},
+		{"other-filters", "?app=acme", func(viewer int) string { return fmt.Sprint("/ui/apps/acme/jobs?limit=", 50+viewer) }},
+		{"other-jobs", "?app=acme", func(viewer int) string { return "/ui/apps/acme/jobs/" + string(ids[viewer]) }},
 	} {
 		b.Run(page.name, func(b *testing.B) {
 			var alone, seen, labels time.Duration
@@ -166,7 +179,7 @@ func BenchmarkViewers(b *testing.B) {
 				alone += work()
 				ctx, stop := context.WithCancel(b.Context())
 				var open sync.WaitGroup
-				for range viewers {
+				for i := range viewers {
 					v := viewer{again: make(chan struct{}, 1)}
 					open.Go(func() { ask(ctx, v, "/ui/live"+page.stream) })
 					open.Go(func() {
@@ -174,7 +187,7 @@ func BenchmarkViewers(b *testing.B) {
 							select {
 							case <-v.again:
 								w := httptest.NewRecorder()
-								ask(ctx, w, page.path)
+								ask(ctx, w, page.path(i))
 								if _, _ = io.Copy(io.Discard, w.Body); w.Code == http.StatusOK {
 									made.Add(1)
 								}

@@ -176,6 +176,44 @@ func TestManyPagesAreToldMoreRarely(t *testing.T) {
 	})
 }
 
+// TestPagesThatCostMoreAreToldMoreRarely: those of all streams together take 4 % of a processor at most, up to the time that
+// a person may be kept waiting.
+func TestPagesThatCostMoreAreToldMoreRarely(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		open int
+		took []time.Duration
+		want time.Duration
+	}{
+		{1, []time.Duration{10 * ms}, 250 * ms},
+		{1, []time.Duration{12 * ms}, 500 * ms},
+		{50, []time.Duration{3 * ms}, 5 * time.Second},
+		{50, []time.Duration{5 * ms}, 10 * time.Second},
+		{50, []time.Duration{5 * ms, 0, 0, 0, 0}, 5 * time.Second}, // five share each
+		{50, []time.Duration{time.Second}, 20 * time.Second},
+		{1000, []time.Duration{time.Second}, 100 * time.Second},
+	} {
+		if got := server.LiveApart(tt.open, tt.took...); got != tt.want {
+			t.Errorf("%d pages of %v are told each %v, want %v", tt.open, tt.took, got, tt.want)
+		}
+	}
+}
+
+// TestLivePagesArePaidFor: what it takes to make a page for those who were told of a change is counted, and that for a person
+// who goes there is not.
+func TestLivePagesArePaidFor(t *testing.T) {
+	site := server.New(mustOpen(t), server.Options{Admin: func(*http.Request) error { return nil }})
+	for _, live := range []string{"", "1"} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ui/", nil)
+		r.Host = "localhost"
+		r.Header.Set("Carillon-Live", live)
+		if site.ServeHTTP(w, r); w.Code != http.StatusOK || server.LiveCost(site) > 0 != (live != "") {
+			t.Errorf("a live page (%q): %d, and %v were counted", live, w.Code, server.LiveCost(site))
+		}
+	}
+}
+
 // TestStreamsOfPagesEnd: within a second of the end of its token, and there are as many as MaxStreams says.
 func TestStreamsOfPagesEnd(t *testing.T) {
 	inBrowser(t, func(t *testing.T, b *browser) {

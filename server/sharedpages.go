@@ -71,7 +71,11 @@ func (h *handler) pageOnce(page *ui.Page, asked *ui.Request, r *http.Request, op
 		return page.Do(asked)
 	}
 	key := fmt.Sprintf("%q %q %t %q %t %q %t %q", r.URL.RequestURI(), r.Host, r.TLS != nil, op.Name, asked.Session, op.Scopes, op.AllApps, op.Apps)
+	var took time.Duration // none if another one makes it
+	defer func() { h.live.paid(took) }()
 	return h.pages.get(r.Context(), key, func() (*ui.Answer, error) {
+		began := time.Now()
+		defer func() { took = time.Since(began) }()
 		r := r.WithContext(context.WithoutCancel(r.Context()))
 		return page.Do(h.pageRequest(r, op))
 	})

@@ -131,6 +131,20 @@ var dashLiveFaults = []seededFault{
 		edits: []edit{{"server/livepages.go", `	if l.open.Load() < liveTogether {`, `	if l.open.Load() < liveTogether || FAULT {`}},
 	},
 	{
+		name: "live-pages-unpaid", what: "open pages are told of changes as often as if it cost nothing to make them",
+		pkg: "server", tests: "TestPagesThatCostMoreAreToldMoreRarely",
+		edits: []edit{{"server/livepages.go", `apart < enough && apart < liveMost`, `apart < enough && apart < liveMost && !FAULT`}},
+	},
+	{
+		name: "live-pages-uncounted", what: "what it takes to make live pages is not counted",
+		pkg: "server", tests: "TestLivePagesArePaidFor",
+		edits: []edit{{"server/sharedpages.go", `defer func() { h.live.paid(took) }()`, `defer func() {
+		if !FAULT {
+			h.live.paid(took)
+		}
+	}()`}},
+	},
+	{
 		name: "dashboard-unlabeled", what: "profiles do not tell what the dashboard costs",
 		pkg: "server", tests: "TestProfilesTellTheDashboardApart",
 		edits: []edit{{"server/dashboard.go", `pprof.Labels("carillon", "dashboard")`, `map[bool]pprof.LabelSet{false: pprof.Labels("carillon", "dashboard")}[FAULT]`}},
