@@ -60,6 +60,8 @@ type volume struct {
 	queue    queue
 	answered answered
 	stopped  chan struct{}
+	ending   context.Context // ends when the file is not opened anew any more
+	end      context.CancelFunc
 
 	backoff backoff
 	suspect atomic.Bool // its file may not be the one that has its name any more
@@ -152,6 +154,7 @@ func newVolume(path string, index int, opts Options) *volume {
 		batchBytes:  histogram.Histogram{Unit: bytesUnit},
 		checkpoints: histogram.Histogram{Unit: timeUnit},
 	}
+	v.ending, v.end = context.WithCancel(context.Background())
 	v.opts.Moved = func() { v.relieve() }
 	v.opts.Stalled = v.stalled
 	v.opts.Replaying = opts.replaying(v.name)
@@ -387,7 +390,8 @@ func (v *volume) shut(close func(*kv.DB) error) error {
 }
 
 // reopen closes the file and opens it anew, after an error that leaves unknown
-// what it holds. Reads wait meanwhile. On error the volume is down.
+// what it holds. Reads wait meanwhile. On error the volume is down. It ends with v.ending, also
+// where the log does not answer.
 func (v *volume) reopen() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -416,13 +420,13 @@ func (v *volume) reopen() error {
 // open opens the file anew, and has it show what the log has.
 func (v *volume) open(opts kv.Options) (db *kv.DB, err error) {
 	if v.shard {
-		db, _, err = kv.OpenCopy(context.Background(), v.path, v.log, kv.Volume(v.index), volumeMeta(v.log.ID(), v.index), opts)
+		db, _, err = kv.OpenCopy(v.ending, v.path, v.log, kv.Volume(v.index), volumeMeta(v.log.ID(), v.index), opts)
 		return db, err
 	}
 	if db, err = kv.Open(v.path, opts); err != nil {
 		return nil, err
 	}
-	if err := db.Join(context.Background(), v.log, kv.Volume(v.index)); err != nil {
+	if err := db.Join(v.ending, v.log, kv.Volume(v.index)); err != nil {
 		return nil, errors.Join(err, db.Abandon())
 	}
 	return db, nil
@@ -430,7 +434,7 @@ func (v *volume) open(opts kv.Options) (db *kv.DB, err error) {
 
 // retake has a file that was opened anew be written again.
 func (v *volume) retake(db *kv.DB) error {
-	if err := db.Claim(context.Background(), v.share); err != nil {
+	if err := db.Claim(v.ending, v.share); err != nil {
 		return mapOpenError(v.name, v.ofShard(err))
 	}
 	return readFile(v.name, db, func(snap *kv.Snapshot) error {
@@ -448,6 +452,7 @@ func (v *volume) abort() error {
 		cs.app.broken.Store(true)
 		cs.done(ErrClosed)
 	}
+	v.end()
 	return v.finish((*kv.DB).Abandon)
 }
 
@@ -466,6 +471,7 @@ func (v *volume) finish(close func(*kv.DB) error) error {
 		return v.shut(close)
 	case <-late.C:
 		if v.shard {
+			v.end()
 			// It waits for the log, which is away, and ends when the copy is closed.
 			err := v.shut((*kv.DB).Abandon)
 			<-v.stopped

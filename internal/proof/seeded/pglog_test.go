@@ -118,6 +118,35 @@ var pgFaults = []seededFault{
 		edits: []edit{{"storage/internal/pglog/append.go", `case l.silent == lanes:`, `case l.silent == lanes && !FAULT:`}},
 	},
 	{
+		name: "pg-connection-waited-for", what: "an append waits behind others whose connection does not come",
+		pkg: "storage/internal/pglog", tests: "TestServerThatDoesNotAccept",
+		edits: []edit{{"storage/internal/pglog/append.go", `	heard := l.listen()`, `	heard := func() {}
+	if !FAULT {
+		heard = l.listen()
+	}`}},
+	},
+	{
+		name: "pg-checkpoint-waited-for", what: "a checkpoint is waited for without end once it has begun to come",
+		pkg: "storage/internal/pglog", tests: "TestReadOfACheckpointEnds",
+		edits: []edit{{"storage/internal/pglog/fold.go", `c.limit.Reset(l.opts.AnswerTimeout)`, `c.limit.Reset(l.opts.AnswerTimeout * map[bool]time.Duration{true: 1000, false: 1}[FAULT])`}, {"storage/internal/pglog/fold.go", `	"iter"
+`, `	"iter"
+	"time"
+`}},
+	},
+	{
+		name: "pg-reader-hurried", what: "the time that a reader takes for a row of a checkpoint is the server's",
+		pkg: "storage/internal/pglog", tests: "TestReadOfACheckpointEnds",
+		edits: []edit{{"storage/internal/pglog/fold.go", `			c.limit.Stop() `, `			if !FAULT {
+				c.limit.Stop()
+			}
+			`}},
+	},
+	{
+		name: "pg-old-primary-kept", what: "a connection to an old primary is used though a later one was seen",
+		pkg: "storage/internal/pglog", tests: "TestG1_OldPrimaryGoesOn",
+		edits: []edit{{"storage/internal/pglog/conn.go", `c.of > 0 && int64(c.of) < l.latest.Load()`, `!FAULT && c.of > 0 && int64(c.of) < l.latest.Load()`}},
+	},
+	{
 		name: "pg-timeline-forgotten", what: "the timeline that was seen is not kept over a start",
 		pkg: "storage/internal/pglog", tests: "TestG1_SynchronousFailover",
 		edits: []edit{{"storage/internal/pglog/conn.go", `s.remember(l.opts.TimelineFile)`, `s.remember(map[bool]string{true: "", false: l.opts.TimelineFile}[FAULT])`}},

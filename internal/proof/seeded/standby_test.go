@@ -68,6 +68,15 @@ var standbyFaults = []seededFault{
 		edits: []edit{{"storage/committer.go", `!v.db.Failed(); !sound`, `(!v.db.Failed() || FAULT); !sound`}},
 	},
 	{
+		name: "stuck-copy-waited-for", what: "a store does not end while a copy is being opened anew",
+		pkg: "storage", tests: "TestG44_StoreEndsWhileACopyIsOpenedAnew",
+		edits: []edit{{"storage/volume.go", `			v.end()
+`, `			if !FAULT {
+				v.end()
+			}
+`}},
+	},
+	{
 		name: "unsure-copy-followed", what: "a standby does not open a copy anew that may show what is not durable",
 		pkg: "storage", tests: "TestG45_AnUnsureCopyIsOpenedAnew",
 		edits: []edit{{"storage/standby.go", `(mustReopen(err) || v.db.Failed())`, `(mustReopen(err) || v.db.Failed() && !FAULT)`}},

@@ -108,28 +108,9 @@ func (l *Log) next() (batch []*pending, ok bool) {
 // send appends the batch and answers it. It returns the connection that is of use next, nil
 // for a new one.
 func (l *Log) send(c *conn, batch []*pending) *conn {
-	var err error
-	if c != nil && c.ended() {
-		c.close()
-		c = nil
-	}
-	if c == nil {
-		if c, err = l.pick(l.ending); err == nil {
-			err = c.timed(l.ending, l.opts.AnswerTimeout, func() error { return c.prepare("append") })
-			if err != nil {
-				c.close()
-				c = nil
-			}
-		}
-		err = refused(err) // nothing was sent
-	}
-	taken := map[wal.Volume]bool{}
-	if err == nil {
-		if taken, err = l.insert(c, batch); err != nil {
-			c.close()
-			c = nil
-		}
-	}
+	heard := l.listen()
+	c, taken, err := l.deliver(c, batch)
+	heard() // before those that are answered ask for more
 	unknown := isUnknown(err)
 	l.mu.Lock()
 	for _, p := range batch {
@@ -156,6 +137,43 @@ func (l *Log) send(c *conn, batch []*pending) *conn {
 	return c
 }
 
+// deliver sends the batch over the connection, or a new one, and returns whose records were taken.
+func (l *Log) deliver(c *conn, batch []*pending) (is *conn, taken map[wal.Volume]bool, err error) {
+	if c != nil && l.useless(c) {
+		c.close()
+		c = nil
+	}
+	if c == nil {
+		if c, err = l.lane(); err != nil {
+			return nil, nil, refused(err) // nothing was sent
+		}
+	}
+	if taken, err = l.insert(c, batch); err != nil {
+		c.close()
+		c = nil
+	}
+	return c, taken, err
+}
+
+// lane returns a connection for appends. The server is away if that takes as long as an attempt of comeBack may.
+func (l *Log) lane() (*conn, error) {
+	limit := min(l.opts.ConnectTimeout, attemptTimeout)
+	ctx, cancel := context.WithTimeout(l.ending, limit)
+	defer cancel()
+	c, err := l.pick(ctx)
+	if err == nil {
+		if err = c.timed(l.ending, limit, func() error { return c.prepare("append") }); err != nil {
+			c.close()
+		}
+		return c, err
+	}
+	if ctx.Err() != nil && l.ending.Err() == nil {
+		l.leave(err)
+		err = l.want(err)
+	}
+	return nil, err
+}
+
 // insert runs the one statement of a batch, and returns whose records it has taken.
 func (l *Log) insert(c *conn, batch []*pending) (taken map[wal.Volume]bool, err error) {
 	n := len(batch)
@@ -166,7 +184,6 @@ func (l *Log) insert(c *conn, batch []*pending) (taken map[wal.Volume]bool, err 
 		ids[i], data[i] = p.held.id[:], pack(p.Data)
 	}
 	taken = map[wal.Volume]bool{}
-	defer l.listen()()
 	err = c.timed(context.Background(), l.opts.AnswerTimeout, func() error {
 		rows, err := c.query("append", shards, seqs, epochs, ids, data)
 		if err != nil {

@@ -73,8 +73,10 @@ func parse(address string) (target, error) {
 type conn struct {
 	*pgx.Conn
 	server string          // as it runs now; "": not known
+	of     int             // its timeline; 0: not known
 	warned bool            // by the server, since the latest statement began
 	known  map[string]bool // statements that it was told
+	limit  *time.Timer     // of a call of timed
 }
 
 // errNoDial keeps pgx from asking a server to cancel: where an append waits for a standby,
@@ -170,7 +172,7 @@ func (l *Log) check(ctx context.Context, p *pgconn.PgConn, c *conn) error {
 	if why := s.unfit(l.seen); why != "" {
 		return fmt.Errorf("%w: %s (with unsafe=1 in its address it is taken as it is)", ErrUnfit, why)
 	}
-	c.server = fmt.Sprintf("%d/%d", s.timeline, s.started)
+	c.server, c.of = fmt.Sprintf("%d/%d", s.timeline, s.started), s.timeline
 	if s.history == l.seen {
 		return nil
 	}
@@ -178,8 +180,13 @@ func (l *Log) check(ctx context.Context, p *pgconn.PgConn, c *conn) error {
 		return err
 	}
 	l.seen = s.history
+	l.latest.Store(int64(s.timeline))
 	return nil
 }
+
+// useless says that what is sent over the connection would have no answer, or one of an old primary, which may go on
+// for those who are connected to it.
+func (l *Log) useless(c *conn) bool { return c.ended() || c.of > 0 && int64(c.of) < l.latest.Load() }
 
 // unfit says why the server is of no use behind what was seen, "" if it is.
 func (s server) unfit(seen history) string {
@@ -216,12 +223,13 @@ func (c *conn) close() {
 func (c *conn) ended() bool { return c.PgConn().IsClosed() || readable(c.PgConn().Conn()) }
 
 // timed calls fn, and closes the connection if that takes longer than the limit, if there is
-// one, or than ctx lives.
+// one, or than ctx lives. fn may begin the limit anew.
 func (c *conn) timed(ctx context.Context, limit time.Duration, fn func() error) error {
 	c.warned = false
 	hangUp := func() { _ = c.PgConn().Conn().Close() }
 	if limit > 0 {
-		defer time.AfterFunc(limit, hangUp).Stop()
+		c.limit = time.AfterFunc(limit, hangUp)
+		defer c.limit.Stop()
 	}
 	defer context.AfterFunc(ctx, hangUp)()
 	return fn()
@@ -270,7 +278,7 @@ func (l *Log) pick(ctx context.Context) (*conn, error) {
 	switch {
 	case c == nil:
 		return l.reach(ctx)
-	case c.ended():
+	case l.useless(c):
 		c.close()
 		return l.pick(ctx)
 	}

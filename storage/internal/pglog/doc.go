@@ -74,13 +74,15 @@
 //	    server does not have.
 //	P5  Nothing is trimmed that is not folded. The last record and takeovers stay for ever.
 //	P6  A new connection is used once its server is seen to be durable, no standby, on no lower
-//	    timeline than was seen, and without a pooler between.
+//	    timeline than was seen, and without a pooler between. Nothing more is sent over one of before to a
+//	    server on a lower timeline.
 //	    The highest timeline is kept in TimelineFile before anything is built upon it, so that an
 //	    old primary is refused after a start, too.
 //	P7  The schema grows; a step that was released does not change. One of several that come
 //	    at once takes the steps.
 //	P8  While the server is away, what would need a new connection is refused at once. It is
-//	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms.
+//	    tried again after 50 ms to 2 s, by chance; while it is wanted, after 250 ms. Until it is known to be
+//	    away, an append waits for SilenceTimeout behind others, or for an attempt to connect.
 //	    A server that has no connection left is not away. Besides those for appends a log uses 12
 //	    at a time; a beat, and a release, wait for none of them.
 //	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node

@@ -162,7 +162,8 @@ func (l *Log) Trim(c wal.Claim, upTo uint64) error {
 // Load reads the shard: begin, then row for each row of its checkpoint, in the order of their
 // keys, then record for each record behind it. If a trim overtakes it, it begins again. It
 // returns the number of the last record. It holds no lock, and needs no claim; the slices are
-// the callee's. An error of a callback ends it.
+// the callee's. An error of a callback ends it, and so does a server that sends nothing for
+// AnswerTimeout.
 func (l *Log) Load(ctx context.Context, v wal.Volume, begin func() error, row func(key, value []byte) error, record func(wal.Record) error) (last uint64, err error) {
 	for {
 		if err := begin(); err != nil {
@@ -199,7 +200,7 @@ func (l *Log) checkpoint(ctx context.Context, v wal.Volume, row func(key, value 
 	if err != nil {
 		return 0, err
 	}
-	err = c.timed(ctx, 0, func() error {
+	err = c.timed(ctx, l.opts.AnswerTimeout, func() error {
 		tx, err := c.BeginTx(context.Background(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 		if err != nil {
 			return err
@@ -221,9 +222,11 @@ func (l *Log) checkpoint(ctx context.Context, v wal.Volume, row func(key, value 
 			if err := rows.Scan(&key, &value); err != nil {
 				return err
 			}
+			c.limit.Stop() // it is the server's, for each row
 			if err := row(key, value); err != nil {
 				return err
 			}
+			c.limit.Reset(l.opts.AnswerTimeout)
 		}
 		if err := rows.Err(); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/storage/internal/wal"
@@ -90,6 +91,7 @@ type Log struct {
 
 	seeing sync.Mutex // held while a server is compared with seen
 	seen   history
+	latest atomic.Int64 // seen.timeline
 
 	places chan struct{} // one for each connection that take has returned
 	away   error         // why the server cannot be reached; nil if it was
