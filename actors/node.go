@@ -64,6 +64,10 @@ func (n *Node) Standing(ctx context.Context) (storage.Standing, error) {
 // second, unless the log or the disk is away.
 func (n *Node) Lag() time.Duration { return n.standby.Lag() }
 
+// LostTails is how many times this node has found that the log has lost records which it had, of one shard each: a
+// failover to an asynchronous standby of PostgreSQL may. The audit log of the store has them once this node owns it.
+func (n *Node) LostTails() int64 { return n.standby.LostTails() }
+
 // Close leaves the log. Close the engine before: without that it ends as after a crash. It waits for the log for a
 // second. A second Close returns nil.
 func (n *Node) Close() error { return n.standby.Close() }

@@ -195,7 +195,7 @@ func (s *standing) owner() string {
 // stats is what metrics tell.
 func (s *standing) stats() metrics.Node {
 	eng := s.eng.Load()
-	m := metrics.Node{Owner: eng != nil && eng.Held() == nil, Takeovers: s.taken.Load(), Lag: s.node.Lag()}
+	m := metrics.Node{Owner: eng != nil && eng.Held() == nil, Takeovers: s.taken.Load(), Lag: s.node.Lag(), LostTails: s.node.LostTails()}
 	if is, at := s.seen.Load(), s.at.Load(); is != nil {
 		for i := range is.Shards {
 			m.Unfolded += is.Shards[i].Last - min(is.Shards[i].Folded, is.Shards[i].Last)

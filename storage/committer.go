@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carillon/storage/internal/kv"
+	"carillon/storage/internal/wal"
 )
 
 // changeSet is what one transaction of one app wrote, on its way to the disk.
@@ -446,6 +447,9 @@ func (v *volume) failed(cause error) {
 	}
 	v.backoff.lose(cause)
 	if v.shard {
+		if errors.Is(cause, wal.ErrTailLost) {
+			v.tailLost(cause)
+		}
 		v.lose(cause)
 	}
 	if err := v.drop(); err != nil {

@@ -41,6 +41,7 @@ type Standby struct {
 	volumes []*volume     // the copies; one without a db is not open. nil while a Store has them
 	store   *Store        // that owns; nil if none does
 
+	lost     lostTails
 	followed atomic.Pointer[time.Time] // when the latest round began behind which no copy lacked anything
 
 	ctx    context.Context // ends with Close
@@ -178,6 +179,7 @@ func (st *Standby) catchUp(ctx context.Context) error {
 		v := newVolume(shardPath(st.dir, i), i, st.opts)
 		v.shard, v.log, v.backoff.most = true, st.log, maxSharedBackoff
 		v.relieve = func() []string { return nil }
+		v.tailLost = func(why error) { st.tailLost(v, why) }
 		st.volumes = append(st.volumes, v)
 	}
 	var open []*kv.DB
@@ -219,7 +221,7 @@ func (st *Standby) Lag() time.Duration { return time.Since(*st.followed.Load()) 
 // copyAnew opens a copy anew that cannot go on, and why.
 func (st *Standby) copyAnew(ctx context.Context, v *volume, why error) error {
 	if errors.Is(why, wal.ErrTailLost) {
-		v.logger.Error("the log has lost records that this node had; its copy of them is dropped", "volume", v.name, "err", why)
+		v.tailLost(why)
 	}
 	return errors.Join(v.drop(), v.openCopy(ctx, st.shared.ID()))
 }

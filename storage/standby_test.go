@@ -25,6 +25,7 @@ const nodeShards = 3
 type node struct {
 	*storage.Standby
 	store *storage.Store
+	name  string
 	dir   string
 	log   *logs
 }
@@ -48,7 +49,7 @@ func mustJoinWith(t *testing.T, opts storage.Options, dir string) *node {
 	if err != nil {
 		t.Fatalf("%s joins: %v", opts.Node.Name, err)
 	}
-	n := &node{Standby: st, dir: dir, log: lines}
+	n := &node{Standby: st, name: opts.Node.Name, dir: dir, log: lines}
 	t.Cleanup(func() { n.mustLeave(t) })
 	return n
 }
@@ -385,6 +386,7 @@ func TestG45_LostTail(t *testing.T) {
 			}
 			mustAdd(t, n.store, "a", "more")
 			want = mustDumpAll(t, n.store)
+			mustTellOfLostTails(t, n, 1)
 			n.mustGiveUp(t)
 		}
 		if !slices.ContainsFunc(b.log.lines(), func(line string) bool {
@@ -393,6 +395,62 @@ func TestG45_LostTail(t *testing.T) {
 			t.Error("the standby does not say so")
 		}
 	})
+}
+
+// TestG45_QuietOwnerFindsItsTailLost: an owner that changes nothing learns by a beat that the log has lost records, is
+// lost, and says so, once.
+func TestG45_QuietOwnerFindsItsTailLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(1)
+		a := mustJoin(t, log, "a", t.TempDir())
+		s := a.mustOwn(t)
+		mustAdd(t, s, "a", "kept")
+		want := mustDumpAll(t, s)
+		if err := tryAdd(t, mustApp(t, s, "a")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		select {
+		case <-s.Lost():
+			t.Fatal("the store is lost before")
+		default:
+		}
+		log.Lose(0, 1)
+		time.Sleep(2 * time.Second)
+		select {
+		case <-s.Lost():
+		default:
+			t.Fatal("the owner has not learned it")
+		}
+		a.mustGiveUp(t)
+		for range 2 { // the audit log is told once
+			if got := mustDumpAll(t, a.mustOwn(t)); !slices.Equal(got, want) {
+				t.Errorf("it shows %q, want %q", got, want)
+			}
+			mustTellOfLostTails(t, a, 1)
+			a.mustGiveUp(t)
+		}
+	})
+}
+
+// mustTellOfLostTails checks that the node, which owns the store, has said as often in its log, its metric and the audit log that
+// records are lost.
+func mustTellOfLostTails(t *testing.T, n *node, want int) {
+	t.Helper()
+	page, err := n.store.AuditLog(storage.AuditFilter{Operator: "node " + n.name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	audited := len(page.Entries)
+	logged := 0
+	for _, line := range n.log.lines() {
+		if strings.Contains(line, "level=ERROR") && strings.Contains(line, "the log has lost records") {
+			logged++
+		}
+	}
+	if told := int(n.LostTails()); told != want || audited != want || logged != want {
+		t.Errorf("%d are counted, %d in the audit log (%+v), %d in the log, want %d", told, audited, page.Entries, logged, want)
+	}
 }
 
 // TestG45_CopyOfAnotherNode: a cache that is another node's, or partly that of an earlier moment, is

@@ -101,7 +101,7 @@ func (st *Standby) giveBack() error {
 func (st *Standby) claim(ctx context.Context, v *volume, share int) error {
 	v.share = share
 	err := v.db.Claim(ctx, share)
-	if mustReopen(err) { // the log has forgotten what comes next, or lost what the copy shows
+	if mustReopen(err) || errors.Is(err, wal.ErrTailLost) { // the log has forgotten what comes next, or lost what the copy shows
 		if err = st.copyAnew(ctx, v, err); err == nil {
 			err = v.db.Claim(ctx, share)
 		}
@@ -134,6 +134,9 @@ func (st *Standby) newStore(ctx context.Context) (*Store, error) {
 	return s, st.each(func(v *volume) error {
 		if err := ctx.Err(); err != nil { // a copy that was opened anew was not stopped with the others
 			return err
+		}
+		if v.index == 0 {
+			return st.lost.audit(st.opts.Node.Name, func(lost []AuditEntry) error { return v.own(st.opts.Program, lost...) })
 		}
 		return v.own(st.opts.Program)
 	})
@@ -227,8 +230,11 @@ func (v *volume) openCopy(ctx context.Context, store uint64) error {
 	if err != nil {
 		return mapOpenError(v.name, err)
 	}
-	if rebuilt {
+	if rebuilt != nil {
 		v.logger.Info("a copy was made of the log", "volume", v.name)
+	}
+	if errors.Is(rebuilt, wal.ErrTailLost) {
+		v.tailLost(rebuilt)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

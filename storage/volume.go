@@ -47,9 +47,10 @@ type volume struct {
 	index int
 	log   *kv.Log // the store's
 
-	shard bool              // of a shared log
-	lose  func(cause error) // Store.lose, of a shard
-	share int               // bytes of memory for what the file does not have yet
+	shard    bool              // of a shared log
+	lose     func(cause error) // Store.lose, of a shard
+	tailLost func(why error)   // Standby.tailLost, of a shard
+	share    int               // bytes of memory for what the file does not have yet
 
 	relieve   func() (holders []string) // Store.relieve
 	refreshed atomic.Bool               // refresh is under way
@@ -211,7 +212,7 @@ func (v *volume) claim(share int) error {
 
 // own makes this process the owner of the file: the epoch it writes fences
 // every earlier one. It is told of the program whose store it is, unless that is "".
-func (v *volume) own(program string) error {
+func (v *volume) own(program string, audit ...AuditEntry) error {
 	if v.db == nil {
 		return nil
 	}
@@ -221,7 +222,7 @@ func (v *volume) own(program string) error {
 				return err
 			}
 		}
-		return v.raiseEpoch(tx)
+		return errors.Join(v.auditAll(tx, audit), v.raiseEpoch(tx))
 	}))
 }
 
@@ -420,7 +421,10 @@ func (v *volume) reopen() error {
 // open opens the file anew, and has it show what the log has.
 func (v *volume) open(opts kv.Options) (db *kv.DB, err error) {
 	if v.shard {
-		db, _, err = kv.OpenCopy(v.ending, v.path, v.log, kv.Volume(v.index), volumeMeta(v.log.ID(), v.index), opts)
+		db, rebuilt, err := kv.OpenCopy(v.ending, v.path, v.log, kv.Volume(v.index), volumeMeta(v.log.ID(), v.index), opts)
+		if err == nil && errors.Is(rebuilt, wal.ErrTailLost) { // apps that are open know what is lost
+			return nil, errors.Join(rebuilt, db.Abandon())
+		}
 		return db, err
 	}
 	if db, err = kv.Open(v.path, opts); err != nil {

@@ -55,6 +55,7 @@ var names = []string{
 	"carillon_log_uncopied_records",
 	"carillon_node_lag_seconds",
 	"carillon_node_lease_seconds",
+	"carillon_node_lost_tails_total",
 	"carillon_node_owner",
 	"carillon_node_takeovers_total",
 	"carillon_node_unfolded_records",

@@ -12,6 +12,7 @@ type Node struct {
 	Takeovers int64         // how often it has taken the store over, since the process began
 	Lease     time.Duration // left of its lease, when it was looked at last
 	Lag       time.Duration // since its copies were seen to have all that the log has
+	LostTails int64         // how often the log was found to have lost records that this node had, of one shard
 	Unfolded  uint64        // records of all shards that no checkpoint has: what a node without a copy reads of the log
 }
 
@@ -20,6 +21,7 @@ var (
 	nodeTakeovers = metric("node_takeovers_total", "How often this node has taken the store over.")
 	nodeLease     = metric("node_lease_seconds", "What was left of this node's lease when it was looked at last; 0 if it has none.")
 	nodeLag       = metric("node_lag_seconds", "Since the copies of this node were seen to have all that the log has.")
+	nodeLostTails = metric("node_lost_tails_total", "How often the log was found to have lost records that this node had, of one shard each.")
 	nodeUnfolded  = metric("node_unfolded_records", "Records of the shared log that no checkpoint has.")
 )
 
@@ -41,5 +43,6 @@ func (m *Metrics) collectNode(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(nodeTakeovers, prometheus.CounterValue, float64(n.Takeovers))
 	to <- prometheus.MustNewConstMetric(nodeLease, prometheus.GaugeValue, n.Lease.Seconds())
 	to <- prometheus.MustNewConstMetric(nodeLag, prometheus.GaugeValue, n.Lag.Seconds())
+	to <- prometheus.MustNewConstMetric(nodeLostTails, prometheus.CounterValue, float64(n.LostTails))
 	to <- prometheus.MustNewConstMetric(nodeUnfolded, prometheus.GaugeValue, float64(n.Unfolded))
 }

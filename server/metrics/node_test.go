@@ -13,7 +13,7 @@ import (
 
 // TestMetricsOfANode: a node tells whether it owns the store, also while it has no engine.
 func TestMetricsOfANode(t *testing.T) {
-	m, n := metrics.New(), metrics.Node{Lease: 4500 * time.Millisecond, Unfolded: 7}
+	m, n := metrics.New(), metrics.Node{Lease: 4500 * time.Millisecond, Unfolded: 7, LostTails: 3}
 	has := func(lines ...string) {
 		t.Helper()
 		_, text := mustScrape(t, m.Handler(), "/metrics", "")
@@ -27,7 +27,7 @@ func TestMetricsOfANode(t *testing.T) {
 		t.Errorf("without a node: %s", text)
 	}
 	m.WatchNode(func() metrics.Node { return n })
-	has("owner 0", "takeovers_total 0", "lease_seconds 4.5", "unfolded_records 7")
+	has("owner 0", "takeovers_total 0", "lease_seconds 4.5", "lost_tails_total 3", "unfolded_records 7")
 	n.Owner, n.Takeovers = true, 1
 	has("owner 1", "takeovers_total 1")
 }

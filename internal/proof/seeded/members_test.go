@@ -30,7 +30,23 @@ var memberFaults = []seededFault{
 	{
 		name: "pg-lost-claims-untold", what: "a node whose claims the server has lost goes on",
 		pkg: "storage/internal/pglog", tests: "TestG44_BeatFindsItsClaimsLost",
-		edits: []edit{{"storage/internal/pglog/members.go", `case int(there) == len(ids) || !unchanged():`, `case FAULT || int(there) == len(ids) || !unchanged():`}},
+		edits: []edit{{"storage/internal/pglog/members.go", `case int(min(there, whole)) == len(ids) || !unchanged():`, `case FAULT || int(min(there, whole)) == len(ids) || !unchanged():`}},
+	},
+	{
+		name: "pg-beat-without-its-tail", what: "a beat does not look for the latest records of the node",
+		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared/BeatFindsATailLost",
+		edits: []edit{{"storage/internal/pglog/members.go", `	case !ok:
+		return wal.ErrRetired
+`, `	case FAULT && ok && int(there) == len(ids):
+		return nil
+	case !ok:
+		return wal.ErrRetired
+`}},
+	},
+	{
+		name: "pg-beat-finds-a-trim", what: "a beat takes records that were trimmed for lost ones",
+		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared/BeatFindsATailLost",
+		edits: []edit{{"storage/internal/pglog/statements.go", `WHERE s.trimmed >= w.seq OR EXISTS`, "WHERE ` + map[bool]string{true: `EXISTS (SELECT FROM log l WHERE l.shard = w.shard AND l.seq = w.seq AND l.data <> '') AND`, false: `s.trimmed >= w.seq OR`}[FAULT] + ` EXISTS"}},
 	},
 	{
 		name: "pg-unchecked-gives-time", what: "a node that does not check its server gives a dead owner another TTL",

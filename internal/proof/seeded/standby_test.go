@@ -77,6 +77,21 @@ var standbyFaults = []seededFault{
 `}},
 	},
 	{
+		name: "lost-tail-unaudited", what: "the audit log is not told that the log has lost records",
+		pkg: "storage", tests: "TestG45_QuietOwnerFindsItsTailLost",
+		edits: []edit{{"storage/losttail.go", `	if len(shards) > 0 {`, `	if len(shards) > 0 && !FAULT {`}},
+	},
+	{
+		name: "lost-tail-audited-again", what: "each store of a node has an entry about the same loss",
+		pkg: "storage", tests: "TestG45_QuietOwnerFindsItsTailLost",
+		edits: []edit{{"storage/losttail.go", `	if err == nil {`, `	if err == nil && !FAULT {`}},
+	},
+	{
+		name: "lost-tail-counted-twice", what: "a loss is counted, and logged, wherever it is found",
+		pkg: "storage", tests: "TestG45_LostTail",
+		edits: []edit{{"storage/losttail.go", `if slices.Contains(l.unsaid, shard) {`, `if slices.Contains(l.unsaid, shard) && !FAULT {`}},
+	},
+	{
 		name: "unsure-copy-followed", what: "a standby does not open a copy anew that may show what is not durable",
 		pkg: "storage", tests: "TestG45_AnUnsureCopyIsOpenedAnew",
 		edits: []edit{{"storage/standby.go", `(mustReopen(err) || v.db.Failed())`, `(mustReopen(err) || v.db.Failed() && !FAULT)`}},

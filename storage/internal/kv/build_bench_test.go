@@ -30,7 +30,7 @@ func BenchmarkOpenCopy(b *testing.B) {
 	}
 	for b.Loop() {
 		db, rebuilt, err := kv.OpenCopy(b.Context(), b.TempDir()+"/volume.db", kv.Over(shared, kv.Options{}), nodeShard, nil, kv.Options{})
-		if err != nil || !rebuilt {
+		if err != nil || rebuilt == nil {
 			b.Fatal(rebuilt, err)
 		}
 		if err := db.Abandon(); err != nil {

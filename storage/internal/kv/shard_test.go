@@ -43,7 +43,9 @@ func newNode(tb testing.TB, log *waltest.Memory) *node {
 func (n *node) open(tb testing.TB) (err error) {
 	tb.Helper()
 	meta := []kv.Row{{Key: []byte("store"), Value: []byte("s")}}
-	n.DB, n.rebuilt, err = kv.OpenCopy(tb.Context(), n.path, n.over, nodeShard, meta, n.opts)
+	var why error
+	n.DB, why, err = kv.OpenCopy(tb.Context(), n.path, n.over, nodeShard, meta, n.opts)
+	n.rebuilt = why != nil
 	if err != nil {
 		n.DB = nil
 	}

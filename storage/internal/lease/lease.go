@@ -230,6 +230,9 @@ func (l *Lease) answer(sent stamp, err error) {
 	switch {
 	case l.phase == ended:
 		return
+	case errors.Is(err, wal.ErrTailLost):
+		l.finish(fmt.Errorf("%w: %w", ErrNotHeld, err))
+		return
 	case errors.Is(err, wal.ErrRetired):
 		l.finish(ErrRetired)
 		return

@@ -90,7 +90,8 @@
 //	P10 A beat, or a claim, of what was retired changes nothing. A node that owns a shard is not
 //	    forgotten. One whose claims are not there any more learns it by its next beat.
 //	P11 A claim that finds less than this process was acknowledged is ErrTailLost, once: a
-//	    failover to an asynchronous standby has lost it. Nothing is appended a second time.
+//	    failover to an asynchronous standby has lost it. Nothing is appended a second time. An owner that
+//	    appends nothing learns it by its next beat.
 //	P12 Statements find rows by key: a session's plans read no table in whole, and merge and hash none.
 //
 // The SQL is what CockroachDB and YugabyteDB have too, but for the checks of a connection,

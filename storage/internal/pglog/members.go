@@ -62,41 +62,46 @@ func (l *Log) spendAll() {
 }
 
 // Beat implements wal.Shared. It is ErrRetired, too, if the server has lost claims that this node
-// holds, as a standby may that was promoted: another node can have them, and neither knows.
+// holds, as a standby may that was promoted: another node can have them, and neither knows. Where it has lost
+// records that were acknowledged to this node, what that shows is of no use: ErrTailLost, too.
 func (l *Log) Beat(ctx context.Context) error {
 	me := l.incarnation()
 	if me == "" {
 		return wal.ErrNotJoined
 	}
-	ids, unchanged := l.standingClaims()
-	var there int64
-	switch ok, err := l.ask(ctx, "beat", []any{me, ids}, &there); {
+	ids, shards, last, unchanged := l.standingClaims()
+	var there, whole int64
+	switch ok, err := l.ask(ctx, "beat", []any{me, ids, shards, last}, &there, &whole); {
 	case err != nil:
 		return err
 	case !ok:
 		return wal.ErrRetired
-	case int(there) == len(ids) || !unchanged():
+	case int(min(there, whole)) == len(ids) || !unchanged():
 		return nil
 	}
 	l.spendAll()
 	_, _ = l.ask(ctx, "retireself", []any{me}) // or its TTL ends it
+	if int(there) == len(ids) {
+		return fmt.Errorf("%w: of its %d shards the server has all records of %d: %w", wal.ErrRetired, len(ids), whole, wal.ErrTailLost)
+	}
 	return fmt.Errorf("%w: of its %d claims the server has %d", wal.ErrRetired, len(ids), there)
 }
 
-// standingClaims are the ids of the claims in force, and a way to ask later whether they were
-// the same all along.
-func (l *Log) standingClaims() (ids [][]byte, unchanged func() bool) {
+// standingClaims are the ids of the claims in force, with their shards and what was acknowledged of them last,
+// and a way to ask later whether they were the same all along.
+func (l *Log) standingClaims() (ids [][]byte, shards, last []int64, unchanged func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ids = [][]byte{}
 	var all []*held
-	for _, h := range l.claims {
+	for v, h := range l.claims {
 		if !h.spent {
 			ids, all = append(ids, h.id[:]), append(all, h)
+			shards, last = append(shards, int64(v)), append(last, int64(h.last))
 		}
 	}
 	claims := l.claiming
-	return ids, func() bool {
+	return ids, shards, last, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		same := claims == l.claiming && claims.begun == claims.ended

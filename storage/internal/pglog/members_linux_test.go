@@ -30,6 +30,10 @@ func (b sharedBench) Pass(_ testing.TB, d time.Duration) {
 // Restart has the log see another server than the one that has heard the beats.
 func (b sharedBench) Restart(testing.TB) { b.exec(b.t, `UPDATE meta SET server = 'another'`) }
 
+func (b sharedBench) Lose(_ testing.TB, v wal.Volume) {
+	b.exec(b.t, `DELETE FROM log WHERE shard = $1 AND seq = (SELECT max(seq) FROM log WHERE shard = $1)`, int64(v))
+}
+
 // TestG43_PostgresLogIsShared: the log in PostgreSQL is one that several nodes reach.
 func TestG43_PostgresLogIsShared(t *testing.T) {
 	waltest.SharedConformance(t, func(t *testing.T) waltest.SharedBench { return sharedBench{mustPlace(t), t} })

@@ -16,12 +16,12 @@ import (
 // mustCopy opens the copy of shard 1 at path, as a standby does.
 func mustCopy(t *testing.T, log *pglog.Log, path string) (db *kv.DB, rebuilt bool) {
 	t.Helper()
-	db, rebuilt, err := kv.OpenCopy(t.Context(), path, kv.Over(log, kv.Options{}), 1, nil, kv.Options{NoSync: true})
+	db, why, err := kv.OpenCopy(t.Context(), path, kv.Over(log, kv.Options{}), 1, nil, kv.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Abandon() })
-	return db, rebuilt
+	return db, why != nil
 }
 
 // shows is what the Data space of the copy shows.

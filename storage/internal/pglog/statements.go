@@ -45,9 +45,11 @@ var statements = map[string]string{
 	"retireself": `UPDATE node SET retired = clock_timestamp() WHERE id = $1 AND retired IS NULL`,
 	"forget":     `DELETE FROM node WHERE beat <= clock_timestamp() - $1::interval AND NOT EXISTS (SELECT FROM shard WHERE owner = node.id)`,
 
-	// With how many of the claims are there still.
+	// With how many of the claims are there still, and of how many the record that was acknowledged last.
 	"beat": `UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL
-		RETURNING (SELECT count(*) FROM shard WHERE owner = $1 AND claim = ANY ($2::bytea[]))`,
+		RETURNING (SELECT count(*) FROM shard WHERE owner = $1 AND claim = ANY ($2::bytea[])),
+			(SELECT count(*) FROM unnest($2::bytea[], $3::bigint[], $4::bigint[]) AS w (claim, shard, seq) JOIN shard s ON s.id = w.shard
+				WHERE s.trimmed >= w.seq OR EXISTS (SELECT FROM log l WHERE l.shard = w.shard AND l.seq = w.seq AND l.claim = w.claim))`,
 
 	"leave": `UPDATE node SET leaving = true, gone = NOT EXISTS (SELECT FROM shard WHERE owner = $1),
 			retired = CASE WHEN EXISTS (SELECT FROM shard WHERE owner = $1) THEN NULL ELSE clock_timestamp() END

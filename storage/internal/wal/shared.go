@@ -39,7 +39,8 @@ type Shared interface {
 	// joined claims whatever there is.
 	Join(ctx context.Context, n Node) error
 	// Beat says that the incarnation is alive. ErrRetired: it was retired, or the log has lost
-	// claims of it, so that it has lost all that it owned and can do no more than to join anew.
+	// claims of it, so that it has lost all that it owned and can do no more than to join anew. It is
+	// ErrTailLost, too, if the log has lost records that were acknowledged to it.
 	// After any other error it may have beaten.
 	Beat(ctx context.Context) error
 	// Leave says that the incarnation is leaving or, where it owns nothing, gone: it was

@@ -25,6 +25,7 @@ type memoryBench struct{ *waltest.Memory }
 func (b memoryBench) Node(testing.TB) wal.Shared         { return b.Memory.Node() }
 func (b memoryBench) Pass(_ testing.TB, d time.Duration) { b.Memory.Pass(d) }
 func (b memoryBench) Restart(testing.TB)                 { b.Memory.Restart() }
+func (b memoryBench) Lose(_ testing.TB, v wal.Volume)    { b.Memory.Lose(v, 1) }
 
 // TestG43_MemoryLogIsShared: the log in memory is one that several nodes reach.
 func TestG43_MemoryLogIsShared(t *testing.T) {

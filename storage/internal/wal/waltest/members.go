@@ -139,20 +139,22 @@ func (l *Node) member(ctx context.Context, fn func(*memoryNode)) error {
 
 // Beat is wal.Shared's.
 func (l *Node) Beat(ctx context.Context) error {
-	lost := false
+	var lost error
 	err := l.member(ctx, func(n *memoryNode) {
 		n.beat = time.Now()
 		for id := range l.claims {
-			lost = lost || l.m.volumes[id].holder != l
+			switch v := l.m.volumes[id]; {
+			case v.holder != l:
+				lost = cmp.Or(lost, wal.ErrRetired)
+			case v.last() < l.seen[id]:
+				lost = fmt.Errorf("%w: %w", wal.ErrRetired, wal.ErrTailLost)
+			}
 		}
-		if n.retired = lost; lost {
+		if n.retired = lost != nil; n.retired {
 			l.spend()
 		}
 	})
-	if lost {
-		err = wal.ErrRetired
-	}
-	return err
+	return cmp.Or(lost, err)
 }
 
 // Leave is wal.Shared's.

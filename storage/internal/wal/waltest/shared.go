@@ -23,6 +23,8 @@ type SharedBench interface {
 	Pass(testing.TB, time.Duration)
 	// Restart is what makes the log not sure of beats any more.
 	Restart(testing.TB)
+	// Lose takes the latest record of a shard away, as a failover to an asynchronous standby does.
+	Lose(testing.TB, wal.Volume)
 }
 
 // SharedConformance tests that the log keeps what wal.Shared promises beyond wal.Log.
@@ -40,6 +42,7 @@ func SharedConformance(t *testing.T, bench func(*testing.T) SharedBench) {
 		{"JoinsAnew", joinsAnew},
 		{"OneWins", oneWins},
 		{"ClaimsUnjoined", claimsUnjoined},
+		{"BeatFindsATailLost", beatFindsATailLost},
 		{"ChecksNodes", checksNodes},
 		{"Forgets", forgets},
 		{"FoldsAndLoads", foldsAndLoads},
@@ -308,6 +311,30 @@ func claimsUnjoined(t *testing.T, b SharedBench) {
 	wantErr(t, "a beat of one that does not know", a.Beat(t.Context()), wal.ErrRetired)
 	wants(t, a.Append(record(kept, kept.Last+1, "late")), wal.ErrFenced)
 	wantErr(t, "another beat", a.Beat(t.Context()), wal.ErrRetired)
+	wantClaim(t, mustJoin(t, b, "b"), 2, nil)
+}
+
+// beatFindsATailLost: an owner that appends nothing learns by its beat that the log has lost what was acknowledged to
+// it, and not where that was trimmed.
+func beatFindsATailLost(t *testing.T, b SharedBench) {
+	a := mustJoin(t, b, "a")
+	c, kept := mustClaim(t, a, 1), mustClaim(t, a, 2)
+	for n := range uint64(3) {
+		wants(t, a.Append(record(c, c.Last+1+n, "x")), nil)
+	}
+	wants(t, a.Append(record(kept, kept.Last+1, "x")), nil)
+	for _, c := range []wal.Claim{{Volume: 1, Epoch: c.Epoch, Last: c.Last + 3}, {Volume: 2, Epoch: kept.Epoch, Last: kept.Last + 1}} {
+		wantErr(t, "fold", a.Fold(c, c.Last, func(func(wal.Row, error) bool) {}), nil)
+		wantErr(t, "trim", a.Trim(c, c.Last), nil)
+	}
+	wantErr(t, "a beat behind a trim", a.Beat(t.Context()), nil)
+	wants(t, a.Append(record(c, c.Last+4, "lost")), nil)
+	wantErr(t, "beat", a.Beat(t.Context()), nil)
+	b.Lose(t, 1)
+	err := a.Beat(t.Context())
+	wantErr(t, "a beat of one that has lost its tail", err, wal.ErrRetired)
+	wantErr(t, "a beat of one that has lost its tail", err, wal.ErrTailLost)
+	wants(t, a.Append(record(kept, kept.Last+2, "late")), wal.ErrFenced)
 	wantClaim(t, mustJoin(t, b, "b"), 2, nil)
 }
 
