@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -31,21 +32,33 @@ func carillonOn(shards int) func(server) workload.System {
 	}
 }
 
+// fewShards is Carillon with its log in PostgreSQL, of 8 shards. It is here for what more of them cost.
+func fewShards(at server) workload.System {
+	s := carillonOn(8)(at)
+	s.Absent = onlyIn("it is here for what shards cost", "W1b", "W5")
+	return s
+}
+
+// onlyIn leaves a system out of all workloads but those.
+func onlyIn(reason string, names ...string) map[string]string {
+	absent := map[string]string{}
+	for _, w := range workload.All() {
+		if !slices.Contains(names, w.Name) {
+			absent[w.Name] = reason
+		}
+	}
+	return absent
+}
+
 // insertSize is how many bytes a row has, as many as a record of a job.
 const insertSize = 300
 
 // insertSystem is what PostgreSQL takes to store as many bytes: a bound, since nothing could be done with them.
 func insertSystem(at server) workload.System {
-	absent := map[string]string{}
-	for _, w := range workload.All() {
-		if w.Name != "W1a" && w.Name != "W1b" {
-			absent[w.Name] = "it runs no jobs"
-		}
-	}
 	return workload.System{
 		Name:    "insert",
 		Written: func() (int64, bool) { return 0, false },
-		Absent:  absent,
+		Absent:  onlyIn("it runs no jobs", "W1a", "W1b"),
 		Open: func(ctx context.Context, _ string, _ workload.Work) (workload.Queue, error) {
 			return openInsert(ctx, at)
 		},

@@ -28,7 +28,7 @@ func contestants() []contestant {
 		{"backlite", true, "", func(server) workload.System { return backliteSystem() }, false},
 		{"gocron", false, "", func(server) workload.System { return gocronSystem() }, false},
 		{inPostgres, true, "postgres", carillonOn(64), true},
-		{inPostgres + "-8", true, "postgres", carillonOn(8), true},
+		{inPostgres + "-8", true, "postgres", fewShards, true},
 		{"insert", true, "postgres", insertSystem, true},
 	}
 }

@@ -22,6 +22,10 @@ const (
 	fillDocs = 1_000
 	// followWait is how long a node follows an owner before that one dies.
 	followWait = 2 * time.Second
+	// phases is how many takeovers there are of a node that follows, of which the slowest counts: it looks each
+	// twentieth of a lease, and so sooner or later after its end. phase is what later ones are later by.
+	phases = 3
+	phase  = 250 * time.Millisecond / phases
 )
 
 // takeover is W11: an app in each shard, and an owner that dies without a word. The node that takes over has followed
@@ -35,20 +39,28 @@ func takeover(ctx context.Context, r *Harness) error {
 		if err := r.fillShards(ctx, dir, apps, docs); err != nil {
 			return err
 		}
-		for i, cold := range []bool{false, true} {
-			t := &taking{r: r, dir: dir, apps: apps, owner: fmt.Sprintf("owner%d", i), next: fmt.Sprintf("next%d", i), cold: cold}
-			if err := t.run(ctx); err != nil {
-				return err
-			}
-			name := r.name
-			if cold {
-				name += "-cold"
-			}
+		emit := func(name string, t *taking) {
 			row := Row{Workload: name + "-first", Apps: len(apps), Jobs: docs * len(apps), Seconds: t.first.Seconds(), wroteFor: -1}
 			r.emit(row)
 			row.Workload, row.Seconds = name, t.last.Seconds()
 			r.emit(row)
 		}
+		slowest := &taking{}
+		for i := range phases {
+			t := &taking{r: r, dir: dir, apps: apps, nodes: fmt.Sprintf("warm%d", i), after: time.Duration(i) * phase}
+			if err := t.run(ctx); err != nil {
+				return err
+			}
+			if t.last > slowest.last {
+				slowest = t
+			}
+		}
+		emit(r.name, slowest)
+		t := &taking{r: r, dir: dir, apps: apps, nodes: "cold", cold: true}
+		if err := t.run(ctx); err != nil {
+			return err
+		}
+		emit(r.name+"-cold", t)
 		return nil
 	})
 }
@@ -90,11 +102,12 @@ const fillCallers = 8
 
 // taking is one takeover.
 type taking struct {
-	r           *Harness
-	dir         string // in which the nodes have theirs
-	apps        []storage.AppID
-	owner, next string // names of the nodes
-	cold        bool
+	r     *Harness
+	dir   string // in which the nodes have theirs
+	apps  []storage.AppID
+	nodes string        // begins their names
+	after time.Duration // how long after the owner has begun the next one joins
+	cold  bool
 
 	first, last time.Duration // from the end of the lease until one app has taken a call, and all have
 }
@@ -102,8 +115,9 @@ type taking struct {
 func (t *taking) run(ctx context.Context) (err error) {
 	log := t.r.System.logs.of(t.dir)
 	t.r.Meter.begin(t.r.name+" take over", len(t.apps))
-	owner, err := storage.Join(ctx, filepath.Join(t.dir, t.owner), storage.Options{
-		Log: log, Node: storage.Node{Name: t.owner}, Logger: quiet(), CheckTrigger: dispatch.CheckStored,
+	name := t.nodes + "-owner"
+	owner, err := storage.Join(ctx, filepath.Join(t.dir, name), storage.Options{
+		Log: log, Node: storage.Node{Name: name}, Logger: quiet(), CheckTrigger: dispatch.CheckStored,
 	})
 	if err != nil {
 		return err
@@ -119,6 +133,9 @@ func (t *taking) run(ctx context.Context) (err error) {
 		}
 	}()
 	if !t.cold {
+		if err := pause(ctx, t.after); err != nil {
+			return err
+		}
 		if node, err = t.join(ctx); err != nil {
 			return err
 		}
@@ -129,7 +146,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if err := owner.Abort(); err != nil {
 		return err
 	}
-	ended, err := leaseEnd(ctx, log, t.owner)
+	ended, err := leaseEnd(ctx, log, name)
 	if err != nil {
 		return err
 	}
@@ -153,11 +170,11 @@ func (t *taking) run(ctx context.Context) (err error) {
 func (t *taking) join(ctx context.Context) (*actors.Node, error) {
 	opts := actors.Options{Functions: functions(func(time.Time) {}), Logger: quiet()}
 	opts.Pools = []*dispatch.Pool{pool64, pool1}
-	dir := filepath.Join(t.dir, t.next)
-	if err := t.r.System.logs.node(ctx, t.dir, t.next, &opts); err != nil {
+	name := t.nodes + "-next"
+	if err := t.r.System.logs.node(ctx, t.dir, name, &opts); err != nil {
 		return nil, err
 	}
-	return actors.Join(ctx, dir, opts)
+	return actors.Join(ctx, filepath.Join(t.dir, name), opts)
 }
 
 // leaseEnd is when the lease of a node that is dead ends, as its log sees it.
