@@ -95,7 +95,7 @@ func (s *scheduler) rearmStill(elapsed time.Duration) {
 // idle says whether nothing is under way, except perhaps to the disk.
 func (s *scheduler) idle() bool {
 	return s.holder == nil && len(s.queue) == 0 && len(s.ended) == 0 && s.runQueue.len() == 0 &&
-		s.started == 0 && s.asked == 0 && s.runs.empty() && !s.awaits() && !s.lates.busy && !s.goesOn() && s.phase().begins()
+		len(s.begins) == 0 && s.started == 0 && s.asked == 0 && s.runs.empty() && !s.awaits() && !s.lates.busy && !s.goesOn() && s.phase().begins()
 }
 
 // nextWork is when there may be jobs to claim, or to have expire; zero is never.

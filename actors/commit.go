@@ -26,6 +26,9 @@ func (s *scheduler) noteCommitted(m *committed) {
 		return
 	}
 	for _, r := range m.runs.claimed {
+		if r.job.ClaimBegin() == storage.BeginLogged {
+			s.nearing = max(s.nearing-1, 0)
+		}
 		if s.runs.setDurable(r) {
 			s.enqueue(r)
 		}

@@ -66,6 +66,7 @@
 // These are the phases of its run (runphase.go). A mutation is launched and waits for its
 // turn, an action begins at once. A run is dropped whose handler never begins: its job was
 // canceled, cannot run, or its claim is taken back, when the app drains or its volume failed.
+// A queued run whose claim has to say first that it begins is claimed, and queued, once more.
 // While a turn that cancels the job is not decided the run is withheld in its phase: an
 // action whose permit comes meanwhile is parked, and queued again if the turn has not
 // canceled it after all.
@@ -75,11 +76,13 @@
 // pool is claimed at its instant, and when its pool has a permit left (admit.go): a walk
 // through the jobs of each priority (walks.go) finds that one is due, and from then on its lane is
 // read from its index whenever a permit comes back. What waits is neither claimed nor written. A
-// claim that a crash cut off is an interrupted attempt, whether its handler had
-// begun or not, which nothing durable tells: counted and shown, but not taken from
-// the retries, and tried again no sooner than it was due. After two of those in a
+// claim that a crash cut off is an interrupted attempt: counted and shown, but not taken from
+// the retries, and tried again no sooner than it was due. Nothing durable tells whether its handler
+// had begun, so it is no crash of the job's yet; but from then on the job's claims do (release.go), at
+// the price of a commit: that the handler has not begun, and before it begins, that it is about
+// to. Of the first kind a crash costs nothing, and of the other it is one. After two crashes in a
 // row a job is a suspect: claimed at its instant and with ever fewer others, so that
-// the next crash does not count against its neighbours; after
+// the next one does not count against those that run beside it; after
 // Options.MaxInterruptions it is dead.
 //
 // How an attempt ended is judged by its cause, which the engine knows, and not by
@@ -152,7 +155,7 @@
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
 //	A5  A handler starts only after its claim is durable, when the wall has reached the due instant and not passed its NotAfter, and while it holds a permit.
-//	A6  runs has every job claimed in the store that waits to run or runs. What is claimed and not in runs was interrupted if another incarnation has claimed it, or if runs.lost has it; else it has not begun.
+//	A6  runs has every job claimed in the store that waits to run or runs. What is claimed and not in runs was interrupted if another incarnation has claimed it and the claim does not say that it has not begun, or if runs.lost has it; else it has not begun.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is submitted.
 //	A8  started counts the runs that hold a permit, those launched and those begun, never above permits, nor the sum of permits above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.

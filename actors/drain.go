@@ -88,7 +88,7 @@ func (s *scheduler) unclaim(tx *storage.Tx) error {
 			errs = errors.Join(errs, fmt.Errorf("job %s: %w", r.job.ID, err))
 		}
 	}
-	s.runQueue = runQueue{}
+	s.runQueue, s.begins, s.nearing = runQueue{}, nil, 0
 	s.walks.dropClaims()
 	return errs
 }

@@ -150,6 +150,43 @@ func TestG5_AVolumeThatFailsAgainAndAgainCostsNoAttempt(t *testing.T) {
 	}
 }
 
+// G5: a job that is claimed and waits for a slot has not begun, and however often the process
+// dies meanwhile, it is no suspect. Nothing tells so at the first crash, which is an attempt; from
+// then on its claim does. What had the slot each time is cut off by all but that one.
+func TestG5_ACrashCostsNothingThatHasNotBegun(t *testing.T) {
+	_, act, opts := withLong()
+	actorstest.Run(t, opts, func(h *actorstest.Harness) {
+		long := mustAfter(t, h, "acme", 0, act("long"))
+		h.Settle()
+		waits := mustAfter(t, h, "acme", 0, act("waits"))
+		writes := mustAfter(t, h, "acme", 0, addEntry.With("written"))
+		const crashes = 5
+		for range crashes {
+			h.Settle()
+			if i := h.Inspect("acme"); i.Claimed == 0 || i.Running != 1 {
+				t.Fatalf("%d jobs run and %d wait for the slot", i.Running, i.Claimed)
+			}
+			h.Crash()
+		}
+		if job := h.Job("acme", long); job.Interruptions != crashes-1 || job.Attempts != crashes+1 {
+			t.Errorf("what ran was cut off by %d crashes in %d attempts: %+v", job.Interruptions, job.Attempts, job.History)
+		}
+		for _, id := range []storage.JobID{waits, writes} {
+			if job := h.Job("acme", id); job.Interruptions != 0 || job.Attempts != 1 || !job.History[0].Unsure {
+				t.Errorf("job %s has been cut off by %d crashes in %d attempts: %+v", id, job.Interruptions, job.Attempts, job.History)
+			}
+		}
+		h.Advance(2 * time.Hour)
+		for _, id := range []storage.JobID{long, waits, writes} {
+			want := 2
+			if id == long {
+				want = crashes + 1
+			}
+			wantState(t, h, "acme", id, storage.StateSuccess, want)
+		}
+	})
+}
+
 // G5: the cancel of a job that is claimed and waits for a slot is lost with its
 // commit. The job has not begun, so it is as it was before.
 func TestG5_ALostCancelCostsNoAttempt(t *testing.T) {
@@ -284,15 +321,15 @@ func TestG4_ARetryByHandIsNotTakenForTheAttemptBefore(t *testing.T) {
 	}
 }
 
-// G5: a crash is one in the job's count of them though the first commit of the
-// recovery fails.
+// G5: a crash that cut a job off is one in its count of them though the first commits of the
+// recovery fail.
 func TestG5_ACrashIsCountedThoughRecoveryFails(t *testing.T) {
 	for _, point := range []string{"commit", "committed"} {
 		for n := range 4 {
 			t.Run(fmt.Sprint(point, n), func(t *testing.T) {
 				k, f := newKit(), newFaults()
 				act := k.action("t:act", func(ctx *dispatch.ActionCtx, name string) error {
-					if ctx.Job.Attempt == 1 {
+					if ctx.Job.Attempt <= 2 {
 						actorstest.Hang(ctx)
 					}
 					return nil
@@ -303,6 +340,8 @@ func TestG5_ACrashIsCountedThoughRecoveryFails(t *testing.T) {
 						t.Fatal(err)
 					}
 					h.Settle()
+					h.Crash() // from here on its begin is written down
+					h.Settle()
 					h.Kill()
 					h.StepClock(-time.Hour) // so that it is not tried again at once
 					h.Open()
@@ -311,7 +350,7 @@ func TestG5_ACrashIsCountedThoughRecoveryFails(t *testing.T) {
 						_, _ = addEntry.Run(h.Caller("acme"), "wake")
 						h.Settle()
 					}
-					if job := wantState(t, h, "acme", id, storage.StatePending, 1); job.Interruptions != 1 || len(job.History) != 1 {
+					if job := wantState(t, h, "acme", id, storage.StatePending, 2); job.Interruptions != 1 || len(job.History) != 2 {
 						t.Errorf("it has %d crashes in a row, and of attempts %+v", job.Interruptions, job.History)
 					}
 				})

@@ -138,7 +138,8 @@ type Options struct {
 	// Default 0: until a person drops it, or a program opens the store that can run it.
 	HoldFor time.Duration
 	// MaxInterruptions is how many crashes in a row may cut a job's attempt off
-	// before it is dead as a suspected poison, 1 or more. Default 10.
+	// before it is dead as a suspected poison, 1 or more. The first that finds the job claimed
+	// is not one of them, as nothing tells whether its handler had begun. Default 10.
 	MaxInterruptions int
 
 	// IdleAfter is how long an app with nothing to do stays in memory. Default 10 s.

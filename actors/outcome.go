@@ -235,8 +235,10 @@ const afterLasting = time.Second
 
 // interruption says what follows from an attempt that was interrupted.
 func (app *appState) interruption(job *storage.Job, cut *interruption, crashed bool) storage.End {
+	unsure := crashed && job.ClaimBegin() == storage.BeginUntold
+	crashed = crashed && !unsure
 	end := storage.End{
-		State: storage.StatePending, Due: job.Due, Interrupted: true, Crashed: crashed,
+		State: storage.StatePending, Due: job.Due, Interrupted: true, Crashed: crashed, Unsure: unsure,
 		Error: &storage.JobError{Code: string(dispatch.CodeAborted), Message: cut.Error()},
 	}
 	switch {

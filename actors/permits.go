@@ -42,7 +42,7 @@ func (s *scheduler) returnPermits() {
 // askPermits keeps as many permits as there is work for, and no more.
 func (s *scheduler) askPermits(wall time.Time) {
 	s.returnPermits()
-	want := s.started
+	want := s.started + s.nearing
 	if s.soon(wall) {
 		may, _ := s.starts.left(s.eng.clock.elapsed())
 		want += min(s.runQueue.len(), may)

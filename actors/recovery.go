@@ -11,8 +11,8 @@ import (
 )
 
 // recover looks at every claim without a run: after a crash, or a commit that failed (A6).
-// Of one that another incarnation has made nothing tells whether its handler began: the
-// attempt counts as interrupted, by a crash. Of its own this process knows: the attempt was
+// Of one that another incarnation has made the attempt counts as interrupted, unless the claim
+// says that its handler has not begun: then it is taken back. Of its own this process knows: the attempt was
 // interrupted if its handler began and its end was lost, and else the claim is taken back,
 // uncharged. Because the volume has one owner there is no lease to wait out. An error means
 // that nothing could be read.
@@ -57,7 +57,7 @@ func (s *scheduler) recover() error {
 			if err = s.logCrash(tx, job); err == nil {
 				_, err = tx.EndAttempt(*job, s.outcome(tx, s.eng.clock.look(), end))
 			}
-		} else if crashed || s.runs.lostEnd(job.ClaimID()) {
+		} else if crashed && job.ClaimBegin() != storage.BeginAwaited || s.runs.lostEnd(job.ClaimID()) {
 			end := s.interruption(job, cutByStop, crashed)
 			told = append(told, func() { s.logInterruption(job, end, crashed) })
 			if err = s.logCrash(tx, job); err == nil {
@@ -126,7 +126,7 @@ func (s *scheduler) breakDown(cause error) {
 			s.end(r)
 		}
 	}
-	s.runQueue = runQueue{}
+	s.runQueue, s.begins, s.nearing = runQueue{}, nil, 0
 	s.walks.dropClaims()
 	s.pools.leaveShared()
 }

@@ -2,9 +2,11 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"carillon/dispatch"
+	"carillon/storage"
 )
 
 // This file is how claimed jobs start, at their instant and as far as there are permits.
@@ -22,7 +24,7 @@ func (s *scheduler) release() {
 			s.runQueue.pop() // canceled meanwhile, or too late
 			continue
 		}
-		if s.started >= s.permits {
+		if s.started+s.nearing >= s.permits {
 			break
 		}
 		if may, _ := s.starts.left(s.eng.clock.elapsed()); may == 0 {
@@ -37,6 +39,12 @@ func (s *scheduler) release() {
 			s.endRun(ending{run: r, err: cut})
 			continue
 		}
+		if r.job.ClaimBegin() == storage.BeginAwaited {
+			s.runs.mustMove(r, beginLogs)
+			s.begins = append(s.begins, r)
+			s.nearing++
+			continue
+		}
 		if inv := s.launch(r); inv != nil {
 			due = append(due, inv)
 		}
@@ -45,6 +53,35 @@ func (s *scheduler) release() {
 		s.eng.sys.tell(s.runner, &dueJobs{due})
 	}
 	s.askPermits(wall)
+}
+
+// logBegins writes down of jobs that crashes have found claimed that their handlers are about to
+// begin. They wait for their permits once more when that is durable.
+func (s *scheduler) logBegins() {
+	tx := s.begin(s.eng.clock.look())
+	tx.Pin()
+	var logged []*run
+	for _, r := range s.begins {
+		if s.runs.get(r.job.ID) != r || s.runs.isOver(r) {
+			s.nearing--
+			continue // canceled meanwhile, or too late
+		}
+		if err := tx.LogBegin(&r.job); err != nil {
+			s.rollback(tx, nil, nil)
+			if errors.Is(err, storage.ErrCorrupt) {
+				s.backOff(err)
+			}
+			s.breakDown(err)
+			return
+		}
+		logged = append(logged, r)
+	}
+	s.begins = nil
+	if tx.Unchanged() {
+		s.rollback(tx, nil, nil)
+		return
+	}
+	s.commitRuns(tx, nil, runChanges{claimed: logged}, nil)
 }
 
 // cutBefore is why the run must not begin though it is due and has a permit, or nil.

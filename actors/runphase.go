@@ -23,6 +23,7 @@ type runEvent uint8
 
 const (
 	claimDurable   runEvent = iota
+	beginLogs               // its claim is written once more: its handler is about to begin
 	turnAsked               // with a permit, at its instant
 	turnTooSoon             // the wall was stepped back meanwhile
 	handlerBegins           // in its turn; of an action with a permit, at its instant
@@ -49,6 +50,8 @@ func (p runPhase) next(e runEvent) (runPhase, bool) {
 		return at, true
 	case e == claimDurable && at == runClaimed:
 		return runQueued | withheld, true
+	case e == beginLogs && at == runQueued:
+		return runClaimed | withheld, true
 	case e == turnAsked && at == runQueued:
 		return runLaunched | withheld, true
 	case e == turnTooSoon && at == runLaunched:
@@ -80,7 +83,7 @@ func (p runPhase) String() string {
 
 func (e runEvent) String() string {
 	return [...]string{
-		"claim durable", "turn asked for", "turn too soon", "handler begins", "over", "cancel begun", "cancel reverted",
+		"claim durable", "begin logs", "turn asked for", "turn too soon", "handler begins", "over", "cancel begun", "cancel reverted",
 	}[e]
 }
 

@@ -17,13 +17,13 @@ func TestPhasesOfARun(t *testing.T) {
 	)
 	arrows := map[runPhase]map[runEvent]runPhase{
 		claimed:             {claimDurable: queued, cancelBegun: claimed | withheld, runOver: dropped},
-		queued:              {turnAsked: launched, handlerBegins: begun, cancelBegun: queued | withheld, runOver: dropped},
+		queued:              {beginLogs: claimed, turnAsked: launched, handlerBegins: begun, cancelBegun: queued | withheld, runOver: dropped},
 		launched:            {turnTooSoon: queued, handlerBegins: begun, cancelBegun: launched | withheld, runOver: dropped},
 		begun:               {runOver: ended},
 		ended:               {},
 		dropped:             {},
 		claimed | withheld:  {claimDurable: queued | withheld, cancelBegun: claimed | withheld, cancelReverted: claimed, runOver: dropped},
-		queued | withheld:   {turnAsked: launched | withheld, handlerBegins: parked | withheld, cancelBegun: queued | withheld, cancelReverted: queued, runOver: dropped},
+		queued | withheld:   {beginLogs: claimed | withheld, turnAsked: launched | withheld, handlerBegins: parked | withheld, cancelBegun: queued | withheld, cancelReverted: queued, runOver: dropped},
 		parked | withheld:   {cancelBegun: parked | withheld, cancelReverted: queued, runOver: dropped},
 		launched | withheld: {turnTooSoon: queued | withheld, cancelBegun: launched | withheld, cancelReverted: launched, runOver: dropped},
 	}

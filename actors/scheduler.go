@@ -24,6 +24,8 @@ type scheduler struct {
 
 	// The sorted job bucket, as far as memory needs to know it.
 	runQueue runQueue // claimed durably, waiting for their instant or a permit
+	begins   []*run   // about to begin, which their claims do not say yet
+	nearing  int      // those, and those whose claims that say so are on their way to the disk
 	walks    walks
 	counted  claims         // of the walks, in the total of the engine
 	given    []storage.Lane // of pools that all apps share: permits that came since the last step
@@ -271,8 +273,8 @@ work:
 		return
 	}
 	s.release()
-	if len(s.ended) > 0 && s.holder == nil && s.phase().read() && !s.backingOff() {
-		s.step() // jobs that are kept back after all
+	if len(s.ended)+len(s.begins) > 0 && s.holder == nil && s.phase().read() && !s.backingOff() {
+		s.step() // jobs that are kept back after all, or whose begin is written down first
 		return
 	}
 	s.moveOperation()
@@ -316,6 +318,8 @@ func (s *scheduler) ownWork() bool {
 	case s.windDeclared():
 	case len(s.ended) > 0:
 		s.applyEnded()
+	case len(s.begins) > 0:
+		s.logBegins()
 	case s.correct():
 	case s.claimDue(s.eng.clock.look()):
 	case s.expireLate():

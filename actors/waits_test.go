@@ -144,7 +144,7 @@ func TestG35_EveryPendingJobSaysWhatItWaitsFor(t *testing.T) {
 		for i := range 2 {
 			mustAfter(t, h, "acme", 0, work.With(fmt.Sprint(i)))
 		}
-		for range 4 {
+		for range 5 {
 			h.Advance(10 * time.Second)
 			h.Kill()
 			h.Open()

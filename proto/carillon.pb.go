@@ -640,7 +640,7 @@ type Job struct {
 	Attempts uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	// Failures counts the attempts that spent the retry budget.
 	Failures uint32 `protobuf:"varint,9,opt,name=failures,proto3" json:"failures,omitempty"`
-	// Interruptions counts the crashes in a row that cut an attempt off.
+	// Interruptions counts the crashes in a row that cut an attempt off, but for unsure ones.
 	Interruptions uint32 `protobuf:"varint,10,opt,name=interruptions,proto3" json:"interruptions,omitempty"`
 	Retry         *Retry `protobuf:"bytes,11,opt,name=retry,proto3" json:"retry,omitempty"`
 	AtMostOnce    bool   `protobuf:"varint,12,opt,name=at_most_once,json=atMostOnce,proto3" json:"at_most_once,omitempty"`
@@ -2203,13 +2203,15 @@ func (x *JobError) GetMessage() string {
 
 // Attempt is one ended run of a job that did not succeed.
 type Attempt struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	StartedAtMs   int64                  `protobuf:"varint,2,opt,name=started_at_ms,json=startedAtMs,proto3" json:"started_at_ms,omitempty"`
-	EndedAtMs     int64                  `protobuf:"varint,3,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
-	Error         *JobError              `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
-	Interrupted   bool                   `protobuf:"varint,5,opt,name=interrupted,proto3" json:"interrupted,omitempty"`
-	Postponed     bool                   `protobuf:"varint,6,opt,name=postponed,proto3" json:"postponed,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Number      uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	StartedAtMs int64                  `protobuf:"varint,2,opt,name=started_at_ms,json=startedAtMs,proto3" json:"started_at_ms,omitempty"`
+	EndedAtMs   int64                  `protobuf:"varint,3,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
+	Error       *JobError              `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	Interrupted bool                   `protobuf:"varint,5,opt,name=interrupted,proto3" json:"interrupted,omitempty"`
+	Postponed   bool                   `protobuf:"varint,6,opt,name=postponed,proto3" json:"postponed,omitempty"`
+	// Unsure: a crash found the job claimed, and nothing tells whether its handler had begun.
+	Unsure        bool `protobuf:"varint,7,opt,name=unsure,proto3" json:"unsure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2286,6 +2288,13 @@ func (x *Attempt) GetPostponed() bool {
 	return false
 }
 
+func (x *Attempt) GetUnsure() bool {
+	if x != nil {
+		return x.Unsure
+	}
+	return false
+}
+
 // Claim says that an attempt of the job at the same key may be under way.
 type Claim struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -2294,8 +2303,11 @@ type Claim struct {
 	ClaimedAtMs int64                  `protobuf:"varint,3,opt,name=claimed_at_ms,json=claimedAtMs,proto3" json:"claimed_at_ms,omitempty"`
 	// Incarnation is that of the store that made the claim: random, new each time a store is
 	// opened. Token tells its claims apart. Earlier releases wrote neither.
-	Incarnation   uint64 `protobuf:"fixed64,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Token         uint64 `protobuf:"varint,5,opt,name=token,proto3" json:"token,omitempty"`
+	Incarnation uint64 `protobuf:"fixed64,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Token       uint64 `protobuf:"varint,5,opt,name=token,proto3" json:"token,omitempty"`
+	// Begin says whether the handler may have begun: 0 does not tell, with 1 it has not, with 2 it has,
+	// or was about to.
+	Begin         uint32 `protobuf:"varint,6,opt,name=begin,proto3" json:"begin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2361,6 +2373,13 @@ func (x *Claim) GetIncarnation() uint64 {
 func (x *Claim) GetToken() uint64 {
 	if x != nil {
 		return x.Token
+	}
+	return 0
+}
+
+func (x *Claim) GetBegin() uint32 {
+	if x != nil {
+		return x.Begin
 	}
 	return 0
 }
@@ -4846,20 +4865,22 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06jitter\x18\x05 \x01(\bR\x06jitter\"8\n" +
 	"\bJobError\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\xcf\x01\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xe7\x01\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\"\n" +
 	"\rstarted_at_ms\x18\x02 \x01(\x03R\vstartedAtMs\x12\x1e\n" +
 	"\vended_at_ms\x18\x03 \x01(\x03R\tendedAtMs\x12(\n" +
 	"\x05error\x18\x04 \x01(\v2\x12.carillon.JobErrorR\x05error\x12 \n" +
 	"\vinterrupted\x18\x05 \x01(\bR\vinterrupted\x12\x1c\n" +
-	"\tpostponed\x18\x06 \x01(\bR\tpostponed\"\x97\x01\n" +
+	"\tpostponed\x18\x06 \x01(\bR\tpostponed\x12\x16\n" +
+	"\x06unsure\x18\a \x01(\bR\x06unsure\"\xad\x01\n" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
 	"\rclaimed_at_ms\x18\x03 \x01(\x03R\vclaimedAtMs\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x14\n" +
-	"\x05token\x18\x05 \x01(\x04R\x05token\"\x95\n" +
+	"\x05token\x18\x05 \x01(\x04R\x05token\x12\x14\n" +
+	"\x05begin\x18\x06 \x01(\rR\x05begin\"\x95\n" +
 	"\n" +
 	"\aTrigger\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +

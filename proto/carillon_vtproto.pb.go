@@ -1758,6 +1758,16 @@ func (m *Attempt) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Unsure {
+		i--
+		if m.Unsure {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x38
+	}
 	if m.Postponed {
 		i--
 		if m.Postponed {
@@ -1835,6 +1845,11 @@ func (m *Claim) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Begin != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Begin))
+		i--
+		dAtA[i] = 0x30
 	}
 	if m.Token != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Token))
@@ -4556,6 +4571,9 @@ func (m *Attempt) SizeVT() (n int) {
 	if m.Postponed {
 		n += 2
 	}
+	if m.Unsure {
+		n += 2
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -4580,6 +4598,9 @@ func (m *Claim) SizeVT() (n int) {
 	}
 	if m.Token != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Token))
+	}
+	if m.Begin != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Begin))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -10183,6 +10204,26 @@ func (m *Attempt) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Postponed = bool(v != 0)
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Unsure", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Unsure = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -10316,6 +10357,25 @@ func (m *Claim) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Token |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Begin", wireType)
+			}
+			m.Begin = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Begin |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

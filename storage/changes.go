@@ -217,7 +217,7 @@ func (j *Job) shorten() {
 	if j.State != StateRunning {
 		j.Progress = nil
 	}
-	j.claim, j.CheckpointSize, j.Superseded = ClaimID{}, 0, false
+	j.claim, j.claimBegin, j.CheckpointSize, j.Superseded = ClaimID{}, 0, 0, false
 	j.Args, j.Result, j.Claims, j.History, j.Then, j.Outcome, j.GroupOutcome = nil, nil, nil, nil, nil, nil, nil
 }
 

@@ -20,6 +20,7 @@ type End struct {
 	NotKept     *NotKept  // why the result of a success is not kept
 	Interrupted bool      // a crash or a shutdown cut it off: the retry budget is not spent
 	Crashed     bool      // it was a crash: one more of those in a row
+	Unsure      bool      // it was one, and nothing tells whether the handler had begun
 	Postponed   bool      // the handler has put the job off to Due: the retry budget is not spent
 	Token       []byte    // hash of the attempt's token; nil: it has none
 	Outside     bool      // if State is StatePending: the attempt goes on outside, until Due
@@ -98,7 +99,7 @@ func (tx *Tx) endAttempt(job Job, end End) (Job, error) {
 		e := JobError{Code: errorText(end.Error.Code), Message: errorText(end.Error.Message)}
 		job.Error = &e
 		job.History = append(job.History[:len(job.History):len(job.History)], Attempt{
-			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted, Postponed: end.Postponed,
+			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted, Postponed: end.Postponed, Unsure: end.Unsure,
 		})
 		if over := len(job.History) - maxHistory; over > 0 {
 			job.History = job.History[over:]

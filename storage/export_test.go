@@ -66,7 +66,7 @@ func DecodeJob(ms int64, seq uint64, data []byte) (Job, error) {
 // DecodeRecord reads the bytes as a record of every other kind and returns
 // what each said of them.
 func DecodeRecord(data []byte) map[string]error {
-	_, _, claim := decodeClaim(data)
+	_, _, _, claim := decodeClaim(data)
 	_, entry := decodeEntry(data)
 	_, counts := decodeCounts(data)
 	_, table := decodeTable(data)

@@ -47,7 +47,7 @@ type Job struct {
 
 	Attempts      int // attempts begun, the one under way included
 	Failures      int // ended attempts that spent the retry budget
-	Interruptions int // crashes in a row that cut an attempt off
+	Interruptions int // crashes in a row that cut an attempt off, but for those of which nothing tells whether it had begun
 	Postponed     int // attempts in a row that the handler has put off (dispatch.RetryAfter), and since when
 	PutOffSince   time.Time
 	Error         *JobError
@@ -121,9 +121,10 @@ type Job struct {
 	Reason string
 	HeldAt time.Time // when it was last held; zero if it never was
 
-	place   place    // where the job lies in its region
-	claim   ClaimID  // the latest, if it is claimed
-	outside *outside // of an attempt that ends from outside; nil: of none
+	place      place      // where the job lies in its region
+	claim      ClaimID    // the latest, if it is claimed
+	claimBegin ClaimBegin // what that says
+	outside    *outside   // of an attempt that ends from outside; nil: of none
 }
 
 // JobError is why an attempt did not succeed.
@@ -147,6 +148,7 @@ type Attempt struct {
 	Error       JobError  `json:"error"`
 	Interrupted bool      `json:"interrupted,omitempty"`
 	Postponed   bool      `json:"postponed,omitempty"` // the handler has put the job off: it is not charged
+	Unsure      bool      `json:"-"`                   // a crash found the job claimed, and nothing tells whether the handler had begun
 }
 
 // Retry says how often and when a failed attempt is repeated.

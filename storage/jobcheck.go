@@ -211,7 +211,7 @@ func (c *jobCheck) location(t tag, p place, job *Job) (newest bool) {
 
 func (c *jobCheck) claim(p place, value []byte) {
 	c.got.claimed++
-	if _, _, err := decodeClaim(value); err != nil {
+	if _, _, _, err := decodeClaim(value); err != nil {
 		c.failed(err)
 	}
 	if c.snap.Get(kv.Data, c.n.place(tagQueue, p)) == nil {

@@ -281,7 +281,10 @@ func (tx *Tx) Claim(job *Job) (ok bool, err error) {
 		return false, nil
 	}
 	job.claim = tx.app.vol.claims.next()
-	tx.put(key, encodeClaim(job.claim, job.Attempts+1, tx.now))
+	if job.claimBegin = BeginUntold; job.logsBegin() {
+		job.claimBegin = BeginAwaited
+	}
+	tx.put(key, encodeClaim(job.claim, job.claimBegin, job.Attempts+1, tx.now))
 	tx.removeLanes(job)
 	tx.top().counts.claimed++
 	return true, nil
@@ -390,8 +393,8 @@ func (tx *Tx) Claimed() ([]Job, error) {
 			errs = append(errs, fmt.Errorf("app %s: claimed job at %d/%d: %w", tx.app.id, p.ms, p.seq, bad))
 			continue
 		}
-		if id, _, err := decodeClaim(r.value); err == nil {
-			job.claim = id
+		if id, begin, _, err := decodeClaim(r.value); err == nil {
+			job.claim, job.claimBegin = id, begin
 		} // else whose it is cannot be told: it is foreign
 		jobs = append(jobs, job)
 	}

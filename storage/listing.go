@@ -93,7 +93,7 @@ func (v *view) present(t tag, job *Job) error {
 	if err != nil || claim == nil {
 		return err
 	}
-	_, attempt, err := decodeClaim(claim)
+	_, _, attempt, err := decodeClaim(claim)
 	if err != nil {
 		return fmt.Errorf("app %s: job %s: %w", v.app.id, job.ID, err)
 	}

@@ -138,7 +138,7 @@ func (tx *Tx) attempts(job *Job) (bool, error) {
 	if err != nil || claim == nil {
 		return false, err
 	}
-	id, _, err := decodeClaim(claim)
+	id, _, _, err := decodeClaim(claim)
 	if err != nil {
 		return false, fmt.Errorf("app %s: job %s: %w", tx.app.id, job.ID, err)
 	}

@@ -143,6 +143,7 @@ func encodeJob(job *Job) []byte {
 			Error:       &proto.JobError{Code: a.Error.Code, Message: a.Error.Message},
 			Interrupted: a.Interrupted,
 			Postponed:   a.Postponed,
+			Unsure:      a.Unsure,
 		})
 	}
 	return encoded(p.MarshalVT())
@@ -246,6 +247,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 			Error:       JobError{Code: a.Error.GetCode(), Message: a.Error.GetMessage()},
 			Interrupted: a.Interrupted,
 			Postponed:   a.Postponed,
+			Unsure:      a.Unsure,
 		})
 	}
 	return job, nil
@@ -379,27 +381,27 @@ func stateOf(s proto.JobState) State {
 	}
 }
 
-func encodeClaim(id ClaimID, attempt int, at time.Time) []byte {
+func encodeClaim(id ClaimID, begin ClaimBegin, attempt int, at time.Time) []byte {
 	p := proto.Claim{
 		Version: recordVersion, Attempt: uint32(attempt), ClaimedAtMs: msOf(at),
-		Incarnation: id.Incarnation, Token: id.Token,
+		Incarnation: id.Incarnation, Token: id.Token, Begin: uint32(begin),
 	}
 	return encoded(p.MarshalVT())
 }
 
 // foreignClaim is a claim that is none of this store's. One that cannot be read stays as it is.
 func foreignClaim(data []byte) []byte {
-	_, attempt, err := decodeClaim(data)
+	_, begin, attempt, err := decodeClaim(data)
 	if err != nil {
 		return data
 	}
-	return encodeClaim(ClaimID{}, attempt, time.Time{})
+	return encodeClaim(ClaimID{}, begin, attempt, time.Time{})
 }
 
-func decodeClaim(data []byte) (id ClaimID, attempt int, err error) {
+func decodeClaim(data []byte) (id ClaimID, begin ClaimBegin, attempt int, err error) {
 	var p proto.Claim
 	if err := unmarshal(data, &p, &p.Version); err != nil {
-		return ClaimID{}, 0, fmt.Errorf("claim: %w", err)
+		return ClaimID{}, BeginUntold, 0, fmt.Errorf("claim: %w", err)
 	}
-	return ClaimID{p.Incarnation, p.Token}, int(p.Attempt), nil
+	return ClaimID{p.Incarnation, p.Token}, ClaimBegin(p.Begin), int(p.Attempt), nil
 }

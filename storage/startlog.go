@@ -203,7 +203,7 @@ func (n keyspace) startsOf(snap *kv.Snapshot, pools []string, visit func(Lane, S
 			continue
 		}
 		if slices.Contains(pools, job.Pool) {
-			id, _, _ := decodeClaim(v)
+			id, _, _, _ := decodeClaim(v)
 			visit(job.Lane(), Start{Claim: id})
 		}
 	}

@@ -669,7 +669,8 @@ func (m *model) interrupted(a *app, at time.Time) {
 			continue
 		}
 		lost = append(lost, j)
-		j.attempts, j.history, j.crashes, j.code, j.changedAt = j.attempts+1, j.history+1, j.crashes+1, dispatch.CodeAborted, at
+		j.crash()
+		j.code, j.changedAt = dispatch.CodeAborted, at
 		if j.order.Once || j.crashes >= modelCrashes {
 			j.state, j.endedAt = storage.StateFailed, m.wall(at)
 			m.over(a, j, at)

@@ -118,6 +118,17 @@ type ending struct {
 	answers []string
 }
 
+// crash counts an attempt that a crash has cut off: as a crash in a row only if one before, since
+// the job's latest attempt that came to an end, has its claims tell whether it had begun.
+func (j *job) crash() {
+	j.attempts++
+	if j.history++; j.crashes > 0 || j.unsure > 0 && j.unsure == j.history-1 {
+		j.crashes++
+	} else {
+		j.unsure = j.history
+	}
+}
+
 // job is what a job must be like.
 type job struct {
 	id    storage.JobID
@@ -132,7 +143,8 @@ type job struct {
 	state             storage.State
 	attempts          int // that have ended
 	failures          int
-	crashes           int // in a row
+	crashes           int // in a row, of which its claim has told that it had begun
+	unsure            int // the attempt in its history that a crash cut off of which it did not
 	revision          int // how often other arguments took the place of those of an attempt
 	history           int // attempts that did not succeed
 	code              dispatch.Code

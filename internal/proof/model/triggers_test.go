@@ -192,7 +192,8 @@ func (m *model) adoptTick(a *app, r *run, h event) {
 // before its handler began.
 func (m *model) cutOff(a *app, j *job) {
 	if job := m.seen[a.id].jobs[j.id]; m.crashed && len(job.History) > 0 && job.History[0].Interrupted {
-		j.attempts, j.history, j.crashes, j.code = 1, 1, 1, dispatch.CodeAborted
+		j.crash()
+		j.code = dispatch.CodeAborted
 	}
 }
 

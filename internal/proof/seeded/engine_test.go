@@ -267,7 +267,7 @@ var engineFaults = []seededFault{
 	{
 		name: "own-claim-charged", what: "a claim of ours whose handler never began counts as an attempt",
 		pkg: "actors", tests: "TestG5_AVolumeThatFailsCostsNoAttemptThatHasNotBegun",
-		edits: []edit{{"actors/recovery.go", `if crashed || s.runs.lostEnd(job.ClaimID()) {`, `if crashed || s.runs.lostEnd(job.ClaimID()) || FAULT {`}},
+		edits: []edit{{"actors/recovery.go", `s.runs.lostEnd(job.ClaimID()) {`, `s.runs.lostEnd(job.ClaimID()) || FAULT {`}},
 	},
 	{
 		name: "imported-claim-ours", what: "a claim that an import has brought counts as one of this store",
@@ -277,8 +277,8 @@ var engineFaults = []seededFault{
 	{
 		name: "unreadable-claim-hides-its-job", what: "a job whose claim cannot be read is not recovered",
 		pkg: "storage", tests: "TestG37_AClaimThatCannotBeReadIsForeign",
-		edits: []edit{{"storage/jobs.go", `			job.claim = id
-		} // else`, `			job.claim = id
+		edits: []edit{{"storage/jobs.go", `			job.claim, job.claimBegin = id, begin
+		} // else`, `			job.claim, job.claimBegin = id, begin
 		} else if FAULT {
 			continue
 		} // else`}},
@@ -378,6 +378,31 @@ var engineFaults = []seededFault{
 		name: "poison-for-ever", what: "a job that crashes the process is run for ever",
 		pkg: "actors", tests: "TestG5_MaxInterruptions",
 		edits: []edit{{"actors/outcome.go", `case crashed && job.Interruptions+1 >= app.eng.opts.MaxInterruptions:`, `case crashed && job.Interruptions+1 >= app.eng.opts.MaxInterruptions && !FAULT:`}},
+	},
+	{
+		name: "begin-not-logged", what: "a job that a crash has found claimed begins though its claim says that it has not",
+		pkg: "actors", tests: "TestG5_ACrashCostsNothingThatHasNotBegun",
+		edits: []edit{{"actors/release.go", `if r.job.ClaimBegin() == storage.BeginAwaited {`, `if r.job.ClaimBegin() == storage.BeginAwaited && !FAULT {`}},
+	},
+	{
+		name: "claim-tells-nothing", what: "a claim tells nothing though a crash has found the job claimed before",
+		pkg: "actors", tests: "TestG5_ACrashCostsNothingThatHasNotBegun",
+		edits: []edit{{"storage/jobs.go", `job.logsBegin() {`, `job.logsBegin() && !FAULT {`}},
+	},
+	{
+		name: "unbegun-counts", what: "a crash counts against a job whose claim says that it has not begun",
+		pkg: "actors", tests: "TestG5_ACrashCostsNothingThatHasNotBegun",
+		edits: []edit{{"actors/recovery.go", `crashed && job.ClaimBegin() != storage.BeginAwaited ||`, `crashed && (FAULT || job.ClaimBegin() != storage.BeginAwaited) ||`}},
+	},
+	{
+		name: "first-crash-counts", what: "a crash counts against a job of which nothing tells whether it had begun",
+		pkg: "actors", tests: "TestG5_ACrashCostsNothingThatHasNotBegun",
+		edits: []edit{{"actors/outcome.go", `unsure := crashed && job.ClaimBegin()`, `unsure := !FAULT && crashed && job.ClaimBegin()`}},
+	},
+	{
+		name: "begins-beyond-permits", what: "more jobs are said to begin than there are permits for",
+		pkg: "actors", tests: "TestG5_ACrashCostsNothingThatHasNotBegun",
+		edits: []edit{{"actors/release.go", `s.nearing++`, `s.nearing += map[bool]int{false: 1}[FAULT]`}},
 	},
 	{
 		name: "stuck-forgotten", what: "a job runs again beside a handler that was given up",
@@ -488,7 +513,7 @@ var engineFaults = []seededFault{
 	{
 		name: "permits-ignored", what: "jobs start without a permit",
 		pkg: "actors", tests: "TestG16_CapsAreReachedAndNotExceeded",
-		edits: []edit{{"actors/release.go", `if s.started >= s.permits {`, `if s.started >= s.permits && !FAULT {`}},
+		edits: []edit{{"actors/release.go", `if s.started+s.nearing >= s.permits {`, `if s.started+s.nearing >= s.permits && !FAULT {`}},
 	},
 	{
 		name: "batch-keeps-its-prefix", what: "a batch that was refused within a mutation leaves the jobs before the one at fault",

@@ -10,8 +10,8 @@ var storageFaults = []seededFault{
 	{
 		name: "claimed-in-lane", what: "a claimed job stays in its lane",
 		pkg: "storage", tests: "TestG27_AClaimedJobIsInNoLane",
-		edits: []edit{{"storage/jobs.go", `encodeClaim(job.claim, job.Attempts+1, tx.now))
-	tx.removeLanes(job)`, `encodeClaim(job.claim, job.Attempts+1, tx.now))
+		edits: []edit{{"storage/jobs.go", `encodeClaim(job.claim, job.claimBegin, job.Attempts+1, tx.now))
+	tx.removeLanes(job)`, `encodeClaim(job.claim, job.claimBegin, job.Attempts+1, tx.now))
 	if !FAULT {
 		tx.removeLanes(job)
 	}`}},
