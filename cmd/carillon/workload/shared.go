@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"carillon/actors"
@@ -32,7 +33,7 @@ func CarillonOn(log storage.SharedLog, shards int) (System, error) {
 	if !ok {
 		return System{}, ErrNoScratch
 	}
-	logs := &scratches{beside, shards, fmt.Sprintf("carillon_bench_%08x_", rand.Uint32())}
+	logs := &scratches{beside: beside, shards: shards, prefix: fmt.Sprintf("carillon_bench_%08x_", rand.Uint32())}
 	s := carillon(logs)
 	s.Absent = nil
 	s.Written = func() (int64, bool) { return 0, false } // it is the log's server that writes
@@ -44,7 +45,8 @@ func CarillonOn(log storage.SharedLog, shards int) (System, error) {
 type scratches struct {
 	beside Scratch
 	shards int
-	prefix string // of the names
+	prefix string   // of the names
+	made   sync.Map // directories whose logs were
 }
 
 // of is the log that belongs to the directory.
@@ -52,18 +54,24 @@ func (l *scratches) of(dir string) storage.SharedLog {
 	return l.beside.Beside(l.prefix + strings.TrimPrefix(filepath.Base(dir), dirPrefix))
 }
 
-// made makes the log of a directory, if there is none.
-func (l *scratches) made(ctx context.Context, dir string) (storage.SharedLog, error) {
+// make makes the log of a directory, if there is none.
+func (l *scratches) make(ctx context.Context, dir string) (storage.SharedLog, error) {
 	log := l.of(dir)
 	_, err := log.Migrate(ctx, l.shards)
+	if err == nil {
+		l.made.Store(dir, true)
+	}
 	return log, err
 }
 
 // removeWait bounds how long a log may take to be removed.
 const removeWait = time.Minute
 
-// remove takes the log of a directory away. It is done after an interrupt, too.
+// remove takes the log of a directory away, if it was made. It is done after an interrupt, too.
 func (l *scratches) remove(dir string) error {
+	if _, made := l.made.LoadAndDelete(dir); !made {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), removeWait)
 	defer cancel()
 	return l.of(dir).(Scratch).Remove(ctx)
@@ -72,7 +80,7 @@ func (l *scratches) remove(dir string) error {
 // node has the options be those of a node that shares the log of a directory; nil: the log is in the directory.
 func (l *scratches) node(ctx context.Context, dir, name string, opts *actors.Options) (err error) {
 	if l != nil {
-		opts.Log, err = l.made(ctx, dir)
+		opts.Log, err = l.make(ctx, dir)
 		opts.Node.Name = name
 	}
 	return err
