@@ -233,8 +233,8 @@ func (v *volume) openCopy(ctx context.Context, store uint64) error {
 	if rebuilt != nil {
 		v.logger.Info("a copy was made of the log", "volume", v.name)
 	}
-	if errors.Is(rebuilt, wal.ErrTailLost) {
-		v.tailLost(rebuilt)
+	if lost := db.TailLost(); lost != nil {
+		v.tailLost(lost)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -421,11 +421,14 @@ func (v *volume) reopen() error {
 // open opens the file anew, and has it show what the log has.
 func (v *volume) open(opts kv.Options) (db *kv.DB, err error) {
 	if v.shard {
-		db, rebuilt, err := kv.OpenCopy(v.ending, v.path, v.log, kv.Volume(v.index), volumeMeta(v.log.ID(), v.index), opts)
-		if err == nil && errors.Is(rebuilt, wal.ErrTailLost) { // apps that are open know what is lost
-			return nil, errors.Join(rebuilt, db.Abandon())
+		db, _, err := kv.OpenCopy(v.ending, v.path, v.log, kv.Volume(v.index), volumeMeta(v.log.ID(), v.index), opts)
+		if err != nil {
+			return nil, err
 		}
-		return db, err
+		if lost := db.TailLost(); lost != nil { // apps that are open know what is lost
+			return nil, errors.Join(lost, db.Abandon())
+		}
+		return db, nil
 	}
 	if db, err = kv.Open(v.path, opts); err != nil {
 		return nil, err

@@ -6,7 +6,7 @@ var copyFaults = []seededFault{
 		name: "copy-of-another-moment", what: "a copy is used though its last record is not the log's",
 		pkg: "storage/internal/kv", tests: "TestG45_ACopyOfAnotherHistory",
 		edits: []edit{
-			{"storage/internal/kv/shardcopy.go", `case rec.Fence != at.fence ||`, `case FAULT: // it is
+			{"storage/internal/kv/losttail.go", `case rec.Fence != at.fence ||`, `case FAULT: // it is
 	case rec.Fence != at.fence ||`},
 			{"storage/internal/kv/shard.go", `if met = true; rec.Fence != db.fence ||`, `if met = true; FAULT {
 				// it is looked at where the copy is opened
@@ -110,6 +110,16 @@ var copyFaults = []seededFault{
 		}
 		return nil
 	}`}},
+	},
+	{
+		name: "lost-tail-untold", what: "a node that opens its copy anew forgets what it had shown",
+		pkg: "storage/internal/kv", tests: "TestG45_ALostTailIsTold",
+		edits: []edit{{"storage/internal/kv/losttail.go", `there := log.shown.Load(db.volume); there {`, `there := log.shown.Load(db.volume); there && !FAULT {`}},
+	},
+	{
+		name: "lost-tail-of-file-untold", what: "a node that was started again does not say that its file is ahead of the log",
+		pkg: "storage/internal/kv", tests: "TestG45_ALostTailIsTold",
+		edits: []edit{{"storage/internal/kv/shardcopy.go", `if errors.Is(err, wal.ErrTailLost) {`, `if errors.Is(err, wal.ErrTailLost) && !FAULT {`}},
 	},
 	{
 		name: "lost-tail-claimed-again", what: "an owner is told once that records are gone, and does not heed it",

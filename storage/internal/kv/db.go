@@ -498,7 +498,9 @@ func (db *DB) close(clean bool) error {
 		return nil
 	}
 	if db.shard != nil {
-		return db.closeShard(clean)
+		err := db.closeShard(clean)
+		db.shard.log.shown.LoadOrStore(db.volume, db.position) // what OpenCopy has not asked for yet stays
+		return err
 	}
 	if !db.commit.TryLock() {
 		return fmt.Errorf("%s: a commit is under way", db.name)

@@ -77,7 +77,8 @@
 //	    that record, and is used if the log has it, else made anew, under another name until
 //	    it is whole. Once a page of it is found damaged the DB has failed, and Close throws
 //	    the copy away. Follow and Claim see that the log has the record which is shown last,
-//	    too: what is shown and lost by the log (wal.ErrTailLost) is not built upon.
+//	    too: what is shown and lost by the log (wal.ErrTailLost) is not built upon. The copy that is
+//	    opened next says so (DB.TailLost), also where another node's claim has come between.
 //	V13 An append of unknown outcome is found out before Update returns: the shard is claimed
 //	    again, and the log read. The DB stays open, and is read, meanwhile. It remains unknown
 //	    where another node owns the shard and has had the log forget the record.

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,8 @@ type Log struct {
 
 	shared wal.Shared    // the same, if its volumes are shards
 	folds  chan struct{} // held by each fold of a shared log
+	shown  sync.Map      // of a Volume: the position of its DB that was closed last
+	lost   sync.Map      // of a Volume: the ErrTailLost of a copy that was thrown away
 
 	since atomic.Int64 // about how many bytes were appended
 }

@@ -41,6 +41,8 @@ type shard struct {
 	foldedAt int // bytes of those that it has
 	copied   copied
 
+	tailLost error // see TailLost
+
 	stall   atomic.Pointer[Stall] // nil unless the latest fold has failed
 	wake    chan struct{}         // there is something to fold
 	stopped chan struct{}         // no fold is made any more; nil before Claim

@@ -24,20 +24,27 @@ const buildTries = 5
 // OpenCopy opens the copy of a shard at path and shows what the log has, without a claim. The
 // file is used only if it says of which store, which shard and which record it is the copy, and
 // that record is the log's, with the same claim and checksum. Else, and if there is no file or
-// a damaged one, it is thrown away and made anew of what the log has: rebuilt is why, or nil. It is
-// wal.ErrTailLost where the log has lost what the file had. meta is rows of
+// a damaged one, it is thrown away and made anew of what the log has: rebuilt is why, or nil. meta is rows of
 // the Meta space, which such a file begins with and keeps.
 //
 // A file that is made anew gets its name when it is whole and durable. Until then nothing is
-// at path, and what is left of it is thrown away by the next OpenCopy.
+// at path, and what is left of it is thrown away by the next OpenCopy. TailLost of the DB says whether
+// the log has lost what this node had.
 func OpenCopy(ctx context.Context, path string, log *Log, volume Volume, meta []Row, opts Options) (db *DB, rebuilt, err error) {
 	for tries := 0; ; tries++ {
 		db, err = openCopy(ctx, path, log, volume, opts)
-		if err == nil || !useless(err) || tries == buildTries {
-			return db, rebuilt, err
+		if err == nil {
+			if err = db.missed(ctx, log); err != nil {
+				return nil, rebuilt, errors.Join(err, db.Abandon())
+			}
+			return db, rebuilt, nil
 		}
-		if rebuilt == nil || errors.Is(err, wal.ErrTailLost) {
-			rebuilt = err
+		if !useless(err) || tries == buildTries {
+			return nil, rebuilt, err
+		}
+		rebuilt = err
+		if errors.Is(err, wal.ErrTailLost) {
+			log.lost.Store(volume, err)
 		}
 		if err := RemoveCopy(path); err != nil {
 			return nil, rebuilt, err
@@ -104,16 +111,11 @@ func (db *DB) agrees(ctx context.Context) error {
 	if err != nil || at.last == 0 {
 		return err
 	}
-	rec, there, err := db.record(ctx, at.last)
-	switch {
-	case errors.Is(err, wal.ErrTrimmed):
+	switch err := db.has(ctx, at); {
+	case errors.Is(err, wal.ErrTrimmed) || errors.Is(err, wal.ErrTailLost):
 		return fmt.Errorf("%w: %w", errNotCopy, err)
 	case err != nil:
 		return err
-	case !there:
-		return fmt.Errorf("%w: %w: that ends before record %d", errNotCopy, wal.ErrTailLost, at.last)
-	case rec.Fence != at.fence || overlay.Chain(rec.Data) != at.sum:
-		return fmt.Errorf("%w: %w: record %d is another one", errNotCopy, wal.ErrTailLost, at.last)
 	}
 	db.position, db.inFile = at, at
 	return nil

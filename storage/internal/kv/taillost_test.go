@@ -141,3 +141,58 @@ func TestG6_AnUnknownAppendThatWasTrimmed(t *testing.T) {
 		b.end(t, (*kv.DB).Close)
 	})
 }
+
+// TestG45_ALostTailIsTold: a node that opens its copy anew says, once, that the log has lost what it has shown, or what
+// is in its file. Where others have gone on for so long that the log has forgotten, it says nothing.
+func TestG45_ALostTailIsTold(t *testing.T) {
+	for _, lost := range []int{2, 0} {
+		log := waltest.NewMemory()
+		owner, started, next := newNode(t, log), newNode(t, log), newNode(t, log)
+		mustOpenNode(t, started)
+		mustOwn(t, owner)
+		mustOpenNode(t, next)
+		want := table{}
+		for i := range 5 {
+			mustPut(t, &owner.volume, fmt.Sprint(i), "1")
+			if i < 5-lost {
+				want[fmt.Sprint(i)] = "1"
+			}
+		}
+		mustFollow(t, started)
+		started.end(t, (*kv.DB).Close) // its file has them all
+		started.by(started.shared)     // as a process anew does
+		owner.end(t, (*kv.DB).Abandon) // its file has none
+		log.Lose(nodeShard, lost)
+		next.SetKept(1)
+		mustClaim(t, next)
+		more := func(times int) {
+			for i := range times {
+				mustPut(t, &next.volume, "more", fmt.Sprint(i))
+				want["more"] = fmt.Sprint(i)
+			}
+		}
+		more(3)
+		for name, n := range map[string]*node{"the owner": owner, "one that was started again": started} {
+			for opens := range 3 {
+				mustOpenNode(t, n)
+				if err := n.TailLost(); errors.Is(err, wal.ErrTailLost) != (lost > 0 && opens == 0) {
+					t.Errorf("%d lost, open %d of %s: %v", lost, opens, name, err)
+				}
+				wantShown(t, &n.volume, want)
+				n.end(t, (*kv.DB).Abandon)
+			}
+		}
+		for range 10 {
+			more(2)
+			if err := next.Fold(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustOpenNode(t, owner)
+		if err := owner.TailLost(); err != nil {
+			t.Errorf("where others have gone on: %v", err)
+		}
+		owner.end(t, (*kv.DB).Abandon)
+		next.end(t, (*kv.DB).Close)
+	}
+}
