@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,27 +79,86 @@ func start(tb testing.TB, prepare func(*Server) error) *Server {
 // Standby starts a standby of the server, which follows it, and ends with the test.
 func (s *Server) Standby(tb testing.TB) *Server {
 	tb.Helper()
+	standby := s.Backup(tb, "-R", "-X", "stream")
+	standby.Start(tb)
+	return standby
+}
+
+// Backup copies the data of the server, while it is at work, to a server that is not started, and
+// ends with the test. The arguments are for pg_basebackup.
+func (s *Server) Backup(tb testing.TB, args ...string) *Server {
+	tb.Helper()
 	bin := mustBinaries(tb)
-	standby := &Server{Settings: s.Settings, ends: true}
-	tb.Cleanup(standby.Stop)
-	err := standby.place()
+	b := &Server{Settings: s.Settings, ends: true}
+	tb.Cleanup(b.Stop)
+	err := b.place()
 	if err == nil {
-		err = standby.run(bin, "pg_basebackup", "-D", filepath.Join(standby.dir, "data"), "-h", s.dir, "-U", "postgres", "-R", "-c", "fast", "-X", "stream", "--no-sync")
-	}
-	if err == nil {
-		err = standby.launch(bin)
+		args = append([]string{"-D", filepath.Join(b.dir, "data"), "-h", s.dir, "-U", "postgres", "-c", "fast", "--no-sync"}, args...)
+		_, err = b.run(bin, "pg_basebackup", args...)
 	}
 	if err != nil {
 		tb.Fatal(err)
 	}
-	standby.once.Do(func() {})
-	return standby
+	b.once.Do(func() {})
+	return b
+}
+
+// Recover starts a backup as a primary of its own, with what the server that it is of has written up to the
+// restore point of that name. That one has stopped.
+func (s *Server) Recover(tb testing.TB, of *Server, point string) {
+	tb.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, "data", "recovery.signal"), nil, 0o666); err != nil {
+		tb.Fatal(err)
+	}
+	settings := s.Settings
+	s.Settings = append(slices.Clone(settings), "restore_command=cp "+filepath.Join(of.dir, "data", "pg_wal")+"/%f %p", "recovery_target_name="+point, "recovery_target_action=promote")
+	s.Start(tb)
+	s.Settings = settings
+	s.Await(tb, "SELECT NOT pg_is_in_recovery()")
+}
+
+// Dump writes all that a schema has into a file, as of one moment. Restore reads it on another server.
+func (s *Server) Dump(tb testing.TB, schema string) (file string) {
+	tb.Helper()
+	file = filepath.Join(s.dir, "dump-"+schema)
+	if _, err := s.run(mustBinaries(tb), "pg_dump", "-h", s.dir, "-U", "postgres", "-n", schema, "-f", file, "postgres"); err != nil {
+		tb.Fatal(err)
+	}
+	return file
+}
+
+// Restore has the server have what another one has dumped.
+func (s *Server) Restore(tb testing.TB, file string) {
+	tb.Helper()
+	if _, err := s.run(mustBinaries(tb), "psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-U", "postgres", "-f", file, "postgres"); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// SQL runs a statement, and returns what psql prints of its rows.
+func (s *Server) SQL(tb testing.TB, statement string) string {
+	tb.Helper()
+	out, err := s.run(mustBinaries(tb), "psql", "-qAt", "-h", s.dir, "-U", "postgres", "-c", statement, "postgres")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// Await waits until a statement yields true.
+func (s *Server) Await(tb testing.TB, statement string) {
+	tb.Helper()
+	for began := time.Now(); s.SQL(tb, statement) != "t"; time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > startTime {
+			tb.Fatal("never true: " + statement)
+		}
+	}
 }
 
 // Promote makes a primary of a standby, and waits until it is one.
 func (s *Server) Promote(tb testing.TB) {
 	tb.Helper()
-	if err := s.run(mustBinaries(tb), "pg_ctl", "promote", "-D", filepath.Join(s.dir, "data"), "-w", "-t", "60"); err != nil {
+	if _, err := s.run(mustBinaries(tb), "pg_ctl", "promote", "-D", filepath.Join(s.dir, "data"), "-w", "-t", "60"); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -186,22 +246,24 @@ func (s *Server) place() (err error) {
 	return err
 }
 
-// run runs a program of PostgreSQL as the user of the server.
-func (s *Server) run(bin, name string, args ...string) error {
+// run runs a program of PostgreSQL as the user of the server, and returns what it says.
+func (s *Server) run(bin, name string, args ...string) (string, error) {
 	owner, err := s.owner()
 	if err != nil {
-		return err
+		return "", err
 	}
 	cmd := exec.Command(filepath.Join(bin, name), args...)
 	cmd.Dir, cmd.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: owner}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, out)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", name, err, out)
 	}
-	return nil
+	return string(out), nil
 }
 
 func (s *Server) initdb(bin string) error {
-	return s.run(bin, "initdb", "-D", filepath.Join(s.dir, "data"), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "--wal-segsize=1")
+	_, err := s.run(bin, "initdb", "-D", filepath.Join(s.dir, "data"), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "--wal-segsize=1")
+	return err
 }
 
 func (s *Server) make(bin string) error {

@@ -5,7 +5,8 @@
 //	package     method                                               attacks
 //	model       model: random histories beside a model of the engine G1 to G5, G8 to G11, G13 to G17, G19, G20, G22, G26, G32, G33, G38
 //	linear      linearizability: what concurrent callers were told   G1, G2, G3, G8, G9, G26,
-//	            of one engine, and of two nodes                      G43, G44
+//	            of one engine, of two nodes, and of two nodes whose  G43, G44
+//	            log gets another server
 //	kill        kill -9 loop: a server, its clients, kills           G1 to G5, G8, G9, G11, G19, G26 to G30, G32 to G36
 //	            load: sixty-four clients, and a kill in the middle   G1, G3, G39
 //	crash       crash points, disk errors, short writes,             G1 to G7, G9, G15, G19, G20, G23, G27 to G30, G32 to G36

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -80,7 +81,7 @@ func runNode() error {
 		Functions: linearFunctions(early, func(linearRan) {}), Tables: []storage.Schema{linearTable},
 		QueryTimeout: time.Minute, MutationTimeout: time.Minute,
 		Log: postgres.Log(os.Getenv(nodeStore)), Node: storage.Node{Name: os.Getenv(nodeName), TTL: nodeTTL},
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(lossLog{slog.DiscardHandler}),
 	}
 	if skew != 0 {
 		opts.Testing.Clock = func() time.Time { return time.Now().Add(skew) }
@@ -127,6 +128,20 @@ func runNode() error {
 			return node.Close()
 		}
 	}
+}
+
+// lossLog is a log that tells of what the log has lost, and of nothing else.
+type lossLog struct{ slog.Handler }
+
+func (lossLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l lossLog) WithAttrs([]slog.Attr) slog.Handler     { return l }
+func (l lossLog) WithGroup(string) slog.Handler          { return l }
+
+func (lossLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError && strings.Contains(r.Message, "lost records") {
+		fmt.Println("lost", r.Message)
+	}
+	return nil
 }
 
 // on does the operation.

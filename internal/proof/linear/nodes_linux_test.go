@@ -42,6 +42,9 @@ type nodesRun struct {
 	client *http.Client
 	nodes  []*nodeProcess
 	owner  atomic.Int64 // of nodes, the one that was last seen to own the store
+
+	loss    lossWindow
+	noticed atomic.Int64 // errors of nodes, of records that the log has lost
 }
 
 // nodeProcess is a node, by way of a proxy to the log.
@@ -118,10 +121,7 @@ var nodeFaults = []nodeFault{
 	{"the server of the log ends at once, and is started", func(r *nodesRun, _ *nodeProcess) {
 		r.server.Restart(r.t)
 	}},
-	{"the owner is told to stop", func(_ *nodesRun, owner *nodeProcess) {
-		owner.stop()
-		owner.mustStart()
-	}},
+	{"the owner is told to stop", stopOwner},
 	{"the owner is killed, and its cache removed", func(r *nodesRun, owner *nodeProcess) {
 		owner.kill()
 		r.no(os.RemoveAll(owner.cache))
@@ -205,6 +205,7 @@ func (r *nodesRun) run(fault func(life int) nodeFault) {
 		r.live(fault)
 		r.recover(fault.name)
 		r.decide()
+		r.loss.forget(r.apps)
 	}
 	r.finish(func(id storage.AppID, steps []linearStep) ([]linearSeen, error) {
 		answer, err := r.ask(nodeRequest{App: id, Steps: steps})
@@ -256,6 +257,13 @@ func (r *nodesRun) operate(app *linearApp, client int) {
 	steps, write, fail := app.choose()
 	req := nodeRequest{App: app.id, Steps: steps, Write: write, Fail: fail}
 	req.Direct = write && !fail && len(steps) == 1 && steps[0].hosts() && rand.IntN(2) == 0
+	r.loss.wait()
+	r.do(app, client, req)
+}
+
+// do does an operation, and says whether it was acknowledged.
+func (r *nodesRun) do(app *linearApp, client int, req nodeRequest) (done bool) {
+	steps, write, fail := req.Steps, req.Write, req.Fail
 	for began := time.Now(); ; r.pause() {
 		op := porcupine.Operation{ClientId: client, Input: steps, Call: r.now()}
 		answer, err := r.ask(req)
@@ -276,7 +284,7 @@ func (r *nodesRun) operate(app *linearApp, client int) {
 		default:
 			r.tally.Other("%+v: %s", steps, answer.Text)
 		}
-		return
+		return err == nil && answer.Code == ""
 	}
 }
 
@@ -348,6 +356,8 @@ func (n *nodeProcess) mustStart() {
 				n.run.owner.Store(n.index)
 			case "early":
 				n.run.tally.Early("node %s: %s", n.name, rest)
+			case "lost":
+				n.run.noticed.Add(1)
 			case "ended":
 				n.run.tally.Other("node %s has ended: %s", n.name, rest)
 			}
