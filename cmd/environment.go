@@ -45,18 +45,18 @@ func (p *program) fill(c *cobra.Command) (sources map[string]found, err error) {
 	})
 }
 
-// fillFrom gives the flags that have no value yet those that look finds. A server and a data
-// directory exclude each other: with one already given the other is not looked for, and of both
-// it is the server.
+// fillFrom gives the flags that have no value yet those that look finds. A server, a data
+// directory and a log exclude each other: with one already given the others are not looked for, and
+// it is the server if that is there.
 func fillFrom(flags *pflag.FlagSet, sources map[string]found, look func(name string) (found, bool)) (err error) {
-	place := flags.Changed("server") || flags.Changed("data")
+	place := flags.Changed("server") || flags.Changed("data") || flags.Changed("store")
 	_, served := look("server")
 	served = served && flags.Lookup("server") != nil
 	flags.VisitAll(func(f *pflag.Flag) {
 		switch {
 		case err != nil || f.Changed || deliberate[f.Name]:
 			return
-		case place && (f.Name == "server" || f.Name == "data"), served && f.Name == "data":
+		case place && (f.Name == "server" || f.Name == "data" || f.Name == "store"), served && (f.Name == "data" || f.Name == "store"):
 			return
 		}
 		if in, ok := look(f.Name); ok {

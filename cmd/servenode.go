@@ -33,8 +33,8 @@ func (n *nodeFlags) flags(flags *flag.FlagSet) {
 // check says what is wrong with the flags.
 func (n *nodeFlags) check() error {
 	if n.log == "" {
-		if n.name != "" {
-			return usageError{errors.New("--node is for --store")}
+		if n.name != "" || n.advertise != "" {
+			return usageError{errors.New("--node and --advertise are for --store")}
 		}
 		return nil
 	}
@@ -44,6 +44,8 @@ func (n *nodeFlags) check() error {
 	if n.advertise != "" {
 		if u, err := url.Parse(n.advertise); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return usageError{fmt.Errorf("--advertise is %q, want a URL such as http://10.0.0.5:8377", n.advertise)}
+		} else if u.User != nil || u.RawQuery != "" || u.Fragment != "" { // all who are refused are told it
+			return usageError{errors.New("--advertise is told to all who reach a standby: no name, password, query or fragment belongs in it")}
 		}
 	}
 	return nil

@@ -16,6 +16,8 @@ type SharedLog interface {
 	Migrate(ctx context.Context, shards int) (SharedState, error)
 	// Check says what the log is, without a change, or why it cannot be used.
 	Check(ctx context.Context) (SharedState, error)
+	// Standing is who owns what. Nothing is made, migrated or written, so that a role will do which may only read.
+	Standing(ctx context.Context) (wal.Standing, error)
 	// Verify reads all that the log has, and names what is wrong with it, 100 faults at most. Nodes may be at
 	// work meanwhile. It takes about a second for each hundred MiB, and migrates as OpenShared does.
 	Verify(ctx context.Context) (faults []string, err error)
@@ -62,21 +64,14 @@ type ShardState struct {
 	Last   uint64    // number of the latest record
 }
 
-// StandingOf opens a log that there is and asks it; nothing is made or migrated. For engines.
-func StandingOf(ctx context.Context, log SharedLog) (s Standing, err error) {
-	if _, err := log.Check(ctx); err != nil {
-		return s, err
-	}
-	shared, err := log.OpenShared(ctx)
-	if err != nil {
-		return s, err
-	}
-	defer func() { _ = shared.Close() }() // nothing was written
-	return standingOf(ctx, shared)
-}
+// StandingOf asks a log that there is; nothing is made, migrated or written. For engines.
+func StandingOf(ctx context.Context, log SharedLog) (Standing, error) { return standingOf(ctx, log) }
 
-func standingOf(ctx context.Context, shared wal.Shared) (s Standing, err error) {
-	is, err := shared.Standing(ctx)
+func standingOf(ctx context.Context, log interface {
+	Standing(context.Context) (wal.Standing, error)
+},
+) (s Standing, err error) {
+	is, err := log.Standing(ctx)
 	if err != nil {
 		return s, err
 	}

@@ -39,6 +39,11 @@ func (a logAt) Check(ctx context.Context) (storage.SharedState, error) {
 	return storage.SharedState{ID: s.Store, Shards: s.Shards, Version: s.Version}, err
 }
 
+// Standing implements storage.SharedLog.
+func (a logAt) Standing(ctx context.Context) (wal.Standing, error) {
+	return pglog.Standing(ctx, string(a))
+}
+
 // Verify implements storage.SharedLog.
 func (a logAt) Verify(ctx context.Context) (faults []string, err error) {
 	log, err := pglog.Open(ctx, string(a), pglog.Options{})

@@ -15,7 +15,10 @@ var nodeFaults = []seededFault{
 	{
 		name: "look-makes-a-log", what: "a list of the nodes of a log that is not there makes it",
 		pkg: "cmd/carillon", tests: "TestStoreInPostgreSQL",
-		edits: []edit{{"storage/sharedlog.go", `if _, err := log.Check(ctx); err != nil {`, `if _, err := log.Check(ctx); err != nil && !FAULT {`}},
+		edits: []edit{{"storage/postgres/postgres.go", `	return pglog.Standing(ctx, string(a))`, `	if FAULT {
+		_, _ = a.Migrate(ctx, 0)
+	}
+	return pglog.Standing(ctx, string(a))`}},
 	},
 	{
 		name: "standby-answers", what: "a node that has lost the store goes on answering",

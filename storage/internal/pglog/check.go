@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"carillon/storage/internal/wal"
 )
 
 // Answers of Check.
@@ -23,16 +25,31 @@ type State struct {
 
 // Check says what the log at the address is, and whether this release can use it and the server keeps
 // what a log promises. It changes nothing, and blocks as Open does.
-func Check(ctx context.Context, address string) (State, error) {
+func Check(ctx context.Context, address string) (s State, err error) {
+	err = look(ctx, address, func(_ *conn, is State) error { s = is; return nil })
+	return s, err
+}
+
+// Standing is Log.Standing of the log at the address, which is checked as by Check. It needs no right but SELECT.
+func Standing(ctx context.Context, address string) (s wal.Standing, err error) {
+	err = look(ctx, address, func(c *conn, _ State) error {
+		s, err = c.standing(ctx, Options{}.withDefaults().AnswerTimeout)
+		return err
+	})
+	return s, err
+}
+
+// look calls fn with a connection to the log at the address, of which this release knows all.
+func look(ctx context.Context, address string, fn func(*conn, State) error) error {
 	target, err := parse(address)
 	if err != nil {
-		return State{}, err
+		return err
 	}
 	l := newLog(target, Options{}.withDefaults())
 	defer l.end()
 	c, err := l.connect(ctx, l.opts.ConnectTimeout, 0)
 	if err != nil {
-		return State{}, err
+		return err
 	}
 	defer c.close()
 	s := State{}
@@ -56,8 +73,11 @@ func Check(ctx context.Context, address string) (State, error) {
 	case s.Version < len(migrations):
 		err = fmt.Errorf("%w: its version is %d, this one has %d", ErrEarlier, s.Version, len(migrations))
 	}
-	if err != nil {
-		return s, fmt.Errorf("schema %s of PostgreSQL: %w", target.schema, err)
+	if err == nil {
+		err = fn(c, s)
 	}
-	return s, nil
+	if err != nil {
+		return fmt.Errorf("schema %s of PostgreSQL: %w", target.schema, err)
+	}
+	return nil
 }

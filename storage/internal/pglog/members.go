@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"carillon/storage/internal/wal"
 
@@ -178,7 +179,14 @@ func (l *Log) Standing(ctx context.Context) (s wal.Standing, err error) {
 	if err != nil {
 		return s, err
 	}
-	err = c.timed(ctx, l.opts.AnswerTimeout, func() error {
+	s, err = c.standing(ctx, l.opts.AnswerTimeout)
+	l.give(c, err) // with an error it is closed, and with it the transaction
+	return s, err
+}
+
+// standing is Standing over the connection.
+func (c *conn) standing(ctx context.Context, limit time.Duration) (s wal.Standing, err error) {
+	err = c.timed(ctx, limit, func() error {
 		tx, err := c.BeginTx(context.Background(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 		if err != nil {
 			return err
@@ -206,7 +214,6 @@ func (l *Log) Standing(ctx context.Context) (s wal.Standing, err error) {
 		}
 		return tx.Commit(context.Background())
 	})
-	l.give(c, err) // with an error it is closed, and with it the transaction
 	return s, err
 }
 
