@@ -33,8 +33,23 @@ var memberFaults = []seededFault{
 		edits: []edit{{"storage/internal/pglog/members.go", `case int(min(there, whole)) == len(ids) || !unchanged():`, `case FAULT || int(min(there, whole)) == len(ids) || !unchanged():`}},
 	},
 	{
+		name: "pg-claim-behind-a-promotion", what: "what is free on a server that was promoted is claimed, though another node may own it",
+		pkg: "storage/internal/pglog", tests: "TestG44_ClaimLostByAPromotion",
+		edits: []edit{{"storage/internal/pglog/statements.go", `o.unheard > clock_timestamp()`, "o.unheard > clock_timestamp()` + map[bool]string{true: ` + interval '9 h'`}[FAULT] + `"}},
+	},
+	{
+		name: "pg-promotion-not-looked-for", what: "a claim does not look whether the server is one that others have not been seen on",
+		pkg: "storage/internal/pglog", tests: "TestG44_ClaimLostByAPromotion",
+		edits: []edit{{"storage/internal/pglog/statements.go", `($4 = '' OR EXISTS`, "(` + map[bool]string{true: `true OR `}[FAULT] + `$4 = '' OR EXISTS"}},
+	},
+	{
+		name: "pg-late-claim-taken", what: "a claim that was held up takes the place of a later one of the same node",
+		pkg: "storage/internal/pglog", tests: "TestG43_LateClaimOfItsOwn",
+		edits: []edit{{"storage/internal/pglog/statements.go", `AND shard.attempt < excluded.attempt`, "AND ` + map[bool]string{true: `true`, false: `shard.attempt < excluded.attempt`}[FAULT] + `"}},
+	},
+	{
 		name: "pg-beat-without-its-tail", what: "a beat does not look for the latest records of the node",
-		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared/BeatFindsATailLost",
+		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared",
 		edits: []edit{{"storage/internal/pglog/members.go", `	case !ok:
 		return wal.ErrRetired
 `, `	case FAULT && ok && int(there) == len(ids):
@@ -45,13 +60,13 @@ var memberFaults = []seededFault{
 	},
 	{
 		name: "pg-beat-finds-a-trim", what: "a beat takes records that were trimmed for lost ones",
-		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared/BeatFindsATailLost",
+		pkg: "storage/internal/pglog", tests: "TestG43_PostgresLogIsShared",
 		edits: []edit{{"storage/internal/pglog/statements.go", `WHERE s.trimmed >= w.seq OR EXISTS`, "WHERE ` + map[bool]string{true: `EXISTS (SELECT FROM log l WHERE l.shard = w.shard AND l.seq = w.seq AND l.data <> '') AND`, false: `s.trimmed >= w.seq OR`}[FAULT] + ` EXISTS"}},
 	},
 	{
 		name: "pg-unchecked-gives-time", what: "a node that does not check its server gives a dead owner another TTL",
 		pkg: "storage/internal/pglog", tests: "TestG43_NodeThatChecksNothingBesideOthers",
-		edits: []edit{{"storage/internal/pglog/statements.go", "WHERE server <> $1 AND $1 <> ''", "WHERE server <> $1 AND (` + map[bool]string{true: `true OR `}[FAULT] + `$1 <> '')"}},
+		edits: []edit{{"storage/internal/pglog/statements.go", "meta.server <> $1 AND $1 <> ''", "meta.server <> $1 AND (` + map[bool]string{true: `true OR `}[FAULT] + `$1 <> '')"}},
 	},
 	{
 		name: "pg-claim-beside-a-beat", what: "a claim that a beat overtakes is taken for one that the server has lost",

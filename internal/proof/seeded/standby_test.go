@@ -88,7 +88,7 @@ var standbyFaults = []seededFault{
 	},
 	{
 		name: "lost-tail-counted-twice", what: "a loss is counted, and logged, wherever it is found",
-		pkg: "storage", tests: "TestG45_LostTail",
+		pkg: "storage", tests: "TestG45_QuietOwnerFindsItsTailLost",
 		edits: []edit{{"storage/losttail.go", `if slices.Contains(l.unsaid, shard) {`, `if slices.Contains(l.unsaid, shard) && !FAULT {`}},
 	},
 	{

@@ -87,6 +87,8 @@
 //	    at a time; a beat, and a release, wait for none of them.
 //	P9  A joined log claims from none, itself, or an incarnation whose row says retired. A node
 //	    is retired once its latest beat is a TTL old on the clock of the server that has heard it.
+//	    For a TTL after the server was found on a later timeline it claims from itself alone, while another
+//	    node is not retired: that one may own what the server has lost.
 //	P10 A beat, or a claim, of what was retired changes nothing. A node that owns a shard is not
 //	    forgotten. One whose claims are not there any more learns it by its next beat.
 //	P11 A claim that finds less than this process was acknowledged is ErrTailLost, once: a

@@ -88,6 +88,7 @@ type Log struct {
 	idle     []*conn // that wait for use
 	me       string  // incarnation of the node; "": it has not joined
 	claiming claiming
+	claimed  atomic.Int64 // claims of the node that were begun
 
 	seeing sync.Mutex // held while a server is compared with seen
 	seen   history

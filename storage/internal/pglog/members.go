@@ -149,7 +149,7 @@ func (l *Log) own(ctx context.Context, v wal.Volume, claim claimID) (epoch int64
 	if _, err := l.ask(ctx, "retire", []any{int64(v), me, theServer}); err != nil {
 		return 0, notClaimed(err)
 	}
-	if ok, err := l.ask(ctx, "claimfor", []any{int64(v), claim[:], me}, &epoch); ok || err != nil {
+	if ok, err := l.ask(ctx, "claimfor", []any{int64(v), claim[:], me, theServer, l.claimed.Add(1)}, &epoch); ok || err != nil {
 		return epoch, err
 	}
 	var retired bool

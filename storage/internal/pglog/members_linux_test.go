@@ -28,7 +28,9 @@ func (b sharedBench) Pass(_ testing.TB, d time.Duration) {
 }
 
 // Restart has the log see another server than the one that has heard the beats.
-func (b sharedBench) Restart(testing.TB) { b.exec(b.t, `UPDATE meta SET server = 'another'`) }
+func (b sharedBench) Restart(testing.TB) {
+	b.exec(b.t, `UPDATE meta SET server = split_part(server, '/', 1) || '/0'`)
+}
 
 func (b sharedBench) Lose(_ testing.TB, v wal.Volume) {
 	b.exec(b.t, `DELETE FROM log WHERE shard = $1 AND seq = (SELECT max(seq) FROM log WHERE shard = $1)`, int64(v))
@@ -132,6 +134,54 @@ func TestG44_RestartOfPostgres(t *testing.T) {
 	wants(t, claim(0), nil)
 	p.exec(t, `UPDATE node SET beat = beat - interval '1 h'`)
 	wants(t, claim(1), nil)
+}
+
+// TestG44_ClaimLostByAPromotion: where a standby was promoted that may not have heard of the latest claims, a shard that is
+// free there is claimed once no other node can take itself for its owner, and what a node owns by itself at once.
+func TestG44_ClaimLostByAPromotion(t *testing.T) {
+	p := mustPlace(t)
+	a, b := p.mustJoin(t, "a"), p.mustJoin(t, "b")
+	mustClaim(t, a, 1)
+	mustClaim(t, b, 2)
+	p.exec(t, `UPDATE shard SET owner = NULL WHERE id = 1`) // as the standby had it
+	p.exec(t, `UPDATE meta SET server = '0/1'`)
+	claim := func(v wal.Volume) error { _, err := b.Claim(t.Context(), v); return err }
+	for range 2 {
+		wants(t, claim(1), wal.ErrOwned) // released
+		wants(t, claim(3), wal.ErrOwned) // free
+		wants(t, claim(2), nil)
+	}
+	late := p.mustJoin(t, "c") // after the promotion
+	p.exec(t, `UPDATE node SET unheard = unheard - interval '59 min'`)
+	wants(t, claim(1), wal.ErrOwned)
+	wants(t, a.Beat(t.Context()), wal.ErrRetired) // it has learned what was lost
+	wants(t, claim(1), nil)
+	wants(t, late.Leave(t.Context()), nil)
+	p.exec(t, `UPDATE meta SET server = '0/1'`)
+	d := p.mustJoin(t, "d")
+	_, err := d.Claim(t.Context(), 3)
+	wants(t, err, wal.ErrOwned) // b may
+	p.exec(t, `UPDATE node SET unheard = unheard - interval '1 h'`)
+	mustClaim(t, d, 3)
+}
+
+// TestG43_LateClaimOfItsOwn: a claim that was held up, and comes behind a later one of the same node, takes nothing from that.
+func TestG43_LateClaimOfItsOwn(t *testing.T) {
+	p := mustPlace(t)
+	a := p.mustJoin(t, "a")
+	var once atomic.Bool
+	p.proxy.SetFate(func(name string) pgtest.Fate {
+		if name == "claimfor" && once.CompareAndSwap(false, true) {
+			c := mustClaim(t, a, 1) // comes first
+			mustAppend(t, a, record(c, c.Last+1, "x"))
+		}
+		return pgtest.Pass
+	})
+	_, err := a.Claim(t.Context(), 1)
+	wants(t, err, wal.ErrOwned)
+	p.proxy.SetFate(nil)
+	wants(t, a.Beat(t.Context()), nil)
+	wants(t, a.Append(wal.Record{Volume: 1, Epoch: 1, Seq: 3, Data: []byte("y")})[0], nil)
 }
 
 // TestG44_BeatFindsItsClaimsLost: a node whose claims the server has lost is told so by its next

@@ -56,6 +56,8 @@ var migrations = []string{
 	ALTER TABLE shard ADD COLUMN taken timestamptz NOT NULL DEFAULT 'epoch';
 	ALTER TABLE shard ADD COLUMN why text NOT NULL DEFAULT '';
 	ALTER TABLE meta ADD COLUMN server text NOT NULL DEFAULT '';`,
+	`ALTER TABLE node ADD COLUMN unheard timestamptz;
+	ALTER TABLE shard ADD COLUMN attempt bigint NOT NULL DEFAULT 0;`,
 }
 
 // metaThere says whether a schema has a log.

@@ -18,14 +18,20 @@ var statements = map[string]string{
 		RETURNING epoch`,
 
 	// Of a node. An owner of before is seen to be retired for good: this statement has not seen
-	// one that came since it began, and takes nothing from that one.
-	"claimfor": `INSERT INTO shard (id, epoch, claim, owner, taken, why)
-		SELECT $1, 1, $2, n.id, clock_timestamp(), 'free' FROM node n
+	// one that came since it began, and takes nothing from that one. A server that was promoted
+	// may not know of an owner that has claimed just before: from others it takes nothing while
+	// there may be one, which is on the timeline of $4. $5 counts the node's claims: one that comes
+	// behind a later one is of no use.
+	"claimfor": `INSERT INTO shard (id, epoch, claim, owner, taken, why, attempt)
+		SELECT $1, 1, $2, n.id, clock_timestamp(), 'free', $5 FROM node n
 		WHERE n.id = $3 AND n.retired IS NULL
 			AND NOT EXISTS (SELECT FROM shard s JOIN node o ON o.id = s.owner WHERE s.id = $1 AND o.id <> $3 AND o.retired IS NULL)
+			AND (EXISTS (SELECT FROM shard WHERE id = $1 AND owner = $3)
+				OR ($4 = '' OR EXISTS (SELECT FROM meta WHERE split_part(server, '/', 1) = split_part($4, '/', 1)))
+					AND NOT EXISTS (SELECT FROM node o WHERE o.id <> $3 AND o.retired IS NULL AND o.unheard > clock_timestamp()))
 		ON CONFLICT (id) DO UPDATE SET epoch = shard.epoch + 1, claim = excluded.claim, owner = excluded.owner, taken = excluded.taken,
-			why = CASE WHEN shard.owner = excluded.owner THEN 'again' WHEN shard.owner IS NULL THEN 'released' ELSE 'expired' END
-		WHERE shard.owner IS NULL OR shard.owner = excluded.owner
+			attempt = excluded.attempt, why = CASE WHEN shard.owner = excluded.owner THEN 'again' WHEN shard.owner IS NULL THEN 'released' ELSE 'expired' END
+		WHERE shard.owner IS NULL OR shard.owner = excluded.owner AND shard.attempt < excluded.attempt
 			OR EXISTS (SELECT FROM node o WHERE o.id = shard.owner AND o.retired IS NOT NULL)
 		RETURNING epoch`,
 
@@ -36,9 +42,13 @@ var statements = map[string]string{
 			AND ($3 = '' OR EXISTS (SELECT FROM meta WHERE server = $3))`,
 
 	// Another server, or one that was started again, has not heard all beats: each node has one
-	// more TTL on it. A connection that was not checked does not know which it is.
-	"newserver": `WITH seen AS (UPDATE meta SET server = $1 WHERE server <> $1 AND $1 <> '' RETURNING id)
-		UPDATE node SET beat = clock_timestamp() FROM seen WHERE node.retired IS NULL`,
+	// more TTL on it. On a later timeline it may own what the server does not know, for as long.
+	// A connection that was not checked does not know which it is.
+	"newserver": `WITH was AS (SELECT id, server FROM meta)
+		, seen AS (UPDATE meta SET server = $1 FROM was WHERE meta.id = was.id AND meta.server <> $1 AND $1 <> ''
+			RETURNING was.server <> '' AND split_part(was.server, '/', 1) <> split_part($1, '/', 1) AS promoted)
+		UPDATE node SET beat = clock_timestamp(), unheard = CASE WHEN seen.promoted THEN clock_timestamp() + ttl ELSE unheard END
+		FROM seen WHERE node.retired IS NULL`,
 
 	"join": `INSERT INTO node (id, name, address, release, ttl, joined, beat)
 		VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp())`,
