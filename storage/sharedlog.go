@@ -16,13 +16,16 @@ type SharedLog interface {
 	Migrate(ctx context.Context, shards int) (SharedState, error)
 	// Check says what the log is, without a change, or why it cannot be used.
 	Check(ctx context.Context) (SharedState, error)
-	// Standing is who owns what. Nothing is made, migrated or written, so that a role will do which may only read.
-	Standing(ctx context.Context) (wal.Standing, error)
 	// Verify reads all that the log has, and names what is wrong with it, 100 faults at most. Nodes may be at
 	// work meanwhile. It takes about a second for each hundred MiB, and migrates as OpenShared does.
 	Verify(ctx context.Context) (faults []string, err error)
 	// OpenShared migrates the log if it needs that, and opens it.
 	OpenShared(ctx context.Context) (wal.Shared, error)
+}
+
+// looks is what has a Standing. Of a SharedLog it makes, migrates and writes nothing, so that a role will do which may only read.
+type looks interface {
+	Standing(ctx context.Context) (wal.Standing, error)
 }
 
 // keepsBeside is a SharedLog that keeps what it has seen of its server in a directory of the node.
@@ -65,12 +68,19 @@ type ShardState struct {
 }
 
 // StandingOf asks a log that there is; nothing is made, migrated or written. For engines.
-func StandingOf(ctx context.Context, log SharedLog) (Standing, error) { return standingOf(ctx, log) }
+func StandingOf(ctx context.Context, log SharedLog) (s Standing, err error) {
+	if l, ok := log.(looks); ok {
+		return standingOf(ctx, l)
+	}
+	shared, err := log.OpenShared(ctx)
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = shared.Close() }() // nothing was written
+	return standingOf(ctx, shared)
+}
 
-func standingOf(ctx context.Context, log interface {
-	Standing(context.Context) (wal.Standing, error)
-},
-) (s Standing, err error) {
+func standingOf(ctx context.Context, log looks) (s Standing, err error) {
 	is, err := log.Standing(ctx)
 	if err != nil {
 		return s, err

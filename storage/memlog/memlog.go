@@ -70,11 +70,6 @@ func (l *Log) Check(context.Context) (storage.SharedState, error) {
 	return storage.SharedState{ID: l.memory.Node().ID(), Shards: l.memory.Count, Version: 1}, nil
 }
 
-// Standing implements storage.SharedLog.
-func (l *Log) Standing(ctx context.Context) (wal.Standing, error) {
-	return l.memory.Node().Standing(ctx)
-}
-
 // Verify implements storage.SharedLog: memory is sound.
 func (l *Log) Verify(context.Context) ([]string, error) { return nil, nil }
 

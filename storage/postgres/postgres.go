@@ -39,7 +39,7 @@ func (a logAt) Check(ctx context.Context) (storage.SharedState, error) {
 	return storage.SharedState{ID: s.Store, Shards: s.Shards, Version: s.Version}, err
 }
 
-// Standing implements storage.SharedLog.
+// Standing is who owns what. It needs no right but to read.
 func (a logAt) Standing(ctx context.Context) (wal.Standing, error) {
 	return pglog.Standing(ctx, string(a))
 }
