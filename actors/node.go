@@ -83,6 +83,11 @@ func (o *Options) leaseOf(store *storage.Store) lease {
 	return nil
 }
 
+// Leave tells the other nodes that this one is about to give the store up, so that they look often whether it has, and has the
+// log's checkpoint say all that there is, for which it waits until ctx ends. Calls are served and jobs run meanwhile, so that
+// the next owner has less to read. Close comes next. Without Options.Log it does nothing.
+func (e *Engine) Leave(ctx context.Context) { e.store.Leave(ctx) }
+
 // Shared says whether the log of the store is one that other nodes share.
 func (e *Engine) Shared() bool { return e.opts.Testing.Standing != nil || e.opts.Log != nil }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/dispatch"
 	"carillon/server/metrics"
 	"carillon/storage"
 )
@@ -92,14 +93,20 @@ func (r *running) asNode(ctx context.Context, engine actors.Options) (err error)
 	defer beside.Wait()
 	defer stop()
 	defer r.beat(ctx, is.eng.Load).end()
-	for greeted := false; ; {
+	for said, greeted := false, false; ; {
 		r.start.StandBy(is.owner)
-		if !greeted {
+		if !said {
+			said = true
 			fmt.Fprintf(r.std.Out, "%s stands by as node %s on %s, its copies in %s\n", r.Name, r.node.name, engine.Node.Address, r.node.cache)
 			r.manager.tell("READY=1")
 		}
 		r.logger.Info("standing by", "node", r.node.name)
 		eng, err := node.Engine(ctx)
+		if ctx.Err() == nil && passes(err) {
+			r.logger.Warn("this node could not take the store up", "node", r.node.name, "err", err)
+			r.pause(ctx)
+			continue
+		}
 		if err != nil {
 			return errors.Join(r.toldToStop(ctx, err), r.door.end())
 		}
@@ -109,18 +116,17 @@ func (r *running) asNode(ctx context.Context, engine actors.Options) (err error)
 		term, over := context.WithCancel(ctx)
 		r.serve(term, eng)
 		if !greeted {
-			greeted = true
-			if err := r.greetAll(eng); err != nil {
-				over()
-				return r.end(ctx, eng, err)
-			}
+			err = r.greetAll(eng)
+			greeted = err == nil
 		}
-		lost := r.wait(ctx, eng.Lost())
-		if !lost {
+		if passes(err) {
+			r.logger.Warn("this node gives the store up that it has just taken over", "node", r.node.name, "err", err)
+		} else if err != nil || !r.wait(ctx, eng.Lost()) {
 			over()
-			return r.end(ctx, eng, nil)
+			return r.handOver(ctx, eng, is, err)
+		} else {
+			r.logger.Error("this node has lost the store", "node", r.node.name)
 		}
-		r.logger.Error("this node has lost the store", "node", r.node.name)
 		r.start.StandBy(is.owner)
 		over()
 		is.eng.Store(nil)
@@ -129,6 +135,44 @@ func (r *running) asNode(ctx context.Context, engine actors.Options) (err error)
 			r.logger.Warn("the engine of the store that was lost", "err", err)
 		}
 	}
+}
+
+// passes says that the log was away, or the store lost, while it was taken up: it is asked for again.
+func passes(err error) bool {
+	return err != nil && dispatch.AsError(err).Code == dispatch.CodeUnavailable
+}
+
+// pause waits for a moment, unless ctx ends.
+func (r *running) pause(ctx context.Context) {
+	select {
+	case <-r.after(time.Second):
+	case <-ctx.Done():
+	}
+}
+
+// leaveWait is how long a node that is told to stop serves on, while the log's checkpoint is brought up to date.
+const leaveWait = 2 * time.Second
+
+// handOver gives the store up to the other nodes, and then has requests under way finish, with one limit for all of it, as
+// end. Requests that come meanwhile are refused as by a node that stands by.
+func (r *running) handOver(ctx context.Context, eng *actors.Engine, is *standing, err error) error {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *r.drain)
+	defer cancel()
+	serving, over := context.WithTimeout(limit, leaveWait)
+	began := time.Now()
+	eng.Leave(serving)
+	over()
+	left := time.Now()
+	r.start.StandBy(is.owner)
+	err = errors.Join(err, eng.Close(limit))
+	given := time.Now()
+	err = errors.Join(err, r.door.end())
+	r.logger.Info("this node has given the store up", "node", r.node.name,
+		"folding", left.Sub(began), "closing", given.Sub(left), "requests", time.Since(given))
+	if err == nil {
+		fmt.Fprintln(r.std.Out, stopped)
+	}
+	return err
 }
 
 // toldToStop is the error of what waited for the log, which is none if it was ctx that has ended.
@@ -140,7 +184,8 @@ func (r *running) toldToStop(ctx context.Context, err error) error {
 	return nil
 }
 
-// closeLost closes an engine that has ended by itself.
+// closeLost closes an engine that has ended by itself. That takes longer than 5 s where handlers do not return, or the
+// log does not answer: the node follows the log again when it has ended.
 func closeLost(ctx context.Context, eng *actors.Engine) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -180,14 +225,14 @@ func (s *standing) follow(ctx context.Context) {
 	}
 }
 
-// owner is the address of the node that owns the store, "" if it is not known.
+// owner is the address of the other node that owns the store, "" if none is known.
 func (s *standing) owner() string {
 	is := s.seen.Load()
 	if is == nil || len(is.Shards) == 0 {
 		return ""
 	}
 	for i := range is.Nodes {
-		if n := &is.Nodes[i]; n.Incarnation == is.Shards[0].Owner && !n.Retired {
+		if n := &is.Nodes[i]; n.Incarnation == is.Shards[0].Owner && !n.Retired && n.Name != s.name {
 			return n.Address
 		}
 	}

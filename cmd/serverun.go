@@ -166,10 +166,13 @@ func (r *running) end(ctx context.Context, eng *actors.Engine, err error) error 
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), *r.drain)
 	defer cancel()
 	if err = errors.Join(err, r.door.end(), eng.Close(limit)); err == nil {
-		fmt.Fprintln(r.std.Out, "stopped; what was not due yet runs after the next start")
+		fmt.Fprintln(r.std.Out, stopped)
 	}
 	return err
 }
+
+// stopped is what a server says last.
+const stopped = "stopped; what was not due yet runs after the next start"
 
 // metricsConns bounds the connections to the address of the metrics.
 const metricsConns = 64

@@ -125,7 +125,9 @@ func moveStore(ctx context.Context, from, to *Store) (m Moved, err error) {
 	if n, err := to.CountApps(); err != nil || n != m.Apps {
 		return m, errors.Join(err, fmt.Errorf("%w: %d apps are there, %d were moved", ErrCorrupt, n, m.Apps))
 	}
-	return m, to.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Delete(kv.Meta, metaMoving) })
+	err = to.volumes[0].do(0, func(tx *kv.Txn) error { return tx.Delete(kv.Meta, metaMoving) })
+	to.Leave(ctx)
+	return m, err
 }
 
 // beginMove empties a store that a move which has not ended has left, and refuses any other one

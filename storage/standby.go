@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,8 +41,12 @@ type Standby struct {
 	lease   *lease.Lease  // nil before it has joined, and once it has left
 	volumes []*volume     // the copies; one without a db is not open. nil while a Store has them
 	store   *Store        // that owns; nil if none does
+	leaving bool          // it has given the store up for good: nothing is followed before the next Own
+	looked  look          // how the store stood when the copies were brought up to date last
 
 	lost     lostTails
+	made     atomic.Int32              // copies since it was told how many
+	owning   atomic.Int32              // calls of Own, which follow the log themselves
 	followed atomic.Pointer[time.Time] // when the latest round began behind which no copy lacked anything
 
 	ctx    context.Context // ends with Close
@@ -101,27 +106,51 @@ func Join(ctx context.Context, dir string, opts Options) (*Standby, error) {
 }
 
 // rounds is how long a standby waits before it looks again at the log.
-func (st *Standby) rounds() time.Duration { return st.opts.Node.TTL / 20 }
+func (st *Standby) rounds() time.Duration { return min(st.opts.Node.TTL/20, maxRounds) }
+
+// maxRounds is that of the default TTL.
+const maxRounds = 250 * time.Millisecond
 
 // follow keeps the copies up to date.
 func (st *Standby) follow() {
 	defer close(st.done)
-	var before string
-	for st.sleep(st.ctx) == nil {
-		err := st.round()
-		if err != nil && st.ctx.Err() == nil && err.Error() != before {
-			st.opts.Logger.Warn("this node does not follow the log", "err", err)
+	var trouble trouble
+	for st.sleep(st.ctx, st.rounds()) == nil {
+		if st.owning.Load() > 0 {
+			continue
 		}
-		before = ""
-		if err != nil {
-			before = err.Error()
+		err := st.round()
+		if trouble.tell(err) && st.ctx.Err() == nil {
+			st.opts.Logger.Warn("this node does not follow the log", "err", firstLine(err))
 		}
 	}
 }
 
-// sleep waits for a round.
-func (st *Standby) sleep(ctx context.Context) error {
-	timer := time.NewTimer(st.rounds())
+// trouble is an error that is met again and again, and told each minute.
+type trouble struct{ told time.Time }
+
+// tell says whether to tell of it, which is none if all is well.
+func (t *trouble) tell(err error) bool {
+	if err == nil {
+		*t = trouble{}
+		return false
+	}
+	if !t.told.IsZero() && time.Since(t.told) < time.Minute {
+		return false
+	}
+	t.told = time.Now()
+	return true
+}
+
+// firstLine is the first of the errors that were met at once, for many shards.
+func firstLine(err error) string {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return first
+}
+
+// sleep waits so long.
+func (st *Standby) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -165,7 +194,52 @@ func (st *Standby) round() error {
 		}
 		return nil
 	}
+	if st.leaving {
+		return nil
+	}
 	return st.catchUp(st.ctx)
+}
+
+// look is how the store stood at a time: whether it has an owner, who is alive, or for how long it
+// will be.
+type look struct {
+	at      time.Time
+	owned   bool          // the first shard has an owner, who was not retired
+	leaving bool          // who is about to give it up
+	silent  time.Duration // of the owner then
+	ttl     time.Duration // of the owner
+}
+
+func lookAt(at time.Time, is wal.Standing) look {
+	l := look{at: at}
+	if len(is.Shards) == 0 || is.Shards[0].Shard != 0 {
+		return l
+	}
+	for i := range is.Nodes {
+		if n := &is.Nodes[i]; n.Incarnation == is.Shards[0].Owner && !n.Retired {
+			l.owned, l.leaving, l.silent, l.ttl = true, n.Leaving, n.Silent, n.TTL
+		}
+	}
+	return l
+}
+
+// alive says that there is no use in asking for the store. An owner that is silent for half its TTL
+// may be gone: who asks then has the log begin to count, if that was away.
+func (l look) alive() bool { return l.owned && l.silent < l.ttl/2 }
+
+// soon is how long a node waits that wants a store whose owner is about to give it up.
+const soon = 10 * time.Millisecond
+
+// again is how long a node that wants the store waits before it looks again, which it does every so often.
+func (l look) again(rounds time.Duration) time.Duration {
+	over := l.ttl - l.silent - time.Since(l.at) // when the TTL of the owner is over
+	switch {
+	case l.owned && l.leaving:
+		return soon
+	case l.owned && over > 0:
+		return min(rounds, over+time.Millisecond)
+	}
+	return rounds
 }
 
 // catchUp joins the log, unless this node has and was not retired since, and has all copies show
@@ -188,14 +262,15 @@ func (st *Standby) catchUp(ctx context.Context) error {
 			open = append(open, v.db)
 		}
 	}
-	behind, err := st.log.Behind(ctx, open)
+	behind, standing, err := st.log.Behind(ctx, open)
 	if err != nil {
 		return err
 	}
+	st.looked = lookAt(began, standing)
 	err = st.each(func(v *volume) error {
 		switch {
 		case v.db == nil:
-			return v.openCopy(ctx, st.shared.ID())
+			return st.openCopy(ctx, v)
 		case !slices.Contains(behind, v.db) && !v.db.Failed():
 			return nil
 		}
@@ -205,6 +280,9 @@ func (st *Standby) catchUp(ctx context.Context) error {
 		}
 		return err
 	})
+	if made := st.made.Swap(0); made > 0 {
+		st.opts.Logger.Info("copies were made of the log", "copies", made, "after", time.Since(began))
+	}
 	if err == nil {
 		st.hasAll(began)
 	}
@@ -223,7 +301,7 @@ func (st *Standby) copyAnew(ctx context.Context, v *volume, why error) error {
 	if errors.Is(why, wal.ErrTailLost) {
 		v.tailLost(why)
 	}
-	return errors.Join(v.drop(), v.openCopy(ctx, st.shared.ID()))
+	return errors.Join(v.drop(), st.openCopy(ctx, v))
 }
 
 // mustReopen says whether a copy cannot go on: it is opened anew, and made anew if it is of no use.
@@ -252,18 +330,21 @@ func (st *Standby) join(ctx context.Context) error {
 }
 
 // each calls fn for every copy, for some at once.
-func (st *Standby) each(fn func(*volume) error) error {
-	errs := make([]error, len(st.volumes))
+func (st *Standby) each(fn func(*volume) error) error { return some(st.volumes, fn) }
+
+// some calls fn for every volume, for some at once.
+func some(volumes []*volume, fn func(*volume) error) error {
+	errs := make([]error, len(volumes))
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range min(claimsAtOnce, len(st.volumes)) {
+	for range min(claimsAtOnce, len(volumes)) {
 		workers.Go(func() {
 			for i := range next {
-				errs[i] = fn(st.volumes[i])
+				errs[i] = fn(volumes[i])
 			}
 		})
 	}
-	for i := range st.volumes {
+	for i := range volumes {
 		next <- i
 	}
 	close(next)

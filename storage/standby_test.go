@@ -96,13 +96,21 @@ func (n *node) mustLeave(t *testing.T) {
 // inAll are apps of which each shard has one at least.
 var inAll = []storage.AppID{"a", "b", "c", "d", "e", "f"}
 
-// TestG43_HandOver: a standby owns the store as soon as the owner has given it up, and not before; it
-// shows all that the owner has written, what it has said of the store too, and so back again. No
-// copy is made twice.
+// TestG43_HandOver: a standby owns the store as soon as the owner has given it up, and not before, and
+// waits neither for its own next round nor for the copies of the owner; it shows all that the owner has written, which is in the
+// log's checkpoint but for the latest, what it has said of the store too, and so back again. No copy is made twice.
 func TestG43_HandOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memlog.New(nodeShards)
-		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir())
+		var copies atomic.Bool // take their time
+		opts := nodeOptions(log, "a")
+		opts.Fault = func(at string) error {
+			if at == "checkpoint" && copies.Load() {
+				time.Sleep(time.Second)
+			}
+			return nil
+		}
+		a, b := mustJoinWith(t, opts, t.TempDir()), mustJoin(t, log, "b", t.TempDir())
 		s := a.mustOwn(t)
 		if _, err := a.Own(t.Context()); !errors.Is(err, storage.ErrLocked) {
 			t.Errorf("own what is owned: %v", err)
@@ -121,15 +129,39 @@ func TestG43_HandOver(t *testing.T) {
 			t.Fatal("b owns what a does")
 		default:
 		}
-		began := time.Now()
-		a.mustGiveUp(t)
+		for _, id := range inAll {
+			mustAdd(t, s, id, "a moment ago")
+		}
+		s.Leave(t.Context())
+		before, err := a.Standing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shard := range before.Shards {
+			if shard.Folded != shard.Last {
+				t.Errorf("shard %d has %d records, and the checkpoint %d of them when it is given up", shard.Shard, shard.Last, shard.Folded)
+			}
+		}
+		if mustAdd(t, s, "a", "while a leaves"); !before.Nodes[0].Leaving {
+			t.Error("a does not say that it leaves")
+		}
+		began, slow := time.Now(), make(chan struct{})
+		copies.Store(true)
+		go func() {
+			defer close(slow)
+			a.mustGiveUp(t)
+		}()
 		b.store = <-owns
-		if took := time.Since(began); took > 500*time.Millisecond {
+		if took := time.Since(began); took > 50*time.Millisecond {
 			t.Errorf("b owned it %v after a began to give it up", took)
 		}
 		if err := s.Lease().Held(); err == nil {
 			t.Error("a holds its lease")
 		}
+		if <-slow; time.Since(began) < time.Second {
+			t.Error("a has not closed its copies after that")
+		}
+		copies.Store(false)
 		standing, err := b.Standing(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -159,6 +191,98 @@ func TestG43_HandOver(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestG43_TakesOverWhenTheTTLIsOver: a standby takes a store over at the moment at which it may, whenever its rounds are. Until
+// then it asks how the log stands once in each, and claims nothing. When it owns the store it asks once for all shards where
+// they are folded.
+func TestG43_TakesOverWhenTheTTLIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		counts := &counted{SharedLog: log}
+		a := mustJoin(t, log, "a", t.TempDir())
+		a.mustOwn(t)
+		time.Sleep(70 * time.Millisecond)
+		b := mustJoinWith(t, nodeOptions(counts, "b"), t.TempDir())
+		owns := b.owning(t)
+		time.Sleep(time.Minute)
+		if counts.claims.Load() > 0 || counts.standings.Load() > 250 {
+			t.Errorf("in a minute in which a owned the store b has asked for it %d times, and how it stands %d times; want 0, and each 250 ms", counts.claims.Load(), counts.standings.Load())
+		}
+		is, err := a.Standing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Cut("a")
+		began := time.Now()
+		b.store = <-owns
+		if late := time.Since(began) - (is.Nodes[0].TTL - is.Nodes[0].Silent); late < 0 || late > 10*time.Millisecond {
+			t.Errorf("b owned it %v after the TTL of a", late)
+		}
+		counts.standings.Store(0)
+		for _, id := range inAll {
+			mustAdd(t, b.store, id, "of b")
+		}
+		if time.Sleep(time.Minute); counts.standings.Load() != 1 {
+			t.Errorf("%d questions were asked for %d shards, want 1", counts.standings.Load(), nodeShards)
+		}
+		log.Heal()
+		time.Sleep(10 * time.Second) // a has joined anew
+	})
+}
+
+// TestAStandbyTellsOfTroubleOnce: an outage of the log is told when it is met, and each minute, whether the node waits for the
+// store or only follows; the next one is told anew.
+func TestAStandbyTellsOfTroubleOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a, b, c := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir()), mustJoin(t, log, "c", t.TempDir())
+		a.mustOwn(t)
+		owns := b.owning(t)
+		for i := range 2 {
+			log.Cut("b")
+			log.Cut("c")
+			time.Sleep(90 * time.Second)
+			log.Heal()
+			time.Sleep(10 * time.Second)
+			for _, n := range []*node{b, c} {
+				if lines := n.log.lines(); len(slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, "level=WARN") })) != 2*(i+1) {
+					t.Errorf("after outage %d of 90 s: %q", i+1, lines)
+				}
+			}
+		}
+		a.mustGiveUp(t)
+		b.store = <-owns
+	})
+}
+
+// counted is a log that counts what one node asks.
+type counted struct {
+	storage.SharedLog
+	claims, standings atomic.Int64
+}
+
+type countedNode struct {
+	wal.Shared
+	of *counted
+}
+
+// OpenShared implements storage.SharedLog.
+func (c *counted) OpenShared(ctx context.Context) (wal.Shared, error) {
+	shared, err := c.SharedLog.OpenShared(ctx)
+	return &countedNode{shared, c}, err
+}
+
+// Claim implements wal.Log.
+func (n *countedNode) Claim(ctx context.Context, v wal.Volume) (wal.Claim, error) {
+	n.of.claims.Add(1)
+	return n.Shared.Claim(ctx, v)
+}
+
+// Standing implements wal.Shared.
+func (n *countedNode) Standing(ctx context.Context) (wal.Standing, error) {
+	n.of.standings.Add(1)
+	return n.Shared.Standing(ctx)
 }
 
 // TestG43_TakeOver: a node that does not reach the log any more is overtaken after its TTL, and not
@@ -575,8 +699,10 @@ func TestG15_ClockOfAllShards(t *testing.T) {
 // copiesMade is how many copies the node has made since it has joined.
 func (n *node) copiesMade() (made int) {
 	for _, line := range n.log.lines() {
-		if strings.Contains(line, "a copy was made") {
-			made++
+		if _, rest, ok := strings.Cut(line, "copies were made of the log\" copies="); ok {
+			var some int
+			_, _ = fmt.Sscan(rest, &some)
+			made += some
 		}
 	}
 	return made

@@ -17,9 +17,11 @@ import (
 // ErrProgram, ErrFormat, ErrClosed, or the context's. An error of the log is logged, and it tries
 // again. For engines.
 func (st *Standby) Own(ctx context.Context) (*Store, error) {
-	var before string
+	st.owning.Add(1)
+	defer st.owning.Add(-1)
+	var trouble trouble
 	for {
-		s, err := st.takeOver(ctx)
+		s, again, err := st.takeOver(ctx)
 		switch {
 		case err == nil:
 			return s, nil
@@ -27,28 +29,44 @@ func (st *Standby) Own(ctx context.Context) (*Store, error) {
 			return nil, ctx.Err()
 		case errors.Is(err, ErrLocked) || errors.Is(err, ErrProgram) || errors.Is(err, ErrFormat) || errors.Is(err, ErrClosed):
 			return nil, err
-		case !errors.Is(err, wal.ErrOwned) && err.Error() != before:
-			st.opts.Logger.Warn("this node cannot take the store over yet", "err", err)
-			before = err.Error()
+		case errors.Is(err, wal.ErrOwned):
+			trouble.tell(nil)
+		case trouble.tell(err):
+			st.opts.Logger.Warn("this node cannot take the store over yet", "err", firstLine(err))
 		}
-		if err := st.sleep(ctx); err != nil {
+		if err := st.sleep(ctx, again); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// takeOver claims all shards, if they can be claimed, and makes a store of them.
-func (st *Standby) takeOver(ctx context.Context) (*Store, error) {
+// takeOver makes a store of all shards, if they can be claimed; else it is tried again so much later.
+func (st *Standby) takeOver(ctx context.Context) (s *Store, again time.Duration, err error) {
+	again = st.rounds()
 	if err := st.enter(ctx); err != nil {
-		return nil, err
+		return nil, again, err
 	}
 	defer st.leave()
 	if st.store != nil {
-		return nil, fmt.Errorf("%w: this node owns it", ErrLocked)
+		return nil, again, fmt.Errorf("%w: this node owns it", ErrLocked)
 	}
+	st.leaving = false
 	if err := st.catchUp(ctx); err != nil {
-		return nil, err
+		return nil, again, err
 	}
+	if !st.looked.alive() {
+		s, err = st.claimAll(ctx)
+	} else {
+		err = wal.ErrOwned
+	}
+	if errors.Is(err, wal.ErrOwned) {
+		again = st.looked.again(again)
+	}
+	return s, again, err
+}
+
+// claimAll claims all shards, and makes a store of them.
+func (st *Standby) claimAll(ctx context.Context) (*Store, error) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	defer context.AfterFunc(st.ctx, end)()
@@ -131,7 +149,7 @@ func (st *Standby) newStore(ctx context.Context) (*Store, error) {
 	if err := s.checkOwner(); err != nil {
 		return nil, err
 	}
-	return s, st.each(func(v *volume) error {
+	return s, s.each(func(v *volume) error { // all at once: they go into few statements
 		if err := ctx.Err(); err != nil { // a copy that was opened anew was not stopped with the others
 			return err
 		}
@@ -194,7 +212,10 @@ func (st *Standby) giveUp(s *Store) error {
 	if !lost {
 		_ = st.sayLeaving() // so that others look more often
 	}
-	err := s.each((*volume).close)
+	err := s.each(func(v *volume) error {
+		v.queue.close(false)
+		return v.settle()
+	})
 	st.turn <- struct{}{}
 	defer st.leave()
 	s.lease.End(errGivenUp) // before another node may own it
@@ -204,8 +225,52 @@ func (st *Standby) giveUp(s *Store) error {
 	if !lost {
 		_ = st.sayLeaving() // it owns nothing any more
 	}
+	// Behind the release, which other nodes wait for.
+	err = errors.Join(err, s.each(func(v *volume) error { return v.shut((*kv.DB).Close) }))
 	st.store = nil
 	return err
+}
+
+// Leave tells the other nodes that this one is about to give the store up, so that they look often whether it has, and has the
+// log's checkpoint say what the store says by now, so that the next owner has less to read. It blocks until both is done, a
+// quarter of a second at least, or ctx ends. The store is served meanwhile; Close comes next, and not beside it. The Standby
+// follows the log no more before the next Own. It does nothing without Options.Log. For engines.
+func (s *Store) Leave(ctx context.Context) {
+	st := s.standby
+	if st == nil || s.lease.Held() != nil {
+		return
+	}
+	st.turn <- struct{}{}
+	st.leaving = true
+	st.leave()
+	if st.sayLeaving() != nil {
+		return
+	}
+	done := make(chan struct{})
+	folded := (<-chan struct{})(done)
+	go func() {
+		defer close(done)
+		_ = some(s.volumes, func(v *volume) error {
+			v.mu.RLock()
+			db := v.db
+			v.mu.RUnlock()
+			if db == nil || ctx.Err() != nil {
+				return nil
+			}
+			return db.Fold() // what the checkpoint lacks, the log has
+		})
+	}()
+	seen := time.NewTimer(maxRounds + soon) // by all other nodes then
+	defer seen.Stop()
+	for range 2 {
+		select {
+		case <-folded:
+			folded = nil
+		case <-seen.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // errGivenUp is why a lease is not held any more.
@@ -225,13 +290,13 @@ func (st *Standby) abandon(s *Store) error {
 
 // openCopy opens the copy of the shard, which then shows what the log has. It makes it if there is
 // none, or none that can be used.
-func (v *volume) openCopy(ctx context.Context, store uint64) error {
-	db, rebuilt, err := kv.OpenCopy(ctx, v.path, v.log, kv.Volume(v.index), volumeMeta(store, v.index), v.opts)
+func (st *Standby) openCopy(ctx context.Context, v *volume) error {
+	db, rebuilt, err := kv.OpenCopy(ctx, v.path, v.log, kv.Volume(v.index), volumeMeta(st.shared.ID(), v.index), v.opts)
 	if err != nil {
 		return mapOpenError(v.name, err)
 	}
 	if rebuilt != nil {
-		v.logger.Info("a copy was made of the log", "volume", v.name)
+		st.made.Add(1)
 	}
 	if lost := db.TailLost(); lost != nil {
 		v.tailLost(lost)

@@ -471,11 +471,19 @@ func (v *volume) close() error {
 
 // finish waits for the committer, then closes the file.
 func (v *volume) finish(close func(*kv.DB) error) error {
+	if err := v.settle(); err != nil {
+		return err
+	}
+	return v.shut(close)
+}
+
+// settle waits for the committer, whose queue was closed.
+func (v *volume) settle() error {
 	late := time.NewTimer(closeWait)
 	defer late.Stop()
 	select {
 	case <-v.stopped:
-		return v.shut(close)
+		return nil
 	case <-late.C:
 		if v.shard {
 			v.end()

@@ -63,6 +63,6 @@ var nodeFaults = []seededFault{
 	{
 		name: "lost-and-not-seen", what: "a node that has lost the store does not follow the log again",
 		pkg: "cmd/carillon", tests: "TestNodesTakeOver",
-		edits: []edit{{"cmd/servenode.go", `lost := r.wait(ctx, eng.Lost())`, `lost := r.wait(ctx, map[bool]<-chan struct{}{false: eng.Lost()}[FAULT])`}},
+		edits: []edit{{"cmd/servenode.go", `!r.wait(ctx, eng.Lost()) {`, `!r.wait(ctx, (map[bool]<-chan struct{}{false: eng.Lost()}[FAULT])) {`}},
 	},
 }

@@ -51,6 +51,44 @@ var standbyFaults = []seededFault{
 		}`}},
 	},
 	{
+		name: "standby-leaving-unheeded", what: "a standby looks no more often at an owner who is about to give the store up",
+		pkg: "storage", tests: "TestG43_HandOver",
+		edits: []edit{{"storage/standby.go", `case l.owned && l.leaving:`, `case l.owned && l.leaving && !FAULT:`}},
+	},
+	{
+		name: "standby-release-last", what: "a store is given up when its copies have been written, and not before",
+		pkg: "storage", tests: "TestG43_HandOver",
+		edits: []edit{{"storage/takeover.go", `		return v.settle()`, `		if FAULT {
+			return v.finish((*kv.DB).Close)
+		}
+		return v.settle()`}},
+	},
+	{
+		name: "leave-folds-nothing", what: "an owner that is about to give the store up leaves all folding to the next",
+		pkg: "storage", tests: "TestG43_HandOver",
+		edits: []edit{{"storage/takeover.go", `if db == nil || ctx.Err() != nil {`, `if db == nil || ctx.Err() != nil || FAULT {`}},
+	},
+	{
+		name: "standby-asks-in-vain", what: "a standby tries to claim what a node owns that is alive",
+		pkg: "storage", tests: "TestG43_TakesOverWhenTheTTLIsOver",
+		edits: []edit{{"storage/standby.go", `return l.owned && l.silent`, `return !FAULT && l.owned && l.silent`}},
+	},
+	{
+		name: "standby-in-its-rounds", what: "a standby does not look at the moment at which the TTL of the owner is over",
+		pkg: "storage", tests: "TestG43_TakesOverWhenTheTTLIsOver",
+		edits: []edit{{"storage/standby.go", `case l.owned && over > 0:`, `case l.owned && over > 0 && !FAULT:`}},
+	},
+	{
+		name: "each-shard-asks", what: "an owner asks for each shard by itself how far that is folded",
+		pkg: "storage", tests: "TestG43_TakesOverWhenTheTTLIsOver",
+		edits: []edit{{"storage/internal/kv/fold.go", `is.Epoch == epoch {`, `is.Epoch == epoch && !FAULT {`}},
+	},
+	{
+		name: "standby-tells-each-round", what: "a standby that does not reach the log says so in each of its rounds",
+		pkg: "storage", tests: "TestAStandbyTellsOfTroubleOnce",
+		edits: []edit{{"storage/standby.go", `if !t.told.IsZero() && time.Since`, `if !FAULT && !t.told.IsZero() && time.Since`}},
+	},
+	{
 		name: "standby-answers-after-release", what: "a node holds its lease after it has released its shards",
 		pkg: "storage", tests: "TestG43_HandOver",
 		edits: []edit{{"storage/takeover.go", `	s.lease.End(errGivenUp) //`, `	if !FAULT {

@@ -76,6 +76,11 @@ func (db *DB) Checkpoint() error { return db.checkpoint(db.fault) }
 func (db *DB) checkpoint(fault func(string) error) error {
 	db.copying.Lock()
 	defer db.copying.Unlock()
+	return db.copyAll(fault)
+}
+
+// copyAll is checkpoint for the holder of copying.
+func (db *DB) copyAll(fault func(string) error) error {
 	if db.frozen.layer != nil {
 		if err := db.copy(fault); err != nil {
 			return err

@@ -95,21 +95,26 @@ func (db *DB) foldsBehind() bool {
 	return db.unfolded() >= db.shard.bound
 }
 
+// foldsFrom is how long after its claim a shard is folded first: a node claims all its shards at the same time,
+// and what callers write comes first.
+const foldsFrom = 500 * time.Millisecond
+
 // keepFolding folds what the copy has got, until the DB is closed.
 func (db *DB) keepFolding() {
 	s := db.shard
 	defer close(s.stopped)
-	retry := time.NewTimer(0)
+	retry, wake := time.NewTimer(foldsFrom), chan struct{}(nil)
 	defer retry.Stop()
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
-		case <-s.wake:
+		case <-wake:
 			if s.stall.Load() != nil {
 				continue // when it is time
 			}
 		case <-retry.C:
+			wake = s.wake
 		}
 		if err := db.foldAll(); err != nil && s.ctx.Err() == nil {
 			retry.Reset(time.Until(db.foldStalls(err).again))
@@ -150,9 +155,16 @@ func (db *DB) Folded() uint64 {
 	return db.shard.folded
 }
 
-// Fold has the copy and the log's checkpoint say all that is shown when it is called.
+// Fold has the copy and the log's checkpoint say all that is shown when it is called. It may run beside Close, and
+// then ends with an error.
 func (db *DB) Fold() error {
-	if err := db.Checkpoint(); err != nil {
+	db.copying.Lock()
+	err := db.shard.ctx.Err()
+	if err == nil {
+		err = db.copyAll(db.fault)
+	}
+	db.copying.Unlock()
+	if err != nil {
 		return err
 	}
 	return db.foldAll()
@@ -201,6 +213,9 @@ func (db *DB) fold() (more bool, err error) {
 	s.folding.Lock()
 	defer s.folding.Unlock()
 	defer func() { s.spent = s.spent || errors.Is(err, wal.ErrUnknown) }()
+	if err := s.ctx.Err(); err != nil {
+		return false, err // it may be closed by now
+	}
 	if err := db.whereFolded(); err != nil {
 		return false, err
 	}
@@ -246,20 +261,38 @@ func (db *DB) whereFolded() error {
 	if s.known {
 		return nil
 	}
-	standing, err := s.log.shared.Standing(db.foldContext())
+	db.mu.Lock()
+	epoch := db.claim.Epoch
+	db.mu.Unlock()
+	is, err := s.log.standingSince(s.ctx, db.volume, epoch)
 	if err != nil {
 		return err
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	for _, shard := range standing.Shards {
-		if shard.Shard == db.volume {
-			s.folded = shard.Folded
-		}
-	}
+	s.folded = is.Folded
 	s.folds = []foldMark{{s.folded, s.bytes, time.Now()}}
 	s.known = true
 	return nil
+}
+
+// standingSince is how the shard stood at some time since it was claimed with the epoch. The log is asked
+// once for all shards that were claimed by then.
+func (l *Log) standingSince(ctx context.Context, v Volume, epoch uint64) (is wal.ShardState, err error) {
+	l.standing.Lock()
+	defer l.standing.Unlock()
+	if is := l.stood[v]; is.Epoch == epoch {
+		return is, nil
+	}
+	standing, err := l.shared.Standing(ctx)
+	if err != nil {
+		return is, err
+	}
+	l.stood = map[Volume]wal.ShardState{}
+	for _, is := range standing.Shards {
+		l.stood[is.Shard] = is
+	}
+	return l.stood[v], nil
 }
 
 // folding is what one fold takes.
@@ -299,7 +332,7 @@ func (db *DB) toFold() (f folding, err error) {
 // their keys take the room.
 func (db *DB) readFolding(f *folding, behind, upTo uint64) error {
 	room, known := db.shard.read, false
-	for rec, err := range db.log.Read(db.foldContext(), db.volume, behind+1) {
+	for rec, err := range db.log.Read(db.shard.ctx, db.volume, behind+1) {
 		if err != nil {
 			return err
 		}
@@ -324,14 +357,6 @@ func (db *DB) readFolding(f *folding, behind, upTo uint64) error {
 	return nil
 }
 
-// foldContext ends when the DB is closed, but for the fold that Close makes.
-func (db *DB) foldContext() context.Context {
-	if db.closed.Load() {
-		return context.Background()
-	}
-	return db.shard.ctx
-}
-
 func appendKeys(keys []string, layer *overlay.Layer) []string {
 	for space := range spaces {
 		_ = layer.Scan(space, func(key, _ []byte, _ bool) error {
@@ -346,7 +371,7 @@ func appendKeys(keys []string, layer *overlay.Layer) []string {
 // position, or what a record behind it sets again. Of the copy no moment is held while the log
 // takes them.
 func (db *DB) foldRows(f folding) iter.Seq2[wal.Row, error] {
-	stop := db.foldContext()
+	stop := db.shard.ctx
 	return func(yield func(wal.Row, error) bool) {
 		said := wal.Row{Key: foldedKey, Value: encodeApplied(f.at.last, f.at.chain)}
 		if f.unsaid {

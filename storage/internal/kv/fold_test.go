@@ -247,6 +247,7 @@ func TestG45_AFoldOfUnknownOutcome(t *testing.T) {
 		log := waltest.NewMemory()
 		a, brittle := newBrittle(t, log)
 		mustOwn(t, a)
+		time.Sleep(time.Second) // what was claimed a moment ago is not folded yet
 		mustPut(t, &a.volume, "a", "1")
 		brittle.set(func() foldFate { return foldFate{rows: 1, err: wal.ErrUnknown} })
 		if err := a.Checkpoint(); err != nil {
@@ -644,6 +645,7 @@ func TestG45_AnotherHasOwnedItMeanwhile(t *testing.T) {
 		mustOpenNode(t, a)
 		mustOpenNode(t, b)
 		mustClaim(t, a)
+		time.Sleep(time.Second) // what was claimed a moment ago is not folded yet
 		mustPut(t, &a.volume, "a", "1")
 		brittle.set(func() foldFate { return foldFate{err: wal.ErrUnknown} })
 		if err := a.Checkpoint(); err != nil {

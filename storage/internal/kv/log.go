@@ -37,6 +37,9 @@ type Log struct {
 	shown  sync.Map      // of a Volume: the position of its DB that was closed last
 	lost   sync.Map      // of a Volume: the ErrTailLost of a copy that was thrown away
 
+	standing turn                      // held by what asks how a shared log stands
+	stood    map[Volume]wal.ShardState // what was told then; under standing
+
 	since atomic.Int64 // about how many bytes were appended
 }
 

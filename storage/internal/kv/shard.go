@@ -51,7 +51,7 @@ type shard struct {
 // Over returns the log of a store whose volumes are the shards of a shared log. The caller
 // closes that one: Close does not.
 func Over(shared wal.Shared, opts Options) *Log {
-	return &Log{opts: opts, id: shared.ID(), Log: shared, shared: shared, folds: make(chan struct{}, foldsAtOnce)}
+	return &Log{opts: opts, id: shared.ID(), Log: shared, shared: shared, folds: make(chan struct{}, foldsAtOnce), standing: newTurn()}
 }
 
 // Close closes the log, unless it is shared.
@@ -63,11 +63,11 @@ func (l *Log) Close() error {
 }
 
 // Behind returns those of the DBs, which are shards of the log, that do not show all that it
-// has, or show more, by one question for all of them.
-func (l *Log) Behind(ctx context.Context, dbs []*DB) ([]*DB, error) {
+// has, or show more, and how the log stands, by one question for all of them.
+func (l *Log) Behind(ctx context.Context, dbs []*DB) ([]*DB, wal.Standing, error) {
 	standing, err := l.shared.Standing(ctx)
 	if err != nil {
-		return nil, err
+		return nil, standing, err
 	}
 	last := map[Volume]uint64{}
 	for _, s := range standing.Shards {
@@ -79,7 +79,7 @@ func (l *Log) Behind(ctx context.Context, dbs []*DB) ([]*DB, error) {
 			behind = append(behind, db)
 		}
 	}
-	return behind, nil
+	return behind, standing, nil
 }
 
 // Follow shows what the log has got since, without a claim: takeovers and changes of whichever
@@ -368,25 +368,25 @@ func (db *DB) ending() <-chan struct{} {
 	return db.shard.ctx.Done()
 }
 
-// closeShard is close of a shard. An append under way is waited for. A copy that is damaged is
-// thrown away.
+// closeShard is close of a shard. An append under way is waited for. Nothing is folded: the next owner
+// of the shard folds what the records have. A copy that is damaged is thrown away.
 func (db *DB) closeShard(clean bool) error {
 	db.shard.stop()
 	db.commit.Lock()
 	defer db.commit.Unlock()
-	var err error
 	halted := db.halt(checkpointWait)
 	if db.shard.stopped != nil {
 		<-db.shard.stopped
 	}
-	if halted && clean && db.failed.Load() == nil && db.file.Unpinned() && db.Checkpoint() == nil && db.claimed.Load() {
-		for more := true; more && err == nil; {
-			db.shard.log.folds <- struct{}{}
-			more, err = db.fold() // if it fails, the log has it
-			<-db.shard.log.folds
+	db.shard.folding.Lock() // for Fold, which reads the copy
+	defer db.shard.folding.Unlock()
+	if halted && db.copying.TryLock() { // else Fold has it, or the disk hangs
+		defer db.copying.Unlock()
+		if clean && db.failed.Load() == nil && db.file.Unpinned() {
+			_ = db.copyAll(db.fault) // what the copy lacks, the log has
 		}
 	}
-	err = db.file.Close()
+	err := db.file.Close()
 	if why := db.failed.Load(); why != nil && errors.Is(*why, ErrDamaged) {
 		err = errors.Join(err, RemoveCopy(db.path))
 	}

@@ -54,7 +54,7 @@ func TestG45_ACopyThatIsAheadOfTheLog(t *testing.T) {
 		}
 		mustFollow(t, b)
 		log.Lose(nodeShard, lost)
-		behind, err := b.over.Behind(t.Context(), []*kv.DB{b.DB})
+		behind, _, err := b.over.Behind(t.Context(), []*kv.DB{b.DB})
 		if err != nil || len(behind) != min(lost, 1) {
 			t.Errorf("%d lost: %d are not what the log has, %v", lost, len(behind), err)
 		}
