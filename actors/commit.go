@@ -195,7 +195,7 @@ func (s *scheduler) applyCancels(tx *storage.Tx, cancelings []*run) (stop []*run
 		started := s.runs.live(id)
 		r.src.end(dispatch.CodeCanceled, "the job was canceled")
 		r.notes.end()
-		s.saveLog(tx, r)
+		s.saveLog(tx, r, storage.End{}, nil)
 		s.forgetRun(r)
 		if started {
 			if err := s.logStart(tx, r); err != nil {

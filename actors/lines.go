@@ -4,10 +4,11 @@ import (
 	"log/slog"
 	"sync"
 
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
-// runLog is the last lines that the attempt of a job has logged. Handlers log from their own
+// runLog is the last lines that the attempt of a job has logged, and what it has failed of. Handlers log from their own
 // goroutines; the lock is a leaf.
 type runLog struct {
 	run *run
@@ -16,7 +17,9 @@ type runLog struct {
 	over    bool // the attempt is
 	lines   []storage.LogLine
 	dropped int
-	unsaved bool // there are lines that no transaction has been given
+	cause   string
+	stack   string
+	unsaved bool // there is something that no transaction has been given
 }
 
 // add implements dispatch.Lines. Those of an action are written down within a second, and at most
@@ -40,6 +43,17 @@ func (l *runLog) add(level slog.Level, text string) {
 	}
 }
 
+// fail keeps what the attempt has failed of.
+func (l *runLog) fail(err error) {
+	cause, stack := dispatch.CauseOf(err)
+	if l == nil || cause == "" && stack == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cause, l.stack, l.unsaved = cause, stack, true
+}
+
 // take is the lines to be stored, if there are any that were not given to a transaction. With end it
 // ends the log, and answers the same once more: the transaction of an end may be another one.
 func (l *runLog) take(end bool) (log storage.AttemptLog, ok bool) {
@@ -53,7 +67,7 @@ func (l *runLog) take(end bool) (log storage.AttemptLog, ok bool) {
 		return log, false
 	}
 	l.unsaved = end
-	return storage.AttemptLog{Attempt: l.run.attempt, Dropped: l.dropped, Lines: append([]storage.LogLine(nil), l.lines...)}, true
+	return storage.AttemptLog{Attempt: l.run.attempt, Dropped: l.dropped, Lines: append([]storage.LogLine(nil), l.lines...), Cause: l.cause, Stack: l.stack}, true
 }
 
 // giveBack has lines be stored again that may not have been.
@@ -63,9 +77,12 @@ func (l *runLog) giveBack() {
 	l.unsaved = true
 }
 
-// saveLog stores what the attempt has logged that ends in the transaction. That it cannot is no reason
-// for the job not to end.
-func (app *appState) saveLog(tx *storage.Tx, r *run) {
+// saveLog stores what the attempt has logged that ends in the transaction, and what err says it has failed
+// of. That it cannot is no reason for the job not to end.
+func (app *appState) saveLog(tx *storage.Tx, r *run, end storage.End, err error) {
+	if end.Error != nil && !end.Interrupted {
+		r.log.fail(err)
+	}
 	log, ok := r.log.take(true)
 	if !ok {
 		return

@@ -114,7 +114,7 @@ func (s *scheduler) applyEnded() {
 			out, err = s.endOf(tx, at, end)
 			if err = errors.Join(err, s.logStart(tx, r), s.logPutOff(tx, r, end.err)); err == nil {
 				if err = s.saveLast(tx, &end, out); err == nil {
-					s.saveLog(tx, r)
+					s.saveLog(tx, r, out, end.err)
 					_, err = tx.EndAttempt(r.job, out)
 				}
 			}

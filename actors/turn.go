@@ -197,7 +197,7 @@ func (t *turn) complete(app *appState) error {
 	if err := app.logStart(t.tx, r); err != nil {
 		return err
 	}
-	app.saveLog(t.tx, r)
+	app.saveLog(t.tx, r, storage.End{}, nil)
 	result, notKept := app.keep(t.inv, t.result.value)
 	_, err := t.tx.EndAttempt(r.job, storage.End{
 		State: storage.StateSuccess, StartedAt: r.startedAt, Result: result, NotKept: notKept,

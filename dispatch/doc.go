@@ -70,7 +70,7 @@
 // TriggerFault, TriggerFaults, Unique, UniquePolicy, Upcoming, WholePool,
 // WithIdempotencyKey, WithOperatorKey, WithRetry, WithSessionKey, WithTrace, Workflows.
 //
-// For engines, and they change with the engine: Cascades, Changes, CheckStored,
+// For engines, and they change with the engine: Cascades, CauseOf, Changes, CheckStored,
 // DecodeIdentity, EncodeResult, Env, Function, Info, InsertMany, Invocation, Invoker,
 // IsWorkflow, KeptLevel, KeyedCall, Kind, Lines, NewCaller, Notes, Origin, Placement,
 // Planner, RemoteJob, ScheduleOf, StoredArgs, TakeIdempotencyKey, TellMany, TellScheduled,

@@ -30,7 +30,8 @@ type Error struct {
 	// that. Over HTTP it is the header Retry-After.
 	RetryAfter time.Duration `json:"-"`
 
-	permanent bool // the same call ends with it again, however often it is repeated
+	permanent bool   // the same call ends with it again, however often it is repeated
+	cause     *cause // of a job's attempt
 }
 
 // Errorf makes an Error that reaches the caller with this code and message. An

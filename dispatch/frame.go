@@ -36,6 +36,15 @@ func (f *frame) init(env Env, fn *Function) {
 	}
 }
 
+// failure is what the run ends with.
+func (f *frame) failure(err error) *Error {
+	e := failure(f.fn.Path, err)
+	if f.env.Lines != nil {
+		e.keepCause()
+	}
+	return e
+}
+
 func runQuery(env Env, fn *Function, db readOnly, args json.RawMessage) (json.RawMessage, error) {
 	run := &struct {
 		frame

@@ -139,7 +139,7 @@ func border[C handlerContext](
 	defer func() {
 		f.done.Store(true)
 		if v := recover(); v != nil {
-			err := failure(path, newPanic(v))
+			err := f.failure(newPanic(v))
 			if s := f.env.Stored; s != nil && f.entered && !s.decoded {
 				s.Unfit = err // a method UnmarshalJSON of the user's
 			}
@@ -162,7 +162,7 @@ func border[C handlerContext](
 		err = bad.error
 	}
 	if err != nil {
-		return nil, failure(path, err)
+		return nil, f.failure(err)
 	}
 	return out, nil
 }

@@ -4350,13 +4350,15 @@ func (x *IdempotencyKey) GetSpare() bool {
 	return false
 }
 
-// AttemptLog is the last lines that an attempt has logged. Its key has job, attempt and length.
+// AttemptLog is the last lines that an attempt has logged, and what it has failed of. Its key has job, attempt and length.
 type AttemptLog struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Lines   []*LogLine             `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Dropped is how many were logged before those.
 	Dropped       uint64 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	Cause         string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	Stack         string `protobuf:"bytes,5,opt,name=stack,proto3" json:"stack,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4410,6 +4412,20 @@ func (x *AttemptLog) GetDropped() uint64 {
 		return x.Dropped
 	}
 	return 0
+}
+
+func (x *AttemptLog) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *AttemptLog) GetStack() string {
+	if x != nil {
+		return x.Stack
+	}
+	return ""
 }
 
 // LogLine is one of them.
@@ -5052,12 +5068,14 @@ const file_carillon_proto_rawDesc = "" +
 	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x16\n" +
 	"\x06result\x18\x04 \x01(\fR\x06result\x12!\n" +
 	"\fresult_bytes\x18\x05 \x01(\x04R\vresultBytes\x12\x14\n" +
-	"\x05spare\x18\x06 \x01(\bR\x05spare\"i\n" +
+	"\x05spare\x18\x06 \x01(\bR\x05spare\"\x95\x01\n" +
 	"\n" +
 	"AttemptLog\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12'\n" +
 	"\x05lines\x18\x02 \x03(\v2\x11.carillon.LogLineR\x05lines\x12\x18\n" +
-	"\adropped\x18\x03 \x01(\x04R\adropped\"H\n" +
+	"\adropped\x18\x03 \x01(\x04R\adropped\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\x12\x14\n" +
+	"\x05stack\x18\x05 \x01(\tR\x05stack\"H\n" +
 	"\aLogLine\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\x11R\x05level\x12\x12\n" +

@@ -115,6 +115,9 @@ func inBrowser(t *testing.T, test func(t *testing.T, b *browser)) {
 	reg := dispatch.NewRegistry()
 	say := dispatch.InternalMutation[note, dispatch.None]("bad:say")
 	say.Handle(reg, func(_ *dispatch.MutationCtx, n note) (none dispatch.None, err error) {
+		if n.Text == "somewhere" {
+			return none, dispatch.Permanent(placed{})
+		}
 		return none, dispatch.Permanent(dispatch.Errorf(dispatch.CodeInvalidArgument, "%s", n.Text))
 	})
 	reg.Remote("ext:*", elsewhere{})

@@ -91,7 +91,10 @@ func detailOf(job *storage.Job, began time.Time, system storage.System) (*api.Jo
 		return nil, err
 	}
 	d.Logs = each(logs, func(l storage.AttemptLog) api.AttemptLog {
-		return api.AttemptLog{Attempt: l.Attempt, Dropped: l.Dropped, Lines: each(l.Lines, func(l storage.LogLine) api.LogLine { return api.LogLine(l) })}
+		return api.AttemptLog{
+			Attempt: l.Attempt, Dropped: l.Dropped, Lines: each(l.Lines, func(l storage.LogLine) api.LogLine { return api.LogLine(l) }),
+			Cause: l.Cause, Stack: l.Stack,
+		}
 	})
 	children, more, err := system.Children(job.ID, shownChildren)
 	d.Children, d.MoreChildren = each(children, func(id storage.JobID) string { return string(id) }), more

@@ -21,9 +21,9 @@
 // # Names
 //
 // For functions and their hosts: AppFilter, AppID, AppInfo, AppPage, AsOf, Attempt, AttemptEnds, AttemptLog, AuditEntry, AuditFilter, AuditFor, AuditPage, Backfill, BackfillOutcome, BackupInfo, Cancellation, CatchUp, CatchUpMode, ConflictError, DefaultMaxLogBytes, DefaultPriority, Depth, Doc, Document, DocumentEdit, DocumentPage, DocumentQuery, GetDocument, Group, GroupEnds, GroupFilter,
-// GroupID, GroupOutcome, Histogram, ID, IDPage, IdempotencyFor, Index, IndexDecl, IndexField, IndexStatus, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, Latency, ListDocuments, ListTables, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
+// GroupID, GroupOutcome, Histogram, ID, IDPage, IdempotencyFor, Index, IndexDecl, IndexField, IndexStatus, Job, JobError, JobFilter, JobID, JobPage, KeepOperations, Latency, ListDocuments, ListTables, LogLine, Looked, MaxAuditIDs, MaxBackfill, MaxCatchUp, MaxCause, MaxCheckpoint, MaxContains, MaxControls, MaxGroupMembers,
 // MaxGroups, MaxIdempotencyBytes, MaxIdempotencyKeys, MaxIdempotentResult, MaxInstance, MaxInstant, MaxKey, MaxLogLine, MaxLogLines, MaxLoggedAttempts, MaxOnce, MaxOperations, MaxPauseBy,
-// MaxPauseReason, MaxPriority, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTraceState, MaxTriggerName, MaxTriggers,
+// MaxPauseReason, MaxPriority, MaxStack, MaxTag, MaxTags, MaxTokenApps, MaxTokens, MaxTraceState, MaxTriggerName, MaxTriggers,
 // MinPriority, NewTable, Node, NotKept, Operation, OperationAction, OperationFilter, OperationID, OperationOutcome, Outcome, Overlap, ParseAsOf, ParseTrace, Pause, PriorityStep, Progress, Query, Reader, Region, Rescheduling, Restore,
 // Retry, Schema, Scope, Slot, SlotOutcome, State, System, Table, TableStatus, TimeRange, Token, Tokens, Told,
 // Trace, Trigger, TxLimits, Unique, UniquePolicy, VerifyBackup, VolumeHealth, VolumeStats, Wait, Writer, and

@@ -8,19 +8,22 @@ import (
 	"carillon/proto"
 )
 
-// An attempt of a job leaves the last lines that its handler has logged, as long as the job's
-// record is kept.
+// An attempt of a job leaves the last lines that its handler has logged, and what it has failed of, as
+// long as the job's record is kept.
 //
 //	number ‖ 'L' ‖ sequence number of the job ‖ attempt ‖ length     the lines, a record of that many bytes
 //
 // The length is in the key so that their sum can be kept, whatever becomes of a value.
 
 // Bounds of what is logged: MaxLogLines are kept of an attempt, the last ones, each of at most
-// MaxLogLine bytes, and of a job those of the latest MaxLoggedAttempts that have any.
+// MaxLogLine bytes, and of a job those of the latest MaxLoggedAttempts that have any. What an attempt
+// has failed of has at most MaxCause bytes, and where that was MaxStack.
 const (
 	MaxLogLines       = 50
 	MaxLogLine        = 1 << 10
 	MaxLoggedAttempts = 10
+	MaxCause          = 4 << 10
+	MaxStack          = 8 << 10
 )
 
 // DefaultMaxLogBytes is how many bytes the lines of an app's jobs may have together: those of the jobs
@@ -34,11 +37,13 @@ type LogLine struct {
 	Text  string    `json:"text"`
 }
 
-// AttemptLog is the last lines that an attempt has logged.
+// AttemptLog is the last lines that an attempt has logged, and what it has failed of.
 type AttemptLog struct {
 	Attempt int       `json:"attempt"`
 	Dropped int       `json:"dropped,omitempty"` // lines before those
 	Lines   []LogLine `json:"lines"`
+	Cause   string    `json:"cause,omitempty"` // what the message of its error does not tell, up to MaxCause bytes
+	Stack   string    `json:"stack,omitempty"` // where that was, up to MaxStack bytes
 }
 
 func (n keyspace) logs(seq uint64) []byte {
@@ -195,7 +200,7 @@ func (s System) Logs(job *Job) (logs []AttemptLog, err error) {
 }
 
 func encodeLog(log AttemptLog) []byte {
-	p := proto.AttemptLog{Version: recordVersion, Dropped: uint64(log.Dropped)}
+	p := proto.AttemptLog{Version: recordVersion, Dropped: uint64(log.Dropped), Cause: log.Cause, Stack: log.Stack}
 	for _, l := range log.Lines {
 		p.Lines = append(p.Lines, &proto.LogLine{AtMs: msOf(l.At), Level: int32(l.Level), Text: l.Text})
 	}
@@ -207,9 +212,10 @@ func decodeLog(data []byte) (log AttemptLog, err error) {
 	if err := unmarshal(data, &p, &p.Version); err != nil {
 		return log, fmt.Errorf("log lines: %w", err)
 	}
-	log.Dropped = int(p.Dropped)
-	for _, l := range p.Lines {
-		log.Lines = append(log.Lines, LogLine{timeOf(l.AtMs), int(l.Level), l.Text})
+	log.Dropped, log.Cause, log.Stack = int(p.Dropped), p.Cause, p.Stack
+	log.Lines = make([]LogLine, len(p.Lines))
+	for i, l := range p.Lines {
+		log.Lines[i] = LogLine{timeOf(l.AtMs), int(l.Level), l.Text}
 	}
 	return log, nil
 }
@@ -227,7 +233,7 @@ func (c *jobCheck) log(key, value []byte) {
 	switch log, err := decodeLog(value); {
 	case err != nil:
 		c.failed(err)
-	case len(value) != size || len(log.Lines) > MaxLogLines:
+	case len(value) != size || len(log.Lines) > MaxLogLines || len(log.Cause) > MaxCause || len(log.Stack) > MaxStack:
 		c.bad("the log of attempt %d of job number %d has %d lines and %d bytes, and is said to have %d", attempt, seq, len(log.Lines), len(value), size)
 	}
 }

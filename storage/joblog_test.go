@@ -32,7 +32,7 @@ func wantLogs(tb testing.TB, s *storage.Store, a *storage.App, id storage.JobID,
 		}
 		var got []string
 		for _, log := range logs {
-			got = append(got, fmt.Sprint(log.Attempt, log.Lines[0].Text))
+			got = append(got, fmt.Sprint(log.Attempt, log.Lines[0].Text, log.Cause, log.Stack))
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			tb.Errorf("job %s has the lines %.200q, want %.200q", id, got, want)
@@ -70,7 +70,11 @@ func TestLogLinesInTheStore(t *testing.T) {
 		}
 		for _, id := range []storage.JobID{"b", "c"} {
 			job := mustClaim(t, tx, id)
-			if ok, err := tx.SaveLog(&job, logOf(1, "of "+string(id))); !ok || err != nil {
+			log := logOf(1, "of "+string(id))
+			if id == "c" {
+				log.Cause, log.Stack = strings.Repeat("c", storage.MaxCause), strings.Repeat("s", storage.MaxStack)
+			}
+			if ok, err := tx.SaveLog(&job, log); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
 			end := storage.End{State: storage.StateSuccess}
@@ -84,7 +88,8 @@ func TestLogLinesInTheStore(t *testing.T) {
 	})
 	wantLogs(t, s, a, "a", "1last", "2again")
 	wantLogs(t, s, a, "b", "1of b")
-	wantLogs(t, s, a, "c", "1of c")
+	failed := "1of c" + strings.Repeat("c", storage.MaxCause) + strings.Repeat("s", storage.MaxStack)
+	wantLogs(t, s, a, "c", failed)
 	var exported bytes.Buffer
 	if err := s.Export(t.Context(), "acme", &exported); err != nil {
 		t.Fatal(err)
@@ -93,6 +98,7 @@ func TestLogLinesInTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLogs(t, s, mustApp(t, s, "copy"), "b", "1of b")
+	wantLogs(t, s, mustApp(t, s, "copy"), "c", failed)
 	was := a.LogBytes()
 	mustTx(t, a, testNow, func(tx *storage.Tx) {
 		if n, _, err := tx.PurgeHistory(testNow.Add(time.Hour), 0, 10); n != 1 || err != nil {

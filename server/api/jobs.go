@@ -129,11 +129,13 @@ type LogLine struct {
 	Text  string    `json:"text"`  // up to 1 KiB
 }
 
-// AttemptLog is the last lines that an attempt has logged, up to 50.
+// AttemptLog is the last lines that an attempt has logged, up to 50, and what it has failed of.
 type AttemptLog struct {
 	Attempt int       `json:"attempt"`
 	Dropped int       `json:"dropped,omitempty"` // lines before those
 	Lines   []LogLine `json:"lines"`
+	Cause   string    `json:"cause,omitempty"` // of its failure, that the message of the error does not tell; up to 4 KiB
+	Stack   string    `json:"stack,omitempty"` // where that was, if a handler panicked, or its error says so; up to 8 KiB
 }
 
 // JobDetail is what else there is to say of one job.
@@ -147,7 +149,7 @@ type JobDetail struct {
 	As           *Identity       `json:"as,omitempty"`           // who it runs as; none: anonymously
 	Progress     *Progress       `json:"progress,omitempty"`     // of the attempt that runs
 	Checkpoint   json.RawMessage `json:"checkpoint,omitempty"`   // what the next attempt goes on from, up to 64 KiB
-	Logs         []AttemptLog    `json:"logs,omitempty"`         // what its latest attempts have logged, up to 10 of them
+	Logs         []AttemptLog    `json:"logs,omitempty"`         // what its latest attempts have logged, and failed of, up to 10 of them
 	Trace        *JobTrace       `json:"trace,omitempty"`        // the span that has scheduled it; none: it was in none
 	Follows      *Follows        `json:"follows,omitempty"`      // the job whose end has scheduled it
 	FollowUps    []string        `json:"followUps,omitempty"`    // functions that are scheduled when it ends, each when the one before has

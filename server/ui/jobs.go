@@ -67,6 +67,20 @@ type jobData struct {
 	Commands commands
 }
 
+// FailedOf is what is kept of why the attempt has failed, besides its error; nil if that is nothing.
+func (d jobData) FailedOf(attempt int) *api.AttemptLog {
+	i := slices.IndexFunc(d.Logs, func(l api.AttemptLog) bool { return l.Attempt == attempt && l.Cause+l.Stack != "" })
+	if i < 0 {
+		return nil
+	}
+	return &d.Logs[i]
+}
+
+// Lines are the logs that have any.
+func (d jobData) Lines() []api.AttemptLog {
+	return slices.DeleteFunc(slices.Clone(d.Logs), func(l api.AttemptLog) bool { return len(l.Lines) == 0 })
+}
+
 func job(r *Request) (*Answer, error) {
 	shown, err := ask[api.Job](r, Call{Route: "GET /v1/apps/{app}/jobs/{id}", Path: r.inPath("app", "id")})
 	if err != nil {

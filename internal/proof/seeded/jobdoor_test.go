@@ -89,6 +89,24 @@ var jobDoorFaults = []seededFault{
 	if !ok || FAULT {`}},
 	},
 	{
+		name: "cause-lost", what: "what an attempt has failed of is not kept",
+		pkg: "actors", tests: "TestCauseOfEachAttempt",
+		edits: []edit{{"actors/lines.go", `if end.Error != nil`, `if !FAULT && end.Error != nil`}},
+	},
+	{
+		name: "cause-unbounded", what: "what an attempt has failed of is kept however long it is",
+		pkg: "actors", tests: "TestCauseOfEachAttempt",
+		edits: []edit{{"dispatch/cause.go", `return brief.Cut(`, `if FAULT {
+		return strings.ToValidUTF8(text, "\uFFFD")
+	}
+	return brief.Cut(`}},
+	},
+	{
+		name: "cause-of-interruption", what: "what a handler says that was told to stop is kept as what its attempt has failed of",
+		pkg: "actors", tests: "TestCauseOfEachAttempt",
+		edits: []edit{{"actors/lines.go", `&& !end.Interrupted {`, `&& (FAULT || !end.Interrupted) {`}},
+	},
+	{
 		name: "users-name-taken", what: "an operator schedules a job in the name of a user",
 		pkg: "server", tests: "TestScheduleRefusals",
 		edits: []edit{{"server/schedule.go", `if as != nil && (!strings`, `if !FAULT && as != nil && (!strings`}},
