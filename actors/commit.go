@@ -91,7 +91,7 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 		if err == nil {
 			app.tellDead(tx) // first: the engine's close, for one, waits for hooks that were called
 			app.eng.waiters.tell(app.id, tx)
-			app.eng.feeds.tell(app.id, tx, app.store.Committed())
+			app.eng.feeds.tell(app.id, tx, app.store.Committed(), app.store)
 			app.eng.lives.tell(app.id, tx, app.store.Committed())
 			app.eng.bells.ring(app.id)
 			app.eng.meters.ends.add(tx.Ends(), len(runs.stop))

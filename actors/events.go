@@ -68,6 +68,9 @@ type Position struct {
 	Feed   uint64
 	Commit uint64
 	Index  uint32
+	// Log is not 0 where another node of a store whose log is shared can go on from there, or this
+	// one without that memory: behind a snapshot, and behind the last change of the app in a commit.
+	Log uint64
 }
 
 // IsZero says whether it is no position.
@@ -79,19 +82,25 @@ func (p Position) Compare(q Position) int {
 }
 
 // String is the position as text, which ParsePosition reads.
-func (p Position) String() string { return fmt.Sprintf("%x.%d.%d", p.Feed, p.Commit, p.Index) }
+func (p Position) String() string {
+	text := fmt.Sprintf("%x.%d.%d", p.Feed, p.Commit, p.Index)
+	if p.Log != 0 {
+		text += fmt.Sprintf(".%x", p.Log)
+	}
+	return text
+}
 
 // ParsePosition reads what Position.String has made. The error is invalid_argument.
 func ParsePosition(text string) (p Position, err error) {
 	parts := strings.Split(text, ".")
-	if len(parts) != 3 {
+	if len(parts) != 3 && len(parts) != 4 {
 		return Position{}, errPosition(text)
 	}
 	var index uint64
-	for i, to := range []*uint64{&p.Feed, &p.Commit, &index} {
+	for i, to := range []*uint64{&p.Feed, &p.Commit, &index, &p.Log}[:len(parts)] {
 		base, size := 10, 64
 		switch i {
-		case 0:
+		case 0, 3:
 			base = 16
 		case 2:
 			size = 32
@@ -109,7 +118,20 @@ func errPosition(text string) error {
 }
 
 // endOf is behind all changes of the commit.
-func endOf(feed, commit uint64) Position { return Position{feed, commit, math.MaxUint32} }
+func endOf(feed uint64, m storage.CommitMark) Position {
+	return Position{Feed: feed, Commit: m.Commit, Index: math.MaxUint32, Log: logOf(m)}
+}
+
+// logOf is what a Position has of a mark beside the commit.
+func logOf(m storage.CommitMark) uint64 { return uint64(m.Chain)<<32 | uint64(m.Seq) }
+
+// mark is the mark that the position was made of.
+func (p Position) mark() storage.CommitMark {
+	if p.Log == 0 {
+		return storage.CommitMark{}
+	}
+	return storage.CommitMark{Commit: p.Commit, Chain: uint32(p.Log >> 32), Seq: uint32(p.Log)}
+}
 
 // kindOf says what has become of a job that was in the state.
 func kindOf(c *storage.JobChange, job *storage.Job, was storage.State) EventKind {

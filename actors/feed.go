@@ -175,6 +175,9 @@ func (f *feed) tell(u *unread, life uint64) {
 		if f.last.Commit == u.commit {
 			at.Index = f.last.Index + 1
 		}
+		if i == len(changes)-1 {
+			at.Log = logOf(u.mark)
+		}
 		f.last = at
 		f.keep(kept{at, changes[i], changes[i].Weight()})
 		if len(f.watchers) == 0 {
@@ -318,15 +321,15 @@ func (w *watcher) take() (told []*change, reset string, over bool) {
 	return told, reset, w.feed.over
 }
 
-// ready notes that the watcher has a snapshot as of the commit, when the feed had been given so
-// much, and returns its position.
-func (f *feed) ready(w *watcher, commit, given uint64) Position {
+// ready notes that the watcher knows all as of the mark, when the feed had been given so much, and
+// returns its position.
+func (f *feed) ready(w *watcher, as storage.CommitMark, given uint64) Position {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if w.reset != "" {
 		return Position{}
 	}
-	at := endOf(f.id, commit)
+	at := endOf(f.id, as)
 	if !f.rooted {
 		f.from, f.rooted = at, true
 	}

@@ -17,7 +17,7 @@ func newTestFeed() *feed {
 
 // watch has one more watch the feed, from behind the commit on.
 func (f *feed) watch(filter storage.JobFilter, commit uint64) *watcher {
-	w := &watcher{feed: f, filter: filter, key: indexKeyOf(&filter), wake: make(chan struct{}, 1), after: Position{1, commit, 0}}
+	w := &watcher{feed: f, filter: filter, key: indexKeyOf(&filter), wake: make(chan struct{}, 1), after: Position{1, commit, 0, 0}}
 	f.add(w)
 	return w
 }
@@ -27,7 +27,7 @@ func (f *feed) scheduled(commit int, job storage.Job) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	job.State = storage.StatePending
-	f.leave(&change{event: Event{Kind: EventScheduled, Position: Position{1, uint64(commit), 0}, Job: job}})
+	f.leave(&change{event: Event{Kind: EventScheduled, Position: Position{1, uint64(commit), 0, 0}, Job: job}})
 }
 
 // TestG36_WhatIsKeptHasBounds: 10,000 changes, and a megabyte of them. A watch goes on from
@@ -41,7 +41,7 @@ func TestG36_WhatIsKeptHasBounds(t *testing.T) {
 			f := newTestFeed()
 			last := 3*tt.most + 2 // more than they have room for, several times
 			for n := 1; n <= last; n++ {
-				f.keep(kept{at: Position{1, uint64(n), 0}, weight: tt.weight})
+				f.keep(kept{at: Position{1, uint64(n), 0, 0}, weight: tt.weight})
 				gone := max(n-tt.most, 0)
 				if len(f.kept) != n-gone || f.from.Commit != uint64(gone) || f.kept[0].at.Commit != uint64(gone+1) || f.kept[n-gone-1].at.Commit != uint64(n) {
 					t.Fatalf("after %d changes %d are kept, behind %v", n, len(f.kept), f.from)
@@ -343,7 +343,7 @@ func TestG36_NothingIsToldTwice(t *testing.T) {
 	for commit := range 3 {
 		f.scheduled(commit+1, storage.Job{})
 	}
-	if at := f.ready(w, 2, 5); at.Compare(Position{2, 2, 1 << 31}) < 0 || at.Compare(Position{2, 3, 0}) >= 0 {
+	if at := f.ready(w, storage.CommitMark{Commit: 2}, 5); at.Compare(Position{2, 2, 1 << 31, 0}) < 0 || at.Compare(Position{2, 3, 0, 0}) >= 0 {
 		t.Errorf("the snapshot of commit 2 is at %v", at)
 	}
 	f.scheduled(2, storage.Job{})
@@ -359,7 +359,7 @@ func TestG36_NothingIsToldTwice(t *testing.T) {
 		t.Errorf("after a snapshot of commit 2 it is told of commits %d, and begins again: %q", commits, reset)
 	}
 	f.begin(resetUnknown)
-	if at := f.ready(w, 5, 6); !at.IsZero() {
+	if at := f.ready(w, storage.CommitMark{Commit: 5}, 6); !at.IsZero() {
 		t.Errorf("a snapshot that was read before a gap is good for %v", at)
 	}
 }

@@ -50,6 +50,7 @@ const (
 // unread is what a transaction has written that is durable, or what a job does that runs.
 type unread struct {
 	commit    uint64
+	mark      storage.CommitMark // if it is the app's last of the commit
 	written   *storage.JobWrites
 	ephemeral *change
 	weight    int
@@ -140,7 +141,7 @@ func (fs *feeds) drop(f *feed) {
 
 // tell hands the feed of the app what the transaction has written, now that this is durable
 // as of the commit. The committer calls it.
-func (fs *feeds) tell(id storage.AppID, tx *storage.Tx, commit uint64) {
+func (fs *feeds) tell(id storage.AppID, tx *storage.Tx, commit uint64, app *storage.App) {
 	if fs.n.Load() == 0 {
 		return
 	}
@@ -148,7 +149,7 @@ func (fs *feeds) tell(id storage.AppID, tx *storage.Tx, commit uint64) {
 	defer fs.mu.Unlock()
 	if f := fs.apps[id]; f != nil {
 		written := tx.JobWrites()
-		fs.give(f, unread{commit: commit, written: written, weight: written.Weight()})
+		fs.give(f, unread{commit: commit, mark: app.CommittedMark(), written: written, weight: written.Weight()})
 	}
 }
 

@@ -162,8 +162,8 @@ func TestG44_AnotherNodeTakesOver(t *testing.T) {
 			t.Errorf("the job that was due later is %s after %d attempts", job.State, job.Attempts)
 		}
 		for e, err := range b.app().WatchAfter(t.Context(), storage.JobFilter{}, position) {
-			if err != nil || e.Kind != actors.EventReset {
-				t.Errorf("a watch that goes on at b begins with %v, %v", e.Kind, err)
+			if err != nil || e.Kind != actors.EventRetried {
+				t.Errorf("a watch goes on at b with %v, %v", e.Kind, err)
 			}
 			break
 		}
@@ -256,4 +256,142 @@ func (m *member) show() actors.Transition {
 		m.t.Fatal(err)
 	}
 	return tr
+}
+
+// watching reads a watch for a minute, or until it has told n events that are neither of a snapshot
+// nor ephemeral.
+func (m *member) watching(f storage.JobFilter, after actors.Position, n int) (events []actors.Event, resets int, ready actors.Position) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
+	defer cancel()
+	for e, err := range m.app().WatchAfter(ctx, f, after) {
+		switch {
+		case ctx.Err() != nil:
+			return events, resets, ready // it has no more to tell
+		case err != nil:
+			m.t.Fatalf("the watch of %d events has told %+v, and ends: %v", n, events, err)
+		case e.Kind == actors.EventReset:
+			resets++
+		case e.Kind == actors.EventReady:
+			ready = e.Position
+		case e.Kind != actors.EventJob && !e.Ephemeral():
+			events = append(events, e)
+		}
+		if len(events) == n && (!ready.IsZero() || resets == 0) {
+			break
+		}
+	}
+	return events, resets, ready
+}
+
+// kindsOf are the events in short, with the tag of the job.
+func kindsOf(events []actors.Event) (kinds []string) {
+	for _, e := range events {
+		kinds = append(kinds, string(e.Kind)+" "+strings.Join(e.Job.Tags, ""))
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// TestG36_AWatchGoesOnAtAnotherNode: behind a snapshot, or behind the last change of a commit, from
+// where it is told once what has become of each job, all in all; and from there on as ever. It
+// begins anew behind a change in the midst of a commit, behind one of another history, and where a
+// job is gone of which the log does not say what it was.
+func TestG36_AWatchGoesOnAtAnotherNode(t *testing.T) {
+	k, f := newLeaseKit(), newFaults()
+	k.opts.Testing.Lease, k.opts.Testing.Fault, k.opts.Volumes = nil, f.ask, 0
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(1)
+		a, b := join(t, log, "a", k.opts), join(t, log, "b", k.opts)
+		defer a.leave()
+		defer b.leave()
+		a.own()
+		call, later := addEntry.With("x"), time.Hour
+		moved, dropped, stays := a.schedule(later, call, dispatch.Tags("moved")), a.schedule(later, call, dispatch.Tags("dropped")), a.schedule(later, call, dispatch.Tags("stays"))
+		_, resets, ready := a.watching(storage.JobFilter{}, actors.Position{}, 0)
+		if resets != 1 || ready.Log == 0 {
+			t.Fatalf("the watch at a begins %d times, and is ready at %+v", resets, ready)
+		}
+
+		// Three change sets, of which two are one commit.
+		release := f.hold()
+		for _, tag := range []string{"first", "second", "third"} {
+			go a.schedule(later, call, dispatch.Tags(tag))
+			synctest.Wait()
+		}
+		release()
+		synctest.Wait()
+		if _, err := a.app().Scheduler(t.Context()).Reschedule(moved, dispatch.DueIn(2*later)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.app().Scheduler(t.Context()).Cancel(dropped); err != nil {
+			t.Fatal(err)
+		}
+		done := a.schedule(0, call, dispatch.Tags("done"))
+		if err := a.add("a document"); err != nil {
+			t.Fatal(err)
+		}
+		events, resets, _ := a.watching(storage.JobFilter{}, ready, 7)
+		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled dropped", "ended done", "rescheduled moved", "scheduled done", "scheduled first", "scheduled second", "scheduled third"}) {
+			t.Fatalf("a watch at a tells %q, and begins %d times anew", got, resets)
+		}
+		second, third := events[1].Position, events[2].Position
+		if second.Commit != third.Commit || second.Log != 0 || third.Log == 0 {
+			t.Fatalf("the changes of one commit are at %+v and %+v", second, third)
+		}
+
+		log.Cut("a")
+		b.own()
+		events, resets, _ = b.watching(storage.JobFilter{}, ready, 6)
+		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled dropped", "ended done", "rescheduled moved", "scheduled first", "scheduled second", "scheduled third"}) {
+			t.Fatalf("the watch goes on at b with %q, and begins %d times anew", got, resets)
+		}
+		at := events[5].Position
+		if at.Log == 0 || at.Compare(third) <= 0 || !events[4].Position.IsZero() {
+			t.Errorf("the last event is at %+v, the one before at %+v", at, events[4].Position)
+		}
+		events, resets, _ = b.watching(storage.JobFilter{}, third, 3)
+		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled dropped", "ended done", "rescheduled moved"}) {
+			t.Errorf("behind a commit it goes on at b with %q, and begins %d times anew", got, resets)
+		}
+		events, resets, _ = b.watching(storage.JobFilter{Tags: []string{"done"}, States: []storage.State{storage.StatePending}}, third, 0)
+		if len(events) != 0 || resets != 0 {
+			t.Errorf("with a filter that chooses none it tells %q, and begins %d times anew", kindsOf(events), resets)
+		}
+		if job := b.job(done); job.State != storage.StateSuccess {
+			t.Errorf("the job is %s", job.State)
+		}
+		go b.schedule(later, call, dispatch.Tags("of b"))
+		if events, resets, _ = b.watching(storage.JobFilter{}, at, 1); resets != 0 || len(events) != 1 || events[0].Job.Tags[0] != "of b" || events[0].Kind != actors.EventScheduled {
+			t.Errorf("from there on it tells %q, and begins %d times anew", kindsOf(events), resets)
+		}
+		other := third
+		other.Log ^= 1 << 40
+		for why, from := range map[string]actors.Position{"in the midst of a commit": second, "of another history": other} {
+			if _, resets, _ = b.watching(storage.JobFilter{}, from, 0); resets != 1 {
+				t.Errorf("%s: the watch begins %d times anew", why, resets)
+			}
+		}
+
+		if n, err := b.app().Scheduler(t.Context()).Cancel(stays); err != nil || !n.Canceled {
+			t.Fatal(n, err)
+		}
+		b.giveUp()
+		log.Heal()
+		<-a.eng.Lost()
+		a.giveUp()
+		a.own()
+		events, resets, _ = a.watching(storage.JobFilter{}, at, 2)
+		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled stays", "scheduled of b"}) {
+			t.Fatalf("the watch goes on at a with %q, and begins %d times anew", got, resets)
+		}
+		last := events[1].Position
+		if err := a.eng.Delete(t.Context(), "acme"); err != nil {
+			t.Fatal(err)
+		}
+		if _, resets, _ = a.watching(storage.JobFilter{}, last, 0); resets != 1 {
+			t.Errorf("when the app was deleted the watch begins %d times anew", resets)
+		}
+		a.giveUp()
+	})
 }

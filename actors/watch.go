@@ -46,7 +46,8 @@ func (a *App) Watch(ctx context.Context, f storage.JobFilter) iter.Seq2[Event, e
 // WatchAfter is Watch that goes on behind the event of the position, without a snapshot, if
 // what came since is in memory: of an app that is watched, up to 10,000 changes and 1 MiB; of
 // one that was watched within the last minute as much, and what was written since then, up to
-// 4 MiB. Else it begins with EventReset. The filter is that of the watch that the position is
+// 4 MiB. Of a store that shares its log with other nodes it reads there what has become of each job
+// since a position with Log, if the log still has it, and tells that all in all, one event a job. Else it begins with EventReset. The filter is that of the watch that the position is
 // of.
 func (a *App) WatchAfter(ctx context.Context, f storage.JobFilter, after Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -83,6 +84,14 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 	}
 	for {
 		told, reset, err := feeds.next(ctx, w, lapse)
+		if err == nil && reset == resetGone {
+			told, err = a.since(ctx, w, after)
+			if err == nil {
+				reset = ""
+			} else if ctx.Err() == nil {
+				err = nil // it begins with a snapshot
+			}
+		}
 		switch {
 		case err != nil:
 			return err
@@ -90,11 +99,11 @@ func (a *App) watch(ctx context.Context, f storage.JobFilter, after Position, yi
 			if !tell(&Event{Kind: EventReset, Reason: reset}) {
 				return lapsed
 			}
-			jobs, commit, given, err := a.chosen(ctx, w)
+			jobs, as, given, err := a.chosen(ctx, w)
 			if err != nil {
 				return err
 			}
-			at := w.feed.ready(w, commit, given)
+			at := w.feed.ready(w, as, given)
 			for i := range jobs {
 				if !tell(&Event{Kind: EventJob, Job: jobs[i]}) {
 					return lapsed
@@ -123,33 +132,69 @@ func checkWatch(f *storage.JobFilter) error {
 	return nil
 }
 
-// chosen reads the jobs that the watcher's filter chooses, the commit that this is as of, and how
-// much the feed had been given by then: the jobs are read later, and show what was told before.
-func (a *App) chosen(ctx context.Context, w *watcher) (jobs []storage.Job, commit, given uint64, err error) {
+// since reads from a shared log what has become of the jobs that the watcher's filter chooses, all in
+// all, since a position of another feed, which may be of another node. The error is no reason but
+// to begin with a snapshot.
+func (a *App) since(ctx context.Context, w *watcher, after Position) (told []*change, err error) {
+	if after.Log == 0 {
+		return nil, storage.ErrSinceGone
+	}
 	ref, err := a.eng.acquire(ctx, a.id, nil)
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, err
+	}
+	defer ref.release()
+	given := a.eng.feeds.given(w.feed)
+	changes, as, err := ref.app.store.JobsSince(ctx, after.mark())
+	if err != nil {
+		return nil, asError(err)
+	}
+	for i := range changes {
+		if ch, ok := changeOf(Position{}, &changes[i]); ok && ch.chosenBy(&w.filter) {
+			told = append(told, ch)
+		}
+	}
+	if len(told) > keptChanges {
+		return nil, storage.ErrSinceGone
+	}
+	if at := w.feed.ready(w, as, given); len(told) > 0 {
+		told[len(told)-1].event.Position = at
+	}
+	return told, nil
+}
+
+// chosen reads the jobs that the watcher's filter chooses, what this is as of, and how
+// much the feed had been given by then: the jobs are read later, and show what was told before.
+func (a *App) chosen(ctx context.Context, w *watcher) (jobs []storage.Job, as storage.CommitMark, given uint64, err error) {
+	none := storage.CommitMark{}
+	ref, err := a.eng.acquire(ctx, a.id, nil)
+	if err != nil {
+		return nil, none, 0, err
 	}
 	defer ref.release()
 	snap, commit, err := ref.app.store.SnapshotAt(a.eng.clock.now())
 	if err != nil {
-		return nil, 0, 0, asError(err)
+		return nil, none, 0, asError(err)
 	}
 	defer snap.Close()
 	given = a.eng.feeds.given(w.feed)
+	if as, err = snap.Mark(); err != nil {
+		return nil, none, 0, asError(err)
+	}
+	as.Commit = commit
 	for job, err := range snap.Reader().System().All(w.filter) {
 		switch {
 		case err != nil:
-			return nil, 0, 0, asError(err)
+			return nil, none, 0, asError(err)
 		case ctx.Err() != nil:
-			return nil, 0, 0, contextError(ctx, "")
+			return nil, none, 0, contextError(ctx, "")
 		case len(jobs) == a.eng.opts.MaxWatched:
-			return nil, 0, 0, &dispatch.Error{
+			return nil, none, 0, &dispatch.Error{
 				Code: dispatch.CodeResourceExhausted, Err: storage.ErrLimit,
 				Message: fmt.Sprintf("the filter chooses more than %d jobs, as many as a watch begins with (MaxWatched): have it choose fewer, by a tag or by states, say", len(jobs)),
 			}
 		}
 		jobs = append(jobs, job.Brief())
 	}
-	return jobs, commit, given, nil
+	return jobs, as, given, nil
 }

@@ -641,7 +641,11 @@ func TestG36_GoingOn(t *testing.T) {
 		if text != next.last {
 			t.Errorf("%v is read as %v", next.last, text)
 		}
-		for _, bad := range []string{"", "1.2", "x.1.1", "1.1.4294967296", "1.1.1.1", "-1.1.1"} {
+		shared := actors.Position{Feed: 1 << 63, Commit: 2, Index: 3, Log: 1<<64 - 1}
+		if got, err := actors.ParsePosition(shared.String()); got != shared {
+			t.Errorf("%v is read as %v, %v", shared, got, err)
+		}
+		for _, bad := range []string{"", "1.2", "x.1.1", "1.1.4294967296", "1.1.1.x", "1.1.1.1.1", "-1.1.1"} {
 			_, err := actors.ParsePosition(bad)
 			wantCode(t, err, dispatch.CodeInvalidArgument)
 		}

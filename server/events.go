@@ -64,6 +64,10 @@ func (h *handler) watchJobs(w http.ResponseWriter, r *request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
+	places, err := h.places(r.app.ID(), &filter, r.op)
+	if err != nil {
+		return 0, nil, err
+	}
 	leave, err := h.streams.enter(clientOf(r.Request, h.opts.TrustedProxies), r.op.Name)
 	if err != nil {
 		return 0, nil, err
@@ -71,7 +75,7 @@ func (h *handler) watchJobs(w http.ResponseWriter, r *request) (int, any, error)
 	defer leave()
 	s := &eventStream{
 		w: w, conn: http.NewResponseController(w), request: r,
-		places: h.streams.places(r.app.ID(), &filter, r.op), closing: h.streams.closingOf(r.Request),
+		places: places, closing: h.streams.closingOf(r.Request),
 	}
 	id := r.Header.Get("Last-Event-ID")
 	after, ok := s.places.find(id)

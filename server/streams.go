@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -18,7 +20,7 @@ const DefaultMaxStreams = 1024
 // streams counts the streams of events and the long polls, and ends them with their server.
 type streams struct {
 	most, share int    // share is of one client, and of one operator
-	key         []byte // of the ids of events: they are good for as long as the handler
+	key         []byte // of the ids of events, which are good for as long as the handler, if no other node shares the log
 	draining    context.Context
 
 	mu      sync.Mutex
@@ -84,11 +86,22 @@ func (s *streams) closingOf(r *http.Request) context.Context {
 	return closing
 }
 
-// places are the ids of what the operator is told of the app's jobs that the filter chooses.
-func (s *streams) places(app storage.AppID, filter *storage.JobFilter, op *Operator) places {
+// places are the ids of what the operator is told of the app's jobs that the filter chooses. Nodes
+// that share a log know each other's.
+func (h *handler) places(app storage.AppID, filter *storage.JobFilter, op *Operator) (places, error) {
 	of, err := json.Marshal(filter)
 	if err != nil {
 		panic(err) // it came from a URL
 	}
-	return places{key: s.key, stream: fmt.Appendf(nil, "%s %t %s\x00", app, op.may(ScopeReadArgs), of)}
+	key := h.streams.key
+	if h.eng.Shared() {
+		secret, err := h.eng.Tokens().SessionKey()
+		if err != nil {
+			return places{}, err
+		}
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte("ids of events"))
+		key = mac.Sum(nil)
+	}
+	return places{key: key, stream: fmt.Appendf(nil, "%s %t %s\x00", app, op.may(ScopeReadArgs), of)}, nil
 }

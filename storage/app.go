@@ -104,6 +104,7 @@ type App struct {
 
 	// Below: the committer's.
 	commit   uint64 // number of the volume's latest commit that has a change set of the app
+	seq      uint64 // the latest sequence number as of the change set that is answered
 	filed    filed
 	filing   filed  // what it will say if the batch is committed
 	counters counts // the counters after the batch
@@ -293,12 +294,15 @@ func (a *App) Snapshot(now time.Time) (*Snapshot, error) {
 
 // SnapshotAt is Snapshot that says which commit is the last that it has.
 func (a *App) SnapshotAt(now time.Time) (*Snapshot, uint64, error) {
-	pin, commit, err := a.vol.beginAt()
+	pin, place, err := a.vol.beginAt()
 	if err != nil {
 		return nil, 0, err
 	}
 	snap, err := a.snapshot(pin, now)
-	return snap, commit, err
+	if err == nil {
+		snap.place = place
+	}
+	return snap, place.Seq, err
 }
 
 func (a *App) snapshot(pin *kv.Pin, now time.Time) (*Snapshot, error) {

@@ -146,12 +146,17 @@ func (v *volume) commitBatch(batch []*changeSet) {
 	for _, cs := range batch {
 		if cs.writes != nil {
 			cs.app.durable.Store(cs.n)
-			cs.app.commit = v.last
+			cs.app.commit = v.last.Seq
 		}
 	}
-	for _, cs := range batch {
+	for i, cs := range batch {
+		v.unanswered = batch[i+1:]
+		if cs.writes != nil {
+			cs.app.seq = cs.counts.seq
+		}
 		cs.done(nil)
 	}
+	v.unanswered = nil
 }
 
 // appError is damage of the pages of one app, met before anything was written.
@@ -314,7 +319,7 @@ func (v *volume) commit(batch []*changeSet) error {
 		app.filed, app.requeued, app.enqueued = app.filing, false, ""
 		app.relasted, app.lasted = false, ""
 	}
-	v.last = v.db.Last()
+	v.last = v.db.Place()
 	v.backoff.succeed()
 	return nil
 }

@@ -30,7 +30,7 @@
 // every error.
 //
 // For engines, and they change with the engine: Answer, App, BackfillID, Change, CheckPoolKey, CheckPoolName,
-// CheckPosition, CheckTags, CheckTriggerName, ClaimBegin, ClaimID, ClockNotes, Compact, CompactOptions, Compacted,
+// CheckPosition, CheckTags, CheckTriggerName, ClaimBegin, ClaimID, ClockNotes, CommitMark, Compact, CompactOptions, Compacted,
 // Controls, Descendants, EditDocument, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry,
 // ExportStore, FitDocument, IdempotencyKey, IdempotentResult, ImportStore, JobChange, JobWriter, JobWrites, Join, KeySet, Lane, LateCursor, Lease,
 // Loss, Misfits, Moved, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,

@@ -158,9 +158,10 @@ func (v *view) scan(from, to []byte, reverse bool) iter.Seq2[row, error] {
 // used from several goroutines and must be closed soon: it holds back the reuse
 // of pages. Uses after Close return ErrTxDone. For engines.
 type Snapshot struct {
-	mu  sync.Mutex
-	pin *kv.Pin // nil once closed
-	v   view
+	mu    sync.Mutex
+	pin   *kv.Pin  // nil once closed
+	place kv.Place // App.SnapshotAt
+	v     view
 }
 
 // read runs fn on the file as it was then. The lock is held.

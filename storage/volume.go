@@ -74,12 +74,13 @@ type volume struct {
 	numbers atomic.Uint32               // highest app number assigned
 	garbage garbage
 
-	maxAudit  int64  // Options.MaxAuditBytes
-	batchApps []*App // scratch of the committer
-	lone      bool   // its last batch was one change set
-	last      uint64 // the record of its last batch, in the log; the committer's
-	commits   atomic.Int64
-	written   atomic.Int64 // bytes of the file
+	maxAudit   int64        // Options.MaxAuditBytes
+	batchApps  []*App       // scratch of the committer
+	lone       bool         // its last batch was one change set
+	last       kv.Place     // the record of its last batch, in the log; the committer's
+	unanswered []*changeSet // of that batch, behind the one that is being answered; the committer's
+	commits    atomic.Int64
+	written    atomic.Int64 // bytes of the file
 
 	batchTime, batchBytes, checkpoints histogram.Histogram
 }
@@ -256,18 +257,18 @@ func (v *volume) begin() (*kv.Pin, error) {
 	return pin, readError(err)
 }
 
-// beginAt is begin, with the number of the last record that is shown.
-func (v *volume) beginAt() (*kv.Pin, uint64, error) {
+// beginAt is begin, with the place of the last record that is shown.
+func (v *volume) beginAt() (*kv.Pin, kv.Place, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.db == nil {
-		return nil, 0, v.downError()
+		return nil, kv.Place{}, v.downError()
 	}
 	pins, places, err := kv.Moment([]*kv.DB{v.db})
 	if err != nil {
-		return nil, 0, readError(err)
+		return nil, kv.Place{}, readError(err)
 	}
-	return pins[0], places[0].Seq, nil
+	return pins[0], places[0], nil
 }
 
 // read runs fn on a snapshot of the file.

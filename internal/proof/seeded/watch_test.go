@@ -7,7 +7,7 @@ var watchFaults = []seededFault{
 		pkg: "actors", tests: "TestG36_OnlyWhatIsDurable",
 		edits: []edit{{"actors/commit.go", `			app.eng.feeds.doubt(app.id)
 `, `			if app.eng.feeds.doubt(app.id); FAULT {
-				app.eng.feeds.tell(app.id, tx, app.store.Committed()+1)
+				app.eng.feeds.tell(app.id, tx, app.store.Committed()+1, app.store)
 			}
 `}},
 	},
@@ -40,11 +40,11 @@ var watchFaults = []seededFault{
 	{
 		name: "snapshot-counted-late", what: "what is told while the snapshot is read counts as in it",
 		pkg: "actors", tests: "TestG36_ProgressWhileTheSnapshotIsRead",
-		edits: []edit{{"actors/watch.go", `			at := w.feed.ready(w, commit, given)
+		edits: []edit{{"actors/watch.go", `			at := w.feed.ready(w, as, given)
 `, `			if FAULT {
 				given = feeds.given(w.feed)
 			}
-			at := w.feed.ready(w, commit, given)
+			at := w.feed.ready(w, as, given)
 `}},
 	},
 	{
@@ -223,5 +223,30 @@ var watchFaults = []seededFault{
 		e.feeds.lookAgain(id, resetMade)
 	}
 `}},
+	},
+	{
+		name: "mark-in-the-midst", what: "a watch goes on at another node behind a change in the midst of a commit",
+		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
+		edits: []edit{{"storage/jobssince.go", `if cs.app == a && cs.writes != nil &&`, `if !FAULT && cs.app == a && cs.writes != nil &&`}},
+	},
+	{
+		name: "since-knows-no-new", what: "a watch that goes on at another node is told of new jobs as if they were known",
+		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
+		edits: []edit{{"storage/jobssince.go", `s.changes(is - uint64(uint32(is)-mark.Seq))`, `s.changes(is - map[bool]uint64{false: uint64(uint32(is) - mark.Seq)}[FAULT])`}},
+	},
+	{
+		name: "since-forgets-deletes", what: "a watch goes on behind the deletion of its app",
+		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
+		edits: []edit{{"storage/jobssince.go", `case space == kv.Apps && string(key) == string(s.app):`, `case space == kv.Apps && string(key) == string(s.app) && !FAULT:`}},
+	},
+	{
+		name: "since-without-a-place", what: "what a watch that goes on at another node was told is no place to go on from",
+		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
+		edits: []edit{{"actors/watch.go", `told[len(told)-1].event.Position = at`, `told[len(told)-1].event.Position = map[bool]Position{false: at}[FAULT]`}},
+	},
+	{
+		name: "since-not-asked", what: "a watch begins anew at another node",
+		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
+		edits: []edit{{"actors/watch.go", `if after.Log == 0 {`, `if after.Log == 0 || FAULT {`}},
 	},
 }

@@ -466,6 +466,13 @@ func (db *DB) Last() uint64 {
 	return db.last
 }
 
+// Place is the place of the latest record.
+func (db *DB) Place() Place {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return Place{db.last, db.chain}
+}
+
 // Uncopied is how many records of the log the copy does not have.
 func (db *DB) Uncopied() uint64 {
 	db.mu.Lock()

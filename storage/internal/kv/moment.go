@@ -107,3 +107,10 @@ func (l *Log) Since(ctx context.Context, volume Volume, from, to Place, fn func(
 	}
 	return ErrGone
 }
+
+// Scan calls fn with each change of a record that Since has given. The bytes are the record's.
+func Scan(record []byte, fn func(space Space, key, value []byte, deleted bool)) error {
+	return overlay.Scan(record, spaces, overlay.Behind(record), func(space int, key, value []byte, deleted bool) {
+		fn(Space(space), key, value, deleted)
+	})
+}
