@@ -146,10 +146,6 @@ func (l *Log) own(ctx context.Context, v wal.Volume, claim claimID) (epoch int64
 		_, err := l.ask(ctx, "claim", []any{int64(v), claim[:]}, &epoch)
 		return epoch, err
 	}
-	// Without an owner, or of one who was retired, it is claimed by one statement.
-	if ok, err := l.ask(ctx, "claimfor", []any{int64(v), claim[:], me}, &epoch); ok || err != nil {
-		return epoch, err
-	}
 	if _, err := l.ask(ctx, "retire", []any{int64(v), me, theServer}); err != nil {
 		return 0, notClaimed(err)
 	}
