@@ -94,7 +94,7 @@ func (app *appState) submit(tx *storage.Tx, runs runChanges, reply func(error)) 
 			app.eng.feeds.tell(app.id, tx, app.store.Committed(), app.store)
 			app.eng.lives.tell(app.id, tx, app.store.Committed())
 			app.eng.bells.ring(app.id)
-			app.eng.meters.ends.add(tx.Ends(), len(runs.stop))
+			app.noteEnds(tx.Ends(), len(runs.stop))
 		} else {
 			app.eng.waiters.doubt(app.id)
 			app.eng.feeds.doubt(app.id)

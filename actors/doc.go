@@ -178,5 +178,5 @@
 //	A26 Who watches an app is told of a change when it is durable, once and in the order of the commits; where that cannot be they begin again with what is there (feed.go).
 //	A27 What the live queries of a client show is of one snapshot, whose commit does not go back: of a commit that it has nothing is shown before all that the commit has written was compared with what each query has read (liverounds.go).
 //
-// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu, notes.mu and runLog.mu are each a leaf of its own; feed.mu comes before feeds.mu, a leaf, and liveRoom.mu before lives.mu and that of its inbox, leaves; bells.mu is a leaf; instants.mu is a leaf but for that of a snapshot.
+// Locks: turnBatch.mu, then storage's Tx, then pools.mu, then runs.mu and sharedPools.mu, leaves; waiters.mu, handlers.mu, notes.mu and runLog.mu are each a leaf of its own; feed.mu comes before feeds.mu, a leaf, and liveRoom.mu before lives.mu and that of its inbox, leaves; bells.mu is a leaf, and so are those of the histories of apps; instants.mu is a leaf but for that of a snapshot.
 package actors

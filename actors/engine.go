@@ -59,6 +59,7 @@ type Engine struct {
 	shed       atomic.Int64
 	meters     meters
 	history    history
+	apps       appHistories
 	functions  map[*dispatch.Function]*functionMeter
 }
 
@@ -263,6 +264,7 @@ func (e *Engine) Delete(ctx context.Context, id storage.AppID) error {
 		e.feeds.lookAgain(id, resetDeleted)
 		e.bells.ring(id)
 		e.instants.forget(id)
+		e.apps.forget(id)
 		e.lives.gone(id, dispatch.Errorf(dispatch.CodeNotFound, "app %s was deleted", id))
 		e.overdues.set(id, nil)
 	}

@@ -255,7 +255,7 @@ func (h *handlers) action(app *appState, inv *invocation) {
 		planner := env.Planner()
 		env.Scheduler = &remoteScheduler{eng: h.eng, app: app.id, ctx: marked, from: src, planner: planner}
 		if app.noteStart(inv.job); inv.job != nil {
-			h.eng.noteLate(&inv.job.job, at.wall)
+			app.noteLate(&inv.job.job, at.wall)
 		}
 		began := time.Now()
 		value, err := inv.fn.RunAction(env, inv.Args)

@@ -70,6 +70,7 @@ type appState struct {
 	limits      AppLimits // no field is zero but StartsPerSecond, which may be
 	starts      startRate
 	store       *storage.App
+	history     atomic.Pointer[appHistory] // nil before it has done anything
 	runs        *runs
 	pools       *pools
 	planner     *planner // the holder of the turn uses it

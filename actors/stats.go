@@ -23,9 +23,6 @@ type attemptEnds struct {
 // add adds the ends of a transaction that is durable, which has canceled so many that had begun.
 // The committer calls it.
 func (a *attemptEnds) add(n storage.AttemptEnds, stopped int) {
-	if n == (storage.AttemptEnds{}) && stopped == 0 {
-		return
-	}
 	a.success.Add(int64(n.Success))
 	a.retried.Add(int64(n.Retried))
 	a.dead.Add(int64(n.Dead))
@@ -36,8 +33,26 @@ func (a *attemptEnds) add(n storage.AttemptEnds, stopped int) {
 }
 
 // noteLate notes that the handler of a job begins at the instant, by the wall.
-func (e *Engine) noteLate(job *storage.Job, wall time.Time) {
-	e.meters.late.Observe(int64(wall.Sub(job.Due)))
+func (app *appState) noteLate(job *storage.Job, wall time.Time) {
+	late := wall.Sub(job.Due)
+	app.eng.meters.late.Observe(int64(late))
+	app.note(func(m *minuteOfApp) {
+		m.begun++
+		m.late += max(late, 0)
+		m.latest = max(m.latest, late)
+	})
+}
+
+// noteEnds notes how attempts have ended of a transaction that is durable, which has canceled so many that had begun.
+func (app *appState) noteEnds(n storage.AttemptEnds, stopped int) {
+	if n == (storage.AttemptEnds{}) && stopped == 0 {
+		return
+	}
+	app.eng.meters.ends.add(n, stopped)
+	app.note(func(m *minuteOfApp) {
+		m.ended += int64(n.Success+n.Retried+n.Dead+n.Postponed+n.Interrupted+n.Held+n.Canceled) + int64(stopped)
+		m.failed += int64(n.Dead)
+	})
 }
 
 // Stats are what an engine has done, and cleared away, since Open.

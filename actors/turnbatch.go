@@ -115,7 +115,7 @@ func (r *turnBatch) begin(t *turn, now time.Time) bool {
 	inv.now = t.tx.Now()
 	if inv.job != nil {
 		inv.job.startedAt = inv.now
-		app.eng.noteLate(&inv.job.job, at.wall)
+		app.noteLate(&inv.job.job, at.wall)
 	}
 	return true
 }

@@ -97,7 +97,24 @@ func (h *handler) createApp(w http.ResponseWriter, r *request) (int, any, error)
 }
 
 func (h *handler) getApp(_ http.ResponseWriter, r *request) (int, any, error) {
-	return r.appShown(http.StatusOK)
+	query := r.URL.Query()
+	if err := onlyOnce(query, []string{"history"}); err != nil {
+		return 0, nil, err
+	}
+	history, err := flagOf(query, "history")
+	if err != nil {
+		return 0, nil, err
+	}
+	status, shown, err := r.appShown(http.StatusOK)
+	if of, ok := shown.(api.AppStatus); ok && history {
+		for _, s := range h.eng.AppHistory(r.app.ID()) {
+			of.History = append(of.History, api.AppSample{
+				At: s.At.UTC(), SpanMs: s.Span.Milliseconds(), Begun: s.Begun, Ended: s.Ended, Failed: s.Failed, LateMs: inMs(s.Late), MaxMs: inMs(s.Latest),
+			})
+		}
+		shown = of
+	}
+	return status, shown, err
 }
 
 // appShown is the answer that shows the app as it is now.

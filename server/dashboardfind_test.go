@@ -129,7 +129,43 @@ func TestTheOverviewSaysWhatIsHeldUp(t *testing.T) {
 		b.has(t, "/ui/", `href="/ui/apps/busy/pools">pool <code>mail</code>`, "It is full: 2 of 2 run, and 1 wait.", "All permits of its pool are taken.")
 		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"other"}, Scopes: server.Scopes()}, time.Time{})
 		b.signIn(t, text)
-		b.has(t, "/ui/", "!Held up", "!bad:say", "for operators of all apps")
+		b.has(t, "/ui/", "!Held up", "!bad:say")
+	})
+}
+
+// TestChartsAreOfTheOperatorsApps: the overview of an operator of some apps has the last hour of those and of no other, and so has the
+// page of an app; the JSON API has it of an app if it is asked for.
+func TestChartsAreOfTheOperatorsApps(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		for app, jobs := range map[storage.AppID]int{"acme": 89, "other": 30} {
+			for range jobs {
+				if _, err := b.h.Scheduler(app).RunAfter(0, dispatch.Path("bad:say").With(note{"x"})); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		b.h.Advance(3 * time.Minute)
+		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"acme"}, Scopes: server.Scopes()}, time.Time{})
+		b.signIn(t, text)
+		for _, path := range []string{"/ui/", "/ui/apps/acme"} {
+			b.has(t, path, "The last hour", "Jobs per second", "Lateness", "longest", `<td class="num">1.5</td><td class="num">1.5</td><td class="num">1.5</td>`, "!Commits", "!with the most to do.</p>\n{{")
+		}
+		var apps []storage.AppID
+		for i := range 21 {
+			apps = append(apps, storage.AppID(fmt.Sprint("many-", i)))
+			if err := b.h.Engine.Create(b.h.Context(), apps[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, _ = b.token(t, server.Operator{Name: "tom", Apps: append(apps, "acme", "other"), Scopes: server.Scopes()}, time.Time{})
+		b.signIn(t, text)
+		b.has(t, "/ui/", "The charts are of the 20 apps with the most to do.")
+		for query, want := range map[string]string{"": "", "?history=false": "", "?history=true": `"begun":90,"ended":90,"failed":90,"lateMs":0,"maxLateMs":0}`, "?history=yes": "history is"} {
+			w := b.ask("GET", "/v1/apps/acme"+query, nil, "Authorization", "Bearer "+text)
+			if body := w.Body.String(); strings.Contains(body, `"begun"`) != (query == "?history=true") || !strings.Contains(body, want) || (w.Code == 400) != (query == "?history=yes") {
+				t.Errorf("%q: %d %s", query, w.Code, body)
+			}
+		}
 	})
 }
 

@@ -221,7 +221,7 @@ var descriptions = map[string]description{
 		query: []parameter{text("prefix", "What names begin with."), text("contains", "What is in names."), limitParameter, cursorParameter}, answers: []described{ok[api.AppPage]()},
 	},
 	"POST /v1/apps":              {id: "createApp", summary: "Make an app.", body: reflect.TypeFor[api.NewApp](), needed: []string{"name"}, answers: []described{made[api.AppStatus]()}, conflict: true},
-	"GET /v1/apps/{app}":         {id: "getApp", summary: "What there is to say of an app without waking it.", answers: []described{ok[api.AppStatus]()}},
+	"GET /v1/apps/{app}":         {id: "getApp", summary: "What there is to say of an app without waking it.", query: []parameter{flag("history", "Whether what the app did in the last hour is in the answer.")}, answers: []described{ok[api.AppStatus]()}},
 	"DELETE /v1/apps/{app}":      {id: "deleteApp", summary: "Delete an app for good. The body repeats its name.", body: reflect.TypeFor[api.DeleteApp](), needed: []string{"name"}, answers: []described{ok[api.Empty]()}},
 	"POST /v1/apps/{app}/pause":  {id: "pauseApp", summary: "No job of the app begins any more.", body: reflect.TypeFor[api.PauseApp](), answers: []described{ok[api.AppStatus]()}},
 	"POST /v1/apps/{app}/resume": {id: "resumeApp", summary: "The app is paused no more.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.AppStatus]()}},

@@ -38,7 +38,19 @@ type AppStatus struct {
 	Limits     AppLimits      `json:"limits"`
 	PoolLimits map[string]int `json:"poolLimits,omitempty"` // by pool, those that were set at run time
 	Pauses     []Pause        `json:"pauses,omitempty"`
+	History    []AppSample    `json:"history,omitempty"` // if it is asked for: the last hour, as far as it is known, the oldest first
 	Hidden     []string       `json:"hidden,omitempty"`
+}
+
+// AppSample is what an app has done in a minute, or in as much of the last one as has passed.
+type AppSample struct {
+	At     time.Time `json:"at"` // its end
+	SpanMs int64     `json:"spanMs"`
+	Begun  int64     `json:"begun"`  // attempts of jobs
+	Ended  int64     `json:"ended"`  // attempts, those that failed among them
+	Failed int64     `json:"failed"` // jobs
+	LateMs float64   `json:"lateMs"` // from when those that began were due until their handlers did, all together
+	MaxMs  float64   `json:"maxLateMs"`
 }
 
 // AppLimits is what an app may have and do.

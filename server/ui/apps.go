@@ -79,6 +79,7 @@ const appFailures = 10
 
 type appData struct {
 	App      api.AppStatus
+	Charts   []chart
 	Pools    []*api.Pool
 	Crons    []*api.Cron
 	Running  []api.Job
@@ -89,8 +90,11 @@ func app(r *Request) (*Answer, error) {
 	path := r.inPath("app")
 	var d appData
 	var err error
-	if d.App, err = ask[api.AppStatus](r, Call{Route: "GET /v1/apps/{app}", Path: path}); err != nil {
+	if d.App, err = ask[api.AppStatus](r, Call{Route: "GET /v1/apps/{app}", Path: path, Query: url.Values{"history": {"true"}}}); err != nil {
 		return nil, err
+	}
+	if n := len(d.App.History); n > 0 {
+		d.Charts = chartsOfApps(d.App.History[n-1].At, d.App.History)
 	}
 	if d.Pools, err = ask[[]*api.Pool](r, Call{Route: "GET /v1/apps/{app}/pools", Path: path}); err != nil {
 		return nil, err

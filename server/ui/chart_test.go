@@ -37,3 +37,25 @@ func TestChartsHaveTheMinutesOfAnHour(t *testing.T) {
 		}
 	}
 }
+
+// TestChartsOfAppsAddThemUp: the samples of a minute of several apps are one point, and the last one may be a part of a minute.
+func TestChartsOfAppsAddThemUp(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 20, 0, time.UTC)
+	at := func(ago time.Duration, span, begun int64, late, longest float64) api.AppSample {
+		return api.AppSample{At: now.Add(-ago), SpanMs: span, Begun: begun, Ended: begun, Failed: 1, LateMs: late, MaxMs: longest}
+	}
+	charts := chartsOfApps(now,
+		[]api.AppSample{at(59*time.Minute+20*time.Second, 60_000, 600, 1, 1), at(20*time.Second, 60_000, 60, 60, 5), at(0, 20_000, 20, 0, 0)},
+		[]api.AppSample{at(20*time.Second, 60_000, 60, 180, 30), at(0, 20_000, 40, 120, 7)},
+	)
+	jobs, late := charts[0].Rows, charts[1].Rows
+	if len(jobs) != 2 || jobs[0].Values[0] != "3" || jobs[1].Values[0] != "2" || jobs[0].Values[2] != "0.1" {
+		t.Errorf("jobs: %+v", jobs)
+	}
+	if len(late) != 2 || late[0].Values[0] != "2" || late[0].Values[1] != "7" || late[1].Values[0] != "2" || late[1].Values[1] != "30.0" {
+		t.Errorf("lateness: %+v", late)
+	}
+	if none := chartsOfApps(now); none[0].Rows != nil {
+		t.Errorf("of no apps: %+v", none)
+	}
+}

@@ -17,7 +17,8 @@ const (
 	overviewTroubled = 10
 	overviewFailing  = 5
 	overviewFailures = 5
-	overviewBusy     = 5 // apps with the most jobs, of which it shows what runs, and what waits
+	overviewBusy     = 5  // apps with the most jobs, of which it shows what runs, and what waits
+	overviewCharted  = 20 // apps with the most jobs, whose last hour it shows to an operator who does not have all
 )
 
 // failure is a job that has failed, of an app.
@@ -33,9 +34,10 @@ type alike struct {
 }
 
 type overviewData struct {
-	All      bool // the operator has all apps, and so the next two
+	All      bool // the operator has all apps, and so the next one
 	Slots    api.SlotCounts
-	Charts   []chart
+	Charts   []chart // of all apps, or of so many of the operator's
+	Charted  int
 	Running  []failure
 	Held     []hold
 	Alike    []alike
@@ -73,6 +75,10 @@ func overview(r *Request) (*Answer, error) {
 	if d.Clock, err = ask[api.Clock](r, Call{Route: "GET /v1/clock"}); err != nil {
 		return nil, err
 	}
+	if !d.All {
+		d.Charted = min(len(page.Apps), overviewCharted)
+		d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(page.Apps)[:d.Charted])
+	}
 	busy := busiest(page.Apps)
 	d.Running = runningIn(r, busy)
 	slices.SortStableFunc(d.Troubled, func(a, b api.App) int { return cmp.Compare(b.Dead+b.Held, a.Dead+a.Held) })
@@ -101,9 +107,29 @@ func overview(r *Request) (*Answer, error) {
 
 // busiest are the apps with the most to do.
 func busiest(apps []api.App) []api.App {
-	busy := slices.DeleteFunc(slices.Clone(apps), func(a api.App) bool { return a.Pending == 0 })
-	slices.SortStableFunc(busy, func(a, b api.App) int { return cmp.Compare(b.Pending, a.Pending) })
+	busy := slices.DeleteFunc(byPending(apps), func(a api.App) bool { return a.Pending == 0 })
 	return busy[:min(len(busy), overviewBusy)]
+}
+
+// byPending are the apps, those with the most to do first.
+func byPending(apps []api.App) []api.App {
+	return slices.SortedStableFunc(slices.Values(apps), func(a, b api.App) int { return cmp.Compare(b.Pending, a.Pending) })
+}
+
+// chartsOfSome are the charts of the apps together, or none if there are no apps.
+func chartsOfSome(r *Request, now time.Time, apps []api.App) []chart {
+	var all [][]api.AppSample
+	for _, a := range apps {
+		status, err := ask[api.AppStatus](r, Call{Route: "GET /v1/apps/{app}", Path: map[string]string{"app": a.Name}, Query: url.Values{"history": {"true"}}})
+		if err != nil {
+			continue // as with failures
+		}
+		all = append(all, status.History)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return chartsOfApps(now, all...)
 }
 
 // runningIn is what runs in the apps.

@@ -25,7 +25,7 @@ var dashLiveFaults = []seededFault{
 	{
 		name: "chart-joins-gaps", what: "a chart draws a line through minutes that nothing is known of",
 		pkg: "server/ui", tests: "TestChartsHaveTheMinutesOfAnHour",
-		edits: []edit{{"server/ui/chart.go", `					joined = false`, `					joined = FAULT && joined`}},
+		edits: []edit{{"server/ui/chart.go", `				joined = false`, `				joined = FAULT && joined`}},
 	},
 	{
 		name: "page-told-each-time", what: "a page is told of each change, however many there are",
@@ -143,6 +143,37 @@ var dashLiveFaults = []seededFault{
 			h.live.paid(took)
 		}
 	}()`}},
+	},
+	{
+		name: "app-history-for-ever", what: "what an app did more than an hour ago is in its last hour",
+		pkg: "actors", tests: "TestAppHistoryIsOfTheLastHour",
+		edits: []edit{{"actors/apphistory.go", `for n := max(from, now-hourMinutes+1)`, `for n := max(from, now-map[bool]int64{false: hourMinutes, true: 2 * hourMinutes}[FAULT]+1)`}},
+	},
+	{
+		name: "app-history-outlives-it", what: "an app that was deleted has the history that it had",
+		pkg: "actors", tests: "TestAppHistoryIsOfTheLastHour",
+		edits: []edit{{"actors/engine.go", `		e.apps.forget(id)`, `		if !FAULT {
+			e.apps.forget(id)
+		}`}},
+	},
+	{
+		name: "app-history-of-a-quiet-one", what: "to make room for the history of an app that of one is dropped which goes on doing something",
+		pkg: "actors", tests: "TestAppHistoryIsOfSomeApps",
+		edits: []edit{{"actors/apphistory.go", `for a.ring[a.next].used.Swap(false) {`, `for a.ring[a.next].used.Swap(false) && !FAULT {`}},
+	},
+	{
+		name: "app-history-not-known", what: "an app whose history was dropped is said to have done nothing",
+		pkg: "actors", tests: "TestAppHistoryIsOfSomeApps",
+		edits: []edit{{"actors/apphistory.go", `	a.from = now + 1`, `	if !FAULT {
+		a.from = now + 1
+	}`}},
+	},
+	{
+		name: "no-charts-of-some", what: "an operator of some apps is shown no charts",
+		pkg: "server", tests: "TestChartsAreOfTheOperatorsApps",
+		edits: []edit{{"server/ui/overview.go", `		d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(page.Apps)[:d.Charted])`, `		if !FAULT {
+			d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(page.Apps)[:d.Charted])
+		}`}},
 	},
 	{
 		name: "dashboard-unlabeled", what: "profiles do not tell what the dashboard costs",

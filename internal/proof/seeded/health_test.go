@@ -65,7 +65,7 @@ var healthFaults = []seededFault{
 	{
 		name: "late-since-asked", what: "a retry is counted as late by the time since its job was first due",
 		pkg: "actors", tests: "TestStatsCountWhatHappens",
-		edits: []edit{{"actors/stats.go", `int64(wall.Sub(job.Due))`, `int64(wall.Sub(map[bool]time.Time{false: job.Due, true: job.ScheduledFor}[FAULT]))`}},
+		edits: []edit{{"actors/stats.go", `late := wall.Sub(job.Due)`, `late := wall.Sub(map[bool]time.Time{false: job.Due, true: job.ScheduledFor}[FAULT])`}},
 	},
 	{
 		name: "retry-counted-dead", what: "an attempt that is tried again is counted as dead",
@@ -75,7 +75,7 @@ var healthFaults = []seededFault{
 	{
 		name: "stops-uncounted", what: "a job that is canceled while it runs is counted nowhere",
 		pkg: "actors", tests: "TestStatsCountWhatHappens",
-		edits: []edit{{"actors/commit.go", `add(tx.Ends(), len(runs.stop))`, `add(tx.Ends(), map[bool]int{false: len(runs.stop)}[FAULT])`}},
+		edits: []edit{{"actors/commit.go", `noteEnds(tx.Ends(), len(runs.stop))`, `noteEnds(tx.Ends(), map[bool]int{false: len(runs.stop)}[FAULT])`}},
 	},
 	{
 		name: "notice-skipped", what: "a server that is told to stop takes no more requests at once, whatever notice it was asked to give",
