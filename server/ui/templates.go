@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"carillon/server/api"
 )
@@ -38,7 +40,7 @@ var functions = template.FuncMap{
 	"count": count, "bytes": size, "path": escaped, "ago": func(t any) (stamp, error) { return stampOf(t, time.Now()) },
 	"when": when, "joblink": jobLink, "state": state,
 	"span": func(ms int64) string { return span(time.Duration(ms) * time.Millisecond) },
-	"rate": amount, "share": share, "short": short,
+	"rate": amount, "share": share, "short": short, "sentence": sentence,
 	"json": indented, "preview": preview, "entered": entered, "priorities": func() []string { return []string{"1", "2", "3", "4"} },
 	"field": func(args ...any) map[string]any { // of a part that is given more than one thing
 		m := map[string]any{}
@@ -147,6 +149,15 @@ func share(part, all int64) string {
 		return "< 0.1 %"
 	}
 	return strconv.FormatFloat(float64(part)*100/float64(all), 'f', 1, 64) + " %"
+}
+
+// sentence is the text with a capital and a full stop.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
 }
 
 // short is a time of so many milliseconds; of none it is a dash.
