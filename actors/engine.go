@@ -44,6 +44,7 @@ type Engine struct {
 	alerts   *alerts
 	waiters  waiters
 	feeds    feeds
+	resumes  chan struct{} // full while as many watches as may read what they have missed in the log
 	lives    lives
 	instants instants
 	bells    bells
@@ -94,7 +95,7 @@ func openOn(store *storage.Store, opts Options, plans []storage.Trigger) (*Engin
 		opts.Logger.Warn("the wall clock is behind what was written down last", "step", -clock.eras.behind)
 	}
 	e := &Engine{opts: opts, store: store, clock: clock, sys: newSystem(opts.Logger), pools: opts.pools()}
-	e.timers = timing.NewTimers()
+	e.timers, e.resumes = timing.NewTimers(), make(chan struct{}, resumesAtOnce)
 	e.meters.late.Unit = int64(time.Millisecond)
 	e.lives.stale.Unit = int64(time.Millisecond)
 	e.declared = declare(plans, opts.Crons)

@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -300,6 +301,13 @@ func kindsOf(events []actors.Event) (kinds []string) {
 func TestG36_AWatchGoesOnAtAnotherNode(t *testing.T) {
 	k, f := newLeaseKit(), newFaults()
 	k.opts.Testing.Lease, k.opts.Testing.Fault, k.opts.Volumes = nil, f.ask, 0
+	falls, attempts := dispatch.InternalMutation[none, none]("entries:fall"), 0
+	falls.Handle(k.reg, func(*dispatch.MutationCtx, none) (none, error) {
+		if attempts++; attempts == 1 {
+			return none{}, dispatch.Permanent(errors.New("the first time"))
+		}
+		return none{}, nil
+	})
 	synctest.Test(t, func(t *testing.T) {
 		log := memlog.New(1)
 		a, b := join(t, log, "a", k.opts), join(t, log, "b", k.opts)
@@ -307,6 +315,7 @@ func TestG36_AWatchGoesOnAtAnotherNode(t *testing.T) {
 		defer b.leave()
 		a.own()
 		call, later := addEntry.With("x"), time.Hour
+		fell := a.schedule(later, falls.With(none{}), dispatch.Tags("fell"))
 		moved, dropped, stays := a.schedule(later, call, dispatch.Tags("moved")), a.schedule(later, call, dispatch.Tags("dropped")), a.schedule(later, call, dispatch.Tags("stays"))
 		_, resets, ready := a.watching(storage.JobFilter{}, actors.Position{}, 0)
 		if resets != 1 || ready.Log == 0 {
@@ -340,19 +349,33 @@ func TestG36_AWatchGoesOnAtAnotherNode(t *testing.T) {
 			t.Fatalf("the changes of one commit are at %+v and %+v", second, third)
 		}
 
+		// One that has been through three regions.
+		if _, err := a.app().Scheduler(t.Context()).Reschedule(fell, dispatch.DueIn(0)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if ok, err := a.app().Scheduler(t.Context()).RetryDead(fell); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		synctest.Wait()
+
 		log.Cut("a")
 		b.own()
-		events, resets, _ = b.watching(storage.JobFilter{}, ready, 6)
-		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled dropped", "ended done", "rescheduled moved", "scheduled first", "scheduled second", "scheduled third"}) {
+		events, resets, _ = b.watching(storage.JobFilter{}, ready, 7)
+		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled dropped", "ended done", "ended fell", "rescheduled moved", "scheduled first", "scheduled second", "scheduled third"}) {
 			t.Fatalf("the watch goes on at b with %q, and begins %d times anew", got, resets)
 		}
-		at := events[5].Position
-		if at.Log == 0 || at.Compare(third) <= 0 || !events[4].Position.IsZero() {
-			t.Errorf("the last event is at %+v, the one before at %+v", at, events[4].Position)
+		at := events[6].Position
+		if at.Log == 0 || at.Compare(third) <= 0 || !events[5].Position.IsZero() {
+			t.Errorf("the last event is at %+v, the one before at %+v", at, events[5].Position)
 		}
-		events, resets, _ = b.watching(storage.JobFilter{}, third, 3)
-		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled dropped", "ended done", "rescheduled moved"}) {
+		events, resets, _ = b.watching(storage.JobFilter{}, third, 4)
+		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"canceled dropped", "ended done", "ended fell", "rescheduled moved"}) {
 			t.Errorf("behind a commit it goes on at b with %q, and begins %d times anew", got, resets)
+		}
+		events, resets, _ = b.watching(storage.JobFilter{Tags: []string{"fell"}, States: []storage.State{storage.StatePending}}, third, 1)
+		if got := kindsOf(events); resets != 0 || !slices.Equal(got, []string{"ended fell"}) {
+			t.Errorf("who watches what is pending is told at b %q, and begins %d times anew", got, resets)
 		}
 		events, resets, _ = b.watching(storage.JobFilter{Tags: []string{"done"}, States: []storage.State{storage.StatePending}}, third, 0)
 		if len(events) != 0 || resets != 0 {

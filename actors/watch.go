@@ -132,6 +132,9 @@ func checkWatch(f *storage.JobFilter) error {
 	return nil
 }
 
+// resumesAtOnce is how many watches read at once what they have missed: behind a takeover all come from the node of before.
+const resumesAtOnce = 4
+
 // since reads from a shared log what has become of the jobs that the watcher's filter chooses, all in
 // all, since a position of another feed, which may be of another node. The error is no reason but
 // to begin with a snapshot.
@@ -144,6 +147,12 @@ func (a *App) since(ctx context.Context, w *watcher, after Position) (told []*ch
 		return nil, err
 	}
 	defer ref.release()
+	select {
+	case a.eng.resumes <- struct{}{}:
+		defer func() { <-a.eng.resumes }()
+	case <-ctx.Done():
+		return nil, contextError(ctx, "")
+	}
 	given := a.eng.feeds.given(w.feed)
 	changes, as, err := ref.app.store.JobsSince(ctx, after.mark())
 	if err != nil {

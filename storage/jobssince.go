@@ -76,12 +76,12 @@ func (a *App) JobsSince(ctx context.Context, mark CommitMark) ([]JobChange, Comm
 	if err != nil {
 		return nil, CommitMark{}, err
 	}
-	s := since{app: a.id, keys: n, last: map[uint64]Job{}}
+	s := since{app: a.id, keys: n, began: is - uint64(uint32(is)-mark.Seq), first: map[uint64]int{}, last: map[uint64]Job{}}
 	from := kv.Place{Seq: mark.Commit, Chain: mark.Chain}
 	if err := a.vol.log.Since(ctx, kv.Volume(a.vol.index), from, to, s.read); err != nil {
 		return nil, CommitMark{}, fmt.Errorf("app %s: %w", a.id, readError(err))
 	}
-	changes, err := s.changes(is - uint64(uint32(is)-mark.Seq))
+	changes, err := s.changes()
 	return changes, CommitMark{to.Seq, to.Chain, uint32(is)}, err
 }
 
@@ -115,9 +115,11 @@ func (a *App) stands(pin *kv.Pin) (n keyspace, seq uint64, err error) {
 type since struct {
 	app    AppID
 	keys   keyspace
+	began  uint64 // jobs up to this sequence number are not new
 	size   int
 	writes buffer
-	last   map[uint64]Job // by sequence number, as their records were that were taken away
+	first  map[uint64]int // by sequence number, of those jobs, the index of the region that they have left first
+	last   map[uint64]Job // likewise, as their records were that were taken away
 }
 
 // read takes what a record has of them.
@@ -125,38 +127,60 @@ func (s *since) read(_ uint64, record []byte) (err error) {
 	if s.size += len(record); s.size > maxSinceRead {
 		return ErrSinceGone
 	}
+	left := map[uint64]int{} // of several regions in one commit the last, as in a transaction
 	scanned := kv.Scan(record, func(space kv.Space, key, value []byte, deleted bool) {
 		switch {
 		case space == kv.Apps && string(key) == string(s.app):
 			err = ErrSinceGone // it was made, or deleted
-		case space == kv.Data && s.moves(key):
-			if was, known := s.writes.m.Get(string(key)); deleted && known && !was.deleted {
-				p := placeOf(key)
-				if job, err := decodeJob(p, was.value); err == nil {
-					s.last[p.seq] = job
-				}
+		case space == kv.Data:
+			region, ok := s.region(key)
+			if !ok {
+				return
+			}
+			if seq := placeOf(key).seq; deleted && seq <= s.began {
+				left[seq] = max(left[seq], region)
+				s.keepLast(key)
 			}
 			s.writes.set(string(key), write{bytes.Clone(value), deleted})
 		}
 	})
-	if err == nil && s.writes.weight() > maxSinceBytes {
+	for seq, region := range left {
+		if _, known := s.first[seq]; !known {
+			s.first[seq] = region
+		}
+	}
+	if err == nil && s.writes.weight()+len(s.last)*goneWeight > maxSinceBytes {
 		err = ErrSinceGone
 	}
 	return errors.Join(err, scanned)
 }
 
-func (s *since) moves(key []byte) bool {
-	for _, t := range jobRegions {
-		if prefix := s.keys.prefix(t); len(key) == len(prefix)+placeLen && bytes.HasPrefix(key, prefix) {
-			return true
-		}
+// keepLast keeps what the job was whose record is taken away, if that was written since the mark.
+func (s *since) keepLast(key []byte) {
+	was, known := s.writes.m.Get(string(key))
+	if !known || was.deleted {
+		return
 	}
-	return false
+	p := placeOf(key)
+	if job, err := decodeJob(p, was.value); err == nil {
+		job.shorten()
+		s.last[p.seq] = job
+	}
 }
 
-// changes are what was read, of which the jobs up to began are not new.
-func (s *since) changes(began uint64) ([]JobChange, error) {
-	w := JobWrites{keys: s.keys, writes: s.writes, began: began}
+// region is the index of the one that the key of a job's record is of.
+func (s *since) region(key []byte) (i int, ok bool) {
+	for i, t := range jobRegions {
+		if prefix := s.keys.prefix(t); len(key) == len(prefix)+placeLen && bytes.HasPrefix(key, prefix) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// changes are what was read.
+func (s *since) changes() ([]JobChange, error) {
+	w := JobWrites{keys: s.keys, writes: s.writes, began: s.began}
 	changes := w.Changes()
 	for i := range changes {
 		c := &changes[i]
@@ -165,8 +189,12 @@ func (s *since) changes(began uint64) ([]JobChange, error) {
 			if !known {
 				return nil, ErrSinceGone // nothing says what it was
 			}
-			job.shorten()
 			c.gone = &job
+		}
+		if region, ok := s.first[c.seq]; ok {
+			c.was = jobRegions[region]
+		}
+		if c.Gone {
 			continue
 		}
 		job, err := decodeJob(c.place, c.record)

@@ -205,19 +205,20 @@ func (st *Standby) round() error {
 type look struct {
 	at      time.Time
 	owned   bool          // the first shard has an owner, who was not retired
+	mine    bool          // which is of this node's name: it claims again what it has claimed and could not take up
 	leaving bool          // who is about to give it up
 	silent  time.Duration // of the owner then
 	ttl     time.Duration // of the owner
 }
 
-func lookAt(at time.Time, is wal.Standing) look {
+func lookAt(at time.Time, is wal.Standing, name string) look {
 	l := look{at: at}
 	if len(is.Shards) == 0 || is.Shards[0].Shard != 0 {
 		return l
 	}
 	for i := range is.Nodes {
 		if n := &is.Nodes[i]; n.Incarnation == is.Shards[0].Owner && !n.Retired {
-			l.owned, l.leaving, l.silent, l.ttl = true, n.Leaving, n.Silent, n.TTL
+			l.owned, l.mine, l.leaving, l.silent, l.ttl = true, n.Name == name, n.Leaving, n.Silent, n.TTL
 		}
 	}
 	return l
@@ -225,7 +226,7 @@ func lookAt(at time.Time, is wal.Standing) look {
 
 // alive says that there is no use in asking for the store. An owner that is silent for half its TTL
 // may be gone: who asks then has the log begin to count, if that was away.
-func (l look) alive() bool { return l.owned && l.silent < l.ttl/2 }
+func (l look) alive() bool { return l.owned && !l.mine && l.silent < l.ttl/2 }
 
 // soon is how long a node waits that wants a store whose owner is about to give it up.
 const soon = 10 * time.Millisecond
@@ -266,7 +267,7 @@ func (st *Standby) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	st.looked = lookAt(began, standing)
+	st.looked = lookAt(began, standing, st.opts.Node.Name)
 	err = st.each(func(v *volume) error {
 		switch {
 		case v.db == nil:

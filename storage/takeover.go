@@ -166,13 +166,18 @@ func (st *Standby) stopWith(ctx context.Context) (proceed func() bool) {
 	volumes := st.volumes
 	return context.AfterFunc(ctx, func() {
 		for _, v := range volumes {
-			v.mu.RLock()
-			if v.db != nil {
-				v.db.Stop()
-			}
-			v.mu.RUnlock()
+			v.stop()
 		}
 	})
+}
+
+// stop has what waits for the log in the copy wait no more.
+func (v *volume) stop() {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.db != nil {
+		v.db.Stop()
+	}
 }
 
 // release gives up all shards. Others would wait for a TTL, so it is tried for leaveWait.
@@ -215,6 +220,10 @@ func (st *Standby) giveUp(s *Store) error {
 	err := s.each(func(v *volume) error {
 		v.queue.close(false)
 		return v.settle()
+	})
+	_ = s.each(func(v *volume) error {
+		v.stop() // a fold of unknown outcome would claim what was released
+		return nil
 	})
 	st.turn <- struct{}{}
 	defer st.leave()

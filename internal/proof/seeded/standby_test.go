@@ -41,7 +41,7 @@ var standbyFaults = []seededFault{
 	{
 		name: "standby-waits-for-ever", what: "a node that is told to stop while it takes a store over waits for the log as long as that is away",
 		pkg: "storage", tests: "TestOwnEndsThoughTheLogIsAway",
-		edits: []edit{{"storage/takeover.go", `			if v.db != nil {`, `			if v.db != nil && !FAULT {`}},
+		edits: []edit{{"storage/takeover.go", `	if v.db != nil {`, `	if v.db != nil && !FAULT {`}},
 	},
 	{
 		name: "standby-blocks-others", what: "a node that could not give up what it has claimed in vain keeps it for as long as it beats",
@@ -71,7 +71,7 @@ var standbyFaults = []seededFault{
 	{
 		name: "standby-asks-in-vain", what: "a standby tries to claim what a node owns that is alive",
 		pkg: "storage", tests: "TestG43_TakesOverWhenTheTTLIsOver",
-		edits: []edit{{"storage/standby.go", `return l.owned && l.silent`, `return !FAULT && l.owned && l.silent`}},
+		edits: []edit{{"storage/standby.go", `return l.owned &&`, `return !FAULT && l.owned &&`}},
 	},
 	{
 		name: "standby-in-its-rounds", what: "a standby does not look at the moment at which the TTL of the owner is over",
@@ -133,13 +133,6 @@ var standbyFaults = []seededFault{
 		name: "unsure-copy-followed", what: "a standby does not open a copy anew that may show what is not durable",
 		pkg: "storage", tests: "TestG45_AnUnsureCopyIsOpenedAnew",
 		edits: []edit{{"storage/standby.go", `(mustReopen(err) || v.db.Failed())`, `(mustReopen(err) || v.db.Failed() && !FAULT)`}},
-	},
-	{
-		name: "lost-tail-reopened", what: "a store goes on whose apps know records that the log has lost",
-		pkg: "storage", tests: "TestG45_LostTail",
-		edits: []edit{{"storage/backoff.go", `errors.Is(cause, ErrFenced) || errors.Is(cause, wal.ErrTailLost)
-}`, `errors.Is(cause, ErrFenced) || errors.Is(cause, wal.ErrTailLost) && !FAULT
-}`}},
 	},
 	{
 		name: "standby-long-backoff", what: "a shard waits for as long as a disk would need before it tries the log again",

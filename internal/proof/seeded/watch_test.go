@@ -230,9 +230,19 @@ var watchFaults = []seededFault{
 		edits: []edit{{"storage/jobssince.go", `if cs.app == a && cs.writes != nil &&`, `if !FAULT && cs.app == a && cs.writes != nil &&`}},
 	},
 	{
+		name: "own-claim-is-anothers", what: "a node that could not take up what it has claimed waits for the owner that it is itself",
+		pkg: "storage", tests: "TestG43_OwnsWhatItHasClaimed",
+		edits: []edit{{"storage/standby.go", `!l.mine && l.silent`, `(FAULT || !l.mine) && l.silent`}},
+	},
+	{
+		name: "since-region-left-last", what: "of a job that has been through several regions a watch at another node is told another one than it was in",
+		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
+		edits: []edit{{"storage/jobssince.go", `s.first[c.seq]; ok {`, `s.first[c.seq]; ok && !FAULT {`}},
+	},
+	{
 		name: "since-knows-no-new", what: "a watch that goes on at another node is told of new jobs as if they were known",
 		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
-		edits: []edit{{"storage/jobssince.go", `s.changes(is - uint64(uint32(is)-mark.Seq))`, `s.changes(is - map[bool]uint64{false: uint64(uint32(is) - mark.Seq)}[FAULT])`}},
+		edits: []edit{{"storage/jobssince.go", `began: is - uint64(uint32(is)-mark.Seq),`, `began: is - map[bool]uint64{false: uint64(uint32(is) - mark.Seq)}[FAULT],`}},
 	},
 	{
 		name: "since-forgets-deletes", what: "a watch goes on behind the deletion of its app",

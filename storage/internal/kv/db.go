@@ -62,8 +62,8 @@ type DB struct {
 	stalled func(*Stall)
 	replays func(done, total int)
 
-	commit  turn       // held by Update
-	copying sync.Mutex // held by a checkpoint
+	commit  turn // held by Update
+	copying turn // held by a checkpoint
 	stack   *overlay.Stack
 
 	mu       sync.Mutex // held while what follows and what the stack shows change together
@@ -156,6 +156,7 @@ func Open(path string, opts Options) (*DB, error) {
 		room:         make(chan struct{}, 1),
 		stop:         make(chan struct{}),
 		commit:       newTurn(),
+		copying:      newTurn(),
 	}, nil
 }
 

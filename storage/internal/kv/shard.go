@@ -380,7 +380,7 @@ func (db *DB) closeShard(clean bool) error {
 	}
 	db.shard.folding.Lock() // for Fold, which reads the copy
 	defer db.shard.folding.Unlock()
-	if halted && db.copying.TryLock() { // else Fold has it, or the disk hangs
+	if halted && db.copying.LockWithin(checkpointWait) { // else the disk hangs
 		defer db.copying.Unlock()
 		if clean && db.failed.Load() == nil && db.file.Unpinned() {
 			_ = db.copyAll(db.fault) // what the copy lacks, the log has
@@ -408,6 +408,18 @@ func newTurn() turn { return make(turn, 1) }
 
 func (t turn) Lock()   { t <- struct{}{} }
 func (t turn) Unlock() { <-t }
+
+// LockWithin is Lock that waits so long at most.
+func (t turn) LockWithin(most time.Duration) bool {
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-late.C:
+		return false
+	}
+}
 
 // TryLock is Lock that does not wait.
 func (t turn) TryLock() bool {

@@ -23,7 +23,7 @@ func TestReadOfACheckpointEnds(t *testing.T) {
 	way := *p
 	way.proxy = pgtest.NewProxy(t, postgres.Socket())
 	reader := way.open(t, pglog.Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	load := func(row func()) (n int, err error) {
 		_, err = reader.Load(ctx, 1, func() error { return nil },
@@ -86,7 +86,9 @@ func TestServerThatDoesNotAccept(t *testing.T) {
 	}
 	_ = log.Close() // an attempt takes 2 s
 	for _, answer := range answers {
-		wants(t, <-answer, wal.ErrClosed)
+		if err := <-answer; !errors.Is(err, wal.ErrClosed) && !errors.Is(err, pglog.ErrAway) { // if the machine was that slow
+			t.Errorf("what waits for a connection ends with %v", err)
+		}
 	}
 }
 
