@@ -468,3 +468,19 @@ func TestAppIsExportedAndDeleted(t *testing.T) {
 		}
 	})
 }
+
+// TestAJobsPageHasWhatIsItsOwn: options that a job has of its own are on its page, and in the commands that schedule such a
+// job once more.
+func TestAJobsPageHasWhatIsItsOwn(t *testing.T) {
+	inBrowser(t, func(t *testing.T, b *browser) {
+		b.signedIn(t)
+		id, err := b.h.Scheduler("acme").RunAfter(time.Hour, dispatch.Path("bad:hang").With(dispatch.None{}),
+			dispatch.Timeout(90*time.Second), dispatch.AtMostOnce(), dispatch.NotAfter(b.h.Engine.Clock().Wall.Add(2*time.Hour)),
+			dispatch.OnDone(dispatch.Path("bad:say").With(note{"then"})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.has(t, "/ui/apps/acme/jobs/"+string(id), "Not begun after", "Time for an attempt", "At most once", "<code>bad:say</code>", ", without what follows it", "--at-most-once", "anonymous", "!Retries of its own")
+		b.has(t, "/ui/apps/acme/jobs/"+string(b.later(t, dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 3, Base: time.Minute}))), "Retries of its own", "3 attempts, exponential back-off", "maxAttempts", "!carillon jobs schedule", "!At most once", "!without what follows it")
+	})
+}

@@ -324,7 +324,7 @@ var descriptions = map[string]description{
 		id: "functionTypes", summary: "What functions take and return, as types of TypeScript.", query: []parameter{flag("internal", "Whether internal functions are among them.")}, answers: []described{raw("text/plain")},
 	},
 	"GET /v1/stuck":          {id: "listStuck", summary: "Handlers that were given up and have not returned, of the operator's apps.", answers: []described{ok[[]api.StuckHandler]()}},
-	"GET /v1/stats":          {id: "getStats", summary: "What there is to do in all apps, what was done since the start, and the last hour of that.", answers: []described{ok[api.Stats]()}},
+	"GET /v1/stats":          {id: "getStats", summary: "What there is to do in all apps, what was done since the start, and the last hour of that.", query: []parameter{flag("stale", "Whether counts of all apps that are at hand will do, however old: countedAt says when they were made.")}, answers: []described{ok[api.Stats]()}},
 	"GET /v1/system":         {id: "getSystem", summary: "What the server runs on and with: its version, volumes, log and configuration in force.", answers: []described{ok[api.System]()}},
 	"GET /v1/nodes":          {id: "listNodes", summary: "The nodes that share the log of the store, by name, the latest start of each first; none if the store is in a data directory.", answers: []described{ok[[]api.Node]()}},
 	"GET /v1/shards":         {id: "listShards", summary: "The shards of that log which have had an owner, by number.", answers: []described{ok[[]api.Shard]()}},

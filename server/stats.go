@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -13,31 +14,73 @@ import (
 // A depth is used again for so long: adding it up reads the counters of all apps.
 const (
 	depthApart = 2 * time.Second
-	depthShare = 20 // of so many times as long as it takes, one is spent
+	depthShare = 20                    // of so many times as long as it takes, one is spent
+	depthWait  = 20 * time.Millisecond // how long those wait for it who take what there is
 )
 
 // lately is the engine's Depth as it was lately, however many ask.
 type lately struct {
-	mu    sync.Mutex
-	until time.Time
-	depth actors.Depth
+	mu       sync.Mutex
+	depth    actors.Depth
+	at       time.Time     // by the engine's clock, when it was begun to be added up; the zero time: never yet
+	until    time.Time     // it is not added up again before
+	counting chan struct{} // is closed when that has ended; nil if none is under way
 }
 
-func (l *lately) of(eng *actors.Engine) actors.Depth {
+// of is the depth, and when it was added up. If that is too long ago it is done again, which this
+// waits for until the context ends; what there is then is the answer.
+func (l *lately) of(ctx context.Context, eng *actors.Engine) (actors.Depth, time.Time) {
+	if counted := l.begin(eng); counted != nil {
+		select {
+		case <-counted:
+		case <-ctx.Done():
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.depth, l.at
+}
+
+// begin has the depth added up, beside the caller, if what there is is too old. The channel is closed
+// when that has ended; it is nil if there is nothing to wait for.
+func (l *lately) begin(eng *actors.Engine) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	began := time.Now()
-	if began.Before(l.until) {
-		return l.depth
+	if l.counting != nil || began.Before(l.until) {
+		return l.counting
 	}
-	l.depth = eng.Depth()
-	now := time.Now()
-	l.until = now.Add(max(depthApart, depthShare*now.Sub(began)))
-	return l.depth
+	counted := make(chan struct{})
+	l.counting = counted
+	go func() {
+		defer close(counted)
+		at, depth := eng.Clock().Wall.UTC(), eng.Depth()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		now := time.Now()
+		l.depth, l.at, l.counting = depth, at, nil
+		l.until = now.Add(max(depthApart, depthShare*now.Sub(began)))
+	}()
+	return counted
 }
 
-func (h *handler) showStats(http.ResponseWriter, *request) (int, any, error) {
-	st, d := h.eng.Stats(), h.depth.of(h.eng)
+func (h *handler) showStats(_ http.ResponseWriter, r *request) (int, any, error) {
+	query := r.URL.Query()
+	if err := onlyOnce(query, []string{"stale"}); err != nil {
+		return 0, nil, err
+	}
+	stale, err := flagOf(query, "stale")
+	if err != nil {
+		return 0, nil, err
+	}
+	ctx := r.Context()
+	if stale {
+		var enough context.CancelFunc
+		ctx, enough = context.WithTimeout(ctx, depthWait)
+		defer enough()
+	}
+	d, counted := h.depth.of(ctx, h.eng)
+	st := h.eng.Stats()
 	a := &st.Attempts
 	s := api.Stats{
 		At: h.eng.Clock().Wall.UTC(),
@@ -49,6 +92,9 @@ func (h *handler) showStats(http.ResponseWriter, *request) (int, any, error) {
 		Stuck: d.Stuck, Overdue: st.Overdue, Begun: int64(st.Lateness.Total()),
 		Ended:   api.AttemptCounts{Success: a.Success, Retried: a.Retried, Failed: a.Dead, Postponed: a.Postponed, Interrupted: a.Interrupted, Held: a.Held, Canceled: a.Canceled},
 		Commits: st.Commits, Written: st.Written, Log: st.LogBytes, Volumes: []api.Volume{}, History: []api.Sample{},
+	}
+	if !counted.IsZero() {
+		s.CountedAt = &counted
 	}
 	for _, v := range h.eng.Volumes() {
 		s.Volumes = append(s.Volumes, api.Volume{Name: v.Volume, Served: v.Err == nil})

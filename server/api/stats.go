@@ -5,9 +5,11 @@ import "time"
 // Stats are what there is to do in all apps, what the engine has done since it was opened, and the last hour of that.
 type Stats struct {
 	At    time.Time  `json:"at"`
-	Jobs  JobCounts  `json:"jobs"` // as they were up to some seconds ago
+	Jobs  JobCounts  `json:"jobs"` // as they were at CountedAt
 	Apps  AppCounts  `json:"apps"` // likewise
 	Slots SlotCounts `json:"slots"`
+
+	CountedAt *time.Time `json:"countedAt,omitempty"` // some seconds ago at most, unless old counts were asked for; none: not yet
 
 	Stuck   int           `json:"stuck"`   // handlers that were given up and have not returned
 	Overdue int           `json:"overdue"` // triggers that have been without a success for too long

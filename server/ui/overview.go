@@ -18,7 +18,8 @@ const (
 	overviewFailing  = 5
 	overviewFailures = 5
 	overviewBusy     = 5  // apps with the most jobs, of which it shows what runs, and what waits
-	overviewCharted  = 20 // apps with the most jobs, whose last hour it shows to an operator who does not have all
+	overviewOld      = time.Minute // counts of all apps that are older are said to be
+	overviewCharted  = 20          // apps with the most jobs, whose last hour it shows to an operator who does not have all
 )
 
 // failure is a job that has failed, of an app.
@@ -43,7 +44,8 @@ type overviewData struct {
 	Alike    []alike
 	Total    api.App // the sum of them
 	Apps     int
-	More     bool // there are others
+	More     bool       // there are others
+	Counted  *time.Time // when they were counted, if that was long ago
 	Missing  []string
 	Troubled []api.App
 	Failures []failure
@@ -67,10 +69,16 @@ func overview(r *Request) (*Answer, error) {
 			d.Troubled = append(d.Troubled, a)
 		}
 	}
-	stats, err := ask[api.Stats](r, Call{Route: "GET /v1/stats"})
+	stats, err := ask[api.Stats](r, Call{Route: "GET /v1/stats", Query: url.Values{"stale": {"true"}}})
 	if d.All = err == nil; d.All { // else it is for operators of all apps
-		d.Apps, d.More, d.Slots, d.Charts = stats.Apps.Total, false, stats.Slots, chartsOf(&stats)
-		d.Total = api.App{Pending: stats.Jobs.Pending + stats.Jobs.Running, Held: stats.Jobs.Held, Dead: stats.Jobs.Failed, Finished: stats.Jobs.Finished}
+		d.Charts = chartsOf(&stats)
+	}
+	if at := stats.CountedAt; at != nil { // else what was added up above has to do
+		if stats.At.Sub(*at) > overviewOld {
+			d.Counted = at
+		}
+		d.Apps, d.More, d.Slots = stats.Apps.Total, false, stats.Slots
+		d.Total = api.App{Pending: stats.Jobs.Pending, Held: stats.Jobs.Held, Dead: stats.Jobs.Failed, Finished: stats.Jobs.Finished}
 	}
 	if d.Clock, err = ask[api.Clock](r, Call{Route: "GET /v1/clock"}); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -18,7 +19,7 @@ const tokenVariable = "CARILLON_ADMIN_TOKEN"
 // whose names have what a terminal would act on is "".
 type commands struct {
 	CurlShow, Show   string // they show the job
-	CurlAgain, Again string // they schedule such a job; "" if its arguments are hidden
+	CurlAgain, Again string // they schedule such a job, without its follow-ups; "" if its arguments are hidden, or no operator may
 }
 
 // commandsOf are those about the job of the app, for the server at the address.
@@ -46,7 +47,28 @@ func commandsOf(address, app string, job *api.Job) (c commands) {
 	if job.PoolKey != "" {
 		call["poolKey"], again = job.PoolKey, append(again, "--pool-key="+job.PoolKey)
 	}
-	c.Again = line("carillon jobs schedule", again...)
+	flagged := true // the command has flags for all of it
+	if d := job.JobDetail; d != nil {
+		if d.As != nil {
+			if !strings.HasPrefix(d.As.Subject, "service:") {
+				return c // no operator may schedule for them
+			}
+			call["as"], again = d.As, append(again, "--as="+d.As.Subject)
+			flagged = len(d.As.Claims) == 0
+		}
+		if d.TimeoutMs > 0 {
+			call["timeoutMs"], again = d.TimeoutMs, append(again, "--timeout="+(time.Duration(d.TimeoutMs)*time.Millisecond).String())
+		}
+		switch {
+		case d.AtMostOnce: // which says of its retries that it has none
+			call["atMostOnce"], again = true, append(again, "--at-most-once")
+		case d.Retry != nil:
+			call["retry"], flagged = d.Retry, false
+		}
+	}
+	if flagged {
+		c.Again = line("carillon jobs schedule", again...)
+	}
 	if text, err := json.Marshal(call); err == nil {
 		if body, ok := plainJSON(text); ok {
 			c.CurlAgain = line("curl -sS "+auth+" -H 'Content-Type: application/json'", "-d", body, jobs)

@@ -87,6 +87,27 @@ func TestCommandsAreWhatAShellReads(t *testing.T) {
 			t.Errorf("%q is run, want %q, of %q", words, want[i], text)
 		}
 	}
+	// What the job has of its own it has once more, or there is no command.
+	of := func(d api.JobDetail) commands {
+		return commandsOf("http://h", "acme", &api.Job{ID: "x", Function: "f:g", Args: json.RawMessage("{}"), Priority: 2, JobDetail: &d})
+	}
+	service, claims := &api.Identity{Subject: "service:s"}, map[string]any{"role": "r"}
+	c := of(api.JobDetail{As: service, TimeoutMs: 1500, AtMostOnce: true})
+	if !strings.HasSuffix(c.Again, ` '--as=service:s' '--timeout=1.5s' '--at-most-once'`) ||
+		!strings.Contains(c.CurlAgain, `{"args":{},"as":{"subject":"service:s"},"atMostOnce":true,"function":"f:g","priority":2,"timeoutMs":1500}`) {
+		t.Errorf("once more is %+v", c)
+	}
+	for name, d := range map[string]api.JobDetail{
+		`"claims":{"role":"r"}`: {As: &api.Identity{Subject: "service:s", Claims: claims}},
+		`"retry":{"maxAttempts":3,"backoff":"fixed","baseMs":10}`: {Retry: &api.Retry{MaxAttempts: 3, Backoff: "fixed", BaseMs: 10}},
+	} {
+		if c := of(d); c.Again != "" || !strings.Contains(c.CurlAgain, name) {
+			t.Errorf("of a job with %s once more is %+v", name, c)
+		}
+	}
+	if c := of(api.JobDetail{As: &api.Identity{Subject: "ann"}}); c.Again != "" || c.CurlAgain != "" || c.Show == "" {
+		t.Errorf("of the job of a person there is %+v", c)
+	}
 	if c := commandsOf("http://h", "acme", &api.Job{ID: "x", Function: "f:g"}); c.Again != "" || c.CurlAgain != "" || c.Show == "" {
 		t.Errorf("of a job whose arguments are hidden there is %+v", c)
 	}

@@ -1,6 +1,10 @@
 package ui
 
-import "carillon/server/api"
+import (
+	"net/url"
+
+	"carillon/server/api"
+)
 
 // systemData is what all operators may see, and what those may who look after the machine.
 type systemData struct {
@@ -9,6 +13,8 @@ type systemData struct {
 	All   bool        // the operator has all apps
 	Stats *api.Stats  // nil: they have not
 	Whole *api.System // nil: or have not the scope admin
+
+	CommitsPerSecond float64 // in the latest seconds
 }
 
 func system(r *Request) (*Answer, error) {
@@ -24,11 +30,14 @@ func system(r *Request) (*Answer, error) {
 		return nil, err
 	}
 	if d.All {
-		stats, err := ask[api.Stats](r, Call{Route: "GET /v1/stats"})
+		stats, err := ask[api.Stats](r, Call{Route: "GET /v1/stats", Query: url.Values{"stale": {"true"}}})
 		if err != nil {
 			return nil, err
 		}
 		d.Stats = &stats
+		if n := len(stats.History); n > 0 && stats.History[n-1].SpanMs > 0 {
+			d.CommitsPerSecond = float64(stats.History[n-1].Commits.Count) / (float64(stats.History[n-1].SpanMs) / 1000)
+		}
 	}
 	if d.All && r.May(api.ScopeAdmin) {
 		whole, err := ask[api.System](r, Call{Route: "GET /v1/system"})

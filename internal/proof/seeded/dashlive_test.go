@@ -20,7 +20,7 @@ var dashLiveFaults = []seededFault{
 	{
 		name: "depth-of-each-viewer", what: "each request of the stats reads the counters of all apps",
 		pkg: "server", tests: "TestStatsAddUpOnce",
-		edits: []edit{{"server/stats.go", `if began.Before(l.until) {`, `if began.Before(l.until) && !FAULT {`}},
+		edits: []edit{{"server/stats.go", `|| began.Before(l.until) {`, `|| began.Before(l.until) && !FAULT {`}},
 	},
 	{
 		name: "chart-joins-gaps", what: "a chart draws a line through minutes that nothing is known of",
@@ -143,6 +143,18 @@ var dashLiveFaults = []seededFault{
 			h.live.paid(took)
 		}
 	}()`}},
+	},
+	{
+		name: "counts-of-nothing", what: "the overview shows counts of all apps though they were not counted yet",
+		pkg: "server", tests: "TestTheOverviewDoesNotWaitForACount",
+		edits: []edit{{"server/stats.go", `	if !counted.IsZero() {`, `	if FAULT || !counted.IsZero() {`}},
+	},
+	{
+		name: "old-counts-as-new", what: "old counts are given to those who did not ask for such",
+		pkg: "server", tests: "TestTheOverviewDoesNotWaitForACount",
+		edits: []edit{{"server/stats.go", `	if stale {
+		var`, `	if stale || FAULT {
+		var`}},
 	},
 	{
 		name: "app-history-for-ever", what: "what an app did more than an hour ago is in its last hour",
