@@ -226,7 +226,7 @@ func buildSeeded(t *testing.T) (dir string) {
 	if err := os.WriteFile(overlayFile, list, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"test", "-c", "-overlay", overlayFile, "-o", dir + "/"}
+	args := []string{"test", "-c", "-ldflags=-s -w", "-overlay", overlayFile, "-o", dir + "/"} // links without what a debugger wants
 	for _, f := range seededFaults {
 		if pkg := "./" + f.pkg; !slices.Contains(args, pkg) {
 			args = append(args, pkg)
