@@ -17,7 +17,7 @@ const (
 	overviewTroubled = 10
 	overviewFailing  = 5
 	overviewFailures = 5
-	overviewBusy     = 5  // apps with the most jobs, of which it shows what runs, and what waits
+	overviewBusy     = 5           // apps with the most jobs, of which it shows what runs, and what waits
 	overviewOld      = time.Minute // counts of all apps that are older are said to be
 	overviewCharted  = 20          // apps with the most jobs, whose last hour it shows to an operator who does not have all
 )

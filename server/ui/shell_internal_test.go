@@ -98,7 +98,7 @@ func TestCommandsAreWhatAShellReads(t *testing.T) {
 		t.Errorf("once more is %+v", c)
 	}
 	for name, d := range map[string]api.JobDetail{
-		`"claims":{"role":"r"}`: {As: &api.Identity{Subject: "service:s", Claims: claims}},
+		`"claims":{"role":"r"}`:                                   {As: &api.Identity{Subject: "service:s", Claims: claims}},
 		`"retry":{"maxAttempts":3,"backoff":"fixed","baseMs":10}`: {Retry: &api.Retry{MaxAttempts: 3, Backoff: "fixed", BaseMs: 10}},
 	} {
 		if c := of(d); c.Again != "" || !strings.Contains(c.CurlAgain, name) {
