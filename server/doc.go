@@ -185,7 +185,8 @@
 //
 //	H1  To a client an internal function is an unknown one, byte for byte.
 //	H2  Every answer, and every refusal, is JSON of the two forms above; with Serve also
-//	    what net/http refuses itself. Pages of the dashboard, and what they refuse, are HTML.
+//	    what net/http refuses itself, which is HTML for a browser that goes to a page. Pages of
+//	    the dashboard, and what they refuse, are HTML.
 //	H3  A fault (internal, unknown, data_loss) carries a request id; its cause is
 //	    logged under that id and not told to the caller.
 //	H4  At most Options.MaxBody bytes of a body are read, and a client has 30 s to

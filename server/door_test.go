@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -208,6 +209,64 @@ func TestRefusalsOfTheServerAreJSON(t *testing.T) {
 			}
 			if got := resp.Header.Get("Content-Type"); got != "application/json" {
 				t.Errorf("the type is %q", got)
+			}
+		})
+	}
+}
+
+// H2: to one who accepts HTML, as a browser does that goes to a page, the refusals of net/http itself are pages, which
+// load nothing; what it has accepted in a request before does not count.
+func TestRefusalsOfTheServerAreForBrowsersPages(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, ln, server.New(mustOpen(t), server.Options{}), time.Minute, nil) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	const get, accept = "GET / HTTP/1.1\r\nHost: localhost\r\n", "aCCept: application/xhtml+xml, text/html;q=0.9\r\n"
+	for _, tt := range []struct {
+		name   string
+		pieces []string // each sent when the one before was answered
+		status int
+		page   bool
+		text   string
+	}{
+		{"headers that are too long", []string{get + accept + "Cookie: " + strings.Repeat("x", 80<<10)}, 431, true, "<p>Request Header Fields Too Large</p>"},
+		{"no host", []string{"GET / HTTP/1.1\r\n" + accept + "\r\n"}, 400, true, "<p>missing required Host header</p>"},
+		{"JSON", []string{"GET / HTTP/1.1\r\nAccept: application/json\r\n\r\n"}, 400, false, "missing required Host header"},
+		{"the second of a connection", []string{get + "\r\n", "GET / HTTP/1.1\r\n" + accept + "\r\n"}, 400, true, "<p>missing"},
+		{"JSON behind a page", []string{get + accept + "\r\n", "GET / HTTP/1.1\r\n\r\n"}, 400, false, "missing"},
+		{"what is said too late", []string{"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 5<<10) + "\r\n" + accept + "\r\n"}, 400, false, "missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			var resp *http.Response
+			var body []byte
+			for answers, i := bufio.NewReader(conn), 0; i < len(tt.pieces); i++ {
+				if _, err := io.WriteString(conn, tt.pieces[i]); err != nil {
+					t.Fatal(err)
+				}
+				if resp, err = http.ReadResponse(answers, nil); err != nil {
+					t.Fatal(err)
+				}
+				if body, err = io.ReadAll(resp.Body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			page := resp.Header.Get("Content-Type") == "text/html; charset=utf-8" && strings.HasPrefix(resp.Header.Get("Content-Security-Policy"), "default-src 'none';") && bytes.HasPrefix(body, []byte("<!doctype html>"))
+			if resp.StatusCode != tt.status || page != tt.page || !page && !json.Valid(body) || !bytes.Contains(body, []byte(tt.text)) {
+				t.Errorf("answered with %d %v %s", resp.StatusCode, resp.Header, body)
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func serve(ctx context.Context, ln net.Listener, h http.Handler, config *tls.Con
 			served <- srv.ServeTLS(limited, "", "")
 			return
 		}
-		served <- srv.Serve(jsonRefusals{limited})
+		served <- srv.Serve(ownRefusals{limited})
 	}()
 	select {
 	case err := <-served:

@@ -84,7 +84,7 @@ const maxRequestsOfConn = 64
 
 // ServeTLS is Serve for connections with TLS, by HTTP/2 or HTTP/1.1, whose config is that of
 // TLSFiles, or has certificates of its own. What net/http refuses itself, before it calls a
-// handler, is not JSON here.
+// handler, is neither JSON nor a page here.
 func ServeTLS(ctx context.Context, ln net.Listener, h http.Handler, config *tls.Config, drain time.Duration, logger *slog.Logger) error {
 	return serve(ctx, ln, h, config, drain, logger)
 }

@@ -179,6 +179,18 @@ var doorFaults = []seededFault{
 		return c.Conn.Write(p)`}},
 	},
 	{
+		name: "browser-refused-with-json", what: "what net/http refuses a browser itself is JSON",
+		pkg: "server", tests: "TestRefusalsOfTheServerAreForBrowsersPages",
+		edits: []edit{{"server/refusals.go", `	if page {`, `	if page && !FAULT {`}},
+	},
+	{
+		name: "page-accepted-before", what: "what a request of a connection accepts counts for those behind it",
+		pkg: "server", tests: "TestRefusalsOfTheServerAreForBrowsersPages",
+		edits: []edit{{"server/refusals.go", `	c.begun = c.begun[:0]`, `	if !FAULT {
+		c.begun = c.begun[:0]
+	}`}},
+	},
+	{
 		name: "reset-over-answer", what: "a client that still sends has its answer reset",
 		pkg: "server", tests: "TestAnAnswerReachesAClientThatStillSends",
 		edits: []edit{{"server/refusals.go", `CloseWrite() error }); ok {`, `CloseWrite() error }); ok && !FAULT {`}},
