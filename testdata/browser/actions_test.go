@@ -128,6 +128,26 @@ func TestActions(t *testing.T) {
 	}
 }
 
+// TestTheStackOfAPanicIsUnfolded: the page of a job says what an attempt has panicked with, and where when asked, without a
+// script, too.
+func TestTheStackOfAPanicIsUnfolded(t *testing.T) {
+	b, app := open(t), site.API.App("quiet")
+	b.noScripts()
+	b.in()
+	job, err := app.Schedule(context.Background(), api.JobRequest{Function: "billing:charge", JobOptions: api.JobOptions{Retry: &api.RetryRequest{MaxAttempts: new(1), BaseMs: new(int64(0))}}}, order{ID: "P-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, app, job.JobID, is(api.StateFailed))
+	b.see("/ui/apps/quiet/jobs/" + job.JobID)
+	b.has("td .cause", "panic: "+hostile)
+	if got := b.text("td details"); got != "Stack" {
+		t.Errorf("before it is unfolded it shows %q", got)
+	}
+	b.do(chromedp.Click(chromedp.CSS("td summary")))
+	b.has("td details pre", "program_test.go:")
+}
+
 func TestTwoOperatorsAtOnce(t *testing.T) {
 	one, two, three := open(t), open(t), open(t)
 	two.noScripts() // so that its page is not up to date

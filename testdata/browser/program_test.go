@@ -45,6 +45,9 @@ func program() cmd.Options {
 		return none, ctx.Err()
 	})
 	dispatch.InternalMutation[order, dispatch.None]("billing:charge").Handle(reg, func(_ *dispatch.MutationCtx, o order) (none dispatch.None, err error) {
+		if o.ID == "P-1" {
+			panic(hostile)
+		}
 		return none, dispatch.Permanent(dispatch.Errorf(dispatch.CodeFailedPrecondition, "the card of order %s was declined: %s", o.ID, o.Note))
 	})
 	dispatch.Mutation[dispatch.None, storage.GroupID]("campaign:start").Handle(reg, func(ctx *dispatch.MutationCtx, _ dispatch.None) (group storage.GroupID, err error) {
