@@ -204,11 +204,30 @@ func showJob(w io.Writer, job api.Job) {
 	if n := job.NotKept; n != nil {
 		row("result", "not kept, %d bytes: %s", n.Bytes, n.Reason)
 	}
+	var logs []api.AttemptLog
+	if job.JobDetail != nil {
+		logs = job.Logs
+	}
 	for i := range job.History {
 		a := &job.History[i]
 		row(fmt.Sprint("attempt ", a.Number), "ended %s, %s", a.EndedAt.Format(time.RFC3339), errorOf(&a.Error))
+		for _, l := range logs {
+			if l.Attempt == a.Number && l.Cause != "" {
+				row("", "cause: %s", strings.Join(strings.Fields(l.Cause), " "))
+			}
+			if l.Attempt == a.Number && l.Stack != "" {
+				row("", "stack: %s; -o json has all of it", placeOf(l.Stack))
+			}
+		}
 	}
 	_ = table.Flush() // to standard output, which may be gone
+}
+
+// placeOf is the innermost call of a stack, and its place, in one line.
+func placeOf(stack string) string {
+	call, rest, _ := strings.Cut(stack, "\n")
+	place, _, _ := strings.Cut(rest, "\n")
+	return strings.Join(strings.Fields(call+" "+place), " ")
 }
 
 func jobsRetry(flags *flag.FlagSet) func(context.Context, Stdio) error {

@@ -11,12 +11,18 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"carillon/dispatch"
 )
 
 // TestScripts runs testdata/scripts/cmd: what each verb prints, against a server of the sample
-// app, where $CARILLON_SERVER is, or against a data directory. A script's app is its own.
+// app, with a function that panics, where $CARILLON_SERVER is, or against a data directory. A script's app is its own.
 func TestScripts(t *testing.T) {
-	s := mustServe(t, t.Context(), filepath.Join(t.TempDir(), "data"))
+	opts := sampleOptions()
+	dispatch.InternalAction[dispatch.None, dispatch.None]("lamps:light").Handle(opts.Engine.Functions, func(*dispatch.ActionCtx, dispatch.None) (dispatch.None, error) {
+		panic("the lamp\nis broken")
+	})
+	s := mustServeWith(t, t.Context(), opts, "demo", filepath.Join(t.TempDir(), "data"))
 	site, _, _ := strings.Cut(s.url, "/v1/")
 	t.Run("against", func(t *testing.T) { // which ends when all scripts have
 		testscript.Run(t, testscript.Params{
