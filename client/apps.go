@@ -45,6 +45,17 @@ func (c *Client) CreateApp(ctx context.Context, name string) (*api.AppStatus, er
 // Status returns what there is to say of the app without waking it.
 func (a *App) Status(ctx context.Context) (*api.AppStatus, error) { return a.c.app(ctx, a.get()) }
 
+// History returns what the app did in the last hour, a minute each, the oldest first, as far as the server knows.
+func (a *App) History(ctx context.Context) ([]api.AppSample, error) {
+	r := a.get()
+	r.query = url.Values{"history": {"true"}}
+	status, err := a.c.app(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return status.History, nil
+}
+
 // Pause has none of the app's jobs begin, until Resume. reason is for people, up to 1,024 bytes.
 func (a *App) Pause(ctx context.Context, reason string) (*api.AppStatus, error) {
 	return a.c.app(ctx, a.post(always, &api.PauseApp{Reason: reason}, "pause"))

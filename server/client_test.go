@@ -74,7 +74,9 @@ func TestEveryRouteHasAClientMethod(t *testing.T) {
 	status, err = acme.Resume(ctx)
 	is("resume", err == nil && !status.Paused, err)
 	status, err = acme.Status(ctx)
-	is("status", err == nil && status.Name == "acme", err)
+	is("status", err == nil && status.Name == "acme" && status.History == nil, err)
+	history, err := acme.History(ctx)
+	is("history", len(history) > 0, err)
 	apps, err := all(c.Apps(ctx, client.AppFilter{Prefix: "ac", Contains: "cm"}))
 	is("apps", len(apps) == 1 && apps[0].Name == "acme", err)
 
