@@ -69,6 +69,8 @@ func TestCauseOfEachAttempt(t *testing.T) {
 			return none{}, errors.New("the disk is on fire")
 		case "told":
 			return none{}, dispatch.Errorf(dispatch.CodeFailedPrecondition, "no seats are left: %w", errors.New("of 40"))
+		case "told for good":
+			return none{}, dispatch.Permanent(dispatch.Errorf(dispatch.CodeFailedPrecondition, "no seats are left"))
 		case "placed":
 			return none{}, fmt.Errorf("saving: %w", errors.Join(errors.New("first"), &placed{"second", "seats.go:40"}))
 		case "explosive":
@@ -107,6 +109,7 @@ func TestCauseOfEachAttempt(t *testing.T) {
 		for _, tt := range []struct{ how, cause, stack string }{
 			{"plain", "the disk is on fire", ""},
 			{"told", "", ""},
+			{"told for good", "", ""},
 			{"placed", "saving: first\nsecond", "seats.go:40"},
 			{"explosive", "its error cannot be read: panic: no text", ""},
 			{"explosive place", "its error cannot be read: panic: no place", ""},

@@ -65,11 +65,13 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) detail() string {
 	cause := e.Err
 	for {
-		inner, ok := cause.(*Error)
-		if !ok {
+		if inner, ok := cause.(*Error); ok {
+			cause = inner.Err
+		} else if inner, ok := cause.(*permanentError); ok {
+			cause = inner.err
+		} else {
 			break
 		}
-		cause = inner.Err
 	}
 	if cause == nil || strings.Contains(e.Message, cause.Error()) || strings.Contains(e.Message, withoutCode(cause.Error(), e.Code)) {
 		return ""
