@@ -231,6 +231,11 @@ func decodeTrigger(name string, data []byte) (Trigger, error) {
 	if p.CatchUpLimit > MaxCatchUp {
 		return Trigger{}, fmt.Errorf("trigger %s: %w: a catch-up of %d slots", name, ErrCorrupt, p.CatchUpLimit)
 	}
+	for _, none := range []*[]byte{&p.Args, &p.Claims} {
+		if len(*none) == 0 {
+			*none = nil // which is what empty ones are written down as
+		}
+	}
 	t := Trigger{
 		Name: name, Spec: p.Spec, Zone: p.Zone, Function: p.Function, Args: p.Args, Overlap: Overlap(p.Overlap),
 		CatchUp: CatchUp{CatchUpMode(p.CatchUp), int(p.CatchUpLimit), time.Duration(p.CatchUpWindowMs) * time.Millisecond},
