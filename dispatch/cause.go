@@ -81,7 +81,7 @@ func (e *PanicError) where() string {
 		_, after, _ = strings.Cut(after, "\n") // its arguments
 		_, stack, _ = strings.Cut(after, "\n") // its place
 	}
-	if i := strings.LastIndex(stack, "\ncarillon/dispatch.handle["); i >= 0 {
+	if i := strings.LastIndex(stack, "\n"+reflect.TypeFor[PanicError]().PkgPath()+".handle["); i >= 0 {
 		stack = stack[:i]
 	}
 	return strings.TrimSpace(stack)
