@@ -53,7 +53,7 @@ func (w *JobWrites) Changes() []JobChange {
 	}
 	// A job that has moved twice was pending in between, so what it was is known last.
 	var moves []move
-	for _, t := range [...]tag{tagQueue, tagHeld, tagHistory, tagDead} {
+	for _, t := range jobRegions {
 		prefix := string(w.keys.prefix(t))
 		w.writes.m.Ascend(prefix, func(key string, wr write) bool {
 			if !strings.HasPrefix(key, prefix) {
