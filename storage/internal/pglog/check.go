@@ -39,8 +39,8 @@ func Standing(ctx context.Context, address string) (s wal.Standing, err error) {
 	return s, err
 }
 
-// look calls fn with a connection to the log at the address, of which this release knows all.
-func look(ctx context.Context, address string, fn func(*conn, State) error) error {
+// connected calls fn with a connection to the place of a log at the address, whatever is there.
+func connected(ctx context.Context, address string, fn func(c *conn, schema string) error) error {
 	target, err := parse(address)
 	if err != nil {
 		return err
@@ -52,32 +52,37 @@ func look(ctx context.Context, address string, fn func(*conn, State) error) erro
 		return err
 	}
 	defer c.close()
-	s := State{}
-	err = c.timed(ctx, l.opts.AnswerTimeout, func() error {
-		var there bool
-		if err := c.QueryRow(ctx, metaThere, target.schema).Scan(&there); err != nil {
-			return err
-		}
-		if !there {
-			return ErrNone
-		}
-		var store int64
-		err := c.QueryRow(ctx, `SELECT version, store, shards FROM meta`).Scan(&s.Version, &store, &s.Shards)
-		s.Store = uint64(store)
-		return err
-	})
-	switch {
-	case err != nil:
-	case s.Version > len(migrations):
-		err = fmt.Errorf("%w: its version is %d, this one has %d", ErrLater, s.Version, len(migrations))
-	case s.Version < len(migrations):
-		err = fmt.Errorf("%w: its version is %d, this one has %d", ErrEarlier, s.Version, len(migrations))
-	}
-	if err == nil {
-		err = fn(c, s)
-	}
-	if err != nil {
+	if err := fn(c, target.schema); err != nil {
 		return fmt.Errorf("schema %s of PostgreSQL: %w", target.schema, err)
 	}
 	return nil
+}
+
+// look calls fn with a connection to the log at the address, of which this release knows all.
+func look(ctx context.Context, address string, fn func(*conn, State) error) error {
+	return connected(ctx, address, func(c *conn, schema string) error {
+		s := State{}
+		err := c.timed(ctx, Options{}.withDefaults().AnswerTimeout, func() error {
+			var there bool
+			if err := c.QueryRow(ctx, metaThere, schema).Scan(&there); err != nil {
+				return err
+			}
+			if !there {
+				return ErrNone
+			}
+			var store int64
+			err := c.QueryRow(ctx, `SELECT version, store, shards FROM meta`).Scan(&s.Version, &store, &s.Shards)
+			s.Store = uint64(store)
+			return err
+		})
+		switch {
+		case err != nil:
+			return err
+		case s.Version > len(migrations):
+			return fmt.Errorf("%w: its version is %d, this one has %d", ErrLater, s.Version, len(migrations))
+		case s.Version < len(migrations):
+			return fmt.Errorf("%w: its version is %d, this one has %d", ErrEarlier, s.Version, len(migrations))
+		}
+		return fn(c, s)
+	})
 }
