@@ -270,8 +270,19 @@ func (l *killLoop) ask(life *killLife, method, app, path string, args, result an
 	return l.send(life, method, "/v1/apps/"+app+path, args, result)
 }
 
-// send is ask about anything.
+// send is ask about anything. What a node refuses whose lease has lapsed, since the machine is busy, was not done:
+// it is asked again.
 func (l *killLoop) send(life *killLife, method, path string, args, result any) error {
+	for began := time.Now(); ; l.pause(20 * time.Millisecond) {
+		err := l.sendOnce(life, method, path, args, result)
+		var refused *killRefusal
+		if !l.shared || !errors.As(err, &refused) || refused.Code != dispatch.CodeUnavailable || time.Since(began) > killTimeout {
+			return err
+		}
+	}
+}
+
+func (l *killLoop) sendOnce(life *killLife, method, path string, args, result any) error {
 	body, err := json.Marshal(args)
 	if err != nil {
 		return err

@@ -30,8 +30,9 @@ const (
 type killLoop struct {
 	t        *testing.T
 	tally    *proof.Tally
-	command  func() *exec.Cmd // a new process of the server, on the same data
-	observer *killJournal     // nil: the server has no action that reports to it
+	command  func(life int) *exec.Cmd // a new process of the server, on the same data
+	shared   bool                     // the data is a log that two nodes share: while one serves, the next stands by
+	observer *killJournal             // nil: the server has no action that reports to it
 	client   *http.Client
 	clients  []*killClient
 	mover    *killMover // with the observer only
@@ -75,23 +76,38 @@ func TestG1_KillLoop(t *testing.T) {
 	}
 	for _, observed := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "data")
-		l := &killLoop{t: t, tally: tally, client: &http.Client{
-			Transport: &http.Transport{MaxIdleConnsPerHost: 2 * killClients}, Timeout: killTimeout,
-		}}
-		l.changed = sync.NewCond(&l.mu)
-		l.command = func() *exec.Cmd { return exec.Command(binary, "demo", "--data", dir, "--listen", "127.0.0.1:0") }
+		l := newKillLoop(t, tally)
+		l.command = func(int) *exec.Cmd {
+			return exec.Command(binary, "demo", "--data", dir, "--listen", "127.0.0.1:0")
+		}
 		if observed {
 			l.observer = newJournal(t)
-			l.command = func() *exec.Cmd {
-				cmd := exec.Command(os.Args[0], "-test.run", "^TestKillServer$", "-test.timeout", "0")
-				cmd.Env = append(os.Environ(), killDir+"="+dir, killObserver+"="+l.observer.url)
-				return cmd
-			}
+			l.command = l.serve(func(int) string { return dir })
 		}
 		l.run(rounds, span)
 		if out, err := exec.CommandContext(t.Context(), binary, "check", "--data", dir).CombinedOutput(); err != nil {
 			tally.Other("carillon check: %v: %s", err, out)
 		}
+	}
+}
+
+func newKillLoop(t *testing.T, tally *proof.Tally) *killLoop {
+	l := &killLoop{t: t, tally: tally, client: &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: 2 * killClients}, Timeout: killTimeout,
+	}}
+	l.changed = sync.NewCond(&l.mu)
+	return l
+}
+
+// serve has each life be TestKillServer, on the directory that it has.
+func (l *killLoop) serve(dir func(life int) string, env ...string) func(life int) *exec.Cmd {
+	return func(life int) *exec.Cmd {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestKillServer$", "-test.timeout", "0")
+		cmd.Env = append(append(os.Environ(), env...), killDir+"="+dir(life))
+		if l.observer != nil {
+			cmd.Env = append(cmd.Env, killObserver+"="+l.observer.url)
+		}
+		return cmd
 	}
 }
 
@@ -153,6 +169,11 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		})
 	}
 	for began := time.Now(); rounds > 0 && time.Since(began) < span; rounds-- {
+		next, early := (*killLife)(nil), 100*time.Millisecond
+		if l.shared {
+			next, early = mustStart(l.t, number+1, l.command(number+1)), killTTL+100*time.Millisecond
+			l.await(next, next.stands)
+		}
 		l.look(life)
 		l.publish(life, false)
 		l.moment()
@@ -164,13 +185,19 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		life.kill()
 		l.tally.Tried(1)
 		for number++; rand.IntN(4) == 0; number++ {
-			// It is killed while it starts, too.
-			early := mustStart(l.t, number, l.command())
-			l.pause(time.Duration(rand.Int64N(int64(100 * time.Millisecond))))
-			early.kill()
+			// It is killed while it starts, or takes over, too.
+			if next == nil {
+				next = mustStart(l.t, number, l.command(number))
+			}
+			l.pause(rand.N(early))
+			next.kill()
+			next = nil
 			l.tally.Tried(1)
 		}
-		life = l.mustServe(number)
+		if next == nil {
+			next = mustStart(l.t, number, l.command(number))
+		}
+		life = l.await(next, next.serving)
 	}
 	l.publish(life, true)
 	clients.Wait()
@@ -191,6 +218,11 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		s.verify(l, life)
 	}
 	ops := l.verify(life)
+	if l.shared {
+		if _, err := l.raw(life, http.MethodGet, killCheck, nil); err != nil {
+			l.tally.Other("check: %v", err)
+		}
+	}
 	if l.mover != nil {
 		l.mover.verify(life)
 		l.pauser.verify()
@@ -205,15 +237,21 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 // mustServe starts a life and waits until it serves.
 func (l *killLoop) mustServe(number int) *killLife {
 	l.t.Helper()
-	life := mustStart(l.t, number, l.command())
+	life := mustStart(l.t, number, l.command(number))
+	return l.await(life, life.serving)
+}
+
+// await waits until a life serves, or stands by.
+func (l *killLoop) await(life *killLife, is <-chan struct{}) *killLife {
+	l.t.Helper()
 	limit := time.NewTimer(killTimeout)
 	defer limit.Stop()
 	select {
-	case <-life.serving:
+	case <-is:
 	case <-life.gone:
-		l.t.Fatalf("life %d did not start: %s", number, &life.said)
+		l.t.Fatalf("life %d did not start: %s", life.number, &life.said)
 	case <-limit.C:
-		l.t.Fatalf("life %d did not start within %v: %s", number, killTimeout, &life.said)
+		l.t.Fatalf("life %d did not start within %v: %s", life.number, killTimeout, &life.said)
 	}
 	return life
 }

@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -81,13 +79,9 @@ func TestG39_Load(t *testing.T) {
 	tally := proof.NewTally(t, "load")
 	span := proof.Pick(time.Second, 5*time.Second, 30*time.Second)
 	dir := filepath.Join(t.TempDir(), "data")
-	l := &loadRun{answers: map[string]int{}, killLoop: &killLoop{t: t, tally: tally, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * loadClients}}}}
-	l.changed = sync.NewCond(&l.mu)
-	l.command = func() *exec.Cmd {
-		cmd := exec.Command(os.Args[0], "-test.run", "^TestKillServer$", "-test.timeout", "0")
-		cmd.Env = append(os.Environ(), killDir+"="+dir)
-		return cmd
-	}
+	l := &loadRun{answers: map[string]int{}, killLoop: newKillLoop(t, tally)}
+	l.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * loadClients}}
+	l.command = l.serve(func(int) string { return dir })
 	defer l.client.CloseIdleConnections()
 	var stop context.CancelFunc
 	l.ctx, stop = context.WithCancel(t.Context())

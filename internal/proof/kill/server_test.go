@@ -23,6 +23,7 @@ import (
 	"carillon/dispatch"
 	"carillon/server"
 	"carillon/storage"
+	"carillon/storage/postgres"
 )
 
 // Environment of the process that TestKillServer becomes.
@@ -30,6 +31,7 @@ const (
 	killDir      = "CARILLON_PROOF_KILL_DIR"      // its data
 	killObserver = "CARILLON_PROOF_KILL_OBSERVER" // URL that its actions report to
 	killLifeNo   = "CARILLON_PROOF_KILL_LIFE"     // which life of the server it is
+	killStore    = "CARILLON_PROOF_KILL_STORE"    // where in PostgreSQL its log is, if it has one: the directory is a cache then
 )
 
 // killAct is the argument of an action that reports to the observer.
@@ -168,7 +170,7 @@ func tellObserver(url string, what any) error {
 
 // TestKillServer is not a test but a server that TestG1_KillLoop and TestG39_Load kill: the
 // sample app with actions that have an observer, served as the command serves it.
-// It ends when whoever has started it is gone.
+// With killStore it serves once it owns the log. It ends when whoever has started it is gone.
 func TestKillServer(t *testing.T) {
 	dir := os.Getenv(killDir)
 	if dir == "" {
@@ -183,18 +185,25 @@ func TestKillServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	eng, err := actors.Open(dir, killOptions(os.Getenv(killObserver), life, logger))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Printf("listening on http://%s\n", ln.Addr())
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		defer stop()
 		_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed
 	}()
+	eng, err := openKilled(ctx, dir, killOptions(os.Getenv(killObserver), life, logger), life)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("listening on http://%s\n", ln.Addr())
+	if eng.Shared() {
+		go func() {
+			defer stop()
+			<-eng.Lost()
+		}()
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc(killWhole, wholeHandler(eng))
+	mux.HandleFunc(killCheck, checkHandler(eng))
 	mux.HandleFunc(killPause, pauseHandler(eng))
 	mux.HandleFunc(killWait, waitHandler(eng))
 	mux.HandleFunc(killAnswer, answerHandler(eng))
@@ -205,6 +214,28 @@ func TestKillServer(t *testing.T) {
 	if closed := eng.Close(context.Background()); err != nil || closed != nil {
 		t.Errorf("%v, %v", err, closed)
 	}
+}
+
+// killTTL is that of the leases of servers whose log is in PostgreSQL.
+const killTTL = 2 * time.Second
+
+// saidStandsBy is what a server prints that follows the log, and waits until it owns it.
+const saidStandsBy = "stands by"
+
+// openKilled opens the engine on the directory or, with killStore, on the log, whose owner it waits to be. Lives are
+// two nodes in turn.
+func openKilled(ctx context.Context, dir string, opts actors.Options, life int) (*actors.Engine, error) {
+	store := os.Getenv(killStore)
+	if store == "" {
+		return actors.Open(dir, opts)
+	}
+	opts.Log, opts.Node = postgres.Log(store), storage.Node{Name: fmt.Sprint("node", life%2), TTL: killTTL}
+	node, err := actors.Join(ctx, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Println(saidStandsBy)
+	return node.Engine(ctx)
 }
 
 // killOptions are those of the engine that TestKillServer serves.
@@ -223,6 +254,7 @@ type killLife struct {
 	number  int
 	cmd     *exec.Cmd
 	said    killTail
+	stands  chan struct{} // closed when it stands by, if it does
 	serving chan struct{} // closed once url is set
 	url     string
 	gone    chan struct{} // closed when the process has ended
@@ -233,7 +265,7 @@ var killAddress = regexp.MustCompile(`http://[0-9.]+:[0-9]+`)
 // mustStart starts the process. It does not wait until it serves.
 func mustStart(t *testing.T, number int, cmd *exec.Cmd) *killLife {
 	t.Helper()
-	l := &killLife{number: number, cmd: cmd, serving: make(chan struct{}), gone: make(chan struct{})}
+	l := &killLife{number: number, cmd: cmd, stands: make(chan struct{}), serving: make(chan struct{}), gone: make(chan struct{})}
 	cmd.Env = append(cmd.Environ(), killLifeNo+"="+strconv.Itoa(number), "GORACE=halt_on_error=1")
 	cmd.Stderr = &l.said
 	stdout, err := cmd.StdoutPipe()
@@ -250,6 +282,9 @@ func mustStart(t *testing.T, number int, cmd *exec.Cmd) *killLife {
 		defer close(l.gone)
 		lines := bufio.NewScanner(stdout)
 		for lines.Scan() {
+			if lines.Text() == saidStandsBy {
+				close(l.stands)
+			}
 			if url := killAddress.FindString(lines.Text()); url != "" && l.url == "" {
 				l.url = url
 				close(l.serving)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"carillon/actors"
+	"carillon/dispatch"
 	"carillon/storage"
 )
 
@@ -53,7 +54,9 @@ func watchHandler(eng *actors.Engine) http.HandlerFunc {
 		}
 		for e, err := range app.WatchAfter(r.Context(), storage.JobFilter{Tags: []string{killWatched}}, after) {
 			if err != nil {
-				tell(killEvent{Reason: err.Error()})
+				if !eng.Shared() || dispatch.AsError(err).Code != dispatch.CodeUnavailable { // else its lease has lapsed
+					tell(killEvent{Reason: err.Error()})
+				}
 				return
 			}
 			if !tell(killEvent{e.Kind, e.Position, e.Job.Seq(), e.Job.ID, e.Job.State, e.Reason}) {
@@ -115,6 +118,10 @@ func (w *killWatcher) run(ctx context.Context) {
 		w.mu.Unlock()
 		for again := true; again; {
 			again = w.stream(ctx, life, at)
+			if !again && w.loop.shared && ctx.Err() == nil && !life.over() { // its lease has lapsed
+				w.loop.pause(20 * time.Millisecond)
+				again = true
+			}
 		}
 	}
 }

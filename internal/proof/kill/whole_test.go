@@ -44,6 +44,19 @@ func wholeHandler(eng *actors.Engine) http.HandlerFunc {
 	}
 }
 
+// killCheck is the path at which the server verifies its store.
+const killCheck = "/check"
+
+// checkHandler serves killCheck.
+func checkHandler(eng *actors.Engine) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := eng.Check(); err != nil {
+			w.WriteHeader(http.StatusConflict)
+			_ = json.NewEncoder(w).Encode(killRefusal{dispatch.CodeInternal, err.Error()})
+		}
+	}
+}
+
 // killMover makes an app, exports it, deletes it and imports its copy, again and
 // again, beside the clients and through all lives of the server.
 type killMover struct {
