@@ -99,7 +99,7 @@ func TestG36_ASlowWatcherBeginsAgain(t *testing.T) {
 // conditions choose.
 func TestG36_WatchersAreFound(t *testing.T) {
 	f := newTestFeed()
-	job := storage.Job{ID: "id", Function: "t:x", Tags: []string{"a", "b"}, Parent: "p", Trigger: "g", Pool: "pool", PoolKey: "key"}
+	job := storage.Job{ID: "id", Function: "t:x", Tags: []string{"a", "b"}, Parent: "p", Trigger: "g", Pool: "pool", PoolKey: "key", Unique: &storage.Unique{Key: "u"}}
 	var chosen, others []*watcher
 	for _, filter := range []storage.JobFilter{
 		{},
@@ -111,6 +111,7 @@ func TestG36_WatchersAreFound(t *testing.T) {
 		{Trigger: "g"},
 		{Pool: "pool"},
 		{PoolKey: "k"},
+		{UniqueKey: "u"},
 		{ID: "id", Tags: []string{"a"}, Function: "t:x", Parent: "p", Trigger: "g"},
 		{States: []storage.State{storage.StatePending}},
 	} {
@@ -125,16 +126,18 @@ func TestG36_WatchersAreFound(t *testing.T) {
 		{Trigger: "x"},
 		{Pool: "x"},
 		{PoolKey: "x"},
+		{UniqueKey: "x"},
 		{ID: "id", Tags: []string{"c"}},
 		{States: []storage.State{storage.StateHeld}},
 	} {
 		others = append(others, f.watch(filter, 0))
 	}
 	f.scheduled(1, job)
+	f.scheduled(2, job.Named()) // as progress is told
 	for i, among := range [][]*watcher{others, chosen} {
 		for _, w := range among {
-			if told, _, _ := w.take(); len(told) != i {
-				t.Errorf("%+v is told %d of the job, want %d", w.filter, len(told), i)
+			if told, _, _ := w.take(); len(told) != 2*i {
+				t.Errorf("%+v is told %d of the job, want %d", w.filter, len(told), 2*i)
 			}
 		}
 	}

@@ -84,7 +84,7 @@ func jobQuery(f *api.JobFilter) url.Values {
 	}
 	for key, text := range map[string]string{
 		"id": f.ID, "idContains": f.IDContains, "argsContains": f.ArgsContains, "function": f.Function, "trigger": f.Trigger,
-		"parent": f.Parent, "error": f.Error, "pool": f.Pool, "poolKey": f.PoolKey, "cursor": f.Cursor,
+		"parent": f.Parent, "error": f.Error, "pool": f.Pool, "poolKey": f.PoolKey, "uniqueKey": f.UniqueKey, "cursor": f.Cursor,
 	} {
 		set(q, key, text)
 	}

@@ -177,7 +177,7 @@ func TestFiltersAreParameters(t *testing.T) {
 	l := &listing{pages: []int{0}}
 	c := mustClient(t, "http://127.0.0.1:1", client.Options{HTTP: &http.Client{Transport: l}})
 	full := api.JobFilter{
-		ID: "i", States: []api.State{"a", "b"}, Function: "f", Trigger: "t", Parent: "p", Group: 7, Error: "e", Tags: []string{"x", "y"}, Pool: "q", PoolKey: "k",
+		ID: "i", States: []api.State{"a", "b"}, Function: "f", Trigger: "t", Parent: "p", Group: 7, Error: "e", Tags: []string{"x", "y"}, Pool: "q", PoolKey: "k", UniqueKey: "u",
 		Due: span, Ended: span, Priority: 2, IDContains: "ic", ArgsContains: "ac", Limit: 9, Cursor: "0", Desc: true,
 	}
 	for v := range reflect.ValueOf(full).Fields() {
@@ -200,7 +200,7 @@ func TestFiltersAreParameters(t *testing.T) {
 	want := []url.Values{
 		{
 			"id": one("i"), "state": {"a", "b"}, "function": one("f"), "trigger": one("t"), "parent": one("p"), "group": one("7"), "error": one("e"),
-			"tag": {"x", "y"}, "pool": one("q"), "poolKey": one("k"), "dueFrom": from, "dueBefore": before, "endedFrom": from, "endedBefore": before,
+			"tag": {"x", "y"}, "pool": one("q"), "poolKey": one("k"), "uniqueKey": one("u"), "dueFrom": from, "dueBefore": before, "endedFrom": from, "endedBefore": before,
 			"priority": one("2"), "idContains": one("ic"), "argsContains": one("ac"), "limit": one("9"), "cursor": one("0"), "desc": one("true"),
 		},
 		{"prefix": one("p"), "contains": one("c"), "limit": one("9"), "cursor": one("0")},

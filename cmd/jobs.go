@@ -45,6 +45,7 @@ func filterFlags(flags *flag.FlagSet) func() (storage.JobFilter, error) {
 	flags.StringVar(&f.Error, "error", "", "only jobs whose latest error has the `CODE`, such as unavailable")
 	flags.StringVar(&f.Pool, "pool", "", "only jobs of the pool `NAME`")
 	flags.StringVar(&f.PoolKey, "pool-key", "", "only jobs whose key in their pool begins with `TEXT`")
+	flags.StringVar(&f.UniqueKey, "unique-key", "", "only jobs of the unique `KEY`, whatever their function")
 	flags.Func("tag", "only jobs with the `TAG`; given several times, with all of them", func(tag string) error {
 		f.Tags = append(f.Tags, tag)
 		return nil

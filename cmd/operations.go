@@ -111,7 +111,7 @@ func countOf(n int, more bool) string {
 func shownFilter(f *storage.JobFilter) api.JobFilter {
 	shown := api.JobFilter{
 		Function: f.Function, Trigger: f.Trigger, Error: f.Error, Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey,
-		Due: api.TimeRange(f.Due), Ended: api.TimeRange(f.Ended), Group: uint64(f.Group), Parent: string(f.Parent),
+		UniqueKey: f.UniqueKey, Due: api.TimeRange(f.Due), Ended: api.TimeRange(f.Ended), Group: uint64(f.Group), Parent: string(f.Parent),
 		IDContains: f.IDContains, ArgsContains: f.ArgsContains, Priority: f.Priority,
 	}
 	for _, s := range f.States {

@@ -264,7 +264,7 @@ func TestListedJobsAreThoseChanged(t *testing.T) {
 	inBrowser(t, func(t *testing.T, b *browser) {
 		b.signedIn(t)
 		b.later(t, dispatch.Tags("a"), dispatch.Priority(2))
-		b.later(t, dispatch.Priority(1))
+		b.later(t, dispatch.Priority(1), dispatch.Unique("u", dispatch.Keep()))
 		for _, key := range server.FilterKeys() {
 			paging := slices.Contains([]string{"limit", "cursor", "count", "desc"}, key)
 			body := b.ask("GET", "/ui/apps/acme/operations/new?action=cancel&"+key+"=1", nil).Body.String()
@@ -274,7 +274,7 @@ func TestListedJobsAreThoseChanged(t *testing.T) {
 		}
 		due := b.h.Now().Add(30 * time.Minute).UTC()
 		for query, want := range map[string]int{
-			"tag=a": 1, "priority=1": 1, "function=bad:say": 2, "function=other": 0, "error=internal": 0, "pool=mail": 0, "poolKey=x&pool=mail": 0, "trigger=t": 0,
+			"tag=a": 1, "priority=1": 1, "function=bad:say": 2, "function=other": 0, "error=internal": 0, "pool=mail": 0, "poolKey=x&pool=mail": 0, "uniqueKey=u": 1, "uniqueKey=v": 0, "trigger=t": 0,
 			"group=3": 0, "parent=x": 0, "id=x": 0, "idContains=zzzzzzzz": 0, "argsContains=later": 2, "argsContains=none": 0,
 			"dueFrom=" + due.Format("2006-01-02T15:04"): 2, "dueBefore=" + url.QueryEscape(due.Format(time.RFC3339)): 0,
 			"endedFrom=2001-01-01T00:00:00Z": 0, "endedBefore=2001-01-01T00:00": 0,

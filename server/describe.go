@@ -102,6 +102,7 @@ var jobParameters = []parameter{
 	oneTag,
 	text("pool", "Name of their pool."),
 	text("poolKey", "What their key in the pool begins with."),
+	text("uniqueKey", "Their unique key, whatever their function."),
 	number("priority", 1, storage.MaxPriority, "Their priority."),
 	text("argsContains", "What is in the arguments as they are written, up to 256 bytes; needs the scope read-args."),
 	instantIn("dueFrom", "Due then or later."),

@@ -146,8 +146,8 @@
 //	GET    /ui/style.css                        for every caller
 //
 // A filter is storage.JobFilter: {"id","idContains","states","function","trigger","parent","group","error","tags",
-// "pool","poolKey","priority","argsContains","due":{"from","before"},"ended":{"from","before"}}. In a
-// URL it is state and tag (more than once for several), dueFrom, dueBefore, endedFrom,
+// "pool","poolKey","uniqueKey","priority","argsContains","due":{"from","before"},"ended":{"from","before"}}.
+// In a URL it is state and tag (more than once for several), dueFrom, dueBefore, endedFrom,
 // endedBefore, the others by these names, limit and cursor, and count=true. Types Job,
 // JobPage, Affected and StuckHandler are what is answered.
 //

@@ -14,7 +14,7 @@ import (
 
 // filterKeys are the parameters of a listing's URL.
 var filterKeys = []string{
-	"id", "idContains", "state", "function", "trigger", "parent", "group", "error", "tag", "pool", "poolKey", "priority", "argsContains",
+	"id", "idContains", "state", "function", "trigger", "parent", "group", "error", "tag", "pool", "poolKey", "uniqueKey", "priority", "argsContains",
 	"dueFrom", "dueBefore", "endedFrom", "endedBefore", "limit", "cursor", "count", "desc",
 }
 
@@ -29,7 +29,7 @@ func filterOf(query url.Values) (f storage.JobFilter, count bool, err error) {
 	f.Tags = query["tag"]
 	f.ID, f.Parent = storage.JobID(query.Get("id")), storage.JobID(query.Get("parent"))
 	for key, into := range map[string]*string{
-		"idContains": &f.IDContains, "argsContains": &f.ArgsContains, "pool": &f.Pool, "poolKey": &f.PoolKey,
+		"idContains": &f.IDContains, "argsContains": &f.ArgsContains, "pool": &f.Pool, "poolKey": &f.PoolKey, "uniqueKey": &f.UniqueKey,
 		"function": &f.Function, "trigger": &f.Trigger, "error": &f.Error, "cursor": &f.Cursor,
 	} {
 		*into = query.Get(key)
@@ -65,7 +65,7 @@ func askedFilter(f *api.JobFilter) storage.JobFilter {
 	return storage.JobFilter{
 		ID: storage.JobID(f.ID), States: each(f.States, func(s api.State) storage.State { return storage.State(s) }),
 		Function: f.Function, Trigger: f.Trigger, Parent: storage.JobID(f.Parent), Group: storage.GroupID(f.Group), Error: f.Error,
-		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, Due: storage.TimeRange(f.Due), Ended: storage.TimeRange(f.Ended),
+		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, UniqueKey: f.UniqueKey, Due: storage.TimeRange(f.Due), Ended: storage.TimeRange(f.Ended),
 		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor, Desc: f.Desc,
 	}
 }
@@ -75,7 +75,7 @@ func shownFilter(f *storage.JobFilter) api.JobFilter {
 	return api.JobFilter{
 		ID: string(f.ID), States: each(f.States, func(s storage.State) api.State { return api.State(s) }),
 		Function: f.Function, Trigger: f.Trigger, Parent: string(f.Parent), Group: uint64(f.Group), Error: f.Error,
-		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, Due: api.TimeRange(f.Due), Ended: api.TimeRange(f.Ended),
+		Tags: f.Tags, Pool: f.Pool, PoolKey: f.PoolKey, UniqueKey: f.UniqueKey, Due: api.TimeRange(f.Due), Ended: api.TimeRange(f.Ended),
 		Priority: f.Priority, IDContains: f.IDContains, ArgsContains: f.ArgsContains, Limit: f.Limit, Cursor: f.Cursor, Desc: f.Desc,
 	}
 }

@@ -174,6 +174,7 @@ func TestJobsRefusals(t *testing.T) {
 		{"GET", "/jobs?count=1", "", "count is", 400},
 		{"GET", "/jobs?idContains=" + strings.Repeat("x", 257), "", "want at most 256", 400},
 		{"GET", "/jobs?argsContains=" + strings.Repeat("x", 257), "", "want at most 256", 400},
+		{"GET", "/jobs?uniqueKey=" + strings.Repeat("x", 257), "", "want 1 to 256", 400},
 		{"GET", "/jobs?function=a:b&function=a:c", "", "given twice", 400},
 		{"GET", "/jobs?dueFrom=tomorrow", "", "RFC 3339", 400},
 		{"GET", "/jobs?dueFrom=2020-01-02T00:00:00Z&dueBefore=2020-01-01T00:00:00Z", "", "is not before", 400},

@@ -224,10 +224,14 @@ func (j *Job) shorten() {
 // Named is what of the job stays the same for its life. It may be asked while the job follows
 // a correction (Follow).
 func (j *Job) Named() Job {
-	return Job{
+	named := Job{
 		ID: j.ID, Function: j.Function, Tags: j.Tags, Parent: j.Parent, Trigger: j.Trigger, Slot: j.Slot, Pool: j.Pool, PoolKey: j.PoolKey, Group: j.Group,
 		place: place{seq: j.place.seq},
 	}
+	if j.Unique != nil {
+		named.Unique = &Unique{Key: j.Unique.Key, AppWide: j.Unique.AppWide}
+	}
+	return named
 }
 
 // noteGone notes that the record of the job is taken away. The transaction is locked.

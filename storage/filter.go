@@ -14,19 +14,20 @@ import (
 // every job of the app: pending and running ones by due instant, then held ones in
 // the order they came to be, then dead, then finished ones, each in the order they ended.
 type JobFilter struct {
-	ID       JobID     `json:"id,omitempty"`       // only this job; "" means all jobs
-	States   []State   `json:"states,omitempty"`   // none means all
-	Function string    `json:"function,omitempty"` // path; "" means every function
-	Trigger  string    `json:"trigger,omitempty"`  // the ticks and runs by hand of a trigger; "" means all jobs
-	Parent   JobID     `json:"parent,omitempty"`   // only jobs that this one has scheduled; "" means all jobs
-	Group    GroupID   `json:"group,omitempty"`    // only members of the group; 0 means all jobs
-	Error    string    `json:"error,omitempty"`    // code of the latest error; "" means any, and none
-	Tags     []string  `json:"tags,omitempty"`     // only jobs that have all of them; see CheckTags
-	Pool     string    `json:"pool,omitempty"`     // only jobs of the pool; "" means all jobs
-	PoolKey  string    `json:"poolKey,omitempty"`  // only jobs whose key in the pool begins so
-	Due      TimeRange `json:"due,omitzero"`       // instant of the next attempt, or of the last one
-	Ended    TimeRange `json:"ended,omitzero"`     // only jobs that have ended have this one
-	Priority int       `json:"priority,omitempty"` // 1 to 4; 0 means every one
+	ID        JobID     `json:"id,omitempty"`        // only this job; "" means all jobs
+	States    []State   `json:"states,omitempty"`    // none means all
+	Function  string    `json:"function,omitempty"`  // path; "" means every function
+	Trigger   string    `json:"trigger,omitempty"`   // the ticks and runs by hand of a trigger; "" means all jobs
+	Parent    JobID     `json:"parent,omitempty"`    // only jobs that this one has scheduled; "" means all jobs
+	Group     GroupID   `json:"group,omitempty"`     // only members of the group; 0 means all jobs
+	Error     string    `json:"error,omitempty"`     // code of the latest error; "" means any, and none
+	Tags      []string  `json:"tags,omitempty"`      // only jobs that have all of them; see CheckTags
+	Pool      string    `json:"pool,omitempty"`      // only jobs of the pool; "" means all jobs
+	PoolKey   string    `json:"poolKey,omitempty"`   // only jobs whose key in the pool begins so
+	UniqueKey string    `json:"uniqueKey,omitempty"` // only jobs of this unique key, whatever their function; "" means all jobs
+	Due       TimeRange `json:"due,omitzero"`        // instant of the next attempt, or of the last one
+	Ended     TimeRange `json:"ended,omitzero"`      // only jobs that have ended have this one
+	Priority  int       `json:"priority,omitempty"`  // 1 to 4; 0 means every one
 
 	// Only jobs whose id, or whose arguments as they are stored, have this text in them: up to
 	// MaxContains bytes. "" means all jobs. There is no index of it: see System.Scan.
@@ -88,6 +89,11 @@ func (f *JobFilter) Check() error {
 	if err := CheckTags(f.Tags); err != nil {
 		return err
 	}
+	if f.UniqueKey != "" {
+		if err := checkKey("unique key", f.UniqueKey); err != nil {
+			return err
+		}
+	}
 	if f.Priority < 0 || f.Priority > MaxPriority {
 		return fmt.Errorf("%w: priority %d, want %d to %d", ErrInvalid, f.Priority, MinPriority, MaxPriority)
 	}
@@ -128,7 +134,8 @@ func (f *JobFilter) Concerns(job *Job) bool {
 		(f.Parent == "" || job.Parent == f.Parent) &&
 		(f.Group == 0 || job.Group == f.Group) &&
 		hasTags(job, f.Tags) &&
-		(f.Pool == "" || job.Pool == f.Pool) && strings.HasPrefix(job.PoolKey, f.PoolKey)
+		(f.Pool == "" || job.Pool == f.Pool) && strings.HasPrefix(job.PoolKey, f.PoolKey) &&
+		(f.UniqueKey == "" || job.Unique != nil && job.Unique.Key == f.UniqueKey)
 }
 
 func (f *JobFilter) wants(s State) bool {

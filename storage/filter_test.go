@@ -31,6 +31,9 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 				}
 				job.Tags = [][]string{nil, {"eu"}, {"us", "eu"}}[i/2%3]
 				job.Priority, job.Args = 1+i%4, []byte(fmt.Sprintf(`{"user":"u%d"}`, n))
+				if i%6 == 1 {
+					job.Unique = &storage.Unique{Key: fmt.Sprint("k", i/6%2), Policy: storage.UniqueKeep, AppWide: i%12 == 1, PendingOnly: true}
+				}
 				id := mustInsert(t, tx.JobWriter(), job)
 				switch state := states[i%4]; state {
 				case storage.StatePending:
@@ -92,6 +95,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 				(f.Function == "" || f.Function == job.Function) && (f.Trigger == "" || f.Trigger == job.Trigger) &&
 				(f.Error == "" || job.Error != nil && f.Error == job.Error.Code) && has(f.Due, job.Due) &&
 				(f.Priority == 0 || f.Priority == job.Priority) &&
+				(f.UniqueKey == "" || job.Unique != nil && f.UniqueKey == job.Unique.Key) &&
 				strings.Contains(string(job.ID), f.IDContains) && strings.Contains(string(job.Args), f.ArgsContains) &&
 				!slices.ContainsFunc(f.Tags, func(tag string) bool { return !slices.Contains(job.Tags, tag) }) &&
 				(f.Ended == storage.TimeRange{} || !job.CompletedAt.IsZero() && has(f.Ended, job.CompletedAt)) {
@@ -157,16 +161,17 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 	chooses(t, storage.JobFilter{Limit: 7, Desc: true}, 5)
 	rapid.Check(t, func(t *rapid.T) {
 		f := storage.JobFilter{
-			States:   rapid.SliceOfNDistinct(rapid.SampledFrom(states), 0, 2, rapid.ID).Draw(t, "states"),
-			Function: rapid.SampledFrom([]string{"", "a:f0", "a:f", "a:f1"}).Draw(t, "function"),
-			Trigger:  rapid.SampledFrom([]string{"", "", "tick", "tock"}).Draw(t, "trigger"),
-			Error:    rapid.SampledFrom([]string{"", "", "internal", "unavailable"}).Draw(t, "error"),
-			Tags:     rapid.SampledFrom([][]string{nil, nil, {"eu"}, {"eu", "us"}, {"e"}}).Draw(t, "tags"),
-			Priority: rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "priority"),
-			Due:      span.Draw(t, "due"),
-			Ended:    span.Draw(t, "ended"),
-			Limit:    rapid.IntRange(1, 30).Draw(t, "limit"),
-			Desc:     rapid.Bool().Draw(t, "desc"),
+			States:    rapid.SliceOfNDistinct(rapid.SampledFrom(states), 0, 2, rapid.ID).Draw(t, "states"),
+			Function:  rapid.SampledFrom([]string{"", "a:f0", "a:f", "a:f1"}).Draw(t, "function"),
+			Trigger:   rapid.SampledFrom([]string{"", "", "tick", "tock"}).Draw(t, "trigger"),
+			Error:     rapid.SampledFrom([]string{"", "", "internal", "unavailable"}).Draw(t, "error"),
+			Tags:      rapid.SampledFrom([][]string{nil, nil, {"eu"}, {"eu", "us"}, {"e"}}).Draw(t, "tags"),
+			Priority:  rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "priority"),
+			UniqueKey: rapid.SampledFrom([]string{"", "", "k0", "k"}).Draw(t, "unique"),
+			Due:       span.Draw(t, "due"),
+			Ended:     span.Draw(t, "ended"),
+			Limit:     rapid.IntRange(1, 30).Draw(t, "limit"),
+			Desc:      rapid.Bool().Draw(t, "desc"),
 
 			IDContains:   rapid.SampledFrom([]string{"", "", "1", "none"}).Draw(t, "id"),
 			ArgsContains: rapid.SampledFrom([]string{"", "", `"u1`, "u144", "x"}).Draw(t, "args"),
@@ -179,6 +184,8 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 		{States: []storage.State{"done"}},
 		{Priority: -1},
 		{Priority: 5},
+		{UniqueKey: strings.Repeat("x", storage.MaxKey+1)},
+		{UniqueKey: "\xff"},
 		{IDContains: strings.Repeat("x", storage.MaxContains+1)},
 		{ArgsContains: strings.Repeat("x", storage.MaxContains+1)},
 		{Cursor: "x"},

@@ -246,19 +246,20 @@ type JobCount struct {
 
 // JobFilter chooses jobs. Each field that is given narrows it.
 type JobFilter struct {
-	ID       string    `json:"id,omitempty"`       // only this job
-	States   []State   `json:"states,omitempty"`   // any of them
-	Function string    `json:"function,omitempty"` // path
-	Trigger  string    `json:"trigger,omitempty"`  // the ticks and runs by hand of a trigger
-	Parent   string    `json:"parent,omitempty"`   // only jobs that this one has scheduled
-	Group    uint64    `json:"group,omitempty"`    // only members of the group
-	Error    string    `json:"error,omitempty"`    // code of the latest error
-	Tags     []string  `json:"tags,omitempty"`     // only jobs that have all of them; up to 8
-	Pool     string    `json:"pool,omitempty"`     // only jobs of the pool
-	PoolKey  string    `json:"poolKey,omitempty"`  // only jobs whose key in the pool begins so
-	Due      TimeRange `json:"due,omitzero"`       // instant of the next attempt, or of the last one
-	Ended    TimeRange `json:"ended,omitzero"`     // only jobs that have ended have this one
-	Priority int       `json:"priority,omitempty"` // 1 to 4
+	ID        string    `json:"id,omitempty"`        // only this job
+	States    []State   `json:"states,omitempty"`    // any of them
+	Function  string    `json:"function,omitempty"`  // path
+	Trigger   string    `json:"trigger,omitempty"`   // the ticks and runs by hand of a trigger
+	Parent    string    `json:"parent,omitempty"`    // only jobs that this one has scheduled
+	Group     uint64    `json:"group,omitempty"`     // only members of the group
+	Error     string    `json:"error,omitempty"`     // code of the latest error
+	Tags      []string  `json:"tags,omitempty"`      // only jobs that have all of them; up to 8
+	Pool      string    `json:"pool,omitempty"`      // only jobs of the pool
+	PoolKey   string    `json:"poolKey,omitempty"`   // only jobs whose key in the pool begins so
+	UniqueKey string    `json:"uniqueKey,omitempty"` // only jobs of this unique key, whatever their function
+	Due       TimeRange `json:"due,omitzero"`        // instant of the next attempt, or of the last one
+	Ended     TimeRange `json:"ended,omitzero"`      // only jobs that have ended have this one
+	Priority  int       `json:"priority,omitempty"`  // 1 to 4
 
 	// Only jobs with this text in their id, or in their arguments as they are written; up to 256 bytes.
 	// The latter needs the scope read-args.

@@ -13,7 +13,7 @@ import (
 
 // chooses are the parameters of a listing of jobs that choose some. The others say which page it is.
 var chooses = []string{
-	"id", "idContains", "state", "function", "trigger", "parent", "group", "error", "tag", "pool", "poolKey", "priority", "argsContains",
+	"id", "idContains", "state", "function", "trigger", "parent", "group", "error", "tag", "pool", "poolKey", "uniqueKey", "priority", "argsContains",
 	"dueFrom", "dueBefore", "endedFrom", "endedBefore",
 }
 
@@ -68,7 +68,7 @@ func bodyFilter(values url.Values) (f api.JobFilter, err error) {
 	f.Tags = values["tag"]
 	for key, into := range map[string]*string{
 		"id": &f.ID, "idContains": &f.IDContains, "function": &f.Function, "trigger": &f.Trigger, "parent": &f.Parent, "error": &f.Error,
-		"pool": &f.Pool, "poolKey": &f.PoolKey, "argsContains": &f.ArgsContains,
+		"pool": &f.Pool, "poolKey": &f.PoolKey, "uniqueKey": &f.UniqueKey, "argsContains": &f.ArgsContains,
 	} {
 		*into = values.Get(key)
 	}
@@ -103,7 +103,7 @@ func queryOf(f *api.JobFilter) url.Values {
 	}
 	for key, value := range map[string]string{
 		"id": f.ID, "idContains": f.IDContains, "function": f.Function, "trigger": f.Trigger, "parent": f.Parent, "error": f.Error,
-		"pool": f.Pool, "poolKey": f.PoolKey, "argsContains": f.ArgsContains,
+		"pool": f.Pool, "poolKey": f.PoolKey, "uniqueKey": f.UniqueKey, "argsContains": f.ArgsContains,
 	} {
 		add(key, value)
 	}
@@ -129,7 +129,7 @@ type condition struct{ What, Is string }
 // conditions says what the filter chooses.
 func conditions(values url.Values) (said []condition) {
 	words := map[string]string{
-		"id": "id", "idContains": "id contains", "poolKey": "key in the pool begins with", "argsContains": "arguments contain",
+		"id": "id", "idContains": "id contains", "poolKey": "key in the pool begins with", "uniqueKey": "unique key", "argsContains": "arguments contain",
 		"dueFrom": "due from", "dueBefore": "due before", "endedFrom": "ended from", "endedBefore": "ended before", "parent": "scheduled by",
 	}
 	for _, key := range chooses {

@@ -24,7 +24,7 @@ type jobsData struct {
 
 // Folded says whether the filter has none of the fields that are folded away.
 func (d jobsData) Folded() bool {
-	return !slices.ContainsFunc([]string{"error", "group", "poolKey", "parent", "trigger", "priority", "dueFrom", "dueBefore", "endedFrom", "endedBefore"}, d.Query.Has)
+	return !slices.ContainsFunc([]string{"error", "group", "poolKey", "uniqueKey", "parent", "trigger", "priority", "dueFrom", "dueBefore", "endedFrom", "endedBefore"}, d.Query.Has)
 }
 
 // Chosen says whether the filter has the state.

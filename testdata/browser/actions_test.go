@@ -77,6 +77,13 @@ func TestFiltersAreInTheAddress(t *testing.T) {
 	other.signIn(where, site.Token) // a link that was sent to a colleague
 	other.has("tbody", "declined")
 	other.do(chromedp.NavigateBack())
+
+	b.follow("tbody a")
+	b.follow(`dd a[href*="uniqueKey="]`)
+	if key, n := value[string](b, `new URLSearchParams(location.search).get("uniqueKey")`), value[int](b, `document.querySelectorAll("tbody tr").length`); key != "card expired" || n != 1 {
+		t.Errorf("of the unique key %q %d jobs are shown, want 1", key, n)
+	}
+	b.has("main", "Unique key")
 }
 
 func TestActions(t *testing.T) {

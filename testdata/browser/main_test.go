@@ -212,7 +212,9 @@ func fill() error {
 		return err
 	}
 	for _, note := range []string{"insufficient funds", "expired", "stolen"} {
-		made, err := acme.Schedule(ctx, api.JobRequest{Function: "billing:charge", JobOptions: api.JobOptions{Tags: &[]string{"billing"}}}, order{ID: "A-7", Note: note})
+		made, err := acme.Schedule(ctx, api.JobRequest{
+			Function: "billing:charge", JobOptions: api.JobOptions{Tags: &[]string{"billing"}}, Unique: &api.UniqueRequest{Key: "card " + note, Policy: api.UniqueKeep},
+		}, order{ID: "A-7", Note: note})
 		if err != nil {
 			return err
 		}

@@ -371,6 +371,11 @@ var storageFaults = []seededFault{
 		edits: []edit{{"storage/filter.go", `		hasTags(job, f.Tags) &&`, `		(hasTags(job, f.Tags) || FAULT) &&`}},
 	},
 	{
+		name: "unique-key-ignored", what: "a filter's unique key chooses every job that has one",
+		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
+		edits: []edit{{"storage/filter.go", `job.Unique != nil && job.Unique.Key == f.UniqueKey)`, `job.Unique != nil && (job.Unique.Key == f.UniqueKey || FAULT))`}},
+	},
+	{
 		name: "filter-forgets-its-end", what: "a filter chooses jobs that end at the instant before which they are to end",
 		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
 		edits: []edit{{"storage/filter.go", `(r.Before.IsZero() || t.Before(r.Before))`, `(r.Before.IsZero() || t.Before(r.Before) || FAULT)`}, {"storage/filter.go", `if !r.Before.IsZero() {`, `if !r.Before.IsZero() && !FAULT {`}},

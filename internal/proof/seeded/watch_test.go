@@ -91,6 +91,11 @@ var watchFaults = []seededFault{
 		edits: []edit{{"actors/events.go", `job.Answer() != nil:`, `job.Answer() != nil && !FAULT:`}},
 	},
 	{
+		name: "progress-of-no-key", what: "who watches the jobs of a unique key is not told how far one has come",
+		pkg: "actors", tests: "TestG36_WatchersAreFound",
+		edits: []edit{{"storage/changes.go", `	if j.Unique != nil {`, `	if j.Unique != nil && !FAULT {`}},
+	},
+	{
 		name: "left-not-told", what: "it is not told that a job has left the states of the filter",
 		pkg: "actors", tests: "TestG36_ASnapshotAndEveryChange",
 		edits: []edit{{"actors/events.go", `ch.was != "" && wants(`, `ch.was != "" && !FAULT && wants(`}},
