@@ -276,7 +276,7 @@ func (l *killLoop) send(life *killLife, method, path string, args, result any) e
 	for began := time.Now(); ; l.pause(20 * time.Millisecond) {
 		err := l.sendOnce(life, method, path, args, result)
 		var refused *killRefusal
-		if !l.shared || !errors.As(err, &refused) || refused.Code != dispatch.CodeUnavailable || time.Since(began) > killTimeout {
+		if l.died == nil || !errors.As(err, &refused) || refused.Code != dispatch.CodeUnavailable || time.Since(began) > killTimeout {
 			return err
 		}
 	}

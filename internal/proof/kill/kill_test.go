@@ -28,11 +28,14 @@ const (
 
 // killLoop kills a server again and again while its clients go on.
 type killLoop struct {
-	t        *testing.T
-	tally    *proof.Tally
-	command  func(life int) *exec.Cmd // a new process of the server, on the same data
-	shared   bool                     // the data is a log that two nodes share: while one serves, the next stands by
-	observer *killJournal             // nil: the server has no action that reports to it
+	t       *testing.T
+	tally   *proof.Tally
+	command func(life int) *exec.Cmd // a new process of the server, on the same data
+	// died has the next life take over from one that was killed. It is nil unless the data is a log that
+	// nodes share, of which one stands by while the other one serves.
+	died func(life int)
+
+	observer *killJournal // nil: the server has no action that reports to it
 	client   *http.Client
 	clients  []*killClient
 	mover    *killMover // with the observer only
@@ -170,8 +173,8 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 	}
 	for began := time.Now(); rounds > 0 && time.Since(began) < span; rounds-- {
 		next, early := (*killLife)(nil), 100*time.Millisecond
-		if l.shared {
-			next, early = mustStart(l.t, number+1, l.command(number+1)), killTTL+100*time.Millisecond
+		if l.died != nil {
+			next, early = mustStart(l.t, number+1, l.command(number+1)), 500*time.Millisecond
 			l.await(next, next.stands)
 		}
 		l.look(life)
@@ -182,17 +185,15 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		} else {
 			l.lookForStuck(life)
 		}
-		life.kill()
-		l.tally.Tried(1)
+		l.kill(life)
 		for number++; rand.IntN(4) == 0; number++ {
 			// It is killed while it starts, or takes over, too.
 			if next == nil {
 				next = mustStart(l.t, number, l.command(number))
 			}
 			l.pause(rand.N(early))
-			next.kill()
+			l.kill(next)
 			next = nil
-			l.tally.Tried(1)
 		}
 		if next == nil {
 			next = mustStart(l.t, number, l.command(number))
@@ -218,7 +219,7 @@ func (l *killLoop) run(rounds int, span time.Duration) {
 		s.verify(l, life)
 	}
 	ops := l.verify(life)
-	if l.shared {
+	if l.died != nil {
 		if _, err := l.raw(life, http.MethodGet, killCheck, nil); err != nil {
 			l.tally.Other("check: %v", err)
 		}
@@ -239,6 +240,15 @@ func (l *killLoop) mustServe(number int) *killLife {
 	l.t.Helper()
 	life := mustStart(l.t, number, l.command(number))
 	return l.await(life, life.serving)
+}
+
+// kill ends a life in the midst of what it does.
+func (l *killLoop) kill(life *killLife) {
+	life.kill()
+	if l.died != nil {
+		l.died(life.number)
+	}
+	l.tally.Tried(1)
 }
 
 // await waits until a life serves, or stands by.

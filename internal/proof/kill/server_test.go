@@ -216,20 +216,22 @@ func TestKillServer(t *testing.T) {
 	}
 }
 
-// killTTL is that of the leases of servers whose log is in PostgreSQL.
-const killTTL = 2 * time.Second
+// killTTL is that of the leases of servers whose log is in PostgreSQL: no machine is so busy that one ends by itself.
+const killTTL = time.Minute
 
 // saidStandsBy is what a server prints that follows the log, and waits until it owns it.
 const saidStandsBy = "stands by"
 
-// openKilled opens the engine on the directory or, with killStore, on the log, whose owner it waits to be. Lives are
-// two nodes in turn.
+// killNode is which node a life is: two take turns.
+func killNode(life int) string { return fmt.Sprint("node", life%2) }
+
+// openKilled opens the engine on the directory or, with killStore, on the log, whose owner it waits to be.
 func openKilled(ctx context.Context, dir string, opts actors.Options, life int) (*actors.Engine, error) {
 	store := os.Getenv(killStore)
 	if store == "" {
 		return actors.Open(dir, opts)
 	}
-	opts.Log, opts.Node = postgres.Log(store), storage.Node{Name: fmt.Sprint("node", life%2), TTL: killTTL}
+	opts.Log, opts.Node = postgres.Log(store), storage.Node{Name: killNode(life), TTL: killTTL}
 	node, err := actors.Join(ctx, dir, opts)
 	if err != nil {
 		return nil, err

@@ -118,7 +118,7 @@ func (w *killWatcher) run(ctx context.Context) {
 		w.mu.Unlock()
 		for again := true; again; {
 			again = w.stream(ctx, life, at)
-			if !again && w.loop.shared && ctx.Err() == nil && !life.over() { // its lease has lapsed
+			if !again && w.loop.died != nil && ctx.Err() == nil && !life.over() { // its lease has lapsed
 				w.loop.pause(20 * time.Millisecond)
 				again = true
 			}
