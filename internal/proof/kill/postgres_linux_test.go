@@ -28,7 +28,7 @@ func TestG1_KillLoopOnPostgreSQL(t *testing.T) {
 	l := newKillLoop(t, tally)
 	l.observer = newJournal(t)
 	l.died = func(life int) { // its lease has ended: the test does not wait for that
-		server.SQL(t, "UPDATE carillon.node SET beat = beat - ttl WHERE retired IS NULL AND name = '"+killNode(life)+"'")
+		server.SQL(t, "UPDATE carillon.node SET beat = beat - ttl, ttl = '1 ms' WHERE retired IS NULL AND name = '"+killNode(life)+"'")
 	}
 	l.command = l.serve(func(life int) string { return filepath.Join(caches, killNode(life)) }, killStore+"="+address)
 	l.run(proof.Pick(1, 4, 60), proof.For(time.Hour, time.Hour, 24*time.Hour))
