@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,6 +84,7 @@ func TestG44_NodesAreOneStore(t *testing.T) {
 		r.run(func(life int) nodeFault { return nodeFaults[(first+life)%len(nodeFaults)] })
 		return r.linearRun
 	})
+	t.Logf("connections were cut at %d places of the protocol", len(cutMessages.seen))
 }
 
 // newNodesRun begins the histories of two apps on a log that is made on the server.
@@ -107,16 +110,18 @@ var nodeFaults = []nodeFault{
 		time.Sleep(2 * nodeTTL)
 		owner.signal(syscall.SIGCONT)
 	}},
-	{"the connections of the owner are cut", func(_ *nodesRun, owner *nodeProcess) {
-		for range 5 {
-			owner.proxy.CutAll()
-			time.Sleep(20 * time.Millisecond)
+	theNetwork("connections are cut"),
+	theNetwork("what is on its way comes later"),
+	theNetwork("each message is delayed"),
+	theNetwork("nothing answers"),
+	theNetwork("a connection is cut at each message"),
+	{"the network of both nodes fails, of each in its own way", func(r *nodesRun, _ *nodeProcess) {
+		var both sync.WaitGroup
+		for _, n := range r.nodes {
+			kinds := slices.Sorted(maps.Keys(networkFaults))
+			both.Go(func() { networkFaults[kinds[rand.IntN(len(kinds))]](n.proxy) })
 		}
-	}},
-	{"the owner is cut off for longer than its lease, and what was on its way comes then", func(_ *nodesRun, owner *nodeProcess) {
-		owner.proxy.Hold()
-		time.Sleep(2 * nodeTTL)
-		owner.proxy.Release()
+		both.Wait()
 	}},
 	{"the server of the log ends at once, and is started", func(r *nodesRun, _ *nodeProcess) {
 		r.server.Restart(r.t)
@@ -227,6 +232,7 @@ func (r *nodesRun) live(fault nodeFault) {
 			clients.Go(func() {
 				for range linearOps() {
 					r.operate(app, n)
+					time.Sleep(rand.N(2 * nodeTTL / time.Duration(linearOps()))) // else they are done before the fault is
 				}
 			})
 		}
