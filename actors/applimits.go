@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -47,15 +48,9 @@ func (e *Engine) limitsOf(id storage.AppID) AppLimits {
 			*f.own = *f.every
 		}
 	}
-	if own.MaxArgBytes == 0 {
-		own.MaxArgBytes = every.MaxArgBytes
-	}
-	if own.MaxResultBytes == 0 {
-		own.MaxResultBytes = every.MaxResultBytes
-	}
-	if own.MaxCheckpointBytes == 0 {
-		own.MaxCheckpointBytes = every.MaxCheckpointBytes
-	}
+	own.MaxArgBytes = cmp.Or(own.MaxArgBytes, every.MaxArgBytes)
+	own.MaxResultBytes = cmp.Or(own.MaxResultBytes, every.MaxResultBytes)
+	own.MaxCheckpointBytes = cmp.Or(own.MaxCheckpointBytes, every.MaxCheckpointBytes)
 	return own
 }
 

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -187,67 +188,47 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	setInt := func(field *int, value int) {
-		if *field == 0 {
-			*field = value
-		}
-	}
-	setSpan := func(field *time.Duration, value time.Duration) {
-		if *field == 0 {
-			*field = value
-		}
-	}
-	setInt(&o.AppConcurrency, 64)
-	setInt(&o.MaxJobs, 10_000_000)
-	if o.MaxArgBytes == 0 {
-		o.MaxArgBytes = 16 << 30
-	}
-	setInt(&o.MaxResult, 64<<10)
-	if o.MaxResultBytes == 0 {
-		o.MaxResultBytes = 256 << 20
-	}
-	if o.MaxCheckpointBytes == 0 {
-		o.MaxCheckpointBytes = 64 << 20
-	}
-	setInt(&o.MaxWaiters, 100_000)
-	setInt(&o.MaxWatchers, 10_000)
-	setInt(&o.MaxWatched, 10_000)
-	setInt(&o.MaxSubscriptions, 100_000)
-	setInt(&o.MaxAppSubscriptions, 10_000)
-	if o.MaxSubscriptionBytes == 0 {
-		o.MaxSubscriptionBytes = 256 << 20
-	}
-	setInt(&o.Concurrency, 1024)
-	setInt(&o.KeepFinished, 100_000)
-	setInt(&o.KeepDead, 100_000)
-	setInt(&o.MaxInterruptions, 10)
+	o.AppConcurrency = cmp.Or(o.AppConcurrency, 64)
+	o.MaxJobs = cmp.Or(o.MaxJobs, 10_000_000)
+	o.MaxArgBytes = cmp.Or(o.MaxArgBytes, 16<<30)
+	o.MaxResult = cmp.Or(o.MaxResult, 64<<10)
+	o.MaxResultBytes = cmp.Or(o.MaxResultBytes, 256<<20)
+	o.MaxCheckpointBytes = cmp.Or(o.MaxCheckpointBytes, 64<<20)
+	o.MaxWaiters = cmp.Or(o.MaxWaiters, 100_000)
+	o.MaxWatchers = cmp.Or(o.MaxWatchers, 10_000)
+	o.MaxWatched = cmp.Or(o.MaxWatched, 10_000)
+	o.MaxSubscriptions = cmp.Or(o.MaxSubscriptions, 100_000)
+	o.MaxAppSubscriptions = cmp.Or(o.MaxAppSubscriptions, 10_000)
+	o.MaxSubscriptionBytes = cmp.Or(o.MaxSubscriptionBytes, 256<<20)
+	o.Concurrency = cmp.Or(o.Concurrency, 1024)
+	o.KeepFinished = cmp.Or(o.KeepFinished, 100_000)
+	o.KeepDead = cmp.Or(o.KeepDead, 100_000)
+	o.MaxInterruptions = cmp.Or(o.MaxInterruptions, 10)
 	o.TxLimits = o.TxLimits.WithDefaults()
-	setSpan(&o.QueryTimeout, 5*time.Second)
-	setSpan(&o.MutationTimeout, 5*time.Second)
-	setSpan(&o.ActionTimeout, 10*time.Minute)
-	setSpan(&o.TurnWait, o.MutationTimeout+10*time.Millisecond)
-	setSpan(&o.Grace, 5*time.Second)
-	setSpan(&o.Retention, 7*24*time.Hour)
-	setSpan(&o.DeadRetention, 30*24*time.Hour)
-	setSpan(&o.IdleAfter, 10*time.Second)
-	setSpan(&o.ClaimAhead, 100*time.Millisecond)
-	setSpan(&o.ClockCheck, time.Second)
+	o.QueryTimeout = cmp.Or(o.QueryTimeout, 5*time.Second)
+	o.MutationTimeout = cmp.Or(o.MutationTimeout, 5*time.Second)
+	o.ActionTimeout = cmp.Or(o.ActionTimeout, 10*time.Minute)
+	o.TurnWait = cmp.Or(o.TurnWait, o.MutationTimeout+10*time.Millisecond)
+	o.Grace = cmp.Or(o.Grace, 5*time.Second)
+	o.Retention = cmp.Or(o.Retention, 7*24*time.Hour)
+	o.DeadRetention = cmp.Or(o.DeadRetention, 30*24*time.Hour)
+	o.IdleAfter = cmp.Or(o.IdleAfter, 10*time.Second)
+	o.ClaimAhead = cmp.Or(o.ClaimAhead, 100*time.Millisecond)
+	o.ClockCheck = cmp.Or(o.ClockCheck, time.Second)
 	if o.trusting = o.Reauthorize == nil; o.trusting {
 		o.Reauthorize = func(_ context.Context, _ storage.AppID, id *dispatch.Identity) (*dispatch.Identity, error) {
 			return id, nil
 		}
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.Default())
 	if o.Still = o.Still || o.ReadOnly; o.Still {
 		o.Crons = nil // an app that comes into being has those of the program when that serves it
 	}
 	if o.systemClock = o.Testing.Clock == nil; o.systemClock {
 		o.Testing.Clock = time.Now
 	}
-	setInt(&o.Testing.Claims, engineClaims)
-	setInt(&o.Testing.ClaimBytes, claimBytes)
+	o.Testing.Claims = cmp.Or(o.Testing.Claims, engineClaims)
+	o.Testing.ClaimBytes = cmp.Or(o.Testing.ClaimBytes, claimBytes)
 	if o.Testing.Suspended == nil {
 		o.Testing.Suspended = timing.Suspended
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,21 +44,11 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.UserAgent == "" {
-		o.UserAgent = "carillon-client"
-	}
-	if o.Attempts == 0 {
-		o.Attempts = 8
-	}
-	if o.Backoff == 0 {
-		o.Backoff = 100 * time.Millisecond
-	}
-	if o.MaxBackoff == 0 {
-		o.MaxBackoff = 5 * time.Second
-	}
-	if o.MaxAnswer == 0 {
-		o.MaxAnswer = 64 << 20
-	}
+	o.UserAgent = cmp.Or(o.UserAgent, "carillon-client")
+	o.Attempts = cmp.Or(o.Attempts, 8)
+	o.Backoff = cmp.Or(o.Backoff, 100*time.Millisecond)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, 5*time.Second)
+	o.MaxAnswer = cmp.Or(o.MaxAnswer, 64<<20)
 	return o
 }
 

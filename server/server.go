@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -111,41 +112,19 @@ func (o Options) withDefaults() Options {
 	if o.Identify == nil {
 		o.Identify = func(*http.Request) (*dispatch.Identity, error) { return nil, nil }
 	}
-	if o.MaxBody == 0 {
-		o.MaxBody = DefaultMaxBody
-	}
-	if o.MaxImport == 0 {
-		o.MaxImport = DefaultMaxImport
-	}
-	if o.MaxMemory == 0 {
-		o.MaxMemory = DefaultMaxMemory
-	}
-	if o.MaxClientRequests == 0 {
-		o.MaxClientRequests = DefaultMaxClientRequests
-	}
-	if o.MaxClientMemory == 0 {
-		o.MaxClientMemory = DefaultMaxClientMemory
-	}
-	if o.MaxStreams == 0 {
-		o.MaxStreams = DefaultMaxStreams
-	}
+	o.MaxBody = cmp.Or(o.MaxBody, DefaultMaxBody)
+	o.MaxImport = cmp.Or(o.MaxImport, DefaultMaxImport)
+	o.MaxMemory = cmp.Or(o.MaxMemory, DefaultMaxMemory)
+	o.MaxClientRequests = cmp.Or(o.MaxClientRequests, DefaultMaxClientRequests)
+	o.MaxClientMemory = cmp.Or(o.MaxClientMemory, DefaultMaxClientMemory)
+	o.MaxStreams = cmp.Or(o.MaxStreams, DefaultMaxStreams)
 	o.Operator = o.operatorHook()
 	o.BasePath = basePath(o.BasePath)
-	if o.Version == "" {
-		o.Version = version()
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	if o.Draining == nil {
-		o.Draining = context.Background()
-	}
-	if o.Connections == nil {
-		o.Connections = new(Connections)
-	}
-	if o.Refusals == nil {
-		o.Refusals = new(Refusals)
-	}
+	o.Version = cmp.Or(o.Version, version())
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	o.Draining = cmp.Or(o.Draining, context.Background())
+	o.Connections = cmp.Or(o.Connections, new(Connections))
+	o.Refusals = cmp.Or(o.Refusals, new(Refusals))
 	return o
 }
 

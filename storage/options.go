@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"time"
@@ -104,42 +105,20 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	if o.Volumes == 0 {
-		o.Volumes = defaultVolumes
-	}
-	if o.LockTimeout == 0 {
-		o.LockTimeout = time.Second
-	}
-	if o.MaxJobs == 0 {
-		o.MaxJobs = defaultMaxJobs
-	}
-	if o.MaxArgBytes == 0 {
-		o.MaxArgBytes = defaultMaxArgs
-	}
-	if o.MaxResultBytes == 0 {
-		o.MaxResultBytes = defaultMaxResults
-	}
-	if o.MaxAuditBytes == 0 {
-		o.MaxAuditBytes = defaultMaxAudit
-	}
-	if o.MaxCheckpointBytes == 0 {
-		o.MaxCheckpointBytes = defaultMaxSaved
-	}
-	if o.LogMemory == 0 {
-		o.LogMemory = defaultLogMemory
-	}
-	if o.LogLength == 0 {
-		o.LogLength = defaultLogLength
-	}
+	o.Volumes = cmp.Or(o.Volumes, defaultVolumes)
+	o.LockTimeout = cmp.Or(o.LockTimeout, time.Second)
+	o.MaxJobs = cmp.Or(o.MaxJobs, defaultMaxJobs)
+	o.MaxArgBytes = cmp.Or(o.MaxArgBytes, defaultMaxArgs)
+	o.MaxResultBytes = cmp.Or(o.MaxResultBytes, defaultMaxResults)
+	o.MaxAuditBytes = cmp.Or(o.MaxAuditBytes, defaultMaxAudit)
+	o.MaxCheckpointBytes = cmp.Or(o.MaxCheckpointBytes, defaultMaxSaved)
+	o.LogMemory = cmp.Or(o.LogMemory, defaultLogMemory)
+	o.LogLength = cmp.Or(o.LogLength, defaultLogLength)
 	if o.LogKeep == 0 && o.LogSegment == 0 {
 		o.LogKeep = min(defaultLogKeep, o.LogLength/4)
 	}
-	if o.Node.TTL == 0 {
-		o.Node.TTL = defaultTTL
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Node.TTL = cmp.Or(o.Node.TTL, defaultTTL)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Fault == nil {
 		o.Fault = func(string) error { return nil }
 	}

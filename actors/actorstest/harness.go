@@ -1,6 +1,7 @@
 package actorstest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,16 +51,10 @@ func RunIn(t *testing.T, dir string, opts actors.Options, test func(h *Harness))
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := &Harness{tb: t, dir: dir, opts: opts}
-		if h.opts.Volumes == 0 {
-			h.opts.Volumes = 1
-		}
+		h.opts.Volumes = cmp.Or(h.opts.Volumes, 1)
 		h.opts.Testing.NoSync = true
-		if h.opts.ClockCheck == 0 {
-			h.opts.ClockCheck = time.Hour
-		}
-		if h.opts.Logger == nil {
-			h.opts.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-		}
+		h.opts.ClockCheck = cmp.Or(h.opts.ClockCheck, time.Hour)
+		h.opts.Logger = cmp.Or(h.opts.Logger, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 		read := h.opts.Testing.Clock
 		if read == nil {
 			read = time.Now

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,18 +91,14 @@ type Stats struct {
 // Join joins the log as a new incarnation of the node, whose TTL is DefaultTTL if it is 0,
 // and beats until the lease is lost, ended or closed. It returns the log's error.
 func Join(ctx context.Context, log Log, n wal.Node, opts Options) (*Lease, error) {
-	if n.TTL == 0 {
-		n.TTL = DefaultTTL
-	}
+	n.TTL = cmp.Or(n.TTL, DefaultTTL)
 	l := &Lease{log: log, clock: clock{boot: opts.Boot}, ttl: n.TTL, every: opts.Every}
 	if v, ok := log.(virtual); l.clock.boot == nil && ok && v.Virtual() {
 		l.clock.boot = noBoot
 	} else if l.clock.boot == nil {
 		l.clock.boot = bootTime
 	}
-	if l.every == 0 {
-		l.every = min(DefaultEvery, n.TTL/5)
-	}
+	l.every = cmp.Or(l.every, min(DefaultEvery, n.TTL/5))
 	l.trust = n.TTL - n.TTL/5
 	l.sent = l.clock.now() // before it is sent: the log counts from later on
 	if err := log.Join(ctx, n); err != nil {

@@ -1,6 +1,7 @@
 package pglog
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -51,21 +52,11 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Shards == 0 {
-		o.Shards = DefaultShards
-	}
-	if o.ConnectTimeout == 0 {
-		o.ConnectTimeout = 5 * time.Second
-	}
-	if o.AnswerTimeout == 0 {
-		o.AnswerTimeout = 10 * time.Second
-	}
-	if o.SilenceTimeout == 0 {
-		o.SilenceTimeout = 2 * time.Second
-	}
-	if o.TrimRows == 0 {
-		o.TrimRows = 10_000
-	}
+	o.Shards = cmp.Or(o.Shards, DefaultShards)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 5*time.Second)
+	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 10*time.Second)
+	o.SilenceTimeout = cmp.Or(o.SilenceTimeout, 2*time.Second)
+	o.TrimRows = cmp.Or(o.TrimRows, 10_000)
 	return o
 }
 
