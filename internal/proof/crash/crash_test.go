@@ -28,7 +28,32 @@ type breaker struct {
 	t      *testing.T
 	strace storagetest.Strace
 	root   string // of the workers' directories, a new one each
+	logs   logs   // nil: each worker has its log in its directory
 }
+
+// logs are those of workers that have theirs elsewhere.
+type logs interface {
+	run(t *testing.T, w *crashImage, cmd *exec.Cmd, at brokenAt) error // a life of the worker
+	place(t *testing.T, w *crashImage, dir string) error               // the store into a directory
+}
+
+// brokenAt is the statement of a life at which something happens, from 1 on; 0: nothing does.
+type brokenAt struct {
+	statement int
+	moment    moment
+	cut       bool // the connection is, and the worker goes on; else that is killed
+}
+
+// moment is when, about a statement.
+type moment int
+
+// The moments: the server never sees the statement; or its answer is lost; or that has come.
+const (
+	beforeIt moment = iota
+	beforeItsAnswer
+	behindIt
+	moments
+)
 
 func newBreaker(t *testing.T) *breaker {
 	return &breaker{t: t, strace: storagetest.FindStrace(t), root: t.TempDir()}
@@ -38,8 +63,9 @@ func newBreaker(t *testing.T) *breaker {
 type fault struct {
 	what    string
 	options [][]string // of strace, one list for each life of the worker
+	breaks  []brokenAt // likewise, with the log elsewhere
 	env     []string
-	bad     bool // the disk has errors, and does not just end
+	bad     bool // the disk, or the connection, has errors, and does not just end
 }
 
 // killed is a fault by SIGKILL instead of the n-th of the call that concerns the part of the
@@ -62,8 +88,11 @@ type crashImage struct {
 }
 
 // remains are the crash image's, for the verifier. They can be placed once.
-func (w *crashImage) remains(d fault) remains {
+func (w *crashImage) remains(b *breaker, d fault) remains {
 	return remains{what: d.what, journal: w.journal, deaths: w.deaths, bad: d.bad, place: func(dir string) error {
+		if b.logs != nil {
+			return b.logs.place(b.t, w, dir)
+		}
 		if err := os.Remove(dir); err != nil {
 			return err
 		}
@@ -126,7 +155,11 @@ func (b *breaker) life(ctx context.Context, w *crashImage, d fault, life int, op
 	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	if b.logs != nil {
+		err = b.logs.run(b.t, w, cmd, d.breaks[life])
+	} else {
+		err = cmd.Run()
+	}
 	switch {
 	case err == nil:
 		return false, stdout.Bytes(), nil
@@ -190,7 +223,7 @@ func (b *breaker) tryAll(tally *proof.Tally, faults []fault, budget time.Duratio
 			continue
 		}
 		outcomes[r.outcome()]++
-		r.remains(r.fault).verify(b.t, tally)
+		r.remains(b, r.fault).verify(b.t, tally)
 		if err := os.RemoveAll(filepath.Dir(r.dir)); err != nil {
 			b.t.Error(err)
 		}
@@ -340,6 +373,6 @@ func TestG1_WholeLives(t *testing.T) {
 		if !w.journal.has(saidEnd) {
 			tally.Other("the worker has not come to its end")
 		}
-		w.remains(d).verify(t, tally)
+		w.remains(b, d).verify(t, tally)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/postgres"
 	"carillon/storage/storagetest"
 )
 
@@ -36,6 +37,7 @@ const (
 	workerHeals = "CARILLON_WORKER_HEALS" // do nothing but open, and let run what is there
 	workerBad   = "CARILLON_WORKER_BAD"   // the disk has errors: go on after them, and in the end die
 	workerLimit = "CARILLON_WORKER_LIMIT" // how large a file may be, in bytes, once the engine is open
+	workerStore = "CARILLON_WORKER_STORE" // where in PostgreSQL its log is, if it has one: the directory is a cache then
 )
 
 // workerBase is what the clock of a first worker shows when it begins.
@@ -78,6 +80,7 @@ func TestG1_Worker(t *testing.T) {
 // worker is that process's state.
 type worker struct {
 	eng     *actors.Engine
+	node    *actors.Node // nil: its log is in the directory
 	from    time.Time
 	stepped atomic.Int64 // how far the clock is from there, in steps
 	bad     bool
@@ -141,6 +144,11 @@ func runWorker(dir string) error {
 	if err := w.eng.Close(ctx); err != nil {
 		return err
 	}
+	if w.node != nil {
+		if err := w.node.Close(); err != nil {
+			return err
+		}
+	}
 	w.say(said{Kind: saidEnd})
 	return nil
 }
@@ -150,7 +158,7 @@ func runWorker(dir string) error {
 func (w *worker) open(dir string) (err error) {
 	runtime.LockOSThread() // for good, lest it become a committer's
 	for range 3 {
-		w.eng, err = actors.Open(dir, actors.Options{
+		w.eng, err = w.openOn(dir, actors.Options{
 			Functions: workerFunctions(w.hear), Pools: workerPools, Tables: workerTables, Volumes: workerVolumes, Limits: dispatch.Limits{Result: 64 << 20},
 			Testing: actors.Testing{Clock: w.clock, Fault: storagetest.OwnThreads(), LogMemory: workerMemory, LogSegment: workerSegment},
 			Logger:  slog.New(slog.DiscardHandler), ClockCheck: time.Millisecond,
@@ -160,6 +168,24 @@ func (w *worker) open(dir string) (err error) {
 		}
 	}
 	return err
+}
+
+// workerTTL is that of the lease of a worker whose log is in PostgreSQL: no machine is so busy that one ends by itself.
+const workerTTL = time.Minute
+
+// openOn opens the engine on the directory or, with workerStore, on the log, once this worker owns it.
+func (w *worker) openOn(dir string, opts actors.Options) (eng *actors.Engine, err error) {
+	store := os.Getenv(workerStore)
+	if store == "" {
+		return actors.Open(dir, opts)
+	}
+	opts.Log, opts.Node = postgres.Log(store), storage.Node{Name: "worker", TTL: workerTTL}
+	if w.node == nil {
+		if w.node, err = actors.Join(w.ctx, dir, opts); err != nil {
+			return nil, err
+		}
+	}
+	return w.node.Engine(w.ctx)
 }
 
 // say writes a line of the journal, at once and with one write.

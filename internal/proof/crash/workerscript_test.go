@@ -176,14 +176,17 @@ const batchSize = 3
 
 func batched(key string, i int) string { return fmt.Sprint(key, "/", i) }
 
+// burstDelay is that of calls for one job.
+const burstDelay = 100 * time.Millisecond
+
 // keys is two calls for one job: the second of which is kept, or replaces the first.
 func (p *part) keys(name func(string) string) {
 	// Of this part alone: that of the next one would replace what this one was told of.
 	keep, replace := dispatch.Unique(name("keep"), dispatch.Keep()), dispatch.Unique(name("replace"), dispatch.Replace())
-	p.schedule(name("only"), 100*time.Millisecond, runMark.With, keep)
-	p.schedule(name("again"), 100*time.Millisecond, runMark.With, keep)
-	p.schedule(name("burst"), 100*time.Millisecond, runMark.With, replace)
-	p.schedule(name("last"), 100*time.Millisecond, runMark.With, replace)
+	p.schedule(name("only"), burstDelay, runMark.With, keep)
+	p.schedule(name("again"), burstDelay, runMark.With, keep)
+	p.schedule(name("burst"), burstDelay, runMark.With, replace)
+	p.schedule(name("last"), burstDelay, runMark.With, replace)
 }
 
 // revise gives a job other arguments: those of the call that does, which it is then. It is due now.
