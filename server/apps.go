@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -200,7 +201,10 @@ func (h *handler) exportApp(w http.ResponseWriter, r *request) (int, any, error)
 
 // importApp makes an app of what exportApp wrote.
 func (h *handler) importApp(w http.ResponseWriter, r *request) (int, any, error) {
-	tooLarge := dispatch.Errorf(dispatch.CodeResourceExhausted, "the body has more than %d bytes, which is the limit: the app was not made", h.opts.MaxImport)
+	tooLarge := &dispatch.Error{
+		Code: dispatch.CodeResourceExhausted, Message: fmt.Sprintf("the export has more than %d bytes, which is the limit: the app was not made", h.opts.MaxImport),
+		Err: &http.MaxBytesError{Limit: h.opts.MaxImport},
+	}
 	if r.ContentLength > h.opts.MaxImport {
 		w.Header().Set("Connection", "close") // rather than read on
 		return http.StatusRequestEntityTooLarge, nil, tooLarge

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -94,10 +95,12 @@ func (h *handler) dashboard(methods map[string]*route) http.Handler {
 			return
 		}
 		if r.Method == http.MethodPost {
-			if err := readForm(w, r); err != nil {
+			file, err := readForm(w, r)
+			if err != nil {
 				h.failPage(w, asked, err)
 				return
 			}
+			asked.Upload = func(c ui.Call) (any, error) { return h.upload(w, r, op, c, file) }
 		}
 		page, err := h.pageOnce(rt.page, asked, r, op)
 		if err != nil {
@@ -131,7 +134,7 @@ func (h *handler) pageRequest(r *http.Request, op *Operator) *ui.Request {
 		asked.Ask = func(c ui.Call) (any, error) { return h.ask(r, op, c) }
 		asked.Refused = func(err error) (int, api.Error) {
 			f := h.failureOf(r, err)
-			return f.Code.HTTPStatus(), f.shown()
+			return pageStatus(f.Error), f.shown()
 		}
 	}
 	return asked
@@ -157,6 +160,25 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, op *Operator, c u
 	defer h.recheck(w, asked)()
 	_, _, err = asked.route.do(w, asked)
 	return err
+}
+
+// upload is ask for a row whose body is the file of the form, for as long as the operator may send it.
+func (h *handler) upload(w http.ResponseWriter, r *http.Request, op *Operator, c ui.Call, file io.Reader) (any, error) {
+	asked, err := h.asking(r, op, c)
+	if err != nil {
+		return nil, err
+	}
+	if file == nil {
+		return nil, dispatch.Errorf(dispatch.CodeInvalidArgument, "the form has no file: choose one")
+	}
+	asked.Body, asked.ContentLength = io.NopCloser(file), max(r.ContentLength-ui.MaxForm, -1) // the file has at least so much
+	asked.Header = r.Header                                                                   // by which the operator is asked for again
+	defer h.recheck(w, asked)()
+	_, result, err := asked.route.do(w, asked)
+	if why := revokedOf(asked.Context()); err != nil && why != nil {
+		err = why
+	}
+	return result, err
 }
 
 // asking is the request of a row as if the operator had made it, if they may.
@@ -214,11 +236,15 @@ func (h *handler) failPage(w http.ResponseWriter, r *ui.Request, err error) {
 		return
 	}
 	setRetryAfter(w, f.Error)
-	status := f.Code.HTTPStatus()
-	if _, large := errors.AsType[*http.MaxBytesError](f.Error); large {
-		status = http.StatusRequestEntityTooLarge
+	h.writePage(w, ui.Failed(r, pageStatus(f.Error), f.shown()))
+}
+
+// pageStatus is the status of a page that shows the error.
+func pageStatus(err *dispatch.Error) int {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return http.StatusRequestEntityTooLarge
 	}
-	h.writePage(w, ui.Failed(r, status, f.shown()))
+	return err.Code.HTTPStatus()
 }
 
 // signIn answers with the form to sign in, which says so if that has been tried.
@@ -227,18 +253,22 @@ func (h *handler) signIn(w http.ResponseWriter, next, message string) {
 	h.writePage(w, ui.SignIn(strings.TrimSuffix(h.opts.BasePath+dashboardPattern, "/"), next, message))
 }
 
-// readForm reads what a form sends.
-func readForm(w http.ResponseWriter, r *http.Request) error {
-	err := ui.Form(w, r)
+// readForm reads what a form sends, but for a file, which is left to read; nil if there is none.
+func readForm(w http.ResponseWriter, r *http.Request) (file io.Reader, err error) {
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "multipart/form-data" {
+		file, err = ui.FormWithFile(w, r)
+	} else {
+		err = ui.Form(w, r)
+	}
 	if err == nil {
 		liftReadDeadline(w)
-		return nil
+		return file, nil
 	}
 	w.Header().Set("Connection", "close") // the rest of the body is of no use
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &dispatch.Error{Code: dispatch.CodeResourceExhausted, Message: fmt.Sprintf("the form has more than %d bytes, which is the limit", large.Limit), Err: err}
+		return nil, &dispatch.Error{Code: dispatch.CodeResourceExhausted, Message: fmt.Sprintf("the form has more than %d bytes, which is the limit", large.Limit), Err: err}
 	}
-	return &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the form could not be read to its end", Err: err}
+	return nil, &dispatch.Error{Code: dispatch.CodeInvalidArgument, Message: "the form could not be read to its end", Err: err}
 }
 
 // login begins a session for one who has a token, whose text is in the form.
@@ -248,7 +278,7 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 		h.writePage(w, ui.Go(asked.Base+"/"))
 		return
 	}
-	if err := readForm(w, r); err != nil {
+	if _, err := readForm(w, r); err != nil {
 		h.failPage(w, asked, err)
 		return
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -85,6 +86,12 @@ var pageRights = map[string]string{
 	"POST /ui/apps/{app}/tables/{table}/documents/{id}":        "read-docs write-docs",
 	"POST /ui/apps/{app}/tables/{table}/documents/{id}/delete": "read-docs write-docs",
 	"GET /ui/jump":                           "any",
+	"GET /ui/new-app":                        "admin",
+	"POST /ui/new-app":                       "admin",
+	"POST /ui/new-app/import":                "admin",
+	"GET /ui/backup":                         "whole admin",
+	"GET /ui/apps/{app}/openapi.json":        "read",
+	"GET /ui/apps/{app}/api.d.ts":            "read",
 	"GET /ui/audit":                          "admin",
 	"GET /ui/system":                         "read",
 	"GET /ui/nodes":                          "whole read",
@@ -168,10 +175,19 @@ func (b *browser) token(t *testing.T, op server.Operator, expiresAt time.Time) (
 
 // ask sends a request with the browser's cookie, a form if its method is POST.
 func (b *browser) ask(method, path string, form url.Values, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequestWithContext(b.h.Context(), method, path, strings.NewReader(form.Encode()))
-	r.Host = "localhost"
+	media := ""
 	if method == http.MethodPost {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		media = "application/x-www-form-urlencoded"
+	}
+	return b.send(method, path, media, strings.NewReader(form.Encode()), header...)
+}
+
+// send sends a request with the browser's cookie and a body of the type, if that is not "".
+func (b *browser) send(method, path, media string, body io.Reader, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(b.h.Context(), method, path, body)
+	r.Host = "localhost"
+	if media != "" {
+		r.Header.Set("Content-Type", media)
 	}
 	if b.cookie != "" {
 		r.Header.Set("Cookie", "other=1; "+b.cookie)

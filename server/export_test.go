@@ -77,3 +77,15 @@ func CountingApps(h http.Handler) (end func()) {
 		close(counting)
 	}
 }
+
+// Tell has the handler tell which rows of the JSON API are asked, by requests and by pages.
+func Tell(h http.Handler, asked func(route string)) {
+	for name, rt := range h.(*handler).rows {
+		if do := rt.do; do != nil {
+			rt.do = func(w http.ResponseWriter, r *request) (int, any, error) {
+				asked(name)
+				return do(w, r)
+			}
+		}
+	}
+}

@@ -2,8 +2,10 @@ package ui
 
 import (
 	"maps"
+	"net/http"
 	"net/url"
 
+	"carillon/dispatch"
 	"carillon/server/api"
 )
 
@@ -144,4 +146,67 @@ func deleteApp(r *Request) (*Answer, error) {
 		return nil, err
 	}
 	return Go(r.Base + "/apps"), nil
+}
+
+// newAppData are the forms that make an app: an empty one, and one of an export.
+type newAppData struct {
+	Name, Of string // what was typed
+	Error    *api.Error
+}
+
+// newApp shows the forms that make an app.
+func newApp(r *Request) (*Answer, error) {
+	if err := r.mayMakeApps(); err != nil {
+		return nil, err
+	}
+	return r.showNewApp(newAppData{}, nil)
+}
+
+// mayMakeApps says why the forms are not for the operator.
+func (r *Request) mayMakeApps() error {
+	if r.May(api.ScopeAdmin) {
+		return nil
+	}
+	return dispatch.Errorf(dispatch.CodePermissionDenied, "to make an app needs the scope %s", api.ScopeAdmin)
+}
+
+// showNewApp shows the forms with what was typed, and why no app was made of it.
+func (r *Request) showNewApp(d newAppData, wrong error) (*Answer, error) {
+	status := http.StatusOK
+	if wrong != nil {
+		if dispatch.AsError(wrong).Code == dispatch.CodePermissionDenied {
+			return nil, wrong
+		}
+		var e api.Error
+		status, e = r.Refused(wrong)
+		d.Error = &e
+	}
+	a := r.show("newapp", "New app", []crumb{{"Apps", r.Base + "/apps"}}, d)
+	a.status = status
+	return a, nil
+}
+
+// createApp makes the app that the form names, which has nothing in it.
+func createApp(r *Request) (*Answer, error) {
+	made, err := ask[api.AppStatus](r, Call{Route: "POST /v1/apps", Body: api.NewApp{Name: r.field("name")}})
+	if err != nil {
+		return r.showNewApp(newAppData{Name: r.field("name")}, err)
+	}
+	return Go(r.Base + "/apps/" + escaped(made.Name)), nil
+}
+
+// importApp makes an app of the form's file, which is what exportApp sends. The name stands before the file in the form, so
+// that a name that is taken is refused before the file is read.
+func importApp(r *Request) (*Answer, error) {
+	name := r.field("name")
+	if err := r.mayMakeApps(); err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return r.showNewApp(newAppData{}, unfit("the form has no name for the app: it has to stand before the file"))
+	}
+	if _, err := r.Upload(Call{Route: "POST /v1/apps/{app}/import", Path: map[string]string{"app": name}}); err != nil {
+		return r.showNewApp(newAppData{Of: name}, err)
+	}
+	return Go(r.Base + "/apps/" + escaped(name)), nil
 }

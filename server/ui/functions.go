@@ -33,6 +33,19 @@ func functionList(r *Request) (*Answer, error) {
 	return r.show("functions", "Functions", r.inApp(), d), nil
 }
 
+// functionsOpenAPI sends the OpenAPI document of the functions that clients may call as a file.
+func functionsOpenAPI(r *Request) (*Answer, error) {
+	path := r.inPath("app")
+	return &Answer{stream: &Call{Route: "GET /v1/apps/{app}/functions/openapi.json", Path: path}, name: path["app"] + "-openapi.json"}, nil
+}
+
+// functionTypes sends the types of the functions in TypeScript as a file. Those that clients may not call are in it if the
+// address says so.
+func functionTypes(r *Request) (*Answer, error) {
+	path := r.inPath("app")
+	return &Answer{stream: &Call{Route: "GET /v1/apps/{app}/functions/api.d.ts", Path: path, Query: r.given()}, name: path["app"] + ".d.ts"}, nil
+}
+
 type functionData struct {
 	App string
 	api.Function

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -37,6 +38,10 @@ type Request struct {
 	// type of package api, or a pointer to one. Errors are those of the row.
 	Ask func(Call) (any, error)
 
+	// Upload is Ask for a row whose body is the file of the form that was sent, which is read as it comes. It is an
+	// error if the form has none.
+	Upload func(Call) (any, error)
+
 	// Refused is the status and the text of an error, for a page that shows it beside a form.
 	Refused func(error) (status int, shown api.Error)
 }
@@ -63,6 +68,7 @@ func Pages() []Page {
 		{post, "/tokens", createToken},
 		{post, "/tokens/{id}/revoke", revokeToken},
 		{get, "/system", system},
+		{get, "/backup", backup},
 		{get, "/nodes", nodes},
 		{post, "/system/clock", acceptClock},
 		{post, "/apps/{app}/calls/{id}/abandon", abandonCall},
@@ -76,6 +82,9 @@ func Pages() []Page {
 		{post, "/apps/{app}/pauses", pause},
 		{post, "/apps/{app}/pauses/end", endPause},
 		{get, "/apps", apps},
+		{get, "/new-app", newApp},
+		{post, "/new-app", createApp},
+		{post, "/new-app/import", importApp},
 		{get, "/apps/{app}", app},
 		{post, "/apps/{app}/pause", pauseApp},
 		{post, "/apps/{app}/resume", resumeApp},
@@ -114,6 +123,8 @@ func Pages() []Page {
 		{post, "/apps/{app}/triggers/{name}/backfill/cancel", cancelBackfill},
 		{post, "/apps/{app}/triggers/{name}/delete", deleteTrigger},
 		{get, "/apps/{app}/functions", functionList},
+		{get, "/apps/{app}/openapi.json", functionsOpenAPI},
+		{get, "/apps/{app}/api.d.ts", functionTypes},
 		{get, "/apps/{app}/functions/{function...}", functionPage},
 		{post, "/apps/{app}/functions/{function...}", callFunction},
 	}
@@ -243,17 +254,51 @@ func filled(fields url.Values) url.Values {
 	return some
 }
 
-// maxForm bounds the body of a form, in bytes.
-const maxForm = 64 << 10
+// MaxForm bounds the body of a form, in bytes.
+const MaxForm = 64 << 10
 
 // field is a field of the form that was sent.
 func (r *Request) field(name string) string { return r.HTTP.PostForm.Get(name) }
 
 // Form reads the form that was sent: at most 64 KiB. The error is for the one who sent it.
 func Form(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, r.Body, MaxForm)
 	return r.ParseForm()
 }
+
+// FormWithFile reads the fields of a form that has a file behind them: at most 64 KiB, with what is read ahead. The file is
+// what is read next, without a bound; nil if there is none.
+func FormWithFile(w http.ResponseWriter, r *http.Request) (file io.Reader, err error) {
+	all := r.Body
+	body := &bounded{http.MaxBytesReader(w, all, MaxForm)}
+	r.Body = io.NopCloser(body)
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return nil, err
+	}
+	r.PostForm = url.Values{}
+	for {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if part.FileName() != "" {
+			body.Reader = all
+			return part, nil
+		}
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return nil, err
+		}
+		r.PostForm.Add(part.FormName(), string(value))
+	}
+}
+
+// bounded is a body whose bound is lifted once the fields of its form are read.
+type bounded struct{ io.Reader }
 
 // crumb is a step of the way to a page.
 type crumb struct{ Text, To string }

@@ -2,12 +2,14 @@ package ui
 
 import (
 	"net/url"
+	"time"
 
 	"carillon/server/api"
 )
 
 // systemData is what all operators may see, and what those may who look after the machine.
 type systemData struct {
+	Who   api.Operator // who asks
 	Clock api.Clock
 	Stuck []api.StuckHandler
 	All   bool        // the operator has all apps
@@ -22,7 +24,7 @@ func system(r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := systemData{All: who.AllApps}
+	d := systemData{Who: who, All: who.AllApps}
 	if d.Clock, err = ask[api.Clock](r, Call{Route: "GET /v1/clock"}); err != nil {
 		return nil, err
 	}
@@ -47,6 +49,12 @@ func system(r *Request) (*Answer, error) {
 		d.Whole = &whole
 	}
 	return r.show("system", "System", nil, d), nil
+}
+
+// backup sends a backup of the store as a file, or what came since the position of the address.
+func backup(r *Request) (*Answer, error) {
+	name := "carillon-" + time.Now().UTC().Format("20060102T150405Z") + ".backup"
+	return &Answer{stream: &Call{Route: "GET /v1/backup", Query: r.given()}, name: name}, nil
 }
 
 func acceptClock(r *Request) (*Answer, error) {

@@ -72,8 +72,8 @@ var dashboardFaults = []seededFault{
 	{
 		name: "form-unbounded", what: "a form is read however long it is",
 		pkg: "server", tests: "TestFormsAreOfTheSameOrigin",
-		edits: []edit{{"server/ui/page.go", `	r.Body = http.MaxBytesReader(w, r.Body, maxForm)`, `	if !FAULT {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		edits: []edit{{"server/ui/page.go", `	r.Body = http.MaxBytesReader(w, r.Body, MaxForm)`, `	if !FAULT {
+		r.Body = http.MaxBytesReader(w, r.Body, MaxForm)
 	}`}},
 	},
 	{
