@@ -97,8 +97,14 @@ func (e *Engine) Stats() Stats {
 // being opened anew, and for the file system.
 func (e *Engine) VolumeStats() []storage.VolumeStats { return e.store.VolumeStats() }
 
-// Options returns the options in force: those of Open, with their defaults.
-func (e *Engine) Options() Options { return e.opts }
+// Options returns the options in force: those of Open, with their defaults, and as many volumes as
+// the store has.
+func (e *Engine) Options() Options {
+	o, store := e.opts, e.store.Options()
+	o.Volumes, o.LockTimeout, o.LogKeep = store.Volumes, store.LockTimeout, store.LogKeep
+	o.Limits = o.Limits.WithDefaults()
+	return o
+}
 
 // Depth is what there is to do, in all apps.
 type Depth struct {

@@ -23,7 +23,8 @@ type Limits struct {
 // DefaultLimit is the default of both limits.
 const DefaultLimit = 1 << 20
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults returns the limits with the defaults in the place of zeros.
+func (l Limits) WithDefaults() Limits {
 	if l.Args <= 0 {
 		l.Args = DefaultLimit
 	}

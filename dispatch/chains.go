@@ -41,7 +41,7 @@ func (p Planner) follow(job *storage.Job, now time.Time, onDone *Scheduled) erro
 		return errors.New("OnDone: a follow-up is InGroup of the job's own group, or of none")
 	}
 	job.Then = &then
-	if n, most := job.ArgLen(), p.Limits.withDefaults().Args; n > most {
+	if n, most := job.ArgLen(), p.Limits.WithDefaults().Args; n > most {
 		return fmt.Errorf("OnDone: the arguments of the job and its follow-ups have %d bytes, the limit is %d", n, most)
 	}
 	return nil

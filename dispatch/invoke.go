@@ -124,7 +124,7 @@ func wrongKind(f *Function, asked Kind) *Error {
 func border[C handlerContext](
 	f *frame, ctx C, handler func(C, json.RawMessage, Limits) (json.RawMessage, error), args json.RawMessage,
 ) (out json.RawMessage, failed error) {
-	path, limits := f.fn.Path, f.env.Limits.withDefaults()
+	path, limits := f.fn.Path, f.env.Limits.WithDefaults()
 	if f.env.Depth > MaxNesting {
 		return nil, &Error{
 			Code: CodeResourceExhausted, Path: path,

@@ -59,7 +59,7 @@ func EncodeResult(result any, limits Limits) (json.RawMessage, error) {
 	if raw, ok := result.(json.RawMessage); ok && !json.Valid(raw) {
 		return nil, Errorf(CodeInvalidArgument, "the result is not JSON: %s", brief.Quote(string(raw)))
 	}
-	raw, err := encodeResult(result, limits.withDefaults())
+	raw, err := encodeResult(result, limits.WithDefaults())
 	if bad, ok := err.(resultError); ok {
 		return nil, Errorf(CodeInvalidArgument, "the result cannot be kept: %s", bad.why.Reason)
 	}

@@ -182,7 +182,7 @@ func (r *Registry) schedulable(call Call, limits Limits) (*Function, json.RawMes
 			Message: fmt.Sprintf("function %q is a query: only mutations and actions run later", call.path),
 		}
 	}
-	if err := checkSize(fn.Path, "args", len(call.args), limits.withDefaults().Args); err != nil {
+	if err := checkSize(fn.Path, "args", len(call.args), limits.WithDefaults().Args); err != nil {
 		return nil, nil, err
 	}
 	if !fn.args.fits(call.typ) {

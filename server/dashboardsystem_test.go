@@ -168,7 +168,8 @@ func TestSystemIsForThoseWhoLookAfterIt(t *testing.T) {
 			settings[of.Of+"."+of.Name] = of.Value
 		}
 		for name, want := range map[string]string{
-			"engine.Concurrency": "1024", "engine.Retention": "168h0m0s", "engine.TxLimits.Jobs": "10000", "server.MaxStreams": "1024", "server.Hosts": "a.internal, b.internal",
+			"engine.Concurrency": "1024", "engine.Volumes": "1", "engine.LockTimeout": "1s", "engine.LogKeep": "268435456", "engine.Limits.Args": "1048576", "engine.Limits.Result": "1048576",
+			"engine.Retention": "168h0m0s", "engine.TxLimits.Jobs": "10000", "server.MaxStreams": "1024", "server.Hosts": "a.internal, b.internal",
 		} {
 			if settings[name] != want {
 				t.Errorf("%s is %q, want %q", name, settings[name], want)

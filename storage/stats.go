@@ -111,6 +111,14 @@ type VolumeStats struct {
 	Written   int64  // bytes of the file's pages, since Open
 }
 
+// Options returns the options in force: those of Open, with their defaults, and as many volumes as
+// the store has.
+func (s *Store) Options() Options {
+	o := s.opts
+	o.Volumes = len(s.volumes)
+	return o
+}
+
 // VolumeStats returns what there is to say of each volume, in their order. It waits for a volume that is
 // being opened anew, and for the file system as Volumes does.
 func (s *Store) VolumeStats() []VolumeStats {
