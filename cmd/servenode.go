@@ -33,10 +33,7 @@ func (n *nodeFlags) flags(flags *flag.FlagSet) {
 
 // check says what is wrong with the flags.
 func (n *nodeFlags) check() error {
-	if n.log == "" {
-		if n.name != "" || n.advertise != "" {
-			return usageError{errors.New("--node and --advertise are for --store")}
-		}
+	if n.log == "" { // then none of the others is given: companions
 		return nil
 	}
 	if n.name == "" {

@@ -180,10 +180,14 @@ func (p *program) grow(c *cobra.Command, v Verb, std Stdio) {
 		if c.Flags().Changed("store") && (c.Flags().Changed("server") || c.Flags().Changed("data")) {
 			return wrong(c, errors.New("want either --store, or --server or --data"))
 		}
-		if _, err := p.fill(c); err != nil {
+		sources, err := p.fill(c)
+		if err == nil {
+			err = checkCompanions(c.Flags(), sources)
+		}
+		if err != nil {
 			return wrong(c, err)
 		}
-		err := do(c.Context(), std)
+		err = do(c.Context(), std)
 		if usage, ok := errors.AsType[usageError](err); ok {
 			return wrong(c, usage.error)
 		}
