@@ -3,6 +3,8 @@ package storage
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -10,21 +12,36 @@ import (
 // lostTails are the shards of which this node has had records that their log has lost, as a log in PostgreSQL may
 // where an asynchronous standby was promoted. The next store of this node has them in its audit log.
 type lostTails struct {
-	mu     sync.Mutex
-	unsaid []string // shards that the audit log does not have yet, each once
-	count  int64
+	mu      sync.Mutex
+	unsaid  []string // shards that the audit log does not have yet, each once
+	count   int64
+	unknown []int // shards that the node's own log does not have yet
+	why     error // of the first of these
 }
 
-// add takes note of a shard. first is false where it is noted, and not in the audit log yet.
-func (l *lostTails) add(shard string) (first bool) {
+// add takes note of a shard, unless it is noted, and not in the audit log yet.
+func (l *lostTails) add(shard int, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if slices.Contains(l.unsaid, shard) {
-		return false
+	name := fmt.Sprintf("shard %d", shard)
+	if slices.Contains(l.unsaid, name) {
+		return
 	}
-	l.unsaid = append(l.unsaid, shard)
+	l.unsaid = append(l.unsaid, name)
 	l.count++
-	return true
+	if l.unknown = append(l.unknown, shard); len(l.unknown) == 1 {
+		l.why = why
+	}
+}
+
+// take returns the shards that the node's own log does not have yet, in their order, and why the first of them was noted.
+func (l *lostTails) take() (shards []int, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	shards, why = l.unknown, l.why
+	l.unknown, l.why = nil, nil
+	slices.Sort(shards)
+	return shards, why
 }
 
 // audit has write be given an entry about what the audit log does not have yet, if there is something.
@@ -49,10 +66,32 @@ func (l *lostTails) audit(node string, write func([]AuditEntry) error) error {
 }
 
 // tailLost takes note that the log has lost records of the volume that this node had.
-func (st *Standby) tailLost(v *volume, why error) {
-	if st.lost.add(fmt.Sprintf("shard %d", v.index)) {
-		st.opts.Logger.Error("the log has lost records that this node had; its copy of them is dropped", "volume", v.name, "err", why)
+func (st *Standby) tailLost(v *volume, why error) { st.lost.add(v.index, why) }
+
+// sayLost says what was noted since it was called last, in one line however many shards that is: a failover takes from all.
+func (st *Standby) sayLost() {
+	if shards, why := st.lost.take(); len(shards) > 0 {
+		st.opts.Logger.Error("the log has lost records that this node had; its copies of them are dropped",
+			"shards", len(shards), "which", spans(shards), "err", why)
 	}
+}
+
+// spans writes sorted numbers such as 0-3,7.
+func spans(numbers []int) string {
+	var text strings.Builder
+	for i := 0; i < len(numbers); {
+		first, last := numbers[i], numbers[i]
+		for i++; i < len(numbers) && numbers[i] == last+1; i++ {
+			last++
+		}
+		if text.Len() > 0 {
+			text.WriteByte(',')
+		}
+		if text.WriteString(strconv.Itoa(first)); last > first {
+			text.WriteString("-" + strconv.Itoa(last))
+		}
+	}
+	return text.String()
 }
 
 // LostTails is how many times this node has found that the log has lost records which it had, of one shard each. For

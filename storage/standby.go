@@ -97,7 +97,9 @@ func Join(ctx context.Context, dir string, opts Options) (*Standby, error) {
 	removeSpools(dir)
 	st.log = kv.Over(st.shared, kv.Options{})
 	st.ctx, st.cancel = context.WithCancel(context.Background())
-	if err := st.catchUp(ctx); err != nil {
+	err = st.catchUp(ctx)
+	st.sayLost()
+	if err != nil {
 		close(st.done)
 		return nil, errors.Join(err, st.Close())
 	}
@@ -115,7 +117,12 @@ const maxRounds = 250 * time.Millisecond
 func (st *Standby) follow() {
 	defer close(st.done)
 	var trouble trouble
+	forgot := time.Now()
 	for st.sleep(st.ctx, st.rounds()) == nil {
+		if time.Since(forgot) >= forgetApart { // as it joined, too
+			forgot = time.Now()
+			_ = st.shared.Forget(st.ctx) // or the next time
+		}
 		if st.owning.Load() > 0 {
 			continue
 		}
@@ -125,6 +132,9 @@ func (st *Standby) follow() {
 		}
 	}
 }
+
+// forgetApart is how often a node has the log forget those that have ended long ago.
+const forgetApart = time.Hour
 
 // trouble is an error that is met again and again, and told each minute.
 type trouble struct{ told time.Time }
@@ -185,6 +195,7 @@ func (st *Standby) round() error {
 		return err
 	}
 	defer st.leave()
+	defer st.sayLost()
 	if s := st.store; s != nil {
 		select {
 		case <-s.lease.Lost():
@@ -207,19 +218,26 @@ type look struct {
 	owned   bool          // the first shard has an owner, who was not retired
 	mine    bool          // which is of this node's name: it claims again what it has claimed and could not take up
 	leaving bool          // who is about to give it up
+	owner   string        // who that is
+	leaves  time.Time     // when it was seen first that it is leaving
 	silent  time.Duration // of the owner then
 	ttl     time.Duration // of the owner
 }
 
-func lookAt(at time.Time, is wal.Standing, name string) look {
-	l := look{at: at}
+// lookAt is how the store stands, behind the look before.
+func lookAt(at time.Time, is wal.Standing, name string, before look) look {
+	l := look{at: at, leaves: at}
 	if len(is.Shards) == 0 || is.Shards[0].Shard != 0 {
 		return l
 	}
 	for i := range is.Nodes {
 		if n := &is.Nodes[i]; n.Incarnation == is.Shards[0].Owner && !n.Retired {
 			l.owned, l.mine, l.leaving, l.silent, l.ttl = true, n.Name == name, n.Leaving, n.Silent, n.TTL
+			l.owner = n.Incarnation
 		}
+	}
+	if before.leaving && before.owner == l.owner {
+		l.leaves = before.leaves
 	}
 	return l
 }
@@ -228,15 +246,20 @@ func lookAt(at time.Time, is wal.Standing, name string) look {
 // may be gone: who asks then has the log begin to count, if that was away.
 func (l look) alive() bool { return l.owned && !l.mine && l.silent < l.ttl/2 }
 
-// soon is how long a node waits that wants a store whose owner is about to give it up.
-const soon = 10 * time.Millisecond
+// soon is how long a node waits at first that wants a store whose owner is about to give it up, and slower how many
+// times as long the owner has to have taken already for the node to wait longer: a hand-over
+// that takes a second is noticed 10 ms late at most, and one of 25 s, in which jobs end, 250 ms.
+const (
+	soon   = 10 * time.Millisecond
+	slower = 100
+)
 
 // again is how long a node that wants the store waits before it looks again, which it does every so often.
 func (l look) again(rounds time.Duration) time.Duration {
 	over := l.ttl - l.silent - time.Since(l.at) // when the TTL of the owner is over
 	switch {
 	case l.owned && l.leaving:
-		return soon
+		return max(soon, min(rounds, time.Since(l.leaves)/slower))
 	case l.owned && over > 0:
 		return min(rounds, over+time.Millisecond)
 	}
@@ -267,7 +290,7 @@ func (st *Standby) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	st.looked = lookAt(began, standing, st.opts.Node.Name)
+	st.looked = lookAt(began, standing, st.opts.Node.Name, st.looked)
 	err = st.each(func(v *volume) error {
 		switch {
 		case v.db == nil:
@@ -391,6 +414,7 @@ func (st *Standby) Abort() (err error) {
 func (st *Standby) close(leave bool) error {
 	st.cancel()
 	<-st.done
+	defer st.sayLost()
 	st.turn <- struct{}{} // Own takes it no more
 	s := st.store
 	st.leave()

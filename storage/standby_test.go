@@ -193,6 +193,64 @@ func TestG43_HandOver(t *testing.T) {
 	})
 }
 
+// TestG43_ALongHandOverIsAskedForLessOften: a standby looks a hundred times in the first second in which an owner leaves, and
+// later less often, so that it is late by a hundredth of the time that the owner took.
+func TestG43_ALongHandOverIsAskedForLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		counts := &counted{SharedLog: log}
+		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoinWith(t, nodeOptions(counts, "b"), t.TempDir())
+		s := a.mustOwn(t)
+		owns := b.owning(t)
+		time.Sleep(time.Second)
+		s.Leave(t.Context())
+		counts.standings.Store(0)
+		if time.Sleep(700 * time.Millisecond); counts.standings.Load() < 65 {
+			t.Errorf("b has looked %d times in 0.7 s in which a leaves, want 70", counts.standings.Load())
+		}
+		counts.standings.Store(0)
+		if time.Sleep(9 * time.Second); counts.standings.Load() > 300 {
+			t.Errorf("b has looked %d times in 9 s more, want 240", counts.standings.Load())
+		}
+		began := time.Now()
+		a.mustGiveUp(t)
+		b.store = <-owns
+		if took := time.Since(began); took > 150*time.Millisecond {
+			t.Errorf("b owned it %v after a began to give it up, of which it has waited 100 ms at most", took)
+		}
+	})
+}
+
+// TestNodesThatEndedAreForgotten: a day and an hour later at most, though no other node joins.
+func TestNodesThatEndedAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a, b := mustJoin(t, log, "a", t.TempDir()), mustJoin(t, log, "b", t.TempDir())
+		a.mustOwn(t)
+		b.mustLeave(t)
+		names := func() (all []string) {
+			is, err := a.Standing(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range is.Nodes {
+				all = append(all, is.Nodes[i].Name)
+			}
+			return all
+		}
+		log.Pass(wal.KeptFor - time.Hour)
+		time.Sleep(time.Minute)
+		if got := names(); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("after 23 hours: %q", got)
+		}
+		log.Pass(time.Hour)
+		time.Sleep(time.Hour)
+		if got := names(); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("after a day and an hour: %q", got)
+		}
+	})
+}
+
 // TestG43_TakesOverWhenTheTTLIsOver: a standby takes a store over at the moment at which it may, whenever its rounds are. Until
 // then it asks how the log stands once in each, and claims nothing. When it owns the store it asks once for all shards where
 // they are folded.
@@ -556,6 +614,42 @@ func TestG45_QuietOwnerFindsItsTailLost(t *testing.T) {
 			}
 			mustTellOfLostTails(t, a, 1)
 			a.mustGiveUp(t)
+		}
+	})
+}
+
+// TestG45_OneLineTellsOfAllShards: what a failover has taken from all shards is one line in the log of a node, and one entry of the
+// audit log, and each shard is counted.
+func TestG45_OneLineTellsOfAllShards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a := mustJoin(t, log, "a", t.TempDir())
+		s := a.mustOwn(t)
+		for _, id := range inAll {
+			mustAdd(t, s, id, "of a")
+		}
+		time.Sleep(time.Second)
+		for shard := range nodeShards {
+			log.Lose(shard, 1)
+		}
+		time.Sleep(3 * time.Second)
+		a.mustGiveUp(t)
+		a.mustOwn(t)
+		var said []string
+		for _, line := range a.log.lines() {
+			if strings.Contains(line, "the log has lost records") {
+				said = append(said, line)
+			}
+		}
+		if len(said) != 1 || !strings.Contains(said[0], "shards=3 which=0-2") {
+			t.Errorf("its log says %q", said)
+		}
+		if got := a.LostTails(); got != nodeShards {
+			t.Errorf("%d are counted, want %d", got, nodeShards)
+		}
+		page, err := a.store.AuditLog(storage.AuditFilter{Operator: "node a"})
+		if err != nil || len(page.Entries) != 1 || page.Entries[0].Count != nodeShards {
+			t.Errorf("the audit log has %+v, %v", page.Entries, err)
 		}
 	})
 }

@@ -47,6 +47,7 @@ func (st *Standby) takeOver(ctx context.Context) (s *Store, again time.Duration,
 		return nil, again, err
 	}
 	defer st.leave()
+	defer st.sayLost()
 	if st.store != nil {
 		return nil, again, fmt.Errorf("%w: this node owns it", ErrLocked)
 	}

@@ -127,7 +127,28 @@ var standbyFaults = []seededFault{
 	{
 		name: "lost-tail-counted-twice", what: "a loss is counted, and logged, wherever it is found",
 		pkg: "storage", tests: "TestG45_QuietOwnerFindsItsTailLost",
-		edits: []edit{{"storage/losttail.go", `if slices.Contains(l.unsaid, shard) {`, `if slices.Contains(l.unsaid, shard) && !FAULT {`}},
+		edits: []edit{{"storage/losttail.go", `if slices.Contains(l.unsaid, name) {`, `if slices.Contains(l.unsaid, name) && !FAULT {`}},
+	},
+	{
+		name: "lost-tail-line-each", what: "a node's log has a line for each shard of which records are lost at once",
+		pkg: "storage", tests: "TestG45_OneLineTellsOfAllShards",
+		edits: []edit{{"storage/losttail.go", `{ st.lost.add(v.index, why) }`, `{
+	if st.lost.add(v.index, why); FAULT {
+		st.sayLost()
+	}
+}`}},
+	},
+	{
+		name: "standby-leaving-hurried", what: "a standby asks each 10 ms for as long as an owner takes to leave",
+		pkg: "storage", tests: "TestG43_ALongHandOverIsAskedForLessOften",
+		edits: []edit{{"storage/standby.go", `if before.leaving && before.owner`, `if !FAULT && before.leaving && before.owner`}},
+	},
+	{
+		name: "nodes-forgotten-at-joins", what: "a node that has ended is listed until another one joins",
+		pkg: "storage", tests: "TestNodesThatEndedAreForgotten",
+		edits: []edit{{"storage/standby.go", `			_ = st.shared.Forget(st.ctx)`, `			if !FAULT {
+				_ = st.shared.Forget(st.ctx)
+			}`}},
 	},
 	{
 		name: "unsure-copy-followed", what: "a standby does not open a copy anew that may show what is not durable",

@@ -26,8 +26,7 @@ func (l *Log) Join(ctx context.Context, n wal.Node) error {
 			return err
 		}
 	}
-	var said *pgconn.PgError
-	if _, err := l.ask(ctx, "forget", []any{wal.KeptFor}); err != nil && (!errors.As(err, &said) || said.Code != foreignKey) {
+	if err := l.Forget(ctx); err != nil {
 		return err
 	}
 	if _, err := l.ask(ctx, "newserver", []any{theServer}); err != nil {
@@ -41,6 +40,16 @@ func (l *Log) Join(ctx context.Context, n wal.Node) error {
 	defer l.mu.Unlock()
 	l.me = me
 	return nil
+}
+
+// Forget implements wal.Shared.
+func (l *Log) Forget(ctx context.Context) error {
+	_, err := l.ask(ctx, "forget", []any{wal.KeptFor})
+	var said *pgconn.PgError
+	if errors.As(err, &said) && said.Code == foreignKey {
+		return nil
+	}
+	return err
 }
 
 // foreignKey is foreign_key_violation: a node that is forgotten has claimed a shard.

@@ -48,6 +48,8 @@ type Shared interface {
 	// others may claim at once: what it shows of them is not up to date from then on.
 	Leave(ctx context.Context) error
 	Release(ctx context.Context) error
+	// Forget takes away the incarnations that have not beaten for KeptFor and own nothing. So does Join.
+	Forget(ctx context.Context) error
 	// Standing is all nodes that are known and the shards, as of one moment.
 	Standing(ctx context.Context) (Standing, error)
 }

@@ -102,16 +102,29 @@ func (l *Node) Join(ctx context.Context, n wal.Node) error {
 			before.retired = true
 		}
 		l.spend()
-		owns := map[string]bool{}
-		for _, v := range l.m.volumes {
-			owns[v.owner] = true
-		}
-		maps.DeleteFunc(l.m.nodes, func(id string, n *memoryNode) bool {
-			return !owns[id] && time.Since(n.beat) > wal.KeptFor
-		})
+		l.m.forget()
 		l.me = n.NewIncarnation()
 		l.m.nodes[l.me] = &memoryNode{Node: n, joined: time.Now(), beat: time.Now()}
 		return nil
+	})
+}
+
+// Forget is wal.Shared's.
+func (l *Node) Forget(ctx context.Context) error {
+	return l.ask(ctx, func(*memoryNode) error {
+		l.m.forget()
+		return nil
+	})
+}
+
+// forget takes away the nodes that were silent for long and own nothing. The caller holds mu.
+func (m *Memory) forget() {
+	owns := map[string]bool{}
+	for _, v := range m.volumes {
+		owns[v.owner] = true
+	}
+	maps.DeleteFunc(m.nodes, func(id string, n *memoryNode) bool {
+		return !owns[id] && time.Since(n.beat) >= wal.KeptFor
 	})
 }
 

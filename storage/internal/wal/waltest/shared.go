@@ -360,10 +360,11 @@ func checksNodes(t *testing.T, b SharedBench) {
 	}
 }
 
-// forgets: a join forgets nodes that were silent for long and own nothing.
+// forgets: a join, and Forget, forget nodes that were silent for long and own nothing.
 func forgets(t *testing.T, b SharedBench) {
 	mustJoin(t, b, "idle")
-	mustClaim(t, mustJoin(t, b, "owner"), 1)
+	owner := mustJoin(t, b, "owner")
+	mustClaim(t, owner, 1)
 	b.Pass(t, wal.KeptFor-time.Minute)
 	names := func() (all []string) {
 		for _, n := range standing(t, mustJoin(t, b, "new")).Nodes {
@@ -379,6 +380,15 @@ func forgets(t *testing.T, b SharedBench) {
 	b.Pass(t, time.Minute)
 	if got := names(); !slices.Equal(got, []string{"new", "owner"}) {
 		t.Errorf("after it has passed: %q", got)
+	}
+	b.Pass(t, wal.KeptFor)
+	for range 2 {
+		if err := owner.Forget(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if all := standing(t, owner).Nodes; len(all) != 1 || all[0].Name != "owner" {
+		t.Errorf("after an owner has forgotten: %v", all)
 	}
 }
 
