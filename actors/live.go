@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"iter"
 	"time"
@@ -16,7 +17,13 @@ type LiveQuery struct {
 	ID   uint64 // chosen by the caller, one of its kind in the Live
 	Path string
 	Args json.RawMessage // absent and null count as {}
+	// Seen is the Sum of the result that the caller has of this query, from another Live, at another node, too: while the
+	// query comes to that it is not told again. The zero value is that of none.
+	Seen LiveSum
 }
+
+// LiveSum tells what a query has come to from anything else that it may.
+type LiveSum [sha256.Size]byte
 
 // LiveResult is what a query has come to: a value, or the error of the query, which is a result
 // like any other and changes when what the query has read does.
@@ -24,6 +31,7 @@ type LiveResult struct {
 	ID    uint64 // of the LiveQuery
 	Value json.RawMessage
 	Err   error // an *dispatch.Error
+	Sum   LiveSum
 }
 
 // Transition is what has changed of the results of a Live.
@@ -58,6 +66,7 @@ type Live struct {
 	changing uint64                // of that which the round under way has
 	covered  uint64                // of that which the latest round had
 	changes  uint64                // of the latest change of identity
+	after    uint64                // After
 	told     Transition            // the latest that was given out, without Changed
 	err      error                 // why it is over
 }
@@ -100,11 +109,16 @@ func (l *Live) SetIdentity(identity *dispatch.Identity) (version uint64, err err
 // also if none has changed: when a mutation's effects are seen (TellCommit).
 func (l *Live) Await(commit uint64) { l.room.await(l, commit) }
 
+// After has Next return nothing as of a commit before that one, which another Live has told before, at another node that
+// shares the log, too. Next returns aborted if the app is not as far, since it was deleted, imported or restored, or
+// since the log has lost that: forget what was shown, and begin another Live without After. Call it before the first Next.
+func (l *Live) After(commit uint64) { l.room.after(l, commit) }
+
 // Next waits until there is something to tell: results that have changed, a modification that is
 // in, or a commit that was awaited. What has changed several times since the last call is told
 // once, as it is now. The error is that of ctx, failed_precondition inside a mutation of the app,
 // or that with which the Live is over: not_found when the app was deleted, aborted when it
-// was imported, unavailable when the engine closes, canceled after Close.
+// was imported, or of After, unavailable when the engine closes, canceled after Close.
 func (l *Live) Next(ctx context.Context) (Transition, error) {
 	if inturn.In(ctx, string(l.room.app.id)) {
 		return Transition{}, &dispatch.Error{

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -140,7 +139,7 @@ type liveGroup struct {
 type liveOutcome struct {
 	value json.RawMessage
 	err   error
-	sum   [sha256.Size]byte // of the one or the other
+	sum   LiveSum // of the one or the other
 }
 
 // liveSub is a LiveQuery of a Live.
@@ -148,8 +147,8 @@ type liveSub struct {
 	id    uint64
 	live  *Live
 	group *liveGroup
-	since uint64            // the modification that has added it
-	given [sha256.Size]byte // of the result that was given out; zero: none was
+	since uint64  // the modification that has added it
+	given LiveSum // of the result that was given out; zero: none was
 }
 
 // liveWho is the identity as a part of keys.
@@ -200,7 +199,7 @@ func (r *liveRoom) change(l *Live, add []LiveQuery, remove []uint64) (version ui
 		}
 	}
 	for _, q := range add {
-		sub := &liveSub{id: q.ID, live: l, since: l.version}
+		sub := &liveSub{id: q.ID, live: l, since: l.version, given: q.Seen}
 		l.subs[q.ID] = sub
 		r.count(1)
 		l.lane.enter(sub, q.Path, compactArgs(q.Args))
@@ -329,6 +328,27 @@ func (r *liveRoom) await(l *Live, commit uint64) {
 	}
 }
 
+// after is Live.After. A round that begins from now on shows each commit that was told by any Live before, if
+// the app still has it: what a Live tells is durable.
+func (r *liveRoom) after(l *Live, commit uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.err != nil || commit == 0 {
+		return
+	}
+	l.after = max(l.after, commit)
+	l.from = l.lane.begun + 1
+	l.lane.ask()
+}
+
+// isBehind is why the Live is over if the app lacks the commit that it goes on after. The lock is held.
+func (l *Live) isBehind() error {
+	if l.lane.at >= l.after {
+		return nil
+	}
+	return dispatch.Errorf(dispatch.CodeAborted, "app %s is as of commit %d, and was seen as of %d: it was imported or restored, or the log has lost that; begin anew", l.room.app.id, l.lane.at, l.after)
+}
+
 // take takes what there is to tell.
 func (r *liveRoom) take(l *Live) (t Transition, ok bool, err error) {
 	r.mu.Lock()
@@ -347,7 +367,7 @@ func (r *liveRoom) take(l *Live) (t Transition, ok bool, err error) {
 		delete(l.changed, sub)
 		if res := sub.group.result; res.sum != sub.given {
 			sub.given = res.sum
-			t.Changed = append(t.Changed, LiveResult{ID: sub.id, Value: res.value, Err: res.err})
+			t.Changed = append(t.Changed, LiveResult{ID: sub.id, Value: res.value, Err: res.err, Sum: res.sum})
 		}
 	}
 	if len(t.Changed) == 0 && l.covered == l.told.Version && !(l.wanted > l.told.Commit && l.lane.at >= l.wanted) {

@@ -391,6 +391,9 @@ func (n *liveLane) show(number, commit uint64, groups []*liveGroup, ran []liveRu
 		switch {
 		case l.from > number:
 			continue
+		case l.isBehind() != nil:
+			n.remove(l, l.isBehind())
+			continue
 		case l.from != 0:
 			l.from = 0
 			l.hurry()

@@ -38,8 +38,18 @@ func TestAssetsRunWhatThereIs(t *testing.T) {
 	if unit := mustRead(t, filepath.Join("deploy", "carillon.service")); !line.MatchString(unit) || !strings.Contains(unit, "\nStateDirectory=carillon\n") || !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") {
 		t.Error("the unit does not serve the directory that it may write, or gives up")
 	}
+	flags := regexp.MustCompile(` --([a-z-]+)`)
+	node := regexp.MustCompile(`(?m)^ExecStart=\nExecStart=/usr/bin/carillon serve (.*)$`).FindStringSubmatch(mustRead(t, "deploy/node.conf"))
+	if node == nil || !strings.Contains(node[1], "--node %l --cache %S/carillon/") {
+		t.Fatal("deploy/node.conf does not replace the line of the unit, or has its copies where the unit may not write")
+	}
+	for _, m := range flags.FindAllStringSubmatch(" "+node[1], -1) {
+		if verb("serve").Flags().Lookup(m[1]) == nil {
+			t.Errorf("deploy/node.conf: serve has no --%s", m[1])
+		}
+	}
 	variables := regexp.MustCompile(`\bCARILLON_([A-Z_]+)(?:=|, value:)`)
-	for asset, most := range map[string]int{"deploy/carillon.service": 3, "deploy/Dockerfile": 1, "docs/deploying.md": 4} {
+	for asset, most := range map[string]int{"deploy/carillon.service": 3, "deploy/node.conf": 3, "deploy/Dockerfile": 1, "docs/deploying.md": 4} {
 		found := variables.FindAllStringSubmatch(mustRead(t, asset), -1)
 		if len(found) < most {
 			t.Errorf("%s names %d variables, want %d", asset, len(found), most)
@@ -51,7 +61,6 @@ func TestAssetsRunWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	flags := regexp.MustCompile(` --([a-z-]+)`)
 	lines := regexp.MustCompile("(?m)(?:^\\$ |`)carillon ([a-z][^`\n]*)").FindAllStringSubmatch(mustRead(t, "docs/deploying.md"), -1)
 	if len(lines) < 5 {
 		t.Errorf("docs/deploying.md has only %d lines of the command", len(lines))

@@ -44,13 +44,16 @@ func (p *program) nodeCommands() []Verb {
 // nodes lists them.
 func (p *program) nodes(flags *flag.FlagSet) func(context.Context, Stdio) error {
 	return standingList(p, flags, (*client.Client).Nodes, server.Nodes, func(w io.Writer, nodes []api.Node) {
-		printTable(w, "NODE STATE SHARDS LEASE SILENT RELEASE ADDRESS", func(row func(...any)) {
+		printTable(w, "NODE STATE SHARDS LEASE SILENT LAG RELEASE ADDRESS", func(row func(...any)) {
 			for _, n := range nodes {
-				lease := "-"
+				lease, lag := "-", "-"
 				if n.LeaseMs > 0 {
 					lease = milliseconds(n.LeaseMs)
 				}
-				row(n.Incarnation, n.State, n.Shards, lease, milliseconds(n.SilentMs), orDash(n.Release), orDash(n.Address))
+				if n.LagMs != nil {
+					lag = milliseconds(*n.LagMs)
+				}
+				row(n.Incarnation, n.State, n.Shards, lease, milliseconds(n.SilentMs), lag, orDash(n.Release), orDash(n.Address))
 			}
 		})
 	})

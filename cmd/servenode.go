@@ -241,8 +241,13 @@ func (s *standing) stats() metrics.Node {
 	eng := s.eng.Load()
 	m := metrics.Node{Owner: eng != nil && eng.Held() == nil, Takeovers: s.taken.Load(), Lag: s.node.Lag(), LostTails: s.node.LostTails()}
 	if is, at := s.seen.Load(), s.at.Load(); is != nil {
+		var latest time.Time
 		for i := range is.Shards {
-			m.Unfolded += is.Shards[i].Last - min(is.Shards[i].Folded, is.Shards[i].Last)
+			sh := &is.Shards[i]
+			m.Unfolded += sh.Last - min(sh.Folded, sh.Last)
+			if m.Epoch = max(m.Epoch, sh.Epoch); sh.Taken.After(latest) {
+				latest, m.Why = sh.Taken, sh.Why
+			}
 		}
 		for i := range is.Nodes {
 			if n := &is.Nodes[i]; n.Name == s.name {

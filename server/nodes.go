@@ -46,6 +46,9 @@ func Nodes(s storage.Standing) []api.Node {
 			node.State = api.NodeSilent
 		default:
 			node.LeaseMs = max(1, lease.Milliseconds())
+			if n.Lag >= 0 {
+				node.LagMs = new(n.Lag.Milliseconds())
+			}
 			if node.Shards > 0 {
 				node.State = api.NodeOwner
 			}

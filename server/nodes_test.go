@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -36,11 +37,11 @@ func TestNodesAndShardsAreShown(t *testing.T) {
 	taken := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	is, away := storage.Standing{
 		Nodes: []storage.NodeState{
-			{Name: "a", Incarnation: "a/2", Address: "http://10.0.0.1:8377", Release: hostile, TTL: 5 * time.Second, Silent: 400 * time.Millisecond},
-			{Name: "a", Incarnation: "a/1", TTL: 5 * time.Second, Silent: time.Hour, Retired: true, Leaving: true},
-			{Name: "b", Incarnation: "b/1", TTL: 5 * time.Second, Silent: 5*time.Second - time.Nanosecond},
+			{Name: "a", Incarnation: "a/2", Address: "http://10.0.0.1:8377", Release: hostile, TTL: 5 * time.Second, Silent: 400 * time.Millisecond, Lag: 120 * time.Millisecond},
+			{Name: "a", Incarnation: "a/1", TTL: 5 * time.Second, Silent: time.Hour, Lag: time.Second, Retired: true, Leaving: true},
+			{Name: "b", Incarnation: "b/1", TTL: 5 * time.Second, Silent: 5*time.Second - time.Nanosecond, Lag: -1},
 			{Name: "c", Incarnation: "c/1", TTL: 5 * time.Second, Silent: 5 * time.Second},
-			{Name: "d", Incarnation: "d/1", TTL: 5 * time.Second, Leaving: true},
+			{Name: "d", Incarnation: "d/1", TTL: 5 * time.Second, Lag: 3 * time.Second, Leaving: true},
 		},
 		Shards: []storage.ShardState{
 			{Shard: 0, Epoch: 3, Owner: "a/2", Taken: taken, Why: "expired", Folded: 70, Last: 100},
@@ -56,13 +57,13 @@ func TestNodesAndShardsAreShown(t *testing.T) {
 		b.mount()
 		nodes := mustHave[[]api.Node](t, b, "/v1/nodes")
 		want := []api.Node{
-			{Name: "a", Incarnation: "a/2", State: api.NodeOwner, Shards: 1, Address: "http://10.0.0.1:8377", Release: hostile, LeaseMs: 4600, SilentMs: 400},
+			{Name: "a", Incarnation: "a/2", State: api.NodeOwner, Shards: 1, Address: "http://10.0.0.1:8377", Release: hostile, LeaseMs: 4600, SilentMs: 400, LagMs: new(int64(120))},
 			{Name: "a", Incarnation: "a/1", State: api.NodeRetired, SilentMs: 3_600_000},
 			{Name: "b", Incarnation: "b/1", State: api.NodeStandby, LeaseMs: 1, SilentMs: 4999},
 			{Name: "c", Incarnation: "c/1", State: api.NodeSilent, SilentMs: 5000},
 			{Name: "d", Incarnation: "d/1", State: api.NodeLeaving},
 		}
-		if !slices.Equal(nodes, want) {
+		if !reflect.DeepEqual(nodes, want) {
 			t.Errorf("the nodes are %+v\nwant %+v", nodes, want)
 		}
 		shards := mustHave[[]api.Shard](t, b, "/v1/shards")
@@ -74,7 +75,7 @@ func TestNodesAndShardsAreShown(t *testing.T) {
 			t.Errorf("the shards are %+v\nwant %+v", shards, want)
 		}
 		b.signInAs(t, server.ScopeRead)
-		b.has(t, "/ui/nodes", `href="/ui/nodes" aria-current`, "<code>a/2</code>", ">owner<", ">standby<", ">silent<", ">leaving<", ">retired<", "shard 0 by <code>a</code>", "expired")
+		b.has(t, "/ui/nodes", `href="/ui/nodes" aria-current`, "<code>a/2</code>", `<th scope="col" class="num">Lag</th>`, ">120 ms<", ">owner<", ">standby<", ">silent<", ">leaving<", ">retired<", "shard 0 by <code>a</code>", "expired")
 		text, _ := b.token(t, server.Operator{Name: "bob", Apps: []storage.AppID{"acme"}, Scopes: server.Scopes()}, time.Time{})
 		b.signIn(t, text)
 		if w := b.ask("GET", "/ui/nodes", nil); w.Code != http.StatusForbidden {

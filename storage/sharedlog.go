@@ -52,6 +52,7 @@ type NodeState struct {
 	Release     string        // of its program
 	TTL         time.Duration // of its lease
 	Silent      time.Duration // since its latest beat, on the log's clock
+	Lag         time.Duration // by its latest beat, since its copies had all that the log has; negative: it has not said
 	Leaving     bool          // it gives up what it owns, or has
 	Retired     bool          // another node has found it silent for longer than its TTL: it owns nothing
 }
@@ -87,7 +88,7 @@ func standingOf(ctx context.Context, log looks) (s Standing, err error) {
 	}
 	for i := range is.Nodes {
 		n := &is.Nodes[i]
-		s.Nodes = append(s.Nodes, NodeState{n.Name, n.Incarnation, n.Address, n.Release, n.TTL, n.Silent, n.Leaving, n.Retired && !n.Gone})
+		s.Nodes = append(s.Nodes, NodeState{n.Name, n.Incarnation, n.Address, n.Release, n.TTL, n.Silent, n.Lag, n.Leaving, n.Retired && !n.Gone})
 	}
 	for _, sh := range is.Shards {
 		s.Shards = append(s.Shards, ShardState{int(sh.Shard), sh.Epoch, sh.Owner, sh.Taken, sh.Why, sh.Folded, sh.Last})

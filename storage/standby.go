@@ -314,7 +314,10 @@ func (st *Standby) catchUp(ctx context.Context) error {
 }
 
 // hasAll takes note that the copies had all of the log at that time.
-func (st *Standby) hasAll(at time.Time) { st.followed.Store(&at) }
+func (st *Standby) hasAll(at time.Time) {
+	st.followed.Store(&at)
+	st.shared.Follows(at)
+}
 
 // Lag is how long ago it was seen last that the copies of this node have all that the log has. Where it
 // follows, or owns the store, that is a fraction of a second. For engines.

@@ -221,6 +221,29 @@ func TestG43_ALongHandOverIsAskedForLessOften(t *testing.T) {
 	})
 }
 
+// TestStandingTellsLags: of each node, the owner and one that follows, the log knows how far behind it its copies are.
+func TestStandingTellsLags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(nodeShards)
+		a := mustJoin(t, log, "a", t.TempDir())
+		mustJoin(t, log, "b", t.TempDir())
+		mustAdd(t, a.mustOwn(t), "a", "of a")
+		time.Sleep(3 * time.Second)
+		is, err := storage.StandingOf(t.Context(), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range is.Nodes {
+			if n.Lag < 0 || n.Lag > 250*time.Millisecond {
+				t.Errorf("%s lags by %v, want 250 ms at most", n.Name, n.Lag)
+			}
+		}
+		if len(is.Nodes) != 2 {
+			t.Errorf("there are %+v", is.Nodes)
+		}
+	})
+}
+
 // TestNodesThatEndedAreForgotten: a day and an hour later at most, though no other node joins.
 func TestNodesThatEndedAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,6 +29,7 @@ type Node struct {
 	Release     string    `json:"release,omitempty"` // of its program
 	LeaseMs     int64     `json:"leaseMs"`           // left of its lease, unless it beats again; 0: none
 	SilentMs    int64     `json:"silentMs"`          // since its latest beat
+	LagMs       *int64    `json:"lagMs,omitempty"`   // by its latest beat, since its copies had all that the log has; none: it has said nothing, or its lease has ended
 }
 
 // Shard is a part of a store whose log several nodes share, with some of its apps.

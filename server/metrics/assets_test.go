@@ -121,7 +121,7 @@ func mustKnow(t *testing.T) known {
 	t.Helper()
 	k := known{kinds: map[string]dto.MetricType{}, labels: map[string][]string{}, values: map[string][]string{}}
 	m := metrics.New()
-	m.WatchNode(func() metrics.Node { return metrics.Node{Owner: true} })
+	m.WatchNode(func() metrics.Node { return metrics.Node{Owner: true, Epoch: 1, Why: "free"} })
 	actorstest.Run(t, actors.Options{Functions: dispatch.NewRegistry()}, func(h *actorstest.Harness) {
 		m.Watch(h.Engine, new(server.Refusals))
 		got, _ := mustScrape(t, m.Handler(), "/", "")

@@ -53,6 +53,7 @@ var names = []string{
 	"carillon_log_bytes",
 	"carillon_log_sync_seconds",
 	"carillon_log_uncopied_records",
+	"carillon_node_epoch{why}",
 	"carillon_node_lag_seconds",
 	"carillon_node_lease_seconds",
 	"carillon_node_lost_tails_total",
@@ -118,7 +119,7 @@ func (s scraped) value(family string, labels ...string) string {
 // names that stay.
 func TestMetricsTellWhatHappened(t *testing.T) {
 	m, reg, tries := metrics.New(), dispatch.NewRegistry(), 0
-	m.WatchNode(func() metrics.Node { return metrics.Node{Owner: true} })
+	m.WatchNode(func() metrics.Node { return metrics.Node{Owner: true, Epoch: 1, Why: "free"} })
 	reg.Use(m.Middleware)
 	again := dispatch.Mutation[dispatch.None, dispatch.None]("t:again")
 	again.Handle(reg, func(*dispatch.MutationCtx, dispatch.None) (dispatch.None, error) {

@@ -14,6 +14,8 @@ type Node struct {
 	Lag       time.Duration // since its copies were seen to have all that the log has
 	LostTails int64         // how often the log was found to have lost records that this node had, of one shard
 	Unfolded  uint64        // records of all shards that no checkpoint has: what a node without a copy reads of the log
+	Epoch     uint64        // the highest of a shard; 0: none was ever owned
+	Why       string        // the shard that was taken last could be, by whichever node
 }
 
 var (
@@ -23,6 +25,7 @@ var (
 	nodeLag       = metric("node_lag_seconds", "Since the copies of this node were seen to have all that the log has.")
 	nodeLostTails = metric("node_lost_tails_total", "How often the log was found to have lost records that this node had, of one shard each.")
 	nodeUnfolded  = metric("node_unfolded_records", "Records of the shared log that no checkpoint has.")
+	nodeEpoch     = metric("node_epoch", "The highest epoch of a shard, how often that has had an owner, by why one could be taken last.", "why")
 )
 
 // WatchNode has the metrics be of a node, too, also while it has no engine. stats is called for each scrape and must not
@@ -45,4 +48,7 @@ func (m *Metrics) collectNode(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(nodeLag, prometheus.GaugeValue, n.Lag.Seconds())
 	to <- prometheus.MustNewConstMetric(nodeLostTails, prometheus.CounterValue, float64(n.LostTails))
 	to <- prometheus.MustNewConstMetric(nodeUnfolded, prometheus.GaugeValue, float64(n.Unfolded))
+	if n.Epoch > 0 {
+		to <- prometheus.MustNewConstMetric(nodeEpoch, prometheus.GaugeValue, float64(n.Epoch), n.Why)
+	}
 }

@@ -29,7 +29,8 @@ func TestMetricsOfANode(t *testing.T) {
 	m.WatchNode(func() metrics.Node { return n })
 	has("owner 0", "takeovers_total 0", "lease_seconds 4.5", "lost_tails_total 3", "unfolded_records 7")
 	n.Owner, n.Takeovers = true, 1
-	has("owner 1", "takeovers_total 1")
+	n.Epoch, n.Why = 4, "expired"
+	has("owner 1", "takeovers_total 1", `epoch{why="expired"} 4`)
 }
 
 // TestMetricsOfNoEngine: a node that has lost its store tells nothing of it, and so of no volume that is down.

@@ -3,6 +3,21 @@ package seeded_test
 // liveFaults are planted where results of queries are kept up to date (G40).
 var liveFaults = []seededFault{
 	{
+		name: "live-goes-back", what: "a live query that goes on at another node shows an earlier moment than was seen",
+		pkg: "actors", tests: "TestG40_LiveQueriesGoOnAtAnotherNode",
+		edits: []edit{{"actors/liveroom.go", `if l.lane.at >= l.after {`, `if FAULT || l.lane.at >= l.after {`}},
+	},
+	{
+		name: "live-told-again", what: "a live query that goes on at another node is told what it has",
+		pkg: "actors", tests: "TestG40_LiveQueriesGoOnAtAnotherNode",
+		edits: []edit{{"actors/liveroom.go", `	for _, q := range add {
+		sub :=`, `	for _, q := range add {
+		if FAULT {
+			q.Seen = LiveSum{}
+		}
+		sub :=`}},
+	},
+	{
 		name: "read-not-noted", what: "a document that a query has read by its id is not in its read set",
 		pkg: "actors", tests: "TestG40_AsIfRunFromScratch",
 		edits: []edit{{"storage/view.go", `		v.reads.addKey(key)

@@ -144,6 +144,13 @@ var standbyFaults = []seededFault{
 		edits: []edit{{"storage/standby.go", `if before.leaving && before.owner`, `if !FAULT && before.leaving && before.owner`}},
 	},
 	{
+		name: "standby-lag-untold", what: "the log does not know how far behind it a node is",
+		pkg: "storage", tests: "TestStandingTellsLags",
+		edits: []edit{{"storage/standby.go", `	st.shared.Follows(at)`, `	if !FAULT {
+		st.shared.Follows(at)
+	}`}},
+	},
+	{
 		name: "nodes-forgotten-at-joins", what: "a node that has ended is listed until another one joins",
 		pkg: "storage", tests: "TestNodesThatEndedAreForgotten",
 		edits: []edit{{"storage/standby.go", `			_ = st.shared.Forget(st.ctx)`, `			if !FAULT {

@@ -79,7 +79,8 @@ type Log struct {
 	idle     []*conn // that wait for use
 	me       string  // incarnation of the node; "": it has not joined
 	claiming claiming
-	claimed  atomic.Int64 // claims of the node that were begun
+	claimed  atomic.Int64              // claims of the node that were begun
+	follows  atomic.Pointer[time.Time] // when its copies had all of the log; nil: never yet
 
 	seeing sync.Mutex // held while a server is compared with seen
 	seen   history

@@ -81,7 +81,7 @@ func (l *Log) Beat(ctx context.Context) error {
 	}
 	ids, shards, last, unchanged := l.standingClaims()
 	var there, whole int64
-	switch ok, err := l.ask(ctx, "beat", []any{me, ids, shards, last}, &there, &whole); {
+	switch ok, err := l.ask(ctx, "beat", []any{me, ids, shards, last, l.lag()}, &there, &whole); {
 	case err != nil:
 		return err
 	case !ok:
@@ -95,6 +95,19 @@ func (l *Log) Beat(ctx context.Context) error {
 		return fmt.Errorf("%w: of its %d shards the server has all records of %d: %w", wal.ErrRetired, len(ids), whole, wal.ErrTailLost)
 	}
 	return fmt.Errorf("%w: of its %d claims the server has %d", wal.ErrRetired, len(ids), there)
+}
+
+// Follows implements wal.Shared.
+func (l *Log) Follows(at time.Time) { l.follows.Store(&at) }
+
+// lag is how long ago the copies of the node had all of the log, nil if they never had.
+func (l *Log) lag() *time.Duration {
+	at := l.follows.Load()
+	if at == nil {
+		return nil
+	}
+	lag := time.Since(*at)
+	return &lag
 }
 
 // standingClaims are the ids of the claims in force, with their shards and what was acknowledged of them last,
@@ -202,7 +215,11 @@ func (c *conn) standing(ctx context.Context, limit time.Duration) (s wal.Standin
 		}
 		if err := c.all("nodes", func(rows pgx.Rows) error {
 			var n wal.NodeState
-			err := rows.Scan(&n.Incarnation, &n.Name, &n.Address, &n.Release, &n.TTL, &n.Silent, &n.Leaving, &n.Retired, &n.Gone)
+			var lag *time.Duration
+			err := rows.Scan(&n.Incarnation, &n.Name, &n.Address, &n.Release, &n.TTL, &n.Silent, &lag, &n.Leaving, &n.Retired, &n.Gone)
+			if n.Lag = wal.Unsaid; lag != nil {
+				n.Lag = max(0, *lag)
+			}
 			s.Nodes = append(s.Nodes, n)
 			return err
 		}); err != nil {

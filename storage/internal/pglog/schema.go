@@ -58,6 +58,8 @@ var migrations = []string{
 	ALTER TABLE meta ADD COLUMN server text NOT NULL DEFAULT '';`,
 	`ALTER TABLE node ADD COLUMN unheard timestamptz;
 	ALTER TABLE shard ADD COLUMN attempt bigint NOT NULL DEFAULT 0;`,
+	// What a node's copies lack, which is unknown of one that does not say it.
+	`ALTER TABLE node ADD COLUMN lag interval;`,
 }
 
 // metaThere says whether a schema has a log.

@@ -56,7 +56,7 @@ var statements = map[string]string{
 	"forget":     `DELETE FROM node WHERE beat <= clock_timestamp() - $1::interval AND NOT EXISTS (SELECT FROM shard WHERE owner = node.id)`,
 
 	// With how many of the claims are there still, and of how many the record that was acknowledged last.
-	"beat": `UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL
+	"beat": `UPDATE node SET beat = clock_timestamp(), lag = $5 WHERE id = $1 AND retired IS NULL
 		RETURNING (SELECT count(*) FROM shard WHERE owner = $1 AND claim = ANY ($2::bytea[])),
 			(SELECT count(*) FROM unnest($2::bytea[], $3::bigint[], $4::bigint[]) AS w (claim, shard, seq) JOIN shard s ON s.id = w.shard
 				WHERE s.trimmed >= w.seq OR EXISTS (SELECT FROM log l WHERE l.shard = w.shard AND l.seq = w.seq AND l.claim = w.claim))`,
@@ -70,7 +70,7 @@ var statements = map[string]string{
 	"retired": `SELECT retired IS NOT NULL FROM node WHERE id = $1`,
 
 	"clock": `SELECT clock_timestamp()`,
-	"nodes": `SELECT id, name, address, release, ttl, clock_timestamp() - beat, leaving, retired IS NOT NULL, gone
+	"nodes": `SELECT id, name, address, release, ttl, clock_timestamp() - beat, lag, leaving, retired IS NOT NULL, gone
 		FROM node ORDER BY name, joined DESC`,
 	"shards": `SELECT s.id, s.epoch, coalesce(s.owner, ''), s.taken, s.why, s.folded,
 			coalesce((SELECT max(seq) FROM log WHERE shard = s.id), 0)

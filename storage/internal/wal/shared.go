@@ -43,6 +43,9 @@ type Shared interface {
 	// ErrTailLost, too, if the log has lost records that were acknowledged to it.
 	// After any other error it may have beaten.
 	Beat(ctx context.Context) error
+	// Follows says that the copies of this node had all of the log at that time. Each beat tells how long ago that is. It
+	// does not block.
+	Follows(at time.Time)
 	// Leave says that the incarnation is leaving or, where it owns nothing, gone: it was
 	// retired by itself then. Release spends its claims and gives up all its shards, which
 	// others may claim at once: what it shows of them is not up to date from then on.
@@ -116,10 +119,14 @@ type NodeState struct {
 	Node
 	Incarnation string        // "a/5f0c…": it tells this start from all others
 	Silent      time.Duration // since its latest beat, on the log's clock
+	Lag         time.Duration // by its latest beat, since its copies had all of the log; Unsaid: it has not said
 	Leaving     bool
 	Retired     bool // for good: another node may own what it owned
 	Gone        bool // retired by itself, when it owned nothing
 }
+
+// Unsaid is the lag of a node that has not said any: it makes its first copies, or is of an earlier release.
+const Unsaid = time.Duration(-1)
 
 // ShardState is a shard.
 type ShardState struct {

@@ -20,6 +20,7 @@ var _ wal.Shared = (*Node)(nil)
 type memoryNode struct {
 	wal.Node
 	joined, beat           time.Time
+	lag                    time.Duration
 	leaving, retired, gone bool
 }
 
@@ -104,7 +105,7 @@ func (l *Node) Join(ctx context.Context, n wal.Node) error {
 		l.spend()
 		l.m.forget()
 		l.me = n.NewIncarnation()
-		l.m.nodes[l.me] = &memoryNode{Node: n, joined: time.Now(), beat: time.Now()}
+		l.m.nodes[l.me] = &memoryNode{Node: n, joined: time.Now(), beat: time.Now(), lag: wal.Unsaid}
 		return nil
 	})
 }
@@ -155,6 +156,9 @@ func (l *Node) Beat(ctx context.Context) error {
 	var lost error
 	err := l.member(ctx, func(n *memoryNode) {
 		n.beat = time.Now()
+		if at := l.follows.Load(); at != nil {
+			n.lag = time.Since(*at)
+		}
 		for id := range l.claims {
 			switch v := l.m.volumes[id]; {
 			case v.holder != l:
@@ -169,6 +173,9 @@ func (l *Node) Beat(ctx context.Context) error {
 	})
 	return cmp.Or(lost, err)
 }
+
+// Follows is wal.Shared's.
+func (l *Node) Follows(at time.Time) { l.follows.Store(&at) }
 
 // Leave is wal.Shared's.
 func (l *Node) Leave(ctx context.Context) error {
@@ -203,7 +210,7 @@ func (l *Node) Standing(ctx context.Context) (s wal.Standing, err error) {
 		s.At = time.Now()
 		for id, n := range l.m.nodes {
 			s.Nodes = append(s.Nodes, wal.NodeState{
-				Node: n.Node, Incarnation: id, Silent: s.At.Sub(n.beat), Leaving: n.leaving, Retired: n.retired, Gone: n.gone,
+				Node: n.Node, Incarnation: id, Silent: s.At.Sub(n.beat), Lag: n.lag, Leaving: n.leaving, Retired: n.retired, Gone: n.gone,
 			})
 		}
 		slices.SortFunc(s.Nodes, func(a, b wal.NodeState) int {

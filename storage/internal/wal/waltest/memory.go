@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +111,8 @@ func (m *Memory) Heal() {
 type Node struct {
 	m      *Memory
 	shared bool // what is trimmed was folded
+
+	follows atomic.Pointer[time.Time] // when the copies had all; nil: never yet
 
 	// These are under m.mu.
 	closed bool

@@ -45,6 +45,7 @@ func SharedConformance(t *testing.T, bench func(*testing.T) SharedBench) {
 		{"BeatFindsATailLost", beatFindsATailLost},
 		{"ChecksNodes", checksNodes},
 		{"Forgets", forgets},
+		{"TellsItsLag", tellsItsLag},
 		{"FoldsAndLoads", foldsAndLoads},
 		{"FoldIsFenced", foldIsFenced},
 	} {
@@ -336,6 +337,29 @@ func beatFindsATailLost(t *testing.T, b SharedBench) {
 	wantErr(t, "a beat of one that has lost its tail", err, wal.ErrTailLost)
 	wants(t, a.Append(record(kept, kept.Last+2, "late")), wal.ErrFenced)
 	wantClaim(t, mustJoin(t, b, "b"), 2, nil)
+}
+
+// tellsItsLag: a beat says how long ago the copies of its node had all of the log, from when they first had on.
+func tellsItsLag(t *testing.T, b SharedBench) {
+	log := mustJoin(t, b, "a")
+	lag := func() time.Duration {
+		wantErr(t, "beat", log.Beat(t.Context()), nil)
+		return node(t, log, "a").Lag
+	}
+	if got := lag(); got != wal.Unsaid {
+		t.Errorf("before it has followed: %v", got)
+	}
+	log.Follows(time.Now().Add(-time.Minute))
+	if got := node(t, log, "a").Lag; got != wal.Unsaid {
+		t.Errorf("before it has beaten: %v", got)
+	}
+	if got := lag(); got < time.Minute || got > 2*time.Minute {
+		t.Errorf("a minute behind: %v", got)
+	}
+	log.Follows(time.Now())
+	if got := lag(); got < 0 || got > time.Minute {
+		t.Errorf("behind nothing: %v", got)
+	}
 }
 
 // checksNodes: what a node says of itself is bounded.
