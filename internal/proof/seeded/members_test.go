@@ -5,7 +5,7 @@ var memberFaults = []seededFault{
 	{
 		name: "pg-beat-revives", what: "a beat that comes after a retirement is taken",
 		pkg: "storage/internal/pglog", tests: "TestG44_BeatAndRetirementMeetInOneRow",
-		edits: []edit{{"storage/internal/pglog/statements.go", "`UPDATE node SET beat = clock_timestamp() WHERE id = $1 AND retired IS NULL\n", "`UPDATE node SET beat = clock_timestamp()` + map[bool]string{true: `, retired = NULL WHERE id = $1`, false: ` WHERE id = $1 AND retired IS NULL`}[FAULT] + `\n"}},
+		edits: []edit{{"storage/internal/pglog/statements.go", "`UPDATE node SET beat = clock_timestamp(), lag = $5 WHERE id = $1 AND retired IS NULL\n", "`UPDATE node SET beat = clock_timestamp(), lag = $5` + map[bool]string{true: `, retired = NULL WHERE id = $1`, false: ` WHERE id = $1 AND retired IS NULL`}[FAULT] + `\n"}},
 	},
 	{
 		name: "pg-claim-without-retired", what: "a claim takes a shard whose owner was not retired",
