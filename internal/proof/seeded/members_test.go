@@ -8,6 +8,11 @@ var memberFaults = []seededFault{
 		edits: []edit{{"storage/internal/pglog/statements.go", "`UPDATE node SET beat = clock_timestamp(), lag = $5 WHERE id = $1 AND retired IS NULL\n", "`UPDATE node SET beat = clock_timestamp(), lag = $5` + map[bool]string{true: `, retired = NULL WHERE id = $1`, false: ` WHERE id = $1 AND retired IS NULL`}[FAULT] + `\n"}},
 	},
 	{
+		name: "pg-statements-compiled", what: "PostgreSQL compiles what takes a moment, since its settings make that seem to be dear",
+		pkg: "storage/internal/pglog", tests: "TestStatementsAreNotCompiled",
+		edits: []edit{{"storage/internal/pglog/conn.go", `	params["jit"] = "off"`, `	params["jit"] = map[bool]string{true: "on", false: "off"}[FAULT]`}},
+	},
+	{
 		name: "pg-claim-without-retired", what: "a claim takes a shard whose owner was not retired",
 		pkg: "storage/internal/pglog", tests: "TestG43_ClaimMeetsAnOwnerItHasNotSeen",
 		edits: []edit{{"storage/internal/pglog/statements.go", `OR EXISTS (SELECT FROM node o WHERE o.id = shard.owner AND o.retired IS NOT NULL)`, "` + map[bool]string{true: `OR true`, false: `OR EXISTS (SELECT FROM node o WHERE o.id = shard.owner AND o.retired IS NOT NULL)`}[FAULT] + `"}},

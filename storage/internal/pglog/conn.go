@@ -60,6 +60,8 @@ func parse(address string) (target, error) {
 	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
 		params[plan] = "off"
 	}
+	// What is off makes a plan seem so dear that PostgreSQL compiles it: a quarter of a second for two rows of nodes.
+	params["jit"] = "off"
 	if config.ValidateConnect == nil { // of several hosts, the one that can be written to
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 		if t.unsafe {

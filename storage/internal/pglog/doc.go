@@ -94,7 +94,8 @@
 //	P11 A claim that finds less than this process was acknowledged is ErrTailLost, once: a
 //	    failover to an asynchronous standby has lost it. Nothing is appended a second time. An owner that
 //	    appends nothing learns it by its next beat.
-//	P12 Statements find rows by key: a session's plans read no table in whole, and merge and hash none.
+//	P12 Statements find rows by key: a session's plans read no table in whole, merge and hash none, and none is
+//	    compiled.
 //
 // The SQL is what CockroachDB and YugabyteDB have too, but for the checks of a connection,
 // which unsafe=1 leaves out: unique keys, joins on the row before, unnest of arrays, ON

@@ -151,3 +151,12 @@ func TestRowsOfRecords(t *testing.T) {
 		t.Errorf("a later form: %v", err)
 	}
 }
+
+// TestStatementsAreNotCompiled: a plan that avoids what is off is thought to be dear, and compiling it takes longer by far than
+// to run it.
+func TestStatementsAreNotCompiled(t *testing.T) {
+	is, err := parse("postgres://db/carillon?jit=on")
+	if err != nil || is.config.RuntimeParams["jit"] != "off" {
+		t.Errorf("the settings of a session are %v, %v", is.config.RuntimeParams, err)
+	}
+}
