@@ -211,7 +211,7 @@ func showJob(w io.Writer, job api.Job) {
 	}
 	for i := range job.History {
 		a := &job.History[i]
-		row(fmt.Sprint("attempt ", a.Number), "ended %s, %s", a.EndedAt.Format(time.RFC3339), errorOf(&a.Error))
+		row(fmt.Sprint("attempt ", a.Number), "%sended %s, %s", lateOf(a), a.EndedAt.Format(time.RFC3339), errorOf(&a.Error))
 		for _, l := range logs {
 			if l.Attempt == a.Number && l.Cause != "" {
 				row("", "cause: %s", strings.Join(strings.Fields(l.Cause), " "))
@@ -222,6 +222,15 @@ func showJob(w io.Writer, job api.Job) {
 		}
 	}
 	_ = table.Flush() // to standard output, which may be gone
+}
+
+// lateOf says how much later than it was due the attempt began, where that is known.
+func lateOf(a *api.Attempt) string {
+	late := a.StartedAt.Sub(a.Due)
+	if a.Due.IsZero() || a.StartedAt.IsZero() || late < time.Millisecond {
+		return ""
+	}
+	return fmt.Sprintf("begun %s late, ", late.Round(time.Millisecond))
 }
 
 // placeOf is the innermost call of a stack, and its place, in one line.

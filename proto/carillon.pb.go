@@ -2211,7 +2211,9 @@ type Attempt struct {
 	Interrupted bool                   `protobuf:"varint,5,opt,name=interrupted,proto3" json:"interrupted,omitempty"`
 	Postponed   bool                   `protobuf:"varint,6,opt,name=postponed,proto3" json:"postponed,omitempty"`
 	// Unsure: a crash found the job claimed, and nothing tells whether its handler had begun.
-	Unsure        bool `protobuf:"varint,7,opt,name=unsure,proto3" json:"unsure,omitempty"`
+	Unsure bool `protobuf:"varint,7,opt,name=unsure,proto3" json:"unsure,omitempty"`
+	// When it was due; 0: an earlier release has written it, which did not say.
+	DueMs         int64 `protobuf:"varint,8,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2293,6 +2295,13 @@ func (x *Attempt) GetUnsure() bool {
 		return x.Unsure
 	}
 	return false
+}
+
+func (x *Attempt) GetDueMs() int64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
 }
 
 // Claim says that an attempt of the job at the same key may be under way.
@@ -4881,7 +4890,7 @@ const file_carillon_proto_rawDesc = "" +
 	"\x06jitter\x18\x05 \x01(\bR\x06jitter\"8\n" +
 	"\bJobError\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\xe7\x01\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xfe\x01\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\"\n" +
 	"\rstarted_at_ms\x18\x02 \x01(\x03R\vstartedAtMs\x12\x1e\n" +
@@ -4889,7 +4898,8 @@ const file_carillon_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x12.carillon.JobErrorR\x05error\x12 \n" +
 	"\vinterrupted\x18\x05 \x01(\bR\vinterrupted\x12\x1c\n" +
 	"\tpostponed\x18\x06 \x01(\bR\tpostponed\x12\x16\n" +
-	"\x06unsure\x18\a \x01(\bR\x06unsure\"\xad\x01\n" +
+	"\x06unsure\x18\a \x01(\bR\x06unsure\x12\x15\n" +
+	"\x06due_ms\x18\b \x01(\x03R\x05dueMs\"\xad\x01\n" +
 	"\x05Claim\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +

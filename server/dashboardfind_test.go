@@ -244,6 +244,12 @@ func TestAJobSaysHowLateItWasAndWhatIsToCome(t *testing.T) {
 		}
 		b.h.Advance(time.Second)
 		b.has(t, at, "1 min late", "!"+due)
+		b.h.Advance(time.Hour)
+		if _, err := b.h.Scheduler("acme").RetryMany(storage.JobFilter{ID: "late"}); err != nil {
+			t.Fatal(err)
+		}
+		b.h.Settle() // the other attempt is in time
+		b.has(t, at, `<th scope="row">begun</th><td class="num">1</td><td>1 min late`, `<th scope="row">begun</th><td class="num">1</td><td></td>`)
 		b.has(t, "/ui/apps/acme/jobs/"+b.job, "! late", "!"+due)
 	})
 }

@@ -36,18 +36,18 @@ func timeline(job *storage.Job, began time.Time) []api.Moment {
 		case a.Postponed:
 			what = api.MomentPostponed
 		}
-		add(a.StartedAt, api.Moment{What: api.MomentBegun, Attempt: a.Number})
+		add(a.StartedAt, api.Moment{What: api.MomentBegun, Attempt: a.Number, Due: instant(a.Due)})
 		add(a.EndedAt, api.Moment{What: what, Attempt: a.Number, Code: api.Code(a.Error.Code)})
 		last = a.Number
 	}
 	if job.Attempts > last && job.State != storage.StateRunning { // else it is when the attempt before began
-		add(job.StartedAt, api.Moment{What: api.MomentBegun, Attempt: job.Attempts})
+		add(job.StartedAt, api.Moment{What: api.MomentBegun, Attempt: job.Attempts, Due: instant(job.AttemptDue())})
 	}
 	add(job.HeldAt, api.Moment{What: api.MomentHeld})
 	add(job.CompletedAt, api.Moment{What: api.MomentEnded, State: api.State(job.State)})
 	slices.SortStableFunc(moments, func(a, b api.Moment) int { return a.At.Compare(*b.At) })
 	if job.State == storage.StateRunning {
-		moments = append(moments, api.Moment{At: instant(began), What: api.MomentBegun, Attempt: job.Attempts})
+		moments = append(moments, api.Moment{At: instant(began), What: api.MomentBegun, Attempt: job.Attempts, Due: instant(job.Due)})
 	}
 	return moments
 }
@@ -104,7 +104,7 @@ func detailOf(job *storage.Job, began time.Time, system storage.System) (*api.Jo
 // attemptOf is the attempt in JSON.
 func attemptOf(a storage.Attempt) api.Attempt {
 	return api.Attempt{
-		Number: a.Number, StartedAt: a.StartedAt, EndedAt: a.EndedAt, Error: api.JobError{Code: api.Code(a.Error.Code), Message: a.Error.Message},
+		Number: a.Number, Due: a.Due, StartedAt: a.StartedAt, EndedAt: a.EndedAt, Error: api.JobError{Code: api.Code(a.Error.Code), Message: a.Error.Message},
 		Interrupted: a.Interrupted, Postponed: a.Postponed,
 	}
 }

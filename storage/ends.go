@@ -99,7 +99,7 @@ func (tx *Tx) endAttempt(job Job, end End) (Job, error) {
 		e := JobError{Code: errorText(end.Error.Code), Message: errorText(end.Error.Message)}
 		job.Error = &e
 		job.History = append(job.History[:len(job.History):len(job.History)], Attempt{
-			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted, Postponed: end.Postponed, Unsure: end.Unsure,
+			Number: job.Attempts, Due: job.AttemptDue(), StartedAt: end.StartedAt, EndedAt: tx.now, Error: e, Interrupted: end.Interrupted, Postponed: end.Postponed, Unsure: end.Unsure,
 		})
 		if over := len(job.History) - maxHistory; over > 0 {
 			job.History = job.History[over:]

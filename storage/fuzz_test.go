@@ -23,7 +23,7 @@ func FuzzJobRecord(f *testing.F) {
 		{
 			ID: "x", Function: "a:b", State: storage.StateFailed, Due: testNow, ScheduledFor: testNow, StartedAt: testNow, CompletedAt: testNow,
 			Attempts: 3, Failures: 2, Interruptions: 1, Error: &storage.JobError{Code: "internal", Message: "oops"},
-			History: []storage.Attempt{{Number: 1, StartedAt: testNow, EndedAt: testNow, Error: storage.JobError{Code: "c", Message: "m"}, Interrupted: true, Unsure: true}},
+			History: []storage.Attempt{{Number: 1, Due: testNow, StartedAt: testNow, EndedAt: testNow, Error: storage.JobError{Code: "c", Message: "m"}, Interrupted: true, Unsure: true}},
 			Retry:   &storage.Retry{Limit: 5, Linear: true, Base: time.Second, Max: time.Hour, Jitter: true}, NotKept: &storage.NotKept{Bytes: 5, Reason: "long"}, AtMostOnce: true, Timeout: time.Minute, Claims: []byte(`{"sub":"u"}`),
 		},
 	} {

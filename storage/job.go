@@ -143,6 +143,7 @@ type NotKept struct {
 // Attempt is one ended run of a job that did not succeed.
 type Attempt struct {
 	Number      int       `json:"number"`
+	Due         time.Time `json:"due,omitzero"` // when it was due; zero: an earlier release has written it, which did not say
 	StartedAt   time.Time `json:"startedAt"`
 	EndedAt     time.Time `json:"endedAt"`
 	Error       JobError  `json:"error"`

@@ -339,7 +339,7 @@ func (c *change) end(t *rapid.T) {
 	job.Error = end.Error
 	if end.Error != nil {
 		job.History = append(slices.Clip(job.History), storage.Attempt{
-			Number: job.Attempts, StartedAt: end.StartedAt, EndedAt: c.m.now, Error: *end.Error, Interrupted: end.Interrupted,
+			Number: job.Attempts, Due: job.Due, StartedAt: end.StartedAt, EndedAt: c.m.now, Error: *end.Error, Interrupted: end.Interrupted,
 		})
 	}
 	switch {

@@ -96,6 +96,15 @@ func (tx *Tx) leave(job *Job, end *End, key keyState) {
 	tx.putPending(job)
 }
 
+// AttemptDue is when the attempt was due that is under way, or that a job which has ended had last: a job
+// that is pending outside is due when that has taken too long. For engines.
+func (j *Job) AttemptDue() time.Time {
+	if j.outside == nil || j.outside.due.IsZero() {
+		return j.Due
+	}
+	return j.outside.due
+}
+
 // endOutside notes that the attempt has ended, and was due when it was before its handler had
 // returned. What is left is the hash: of the token, if the attempt had one.
 func (j *Job) endOutside(token []byte) {

@@ -138,6 +138,7 @@ func encodeJob(job *Job) []byte {
 		a := &job.History[i]
 		p.History = append(p.History, &proto.Attempt{
 			Number:      uint32(a.Number),
+			DueMs:       msOf(a.Due),
 			StartedAtMs: msOf(a.StartedAt),
 			EndedAtMs:   msOf(a.EndedAt),
 			Error:       &proto.JobError{Code: a.Error.Code, Message: a.Error.Message},
@@ -242,6 +243,7 @@ func decodeJob(p place, data []byte) (Job, error) {
 	for _, a := range r.History {
 		job.History = append(job.History, Attempt{
 			Number:      int(a.Number),
+			Due:         timeOf(a.DueMs),
 			StartedAt:   timeOf(a.StartedAtMs),
 			EndedAt:     timeOf(a.EndedAtMs),
 			Error:       JobError{Code: a.Error.GetCode(), Message: a.Error.GetMessage()},

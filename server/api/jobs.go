@@ -106,7 +106,8 @@ type NotKept struct {
 
 // Attempt is one ended run of a job that did not succeed.
 type Attempt struct {
-	Number      int       `json:"number"` // from 1
+	Number      int       `json:"number"`       // from 1
+	Due         time.Time `json:"due,omitzero"` // when it was due; none if an earlier release has written it
 	StartedAt   time.Time `json:"startedAt"`
 	EndedAt     time.Time `json:"endedAt"`
 	Error       JobError  `json:"error"`
@@ -168,6 +169,7 @@ type Moment struct {
 	At      *time.Time `json:"at"` // null of the beginning of an attempt that has ended since the rest was read
 	What    MomentKind `json:"what"`
 	Attempt int        `json:"attempt,omitempty"`
+	Due     *time.Time `json:"due,omitempty"`   // of an attempt that begins: when it was due, where that is known
 	Code    Code       `json:"code,omitempty"`  // of the error that an attempt has failed with
 	State   State      `json:"state,omitempty"` // in which it has ended
 }

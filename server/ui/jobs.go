@@ -61,10 +61,39 @@ type jobData struct {
 	App string
 	api.Job
 	Why      string // it waits, in a sentence; "" if it does not
-	Late     string // how much later than it was due its last attempt began; "" if that was in time
 	Stuck    bool   // a handler of it was given up and has not returned
 	Tree     *node  // nil if it stands alone
 	Commands commands
+}
+
+// Late is how much later than it was due the latest attempt began; "" if that was in time.
+func (d jobData) Late() string {
+	for i := range slices.Backward(d.Timeline) {
+		if m := &d.Timeline[i]; m.What == api.MomentBegun {
+			return lateBy(m.Due, m.At)
+		}
+	}
+	return ""
+}
+
+// lateBy is how much later than it was due an attempt began; "" if that was in time, or if an earlier release, which
+// did not say when it was due, has written the attempt.
+func lateBy(due, began *time.Time) string {
+	if due == nil || due.IsZero() || began == nil || began.IsZero() || began.Sub(*due) < time.Millisecond {
+		return ""
+	}
+	return span(began.Sub(*due))
+}
+
+// LateOf is that of an attempt that has failed.
+func (d jobData) LateOf(a api.Attempt) string { return lateBy(&a.Due, &a.StartedAt) }
+
+// LateAt is that of one that begins at a moment of the timeline.
+func (d jobData) LateAt(m api.Moment) string {
+	if m.What != api.MomentBegun {
+		return ""
+	}
+	return lateBy(m.Due, m.At)
 }
 
 // FailedOf is what is kept of why the attempt has failed, besides its error; nil if that is nothing.
@@ -94,9 +123,6 @@ func job(r *Request) (*Answer, error) {
 	}
 	d := jobData{App: name, Job: shown, Why: whyItWaits(shown.Wait), Tree: treeOf(r, &shown), Commands: commandsOf(r.address(), name, &shown)}
 	d.Stuck = slices.ContainsFunc(stuck, func(s api.StuckHandler) bool { return s.App == name && s.Job == shown.ID })
-	if at := shown.StartedAt; at != nil && at.Sub(shown.Due) >= time.Millisecond {
-		d.Late = span(at.Sub(shown.Due))
-	}
 	return r.show("job", shown.Function, r.inApp(list), d), nil
 }
 

@@ -143,7 +143,7 @@ var findFaults = []seededFault{
 	{
 		name: "lateness-since-the-start", what: "a job that begins in time is late",
 		pkg: "server", tests: "TestAJobSaysHowLateItWasAndWhatIsToCome",
-		edits: []edit{{"server/ui/jobs.go", `at.Sub(shown.Due) >= time.Millisecond {`, `(FAULT || at.Sub(shown.Due) >= time.Millisecond) {`}},
+		edits: []edit{{"server/ui/jobs.go", `|| began.Sub(*due) < time.Millisecond {`, `|| began.Sub(*due) < time.Millisecond && !FAULT {`}},
 	},
 	{
 		name: "plan-without-jitter", what: "the attempts to come of a job are planned without the jitter that they will have",

@@ -371,6 +371,11 @@ var storageFaults = []seededFault{
 		edits: []edit{{"storage/filter.go", `		hasTags(job, f.Tags) &&`, `		(hasTags(job, f.Tags) || FAULT) &&`}},
 	},
 	{
+		name: "attempt-due-by-timeout", what: "an attempt whose end came from outside is said to have been due when it had taken too long",
+		pkg: "storage", tests: "TestEachAttemptKeepsWhenItWasDue",
+		edits: []edit{{"storage/outside.go", `if j.outside == nil || j.outside.due.IsZero() {`, `if j.outside == nil || j.outside.due.IsZero() || FAULT {`}},
+	},
+	{
 		name: "unique-key-ignored", what: "a filter's unique key chooses every job that has one",
 		pkg: "storage", tests: "TestFilterChoosesWhatMeetsEveryCondition",
 		edits: []edit{{"storage/filter.go", `job.Unique != nil && job.Unique.Key == f.UniqueKey)`, `job.Unique != nil && (job.Unique.Key == f.UniqueKey || FAULT))`}},
