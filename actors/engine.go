@@ -50,6 +50,7 @@ type Engine struct {
 	bells    bells
 	overdues overdues
 	lapse    lapse
+	surveys  surveys
 	aborted  atomic.Bool   // by abort: nothing more is written
 	ends     atomic.Bool   // Close, or what ends it besides, has begun
 	ended    chan struct{} // closed when that has returned, with closed
@@ -517,6 +518,7 @@ func (e *Engine) stop(closeStore func() error, over <-chan struct{}) error {
 	<-e.waker.gone
 	e.lives.close()
 	e.instants.forget("")
+	e.surveys.close()
 	err := closeStore()
 	e.waiters.close()
 	e.feeds.close()

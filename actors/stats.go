@@ -115,25 +115,5 @@ type Depth struct {
 }
 
 // Depth returns what there is to do. It reads the counters of all apps, a few microseconds for
-// each, and wakes none: with many apps ask every few seconds at most.
-func (e *Engine) Depth() Depth {
-	d := Depth{Depth: e.store.Depth()}
-	e.directory.each(func(ref *appRef) {
-		d.Awake++
-		d.Running += ref.app.runs.begun()
-		d.Stuck += len(ref.app.runs.stuck())
-	})
-	return d
-}
-
-// begun is how many jobs' handlers have begun whose runs are not over.
-func (rs *runs) begun() (n int) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	for _, r := range rs.byID {
-		if r.phase == runBegun {
-			n++
-		}
-	}
-	return n
-}
+// each, and wakes none: Survey is for those who ask often.
+func (e *Engine) Depth() Depth { return e.survey(0).Depth }

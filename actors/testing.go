@@ -21,6 +21,8 @@ type Testing struct {
 	// Fault is storage.Options.Fault: it is asked at each point of the path to the disk
 	// for an error to fail with. Default none.
 	Fault func(point string) error
+	// Survey is called before the counters of all apps are read for Engine.Survey. Default none.
+	Survey func()
 	// NoSync is unsafe: a power cut may lose the last commits, or a volume. Default false.
 	NoSync bool
 	// LogMemory and LogSegment are those of storage.Options. Default: theirs.

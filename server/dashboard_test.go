@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +111,7 @@ var signs = storage.NewTable[note]("signs", storage.Index("by_text", "text"))
 
 // browser asks a server with a dashboard, on an engine with an app that has a bit of everything.
 type browser struct {
+	survey atomic.Pointer[func()] // is called before the apps are counted
 	h      *actorstest.Harness
 	site   http.Handler
 	job    string // one that has failed
@@ -136,8 +138,15 @@ func inBrowser(t *testing.T, test func(t *testing.T, b *browser)) {
 	opts := actors.Options{
 		Tables: []storage.Schema{signs}, Functions: reg, Logger: slog.New(slog.DiscardHandler), Pools: []*dispatch.Pool{mail},
 	}
+	b := &browser{}
+	opts.Testing.Survey = func() {
+		if wait := b.survey.Load(); wait != nil {
+			(*wait)()
+		}
+	}
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
-		t, b := h.TB().(*testing.T), &browser{h: h}
+		t := h.TB().(*testing.T)
+		b.h = h
 		b.mount()
 		id, err := h.Scheduler("acme").RunAfter(0, say.With(note{hostile}), dispatch.Tags(strings.ReplaceAll(hostile, "alert", "print")))
 		if err != nil {

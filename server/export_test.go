@@ -63,21 +63,6 @@ func routesOf(h http.Handler, pages bool) (routes []string) {
 	return routes
 }
 
-// CountingApps has the handler find a count of all apps under way, until the function that it returns is called.
-func CountingApps(h http.Handler) (end func()) {
-	l, counting := &h.(*handler).depth, make(chan struct{})
-	begin := func(c chan struct{}) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.counting = c
-	}
-	begin(counting)
-	return func() {
-		begin(nil)
-		close(counting)
-	}
-}
-
 // Tell has the handler tell which rows of the JSON API are asked, by requests and by pages.
 func Tell(h http.Handler, asked func(route string)) {
 	for name, rt := range h.(*handler).rows {

@@ -145,7 +145,6 @@ type handler struct {
 	rates   rates   // of Options.RequestsPerSecond
 	clients clients // of Options.MaxClientRequests and MaxClientMemory
 	streams streams // of Options.MaxStreams
-	depth   lately  // of GET /v1/stats
 	live    livePages
 	pages   sharedPages
 }

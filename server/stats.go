@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"carillon/actors"
@@ -11,58 +10,11 @@ import (
 	"carillon/storage"
 )
 
-// A depth is used again for so long: adding it up reads the counters of all apps.
-const (
-	depthApart = 2 * time.Second
-	depthShare = 20                    // of so many times as long as it takes, one is spent
-	depthWait  = 20 * time.Millisecond // how long those wait for it who take what there is
-)
+// surveyWait is how long those wait for new counts of all apps who take what there is.
+const surveyWait = 20 * time.Millisecond
 
-// lately is the engine's Depth as it was lately, however many ask.
-type lately struct {
-	mu       sync.Mutex
-	depth    actors.Depth
-	at       time.Time     // by the engine's clock, when it was begun to be added up; the zero time: never yet
-	until    time.Time     // it is not added up again before
-	counting chan struct{} // is closed when that has ended; nil if none is under way
-}
-
-// of is the depth, and when it was added up. If that is too long ago it is done again, which this
-// waits for until the context ends; what there is then is the answer.
-func (l *lately) of(ctx context.Context, eng *actors.Engine) (actors.Depth, time.Time) {
-	if counted := l.begin(eng); counted != nil {
-		select {
-		case <-counted:
-		case <-ctx.Done():
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.depth, l.at
-}
-
-// begin has the depth added up, beside the caller, if what there is is too old. The channel is closed
-// when that has ended; it is nil if there is nothing to wait for.
-func (l *lately) begin(eng *actors.Engine) <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	began := time.Now()
-	if l.counting != nil || began.Before(l.until) {
-		return l.counting
-	}
-	counted := make(chan struct{})
-	l.counting = counted
-	go func() {
-		defer close(counted)
-		at, depth := eng.Clock().Wall.UTC(), eng.Depth()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		now := time.Now()
-		l.depth, l.at, l.counting = depth, at, nil
-		l.until = now.Add(max(depthApart, depthShare*now.Sub(began)))
-	}()
-	return counted
-}
+// runningApps is how many apps are named in which jobs run.
+const runningApps = 20
 
 func (h *handler) showStats(_ http.ResponseWriter, r *request) (int, any, error) {
 	query := r.URL.Query()
@@ -76,10 +28,10 @@ func (h *handler) showStats(_ http.ResponseWriter, r *request) (int, any, error)
 	ctx := r.Context()
 	if stale {
 		var enough context.CancelFunc
-		ctx, enough = context.WithTimeout(ctx, depthWait)
+		ctx, enough = context.WithTimeout(ctx, surveyWait)
 		defer enough()
 	}
-	d, counted := h.depth.of(ctx, h.eng)
+	d := h.eng.Survey(ctx)
 	st := h.eng.Stats()
 	a := &st.Attempts
 	s := api.Stats{
@@ -93,8 +45,11 @@ func (h *handler) showStats(_ http.ResponseWriter, r *request) (int, any, error)
 		Ended:   api.AttemptCounts{Success: a.Success, Retried: a.Retried, Failed: a.Dead, Postponed: a.Postponed, Interrupted: a.Interrupted, Held: a.Held, Canceled: a.Canceled},
 		Commits: st.Commits, Written: st.Written, Log: st.LogBytes, Volumes: []api.Volume{}, History: []api.Sample{},
 	}
-	if !counted.IsZero() {
+	if counted := d.At.UTC(); !d.At.IsZero() {
 		s.CountedAt = &counted
+	}
+	if err := h.standingOut(&s, &d); err != nil {
+		return 0, nil, err
 	}
 	for _, v := range h.eng.Volumes() {
 		s.Volumes = append(s.Volumes, api.Volume{Name: v.Volume, Served: v.Err == nil})
@@ -106,6 +61,40 @@ func (h *handler) showStats(_ http.ResponseWriter, r *request) (int, any, error)
 		})
 	}
 	return http.StatusOK, s, nil
+}
+
+// standingOut adds the apps that stand out: which they are is as of the survey, what there is to say of
+// them as of now.
+func (h *handler) standingOut(s *api.Stats, d *actors.Survey) error {
+	among := []storage.AppID{}
+	for _, list := range [][]storage.AppInfo{d.Busy, d.Troubled, d.Paused} {
+		for i := range list {
+			among = append(among, list[i].ID)
+		}
+	}
+	page, err := h.eng.ListApps(storage.AppFilter{Among: among, Limit: max(len(among), 1)})
+	if err != nil {
+		return err
+	}
+	now := make(map[storage.AppID]*storage.AppInfo, len(page.Apps))
+	for i := range page.Apps {
+		now[page.Apps[i].ID] = &page.Apps[i]
+	}
+	still := func(list []storage.AppInfo, is func(*storage.AppInfo) bool) (shown []api.App) {
+		for i := range list {
+			if app := now[list[i].ID]; app != nil && is(app) {
+				shown = append(shown, appOf(app))
+			}
+		}
+		return shown
+	}
+	s.Busy = still(d.Busy, func(a *storage.AppInfo) bool { return a.Pending > 0 })
+	s.Troubled = still(d.Troubled, (*storage.AppInfo).Troubled)
+	s.Paused = still(d.Paused, func(a *storage.AppInfo) bool { return a.Paused })
+	for _, r := range h.eng.Running(runningApps) {
+		s.Running = append(s.Running, api.AppRunning{Name: string(r.App), Jobs: r.Jobs})
+	}
+	return nil
 }
 
 func latencyOf(l storage.Latency) api.Latency {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"carillon/internal/histogram"
-	"carillon/storage/internal/kv"
 )
 
 // Histogram is how many values there were of each size.
@@ -152,29 +151,4 @@ type Depth struct {
 	Pending, Held, Dead, History int // jobs; those that run are pending here
 	Groups                       int // that have not ended
 	Unreadable                   int // apps, and volumes, whose counters are not in it
-}
-
-// Depth adds the counters of all apps up, which it reads: with many apps that takes a while, a
-// few microseconds for each. It opens no app.
-func (s *Store) Depth() (d Depth) {
-	for i, v := range s.volumes {
-		err := v.read(func(snap *kv.Snapshot) error {
-			c := snap.Cursor(kv.Apps)
-			for k, entry := c.First(); k != nil; k, entry = c.Next() {
-				at := foundAt(AppID(k), i, entry)
-				info := at.info(snap)
-				d.Apps++
-				if info.Fault != "" {
-					d.Unreadable++
-				}
-				d.Pending, d.Held, d.Dead = d.Pending+info.Pending, d.Held+info.Held, d.Dead+info.Dead
-				d.History, d.Groups = d.History+info.Finished, d.Groups+info.Groups
-			}
-			return nil
-		})
-		if err != nil {
-			d.Unreadable++
-		}
-	}
-	return d
 }

@@ -19,7 +19,21 @@ type Stats struct {
 	Written int64         `json:"writtenBytes"`
 	Log     int64         `json:"logBytes"` // the log's size now
 	Volumes []Volume      `json:"volumes"`
-	History []Sample      `json:"history"` // the last hour, the oldest first: at most 360
+
+	// Apps that stand out, up to 20 of each kind. Which those of the first three are is as of CountedAt, what there is
+	// to say of them as of now.
+	Busy     []App        `json:"busy,omitempty"`     // with the most pending jobs, the most first
+	Troubled []App        `json:"troubled,omitempty"` // that cannot be read, then those with the most failed and held jobs
+	Paused   []App        `json:"paused,omitempty"`   // by name
+	Running  []AppRunning `json:"running,omitempty"`  // in which the most jobs run now, the most first
+
+	History []Sample `json:"history"` // the last hour, the oldest first: at most 360
+}
+
+// AppRunning is how many jobs of an app run.
+type AppRunning struct {
+	Name string `json:"name"`
+	Jobs int    `json:"jobs"`
 }
 
 // JobCounts are jobs of all apps.

@@ -67,7 +67,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	count := func(desc *prometheus.Desc, n int64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), labels...)
 	}
-	st, d := w.eng.Stats(), w.depthNow()
+	st, d := w.eng.Stats(), w.survey()
 
 	to <- histogram(lateness, &st.Lateness, time.Second)
 	collectAttempts(count, &st.Attempts)

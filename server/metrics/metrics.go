@@ -89,28 +89,18 @@ func (m *Metrics) Handler() http.Handler {
 type watched struct {
 	eng      *actors.Engine
 	refusals *server.Refusals
-
-	mu    sync.Mutex
-	depth actors.Depth
-	until time.Time // the depth is not read again before
 }
 
-// Bounds of how often the counters of all apps are read.
-const (
-	depthApart = time.Second
-	depthShare = 20 // of so many times as long as it takes, one is spent
-)
+// surveyWait is how long metrics wait for new counts of all apps, unless there are none yet.
+const surveyWait = 20 * time.Millisecond
 
-// depthNow is the engine's Depth as it was lately.
-func (w *watched) depthNow() actors.Depth {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	began := time.Now()
-	if began.Before(w.until) {
-		return w.depth
+// survey is what there is to do in all apps, as it was lately.
+func (w *watched) survey() actors.Survey {
+	ctx, enough := context.WithTimeout(context.Background(), surveyWait)
+	defer enough()
+	s := w.eng.Survey(ctx)
+	if s.At.IsZero() {
+		s = w.eng.Survey(context.Background())
 	}
-	w.depth = w.eng.Depth()
-	now := time.Now()
-	w.until = now.Add(max(depthApart, depthShare*now.Sub(began)))
-	return w.depth
+	return s
 }

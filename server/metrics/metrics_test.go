@@ -139,6 +139,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		return dispatch.None{}, ctx.Err()
 	})
 	opts := actors.Options{Functions: reg, Volumes: 2, IdleAfter: time.Minute}
+	opts.Testing.Survey = func() { time.Sleep(50 * time.Millisecond) }
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		refusals := new(server.Refusals)
 		m.Watch(h.Engine, refusals)
@@ -219,12 +220,17 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		if text := string(text); strings.Contains(text, "acme") {
 			t.Error("a label has the name of an app")
 		}
-		// What the counters of all apps say is kept for a second.
+		// What the counters of all apps say is kept for twenty times as long as it took to read them, and a scrape does
+		// not wait until they are read again.
 		at(time.Hour, again.With(dispatch.None{}))
 		if got, _ := mustScrape(t, m.Handler(), "/", ""); got.value("carillon_jobs", "pending") != "1" {
 			t.Error("all apps are read by each scrape")
 		}
 		h.Advance(time.Second)
+		if got, _ := mustScrape(t, m.Handler(), "/", ""); got.value("carillon_jobs", "pending") != "1" {
+			t.Error("a scrape waits until all apps are read")
+		}
+		h.Advance(50 * time.Millisecond)
 		if got, _ := mustScrape(t, m.Handler(), "/", ""); got.value("carillon_jobs", "pending") != "2" {
 			t.Errorf("a second later %s jobs are pending, want 2", got.value("carillon_jobs", "pending"))
 		}

@@ -10,10 +10,11 @@ import (
 	"carillon/server/api"
 )
 
-// Bounds of the overview: it looks at so many apps, shows so many of those that need a look, and of
-// so many of them the latest failures, a few each.
+// Bounds of the overview: it looks at the apps of an operator so many at a time and for so long, shows so many of those that
+// need a look, and of so many of them the latest failures, a few each.
 const (
 	overviewApps     = 1000
+	overviewLooks    = 20 * time.Millisecond
 	overviewTroubled = 10
 	overviewFailing  = 5
 	overviewFailures = 5
@@ -53,44 +54,58 @@ type overviewData struct {
 	Clock    api.Clock
 }
 
-// overview is what there is to say at a glance.
+// overview is what there is to say at a glance. Of all apps it is what the engine has found out when it has counted them; of
+// those of the operator, or while there are no counts yet, what the first of them by name say.
 func overview(r *Request) (*Answer, error) {
-	page, err := ask[api.AppPage](r, Call{Route: "GET /v1/apps", Query: url.Values{"limit": {strconv.Itoa(overviewApps)}}})
-	if err != nil {
-		return nil, err
-	}
-	d := overviewData{Apps: len(page.Apps), More: page.Next != "", Missing: page.Missing}
-	for _, a := range page.Apps {
-		d.Total.Pending += a.Pending
-		d.Total.Held += a.Held
-		d.Total.Dead += a.Dead
-		d.Total.Finished += a.Finished
-		if a.Dead > 0 || a.Held > 0 || a.Paused || a.Fault != "" {
-			d.Troubled = append(d.Troubled, a)
-		}
-	}
 	stats, err := ask[api.Stats](r, Call{Route: "GET /v1/stats", Query: url.Values{"stale": {"true"}}})
-	if d.All = err == nil; d.All { // else it is for operators of all apps
+	d := overviewData{All: err == nil}
+	if d.All { // else it is for operators of all apps
 		d.Charts = chartsOf(&stats)
-	}
-	if at := stats.CountedAt; at != nil { // else what was added up above has to do
-		if stats.At.Sub(*at) > overviewOld {
-			d.Counted = at
-		}
-		d.Apps, d.More, d.Slots = stats.Apps.Total, false, stats.Slots
-		d.Total = api.App{Pending: stats.Jobs.Pending, Held: stats.Jobs.Held, Dead: stats.Jobs.Failed, Finished: stats.Jobs.Finished}
 	}
 	if d.Clock, err = ask[api.Clock](r, Call{Route: "GET /v1/clock"}); err != nil {
 		return nil, err
 	}
-	if !d.All {
-		d.Charted = min(len(page.Apps), overviewCharted)
-		d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(page.Apps)[:d.Charted])
+	var paused, busy, running []api.App
+	if at := stats.CountedAt; at != nil {
+		page, err := ask[api.AppPage](r, Call{Route: "GET /v1/apps", Query: url.Values{"limit": {"1"}}})
+		if err != nil {
+			return nil, err
+		}
+		d.Missing = page.Missing
+		if stats.At.Sub(*at) > overviewOld {
+			d.Counted = at
+		}
+		d.Apps, d.Slots, d.Troubled = stats.Apps.Total, stats.Slots, stats.Troubled
+		d.Total = api.App{Pending: stats.Jobs.Pending, Held: stats.Jobs.Held, Dead: stats.Jobs.Failed, Finished: stats.Jobs.Finished}
+		for _, in := range stats.Running {
+			running = append(running, api.App{Name: in.Name})
+		}
+		paused, busy = stats.Paused, stats.Busy
+	} else {
+		apps, err := d.look(r)
+		if err != nil {
+			return nil, err
+		}
+		if !d.All {
+			d.Charted = min(len(apps), overviewCharted)
+			d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(apps)[:d.Charted])
+		}
+		paused, busy = slices.DeleteFunc(slices.Clone(apps), func(a api.App) bool { return !a.Paused }), byPending(apps)
+		running = busiest(busy)
 	}
-	busy := busiest(page.Apps)
-	d.Running = runningIn(r, busy)
-	slices.SortStableFunc(d.Troubled, func(a, b api.App) int { return cmp.Compare(b.Dead+b.Held, a.Dead+a.Held) })
-	d.Troubled = d.Troubled[:min(len(d.Troubled), overviewTroubled)]
+	paused, busy, running = paused[:min(len(paused), overviewBusy)], busiest(busy), running[:min(len(running), overviewBusy)]
+	d.Running = runningIn(r, running)
+	slices.SortStableFunc(d.Troubled, func(a, b api.App) int {
+		return cmp.Or(cmp.Compare(min(len(b.Fault), 1), min(len(a.Fault), 1)), cmp.Compare(b.Dead+b.Held, a.Dead+a.Held))
+	})
+	if room := overviewTroubled - len(paused); len(d.Troubled) > room {
+		d.Troubled = d.Troubled[:max(room, overviewFailing)]
+	}
+	for _, a := range paused {
+		if !slices.ContainsFunc(d.Troubled, func(in api.App) bool { return in.Name == a.Name }) {
+			d.Troubled = append(d.Troubled, a)
+		}
+	}
 	for _, a := range d.Troubled[:min(len(d.Troubled), overviewFailing)] {
 		if a.Dead == 0 {
 			continue
@@ -108,9 +123,36 @@ func overview(r *Request) (*Answer, error) {
 	if d.Stuck, err = ask[[]api.StuckHandler](r, Call{Route: "GET /v1/stuck"}); err != nil {
 		return nil, err
 	}
-	paused := slices.DeleteFunc(slices.Clone(page.Apps), func(a api.App) bool { return !a.Paused })
-	d.Held = heldUp(r, &d, stats.Volumes, paused[:min(len(paused), overviewBusy)], busy)
+	d.Held = heldUp(r, &d, stats.Volumes, paused, busy)
 	return r.show("overview", "Overview", nil, d), nil
+}
+
+// look goes through the apps, and adds up what they have: of an operator of all apps through one page, since all
+// are being counted, and else for so long, and says whether there are others.
+func (d *overviewData) look(r *Request) (apps []api.App, err error) {
+	query, began := url.Values{"limit": {strconv.Itoa(overviewApps)}}, time.Now()
+	for {
+		page, err := ask[api.AppPage](r, Call{Route: "GET /v1/apps", Query: query})
+		if err != nil {
+			return nil, err
+		}
+		apps, d.Missing = append(apps, page.Apps...), page.Missing
+		if d.More = page.Next != ""; !d.More || d.All || time.Since(began) > overviewLooks {
+			break
+		}
+		query.Set("cursor", page.Next)
+	}
+	d.Apps = len(apps)
+	for _, a := range apps {
+		d.Total.Pending += a.Pending
+		d.Total.Held += a.Held
+		d.Total.Dead += a.Dead
+		d.Total.Finished += a.Finished
+		if a.Dead > 0 || a.Held > 0 || a.Fault != "" {
+			d.Troubled = append(d.Troubled, a)
+		}
+	}
+	return apps, nil
 }
 
 // busiest are the apps with the most to do.

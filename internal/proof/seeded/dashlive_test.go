@@ -20,7 +20,27 @@ var dashLiveFaults = []seededFault{
 	{
 		name: "depth-of-each-viewer", what: "each request of the stats reads the counters of all apps",
 		pkg: "server", tests: "TestStatsAddUpOnce",
-		edits: []edit{{"server/stats.go", `|| began.Before(l.until) {`, `|| began.Before(l.until) && !FAULT {`}},
+		edits: []edit{{"actors/survey.go", `|| began.Before(s.until) {`, `|| began.Before(s.until) && !FAULT {`}},
+	},
+	{
+		name: "survey-of-the-first", what: "the apps that stand out are the first ones, whatever those behind them have",
+		pkg: "storage", tests: "TestSurveyNamesWhatStandsOut",
+		edits: []edit{{"storage/survey.go", `s.before(a, &s.apps[len(s.apps)-1]) > 0`, `(FAULT || s.before(a, &s.apps[len(s.apps)-1]) > 0)`}},
+	},
+	{
+		name: "overview-of-one-app", what: "the overview says what stands out of the first app alone",
+		pkg: "server", tests: "TestTheOverviewIsOfAllApps",
+		edits: []edit{{"server/stats.go", `	s.Troubled = still(`, `	if FAULT {
+		d.Troubled = nil
+	}
+	s.Troubled = still(`}},
+	},
+	{
+		name: "survey-outlives-its-engine", what: "the counters of all apps are read when the engine has been closed",
+		pkg: "actors", tests: "TestCloseWaitsForASurvey",
+		edits: []edit{{"actors/engine.go", `	e.surveys.close()`, `	if !FAULT {
+		e.surveys.close()
+	}`}},
 	},
 	{
 		name: "chart-joins-gaps", what: "a chart draws a line through minutes that nothing is known of",
@@ -147,7 +167,7 @@ var dashLiveFaults = []seededFault{
 	{
 		name: "counts-of-nothing", what: "the overview shows counts of all apps though they were not counted yet",
 		pkg: "server", tests: "TestTheOverviewDoesNotWaitForACount",
-		edits: []edit{{"server/stats.go", `	if !counted.IsZero() {`, `	if FAULT || !counted.IsZero() {`}},
+		edits: []edit{{"server/stats.go", `; !d.At.IsZero() {`, `; FAULT || !d.At.IsZero() {`}},
 	},
 	{
 		name: "old-counts-as-new", what: "old counts are given to those who did not ask for such",
@@ -183,9 +203,9 @@ var dashLiveFaults = []seededFault{
 	{
 		name: "no-charts-of-some", what: "an operator of some apps is shown no charts",
 		pkg: "server", tests: "TestChartsAreOfTheOperatorsApps",
-		edits: []edit{{"server/ui/overview.go", `		d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(page.Apps)[:d.Charted])`, `		if !FAULT {
-			d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(page.Apps)[:d.Charted])
-		}`}},
+		edits: []edit{{"server/ui/overview.go", `			d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(apps)[:d.Charted])`, `			if !FAULT {
+				d.Charts = chartsOfSome(r, d.Clock.Wall, byPending(apps)[:d.Charted])
+			}`}},
 	},
 	{
 		name: "dashboard-unlabeled", what: "profiles do not tell what the dashboard costs",

@@ -48,9 +48,9 @@ var healthFaults = []seededFault{
 		edits: []edit{{"server/metrics/collector.go", `max(d.Pending-d.Running, 0)`, `max(d.Pending-map[bool]int{false: d.Running}[FAULT], 0)`}},
 	},
 	{
-		name: "scrapes-read-all", what: "each scrape reads the counters of all apps",
+		name: "scrapes-wait-for-counts", what: "a scrape waits until the counters of all apps are read again",
 		pkg: "server/metrics", tests: "TestMetricsTellWhatHappened",
-		edits: []edit{{"server/metrics/metrics.go", `if began.Before(w.until) {`, `if began.Before(w.until) && !FAULT {`}},
+		edits: []edit{{"server/metrics/metrics.go", `context.WithTimeout(context.Background(), surveyWait)`, `context.WithTimeout(context.Background(), map[bool]time.Duration{false: surveyWait, true: time.Hour}[FAULT])`}},
 	},
 	{
 		name: "spans-unlinked", what: "the span of a job's attempt is linked to nothing",
