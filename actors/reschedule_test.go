@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -138,6 +139,8 @@ func TestG18_ARescheduleThatIsRefusedChangesNothing(t *testing.T) {
 			"another function":    {dispatch.NewArgs(other.With("x"))},
 			"arguments of none":   {dispatch.NewArgs(dispatch.Path("t:mail").With(7))},
 			"a pool":              {dispatch.InPool(nil)},
+			"a condition alone":   {dispatch.IfArgs([]byte(`"x"`))},
+			"a condition no JSON": {dispatch.DueIn(0), dispatch.IfArgs([]byte(`"x`))},
 			"a priority too high": {dispatch.Priority(5)},
 		} {
 			_, err := s.Reschedule(id, changes...)
@@ -249,6 +252,39 @@ func TestG1_AnAcknowledgedRescheduleIsNeverLost(t *testing.T) {
 		names = must[[]string](t)(listEntries.Run(h.Caller("acme"), none{}))
 		if acknowledged && !slices.Equal(names, []string{"late"}) || len(names) > 1 {
 			t.Errorf("there is %q", names)
+		}
+	})
+}
+
+// TestG18_ARescheduleOnConditionOfTheArguments: of a job that was given other arguments meanwhile nothing is changed.
+func TestG18_ARescheduleOnConditionOfTheArguments(t *testing.T) {
+	k := newKit()
+	mail := k.action("t:mail", func(*dispatch.ActionCtx, string) error { return nil })
+	actorstest.Run(t, actors.Options{Functions: k.reg, Logger: quiet}, func(h *actorstest.Harness) {
+		s := h.Scheduler("acme")
+		id := mustAfter(t, h, "acme", time.Hour, mail.With("<a>"))
+		for _, tt := range []struct {
+			former, args string
+			changed      bool
+		}{
+			{`"a"`, "b", false},
+			{`null`, "b", false},
+			{` "<a>" `, "b", true},
+			{`"<a>"`, "c", false},
+			{`"b"`, "<d>", true},
+			{`"\u003cd\u003e"`, "e", true},
+		} {
+			answer, err := s.Reschedule(id, dispatch.NewArgs(mail.With(tt.args)), dispatch.IfArgs([]byte(tt.former)))
+			got := string(h.Job("acme", id).Args)
+			if answer.Changed != tt.changed || (err == nil) != tt.changed || tt.changed != (got == string(must[[]byte](t)(json.Marshal(tt.args)))) {
+				t.Errorf("%s if it has %s: %+v, %v, and it has %s", tt.args, tt.former, answer, err, got)
+			}
+			if err != nil && dispatch.AsError(err).Code != dispatch.CodeAborted {
+				t.Errorf("refused with %v", err)
+			}
+		}
+		if answer, err := s.Reschedule("none", dispatch.DueIn(0), dispatch.IfArgs([]byte(`{}`))); err != nil || answer.Found != "" {
+			t.Errorf("of no job: %+v, %v", answer, err)
 		}
 	})
 }

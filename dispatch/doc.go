@@ -55,7 +55,7 @@
 // Because, Call, Caller, CancelOption, Cascade, ChangeOption, CheckRemotePrefix,
 // CheckpointOf, Code, Codes, CronInfo, Crons, DeadHook, Deadline, DeclineWait, DefaultLimit,
 // DefaultPending, DefaultRetry, Defaults, DueAt, DueIn, Error, Errorf, ExpiresAfter,
-// Formerly, FromInstance, FunctionOption, HandlerRun, HoldWhileStuck, ID, Identity, InGroup, InPool,
+// Formerly, FromInstance, FunctionOption, HandlerRun, HoldWhileStuck, ID, Identity, IfArgs, InGroup, InPool,
 // InternalAction, InternalMutation, InternalQuery, IsPermanent, JobOption, JobRun,
 // JobWaiter, Keep, KeepResult, KeepResultOption, Limits, MaxAttempts, MaxBatch, MaxChain,
 // MaxDepth, MaxIdempotencyKey, MaxIdentity, MaxJitter, MaxMessage, MaxNesting, MaxPath,

@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -9,13 +11,14 @@ import (
 )
 
 // ChangeOption is one thing that Scheduler.Reschedule changes of a job: DueAt, DueIn, NewArgs
-// or Priority. Of two that say the same the last one counts.
+// or Priority; or what that is on condition of: IfArgs. Of two that say the same the last one counts.
 type ChangeOption interface{ changeJob(*changes) }
 
 type changes struct {
 	at        *time.Time
 	delay     *time.Duration
 	call      *Call
+	former    json.RawMessage
 	placement Placement
 }
 
@@ -40,11 +43,18 @@ func NewArgs(call Call) ChangeOption {
 	return changeOption(func(c *changes) { c.call = &call })
 }
 
+// IfArgs has nothing be changed, with CodeAborted, unless these are the job's arguments, in any spacing: so a change that was made of what
+// its author has seen does not undo another one that came meanwhile.
+func IfArgs(args json.RawMessage) ChangeOption {
+	return changeOption(func(c *changes) { c.former = append(json.RawMessage{}, args...) })
+}
+
 // Changes are what a Reschedule asks for. For engines.
 type Changes struct {
 	change storage.Change
 	fn     *Function // whose arguments there are; nil: there are none
 	of     *Registry
+	former []byte // the arguments that the job has to have, without spaces; nil: any
 }
 
 // Changes checks what a Reschedule asks for. The error is an *Error.
@@ -76,6 +86,13 @@ func (p Planner) Changes(opts ...ChangeOption) (Changes, error) {
 		}
 		made.fn, made.change.Args = fn, args
 	}
+	if c.former != nil {
+		var former bytes.Buffer
+		if err := json.Compact(&former, c.former); err != nil {
+			return made, Errorf(CodeInvalidArgument, "the arguments that the job has to have are no JSON: %w", err)
+		}
+		made.former = former.Bytes()
+	}
 	made.change.Priority = c.placement.Priority
 	return made, nil
 }
@@ -96,17 +113,34 @@ func (c *changes) check() error {
 
 // Make changes the job. The error is an *Error.
 func (c Changes) Make(w storage.JobWriter, id storage.JobID) (storage.Rescheduling, error) {
-	if c.fn != nil {
+	if c.fn != nil || c.former != nil {
 		job, ok, err := w.System().Get(id)
 		if err != nil || !ok {
 			return storage.Rescheduling{}, asError(err)
 		}
-		if fn, known := c.of.Lookup(job.Function); !known || fn.Path != c.fn.Path {
-			return storage.Rescheduling{}, Errorf(CodeInvalidArgument, "job %s is one of function %q, and the arguments are those of %q", id, job.Function, c.fn.Path)
+		if c.former != nil && !sameJSON(job.Args, c.former) {
+			return storage.Rescheduling{}, Errorf(CodeAborted, "job %s has other arguments by now: look at them, and change it again", id)
+		}
+		if c.fn != nil {
+			if fn, known := c.of.Lookup(job.Function); !known || fn.Path != c.fn.Path {
+				return storage.Rescheduling{}, Errorf(CodeInvalidArgument, "job %s is one of function %q, and the arguments are those of %q", id, job.Function, c.fn.Path)
+			}
 		}
 	}
 	answer, err := w.RescheduleJob(id, c.change)
 	return answer, asError(err)
+}
+
+// sameJSON says whether the text is the compact one, but for spaces, and for how characters of HTML are written, which
+// depends on the way that JSON has come.
+func sameJSON(text, compact []byte) bool {
+	var a, b, spaceless bytes.Buffer
+	if json.Compact(&spaceless, text) != nil {
+		return bytes.Equal(text, compact)
+	}
+	json.HTMLEscape(&a, spaceless.Bytes())
+	json.HTMLEscape(&b, compact)
+	return bytes.Equal(a.Bytes(), b.Bytes())
 }
 
 // asError is AsError of what may be nil.

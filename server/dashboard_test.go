@@ -70,6 +70,8 @@ var pageRights = map[string]string{
 	"POST /ui/apps/{app}/new-trigger":                     "write call",
 	"POST /ui/apps/{app}/jobs/{id}/reschedule":            "write",
 	"POST /ui/apps/{app}/jobs/{id}/drop":                  "write",
+	"GET /ui/apps/{app}/jobs/{id}/args":                   "read",
+	"POST /ui/apps/{app}/jobs/{id}/args":                  "read write",
 	"POST /ui/apps/{app}/jobs/{id}/abandon":               "write",
 	"GET /ui/apps/{app}/export":                           "admin",
 	"POST /ui/apps/{app}/delete":                          "admin",

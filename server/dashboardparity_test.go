@@ -52,8 +52,8 @@ var faces = map[string][]visit{
 
 	"GET /v1/apps/{app}/jobs":           {{page: "GET /ui/apps/{app}/jobs"}, {page: "GET /ui/apps/{app}"}},
 	"POST /v1/apps/{app}/jobs":          {{"POST /ui/apps/{app}/functions/{function...}", url.Values{"do": {"schedule"}}}},
-	"GET /v1/apps/{app}/jobs/{id}":      {{page: "GET /ui/apps/{app}/jobs/{id}"}, {"GET /ui/jump", url.Values{"to": {"{id}"}}}},
-	"POST /v1/apps/{app}/jobs/{id}/run": {{page: "POST /ui/apps/{app}/jobs/{id}/run"}}, "POST /v1/apps/{app}/jobs/{id}/reschedule": {{page: "POST /ui/apps/{app}/jobs/{id}/reschedule"}},
+	"GET /v1/apps/{app}/jobs/{id}":      {{page: "GET /ui/apps/{app}/jobs/{id}"}, {page: "GET /ui/apps/{app}/jobs/{id}/args"}, {"GET /ui/jump", url.Values{"to": {"{id}"}}}},
+	"POST /v1/apps/{app}/jobs/{id}/run": {{page: "POST /ui/apps/{app}/jobs/{id}/run"}}, "POST /v1/apps/{app}/jobs/{id}/reschedule": {{page: "POST /ui/apps/{app}/jobs/{id}/reschedule"}, {"POST /ui/apps/{app}/jobs/{id}/args", url.Values{"args": {"{}"}}}},
 	"POST /v1/apps/{app}/jobs/{id}/retry": {{page: "POST /ui/apps/{app}/jobs/{id}/retry"}}, "POST /v1/apps/{app}/jobs/{id}/drop": {{page: "POST /ui/apps/{app}/jobs/{id}/drop"}},
 	"POST /v1/apps/{app}/jobs/{id}/cancel": {{page: "POST /ui/apps/{app}/jobs/{id}/cancel"}}, "POST /v1/apps/{app}/jobs/{id}/abandon": {{page: "POST /ui/apps/{app}/jobs/{id}/abandon"}},
 	"POST /v1/apps/{app}/calls":              {{page: "POST /ui/apps/{app}/functions/{function...}"}},

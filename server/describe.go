@@ -277,7 +277,7 @@ var descriptions = map[string]description{
 		id: "getJobResult", summary: "How a job has ended, waiting for that.", query: []parameter{text("wait", "How long, such as 30s: up to 1m.")}, answers: []described{ok[api.JobResult]()},
 	},
 	"POST /v1/apps/{app}/jobs/{id}/run":        {id: "runJob", summary: "A pending or held job is due now.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.Affected]()}},
-	"POST /v1/apps/{app}/jobs/{id}/reschedule": {id: "rescheduleJob", summary: "Change a pending job. Other arguments need the scope call.", body: reflect.TypeFor[api.JobChange](), answers: []described{ok[api.Affected]()}},
+	"POST /v1/apps/{app}/jobs/{id}/reschedule": {id: "rescheduleJob", summary: "Change a pending job. Other arguments need the scope call, ifArgs needs read-args.", body: reflect.TypeFor[api.JobChange](), answers: []described{ok[api.Affected]()}, conflict: true},
 	"POST /v1/apps/{app}/jobs/{id}/retry":      {id: "retryJob", summary: "A dead or held job is pending again.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.Affected]()}},
 	"POST /v1/apps/{app}/jobs/{id}/drop":       {id: "dropJob", summary: "A dead or held job is gone.", body: reflect.TypeFor[api.Empty](), answers: []described{ok[api.Affected]()}},
 	"POST /v1/apps/{app}/jobs/{id}/cancel":     {id: "cancelJob", summary: "A pending, running or held job does not begin, or ends.", body: reflect.TypeFor[api.CancelRequest](), answers: []described{ok[api.Affected]()}},

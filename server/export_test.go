@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -73,4 +74,23 @@ func Tell(h http.Handler, asked func(route string)) {
 			}
 		}
 	}
+}
+
+// InputOf are the parameters and the type of the body that the row takes; nil if it takes none.
+func InputOf(row string) (parameters []string, body reflect.Type) {
+	d := descriptions[row]
+	for _, p := range d.query {
+		parameters = append(parameters, p.name)
+	}
+	return parameters, d.body
+}
+
+// AnswersOf are the types of what the row answers with.
+func AnswersOf(row string) (types []reflect.Type) {
+	for _, a := range descriptions[row].answers {
+		if a.of != nil {
+			types = append(types, a.of)
+		}
+	}
+	return types
 }

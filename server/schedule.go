@@ -296,6 +296,12 @@ func (h *handler) rescheduleJob(w http.ResponseWriter, r *request) (int, any, er
 		}
 		changes = append(changes, dispatch.NewArgs(callOf(job.Function, body.Args)))
 	}
+	if body.IfArgs != nil {
+		if err := r.op.need(ScopeReadArgs); err != nil {
+			return 0, nil, err // the answer tells something of them
+		}
+		changes = append(changes, dispatch.IfArgs(body.IfArgs))
+	}
 	return r.change(changes...)
 }
 

@@ -164,6 +164,8 @@ func TestScheduleRefusals(t *testing.T) {
 		{"there/reschedule", `{"afterMs":-5}`, "afterMs is -5", 400},
 		{"there/reschedule", `{"priority":9}`, "priority 9", 400},
 		{"there/reschedule", `{"args":{"txt":5}}`, "txt", 400},
+		{"there/reschedule", `{"priority":1,"ifArgs":{"text":"no such"}}`, "other arguments by now", 409},
+		{"there/reschedule", `{"ifArgs":{}}`, "nothing is to be changed", 400},
 		{"none/reschedule", `{"priority":1}`, "no job", 404},
 		{"none/reschedule", `{"args":{}}`, "no job", 404},
 		{"none/run", ``, "no job", 404},

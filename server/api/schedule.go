@@ -84,6 +84,9 @@ type JobChange struct {
 	AfterMs  *int64          `json:"afterMs"`  // or how long from now
 	Priority int             `json:"priority"` // 1 (first) to 4
 	Args     json.RawMessage `json:"args,omitempty"`
+
+	// IfArgs are those that it has: if they are others by now, nothing is changed.
+	IfArgs json.RawMessage `json:"ifArgs,omitempty"`
 }
 
 // CancelRequest is how a job is canceled.

@@ -3,8 +3,8 @@ package ui
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
-	"time"
 
 	"carillon/dispatch"
 	"carillon/server/api"
@@ -61,6 +61,17 @@ type functionData struct {
 
 // Unshaped says whether the arguments are one text, since their schema does not name them.
 func (d *functionData) Unshaped() bool { return d.Fields == nil }
+
+// noPool is the choice of no pool, which no pool has as its name.
+const noPool = "(none)"
+
+// More says whether one of the fields that are folded away has something.
+func (d *functionData) More() bool {
+	return slices.ContainsFunc([]string{"attempts", "base", "max", "spread", "key", "every", "maxWait", "heldFor", "appWide", "pendingOnly", "id", "group", "then"}, func(name string) bool { return d.Form.Get(name) != "" })
+}
+
+// Backoffs are those of retries.
+func (d *functionData) Backoffs() []string { return api.Backoff("").Enum() }
 
 // Policies are those of unique keys.
 func (d *functionData) Policies() []string { return api.UniquePolicy("").Enum() }
@@ -128,10 +139,12 @@ func callFunction(r *Request) (*Answer, error) {
 		}
 	} else if err == nil {
 		f := fields{form: d.Form}
+		body := api.CallRequest{Function: d.Path, Args: args, As: f.identity()}
 		var ran api.CallResult
-		if ran, err = ask[api.CallResult](r, Call{
-			Route: "POST /v1/apps/{app}/calls", Path: r.inPath("app"), Body: api.CallRequest{Function: d.Path, Args: args, As: f.identity("as")},
-		}); err == nil {
+		if err = f.err; err == nil {
+			ran, err = ask[api.CallResult](r, Call{Route: "POST /v1/apps/{app}/calls", Path: r.inPath("app"), Body: body})
+		}
+		if err == nil {
 			d.Ran, d.Returned = true, ran.Result
 		}
 	}
@@ -151,30 +164,40 @@ func callFunction(r *Request) (*Answer, error) {
 // schedule schedules the function as the form says.
 func (r *Request) schedule(d *functionData, args []byte) (job api.Scheduled, err error) {
 	f := fields{form: d.Form}
-	body := api.JobRequest{Function: d.Path, Args: args, As: f.identity("as")}
-	body.Priority, body.PoolKey, body.Retry, body.AtMostOnce = f.number("priority"), f.text("poolKey"), f.retry(), f.text("once") != ""
+	body := api.JobRequest{
+		Function: d.Path, Args: args, As: f.identity(), At: f.instant("at"), AfterMs: f.optional("after"), NotAfter: f.instant("notAfter"), ExpiresMs: f.optional("expires"),
+		JobOptions: api.JobOptions{
+			Priority: f.number("priority"), PoolKey: f.text("poolKey"), Retry: f.retry(), AtMostOnce: f.text("once") != "", TimeoutMs: f.optional("timeout"),
+		},
+	}
+	group := f.number("group")
+	if group < 0 {
+		f.wrong("group is %d, want the number of one", group)
+	}
+	body.Group = uint64(group)
 	if tags := f.lines("tags"); len(tags) > 0 {
 		body.Tags = &tags
 	}
-	if pool := f.text("pool"); pool != "" {
+	switch pool := f.text("pool"); pool {
+	case "":
+	case noPool:
+		body.Pool = new("")
+	default:
 		body.Pool = &pool
 	}
-	for name, into := range map[string]**int64{"after": &body.AfterMs, "timeout": &body.TimeoutMs, "expires": &body.ExpiresMs} {
-		if f.text(name) != "" {
-			ms := f.span(name)
-			*into = &ms
-		}
+	if id := f.text("id"); id != "" {
+		body.ID = &id
+	}
+	if keep := f.text("keep"); keep != "" {
+		body.KeepResult = new(keep == "true")
 	}
 	if key := f.text("key"); key != "" {
-		body.Unique = &api.UniqueRequest{Key: key, Policy: api.UniquePolicy(f.text("policy"))}
-	}
-	if text := f.text("at"); text != "" {
-		var at time.Time
-		if at, err = instantIn("at", text); err != nil {
-			return job, err
+		body.Unique = &api.UniqueRequest{
+			Key: key, Policy: api.UniquePolicy(f.text("policy")), EveryMs: f.optional("every"), MaxWaitMs: f.optional("maxWait"), HeldForMs: f.optional("heldFor"),
+			AppWide: f.text("appWide") != "", PendingOnly: f.text("pendingOnly") != "",
 		}
-		body.At = &at
 	}
+	f.object("then", &body.OnDone)
 	if f.err != nil {
 		return job, f.err
 	}

@@ -191,6 +191,12 @@ func rescheduleJob(r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f := (fields{form: r.HTTP.PostForm}); f.text("after") != "" {
+		after := f.span("after")
+		if body.AfterMs = &after; f.err != nil {
+			return nil, f.err
+		}
+	}
 	return r.changeJob("reschedule", body)
 }
 

@@ -101,6 +101,8 @@ func Pages() []Page {
 		{post, "/apps/{app}/jobs/{id}/retry", retryJob},
 		{post, "/apps/{app}/jobs/{id}/run", runJob},
 		{post, "/apps/{app}/jobs/{id}/reschedule", rescheduleJob},
+		{get, "/apps/{app}/jobs/{id}/args", jobArgs},
+		{post, "/apps/{app}/jobs/{id}/args", changeJobArgs},
 		{post, "/apps/{app}/jobs/{id}/drop", dropJob},
 		{post, "/apps/{app}/jobs/{id}/abandon", abandonJob},
 		{get, "/apps/{app}/tables", tables},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"carillon/dispatch"
+	"carillon/internal/strictjson"
 	"carillon/server/api"
 )
 
@@ -167,24 +168,27 @@ func formOf(c *api.Cron) url.Values {
 	}
 	if c.As != nil {
 		form.Set("as", c.As.Subject)
+		if len(c.As.Claims) > 0 {
+			if claims, err := json.Marshal(c.As.Claims); err == nil {
+				form.Set("claims", indented(claims))
+			}
+		}
 	}
 	return form
 }
 
-// definitionOf is the definition of the form's fields. What the form does not have of the prior one stays:
-// the claims of who it runs as.
+// definitionOf is the definition of the form's fields, of a trigger that is made or of the prior one.
 func definitionOf(form url.Values, prior *api.Cron) (d api.CronDefinition, err error) {
 	f := fields{form: form}
 	d = api.CronDefinition{
 		Name: f.text("name"), Spec: f.text("spec"), Zone: f.text("zone"), Function: f.text("function"), Args: f.json("args"), Overlap: api.Overlap(f.text("overlap")),
 		CatchUp:  api.CatchUp{Mode: api.CatchUpMode(f.text("mode")), Limit: f.number("limit"), WindowMs: f.span("window")},
 		JitterMs: f.span("jitter"), AtMostOnce: f.text("once") != "", TimeoutMs: f.span("timeout"), SuccessWithinMs: f.span("success"),
-		Tags: f.lines("tags"), As: f.identity("as"),
+		Tags: f.lines("tags"), As: f.identity(), Retry: f.retry(),
 	}
-	if d.As != nil && prior != nil && prior.As != nil && d.As.Subject == prior.As.Subject {
-		d.As = prior.As
+	if prior == nil && f.text("paused") != "" {
+		d.Paused = new(true)
 	}
-	d.Retry = f.retry()
 	return d, f.err
 }
 
@@ -247,11 +251,49 @@ func (f *fields) lines(name string) (lines []string) {
 	return lines
 }
 
-func (f *fields) identity(name string) *api.Identity {
-	if subject := f.text(name); subject != "" {
-		return &api.Identity{Subject: subject}
+// identity is that of the fields as and claims; nil is anonymous.
+func (f *fields) identity() *api.Identity {
+	subject := f.text("as")
+	var claims map[string]any
+	f.object("claims", &claims)
+	switch {
+	case subject != "":
+		return &api.Identity{Subject: subject, Claims: claims}
+	case len(claims) > 0:
+		f.wrong("the claims are of no one: say who it runs as")
 	}
 	return nil
+}
+
+// object is a field that has an object in JSON, if it has anything.
+func (f *fields) object(name string, into any) {
+	if text := f.json(name); text != nil && f.err == nil {
+		if err := strictjson.Decode(text, into); err != nil {
+			f.wrong("%s: %w", name, err)
+		}
+	}
+}
+
+// instant is a field that has an instant; nil if it has none.
+func (f *fields) instant(name string) *time.Time {
+	text := f.text(name)
+	if text == "" {
+		return nil
+	}
+	at, err := instantIn(name, text)
+	if err != nil {
+		f.wrong("%w", err)
+	}
+	return &at
+}
+
+// optional is a field in milliseconds; nil if it has nothing.
+func (f *fields) optional(name string) *int64 {
+	if f.text(name) == "" {
+		return nil
+	}
+	ms := f.span(name)
+	return &ms
 }
 
 // retry is the policy of the fields; nil without a number of attempts.

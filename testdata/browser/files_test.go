@@ -50,10 +50,10 @@ func TestAppsAreMadeOfFiles(t *testing.T) {
 				b.do(chromedp.SetValue(chromedp.CSS("#of"), name), chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{file}))
 				b.press("Import the app")
 			}
-			for name, file := range map[string]string{id: large, "no-" + id: large} {
-				upload(name, file)
-				b.has(".notice.bad", map[bool]string{true: "already_exists", false: "invalid_argument"}[name == id])
-			}
+			upload(id, large)
+			b.has(".notice.bad", "already_exists")
+			upload("no-"+id, large)
+			b.has(".notice.bad", "invalid_argument")
 			upload("copy-of-"+id, saved)
 			b.has("h1", "copy-of-"+id)
 			if got, err := site.API.App("copy-of-"+id).Job(ctx, job.JobID); err != nil || !strings.Contains(string(got.Args), "I-1") {
@@ -84,5 +84,40 @@ func TestTheStoreIsBackedUp(t *testing.T) {
 	var out bytes.Buffer
 	if err := cmd.Run(context.Background(), program(), []string{"restore", "--data", dir, file}, nil, &out, &out); err != nil || !strings.Contains(out.String(), "up to position ") {
 		t.Errorf("%v: %s", err, &out)
+	}
+}
+
+// TestAJobIsGivenOtherArguments: with scripts and without, a job has the arguments that were typed; if another operator has been
+// faster, both are shown, and the second press means it.
+func TestAJobIsGivenOtherArguments(t *testing.T) {
+	for name, scripts := range map[string]bool{"with scripts": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			ctx, b, app := context.Background(), open(t), site.API.App("quiet")
+			b.allow("Failed to load resource") // of the answer that shows both
+			if !scripts {
+				b.noScripts()
+			}
+			b.in()
+			address, id := later(t)
+			b.see(address)
+			b.follow(`a[href$="/args"]`)
+			if typed := value[string](b, `document.querySelector("#args").value`); !strings.Contains(typed, "Q-1") {
+				t.Errorf("the form has %q", typed)
+			}
+			b.set("args", `{"id": "Q-mine", "note": ""}`)
+			if err := app.Reschedule(ctx, id, api.JobChange{Args: []byte(`{"id":"Q-other","note":""}`)}); err != nil {
+				t.Fatal(err)
+			}
+			b.press("Give it these")
+			b.has("main", "Q-other")
+			b.press("Give it mine")
+			b.has(".badges", "pending")
+			if job, err := app.Job(ctx, id); err != nil || string(job.Args) != `{"id":"Q-mine","note":""}` {
+				t.Errorf("the job has %s, %v", job.Args, err)
+			}
+			if _, err := app.Cancel(ctx, id, false); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -37,7 +37,8 @@ func pages(b *tab) []string {
 	}
 	var found []string
 	seen, kinds := map[string]bool{}, map[string]int{}
-	queue := []string{"/ui/", "/ui/nodes", "/ui/jump?to=none", "/ui/apps/acme", "/ui/apps/acme/jobs?state=failed", "/ui/apps/acme/operations/new?action=cancel&of=filter&state=pending"}
+	pending := first(b.T, "acme", api.StatePending)
+	queue := []string{"/ui/", "/ui/apps/acme/jobs/" + pending, "/ui/nodes", "/ui/jump?to=none", "/ui/apps/acme", "/ui/apps/acme/jobs?state=failed", "/ui/apps/acme/operations/new?action=cancel&of=filter&state=pending"}
 	for len(queue) > 0 {
 		next := queue[0]
 		queue = queue[1:]
@@ -95,7 +96,7 @@ func TestEveryPageIsForEveryReader(t *testing.T) {
 func TestHostileTextRunsNothing(t *testing.T) {
 	b := open(t)
 	b.in()
-	failed := first(t, "zoo")
+	failed := first(t, "zoo", api.StateFailed)
 	for _, address := range []string{"/ui/", "/ui/apps", "/ui/apps/zoo", "/ui/apps/bakery", "/ui/apps/zoo/jobs", "/ui/apps/zoo/jobs/" + failed} {
 		b.see(address)
 	}
@@ -105,15 +106,15 @@ func TestHostileTextRunsNothing(t *testing.T) {
 	}
 }
 
-// first is the id of a job of the app that has failed.
-func first(t *testing.T, app string) string {
+// first is the id of a job of the app that is in the state.
+func first(t *testing.T, app string, state api.State) string {
 	t.Helper()
-	for job, err := range site.API.App(app).Jobs(context.Background(), api.JobFilter{States: []api.State{api.StateFailed}}) {
+	for job, err := range site.API.App(app).Jobs(context.Background(), api.JobFilter{States: []api.State{state}}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		return job.ID
 	}
-	t.Fatalf("no job of %s has failed", app)
+	t.Fatalf("no job of %s is %s", app, state)
 	return ""
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"carillon/server/api"
 )
 
 // notInNames is what has no place in the name of a file.
@@ -55,7 +57,7 @@ func TestScreenshotsOfDocs(t *testing.T) {
 		{"overview", hour, "/ui/", false},
 		{"jobs", site.URL, "/ui/apps/acme/jobs?limit=12", true},
 		{"trigger", site.URL, "/ui/apps/acme/triggers/daily-report", false},
-		{"job", site.URL, "/ui/apps/acme/jobs/" + first(t, "acme"), false},
+		{"job", site.URL, "/ui/apps/acme/jobs/" + first(t, "acme", api.StateFailed), false},
 	} {
 		b.dark(shot.dark)
 		b.do(chromedp.Navigate(shot.at + shot.address))

@@ -46,4 +46,24 @@ var formsFaults = []seededFault{
 	_, result, err := asked.route.do(w, asked)
 `}},
 	},
+	{
+		name: "args-undo-others", what: "arguments that a job is given on condition of what it has take the place of any",
+		pkg: "actors", tests: "TestG18_ARescheduleOnConditionOfTheArguments",
+		edits: []edit{{"dispatch/reschedule.go", `if c.former != nil && !sameJSON(`, `if c.former != nil && !FAULT && !sameJSON(`}},
+	},
+	{
+		name: "args-of-an-old-form", what: "a form gives a job its arguments though the job was given others since",
+		pkg: "server", tests: "TestFormsGiveAJobOtherArguments",
+		edits: []edit{{"server/ui/jobargs.go", `case r.field("version") != versionOf(job.Args):`, `case r.field("version") != versionOf(job.Args) && !FAULT:`}},
+	},
+	{
+		name: "args-guessed", what: "an operator who may not see the arguments of a job is told whether they are as guessed",
+		pkg: "server", tests: "TestFormsGiveAJobOtherArguments",
+		edits: []edit{{"server/schedule.go", `		if err := r.op.need(ScopeReadArgs); err != nil {`, `		if err := r.op.need(ScopeReadArgs); err != nil && !FAULT {`}},
+	},
+	{
+		name: "form-without-claims", what: "the claims that are typed for who a function runs as are lost",
+		pkg: "server", tests: "TestFormsScheduleWithEveryOption",
+		edits: []edit{{"server/ui/triggerform.go", `&api.Identity{Subject: subject, Claims: claims}`, `&api.Identity{Subject: subject, Claims: map[bool]map[string]any{false: claims}[FAULT]}`}},
+	},
 }
