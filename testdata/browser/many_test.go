@@ -46,8 +46,20 @@ func TestManyJobsAreChanged(t *testing.T) {
 
 			later := time.Now().Add(time.Hour)
 			selected, other := schedule("orders:place", later), schedule("orders:place", later)
-			b.see(at + "/jobs")
+			b.see(at + "/jobs?function=orders:place")
 			b.do(chromedp.Click(chromedp.CSS(fmt.Sprintf(`input[name="job"][value=%q]`, selected))))
+			if scripts { // the box in the head selects all, and none, and says when it is some
+				const ticked, head = `document.querySelectorAll("tbody input:checked").length`, `document.querySelector("thead input")`
+				for i, want := range []int{1, 2, 0, 1} {
+					if n, all, some := value[int](b, ticked), value[bool](b, head+`.checked`), value[bool](b, head+`.indeterminate`); n != want || all != (want == 2) || some != (want == 1) {
+						t.Errorf("%d rows are selected, want %d; the head says all: %t, some: %t", n, want, all, some)
+					}
+					if next := []string{"thead input", "thead input", fmt.Sprintf(`input[name="job"][value=%q]`, selected), ""}[i]; next != "" {
+						b.do(chromedp.Click(chromedp.CSS(next)))
+					}
+				}
+				b.accessible()
+			}
 			b.set("action", "run")
 			b.press("The selected…")
 			b.press("Run now 1 job")

@@ -83,6 +83,37 @@
     });
   }
 
+  // A box in the head of a table selects all rows that the page shows; those of all pages are chosen by a button.
+  const rowsOf = (table) => [...table.querySelectorAll("tbody input[name=job]")];
+  const headOf = (table) => table.querySelector("thead input");
+  const count = (table) => {
+    const rows = rowsOf(table), head = headOf(table), selected = rows.filter((row) => row.checked).length;
+    head.checked = selected === rows.length;
+    head.indeterminate = selected > 0 && selected < rows.length;
+  };
+  const addHeads = () => {
+    for (const table of document.querySelectorAll("main form table")) {
+      if (!rowsOf(table).length) continue;
+      if (!headOf(table)) {
+        const box = document.createElement("input");
+        box.type = "checkbox";
+        box.autocomplete = "off";
+        box.setAttribute("aria-label", "Select all jobs of this page");
+        table.querySelector("thead th").append(box);
+      }
+      count(table);
+    }
+  };
+  addHeads();
+  document.addEventListener("fresh", addHeads);
+  addEventListener("pageshow", addHeads); // the browser has gone back to what was selected
+  document.addEventListener("change", (event) => {
+    const table = event.target.closest("main form table");
+    if (!table || !headOf(table)) return;
+    if (event.target === headOf(table)) for (const row of rowsOf(table)) row.checked = event.target.checked;
+    count(table);
+  }, true);
+
   // The palette: the links of the page, and a search for an app.
   const palette = document.createElement("dialog");
   palette.className = "palette";
