@@ -71,6 +71,11 @@ type Engine struct {
 // functions, tables or triggers are at fault it touches no file, and the error
 // names all that are; other errors are storage.ErrLocked, storage.ErrFormat, or
 // the file system's.
+//
+// With Options.Log the directory is that of a node's copies, which Open makes if there are none. While another node
+// owns the store it waits for Options.LockTimeout, and until the TTL of one that has crashed is over, and returns
+// storage.ErrLocked then: a standby is made by Join. The engine ends when its lease is lost (Engine.Lost): close it,
+// and open another one. Close leaves the log.
 func Open(dir string, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	plans, err := opts.check()

@@ -190,6 +190,53 @@ func TestG44_AnotherNodeTakesOver(t *testing.T) {
 	})
 }
 
+// TestG43_OpenIsANode: Open with a log serves at once, a standby owns the store as soon as the engine is closed, and the
+// other way; an engine that has lost its store ends, and another one can be opened in its directory.
+func TestG43_OpenIsANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, dir := memlog.New(2), t.TempDir()
+		opts := actors.Options{Functions: newKit().reg, Log: log, Node: storage.Node{Name: "a"}, Logger: quiet, ClockCheck: time.Hour}
+		opts.Testing.NoSync, opts.Testing.Clock, opts.Testing.Suspended = true, time.Now, func() time.Duration { return 0 }
+		if _, err := actors.Open(dir, actors.Options{Functions: opts.Functions, Log: log}); err == nil || !strings.Contains(err.Error(), "Node.Name") {
+			t.Errorf("without a name: %v", err)
+		}
+		b := join(t, log, "b", actors.Options{Functions: newKit().reg})
+		defer b.leave()
+		a := &member{t: t}
+		open := func() {
+			t.Helper()
+			a.eng = must[*actors.Engine](t)(actors.Open(dir, opts))
+		}
+		open()
+		if err := a.add("of a"); err != nil || !a.eng.Shared() {
+			t.Error(err)
+		}
+		a.giveUp()
+		if took := b.own(); took > time.Second {
+			t.Errorf("b owns the store %v after a was closed", took)
+		}
+		if _, err := actors.Open(dir, opts); !errors.Is(err, storage.ErrLocked) || !strings.Contains(err.Error(), "node b") {
+			t.Errorf("while b owns it: %v", err)
+		}
+		b.giveUp()
+		open()
+		log.Cut("a")
+		b.own()
+		log.Heal()
+		<-a.eng.Lost()
+		if err := a.add("too late"); err == nil || dispatch.AsError(err).Code != dispatch.CodeUnavailable {
+			t.Errorf("a mutation of an engine that has lost its store: %v", err)
+		}
+		_ = a.eng.Close(t.Context()) // says that what it owned was lost
+		b.giveUp()
+		open()
+		if names, err := a.names(); err != nil || !slices.Equal(names, []string{"of a"}) {
+			t.Errorf("a shows %q, %v", names, err)
+		}
+		a.giveUp()
+	})
+}
+
 // TestG44_AnOutageEnds: while no node reaches the log, or no other one takes the store over, the
 // owner answers for as long as its lease lasts, waits, and goes on when it reaches the log again.
 func TestG44_AnOutageEnds(t *testing.T) {

@@ -42,8 +42,8 @@ type Options struct {
 	// instead of marking it with Program. Default false.
 	AdoptEmpty bool
 
-	// Log is the log that the nodes of a cluster have in common, in the place of one in the directory: Join
-	// opens such a store, and Open refuses to. Log of package carillon/storage/postgres is one. Default none.
+	// Log is the log that the nodes of a cluster have in common, in the place of one in the directory. Join makes a
+	// node that waits for its turn, and Open owns the store at once. Log of package carillon/storage/postgres is one. Default none.
 	Log storage.SharedLog
 	// Node is this node, if there is a Log. Its Name must be given then.
 	Node storage.Node
@@ -51,7 +51,7 @@ type Options struct {
 	// Volumes is how many files a new store gets, 1 to 64; an app stays in the
 	// volume it was made in. Default 4.
 	Volumes int
-	// LockTimeout is how long Open waits for a volume in use. Default 1 s.
+	// LockTimeout is how long Open waits for a volume in use, or for another node that owns the store. Default 1 s.
 	LockTimeout time.Duration
 	// LogKeep is how many bytes of the log are kept when the volume files have what they
 	// say, so that a backup can go on from one that was made earlier; those kept longest

@@ -12,12 +12,13 @@ type Options struct {
 	// Volumes is how many volume files a new store gets, 1 to 64. A store that
 	// has more keeps them; one that has fewer is given more. Ignored with Log. Default 4.
 	Volumes int
-	// Log is the log that the nodes of a cluster have in common. A store that has one is not
-	// opened by Open but by Join and Standby.Own. Default none: the log is in the directory.
+	// Log is the log that the nodes of a cluster have in common: Join and Standby.Own are for those that
+	// wait for their turn, Open owns the store at once. Default none: the log is in the directory.
 	Log SharedLog
 	// Node is this node, if there is a Log. Its Name must be given then.
 	Node Node
-	// LockTimeout is how long Open waits for a volume that is in use. Default 1 s.
+	// LockTimeout is how long Open waits for a volume that is in use, or for another node that
+	// owns the store. Default 1 s.
 	LockTimeout time.Duration
 	// Program is the name of the program that opens the store. A store without a
 	// name takes it on; one with another is refused (ErrProgram). 1 to 64 of

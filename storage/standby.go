@@ -36,6 +36,7 @@ type Standby struct {
 	shared wal.Shared
 	log    *kv.Log
 	unlock func() error
+	sole   bool // Open has made it: it ends with its Store
 
 	turn    chan struct{} // held by what uses the following
 	lease   *lease.Lease  // nil before it has joined, and once it has left
@@ -118,7 +119,7 @@ func (st *Standby) follow() {
 	defer close(st.done)
 	var trouble trouble
 	forgot := time.Now()
-	for st.sleep(st.ctx, st.rounds()) == nil {
+	for pause := st.rounds(); st.sleep(st.ctx, pause) == nil; {
 		if time.Since(forgot) >= forgetApart { // as it joined, too
 			forgot = time.Now()
 			_ = st.shared.Forget(st.ctx) // or the next time
@@ -126,7 +127,10 @@ func (st *Standby) follow() {
 		if st.owning.Load() > 0 {
 			continue
 		}
-		err := st.round()
+		owns, err := st.round()
+		if pause = st.rounds(); owns { // it has nothing to follow
+			pause = st.opts.Node.TTL / 20
+		}
 		if trouble.tell(err) && st.ctx.Err() == nil {
 			st.opts.Logger.Warn("this node does not follow the log", "err", firstLine(err))
 		}
@@ -190,9 +194,9 @@ func (st *Standby) enter(ctx context.Context) error {
 func (st *Standby) leave() { <-st.turn }
 
 // round brings the copies up to date, unless a Store has them: that is lost if its lease is.
-func (st *Standby) round() error {
+func (st *Standby) round() (owns bool, err error) {
 	if err := st.enter(st.ctx); err != nil {
-		return err
+		return false, err
 	}
 	defer st.leave()
 	defer st.sayLost()
@@ -203,12 +207,12 @@ func (st *Standby) round() error {
 		default:
 			st.hasAll(time.Now())
 		}
-		return nil
+		return true, nil
 	}
 	if st.leaving {
-		return nil
+		return false, nil
 	}
-	return st.catchUp(st.ctx)
+	return false, st.catchUp(st.ctx)
 }
 
 // look is how the store stood at a time: whether it has an owner, who is alive, or for how long it
@@ -216,6 +220,7 @@ func (st *Standby) round() error {
 type look struct {
 	at      time.Time
 	owned   bool          // the first shard has an owner, who was not retired
+	name    string        // of the owner
 	mine    bool          // which is of this node's name: it claims again what it has claimed and could not take up
 	leaving bool          // who is about to give it up
 	owner   string        // who that is
@@ -233,7 +238,7 @@ func lookAt(at time.Time, is wal.Standing, name string, before look) look {
 	for i := range is.Nodes {
 		if n := &is.Nodes[i]; n.Incarnation == is.Shards[0].Owner && !n.Retired {
 			l.owned, l.mine, l.leaving, l.silent, l.ttl = true, n.Name == name, n.Leaving, n.Silent, n.TTL
-			l.owner = n.Incarnation
+			l.owner, l.name = n.Incarnation, n.Name
 		}
 	}
 	if before.leaving && before.owner == l.owner {
@@ -425,9 +430,9 @@ func (st *Standby) close(leave bool) error {
 	switch {
 	case s == nil:
 	case leave:
-		errs = append(errs, s.Close())
+		errs = append(errs, st.giveUp(s))
 	default:
-		errs = append(errs, s.Abort())
+		errs = append(errs, st.abandon(s))
 	}
 	if st.lease != nil {
 		_ = st.lease.Close()

@@ -751,8 +751,8 @@ func TestNodesAreRefused(t *testing.T) {
 		if _, err := storage.Join(t.Context(), dir, storage.Options{}); !errors.Is(err, storage.ErrInvalid) {
 			t.Errorf("no log: %v", err)
 		}
-		if _, err := storage.Open(dir, nodeOptions(log, "a")); !errors.Is(err, storage.ErrInvalid) {
-			t.Errorf("opened: %v", err)
+		if _, err := storage.Open(dir, storage.Options{Log: log}); !errors.Is(err, storage.ErrInvalid) {
+			t.Errorf("opened without a name: %v", err)
 		}
 		a := mustJoin(t, log, strings.Repeat("n", 64), dir)
 		if _, err := storage.Join(t.Context(), dir, nodeOptions(log, "b")); !errors.Is(err, storage.ErrLocked) {

@@ -40,10 +40,14 @@ type Store struct {
 
 // Open opens the store in dir, making the directory and its volumes as needed,
 // and becomes their only owner. It does not touch any app. Errors: ErrLocked,
-// ErrFormat, ErrProgram, ErrInvalid for an option, or the file system's. For engines.
+// ErrFormat, ErrProgram, ErrInvalid for an option, or the file system's.
+//
+// With Options.Log it is Join, Own and, when the Store is closed, Close of the Standby, for a program
+// that has no use for one that waits its turn. While another node owns the store it waits for
+// Options.LockTimeout, and for the TTL of an owner that has crashed, and returns ErrLocked then. For engines.
 func Open(dir string, opts Options) (*Store, error) {
 	if opts.Log != nil {
-		return nil, invalid("Log is set: Join opens such a store")
+		return openShared(dir, opts)
 	}
 	if err := opts.Check(); err != nil {
 		return nil, err
@@ -238,10 +242,14 @@ func (s *Store) raiseClock(v *volume) {
 // A file whose commit is under way even then stays locked until the process ends. A
 // second Close returns nil. What the files do not have when it returns is in the log.
 // With Options.Log it gives the store up, so that another node may own it at once; the Standby
-// goes on.
+// goes on, unless Open has made it.
 func (s *Store) Close() error {
-	if s.standby != nil {
-		return s.standby.giveUp(s)
+	switch st := s.standby; {
+	case st == nil:
+	case st.sole:
+		return st.Close()
+	default:
+		return st.giveUp(s)
 	}
 	return errors.Join(s.each((*volume).close), s.closeLog())
 }
@@ -295,8 +303,12 @@ func (s *Store) Volumes() []VolumeHealth {
 // Abort closes the files without making durable what was submitted: it is
 // answered with ErrClosed. It is for tests that need a crash.
 func (s *Store) Abort() error {
-	if s.standby != nil {
-		return s.standby.abandon(s)
+	switch st := s.standby; {
+	case st == nil:
+	case st.sole:
+		return st.Abort()
+	default:
+		return st.abandon(s)
 	}
 	return errors.Join(s.each((*volume).abort), s.closeLog())
 }

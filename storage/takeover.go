@@ -17,6 +17,11 @@ import (
 // ErrProgram, ErrFormat, ErrClosed, or the context's. An error of the log is logged, and it tries
 // again. For engines.
 func (st *Standby) Own(ctx context.Context) (*Store, error) {
+	return st.own(ctx, func(error) error { return nil })
+}
+
+// own is Own that ends when enough returns an error for the one of an attempt.
+func (st *Standby) own(ctx context.Context, enough func(error) error) (*Store, error) {
 	st.owning.Add(1)
 	defer st.owning.Add(-1)
 	var trouble trouble
@@ -33,6 +38,9 @@ func (st *Standby) Own(ctx context.Context) (*Store, error) {
 			trouble.tell(nil)
 		case trouble.tell(err):
 			st.opts.Logger.Warn("this node cannot take the store over yet", "err", firstLine(err))
+		}
+		if err := enough(err); err != nil {
+			return nil, err
 		}
 		if err := st.sleep(ctx, again); err != nil {
 			return nil, err

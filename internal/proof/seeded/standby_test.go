@@ -26,6 +26,16 @@ var standbyFaults = []seededFault{
 			s.lose(`}},
 	},
 	{
+		name: "open-takes-the-dead-for-alive", what: "Open with a log does not wait for the TTL of a node that has crashed",
+		pkg: "storage", tests: "TestG43_OpenOwns",
+		edits: []edit{{"storage/openshared.go", `case l.owned && l.silent >=`, `case l.owned && !FAULT && l.silent >=`}},
+	},
+	{
+		name: "open-stays", what: "a store that Open has made on a shared log stays in it when it is closed",
+		pkg: "storage", tests: "TestG43_OpenOwns",
+		edits: []edit{{"storage/openshared.go", `	st.sole = true`, `	st.sole = !FAULT`}},
+	},
+	{
 		name: "standby-keeps-shards", what: "a store that is closed keeps its shards until the TTL has passed",
 		pkg: "storage", tests: "TestG43_HandOver",
 		edits: []edit{{"storage/takeover.go", `		err := st.shared.Release(ctx)`, `		if FAULT {
