@@ -144,7 +144,7 @@ func (tx *Tx) RetryDead(id JobID) (ok bool, err error) { return tx.RetryDeadAt(i
 func (p Place) Next() Place { return Place{p.p.next()} }
 
 // Rows is all that the volumes show, but for what each file says of itself, its owner and
-// its log.
+// its log, and the first one of their number, which the shards of a shared log do not say.
 func (s *Store) Rows() map[string]string {
 	rows := map[string]string{}
 	for i, v := range s.volumes {
@@ -160,7 +160,7 @@ func (s *Store) Rows() map[string]string {
 		if err != nil {
 			panic(err)
 		}
-		for _, own := range []string{"format", "plain", "store", "index", "epoch", "applied"} {
+		for _, own := range []string{"format", "plain", "store", "index", "epoch", "applied", "volumes"} {
 			delete(rows, fmt.Sprintf("%d %d %q", i, kv.Meta, own))
 		}
 	}

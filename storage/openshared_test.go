@@ -2,6 +2,9 @@ package storage_test
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,4 +85,44 @@ func TestG43_OpenOwns(t *testing.T) {
 		s, _ = open(other, "b") // the directory is free again
 		mustClose(t, s)
 	})
+}
+
+// TestG26_ABackupOfASharedLogHasAllShards: restored it is a store in a directory with all apps, in as many volumes as
+// the log has shards, however many Open would make.
+func TestG26_ABackupOfASharedLogHasAllShards(t *testing.T) {
+	const shards = 7
+	s, err := storage.Open(t.TempDir(), nodeOptions(memlog.New(shards), "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	var apps []storage.AppID
+	for i := range 4 * shards {
+		apps = append(apps, storage.AppID(fmt.Sprintf("app-%02d", i)))
+		mustAdd(t, s, apps[i], "in the first")
+	}
+	first, at := mustBackup(t, s, "")
+	mustAdd(t, s, "app-00", "in the second")
+	second, _ := mustBackup(t, s, at.Position)
+	dir := filepath.Join(t.TempDir(), "made")
+	if _, err := storage.Restore(t.Context(), dir, readers(first, second)...); err != nil {
+		t.Fatal(err)
+	}
+	for _, volumes := range []int{1, 0, shards + 1} {
+		opts := withDingbats
+		opts.Volumes, opts.NoSync = volumes, true
+		restored, err := storage.Open(dir, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := restored.Apps(); err != nil || !slices.Equal(got, apps) || len(restored.Volumes()) != max(volumes, shards) {
+			t.Errorf("opened with %d volumes it has %d, and the apps %v, %v", volumes, len(restored.Volumes()), got, err)
+		}
+		for _, id := range apps {
+			if got, want := mustDump(t, restored, id), mustDump(t, s, id); !slices.Equal(got, want) {
+				t.Errorf("app %s has %q, want %q", id, got, want)
+			}
+		}
+		mustClose(t, restored)
+	}
 }

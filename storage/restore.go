@@ -153,7 +153,11 @@ type restore struct {
 func (r *restore) all(ctx context.Context, first *backupReader, others []io.Reader) error {
 	r.store = rand.Uint64()
 	for i := range first.at.places {
-		v, err := kv.Restore(volumePath(r.dir, i), volumeMeta(r.store, i))
+		meta := volumeMeta(r.store, i)
+		if i == 0 { // that of a shared log has no such row, and Open would leave out all but the first few
+			meta = append(meta, kv.Row{Key: metaVolumes, Value: u64(uint64(len(first.at.places)))})
+		}
+		v, err := kv.Restore(volumePath(r.dir, i), meta)
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,11 @@ var standbyFaults = []seededFault{
 		edits: []edit{{"storage/openshared.go", `	st.sole = true`, `	st.sole = !FAULT`}},
 	},
 	{
+		name: "restore-counts-no-shards", what: "a backup of a store on a shared log is restored as if it had as many volumes as Open makes",
+		pkg: "storage", tests: "TestG26_ABackupOfASharedLogHasAllShards",
+		edits: []edit{{"storage/restore.go", `if i == 0 { // that of a shared log`, `if i == 0 && !FAULT { // that of a shared log`}},
+	},
+	{
 		name: "standby-keeps-shards", what: "a store that is closed keeps its shards until the TTL has passed",
 		pkg: "storage", tests: "TestG43_HandOver",
 		edits: []edit{{"storage/takeover.go", `		err := st.shared.Release(ctx)`, `		if FAULT {
