@@ -335,6 +335,7 @@ func TestG6_ManyFailures(t *testing.T) {
 		}
 		rnd.Rand = rand.New(rand.NewPCG(seed, 6))
 		var calm atomic.Bool
+		calm.Store(true) // while it is opened: then there is nothing to go back to
 		fault := func(point string) error {
 			rnd.Lock()
 			defer rnd.Unlock()
@@ -344,6 +345,7 @@ func TestG6_ManyFailures(t *testing.T) {
 			return nil
 		}
 		actorstest.Run(t, actors.Options{Functions: k.reg, Testing: actors.Testing{Fault: fault}}, func(h *actorstest.Harness) {
+			calm.Store(false)
 			var mu sync.Mutex
 			outcome := map[string]error{}
 			var done sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"carillon/cron"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // errorLines keeps what the engine logs of triggers at the level of errors.
@@ -94,7 +95,7 @@ func TestG19_ATriggerPassesAnyNumberOfSlotsThatAreTaken(t *testing.T) {
 func (r *cronHarness) rewrite(app storage.AppID, name string, change func(*storage.Trigger)) {
 	r.t.Helper()
 	r.must(r.Engine.Close(r.t.Context()))
-	s, err := storage.Open(r.Dir(), storage.Options{})
+	s, err := storage.Open(r.Dir(), storagetest.On(r.Dir(), storage.Options{}))
 	r.must(err)
 	a, err := s.App(app)
 	r.must(err)

@@ -9,13 +9,14 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // kept are how many finished, dead and held jobs the app has rows of.
 func kept(t *testing.T, h *actorstest.Harness, ids ...storage.AppID) (n [3]int) {
 	t.Helper()
 	h.Kill()
-	s, err := storage.Open(h.Dir(), storage.Options{Volumes: 1})
+	s, err := storage.Open(h.Dir(), storagetest.On(h.Dir(), storage.Options{Volumes: 1}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // none is short for what most functions of these tests return.
@@ -269,4 +270,11 @@ func abortOf(o *actors.Options) *func() error {
 	var abort func() error
 	o.Testing.Opened = func(fn func() error) { abort = fn }
 	return &abort
+}
+
+// on is storagetest.On for an engine.
+func on(dir string, opts actors.Options) actors.Options {
+	s := storagetest.On(dir, storage.Options{Volumes: opts.Volumes, ReadOnly: opts.ReadOnly})
+	opts.Log, opts.Node = s.Log, s.Node
+	return opts
 }

@@ -16,6 +16,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // keyed calls kit:add as the subject, "" being anonymous, with the key.
@@ -435,7 +436,7 @@ func TestG39_ALongResultIsToldOf(t *testing.T) {
 // TestG39_ANewKeyIsRefusedAtTheBound: before its handler runs; calls without a key, and repeats, go on.
 func TestG39_ANewKeyIsRefusedAtTheBound(t *testing.T) {
 	dir := t.TempDir()
-	s, err := storage.Open(dir, storage.Options{Volumes: 1, NoSync: true})
+	s, err := storage.Open(dir, storagetest.On(dir, storage.Options{Volumes: 1, NoSync: true}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // fakeLease is a lease that a test ends, in two steps: a real one does both at once, as far as
@@ -523,6 +524,7 @@ func TestG44_ActionsEndWithTheLease(t *testing.T) {
 
 // TestWithoutALeaseNothingIsLost: a store that no other node can own.
 func TestWithoutALeaseNothingIsLost(t *testing.T) {
+	storagetest.NeedsFiles(t, "that has a lease")
 	actorstest.Run(t, actors.Options{Functions: newKit().reg}, func(h *actorstest.Harness) {
 		if h.Engine.Lost() != nil {
 			t.Error("the engine may be lost")

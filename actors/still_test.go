@@ -54,7 +54,7 @@ func TestStillEngineBeginsNothing(t *testing.T) {
 		cut := mustAfter(t, h, "acme", 0, hang.With("x"))
 		h.Settle()
 		h.Kill()
-		eng := must[*actors.Engine](t)(actors.Open(h.Dir(), actors.Options{Functions: k.reg, Crons: crons, Logger: quiet, Still: true}))
+		eng := must[*actors.Engine](t)(actors.Open(h.Dir(), on(h.Dir(), actors.Options{Functions: k.reg, Crons: crons, Logger: quiet, Still: true})))
 		time.Sleep(2 * time.Hour) // due is overdue, tick has missed slots, hang is claimed
 		app := must[*actors.App](t)(eng.App("acme"))
 		s := app.Scheduler(h.Context())

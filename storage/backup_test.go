@@ -137,6 +137,7 @@ func TestG26_BackupAndRestoreRoundTrip(t *testing.T) {
 // TestG26_ABackupOfAStoreAtRest: a store that is read only is backed up as it is, with what
 // its log has, too, and nothing in it is written.
 func TestG26_ABackupOfAStoreAtRest(t *testing.T) {
+	storagetest.NeedsFiles(t, "that are opened for reading")
 	dir := t.TempDir()
 	s := mustOpen(t, dir, fourVolumes)
 	mustFillVolumes(t, s)
@@ -173,6 +174,7 @@ func somewhereElse(tb testing.TB) string {
 // store, of a store that went another way since or of the one that was backed up, all is in
 // the backup, and it says so.
 func TestG26_WhatTheLogHasForgottenIsBackedUpWhole(t *testing.T) {
+	storagetest.NeedsFiles(t, "that are checkpointed to have the log forget")
 	opts := fourVolumes
 	opts.LogKeep = -1
 	s := mustOpen(t, t.TempDir(), opts)
@@ -473,6 +475,7 @@ func TestG6_ABlockedBackupHoldsNothingUp(t *testing.T) {
 // TestG26_ASpoolOfACrashIsRemoved: what a process that died has left of a spool is removed
 // by the next owner, and by no reader.
 func TestG26_ASpoolOfACrashIsRemoved(t *testing.T) {
+	storagetest.NeedsFiles(t, "that are opened for reading")
 	dir := t.TempDir()
 	s := mustOpen(t, dir, withDingbats)
 	mustClose(t, s)
@@ -493,6 +496,7 @@ func TestG26_ASpoolOfACrashIsRemoved(t *testing.T) {
 // TestG26_RestoreKeepsToAnEmptyDirectory: where there is a store, or part of one, nothing is
 // restored and nothing changed.
 func TestG26_RestoreKeepsToAnEmptyDirectory(t *testing.T) {
+	storagetest.NeedsFiles(t, "parts of which are there")
 	dir := t.TempDir()
 	s := mustOpen(t, dir, fourVolumes)
 	mustFillVolumes(t, s)

@@ -80,6 +80,7 @@ func TestG26_ACompactedStoreShowsWhatItDid(t *testing.T) {
 // TestG26_CompactingMakesAStoreSmaller: the room of what was deleted is given back, in each
 // volume, and backups go on.
 func TestG26_CompactingMakesAStoreSmaller(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are compacted")
 	synctest.Test(t, compactingMakesAStoreSmaller)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"carillon/storage"
 	"carillon/storage/internal/kv"
+	"carillon/storage/storagetest"
 )
 
 // mustDamage changes bytes of a file.
@@ -86,6 +87,7 @@ func commitOne(tb testing.TB, app *storage.App) error {
 // it is: its apps are answered with ErrCorrupt, which names it; those of the others
 // are served, and the check and Health name it. If there is no other, Open says so.
 func TestG37_AVolumeDamagedWhenOpened(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are damaged")
 	for i := range 3 {
 		dir := mustStore(t, 0)
 		s := mustOpen(t, dir, storage.Options{Volumes: 3, Tables: withDingbats.Tables})
@@ -283,6 +285,7 @@ func TestG37_ADamagedPageOfOneApp(t *testing.T) {
 // TestG37_DamageThatEveryCommitNeeds: the volume is lost: nothing is written to it
 // any more, every call names it, one line is logged, and the other volumes work.
 func TestG37_DamageThatEveryCommitNeeds(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are damaged")
 	for _, way := range []string{"freelist", "cut off", "cut to nothing", "replaced", "removed"} {
 		t.Run(way, func(t *testing.T) {
 			dir := mustStore(t, 0)
@@ -350,6 +353,7 @@ func TestG37_DamageThatEveryCommitNeeds(t *testing.T) {
 // most. Until then change sets are refused, and nothing is tried; reads go on. Two
 // lines are logged when it begins, and one when it ends.
 func TestG23_BackoffOfAVolumeThatKeepsFailing(t *testing.T) {
+	storagetest.NeedsFiles(t, "a volume of a shared log is tried five times a second")
 	synctest.Test(t, func(t *testing.T) {
 		var log logs
 		tries, broken := 0, true
@@ -434,6 +438,7 @@ func TestG23_BackoffOfAVolumeThatKeepsFailing(t *testing.T) {
 // TestG23_BackoffOfAVolumeWhereSmallCommitsSucceed: on a full disk every other commit
 // fails. The wait grows all the same, and the log has two lines.
 func TestG23_BackoffOfAVolumeWhereSmallCommitsSucceed(t *testing.T) {
+	storagetest.NeedsFiles(t, "a volume of a shared log is tried five times a second")
 	synctest.Test(t, func(t *testing.T) {
 		var log logs
 		n, full := 0, false
@@ -510,6 +515,7 @@ func TestG26_CloseOverALeakedSnapshot(t *testing.T) {
 // TestReadOnly: a store that is opened to be read is not written, can be opened so
 // by several at once and of whichever program, and refuses every change. None is made.
 func TestReadOnly(t *testing.T) {
+	storagetest.NeedsFiles(t, "that are opened for reading")
 	dir := mustStore(t, 0)
 	s := mustOpen(t, dir, storage.Options{Volumes: 3, Program: "notes", Tables: withDingbats.Tables})
 	want := mustDump(t, s, "app1")

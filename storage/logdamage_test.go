@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // unclean is a store of three volumes whose process was killed: of each app the log has
@@ -199,6 +200,7 @@ func TestG24_DamageOfTheLogIsOneVolumes(t *testing.T) {
 // what to do; nothing is changed. Without files of it in the middle it loses the volumes that
 // have missed something.
 func TestG24_ALogThatIsGone(t *testing.T) {
+	storagetest.NeedsFiles(t, "one of which is removed")
 	for name, tt := range map[string]struct {
 		harm func(t *testing.T, log string)
 		want string

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // TestG23_FilesAndLogOfDifferentMoments: volume files, or one of them, and a log that come
@@ -130,6 +131,7 @@ func TestG23_FilesAndLogOfDifferentMoments(t *testing.T) {
 // TestG23_TheLogHasOneOwner: while a process has the store open, another one that finds
 // other files in the place of the volumes, whose locks are free, is kept out by the log's.
 func TestG23_TheLogHasOneOwner(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are exchanged")
 	dir := mustStore(t, 0)
 	copies := t.TempDir()
 	for i := range 3 {

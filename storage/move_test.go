@@ -13,11 +13,13 @@ import (
 
 	"carillon/storage"
 	"carillon/storage/memlog"
+	"carillon/storage/storagetest"
 )
 
 // TestG26_StoreIsMoved: a store that is moved into a log, and back into a directory, has all that it
 // had, and what is not empty takes none.
 func TestG26_StoreIsMoved(t *testing.T) {
+	storagetest.NeedsFiles(t, "that are moved into a shared log")
 	synctest.Test(t, func(t *testing.T) {
 		from, to, log := t.TempDir(), filepath.Join(t.TempDir(), "new"), memlog.New(nodeShards)
 		opts := storage.Options{Volumes: 2, Program: "notes", Tables: withDingbats.Tables}
@@ -88,6 +90,7 @@ func TestG26_StoreIsMoved(t *testing.T) {
 
 // TestG26_HalfAMoveIsRefused: a log into which a move has not ended is no store, until it is run again.
 func TestG26_HalfAMoveIsRefused(t *testing.T) {
+	storagetest.NeedsFiles(t, "that are moved into a shared log")
 	synctest.Test(t, func(t *testing.T) {
 		from, log := t.TempDir(), memlog.New(nodeShards)
 		s := mustOpen(t, from, storage.Options{Volumes: 2, Tables: withDingbats.Tables})

@@ -91,7 +91,8 @@ func TestG43_OpenOwns(t *testing.T) {
 // the log has shards, however many Open would make.
 func TestG26_ABackupOfASharedLogHasAllShards(t *testing.T) {
 	const shards = 7
-	s, err := storage.Open(t.TempDir(), nodeOptions(memlog.New(shards), "a"))
+	beside := t.TempDir()
+	s, err := storage.Open(beside, nodeOptions(memlog.New(shards), "a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,5 +125,9 @@ func TestG26_ABackupOfASharedLogHasAllShards(t *testing.T) {
 			}
 		}
 		mustClose(t, restored)
+	}
+	mustClose(t, s)
+	if _, err := storage.Restore(t.Context(), beside, readers(first)...); !errors.Is(err, storage.ErrExists) {
+		t.Errorf("restored beside a node's copies: %v", err)
 	}
 }

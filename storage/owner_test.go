@@ -24,6 +24,7 @@ import (
 	"carillon/storage"
 	"carillon/storage/internal/boltfile"
 	"carillon/storage/internal/kv"
+	"carillon/storage/storagetest"
 )
 
 func init() {
@@ -170,6 +171,7 @@ func mustRefuse(tb testing.TB, dir string, opts storage.Options, want error, nam
 // TestG23_OneOwner: while a store is open no other, in this process or another,
 // can open it; when it was closed, or its process killed, the next one can at once.
 func TestG23_OneOwner(t *testing.T) {
+	storagetest.NeedsFiles(t, "which a process locks")
 	dir := t.TempDir()
 	s := mustOpen(t, dir, storage.Options{Volumes: 3})
 	if _, err := storage.Open(dir, storage.Options{Volumes: 3, LockTimeout: time.Millisecond}); !errors.Is(err, storage.ErrLocked) {
@@ -355,6 +357,7 @@ func makeStore(tb testing.TB) map[string]stored {
 // or that is nothing we know, is a clear error that names it. Nothing is changed
 // then: no file is made in its place, and none is taken over.
 func TestG23_WrongVolumesAreRefused(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are exchanged")
 	opts := withDingbats
 	opts.Volumes = 3
 	for i := range 3 {
@@ -433,6 +436,7 @@ func TestG23_WrongVolumesAreRefused(t *testing.T) {
 // TestG23_VolumesCanBeAddedButNotTakenAway: a store opened with fewer volumes
 // keeps those it has; with more it gets more, and every app stays where it is.
 func TestG23_VolumesCanBeAddedButNotTakenAway(t *testing.T) {
+	storagetest.NeedsFiles(t, "whose number changes; that of shards is fixed")
 	dir := mustStore(t, 0)
 	var want [][]string
 	for _, volumes := range []int{3, 1, 5, 2, 6} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // A store without a name takes on that of the first program that has one, and
@@ -47,7 +48,7 @@ func TestAStoreIsOpenedByItsOwnProgramOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := tt.dir(t)
 			before := files(t, dir)
-			s, err := storage.Open(dir, tt.opts)
+			s, err := storage.Open(dir, storagetest.On(dir, tt.opts))
 			switch {
 			case tt.refused:
 				if !errors.Is(err, storage.ErrProgram) {
@@ -89,7 +90,7 @@ func TestAStoreIsGivenToAnotherProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustClose(t, s)
-	if _, err := storage.Open(dir, storage.Options{Program: "old"}); !errors.Is(err, storage.ErrProgram) {
+	if _, err := storage.Open(dir, storagetest.On(dir, storage.Options{Program: "old"})); !errors.Is(err, storage.ErrProgram) {
 		t.Errorf("the old program: %v", err)
 	}
 	mustClose(t, mustOpen(t, dir, storage.Options{Program: strings.Repeat("x", 64)}))

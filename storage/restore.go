@@ -98,6 +98,8 @@ func clearRestoring(dir string) error {
 		switch name := e.Name(); {
 		case name == "log", name == filepath.Base(volumePath("", 0)):
 			return fmt.Errorf("%w: there is a store in %s", ErrExists, dir)
+		case name == filepath.Base(shardPath("", 0)):
+			return fmt.Errorf("%w: in %s a node keeps its copies of a store whose log is elsewhere", ErrExists, dir)
 		case strings.HasPrefix(name, "volume-"):
 			volumes = append(volumes, name)
 		}

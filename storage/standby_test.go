@@ -763,7 +763,11 @@ func TestNodesAreRefused(t *testing.T) {
 			t.Errorf("a node's directory, opened: %v", err)
 		}
 		own := t.TempDir()
-		mustClose(t, mustOpen(t, own, storage.Options{}))
+		s, err := storage.Open(own, storage.Options{NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, s)
 		if _, err := storage.Join(t.Context(), own, nodeOptions(log, "a")); !errors.Is(err, storage.ErrFormat) {
 			t.Errorf("the directory of a store, joined: %v", err)
 		}

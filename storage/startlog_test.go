@@ -11,6 +11,7 @@ import (
 
 	"carillon/storage"
 	"carillon/storage/internal/boltfile"
+	"carillon/storage/storagetest"
 )
 
 // TestG28_TheStartLogOfALane: what is logged of a lane is read back, with what all of it
@@ -105,6 +106,7 @@ func TestG28_TheStartLogOfALane(t *testing.T) {
 // TestG37_ADamagedStart: of a start that is damaged a reader has the claim and an error
 // that names it, beside all others.
 func TestG37_ADamagedStart(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are damaged")
 	dir := t.TempDir()
 	s := mustOpen(t, dir, storage.Options{NoSync: true})
 	lane := storage.Lane{Pool: "stripe"}
@@ -150,6 +152,7 @@ func TestG37_ADamagedStart(t *testing.T) {
 // TestG28_TheStartsOfAllApps: of the pools that are asked for, with the claims of their
 // jobs, which may have begun; what cannot be read is told, beside the rest.
 func TestG28_TheStartsOfAllApps(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are damaged")
 	dir := t.TempDir()
 	s := mustOpen(t, dir, storage.Options{NoSync: true, Volumes: 2})
 	for _, id := range []storage.AppID{"a", "b", "c"} {

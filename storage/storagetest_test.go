@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // testNow is the scheduler's time in tests to which time does not matter.
@@ -18,7 +19,7 @@ func mustOpen(tb testing.TB, dir string, opts storage.Options) *storage.Store {
 	if opts.Volumes == 0 {
 		opts.Volumes = 1
 	}
-	s, err := storage.Open(dir, opts)
+	s, err := storage.Open(dir, storagetest.On(dir, opts))
 	if err != nil {
 		tb.Fatalf("open store: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // TestCommitDropsAnOpenNestedTransaction: a handler that was given up on may have
@@ -92,6 +93,7 @@ func TestBeginWithATransactionOpenPanics(t *testing.T) {
 // TestStatsCountWhatIsWritten: a change is one commit of as many bytes as it has, or fewer, if
 // they say little; what writes nothing is none.
 func TestStatsCountWhatIsWritten(t *testing.T) {
+	storagetest.NeedsFiles(t, "whose log counts its bytes")
 	s := mustOpen(t, t.TempDir(), storage.Options{Volumes: 1})
 	app := mustApp(t, s, "acme")
 	var after storage.Stats

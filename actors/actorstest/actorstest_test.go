@@ -11,6 +11,7 @@ import (
 	"carillon/actors/actorstest"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 type mark struct {
@@ -121,6 +122,7 @@ func TestCrashCutsOffAndKeepsWhatWasDurable(t *testing.T) {
 }
 
 func TestRunInFindsWhatAnEngineHasLeft(t *testing.T) {
+	storagetest.NeedsFiles(t, "which are copied")
 	left := t.TempDir()
 	actorstest.Run(t, actors.Options{Functions: functions()}, func(h *actorstest.Harness) {
 		if _, err := setMark.Run(h.Caller("acme"), "kept"); err != nil {

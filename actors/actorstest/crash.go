@@ -1,9 +1,13 @@
 package actorstest
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"testing/synctest"
+	"time"
+
+	"carillon/storage/memlog"
 )
 
 // errCut is what every commit fails with after a crash.
@@ -102,6 +106,9 @@ func (h *Harness) Kill() {
 func (h *Harness) kill() {
 	h.life.cut()
 	_ = h.abort() // what it says of volumes and handlers that were cut off is no news
+	if log, ok := h.opts.Log.(*memlog.Log); ok {
+		log.Pass(cmp.Or(h.opts.Node.TTL, time.Minute)) // as if it had begun long ago
+	}
 }
 
 // Open opens the directory again after Kill.

@@ -17,6 +17,7 @@ import (
 	"carillon/actors"
 	"carillon/dispatch"
 	"carillon/storage"
+	"carillon/storage/storagetest"
 )
 
 // Harness is an engine under test, in its bubble. Its methods are for the
@@ -39,7 +40,8 @@ type Harness struct {
 // volume, no syncing, a ClockCheck of an hour, so that months pass in no time, a
 // logger that writes to t from level Warn on. The wall clock is the bubble's,
 // beginning at midnight of 2000-01-01 UTC, plus the steps of StepClock; a Testing.Clock
-// in the options is read instead of the bubble's.
+// in the options is read instead of the bubble's. With a Log in the options, which must be one of
+// package memlog, Crash does not wait for the node's TTL.
 func Run(t *testing.T, opts actors.Options, test func(h *Harness)) {
 	t.Helper()
 	RunIn(t, t.TempDir(), opts, test)
@@ -52,6 +54,8 @@ func RunIn(t *testing.T, dir string, opts actors.Options, test func(h *Harness))
 	synctest.Test(t, func(t *testing.T) {
 		h := &Harness{tb: t, dir: dir, opts: opts}
 		h.opts.Volumes = cmp.Or(h.opts.Volumes, 1)
+		on := storagetest.On(dir, storage.Options{Log: h.opts.Log, Node: h.opts.Node, Volumes: h.opts.Volumes, ReadOnly: h.opts.ReadOnly})
+		h.opts.Log, h.opts.Node = on.Log, on.Node
 		h.opts.Testing.NoSync = true
 		h.opts.ClockCheck = cmp.Or(h.opts.ClockCheck, time.Hour)
 		h.opts.Logger = cmp.Or(h.opts.Logger, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))

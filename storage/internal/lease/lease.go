@@ -93,12 +93,18 @@ type Stats struct {
 func Join(ctx context.Context, log Log, n wal.Node, opts Options) (*Lease, error) {
 	n.TTL = cmp.Or(n.TTL, DefaultTTL)
 	l := &Lease{log: log, clock: clock{boot: opts.Boot}, ttl: n.TTL, every: opts.Every}
-	if v, ok := log.(virtual); l.clock.boot == nil && ok && v.Virtual() {
+	v, ok := log.(virtual)
+	inBubble := ok && v.Virtual()
+	if l.clock.boot == nil && inBubble {
 		l.clock.boot = noBoot
 	} else if l.clock.boot == nil {
 		l.clock.boot = bootTime
 	}
-	l.every = cmp.Or(l.every, min(DefaultEvery, n.TTL/5))
+	every := min(DefaultEvery, n.TTL/5)
+	if inBubble { // months pass in one, and no connection is slow
+		every = n.TTL / 5
+	}
+	l.every = cmp.Or(l.every, every)
 	l.trust = n.TTL - n.TTL/5
 	l.sent = l.clock.now() // before it is sent: the log counts from later on
 	if err := log.Join(ctx, n); err != nil {

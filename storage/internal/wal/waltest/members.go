@@ -80,10 +80,14 @@ func (l *Node) own(v *memoryVolume) error {
 
 // ask has a call take its time, and calls fn with the incarnation, nil if it has not joined.
 func (l *Node) ask(ctx context.Context, fn func(*memoryNode) error) error {
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", wal.ErrRefused, ctx.Err())
-	case <-time.After(l.m.Delay):
+	if l.m.Delay > 0 { // a timer of no time waits until nothing else goes on, in a bubble
+		select {
+		case <-ctx.Done():
+		case <-time.After(l.m.Delay):
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", wal.ErrRefused, err)
 	}
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
