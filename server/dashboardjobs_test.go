@@ -405,6 +405,8 @@ func TestJobPageShowsTheTree(t *testing.T) {
 		if jobs, more := tree(child(child(deep))); jobs != 6 || more != 1 {
 			t.Errorf("the third of a row of 7 has %d and %d more, want 2 before, itself and 3, and more", jobs, more)
 		}
+		b.has(t, "/ui/apps/acme/jobs/"+deep, "by a call, an operator or the program")
+		b.has(t, "/ui/apps/acme/jobs/"+child(deep), `by the job <a href="/ui/apps/acme/jobs/`+deep+`">`)
 		wide := run(branch{6, 2}) // 1 + 6 + 36, of which 43 are shown up to 40
 		if jobs, more := tree(wide); jobs != 40 || more != 1 {
 			t.Errorf("of 43 there are %d, with %d that have more, want 40 and 1", jobs, more)
