@@ -28,7 +28,7 @@ func (s *scheduler) rearm() {
 			sooner(max(due, lapseLook))
 		case may == 0:
 			sooner(max(wait, ahead))
-		case s.started < s.permits:
+		case s.started+s.nearing < s.permits:
 			sooner(due)
 		case !s.soon(wall):
 			sooner(ahead)
