@@ -27,9 +27,9 @@ type directory struct {
 
 	// Below: the actor's.
 	byPID  map[string]*appRef
-	asleep map[storage.AppID][]*acquireApp                // waiting until the app has stopped, and is not held
-	held   map[storage.AppID][]*holdApp                   // the first one holds the app, or waits for it to stop; the others wait for the first
-	lost   map[storage.AppID]map[storage.ClaimID]struct{} // of apps that stopped before the ends of attempts were durable
+	asleep map[storage.AppID][]*acquireApp               // waiting until the app has stopped, and is not held
+	held   map[storage.AppID][]*holdApp                  // the first one holds the app, or waits for it to stop; the others wait for the first
+	lost   map[storage.AppID]map[storage.ClaimID]*ending // of apps that stopped before the ends of attempts were durable
 	census census
 	ending bool // nothing is spawned any more: a late child would never be stopped
 }

@@ -155,7 +155,7 @@
 //	A3  No user code runs in an actor, and none is waited for by one.
 //	A4  Nothing leaves before it is durable: replies, starts and stops hang on the answer to a change set (output gate).
 //	A5  A handler starts only after its claim is durable, when the wall has reached the due instant and not passed its NotAfter, and while it holds a permit.
-//	A6  runs has every job claimed in the store that waits to run or runs. What is claimed and not in runs was interrupted if another incarnation has claimed it and the claim does not say that it has not begun, or if runs.lost has it; else it has not begun.
+//	A6  runs has every job claimed in the store that waits to run or runs. What is claimed and not in runs was interrupted if another incarnation has claimed it and the claim does not say that it has not begun, or if runs.lost has it without its end, which is written down again where it is known; else it has not begun.
 //	A7  A run leaves runs in the same step in which its end, or its cancel, is submitted.
 //	A8  started counts the runs that hold a permit, those launched and those begun, never above permits, nor the sum of permits above Options.Concurrency.
 //	A9  At most one alarm timer is set, for the earliest thing to do; a message of another generation is ignored.

@@ -119,7 +119,7 @@ func openOn(store *storage.Store, opts Options, plans []storage.Trigger) (*Engin
 	e.directory = &directory{
 		eng: e, gone: make(chan struct{}), byPID: map[string]*appRef{},
 		asleep: map[storage.AppID][]*acquireApp{}, held: map[storage.AppID][]*holdApp{},
-		lost:   map[storage.AppID]map[storage.ClaimID]struct{}{},
+		lost:   map[storage.AppID]map[storage.ClaimID]*ending{},
 		census: census{eng: e, most: opts.MaxApps},
 	}
 	if err := e.directory.census.begin(); err != nil {

@@ -79,7 +79,7 @@ func TestG5_HooksAreToldOfTheDead(t *testing.T) {
 		l.want(t)
 		failing.Store(false)
 		h.Advance(time.Minute)
-		l.want(t, `acme failed "e" after 2: internal error`)
+		l.want(t, `acme failed "e" after 1: internal error`)
 		h.Crash()
 		h.Advance(time.Minute)
 		l.want(t) // by the process that has ended it only

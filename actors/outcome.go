@@ -110,6 +110,7 @@ func (s *scheduler) applyEnded() {
 			err = tx.Unclaim(&r.job)
 			s.claimFrom(r.job.Place())
 		} else {
+			r.ending = &end
 			var out storage.End
 			out, err = s.endOf(tx, at, end)
 			if err = errors.Join(err, s.logStart(tx, r), s.logPutOff(tx, r, end.err)); err == nil {

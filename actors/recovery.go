@@ -12,9 +12,9 @@ import (
 
 // recover looks at every claim without a run: after a crash, or a commit that failed (A6).
 // Of one that another incarnation has made the attempt counts as interrupted, unless the claim
-// says that its handler has not begun: then it is taken back. Of its own this process knows: the attempt was
-// interrupted if its handler began and its end was lost, and else the claim is taken back,
-// uncharged. Because the volume has one owner there is no lease to wait out. An error means
+// says that its handler has not begun: then it is taken back. Of its own this process knows: if its handler
+// began and its end was lost, that is written down again, or the attempt was interrupted if the end is not
+// known, and else the claim is taken back, uncharged. Because the volume has one owner there is no lease to wait out. An error means
 // that nothing could be read.
 func (s *scheduler) recover() error {
 	if s.eng.opts.Still {
@@ -52,12 +52,17 @@ func (s *scheduler) recover() error {
 			tx.Pin()
 		}
 		crashed := !s.store.Ours(job.ClaimID())
+		known, lost := s.runs.lostEnd(job.ClaimID())
+		if known != nil && job.Answer() == nil {
+			s.endAgain(known, job)
+			continue
+		}
 		if answer := job.Answer(); answer != nil {
 			end := answered(&run{job: *job, attempt: job.Attempts + 1}, answer)
 			if err = s.logCrash(tx, job); err == nil {
 				_, err = tx.EndAttempt(*job, s.outcome(tx, s.eng.clock.look(), end))
 			}
-		} else if crashed && job.ClaimBegin() != storage.BeginAwaited || s.runs.lostEnd(job.ClaimID()) {
+		} else if crashed && job.ClaimBegin() != storage.BeginAwaited || lost {
 			end := s.interruption(job, cutByStop, crashed)
 			told = append(told, func() { s.logInterruption(job, end, crashed) })
 			if err = s.logCrash(tx, job); err == nil {
@@ -79,6 +84,18 @@ func (s *scheduler) recover() error {
 	s.commitMended(tx, mended, told)
 	s.claimFrom(storage.Place{})
 	return nil
+}
+
+// endAgain has an attempt end as it has: its claim is there, so that the change set which said so has come to nothing.
+func (s *scheduler) endAgain(end *ending, job *storage.Job) {
+	r := end.run
+	r.app = s.appState // it may have begun before the app slept
+	if r.job.Place() != job.Place() {
+		r.job.Follow(*job)
+	}
+	s.runs.add(r)
+	s.runs.mended([]storage.ClaimID{job.ClaimID()})
+	s.ended = append(s.ended, *end)
 }
 
 // logInterruption is called by the committer.

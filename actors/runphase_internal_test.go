@@ -117,7 +117,7 @@ func TestLostEndsAreHandedOver(t *testing.T) {
 	if _, ok := lost[r.job.ClaimID()]; !ok || len(lost) != 1 {
 		t.Errorf("handed over is %v, want the claim", lost)
 	}
-	if rs.lostEnd(r.job.ClaimID()) {
+	if _, lost := rs.lostEnd(r.job.ClaimID()); lost {
 		t.Error("the claim whose end is durable is still lost")
 	}
 }

@@ -27,6 +27,7 @@ type run struct {
 	notes     *notes  // the same; set before its handler begins
 	log       *runLog // the same, of a mutation, too
 	tick      dispatch.Tick
+	ending    *ending // how it has ended, once that was on its way to the log
 
 	// Below: guarded by runs.mu.
 	phase   runPhase
@@ -53,8 +54,8 @@ type runs struct {
 	byID  map[storage.JobID]*run
 	byKey map[string][]*run // those with a unique key
 	names keyNames
-	left  map[*handle]*leftBehind      // handlers that were given up and have not returned; of calls, too
-	lost  map[storage.ClaimID]struct{} // claims of this process whose handler began and whose end is not durable
+	left  map[*handle]*leftBehind     // handlers that were given up and have not returned; of calls, too
+	lost  map[storage.ClaimID]*ending // claims of this process whose handler began and whose end is not durable; nil: it is not known
 }
 
 func newRuns(functions *dispatch.Registry) *runs {
@@ -94,15 +95,15 @@ func (rs *runs) lose(r *run) {
 		return
 	}
 	if rs.lost == nil {
-		rs.lost = map[storage.ClaimID]struct{}{}
+		rs.lost = map[storage.ClaimID]*ending{}
 	}
-	rs.lost[r.job.ClaimID()] = struct{}{}
+	rs.lost[r.job.ClaimID()] = r.ending
 }
 
 // lostEnds are the claims whose handler began and whose end is not durable, for the App
 // of the name that is opened next: the actors of this one have stopped. A commit of theirs that is
 // still under way may yet mend some, and has no part in what is returned.
-func (rs *runs) lostEnds() map[storage.ClaimID]struct{} {
+func (rs *runs) lostEnds() map[storage.ClaimID]*ending {
 	for _, r := range rs.all() {
 		rs.lose(r)
 	}
@@ -111,12 +112,12 @@ func (rs *runs) lostEnds() map[storage.ClaimID]struct{} {
 	return maps.Clone(rs.lost)
 }
 
-// lostEnd says whether the claim's handler began and its end was lost.
-func (rs *runs) lostEnd(id storage.ClaimID) bool {
+// lostEnd says whether the claim's handler began and its end was lost, and what that was, if it is known.
+func (rs *runs) lostEnd(id storage.ClaimID) (end *ending, lost bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	_, lost := rs.lost[id]
-	return lost
+	end, lost = rs.lost[id]
+	return end, lost
 }
 
 // mended notes that the ends of the claims are durable.
@@ -135,10 +136,10 @@ func (rs *runs) keepLost(jobs []storage.Job) {
 	if len(rs.lost) == 0 {
 		return
 	}
-	lost := map[storage.ClaimID]struct{}{}
+	lost := map[storage.ClaimID]*ending{}
 	for i := range jobs {
-		if _, ok := rs.lost[jobs[i].ClaimID()]; ok {
-			lost[jobs[i].ClaimID()] = struct{}{}
+		if end, ok := rs.lost[jobs[i].ClaimID()]; ok {
+			lost[jobs[i].ClaimID()] = end
 		}
 	}
 	rs.lost = lost

@@ -267,7 +267,12 @@ var engineFaults = []seededFault{
 	{
 		name: "own-claim-charged", what: "a claim of ours whose handler never began counts as an attempt",
 		pkg: "actors", tests: "TestG5_AVolumeThatFailsCostsNoAttemptThatHasNotBegun",
-		edits: []edit{{"actors/recovery.go", `s.runs.lostEnd(job.ClaimID()) {`, `s.runs.lostEnd(job.ClaimID()) || FAULT {`}},
+		edits: []edit{{"actors/recovery.go", ` lost {`, ` lost || FAULT {`}},
+	},
+	{
+		name: "end-not-written-again", what: "an attempt that has ended while the log was away counts as interrupted",
+		pkg: "actors", tests: "TestG44_WhatReturnedWhileTheLogWasAwayIsWrittenDown",
+		edits: []edit{{"actors/recovery.go", `if known != nil && job.Answer() == nil {`, `if known != nil && job.Answer() == nil && !FAULT {`}},
 	},
 	{
 		name: "imported-claim-ours", what: "a claim that an import has brought counts as one of this store",
