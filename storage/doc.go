@@ -34,7 +34,7 @@
 // Controls, Descendants, EditDocument, End, EndedCursor, Era, EraID, EraMark, ExpiredCursor, Expiry,
 // ExportStore, FitDocument, IdempotencyKey, IdempotentResult, ImportStore, JobChange, JobWriter, JobWrites, Join, KeySet, Lane, LateCursor, Lease,
 // Loss, Misfits, Moved, NodeState, Open, Options, Place, ReadSet, Remains, Salvage, ShardState, SharedLog,
-// SharedState, SlotSpan, Snapshot, Standby, Standing, StandingOf, Start, StartCursor, StartID, StartOf, Stats, Store,
+// SharedState, SlotSpan, Snapshot, Standby, Standing, StandingOf, Start, StartCursor, StartID, StartOf, Stats, Store, Survey,
 // TickID, TickPriority, TokenHash, TriggerMark, Tx.
 //
 // # Jobs

@@ -8,7 +8,7 @@ import (
 	"carillon/storage/internal/kv"
 )
 
-// Survey is a Depth, with the apps that stand out.
+// Survey is a Depth, with the apps that stand out. For engines.
 type Survey struct {
 	Depth
 	Busy     []AppInfo // those with the most pending jobs, the most first
