@@ -3,6 +3,18 @@ package seeded_test
 // pgFaults are planted in the log in PostgreSQL.
 var pgFaults = []seededFault{
 	{
+		name: "shared-ack-before-append", what: "a commit to a shared log is acknowledged before the log has it",
+		pkg: "storage/internal/kv", tests: "TestG45_FollowAndTakeOver",
+		edits: []edit{{"storage/internal/kv/shard.go", `		err := db.log.Append(rec)[0]
+`, `		if FAULT {
+			db.publish(change, record)
+			_ = db.log.Append(rec)
+			return nil
+		}
+		err := db.log.Append(rec)[0]
+`}},
+	},
+	{
 		name: "pg-no-predecessor", what: "a record is appended whatever stands before it",
 		pkg: "storage/internal/pglog", tests: "TestG23_ClaimIDFencesWhereTheEpochDoesNot",
 		edits: []edit{{"storage/internal/pglog/statements.go", `JOIN log p ON p.shard = w.shard AND p.seq = w.seq - 1 `, "` + map[bool]string{true: `LEFT JOIN log p ON p.shard = w.shard AND p.seq = w.seq - 1 `, false: `JOIN log p ON p.shard = w.shard AND p.seq = w.seq - 1 `}[FAULT] + `"}},
