@@ -219,6 +219,7 @@ func TestG33_AnEndFromOutsideThatDoesNotCome(t *testing.T) {
 	actorstest.Run(t, opts, func(h *actorstest.Harness) {
 		policy := dispatch.WithRetry(dispatch.RetryPolicy{MaxAttempts: 2, Base: time.Minute})
 		id := mustAfter(t, h, "acme", 0, d.ask.With("for 10m"), policy, dispatch.InPool(pool), dispatch.Priority(4))
+		h.Settle() // its token is the first
 		late := mustAfter(t, h, "acme", 0, d.ask.With("for 10m"), policy, dispatch.NotAfter(h.Now().Add(5*time.Minute)))
 		day := mustAfter(t, h, "acme", 0, d.ask.With("for 0s"))
 		most := mustAfter(t, h, "acme", 0, d.ask.With("for 2160h"))
