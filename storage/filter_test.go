@@ -158,6 +158,7 @@ func TestFilterChoosesWhatMeetsEveryCondition(t *testing.T) {
 		})
 	}
 	chooses(t, storage.JobFilter{Limit: 7, Desc: false}, 5)
+	chooses(t, storage.JobFilter{Limit: 7, UniqueKey: "k0"}, 5)
 	chooses(t, storage.JobFilter{Limit: 7, Desc: true}, 5)
 	rapid.Check(t, func(t *rapid.T) {
 		f := storage.JobFilter{
