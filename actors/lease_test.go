@@ -233,7 +233,7 @@ func init() {
 		"it writes, and the log refuses it": "Engine.Create Engine.Import Engine.Delete Engine.Audit Engine.AcceptClock App.EditDocument App.Pause App.LimitPool App.Complete App.Fail App.CompleteWorkflow " +
 			"HostScheduler.RunAfter HostScheduler.RunAt HostScheduler.RunMany HostScheduler.Pause HostScheduler.LimitPool HostScheduler.NewGroup HostScheduler.Seal HostScheduler.CancelGroup HostScheduler.Operate",
 		"it tells of this process, or this copy": "Engine.App Engine.Check Engine.Close Engine.Closing Engine.Held Engine.Lost Engine.Clock Engine.Functions Engine.FunctionStats Engine.Volumes Engine.Warnings Engine.History Engine.AppHistory Engine.Pool Engine.SharedPools " +
-			"Engine.Stats Engine.VolumeStats Engine.Options Engine.Depth Engine.Stuck Engine.Tokens Engine.Ping Engine.Changes App.ID App.As App.Begun App.Scheduler App.Live HostScheduler.As HostScheduler.Abandon HostScheduler.AbandonCall",
+			"Engine.Stats Engine.VolumeStats Engine.Options Engine.Depth Engine.Survey Engine.Running Engine.Stuck Engine.Tokens Engine.Ping Engine.Changes App.ID App.As App.Begun App.Scheduler App.Live HostScheduler.As HostScheduler.Abandon HostScheduler.AbandonCall",
 		"it asks the log itself":            "Engine.Shared Engine.Standing Engine.Leave",
 		"it is another one with a position": "App.WatchAfter",
 		"it is asked within App.Read":       "App.Planned",

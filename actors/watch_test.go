@@ -636,6 +636,16 @@ func TestG36_GoingOn(t *testing.T) {
 		<-next.done
 		h.Advance(61 * time.Second)
 		for _, at := range []actors.Position{next.last, {Feed: next.last.Feed + 1, Commit: 1 << 40}} {
+			if at.Log != 0 { // the log that nodes share has what came since
+				on := newWatched(storage.JobFilter{})
+				on.jobs, on.latest = next.jobs, next.latest
+				on.begin(h, at)
+				on.want(t, h)
+				if len(on.resets)+len(on.events) != 0 {
+					t.Errorf("a watch that goes on from the log is told %v, and began again for %q", on.events, on.resets)
+				}
+				continue
+			}
 			gone := watch(h, storage.JobFilter{}, at)
 			gone.want(t, h)
 			if len(gone.resets) != 1 {
