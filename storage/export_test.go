@@ -252,3 +252,36 @@ func (a *App) SetMaxIdempotency(keys, bytes int) {
 func ImportStoreWith(ctx context.Context, dir string, opts Options) (Moved, error) {
 	return importStore(ctx, dir, opts)
 }
+
+// SetMaxSince sets bounds of JobsSince in bytes: of the records that it reads, and of the memory that
+// those of the app take. They stay until the test ends.
+func SetMaxSince(tb testing.TB, read, bytes int) {
+	wasRead, wasBytes := maxSinceRead, maxSinceBytes
+	maxSinceRead, maxSinceBytes = read, bytes
+	tb.Cleanup(func() { maxSinceRead, maxSinceBytes = wasRead, wasBytes })
+}
+
+// SinceTakes is how many bytes of records JobsSince reads behind the mark, and how many bytes of
+// memory those of the app take.
+func (a *App) SinceTakes(ctx context.Context, mark CommitMark) (read, bytes int, err error) {
+	pin, to, err := a.vol.beginAt()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer pin.Close()
+	n, is, err := a.stands(pin)
+	if err != nil {
+		return 0, 0, err
+	}
+	s := since{app: a.id, keys: n, began: is - uint64(uint32(is)-mark.Seq), first: map[uint64]int{}, last: map[uint64]Job{}}
+	from := kv.Place{Seq: mark.Commit, Chain: mark.Chain}
+	err = a.vol.log.Since(ctx, kv.Volume(a.vol.index), from, to, func(seq uint64, record []byte) error {
+		read += len(record)
+		return s.read(seq, record)
+	})
+	s.writes.m.Scan(func(key string, w write) bool {
+		bytes += len(key) + len(w.value) + keyWeight
+		return true
+	})
+	return read, bytes + goneWeight*len(s.last), err
+}

@@ -14,8 +14,8 @@ import (
 // had done all of it.
 
 // These bound what is read of a log to tell what has become of jobs since a commit, and what of it
-// is of the app.
-const (
+// is of the app: in bytes of records, and of memory, about. Tests set others.
+var (
 	maxSinceRead  = 64 << 20
 	maxSinceBytes = 4 << 20
 )

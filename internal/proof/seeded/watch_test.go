@@ -264,4 +264,29 @@ var watchFaults = []seededFault{
 		pkg: "actors", tests: "TestG36_AWatchGoesOnAtAnotherNode",
 		edits: []edit{{"actors/watch.go", `if after.Log == 0 {`, `if after.Log == 0 || FAULT {`}},
 	},
+	{
+		name: "since-a-trimmed-log", what: "a watch goes on at another node as if nothing had been where the log was trimmed",
+		pkg: "actors", tests: "TestG36_AWatchBeginsAnewBehindATrimmedLog",
+		edits: []edit{{"storage/jobssince.go", `from, to, s.read); err != nil {`, `from, to, s.read); err != nil && !(FAULT && errors.Is(err, kv.ErrGone)) {`}},
+	},
+	{
+		name: "since-reads-without-end", what: "any number of bytes is read of a log for a watch that goes on at another node",
+		pkg: "storage", tests: "TestG36_WhatIsReadOfALogIsBounded",
+		edits: []edit{{"storage/jobssince.go", `s.size > maxSinceRead {`, `s.size > maxSinceRead && !FAULT {`}},
+	},
+	{
+		name: "since-takes-any-memory", what: "what is read of a log for a watch that goes on at another node takes any memory",
+		pkg: "storage", tests: "TestG36_WhatIsReadOfALogIsBounded",
+		edits: []edit{{"storage/jobssince.go", ` > maxSinceBytes {`, ` > maxSinceBytes && !FAULT {`}},
+	},
+	{
+		name: "since-moves-weigh-nothing", what: "jobs that have moved more than once count for nothing in what is read of a log for a watch",
+		pkg: "storage", tests: "TestG36_WhatIsReadOfALogIsBounded",
+		edits: []edit{{"storage/jobssince.go", `len(s.last)*goneWeight`, `map[bool]int{false: len(s.last)}[FAULT]*goneWeight`}},
+	},
+	{
+		name: "since-told-without-end", what: "a watch that goes on at another node is told any number of changes",
+		pkg: "actors", tests: "TestG36_AWatchIsToldTenThousandChangesOfALog",
+		edits: []edit{{"actors/watch.go", `if len(told) > keptChanges {`, `if len(told) > keptChanges && !FAULT {`}},
+	},
 }
