@@ -216,7 +216,7 @@ func (s *scheduler) operationStep(tx *storage.Tx) error {
 	w := tx.JobWriter()
 	o, ok, err := w.System().NextOperation()
 	switch {
-	case errors.Is(err, storage.ErrCorrupt) && ok:
+	case ok && (errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrInvalid)):
 		end(&o, tx, err)
 		_, err = w.PutOperation(&o)
 		return err

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -56,6 +57,9 @@ const (
 	OperationReschedule OperationAction = "reschedule" // pending or held ones are due at another instant, or have another priority
 	OperationRun        OperationAction = "run"        // pending ones that are due later, or held ones, are due now
 )
+
+// operationActions are all of them.
+var operationActions = []OperationAction{OperationCancel, OperationRetry, OperationDrop, OperationReschedule, OperationRun}
 
 // OperationOutcome is how an operation ended.
 type OperationOutcome string
@@ -176,7 +180,7 @@ func (o *Operation) Going() bool { return o.Outcome == "" }
 // Check says what is wrong with an operation that is asked for, or nil: ErrInvalid.
 func (o *Operation) Check() error {
 	switch due := msOf(o.Due); {
-	case !slices.Contains([]OperationAction{OperationCancel, OperationRetry, OperationDrop, OperationReschedule, OperationRun}, o.Action):
+	case !slices.Contains(operationActions, o.Action):
 		return invalid("action %s, want cancel, retry, drop, reschedule or run", quote(string(o.Action)))
 	case (o.Action == OperationReschedule) != (!o.Due.IsZero() || o.Priority != 0):
 		return invalid("a reschedule has an instant or a priority, and no other operation has: this one is %s", quote(string(o.Action)))
@@ -352,7 +356,8 @@ func (tx *Tx) purgeOperations(before time.Time, keep int) (n int, err error) {
 }
 
 // NextOperation returns the operation that goes on and was asked for first. ok is false if none
-// does. One that cannot be read has an ID and nothing else beside the error.
+// does. One that cannot be read has an ID and nothing else beside the error. ErrInvalid, beside the
+// operation, says that it has a condition or an action that this release does not know.
 func (s System) NextOperation() (o Operation, ok bool, err error) {
 	prefix := append(s.of.keys.prefix(tagOperation), operationGoing)
 	rows, err := s.of.rows(prefix, after(prefix), false, 1)
@@ -364,7 +369,29 @@ func (s System) NextOperation() (o Operation, ok bool, err error) {
 	if err != nil {
 		return Operation{ID: id}, true, fmt.Errorf("app %s: %w", s.of.app.id, err)
 	}
+	if err := found.known(rows[0].value); err != nil {
+		return *found, true, fmt.Errorf("app %s: %w", s.of.app.id, err)
+	}
 	return *found, true, nil
+}
+
+// known says, with ErrInvalid, what the record of the operation has that this release does not know.
+// A newer one has written it: without a condition the operation would be on more jobs than were
+// counted, and of an action nothing is known.
+func (o *Operation) known(data []byte) error {
+	if !slices.Contains(operationActions, o.Action) {
+		return invalid("operation %d has the action %s, which this release does not know: ask for it at a newer one", o.ID, quote(string(o.Action)))
+	}
+	var p proto.Operation
+	if err := unmarshal(data, &p, &p.Version); err != nil {
+		return err
+	}
+	strict := json.NewDecoder(bytes.NewReader(p.Filter))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(new(JobFilter)); err != nil {
+		return invalid("operation %d has a condition that this release does not know (%v): ask for it at a newer one", o.ID, err)
+	}
+	return nil
 }
 
 // Operation returns the operation. ok is false if there is none of that number.

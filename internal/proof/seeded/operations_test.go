@@ -127,4 +127,21 @@ var operationFaults = []seededFault{
 		pkg: "server", tests: "TestOperationsHideArguments",
 		edits: []edit{{"server/operations.go", `o.Filter.ArgsContains != "")`, `o.Filter.ArgsContains != "" && !FAULT)`}},
 	},
+	{
+		name: "operation-without-a-condition", what: "an operation of a newer release goes on without a condition that this one does not know",
+		pkg: "actors", tests: "TestOperationOfANewerReleaseFails",
+		edits: []edit{{"storage/operations.go", `	strict.DisallowUnknownFields()`, `	if !FAULT {
+		strict.DisallowUnknownFields()
+	}`}},
+	},
+	{
+		name: "operation-of-another-action", what: "an operation whose action this release does not know is taken for a retry",
+		pkg: "actors", tests: "TestOperationOfANewerReleaseFails",
+		edits: []edit{{"storage/operations.go", `if !slices.Contains(operationActions, o.Action) {`, `if !slices.Contains(operationActions, o.Action) && !FAULT {`}},
+	},
+	{
+		name: "operation-of-a-newer-release-stays", what: "an operation that this release does not know does not end, and holds up those behind it",
+		pkg: "actors", tests: "TestOperationOfANewerReleaseFails",
+		edits: []edit{{"actors/operations.go", `errors.Is(err, storage.ErrInvalid)):`, `errors.Is(err, storage.ErrInvalid) && !FAULT):`}},
+	},
 }
