@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -26,7 +27,7 @@ type member struct {
 func join(t *testing.T, log *memlog.Log, name string, opts actors.Options) *member {
 	t.Helper()
 	opts.Log, opts.Node = log, storage.Node{Name: name}
-	opts.Logger, opts.ClockCheck = quiet, time.Hour
+	opts.Logger, opts.ClockCheck = cmp.Or(opts.Logger, quiet), time.Hour
 	opts.Testing.NoSync, opts.Testing.Clock, opts.Testing.Suspended = true, time.Now, func() time.Duration { return 0 }
 	node, err := actors.Join(t.Context(), t.TempDir(), opts)
 	if err != nil {

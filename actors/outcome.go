@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"carillon/dispatch"
@@ -42,6 +43,9 @@ func (s *scheduler) endRun(end ending) {
 	end.unbegun = cut != nil && (cut.unbegun || !was.begun())
 	if s.eng.aborted.Load() {
 		return // as if the process had died: nothing that a handler returns counts
+	}
+	if !end.unbegun {
+		r.ending = &end
 	}
 	s.putOffPool(r, end.err)
 	s.ended = append(s.ended, end)
@@ -110,7 +114,6 @@ func (s *scheduler) applyEnded() {
 			err = tx.Unclaim(&r.job)
 			s.claimFrom(r.job.Place())
 		} else {
-			r.ending = &end
 			var out storage.End
 			out, err = s.endOf(tx, at, end)
 			if err = errors.Join(err, s.logStart(tx, r), s.logPutOff(tx, r, end.err)); err == nil {
@@ -182,7 +185,12 @@ func (app *appState) outcome(tx *storage.Tx, at reading, end ending) storage.End
 		StartedAt: r.startedAt,
 		Error:     &storage.JobError{Code: string(e.Code), Message: e.Message},
 	}
-	log := app.eng.opts.Logger.With(app.attrsOf(&r.job, "attempt", r.attempt, "err", e)...)
+	log := app.eng.opts.Logger
+	if r.told { // it is being written down again
+		log = slog.New(slog.DiscardHandler)
+	}
+	r.told = true
+	log = log.With(app.attrsOf(&r.job, "attempt", r.attempt, "err", e)...)
 	cut := interrupted(end.err)
 	if cut == nil && volumeFailed(end.err) {
 		cut = cutByVolume

@@ -89,13 +89,15 @@ func (s *scheduler) recover() error {
 // endAgain has an attempt end as it has: its claim is there, so that the change set which said so has come to nothing.
 func (s *scheduler) endAgain(end *ending, job *storage.Job) {
 	r := end.run
-	r.app = s.appState // it may have begun before the app slept
+	if r.app != s.appState { // it began before the app was stopped, and its handler may not have returned
+		r = r.app.runs.moved(r, s.appState)
+	}
 	if r.job.Place() != job.Place() {
 		r.job.Follow(*job)
 	}
 	s.runs.add(r)
 	s.runs.mended([]storage.ClaimID{job.ClaimID()})
-	s.ended = append(s.ended, *end)
+	s.ended = append(s.ended, *r.ending)
 }
 
 // logInterruption is called by the committer.
@@ -143,6 +145,7 @@ func (s *scheduler) breakDown(cause error) {
 			s.end(r)
 		}
 	}
+	s.ended = slices.DeleteFunc(s.ended, func(e ending) bool { return s.runs.get(e.run.job.ID) != e.run }) // endAgain has them
 	s.runQueue, s.begins, s.nearing = runQueue{}, nil, 0
 	s.walks.dropClaims()
 	s.pools.leaveShared()

@@ -27,7 +27,8 @@ type run struct {
 	notes     *notes  // the same; set before its handler begins
 	log       *runLog // the same, of a mutation, too
 	tick      dispatch.Tick
-	ending    *ending // how it has ended, once that was on its way to the log
+	ending    *ending // how it has ended, of one that had begun
+	told      bool    // the engine's log has that
 
 	// Below: guarded by runs.mu.
 	phase   runPhase
@@ -118,6 +119,15 @@ func (rs *runs) lostEnd(id storage.ClaimID) (end *ending, lost bool) {
 	defer rs.mu.Unlock()
 	end, lost = rs.lost[id]
 	return end, lost
+}
+
+// moved is the run, which is over, for the app that was opened since.
+func (rs *runs) moved(r *run, to *appState) *run {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	again, end := *r, *r.ending
+	again.app, again.ending, end.run = to, &end, &again
+	return &again
 }
 
 // mended notes that the ends of the claims are durable.
