@@ -118,7 +118,8 @@ func (c Changes) Make(w storage.JobWriter, id storage.JobID) (storage.Rescheduli
 		if err != nil || !ok {
 			return storage.Rescheduling{}, asError(err)
 		}
-		if c.former != nil && !sameJSON(job.Args, c.former) {
+		changes := job.State == storage.StatePending || job.State == storage.StateHeld
+		if c.former != nil && changes && !sameJSON(job.Args, c.former) {
 			return storage.Rescheduling{}, Errorf(CodeAborted, "job %s has other arguments by now: look at them, and change it again", id)
 		}
 		if c.fn != nil {

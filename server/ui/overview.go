@@ -136,13 +136,14 @@ func (d *overviewData) look(r *Request) (apps []api.App, err error) {
 		if err != nil {
 			return nil, err
 		}
-		apps, d.Missing = append(apps, page.Apps...), page.Missing
+		apps, d.Missing = append(apps, page.Apps...), append(d.Missing, page.Missing...)
 		if d.More = page.Next != ""; !d.More || d.All || time.Since(began) > overviewLooks {
 			break
 		}
 		query.Set("cursor", page.Next)
 	}
-	d.Apps = len(apps)
+	slices.Sort(d.Missing)
+	d.Apps, d.Missing = len(apps), slices.Compact(d.Missing)
 	for _, a := range apps {
 		d.Total.Pending += a.Pending
 		d.Total.Held += a.Held
