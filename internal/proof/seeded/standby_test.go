@@ -21,7 +21,7 @@ var standbyFaults = []seededFault{
 		edits: []edit{{"storage/standby.go", `case <-s.lease.Lost():
 			s.lose(`, `case <-s.lease.Lost():
 			if FAULT {
-				return nil
+				return true, nil
 			}
 			s.lose(`}},
 	},
