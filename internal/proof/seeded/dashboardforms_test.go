@@ -49,7 +49,7 @@ var formsFaults = []seededFault{
 	{
 		name: "args-undo-others", what: "arguments that a job is given on condition of what it has take the place of any",
 		pkg: "actors", tests: "TestG18_ARescheduleOnConditionOfTheArguments",
-		edits: []edit{{"dispatch/reschedule.go", `if c.former != nil && !sameJSON(`, `if c.former != nil && !FAULT && !sameJSON(`}},
+		edits: []edit{{"dispatch/reschedule.go", `changes && !sameJSON(`, `changes && !FAULT && !sameJSON(`}},
 	},
 	{
 		name: "args-of-an-old-form", what: "a form gives a job its arguments though the job was given others since",

@@ -275,6 +275,23 @@ var engineFaults = []seededFault{
 		edits: []edit{{"actors/recovery.go", `if known != nil && job.Answer() == nil {`, `if known != nil && job.Answer() == nil && !FAULT {`}},
 	},
 	{
+		name: "end-known-too-late", what: "how an attempt has ended is not kept before it is on its way to the log",
+		pkg: "actors", tests: "TestG6_AnEndIsWrittenDownWhenTheVolumeIsBack",
+		edits: []edit{{"actors/outcome.go", `	if !end.unbegun {
+		r.ending`, `	if !end.unbegun && !FAULT {
+		r.ending`}},
+	},
+	{
+		name: "end-queued-twice", what: "the end of a mutation that was lost stays in the queue, and comes into it again",
+		pkg: "actors", tests: "TestG6_AnEndIsWrittenDownWhenTheVolumeIsBack",
+		edits: []edit{{"actors/recovery.go", `return s.runs.get(e.run.job.ID) != e.run })`, `return !FAULT && s.runs.get(e.run.job.ID) != e.run })`}},
+	},
+	{
+		name: "end-told-again", what: "each try to write an end down tells the engine's log of it",
+		pkg: "actors", tests: "TestG6_AnEndIsToldOnceHoweverOftenItIsWrittenDown",
+		edits: []edit{{"actors/outcome.go", `if r.told {`, `if r.told && !FAULT {`}},
+	},
+	{
 		name: "imported-claim-ours", what: "a claim that an import has brought counts as one of this store",
 		pkg: "actors", tests: "TestG26_ExportWhileRunning",
 		edits: []edit{{"storage/transfer.go", `if tag(e.Key[0]) == tagClaim {`, `if tag(e.Key[0]) == tagClaim && !FAULT {`}},
@@ -290,7 +307,7 @@ var engineFaults = []seededFault{
 	},
 	{
 		name: "token-used-again", what: "two claims of a process have one name",
-		pkg: "actors", tests: "TestG5_AnAttemptWhoseEndWasLostIsCounted",
+		pkg: "actors", tests: "TestG4_ARetryByHandIsNotTakenForTheAttemptBefore",
 		edits: []edit{{"storage/claimid.go", `return ClaimID{c.incarnation, c.latest.Add(1)}`, `if FAULT {
 		return ClaimID{c.incarnation, 1}
 	}
