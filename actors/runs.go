@@ -125,9 +125,13 @@ func (rs *runs) lostEnd(id storage.ClaimID) (end *ending, lost bool) {
 func (rs *runs) moved(r *run, to *appState) *run {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	again, end := *r, *r.ending
-	again.app, again.ending, end.run = to, &end, &again
-	return &again
+	again, end := &run{
+		app: to, job: r.job, attempt: r.attempt, path: r.path, mutation: r.mutation, suspect: r.suspect, startedAt: r.startedAt,
+		notes: r.notes, log: r.log, tick: r.tick, told: r.told, phase: r.phase, begunAt: r.begunAt,
+		token: r.token, pending: r.pending, answered: r.answered, counted: r.counted, start: r.start,
+	}, *r.ending
+	again.ending, end.run = &end, again
+	return again
 }
 
 // mended notes that the ends of the claims are durable.
