@@ -10,6 +10,7 @@ import (
 
 	"carillon/storage"
 	"carillon/storage/memlog"
+	"carillon/storage/storagetest"
 )
 
 // mustMark is where the app stands in the log.
@@ -101,6 +102,11 @@ func TestG36_ATrimmedLogTellsNothing(t *testing.T) {
 			t.Errorf("since no mark: %v", err)
 		}
 	})
+}
+
+// TestG36_ALogOfFilesTellsNothing: it has no marks, and from one of another store nothing goes on.
+func TestG36_ALogOfFilesTellsNothing(t *testing.T) {
+	storagetest.NeedsFiles(t, "it has marks")
 	app := mustApp(t, mustOpen(t, t.TempDir(), storage.Options{NoSync: true}), "acme")
 	if mark := mustMark(t, app); mark != (storage.CommitMark{}) {
 		t.Errorf("where no log is shared there is the mark %+v", mark)
