@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -27,15 +28,9 @@ var defaultTxLimits = TxLimits{Jobs: 10_000, Writes: 48_000, Bytes: 16 << 20}
 
 // WithDefaults returns the limits with the defaults in the place of zeros.
 func (l TxLimits) WithDefaults() TxLimits {
-	for _, f := range []struct {
-		field *int
-		value int
-	}{{&l.Jobs, defaultTxLimits.Jobs}, {&l.Writes, defaultTxLimits.Writes}, {&l.Bytes, defaultTxLimits.Bytes}} {
-		if *f.field == 0 {
-			*f.field = f.value
-		}
+	return TxLimits{
+		Jobs: cmp.Or(l.Jobs, defaultTxLimits.Jobs), Writes: cmp.Or(l.Writes, defaultTxLimits.Writes), Bytes: cmp.Or(l.Bytes, defaultTxLimits.Bytes),
 	}
-	return l
 }
 
 // Check says in one error which fields are out of bounds: each is 1 or more, or
