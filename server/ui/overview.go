@@ -95,9 +95,6 @@ func overview(r *Request) (*Answer, error) {
 	}
 	paused, busy, running = paused[:min(len(paused), overviewBusy)], busiest(busy), running[:min(len(running), overviewBusy)]
 	d.Running = runningIn(r, running)
-	slices.SortStableFunc(d.Troubled, func(a, b api.App) int {
-		return cmp.Or(cmp.Compare(min(len(b.Fault), 1), min(len(a.Fault), 1)), cmp.Compare(b.Dead+b.Held, a.Dead+a.Held))
-	})
 	if room := overviewTroubled - len(paused); len(d.Troubled) > room {
 		d.Troubled = d.Troubled[:max(room, overviewFailing)]
 	}
@@ -153,6 +150,9 @@ func (d *overviewData) look(r *Request) (apps []api.App, err error) {
 			d.Troubled = append(d.Troubled, a)
 		}
 	}
+	slices.SortStableFunc(d.Troubled, func(a, b api.App) int {
+		return cmp.Or(cmp.Compare(min(len(b.Fault), 1), min(len(a.Fault), 1)), cmp.Compare(b.Dead+b.Held, a.Dead+a.Held))
+	})
 	return apps, nil
 }
 
